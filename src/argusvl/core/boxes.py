@@ -1,0 +1,62 @@
+"""Box operations as pure functions. Names carry the format.
+
+``xyxy``: left, top, right, bottom. ``cxcywh``: centre x, centre y, width, height. ``_px``: pixels;
+``_norm``: fractions of the image's width and height. Every function takes and returns ``[..., 4]``.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def xyxy_to_cxcywh(boxes: Float[Tensor, "... 4"]) -> Float[Tensor, "... 4"]:
+    """Corners to centre and size; any unit."""
+    x1, y1, x2, y2 = boxes.unbind(-1)
+    return torch.stack([(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1], dim=-1)
+
+
+def cxcywh_to_xyxy(boxes: Float[Tensor, "... 4"]) -> Float[Tensor, "... 4"]:
+    """Centre and size to corners; any unit."""
+    cx, cy, w, h = boxes.unbind(-1)
+    return torch.stack([cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2], dim=-1)
+
+
+def xyxy_px_to_cxcywh_norm(boxes: Float[Tensor, "... 4"], width: int, height: int) -> Float[Tensor, "... 4"]:
+    """Pixel corners to centre and size as fractions of an image of ``width`` × ``height`` pixels."""
+    return xyxy_to_cxcywh(boxes) / boxes.new_tensor([width, height, width, height])
+
+
+def cxcywh_norm_to_xyxy_px(boxes: Float[Tensor, "... 4"], width: int, height: int) -> Float[Tensor, "... 4"]:
+    """Inverse of :func:`xyxy_px_to_cxcywh_norm`."""
+    return cxcywh_to_xyxy(boxes) * boxes.new_tensor([width, height, width, height])
+
+
+def area_xyxy(boxes: Float[Tensor, "... 4"]) -> Float[Tensor, "..."]:
+    """Area; an inverted box has area 0."""
+    return (boxes[..., 2] - boxes[..., 0]).clamp(min=0) * (boxes[..., 3] - boxes[..., 1]).clamp(min=0)
+
+
+def _overlap(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Intersection and union of boxes that broadcast against each other."""
+    top_left = torch.maximum(a[..., :2], b[..., :2])
+    bottom_right = torch.minimum(a[..., 2:], b[..., 2:])
+    sides = (bottom_right - top_left).clamp(min=0)
+    intersection = sides[..., 0] * sides[..., 1]
+    return intersection, area_xyxy(a) + area_xyxy(b) - intersection
+
+
+def iou_xyxy(a: Float[Tensor, "... 4"], b: Float[Tensor, "... 4"]) -> Float[Tensor, "..."]:
+    """Intersection over union of boxes that broadcast: ``[N, 1, 4]`` with ``[M, 4]`` gives ``[N, M]``."""
+    intersection, union = _overlap(a, b)
+    return intersection / union.clamp(min=1e-9)
+
+
+def giou_xyxy(a: Float[Tensor, "... 4"], b: Float[Tensor, "... 4"]) -> Float[Tensor, "..."]:
+    """Generalised IoU in [-1, 1] (Rezatofighi et al., 2019), broadcasting like :func:`iou_xyxy`."""
+    intersection, union = _overlap(a, b)
+    hull_sides = (torch.maximum(a[..., 2:], b[..., 2:]) - torch.minimum(a[..., :2], b[..., :2])).clamp(min=0)
+    hull = hull_sides[..., 0] * hull_sides[..., 1]
+    iou = intersection / union.clamp(min=1e-9)
+    return iou - (hull - union) / hull.clamp(min=1e-9)

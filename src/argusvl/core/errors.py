@@ -1,0 +1,52 @@
+"""The errors that a user can mend: each says what happened, where, and what to do.
+
+The command line prints them without a traceback and exits with 2; ``--debug`` shows the traceback.
+"""
+
+from __future__ import annotations
+
+
+class ArgusError(Exception):
+    """Something that the user can mend.
+
+    Args:
+        what: What happened, with the value that was found.
+        where: The file, line, key, image or module concerned.
+        remedy: What to do about it.
+    """
+
+    def __init__(self, what: str, *, where: object | None = None, remedy: str | None = None) -> None:
+        self.what = what
+        self.where = None if where is None else str(where)
+        self.remedy = remedy
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        lines = [self.what if self.where is None else f"{self.where}: {self.what}"]
+        if self.remedy:
+            lines.append(f"  What to do: {self.remedy}")
+        return "\n".join(lines)
+
+
+class ConfigError(ArgusError):
+    """A configuration key is missing, unknown, of the wrong type, or contradicts another key."""
+
+
+class DataError(ArgusError):
+    """A record, an annotation file or a data folder is not what it should be."""
+
+
+class ImageError(DataError):
+    """An image cannot be used: missing, truncated, too large, or rotated by its EXIF tag."""
+
+
+class CheckpointError(ArgusError):
+    """A checkpoint folder is incomplete, damaged, or does not fit the request."""
+
+
+class ModelError(ArgusError):
+    """A model was given inputs that it cannot use, e.g. shapes that contradict each other."""
+
+
+class TrainingError(ArgusError):
+    """Training cannot go on, e.g. because the loss is not finite."""

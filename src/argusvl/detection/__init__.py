@@ -1,0 +1,1 @@
+"""Task 1: dense detection and captioning on Qwen2.5-VL."""

@@ -1,0 +1,97 @@
+"""What the engine must know of a task, and nothing more.
+
+The engine weights, adds and logs loss terms; it knows no term by name. A model's forward returns terms as
+*sums*; the batch carries the *counts* that they are divided by, so that the engine can add the counts over
+accumulation steps and ranks before the first forward and divide by the global count. (Means of micro-batches
+would give each micro-batch the same weight however many objects or tokens it holds.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch import Tensor
+from torch.utils.data import Dataset
+from transformers import PreTrainedModel
+
+Batch = Mapping[str, Any]
+"""Keyword arguments of the model's forward; holds ``counts: dict[str, int]`` besides the tensors."""
+
+
+@dataclass(frozen=True, slots=True)
+class LossTerm:
+    """One loss term: its name in ``ModelOutput.loss_terms``, its divisor and its weight in the total.
+
+    Attributes:
+        name: Key of the model's ``loss_terms``.
+        count: Key of the batch's ``counts``; the summed term is divided by the global sum of this count.
+        weight: Factor in the total loss.
+        log_as: Name in the logs. Terms with the same ``log_as`` are added up there; ``None``: not logged.
+    """
+
+    name: str
+    count: str
+    weight: float
+    log_as: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterGroup:
+    """A named set of parameters with a learning rate of its own.
+
+    Attributes:
+        name: As shown in ``lr/<name>``, ``wn/<name>``, ``gn/<name>``.
+        pattern: Regular expression searched in the parameter's name. Groups are tried in order; the first wins.
+        learning_rate: Peak rate; 0 freezes the group.
+        optional: Whether the pattern may match nothing.
+    """
+
+    name: str
+    pattern: str
+    learning_rate: float
+    optional: bool = False
+
+
+class Task(Protocol):
+    """A task as the engine sees it. ``detection/task.py`` is one."""
+
+    def model(self) -> PreTrainedModel:
+        """The model to train: loaded, or new with random weights (the caller has set the seed)."""
+        ...
+
+    def train_dataset(self) -> Dataset[Any]:
+        """Samples by index. A ``set_epoch(int)`` method, where there is one, is called before each epoch."""
+        ...
+
+    def eval_dataset(self) -> Dataset[Any] | None:
+        """The held-out samples, or ``None``."""
+        ...
+
+    def collate(self, samples: Sequence[Any]) -> dict[str, Any]:
+        """Samples → batch: the model's forward arguments plus ``counts``."""
+        ...
+
+    def loss_terms(self) -> Sequence[LossTerm]:
+        """Every term that the model can return."""
+        ...
+
+    def parameter_groups(self) -> Sequence[ParameterGroup]:
+        """Patterns and rates; every trainable parameter must fall into exactly one."""
+        ...
+
+    def evaluate(self, model: PreTrainedModel, dataset: Dataset[Any]) -> dict[str, float]:
+        """Figures on held-out samples, without any prefix."""
+        ...
+
+    def save_assets(self, folder: Path) -> None:
+        """Writes what a checkpoint needs beside the weights: tokenizer, labels, pixel limits."""
+        ...
+
+
+class HasLossTerms(Protocol):
+    """A ``ModelOutput`` with loss terms as sums."""
+
+    loss_terms: dict[str, Tensor]
