@@ -1,0 +1,258 @@
+"""Records: what one line of annotated JSONL says, validated when it is read.
+
+A line is ``{"teachers": [scene, …], "student": scene}`` or a bare scene, where a scene is
+``{"images": [path, …], "objects": [{"bbox_2d": [x1, y1, x2, y2], "desc": "…", "image": 0}]}``.
+Boxes are absolute pixels of the stored image. A bad line is an error that names the file, the line,
+the field and the value found: nothing is skipped, swapped, clamped or replaced.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from argusvl.core.errors import DataError
+
+_SCENE_KEYS = {"images", "objects"}
+_RECORD_KEYS = {"teachers", "student"}
+_OBJECT_KEYS = {"bbox_2d", "desc", "image"}
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectAnnotation:
+    """One object: its box, its description, and which of the scene's images shows it.
+
+    Attributes:
+        bbox_2d: ``(x1, y1, x2, y2)``, absolute pixels of the stored image.
+        desc: Natural language, or a ``/``-separated hierarchy such as ``螺丝连接点/BBU安装螺丝/连接正确``.
+        image: Index into the scene's images.
+    """
+
+    bbox_2d: tuple[float, float, float, float]
+    desc: str
+    image: int = 0
+
+    @property
+    def first_segment(self) -> str:
+        """The object type: what stands before the first ``/``."""
+        return self.desc.split("/", 1)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One or more images and the objects in them. Image paths are as written in the file."""
+
+    images: tuple[str, ...]
+    objects: tuple[ObjectAnnotation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A student scene to learn from, and teacher scenes that are shown before it.
+
+    Attributes:
+        student: The scene whose objects are to be found and described.
+        teachers: Demonstrations; may be empty.
+        source: ``file:line``, for messages.
+    """
+
+    student: Scene
+    teachers: tuple[Scene, ...] = ()
+    source: str = ""
+
+    def with_teachers(self, teachers: Sequence[Scene]) -> Record:
+        """The same student after other demonstrations."""
+        return replace(self, teachers=tuple(teachers))
+
+
+def parse_record(value: Any, source: str) -> Record:
+    """Validates one decoded JSON line.
+
+    Args:
+        value: The decoded line.
+        source: ``file:line``, named in errors.
+
+    Raises:
+        DataError: A field is missing, unknown, of the wrong type, or a box is not a box.
+    """
+    if not isinstance(value, dict):
+        raise _bad(source, "the line", value, "write one JSON object a line")
+    if "student" not in value and "images" in value:
+        return Record(student=_parse_scene(value, source, ""), source=source)
+    _refuse_unknown(value, _RECORD_KEYS, source, "")
+    if "student" not in value:
+        raise _bad(source, "field 'student'", "missing", 'add "student": {"images": […], "objects": […]}')
+    teachers = value.get("teachers", [])
+    if not isinstance(teachers, list):
+        raise _bad(source, "field 'teachers'", teachers, "write a list of scenes, or leave it out")
+    return Record(
+        student=_parse_scene(value["student"], source, "student."),
+        teachers=tuple(_parse_scene(t, source, f"teachers[{i}].") for i, t in enumerate(teachers)),
+        source=source,
+    )
+
+
+def scene_to_json(scene: Scene) -> dict[str, Any]:
+    """Inverse of the scene parser: a JSON-ready dictionary."""
+    objects: list[dict[str, Any]] = []
+    for annotation in scene.objects:
+        entry: dict[str, Any] = {"bbox_2d": [_plain(v) for v in annotation.bbox_2d], "desc": annotation.desc}
+        if len(scene.images) > 1:
+            entry["image"] = annotation.image
+        objects.append(entry)
+    return {"images": list(scene.images), "objects": objects}
+
+
+def record_to_json(record: Record) -> dict[str, Any]:
+    """Inverse of :func:`parse_record`; a record without teachers is written as a bare scene."""
+    if not record.teachers:
+        return scene_to_json(record.student)
+    return {"teachers": [scene_to_json(t) for t in record.teachers], "student": scene_to_json(record.student)}
+
+
+class RecordFile(Sequence[Record]):
+    """A JSONL file of records, indexed by byte offset and parsed on access.
+
+    Memory holds eight bytes a record. Blank lines are ignored.
+
+    Args:
+        path: The JSONL file.
+        root: Folder that image paths are relative to; the file's own folder when ``None``.
+        max_examples: Use only the first so many records; ``None`` for all.
+
+    Raises:
+        DataError: The file does not exist; on access, the line is not a valid record.
+    """
+
+    def __init__(self, path: str | Path, root: str | Path | None = None, max_examples: int | None = None) -> None:
+        self.path = Path(path)
+        self.root = Path(root) if root is not None else self.path.parent
+        if not self.path.is_file():
+            raise DataError("no such records file", where=self.path, remedy="check the path of the JSONL file")
+        offsets: list[int] = []
+        line_numbers: list[int] = []
+        position = 0
+        with self.path.open("rb") as stream:
+            for number, line in enumerate(stream, start=1):
+                if line.strip():
+                    offsets.append(position)
+                    line_numbers.append(number)
+                    if max_examples is not None and len(offsets) >= max_examples:
+                        break
+                position += len(line)
+        self._offsets = np.array(offsets, dtype=np.int64)
+        self._line_numbers = np.array(line_numbers, dtype=np.int32)
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    def __getitem__(self, index):  # type: ignore[no-untyped-def]
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        source = self.source(index)
+        with self.path.open("rb") as stream:
+            stream.seek(int(self._offsets[index]))
+            line = stream.readline()
+        try:
+            value = json.loads(line.decode("utf-8"))
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"the line is not UTF-8: {error.reason} at byte {error.start}",
+                where=source,
+                remedy="save the file as UTF-8",
+            ) from None
+        except json.JSONDecodeError as error:
+            raise DataError(
+                f"malformed JSON: {error.msg} at column {error.colno}",
+                where=source,
+                remedy="write one complete JSON object a line",
+            ) from None
+        return parse_record(value, source)
+
+    def __iter__(self) -> Iterator[Record]:
+        return (self[i] for i in range(len(self)))
+
+    def source(self, index: int) -> str:
+        """``file:line`` of a record."""
+        return f"{self.path}:{int(self._line_numbers[index])}"
+
+    def resolve(self, image: str) -> Path:
+        """The file that an image path of a record stands for."""
+        return self.root / image
+
+
+def write_records(path: str | Path, records: Sequence[Record]) -> None:
+    """Writes records as UTF-8 JSONL, atomically (an interrupted write leaves what was there)."""
+    from argusvl.core.files import write_text_atomically
+
+    text = "".join(json.dumps(record_to_json(r), ensure_ascii=False) + "\n" for r in records)
+    write_text_atomically(path, text)
+
+
+def _parse_scene(value: Any, source: str, prefix: str) -> Scene:
+    if not isinstance(value, dict):
+        raise _bad(source, f"field '{prefix.rstrip('.')}'", value, 'write {"images": […], "objects": […]}')
+    _refuse_unknown(value, _SCENE_KEYS, source, prefix)
+    images = value.get("images")
+    if not isinstance(images, list) or not all(isinstance(i, str) and i for i in images):
+        raise _bad(source, f"field '{prefix}images'", images, "write a list of image paths")
+    objects = value.get("objects")
+    if not isinstance(objects, list):
+        raise _bad(source, f"field '{prefix}objects'", objects, "write a list, empty when the image shows none")
+    return Scene(
+        images=tuple(images),
+        objects=tuple(
+            _parse_object(o, len(images), source, f"{prefix}objects[{i}]") for i, o in enumerate(objects)
+        ),
+    )
+
+
+def _parse_object(value: Any, num_images: int, source: str, field: str) -> ObjectAnnotation:
+    if not isinstance(value, dict):
+        raise _bad(source, f"field '{field}'", value, 'write {"bbox_2d": [x1, y1, x2, y2], "desc": "…"}')
+    _refuse_unknown(value, _OBJECT_KEYS, source, f"{field}.")
+    box = value.get("bbox_2d")
+    if not isinstance(box, list) or len(box) != 4 or not all(_is_number(v) for v in box):
+        raise _bad(source, f"field '{field}.bbox_2d'", box, "write four numbers [x1, y1, x2, y2] in pixels")
+    if not all(math.isfinite(v) for v in box):
+        raise _bad(source, f"field '{field}.bbox_2d'", box, "a coordinate is not a finite number: correct the box")
+    x1, y1, x2, y2 = (float(v) for v in box)
+    if x2 < x1 or y2 < y1:
+        raise _bad(source, f"field '{field}.bbox_2d'", box, "the box is inverted: write [left, top, right, bottom]")
+    if x2 == x1 or y2 == y1:
+        raise _bad(source, f"field '{field}.bbox_2d'", box, "the box has no area: correct or remove it")
+    if x1 < 0 or y1 < 0:
+        raise _bad(source, f"field '{field}.bbox_2d'", box, "the box begins outside its image: correct it")
+    desc = value.get("desc")
+    if not isinstance(desc, str) or not desc.strip():
+        raise _bad(source, f"field '{field}.desc'", desc, "write a description that is not empty")
+    image = value.get("image", 0)
+    if not isinstance(image, int) or isinstance(image, bool) or not 0 <= image < max(num_images, 1):
+        raise _bad(source, f"field '{field}.image'", image, f"write an index from 0 to {num_images - 1}")
+    return ObjectAnnotation(bbox_2d=(x1, y1, x2, y2), desc=desc, image=image)
+
+
+def _refuse_unknown(value: dict[str, Any], known: set[str], source: str, prefix: str) -> None:
+    for key in value:
+        if key not in known:
+            raise _bad(source, f"field '{prefix}{key}'", "unknown", f"the fields here are {', '.join(sorted(known))}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _plain(value: float) -> int | float:
+    return int(value) if float(value).is_integer() else value
+
+
+def _bad(source: str, what: str, found: Any, remedy: str) -> DataError:
+    shown = json.dumps(found, ensure_ascii=False, default=str)
+    shown = shown if len(shown) <= 120 else shown[:117] + "…"
+    return DataError(f"{what}: found {shown}", where=source, remedy=remedy)
