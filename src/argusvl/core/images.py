@@ -1,0 +1,186 @@
+"""Opening images so that what comes back is whole, upright as agreed, and RGB.
+
+The header's size is checked before a single pixel is decoded (a small file can claim gigapixels), then
+everything is decoded, so that a truncated file is an error here and not grey rows in training.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from argusvl.core.errors import ImageError
+
+ExifPolicy = Literal["refuse", "upright", "ignore"]
+"""What to do with an EXIF orientation other than 1: an error, turn the pixels, or take them as stored."""
+
+UPRIGHT = 1
+"""The EXIF orientation of an image whose pixels are stored as they are to be seen."""
+
+_Turn = Image.Transpose
+_ORIENTATIONS: dict[int, tuple[str, Image.Transpose]] = {
+    2: ("mirrored", _Turn.FLIP_LEFT_RIGHT),
+    3: ("upside down", _Turn.ROTATE_180),
+    4: ("upside down and mirrored", _Turn.FLIP_TOP_BOTTOM),
+    5: ("lying on their side and mirrored", _Turn.TRANSPOSE),
+    6: ("lying on their side", _Turn.ROTATE_270),
+    7: ("lying on their side and mirrored", _Turn.TRANSVERSE),
+    8: ("lying on their side", _Turn.ROTATE_90),
+}
+"""How the pixels are stored under each EXIF orientation but 1, and what turns them upright."""
+
+
+def open_image(path: str | Path, *, exif: ExifPolicy, max_megapixels: float = 64.0) -> Image.Image:
+    """Opens, verifies and fully decodes an image as RGB.
+
+    Transparent pixels are laid over white; 16-bit grey is scaled to 8 bits; CMYK and palettes are converted.
+    Of an animation the first frame is taken. The result has no EXIF tag and does not need the file any more.
+
+    Args:
+        path: The image file.
+        exif: What to do where the EXIF orientation is not 1.
+        max_megapixels: The largest size accepted, in millions of pixels, by the header. A limit against
+            decompression bombs, not a hyper-parameter.
+
+    Raises:
+        ImageError: The file is missing, empty, no image, damaged or truncated, too large, or turned by its
+            EXIF tag while ``exif`` is ``"refuse"``.
+    """
+    file = Path(path)
+    with _open_header(file) as image:
+        _check_size(image, file, max_megapixels)
+        orientation = _orientation(image)
+        if exif == "refuse" and orientation != UPRIGHT:
+            raise ImageError(
+                f"EXIF orientation is {orientation}: the pixels are stored {_ORIENTATIONS[orientation][0]}, "
+                "and boxes drawn on the displayed picture would not fit them",
+                where=file,
+                remedy="run `argus data convert`, which turns the pixels upright and drops the tag",
+            )
+        try:
+            image.load()
+            rgb = _to_rgb(image)
+        except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
+            raise ImageError(
+                f"damaged or truncated: {error}",
+                where=file,
+                remedy="copy the file again from its source, or remove it",
+            ) from error
+        if exif == "upright" and orientation != UPRIGHT:
+            rgb = rgb.transpose(_ORIENTATIONS[orientation][1])
+    rgb.info.clear()
+    return rgb
+
+
+def exif_orientation(path: str | Path) -> int:
+    """EXIF orientation from the header: 1 (upright, also where there is no tag) to 8.
+
+    Raises:
+        ImageError: The file is missing, empty or no image.
+    """
+    with _open_header(Path(path)) as image:
+        return _orientation(image)
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """``(width, height)`` of the stored pixels, from the header alone.
+
+    Raises:
+        ImageError: The file is missing, empty or no image.
+    """
+    with _open_header(Path(path)) as image:
+        return image.size
+
+
+def _open_header(file: Path) -> Image.Image:
+    """Reads the header; no pixel is decoded."""
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns of large headers by its own limit; ours is checked by the caller, with our message.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            return Image.open(file)
+    except Image.DecompressionBombError:
+        # Pillow refuses from about 179 megapixels on, before it returns the size that was found.
+        raise ImageError(
+            "the header claims more than 178 million pixels; nothing was decoded",
+            where=file,
+            remedy="scale the image down if it is real, remove the file if it is not",
+        ) from None
+    except FileNotFoundError:
+        raise ImageError("no such image file", where=file, remedy="check the path") from None
+    except IsADirectoryError:
+        raise ImageError("a folder, not an image file", where=file, remedy="name a file in it") from None
+    except UnidentifiedImageError:
+        if file.stat().st_size == 0:
+            raise ImageError(
+                "the file is empty (0 bytes)", where=file, remedy="copy it again or remove it"
+            ) from None
+        raise ImageError(
+            f"not an image: it begins with {_first_bytes(file)}",
+            where=file,
+            remedy="use JPEG, PNG or another format that Pillow reads, or remove the file",
+        ) from None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ImageError(
+            f"cannot be opened: {error}", where=file, remedy="check the file and its permissions"
+        ) from error
+
+
+def _check_size(image: Image.Image, file: Path, max_megapixels: float) -> None:
+    width, height = image.size
+    megapixels = width * height / 1e6
+    if megapixels > max_megapixels:
+        image.close()
+        raise ImageError(
+            f"{width}×{height} is {megapixels:.0f} megapixels, more than the limit of {max_megapixels:g}; "
+            "nothing was decoded",
+            where=file,
+            remedy="scale the image down, or remove the file if it is not a real photograph",
+        )
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        value = image.getexif().get(ExifTags.Base.Orientation, UPRIGHT)
+    except (OSError, SyntaxError, ValueError, KeyError):  # a broken EXIF block says nothing about orientation
+        return UPRIGHT
+    return value if isinstance(value, int) and value in _ORIENTATIONS else UPRIGHT
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image.copy()
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
+        # Pillow's own conversion cuts at 255, which turns nearly every 16-bit photograph white.
+        grey = (np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)
+        return Image.fromarray(grey).convert("RGB")
+    if image.mode in ("I", "F"):
+        return Image.fromarray(_stretch(np.asarray(image, dtype=np.float64))).convert("RGB")
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        background = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
+        return Image.alpha_composite(background, rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def _stretch(values: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Values without a fixed range (32-bit integers, floats) to 0-255 by their own minimum and maximum."""
+    finite = values[np.isfinite(values)]
+    if finite.size == 0:
+        raise ValueError("no pixel is a finite number")
+    low, high = float(finite.min()), float(finite.max())
+    if high == low:
+        return np.zeros(values.shape, dtype=np.uint8)
+    scaled = (np.nan_to_num(values, nan=low, posinf=high, neginf=low) - low) / (high - low)
+    stretched: NDArray[np.uint8] = np.round(scaled * 255).astype(np.uint8)
+    return stretched
+
+
+def _first_bytes(file: Path) -> str:
+    with file.open("rb") as stream:
+        return repr(stream.read(12))

@@ -1,0 +1,60 @@
+"""Boxes: formats invert each other, overlaps agree with pictures drawn by hand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from argusvl.core import boxes
+
+
+def some_boxes(n: int = 50) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    corners = torch.rand(n, 2, 2, generator=generator) * 100
+    return torch.cat([corners.amin(1), corners.amax(1) + 1], dim=-1)
+
+
+def test_formats_invert_each_other() -> None:
+    xyxy = some_boxes()
+    torch.testing.assert_close(boxes.cxcywh_to_xyxy(boxes.xyxy_to_cxcywh(xyxy)), xyxy)
+    there_and_back = boxes.cxcywh_norm_to_xyxy_px(boxes.xyxy_px_to_cxcywh_norm(xyxy, 640, 480), 640, 480)
+    torch.testing.assert_close(there_and_back, xyxy)
+
+
+def test_normalising_divides_x_by_width_and_y_by_height() -> None:
+    box = boxes.xyxy_px_to_cxcywh_norm(torch.tensor([0.0, 0.0, 320.0, 120.0]), 640, 480)
+    assert box.tolist() == [0.25, 0.125, 0.5, 0.25]
+
+
+@pytest.mark.parametrize(
+    ("other", "iou", "giou"),
+    [
+        ([0, 0, 2, 2], 1.0, 1.0),
+        ([1, 0, 3, 2], 1 / 3, 1 / 3),
+        ([1, 1, 3, 3], 1 / 7, 1 / 7 - 2 / 9),
+        ([4, 0, 6, 2], 0.0, -4 / 12),
+    ],
+)
+def test_overlaps_agree_with_pictures_drawn_by_hand(other: list[int], iou: float, giou: float) -> None:
+    a, b = torch.tensor([0.0, 0.0, 2.0, 2.0]), torch.tensor(other, dtype=torch.float32)
+    assert boxes.iou_xyxy(a, b).item() == pytest.approx(iou)
+    assert boxes.giou_xyxy(a, b).item() == pytest.approx(giou)
+
+
+def test_overlaps_broadcast_and_stay_in_their_range() -> None:
+    a, b = some_boxes(20), some_boxes(30)
+    iou, giou = boxes.iou_xyxy(a[:, None], b), boxes.giou_xyxy(a[:, None], b)
+    assert iou.shape == giou.shape == (20, 30)
+    assert iou.min() >= 0 and iou.max() <= 1
+    assert (giou <= iou + 1e-6).all() and giou.min() >= -1
+
+
+def test_an_inverted_or_empty_box_has_no_area_and_no_nan() -> None:
+    inverted, empty = torch.tensor([5.0, 5.0, 1.0, 1.0]), torch.tensor([1.0, 1.0, 1.0, 1.0])
+    assert boxes.area_xyxy(inverted) == 0 and boxes.area_xyxy(empty) == 0
+    assert torch.isfinite(boxes.giou_xyxy(empty, empty))
+
+
+def test_a_wrong_shape_is_found_in_the_tests() -> None:
+    with pytest.raises(Exception, match="xyxy_to_cxcywh"):
+        boxes.xyxy_to_cxcywh(torch.zeros(3, 5))

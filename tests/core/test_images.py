@@ -1,0 +1,204 @@
+"""Opening images: whole, upright as agreed and RGB, or an error that names the file and the remedy."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import ExifTags, Image
+
+from argusvl.core.errors import ImageError
+from argusvl.core.images import exif_orientation, image_size, open_image
+
+
+@pytest.fixture
+def photograph(tmp_path: Path) -> Path:
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    path = tmp_path / "photo.jpg"
+    Image.fromarray(pixels).save(path, quality=90)
+    return path
+
+
+def png_claiming(path: Path, width: int, height: int) -> Path:
+    """A PNG of some 60 bytes whose header claims any size; it has no pixels to decode."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+    )
+    return path
+
+
+def with_orientation(path: Path, orientation: int, size: tuple[int, int] = (64, 48)) -> Path:
+    """An image, red in its left upper quarter as stored, with an EXIF tag."""
+    pixels = np.zeros((size[1], size[0], 3), dtype=np.uint8)
+    pixels[: size[1] // 2, : size[0] // 2] = (255, 0, 0)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    Image.fromarray(pixels).save(path, exif=exif)
+    return path
+
+
+def test_a_photograph_opens_as_rgb_and_does_not_hold_the_file(photograph: Path) -> None:
+    image = open_image(photograph, exif="refuse")
+    photograph.unlink()
+    assert (image.mode, image.size) == ("RGB", (64, 48))
+    assert np.asarray(image).shape == (48, 64, 3)
+
+
+@pytest.mark.parametrize("kept", [0.5, 0.9])
+def test_a_truncated_jpeg_is_an_error_naming_the_file(photograph: Path, kept: float) -> None:
+    data = photograph.read_bytes()
+    photograph.write_bytes(data[: int(len(data) * kept)])
+    with pytest.raises(ImageError, match=r"photo\.jpg: damaged or truncated") as raised:
+        open_image(photograph, exif="refuse")
+    assert "copy the file again" in str(raised.value)
+
+
+def test_a_truncated_png_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(path)
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(ImageError, match="damaged or truncated"):
+        open_image(path, exif="refuse")
+
+
+def test_a_100_megapixel_header_is_refused_before_anything_is_decoded(tmp_path: Path) -> None:
+    path = png_claiming(tmp_path / "bomb.png", 10_000, 10_000)
+    with pytest.raises(ImageError, match=r"bomb\.png: 10000×10000 is 100 megapixels.*limit of 64") as raised:
+        open_image(path, exif="refuse")
+    assert "nothing was decoded" in str(raised.value)
+    assert image_size(path) == (10_000, 10_000)
+    # Decoding is what fails once the limit allows it: so above, the limit came first.
+    with pytest.raises(ImageError, match="damaged"):
+        open_image(path, exif="refuse", max_megapixels=101)
+
+
+def test_a_gigapixel_header_is_refused_too(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=r"bomb\.png: the header claims"):
+        open_image(png_claiming(tmp_path / "bomb.png", 100_000, 100_000), exif="refuse", max_megapixels=1e9)
+
+
+def test_the_limit_is_the_callers(photograph: Path) -> None:
+    with pytest.raises(ImageError, match="megapixels"):
+        open_image(photograph, exif="refuse", max_megapixels=0.001)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "the file is empty"), (b"these are my notes", "not an image: it begins with b'these are my'")],
+)
+def test_what_is_no_image_says_what_it_is(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "notes.jpg"
+    path.write_bytes(content)
+    for opens in (lambda p: open_image(p, exif="refuse"), image_size, exif_orientation):
+        with pytest.raises(ImageError, match=f"notes.jpg: {message}"):
+            opens(path)
+
+
+def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=r"gone\.jpg: no such image file"):
+        open_image(tmp_path / "gone.jpg", exif="refuse")
+    with pytest.raises(ImageError, match="a folder, not an image file"):
+        open_image(tmp_path, exif="refuse")
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_a_turned_image_is_refused_with_the_command_that_mends_it(tmp_path: Path, orientation: int) -> None:
+    path = with_orientation(tmp_path / "phone.jpg", orientation)
+    assert exif_orientation(path) == orientation
+    with pytest.raises(ImageError, match=rf"phone\.jpg: EXIF orientation is {orientation}") as raised:
+        open_image(path, exif="refuse")
+    assert "argus data convert" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("orientation", "red_corner"),
+    # Exif 2.32, tag 0x0112: what the stored row 0 and column 0 are in the picture as seen.
+    [
+        (1, "top left"),
+        (2, "top right"),
+        (3, "bottom right"),
+        (4, "bottom left"),
+        (5, "top left"),
+        (6, "top right"),
+        (7, "bottom right"),
+        (8, "bottom left"),
+    ],
+)
+def test_upright_turns_the_pixels(tmp_path: Path, orientation: int, red_corner: str) -> None:
+    path = with_orientation(tmp_path / "phone.png", orientation)
+    image = open_image(path, exif="upright")
+    assert image.size == ((48, 64) if orientation >= 5 else (64, 48))
+    corners = {
+        "top left": (0, 0),
+        "top right": (image.width - 1, 0),
+        "bottom left": (0, image.height - 1),
+        "bottom right": (image.width - 1, image.height - 1),
+    }
+    red = [name for name, xy in corners.items() if image.getpixel(xy) == (255, 0, 0)]
+    assert red == [red_corner]
+    assert image.getexif().get(ExifTags.Base.Orientation) is None
+
+
+def test_ignore_takes_the_pixels_as_stored(tmp_path: Path) -> None:
+    image = open_image(with_orientation(tmp_path / "phone.png", 6), exif="ignore")
+    assert image.size == (64, 48)
+    assert image.getpixel((0, 0)) == (255, 0, 0)
+    assert image_size(tmp_path / "phone.png") == (64, 48)
+
+
+def test_grey_becomes_three_equal_channels(tmp_path: Path) -> None:
+    Image.new("L", (5, 4), 77).save(tmp_path / "a.png")
+    assert open_image(tmp_path / "a.png", exif="refuse").getpixel((2, 2)) == (77, 77, 77)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_transparent_pixels_are_laid_over_white(tmp_path: Path, mode: str) -> None:
+    image = Image.new("RGBA", (4, 4), (0, 0, 0, 0))
+    image.putpixel((1, 1), (0, 0, 0, 255))
+    path = tmp_path / "a.png"
+    if mode == "P":  # a palette whose first entry is declared transparent
+        palette = Image.new("P", (4, 4), 0)
+        palette.putpalette([10, 20, 30, 0, 0, 0])
+        palette.putpixel((1, 1), 1)
+        palette.save(path, transparency=0)
+    else:
+        image.convert(mode).save(path)
+    opened = open_image(path, exif="refuse")
+    assert opened.getpixel((0, 0)) == (255, 255, 255)
+    assert opened.getpixel((1, 1)) == (0, 0, 0)
+
+
+def test_cmyk_is_converted(tmp_path: Path) -> None:
+    Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(tmp_path / "print.jpg", quality=100)
+    red, green, blue = open_image(tmp_path / "print.jpg", exif="refuse").getpixel((4, 4))
+    assert red > 240 and green < 15 and blue < 15
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_16_bit_grey_is_scaled_not_cut(tmp_path: Path, suffix: str) -> None:
+    values = np.array([[0, 256, 32768, 65535]], dtype=np.uint16)
+    path = tmp_path / f"deep.{suffix}"
+    Image.fromarray(values).save(path)
+    assert np.asarray(open_image(path, exif="refuse"))[0, :, 0].tolist() == [0, 1, 128, 255]
+
+
+def test_floats_are_stretched_to_their_range(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[-1.0, 0.0, 1.0]], dtype=np.float32)).save(tmp_path / "f.tif")
+    assert np.asarray(open_image(tmp_path / "f.tif", exif="refuse"))[0, :, 0].tolist() == [0, 128, 255]
+
+
+def test_black_and_white_and_plain_palettes_are_converted(tmp_path: Path) -> None:
+    Image.new("1", (4, 4), 1).save(tmp_path / "bw.png")
+    assert open_image(tmp_path / "bw.png", exif="refuse").getpixel((0, 0)) == (255, 255, 255)
+    Image.new("RGB", (4, 4), (10, 20, 30)).convert("P", palette=Image.Palette.ADAPTIVE).save(
+        tmp_path / "p.gif"
+    )
+    assert open_image(tmp_path / "p.gif", exif="refuse").getpixel((0, 0)) == (10, 20, 30)
