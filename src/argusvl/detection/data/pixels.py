@@ -1,0 +1,153 @@
+"""Pixels → patches: what the vision tower reads, equal bit for bit to the stock image processor's output.
+
+The stock ``Qwen2VLImageProcessorPil`` rescales and normalises every pixel in floating point and then copies
+the patches into their order. A pixel has only 256 values a channel, so the floating-point part here is one look-up in a
+table of 3 × 256 numbers (made by the stock arithmetic, hence the equality), and the reordering is done while the data
+are still bytes, four times smaller.
+
+Images come already resized: sides are multiples of ``PATCH * MERGE`` (28), see ``detection/data/resize.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+from PIL import Image
+from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
+
+from argusvl.core.errors import ModelError
+
+PATCH = 14
+"""Side of a patch, pixels."""
+MERGE = 2
+"""Patches that the merger joins, along each side."""
+TEMPORAL = 2
+"""Frames in a patch; a still image is repeated."""
+PATCH_VALUES = 3 * TEMPORAL * PATCH * PATCH
+"""Numbers in a patch: 1,176."""
+
+Grid = tuple[int, int, int]
+"""``(t, h, w)`` of one image in patches before the merge."""
+
+
+def as_array(image: Image.Image | np.ndarray) -> np.ndarray:
+    """An RGB image as ``uint8 [height, width, 3]``.
+
+    Raises:
+        ModelError: The image is not RGB with 8 bits a channel.
+    """
+    if isinstance(image, Image.Image):
+        if image.mode != "RGB":
+            raise ModelError(
+                f"expected an RGB image, got mode {image.mode}", remedy="open images by argusvl.core.images.open_image"
+            )
+        return np.asarray(image)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ModelError(
+            f"expected pixels uint8 [height, width, 3], got {image.dtype} {list(image.shape)}",
+            remedy="open images by argusvl.core.images.open_image",
+        )
+    return image
+
+
+def patch_grid(width: int, height: int) -> Grid:
+    """Patches of an image of ``width`` × ``height`` pixels as ``(t, h, w)``.
+
+    Raises:
+        ModelError: A side is not a positive multiple of 28.
+    """
+    side = PATCH * MERGE
+    if width <= 0 or height <= 0 or width % side or height % side:
+        raise ModelError(
+            f"expected sides that are multiples of {side}, got {width}×{height} (width × height)",
+            remedy="resize the image first (argusvl.detection.data.resize)",
+        )
+    return 1, height // PATCH, width // PATCH
+
+
+def num_patches(grid: Sequence[int]) -> int:
+    """Rows of ``pixel_values`` that an image of this grid takes."""
+    t, h, w = grid
+    return int(t) * int(h) * int(w)
+
+
+def num_placeholders(grid: Sequence[int]) -> int:
+    """Image tokens in the text, ``t·h·w / merge²``: one for each merged vision token."""
+    return num_patches(grid) // (MERGE * MERGE)
+
+
+@cache
+def _lookup() -> np.ndarray:
+    """``float32 [3, 256]``: channel and byte → normalised value, by the stock processor's own steps."""
+    levels = (np.arange(256, dtype=np.float64) * (1 / 255)).astype(np.float32)
+    mean = np.array(OPENAI_CLIP_MEAN, dtype=np.float32)[:, None]
+    std = np.array(OPENAI_CLIP_STD, dtype=np.float32)[:, None]
+    return (levels[None] - mean) / std
+
+
+def write_patches(image: Image.Image | np.ndarray, out: np.ndarray) -> None:
+    """Writes one image's patches into ``out`` (``float32 [P, 1176]``, contiguous rows of a batch's array)."""
+    pixels = as_array(image)
+    height, width = pixels.shape[:2]
+    grid = patch_grid(width, height)
+    if out.shape != (num_patches(grid), PATCH_VALUES):
+        raise ModelError(
+            f"pixel_values: expected [{num_patches(grid)}, {PATCH_VALUES}] for an image of {width}×{height}, "
+            f"got {list(out.shape)}"
+        )
+    _, h, w = grid
+    # Rows of patches in 2×2 merge blocks: (h/2, w/2, 2, 2), then channel and the pixels of the patch.
+    blocks = pixels.reshape(h // MERGE, MERGE, PATCH, w // MERGE, MERGE, PATCH, 3)
+    by_patch = np.ascontiguousarray(blocks.transpose(6, 0, 3, 1, 4, 2, 5)).reshape(3, -1, PATCH * PATCH)
+    target = out.reshape(-1, 3, TEMPORAL, PATCH * PATCH)
+    table = _lookup()
+    for channel in range(3):
+        values = table[channel].take(by_patch[channel])
+        for frame in range(TEMPORAL):
+            target[:, channel, frame] = values
+
+
+def pixel_values(images: Sequence[Image.Image | np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Patches of resized RGB images, in order.
+
+    Args:
+        images: RGB images (or ``uint8 [height, width, 3]``) whose sides are multiples of 28.
+
+    Returns:
+        ``pixel_values`` ``float32 [ΣP, 1176]`` and ``image_grid_thw`` ``int64 [N, 3]``.
+
+    Raises:
+        ModelError: An image is not RGB, or not on the grid.
+    """
+    arrays = [as_array(image) for image in images]
+    grids = [patch_grid(array.shape[1], array.shape[0]) for array in arrays]
+    values = np.empty((sum(map(num_patches, grids)), PATCH_VALUES), dtype=np.float32)
+    start = 0
+    for array, grid in zip(arrays, grids, strict=True):
+        stop = start + num_patches(grid)
+        write_patches(array, values[start:stop])
+        start = stop
+    return values, np.array(grids, dtype=np.int64).reshape(-1, 3)
+
+
+def check_pixel_values(values_shape: Sequence[int], grids: Sequence[Sequence[int]]) -> None:
+    """Refuses pixel values that cannot belong to the grids (P-003).
+
+    Raises:
+        ModelError: Names the shape expected and the shape found.
+    """
+    expected = [sum(map(num_patches, grids)), PATCH_VALUES]
+    if list(values_shape) != expected:
+        raise ModelError(
+            f"pixel_values: expected {expected} for image_grid_thw {[list(map(int, g)) for g in grids]}, "
+            f"got {list(values_shape)}",
+            remedy="make both by argusvl.detection.data.pixels.pixel_values from the same images",
+        )
+    for index, (t, h, w) in enumerate(grids):
+        if t < 1 or h < 1 or w < 1 or h % MERGE or w % MERGE:
+            raise ModelError(
+                f"image_grid_thw[{index}]: expected even, positive h and w, got {[int(t), int(h), int(w)]}",
+                remedy="resize images to sides that are multiples of 28",
+            )

@@ -1,0 +1,273 @@
+"""A small tokenizer in the form of Qwen2.5-VL's, and the check that a tokenizer fits its model.
+
+Byte-level BPE with Qwen2's pre-tokenizer (every digit a token of its own), NFC, Qwen2.5-VL's special tokens after the
+learned vocabulary, as in the original, and a chat template that renders the same text. It is saved and loaded in hub
+layout, by ``save_pretrained`` and ``AutoTokenizer.from_pretrained``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tokenizers import AddedToken, Tokenizer, pre_tokenizers, trainers
+from transformers import AutoTokenizer, Qwen2Tokenizer
+from transformers.tokenization_utils_tokenizers import TokenizersBackend
+
+from argusvl.core.errors import CheckpointError, ConfigError, ModelError
+from argusvl.detection.data.records import Record
+
+END_OF_TEXT = "<|endoftext|>"
+TURN_START = "<|im_start|>"
+TURN_END = "<|im_end|>"
+VISION_START = "<|vision_start|>"
+VISION_END = "<|vision_end|>"
+IMAGE_PAD = "<|image_pad|>"
+VIDEO_PAD = "<|video_pad|>"
+
+SPECIAL_TOKENS: tuple[str, ...] = (
+    END_OF_TEXT,
+    TURN_START,
+    TURN_END,
+    "<|object_ref_start|>",
+    "<|object_ref_end|>",
+    "<|box_start|>",
+    "<|box_end|>",
+    "<|quad_start|>",
+    "<|quad_end|>",
+    VISION_START,
+    VISION_END,
+    "<|vision_pad|>",
+    IMAGE_PAD,
+    VIDEO_PAD,
+)
+"""In Qwen2.5-VL's order; its first has the id 151,643."""
+
+FULL_VOCABULARY_START = 151_643
+"""Id of ``<|endoftext|>`` in every released Qwen2.5-VL."""
+
+MINIMAL_VOCABULARY = 256 + len(SPECIAL_TOKENS)
+"""The bytes and the special tokens: with these any text can be written."""
+
+# Renders what Qwen2.5-VL's own template renders for system, user and assistant turns with text and images.
+CHAT_TEMPLATE = (
+    "{%- for message in messages -%}"
+    "{%- if loop.first and message['role'] != 'system' -%}"
+    "{{- '<|im_start|>system\\nYou are a helpful assistant.<|im_end|>\\n' -}}"
+    "{%- endif -%}"
+    "{{- '<|im_start|>' + message['role'] + '\\n' -}}"
+    "{%- if message['content'] is string -%}"
+    "{{- message['content'] -}}"
+    "{%- else -%}"
+    "{%- for part in message['content'] -%}"
+    "{%- if part['type'] == 'image' or 'image' in part or 'image_url' in part -%}"
+    "{{- '<|vision_start|><|image_pad|><|vision_end|>' -}}"
+    "{%- elif part['type'] == 'video' or 'video' in part -%}"
+    "{{- '<|vision_start|><|video_pad|><|vision_end|>' -}}"
+    "{%- elif 'text' in part -%}"
+    "{{- part['text'] -}}"
+    "{%- endif -%}"
+    "{%- endfor -%}"
+    "{%- endif -%}"
+    "{{- '<|im_end|>\\n' -}}"
+    "{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}"
+)
+
+
+def train_tokenizer(texts: Iterable[str], vocab_size: int) -> TokenizersBackend:
+    """Learns a byte-level BPE vocabulary from texts; the same texts give the same tokenizer.
+
+    Args:
+        texts: What the model must read and write, see :func:`tokenizer_texts`.
+        vocab_size: Most tokens, special tokens included. A small corpus may give fewer.
+
+    Raises:
+        ConfigError: The vocabulary has no room for the bytes and the special tokens.
+    """
+    if vocab_size < MINIMAL_VOCABULARY:
+        raise ConfigError(
+            f"vocab_size is {vocab_size}, but the bytes and the special tokens alone are {MINIMAL_VOCABULARY}",
+            where="vocab_size",
+            remedy=f"set vocab_size to {MINIMAL_VOCABULARY} or more",
+        )
+    learner: Tokenizer = Qwen2Tokenizer(vocab={}, merges=[]).backend_tokenizer
+    learner.train_from_iterator(
+        texts,
+        trainers.BpeTrainer(
+            vocab_size=vocab_size - len(SPECIAL_TOKENS),
+            # Once is enough for a description: the corpus lists each at least once, and it will be written often.
+            min_frequency=1,
+            show_progress=False,
+            initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        ),
+    )
+    learned = json.loads(learner.to_str())["model"]
+    # What the empty tokenizer already held (its default unknown token) goes to the end with the other special tokens.
+    ordinary = sorted((t for t in learned["vocab"] if t not in SPECIAL_TOKENS), key=learned["vocab"].__getitem__)
+    tokenizer = Qwen2Tokenizer(
+        vocab={token: i for i, token in enumerate((*ordinary, *SPECIAL_TOKENS))},
+        merges=[tuple(merge) for merge in learned["merges"]],
+        unk_token=None,
+        eos_token=TURN_END,
+        pad_token=END_OF_TEXT,
+        extra_special_tokens=[token for token in SPECIAL_TOKENS if token not in (END_OF_TEXT, TURN_END)],
+    )
+    tokenizer.add_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL_TOKENS])
+    tokenizer.chat_template = CHAT_TEMPLATE
+    return tokenizer
+
+
+def tokenizer_texts(
+    records: Iterable[Record], prompts: Iterable[str], *, max_side: int, seed: int, numbers: int = 2000
+) -> Iterator[str]:
+    """Yields what a tokenizer for these records must handle: descriptions, prompts, answers.
+
+    The answers' coordinates are random, so that no number of the training set becomes a habit of the vocabulary.
+
+    Args:
+        records: Training records; only descriptions are taken from them.
+        prompts: System and user prompts.
+        max_side: Largest coordinate to write, pixels.
+        seed: Seed of the coordinates.
+        numbers: Objects to write at least, so that the JSON around a few descriptions is learned too.
+    """
+    from argusvl.detection.data.answers import answer_text
+
+    yield from prompts
+    rng = np.random.default_rng(seed)
+    seen: set[str] = set()
+    written = 0
+
+    def answer(descriptions: list[str]) -> str:
+        boxes = rng.integers(0, max_side + 1, size=(len(descriptions), 4)).tolist()
+        return answer_text([(tuple(box), text, None) for box, text in zip(boxes, descriptions, strict=True)])
+
+    for record in records:
+        for scene in (*record.teachers, record.student):
+            descriptions = [annotation.desc for annotation in scene.objects]
+            new = sorted(set(descriptions) - seen)
+            seen.update(new)
+            # Alone as well: the caption decoder writes a description without the JSON around it.
+            yield from new
+            yield answer(descriptions)
+            written += len(descriptions)
+    pool = sorted(seen)
+    while pool and written < numbers:
+        chosen = [pool[i] for i in rng.integers(0, len(pool), size=8)]
+        yield answer(chosen)
+        written += len(chosen)
+
+
+def load_tokenizer(folder: str | Path) -> TokenizersBackend:
+    """Loads the tokenizer of a folder in hub layout; gives it a chat template if it has none.
+
+    Raises:
+        CheckpointError: The folder holds no complete tokenizer.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise CheckpointError("no such folder", where=folder, remedy="check the path of the model")
+    if not (folder / "tokenizer.json").is_file() and not (folder / "vocab.json").is_file():
+        raise CheckpointError(
+            "holds no tokenizer (neither tokenizer.json nor vocab.json)",
+            where=folder,
+            remedy="copy the tokenizer files of the model into the folder",
+        )
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+    except Exception as error:
+        raise CheckpointError(
+            f"the tokenizer cannot be read: {error}", where=folder, remedy="copy the tokenizer files again"
+        ) from error
+    if tokenizer.chat_template is None:
+        tokenizer.chat_template = CHAT_TEMPLATE
+    return tokenizer
+
+
+def token_id(tokenizer: TokenizersBackend, token: str) -> int:
+    """Id of a special token.
+
+    Raises:
+        ModelError: The tokenizer does not have it as one token.
+    """
+    found = tokenizer.convert_tokens_to_ids(token)
+    if found is None or tokenizer.convert_ids_to_tokens(found) != token:
+        raise ModelError(
+            f"the tokenizer has no token {token}",
+            where=tokenizer.name_or_path or None,
+            remedy="use the tokenizer of a Qwen2.5-VL model",
+        )
+    return int(found)
+
+
+def token_ids_for_config(tokenizer: TokenizersBackend) -> dict[str, int]:
+    """The ids that a ``Qwen2_5_VLConfig`` needs, under the names that it gives them.
+
+    ``eos_token_id``, ``bos_token_id`` and ``pad_token_id`` belong to its text config as well.
+    """
+    return {
+        "image_token_id": token_id(tokenizer, IMAGE_PAD),
+        "video_token_id": token_id(tokenizer, VIDEO_PAD),
+        "vision_start_token_id": token_id(tokenizer, VISION_START),
+        "vision_end_token_id": token_id(tokenizer, VISION_END),
+        "bos_token_id": token_id(tokenizer, END_OF_TEXT),
+        "eos_token_id": token_id(tokenizer, TURN_END),
+        "pad_token_id": token_id(tokenizer, END_OF_TEXT),
+    }
+
+
+def check_special_tokens(tokenizer: TokenizersBackend, model_config: Any) -> None:
+    """Compares every special token's id with the model's config and, for a full vocabulary, with the known ids.
+
+    A wrong id does not fail by itself: the image would be fed to the model as ordinary text.
+
+    Args:
+        tokenizer: The tokenizer in use.
+        model_config: A ``Qwen2_5_VLConfig`` (or anything with the same attributes).
+
+    Raises:
+        ModelError: Names the token, the id expected and the id found.
+    """
+    text_config = getattr(model_config, "text_config", model_config)
+    ids = {token: token_id(tokenizer, token) for token in SPECIAL_TOKENS}
+    expected_by_config = {
+        IMAGE_PAD: getattr(model_config, "image_token_id", None),
+        VIDEO_PAD: getattr(model_config, "video_token_id", None),
+        VISION_START: getattr(model_config, "vision_start_token_id", None),
+        VISION_END: getattr(model_config, "vision_end_token_id", None),
+    }
+    for token, expected in expected_by_config.items():
+        if expected is not None and ids[token] != expected:
+            raise _mismatch(token, "the model's config", expected, ids[token])
+    for owner in (model_config, text_config):
+        _check_end(owner, ids)
+        pad = getattr(owner, "pad_token_id", None)
+        if pad is not None and tokenizer.pad_token_id != pad:
+            raise _mismatch(f"{tokenizer.pad_token} (padding)", "the model's config", pad, tokenizer.pad_token_id)
+    if text_config.vocab_size > FULL_VOCABULARY_START:
+        for offset, token in enumerate(SPECIAL_TOKENS):
+            if ids[token] != FULL_VOCABULARY_START + offset:
+                raise _mismatch(token, "a full Qwen2.5-VL vocabulary", FULL_VOCABULARY_START + offset, ids[token])
+    if len(tokenizer) > text_config.vocab_size:
+        raise ModelError(
+            f"the tokenizer has {len(tokenizer)} tokens, the model's vocabulary {text_config.vocab_size}",
+            remedy="use the tokenizer that belongs to the model",
+        )
+
+
+def _check_end(config: Any, ids: dict[str, int]) -> None:
+    """Generation stops at ``<|im_end|>``: it must be the end token, or one of several."""
+    end = getattr(config, "eos_token_id", None)
+    if end is not None and ids[TURN_END] not in (end if isinstance(end, list | tuple) else [end]):
+        raise _mismatch(TURN_END, "the model's config (eos_token_id)", end, ids[TURN_END])
+
+
+def _mismatch(token: str, authority: str, expected: object, found: object) -> ModelError:
+    return ModelError(
+        f"special token {token}: {authority} says id {expected}, the tokenizer has {found}",
+        remedy="use the tokenizer that belongs to the model",
+    )
