@@ -29,13 +29,14 @@ class LossTerm:
         name: Key of the model's ``loss_terms``.
         count: Key of the batch's ``counts``; the summed term is divided by the global sum of this count.
         weight: Factor in the total loss.
-        log_as: Name in the logs. Terms with the same ``log_as`` are added up there; ``None``: not logged.
+        log_as: Name in the logs, or several. Terms with the same name are added up there (``lm_loss`` may be
+            the sum of two terms that are logged apart as well); ``None``: not logged. Logged without the weight.
     """
 
     name: str
     count: str
     weight: float
-    log_as: str | None
+    log_as: str | tuple[str, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +48,41 @@ class ParameterGroup:
         pattern: Regular expression searched in the parameter's name. Groups are tried in order; the first wins.
         learning_rate: Peak rate; 0 freezes the group.
         optional: Whether the pattern may match nothing.
+        frozen_epochs: Epochs from the start of training for which the group stays frozen.
+        decay_embeddings: Whether weight decay reaches ``nn.Embedding`` weights (never 1-D parameters or norms).
     """
 
     name: str
     pattern: str
     learning_rate: float
     optional: bool = False
+    frozen_epochs: float = 0.0
+    decay_embeddings: bool = False
 
 
 class Task(Protocol):
     """A task as the engine sees it. ``detection/task.py`` is one."""
 
+    def check(self) -> Sequence[str]:
+        """What is wrong with the run before it starts: data files, records, token budget; empty when all is well.
+
+        Takes seconds and loads no weights. What a run cannot start with at all is raised as an ``ArgusError``.
+        """
+        ...
+
     def model(self) -> PreTrainedModel:
-        """The model to train: loaded, or new with random weights (the caller has set the seed)."""
+        """The model to train: loaded, or new with random weights (the caller has set the seed).
+
+        Its class's ``from_pretrained`` loads what ``save_pretrained`` wrote: so the engine resumes.
+        """
         ...
 
     def train_dataset(self) -> Dataset[Any]:
-        """Samples by index. A ``set_epoch(int)`` method, where there is one, is called before each epoch."""
+        """Samples by index. A ``set_epoch(int)`` method, where there is one, is called before each epoch.
+
+        Random choices may use the global generators: the engine seeds them for each epoch and index. A
+        ``sample_name(index) -> str`` method, where there is one, names samples in error messages.
+        """
         ...
 
     def eval_dataset(self) -> Dataset[Any] | None:
@@ -71,7 +90,7 @@ class Task(Protocol):
         ...
 
     def collate(self, samples: Sequence[Any]) -> dict[str, Any]:
-        """Samples → batch: the model's forward arguments plus ``counts``."""
+        """Samples → batch: the model's forward arguments plus ``counts`` (which the engine takes out)."""
         ...
 
     def loss_terms(self) -> Sequence[LossTerm]:
