@@ -1,0 +1,178 @@
+"""The model's output → detections in the pixels of the caller's images, and descriptions for chosen queries.
+
+The score of a (query, label) pair is σ(objectness) × softmax over the vocabulary. DETR's own post-processing
+(softmax with a last "no object" class that is dropped) does not fit a head with one sigmoid objectness.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from argusvl.core.boxes import cxcywh_to_xyxy
+from argusvl.core.errors import ModelError
+from argusvl.detection.detections import Detections
+from argusvl.detection.evaluation import MAX_DETECTIONS
+
+# Descriptions decoded at once: bounds the memory of the caption decoder's cache, whatever the batch.
+_CAPTIONS_AT_ONCE = 512
+
+
+class HeadOutput(Protocol):
+    """What is read of the model's output: ``M`` student images, ``Q`` queries, ``V`` labels."""
+
+    boxes_cxcywh_norm: Tensor  # [M, Q, 4]
+    objectness_logits: Tensor  # [M, Q]
+    type_logits: Tensor  # [M, Q, V]
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePredictions:
+    """Two rankings of one image's queries, best first.
+
+    Attributes:
+        ranked: The best (query, label) pairs; a query may stand there with several labels. For AP.
+        best: Every query with its best label. For people, for captions and for what is asked of a box alone.
+    """
+
+    ranked: Detections
+    best: Detections
+
+
+def num_kept(num_queries: int) -> int:
+    """Pairs of an image that count: 100, or the number of queries where that is more."""
+    return max(MAX_DETECTIONS, num_queries)
+
+
+@torch.no_grad()
+def postprocess(
+    output: HeadOutput,
+    labels: Sequence[str],
+    image_sizes: Sequence[tuple[int, int]],
+    notes: Sequence[str] | None = None,
+) -> list[ImagePredictions]:
+    """Boxes, labels and scores of every student image of a batch.
+
+    The head's boxes are fractions of the image, which a resize does not change: fractions × the caller's size
+    are the caller's pixels, exactly. Boxes are cut at the image's border.
+
+    Args:
+        output: Of ``M`` student images.
+        labels: The ``V`` labels that ``type_logits`` are over.
+        image_sizes: ``M`` times ``(width, height)`` of the images that the boxes are wanted on.
+        notes: ``M`` remarks for the caller.
+
+    Raises:
+        ModelError: The shapes contradict each other, or the output is not finite.
+    """
+    images, queries = _check(output, labels, image_sizes)
+    objectness = output.objectness_logits.float().sigmoid()  # [M, Q]
+    label_scores = output.type_logits.float().softmax(-1)  # [M, Q, V]
+    pair_scores = (objectness[..., None] * label_scores).flatten(1)  # [M, Q * V]
+    # Stable sorts, so that equal scores come in the same order on every machine.
+    kept = pair_scores.sort(dim=1, descending=True, stable=True).indices[:, : num_kept(queries)]
+    pair_query, pair_label = kept // len(labels), kept % len(labels)
+    best_label = label_scores.argmax(-1)  # [M, Q]
+    best_scores = objectness * label_scores.amax(-1)
+    order = best_scores.sort(dim=1, descending=True, stable=True).indices
+    sides = torch.tensor(image_sizes, dtype=torch.float64).repeat(1, 2)  # [M, 4]: w, h, w, h
+    boxes = cxcywh_to_xyxy(output.boxes_cxcywh_norm.double().cpu()).clamp(0, 1) * sides[:, None]
+    # One transfer from the device for the whole batch.
+    label_scores, objectness = label_scores.cpu(), objectness.cpu()
+    pair_query, pair_label = pair_query.cpu(), pair_label.cpu()
+    order, best_label = order.cpu(), best_label.cpu()
+
+    def detections(image: int, query: Tensor, label: Tensor) -> Detections:
+        chosen = label_scores[image, query, label]
+        return Detections(
+            boxes_xyxy_px=boxes[image, query].float().numpy(),
+            scores=(objectness[image, query] * chosen).numpy(),
+            labels=tuple(labels[k] for k in label.tolist()),
+            label_scores=chosen.numpy(),
+            image_size=image_sizes[image],
+            queries=query.numpy(),
+            note=notes[image] if notes is not None else "",
+        )
+
+    return [
+        ImagePredictions(
+            ranked=detections(m, pair_query[m], pair_label[m]),
+            best=detections(m, order[m], best_label[m, order[m]]),
+        )
+        for m in range(images)
+    ]
+
+
+@torch.no_grad()
+def describe(
+    model: Any,
+    output: HeadOutput,
+    tokenizer: Any,
+    predictions: Sequence[Detections],
+    chosen: Sequence[Sequence[int]],
+) -> list[Detections]:
+    """The same predictions with descriptions of chosen entries; the others' captions are ``None``.
+
+    Args:
+        model: Its ``describe(output, image, query, max_tokens)`` gives token ids, -100 after the end.
+        output: What the predictions were read from.
+        tokenizer: Of the model.
+        predictions: One for each student image of the batch.
+        chosen: For each image the entries to describe.
+    """
+    pairs = [
+        (m, int(detections.queries[k]))  # type: ignore[index]  # postprocess gives queries
+        for m, (detections, entries) in enumerate(zip(predictions, chosen, strict=True))
+        for k in entries
+    ]
+    texts = iter(_captions(model, output, tokenizer, pairs))
+    described = []
+    for detections, entries in zip(predictions, chosen, strict=True):
+        captions: list[str | None] = [None] * len(detections)
+        for k in entries:
+            captions[k] = next(texts)
+        described.append(replace(detections, captions=tuple(captions)))
+    return described
+
+
+def _captions(model: Any, output: HeadOutput, tokenizer: Any, pairs: list[tuple[int, int]]) -> list[str]:
+    """Texts of (image, query) pairs."""
+    device = output.boxes_cxcywh_norm.device
+    texts: list[str] = []
+    for start in range(0, len(pairs), _CAPTIONS_AT_ONCE):
+        image, query = torch.tensor(pairs[start : start + _CAPTIONS_AT_ONCE], device=device).T
+        ids = model.describe(output, image, query, max_tokens=model.config.caption_max_tokens)
+        for row in ids.tolist():
+            ended = row.index(-100) if -100 in row else len(row)
+            texts.append(tokenizer.decode(row[:ended], skip_special_tokens=True).strip())
+    return texts
+
+
+def _check(
+    output: HeadOutput, labels: Sequence[str], image_sizes: Sequence[tuple[int, int]]
+) -> tuple[int, int]:
+    images, queries = output.objectness_logits.shape
+    expected = {
+        "boxes_cxcywh_norm": (images, queries, 4),
+        "type_logits": (images, queries, len(labels)),
+    }
+    for name, shape in expected.items():
+        found = tuple(getattr(output, name).shape)
+        if found != shape:
+            raise ModelError(f"{name}: expected shape {list(shape)}, got {list(found)}")
+    if len(image_sizes) != images:
+        raise ModelError(f"image_sizes: expected one for each of the {images} images, got {len(image_sizes)}")
+    if not labels:
+        raise ModelError("the vocabulary is empty", remedy="give at least one label")
+    for name in ("objectness_logits", *expected):
+        bad = int((~torch.isfinite(getattr(output, name))).sum())
+        if bad:
+            raise ModelError(
+                f"{name} holds {bad} numbers that are not finite",
+                remedy="the training diverged or the checkpoint is damaged: use an earlier checkpoint",
+            )
+    return images, queries
