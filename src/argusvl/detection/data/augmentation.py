@@ -1,0 +1,233 @@
+"""Random changes of a picture and its boxes: flips, quarter turns, zoom, colour, mosaic.
+
+Every change comes from the numpy generator that the caller passes, so a sample's picture depends on nothing but seed,
+epoch and index. Sizes stay on the network's grid (a quarter turn swaps the sides). A box moves with its object and is clipped to
+the picture; an object of which too little is left goes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from argusvl.core.errors import ConfigError
+
+_LUMA = np.array([0.299, 0.587, 0.114])
+# RGB → YIQ: luma apart from two chroma axes, in which a change of hue is a rotation.
+_TO_YIQ = np.array([_LUMA, [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]])
+_FROM_YIQ = np.linalg.inv(_TO_YIQ)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A picture with its objects.
+
+    Attributes:
+        pixels: ``uint8 [height, width, 3]``.
+        boxes_xyxy_px: ``float64 [N, 4]``.
+        descs: Their N descriptions.
+    """
+
+    pixels: np.ndarray
+    boxes_xyxy_px: np.ndarray
+    descs: tuple[str, ...]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """``(width, height)``, pixels."""
+        return self.pixels.shape[1], self.pixels.shape[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """Which changes, and how strong.
+
+    Attributes:
+        horizontal_flip: Probability of swapping left and right.
+        vertical_flip: Probability of swapping top and bottom.
+        rotate90: Probability of a quarter turn, to the left or right alike.
+        scale_min: Smallest zoom factor; below 1 the picture shrinks on a ground of its mean colour.
+        scale_max: Largest zoom factor; above 1 a random part of the picture is enlarged. 1 and 1: no zoom.
+        brightness: Largest relative change of brightness, 0 to 1.
+        contrast: Largest relative change of contrast, 0 to 1.
+        saturation: Largest relative change of saturation, 0 to 1.
+        hue: Largest shift of hue as a part of the colour circle, 0 to 0.5.
+        mosaic: Probability of putting parts of four pictures together.
+        min_visible: An object goes when less than this part of its box is left in the picture, 0 to 1.
+
+    Raises:
+        ConfigError: A value is outside its range.
+    """
+
+    horizontal_flip: float
+    vertical_flip: float
+    rotate90: float
+    scale_min: float
+    scale_max: float
+    brightness: float
+    contrast: float
+    saturation: float
+    hue: float
+    mosaic: float
+    min_visible: float
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            value = getattr(self, name)
+            limit = {"hue": 0.5, "scale_min": math.inf, "scale_max": math.inf}.get(name, 1.0)
+            if not 0 <= value <= limit:
+                raise ConfigError(f"{value} is not in 0 to {limit:g}", where=name, remedy="correct the value")
+        if not 0 < self.scale_min <= self.scale_max:
+            raise ConfigError(
+                f"scale_min {self.scale_min} and scale_max {self.scale_max} are no range above 0",
+                where="scale_min",
+                remedy="set 0 < scale_min <= scale_max",
+            )
+
+    def __call__(
+        self, view: View, rng: np.random.Generator, another: Callable[[], View] | None = None
+    ) -> View:
+        """A changed copy; the view given is left as it is.
+
+        Args:
+            view: The picture to change.
+            rng: Where every random decision comes from.
+            another: Gives one more picture of the data set for each call; without it there is no mosaic.
+        """
+        if another is not None and rng.random() < self.mosaic:
+            view = mosaic([view, another(), another(), another()], rng, self._scale(rng), self.min_visible)
+        elif self.scale_min != 1 or self.scale_max != 1:
+            view = zoom(view, rng, self._scale(rng), self.min_visible)
+        if rng.random() < self.horizontal_flip:
+            view = flip_horizontally(view)
+        if rng.random() < self.vertical_flip:
+            view = flip_vertically(view)
+        if rng.random() < self.rotate90:
+            view = rotate_quarter(view, clockwise=bool(rng.random() < 0.5))
+        changes = rng.uniform(-1, 1, size=4) * (self.brightness, self.contrast, self.saturation, self.hue)
+        if changes.any():
+            view = change_colour(view, *changes)
+        return View(np.ascontiguousarray(view.pixels), view.boxes_xyxy_px, view.descs)
+
+    def _scale(self, rng: np.random.Generator) -> float:
+        """Log-uniform: twice as large is as likely as half as large."""
+        return math.exp(rng.uniform(math.log(self.scale_min), math.log(self.scale_max)))
+
+
+def flip_horizontally(view: View) -> View:
+    """Left becomes right."""
+    width, _ = view.size
+    x1, y1, x2, y2 = view.boxes_xyxy_px.T
+    return View(view.pixels[:, ::-1], np.stack([width - x2, y1, width - x1, y2], axis=1), view.descs)
+
+
+def flip_vertically(view: View) -> View:
+    """Top becomes bottom."""
+    _, height = view.size
+    x1, y1, x2, y2 = view.boxes_xyxy_px.T
+    return View(view.pixels[::-1], np.stack([x1, height - y2, x2, height - y1], axis=1), view.descs)
+
+
+def rotate_quarter(view: View, *, clockwise: bool) -> View:
+    """A turn by 90 degrees; width and height change places."""
+    width, height = view.size
+    x1, y1, x2, y2 = view.boxes_xyxy_px.T
+    if clockwise:
+        boxes = np.stack([height - y2, x1, height - y1, x2], axis=1)
+    else:
+        boxes = np.stack([y1, width - x2, y2, width - x1], axis=1)
+    return View(np.rot90(view.pixels, k=-1 if clockwise else 1), boxes, view.descs)
+
+
+def zoom(view: View, rng: np.random.Generator, scale: float, min_visible: float) -> View:
+    """The same size, its content ``scale`` times as large, at a random place."""
+    width, height = view.size
+    if scale >= 1:
+        pixels, boxes = _window(view, rng, width, height, scale)
+    else:
+        small_width, small_height = max(round(width * scale), 1), max(round(height * scale), 1)
+        left, top = rng.integers(0, width - small_width + 1), rng.integers(0, height - small_height + 1)
+        small = Image.fromarray(view.pixels).resize((small_width, small_height), Image.Resampling.BILINEAR)
+        pixels = np.empty_like(view.pixels)
+        pixels[:] = _mean_colour(view.pixels).round().astype(np.uint8)
+        pixels[top : top + small_height, left : left + small_width] = np.asarray(small)
+        boxes = _move(view.boxes_xyxy_px, small_width / width, small_height / height, left, top)
+    return _clip(View(pixels, boxes, view.descs), view.size, min_visible)
+
+
+def mosaic(views: list[View], rng: np.random.Generator, scale: float, min_visible: float) -> View:
+    """Random parts of four pictures around a random point of a picture of the first one's size.
+
+    Each part shows its picture at ``scale``, or larger where the picture would not fill its part.
+    """
+    width, height = views[0].size
+    # The seam stays in the middle half, so that each part is large enough to hold whole objects.
+    seam_x, seam_y = round(width * rng.uniform(0.25, 0.75)), round(height * rng.uniform(0.25, 0.75))
+    corners = [(0, 0, seam_x, seam_y), (seam_x, 0, width, seam_y), (0, seam_y, seam_x, height), (seam_x, seam_y, width, height)]
+    pixels = np.empty_like(views[0].pixels)
+    boxes: list[np.ndarray] = []
+    descs: list[str] = []
+    for index, (left, top, right, bottom) in zip(rng.permutation(4), corners, strict=True):
+        view = views[index]
+        part, moved = _window(view, rng, right - left, bottom - top, scale)
+        pixels[top:bottom, left:right] = part
+        kept = _clip(View(part, moved, view.descs), (right - left, bottom - top), min_visible)
+        boxes.append(kept.boxes_xyxy_px + np.array([left, top, left, top]))
+        descs.extend(kept.descs)
+    return View(pixels, np.concatenate(boxes), tuple(descs))
+
+
+def change_colour(view: View, brightness: float, contrast: float, saturation: float, hue: float) -> View:
+    """Relative changes of brightness, contrast and saturation, and a shift of hue (part of the colour circle).
+
+    All four are affine in RGB, so that one 3×4 matrix does them in one pass and rounds once. Hue turns in the
+    YIQ plane, which keeps luma (the usual way through HSV changes it).
+    """
+    mean = float(_LUMA @ _mean_colour(view.pixels))
+    angle = 2 * math.pi * hue
+    turn = np.array([[1, 0, 0], [0, math.cos(angle), -math.sin(angle)], [0, math.sin(angle), math.cos(angle)]])
+    chroma = np.diag([1.0, 1 + saturation, 1 + saturation])
+    matrix = (1 + brightness) * (1 + contrast) * (_FROM_YIQ @ chroma @ turn @ _TO_YIQ)
+    offset = (1 + brightness) * -contrast * mean
+    affine = np.concatenate([matrix, np.full((3, 1), offset)], axis=1)
+    image = Image.fromarray(np.ascontiguousarray(view.pixels)).convert("RGB", tuple(affine.flatten()))
+    return View(np.asarray(image), view.boxes_xyxy_px, view.descs)
+
+
+def _window(
+    view: View, rng: np.random.Generator, width: int, height: int, scale: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """A random part of a picture, ``scale`` times as large, as ``width`` × ``height`` pixels, and all boxes in it."""
+    source_width, source_height = view.size
+    scale = max(scale, width / source_width, height / source_height)
+    # The last ulp of the division must not reach past the picture's edge.
+    part_width, part_height = min(width / scale, source_width), min(height / scale, source_height)
+    left, top = rng.uniform(0, source_width - part_width), rng.uniform(0, source_height - part_height)
+    box = (left, top, min(left + part_width, source_width), min(top + part_height, source_height))
+    image = Image.fromarray(np.ascontiguousarray(view.pixels))
+    pixels = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, box=box))
+    return pixels, _move(view.boxes_xyxy_px, scale, scale, -left * scale, -top * scale)
+
+
+def _move(boxes: np.ndarray, scale_x: float, scale_y: float, left: float, top: float) -> np.ndarray:
+    return boxes * np.array([scale_x, scale_y, scale_x, scale_y]) + np.array([left, top, left, top])
+
+
+def _clip(view: View, size: tuple[int, int], min_visible: float) -> View:
+    """Boxes inside the picture; without the objects that are (nearly) outside, or less than a pixel."""
+    width, height = size
+    boxes = view.boxes_xyxy_px
+    clipped = np.clip(boxes, 0, np.array([width, height, width, height], dtype=np.float64))
+    sides = clipped[:, 2:] - clipped[:, :2]
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    keep = (sides.prod(axis=1) >= min_visible * area) & (sides >= 1).all(axis=1)
+    return View(view.pixels, clipped[keep], tuple(d for d, k in zip(view.descs, keep, strict=True) if k))
+
+
+def _mean_colour(pixels: np.ndarray) -> np.ndarray:
+    """``float64 [3]``, from every fourth pixel each way: a sixteenth of the work, the same colour."""
+    return pixels[::4, ::4].reshape(-1, 3).mean(axis=0)

@@ -1,0 +1,229 @@
+"""PaddedCollator: samples → the batch that the model's forward takes, with the counts that its losses are divided by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from argusvl.core.errors import DataError, ModelError
+from argusvl.detection.data.conversation import ChatProcessor
+from argusvl.detection.data.dataset import Vocabulary, label_of
+from argusvl.detection.data.pixels import PATCH, PATCH_VALUES, num_patches, num_placeholders, patch_grid, write_patches
+from argusvl.detection.data.records import ObjectAnnotation
+from argusvl.detection.data.samples import Sample
+
+IGNORED = -100
+"""Label of a position that no loss looks at."""
+ROLE_TEACHER = 1
+ROLE_STUDENT = 2
+
+COUNTS = (
+    "teacher_tokens",
+    "student_tokens",
+    "objects",
+    "student_samples",
+    "student_images",
+    "caption_tokens",
+    "objects_labelled",
+)
+"""Keys of a batch's ``counts``."""
+
+
+class PaddedCollator:
+    """Joins samples to one right-padded batch.
+
+    The batch, where B are samples, L the longest, N images, M student images, T objects, V labels:
+
+    - ``input_ids``, ``attention_mask``, ``mm_token_type_ids`` (0 text, 1 image) ``[B, L]``;
+    - ``labels`` (-100: none) and ``label_roles`` (0 none, 1 teacher, 2 student) ``[B, L]``;
+    - ``pixel_values`` ``[ΣP, 1176]`` and ``image_grid_thw`` ``[N, 3]``, both ``None`` without images;
+    - ``student_image_index``, ``student_image_sample``, ``student_image_start`` ``[M]``: row of ``image_grid_thw``, row of
+      ``input_ids``, and position of the first placeholder there; ``student_prompt_span`` ``[B, 2]``;
+    - ``object_boxes_cxcywh_norm`` ``[T, 4]``, ``object_image`` ``[T]`` (0 … M-1, not decreasing), ``object_label`` ``[T]`` (-1:
+      not in the vocabulary), ``object_caption_ids`` ``[T, C]`` (with ``<|im_end|>``, padded with -100);
+    - ``vocabulary_ids`` ``[V, C']``, padded with -100;
+    - ``counts``: see :data:`COUNTS`.
+
+    Args:
+        processor: Its tokenizer writes captions and labels, too.
+        labels: The vocabulary.
+        vocabulary: ``open`` or ``closed``, how a description is looked up in it.
+        caption_max_tokens: Most tokens of a caption, its end included; a longer one is refused by name.
+        for_inference: Leaves out the student's answer and every target, so that the prompt ends where the model must go on.
+
+    Raises:
+        DataError: A label holds a special token.
+    """
+
+    def __init__(
+        self,
+        processor: ChatProcessor,
+        *,
+        labels: Sequence[str],
+        vocabulary: Vocabulary,
+        caption_max_tokens: int,
+        for_inference: bool = False,
+    ) -> None:
+        self.labels = tuple(labels)
+        self.vocabulary: Vocabulary = vocabulary
+        self.caption_max_tokens = caption_max_tokens
+        self.for_inference = for_inference
+        self._processor = processor
+        pad = processor.tokenizer.pad_token_id
+        self._pad_id: int = processor.end_token_id if pad is None else pad
+        self._label_index = {label: number for number, label in enumerate(self.labels)}
+        self._vocabulary_ids = _padded([processor.encode(label, source="labels") for label in self.labels])
+
+    def __call__(self, samples: Sequence[Sample]) -> dict[str, Any]:
+        """The batch.
+
+        Raises:
+            ModelError: There is no sample, or an image does not fit its placeholders.
+            DataError: A caption is too long.
+        """
+        if not samples:
+            raise ModelError("a batch needs at least one sample")
+        for sample in samples:
+            _check_placeholders(sample)
+        batch = self._text(samples) | _images(samples) | _student_images(samples)
+        batch["vocabulary_ids"] = self._vocabulary_ids.clone()
+        counts = dict.fromkeys(COUNTS, 0)
+        counts["student_samples"] = len(samples)
+        counts["student_images"] = len(batch["student_image_index"])
+        if not self.for_inference:
+            batch |= self._objects(samples)
+            counts["teacher_tokens"] = int((batch["label_roles"] == ROLE_TEACHER).sum())
+            counts["student_tokens"] = int((batch["label_roles"] == ROLE_STUDENT).sum())
+            counts["objects"] = len(batch["object_image"])
+            counts["caption_tokens"] = int((batch["object_caption_ids"] != IGNORED).sum())
+            counts["objects_labelled"] = int((batch["object_label"] >= 0).sum())
+        batch["counts"] = counts
+        return batch
+
+    def _text(self, samples: Sequence[Sample]) -> dict[str, Any]:
+        lengths = [self._length(sample) for sample in samples]
+        shape = (len(samples), max(lengths))
+        ids = np.full(shape, self._pad_id, dtype=np.int64)
+        mask, types, roles = (np.zeros(shape, dtype=np.int64) for _ in range(3))
+        for row, (sample, length) in enumerate(zip(samples, lengths, strict=True)):
+            ids[row, :length] = sample.conversation.input_ids[:length]
+            mask[row, :length] = 1
+            for part in sample.conversation.parts:
+                if part.kind == "image":
+                    types[row, part.start : part.stop] = 1
+                elif part.kind == "answer" and part.stop <= length:
+                    roles[row, part.start : part.stop] = ROLE_TEACHER if part.role == "teacher" else ROLE_STUDENT
+        batch = {"input_ids": ids, "attention_mask": mask, "mm_token_type_ids": types}
+        if not self.for_inference:
+            batch |= {"labels": np.where(roles > 0, ids, IGNORED), "label_roles": roles}
+        return {name: torch.from_numpy(array) for name, array in batch.items()}
+
+    def _length(self, sample: Sample) -> int:
+        """In inference the conversation ends where the student's answer would begin."""
+        return sample.conversation.student_prompt_span[1] if self.for_inference else len(sample.conversation)
+
+    def _objects(self, samples: Sequence[Sample]) -> dict[str, Any]:
+        boxes: list[tuple[float, float, float, float]] = []
+        images: list[int] = []
+        labels: list[int] = []
+        captions: list[list[int]] = []
+        first_image = 0
+        for sample in samples:
+            student_images = sample.images[len(sample.images) - _num_student_images(sample) :]
+            # In order of the images; sorted() keeps the order within one.
+            for annotation in sorted(sample.objects, key=lambda a: a.image):
+                height, width = student_images[annotation.image].shape[:2]
+                x1, y1, x2, y2 = annotation.bbox_2d
+                boxes.append(((x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height))
+                images.append(first_image + annotation.image)
+                labels.append(self._label_index.get(label_of(annotation, self.vocabulary), -1))
+                captions.append(self._caption(annotation, sample))
+            first_image += len(student_images)
+        return {
+            "object_boxes_cxcywh_norm": torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
+            "object_image": torch.tensor(images, dtype=torch.int64),
+            "object_label": torch.tensor(labels, dtype=torch.int64),
+            "object_caption_ids": _padded(captions),
+        }
+
+    def _caption(self, annotation: ObjectAnnotation, sample: Sample) -> list[int]:
+        ids = [*self._processor.encode(annotation.desc, source=sample.source), self._processor.end_token_id]
+        if len(ids) > self.caption_max_tokens:
+            raise DataError(
+                f"the description {annotation.desc!r} has {len(ids)} tokens with its end, "
+                f"detection_caption_max_tokens is {self.caption_max_tokens}",
+                where=sample.source,
+                remedy="shorten the description or raise detection_caption_max_tokens",
+            )
+        return ids
+
+
+def _num_student_images(sample: Sample) -> int:
+    return len(sample.conversation.of_kind("image", "student"))
+
+
+def _check_placeholders(sample: Sample) -> None:
+    """Every image has as many placeholders as merged vision tokens: one too few and the next image reads its rows."""
+    spans, grids = sample.conversation.images, sample.conversation.grids
+    if not len(spans) == len(grids) == len(sample.images):
+        raise ModelError(
+            f"the conversation has {len(spans)} images and {len(grids)} grids, the sample {len(sample.images)} images",
+            where=sample.source,
+        )
+    for number, (span, grid, image) in enumerate(zip(spans, grids, sample.images, strict=True)):
+        actual = patch_grid(image.shape[1], image.shape[0])
+        if actual != grid or span.stop - span.start != num_placeholders(grid):
+            raise ModelError(
+                f"image {number} has {span.stop - span.start} placeholders and grid {grid}, its pixels make {actual} "
+                f"({PATCH}-pixel patches), which takes {num_placeholders(actual)}",
+                where=sample.source,
+                remedy="make conversation and pixels from the same resized image",
+            )
+
+
+def _images(samples: Sequence[Sample]) -> dict[str, Tensor | None]:
+    grids = [grid for sample in samples for grid in sample.conversation.grids]
+    if not grids:
+        return {"pixel_values": None, "image_grid_thw": None}
+    values = torch.empty((sum(map(num_patches, grids)), PATCH_VALUES), dtype=torch.float32)
+    rows = values.numpy()
+    start = 0
+    for sample in samples:
+        for image, grid in zip(sample.images, sample.conversation.grids, strict=True):
+            stop = start + num_patches(grid)
+            write_patches(image, rows[start:stop])
+            start = stop
+    return {"pixel_values": values, "image_grid_thw": torch.tensor(grids, dtype=torch.int64)}
+
+
+def _student_images(samples: Sequence[Sample]) -> dict[str, Tensor]:
+    index: list[int] = []
+    rows: list[int] = []
+    starts: list[int] = []
+    seen = 0
+    for row, sample in enumerate(samples):
+        for part in sample.conversation.images:
+            if part.role == "student":
+                index.append(seen)
+                rows.append(row)
+                starts.append(part.start)
+            seen += 1
+    spans = [sample.conversation.student_prompt_span for sample in samples]
+    return {
+        "student_image_index": torch.tensor(index, dtype=torch.int64),
+        "student_image_sample": torch.tensor(rows, dtype=torch.int64),
+        "student_image_start": torch.tensor(starts, dtype=torch.int64),
+        "student_prompt_span": torch.tensor(spans, dtype=torch.int64),
+    }
+
+
+def _padded(rows: Sequence[Sequence[int]]) -> Tensor:
+    """``int64 [rows, longest]``, padded with -100; ``[0, 1]`` without rows."""
+    table = np.full((len(rows), max(map(len, rows), default=1)), IGNORED, dtype=np.int64)
+    for number, row in enumerate(rows):
+        table[number, : len(row)] = row
+    return torch.from_numpy(table)
