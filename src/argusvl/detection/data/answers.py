@@ -94,7 +94,9 @@ def parse_answer(text: str, num_images: int = 1) -> ParsedAnswer:
         else:
             objects.append(found)
         end = position
-    return ParsedAnswer(tuple(objects), tuple(dropped), complete=begin >= 0 and "]" in text[max(end, begin) :])
+    return ParsedAnswer(
+        tuple(objects), tuple(dropped), complete=begin >= 0 and "]" in text[max(end, begin) :]
+    )
 
 
 def _parse_object(value: dict[str, Any], num_images: int) -> ObjectAnnotation | str:

@@ -1,8 +1,8 @@
 """Random changes of a picture and its boxes: flips, quarter turns, zoom, colour, mosaic.
 
-Every change comes from the numpy generator that the caller passes, so a sample's picture depends on nothing but seed,
-epoch and index. Sizes stay on the network's grid (a quarter turn swaps the sides). A box moves with its object and is clipped to
-the picture; an object of which too little is left goes.
+Every change comes from the numpy generator that the caller passes, so a sample's picture depends on nothing but
+seed, epoch and index. Sizes stay on the network's grid (a quarter turn swaps the sides). A box moves with its object
+and is clipped to the picture; an object of which too little is left goes.
 """
 
 from __future__ import annotations
@@ -167,7 +167,12 @@ def mosaic(views: list[View], rng: np.random.Generator, scale: float, min_visibl
     width, height = views[0].size
     # The seam stays in the middle half, so that each part is large enough to hold whole objects.
     seam_x, seam_y = round(width * rng.uniform(0.25, 0.75)), round(height * rng.uniform(0.25, 0.75))
-    corners = [(0, 0, seam_x, seam_y), (seam_x, 0, width, seam_y), (0, seam_y, seam_x, height), (seam_x, seam_y, width, height)]
+    corners = [
+        (0, 0, seam_x, seam_y),
+        (seam_x, 0, width, seam_y),
+        (0, seam_y, seam_x, height),
+        (seam_x, seam_y, width, height),
+    ]
     pixels = np.empty_like(views[0].pixels)
     boxes: list[np.ndarray] = []
     descs: list[str] = []
@@ -189,7 +194,9 @@ def change_colour(view: View, brightness: float, contrast: float, saturation: fl
     """
     mean = float(_LUMA @ _mean_colour(view.pixels))
     angle = 2 * math.pi * hue
-    turn = np.array([[1, 0, 0], [0, math.cos(angle), -math.sin(angle)], [0, math.sin(angle), math.cos(angle)]])
+    turn = np.array(
+        [[1, 0, 0], [0, math.cos(angle), -math.sin(angle)], [0, math.sin(angle), math.cos(angle)]]
+    )
     chroma = np.diag([1.0, 1 + saturation, 1 + saturation])
     matrix = (1 + brightness) * (1 + contrast) * (_FROM_YIQ @ chroma @ turn @ _TO_YIQ)
     offset = (1 + brightness) * -contrast * mean

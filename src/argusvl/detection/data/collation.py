@@ -1,4 +1,4 @@
-"""PaddedCollator: samples → the batch that the model's forward takes, with the counts that its losses are divided by."""
+"""PaddedCollator: samples → the batch that the model's forward takes, with the counts its losses are divided by."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ from torch import Tensor
 from argusvl.core.errors import DataError, ModelError
 from argusvl.detection.data.conversation import ChatProcessor
 from argusvl.detection.data.dataset import Vocabulary, label_of
-from argusvl.detection.data.pixels import PATCH, PATCH_VALUES, num_patches, num_placeholders, patch_grid, write_patches
+from argusvl.detection.data.pixels import (
+    PATCH,
+    PATCH_VALUES,
+    num_patches,
+    num_placeholders,
+    patch_grid,
+    write_patches,
+)
 from argusvl.detection.data.records import ObjectAnnotation
 from argusvl.detection.data.samples import Sample
 
@@ -41,10 +48,12 @@ class PaddedCollator:
     - ``input_ids``, ``attention_mask``, ``mm_token_type_ids`` (0 text, 1 image) ``[B, L]``;
     - ``labels`` (-100: none) and ``label_roles`` (0 none, 1 teacher, 2 student) ``[B, L]``;
     - ``pixel_values`` ``[ΣP, 1176]`` and ``image_grid_thw`` ``[N, 3]``, both ``None`` without images;
-    - ``student_image_index``, ``student_image_sample``, ``student_image_start`` ``[M]``: row of ``image_grid_thw``, row of
-      ``input_ids``, and position of the first placeholder there; ``student_prompt_span`` ``[B, 2]``;
-    - ``object_boxes_cxcywh_norm`` ``[T, 4]``, ``object_image`` ``[T]`` (0 … M-1, not decreasing), ``object_label`` ``[T]`` (-1:
-      not in the vocabulary), ``object_caption_ids`` ``[T, C]`` (with ``<|im_end|>``, padded with -100);
+    - ``student_image_index``, ``student_image_sample``, ``student_image_start`` ``[M]``: row of
+      ``image_grid_thw``, row of ``input_ids``, and position of the first placeholder there;
+    - ``student_prompt_span`` ``[B, 2]``: from the student's ``<|im_start|>user`` up to its answer, half-open;
+    - ``object_boxes_cxcywh_norm`` ``[T, 4]``, ``object_image`` ``[T]`` (0 … M-1, not decreasing),
+      ``object_label`` ``[T]`` (-1: not in the vocabulary), ``object_caption_ids`` ``[T, C]`` (with
+      ``<|im_end|>``, padded with -100);
     - ``vocabulary_ids`` ``[V, C']``, padded with -100;
     - ``counts``: see :data:`COUNTS`.
 
@@ -53,7 +62,7 @@ class PaddedCollator:
         labels: The vocabulary.
         vocabulary: ``open`` or ``closed``, how a description is looked up in it.
         caption_max_tokens: Most tokens of a caption, its end included; a longer one is refused by name.
-        for_inference: Leaves out the student's answer and every target, so that the prompt ends where the model must go on.
+        for_inference: Leaves out the student's answer and every target: the prompt ends where the model goes on.
 
     Raises:
         DataError: A label holds a special token.
@@ -116,7 +125,9 @@ class PaddedCollator:
                 if part.kind == "image":
                     types[row, part.start : part.stop] = 1
                 elif part.kind == "answer" and part.stop <= length:
-                    roles[row, part.start : part.stop] = ROLE_TEACHER if part.role == "teacher" else ROLE_STUDENT
+                    roles[row, part.start : part.stop] = (
+                        ROLE_TEACHER if part.role == "teacher" else ROLE_STUDENT
+                    )
         batch = {"input_ids": ids, "attention_mask": mask, "mm_token_type_ids": types}
         if not self.for_inference:
             batch |= {"labels": np.where(roles > 0, ids, IGNORED), "label_roles": roles}
@@ -138,7 +149,9 @@ class PaddedCollator:
             for annotation in sorted(sample.objects, key=lambda a: a.image):
                 height, width = student_images[annotation.image].shape[:2]
                 x1, y1, x2, y2 = annotation.bbox_2d
-                boxes.append(((x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height))
+                boxes.append(
+                    ((x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height)
+                )
                 images.append(first_image + annotation.image)
                 labels.append(self._label_index.get(label_of(annotation, self.vocabulary), -1))
                 captions.append(self._caption(annotation, sample))

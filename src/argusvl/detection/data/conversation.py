@@ -3,8 +3,8 @@
 The conversation is: system prompt; a turn for each teacher (its images, the question, its answer); the student's turn.
 Ids are made piece by piece and each piece says what it is, so that the spans of answers and images are exact by
 construction: searching tokens afterwards finds the wrong ones as soon as a description looks like the template.
-Pieces meet only at special tokens, or where Qwen2's pre-tokenizer splits anyway (before the ``[`` of an answer), so the ids
-equal those of the whole text, which is what ``apply_chat_template`` renders.
+Pieces meet only at special tokens, or where Qwen2's pre-tokenizer splits anyway (before the ``[`` of an answer), so
+the ids equal those of the whole text, which is what ``apply_chat_template`` renders.
 """
 
 from __future__ import annotations
@@ -22,7 +22,14 @@ from argusvl.detection.data.answers import answer_entries, answer_text
 from argusvl.detection.data.pixels import Grid, num_placeholders
 from argusvl.detection.data.prompts import prompts_for
 from argusvl.detection.data.records import ObjectAnnotation
-from argusvl.detection.data.tokenizer import IMAGE_PAD, TURN_END, TURN_START, VISION_END, VISION_START, token_id
+from argusvl.detection.data.tokenizer import (
+    IMAGE_PAD,
+    TURN_END,
+    TURN_START,
+    VISION_END,
+    VISION_START,
+    token_id,
+)
 
 Role = Literal["system", "teacher", "student"]
 Kind = Literal["prompt", "image", "answer"]
@@ -46,7 +53,7 @@ class Turn:
 class Part:
     """A half-open range of tokens and what it is.
 
-    An ``answer`` ends with its ``<|im_end|>``; an ``image`` holds nothing but its placeholders; everything else is ``prompt``.
+    An ``answer`` ends with its ``<|im_end|>``; an ``image`` holds nothing but its placeholders; the rest is ``prompt``.
     """
 
     kind: Kind
@@ -121,7 +128,9 @@ class ChatProcessor:
         self.over_length_policy = over_length_policy
         names = (TURN_START, TURN_END, VISION_START, VISION_END, IMAGE_PAD)
         self._id = {name: token_id(tokenizer, name) for name in names}
-        self._reserved = re.compile("|".join(re.escape(token) for token in sorted(tokenizer.get_added_vocab())))
+        self._reserved = re.compile(
+            "|".join(re.escape(token) for token in sorted(tokenizer.get_added_vocab()))
+        )
         self._constant: dict[str, list[int]] = {}
         self._check_template()
 
@@ -213,7 +222,9 @@ class ChatProcessor:
     ) -> Conversation:
         kept = len(teachers)
         while True:
-            conversation = self._write(student, teachers[:kept], source, with_answer, question, len(teachers) - kept)
+            conversation = self._write(
+                student, teachers[:kept], source, with_answer, question, len(teachers) - kept
+            )
             if len(conversation) <= self.model_max_length:
                 return conversation
             if kept == 0 or self.over_length_policy == "refuse":
@@ -251,7 +262,9 @@ class ChatProcessor:
 
     def _add_question(self, writer: _Writer, role: Role, turn: Turn, text: str, source: str) -> None:
         """The user's turn and the header of the assistant's."""
-        header = self._encode_constant("user\n") if turn.grids else self.encode("user\n" + text, source=source)
+        header = (
+            self._encode_constant("user\n") if turn.grids else self.encode("user\n" + text, source=source)
+        )
         writer.add("prompt", role, [self._id[TURN_START], *header])
         for grid in turn.grids:
             writer.add("prompt", role, [self._id[VISION_START]])
@@ -269,11 +282,18 @@ class ChatProcessor:
                 where=source or None,
                 remedy="name the image, or remove the objects",
             )
-        writer.add("answer", role, [*self.encode(self.answer(turn), source=source), self._id[TURN_END]], merge=False)
+        writer.add(
+            "answer", role, [*self.encode(self.answer(turn), source=source), self._id[TURN_END]], merge=False
+        )
         writer.add("prompt", role, self._encode_constant("\n"))
 
     def _turn_text(self, text: str) -> list[int]:
-        return [self._id[TURN_START], *self._encode_constant(text), self._id[TURN_END], *self._encode_constant("\n")]
+        return [
+            self._id[TURN_START],
+            *self._encode_constant(text),
+            self._id[TURN_END],
+            *self._encode_constant("\n"),
+        ]
 
     def _encode_constant(self, text: str) -> list[int]:
         if text not in self._constant:

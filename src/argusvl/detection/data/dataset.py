@@ -1,7 +1,7 @@
 """DetectionDataset: record number i → sample, decided by nothing but seed, epoch and index.
 
-Whatever is random (whether a sample gets teachers, which, and how its picture is changed) comes from a generator made of
-(seed, epoch, index), so neither the number of workers nor an interruption changes what the model sees.
+Whatever is random (whether a sample gets teachers, which, and how its picture is changed) comes from a generator
+made of (seed, epoch, index), so neither the number of workers nor an interruption changes what the model sees.
 """
 
 from __future__ import annotations
@@ -61,7 +61,9 @@ class TeacherSettings:
 
     def __post_init__(self) -> None:
         if not 0 <= self.ratio <= 1:
-            raise ConfigError(f"{self.ratio} is not in 0 to 1", where="teacher_ratio", remedy="correct the value")
+            raise ConfigError(
+                f"{self.ratio} is not in 0 to 1", where="teacher_ratio", remedy="correct the value"
+            )
         if self.count < 0:
             raise ConfigError(f"{self.count} is negative", where="num_teachers", remedy="correct the value")
         if self.pool is not None and self.ratio > 0 and len(self.pool) < self.count:
@@ -185,7 +187,9 @@ class DetectionDataset(Dataset[Sample]):
             view = self.augmentation(_view(student, number), rng, another)
             images.append(view.pixels)
             for box, desc in zip(view.boxes_xyxy_px.tolist(), view.descs, strict=True):
-                objects.append(ObjectAnnotation(bbox_2d=(box[0], box[1], box[2], box[3]), desc=desc, image=number))
+                objects.append(
+                    ObjectAnnotation(bbox_2d=(box[0], box[1], box[2], box[3]), desc=desc, image=number)
+                )
         return LoadedScene(tuple(images), tuple(objects), student.plans)
 
     def _partner(self, rng: np.random.Generator) -> View:

@@ -41,7 +41,8 @@ def as_array(image: Image.Image | np.ndarray) -> np.ndarray:
     if isinstance(image, Image.Image):
         if image.mode != "RGB":
             raise ModelError(
-                f"expected an RGB image, got mode {image.mode}", remedy="open images by argusvl.core.images.open_image"
+                f"expected an RGB image, got mode {image.mode}",
+                remedy="open images by argusvl.core.images.open_image",
             )
         return np.asarray(image)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:

@@ -1,7 +1,7 @@
 """One sample on its way from a record to a batch: images on the network's grid, objects, conversation.
 
-Everything that must happen to a scene's images before the model sees them happens in :func:`load_scene`, for students and
-teachers, in training, evaluation and prediction alike.
+Everything that must happen to a scene's images before the model sees them happens in :func:`load_scene`, for students
+and teachers, in training, evaluation and prediction alike.
 """
 
 from __future__ import annotations
@@ -112,7 +112,9 @@ class Sample:
     source: str
 
 
-def join(conversation: Conversation, student: LoadedScene, teachers: Sequence[LoadedScene], source: str) -> Sample:
+def join(
+    conversation: Conversation, student: LoadedScene, teachers: Sequence[LoadedScene], source: str
+) -> Sample:
     """The sample of a conversation; images of teachers that it left out are left out too."""
     shown = (*teachers[: conversation.num_teachers], student)
     return Sample(
@@ -176,7 +178,9 @@ def load_scene(scene: Scene, root: Path, limits: VisionLimits, source: str) -> L
     return LoadedScene(tuple(images), _resized(scene.objects, plans), tuple(plans))
 
 
-def _resized(objects: Sequence[ObjectAnnotation], plans: Sequence[ResizePlan]) -> tuple[ObjectAnnotation, ...]:
+def _resized(
+    objects: Sequence[ObjectAnnotation], plans: Sequence[ResizePlan]
+) -> tuple[ObjectAnnotation, ...]:
     """The objects with their boxes in pixels of the resized images."""
     return tuple(replace(o, bbox_2d=plans[o.image].box_to_resized(o.bbox_2d)) for o in objects)
 

@@ -107,7 +107,9 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> TokenizersBackend:
     )
     learned = json.loads(learner.to_str())["model"]
     # What the empty tokenizer already held (its default unknown token) goes to the end with the other special tokens.
-    ordinary = sorted((t for t in learned["vocab"] if t not in SPECIAL_TOKENS), key=learned["vocab"].__getitem__)
+    ordinary = sorted(
+        (t for t in learned["vocab"] if t not in SPECIAL_TOKENS), key=learned["vocab"].__getitem__
+    )
     tokenizer = Qwen2Tokenizer(
         vocab={token: i for i, token in enumerate((*ordinary, *SPECIAL_TOKENS))},
         merges=[tuple(merge) for merge in learned["merges"]],
@@ -247,11 +249,15 @@ def check_special_tokens(tokenizer: TokenizersBackend, model_config: Any) -> Non
         _check_end(owner, ids)
         pad = getattr(owner, "pad_token_id", None)
         if pad is not None and tokenizer.pad_token_id != pad:
-            raise _mismatch(f"{tokenizer.pad_token} (padding)", "the model's config", pad, tokenizer.pad_token_id)
+            raise _mismatch(
+                f"{tokenizer.pad_token} (padding)", "the model's config", pad, tokenizer.pad_token_id
+            )
     if text_config.vocab_size > FULL_VOCABULARY_START:
         for offset, token in enumerate(SPECIAL_TOKENS):
             if ids[token] != FULL_VOCABULARY_START + offset:
-                raise _mismatch(token, "a full Qwen2.5-VL vocabulary", FULL_VOCABULARY_START + offset, ids[token])
+                raise _mismatch(
+                    token, "a full Qwen2.5-VL vocabulary", FULL_VOCABULARY_START + offset, ids[token]
+                )
     if len(tokenizer) > text_config.vocab_size:
         raise ModelError(
             f"the tokenizer has {len(tokenizer)} tokens, the model's vocabulary {text_config.vocab_size}",
