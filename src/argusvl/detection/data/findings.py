@@ -1,0 +1,176 @@
+"""Findings: what is wrong with data, by kind, with the place, the numbers and what to do.
+
+Reading, conversion and checking all speak in these. A finding is data, not an exception: one bad box must not hide
+the next. The table below is the one list of kinds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Severity = Literal["error", "warning"]
+
+KINDS: dict[str, tuple[Severity, str]] = {
+    # files
+    "malformed-json": ("error", "write one complete JSON object a line, as UTF-8"),
+    "malformed-record": ("error", "correct the line"),
+    "malformed-xml": ("error", "correct the XML or export it again, as UTF-8"),
+    "missing-image": ("error", "put the image where the annotation says, or remove the annotation"),
+    "unreadable-image": ("error", "copy the image again from its source, or remove it with its annotation"),
+    "annotation-without-image": ("error", "put an image of the same name beside it, or remove the annotation"),
+    "image-without-annotation": (
+        "error",
+        "annotate the image (an annotation without objects says that it shows none), or remove it",
+    ),
+    "file-name-not-utf8": ("error", "rename the file"),
+    "empty-split": ("warning", "remove the file if this is not meant"),
+    "listed-twice": ("warning", "remove one of the lines; the image is used once"),
+    "split-overlap": ("error", "let each image stand in one split only"),
+    "not-in-a-split": ("warning", "add the images to a file in ImageSets/Main if they are to be used"),
+    # sizes and orientation
+    "missing-size": ("warning", "write the image's size into the annotation; boxes are checked against the image itself"),
+    "size-mismatch": ("error", "annotate the image as it is now: its boxes were drawn on another size"),
+    "exif-orientation": ("error", "convert the data with `argus data convert`, which turns pixels upright"),
+    "exif-ambiguous": (
+        "error",
+        "look at one such image, then say where boxes were drawn: --exif-boxes stored (on the pixels as stored) "
+        "or --exif-boxes upright (on the picture as viewers show it)",
+    ),
+    "unresizable-image": ("error", "cut the image, remove it, or widen the pixel limits"),
+    # boxes and labels
+    "box-not-a-number": ("error", "write four finite numbers"),
+    "box-inverted": ("error", "write left, top, right, bottom"),
+    "box-zero-area": ("error", "correct or remove the box"),
+    "box-out-of-bounds": ("error", "correct the box so that it lies within the image"),
+    "box-duplicate": ("warning", "remove one of the two"),
+    "box-under-patch": ("warning", "raise the pixel limits, crop the images, or leave such objects out"),
+    "empty-label": ("error", "name the object or remove it"),
+    "nothing-left": ("error", "correct the objects of this image"),
+    "near-duplicate-labels": ("warning", "rename one of them if they mean the same"),
+    "label-not-in-train": ("warning", "move an image that shows it to train, or remove the label"),
+    # budgets
+    "too-many-objects": ("error", "raise detection_num_queries, or cut the image"),
+    "vision-tokens-over-warn": ("warning", "lower max_pixels if memory is short"),
+    "vision-tokens-over-max": ("error", "lower max_pixels, or raise vision_tokens_max"),
+    "pool-took-last": ("warning", "add images with this label: train has none left"),
+}
+"""Kind → severity and what to do."""
+
+
+class Finding(BaseModel):
+    """One thing that is wrong.
+
+    Attributes:
+        kind: A key of :data:`KINDS`.
+        severity: ``error``: cannot be used as it is; ``warning``: used, but look at it.
+        where: ``file:line`` of the annotation, or the image.
+        what: What was found, with the numbers.
+        remedy: What to do.
+        image: The image concerned.
+        object_index: Position of the object in its annotation, from 0.
+        label: The object's label.
+        box: The box's four values as found; values that are no finite numbers stand as text.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str
+    severity: Severity
+    where: str
+    what: str
+    remedy: str
+    image: str | None = None
+    object_index: int | None = None
+    label: str | None = None
+    box: tuple[float | str, ...] | None = None
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.kind}: {self.what}\n  What to do: {self.remedy}"
+
+
+def finding(
+    kind: str,
+    where: object,
+    what: str,
+    *,
+    image: str | None = None,
+    object_index: int | None = None,
+    label: str | None = None,
+    box: Sequence[object] | None = None,
+    remedy: str | None = None,
+) -> Finding:
+    """A finding of a known kind, with the kind's severity and, unless given, its remedy."""
+    severity, usual_remedy = KINDS[kind]
+    return Finding(
+        kind=kind,
+        severity=severity,
+        where=str(where),
+        what=what,
+        remedy=remedy or usual_remedy,
+        image=image,
+        object_index=object_index,
+        label=label,
+        box=None if box is None else tuple(_json_safe(v) for v in box),
+    )
+
+
+def box_problem(box: Sequence[float], size: tuple[int, int] | None) -> tuple[str, str] | None:
+    """What is wrong with a box as a box.
+
+    Args:
+        box: ``(x1, y1, x2, y2)``, pixels.
+        size: ``(width, height)`` of the image, when known.
+
+    Returns:
+        The finding's kind and text, or ``None`` for a good box.
+    """
+    shown = show_box(box)
+    if not all(math.isfinite(v) for v in box):
+        return "box-not-a-number", f"box {shown} holds a value that is not a finite number"
+    x1, y1, x2, y2 = box
+    if x2 < x1 or y2 < y1:
+        return "box-inverted", f"box {shown} is inverted"
+    if x2 == x1 or y2 == y1:
+        return "box-zero-area", f"box {shown} has no area: {show_number(x2 - x1)}×{show_number(y2 - y1)} pixels"
+    if x1 < 0 or y1 < 0 or (size is not None and (x2 > size[0] or y2 > size[1])):
+        extent = "" if size is None else f" of {size[0]}×{size[1]}"
+        return "box-out-of-bounds", f"box {shown} reaches outside the image{extent}"
+    return None
+
+
+def describe_object(index: int, label: str) -> str:
+    """``object 3 'RBC'``, for texts."""
+    return f"object {index} {label!r}"
+
+
+def show_box(box: Sequence[object]) -> str:
+    """``[484, 195, 613, 303]``, for texts."""
+    return "[" + ", ".join(show_number(v) for v in box) + "]"
+
+
+def show_number(value: object) -> str:
+    """A number without a needless ``.0``; anything else as it is."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
+
+
+def count_errors(findings: Iterable[Finding]) -> int:
+    """How many findings are errors."""
+    return sum(f.severity == "error" for f in findings)
+
+
+def count_kinds(findings: Iterable[Finding]) -> dict[str, int]:
+    """Kind → how often, most frequent first."""
+    return dict(Counter(f.kind for f in findings).most_common())
+
+
+def _json_safe(value: object) -> float | str:
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return value
+    return str(value)

@@ -1,0 +1,321 @@
+"""Pascal VOC: one XML file an image.
+
+Two layouts are read: the tree of the challenge (``Annotations/``, ``JPEGImages/``, ``ImageSets/Main/*.txt``), and a
+folder of images with their XML beside them, sub-folders included.
+
+**Pixel numbering.** The challenge counts pixels from 1 and includes the last one: a box over the whole of a 500-pixel
+row is ``xmin=1, xmax=500``, which as edges is 0 to 500. Most files of today come from tools that write edges counted
+from 0 (LabelImg, CVAT, Label Studio, Roboflow). The file does not say which, so the numbers are kept as they are unless
+``pixel_offset=1`` is asked for, which moves the left and the top edge by one pixel to the outside.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from argusvl.core.errors import DataError
+from argusvl.detection.data.findings import Finding, describe_object, finding, show_box
+from argusvl.detection.data.formats.base import (
+    IMAGE_SUFFIXES,
+    SPLITS,
+    Annotation,
+    ReadOptions,
+    Source,
+    SourceImage,
+    SourceObject,
+)
+from argusvl.detection.data.formats.xml_tree import Element, MalformedXml, parse_xml
+
+_CORNERS = ("xmin", "ymin", "xmax", "ymax")
+
+
+def parse_voc(content: bytes, where: str, pixel_offset: float = 0.0) -> Annotation:
+    """Reads one XML document; no file is touched.
+
+    Args:
+        content: The document.
+        where: Its file, named in findings.
+        pixel_offset: Subtracted from ``xmin`` and ``ymin``, pixels.
+    """
+    try:
+        root = parse_xml(content)
+    except MalformedXml as error:
+        problem = finding("malformed-xml", f"{where}:{error.line}", f"malformed XML: {error.reason}")
+        return Annotation(where=where, findings=(problem,), usable=False)
+    if root.tag != "annotation":
+        problem = finding(
+            "malformed-xml",
+            f"{where}:{root.line}",
+            f"the document is <{root.tag}>, not <annotation>",
+            remedy="give Pascal VOC files, or choose the format that this file has",
+        )
+        return Annotation(where=where, findings=(problem,), usable=False)
+    findings: list[Finding] = []
+    size = _size(root, where, findings)
+    elements = list(root.find_all("object"))
+    objects = [_object(e, i, where, pixel_offset, findings) for i, e in enumerate(elements)]
+    return Annotation(
+        where=where,
+        size=size,
+        objects=tuple(o for o in objects if o is not None),
+        findings=tuple(findings),
+        num_objects=len(elements),
+        file_name=root.child_text("filename") or None,
+    )
+
+
+def list_voc(folder: Path, options: ReadOptions) -> Source:
+    """Lists a Pascal VOC source: an ``ImageSets/Main`` tree, or a folder of images with their XML beside them.
+
+    Raises:
+        DataError: There is no such folder, or it holds no image and no XML.
+    """
+    if not folder.is_dir():
+        raise DataError("no such folder", where=folder, remedy="name the folder that holds the images and XML files")
+    if (folder / "ImageSets" / "Main").is_dir():
+        source = _list_tree(folder, options)
+    elif (folder / "Annotations").is_dir() and (folder / "JPEGImages").is_dir():
+        source = _list_pairs(folder, folder / "Annotations", folder / "JPEGImages", options)
+    else:
+        source = _list_pairs(folder, folder, folder, options)
+    if not source.images and not source.findings:
+        raise DataError(
+            "holds neither images nor XML files",
+            where=folder,
+            remedy="name a VOC tree (Annotations, JPEGImages, ImageSets) or a folder of images with XML beside them",
+        )
+    return source
+
+
+# --- one document ---------------------------------------------------------------------------------------------------
+
+
+def _size(root: Element, where: str, findings: list[Finding]) -> tuple[int, int] | None:
+    element = root.find("size")
+    texts = ("", "") if element is None else (element.child_text("width") or "", element.child_text("height") or "")
+    width, height = (_number(t) for t in texts)
+    if width is not None and height is not None and _is_side(width) and _is_side(height):
+        return int(width), int(height)
+    shown = "there is no <size>" if element is None else f"width is {texts[0]!r} and height is {texts[1]!r}"
+    line = root.line if element is None else element.line
+    findings.append(finding("missing-size", f"{where}:{line}", f"no usable image size: {shown}"))
+    return None
+
+
+def _is_side(value: float) -> bool:
+    return value >= 1 and value.is_integer()
+
+
+def _object(
+    element: Element, index: int, where: str, pixel_offset: float, findings: list[Finding]
+) -> SourceObject | None:
+    place = f"{where}:{element.line}"
+    label = element.child_text("name") or ""
+    box_element = element.find("bndbox")
+    texts = [None if box_element is None else box_element.child_text(corner) for corner in _CORNERS]
+    values = [None if text is None else _number(text) for text in texts]
+    if not label:
+        findings.append(
+            finding("empty-label", place, f"object {index} has no name", object_index=index, box=_shown(values, texts))
+        )
+        return None
+    if box_element is None or any(value is None for value in values):
+        missing = [corner for corner, text in zip(_CORNERS, texts, strict=True) if text is None]
+        shown = f"lacks {', '.join(missing)}" if missing else f"is {show_box(_shown(values, texts))}"
+        findings.append(
+            finding(
+                "box-not-a-number",
+                place,
+                f"{describe_object(index, label)}: the box {shown}",
+                object_index=index,
+                label=label,
+                box=_shown(values, texts),
+            )
+        )
+        return None
+    x1, y1, x2, y2 = (float(v) for v in values if v is not None)
+    return SourceObject(index, label, (x1 - pixel_offset, y1 - pixel_offset, x2, y2), place)
+
+
+def _number(text: str) -> float | None:
+    try:
+        # float() would take Python's own "1_000" for a thousand; no tool writes that.
+        return None if "_" in text else float(text)
+    except ValueError:
+        return None
+
+
+def _shown(values: list[float | None], texts: list[str | None]) -> list[object]:
+    return [
+        value if value is not None else ("missing" if text is None else text)
+        for value, text in zip(values, texts, strict=True)
+    ]
+
+
+# --- the files around it --------------------------------------------------------------------------------------------
+
+
+def _read(path: Path, where: str, options: ReadOptions) -> Annotation:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        problem = finding("malformed-xml", where, f"cannot be read: {error.strerror}", remedy="check the file")
+        return Annotation(where=where, findings=(problem,), usable=False)
+    return parse_voc(content, where, options.pixel_offset)
+
+
+def _list_tree(folder: Path, options: ReadOptions) -> Source:
+    """The challenge's tree; what stands in no split is not used."""
+    source = Source()
+    images = _by_key(folder / "JPEGImages", IMAGE_SUFFIXES, source)
+    annotations = _by_key(folder / "Annotations", {".xml"}, source)
+    split_of = _read_splits(folder / "ImageSets" / "Main", source.findings)
+    for key, (split, listed_at) in split_of.items():
+        if key not in images:
+            text = f"{key!r} is listed in {split or 'trainval'}, but JPEGImages holds no such image"
+            _refuse(source, finding("missing-image", listed_at, text, image=key))
+        elif key not in annotations:
+            text = f"{key!r} is listed in {split or 'trainval'}, but Annotations holds no {key}.xml"
+            _refuse(source, finding("image-without-annotation", listed_at, text, image=key))
+        else:
+            _add(source, folder, images[key], folder / "JPEGImages", annotations[key], split, options)
+    unlisted = sorted((set(images) | set(annotations)) - set(split_of))
+    if unlisted:
+        shown = ", ".join(unlisted[:3]) + (", …" if len(unlisted) > 3 else "")
+        place = (folder / "ImageSets" / "Main").relative_to(folder).as_posix()
+        source.findings.append(finding("not-in-a-split", place, f"{len(unlisted)} images stand in no split: {shown}"))
+    return source
+
+
+def _list_pairs(folder: Path, xml_root: Path, image_root: Path, options: ReadOptions) -> Source:
+    """Images and XML files of the same name, in the same (sub-)folder of their roots."""
+    source = Source()
+    images = _by_key(image_root, IMAGE_SUFFIXES, source)
+    annotations = _by_key(xml_root, {".xml"}, source)
+    for key in sorted(set(images) | set(annotations)):
+        if key not in images:
+            text = "no image of this name stands beside it"
+            _refuse(source, finding("annotation-without-image", _relative(annotations[key][0], folder), text))
+        elif key not in annotations:
+            for image in images[key]:
+                text = "no XML file of this name stands beside it"
+                name = _relative(image, folder)
+                _refuse(source, finding("image-without-annotation", name, text, image=name))
+        else:
+            _add(source, folder, images[key], image_root, annotations[key], None, options)
+    return source
+
+
+def _add(
+    source: Source,
+    folder: Path,
+    images: list[Path],
+    image_root: Path,
+    xmls: list[Path],
+    split: str | None,
+    options: ReadOptions,
+) -> None:
+    """Adds an image with its XML; files of the same name but another ending (``a.jpg``, ``a.png``) are refused."""
+    xml = xmls[0]
+    image = images[0] if len(images) == 1 else _named_in(xml, images)
+    for other in images:
+        if other != image:
+            name = _relative(other, folder)
+            text = f"{xml.name} belongs to {image.name}"
+            _refuse(source, finding("image-without-annotation", name, text, image=name))
+    for other in xmls[1:]:
+        _refuse(source, finding("annotation-without-image", _relative(other, folder), f"{xml.name} is used instead"))
+    name = image.relative_to(image_root).as_posix()
+    where = _relative(xml, folder)
+    source.images.append(SourceImage(image, name, split, lambda: _read(xml, where, options)))
+
+
+def _refuse(source: Source, problem: Finding) -> None:
+    source.findings.append(problem)
+    source.refused_images += 1
+
+
+def _named_in(xml: Path, candidates: list[Path]) -> Path:
+    """Of ``a.jpg`` and ``a.png`` beside ``a.xml``, the one that the XML names; else the first."""
+    named = _read(xml, xml.name, ReadOptions()).file_name or ""
+    return next((c for c in candidates if c.name == Path(named).name), candidates[0])
+
+
+def _by_key(root: Path, suffixes: frozenset[str] | set[str], source: Source) -> dict[str, list[Path]]:
+    """Path below ``root`` without its ending → the files, in a fixed order. Hidden files are passed over."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(root.rglob("*")):
+        relative = path.relative_to(root)
+        hidden = any(part.startswith(".") for part in relative.parts)
+        if path.suffix.lower() not in suffixes or hidden or not path.is_file():
+            continue
+        name = relative.as_posix()
+        if not _is_utf8(name):
+            _refuse(source, finding("file-name-not-utf8", ascii(name), "the file's name is not UTF-8"))
+            continue
+        found.setdefault(relative.with_suffix("").as_posix(), []).append(path)
+    return found
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:  # undecodable bytes of a file name arrive as lone surrogates
+        return False
+    return True
+
+
+def _read_splits(folder: Path, findings: list[Finding]) -> dict[str, tuple[str | None, str]]:
+    """Image → its split and ``file:line``. ``trainval`` stands for whichever of train and val has no file."""
+    listed = {name: _read_list(folder / f"{name}.txt", findings) for name in (*SPLITS, "trainval")}
+    result: dict[str, tuple[str | None, str]] = {}
+    for split in ("test", "val", "train"):  # an image listed twice stays in the split that is held out
+        for key, place in listed[split].items():
+            if key in result:
+                other = result[key][0]
+                text = f"{key!r} is listed in {split} and in {other}; it is used in {other} only"
+                findings.append(finding("split-overlap", place, text, image=key))
+            else:
+                result[key] = (split, place)
+    rest = {key: place for key, place in listed["trainval"].items() if key not in result}
+    if rest and listed["train"] and listed["val"]:
+        first, place = next(iter(rest.items()))
+        text = f"{len(rest)} images of trainval stand in neither train nor val and are not used, e.g. {first!r}"
+        findings.append(finding("not-in-a-split", place, text))
+        return result
+    split_of_rest = "val" if listed["train"] else "train" if listed["val"] else None
+    for key, place in rest.items():
+        result[key] = (split_of_rest, place)
+    return result
+
+
+def _read_list(path: Path, findings: list[Finding]) -> dict[str, str]:
+    """Image names of a split's file (one a line, spaces inside a name are part of it) → ``file:line``."""
+    if not path.is_file():
+        return {}
+    place = f"ImageSets/Main/{path.name}"
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"not UTF-8: {error.reason} at byte {error.start}", where=path, remedy="save it as UTF-8"
+        ) from None
+    names: dict[str, str] = {}
+    counts = Counter(line.strip() for line in lines if line.strip())
+    for number, line in enumerate(lines, start=1):
+        name = line.strip()
+        if not name:
+            continue
+        if name in names:
+            continue
+        names[name] = f"{place}:{number}"
+        if counts[name] > 1:
+            findings.append(finding("listed-twice", names[name], f"{name!r} is listed {counts[name]} times", image=name))
+    if not names:
+        findings.append(finding("empty-split", place, "names no image"))
+    return names
+
+
+def _relative(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix()

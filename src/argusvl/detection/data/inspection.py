@@ -1,0 +1,152 @@
+"""One annotated image against the image file itself: which objects can be used, and in which pixels.
+
+Conversion and ``argus data check --format`` both look through this, so that they find the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from argusvl.core.errors import ImageError
+from argusvl.core.images import exif_orientation, image_size
+from argusvl.detection.data.findings import Finding, box_problem, describe_object, finding
+from argusvl.detection.data.formats.base import Annotation, SourceObject
+from argusvl.detection.data.orientation import BoxFrame, box_to_upright, fitting_frames, upright_size
+from argusvl.detection.data.resize import Box
+
+_UPRIGHT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class InspectedObject:
+    """A usable object.
+
+    Attributes:
+        index: Position in the annotation, from 0.
+        label: The description.
+        box_xyxy_px: Pixels of the upright picture, within it.
+        where: ``file:line``.
+    """
+
+    index: int
+    label: str
+    box_xyxy_px: Box
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """What can be used of an image.
+
+    Attributes:
+        objects: The usable objects.
+        findings: Why the others, or the whole image, cannot be used, and what is odd.
+        usable: Whether the image can be used.
+        size: ``(width, height)`` of the upright picture; ``(0, 0)`` where it cannot be read.
+        orientation: The file's EXIF orientation, 1 to 8.
+        frame: The pixels that the boxes were drawn on, where the orientation is not 1.
+        refused_objects: Objects of the annotation that cannot be used.
+    """
+
+    objects: tuple[InspectedObject, ...]
+    findings: tuple[Finding, ...]
+    usable: bool
+    size: tuple[int, int] = (0, 0)
+    orientation: int = _UPRIGHT
+    frame: BoxFrame | None = None
+    refused_objects: int = 0
+
+
+def inspect_image(path: Path, name: str, annotation: Annotation, exif_boxes: BoxFrame | None = None) -> Inspected:
+    """Holds an annotation against its image; reads the image's header only.
+
+    Args:
+        path: The image file.
+        name: The image, as named in findings.
+        annotation: What was read for it.
+        exif_boxes: Where boxes of turned images were drawn, when the sizes do not tell.
+    """
+    findings = list(annotation.findings)
+
+    def refused(*more: Finding) -> Inspected:
+        return Inspected((), (*findings, *more), usable=False, refused_objects=annotation.num_objects)
+
+    if not annotation.usable:
+        return refused()
+    if not path.is_file():
+        return refused(finding("missing-image", annotation.where, f"there is no image {name}", image=name))
+    try:
+        stored, orientation = image_size(path), exif_orientation(path)
+    except ImageError as error:
+        return refused(unreadable(error, name))
+    frames = fitting_frames(stored, orientation, annotation.size)
+    if not frames:
+        return refused(_size_mismatch(annotation, name, stored, orientation))
+    frame: BoxFrame | None = None
+    if orientation != _UPRIGHT:
+        if len(frames) == 2 and exif_boxes is None:
+            return refused(_ambiguous(annotation, name, stored, orientation))
+        frame = exif_boxes if len(frames) == 2 and exif_boxes is not None else frames[0]
+    annotated_size = stored if frame == "stored" else upright_size(stored, orientation)
+    objects: list[InspectedObject] = []
+    for source_object in annotation.objects:
+        problem = box_problem(source_object.box_xyxy_px, annotated_size)
+        if problem is not None:
+            findings.append(_bad_box(source_object, problem, name))
+            continue
+        box = source_object.box_xyxy_px
+        if frame == "stored":
+            box = box_to_upright(box, stored, orientation)
+        objects.append(InspectedObject(source_object.index, source_object.label, box, source_object.where))
+    if annotation.num_objects and not objects:
+        # Without its objects the image would teach that there is nothing in it.
+        text = f"none of its {annotation.num_objects} objects can be used, so the image cannot"
+        return refused(finding("nothing-left", annotation.where, text, image=name))
+    return Inspected(
+        objects=tuple(objects),
+        findings=tuple(findings),
+        usable=True,
+        size=upright_size(stored, orientation),
+        orientation=orientation,
+        frame=frame,
+        refused_objects=annotation.num_objects - len(objects),
+    )
+
+
+def unreadable(error: ImageError, name: str) -> Finding:
+    """The finding for an image that cannot be opened."""
+    return finding("unreadable-image", name, error.what, image=name, remedy=error.remedy)
+
+
+def _bad_box(source_object: SourceObject, problem: tuple[str, str], name: str) -> Finding:
+    kind, text = problem
+    return finding(
+        kind,
+        source_object.where,
+        f"{describe_object(source_object.index, source_object.label)}: {text}",
+        image=name,
+        object_index=source_object.index,
+        label=source_object.label,
+        box=source_object.box_xyxy_px,
+    )
+
+
+def _size_mismatch(annotation: Annotation, name: str, stored: tuple[int, int], orientation: int) -> Finding:
+    assert annotation.size is not None
+    width, height = annotation.size
+    text = f"the annotation says {width}×{height}, the image is {stored[0]}×{stored[1]}"
+    if orientation != _UPRIGHT:
+        turned = upright_size(stored, orientation)
+        text += f" ({turned[0]}×{turned[1]} when turned by its EXIF orientation {orientation})"
+    return finding("size-mismatch", annotation.where, text, image=name)
+
+
+def _ambiguous(annotation: Annotation, name: str, stored: tuple[int, int], orientation: int) -> Finding:
+    because = (
+        "the annotation states no size"
+        if annotation.size is None
+        else f"the annotated size {stored[0]}×{stored[1]} fits the pixels as stored and as turned"
+    )
+    text = f"EXIF orientation is {orientation}, and {because}: it cannot be told on which the boxes were drawn"
+    return finding("exif-ambiguous", annotation.where, text, image=name)

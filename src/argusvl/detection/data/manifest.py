@@ -1,0 +1,263 @@
+"""The manifest of a data folder: where it came from, what is in it, what was refused and why.
+
+``manifest.json`` stands beside the JSONL files. It holds no date and no absolute path of an image, so that the same
+input gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+import argusvl
+from argusvl.core.errors import DataError
+from argusvl.core.files import write_text_atomically
+from argusvl.detection.data.findings import Finding
+from argusvl.detection.data.orientation import BoxFrame
+from argusvl.detection.data.records import Record
+
+MANIFEST_NAME = "manifest.json"
+MANIFEST_VERSION = 1
+"""Raised when a field changes its meaning."""
+
+TEACHER_POOL = "teacher_pool"
+"""The teacher pool's name among the splits; its file is ``teacher_pool.jsonl``."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ManifestSource(_Part):
+    """Where the data came from.
+
+    Attributes:
+        path: The folder that was converted, or the name of the scenes that were drawn.
+        format: ``voc``, … or ``synthetic``.
+        options: How it was read or drawn.
+    """
+
+    path: str
+    format: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class PixelLimits(_Part):
+    """Area of every stored image, pixels, and what their sides are multiples of."""
+
+    min_pixels: int
+    max_pixels: int
+    factor: int
+
+
+class SplitOrigin(_Part):
+    """How the splits came about.
+
+    Attributes:
+        made_by: ``source``: the source's own; ``argus``: made here, wholly or in part.
+        val_fraction: Share of the images held out, where made here.
+        seed: Seed of the split, where made here.
+        group_key: Regular expression that gave an image's scene; images of a scene stay together.
+    """
+
+    made_by: Literal["source", "argus"]
+    val_fraction: float | None = None
+    seed: int | None = None
+    group_key: str | None = None
+
+
+class SplitCounts(_Part):
+    """What a split holds. ``labels``: whole description → number of objects."""
+
+    images: int
+    objects: int
+    labels: dict[str, int]
+
+
+class TokenStatistics(_Part):
+    """Merged vision tokens an image, over all images."""
+
+    min: int
+    max: int
+    mean: float
+    median: float
+    p95: float
+    total: int
+
+
+class ManifestImage(_Part):
+    """One stored image.
+
+    Attributes:
+        image: Path as in the records.
+        source: Its path below the source's image folder; ``None`` where it was drawn.
+        split: The split that it stands in.
+        original_size: ``(width, height)`` of the upright original, pixels: boxes go back to it by the ratio of sizes.
+        size: ``(width, height)`` as stored, pixels.
+        vision_tokens: Merged vision tokens, ``t·h·w / merge²``.
+        objects: Number of objects.
+        exif_orientation: The original's, where it was not 1.
+        boxes_drawn_on: The original's pixels that its boxes were drawn on, where the orientation was not 1.
+    """
+
+    image: str
+    source: str | None
+    split: str
+    original_size: tuple[int, int]
+    size: tuple[int, int]
+    vision_tokens: int
+    objects: int
+    exif_orientation: int | None = None
+    boxes_drawn_on: BoxFrame | None = None
+
+
+class Refused(_Part):
+    """How much was not used; the findings say why."""
+
+    images: int
+    objects: int
+
+
+class Manifest(_Part):
+    """Everything that is known of a data folder.
+
+    Attributes:
+        manifest_version: Of this layout.
+        argus_version: What wrote it.
+        source: Where the data came from.
+        limits: The pixel limits that the images were resized by.
+        split_origin: How the splits came about.
+        splits: Split → counts; the teacher pool is one of them.
+        vision_tokens: Over all images; ``None`` where there is none.
+        images: Every stored image.
+        refused: How much was refused.
+        findings: What was refused and why, and what is odd.
+    """
+
+    manifest_version: Literal[1]
+    argus_version: str
+    source: ManifestSource
+    limits: PixelLimits
+    split_origin: SplitOrigin
+    splits: dict[str, SplitCounts]
+    vision_tokens: TokenStatistics | None
+    images: tuple[ManifestImage, ...]
+    refused: Refused = Refused(images=0, objects=0)
+    findings: tuple[Finding, ...] = ()
+
+    def with_splits(self, splits: Mapping[str, Sequence[Record]], origin: SplitOrigin | None = None) -> Manifest:
+        """The same data in other splits: counts and each image's split are brought up to date.
+
+        Args:
+            splits: Split → its records, all of them.
+            origin: How they came about; unchanged when ``None``.
+        """
+        split_of = {image: name for name, records in splits.items() for r in records for image in r.student.images}
+        return self.model_copy(
+            update={
+                "splits": {name: count_split(records) for name, records in splits.items()},
+                "images": tuple(
+                    i.model_copy(update={"split": split_of.get(i.image, i.split)}) for i in self.images
+                ),
+                "split_origin": origin or self.split_origin,
+            }
+        )
+
+
+def build_manifest(
+    *,
+    source: ManifestSource,
+    limits: PixelLimits,
+    split_origin: SplitOrigin,
+    splits: Mapping[str, Sequence[Record]],
+    images: Iterable[ManifestImage],
+    refused: Refused = Refused(images=0, objects=0),  # noqa: B008 - frozen
+    findings: Iterable[Finding] = (),
+) -> Manifest:
+    """Counts what is there and puts the manifest together."""
+    entries = tuple(images)
+    return Manifest(
+        manifest_version=MANIFEST_VERSION,
+        argus_version=argusvl.__version__,
+        source=source,
+        limits=limits,
+        split_origin=split_origin,
+        splits={name: count_split(records) for name, records in splits.items()},
+        vision_tokens=token_statistics([entry.vision_tokens for entry in entries]),
+        images=entries,
+        refused=refused,
+        findings=tuple(findings),
+    )
+
+
+def count_split(records: Iterable[Record]) -> SplitCounts:
+    """Images, objects and objects per label of the students of these records."""
+    labels: dict[str, int] = {}
+    images = 0
+    for record in records:
+        images += len(record.student.images)
+        for annotation in record.student.objects:
+            labels[annotation.desc] = labels.get(annotation.desc, 0) + 1
+    return SplitCounts(images=images, objects=sum(labels.values()), labels=dict(sorted(labels.items())))
+
+
+def token_statistics(counts: Sequence[int]) -> TokenStatistics | None:
+    """Of the images' merged vision tokens; ``None`` without images."""
+    if not counts:
+        return None
+    values = np.array(counts)
+    return TokenStatistics(
+        min=int(values.min()),
+        max=int(values.max()),
+        mean=round(float(values.mean()), 3),
+        median=float(np.median(values)),
+        p95=float(np.percentile(values, 95)),
+        total=int(values.sum()),
+    )
+
+
+def write_manifest(folder: str | Path, manifest: Manifest) -> None:
+    """Writes ``manifest.json`` into a folder, atomically; images and findings take a line each."""
+    fields = manifest.model_dump(mode="json")
+    parts = []
+    for name, value in fields.items():
+        if isinstance(value, list) and value:
+            lines = ",\n".join("    " + json.dumps(v, ensure_ascii=False) for v in value)
+            text = f"[\n{lines}\n  ]"
+        else:
+            text = json.dumps(value, ensure_ascii=False, indent=2).replace("\n", "\n  ")
+        parts.append(f"  {json.dumps(name)}: {text}")
+    write_text_atomically(Path(folder) / MANIFEST_NAME, "{\n" + ",\n".join(parts) + "\n}\n")
+
+
+def read_manifest(path: str | Path) -> Manifest:
+    """Reads and validates a manifest.
+
+    Args:
+        path: The file, or the folder that it stands in.
+
+    Raises:
+        DataError: There is none, it is no JSON, or a field is missing, unknown or of the wrong type.
+    """
+    file = Path(path)
+    file = file / MANIFEST_NAME if file.is_dir() else file
+    remedy = "convert the data again with `argus data convert`"
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise DataError("no such manifest", where=file, remedy=remedy) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot be read: {error}", where=file, remedy=remedy) from error
+    try:
+        return Manifest.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"]) or "the file"
+        found = str(first.get("input"))
+        shown = found if len(found) <= 80 else found[:77] + "…"
+        raise DataError(f"{field}: {first['msg']}; found {shown!r}", where=file, remedy=remedy) from None

@@ -1,0 +1,60 @@
+"""A progress bar with throughput and time left, on stderr; nothing where nobody watches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+T = TypeVar("T")
+
+
+class _Throughput(ProgressColumn):
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self._unit = unit
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:.1f} {self._unit}/s", style="progress.data.speed")
+
+
+def track(items: Iterable[T], total: int, description: str, *, unit: str = "images", enabled: bool = True) -> Iterator[T]:
+    """Passes items on and shows how far along they are.
+
+    Args:
+        items: What is iterated.
+        total: How many there are.
+        description: Shown before the bar.
+        unit: What is counted, for the throughput.
+        enabled: Whether to show the bar. It is never shown where stderr is not a terminal.
+    """
+    console = Console(stderr=True)
+    if not enabled or not console.is_terminal:
+        yield from items
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Throughput(unit),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(description, total=total)
+        for item in items:
+            yield item
+            progress.advance(task)

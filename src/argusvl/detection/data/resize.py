@@ -1,0 +1,220 @@
+"""The one place where images are resized to the network's grid, and where boxes go there and come back.
+
+The network sees images whose sides are multiples of 28 pixels (a 14-pixel patch, merged two by two) and whose area
+lies within the configured limits. The size is chosen by transformers' own ``smart_resize``, so that it is what the
+stock processor would choose. It keeps the ratio only nearly: x and y scale apart, and so do the boxes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from PIL import Image
+
+from argusvl.core.errors import DataError, ImageError
+
+GRID = 28
+"""Sides of a resized image are multiples of this many pixels: one merged vision token."""
+
+PATCH = 14
+"""Side of one vision patch before the merge, pixels."""
+
+MAX_ASPECT_RATIO = 200
+"""``smart_resize`` refuses longer images."""
+
+Box = tuple[float, float, float, float]
+"""``(x1, y1, x2, y2)``, pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResizePlan:
+    """From an image's own pixels to the resized image's, and back.
+
+    Boxes are ``xyxy`` in pixels, and edges rather than pixel indices: the right edge of an image ``width`` wide is
+    ``width``. Both directions are computed in double precision; there and back differs by rounding only (≤ 1e-6 px).
+
+    Attributes:
+        width: Original width, pixels.
+        height: Original height, pixels.
+        resized_width: Width that the network sees, a multiple of the grid.
+        resized_height: Height that the network sees, a multiple of the grid.
+    """
+
+    width: int
+    height: int
+    resized_width: int
+    resized_height: int
+
+    def __post_init__(self) -> None:
+        sides = (self.width, self.height, self.resized_width, self.resized_height)
+        if any(side < 1 for side in sides):
+            raise ImageError(
+                f"expected positive sizes, got {self.width}×{self.height} → {self.resized_width}×{self.resized_height}"
+            )
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Original ``(width, height)``, pixels."""
+        return self.width, self.height
+
+    @property
+    def resized_size(self) -> tuple[int, int]:
+        """Resized ``(width, height)``, pixels."""
+        return self.resized_width, self.resized_height
+
+    @property
+    def scale_x(self) -> float:
+        """Resized pixels for one original pixel, horizontally."""
+        return self.resized_width / self.width
+
+    @property
+    def scale_y(self) -> float:
+        """Resized pixels for one original pixel, vertically."""
+        return self.resized_height / self.height
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether the image is on the grid and within the limits already."""
+        return self.size == self.resized_size
+
+    @property
+    def vision_tokens(self) -> int:
+        """Merged vision tokens of the resized image: ``t·h·w / merge²`` with ``t = 1``."""
+        return vision_tokens(self.resized_width, self.resized_height)
+
+    def box_to_resized(self, box: Sequence[float]) -> Box:
+        """One box from the original's pixels to the resized image's."""
+        # Multiplied first and divided then: whole numbers on the image's border land exactly on its resized border.
+        x1, y1, x2, y2 = (float(v) for v in box)
+        return (
+            x1 * self.resized_width / self.width,
+            y1 * self.resized_height / self.height,
+            x2 * self.resized_width / self.width,
+            y2 * self.resized_height / self.height,
+        )
+
+    def box_to_original(self, box: Sequence[float]) -> Box:
+        """Inverse of :meth:`box_to_resized`."""
+        x1, y1, x2, y2 = (float(v) for v in box)
+        return (
+            x1 * self.width / self.resized_width,
+            y1 * self.height / self.resized_height,
+            x2 * self.width / self.resized_width,
+            y2 * self.height / self.resized_height,
+        )
+
+    def boxes_to_resized(self, boxes: np.ndarray | Sequence[Sequence[float]]) -> np.ndarray:
+        """Boxes ``[N, 4]`` from the original's pixels to the resized image's, ``float64 [N, 4]``."""
+        return _scaled(boxes, self.resized_size, self.size)
+
+    def boxes_to_original(self, boxes: np.ndarray | Sequence[Sequence[float]]) -> np.ndarray:
+        """Inverse of :meth:`boxes_to_resized`."""
+        return _scaled(boxes, self.size, self.resized_size)
+
+
+def plan_resize(
+    width: int,
+    height: int,
+    min_pixels: int,
+    max_pixels: int,
+    factor: int = GRID,
+    *,
+    where: object | None = None,
+) -> ResizePlan:
+    """The size that the network sees an image in.
+
+    Applied to an image of the planned size it gives that size again: an image is never resized twice.
+
+    Args:
+        width: Original width, pixels.
+        height: Original height, pixels.
+        min_pixels: Smallest area of the resized image, pixels.
+        max_pixels: Largest area of the resized image, pixels.
+        factor: The sides become multiples of this, pixels.
+        where: The image, named in errors.
+
+    Raises:
+        DataError: The limits contradict each other.
+        ImageError: The image is longer than 200 : 1, or no size on the grid near its ratio lies within the limits.
+    """
+    check_limits(min_pixels, max_pixels, factor)
+    if width < 1 or height < 1:
+        raise ImageError(f"the size is {width}×{height}", where=where, remedy="remove the image: it shows nothing")
+    ratio = max(width, height) / min(width, height)
+    if ratio > MAX_ASPECT_RATIO:
+        raise ImageError(
+            f"the image of {width}×{height} is {ratio:.0f} times as long as wide; the limit is {MAX_ASPECT_RATIO}",
+            where=where,
+            remedy="cut the image into shorter pieces, or remove it",
+        )
+    resized_height, resized_width = _smart_resize()(
+        height, width, factor=factor, min_pixels=min_pixels, max_pixels=max_pixels
+    )
+    area = resized_height * resized_width
+    if not min_pixels <= area <= max_pixels:
+        # Such a size would be changed again by the next resize: boxes and pixels would drift apart.
+        raise ImageError(
+            f"the image of {width}×{height} would become {resized_width}×{resized_height} = {area} pixels, outside "
+            f"the limits of {min_pixels} to {max_pixels}: they leave no size with sides that are multiples of {factor}",
+            where=where,
+            remedy="lower min_pixels" if area < min_pixels else "raise max_pixels",
+        )
+    return ResizePlan(width, height, resized_width, resized_height)
+
+
+def check_limits(min_pixels: int, max_pixels: int, factor: int = GRID) -> None:
+    """Refuses pixel limits that no image can meet.
+
+    Raises:
+        DataError: Names the limit to change.
+    """
+    if min_pixels < 1:
+        raise DataError(f"min_pixels is {min_pixels}", remedy="give a positive number of pixels")
+    if max_pixels < factor * factor:
+        raise DataError(
+            f"max_pixels is {max_pixels}, less than one vision token", remedy=f"give at least {factor * factor}"
+        )
+    if min_pixels > max_pixels:
+        raise DataError(
+            f"min_pixels {min_pixels} is more than max_pixels {max_pixels}", remedy="lower min_pixels or raise max_pixels"
+        )
+
+
+def resize_image(image: Image.Image, plan: ResizePlan) -> Image.Image:
+    """The image as the network sees it (bicubic, as the stock processor resizes); unchanged when it fits already.
+
+    Raises:
+        ImageError: The plan was made for another size.
+    """
+    if image.size != plan.size:
+        raise ImageError(
+            f"expected an image of {plan.width}×{plan.height}, got {image.width}×{image.height}",
+            remedy="plan the resize from the size of the decoded image",
+        )
+    if plan.is_identity:
+        return image
+    return image.resize(plan.resized_size, Image.Resampling.BICUBIC)
+
+
+def vision_tokens(width: int, height: int, factor: int = GRID) -> int:
+    """Merged vision tokens of an image whose sides are multiples of ``factor``."""
+    return (width // factor) * (height // factor)
+
+
+def _scaled(
+    boxes: np.ndarray | Sequence[Sequence[float]], to: tuple[int, int], from_: tuple[int, int]
+) -> np.ndarray:
+    values = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
+    return values * np.array([*to, *to], dtype=np.float64) / np.array([*from_, *from_], dtype=np.float64)
+
+
+@cache
+def _smart_resize() -> Callable[..., tuple[int, int]]:
+    # Imported at first use: it brings torch along, seconds that verbs without a resize need not wait for. The PIL
+    # module is named outright because the general one warns where torchvision is absent.
+    from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
+
+    return smart_resize

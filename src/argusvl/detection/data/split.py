@@ -1,0 +1,242 @@
+"""Train and val from one set: every label in its proportion, and no scene in both.
+
+Iterative stratification (Sechidis, Tsoumakas and Vlahavas, "On the Stratification of Multi-Label Data", 2011): images
+hold several labels at once, so the rarest label is dealt out first, each image to the side that still needs that label
+most. What is dealt are scenes: all images that share a group key. (DeepPCB-like sets show one board in many pictures;
+split by picture, the test measures memory.)
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from argusvl.core.errors import DataError
+from argusvl.detection.data.manifest import MANIFEST_NAME, Manifest, SplitOrigin, read_manifest, write_manifest
+from argusvl.detection.data.records import ObjectAnnotation, Record, RecordFile, write_records
+
+LabelKind = Literal["description", "type"]
+"""What counts as a label: the whole description, or the object type (what stands before the first ``/``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SplitOptions:
+    """How to split.
+
+    Attributes:
+        val_fraction: Share of the images to hold out, 0 ≤ f < 1.
+        seed: Decides between equals.
+        group_key: Regular expression searched in an image's path: what its groups match (or all of it, without
+            groups) names the scene. ``None``: each record is a scene of its own.
+        labels_are: What is kept in proportion.
+    """
+
+    val_fraction: float
+    seed: int
+    group_key: str | None = None
+    labels_are: LabelKind = "description"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.val_fraction < 1:
+            raise DataError(f"val_fraction is {self.val_fraction}", remedy="give a share from 0 to less than 1")
+
+    @property
+    def origin(self) -> SplitOrigin:
+        """For the manifest."""
+        return SplitOrigin(
+            made_by="argus", val_fraction=self.val_fraction, seed=self.seed, group_key=self.group_key
+        )
+
+
+def split_records(records: Sequence[Record], options: SplitOptions) -> tuple[list[Record], list[Record]]:
+    """Deals records to train and val; both keep the order of the input.
+
+    Args:
+        records: What to split.
+        options: How. The group key is searched in the path of a record's first image.
+
+    Raises:
+        DataError: The group key is no regular expression or does not match an image, or one side would be empty.
+    """
+    if options.val_fraction == 0:
+        return list(records), []
+    groups = _groups(records, options.group_key)
+    if len(groups) < 2:
+        raise DataError(
+            f"{len(records)} images in {len(groups)} scene cannot be split",
+            remedy="add images, or give a --group-key that tells scenes apart",
+        )
+    shown = [{label_of(a, options.labels_are) for a in record.student.objects} for record in records]
+    labels = [Counter(label for i in members for label in shown[i]) for members in groups]
+    in_val = stratify([len(members) for members in groups], labels, options.val_fraction, options.seed)
+    held_out = {i for members, val in zip(groups, in_val, strict=True) if val for i in members}
+    train = [record for i, record in enumerate(records) if i not in held_out]
+    val = [record for i, record in enumerate(records) if i in held_out]
+    return train, val
+
+
+def stratify(
+    sizes: Sequence[int], labels: Sequence[Mapping[str, int]], val_fraction: float, seed: int
+) -> list[bool]:
+    """Which groups are held out; at least one is, and at least one is not.
+
+    Args:
+        sizes: Images of each group.
+        labels: For each group, label → how many of its images show it.
+        val_fraction: Share of the images, and of each label's images, to hold out.
+        seed: Decides between equals.
+    """
+    rng = random.Random(seed)
+    order = list(range(len(sizes)))
+    rng.shuffle(order)
+    total = sum(sizes)
+    wanted_size = {True: val_fraction * total, False: (1 - val_fraction) * total}
+    holders: dict[str, set[int]] = defaultdict(set)
+    image_count: Counter[str] = Counter()
+    for group, counts in enumerate(labels):
+        for label, count in counts.items():
+            holders[label].add(group)
+            image_count[label] += count
+    wanted = {
+        side: {label: count * (val_fraction if side else 1 - val_fraction) for label, count in image_count.items()}
+        for side in (True, False)
+    }
+    # Labels that are too rare for half a scene to fall to the smaller side cannot be dealt in proportion: dealt
+    # by label they would all go to the larger side, and where most labels are rare, nearly every image with them.
+    rarity = {label: len(groups) for label, groups in holders.items()}
+    least = 0.5 / min(val_fraction, 1 - val_fraction)
+    rank = {group: position for position, group in enumerate(order)}
+    assigned: dict[int, bool] = {}
+
+    def assign(group: int, side: bool) -> None:
+        assigned[group] = side
+        wanted_size[side] -= sizes[group]
+        for label, count in labels[group].items():
+            wanted[side][label] -= count
+            holders[label].discard(group)
+
+    while open_labels := [label for label, groups in holders.items() if groups and rarity[label] >= least]:
+        rarest = min(open_labels, key=lambda label: (len(holders[label]), label))
+        # The largest groups first: small ones can still even out what a large one has tipped.
+        for group in sorted(holders[rarest], key=lambda g: (-labels[g][rarest], -sizes[g], rank[g])):
+            assign(group, _needier(wanted[True][rarest], wanted[False][rarest], wanted_size, rng))
+
+    def by_rarity(group: int) -> tuple[int, int, int]:
+        # Rare labels come first, when the larger side (train, usually) still needs most.
+        return min((rarity[label] for label in labels[group]), default=len(sizes)), -sizes[group], rank[group]
+
+    for group in sorted((g for g in order if g not in assigned), key=by_rarity):
+        assign(group, _needier(wanted_size[True], wanted_size[False], wanted_size, rng))
+    sides = [assigned[group] for group in range(len(sizes))]
+    if not any(sides) or all(sides):
+        # A share too small for even one group: the smallest group goes to the empty side.
+        sides[min(range(len(sizes)), key=lambda g: (sizes[g], rank[g]))] = not any(sides)
+    return sides
+
+
+def split_file(data: str | Path, options: SplitOptions, *, overwrite: bool = False) -> dict[str, int]:
+    """Splits a JSONL file into ``train.jsonl`` and ``val.jsonl`` beside it (image paths stay right there).
+
+    ``val.jsonl`` is written first: an interruption in between leaves records in both, and loses none.
+
+    Args:
+        data: The JSONL file, or a folder that holds ``train.jsonl``.
+        options: How to split.
+        overwrite: Whether existing files may be replaced.
+
+    Returns:
+        Split → number of records.
+
+    Raises:
+        DataError: The data cannot be read or split, or a file would be replaced.
+    """
+    file = records_file(data)
+    targets = {name: file.parent / f"{name}.jsonl" for name in ("train", "val")}
+    for target in targets.values():
+        if target.exists() and target != file and not overwrite:
+            raise DataError("exists already", where=target, remedy="move it away, or pass --overwrite")
+    manifest = existing_manifest(file.parent)
+    train, val = split_records(list(RecordFile(file)), options)
+    if not val:
+        raise DataError("nothing was held out: val_fraction is 0", where=file, remedy="give a larger --val-fraction")
+    write_records(targets["val"], val)
+    write_records(targets["train"], train)
+    update_manifest(file.parent, manifest, options.origin)
+    return {"train": len(train), "val": len(val)}
+
+
+def records_file(data: str | Path) -> Path:
+    """The JSONL file meant by a path: itself, or ``train.jsonl`` of a folder.
+
+    Raises:
+        DataError: There is no such file.
+    """
+    path = Path(data)
+    file = path / "train.jsonl" if path.is_dir() else path
+    if not file.is_file():
+        raise DataError("no such records file", where=file, remedy="name a JSONL file, or a folder with train.jsonl")
+    return file
+
+
+def existing_manifest(folder: Path) -> Manifest | None:
+    """The folder's manifest, read before anything is written; ``None`` where there is none.
+
+    Raises:
+        DataError: There is one that cannot be read.
+    """
+    return read_manifest(folder) if (folder / MANIFEST_NAME).is_file() else None
+
+
+def update_manifest(folder: Path, manifest: Manifest | None, origin: SplitOrigin | None = None) -> None:
+    """Brings the counts of a folder's manifest up to date with its JSONL files.
+
+    Args:
+        folder: The data folder.
+        manifest: Its manifest so far; without one nothing is written.
+        origin: How the splits came about; unchanged when ``None``.
+    """
+    if manifest is None:
+        return
+    names = dict.fromkeys([*manifest.splits, "train", "val", "teacher_pool"])
+    splits = {n: list(RecordFile(folder / f"{n}.jsonl")) for n in names if (folder / f"{n}.jsonl").is_file()}
+    write_manifest(folder, manifest.with_splits(splits, origin))
+
+
+def label_of(annotation: ObjectAnnotation, kind: LabelKind) -> str:
+    """An object's label."""
+    return annotation.first_segment if kind == "type" else annotation.desc
+
+
+def _needier(val: float, train: float, wanted_size: Mapping[bool, float], rng: random.Random) -> bool:
+    """The side (``True``: val) that lacks more; between equals the one that lacks more images, then by lot."""
+    if abs(val - train) > 1e-9:
+        return val > train
+    if abs(wanted_size[True] - wanted_size[False]) > 1e-9:
+        return wanted_size[True] > wanted_size[False]
+    return rng.random() < 0.5
+
+
+def _groups(records: Sequence[Record], group_key: str | None) -> list[list[int]]:
+    if group_key is None:
+        return [[i] for i in range(len(records))]
+    try:
+        pattern = re.compile(group_key)
+    except re.error as error:
+        raise DataError(f"group key {group_key!r} is no regular expression: {error}", remedy="correct it") from None
+    groups: dict[tuple[str | None, ...], list[int]] = defaultdict(list)
+    for index, record in enumerate(records):
+        path = record.student.images[0] if record.student.images else ""
+        match = pattern.search(path)
+        if match is None:
+            raise DataError(
+                f"group key {group_key!r} does not match the image {path!r}",
+                where=record.source or None,
+                remedy="widen the expression so that every image belongs to a scene",
+            )
+        groups[match.groups() or (match.group(),)].append(index)
+    return list(groups.values())
