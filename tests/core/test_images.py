@@ -11,7 +11,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from argusvl.core.errors import ImageError
-from argusvl.core.images import exif_orientation, image_size, open_image
+from argusvl.core.images import exif_orientation, image_size, open_image, upright_rgb
 
 
 @pytest.fixture
@@ -145,6 +145,17 @@ def test_upright_turns_the_pixels(tmp_path: Path, orientation: int, red_corner: 
     red = [name for name, xy in corners.items() if image.getpixel(xy) == (255, 0, 0)]
     assert red == [red_corner]
     assert image.getexif().get(ExifTags.Base.Orientation) is None
+
+
+def test_an_image_that_is_open_already_becomes_what_its_file_gives(tmp_path: Path) -> None:
+    path = with_orientation(tmp_path / "phone.png", 6)
+    with Image.open(path) as given:
+        image, orientation = upright_rgb(given)
+        assert given.getexif()[ExifTags.Base.Orientation] == 6
+    assert orientation == 6
+    assert np.array_equal(np.asarray(image), np.asarray(open_image(path, exif="upright")))
+    grey, orientation = upright_rgb(Image.new("L", (3, 2), 7))
+    assert (grey.getpixel((0, 0)), orientation) == ((7, 7, 7), 1)
 
 
 def test_ignore_takes_the_pixels_as_stored(tmp_path: Path) -> None:

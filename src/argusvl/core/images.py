@@ -54,27 +54,23 @@ def open_image(path: str | Path, *, exif: ExifPolicy, max_megapixels: float = 64
     file = Path(path)
     with _open_header(file) as image:
         _check_size(image, file, max_megapixels)
-        orientation = _orientation(image)
-        if exif == "refuse" and orientation != UPRIGHT:
-            raise ImageError(
-                f"EXIF orientation is {orientation}: the pixels are stored {_ORIENTATIONS[orientation][0]}, "
-                "and boxes drawn on the displayed picture would not fit them",
-                where=file,
-                remedy="run `argus data convert`, which turns the pixels upright and drops the tag",
-            )
-        try:
-            image.load()
-            rgb = _to_rgb(image)
-        except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
-            raise ImageError(
-                f"damaged or truncated: {error}",
-                where=file,
-                remedy="copy the file again from its source, or remove it",
-            ) from error
-        if exif == "upright" and orientation != UPRIGHT:
-            rgb = rgb.transpose(_ORIENTATIONS[orientation][1])
-    rgb.info.clear()
-    return rgb
+        return _decode(image, file, exif)
+
+
+def upright_rgb(image: Image.Image, *, where: object = "an image") -> tuple[Image.Image, int]:
+    """An image that the caller has opened, as :func:`open_image` gives it upright.
+
+    Args:
+        image: Any Pillow image; it is not changed.
+        where: Named in errors.
+
+    Returns:
+        The RGB image without an EXIF tag, and the orientation that it had (1: it was upright).
+
+    Raises:
+        ImageError: The image is damaged or truncated.
+    """
+    return _decode(image, where, "upright"), _orientation(image)
 
 
 def exif_orientation(path: str | Path) -> int:
@@ -95,6 +91,30 @@ def image_size(path: str | Path) -> tuple[int, int]:
     """
     with _open_header(Path(path)) as image:
         return image.size
+
+
+def _decode(image: Image.Image, where: object, exif: ExifPolicy) -> Image.Image:
+    orientation = _orientation(image)
+    if exif == "refuse" and orientation != UPRIGHT:
+        raise ImageError(
+            f"EXIF orientation is {orientation}: the pixels are stored {_ORIENTATIONS[orientation][0]}, "
+            "and boxes drawn on the displayed picture would not fit them",
+            where=where,
+            remedy="run `argus data convert`, which turns the pixels upright and drops the tag",
+        )
+    try:
+        image.load()
+        rgb = _to_rgb(image)
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
+        raise ImageError(
+            f"damaged or truncated: {error}",
+            where=where,
+            remedy="copy the file again from its source, or remove it",
+        ) from error
+    if exif == "upright" and orientation != UPRIGHT:
+        rgb = rgb.transpose(_ORIENTATIONS[orientation][1])
+    rgb.info.clear()
+    return rgb
 
 
 def _open_header(file: Path) -> Image.Image:

@@ -1,0 +1,158 @@
+"""What a checkpoint holds beside the weights, so that prediction meets the conditions of training.
+
+``argus.json`` says the labels, the pixel limits, the prompt's language and the run's whole configuration;
+``teacher_pool.jsonl`` the demonstrations that may be shown, with their images under ``teacher_images/``, so that the
+folder can be moved and needs nothing of the training data.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_args
+
+from argusvl.core.errors import CheckpointError
+from argusvl.core.files import write_text_atomically
+from argusvl.detection.data.conversation import OverLengthPolicy
+from argusvl.detection.data.records import Record, RecordFile, Scene, write_records
+from argusvl.detection.data.samples import VisionLimits, VisionTokensPolicy
+from argusvl.detection.evaluation import Vocabulary
+
+ASSETS_FILE = "argus.json"
+POOL_FILE = "teacher_pool.jsonl"
+POOL_IMAGES = "teacher_images"
+
+_CHOICES = {
+    "vocabulary": get_args(Vocabulary),
+    "over_length_policy": get_args(OverLengthPolicy),
+    "vision_tokens_policy": get_args(VisionTokensPolicy),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionAssets:
+    """The conditions of training that prediction must meet.
+
+    Attributes:
+        labels: Vocabulary of the type score, in the order of training.
+        vocabulary: ``closed``: a label is a whole description; ``open``: its first segment.
+        prompt_language: Of the fixed prompts.
+        model_max_length: Most tokens of a conversation.
+        over_length_policy: What happens to a longer one.
+        min_pixels: Smallest area of an image as the model sees it.
+        max_pixels: Largest area.
+        vision_tokens_warn: Merged vision tokens of an image from which a warning names it.
+        vision_tokens_max: Most merged vision tokens of an image.
+        vision_tokens_policy: What happens to an image with more.
+        config: The run's configuration, for the record; nothing is read from it.
+    """
+
+    labels: tuple[str, ...]
+    vocabulary: Vocabulary
+    prompt_language: str
+    model_max_length: int
+    over_length_policy: OverLengthPolicy
+    min_pixels: int
+    max_pixels: int
+    vision_tokens_warn: int
+    vision_tokens_max: int
+    vision_tokens_policy: VisionTokensPolicy
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def limits(self) -> VisionLimits:
+        """How images reach the network's grid."""
+        return VisionLimits(
+            min_pixels=self.min_pixels,
+            max_pixels=self.max_pixels,
+            vision_tokens_warn=self.vision_tokens_warn,
+            vision_tokens_max=self.vision_tokens_max,
+            vision_tokens_policy=self.vision_tokens_policy,
+        )
+
+    def save(self, folder: str | Path) -> None:
+        """Writes ``argus.json`` into a checkpoint folder."""
+        text = json.dumps(asdict(self), ensure_ascii=False, indent=2) + "\n"
+        write_text_atomically(Path(folder) / ASSETS_FILE, text)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> DetectionAssets:
+        """Inverse of :meth:`save`.
+
+        Raises:
+            CheckpointError: The folder is missing or no checkpoint, or ``argus.json`` is damaged.
+        """
+        file = _asset_file(Path(folder))
+        try:
+            value = json.loads(file.read_text("utf-8"))
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise CheckpointError(
+                f"is damaged: {error}", where=file, remedy="copy the checkpoint again, or use another one"
+            ) from None
+        if not isinstance(value, dict):
+            raise CheckpointError("holds no JSON object", where=file, remedy="copy the checkpoint again")
+        known = {f.name: _checked(f.name, str(f.type), value, file) for f in fields(cls)}
+        return cls(**known)
+
+
+def save_teacher_pool(folder: str | Path, scenes: Sequence[Scene], root: str | Path) -> None:
+    """Copies a teacher pool with its images into a checkpoint folder.
+
+    Args:
+        folder: The checkpoint.
+        scenes: Demonstrations, in the order in which they are shown.
+        root: Folder that their image paths are relative to.
+    """
+    folder = Path(folder)
+    images = folder / POOL_IMAGES
+    images.mkdir(parents=True, exist_ok=True)
+    copied = []
+    for number, scene in enumerate(scenes):
+        names = []
+        for k, image in enumerate(scene.images):
+            name = f"{number:04d}_{k}{Path(image).suffix.lower()}"
+            shutil.copyfile(Path(root) / image, images / name)
+            names.append(f"{POOL_IMAGES}/{name}")
+        copied.append(Record(student=Scene(images=tuple(names), objects=scene.objects)))
+    write_records(folder / POOL_FILE, copied)
+
+
+def load_teacher_pool(folder: str | Path) -> tuple[Scene, ...]:
+    """The demonstrations of a checkpoint, image paths relative to it; none where it holds no pool."""
+    file = Path(folder) / POOL_FILE
+    return tuple(record.student for record in RecordFile(file)) if file.is_file() else ()
+
+
+def _asset_file(folder: Path) -> Path:
+    if not folder.is_dir():
+        raise CheckpointError("no such checkpoint folder", where=folder, remedy="check the path")
+    file = folder / ASSETS_FILE
+    if not file.is_file():
+        inside = sorted(str(f.parent) for f in folder.glob(f"*/{ASSETS_FILE}"))
+        remedy = (
+            f"name one of {', '.join(inside)}" if inside else "name a checkpoint that `argus train` wrote"
+        )
+        raise CheckpointError(f"no checkpoint: it holds no {ASSETS_FILE}", where=folder, remedy=remedy)
+    return file
+
+
+def _checked(name: str, annotation: str, value: Mapping[str, Any], file: Path) -> Any:
+    """One field of ``argus.json``, of the type that the dataclass says."""
+    remedy = (
+        "the file was changed by hand or by another version: use the checkpoint as `argus train` wrote it"
+    )
+    if name not in value:
+        raise CheckpointError(f"key {name!r} is missing", where=file, remedy=remedy)
+    found = value[name]
+    fits = {
+        "int": type(found) is int and found > 0,
+        "str": isinstance(found, str),
+        "tuple[str, ...]": isinstance(found, list) and all(isinstance(v, str) and v for v in found) and found,
+        "Mapping[str, Any]": isinstance(found, dict),
+    }.get(annotation, found in _CHOICES.get(name, ()))
+    if not fits:
+        raise CheckpointError(f"key {name!r} is {found!r:.80}", where=file, remedy=remedy)
+    return tuple(found) if isinstance(found, list) else found
