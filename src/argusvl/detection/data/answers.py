@@ -75,10 +75,9 @@ def parse_answer(text: str, num_images: int = 1) -> ParsedAnswer:
         num_images: Images of the turn; an object that names another one is dropped.
     """
     decoder = json.JSONDecoder()
-    begin = text.find("[")
     objects: list[ObjectAnnotation] = []
     dropped: list[str] = []
-    position = end = begin if begin >= 0 else 0
+    position = end = 0
     while (start := text.find("{", position)) >= 0:
         try:
             value, position = decoder.raw_decode(text, start)
@@ -94,9 +93,8 @@ def parse_answer(text: str, num_images: int = 1) -> ParsedAnswer:
         else:
             objects.append(found)
         end = position
-    return ParsedAnswer(
-        tuple(objects), tuple(dropped), complete=begin >= 0 and "]" in text[max(end, begin) :]
-    )
+    begins = "[" in text[: text.find("{") if "{" in text else len(text)]
+    return ParsedAnswer(tuple(objects), tuple(dropped), complete=begins and "]" in text[end:])
 
 
 def _parse_object(value: dict[str, Any], num_images: int) -> ObjectAnnotation | str:

@@ -150,7 +150,10 @@ def zoom(view: View, rng: np.random.Generator, scale: float, min_visible: float)
         pixels, boxes = _window(view, rng, width, height, scale)
     else:
         small_width, small_height = max(round(width * scale), 1), max(round(height * scale), 1)
-        left, top = rng.integers(0, width - small_width + 1), rng.integers(0, height - small_height + 1)
+        left, top = (
+            int(rng.integers(0, width - small_width + 1)),
+            int(rng.integers(0, height - small_height + 1)),
+        )
         small = Image.fromarray(view.pixels).resize((small_width, small_height), Image.Resampling.BILINEAR)
         pixels = np.empty_like(view.pixels)
         pixels[:] = _mean_colour(view.pixels).round().astype(np.uint8)
@@ -221,7 +224,9 @@ def _window(
 
 
 def _move(boxes: np.ndarray, scale_x: float, scale_y: float, left: float, top: float) -> np.ndarray:
-    return boxes * np.array([scale_x, scale_y, scale_x, scale_y]) + np.array([left, top, left, top])
+    return np.asarray(
+        boxes * np.array([scale_x, scale_y, scale_x, scale_y]) + np.array([left, top, left, top])
+    )
 
 
 def _clip(view: View, size: tuple[int, int], min_visible: float) -> View:
@@ -237,4 +242,4 @@ def _clip(view: View, size: tuple[int, int], min_visible: float) -> View:
 
 def _mean_colour(pixels: np.ndarray) -> np.ndarray:
     """``float64 [3]``, from every fourth pixel each way: a sixteenth of the work, the same colour."""
-    return pixels[::4, ::4].reshape(-1, 3).mean(axis=0)
+    return np.asarray(pixels[::4, ::4].reshape(-1, 3).mean(axis=0))

@@ -36,6 +36,10 @@ Kind = Literal["prompt", "image", "answer"]
 OverLengthPolicy = Literal["refuse", "drop_teachers"]
 
 
+class ConversationTooLongError(DataError):
+    """A conversation has more tokens than the model reads, and nothing may be left out of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """A scene as the conversation needs it.
@@ -153,7 +157,8 @@ class ChatProcessor:
             source: Named in errors, e.g. ``file:line``.
 
         Raises:
-            DataError: It is too long, a description holds a special token, or an object has no image.
+            ConversationTooLongError: It is longer than ``model_max_length``.
+            DataError: A description holds a special token, or an object has no image.
         """
         return self._fit(student, teachers, source, with_answer=True, question=None)
 
@@ -185,7 +190,13 @@ class ChatProcessor:
                 where=source or None,
                 remedy="remove it from the description or the prompt",
             )
-        return self.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids
+        backend = self.tokenizer.backend_tokenizer
+        # Whoever called the tokenizer with padding or truncation left both switched on in here: answers would be cut.
+        if backend.truncation is not None:
+            backend.no_truncation()
+        if backend.padding is not None:
+            backend.no_padding()
+        return list(backend.encode(text, add_special_tokens=False).ids)
 
     def messages(
         self,
@@ -300,11 +311,11 @@ class ChatProcessor:
             self._constant[text] = self.encode(text)
         return self._constant[text]
 
-    def _too_long(self, conversation: Conversation, source: str) -> DataError:
+    def _too_long(self, conversation: Conversation, source: str) -> ConversationTooLongError:
         images = sum(p.stop - p.start for p in conversation.images)
         answers = sum(p.stop - p.start for p in conversation.answers)
         drop = conversation.num_teachers and self.over_length_policy == "refuse"
-        return DataError(
+        return ConversationTooLongError(
             f"the conversation has {len(conversation)} tokens ({images} of images, {answers} of answers, "
             f"{conversation.num_teachers} teachers), model_max_length is {self.model_max_length}",
             where=source or None,

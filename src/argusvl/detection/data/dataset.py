@@ -17,12 +17,15 @@ import torch
 from torch.utils.data import Dataset
 
 from argusvl.core.errors import ConfigError
+from argusvl.core.logging import get_logger
 from argusvl.detection.data.augmentation import Augmentation, View
-from argusvl.detection.data.conversation import ChatProcessor
+from argusvl.detection.data.conversation import ChatProcessor, ConversationTooLongError
 from argusvl.detection.data.records import ObjectAnnotation, Record, RecordFile, Scene
 from argusvl.detection.data.samples import LoadedScene, Sample, VisionLimits, join, load_scene
 
 Vocabulary = Literal["open", "closed"]
+
+_log = get_logger(__name__)
 
 _TEACHER_DRAWS = 0
 _PICTURE_DRAWS = 1
@@ -103,7 +106,8 @@ class DetectionDataset(Dataset[Sample]):
         self.augmentation = augmentation
         self.seed = seed
         # In shared memory: workers that live through several epochs must see the new number.
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+        self._epoch = torch.zeros((), dtype=torch.int64)
+        self._epoch.share_memory_()  # type: ignore[no-untyped-call]
         self._teacher_cache: OrderedDict[int, LoadedScene] = OrderedDict()
 
     def __len__(self) -> int:
@@ -130,12 +134,23 @@ class DetectionDataset(Dataset[Sample]):
         record = self.records[index]
         student = load_scene(record.student, self.records.root, self.limits, record.source)
         teachers = self._draw_teachers(record, index)
-        if self.augmentation is not None:
-            student = self._augment(student, index)
-        conversation = self.processor.training(
-            student.turn, [teacher.turn for teacher in teachers], source=record.source
-        )
-        return join(conversation, student, teachers, record.source)
+        if self.augmentation is None:
+            return self._sample(student, teachers, record.source)
+        try:
+            return self._sample(self._augment(student, index), teachers, record.source)
+        except ConversationTooLongError:
+            # A mosaic of crowded pictures can be longer than any of them. That is no fault of the data, so the
+            # picture is shown as it is; if that is too long as well, it is the data's fault and an error.
+            sample = self._sample(student, teachers, record.source)
+            _log.debug("%s: too long when augmented, shown unchanged in epoch %d", record.source, self.epoch)
+            return sample
+
+    def _sample(self, student: LoadedScene, teachers: Sequence[LoadedScene], source: str) -> Sample:
+        turns = [teacher.turn for teacher in teachers]
+        conversation = self.processor.training(student.turn, turns, source=source)
+        if conversation.dropped_teachers:
+            _log.debug("%s: %d teachers left out, too long", source, conversation.dropped_teachers)
+        return join(conversation, student, teachers, source)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_teacher_cache": OrderedDict()}

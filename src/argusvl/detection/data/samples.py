@@ -14,8 +14,8 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from argusvl.core.errors import DataError
-from argusvl.core.images import open_image
+from argusvl.core.errors import DataError, ImageError
+from argusvl.core.images import UPRIGHT, exif_orientation, image_size, open_image
 from argusvl.core.logging import get_logger
 from argusvl.detection.data.conversation import Conversation, Turn
 from argusvl.detection.data.pixels import MERGE, PATCH, Grid, patch_grid
@@ -151,38 +151,55 @@ def load_scene(scene: Scene, root: Path, limits: VisionLimits, source: str) -> L
         ImageError: An image is missing, damaged or turned by its EXIF tag.
         DataError: A box is not inside its image, or an image has too many vision tokens.
     """
-    images: list[np.ndarray] = []
+    opened = [open_image(root / name, exif="refuse") for name in scene.images]
+    prepared = [
+        prepare_image(image, limits, f"{source} ({name})")
+        for name, image in zip(scene.images, opened, strict=True)
+    ]
+    plans = tuple(plan for _, plan in prepared)
+    return LoadedScene(tuple(pixels for pixels, _ in prepared), _move_objects(scene, plans, source), plans)
+
+
+def measure_scene(scene: Scene, root: Path, limits: VisionLimits, source: str) -> Turn:
+    """The turn of a scene from its images' headers: what :func:`load_scene` gives, without decoding a pixel.
+
+    Raises:
+        ImageError: An image is missing, is none, or is turned by its EXIF tag.
+        DataError: A box is not inside its image, or an image has too many vision tokens.
+    """
     plans: list[ResizePlan] = []
-    sizes: list[tuple[int, int]] = []
     for name in scene.images:
-        image = open_image(root / name, exif="refuse")
-        sizes.append(image.size)
-        pixels, plan = prepare_image(image, limits, f"{source} ({name})")
-        images.append(pixels)
-        plans.append(plan)
+        if (orientation := exif_orientation(root / name)) != UPRIGHT:
+            raise ImageError(
+                f"EXIF orientation is {orientation}",
+                where=root / name,
+                remedy="convert the data set with `argus data convert`, which turns the pixels upright",
+            )
+        plans.append(limits.plan(*image_size(root / name), f"{source} ({name})"))
+    grids = tuple(patch_grid(*plan.resized_size) for plan in plans)
+    return Turn(grids=grids, objects=_move_objects(scene, plans, source))
+
+
+def _move_objects(scene: Scene, plans: Sequence[ResizePlan], source: str) -> tuple[ObjectAnnotation, ...]:
+    """The objects with their boxes in pixels of the resized images."""
+    moved = []
     for annotation in scene.objects:
-        if annotation.image >= len(images):
+        if annotation.image >= len(plans):
             raise DataError(
-                f"object {annotation.desc!r} belongs to image {annotation.image}, the scene has {len(images)}",
+                f"object {annotation.desc!r} belongs to image {annotation.image}, the scene has {len(plans)}",
                 where=source,
                 remedy="name the image, or remove the object",
             )
-        width, height = sizes[annotation.image]
-        if annotation.bbox_2d[2] > width or annotation.bbox_2d[3] > height:
+        plan = plans[annotation.image]
+        if annotation.bbox_2d[2] > plan.width or annotation.bbox_2d[3] > plan.height:
             raise DataError(
                 f"box {list(annotation.bbox_2d)} of {annotation.desc!r} reaches outside its image "
-                f"{scene.images[annotation.image]} of {width}×{height} pixels (width × height)",
+                f"{scene.images[annotation.image]} of {plan.width}×{plan.height} pixels (width × height)",
                 where=source,
                 remedy="correct the box; `argus data check` lists every such box",
             )
-    return LoadedScene(tuple(images), _resized(scene.objects, plans), tuple(plans))
-
-
-def _resized(
-    objects: Sequence[ObjectAnnotation], plans: Sequence[ResizePlan]
-) -> tuple[ObjectAnnotation, ...]:
-    """The objects with their boxes in pixels of the resized images."""
-    return tuple(replace(o, bbox_2d=plans[o.image].box_to_resized(o.bbox_2d)) for o in objects)
+        moved.append(replace(annotation, bbox_2d=plan.box_to_resized(annotation.bbox_2d)))
+    return tuple(moved)
 
 
 def _warn_once(where: object, tokens: int, limit: int) -> None:

@@ -112,10 +112,11 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> TokenizersBackend:
     )
     tokenizer = Qwen2Tokenizer(
         vocab={token: i for i, token in enumerate((*ordinary, *SPECIAL_TOKENS))},
-        merges=[tuple(merge) for merge in learned["merges"]],
-        unk_token=None,
+        merges=[tuple(merge) for merge in learned["merges"]],  # type: ignore[misc]
+        unk_token=None,  # type: ignore[arg-type]
         eos_token=TURN_END,
         pad_token=END_OF_TEXT,
+        clean_up_tokenization_spaces=False,
         extra_special_tokens=[token for token in SPECIAL_TOKENS if token not in (END_OF_TEXT, TURN_END)],
     )
     tokenizer.add_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL_TOKENS])
@@ -185,6 +186,12 @@ def load_tokenizer(folder: str | Path) -> TokenizersBackend:
         raise CheckpointError(
             f"the tokenizer cannot be read: {error}", where=folder, remedy="copy the tokenizer files again"
         ) from error
+    if not isinstance(tokenizer, TokenizersBackend):
+        raise CheckpointError(
+            f"the tokenizer is a {type(tokenizer).__name__}, which is no byte-level BPE of the tokenizers library",
+            where=folder,
+            remedy="use the tokenizer of a Qwen2.5-VL model",
+        )
     if tokenizer.chat_template is None:
         tokenizer.chat_template = CHAT_TEMPLATE
     return tokenizer
@@ -196,14 +203,14 @@ def token_id(tokenizer: TokenizersBackend, token: str) -> int:
     Raises:
         ModelError: The tokenizer does not have it as one token.
     """
-    found = tokenizer.convert_tokens_to_ids(token)
-    if found is None or tokenizer.convert_ids_to_tokens(found) != token:
+    found = tokenizer.get_added_vocab().get(token)
+    if found is None:
         raise ModelError(
-            f"the tokenizer has no token {token}",
+            f"the tokenizer has no special token {token}",
             where=tokenizer.name_or_path or None,
             remedy="use the tokenizer of a Qwen2.5-VL model",
         )
-    return int(found)
+    return found
 
 
 def token_ids_for_config(tokenizer: TokenizersBackend) -> dict[str, int]:
