@@ -1,0 +1,147 @@
+"""The caption decoder: writes the description of a chosen box, token by token."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from argusvl.detection.model.configuration import ArgusDetectionConfig
+from argusvl.detection.model.layers import MLP, FeedForward
+from argusvl.detection.model.memory import Memory
+
+# Cells of the grid, per side, that is sampled inside a box: what the decoder sees of the object itself.
+BOX_GRID = 4
+
+
+class CausalLayer(nn.Module):
+    """Causal self-attention with a key/value cache, and feed-forward; pre-norm."""
+
+    def __init__(self, hidden_size: int, num_heads: int, ffn_size: int, dropout: float) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.norm = nn.LayerNorm(hidden_size)
+        self.qkv = nn.Linear(hidden_size, 3 * hidden_size)
+        self.out = nn.Linear(hidden_size, hidden_size)
+        self.feed_forward = FeedForward(hidden_size, ffn_size, dropout)
+
+    def forward(
+        self, hidden_states: Tensor, cache: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """``[N, T, D]`` → the same shape, and the cache ``2 × [N, heads, past + T, D / heads]``."""
+        count, length, size = hidden_states.shape
+        qkv = self.qkv(self.norm(hidden_states)).view(count, length, 3, self.num_heads, size // self.num_heads)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4)
+        if cache is not None:
+            key, value = torch.cat([cache[0], key], dim=2), torch.cat([cache[1], value], dim=2)
+        # With a cache there is one new token, which may look at everything.
+        attended = F.scaled_dot_product_attention(query, key, value, is_causal=cache is None)
+        hidden_states = hidden_states + self.out(attended.transpose(1, 2).reshape(count, length, size))
+        return self.feed_forward(hidden_states), (key, value)
+
+
+class CaptionDecoder(nn.Module):
+    """Autoregressive decoder whose prefix is the query's state and the memory sampled inside its box.
+
+    Embeddings and vocabulary are the language model's: its modules are called, none is copied.
+    """
+
+    def __init__(self, config: ArgusDetectionConfig) -> None:
+        super().__init__()
+        size = config.hidden_size
+        text_size = config.qwen_config.text_config.hidden_size
+        self.prefix_length = 1 + BOX_GRID**2
+        self.query_input = nn.Linear(size, size)
+        self.cell_input = nn.Linear(size, size)
+        self.box_input = MLP(4, size, size, 2)
+        self.token_input = nn.Linear(text_size, size)
+        self.positions = nn.Parameter(torch.randn(self.prefix_length + config.caption_max_tokens, size) * 0.02)
+        self.layers = nn.ModuleList(
+            CausalLayer(size, config.num_heads, config.ffn_size, config.dropout)
+            for _ in range(config.caption_decoder_num_layers)
+        )
+        self.norm = nn.LayerNorm(size)
+        self.token_output = nn.Linear(size, text_size)
+
+    def forward(self, prefix: Tensor, caption_ids: Tensor, embed_tokens: nn.Module, lm_head: nn.Module) -> Tensor:
+        """Teacher-forced logits.
+
+        Args:
+            prefix: ``[N, P, D]`` from :meth:`prefix`.
+            caption_ids: ``[N, C]``, padded with -100.
+            embed_tokens: The language model's embedding.
+            lm_head: The language model's output layer.
+
+        Returns:
+            ``[N, C, vocabulary]``: at ``c``, the logits of token ``c`` given those before it.
+        """
+        tokens = self.token_input(embed_tokens(caption_ids[:, :-1].clamp(min=0)))
+        hidden = torch.cat([prefix, tokens.to(prefix.dtype)], dim=1)
+        hidden = hidden + self.positions[: hidden.shape[1]].to(hidden.dtype)
+        for layer in self.layers:
+            hidden, _ = layer(hidden)
+        hidden = self.norm(hidden[:, self.prefix_length - 1 :])
+        return lm_head(self.token_output(hidden))
+
+    @torch.no_grad()
+    def generate(
+        self, prefix: Tensor, embed_tokens: nn.Module, lm_head: nn.Module, max_tokens: int, eos_token_id: int
+    ) -> Tensor:
+        """Greedy decoding with a cache: ``[N, P, D]`` → token ids ``[N, ≤ max_tokens]``, -100 after the end."""
+        limit = min(max_tokens, self.positions.shape[0] - self.prefix_length)
+        hidden = prefix + self.positions[: self.prefix_length].to(prefix.dtype)
+        caches: list[tuple[Tensor, Tensor] | None] = [None] * len(self.layers)
+        ended = torch.zeros(len(prefix), dtype=torch.bool, device=prefix.device)
+        written: list[Tensor] = []
+        for step in range(limit):
+            for i, layer in enumerate(self.layers):
+                hidden, caches[i] = layer(hidden, caches[i])
+            token = lm_head(self.token_output(self.norm(hidden[:, -1]))).argmax(-1)
+            written.append(token.masked_fill(ended, -100))
+            ended = ended | (token == eos_token_id)
+            if bool(ended.all()):
+                break
+            hidden = self.token_input(embed_tokens(token))[:, None].to(prefix.dtype)
+            hidden = hidden + self.positions[self.prefix_length + step].to(prefix.dtype)
+        return torch.stack(written, dim=1) if written else prefix.new_zeros((len(prefix), 0), dtype=torch.long)
+
+    def prefix(self, states: Tensor, boxes_cxcywh_norm: Tensor, image: Tensor, memory: Memory) -> Tensor:
+        """What is known of ``N`` boxes before a word is written.
+
+        Args:
+            states: ``[N, D]``, the queries' states.
+            boxes_cxcywh_norm: ``[N, 4]``.
+            image: ``[N]``, which image of the memory each box is in.
+            memory: Memory of ``M`` images.
+
+        Returns:
+            ``[N, 1 + BOX_GRID², D]``.
+        """
+        # Cells inside the box: offsets in (-0.5, 0.5) of its sides.
+        offsets = (torch.arange(BOX_GRID, device=states.device) + 0.5) / BOX_GRID - 0.5
+        grid = torch.stack(torch.broadcast_tensors(offsets[None, :], offsets[:, None]), dim=-1).view(1, -1, 2)
+        centres, sides = boxes_cxcywh_norm[:, None, :2], boxes_cxcywh_norm[:, None, 2:]
+        points = (centres + grid * sides) * memory.valid_ratio[image][:, None]
+        cells = _sample(memory.raster, points, image)
+        first = self.query_input(states) + self.box_input(boxes_cxcywh_norm.to(states.dtype))
+        return torch.cat([first[:, None], self.cell_input(cells.to(states.dtype))], dim=1)
+
+
+def _sample(raster: Tensor, points: Tensor, image: Tensor) -> Tensor:
+    """Bilinear samples of ``raster`` ``[M, H, W, D]`` at ``points`` ``[N, K, 2]`` (0–1) of ``image`` ``[N]``.
+
+    Gathers the four neighbours of each point instead of repeating the raster for each box.
+    """
+    _, height, width, _ = raster.shape
+    scale = points.new_tensor([width, height])
+    limit = points.new_tensor([width - 1, height - 1])
+    xy = torch.minimum((points * scale - 0.5).clamp(min=0), limit)
+    low = xy.floor()
+    fraction = (xy - low).to(raster.dtype)
+    x0, y0 = low.long().unbind(-1)
+    x1, y1 = (x0 + 1).clamp(max=width - 1), (y0 + 1).clamp(max=height - 1)
+    fx, fy = fraction[..., :1], fraction[..., 1:]
+    row = image[:, None].expand_as(x0)
+    top = raster[row, y0, x0] * (1 - fx) + raster[row, y0, x1] * fx
+    bottom = raster[row, y1, x0] * (1 - fx) + raster[row, y1, x1] * fx
+    return top * (1 - fy) + bottom * fy

@@ -1,0 +1,102 @@
+"""The DETR decoder: queries attend to each other and to memory, layer by layer (Carion et al., 2020)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from transformers import RTDetrConfig
+from transformers.models.rt_detr.modeling_rt_detr import RTDetrMultiscaleDeformableAttention
+
+from argusvl.detection.model.configuration import ArgusDetectionConfig
+from argusvl.detection.model.layers import FeedForward
+from argusvl.detection.model.memory import Memory
+
+
+class LocalSampling(nn.Module):
+    """Deformable sampling of the 14-px raster around each query's box (Zhu et al., 2021; one level)."""
+
+    def __init__(self, config: ArgusDetectionConfig) -> None:
+        super().__init__()
+        shape = RTDetrConfig(d_model=config.hidden_size, num_feature_levels=1)
+        self.attention = RTDetrMultiscaleDeformableAttention(shape, config.num_heads, config.sampling_points)
+        self._spread_points(config.num_heads, config.sampling_points)
+
+    def _spread_points(self, num_heads: int, points: int) -> None:
+        # Each head starts by looking in its own direction, its points at growing distance from the centre.
+        angles = torch.arange(num_heads) * (2 * torch.pi / num_heads)
+        directions = torch.stack([angles.cos(), angles.sin()], dim=-1)
+        directions = directions / directions.abs().amax(-1, keepdim=True)
+        distances = torch.arange(1, points + 1, dtype=torch.float32)
+        with torch.no_grad():
+            self.attention.sampling_offsets.weight.zero_()
+            self.attention.sampling_offsets.bias.copy_((directions[:, None] * distances[None, :, None]).flatten())
+            self.attention.attention_weights.weight.zero_()
+            self.attention.attention_weights.bias.zero_()
+
+    def forward(self, queries: Tensor, positions: Tensor, boxes: Tensor, memory: Memory) -> Tensor:
+        """``queries``: ``[M, Q, D]``; ``boxes``: ``[M, Q, 4]`` cxcywh in 0–1 of the image."""
+        images, height, width, size = memory.raster.shape
+        # Fractions of the image → fractions of the padded raster.
+        reference = boxes * memory.valid_ratio.repeat(1, 2)[:, None]
+        sampled, _ = self.attention(
+            hidden_states=queries,
+            position_embeddings=positions,
+            encoder_hidden_states=memory.raster.view(images, height * width, size),
+            attention_mask=memory.raster_mask.flatten(1),
+            reference_points=reference[:, :, None].to(queries.dtype),
+            spatial_shapes_list=[(height, width)],
+        )
+        return sampled
+
+
+class GlobalAttention(nn.Module):
+    """Attention of queries to every cell of the raster: the seed's form, for ``learned`` queries."""
+
+    def __init__(self, config: ArgusDetectionConfig) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(
+            config.hidden_size, config.num_heads, dropout=config.dropout, batch_first=True
+        )
+
+    def forward(self, queries: Tensor, positions: Tensor, boxes: Tensor | None, memory: Memory) -> Tensor:
+        """``queries``: ``[M, Q, D]``; boxes are not used."""
+        value = memory.raster.flatten(1, 2)
+        key = value + memory.raster_positions.flatten(1, 2).to(value.dtype)
+        attended, _ = self.attention(
+            queries + positions, key, value, key_padding_mask=~memory.raster_mask.flatten(1), need_weights=False
+        )
+        return attended
+
+
+class DecoderLayer(nn.Module):
+    """Self-attention, vision memory, language memory, feed-forward; pre-norm.
+
+    Args:
+        config: Shape of the head.
+        local: Sample the raster around each query's box, or attend to all of it.
+    """
+
+    def __init__(self, config: ArgusDetectionConfig, local: bool) -> None:
+        super().__init__()
+        size, heads = config.hidden_size, config.num_heads
+        self.self_norm, self.vision_norm, self.language_norm = (nn.LayerNorm(size) for _ in range(3))
+        self.self_attention = nn.MultiheadAttention(size, heads, dropout=config.dropout, batch_first=True)
+        self.vision = LocalSampling(config) if local else GlobalAttention(config)
+        self.language_attention = nn.MultiheadAttention(size, heads, dropout=config.dropout, batch_first=True)
+        self.feed_forward = FeedForward(size, config.ffn_size, config.dropout)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, queries: Tensor, positions: Tensor, boxes: Tensor | None, memory: Memory) -> Tensor:
+        """Refines ``queries`` ``[M, Q, D]`` given their positions ``[M, Q, D]`` and boxes ``[M, Q, 4]``."""
+        normed = self.self_norm(queries)
+        attended, _ = self.self_attention(normed + positions, normed + positions, normed, need_weights=False)
+        queries = queries + self.dropout(attended)
+        queries = queries + self.dropout(self.vision(self.vision_norm(queries), positions, boxes, memory))
+        attended, _ = self.language_attention(
+            self.language_norm(queries) + positions,
+            memory.language + memory.language_positions.to(memory.language.dtype),
+            memory.language,
+            key_padding_mask=~memory.language_mask,
+            need_weights=False,
+        )
+        return self.feed_forward(queries + self.dropout(attended))

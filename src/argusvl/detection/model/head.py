@@ -1,0 +1,99 @@
+"""The detection head: memory → queries → boxes, objectness, type scores and captions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from argusvl.detection.model.captioner import CaptionDecoder
+from argusvl.detection.model.configuration import ArgusDetectionConfig
+from argusvl.detection.model.losses import LossSettings, assigned_terms, cross_entropy_sum, decoder_terms, match_proposals
+from argusvl.detection.model.matching import Targets
+from argusvl.detection.model.memory import Memory, MemoryBuilder, cell_centres
+from argusvl.detection.model.queries import QUERY_FORMS, QueryOutputs
+from argusvl.detection.model.type_score import TypeScorer
+
+
+@dataclass
+class HeadOutput:
+    """What the head says of ``M`` images."""
+
+    memory: Memory
+    queries: QueryOutputs
+    type_logits: list[Tensor]
+
+
+class DetectionHead(nn.Module):
+    """Finds and describes; reads the stock model's states, embeddings and output layer, owns none of them."""
+
+    def __init__(self, config: ArgusDetectionConfig) -> None:
+        super().__init__()
+        self.memory_builder = MemoryBuilder(config)
+        self.queries = QUERY_FORMS[config.queries](config)
+        self.type_scorer = TypeScorer(config)
+        self.captioner = CaptionDecoder(config)
+
+    def forward(
+        self,
+        rasters: list[Tensor],
+        image_states: list[Tensor],
+        prompt_states: list[Tensor],
+        vocabulary_ids: Tensor,
+        embed_tokens: nn.Module,
+    ) -> HeadOutput:
+        """See :class:`MemoryBuilder` for the first three; ``vocabulary_ids``: ``[V, C]`` padded with -100."""
+        memory = self.memory_builder(rasters, image_states, prompt_states)
+        queries = self.queries(memory)
+        labels = self.type_scorer.encode_labels(vocabulary_ids, embed_tokens)
+        return HeadOutput(memory, queries, [self.type_scorer(layer.states, labels) for layer in queries.layers])
+
+    def loss_terms(
+        self,
+        output: HeadOutput,
+        targets: Targets,
+        caption_ids: Tensor,
+        vocabulary_ids: Tensor,
+        embed_tokens: nn.Module,
+        lm_head: nn.Module,
+        settings: LossSettings,
+    ) -> dict[str, Tensor]:
+        """Every term of the head as a sum; ``caption_ids``: ``[T, C]`` padded with -100."""
+        terms, assignment = decoder_terms(output.queries.layers, output.type_logits, targets, settings)
+        if output.queries.proposals is not None:
+            terms |= self._proposal_terms(output, targets, vocabulary_ids, embed_tokens, settings)
+        last = output.queries.layers[-1]
+        prefix = self.captioner.prefix(
+            last.states[assignment.image, assignment.query],
+            last.boxes_cxcywh_norm[assignment.image, assignment.query].detach(),
+            assignment.image,
+            output.memory,
+        )
+        captions = caption_ids[assignment.target]
+        if len(captions):
+            logits = self.captioner(prefix, captions, embed_tokens, lm_head)
+            terms["caption"] = cross_entropy_sum(logits, captions)
+        else:
+            # Without an object the decoder still takes part, so that every rank has the same gradients to share.
+            terms["caption"] = 0.0 * sum(p.sum() for p in self.captioner.parameters())
+        return terms
+
+    def _proposal_terms(
+        self,
+        output: HeadOutput,
+        targets: Targets,
+        vocabulary_ids: Tensor,
+        embed_tokens: nn.Module,
+        settings: LossSettings,
+    ) -> dict[str, Tensor]:
+        proposals, memory = output.queries.proposals, output.memory
+        assert proposals is not None
+        images, height, width, _ = memory.raster.shape
+        centres = cell_centres(height, width, memory.raster.device).flatten(0, 1).expand(images, -1, -1)
+        centres = centres / memory.valid_ratio[:, None]
+        assignment = match_proposals(proposals, centres, targets, settings)
+        labels = self.type_scorer.encode_labels(vocabulary_ids, embed_tokens)
+        pairs = self.type_scorer(proposals.states[assignment.image, assignment.query], labels)
+        terms = assigned_terms(proposals, pairs, assignment, targets, settings)
+        return {f"{name}_proposal": value for name, value in terms.items()}

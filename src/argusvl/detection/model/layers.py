@@ -1,0 +1,40 @@
+"""Small building blocks that several parts of the head use."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def inverse_sigmoid(values: Tensor, epsilon: float = 1e-4) -> Tensor:
+    """Logit of probabilities, finite at 0 and 1."""
+    return torch.logit(values.float(), eps=epsilon)
+
+
+class MLP(nn.Sequential):
+    """Linear layers with ReLU between them; the last one can start at zero, so that it changes nothing at first."""
+
+    def __init__(self, input_size: int, hidden_size: int, output_size: int, num_layers: int, zero_last: bool = False):
+        sizes = [input_size, *[hidden_size] * (num_layers - 1), output_size]
+        layers: list[nn.Module] = []
+        for i, (a, b) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+            layers += [nn.Linear(a, b)] + ([nn.ReLU()] if i < num_layers - 1 else [])
+        super().__init__(*layers)
+        if zero_last:
+            nn.init.zeros_(layers[-1].weight)
+            nn.init.zeros_(layers[-1].bias)
+
+
+class FeedForward(nn.Module):
+    """Pre-norm feed-forward block with its residual."""
+
+    def __init__(self, hidden_size: int, ffn_size: int, dropout: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(hidden_size)
+        self.up = nn.Linear(hidden_size, ffn_size)
+        self.down = nn.Linear(ffn_size, hidden_size)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        """``[..., hidden_size]`` → the same shape."""
+        return hidden_states + self.dropout(self.down(nn.functional.gelu(self.up(self.norm(hidden_states)))))

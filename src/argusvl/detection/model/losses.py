@@ -1,0 +1,141 @@
+"""Loss terms as sums. What each is divided by stands in the batch's counts; the engine divides.
+
+Every function takes float32 and returns a scalar sum over the batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from argusvl.core.boxes import cxcywh_to_xyxy, giou_xyxy
+from argusvl.detection.model.matching import Assignment, Targets, match_one_to_one, match_several_to_one
+from argusvl.detection.model.queries import QueryPredictions
+
+
+@dataclass(frozen=True)
+class LossSettings:
+    """How objectness is taught and what matching weighs; from the ``detection`` section of a config.
+
+    Attributes:
+        objectness: ``focal`` (a matched query is 1) or ``iou_aware`` (a matched query is its IoU).
+        focal_alpha, focal_gamma: Of the focal and the IoU-aware loss.
+        bbox_weight, giou_weight: Matching costs, equal to the weights of the losses.
+        positives_per_object: Cells that answer for an object at the proposal stage.
+    """
+
+    objectness: str
+    focal_alpha: float
+    focal_gamma: float
+    bbox_weight: float
+    giou_weight: float
+    positives_per_object: int
+
+
+def focal_sum(logits: Tensor, targets: Tensor, alpha: float, gamma: float) -> Tensor:
+    """Focal loss of binary targets (Lin et al., 2017), summed."""
+    cross_entropy = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    probability = logits.sigmoid()
+    miss = torch.where(targets > 0, 1 - probability, probability)
+    weight = torch.where(targets > 0, alpha, 1 - alpha)
+    return (weight * miss**gamma * cross_entropy).sum()
+
+
+def varifocal_sum(logits: Tensor, quality: Tensor, positive: Tensor, alpha: float, gamma: float) -> Tensor:
+    """IoU-aware objectness (varifocal loss, Zhang et al., 2021), summed.
+
+    A positive is taught its quality, weighted by it; a negative is taught 0, weighted by ``alpha · p^gamma``.
+    """
+    cross_entropy = -(quality * F.logsigmoid(logits) + (1 - quality) * F.logsigmoid(-logits))
+    weight = torch.where(positive, quality.clamp(min=0.1), alpha * logits.detach().sigmoid() ** gamma)
+    return (weight * cross_entropy).sum()
+
+
+def cross_entropy_sum(logits: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy over the last axis, summed; targets of -100 do not count."""
+    return F.cross_entropy(
+        logits.float().reshape(-1, logits.shape[-1]), targets.reshape(-1), ignore_index=-100, reduction="sum"
+    )
+
+
+def assigned_terms(
+    prediction: QueryPredictions, type_logits: Tensor, assignment: Assignment, targets: Targets, settings: LossSettings
+) -> dict[str, Tensor]:
+    """Box, objectness and type losses of one stage under an assignment.
+
+    Args:
+        prediction: ``[M, Q, …]``.
+        type_logits: ``[P, V]``, of the assigned pairs only.
+        assignment: ``P`` pairs.
+        targets: ``T`` objects.
+        settings: Of the objectness loss.
+
+    Returns:
+        Sums ``bbox_l1``, ``bbox_giou`` (÷ objects), ``objectness`` (÷ images or samples), ``type`` (÷ objects).
+    """
+    boxes = prediction.boxes_cxcywh_norm[assignment.image, assignment.query]
+    truth = targets.boxes_cxcywh_norm[assignment.target]
+    # With several predictions for an object, each weighs so that the object weighs one.
+    shares = torch.bincount(assignment.target, minlength=len(targets.label)).clamp(min=1)[assignment.target]
+    share = 1.0 / shares.to(boxes.dtype)
+    logits = prediction.objectness_logits
+    positive = torch.zeros_like(logits, dtype=torch.bool)
+    positive[assignment.image, assignment.query] = True
+    if settings.objectness == "iou_aware":
+        quality = torch.zeros_like(logits)
+        quality[assignment.image, assignment.query] = assignment.quality.to(logits.dtype)
+        objectness = varifocal_sum(logits, quality, positive, settings.focal_alpha, settings.focal_gamma)
+    else:
+        objectness = focal_sum(logits, positive.to(logits.dtype), settings.focal_alpha, settings.focal_gamma)
+    terms = {
+        "bbox_l1": ((boxes - truth).abs().sum(-1) * share).sum(),
+        "bbox_giou": ((1 - giou_xyxy(cxcywh_to_xyxy(boxes), cxcywh_to_xyxy(truth))) * share).sum(),
+        "objectness": objectness,
+    }
+    labels = targets.label[assignment.target]
+    if type_logits.shape[-1] == 0:
+        terms["type"] = type_logits.sum()
+    else:
+        per_pair = F.cross_entropy(type_logits, labels.clamp(min=0), reduction="none")
+        terms["type"] = (per_pair * share * (labels >= 0)).sum()
+    return terms
+
+
+def decoder_terms(
+    layers: list[QueryPredictions], type_logits: list[Tensor], targets: Targets, settings: LossSettings
+) -> tuple[dict[str, Tensor], Assignment]:
+    """Terms of the last layer, the sum of the others' as ``…_aux``, and the last layer's assignment."""
+    terms: dict[str, Tensor] = {}
+    for i, (layer, logits) in enumerate(zip(layers, type_logits, strict=True)):
+        assignment = match_one_to_one(
+            layer.boxes_cxcywh_norm,
+            layer.objectness_logits,
+            logits,
+            targets,
+            settings.bbox_weight,
+            settings.giou_weight,
+            2.0,
+            settings.focal_alpha,
+            settings.focal_gamma,
+        )
+        pairs = logits[assignment.image, assignment.query]
+        suffix = "" if i == len(layers) - 1 else "_aux"
+        for name, value in assigned_terms(layer, pairs, assignment, targets, settings).items():
+            terms[name + suffix] = terms[name + suffix] + value if name + suffix in terms else value
+    return terms, assignment
+
+
+def match_proposals(
+    proposals: QueryPredictions, centres: Tensor, targets: Targets, settings: LossSettings
+) -> Assignment:
+    """Several cells for each object, see :func:`match_several_to_one`."""
+    return match_several_to_one(
+        proposals.boxes_cxcywh_norm,
+        proposals.objectness_logits,
+        centres,
+        targets,
+        settings.positives_per_object,
+    )

@@ -1,0 +1,174 @@
+"""Which prediction answers for which object: one-to-one for the decoder, several-to-one for the proposals.
+
+transformers' ``HungarianMatcher`` is not used: its softmax and dropped last class are wrong for one sigmoid
+objectness, it matches across the whole batch at once, and it raises on a NaN box before anyone can say which
+loss term became non-finite.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+from torch.nn import functional as F
+
+from argusvl.core.boxes import cxcywh_to_xyxy, giou_xyxy, iou_xyxy
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The objects of ``M`` images, flat.
+
+    Attributes:
+        boxes_cxcywh_norm: ``[T, 4]``.
+        image: ``[T]``, which image shows the object.
+        label: ``[T]``, index into the vocabulary; -1 where unknown.
+    """
+
+    boxes_cxcywh_norm: Tensor
+    image: Tensor
+    label: Tensor
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """Pairs of predictions and objects.
+
+    Attributes:
+        image: ``[P]``; query: ``[P]``; target: ``[P]`` indices into the flat targets.
+        quality: ``[P]`` in 0–1: what objectness of the pair should be where it is IoU-aware.
+    """
+
+    image: Tensor
+    query: Tensor
+    target: Tensor
+    quality: Tensor
+
+
+@torch.no_grad()
+def match_one_to_one(
+    boxes_cxcywh_norm: Tensor,
+    objectness_logits: Tensor,
+    type_logits: Tensor,
+    targets: Targets,
+    cost_bbox: float,
+    cost_giou: float,
+    cost_class: float,
+    focal_alpha: float,
+    focal_gamma: float,
+) -> Assignment:
+    """Hungarian matching (Carion et al., 2020) with a focal classification cost (Zhu et al., 2021).
+
+    Args:
+        boxes_cxcywh_norm: ``[M, Q, 4]``.
+        objectness_logits: ``[M, Q]``.
+        type_logits: ``[M, Q, V]``; ``V`` may be 0.
+        targets: The objects. An image with more objects than queries leaves some unmatched.
+        cost_bbox, cost_giou, cost_class: Weights of the costs.
+        focal_alpha, focal_gamma: Of the classification cost.
+
+    Returns:
+        At most one prediction for each object; ``quality`` is the IoU of the pair.
+    """
+    boxes_xyxy = cxcywh_to_xyxy(boxes_cxcywh_norm)
+    targets_xyxy = cxcywh_to_xyxy(targets.boxes_cxcywh_norm)
+    log_types = F.log_softmax(type_logits, dim=-1) if type_logits.shape[-1] else None
+    images, queries, objects = [], [], []
+    for image in targets.image.unique().tolist():
+        mine = (targets.image == image).nonzero()[:, 0]
+        box = targets.boxes_cxcywh_norm[mine]
+        log_probability = F.logsigmoid(objectness_logits[image])[:, None].expand(-1, len(mine))
+        if log_types is not None:
+            labels = targets.label[mine]
+            log_probability = log_probability + log_types[image][:, labels.clamp(min=0)] * (labels >= 0)
+        probability = log_probability.exp()
+        log_complement = torch.log1p(-probability.clamp(max=1 - 1e-6))
+        cost = (
+            cost_bbox * torch.cdist(boxes_cxcywh_norm[image], box, p=1)
+            - cost_giou * giou_xyxy(boxes_xyxy[image][:, None], targets_xyxy[mine])
+            - cost_class * focal_alpha * (1 - probability) ** focal_gamma * log_probability
+            + cost_class * (1 - focal_alpha) * probability**focal_gamma * log_complement
+        )
+        # A prediction that is not finite is matched last; the loss will show it.
+        row, column = linear_sum_assignment(torch.nan_to_num(cost, nan=1e6, posinf=1e6, neginf=-1e6).cpu().numpy())
+        images.append(torch.full((len(row),), image))
+        queries.append(torch.from_numpy(row))
+        objects.append(mine[torch.from_numpy(column).to(mine.device)])
+    return _assignment(images, queries, objects, boxes_xyxy, targets_xyxy)
+
+
+@torch.no_grad()
+def match_several_to_one(
+    boxes_cxcywh_norm: Tensor,
+    objectness_logits: Tensor,
+    centres: Tensor,
+    targets: Targets,
+    positives: int,
+) -> Assignment:
+    """Task-aligned assignment (Feng et al., 2021): each object takes the cells that see it best.
+
+    Candidates of an object are the cells whose centre lies in its box, and the cell nearest to the box's centre
+    (an object smaller than a cell has that one only). Of these, the ``positives`` of highest
+    ``objectness^0.5 · IoU^3`` are taken; a cell that two objects want goes to the one it overlaps more.
+
+    Args:
+        boxes_cxcywh_norm: ``[M, Q, 4]``, what each cell proposes.
+        objectness_logits: ``[M, Q]``.
+        centres: ``[M, Q, 2]``, each cell's centre (x, y) in 0–1.
+        targets: The objects.
+        positives: Cells for an object, at most.
+
+    Returns:
+        ``quality`` is the alignment, scaled so that an object's best cell has its best IoU.
+    """
+    boxes_xyxy = cxcywh_to_xyxy(boxes_cxcywh_norm)
+    targets_xyxy = cxcywh_to_xyxy(targets.boxes_cxcywh_norm)
+    images, queries, objects, qualities = [], [], [], []
+    for image in targets.image.unique().tolist():
+        mine = (targets.image == image).nonzero()[:, 0]
+        truth = targets_xyxy[mine]
+        x, y = centres[image].unbind(-1)
+        inside = (
+            (x > truth[:, :1]) & (x < truth[:, 2:3]) & (y > truth[:, 1:2]) & (y < truth[:, 3:])
+        )  # [objects, Q]
+        nearest = torch.cdist(targets.boxes_cxcywh_norm[mine][:, :2], centres[image]).argmin(-1, keepdim=True)
+        inside = inside.scatter(1, nearest, True)
+        iou = torch.nan_to_num(iou_xyxy(truth[:, None], boxes_xyxy[image]))
+        # A small constant keeps the order among cells whose boxes do not overlap yet.
+        alignment = objectness_logits[image].sigmoid().clamp(min=1e-6) ** 0.5 * (iou + 1e-3) ** 3
+        alignment = torch.nan_to_num(alignment) * inside
+        count = min(positives, alignment.shape[1])
+        best = alignment.topk(count, dim=1)
+        taken = torch.zeros_like(inside).scatter(1, best.indices, best.values > 0)
+        rival_iou = torch.where(taken, iou, -1.0)
+        taken &= rival_iou >= rival_iou.amax(0, keepdim=True)
+        scaled = alignment / alignment.masked_fill(~taken, 0).amax(1, keepdim=True).clamp(min=1e-9)
+        scaled = scaled * iou.masked_fill(~taken, 0).amax(1, keepdim=True)
+        target, query = taken.nonzero(as_tuple=True)
+        images.append(torch.full((len(query),), image, device=query.device))
+        queries.append(query)
+        objects.append(mine[target])
+        qualities.append(scaled[target, query])
+    return _assignment(images, queries, objects, boxes_xyxy, targets_xyxy, qualities)
+
+
+def _assignment(
+    images: list[Tensor],
+    queries: list[Tensor],
+    objects: list[Tensor],
+    boxes_xyxy: Tensor,
+    targets_xyxy: Tensor,
+    qualities: list[Tensor] | None = None,
+) -> Assignment:
+    device = boxes_xyxy.device
+    empty = torch.zeros(0, dtype=torch.long)
+    image = torch.cat([*images, empty.to(images[0].device) if images else empty]).to(device)
+    query = torch.cat([*queries, empty.to(queries[0].device) if queries else empty]).to(device)
+    target = torch.cat([*objects, empty.to(objects[0].device) if objects else empty]).to(device)
+    if qualities is None:
+        quality = iou_xyxy(boxes_xyxy[image, query], targets_xyxy[target])
+    else:
+        quality = torch.cat([*qualities, boxes_xyxy.new_zeros(0)])
+    return Assignment(image, query, target, quality)

@@ -1,0 +1,414 @@
+"""The whole model: a stock Qwen2.5-VL, held and not inherited from, and a detection head beside it.
+
+Inheriting would lose transformers' conversion of official keys, which happens for its own classes only: official
+weights would load as a random language model with nothing but a warning.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformers import AutoModel, PreTrainedModel, Qwen2_5_VLForConditionalGeneration
+from transformers.utils import ModelOutput
+
+from argusvl.core.errors import CheckpointError, ModelError
+from argusvl.core.logging import get_logger
+from argusvl.detection.model.configuration import ArgusDetectionConfig
+from argusvl.detection.model.head import DetectionHead, HeadOutput
+from argusvl.detection.model.losses import LossSettings, cross_entropy_sum
+from argusvl.detection.model.matching import Targets
+from argusvl.detection.model.vision import batch_windows, raster_rows
+
+logger = get_logger(__name__)
+
+QWEN_FOLDER = "qwen"
+HEAD_FILE = "model.safetensors"
+TEACHER, STUDENT = 1, 2
+
+
+@dataclass
+class DetectionOutput(ModelOutput):
+    """What a forward pass gives; ``M`` student images, ``Q`` queries, ``V`` labels, ``D`` the head's width.
+
+    Attributes:
+        loss_terms: Sums by name; empty without targets.
+        boxes_cxcywh_norm: ``[M, Q, 4]`` in 0–1 of the image.
+        boxes_raw: ``[M, Q, 4]``, before the sigmoid.
+        objectness_logits: ``[M, Q]``.
+        type_logits: ``[M, Q, V]``; class probabilities are their softmax.
+        query_states: ``[M, Q, D]``.
+        memory: What captions are written from.
+    """
+
+    loss_terms: dict[str, Tensor] | None = None
+    boxes_cxcywh_norm: Tensor | None = None
+    boxes_raw: Tensor | None = None
+    objectness_logits: Tensor | None = None
+    type_logits: Tensor | None = None
+    query_states: Tensor | None = None
+    memory: Any = None
+
+
+class ArgusForDetection(PreTrainedModel):
+    """Qwen2.5-VL with a detection head; see :mod:`argusvl.detection.model.head`.
+
+    Saved as a folder: ``qwen/`` is a plain Qwen2.5-VL checkpoint that any tool loads; ``config.json`` and
+    ``model.safetensors`` hold the head.
+    """
+
+    config_class = ArgusDetectionConfig
+    base_model_prefix = "qwen"
+    main_input_name = "input_ids"
+    supports_gradient_checkpointing = True
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _no_split_modules = ["Qwen2_5_VLDecoderLayer", "Qwen2_5_VLVisionBlock"]
+
+    def __init__(
+        self, config: ArgusDetectionConfig, qwen: Qwen2_5_VLForConditionalGeneration | None = None
+    ) -> None:
+        super().__init__(config)
+        self.qwen = qwen if qwen is not None else Qwen2_5_VLForConditionalGeneration(config.qwen_config)
+        self.detection_head = DetectionHead(config) if config.detection_enabled else None
+        self.loss_settings: LossSettings | None = None
+        if "flash" not in str(self.qwen.config.vision_config._attn_implementation):
+            batch_windows(self.qwen.model.visual)
+
+    def _init_weights(self, module: torch.nn.Module) -> None:
+        """Modules of the head start as they were built; the stock part initialises its own."""
+
+    def tie_weights(self, *args: Any, **kwargs: Any) -> None:
+        """Tied weights belong to the stock part, which ties its own."""
+
+    def get_input_embeddings(self) -> torch.nn.Module:
+        """The language model's token embedding."""
+        return self.qwen.get_input_embeddings()
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        mm_token_type_ids: Tensor,
+        pixel_values: Tensor | None = None,
+        image_grid_thw: Tensor | None = None,
+        labels: Tensor | None = None,
+        label_roles: Tensor | None = None,
+        student_image_index: Tensor | None = None,
+        student_image_sample: Tensor | None = None,
+        student_image_start: Tensor | None = None,
+        student_prompt_span: Tensor | None = None,
+        object_boxes_cxcywh_norm: Tensor | None = None,
+        object_image: Tensor | None = None,
+        object_label: Tensor | None = None,
+        object_caption_ids: Tensor | None = None,
+        vocabulary_ids: Tensor | None = None,
+        **unused: Any,
+    ) -> DetectionOutput:
+        """One pass: the image is encoded once, read by the language model and by the head.
+
+        Args:
+            input_ids: ``[B, L]``, right-padded; image placeholders already expanded.
+            attention_mask: ``[B, L]``.
+            mm_token_type_ids: ``[B, L]``, 1 at image placeholders. (Without it mRoPE silently becomes 1-D.)
+            pixel_values: ``[patches, patch width]`` of all images in order of appearance.
+            image_grid_thw: ``[N, 3]``.
+            labels: ``[B, L]``, -100 where nothing is taught.
+            label_roles: ``[B, L]``, 1 in teachers' answers, 2 in the student's.
+            student_image_index: ``[M]``, row of ``image_grid_thw`` of each student image.
+            student_image_sample: ``[M]``, row of ``input_ids``.
+            student_image_start: ``[M]``, position of its first placeholder in that row.
+            student_prompt_span: ``[B, 2]``, the student's turn up to its answer.
+            object_boxes_cxcywh_norm: ``[T, 4]``.
+            object_image: ``[T]``, index of the student image.
+            object_label: ``[T]``, index into the vocabulary; -1 where unknown.
+            object_caption_ids: ``[T, C]``, padded with -100.
+            vocabulary_ids: ``[V, C]``, tokens of the label strings, padded with -100.
+            **unused: Entries of the batch that are not for the model, such as ``counts``.
+
+        Raises:
+            ModelError: Images and placeholders contradict each other.
+        """
+        self._check_images(pixel_values, image_grid_thw, input_ids)
+        vision = None
+        if pixel_values is not None:
+            vision = self.qwen.model.get_image_features(pixel_values, image_grid_thw, return_dict=True)
+        positions, _ = self.qwen.model.get_rope_index(
+            input_ids,
+            mm_token_type_ids=mm_token_type_ids,
+            image_grid_thw=image_grid_thw,
+            attention_mask=attention_mask,
+        )
+        hidden_states = self.qwen.model(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            position_ids=positions,
+            mm_encoder_outputs=None if vision is None else {"image": vision},
+            use_cache=False,
+        ).last_hidden_state
+        terms = {} if labels is None else self._language_terms(hidden_states, labels, label_roles)
+        if self.detection_head is None or vision is None or student_image_index is None:
+            return DetectionOutput(loss_terms=terms)
+
+        head = self._detect(
+            vision.last_hidden_state,
+            hidden_states,
+            image_grid_thw,
+            mm_token_type_ids,
+            student_image_index,
+            student_image_sample,
+            student_image_start,
+            student_prompt_span,
+            vocabulary_ids,
+        )
+        if object_boxes_cxcywh_norm is not None:
+            if self.loss_settings is None:
+                raise ModelError("loss_settings is not set", remedy="set model.loss_settings before training")
+            terms |= self.detection_head.loss_terms(
+                head,
+                Targets(object_boxes_cxcywh_norm.float(), object_image, object_label),
+                object_caption_ids,
+                vocabulary_ids,
+                self.get_input_embeddings(),
+                self.qwen.lm_head,
+                self.loss_settings,
+            )
+        last = head.queries.layers[-1]
+        return DetectionOutput(
+            loss_terms=terms,
+            boxes_cxcywh_norm=last.boxes_cxcywh_norm,
+            boxes_raw=last.boxes_raw,
+            objectness_logits=last.objectness_logits,
+            type_logits=head.type_logits[-1],
+            query_states=last.states,
+            memory=head.memory,
+        )
+
+    @torch.no_grad()
+    def describe(self, output: DetectionOutput, image: Tensor, query: Tensor, max_tokens: int | None = None) -> Tensor:
+        """Writes descriptions of chosen queries, greedily.
+
+        Args:
+            output: Of a forward pass.
+            image: ``[K]``, index of the student image.
+            query: ``[K]``, index of the query.
+            max_tokens: Longest description; the trained limit when ``None``.
+
+        Returns:
+            Token ids ``[K, C]``, -100 after the end.
+        """
+        assert self.detection_head is not None and output.query_states is not None
+        captioner = self.detection_head.captioner
+        prefix = captioner.prefix(
+            output.query_states[image, query], output.boxes_cxcywh_norm[image, query], image, output.memory
+        )
+        return captioner.generate(
+            prefix,
+            self.get_input_embeddings(),
+            self.qwen.lm_head,
+            max_tokens or self.config.caption_max_tokens,
+            self._end_of_turn(),
+        )
+
+    def _end_of_turn(self) -> int:
+        end = self.qwen.config.text_config.eos_token_id
+        return end[0] if isinstance(end, list) else end
+
+    def _check_images(self, pixel_values: Tensor | None, grid: Tensor | None, input_ids: Tensor) -> None:
+        placeholders = int((input_ids == self.qwen.config.image_token_id).sum())
+        if (pixel_values is None) != (grid is None):
+            given, missing = ("pixel_values", "image_grid_thw") if grid is None else ("image_grid_thw", "pixel_values")
+            raise ModelError(f"{given} is given and {missing} is not", remedy="give both, or neither")
+        if grid is None:
+            if placeholders:
+                raise ModelError(
+                    f"{placeholders} image placeholders and no pixel_values", remedy="give the images of the text"
+                )
+            return
+        assert pixel_values is not None
+        if pixel_values.dim() == 4:
+            raise ModelError(
+                f"pixel_values has shape {tuple(pixel_values.shape)}, expected [patches, patch width]",
+                remedy="pass images through detection.data.pixels (it cuts them into patches)",
+            )
+        patches = int(grid.prod(-1).sum())
+        if pixel_values.dim() != 2 or pixel_values.shape[0] != patches:
+            raise ModelError(
+                f"image_grid_thw stands for {patches} patches, pixel_values has shape {tuple(pixel_values.shape)}",
+                remedy="build both with the same image processor",
+            )
+        merged = patches // self.qwen.model.visual.spatial_merge_size**2
+        if merged != placeholders:
+            raise ModelError(
+                f"the images give {merged} merged vision tokens, the text has {placeholders} placeholders",
+                remedy="use images already resized to the training grid (P-002)",
+            )
+
+    def _language_terms(self, hidden_states: Tensor, labels: Tensor, roles: Tensor | None) -> dict[str, Tensor]:
+        """Cross-entropy of the teachers' and the student's answers; logits at labelled positions only.
+
+        Full logits would be the largest tensor of the step: ``L × 151,936`` for a 3B model.
+        """
+        # The state at t predicts the token at t + 1.
+        target = labels[:, 1:]
+        role = roles[:, 1:] if roles is not None else torch.where(target != -100, STUDENT, 0)
+        chosen = target != -100
+        logits = self.qwen.lm_head(hidden_states[:, :-1][chosen]).float()
+        losses = torch.nn.functional.cross_entropy(logits, target[chosen], reduction="none")
+        return {
+            "teacher_lm": losses[role[chosen] == TEACHER].sum(),
+            "student_lm": losses[role[chosen] == STUDENT].sum(),
+        }
+
+    def _detect(
+        self,
+        vision_states: Tensor,
+        hidden_states: Tensor,
+        grid: Tensor,
+        mm_token_type_ids: Tensor,
+        image_index: Tensor,
+        image_sample: Tensor,
+        image_start: Tensor,
+        prompt_span: Tensor,
+        vocabulary_ids: Tensor,
+    ) -> HeadOutput:
+        assert self.detection_head is not None
+        rows = raster_rows(grid, self.qwen.model.visual)
+        merge = self.qwen.model.visual.spatial_merge_size
+        rasters, image_states, prompt_states = [], [], []
+        spans = prompt_span.tolist()
+        for index, sample, start in zip(
+            image_index.tolist(), image_sample.tolist(), image_start.tolist(), strict=True
+        ):
+            raster = vision_states[rows[index]]
+            first, end = spans[sample]
+            # Nothing at or after the student's answer is read: it would leak the answer in training, and at
+            # inference there is none.
+            states, types = hidden_states[sample, first:end], mm_token_type_ids[sample, first:end]
+            rasters.append(raster)
+            length = raster.shape[0] * raster.shape[1] // merge**2
+            image_states.append(hidden_states[sample, start : start + length])
+            prompt_states.append(states[types == 0])
+        return self.detection_head(rasters, image_states, prompt_states, vocabulary_ids, self.get_input_embeddings())
+
+    def save_pretrained(
+        self, save_directory: str | Path, state_dict: dict[str, Tensor] | None = None, **kwargs: Any
+    ) -> None:
+        """Writes the stock part into ``qwen/`` and the head beside it.
+
+        Args:
+            save_directory: A folder; made when it is missing.
+            state_dict: Weights to write instead of the model's own (of a wrapped model, or an average).
+            **kwargs: Passed to the stock part's ``save_pretrained``.
+        """
+        folder = Path(save_directory)
+        folder.mkdir(parents=True, exist_ok=True)
+        state = self.state_dict() if state_dict is None else state_dict
+        parts: dict[str, dict[str, Tensor]] = {"qwen.": {}, "detection_head.": {}}
+        for name, tensor in state.items():
+            prefix = next(p for p in parts if name.startswith(p))
+            parts[prefix][name.removeprefix(prefix)] = tensor
+        self.qwen.save_pretrained(folder / QWEN_FOLDER, state_dict=parts["qwen."], **kwargs)
+        head = {n: t.detach().contiguous().cpu() for n, t in parts["detection_head."].items()}
+        save_file(head, str(folder / HEAD_FILE), metadata={"format": "pt"})
+        self.config.save_pretrained(folder)
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: Any) -> ArgusForDetection:  # type: ignore[override]
+        """Loads a folder that :meth:`save_pretrained` wrote.
+
+        Args:
+            pretrained_model_name_or_path: The folder.
+            **kwargs: Passed to the stock part, e.g. ``dtype`` or ``attn_implementation``.
+
+        Raises:
+            CheckpointError: A file is missing or does not fit.
+        """
+        folder = Path(pretrained_model_name_or_path)
+        for required in (folder / "config.json", folder / QWEN_FOLDER / "config.json"):
+            if not required.is_file():
+                raise CheckpointError(
+                    f"no {required.relative_to(folder)}",
+                    where=folder,
+                    remedy="give a checkpoint folder that Argus wrote; a plain Qwen2.5-VL folder goes to model_path",
+                )
+        config = ArgusDetectionConfig.from_pretrained(folder)
+        qwen, _ = load_qwen(folder / QWEN_FOLDER, **kwargs)
+        config.qwen_config = qwen.config
+        model = cls(config, qwen)
+        if model.detection_head is not None:
+            _load_head(model.detection_head, folder / HEAD_FILE)
+            model.detection_head.to(qwen.dtype)
+        return model.eval()
+
+
+def load_qwen(folder: str | Path, **kwargs: Any) -> tuple[Qwen2_5_VLForConditionalGeneration, dict[str, Any]]:
+    """Loads the stock class from a folder in hub layout and refuses one that does not fill it.
+
+    Returns:
+        The model, and transformers' report of keys.
+
+    Raises:
+        CheckpointError: The folder is missing, damaged, or leaves weights at random.
+    """
+    folder = Path(folder)
+    if not (folder / "config.json").is_file():
+        raise CheckpointError("no config.json", where=folder, remedy="give a Qwen2.5-VL folder in hub layout")
+    try:
+        qwen, report = Qwen2_5_VLForConditionalGeneration.from_pretrained(
+            folder, output_loading_info=True, local_files_only=True, **kwargs
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise CheckpointError(
+            f"the weights cannot be loaded: {error}", where=folder, remedy="copy or download the folder again"
+        ) from error
+    missing, unexpected = sorted(report["missing_keys"]), sorted(report["unexpected_keys"])
+    if missing or unexpected:
+        raise CheckpointError(
+            f"{len(missing)} weights are missing (first: {missing[:3]}) and {len(unexpected)} are unexpected "
+            f"(first: {unexpected[:3]}): the language model would be partly random",
+            where=folder,
+            remedy="use a Qwen2.5-VL checkpoint with official key names",
+        )
+    return qwen, report
+
+
+def add_detection_head(folder: str | Path, head: dict[str, Any], **kwargs: Any) -> tuple[ArgusForDetection, list[str]]:
+    """Loads a plain Qwen2.5-VL folder and puts a new head beside it.
+
+    Args:
+        folder: In hub layout, official key names.
+        head: Fields of :class:`ArgusDetectionConfig` except ``qwen_config``.
+        **kwargs: Passed to the stock class.
+
+    Returns:
+        The model, and the names of the parameters that are new (random).
+    """
+    qwen, _ = load_qwen(folder, **kwargs)
+    model = ArgusForDetection(ArgusDetectionConfig(qwen_config=qwen.config, **head), qwen)
+    new = [name for name, _ in model.named_parameters() if name.startswith("detection_head.")]
+    logger.info("loaded %s; new: %d parameters of the detection head", folder, len(new))
+    return model, new
+
+
+def _load_head(head: DetectionHead, file: Path) -> None:
+    if not file.is_file():
+        raise CheckpointError("no model.safetensors with the detection head", where=file.parent, remedy="copy it again")
+    try:
+        state = load_file(str(file))
+    except Exception as error:  # safetensors raises its own, undocumented error types
+        raise CheckpointError(f"cannot be read: {error}", where=file, remedy="copy the checkpoint again") from error
+    missing, unexpected = head.load_state_dict(state, strict=False)
+    if missing or unexpected:
+        raise CheckpointError(
+            f"the head's weights do not fit: missing {missing[:3]}, unexpected {unexpected[:3]}",
+            where=file,
+            remedy="config.json and model.safetensors must come from the same run",
+        )
+
+
+AutoModel.register(ArgusDetectionConfig, ArgusForDetection, exist_ok=True)

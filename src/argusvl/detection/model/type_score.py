@@ -1,0 +1,38 @@
+"""Scores of each query for the labels of a vocabulary, without writing a caption for each query."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from argusvl.detection.model.configuration import ArgusDetectionConfig
+from argusvl.detection.model.layers import MLP
+
+
+class TypeScorer(nn.Module):
+    """Compares a query with encoded label strings by cosine similarity and a learned temperature.
+
+    A label is encoded from its tokens' embeddings (the language model's own), so labels that were never trained
+    on can be asked for.
+    """
+
+    def __init__(self, config: ArgusDetectionConfig) -> None:
+        super().__init__()
+        text_size = config.qwen_config.text_config.hidden_size
+        self.label_norm = nn.LayerNorm(text_size)
+        self.label_encoder = MLP(text_size, config.hidden_size, config.hidden_size, 2)
+        self.query_encoder = MLP(config.hidden_size, config.hidden_size, config.hidden_size, 2)
+        self.log_scale = nn.Parameter(torch.tensor(2.3))
+
+    def encode_labels(self, vocabulary_ids: Tensor, embed_tokens: nn.Module) -> Tensor:
+        """Token ids of the labels ``[V, C]``, padded with -100 → unit vectors ``[V, D]``."""
+        known = vocabulary_ids != -100
+        embedded = embed_tokens(vocabulary_ids.clamp(min=0)) * known[..., None]
+        mean = embedded.sum(1) / known.sum(1, keepdim=True).clamp(min=1)
+        return F.normalize(self.label_encoder(self.label_norm(mean)).float(), dim=-1)
+
+    def forward(self, queries: Tensor, labels: Tensor) -> Tensor:
+        """Queries ``[..., D]`` and encoded labels ``[V, D]`` → logits ``[..., V]``; softmax over V gives classes."""
+        encoded = F.normalize(self.query_encoder(queries).float(), dim=-1)
+        return encoded @ labels.T * self.log_scale.exp().clamp(max=100)

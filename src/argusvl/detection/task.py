@@ -1,0 +1,355 @@
+"""Dense detection and captioning as the engine sees it: what ``argus train`` must know, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+
+from argusvl.core.errors import ArgusError, ConfigError
+from argusvl.core.logging import get_logger
+from argusvl.detection.assets import DetectionAssets, save_teacher_pool
+from argusvl.detection.config import DetectionRunConfig
+from argusvl.detection.data.augmentation import Augmentation
+from argusvl.detection.data.collation import PaddedCollator
+from argusvl.detection.data.conversation import ChatProcessor
+from argusvl.detection.data.dataset import DetectionDataset, TeacherSettings, labels_or_collected
+from argusvl.detection.data.prompts import prompts_for
+from argusvl.detection.data.records import RecordFile
+from argusvl.detection.data.samples import Sample, VisionLimits, measure_scene
+from argusvl.detection.data.tokenizer import check_special_tokens, load_tokenizer, tokenizer_texts, train_tokenizer
+from argusvl.detection.inference import RecordQuestions, evaluate_records
+from argusvl.detection.model.architecture import qwen_config, random_qwen
+from argusvl.detection.model.configuration import ArgusDetectionConfig
+from argusvl.detection.model.losses import LossSettings
+from argusvl.detection.model.modeling import QWEN_FOLDER, ArgusForDetection, add_detection_head
+from argusvl.training.protocol import LossTerm, ParameterGroup
+
+logger = get_logger(__name__)
+
+# Patterns are tried in this order: an adapter is an adapter although its name begins with detection_head, and the
+# merger is the merger although it stands inside the vision tower.
+GROUP_PATTERNS = {
+    "adapter": r"adapter",
+    "detection": r"^detection_head\.",
+    "merger": r"\.visual\.merger\.",
+    "vision": r"\.visual\.",
+    "llm": r"\.language_model\.|lm_head|embed_tokens",
+}
+
+
+class DetectionTask:
+    """Meets :class:`argusvl.training.protocol.Task` for a :class:`DetectionRunConfig`.
+
+    Args:
+        config: The run's configuration.
+
+    Raises:
+        ArgusError: A file that the configuration names is missing or cannot be read.
+    """
+
+    def __init__(self, config: DetectionRunConfig) -> None:
+        self.config = config
+
+    # What is read from the data and the configuration, once and on demand.
+
+    @cached_property
+    def train_records(self) -> RecordFile:
+        """The training records."""
+        data = self.config.data
+        return self._not_empty(RecordFile(data.train, data.root, data.max_examples), "train")
+
+    @cached_property
+    def val_records(self) -> RecordFile | None:
+        """The held-out records, where there are any."""
+        data = self.config.data
+        if data.val is None:
+            return None
+        return self._not_empty(RecordFile(data.val, data.root, data.max_examples), "val")
+
+    @cached_property
+    def teacher_pool(self) -> RecordFile | None:
+        """The demonstrations, where there are any."""
+        data = self.config.data
+        return None if data.teacher_pool is None else RecordFile(data.teacher_pool, data.root)
+
+    @cached_property
+    def labels(self) -> list[str]:
+        """The vocabulary of the type score."""
+        data = self.config.data
+        labels = labels_or_collected(data.labels, self.train_records, data.vocabulary)
+        if not labels:
+            raise ConfigError(
+                "no training record has an object, so there are no labels",
+                where=data.train,
+                remedy="check the training records, or list data.labels",
+            )
+        return labels
+
+    @cached_property
+    def limits(self) -> VisionLimits:
+        """How large an image may be when it reaches the model."""
+        data = self.config.data
+        return VisionLimits(
+            min_pixels=data.min_pixels,
+            max_pixels=data.max_pixels,
+            vision_tokens_warn=data.vision_tokens_warn,
+            vision_tokens_max=data.vision_tokens_max,
+            vision_tokens_policy=data.vision_tokens_policy,
+        )
+
+    @cached_property
+    def processor(self) -> ChatProcessor:
+        """Writes conversations; its tokenizer is the model's, or one learned from the records."""
+        data = self.config.data
+        return ChatProcessor(
+            self._tokenizer(),
+            prompt_language=data.prompt_language,
+            model_max_length=self.config.model.model_max_length,
+            over_length_policy=data.over_length_policy,
+        )
+
+    def check(self) -> Sequence[str]:
+        """Reads every record and the header of every image: seconds, and no weights."""
+        findings: list[str] = []
+        data, longest = self.config.data, 0
+        for records in (self.train_records, self.val_records, self.teacher_pool):
+            for index in range(len(records) if records is not None else 0):
+                try:
+                    longest = max(longest, self._measure(records, index))
+                except ArgusError as error:
+                    findings.append(str(error))
+        if self.teacher_pool is not None and len(self.teacher_pool) < data.num_teachers:
+            findings.append(
+                f"{self.teacher_pool.path}: {len(self.teacher_pool)} teachers, num_teachers is {data.num_teachers}"
+            )
+        if not findings:
+            logger.info(
+                "%d training records, %d labels, at most %d of %d tokens",
+                len(self.train_records),
+                len(self.labels),
+                longest,
+                self.config.model.model_max_length,
+            )
+        return findings
+
+    def model(self) -> PreTrainedModel:
+        """Loads the weights that the configuration names, or makes random ones of its architecture."""
+        section, head = self.config.model, self._head_config()
+        if section.model_path is None:
+            assert section.architecture is not None
+            sizes = section.architecture.model_dump(exclude={"vocab_size"})
+            config = qwen_config(
+                self.processor.tokenizer, max_position_embeddings=section.model_max_length, **sizes
+            )
+            qwen = random_qwen(config, section.attn_implementation)
+            model = ArgusForDetection(ArgusDetectionConfig(qwen_config=qwen.config, **head), qwen)
+        elif (Path(section.model_path) / QWEN_FOLDER).is_dir():
+            model = ArgusForDetection.from_pretrained(
+                section.model_path, attn_implementation=section.attn_implementation, dtype=torch.float32
+            )
+            self._check_same_head(model.config, head)
+        else:
+            model, new = add_detection_head(
+                section.model_path, head, attn_implementation=section.attn_implementation, dtype=torch.float32
+            )
+            logger.info("new parameters, starting at random: %s", ", ".join(new))
+        check_special_tokens(self.processor.tokenizer, model.qwen.config)
+        model.loss_settings = self._loss_settings()
+        return model
+
+    def train_dataset(self) -> DetectionDataset:
+        """Training samples, with teachers and augmentation."""
+        data = self.config.data
+        return DetectionDataset(
+            self.train_records,
+            self.processor,
+            limits=self.limits,
+            teachers=TeacherSettings(self.teacher_pool, data.teacher_ratio, data.num_teachers),
+            augmentation=Augmentation(**data.augmentation.model_dump()),
+            seed=self.config.training.seed,
+        )
+
+    def eval_dataset(self) -> RecordQuestions | None:
+        """Held-out questions, without teachers."""
+        return None if self.val_records is None else RecordQuestions(self.val_records, self.processor, self.limits)
+
+    @cached_property
+    def _collator(self) -> PaddedCollator:
+        return PaddedCollator(
+            self.processor,
+            labels=self.labels,
+            vocabulary=self.config.data.vocabulary,
+            caption_max_tokens=self.config.detection.detection_caption_max_tokens,
+        )
+
+    def collate(self, samples: Sequence[Sample]) -> dict[str, Any]:
+        """Pads samples to a batch."""
+        return self._collator(samples)
+
+    def loss_terms(self) -> Sequence[LossTerm]:
+        """Language terms, and with a head: each term of the last layer, of the layers before it, of the proposals."""
+        section = self.config.detection
+        terms = [
+            LossTerm("teacher_lm", "teacher_tokens", 1.0, ("teacher_lm_loss", "lm_loss")),
+            LossTerm("student_lm", "student_tokens", 1.0, ("student_lm_loss", "lm_loss")),
+        ]
+        if not section.detection_enabled:
+            return terms
+        caption_count = "caption_tokens" if section.detection_caption_normalization == "tokens" else "student_samples"
+        box_terms = {
+            "bbox_l1": ("objects", section.detection_bbox_weight),
+            "bbox_giou": ("objects", section.detection_giou_weight),
+            "objectness": ("student_samples", section.detection_objectness_weight),
+            "type": ("objects_labelled", section.detection_type_weight),
+        }
+        for name, (count, weight) in box_terms.items():
+            terms.append(LossTerm(name, count, weight, f"{name}_loss"))
+            terms.append(LossTerm(f"{name}_aux", count, weight, f"{name}_aux_loss"))
+            terms.append(
+                LossTerm(
+                    f"{name}_proposal",
+                    count,
+                    weight * section.detection_proposal_weight,
+                    f"{name}_proposal_loss",
+                )
+            )
+        terms.append(LossTerm("caption", caption_count, section.detection_caption_weight, "caption_loss"))
+        return terms
+
+    def parameter_groups(self) -> Sequence[ParameterGroup]:
+        """The five groups and their rates."""
+        training, section = self.config.training, self.config.detection
+        rates = {
+            "vision": training.vision_lr,
+            "merger": training.merger_lr,
+            "llm": training.llm_lr,
+            "detection": training.detection_lr,
+            "adapter": training.adapter_lr,
+        }
+        head = {"detection", "adapter"}
+        return [
+            ParameterGroup(
+                name,
+                pattern,
+                rates[name],
+                optional=name in head and not section.detection_enabled,
+                frozen_epochs=training.detection_freeze_epochs if name in head else 0.0,
+            )
+            for name, pattern in GROUP_PATTERNS.items()
+        ]
+
+    def evaluate(self, model: PreTrainedModel, dataset: Any) -> dict[str, float]:
+        """Detection figures on held-out questions, without teachers."""
+        if not self.config.detection.detection_enabled:
+            return {}
+        assert isinstance(model, ArgusForDetection)
+        evaluation = evaluate_records(
+            model,
+            dataset,
+            labels=self.labels,
+            vocabulary=self.config.data.vocabulary,
+            batch_size=self.config.training.per_device_eval_batch_size,
+        )
+        return evaluation.figures.scalars()
+
+    def save_assets(self, folder: Path) -> None:
+        """Writes tokenizer, image processor, labels, limits and teachers: the checkpoint stands on its own."""
+        data, qwen = self.config.data, folder / QWEN_FOLDER
+        self.processor.tokenizer.save_pretrained(qwen)
+        size = {"shortest_edge": data.min_pixels, "longest_edge": data.max_pixels}
+        Qwen2VLImageProcessorPil(size=size).save_pretrained(qwen)
+        DetectionAssets(
+            labels=tuple(self.labels),
+            vocabulary=data.vocabulary,
+            prompt_language=data.prompt_language,
+            model_max_length=self.config.model.model_max_length,
+            over_length_policy=data.over_length_policy,
+            min_pixels=data.min_pixels,
+            max_pixels=data.max_pixels,
+            vision_tokens_warn=data.vision_tokens_warn,
+            vision_tokens_max=data.vision_tokens_max,
+            vision_tokens_policy=data.vision_tokens_policy,
+            config=self.config.model_dump(mode="json"),
+        ).save(folder)
+        if self.teacher_pool is not None:
+            scenes = [record.student for record in self.teacher_pool]
+            save_teacher_pool(folder, scenes, self.teacher_pool.root)
+
+    def _tokenizer(self) -> Any:
+        section = self.config.model
+        if section.model_path is not None:
+            folder = Path(section.model_path)
+            return load_tokenizer(folder / QWEN_FOLDER if (folder / QWEN_FOLDER).is_dir() else folder)
+        assert section.architecture is not None
+        prompts = prompts_for(self.config.data.prompt_language)
+        texts = tokenizer_texts(
+            self.train_records,
+            [prompts.system, prompts.user(1), prompts.user(2)],
+            max_side=int(self.config.data.max_pixels**0.5 * 2),
+            seed=self.config.training.seed,
+        )
+        return train_tokenizer(texts, section.architecture.vocab_size)
+
+    def _measure(self, records: RecordFile, index: int) -> int:
+        """Tokens of a record's conversation; every objection to the record is an error."""
+        record = records[index]
+        scenes = [record.student, *record.teachers]
+        turns = [measure_scene(scene, records.root, self.limits, record.source) for scene in scenes]
+        queries = self.config.detection.detection_num_queries
+        for number in range(len(record.student.images)):
+            objects = sum(a.image == number for a in record.student.objects)
+            if self.config.detection.detection_enabled and objects > queries:
+                raise ConfigError(
+                    f"{objects} objects in {record.student.images[number]}, detection_num_queries is {queries}",
+                    where=record.source,
+                    remedy="raise detection_num_queries",
+                )
+        return len(self.processor.training(turns[0], turns[1:], source=record.source))
+
+    def _head_config(self) -> dict[str, Any]:
+        section = self.config.detection
+        return {
+            "detection_enabled": section.detection_enabled,
+            "queries": section.detection_queries,
+            "num_queries": section.detection_num_queries,
+            "hidden_size": section.detection_hidden_size,
+            "num_heads": section.detection_num_heads,
+            "ffn_size": section.detection_ffn_size,
+            "decoder_num_layers": section.detection_decoder_num_layers,
+            "caption_decoder_num_layers": section.detection_caption_decoder_num_layers,
+            "caption_max_tokens": section.detection_caption_max_tokens,
+            "adapter_bottleneck_ratio": section.detection_adapter_bottleneck_ratio,
+            "sampling_points": section.detection_sampling_points,
+            "dropout": section.detection_dropout,
+        }
+
+    def _check_same_head(self, saved: ArgusDetectionConfig, wanted: dict[str, Any]) -> None:
+        for name, value in wanted.items():
+            if getattr(saved, name) != value and name != "dropout":
+                raise ConfigError(
+                    f"the checkpoint's head has {name} {getattr(saved, name)!r}, the configuration says {value!r}",
+                    where=self.config.model.model_path,
+                    remedy=f"set the key of {name} in the detection section to the checkpoint's value",
+                )
+
+    def _loss_settings(self) -> LossSettings:
+        section = self.config.detection
+        return LossSettings(
+            objectness=section.detection_objectness,
+            focal_alpha=section.detection_focal_alpha,
+            focal_gamma=section.detection_focal_gamma,
+            bbox_weight=section.detection_bbox_weight,
+            giou_weight=section.detection_giou_weight,
+            positives_per_object=section.detection_positives_per_object,
+        )
+
+    def _not_empty(self, records: RecordFile, key: str) -> RecordFile:
+        if len(records) == 0:
+            raise ConfigError("the file holds no record", where=records.path, remedy=f"name another file for data.{key}")
+        return records
