@@ -1,0 +1,28 @@
+"""Scenes that Argus draws itself. A new scene is a ``generate`` function and one line of this table."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from argusvl.detection.data.synthetic import bbu_room
+
+
+class SceneGenerator(Protocol):
+    """Draws a set of pictures with records; see :func:`argusvl.detection.data.synthetic.bbu_room.generate`."""
+
+    def __call__(
+        self,
+        out: str,
+        *,
+        images: int,
+        seed: int,
+        width: int = ...,
+        height: int = ...,
+        language: str = ...,
+        progress: bool = ...,
+    ) -> dict[str, Any]:
+        """Draws the set into ``out`` and returns its manifest."""
+        ...
+
+
+SCENES: dict[str, SceneGenerator] = {bbu_room.NAME: bbu_room.generate}

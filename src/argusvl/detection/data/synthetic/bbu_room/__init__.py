@@ -1,0 +1,73 @@
+"""The BBU room: cabinets, base-band units of three makers, screws, connectors, baffles, stickers and cables."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from argusvl.core.errors import DataError
+from argusvl.detection.data.records import ObjectAnnotation
+from argusvl.detection.data.synthetic.bbu_room.composition import compose
+from argusvl.detection.data.synthetic.bbu_room.plan import Plan, paint_plan
+from argusvl.detection.data.synthetic.bbu_room.terms import LABELS, Language, describe
+from argusvl.detection.data.synthetic.effects import expose
+from argusvl.detection.data.synthetic.writing import PaintedPicture, PlannedPicture, SetRequest, write_set
+
+NAME = "bbu-room"
+VERSION = 1
+LANGUAGES: tuple[Language, ...] = ("zh", "en")
+
+
+def generate(
+    out: str | Path,
+    *,
+    images: int,
+    seed: int,
+    width: int = 448,
+    height: int = 336,
+    language: str = "zh",
+    progress: bool = False,
+) -> dict[str, Any]:
+    """Draws a BBU-room set; see :func:`~argusvl.detection.data.synthetic.writing.write_set`.
+
+    Args:
+        out: New or empty folder; a folder with this very set is left as it is.
+        images: Number of pictures in train, val and test together (8 : 1 : 1).
+        seed: The same seed gives the same bytes.
+        width: Of every picture, in pixels.
+        height: Of every picture, in pixels.
+        language: Of the descriptions, ``"zh"`` or ``"en"``.
+        progress: Show a progress bar.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        DataError: An argument makes no sense, or ``out`` holds something else.
+    """
+    words = next((known for known in LANGUAGES if known == language), None)
+    if words is None:
+        raise DataError(
+            f"{language!r} is not known", where="language", remedy=f"use one of {', '.join(LANGUAGES)}"
+        )
+    request = SetRequest(NAME, VERSION, images, seed, width, height, language)
+    plan = partial(_plan, width=width, height=height, language=words)
+    return write_set(out, request, plan, [describe(label, words) for label in LABELS], progress=progress)
+
+
+def _plan(rng: Random, width: int, height: int, language: Language) -> PlannedPicture:
+    plan = compose(rng, width, height)
+    descriptions = tuple(describe(label, language) for label in plan.labels())
+    return PlannedPicture(descriptions, partial(_paint, plan, language))
+
+
+def _paint(plan: Plan, language: Language) -> PaintedPicture:
+    canvas, painted = paint_plan(plan)
+    objects = tuple(
+        # A tenth of a pixel: finer than anybody can see, and short to read.
+        ObjectAnnotation(tuple(round(v, 1) for v in found.box), describe(found.label, language))  # type: ignore[arg-type]
+        for found in sorted(painted, key=lambda p: (p.box.y0, p.box.x0))
+    )
+    return PaintedPicture(expose(canvas.finished(), plan.exposure), objects, plan.exposure.quality)
