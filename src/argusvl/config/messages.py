@@ -1,0 +1,44 @@
+"""How configuration errors are worded."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+from pydantic_core import ErrorDetails
+
+_SHOWN_CHARACTERS = 80
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """``"; did you mean 'x'?"`` with the closest known name, or nothing where none is close."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def show(value: object) -> str:
+    """A value as found, shortened."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"
+
+
+def describe(error: ErrorDetails) -> str:
+    """A pydantic error as the rest of a sentence that begins with the key: what is asked, what was found."""
+    message = error["msg"].removeprefix("Value error, ").replace("Input should", "should", 1)
+    found = error["input"]
+    if isinstance(found, dict):
+        return f"{message}, found a section"
+    if error["type"] == "path_type":
+        message = "should be a path, written as text"
+    text = f"{message}, found {show(found)}"
+    if error["type"] == "literal_error" and isinstance(found, str):
+        return text + did_you_mean(found, _choices(error))
+    if error["type"] in ("string_type", "path_type") and isinstance(found, bool | int | float):
+        return f"{text}; put it in quotes to make it text"
+    if error["type"] in ("int_type", "float_type", "bool_type") and isinstance(found, str):
+        return f"{text}, which is text"
+    return text
+
+
+def _choices(error: ErrorDetails) -> list[str]:
+    return str(error.get("ctx", {}).get("expected", "")).replace(" or ", ", ").replace("'", "").split(", ")

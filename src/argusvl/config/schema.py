@@ -1,0 +1,208 @@
+"""What every run configuration shares: strict frozen sections, and the ones that no task owns alone.
+
+A task derives its own ``RunConfig``: it extends the common sections where it must and adds its own. No
+hyper-parameter has a default: what a run did is written in its file. Only what is plainly absent when it is not
+named (a validation set, a folder of weights) may be left out.
+
+Every key name belongs to exactly one section, so that a file may be written with sections or flat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, model_validator
+
+from argusvl.config import trainer_arguments
+from argusvl.config.messages import did_you_mean
+from argusvl.core.errors import ConfigError
+from argusvl.core.logging import parse_levels
+
+FilePath = Annotated[Path, Strict(False)]
+"""A path, written as text; relative ones are relative to the current folder. Existence is not checked here."""
+
+Count = Annotated[int, Field(ge=1)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+Rate = Annotated[float, Field(ge=0)]
+"""A peak learning rate; 0 freezes what it is for."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyProblem:
+    """What is wrong with a key in view of others.
+
+    Attributes:
+        key: The key to change; its name is unique, so it needs no section.
+        what: What is wrong, with the values found.
+        remedy: What to do.
+    """
+
+    key: str
+    what: str
+    remedy: str
+
+
+class CrossFieldError(ValueError):
+    """Keys contradict each other. The loader turns it into a ``ConfigError`` that names file and line."""
+
+    def __init__(self, problems: list[KeyProblem]) -> None:
+        self.problems = problems
+        super().__init__("; ".join(f"{p.key}: {p.what}; {p.remedy}" for p in problems))
+
+
+class Section(BaseModel):
+    """A part of the configuration: strict (no conversion of types), frozen, and closed to unknown keys."""
+
+    model_config = ConfigDict(
+        allow_inf_nan=False,
+        extra="forbid",
+        frozen=True,
+        protected_namespaces=(),  # `model_path` and its like are the field's own names
+        strict=True,
+        use_attribute_docstrings=True,
+    )
+
+    def cross_field_problems(self) -> Iterator[KeyProblem]:
+        """Contradictions between keys; any is an error."""
+        yield from ()
+
+    def cross_field_warnings(self) -> Iterator[KeyProblem]:
+        """Combinations that are possible and probably not meant."""
+        yield from ()
+
+    @model_validator(mode="after")
+    def _refuse_contradictions(self) -> Self:
+        problems = list(self.cross_field_problems())
+        if problems:
+            raise CrossFieldError(problems)
+        return self
+
+
+class DataSection(Section):
+    """Which records are used."""
+
+    train: FilePath
+    """JSONL file of training records."""
+    val: FilePath | None = None
+    """JSONL file of records that evaluations use; without it there is no evaluation in training."""
+    root: FilePath | None = None
+    """Folder that image paths in the records are relative to; without it, the folder of each JSONL file."""
+    max_examples: Count | None
+    """Number of records used of each file, from its beginning; null for all."""
+
+
+class TrainingSection(Section):
+    """How long, how fast, and what is kept."""
+
+    output_dir: FilePath
+    """Folder of checkpoints, logs and figures."""
+    run_name: str = Field(min_length=1)
+    """Name of the run in trackers and reports."""
+    seed: int = Field(ge=0, lt=2**32)
+    """Seed of weights, order, augmentation and teachers; one seed gives the same losses again."""
+    num_train_epochs: float = Field(gt=0)
+    """Passes over the training records; may be a fraction."""
+    max_steps: int
+    """Number of optimizer steps; -1 to go by num_train_epochs."""
+    per_device_train_batch_size: Count
+    """Number of samples in a forward pass, on each device."""
+    per_device_eval_batch_size: Count
+    """Number of samples in a forward pass of an evaluation, on each device."""
+    gradient_accumulation_steps: Count
+    """Number of forward passes for one optimizer step."""
+    weight_decay: float = Field(ge=0)
+    """Decoupled weight decay of AdamW, per step and unit of learning rate; norms and biases have none."""
+    adam_beta2: float = Field(gt=0, lt=1)
+    """Decay of AdamW's second moment, per step."""
+    lr_scheduler_type: Literal[
+        "linear",
+        "cosine",
+        "cosine_with_restarts",
+        "cosine_with_min_lr",
+        "polynomial",
+        "constant",
+        "constant_with_warmup",
+        "inverse_sqrt",
+        "warmup_stable_decay",
+    ]
+    """Shape of the learning rates over training, by transformers' name; more in lr_scheduler_kwargs."""
+    warmup_ratio: Probability
+    """Fraction of all steps over which the learning rates rise from 0 to their peaks."""
+    max_grad_norm: float = Field(gt=0)
+    """Norm that the gradient of all parameters together is clipped to."""
+    ema_decay: float | None = Field(ge=0, lt=1)
+    """Decay per step of the moving average of weights that is evaluated and saved; null for none."""
+    bf16: bool
+    """Whether forward and backward passes run in bfloat16 autocast."""
+    gradient_checkpointing: bool
+    """Whether activations are computed again in the backward pass: less memory, about a third more time."""
+    eval_steps: Count
+    """Number of optimizer steps between evaluations."""
+    save_steps: Count
+    """Number of optimizer steps between checkpoints."""
+    save_total_limit: Count
+    """Number of checkpoints kept, the best one included."""
+    logging_steps: Count
+    """Number of optimizer steps between log entries."""
+    metric_for_best_model: str
+    """Figure of an evaluation that chooses the best checkpoint; higher is better."""
+
+    def cross_field_problems(self) -> Iterator[KeyProblem]:  # noqa: D102
+        if self.max_steps != -1 and self.max_steps < 1:
+            yield KeyProblem(
+                "max_steps", f"is {self.max_steps}", "write -1 to go by num_train_epochs, or 1 or more"
+            )
+
+
+def _known_levels(text: str) -> str:
+    try:
+        parse_levels(text)
+    except ConfigError as error:
+        raise ValueError(f"{error.what}; {error.remedy}") from None
+    return text
+
+
+class InfrastructureSection(Section):
+    """Where a run computes and whom it tells."""
+
+    device: Literal["auto", "cpu", "cuda"]
+    """Device to compute on; auto takes CUDA where it is present."""
+    report_to: list[Literal["tensorboard", "wandb", "mlflow", "trackio"]]
+    """Trackers that get the figures; an empty list for none."""
+    dataloader_num_workers: int = Field(ge=0)
+    """Number of processes that prepare batches; 0 to prepare them in the training process."""
+    log_level: Annotated[str, AfterValidator(_known_levels)]
+    """Level of log lines (debug, info, warning, error), and of single modules: info,training=debug."""
+
+    def cross_field_problems(self) -> Iterator[KeyProblem]:  # noqa: D102
+        if len(set(self.report_to)) != len(self.report_to):
+            yield KeyProblem("report_to", f"names a tracker twice: {self.report_to}", "name each once")
+
+
+class RunConfig(Section):
+    """The sections that every task has; a task extends ``data`` and ``training`` and adds its own."""
+
+    task: str
+    """Name of the task; chooses the schema."""
+    data: DataSection
+    """Which records are used, and how they become batches."""
+    training: TrainingSection
+    """How long, how fast, and what is kept."""
+    infrastructure: InfrastructureSection
+    """Where a run computes and whom it tells."""
+    trainer_arguments: dict[str, Any] = Field(default_factory=dict)
+    """Further options of transformers' TrainingArguments, by their names there."""
+
+    def cross_field_problems(self) -> Iterator[KeyProblem]:  # noqa: D102
+        for name, value in self.trainer_arguments.items():
+            key = f"trainer_arguments.{name}"
+            if (instead := trainer_arguments.owner_of(name)) is not None:
+                yield KeyProblem(key, "is not passed through", instead)
+            elif name not in trainer_arguments.field_types():
+                close = did_you_mean(name, trainer_arguments.passable())
+                yield KeyProblem(key, f"unknown to TrainingArguments{close}", "correct or remove it")
+            elif (problem := trainer_arguments.type_problem(name, value)) is not None:
+                yield KeyProblem(key, problem, "correct the value")

@@ -1,0 +1,121 @@
+"""Which options of ``transformers.TrainingArguments`` a configuration may pass through, and which keys of ours
+stand for the others.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import functools
+import typing
+from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from argusvl.config.messages import describe, did_you_mean
+
+OURS: dict[str, str] = {
+    "activation_checkpointing": "gradient_checkpointing",
+    "adam_beta2": "adam_beta2",
+    "bf16": "bf16",
+    "dataloader_num_workers": "dataloader_num_workers",
+    "eval_steps": "eval_steps",
+    "fp16": "bf16",
+    "gradient_accumulation_steps": "gradient_accumulation_steps",
+    "gradient_checkpointing": "gradient_checkpointing",
+    "learning_rate": "a learning rate for each part of the model, such as llm_lr",
+    "log_level": "log_level",
+    "logging_steps": "logging_steps",
+    "lr_scheduler_type": "lr_scheduler_type",
+    "max_grad_norm": "max_grad_norm",
+    "max_steps": "max_steps",
+    "metric_for_best_model": "metric_for_best_model",
+    "num_train_epochs": "num_train_epochs",
+    "output_dir": "output_dir",
+    "per_device_eval_batch_size": "per_device_eval_batch_size",
+    "per_device_train_batch_size": "per_device_train_batch_size",
+    "report_to": "report_to",
+    "resume_from_checkpoint": "`argus train --resume`",
+    "run_name": "run_name",
+    "save_steps": "save_steps",
+    "save_total_limit": "save_total_limit",
+    "seed": "seed",
+    "use_cpu": "device",
+    "warmup_steps": "warmup_ratio",
+    "weight_decay": "weight_decay",
+}
+"""Options that a key (or a command) of ours sets."""
+
+ENGINE: frozenset[str] = frozenset(
+    {
+        "auto_find_batch_size",
+        "average_tokens_across_devices",
+        "batch_eval_metrics",
+        "data_seed",
+        "disable_tqdm",
+        "do_eval",
+        "do_predict",
+        "do_train",
+        "eval_accumulation_steps",
+        "eval_do_concat_batches",
+        "eval_strategy",
+        "eval_use_gather_object",
+        "greater_is_better",
+        "ignore_data_skip",
+        "include_for_metrics",
+        "label_names",
+        "label_smoothing_factor",
+        "length_column_name",
+        "load_best_model_at_end",
+        "local_rank",
+        "log_level_replica",
+        "logging_nan_inf_filter",
+        "logging_strategy",
+        "prediction_loss_only",
+        "remove_unused_columns",
+        "save_strategy",
+        "train_sampling_strategy",
+    }
+)
+"""Options that the engine sets and that would break its promises (global counts, exact resume) if changed."""
+
+
+@functools.cache
+def field_types() -> dict[str, Any]:
+    """Name → type of every field of ``TrainingArguments``; imported on first use only, it takes seconds."""
+    from transformers import TrainingArguments
+
+    hints = typing.get_type_hints(TrainingArguments)
+    return {field.name: hints[field.name] for field in dataclasses.fields(TrainingArguments)}
+
+
+def passable() -> set[str]:
+    """Names that ``trainer_arguments`` takes."""
+    return set(field_types()) - set(OURS) - ENGINE
+
+
+def owner_of(name: str) -> str | None:
+    """What to write instead of an option that is not passed through; ``None`` where it is, or is unknown."""
+    if name in OURS:
+        return f"use {OURS[name]} instead"
+    if name in ENGINE:
+        return "remove it: the engine sets it"
+    return None
+
+
+def type_problem(name: str, value: object) -> str | None:
+    """Why ``value`` is none for the option ``name``; ``None`` where it is fine."""
+    hint = field_types()[name]
+    for choice in typing.get_args(hint):
+        # transformers writes such options as `SomeEnum | str` and looks the text up later.
+        if isinstance(choice, type) and issubclass(choice, enum.Enum) and isinstance(value, str):
+            values = [str(member.value) for member in choice]
+            return None if value in values else f"found {value!r}{did_you_mean(value, values)}"
+    adapter: TypeAdapter[Any] = TypeAdapter(
+        hint, config=ConfigDict(arbitrary_types_allowed=True, strict=True)
+    )
+    try:
+        adapter.validate_python(value)
+    except ValidationError as error:
+        return describe(error.errors()[0])
+    return None

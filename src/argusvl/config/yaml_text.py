@@ -1,0 +1,141 @@
+"""YAML 1.2 scalars for PyYAML, with the place where each key was written.
+
+PyYAML reads YAML 1.1, in which ``1e-4`` is text, ``no`` is false, ``010`` is eight and ``2026-11-21`` is a date: each a
+silent surprise in a configuration. Here the core schema of YAML 1.2 decides. Writing uses the same rules, so
+that text which looks like a number is put in quotes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from argusvl.core.errors import ConfigError
+
+_SCALARS = [
+    ("tag:yaml.org,2002:null", re.compile(r"^(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""]),
+    ("tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")),
+    ("tag:yaml.org,2002:int", re.compile(r"^[-+]?[0-9]+$"), list("-+0123456789")),
+    (
+        "tag:yaml.org,2002:float",
+        re.compile(
+            r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
+            r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
+        ),
+        list("-+.0123456789"),
+    ),
+]
+
+
+class _Loader(yaml.SafeLoader):
+    yaml_implicit_resolvers: dict[str, list[Any]] = {}  # noqa: RUF012 - PyYAML's own way; filled below
+
+
+class _Dumper(yaml.SafeDumper):
+    yaml_implicit_resolvers: dict[str, list[Any]] = {}  # noqa: RUF012
+
+
+for _tag, _pattern, _first in _SCALARS:
+    _Loader.add_implicit_resolver(_tag, _pattern, _first)
+    _Dumper.add_implicit_resolver(_tag, _pattern, _first)
+
+
+def _int(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
+    return int(loader.construct_scalar(node))  # PyYAML's own reads 010 as eight
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _int)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A key as written: its path (``("data", "train")``), its value, and where it stands.
+
+    A value that is a mapping comes as one entry for each of its keys; an empty mapping is an entry itself.
+    """
+
+    path: tuple[str, ...]
+    value: Any
+    where: str
+
+
+def read_entries(text: str, source: str) -> list[Entry]:
+    """The keys of a YAML mapping in the order written; dots in a key separate sections.
+
+    Raises:
+        ConfigError: The text is no YAML, no mapping, or holds a key twice in one mapping.
+    """
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return []
+        if not isinstance(node, yaml.MappingNode):
+            raise ConfigError(
+                "not a mapping of keys to values", where=source, remedy="write key: value lines"
+            )
+        return list(_walk(loader, node, (), source))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"{source}:{mark.line + 1}" if mark else source
+        raise ConfigError(
+            f"not valid YAML: {error.problem}", where=where, remedy="correct the line"
+        ) from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"not valid YAML: {error}", where=source, remedy="save it as UTF-8 text") from None
+    finally:
+        loader.dispose()
+
+
+def read_override(text: str) -> list[Entry]:
+    """``key=value`` as entries: one, or one for each key where the value is a mapping.
+
+    Raises:
+        ConfigError: There is no ``=``, or the value is no YAML.
+    """
+    source = f"override {text!r}"
+    key, separator, value = text.partition("=")
+    if not separator or not key.strip():
+        raise ConfigError("not of the form key=value", where=source, remedy="write for example seed=1")
+    path = tuple(key.strip().removeprefix("--").split("."))
+    loader = _Loader(value)
+    try:
+        node = loader.get_single_node()
+        if isinstance(node, yaml.MappingNode) and node.value:
+            return [Entry(e.path, e.value, source) for e in _walk(loader, node, path, source)]
+        return [Entry(path, None if node is None else loader.construct_object(node, deep=True), source)]
+    except yaml.YAMLError:
+        raise ConfigError(f"{value!r} is not valid YAML", where=source, remedy="put it in quotes") from None
+    finally:
+        loader.dispose()
+
+
+def write_yaml(value: dict[str, Any]) -> str:
+    """Text that :func:`read_entries` reads back to the same values."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+
+
+def _walk(loader: _Loader, node: yaml.MappingNode, prefix: tuple[str, ...], source: str) -> Iterator[Entry]:
+    lines: dict[str, int] = {}
+    for key_node, value_node in node.value:
+        line = key_node.start_mark.line + 1
+        where = f"{source}:{line}"
+        key = loader.construct_object(key_node, deep=True)
+        if not isinstance(key, str):
+            raise ConfigError(f"the key {key!r} is not text", where=where, remedy="write a key's name")
+        if key in lines:
+            raise ConfigError(
+                f"the key {key!r} stands here and in line {lines[key]}",
+                where=where,
+                remedy="keep one of them",
+            )
+        lines[key] = line
+        path = (*prefix, *key.split("."))
+        if isinstance(value_node, yaml.MappingNode) and value_node.value:
+            yield from _walk(loader, value_node, path, source)
+        else:
+            yield Entry(path, loader.construct_object(value_node, deep=True), where)

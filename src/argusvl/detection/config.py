@@ -1,0 +1,357 @@
+"""The configuration of a detection run: the common sections, extended, and the task's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from argusvl.config.schema import (
+    Count,
+    DataSection,
+    FilePath,
+    KeyProblem,
+    Probability,
+    Rate,
+    RunConfig,
+    Section,
+    TrainingSection,
+)
+
+TOKEN_SIDE_PX = 28
+"""Side of the square of pixels that one merged vision token stands for: 14-pixel patches, merged 2 by 2."""
+
+Metric = Literal["AP", "AP50", "AP75", "AR100", "AP50_agnostic", "caption_exact", "recall"]
+"""Figures of an evaluation that may choose the best checkpoint; each is higher when better."""
+
+Weight = Annotated[float, Field(ge=0)]
+Change = Annotated[float, Field(ge=0, le=1)]
+
+
+class ArchitectureSection(Section):
+    """Sizes of a Qwen2.5-VL with random weights."""
+
+    hidden_size: Count
+    """Width of the language model, in features."""
+    num_hidden_layers: Count
+    """Number of layers of the language model."""
+    num_attention_heads: Count
+    """Number of query heads in each layer of the language model."""
+    num_key_value_heads: Count
+    """Number of key and value heads in each layer of the language model."""
+    intermediate_size: Count
+    """Width of the language model's feed-forward layers, in features."""
+    vision_hidden_size: Count
+    """Width of the vision tower, in features."""
+    vision_depth: Count
+    """Number of layers of the vision tower."""
+    vision_num_heads: Count
+    """Number of heads in each layer of the vision tower."""
+    vision_intermediate_size: Count
+    """Width of the vision tower's feed-forward layers, in features."""
+    vision_window_size: Count
+    """Side of a window of the vision tower's local attention, in pixels; a multiple of 28."""
+    vision_fullatt_block_indexes: list[Annotated[int, Field(ge=0)]]
+    """Indexes of the vision layers that attend to the whole image; the others attend within windows."""
+    vocab_size: Annotated[int, Field(ge=300)]
+    """Largest number of tokens of the tokenizer that is trained on the records (256 bytes, special tokens, merges)."""
+
+    def cross_field_problems(self) -> Iterator[KeyProblem]:  # noqa: D102
+        if self.hidden_size % (2 * self.num_attention_heads):
+            yield _not_divisible(
+                "hidden_size", self.hidden_size, 2, "num_attention_heads", self.num_attention_heads
+            )
+        if self.num_attention_heads % self.num_key_value_heads:
+            yield KeyProblem(
+                "num_key_value_heads",
+                f"{self.num_attention_heads} attention heads cannot share {self.num_key_value_heads} evenly",
+                "choose a divisor of num_attention_heads",
+            )
+        if self.vision_hidden_size % (4 * self.vision_num_heads):
+            yield _not_divisible(
+                "vision_hidden_size", self.vision_hidden_size, 4, "vision_num_heads", self.vision_num_heads
+            )
+        if self.vision_window_size % TOKEN_SIDE_PX:
+            yield KeyProblem(
+                "vision_window_size",
+                f"{self.vision_window_size} is no multiple of {TOKEN_SIDE_PX}",
+                f"write {max(TOKEN_SIDE_PX, round(self.vision_window_size / TOKEN_SIDE_PX) * TOKEN_SIDE_PX)}",
+            )
+        beyond = [i for i in self.vision_fullatt_block_indexes if i >= self.vision_depth]
+        if beyond:
+            yield KeyProblem(
+                "vision_fullatt_block_indexes",
+                f"{beyond} is beyond the last of {self.vision_depth} layers",
+                f"write indexes from 0 to {self.vision_depth - 1}, or raise vision_depth",
+            )
+
+
+class ModelSection(Section):
+    """The stock model: from a folder, or new with random weights."""
+
+    model_path: FilePath | None = None
+    """Folder of weights: a Qwen2.5-VL in hub layout, or a checkpoint of ours. Excludes architecture."""
+    architecture: ArchitectureSection | None = None
+    """Sizes of a model with random weights. Excludes model_path."""
+    model_max_length: Count
+    """Longest conversation, in tokens, images included."""
+    attn_implementation: Literal["sdpa", "eager", "flash_attention_2"]
+    """Attention of the stock model, by transformers' name; flash_attention_2 needs a GPU and its package."""
+
+    def cross_field_problems(self) -> Iterator[KeyProblem]:  # noqa: D102
+        if self.model_path is None and self.architecture is None:
+            yield KeyProblem(
+                "model_path",
+                "neither a folder of weights nor an architecture is given",
+                "give model_path, or the sizes under architecture",
+            )
+        if self.model_path is not None and self.architecture is not None:
+            yield KeyProblem(
+                "model_path",
+                "is given together with architecture, which is for random weights",
+                "remove one of them (on the command line: architecture=null or model_path=null)",
+            )
+
+
+class AugmentationSection(Section):
+    """Random changes of the student's images in training."""
+
+    horizontal_flip: Probability
+    """Probability that an image is mirrored left to right."""
+    vertical_flip: Probability
+    """Probability that an image is mirrored top to bottom."""
+    rotate90: Probability
+    """Probability that an image is turned by 90 degrees, to either side."""
+    scale_min: Annotated[float, Field(gt=0)]
+    """Smallest factor of a random zoom about a random point; 1.0 for both limits to turn it off."""
+    scale_max: Annotated[float, Field(gt=0)]
+    """Largest factor of a random zoom about a random point."""
+    brightness: Change
+    """Largest relative change of brightness."""
+    contrast: Change
+    """Largest relative change of contrast."""
+    saturation: Change
+    """Largest relative change of saturation."""
+    hue: Annotated[float, Field(ge=0, le=0.5)]
+    """Largest shift of hue, as a fraction of the colour circle."""
+    mosaic: Probability
+    """Probability that an image is put together from four."""
+
+    def cross_field_problems(self) -> Iterator[KeyProblem]:  # noqa: D102
+        if self.scale_min > self.scale_max:
+            yield KeyProblem(
+                "scale_min",
+                f"{self.scale_min} is more than scale_max, {self.scale_max}",
+                "write a smaller scale_min or a larger scale_max",
+            )
+
+
+class DetectionDataSection(DataSection):
+    """Which records are used, and how they become batches."""
+
+    teacher_pool: FilePath | None = None
+    """JSONL file of scenes that demonstrations are drawn from; without it, only those in the records."""
+    teacher_ratio: Probability
+    """Fraction of training samples that get demonstrations."""
+    num_teachers: Annotated[int, Field(ge=0)]
+    """Number of demonstrations of a sample that gets any."""
+    collator_type: Literal["standard"]
+    """How samples become a batch: standard pads to the longest."""
+    min_pixels: Annotated[int, Field(ge=TOKEN_SIDE_PX**2)]
+    """Smallest area of an image after resizing, in pixels."""
+    max_pixels: Annotated[int, Field(ge=TOKEN_SIDE_PX**2)]
+    """Largest area of an image after resizing, in pixels."""
+    vision_tokens_warn: Count
+    """Number of merged vision tokens of an image above which a warning is given."""
+    vision_tokens_max: Count
+    """Number of merged vision tokens of an image above which vision_tokens_policy applies."""
+    vision_tokens_policy: Literal["refuse", "resize"]
+    """What happens to an image above vision_tokens_max."""
+    over_length_policy: Literal["refuse", "drop_teachers"]
+    """What happens to a sample longer than model_max_length."""
+    prompt_language: Literal["zh", "en"]
+    """Language of the prompts: Chinese or English."""
+    vocabulary: Literal["open", "closed"]
+    """Whether a class is a description's first segment (open) or the whole description (closed)."""
+    labels: list[Annotated[str, Field(min_length=1)]] | None = None
+    """Labels that queries are compared with; without them, those found in the training records."""
+    augmentation: AugmentationSection
+    """Random changes of the student's images in training."""
+
+    def cross_field_problems(self) -> Iterator[KeyProblem]:  # noqa: D102
+        if self.min_pixels > self.max_pixels:
+            yield KeyProblem(
+                "min_pixels",
+                f"{self.min_pixels} is more than max_pixels, {self.max_pixels}",
+                "write a smaller min_pixels or a larger max_pixels",
+            )
+        if self.vision_tokens_warn > self.vision_tokens_max:
+            yield KeyProblem(
+                "vision_tokens_warn",
+                f"{self.vision_tokens_warn} is more than vision_tokens_max, {self.vision_tokens_max}",
+                "write a smaller vision_tokens_warn or a larger vision_tokens_max",
+            )
+        if self.teacher_ratio > 0 and self.num_teachers == 0:
+            yield KeyProblem(
+                "num_teachers",
+                f"is 0 while teacher_ratio is {self.teacher_ratio}",
+                "write 1 or more, or teacher_ratio: 0",
+            )
+        if self.labels is not None:
+            twice = sorted({label for label in self.labels if self.labels.count(label) > 1})
+            if twice or not self.labels:
+                what = f"holds {twice} more than once" if twice else "is an empty list"
+                yield KeyProblem("labels", what, "name each label once, or leave labels out")
+
+    def cross_field_warnings(self) -> Iterator[KeyProblem]:  # noqa: D102
+        if self.teacher_ratio > 0 and self.teacher_pool is None:
+            yield KeyProblem(
+                "teacher_pool",
+                f"is not given while teacher_ratio is {self.teacher_ratio}: only records with teachers get any",
+                "give one, or write teacher_ratio: 0",
+            )
+
+
+class DetectionTrainingSection(TrainingSection):
+    """How long, how fast, and what is kept."""
+
+    vision_lr: Rate
+    """Peak learning rate of the vision tower without its merger; 0 freezes it."""
+    merger_lr: Rate
+    """Peak learning rate of the merger of vision tokens; 0 freezes it."""
+    llm_lr: Rate
+    """Peak learning rate of the language model, its embeddings and output layer; 0 freezes them."""
+    detection_lr: Rate
+    """Peak learning rate of the detection head without its adapters; 0 freezes it."""
+    adapter_lr: Rate
+    """Peak learning rate of the adapters between the stock model and the head; 0 freezes them."""
+    detection_freeze_epochs: Annotated[float, Field(ge=0)]
+    """Epochs at the beginning in which the detection head and its adapters do not train."""
+    metric_for_best_model: Metric
+    """Figure of an evaluation that chooses the best checkpoint; higher is better."""
+
+    def cross_field_problems(self) -> Iterator[KeyProblem]:  # noqa: D102
+        yield from super().cross_field_problems()
+        if not any((self.vision_lr, self.merger_lr, self.llm_lr, self.detection_lr, self.adapter_lr)):
+            yield KeyProblem(
+                "detection_lr", "is 0 like all other rates: nothing would train", "raise one of the rates"
+            )
+
+
+class DetectionSection(Section):
+    """The detection head and its losses."""
+
+    detection_enabled: bool
+    """Whether there is a detection head; without it the language path alone is trained."""
+    detection_queries: Literal["learned", "proposals"]
+    """Form of the queries: embeddings that are learned, or the most promising places of the image."""
+    detection_num_queries: Count
+    """Number of queries of an image: the most objects that can be found in it."""
+    detection_hidden_size: Count
+    """Width of the head, in features."""
+    detection_num_heads: Count
+    """Number of attention heads in each layer of the head."""
+    detection_ffn_size: Count
+    """Width of the head's feed-forward layers, in features."""
+    detection_decoder_num_layers: Count
+    """Number of layers that refine the boxes."""
+    detection_caption_decoder_num_layers: Count
+    """Number of layers of the decoder that writes descriptions."""
+    detection_caption_max_tokens: Count
+    """Longest description, in tokens, its end token included."""
+    detection_adapter_bottleneck_ratio: Count
+    """Width of the stock model divided by the width inside an adapter."""
+    detection_sampling_points: Count
+    """Number of places in the image that a query looks at, for each head of a layer."""
+    detection_positives_per_object: Count
+    """Number of proposals that each object is assigned to where proposals are chosen."""
+    detection_dropout: Annotated[float, Field(ge=0, lt=1)]
+    """Probability that a feature inside the head is dropped in training."""
+    detection_bbox_weight: Weight
+    """Weight of the L1 loss of boxes, in fractions of the image's sides."""
+    detection_giou_weight: Weight
+    """Weight of the generalised-IoU loss of boxes."""
+    detection_objectness_weight: Weight
+    """Weight of the loss of objectness."""
+    detection_type_weight: Weight
+    """Weight of the loss of type scores."""
+    detection_caption_weight: Weight
+    """Weight of the cross-entropy of descriptions."""
+    detection_proposal_weight: Weight
+    """Weight of the losses where proposals are chosen, relative to the same losses of the last layer."""
+    detection_focal_alpha: Probability
+    """Weight of positives in the focal loss of objectness, negatives having the rest up to 1."""
+    detection_focal_gamma: Annotated[float, Field(ge=0)]
+    """Exponent by which the focal loss weakens what is already right."""
+    detection_objectness: Literal["focal", "iou_aware"]
+    """What objectness learns: whether a query is an object, or how well its box fits one."""
+    detection_caption_normalization: Literal["samples", "tokens"]
+    """What the loss of descriptions is divided by: student samples, or description tokens."""
+
+    def cross_field_problems(self) -> Iterator[KeyProblem]:  # noqa: D102
+        if self.detection_hidden_size % self.detection_num_heads:
+            yield _not_divisible(
+                "detection_hidden_size",
+                self.detection_hidden_size,
+                1,
+                "detection_num_heads",
+                self.detection_num_heads,
+            )
+        if self.detection_positives_per_object > self.detection_num_queries:
+            yield KeyProblem(
+                "detection_positives_per_object",
+                f"{self.detection_positives_per_object} is more than the {self.detection_num_queries} queries",
+                "lower it or raise detection_num_queries",
+            )
+
+
+class DetectionRunConfig(RunConfig):
+    """A run of the task ``detection``."""
+
+    task: Literal["detection"]
+    """Name of the task."""
+    model: ModelSection
+    """The stock model: from a folder, or new with random weights."""
+    data: DetectionDataSection
+    """Which records are used, and how they become batches."""
+    training: DetectionTrainingSection
+    """How long, how fast, and what is kept."""
+    detection: DetectionSection
+    """The detection head and its losses."""
+
+    def cross_field_problems(self) -> Iterator[KeyProblem]:  # noqa: D102
+        yield from super().cross_field_problems()
+        if self.model.attn_implementation == "flash_attention_2" and self.infrastructure.device == "cpu":
+            yield KeyProblem(
+                "attn_implementation",
+                "flash_attention_2 does not run on device cpu",
+                "write sdpa, or device: cuda",
+            )
+        if self.data.vision_tokens_max >= self.model.model_max_length:
+            yield KeyProblem(
+                "model_max_length",
+                f"{self.model.model_max_length} tokens cannot hold an image of vision_tokens_max, "
+                f"{self.data.vision_tokens_max}, and an answer",
+                "raise model_max_length or lower vision_tokens_max",
+            )
+
+    def cross_field_warnings(self) -> Iterator[KeyProblem]:  # noqa: D102
+        yield from super().cross_field_warnings()
+        largest = self.data.max_pixels // TOKEN_SIDE_PX**2
+        if self.data.vision_tokens_policy == "refuse" and largest > self.data.vision_tokens_max:
+            yield KeyProblem(
+                "max_pixels",
+                f"{self.data.max_pixels} allows images of {largest} merged tokens, of which those above "
+                f"vision_tokens_max, {self.data.vision_tokens_max}, are refused",
+                f"write {self.data.vision_tokens_max * TOKEN_SIDE_PX**2}, or vision_tokens_policy: resize",
+            )
+
+
+def _not_divisible(key: str, value: int, factor: int, heads_key: str, heads: int) -> KeyProblem:
+    unit = factor * heads
+    times = "" if factor == 1 else f"{factor} times "
+    nearest = max(unit, round(value / unit) * unit)
+    return KeyProblem(
+        key, f"{value} is not divisible by {times}{heads_key}, {heads}", f"write {nearest}, or other heads"
+    )
