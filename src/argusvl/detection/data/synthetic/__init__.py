@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Protocol
 
 from argusvl.detection.data.synthetic import bbu_room
@@ -12,7 +13,7 @@ class SceneGenerator(Protocol):
 
     def __call__(
         self,
-        out: str,
+        out: str | Path,
         *,
         images: int,
         seed: int,

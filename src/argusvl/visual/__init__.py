@@ -1,0 +1,1 @@
+"""Drawing boxes with their labels, plots, and the HTML report. Knows no task: plain boxes, texts and numbers."""

@@ -1,0 +1,136 @@
+"""The font for labels: one that has the glyphs, or an error that says which are missing (D-004).
+
+A font without a glyph draws an empty box in its place, and nobody is told. So every text is checked against the
+font's own table of characters before it is drawn.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import unicodedata
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from PIL import ImageFont
+
+from argusvl.core.errors import ArgusError
+
+FONT_PACKAGE = "cvttf-notosanscjk-regular"
+"""The PyPI package whose font is used when no other is named: Noto Sans CJK, SIL Open Font License."""
+
+OnMissing = Literal["refuse", "escape"]
+"""What to do with a character that the font lacks: an error, or its code point, e.g. ``<U+1F600>``."""
+
+
+def default_font_path() -> Path:
+    """The font file of :data:`FONT_PACKAGE`.
+
+    Raises:
+        ArgusError: The package is not installed, or holds no font.
+    """
+    remedy = f"pip install {FONT_PACKAGE}, or name a font that has Chinese glyphs with --font-path"
+    try:
+        files = importlib.metadata.files(FONT_PACKAGE) or []
+    except importlib.metadata.PackageNotFoundError:
+        raise ArgusError(
+            f"no font for labels: the package {FONT_PACKAGE} is not installed", remedy=remedy
+        ) from None
+    candidates = [Path(str(f.locate())) for f in files if f.suffix.lower() in (".otf", ".ttf", ".ttc")]
+    # The wheel brings the same font twice; the one in the package's own folder is the one that belongs to it.
+    present = sorted((path for path in candidates if path.is_file()), key=lambda path: -len(path.parts))
+    if not present:
+        raise ArgusError(f"no font for labels: the package {FONT_PACKAGE} holds no font file", remedy=remedy)
+    return present[0]
+
+
+def resolve_font(font_path: str | Path | None) -> Path:
+    """The font file to use: the one named, or the default one.
+
+    Raises:
+        ArgusError: There is no such file, or no default font.
+    """
+    if font_path is None:
+        return default_font_path()
+    path = Path(font_path)
+    if not path.is_file():
+        raise ArgusError(
+            "no such font file", where=path, remedy="check --font-path: a .ttf, .otf or .ttc file"
+        )
+    return path
+
+
+def load_font(font_path: str | Path | None, size_px: int) -> ImageFont.FreeTypeFont:
+    """The font at a size.
+
+    Raises:
+        ArgusError: There is no such file, or it is not a font.
+    """
+    path = resolve_font(font_path)
+    try:
+        # The basic layout is the same on every machine; the other one is there or not by how Pillow was built.
+        return ImageFont.truetype(str(path), size_px, layout_engine=ImageFont.Layout.BASIC)
+    except OSError as error:
+        raise _not_a_font(path, error) from None
+
+
+@lru_cache(maxsize=8)
+def covered_characters(path: Path) -> frozenset[int]:
+    """Code points that a font file has glyphs for.
+
+    Raises:
+        ArgusError: The file is not a font.
+    """
+    from fontTools.ttLib import TTFont, TTLibError
+
+    try:
+        with TTFont(path, lazy=True, fontNumber=0) as font:
+            return frozenset(font.getBestCmap() or ())
+    except (TTLibError, OSError, ValueError, KeyError) as error:
+        raise _not_a_font(path, error) from None
+
+
+def missing_glyphs(texts: Iterable[str], font_path: str | Path | None = None) -> list[str]:
+    """Characters of the texts that the font lacks, each once, in order of appearance."""
+    covered = covered_characters(resolve_font(font_path))
+    seen = dict.fromkeys(character for text in texts for character in clean_text(text))
+    return [character for character in seen if ord(character) not in covered]
+
+
+def drawable_text(text: str, font_path: str | Path | None, on_missing: OnMissing) -> str:
+    """The text as it can be drawn: one line, without a character that the font lacks.
+
+    Raises:
+        ArgusError: The font lacks a character and ``on_missing`` is ``"refuse"``.
+    """
+    missing = set(missing_glyphs([text], font_path))
+    if missing and on_missing == "refuse":
+        names = ", ".join(f"{_shown(c)} (U+{ord(c):04X})" for c in sorted(missing)[:8])
+        more = f" and {len(missing) - 8} more" if len(missing) > 8 else ""
+        raise ArgusError(
+            f"the font has no glyph for {names}{more}, in the label {text!r}",
+            where=resolve_font(font_path),
+            remedy=f"name a font that has them with --font-path, or install {FONT_PACKAGE} and name none",
+        )
+    return "".join(f"<U+{ord(c):04X}>" if c in missing else c for c in clean_text(text))
+
+
+def clean_text(text: str) -> str:
+    """The text on one line: every run of white space becomes one blank."""
+    return " ".join(text.split())
+
+
+def _shown(character: str) -> str:
+    """The character, where it can be shown at all; its name otherwise."""
+    if unicodedata.category(character)[0] in "CZ":
+        return unicodedata.name(character, "a control character")
+    return character
+
+
+def _not_a_font(path: Path, error: Exception) -> ArgusError:
+    return ArgusError(
+        f"cannot be read as a font: {error}",
+        where=path,
+        remedy="check --font-path: a .ttf, .otf or .ttc file",
+    )
