@@ -90,7 +90,9 @@ class _Converted:
     refused_objects: int
 
 
-def convert(source: str | Path, out: str | Path, options: ConvertOptions, *, progress: bool = False) -> Manifest:
+def convert(
+    source: str | Path, out: str | Path, options: ConvertOptions, *, progress: bool = False
+) -> Manifest:
     """Converts a source to a data folder.
 
     Args:
@@ -121,7 +123,9 @@ def convert(source: str | Path, out: str | Path, options: ConvertOptions, *, pro
         splits, pool_warnings, origin = _split(done, split_options, options)
         if not any(splits.values()):
             shown = "\n".join(str(f) for f in findings[:3])
-            raise DataError(f"no image can be used; {len(findings)} findings, the first:\n{shown}", where=folder)
+            raise DataError(
+                f"no image can be used; {len(findings)} findings, the first:\n{shown}", where=folder
+            )
         for name, records in splits.items():
             write_records(temporary / f"{name}.jsonl", records)
         split_of = {record.student.images[0]: name for name, records in splits.items() for record in records}
@@ -148,7 +152,9 @@ def convert(source: str | Path, out: str | Path, options: ConvertOptions, *, pro
 def _check_target(source: Path, target: Path, overwrite: bool) -> None:
     inner, outer = target.resolve(), source.resolve()
     if inner == outer or outer in inner.parents or inner in outer.parents:
-        raise DataError(f"overlaps with the source {source}", where=target, remedy="choose a folder beside the source")
+        raise DataError(
+            f"overlaps with the source {source}", where=target, remedy="choose a folder beside the source"
+        )
     if not target.exists():
         return
     if not overwrite:
@@ -214,7 +220,9 @@ def _convert_image(entry: SourceImage, name: str, folder: Path, options: Convert
     try:
         plan = plan_resize(*inspected.size, options.min_pixels, options.max_pixels)
     except ImageError as error:
-        return refused(finding("unresizable-image", entry.name, error.what, image=entry.name, remedy=error.remedy))
+        return refused(
+            finding("unresizable-image", entry.name, error.what, image=entry.name, remedy=error.remedy)
+        )
     try:
         image = open_image(entry.path, exif="upright", max_megapixels=options.max_megapixels)
     except ImageError as error:

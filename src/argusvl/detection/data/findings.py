@@ -22,7 +22,10 @@ KINDS: dict[str, tuple[Severity, str]] = {
     "malformed-xml": ("error", "correct the XML or export it again, as UTF-8"),
     "missing-image": ("error", "put the image where the annotation says, or remove the annotation"),
     "unreadable-image": ("error", "copy the image again from its source, or remove it with its annotation"),
-    "annotation-without-image": ("error", "put an image of the same name beside it, or remove the annotation"),
+    "annotation-without-image": (
+        "error",
+        "put an image of the same name beside it, or remove the annotation",
+    ),
     "image-without-annotation": (
         "error",
         "annotate the image (an annotation without objects says that it shows none), or remove it",
@@ -33,7 +36,10 @@ KINDS: dict[str, tuple[Severity, str]] = {
     "split-overlap": ("error", "let each image stand in one split only"),
     "not-in-a-split": ("warning", "add the images to a file in ImageSets/Main if they are to be used"),
     # sizes and orientation
-    "missing-size": ("warning", "write the image's size into the annotation; boxes are checked against the image itself"),
+    "missing-size": (
+        "warning",
+        "write the image's size into the annotation; boxes are checked against the image itself",
+    ),
     "size-mismatch": ("error", "annotate the image as it is now: its boxes were drawn on another size"),
     "exif-orientation": ("error", "convert the data with `argus data convert`, which turns pixels upright"),
     "exif-ambiguous": (
@@ -136,7 +142,10 @@ def box_problem(box: Sequence[float], size: tuple[int, int] | None) -> tuple[str
     if x2 < x1 or y2 < y1:
         return "box-inverted", f"box {shown} is inverted"
     if x2 == x1 or y2 == y1:
-        return "box-zero-area", f"box {shown} has no area: {show_number(x2 - x1)}×{show_number(y2 - y1)} pixels"
+        return (
+            "box-zero-area",
+            f"box {shown} has no area: {show_number(x2 - x1)}×{show_number(y2 - y1)} pixels",
+        )
     if x1 < 0 or y1 < 0 or (size is not None and (x2 > size[0] or y2 > size[1])):
         extent = "" if size is None else f" of {size[0]}×{size[1]}"
         return "box-out-of-bounds", f"box {shown} reaches outside the image{extent}"

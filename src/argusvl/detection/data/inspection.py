@@ -58,7 +58,9 @@ class Inspected:
     refused_objects: int = 0
 
 
-def inspect_image(path: Path, name: str, annotation: Annotation, exif_boxes: BoxFrame | None = None) -> Inspected:
+def inspect_image(
+    path: Path, name: str, annotation: Annotation, exif_boxes: BoxFrame | None = None
+) -> Inspected:
     """Holds an annotation against its image; reads the image's header only.
 
     Args:
@@ -148,5 +150,7 @@ def _ambiguous(annotation: Annotation, name: str, stored: tuple[int, int], orien
         if annotation.size is None
         else f"the annotated size {stored[0]}×{stored[1]} fits the pixels as stored and as turned"
     )
-    text = f"EXIF orientation is {orientation}, and {because}: it cannot be told on which the boxes were drawn"
+    text = (
+        f"EXIF orientation is {orientation}, and {because}: it cannot be told on which the boxes were drawn"
+    )
     return finding("exif-ambiguous", annotation.where, text, image=name)

@@ -22,7 +22,7 @@ from argusvl.detection.data.orientation import BoxFrame
 from argusvl.detection.data.records import Record
 
 MANIFEST_NAME = "manifest.json"
-MANIFEST_VERSION = 1
+MANIFEST_VERSION: Literal[1] = 1
 """Raised when a field changes its meaning."""
 
 TEACHER_POOL = "teacher_pool"
@@ -130,19 +130,19 @@ class Manifest(_Part):
         manifest_version: Of this layout.
         argus_version: What wrote it.
         source: Where the data came from.
-        limits: The pixel limits that the images were resized by.
+        limits: The pixel limits that the images were resized by; ``None`` where they were not resized.
         split_origin: How the splits came about.
         splits: Split → counts; the teacher pool is one of them.
-        vision_tokens: Over all images; ``None`` where there is none.
-        images: Every stored image.
+        vision_tokens: Over all images; ``None`` where they were not resized.
+        images: Every stored image, where they were resized.
         refused: How much was refused.
         findings: What was refused and why, and what is odd.
     """
 
-    manifest_version: Literal[1]
+    manifest_version: Literal[1] = MANIFEST_VERSION
     argus_version: str
     source: ManifestSource
-    limits: PixelLimits
+    limits: PixelLimits | None
     split_origin: SplitOrigin
     splits: dict[str, SplitCounts]
     vision_tokens: TokenStatistics | None
@@ -150,14 +150,18 @@ class Manifest(_Part):
     refused: Refused = Refused(images=0, objects=0)
     findings: tuple[Finding, ...] = ()
 
-    def with_splits(self, splits: Mapping[str, Sequence[Record]], origin: SplitOrigin | None = None) -> Manifest:
+    def with_splits(
+        self, splits: Mapping[str, Sequence[Record]], origin: SplitOrigin | None = None
+    ) -> Manifest:
         """The same data in other splits: counts and each image's split are brought up to date.
 
         Args:
             splits: Split → its records, all of them.
             origin: How they came about; unchanged when ``None``.
         """
-        split_of = {image: name for name, records in splits.items() for r in records for image in r.student.images}
+        split_of = {
+            image: name for name, records in splits.items() for r in records for image in r.student.images
+        }
         return self.model_copy(
             update={
                 "splits": {name: count_split(records) for name, records in splits.items()},
@@ -172,7 +176,7 @@ class Manifest(_Part):
 def build_manifest(
     *,
     source: ManifestSource,
-    limits: PixelLimits,
+    limits: PixelLimits | None,
     split_origin: SplitOrigin,
     splits: Mapping[str, Sequence[Record]],
     images: Iterable[ManifestImage],
@@ -182,7 +186,6 @@ def build_manifest(
     """Counts what is there and puts the manifest together."""
     entries = tuple(images)
     return Manifest(
-        manifest_version=MANIFEST_VERSION,
         argus_version=argusvl.__version__,
         source=source,
         limits=limits,

@@ -22,7 +22,9 @@ def upright_size(stored: tuple[int, int], orientation: int) -> tuple[int, int]:
     return (stored[1], stored[0]) if orientation in _SWAPS_SIDES else stored
 
 
-def fitting_frames(stored: tuple[int, int], orientation: int, annotated: tuple[int, int] | None) -> list[BoxFrame]:
+def fitting_frames(
+    stored: tuple[int, int], orientation: int, annotated: tuple[int, int] | None
+) -> list[BoxFrame]:
     """The readings that agree with the annotated size; both where it is unknown.
 
     Args:

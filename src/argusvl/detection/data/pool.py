@@ -56,7 +56,9 @@ def take_pool(
     left = {label for i, counts in enumerate(shown) if i not in taken for label in counts}
     lost = sorted({label for i in taken for label in shown[i]} - left)
     warnings = [
-        finding("pool-took-last", TEACHER_POOL, f"every training image with {label!r} is in the pool", label=label)
+        finding(
+            "pool-took-last", TEACHER_POOL, f"every training image with {label!r} is in the pool", label=label
+        )
         for label in lost
     ]
     return pool, rest, warnings
@@ -78,13 +80,7 @@ def choose_cover(labels: Sequence[Mapping[str, int]], size: int) -> list[int]:
     chosen: list[int] = []
     needed = 0
     while left and (len(chosen) < size or needed == 0):
-
-        def value(index: int) -> tuple[int, int, int, int]:
-            gain = sum(label in missing for label in left[index])
-            last = sum(copies[label] == 1 for label in left[index])
-            return (-gain, last, sum(left[index].values()), index)
-
-        best = min(left, key=value)
+        best = min(left, key=lambda index: _worth(index, left[index], missing, copies))
         missing.difference_update(left[best])
         copies.subtract(dict.fromkeys(left.pop(best), 1))
         chosen.append(best)
@@ -97,6 +93,15 @@ def choose_cover(labels: Sequence[Mapping[str, int]], size: int) -> list[int]:
             remedy=f"a pool of {needed} images can: give at least that size",
         )
     return chosen[:size]
+
+
+def _worth(
+    index: int, item: Mapping[str, int], missing: set[str], copies: Mapping[str, int]
+) -> tuple[int, int, int, int]:
+    """Least is best: most labels gained, fewest labels that nothing else shows, fewest objects, first in order."""
+    gain = sum(label in missing for label in item)
+    last = sum(copies[label] == 1 for label in item)
+    return -gain, last, sum(item.values()), index
 
 
 def make_pool(

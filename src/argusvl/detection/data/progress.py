@@ -31,7 +31,9 @@ class _Throughput(ProgressColumn):
         return Text("" if speed is None else f"{speed:.1f} {self._unit}/s", style="progress.data.speed")
 
 
-def track(items: Iterable[T], total: int, description: str, *, unit: str = "images", enabled: bool = True) -> Iterator[T]:
+def track(
+    items: Iterable[T], total: int, description: str, *, unit: str = "images", enabled: bool = True
+) -> Iterator[T]:
     """Passes items on and shows how far along they are.
 
     Args:

@@ -142,7 +142,9 @@ def plan_resize(
     """
     check_limits(min_pixels, max_pixels, factor)
     if width < 1 or height < 1:
-        raise ImageError(f"the size is {width}×{height}", where=where, remedy="remove the image: it shows nothing")
+        raise ImageError(
+            f"the size is {width}×{height}", where=where, remedy="remove the image: it shows nothing"
+        )
     ratio = max(width, height) / min(width, height)
     if ratio > MAX_ASPECT_RATIO:
         raise ImageError(
@@ -175,11 +177,13 @@ def check_limits(min_pixels: int, max_pixels: int, factor: int = GRID) -> None:
         raise DataError(f"min_pixels is {min_pixels}", remedy="give a positive number of pixels")
     if max_pixels < factor * factor:
         raise DataError(
-            f"max_pixels is {max_pixels}, less than one vision token", remedy=f"give at least {factor * factor}"
+            f"max_pixels is {max_pixels}, less than one vision token",
+            remedy=f"give at least {factor * factor}",
         )
     if min_pixels > max_pixels:
         raise DataError(
-            f"min_pixels {min_pixels} is more than max_pixels {max_pixels}", remedy="lower min_pixels or raise max_pixels"
+            f"min_pixels {min_pixels} is more than max_pixels {max_pixels}",
+            remedy="lower min_pixels or raise max_pixels",
         )
 
 

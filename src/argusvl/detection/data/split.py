@@ -17,7 +17,13 @@ from pathlib import Path
 from typing import Literal
 
 from argusvl.core.errors import DataError
-from argusvl.detection.data.manifest import MANIFEST_NAME, Manifest, SplitOrigin, read_manifest, write_manifest
+from argusvl.detection.data.manifest import (
+    MANIFEST_NAME,
+    Manifest,
+    SplitOrigin,
+    read_manifest,
+    write_manifest,
+)
 from argusvl.detection.data.records import ObjectAnnotation, Record, RecordFile, write_records
 
 LabelKind = Literal["description", "type"]
@@ -43,7 +49,9 @@ class SplitOptions:
 
     def __post_init__(self) -> None:
         if not 0 <= self.val_fraction < 1:
-            raise DataError(f"val_fraction is {self.val_fraction}", remedy="give a share from 0 to less than 1")
+            raise DataError(
+                f"val_fraction is {self.val_fraction}", remedy="give a share from 0 to less than 1"
+            )
 
     @property
     def origin(self) -> SplitOrigin:
@@ -103,7 +111,10 @@ def stratify(
             holders[label].add(group)
             image_count[label] += count
     wanted = {
-        side: {label: count * (val_fraction if side else 1 - val_fraction) for label, count in image_count.items()}
+        side: {
+            label: count * (val_fraction if side else 1 - val_fraction)
+            for label, count in image_count.items()
+        }
         for side in (True, False)
     }
     # Labels that are too rare for half a scene to fall to the smaller side cannot be dealt in proportion: dealt
@@ -163,7 +174,9 @@ def split_file(data: str | Path, options: SplitOptions, *, overwrite: bool = Fal
     manifest = existing_manifest(file.parent)
     train, val = split_records(list(RecordFile(file)), options)
     if not val:
-        raise DataError("nothing was held out: val_fraction is 0", where=file, remedy="give a larger --val-fraction")
+        raise DataError(
+            "nothing was held out: val_fraction is 0", where=file, remedy="give a larger --val-fraction"
+        )
     write_records(targets["val"], val)
     write_records(targets["train"], train)
     update_manifest(file.parent, manifest, options.origin)
@@ -179,7 +192,9 @@ def records_file(data: str | Path) -> Path:
     path = Path(data)
     file = path / "train.jsonl" if path.is_dir() else path
     if not file.is_file():
-        raise DataError("no such records file", where=file, remedy="name a JSONL file, or a folder with train.jsonl")
+        raise DataError(
+            "no such records file", where=file, remedy="name a JSONL file, or a folder with train.jsonl"
+        )
     return file
 
 
@@ -227,7 +242,9 @@ def _groups(records: Sequence[Record], group_key: str | None) -> list[list[int]]
     try:
         pattern = re.compile(group_key)
     except re.error as error:
-        raise DataError(f"group key {group_key!r} is no regular expression: {error}", remedy="correct it") from None
+        raise DataError(
+            f"group key {group_key!r} is no regular expression: {error}", remedy="correct it"
+        ) from None
     groups: dict[tuple[str | None, ...], list[int]] = defaultdict(list)
     for index, record in enumerate(records):
         path = record.student.images[0] if record.student.images else ""

@@ -72,7 +72,9 @@ def list_voc(folder: Path, options: ReadOptions) -> Source:
         DataError: There is no such folder, or it holds no image and no XML.
     """
     if not folder.is_dir():
-        raise DataError("no such folder", where=folder, remedy="name the folder that holds the images and XML files")
+        raise DataError(
+            "no such folder", where=folder, remedy="name the folder that holds the images and XML files"
+        )
     if (folder / "ImageSets" / "Main").is_dir():
         source = _list_tree(folder, options)
     elif (folder / "Annotations").is_dir() and (folder / "JPEGImages").is_dir():
@@ -93,7 +95,11 @@ def list_voc(folder: Path, options: ReadOptions) -> Source:
 
 def _size(root: Element, where: str, findings: list[Finding]) -> tuple[int, int] | None:
     element = root.find("size")
-    texts = ("", "") if element is None else (element.child_text("width") or "", element.child_text("height") or "")
+    texts = (
+        ("", "")
+        if element is None
+        else (element.child_text("width") or "", element.child_text("height") or "")
+    )
     width, height = (_number(t) for t in texts)
     if width is not None and height is not None and _is_side(width) and _is_side(height):
         return int(width), int(height)
@@ -117,7 +123,13 @@ def _object(
     values = [None if text is None else _number(text) for text in texts]
     if not label:
         findings.append(
-            finding("empty-label", place, f"object {index} has no name", object_index=index, box=_shown(values, texts))
+            finding(
+                "empty-label",
+                place,
+                f"object {index} has no name",
+                object_index=index,
+                box=_shown(values, texts),
+            )
         )
         return None
     if box_element is None or any(value is None for value in values):
@@ -160,7 +172,9 @@ def _read(path: Path, where: str, options: ReadOptions) -> Annotation:
     try:
         content = path.read_bytes()
     except OSError as error:
-        problem = finding("malformed-xml", where, f"cannot be read: {error.strerror}", remedy="check the file")
+        problem = finding(
+            "malformed-xml", where, f"cannot be read: {error.strerror}", remedy="check the file"
+        )
         return Annotation(where=where, findings=(problem,), usable=False)
     return parse_voc(content, where, options.pixel_offset)
 
@@ -184,7 +198,9 @@ def _list_tree(folder: Path, options: ReadOptions) -> Source:
     if unlisted:
         shown = ", ".join(unlisted[:3]) + (", …" if len(unlisted) > 3 else "")
         place = (folder / "ImageSets" / "Main").relative_to(folder).as_posix()
-        source.findings.append(finding("not-in-a-split", place, f"{len(unlisted)} images stand in no split: {shown}"))
+        source.findings.append(
+            finding("not-in-a-split", place, f"{len(unlisted)} images stand in no split: {shown}")
+        )
     return source
 
 
@@ -225,7 +241,10 @@ def _add(
             text = f"{xml.name} belongs to {image.name}"
             _refuse(source, finding("image-without-annotation", name, text, image=name))
     for other in xmls[1:]:
-        _refuse(source, finding("annotation-without-image", _relative(other, folder), f"{xml.name} is used instead"))
+        _refuse(
+            source,
+            finding("annotation-without-image", _relative(other, folder), f"{xml.name} is used instead"),
+        )
     name = image.relative_to(image_root).as_posix()
     where = _relative(xml, folder)
     source.images.append(SourceImage(image, name, split, lambda: _read(xml, where, options)))
@@ -281,7 +300,9 @@ def _read_splits(folder: Path, findings: list[Finding]) -> dict[str, tuple[str |
     rest = {key: place for key, place in listed["trainval"].items() if key not in result}
     if rest and listed["train"] and listed["val"]:
         first, place = next(iter(rest.items()))
-        text = f"{len(rest)} images of trainval stand in neither train nor val and are not used, e.g. {first!r}"
+        text = (
+            f"{len(rest)} images of trainval stand in neither train nor val and are not used, e.g. {first!r}"
+        )
         findings.append(finding("not-in-a-split", place, text))
         return result
     split_of_rest = "val" if listed["train"] else "train" if listed["val"] else None
@@ -311,7 +332,9 @@ def _read_list(path: Path, findings: list[Finding]) -> dict[str, str]:
             continue
         names[name] = f"{place}:{number}"
         if counts[name] > 1:
-            findings.append(finding("listed-twice", names[name], f"{name!r} is listed {counts[name]} times", image=name))
+            findings.append(
+                finding("listed-twice", names[name], f"{name!r} is listed {counts[name]} times", image=name)
+            )
     if not names:
         findings.append(finding("empty-split", place, "names no image"))
     return names

@@ -63,7 +63,9 @@ def parse_xml(content: bytes) -> Element:
     try:
         parseString(content, builder)
     except DefusedXmlException as error:
-        raise MalformedXml(f"holds entities or external references, which are not read ({error})", 1) from None
+        raise MalformedXml(
+            f"holds entities or external references, which are not read ({error})", 1
+        ) from None
     except SAXParseException as error:
         raise MalformedXml(error.getMessage(), error.getLineNumber() or 1) from None
     except (SAXException, ValueError, LookupError) as error:

@@ -1,0 +1,183 @@
+"""Checks of one picture: whether it can be decoded, and whether its objects fit it, the network and each other."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from argusvl.core.errors import DataError, ImageError
+from argusvl.core.images import exif_orientation, open_image
+from argusvl.detection.data.findings import Finding, describe_object, finding, show_box
+from argusvl.detection.data.resize import PATCH, Box, check_limits, plan_resize
+
+DUPLICATE_IOU = 0.95
+"""Two boxes of one label that overlap more than this are the same object annotated twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOptions:
+    """What to check against; what is ``None`` is not checked.
+
+    Attributes:
+        min_pixels: Smallest area after the resize, pixels.
+        max_pixels: Largest area after the resize, pixels.
+        vision_tokens_warn: Merged vision tokens an image that warn.
+        vision_tokens_max: Merged vision tokens an image that are an error.
+        num_queries: Objects an image that can be found at most.
+        max_megapixels: The largest image that is decoded, millions of pixels.
+        workers: Threads; the number of usable cores when ``None``.
+    """
+
+    min_pixels: int | None = None
+    max_pixels: int | None = None
+    vision_tokens_warn: int | None = None
+    vision_tokens_max: int | None = None
+    num_queries: int | None = None
+    max_megapixels: float = 64.0
+    workers: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.min_pixels is None) != (self.max_pixels is None):
+            raise DataError("one pixel limit without the other", remedy="give both min_pixels and max_pixels")
+        if self.min_pixels is not None and self.max_pixels is not None:
+            check_limits(self.min_pixels, self.max_pixels)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedObject:
+    """An object whose box is a box: its position in its annotation, its label, and ``file:line``."""
+
+    index: int
+    label: str
+    box: Box
+    where: str
+
+
+@dataclass(slots=True)
+class Checked:
+    """What the check of one line, or of one annotated image, found.
+
+    Attributes:
+        findings: What is wrong.
+        labels: Of the objects of each student image.
+        vision_tokens: Of each student image, where pixel limits are known.
+        paths: Student images with the place that names them.
+    """
+
+    findings: list[Finding] = field(default_factory=list)
+    labels: list[list[str]] = field(default_factory=list)
+    vision_tokens: list[int] = field(default_factory=list)
+    paths: list[tuple[Path, str]] = field(default_factory=list)
+
+
+class Pictures:
+    """Checks images and the objects in them; an image that several records show is decoded once."""
+
+    def __init__(self, options: CheckOptions) -> None:
+        self.options = options
+        self._opened: dict[Path, tuple[int, int] | tuple[str, str, str | None]] = {}
+
+    def size(self, path: Path, name: str, where: str) -> tuple[int, int] | Finding:
+        """Decodes an image: its size, or what is wrong with it."""
+        # Two threads may decode the same image at the same time; they put the same into the table.
+        opened = self._opened.get(path)
+        if opened is None:
+            opened = self._opened[path] = self._open(path)
+        if len(opened) == 2:
+            return opened
+        kind, text, remedy = opened
+        return finding(kind, where, f"{name}: {text}", image=name, remedy=remedy)
+
+    def _open(self, path: Path) -> tuple[int, int] | tuple[str, str, str | None]:
+        if not path.is_file():
+            return "missing-image", f"there is no file {path}", None
+        try:
+            orientation = exif_orientation(path)
+            size = open_image(path, exif="ignore", max_megapixels=self.options.max_megapixels).size
+        except ImageError as error:
+            return "unreadable-image", error.what, error.remedy
+        if orientation != 1:
+            return (
+                "exif-orientation",
+                f"EXIF orientation is {orientation}; boxes may belong to the turned picture",
+                None,
+            )
+        return size
+
+    def check_objects(
+        self, size: tuple[int, int], name: str, where: str, objects: Sequence[CheckedObject]
+    ) -> Checked:
+        """Checks what depends on the size, and the objects against each other."""
+        checked = Checked()
+        limit = self.options.num_queries
+        if limit is not None and len(objects) > limit:
+            text = f"{name} shows {len(objects)} objects, more than {limit} queries can find"
+            checked.findings.append(finding("too-many-objects", where, text, image=name))
+        checked.findings += _duplicates(objects, name)
+        if self.options.min_pixels is not None and self.options.max_pixels is not None:
+            try:
+                plan = plan_resize(*size, self.options.min_pixels, self.options.max_pixels)
+            except ImageError as error:
+                problem = finding("unresizable-image", where, error.what, image=name, remedy=error.remedy)
+                checked.findings.append(problem)
+                return checked
+            checked.vision_tokens.append(plan.vision_tokens)
+            checked.findings += self._token_problem(plan.vision_tokens, name, where)
+            for one in objects:
+                x1, y1, x2, y2 = plan.box_to_resized(one.box)
+                if (x2 - x1) * (y2 - y1) < PATCH * PATCH:
+                    text = (
+                        f"{describe_object(one.index, one.label)}: box {show_box(one.box)} is "
+                        f"{x2 - x1:.1f}×{y2 - y1:.1f} pixels after the resize to {plan.resized_width}×"
+                        f"{plan.resized_height}, less than one patch of {PATCH}×{PATCH}"
+                    )
+                    checked.findings.append(about_object("box-under-patch", one, text, name))
+        return checked
+
+    def _token_problem(self, tokens: int, name: str, where: str) -> list[Finding]:
+        warn, most = self.options.vision_tokens_warn, self.options.vision_tokens_max
+        if most is not None and tokens > most:
+            text = f"{name} takes {tokens} vision tokens, more than the limit of {most}"
+            return [finding("vision-tokens-over-max", where, text, image=name)]
+        if warn is not None and tokens > warn:
+            text = f"{name} takes {tokens} vision tokens, more than {warn}"
+            return [finding("vision-tokens-over-warn", where, text, image=name)]
+        return []
+
+
+def _duplicates(objects: Sequence[CheckedObject], name: str) -> list[Finding]:
+    by_label: dict[str, list[CheckedObject]] = defaultdict(list)
+    for one in objects:
+        by_label[one.label].append(one)
+    findings = []
+    for same in by_label.values():
+        overlaps = (
+            np.argwhere(np.triu(_iou([one.box for one in same]) > DUPLICATE_IOU, k=1))
+            if len(same) > 1
+            else ()
+        )
+        for i, j in overlaps:
+            text = (
+                f"{describe_object(same[j].index, same[j].label)}: box {show_box(same[j].box)} is nearly that of "
+                f"object {same[i].index}, {show_box(same[i].box)}"
+            )
+            findings.append(about_object("box-duplicate", same[j], text, name))
+    return findings
+
+
+def _iou(boxes: Sequence[Box]) -> np.ndarray:
+    """Overlap of each with each, ``[N, N]``. ``core.boxes`` would bring torch along, for a check without tensors."""
+    b = np.array(boxes, dtype=np.float64)
+    sides = np.minimum(b[:, None, 2:], b[None, :, 2:]) - np.maximum(b[:, None, :2], b[None, :, :2])
+    intersection = sides.clip(min=0).prod(axis=-1)
+    area = (b[:, 2:] - b[:, :2]).prod(axis=-1)
+    return np.asarray(intersection / (area[:, None] + area[None, :] - intersection))
+
+
+def about_object(kind: str, one: CheckedObject, text: str, name: str) -> Finding:
+    """A finding about one object of the image ``name``."""
+    return finding(kind, one.where, text, image=name, object_index=one.index, label=one.label, box=one.box)
