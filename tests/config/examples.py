@@ -46,6 +46,7 @@ data:
     saturation: 0.1
     hue: 0.02
     mosaic: 0.0
+    min_visible: 0.3
 training:
   output_dir: runs/example
   run_name: example

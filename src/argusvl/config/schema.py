@@ -129,7 +129,7 @@ class TrainingSection(Section):
         "warmup_stable_decay",
     ]
     """Shape of the learning rates over training, by transformers' name; more in lr_scheduler_kwargs."""
-    warmup_ratio: Probability
+    warmup_ratio: float = Field(ge=0, lt=1)
     """Fraction of all steps over which the learning rates rise from 0 to their peaks."""
     max_grad_norm: float = Field(gt=0)
     """Norm that the gradient of all parameters together is clipped to."""

@@ -137,6 +137,8 @@ class AugmentationSection(Section):
     """Largest shift of hue, as a fraction of the colour circle."""
     mosaic: Probability
     """Probability that an image is put together from four."""
+    min_visible: Probability
+    """Smallest part of an object's box that must stay in the image for the object to stay."""
 
     def cross_field_problems(self) -> Iterator[KeyProblem]:  # noqa: D102
         if self.scale_min > self.scale_max:

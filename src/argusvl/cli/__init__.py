@@ -1,0 +1,1 @@
+"""The command ``argus``: one thin file for each verb."""

@@ -1,0 +1,167 @@
+"""``argus``: the table of verbs, the options that every verb has, and what becomes of errors.
+
+A verb's module is imported only when the verb is used, so that ``argus --help`` answers at once. Exit codes: 0 done,
+1 a check found something, 2 the user's mistake, 70 a mistake of ours, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import importlib
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+
+from argusvl import __version__
+from argusvl.cli.session import Session, use_session
+from argusvl.core.errors import ArgusError, TrainingError
+from argusvl.core.logging import configure_logging, parse_levels, write_crash_detail
+
+DONE, USERS_MISTAKE, OUR_MISTAKE, INTERRUPTED = 0, 2, 70, 130
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """A verb: where it is (``module:name`` of a function or of a ``typer.Typer``), and one line about it."""
+
+    place: str
+    summary: str
+
+    def load(self) -> Callable[..., Any] | typer.Typer:
+        """The function or the app; imports its module."""
+        module, name = self.place.split(":")
+        found: Callable[..., Any] | typer.Typer = getattr(importlib.import_module(module), name)
+        return found
+
+
+VERBS: dict[str, Verb] = {
+    "train": Verb("argusvl.cli.train:command", "Train by a configuration file."),
+    "eval": Verb("argusvl.cli.eval:command", "Measure a checkpoint on annotated images."),
+    "predict": Verb("argusvl.cli.predict:command", "Find and describe the objects in images."),
+    "data": Verb("argusvl.cli.data:app", "Convert, check, split and draw data sets."),
+    "inspect": Verb("argusvl.cli.inspect:app", "Look at what a model is given, and at its parts."),
+    "report": Verb("argusvl.cli.report:command", "Write a run's HTML report."),
+    "env": Verb("argusvl.cli.env:command", "Show versions, devices, cores and memory."),
+}
+
+_HELP = """Train vision-language models that find and describe every object, and see what goes wrong.
+
+Every verb takes --help, --debug (tracebacks of errors) and --log-level LEVEL (debug, info, warning, error; of
+single modules: info,training=debug).
+
+Examples:
+
+    argus train configs/bbu_room.yaml seed=1
+
+    argus predict runs/demo/best photo.jpg --draw out/
+
+    argus train --help
+"""
+
+
+def main() -> None:
+    """Entry point of the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # data is UTF-8 under any locale
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs the command in this process.
+
+    Args:
+        arguments: What follows ``argus``.
+
+    Returns:
+        The exit code.
+    """
+    session, rest = _take_common_options(arguments)
+    try:
+        level, per_module = parse_levels(session.log_level or "info")
+        configure_logging(level, per_module)
+        with use_session(session):
+            _app(_verb_in(rest))(args=rest or ["--help"], prog_name="argus")
+    except SystemExit as stop:  # how typer ends, also after a usage error, which it has shown
+        code = stop.code if isinstance(stop.code, int) else DONE
+        if code == INTERRUPTED:
+            _say("interrupted")
+        return code
+    except KeyboardInterrupt:
+        _say("interrupted")
+        return INTERRUPTED
+    except ArgusError as error:
+        if isinstance(error, TrainingError):  # a run that broke off is worth its detail, whoever can mend it
+            write_crash_detail(error)
+        _say(traceback.format_exc() if session.debug else f"error: {error}")
+        return USERS_MISTAKE
+    except Exception as error:  # noqa: BLE001 - the outermost place: nothing above could handle it
+        log = write_crash_detail(error)
+        _say(traceback.format_exc())
+        _say(
+            f"This is a mistake in Argus {__version__}, not yours{f'; details are in {log}' if log else ''}."
+        )
+        return OUR_MISTAKE
+    return DONE
+
+
+def _take_common_options(arguments: Sequence[str]) -> tuple[Session, list[str]]:
+    """Takes out the options that may stand anywhere: before the verb, after it, or at the end."""
+    parser = argparse.ArgumentParser(prog="argus", add_help=False, allow_abbrev=False)
+    parser.add_argument("--debug", action="store_true")
+    parser.add_argument("--log-level")
+    end = list(arguments).index("--") if "--" in arguments else len(arguments)
+    found, rest = parser.parse_known_args(list(arguments[:end]))
+    return Session(debug=found.debug, log_level=found.log_level), [*rest, *arguments[end:]]
+
+
+def _verb_in(arguments: Sequence[str]) -> str | None:
+    """The verb asked for; ``None`` for ``argus --help`` and the like."""
+    verb = arguments[0] if arguments and not arguments[0].startswith("-") else None
+    if verb is not None and verb not in VERBS:
+        close = difflib.get_close_matches(verb, VERBS, n=1)
+        raise ArgusError(
+            f"unknown verb {verb!r}{f'; did you mean {close[0]!r}?' if close else ''}",
+            remedy=f"use one of {', '.join(VERBS)}; `argus --help` says what they do",
+        )
+    return verb
+
+
+def _app(verb: str | None) -> Callable[..., Any]:
+    """The command line with one verb loaded; the others are there with their summaries only."""
+    # Without rich markup: in it, the brackets of `[key=value …]` would be read as styles and vanish.
+    app = typer.Typer(
+        rich_markup_mode=None,
+        add_completion=False,
+        context_settings={"max_content_width": 110, "help_option_names": ["-h", "--help"]},
+    )
+    app.callback(help=_HELP)(_version_option)
+    for name, entry in VERBS.items():
+        target = entry.load() if name == verb else _unused
+        if isinstance(target, typer.Typer):
+            app.add_typer(target, name=name, short_help=entry.summary)
+        else:
+            app.command(name, short_help=entry.summary)(target)
+    command: Callable[..., Any] = typer.main.get_command(app)
+    return command
+
+
+def _version_option(
+    version: bool = typer.Option(False, "--version", is_eager=True, help="Show the version."),
+) -> None:
+    if version:
+        typer.echo(f"argus {__version__}")
+        raise typer.Exit
+
+
+def _unused() -> None:
+    """Stands for the verbs that are listed and not run."""
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)

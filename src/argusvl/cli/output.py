@@ -1,0 +1,19 @@
+"""Where verbs write: data on stdout, everything for people on stderr."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import typer
+from rich.console import Console
+
+
+def console() -> Console:
+    """A console on stderr for tables, progress and messages."""
+    return Console(stderr=True)
+
+
+def print_json(value: Any, *, indent: int | None = 2) -> None:
+    """One JSON value on stdout, for ``--json``; Chinese text stays readable."""
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=indent))
