@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
+from argusvl.detection.data.manifest import Manifest
 from argusvl.detection.data.synthetic import bbu_room
 
 
@@ -21,7 +22,7 @@ class SceneGenerator(Protocol):
         height: int = ...,
         language: str = ...,
         progress: bool = ...,
-    ) -> dict[str, Any]:
+    ) -> Manifest:
         """Draws the set into ``out`` and returns its manifest."""
         ...
 

@@ -7,25 +7,30 @@ in one of 2,000, and sets drawn with different seeds have no picture in common.
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
-from typing import Any
 
 from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from argusvl.core.errors import DataError
-from argusvl.core.files import atomic_folder, write_text_atomically
+from argusvl.core.files import atomic_folder
+from argusvl.detection.data.manifest import (
+    Manifest,
+    ManifestSource,
+    SplitOrigin,
+    build_manifest,
+    read_manifest,
+    write_manifest,
+)
 from argusvl.detection.data.records import ObjectAnnotation, Record, Scene, write_records
 
 SPLITS = ("train", "val", "test")
 POOL = "teacher_pool"
-MANIFEST = "manifest.json"
+FORMAT = "synthetic"
 
 _MIN_SIDE_PX = 112
 _MAX_POOL_TRIES = 2000  # plans, not pictures; the bbu-room set needs some tens
@@ -92,7 +97,7 @@ def write_set(
     descriptions: Sequence[str],
     *,
     progress: bool,
-) -> dict[str, Any]:
+) -> Manifest:
     """Draws a set into a new folder, complete or not at all.
 
     Writes ``images/*.jpg``, ``train.jsonl``, ``val.jsonl``, ``test.jsonl``, ``teacher_pool.jsonl`` and
@@ -134,7 +139,7 @@ def _draw(
     descriptions: Sequence[str],
     bar: Progress,
     task: TaskID,
-) -> dict[str, Any]:
+) -> Manifest:
     (folder / "images").mkdir()
     records: dict[str, list[Record]] = {name: [] for name in (*SPLITS, POOL)}
     for index in range(request.images):
@@ -142,17 +147,16 @@ def _draw(
         records[split_of(index)].append(_save(folder, f"images/{index:06d}.jpg", picture))
         bar.advance(task)
     records[POOL] = _draw_pool(folder, request, plan, descriptions)
-    counts = {}
     for name, of_split in records.items():
         write_records(folder / f"{name}.jsonl", of_split)
-        found = Counter(o.desc for record in of_split for o in record.student.objects)
-        counts[name] = {
-            "images": len(of_split),
-            "objects": sum(found.values()),
-            "objects_by_description": {d: found[d] for d in descriptions},
-        }
-    manifest = {"request": asdict(request), "splits": counts}
-    write_text_atomically(folder / MANIFEST, json.dumps(manifest, ensure_ascii=False, indent=2) + "\n")
+    manifest = build_manifest(
+        source=ManifestSource(path=request.scene, format=FORMAT, options=asdict(request)),
+        limits=None,  # drawn at the size asked for, on the grid or not
+        split_origin=SplitOrigin(made_by="source"),
+        splits=records,
+        images=(),
+    )
+    write_manifest(folder, manifest)
     return manifest
 
 
@@ -197,17 +201,17 @@ def _check(request: SetRequest) -> None:
             )
 
 
-def _present(folder: Path, request: SetRequest) -> dict[str, Any] | None:
+def _present(folder: Path, request: SetRequest) -> Manifest | None:
     """The manifest, if the folder holds what is asked for; ``None`` if it is new or empty."""
     if folder.exists() and not folder.is_dir():
         raise DataError("is a file", where=folder, remedy="name a folder that is new or empty")
     if not folder.exists() or not any(folder.iterdir()):
         return None
     try:
-        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        if manifest["request"] == asdict(request):
+        manifest = read_manifest(folder)
+        if manifest.source.format == FORMAT and manifest.source.options == asdict(request):
             return manifest
-    except (OSError, ValueError, KeyError, TypeError):
+    except DataError:
         pass  # not one of ours, which is what the error says
     raise DataError(
         "the folder is not empty, and does not hold the set that is asked for",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any
 
 from argusvl.core.errors import DataError
+from argusvl.detection.data.manifest import Manifest
 from argusvl.detection.data.records import ObjectAnnotation
 from argusvl.detection.data.synthetic.bbu_room.composition import compose
 from argusvl.detection.data.synthetic.bbu_room.plan import Plan, paint_plan
@@ -29,7 +29,7 @@ def generate(
     height: int = 336,
     language: str = "zh",
     progress: bool = False,
-) -> dict[str, Any]:
+) -> Manifest:
     """Draws a BBU-room set; see :func:`~argusvl.detection.data.synthetic.writing.write_set`.
 
     Args:

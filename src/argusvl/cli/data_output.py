@@ -1,0 +1,117 @@
+"""What `argus data` shows to people, on stderr."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+from rich.text import Text
+
+from argusvl.cli.output import console
+from argusvl.detection.data.check import CheckReport
+from argusvl.detection.data.findings import Finding, count_errors, count_kinds
+from argusvl.detection.data.manifest import Manifest, TokenStatistics, token_statistics
+
+SHOWN_FINDINGS = 20
+SHOWN_LABELS = 40
+
+
+def print_conversion(manifest: Manifest, out: Path) -> None:
+    """What a conversion wrote, and what it refused."""
+    terminal = console()
+    table = Table("split", "images", "objects", "labels")
+    for name, counts in manifest.splits.items():
+        labels = sorted(counts.labels.items(), key=lambda item: -item[1])
+        shown = ", ".join(f"{escape(label)} {count}" for label, count in labels[:8])
+        table.add_row(
+            name, str(counts.images), str(counts.objects), shown + (", …" if len(labels) > 8 else "")
+        )
+    terminal.print(table)
+    _print_tokens(terminal, manifest.vision_tokens)
+    print_findings(manifest.findings)
+    refused = manifest.refused
+    if refused.images or refused.objects:
+        text = f"Refused: {refused.images} images, {refused.objects} objects; the rest was used. All are listed in "
+        terminal.print(Text(f"{text}{out / 'manifest.json'}."))
+    terminal.print(Text(f"Written to {out}."))
+
+
+def print_check(report: CheckReport) -> None:
+    """What a check found."""
+    terminal = console()
+    _print_labels(terminal, report)
+    _print_tokens(terminal, token_statistics(report.vision_tokens))
+    print_findings(report.findings)
+    for note in report.notes:
+        terminal.print(Text(f"Not checked: {note}"))
+    images = sum(report.images.values())
+    warnings = len(report.findings) - report.errors
+    terminal.print(
+        Text(
+            f"{report.data}: {images} images, {report.objects} objects: {report.errors} errors, {warnings} warnings.",
+            style="bold",
+        )
+    )
+
+
+def print_findings(findings: Sequence[Finding]) -> None:
+    """The first findings, errors before warnings, and how many there are of each kind."""
+    if not findings:
+        return
+    terminal = console()
+    ordered = sorted(findings, key=lambda f: f.severity != "error")
+    for one in ordered[:SHOWN_FINDINGS]:
+        style = "red" if one.severity == "error" else "yellow"
+        terminal.print(Text.assemble((one.severity, style), f" {one}"), soft_wrap=True)
+    if len(findings) > SHOWN_FINDINGS:
+        counts = ", ".join(f"{kind} {count}" for kind, count in count_kinds(findings).items())
+        errors = count_errors(findings)
+        text = (
+            f"… {len(findings) - SHOWN_FINDINGS} more ({errors} errors and {len(findings) - errors} warnings in all: "
+            f"{counts})"
+        )
+        terminal.print(Text(text))
+
+
+def print_counts(counts: Mapping[str, int]) -> None:
+    """File → number of records."""
+    terminal = console()
+    for name, count in counts.items():
+        terminal.print(Text(f"{name}.jsonl: {count} records"))
+
+
+def print_scene(name: str, out: Path) -> None:
+    """Where drawn scenes were written."""
+    console().print(Text(f"{name}: written to {out}."))
+
+
+def _print_labels(terminal: Console, report: CheckReport) -> None:
+    splits = list(report.images)
+    table = Table(
+        Column("label", overflow="fold", min_width=24),
+        "images",
+        "objects",
+        "share",
+        *(splits if len(splits) > 1 else []),
+    )
+    for column in table.columns[1:]:
+        column.justify = "right"
+    ordered = sorted(report.labels.items(), key=lambda item: -item[1].objects)
+    total = max(report.objects, 1)
+    for label, count in ordered[:SHOWN_LABELS]:
+        by_split = [str(count.splits[split]) for split in splits] if len(splits) > 1 else []
+        share = f"{100 * count.objects / total:.1f} %"
+        table.add_row(escape(label), str(count.images), str(count.objects), share, *by_split)
+    terminal.print(table)
+    if len(ordered) > SHOWN_LABELS:
+        terminal.print(Text(f"… {len(ordered) - SHOWN_LABELS} rarer labels; --json lists all"))
+
+
+def _print_tokens(terminal: Console, tokens: TokenStatistics | None) -> None:
+    if tokens is not None:
+        text = f"Vision tokens an image: {tokens.min} to {tokens.max}, mean {tokens.mean:.1f}, 95 % at {tokens.p95:.0f}"
+        terminal.print(Text(text))
