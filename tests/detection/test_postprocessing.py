@@ -28,6 +28,7 @@ class WritesItsQuery:
     """Describes (image, query) by the token ids image, query, end; some garbage follows as padding does."""
 
     config = SimpleNamespace(caption_max_tokens=7)
+    device = torch.device("cpu")
 
     def describe(self, output: Any, image: Tensor, query: Tensor, max_tokens: int) -> Tensor:
         assert max_tokens == 7
@@ -142,3 +143,10 @@ def test_outputs_that_do_not_fit_are_refused(
         setattr(output, name, value)
     with pytest.raises(ModelError, match=message):
         postprocess(output, labels, [(10, 10)] * sizes)
+
+
+def test_an_output_without_a_head_is_refused() -> None:
+    with pytest.raises(ModelError, match="holds no boxes"):
+        postprocess(
+            SimpleNamespace(boxes_cxcywh_norm=None, objectness_logits=None, type_logits=None), LABELS, []
+        )

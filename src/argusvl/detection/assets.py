@@ -17,9 +17,9 @@ from typing import Any, get_args
 from argusvl.core.errors import CheckpointError
 from argusvl.core.files import write_text_atomically
 from argusvl.detection.data.conversation import OverLengthPolicy
+from argusvl.detection.data.dataset import Vocabulary
 from argusvl.detection.data.records import Record, RecordFile, Scene, write_records
 from argusvl.detection.data.samples import VisionLimits, VisionTokensPolicy
-from argusvl.detection.evaluation import Vocabulary
 
 ASSETS_FILE = "argus.json"
 POOL_FILE = "teacher_pool.jsonl"

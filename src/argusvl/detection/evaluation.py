@@ -15,7 +15,7 @@ import math
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,10 +24,9 @@ from numpy.typing import NDArray
 
 from argusvl.core.boxes import iou_xyxy
 from argusvl.core.errors import DataError
+from argusvl.detection.data.dataset import Vocabulary
 from argusvl.detection.data.records import Scene
 from argusvl.detection.detections import Detections
-
-Vocabulary = Literal["open", "closed"]
 
 MAX_DETECTIONS = 100
 CAPTION_IOU = 0.5

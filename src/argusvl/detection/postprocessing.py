@@ -25,9 +25,9 @@ _CAPTIONS_AT_ONCE = 512
 class HeadOutput(Protocol):
     """What is read of the model's output: ``M`` student images, ``Q`` queries, ``V`` labels."""
 
-    boxes_cxcywh_norm: Tensor  # [M, Q, 4]
-    objectness_logits: Tensor  # [M, Q]
-    type_logits: Tensor  # [M, Q, V]
+    boxes_cxcywh_norm: Tensor | None  # [M, Q, 4]
+    objectness_logits: Tensor | None  # [M, Q]
+    type_logits: Tensor | None  # [M, Q, V]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +69,10 @@ def postprocess(
     Raises:
         ModelError: The shapes contradict each other, or the output is not finite.
     """
-    images, queries = _check(output, labels, image_sizes)
-    objectness = output.objectness_logits.float().sigmoid()  # [M, Q]
-    label_scores = output.type_logits.float().softmax(-1)  # [M, Q, V]
+    boxes_norm, objectness_logits, type_logits = _checked(output, labels, image_sizes)
+    images, queries = objectness_logits.shape
+    objectness = objectness_logits.float().sigmoid()  # [M, Q]
+    label_scores = type_logits.float().softmax(-1)  # [M, Q, V]
     pair_scores = (objectness[..., None] * label_scores).flatten(1)  # [M, Q * V]
     # Stable sorts, so that equal scores come in the same order on every machine.
     kept = pair_scores.sort(dim=1, descending=True, stable=True).indices[:, : num_kept(queries)]
@@ -80,7 +81,7 @@ def postprocess(
     best_scores = objectness * label_scores.amax(-1)
     order = best_scores.sort(dim=1, descending=True, stable=True).indices
     sides = torch.tensor(image_sizes, dtype=torch.float64).repeat(1, 2)  # [M, 4]: w, h, w, h
-    boxes = cxcywh_to_xyxy(output.boxes_cxcywh_norm.double().cpu()).clamp(0, 1) * sides[:, None]
+    boxes = cxcywh_to_xyxy(boxes_norm.double().cpu()).clamp(0, 1) * sides[:, None]
     # One transfer from the device for the whole batch.
     label_scores, objectness = label_scores.cpu(), objectness.cpu()
     pair_query, pair_label = pair_query.cpu(), pair_label.cpu()
@@ -110,7 +111,7 @@ def postprocess(
 @torch.no_grad()
 def describe(
     model: Any,
-    output: HeadOutput,
+    output: Any,
     tokenizer: Any,
     predictions: Sequence[Detections],
     chosen: Sequence[Sequence[int]],
@@ -139,12 +140,11 @@ def describe(
     return described
 
 
-def _captions(model: Any, output: HeadOutput, tokenizer: Any, pairs: list[tuple[int, int]]) -> list[str]:
+def _captions(model: Any, output: Any, tokenizer: Any, pairs: list[tuple[int, int]]) -> list[str]:
     """Texts of (image, query) pairs."""
-    device = output.boxes_cxcywh_norm.device
     texts: list[str] = []
     for start in range(0, len(pairs), _CAPTIONS_AT_ONCE):
-        image, query = torch.tensor(pairs[start : start + _CAPTIONS_AT_ONCE], device=device).T
+        image, query = torch.tensor(pairs[start : start + _CAPTIONS_AT_ONCE], device=model.device).T
         ids = model.describe(output, image, query, max_tokens=model.config.caption_max_tokens)
         for row in ids.tolist():
             ended = row.index(-100) if -100 in row else len(row)
@@ -152,27 +152,29 @@ def _captions(model: Any, output: HeadOutput, tokenizer: Any, pairs: list[tuple[
     return texts
 
 
-def _check(
+def _checked(
     output: HeadOutput, labels: Sequence[str], image_sizes: Sequence[tuple[int, int]]
-) -> tuple[int, int]:
-    images, queries = output.objectness_logits.shape
-    expected = {
-        "boxes_cxcywh_norm": (images, queries, 4),
-        "type_logits": (images, queries, len(labels)),
-    }
-    for name, shape in expected.items():
-        found = tuple(getattr(output, name).shape)
-        if found != shape:
-            raise ModelError(f"{name}: expected shape {list(shape)}, got {list(found)}")
-    if len(image_sizes) != images:
-        raise ModelError(f"image_sizes: expected one for each of the {images} images, got {len(image_sizes)}")
-    if not labels:
-        raise ModelError("the vocabulary is empty", remedy="give at least one label")
-    for name in ("objectness_logits", *expected):
-        bad = int((~torch.isfinite(getattr(output, name))).sum())
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Boxes, objectness and type logits, of shapes that fit each other and finite."""
+    boxes, objectness, types = output.boxes_cxcywh_norm, output.objectness_logits, output.type_logits
+    if boxes is None or objectness is None or types is None:
+        raise ModelError("the output holds no boxes", remedy="give images to a model with a detection head")
+    images, queries = objectness.shape
+    for name, tensor, shape in (
+        ("boxes_cxcywh_norm", boxes, [images, queries, 4]),
+        ("type_logits", types, [images, queries, len(labels)]),
+        ("objectness_logits", objectness, [images, queries]),
+    ):
+        if list(tensor.shape) != shape:
+            raise ModelError(f"{name}: expected shape {shape}, got {list(tensor.shape)}")
+        bad = int((~torch.isfinite(tensor)).sum())
         if bad:
             raise ModelError(
                 f"{name} holds {bad} numbers that are not finite",
                 remedy="the training diverged or the checkpoint is damaged: use an earlier checkpoint",
             )
-    return images, queries
+    if len(image_sizes) != images:
+        raise ModelError(f"image_sizes: expected one for each of the {images} images, got {len(image_sizes)}")
+    if not labels:
+        raise ModelError("the vocabulary is empty", remedy="give at least one label")
+    return boxes, objectness, types

@@ -122,19 +122,21 @@ class CaptionDecoder(nn.Module):
         grid = torch.stack(torch.broadcast_tensors(offsets[None, :], offsets[:, None]), dim=-1).view(1, -1, 2)
         centres, sides = boxes_cxcywh_norm[:, None, :2], boxes_cxcywh_norm[:, None, 2:]
         points = (centres + grid * sides) * memory.valid_ratio[image][:, None]
-        cells = _sample(memory.raster, points, image)
+        cells = _sample(memory.raster, points, image, memory.raster_mask)
         first = self.query_input(states) + self.box_input(boxes_cxcywh_norm.to(states.dtype))
         return torch.cat([first[:, None], self.cell_input(cells.to(states.dtype))], dim=1)
 
 
-def _sample(raster: Tensor, points: Tensor, image: Tensor) -> Tensor:
+def _sample(raster: Tensor, points: Tensor, image: Tensor, mask: Tensor) -> Tensor:
     """Bilinear samples of ``raster`` ``[M, H, W, D]`` at ``points`` ``[N, K, 2]`` (0–1) of ``image`` ``[N]``.
 
-    Gathers the four neighbours of each point instead of repeating the raster for each box.
+    Gathers the four neighbours of each point instead of repeating the raster for each box. Points stay within the
+    image's own cells (``mask`` ``[M, H, W]``): what a batch pads must not reach a description.
     """
     _, height, width, _ = raster.shape
     scale = points.new_tensor([width, height])
-    limit = points.new_tensor([width - 1, height - 1])
+    sizes = torch.stack([mask[:, 0].sum(-1), mask[:, :, 0].sum(-1)], dim=-1)  # [M, 2]: cells in x and y
+    limit = (sizes[image] - 1).to(points.dtype)[:, None]
     xy = torch.minimum((points * scale - 0.5).clamp(min=0), limit)
     low = xy.floor()
     fraction = (xy - low).to(raster.dtype)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoModel, PreTrainedModel, Qwen2_5_VLForConditionalGeneration
@@ -362,7 +363,7 @@ def load_qwen(folder: str | Path, **kwargs: Any) -> tuple[Qwen2_5_VLForCondition
         qwen, report = Qwen2_5_VLForConditionalGeneration.from_pretrained(
             folder, output_loading_info=True, local_files_only=True, **kwargs
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(
             f"the weights cannot be loaded: {error}", where=folder, remedy="copy or download the folder again"
         ) from error

@@ -1,0 +1,291 @@
+"""Images → batches → predictions: the one path that prediction and evaluation share.
+
+Conversations are written without the student's answer and without its objects, so nothing of the truth can reach
+the model.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from argusvl.core.errors import ModelError
+from argusvl.detection.data.collation import PaddedCollator
+from argusvl.detection.data.conversation import ChatProcessor
+from argusvl.detection.data.dataset import Vocabulary
+from argusvl.detection.data.progress import track
+from argusvl.detection.data.records import RecordFile
+from argusvl.detection.data.resize import ResizePlan
+from argusvl.detection.data.samples import (
+    LoadedScene,
+    Sample,
+    VisionLimits,
+    join,
+    load_scene,
+    prepare_image,
+)
+from argusvl.detection.detections import Detections
+from argusvl.detection.evaluation import Figures, Truth, claim, evaluate_detections
+from argusvl.detection.model.modeling import ArgusForDetection, DetectionOutput
+from argusvl.detection.postprocessing import ImagePredictions, describe, num_kept, postprocess
+from argusvl.training.sandbox import evaluation_sandbox
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What it takes to read the model's answer about one sample.
+
+    Attributes:
+        images: Names of the student's images.
+        plans: How each of them was resized; their sizes are those of the caller's images.
+        notes: What the caller should know of each.
+        truth: The objects of each where they are known; empty in prediction.
+    """
+
+    images: tuple[str, ...]
+    plans: tuple[ResizePlan, ...]
+    notes: tuple[str, ...]
+    truth: tuple[Truth, ...] = ()
+
+
+Question = tuple[Sample, Asked]
+"""What the collator takes, and what is kept until the answer is there (the pixels are not)."""
+
+
+def ask(
+    processor: ChatProcessor,
+    student: LoadedScene,
+    teachers: Sequence[LoadedScene] = (),
+    *,
+    source: str,
+    prompt: str | None = None,
+) -> Sample:
+    """The sample of a conversation that ends where the answer would begin.
+
+    A teacher that shows the student's own picture would give the answer away and is left out.
+    """
+    student = replace(student, objects=())
+    teachers = [t for t in teachers if not _shares_a_picture(t, student)]
+    conversation = processor.inference(
+        student.turn, [t.turn for t in teachers], source=source, question=prompt
+    )
+    return join(conversation, student, teachers, source)
+
+
+def ask_image(
+    processor: ChatProcessor,
+    limits: VisionLimits,
+    image: Image.Image,
+    teachers: Sequence[LoadedScene] = (),
+    *,
+    source: str,
+    prompt: str | None = None,
+    note: str = "",
+) -> Question:
+    """The question about one upright RGB image.
+
+    Raises:
+        DataError: The image cannot be resized to the grid, or the conversation is too long.
+    """
+    pixels, plan = prepare_image(image, limits, source)
+    student = LoadedScene((pixels,), (), (plan,))
+    sample = ask(processor, student, teachers, source=source, prompt=prompt)
+    return sample, Asked((source,), (plan,), (note,))
+
+
+class RecordQuestions(Dataset[Question]):
+    """Questions about the students of a records file, with their truth.
+
+    Args:
+        records: Annotated records.
+        processor: Writes the conversations.
+        limits: Of training.
+        teachers: Demonstrations for every student; where there are any, a record with teachers of its own is
+            asked with those instead, as in training.
+    """
+
+    def __init__(
+        self,
+        records: RecordFile,
+        processor: ChatProcessor,
+        limits: VisionLimits,
+        teachers: Sequence[LoadedScene] = (),
+    ) -> None:
+        self.records = records
+        self.processor = processor
+        self.limits = limits
+        self.teachers = tuple(teachers)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: int) -> Question:
+        record = self.records[index]
+        root = self.records.root
+        student = load_scene(record.student, root, self.limits, record.source)
+        teachers: Sequence[LoadedScene] = self.teachers
+        if teachers and record.teachers:
+            teachers = [load_scene(scene, root, self.limits, record.source) for scene in record.teachers]
+        images = record.student.images
+        truth = tuple(Truth.of_scene(record.student, k) for k in range(len(images)))
+        sample = ask(self.processor, student, teachers, source=record.source)
+        return sample, Asked(images, student.plans, ("",) * len(images), truth)
+
+
+def look(
+    model: ArgusForDetection, batch: Mapping[str, Any], asked: Sequence[Asked], labels: Sequence[str]
+) -> tuple[DetectionOutput, list[ImagePredictions]]:
+    """One forward pass over a collated batch: the output, and predictions for each student image in order.
+
+    Raises:
+        ModelError: The model has no detection head.
+    """
+    if not model.config.detection_enabled:
+        raise ModelError(
+            "the model has no detection head (it was trained with detection_enabled: false)",
+            remedy="use predict_text, or a checkpoint with a detection head",
+        )
+    sizes = [plan.size for one in asked for plan in one.plans]
+    if not sizes:  # the text alone was asked about
+        return DetectionOutput(loss_terms={}), []
+    output = model(**on_device(batch, model.device))
+    notes = [note for one in asked for note in one.notes]
+    return output, postprocess(output, labels, sizes, notes)
+
+
+def on_device(batch: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
+    """The model's arguments of a batch, on its device."""
+    return {
+        name: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+        for name, value in batch.items()
+        if name != "counts"
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The outcome of an evaluation, image by image in the order of the file.
+
+    Attributes:
+        figures: What it comes to.
+        images: Names of the images, as the records write them.
+        predictions: Every query once, best first; described where a truth object claims it, and above the score
+            that was asked for.
+        truth: The objects.
+        seconds: Wall time, reading the images included.
+    """
+
+    figures: Figures
+    images: tuple[str, ...]
+    predictions: tuple[Detections, ...]
+    truth: tuple[Truth, ...]
+    seconds: float
+
+
+def evaluate_records(
+    model: ArgusForDetection,
+    questions: RecordQuestions,
+    *,
+    labels: Sequence[str],
+    vocabulary: Vocabulary,
+    batch_size: int,
+    captions: bool = True,
+    describe_above: float = 1.0,
+    num_workers: int = 0,
+    show_progress: bool = False,
+) -> Evaluation:
+    """Predicts every record and scores it. The model, and every random state, is afterwards as it was.
+
+    Args:
+        model: With a detection head.
+        questions: The records.
+        labels: The vocabulary.
+        vocabulary: ``open`` or ``closed``.
+        batch_size: Records in a forward pass.
+        captions: Whether to describe what the truth claims; otherwise ``caption_exact`` is ``nan``.
+        describe_above: Also describe predictions with at least this score, e.g. to draw them.
+        num_workers: Processes that read images.
+        show_progress: Whether to show a bar where somebody watches.
+
+    Raises:
+        DataError: A record or one of its images cannot be used.
+        ModelError: The model has no detection head, or its output is not finite.
+    """
+    began = time.perf_counter()
+    collate = PaddedCollator(
+        questions.processor,
+        labels=labels,
+        vocabulary=vocabulary,
+        caption_max_tokens=model.config.caption_max_tokens,
+        for_inference=True,
+    )
+    ranked: list[Detections] = []
+    described: list[Detections] = []
+    truth: list[Truth] = []
+    images: list[str] = []
+    with evaluation_sandbox(model):
+        batches = _batches(questions, collate, batch_size, num_workers)
+        count = -(-len(questions) // batch_size)
+        for batch, asked in track(batches, count, "Evaluating", unit="batches", enabled=show_progress):
+            output, predictions = look(model, batch, asked, labels)
+            kept = num_kept(model.config.num_queries)
+            best = [p.best.top(kept) for p in predictions]
+            objects = [t for one in asked for t in one.truth]
+            if captions:
+                chosen = [_to_describe(t, b, describe_above) for t, b in zip(objects, best, strict=True)]
+                best = describe(model, output, questions.processor.tokenizer, best, chosen)
+            ranked += [p.ranked for p in predictions]
+            described += best
+            truth += objects
+            images += [name for one in asked for name in one.images]
+    figures = evaluate_detections(
+        ranked,
+        truth,
+        labels=labels,
+        vocabulary=vocabulary,
+        max_detections=num_kept(model.config.num_queries),
+        described=described,
+    )
+    seconds = time.perf_counter() - began
+    return Evaluation(figures, tuple(images), tuple(described), tuple(truth), seconds)
+
+
+def _to_describe(truth: Truth, best: Detections, above: float) -> list[int]:
+    claimed = claim(truth, best)
+    return sorted({*claimed[claimed >= 0].tolist(), *np.flatnonzero(best.scores >= above).tolist()})
+
+
+class _Batch:
+    """Collates questions in the worker that read them."""
+
+    def __init__(self, collate: PaddedCollator) -> None:
+        self.collate = collate
+
+    def __call__(self, questions: Sequence[Question]) -> tuple[dict[str, Any], list[Asked]]:
+        return self.collate([sample for sample, _ in questions]), [asked for _, asked in questions]
+
+
+def _batches(
+    questions: Dataset[Question], collate: PaddedCollator, batch_size: int, num_workers: int
+) -> Iterator[tuple[dict[str, Any], list[Asked]]]:
+    return iter(
+        DataLoader(
+            questions,
+            batch_size=batch_size,
+            shuffle=False,
+            num_workers=num_workers,
+            collate_fn=_Batch(collate),
+        )
+    )
+
+
+def _shares_a_picture(teacher: LoadedScene, student: LoadedScene) -> bool:
+    return any(np.array_equal(a, b) for a in teacher.images for b in student.images)
