@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 
@@ -60,3 +60,25 @@ def giou_xyxy(a: Float[Tensor, "... 4"], b: Float[Tensor, "... 4"]) -> Float[Ten
     hull = hull_sides[..., 0] * hull_sides[..., 1]
     iou = intersection / union.clamp(min=1e-9)
     return iou - (hull - union) / hull.clamp(min=1e-9)
+
+
+def non_maximum_suppression(
+    boxes_xyxy: Float[Tensor, "n 4"], groups: Int[Tensor, "n"], iou: float
+) -> Int[Tensor, "kept"]:
+    """Greedy suppression: a box goes when a kept one of its group, earlier in the order, overlaps it too much.
+
+    Args:
+        boxes_xyxy: Best first.
+        groups: Boxes of different groups never suppress each other.
+        iou: Overlap above which the later box goes.
+
+    Returns:
+        Indices of the boxes that stay, in their order.
+    """
+    rivals = (iou_xyxy(boxes_xyxy[:, None], boxes_xyxy) > iou) & (groups[:, None] == groups)
+    rows = rivals.tolist()
+    kept: list[int] = []
+    for candidate, overlaps in enumerate(rows):
+        if not any(overlaps[k] for k in kept):
+            kept.append(candidate)
+    return torch.tensor(kept, dtype=torch.long, device=boxes_xyxy.device)

@@ -268,6 +268,10 @@ class DetectionSection(Section):
     """Number of places in the image that a query looks at, for each head of a layer."""
     detection_positives_per_object: Count
     """Number of proposals that each object is assigned to where proposals are chosen."""
+    detection_assignment: Literal["one_to_one", "several_to_one"]
+    """Queries that answer for an object: exactly one, or several of which detection_nms_iou keeps the best."""
+    detection_nms_iou: Annotated[float, Field(gt=0, le=1)] | None
+    """Overlap (IoU) at which the lower-scored of two boxes with one label is dropped from the answer; null: never."""
     detection_dropout: Annotated[float, Field(ge=0, lt=1)]
     """Probability that a feature inside the head is dropped in training."""
     detection_bbox_weight: Weight
@@ -299,6 +303,12 @@ class DetectionSection(Section):
                 1,
                 "detection_num_heads",
                 self.detection_num_heads,
+            )
+        if self.detection_assignment == "several_to_one" and self.detection_nms_iou is None:
+            yield KeyProblem(
+                "detection_nms_iou",
+                "is null while detection_assignment is several_to_one: every object would be found several times",
+                "write an overlap such as 0.6, or detection_assignment: one_to_one",
             )
         if self.detection_positives_per_object > self.detection_num_queries:
             yield KeyProblem(

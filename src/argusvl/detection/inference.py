@@ -158,7 +158,7 @@ def look(
         return DetectionOutput(loss_terms={}), []
     output = model(**on_device(batch, model.device))
     notes = [note for one in asked for note in one.notes]
-    return output, postprocess(output, labels, sizes, notes)
+    return output, postprocess(output, labels, sizes, notes, nms_iou=model.config.nms_iou)
 
 
 def on_device(batch: Mapping[str, Any], device: torch.device) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from argusvl.core.boxes import cxcywh_to_xyxy
+from argusvl.core.boxes import cxcywh_to_xyxy, non_maximum_suppression
 from argusvl.core.errors import ModelError
 from argusvl.detection.detections import Detections
 from argusvl.detection.evaluation import MAX_DETECTIONS
@@ -54,6 +54,7 @@ def postprocess(
     labels: Sequence[str],
     image_sizes: Sequence[tuple[int, int]],
     notes: Sequence[str] | None = None,
+    nms_iou: float | None = None,
 ) -> list[ImagePredictions]:
     """Boxes, labels and scores of every student image of a batch.
 
@@ -65,6 +66,8 @@ def postprocess(
         labels: The ``V`` labels that ``type_logits`` are over.
         image_sizes: ``M`` times ``(width, height)`` of the images that the boxes are wanted on.
         notes: ``M`` remarks for the caller.
+        nms_iou: Overlap at which the lower-scored of two boxes goes: among boxes of one label in ``ranked``, among
+            all in ``best`` (two names for one place are one thing to a person). ``None``: never.
 
     Raises:
         ModelError: The shapes contradict each other, or the output is not finite.
@@ -75,7 +78,9 @@ def postprocess(
     label_scores = type_logits.float().softmax(-1)  # [M, Q, V]
     pair_scores = (objectness[..., None] * label_scores).flatten(1)  # [M, Q * V]
     # Stable sorts, so that equal scores come in the same order on every machine.
-    kept = pair_scores.sort(dim=1, descending=True, stable=True).indices[:, : num_kept(queries)]
+    kept = pair_scores.sort(dim=1, descending=True, stable=True).indices
+    if nms_iou is None:
+        kept = kept[:, : num_kept(queries)]
     pair_query, pair_label = kept // len(labels), kept % len(labels)
     best_label = label_scores.argmax(-1)  # [M, Q]
     best_scores = objectness * label_scores.amax(-1)
@@ -99,13 +104,19 @@ def postprocess(
             note=notes[image] if notes is not None else "",
         )
 
-    return [
-        ImagePredictions(
-            ranked=detections(m, pair_query[m], pair_label[m]),
-            best=detections(m, order[m], best_label[m, order[m]]),
+    predictions = []
+    for m in range(images):
+        ranked, best = torch.arange(pair_query.shape[1]), order[m]
+        if nms_iou is not None:
+            ranked = non_maximum_suppression(boxes[m, pair_query[m]], pair_label[m], nms_iou)[: num_kept(queries)]
+            best = best[non_maximum_suppression(boxes[m, best], torch.zeros_like(best), nms_iou)]
+        predictions.append(
+            ImagePredictions(
+                ranked=detections(m, pair_query[m, ranked], pair_label[m, ranked]),
+                best=detections(m, best, best_label[m, best]),
+            )
         )
-        for m in range(images)
-    ]
+    return predictions
 
 
 @torch.no_grad()

@@ -326,12 +326,13 @@ class DetectionTask:
             "caption_max_tokens": section.detection_caption_max_tokens,
             "adapter_bottleneck_ratio": section.detection_adapter_bottleneck_ratio,
             "sampling_points": section.detection_sampling_points,
+            "nms_iou": section.detection_nms_iou,
             "dropout": section.detection_dropout,
         }
 
     def _check_same_head(self, saved: ArgusDetectionConfig, wanted: dict[str, Any]) -> None:
         for name, value in wanted.items():
-            if getattr(saved, name) != value and name != "dropout":
+            if getattr(saved, name) != value and name not in ("dropout", "nms_iou"):
                 raise ConfigError(
                     f"the checkpoint's head has {name} {getattr(saved, name)!r}, the configuration says {value!r}",
                     where=self.config.model.model_path,
@@ -347,6 +348,7 @@ class DetectionTask:
             bbox_weight=section.detection_bbox_weight,
             giou_weight=section.detection_giou_weight,
             positives_per_object=section.detection_positives_per_object,
+            assignment=section.detection_assignment,
         )
 
     def _not_empty(self, records: RecordFile, key: str) -> RecordFile:

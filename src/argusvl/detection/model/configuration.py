@@ -26,6 +26,7 @@ class ArgusDetectionConfig(PreTrainedConfig):
         caption_max_tokens: Longest description written, in tokens.
         adapter_bottleneck_ratio: Width of an adapter's input divided by the width of its bottleneck.
         sampling_points: Points that a query samples around its box, per attention head (``proposals``).
+        nms_iou: Overlap at which the lower-scored of two boxes with one label is dropped; ``None``: never.
         dropout: Probability, in the head.
     """
 
@@ -45,6 +46,7 @@ class ArgusDetectionConfig(PreTrainedConfig):
         caption_max_tokens: int = 32,
         adapter_bottleneck_ratio: int = 8,
         sampling_points: int = 4,
+        nms_iou: float | None = None,
         dropout: float = 0.0,
         **kwargs: Any,
     ) -> None:
@@ -62,6 +64,7 @@ class ArgusDetectionConfig(PreTrainedConfig):
         self.caption_max_tokens = caption_max_tokens
         self.adapter_bottleneck_ratio = adapter_bottleneck_ratio
         self.sampling_points = sampling_points
+        self.nms_iou = nms_iou
         self.dropout = dropout
         super().__init__(**kwargs)
 

@@ -16,6 +16,10 @@ from argusvl.detection.model.matching import Assignment, Targets, match_one_to_o
 from argusvl.detection.model.queries import QueryPredictions
 
 
+# Weight of the classification cost in matching, as in Deformable DETR.
+CLASS_COST = 2.0
+
+
 @dataclass(frozen=True)
 class LossSettings:
     """How objectness is taught and what matching weighs; from the ``detection`` section of a config.
@@ -24,7 +28,10 @@ class LossSettings:
         objectness: ``focal`` (a matched query is 1) or ``iou_aware`` (a matched query is its IoU).
         focal_alpha, focal_gamma: Of the focal and the IoU-aware loss.
         bbox_weight, giou_weight: Matching costs, equal to the weights of the losses.
-        positives_per_object: Cells that answer for an object at the proposal stage.
+        positives_per_object: Cells that answer for an object at the proposal stage, and queries with
+            ``several_to_one``.
+        assignment: Of the decoder's queries: ``one_to_one`` (Hungarian: the head learns to answer once), or
+            ``several_to_one`` (answers are made unique afterwards by non-maximum suppression).
     """
 
     objectness: str
@@ -33,6 +40,7 @@ class LossSettings:
     bbox_weight: float
     giou_weight: float
     positives_per_object: int
+    assignment: str
 
 
 def focal_sum(logits: Tensor, targets: Tensor, alpha: float, gamma: float) -> Tensor:
@@ -110,22 +118,33 @@ def decoder_terms(
     """Terms of the last layer, the sum of the others' as ``…_aux``, and the last layer's assignment."""
     terms: dict[str, Tensor] = {}
     for i, (layer, logits) in enumerate(zip(layers, type_logits, strict=True)):
-        assignment = match_one_to_one(
-            layer.boxes_cxcywh_norm,
-            layer.objectness_logits,
-            logits,
-            targets,
-            settings.bbox_weight,
-            settings.giou_weight,
-            2.0,
-            settings.focal_alpha,
-            settings.focal_gamma,
-        )
+        assignment = _match_layer(layer, logits, targets, settings)
         pairs = logits[assignment.image, assignment.query]
         suffix = "" if i == len(layers) - 1 else "_aux"
         for name, value in assigned_terms(layer, pairs, assignment, targets, settings).items():
             terms[name + suffix] = terms[name + suffix] + value if name + suffix in terms else value
     return terms, assignment
+
+
+def _match_layer(
+    layer: QueryPredictions, type_logits: Tensor, targets: Targets, settings: LossSettings
+) -> Assignment:
+    if settings.assignment == "several_to_one":
+        boxes = layer.boxes_cxcywh_norm
+        return match_several_to_one(
+            boxes, layer.objectness_logits, boxes[..., :2], targets, settings.positives_per_object
+        )
+    return match_one_to_one(
+        layer.boxes_cxcywh_norm,
+        layer.objectness_logits,
+        type_logits,
+        targets,
+        settings.bbox_weight,
+        settings.giou_weight,
+        CLASS_COST,
+        settings.focal_alpha,
+        settings.focal_gamma,
+    )
 
 
 def match_proposals(
