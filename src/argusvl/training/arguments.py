@@ -1,0 +1,86 @@
+"""A run's configuration → ``transformers.TrainingArguments``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers import TrainingArguments
+
+from argusvl.config.schema import RunConfig
+from argusvl.core.errors import ConfigError
+
+
+def training_arguments(config: RunConfig, learning_rate: float, evaluates: bool) -> TrainingArguments:
+    """The sections ``training`` and ``infrastructure``, with ``trainer_arguments`` merged in.
+
+    Args:
+        config: The run's configuration; its loader has refused options that are not passed through.
+        learning_rate: The largest rate of the groups: some schedules express their floor relative to it.
+        evaluates: Whether there are held-out samples.
+
+    Raises:
+        ConfigError: The device is not there, or transformers refuses a value.
+    """
+    training, infrastructure = config.training, config.infrastructure
+    cuda = torch.cuda.is_available()
+    if infrastructure.device == "cuda" and not cuda:
+        raise ConfigError(
+            "cuda is asked for, and torch sees no CUDA device",
+            where="device",
+            remedy="set device=cpu or device=auto, or install a torch with CUDA and its driver",
+        )
+    if training.warmup_ratio >= 1:
+        # transformers reads a number below 1 as a share of the steps and 1 as one step.
+        raise ConfigError(
+            f"is {training.warmup_ratio}: the rates would never reach their peaks",
+            where="warmup_ratio",
+            remedy="give a share below 1",
+        )
+    on_cpu = infrastructure.device == "cpu" or not cuda
+    ours: dict[str, Any] = {
+        "output_dir": str(training.output_dir),
+        "run_name": training.run_name,
+        "seed": training.seed,
+        "num_train_epochs": training.num_train_epochs,
+        "max_steps": training.max_steps,
+        "per_device_train_batch_size": training.per_device_train_batch_size,
+        "per_device_eval_batch_size": training.per_device_eval_batch_size,
+        "gradient_accumulation_steps": training.gradient_accumulation_steps,
+        "learning_rate": learning_rate,
+        "weight_decay": training.weight_decay,
+        "adam_beta2": training.adam_beta2,
+        "lr_scheduler_type": training.lr_scheduler_type,
+        "warmup_steps": training.warmup_ratio,
+        "max_grad_norm": training.max_grad_norm,
+        "bf16": training.bf16,
+        "activation_checkpointing": training.gradient_checkpointing,
+        "eval_strategy": "steps" if evaluates else "no",
+        "eval_steps": training.eval_steps,
+        "save_strategy": "steps",
+        "save_steps": training.save_steps,
+        "save_total_limit": None,  # we rotate ourselves; Trainer may delete the newest checkpoint at the end
+        "logging_strategy": "steps",
+        "logging_steps": training.logging_steps,
+        "logging_nan_inf_filter": False,  # it would replace a NaN by the mean of the losses before
+        "metric_for_best_model": training.metric_for_best_model if evaluates else None,
+        "greater_is_better": True,
+        "report_to": list(infrastructure.report_to),
+        "dataloader_num_workers": infrastructure.dataloader_num_workers,
+        "use_cpu": on_cpu,
+        "remove_unused_columns": False,  # the batch also holds what the engine reads
+        "disable_tqdm": True,  # the progress bar is ours
+    }
+    others: dict[str, Any] = {"dataloader_pin_memory": not on_cpu}
+    if training.gradient_checkpointing:
+        others["activation_checkpointing_kwargs"] = {"use_reentrant": False}
+    try:
+        arguments = TrainingArguments(**others | config.trainer_arguments | ours)
+    except (ValueError, TypeError, ImportError, RuntimeError) as error:
+        raise ConfigError(
+            f"transformers refuses the training arguments: {error}", where="training, trainer_arguments"
+        ) from error
+    if arguments.n_gpu > 1:
+        # Several visible GPUs without a launcher would mean DataParallel, which cannot gather loss terms.
+        arguments._n_gpu = 1
+    return arguments

@@ -1,0 +1,300 @@
+"""Checkpoint folders: written whole or not at all, verified before use, rotated, and the best one remembered.
+
+RUN/
+  checkpoint-200/        weights and assets (what a predictor needs), then the state that resuming needs
+    checkpoint.json      names and sizes of all files, written last
+  best_checkpoint.json   which checkpoint is best, by which figure
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+
+from argusvl.core.errors import ArgusError, CheckpointError
+from argusvl.core.files import atomic_folder, write_text_atomically
+from argusvl.core.logging import get_logger
+
+logger = get_logger(__name__)
+
+MANIFEST = "checkpoint.json"
+BEST_POINTER = "best_checkpoint.json"
+STATE_FOLDER = "training_state"
+TRAINER_STATE = "trainer_state.json"
+
+_STATE_FILES = {"optimizer.pt", "scheduler.pt", "scaler.pt", TRAINER_STATE}
+_BINARY_SUFFIXES = {".safetensors", ".pt", ".pth", ".bin"}
+_NAME = re.compile(r"checkpoint-(\d+)")
+_LEFTOVER = re.compile(r"\.checkpoint-\d+\..*\.(part|old)|\.deleted-checkpoint-\d+")
+
+
+@contextlib.contextmanager
+def writing_checkpoint(folder: Path) -> Iterator[Path]:
+    """A temporary sibling to write a checkpoint into; at the end it gets its manifest and its name.
+
+    Raises:
+        CheckpointError: It could not be written, e.g. because the disk is full. What was there is unchanged.
+    """
+    try:
+        with atomic_folder(folder) as temporary:
+            yield temporary
+            _write_manifest(temporary)
+    except ArgusError as error:
+        if isinstance(error.__cause__, OSError):
+            raise _not_written(folder, error.__cause__) from error
+        raise
+    except (SafetensorError, RuntimeError) as error:
+        # safetensors and torch.save report a failed write by errors of their own.
+        if not _failed_to_write(error):
+            raise
+        raise _not_written(folder, error) from error
+
+
+def _failed_to_write(error: Exception) -> bool:
+    text = str(error).lower()
+    signs = ("writer failed", "iostream error", "write failed", "file write", "no space", "enforce fail")
+    return isinstance(error, SafetensorError) or any(sign in text for sign in signs)
+
+
+def _not_written(folder: Path, error: BaseException) -> CheckpointError:
+    code = getattr(error, "errno", None)
+    free = shutil.disk_usage(folder.parent).free
+    full = code in (errno.ENOSPC, errno.EDQUOT) or "os error 28" in str(error).lower() or free < 2**20
+    what = "the disk is full" if full else f"{getattr(error, 'strerror', None) or error}"
+    return CheckpointError(
+        f"the checkpoint was not written: {what} ({free / 2**20:.0f} MiB are free)",
+        where=folder,
+        remedy="free space, keep fewer checkpoints (save_total_limit) or choose another output_dir, then continue "
+        "with --resume; all earlier checkpoints are unchanged",
+    )
+
+
+def _write_manifest(folder: Path) -> None:
+    files = {
+        path.relative_to(folder).as_posix(): path.stat().st_size
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    (folder / MANIFEST).write_text(json.dumps({"version": 1, "files": files}, indent=2), encoding="utf-8")
+
+
+def verify_checkpoint(folder: str | Path, *, for_resume: bool = False) -> None:
+    """Checks that a checkpoint is whole, reading only headers.
+
+    Also fits folders in hub layout that have no manifest. A checkpoint from which the training state was removed is
+    whole for prediction.
+
+    Args:
+        folder: The checkpoint.
+        for_resume: Whether the training state must be there too.
+
+    Raises:
+        CheckpointError: A file is missing, truncated or unreadable; the message names it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise CheckpointError("no such folder", where=folder, remedy="give the path of a checkpoint folder")
+    manifest = folder / MANIFEST
+    if manifest.is_file():
+        for name, size in _read_json(manifest).get("files", {}).items():
+            if for_resume or not _is_training_state(name):
+                _check_file(folder / name, size)
+    elif for_resume:
+        raise _damaged(
+            manifest, "is missing", "continue from another checkpoint; this one was not written by a run"
+        )
+    for index in sorted(folder.rglob("*.safetensors.index.json")):
+        _check_index(index)
+    weights = sorted(folder.rglob("*.safetensors"))
+    for path in weights:
+        if for_resume or not _is_training_state(path.relative_to(folder).as_posix()):
+            safetensors_names(path)
+    if not weights:
+        raise CheckpointError(
+            "holds no weights (*.safetensors)", where=folder, remedy="copy the whole folder again"
+        )
+
+
+def safetensors_names(path: Path) -> set[str]:
+    """Names of the tensors in a safetensors file, whose size is checked against its header.
+
+    Raises:
+        CheckpointError: The file is truncated or no safetensors file.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        if size < 8 or length > size - 8:
+            raise _damaged(path, f"is truncated: {size} bytes, its header alone has {length + 8}")
+        try:
+            header = json.loads(stream.read(length))
+            entries = {
+                name: entry["data_offsets"] for name, entry in header.items() if name != "__metadata__"
+            }
+            end = max((offsets[1] for offsets in entries.values()), default=0)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise _damaged(path, f"is no safetensors file: {error}") from error
+    if size != 8 + length + end:
+        state = "truncated" if size < 8 + length + end else "too long"
+        raise _damaged(path, f"is {state}: {size} bytes, its header announces {8 + length + end}")
+    return set(entries)
+
+
+def _check_index(index: Path) -> None:
+    weight_map = _read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict):
+        raise _damaged(index, "has no weight_map")
+    shards: dict[str, set[str]] = {}
+    for tensor, shard in weight_map.items():
+        path = index.parent / shard
+        if shard not in shards:
+            if not path.is_file():
+                raise _damaged(path, f"is missing; {index.name} lists it")
+            shards[shard] = safetensors_names(path)
+        if tensor not in shards[shard]:
+            raise _damaged(path, f"lacks the tensor {tensor} that {index.name} lists")
+
+
+def _check_file(path: Path, size: int) -> None:
+    if not path.is_file():
+        raise _damaged(path, "is missing")
+    # Text may be edited by hand (a path, a label); weights and states may not.
+    if path.suffix in _BINARY_SUFFIXES and path.stat().st_size != size:
+        found = path.stat().st_size
+        state = "truncated" if found < size else "too long"
+        raise _damaged(path, f"is {state}: {found} bytes, it was written with {size}")
+    if path.suffix == ".json":
+        _read_json(path)
+
+
+def _is_training_state(name: str) -> bool:
+    return name in _STATE_FILES or name.startswith(f"{STATE_FOLDER}/")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _damaged(path, f"cannot be read: {error}") from error
+    if not isinstance(value, dict):
+        raise _damaged(path, "is no JSON object")
+    return value
+
+
+def _damaged(
+    path: Path, what: str, remedy: str = "copy it again, or use another checkpoint"
+) -> CheckpointError:
+    return CheckpointError(what, where=path, remedy=remedy)
+
+
+def list_checkpoints(run: Path) -> list[tuple[int, Path]]:
+    """Steps and folders of a run's checkpoints, oldest first."""
+    if not run.is_dir():
+        return []
+    named = ((_NAME.fullmatch(path.name), path) for path in run.iterdir() if path.is_dir())
+    return sorted((int(match[1]), path) for match, path in named if match)
+
+
+def newest_complete(run: Path) -> Path:
+    """The checkpoint to continue from. Damaged newer ones are named in a warning.
+
+    Raises:
+        CheckpointError: There is none.
+    """
+    checkpoints = list_checkpoints(run)
+    if not checkpoints:
+        raise CheckpointError("there is no checkpoint to resume", where=run, remedy="start without --resume")
+    problems = []
+    for _, folder in reversed(checkpoints):
+        try:
+            verify_checkpoint(folder, for_resume=True)
+        except CheckpointError as error:
+            problems.append(error)
+            continue
+        for problem in problems:
+            logger.warning(
+                "%s is passed over, resuming from %s", f"{problem.where}: {problem.what}", folder.name
+            )
+        return folder
+    found = "; ".join(f"{problem.where} {problem.what}" for problem in problems)
+    raise CheckpointError(
+        f"no checkpoint is complete: {found}", where=run, remedy="start anew in another output_dir"
+    )
+
+
+def rotate(run: Path, limit: int, newest: Path, best: Path | None) -> None:
+    """Deletes the oldest checkpoints down to ``limit``, never the newest nor the best."""
+    kept = {path.resolve() for path in (newest, best) if path is not None}
+    checkpoints = list_checkpoints(run)
+    surplus = len(checkpoints) - max(limit, len(kept))
+    for _, folder in checkpoints:
+        if surplus <= 0:
+            return
+        if folder.resolve() not in kept:
+            # Renamed first: a deletion that is cut short must not leave half a checkpoint under a valid name.
+            doomed = folder.with_name(f".deleted-{folder.name}")
+            shutil.rmtree(doomed, ignore_errors=True)
+            folder.rename(doomed)
+            shutil.rmtree(doomed, ignore_errors=True)
+            surplus -= 1
+
+
+def remove_leftovers(run: Path) -> None:
+    """Removes temporary folders that a killed process left behind (by name: only ours).
+
+    Where it was killed in the moment of replacing a checkpoint, the old one is put back.
+    """
+    if not run.is_dir():
+        return
+    for path in list(run.iterdir()):
+        if _LEFTOVER.fullmatch(path.name):
+            for _, set_aside in list_checkpoints(path):
+                if not (run / set_aside.name).exists():
+                    set_aside.rename(run / set_aside.name)
+            shutil.rmtree(path, ignore_errors=True)
+
+
+@dataclass(frozen=True, slots=True)
+class BestCheckpoint:
+    """The best checkpoint of a run.
+
+    Attributes:
+        checkpoint: Name of its folder in the run's folder.
+        step: Its optimizer step.
+        metric: Name of the figure.
+        value: The figure.
+    """
+
+    checkpoint: str
+    step: int
+    metric: str
+    value: float
+
+
+def write_best(run: Path, best: BestCheckpoint) -> None:
+    """Records the best checkpoint in ``best_checkpoint.json``."""
+    write_text_atomically(run / BEST_POINTER, json.dumps(asdict(best), indent=2) + "\n")
+
+
+def read_best(run: str | Path) -> BestCheckpoint | None:
+    """The recorded best checkpoint of a run, or ``None``.
+
+    Raises:
+        CheckpointError: The record is damaged.
+    """
+    path = Path(run) / BEST_POINTER
+    if not path.is_file():
+        return None
+    try:
+        return BestCheckpoint(**_read_json(path))
+    except TypeError as error:
+        raise _damaged(path, f"is no record of a best checkpoint: {error}", "delete it") from error

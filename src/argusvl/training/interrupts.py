@@ -1,0 +1,77 @@
+"""Ctrl-C: the first one finishes the step and saves, the second one stops at once."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+from argusvl.core.logging import get_logger
+
+logger = get_logger(__name__)
+
+# A scheduler that stops a job sends SIGTERM; it deserves the same care.
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class InterruptedWork(Exception):  # noqa: N818 - not an error: work that can be repeated was asked to stop
+    """Raised inside :meth:`Interrupts.abandonable` by the first Ctrl-C."""
+
+
+class Interrupts:
+    """Whether the user asked to stop.
+
+    Attributes:
+        requested: Whether a first Ctrl-C (or SIGTERM) has come.
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._abandon = False
+        self._owner = os.getpid()
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """Handles the signals in the body. Does nothing outside the main thread, where Python allows none."""
+        self.requested = False
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self._handle) for number in _SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    @contextlib.contextmanager
+    def abandonable(self) -> Iterator[None]:
+        """Marks work that need not be finished: the first Ctrl-C leaves it by :class:`InterruptedWork`."""
+        self._abandon = True
+        try:
+            yield
+        finally:
+            self._abandon = False
+
+    def _handle(self, number: int, frame: FrameType | None) -> Any:
+        if os.getpid() != self._owner:
+            # A forked data worker: the terminal's Ctrl-C reaches the whole process group, but only the main process
+            # decides. Termination by the main process must still work.
+            if number == signal.SIGTERM:
+                signal.signal(number, signal.SIG_DFL)
+                os.kill(os.getpid(), number)
+            return
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+        logger.warning(
+            "%s: finishing the current step, then saving a checkpoint; once more to stop at once without saving",
+            signal.Signals(number).name,
+        )
+        if self._abandon:
+            self._abandon = False
+            raise InterruptedWork

@@ -1,0 +1,82 @@
+"""Norms of many tensors by fused kernels, without a copy to the host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from argusvl.training.parameter_groups import AssignedGroup
+
+
+def tensor_norms(tensors: Sequence[Tensor]) -> Tensor:
+    """L2 norm of each tensor: ``[len(tensors)]`` float32 on the first one's device."""
+    if not tensors:
+        return torch.zeros(0)
+    norms = torch._foreach_norm(list(tensors), 2, dtype=torch.float32)
+    device = norms[0].device
+    return torch.stack([norm.to(device) for norm in norms])
+
+
+@dataclass(frozen=True, slots=True)
+class GradientNorms:
+    """Norms of one step's gradients before clipping.
+
+    Attributes:
+        names: Names of the parameters that have a gradient.
+        norms: Norm of each, ``[len(names)]``.
+        total: Norm of all together, a scalar tensor.
+    """
+
+    names: tuple[str, ...]
+    norms: Tensor
+    total: Tensor
+
+    def first_non_finite(self) -> str | None:
+        """The first parameter whose gradient is not finite. Copies to the host."""
+        finite = torch.isfinite(self.norms).tolist()
+        return next((name for name, good in zip(self.names, finite, strict=True) if not good), None)
+
+
+def gradient_norms(parameters: Mapping[str, nn.Parameter]) -> GradientNorms:
+    """The norms of the gradients that are there."""
+    with_gradient = [(name, p.grad) for name, p in parameters.items() if p.grad is not None]
+    norms = tensor_norms([gradient for _, gradient in with_gradient])
+    return GradientNorms(tuple(name for name, _ in with_gradient), norms, torch.linalg.vector_norm(norms))
+
+
+def clip_gradients(parameters: Mapping[str, nn.Parameter], total: Tensor, limit: float) -> None:
+    """Scales all gradients so that their common norm is at most ``limit``.
+
+    ``torch.nn.utils.clip_grad_norm_`` would compute the norms a second time; the arithmetic is its own.
+    """
+    factor = torch.clamp(limit / (total + 1e-6), max=1.0)
+    by_device: dict[torch.device, list[Tensor]] = {}
+    for parameter in parameters.values():
+        if parameter.grad is not None:
+            by_device.setdefault(parameter.grad.device, []).append(parameter.grad)
+    for device, gradients in by_device.items():
+        torch._foreach_mul_(gradients, factor.to(device))
+
+
+def group_gradient_norms(norms: GradientNorms, groups: Sequence[AssignedGroup]) -> dict[str, Tensor]:
+    """Norm of each group's gradient; groups without any gradient are left out."""
+    position = {name: index for index, name in enumerate(norms.names)}
+    result = {}
+    for group in groups:
+        members = [position[name] for name in group.parameters if name in position]
+        if members:
+            result[group.name] = torch.linalg.vector_norm(norms.norms[members])
+    return result
+
+
+def group_weight_norms(groups: Sequence[AssignedGroup]) -> dict[str, Tensor]:
+    """Norm of each group's weights, frozen ones included."""
+    result = {}
+    for group in groups:
+        if group.parameters:
+            weights = [parameter.detach() for parameter in group.parameters.values()]
+            result[group.name] = torch.linalg.vector_norm(tensor_norms(weights))
+    return result

@@ -1,0 +1,130 @@
+"""A training run from its configuration to its result."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import transformers
+from transformers import TrainerCallback, set_seed
+
+from argusvl.config.loading import to_yaml
+from argusvl.config.schema import RunConfig
+from argusvl.core.errors import ConfigError
+from argusvl.core.files import write_text_atomically
+from argusvl.core.logging import get_logger
+from argusvl.training import checkpoints
+from argusvl.training.protocol import Task
+from argusvl.training.trainer import ArgusTrainer
+
+logger = get_logger(__name__)
+
+CONFIG_FILE = "config.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingResult:
+    """What a run came to.
+
+    Attributes:
+        output_dir: The run's folder.
+        steps: Optimizer steps trained in all, earlier parts of a resumed run included.
+        epochs: Passes over the data, with fraction.
+        interrupted: Whether it was stopped by Ctrl-C; ``--resume`` goes on.
+        last_checkpoint: The newest checkpoint.
+        best_checkpoint: The best checkpoint by ``metric_for_best_model``; ``None`` without evaluation.
+        best_metric: Its figure.
+        evaluation: Figures of the last evaluation.
+        train_seconds: Seconds of training in this call, without evaluations and saving.
+        samples_per_second: Mean over this call.
+        images_per_second: Mean over this call; 0 where batches hold no images.
+    """
+
+    output_dir: Path
+    steps: int
+    epochs: float
+    interrupted: bool
+    last_checkpoint: Path | None
+    best_checkpoint: Path | None
+    best_metric: float | None
+    evaluation: dict[str, float]
+    train_seconds: float
+    samples_per_second: float
+    images_per_second: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for ``--json``."""
+        return {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(self).items()}
+
+
+def starting_point(output_dir: Path, resume: bool) -> Path | None:
+    """The checkpoint to continue from, or ``None`` for a new run.
+
+    Raises:
+        ConfigError: The folder holds checkpoints and ``resume`` is not asked for.
+        CheckpointError: ``resume`` is asked for and there is no complete checkpoint.
+    """
+    checkpoints.remove_leftovers(output_dir)
+    if resume:
+        return checkpoints.newest_complete(output_dir)
+    existing = checkpoints.list_checkpoints(output_dir)
+    if existing:
+        raise ConfigError(
+            f"the folder {output_dir} already holds {existing[-1][1].name}",
+            where="output_dir",
+            remedy="continue that run with --resume, or set another output_dir; nothing was changed",
+        )
+    return None
+
+
+def run_training(
+    task: Task, config: RunConfig, resume: bool = False, callbacks: Sequence[TrainerCallback] = ()
+) -> TrainingResult:
+    """Trains a task, or continues its training.
+
+    Args:
+        task: The task.
+        config: Its configuration.
+        resume: Continue from the newest complete checkpoint in ``output_dir``.
+        callbacks: Further callbacks that watch the run.
+
+    Raises:
+        ArgusError: What the user can mend: configuration, data, checkpoint, a loss that is not finite.
+    """
+    output_dir = config.training.output_dir
+    checkpoint = starting_point(output_dir, resume)
+    transformers.utils.logging.disable_progress_bar()  # its bars would break ours
+    set_seed(config.training.seed)  # a new model's random weights
+    trainer = ArgusTrainer(task, config, callbacks)
+    if trainer.args.should_save:
+        write_text_atomically(output_dir / CONFIG_FILE, to_yaml(config))
+    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    if trainer.args.should_save:
+        trainer.save_state()
+    return _result(trainer)
+
+
+def _result(trainer: ArgusTrainer) -> TrainingResult:
+    trainer.throughput.drain()
+    speed, folder = trainer.throughput, trainer.output_dir
+    seconds = max(speed.trained_seconds, 1e-9)
+    best = checkpoints.read_best(folder)
+    saved = checkpoints.list_checkpoints(folder)
+    evaluations = [e for e in trainer.state.log_history if any(key.startswith("eval_") for key in e)]
+    figures = evaluations[-1] if evaluations else {}
+    return TrainingResult(
+        output_dir=folder,
+        steps=trainer.state.global_step,
+        epochs=float(trainer.state.epoch or 0.0),
+        interrupted=trainer.stop_requested,
+        last_checkpoint=saved[-1][1] if saved else None,
+        best_checkpoint=None if best is None else folder / best.checkpoint,
+        best_metric=None if best is None else best.value,
+        evaluation={k.removeprefix("eval_"): v for k, v in figures.items() if k.startswith("eval_")},
+        train_seconds=speed.trained_seconds,
+        samples_per_second=speed.trained_samples / seconds,
+        images_per_second=speed.trained_images / seconds,
+    )

@@ -1,0 +1,159 @@
+"""The order of samples, and their randomness, as a function of seed, epoch and position alone.
+
+That is what makes a killed run resume to the same losses: nothing depends on how many samples were drawn before, on
+the number of workers, or on the batch that the loader fetches ahead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from argusvl.core.errors import ArgusError
+from argusvl.training.randomness import mixed_seed, preserved_cpu_randomness, seed_cpu
+
+SampleKey = tuple[int, int]
+"""Epoch and index."""
+
+BATCH_INFO = "batch_info"
+"""Key of the batch under which :class:`BatchInfo` travels; the model never sees it."""
+
+
+class EpochSampler(Sampler[SampleKey]):
+    """A random order for each epoch.
+
+    Args:
+        length: Number of samples.
+        seed: The run's seed.
+    """
+
+    def __init__(self, length: int, seed: int) -> None:
+        self._length = length
+        self._seed = seed
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """The epoch whose order the next iteration gives."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[SampleKey]:
+        epoch = self._epoch
+        generator = torch.Generator().manual_seed(mixed_seed(self._seed, epoch) % 2**63)
+        for index in torch.randperm(self._length, generator=generator).tolist():
+            yield epoch, index
+
+
+@dataclass(frozen=True, slots=True)
+class BatchInfo:
+    """What the engine remembers of a batch, counted on the worker's CPU.
+
+    Attributes:
+        keys: Epoch and index of each sample.
+        tokens: Positions that are not padding.
+        positions: All positions, padding included.
+        images: Number of images.
+        error: What went wrong while the batch was made; then the batch holds nothing else.
+    """
+
+    keys: tuple[SampleKey, ...]
+    tokens: int = 0
+    positions: int = 0
+    images: int = 0
+    error: ArgusError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Fetched:
+    keys: tuple[SampleKey, ...]
+    samples: list[Any]
+    error: ArgusError | None = None
+
+
+class SeededSamples(Dataset[Any]):
+    """The task's dataset, asked by (epoch, index) with the global generators seeded for each sample.
+
+    Args:
+        dataset: Samples by index; ``set_epoch`` is called when the epoch changes, in every worker too (a worker
+            that outlives an epoch would never learn of it otherwise).
+        seed: The run's seed.
+    """
+
+    def __init__(self, dataset: Dataset[Any], seed: int) -> None:
+        self._dataset = dataset
+        self._seed = seed
+        self._epoch: int | None = None
+
+    def __len__(self) -> int:
+        return len(self._dataset)  # type: ignore[arg-type]
+
+    def __getitem__(self, key: SampleKey) -> Any:
+        return self._sample(key)
+
+    def __getitems__(self, keys: Sequence[SampleKey]) -> list[_Fetched]:
+        """All samples of a batch, wrapped in one item (torch's fetcher calls this where it exists)."""
+        samples = []
+        with preserved_cpu_randomness():
+            try:
+                for key in keys:
+                    seed_cpu(mixed_seed(self._seed, *key))
+                    samples.append(self._sample(key))
+            except ArgusError as error:
+                # Raised in a worker it would arrive as a traceback in a string; as a value it arrives whole.
+                return [_Fetched(tuple(keys), [], error)]
+        return [_Fetched(tuple(keys), samples)]
+
+    def _sample(self, key: SampleKey) -> Any:
+        epoch, index = key
+        if epoch != self._epoch:
+            self._epoch = epoch
+            if hasattr(self._dataset, "set_epoch"):
+                self._dataset.set_epoch(epoch)
+        return self._dataset[index]
+
+
+class SeededCollator:
+    """The task's collator, with seeded generators, noting what the engine wants to know of the batch.
+
+    Args:
+        collate: Samples → batch with ``counts``.
+        seed: The run's seed.
+    """
+
+    def __init__(self, collate: Callable[[Sequence[Any]], dict[str, Any]], seed: int) -> None:
+        self._collate = collate
+        self._seed = seed
+
+    def __call__(self, fetched: Sequence[_Fetched]) -> dict[str, Any]:
+        """The batch, with its :class:`BatchInfo` under :data:`BATCH_INFO`."""
+        (whole,) = fetched
+        if whole.error is not None:
+            return {BATCH_INFO: BatchInfo(whole.keys, error=whole.error)}
+        with preserved_cpu_randomness():
+            seed_cpu(mixed_seed(self._seed, *whole.keys[0], 1))
+            try:
+                batch = dict(self._collate(whole.samples))
+            except ArgusError as error:
+                return {BATCH_INFO: BatchInfo(whole.keys, error=error)}
+        batch[BATCH_INFO] = _batch_info(whole.keys, batch)
+        return batch
+
+
+def _batch_info(keys: tuple[SampleKey, ...], batch: dict[str, Any]) -> BatchInfo:
+    """Reads the names that the field uses; a batch without them simply has no tokens or images to count."""
+    tokens = positions = images = 0
+    mask, grid, pixels = (batch.get(key) for key in ("attention_mask", "image_grid_thw", "pixel_values"))
+    if isinstance(mask, Tensor):
+        tokens, positions = int(mask.sum()), mask.numel()
+    if isinstance(grid, Tensor):
+        images = grid.shape[0]
+    elif isinstance(pixels, Tensor):
+        images = pixels.shape[0]
+    return BatchInfo(keys, tokens, positions, images)

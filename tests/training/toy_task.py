@@ -1,0 +1,233 @@
+"""The smallest task that meets the engine's protocol: unequal counts, global randomness, dropout, an embedding."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+from transformers import PretrainedConfig, PreTrainedModel
+from transformers.utils import ModelOutput
+
+from argusvl.config.schema import DataSection, InfrastructureSection, RunConfig, TrainingSection
+from argusvl.training.protocol import LossTerm, ParameterGroup
+
+
+class ToyConfig(PretrainedConfig):
+    model_type = "argus_toy"
+
+    def __init__(self, width: int = 8, dropout: float = 0.0, **kwargs: Any) -> None:
+        self.width = width
+        self.dropout = dropout
+        super().__init__(**kwargs)
+
+
+@dataclass
+class ToyOutput(ModelOutput):
+    loss_terms: dict[str, Tensor] | None = None
+    predictions: Tensor | None = None
+
+
+class ToyModel(PreTrainedModel):
+    config_class = ToyConfig
+
+    def __init__(self, config: ToyConfig) -> None:
+        super().__init__(config)
+        self.body = nn.Linear(4, config.width)
+        self.norm = nn.LayerNorm(config.width)
+        self.kinds = nn.Embedding(3, config.width)
+        self.dropout = nn.Dropout(config.dropout)
+        self.head = nn.Linear(config.width, 1)
+        self.register_buffer("seen", torch.zeros(()))
+        self.cache: Tensor | None = None
+        self.post_init()
+
+    def forward(self, x: Tensor, kind: Tensor, y: Tensor, attention_mask: Tensor) -> ToyOutput:
+        hidden = self.norm(self.dropout(torch.tanh(self.body(x)) + self.kinds(kind)))
+        predictions = self.head(hidden)[:, 0]  # [R]
+        self.cache = predictions.detach()
+        error = predictions - y
+        return ToyOutput(
+            loss_terms={
+                "fit": error.square().sum(),
+                "rare": error[kind == 2].abs().sum(),
+                "size": predictions.square().sum(),
+            },
+            predictions=predictions,
+        )
+
+
+class ToyData(Dataset[dict[str, Tensor]]):
+    """Samples of 1 to 4 rows; what they hold depends on index, epoch and the global generators."""
+
+    def __init__(self, length: int, noise: float = 0.1, broken: int | None = None) -> None:
+        self.length = length
+        self.noise = noise
+        self.broken = broken
+        self.epoch = -1
+        self.asked: list[tuple[int, int]] = []
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def sample_name(self, index: int) -> str:
+        return f"toy-{index}"
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        self.asked.append((self.epoch, index))
+        fixed = torch.Generator().manual_seed(index)
+        rows = 1 + index % 4
+        x = torch.randn(rows, 4, generator=fixed) + 0.01 * self.epoch
+        noise = random.random() + float(np.random.rand()) + float(torch.rand(()))
+        kind = torch.full((rows,), 2 if index % 5 == 0 else index % 2)
+        y = x.sum(-1) + self.noise * noise
+        if index == self.broken:
+            y = y * float("nan")
+        return {"x": x, "y": y, "kind": kind}
+
+
+def toy_config(output_dir: Path, **changes: Any) -> RunConfig:
+    training: dict[str, Any] = {
+        "output_dir": Path(output_dir),
+        "run_name": "toy",
+        "seed": 3,
+        "num_train_epochs": 2.0,
+        "max_steps": -1,
+        "per_device_train_batch_size": 4,
+        "per_device_eval_batch_size": 4,
+        "gradient_accumulation_steps": 1,
+        "weight_decay": 0.01,
+        "adam_beta2": 0.99,
+        "lr_scheduler_type": "cosine",
+        "warmup_ratio": 0.1,
+        "max_grad_norm": 1.0,
+        "ema_decay": None,
+        "bf16": False,
+        "gradient_checkpointing": False,
+        "eval_steps": 5,
+        "save_steps": 5,
+        "save_total_limit": 3,
+        "logging_steps": 1,
+        "metric_for_best_model": "score",
+    }
+    infrastructure: dict[str, Any] = {
+        "device": "cpu",
+        "report_to": [],
+        "dataloader_num_workers": 0,
+        "log_level": "info",
+    }
+    passed = changes.pop("trainer_arguments", {})
+    for key, value in changes.items():
+        (training if key in training else infrastructure)[key] = value
+    return RunConfig(
+        task="toy",
+        data=DataSection(train=Path("none.jsonl"), max_examples=None),
+        training=TrainingSection(**training),
+        infrastructure=InfrastructureSection(**infrastructure),
+        trainer_arguments=passed,
+    )
+
+
+GROUPS = (
+    ParameterGroup("head", r"^head\.", 0.02),
+    ParameterGroup("body", r".", 0.01),
+)
+
+
+@dataclass
+class ToyTask:
+    length: int = 22
+    eval_length: int | None = 6
+    groups: Sequence[ParameterGroup] = GROUPS
+    weights: dict[str, float] = field(default_factory=lambda: {"fit": 1.0, "rare": 0.5, "size": 0.01})
+    dropout: float = 0.1
+    noise: float = 0.1
+    broken: int | None = None
+    findings: Sequence[str] = ()
+    scores: list[float] | None = None
+
+    def check(self) -> Sequence[str]:
+        return self.findings
+
+    def model(self) -> ToyModel:
+        return ToyModel(ToyConfig(dropout=self.dropout))
+
+    def train_dataset(self) -> ToyData:
+        return ToyData(self.length, self.noise, self.broken)
+
+    def eval_dataset(self) -> ToyData | None:
+        return None if self.eval_length is None else ToyData(self.eval_length)
+
+    def collate(self, samples: Sequence[dict[str, Tensor]]) -> dict[str, Any]:
+        rows = [len(s["x"]) for s in samples]
+        batch: dict[str, Any] = {key: torch.cat([s[key] for s in samples]) for key in ("x", "y", "kind")}
+        batch["x"] = batch["x"] + 0.001 * torch.rand(())  # a collator may draw, too
+        batch["attention_mask"] = (torch.arange(max(rows))[None] < torch.tensor(rows)[:, None]).long()
+        batch["counts"] = {
+            "rows": sum(rows),
+            "samples": len(samples),
+            "rare_rows": int((batch["kind"] == 2).sum()),
+        }
+        return batch
+
+    def loss_terms(self) -> Sequence[LossTerm]:
+        return (
+            LossTerm("fit", "rows", self.weights["fit"], ("fit_loss", "all_loss")),
+            LossTerm("rare", "rare_rows", self.weights["rare"], ("rare_loss", "all_loss")),
+            LossTerm("size", "samples", self.weights["size"], None),
+        )
+
+    def parameter_groups(self) -> Sequence[ParameterGroup]:
+        return self.groups
+
+    def evaluate(self, model: PreTrainedModel, dataset: Dataset[Any]) -> dict[str, float]:
+        # Everything that an evaluation may disturb: generators, modes, buffers, cached attributes.
+        torch.manual_seed(0), random.seed(0), np.random.seed(0)
+        model.train()
+        assert isinstance(model, ToyModel)
+        model.seen += 1
+        model.left_behind = 1  # type: ignore[assignment]
+        batch = self.collate([dataset[i] for i in range(len(dataset))])  # type: ignore[arg-type]
+        batch.pop("counts")
+        error = model(**batch).loss_terms["fit"].item()
+        return {"score": -error if self.scores is None else self.scores.pop(0), "error": error}
+
+    def save_assets(self, folder: Path) -> None:
+        (folder / "toy.json").write_text("{}", encoding="utf-8")
+
+
+def main() -> None:
+    """Runs in a process of its own: ``toy_task.py OUT [key=value …]`` prints the logged losses exactly."""
+    import ast
+    import json
+
+    from argusvl.training.run import run_training
+
+    output, *rest = sys.argv[1:]
+    options = {key: ast.literal_eval(value) for key, value in (item.split("=", 1) for item in rest)}
+    resume = options.pop("resume", False)
+    task_options = {key: options.pop(key) for key in list(options) if key in ToyTask.__dataclass_fields__}
+    slow = options.pop("slow", 0.0)
+    task = ToyTask(**task_options)
+    if slow:
+        import time
+
+        collate = task.collate
+        task.collate = lambda samples: (time.sleep(slow), collate(samples))[1]  # type: ignore[method-assign]
+    result = run_training(task, toy_config(Path(output), **options), resume=resume)
+    sys.stdout.write(json.dumps(result.as_dict()))
+    sys.exit(130 if result.interrupted else 0)
+
+
+if __name__ == "__main__":
+    main()
