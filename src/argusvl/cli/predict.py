@@ -1,0 +1,210 @@
+"""`argus predict`: find and describe the objects in photographs."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from argusvl.cli.output import console, print_json
+from argusvl.core.errors import ArgusError, CheckpointError
+from argusvl.core.files import write_bytes_atomically
+from argusvl.core.images import open_image
+from argusvl.detection.data.progress import track
+from argusvl.detection.detections import Detections
+from argusvl.detection.predictions_file import PredictionsFile
+from argusvl.detection.predictor import SCORE_THRESHOLD, Predictor
+from argusvl.visual.drawing import draw_boxes
+from argusvl.visual.fonts import resolve_font
+
+SOME_FAILED, ALL_FAILED = 1, 2
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+JPEG_QUALITY = 92
+
+
+def command(
+    checkpoint: Annotated[
+        Path, typer.Argument(metavar="CHECKPOINT", help="A folder that `argus train` wrote.")
+    ],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE…", help="Images, or folders of images.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.jsonl", help="Write the results here instead of to stdout.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted --out FILE.")] = False,
+    draw: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Draw the results into this folder.")
+    ] = None,
+    font_path: Annotated[
+        Path | None, typer.Option(help="Font of the drawn labels; one with Chinese glyphs is installed.")
+    ] = None,
+    labels: Annotated[
+        str | None, typer.Option(metavar="A,B,…", help="Look for these labels instead of the trained ones.")
+    ] = None,
+    prompt: Annotated[str | None, typer.Option(help="Ask this instead of the standard prompt.")] = None,
+    teachers: Annotated[
+        int, typer.Option(min=0, help="Demonstrations of the checkpoint's pool to show first.")
+    ] = 0,
+    score_threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="Leave out what scores less.")
+    ] = SCORE_THRESHOLD,
+    captions: Annotated[bool, typer.Option(help="Write descriptions; without them it is faster.")] = True,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images in a forward pass.")] = 8,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    min_pixels: Annotated[
+        int | None, typer.Option(help="Refuse a checkpoint that was trained with another limit.")
+    ] = None,
+    max_pixels: Annotated[
+        int | None, typer.Option(help="Refuse a checkpoint that was trained with another limit.")
+    ] = None,
+) -> None:
+    """Find and describe the objects in images.
+
+    One line of JSON for each image: its boxes in its own pixels, labels, scores and descriptions. An image that
+    cannot be used is named and the others are done; the exit code is then 1, or 2 where none could be used.
+
+    Examples:
+
+        argus predict runs/demo/best photo.jpg --draw out/
+
+        argus predict runs/demo/best photos/ --out found.jsonl --labels 螺丝连接点,标签贴纸
+    """
+    if resume and out is None:
+        raise ArgusError("--resume needs --out", remedy="name the file of the interrupted run with --out")
+    if checkpoint.is_file():
+        raise CheckpointError(
+            "a file, not a checkpoint folder",
+            where=checkpoint,
+            remedy=f"name the checkpoint first: argus predict CHECKPOINT {checkpoint}",
+        )
+    if draw is not None:
+        resolve_font(font_path)  # before the work, not after it
+    found = find_images(images)
+    predictor = Predictor.from_pretrained(
+        checkpoint, device=device, min_pixels=min_pixels, max_pixels=max_pixels
+    )
+    request: dict[str, Any] = {
+        "prompt": prompt,
+        "labels": [label.strip() for label in labels.split(",")] if labels is not None else None,
+        "teachers": teachers,
+        "captions": captions,
+        "score_threshold": score_threshold,
+    }
+    terminal = console()
+    failed: list[Path] = []
+
+    def refuse(image: Any, error: ArgusError) -> None:
+        failed.append(image)
+        terminal.print(Text.assemble(("error", "red"), f": {error}"), soft_wrap=True)
+
+    objects = 0
+    with _results(out, {"checkpoint": str(checkpoint.resolve()), **request}, resume) as results:
+        todo = [image for image in found if str(image) not in results.done]
+        pictures = _PictureNames(draw, found) if draw is not None else None
+        finished = predictor.stream(todo, batch_size=batch_size, on_error=refuse, **request)
+        watched = track(finished, len(todo), "Predicting", enabled=out is not None or not sys.stdout.isatty())
+        for image, detections in watched:
+            assert isinstance(image, Path)
+            if detections.note:
+                terminal.print(Text(f"{image}: {detections.note}"), soft_wrap=True)
+            if pictures is not None:
+                _draw(image, detections, pictures.of(image), font_path)
+            results.write(detections.to_jsonl(str(image)))
+            objects += len(detections)
+    good = len(todo) - len(failed)
+    hint = "" if objects or not good else f"; none scores {score_threshold:g}: try a lower --score-threshold"
+    terminal.print(
+        Text(f"{good} images, {objects} objects, {len(failed)} images refused{hint}"), soft_wrap=True
+    )
+    if failed:
+        raise typer.Exit(SOME_FAILED if good or len(todo) < len(found) else ALL_FAILED)
+
+
+def find_images(paths: Iterable[Path]) -> list[Path]:
+    """The images meant: files as they are, folders searched with what is in them, each file once.
+
+    Raises:
+        ArgusError: A folder holds no image.
+    """
+    found: dict[Path, None] = {}
+    for path in paths:
+        if not path.is_dir():
+            found[path] = None
+            continue
+        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
+        if not inside:
+            raise ArgusError(
+                "the folder holds no image",
+                where=path,
+                remedy=f"name a folder with files {', '.join(sorted(IMAGE_SUFFIXES))}",
+            )
+        found.update(dict.fromkeys(inside))
+    return list(found)
+
+
+class _Stdout:
+    """Lines on stdout; nothing is done before."""
+
+    done: frozenset[str] = frozenset()
+
+    def write(self, line: Mapping[str, Any]) -> None:
+        print_json(line, indent=None)
+
+
+@contextlib.contextmanager
+def _results(
+    out: Path | None, request: Mapping[str, Any], resume: bool
+) -> Iterator[_Stdout | PredictionsFile]:
+    if out is None:
+        yield _Stdout()
+        return
+    file = PredictionsFile(out, request, resume=resume)
+    try:
+        with file:
+            yield file
+    except KeyboardInterrupt:
+        if file.done:
+            text = f"{len(file.done)} images are kept in {file.part}; the same command with --resume goes on"
+            console().print(Text(text), soft_wrap=True)
+        raise
+
+
+class _PictureNames:
+    """A file in the folder for each image; two images of the same name get different files."""
+
+    def __init__(self, folder: Path, images: Iterable[Path]) -> None:
+        self._names: dict[Path, Path] = {}
+        taken: set[str] = set()
+        for image in images:
+            name, number = image.stem, 1
+            while name.lower() in taken:
+                number += 1
+                name = f"{image.stem}_{number}"
+            taken.add(name.lower())
+            self._names[image] = folder / f"{name}.jpg"
+
+    def of(self, image: Path) -> Path:
+        return self._names[image]
+
+
+def _draw(image: Path, detections: Detections, target: Path, font_path: Path | None) -> None:
+    """Draws descriptions where there are any, labels elsewhere."""
+    captions = detections.captions or (None,) * len(detections)
+    texts = [caption or label for caption, label in zip(captions, detections.labels, strict=True)]
+    # A model may write any character; one that the font lacks is shown as its code.
+    picture = draw_boxes(
+        open_image(image, exif="upright"),
+        detections.boxes_xyxy_px.tolist(),
+        texts,
+        detections.scores.tolist(),
+        font_path=font_path,
+        on_missing="escape",
+    )
+    encoded = io.BytesIO()
+    picture.save(encoded, "JPEG", quality=JPEG_QUALITY)
+    write_bytes_atomically(target, encoded.getvalue())

@@ -1,0 +1,264 @@
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import ExifTags, Image
+
+from argusvl.cli.main import run
+from argusvl.detection.predictor import Predictor
+
+pytestmark = pytest.mark.usefixtures("quiet_logging")
+
+EVERYTHING = ("--score-threshold", "0")
+
+
+@pytest.fixture
+def photos(scenes: Path, tmp_path: Path) -> Path:
+    """A folder of four photographs, one of them in a sub-folder under a name that is there already."""
+    folder = tmp_path / "photos"
+    (folder / "deeper").mkdir(parents=True)
+    for k in range(3):
+        shutil.copyfile(scenes.parent / f"{k}.png", folder / f"{k}.png")
+    shutil.copyfile(scenes.parent / "3.png", folder / "deeper" / "0.png")
+    (folder / "notes.txt").write_text("no image")
+    return folder
+
+
+def lines(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_results_are_lines_of_json_on_stdout(
+    tiny_checkpoint: Path, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["predict", str(tiny_checkpoint), str(photos / "0.png"), *EVERYTHING]) == 0
+    (line,) = lines(capsys.readouterr().out)
+    assert (line["image"], line["width"], line["height"]) == (str(photos / "0.png"), 160, 120)
+    (found,) = Predictor.from_pretrained(tiny_checkpoint).predict_detection(
+        photos / "0.png", score_threshold=0
+    )
+    assert line["objects"] == found.to_jsonl("x")["objects"]
+    assert set(line["objects"][0]) == {"bbox_2d", "label", "score", "label_score", "desc"}
+
+
+def test_a_folder_is_searched_and_pictures_are_drawn(
+    tiny_checkpoint: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, drawn = tmp_path / "found.jsonl", tmp_path / "drawn"
+    arguments = [
+        str(tiny_checkpoint),
+        str(photos),
+        "--out",
+        str(out),
+        "--draw",
+        str(drawn),
+        "--batch-size",
+        "3",
+    ]
+    assert run(["predict", *arguments, *EVERYTHING]) == 0
+    assert capsys.readouterr().out == ""
+    names = ["0.png", "1.png", "2.png", "deeper/0.png"]
+    assert [line["image"] for line in lines(out.read_text("utf-8"))] == [str(photos / n) for n in names]
+    assert sorted(p.name for p in drawn.iterdir()) == ["0.jpg", "0_2.jpg", "1.jpg", "2.jpg"]
+    assert Image.open(drawn / "0.jpg").size != (160, 120)  # enlarged, so that labels can be read
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_other_labels_and_no_captions(
+    tiny_checkpoint: Path, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--labels", "螺丝, fan", "--no-captions", "--teachers", "1"]
+    assert run(["predict", str(tiny_checkpoint), str(photos / "0.png"), *arguments, *EVERYTHING]) == 0
+    (line,) = lines(capsys.readouterr().out)
+    assert {o["label"] for o in line["objects"]} <= {"螺丝", "fan"}
+    assert all("desc" not in o for o in line["objects"])
+
+
+def test_nothing_above_the_threshold_is_said_with_a_hint(
+    tiny_checkpoint: Path, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["predict", str(tiny_checkpoint), str(photos / "0.png")]) == 0
+    output = capsys.readouterr()
+    assert lines(output.out)[0]["objects"] == []
+    assert "--score-threshold" in output.err
+
+
+def test_an_exif_turned_photograph_is_turned_and_that_is_said(
+    tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.new("RGB", (120, 90), "teal").save(tmp_path / "phone.jpg", exif=exif)
+    assert run(["predict", str(tiny_checkpoint), str(tmp_path / "phone.jpg"), *EVERYTHING]) == 0
+    output = capsys.readouterr()
+    (line,) = lines(output.out)
+    assert (line["width"], line["height"], line["note"]) == (90, 120, "turned upright (EXIF 6)")
+    assert "turned upright (EXIF 6)" in output.err
+
+
+def _png_claiming(path: Path, side: int) -> None:
+    """A PNG whose header says ``side`` × ``side`` and that holds next to nothing."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b""))
+        + chunk(b"IEND", b"")
+    )
+
+
+def test_bad_images_are_named_and_the_others_done(
+    tiny_checkpoint: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (photos / "cut.png").write_bytes((photos / "0.png").read_bytes()[:300])
+    _png_claiming(photos / "bomb.png", 10_000)
+    absent = photos / "absent.jpg"
+    out = tmp_path / "found.jsonl"
+    assert run(["predict", str(tiny_checkpoint), str(photos), str(absent), "--out", str(out)]) == 1
+    error = capsys.readouterr().err
+    for name, reason in (
+        ("cut.png", "truncated"),
+        ("bomb.png", "megapixels"),
+        ("absent.jpg", "no such image"),
+    ):
+        assert any(name in line and reason in line for line in error.splitlines())
+    assert "Traceback" not in error
+    assert len(lines(out.read_text("utf-8"))) == 4
+
+
+def test_only_bad_images_exit_with_2(
+    tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "page.jpg").write_text("<html>")
+    assert run(["predict", str(tiny_checkpoint), str(tmp_path / "page.jpg"), str(tmp_path / "none.png")]) == 2
+    assert "not an image" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["CHECKPOINT", "EMPTY"], "the folder holds no image"),
+        (["PHOTO", "PHOTO"], "argus predict CHECKPOINT"),
+        (["EMPTY", "PHOTO"], "holds no argus.json"),
+        (["CHECKPOINT", "PHOTO", "--max-pixels", "50000"], "trained with 12544"),
+        (["CHECKPOINT", "PHOTO", "--teachers", "9"], "pool holds 3"),
+        (["CHECKPOINT", "PHOTO", "--labels", "a,,b"], "label '' is empty"),
+        (["CHECKPOINT", "PHOTO", "--device", "abacus"], "abacus"),
+        (["CHECKPOINT", "PHOTO", "--resume"], "--resume needs --out"),
+        (["CHECKPOINT", "PHOTO", "--draw", "EMPTY", "--font-path", "no.ttf"], "no such font file"),
+        (["CHECKPOINT", "PHOTO", "--out", "EMPTY"], "is a folder"),
+    ],
+)
+def test_a_mistake_of_the_user_exits_with_2_and_says_what_to_do(
+    arguments: list[str],
+    message: str,
+    tiny_checkpoint: Path,
+    photos: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "empty").mkdir()
+    stands_for = {"CHECKPOINT": tiny_checkpoint, "PHOTO": photos / "0.png", "EMPTY": tmp_path / "empty"}
+    assert run(["predict", *(str(stands_for.get(a, a)) for a in arguments)]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error and "What to do" in error
+
+
+def test_a_truncated_shard_exits_with_2(
+    tiny_checkpoint: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damaged = Path(shutil.copytree(tiny_checkpoint, tmp_path / "damaged"))
+    shard = damaged / "qwen" / "model.safetensors"
+    shard.write_bytes(shard.read_bytes()[:5000])
+    assert run(["predict", str(damaged), str(photos / "0.png")]) == 2
+    error = capsys.readouterr().err
+    assert str(damaged / "qwen") in error and "Traceback" not in error
+
+
+def test_an_interrupted_run_keeps_what_was_there_and_resumes(
+    tiny_checkpoint: Path,
+    photos: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = tmp_path / "found.jsonl"
+    out.write_text("what was there before\n")
+    arguments = [
+        "predict",
+        str(tiny_checkpoint),
+        str(photos),
+        "--out",
+        str(out),
+        "--batch-size",
+        "1",
+        *EVERYTHING,
+    ]
+    stream = Predictor.stream
+    asked: list[int] = []
+
+    def interrupted(self: Predictor, images: list[Path], *args: Any, **kwargs: Any) -> Any:
+        asked.append(len(images))
+        for k, result in enumerate(stream(self, images, *args, **kwargs)):
+            if len(asked) == 1 and k == 2:
+                raise KeyboardInterrupt
+            yield result
+
+    monkeypatch.setattr(Predictor, "stream", interrupted)
+    assert run(arguments) == 130
+    assert "2 images are kept" in capsys.readouterr().err
+    assert out.read_text() == "what was there before\n"
+
+    assert run(arguments) == 2  # neither thrown away nor mixed up
+    assert "--resume" in capsys.readouterr().err
+    assert run([*arguments, "--resume", "--no-captions"]) == 2
+    assert "nothing to resume" in capsys.readouterr().err
+
+    (part,) = tmp_path.glob("*.part")
+    with part.open("a") as stream_of_part:
+        stream_of_part.write('{"image": "cut in the mid')
+    assert run([*arguments, "--resume"]) == 0
+    assert asked == [4, 2]
+    names = ["0.png", "1.png", "2.png", "deeper/0.png"]
+    assert [line["image"] for line in lines(out.read_text("utf-8"))] == [str(photos / n) for n in names]
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_full_disk_leaves_the_old_results(
+    tiny_checkpoint: Path,
+    photos: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = tmp_path / "found.jsonl"
+    out.write_text("what was there before\n")
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("argusvl.detection.predictions_file.os.fsync", full)
+    assert run(["predict", str(tiny_checkpoint), str(photos), "--out", str(out), *EVERYTHING]) == 2
+    error = capsys.readouterr().err
+    assert "No space left on device" in error and "free space" in error
+    assert out.read_text() == "what was there before\n"
+
+
+def test_a_folder_that_cannot_be_written_is_an_error(
+    tiny_checkpoint: Path, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    below_a_file = photos / "notes.txt" / "found.jsonl"
+    assert run(["predict", str(tiny_checkpoint), str(photos), "--out", str(below_a_file)]) == 2
+    assert "cannot be written" in capsys.readouterr().err
