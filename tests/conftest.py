@@ -1,0 +1,111 @@
+"""What tests of several areas use: the repository, a complete configuration, a Pascal VOC source, shared real data."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+import numpy as np
+import pytest
+from PIL import ExifTags, Image
+
+VocObject = tuple[str, Sequence[object]]
+"""Name and the four values of the box, whatever they are."""
+
+
+@dataclass(frozen=True)
+class VocFolder:
+    """Writes images and XML below a folder."""
+
+    root: Path
+
+    @staticmethod
+    def xml(
+        objects: Sequence[VocObject] = (),
+        size: tuple[object, object] | None = (64, 48),
+        file_name: str = "a.jpg",
+    ) -> str:
+        """One document; each object stands on its own line, the first on line 3."""
+        stated = "" if size is None else f"<size><width>{size[0]}</width><height>{size[1]}</height></size>"
+        lines = ["<annotation>", f"<filename>{escape(file_name)}</filename>{stated}"]
+        for name, (x1, y1, x2, y2) in objects:
+            box = f"<xmin>{x1}</xmin><ymin>{y1}</ymin><xmax>{x2}</xmax><ymax>{y2}</ymax>"
+            lines.append(f"<object><name>{escape(name)}</name><bndbox>{box}</bndbox></object>")
+        return "\n".join([*lines, "</annotation>", ""])
+
+    def image(
+        self, name: str, size: tuple[int, int] = (64, 48), orientation: int | None = None, seed: int = 0
+    ) -> Path:
+        """A picture of noise; ``size`` is that of the stored pixels."""
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rng = np.random.default_rng(seed)
+        image = Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
+        exif = Image.Exif()
+        if orientation is not None:
+            exif[ExifTags.Base.Orientation] = orientation
+        image.save(path, exif=exif)
+        return path
+
+    def text(self, name: str, content: str | bytes) -> Path:
+        """Any other file."""
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
+        return path
+
+    def pair(
+        self,
+        name: str,
+        objects: Sequence[VocObject] = (("cell", (4, 4, 40, 30)),),
+        size: tuple[int, int] = (64, 48),
+        suffix: str = ".jpg",
+    ) -> None:
+        """An image with its XML beside it."""
+        self.image(f"{name}{suffix}", size)
+        self.text(f"{name}.xml", self.xml(objects, size, f"{Path(name).name}{suffix}"))
+
+    def tree(self, splits: dict[str, Sequence[str]], objects: Sequence[VocObject] | None = None) -> None:
+        """An ``ImageSets/Main`` tree with all the images that its splits name."""
+        for split, names in splits.items():
+            self.text(f"ImageSets/Main/{split}.txt", "".join(f"{name}\n" for name in names))
+            for name in names:
+                shown = objects if objects is not None else [("cell", (4, 4, 40, 30))]
+                self.image(f"JPEGImages/{name}.jpg")
+                self.text(f"Annotations/{name}.xml", self.xml(shown, file_name=f"{name}.jpg"))
+
+
+@pytest.fixture
+def voc(tmp_path: Path) -> VocFolder:
+    """An empty source."""
+    (tmp_path / "source").mkdir()
+    return VocFolder(tmp_path / "source")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Callable[[str], Path]:
+    """Folder of a shared data set by its name; skips the test where it is absent."""
+    beside = Path(__file__).parents[2] / "shared" / "data"
+    root = Path(os.environ.get("ARGUS_SHARED_DATA", beside))
+
+    def find(name: str) -> Path:
+        if not (root / name).is_dir():
+            pytest.skip(f"the shared data set {name} is not at {root} (ARGUS_SHARED_DATA names the folder)")
+        return root / name
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The folder of pyproject.toml."""
+    return Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def complete_config(repository: Path) -> str:
+    """YAML of a complete detection run, with sections."""
+    return (repository / "tests" / "config" / "complete.yaml").read_text(encoding="utf-8")
