@@ -167,14 +167,8 @@ class DetectionDataset(Dataset[Sample]):
         if record.teachers:
             root = self.records.root
             return [load_scene(scene, root, self.limits, record.source) for scene in record.teachers]
-        if settings.count == 0:
-            return []
         if settings.pool is None:
-            raise ConfigError(
-                f"teacher_ratio is {settings.ratio}, but {record.source} has no teachers and there is no pool",
-                where="teacher_pool",
-                remedy="name a pool (`argus data pool` makes one), or set teacher_ratio or num_teachers to 0",
-            )
+            return []
         # One more than needed: the student's own picture, should the pool hold it, would give the answer away.
         drawn = rng.permutation(len(settings.pool))[: settings.count + 1].tolist()
         own = _files(record.student, self.records.root)

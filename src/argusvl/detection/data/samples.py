@@ -64,7 +64,8 @@ class VisionLimits:
                     remedy="lower max_pixels, raise vision_tokens_max, or set vision_tokens_policy to resize",
                 )
             most = min(self.max_pixels, self.vision_tokens_max * _TOKEN_AREA)
-            plan = plan_resize(width, height, min(self.min_pixels, most), most, where=where)
+            # The image is being reduced: a lower limit near the upper one must not leave it without a size.
+            plan = plan_resize(width, height, _TOKEN_AREA, most, where=where)
         if plan.vision_tokens > self.vision_tokens_warn:
             _warn_once(where, plan.vision_tokens, self.vision_tokens_warn)
         return plan
