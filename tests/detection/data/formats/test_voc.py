@@ -1,0 +1,268 @@
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from argusvl.core.errors import DataError
+from argusvl.detection.data.formats.base import Annotation, ReadOptions, Source
+from argusvl.detection.data.formats.voc import list_voc, parse_voc
+
+texts = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="￾￿"), min_size=1).filter(
+    lambda t: t.strip() == t
+)
+numbers = st.integers(-50, 9000) | st.floats(-50, 9000).map(lambda v: round(v, 3))
+
+
+def document(objects: list[tuple[str, list[float]]], size: tuple[int, int], file_name: str) -> bytes:
+    parts = [f"<annotation><filename>{escape(file_name)}</filename>"]
+    parts.append(f"<size>\n <width> {size[0]} </width><height>{size[1]}</height><depth>3</depth></size>")
+    for name, (x1, y1, x2, y2) in objects:
+        # The order of the corners' elements is free, and parts have boxes of their own.
+        parts.append(
+            f"<object><part><name>head</name><bndbox><xmin>0</xmin></bndbox></part><name>{escape(name)}</name>"
+            f"<bndbox><xmax>{x2}</xmax><xmin>{x1}</xmin><ymax>{y2}</ymax><ymin>{y1}</ymin></bndbox></object>\n"
+        )
+    return ("".join(parts) + "</annotation>").encode()
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.tuples(texts, st.lists(numbers, min_size=4, max_size=4)), max_size=5),
+    st.tuples(st.integers(1, 9000), st.integers(1, 9000)),
+    texts,
+)
+def test_what_is_written_is_read(
+    objects: list[tuple[str, list[float]]], size: tuple[int, int], file_name: str
+) -> None:
+    read = parse_voc(document(objects, size, file_name), "a.xml")
+    assert read.findings == ()
+    assert read.size == size
+    assert read.file_name == file_name
+    assert [(o.label, list(o.box_xyxy_px)) for o in read.objects] == objects
+    assert [o.index for o in read.objects] == list(range(len(objects)))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=200) | texts.map(str.encode))
+def test_no_bytes_make_the_parser_fall_over(content: bytes) -> None:
+    read = parse_voc(content, "a.xml")
+    assert not read.usable
+    assert read.findings[0].kind == "malformed-xml"
+
+
+def kinds(read: Annotation | Source) -> list[str]:
+    return [f.kind for f in read.findings]
+
+
+def test_a_broken_document_is_a_finding_with_its_line() -> None:
+    read = parse_voc(b"<annotation>\n<object>\n</annotation>", "x/a.xml")
+    assert not read.usable
+    assert kinds(read) == ["malformed-xml"]
+    assert read.findings[0].where == "x/a.xml:3"
+    assert "mismatched tag" in read.findings[0].what
+
+
+def test_entities_are_never_expanded() -> None:
+    bomb = b'<!DOCTYPE a [<!ENTITY e "ha"><!ENTITY f "&e;&e;">]><annotation><filename>&f;</filename></annotation>'
+    read = parse_voc(bomb, "a.xml")
+    assert not read.usable
+    assert "entities" in read.findings[0].what
+
+
+def test_a_document_of_another_kind_is_named() -> None:
+    read = parse_voc(b"<svg/>", "a.xml")
+    assert "<svg>, not <annotation>" in read.findings[0].what
+
+
+def test_chinese_names_in_any_declared_encoding(voc: Any) -> None:
+    text = voc.xml([("螺丝/已安装", (1, 2, 3, 4))])
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        read = parse_voc(text.encode(encoding), "a.xml")
+        assert [o.label for o in read.objects] == ["螺丝/已安装"], encoding
+    unknown = b'<?xml version="1.0" encoding="gb2312"?>' + text.encode("gb2312")
+    assert kinds(parse_voc(unknown, "a.xml")) == ["malformed-xml"]
+
+
+@pytest.mark.parametrize("size", [None, ("", ""), (0, 0), ("wide", 48), (64, -1), (64.5, 48)])
+def test_a_missing_size_is_said_and_the_rest_is_read(voc: Any, size: tuple[object, object] | None) -> None:
+    read = parse_voc(voc.xml([("cell", (1, 2, 3, 4))], size=size).encode(), "a.xml")
+    assert kinds(read) == ["missing-size"]
+    assert read.findings[0].severity == "warning"
+    assert read.size is None
+    assert len(read.objects) == 1
+
+
+@pytest.mark.parametrize("value", ["ten", "", "1_000", "1,5", "0x10"])
+def test_a_coordinate_that_is_no_number_refuses_its_object_only(voc: Any, value: str) -> None:
+    read = parse_voc(voc.xml([("cell", (1, 2, 3, 4)), ("cell", (1, value, 3, 4))]).encode(), "a.xml")
+    assert [o.index for o in read.objects] == [0]
+    assert kinds(read) == ["box-not-a-number"]
+    found = read.findings[0]
+    assert (found.where, found.object_index, found.label) == ("a.xml:4", 1, "cell")
+    assert found.box == (1, value, 3, 4)
+    assert read.num_objects == 2
+
+
+def test_nan_and_infinity_are_read_and_left_to_the_box_check(voc: Any) -> None:
+    read = parse_voc(voc.xml([("cell", ("nan", 2, "inf", 4))]).encode(), "a.xml")
+    assert math.isnan(read.objects[0].box_xyxy_px[0])
+    assert math.isinf(read.objects[0].box_xyxy_px[2])
+
+
+def test_a_box_without_a_corner_says_which() -> None:
+    text = b"<annotation><object><name>cell</name><bndbox><xmin>1</xmin><ymin>1</ymin></bndbox></object></annotation>"
+    found = parse_voc(text, "a.xml").findings[-1]
+    assert found.kind == "box-not-a-number"
+    assert "lacks xmax, ymax" in found.what
+    no_box = parse_voc(b"<annotation><object><name>cell</name></object></annotation>", "a.xml").findings[-1]
+    assert "lacks xmin, ymin, xmax, ymax" in no_box.what
+
+
+@pytest.mark.parametrize("name", ["", "  \n "])
+def test_an_empty_name_is_a_finding(voc: Any, name: str) -> None:
+    read = parse_voc(voc.xml([(name, (1, 2, 3, 4))]).encode(), "a.xml")
+    assert kinds(read) == ["empty-label"]
+    assert read.objects == ()
+
+
+def test_numbers_stay_as_they_are_unless_an_offset_is_asked_for(voc: Any) -> None:
+    text = voc.xml([("cell", (1, 1, 64, 48))]).encode()
+    assert parse_voc(text, "a.xml").objects[0].box_xyxy_px == (1, 1, 64, 48)
+    assert parse_voc(text, "a.xml", pixel_offset=1).objects[0].box_xyxy_px == (0, 0, 64, 48)
+
+
+# --- listing --------------------------------------------------------------------------------------------------------
+
+
+def listing(folder: Path) -> Source:
+    return list_voc(folder, ReadOptions())
+
+
+def splits(source: Source) -> dict[str, str | None]:
+    return {image.name: image.split for image in source.images}
+
+
+def test_a_tree_brings_its_splits_and_trainval_is_not_counted_again(voc: Any) -> None:
+    voc.tree({"train": ["a", "b"], "val": ["c"], "trainval": ["a", "b", "c"], "test": ["d"]})
+    source = listing(voc.root)
+    assert source.findings == []
+    assert splits(source) == {"a.jpg": "train", "b.jpg": "train", "c.jpg": "val", "d.jpg": "test"}
+    read = source.images[0].annotate()
+    assert read.where.startswith("Annotations/")
+    assert len(read.objects) == 1
+
+
+def test_trainval_stands_for_the_split_that_has_no_file(voc: Any) -> None:
+    voc.tree({"train": ["a"], "trainval": ["a", "b"]})
+    assert splits(listing(voc.root)) == {"a.jpg": "train", "b.jpg": "val"}
+
+
+def test_trainval_alone_is_left_to_be_split(voc: Any) -> None:
+    voc.tree({"trainval": ["a", "b"], "test": ["c"]})
+    assert splits(listing(voc.root)) == {"a.jpg": None, "b.jpg": None, "c.jpg": "test"}
+
+
+def test_an_image_in_two_splits_is_found_and_held_out(voc: Any) -> None:
+    voc.tree({"train": ["a", "b"], "test": ["b"]})
+    source = listing(voc.root)
+    assert splits(source) == {"a.jpg": "train", "b.jpg": "test"}
+    assert kinds(source) == ["split-overlap"]
+    assert source.findings[0].where == "ImageSets/Main/train.txt:2"
+
+
+def test_listed_but_absent_files_are_found_by_line(voc: Any) -> None:
+    voc.tree({"train": ["a", "b", "c"]})
+    (voc.root / "JPEGImages/b.jpg").unlink()
+    (voc.root / "Annotations/c.xml").unlink()
+    source = listing(voc.root)
+    assert splits(source) == {"a.jpg": "train"}
+    found = {f.kind: f.where for f in source.findings}
+    assert found == {
+        "missing-image": "ImageSets/Main/train.txt:2",
+        "image-without-annotation": "ImageSets/Main/train.txt:3",
+    }
+    assert source.refused_images == 2
+
+
+def test_repeated_lines_empty_lists_and_unlisted_images_are_said(voc: Any) -> None:
+    voc.tree({"train": ["a", "a"], "val": []})
+    voc.image("JPEGImages/extra.jpg")
+    source = listing(voc.root)
+    assert sorted(kinds(source)) == ["empty-split", "listed-twice", "not-in-a-split"]
+    assert splits(source) == {"a.jpg": "train"}
+
+
+def test_a_flat_folder_pairs_by_name_in_each_sub_folder(voc: Any) -> None:
+    voc.pair("day/a")
+    voc.pair("night/a", suffix=".png")
+    voc.pair("night/柜 1.2", suffix=".JPG")
+    source = listing(voc.root)
+    assert source.findings == []
+    assert splits(source) == {"day/a.jpg": None, "night/a.png": None, "night/柜 1.2.JPG": None}
+
+
+def test_annotations_and_images_in_two_folders_without_splits(voc: Any) -> None:
+    voc.image("JPEGImages/a.jpg")
+    voc.text("Annotations/a.xml", voc.xml())
+    assert splits(listing(voc.root)) == {"a.jpg": None}
+
+
+def test_xml_without_image_and_image_without_xml_are_found(voc: Any) -> None:
+    voc.pair("a")
+    voc.text("b.xml", voc.xml())
+    voc.image("c.jpg")
+    source = listing(voc.root)
+    assert [(f.kind, f.where) for f in source.findings] == [
+        ("annotation-without-image", "b.xml"),
+        ("image-without-annotation", "c.jpg"),
+    ]
+    assert splits(source) == {"a.jpg": None}
+
+
+def test_of_two_images_with_one_name_the_one_that_the_xml_names_is_used(voc: Any) -> None:
+    voc.pair("a", suffix=".png")
+    voc.image("a.jpg")
+    source = listing(voc.root)
+    assert splits(source) == {"a.png": None}
+    assert [(f.kind, f.where) for f in source.findings] == [("image-without-annotation", "a.jpg")]
+
+
+def test_hidden_files_are_passed_over(voc: Any) -> None:
+    voc.pair("a")
+    voc.text("._a.xml", b"resource fork")
+    voc.text(".cache/b.xml", b"")
+    source = listing(voc.root)
+    assert source.findings == []
+    assert list(splits(source)) == ["a.jpg"]
+
+
+def test_a_name_that_is_not_utf8_is_found(voc: Any) -> None:
+    voc.pair("a")
+    try:
+        (voc.root / os.fsdecode(b"\xb9\xf1.jpg")).write_bytes(b"")
+    except OSError:
+        pytest.skip("the file system allows UTF-8 names only")
+    source = listing(voc.root)
+    assert kinds(source) == ["file-name-not-utf8"]
+    source.findings[0].model_dump_json()
+
+
+def test_no_such_folder_and_nothing_in_it_are_errors(voc: Any) -> None:
+    with pytest.raises(DataError, match="no such folder"):
+        listing(voc.root / "absent")
+    with pytest.raises(DataError, match="neither images nor XML"):
+        listing(voc.root)
+
+
+def test_a_list_in_another_encoding_is_an_error(voc: Any) -> None:
+    voc.tree({"train": ["a"]})
+    voc.text("ImageSets/Main/train.txt", "柜".encode("gb2312"))
+    with pytest.raises(DataError, match=r"train\.txt.*not UTF-8"):
+        listing(voc.root)

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+
+from argusvl.core.errors import DataError, ImageError
+from argusvl.detection.data.resize import ResizePlan, plan_resize, resize_image
+
+sides = st.integers(1, 6000)
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> ResizePlan:
+    width, height = draw(sides), draw(sides)
+    low = draw(st.integers(28 * 28, 200_000))
+    high = low * draw(st.integers(2, 20))
+    try:
+        return plan_resize(width, height, low, high)
+    except ImageError:
+        assume(False)
+        raise
+
+
+@st.composite
+def boxes_in(draw: st.DrawFn, width: float, height: float) -> tuple[float, float, float, float]:
+    x = st.floats(0, width, allow_nan=False)
+    y = st.floats(0, height, allow_nan=False)
+    return draw(x), draw(y), draw(x), draw(y)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data(), plans())
+def test_a_box_goes_there_and_back_unchanged(data: st.DataObject, plan: ResizePlan) -> None:
+    box = data.draw(boxes_in(plan.width, plan.height))
+    there = plan.box_to_resized(box)
+    assert plan.box_to_original(there) == pytest.approx(box, abs=1e-6)
+    assert all(
+        v <= limit + 1e-6 for v, limit in zip(there, (plan.resized_width, plan.resized_height) * 2, strict=True)
+    )
+    back_first = plan.box_to_original(data.draw(boxes_in(plan.resized_width, plan.resized_height)))
+    assert plan.box_to_original(plan.box_to_resized(back_first)) == pytest.approx(back_first, abs=1e-6)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data(), plans())
+def test_arrays_go_the_same_way_as_single_boxes(data: st.DataObject, plan: ResizePlan) -> None:
+    boxes = data.draw(st.lists(boxes_in(plan.width, plan.height), max_size=4))
+    there = plan.boxes_to_resized(boxes)
+    assert there.dtype == np.float64
+    assert there.shape == (len(boxes), 4)
+    assert there.tolist() == [list(plan.box_to_resized(box)) for box in boxes]
+    np.testing.assert_allclose(plan.boxes_to_original(there), np.reshape(boxes, (-1, 4)), rtol=0, atol=1e-6)
+
+
+@settings(max_examples=300, deadline=None)
+@given(plans(), st.integers(28 * 28, 200_000))
+def test_the_size_is_on_the_grid_and_in_the_limits_and_stays(plan: ResizePlan, low: int) -> None:
+    assert plan.resized_width % 28 == 0
+    assert plan.resized_height % 28 == 0
+    assert plan.vision_tokens == plan.resized_width * plan.resized_height / 28**2
+    area = plan.resized_width * plan.resized_height
+    again = plan_resize(plan.resized_width, plan.resized_height, min(low, area), max(low, area))
+    assert again.is_identity
+
+
+def test_the_whole_image_stays_the_whole_image() -> None:
+    for width, height in ((640, 480), (333, 1000), (5000, 31)):
+        plan = plan_resize(width, height, 3136, 448 * 336)
+        assert plan.box_to_resized((0, 0, width, height)) == (0, 0, *plan.resized_size)
+
+
+def test_the_size_is_the_stock_processors() -> None:
+    processor = Qwen2VLImageProcessorPil(size={"shortest_edge": 3136, "longest_edge": 150_528})
+    for size in ((640, 480), (100, 40), (1999, 311), (448, 336)):
+        plan = plan_resize(*size, 3136, 150_528)
+        grid = processor(images=[Image.new("RGB", size)])["image_grid_thw"][0]
+        assert [1, plan.resized_height // 14, plan.resized_width // 14] == list(map(int, grid))
+
+
+def test_bccd_has_391_tokens_at_its_own_size_and_192_at_three_quarters() -> None:
+    assert plan_resize(640, 480, 3136, 10**6).vision_tokens == 391
+    plan = plan_resize(640, 480, 3136, 448 * 336)
+    assert plan.resized_size == (448, 336)
+    assert plan.vision_tokens == 192
+    assert (plan.scale_x, plan.scale_y) == (0.7, 0.7)
+
+
+def test_pixels_follow_the_plan() -> None:
+    image = Image.new("RGB", (640, 480), "white")
+    image.paste("black", (320, 0, 640, 480))
+    plan = plan_resize(640, 480, 3136, 448 * 336)
+    resized = resize_image(image, plan)
+    assert resized.size == (448, 336)
+    edge = plan.box_to_resized((320, 0, 640, 480))[0]
+    assert resized.getpixel((math.floor(edge) - 4, 100)) == (255, 255, 255)
+    assert resized.getpixel((math.ceil(edge) + 4, 100)) == (0, 0, 0)
+    assert resize_image(resized, plan_resize(448, 336, 3136, 448 * 336)) is resized
+
+
+def test_an_image_of_another_size_than_planned_is_refused() -> None:
+    plan = plan_resize(640, 480, 3136, 150_528)
+    with pytest.raises(ImageError, match="expected an image of 640×480, got 480×640"):
+        resize_image(Image.new("RGB", (480, 640)), plan)
+
+
+def test_too_long_an_image_is_named_with_what_to_do() -> None:
+    with pytest.raises(ImageError, match=r"cable\.jpg: .*6030×30 is 201 times.*\n.*cut the image"):
+        plan_resize(6030, 30, 3136, 10**6, where="cable.jpg")
+
+
+def test_limits_that_leave_no_size_are_an_error_that_names_the_limit() -> None:
+    with pytest.raises(ImageError, match=r"lower min_pixels"):
+        plan_resize(647, 481, 150_528, 150_528)
+    with pytest.raises(ImageError, match=r"raise max_pixels"):
+        plan_resize(1900, 10, 784, 28 * 28 * 4)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "named"),
+    [(0, 10_000, "min_pixels is 0"), (784, 783, "max_pixels is 783"), (5000, 4000, "min_pixels 5000 is more than")],
+)
+def test_contradicting_limits_are_an_error(low: int, high: int, named: str) -> None:
+    with pytest.raises(DataError, match=named):
+        plan_resize(640, 480, low, high)
+
+
+def test_an_empty_image_is_an_error() -> None:
+    with pytest.raises(ImageError, match="0×10"):
+        plan_resize(0, 10, 784, 10_000)
