@@ -13,7 +13,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -81,8 +81,9 @@ def run(arguments: Sequence[str]) -> int:
     Returns:
         The exit code.
     """
-    session, rest = _take_common_options(arguments)
+    session = Session()
     try:
+        session, rest = _take_common_options(arguments)
         level, per_module = parse_levels(session.log_level or "info")
         configure_logging(level, per_module)
         with use_session(session):
@@ -151,12 +152,18 @@ def _app(verb: str | None) -> Callable[..., Any]:
     return command
 
 
-def _version_option(
-    version: bool = typer.Option(False, "--version", is_eager=True, help="Show the version."),
-) -> None:
-    if version:
+def _show_version(wanted: bool) -> None:
+    if wanted:
         typer.echo(f"argus {__version__}")
         raise typer.Exit
+
+
+def _version_option(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """The one option of ``argus`` itself."""
 
 
 def _unused() -> None:

@@ -69,8 +69,8 @@ def read_entries(text: str, source: str) -> list[Entry]:
     Raises:
         ConfigError: The text is no YAML, no mapping, or holds a key twice in one mapping.
     """
-    loader = _Loader(text)
     try:
+        loader = _Loader(text)
         node = loader.get_single_node()
         if node is None:
             return []
@@ -85,10 +85,8 @@ def read_entries(text: str, source: str) -> list[Entry]:
         raise ConfigError(
             f"not valid YAML: {error.problem}", where=where, remedy="correct the line"
         ) from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"not valid YAML: {error}", where=source, remedy="save it as UTF-8 text") from None
-    finally:
-        loader.dispose()
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a tag such as !!int before what is none
+        raise ConfigError(f"not valid YAML: {error}", where=source, remedy="save it as plain text") from None
 
 
 def read_override(text: str) -> list[Entry]:
@@ -102,16 +100,14 @@ def read_override(text: str) -> list[Entry]:
     if not separator or not key.strip():
         raise ConfigError("not of the form key=value", where=source, remedy="write for example seed=1")
     path = tuple(key.strip().removeprefix("--").split("."))
-    loader = _Loader(value)
     try:
+        loader = _Loader(value)
         node = loader.get_single_node()
         if isinstance(node, yaml.MappingNode) and node.value:
             return [Entry(e.path, e.value, source) for e in _walk(loader, node, path, source)]
         return [Entry(path, None if node is None else loader.construct_object(node, deep=True), source)]
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):
         raise ConfigError(f"{value!r} is not valid YAML", where=source, remedy="put it in quotes") from None
-    finally:
-        loader.dispose()
 
 
 def write_yaml(value: dict[str, Any]) -> str:

@@ -1,0 +1,341 @@
+"""Loading: sections or flat, overrides, and errors that name the key, the place and the closest valid name."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from argusvl.config.loading import config_from_mapping, load_config, to_yaml
+from argusvl.core.errors import ConfigError
+from argusvl.detection.config import DetectionRunConfig
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Any:
+    """Writes a text to a file and loads it."""
+
+    def from_text(text: str, *overrides: str) -> DetectionRunConfig:
+        path = tmp_path / "run.yaml"
+        path.write_text(text, encoding="utf-8")
+        return load_config(path, DetectionRunConfig, overrides)
+
+    return from_text
+
+
+def flat(mapping: dict[str, Any]) -> dict[str, Any]:
+    """All keys at one level."""
+    out: dict[str, Any] = {}
+    for key, value in mapping.items():
+        out |= flat(value) if isinstance(value, dict) else {key: value}
+    return out
+
+
+def line_of(text: str, part: str) -> int:
+    return next(i for i, line in enumerate(text.splitlines(), start=1) if part in line)
+
+
+# ---------------------------------------------------------------- forms
+
+
+def test_sections_flat_and_mixed_load_to_the_same_config(load: Any, complete_config: str) -> None:
+    sectioned = load(complete_config)
+    all_flat = flat(yaml.safe_load(complete_config))
+    assert "hue" in all_flat and "hidden_size" in all_flat and "data" not in all_flat
+    assert load(yaml.safe_dump(all_flat)) == sectioned
+    seed = "  seed: 17\n"
+    assert load(complete_config.replace(seed, "") + "seed: 17\n") == sectioned
+    augmentation_outside = yaml.safe_load(complete_config)
+    augmentation_outside["augmentation"] = augmentation_outside["data"].pop("augmentation")
+    assert load(yaml.safe_dump(augmentation_outside)) == sectioned
+    assert load(complete_config.replace(seed, "") + "training.seed: 17\n") == sectioned
+
+
+def test_a_written_config_loads_to_itself(load: Any, complete_config: str) -> None:
+    config = load(complete_config, "run_name='1e-4'", "labels=[螺丝, 'no', '010', '']".replace(", ''", ""))
+    assert config.training.run_name == "1e-4"
+    assert load(to_yaml(config)) == config
+
+
+def test_a_config_comes_out_of_a_mapping_too(load: Any, complete_config: str) -> None:
+    config = load(complete_config)
+    assert config_from_mapping(config.model_dump(mode="json"), DetectionRunConfig, "argus.json") == config
+    with pytest.raises(ConfigError, match=r"argus\.json: training\.seed: missing"):
+        values = config.model_dump(mode="json")
+        del values["training"]["seed"]
+        config_from_mapping(values, DetectionRunConfig, "argus.json")
+
+
+def test_numbers_are_read_by_yaml_1_2(load: Any, complete_config: str) -> None:
+    config = load(complete_config)  # holds 1e-3, 5e-4 and 1E-3, which YAML 1.1 reads as text
+    assert config.training.vision_lr == config.training.adapter_lr == 1e-3
+    assert config.training.llm_lr == 5e-4
+    assert load(complete_config, "vision_lr=1e-5").training.vision_lr == 1e-5
+    assert config.training.num_train_epochs == 3.0  # a whole number is a float, too
+
+
+def test_paths_are_kept_as_written(load: Any, complete_config: str) -> None:
+    assert load(complete_config).data.train == Path("data/train.jsonl")
+
+
+def test_a_config_is_frozen(load: Any, complete_config: str) -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        load(complete_config).training.seed = 2
+
+
+# ---------------------------------------------------------------- overrides
+
+
+@pytest.mark.parametrize("key", ["seed", "training.seed", "--seed", "--training.seed"])
+def test_an_override_replaces_the_value_of_the_file(load: Any, complete_config: str, key: str) -> None:
+    assert load(complete_config, f"{key}=3").training.seed == 3
+
+
+@pytest.mark.parametrize("key", ["hue", "augmentation.hue", "data.hue", "data.augmentation.hue"])
+def test_a_nested_key_may_be_written_with_all_some_or_no_sections(
+    load: Any, complete_config: str, key: str
+) -> None:
+    assert load(complete_config, f"{key}=0.25").data.augmentation.hue == 0.25
+
+
+def test_values_of_overrides_are_yaml(load: Any, complete_config: str) -> None:
+    config = load(
+        complete_config,
+        "labels=[a, b]",
+        "ema_decay=0.99",
+        "val=",
+        "bf16=true",
+        "augmentation={hue: 0.5, mosaic: 1}",
+    )
+    assert config.data.labels == ["a", "b"]
+    assert config.training.ema_decay == 0.99
+    assert config.data.val is None
+    assert config.training.bf16 is True
+    assert (config.data.augmentation.hue, config.data.augmentation.mosaic) == (0.5, 1.0)
+    assert config.data.augmentation.horizontal_flip == 0.5  # not mentioned, so as in the file
+
+
+def test_a_section_can_be_removed_and_brought_back(load: Any, complete_config: str) -> None:
+    config = load(complete_config, "architecture=null", "model_path=weights")
+    assert config.model.architecture is None and config.model.model_path == Path("weights")
+    with pytest.raises(ConfigError, match=r"model\.architecture\.num_hidden_layers: missing"):
+        load(to_yaml(config), "model_path=null", "architecture.hidden_size=64")
+
+
+def test_an_override_with_an_equals_sign_in_its_value(load: Any, complete_config: str) -> None:
+    assert load(complete_config, "run_name=a=b").training.run_name == "a=b"
+
+
+@pytest.mark.parametrize("override", ["seed", "=3", ""])
+def test_an_override_without_key_or_value_is_an_error(load: Any, complete_config: str, override: str) -> None:
+    with pytest.raises(ConfigError, match="not of the form key=value"):
+        load(complete_config, override)
+
+
+def test_an_override_that_is_no_yaml_is_an_error(load: Any, complete_config: str) -> None:
+    with pytest.raises(ConfigError, match=r"override 'labels=\[a': '\[a' is not valid YAML"):
+        load(complete_config, "labels=[a")
+
+
+# ---------------------------------------------------------------- wrong keys
+
+
+def test_an_unknown_key_names_file_line_and_the_closest_name(load: Any, complete_config: str) -> None:
+    text = complete_config.replace("  seed: 17", "  sed: 17")
+    with pytest.raises(ConfigError) as raised:
+        load(text)
+    assert (
+        f"run.yaml:{line_of(text, 'sed: 17')}: training.sed: unknown key; did you mean 'training.seed'?"
+        in str(raised.value)
+    )
+
+
+def test_an_unknown_override_names_the_closest_name(load: Any, complete_config: str) -> None:
+    with pytest.raises(
+        ConfigError, match=r"override 'visoin_lr=1': visoin_lr: .*did you mean 'training.vision_lr'"
+    ):
+        load(complete_config, "visoin_lr=1")
+
+
+def test_a_misspelt_section_is_one_problem(load: Any, complete_config: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load(complete_config.replace("training:", "trainin:"))
+    assert str(raised.value).count("trainin:") == 1
+    assert "did you mean 'training'?" in str(raised.value)
+
+
+def test_a_key_in_the_wrong_section_names_its_own(load: Any, complete_config: str) -> None:
+    with pytest.raises(
+        ConfigError, match=r"unknown key in section 'model'; it belongs to section 'training'"
+    ):
+        load(complete_config, "model.seed=1")
+
+
+def test_a_missing_key_names_the_file_and_says_what_it_is(load: Any, complete_config: str) -> None:
+    with pytest.raises(ConfigError, match=r"run\.yaml: training\.seed: missing\. It is: Seed of weights"):
+        load(complete_config.replace("  seed: 17\n", ""))
+
+
+def test_a_missing_section_names_its_keys(load: Any) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load("task: detection\n")
+    message = str(raised.value)
+    assert "data.train: missing" in message and "keys are wrong" in message
+    assert message.count("\n") < 25 and "more" in message
+
+
+def test_several_problems_are_told_together(load: Any, complete_config: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load(complete_config, "seed=a", "hidden_size=65", "hue=0.7")
+    assert "3 keys are wrong" in str(raised.value)
+    assert all(f"override '{o}'" in str(raised.value) for o in ("seed=a", "hidden_size=65", "hue=0.7"))
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("seed=seventeen", "training.seed: should be a valid integer, found 'seventeen'"),
+        ("seed='17'", "training.seed: should be a valid integer, found '17', which is text"),
+        ("seed=17.5", "training.seed: should be a valid integer, found 17.5"),
+        ("seed=true", "training.seed: should be a valid integer, found True"),
+        ("seed=-1", "training.seed: should be greater than or equal to 0, found -1"),
+        ("bf16=yes", "training.bf16: should be a valid boolean, found 'yes'"),
+        ("bf16=1", "training.bf16: should be a valid boolean, found 1"),
+        ("run_name=3", "training.run_name: should be a valid string, found 3; put it in quotes"),
+        ("train=3", "data.train: should be a path, written as text, found 3"),
+        ("vision_lr=.nan", "training.vision_lr: should be a finite number, found nan"),
+        ("vision_lr=-1", "training.vision_lr: should be greater than or equal to 0"),
+        ("report_to=tensorboard", "infrastructure.report_to: should be a valid list, found 'tensorboard'"),
+        ("report_to=[tensorbord]", "infrastructure.report_to[0]: should be 'tensorboard'"),
+        ("detection_queries=proposal", "found 'proposal'; did you mean 'proposals'?"),
+        ("metric_for_best_model=AP60", "training.metric_for_best_model: should be 'AP', 'AP50'"),
+        ("detection_num_queries=0", "detection.detection_num_queries: should be greater than or equal to 1"),
+        ("log_level=loud", "infrastructure.log_level: unknown log level 'loud'"),
+        ("data=3", "data: is a section of keys, found 3"),
+        ("data=null", "data: is a section of keys, found None"),
+        ("seed.x=3", "'training.seed' is a value and has no keys"),
+    ],
+)
+def test_an_ill_typed_value_names_key_and_value(
+    load: Any, complete_config: str, override: str, message: str
+) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load(complete_config, override)
+    assert f"override {override!r}: " in str(raised.value)
+    assert message in str(raised.value)
+    assert "What to do" in str(raised.value)
+
+
+# ---------------------------------------------------------------- given twice
+
+
+def test_a_key_in_both_forms_is_an_error_that_names_both_places(load: Any, complete_config: str) -> None:
+    text = complete_config + "seed: 17\n"
+    with pytest.raises(ConfigError) as raised:
+        load(text)
+    first, last = line_of(text, "  seed: 17"), len(text.splitlines())
+    assert f"run.yaml:{last}: seed: given twice, also as 'training.seed'" in str(raised.value)
+    assert f"run.yaml:{first})" in str(raised.value)
+
+
+def test_a_key_twice_in_one_mapping_is_an_error(load: Any, complete_config: str) -> None:
+    with pytest.raises(ConfigError, match="the key 'seed' stands here and in line"):
+        load(complete_config.replace("  seed: 17\n", "  seed: 17\n  seed: 17\n"))
+
+
+def test_an_override_given_twice_is_an_error(load: Any, complete_config: str) -> None:
+    with pytest.raises(ConfigError, match="given twice, also as 'train'"):
+        load(complete_config, "train=a", "data.train=b")
+
+
+def test_a_section_given_null_and_filled_is_an_error(load: Any, complete_config: str) -> None:
+    with pytest.raises(ConfigError, match="given twice"):
+        load(complete_config, "architecture=null", "hidden_size=64")
+
+
+# ---------------------------------------------------------------- files
+
+
+def test_files_that_are_no_configuration(load: Any, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"gone\.yaml: no such configuration file"):
+        load_config(tmp_path / "gone.yaml", DetectionRunConfig)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_config(tmp_path, DetectionRunConfig)
+    with pytest.raises(ConfigError, match="not a mapping of keys to values"):
+        load("- a\n- b\n")
+    with pytest.raises(ConfigError, match=r"run\.yaml:2: not valid YAML"):
+        load("a: 1\nb: ]\n")
+    with pytest.raises(ConfigError, match="not valid YAML"):
+        load("seed: !!int abc\n")
+    with pytest.raises(ConfigError, match="not valid YAML"):
+        load("seed: !!python/object/apply:os.getcwd []\n")
+    (tmp_path / "latin.yaml").write_bytes(b"run_name: caf\xe9\n")
+    with pytest.raises(ConfigError, match=r"latin\.yaml: the configuration cannot be read"):
+        load_config(tmp_path / "latin.yaml", DetectionRunConfig)
+    (tmp_path / "control.yaml").write_bytes(b"run_name: \x00\n")
+    with pytest.raises(ConfigError, match=r"control\.yaml: not valid YAML"):
+        load_config(tmp_path / "control.yaml", DetectionRunConfig)
+
+
+# ---------------------------------------------------------------- trainer_arguments
+
+
+@pytest.mark.parametrize("key", ["trainer_arguments.optim", "optim"])
+def test_options_of_training_arguments_pass_through(load: Any, complete_config: str, key: str) -> None:
+    assert load(complete_config, f"{key}=adafactor").trainer_arguments == {"optim": "adafactor"}
+
+
+def test_options_may_hold_mappings(load: Any, complete_config: str) -> None:
+    text = complete_config + "trainer_arguments:\n  lr_scheduler_kwargs:\n    min_lr: 1e-6\n"
+    config = load(text, "lr_scheduler_type=cosine_with_min_lr")
+    assert config.trainer_arguments == {"lr_scheduler_kwargs": {"min_lr": 1e-6}}
+    assert load(to_yaml(config)) == config
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("learning_rate=1", "learning_rate: is not passed through; use a learning rate for each part"),
+        ("trainer_arguments.use_cpu=true", "use_cpu: is not passed through; use device instead"),
+        ("remove_unused_columns=false", "remove it: the engine sets it"),
+        ("trainer_arguments.seed=1", "use seed instead"),
+        ("trainer_arguments.optm=adamw_torch", "unknown to TrainingArguments; did you mean 'optim'?"),
+        ("optm=adamw_torch", "optm: unknown key; did you mean 'trainer_arguments.optim'?"),
+        ("optim=adamw_tork", "found 'adamw_tork'; did you mean 'adamw_torch'?"),
+        ("dataloader_pin_memory=3", "dataloader_pin_memory: should be a valid boolean, found 3"),
+        ("trainer_arguments=3", "trainer_arguments: should be a valid dictionary, found 3"),
+    ],
+)
+def test_other_options_are_refused_with_what_to_write(
+    load: Any, complete_config: str, override: str, message: str
+) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load(complete_config, override)
+    assert message in str(raised.value)
+
+
+# ---------------------------------------------------------------- cost and warnings
+
+
+def test_warnings_are_logged_with_key_and_remedy(
+    load: Any, complete_config: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        load(complete_config)
+        assert not caplog.records
+        load(complete_config, "teacher_ratio=0.7")
+    assert "data.teacher_pool: is not given while teacher_ratio is 0.7" in caplog.text
+
+
+def test_loading_a_config_does_not_import_torch(repository: Path) -> None:
+    code = (
+        "import sys; from argusvl.tasks import load_run_config; "
+        "load_run_config('tests/config/complete.yaml'); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=repository, check=False).returncode == 0

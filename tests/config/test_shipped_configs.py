@@ -1,0 +1,31 @@
+"""Every configuration in configs/ loads as it is, and comes back from its own text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from argusvl.config.loading import to_yaml
+from argusvl.tasks import load_run_config
+
+SHIPPED = sorted((Path(__file__).parents[2] / "configs").glob("**/*.yaml"))
+
+
+def test_there_are_shipped_configs() -> None:
+    assert SHIPPED
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.name)
+def test_a_shipped_config_loads(path: Path, tmp_path: Path) -> None:
+    config = load_run_config(path)
+    copy = tmp_path / "copy.yaml"
+    copy.write_text(to_yaml(config), encoding="utf-8")
+    assert load_run_config(copy) == config
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.name)
+def test_a_shipped_config_takes_overrides(path: Path) -> None:
+    config = load_run_config(path, ["seed=4321", "data.train=elsewhere.jsonl"])
+    assert config.training.seed == 4321
+    assert config.data.train == Path("elsewhere.jsonl")

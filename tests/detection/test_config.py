@@ -1,0 +1,97 @@
+"""Keys of a detection run that contradict each other: the error names the key to change."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from argusvl.config.loading import load_config
+from argusvl.core.errors import ConfigError
+from argusvl.detection.config import DetectionRunConfig
+from argusvl.detection.evaluation import Figures
+
+
+@pytest.fixture
+def path(tmp_path: Path, complete_config: str) -> Path:
+    file = tmp_path / "run.yaml"
+    file.write_text(complete_config, encoding="utf-8")
+    return file
+
+
+@pytest.mark.parametrize(
+    ("overrides", "key", "message"),
+    [
+        (["model_path=weights"], "model.model_path", "given together with architecture"),
+        (["architecture=null"], "model.model_path", "neither a folder of weights nor an architecture"),
+        (["min_pixels=300000"], "data.min_pixels", "300000 is more than max_pixels, 200704"),
+        (["scale_min=1.5"], "data.augmentation.scale_min", "1.5 is more than scale_max, 1.0"),
+        (
+            ["hidden_size=66"],
+            "model.architecture.hidden_size",
+            "not divisible by 2 times num_attention_heads, 4",
+        ),
+        (["num_key_value_heads=3"], "model.architecture.num_key_value_heads", "cannot share 3 evenly"),
+        (
+            ["vision_hidden_size=36"],
+            "model.architecture.vision_hidden_size",
+            "not divisible by 4 times vision_num_heads, 2; write 32",
+        ),
+        (["vision_window_size=100"], "model.architecture.vision_window_size", "no multiple of 28; write 112"),
+        (
+            ["vision_fullatt_block_indexes=[0, 2]"],
+            "model.architecture.vision_fullatt_block_indexes",
+            "[2] is beyond the last of 2 layers",
+        ),
+        (
+            ["detection_hidden_size=66"],
+            "detection.detection_hidden_size",
+            "not divisible by detection_num_heads, 4",
+        ),
+        (
+            ["detection_num_queries=3"],
+            "detection.detection_positives_per_object",
+            "4 is more than the 3 queries",
+        ),
+        (["vision_tokens_warn=600"], "data.vision_tokens_warn", "600 is more than vision_tokens_max, 500"),
+        (
+            ["model_max_length=400"],
+            "model.model_max_length",
+            "cannot hold an image of vision_tokens_max, 500",
+        ),
+        (["teacher_ratio=0.5", "num_teachers=0"], "data.num_teachers", "is 0 while teacher_ratio is 0.5"),
+        (["labels=[a, b, a]"], "data.labels", "holds ['a'] more than once"),
+        (["labels=[]"], "data.labels", "is an empty list"),
+        (["max_steps=0"], "training.max_steps", "is 0; write -1"),
+        (
+            ["vision_lr=0", "merger_lr=0", "llm_lr=0", "detection_lr=0", "adapter_lr=0"],
+            "training.detection_lr",
+            "nothing would train",
+        ),
+        (
+            ["attn_implementation=flash_attention_2"],
+            "model.attn_implementation",
+            "does not run on device cpu",
+        ),
+    ],
+)
+def test_a_contradiction_names_the_key_to_change(
+    path: Path, overrides: list[str], key: str, message: str
+) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load_config(path, DetectionRunConfig, overrides)
+    assert f"{key}: " in str(raised.value)
+    assert message in str(raised.value)
+
+
+def test_images_that_would_be_refused_are_warned_of(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        load_config(path, DetectionRunConfig, ["max_pixels=784000", "vision_tokens_policy=refuse"])
+    assert "data.max_pixels: 784000 allows images of 1000 merged tokens" in caplog.text
+
+
+def test_every_metric_that_may_choose_a_checkpoint_is_a_figure_of_an_evaluation() -> None:
+    metrics = DetectionRunConfig.model_fields["training"].annotation.model_fields["metric_for_best_model"]
+    figures = set(Figures.__dataclass_fields__)
+    assert set(metrics.annotation.__args__) <= figures

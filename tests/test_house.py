@@ -1,0 +1,88 @@
+"""The house itself: imports point one way, the documented commands exist, packages are described and pinned."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def project(repository: Path) -> dict[str, Any]:
+    return tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def name_of(requirement: str) -> str:
+    return re.split(r"[<>=\[ ;]", requirement)[0].lower().replace("_", "-")
+
+
+def names_in(text: str) -> set[str]:
+    return {name_of(line) for line in text.splitlines() if line and not line.startswith("#")}
+
+
+def test_import_contracts_hold(repository: Path) -> None:
+    tool = Path(sys.executable).parent / "lint-imports"
+    done = subprocess.run([tool], cwd=repository, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("target", ["setup", "demo", "test", "check"])
+def test_make_has_the_documented_targets(repository: Path, target: str) -> None:
+    makefile = (repository / "Makefile").read_text(encoding="utf-8")
+    assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE)
+    assert f"make {target}" in makefile
+    done = subprocess.run(["make", "-n", target], cwd=repository, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_the_makefile_runs_is_there(repository: Path) -> None:
+    makefile = (repository / "Makefile").read_text(encoding="utf-8")
+    scripts = re.findall(r"\bscripts/\S+\.py\b", makefile)
+    assert scripts
+    for script in scripts:
+        assert (repository / script).is_file()
+
+
+def test_ci_runs_check_and_test(repository: Path) -> None:
+    ci = repository / ".ci" / "run"
+    assert ci.stat().st_mode & 0o111
+    text = ci.read_text(encoding="utf-8")
+    assert "make check" in text and "make test" in text
+
+
+def test_every_dependency_is_pinned_and_justified(repository: Path, project: dict[str, Any]) -> None:
+    wanted = {name_of(d) for d in project["project"]["dependencies"]}
+    for extra in project["project"]["optional-dependencies"].values():
+        wanted |= {name_of(d) for d in extra}
+    constraints = (repository / "constraints.txt").read_text(encoding="utf-8")
+    assert all("==" in line for line in constraints.splitlines() if line and not line.startswith("#"))
+    assert wanted <= names_in(constraints)
+    documented = set(
+        re.findall(r"^\| `([^`]+)`", (repository / "docs/dependencies.md").read_text("utf-8"), re.M)
+    )
+    assert {name.lower() for name in documented} == wanted
+
+
+def test_torch_is_pinned_to_the_version_with_a_cpu_build(repository: Path, project: dict[str, Any]) -> None:
+    assert "torch==2.13.0" in (repository / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    assert "torch>=2.11" in project["project"]["dependencies"]
+    pinned = names_in((repository / "constraints.txt").read_text(encoding="utf-8"))
+    assert not {"torchvision", "timm"} & pinned  # each would pull another torch with CUDA
+
+
+def test_hooks_are_local_and_use_the_tools_of_the_environment(repository: Path) -> None:
+    import yaml
+
+    hooks = yaml.safe_load((repository / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    assert [r["repo"] for r in hooks["repos"]] == ["local"]
+    assert all(h["entry"].startswith(".venv/bin/") for h in hooks["repos"][0]["hooks"])
+
+
+def test_the_licence_is_whole(repository: Path) -> None:
+    text = (repository / "LICENSE").read_text(encoding="utf-8")
+    assert "Apache License" in text and "END OF TERMS AND CONDITIONS" in text
