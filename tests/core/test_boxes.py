@@ -58,3 +58,17 @@ def test_an_inverted_or_empty_box_has_no_area_and_no_nan() -> None:
 def test_a_wrong_shape_is_found_in_the_tests() -> None:
     with pytest.raises(Exception, match="xyxy_to_cxcywh"):
         boxes.xyxy_to_cxcywh(torch.zeros(3, 5))
+
+
+def test_suppression_keeps_the_best_of_each_group_in_order() -> None:
+    corners = torch.tensor([[0.0, 0, 10, 10], [1, 0, 11, 10], [50, 50, 60, 60], [2, 0, 12, 10]])
+    ranking, one_group = torch.tensor([1, 0, 2, 3]), torch.zeros(4, dtype=torch.long)
+    assert boxes.non_maximum_suppression(corners, ranking, one_group, 0.5).tolist() == [0, 2]
+    # Box 3 overlaps the suppressed box 0 too, but only what stays can suppress.
+    chain = torch.tensor([0, 1, 3, 2])
+    assert boxes.non_maximum_suppression(corners, chain, one_group, 0.7).tolist() == [0, 2, 3]
+    groups = torch.tensor([0, 1, 0, 1])
+    assert boxes.non_maximum_suppression(corners, ranking, groups, 0.5).tolist() == [0, 1, 2]
+    assert boxes.non_maximum_suppression(corners, ranking, groups, 0.5, limit=2).tolist() == [0, 1]
+    nothing = torch.zeros(0, dtype=torch.long)
+    assert boxes.non_maximum_suppression(torch.zeros(0, 4), nothing, nothing, 0.5).tolist() == []

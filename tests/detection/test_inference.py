@@ -33,7 +33,9 @@ class Oracle(torch.nn.Module):
     def __init__(self, questions: RecordQuestions, wrong: int = 0) -> None:
         super().__init__()
         self.device = torch.device("cpu")
-        self.config = SimpleNamespace(detection_enabled=True, caption_max_tokens=12, num_queries=4)
+        self.config = SimpleNamespace(
+            detection_enabled=True, caption_max_tokens=12, num_queries=4, nms_iou=None
+        )
         self.processor = questions.processor
         self.truth = [(t, p) for _, asked in questions for t, p in zip(asked.truth, asked.plans, strict=True)]  # type: ignore[attr-defined]
         self.wrong = wrong

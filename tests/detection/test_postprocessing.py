@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -83,6 +84,31 @@ def test_the_ranking_for_ap_holds_every_pair_of_query_and_label_up_to_the_limit(
         assert ranked.scores[ranked.queries == query].sum() == pytest.approx(
             float(make_output().objectness_logits[0, query].sigmoid()), rel=1e-5
         )
+
+
+def test_suppression_is_by_label_for_ap_and_over_all_labels_for_people() -> None:
+    output = make_output(images=1, queries=3)
+    near = [0.5, 0.5, 0.4, 0.4]
+    output.boxes_cxcywh_norm = torch.tensor([[near, [0.51, 0.5, 0.4, 0.4], [0.1, 0.1, 0.1, 0.1]]])
+    output.objectness_logits = torch.tensor([[3.0, 2.0, 1.0]])
+    output.type_logits = torch.tensor([[[2.0, 1.0, 0.0], [1.0, 2.0, 0.0], [0.0, 0.0, 2.0]]])
+    (predictions,) = postprocess(output, LABELS, [(100, 100)], nms_iou=0.6)
+    assert predictions.best.queries is not None and predictions.ranked.queries is not None
+    assert predictions.best.queries.tolist() == [0, 2]
+    # Of each label the better of the two near boxes stays, and the far one always.
+    ranked = set(zip(predictions.ranked.labels, predictions.ranked.queries.tolist(), strict=True))
+    assert ranked == {("screw", 0), ("label", 1), ("fan", 0), ("screw", 2), ("label", 2), ("fan", 2)}
+    (untouched,) = postprocess(output, LABELS, [(100, 100)])
+    assert (len(untouched.best), len(untouched.ranked)) == (3, 9)
+
+
+def test_suppression_of_many_pairs_keeps_the_limit_and_is_quick() -> None:
+    output = make_output(images=1, queries=300, labels=60, seed=3)
+    names = [f"label {k}" for k in range(60)]
+    began = time.perf_counter()
+    (predictions,) = postprocess(output, names, [(640, 480)], nms_iou=0.9)
+    assert time.perf_counter() - began < 2
+    assert len(predictions.ranked) == 300
 
 
 @pytest.mark.parametrize(("queries", "kept"), [(60, 100), (150, 150)])

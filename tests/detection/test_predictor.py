@@ -44,7 +44,7 @@ class FixedHead:
     """Says the same boxes about every image, the first query most certain; records what it was given."""
 
     device = torch.device("cpu")
-    config = SimpleNamespace(detection_enabled=True, caption_max_tokens=4, num_queries=2)
+    config = SimpleNamespace(detection_enabled=True, caption_max_tokens=4, num_queries=2, nms_iou=None)
 
     def __init__(self, boxes_cxcywh_norm: list[list[float]]) -> None:
         self.boxes = torch.tensor(boxes_cxcywh_norm)

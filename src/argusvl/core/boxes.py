@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -63,22 +64,34 @@ def giou_xyxy(a: Float[Tensor, "... 4"], b: Float[Tensor, "... 4"]) -> Float[Ten
 
 
 def non_maximum_suppression(
-    boxes_xyxy: Float[Tensor, "n 4"], groups: Int[Tensor, "n"], iou: float
-) -> Int[Tensor, "kept"]:
-    """Greedy suppression: a box goes when a kept one of its group, earlier in the order, overlaps it too much.
+    boxes_xyxy: Float[Tensor, "n 4"],
+    ranking: Int[Tensor, " r"],
+    groups: Int[Tensor, " r"],
+    iou: float,
+    limit: int | None = None,
+) -> Int[Tensor, " kept"]:
+    """Greedy suppression: an entry goes when a kept one before it, of its group, overlaps it too much.
+
+    The cost is one comparison of the boxes, however many groups each of them is ranked in.
 
     Args:
-        boxes_xyxy: Best first.
-        groups: Boxes of different groups never suppress each other.
-        iou: Overlap above which the later box goes.
+        boxes_xyxy: The boxes, in any order.
+        ranking: Indices of boxes, best first; a box may stand there several times, in different groups.
+        groups: For each entry of the ranking: entries of different groups never suppress each other.
+        iou: Overlap above which the later entry goes.
+        limit: Most entries to keep; ``None``: all.
 
     Returns:
-        Indices of the boxes that stay, in their order.
+        Places in the ranking of the entries that stay, in order.
     """
-    rivals = (iou_xyxy(boxes_xyxy[:, None], boxes_xyxy) > iou) & (groups[:, None] == groups)
-    rows = rivals.tolist()
+    rivals = (iou_xyxy(boxes_xyxy[:, None], boxes_xyxy) > iou).cpu().numpy()  # [n, n]
+    taken: dict[int, np.ndarray] = {}
     kept: list[int] = []
-    for candidate, overlaps in enumerate(rows):
-        if not any(overlaps[k] for k in kept):
-            kept.append(candidate)
-    return torch.tensor(kept, dtype=torch.long, device=boxes_xyxy.device)
+    for place, (box, group) in enumerate(zip(ranking.tolist(), groups.tolist(), strict=True)):
+        if len(kept) == limit:
+            break
+        suppressed = taken.setdefault(group, np.zeros(len(rivals), dtype=bool))
+        if not suppressed[box]:
+            kept.append(place)
+            suppressed |= rivals[box]
+    return torch.tensor(kept, dtype=torch.long)

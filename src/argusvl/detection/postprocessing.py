@@ -106,14 +106,14 @@ def postprocess(
 
     predictions = []
     for m in range(images):
-        ranked, best = torch.arange(pair_query.shape[1]), order[m]
+        query, label, best = pair_query[m], pair_label[m], order[m]
         if nms_iou is not None:
-            ranked = non_maximum_suppression(boxes[m, pair_query[m]], pair_label[m], nms_iou)[: num_kept(queries)]
-            best = best[non_maximum_suppression(boxes[m, best], torch.zeros_like(best), nms_iou)]
+            stays = non_maximum_suppression(boxes[m], query, label, nms_iou, limit=num_kept(queries))
+            query, label = query[stays], label[stays]
+            best = best[non_maximum_suppression(boxes[m], best, torch.zeros_like(best), nms_iou)]
         predictions.append(
             ImagePredictions(
-                ranked=detections(m, pair_query[m, ranked], pair_label[m, ranked]),
-                best=detections(m, best, best_label[m, best]),
+                ranked=detections(m, query, label), best=detections(m, best, best_label[m, best])
             )
         )
     return predictions
