@@ -158,7 +158,8 @@ def split_file(data: str | Path, options: SplitOptions, *, overwrite: bool = Fal
     Args:
         data: The JSONL file, or a folder that holds ``train.jsonl``.
         options: How to split.
-        overwrite: Whether existing files may be replaced.
+        overwrite: Whether existing files may be replaced. Where ``train.jsonl`` itself is split again, the records of
+            the earlier ``val.jsonl`` go back to it first.
 
     Returns:
         Split → number of records.
@@ -172,7 +173,11 @@ def split_file(data: str | Path, options: SplitOptions, *, overwrite: bool = Fal
         if target.exists() and target != file and not overwrite:
             raise DataError("exists already", where=target, remedy="move it away, or pass --overwrite")
     manifest = existing_manifest(file.parent)
-    train, val = split_records(list(RecordFile(file)), options)
+    records = list(RecordFile(file))
+    if file == targets["train"] and targets["val"].exists():
+        present = {record.student for record in records}
+        records += [record for record in RecordFile(targets["val"]) if record.student not in present]
+    train, val = split_records(records, options)
     if not val:
         raise DataError(
             "nothing was held out: val_fraction is 0", where=file, remedy="give a larger --val-fraction"
