@@ -118,6 +118,15 @@ def test_without_augmentation_and_teachers_a_sample_is_its_record(
         dataset[len(dataset)]
 
 
+def test_measuring_gives_the_conversation_before_augmentation(make_dataset: MakeDataset) -> None:
+    dataset = make_dataset()
+    plain = make_dataset(augmentation=None)
+    for i in range(len(dataset)):
+        measured, sample = dataset.measure(i), plain[i]
+        np.testing.assert_array_equal(measured.input_ids, sample.conversation.input_ids)
+        assert measured.parts == sample.conversation.parts
+
+
 @pytest.mark.parametrize("ratio", [0.0, 0.7, 1.0])
 def test_the_ratio_of_samples_gets_the_number_of_teachers(
     make_dataset: MakeDataset, photo_set: Photos, ratio: float

@@ -19,9 +19,9 @@ from torch.utils.data import Dataset
 from argusvl.core.errors import ConfigError
 from argusvl.core.logging import get_logger
 from argusvl.detection.data.augmentation import Augmentation, View
-from argusvl.detection.data.conversation import ChatProcessor, ConversationTooLongError
+from argusvl.detection.data.conversation import ChatProcessor, Conversation, ConversationTooLongError
 from argusvl.detection.data.records import ObjectAnnotation, Record, RecordFile, Scene
-from argusvl.detection.data.samples import LoadedScene, Sample, VisionLimits, join, load_scene
+from argusvl.detection.data.samples import LoadedScene, Sample, VisionLimits, join, load_scene, measure_scene
 
 Vocabulary = Literal["open", "closed"]
 
@@ -128,12 +128,10 @@ class DetectionDataset(Dataset[Sample]):
         Raises:
             DataError: The record, one of its images or boxes, or the conversation's length is not what it should be.
         """
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"sample {index} of {len(self)}")
-        index %= len(self)
+        index = self._position(index)
         record = self.records[index]
         student = load_scene(record.student, self.records.root, self.limits, record.source)
-        teachers = self._draw_teachers(record, index)
+        teachers = [self._load_teacher(teacher) for teacher in self._choose_teachers(record, index)]
         if self.augmentation is None:
             return self._sample(student, teachers, record.source)
         try:
@@ -144,6 +142,26 @@ class DetectionDataset(Dataset[Sample]):
             sample = self._sample(student, teachers, record.source)
             _log.debug("%s: too long when augmented, shown unchanged in epoch %d", record.source, self.epoch)
             return sample
+
+    def measure(self, index: int) -> Conversation:
+        """The conversation of a sample before augmentation, from the images' headers: no pixel is decoded.
+
+        Raises:
+            DataError: As for a sample, but for what only the pixels show.
+        """
+        index = self._position(index)
+        record = self.records[index]
+        student = measure_scene(record.student, self.records.root, self.limits, record.source)
+        teachers = [
+            measure_scene(t.scene, t.root, self.limits, t.source)
+            for t in self._choose_teachers(record, index)
+        ]
+        return self.processor.training(student, teachers, source=record.source)
+
+    def _position(self, index: int) -> int:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"sample {index} of {len(self)}")
+        return index % len(self)
 
     def _sample(self, student: LoadedScene, teachers: Sequence[LoadedScene], source: str) -> Sample:
         turns = [teacher.turn for teacher in teachers]
@@ -159,27 +177,33 @@ class DetectionDataset(Dataset[Sample]):
         """Draws of one purpose do not move when another purpose draws more or less."""
         return np.random.default_rng([self.seed, self.epoch, index, purpose])
 
-    def _draw_teachers(self, record: Record, index: int) -> list[LoadedScene]:
+    def _choose_teachers(self, record: Record, index: int) -> list[_Teacher]:
         settings = self.teachers
         rng = self._generator(index, _TEACHER_DRAWS)
         if settings is None or rng.random() >= settings.ratio:
             return []
         if record.teachers:
-            root = self.records.root
-            return [load_scene(scene, root, self.limits, record.source) for scene in record.teachers]
+            return [_Teacher(scene, self.records.root, record.source, None) for scene in record.teachers]
         if settings.pool is None:
             return []
         # One more than needed: the student's own picture, should the pool hold it, would give the answer away.
         drawn = rng.permutation(len(settings.pool))[: settings.count + 1].tolist()
         own = _files(record.student, self.records.root)
-        chosen = [n for n in drawn if not own & _files(settings.pool[n].student, settings.pool.root)]
-        return [self._pool_scene(settings.pool, number) for number in chosen[: settings.count]]
+        root = settings.pool.root
+        candidates = [(number, settings.pool[number]) for number in drawn]
+        chosen = [
+            _Teacher(r.student, root, r.source, n) for n, r in candidates if not own & _files(r.student, root)
+        ]
+        return chosen[: settings.count]
 
-    def _pool_scene(self, pool: RecordFile, number: int) -> LoadedScene:
-        """A teacher of the pool; the pool is small and its pictures come again and again."""
+    def _load_teacher(self, teacher: _Teacher) -> LoadedScene:
+        """Loads a teacher; the pool is small and its pictures come again and again."""
+        number = teacher.pool_number
+        if number is None:
+            return load_scene(teacher.scene, teacher.root, self.limits, teacher.source)
         if number not in self._teacher_cache:
-            record = pool[number]
-            self._teacher_cache[number] = load_scene(record.student, pool.root, self.limits, record.source)
+            loaded = load_scene(teacher.scene, teacher.root, self.limits, teacher.source)
+            self._teacher_cache[number] = loaded
             if len(self._teacher_cache) > _CACHED_TEACHERS:
                 self._teacher_cache.popitem(last=False)
         return self._teacher_cache[number]
@@ -212,6 +236,16 @@ class DetectionDataset(Dataset[Sample]):
             where="mosaic",
             remedy="set mosaic to 0 for records with several images",
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Teacher:
+    """A demonstration that was chosen, with its number where it comes from the pool."""
+
+    scene: Scene
+    root: Path
+    source: str
+    pool_number: int | None
 
 
 def _view(scene: LoadedScene, image: int) -> View:

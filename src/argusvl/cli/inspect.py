@@ -1,0 +1,216 @@
+"""``argus inspect``: what a model is given, token by token, and the groups that its parameters fall into."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from argusvl.cli.inspect_output import (
+    conversation_pieces,
+    print_conversation,
+    print_groups,
+    print_token_table,
+)
+from argusvl.cli.output import print_json
+from argusvl.core.errors import CheckpointError, ConfigError, DataError
+
+app = typer.Typer(
+    help="Look at what a model is given, and at its parts.", no_args_is_help=True, rich_markup_mode=None
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Write the result to stdout as JSON.")]
+
+
+@app.command(epilog="Example: argus inspect tokens data/train.jsonl --model runs/demo/best --index 3")
+def tokens(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="A JSONL file of records.")],
+    model: Annotated[
+        Path | None,
+        typer.Option(help="A checkpoint, or a Qwen2.5-VL folder in hub layout: its tokenizer and limits."),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="A run's configuration: its tokenizer and limits, and teachers drawn as in training."
+        ),
+    ] = None,
+    index: Annotated[int, typer.Option(help="The record to write out, from 0; negative from the end.")] = 0,
+    epoch: Annotated[int, typer.Option(min=0, help="The epoch that teachers are drawn for.")] = 0,
+    max_examples: Annotated[
+        int | None, typer.Option(min=1, help="Count only the first so many records.")
+    ] = None,
+    root: Annotated[
+        Path | None,
+        typer.Option(help="Folder that image paths are relative to; the JSONL file's own by default."),
+    ] = None,
+    language: Annotated[
+        str, typer.Option(help="Language of the prompts, where --model is a folder that does not say.")
+    ] = "en",
+    as_json: Json = False,
+) -> None:
+    """Count the tokens of every record by part, and write one record out with its parts coloured."""
+    from argusvl.detection.data.dataset import DetectionDataset
+    from argusvl.detection.data.records import RecordFile
+    from argusvl.detection.data.token_table import token_table
+
+    if (model is None) == (config is None):
+        raise ConfigError(
+            "one of --model and --config is needed, and not both",
+            remedy="name a model folder, or a configuration whose tokenizer and limits to use",
+        )
+    view = _of_config(config) if config is not None else _of_model(Path(str(model)), language)
+    if root is None and view.root is not None:
+        root = view.root
+    records = RecordFile(data, root, max_examples)
+    if len(records) == 0:
+        raise DataError("the file holds no record", where=data, remedy="name another file")
+    if not -len(records) <= index < len(records):
+        raise ConfigError(
+            f"--index is {index}, the file has {len(records)} records",
+            where=data,
+            remedy=f"write an index from 0 to {len(records) - 1}",
+        )
+    dataset = DetectionDataset(
+        records, view.processor, limits=view.limits, teachers=view.teachers, augmentation=None, seed=view.seed
+    )
+    dataset.set_epoch(epoch)
+    conversation = dataset.measure(index)
+    table = token_table(dataset, view.model_max_length)
+    if as_json:
+        pieces = conversation_pieces(view.processor, conversation)
+        record = {
+            "index": index % len(records),
+            "source": records.source(index),
+            "tokens": len(conversation),
+            "parts": [{"part": name, "text": text, "tokens": count} for name, text, count in pieces],
+        }
+        print_json({**table.as_dict(), "record": record})
+        return
+    print_token_table(table)
+    print_conversation(view.processor, conversation, records.source(index))
+
+
+@app.command(epilog="Example: argus inspect params runs/demo/best")
+def params(
+    checkpoint: Annotated[
+        Path, typer.Argument(metavar="CHECKPOINT", help="A checkpoint that argus train wrote.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Show the parameter groups with their sizes and learning rates."""
+    from argusvl.config.loading import config_from_mapping
+    from argusvl.detection.assets import ASSETS_FILE, DetectionAssets
+    from argusvl.detection.config import DetectionRunConfig
+    from argusvl.detection.model.modeling import ArgusForDetection
+    from argusvl.detection.task import DetectionTask
+    from argusvl.training.parameter_groups import describe_groups
+
+    saved = DetectionAssets.load(checkpoint).config
+    run = config_from_mapping(saved, DetectionRunConfig, checkpoint / ASSETS_FILE)
+    rows = describe_groups(
+        ArgusForDetection.from_pretrained(checkpoint), DetectionTask(run).parameter_groups()
+    )
+    if as_json:
+        print_json([row.as_dict() for row in rows])
+        return
+    print_groups(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """How a model would see the records; its processor takes any length, the limit is kept apart."""
+
+    processor: Any
+    limits: Any
+    teachers: Any
+    seed: int
+    model_max_length: int
+    root: Path | None
+
+
+def _of_config(path: Path) -> _View:
+    from argusvl.detection.data.dataset import TeacherSettings
+    from argusvl.detection.task import DetectionTask
+    from argusvl.tasks import load_run_config
+
+    run = load_run_config(path)
+    if run.task != "detection":
+        raise ConfigError(f"the task is {run.task}", where=path, remedy="give a configuration of detection")
+    task = DetectionTask(run)  # type: ignore[arg-type]
+    data = task.config.data
+    return _View(
+        processor=_unlimited(task.processor.tokenizer, data.prompt_language),
+        limits=task.limits,
+        teachers=TeacherSettings(task.teacher_pool, data.teacher_ratio, data.num_teachers),
+        seed=run.training.seed,
+        model_max_length=task.config.model.model_max_length,
+        root=data.root,
+    )
+
+
+def _of_model(folder: Path, language: str) -> _View:
+    """A checkpoint says everything itself; of a plain hub folder its own files are read."""
+    from argusvl.detection.assets import ASSETS_FILE, DetectionAssets
+    from argusvl.detection.data.dataset import TeacherSettings
+    from argusvl.detection.data.samples import VisionLimits
+    from argusvl.detection.data.tokenizer import load_tokenizer
+    from argusvl.detection.model.modeling import QWEN_FOLDER
+
+    # Without a configuration there is no pool: the records' own teachers are shown, each time.
+    own_teachers = TeacherSettings(None, 1.0, 0)
+    if (folder / ASSETS_FILE).is_file():
+        assets = DetectionAssets.load(folder)
+        processor = _unlimited(load_tokenizer(folder / QWEN_FOLDER), assets.prompt_language)
+        return _View(processor, assets.limits, own_teachers, 0, assets.model_max_length, None)
+    tokenizer = load_tokenizer(folder)
+    low, high = _pixel_limits(folder / "preprocessor_config.json")
+    limits = VisionLimits(low, high, sys.maxsize, sys.maxsize, "refuse")
+    values = _read_json(folder / "config.json")
+    longest = values.get("text_config", values).get("max_position_embeddings")
+    if not isinstance(longest, int):
+        raise CheckpointError(
+            "names no max_position_embeddings",
+            where=folder / "config.json",
+            remedy="copy the model's config.json again",
+        )
+    return _View(_unlimited(tokenizer, language), limits, own_teachers, 0, longest, None)
+
+
+def _unlimited(tokenizer: Any, language: str) -> Any:
+    from argusvl.detection.data.conversation import ChatProcessor
+
+    return ChatProcessor(
+        tokenizer, prompt_language=language, model_max_length=sys.maxsize, over_length_policy="refuse"
+    )
+
+
+def _pixel_limits(file: Path) -> tuple[int, int]:
+    """Smallest and largest area of an image, in either spelling that Qwen's folders use."""
+    values = _read_json(file)
+    size = values.get("size") or {}
+    low = values.get("min_pixels", size.get("shortest_edge", size.get("min_pixels")))
+    high = values.get("max_pixels", size.get("longest_edge", size.get("max_pixels")))
+    if not isinstance(low, int) or not isinstance(high, int):
+        raise CheckpointError(
+            "names no pixel limits (min_pixels and max_pixels)",
+            where=file,
+            remedy="copy the model's preprocessor_config.json again, or use --config",
+        )
+    return low, high
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError("no such file", where=file, remedy="copy the model's folder again") from None
+    except ValueError as error:
+        raise CheckpointError(f"no JSON: {error}", where=file, remedy="copy the file again") from None
+    if not isinstance(values, dict):
+        raise CheckpointError("holds no JSON object", where=file, remedy="copy the file again")
+    return values

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from argusvl.cli.main import run
+from argusvl.config.loading import to_yaml
+from argusvl.tasks import load_run_config
+
+pytestmark = pytest.mark.usefixtures("quiet_logging")
+
+CONFIG = Path(__file__).parents[2] / "configs" / "bccd.yaml"
+
+
+@pytest.fixture
+def config_file(scenes: Path, tmp_path: Path) -> Path:
+    """A run on the drawn scenes, each with a teacher out of the same file."""
+    overrides = [
+        f"train={scenes}",
+        "val=null",
+        f"teacher_pool={scenes}",
+        "teacher_ratio=1.0",
+        "num_teachers=1",
+    ]
+    path = tmp_path / "run.yaml"
+    path.write_text(to_yaml(load_run_config(CONFIG, overrides)), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def trained_checkpoint(tiny_checkpoint: Path, tmp_path: Path) -> Path:
+    """The tiny checkpoint with the configuration of a run."""
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(tiny_checkpoint, folder)
+    assets = json.loads((folder / "argus.json").read_text("utf-8"))
+    assets["config"] = load_run_config(CONFIG, ["vision_lr=0", "llm_lr=0.5"]).model_dump(mode="json")
+    (folder / "argus.json").write_text(json.dumps(assets), encoding="utf-8")
+    return folder
+
+
+def test_tokens_of_a_checkpoint_as_json(
+    tiny_checkpoint: Path, scenes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        run(["inspect", "tokens", str(scenes), "--model", str(tiny_checkpoint), "--index", "1", "--json"])
+        == 0
+    )
+    result = json.loads(capsys.readouterr().out)
+    assert (result["records"], result["model_max_length"], result["too_long"]) == (5, 1024, 0)
+    record = result["record"]
+    assert record["source"].endswith("val.jsonl:2")
+    assert sum(part["tokens"] for part in record["parts"]) == record["tokens"]
+    answer = next(p for p in record["parts"] if p["part"] == "student answer")
+    labels = [entry["label"] for entry in json.loads(answer["text"].removesuffix("<|im_end|>"))]
+    assert labels == ["标签贴纸", "bbu基带处理单元/华为"]
+
+
+def test_tokens_for_people_show_the_table_and_the_text(
+    tiny_checkpoint: Path, scenes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["inspect", "tokens", str(scenes), "--model", str(tiny_checkpoint), "--index=-2"]) == 0
+    output = capsys.readouterr()
+    assert output.out == ""
+    for text in (
+        "student answer",
+        "conversation",
+        "Longest",
+        "5 records, 0 of them",
+        "val.jsonl:4",
+        "<|im_start|>user",
+    ):
+        assert text in output.err
+    assert "<|image_pad|>×" in output.err
+    assert "<|image_pad|><|image_pad|>" not in output.err
+
+
+def test_tokens_by_a_configuration_show_its_teachers(
+    config_file: Path, scenes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["inspect", "tokens", str(scenes), "--config", str(config_file), "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["with_teachers"], result["model_max_length"]) == (5, 2048)
+    assert any(p["part"] == "teacher answer" for p in result["record"]["parts"])
+
+
+def test_tokens_of_a_plain_hub_folder_use_its_own_limits(
+    tiny_checkpoint: Path, scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "hub"
+    shutil.copytree(tiny_checkpoint / "qwen", folder)
+    ask = ["inspect", "tokens", str(scenes), "--model", str(folder), "--json"]
+    assert run(ask) == 2
+    assert "preprocessor_config.json" in capsys.readouterr().err
+    (folder / "preprocessor_config.json").write_text('{"min_pixels": 3136, "max_pixels": 7000}')
+    assert run(ask) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["model_max_length"] == 2048
+    assert next(p for p in result["parts"] if p["part"] == "student image")["least"] <= 7000 // 784
+
+
+def test_records_longer_than_the_limit_are_counted_not_refused(
+    tiny_checkpoint: Path, scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "short"
+    shutil.copytree(tiny_checkpoint, folder)
+    assets = json.loads((folder / "argus.json").read_text("utf-8")) | {"model_max_length": 10}
+    (folder / "argus.json").write_text(json.dumps(assets))
+    assert run(["inspect", "tokens", str(scenes), "--model", str(folder), "--max-examples", "3"]) == 0
+    assert "3 records are longer than model_max_length, 10" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["missing.jsonl", "--model", "CHECKPOINT"], "missing.jsonl"),
+        (["SCENES"], "--model and --config"),
+        (["SCENES", "--model", "CHECKPOINT", "--config", "x.yaml"], "--model and --config"),
+        (["SCENES", "--model", "CHECKPOINT", "--index", "5"], "0 to 4"),
+        (["SCENES", "--model", "nowhere"], "nowhere"),
+    ],
+)
+def test_a_users_mistake_is_named_and_ends_with_2(
+    tiny_checkpoint: Path,
+    scenes: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    places = {"SCENES": str(scenes), "CHECKPOINT": str(tiny_checkpoint)}
+    assert run(["inspect", "tokens", *(places.get(a, a) for a in arguments)]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_params_put_every_parameter_into_one_group(
+    trained_checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["inspect", "params", str(trained_checkpoint), "--json"]) == 0
+    rows = {row["group"]: row for row in json.loads(capsys.readouterr().out)}
+    assert set(rows) == {"vision", "merger", "llm", "detection", "adapter"}
+    assert (rows["vision"]["trainable"], rows["vision"]["learning_rate"]) == (0, 0)
+    assert rows["llm"]["learning_rate"] == 0.5
+    assert all(".merger." in name for name in rows["merger"]["examples"])
+    assert all("adapter" in name for name in rows["adapter"]["examples"])
+    assert run(["inspect", "params", str(trained_checkpoint)]) == 0
+    output = capsys.readouterr()
+    assert output.out == ""
+    for text in ("vision", "frozen", "adapter", "all"):
+        assert text in output.err
+
+
+def test_params_of_something_else_are_a_users_mistake(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["inspect", "params", str(tmp_path)]) == 2
+    assert "argus.json" in capsys.readouterr().err
