@@ -20,7 +20,9 @@ LOW, HIGH = 28 * 28, 56 * 56  # 64×48 becomes 56×56 at most
 
 
 def options(**changes: Any) -> ConvertOptions:
-    return ConvertOptions(**{"format": "voc", "min_pixels": LOW, "max_pixels": HIGH, "val_fraction": 0.0, **changes})
+    return ConvertOptions(
+        **{"format": "voc", "min_pixels": LOW, "max_pixels": HIGH, "val_fraction": 0.0, **changes}
+    )
 
 
 def run(voc: Any, **changes: Any) -> tuple[Manifest, Path]:
@@ -40,9 +42,18 @@ def everything(folder: Path) -> dict[str, bytes]:
 
 
 def test_images_boxes_and_manifest_agree(voc: Any) -> None:
-    voc.tree({"train": ["a", "b"], "val": ["c"], "test": ["d"]}, [("cell", (0, 0, 64, 48)), ("谷/x", (8, 6, 16, 24))])
+    voc.tree(
+        {"train": ["a", "b"], "val": ["c"], "test": ["d"]},
+        [("cell", (0, 0, 64, 48)), ("谷/x", (8, 6, 16, 24))],
+    )
     manifest, out = run(voc, val_fraction=None)
-    assert sorted(p.name for p in out.iterdir()) == ["images", "manifest.json", "test.jsonl", "train.jsonl", "val.jsonl"]
+    assert sorted(p.name for p in out.iterdir()) == [
+        "images",
+        "manifest.json",
+        "test.jsonl",
+        "train.jsonl",
+        "val.jsonl",
+    ]
     first = records(out)[0].student
     with Image.open(out / first.images[0]) as image:
         assert image.format == "JPEG"
@@ -54,7 +65,11 @@ def test_images_boxes_and_manifest_agree(voc: Any) -> None:
     entry = manifest.images[-1]
     assert (entry.original_size, entry.size, entry.vision_tokens) == ((64, 48), (56, 56), 4)
     assert manifest.splits["train"].labels == {"cell": 2, "谷/x": 2}
-    assert {name: counts.images for name, counts in manifest.splits.items()} == {"train": 2, "val": 1, "test": 1}
+    assert {name: counts.images for name, counts in manifest.splits.items()} == {
+        "train": 2,
+        "val": 1,
+        "test": 1,
+    }
     assert manifest.vision_tokens is not None
     assert manifest.vision_tokens.total == 16
     assert manifest.split_origin.made_by == "source"
@@ -168,10 +183,14 @@ def white_area(path: Path) -> tuple[float, ...]:
 
 @pytest.mark.parametrize("orientation", [5, 6, 7, 8])
 @pytest.mark.parametrize("frame", ["stored", "upright"])
-def test_turned_photographs_end_upright_with_boxes_on_their_objects(voc: Any, orientation: int, frame: str) -> None:
+def test_turned_photographs_end_upright_with_boxes_on_their_objects(
+    voc: Any, orientation: int, frame: str
+) -> None:
     stored, drawn = (112, 56), (28, 14, 56, 42)
     photograph_of_a_square(voc, stored, orientation, drawn)
-    upright = {5: (14, 28, 42, 56), 6: (14, 28, 42, 56), 7: (14, 56, 42, 84), 8: (14, 56, 42, 84)}[orientation]
+    upright = {5: (14, 28, 42, 56), 6: (14, 28, 42, 56), 7: (14, 56, 42, 84), 8: (14, 56, 42, 84)}[
+        orientation
+    ]
     box, size = (drawn, stored) if frame == "stored" else (upright, stored[::-1])
     voc.text("a.xml", voc.xml([("cell", box)], size))
     manifest, out = run(voc, max_pixels=112 * 56)
@@ -378,7 +397,9 @@ def test_bccd_is_converted_and_its_two_zero_area_boxes_are_named(
 ) -> None:
     out = tmp_path / "bccd"
     manifest = convert(
-        shared_data("bccd"), out, options(min_pixels=3136, max_pixels=448 * 336, val_fraction=None, teacher_pool=8)
+        shared_data("bccd"),
+        out,
+        options(min_pixels=3136, max_pixels=448 * 336, val_fraction=None, teacher_pool=8),
     )
     assert [(f.kind, f.where, f.object_index, f.box) for f in manifest.findings] == [
         ("box-zero-area", "Annotations/BloodImage_00338.xml:158", 12, (504, 337, 504, 337)),
@@ -389,6 +410,8 @@ def test_bccd_is_converted_and_its_two_zero_area_boxes_are_named(
     assert counts["test"] == (72, 945)
     assert [a + b for a, b in zip(counts["train"], counts["teacher_pool"], strict=True)] == [205, 2804]
     assert set(manifest.splits["teacher_pool"].labels) == {"RBC", "WBC", "Platelets"}
-    assert {(i.original_size, i.size, i.vision_tokens) for i in manifest.images} == {((640, 480), (448, 336), 192)}
+    assert {(i.original_size, i.size, i.vision_tokens) for i in manifest.images} == {
+        ((640, 480), (448, 336), 192)
+    }
     assert len(list((out / "images").iterdir())) == 364
     assert json.loads((out / "manifest.json").read_text("utf-8"))["refused"] == {"images": 0, "objects": 2}

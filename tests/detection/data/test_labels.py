@@ -39,11 +39,15 @@ def test_labels_that_differ_on_purpose_are_left_alone(first: str, second: str) -
 
 
 def test_a_segment_is_told_once_however_many_labels_stand_below_it() -> None:
-    labels = [f"{parent}/{leaf}" for parent in ("connector", "conector") for leaf in ("loose", "tight", "missing")]
+    labels = [
+        f"{parent}/{leaf}" for parent in ("connector", "conector") for leaf in ("loose", "tight", "missing")
+    ]
     assert near_duplicates(labels) == [("conector", "connector")]
 
 
 def test_free_text_is_compared_by_spelling_only() -> None:
-    labels = [f"a red cell in the {word} corner, number {i}" for i, word in enumerate(["upper", "lower"] * 400)]
+    labels = [
+        f"a red cell in the {word} corner, number {i}" for i, word in enumerate(["upper", "lower"] * 400)
+    ]
     labels += ["A red cell", "a red  cell"]
     assert near_duplicates(labels) == [("A red cell", "a red  cell")]

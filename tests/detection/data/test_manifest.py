@@ -49,7 +49,9 @@ def manifest() -> Manifest:
         split_origin=SplitOrigin(made_by="source"),
         splits=splits,
         images=images,
-        findings=[finding("box-not-a-number", "a.xml:3", "odd", box=(float("nan"), 1, "x", 4.5), object_index=0)],
+        findings=[
+            finding("box-not-a-number", "a.xml:3", "odd", box=(float("nan"), 1, "x", 4.5), object_index=0)
+        ],
     )
 
 
@@ -71,7 +73,9 @@ def test_what_is_written_is_read(manifest: Manifest, tmp_path: Path) -> None:
 
 
 def test_moving_images_between_splits_brings_it_up_to_date(manifest: Manifest) -> None:
-    moved = manifest.with_splits({"train": [record("b.jpg")], "val": [record("c.jpg", "x"), record("a.jpg", "x")]})
+    moved = manifest.with_splits(
+        {"train": [record("b.jpg")], "val": [record("c.jpg", "x"), record("a.jpg", "x")]}
+    )
     assert {i.image: i.split for i in moved.images} == {"a.jpg": "val", "b.jpg": "train", "c.jpg": "val"}
     assert moved.splits["val"].objects == 2
     assert moved.split_origin == manifest.split_origin

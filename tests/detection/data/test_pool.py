@@ -40,7 +40,12 @@ def test_room_left_is_used_for_another_round() -> None:
 
 
 def test_an_image_that_train_needs_is_spared_where_another_will_do() -> None:
-    train = [record("only_z.jpg", "x", "z"), record("x1.jpg", "x"), record("z.jpg", "y", "y2"), record("y.jpg", "y", "y2")]
+    train = [
+        record("only_z.jpg", "x", "z"),
+        record("x1.jpg", "x"),
+        record("z.jpg", "y", "y2"),
+        record("y.jpg", "y", "y2"),
+    ]
     train += [record("z2.jpg", "z", "x")]
     pool, rest, warnings = take_pool(train, 2)
     assert warnings == []
@@ -74,7 +79,12 @@ def test_a_pool_that_leaves_nothing_is_an_error(size: int, count: int) -> None:
 
 
 def test_images_of_other_splits_and_images_without_objects_are_not_taken() -> None:
-    train = [record("leak.jpg", "x"), record("empty.jpg"), record("free.jpg", "x", "x"), record("more.jpg", "x", "x", "x")]
+    train = [
+        record("leak.jpg", "x"),
+        record("empty.jpg"),
+        record("free.jpg", "x", "x"),
+        record("more.jpg", "x", "x", "x"),
+    ]
     pool, _, _ = take_pool(train, 1, elsewhere=["leak.jpg"])
     assert names(pool) == ["free.jpg"]
 
@@ -87,12 +97,18 @@ def test_a_teacher_has_no_teachers() -> None:
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(st.dictionaries(st.sampled_from("abcdefgh"), st.integers(1, 5), min_size=1), min_size=1, max_size=12))
+@given(
+    st.lists(
+        st.dictionaries(st.sampled_from("abcdefgh"), st.integers(1, 5), min_size=1), min_size=1, max_size=12
+    )
+)
 def test_the_cover_is_complete_and_deterministic(labels: list[dict[str, int]]) -> None:
     everything = set().union(*labels)
     chosen = choose_cover(labels, len(labels))
     assert sorted(chosen) == list(range(len(labels)))
-    covered = next(n for n in range(len(chosen) + 1) if set().union(*(labels[i] for i in chosen[:n])) == everything)
+    covered = next(
+        n for n in range(len(chosen) + 1) if set().union(*(labels[i] for i in chosen[:n])) == everything
+    )
     assert choose_cover(labels, covered) == chosen[:covered]
     assert covered <= len(everything)
 
@@ -118,5 +134,7 @@ def test_replacing_a_pool_gives_its_images_back_first(tmp_path: Path) -> None:
         make_pool(tmp_path, 1)
     counts, _ = make_pool(tmp_path, 1, overwrite=True)
     assert counts == {"teacher_pool": 1, "train": 5}
-    kept = [n for file in ("train", "teacher_pool") for n in names(list(RecordFile(tmp_path / f"{file}.jsonl")))]
+    kept = [
+        n for file in ("train", "teacher_pool") for n in names(list(RecordFile(tmp_path / f"{file}.jsonl")))
+    ]
     assert sorted(kept) == [f"{i}.jpg" for i in range(6)]

@@ -41,7 +41,8 @@ def test_a_box_goes_there_and_back_unchanged(data: st.DataObject, plan: ResizePl
     there = plan.box_to_resized(box)
     assert plan.box_to_original(there) == pytest.approx(box, abs=1e-6)
     assert all(
-        v <= limit + 1e-6 for v, limit in zip(there, (plan.resized_width, plan.resized_height) * 2, strict=True)
+        v <= limit + 1e-6
+        for v, limit in zip(there, (plan.resized_width, plan.resized_height) * 2, strict=True)
     )
     back_first = plan.box_to_original(data.draw(boxes_in(plan.resized_width, plan.resized_height)))
     assert plan.box_to_original(plan.box_to_resized(back_first)) == pytest.approx(back_first, abs=1e-6)
@@ -123,7 +124,11 @@ def test_limits_that_leave_no_size_are_an_error_that_names_the_limit() -> None:
 
 @pytest.mark.parametrize(
     ("low", "high", "named"),
-    [(0, 10_000, "min_pixels is 0"), (784, 783, "max_pixels is 783"), (5000, 4000, "min_pixels 5000 is more than")],
+    [
+        (0, 10_000, "min_pixels is 0"),
+        (784, 783, "max_pixels is 783"),
+        (5000, 4000, "min_pixels 5000 is more than"),
+    ],
 )
 def test_contradicting_limits_are_an_error(low: int, high: int, named: str) -> None:
     with pytest.raises(DataError, match=named):

@@ -9,7 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from argusvl.core.errors import DataError
-from argusvl.detection.data.manifest import ManifestSource, SplitOrigin, build_manifest, read_manifest, write_manifest
+from argusvl.detection.data.manifest import (
+    ManifestSource,
+    SplitOrigin,
+    build_manifest,
+    read_manifest,
+    write_manifest,
+)
 from argusvl.detection.data.records import ObjectAnnotation, Record, RecordFile, Scene, write_records
 from argusvl.detection.data.split import SplitOptions, split_file, split_records, stratify
 
@@ -32,7 +38,9 @@ def shares(records: list[Record], val: list[Record]) -> dict[str, float]:
 def test_every_label_is_split_in_its_proportion() -> None:
     # 300 images with a common label, a middling one on every sixth, a rare one on every thirtieth.
     records = [
-        record(f"{i}.jpg", "common", *(["middling"] if i % 6 == 0 else []), *(["rare"] if i % 30 == 7 else []))
+        record(
+            f"{i}.jpg", "common", *(["middling"] if i % 6 == 0 else []), *(["rare"] if i % 30 == 7 else [])
+        )
         for i in range(300)
     ]
     for seed in range(5):
@@ -78,7 +86,11 @@ def test_types_can_be_what_is_kept_in_proportion() -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(
-    st.lists(st.tuples(st.integers(1, 5), st.frozensets(st.sampled_from("abcdef"), max_size=3)), min_size=2, max_size=30),
+    st.lists(
+        st.tuples(st.integers(1, 5), st.frozensets(st.sampled_from("abcdef"), max_size=3)),
+        min_size=2,
+        max_size=30,
+    ),
     st.floats(0.01, 0.9),
     st.integers(0, 5),
 )
