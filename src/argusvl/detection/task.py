@@ -22,7 +22,12 @@ from argusvl.detection.data.dataset import DetectionDataset, TeacherSettings, la
 from argusvl.detection.data.prompts import prompts_for
 from argusvl.detection.data.records import RecordFile
 from argusvl.detection.data.samples import Sample, VisionLimits, measure_scene
-from argusvl.detection.data.tokenizer import check_special_tokens, load_tokenizer, tokenizer_texts, train_tokenizer
+from argusvl.detection.data.tokenizer import (
+    check_special_tokens,
+    load_tokenizer,
+    tokenizer_texts,
+    train_tokenizer,
+)
 from argusvl.detection.inference import RecordQuestions, evaluate_records
 from argusvl.detection.model.architecture import qwen_config, random_qwen
 from argusvl.detection.model.configuration import ArgusDetectionConfig
@@ -177,7 +182,11 @@ class DetectionTask:
 
     def eval_dataset(self) -> RecordQuestions | None:
         """Held-out questions, without teachers."""
-        return None if self.val_records is None else RecordQuestions(self.val_records, self.processor, self.limits)
+        return (
+            None
+            if self.val_records is None
+            else RecordQuestions(self.val_records, self.processor, self.limits)
+        )
 
     @cached_property
     def _collator(self) -> PaddedCollator:
@@ -201,7 +210,9 @@ class DetectionTask:
         ]
         if not section.detection_enabled:
             return terms
-        caption_count = "caption_tokens" if section.detection_caption_normalization == "tokens" else "student_samples"
+        caption_count = (
+            "caption_tokens" if section.detection_caption_normalization == "tokens" else "student_samples"
+        )
         box_terms = {
             "bbox_l1": ("objects", section.detection_bbox_weight),
             "bbox_giou": ("objects", section.detection_giou_weight),
@@ -353,5 +364,7 @@ class DetectionTask:
 
     def _not_empty(self, records: RecordFile, key: str) -> RecordFile:
         if len(records) == 0:
-            raise ConfigError("the file holds no record", where=records.path, remedy=f"name another file for data.{key}")
+            raise ConfigError(
+                "the file holds no record", where=records.path, remedy=f"name another file for data.{key}"
+            )
         return records

@@ -30,7 +30,9 @@ class CausalLayer(nn.Module):
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """``[N, T, D]`` → the same shape, and the cache ``2 × [N, heads, past + T, D / heads]``."""
         count, length, size = hidden_states.shape
-        qkv = self.qkv(self.norm(hidden_states)).view(count, length, 3, self.num_heads, size // self.num_heads)
+        qkv = self.qkv(self.norm(hidden_states)).view(
+            count, length, 3, self.num_heads, size // self.num_heads
+        )
         query, key, value = qkv.permute(2, 0, 3, 1, 4)
         if cache is not None:
             key, value = torch.cat([cache[0], key], dim=2), torch.cat([cache[1], value], dim=2)
@@ -55,7 +57,9 @@ class CaptionDecoder(nn.Module):
         self.cell_input = nn.Linear(size, size)
         self.box_input = MLP(4, size, size, 2)
         self.token_input = nn.Linear(text_size, size)
-        self.positions = nn.Parameter(torch.randn(self.prefix_length + config.caption_max_tokens, size) * 0.02)
+        self.positions = nn.Parameter(
+            torch.randn(self.prefix_length + config.caption_max_tokens, size) * 0.02
+        )
         self.layers = nn.ModuleList(
             CausalLayer(size, config.num_heads, config.ffn_size, config.dropout)
             for _ in range(config.caption_decoder_num_layers)
@@ -63,7 +67,9 @@ class CaptionDecoder(nn.Module):
         self.norm = nn.LayerNorm(size)
         self.token_output = nn.Linear(size, text_size)
 
-    def forward(self, prefix: Tensor, caption_ids: Tensor, embed_tokens: nn.Module, lm_head: nn.Module) -> Tensor:
+    def forward(
+        self, prefix: Tensor, caption_ids: Tensor, embed_tokens: nn.Module, lm_head: nn.Module
+    ) -> Tensor:
         """Teacher-forced logits.
 
         Args:
@@ -103,7 +109,9 @@ class CaptionDecoder(nn.Module):
                 break
             hidden = self.token_input(embed_tokens(token))[:, None].to(prefix.dtype)
             hidden = hidden + self.positions[self.prefix_length + step].to(prefix.dtype)
-        return torch.stack(written, dim=1) if written else prefix.new_zeros((len(prefix), 0), dtype=torch.long)
+        return (
+            torch.stack(written, dim=1) if written else prefix.new_zeros((len(prefix), 0), dtype=torch.long)
+        )
 
     def prefix(self, states: Tensor, boxes_cxcywh_norm: Tensor, image: Tensor, memory: Memory) -> Tensor:
         """What is known of ``N`` boxes before a word is written.

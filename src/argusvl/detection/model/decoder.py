@@ -29,7 +29,9 @@ class LocalSampling(nn.Module):
         distances = torch.arange(1, points + 1, dtype=torch.float32)
         with torch.no_grad():
             self.attention.sampling_offsets.weight.zero_()
-            self.attention.sampling_offsets.bias.copy_((directions[:, None] * distances[None, :, None]).flatten())
+            self.attention.sampling_offsets.bias.copy_(
+                (directions[:, None] * distances[None, :, None]).flatten()
+            )
             self.attention.attention_weights.weight.zero_()
             self.attention.attention_weights.bias.zero_()
 
@@ -63,7 +65,11 @@ class GlobalAttention(nn.Module):
         value = memory.raster.flatten(1, 2)
         key = value + memory.raster_positions.flatten(1, 2).to(value.dtype)
         attended, _ = self.attention(
-            queries + positions, key, value, key_padding_mask=~memory.raster_mask.flatten(1), need_weights=False
+            queries + positions,
+            key,
+            value,
+            key_padding_mask=~memory.raster_mask.flatten(1),
+            need_weights=False,
         )
         return attended
 

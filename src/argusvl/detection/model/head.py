@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from argusvl.detection.model.captioner import CaptionDecoder
 from argusvl.detection.model.configuration import ArgusDetectionConfig
-from argusvl.detection.model.losses import LossSettings, assigned_terms, cross_entropy_sum, decoder_terms, match_proposals
+from argusvl.detection.model.losses import (
+    LossSettings,
+    assigned_terms,
+    cross_entropy_sum,
+    decoder_terms,
+    match_proposals,
+)
 from argusvl.detection.model.matching import Targets
 from argusvl.detection.model.memory import Memory, MemoryBuilder, cell_centres
 from argusvl.detection.model.queries import QUERY_FORMS, QueryOutputs
@@ -47,7 +52,9 @@ class DetectionHead(nn.Module):
         memory = self.memory_builder(rasters, image_states, prompt_states)
         queries = self.queries(memory)
         labels = self.type_scorer.encode_labels(vocabulary_ids, embed_tokens)
-        return HeadOutput(memory, queries, [self.type_scorer(layer.states, labels) for layer in queries.layers])
+        return HeadOutput(
+            memory, queries, [self.type_scorer(layer.states, labels) for layer in queries.layers]
+        )
 
     def loss_terms(
         self,

@@ -14,7 +14,9 @@ def inverse_sigmoid(values: Tensor, epsilon: float = 1e-4) -> Tensor:
 class MLP(nn.Sequential):
     """Linear layers with ReLU between them; the last one can start at zero, so that it changes nothing at first."""
 
-    def __init__(self, input_size: int, hidden_size: int, output_size: int, num_layers: int, zero_last: bool = False):
+    def __init__(
+        self, input_size: int, hidden_size: int, output_size: int, num_layers: int, zero_last: bool = False
+    ):
         sizes = [input_size, *[hidden_size] * (num_layers - 1), output_size]
         layers: list[nn.Module] = []
         for i, (a, b) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):

@@ -15,7 +15,6 @@ from argusvl.core.boxes import cxcywh_to_xyxy, giou_xyxy
 from argusvl.detection.model.matching import Assignment, Targets, match_one_to_one, match_several_to_one
 from argusvl.detection.model.queries import QueryPredictions
 
-
 # Weight of the classification cost in matching, as in Deformable DETR.
 CLASS_COST = 2.0
 
@@ -70,7 +69,11 @@ def cross_entropy_sum(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def assigned_terms(
-    prediction: QueryPredictions, type_logits: Tensor, assignment: Assignment, targets: Targets, settings: LossSettings
+    prediction: QueryPredictions,
+    type_logits: Tensor,
+    assignment: Assignment,
+    targets: Targets,
+    settings: LossSettings,
 ) -> dict[str, Tensor]:
     """Box, objectness and type losses of one stage under an assignment.
 

@@ -92,7 +92,9 @@ def match_one_to_one(
             + cost_class * (1 - focal_alpha) * probability**focal_gamma * log_complement
         )
         # A prediction that is not finite is matched last; the loss will show it.
-        row, column = linear_sum_assignment(torch.nan_to_num(cost, nan=1e6, posinf=1e6, neginf=-1e6).cpu().numpy())
+        row, column = linear_sum_assignment(
+            torch.nan_to_num(cost, nan=1e6, posinf=1e6, neginf=-1e6).cpu().numpy()
+        )
         images.append(torch.full((len(row),), image))
         queries.append(torch.from_numpy(row))
         objects.append(mine[torch.from_numpy(column).to(mine.device)])

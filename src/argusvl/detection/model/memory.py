@@ -102,7 +102,14 @@ class MemoryBuilder(nn.Module):
         height = max(r.shape[0] for r in rasters)
         width = max(r.shape[1] for r in rasters)
         length = max(len(i) + len(p) for i, p in zip(image_states, prompt_states, strict=True))
-        raster_parts, mask_parts, language_parts, language_masks, raster_pos, language_pos = [], [], [], [], [], []
+        raster_parts, mask_parts, language_parts, language_masks, raster_pos, language_pos = (
+            [],
+            [],
+            [],
+            [],
+            [],
+            [],
+        )
         for raster, image, prompt in zip(rasters, image_states, prompt_states, strict=True):
             h, w = raster.shape[:2]
             pad = (0, 0, 0, width - w, 0, height - h)

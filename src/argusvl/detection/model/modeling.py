@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from safetensors import SafetensorError
@@ -21,7 +21,7 @@ from argusvl.core.errors import CheckpointError, ModelError
 from argusvl.core.logging import get_logger
 from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.head import DetectionHead, HeadOutput
-from argusvl.detection.model.losses import LossSettings, cross_entropy_sum
+from argusvl.detection.model.losses import LossSettings
 from argusvl.detection.model.matching import Targets
 from argusvl.detection.model.vision import batch_windows, raster_rows
 
@@ -190,7 +190,9 @@ class ArgusForDetection(PreTrainedModel):
         )
 
     @torch.no_grad()
-    def describe(self, output: DetectionOutput, image: Tensor, query: Tensor, max_tokens: int | None = None) -> Tensor:
+    def describe(
+        self, output: DetectionOutput, image: Tensor, query: Tensor, max_tokens: int | None = None
+    ) -> Tensor:
         """Writes descriptions of chosen queries, greedily.
 
         Args:
@@ -215,6 +217,17 @@ class ArgusForDetection(PreTrainedModel):
             self._end_of_turn(),
         )
 
+    def generate(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Points to what gives boxes: the stock part generates text, and the head takes no part in that (G-002).
+
+        Raises:
+            ModelError: Always.
+        """
+        raise ModelError(
+            "generate() writes text and gives no boxes",
+            remedy="use Predictor.predict_detection for boxes, Predictor.predict_text (or model.qwen.generate) for text",
+        )
+
     def _end_of_turn(self) -> int:
         end = self.qwen.config.text_config.eos_token_id
         return end[0] if isinstance(end, list) else end
@@ -222,12 +235,15 @@ class ArgusForDetection(PreTrainedModel):
     def _check_images(self, pixel_values: Tensor | None, grid: Tensor | None, input_ids: Tensor) -> None:
         placeholders = int((input_ids == self.qwen.config.image_token_id).sum())
         if (pixel_values is None) != (grid is None):
-            given, missing = ("pixel_values", "image_grid_thw") if grid is None else ("image_grid_thw", "pixel_values")
+            given, missing = (
+                ("pixel_values", "image_grid_thw") if grid is None else ("image_grid_thw", "pixel_values")
+            )
             raise ModelError(f"{given} is given and {missing} is not", remedy="give both, or neither")
         if grid is None:
             if placeholders:
                 raise ModelError(
-                    f"{placeholders} image placeholders and no pixel_values", remedy="give the images of the text"
+                    f"{placeholders} image placeholders and no pixel_values",
+                    remedy="give the images of the text",
                 )
             return
         assert pixel_values is not None
@@ -249,7 +265,9 @@ class ArgusForDetection(PreTrainedModel):
                 remedy="use images already resized to the training grid (P-002)",
             )
 
-    def _language_terms(self, hidden_states: Tensor, labels: Tensor, roles: Tensor | None) -> dict[str, Tensor]:
+    def _language_terms(
+        self, hidden_states: Tensor, labels: Tensor, roles: Tensor | None
+    ) -> dict[str, Tensor]:
         """Cross-entropy of the teachers' and the student's answers; logits at labelled positions only.
 
         Full logits would be the largest tensor of the step: ``L × 151,936`` for a 3B model.
@@ -294,7 +312,9 @@ class ArgusForDetection(PreTrainedModel):
             length = raster.shape[0] * raster.shape[1] // merge**2
             image_states.append(hidden_states[sample, start : start + length])
             prompt_states.append(states[types == 0])
-        return self.detection_head(rasters, image_states, prompt_states, vocabulary_ids, self.get_input_embeddings())
+        return self.detection_head(
+            rasters, image_states, prompt_states, vocabulary_ids, self.get_input_embeddings()
+        )
 
     def save_pretrained(
         self, save_directory: str | Path, state_dict: dict[str, Tensor] | None = None, **kwargs: Any
@@ -378,7 +398,9 @@ def load_qwen(folder: str | Path, **kwargs: Any) -> tuple[Qwen2_5_VLForCondition
     return qwen, report
 
 
-def add_detection_head(folder: str | Path, head: dict[str, Any], **kwargs: Any) -> tuple[ArgusForDetection, list[str]]:
+def add_detection_head(
+    folder: str | Path, head: dict[str, Any], **kwargs: Any
+) -> tuple[ArgusForDetection, list[str]]:
     """Loads a plain Qwen2.5-VL folder and puts a new head beside it.
 
     Args:
@@ -398,11 +420,15 @@ def add_detection_head(folder: str | Path, head: dict[str, Any], **kwargs: Any) 
 
 def _load_head(head: DetectionHead, file: Path) -> None:
     if not file.is_file():
-        raise CheckpointError("no model.safetensors with the detection head", where=file.parent, remedy="copy it again")
+        raise CheckpointError(
+            "no model.safetensors with the detection head", where=file.parent, remedy="copy it again"
+        )
     try:
         state = load_file(str(file))
     except Exception as error:  # safetensors raises its own, undocumented error types
-        raise CheckpointError(f"cannot be read: {error}", where=file, remedy="copy the checkpoint again") from error
+        raise CheckpointError(
+            f"cannot be read: {error}", where=file, remedy="copy the checkpoint again"
+        ) from error
     missing, unexpected = head.load_state_dict(state, strict=False)
     if missing or unexpected:
         raise CheckpointError(

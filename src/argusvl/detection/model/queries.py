@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.decoder import DecoderLayer
@@ -72,7 +71,9 @@ class LearnedQueries(nn.Module):
         super().__init__()
         self.content = nn.Parameter(torch.zeros(config.num_queries, config.hidden_size))
         self.positions = nn.Parameter(torch.randn(config.num_queries, config.hidden_size))
-        self.layers = nn.ModuleList(DecoderLayer(config, local=False) for _ in range(config.decoder_num_layers))
+        self.layers = nn.ModuleList(
+            DecoderLayer(config, local=False) for _ in range(config.decoder_num_layers)
+        )
         self.norm = nn.LayerNorm(config.hidden_size)
         self.head = PredictionHead(config.hidden_size)
         # Boxes start spread out rather than all in the middle: the last layer must not be zero here.
@@ -127,7 +128,9 @@ class ProposalQueries(nn.Module):
         self.proposal_head = PredictionHead(size)
         self.content = nn.Linear(size, size)
         self.position_encoder = MLP(size, size, size, 2)
-        self.layers = nn.ModuleList(DecoderLayer(config, local=True) for _ in range(config.decoder_num_layers))
+        self.layers = nn.ModuleList(
+            DecoderLayer(config, local=True) for _ in range(config.decoder_num_layers)
+        )
         self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in range(config.decoder_num_layers))
         self.heads = nn.ModuleList(PredictionHead(size) for _ in range(config.decoder_num_layers))
 
@@ -159,7 +162,9 @@ class ProposalQueries(nn.Module):
         anchors = torch.cat([centres.clamp(0, 1), torch.full_like(centres, self.ANCHOR_SIZE)], dim=-1)
         states = self.proposal_norm(memory.raster.flatten(1, 2))
         proposals = self.proposal_head(states, inverse_sigmoid(anchors))
-        proposals.objectness_logits = proposals.objectness_logits.masked_fill(~memory.raster_mask.flatten(1), NEVER)
+        proposals.objectness_logits = proposals.objectness_logits.masked_fill(
+            ~memory.raster_mask.flatten(1), NEVER
+        )
         return proposals
 
 

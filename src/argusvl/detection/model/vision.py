@@ -38,10 +38,14 @@ class BatchedWindowAttention(Qwen2_5_VLVisionAttention):
         for length in lengths.unique().tolist():
             starts = cu_seqlens[:-1][lengths == length]
             every_token = len(starts) * length == tokens
-            rows = slice(None) if every_token else (
-                starts.long()[:, None] + torch.arange(length, device=starts.device)
-            ).flatten()
-            windows = [t[rows].view(len(starts), length, self.num_heads, self.head_dim) for t in (query, key, value)]
+            rows = (
+                slice(None)
+                if every_token
+                else (starts.long()[:, None] + torch.arange(length, device=starts.device)).flatten()
+            )
+            windows = [
+                t[rows].view(len(starts), length, self.num_heads, self.head_dim) for t in (query, key, value)
+            ]
             q, k, v = (w.transpose(1, 2) for w in windows)  # [windows, heads, length, head_dim]
             out = F.scaled_dot_product_attention(q, k, v, scale=self.scaling)
             out = out.transpose(1, 2).reshape(-1, self.num_heads, self.head_dim)
@@ -71,7 +75,9 @@ def raster_rows(grid_thw: Int[Tensor, "n 3"], tower: nn.Module) -> list[Int[Tens
     block_at = torch.argsort(window_index)  # block in image order → its place in window order
     rows, first_block = [], 0
     for _, height, width in grid_thw.tolist():
-        blocks = block_at[first_block : first_block + height * width // merge**2].view(height // merge, width // merge)
+        blocks = block_at[first_block : first_block + height * width // merge**2].view(
+            height // merge, width // merge
+        )
         inside = torch.arange(merge**2, device=blocks.device).view(merge, merge)
         patches = blocks[:, None, :, None] * merge**2 + inside[None, :, None, :]
         rows.append(patches.reshape(height, width))
