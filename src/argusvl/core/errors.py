@@ -5,6 +5,8 @@ The command line prints them without a traceback and exits with 2; ``--debug`` s
 
 from __future__ import annotations
 
+import re
+
 
 class ArgusError(Exception):
     """Something that the user can mend.
@@ -16,10 +18,12 @@ class ArgusError(Exception):
     """
 
     def __init__(self, what: str, *, where: object | None = None, remedy: str | None = None) -> None:
-        self.what = what
+        self.what, in_worker = _without_worker_traceback(what)
         self.where = None if where is None else str(where)
         self.remedy = remedy
         super().__init__(str(self))
+        if in_worker:
+            self.add_note(in_worker)
 
     def __str__(self) -> str:
         lines = [self.what if self.where is None else f"{self.where}: {self.what}"]
@@ -50,3 +54,15 @@ class ModelError(ArgusError):
 
 class TrainingError(ArgusError):
     """Training cannot go on, e.g. because the loss is not finite."""
+
+
+def _without_worker_traceback(text: str) -> tuple[str, str | None]:
+    """The message of an error that a data loader's worker raised, and its traceback.
+
+    PyTorch brings such an error over by calling its class with the formatted traceback as the only argument.
+    """
+    if not re.match(r"Caught \w+ in \w+ worker process \d+\.\nOriginal Traceback", text):
+        return text, None
+    # The last line that begins with a class's name begins the message; the traceback's own lines are indented.
+    message = re.split(r"^[\w.]+Error: ", text, flags=re.MULTILINE)[-1]
+    return message.strip(), text
