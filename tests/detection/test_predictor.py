@@ -184,9 +184,20 @@ def test_pixel_limits_other_than_the_trained_ones_are_refused_by_both_numbers(ti
     Predictor.from_pretrained(tiny_checkpoint, min_pixels=3136, max_pixels=12544)
 
 
+def test_limits_that_differ_within_the_checkpoint_are_refused(damaged: Path) -> None:
+    file = damaged / "qwen" / "preprocessor_config.json"
+    file.write_text(json.dumps({"size": {"shortest_edge": 3136, "longest_edge": 12544}}))
+    Predictor.from_pretrained(damaged)
+    file.write_text(json.dumps({"size": {"shortest_edge": 3136, "longest_edge": 50176}}))
+    with pytest.raises(CheckpointError, match=r"says max_pixels 50176, argus\.json says 12544"):
+        Predictor.from_pretrained(damaged)
+
+
 def test_generate_points_to_what_gives_boxes(predictor: Predictor, pictures: list[Path]) -> None:
     with pytest.raises(ModelError, match="predict_detection"):
         predictor.generate(pictures[0])
+    with pytest.raises(ModelError, match="predict_detection"):
+        predictor.model.generate(input_ids=torch.zeros(1, 1, dtype=torch.long))
 
 
 def test_a_device_that_is_not_there_is_an_error_not_another_device(tiny_checkpoint: Path) -> None:

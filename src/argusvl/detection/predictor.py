@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -12,7 +13,7 @@ from PIL import Image
 
 from argusvl.core.errors import ArgusError, CheckpointError, ConfigError, DataError, ModelError
 from argusvl.core.images import exif_orientation, open_image, upright_rgb
-from argusvl.detection.assets import DetectionAssets, load_teacher_pool
+from argusvl.detection.assets import ASSETS_FILE, DetectionAssets, load_teacher_pool
 from argusvl.detection.data.collation import PaddedCollator
 from argusvl.detection.data.conversation import ChatProcessor
 from argusvl.detection.data.dataset import labels_or_collected
@@ -92,6 +93,7 @@ class Predictor:
                     where=folder,
                     remedy=f"leave {name} out (the trained limit is used), or train with {name}={wanted}",
                 )
+        _check_preprocessor(folder, assets)
         on = _device(device)
         # Half precision pays on a GPU only; on a CPU it is slow, and less exact for nothing.
         dtype = torch.float32 if on.type == "cpu" else "auto"
@@ -320,6 +322,28 @@ class Predictor:
         return ask_image(
             self.processor, self.assets.limits, opened, teachers, source=source, prompt=prompt, note=note
         )
+
+
+def _check_preprocessor(folder: Path, assets: DetectionAssets) -> None:
+    """The stock part carries the limits for other tools; two that differ mean that one of them was changed since."""
+    file = folder / QWEN_FOLDER / "preprocessor_config.json"
+    if not file.is_file():
+        return
+    try:
+        content = json.loads(file.read_text("utf-8"))
+        size = content.get("size", {})
+        stated = {"min_pixels": size.get("shortest_edge"), "max_pixels": size.get("longest_edge")}
+    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
+        raise CheckpointError(
+            f"is damaged: {error}", where=file, remedy="copy the checkpoint again"
+        ) from None
+    for name, value in stated.items():
+        if value is not None and value != getattr(assets, name):
+            raise CheckpointError(
+                f"says {name} {value}, {ASSETS_FILE} says {getattr(assets, name)}: boxes would shift",
+                where=file,
+                remedy="put back the limit of training: use the checkpoint as `argus train` wrote it",
+            )
 
 
 def _listed(images: ImageLike | Sequence[ImageLike]) -> Sequence[ImageLike]:

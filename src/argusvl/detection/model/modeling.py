@@ -225,7 +225,7 @@ class ArgusForDetection(PreTrainedModel):
         """
         raise ModelError(
             "generate() writes text and gives no boxes",
-            remedy="use Predictor.predict_detection for boxes, Predictor.predict_text (or model.qwen.generate) for text",
+            remedy="use Predictor.predict_detection for boxes, and Predictor.predict_text for the written answer",
         )
 
     def _end_of_turn(self) -> int:
