@@ -12,6 +12,7 @@ from torch import Tensor
 
 from argusvl.core.errors import DataError
 from argusvl.detection.data.records import RecordFile
+from argusvl.detection.gallery import make_gallery
 from argusvl.detection.inference import RecordQuestions, evaluate_records
 from argusvl.detection.predictor import Predictor
 
@@ -162,3 +163,17 @@ def test_a_bad_record_stops_the_evaluation_by_name(
         evaluate_records(
             predictor.model, questions_of(predictor, broken), labels=LABELS, vocabulary="open", batch_size=1
         )
+
+
+def test_a_gallery_is_spread_over_the_file_and_leaves_out_low_scores(
+    predictor: Predictor, scenes: Path
+) -> None:
+    questions = questions_of(predictor, scenes)
+    result = evaluate_records(Oracle(questions), questions, labels=LABELS, vocabulary="open", batch_size=2)  # type: ignore[arg-type]
+    gallery = make_gallery(result, scenes.parent, count=3)
+    assert [Path(entry["image"]).name for entry in gallery["images"]] == ["0.png", "2.png", "5.png"]
+    assert all(Path(entry["image"]).is_file() for entry in gallery["images"])
+    for entry in gallery["images"]:
+        assert len(entry["predictions"]) == len(entry["truth"]) == 2
+        assert [p["desc"] for p in entry["predictions"]] == [t["desc"] for t in entry["truth"]]
+    assert len(make_gallery(result, scenes.parent)["images"]) == 6

@@ -31,16 +31,16 @@ def make_gallery(
         score_threshold: Predictions below are left out.
 
     Returns:
-        ``{"images": [{"image": path, "width": …, "height": …, "truth": [{"bbox_2d", "desc"}],
-        "predictions": [{"bbox_2d", "label", "desc", "score", "label_score"}]}]}``.
+        ``{"score_threshold": …, "images": [{"image": path, "width": …, "height": …, "truth": [{"bbox_2d",
+        "desc"}], "predictions": [{"bbox_2d", "label", "desc", "score", "label_score"}]}]}``.
     """
     total = len(evaluation.images)
     chosen = np.linspace(0, total - 1, min(count, total)).round().astype(int).tolist()
     images = []
     for k in chosen:
-        line = (
-            evaluation.predictions[k].above(score_threshold).to_jsonl(str(Path(root) / evaluation.images[k]))
-        )
+        # Absolute: the report is made in another folder.
+        image = (Path(root) / evaluation.images[k]).resolve()
+        line = evaluation.predictions[k].above(score_threshold).to_jsonl(str(image))
         line["truth"] = _truth(evaluation.truth[k])
         line["predictions"] = line.pop("objects")
         images.append(line)
