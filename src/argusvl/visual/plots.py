@@ -1,0 +1,194 @@
+"""Line charts as inline SVG: sharp at every size, in the page's own colours by day and by night, without a library.
+
+Colours and fonts are left to the page's style sheet (classes ``axis``, ``grid``, ``raw``, ``line``, ``s0`` …).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+NUM_COLOURS = 6
+"""Series colours that the style sheet has; further series begin again."""
+
+_WIDTH, _HEIGHT = 460.0, 220.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 10.0, 10.0, 24.0
+_MAX_POINTS = 400  # more than there are pixels to show; the page stays small after a long run
+_SMOOTH_FROM = 50  # with fewer points the raw line is clear enough
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A named line.
+
+    Attributes:
+        name: As shown in the legend.
+        steps: Horizontal positions, ascending.
+        values: Of the same length; one that is not finite leaves a gap and is reported.
+    """
+
+    name: str
+    steps: Sequence[float]
+    values: Sequence[float]
+
+    def finite(self) -> list[tuple[float, float]]:
+        """The points that can be drawn."""
+        return [(x, y) for x, y in zip(self.steps, self.values, strict=True) if math.isfinite(y)]
+
+
+def line_chart(
+    series: Sequence[Series], *, log_scale: bool = False, zero_based: bool = False, smooth: bool = False
+) -> str:
+    """A chart of lines over training steps.
+
+    Args:
+        series: What to draw; nothing is returned when there is no point at all.
+        log_scale: A logarithmic vertical axis; values of 0 and below are left out.
+        zero_based: The vertical axis begins at 0, as for shares.
+        smooth: Draw a line of many points faintly, with its running mean over it.
+
+    Returns:
+        An ``<svg>`` element, or an empty text.
+    """
+    lines = [s.finite() for s in series]
+    if log_scale:
+        lines = [[(x, y) for x, y in points if y > 0] for points in lines]
+    every = [point for points in lines for point in points]
+    if not every:
+        return ""
+    x_axis = _Axis.linear(min(x for x, _ in every), max(x for x, _ in every), _LEFT, _WIDTH - _RIGHT, 5)
+    values = [y for _, y in every]
+    low = 0.0 if zero_based else min(values)
+    make = _Axis.logarithmic if log_scale else _Axis.linear
+    y_axis = make(low, max(values), _HEIGHT - _BOTTOM, _TOP, 4)
+    body = [_grid(x_axis, y_axis)]
+    for i, points in enumerate(lines):
+        if points:
+            body.append(_line(_thinned(points), x_axis, y_axis, i % NUM_COLOURS, smooth))
+    names = escape(", ".join(s.name for s in series), quote=True)
+    box = f"0 0 {_WIDTH:g} {_HEIGHT:g}"
+    return f'<svg class="chart" viewBox="{box}" role="img" aria-label="{names}">{"".join(body)}</svg>'
+
+
+def format_number(value: float) -> str:
+    """A number in at most about six characters."""
+    if not math.isfinite(value):
+        return "not finite"
+    size = abs(value)
+    if size >= 1e6:
+        return f"{value / 1e6:.3g}M"
+    if size >= 1e4:
+        return f"{value / 1e3:.3g}k"
+    if size >= 100 or value == int(value):
+        return f"{value:.0f}"
+    if size >= 1:
+        return f"{value:.2f}"
+    if size >= 1e-3:
+        return f"{value:.3f}"
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    """Values → positions, with round numbers at the ticks."""
+
+    low: float
+    high: float
+    begin: float
+    end: float
+    ticks: tuple[float, ...]
+    logarithmic_scale: bool = False
+
+    @classmethod
+    def linear(cls, low: float, high: float, begin: float, end: float, count: int) -> _Axis:
+        if high <= low:
+            pad = abs(low) * 0.1 or 1.0
+            low, high = low - pad, high + pad
+        rough = (high - low) / count
+        power = 10.0 ** math.floor(math.log10(rough))
+        step = next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= rough * 0.999)
+        first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+        ticks = tuple(i * step for i in range(first, last + 1))
+        if begin > end:  # vertical: the grid closes the picture above and below
+            low, high = ticks[0], ticks[-1]
+        return cls(low, high, begin, end, tuple(t for t in ticks if low <= t <= high))
+
+    @classmethod
+    def logarithmic(cls, low: float, high: float, begin: float, end: float, count: int) -> _Axis:
+        first, last = math.floor(math.log10(low) + 1e-9), math.ceil(math.log10(high) - 1e-9)
+        last = max(last, first + 1)
+        stride = max(1, math.ceil((last - first) / count))
+        ticks = tuple(10.0**e for e in range(first, last + 1, stride))
+        return cls(10.0**first, 10.0**last, begin, end, ticks, logarithmic_scale=True)
+
+    def at(self, value: float) -> float:
+        low, high = self.low, self.high
+        if self.logarithmic_scale:
+            low, high, value = math.log10(low), math.log10(high), math.log10(value)
+        return self.begin + (self.end - self.begin) * (value - low) / (high - low)
+
+
+def _tick(value: float) -> str:
+    """A round number, without zeros at its end."""
+    for unit, size in (("M", 1e6), ("k", 1e3)):
+        if abs(value) >= 10 * size:
+            return f"{value / size:g}{unit}"
+    if 0 < abs(value) < 0.01:
+        mantissa, exponent = f"{value:.4e}".split("e")
+        return f"{float(mantissa):g}e{int(exponent)}"
+    return f"{value:.6g}"
+
+
+def _grid(x_axis: _Axis, y_axis: _Axis) -> str:
+    parts = []
+    for tick in y_axis.ticks:
+        y = y_axis.at(tick)
+        parts.append(f'<path class="grid" d="M{_LEFT:g} {y:.1f}H{_WIDTH - _RIGHT:g}"/>')
+        parts.append(
+            f'<text class="axis" x="{_LEFT - 7:g}" y="{y + 4:.1f}" text-anchor="end">{_tick(tick)}</text>'
+        )
+    for tick in x_axis.ticks:
+        x = x_axis.at(tick)
+        parts.append(
+            f'<text class="axis" x="{x:.1f}" y="{_HEIGHT - 6:g}" text-anchor="middle">{_tick(tick)}</text>'
+        )
+    return "".join(parts)
+
+
+def _line(points: list[tuple[float, float]], x_axis: _Axis, y_axis: _Axis, colour: int, smooth: bool) -> str:
+    if len(points) == 1:
+        x, y = points[0]
+        return f'<circle class="dot s{colour}" cx="{x_axis.at(x):.1f}" cy="{y_axis.at(y):.1f}" r="3.5"/>'
+    raw = _path(points, x_axis, y_axis)
+    if not smooth or len(points) < _SMOOTH_FROM:
+        return f'<path class="line s{colour}" d="{raw}"/>'
+    mean = _path(_running_mean(points), x_axis, y_axis)
+    return f'<path class="raw s{colour}" d="{raw}"/><path class="line s{colour}" d="{mean}"/>'
+
+
+def _path(points: Sequence[tuple[float, float]], x_axis: _Axis, y_axis: _Axis) -> str:
+    return "M" + "L".join(f"{x_axis.at(x):.1f} {y_axis.at(y):.1f}" for x, y in points)
+
+
+def _thinned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Means over equal runs of points, when there are too many to show."""
+    if len(points) <= _MAX_POINTS:
+        return points
+    size = math.ceil(len(points) / _MAX_POINTS)
+    runs = [points[start : start + size] for start in range(0, len(points), size)]
+    return [(run[-1][0], sum(y for _, y in run) / len(run)) for run in runs]
+
+
+def _running_mean(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The mean of a twentieth of the points around each: centred, so that it does not lag behind."""
+    reach = len(points) // 40
+    sums = list(itertools.accumulate((y for _, y in points), initial=0.0))
+    smooth = []
+    for i, (x, _) in enumerate(points):
+        side = min(reach, i, len(points) - 1 - i)
+        smooth.append((x, (sums[i + side + 1] - sums[i - side]) / (2 * side + 1)))
+    return smooth
