@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import random
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +21,7 @@ from transformers.utils import ModelOutput
 
 from argusvl.config.schema import DataSection, InfrastructureSection, RunConfig, TrainingSection
 from argusvl.training.protocol import LossTerm, ParameterGroup
+from argusvl.training.run import run_training
 
 
 class ToyConfig(PretrainedConfig):
@@ -171,7 +175,7 @@ class ToyTask:
     def collate(self, samples: Sequence[dict[str, Tensor]]) -> dict[str, Any]:
         rows = [len(s["x"]) for s in samples]
         batch: dict[str, Any] = {key: torch.cat([s[key] for s in samples]) for key in ("x", "y", "kind")}
-        batch["x"] = batch["x"] + 0.001 * torch.rand(())  # a collator may draw, too
+        batch["x"] = batch["x"] + 0.01 * self.noise * torch.rand(())  # a collator may draw, too
         batch["attention_mask"] = (torch.arange(max(rows))[None] < torch.tensor(rows)[:, None]).long()
         batch["counts"] = {
             "rows": sum(rows),
@@ -192,7 +196,9 @@ class ToyTask:
 
     def evaluate(self, model: PreTrainedModel, dataset: Dataset[Any]) -> dict[str, float]:
         # Everything that an evaluation may disturb: generators, modes, buffers, cached attributes.
-        torch.manual_seed(0), random.seed(0), np.random.seed(0)
+        torch.manual_seed(0)
+        random.seed(0)
+        np.random.seed(0)
         model.train()
         assert isinstance(model, ToyModel)
         model.seen += 1
@@ -206,13 +212,25 @@ class ToyTask:
         (folder / "toy.json").write_text("{}", encoding="utf-8")
 
 
+def train(task: ToyTask, output_dir: Path, resume: bool = False, **changes: Any) -> list[dict[str, float]]:
+    """A run's log entries of training steps, those before a resumption included."""
+    run_training(task, toy_config(output_dir, **changes), resume)
+    return logged(output_dir)
+
+
+def logged(output_dir: Path) -> list[dict[str, float]]:
+    """Log entries of training steps."""
+    state = json.loads((output_dir / "trainer_state.json").read_text(encoding="utf-8"))
+    return [entry for entry in state["log_history"] if "loss" in entry]
+
+
+def losses(entries: Sequence[dict[str, float]]) -> dict[int, tuple[float, float, float]]:
+    """What must be equal, exactly, in runs that claim to be the same."""
+    return {int(e["step"]): (e["loss"], e["fit_loss"], e["grad_norm"]) for e in entries}
+
+
 def main() -> None:
     """Runs in a process of its own: ``toy_task.py OUT [key=value …]`` prints the logged losses exactly."""
-    import ast
-    import json
-
-    from argusvl.training.run import run_training
-
     output, *rest = sys.argv[1:]
     options = {key: ast.literal_eval(value) for key, value in (item.split("=", 1) for item in rest)}
     resume = options.pop("resume", False)
@@ -220,8 +238,6 @@ def main() -> None:
     slow = options.pop("slow", 0.0)
     task = ToyTask(**task_options)
     if slow:
-        import time
-
         collate = task.collate
         task.collate = lambda samples: (time.sleep(slow), collate(samples))[1]  # type: ignore[method-assign]
     result = run_training(task, toy_config(Path(output), **options), resume=resume)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import transformers
-from transformers import TrainerCallback, set_seed
+from transformers import TrainerCallback
 
 from argusvl.config.loading import to_yaml
 from argusvl.config.schema import RunConfig
@@ -97,7 +97,6 @@ def run_training(
     output_dir = config.training.output_dir
     checkpoint = starting_point(output_dir, resume)
     transformers.utils.logging.disable_progress_bar()  # its bars would break ours
-    set_seed(config.training.seed)  # a new model's random weights
     trainer = ArgusTrainer(task, config, callbacks)
     if trainer.args.should_save:
         write_text_atomically(output_dir / CONFIG_FILE, to_yaml(config))

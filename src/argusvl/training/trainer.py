@@ -35,6 +35,7 @@ from transformers import (
     TrainerControl,
     TrainerState,
     TrainingArguments,
+    set_seed,
 )
 from transformers.integrations import TensorBoardCallback
 from transformers.trainer_callback import PrinterCallback
@@ -108,6 +109,7 @@ class ArgusTrainer(Trainer):
         self.task = task
         self.config = config
         self.output_dir = config.training.output_dir
+        set_seed(config.training.seed)  # a new model's random weights
         model = task.model()
         self.groups = assign_parameters(model, task.parameter_groups())
         freeze_untrained(self.groups)

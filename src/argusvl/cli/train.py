@@ -1,0 +1,112 @@
+"""``argus train``: trains by a configuration file, or says what such a run would be."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from argusvl.cli.output import console, print_json
+from argusvl.cli.session import start_run_log
+from argusvl.config.loading import to_yaml
+from argusvl.config.schema import RunConfig
+from argusvl.tasks import load_run_config, task_entry
+
+if TYPE_CHECKING:
+    from argusvl.training.run import TrainingResult
+
+FOUND_SOMETHING, INTERRUPTED = 1, 130
+LOG_FILE = "train.log"
+
+
+def command(
+    config_file: Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML file of the run.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Keys to change, e.g. seed=1 output_dir=runs/second."),
+    ] = None,
+    validate_only: Annotated[
+        bool,
+        typer.Option(
+            "--validate-only",
+            help="Check configuration, data files, records and token budget; load no weights. Exit code 1 if "
+            "something is found.",
+        ),
+    ] = False,
+    print_config: Annotated[
+        bool, typer.Option("--print-config", help="Write the whole configuration to stdout and stop.")
+    ] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on from the newest complete checkpoint in output_dir."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write the result to stdout as JSON.")] = False,
+) -> None:
+    """Train by a configuration file.
+
+    Ctrl-C finishes the current step, saves a checkpoint and stops; --resume goes on from there.
+
+    Examples:
+
+        argus train configs/bbu_room.yaml seed=1
+
+        argus train configs/bbu_room.yaml --validate-only
+    """
+    config = load_run_config(config_file, overrides or ())
+    if print_config:
+        if as_json:
+            print_json(config.model_dump(mode="json"))
+        else:
+            typer.echo(to_yaml(config), nl=False)
+    elif validate_only:
+        _validate(config, as_json)
+    else:
+        _train(config, resume, as_json, again=["argus", "train", str(config_file), *(overrides or ())])
+
+
+def _validate(config: RunConfig, as_json: bool) -> None:
+    findings = [str(finding) for finding in task_entry(config.task).task_class()(config).check()]
+    if as_json:
+        print_json({"findings": findings})
+    for finding in findings:
+        _say(finding)
+    _say(f"{len(findings)} findings" if findings else "the run can start")
+    if findings:
+        raise typer.Exit(FOUND_SOMETHING)
+
+
+def _train(config: RunConfig, resume: bool, as_json: bool, again: list[str]) -> None:
+    from argusvl.training.run import run_training, starting_point
+
+    # Before the log is opened: a run that may not start leaves no trace in the folder of another.
+    starting_point(config.training.output_dir, resume)
+    start_run_log(config.infrastructure.log_level, config.training.output_dir / LOG_FILE)
+    result = run_training(task_entry(config.task).task_class()(config), config, resume)
+    if as_json:
+        print_json(result.as_dict())
+    _summarise(result)
+    if result.interrupted:
+        _say(f"stopped after step {result.steps}. To go on: {shlex.join([*again, '--resume'])}")
+        raise typer.Exit(INTERRUPTED)
+
+
+def _summarise(result: TrainingResult) -> None:
+    _say(
+        f"{result.steps} steps, {result.epochs:.2f} epochs; {result.train_seconds:.0f} s of training in this call, "
+        f"{result.samples_per_second:.1f} samples/s"
+    )
+    if result.evaluation:
+        _say(
+            "last evaluation: "
+            + ", ".join(f"{k} {v:.4g}" for k, v in result.evaluation.items() if k != "seconds")
+        )
+    if result.last_checkpoint is not None:
+        _say(f"newest checkpoint: {result.last_checkpoint}")
+    if result.best_checkpoint is not None:
+        _say(f"best checkpoint: {result.best_checkpoint} ({result.best_metric:.4g})")
+
+
+def _say(text: str) -> None:
+    console().print(text, highlight=False, markup=False, soft_wrap=True)

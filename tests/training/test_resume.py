@@ -1,0 +1,223 @@
+"""A killed run resumes to the same losses, bit by bit, and without drawing a sample twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import toy_task
+from toy_task import ToyData, ToyTask, losses, toy_config, train
+
+from argusvl.core.errors import CheckpointError, ConfigError
+from argusvl.training.checkpoints import list_checkpoints
+from argusvl.training.run import run_training
+from argusvl.training.sampling import EpochSampler, SeededSamples
+from argusvl.training.trainer import ArgusTrainer
+
+
+class Killed(Exception):  # noqa: N818 - it is what happens, not an error of the code
+    """What a test raises in the middle of a run."""
+
+
+class DyingTask(ToyTask):
+    """Fails without any goodbye when the N-th batch is made."""
+
+    def __init__(self, batches: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.batches_left = batches
+
+    def collate(self, samples: Any) -> dict[str, Any]:
+        self.batches_left -= 1
+        if self.batches_left < 0:
+            raise Killed
+        return super().collate(samples)
+
+
+# (options, batches until death): in the middle of an epoch, right at its end, under accumulation (whose last step is
+# short), with a logging window that the checkpoint cuts, with workers, with an average of weights.
+CASES: dict[str, tuple[dict[str, Any], int]] = {
+    "middle": ({"save_steps": 4}, 10),
+    "end of epoch": ({"save_steps": 6}, 9),
+    "accumulated": (
+        {"save_steps": 3, "gradient_accumulation_steps": 4, "per_device_train_batch_size": 2},
+        15,
+    ),
+    "window": ({"save_steps": 4, "logging_steps": 3, "ema_decay": 0.9}, 10),
+    "shorter than an epoch": ({"save_steps": 2, "num_train_epochs": 0.9}, 5),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_run_that_died_resumes_to_the_losses_of_one_that_did_not(tmp_path: Path, case: str) -> None:
+    options, batches = CASES[case]
+    whole = train(ToyTask(), tmp_path / "whole", **options)
+    with pytest.raises(Killed):
+        train(DyingTask(batches), tmp_path / "parts", **options)
+    assert 0 < list_checkpoints(tmp_path / "parts")[-1][0] < int(whole[-1]["step"])
+
+    parts = train(ToyTask(), tmp_path / "parts", resume=True, **options)
+
+    assert losses(parts) == losses(whole)
+
+
+def test_a_killed_process_with_data_workers_resumes_to_the_same_losses(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"save_steps": 4, "dataloader_num_workers": 2, "num_train_epochs": 4.0}
+    command = [sys.executable, str(Path(toy_task.__file__)), str(tmp_path / "parts"), "slow=0.1"]
+    command += [f"{key}={value!r}" for key, value in options.items()]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    child = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 120
+        while not (tmp_path / "parts" / "checkpoint-8").is_dir():
+            assert child.poll() is None and time.monotonic() < deadline
+            time.sleep(0.02)
+    finally:
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    steps_saved = list_checkpoints(tmp_path / "parts")[-1][0]
+    assert steps_saved < 24, "it was killed too late to show anything"
+
+    # Neither the number of workers nor the process is part of what a run computes.
+    parts = train(ToyTask(), tmp_path / "parts", resume=True, **options | {"dataloader_num_workers": 0})
+    whole = train(ToyTask(), tmp_path / "whole", **options | {"dataloader_num_workers": 0})
+    assert losses(parts) == losses(whole)
+
+
+def test_resuming_draws_no_sample_a_second_time(tmp_path: Path) -> None:
+    asked: list[tuple[int, int]] = []
+
+    class Watched(ToyData):
+        def __getitem__(self, index: int) -> Any:
+            asked.append((self.epoch, index))
+            return super().__getitem__(index)
+
+    class Watching(ToyTask):
+        def train_dataset(self) -> ToyData:
+            return Watched(self.length)
+
+    options: dict[str, Any] = {"save_steps": 4, "eval_steps": 100}
+    with pytest.raises(Killed):
+        train(type("Dying", (DyingTask, Watching), {})(10), tmp_path / "run", **options)
+    shutil.rmtree(tmp_path / "run" / "checkpoint-8")
+    asked.clear()
+    train(Watching(), tmp_path / "run", resume=True, **options)
+
+    # Steps 5 to 12 of 4 samples each; an epoch is 22 samples in 6 steps.
+    assert len(asked) == 22 - 16 + 22
+    assert len(set(asked)) == len(asked)
+    order = [index for _, index in EpochSampler(22, seed=3)]
+    assert [index for epoch, index in asked if epoch == 0] == order[16:]
+    assert {epoch for epoch, _ in asked} == {0, 1}
+
+
+def test_one_seed_reproduces_the_losses_and_another_does_not(tmp_path: Path) -> None:
+    first, second = (train(ToyTask(), tmp_path / name) for name in "ab")
+    other = train(ToyTask(), tmp_path / "c", seed=4)
+    assert losses(first) == losses(second)
+    assert losses(first) != losses(other)
+
+
+def test_each_epoch_has_its_own_order_and_noise() -> None:
+    sampler = EpochSampler(50, seed=1)
+    first = list(sampler)
+    assert list(sampler) == first
+    sampler.set_epoch(1)
+    second = list(sampler)
+    assert sorted(i for _, i in second) == list(range(50))
+    assert [i for _, i in first] != [i for _, i in second]
+
+    data = SeededSamples(ToyData(3), seed=1)
+    (alone,), (again,), (both,), (later,) = (
+        data.__getitems__(keys) for keys in ([(0, 2)], [(0, 2)], [(0, 1), (0, 2)], [(1, 2)])
+    )
+    assert (
+        float(alone.samples[0]["y"][0]) == float(again.samples[0]["y"][0]) == float(both.samples[1]["y"][0])
+    )
+    assert float(alone.samples[0]["y"][0]) != float(later.samples[0]["y"][0])
+
+
+def test_a_finished_run_is_resumed_without_another_step(tmp_path: Path) -> None:
+    whole = train(ToyTask(), tmp_path / "run", max_steps=8)  # in the middle of the second epoch
+    result = run_training(ToyTask(), toy_config(tmp_path / "run", max_steps=8), resume=True)
+    assert result.steps == 8 and not result.interrupted
+    assert losses(toy_task.logged(tmp_path / "run")) == losses(whole)
+
+
+def test_a_run_is_not_started_over_existing_checkpoints(tmp_path: Path) -> None:
+    train(ToyTask(), tmp_path / "run")
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*")}
+    with pytest.raises(ConfigError, match="already holds checkpoint-12") as caught:
+        train(ToyTask(), tmp_path / "run")
+    assert "--resume" in str(caught.value.remedy)
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*")} == before
+
+
+def test_resuming_what_does_not_exist_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no checkpoint to resume"):
+        train(ToyTask(), tmp_path / "run", resume=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seed": 4}, "trained with seed 3, now it is 4"),
+        ({"per_device_train_batch_size": 2}, "per_device_train_batch_size 4, now it is 2"),
+        ({"gradient_accumulation_steps": 2}, "gradient_accumulation_steps 1, now it is 2"),
+    ],
+)
+def test_resuming_with_another_order_of_data_is_an_error(
+    tmp_path: Path, change: dict[str, int], message: str
+) -> None:
+    train(ToyTask(), tmp_path / "run", max_steps=5)
+    with pytest.raises(CheckpointError, match=message):
+        train(ToyTask(), tmp_path / "run", resume=True, **change)
+
+
+def test_resuming_with_other_data_or_another_model_is_an_error(tmp_path: Path) -> None:
+    train(ToyTask(), tmp_path / "run", max_steps=5)
+    with pytest.raises(CheckpointError, match="training samples 22, now it is 30"):
+        train(ToyTask(length=30), tmp_path / "run", resume=True)
+
+    class Wider(ToyTask):
+        def model(self) -> Any:
+            return toy_task.ToyModel(toy_task.ToyConfig(width=16))
+
+    with pytest.raises(CheckpointError, match="do not fit the configured model"):
+        train(Wider(), tmp_path / "run", resume=True)
+
+
+def test_resuming_continues_from_the_newest_complete_checkpoint(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = train(ToyTask(), tmp_path / "run", save_steps=4)
+    damaged = tmp_path / "run" / "checkpoint-12" / "optimizer.pt"
+    damaged.write_bytes(damaged.read_bytes()[:-100])
+    parts = train(ToyTask(), tmp_path / "run", resume=True, save_steps=4)
+    assert "optimizer.pt" in caplog.text and "truncated" in caplog.text and "checkpoint-10" in caplog.text
+    assert losses(parts) == losses(whole)
+
+
+def test_new_intervals_hold_when_resuming(tmp_path: Path) -> None:
+    train(ToyTask(), tmp_path / "run", max_steps=4, save_steps=4)
+    train(
+        ToyTask(), tmp_path / "run", resume=True, max_steps=12, save_steps=3, eval_steps=6, save_total_limit=9
+    )
+    steps = [step for step, _ in list_checkpoints(tmp_path / "run")]
+    assert steps == [4, 6, 9, 12]
+    state = json.loads((tmp_path / "run" / "trainer_state.json").read_text())
+    assert [e["step"] for e in state["log_history"] if "eval_score" in e] == [4, 6, 12]
+
+
+def test_a_different_length_of_training_is_allowed(tmp_path: Path) -> None:
+    train(ToyTask(), tmp_path / "run", num_train_epochs=1.0)
+    trainer = ArgusTrainer(ToyTask(), toy_config(tmp_path / "run", num_train_epochs=2.0))
+    trainer.train(str(tmp_path / "run" / "checkpoint-6"))
+    assert trainer.state.global_step == 12
