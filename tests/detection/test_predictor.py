@@ -20,6 +20,7 @@ from argusvl.detection.detections import Detections
 from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.modeling import ArgusForDetection, load_qwen
 from argusvl.detection.predictor import Predictor
+from argusvl.training.checkpoints import BestCheckpoint, write_best
 
 LABELS = ("挡风板", "标签贴纸", "bbu基带处理单元")
 
@@ -376,7 +377,19 @@ def test_a_damaged_checkpoint_is_an_error_that_names_the_part(
     assert caught.value.remedy
 
 
-def test_a_run_folder_is_answered_with_the_checkpoints_in_it(tiny_checkpoint: Path) -> None:
+def test_a_runs_folder_stands_for_its_best_checkpoint(damaged: Path, pictures: list[Path]) -> None:
+    run = damaged.parent
+    write_best(run, BestCheckpoint(checkpoint=damaged.name, step=200, metric="AP50", value=0.5))
+    predictor = Predictor.from_pretrained(run)
+    assert predictor.folder == damaged
+    assert len(predictor.load_teachers(1)) == 1
+    write_best(run, BestCheckpoint(checkpoint="checkpoint-400", step=400, metric="AP50", value=0.6))
+    with pytest.raises(CheckpointError, match="no such checkpoint folder") as caught:
+        Predictor.from_pretrained(run)
+    assert "checkpoint-400" in str(caught.value)
+
+
+def test_a_run_folder_without_a_best_is_answered_with_the_checkpoints_in_it(tiny_checkpoint: Path) -> None:
     with pytest.raises(CheckpointError) as caught:
         Predictor.from_pretrained(tiny_checkpoint.parent)
     assert str(tiny_checkpoint) in str(caught.value)

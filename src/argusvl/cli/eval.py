@@ -27,7 +27,7 @@ PREDICTIONS_FILE = "predictions.jsonl"
 
 def command(
     checkpoint: Annotated[
-        Path, typer.Argument(metavar="CHECKPOINT", help="A folder that `argus train` wrote.")
+        Path, typer.Argument(metavar="CHECKPOINT", help="A checkpoint, or a run for its best one.")
     ],
     data: Annotated[Path, typer.Argument(metavar="DATA", help="A JSONL file of annotated records.")],
     root: Annotated[
@@ -62,9 +62,9 @@ def command(
 
     Examples:
 
-        argus eval runs/demo/best data/val.jsonl
+        argus eval runs/demo data/val.jsonl
 
-        argus eval runs/demo/best data/test.jsonl --json --out runs/demo/test --teachers 2
+        argus eval runs/demo data/test.jsonl --json --out runs/demo/test --teachers 2
     """
     records = _records(data, root, max_examples)
     predictor = Predictor.from_pretrained(

@@ -30,7 +30,7 @@ JPEG_QUALITY = 92
 
 def command(
     checkpoint: Annotated[
-        Path, typer.Argument(metavar="CHECKPOINT", help="A folder that `argus train` wrote.")
+        Path, typer.Argument(metavar="CHECKPOINT", help="A checkpoint, or a run for its best one.")
     ],
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE…", help="Images, or folders of images.")],
     out: Annotated[
@@ -70,9 +70,9 @@ def command(
 
     Examples:
 
-        argus predict runs/demo/best photo.jpg --draw out/
+        argus predict runs/demo photo.jpg --draw out/
 
-        argus predict runs/demo/best photos/ --out found.jsonl --labels 螺丝连接点,标签贴纸
+        argus predict runs/demo photos/ --out found.jsonl --labels 螺丝连接点,标签贴纸
     """
     if resume and out is None:
         raise ArgusError("--resume needs --out", remedy="name the file of the interrupted run with --out")

@@ -13,6 +13,7 @@ from PIL import Image
 
 from argusvl.core.errors import ArgusError, CheckpointError, ConfigError, DataError, ModelError
 from argusvl.core.images import exif_orientation, open_image, upright_rgb
+from argusvl.core.logging import get_logger
 from argusvl.detection.assets import ASSETS_FILE, DetectionAssets, load_teacher_pool
 from argusvl.detection.data.collation import PaddedCollator
 from argusvl.detection.data.conversation import ChatProcessor
@@ -26,6 +27,9 @@ from argusvl.detection.inference import Question, ask_image, look
 from argusvl.detection.model.modeling import QWEN_FOLDER, ArgusForDetection
 from argusvl.detection.postprocessing import describe
 from argusvl.detection.text_path import TextPrediction, write_answers
+from argusvl.training.checkpoints import read_best
+
+_log = get_logger(__name__)
 
 ImageLike = str | Path | Image.Image
 Teachers = int | Sequence[Scene | Record]
@@ -74,7 +78,7 @@ class Predictor:
         """Loads a checkpoint that ``argus train`` wrote.
 
         Args:
-            path: The checkpoint folder.
+            path: The checkpoint folder, or a run's folder: its best checkpoint is taken then.
             device: ``auto`` takes a GPU where there is one.
             min_pixels: Refuse a checkpoint that was trained with another limit; ``None``: use the trained one.
             max_pixels: The same for the other limit.
@@ -84,6 +88,12 @@ class Predictor:
             ConfigError: There is no such device.
         """
         folder = Path(path)
+        best = read_best(folder)
+        if best is not None:
+            _log.info(
+                "%s: the best checkpoint is %s (%s %.4g)", folder, best.checkpoint, best.metric, best.value
+            )
+            folder = folder / best.checkpoint
         assets = DetectionAssets.load(folder)
         for name, wanted in (("min_pixels", min_pixels), ("max_pixels", max_pixels)):
             trained = getattr(assets, name)
