@@ -6,9 +6,10 @@ weights would load as a random language model with nothing but a warning.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import torch
 from safetensors import SafetensorError
@@ -21,11 +22,15 @@ from argusvl.core.errors import CheckpointError, ModelError
 from argusvl.core.logging import get_logger
 from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.head import DetectionHead, HeadOutput
+from argusvl.detection.model.inputs import AXES, check_present, check_shapes, checked_images, cut_patches
 from argusvl.detection.model.losses import LossSettings
 from argusvl.detection.model.matching import Targets
 from argusvl.detection.model.vision import batch_windows, raster_rows
 
 logger = get_logger(__name__)
+
+_STUDENT_IMAGES = ("student_image_sample", "student_image_start", "student_prompt_span", "vocabulary_ids")
+_TARGETS = ("object_image", "object_label", "object_caption_ids", "vocabulary_ids")
 
 QWEN_FOLDER = "qwen"
 HEAD_FILE = "model.safetensors"
@@ -68,7 +73,7 @@ class ArgusForDetection(PreTrainedModel):
     supports_gradient_checkpointing = True
     _supports_sdpa = True
     _supports_flash_attn = True
-    _no_split_modules = ["Qwen2_5_VLDecoderLayer", "Qwen2_5_VLVisionBlock"]
+    _no_split_modules: ClassVar[list[str]] = ["Qwen2_5_VLDecoderLayer", "Qwen2_5_VLVisionBlock"]
 
     def __init__(
         self, config: ArgusDetectionConfig, qwen: Qwen2_5_VLForConditionalGeneration | None = None
@@ -114,9 +119,9 @@ class ArgusForDetection(PreTrainedModel):
 
         Args:
             input_ids: ``[B, L]``, right-padded; image placeholders already expanded.
-            attention_mask: ``[B, L]``.
+            attention_mask: ``[B, L]``, 0 at padding.
             mm_token_type_ids: ``[B, L]``, 1 at image placeholders. (Without it mRoPE silently becomes 1-D.)
-            pixel_values: ``[patches, patch width]`` of all images in order of appearance.
+            pixel_values: ``[patches, patch width]`` of all images in order of appearance, or ``[N, 3, H, W]``.
             image_grid_thw: ``[N, 3]``.
             labels: ``[B, L]``, -100 where nothing is taught.
             label_roles: ``[B, L]``, 1 in teachers' answers, 2 in the student's.
@@ -132,9 +137,13 @@ class ArgusForDetection(PreTrainedModel):
             **unused: Entries of the batch that are not for the model, such as ``counts``.
 
         Raises:
-            ModelError: Images and placeholders contradict each other.
+            ModelError: Entries of the batch contradict each other, or one is missing that another one needs.
         """
-        self._check_images(pixel_values, image_grid_thw, input_ids)
+        batch = {name: value for name, value in locals().items() if name in AXES}
+        check_shapes(batch)
+        pixel_values, image_grid_thw = checked_images(
+            pixel_values, image_grid_thw, input_ids, mm_token_type_ids, self.qwen.config
+        )
         vision = None
         if pixel_values is not None:
             vision = self.qwen.model.get_image_features(pixel_values, image_grid_thw, return_dict=True)
@@ -146,38 +155,26 @@ class ArgusForDetection(PreTrainedModel):
         )
         hidden_states = self.qwen.model(
             input_ids=input_ids,
-            attention_mask=attention_mask,
+            attention_mask=_needed_mask(attention_mask),
             position_ids=positions,
             mm_encoder_outputs=None if vision is None else {"image": vision},
             use_cache=False,
         ).last_hidden_state
         terms = {} if labels is None else self._language_terms(hidden_states, labels, label_roles)
-        if self.detection_head is None or vision is None or student_image_index is None:
+        if object_boxes_cxcywh_norm is not None:
+            check_present(batch, _TARGETS, "object_boxes_cxcywh_norm")
+        if vision is None or student_image_index is None or len(student_image_index) == 0:
+            if labels is not None:
+                for name, value in self._idle_terms(hidden_states, batch).items():
+                    terms[name] = terms[name] + value if name in terms else value
+            return DetectionOutput(loss_terms=terms)
+        if self.detection_head is None:
             return DetectionOutput(loss_terms=terms)
 
-        head = self._detect(
-            vision.last_hidden_state,
-            hidden_states,
-            image_grid_thw,
-            mm_token_type_ids,
-            student_image_index,
-            student_image_sample,
-            student_image_start,
-            student_prompt_span,
-            vocabulary_ids,
-        )
+        check_present(batch, _STUDENT_IMAGES, "student_image_index")
+        head = self._detect(vision.last_hidden_state, hidden_states, image_grid_thw, batch)
         if object_boxes_cxcywh_norm is not None:
-            if self.loss_settings is None:
-                raise ModelError("loss_settings is not set", remedy="set model.loss_settings before training")
-            terms |= self.detection_head.loss_terms(
-                head,
-                Targets(object_boxes_cxcywh_norm.float(), object_image, object_label),
-                object_caption_ids,
-                vocabulary_ids,
-                self.get_input_embeddings(),
-                self.qwen.lm_head,
-                self.loss_settings,
-            )
+            terms |= self._head_terms(head, batch)
         last = head.queries.layers[-1]
         return DetectionOutput(
             loss_terms=terms,
@@ -214,7 +211,7 @@ class ArgusForDetection(PreTrainedModel):
             self.get_input_embeddings(),
             self.qwen.lm_head,
             max_tokens or self.config.caption_max_tokens,
-            self._end_of_turn(),
+            self._end_token_ids(),
         )
 
     def generate(self, *args: Any, **kwargs: Any) -> NoReturn:
@@ -228,42 +225,17 @@ class ArgusForDetection(PreTrainedModel):
             remedy="use Predictor.predict_detection for boxes, and Predictor.predict_text for the written answer",
         )
 
-    def _end_of_turn(self) -> int:
-        end = self.qwen.config.text_config.eos_token_id
-        return end[0] if isinstance(end, list) else end
-
-    def _check_images(self, pixel_values: Tensor | None, grid: Tensor | None, input_ids: Tensor) -> None:
-        placeholders = int((input_ids == self.qwen.config.image_token_id).sum())
-        if (pixel_values is None) != (grid is None):
-            given, missing = (
-                ("pixel_values", "image_grid_thw") if grid is None else ("image_grid_thw", "pixel_values")
-            )
-            raise ModelError(f"{given} is given and {missing} is not", remedy="give both, or neither")
-        if grid is None:
-            if placeholders:
-                raise ModelError(
-                    f"{placeholders} image placeholders and no pixel_values",
-                    remedy="give the images of the text",
-                )
-            return
-        assert pixel_values is not None
-        if pixel_values.dim() == 4:
-            raise ModelError(
-                f"pixel_values has shape {tuple(pixel_values.shape)}, expected [patches, patch width]",
-                remedy="pass images through detection.data.pixels (it cuts them into patches)",
-            )
-        patches = int(grid.prod(-1).sum())
-        if pixel_values.dim() != 2 or pixel_values.shape[0] != patches:
-            raise ModelError(
-                f"image_grid_thw stands for {patches} patches, pixel_values has shape {tuple(pixel_values.shape)}",
-                remedy="build both with the same image processor",
-            )
-        merged = patches // self.qwen.model.visual.spatial_merge_size**2
-        if merged != placeholders:
-            raise ModelError(
-                f"the images give {merged} merged vision tokens, the text has {placeholders} placeholders",
-                remedy="use images already resized to the training grid (P-002)",
-            )
+    def _end_token_ids(self) -> list[int]:
+        """What ends a description: whatever ends an answer of the stock model (it may know several)."""
+        config = self.qwen.config
+        for owner in (config.text_config, config):
+            end = getattr(owner, "eos_token_id", None)
+            if end is not None:
+                return list(end) if isinstance(end, list | tuple) else [end]
+        raise ModelError(
+            "the stock model's configuration has no eos_token_id",
+            remedy="write the id of <|im_end|> as eos_token_id into its config.json",
+        )
 
     def _language_terms(
         self, hidden_states: Tensor, labels: Tensor, roles: Tensor | None
@@ -283,38 +255,69 @@ class ArgusForDetection(PreTrainedModel):
             "student_lm": losses[role[chosen] == STUDENT].sum(),
         }
 
+    def _head_terms(self, head: HeadOutput, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        assert self.detection_head is not None
+        if self.loss_settings is None:
+            raise ModelError("loss_settings is not set", remedy="set model.loss_settings before training")
+        boxes = batch["object_boxes_cxcywh_norm"]
+        return self.detection_head.loss_terms(
+            head,
+            Targets(boxes.float(), batch["object_image"], batch["object_label"]),
+            batch["object_caption_ids"],
+            batch["vocabulary_ids"],
+            self.get_input_embeddings(),
+            self.qwen.lm_head,
+            self.loss_settings,
+        )
+
+    def _idle_terms(self, hidden_states: Tensor, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Terms of weight zero through the tower and the head, where the batch shows no student image.
+
+        A rank that left them out while others use them would leave those waiting for its gradients, or for its part
+        of the weights, for ever. So a blank image of one merged token passes through, and counts for nothing.
+        """
+        vision = self.qwen.config.vision_config
+        merge = vision.spatial_merge_size
+        side = merge * vision.patch_size
+        blank, grid = cut_patches(hidden_states.new_zeros((1, vision.in_channels, side, side)), vision)
+        encoded = self.qwen.model.get_image_features(blank, grid, return_dict=True)
+        image_states = torch.cat(encoded.pooler_output)
+        terms = {"student_lm": image_states.float().sum()}
+        if self.detection_head is not None and batch["object_boxes_cxcywh_norm"] is not None:
+            raster = encoded.last_hidden_state.view(merge, merge, -1)
+            head = self.detection_head(
+                [raster],
+                [image_states],
+                [hidden_states[0, :1]],
+                batch["vocabulary_ids"],
+                self.get_input_embeddings(),
+            )
+            terms |= self._head_terms(head, batch)
+        return {name: 0.0 * value for name, value in terms.items()}
+
     def _detect(
-        self,
-        vision_states: Tensor,
-        hidden_states: Tensor,
-        grid: Tensor,
-        mm_token_type_ids: Tensor,
-        image_index: Tensor,
-        image_sample: Tensor,
-        image_start: Tensor,
-        prompt_span: Tensor,
-        vocabulary_ids: Tensor,
+        self, vision_states: Tensor, hidden_states: Tensor, grid: Tensor, batch: Mapping[str, Any]
     ) -> HeadOutput:
         assert self.detection_head is not None
         rows = raster_rows(grid, self.qwen.model.visual)
         merge = self.qwen.model.visual.spatial_merge_size
         rasters, image_states, prompt_states = [], [], []
-        spans = prompt_span.tolist()
-        for index, sample, start in zip(
-            image_index.tolist(), image_sample.tolist(), image_start.tolist(), strict=True
-        ):
+        spans, token_types = batch["student_prompt_span"].tolist(), batch["mm_token_type_ids"]
+        places = [batch[f"student_image_{name}"].tolist() for name in ("index", "sample", "start")]
+        for index, sample, start in zip(*places, strict=True):
             raster = vision_states[rows[index]]
             first, end = spans[sample]
             # Nothing at or after the student's answer is read: it would leak the answer in training, and at
             # inference there is none.
-            states, types = hidden_states[sample, first:end], mm_token_type_ids[sample, first:end]
+            states, types = hidden_states[sample, first:end], token_types[sample, first:end]
             rasters.append(raster)
             length = raster.shape[0] * raster.shape[1] // merge**2
             image_states.append(hidden_states[sample, start : start + length])
             prompt_states.append(states[types == 0])
-        return self.detection_head(
-            rasters, image_states, prompt_states, vocabulary_ids, self.get_input_embeddings()
+        head: HeadOutput = self.detection_head(
+            rasters, image_states, prompt_states, batch["vocabulary_ids"], self.get_input_embeddings()
         )
+        return head
 
     def save_pretrained(
         self, save_directory: str | Path, state_dict: dict[str, Tensor] | None = None, **kwargs: Any
@@ -365,6 +368,16 @@ class ArgusForDetection(PreTrainedModel):
             _load_head(model.detection_head, folder / HEAD_FILE)
             model.detection_head.to(qwen.dtype)
         return model.eval()
+
+
+def _needed_mask(attention_mask: Tensor) -> Tensor | None:
+    """The mask, or ``None`` where causal attention alone keeps padding out of sight.
+
+    With all padding on the right no real token can look at any; without a mask attention takes its causal form,
+    at half the cost. What is computed at the padding is read by nobody.
+    """
+    on_the_right = bool((attention_mask.diff(dim=-1) <= 0).all())
+    return None if on_the_right else attention_mask
 
 
 def load_qwen(folder: str | Path, **kwargs: Any) -> tuple[Qwen2_5_VLForConditionalGeneration, dict[str, Any]]:
