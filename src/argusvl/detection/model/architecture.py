@@ -27,8 +27,15 @@ def qwen_config(
 
     Args:
         tokenizer: Gives the vocabulary size and the ids of the special tokens.
-        hidden_size, num_hidden_layers, num_attention_heads, num_key_value_heads, intermediate_size: Language model.
-        vision_hidden_size, vision_depth, vision_num_heads, vision_intermediate_size: Vision tower.
+        hidden_size: Width of the language model.
+        num_hidden_layers: Of the language model.
+        num_attention_heads: Query heads of its layers.
+        num_key_value_heads: Key and value heads of its layers.
+        intermediate_size: Width of its feed-forward layers.
+        vision_hidden_size: Width of the vision tower.
+        vision_depth: Its layers.
+        vision_num_heads: Attention heads of its layers.
+        vision_intermediate_size: Width of its feed-forward layers.
         vision_window_size: Side of an attention window, in pixels.
         vision_fullatt_block_indexes: Layers of the tower that attend to the whole image.
         max_position_embeddings: Longest sequence, in tokens.

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from argusvl.core.errors import ModelError
 from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.layers import MLP, FeedForward
 from argusvl.detection.model.memory import Memory
@@ -68,8 +72,12 @@ class CaptionDecoder(nn.Module):
         self.token_output = nn.Linear(size, text_size)
 
     def forward(
-        self, prefix: Tensor, caption_ids: Tensor, embed_tokens: nn.Module, lm_head: nn.Module
-    ) -> Tensor:
+        self,
+        prefix: Float[Tensor, "n p d"],
+        caption_ids: Int[Tensor, "n c"],
+        embed_tokens: nn.Module,
+        lm_head: nn.Module,
+    ) -> Float[Tensor, "known vocabulary"]:
         """Teacher-forced logits.
 
         Args:
@@ -79,21 +87,38 @@ class CaptionDecoder(nn.Module):
             lm_head: The language model's output layer.
 
         Returns:
-            ``[N, C, vocabulary]``: at ``c``, the logits of token ``c`` given those before it.
+            ``[known tokens, vocabulary]``, row after row: the logits of each token that is not padding, given those
+            before it. (All of ``[N, C, vocabulary]`` would be gigabytes with 151,936 tokens.)
+
+        Raises:
+            ModelError: A caption is longer than the decoder has positions for.
         """
+        limit = self.positions.shape[0] - self.prefix_length
+        if caption_ids.shape[1] > limit:
+            raise ModelError(
+                f"object_caption_ids has {caption_ids.shape[1]} tokens a caption, caption_max_tokens is {limit}",
+                remedy="shorten the descriptions, or build a head with a larger detection_caption_max_tokens",
+            )
         tokens = self.token_input(embed_tokens(caption_ids[:, :-1].clamp(min=0)))
         hidden = torch.cat([prefix, tokens.to(prefix.dtype)], dim=1)
         hidden = hidden + self.positions[: hidden.shape[1]].to(hidden.dtype)
         for layer in self.layers:
             hidden, _ = layer(hidden)
         hidden = self.norm(hidden[:, self.prefix_length - 1 :])
-        return lm_head(self.token_output(hidden))
+        logits: Tensor = lm_head(self.token_output(hidden[caption_ids != -100]))
+        return logits
 
     @torch.no_grad()
     def generate(
-        self, prefix: Tensor, embed_tokens: nn.Module, lm_head: nn.Module, max_tokens: int, eos_token_id: int
-    ) -> Tensor:
-        """Greedy decoding with a cache: ``[N, P, D]`` → token ids ``[N, ≤ max_tokens]``, -100 after the end."""
+        self,
+        prefix: Float[Tensor, "n p d"],
+        embed_tokens: nn.Module,
+        lm_head: nn.Module,
+        max_tokens: int,
+        end_token_ids: Sequence[int],
+    ) -> Int[Tensor, "n c"]:
+        """Greedy decoding with a cache: token ids, at most ``max_tokens``, -100 after the end."""
+        ends = torch.tensor(list(end_token_ids), device=prefix.device)
         limit = min(max_tokens, self.positions.shape[0] - self.prefix_length)
         hidden = prefix + self.positions[: self.prefix_length].to(prefix.dtype)
         caches: list[tuple[Tensor, Tensor] | None] = [None] * len(self.layers)
@@ -104,7 +129,7 @@ class CaptionDecoder(nn.Module):
                 hidden, caches[i] = layer(hidden, caches[i])
             token = lm_head(self.token_output(self.norm(hidden[:, -1]))).argmax(-1)
             written.append(token.masked_fill(ended, -100))
-            ended = ended | (token == eos_token_id)
+            ended = ended | torch.isin(token, ends)
             if bool(ended.all()):
                 break
             hidden = self.token_input(embed_tokens(token))[:, None].to(prefix.dtype)
@@ -113,7 +138,13 @@ class CaptionDecoder(nn.Module):
             torch.stack(written, dim=1) if written else prefix.new_zeros((len(prefix), 0), dtype=torch.long)
         )
 
-    def prefix(self, states: Tensor, boxes_cxcywh_norm: Tensor, image: Tensor, memory: Memory) -> Tensor:
+    def prefix(
+        self,
+        states: Float[Tensor, "n d"],
+        boxes_cxcywh_norm: Float[Tensor, "n 4"],
+        image: Int[Tensor, " n"],
+        memory: Memory,
+    ) -> Float[Tensor, "n p d"]:
         """What is known of ``N`` boxes before a word is written.
 
         Args:
@@ -125,14 +156,16 @@ class CaptionDecoder(nn.Module):
         Returns:
             ``[N, 1 + BOX_GRID², D]``.
         """
+        # Outside of autocast, states may still come in half precision from inside it.
+        dtype = self.query_input.weight.dtype
         # Cells inside the box: offsets in (-0.5, 0.5) of its sides.
         offsets = (torch.arange(BOX_GRID, device=states.device) + 0.5) / BOX_GRID - 0.5
         grid = torch.stack(torch.broadcast_tensors(offsets[None, :], offsets[:, None]), dim=-1).view(1, -1, 2)
         centres, sides = boxes_cxcywh_norm[:, None, :2], boxes_cxcywh_norm[:, None, 2:]
         points = (centres + grid * sides) * memory.valid_ratio[image][:, None]
         cells = _sample(memory.raster, points, image, memory.raster_mask)
-        first = self.query_input(states) + self.box_input(boxes_cxcywh_norm.to(states.dtype))
-        return torch.cat([first[:, None], self.cell_input(cells.to(states.dtype))], dim=1)
+        first = self.query_input(states.to(dtype)) + self.box_input(boxes_cxcywh_norm.to(dtype))
+        return torch.cat([first[:, None], self.cell_input(cells.to(dtype))], dim=1)
 
 
 def _sample(raster: Tensor, points: Tensor, image: Tensor, mask: Tensor) -> Tensor:

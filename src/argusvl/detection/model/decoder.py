@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from transformers import RTDetrConfig
 from transformers.models.rt_detr.modeling_rt_detr import RTDetrMultiscaleDeformableAttention
@@ -45,7 +46,8 @@ class LocalSampling(nn.Module):
             position_embeddings=positions,
             encoder_hidden_states=memory.raster.view(images, height * width, size),
             attention_mask=memory.raster_mask.flatten(1),
-            reference_points=reference[:, :, None].to(queries.dtype),
+            # The parameters' precision, not the queries': in bfloat16 a point would be off by up to a cell.
+            reference_points=reference[:, :, None].to(self.attention.value_proj.weight.dtype),
             spatial_shapes_list=[(height, width)],
         )
         return sampled
@@ -92,10 +94,19 @@ class DecoderLayer(nn.Module):
         self.feed_forward = FeedForward(size, config.ffn_size, config.dropout)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, queries: Tensor, positions: Tensor, boxes: Tensor | None, memory: Memory) -> Tensor:
-        """Refines ``queries`` ``[M, Q, D]`` given their positions ``[M, Q, D]`` and boxes ``[M, Q, 4]``."""
+    def forward(
+        self,
+        queries: Float[Tensor, "m q d"],
+        positions: Float[Tensor, "m q d"],
+        boxes: Float[Tensor, "m q 4"] | None,
+        memory: Memory,
+        padding: Bool[Tensor, "m q"] | None,
+    ) -> Float[Tensor, "m q d"]:
+        """Refines queries, given their positions and boxes; no query attends to padding."""
         normed = self.self_norm(queries)
-        attended, _ = self.self_attention(normed + positions, normed + positions, normed, need_weights=False)
+        attended, _ = self.self_attention(
+            normed + positions, normed + positions, normed, key_padding_mask=padding, need_weights=False
+        )
         queries = queries + self.dropout(attended)
         queries = queries + self.dropout(self.vision(self.vision_norm(queries), positions, boxes, memory))
         attended, _ = self.language_attention(

@@ -11,7 +11,7 @@ from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.losses import (
     LossSettings,
     assigned_terms,
-    cross_entropy_sum,
+    caption_sum,
     decoder_terms,
     match_proposals,
 )
@@ -71,19 +71,21 @@ class DetectionHead(nn.Module):
         if output.queries.proposals is not None:
             terms |= self._proposal_terms(output, targets, vocabulary_ids, embed_tokens, settings)
         last = output.queries.layers[-1]
+        image, query, share = assignment.image, assignment.query, assignment.share
+        captions = caption_ids[assignment.target]
+        if len(captions) == 0:
+            # Without an object the decoder writes one token that weighs nothing: every rank of a distributed run
+            # passes through the same modules and has the same gradients to share.
+            image = query = captions = image.new_zeros(1)
+            captions, share = captions[:, None], share.new_zeros(1)
         prefix = self.captioner.prefix(
-            last.states[assignment.image, assignment.query],
-            last.boxes_cxcywh_norm[assignment.image, assignment.query].detach(),
-            assignment.image,
+            last.states[image, query],
+            last.boxes_cxcywh_norm[image, query].detach(),
+            image,
             output.memory,
         )
-        captions = caption_ids[assignment.target]
-        if len(captions):
-            logits = self.captioner(prefix, captions, embed_tokens, lm_head)
-            terms["caption"] = cross_entropy_sum(logits, captions)
-        else:
-            # Without an object the decoder still takes part, so that every rank has the same gradients to share.
-            terms["caption"] = 0.0 * sum(p.sum() for p in self.captioner.parameters())
+        logits = self.captioner(prefix, captions, embed_tokens, lm_head)
+        terms["caption"] = caption_sum(logits, captions, share)
         return terms
 
     def _proposal_terms(

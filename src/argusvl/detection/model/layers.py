@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -19,7 +21,7 @@ class MLP(nn.Sequential):
     ):
         sizes = [input_size, *[hidden_size] * (num_layers - 1), output_size]
         layers: list[nn.Module] = []
-        for i, (a, b) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+        for i, (a, b) in enumerate(pairwise(sizes)):
             layers += [nn.Linear(a, b)] + ([nn.ReLU()] if i < num_layers - 1 else [])
         super().__init__(*layers)
         if zero_last:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -61,11 +62,21 @@ def varifocal_sum(logits: Tensor, quality: Tensor, positive: Tensor, alpha: floa
     return (weight * cross_entropy).sum()
 
 
-def cross_entropy_sum(logits: Tensor, targets: Tensor) -> Tensor:
-    """Cross-entropy over the last axis, summed; targets of -100 do not count."""
-    return F.cross_entropy(
-        logits.float().reshape(-1, logits.shape[-1]), targets.reshape(-1), ignore_index=-100, reduction="sum"
-    )
+def caption_sum(
+    logits: Float[Tensor, "known vocabulary"],
+    ids: Int[Tensor, "pairs tokens"],
+    share: Float[Tensor, " pairs"],
+) -> Float[Tensor, ""]:
+    """Cross-entropy of descriptions, summed.
+
+    Args:
+        logits: Of the tokens that are known, row after row.
+        ids: Padded with -100.
+        share: What each pair weighs.
+    """
+    known = ids != -100
+    per_token = F.cross_entropy(logits.float(), ids[known], reduction="none")
+    return (per_token * share[:, None].expand_as(ids)[known]).sum()
 
 
 def assigned_terms(
@@ -89,9 +100,7 @@ def assigned_terms(
     """
     boxes = prediction.boxes_cxcywh_norm[assignment.image, assignment.query]
     truth = targets.boxes_cxcywh_norm[assignment.target]
-    # With several predictions for an object, each weighs so that the object weighs one.
-    shares = torch.bincount(assignment.target, minlength=len(targets.label)).clamp(min=1)[assignment.target]
-    share = 1.0 / shares.to(boxes.dtype)
+    share = assignment.share
     logits = prediction.objectness_logits
     positive = torch.zeros_like(logits, dtype=torch.bool)
     positive[assignment.image, assignment.query] = True
@@ -135,7 +144,12 @@ def _match_layer(
     if settings.assignment == "several_to_one":
         boxes = layer.boxes_cxcywh_norm
         return match_several_to_one(
-            boxes, layer.objectness_logits, boxes[..., :2], targets, settings.positives_per_object
+            boxes,
+            layer.objectness_logits,
+            boxes[..., :2],
+            targets,
+            settings.positives_per_object,
+            layer.padding,
         )
     return match_one_to_one(
         layer.boxes_cxcywh_norm,
@@ -147,6 +161,7 @@ def _match_layer(
         CLASS_COST,
         settings.focal_alpha,
         settings.focal_gamma,
+        layer.padding,
     )
 
 
@@ -160,4 +175,5 @@ def match_proposals(
         centres,
         targets,
         settings.positives_per_object,
+        proposals.padding,
     )

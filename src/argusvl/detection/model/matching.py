@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Bool, Float
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn import functional as F
@@ -46,6 +47,16 @@ class Assignment:
     target: Tensor
     quality: Tensor
 
+    @property
+    def share(self) -> Float[Tensor, " pairs"]:
+        """What a pair weighs in a sum over objects: with several predictions for an object, the object weighs one."""
+        counts = torch.bincount(self.target)
+        return 1.0 / counts[self.target].to(self.quality.dtype)
+
+
+# Cost of a pair whose prediction is not finite: above every real one.
+NOT_FINITE = 1e6
+
 
 @torch.no_grad()
 def match_one_to_one(
@@ -58,6 +69,7 @@ def match_one_to_one(
     cost_class: float,
     focal_alpha: float,
     focal_gamma: float,
+    padding: Bool[Tensor, "m q"] | None = None,
 ) -> Assignment:
     """Hungarian matching (Carion et al., 2020) with a focal classification cost (Zhu et al., 2021).
 
@@ -66,8 +78,12 @@ def match_one_to_one(
         objectness_logits: ``[M, Q]``.
         type_logits: ``[M, Q, V]``; ``V`` may be 0.
         targets: The objects. An image with more objects than queries leaves some unmatched.
-        cost_bbox, cost_giou, cost_class: Weights of the costs.
-        focal_alpha, focal_gamma: Of the classification cost.
+        cost_bbox: Weight of the L1 distance.
+        cost_giou: Weight of the generalised IoU.
+        cost_class: Weight of the classification cost.
+        focal_alpha: Of the classification cost.
+        focal_gamma: Of the classification cost.
+        padding: True where a query is none; it answers for nothing.
 
     Returns:
         At most one prediction for each object; ``quality`` is the IoU of the pair.
@@ -92,11 +108,11 @@ def match_one_to_one(
             + cost_class * (1 - focal_alpha) * probability**focal_gamma * log_complement
         )
         # A prediction that is not finite is matched last; the loss will show it.
-        row, column = linear_sum_assignment(
-            torch.nan_to_num(cost, nan=1e6, posinf=1e6, neginf=-1e6).cpu().numpy()
-        )
+        cost = torch.nan_to_num(cost, nan=NOT_FINITE, posinf=NOT_FINITE, neginf=-NOT_FINITE)
+        usable = torch.arange(len(cost)) if padding is None else (~padding[image]).nonzero()[:, 0].cpu()
+        row, column = linear_sum_assignment(cost.cpu()[usable].numpy())
         images.append(torch.full((len(row),), image))
-        queries.append(torch.from_numpy(row))
+        queries.append(usable[torch.from_numpy(row)])
         objects.append(mine[torch.from_numpy(column).to(mine.device)])
     return _assignment(images, queries, objects, boxes_xyxy, targets_xyxy)
 
@@ -108,12 +124,14 @@ def match_several_to_one(
     centres: Tensor,
     targets: Targets,
     positives: int,
+    padding: Bool[Tensor, "m q"] | None = None,
 ) -> Assignment:
     """Task-aligned assignment (Feng et al., 2021): each object takes the cells that see it best.
 
     Candidates of an object are the cells whose centre lies in its box, and the cell nearest to the box's centre
     (an object smaller than a cell has that one only). Of these, the ``positives`` of highest
-    ``objectness^0.5 · IoU^3`` are taken; a cell that two objects want goes to the one it overlaps more.
+    ``objectness^0.5 · IoU^3`` are taken; a cell that two objects want goes to the one it overlaps more. An object
+    that loses all its cells so (small ones side by side) takes the nearest free cell: none goes without.
 
     Args:
         boxes_cxcywh_norm: ``[M, Q, 4]``, what each cell proposes.
@@ -121,6 +139,7 @@ def match_several_to_one(
         centres: ``[M, Q, 2]``, each cell's centre (x, y) in 0–1.
         targets: The objects.
         positives: Cells for an object, at most.
+        padding: True where a cell belongs to no image; it answers for nothing.
 
     Returns:
         ``quality`` is the alignment, scaled so that an object's best cell has its best IoU.
@@ -135,8 +154,13 @@ def match_several_to_one(
         inside = (
             (x > truth[:, :1]) & (x < truth[:, 2:3]) & (y > truth[:, 1:2]) & (y < truth[:, 3:])
         )  # [objects, Q]
-        nearest = torch.cdist(targets.boxes_cxcywh_norm[mine][:, :2], centres[image]).argmin(-1, keepdim=True)
-        inside = inside.scatter(1, nearest, True)
+        distance = torch.nan_to_num(
+            torch.cdist(targets.boxes_cxcywh_norm[mine][:, :2], centres[image]), nan=NOT_FINITE
+        )
+        if padding is not None:
+            inside = inside & ~padding[image]
+            distance = distance.masked_fill(padding[image], torch.inf)
+        inside = inside.scatter(1, distance.argmin(-1, keepdim=True), True)
         iou = torch.nan_to_num(iou_xyxy(truth[:, None], boxes_xyxy[image]))
         # A small constant keeps the order among cells whose boxes do not overlap yet.
         alignment = objectness_logits[image].sigmoid().clamp(min=1e-6) ** 0.5 * (iou + 1e-3) ** 3
@@ -144,8 +168,10 @@ def match_several_to_one(
         count = min(positives, alignment.shape[1])
         best = alignment.topk(count, dim=1)
         taken = torch.zeros_like(inside).scatter(1, best.indices, best.values > 0)
-        rival_iou = torch.where(taken, iou, -1.0)
-        taken &= rival_iou >= rival_iou.amax(0, keepdim=True)
+        # One winner for a cell, also between boxes that it overlaps equally.
+        winner = torch.where(taken, iou, -1.0).argmax(0, keepdim=True)
+        taken &= torch.zeros_like(taken).scatter(0, winner, True)
+        _provide_all(taken, distance)
         scaled = alignment / alignment.masked_fill(~taken, 0).amax(1, keepdim=True).clamp(min=1e-9)
         scaled = scaled * iou.masked_fill(~taken, 0).amax(1, keepdim=True)
         target, query = taken.nonzero(as_tuple=True)
@@ -154,6 +180,15 @@ def match_several_to_one(
         objects.append(mine[target])
         qualities.append(scaled[target, query])
     return _assignment(images, queries, objects, boxes_xyxy, targets_xyxy, qualities)
+
+
+def _provide_all(taken: Tensor, distance: Tensor) -> None:
+    """Gives, in place, each object without a cell the nearest one that is free; both ``[objects, Q]``."""
+    for number in (~taken.any(1)).nonzero()[:, 0].tolist():
+        free = distance[number].masked_fill(taken.any(0), torch.inf)
+        nearest = free.argmin()
+        if torch.isfinite(free[nearest]):
+            taken[number, nearest] = True
 
 
 def _assignment(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from argusvl.detection.model.configuration import ArgusDetectionConfig
@@ -28,14 +29,17 @@ class QueryPredictions:
         states: ``[M, Q, D]``.
         boxes_raw: ``[M, Q, 4]``, before the sigmoid.
         objectness_logits: ``[M, Q]``.
+        padding: ``[M, Q]``, true where a query is none: an image with fewer cells than the batch's largest one can
+            have fewer than it has. ``None``: all are queries.
     """
 
-    states: Tensor
-    boxes_raw: Tensor
-    objectness_logits: Tensor
+    states: Float[Tensor, "m q d"]
+    boxes_raw: Float[Tensor, "m q 4"]
+    objectness_logits: Float[Tensor, "m q"]
+    padding: Bool[Tensor, "m q"] | None = None
 
     @property
-    def boxes_cxcywh_norm(self) -> Tensor:
+    def boxes_cxcywh_norm(self) -> Float[Tensor, "m q 4"]:
         """``[M, Q, 4]`` in 0–1 of the image."""
         return self.boxes_raw.sigmoid()
 
@@ -77,7 +81,9 @@ class LearnedQueries(nn.Module):
         self.norm = nn.LayerNorm(config.hidden_size)
         self.head = PredictionHead(config.hidden_size)
         # Boxes start spread out rather than all in the middle: the last layer must not be zero here.
-        nn.init.normal_(self.head.box[-1].weight, std=0.1)
+        last = self.head.box[-1]
+        assert isinstance(last, nn.Linear)
+        nn.init.normal_(last.weight, std=0.1)
 
     def forward(self, memory: Memory) -> QueryOutputs:
         """Memory of ``M`` images → predictions of each layer."""
@@ -86,7 +92,7 @@ class LearnedQueries(nn.Module):
         positions = self.positions.expand(images, -1, -1)
         outputs = []
         for layer in self.layers:
-            queries = layer(queries, positions, None, memory)
+            queries = layer(queries, positions, None, memory, None)
             outputs.append(self.head(self.norm(queries), None))
         return QueryOutputs(outputs, None)
 
@@ -138,34 +144,39 @@ class ProposalQueries(nn.Module):
         """Memory of ``M`` images → predictions of each layer and of every cell."""
         memory.raster = self.neck(memory.raster, memory.raster_mask)
         proposals = self._propose(memory)
+        assert proposals.padding is not None
         count = min(self.num_queries, proposals.objectness_logits.shape[1])
-        chosen = proposals.objectness_logits.topk(count, dim=1).indices[..., None]
+        # Padding is chosen only where an image has fewer cells than there are queries.
+        scores = proposals.objectness_logits.masked_fill(proposals.padding, -torch.inf)
+        chosen = scores.topk(count, dim=1).indices[..., None]
         states = self.content(proposals.states.gather(1, chosen.expand(-1, -1, proposals.states.shape[-1])))
         boxes_raw = proposals.boxes_raw.gather(1, chosen.expand(-1, -1, 4)).detach()
-        padding = ~memory.raster_mask.flatten(1).gather(1, chosen[..., 0])
+        padding = proposals.padding.gather(1, chosen[..., 0])
         outputs = []
         for layer, norm, head in zip(self.layers, self.norms, self.heads, strict=True):
             boxes = boxes_raw.sigmoid()
             positions = self.position_encoder(sine_embedding(boxes, states.shape[-1]).to(states.dtype))
-            states = layer(states, positions, boxes, memory)
-            prediction = head(norm(states), boxes_raw)
-            prediction.objectness_logits = prediction.objectness_logits.masked_fill(padding, NEVER)
+            states = layer(states, positions, boxes, memory, padding)
+            prediction = _without_padding(head(norm(states), boxes_raw), padding)
             outputs.append(prediction)
             # A layer learns to correct the box that it was given, not to steer the layers before it.
             boxes_raw = prediction.boxes_raw.detach()
         return QueryOutputs(outputs, proposals)
 
     def _propose(self, memory: Memory) -> QueryPredictions:
-        images, height, width, _ = memory.raster.shape
+        _, height, width, _ = memory.raster.shape
         centres = cell_centres(height, width, memory.raster.device).flatten(0, 1)
         centres = centres[None] / memory.valid_ratio[:, None]
         anchors = torch.cat([centres.clamp(0, 1), torch.full_like(centres, self.ANCHOR_SIZE)], dim=-1)
         states = self.proposal_norm(memory.raster.flatten(1, 2))
         proposals = self.proposal_head(states, inverse_sigmoid(anchors))
-        proposals.objectness_logits = proposals.objectness_logits.masked_fill(
-            ~memory.raster_mask.flatten(1), NEVER
-        )
-        return proposals
+        return _without_padding(proposals, ~memory.raster_mask.flatten(1))
+
+
+def _without_padding(prediction: QueryPredictions, padding: Tensor) -> QueryPredictions:
+    """Marks the queries that are none, and lets none of them be an object."""
+    objectness = prediction.objectness_logits.masked_fill(padding, NEVER)
+    return QueryPredictions(prediction.states, prediction.boxes_raw, objectness, padding)
 
 
 QUERY_FORMS: dict[str, type[nn.Module]] = {"learned": LearnedQueries, "proposals": ProposalQueries}
