@@ -73,8 +73,10 @@ def expanded(processor: ChatProcessor, rendered: str, conversation: Conversation
     return ids
 
 
-@settings(max_examples=60, deadline=None)
-@given(desc=st.text(min_size=1, max_size=12).filter(str.strip), x=st.integers(0, 60))
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    desc=st.text(min_size=1, max_size=12).filter(lambda t: t.strip() and "<|" not in t), x=st.integers(0, 60)
+)
 def test_whatever_a_description_says_the_spans_are_exact(processor: ChatProcessor, desc: str, x: int) -> None:
     turn = Turn((GRID,), (ObjectAnnotation((x, 3, x + 9, 30), desc),))
     conversation = processor.training(turn, [turn])

@@ -57,7 +57,7 @@ def test_a_description_of_the_corpus_is_short(chat_tokenizer: TokenizersBackend)
     assert len(chat_tokenizer("螺丝连接点/BBU安装螺丝/连接正确").input_ids) <= 3
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50, deadline=None, derandomize=True)
 @given(text=st.text(st.characters(codec="utf-8"), max_size=40))
 def test_any_text_comes_back_normalised(text: str) -> None:
     assert BYTES_ONLY.decode(BYTES_ONLY(text).input_ids) == unicodedata.normalize("NFC", text)
@@ -93,6 +93,18 @@ def test_a_hub_folder_with_the_older_class_name_and_no_template_loads(
     loaded = load_tokenizer(tmp_path)
     assert loaded.chat_template
     assert loaded("<|im_end|>12").input_ids == chat_tokenizer("<|im_end|>12").input_ids
+
+
+def test_the_processors_template_of_an_older_folder_wins(
+    chat_tokenizer: TokenizersBackend, tmp_path: Path
+) -> None:
+    chat_tokenizer.save_pretrained(tmp_path)
+    (tmp_path / "chat_template.json").write_text(json.dumps({"chat_template": "processor's"}))
+    assert load_tokenizer(tmp_path).chat_template == "processor's"
+    for damaged in ("{", "[]", "{}"):
+        (tmp_path / "chat_template.json").write_text(damaged)
+        with pytest.raises(CheckpointError, match="chat_template.json"):
+            load_tokenizer(tmp_path)
 
 
 def test_the_template_renders_qwens_form(chat_tokenizer: TokenizersBackend) -> None:

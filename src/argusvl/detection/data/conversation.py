@@ -186,7 +186,7 @@ class ChatProcessor:
         """
         if found := self._reserved.search(text):
             raise DataError(
-                f"the text {_shorten(text)!r} holds the special token {found.group()}",
+                f"the text {_around(text, *found.span())!r} holds the special token {found.group()}",
                 where=source or None,
                 remedy="remove it from the description or the prompt",
             )
@@ -356,5 +356,6 @@ class _Writer:
         self.parts.append(Part(kind, role, start, len(self.ids)))
 
 
-def _shorten(text: str) -> str:
-    return text if len(text) <= 60 else text[:59] + "…"
+def _around(text: str, start: int, stop: int) -> str:
+    """A part of a text with a few characters before and after it."""
+    return text[max(start - 30, 0) : stop + 30]

@@ -166,7 +166,7 @@ def tokenizer_texts(
 
 
 def load_tokenizer(folder: str | Path) -> TokenizersBackend:
-    """Loads the tokenizer of a folder in hub layout; gives it a chat template if it has none.
+    """Loads the tokenizer of a folder in hub layout; gives it a chat template if the folder has none.
 
     Raises:
         CheckpointError: The folder holds no complete tokenizer.
@@ -192,9 +192,26 @@ def load_tokenizer(folder: str | Path) -> TokenizersBackend:
             where=folder,
             remedy="use the tokenizer of a Qwen2.5-VL model",
         )
-    if tokenizer.chat_template is None:
-        tokenizer.chat_template = CHAT_TEMPLATE
+    tokenizer.chat_template = _processor_template(folder) or tokenizer.chat_template or CHAT_TEMPLATE
     return tokenizer
+
+
+def _processor_template(folder: Path) -> str | None:
+    """The template in ``chat_template.json``, where older folders keep the processor's; it wins over the tokenizer's,
+    which may be that of the language model alone and know no images.
+    """
+    file = folder / "chat_template.json"
+    if not file.is_file():
+        return None
+    try:
+        template = json.loads(file.read_text(encoding="utf-8"))["chat_template"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"holds no chat_template: {error}",
+            where=file,
+            remedy="copy the file of the model again, or remove it",
+        ) from None
+    return str(template)
 
 
 def token_id(tokenizer: TokenizersBackend, token: str) -> int:
