@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import random
-import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -227,23 +224,3 @@ def logged(output_dir: Path) -> list[dict[str, float]]:
 def losses(entries: Sequence[dict[str, float]]) -> dict[int, tuple[float, float, float]]:
     """What must be equal, exactly, in runs that claim to be the same."""
     return {int(e["step"]): (e["loss"], e["fit_loss"], e["grad_norm"]) for e in entries}
-
-
-def main() -> None:
-    """Runs in a process of its own: ``toy_task.py OUT [key=value …]`` prints the logged losses exactly."""
-    output, *rest = sys.argv[1:]
-    options = {key: ast.literal_eval(value) for key, value in (item.split("=", 1) for item in rest)}
-    resume = options.pop("resume", False)
-    task_options = {key: options.pop(key) for key in list(options) if key in ToyTask.__dataclass_fields__}
-    slow = options.pop("slow", 0.0)
-    task = ToyTask(**task_options)
-    if slow:
-        collate = task.collate
-        task.collate = lambda samples: (time.sleep(slow), collate(samples))[1]  # type: ignore[method-assign]
-    result = run_training(task, toy_config(Path(output), **options), resume=resume)
-    sys.stdout.write(json.dumps(result.as_dict()))
-    sys.exit(130 if result.interrupted else 0)
-
-
-if __name__ == "__main__":
-    main()

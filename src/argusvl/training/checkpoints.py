@@ -46,32 +46,43 @@ def writing_checkpoint(folder: Path) -> Iterator[Path]:
     """
     try:
         with atomic_folder(folder) as temporary:
-            yield temporary
-            _write_manifest(temporary)
+            try:
+                yield temporary
+                _write_manifest(temporary)
+            except (OSError, SafetensorError, RuntimeError) as error:
+                # safetensors and torch.save report a failed write by errors of their own, without a reason; how full
+                # the disk is must be seen before the temporary folder is removed.
+                if isinstance(error, OSError | SafetensorError) or _torch_could_not_write(error):
+                    raise _not_written(folder, error) from error
+                raise
+    except CheckpointError:
+        raise
     except ArgusError as error:
+        # From bringing the files to the disk or renaming; an error of the body that is ours has no such cause.
         if isinstance(error.__cause__, OSError):
             raise _not_written(folder, error.__cause__) from error
         raise
-    except (SafetensorError, RuntimeError) as error:
-        # safetensors and torch.save report a failed write by errors of their own.
-        if not _failed_to_write(error):
-            raise
-        raise _not_written(folder, error) from error
 
 
-def _failed_to_write(error: Exception) -> bool:
+def _torch_could_not_write(error: RuntimeError) -> bool:
     text = str(error).lower()
-    signs = ("writer failed", "iostream error", "write failed", "file write", "no space", "enforce fail")
-    return isinstance(error, SafetensorError) or any(sign in text for sign in signs)
+    return any(
+        sign in text
+        for sign in ("writer failed", "iostream error", "write failed", "file write", "enforce fail")
+    )
 
 
 def _not_written(folder: Path, error: BaseException) -> CheckpointError:
-    code = getattr(error, "errno", None)
     free = shutil.disk_usage(folder.parent).free
-    full = code in (errno.ENOSPC, errno.EDQUOT) or "os error 28" in str(error).lower() or free < 2**20
-    what = "the disk is full" if full else f"{getattr(error, 'strerror', None) or error}"
+    numbers = (errno.ENOSPC, errno.EDQUOT)
+    # safetensors reserves the room before it writes, so the disk need not look full; it has the number in its text.
+    told = getattr(error, "errno", None) in numbers or any(
+        f"(os error {number})" in str(error) for number in numbers
+    )
+    full = told or free < 2**20
+    what = "the disk is full" if full else str(getattr(error, "strerror", None) or error)
     return CheckpointError(
-        f"the checkpoint was not written: {what} ({free / 2**20:.0f} MiB are free)",
+        f"the checkpoint was not written: {what} ({free / 2**20:.0f} MiB were free)",
         where=folder,
         remedy="free space, keep fewer checkpoints (save_total_limit) or choose another output_dir, then continue "
         "with --resume; all earlier checkpoints are unchanged",

@@ -1,0 +1,319 @@
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from toy_task import ToyModel, ToyTask, losses, toy_config, train
+
+from argusvl.core.errors import CheckpointError, ConfigError, DataError
+from argusvl.training import checkpoints
+from argusvl.training.checkpoints import list_checkpoints, read_best, remove_leftovers, verify_checkpoint
+from argusvl.training.trainer import ArgusTrainer
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def hidden(folder: Path) -> list[str]:
+    return [p.name for p in folder.iterdir() if p.name.startswith(".")]
+
+
+# ---- a disk that is full -------------------------------------------------------------------------------------
+
+
+def full_disk(*args: Any, **kwargs: Any) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def torch_cannot_write(*args: Any, **kwargs: Any) -> None:
+    raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 64 vs 0")
+
+
+WRITERS: dict[str, tuple[Any, str, Callable[..., None]]] = {
+    "weights": (ToyModel, "save_pretrained", full_disk),
+    "assets": (ToyTask, "save_assets", full_disk),
+    "optimizer": (ArgusTrainer, "_save_optimizer_and_scheduler", torch_cannot_write),
+    "manifest": (checkpoints, "_write_manifest", full_disk),
+}
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_a_checkpoint_that_cannot_be_written_leaves_the_earlier_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writer: str
+) -> None:
+    options: dict[str, Any] = {"save_steps": 3, "eval_steps": 100, "max_steps": 6}
+    whole = train(ToyTask(), tmp_path / "whole", **options)
+    place, name, failing = WRITERS[writer]
+    original, calls = getattr(place, name), []
+
+    def second_time(*args: Any, **kwargs: Any) -> Any:
+        calls.append(1)
+        return (failing if len(calls) == 2 else original)(*args, **kwargs)
+
+    monkeypatch.setattr(place, name, second_time)
+    before: dict[str, bytes] = {}
+    save = ArgusTrainer._save_checkpoint
+
+    def remembering(self: ArgusTrainer, *args: Any) -> None:
+        if (tmp_path / "run" / "checkpoint-3").exists():
+            before.update(contents(tmp_path / "run" / "checkpoint-3"))
+        save(self, *args)
+
+    monkeypatch.setattr(ArgusTrainer, "_save_checkpoint", remembering)
+    with pytest.raises(CheckpointError) as caught:
+        train(ToyTask(), tmp_path / "run", **options)
+
+    assert "checkpoint-6" in str(caught.value.where) and "was not written" in caught.value.what
+    assert "--resume" in str(caught.value.remedy)
+    if failing is full_disk:
+        assert "the disk is full" in caught.value.what
+    assert [step for step, _ in list_checkpoints(tmp_path / "run")] == [3]
+    assert before and contents(tmp_path / "run" / "checkpoint-3") == before
+    assert hidden(tmp_path / "run") == []
+
+    monkeypatch.undo()
+    parts = train(ToyTask(), tmp_path / "run", resume=True, **options)
+    assert losses(parts) == losses(whole)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real file system of 8 MiB; needs the right to mount."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)]
+    if (
+        shutil.which("mount") is None
+        or subprocess.run(mount, capture_output=True, check=False).returncode != 0
+    ):
+        pytest.skip("mounting a small file system is not permitted here")
+    yield disk
+    # Lazily: the traceback of the caught error may still hold the file that could not be written.
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+@pytest.mark.parametrize("writer", ["safetensors", "torch", "python"])
+def test_a_disk_that_is_really_full(small_disk: Path, writer: str) -> None:
+    class Filling(ToyTask):
+        """Its second checkpoint does not fit."""
+
+        def save_assets(self, folder: Path) -> None:
+            super().save_assets(folder)
+            assert shutil.disk_usage(folder).free > 2**22
+            if writer == "safetensors":
+                save_file({"big": torch.zeros(2**21 + 2**20)}, folder / "more.safetensors")
+            elif writer == "torch":
+                torch.save(torch.zeros(2**21 + 2**20), folder / "more.pt")
+            else:
+                (folder / "more.bin").write_bytes(bytes(3 * 2**22))
+
+    run, options = small_disk / "run", {"save_steps": 2, "eval_steps": 100}
+    train(ToyTask(), run, max_steps=2, **options)
+    before = contents(run / "checkpoint-2")
+    with pytest.raises(CheckpointError, match="the disk is full") as caught:
+        train(Filling(), run, resume=True, max_steps=4, **options)
+    assert "free space" in str(caught.value.remedy) and "checkpoint-4" in str(caught.value.where)
+    assert [step for step, _ in list_checkpoints(run)] == [2]
+    assert contents(run / "checkpoint-2") == before
+    assert hidden(run) == []
+
+
+def test_an_error_that_is_no_failed_write_is_not_called_one(tmp_path: Path) -> None:
+    class Buggy(ToyTask):
+        def save_assets(self, folder: Path) -> None:
+            raise DataError("no labels")
+
+    with pytest.raises(DataError, match="no labels"):
+        train(Buggy(), tmp_path / "run", max_steps=2)
+    assert hidden(tmp_path / "run") == [] and list_checkpoints(tmp_path / "run") == []
+
+
+# ---- what is in a checkpoint ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("finished") / "run"
+    train(ToyTask(), run, max_steps=2, ema_decay=0.9)
+    return run / "checkpoint-2"
+
+
+@pytest.fixture
+def checkpoint(finished: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished, tmp_path / "run" / "checkpoint-2"))
+
+
+def truncate(path: Path, by: int = 7) -> None:
+    path.write_bytes(path.read_bytes()[:-by])
+
+
+def test_a_whole_checkpoint_is_accepted(checkpoint: Path) -> None:
+    verify_checkpoint(checkpoint)
+    verify_checkpoint(checkpoint, for_resume=True)
+    (checkpoint / "toy.json").write_text('{"edited": "by hand"}')
+    verify_checkpoint(checkpoint, for_resume=True)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["model.safetensors", "optimizer.pt", "training_state/ranks.pt", "training_state/averages.safetensors"],
+)
+def test_a_truncated_file_is_refused_by_name(checkpoint: Path, name: str) -> None:
+    truncate(checkpoint / name)
+    with pytest.raises(CheckpointError, match="is truncated") as caught:
+        verify_checkpoint(checkpoint, for_resume=True)
+    assert caught.value.where == str(checkpoint / name)
+    if name != "model.safetensors":
+        verify_checkpoint(checkpoint)  # prediction does not need it
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "toy.json", "trainer_state.json"])
+def test_a_missing_file_is_refused_by_name(checkpoint: Path, name: str) -> None:
+    (checkpoint / name).unlink()
+    with pytest.raises(CheckpointError, match="is missing") as caught:
+        verify_checkpoint(checkpoint, for_resume=True)
+    assert caught.value.where == str(checkpoint / name)
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x00" * 4, b"\xff" * 40, (5).to_bytes(8, "little") + b"[1,2]"])
+def test_what_is_no_safetensors_file_is_refused_by_name(tmp_path: Path, damage: bytes) -> None:
+    (tmp_path / "model.safetensors").write_bytes(damage)
+    with pytest.raises(CheckpointError, match=r"model\.safetensors"):
+        verify_checkpoint(tmp_path)
+
+
+def test_shards_are_checked_against_their_index(tmp_path: Path) -> None:
+    """As in a folder of a hub, which has no manifest of ours."""
+    folder = tmp_path / "hub"
+    folder.mkdir()
+    save_file({"a": torch.ones(3)}, folder / "model-1.safetensors")
+    save_file({"b": torch.ones(3)}, folder / "model-2.safetensors")
+    index = {"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    verify_checkpoint(folder)
+
+    index["weight_map"]["c"] = "model-2.safetensors"
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(CheckpointError, match="lacks the tensor c"):
+        verify_checkpoint(folder)
+    del index["weight_map"]["c"]
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+    truncate(folder / "model-2.safetensors")
+    with pytest.raises(CheckpointError, match=r"model-2\.safetensors: is truncated"):
+        verify_checkpoint(folder)
+    (folder / "model-2.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"model-2\.safetensors: is missing"):
+        verify_checkpoint(folder)
+
+
+def test_folders_without_weights_or_manifest(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no such folder"):
+        verify_checkpoint(tmp_path / "none")
+    with pytest.raises(CheckpointError, match="holds no weights"):
+        verify_checkpoint(tmp_path)
+    save_file({"a": torch.ones(3)}, tmp_path / "model.safetensors")
+    with pytest.raises(CheckpointError, match=r"checkpoint\.json: is missing"):
+        verify_checkpoint(tmp_path, for_resume=True)
+
+
+def test_a_damaged_only_checkpoint_is_named_when_resuming(checkpoint: Path) -> None:
+    truncate(checkpoint / "model.safetensors")
+    with pytest.raises(CheckpointError, match=r"no checkpoint is complete.*model\.safetensors is truncated"):
+        train(ToyTask(), checkpoint.parent, resume=True)
+
+
+# ---- rotation and the best -----------------------------------------------------------------------------------
+
+
+def test_rotation_keeps_the_best_and_the_newest(tmp_path: Path) -> None:
+    scores = [0.1, 0.9, 0.2, 0.3, 0.4, 0.5]
+    task = ToyTask(scores=list(scores))
+    train(task, tmp_path / "run", save_steps=1, eval_steps=2, save_total_limit=2)
+    assert [step for step, _ in list_checkpoints(tmp_path / "run")] == [4, 12]
+    best = read_best(tmp_path / "run")
+    assert best is not None
+    assert (best.checkpoint, best.step, best.metric, best.value) == ("checkpoint-4", 4, "score", 0.9)
+
+
+def test_with_a_limit_of_one_both_are_kept_to_the_end(tmp_path: Path) -> None:
+    train(ToyTask(scores=[0.9, 0.2]), tmp_path / "run", save_steps=3, eval_steps=6, save_total_limit=1)
+    assert [step for step, _ in list_checkpoints(tmp_path / "run")] == [6, 12]
+
+
+def test_the_best_is_saved_between_two_save_steps(tmp_path: Path) -> None:
+    train(ToyTask(scores=[0.1, 0.5, 0.3, 0.2]), tmp_path / "run", save_steps=100, eval_steps=3)
+    assert [step for step, _ in list_checkpoints(tmp_path / "run")] == [3, 6, 12]
+    state = json.loads((tmp_path / "run" / "checkpoint-12" / "trainer_state.json").read_text())
+    assert Path(state["best_model_checkpoint"]).name == "checkpoint-6"
+
+
+def test_the_best_survives_a_resumption_and_a_move(tmp_path: Path) -> None:
+    task = ToyTask(scores=[0.9, 0.2, 0.3, 0.1])
+    options: dict[str, Any] = {"eval_steps": 3, "save_steps": 3, "save_total_limit": 1}
+    train(task, tmp_path / "run", max_steps=6, **options)
+    (tmp_path / "run").rename(tmp_path / "moved")
+    train(task, tmp_path / "moved", resume=True, max_steps=12, **options)
+    assert [step for step, _ in list_checkpoints(tmp_path / "moved")] == [3, 12]
+    best = read_best(tmp_path / "moved")
+    assert best is not None and best.step == 3
+
+
+def test_an_unknown_metric_is_named_and_the_state_is_saved(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"save_steps": 100, "eval_steps": 3}
+    with pytest.raises(ConfigError, match="gives no figure 'AP51'") as caught:
+        train(ToyTask(), tmp_path / "run", metric_for_best_model="AP51", **options)
+    assert "error, score" in str(caught.value.remedy) and caught.value.where == "metric_for_best_model"
+    train(ToyTask(), tmp_path / "run", resume=True, **options)
+    assert (tmp_path / "run" / "checkpoint-12").is_dir()
+
+
+def test_a_task_without_figures_has_no_best(tmp_path: Path) -> None:
+    class Silent(ToyTask):
+        def evaluate(self, model: Any, dataset: Any) -> dict[str, float]:
+            return {}
+
+    train(Silent(), tmp_path / "run")
+    assert read_best(tmp_path / "run") is None and (tmp_path / "run" / "checkpoint-12").is_dir()
+
+
+def test_a_damaged_pointer_is_named(tmp_path: Path) -> None:
+    (tmp_path / "best_checkpoint.json").write_text('{"step": 3}')
+    with pytest.raises(CheckpointError, match=r"best_checkpoint\.json"):
+        read_best(tmp_path)
+
+
+def test_leftovers_of_a_killed_process_are_removed_or_put_back(tmp_path: Path) -> None:
+    for name in (
+        ".checkpoint-5.abc.part",
+        ".deleted-checkpoint-1",
+        "checkpoint-4",
+        ".checkpoint-4.abc.old/checkpoint-4",
+    ):
+        (tmp_path / name).mkdir(parents=True)
+    # Killed in the moment between the two renames of a replacement: the old folder is the only whole one.
+    (tmp_path / ".checkpoint-6.abc.old" / "checkpoint-6").mkdir(parents=True)
+    (tmp_path / ".mine").mkdir()
+    remove_leftovers(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".mine", "checkpoint-4", "checkpoint-6"]
+
+
+def test_the_saved_weights_load_and_the_state_reads_without_pickled_code(tmp_path: Path) -> None:
+    trainer = ArgusTrainer(ToyTask(), toy_config(tmp_path / "run", max_steps=2))
+    trainer.train()
+    folder = tmp_path / "run" / "checkpoint-2"
+    loaded = ToyModel.from_pretrained(folder).state_dict()
+    for name, value in trainer.network.state_dict().items():
+        assert torch.equal(value, loaded[name]), name
+    for path in folder.rglob("*.pt"):
+        torch.load(path, weights_only=True)
+    assert not (folder / "training_args.bin").exists()
