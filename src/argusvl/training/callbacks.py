@@ -71,9 +71,7 @@ class ProgressCallback(TrainerCallback):
         mean = self._seconds_per_step
         # A mean that forgets: a slow first step must not weigh on the forecast for long.
         self._seconds_per_step = seconds if mean is None else mean + _SMOOTHING * (seconds - mean)
-        if self._bar is not None and self._task is not None:
-            fields: dict[str, Any] = self._fields(state)
-            self._bar.update(self._task, completed=state.global_step, **fields)
+        self._move_bar(state)
 
     def on_evaluate(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
@@ -100,6 +98,7 @@ class ProgressCallback(TrainerCallback):
             return
         if "loss" in logs:
             self._loss = f"{logs['loss']:.4g}"
+            self._move_bar(state)
         figures = {k.removeprefix("eval_"): v for k, v in logs.items() if k.startswith("eval_")}
         if figures:
             text = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
@@ -125,6 +124,11 @@ class ProgressCallback(TrainerCallback):
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+    def _move_bar(self, state: TrainerState) -> None:
+        if self._bar is not None and self._task is not None:
+            fields: dict[str, Any] = self._fields(state)
+            self._bar.update(self._task, completed=state.global_step, **fields)
 
     def _fields(self, state: TrainerState) -> dict[str, str]:
         seconds = self._seconds_per_step

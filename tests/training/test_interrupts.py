@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from toy_task import ToyTask, losses, toy_config, train
+from transformers import TrainerCallback
+
+from argusvl.training.checkpoints import list_checkpoints
+from argusvl.training.interrupts import InterruptedWork, Interrupts
+from argusvl.training.run import run_training
+
+
+def press(number: int = signal.SIGINT) -> None:
+    os.kill(os.getpid(), number)
+
+
+class PressAt(TrainerCallback):
+    """Ctrl-C while the N-th step is at work."""
+
+    def __init__(self, step: int, number: int = signal.SIGINT, times: int = 1) -> None:
+        self.step = step
+        self.number = number
+        self.times = times
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.global_step + 1 == self.step:
+            for _i in range(self.times):
+                press(self.number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_ctrl_c_finishes_the_step_and_saves(tmp_path: Path, number: int) -> None:
+    handlers = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
+    options: dict[str, Any] = {"eval_steps": 100, "save_steps": 100}
+    whole = train(ToyTask(), tmp_path / "whole", **options)
+    result = run_training(
+        ToyTask(), toy_config(tmp_path / "parts", **options), callbacks=[PressAt(7, number)]
+    )
+
+    assert result.interrupted and result.steps == 7
+    assert [step for step, _ in list_checkpoints(tmp_path / "parts")] == [7]
+    assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == handlers
+
+    parts = train(ToyTask(), tmp_path / "parts", resume=True, **options)
+    assert losses(parts) == losses(whole)
+
+
+def test_the_second_ctrl_c_stops_at_once_and_keeps_what_was_saved(tmp_path: Path) -> None:
+    config = toy_config(tmp_path / "run", eval_steps=100, save_steps=3)
+    with pytest.raises(KeyboardInterrupt):
+        run_training(ToyTask(), config, callbacks=[PressAt(5, times=2)])
+    assert [step for step, _ in list_checkpoints(tmp_path / "run")] == [3]
+    assert not [p for p in (tmp_path / "run").iterdir() if p.name.startswith(".")]
+
+
+def test_ctrl_c_in_an_evaluation_leaves_it_and_a_resumed_run_makes_up_for_it(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"eval_steps": 6, "save_steps": 100}
+
+    class Pressing(ToyTask):
+        def evaluate(self, model: Any, dataset: Any) -> dict[str, float]:
+            press()
+            raise AssertionError("the evaluation went on")
+
+    whole_task, task = ToyTask(), ToyTask()
+    whole = train(whole_task, tmp_path / "whole", **options)
+    result = run_training(Pressing(), toy_config(tmp_path / "parts", **options))
+    assert result.interrupted and result.steps == 6 and result.evaluation == {}
+    assert [step for step, _ in list_checkpoints(tmp_path / "parts")] == [6]
+
+    result = run_training(task, toy_config(tmp_path / "parts", **options), resume=True)
+    parts = train(ToyTask(), tmp_path / "parts", resume=True, **options)
+    assert losses(parts) == losses(whole)
+    assert result.best_checkpoint is not None
+    for run in ("whole", "parts"):
+        assert [step for step, _ in list_checkpoints(tmp_path / run)] == [6, 12]
+
+
+def test_ctrl_c_in_the_evaluation_that_is_made_up_for_stops_before_another_step(tmp_path: Path) -> None:
+    class Pressing(ToyTask):
+        def evaluate(self, model: Any, dataset: Any) -> dict[str, float]:
+            press()
+            raise AssertionError("the evaluation went on")
+
+    options: dict[str, Any] = {"eval_steps": 6, "save_steps": 100}
+    run_training(Pressing(), toy_config(tmp_path / "run", **options))
+    result = run_training(Pressing(), toy_config(tmp_path / "run", **options), resume=True)
+    assert result.interrupted and result.steps == 6
+    result = run_training(ToyTask(), toy_config(tmp_path / "run", **options), resume=True)
+    assert not result.interrupted and result.steps == 12
+
+
+def test_ctrl_c_in_a_due_evaluation_at_the_same_step_defers_it(tmp_path: Path) -> None:
+    config = toy_config(tmp_path / "run", eval_steps=3, save_steps=100)
+    result = run_training(ToyTask(), config, callbacks=[PressAt(3)])
+    assert result.interrupted and result.evaluation == {}
+    result = run_training(ToyTask(), config, resume=True)
+    assert result.best_checkpoint is not None and result.steps == 12
+
+
+def test_outside_the_main_thread_signals_are_left_alone() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    seen: list[Any] = []
+
+    def work() -> None:
+        with Interrupts().watched():
+            seen.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [before]
+
+
+def test_work_that_may_be_left_is_left_once() -> None:
+    interrupts = Interrupts()
+    with interrupts.watched():
+        with pytest.raises(InterruptedWork), interrupts.abandonable():
+            press()
+        assert interrupts.requested
+        with pytest.raises(KeyboardInterrupt):
+            press()

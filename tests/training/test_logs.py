@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import io
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from rich.console import Console
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from toy_task import ToyTask, logged, toy_config, train
+from transformers import TrainerControl, TrainerState, TrainingArguments
+
+from argusvl.training.callbacks import ProgressCallback
+from argusvl.training.norms import clip_gradients, gradient_norms, tensor_norms
+from argusvl.training.sampling import BatchInfo
+from argusvl.training.throughput import Throughput
+from argusvl.training.trainer import ArgusTrainer
+
+PROMISED = {
+    "loss", "grad_norm", "epoch", "fit_loss", "rare_loss", "all_loss",
+    "wn/head", "wn/body", "gn/head", "gn/body", "lr/head", "lr/body",
+    "throughput/samples_per_second", "throughput/tokens_per_second", "throughput/padding_share",
+    "throughput/data_wait_share", "memory/rss_mib",
+}  # fmt: skip
+
+
+def test_tensorboard_has_exactly_the_promised_names(tmp_path: Path) -> None:
+    train(ToyTask(), tmp_path / "run", report_to=["tensorboard"], logging_steps=6)
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
+    names = set(events.Tags()["scalars"])
+    at_the_end = {"train_runtime", "train_samples_per_second", "train_steps_per_second", "train_loss"}
+    assert names == PROMISED | at_the_end | {"eval/score", "eval/error", "eval/seconds"}
+    assert [e.step for e in events.Scalars("fit_loss")] == [6, 12]
+    assert [e.step for e in events.Scalars("eval/score")] == [5, 10, 12]
+
+
+def test_a_resumed_run_goes_on_in_the_same_curves(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"report_to": ["tensorboard"], "save_steps": 4, "eval_steps": 100}
+    train(ToyTask(), tmp_path / "run", **options)
+    (tmp_path / "run" / "checkpoint-12").rename(tmp_path / "gone")  # as if it had died after step 11
+    time.sleep(1.1)  # TensorBoard orders its files by whole seconds
+    train(ToyTask(), tmp_path / "run", resume=True, **options)
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
+    assert [e.step for e in events.Scalars("loss")] == list(range(1, 13))
+
+
+def test_everything_logged_is_a_plain_number(tmp_path: Path) -> None:
+    entries = train(ToyTask(), tmp_path / "run")
+    assert set(entries[-1]) | {"rare_loss"} >= PROMISED
+    trainer = ArgusTrainer(ToyTask(), toy_config(tmp_path / "other", max_steps=3))
+    seen: list[dict[str, Any]] = []
+    trainer.callback_handler.on_log = lambda a, s, control, logs: seen.append(dict(logs)) or control  # type: ignore
+    trainer.train()
+    assert seen and all(type(value) in (int, float) for logs in seen for value in logs.values())
+
+
+def test_norms_and_rates_are_those_of_the_step(tmp_path: Path) -> None:
+    trainer = ArgusTrainer(ToyTask(), toy_config(tmp_path / "run", max_steps=2, max_grad_norm=0.5))
+    before_clipping: list[float] = []
+    check = trainer._checked_norm
+
+    def spy() -> torch.Tensor:
+        gradients = [p.grad for p in trainer.network.head.parameters()]
+        before_clipping.append(float(torch.cat([g.flatten() for g in gradients]).norm()))
+        return check()
+
+    trainer._checked_norm = spy  # type: ignore[method-assign]
+    trainer.train()
+    entries = [e for e in trainer.state.log_history if "loss" in e]
+    assert [e["gn/head"] for e in entries] == pytest.approx(before_clipping, rel=1e-5)
+    assert entries[0]["grad_norm"] > 0.5, "shown before clipping"
+    for entry in entries:
+        assert entry["grad_norm"] ** 2 == pytest.approx(
+            entry["gn/head"] ** 2 + entry["gn/body"] ** 2, rel=1e-5
+        )
+        assert entry["lr/head"] == pytest.approx(2 * entry["lr/body"])
+    weights = torch.cat([p.detach().flatten() for p in trainer.network.head.parameters()])
+    assert entries[-1]["wn/head"] == pytest.approx(float(weights.norm()), rel=1e-5)
+
+
+def test_rates_warm_up_and_fall(tmp_path: Path) -> None:
+    rates = [
+        e["lr/head"] for e in train(ToyTask(), tmp_path / "run", warmup_ratio=0.25, num_train_epochs=2.0)
+    ]
+    assert rates[:4] == pytest.approx([0.0, 0.02 / 3, 0.04 / 3, 0.02])
+    assert sorted(rates[3:], reverse=True) == rates[3:] and rates[-1] < 0.002
+
+
+def test_clipping_is_torch_s_own() -> None:
+    torch.manual_seed(0)
+    first = [torch.nn.Parameter(torch.randn(3, 4)), torch.nn.Parameter(torch.randn(5).bfloat16())]
+    second = [torch.nn.Parameter(p.detach().clone()) for p in first]
+    for one, two in zip(first, second, strict=True):
+        one.grad = torch.randn_like(one) * 9
+        two.grad = one.grad.clone()
+    named = dict(zip("ab", first, strict=True))
+    norms = gradient_norms(named)
+    clip_gradients(named, norms.total, 1.0)
+    expected = torch.nn.utils.clip_grad_norm_(second, 1.0)
+    assert float(norms.total) == pytest.approx(float(expected), rel=1e-3)
+    for one, two in zip(first, second, strict=True):
+        torch.testing.assert_close(one.grad, two.grad, rtol=1e-2, atol=1e-3)
+    assert tensor_norms([]).tolist() == []
+
+
+def test_throughput_counts_real_tokens_and_leaves_out_what_is_no_training() -> None:
+    meter = Throughput(ranks=2)
+    meter.start()
+    meter.add([BatchInfo(((0, 1), (0, 2)), tokens=30, positions=40, images=3)], waited=0.02)
+    time.sleep(0.1)
+    with meter.excluded():
+        time.sleep(0.3)
+    figures = meter.drain()
+    assert figures["throughput/padding_share"] == pytest.approx(0.25)
+    assert 2 * 2 / 0.3 < figures["throughput/samples_per_second"] <= 2 * 2 / 0.1
+    ratio = figures["throughput/tokens_per_second"] / figures["throughput/images_per_second"]
+    assert ratio == pytest.approx(10.0)
+    assert 0.02 / 0.3 < figures["throughput/data_wait_share"] <= 0.2
+    assert meter.trained_samples == 4 and meter.trained_images == 6
+
+
+# ---- progress ------------------------------------------------------------------------------------------------
+
+
+def show(console: Console, tmp_path: Path, steps: int = 3) -> None:
+    args = TrainingArguments(output_dir=str(tmp_path), use_cpu=True)
+    state = TrainerState(max_steps=steps, is_world_process_zero=True)
+    control, progress = TrainerControl(), ProgressCallback(samples_per_step=8, console=console)
+    progress.on_train_begin(args, state, control)
+    for step in range(1, steps + 1):
+        state.global_step = step
+        time.sleep(0.01)
+        progress.on_step_end(args, state, control)
+        progress.on_log(args, state, control, logs={"loss": 0.5 / step, "fit_loss": 1.0})
+    progress.on_log(args, state, control, logs={"eval_AP50": 0.91})
+    progress.on_train_end(args, state, control)
+
+
+def test_on_a_terminal_there_is_a_bar(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    show(Console(file=stream, force_terminal=True, width=120), tmp_path)
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue())
+    assert "3/3" in text and "loss 0.1667" in text and "samples/s" in text and "left 0:00:00" in text
+    assert "evaluation at step 3: AP50 0.91" in text
+
+
+def test_elsewhere_there_are_plain_lines_now_and_then(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    show(Console(file=stream, force_terminal=False, width=120), tmp_path)
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 3, "the first step, the last step, the evaluation; not each step of a fast run"
+    assert re.fullmatch(r"step 1/3, loss 0\.5, [\d.]+ samples/s, left 0:00:00", lines[0])
+    assert lines[1].startswith("step 3/3") and lines[2] == "evaluation at step 3: AP50 0.91"
+    assert "\x1b" not in stream.getvalue() and "\r" not in stream.getvalue()
+
+
+def test_a_run_writes_nothing_to_stdout(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train(ToyTask(), tmp_path / "run")
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "step 12/12" in captured.err and "it/s" not in captured.err
+    assert logged(tmp_path / "run")
