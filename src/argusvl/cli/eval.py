@@ -113,7 +113,9 @@ def print_figures(figures: Figures, title: str) -> None:
     classes.add_row("mean", _shown(figures.AP), _shown(figures.AP50), str(figures.objects), style="bold")
     terminal.print(classes)
     others = ("AP75", "AR100", "AP50_agnostic", "caption_exact", "recall")
-    terminal.print(Text("   ".join(f"{name} {_shown(getattr(figures, name))}" for name in others)))
+    terminal.print(
+        Text("   ".join(f"{name} {_shown(getattr(figures, name))}" for name in others)), soft_wrap=True
+    )
 
 
 def _shown(figure: float) -> str:
