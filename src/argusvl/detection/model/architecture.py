@@ -42,7 +42,9 @@ def qwen_config(
     """
 
     def token_id(token: str) -> int:
-        return int(tokenizer.convert_tokens_to_ids(token))
+        number = tokenizer.convert_tokens_to_ids(token)
+        assert isinstance(number, int)
+        return number
 
     # mRoPE splits half a head's dimensions among time, height and width, 1 : 1.5 : 1.5 as in Qwen2.5-VL.
     pairs = hidden_size // num_attention_heads // 2

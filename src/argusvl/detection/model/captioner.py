@@ -55,7 +55,7 @@ class CaptionDecoder(nn.Module):
     def __init__(self, config: ArgusDetectionConfig) -> None:
         super().__init__()
         size = config.hidden_size
-        text_size = config.qwen_config.text_config.hidden_size
+        text_size = config.text_sizes.hidden_size
         self.prefix_length = 1 + BOX_GRID**2
         self.query_input = nn.Linear(size, size)
         self.cell_input = nn.Linear(size, size)

@@ -68,11 +68,26 @@ class ArgusDetectionConfig(PreTrainedConfig):
         self.dropout = dropout
         super().__init__(**kwargs)
 
+    @property
+    def text_sizes(self) -> PreTrainedConfig:
+        """Configuration of the language model."""
+        return _part(self.qwen_config.text_config)
+
+    @property
+    def vision_sizes(self) -> PreTrainedConfig:
+        """Configuration of the vision tower."""
+        return _part(self.qwen_config.vision_config)
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; the stock part's configuration stands in its own folder too."""
         output = super().to_dict()
         output["qwen_config"] = self.qwen_config.to_dict()
         return output
+
+
+def _part(config: dict[str, Any] | PreTrainedConfig | None) -> PreTrainedConfig:
+    assert isinstance(config, PreTrainedConfig)  # the stock configuration builds its parts when it is built
+    return config
 
 
 AutoConfig.register(ArgusDetectionConfig.model_type, ArgusDetectionConfig, exist_ok=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLConfig, Qwen2_5_VLVisionConfig
+from transformers import PreTrainedConfig, Qwen2_5_VLConfig
 
 from argusvl.core.errors import ModelError
 
@@ -108,7 +108,7 @@ def checked_images(
         )
     runs = _run_lengths(is_placeholder)
     vision = config.vision_config
-    assert isinstance(vision, Qwen2_5_VLVisionConfig)
+    assert isinstance(vision, PreTrainedConfig)
     if pixel_values is None:
         if image_grid_thw is not None:
             raise ModelError(
@@ -135,7 +135,7 @@ def checked_images(
     return pixel_values, image_grid_thw
 
 
-def cut_patches(pictures: Tensor, vision: Qwen2_5_VLVisionConfig) -> tuple[Tensor, Tensor]:
+def cut_patches(pictures: Tensor, vision: PreTrainedConfig) -> tuple[Tensor, Tensor]:
     """Normalised pictures of one size → patches in the tower's order, as ``detection.data.pixels`` writes them.
 
     Args:
@@ -167,7 +167,7 @@ def cut_patches(pictures: Tensor, vision: Qwen2_5_VLVisionConfig) -> tuple[Tenso
     return patches, grid.contiguous()
 
 
-def _check_patches(pixel_values: Tensor, grid: Tensor | None, vision: Qwen2_5_VLVisionConfig) -> None:
+def _check_patches(pixel_values: Tensor, grid: Tensor | None, vision: PreTrainedConfig) -> None:
     patch_width = vision.in_channels * vision.temporal_patch_size * vision.patch_size**2
     if pixel_values.dim() != 2 or pixel_values.shape[1] != patch_width:
         raise ModelError(

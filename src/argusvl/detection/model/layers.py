@@ -25,8 +25,8 @@ class MLP(nn.Sequential):
             layers += [nn.Linear(a, b)] + ([nn.ReLU()] if i < num_layers - 1 else [])
         super().__init__(*layers)
         if zero_last:
-            nn.init.zeros_(layers[-1].weight)
-            nn.init.zeros_(layers[-1].bias)
+            for parameter in layers[-1].parameters():
+                nn.init.zeros_(parameter)
 
 
 class FeedForward(nn.Module):

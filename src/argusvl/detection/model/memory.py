@@ -76,8 +76,7 @@ class MemoryBuilder(nn.Module):
 
     def __init__(self, config: ArgusDetectionConfig) -> None:
         super().__init__()
-        vision = config.qwen_config.vision_config
-        text = config.qwen_config.text_config
+        vision, text = config.vision_sizes, config.text_sizes
         self.width = config.hidden_size
         self.merge = vision.spatial_merge_size
         self.vision_adapter = ResidualMLPAdapter(

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 from transformers import AutoModel, PreTrainedModel, Qwen2_5_VLForConditionalGeneration
 from transformers.utils import ModelOutput
@@ -23,6 +22,7 @@ from argusvl.core.logging import get_logger
 from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.head import DetectionHead, HeadOutput
 from argusvl.detection.model.inputs import AXES, check_present, check_shapes, checked_images, cut_patches
+from argusvl.detection.model.loading import HEAD_FILE, QWEN_FOLDER, load_config, load_head, load_qwen
 from argusvl.detection.model.losses import LossSettings
 from argusvl.detection.model.matching import Targets
 from argusvl.detection.model.vision import batch_windows, raster_rows
@@ -32,8 +32,6 @@ logger = get_logger(__name__)
 _STUDENT_IMAGES = ("student_image_sample", "student_image_start", "student_prompt_span", "vocabulary_ids")
 _TARGETS = ("object_image", "object_label", "object_caption_ids", "vocabulary_ids")
 
-QWEN_FOLDER = "qwen"
-HEAD_FILE = "model.safetensors"
 TEACHER, STUDENT = 1, 2
 
 
@@ -42,22 +40,23 @@ class DetectionOutput(ModelOutput):
     """What a forward pass gives; ``M`` student images, ``Q`` queries, ``V`` labels, ``D`` the head's width.
 
     Attributes:
-        loss_terms: Sums by name; empty without targets.
         boxes_cxcywh_norm: ``[M, Q, 4]`` in 0–1 of the image.
         boxes_raw: ``[M, Q, 4]``, before the sigmoid.
         objectness_logits: ``[M, Q]``.
         type_logits: ``[M, Q, V]``; class probabilities are their softmax.
         query_states: ``[M, Q, D]``.
         memory: What captions are written from.
+        loss_terms: Sums by name; empty without targets. (Not the first field: a ``ModelOutput`` whose first field is
+            a dictionary, and the only one that is set, takes the dictionary's entries for its own fields.)
     """
 
-    loss_terms: dict[str, Tensor] | None = None
     boxes_cxcywh_norm: Tensor | None = None
     boxes_raw: Tensor | None = None
     objectness_logits: Tensor | None = None
     type_logits: Tensor | None = None
     query_states: Tensor | None = None
     memory: Any = None
+    loss_terms: dict[str, Tensor] | None = None
 
 
 class ArgusForDetection(PreTrainedModel):
@@ -73,7 +72,10 @@ class ArgusForDetection(PreTrainedModel):
     supports_gradient_checkpointing = True
     _supports_sdpa = True
     _supports_flash_attn = True
-    _no_split_modules: ClassVar[list[str]] = ["Qwen2_5_VLDecoderLayer", "Qwen2_5_VLVisionBlock"]
+    _no_split_modules: ClassVar[list[str]] = [  # type: ignore[misc]
+        "Qwen2_5_VLDecoderLayer",
+        "Qwen2_5_VLVisionBlock",
+    ]
 
     def __init__(
         self, config: ArgusDetectionConfig, qwen: Qwen2_5_VLForConditionalGeneration | None = None
@@ -82,8 +84,9 @@ class ArgusForDetection(PreTrainedModel):
         self.qwen = qwen if qwen is not None else Qwen2_5_VLForConditionalGeneration(config.qwen_config)
         self.detection_head = DetectionHead(config) if config.detection_enabled else None
         self.loss_settings: LossSettings | None = None
-        if "flash" not in str(self.qwen.config.vision_config._attn_implementation):
-            batch_windows(self.qwen.model.visual)
+        tower = self.qwen.model.visual
+        if "flash" not in str(tower.config._attn_implementation):
+            batch_windows(tower)
 
     def _init_weights(self, module: torch.nn.Module) -> None:
         """Modules of the head start as they were built; the stock part initialises its own."""
@@ -172,6 +175,7 @@ class ArgusForDetection(PreTrainedModel):
             return DetectionOutput(loss_terms=terms)
 
         check_present(batch, _STUDENT_IMAGES, "student_image_index")
+        assert image_grid_thw is not None
         head = self._detect(vision.last_hidden_state, hidden_states, image_grid_thw, batch)
         if object_boxes_cxcywh_norm is not None:
             terms |= self._head_terms(head, batch)
@@ -201,7 +205,8 @@ class ArgusForDetection(PreTrainedModel):
         Returns:
             Token ids ``[K, C]``, -100 after the end.
         """
-        assert self.detection_head is not None and output.query_states is not None
+        assert self.detection_head is not None
+        assert output.query_states is not None and output.boxes_cxcywh_norm is not None
         captioner = self.detection_head.captioner
         prefix = captioner.prefix(
             output.query_states[image, query], output.boxes_cxcywh_norm[image, query], image, output.memory
@@ -276,7 +281,7 @@ class ArgusForDetection(PreTrainedModel):
         A rank that left them out while others use them would leave those waiting for its gradients, or for its part
         of the weights, for ever. So a blank image of one merged token passes through, and counts for nothing.
         """
-        vision = self.qwen.config.vision_config
+        vision = self.config.vision_sizes
         merge = vision.spatial_merge_size
         side = merge * vision.patch_size
         blank, grid = cut_patches(hidden_states.new_zeros((1, vision.in_channels, side, side)), vision)
@@ -319,22 +324,38 @@ class ArgusForDetection(PreTrainedModel):
         )
         return head
 
-    def save_pretrained(
-        self, save_directory: str | Path, state_dict: dict[str, Tensor] | None = None, **kwargs: Any
+    def save_pretrained(  # type: ignore[override]  # the remaining arguments are the stock part's
+        self,
+        save_directory: str | Path,
+        is_main_process: bool = True,
+        state_dict: dict[str, Tensor] | None = None,
+        **kwargs: Any,
     ) -> None:
         """Writes the stock part into ``qwen/`` and the head beside it.
 
         Args:
             save_directory: A folder; made when it is missing.
+            is_main_process: Whether this process writes, of those that train together.
             state_dict: Weights to write instead of the model's own (of a wrapped model, or an average).
-            **kwargs: Passed to the stock part's ``save_pretrained``.
+            **kwargs: Passed to the stock part's ``save_pretrained``, e.g. ``max_shard_size``.
+
+        Raises:
+            CheckpointError: ``state_dict`` holds a name that is no weight of ours.
         """
+        if not is_main_process:
+            return
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
         state = self.state_dict() if state_dict is None else state_dict
         parts: dict[str, dict[str, Tensor]] = {"qwen.": {}, "detection_head.": {}}
         for name, tensor in state.items():
-            prefix = next(p for p in parts if name.startswith(p))
+            prefix = next((p for p in parts if name.startswith(p)), None)
+            if prefix is None:
+                raise CheckpointError(
+                    f"{name} belongs neither to the stock part nor to the head",
+                    where=folder,
+                    remedy="unwrap the model before its weights are collected",
+                )
             parts[prefix][name.removeprefix(prefix)] = tensor
         self.qwen.save_pretrained(folder / QWEN_FOLDER, state_dict=parts["qwen."], **kwargs)
         head = {n: t.detach().contiguous().cpu() for n, t in parts["detection_head."].items()}
@@ -347,27 +368,22 @@ class ArgusForDetection(PreTrainedModel):
 
         Args:
             pretrained_model_name_or_path: The folder.
-            **kwargs: Passed to the stock part, e.g. ``dtype`` or ``attn_implementation``.
+            **kwargs: ``config``: an :class:`ArgusDetectionConfig` to use in place of the folder's; the rest is passed
+                to the stock part, e.g. ``dtype`` or ``attn_implementation``.
 
         Raises:
             CheckpointError: A file is missing or does not fit.
         """
         folder = Path(pretrained_model_name_or_path)
-        for required in (folder / "config.json", folder / QWEN_FOLDER / "config.json"):
-            if not required.is_file():
-                raise CheckpointError(
-                    f"no {required.relative_to(folder)}",
-                    where=folder,
-                    remedy="give a checkpoint folder that Argus wrote; a plain Qwen2.5-VL folder goes to model_path",
-                )
-        config = ArgusDetectionConfig.from_pretrained(folder)
+        config = kwargs.pop("config", None) or load_config(folder)
         qwen, _ = load_qwen(folder / QWEN_FOLDER, **kwargs)
         config.qwen_config = qwen.config
         model = cls(config, qwen)
         if model.detection_head is not None:
-            _load_head(model.detection_head, folder / HEAD_FILE)
-            model.detection_head.to(qwen.dtype)
-        return model.eval()
+            load_head(model.detection_head, folder / HEAD_FILE)
+            model.detection_head.to(device=qwen.device, dtype=qwen.dtype)
+        model.eval()
+        return model
 
 
 def _needed_mask(attention_mask: Tensor) -> Tensor | None:
@@ -378,37 +394,6 @@ def _needed_mask(attention_mask: Tensor) -> Tensor | None:
     """
     on_the_right = bool((attention_mask.diff(dim=-1) <= 0).all())
     return None if on_the_right else attention_mask
-
-
-def load_qwen(folder: str | Path, **kwargs: Any) -> tuple[Qwen2_5_VLForConditionalGeneration, dict[str, Any]]:
-    """Loads the stock class from a folder in hub layout and refuses one that does not fill it.
-
-    Returns:
-        The model, and transformers' report of keys.
-
-    Raises:
-        CheckpointError: The folder is missing, damaged, or leaves weights at random.
-    """
-    folder = Path(folder)
-    if not (folder / "config.json").is_file():
-        raise CheckpointError("no config.json", where=folder, remedy="give a Qwen2.5-VL folder in hub layout")
-    try:
-        qwen, report = Qwen2_5_VLForConditionalGeneration.from_pretrained(
-            folder, output_loading_info=True, local_files_only=True, **kwargs
-        )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise CheckpointError(
-            f"the weights cannot be loaded: {error}", where=folder, remedy="copy or download the folder again"
-        ) from error
-    missing, unexpected = sorted(report["missing_keys"]), sorted(report["unexpected_keys"])
-    if missing or unexpected:
-        raise CheckpointError(
-            f"{len(missing)} weights are missing (first: {missing[:3]}) and {len(unexpected)} are unexpected "
-            f"(first: {unexpected[:3]}): the language model would be partly random",
-            where=folder,
-            remedy="use a Qwen2.5-VL checkpoint with official key names",
-        )
-    return qwen, report
 
 
 def add_detection_head(
@@ -427,28 +412,8 @@ def add_detection_head(
     qwen, _ = load_qwen(folder, **kwargs)
     model = ArgusForDetection(ArgusDetectionConfig(qwen_config=qwen.config, **head), qwen)
     new = [name for name, _ in model.named_parameters() if name.startswith("detection_head.")]
-    logger.info("loaded %s; new: %d parameters of the detection head", folder, len(new))
+    logger.info("loaded %s; new, starting at random: %s", folder, ", ".join(new) or "nothing")
     return model, new
-
-
-def _load_head(head: DetectionHead, file: Path) -> None:
-    if not file.is_file():
-        raise CheckpointError(
-            "no model.safetensors with the detection head", where=file.parent, remedy="copy it again"
-        )
-    try:
-        state = load_file(str(file))
-    except Exception as error:  # safetensors raises its own, undocumented error types
-        raise CheckpointError(
-            f"cannot be read: {error}", where=file, remedy="copy the checkpoint again"
-        ) from error
-    missing, unexpected = head.load_state_dict(state, strict=False)
-    if missing or unexpected:
-        raise CheckpointError(
-            f"the head's weights do not fit: missing {missing[:3]}, unexpected {unexpected[:3]}",
-            where=file,
-            remedy="config.json and model.safetensors must come from the same run",
-        )
 
 
 AutoModel.register(ArgusDetectionConfig, ArgusForDetection, exist_ok=True)

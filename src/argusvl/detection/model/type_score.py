@@ -19,7 +19,7 @@ class TypeScorer(nn.Module):
 
     def __init__(self, config: ArgusDetectionConfig) -> None:
         super().__init__()
-        text_size = config.qwen_config.text_config.hidden_size
+        text_size = config.text_sizes.hidden_size
         self.label_norm = nn.LayerNorm(text_size)
         self.label_encoder = MLP(text_size, config.hidden_size, config.hidden_size, 2)
         self.query_encoder = MLP(config.hidden_size, config.hidden_size, config.hidden_size, 2)

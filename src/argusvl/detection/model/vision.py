@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
     Qwen2_5_VisionTransformerPretrainedModel,
@@ -42,22 +42,16 @@ class BatchedWindowAttention(Qwen2_5_VLVisionAttention):
         for length in lengths.unique().tolist():
             starts = cu_seqlens[:-1][lengths == length]
             every_token = len(starts) * length == tokens
-            rows = (
-                slice(None)
-                if every_token
-                else (starts.long()[:, None] + torch.arange(length, device=starts.device)).flatten()
-            )
-            windows = [
-                t[rows].view(len(starts), length, self.num_heads, self.head_dim) for t in (query, key, value)
-            ]
+            chosen, rows = (query, key, value), None
+            if not every_token:
+                rows = (starts.long()[:, None] + torch.arange(length, device=starts.device)).flatten()
+                chosen = (query[rows], key[rows], value[rows])
+            windows = [t.view(len(starts), length, self.num_heads, self.head_dim) for t in chosen]
             q, k, v = (w.transpose(1, 2) for w in windows)  # [windows, heads, length, head_dim]
             with torch.autocast(device, enabled=torch.is_autocast_enabled(device) and device != "cpu"):
                 out = F.scaled_dot_product_attention(q, k, v, scale=self.scaling)
             out = out.transpose(1, 2).reshape(-1, self.num_heads, self.head_dim)
-            if every_token:
-                attended = out
-            else:
-                attended = attended.index_copy(0, rows, out)
+            attended = out if rows is None else attended.index_copy(0, rows, out)
         return self.proj(attended.reshape(tokens, -1).to(hidden_states.dtype))
 
 
@@ -67,7 +61,9 @@ def batch_windows(tower: Qwen2_5_VisionTransformerPretrainedModel) -> None:
         block.attn.__class__ = BatchedWindowAttention
 
 
-def raster_rows(grid_thw: Int[Tensor, "n 3"], tower: nn.Module) -> list[Int[Tensor, "h w"]]:
+def raster_rows(
+    grid_thw: Int[Tensor, "n 3"], tower: Qwen2_5_VisionTransformerPretrainedModel
+) -> list[Int[Tensor, "h w"]]:
     """Where each patch of each image stands in the tower's ``last_hidden_state``.
 
     The tower leaves its tokens in window order and, inside, in blocks of 2 × 2 patches that the merger joins.
@@ -75,8 +71,9 @@ def raster_rows(grid_thw: Int[Tensor, "n 3"], tower: nn.Module) -> list[Int[Tens
     Returns:
         For each image, the row of ``last_hidden_state`` that holds the patch at (y, x): ``[h, w]``.
     """
-    merge = tower.spatial_merge_size
-    window_index, _ = get_vision_window_index(grid_thw, merge, tower.window_size, tower.patch_size)
+    merge, patch_size = tower.spatial_merge_size, tower.patch_size
+    assert isinstance(patch_size, int)
+    window_index, _ = get_vision_window_index(grid_thw, merge, tower.window_size, patch_size)
     block_at = torch.argsort(window_index)  # block in image order → its place in window order
     rows, first_block = [], 0
     for _, height, width in grid_thw.tolist():

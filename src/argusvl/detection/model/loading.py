@@ -1,0 +1,127 @@
+"""Reading the parts of a checkpoint folder; what is missing, damaged or does not fit is an error that names it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+
+from argusvl.core.errors import CheckpointError
+from argusvl.detection.model.configuration import ArgusDetectionConfig
+
+QWEN_FOLDER = "qwen"
+"""The stock part, in a checkpoint folder of ours."""
+HEAD_FILE = "model.safetensors"
+"""The detection head's weights, in a checkpoint folder of ours."""
+
+_AGAIN = "copy the folder again, or use another checkpoint"
+
+
+def load_config(folder: Path) -> ArgusDetectionConfig:
+    """The configuration of a checkpoint folder of ours.
+
+    Raises:
+        CheckpointError: The folder is none of ours, or its ``config.json`` is damaged.
+    """
+    for required in (folder / "config.json", folder / QWEN_FOLDER / "config.json"):
+        if not required.is_file():
+            raise CheckpointError(
+                f"no {required.relative_to(folder)}",
+                where=folder,
+                remedy="give a checkpoint folder that Argus wrote; a plain Qwen2.5-VL folder goes to model_path",
+            )
+    _check_model_type(folder / "config.json", ArgusDetectionConfig.model_type)
+    try:
+        config: ArgusDetectionConfig = ArgusDetectionConfig.from_pretrained(folder)
+    except (OSError, ValueError, TypeError) as error:
+        raise CheckpointError(
+            f"does not describe a detection head: {error}", where=folder / "config.json", remedy=_AGAIN
+        ) from error
+    return config
+
+
+def load_qwen(folder: str | Path, **kwargs: Any) -> tuple[Qwen2_5_VLForConditionalGeneration, dict[str, Any]]:
+    """Loads the stock class from a folder in hub layout and refuses one that does not fill it.
+
+    Args:
+        folder: With ``config.json`` and safetensors in official key names.
+        **kwargs: Passed to the stock class.
+
+    Returns:
+        The model, and transformers' report of keys.
+
+    Raises:
+        CheckpointError: The folder is missing, damaged, or leaves weights at random.
+    """
+    folder = Path(folder)
+    if not (folder / "config.json").is_file():
+        raise CheckpointError("no config.json", where=folder, remedy="give a Qwen2.5-VL folder in hub layout")
+    _check_model_type(folder / "config.json", Qwen2_5_VLConfig.model_type)
+    loaded: Any
+    try:
+        loaded = Qwen2_5_VLForConditionalGeneration.from_pretrained(
+            folder, **{**kwargs, "output_loading_info": True, "local_files_only": True}
+        )
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+        raise CheckpointError(
+            f"the weights cannot be loaded: {error}", where=folder, remedy=_AGAIN
+        ) from error
+    qwen, report = loaded
+    missing, unexpected = sorted(report["missing_keys"]), sorted(report["unexpected_keys"])
+    if missing or unexpected:
+        raise CheckpointError(
+            f"{_named(missing)} missing and {_named(unexpected)} unexpected: the model would be partly random",
+            where=folder,
+            remedy="use a complete Qwen2.5-VL checkpoint with official key names",
+        )
+    return qwen, report
+
+
+def load_head(head: nn.Module, file: Path) -> None:
+    """Fills a detection head from its file.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, or of another head.
+    """
+    if not file.is_file():
+        raise CheckpointError(f"no {file.name} with the detection head", where=file.parent, remedy=_AGAIN)
+    try:
+        state = load_file(str(file))
+    except (OSError, ValueError, SafetensorError) as error:
+        raise CheckpointError(f"cannot be read: {error}", where=file, remedy=_AGAIN) from error
+    own = head.state_dict()
+    missing, unexpected = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+    others = [n for n in sorted(own.keys() & state.keys()) if own[n].shape != state[n].shape]
+    if missing or unexpected or others:
+        shapes = [f"{n} {list(state[n].shape)} instead of {list(own[n].shape)}" for n in others]
+        raise CheckpointError(
+            f"the head does not fit config.json: {_named(missing)} missing, {_named(unexpected)} unexpected, "
+            f"{_named(shapes)} of another shape",
+            where=file,
+            remedy="config.json and model.safetensors must come from the same run",
+        )
+    head.load_state_dict(state)
+
+
+def _check_model_type(file: Path, expected: str) -> None:
+    try:
+        found = json.loads(file.read_text("utf-8")).get("model_type")
+    except (ValueError, AttributeError) as error:
+        raise CheckpointError(f"is damaged: {error}", where=file, remedy=_AGAIN) from error
+    if found != expected:
+        raise CheckpointError(
+            f"model_type is {found!r}, expected {expected!r}",
+            where=file,
+            remedy="give a Qwen2.5-VL folder in hub layout, or a checkpoint that Argus wrote",
+        )
+
+
+def _named(names: list[str], most: int = 3) -> str:
+    """``2 weights (a, b)``: the number, and the first names."""
+    listed = ", ".join(names[:most]) + (", …" if len(names) > most else "")
+    return f"{len(names)} weight{'' if len(names) == 1 else 's'}" + (f" ({listed})" if names else "")

@@ -1,0 +1,134 @@
+"""P-001: the positions that our forward hands to the language model are upstream's, and so are the logits.
+
+The stock model is run as its own users run it: with ``input_ids``, ``pixel_values``, ``image_grid_thw`` and
+``mm_token_type_ids``, computing its positions itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+STOCK_ARGUMENTS = ("input_ids", "attention_mask", "mm_token_type_ids", "pixel_values", "image_grid_thw")
+
+SMALL, WIDE, TALL = (56, 56), (112, 56), (56, 84)
+
+
+def make_batch(kit: Any, name: str) -> dict[str, Any]:
+    one, two = kit.scene(1, SMALL), kit.scene(2, WIDE)
+    several = kit.scene(3, SMALL, TALL, WIDE)
+    teachers = [kit.scene(4, TALL), kit.scene(5, WIDE, objects=4)]
+    samples = {
+        "one image": [kit.sample(one)],
+        "several images": [kit.sample(several)],
+        "one teacher": [kit.sample(one, teachers[0])],
+        "several teachers and images": [kit.sample(several, *teachers)],
+        "padded": [kit.sample(one), kit.sample(several), kit.sample(two)],
+        "padded, some with teachers": [kit.sample(two), kit.sample(one, *teachers), kit.sample(two, teachers[1])],
+        "no image": [kit.sample(kit.scene(6, objects=0)), kit.sample(one)],
+    }[name]
+    return kit.collate(*samples)
+
+
+BATCHES = (
+    "one image",
+    "several images",
+    "one teacher",
+    "several teachers and images",
+    "padded",
+    "padded, some with teachers",
+    "no image",
+)
+
+
+def positions_seen(model: Any, call: Any) -> Tensor:
+    """Position ids that reach the rotary embedding of the language model in a call."""
+    seen: list[Tensor] = []
+    rotary = model.qwen.model.language_model.rotary_emb
+    handle = rotary.register_forward_pre_hook(
+        lambda _module, args, kwargs: seen.append(kwargs.get("position_ids", args[-1])), with_kwargs=True
+    )
+    with torch.no_grad():
+        call()
+    handle.remove()
+    assert len(seen) == 1
+    return seen[0]
+
+
+def stock_arguments(batch: dict[str, Any]) -> dict[str, Any]:
+    return {name: batch[name] for name in STOCK_ARGUMENTS}
+
+
+@pytest.mark.parametrize("name", BATCHES)
+def test_positions_are_those_that_the_stock_model_computes(kit: Any, name: str) -> None:
+    model, batch = kit.model(), make_batch(kit, name)
+    ours = positions_seen(model, lambda: model(**batch))
+    theirs = positions_seen(model, lambda: model.qwen(**stock_arguments(batch), use_cache=False))
+    real = batch["attention_mask"].bool()
+    assert ours.shape[0] == 3 and torch.equal(ours[:, real], theirs[:, real])
+    if name != "no image":
+        # Height and width positions part from time's inside an image: 1-D positions would not do.
+        inside = batch["mm_token_type_ids"].bool()
+        assert not torch.equal(ours[0, inside], ours[1, inside])
+
+
+@pytest.mark.parametrize("name", BATCHES)
+def test_logits_at_real_tokens_are_those_of_the_stock_model(kit: Any, name: str) -> None:
+    model, batch = kit.model().eval(), make_batch(kit, name)
+    hidden: list[Tensor] = []
+    handle = model.qwen.model.language_model.norm.register_forward_hook(
+        lambda _module, _args, output: hidden.append(output)
+    )
+    with torch.no_grad():
+        model(**batch)
+        handle.remove()
+        ours = model.qwen.lm_head(hidden[0])
+        theirs = model.qwen(**stock_arguments(batch), use_cache=False).logits
+    real = batch["attention_mask"].bool()
+    assert theirs[real].std() > 0.1
+    torch.testing.assert_close(ours[real], theirs[real], rtol=1e-4, atol=1e-5)
+
+
+def test_the_language_terms_are_the_stock_loss(kit: Any) -> None:
+    model, batch = kit.model().eval(), make_batch(kit, "padded, some with teachers")
+    with torch.no_grad():
+        terms = model(**batch).loss_terms
+        mean = model.qwen(**stock_arguments(batch), labels=batch["labels"], use_cache=False).loss
+    labelled = int((batch["labels"] != -100).sum())
+    assert batch["counts"]["teacher_tokens"] + batch["counts"]["student_tokens"] == labelled
+    assert terms["teacher_lm"] > 0 and terms["student_lm"] > 0
+    torch.testing.assert_close(terms["teacher_lm"] + terms["student_lm"], mean * labelled)
+
+
+def test_an_earlier_generation_does_not_move_our_positions(kit: Any) -> None:
+    model, batch = kit.model().eval(), make_batch(kit, "padded")
+    with torch.no_grad():
+        before = model(**batch)
+        prompt = kit.collate(kit.sample(kit.scene(7, TALL, WIDE)), for_inference=True)
+        model.qwen.generate(**stock_arguments(prompt), max_new_tokens=3, do_sample=False)
+        assert model.qwen.model.rope_deltas is not None
+        after = model(**batch)
+    assert torch.equal(before.boxes_raw, after.boxes_raw)
+    assert torch.equal(before.loss_terms["student_lm"], after.loss_terms["student_lm"])
+
+
+def test_generation_after_our_forward_is_what_it_was_before(kit: Any) -> None:
+    """G-001: vision inputs enter in the pre-fill step, and nothing that our forward did stays behind."""
+    model, batch = kit.model().eval(), make_batch(kit, "several images")
+    prompt = kit.collate(kit.sample(kit.scene(8, WIDE), kit.scene(9, SMALL)), for_inference=True)
+    ask = {"max_new_tokens": 8, "do_sample": False, "pad_token_id": kit.tokenizer.pad_token_id}
+    with torch.no_grad():
+        before = model.qwen.generate(**stock_arguments(prompt), **ask)
+        model(**batch)
+        after = model.qwen.generate(**stock_arguments(prompt), **ask)
+    assert torch.equal(before, after) and before.shape[1] > prompt["input_ids"].shape[1]
+    # What is generated with a cache is what the whole conversation gives without one.
+    length = prompt["input_ids"].shape[1]
+    whole = {**stock_arguments(prompt), "input_ids": before, "attention_mask": torch.ones_like(before)}
+    whole["mm_token_type_ids"] = (before == model.qwen.config.image_token_id).long()
+    with torch.no_grad():
+        logits = model.qwen(**whole, use_cache=False).logits
+    assert torch.equal(logits[0, length - 1 : -1].argmax(-1), before[0, length:])
