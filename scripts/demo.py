@@ -28,7 +28,7 @@ CONFIG = Path("configs/bbu_room.yaml")
 RUN = Path("runs/demo")
 DATA = RUN / "data"
 HELD_OUT = DATA / "test.jsonl"
-IMAGES, SEED = 1200, 1
+IMAGES, SEED = 1000, 1
 QUALITY = ("AP50", "AP", "AP75", "AP50_agnostic", "caption_exact", "recall")
 
 console = Console(stderr=True)
