@@ -98,7 +98,7 @@ def main() -> None:
     console.print("\nMeasuring the untrained model")
     before = measure_untrained()
     trained = json.loads(argus("train", CONFIG, "--json"))
-    after = json.loads(argus("eval", trained["best_checkpoint"], HELD_OUT, "--json", "--out", RUN / "test"))
+    after = json.loads(argus("eval", trained["best_checkpoint"], HELD_OUT, "--json", "--out", RUN))
     summarise(before, after, trained, time.perf_counter() - began)
     argus("report", RUN)
 
