@@ -16,7 +16,7 @@ from argusvl.detection.data.synthetic.effects import expose
 from argusvl.detection.data.synthetic.writing import PaintedPicture, PlannedPicture, SetRequest, write_set
 
 NAME = "bbu-room"
-VERSION = 1
+VERSION = 2
 LANGUAGES: tuple[Language, ...] = ("zh", "en")
 
 

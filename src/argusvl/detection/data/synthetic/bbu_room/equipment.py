@@ -321,6 +321,12 @@ def paint_switch(pen: Pen, width: float, height: float, face: Colour, seed: int)
     pen.rect(0.05 * w, 0.36 * h, 0.16 * w, 0.56 * h, shade(face, 0.4))
 
 
+def paint_filler(pen: Pen, width: float, height: float, face: Colour) -> None:
+    """A bare strip that closes what is left of a cabinet."""
+    pen.shaded(0, 0, width, height, face, 0.06, steps=3)
+    pen.bevel(0, 0, width, height, face, 0.8)
+
+
 PaintEquipment = Callable[[Pen, float, float, Colour, int], None]
 """Paints a unit of a width and a height; the last two are the colour of its face and the seed of its details."""
 

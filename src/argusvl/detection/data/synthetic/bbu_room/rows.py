@@ -62,6 +62,12 @@ def fill_opening(
             )
         plugs += _row(draft, kind, area, frame, inside)
         y += height + rng.uniform(1.5, 4) * u
+    if (
+        opening.y1 - y > 4 * u and y < draft.height
+    ):  # a bare gap would look like a place that lacks its baffle
+        rest = Rect(opening.x0, y, opening.x1, opening.y1)
+        filler = partial(equipment.paint_filler, width=rest.width, height=rest.height, face=shade(frame, 0.9))
+        _large(draft, rest, filler, None)
     return kinds, plugs
 
 
