@@ -38,7 +38,9 @@ def argus(*arguments: str | Path, accept: tuple[int, ...] = (0,)) -> str:
     """Runs ``argus``; gives its stdout."""
     words = [str(a) for a in arguments]
     print("$ argus", *words, file=sys.stderr, flush=True)
-    done = subprocess.run([Path(sys.executable).with_name("argus"), *words], stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        [Path(sys.executable).with_name("argus"), *words], stdout=subprocess.PIPE, text=True
+    )
     if done.returncode not in accept:
         raise SystemExit(f"argus {words[0]} ended with {done.returncode}")
     return done.stdout
@@ -71,7 +73,9 @@ def train_and_test(data: Path, name: str, overrides: list[str]) -> dict[str, Any
         )
     )  # fmt: skip
     minutes = (time.perf_counter() - began) / 60
-    tested = json.loads(argus("eval", trained["best_checkpoint"], data / "test.jsonl", "--json", "--out", run / "test"))
+    tested = json.loads(
+        argus("eval", trained["best_checkpoint"], data / "test.jsonl", "--json", "--out", run / "test")
+    )
     return {
         "name": name,
         "overrides": overrides,
@@ -80,21 +84,31 @@ def train_and_test(data: Path, name: str, overrides: list[str]) -> dict[str, Any
         "train_minutes": round(trained["train_seconds"] / 60, 1),
         "images_per_second": round(trained["images_per_second"], 2),
         "val_AP50": trained["best_metric"],
-        "test": {k: tested[k] for k in ("AP50", "AP", "AP75", "AR100", "caption_exact", "recall", "per_class")},
+        "test": {
+            k: tested[k] for k in ("AP50", "AP", "AP75", "AR100", "caption_exact", "recall", "per_class")
+        },
     }
 
 
 def main() -> None:
     """Trains as asked and writes the dated result."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--compare", action="store_true", help="train both forms of queries on the same budget")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--compare", action="store_true", help="train both forms of queries on the same budget"
+    )
     parser.add_argument("--steps", type=int, help="optimizer steps instead of the configuration's")
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     data = convert()
     common = [f"seed={asked.seed}"]
     if asked.steps:
-        common += [f"max_steps={asked.steps}", f"eval_steps={max(asked.steps // 4, 1)}", f"save_steps={asked.steps}"]
+        common += [
+            f"max_steps={asked.steps}",
+            f"eval_steps={max(asked.steps // 4, 1)}",
+            f"save_steps={asked.steps}",
+        ]
     forms = ["proposals", "learned"] if asked.compare else ["proposals"]
     runs = [
         train_and_test(data, f"{form}-{asked.seed}", [*common, f"detection_queries={form}"]) for form in forms
@@ -103,7 +117,9 @@ def main() -> None:
     result = {
         "date": today,
         "argus": __version__,
-        "commit": subprocess.run(["git", "rev-parse", "HEAD"], stdout=subprocess.PIPE, text=True).stdout.strip(),
+        "commit": subprocess.run(
+            ["git", "rev-parse", "HEAD"], stdout=subprocess.PIPE, text=True
+        ).stdout.strip(),
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, no GPU",
         "torch": torch.__version__,
         "config": str(CONFIG),
@@ -116,7 +132,9 @@ def main() -> None:
     file = RESULTS / f"{today}-bccd-{kind}.json"
     file.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     for run in runs:
-        print(f"{run['name']}: test AP50 {run['test']['AP50']:.3f}, AP {run['test']['AP']:.3f}, {run['wall_minutes']} min")
+        print(
+            f"{run['name']}: test AP50 {run['test']['AP50']:.3f}, AP {run['test']['AP']:.3f}, {run['wall_minutes']} min"
+        )
     for peer, figure in PEERS.items():
         print(f"{peer}: AP50 {figure:.3f}")
     print(file)

@@ -42,7 +42,7 @@ def argus(*arguments: str | Path) -> str:
     return subprocess.run([command, *words], check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def measure_untrained() -> dict[str, float]:
+def measure_untrained() -> dict[str, Any]:
     """The figures of the very weights that training starts from."""
     config = load_config(CONFIG, DetectionRunConfig)
     task = DetectionTask(config)
@@ -56,10 +56,10 @@ def measure_untrained() -> dict[str, float]:
         batch_size=config.training.per_device_eval_batch_size,
         show_progress=True,
     )
-    return evaluation.figures.scalars()
+    return evaluation.figures.to_dict()
 
 
-def summarise(before: dict[str, float], after: dict[str, Any], trained: dict[str, Any], seconds: float) -> None:
+def summarise(before: dict[str, Any], after: dict[str, Any], trained: dict[str, Any], seconds: float) -> None:
     """Writes ``summary.json`` and prints it as one screen."""
     summary = {
         "ap50": after["AP50"],
@@ -70,11 +70,11 @@ def summarise(before: dict[str, float], after: dict[str, Any], trained: dict[str
         "total_seconds": round(seconds, 1),
         "images": IMAGES,
         "steps": trained["steps"],
-        "before": {name: before[name] for name in QUALITY},
-        "after": {name: after[name] for name in QUALITY},
+        "before": {name: before[name] for name in (*QUALITY, "per_class")},
+        "after": {name: after[name] for name in (*QUALITY, "per_class")},
     }
     write_text_atomically(RUN / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
-    table = Table("held-out photographs", "before", "after", title="Argus demo: the BBU room")
+    table = Table("held-out pictures", "before", "after", title="Argus demo: the BBU room")
     for column in table.columns[1:]:
         column.justify = "right"
     for name in QUALITY:
@@ -100,6 +100,7 @@ def main() -> None:
     trained = json.loads(argus("train", CONFIG, "--json"))
     after = json.loads(argus("eval", trained["best_checkpoint"], HELD_OUT, "--json", "--out", RUN))
     summarise(before, after, trained, time.perf_counter() - began)
+    write_text_atomically(RUN / "environment.json", argus("env", "--json"))
     argus("report", RUN)
 
 
