@@ -224,3 +224,9 @@ def logged(output_dir: Path) -> list[dict[str, float]]:
 def losses(entries: Sequence[dict[str, float]]) -> dict[int, tuple[float, float, float]]:
     """What must be equal, exactly, in runs that claim to be the same."""
     return {int(e["step"]): (e["loss"], e["fit_loss"], e["grad_norm"]) for e in entries}
+
+
+def from_config(config: RunConfig) -> ToyTask:
+    """As the command line builds a task; the run's name chooses a variant."""
+    findings = ("toy.jsonl:1: odd", "toy.jsonl:2: even") if config.training.run_name == "odd" else ()
+    return ToyTask(findings=findings, broken=9 if config.training.run_name == "broken" else None)

@@ -52,14 +52,18 @@ ENGINE: frozenset[str] = frozenset(
         "average_tokens_across_devices",
         "batch_eval_metrics",
         "data_seed",
+        "deepspeed",
         "disable_tqdm",
         "do_eval",
         "do_predict",
         "do_train",
+        "enable_jit_checkpoint",
         "eval_accumulation_steps",
         "eval_do_concat_batches",
         "eval_strategy",
         "eval_use_gather_object",
+        "fsdp",
+        "fsdp_config",
         "greater_is_better",
         "ignore_data_skip",
         "include_for_metrics",
@@ -71,13 +75,19 @@ ENGINE: frozenset[str] = frozenset(
         "log_level_replica",
         "logging_nan_inf_filter",
         "logging_strategy",
+        "parallelism_config",
         "prediction_loss_only",
+        "push_to_hub",
         "remove_unused_columns",
+        "restore_callback_states_from_checkpoint",
+        "save_on_each_node",
+        "save_only_model",
         "save_strategy",
         "train_sampling_strategy",
     }
 )
-"""Options that the engine sets and that would break its promises (global counts, exact resume) if changed."""
+"""Options that the engine sets and that would break its promises (global counts, exact resume) if changed, or that it
+does not serve: sharded weights and uploads from the loop."""
 
 
 @functools.cache

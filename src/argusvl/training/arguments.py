@@ -30,13 +30,6 @@ def training_arguments(config: RunConfig, learning_rate: float, evaluates: bool)
             where="device",
             remedy="set device=cpu or device=auto, or install a torch with CUDA and its driver",
         )
-    if training.warmup_ratio >= 1:
-        # transformers reads a number below 1 as a share of the steps and 1 as one step.
-        raise ConfigError(
-            f"is {training.warmup_ratio}: the rates would never reach their peaks",
-            where="warmup_ratio",
-            remedy="give a share below 1",
-        )
     on_cpu = infrastructure.device == "cpu" or not cuda
     ours: dict[str, Any] = {
         "output_dir": str(training.output_dir),
@@ -51,7 +44,7 @@ def training_arguments(config: RunConfig, learning_rate: float, evaluates: bool)
         "weight_decay": training.weight_decay,
         "adam_beta2": training.adam_beta2,
         "lr_scheduler_type": training.lr_scheduler_type,
-        "warmup_steps": training.warmup_ratio,
+        "warmup_steps": training.warmup_ratio,  # below 1 it is a share of the steps
         "max_grad_norm": training.max_grad_norm,
         "bf16": training.bf16,
         "activation_checkpointing": training.gradient_checkpointing,

@@ -1,0 +1,147 @@
+"""``argus train`` with the engine's toy task in the table of tasks, and its checks with the real one."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from argusvl.cli.main import run
+from argusvl.config.loading import to_yaml
+from argusvl.tasks import TASKS, TaskEntry
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
+
+pytestmark = pytest.mark.usefixtures("quiet_logging")
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The path of a toy run's configuration; its output folder is ``run`` beside it."""
+    from toy_task import toy_config
+
+    monkeypatch.setitem(TASKS, "toy", TaskEntry("argusvl.config.schema:RunConfig", "toy_task:from_config"))
+    path = tmp_path / "toy.yaml"
+    path.write_text(to_yaml(toy_config(tmp_path / "run")), encoding="utf-8")
+    return str(path)
+
+
+def test_a_run_and_its_result(config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["train", config, "max_steps=6", "--json"]) == 0
+    output = capsys.readouterr()
+    result = json.loads(output.out)
+    assert result["steps"] == 6 and result["epochs"] == 1.0 and result["interrupted"] is False
+    assert result["last_checkpoint"] == str(tmp_path / "run" / "checkpoint-6")
+    assert Path(result["best_checkpoint"]).is_dir() and set(result["evaluation"]) == {
+        "score",
+        "error",
+        "seconds",
+    }
+    assert result["train_seconds"] > 0 and result["samples_per_second"] > 0
+    assert "newest checkpoint" in output.err and "best checkpoint" in output.err
+    saved = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text("utf-8"))
+    assert saved["training"]["max_steps"] == 6
+    assert (tmp_path / "run" / "train.log").is_file()
+
+
+def test_a_second_run_into_the_same_folder_is_refused(
+    config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["train", config, "max_steps=2"]) == 0
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*")}
+    assert run(["train", config]) == 2
+    error = capsys.readouterr().err
+    assert "already holds checkpoint-2" in error and "--resume" in error and "Traceback" not in error
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*")} == before
+
+    assert run(["train", config, "--resume", "max_steps=4"]) == 0
+    assert (tmp_path / "run" / "checkpoint-4").is_dir()
+
+
+def test_resuming_nothing_is_refused(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["train", config, "--resume"]) == 2
+    assert "no checkpoint to resume" in capsys.readouterr().err
+
+
+def test_ctrl_c_exits_with_130_and_says_how_to_go_on(
+    config: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import toy_task
+
+    inner = toy_task.ToyTask.evaluate
+
+    def pressing(self: toy_task.ToyTask, *args: object) -> dict[str, float]:
+        os.kill(os.getpid(), signal.SIGINT)
+        return inner(self, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(toy_task.ToyTask, "evaluate", pressing)
+    assert run(["train", config, "seed=3"]) == 130
+    assert f"argus train {config} seed=3 --resume" in capsys.readouterr().err
+    assert (tmp_path / "run" / "checkpoint-5").is_dir()
+    monkeypatch.undo()
+
+
+def test_a_loss_that_is_not_finite_exits_with_2(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["train", config, "run_name=broken"]) == 2
+    error = capsys.readouterr().err
+    assert "loss term 'fit' is not finite" in error and "toy-9" in error and "Traceback" not in error
+
+
+def test_validate_only_says_what_is_wrong_and_loads_no_weights(
+    config: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import toy_task
+
+    monkeypatch.setattr(toy_task.ToyTask, "model", lambda self: pytest.fail("weights were loaded"))
+    assert run(["train", config, "--validate-only"]) == 0
+    assert "can start" in capsys.readouterr().err
+    assert run(["train", config, "--validate-only", "--json", "run_name=odd"]) == 1
+    output = capsys.readouterr()
+    assert json.loads(output.out) == {"findings": ["toy.jsonl:1: odd", "toy.jsonl:2: even"]}
+    assert "toy.jsonl:1: odd" in output.err and "2 findings" in output.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_print_config_can_be_read_back(
+    config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["train", config, "--print-config", "seed=8"]) == 0
+    printed = capsys.readouterr().out
+    (tmp_path / "again.yaml").write_text(printed, encoding="utf-8")
+    assert run(["train", str(tmp_path / "again.yaml"), "--print-config", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["training"]["seed"] == 8
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [("sede=1", "seed"), ("seed=one", "seed"), ("trainer_arguments.push_to_hub=true", "push_to_hub")],
+)
+def test_a_wrong_key_exits_with_2(
+    config: str, override: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["train", config, override]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_detection_task_is_checked_before_it_starts(
+    complete_config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from argusvl.detection.task import DetectionTask
+
+    monkeypatch.setattr(DetectionTask, "model", lambda self: pytest.fail("weights were loaded"))
+    path, records = tmp_path / "run.yaml", tmp_path / "train.jsonl"
+    path.write_text(complete_config, encoding="utf-8")
+    options = [f"data.train={records}", "data.val=null", "--validate-only"]
+    assert run(["train", str(path), *options]) == 2
+    assert "train.jsonl" in capsys.readouterr().err
+
+    line = {"images": ["gone.jpg"], "objects": [{"bbox_2d": [1, 2, 30, 40], "desc": "a"}]}
+    records.write_text(json.dumps(line) + "\n", encoding="utf-8")
+    assert run(["train", str(path), *options]) == 1
+    assert "gone.jpg" in capsys.readouterr().err

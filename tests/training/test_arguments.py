@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from toy_task import ToyTask, toy_config, train
+
+from argusvl.core.errors import ConfigError
+from argusvl.training.arguments import training_arguments
+from argusvl.training.trainer import ArgusTrainer
+
+
+def test_every_setting_reaches_transformers(tmp_path: Path) -> None:
+    config = toy_config(
+        tmp_path,
+        gradient_checkpointing=True,
+        bf16=True,
+        warmup_ratio=0.25,
+        trainer_arguments={"adam_beta1": 0.8, "optim": "adamw_torch"},
+    )
+    arguments = training_arguments(config, learning_rate=0.5, evaluates=True)
+    assert arguments.get_warmup_steps(100) == 25
+    assert (arguments.learning_rate, arguments.adam_beta1, arguments.adam_beta2) == (0.5, 0.8, 0.99)
+    assert arguments.activation_checkpointing and arguments.bf16
+    assert arguments.activation_checkpointing_kwargs == {"use_reentrant": False}
+    assert (arguments.max_grad_norm, arguments.weight_decay, arguments.seed) == (1.0, 0.01, 3)
+    assert arguments.metric_for_best_model == "score" and arguments.greater_is_better
+    assert arguments.device == torch.device("cpu")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
+def test_cuda_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no CUDA device"):
+        training_arguments(toy_config(tmp_path, device="cuda"), 0.1, evaluates=False)
+
+
+def test_what_transformers_refuses_is_an_error_of_the_configuration(tmp_path: Path) -> None:
+    config = toy_config(tmp_path, trainer_arguments={"fp16_full_eval": True, "bf16_full_eval": True})
+    with pytest.raises(ConfigError, match="full eval"):
+        training_arguments(config, 0.1, evaluates=False)
+
+
+def test_an_empty_data_set_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no training sample"):
+        ArgusTrainer(ToyTask(length=0), toy_config(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"bf16": True},
+        {"trainer_arguments": {"optim": "adafactor"}, "adam_beta2": 0.9},
+        {"lr_scheduler_type": "constant_with_warmup"},
+        {"trainer_arguments": {"eval_on_start": True, "dataloader_drop_last": True}},
+    ],
+)
+def test_other_ways_to_train(tmp_path: Path, changes: dict[str, Any]) -> None:
+    entries = train(ToyTask(), tmp_path / "run", num_train_epochs=6.0, **changes)
+    assert sum(e["loss"] for e in entries[-5:]) < sum(e["loss"] for e in entries[:5])
