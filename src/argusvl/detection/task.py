@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from transformers import PreTrainedModel
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from argusvl.core.errors import ArgusError, ConfigError
+from argusvl.core.images import open_image
 from argusvl.core.logging import get_logger
 from argusvl.detection.assets import DetectionAssets, save_teacher_pool
 from argusvl.detection.config import DetectionRunConfig
@@ -28,14 +30,19 @@ from argusvl.detection.data.tokenizer import (
     tokenizer_texts,
     train_tokenizer,
 )
-from argusvl.detection.inference import RecordQuestions, evaluate_records
+from argusvl.detection.inference import Evaluation, RecordQuestions, evaluate_records
 from argusvl.detection.model.architecture import qwen_config, random_qwen
 from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.losses import LossSettings
 from argusvl.detection.model.modeling import QWEN_FOLDER, ArgusForDetection, add_detection_head
+from argusvl.detection.predictor import SCORE_THRESHOLD
 from argusvl.training.protocol import LossTerm, ParameterGroup
+from argusvl.visual.drawing import draw_comparison
 
 logger = get_logger(__name__)
+
+# Pictures of an evaluation that trackers get.
+PICTURES_SHOWN = 4
 
 # Patterns are tried in this order: an adapter is an adapter although its name begins with detection_head, and the
 # merger is the merger although it stands inside the vision tower.
@@ -60,6 +67,7 @@ class DetectionTask:
 
     def __init__(self, config: DetectionRunConfig) -> None:
         self.config = config
+        self._last_evaluation: Evaluation | None = None
 
     # What is read from the data and the configuration, once and on demand.
 
@@ -171,7 +179,7 @@ class DetectionTask:
     def train_dataset(self) -> DetectionDataset:
         """Training samples, with teachers and augmentation."""
         data = self.config.data
-        return DetectionDataset(
+        dataset = DetectionDataset(
             self.train_records,
             self.processor,
             limits=self.limits,
@@ -179,14 +187,16 @@ class DetectionTask:
             augmentation=Augmentation(**data.augmentation.model_dump()),
             seed=self.config.training.seed,
         )
+        self._log_sample("training", dataset[0])
+        return dataset
 
     def eval_dataset(self) -> RecordQuestions | None:
         """Held-out questions, without teachers."""
-        return (
-            None
-            if self.val_records is None
-            else RecordQuestions(self.val_records, self.processor, self.limits)
-        )
+        if self.val_records is None:
+            return None
+        dataset = RecordQuestions(self.val_records, self.processor, self.limits)
+        self._log_sample("evaluation", dataset[0].sample)
+        return dataset
 
     @cached_property
     def _collator(self) -> PaddedCollator:
@@ -266,8 +276,27 @@ class DetectionTask:
             labels=self.labels,
             vocabulary=self.config.data.vocabulary,
             batch_size=self.config.training.per_device_eval_batch_size,
+            describe_above=SCORE_THRESHOLD,
         )
+        self._last_evaluation = evaluation
         return evaluation.figures.scalars()
+
+    def pictures(self) -> Mapping[str, Image.Image]:
+        """Truth above prediction for the first images of the last evaluation."""
+        if self._last_evaluation is None or self.val_records is None:
+            return {}
+        shown = self._last_evaluation
+        pictures = {}
+        for number, name in enumerate(shown.images[:PICTURES_SHOWN]):
+            truth, found = shown.truth[number], shown.predictions[number].above(SCORE_THRESHOLD)
+            captions = found.captions or found.labels
+            spoken = [caption or label for caption, label in zip(captions, found.labels, strict=True)]
+            pictures[f"{number}: {Path(name).name}"] = draw_comparison(
+                open_image(self.val_records.resolve(name), exif="refuse"),
+                (truth.boxes_xyxy_px.tolist(), truth.descriptions),
+                (found.boxes_xyxy_px.tolist(), spoken, found.scores.tolist()),
+            )
+        return pictures
 
     def save_assets(self, folder: Path) -> None:
         """Writes tokenizer, image processor, labels, limits and teachers: the checkpoint stands on its own."""
@@ -291,6 +320,21 @@ class DetectionTask:
         if self.teacher_pool is not None:
             scenes = [record.student for record in self.teacher_pool]
             save_teacher_pool(folder, scenes, self.teacher_pool.root)
+
+    def _log_sample(self, purpose: str, sample: Sample) -> None:
+        """The first sample as the model gets it; a run of image placeholders is written as its number."""
+        pieces = []
+        for part in sample.conversation.parts:
+            ids = sample.conversation.input_ids[part.start : part.stop].tolist()
+            image = f"[{len(ids)} image tokens]"
+            pieces.append(image if part.kind == "image" else self.processor.tokenizer.decode(ids))
+        logger.info(
+            "first %s sample, %s, %d tokens:\n%s",
+            purpose,
+            sample.source,
+            len(sample.conversation),
+            "".join(pieces),
+        )
 
     def _tokenizer(self) -> Any:
         section = self.config.model
@@ -321,6 +365,8 @@ class DetectionTask:
                     where=record.source,
                     remedy="raise detection_num_queries",
                 )
+        for annotation in record.student.objects:
+            self._collator.caption_ids(annotation, record.source)
         return len(self.processor.training(turns[0], turns[1:], source=record.source))
 
     def _head_config(self) -> dict[str, Any]:

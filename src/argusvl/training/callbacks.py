@@ -7,12 +7,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.integrations import TensorBoardCallback
 
 from argusvl.core.logging import get_logger
+from argusvl.training.protocol import DrawsPictures, Task
 
 logger = get_logger(__name__)
 
@@ -148,15 +150,17 @@ class ProgressCallback(TrainerCallback):
 class PlainNamesTensorBoard(TensorBoardCallback):
     """TensorBoard with our names as they are; Trainer's own callback would put ``train/`` before them.
 
-    Figures of evaluations stand under ``eval/``. A resumed run goes on in the same file set, and what a killed run had
-    written after its last checkpoint is purged.
+    Figures of evaluations stand under ``eval/``, with the pictures of a task that draws any. A resumed run goes on in
+    the same file set, and what a killed run had written after its last checkpoint is purged.
 
     Args:
         folder: The run's folder.
+        task: The task that is trained.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, task: Task) -> None:
         super().__init__()
+        self._task = task
         self.logging_dir = str(folder / TENSORBOARD_FOLDER)
 
     def on_train_begin(
@@ -183,4 +187,15 @@ class PlainNamesTensorBoard(TensorBoardCallback):
             if isinstance(value, int | float):
                 shown = f"eval/{name.removeprefix('eval_')}" if name.startswith("eval_") else name
                 self.tb_writer.add_scalar(shown, value, state.global_step)
+        self.tb_writer.flush()
+
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Writes the pictures of the evaluation that just ended."""
+        if self.tb_writer is None or not isinstance(self._task, DrawsPictures):
+            return
+        for title, picture in self._task.pictures().items():
+            pixels = np.asarray(picture.convert("RGB"))
+            self.tb_writer.add_image(f"eval/{title}", pixels, state.global_step, dataformats="HWC")
         self.tb_writer.flush()

@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 from transformers import PreTrainedModel
@@ -107,6 +108,15 @@ class Task(Protocol):
 
     def save_assets(self, folder: Path) -> None:
         """Writes what a checkpoint needs beside the weights: tokenizer, labels, pixel limits."""
+        ...
+
+
+@runtime_checkable
+class DrawsPictures(Protocol):
+    """A task that can show what its last evaluation saw; trackers that take pictures get them."""
+
+    def pictures(self) -> Mapping[str, Image.Image]:
+        """Drawings of the last evaluation by title; empty where there is none."""
         ...
 
 

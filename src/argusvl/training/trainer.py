@@ -166,7 +166,7 @@ class ArgusTrainer(Trainer):
     def _install_callbacks(self) -> None:
         self.remove_callback(PrinterCallback)
         if self.pop_callback(TensorBoardCallback) is not None:
-            self.add_callback(PlainNamesTensorBoard(self.output_dir))
+            self.add_callback(PlainNamesTensorBoard(self.output_dir, self.task))
         self.add_callback(_EngineHooks(self))
         self.add_callback(self.progress)
 

@@ -1,0 +1,42 @@
+"""What README.md tells a new user to type exists, and the files that it names are there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from argusvl.cli.main import run
+
+ROOT = Path(__file__).parent.parent
+TEXT = (ROOT / "README.md").read_text("utf-8")
+COMMANDS = re.findall(r"^ +\.venv/bin/argus (.+)$", TEXT, flags=re.MULTILINE)
+
+
+def test_readme_shows_commands_for_ones_own_photographs() -> None:
+    assert [shlex.split(c)[0] for c in COMMANDS] == ["data", "data", "train", "eval", "predict"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_of_a_shown_command_exists(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = shlex.split(command)
+    verb = words[:2] if words[0] in ("data", "inspect") else words[:1]
+    assert run([*verb, "--help"]) == 0
+    shown = capsys.readouterr().out
+    for option in (w for w in words if w.startswith("--")):
+        assert re.search(rf"{option}\b", shown), f"{option} is not an option of {' '.join(verb)}"
+
+
+def test_every_file_that_readme_names_is_there() -> None:
+    linked = [t for t in re.findall(r"\]\(([^)#]+)\)", TEXT) if not t.startswith("http")]
+    named = re.findall(r"\b(?:configs|benchmarks|docs)/[\w./-]+\w", TEXT)
+    assert linked and named
+    assert [t for t in {*linked, *named} if not (ROOT / t).exists()] == []
+
+
+def test_both_commands_are_targets_of_the_makefile() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    for target in re.findall(r"^ +make (\w+)", TEXT, flags=re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
