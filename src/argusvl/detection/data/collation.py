@@ -154,7 +154,7 @@ class PaddedCollator:
                 )
                 images.append(first_image + annotation.image)
                 labels.append(self._label_index.get(label_of(annotation, self.vocabulary), -1))
-                captions.append(self._caption(annotation, sample))
+                captions.append(self.caption_ids(annotation, sample.source))
             first_image += len(student_images)
         return {
             "object_boxes_cxcywh_norm": torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
@@ -163,13 +163,22 @@ class PaddedCollator:
             "object_caption_ids": _padded(captions),
         }
 
-    def _caption(self, annotation: ObjectAnnotation, sample: Sample) -> list[int]:
-        ids = [*self._processor.encode(annotation.desc, source=sample.source), self._processor.end_token_id]
+    def caption_ids(self, annotation: ObjectAnnotation, source: str) -> list[int]:
+        """The tokens of an object's description, its end included.
+
+        Args:
+            annotation: The object.
+            source: Its record, named in errors.
+
+        Raises:
+            DataError: They are more than the caption decoder writes, or the description holds a special token.
+        """
+        ids = [*self._processor.encode(annotation.desc, source=source), self._processor.end_token_id]
         if len(ids) > self.caption_max_tokens:
             raise DataError(
                 f"the description {annotation.desc!r} has {len(ids)} tokens with its end, "
                 f"detection_caption_max_tokens is {self.caption_max_tokens}",
-                where=sample.source,
+                where=source,
                 remedy="shorten the description or raise detection_caption_max_tokens",
             )
         return ids
