@@ -49,7 +49,9 @@ class Kit:
                 x1, y1 = rng.uniform(0, width * 0.6), rng.uniform(0, height * 0.6)
                 x2, y2 = x1 + rng.uniform(8, width * 0.35), y1 + rng.uniform(8, height * 0.35)
                 desc = DESCRIPTIONS[(seed + k) % len(DESCRIPTIONS)]
-                annotations.append(ObjectAnnotation((float(x1), float(y1), float(x2), float(y2)), desc, number))
+                annotations.append(
+                    ObjectAnnotation((float(x1), float(y1), float(x2), float(y2)), desc, number)
+                )
         return LoadedScene(tuple(images), tuple(annotations))
 
     def sample(self, student: LoadedScene, *teachers: LoadedScene) -> Sample:
@@ -57,7 +59,9 @@ class Kit:
         turns = [teacher.turn for teacher in teachers]
         return join(self.processor.training(student.turn, turns), student, teachers, "test")
 
-    def collate(self, *samples: Sample, for_inference: bool = False, labels: Sequence[str] = LABELS) -> dict[str, Any]:
+    def collate(
+        self, *samples: Sample, for_inference: bool = False, labels: Sequence[str] = LABELS
+    ) -> dict[str, Any]:
         """The model's arguments."""
         collator = PaddedCollator(
             self.processor,
@@ -88,12 +92,24 @@ class Kit:
         config.tie_word_embeddings = tied
         return config
 
-    def model(self, queries: str = "proposals", seed: int = 0, tied: bool = True, **head: Any) -> ArgusForDetection:
+    def model(
+        self, queries: str = "proposals", seed: int = 0, tied: bool = True, **head: Any
+    ) -> ArgusForDetection:
         """A model in training mode whose every weight is random: none is zero, so that everything has an effect."""
         torch.manual_seed(seed)
         config = self.qwen_config(tied=tied)
-        chosen = {"hidden_size": 32, "num_heads": 2, "ffn_size": 48, "num_queries": 8, "decoder_num_layers": 2}
-        chosen |= {"caption_decoder_num_layers": 2, "caption_max_tokens": CAPTION_TOKENS, "sampling_points": 2}
+        chosen = {
+            "hidden_size": 32,
+            "num_heads": 2,
+            "ffn_size": 48,
+            "num_queries": 8,
+            "decoder_num_layers": 2,
+        }
+        chosen |= {
+            "caption_decoder_num_layers": 2,
+            "caption_max_tokens": CAPTION_TOKENS,
+            "sampling_points": 2,
+        }
         model = ArgusForDetection(
             ArgusDetectionConfig(config, queries=queries, **{**chosen, **head}), random_qwen(config, "sdpa")
         )

@@ -27,7 +27,11 @@ def make_batch(kit: Any, name: str) -> dict[str, Any]:
         "one teacher": [kit.sample(one, teachers[0])],
         "several teachers and images": [kit.sample(several, *teachers)],
         "padded": [kit.sample(one), kit.sample(several), kit.sample(two)],
-        "padded, some with teachers": [kit.sample(two), kit.sample(one, *teachers), kit.sample(two, teachers[1])],
+        "padded, some with teachers": [
+            kit.sample(two),
+            kit.sample(one, *teachers),
+            kit.sample(two, teachers[1]),
+        ],
         "no image": [kit.sample(kit.scene(6, objects=0)), kit.sample(one)],
     }[name]
     return kit.collate(*samples)

@@ -13,6 +13,7 @@ from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 from argusvl.core.errors import CheckpointError
 from argusvl.detection.model.configuration import ArgusDetectionConfig
+from argusvl.training.checkpoints import safetensors_names, verify_checkpoint
 
 QWEN_FOLDER = "qwen"
 """The stock part, in a checkpoint folder of ours."""
@@ -62,20 +63,26 @@ def load_qwen(folder: str | Path, **kwargs: Any) -> tuple[Qwen2_5_VLForCondition
     if not (folder / "config.json").is_file():
         raise CheckpointError("no config.json", where=folder, remedy="give a Qwen2.5-VL folder in hub layout")
     _check_model_type(folder / "config.json", Qwen2_5_VLConfig.model_type)
+    verify_checkpoint(folder)  # transformers' own error does not say which shard is truncated
+    # What does not fit is refused below, by name; transformers would name nothing.
+    options = {"output_loading_info": True, "local_files_only": True, "ignore_mismatched_sizes": True}
     loaded: Any
     try:
-        loaded = Qwen2_5_VLForConditionalGeneration.from_pretrained(
-            folder, **{**kwargs, "output_loading_info": True, "local_files_only": True}
-        )
+        loaded = Qwen2_5_VLForConditionalGeneration.from_pretrained(folder, **{**kwargs, **options})
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise CheckpointError(
             f"the weights cannot be loaded: {error}", where=folder, remedy=_AGAIN
         ) from error
     qwen, report = loaded
     missing, unexpected = sorted(report["missing_keys"]), sorted(report["unexpected_keys"])
-    if missing or unexpected:
+    shapes = [
+        f"{name} {list(found)} instead of {list(own)}"
+        for name, found, own in sorted(report["mismatched_keys"])
+    ]
+    if missing or unexpected or shapes:
         raise CheckpointError(
-            f"{_named(missing)} missing and {_named(unexpected)} unexpected: the model would be partly random",
+            f"{_named(missing)} missing, {_named(unexpected)} unexpected, {_named(shapes)} of another shape: "
+            "the model would be partly random",
             where=folder,
             remedy="use a complete Qwen2.5-VL checkpoint with official key names",
         )
@@ -90,6 +97,7 @@ def load_head(head: nn.Module, file: Path) -> None:
     """
     if not file.is_file():
         raise CheckpointError(f"no {file.name} with the detection head", where=file.parent, remedy=_AGAIN)
+    safetensors_names(file)
     try:
         state = load_file(str(file))
     except (OSError, ValueError, SafetensorError) as error:
