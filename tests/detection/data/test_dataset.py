@@ -103,6 +103,23 @@ def test_augmentation_does_not_change_which_teachers_are_drawn(make_dataset: Mak
             np.testing.assert_array_equal(a, b)
 
 
+def test_teachers_and_changes_of_the_picture_are_drawn_apart(
+    make_dataset: MakeDataset, photo_set: Photos
+) -> None:
+    flips = replace(STRONG, **dict.fromkeys(("vertical_flip", "rotate90", "mosaic", "hue"), 0.0))
+    flips = replace(flips, scale_min=1.0, scale_max=1.0, brightness=0.0, contrast=0.0, saturation=0.0)
+    dataset = make_dataset(teachers=TeacherSettings(photo_set.pool, 0.5, 1), augmentation=flips)
+    plain = make_dataset(teachers=None, augmentation=None)
+    seen = set()
+    for epoch in range(3):
+        dataset.set_epoch(epoch)
+        for i in range(len(dataset)):
+            sample = dataset[i]
+            flipped = not np.array_equal(sample.images[-1], plain[i].images[0])
+            seen.add((sample.conversation.num_teachers, flipped))
+    assert len(seen) == 4
+
+
 def test_without_augmentation_and_teachers_a_sample_is_its_record(
     make_dataset: MakeDataset, photo_set: Photos
 ) -> None:
