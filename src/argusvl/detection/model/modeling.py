@@ -40,22 +40,22 @@ class DetectionOutput(ModelOutput):
     """What a forward pass gives; ``M`` student images, ``Q`` queries, ``V`` labels, ``D`` the head's width.
 
     Attributes:
+        memory: What captions are written from. (The first field must be neither a dictionary, whose entries a
+            ``ModelOutput`` would take for its own fields, nor narrowly typed: accelerate gives it a dictionary.)
         boxes_cxcywh_norm: ``[M, Q, 4]`` in 0–1 of the image.
         boxes_raw: ``[M, Q, 4]``, before the sigmoid.
         objectness_logits: ``[M, Q]``.
         type_logits: ``[M, Q, V]``; class probabilities are their softmax.
         query_states: ``[M, Q, D]``.
-        memory: What captions are written from.
-        loss_terms: Sums by name; empty without targets. (Not the first field: a ``ModelOutput`` whose first field is
-            a dictionary, and the only one that is set, takes the dictionary's entries for its own fields.)
+        loss_terms: Sums by name; empty without targets.
     """
 
+    memory: Any = None
     boxes_cxcywh_norm: Tensor | None = None
     boxes_raw: Tensor | None = None
     objectness_logits: Tensor | None = None
     type_logits: Tensor | None = None
     query_states: Tensor | None = None
-    memory: Any = None
     loss_terms: dict[str, Tensor] | None = None
 
 

@@ -35,4 +35,6 @@ class TypeScorer(nn.Module):
     def forward(self, queries: Tensor, labels: Tensor) -> Tensor:
         """Queries ``[..., D]`` and encoded labels ``[V, D]`` → logits ``[..., V]``; softmax over V gives classes."""
         encoded = F.normalize(self.query_encoder(queries).float(), dim=-1)
-        return encoded @ labels.T * self.log_scale.exp().clamp(max=100)
+        # In full precision: autocast would round logits of 10 to steps of 0.06.
+        with torch.autocast(queries.device.type, enabled=False):
+            return encoded @ labels.T * self.log_scale.float().exp().clamp(max=100)
