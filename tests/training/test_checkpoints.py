@@ -243,6 +243,8 @@ def test_rotation_keeps_the_best_and_the_newest(tmp_path: Path) -> None:
     best = read_best(tmp_path / "run")
     assert best is not None
     assert (best.checkpoint, best.step, best.metric, best.value) == ("checkpoint-4", 4, "score", 0.9)
+    assert (tmp_path / "run" / "best").resolve() == (tmp_path / "run" / "checkpoint-4").resolve()
+    verify_checkpoint(tmp_path / "run" / "best")
 
 
 def test_with_a_limit_of_one_both_are_kept_to_the_end(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ logger = get_logger(__name__)
 
 MANIFEST = "checkpoint.json"
 BEST_POINTER = "best_checkpoint.json"
+BEST_LINK = "best"
 STATE_FOLDER = "training_state"
 TRAINER_STATE = "trainer_state.json"
 
@@ -292,8 +293,14 @@ class BestCheckpoint:
 
 
 def write_best(run: Path, best: BestCheckpoint) -> None:
-    """Records the best checkpoint in ``best_checkpoint.json``."""
+    """Records the best checkpoint in ``best_checkpoint.json``, and as the link ``best`` for people."""
     write_text_atomically(run / BEST_POINTER, json.dumps(asdict(best), indent=2) + "\n")
+    temporary = run / f".{BEST_LINK}.part"
+    # A file system without links has the record still.
+    with contextlib.suppress(OSError):
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(best.checkpoint, target_is_directory=True)
+        temporary.replace(run / BEST_LINK)
 
 
 def read_best(run: str | Path) -> BestCheckpoint | None:

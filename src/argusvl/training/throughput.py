@@ -90,7 +90,7 @@ def memory_figures() -> dict[str, float]:
     if _STATM.exists():
         pages = int(_STATM.read_text(encoding="ascii").split()[1])
         figures["memory/rss_mib"] = pages * os.sysconf("SC_PAGE_SIZE") / _MIB
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
+    if torch.cuda.is_initialized():
         figures["memory/cuda_allocated_mib"] = torch.cuda.memory_allocated() / _MIB
         figures["memory/cuda_peak_mib"] = torch.cuda.max_memory_allocated() / _MIB
         figures["memory/cuda_reserved_mib"] = torch.cuda.memory_reserved() / _MIB
