@@ -106,8 +106,8 @@ def test_augmentation_does_not_change_which_teachers_are_drawn(make_dataset: Mak
 def test_teachers_and_changes_of_the_picture_are_drawn_apart(
     make_dataset: MakeDataset, photo_set: Photos
 ) -> None:
-    nothing = {key: 0.0 for key in ("horizontal_flip", "vertical_flip", "rotate90", "hue")}
-    nothing |= {key: 0.0 for key in ("brightness", "contrast", "saturation")}
+    nothing = dict.fromkeys(("horizontal_flip", "vertical_flip", "rotate90", "hue"), 0.0)
+    nothing |= dict.fromkeys(("brightness", "contrast", "saturation"), 0.0)
     mosaics = replace(STRONG, **nothing, mosaic=0.5, scale_min=1.0, scale_max=1.0)
     dataset = make_dataset(teachers=TeacherSettings(photo_set.pool, 0.5, 1), augmentation=mosaics)
     plain = make_dataset(teachers=None, augmentation=None)
