@@ -23,7 +23,7 @@ from argusvl.detection.data.conversation import ChatProcessor
 from argusvl.detection.data.dataset import DetectionDataset, TeacherSettings, labels_or_collected
 from argusvl.detection.data.prompts import prompts_for
 from argusvl.detection.data.records import RecordFile
-from argusvl.detection.data.samples import Sample, VisionLimits, measure_scene
+from argusvl.detection.data.samples import Sample, VisionLimits
 from argusvl.detection.data.tokenizer import (
     check_special_tokens,
     load_tokenizer,
@@ -33,9 +33,11 @@ from argusvl.detection.data.tokenizer import (
 from argusvl.detection.inference import Evaluation, RecordQuestions, evaluate_records
 from argusvl.detection.model.architecture import qwen_config, random_qwen
 from argusvl.detection.model.configuration import ArgusDetectionConfig
+from argusvl.detection.model.loading import load_config
 from argusvl.detection.model.losses import LossSettings
 from argusvl.detection.model.modeling import QWEN_FOLDER, ArgusForDetection, add_detection_head
 from argusvl.detection.predictor import SCORE_THRESHOLD
+from argusvl.detection.run_check import RunCheck
 from argusvl.training.protocol import LossTerm, ParameterGroup
 from argusvl.visual.drawing import draw_comparison
 
@@ -96,7 +98,7 @@ class DetectionTask:
         """The vocabulary of the type score."""
         data = self.config.data
         labels = labels_or_collected(data.labels, self.train_records, data.vocabulary)
-        if not labels:
+        if not labels and self.config.detection.detection_enabled:
             raise ConfigError(
                 "no training record has an object, so there are no labels",
                 where=data.train,
@@ -129,27 +131,34 @@ class DetectionTask:
 
     def check(self) -> Sequence[str]:
         """Reads every record and the header of every image: seconds, and no weights."""
-        findings: list[str] = []
-        data, longest = self.config.data, 0
-        for records in (self.train_records, self.val_records, self.teacher_pool):
-            for index in range(len(records) if records is not None else 0):
-                try:
-                    longest = max(longest, self._measure(records, index))
-                except ArgusError as error:
-                    findings.append(str(error))
-        if self.teacher_pool is not None and len(self.teacher_pool) < data.num_teachers:
-            findings.append(
-                f"{self.teacher_pool.path}: {len(self.teacher_pool)} teachers, num_teachers is {data.num_teachers}"
-            )
-        if not findings:
+        processor = collator = setup_error = None
+        try:
+            processor = self.processor
+            collator = self._collator
+        except ArgusError as error:
+            setup_error = error
+        check = RunCheck(self.config, self.limits, processor, collator)
+        with check.noting():
+            if self.teacher_pool is not None:
+                check.pool(self.teacher_pool)
+        with check.noting():
+            check.train(self.train_records)
+        with check.noting():
+            if self.val_records is not None:
+                check.val(self.val_records)
+        with check.noting():
+            # Where the tokenizer is learned from the records, it is often one of the records found above.
+            if setup_error is not None:
+                raise setup_error
+        if not check.findings:
             logger.info(
                 "%d training records, %d labels, at most %d of %d tokens",
                 len(self.train_records),
                 len(self.labels),
-                longest,
+                check.longest,
                 self.config.model.model_max_length,
             )
-        return findings
+        return check.findings
 
     def model(self) -> PreTrainedModel:
         """Loads the weights that the configuration names, or makes random ones of its architecture."""
@@ -164,14 +173,15 @@ class DetectionTask:
             model = ArgusForDetection(ArgusDetectionConfig(qwen_config=qwen.config, **head), qwen)
         elif (Path(section.model_path) / QWEN_FOLDER).is_dir():
             model = ArgusForDetection.from_pretrained(
-                section.model_path, attn_implementation=section.attn_implementation, dtype=torch.float32
+                section.model_path,
+                config=self._checkpoint_config(Path(section.model_path), head),
+                attn_implementation=section.attn_implementation,
+                dtype=torch.float32,
             )
-            self._check_same_head(model.config, head)
         else:
-            model, new = add_detection_head(
+            model, _ = add_detection_head(
                 section.model_path, head, attn_implementation=section.attn_implementation, dtype=torch.float32
             )
-            logger.info("new parameters, starting at random: %s", ", ".join(new))
         check_special_tokens(self.processor.tokenizer, model.qwen.config)
         model.loss_settings = self._loss_settings()
         return model
@@ -195,7 +205,7 @@ class DetectionTask:
         if self.val_records is None:
             return None
         dataset = RecordQuestions(self.val_records, self.processor, self.limits)
-        self._log_sample("evaluation", dataset[0].sample)
+        self._log_sample("evaluation", dataset[0][0])
         return dataset
 
     @cached_property
@@ -351,24 +361,6 @@ class DetectionTask:
         )
         return train_tokenizer(texts, section.architecture.vocab_size)
 
-    def _measure(self, records: RecordFile, index: int) -> int:
-        """Tokens of a record's conversation; every objection to the record is an error."""
-        record = records[index]
-        scenes = [record.student, *record.teachers]
-        turns = [measure_scene(scene, records.root, self.limits, record.source) for scene in scenes]
-        queries = self.config.detection.detection_num_queries
-        for number in range(len(record.student.images)):
-            objects = sum(a.image == number for a in record.student.objects)
-            if self.config.detection.detection_enabled and objects > queries:
-                raise ConfigError(
-                    f"{objects} objects in {record.student.images[number]}, detection_num_queries is {queries}",
-                    where=record.source,
-                    remedy="raise detection_num_queries",
-                )
-        for annotation in record.student.objects:
-            self._collator.caption_ids(annotation, record.source)
-        return len(self.processor.training(turns[0], turns[1:], source=record.source))
-
     def _head_config(self) -> dict[str, Any]:
         section = self.config.detection
         return {
@@ -387,14 +379,21 @@ class DetectionTask:
             "dropout": section.detection_dropout,
         }
 
-    def _check_same_head(self, saved: ArgusDetectionConfig, wanted: dict[str, Any]) -> None:
+    def _checkpoint_config(self, folder: Path, wanted: dict[str, Any]) -> ArgusDetectionConfig:
+        """The configuration of a checkpoint that training goes on from; what shapes no weight is as configured."""
+        saved = load_config(folder)
         for name, value in wanted.items():
-            if getattr(saved, name) != value and name not in ("dropout", "nms_iou"):
+            if name in ("dropout", "nms_iou"):
+                setattr(saved, name, value)
+            elif getattr(saved, name) != value:
+                key = name if name.startswith("detection_") else f"detection_{name}"
                 raise ConfigError(
-                    f"the checkpoint's head has {name} {getattr(saved, name)!r}, the configuration says {value!r}",
-                    where=self.config.model.model_path,
-                    remedy=f"set the key of {name} in the detection section to the checkpoint's value",
+                    f"{key} is {value!r}, the head of the checkpoint {folder} has {getattr(saved, name)!r}",
+                    where=key,
+                    remedy=f"write {key}: {getattr(saved, name)!r}; or set model_path to {folder / QWEN_FOLDER} for its "
+                    "language model and vision tower with a new head",
                 )
+        return saved
 
     def _loss_settings(self) -> LossSettings:
         section = self.config.detection
