@@ -337,7 +337,7 @@ class DetectionTask:
         for part in sample.conversation.parts:
             ids = sample.conversation.input_ids[part.start : part.stop].tolist()
             image = f"[{len(ids)} image tokens]"
-            pieces.append(image if part.kind == "image" else self.processor.tokenizer.decode(ids))
+            pieces.append(image if part.kind == "image" else str(self.processor.tokenizer.decode(ids)))
         logger.info(
             "first %s sample, %s, %d tokens:\n%s",
             purpose,
@@ -390,8 +390,8 @@ class DetectionTask:
                 raise ConfigError(
                     f"{key} is {value!r}, the head of the checkpoint {folder} has {getattr(saved, name)!r}",
                     where=key,
-                    remedy=f"write {key}: {getattr(saved, name)!r}; or set model_path to {folder / QWEN_FOLDER} for its "
-                    "language model and vision tower with a new head",
+                    remedy=f"write {key}: {getattr(saved, name)!r}; or set model_path to {folder / QWEN_FOLDER}, "
+                    "to put a new head beside its language model and vision tower",
                 )
         return saved
 

@@ -298,7 +298,7 @@ def test_a_batch_is_learned_by_heart(kit: Any, queries: str) -> None:
     for _ in range(20):
         terms = model(**batch).loss_terms
         total = sum(terms.values())
-        totals.append(float(total))
+        totals.append(float(total.detach()))
         optimizer.zero_grad()
         total.backward()
         optimizer.step()

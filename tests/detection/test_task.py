@@ -1,0 +1,399 @@
+"""The task that joins detection to the engine: groups, terms, checks before a run, models from every source."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import ExifTags, Image
+
+from argusvl.config.loading import load_config, to_yaml
+from argusvl.core.errors import ConfigError
+from argusvl.detection.config import DetectionRunConfig
+from argusvl.detection.data.tokenizer import load_tokenizer
+from argusvl.detection.predictor import Predictor
+from argusvl.detection.task import DetectionTask
+from argusvl.training.losses import LossAggregation
+from argusvl.training.parameter_groups import assign_parameters, describe_groups, freeze_untrained
+
+SMALL = (
+    "hidden_size=32",
+    "num_attention_heads=2",
+    "num_key_value_heads=1",
+    "intermediate_size=48",
+    "vision_intermediate_size=48",
+    "vocab_size=400",
+    "detection_hidden_size=32",
+    "detection_num_heads=2",
+    "detection_ffn_size=48",
+    "detection_caption_decoder_num_layers=1",
+    "detection_caption_max_tokens=40",
+    "detection_num_queries=8",
+    "max_pixels=12544",
+    "vision_tokens_max=16",
+    "vision_tokens_warn=16",
+)
+"""Overrides of the complete configuration that make its model tiny; its vocabulary is closed."""
+
+MakeTask = Callable[..., DetectionTask]
+GROUPS = {"vision", "merger", "llm", "detection", "adapter"}
+
+
+def picture(path: Path, size: tuple[int, int] = (56, 84), orientation: int | None = None) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(len(path.name))
+    exif = Image.Exif()
+    if orientation is not None:
+        exif[ExifTags.Base.Orientation] = orientation
+    Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)).save(path, exif=exif)
+    return path.name
+
+
+def scene(name: str, *boxes: list[float], desc: str = "螺丝/正确") -> dict[str, Any]:
+    return {"images": [name], "objects": [{"bbox_2d": box, "desc": desc} for box in boxes]}
+
+
+def write(path: Path, *lines: dict[str, Any] | str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    texts = [line if isinstance(line, str) else json.dumps(line, ensure_ascii=False) for line in lines]
+    path.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Four good training records, two for evaluation and two teachers."""
+    folder = tmp_path / "data"
+    box, other = [4.0, 4.0, 30.0, 40.0], [20.0, 50.0, 50.0, 80.0]
+    for split, count in (("train", 4), ("val", 2), ("pool", 2)):
+        names = [picture(folder / f"{split}{k}.png") for k in range(count)]
+        write(
+            folder / f"{split}.jsonl",
+            *(scene(n, box, other) | {"objects": scene(n, box)["objects"]} for n in names),
+        )
+    return folder
+
+
+@pytest.fixture
+def make_task(tmp_path: Path, data: Path, complete_config: str) -> MakeTask:
+    def make(*overrides: str) -> DetectionTask:
+        file = tmp_path / "run.yaml"
+        file.write_text(complete_config, encoding="utf-8")
+        # Twice, as one key may be overridden once only.
+        paths = (f"data.train={data}/train.jsonl", f"data.val={data}/val.jsonl", f"output_dir={tmp_path}/run")
+        file.write_text(to_yaml(load_config(file, DetectionRunConfig, (*SMALL, *paths))), encoding="utf-8")
+        return DetectionTask(load_config(file, DetectionRunConfig, overrides))
+
+    return make
+
+
+@pytest.fixture
+def checkpoint(make_task: MakeTask, tmp_path: Path) -> Path:
+    """As the engine writes it: weights, then what the task keeps beside them."""
+    task = make_task()
+    torch.manual_seed(0)
+    folder = tmp_path / "checkpoint"
+    task.model().save_pretrained(folder)
+    task.save_assets(folder)
+    return folder
+
+
+# Parameter groups
+
+
+def test_every_parameter_is_in_exactly_one_of_five_groups(make_task: MakeTask) -> None:
+    task = make_task()
+    model = task.model()
+    groups = {g.name: set(g.parameters) for g in assign_parameters(model, task.parameter_groups())}
+    assert groups.keys() == GROUPS
+    names = [name for name, _ in model.named_parameters()]
+    assert sorted(name for members in groups.values() for name in members) == sorted(names)
+    assert groups["merger"] == {n for n in names if n.startswith("qwen.model.visual.merger.")}
+    assert groups["vision"] == {n for n in names if n.startswith("qwen.model.visual.")} - groups["merger"]
+    assert groups["adapter"] == {n for n in names if "vision_adapter" in n or "language_adapter" in n}
+    assert all(n.startswith("detection_head.memory_builder.") for n in groups["adapter"])
+    assert groups["detection"] == {n for n in names if n.startswith("detection_head.")} - groups["adapter"]
+    assert {n.split(".")[2] for n in groups["llm"] if n.startswith("qwen.model.")} == {"language_model"}
+    assert all(groups.values())
+
+
+def test_an_untied_output_layer_is_the_language_models(make_task: MakeTask) -> None:
+    task = make_task()
+    model = task.model()
+    model.qwen.lm_head.weight = torch.nn.Parameter(model.qwen.lm_head.weight.detach().clone())
+    groups = {g.name: g.parameters for g in assign_parameters(model, task.parameter_groups())}
+    assert "qwen.lm_head.weight" in groups["llm"]
+
+
+@pytest.mark.parametrize("group", sorted(GROUPS))
+def test_rate_zero_freezes_a_group_and_nothing_else(make_task: MakeTask, group: str) -> None:
+    task = make_task(f"{group}_lr=0", *(f"{other}_lr=0.001" for other in GROUPS - {group}))
+    model = task.model()
+    groups = assign_parameters(model, task.parameter_groups())
+    freeze_untrained(groups)
+    for each in groups:
+        assert {p.requires_grad for p in each.parameters.values()} == {each.name != group}
+    rates = {
+        row.group: (row.learning_rate, row.trainable)
+        for row in describe_groups(model, task.parameter_groups())
+    }
+    assert rates.pop(group) == (0.0, 0) and all(rate == 0.001 and count > 0 for rate, count in rates.values())
+
+
+def test_without_detection_there_is_no_head_and_no_term_of_it(make_task: MakeTask) -> None:
+    task = make_task("detection_enabled=false")
+    model = task.model()
+    groups = {g.name: g.parameters for g in assign_parameters(model, task.parameter_groups())}
+    assert not groups["detection"] and not groups["adapter"] and groups["llm"] and groups["vision"]
+    assert [term.name for term in task.loss_terms()] == ["teacher_lm", "student_lm"]
+    dataset = task.train_dataset()
+    batch = task.collate([dataset[0], dataset[1]])
+    terms = model(**{name: value for name, value in batch.items() if name != "counts"}).loss_terms
+    loss, _ = LossAggregation(task.loss_terms()).combine(terms, batch["counts"], 1.0)
+    loss.backward()
+    assert loss > 0
+    assert task.evaluate(model, task.eval_dataset()) == {}
+
+
+def test_head_and_adapters_wait_for_the_freezing_epochs(make_task: MakeTask) -> None:
+    groups = {g.name: g for g in make_task("detection_freeze_epochs=1.5").parameter_groups()}
+    assert {name for name, g in groups.items() if g.frozen_epochs == 1.5} == {"detection", "adapter"}
+
+
+# Loss terms
+
+
+@pytest.mark.parametrize("queries", ["learned", "proposals"])
+def test_every_term_of_the_model_is_declared_and_its_count_is_in_the_batch(
+    make_task: MakeTask, queries: str
+) -> None:
+    task = make_task(f"detection_queries={queries}")
+    torch.manual_seed(0)
+    model, dataset = task.model(), task.train_dataset()
+    batch = task.collate([dataset[k] for k in range(4)])
+    terms = model(**{name: value for name, value in batch.items() if name != "counts"}).loss_terms
+    declared = {term.name: term for term in task.loss_terms()}
+    assert terms.keys() <= declared.keys()
+    unused = {name for name in declared if name not in terms}
+    assert unused == (set() if queries == "proposals" else {n for n in declared if n.endswith("_proposal")})
+    assert {term.count for term in declared.values()} <= batch["counts"].keys()
+    loss, _ = LossAggregation(task.loss_terms()).combine(terms, batch["counts"], 1.0)
+    by_hand = sum(
+        declared[name].weight * value / max(batch["counts"][declared[name].count], 1)
+        for name, value in terms.items()
+    )
+    torch.testing.assert_close(loss, by_hand)
+
+
+def test_terms_have_their_weights_counts_and_names_in_the_log(make_task: MakeTask) -> None:
+    terms = {
+        t.name: t for t in make_task("detection_proposal_weight=0.5", "detection_bbox_weight=4").loss_terms()
+    }
+    assert (
+        terms["bbox_l1"].weight == terms["bbox_l1_aux"].weight == 4 and terms["bbox_l1_proposal"].weight == 2
+    )
+    assert {terms[n].count for n in ("bbox_l1", "bbox_giou")} == {"objects"}
+    assert terms["objectness"].count == terms["caption"].count == "student_samples"
+    assert terms["teacher_lm"].log_as == ("teacher_lm_loss", "lm_loss")
+    logged = {terms[n].log_as for n in ("bbox_l1", "bbox_giou", "objectness", "caption")}
+    assert logged == {"bbox_l1_loss", "bbox_giou_loss", "objectness_loss", "caption_loss"}
+    by_tokens = {t.name: t for t in make_task("detection_caption_normalization=tokens").loss_terms()}
+    assert by_tokens["caption"].count == "caption_tokens"
+
+
+# The check before a run
+
+
+def test_a_good_run_has_no_findings(make_task: MakeTask, data: Path) -> None:
+    assert make_task().check() == []
+    assert make_task("teacher_ratio=0.7", f"teacher_pool={data}/pool.jsonl").check() == []
+
+
+def test_the_check_finds_everything_at_once(make_task: MakeTask, data: Path) -> None:
+    picture(data / "turned.jpg", orientation=6)
+    (data / "none.png").write_bytes(b"no image at all")
+    crowd = [[1.0 + k, 1.0, 20.0 + k, 20.0] for k in range(9)]
+    write(
+        data / "train.jsonl",
+        scene("train0.png", [4.0, 4.0, 30.0, 40.0]),
+        scene("absent.png", [4.0, 4.0, 30.0, 40.0]),
+        scene("train1.png", *crowd),
+        scene("turned.jpg", [4.0, 4.0, 30.0, 40.0]),
+        scene("train2.png", [4.0, 4.0, 57.0, 40.0]),
+        scene("none.png", [4.0, 4.0, 30.0, 40.0]),
+        scene("train3.png", [4.0, 4.0, 30.0, 40.0], desc="".join(map(chr, range(0x4E00, 0x4F00)))),
+        scene("train3.png", [4.0, 4.0, 30.0, 40.0]),
+    )
+    findings = make_task().check()
+    expected = [
+        (2, "absent.png"),
+        (3, "9 objects in train1.png, detection_num_queries is 8"),
+        (4, "EXIF orientation is 6"),
+        (5, "reaches outside its image train2.png of 56×84"),
+        (6, "none.png"),
+        (7, "detection_caption_max_tokens is 40"),
+    ]
+    assert len(findings) == len(expected)
+    for finding, (_line, message) in zip(findings, expected, strict=True):
+        assert message in finding and "What to do:" in finding
+    for line in (3, 5, 7):
+        assert any(f"train.jsonl:{line}" in finding for finding in findings)
+
+
+def test_a_malformed_line_is_one_finding_beside_the_others(make_task: MakeTask, data: Path) -> None:
+    """The tokenizer is learned from the records, so lengths cannot be checked; everything else is."""
+    good = scene("train0.png", [4.0, 4.0, 30.0, 40.0])
+    write(data / "train.jsonl", good, '{"images": [', scene("absent.png", [4.0, 4.0, 30.0, 40.0]), good)
+    findings = make_task().check()
+    assert len(findings) == 2
+    assert "train.jsonl:2: malformed JSON" in findings[0] and "absent.png" in findings[1]
+
+
+def test_missing_and_empty_files_are_findings_too(make_task: MakeTask, data: Path) -> None:
+    (data / "val.jsonl").write_text("\n")
+    findings = make_task("teacher_ratio=0.5", f"teacher_pool={data}/absent.jsonl").check()
+    assert len(findings) == 2
+    assert (
+        "absent.jsonl: no such records file" in findings[0]
+        and "val.jsonl: the file holds no record" in findings[1]
+    )
+    (data / "train.jsonl").unlink()
+    assert any("train.jsonl: no such records file" in finding for finding in make_task().check())
+
+
+def test_a_conversation_too_long_is_found(make_task: MakeTask) -> None:
+    lengths = [len(make_task().train_dataset()[k].conversation) for k in range(4)]
+    findings = make_task(f"model_max_length={max(lengths) - 1}").check()
+    assert len(findings) == lengths.count(max(lengths))
+    assert all(f"model_max_length is {max(lengths) - 1}" in finding for finding in findings)
+
+
+def test_a_conversation_too_long_with_teachers_is_found_before_one_is_drawn(
+    make_task: MakeTask, data: Path
+) -> None:
+    task = make_task()
+    alone = max(len(task.train_dataset()[k].conversation) for k in range(4))
+    limit = (f"model_max_length={alone + 10}",)
+    teachers = ("teacher_ratio=1", f"teacher_pool={data}/pool.jsonl")
+    assert make_task(*limit).check() == []
+    findings = make_task(*limit, *teachers).check()
+    assert len(findings) == 1 and "with the longest teachers of the pool, 4 of 4 records" in findings[0]
+    assert make_task(*limit, *teachers, "over_length_policy=drop_teachers").check() == []
+    # The length that is announced is the one that a sample with that teacher has.
+    drawn = make_task(*teachers).train_dataset()
+    longest = max(len(drawn[k].conversation) for k in range(4))
+    assert f"has {longest} tokens with them" in findings[0]
+    findings = make_task(*teachers, "num_teachers=3").check()
+    assert len(findings) == 1 and "has 2 teachers, num_teachers is 3" in findings[0]
+
+
+def test_a_small_image_proposes_no_more_boxes_than_it_has_patches(make_task: MakeTask, data: Path) -> None:
+    picture(data / "tiny.png", (28, 28))
+    write(data / "train.jsonl", scene("tiny.png", *[[1.0 + k, 1.0, 20.0 + k, 20.0] for k in range(5)]))
+    findings = make_task().check()
+    assert (
+        len(findings) == 1
+        and "5 objects in tiny.png, patches in it that can propose one are 4" in findings[0]
+    )
+    assert make_task("detection_queries=learned").check() == []
+    assert make_task("detection_enabled=false").check() == []
+
+
+# Models from every source
+
+
+def test_random_weights_follow_the_seed(make_task: MakeTask) -> None:
+    states = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        states.append(make_task().model().state_dict())
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_training_goes_on_from_a_checkpoint_of_ours(make_task: MakeTask, checkpoint: Path) -> None:
+    task = make_task("architecture=null", f"model_path={checkpoint}")
+    torch.manual_seed(99)
+    model = task.model()
+    torch.manual_seed(0)
+    expected = make_task().model().state_dict()
+    assert model.state_dict().keys() == expected.keys()
+    for name, tensor in model.state_dict().items():
+        assert tensor.dtype == torch.float32 and torch.equal(tensor, expected[name]), name
+    assert model.loss_settings is not None
+    saved = load_tokenizer(checkpoint / "qwen")
+    assert task.processor.tokenizer.get_vocab() == saved.get_vocab()
+    assert task.check() == []
+    dataset = task.train_dataset()
+    batch = task.collate([dataset[0]])
+    model(**{name: value for name, value in batch.items() if name != "counts"}).loss_terms[
+        "bbox_l1"
+    ].backward()
+
+
+def test_a_plain_qwen_folder_gets_a_new_head(
+    make_task: MakeTask, checkpoint: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        model = make_task(
+            "architecture=null", f"model_path={checkpoint}/qwen", "detection_num_queries=5"
+        ).model()
+    assert model.config.num_queries == 5
+    assert "new, starting at random: detection_head." in caplog.text
+
+
+def test_what_shapes_no_weight_may_change_from_one_training_to_the_next(
+    make_task: MakeTask, checkpoint: Path
+) -> None:
+    path = ("architecture=null", f"model_path={checkpoint}")
+    model = make_task(*path, "detection_dropout=0.25", "detection_nms_iou=0.6").model()
+    assert model.config.dropout == 0.25 and model.config.nms_iou == 0.6
+    rates = {m.p for m in model.detection_head.modules() if isinstance(m, torch.nn.Dropout)}
+    assert rates == {0.25}
+    with pytest.raises(ConfigError, match=r"detection_num_queries is 9, .* has 8") as caught:
+        make_task(*path, "detection_num_queries=9").model()
+    assert caught.value.where == "detection_num_queries"
+    with pytest.raises(ConfigError, match="detection_enabled is False") as caught:
+        make_task(*path, "detection_enabled=false").model()
+    assert f"{checkpoint}/qwen" in str(caught.value)
+
+
+def test_the_attention_that_is_configured_reaches_the_stock_model(
+    make_task: MakeTask, checkpoint: Path
+) -> None:
+    for source in ((), ("architecture=null", f"model_path={checkpoint}")):
+        model = make_task(*source, "attn_implementation=eager").model()
+        assert model.qwen.config.text_config._attn_implementation == "eager"
+
+
+def test_a_checkpoint_stands_on_its_own(make_task: MakeTask, data: Path, tmp_path: Path) -> None:
+    task = make_task("teacher_ratio=0.7", f"teacher_pool={data}/pool.jsonl")
+    torch.manual_seed(0)
+    task.model().save_pretrained(tmp_path / "c")
+    task.save_assets(tmp_path / "c")
+    Image.open(data / "val0.png").save(tmp_path / "photo.png")
+    for file in data.glob("*"):
+        file.unlink()
+    predictor = Predictor.from_pretrained(tmp_path / "c")
+    assert len(predictor.predict_detection([tmp_path / "photo.png"], teachers=2)) == 1
+    stated = json.loads((tmp_path / "c" / "qwen" / "preprocessor_config.json").read_text("utf-8"))
+    assert stated["size"] == {"shortest_edge": 784, "longest_edge": 12544}
+
+
+def test_evaluation_gives_the_figures_that_can_choose_a_checkpoint(make_task: MakeTask) -> None:
+    task = make_task()
+    torch.manual_seed(0)
+    model = task.model().train()
+    figures = task.evaluate(model, task.eval_dataset())
+    assert {"AP", "AP50", "AP75", "AR100", "AP50_agnostic", "caption_exact", "recall"} <= figures.keys()
+    assert model.training
+
+
+def test_without_labels_there_is_nothing_to_detect(make_task: MakeTask, data: Path) -> None:
+    write(data / "train.jsonl", scene("train0.png"))
+    findings = make_task().check()
+    assert len(findings) == 1 and "no labels" in findings[0]
+    assert make_task("detection_enabled=false").check() == []
