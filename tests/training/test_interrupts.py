@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from toy_task import ToyTask, losses, toy_config, train
 from transformers import TrainerCallback
 
-from argusvl.training.checkpoints import list_checkpoints
+from argusvl.training.checkpoints import list_checkpoints, verify_checkpoint
 from argusvl.training.interrupts import InterruptedWork, Interrupts
 from argusvl.training.run import run_training
 
@@ -124,3 +127,34 @@ def test_work_that_may_be_left_is_left_once() -> None:
         assert interrupts.requested
         with pytest.raises(KeyboardInterrupt):
             press()
+
+
+def _train_in_a_group_of_its_own(folder: Path) -> None:
+    os.setsid()
+    task = ToyTask()
+    collate = task.collate
+    task.collate = lambda samples: (time.sleep(0.05), collate(samples))[1]  # type: ignore[method-assign]
+    config = toy_config(
+        folder, dataloader_num_workers=2, num_train_epochs=50.0, save_steps=2, eval_steps=1000
+    )
+    result = run_training(task, config)
+    (folder / "interrupted").write_text(str(result.interrupted))
+
+
+def test_a_terminal_s_ctrl_c_reaches_data_workers_too_and_harms_none(tmp_path: Path) -> None:
+    processes = multiprocessing.get_context("spawn" if torch.cuda.is_available() else "fork")
+    child = processes.Process(target=_train_in_a_group_of_its_own, args=(tmp_path,))
+    child.start()
+    try:
+        deadline = time.monotonic() + 120
+        while not list_checkpoints(tmp_path):
+            assert child.is_alive() and time.monotonic() < deadline
+            time.sleep(0.02)
+        os.killpg(child.pid or 0, signal.SIGINT)
+        child.join(60)
+        assert child.exitcode == 0
+    finally:
+        child.kill()
+        child.join()
+    assert (tmp_path / "interrupted").read_text() == "True"
+    verify_checkpoint(list_checkpoints(tmp_path)[-1][1], for_resume=True)

@@ -15,8 +15,8 @@ from toy_task import ToyTask, logged, losses, toy_config, train
 
 from argusvl.training.run import run_training
 
-OPTIONS: dict[str, Any] = {"eval_steps": 3, "save_steps": 3, "max_grad_norm": 1e9, "max_steps": 6}
-QUIET = {"dropout": 0.0, "noise": 0.0, "length": 24}
+OPTIONS: dict[str, Any] = {"eval_steps": 6, "save_steps": 6, "max_grad_norm": 1e9, "max_steps": 9}
+QUIET = {"dropout": 0.0, "noise": 0.0, "length": 16}
 
 
 def free_port() -> int:
@@ -25,7 +25,7 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
-def rank(number: int, port: int, folder: Path, max_steps: int, resume: bool) -> None:
+def rank(number: int, port: int, folder: Path, resume: bool) -> None:
     from accelerate.state import AcceleratorState
 
     os.environ |= {
@@ -40,18 +40,17 @@ def rank(number: int, port: int, folder: Path, max_steps: int, resume: bool) -> 
         folder,
         per_device_train_batch_size=2,
         trainer_arguments={"ddp_backend": "gloo"},
-        **OPTIONS | {"max_steps": max_steps},
+        **OPTIONS,
     )
-    # Cut off after some steps, with the schedule of the whole run.
     result = run_training(ToyTask(**QUIET), config, resume=resume)
     (folder / f"rank{number}.json").write_text(json.dumps(result.as_dict()))
     torch.distributed.destroy_process_group()
 
 
-def both_ranks(folder: Path, max_steps: int = 6, resume: bool = False) -> None:
+def both_ranks(folder: Path, resume: bool = False) -> None:
     processes = multiprocessing.get_context("spawn" if torch.cuda.is_available() else "fork")
     port = free_port()
-    ranks = [processes.Process(target=rank, args=(n, port, folder, max_steps, resume)) for n in range(2)]
+    ranks = [processes.Process(target=rank, args=(n, port, folder, resume)) for n in range(2)]
     for process in ranks:
         process.start()
     for process in ranks:
@@ -72,11 +71,12 @@ def test_two_ranks_compute_what_one_process_does(tmp_path: Path) -> None:
         for name in ("loss", "grad_norm", "fit_loss", "all_loss", "gn/head", "lr/body", "wn/body"):
             if name in alone:
                 assert together[name] == pytest.approx(alone[name], rel=1e-4), name
-    assert {p.name for p in (tmp_path / "two").glob("checkpoint-*")} == {"checkpoint-3", "checkpoint-6"}
+    assert {p.name for p in (tmp_path / "two").glob("checkpoint-*")} == {"checkpoint-6", "checkpoint-9"}
     steps = [json.loads((tmp_path / "two" / f"rank{n}.json").read_text())["steps"] for n in range(2)]
-    assert steps == [6, 6]
+    assert steps == [9, 9]
 
     whole = losses(two)
-    (tmp_path / "two" / "checkpoint-6").rename(tmp_path / "two" / "gone")
+    # An epoch has 4 steps: the second one is resumed in its middle.
+    (tmp_path / "two" / "checkpoint-9").rename(tmp_path / "two" / "gone")
     both_ranks(tmp_path / "two", resume=True)
     assert losses(logged(tmp_path / "two")) == whole

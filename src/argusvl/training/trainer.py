@@ -19,7 +19,7 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -149,6 +149,7 @@ class ArgusTrainer(Trainer):
         self._step = _Step()
         self._evaluation_due = False
         self._ranks_stop = False
+        self._epoch_iterator: Iterator[dict[str, Any]] | None = None
         self._resumed_from: Path | None = None
         self._install_callbacks()
 
@@ -208,6 +209,7 @@ class ArgusTrainer(Trainer):
     ) -> tuple[list[dict[str, Any]], Any]:
         """Fetches a step's micro-batches and adds their counts, over ranks too, before the first forward."""
         self.freezing.before_step(self.state.epoch or 0.0)
+        self._epoch_iterator = epoch_iterator
         started = time.perf_counter()
         self._step = _Step()  # lets go of the last step's batches first
         batches = []
@@ -576,6 +578,10 @@ class ArgusTrainer(Trainer):
                 return super().train(resume_from_checkpoint, *args, **kwargs)
         finally:
             self.progress.close()
+            # Left to the garbage collector after an error, data workers would keep it waiting for five seconds.
+            if isinstance(self._epoch_iterator, Generator):
+                self._epoch_iterator.close()
+            self._epoch_iterator = None
 
     def _engine_state(self, checkpoint: Path) -> dict[str, Any]:
         path = checkpoint / checkpoints.STATE_FOLDER / _ENGINE_STATE
