@@ -16,10 +16,12 @@ from argusvl.config.loading import load_config, to_yaml
 from argusvl.core.errors import ConfigError
 from argusvl.detection.config import DetectionRunConfig
 from argusvl.detection.data.tokenizer import load_tokenizer
+from argusvl.detection.model.modeling import ArgusForDetection
 from argusvl.detection.predictor import Predictor
 from argusvl.detection.task import DetectionTask
 from argusvl.training.losses import LossAggregation
 from argusvl.training.parameter_groups import assign_parameters, describe_groups, freeze_untrained
+from argusvl.training.run import run_training
 
 SMALL = (
     "hidden_size=32",
@@ -203,6 +205,87 @@ def test_terms_have_their_weights_counts_and_names_in_the_log(make_task: MakeTas
     assert logged == {"bbox_l1_loss", "bbox_giou_loss", "objectness_loss", "caption_loss"}
     by_tokens = {t.name: t for t in make_task("detection_caption_normalization=tokens").loss_terms()}
     assert by_tokens["caption"].count == "caption_tokens"
+
+
+@pytest.mark.parametrize("queries", ["learned", "proposals"])
+def test_four_samples_at_once_or_accumulated_give_the_same_gradients(
+    make_task: MakeTask, data: Path, queries: str
+) -> None:
+    task = make_task(
+        f"detection_queries={queries}",
+        "teacher_ratio=0.5",
+        f"teacher_pool={data}/pool.jsonl",
+        "horizontal_flip=0",
+    )
+    dataset, aggregation = task.train_dataset(), LossAggregation(task.loss_terms())
+    samples = [dataset[k] for k in range(4)]
+    gradients = []
+    for size in (4, 2, 1):
+        torch.manual_seed(0)
+        model = task.model()
+        batches = [task.collate(samples[k : k + size]) for k in range(0, 4, size)]
+        counts = aggregation.counts_of(batches)
+        for batch in batches:
+            terms = model(**{name: value for name, value in batch.items() if name != "counts"}).loss_terms
+            aggregation.combine(terms, counts, 1.0)[0].backward()
+        gradients.append({name: p.grad for name, p in model.named_parameters()})
+    for accumulated in gradients[1:]:
+        for name, gradient in gradients[0].items():
+            torch.testing.assert_close(
+                accumulated[name], gradient, rtol=1e-3, atol=1e-6, msg=lambda m, n=name: f"{n}: {m}"
+            )
+
+
+# A whole run
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        (
+            "bf16=true",
+            "gradient_checkpointing=true",
+            "detection_assignment=several_to_one",
+            "detection_nms_iou=0.6",
+        ),
+        ("bf16=true", "detection_queries=learned", "ema_decay=0.9"),
+        ("detection_enabled=false",),
+    ],
+)
+def test_a_run_trains_evaluates_saves_and_can_be_used(
+    make_task: MakeTask, data: Path, overrides: tuple[str, ...]
+) -> None:
+    """A text-only record and one without objects are among the samples."""
+    lines = (data / "train.jsonl").read_text("utf-8").splitlines()
+    write(
+        data / "train.jsonl",
+        *lines[:2],
+        {"images": ["train2.png"], "objects": []},
+        {"images": [], "objects": []},
+    )
+    task = make_task(
+        "max_steps=2",
+        "per_device_train_batch_size=2",
+        "eval_steps=2",
+        "save_steps=2",
+        "logging_steps=1",
+        "num_teachers=1",
+        "report_to=[]",
+        *overrides,
+    )
+    result = run_training(task, task.config)
+    assert result.steps == 2 and result.last_checkpoint is not None
+    loaded = ArgusForDetection.from_pretrained(result.last_checkpoint)
+    torch.manual_seed(task.config.training.seed)
+    first = task.model().state_dict()
+    moved = [name for name, tensor in loaded.state_dict().items() if not torch.equal(tensor, first[name])]
+    assert any(name.startswith("qwen.model.language_model") for name in moved)
+    if task.config.detection.detection_enabled:
+        assert any(name.startswith("detection_head") for name in moved)
+        assert result.best_checkpoint == result.last_checkpoint and "AP50" in result.evaluation
+        assert (
+            len(Predictor.from_pretrained(result.best_checkpoint).predict_detection([data / "val0.png"])) == 1
+        )
 
 
 # The check before a run

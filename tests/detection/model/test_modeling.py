@@ -208,6 +208,7 @@ def test_several_student_images_have_their_own_boxes_and_objects(kit: Any) -> No
     assert same == [True, True, False]
 
 
+@pytest.mark.filterwarnings("ignore:`gradient_checkpointing_enable` is deprecated")
 @pytest.mark.parametrize("queries", FORMS)
 def test_checkpointed_layers_change_neither_loss_nor_gradients(kit: Any, queries: str) -> None:
     batch = kit.collate(
