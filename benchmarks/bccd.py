@@ -30,7 +30,12 @@ from argusvl import __version__
 CONFIG = Path("configs/bccd.yaml")
 WORK = Path("runs/bccd")
 RESULTS = Path("benchmarks/results")
-# AP50 over the three classes. Both start from COCO weights; figures as DETECTION.md of this project cites them.
+# Learned queries as DETR trains them: exactly one answers for an object.
+FORMS = {
+    "proposals": ["detection_queries=proposals"],
+    "learned": ["detection_queries=learned", "detection_assignment=one_to_one"],
+}
+# AP50 over the three classes; both start from COCO weights.
 PEERS = {"YOLOv8n (COCO pre-trained)": 0.904, "YOLOv5s (COCO pre-trained)": 0.945}
 
 
@@ -109,10 +114,9 @@ def main() -> None:
             f"eval_steps={max(asked.steps // 4, 1)}",
             f"save_steps={asked.steps}",
         ]
-    forms = ["proposals", "learned"] if asked.compare else ["proposals"]
-    runs = [
-        train_and_test(data, f"{form}-{asked.seed}", [*common, f"detection_queries={form}"]) for form in forms
-    ]
+    forms = list(FORMS) if asked.compare else ["proposals"]
+    budget = f"-{asked.steps}-steps" if asked.steps else ""
+    runs = [train_and_test(data, f"{form}-{asked.seed}{budget}", [*common, *FORMS[form]]) for form in forms]
     today = datetime.date.today().isoformat()
     result = {
         "date": today,

@@ -65,8 +65,12 @@ def test_every_dependency_is_justified_and_what_set_up_installs_is_pinned(
     constraints = (repository / "constraints.txt").read_text(encoding="utf-8")
     assert all("==" in line for line in constraints.splitlines() if line and not line.startswith("#"))
     assert installed <= names_in(constraints)
-    documented = re.findall(r"^\| `([^`]+)`", (repository / "docs/dependencies.md").read_text("utf-8"), re.MULTILINE)
-    assert {name.lower() for name in documented} == installed | {name_of(d) for e in extras.values() for d in e}
+    documented = re.findall(
+        r"^\| `([^`]+)`", (repository / "docs/dependencies.md").read_text("utf-8"), re.MULTILINE
+    )
+    assert {name.lower() for name in documented} == installed | {
+        name_of(d) for e in extras.values() for d in e
+    }
 
 
 def test_what_is_imported_is_declared(repository: Path, project: dict[str, Any]) -> None:

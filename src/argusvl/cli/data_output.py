@@ -92,8 +92,8 @@ def print_scene(name: str, out: Path) -> None:
 def _print_labels(terminal: Console, report: CheckReport) -> None:
     splits = list(report.images)
     of_splits = [split.removeprefix("teacher_") for split in splits] if len(splits) > 1 else []
-    label = Column("label", overflow="fold", min_width=16)
-    table = Table(label, "images", "objects", "share", *of_splits, box=SIMPLE_HEAD)
+    first = Column("label", overflow="fold", min_width=16)
+    table = Table(first, "images", "objects", "share", *of_splits, box=SIMPLE_HEAD)
     for column in table.columns[1:]:
         column.justify = "right"
     ordered = sorted(report.labels.items(), key=lambda item: -item[1].objects)

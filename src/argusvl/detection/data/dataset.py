@@ -107,7 +107,7 @@ class DetectionDataset(Dataset[Sample]):
         self.seed = seed
         # In shared memory: workers that live through several epochs must see the new number.
         self._epoch = torch.zeros((), dtype=torch.int64)
-        self._epoch.share_memory_()  # type: ignore[no-untyped-call]
+        self._epoch.share_memory_()
         self._teacher_cache: OrderedDict[int, LoadedScene] = OrderedDict()
 
     def __len__(self) -> int:

@@ -15,7 +15,7 @@ from functools import cache
 
 import numpy as np
 from PIL import Image
-from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD  # type: ignore[attr-defined]
+from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 from argusvl.core.errors import ModelError
 

@@ -130,11 +130,15 @@ class RecordFile(Sequence[Record]):
         DataError: The file does not exist; on access, the line is not a valid record.
     """
 
-    def __init__(self, path: str | Path, root: str | Path | None = None, max_examples: int | None = None) -> None:
+    def __init__(
+        self, path: str | Path, root: str | Path | None = None, max_examples: int | None = None
+    ) -> None:
         self.path = Path(path)
         self.root = Path(root) if root is not None else self.path.parent
         if not self.path.is_file():
-            raise DataError("no such records file", where=self.path, remedy="check the path of the JSONL file")
+            raise DataError(
+                "no such records file", where=self.path, remedy="check the path of the JSONL file"
+            )
         offsets: list[int] = []
         line_numbers: list[int] = []
         position = 0
@@ -204,7 +208,9 @@ def _parse_scene(value: Any, source: str, prefix: str) -> Scene:
         raise _bad(source, f"field '{prefix}images'", images, "write a list of image paths")
     objects = value.get("objects")
     if not isinstance(objects, list):
-        raise _bad(source, f"field '{prefix}objects'", objects, "write a list, empty when the image shows none")
+        raise _bad(
+            source, f"field '{prefix}objects'", objects, "write a list, empty when the image shows none"
+        )
     return Scene(
         images=tuple(images),
         objects=tuple(
@@ -221,10 +227,14 @@ def _parse_object(value: Any, num_images: int, source: str, field: str) -> Objec
     if not isinstance(box, list) or len(box) != 4 or not all(_is_number(v) for v in box):
         raise _bad(source, f"field '{field}.bbox_2d'", box, "write four numbers [x1, y1, x2, y2] in pixels")
     if not all(math.isfinite(v) for v in box):
-        raise _bad(source, f"field '{field}.bbox_2d'", box, "a coordinate is not a finite number: correct the box")
+        raise _bad(
+            source, f"field '{field}.bbox_2d'", box, "a coordinate is not a finite number: correct the box"
+        )
     x1, y1, x2, y2 = (float(v) for v in box)
     if x2 < x1 or y2 < y1:
-        raise _bad(source, f"field '{field}.bbox_2d'", box, "the box is inverted: write [left, top, right, bottom]")
+        raise _bad(
+            source, f"field '{field}.bbox_2d'", box, "the box is inverted: write [left, top, right, bottom]"
+        )
     if x2 == x1 or y2 == y1:
         raise _bad(source, f"field '{field}.bbox_2d'", box, "the box has no area: correct or remove it")
     if x1 < 0 or y1 < 0:
@@ -241,7 +251,9 @@ def _parse_object(value: Any, num_images: int, source: str, field: str) -> Objec
 def _refuse_unknown(value: dict[str, Any], known: set[str], source: str, prefix: str) -> None:
     for key in value:
         if key not in known:
-            raise _bad(source, f"field '{prefix}{key}'", "unknown", f"the fields here are {', '.join(sorted(known))}")
+            raise _bad(
+                source, f"field '{prefix}{key}'", "unknown", f"the fields here are {', '.join(sorted(known))}"
+            )
 
 
 def _is_number(value: Any) -> bool:
