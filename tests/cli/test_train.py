@@ -138,7 +138,7 @@ def test_the_detection_task_is_checked_before_it_starts(
     path, records = tmp_path / "run.yaml", tmp_path / "train.jsonl"
     path.write_text(complete_config, encoding="utf-8")
     options = [f"data.train={records}", "data.val=null", "--validate-only"]
-    assert run(["train", str(path), *options]) == 2
+    assert run(["train", str(path), *options]) == 1
     assert "train.jsonl" in capsys.readouterr().err
 
     line = {"images": ["gone.jpg"], "objects": [{"bbox_2d": [1, 2, 30, 40], "desc": "a"}]}

@@ -9,7 +9,9 @@ import torch
 from torch import nn
 from toy_task import ToyModel, ToyTask, losses, toy_config, train
 
+from argusvl.core.errors import CheckpointError
 from argusvl.training.ema import ExponentialMovingAverage
+from argusvl.training.protocol import ParameterGroup
 from argusvl.training.trainer import ArgusTrainer
 
 
@@ -97,3 +99,11 @@ def test_turning_the_average_off_or_on_when_resuming(tmp_path: Path) -> None:
     assert losses(off) == losses(plain), "the raw weights go on"
     later = train(ToyTask(), tmp_path / "whole", resume=True, max_steps=10, ema_decay=0.9, **options)
     assert len(later) == 10 and losses(later[:8]) == losses(whole)
+
+
+def test_resuming_an_average_of_other_parameters_is_an_error(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"save_steps": 2, "eval_steps": 100, "ema_decay": 0.9}
+    train(ToyTask(), tmp_path / "run", max_steps=2, **options)
+    groups = (ParameterGroup("head", "head", 0.0), ParameterGroup("body", ".", 0.01))
+    with pytest.raises(CheckpointError, match=r"2 parameters trained then and not now.*head\.bias"):
+        train(ToyTask(groups=groups), tmp_path / "run", resume=True, max_steps=4, **options)

@@ -72,7 +72,8 @@ def _validate(config: RunConfig, as_json: bool) -> None:
         print_json({"findings": findings})
     for finding in findings:
         _say(finding)
-    _say(f"{len(findings)} findings" if findings else "the run can start")
+    count = "1 finding" if len(findings) == 1 else f"{len(findings)} findings"
+    _say(count if findings else "the run can start")
     if findings:
         raise typer.Exit(FOUND_SOMETHING)
 

@@ -16,7 +16,6 @@ One optimizer step, in the order in which Trainer calls the methods below:
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import time
 from collections.abc import Generator, Iterator, Sequence
@@ -25,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from transformers import (
@@ -65,17 +63,13 @@ from argusvl.training.parameter_groups import (
 )
 from argusvl.training.protocol import Task
 from argusvl.training.randomness import preserved_randomness, random_state, set_random_state
+from argusvl.training.run_state import EngineState, SavedRun, write_run_state
 from argusvl.training.sampling import BATCH_INFO, BatchInfo, EpochSampler, SeededCollator, SeededSamples
 from argusvl.training.sandbox import evaluation_sandbox
 from argusvl.training.stability import NonFinite, NonFinitePolicy
 from argusvl.training.throughput import Throughput, memory_figures
 
 logger = get_logger(__name__)
-
-_RANK_STATES = "ranks.pt"
-_ENGINE_STATE = "engine.json"
-_RAW_WEIGHTS = "raw_weights.safetensors"
-_AVERAGES = "averages.safetensors"
 
 
 @dataclass
@@ -150,7 +144,7 @@ class ArgusTrainer(Trainer):
         self._evaluation_due = False
         self._ranks_stop = False
         self._epoch_iterator: Iterator[dict[str, Any]] | None = None
-        self._resumed_from: Path | None = None
+        self._resumed: SavedRun | None = None
         self._install_callbacks()
 
     @property
@@ -490,12 +484,9 @@ class ArgusTrainer(Trainer):
                 with checkpoints.writing_checkpoint(folder) as temporary:
                     self._write_checkpoint(temporary, states)
                 self._record_best()
-                best = (
-                    None
-                    if self.state.best_model_checkpoint is None
-                    else Path(self.state.best_model_checkpoint)
-                )
-                checkpoints.rotate(self.output_dir, self.config.training.save_total_limit, folder, best)
+                best = self.state.best_model_checkpoint
+                limit = self.config.training.save_total_limit
+                checkpoints.rotate(self.output_dir, limit, folder, None if best is None else Path(best))
 
     def _rank_states(self) -> list[dict[str, Any]]:
         own = {"random": random_state(), "window": self._window.state(), "window_loss": self._tr_loss.item()}
@@ -505,31 +496,19 @@ class ArgusTrainer(Trainer):
         torch.distributed.all_gather_object(states, own)
         return states
 
-    def _rank_state(self, checkpoint: Path) -> dict[str, Any]:
-        path = checkpoint / checkpoints.STATE_FOLDER / _RANK_STATES
-        state: dict[str, Any] = torch.load(path, weights_only=True)[self.args.process_index]
-        return state
-
     def _write_checkpoint(self, folder: Path, states: list[dict[str, Any]]) -> None:
         with self.averaged_weights():
             self.network.save_pretrained(folder)
             self.task.save_assets(folder)
         self._save_optimizer_and_scheduler(str(folder))
         self._save_scaler(str(folder))
-        state_folder = folder / checkpoints.STATE_FOLDER
-        state_folder.mkdir()
-        torch.save(states, state_folder / _RANK_STATES)
-        if self.ema is not None:
-            raw = {name: p.detach().contiguous() for name, p in self._trainable.items()}
-            save_file(raw, state_folder / _RAW_WEIGHTS)
-            save_file(self.ema.state(), state_folder / _AVERAGES)
-        engine = {
-            "position": self._position(),
-            "evaluation_due": self._evaluation_due,
-            "ema_updates": None if self.ema is None else self.ema.updates,
-            "last_logged": self._globalstep_last_logged,
-        }
-        (state_folder / _ENGINE_STATE).write_text(json.dumps(engine), encoding="utf-8")
+        engine = EngineState(
+            position=self._position(),
+            evaluation_due=self._evaluation_due,
+            last_logged=self._globalstep_last_logged,
+            ema_updates=None if self.ema is None else self.ema.updates,
+        )
+        write_run_state(folder, engine, states, self._trainable, self.ema)
         self.state.save_to_json(str(folder / checkpoints.TRAINER_STATE))
 
     def _position(self) -> dict[str, int]:
@@ -552,10 +531,8 @@ class ArgusTrainer(Trainer):
                 metric=self.config.training.metric_for_best_model,
                 value=float(self.state.best_metric),
             )
-            if (
-                best != checkpoints.read_best(self.output_dir)
-                and (self.output_dir / best.checkpoint).is_dir()
-            ):
+            known = checkpoints.read_best(self.output_dir)
+            if best != known and (self.output_dir / best.checkpoint).is_dir():
                 checkpoints.write_best(self.output_dir, best)
 
     # ---- resuming --------------------------------------------------------------------------------------------
@@ -568,9 +545,9 @@ class ArgusTrainer(Trainer):
             *args: As Trainer's.
             **kwargs: As Trainer's.
         """
-        self._resumed_from = Path(resume_from_checkpoint) if resume_from_checkpoint else None
-        if self._resumed_from is not None:
-            self._check_position(self._resumed_from)
+        self._resumed = SavedRun(resume_from_checkpoint) if resume_from_checkpoint else None
+        if self._resumed is not None:
+            self._resumed.check_position(self._position())
         if self.args.should_save:
             checkpoints.remove_leftovers(self.output_dir)
         try:
@@ -583,62 +560,24 @@ class ArgusTrainer(Trainer):
                 self._epoch_iterator.close()
             self._epoch_iterator = None
 
-    def _engine_state(self, checkpoint: Path) -> dict[str, Any]:
-        path = checkpoint / checkpoints.STATE_FOLDER / _ENGINE_STATE
-        state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return state
-
-    def _check_position(self, checkpoint: Path) -> None:
-        saved = self._engine_state(checkpoint)["position"]
-        for name, now in self._position().items():
-            if saved[name] != now:
-                raise CheckpointError(
-                    f"it was trained with {name} {saved[name]}, now it is {now}: the position in the data would differ",
-                    where=checkpoint,
-                    remedy=f"resume with {name} {saved[name]}, or start a new run in another output_dir",
-                )
-
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
-        """Loads the weights through the model's own class, then what the moving average needs."""
-        folder = Path(resume_from_checkpoint)
-        loaded = type(self.network).from_pretrained(folder)
-        try:
-            self.network.load_state_dict(loaded.state_dict())
-        except RuntimeError as error:
-            raise CheckpointError(
-                f"its weights do not fit the configured model: {error}",
-                where=folder,
-                remedy="resume with the model settings of the run that wrote it",
-            ) from error
-        del loaded
-        state_folder = folder / checkpoints.STATE_FOLDER
-        if (state_folder / _RAW_WEIGHTS).is_file():
-            raw = load_file(state_folder / _RAW_WEIGHTS)
-            with torch.no_grad():
-                for name, parameter in self._trainable.items():
-                    parameter.copy_(raw[name])
-        if self.ema is not None:
-            if (state_folder / _AVERAGES).is_file():
-                updates = self._engine_state(folder)["ema_updates"]
-                self.ema.restore(load_file(state_folder / _AVERAGES), updates)
-            else:
-                logger.warning("%s has no moving average; it starts from its weights", folder)
-                self.ema.reset()
+        SavedRun(resume_from_checkpoint).restore_weights(self.network, self._trainable, self.ema)
 
     def _load_rng_state(self, checkpoint: str | None) -> None:
         if checkpoint is not None:
-            set_random_state(self._rank_state(Path(checkpoint))["random"])
+            set_random_state(SavedRun(checkpoint).rank(self.args.process_index)["random"])
 
     def _continue_window(self) -> None:
         """Takes up the logging window and an evaluation that the checkpoint left open."""
-        if self._resumed_from is None:
+        if self._resumed is None:
             return
-        state, own = self._engine_state(self._resumed_from), self._rank_state(self._resumed_from)
+        own = self._resumed.rank(self.args.process_index)
         self._window.restore(own["window"], self.args.device)
         self._tr_loss = torch.tensor(own["window_loss"], device=self.args.device)
-        self._globalstep_last_logged = state["last_logged"]
-        if state["evaluation_due"] and self.eval_dataset is not None:
-            self._load_rng_state(str(self._resumed_from))  # what is saved again below must be what was there
+        self._globalstep_last_logged = self._resumed.engine.last_logged
+        if self._resumed.engine.evaluation_due and self.eval_dataset is not None:
+            # What is saved again below must be what was there.
+            set_random_state(own["random"])
             metrics = self._evaluate(None, None)
             if not self._evaluation_due:
                 self._determine_best_metric(metrics, None)
