@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from argusvl.config.yaml_text import read_entries, read_override, write_yaml
@@ -67,6 +67,7 @@ VALUES = st.recursive(
 )
 
 
+@example({"a": "\x85", "b": "x\u2028y"})
 @given(st.dictionaries(st.from_regex(r"[a-z_]{1,10}", fullmatch=True), VALUES, max_size=5))
 def test_what_is_written_is_read_back(mapping: dict[str, object]) -> None:
     text = write_yaml(mapping)

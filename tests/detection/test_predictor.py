@@ -354,7 +354,7 @@ def _edit(key: str, value: object) -> Callable[[Path], None]:
         (lambda f: (f / "qwen/model.safetensors").unlink(), "qwen"),
         (lambda f: _truncate(f / "qwen/model.safetensors"), "qwen"),
         (lambda f: (f / "model.safetensors").unlink(), "no model.safetensors with the detection head"),
-        (lambda f: _truncate(f / "model.safetensors"), "cannot be read"),
+        (lambda f: _truncate(f / "model.safetensors"), "is truncated"),
         (lambda f: (f / "config.json").unlink(), "no config.json"),
         (lambda f: (f / "qwen/tokenizer.json").unlink(), "holds no tokenizer"),
         (lambda f: (f / "argus.json").unlink(), "holds no argus.json"),
