@@ -98,11 +98,10 @@ def _summarise(result: TrainingResult) -> None:
         f"{result.steps} steps, {result.epochs:.2f} epochs; {result.train_seconds:.0f} s of training in this call, "
         f"{result.samples_per_second:.1f} samples/s"
     )
-    if result.evaluation:
-        _say(
-            "last evaluation: "
-            + ", ".join(f"{k} {v:.4g}" for k, v in result.evaluation.items() if k != "seconds")
-        )
+    # Figures of single classes have a slash in their names; --json and the logs have them all.
+    figures = [f"{k} {v:.4g}" for k, v in result.evaluation.items() if k != "seconds" and "/" not in k]
+    if figures:
+        _say(f"last evaluation: {', '.join(figures)}")
     if result.last_checkpoint is not None:
         _say(f"newest checkpoint: {result.last_checkpoint}")
     if result.best_checkpoint is not None:

@@ -101,7 +101,9 @@ class ProgressCallback(TrainerCallback):
         if "loss" in logs:
             self._loss = f"{logs['loss']:.4g}"
             self._move_bar(state)
-        figures = {k.removeprefix("eval_"): v for k, v in logs.items() if k.startswith("eval_")}
+        figures = {
+            k.removeprefix("eval_"): v for k, v in logs.items() if k.startswith("eval_") and "/" not in k
+        }
         if figures:
             text = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
             self._print(f"evaluation at step {state.global_step}: {text}")
