@@ -106,6 +106,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="optimizer steps instead of the configuration's")
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
+    # Of the code that trains: an hour later the tree may be another.
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], stdout=subprocess.PIPE, text=True).stdout.strip()
     data = convert()
     common = [f"seed={asked.seed}"]
     if asked.steps:
@@ -121,9 +123,7 @@ def main() -> None:
     result = {
         "date": today,
         "argus": __version__,
-        "commit": subprocess.run(
-            ["git", "rev-parse", "HEAD"], stdout=subprocess.PIPE, text=True
-        ).stdout.strip(),
+        "commit": commit,
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, no GPU",
         "torch": torch.__version__,
         "config": str(CONFIG),
