@@ -26,7 +26,7 @@ def check_line(numbered: tuple[int, bytes], *, file: Path, root: Path, pictures:
     where = f"{file}:{number}"
     checked = Checked()
     try:
-        value = json.loads(line.decode("utf-8"))
+        value = json.loads(line.decode("utf-8").rstrip("\r\n"))
     except UnicodeDecodeError as error:
         text = f"the line is not UTF-8: {error.reason} at byte {error.start}"
         checked.findings.append(finding("malformed-json", where, text))

@@ -164,7 +164,7 @@ class RecordFile(Sequence[Record]):
             stream.seek(int(self._offsets[index]))
             line = stream.readline()
         try:
-            value = json.loads(line.decode("utf-8"))
+            value = json.loads(line.decode("utf-8").rstrip("\r\n"))
         except UnicodeDecodeError as error:
             raise DataError(
                 f"the line is not UTF-8: {error.reason} at byte {error.start}",
