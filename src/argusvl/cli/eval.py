@@ -12,12 +12,18 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from argusvl.cli.output import console, print_json
+from argusvl.cli.output import console, counted, print_json
 from argusvl.core.errors import DataError
 from argusvl.core.files import write_text_atomically
+from argusvl.detection.data.dataset import Vocabulary
 from argusvl.detection.data.records import RecordFile
 from argusvl.detection.evaluation import Figures
-from argusvl.detection.gallery import GALLERY_FILE, make_gallery
+from argusvl.detection.gallery import (
+    GALLERY_FILE,
+    PRECISION_RECALL_FILE,
+    make_gallery,
+    precision_recall_file,
+)
 from argusvl.detection.inference import Evaluation, RecordQuestions, evaluate_records
 from argusvl.detection.predictor import SCORE_THRESHOLD, Predictor
 
@@ -97,13 +103,17 @@ def command(
     if as_json:
         print_json(result)
     if out is not None:
-        _write(out, result, evaluation, records)
+        _write(out, result, evaluation, records, predictor.assets.vocabulary)
 
 
 def print_figures(figures: Figures, title: str) -> None:
     """A table of the classes and a line for each figure, on stderr."""
     terminal = console()
-    terminal.print(Text(f"{title}: {figures.images} images, {figures.objects} objects", style="bold"))
+    terminal.print(
+        Text(
+            f"{title}: {counted(figures.images, 'image')}, {counted(figures.objects, 'object')}", style="bold"
+        )
+    )
     classes = Table("class", "AP", "AP50", "objects", box=SIMPLE_HEAD)
     for column in classes.columns[1:]:
         column.justify = "right"
@@ -142,13 +152,17 @@ def _records(data: Path, root: Path | None, max_examples: int | None) -> RecordF
     return records
 
 
-def _write(out: Path, result: dict[str, Any], evaluation: Evaluation, records: RecordFile) -> None:
+def _write(
+    out: Path, result: dict[str, Any], evaluation: Evaluation, records: RecordFile, vocabulary: Vocabulary
+) -> None:
     lines = (
         json.dumps(detections.to_jsonl(image), ensure_ascii=False) + "\n"
         for image, detections in zip(evaluation.images, evaluation.predictions, strict=True)
     )
     write_text_atomically(out / PREDICTIONS_FILE, "".join(lines))
-    gallery = make_gallery(evaluation, records.root)
-    write_text_atomically(out / GALLERY_FILE, json.dumps(gallery, ensure_ascii=False, indent=2) + "\n")
+    gallery = make_gallery(evaluation, records.root, vocabulary=vocabulary, folder=out)
+    write_text_atomically(out / GALLERY_FILE, json.dumps(gallery, ensure_ascii=False) + "\n")
+    curves = precision_recall_file(evaluation.figures)
+    write_text_atomically(out / PRECISION_RECALL_FILE, json.dumps(curves, ensure_ascii=False) + "\n")
     write_text_atomically(out / FIGURES_FILE, json.dumps(result, ensure_ascii=False, indent=2) + "\n")
     console().print(Text(f"Written to {out}."))

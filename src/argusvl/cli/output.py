@@ -17,3 +17,8 @@ def console() -> Console:
 def print_json(value: Any, *, indent: int | None = 2) -> None:
     """One JSON value on stdout, for ``--json``; Chinese text stays readable."""
     typer.echo(json.dumps(value, ensure_ascii=False, indent=indent))
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 image``, ``2 images``: nouns that take an s."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from argusvl.cli.output import console, print_json
+from argusvl.cli.output import console, counted, print_json
 from argusvl.core.errors import ArgusError, CheckpointError
 from argusvl.core.files import write_bytes_atomically
 from argusvl.core.images import open_image
@@ -118,8 +118,10 @@ def command(
             objects += len(detections)
     good = len(todo) - len(failed)
     hint = "" if objects or not good else f"; none scores {score_threshold:g}: try a lower --score-threshold"
+    refused = f", {counted(len(failed), 'image')} refused" if failed else ""
+    drawn = f"; drawn into {draw}" if draw is not None and good else ""
     terminal.print(
-        Text(f"{good} images, {objects} objects, {len(failed)} images refused{hint}"), soft_wrap=True
+        Text(f"{counted(good, 'image')}, {counted(objects, 'object')}{refused}{drawn}{hint}"), soft_wrap=True
     )
     if failed:
         raise typer.Exit(SOME_FAILED if good or len(todo) < len(found) else ALL_FAILED)
