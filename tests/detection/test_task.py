@@ -13,7 +13,7 @@ import torch
 from PIL import ExifTags, Image
 
 from argusvl.config.loading import load_config, to_yaml
-from argusvl.core.errors import ConfigError
+from argusvl.core.errors import ConfigError, ModelError
 from argusvl.detection.config import DetectionRunConfig
 from argusvl.detection.data.tokenizer import load_tokenizer
 from argusvl.detection.model.modeling import ArgusForDetection
@@ -480,3 +480,30 @@ def test_without_labels_there_is_nothing_to_detect(make_task: MakeTask, data: Pa
     findings = make_task().check()
     assert len(findings) == 1 and "no labels" in findings[0]
     assert make_task("detection_enabled=false").check() == []
+
+
+def test_language_alone_is_learned_from_records_without_objects(
+    make_task: MakeTask, data: Path, tmp_path: Path
+) -> None:
+    write(data / "train.jsonl", *(scene(f"train{k}.png") for k in range(4)))
+    task = make_task("detection_enabled=false")
+    task.model().save_pretrained(tmp_path / "saved")
+    task.save_assets(tmp_path / "saved")
+    predictor = Predictor.from_pretrained(tmp_path / "saved", device="cpu")
+    assert predictor.assets.labels == ()
+    with pytest.raises(ModelError, match="no detection head"):
+        predictor.predict_detection([data / "train0.png"])
+
+
+def test_labels_that_the_configuration_does_not_list_are_named(
+    make_task: MakeTask, data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(
+        data / "train.jsonl",
+        scene("train0.png", [4.0, 4.0, 30.0, 40.0], [6.0, 6.0, 40.0, 50.0], desc="标签贴纸"),
+        scene("train1.png", [4.0, 4.0, 30.0, 40.0]),
+    )
+    assert make_task("labels=[螺丝/正确]").check() == []
+    assert [r.getMessage() for r in caplog.records if r.levelname == "WARNING"] == [
+        "label '标签贴纸' of 2 training objects is not in data.labels: it is found, but its type is never learned"
+    ]

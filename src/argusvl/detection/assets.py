@@ -37,7 +37,8 @@ class DetectionAssets:
     """The conditions of training that prediction must meet.
 
     Attributes:
-        labels: Vocabulary of the type score, in the order of training.
+        labels: Vocabulary of the type score, in the order of training; empty where only language was trained, on
+            records without objects.
         vocabulary: ``closed``: a label is a whole description; ``open``: its first segment.
         prompt_language: Of the fixed prompts.
         model_max_length: Most tokens of a conversation.
@@ -150,7 +151,7 @@ def _checked(name: str, annotation: str, value: Mapping[str, Any], file: Path) -
     fits = {
         "int": type(found) is int and found > 0,
         "str": isinstance(found, str),
-        "tuple[str, ...]": isinstance(found, list) and all(isinstance(v, str) and v for v in found) and found,
+        "tuple[str, ...]": isinstance(found, list) and all(isinstance(v, str) and v for v in found),
         "Mapping[str, Any]": isinstance(found, dict),
     }.get(annotation, found in _CHOICES.get(name, ()))
     if not fits:

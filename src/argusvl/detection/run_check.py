@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from argusvl.core.errors import ArgusError, ConfigError
 from argusvl.detection.config import DetectionRunConfig
 from argusvl.detection.data.collation import PaddedCollator
 from argusvl.detection.data.conversation import ChatProcessor, Turn
+from argusvl.detection.data.dataset import label_of
 from argusvl.detection.data.records import Record, RecordFile
 from argusvl.detection.data.samples import VisionLimits, measure_scene
 
@@ -27,6 +29,7 @@ class RunCheck:
     Attributes:
         findings: What was found, in order.
         longest: Tokens of the longest training conversation.
+        unlisted: Labels of training objects that the configured ``data.labels`` lack, and how many objects have them.
     """
 
     def __init__(
@@ -38,6 +41,7 @@ class RunCheck:
     ) -> None:
         self.findings: list[str] = []
         self.longest = 0
+        self.unlisted: Counter[str] = Counter()
         self._config = config
         self._limits = limits
         self._processor = processor
@@ -108,6 +112,10 @@ class RunCheck:
         turn = measure_scene(record.student, root, self._limits, record.source)
         teachers = [measure_scene(scene, root, self._limits, record.source) for scene in record.teachers]
         self._check_number_of_objects(record, turn)
+        data = self._config.data
+        if data.labels is not None:
+            shown_labels = (label_of(annotation, data.vocabulary) for annotation in record.student.objects)
+            self.unlisted.update(label for label in shown_labels if label not in data.labels)
         if self._processor is None:
             return 0
         if self._collator is not None and self._config.detection.detection_enabled:

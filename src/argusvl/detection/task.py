@@ -150,6 +150,12 @@ class DetectionTask:
             # Where the tokenizer is learned from the records, it is often one of the records found above.
             if setup_error is not None:
                 raise setup_error
+        for label, objects in check.unlisted.most_common():
+            logger.warning(
+                "label %r of %d training objects is not in data.labels: it is found, but its type is never learned",
+                label,
+                objects,
+            )
         if not check.findings:
             logger.info(
                 "%d training records, %d labels, at most %d of %d tokens",
