@@ -59,7 +59,7 @@ def convert() -> Path:
     data = WORK / "data"
     # Exit code 1: two boxes of zero area were refused by name; the rest was used.
     argus(
-        "data", "convert", "voc", source, data, "--min-pixels", "3136", "--max-pixels", "150528", "--overwrite",
+        "data", "convert", "voc", source, data, "--min-pixels", "3136", "--max-pixels", "235200", "--overwrite",
         accept=(0, 1),
     )  # fmt: skip
     refused = json.loads((data / "manifest.json").read_text("utf-8"))["refused"]
