@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from argusvl.core.errors import ModelError
 from argusvl.detection.model.configuration import ArgusDetectionConfig
+from argusvl.detection.model.label_trie import LabelTrie
 from argusvl.detection.model.layers import MLP, FeedForward
 from argusvl.detection.model.memory import Memory
 
@@ -93,10 +94,10 @@ class CaptionDecoder(nn.Module):
         Raises:
             ModelError: A caption is longer than the decoder has positions for.
         """
-        limit = self.positions.shape[0] - self.prefix_length
-        if caption_ids.shape[1] > limit:
+        if caption_ids.shape[1] > self.max_tokens:
             raise ModelError(
-                f"object_caption_ids has {caption_ids.shape[1]} tokens a caption, caption_max_tokens is {limit}",
+                f"object_caption_ids has {caption_ids.shape[1]} tokens a caption, "
+                f"caption_max_tokens is {self.max_tokens}",
                 remedy="shorten the descriptions, or build a head with a larger detection_caption_max_tokens",
             )
         tokens = self.token_input(embed_tokens(caption_ids[:, :-1].clamp(min=0)))
@@ -119,24 +120,62 @@ class CaptionDecoder(nn.Module):
     ) -> Int[Tensor, "n c"]:
         """Greedy decoding with a cache: token ids, at most ``max_tokens``, -100 after the end."""
         ends = torch.tensor(list(end_token_ids), device=prefix.device)
-        limit = min(max_tokens, self.positions.shape[0] - self.prefix_length)
-        hidden = prefix + self.positions[: self.prefix_length].to(prefix.dtype)
-        caches: list[tuple[Tensor, Tensor] | None] = [None] * len(self.layers)
+        writing = _Writing(self, prefix, embed_tokens, lm_head)
         ended = torch.zeros(len(prefix), dtype=torch.bool, device=prefix.device)
         written: list[Tensor] = []
-        for step in range(limit):
-            for i, layer in enumerate(self.layers):
-                hidden, caches[i] = layer(hidden, caches[i])
-            token = lm_head(self.token_output(self.norm(hidden[:, -1]))).argmax(-1)
+        token = None
+        for _ in range(min(max_tokens, self.max_tokens)):
+            token = writing.logits_after(token).argmax(-1)
             written.append(token.masked_fill(ended, -100))
             ended = ended | torch.isin(token, ends)
             if bool(ended.all()):
                 break
-            hidden = self.token_input(embed_tokens(token))[:, None].to(prefix.dtype)
-            hidden = hidden + self.positions[self.prefix_length + step].to(prefix.dtype)
         return (
             torch.stack(written, dim=1) if written else prefix.new_zeros((len(prefix), 0), dtype=torch.long)
         )
+
+    @torch.no_grad()
+    def choose(
+        self,
+        prefix: Float[Tensor, "n p d"],
+        embed_tokens: nn.Module,
+        lm_head: nn.Module,
+        trie: LabelTrie,
+    ) -> Int[Tensor, " n"]:
+        """Greedy decoding among the descriptions of a closed vocabulary.
+
+        At each step the likeliest of the tokens that may follow is taken, until one description alone is left.
+
+        Args:
+            prefix: ``[N, P, D]`` from :meth:`prefix`.
+            embed_tokens: The language model's embedding.
+            lm_head: The language model's output layer.
+            trie: The descriptions' tokens, on the device of ``prefix``.
+
+        Returns:
+            ``[N]``: the number of the description, as the trie was built.
+
+        Raises:
+            ModelError: Telling the descriptions apart takes more tokens than the decoder writes.
+        """
+        if trie.steps > self.max_tokens:
+            raise ModelError(
+                f"telling the descriptions apart takes {trie.steps} tokens, caption_max_tokens is {self.max_tokens}",
+                remedy="shorten the descriptions, or write captions openly",
+            )
+        states = torch.zeros(len(prefix), dtype=torch.long, device=prefix.device)
+        writing = _Writing(self, prefix, embed_tokens, lm_head)
+        token = None
+        for step in range(trie.steps):
+            token, states = trie.advance(writing.logits_after(token), states, step)
+            if bool((trie.sequence[states] >= 0).all()):
+                break
+        return trie.sequence[states]
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens that the decoder has positions for."""
+        return self.positions.shape[0] - self.prefix_length
 
     def prefix(
         self,
@@ -166,6 +205,32 @@ class CaptionDecoder(nn.Module):
         cells = _sample(memory.raster, points, image, memory.raster_mask)
         first = self.query_input(states.to(dtype)) + self.box_input(boxes_cxcywh_norm.to(dtype))
         return torch.cat([first[:, None], self.cell_input(cells.to(dtype))], dim=1)
+
+
+class _Writing:
+    """Captions in progress: what was written so far is in the layers' caches."""
+
+    def __init__(
+        self, decoder: CaptionDecoder, prefix: Tensor, embed_tokens: nn.Module, lm_head: nn.Module
+    ) -> None:
+        self._decoder = decoder
+        self._embed_tokens, self._lm_head = embed_tokens, lm_head
+        self._dtype = prefix.dtype
+        self._caches: list[tuple[Tensor, Tensor] | None] = [None] * len(decoder.layers)
+        self._length = decoder.prefix_length
+        self._hidden = prefix + decoder.positions[: self._length].to(prefix.dtype)
+
+    def logits_after(self, token: Tensor | None) -> Tensor:
+        """``[N, vocabulary]`` of what follows ``token`` ``[N]``; ``None``: of the first token."""
+        if token is not None:
+            embedded = self._decoder.token_input(self._embed_tokens(token))[:, None].to(self._dtype)
+            self._hidden = embedded + self._decoder.positions[self._length].to(self._dtype)
+            self._length += 1
+        hidden = self._hidden
+        for i, layer in enumerate(self._decoder.layers):
+            hidden, self._caches[i] = layer(hidden, self._caches[i])
+        logits: Tensor = self._lm_head(self._decoder.token_output(self._decoder.norm(hidden[:, -1])))
+        return logits
 
 
 def _sample(raster: Tensor, points: Tensor, image: Tensor, mask: Tensor) -> Tensor:

@@ -19,9 +19,11 @@ from transformers.utils import ModelOutput
 
 from argusvl.core.errors import CheckpointError, ModelError
 from argusvl.core.logging import get_logger
+from argusvl.detection.model.captioner import CaptionDecoder
 from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.head import DetectionHead, HeadOutput
 from argusvl.detection.model.inputs import AXES, check_present, check_shapes, checked_images, cut_patches
+from argusvl.detection.model.label_trie import LabelTrie
 from argusvl.detection.model.loading import HEAD_FILE, QWEN_FOLDER, load_config, load_head, load_qwen
 from argusvl.detection.model.losses import LossSettings
 from argusvl.detection.model.matching import Targets
@@ -205,12 +207,7 @@ class ArgusForDetection(PreTrainedModel):
         Returns:
             Token ids ``[K, C]``, -100 after the end.
         """
-        assert self.detection_head is not None
-        assert output.query_states is not None and output.boxes_cxcywh_norm is not None
-        captioner = self.detection_head.captioner
-        prefix = captioner.prefix(
-            output.query_states[image, query], output.boxes_cxcywh_norm[image, query], image, output.memory
-        )
+        prefix, captioner = self._caption_prefix(output, image, query)
         return captioner.generate(
             prefix,
             self.get_input_embeddings(),
@@ -218,6 +215,34 @@ class ArgusForDetection(PreTrainedModel):
             max_tokens or self.config.caption_max_tokens,
             self._end_token_ids(),
         )
+
+    @torch.no_grad()
+    def choose_description(
+        self, output: DetectionOutput, image: Tensor, query: Tensor, trie: LabelTrie
+    ) -> Tensor:
+        """Describes chosen queries by descriptions of a closed vocabulary.
+
+        Args:
+            output: Of a forward pass.
+            image: ``[K]``, index of the student image.
+            query: ``[K]``, index of the query.
+            trie: Token ids of the descriptions, each with its end token, as in training.
+
+        Returns:
+            ``[K]``: the number of the description, as the trie was built.
+        """
+        prefix, captioner = self._caption_prefix(output, image, query)
+        trie = trie.to(prefix.device)
+        return captioner.choose(prefix, self.get_input_embeddings(), self.qwen.lm_head, trie)
+
+    def _caption_prefix(
+        self, output: DetectionOutput, image: Tensor, query: Tensor
+    ) -> tuple[Tensor, CaptionDecoder]:
+        assert self.detection_head is not None
+        assert output.query_states is not None and output.boxes_cxcywh_norm is not None
+        captioner = self.detection_head.captioner
+        states, boxes = output.query_states[image, query], output.boxes_cxcywh_norm[image, query]
+        return captioner.prefix(states, boxes, image, output.memory), captioner
 
     def generate(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Points to what gives boxes: the stock part generates text, and the head takes no part in that (G-002).

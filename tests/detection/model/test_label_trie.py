@@ -1,0 +1,202 @@
+"""Decoding within a closed vocabulary: always one of its descriptions, and the one that greedy choice leads to."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from argusvl.core.errors import ModelError
+from argusvl.detection.model.label_trie import LabelTrie
+
+END = 0
+SEQUENCES = st.lists(
+    st.lists(st.integers(1, 5), max_size=5).map(lambda ids: (*ids, END)), min_size=1, max_size=12
+)
+IMAGE, QUERY = torch.tensor([0, 1, 1, 0, 1, 0]), torch.tensor([0, 3, 7, 2, 3, 5])
+
+# Descriptions that share beginnings, one that is the beginning of another as a text, and one apart.
+HIERARCHY = (
+    "螺丝/连接正确",
+    "螺丝",
+    "螺丝/未拧紧",
+    "挡风板/已安装",
+    "挡风板/未安装",
+    "标签贴纸",
+    "螺丝/连接",
+)
+
+
+def walk(trie: LabelTrie, logits: Tensor) -> Tensor:
+    """Follows ``[steps, N, vocabulary]`` of given logits through a trie."""
+    states = torch.zeros(logits.shape[1], dtype=torch.long)
+    for step in range(trie.steps):
+        _, states = trie.advance(logits[step], states, step)
+    return trie.sequence[states]
+
+
+def greedy_by_hand(sequences: list[tuple[int, ...]], scores: list[list[float]]) -> tuple[int, ...]:
+    """Plain Python: at each step the best token among those that some remaining sequence has there."""
+    left = sorted(set(sequences))
+    for step in range(max(map(len, sequences))):
+        if len(left) == 1:
+            break
+        token = max({s[step] for s in left}, key=lambda t: (scores[step][t], -t))
+        left = [s for s in left if s[step] == token]
+    return left[0]
+
+
+@settings(max_examples=60, deadline=None)
+@given(SEQUENCES, st.integers(0, 2**31))
+def test_a_walk_is_the_greedy_choice_made_by_hand_and_in_the_vocabulary(
+    sequences: list[tuple[int, ...]], seed: int
+) -> None:
+    trie = LabelTrie.build(sequences)
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn((max(trie.steps, 1), 7, 6), generator=generator)
+    found = walk(trie, logits)
+    for row, number in enumerate(found.tolist()):
+        # Long after the last decision, the reference reads further scores; it must not need them.
+        scores = logits[:, row].tolist() + [[0.0] * 6] * 6
+        assert sequences[number] == greedy_by_hand(sequences, scores)
+        assert number == sequences.index(sequences[number])  # of equal sequences the first
+
+
+@settings(max_examples=40, deadline=None)
+@given(SEQUENCES, st.integers(0, 2**31), st.sampled_from([float("nan"), float("inf"), -float("inf")]))
+def test_broken_logits_still_lead_to_a_description(
+    sequences: list[tuple[int, ...]], seed: int, broken: float
+) -> None:
+    trie = LabelTrie.build(sequences)
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn((max(trie.steps, 1), 9, 6), generator=generator)
+    logits[torch.rand(logits.shape, generator=generator) < 0.6] = broken
+    found = walk(trie, logits)
+    assert ((found >= 0) & (found < len(sequences))).all()
+
+
+def test_every_description_is_reached_by_its_own_tokens() -> None:
+    rng = random.Random(0)
+    sequences = [(*rng.choices(range(1, 30), k=rng.randint(0, 8)), END) for _ in range(300)]
+    trie = LabelTrie.build(sequences)
+    distinct = sorted(set(sequences))
+    logits = torch.full((trie.steps, len(distinct), 30), -1.0)
+    for row, sequence in enumerate(distinct):
+        for step, token in enumerate(sequence[: trie.steps]):
+            logits[step, row, token] = 1.0
+    assert [sequences[n] for n in walk(trie, logits).tolist()] == distinct
+
+
+def test_what_is_decided_is_not_decoded() -> None:
+    assert LabelTrie.build([(1, 2, 3, END)]).steps == 0
+    assert LabelTrie.build([(1, 2, 3, END), (1, 4, 3, 3, 3, END)]).steps == 2
+    assert LabelTrie.build([(1, END), (1, 2, 2, 2, END)]).steps == 2
+
+
+def test_a_description_that_another_begins_with_needs_an_end() -> None:
+    with pytest.raises(ModelError, match="description 1 is the beginning of another one"):
+        LabelTrie.build([(1, 2, 3), (1, 2)])
+    with pytest.raises(ModelError, match="no description to choose from"):
+        LabelTrie.build([])
+
+
+# Through the decoder
+
+
+def trie_of(kit: Any, texts: tuple[str, ...]) -> tuple[LabelTrie, list[tuple[int, ...]]]:
+    ids = [(*kit.processor.encode(t), kit.processor.end_token_id) for t in texts]
+    return LabelTrie.build(ids), ids
+
+
+def output_of(kit: Any, model: Any) -> Any:
+    scenes = kit.sample(kit.scene(0, (84, 56))), kit.sample(kit.scene(1, (56, 112)))
+    with torch.no_grad():
+        return model(**kit.collate(*scenes, for_inference=True))
+
+
+def by_hand(model: Any, output: Any, ids: list[tuple[int, ...]]) -> list[int]:
+    """Each query alone, each step from scratch through the teacher-forced pass, without a cache or a trie."""
+    captioner, head, embed = model.detection_head.captioner, model.qwen.lm_head, model.get_input_embeddings()
+    chosen = []
+    for k in range(len(IMAGE)):
+        image, query = IMAGE[k : k + 1], QUERY[k : k + 1]
+        with torch.no_grad():
+            prefix = captioner.prefix(
+                output.query_states[image, query],
+                output.boxes_cxcywh_norm[image, query],
+                image,
+                output.memory,
+            )
+            known: list[int] = []
+            while len(left := [s for s in ids if list(s[: len(known)]) == known]) > 1:
+                forced = torch.tensor([[*known, 0]])
+                logits = captioner(prefix, forced, embed, head)[-1]
+                known.append(max({s[len(known)] for s in left}, key=lambda t: float(logits[t])))
+        chosen.append(ids.index(left[0]))
+    return chosen
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_decoder_chooses_as_a_slow_search_does(kit: Any, seed: int) -> None:
+    model = kit.model(seed=seed).eval()
+    trie, ids = trie_of(kit, HIERARCHY)
+    output = output_of(kit, model)
+    found = model.choose_description(output, IMAGE, QUERY, trie)
+    assert found.tolist() == by_hand(model, output, ids)
+
+
+def test_queries_that_would_say_it_anyway_say_the_same_openly(kit: Any) -> None:
+    """The vocabulary is what the model says openly, and more: then nothing forbids its own words."""
+    model = kit.model(seed=3).eval()
+    output = output_of(kit, model)
+    end = kit.processor.end_token_id
+    # With random weights a description rarely ends: its end is put after five tokens, in the vocabulary alone.
+    said = [row for row in model.describe(output, IMAGE, QUERY, max_tokens=5).tolist() if end not in row]
+    assert len(said) == len(IMAGE) and len({tuple(row) for row in said}) > 1
+    generator = torch.Generator().manual_seed(0)
+    others = torch.randint(5, 200, (40, 5), generator=generator).tolist()
+    others += [[*row[:3], 7, 8] for row in said]
+    vocabulary = [(*row, end) for row in (*others, *said)]
+    found = model.choose_description(output, IMAGE, QUERY, LabelTrie.build(vocabulary))
+    assert [list(vocabulary[n][:5]) for n in found.tolist()] == said
+
+
+def test_a_choice_does_not_depend_on_what_is_chosen_beside_it(kit: Any) -> None:
+    model = kit.model(seed=1).eval()
+    trie, _ = trie_of(kit, HIERARCHY)
+    output = output_of(kit, model)
+    together = model.choose_description(output, IMAGE, QUERY, trie).tolist()
+    alone = [
+        int(model.choose_description(output, IMAGE[k : k + 1], QUERY[k : k + 1], trie))
+        for k in range(len(IMAGE))
+    ]
+    assert together == alone
+    nobody = torch.zeros(0, dtype=torch.long)
+    assert model.choose_description(output, nobody, nobody, trie).shape == (0,)
+
+
+def test_the_decoder_stops_where_nothing_is_left_to_decide(kit: Any) -> None:
+    model = kit.model().eval()
+    output = output_of(kit, model)
+    calls: list[int] = []
+    model.qwen.lm_head.register_forward_pre_hook(lambda _module, args: calls.append(len(args[0])))
+    end = kit.processor.end_token_id
+    only = LabelTrie.build([(5, 6, 7, 8, 9, end)])
+    assert model.choose_description(output, IMAGE, QUERY, only).tolist() == [0] * len(IMAGE)
+    assert calls == []
+    two = LabelTrie.build([(5, 6, 7, 8, 9, end), (5, 7, 7, 7, 7, 7, end)])
+    model.choose_description(output, IMAGE, QUERY, two)
+    assert len(calls) == 2
+
+
+def test_descriptions_that_differ_only_after_the_last_position_are_refused(kit: Any) -> None:
+    model = kit.model().eval()
+    long = [5] * 12
+    trie = LabelTrie.build([(*long, 6), (*long, 7)])
+    with pytest.raises(ModelError, match="takes 13 tokens, caption_max_tokens is 12"):
+        model.choose_description(output_of(kit, model), IMAGE, QUERY, trie)
