@@ -436,12 +436,44 @@ def test_what_shapes_no_weight_may_change_from_one_training_to_the_next(
     assert model.config.dropout == 0.25 and model.config.nms_iou == 0.6
     rates = {m.p for m in model.detection_head.modules() if isinstance(m, torch.nn.Dropout)}
     assert rates == {0.25}
-    with pytest.raises(ConfigError, match=r"detection_num_queries is 9, .* has 8") as caught:
-        make_task(*path, "detection_num_queries=9").model()
-    assert caught.value.where == "detection_num_queries"
+    assert make_task(*path, "detection_num_queries=9").model().config.num_queries == 9  # of more proposals
+    with pytest.raises(ConfigError, match=r"detection_ffn_size is 32, .* has 48") as caught:
+        make_task(*path, "detection_ffn_size=32").model()
+    assert caught.value.where == "detection_ffn_size"
     with pytest.raises(ConfigError, match="detection_enabled is False") as caught:
         make_task(*path, "detection_enabled=false").model()
     assert f"{checkpoint}/qwen" in str(caught.value)
+
+
+def test_the_number_of_learned_queries_is_the_checkpoints(
+    make_task: MakeTask, data: Path, tmp_path: Path
+) -> None:
+    task = make_task("detection_queries=learned")
+    task.model().save_pretrained(tmp_path / "c")
+    task.save_assets(tmp_path / "c")
+    other = make_task(
+        "architecture=null",
+        f"model_path={tmp_path}/c",
+        "detection_queries=learned",
+        "detection_num_queries=9",
+    )
+    with pytest.raises(ConfigError, match=r"detection_num_queries is 9, .* has 8"):
+        other.model()
+
+
+def test_random_weights_take_the_tokenizer_that_is_named(
+    make_task: MakeTask, checkpoint: Path, tmp_path: Path
+) -> None:
+    saved = load_tokenizer(checkpoint / "qwen")
+    saved.add_tokens(["never-learned-from-the-records"])
+    saved.save_pretrained(tmp_path / "tokenizer")
+    task = make_task(f"tokenizer_path={tmp_path}/tokenizer")
+    assert "never-learned-from-the-records" in task.processor.tokenizer.get_vocab()
+    assert task.model().get_input_embeddings().weight.shape[0] == len(saved)
+    with pytest.raises(ConfigError, match="a tokenizer of its own"):
+        make_task(
+            "architecture=null", f"model_path={checkpoint}", f"tokenizer_path={tmp_path}/tokenizer"
+        ).model()
 
 
 def test_the_attention_that_is_configured_reaches_the_stock_model(

@@ -91,9 +91,12 @@ class ModelSection(Section):
     """The stock model: from a folder, or new with random weights."""
 
     model_path: FilePath | None = None
-    """Folder of weights: a Qwen2.5-VL in hub layout, or a checkpoint of ours. Excludes architecture."""
+    """Folder of weights: a Qwen2.5-VL in hub layout, or a checkpoint of ours; or argus-tiny, which ships with Argus.
+    Excludes architecture."""
     architecture: ArchitectureSection | None = None
     """Sizes of a model with random weights. Excludes model_path."""
+    tokenizer_path: FilePath | None = None
+    """Folder of the tokenizer of a model with random weights; null to learn one from the training records."""
     model_max_length: Count
     """Longest conversation, in tokens, images included."""
     attn_implementation: Literal["sdpa", "eager", "flash_attention_2"]
@@ -111,6 +114,12 @@ class ModelSection(Section):
                 "model_path",
                 "is given together with architecture, which is for random weights",
                 "remove one of them (on the command line: architecture=null or model_path=null)",
+            )
+        if self.model_path is not None and self.tokenizer_path is not None:
+            yield KeyProblem(
+                "tokenizer_path",
+                "is given together with model_path, which has a tokenizer of its own",
+                "set tokenizer_path to null",
             )
 
 

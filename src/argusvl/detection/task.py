@@ -12,6 +12,7 @@ from PIL import Image
 from transformers import PreTrainedModel
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
+from argusvl.assets import model_folder
 from argusvl.core.errors import ArgusError, ConfigError
 from argusvl.core.images import open_image
 from argusvl.core.logging import get_logger
@@ -168,8 +169,8 @@ class DetectionTask:
 
     def model(self) -> PreTrainedModel:
         """Loads the weights that the configuration names, or makes random ones of its architecture."""
-        section, head = self.config.model, self._head_config()
-        if section.model_path is None:
+        section, head, folder = self.config.model, self._head_config(), self._model_folder
+        if folder is None:
             assert section.architecture is not None
             sizes = section.architecture.model_dump(exclude={"vocab_size"})
             config = qwen_config(
@@ -177,16 +178,16 @@ class DetectionTask:
             )
             qwen = random_qwen(config, section.attn_implementation)
             model = ArgusForDetection(ArgusDetectionConfig(qwen_config=qwen.config, **head), qwen)
-        elif (Path(section.model_path) / QWEN_FOLDER).is_dir():
+        elif (folder / QWEN_FOLDER).is_dir():
             model = ArgusForDetection.from_pretrained(
-                section.model_path,
-                config=self._checkpoint_config(Path(section.model_path), head),
+                folder,
+                config=self._checkpoint_config(folder, head),
                 attn_implementation=section.attn_implementation,
                 dtype=torch.float32,
             )
         else:
             model, _ = add_detection_head(
-                section.model_path, head, attn_implementation=section.attn_implementation, dtype=torch.float32
+                folder, head, attn_implementation=section.attn_implementation, dtype=torch.float32
             )
         check_special_tokens(self.processor.tokenizer, model.qwen.config)
         model.loss_settings = self._loss_settings()
@@ -352,11 +353,17 @@ class DetectionTask:
             "".join(pieces),
         )
 
+    @property
+    def _model_folder(self) -> Path | None:
+        path = self.config.model.model_path
+        return None if path is None else model_folder(path)
+
     def _tokenizer(self) -> Any:
-        section = self.config.model
-        if section.model_path is not None:
-            folder = Path(section.model_path)
+        section, folder = self.config.model, self._model_folder
+        if folder is not None:
             return load_tokenizer(folder / QWEN_FOLDER if (folder / QWEN_FOLDER).is_dir() else folder)
+        if section.tokenizer_path is not None:
+            return load_tokenizer(section.tokenizer_path)
         assert section.architecture is not None
         prompts = prompts_for(self.config.data.prompt_language)
         texts = tokenizer_texts(
@@ -388,8 +395,11 @@ class DetectionTask:
     def _checkpoint_config(self, folder: Path, wanted: dict[str, Any]) -> ArgusDetectionConfig:
         """The configuration of a checkpoint that training goes on from; what shapes no weight is as configured."""
         saved = load_config(folder)
+        shapeless = {"dropout", "nms_iou"}
+        if saved.queries == "proposals":
+            shapeless.add("num_queries")  # the best so many vision tokens; learned queries are weights
         for name, value in wanted.items():
-            if name in ("dropout", "nms_iou"):
+            if name in shapeless:
                 setattr(saved, name, value)
             elif getattr(saved, name) != value:
                 key = name if name.startswith("detection_") else f"detection_{name}"
