@@ -128,7 +128,10 @@ def main() -> None:
     trained = None
     if not asked.export_only:
         # A folder with this very set is left as it is.
-        argus("data", "synth", "shapes", DATA, "--images", str(SCENES), "--seed", str(SEED), "--width", "336", "--height", "252")  # fmt: skip
+        argus(
+            "data", "synth", "shapes", DATA, "--images", str(SCENES), "--seed", str(SEED),
+            "--width", "336", "--height", "252",
+        )  # fmt: skip
         if not TOKENIZER.is_dir():
             make_tokenizer(load_config(CONFIG, DetectionRunConfig, asked.overrides))
         resume = ["--resume"] if list_checkpoints(TRAIN) else []
