@@ -1,4 +1,4 @@
-"""`argus data`: convert, check, draw and divide data sets."""
+"""`argus data`: convert, export, check, draw and divide data sets."""
 
 from __future__ import annotations
 
@@ -7,12 +7,21 @@ from typing import Annotated
 
 import typer
 
-from argusvl.cli.data_output import print_check, print_conversion, print_counts, print_findings, print_scene
+from argusvl.cli.data_output import (
+    print_check,
+    print_conversion,
+    print_counts,
+    print_export,
+    print_findings,
+    print_scene,
+)
 from argusvl.cli.output import print_json
 from argusvl.core.errors import DataError
 from argusvl.detection.data.check import CheckOptions, check_records, check_source
 from argusvl.detection.data.convert import ConvertOptions
 from argusvl.detection.data.convert import convert as convert_source
+from argusvl.detection.data.export import ExportOptions, ImageMode
+from argusvl.detection.data.export import export as export_records
 from argusvl.detection.data.findings import count_errors
 from argusvl.detection.data.formats import FORMATS
 from argusvl.detection.data.orientation import BoxFrame
@@ -23,7 +32,7 @@ FOUND_SOMETHING = 1
 """Exit code: done, and something is wrong with what was asked about."""
 
 app = typer.Typer(
-    help="Convert, check, draw and divide data sets.", no_args_is_help=True, rich_markup_mode=None
+    help="Convert, export, check, draw and divide data sets.", no_args_is_help=True, rich_markup_mode=None
 )
 
 MinPixels = Annotated[int, typer.Option(help="Smallest area of an image after the resize, pixels.")]
@@ -33,6 +42,20 @@ PixelOffset = Annotated[
     typer.Option(
         help="Subtracted from left and top edges, pixels: 1 for boxes that are 1-based and inclusive, as in the "
         "original VOC 2007-2012 files; 0 keeps the numbers as they are."
+    ),
+]
+TokenMap = Annotated[
+    str | None,
+    typer.Option(
+        help="For vendor: JSON or YAML file of synonyms and the terms that they stand for; bbu-room names the one "
+        "that ships."
+    ),
+]
+LabelHierarchy = Annotated[
+    str | None,
+    typer.Option(
+        help="For vendor: JSON or YAML file of object types and the terms allowed at each level below them; bbu-room "
+        "names the one that ships."
     ),
 ]
 ExifBoxes = Annotated[
@@ -64,7 +87,12 @@ MaxMegapixels = Annotated[
 )
 def convert(
     format_name: Annotated[str, typer.Argument(metavar="FORMAT", help=f"One of: {', '.join(FORMATS)}.")],
-    source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder with images and annotations.")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SRC", help="Folder with images and annotations, or the file that names the images."
+        ),
+    ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to make.")],
     min_pixels: MinPixels,
     max_pixels: MaxPixels,
@@ -79,6 +107,8 @@ def convert(
         typer.Option(min=1, help="Images to take out of train as teachers: a set that shows every label."),
     ] = None,
     pixel_offset: PixelOffset = 0.0,
+    token_map: TokenMap = None,
+    label_hierarchy: LabelHierarchy = None,
     exif_boxes: ExifBoxes = None,
     max_megapixels: MaxMegapixels = 64.0,
     workers: Workers = None,
@@ -98,6 +128,8 @@ def convert(
         group_key=group_key,
         teacher_pool=teacher_pool,
         pixel_offset=pixel_offset,
+        token_map=token_map,
+        label_hierarchy=label_hierarchy,
         exif_boxes=exif_boxes,
         max_megapixels=max_megapixels,
         workers=workers,
@@ -108,6 +140,40 @@ def convert(
     if as_json:
         print_json(manifest.model_dump(mode="json", exclude={"images"}))
     if count_errors(manifest.findings):
+        raise typer.Exit(FOUND_SOMETHING)
+
+
+@app.command(epilog="Example: argus data export coco data/ data_coco/")
+def export(
+    format_name: Annotated[str, typer.Argument(metavar="FORMAT", help=f"One of: {', '.join(FORMATS)}.")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="A data folder, or a JSONL file.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to make.")],
+    root: Annotated[
+        Path | None,
+        typer.Option(help="Folder that image paths are relative to; the JSONL file's own by default."),
+    ] = None,
+    images: Annotated[
+        ImageMode,
+        typer.Option(
+            help="Copy the images, or hard-link them: no space taken, but a change shows in both places."
+        ),
+    ] = "copy",
+    prompt_language: Annotated[
+        str, typer.Option(help="Of the question in formats that are conversations: zh or en.")
+    ] = "en",
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    """Write records as a data set of another format, its splits kept and its images beside it.
+
+    What the format cannot hold is refused by name and the rest is written; the exit code is then 1.
+    """
+    options = ExportOptions(format_name, root, images, prompt_language, workers)
+    report = export_records(data, out, options, progress=True)
+    print_export(report, out)
+    if as_json:
+        print_json(report.to_json())
+    if report.errors:
         raise typer.Exit(FOUND_SOMETHING)
 
 

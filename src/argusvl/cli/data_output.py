@@ -13,6 +13,7 @@ from rich.text import Text
 
 from argusvl.cli.output import console
 from argusvl.detection.data.check import CheckReport
+from argusvl.detection.data.export import ExportReport
 from argusvl.detection.data.findings import Finding, count_errors, count_kinds
 from argusvl.detection.data.manifest import Manifest, TokenStatistics, token_statistics
 
@@ -37,6 +38,19 @@ def print_conversion(manifest: Manifest, out: Path) -> None:
     if refused.images or refused.objects:
         text = f"Refused: {refused.images} images, {refused.objects} objects; the rest was used. All are listed in "
         terminal.print(Text(f"{text}{out / 'manifest.json'}."))
+    terminal.print(Text(f"Written to {out}."))
+
+
+def print_export(report: ExportReport, out: Path) -> None:
+    """What an export wrote, and what it refused."""
+    terminal = console()
+    table = Table("split", "images", "objects")
+    for name in report.images:
+        table.add_row(name, str(report.images[name]), str(report.objects[name]))
+    terminal.print(table)
+    print_findings(report.findings)
+    for note in report.notes:
+        terminal.print(Text(f"Note: {note}."))
     terminal.print(Text(f"Written to {out}."))
 
 

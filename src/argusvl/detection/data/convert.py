@@ -8,7 +8,7 @@ name only when it is complete.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from argusvl.core.errors import DataError, ImageError
@@ -16,7 +16,8 @@ from argusvl.core.files import atomic_folder
 from argusvl.core.images import open_image
 from argusvl.detection.data.findings import Finding, box_problem, describe_object, finding
 from argusvl.detection.data.formats import ReadOptions, Source, SourceImage, reader_of
-from argusvl.detection.data.formats.base import SPLITS
+from argusvl.detection.data.formats.base import SPLITS, Slot
+from argusvl.detection.data.formats.terms import load_hierarchy, load_token_map
 from argusvl.detection.data.inspection import Inspected, inspect_image, unreadable
 from argusvl.detection.data.manifest import (
     MANIFEST_NAME,
@@ -59,6 +60,8 @@ class ConvertOptions:
         group_key: Regular expression that names an image's scene; see :class:`SplitOptions`.
         teacher_pool: Images to take out of train as teachers; ``None`` for no pool.
         pixel_offset: Subtracted from left and top edges; see :class:`ReadOptions`.
+        token_map: File (or name) of a token map, for formats whose text is free.
+        label_hierarchy: File (or name) of a label hierarchy, for formats whose text is free.
         exif_boxes: Where boxes of turned images were drawn, when the sizes do not tell.
         max_megapixels: The largest image that is decoded, millions of pixels.
         workers: Threads; the number of usable cores when ``None``.
@@ -73,10 +76,41 @@ class ConvertOptions:
     group_key: str | None = None
     teacher_pool: int | None = None
     pixel_offset: float = 0.0
+    token_map: str | None = None
+    label_hierarchy: str | None = None
     exif_boxes: BoxFrame | None = None
     max_megapixels: float = 64.0
     workers: int | None = None
     overwrite: bool = False
+
+    @property
+    def read_options(self) -> ReadOptions:
+        """What concerns the reader; the vocabulary's files are read.
+
+        Raises:
+            DataError: One of them cannot be read.
+        """
+        return read_options(self.pixel_offset, self.token_map, self.label_hierarchy)
+
+
+def read_options(
+    pixel_offset: float = 0.0, token_map: str | None = None, label_hierarchy: str | None = None
+) -> ReadOptions:
+    """How to read a source, with the vocabulary from its files.
+
+    Args:
+        pixel_offset: Subtracted from left and top edges, pixels.
+        token_map: File of synonyms, or the name of one that ships with the package.
+        label_hierarchy: File of types and terms, or the name of one that ships with the package.
+
+    Raises:
+        DataError: A file cannot be read.
+    """
+    return ReadOptions(
+        pixel_offset=pixel_offset,
+        token_map={} if token_map is None else load_token_map(token_map),
+        label_hierarchy=None if label_hierarchy is None else load_hierarchy(label_hierarchy),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +146,7 @@ def convert(
     folder, target = Path(source), Path(out)
     check_limits(options.min_pixels, options.max_pixels)
     _check_target(folder, target, options.overwrite)
-    listed = reader_of(options.format)(folder, ReadOptions(options.pixel_offset))
+    listed = reader_of(options.format)(folder, options.read_options)
     split_options = _split_options(listed, options, folder)
     with atomic_folder(target) as temporary:
         names = _output_names(image.name for image in listed.images)
@@ -120,6 +154,8 @@ def convert(
         results = map_in_order(lambda job: _convert_image(*job, temporary, options), jobs, options.workers)
         done = list(track(results, len(jobs), f"converting {folder.name}", enabled=progress))
         findings = [*listed.findings, *(f for one in done for f in one.findings)]
+        done, incomplete = _join_records(done, temporary)
+        findings += incomplete
         splits, pool_warnings, origin = _split(done, split_options, options)
         if not any(splits.values()):
             shown = "\n".join(str(f) for f in findings[:3])
@@ -128,19 +164,30 @@ def convert(
             )
         for name, records in splits.items():
             write_records(temporary / f"{name}.jsonl", records)
-        split_of = {record.student.images[0]: name for name, records in splits.items() for record in records}
+        split_of = {
+            image: name
+            for name, records in splits.items()
+            for record in records
+            for scene in (record.student, *record.teachers)
+            for image in scene.images
+        }
         manifest = build_manifest(
             source=ManifestSource(
                 path=str(folder),
                 format=options.format,
-                options={"pixel_offset": options.pixel_offset, "exif_boxes": options.exif_boxes},
+                options={
+                    "pixel_offset": options.pixel_offset,
+                    "exif_boxes": options.exif_boxes,
+                    "token_map": options.token_map,
+                    "label_hierarchy": options.label_hierarchy,
+                },
             ),
             limits=PixelLimits(min_pixels=options.min_pixels, max_pixels=options.max_pixels, factor=GRID),
             split_origin=origin,
             splits=splits,
             images=(i.model_copy(update={"split": split_of[i.image]}) for i in (d.image for d in done) if i),
             refused=Refused(
-                images=listed.refused_images + sum(one.record is None for one in done),
+                images=listed.refused_images + sum(one.image is None for one in done),
                 objects=sum(one.refused_objects for one in done),
             ),
             findings=[*findings, *pool_warnings],
@@ -202,10 +249,62 @@ def _split(
         origin = split_options.origin
     warnings: list[Finding] = []
     if options.teacher_pool is not None:
+        if TEACHER_POOL in splits:
+            raise DataError(
+                "the source has a teacher pool of its own, and one is asked for",
+                remedy="leave out --teacher-pool",
+            )
         pool, splits["train"], warnings = take_pool(splits.get("train", []), options.teacher_pool)
         splits[TEACHER_POOL] = pool
     ordered = {name: splits[name] for name in (*SPLITS, TEACHER_POOL) if splits.get(name)}
     return ordered, warnings, origin
+
+
+def _join_records(done: Sequence[_Converted], folder: Path) -> tuple[list[_Converted], list[Finding]]:
+    """Puts the images of records that show several back together, the student's and its teachers'.
+
+    A record of which an image was refused is refused whole: its objects would be learned without what they are shown
+    beside. The record stands with its first image; the others bring their entry in the manifest only.
+    """
+    members: dict[str, list[tuple[Slot, _Converted]]] = {}
+    for one in done:
+        if one.entry.slot is not None:
+            members.setdefault(one.entry.slot.record, []).append((one.entry.slot, one))
+    joined: dict[int, _Converted] = {}
+    findings: list[Finding] = []
+    for where, parts in members.items():
+        parts.sort(key=lambda part: (part[0].scene, part[0].image))
+        bad = [one.entry.name for _, one in parts if one.record is None]
+        if bad:
+            text = f"{bad[0]!r} cannot be used, so the record of {len(parts)} images cannot"
+            findings.append(finding("record-incomplete", where, text, image=bad[0]))
+        for position, (_, one) in enumerate(parts):
+            record = None if bad or position else _joined(parts, where)
+            if bad and one.image is not None:
+                (folder / one.image.image).unlink()
+            lost = one.image.objects if bad and one.image is not None else 0
+            image = None if bad else one.image
+            joined[id(one)] = replace(
+                one, record=record, image=image, refused_objects=one.refused_objects + lost
+            )
+    return [joined.get(id(one), one) for one in done], findings
+
+
+def _joined(parts: Sequence[tuple[Slot, _Converted]], where: str) -> Record:
+    scenes: dict[int, list[Scene]] = {}
+    for slot, one in parts:
+        assert one.record is not None
+        scenes.setdefault(slot.scene, []).append(one.record.student)
+    whole = [
+        Scene(
+            images=tuple(scene.images[0] for scene in of_scene),
+            objects=tuple(
+                replace(o, image=index) for index, scene in enumerate(of_scene) for o in scene.objects
+            ),
+        )
+        for of_scene in scenes.values()
+    ]
+    return Record(student=whole[0], teachers=tuple(whole[1:]), source=where)
 
 
 def _convert_image(entry: SourceImage, name: str, folder: Path, options: ConvertOptions) -> _Converted:

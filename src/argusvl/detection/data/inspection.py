@@ -5,7 +5,7 @@ Conversion and ``argus data check --format`` both look through this, so that the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from argusvl.core.errors import ImageError
@@ -93,6 +93,8 @@ def inspect_image(
     annotated_size = stored if frame == "stored" else upright_size(stored, orientation)
     objects: list[InspectedObject] = []
     for source_object in annotation.objects:
+        if annotation.relative:
+            source_object = _in_pixels(source_object, annotated_size)
         problem = box_problem(source_object.box_xyxy_px, annotated_size)
         if problem is not None:
             findings.append(_bad_box(source_object, problem, name))
@@ -114,6 +116,13 @@ def inspect_image(
         frame=frame,
         refused_objects=annotation.num_objects - len(objects),
     )
+
+
+def _in_pixels(source_object: SourceObject, size: tuple[int, int]) -> SourceObject:
+    """An object whose box is in fractions of the image's sides, in its pixels."""
+    x1, y1, x2, y2 = source_object.box_xyxy_px
+    width, height = size
+    return replace(source_object, box_xyxy_px=(x1 * width, y1 * height, x2 * width, y2 * height))
 
 
 def unreadable(error: ImageError, name: str) -> Finding:

@@ -17,11 +17,12 @@ from typing import Any
 
 import numpy as np
 
+from argusvl.config.messages import did_you_mean
 from argusvl.core.errors import DataError
 
-_SCENE_KEYS = {"images", "objects"}
-_RECORD_KEYS = {"teachers", "student"}
-_OBJECT_KEYS = {"bbox_2d", "desc", "image"}
+SCENE_KEYS = {"images", "objects"}
+RECORD_KEYS = {"teachers", "student"}
+OBJECT_KEYS = {"bbox_2d", "desc", "image"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ def parse_record(value: Any, source: str) -> Record:
         raise _bad(source, "the line", value, "write one JSON object a line")
     if "student" not in value and "images" in value:
         return Record(student=_parse_scene(value, source, ""), source=source)
-    _refuse_unknown(value, _RECORD_KEYS, source, "")
+    _refuse_unknown(value, RECORD_KEYS, source, "")
     if "student" not in value:
         raise _bad(source, "field 'student'", "missing", 'add "student": {"images": […], "objects": […]}')
     teachers = value.get("teachers", [])
@@ -202,7 +203,7 @@ def write_records(path: str | Path, records: Sequence[Record]) -> None:
 def _parse_scene(value: Any, source: str, prefix: str) -> Scene:
     if not isinstance(value, dict):
         raise _bad(source, f"field '{prefix.rstrip('.')}'", value, 'write {"images": […], "objects": […]}')
-    _refuse_unknown(value, _SCENE_KEYS, source, prefix)
+    _refuse_unknown(value, SCENE_KEYS, source, prefix)
     images = value.get("images")
     if not isinstance(images, list) or not all(isinstance(i, str) and i for i in images):
         raise _bad(source, f"field '{prefix}images'", images, "write a list of image paths")
@@ -222,7 +223,7 @@ def _parse_scene(value: Any, source: str, prefix: str) -> Scene:
 def _parse_object(value: Any, num_images: int, source: str, field: str) -> ObjectAnnotation:
     if not isinstance(value, dict):
         raise _bad(source, f"field '{field}'", value, 'write {"bbox_2d": [x1, y1, x2, y2], "desc": "…"}')
-    _refuse_unknown(value, _OBJECT_KEYS, source, f"{field}.")
+    _refuse_unknown(value, OBJECT_KEYS, source, f"{field}.")
     box = value.get("bbox_2d")
     if not isinstance(box, list) or len(box) != 4 or not all(_is_number(v) for v in box):
         raise _bad(source, f"field '{field}.bbox_2d'", box, "write four numbers [x1, y1, x2, y2] in pixels")
@@ -251,8 +252,10 @@ def _parse_object(value: Any, num_images: int, source: str, field: str) -> Objec
 def _refuse_unknown(value: dict[str, Any], known: set[str], source: str, prefix: str) -> None:
     for key in value:
         if key not in known:
-            raise _bad(
-                source, f"field '{prefix}{key}'", "unknown", f"the fields here are {', '.join(sorted(known))}"
+            raise DataError(
+                f"unknown field '{prefix}{key}'{did_you_mean(key, known)}",
+                where=source,
+                remedy=f"the fields here are {', '.join(sorted(known))}",
             )
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from argusvl.core.errors import DataError
 from argusvl.detection.data.formats.base import Annotation, ReadOptions, Source
-from argusvl.detection.data.formats.voc import list_voc, parse_voc
+from argusvl.detection.data.formats.voc import read_voc, parse_voc
 
 texts = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="￾￿"), min_size=1).filter(
     lambda t: t.strip() == t
@@ -54,7 +54,7 @@ def test_what_is_written_is_read(
 def test_no_bytes_make_the_parser_fall_over(content: bytes) -> None:
     read = parse_voc(content, "a.xml")
     assert not read.usable
-    assert read.findings[0].kind == "malformed-xml"
+    assert read.findings[-1].kind in ("malformed-xml", "unknown-encoding")
 
 
 def kinds(read: Annotation | Source) -> list[str]:
@@ -84,10 +84,29 @@ def test_a_document_of_another_kind_is_named() -> None:
 def test_chinese_names_in_any_declared_encoding(voc: Any) -> None:
     text = voc.xml([("螺丝/已安装", (1, 2, 3, 4))])
     for encoding in ("utf-8", "utf-8-sig", "utf-16"):
-        read = parse_voc(text.encode(encoding), "a.xml")
-        assert [o.label for o in read.objects] == ["螺丝/已安装"], encoding
-    unknown = b'<?xml version="1.0" encoding="gb2312"?>' + text.encode("gb2312")
-    assert kinds(parse_voc(unknown, "a.xml")) == ["malformed-xml"]
+        for declared in ("", '<?xml version="1.0"?>', f'<?xml version="1.0" encoding="{encoding[:6]}"?>'):
+            read = parse_voc((declared + text).encode(encoding), "a.xml")
+            assert [o.label for o in read.objects] == ["螺丝/已安装"], (encoding, declared)
+            assert read.findings == ()
+    for encoding in ("gb2312", "GBK", "gb18030", "big5"):
+        declared = f"<?xml version='1.0' encoding='{encoding}' ?>\n"
+        name = "螺絲" if encoding == "big5" else "螺丝"
+        content = (declared + voc.xml([(name, (1, "five", 3, 4)), (name, (1, 2, 3, 4))])).encode(encoding)
+        read = parse_voc(content, "a.xml")
+        assert [o.label for o in read.objects] == [name]
+        assert read.findings[0].where == "a.xml:4"
+    for declared in ("gb2312", "klingon"):
+        broken = f'<?xml version="1.0" encoding="{declared}"?>'.encode() + text.encode("utf-8") + b"\xff"
+        assert kinds(parse_voc(broken, "a.xml")) == ["malformed-xml"]
+
+
+def test_gbk_without_a_declaration_is_read_and_said(voc: Any) -> None:
+    read = parse_voc(voc.xml([("螺丝/已安装", (1, 2, 3, 4))]).encode("gbk"), "a.xml")
+    assert [o.label for o in read.objects] == ["螺丝/已安装"]
+    assert [(f.kind, f.severity) for f in read.findings] == [("encoding-guessed", "warning")]
+    western = parse_voc(voc.xml([("Schlüssel", (1, 2, 3, 4))]).encode("latin-1"), "a.xml")
+    assert kinds(western) == ["unknown-encoding"]
+    assert western.findings[0].where == "a.xml:3"
 
 
 @pytest.mark.parametrize("size", [None, ("", ""), (0, 0), ("wide", 48), (64, -1), (64.5, 48)])
@@ -142,7 +161,7 @@ def test_numbers_stay_as_they_are_unless_an_offset_is_asked_for(voc: Any) -> Non
 
 
 def listing(folder: Path) -> Source:
-    return list_voc(folder, ReadOptions())
+    return read_voc(folder, ReadOptions())
 
 
 def splits(source: Source) -> dict[str, str | None]:

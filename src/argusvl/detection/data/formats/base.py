@@ -1,17 +1,21 @@
-"""What every annotation format gives: a list of images, and for each a way to read its annotation.
+"""What every annotation format gives: a reader, a writer, and one entry that holds both.
 
-Listing is cheap and touches no annotation; reading one is done by the conversion's workers. A reader raises only for
-what makes the whole source useless (no such folder); everything else is a finding, and the next image goes on.
+Reading: a list of images, and for each a way to read its annotation. Listing is cheap; what costs time is done by the
+conversion's workers. A reader raises only for what makes the whole source useless (no such folder); everything else is
+a finding, and the next image goes on.
+
+Writing: records whose images have their place already → texts under their names. A writer touches no file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from argusvl.detection.data.findings import Finding
+from argusvl.detection.data.records import ObjectAnnotation
 from argusvl.detection.data.resize import Box
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
@@ -21,6 +25,9 @@ SPLITS = ("train", "val", "test")
 """The splits by their usual names."""
 
 
+# --- reading --------------------------------------------------------------------------------------------------------
+
+
 @dataclass(frozen=True, slots=True)
 class SourceObject:
     """One annotated object; four numbers were read, but whether they make a box is not yet known.
@@ -28,7 +35,8 @@ class SourceObject:
     Attributes:
         index: Position among the annotation's objects, from 0.
         label: The description, not empty.
-        box_xyxy_px: Pixels of the image that the annotator saw.
+        box_xyxy_px: Pixels of the image that the annotator saw; where the annotation is ``relative``, fractions of
+            that image's sides.
         where: ``file:line``.
     """
 
@@ -50,6 +58,8 @@ class Annotation:
         usable: Whether the image can be used; if not, a finding says why.
         num_objects: Objects in the annotation, those that could not be read included.
         file_name: The image's name as the annotation states it.
+        relative: Whether the boxes are fractions of the image's sides. They are scaled when the image is looked at:
+            an EXIF-turned image has two sizes, and a reader opens no image.
     """
 
     where: str
@@ -59,6 +69,24 @@ class Annotation:
     usable: bool = True
     num_objects: int = 0
     file_name: str | None = None
+    relative: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Where an image stands in a record that shows several, or that has teachers.
+
+    Attributes:
+        record: The record, ``file:line``.
+        scene: 0 for the student, then the teachers.
+        image: Position in the scene.
+        images: Images in the whole record.
+    """
+
+    record: str
+    scene: int
+    image: int
+    images: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +95,17 @@ class SourceImage:
 
     Attributes:
         path: The image file.
-        name: Its path below the source's image folder, with ``/``: unique in the source.
+        name: Its path below the source's image folder, with ``/``.
         split: The source's own split, ``None`` where it has none.
         annotate: Reads the annotation.
+        slot: Its place in a record of several images; ``None`` where the image is a record of its own.
     """
 
     path: Path
     name: str
     split: str | None
     annotate: Callable[[], Annotation]
+    slot: Slot | None = None
 
 
 @dataclass(slots=True)
@@ -97,6 +127,11 @@ class Source:
         """The splits that the source brings along."""
         return {image.split for image in self.images if image.split is not None}
 
+    def refuse(self, problem: Finding) -> None:
+        """Adds the finding of an image that cannot be used."""
+        self.findings.append(problem)
+        self.refused_images += 1
+
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
@@ -105,18 +140,125 @@ class ReadOptions:
     Attributes:
         pixel_offset: Subtracted from the left and top edges, pixels: 1 for formats whose boxes are 1-based and
             inclusive, 0 to keep the numbers as they are.
+        token_map: Synonym → canonical term, for formats whose text is free (``vendor``).
+        label_hierarchy: Object type → its levels below it, each a list of the terms allowed there; ``None`` keeps the
+            text as it is.
     """
 
     pixel_offset: float = 0.0
+    token_map: Mapping[str, str] = field(default_factory=dict)
+    label_hierarchy: Mapping[str, Sequence[Sequence[str]]] | None = None
 
 
 class Reader(Protocol):
     """Lists a source of one format."""
 
     def __call__(self, folder: Path, options: ReadOptions) -> Source:
-        """Lists the images of ``folder``.
+        """Lists the images of ``folder`` (or of an annotation file, where the format has one for all images).
 
         Raises:
-            DataError: The folder does not hold data of this format.
+            DataError: It does not hold data of this format.
         """
         ...
+
+
+# --- writing --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedImage:
+    """An image at its place in what is written.
+
+    Attributes:
+        path: Relative to the folder that is written, with ``/``.
+        size: ``(width, height)``, pixels.
+    """
+
+    path: str
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedScene:
+    """Images at their places, and the objects in them (boxes in pixels of these images)."""
+
+    images: tuple[PlacedImage, ...]
+    objects: tuple[ObjectAnnotation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedRecord:
+    """A record to be written.
+
+    Attributes:
+        split: ``train``, ``val``, ``test``, …
+        student: Its scene; exactly one image where the format holds one only.
+        teachers: Demonstrations; empty where the format holds none.
+    """
+
+    split: str
+    student: PlacedScene
+    teachers: tuple[PlacedScene, ...] = ()
+
+    @property
+    def image(self) -> PlacedImage:
+        """The only image, for formats that hold one."""
+        return self.student.images[0]
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOptions:
+    """How to write.
+
+    Attributes:
+        prompt_language: Of the question in formats that are conversations.
+    """
+
+    prompt_language: str = "en"
+
+
+class Writer(Protocol):
+    """Renders records as the files of one format."""
+
+    def __call__(self, records: Sequence[PlacedRecord], options: WriteOptions) -> Iterable[tuple[str, str]]:
+        """Yields the files: path relative to the folder that is written, and text."""
+        ...
+
+
+def any_label(label: str) -> str | None:
+    """For formats that hold every description."""
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One annotation format, in and out.
+
+    Attributes:
+        read: Its reader.
+        write: Its writer.
+        image_folder: Where images stand in what is written; ``{split}`` is replaced.
+        several_images: Whether a record of it may show several images.
+        teachers: Whether a record of it may have teachers, and whether it knows a teacher pool.
+        label_problem: Why it cannot hold a description, or ``None`` where it can.
+    """
+
+    read: Reader
+    write: Writer
+    image_folder: str
+    several_images: bool = False
+    teachers: bool = False
+    label_problem: Callable[[str], str | None] = any_label
+
+
+def by_split(records: Iterable[PlacedRecord]) -> Iterator[tuple[str, list[PlacedRecord]]]:
+    """The records of each split, splits in the order of their first record."""
+    grouped: dict[str, list[PlacedRecord]] = {}
+    for record in records:
+        grouped.setdefault(record.split, []).append(record)
+    yield from grouped.items()
+
+
+def plain_number(value: float) -> int | float:
+    """A whole number without a needless ``.0``."""
+    return int(value) if float(value).is_integer() else value

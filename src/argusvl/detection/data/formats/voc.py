@@ -11,8 +11,11 @@ from 0 (LabelImg, CVAT, Label Studio, Roboflow). The file does not say which, so
 
 from __future__ import annotations
 
+import posixpath
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 from argusvl.core.errors import DataError
 from argusvl.detection.data.findings import Finding, describe_object, finding, show_box
@@ -20,12 +23,25 @@ from argusvl.detection.data.formats.base import (
     IMAGE_SUFFIXES,
     SPLITS,
     Annotation,
+    Format,
+    PlacedRecord,
     ReadOptions,
     Source,
     SourceImage,
     SourceObject,
+    WriteOptions,
+    by_split,
+    plain_number,
 )
-from argusvl.detection.data.formats.xml_tree import Element, MalformedXml, parse_xml
+from argusvl.detection.data.formats.text import decode_text
+from argusvl.detection.data.formats.tree import list_files, require_folder, stem_of
+from argusvl.detection.data.formats.xml_tree import (
+    Element,
+    MalformedXml,
+    declared_encoding,
+    parse_xml,
+    without_encoding,
+)
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
@@ -38,11 +54,19 @@ def parse_voc(content: bytes, where: str, pixel_offset: float = 0.0) -> Annotati
         where: Its file, named in findings.
         pixel_offset: Subtracted from ``xmin`` and ``ymin``, pixels.
     """
+    findings: list[Finding] = []
+    if declared_encoding(content) is None:
+        decoded = decode_text(content, where)
+        if decoded.problem is not None:
+            findings.append(decoded.problem)
+        if not decoded.is_usable:
+            return Annotation(where=where, findings=tuple(findings), usable=False)
+        content = without_encoding(decoded.text.encode("utf-8"))
     try:
         root = parse_xml(content)
     except MalformedXml as error:
         problem = finding("malformed-xml", f"{where}:{error.line}", f"malformed XML: {error.reason}")
-        return Annotation(where=where, findings=(problem,), usable=False)
+        return Annotation(where=where, findings=(*findings, problem), usable=False)
     if root.tag != "annotation":
         problem = finding(
             "malformed-xml",
@@ -51,7 +75,6 @@ def parse_voc(content: bytes, where: str, pixel_offset: float = 0.0) -> Annotati
             remedy="give Pascal VOC files, or choose the format that this file has",
         )
         return Annotation(where=where, findings=(problem,), usable=False)
-    findings: list[Finding] = []
     size = _size(root, where, findings)
     elements = list(root.find_all("object"))
     objects = [_object(e, i, where, pixel_offset, findings) for i, e in enumerate(elements)]
@@ -65,16 +88,13 @@ def parse_voc(content: bytes, where: str, pixel_offset: float = 0.0) -> Annotati
     )
 
 
-def list_voc(folder: Path, options: ReadOptions) -> Source:
+def read_voc(folder: Path, options: ReadOptions) -> Source:
     """Lists a Pascal VOC source: an ``ImageSets/Main`` tree, or a folder of images with their XML beside them.
 
     Raises:
         DataError: There is no such folder, or it holds no image and no XML.
     """
-    if not folder.is_dir():
-        raise DataError(
-            "no such folder", where=folder, remedy="name the folder that holds the images and XML files"
-        )
+    require_folder(folder, "name the folder that holds the images and XML files")
     if (folder / "ImageSets" / "Main").is_dir():
         source = _list_tree(folder, options)
     elif (folder / "Annotations").is_dir() and (folder / "JPEGImages").is_dir():
@@ -88,6 +108,27 @@ def list_voc(folder: Path, options: ReadOptions) -> Source:
             remedy="name a VOC tree (Annotations, JPEGImages, ImageSets) or a folder of images with XML beside them",
         )
     return source
+
+
+def write_voc(records: Sequence[PlacedRecord], options: WriteOptions) -> Iterator[tuple[str, str]]:
+    """The challenge's tree: ``Annotations/``, and the lists of ``ImageSets/Main/``."""
+    for record in records:
+        key = stem_of(posixpath.relpath(record.image.path, "JPEGImages"))
+        yield f"Annotations/{key}.xml", _document(record)
+    for split, members in by_split(records):
+        keys = [stem_of(posixpath.relpath(record.image.path, "JPEGImages")) for record in members]
+        yield f"ImageSets/Main/{split}.txt", "".join(f"{key}\n" for key in keys)
+
+
+def label_problem(label: str) -> str | None:
+    """XML has no way to write control characters, and spaces around a name are layout in it."""
+    if label != label.strip():
+        return "it begins or ends with a space"
+    bad = next((c for c in label if not _is_xml(ord(c))), None)
+    return None if bad is None else f"XML cannot hold its character {bad!r}"
+
+
+VOC = Format(read=read_voc, write=write_voc, image_folder="JPEGImages", label_problem=label_problem)
 
 
 # --- one document ---------------------------------------------------------------------------------------------------
@@ -150,6 +191,33 @@ def _object(
     return SourceObject(index, label, (x1 - pixel_offset, y1 - pixel_offset, x2, y2), place)
 
 
+def _document(record: PlacedRecord) -> str:
+    width, height = record.image.size
+    lines = [
+        "<annotation>",
+        f"  <folder>{_text(posixpath.dirname(record.image.path))}</folder>",
+        f"  <filename>{_text(posixpath.basename(record.image.path))}</filename>",
+        f"  <size><width>{width}</width><height>{height}</height><depth>3</depth></size>",
+        "  <segmented>0</segmented>",
+    ]
+    for one in record.student.objects:
+        box = "".join(
+            f"<{corner}>{plain_number(v)}</{corner}>" for corner, v in zip(_CORNERS, one.bbox_2d, strict=True)
+        )
+        lines.append(f"  <object><name>{_text(one.desc)}</name><bndbox>{box}</bndbox></object>")
+    return "\n".join([*lines, "</annotation>", ""])
+
+
+def _text(text: str) -> str:
+    # A parser turns a bare carriage return into a line feed.
+    return escape(text, {"\r": "&#13;"})
+
+
+def _is_xml(code: int) -> bool:
+    """Whether XML 1.0 (section 2.2) can hold a character."""
+    return code in (9, 10, 13) or 0x20 <= code <= 0xD7FF or 0xE000 <= code <= 0xFFFD or code >= 0x10000
+
+
 def _number(text: str) -> float | None:
     try:
         # float() would take Python's own "1_000" for a thousand; no tool writes that.
@@ -188,10 +256,10 @@ def _list_tree(folder: Path, options: ReadOptions) -> Source:
     for key, (split, listed_at) in split_of.items():
         if key not in images:
             text = f"{key!r} is listed in {split or 'trainval'}, but JPEGImages holds no such image"
-            _refuse(source, finding("missing-image", listed_at, text, image=key))
+            source.refuse(finding("missing-image", listed_at, text, image=key))
         elif key not in annotations:
             text = f"{key!r} is listed in {split or 'trainval'}, but Annotations holds no {key}.xml"
-            _refuse(source, finding("image-without-annotation", listed_at, text, image=key))
+            source.refuse(finding("image-without-annotation", listed_at, text, image=key))
         else:
             _add(source, folder, images[key], folder / "JPEGImages", annotations[key], split, options)
     unlisted = sorted((set(images) | set(annotations)) - set(split_of))
@@ -212,12 +280,12 @@ def _list_pairs(folder: Path, xml_root: Path, image_root: Path, options: ReadOpt
     for key in sorted(set(images) | set(annotations)):
         if key not in images:
             text = "no image of this name stands beside it"
-            _refuse(source, finding("annotation-without-image", _relative(annotations[key][0], folder), text))
+            source.refuse(finding("annotation-without-image", _relative(annotations[key][0], folder), text))
         elif key not in annotations:
             for image in images[key]:
                 text = "no XML file of this name stands beside it"
                 name = _relative(image, folder)
-                _refuse(source, finding("image-without-annotation", name, text, image=name))
+                source.refuse(finding("image-without-annotation", name, text, image=name))
         else:
             _add(source, folder, images[key], image_root, annotations[key], None, options)
     return source
@@ -239,20 +307,13 @@ def _add(
         if other != image:
             name = _relative(other, folder)
             text = f"{xml.name} belongs to {image.name}"
-            _refuse(source, finding("image-without-annotation", name, text, image=name))
+            source.refuse(finding("image-without-annotation", name, text, image=name))
     for other in xmls[1:]:
-        _refuse(
-            source,
-            finding("annotation-without-image", _relative(other, folder), f"{xml.name} is used instead"),
-        )
+        text = f"{xml.name} is used instead"
+        source.refuse(finding("annotation-without-image", _relative(other, folder), text))
     name = image.relative_to(image_root).as_posix()
     where = _relative(xml, folder)
     source.images.append(SourceImage(image, name, split, lambda: _read(xml, where, options)))
-
-
-def _refuse(source: Source, problem: Finding) -> None:
-    source.findings.append(problem)
-    source.refused_images += 1
 
 
 def _named_in(xml: Path, candidates: list[Path]) -> Path:
@@ -264,25 +325,9 @@ def _named_in(xml: Path, candidates: list[Path]) -> Path:
 def _by_key(root: Path, suffixes: frozenset[str] | set[str], source: Source) -> dict[str, list[Path]]:
     """Path below ``root`` without its ending → the files, in a fixed order. Hidden files are passed over."""
     found: dict[str, list[Path]] = {}
-    for path in sorted(root.rglob("*")):
-        relative = path.relative_to(root)
-        hidden = any(part.startswith(".") for part in relative.parts)
-        if path.suffix.lower() not in suffixes or hidden or not path.is_file():
-            continue
-        name = relative.as_posix()
-        if not _is_utf8(name):
-            _refuse(source, finding("file-name-not-utf8", ascii(name), "the file's name is not UTF-8"))
-            continue
-        found.setdefault(relative.with_suffix("").as_posix(), []).append(path)
+    for name, path in list_files(root, suffixes, source).items():
+        found.setdefault(stem_of(name), []).append(path)
     return found
-
-
-def _is_utf8(name: str) -> bool:
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:  # undecodable bytes of a file name arrive as lone surrogates
-        return False
-    return True
 
 
 def _read_splits(folder: Path, findings: list[Finding]) -> dict[str, tuple[str | None, str]]:

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import codecs
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from xml.sax import SAXException, SAXParseException
@@ -14,6 +16,11 @@ from xml.sax.xmlreader import AttributesImpl, Locator
 
 from defusedxml import DefusedXmlException
 from defusedxml.sax import parseString
+
+_DECLARATION = re.compile(rb"""\A(<\?xml[^>]*?)\s+encoding\s*=\s*(["'])([A-Za-z][A-Za-z0-9._-]*)\2""")
+
+_PARSER_ENCODINGS = frozenset({"utf-8", "utf-16", "utf-16-le", "utf-16-be", "iso8859-1", "ascii"})
+"""What the parser decodes itself; any other encoding that a document declares is decoded before it."""
 
 
 class MalformedXml(Exception):  # noqa: N818 - what is wrong is the document, and a finding reports it
@@ -54,14 +61,14 @@ class Element:
 
 
 def parse_xml(content: bytes) -> Element:
-    """Parses a document; its encoding is what its declaration or byte order mark says, else UTF-8.
+    """Parses a document; its encoding is what its byte order mark or declaration says, else UTF-8.
 
     Raises:
         MalformedXml: Not well-formed, an unknown encoding, or entities (never expanded).
     """
     builder = _TreeBuilder()
     try:
-        parseString(content, builder)
+        parseString(_as_utf8(content), builder)
     except DefusedXmlException as error:
         raise MalformedXml(
             f"holds entities or external references, which are not read ({error})", 1
@@ -73,6 +80,32 @@ def parse_xml(content: bytes) -> Element:
     if builder.root is None:
         raise MalformedXml("no element found", 1)
     return builder.root
+
+
+def declared_encoding(content: bytes) -> str | None:
+    """The encoding that a document's declaration names; ``None`` where it names none."""
+    match = _DECLARATION.match(content)
+    return None if match is None else match.group(3).decode("ascii")
+
+
+def _as_utf8(content: bytes) -> bytes:
+    """A document in an encoding that the parser does not know (GBK, Big5, …) as UTF-8, its lines unchanged."""
+    declared = declared_encoding(content)
+    if declared is None:
+        return content
+    try:
+        name = codecs.lookup(declared).name
+        if name in _PARSER_ENCODINGS:
+            return content
+        text = content.decode(name)
+    except (LookupError, UnicodeDecodeError) as error:
+        raise MalformedXml(f"declares the encoding {declared}: {error}", 1) from None
+    return without_encoding(text.encode("utf-8"))
+
+
+def without_encoding(content: bytes) -> bytes:
+    """A document that is UTF-8 now, whatever its declaration still says."""
+    return _DECLARATION.sub(rb"\1", content, count=1)
 
 
 class _TreeBuilder(ContentHandler):

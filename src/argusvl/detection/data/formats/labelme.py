@@ -1,0 +1,144 @@
+"""LabelMe: one JSON file beside each image, with shapes.
+
+Rectangles (two opposite corners, in whichever order they were drawn), polygons, circles (centre and a point of the rim)
+and masks (whose points are the corners around them) become boxes. Lines and points enclose nothing and are refused.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import posixpath
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from argusvl.detection.data.findings import Finding, describe_object, finding
+from argusvl.detection.data.formats.base import (
+    Annotation,
+    Format,
+    PlacedRecord,
+    ReadOptions,
+    Source,
+    SourceObject,
+    WriteOptions,
+    plain_number,
+)
+from argusvl.detection.data.formats.json_text import JsonText, shown, side_lengths
+from argusvl.detection.data.formats.per_image import list_per_image, unusable
+from argusvl.detection.data.formats.polygons import around, enclosing_box, points_of
+from argusvl.detection.data.formats.tree import stem_of
+from argusvl.detection.data.resize import Box
+
+_VERSION = "5.5.0"
+"""Of LabelMe's file layout; it warns of files that state another major version."""
+
+_CORNER_PAIRS = ("rectangle", "mask")
+_OUTLINES = ("polygon", "rotation", "oriented_rectangle", "quadrilateral")
+
+
+def parse_labelme(document: JsonText) -> Annotation:
+    """Reads one document; no file is touched."""
+    value = document.value
+    if not isinstance(value, dict) or not isinstance(value.get("shapes"), list):
+        return unusable(document, f"holds no list of shapes: {shown(value)}")
+    findings = list(document.warnings)
+    size = side_lengths(value.get("imageWidth"), value.get("imageHeight"))
+    if size is None:
+        text = f"no usable image size: imageWidth is {shown(value.get('imageWidth'))} and imageHeight "
+        text += shown(value.get("imageHeight"))
+        findings.append(finding("missing-size", document.place("imageWidth"), text))
+    objects = [_object(document, shape, index, findings) for index, shape in enumerate(value["shapes"])]
+    stated = value.get("imagePath")
+    return Annotation(
+        where=document.where,
+        size=size,
+        objects=tuple(o for o in objects if o is not None),
+        findings=tuple(findings),
+        num_objects=len(value["shapes"]),
+        file_name=stated if isinstance(stated, str) and stated else None,
+    )
+
+
+def read_labelme(folder: Path, options: ReadOptions) -> Source:
+    """Lists a folder of images with LabelMe files.
+
+    Raises:
+        DataError: There is no such folder, or it holds neither images nor JSON files.
+    """
+    return list_per_image(
+        folder, parse_labelme, "name a folder of images with LabelMe's JSON files beside them"
+    )
+
+
+def write_labelme(records: Sequence[PlacedRecord], options: WriteOptions) -> Iterator[tuple[str, str]]:
+    """One JSON file beside each image."""
+    for record in records:
+        width, height = record.image.size
+        document: dict[str, Any] = {
+            "version": _VERSION,
+            "flags": {},
+            "shapes": [
+                {
+                    "label": one.desc,
+                    "points": [
+                        [plain_number(v) for v in one.bbox_2d[:2]],
+                        [plain_number(v) for v in one.bbox_2d[2:]],
+                    ],
+                    "group_id": None,
+                    "description": "",
+                    "shape_type": "rectangle",
+                    "flags": {},
+                }
+                for one in record.student.objects
+            ],
+            "imagePath": posixpath.basename(record.image.path),
+            "imageData": None,
+            "imageHeight": height,
+            "imageWidth": width,
+        }
+        yield f"{stem_of(record.image.path)}.json", json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+
+
+LABELME = Format(read=read_labelme, write=write_labelme, image_folder="{split}")
+
+
+def _object(document: JsonText, shape: Any, index: int, findings: list[Finding]) -> SourceObject | None:
+    place = document.place("shapes", index)
+    if not isinstance(shape, dict):
+        findings.append(
+            finding("malformed-annotation", place, f"shapes[{index}] is {shown(shape)}, not an object")
+        )
+        return None
+    label = shape.get("label")
+    if not isinstance(label, str) or not label.strip():
+        text = f"object {index} has no label: {shown(label)}"
+        findings.append(finding("empty-label", place, text, object_index=index))
+        return None
+    box = _box(shape)
+    if isinstance(box, tuple):
+        return SourceObject(index, label, box, place)
+    kind, text = box.split(": ", 1)
+    shown_object = describe_object(index, label)
+    findings.append(finding(kind, place, f"{shown_object}: {text}", object_index=index, label=label))
+    return None
+
+
+def _box(shape: dict[str, Any]) -> Box | str:
+    """The box around a shape, or ``kind: why`` there is none."""
+    kind, outline = (
+        shape.get("shape_type", "polygon"),
+        shape.get("points"),
+    )  # the oldest files have no shape_type
+    points = points_of(outline, depth=2)
+    if points is None:
+        return f"box-not-a-number: points is {shown(outline)}, not a list of points [x, y]"
+    if kind in _CORNER_PAIRS and len(points) == 2:
+        return around(points)
+    if kind in _OUTLINES or kind in _CORNER_PAIRS:
+        return enclosing_box(outline)
+    if kind == "circle" and len(points) == 2:
+        (x, y), rim = points
+        radius = math.dist((x, y), rim)
+        return (x - radius, y - radius, x + radius, y + radius)
+    return f"not-a-box: a shape of type {shown(kind)} with {len(points)} points encloses nothing"

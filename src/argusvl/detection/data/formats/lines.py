@@ -1,0 +1,233 @@
+"""Formats with one record a line: JSONL files whose records name their images.
+
+A folder's ``train.jsonl``, ``val.jsonl`` and ``test.jsonl`` are its splits; where no file is called so, all are read.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from argusvl.core.errors import DataError
+from argusvl.detection.data.findings import Finding, describe_object, finding
+from argusvl.detection.data.formats.base import Annotation, Slot, Source, SourceImage, SourceObject
+from argusvl.detection.data.formats.json_text import numbers, parse_json, shown
+from argusvl.detection.data.formats.text import decode_text
+from argusvl.detection.data.formats.tree import list_files, name_of_path, split_named
+
+TEACHER_POOL = "teacher_pool"
+"""The teacher pool's name among the splits, for formats that know one."""
+
+
+@dataclass(slots=True)
+class LineScene:
+    """What a line says of some images.
+
+    Attributes:
+        images: Their paths, as written.
+        objects: The objects that could be read, each with the image that shows it.
+        findings: What could not, each with the image concerned.
+        counts: Objects of each image, those that could not be read included.
+        relative: Whether the boxes are fractions of their image's sides.
+    """
+
+    images: Sequence[str]
+    objects: list[tuple[int, SourceObject]] = field(default_factory=list)
+    findings: list[tuple[int, Finding]] = field(default_factory=list)
+    counts: dict[int, int] = field(default_factory=dict)
+    relative: bool = False
+
+    def add(self, image: int, found: SourceObject | Finding) -> None:
+        """Adds an object, or why it is none."""
+        self.counts[image] = self.counts.get(image, 0) + 1
+        if isinstance(found, SourceObject):
+            self.objects.append((image, found))
+        else:
+            self.findings.append((image, found))
+
+    def annotation(self, image: int, where: str) -> Annotation:
+        """What is known of one of the images."""
+        return Annotation(
+            where=where,
+            objects=tuple(one for i, one in self.objects if i == image),
+            findings=tuple(one for i, one in self.findings if i == image),
+            num_objects=self.counts.get(image, 0),
+            relative=self.relative,
+        )
+
+
+LineParser = Callable[[Any, str], "list[LineScene] | Finding"]
+"""Decoded line and ``file:line`` → the student's scene and those of its teachers, or why the line cannot be used."""
+
+
+def list_lines(source_path: Path, parse: LineParser, remedy: str, *, pool: bool = False) -> Source:
+    """Lists the images of JSONL files, or of JSON files that hold a list of records.
+
+    Args:
+        source_path: A file, or a folder with files.
+        parse: Reads one line.
+        remedy: What to do where there is nothing of the kind.
+        pool: Whether ``teacher_pool.jsonl`` is a split.
+
+    Raises:
+        DataError: There is no such file or folder, or no file in it.
+    """
+    if not source_path.exists():
+        raise DataError("no such file or folder", where=source_path, remedy=remedy)
+    source = Source()
+    root = source_path if source_path.is_dir() else source_path.parent
+    files = _files(source_path, source, pool)
+    if not files:
+        raise DataError("holds no JSONL file", where=source_path, remedy=remedy)
+    for file, split in files:
+        for where, value in _entries(file, file.relative_to(root).as_posix()):
+            if isinstance(value, Finding):
+                _refuse_line(source, value)
+                continue
+            scenes = parse(value, where)
+            if isinstance(scenes, Finding):
+                _refuse_line(source, scenes)
+                continue
+            _add(source, scenes, where, file.parent, split)
+    return source
+
+
+def object_of(entry: Any, index: int, place: str, label_key: str, field_name: str) -> SourceObject | Finding:
+    """One ``{"bbox_2d": [x1, y1, x2, y2], label_key: "…"}``.
+
+    Args:
+        entry: The decoded object.
+        index: Its position.
+        place: ``file:line``.
+        label_key: Where its description stands.
+        field_name: Where it stands itself, for texts.
+    """
+    if not isinstance(entry, dict):
+        return finding("malformed-annotation", place, f"{field_name} is {shown(entry)}, not an object")
+    label = entry.get(label_key)
+    if not isinstance(label, str) or not label.strip():
+        text = f"{field_name}.{label_key} is {shown(label)}, not a description"
+        return finding("empty-label", place, text, object_index=index)
+    box = numbers(entry.get("bbox_2d"), 4)
+    if box is None:
+        text = f"{describe_object(index, label)}: {field_name}.bbox_2d is {shown(entry.get('bbox_2d'))}, "
+        return finding("box-not-a-number", place, text + "not four numbers", object_index=index, label=label)
+    x1, y1, x2, y2 = box
+    return SourceObject(index, label, (x1, y1, x2, y2), place)
+
+
+def image_index(value: Any, num_images: int, index: int, place: str, field_name: str) -> int | Finding:
+    """The image that an object names: a position among the line's images, or why it is none."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < num_images:
+        return value
+    text = (
+        f"{field_name} is {shown(value)}, and the line has {num_images} image{'s' if num_images != 1 else ''}"
+    )
+    return finding("unknown-id", place, text, object_index=index)
+
+
+def image_paths(value: Any) -> list[str] | None:
+    """Paths of a line's images: a path, a list of paths, or of ``{"path": …}``."""
+    stated = [value] if isinstance(value, str) else value
+    if not isinstance(stated, list):
+        return None
+    paths = [one.get("path") if isinstance(one, dict) else one for one in stated]
+    return [str(path) for path in paths] if all(isinstance(path, str) and path for path in paths) else None
+
+
+# --- files and lines ------------------------------------------------------------------------------------------------
+
+
+def _files(path: Path, source: Source, pool: bool) -> list[tuple[Path, str | None]]:
+    def split_of(file: Path) -> str | None:
+        return TEACHER_POOL if pool and file.stem == TEACHER_POOL else split_named(file.stem)
+
+    if path.is_file():
+        return [(path, split_of(path))]
+    files = list(list_files(path, {".jsonl"}, source).values()) or list(
+        list_files(path, {".json"}, source).values()
+    )
+    named: list[tuple[Path, str | None]] = [
+        (file, split) for file in files if (split := split_of(file)) is not None
+    ]
+    if not named:
+        return [(file, None) for file in files]
+    others = [file.relative_to(path).as_posix() for file in files if split_of(file) is None]
+    if others:
+        text = f"{len(others)} files beside the splits were not read, e.g. {others[0]!r}"
+        remedy = "name such a file itself if it is to be converted"
+        source.findings.append(finding("not-listed", others[0], text, remedy=remedy))
+    return named
+
+
+def _entries(file: Path, name: str) -> Iterator[tuple[str, Any]]:
+    """``file:line`` and the decoded record, or the finding of a line that is none."""
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        yield name, finding("malformed-annotation", name, f"cannot be read: {error.strerror}")
+        return
+    if file.suffix.lower() == ".json":
+        yield from _list_entries(content, name)
+        return
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):  # UTF-16, in which a line break is two bytes
+        whole = decode_text(content, name)
+        if not whole.is_usable:
+            yield name, whole.problem
+            return
+        content = whole.text.encode("utf-8", "surrogatepass")
+    for number, line in enumerate(content.split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        where = f"{name}:{number}"
+        decoded = decode_text(line, name)
+        if decoded.problem is not None:
+            yield where, decoded.problem.model_copy(update={"where": where})
+            if not decoded.is_usable:
+                continue
+        try:
+            yield where, json.loads(decoded.text.rstrip("\r"))
+        except json.JSONDecodeError as error:
+            yield (
+                where,
+                finding("malformed-json", where, f"malformed JSON: {error.msg} at column {error.colno}"),
+            )
+        except RecursionError:
+            yield where, finding("malformed-json", where, "malformed JSON: nested too deeply")
+
+
+def _list_entries(content: bytes, name: str) -> Iterator[tuple[str, Any]]:
+    document = parse_json(content, name)
+    if isinstance(document, Finding):
+        yield name, document
+        return
+    for warning in document.warnings:
+        yield name, warning
+    if not isinstance(document.value, list):
+        text = f"holds {shown(document.value)}, not a list of records"
+        yield name, finding("malformed-annotation", document.place(), text)
+        return
+    for position, value in enumerate(document.value):
+        yield document.place(position), value
+
+
+def _refuse_line(source: Source, problem: Finding) -> None:
+    if problem.severity == "warning":
+        source.findings.append(problem)
+    else:
+        source.refuse(problem)
+
+
+def _add(source: Source, scenes: list[LineScene], where: str, root: Path, split: str | None) -> None:
+    total = sum(len(scene.images) for scene in scenes)
+    for number, scene in enumerate(scenes):
+        for index, stated in enumerate(scene.images):
+            path = root / stated.replace("\\", os.sep)
+            slot = None if total == 1 else Slot(record=where, scene=number, image=index, images=total)
+            read = partial(scene.annotation, index, where)
+            source.images.append(SourceImage(path, name_of_path(stated), split, read, slot))

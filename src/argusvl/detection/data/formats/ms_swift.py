@@ -1,0 +1,193 @@
+"""The grounding records of ms-swift, one JSON object a line.
+
+``{"messages": […], "images": [path], "objects": {"ref": ["…"], "bbox": [[x1, y1, x2, y2]], "bbox_type": "real"}}``. In
+the messages ``<ref-object>`` and ``<bbox>`` stand for the entries of ``ref`` and ``bbox``, one after the other;
+``image_id`` names the image of each box. ``bbox_type`` is ``real`` (pixels), ``norm1`` (fractions) or ``norm1000``
+(thousandths).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from argusvl.detection.data.findings import Finding, describe_object, finding, show_box
+from argusvl.detection.data.formats.base import (
+    Format,
+    PlacedRecord,
+    PlacedScene,
+    ReadOptions,
+    Source,
+    SourceObject,
+    WriteOptions,
+    by_split,
+    plain_number,
+)
+from argusvl.detection.data.formats.json_text import numbers, shown
+from argusvl.detection.data.formats.lines import LineScene, image_index, image_paths, list_lines
+from argusvl.detection.data.formats.polygons import enclosing_box
+from argusvl.detection.data.prompts import prompts_for
+from argusvl.detection.data.resize import Box
+
+_SCALES = {"real": None, "norm1": 1.0, "norm1000": 1000.0}
+_MARK = re.compile(r"<ref-object>|<bbox>")
+
+
+def parse_ms_swift(value: Any, where: str) -> list[LineScene] | Finding:
+    """Reads one decoded line."""
+    if not isinstance(value, dict):
+        return finding("malformed-annotation", where, f"the line is {shown(value)}, not an object")
+    images = image_paths(value.get("images"))
+    if not images:
+        return finding(
+            "malformed-annotation", where, f"images is {shown(value.get('images'))}, not a list of paths"
+        )
+    objects = value.get("objects")
+    if not isinstance(objects, dict):
+        return finding("malformed-annotation", where, f"objects is {shown(objects)}, not {{ref, bbox}}")
+    boxes, refs = objects.get("bbox"), objects.get("ref")
+    kind = objects.get("bbox_type") or "real"
+    if not isinstance(boxes, list) or not isinstance(refs, list):
+        text = f"objects: bbox is {shown(boxes)} and ref {shown(refs)}: both must be lists"
+        return finding("malformed-annotation", where, text)
+    if kind not in _SCALES:
+        text = f"objects: bbox_type is {shown(kind)}: known are {', '.join(_SCALES)}"
+        return finding("malformed-annotation", where, text)
+    owners = _owners(value.get("messages"), len(boxes), len(refs))
+    if owners is None:
+        text = f"objects: {len(boxes)} boxes and {len(refs)} names, and the messages do not say which belong together"
+        return finding("malformed-annotation", where, text)
+    scene = LineScene(images, relative=_SCALES[kind] is not None)
+    stated = objects.get("image_id") or []
+    for index, box in enumerate(boxes):
+        name = f"objects.image_id[{index}]"
+        of_image = stated[index] if isinstance(stated, list) and index < len(stated) else 0
+        image = image_index(of_image, len(images), index, where, name)
+        label = refs[owners[index]]
+        found = image if isinstance(image, Finding) else _object(box, label, index, where, _SCALES[kind])
+        scene.add(image if isinstance(image, int) else 0, found)
+    return [scene]
+
+
+def read_ms_swift(folder: Path, options: ReadOptions) -> Source:
+    """Lists a file of ms-swift records, or a folder with such files.
+
+    Raises:
+        DataError: There is no such file or folder, or no JSONL or JSON file in it.
+    """
+    return list_lines(
+        folder, parse_ms_swift, "name a JSONL or JSON file of ms-swift records, or a folder with one"
+    )
+
+
+def write_ms_swift(records: Sequence[PlacedRecord], options: WriteOptions) -> Iterator[tuple[str, str]]:
+    """``<split>.jsonl`` for each split; the answer is the JSON list of Qwen2.5-VL, with marks for boxes and labels."""
+    prompts = prompts_for(options.prompt_language)
+    for split, members in by_split(records):
+        lines = []
+        for record in members:
+            student, several = record.student, len(record.student.images) > 1
+            items = [
+                (f'{{"image": {one.image}, ' if several else "{") + f'"bbox_2d": <bbox>, "label": {label}}}'
+                for one, label in zip(student.objects, _labels_in_answer(student), strict=True)
+            ]
+            objects: dict[str, Any] = {
+                "ref": [one.desc for one in student.objects],
+                "bbox": [[plain_number(v) for v in one.bbox_2d] for one in student.objects],
+                "bbox_type": "real",
+            }
+            if several:
+                objects["image_id"] = [one.image for one in student.objects]
+            question = "<image>" * len(student.images) + prompts.user(len(student.images))
+            line = {
+                "messages": [
+                    {"role": "user", "content": question},
+                    {"role": "assistant", "content": f"[{', '.join(items)}]"},
+                ],
+                "images": [image.path for image in student.images],
+                "objects": objects,
+            }
+            lines.append(json.dumps(line, ensure_ascii=False) + "\n")
+        yield f"{split}.jsonl", "".join(lines)
+
+
+def label_problem(label: str) -> str | None:
+    """A description may not hold a mark: it would be replaced too."""
+    marks = ("<image>", "<video>", "<audio>", "<bbox>", "<ref-object>")
+    return next((f"it holds {mark}" for mark in marks if mark in label), None)
+
+
+MS_SWIFT = Format(
+    read=read_ms_swift,
+    write=write_ms_swift,
+    image_folder="images",
+    several_images=True,
+    label_problem=label_problem,
+)
+
+
+def _labels_in_answer(scene: PlacedScene) -> list[str]:
+    """Marks, or where a description holds quotes or line breaks, the JSON texts: a mark is replaced without escapes."""
+    texts = [json.dumps(one.desc, ensure_ascii=False) for one in scene.objects]
+    if all(text == f'"{one.desc}"' for text, one in zip(texts, scene.objects, strict=True)):
+        return ['"<ref-object>"'] * len(texts)
+    return texts
+
+
+def _owners(messages: Any, num_boxes: int, num_refs: int) -> list[int] | None:
+    """For each box the position of its name; ``None`` where it cannot be told.
+
+    As many names as boxes go pairwise. Otherwise a box belongs to the name last mentioned before it, and boxes without
+    any mention to the only name there is.
+    """
+    if num_boxes == num_refs:
+        return list(range(num_boxes))
+    owners: list[int] = []
+    named = -1
+    for turn in messages if isinstance(messages, list) else []:
+        content = turn.get("content") if isinstance(turn, dict) else None
+        for mark in _MARK.findall(content) if isinstance(content, str) else ():
+            if mark == "<bbox>":
+                owners.append(named)
+            else:
+                named += 1
+    if len(owners) == num_boxes and all(0 <= owner < num_refs for owner in owners):
+        return owners
+    return [0] * num_boxes if num_refs == 1 else None
+
+
+def _object(box: Any, label: Any, index: int, place: str, scale: float | None) -> SourceObject | Finding:
+    if not isinstance(label, str) or not label.strip():
+        text = f"objects.ref of box {index} is {shown(label)}, not a description"
+        return finding("empty-label", place, text, object_index=index)
+    found = _box(box)
+    name = describe_object(index, label)
+    if isinstance(found, str):
+        kind, text = found.split(": ", 1)
+        return finding(kind, place, f"{name}: {text}", object_index=index, label=label)
+    if scale is None:
+        return SourceObject(index, label, found, place)
+    if any(v < 0 or v > scale for v in found):
+        text = f"{name}: box {show_box(found)} reaches outside 0 to {scale:g}"
+        remedy = f"write numbers from 0 to {scale:g}, or the bbox_type that they have"
+        return finding(
+            "box-not-normalised", place, text, object_index=index, label=label, box=found, remedy=remedy
+        )
+    x1, y1, x2, y2 = (v / scale for v in found)
+    return SourceObject(index, label, (x1, y1, x2, y2), place)
+
+
+def _box(value: Any) -> Box | str:
+    """The box, or ``kind: why`` there is none."""
+    values = numbers(value)
+    if values is None or len(values) % 2 or not values:
+        return f"box-not-a-number: the box is {shown(value)}, not four numbers"
+    if len(values) == 2:
+        return f"not-a-box: {shown(value)} is a point"
+    if len(values) == 4:
+        x1, y1, x2, y2 = values
+        return (x1, y1, x2, y2)
+    return enclosing_box(value)

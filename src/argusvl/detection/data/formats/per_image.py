@@ -1,0 +1,93 @@
+"""Formats with one JSON file an image: which image belongs to which file."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from argusvl.core.errors import DataError
+from argusvl.detection.data.findings import Finding, finding
+from argusvl.detection.data.formats.base import Annotation, Source, SourceImage
+from argusvl.detection.data.formats.json_text import JsonText, parse_json
+from argusvl.detection.data.formats.tree import (
+    ImageFinder,
+    list_files,
+    list_images,
+    require_folder,
+    split_of_path,
+    stem_of,
+)
+
+Parser = Callable[[JsonText], Annotation]
+
+
+def list_per_image(folder: Path, parse: Parser, remedy: str) -> Source:
+    """Lists a folder of images with a JSON file each: beside them, or anywhere else under the same name.
+
+    Folders called ``train``, ``val`` (``valid``) and ``test`` are splits.
+
+    Args:
+        folder: The source.
+        parse: Reads one document.
+        remedy: What to do where the folder holds nothing of the kind.
+
+    Raises:
+        DataError: There is no such folder, or it holds neither images nor JSON files.
+    """
+    require_folder(folder, remedy)
+    source = Source()
+    images = list_images(folder, source)
+    finder = ImageFinder(images)
+    used: set[str] = set()
+    for name, file in list_files(folder, {".json"}, source).items():
+        candidates = finder.of_stem(stem_of(name))
+        image = (
+            candidates[0] if len(candidates) == 1 else _stated_image(file, name, parse, finder, candidates)
+        )
+        if image is None:
+            text = "no image of this name belongs to it"
+            source.refuse(finding("annotation-without-image", name, text))
+        elif image in used:
+            text = f"belongs to {image!r}, which another file annotates"
+            source.refuse(finding("listed-twice", name, text, image=image))
+        else:
+            used.add(image)
+            read = partial(_read, file, name, parse)
+            source.images.append(SourceImage(images[image], image, split_of_path(image), read))
+    for image in images:
+        if image not in used:
+            text = "no JSON file belongs to it"
+            source.refuse(finding("image-without-annotation", image, text, image=image))
+    if not source.images and not source.findings:
+        raise DataError("holds neither images nor JSON files", where=folder, remedy=remedy)
+    source.images.sort(key=lambda image: image.name)
+    return source
+
+
+def _stated_image(
+    file: Path, name: str, parse: Parser, finder: ImageFinder, candidates: list[str]
+) -> str | None:
+    """The image that the document names; else, of ``a.jpg`` and ``a.png`` beside ``a.json``, the first."""
+    stated = _read(file, name, parse).file_name
+    found = finder.find(stated, [posixpath.dirname(name)]) if stated else None
+    if found is not None:
+        return found
+    return next((c for c in candidates if posixpath.dirname(c) == posixpath.dirname(name)), None)
+
+
+def _read(file: Path, where: str, parse: Parser) -> Annotation:
+    try:
+        document = parse_json(file.read_bytes(), where)
+    except OSError as error:
+        document = finding("malformed-annotation", where, f"cannot be read: {error.strerror}")
+    if isinstance(document, Finding):
+        return Annotation(where=where, findings=(document,), usable=False)
+    return parse(document)
+
+
+def unusable(document: JsonText, text: str, *path: str | int) -> Annotation:
+    """An annotation that cannot be used, with its one finding."""
+    problem = finding("malformed-annotation", document.place(*path), text)
+    return Annotation(where=document.where, findings=(*document.warnings, problem), usable=False)

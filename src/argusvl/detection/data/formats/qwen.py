@@ -1,0 +1,116 @@
+"""The conversations that QwenLM's own fine-tuning reads, one JSON object a line (or a JSON list of them).
+
+``{"image": path or paths, "conversations": [{"from": "human", "value": "<image>…"}, {"from": "gpt", "value": …}]}``,
+where the answer is the JSON list that Qwen2.5-VL writes: ``[{"bbox_2d": [x1, y1, x2, y2], "label": "…"}]``, in pixels
+of the stored image. Of several images each object names its own (``"image": index``), as in the answers of Argus.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from argusvl.detection.data.findings import Finding, finding
+from argusvl.detection.data.formats.base import (
+    Format,
+    PlacedRecord,
+    ReadOptions,
+    Source,
+    WriteOptions,
+    by_split,
+    plain_number,
+)
+from argusvl.detection.data.formats.json_text import shown
+from argusvl.detection.data.formats.lines import LineScene, image_index, image_paths, list_lines, object_of
+from argusvl.detection.data.prompts import prompts_for
+
+_FENCE = re.compile(r"\A\s*```(?:json)?\s*\n?(.*?)\n?\s*```\s*\Z", re.DOTALL)
+
+
+def parse_qwen(value: Any, where: str) -> list[LineScene] | Finding:
+    """Reads one decoded line."""
+    if not isinstance(value, dict):
+        return finding("malformed-annotation", where, f"the line is {shown(value)}, not an object")
+    images = image_paths(value.get("image", value.get("images")))
+    if not images:
+        return finding(
+            "malformed-annotation", where, f"image is {shown(value.get('image'))}, not a path or paths"
+        )
+    turns = value.get("conversations")
+    if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
+        return finding("malformed-annotation", where, f"conversations is {shown(turns)}, not a list of turns")
+    answers = [turn.get("value") for turn in turns if turn.get("from") in ("gpt", "assistant")]
+    lists = [one for answer in answers if (one := _object_list(answer)) is not None]
+    if not lists:
+        text = f"no answer is a JSON list of bbox_2d and label: {shown(answers[0]) if answers else 'there is none'}"
+        return finding("malformed-annotation", where, text)
+    scene = LineScene(images)
+    for index, entry in enumerate(entry for one in lists for entry in one):
+        name = f"answer[{index}]"
+        image: int | Finding = 0
+        if isinstance(entry, dict):
+            image = image_index(entry.get("image", 0), len(images), index, where, f"{name}.image")
+        found = image if isinstance(image, Finding) else object_of(entry, index, where, "label", name)
+        scene.add(image if isinstance(image, int) else 0, found)
+    return [scene]
+
+
+def read_qwen(folder: Path, options: ReadOptions) -> Source:
+    """Lists a file of conversations, or a folder with such files.
+
+    Raises:
+        DataError: There is no such file or folder, or no JSONL or JSON file in it.
+    """
+    return list_lines(
+        folder, parse_qwen, "name a JSONL or JSON file of conversations, or a folder with train.jsonl"
+    )
+
+
+def write_qwen(records: Sequence[PlacedRecord], options: WriteOptions) -> Iterator[tuple[str, str]]:
+    """``<split>.jsonl`` for each split; image paths are relative to it (QwenLM's ``data_path`` is its folder)."""
+    prompts = prompts_for(options.prompt_language)
+    for split, members in by_split(records):
+        lines = []
+        for record in members:
+            paths = [image.path for image in record.student.images]
+            answer = [
+                {
+                    **({"image": one.image} if len(paths) > 1 else {}),
+                    "bbox_2d": [plain_number(v) for v in one.bbox_2d],
+                    "label": one.desc,
+                }
+                for one in record.student.objects
+            ]
+            conversation = [
+                {"from": "human", "value": "<image>\n" * len(paths) + prompts.user(len(paths))},
+                {"from": "gpt", "value": json.dumps(answer, ensure_ascii=False)},
+            ]
+            line = {"image": paths[0] if len(paths) == 1 else paths, "conversations": conversation}
+            lines.append(json.dumps(line, ensure_ascii=False) + "\n")
+        yield f"{split}.jsonl", "".join(lines)
+
+
+def label_problem(label: str) -> str | None:
+    """A description may not hold the words that stand for pictures: the trainer would look for one more."""
+    return next((f"it holds {mark}" for mark in ("<image>", "<video>") if mark in label), None)
+
+
+QWEN = Format(
+    read=read_qwen, write=write_qwen, image_folder="images", several_images=True, label_problem=label_problem
+)
+
+
+def _object_list(answer: Any) -> list[Any] | None:
+    """The list in an answer, in a Markdown fence or not."""
+    if not isinstance(answer, str):
+        return None
+    fenced = _FENCE.match(answer)
+    try:
+        value = json.loads(fenced.group(1) if fenced else answer)
+    except (json.JSONDecodeError, RecursionError):
+        return None
+    is_objects = isinstance(value, list) and all(isinstance(one, dict) and "bbox_2d" in one for one in value)
+    return value if is_objects else None

@@ -1,0 +1,91 @@
+"""Bytes → text, where nobody says in which encoding.
+
+Files of one archive come from several machines: UTF-8 with and without a byte order mark, UTF-16 from Windows, GBK from
+Chinese Windows. A byte order mark and valid UTF-8 are certain. Anything else is a guess, which is taken only where
+every character is one of the common Chinese ones, and then it is said; what is left is a finding.
+"""
+
+from __future__ import annotations
+
+import codecs
+from dataclasses import dataclass
+from pathlib import Path
+
+from argusvl.detection.data.findings import Finding, finding
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A file's text.
+
+    Attributes:
+        text: The text; empty where it could not be read.
+        problem: Why it could not be read (an error), or that the encoding was guessed (a warning).
+    """
+
+    text: str
+    problem: Finding | None = None
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether there is a text."""
+        return self.problem is None or self.problem.severity == "warning"
+
+
+def decode_text(content: bytes, where: str) -> Decoded:
+    """Decodes a file's bytes; no file is touched.
+
+    Args:
+        content: The bytes.
+        where: The file, named in findings.
+    """
+    encoding = next((name for mark, name in _MARKS if content.startswith(mark)), None)
+    encoding = encoding or _utf16_without_mark(content) or "utf-8"
+    try:
+        return Decoded(content.decode(encoding))
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        problem = f"is neither UTF-8 ({error.reason} at byte {error.start}) nor surely another encoding"
+        if encoding != "utf-8":
+            problem = f"begins as {encoding}, but is not: {error.reason} at byte {error.start}"
+            return Decoded("", finding("unknown-encoding", f"{where}:{line}", problem))
+    try:
+        # GB2312 is the common part of GBK: both bytes of a character lie above 0xA0, which text in a Western
+        # encoding, with single accented letters between ASCII ones, does not meet.
+        text = content.decode("gb2312")
+    except UnicodeDecodeError:
+        return Decoded("", finding("unknown-encoding", f"{where}:{line}", problem))
+    sample = "".join(c for c in text if ord(c) > 127)[:12]
+    return Decoded(
+        text, finding("encoding-guessed", where, f"is not UTF-8 and was read as GBK: {sample!r}, …")
+    )
+
+
+def read_text(path: Path, where: str) -> Decoded:
+    """Reads and decodes a file; a file that cannot be read is a finding too."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        text = f"cannot be read: {error.strerror}"
+        return Decoded("", finding("malformed-annotation", where, text, remedy="check the file"))
+    return decode_text(content, where)
+
+
+def _utf16_without_mark(content: bytes) -> str | None:
+    """UTF-16 shows by its zero bytes: every second one of what is ASCII, which JSON and XML begin with."""
+    head = content[:4]
+    if len(head) < 4 or b"\x00" not in head:
+        return None
+    if head[1] == head[3] == 0 and head[0] and head[2]:
+        return "utf-16-le"
+    if head[0] == head[2] == 0 and head[1] and head[3]:
+        return "utf-16-be"
+    return None

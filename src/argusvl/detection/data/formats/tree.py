@@ -1,0 +1,132 @@
+"""The files below a source's folder: listed once, found by the names that annotations give them."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+from collections.abc import Collection, Iterable
+from pathlib import Path, PurePosixPath
+
+from argusvl.core.errors import DataError
+from argusvl.detection.data.findings import finding
+from argusvl.detection.data.formats.base import IMAGE_SUFFIXES, Source
+
+_SPLIT_NAME = re.compile(
+    r"(train|training|val|valid|validation|test|testing)(?:[-_]?(?:19|20)\d\d)?", re.IGNORECASE
+)
+_SPLITS = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
+
+
+def split_named(name: str) -> str | None:
+    """The split that a folder's or file's name stands for: ``valid`` → ``val``, ``train2017`` → ``train``."""
+    match = _SPLIT_NAME.fullmatch(name)
+    if match is None:
+        return None
+    found = match.group(1).lower()
+    return _SPLITS.get(found, found)
+
+
+def split_of_path(name: str) -> str | None:
+    """The split of the first folder of a path that names one."""
+    return next((split for part in name.split("/")[:-1] if (split := split_named(part))), None)
+
+
+def list_files(root: Path, suffixes: Collection[str], source: Source) -> dict[str, Path]:
+    """Path below ``root``, with ``/`` → file, in a fixed order; hidden ones are passed over.
+
+    Args:
+        root: The folder.
+        suffixes: Lower-case endings.
+        source: Takes the findings of names that are not UTF-8.
+    """
+    found: dict[str, Path] = {}
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        here = os.path.relpath(folder, root)
+        for name in sorted(names):
+            if name.startswith(".") or posixpath.splitext(name)[1].lower() not in suffixes:
+                continue
+            relative = name if here == os.curdir else posixpath.join(*Path(here).parts, name)
+            if not _is_utf8(relative):
+                source.refuse(finding("file-name-not-utf8", ascii(relative), "the file's name is not UTF-8"))
+                continue
+            found[relative] = Path(folder) / name
+    return dict(sorted(found.items()))
+
+
+def list_images(root: Path, source: Source) -> dict[str, Path]:
+    """The images below a folder; see :func:`list_files`."""
+    return list_files(root, IMAGE_SUFFIXES, source)
+
+
+class ImageFinder:
+    """Finds images by the names that annotations give them.
+
+    Args:
+        images: Path below the source's folder → file.
+    """
+
+    def __init__(self, images: dict[str, Path]) -> None:
+        self._images = images
+        self._by_name: dict[str, list[str]] = {}
+        self._by_stem: dict[str, list[str]] = {}
+        self._by_bare_stem: dict[str, list[str]] = {}
+        for name in images:
+            self._by_name.setdefault(posixpath.basename(name), []).append(name)
+
+    def find(self, stated: str, folders: Iterable[str]) -> str | None:
+        """The image's path below the source's folder, or ``None``.
+
+        Looked for in ``folders`` one after the other, then by the bare name where just one image has it: annotation
+        files are moved, and the folders that they state stay behind.
+
+        Args:
+            stated: The name, as the annotation has it.
+            folders: Below the source's folder; ``""`` for the folder itself.
+        """
+        wanted = stated.replace("\\", "/")
+        for folder in folders:
+            candidate = posixpath.normpath(posixpath.join(folder, wanted))
+            if candidate in self._images:
+                return candidate
+        named = self._by_name.get(posixpath.basename(wanted), [])
+        return named[0] if len(named) == 1 else None
+
+    def of_stem(self, stem: str) -> list[str]:
+        """The images of a path without its ending; else those with this bare name, in whatever folder."""
+        if not self._by_stem:
+            for name in self._images:
+                self._by_stem.setdefault(stem_of(name), []).append(name)
+                self._by_bare_stem.setdefault(posixpath.basename(stem_of(name)), []).append(name)
+        return self._by_stem.get(stem) or self._by_bare_stem.get(posixpath.basename(stem), [])
+
+
+def name_of_path(stated: str) -> str:
+    """A record's image path as a name below an image folder: no drive, no ``..``, and no ``images/`` before it."""
+    path = PurePosixPath(stated.replace("\\", "/"))
+    parts = [part for part in path.parts if part not in ("/", "..", ".") and not part.endswith(":")]
+    return "/".join(parts[1:] if len(parts) > 1 and parts[0] == "images" else parts)
+
+
+def stem_of(name: str) -> str:
+    """A path without its ending."""
+    return posixpath.splitext(name)[0]
+
+
+def require_folder(folder: Path, remedy: str) -> None:
+    """Refuses what is no folder.
+
+    Raises:
+        DataError: There is no such folder.
+    """
+    if not folder.is_dir():
+        raise DataError("no such folder", where=folder, remedy=remedy)
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:  # undecodable bytes of a file name arrive as lone surrogates
+        return False
+    return True

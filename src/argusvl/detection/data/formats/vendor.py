@@ -1,0 +1,169 @@
+"""The JSON of annotation vendors: one file an image, in one of two forms.
+
+``{"info": {"width", "height"}, "dataList": [{"coordinates": [[x1, y1], [x2, y2]], "properties": {…}}]}``, or
+``{"info": …, "markResult": {"features": [{"geometry": {"coordinates": polygon}, "properties": {…}}]}}``.
+
+The properties are free text: which words mean what stands in two files of the user's (see ``terms.py``). Without them
+the values of the properties, in their order, are the description.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from argusvl.detection.data.findings import Finding, describe_object, finding
+from argusvl.detection.data.formats.base import (
+    Annotation,
+    Format,
+    PlacedRecord,
+    ReadOptions,
+    Source,
+    SourceObject,
+    WriteOptions,
+    plain_number,
+)
+from argusvl.detection.data.formats.json_text import JsonText, numbers, shown, side_lengths
+from argusvl.detection.data.formats.per_image import list_per_image, unusable
+from argusvl.detection.data.formats.polygons import enclosing_box, points_of
+from argusvl.detection.data.formats.terms import Described, Vocabulary
+from argusvl.detection.data.formats.tree import stem_of
+from argusvl.detection.data.resize import Box
+
+Path_ = tuple["str | int", ...]
+
+
+def parse_vendor(document: JsonText, vocabulary: Vocabulary | None = None) -> Annotation:
+    """Reads one document; no file is touched.
+
+    Args:
+        document: The JSON file.
+        vocabulary: Which words mean what.
+    """
+    words = vocabulary or Vocabulary()
+    value = document.value
+    if not isinstance(value, dict):
+        return unusable(document, f"holds {shown(value)}, not an object")
+    info = value.get("info")
+    if not isinstance(info, dict):
+        text = "has no info: the size that the boxes were drawn on is not known"
+        return unusable(document, text)
+    size = side_lengths(info.get("width"), info.get("height"))
+    if size is None:
+        text = f"info: width is {shown(info.get('width'))} and height {shown(info.get('height'))}"
+        return unusable(document, text, "info")
+    entries = _entries(value)
+    if isinstance(entries, str):
+        return unusable(document, entries)
+    findings = list(document.warnings)
+    left_out: dict[str, int] = {}
+    objects: list[SourceObject] = []
+    for index, (path, entry) in enumerate(entries):
+        found = _object(document, path, entry, index, words, left_out)
+        if isinstance(found, SourceObject):
+            objects.append(found)
+        else:
+            findings.append(found)
+    if left_out:
+        terms = ", ".join(f"{term!r} ({count})" for term, count in list(left_out.items())[:5])
+        text = f"{len(left_out)} terms are not in the label hierarchy and were left out: {terms}"
+        findings.append(finding("unknown-term", document.where, text))
+    return Annotation(
+        where=document.where,
+        size=size,
+        objects=tuple(objects),
+        findings=tuple(findings),
+        num_objects=len(entries),
+        file_name=next(
+            (v for k in ("fileName", "filename", "name") if isinstance(v := info.get(k), str)), None
+        ),
+    )
+
+
+def read_vendor(folder: Path, options: ReadOptions) -> Source:
+    """Lists a folder of images with vendor files.
+
+    Raises:
+        DataError: There is no such folder, or it holds neither images nor JSON files.
+    """
+    vocabulary = Vocabulary(options.token_map, options.label_hierarchy)
+    parse = partial(parse_vendor, vocabulary=vocabulary)
+    return list_per_image(folder, parse, "name a folder of images with one JSON file each")
+
+
+def write_vendor(records: Sequence[PlacedRecord], options: WriteOptions) -> Iterator[tuple[str, str]]:
+    """One JSON file beside each image, in the form with ``dataList``."""
+    for record in records:
+        width, height = record.image.size
+        entries = [
+            {
+                "coordinates": [
+                    [plain_number(v) for v in one.bbox_2d[:2]],
+                    [plain_number(v) for v in one.bbox_2d[2:]],
+                ],
+                "properties": {"label": one.desc},
+            }
+            for one in record.student.objects
+        ]
+        document = {"info": {"width": width, "height": height}, "dataList": entries}
+        yield f"{stem_of(record.image.path)}.json", json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+
+
+VENDOR = Format(read=read_vendor, write=write_vendor, image_folder="{split}")
+
+
+def _entries(value: dict[str, Any]) -> list[tuple[Path_, Any]] | str:
+    """The objects of either form with their paths in the document, or what is wrong with it."""
+    if "dataList" in value:
+        listed = value["dataList"]
+        if not isinstance(listed, list):
+            return f"dataList is {shown(listed)}, not a list"
+        return [(("dataList", i), entry) for i, entry in enumerate(listed)]
+    result = value.get("markResult")
+    features = result.get("features") if isinstance(result, dict) else None
+    if not isinstance(features, list):
+        return "holds neither dataList nor markResult.features"
+    return [(("markResult", "features", i), entry) for i, entry in enumerate(features)]
+
+
+def _object(
+    document: JsonText, path: Path_, entry: Any, index: int, words: Vocabulary, left_out: dict[str, int]
+) -> SourceObject | Finding:
+    place = document.place(*path)
+    if not isinstance(entry, dict):
+        return finding("malformed-annotation", place, f"object {index} is {shown(entry)}", object_index=index)
+    described = words.describe(entry.get("properties"))
+    if isinstance(described, str):
+        kind, text = described.split(": ", 1)
+        return finding(kind, place, f"object {index}: {text}", object_index=index)
+    box = _box(entry)
+    if isinstance(box, str):
+        kind, text = box.split(": ", 1)
+        shown_object = describe_object(index, described.label)
+        return finding(kind, place, f"{shown_object}: {text}", object_index=index, label=described.label)
+    _count(described, left_out)
+    return SourceObject(index, described.label, box, place)
+
+
+def _count(described: Described, left_out: dict[str, int]) -> None:
+    for term in described.left_out:
+        left_out[term] = left_out.get(term, 0) + 1
+
+
+def _box(entry: dict[str, Any]) -> Box | str:
+    """The box, or ``kind: why`` there is none."""
+    geometry = entry.get("geometry")
+    if isinstance(geometry, dict):
+        return enclosing_box(geometry.get("coordinates"))
+    corners = entry.get("coordinates")
+    flat = numbers(corners, 4)
+    points = points_of(corners, depth=2) if flat is None else [(flat[0], flat[1]), (flat[2], flat[3])]
+    if points is None:
+        return f"box-not-a-number: coordinates is {shown(corners)}, not [[x1, y1], [x2, y2]]"
+    if len(points) != 2:
+        return enclosing_box(corners)
+    (x1, y1), (x2, y2) = points
+    return (x1, y1, x2, y2)
