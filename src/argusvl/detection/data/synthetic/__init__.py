@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from argusvl.detection.data.manifest import Manifest
-from argusvl.detection.data.synthetic import bbu_room
+from argusvl.detection.data.synthetic import bbu_room, shapes
 
 
 class SceneGenerator(Protocol):
@@ -27,4 +27,4 @@ class SceneGenerator(Protocol):
         ...
 
 
-SCENES: dict[str, SceneGenerator] = {bbu_room.NAME: bbu_room.generate}
+SCENES: dict[str, SceneGenerator] = {bbu_room.NAME: bbu_room.generate, shapes.NAME: shapes.generate}

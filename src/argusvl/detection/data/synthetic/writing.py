@@ -2,19 +2,26 @@
 
 A renderer plans a picture from a seeded source of chance; everything else is the same for all scenes. Every
 picture has a source of its own, named by scene, seed and number, so that picture 17 is the same in a set of 20 and
-in one of 2,000, and sets drawn with different seeds have no picture in common.
+in one of 2,000, and sets drawn with different seeds have no picture in common. For the same reason a large set is
+drawn by as many processes as there are cores, with the same bytes as by one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+import multiprocessing
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 
 from PIL import Image
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from argusvl.core.errors import DataError
 from argusvl.core.files import atomic_folder
@@ -27,6 +34,7 @@ from argusvl.detection.data.manifest import (
     write_manifest,
 )
 from argusvl.detection.data.records import ObjectAnnotation, Record, Scene, write_records
+from argusvl.detection.data.workers import usable_cores
 
 SPLITS = ("train", "val", "test")
 POOL = "teacher_pool"
@@ -34,6 +42,10 @@ FORMAT = "synthetic"
 
 _MIN_SIDE_PX = 112
 _MAX_POOL_TRIES = 2000  # plans, not pictures; the bbu-room set needs some tens
+_CHUNK = 16  # pictures that a process draws at a time
+_MIN_CHUNKS_A_PROCESS = (
+    8  # a process takes half a second to start: fewer than these are drawn faster without it
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +108,8 @@ def write_set(
     plan: Callable[[Random], PlannedPicture],
     descriptions: Sequence[str],
     *,
+    shows: Callable[[str], Iterable[str]] = lambda description: (description,),
+    workers: int | None = None,
     progress: bool,
 ) -> Manifest:
     """Draws a set into a new folder, complete or not at all.
@@ -106,8 +120,12 @@ def write_set(
     Args:
         out: The folder.
         request: What to draw.
-        plan: The renderer.
-        descriptions: Every description that the renderer can give; the teacher pool shows each at least once.
+        plan: The renderer; a function that can be pickled, and so can what it is given.
+        descriptions: What the teacher pool shows at least once: every description that the renderer can give,
+            or what ``shows`` makes of them.
+        shows: What an object counts for in the teacher pool, by its description; the description itself
+            unless given.
+        workers: Processes; as many as there are usable cores when ``None``, and fewer for a small set.
         progress: Show a progress bar.
 
     Returns:
@@ -128,25 +146,60 @@ def write_set(
         Progress(*columns, console=Console(stderr=True), disable=not progress, transient=True) as bar,
     ):
         task = bar.add_task(f"Drawing {request.scene}", total=request.images)
-        manifest = _draw(work, request, plan, descriptions, bar, task)
+        (work / "images").mkdir()
+        records: dict[str, list[Record]] = {name: [] for name in (*SPLITS, POOL)}
+        for index, record in enumerate(_drawn(work, request, plan, workers or usable_cores())):
+            records[split_of(index)].append(record)
+            bar.advance(task)
+        records[POOL] = _draw_pool(work, request, plan, descriptions, shows)
+        manifest = _write_index(work, request, records)
     return manifest
 
 
-def _draw(
+def _drawn(
+    folder: Path, request: SetRequest, plan: Callable[[Random], PlannedPicture], workers: int
+) -> Iterator[Record]:
+    """Draws the set's pictures and yields their records in order."""
+    draw = partial(_draw_some, folder, request, plan)
+    chunks = [range(i, min(i + _CHUNK, request.images)) for i in range(0, request.images, _CHUNK)]
+    processes = min(workers, len(chunks) // _MIN_CHUNKS_A_PROCESS)
+    if processes <= 1:
+        for index in range(request.images):
+            yield from draw((index,))
+        return
+    # Fresh processes: a copy of this one would hold the locks of the progress bar's thread.
+    executor = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), initializer=_leave_ctrl_c)
+    pending: deque[Future[list[Record]]] = deque()
+    try:
+        for chunk in chunks:
+            pending.append(executor.submit(draw, chunk))
+            if len(pending) > 2 * processes:
+                yield from pending.popleft().result()
+        while pending:
+            yield from pending.popleft().result()
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _draw_some(
     folder: Path,
     request: SetRequest,
     plan: Callable[[Random], PlannedPicture],
-    descriptions: Sequence[str],
-    bar: Progress,
-    task: TaskID,
-) -> Manifest:
-    (folder / "images").mkdir()
-    records: dict[str, list[Record]] = {name: [] for name in (*SPLITS, POOL)}
-    for index in range(request.images):
-        picture = plan(_source(request, "set", index)).paint()
-        records[split_of(index)].append(_save(folder, f"images/{index:06d}.jpg", picture))
-        bar.advance(task)
-    records[POOL] = _draw_pool(folder, request, plan, descriptions)
+    indices: Iterable[int],
+) -> list[Record]:
+    return [
+        _save(folder, f"images/{index:06d}.jpg", plan(_source(request, "set", index)).paint())
+        for index in indices
+    ]
+
+
+def _leave_ctrl_c() -> None:
+    """Ctrl-C reaches every process of a terminal; the one that started the others ends them."""
+    with contextlib.suppress(ValueError):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _write_index(folder: Path, request: SetRequest, records: dict[str, list[Record]]) -> Manifest:
     for name, of_split in records.items():
         write_records(folder / f"{name}.jsonl", of_split)
     manifest = build_manifest(
@@ -161,7 +214,11 @@ def _draw(
 
 
 def _draw_pool(
-    folder: Path, request: SetRequest, plan: Callable[[Random], PlannedPicture], descriptions: Sequence[str]
+    folder: Path,
+    request: SetRequest,
+    plan: Callable[[Random], PlannedPicture],
+    descriptions: Sequence[str],
+    shows: Callable[[str], Iterable[str]],
 ) -> list[Record]:
     """Pictures of their own for the teachers: a new one is taken whenever it shows something not yet covered."""
     missing = set(descriptions)
@@ -171,9 +228,13 @@ def _draw_pool(
             break
         planned = plan(_source(request, "pool", index))
         # Two new ones at least, while there are many: fewer pictures cover everything.
-        if len(missing & set(planned.descriptions)) >= (2 if len(missing) > 4 else 1):
+        promised = {shown for description in planned.descriptions for shown in shows(description)}
+        if len(missing & promised) >= (2 if len(missing) > 4 else 1):
             picture = planned.paint()
-            missing -= {o.desc for o in picture.objects}
+            covered = {shown for o in picture.objects for shown in shows(o.desc)}
+            if not missing & covered:
+                continue  # hidden by others, all of them
+            missing -= covered
             records.append(_save(folder, f"images/pool_{len(records):03d}.jpg", picture))
     assert not missing, f"the renderer never draws {sorted(missing)}"
     return records

@@ -1,0 +1,273 @@
+from __future__ import annotations
+
+import colorsys
+import dataclasses
+import hashlib
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from argusvl.core.errors import DataError
+from argusvl.detection.data.records import Record, RecordFile
+from argusvl.detection.data.synthetic import SCENES, writing
+from argusvl.detection.data.synthetic.bbu_room.terms import TERMS as ROOM_TERMS
+from argusvl.detection.data.synthetic.shapes.composition import MIN_RADIUS_PX, compose
+from argusvl.detection.data.synthetic.shapes.palette import random_colour
+from argusvl.detection.data.synthetic.shapes.scene import KINDS, SEEN, Item, Plan, draw_item, paint_plan
+from argusvl.detection.data.synthetic.shapes.terms import (
+    COLOURS,
+    STATES,
+    TERMS,
+    Label,
+    allowed_colours,
+    describe,
+)
+
+SPLITS = ("train", "val", "test")
+LABELS: list[Label] = [
+    (kind, colour) if state is None else (kind, colour, state)
+    for kind, states in STATES.items()
+    for state in (states or (None,))
+    for colour in allowed_colours(kind, state)
+]
+
+
+def draw(out: Path, images: int = 4, seed: int = 3, **options: Any) -> Path:
+    """A set of small pictures, fast to draw."""
+    SCENES["shapes"](out, images=images, seed=seed, **{"width": 168, "height": 140, **options})
+    return out
+
+
+def digests(folder: Path) -> dict[str, str]:
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {str(f.relative_to(folder)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
+
+
+def records(folder: Path, *splits: str) -> list[Record]:
+    return [record for split in splits for record in RecordFile(folder / f"{split}.jsonl")]
+
+
+def plans(count: int, width: int = 448, height: int = 336) -> list[Plan]:
+    return [compose(Random(f"plans/{i}"), width, height) for i in range(count)]
+
+
+def item(label: Label, radius: float, seed: int, **change: Any) -> Item:
+    """A thing by itself, in the middle of nothing."""
+    rng = Random(f"{label}/{seed}")
+    plain = Item(
+        label=label,
+        x=60 + rng.random(),
+        y=60 + rng.random(),
+        radius=radius,
+        degrees=rng.uniform(0, 360),
+        colour=random_colour(rng, label[1]),
+        opacity=1.0,
+        stain=False,
+        light=(0.0, 0.0, 0.0),
+        shadow=0.0,
+        seed=seed,
+    )
+    return dataclasses.replace(plain, **change)
+
+
+@pytest.fixture(scope="module")
+def small_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw(tmp_path_factory.mktemp("shapes") / "set", images=20)
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_one_others(tmp_path: Path) -> None:
+    first = digests(draw(tmp_path / "a"))
+    assert digests(draw(tmp_path / "b")) == first
+    other = digests(draw(tmp_path / "c", seed=4))
+    assert not {first[name] for name in first if name.endswith(".jpg")} & set(other.values())
+
+
+def test_splits_and_boxes_are_sound(small_set: Path) -> None:
+    assert [len(records(small_set, split)) for split in SPLITS] == [16, 2, 2]
+    for record in records(small_set, *SPLITS, "teacher_pool"):
+        with Image.open(small_set / record.student.images[0]) as image:
+            assert (image.size, image.mode) == ((168, 140), "RGB")
+        for found in record.student.objects:
+            x1, y1, x2, y2 = found.bbox_2d
+            assert 0 <= x1 < x2 <= 168
+            assert 0 <= y1 < y2 <= 140
+
+
+def test_the_teacher_pool_shows_every_word_and_is_disjoint(small_set: Path) -> None:
+    pool = records(small_set, "teacher_pool")
+    shown = {term for r in pool for o in r.student.objects for term in o.desc.split("/")}
+    assert shown == {words["zh"] for words in TERMS.values()}
+    assert len(pool) <= 40
+    drawn = {r.student.images[0] for r in records(small_set, *SPLITS)}
+    assert not drawn & {r.student.images[0] for r in pool}
+
+
+def test_english_descriptions_change_the_words_only(tmp_path: Path) -> None:
+    zh, en = draw(tmp_path / "zh"), draw(tmp_path / "en", language="en")
+    words = {describe(label, "zh"): describe(label, "en") for label in LABELS}
+    assert len(set(words.values())) == len(LABELS) == len(words)
+    for theirs, ours in zip(records(zh, *SPLITS), records(en, *SPLITS), strict=True):
+        assert [(o.bbox_2d, words[o.desc]) for o in theirs.student.objects] == [
+            (o.bbox_2d, o.desc) for o in ours.student.objects
+        ]
+        image = theirs.student.images[0]
+        assert (zh / image).read_bytes() == (en / image).read_bytes()
+
+
+def test_words_are_few_and_none_is_the_demo_s() -> None:
+    used = {key for label in LABELS for key in label}
+    assert used == set(TERMS)
+    assert set(STATES) == set(KINDS)
+    assert len({character for words in TERMS.values() for character in words["zh"]}) <= 120
+    for language in ("zh", "en"):
+        assert not {w[language] for w in TERMS.values()} & {w[language] for w in ROOM_TERMS.values()}
+        assert not any("/" in words[language] for words in TERMS.values())
+
+
+def test_pictures_hold_none_and_many_tiny_and_huge_things_of_every_kind() -> None:
+    counts, sides, kinds = [], [], set()
+    for plan in plans(60):
+        shown = paint_plan(plan)[1]
+        counts.append(len(shown))
+        kinds |= {thing.item.label[0] for thing in shown}
+        sides += [max(thing.box.width, thing.box.height) for thing in shown]
+    assert len(kinds) >= 0.9 * len(KINDS)
+    assert min(counts) == 0
+    assert max(counts) >= 40
+    assert 8 <= np.mean(counts) <= 22
+    assert min(sides) < 8
+    assert max(sides) > 250
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_boxes_are_the_extent_of_what_is_painted(kind: str) -> None:
+    """Against the mask itself: rows and columns that are covered by more than a trace."""
+    for seed, label in enumerate(label for label in LABELS if label[0] == kind and label[1] == "red"):
+        for radius in (MIN_RADIUS_PX.get(kind, 15.0), 41.3, 120.6):
+            sheet = draw_item(item(label, radius, seed))
+            ys, xs = np.nonzero(sheet.coverage > 0.3)
+            found = np.array((xs.min(), ys.min(), xs.max() + 1, ys.max() + 1), dtype=float)
+            found += (sheet.left, sheet.top, sheet.left, sheet.top)
+            box = sheet.extent()
+            assert np.abs(found - np.array(box)).max() <= 1.3, (label, radius, found, box)
+            assert 1.1 * radius <= max(box.width, box.height) <= 2.24 * radius + 4, (label, box)
+            # Nothing is cut off by the sheet's edge.
+            assert not sheet.coverage[[0, -1]].any()
+            assert not sheet.coverage[:, [0, -1]].any()
+
+
+def test_boxes_fit_the_pixels_that_change_in_whole_pictures() -> None:
+    """The topmost object of a picture is left out: what changes must fill its box and lie inside it."""
+    fits = []
+    for plan in plans(24):
+        bare = dataclasses.replace(plan, items=tuple(dataclasses.replace(i, shadow=0.0) for i in plan.items))
+        image, shown = paint_plan(bare)
+        if not shown or shown[-1].item is not bare.items[-1]:
+            continue
+        without = paint_plan(dataclasses.replace(bare, items=bare.items[:-1]))[0]
+        change = np.abs(np.asarray(image).astype(int) - np.asarray(without)).max(axis=2)
+        ys, xs = np.nonzero(change > 0.2 * change.max())
+        box = shown[-1].box
+        found = np.array((xs.min(), ys.min(), xs.max() + 1, ys.max() + 1))
+        outside = np.maximum(np.array((-1, -1, 1, 1)) * (found - np.array(box)), 0)
+        assert outside.max() <= 1.6, (shown[-1].item, found, box)
+        fits.append(np.abs(found - np.array(box)).max())
+    assert len(fits) > 12
+    assert np.quantile(fits, 0.8) <= 1.3
+
+
+def test_what_is_annotated_can_be_seen_and_what_is_hidden_is_not_annotated() -> None:
+    """A covering object comes after: its victim is whole, or gone, or the cover is left out."""
+    plan = plans(1)[0]
+    below = item(("disc", "red", "filled"), 20.0, 1, x=100.0, y=100.0)
+    for offset in range(0, 60, 3):
+        cover = item(("square", "blue", "filled"), 40.0, 2, x=100.0 + offset, y=100.0, degrees=0.0)
+        shown = paint_plan(dataclasses.replace(plan, items=(below, cover)))[1]
+        share = np.clip((100 + offset - 0.86 * 40 - 80) / 40, 0, 1)  # of the disc's width that is in view
+        labels = [thing.item.label[0] for thing in shown]
+        assert "square" in labels or labels == ["disc"]
+        if share == 0:
+            assert labels == ["square"]
+        if 0.2 < share < 0.3:
+            assert labels == ["disc"]
+        if share > 0.5:
+            assert labels == ["disc", "square"]
+    for picture in plans(8):
+        assert all(SEEN <= thing.seen <= 1 + 1e-6 for thing in paint_plan(picture)[1])
+
+
+def test_things_that_do_not_stand_out_from_their_ground_are_left_out() -> None:
+    plan = plans(1)[0]
+    below = item(("square", "red", "filled"), 90.0, 1, x=150.0, y=150.0)
+    same = item(("disc", "red", "filled"), 20.0, 1, x=150.0, y=150.0, colour=below.colour)
+    other = dataclasses.replace(same, label=("disc", "blue", "filled"), colour=(20, 40, 230))
+    names = [
+        [thing.item.label[1] for thing in paint_plan(dataclasses.replace(plan, items=(below, top)))[1]]
+        for top in (same, other)
+    ]
+    assert names == [["red"], ["red", "blue"]]
+
+
+def test_the_colour_that_is_named_is_the_colour_that_is_drawn() -> None:
+    for kind in ("disc", "star", "gear", "bracket", "letter"):
+        for colour in COLOURS:
+            label: Label = (kind, colour, STATES[kind][0]) if STATES[kind] else (kind, colour)
+            for seed in range(6):
+                sheet = draw_item(item(label, 30.0, seed))
+                solid = sheet.coverage > 0.99
+                pixel = np.median(sheet.colour[:, solid], axis=1)
+                assert named(pixel) == colour, (label, pixel)
+
+
+def named(rgb: Any) -> str:
+    """What a person would call a colour; written apart from the palette."""
+    hue, saturation, value = colorsys.rgb_to_hsv(*(rgb / 255))
+    hue *= 360
+    if value < 0.2:
+        return "black"
+    if saturation < 0.15:
+        return "white" if value > 0.8 else "grey"
+    if hue < 40 and value < 0.55:
+        return "brown" if hue > 10 else "red"
+    if hue > 315 and saturation < 0.6:
+        return "pink"
+    edges = ((12, "red"), (40, "orange"), (70, "yellow"), (160, "green"), (200, "cyan"), (250, "blue"))
+    return next((name for edge, name in edges if hue < edge), "purple" if hue < 300 else "red")
+
+
+@pytest.mark.parametrize(("width", "height"), [(336, 448), (640, 480), (112, 400)])
+def test_other_sizes_and_shapes_can_be_drawn(width: int, height: int) -> None:
+    count = 0
+    for plan in plans(6, width, height):
+        image, shown = paint_plan(plan)
+        assert image.size == (width, height)
+        count += len(shown)
+        assert all(t.box.x0 >= 0 and t.box.y0 >= 0 for t in shown)
+        assert all(t.box.x1 <= width and t.box.y1 <= height for t in shown)
+    assert count >= 10
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"images": 0}, "0 images"), ({"width": 60}, "60 pixels"), ({"language": "fr"}, "'fr'")],
+)
+def test_a_request_that_makes_no_sense_is_refused(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        draw(tmp_path / "out", **change)
+    assert not list(tmp_path.iterdir())
+
+
+def test_several_processes_draw_the_same_bytes_as_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = digests(draw(tmp_path / "one", images=5))
+    monkeypatch.setattr(writing, "_CHUNK", 1)
+    monkeypatch.setattr(writing, "_MIN_CHUNKS_A_PROCESS", 2)
+    monkeypatch.setattr(writing, "usable_cores", lambda: 2)
+    assert digests(draw(tmp_path / "two", images=5)) == one
