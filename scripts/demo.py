@@ -54,6 +54,7 @@ def measure_untrained() -> dict[str, Any]:
         labels=task.labels,
         vocabulary=config.data.vocabulary,
         batch_size=config.training.per_device_eval_batch_size,
+        descriptions=task.descriptions,
         show_progress=True,
     )
     return evaluation.figures.to_dict()

@@ -362,7 +362,7 @@ def _edit(key: str, value: object) -> Callable[[Path], None]:
         (lambda f: (f / "argus.json").write_text("[]"), "holds no JSON object"),
         (_edit("max_pixels", None), "key 'max_pixels' is missing"),
         (_edit("min_pixels", "many"), "key 'min_pixels' is 'many'"),
-        (_edit("labels", []), r"key 'labels' is \[\]"),
+        (_edit("labels", [""]), r"key 'labels' is \[''\]"),
         (_edit("vocabulary", "ajar"), "key 'vocabulary' is 'ajar'"),
         (shutil.rmtree, "no such checkpoint folder"),
     ],

@@ -15,6 +15,9 @@ from rich.text import Text
 from argusvl.cli.output import console, counted, print_json
 from argusvl.core.errors import DataError
 from argusvl.core.files import write_text_atomically
+from argusvl.detection.assets import DetectionAssets
+from argusvl.detection.calibration import measure
+from argusvl.detection.captions import possible_descriptions
 from argusvl.detection.data.dataset import Vocabulary
 from argusvl.detection.data.records import RecordFile
 from argusvl.detection.evaluation import Figures
@@ -26,6 +29,7 @@ from argusvl.detection.gallery import (
 )
 from argusvl.detection.inference import Evaluation, RecordQuestions, evaluate_records
 from argusvl.detection.predictor import SCORE_THRESHOLD, Predictor
+from argusvl.detection.reliability import ReliabilityReport, write_reliability
 
 FIGURES_FILE = "figures.json"
 PREDICTIONS_FILE = "predictions.jsonl"
@@ -48,6 +52,13 @@ def command(
         int, typer.Option(min=0, help="Measure a second time after so many demonstrations of the pool.")
     ] = 0,
     captions: Annotated[bool, typer.Option(help="Measure descriptions; without them it is faster.")] = True,
+    open_captions: Annotated[
+        bool,
+        typer.Option("--open-captions", help="Let descriptions be any text, not only those of training."),
+    ] = False,
+    raw_scores: Annotated[
+        bool, typer.Option("--raw-scores", help="Leave scores as the model gives them, not calibrated.")
+    ] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Records in a forward pass.")] = 8,
     max_examples: Annotated[
         int | None, typer.Option(min=1, help="Use only the first so many records.")
@@ -65,6 +76,7 @@ def command(
 
     AP is COCO's, the mean over the classes of the data: whole descriptions where the checkpoint's vocabulary is
     closed, else first segments. caption_exact is the share of the recalled objects that are described to the letter.
+    ece, the expected calibration error, is how far scores are from the share of predictions that are right.
 
     Examples:
 
@@ -76,34 +88,41 @@ def command(
     predictor = Predictor.from_pretrained(
         checkpoint, device=device, min_pixels=min_pixels, max_pixels=max_pixels
     )
+    assets = predictor.assets
     shown = predictor.load_teachers(teachers)
+    calibration = None if raw_scores else assets.calibration
+    descriptions = possible_descriptions(assets.labels, assets.vocabulary, assets.descriptions)
 
-    def measure(with_teachers: bool) -> Evaluation:
+    def measure_once(with_teachers: bool) -> Evaluation:
         return evaluate_records(
             predictor.model,
-            RecordQuestions(
-                records, predictor.processor, predictor.assets.limits, shown if with_teachers else ()
-            ),
-            labels=predictor.assets.labels,
-            vocabulary=predictor.assets.vocabulary,
+            RecordQuestions(records, predictor.processor, assets.limits, shown if with_teachers else ()),
+            labels=assets.labels,
+            vocabulary=assets.vocabulary,
             batch_size=batch_size,
             captions=captions,
+            descriptions=None if open_captions else descriptions,
+            calibration=calibration,
             describe_above=SCORE_THRESHOLD if out is not None else 1.0,
             num_workers=workers,
             show_progress=True,
         )
 
-    evaluation = measure(with_teachers=False)
-    result = {"checkpoint": str(checkpoint), "data": str(data), **_report(evaluation)}
+    evaluation = measure_once(with_teachers=False)
+    reliability = measure(evaluation.evidence, calibration)
+    result = {"checkpoint": str(checkpoint), "data": str(data), **_report(evaluation, reliability)}
     print_figures(evaluation.figures, f"{checkpoint} on {data}")
+    _print_reliability(reliability, "left as they are" if raw_scores else assets.calibration_note)
     if teachers:
-        taught = measure(with_teachers=True)
-        result["with_teachers"] = {"teachers": teachers, **_report(taught)}
+        taught = measure_once(with_teachers=True)
+        taught_reliability = measure(taught.evidence, calibration)
+        result["with_teachers"] = {"teachers": teachers, **_report(taught, taught_reliability)}
         print_figures(taught.figures, f"after {teachers} teachers")
     if as_json:
         print_json(result)
     if out is not None:
-        _write(out, result, evaluation, records, predictor.assets.vocabulary)
+        _write(out, result, evaluation, records, assets.vocabulary)
+        write_reliability(out, reliability, _measured_on(data, assets))
 
 
 def print_figures(figures: Figures, title: str) -> None:
@@ -128,14 +147,34 @@ def print_figures(figures: Figures, title: str) -> None:
     )
 
 
+def _print_reliability(reliability: ReliabilityReport, note: str) -> None:
+    scores = reliability.scores
+    if scores.bins_before is None:
+        text = f"ece {_shown(scores.ece)}   scores are not calibrated: {note}"
+    else:
+        before = math.nan if scores.ece_before is None else scores.ece_before
+        text = f"ece {_shown(scores.ece)}   before calibration {_shown(before)} ({note})"
+    console().print(Text(text), soft_wrap=True)
+
+
+def _measured_on(data: Path, assets: DetectionAssets) -> str:
+    """The data's name, and whether scores were fitted on it: they are then better than on other pictures."""
+    section = assets.config.get("data")
+    fitted = section.get("val") if isinstance(section, dict) else None
+    same = assets.calibration is not None and fitted and Path(fitted).resolve() == data.resolve()
+    return f"{data}, which scores were fitted on" if same else str(data)
+
+
 def _shown(figure: float) -> str:
     return "-" if math.isnan(figure) else f"{figure:.3f}"
 
 
-def _report(evaluation: Evaluation) -> dict[str, Any]:
+def _report(evaluation: Evaluation, reliability: ReliabilityReport) -> dict[str, Any]:
     speed = len(evaluation.images) / evaluation.seconds if evaluation.seconds else None
     return {
         **evaluation.figures.to_dict(),
+        "ece": None if math.isnan(reliability.scores.ece) else reliability.scores.ece,
+        "ece_before": reliability.scores.ece_before,
         "seconds": round(evaluation.seconds, 3),
         "images_per_second": None if speed is None else round(speed, 3),
     }

@@ -54,6 +54,13 @@ def command(
         float, typer.Option(min=0, max=1, help="Leave out what scores less.")
     ] = SCORE_THRESHOLD,
     captions: Annotated[bool, typer.Option(help="Write descriptions; without them it is faster.")] = True,
+    open_captions: Annotated[
+        bool,
+        typer.Option("--open-captions", help="Let descriptions be any text, not only those of training."),
+    ] = False,
+    raw_scores: Annotated[
+        bool, typer.Option("--raw-scores", help="Leave scores as the model gives them, not calibrated.")
+    ] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Images in a forward pass.")] = 8,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     min_pixels: Annotated[
@@ -93,6 +100,8 @@ def command(
         "labels": [label.strip() for label in labels.split(",")] if labels is not None else None,
         "teachers": teachers,
         "captions": captions,
+        "open_captions": open_captions,
+        "raw_scores": raw_scores,
         "score_threshold": score_threshold,
     }
     terminal = console()

@@ -16,6 +16,7 @@ from typing import Any, get_args
 
 from argusvl.core.errors import CheckpointError
 from argusvl.core.files import write_text_atomically
+from argusvl.detection.calibration import Calibration
 from argusvl.detection.data.conversation import OverLengthPolicy
 from argusvl.detection.data.dataset import Vocabulary
 from argusvl.detection.data.records import Record, RecordFile, Scene, write_records
@@ -30,6 +31,9 @@ _CHOICES = {
     "over_length_policy": get_args(OverLengthPolicy),
     "vision_tokens_policy": get_args(VisionTokensPolicy),
 }
+
+_LATER = {"descriptions", "calibration", "calibration_note"}
+"""Keys that checkpoints of earlier versions lack."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,10 @@ class DetectionAssets:
         vision_tokens_warn: Merged vision tokens of an image from which a warning names it.
         vision_tokens_max: Most merged vision tokens of an image.
         vision_tokens_policy: What happens to an image with more.
+        descriptions: What captions are chosen from; ``None``: any text. A checkpoint that does not say so, of an
+            earlier version, chooses from the labels of a closed vocabulary.
+        calibration: Makes probabilities of scores; ``None``: there is none.
+        calibration_note: What the calibration was fitted on, or why there is none.
         config: The run's configuration, for the record; nothing is read from it.
     """
 
@@ -61,6 +69,9 @@ class DetectionAssets:
     vision_tokens_warn: int
     vision_tokens_max: int
     vision_tokens_policy: VisionTokensPolicy
+    descriptions: tuple[str, ...] | None = None
+    calibration: Calibration | None = None
+    calibration_note: str = "the checkpoint was written without one"
     config: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -95,7 +106,13 @@ class DetectionAssets:
             ) from None
         if not isinstance(value, dict):
             raise CheckpointError("holds no JSON object", where=file, remedy="copy the checkpoint again")
-        known = {f.name: _checked(f.name, str(f.type), value, file) for f in fields(cls)}
+        if "descriptions" not in value and value.get("vocabulary") == "closed":
+            value["descriptions"] = value.get("labels") or None
+        known = {
+            f.name: _checked(f.name, str(f.type), value, file)
+            for f in fields(cls)
+            if f.name in value or f.name not in _LATER
+        }
         return cls(**known)
 
 
@@ -151,9 +168,20 @@ def _checked(name: str, annotation: str, value: Mapping[str, Any], file: Path) -
     fits = {
         "int": type(found) is int and found > 0,
         "str": isinstance(found, str),
-        "tuple[str, ...]": isinstance(found, list) and all(isinstance(v, str) and v for v in found),
+        "tuple[str, ...]": _is_texts(found),
+        "tuple[str, ...] | None": found is None or (_is_texts(found) and found),
+        "Calibration | None": found is None or isinstance(found, dict),
         "Mapping[str, Any]": isinstance(found, dict),
     }.get(annotation, found in _CHOICES.get(name, ()))
     if not fits:
         raise CheckpointError(f"key {name!r} is {found!r:.80}", where=file, remedy=remedy)
+    if name == "calibration" and found is not None:
+        try:
+            return Calibration.from_dict(found)
+        except ValueError as error:
+            raise CheckpointError(f"key {name!r}: {error}", where=file, remedy=remedy) from None
     return tuple(found) if isinstance(found, list) else found
+
+
+def _is_texts(found: Any) -> bool:
+    return isinstance(found, list) and all(isinstance(v, str) and v for v in found)

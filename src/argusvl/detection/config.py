@@ -187,6 +187,8 @@ class DetectionDataSection(DataSection):
     """Whether a class is a description's first segment (open) or the whole description (closed)."""
     labels: list[Annotated[str, Field(min_length=1)]] | None = None
     """Labels that queries are compared with; without them, those found in the training records."""
+    caption_vocabulary: Literal["open", "closed"] | None = None
+    """Whether a caption is any text (open) or always one of the training descriptions (closed); null: as vocabulary."""
     augmentation: AugmentationSection
     """Random changes of the student's images in training."""
 

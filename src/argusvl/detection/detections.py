@@ -23,7 +23,8 @@ class Detections:
 
     Attributes:
         boxes_xyxy_px: ``[N, 4]`` float32, pixels of the caller's image.
-        scores: ``[N]`` float32 in 0..1: objectness × label score.
+        scores: ``[N]`` float32 in 0..1: the probability that box and label are right, where the checkpoint is
+            calibrated; else objectness × label score.
         labels: ``N`` labels of the vocabulary.
         label_scores: ``[N]`` float32 in 0..1: probability of the label among the vocabulary.
         image_size: ``(width, height)`` of the image that the boxes are drawn on.

@@ -13,11 +13,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from argusvl.core.errors import ModelError
+from argusvl.detection.calibration import Calibration
+from argusvl.detection.captions import CaptionChoice
 from argusvl.detection.data.collation import PaddedCollator
 from argusvl.detection.data.conversation import ChatProcessor
 from argusvl.detection.data.dataset import Vocabulary
@@ -34,6 +37,7 @@ from argusvl.detection.data.samples import (
 )
 from argusvl.detection.detections import Detections
 from argusvl.detection.evaluation import Figures, Truth, claim, evaluate_detections
+from argusvl.detection.evidence import Evidence
 from argusvl.detection.model.modeling import ArgusForDetection, DetectionOutput
 from argusvl.detection.postprocessing import ImagePredictions, describe, num_kept, postprocess
 from argusvl.training.sandbox import evaluation_sandbox
@@ -141,9 +145,15 @@ class RecordQuestions(Dataset[Question]):
 
 
 def look(
-    model: ArgusForDetection, batch: Mapping[str, Any], asked: Sequence[Asked], labels: Sequence[str]
+    model: ArgusForDetection,
+    batch: Mapping[str, Any],
+    asked: Sequence[Asked],
+    labels: Sequence[str],
+    calibration: Calibration | None = None,
 ) -> tuple[DetectionOutput, list[ImagePredictions]]:
     """One forward pass over a collated batch: the output, and predictions for each student image in order.
+
+    Scores are the model's own; label scores are calibrated already.
 
     Raises:
         ModelError: The model has no detection head.
@@ -158,7 +168,11 @@ def look(
         return DetectionOutput(loss_terms={}), []
     output = model(**on_device(batch, model.device))
     notes = [note for one in asked for note in one.notes]
-    return output, postprocess(output, labels, sizes, notes, nms_iou=model.config.nms_iou)
+    temperature = 1.0 if calibration is None else calibration.type_temperature
+    predictions = postprocess(
+        output, labels, sizes, notes, nms_iou=model.config.nms_iou, type_temperature=temperature
+    )
+    return output, predictions
 
 
 def on_device(batch: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
@@ -181,6 +195,8 @@ class Evaluation:
             that was asked for.
         truth: The objects.
         seconds: Wall time, reading the images included.
+        evidence: The same predictions as the model scores them, and which of them are right: what calibration is
+            fitted and measured on.
     """
 
     figures: Figures
@@ -188,6 +204,7 @@ class Evaluation:
     predictions: tuple[Detections, ...]
     truth: tuple[Truth, ...]
     seconds: float
+    evidence: Evidence
 
 
 def evaluate_records(
@@ -198,6 +215,8 @@ def evaluate_records(
     vocabulary: Vocabulary,
     batch_size: int,
     captions: bool = True,
+    descriptions: Sequence[str] | None = None,
+    calibration: Calibration | None = None,
     describe_above: float = 1.0,
     num_workers: int = 0,
     show_progress: bool = False,
@@ -211,6 +230,8 @@ def evaluate_records(
         vocabulary: ``open`` or ``closed``.
         batch_size: Records in a forward pass.
         captions: Whether to describe what the truth claims; otherwise ``caption_exact`` is ``nan``.
+        descriptions: What captions are chosen from; ``None``: any text.
+        calibration: Makes probabilities of the scores; ``None``: they stay as the model gives them.
         describe_above: Also describe predictions with at least this score, e.g. to draw them.
         num_workers: Processes that read images.
         show_progress: Whether to show a bar where somebody watches.
@@ -227,21 +248,32 @@ def evaluate_records(
         caption_max_tokens=model.config.caption_max_tokens,
         for_inference=True,
     )
+    among = None
+    if captions and descriptions is not None:
+        among = CaptionChoice.of(descriptions, questions.processor, model.config.caption_max_tokens)
     ranked: list[Detections] = []
     described: list[Detections] = []
+    evidence: list[Evidence] = []
     truth: list[Truth] = []
     images: list[str] = []
     with evaluation_sandbox(model):
         batches = _batches(questions, collate, batch_size, num_workers)
         count = -(-len(questions) // batch_size)
         for batch, asked in track(batches, count, "Evaluating", unit="batches", enabled=show_progress):
-            output, predictions = look(model, batch, asked, labels)
+            output, predictions = look(model, batch, asked, labels, calibration)
             kept = num_kept(model.config.num_queries)
             best = [p.best.top(kept) for p in predictions]
             objects = [t for one in asked for t in one.truth]
+            for m, (shown, of_image) in enumerate(zip(best, objects, strict=True)):
+                assert output.type_logits is not None and shown.queries is not None
+                logits = output.type_logits[m].float().cpu().numpy()[shown.queries]
+                evidence.append(Evidence.of_image(shown, of_image, logits, labels, vocabulary))
             if captions:
-                chosen = [_to_describe(t, b, describe_above) for t, b in zip(objects, best, strict=True)]
-                best = describe(model, output, questions.processor.tokenizer, best, chosen)
+                chosen = [
+                    _to_describe(t, b, calibrated(b, calibration).scores >= describe_above)
+                    for t, b in zip(objects, best, strict=True)
+                ]
+                best = describe(model, output, questions.processor.tokenizer, best, chosen, among)
             ranked += [p.ranked for p in predictions]
             described += best
             truth += objects
@@ -255,12 +287,38 @@ def evaluate_records(
         described=described,
     )
     seconds = time.perf_counter() - began
-    return Evaluation(figures, tuple(images), tuple(described), tuple(truth), seconds)
+    return Evaluation(
+        _rescored(figures, calibration),
+        tuple(images),
+        tuple(calibrated(d, calibration) for d in described),
+        tuple(truth),
+        seconds,
+        Evidence.joined(evidence),
+    )
 
 
-def _to_describe(truth: Truth, best: Detections, above: float) -> list[int]:
+def _rescored(figures: Figures, calibration: Calibration | None) -> Figures:
+    """Figures are of the model's own ranking; thresholds in them are given in the scores that are shown."""
+    if calibration is None:
+        return figures
+    curves = {}
+    for name, curve in figures.precision_recall.items():
+        scores = np.array(curve.scores)
+        shown = np.where(
+            scores > 0, calibration.probabilities(scores), 0.0
+        )  # 0: a recall that is not reached
+        curves[name] = replace(curve, scores=tuple(shown.tolist()))
+    return replace(figures, precision_recall=curves)
+
+
+def calibrated(detections: Detections, calibration: Calibration | None) -> Detections:
+    """Predictions with probabilities for scores, where there is a calibration."""
+    return detections if calibration is None else calibration.apply(detections)
+
+
+def _to_describe(truth: Truth, best: Detections, shown: NDArray[np.bool_]) -> list[int]:
     claimed = claim(truth, best)
-    return sorted({*claimed[claimed >= 0].tolist(), *np.flatnonzero(best.scores >= above).tolist()})
+    return sorted({*claimed[claimed >= 0].tolist(), *np.flatnonzero(shown).tolist()})
 
 
 class _Batch:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from argusvl.core.boxes import cxcywh_to_xyxy, non_maximum_suppression
 from argusvl.core.errors import ModelError
+from argusvl.detection.captions import CaptionChoice
 from argusvl.detection.detections import Detections
 from argusvl.detection.evaluation import MAX_DETECTIONS
 
@@ -55,6 +56,7 @@ def postprocess(
     image_sizes: Sequence[tuple[int, int]],
     notes: Sequence[str] | None = None,
     nms_iou: float | None = None,
+    type_temperature: float = 1.0,
 ) -> list[ImagePredictions]:
     """Boxes, labels and scores of every student image of a batch.
 
@@ -68,6 +70,7 @@ def postprocess(
         notes: ``M`` remarks for the caller.
         nms_iou: Overlap at which the lower-scored of two boxes goes: among boxes of one label in ``ranked``, among
             all in ``best`` (two names for one place are one thing to a person). ``None``: never.
+        type_temperature: Of the label scores that are given back; scores and ranking are as without it.
 
     Raises:
         ModelError: The shapes contradict each other, or the output is not finite.
@@ -89,16 +92,18 @@ def postprocess(
     boxes = cxcywh_to_xyxy(boxes_norm.double().cpu()).clamp(0, 1) * sides[:, None]
     # One transfer from the device for the whole batch.
     label_scores, objectness = label_scores.cpu(), objectness.cpu()
+    shown_scores = label_scores
+    if type_temperature != 1.0:
+        shown_scores = (type_logits.float() / type_temperature).softmax(-1).cpu()
     pair_query, pair_label = pair_query.cpu(), pair_label.cpu()
     order, best_label = order.cpu(), best_label.cpu()
 
     def detections(image: int, query: Tensor, label: Tensor) -> Detections:
-        chosen = label_scores[image, query, label]
         return Detections(
             boxes_xyxy_px=boxes[image, query].float().numpy(),
-            scores=(objectness[image, query] * chosen).numpy(),
+            scores=(objectness[image, query] * label_scores[image, query, label]).numpy(),
             labels=tuple(labels[k] for k in label.tolist()),
-            label_scores=chosen.numpy(),
+            label_scores=shown_scores[image, query, label].numpy(),
             image_size=image_sizes[image],
             queries=query.numpy(),
             note=notes[image] if notes is not None else "",
@@ -126,22 +131,25 @@ def describe(
     tokenizer: Any,
     predictions: Sequence[Detections],
     chosen: Sequence[Sequence[int]],
+    among: CaptionChoice | None = None,
 ) -> list[Detections]:
     """The same predictions with descriptions of chosen entries; the others' captions are ``None``.
 
     Args:
-        model: Its ``describe(output, image, query, max_tokens)`` gives token ids, -100 after the end.
+        model: Its ``describe(output, image, query, max_tokens)`` gives token ids, -100 after the end;
+            ``choose_description(output, image, query, trie)`` numbers of descriptions.
         output: What the predictions were read from.
         tokenizer: Of the model.
         predictions: One for each student image of the batch.
         chosen: For each image the entries to describe.
+        among: Descriptions to choose from; ``None``: any text.
     """
     pairs = [
         (m, int(detections.queries[k]))  # type: ignore[index]  # postprocess gives queries
         for m, (detections, entries) in enumerate(zip(predictions, chosen, strict=True))
         for k in entries
     ]
-    texts = iter(_captions(model, output, tokenizer, pairs))
+    texts = iter(_captions(model, output, tokenizer, pairs, among))
     described = []
     for detections, entries in zip(predictions, chosen, strict=True):
         captions: list[str | None] = [None] * len(detections)
@@ -151,11 +159,17 @@ def describe(
     return described
 
 
-def _captions(model: Any, output: Any, tokenizer: Any, pairs: list[tuple[int, int]]) -> list[str]:
+def _captions(
+    model: Any, output: Any, tokenizer: Any, pairs: list[tuple[int, int]], among: CaptionChoice | None
+) -> list[str]:
     """Texts of (image, query) pairs."""
     texts: list[str] = []
     for start in range(0, len(pairs), _CAPTIONS_AT_ONCE):
         image, query = torch.tensor(pairs[start : start + _CAPTIONS_AT_ONCE], device=model.device).T
+        if among is not None:
+            numbers = model.choose_description(output, image, query, among.trie).tolist()
+            texts += [among.descriptions[number] for number in numbers]
+            continue
         ids = model.describe(output, image, query, max_tokens=model.config.caption_max_tokens)
         for row in ids.tolist():
             ended = row.index(-100) if -100 in row else len(row)

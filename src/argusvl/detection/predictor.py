@@ -15,6 +15,7 @@ from argusvl.core.errors import ArgusError, CheckpointError, ConfigError, DataEr
 from argusvl.core.images import exif_orientation, open_image, upright_rgb
 from argusvl.core.logging import get_logger
 from argusvl.detection.assets import ASSETS_FILE, DetectionAssets, load_teacher_pool
+from argusvl.detection.captions import CaptionChoice, possible_descriptions
 from argusvl.detection.data.collation import PaddedCollator
 from argusvl.detection.data.conversation import ChatProcessor
 from argusvl.detection.data.dataset import labels_or_collected
@@ -23,7 +24,7 @@ from argusvl.detection.data.records import Record, Scene
 from argusvl.detection.data.samples import LoadedScene, load_scene
 from argusvl.detection.data.tokenizer import check_special_tokens, load_tokenizer
 from argusvl.detection.detections import Detections
-from argusvl.detection.inference import Question, ask_image, look
+from argusvl.detection.inference import Question, ask_image, calibrated, look
 from argusvl.detection.model.modeling import QWEN_FOLDER, ArgusForDetection
 from argusvl.detection.postprocessing import describe
 from argusvl.detection.text_path import TextPrediction, write_answers
@@ -128,6 +129,8 @@ class Predictor:
         *,
         batch_size: int = 8,
         captions: bool = True,
+        open_captions: bool = False,
+        raw_scores: bool = False,
         score_threshold: float = SCORE_THRESHOLD,
     ) -> list[Detections]:
         """Finds the objects of each image, one pass a batch.
@@ -143,6 +146,8 @@ class Predictor:
                 given, boxes in their pixels).
             batch_size: Images in a forward pass.
             captions: Whether to write descriptions.
+            open_captions: Let them be any text where the checkpoint would choose from its descriptions.
+            raw_scores: Leave scores as the model gives them where the checkpoint would make probabilities of them.
             score_threshold: Leave out what scores less.
 
         Returns:
@@ -159,6 +164,8 @@ class Predictor:
             teachers,
             batch_size=batch_size,
             captions=captions,
+            open_captions=open_captions,
+            raw_scores=raw_scores,
             score_threshold=score_threshold,
         )
         return [detections for _, detections in found]
@@ -172,6 +179,8 @@ class Predictor:
         *,
         batch_size: int = 8,
         captions: bool = True,
+        open_captions: bool = False,
+        raw_scores: bool = False,
         score_threshold: float = SCORE_THRESHOLD,
         on_error: OnError | None = None,
     ) -> Iterator[tuple[ImageLike, Detections]]:
@@ -184,6 +193,8 @@ class Predictor:
             teachers: Demonstrations.
             batch_size: Images in a forward pass.
             captions: Whether to write descriptions.
+            open_captions: Let them be any text.
+            raw_scores: Leave scores as the model gives them.
             score_threshold: Leave out what scores less.
             on_error: Called with an image that cannot be used, which is then left out; ``None``: the error is raised.
 
@@ -195,15 +206,21 @@ class Predictor:
         )
         collate = self._collator(vocabulary)
         shown = self.load_teachers(teachers)
+        among = self._caption_choice(vocabulary) if captions and not open_captions else None
+        calibration = None if raw_scores else self.assets.calibration
         for batch, questions in self._batches(images, batch_size, prompt, shown, on_error):
             with torch.inference_mode():
                 output, predictions = look(
-                    self.model, collate([s for s, _ in questions]), [a for _, a in questions], vocabulary
+                    self.model,
+                    collate([s for s, _ in questions]),
+                    [a for _, a in questions],
+                    vocabulary,
+                    calibration,
                 )
-                found = [p.best.above(score_threshold) for p in predictions]
+                found = [calibrated(p.best, calibration).above(score_threshold) for p in predictions]
                 if captions:
                     chosen = [range(len(detections)) for detections in found]
-                    found = describe(self.model, output, self.processor.tokenizer, found, chosen)
+                    found = describe(self.model, output, self.processor.tokenizer, found, chosen, among)
             # Nothing of the batch stays referenced while the caller works on its results.
             del output, predictions, questions
             yield from zip(batch, found, strict=True)
@@ -281,6 +298,13 @@ class Predictor:
             load_scene(scene, root, self.assets.limits, f"teacher {k}")
             for k, scene in enumerate(scenes, start=1)
         ]
+
+    def _caption_choice(self, labels: Sequence[str]) -> CaptionChoice | None:
+        assets = self.assets
+        descriptions = possible_descriptions(labels, assets.vocabulary, assets.descriptions)
+        if descriptions is None:
+            return None
+        return CaptionChoice.of(descriptions, self.processor, self.model.config.caption_max_tokens)
 
     def _collator(self, labels: Sequence[str]) -> PaddedCollator:
         return PaddedCollator(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import shutil
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -17,11 +19,18 @@ from argusvl.core.errors import ArgusError, ConfigError
 from argusvl.core.images import open_image
 from argusvl.core.logging import get_logger
 from argusvl.detection.assets import DetectionAssets, save_teacher_pool
+from argusvl.detection.calibration import Fit, fit_calibration
+from argusvl.detection.captions import CaptionChoice, possible_descriptions
 from argusvl.detection.config import DetectionRunConfig
 from argusvl.detection.data.augmentation import Augmentation
 from argusvl.detection.data.collation import PaddedCollator
 from argusvl.detection.data.conversation import ChatProcessor
-from argusvl.detection.data.dataset import DetectionDataset, TeacherSettings, labels_or_collected
+from argusvl.detection.data.dataset import (
+    DetectionDataset,
+    TeacherSettings,
+    collect_labels,
+    labels_or_collected,
+)
 from argusvl.detection.data.prompts import prompts_for
 from argusvl.detection.data.records import RecordFile
 from argusvl.detection.data.samples import Sample, VisionLimits
@@ -38,6 +47,7 @@ from argusvl.detection.model.loading import load_config
 from argusvl.detection.model.losses import LossSettings
 from argusvl.detection.model.modeling import QWEN_FOLDER, ArgusForDetection, add_detection_head
 from argusvl.detection.predictor import SCORE_THRESHOLD
+from argusvl.detection.reliability import RELIABILITY_FILE, write_reliability
 from argusvl.detection.run_check import RunCheck
 from argusvl.training.protocol import LossTerm, ParameterGroup
 from argusvl.visual.drawing import draw_comparison
@@ -71,6 +81,7 @@ class DetectionTask:
     def __init__(self, config: DetectionRunConfig) -> None:
         self.config = config
         self._last_evaluation: Evaluation | None = None
+        self._fit: Fit | None = None
 
     # What is read from the data and the configuration, once and on demand.
 
@@ -108,6 +119,18 @@ class DetectionTask:
         return labels
 
     @cached_property
+    def descriptions(self) -> tuple[str, ...] | None:
+        """What captions are chosen from; ``None``: any text."""
+        data = self.config.data
+        if (data.caption_vocabulary or data.vocabulary) == "open" or not self.labels:
+            return None
+        if data.vocabulary == "closed":
+            return tuple(self.labels)
+        return possible_descriptions(
+            self.labels, data.vocabulary, collect_labels(self.train_records, "closed")
+        )
+
+    @cached_property
     def limits(self) -> VisionLimits:
         """How large an image may be when it reaches the model."""
         data = self.config.data
@@ -136,6 +159,9 @@ class DetectionTask:
         try:
             processor = self.processor
             collator = self._collator
+            # Descriptions of records are checked with the records.
+            if self.config.data.labels is not None and self.descriptions is not None:
+                CaptionChoice.of(self.descriptions, processor, collator.caption_max_tokens)
         except ArgusError as error:
             setup_error = error
         check = RunCheck(self.config, self.limits, processor, collator)
@@ -293,10 +319,15 @@ class DetectionTask:
             labels=self.labels,
             vocabulary=self.config.data.vocabulary,
             batch_size=self.config.training.per_device_eval_batch_size,
+            descriptions=self.descriptions,
             describe_above=SCORE_THRESHOLD,
         )
         self._last_evaluation = evaluation
-        return evaluation.figures.scalars()
+        self._fit = fit_calibration(evaluation.evidence)
+        if self._fit.calibration is None:
+            logger.info("scores stay as the model gives them: %s", self._fit.note)
+        ece = self._fit.report.scores.ece
+        return evaluation.figures.scalars() | ({} if math.isnan(ece) else {"ece": ece})
 
     def pictures(self) -> Mapping[str, Image.Image]:
         """Truth above prediction for the first images of the last evaluation."""
@@ -316,7 +347,11 @@ class DetectionTask:
         return pictures
 
     def save_assets(self, folder: Path) -> None:
-        """Writes tokenizer, image processor, labels, limits and teachers: the checkpoint stands on its own."""
+        """Writes tokenizer, image processor, labels, limits and teachers: the checkpoint stands on its own.
+
+        Scores get the calibration of the last evaluation, which is of the same weights where one precedes a save, as
+        it does for the best checkpoint.
+        """
         data, qwen = self.config.data, folder / QWEN_FOLDER
         self.processor.tokenizer.save_pretrained(qwen)
         size = {"shortest_edge": data.min_pixels, "longest_edge": data.max_pixels}
@@ -332,11 +367,22 @@ class DetectionTask:
             vision_tokens_warn=data.vision_tokens_warn,
             vision_tokens_max=data.vision_tokens_max,
             vision_tokens_policy=data.vision_tokens_policy,
+            descriptions=self.descriptions,
+            calibration=None if self._fit is None else self._fit.calibration,
+            calibration_note="no held-out records were evaluated" if self._fit is None else self._fit.note,
             config=self.config.model_dump(mode="json"),
         ).save(folder)
+        if self._fit is not None:
+            write_reliability(folder, self._fit.report, "held-out records, a fifth at a time")
         if self.teacher_pool is not None:
             scenes = [record.student for record in self.teacher_pool]
             save_teacher_pool(folder, scenes, self.teacher_pool.root)
+
+    def finish(self, output_dir: Path, checkpoint: Path) -> None:
+        """Puts the reliability of the checkpoint's scores where the run's report looks for it."""
+        measured = checkpoint / RELIABILITY_FILE
+        if measured.is_file():
+            shutil.copyfile(measured, output_dir / RELIABILITY_FILE)
 
     def _log_sample(self, purpose: str, sample: Sample) -> None:
         """The first sample as the model gets it; a run of image placeholders is written as its number."""

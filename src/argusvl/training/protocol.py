@@ -120,6 +120,15 @@ class DrawsPictures(Protocol):
         ...
 
 
+@runtime_checkable
+class FinishesRuns(Protocol):
+    """A task that leaves something in a run's folder beside the checkpoints."""
+
+    def finish(self, output_dir: Path, checkpoint: Path) -> None:
+        """Called when training has ended or was stopped, on one rank, with the best checkpoint or else the newest."""
+        ...
+
+
 class HasLossTerms(Protocol):
     """A ``ModelOutput`` with loss terms as sums."""
 

@@ -17,7 +17,7 @@ from argusvl.core.errors import ConfigError
 from argusvl.core.files import write_text_atomically
 from argusvl.core.logging import get_logger
 from argusvl.training import checkpoints
-from argusvl.training.protocol import Task
+from argusvl.training.protocol import FinishesRuns, Task
 from argusvl.training.trainer import ArgusTrainer
 
 logger = get_logger(__name__)
@@ -101,9 +101,13 @@ def run_training(
     if trainer.args.should_save:
         write_text_atomically(output_dir / CONFIG_FILE, to_yaml(config))
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    result = _result(trainer)
     if trainer.args.should_save:
         trainer.save_state()
-    return _result(trainer)
+        checkpoint = result.best_checkpoint or result.last_checkpoint
+        if checkpoint is not None and isinstance(task, FinishesRuns):
+            task.finish(output_dir, checkpoint)
+    return result
 
 
 def _result(trainer: ArgusTrainer) -> TrainingResult:

@@ -164,24 +164,31 @@ class PaddedCollator:
         }
 
     def caption_ids(self, annotation: ObjectAnnotation, source: str) -> list[int]:
-        """The tokens of an object's description, its end included.
+        """The tokens of an object's description; see :func:`encode_caption`."""
+        return encode_caption(self._processor, annotation.desc, self.caption_max_tokens, source)
 
-        Args:
-            annotation: The object.
-            source: Its record, named in errors.
 
-        Raises:
-            DataError: They are more than the caption decoder writes, or the description holds a special token.
-        """
-        ids = [*self._processor.encode(annotation.desc, source=source), self._processor.end_token_id]
-        if len(ids) > self.caption_max_tokens:
-            raise DataError(
-                f"the description {annotation.desc!r} has {len(ids)} tokens with its end, "
-                f"detection_caption_max_tokens is {self.caption_max_tokens}",
-                where=source,
-                remedy="shorten the description or raise detection_caption_max_tokens",
-            )
-        return ids
+def encode_caption(processor: ChatProcessor, text: str, max_tokens: int, source: str) -> list[int]:
+    """The tokens of a description, its end included: what the caption decoder learns to write.
+
+    Args:
+        processor: Its tokenizer is the model's.
+        text: The description.
+        max_tokens: Most tokens that the caption decoder writes.
+        source: Where the description stands, named in errors.
+
+    Raises:
+        DataError: They are more, or the description holds a special token.
+    """
+    ids = [*processor.encode(text, source=source), processor.end_token_id]
+    if len(ids) > max_tokens:
+        raise DataError(
+            f"the description {text!r} has {len(ids)} tokens with its end, "
+            f"detection_caption_max_tokens is {max_tokens}",
+            where=source,
+            remedy="shorten the description or raise detection_caption_max_tokens",
+        )
+    return ids
 
 
 def _num_student_images(sample: Sample) -> int:

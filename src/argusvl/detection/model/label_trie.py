@@ -70,8 +70,11 @@ class LabelTrie:
                 widths[depth] = max(widths[depth], len(branches))
             level = following
         return cls(
-            *(torch.tensor(values, dtype=torch.long) for values in (first, tokens, targets, decided)),
-            tuple(width for width in widths if width),
+            first=torch.tensor(first),
+            tokens=torch.tensor(tokens, dtype=torch.long),
+            targets=torch.tensor(targets, dtype=torch.long),
+            sequence=torch.tensor(decided),
+            widths=tuple(width for width in widths if width),
         )
 
     @property
@@ -81,8 +84,13 @@ class LabelTrie:
 
     def to(self, device: torch.device) -> LabelTrie:
         """The same on another device."""
-        moved = (t.to(device) for t in (self.first, self.tokens, self.targets, self.sequence))
-        return LabelTrie(*moved, self.widths)
+        return LabelTrie(
+            self.first.to(device),
+            self.tokens.to(device),
+            self.targets.to(device),
+            self.sequence.to(device),
+            self.widths,
+        )
 
     def advance(
         self, logits: Float[Tensor, "n vocabulary"], states: Int[Tensor, " n"], step: int

@@ -1,0 +1,102 @@
+"""Is confidence what it says? Predictions in bins of similar confidence, and the share of each that is right."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from argusvl.core.files import write_text_atomically
+from argusvl.detection.evidence import Array, Flags
+
+RELIABILITY_FILE = "calibration.json"
+NUM_BINS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Predictions of similar confidence: their mean confidence, the share that is right, their number."""
+
+    confidence: float
+    accuracy: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """Whether confidence is what it says, for the scores that are shown and for those before calibration.
+
+    Attributes:
+        bins: Ten of equal width over 0..1, those that hold any prediction.
+        ece: Expected calibration error: the bins' mean distance of accuracy and confidence, by count; ``nan``
+            without predictions.
+        bins_before: The same predictions as the model scores them; ``None`` where nothing was calibrated.
+        ece_before: Of these.
+    """
+
+    bins: tuple[Bin, ...]
+    ece: float
+    bins_before: tuple[Bin, ...] | None = None
+    ece_before: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready; ``nan`` becomes ``None``."""
+        return {
+            "bins": [asdict(b) for b in self.bins],
+            "ece": None if math.isnan(self.ece) else self.ece,
+            "bins_before": None if self.bins_before is None else [asdict(b) for b in self.bins_before],
+            "ece_before": self.ece_before,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ReliabilityReport:
+    """Reliability of scores (is the prediction right?) and of label scores (is the label, given the object?)."""
+
+    scores: Reliability
+    types: Reliability
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready: the scores' figures, and those of label scores under ``types``."""
+        return {**self.scores.to_dict(), "types": self.types.to_dict()}
+
+
+def write_reliability(folder: Path, report: ReliabilityReport, measured_on: str) -> None:
+    """Writes ``calibration.json``: what the run's report draws.
+
+    Args:
+        folder: Of a checkpoint, a run or an evaluation.
+        report: The figures.
+        measured_on: The data, in words.
+    """
+    content = {**report.to_dict(), "measured_on": measured_on}
+    write_text_atomically(folder / RELIABILITY_FILE, json.dumps(content, ensure_ascii=False, indent=2) + "\n")
+
+
+def compare(raw: Array, calibrated: Array, correct: Flags, shown_from: float) -> Reliability:
+    """Before and after, for predictions that have this confidence before or after: the same ones for both."""
+    shown = np.maximum(raw, calibrated) >= shown_from
+    before = reliability(raw[shown], correct[shown])
+    return Reliability(
+        *reliability(calibrated[shown], correct[shown]),
+        bins_before=before[0],
+        ece_before=None if math.isnan(before[1]) else before[1],
+    )
+
+
+def reliability(confidence: Array, correct: Flags) -> tuple[tuple[Bin, ...], float]:
+    """Bins, and their expected calibration error; ``nan`` without predictions."""
+    where = np.minimum((confidence * NUM_BINS).astype(np.int64), NUM_BINS - 1)
+    bins = [
+        Bin(float(confidence[inside].mean()), float(correct[inside].mean()), int(inside.sum()))
+        for inside in (where == k for k in range(NUM_BINS))
+        if inside.any()
+    ]
+    if not bins:
+        return (), math.nan
+    error = sum(b.count * abs(b.accuracy - b.confidence) for b in bins) / len(confidence)
+    return tuple(bins), error
