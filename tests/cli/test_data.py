@@ -104,11 +104,11 @@ def test_check_exits_with_0_for_warnings_and_1_for_errors(
     assert run(["data", "check", data]) == 0
     shown = capsys.readouterr()
     assert "warning" in shown.err
-    assert "0 errors, 1 warnings" in " ".join(shown.err.split())
+    assert "0 errors, 2 warnings" in " ".join(shown.err.split())
     assert run(["data", "check", data, "--num-queries", "1", "--json"]) == 1
     report = json.loads(capsys.readouterr().out)
-    assert (report["errors"], report["warnings"]) == (1, 1)
-    assert report["kinds"] == {"too-many-objects": 1, "box-duplicate": 1}
+    assert (report["errors"], report["warnings"]) == (1, 2)
+    assert report["kinds"] == {"too-many-objects": 1, "box-duplicate": 1, "rare-labels": 1}
     assert report["findings"][0]["what"].endswith("shows 2 objects, more than 1 queries can find")
 
 
@@ -123,6 +123,7 @@ def test_check_reads_a_source_that_is_still_to_be_converted(
 def test_split_and_pool_divide_what_was_converted(voc: Any, capsys: pytest.CaptureFixture[str]) -> None:
     for number in range(10):
         voc.pair(f"{number}", [("xy"[number % 2], (1, 1, 30, 30))])
+        voc.image(f"{number}.jpg", seed=number)
     assert convert(voc) == 0
     data = str(out_of(voc))
     capsys.readouterr()

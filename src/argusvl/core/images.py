@@ -6,7 +6,10 @@ everything is decoded, so that a truncated file is an error here and not grey ro
 
 from __future__ import annotations
 
+import hashlib
+import io
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -55,6 +58,50 @@ def open_image(path: str | Path, *, exif: ExifPolicy, max_megapixels: float = 64
     with _open_header(file) as image:
         _check_size(image, file, max_megapixels)
         return _decode(image, file, exif)
+
+
+@dataclass(frozen=True, slots=True)
+class ReducedImage:
+    """An image of which all data was read, kept small.
+
+    Attributes:
+        size: ``(width, height)`` of the stored pixels.
+        orientation: EXIF orientation, 1 (upright) to 8.
+        picture: RGB, turned upright, its sides at least as long as asked for and perhaps as in the file.
+        digest: Of the file's bytes.
+    """
+
+    size: tuple[int, int]
+    orientation: int
+    picture: Image.Image
+    digest: bytes
+
+
+def open_reduced(path: str | Path, side_px: int, *, max_megapixels: float = 64.0) -> ReducedImage:
+    """Reads an image to its end, as :func:`open_image` does, but builds only a small picture of it.
+
+    A JPEG's data are all read, so that damage is found, but only so many of its frequencies are turned into pixels as
+    the small picture needs: less than half the time of decoding it whole.
+
+    Args:
+        path: The image file.
+        side_px: What either side of the picture must have at least, where the image has it.
+        max_megapixels: As for :func:`open_image`.
+
+    Raises:
+        ImageError: The file is missing, empty, no image, damaged or truncated, or too large.
+    """
+    file = Path(path)
+    try:
+        data = file.read_bytes()
+    except OSError:
+        data = None  # opening it by its name says what is wrong
+    with _open_header(file, data) as image:
+        _check_size(image, file, max_megapixels)
+        size, orientation = image.size, _orientation(image)
+        image.draft("RGB", (side_px, side_px))
+        picture = _decode(image, file, "upright")
+    return ReducedImage(size, orientation, picture, hashlib.blake2b(data or b"", digest_size=16).digest())
 
 
 def upright_rgb(image: Image.Image, *, where: object = "an image") -> tuple[Image.Image, int]:
@@ -117,13 +164,13 @@ def _decode(image: Image.Image, where: object, exif: ExifPolicy) -> Image.Image:
     return rgb
 
 
-def _open_header(file: Path) -> Image.Image:
-    """Reads the header; no pixel is decoded."""
+def _open_header(file: Path, data: bytes | None = None) -> Image.Image:
+    """Reads the header, of the file or of its bytes where they were read already; no pixel is decoded."""
     try:
         with warnings.catch_warnings():
             # Pillow warns of large headers by its own limit; ours is checked by the caller, with our message.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            return Image.open(file)
+            return Image.open(file if data is None else io.BytesIO(data))
     except Image.DecompressionBombError:
         # Pillow refuses from about 179 megapixels on, before it returns the size that was found.
         raise ImageError(

@@ -11,9 +11,12 @@ from PIL import ExifTags, Image
 from argusvl.core.errors import DataError
 from argusvl.detection.data.check import CheckOptions, CheckReport, check_records, check_source
 from argusvl.detection.data.convert import ConvertOptions, convert
-from argusvl.detection.data.findings import KINDS
+from argusvl.detection.data.findings import KINDS, Finding
 
 SIZE = (112, 84)
+
+UNAVOIDABLE = ("copy-in-split", "split-copy", "rare-labels")
+"""What is found where a few small pictures of one colour serve for many."""
 
 
 @pytest.fixture
@@ -41,16 +44,29 @@ def check(folder: Path, *lines: str | bytes, **options: Any) -> CheckReport:
 
 
 def found(report: CheckReport) -> list[tuple[str, str]]:
-    """Kind and line of each finding."""
-    return [(f.kind, f.where.rpartition(":")[2]) for f in report.findings]
+    """Kind and line of each finding, but for those that a few lines about one image cannot avoid."""
+    return [(f.kind, f.where.rpartition(":")[2]) for f in own_findings(report)]
+
+
+def own_findings(report: CheckReport) -> list[Finding]:
+    return [f for f in report.findings if f.kind not in UNAVOIDABLE]
 
 
 def test_clean_data_has_no_findings(data: Path) -> None:
-    report = check(data, line([10, 10, 60, 60]), "", line(([0, 0, 112, 84], "a/b")), line())
+    for name, colour in (("b.jpg", "olive"), ("c.jpg", "white")):
+        Image.new("RGB", SIZE, colour).save(data / name)
+    cells = [[10 * k, 10, 10 * k + 20, 60] for k in range(9)]
+    report = check(
+        data,
+        line([0, 60, 30, 84], *cells),
+        "",
+        line(*((box, "a/b") for box in cells), ([0, 0, 112, 84], "a/b"), images=["b.jpg"]),
+        line(images=["c.jpg"]),
+    )
     assert report.findings == []
     assert report.errors == 0
     assert report.images == {"set": 3}
-    assert {label: c.objects for label, c in report.labels.items()} == {"cell": 1, "a/b": 1}
+    assert {label: c.objects for label, c in report.labels.items()} == {"cell": 10, "a/b": 10}
 
 
 def test_one_bad_line_does_not_hide_the_next(data: Path) -> None:
@@ -70,8 +86,8 @@ def test_one_bad_line_does_not_hide_the_next(data: Path) -> None:
         ("malformed-json", "2"),
         *(("malformed-record", str(number)) for number in range(3, 8)),
     ]
-    assert report.images == {"set": 1}
-    assert all(f.severity == "error" and f.remedy for f in report.findings)
+    assert report.images == {"set": 5}
+    assert all(f.severity == "error" and f.remedy for f in own_findings(report))
 
 
 @pytest.mark.parametrize(
@@ -95,7 +111,7 @@ def test_a_bad_box_is_found_with_its_object(data: Path, box: list[Any], kind: st
     report = check(
         data, line([10, 10, 60, 60]), line([10, 10, 60, 60], (box, "bad"), ([5, 5, 5, 5], "also bad"))
     )
-    assert ("box-zero-area", 2) in [(f.kind, f.object_index) for f in report.findings]
+    assert ("box-zero-area", 2) in [(f.kind, f.object_index) for f in own_findings(report)]
     first = next(f for f in report.findings if f.object_index == 1)
     assert (first.kind, first.label, first.image) == (kind, "bad", "a.jpg")
     assert first.where.endswith("set.jsonl:2")
@@ -105,7 +121,7 @@ def test_a_bad_box_is_found_with_its_object(data: Path, box: list[Any], kind: st
 
 def test_indices_are_those_of_the_file_after_bad_objects_too(data: Path) -> None:
     report = check(data, line([5, 5, 5, 5], [10, 10, 60, 60], [5, 5, 500, 20]))
-    assert [(f.kind, f.object_index) for f in report.findings] == [
+    assert [(f.kind, f.object_index) for f in own_findings(report)] == [
         ("box-zero-area", 0),
         ("box-out-of-bounds", 2),
     ]
@@ -116,8 +132,8 @@ def test_teachers_are_checked_like_students(data: Path) -> None:
     absent = {"images": ["absent.jpg"], "objects": []}
     student = {"images": ["a.jpg"], "objects": []}
     report = check(data, json.dumps({"teachers": [teacher, absent], "student": student}))
-    assert [f.kind for f in report.findings] == ["box-zero-area", "missing-image"]
-    assert "teachers[0]" in report.findings[0].what
+    assert [f.kind for f in own_findings(report)] == ["box-zero-area", "missing-image"]
+    assert report.findings[0].what.startswith("teacher 0, object 0 'x': ")
     assert report.images == {"set": 1}
 
 
@@ -136,7 +152,7 @@ def test_bad_images_are_found(data: Path) -> None:
     Image.new("RGB", SIZE).save(data / "turned.jpg", exif=exif)
     names = ["absent.jpg", "truncated.jpg", "text.jpg", "empty.jpg", "huge.png", "turned.jpg"]
     report = check(data, *(line([5, 5, 20, 20], images=[name]) for name in names))
-    assert [(f.kind, f.image) for f in report.findings] == [
+    assert [(f.kind, f.image) for f in own_findings(report)] == [
         ("missing-image", "absent.jpg"),
         *(("unreadable-image", name) for name in names[1:5]),
         ("exif-orientation", "turned.jpg"),
@@ -151,7 +167,7 @@ def test_several_images_each_have_their_own_objects(data: Path) -> None:
         {"bbox_2d": [0, 0, 100, 80], "desc": "x", "image": 1},
     ]
     report = check(data, line(*objects, images=["a.jpg", "small.jpg"]))
-    assert [(f.kind, f.object_index, f.image) for f in report.findings] == [
+    assert [(f.kind, f.object_index, f.image) for f in own_findings(report)] == [
         ("box-out-of-bounds", 1, "small.jpg")
     ]
     assert report.images == {"set": 2}
@@ -160,7 +176,7 @@ def test_several_images_each_have_their_own_objects(data: Path) -> None:
 def test_duplicate_boxes_are_a_warning(data: Path) -> None:
     box, nearly, other = [10, 10, 80, 80], [10, 10, 80, 79], [10, 10, 80, 70]
     report = check(data, line(box, other, nearly, (box, "another label")))
-    assert [(f.kind, f.severity, f.object_index) for f in report.findings] == [
+    assert [(f.kind, f.severity, f.object_index) for f in own_findings(report)] == [
         ("box-duplicate", "warning", 2)
     ]
     assert report.errors == 0
@@ -170,18 +186,18 @@ def test_boxes_under_a_patch_after_the_resize_are_a_warning(data: Path) -> None:
     # 112×84 becomes 56×28: half of the width, a third of the height.
     objects = line([0, 0, 20, 20], [0, 0, 60, 60])
     report = check(data, objects, min_pixels=784, max_pixels=56 * 56)
-    assert [(f.kind, f.object_index) for f in report.findings] == [("box-under-patch", 0)]
+    assert [(f.kind, f.object_index) for f in own_findings(report)] == [("box-under-patch", 0)]
     assert "10.0×6.7 pixels after the resize to 56×28" in report.findings[0].what
-    assert check(data, objects, min_pixels=784, max_pixels=112 * 84).findings == []
+    assert own_findings(check(data, objects, min_pixels=784, max_pixels=112 * 84)) == []
 
 
 def test_vision_tokens_warn_and_refuse(data: Path) -> None:
     limits = {"min_pixels": 784, "max_pixels": 10_000}  # 112×84: 4 × 3 tokens
-    assert check(data, line(), **limits, vision_tokens_warn=12, vision_tokens_max=12).findings == []
+    assert own_findings(check(data, line(), **limits, vision_tokens_warn=12, vision_tokens_max=12)) == []
     warned = check(data, line(), **limits, vision_tokens_warn=11, vision_tokens_max=12)
-    assert [(f.kind, f.severity) for f in warned.findings] == [("vision-tokens-over-warn", "warning")]
+    assert [(f.kind, f.severity) for f in own_findings(warned)] == [("vision-tokens-over-warn", "warning")]
     refused = check(data, line(), **limits, vision_tokens_warn=5, vision_tokens_max=11)
-    assert [(f.kind, f.severity) for f in refused.findings] == [("vision-tokens-over-max", "error")]
+    assert [(f.kind, f.severity) for f in own_findings(refused)] == [("vision-tokens-over-max", "error")]
     assert "12 vision tokens, more than the limit of 11" in refused.findings[0].what
     assert refused.to_json()["vision_tokens"]["max"] == 12
 
@@ -190,27 +206,27 @@ def test_more_objects_than_queries_is_an_error(data: Path) -> None:
     boxes = [[i, 0, i + 20, 20 + i] for i in range(5)]
     assert check(data, line(*boxes), num_queries=5).errors == 0
     report = check(data, line(*boxes), num_queries=4)
-    assert [f.kind for f in report.findings] == ["too-many-objects"]
+    assert [f.kind for f in own_findings(report)] == ["too-many-objects"]
     assert "5 objects, more than 4 queries" in report.findings[0].what
 
 
 def test_an_image_too_long_for_the_network_is_an_error(data: Path) -> None:
     Image.new("RGB", (2100, 10)).save(data / "long.png")
     report = check(data, line(images=["long.png"]), min_pixels=784, max_pixels=10_000)
-    assert [f.kind for f in report.findings] == ["unresizable-image"]
+    assert [f.kind for f in own_findings(report)] == ["unresizable-image"]
 
 
 def test_near_duplicate_labels_name_the_rarer_one(data: Path) -> None:
     report = check(
         data, line(([0, 0, 9, 9], "Platelets"), ([20, 0, 30, 9], "Platelets"), ([50, 0, 60, 9], "Platelet"))
     )
-    assert [(f.kind, f.label) for f in report.findings] == [("near-duplicate-labels", "Platelet")]
+    assert [(f.kind, f.label) for f in own_findings(report)] == [("near-duplicate-labels", "Platelet")]
     assert "1 objects" in report.findings[0].what
 
 
 def test_unknown_limits_are_said_not_guessed(data: Path) -> None:
     report = check(data, line([1, 1, 2, 2]))
-    assert report.findings == []
+    assert own_findings(report) == []
     assert "not checked" in report.notes[0]
     with pytest.raises(DataError, match="one pixel limit without the other"):
         CheckOptions(min_pixels=784)
@@ -219,8 +235,8 @@ def test_unknown_limits_are_said_not_guessed(data: Path) -> None:
 def test_a_root_of_its_own(data: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     elsewhere = tmp_path_factory.mktemp("elsewhere") / "set.jsonl"
     elsewhere.write_text(line([10, 10, 60, 60]))
-    assert [f.kind for f in check_records(elsewhere, CheckOptions()).findings] == ["missing-image"]
-    assert check_records(elsewhere, CheckOptions(), root=data).findings == []
+    assert [f.kind for f in own_findings(check_records(elsewhere, CheckOptions()))] == ["missing-image"]
+    assert own_findings(check_records(elsewhere, CheckOptions(), root=data)) == []
 
 
 @pytest.mark.parametrize("kind", ["absent", "empty folder"])
@@ -237,7 +253,7 @@ def test_what_was_converted_is_clean_by_its_own_limits(voc: Any) -> None:
     out = voc.root.parent / "out"
     convert(voc.root, out, ConvertOptions("voc", 784, 56 * 56, teacher_pool=1))
     report = check_records(out, CheckOptions())
-    assert report.findings == []
+    assert own_findings(report) == []
     assert report.notes == []
     assert report.images == {"train": 2, "val": 1, "test": 1, "teacher_pool": 1}
     assert report.vision_tokens == [4] * 5
@@ -250,7 +266,7 @@ def test_an_image_in_two_splits_and_a_label_never_trained_are_found(data: Path) 
         line(([5, 5, 20, 20], "x/2")) + "\n" + line(([5, 5, 20, 20], "y"), images=["b.jpg"])
     )
     report = check_records(data, CheckOptions())
-    assert [(f.kind, f.severity, f.label) for f in report.findings] == [
+    assert [(f.kind, f.severity, f.label) for f in own_findings(report)] == [
         ("split-overlap", "error", None),
         ("label-not-in-train", "warning", "y"),
     ]
@@ -268,7 +284,7 @@ def test_a_source_is_checked_before_it_is_converted(voc: Any) -> None:
     broken.write_bytes(broken.read_bytes()[:-100])
     voc.image("alone.jpg")
     report = check_source(voc.root, "voc", CheckOptions(min_pixels=784, max_pixels=3136, num_queries=1))
-    assert sorted((f.kind, f.where) for f in report.findings) == [
+    assert sorted((f.kind, f.where) for f in own_findings(report)) == [
         ("box-under-patch", "zero.xml:3"),
         ("box-zero-area", "zero.xml:4"),
         ("image-without-annotation", "alone.jpg"),
@@ -281,18 +297,21 @@ def test_the_conversions_questions_come_up_in_the_check(voc: Any) -> None:
     voc.image("a.jpg", (64, 64), orientation=6)
     voc.text("a.xml", voc.xml([("cell", (1, 1, 30, 30))], (64, 64)))
     options = CheckOptions(min_pixels=784, max_pixels=3136)
-    assert [f.kind for f in check_source(voc.root, "voc", options).findings] == ["exif-ambiguous"]
-    assert check_source(voc.root, "voc", options, exif_boxes="stored").findings == []
+    assert [f.kind for f in own_findings(check_source(voc.root, "voc", options))] == ["exif-ambiguous"]
+    assert own_findings(check_source(voc.root, "voc", options, exif_boxes="stored")) == []
 
 
 def test_bccds_zero_area_boxes_are_found_before_and_gone_after(
     shared_data: Callable[[str], Path], tmp_path: Path
 ) -> None:
     report = check_source(shared_data("bccd"), "voc", CheckOptions())
-    assert [(f.kind, f.where) for f in report.findings] == [
+    assert [(f.kind, f.where) for f in own_findings(report)] == [
         ("box-zero-area", "Annotations/BloodImage_00338.xml:158"),
         ("box-zero-area", "Annotations/BloodImage_00343.xml:50"),
+        # The same cells with the focus changed.
+        ("split-view", "Annotations/BloodImage_00038.xml"),
     ]
+    assert "shows nearly the same as BloodImage_00037.jpg" in report.findings[-1].what
     assert {label: c.objects for label, c in report.labels.items()} == {
         "RBC": 4153,
         "WBC": 372,

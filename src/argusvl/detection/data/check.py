@@ -8,35 +8,46 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from argusvl.core.errors import DataError, ImageError
+import numpy as np
+from PIL import Image
+
+from argusvl.core.errors import DataError
 from argusvl.core.images import open_image
+from argusvl.detection.data.balance import LabelCount, balance_findings, not_in_train
 from argusvl.detection.data.findings import Finding, count_errors, count_kinds, finding
 from argusvl.detection.data.formats import ReadOptions, SourceImage, reader_of
 from argusvl.detection.data.formats.base import SPLITS
-from argusvl.detection.data.inspection import inspect_image, unreadable
+from argusvl.detection.data.histogram import SIDE_EDGES_PX, Range, ranges_between, whole_ranges
+from argusvl.detection.data.inspection import inspect_image
 from argusvl.detection.data.labels import near_duplicates
+from argusvl.detection.data.leakage import leakage
 from argusvl.detection.data.line_check import check_line
 from argusvl.detection.data.manifest import MANIFEST_NAME, TEACHER_POOL, read_manifest, token_statistics
 from argusvl.detection.data.orientation import BoxFrame
-from argusvl.detection.data.picture_check import Checked, CheckedObject, CheckOptions, Pictures
+from argusvl.detection.data.picture_check import (
+    Checked,
+    CheckedObject,
+    CheckedPicture,
+    CheckOptions,
+    Looked,
+    Pictures,
+)
 from argusvl.detection.data.progress import track
+from argusvl.detection.data.resize import plan_resize
 from argusvl.detection.data.workers import map_in_order
 
 __all__ = ["CheckOptions", "CheckReport", "LabelCount", "check_records", "check_source"]
 
 
-@dataclass(slots=True)
-class LabelCount:
-    """Of one label: how many objects, in how many images, and objects by split."""
-
-    objects: int = 0
-    images: int = 0
-    splits: Counter[str] = field(default_factory=Counter)
+OBJECTS = "objects of an image"
+SIDES = "sides of objects, pixels"
+VISION_TOKENS = "vision tokens of an image"
+CONVERSATION_TOKENS = "tokens of a conversation"
 
 
 @dataclass(slots=True)
@@ -46,18 +57,20 @@ class CheckReport:
     Attributes:
         data: What was checked.
         findings: In the order of the data, then what concerns all of it.
-        images: Images by split.
+        pictures: Every image to be learned from or measured on, in the order of the data.
         labels: Whole description → counts.
-        vision_tokens: Merged vision tokens of each image, where pixel limits are known.
-        notes: What was not checked, and why.
+        conversation_tokens: Of each record, where conversations were counted.
+        notes: What was not checked, and what figures rest on.
+        limits: Pixel limits, where known.
     """
 
     data: str
     findings: list[Finding] = field(default_factory=list)
-    images: Counter[str] = field(default_factory=Counter)
+    pictures: list[CheckedPicture] = field(default_factory=list)
     labels: dict[str, LabelCount] = field(default_factory=lambda: defaultdict(LabelCount))
-    vision_tokens: list[int] = field(default_factory=list)
+    conversation_tokens: list[int] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    limits: tuple[int, int] | None = None
 
     @property
     def errors(self) -> int:
@@ -65,9 +78,30 @@ class CheckReport:
         return count_errors(self.findings)
 
     @property
+    def images(self) -> Counter[str]:
+        """Images by split."""
+        return Counter(picture.split for picture in self.pictures)
+
+    @property
     def objects(self) -> int:
         """How many objects could be read."""
         return sum(count.objects for count in self.labels.values())
+
+    @property
+    def vision_tokens(self) -> list[int]:
+        """Merged vision tokens of each image, where it can be read and pixel limits are known."""
+        return [p.vision_tokens for p in self.pictures if p.vision_tokens is not None]
+
+    def histograms(self) -> dict[str, tuple[Range, ...]]:
+        """Distributions: what is counted → ranges; without those of which nothing is known."""
+        sides = [_object_sides_px(p, self.limits) for p in self.pictures if p.size is not None]
+        found = {
+            OBJECTS: whole_ranges([len(p.labels) for p in self.pictures]),
+            SIDES: ranges_between(np.concatenate(sides), SIDE_EDGES_PX) if sides else (),
+            VISION_TOKENS: whole_ranges(self.vision_tokens),
+            CONVERSATION_TOKENS: whole_ranges(self.conversation_tokens),
+        }
+        return {name: ranges for name, ranges in found.items() if ranges}
 
     def to_json(self) -> dict[str, Any]:
         """For programs."""
@@ -84,6 +118,9 @@ class CheckReport:
                 for label, c in sorted(self.labels.items())
             },
             "vision_tokens": None if tokens is None else tokens.model_dump(),
+            "histograms": {
+                name: [asdict(one) for one in ranges] for name, ranges in self.histograms().items()
+            },
             "notes": self.notes,
             "findings": [f.model_dump(exclude_none=True) for f in self.findings],
         }
@@ -108,14 +145,14 @@ def check_records(
     report = CheckReport(data=str(path))
     options = _with_manifest_limits(options, files[0].parent, report)
     pictures = Pictures(options)
-    seen: dict[Path, tuple[str, str]] = {}
     for file in files:
-        check = partial(check_line, file=file, root=Path(root or file.parent), pictures=pictures)
+        check = partial(
+            check_line, file=file, root=Path(root or file.parent), pictures=pictures, split=file.stem
+        )
         results = map_in_order(check, _lines(file), options.workers)
         total = sum(1 for _ in _lines(file))
-        checked = track(results, total, f"checking {file.name}", unit="lines", enabled=progress)
-        _collect(report, file.stem, checked, seen)
-    report.findings += _label_findings(report)
+        _collect(report, track(results, total, f"checking {file.name}", unit="lines", enabled=progress))
+    _add_findings_on_all(report, options, progress)
     return report
 
 
@@ -149,10 +186,10 @@ def check_source(
     for entry in source.images:
         by_split[entry.split or "all"].append(entry)
     for split, entries in by_split.items():
-        check = partial(_check_source_image, exif_boxes=exif_boxes, pictures=pictures)
+        check = partial(_check_source_image, split=split, exif_boxes=exif_boxes, pictures=pictures)
         results = map_in_order(check, entries, options.workers)
-        _collect(report, split, track(results, len(entries), f"checking {split}", enabled=progress), {})
-    report.findings += _label_findings(report)
+        _collect(report, track(results, len(entries), f"checking {split}", enabled=progress))
+    _add_findings_on_all(report, options, progress)
     return report
 
 
@@ -173,7 +210,8 @@ def _record_files(path: Path) -> list[Path]:
 
 
 def _with_manifest_limits(options: CheckOptions, folder: Path, report: CheckReport) -> CheckOptions:
-    if options.min_pixels is not None:
+    if options.min_pixels is not None and options.max_pixels is not None:
+        report.limits = (options.min_pixels, options.max_pixels)
         return options
     limits = read_manifest(folder).limits if (folder / MANIFEST_NAME).is_file() else None
     if limits is None:
@@ -181,6 +219,7 @@ def _with_manifest_limits(options: CheckOptions, folder: Path, report: CheckRepo
             "vision tokens and boxes under one patch were not checked: give --min-pixels and --max-pixels"
         )
         return options
+    report.limits = (limits.min_pixels, limits.max_pixels)
     return replace(options, min_pixels=limits.min_pixels, max_pixels=limits.max_pixels)
 
 
@@ -191,49 +230,56 @@ def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
                 yield number, line
 
 
-def _check_source_image(entry: SourceImage, *, exif_boxes: BoxFrame | None, pictures: Pictures) -> Checked:
+def _check_source_image(
+    entry: SourceImage, *, split: str, exif_boxes: BoxFrame | None, pictures: Pictures
+) -> Checked:
     annotation = entry.annotate()
     inspected = inspect_image(entry.path, entry.name, annotation, exif_boxes)
     checked = Checked(findings=list(inspected.findings))
     if not inspected.usable:
         return checked
-    checked.labels.append([one.label for one in inspected.objects])
-    try:
-        open_image(entry.path, exif="ignore", max_megapixels=pictures.options.max_megapixels)
-    except ImageError as error:
-        checked.findings.append(unreadable(error, entry.name))
-        return checked
+    looked = pictures.look(entry.path, entry.name, entry.name, any_orientation=True)
+    readable = isinstance(looked, Looked)
     objects = [CheckedObject(one.index, one.label, one.box_xyxy_px, one.where) for one in inspected.objects]
-    more = pictures.check_objects(inspected.size, entry.name, annotation.where, objects)
-    checked.findings += more.findings
-    checked.vision_tokens += more.vision_tokens
+    checked.pictures.append(
+        CheckedPicture(
+            path=entry.path,
+            name=entry.name,
+            where=str(annotation.where),
+            split=split,
+            labels=tuple(one.label for one in objects),
+            boxes_xyxy_px=np.array([one.box for one in objects], dtype=np.float32).reshape(-1, 4),
+            size=inspected.size if readable else None,
+            vision_tokens=pictures.vision_tokens(inspected.size) if readable else None,
+            fingerprint=looked.fingerprint if isinstance(looked, Looked) else None,
+        )
+    )
+    if isinstance(looked, Finding):
+        checked.findings.append(looked)
+    else:
+        checked.findings += pictures.check_objects(inspected.size, entry.name, annotation.where, objects)
     return checked
 
 
-def _collect(
-    report: CheckReport, split: str, results: Iterable[Checked], seen: dict[Path, tuple[str, str]]
-) -> None:
-    """Adds what was found in one split; ``seen`` holds the images of the splits before it."""
+def _collect(report: CheckReport, results: Iterable[Checked]) -> None:
     for checked in results:
         report.findings += checked.findings
-        report.vision_tokens += checked.vision_tokens
-        report.images[split] += len(checked.labels)
-        for labels in checked.labels:
-            for label, count in Counter(labels).items():
+        report.pictures += checked.pictures
+        for picture in checked.pictures:
+            for label, count in Counter(picture.labels).items():
                 entry = report.labels[label]
                 entry.objects += count
                 entry.images += 1
-                entry.splits[split] += count
-        for path, where in checked.paths:
-            other, place = seen.setdefault(path, (split, where))
-            if other != split:
-                text = f"the image {path.name} stands in {split} and in {other} ({place})"
-                report.findings.append(finding("split-overlap", where, text, image=str(path)))
+                entry.splits[picture.split] += count
 
 
-def _label_findings(report: CheckReport) -> list[Finding]:
-    """What only all labels together show."""
-    findings = []
+def _add_findings_on_all(report: CheckReport, options: CheckOptions, progress: bool) -> None:
+    """What only all pictures and all labels together show."""
+
+    def open_upright(path: Path) -> Image.Image:
+        return open_image(path, exif="upright", max_megapixels=options.max_megapixels)
+
+    report.findings += leakage(report.pictures, open_upright, progress=progress)
     for first, second in near_duplicates(report.labels):
         counts = [
             sum(c.objects for label, c in report.labels.items() if f"{label}/".startswith(f"{name}/"))
@@ -241,15 +287,19 @@ def _label_findings(report: CheckReport) -> list[Finding]:
         ]
         rarer, other = (first, second) if counts[0] <= counts[1] else (second, first)
         text = f"{rarer!r} ({min(counts)} objects) and {other!r} ({max(counts)} objects) may be one label"
-        findings.append(finding("near-duplicate-labels", report.data, text, label=rarer))
+        report.findings.append(finding("near-duplicate-labels", report.data, text, label=rarer))
     if "train" in report.images:
-        types: dict[str, Counter[str]] = defaultdict(Counter)
-        for label, count in report.labels.items():
-            types[label.split("/", 1)[0]].update(count.splits)
-        for name, splits in sorted(types.items()):
-            held_out = {split: count for split, count in splits.items() if split in ("val", "test")}
-            if held_out and not splits["train"]:
-                shown = " and ".join(f"{split} ({count} objects)" for split, count in held_out.items())
-                text = f"{name!r} stands in {shown} but never in train"
-                findings.append(finding("label-not-in-train", report.data, text, label=name))
-    return findings
+        report.findings += not_in_train(report.data, report.labels)
+    report.findings += balance_findings(report.data, report.labels)
+
+
+def _object_sides_px(picture: CheckedPicture, limits: tuple[int, int] | None) -> np.ndarray:
+    """Sides of squares as large as the objects, as the network sees them where pixel limits are known, ``[N]``."""
+    assert picture.size is not None
+    boxes = picture.boxes_xyxy_px.astype(np.float64)
+    # A box may reach outside of its image, or over all of it: that is a finding of its own.
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    if limits is not None and picture.vision_tokens is not None:
+        plan = plan_resize(*picture.size, *limits)
+        areas = areas * plan.scale_x * plan.scale_y
+    return np.asarray(np.sqrt(areas))

@@ -44,6 +44,15 @@ KINDS: dict[str, tuple[Severity, str]] = {
     "empty-split": ("warning", "remove the file if this is not meant"),
     "listed-twice": ("warning", "remove one of the lines; the image is used once"),
     "split-overlap": ("error", "let each image stand in one split only"),
+    "split-copy": (
+        "error",
+        "let the picture stand in one split only: what was learned from it is measured on it",
+    ),
+    "split-view": (
+        "warning",
+        "look at both; pictures of one scene belong into one split, see `argus data split --group-key`",
+    ),
+    "copy-in-split": ("warning", "remove one of the two if it is not meant to count twice"),
     "not-in-a-split": ("warning", "add the images to a file in ImageSets/Main if they are to be used"),
     "not-listed": ("warning", "add the images to the annotation file if they are to be used"),
     # sizes and orientation
@@ -71,12 +80,23 @@ KINDS: dict[str, tuple[Severity, str]] = {
     "not-a-box": ("error", "draw the object as a rectangle or a polygon, or remove it"),
     "crowd-region": ("warning", "draw a box around each object if they are to be learned"),
     "empty-label": ("error", "name the object or remove it"),
-    "unknown-label": ("error", "add the type to the label hierarchy, a synonym to the token map, or remove it"),
+    "unknown-label": (
+        "error",
+        "add the type to the label hierarchy, a synonym to the token map, or remove it",
+    ),
     "unknown-term": ("warning", "add the term to the label hierarchy, or a synonym to the token map"),
     "not-exportable": ("error", "rename it, or choose a format that can hold it"),
     "nothing-left": ("error", "correct the objects of this image"),
     "near-duplicate-labels": ("warning", "rename one of them if they mean the same"),
     "label-not-in-train": ("warning", "move an image that shows it to train, or remove the label"),
+    "rare-labels": (
+        "warning",
+        "annotate more of them, join them with labels that mean nearly the same, or leave them out",
+    ),
+    "imbalanced-labels": (
+        "warning",
+        "add images that show the rare label, and look at its figures apart: the mean hangs on few objects",
+    ),
     # budgets
     "too-many-objects": ("error", "raise detection_num_queries, or cut the image"),
     "vision-tokens-over-warn": ("warning", "lower max_pixels if memory is short"),
@@ -170,9 +190,9 @@ def box_problem(box: Sequence[float], size: tuple[int, int] | None) -> tuple[str
     return None
 
 
-def describe_object(index: int, label: str) -> str:
-    """``object 3 'RBC'``, for texts."""
-    return f"object {index} {label!r}"
+def describe_object(index: int, label: object, scene: str = "") -> str:
+    """``object 3 'RBC'``, for texts; ``teacher 0, object 3 'RBC'`` where it belongs to a scene of its own."""
+    return f"{scene}, object {index} {label!r}" if scene else f"object {index} {label!r}"
 
 
 def show_box(box: Sequence[object]) -> str:

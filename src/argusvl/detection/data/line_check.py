@@ -1,19 +1,32 @@
-"""Checks of one line of JSONL: every bad box in it, whatever else is wrong with it, then its pictures."""
+"""Checks of one line of JSONL: everything that is wrong with it, whatever else is wrong with it, then its pictures.
+
+Reading a record stops at its first error. Here a wrong field is noted and left out, so that it hides neither the next
+one nor a missing image; a line without a finding of these is one that reading accepts.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from argusvl.core.errors import DataError
+import numpy as np
+
 from argusvl.detection.data.findings import Finding, box_problem, describe_object, finding
-from argusvl.detection.data.picture_check import Checked, CheckedObject, Pictures, about_object
-from argusvl.detection.data.records import Scene, parse_record
+from argusvl.detection.data.picture_check import (
+    Checked,
+    CheckedObject,
+    CheckedPicture,
+    Pictures,
+    about_object,
+)
+from argusvl.detection.data.records import OBJECT_KEYS, RECORD_KEYS, SCENE_KEYS
 
 
-def check_line(numbered: tuple[int, bytes], *, file: Path, root: Path, pictures: Pictures) -> Checked:
+def check_line(
+    numbered: tuple[int, bytes], *, file: Path, root: Path, pictures: Pictures, split: str
+) -> Checked:
     """Checks one line of a records file.
 
     Args:
@@ -21,6 +34,7 @@ def check_line(numbered: tuple[int, bytes], *, file: Path, root: Path, pictures:
         file: The file, named in findings.
         root: Folder that image paths are relative to.
         pictures: Checks the images.
+        split: The split that its images stand in.
     """
     number, line = numbered
     where = f"{file}:{number}"
@@ -35,120 +49,179 @@ def check_line(numbered: tuple[int, bytes], *, file: Path, root: Path, pictures:
         text = f"malformed JSON: {error.msg} at column {error.colno}"
         checked.findings.append(finding("malformed-json", where, text))
         return checked
-    value, indices = _without_bad_objects(value, where, checked.findings)
-    try:
-        record = parse_record(value, where)
-    except DataError as error:
-        checked.findings.append(finding("malformed-record", where, error.what, remedy=error.remedy))
-        return checked
-    scenes = [("student.", record.student), *((f"teachers[{i}].", t) for i, t in enumerate(record.teachers))]
-    for prefix, scene in scenes:
-        is_student = prefix == "student."
-        _check_scene(scene, indices.get(prefix, []), where, root, pictures, checked, is_student)
+    reader = _Reader(where, checked.findings)
+    for scene in reader.scenes(value):
+        _check_scene(scene, where, root, pictures, checked, split)
     return checked
 
 
+@dataclass(slots=True)
+class _Scene:
+    """What could be read of a scene: its images, and for each of them its objects."""
+
+    name: str
+    images: list[str] = field(default_factory=list)
+    objects: list[list[CheckedObject]] = field(default_factory=list)
+
+
 def _check_scene(
-    scene: Scene,
-    indices: Sequence[int],
-    where: str,
-    root: Path,
-    pictures: Pictures,
-    checked: Checked,
-    is_student: bool,
+    scene: _Scene, where: str, root: Path, pictures: Pictures, checked: Checked, split: str
 ) -> None:
-    for image_index, name in enumerate(scene.images):
+    for name, objects in zip(scene.images, scene.objects, strict=True):
         path = root / name
-        of_image = [
-            CheckedObject(index, a.desc, a.bbox_2d, where)
-            for index, a in zip(indices, scene.objects, strict=True)
-            if a.image == image_index
-        ]
-        if is_student:
-            checked.paths.append((path, where))
-            checked.labels.append([one.label for one in of_image])
-        size = pictures.size(path, name, where)
-        if isinstance(size, Finding):
-            checked.findings.append(size)
+        looked = pictures.look(path, name, where)
+        readable = not isinstance(looked, Finding)
+        if not scene.name:
+            checked.pictures.append(
+                CheckedPicture(
+                    path=path,
+                    name=name,
+                    where=where,
+                    split=split,
+                    labels=tuple(one.label for one in objects),
+                    boxes_xyxy_px=np.array([one.box for one in objects], dtype=np.float32).reshape(-1, 4),
+                    size=looked.size if readable else None,
+                    vision_tokens=pictures.vision_tokens(looked.size) if readable else None,
+                    fingerprint=looked.fingerprint if readable else None,
+                    alone=len(scene.images) == 1,
+                )
+            )
+        if isinstance(looked, Finding):
+            checked.findings.append(looked)
             continue
         inside = []
-        for one in of_image:
-            problem = box_problem(one.box, size)
+        for one in objects:
+            problem = box_problem(one.box, looked.size)
             if problem is None:
                 inside.append(one)
             else:
-                text = f"{describe_object(one.index, one.label)}: {problem[1]}"
-                checked.findings.append(about_object(problem[0], one, text, name))
-        more = pictures.check_objects(size, name, where, inside)
-        checked.findings += more.findings
-        checked.vision_tokens += more.vision_tokens if is_student else []
+                checked.findings.append(about_object(problem[0], one, f"{one}: {problem[1]}", name))
+        checked.findings += pictures.check_objects(looked.size, name, where, inside)
 
 
-def _without_bad_objects(value: Any, where: str, findings: list[Finding]) -> tuple[Any, dict[str, list[int]]]:
-    """The decoded line without the objects whose box or label is wrong, each of which becomes a finding.
+class _Reader:
+    """Reads what can be read of a decoded line and notes the rest."""
 
-    The record's own validation stops at its first error; here one bad box must not hide the next. Whatever else is
-    wrong with the line is left in it.
+    def __init__(self, where: str, findings: list[Finding]) -> None:
+        self._where = where
+        self._findings = findings
 
-    Returns:
-        The line, and for each scene (``student.``, ``teachers[0].``, …) the original indices of the objects kept.
-    """
-    indices: dict[str, list[int]] = {}
+    def scenes(self, value: Any) -> list[_Scene]:
+        """The student, then the teachers."""
+        if not isinstance(value, dict):
+            self._wrong("the line", value, "write one JSON object a line")
+            return []
+        if "student" not in value and "images" in value:
+            return [self._scene(value, "")]
+        self._unknown(value, RECORD_KEYS, "")
+        scenes = []
+        if "student" in value:
+            scenes.append(self._scene(value["student"], ""))
+        else:
+            self._wrong(
+                "field 'student'", "missing", 'add "student": {"images": […], "objects": […]}', as_is=True
+            )
+        teachers = value.get("teachers", [])
+        if isinstance(teachers, list):
+            return [*scenes, *(self._scene(one, f"teacher {i}") for i, one in enumerate(teachers))]
+        self._wrong("field 'teachers'", teachers, "write a list of scenes, or leave it out")
+        return scenes
 
-    def clean(scene: Any, prefix: str) -> Any:
-        objects = scene.get("objects") if isinstance(scene, dict) else None
-        if not isinstance(objects, list):
+    def _scene(self, value: Any, name: str) -> _Scene:
+        scene = _Scene(name)
+        prefix = f"{name}, " if name else ""
+        if not isinstance(value, dict):
+            self._wrong(name or "field 'student'", value, 'write {"images": […], "objects": […]}')
             return scene
-        images = scene.get("images")
-        kept = []
+        self._unknown(value, SCENE_KEYS, prefix)
+        images = value.get("images")
+        images_known = isinstance(images, list) and all(isinstance(one, str) and one for one in images)
+        if images_known:
+            scene.images, scene.objects = list(images), [[] for _ in images]
+        else:
+            self._wrong(f"{prefix}field 'images'", images, "write a list of image paths")
+        objects = value.get("objects")
+        if not isinstance(objects, list):
+            self._wrong(f"{prefix}field 'objects'", objects, "write a list, empty when the image shows none")
+            return scene
         for index, entry in enumerate(objects):
-            problem = _object_problem(entry)
-            if problem is None:
-                kept.append(index)
-                continue
-            kind, text = problem
-            label = entry.get("desc")
-            name = images[0] if isinstance(images, list) and len(images) == 1 else None
-            findings.append(
+            read = self._object(entry, index, scene, images_known)
+            if read is not None and scene.objects:
+                scene.objects[read[0]].append(read[1])
+        return scene
+
+    def _object(
+        self, entry: Any, index: int, scene: _Scene, images_known: bool
+    ) -> tuple[int, CheckedObject] | None:
+        """The object with its image's number; ``None`` where it has no box or no description."""
+        if not isinstance(entry, dict):
+            place = f"{scene.name}, object {index}" if scene.name else f"object {index}"
+            self._wrong(place, entry, 'write {"bbox_2d": [x1, y1, x2, y2], "desc": "…"}')
+            return None
+        label, box = entry.get("desc"), entry.get("bbox_2d")
+        named = isinstance(label, str) and bool(label.strip())
+        name = describe_object(index, label, scene.name)
+        if not isinstance(label, str):
+            name = f"{scene.name}, object {index}" if scene.name else f"object {index}"
+        self._unknown(entry, OBJECT_KEYS, f"{name}: ")
+        image = entry.get("image", 0)
+        if (
+            not isinstance(image, int)
+            or isinstance(image, bool)
+            or not 0 <= image < max(len(scene.images), 1)
+        ):
+            if images_known or not isinstance(image, int) or isinstance(image, bool) or image < 0:
+                remedy = f"write an index from 0 to {len(scene.images) - 1}"
+                self._wrong(f"{name}: field 'image'", image, remedy)
+            return None
+        problem = _box_and_label_problem(entry)
+        if problem is not None:
+            self._findings.append(
                 finding(
-                    kind,
-                    where,
-                    f"{'' if prefix == 'student.' else prefix}objects[{index}] {label!r}: {text}",
-                    image=name if isinstance(name, str) else None,
+                    problem[0],
+                    self._where,
+                    f"{name}: {problem[1]}",
+                    image=scene.images[image] if scene.images else None,
                     object_index=index,
                     label=label if isinstance(label, str) else None,
-                    box=_four(entry.get("bbox_2d")),
+                    box=box if isinstance(box, list) and len(box) == 4 else None,
                 )
             )
-        indices[prefix] = kept
-        return {**scene, "objects": [objects[i] for i in kept]}
+        if "bbox_2d" not in entry:
+            self._wrong(f"{name}: field 'bbox_2d'", "missing", "write [x1, y1, x2, y2] in pixels", as_is=True)
+        if not isinstance(label, str):
+            self._wrong(f"{name}: field 'desc'", label, "write a description that is not empty")
+        if problem is not None or not named or not isinstance(box, list):
+            return None
+        x1, y1, x2, y2 = (float(v) for v in box)
+        return image, CheckedObject(index, str(label), (x1, y1, x2, y2), self._where, scene.name)
 
-    if not isinstance(value, dict):
-        return value, indices
-    if "student" not in value:
-        return clean(value, "student."), indices
-    cleaned = {**value, "student": clean(value["student"], "student.")}
-    if isinstance(value.get("teachers"), list):
-        cleaned["teachers"] = [clean(t, f"teachers[{i}].") for i, t in enumerate(value["teachers"])]
-    return cleaned, indices
+    def _unknown(self, value: dict[str, Any], known: set[str], prefix: str) -> None:
+        for key in value:
+            if key not in known:
+                remedy = f"remove it; the fields here are {', '.join(sorted(known))}"
+                self._wrong(f"{prefix}field {key!r}", "unknown", remedy, as_is=True)
+
+    def _wrong(self, what: str, found: Any, remedy: str, *, as_is: bool = False) -> None:
+        shown = found if as_is else f"found {_shown(found)}"
+        self._findings.append(finding("malformed-record", self._where, f"{what}: {shown}", remedy=remedy))
 
 
-def _object_problem(entry: Any) -> tuple[str, str] | None:
-    if not isinstance(entry, dict) or "bbox_2d" not in entry:
-        return None  # for the record's validation, which names the field
+def _box_and_label_problem(entry: dict[str, Any]) -> tuple[str, str] | None:
+    """The kind and text of what is wrong with an object's box or, if it is good, its empty description."""
+    if "bbox_2d" not in entry:
+        return None
     box = entry["bbox_2d"]
     if not isinstance(box, list) or len(box) != 4:
-        return "box-not-a-number", f"the box is {json.dumps(box, ensure_ascii=False)[:120]}, not four numbers"
+        return "box-not-a-number", f"the box is {_shown(box)}, not four numbers"
     if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in box):
-        return (
-            "box-not-a-number",
-            f"box {json.dumps(box, ensure_ascii=False)[:120]} holds a value that is no number",
-        )
+        return "box-not-a-number", f"box {_shown(box)} holds a value that is no number"
     problem = box_problem(box, None)
     if problem is None and isinstance(entry.get("desc"), str) and not entry["desc"].strip():
         return "empty-label", "the description is empty"
     return problem
 
 
-def _four(box: Any) -> list[Any] | None:
-    return box if isinstance(box, list) and len(box) == 4 else None
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 120 else text[:119] + "…"

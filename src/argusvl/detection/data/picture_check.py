@@ -10,12 +10,16 @@ from pathlib import Path
 import numpy as np
 
 from argusvl.core.errors import DataError, ImageError
-from argusvl.core.images import exif_orientation, open_image
+from argusvl.core.images import UPRIGHT, open_reduced
+from argusvl.detection.data.copies import Fingerprint, fingerprint
 from argusvl.detection.data.findings import Finding, describe_object, finding, show_box
 from argusvl.detection.data.resize import PATCH, Box, check_limits, plan_resize
 
 DUPLICATE_IOU = 0.95
 """Two boxes of one label that overlap more than this are the same object annotated twice."""
+
+_REDUCED_SIDE = 64
+"""What a picture's fingerprint is made from, pixels; JPEGs are decoded about as small as this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +53,53 @@ class CheckOptions:
 
 @dataclass(frozen=True, slots=True)
 class CheckedObject:
-    """An object whose box is a box: its position in its annotation, its label, and ``file:line``."""
+    """An object whose box is a box.
+
+    Attributes:
+        index: Position in its annotation, from 0.
+        label: Its description.
+        box: Pixels of the stored image.
+        where: ``file:line``.
+        scene: ``teacher 0`` and the like, where it is not the student's.
+    """
 
     index: int
     label: str
     box: Box
     where: str
+    scene: str = ""
+
+    def __str__(self) -> str:
+        return describe_object(self.index, self.label, self.scene)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedPicture:
+    """An image to be learned from or measured on, as far as it could be read.
+
+    Attributes:
+        path: The file.
+        name: As the annotation names it.
+        where: ``file:line`` that names it.
+        split: The split that it stands in.
+        labels: Of its objects.
+        boxes_xyxy_px: Their boxes, ``float32 [N, 4]``, stored pixels.
+        size: ``(width, height)``, stored pixels; ``None`` where it cannot be read.
+        vision_tokens: Merged tokens, where the image can be read and pixel limits are known.
+        fingerprint: What it is recognised by, where it can be read.
+        alone: Whether its record shows no other image.
+    """
+
+    path: Path
+    name: str
+    where: str
+    split: str
+    labels: tuple[str, ...]
+    boxes_xyxy_px: np.ndarray
+    size: tuple[int, int] | None = None
+    vision_tokens: int | None = None
+    fingerprint: Fingerprint | None = None
+    alone: bool = True
 
 
 @dataclass(slots=True)
@@ -63,15 +108,20 @@ class Checked:
 
     Attributes:
         findings: What is wrong.
-        labels: Of the objects of each student image.
-        vision_tokens: Of each student image, where pixel limits are known.
-        paths: Student images with the place that names them.
+        pictures: The student's images.
     """
 
     findings: list[Finding] = field(default_factory=list)
-    labels: list[list[str]] = field(default_factory=list)
-    vision_tokens: list[int] = field(default_factory=list)
-    paths: list[tuple[Path, str]] = field(default_factory=list)
+    pictures: list[CheckedPicture] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What is known of an image file that can be decoded."""
+
+    size: tuple[int, int]
+    orientation: int
+    fingerprint: Fingerprint
 
 
 class Pictures:
@@ -79,64 +129,75 @@ class Pictures:
 
     def __init__(self, options: CheckOptions) -> None:
         self.options = options
-        self._opened: dict[Path, tuple[int, int] | tuple[str, str, str | None]] = {}
+        self._looked: dict[Path, Looked | tuple[str, str, str | None]] = {}
 
-    def size(self, path: Path, name: str, where: str) -> tuple[int, int] | Finding:
-        """Decodes an image: its size, or what is wrong with it."""
+    def look(self, path: Path, name: str, where: str, *, any_orientation: bool = False) -> Looked | Finding:
+        """Decodes an image to its end.
+
+        Args:
+            path: The file.
+            name: As the annotation names it.
+            where: ``file:line`` that names it.
+            any_orientation: Whether an EXIF orientation other than 1 is nothing to report.
+        """
         # Two threads may decode the same image at the same time; they put the same into the table.
-        opened = self._opened.get(path)
-        if opened is None:
-            opened = self._opened[path] = self._open(path)
-        if len(opened) == 2:
-            return opened
-        kind, text, remedy = opened
-        return finding(kind, where, f"{name}: {text}", image=name, remedy=remedy)
+        looked = self._looked.get(path)
+        if looked is None:
+            looked = self._looked[path] = self._look(path)
+        if not isinstance(looked, Looked):
+            kind, text, remedy = looked
+            return finding(kind, where, f"{name}: {text}", image=name, remedy=remedy)
+        if looked.orientation != UPRIGHT and not any_orientation:
+            text = f"{name}: EXIF orientation is {looked.orientation}; boxes may belong to the turned picture"
+            return finding("exif-orientation", where, text, image=name)
+        return looked
 
-    def _open(self, path: Path) -> tuple[int, int] | tuple[str, str, str | None]:
+    def _look(self, path: Path) -> Looked | tuple[str, str, str | None]:
         if not path.is_file():
             return "missing-image", f"there is no file {path}", None
         try:
-            orientation = exif_orientation(path)
-            size = open_image(path, exif="ignore", max_megapixels=self.options.max_megapixels).size
+            reduced = open_reduced(path, _REDUCED_SIDE, max_megapixels=self.options.max_megapixels)
         except ImageError as error:
             return "unreadable-image", error.what, error.remedy
-        if orientation != 1:
-            return (
-                "exif-orientation",
-                f"EXIF orientation is {orientation}; boxes may belong to the turned picture",
-                None,
-            )
-        return size
+        return Looked(reduced.size, reduced.orientation, fingerprint(reduced.digest, reduced.picture))
+
+    def vision_tokens(self, size: tuple[int, int]) -> int | None:
+        """Merged tokens of an image of this size; ``None`` where limits are not known or leave no size."""
+        if self.options.min_pixels is None or self.options.max_pixels is None:
+            return None
+        try:
+            return plan_resize(*size, self.options.min_pixels, self.options.max_pixels).vision_tokens
+        except ImageError:
+            return None
 
     def check_objects(
         self, size: tuple[int, int], name: str, where: str, objects: Sequence[CheckedObject]
-    ) -> Checked:
+    ) -> list[Finding]:
         """Checks what depends on the size, and the objects against each other."""
-        checked = Checked()
+        findings: list[Finding] = []
         limit = self.options.num_queries
         if limit is not None and len(objects) > limit:
             text = f"{name} shows {len(objects)} objects, more than {limit} queries can find"
-            checked.findings.append(finding("too-many-objects", where, text, image=name))
-        checked.findings += _duplicates(objects, name)
+            findings.append(finding("too-many-objects", where, text, image=name))
+        findings += _duplicates(objects, name)
         if self.options.min_pixels is not None and self.options.max_pixels is not None:
             try:
                 plan = plan_resize(*size, self.options.min_pixels, self.options.max_pixels)
             except ImageError as error:
                 problem = finding("unresizable-image", where, error.what, image=name, remedy=error.remedy)
-                checked.findings.append(problem)
-                return checked
-            checked.vision_tokens.append(plan.vision_tokens)
-            checked.findings += self._token_problem(plan.vision_tokens, name, where)
+                findings.append(problem)
+                return findings
+            findings += self._token_problem(plan.vision_tokens, name, where)
             for one in objects:
                 x1, y1, x2, y2 = plan.box_to_resized(one.box)
                 if (x2 - x1) * (y2 - y1) < PATCH * PATCH:
                     text = (
-                        f"{describe_object(one.index, one.label)}: box {show_box(one.box)} is "
+                        f"{one}: box {show_box(one.box)} is "
                         f"{x2 - x1:.1f}×{y2 - y1:.1f} pixels after the resize to {plan.resized_width}×"
                         f"{plan.resized_height}, less than one patch of {PATCH}×{PATCH}"
                     )
-                    checked.findings.append(about_object("box-under-patch", one, text, name))
-        return checked
+                    findings.append(about_object("box-under-patch", one, text, name))
+        return findings
 
     def _token_problem(self, tokens: int, name: str, where: str) -> list[Finding]:
         warn, most = self.options.vision_tokens_warn, self.options.vision_tokens_max
@@ -162,7 +223,7 @@ def _duplicates(objects: Sequence[CheckedObject], name: str) -> list[Finding]:
         )
         for i, j in overlaps:
             text = (
-                f"{describe_object(same[j].index, same[j].label)}: box {show_box(same[j].box)} is nearly that of "
+                f"{same[j]}: box {show_box(same[j].box)} is nearly that of "
                 f"object {same[i].index}, {show_box(same[i].box)}"
             )
             findings.append(about_object("box-duplicate", same[j], text, name))

@@ -1,0 +1,88 @@
+"""How many objects each label has, and what is too few."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from argusvl.detection.data.findings import Finding, finding
+
+FEW_OBJECTS = 10
+"""With fewer, a label is hardly learned, and its average precision is a matter of luck."""
+
+GREAT_IMBALANCE = 100
+"""From so many times as many objects the common label drowns the rare one in every batch."""
+
+MOST_DESCRIPTIONS = 200
+"""More different descriptions are free text; what is counted then is what stands before the first '/'."""
+
+_NAMED = 8
+
+
+@dataclass(slots=True)
+class LabelCount:
+    """Of one label: how many objects, in how many images, and objects by split."""
+
+    objects: int = 0
+    images: int = 0
+    splits: Counter[str] = field(default_factory=Counter)
+
+
+def types_of(labels: Mapping[str, LabelCount]) -> dict[str, LabelCount]:
+    """The labels by their first segment. An image that shows two labels of a type counts for each of them."""
+    types: dict[str, LabelCount] = {}
+    for label, count in labels.items():
+        entry = types.setdefault(label.split("/", 1)[0], LabelCount())
+        entry.objects += count.objects
+        entry.images += count.images
+        entry.splits.update(count.splits)
+    return types
+
+
+def counted_labels(labels: Mapping[str, LabelCount]) -> Mapping[str, LabelCount]:
+    """What balance is judged by: whole descriptions, or their types where the descriptions are free text."""
+    return labels if len(labels) <= MOST_DESCRIPTIONS else types_of(labels)
+
+
+def balance_findings(data: str, labels: Mapping[str, LabelCount]) -> list[Finding]:
+    """Labels with few objects, and a few labels that have nearly all of them.
+
+    Args:
+        data: The data, named in findings.
+        labels: Description → counts.
+    """
+    counted = counted_labels(labels)
+    ordered = sorted(counted.items(), key=lambda item: (item[1].objects, item[0]))
+    if len(ordered) < 2 and sum(c.objects for c in counted.values()) >= FEW_OBJECTS:
+        return []
+    findings = []
+    rare = [(label, count.objects) for label, count in ordered if count.objects < FEW_OBJECTS]
+    if rare:
+        what = "label has" if len(rare) == 1 else "labels have"
+        text = f"{len(rare)} of {len(ordered)} {what} fewer than {FEW_OBJECTS} objects: {_listed(rare)}"
+        findings.append(finding("rare-labels", data, text, label=rare[0][0]))
+    others = [(label, count.objects) for label, count in ordered if count.objects >= FEW_OBJECTS]
+    if len(others) > 1 and others[-1][1] >= GREAT_IMBALANCE * others[0][1]:
+        (label, least), (common, most) = others[0], others[-1]
+        text = f"{common!r} has {most} objects, {label!r} {least}: {most / least:.0f} to 1"
+        findings.append(finding("imbalanced-labels", data, text, label=label))
+    return findings
+
+
+def not_in_train(data: str, labels: Mapping[str, LabelCount]) -> list[Finding]:
+    """Types of object that are measured and never learned."""
+    findings = []
+    for name, count in sorted(types_of(labels).items()):
+        held_out = {split: n for split, n in count.splits.items() if split in ("val", "test")}
+        if held_out and not count.splits["train"]:
+            shown = " and ".join(f"{split} ({n} objects)" for split, n in held_out.items())
+            text = f"{name!r} stands in {shown} but never in train"
+            findings.append(finding("label-not-in-train", data, text, label=name))
+    return findings
+
+
+def _listed(counts: Iterable[tuple[str, int]]) -> str:
+    named = [f"{label!r} {n}" for label, n in counts]
+    more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+    return ", ".join(named[:_NAMED]) + more

@@ -1,0 +1,207 @@
+"""Pictures that stand in a data set twice: as the same file, encoded again, resized, brightened, or taken again.
+
+A picture that is learned from and tested on makes the test worthless, and no figure shows it. Three steps, from cheap
+to sure: equal files have equal digests; the rest are candidates when their perceptual hashes (the signs of a small
+cosine transform) are close and their thumbnails agree; candidates are opened again and compared at a finer scale.
+
+What all pictures of a set share (a fixed camera, the rim of a microscope's field) is taken out of the thumbnails
+first: it makes different pictures look alike, and says nothing about whether one is a copy of the other.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+from scipy.fft import dctn
+
+from argusvl.detection.data.progress import track
+
+Likeness = Literal["file", "copy", "view"]
+"""``file``: byte for byte; ``copy``: encoded again, resized or brightened; ``view``: the same thing, taken again."""
+
+THUMBNAIL_SIDE = 16
+_CLOSE_SIDE = 64
+_BLOCKS = 8
+
+_HASH_SIDE = 8
+_MAX_HASH_DISTANCE = 12
+"""Of 63 bits. Copies of BCCD and BBU-room pictures differ in 0 to 8, other pictures in 16 and more."""
+
+_MIN_AGREEMENT = 0.9
+"""Correlation of two thumbnails, after what all pictures share is taken out."""
+
+_MIN_CLOSE_AGREEMENT = 0.9
+"""Correlation at 64×64. Another encoding or brightness leaves 0.95 and more, other pictures of one scene reach 0.85."""
+
+_MAX_LOCAL_CHANGE = 0.15
+"""Of a copy: what is left of a block after brightness and contrast are matched, over the picture's own contrast."""
+
+_PLAIN = 2.0
+"""Grey levels. A thumbnail that varies by less is a plain picture, of which all copies look alike."""
+
+_SHARED_FROM = 20
+"""With fewer pictures their mean says more about each of them than about what they share."""
+
+_LEAST_OWN = 0.02
+"""Share of a thumbnail's variance that must be the picture's own; below, noise decides about likeness."""
+
+_TRIES = 8
+"""Candidates of one picture that are opened, the likeliest first: a static camera would make all pairs candidates."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What a picture is recognised by.
+
+    Attributes:
+        digest: Of the file's bytes.
+        thumbnail: ``uint8 [16 · 16]`` grey, row by row, as bytes.
+    """
+
+    digest: bytes
+    thumbnail: bytes
+
+
+def fingerprint(digest: bytes, picture: Image.Image) -> Fingerprint:
+    """The fingerprint of an upright picture, which may be reduced already."""
+    small = picture.convert("L").resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BOX)
+    return Fingerprint(digest, small.tobytes())
+
+
+class Copies:
+    """Groups of pictures that are copies of each other.
+
+    Args:
+        fingerprints: Of every picture, in the data's order.
+        open_picture: Number of a picture → the upright picture; asked for candidates only.
+        progress: Whether to show a progress bar.
+
+    Attributes:
+        groups: Numbers of pictures that belong together, two or more in each; groups and numbers ascend.
+    """
+
+    def __init__(
+        self,
+        fingerprints: Sequence[Fingerprint],
+        open_picture: Callable[[int], Image.Image],
+        *,
+        progress: bool = False,
+    ) -> None:
+        self._open = open_picture
+        self._close: dict[int, np.ndarray] = {}
+        self._digests = [one.digest for one in fingerprints]
+        first: dict[bytes, int] = {}
+        for number, digest in enumerate(self._digests):
+            first.setdefault(digest, number)
+        distinct = list(first.values())
+        parents = {number: number for number in distinct}
+        thumbnails = [fingerprints[i].thumbnail for i in distinct]
+        for number, candidates in _candidates(thumbnails, progress):
+            here = distinct[number]
+            tries = 0
+            for other in candidates:
+                there = distinct[other]
+                if _root(parents, here) == _root(parents, there):
+                    continue
+                if self.likeness(here, there) is not None:
+                    parents[_root(parents, here)] = _root(parents, there)
+                elif (tries := tries + 1) == _TRIES:
+                    break
+        grouped: dict[int, list[int]] = defaultdict(list)
+        for number, digest in enumerate(self._digests):
+            grouped[_root(parents, first[digest])].append(number)
+        self.groups = sorted(group for group in grouped.values() if len(group) > 1)
+
+    def likeness(self, first: int, second: int) -> Likeness | None:
+        """How two pictures are alike; ``None`` for two pictures that are not, in spite of what they have in common."""
+        if self._digests[first] == self._digests[second]:
+            return "file"
+        return compare(self._at_close(first), self._at_close(second))
+
+    def _at_close(self, number: int) -> np.ndarray:
+        if number not in self._close:
+            grey = self._open(number).convert("L")
+            small = grey.resize((_CLOSE_SIDE, _CLOSE_SIDE), Image.Resampling.LANCZOS, reducing_gap=3.0)
+            self._close[number] = np.asarray(small)
+        return self._close[number]
+
+
+def compare(first: np.ndarray, second: np.ndarray) -> Likeness | None:
+    """Compares two pictures at 64×64, whatever their brightness and contrast.
+
+    Args:
+        first: ``uint8 [64, 64]``.
+        second: ``uint8 [64, 64]``.
+    """
+    a, b = (picture.astype(np.float64) - picture.mean() for picture in (first, second))
+    if min(a.std(), b.std()) < _PLAIN:
+        return None
+    agreement = float((a * b).mean() / (a.std() * b.std()))
+    if agreement < _MIN_CLOSE_AGREEMENT:
+        return None
+    rest = a / a.std() - b / b.std()
+    side = _CLOSE_SIDE // _BLOCKS
+    blocks = np.sqrt((rest.reshape(_BLOCKS, side, _BLOCKS, side) ** 2).mean(axis=(1, 3)))
+    return "copy" if blocks.max() <= _MAX_LOCAL_CHANGE else "view"
+
+
+def _candidates(thumbnails: Sequence[bytes], progress: bool) -> Iterator[tuple[int, list[int]]]:
+    """For each picture the earlier ones that it may be a copy of, the likeliest first."""
+    if len(thumbnails) < 2:
+        return
+    own, usable = _what_is_its_own(thumbnails)
+    hashes = perceptual_hashes(own)
+    numbers = np.flatnonzero(usable)
+    own, hashes = own[numbers], hashes[numbers]
+    rows = range(1, len(numbers))
+    for row in track(rows, len(rows), "comparing pictures", unit="pictures", enabled=progress):
+        distance = np.bitwise_count(hashes[:row] ^ hashes[row])
+        near = np.flatnonzero(distance <= _MAX_HASH_DISTANCE)
+        if not len(near):
+            continue
+        agreement = own[near] @ own[row]
+        order = np.argsort(-agreement, kind="stable")
+        chosen = near[order][agreement[order] >= _MIN_AGREEMENT]
+        if len(chosen):
+            yield int(numbers[row]), numbers[chosen].tolist()
+
+
+def _what_is_its_own(thumbnails: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
+    """Thumbnails of mean 0 and length 1 without what all share, ``float32 [N, 256]``, and which of them say enough."""
+    values = np.frombuffer(b"".join(thumbnails), dtype=np.uint8).reshape(len(thumbnails), -1)
+    deviations = values.astype(np.float32)
+    deviations -= deviations.mean(axis=1, keepdims=True)
+    usable = deviations.std(axis=1) >= _PLAIN
+    unit = deviations / np.maximum(np.linalg.norm(deviations, axis=1, keepdims=True), 1e-6)
+    if usable.sum() >= _SHARED_FROM:
+        shared = unit[usable].mean(axis=0)
+        shared /= max(float(np.linalg.norm(shared)), 1e-6)
+        unit -= np.outer(unit @ shared, shared)
+    lengths = np.linalg.norm(unit, axis=1)
+    usable &= lengths**2 >= _LEAST_OWN
+    return unit / np.maximum(lengths[:, None], 1e-6), usable
+
+
+def perceptual_hashes(thumbnails: np.ndarray) -> np.ndarray:
+    """The signs of the lowest frequencies of thumbnails, ``uint64 [N]``; the mean brightness is left out.
+
+    Args:
+        thumbnails: ``float [N, 256]``.
+    """
+    pictures = thumbnails.reshape(-1, THUMBNAIL_SIDE, THUMBNAIL_SIDE)
+    low = dctn(pictures, axes=(1, 2), norm="ortho")[:, :_HASH_SIDE, :_HASH_SIDE].reshape(len(pictures), -1)
+    signs = low > 0
+    signs[:, 0] = False
+    return np.packbits(signs, axis=1).view(np.uint64).ravel()
+
+
+def _root(parents: dict[int, int], number: int) -> int:
+    while parents[number] != number:
+        parents[number] = parents[parents[number]]
+        number = parents[number]
+    return number
