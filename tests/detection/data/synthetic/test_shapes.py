@@ -17,7 +17,16 @@ from argusvl.detection.data.synthetic import SCENES, writing
 from argusvl.detection.data.synthetic.bbu_room.terms import TERMS as ROOM_TERMS
 from argusvl.detection.data.synthetic.shapes.composition import MIN_RADIUS_PX, compose
 from argusvl.detection.data.synthetic.shapes.palette import random_colour
-from argusvl.detection.data.synthetic.shapes.scene import KINDS, SEEN, Item, Plan, draw_item, paint_plan
+from argusvl.detection.data.synthetic.shapes.scene import (
+    KINDS,
+    SEEN,
+    SEEN_OF,
+    Item,
+    Plan,
+    Shown,
+    draw_item,
+    paint_plan,
+)
 from argusvl.detection.data.synthetic.shapes.terms import (
     COLOURS,
     STATES,
@@ -53,6 +62,14 @@ def records(folder: Path, *splits: str) -> list[Record]:
 
 def plans(count: int, width: int = 448, height: int = 336) -> list[Plan]:
     return [compose(Random(f"plans/{i}"), width, height) for i in range(count)]
+
+
+def laid(*items: Item) -> list[Shown]:
+    """What is annotated when things are laid on an even, pale ground."""
+    bare = dataclasses.replace(
+        plans(1)[0], items=items, ground=lambda: np.full((3, 336, 448), 228, dtype=np.float32)
+    )
+    return paint_plan(bare)[1]
 
 
 def item(label: Label, radius: float, seed: int, **change: Any) -> Item:
@@ -138,9 +155,9 @@ def test_pictures_hold_none_and_many_tiny_and_huge_things_of_every_kind() -> Non
     assert len(kinds) >= 0.9 * len(KINDS)
     assert min(counts) == 0
     assert max(counts) >= 40
-    assert 8 <= np.mean(counts) <= 22
+    assert 10 <= np.mean(counts) <= 26
     assert min(sides) < 8
-    assert max(sides) > 250
+    assert max(sides) > 200
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
@@ -181,34 +198,51 @@ def test_boxes_fit_the_pixels_that_change_in_whole_pictures() -> None:
 
 
 def test_what_is_annotated_can_be_seen_and_what_is_hidden_is_not_annotated() -> None:
-    """A covering object comes after: its victim is whole, or gone, or the cover is left out."""
-    plan = plans(1)[0]
+    """A cover comes over a disc: the disc is whole, or gone, or the cover is left out; nothing in between."""
+    half = 40.0 / np.sqrt(2)
     below = item(("disc", "red", "filled"), 20.0, 1, x=100.0, y=100.0)
     for offset in range(0, 60, 3):
         cover = item(("square", "blue", "filled"), 40.0, 2, x=100.0 + offset, y=100.0, degrees=0.0)
-        shown = paint_plan(dataclasses.replace(plan, items=(below, cover)))[1]
-        share = np.clip((100 + offset - 0.86 * 40 - 80) / 40, 0, 1)  # of the disc's width that is in view
+        shown = laid(below, cover)
+        in_view = np.clip((offset - half + 20) / 40, 0, 1)  # of the disc's width
         labels = [thing.item.label[0] for thing in shown]
-        assert "square" in labels or labels == ["disc"]
-        if share == 0:
+        if in_view < 0.05:
             assert labels == ["square"]
-        if 0.2 < share < 0.3:
+        elif 0.2 < in_view < 0.35:
             assert labels == ["disc"]
-        if share > 0.5:
+        elif in_view > 0.45:
             assert labels == ["disc", "square"]
+            assert shown[0].box.x1 - shown[0].box.x0 == pytest.approx(40, abs=0.6)  # its whole extent
+        assert labels in (["square"], ["disc"], ["disc", "square"])
+
+
+def test_a_thing_that_shows_through_another_is_annotated() -> None:
+    below = item(("star", "red", "filled"), 20.0, 1, x=100.0, y=100.0)
+    for opacity, labels in ((0.5, ["star", "square"]), (0.8, ["star"]), (1.0, ["square"])):
+        cover = item(("square", "blue", "filled"), 60.0, 2, x=100.0, y=100.0, opacity=opacity)
+        assert [thing.item.label[0] for thing in laid(below, cover)] == labels
+
+
+def test_what_is_mostly_outside_of_the_picture_is_left_out() -> None:
+    for x, count in ((-12.0, 0), (2.0, 1)):
+        shown = laid(item(("disc", "red", "filled"), 20.0, 1, x=x, y=100.0))
+        assert len(shown) == count
+    assert (shown[0].box.x0, shown[0].box.x1) == (0.0, pytest.approx(22, abs=0.5))  # clipped
+    # A plate is told by its number of holes: nearly all of it must be in view.
+    assert not laid(item(("plate", "red", "two_holes"), 20.0, 1, x=2.0, y=100.0))
+
+
+def test_every_object_of_a_picture_can_be_seen_as_far_as_its_kind_asks() -> None:
     for picture in plans(8):
-        assert all(SEEN <= thing.seen <= 1 + 1e-6 for thing in paint_plan(picture)[1])
+        for thing in paint_plan(picture)[1]:
+            assert SEEN_OF.get(thing.item.label[0], SEEN) <= thing.seen <= 1 + 1e-5
 
 
 def test_things_that_do_not_stand_out_from_their_ground_are_left_out() -> None:
-    plan = plans(1)[0]
     below = item(("square", "red", "filled"), 90.0, 1, x=150.0, y=150.0)
     same = item(("disc", "red", "filled"), 20.0, 1, x=150.0, y=150.0, colour=below.colour)
     other = dataclasses.replace(same, label=("disc", "blue", "filled"), colour=(20, 40, 230))
-    names = [
-        [thing.item.label[1] for thing in paint_plan(dataclasses.replace(plan, items=(below, top)))[1]]
-        for top in (same, other)
-    ]
+    names = [[thing.item.label[1] for thing in laid(below, top)] for top in (same, other)]
     assert names == [["red"], ["red", "blue"]]
 
 

@@ -23,7 +23,7 @@ from argusvl.detection.data.synthetic.shapes.terms import COLOURS, STATES, TERMS
 from argusvl.detection.data.synthetic.writing import PaintedPicture, PlannedPicture, SetRequest, write_set
 
 NAME = "shapes"
-VERSION = 1
+VERSION = 2
 LANGUAGES: tuple[Language, ...] = ("zh", "en")
 
 

@@ -28,7 +28,7 @@ def draw_plain_cell(sheet: Sheet, look: Look) -> None:
     rim = shade(look.colour, rng.uniform(0.72, 0.95))
     sheet.trace(look.paint(rim), rng.uniform(0.06, 0.2) * r, outer, atop=True, soft=0.03 * r)
     if look.state != "even":
-        size = rng.uniform(0.34, 0.62)
+        size = rng.uniform(0.34, 0.72 if look.state == "pale_centre" else 0.6)
         x, y = rng.uniform(-0.12, 0.12) * r, rng.uniform(-0.12, 0.12) * r * squeeze
         inner = outlines.moved(outlines.blob(rng, size * r, size * r * squeeze, 0.1), x, y)
         blur = rng.uniform(0.04, 0.16) * r
@@ -121,8 +121,8 @@ def draw_granule(sheet: Sheet, look: Look) -> None:
 def draw_rod(sheet: Sheet, look: Look) -> None:
     """A rod with round ends, straight or slightly bent; sometimes with cross-walls."""
     r, rng = look.radius, look.rng
-    width = rng.uniform(0.34, 0.52) * r
-    path = outlines.wave(rng, r - width / 2, rng.uniform(0.0, 0.22) * r)
+    width = rng.uniform(0.42, 0.58) * r
+    path = outlines.wave(rng, r - width / 2, rng.uniform(0.0, 0.1) * r)
     sheet.lay(look.shade(0.66), outlines.ribbon(path, width))
     sheet.lay(look.paint(), outlines.ribbon(path, 0.72 * width), atop=True, soft=0.03 * r)
     if rng.random() < 0.3:

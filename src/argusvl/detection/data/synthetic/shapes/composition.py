@@ -43,6 +43,11 @@ MIN_RADIUS_PX: dict[str, float] = {
     "arrow": 9.0,
     "crescent": 9.0,
     "hexagon": 9.0,
+    "flower": 10.0,
+    "leaf": 11.0,
+    "tube": 12.0,
+    "key": 12.0,
+    "tag": 12.0,
     "nucleate_cell": 14.0,
     "bolt": 12.0,
     "gear": 12.0,
@@ -121,6 +126,7 @@ class Draft:
         label: Label | None = None,
         degrees: float | None = None,
         colour: Colour | None = None,
+        seed: int | None = None,
     ) -> None:
         """Adds a thing in the picture's style; what is not given is drawn by chance."""
         rng, style = self.rng, self.style
@@ -146,7 +152,7 @@ class Draft:
                 stain=label[0] in CELLS,
                 light=light,
                 shadow=0.0 if label[0] in CELLS else style.shadow,
-                seed=rng.getrandbits(32),
+                seed=rng.getrandbits(32) if seed is None else seed,
             )
         )
 
@@ -209,7 +215,9 @@ def _exposure(rng: Random, unit: float) -> Exposure:
     )
 
 
-def _ground(draft: Draft, paint: grounds.Ground, colour: Colour, clutter: float) -> partial[Plane]:
+def _ground(
+    draft: Draft, paint: grounds.Ground, colour: Colour, clutter: float, cables: int = 0
+) -> partial[Plane]:
     return partial(
         paint_ground,
         paint=paint,
@@ -217,17 +225,19 @@ def _ground(draft: Draft, paint: grounds.Ground, colour: Colour, clutter: float)
         height=draft.height,
         colour=colour,
         clutter=clutter,
+        cables=cables,
         seed=draft.rng.getrandbits(32),
     )
 
 
 def paint_ground(
-    paint: grounds.Ground, width: int, height: int, colour: Colour, clutter: float, seed: int
+    paint: grounds.Ground, width: int, height: int, colour: Colour, clutter: float, cables: int, seed: int
 ) -> Plane:
     """A ground with its clutter."""
     rng = Random(seed)
     planes = paint(rng, width, height, colour)
     grounds.add_clutter(planes, rng, clutter)
+    grounds.add_cables(planes, rng, cables)
     return planes
 
 
@@ -259,6 +269,7 @@ def _grid(draft: Draft) -> partial[Plane]:
         label = draft.random_label(rng.choice(kinds), radius)
         radius = max(radius, _least_radius(label[0], label[2] if len(label) > 2 else ""))
         same = rng.choice((0, 1, 2))  # nothing, the kind, the whole label
+        seed = rng.getrandbits(32) if same == 2 and rng.random() < 0.5 else None  # and every detail
         pitch_x, pitch_y = radius * rng.uniform(2.1, 3.6), radius * rng.uniform(2.1, 3.6)
         columns = rng.randrange(2, max(3, min(11, int(draft.width / pitch_x) + 2)))
         rows = rng.choice((1, 1, 2, 3, 4, 6))
@@ -281,7 +292,7 @@ def _grid(draft: Draft) -> partial[Plane]:
                     if same == 2
                     else draft.random_label(label[0] if same else rng.choice(kinds), radius)
                 )
-                draft.add(px, py, radius, label=this, degrees=own_turn)
+                draft.add(px, py, radius, label=this, degrees=own_turn, seed=seed)
     return _any_ground(draft)
 
 
@@ -320,7 +331,7 @@ def _microscope(draft: Draft) -> partial[Plane]:
     tone, state = random_colour(rng, plain, stained=True), rng.choice(STATES["plain_cell"])
     radius = unit * math.exp(rng.uniform(math.log(16), math.log(46)))
     room = draft.width * draft.height / (math.pi * radius * radius)
-    count = min(44, round(room * rng.uniform(0.2, 0.95)))
+    count = min(46, round(room * rng.uniform(0.2, 1.2)))
     draft.style.see_through = rng.choice((0.0, 0.5))
     draft.style.lit = rng.choice((0.0, 0.3))
     draft.style.turned = True
@@ -348,7 +359,7 @@ def _microscope(draft: Draft) -> partial[Plane]:
         for _ in range(rng.randrange(3, 16)):
             colour = random_colour(rng, dark, stained=True)
             draft.add(*draft.inside(0.0), radius * rng.uniform(0.3, 0.7), label=("rod", dark), colour=colour)
-    return _ground(draft, grounds.transmitted, light, rng.choice((0.0, 0.3, 0.8)))
+    return _ground(draft, grounds.transmitted, light, rng.choice((0.0, 0.2, 0.5)))
 
 
 def _panel(draft: Draft) -> partial[Plane]:
@@ -373,7 +384,7 @@ def _panel(draft: Draft) -> partial[Plane]:
     paint = rng.choice(
         (grounds.brushed, grounds.brushed, grounds.plain, grounds.graded, grounds.out_of_focus)
     )
-    return _ground(draft, paint, random_ground_colour(rng), rng.random())
+    return _ground(draft, paint, random_ground_colour(rng), rng.random(), rng.choice((0, 0, 1, 2, 4)))
 
 
 def _huge(draft: Draft) -> partial[Plane]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from argusvl.detection.data.synthetic.canvas import Colour, mix, shade
@@ -256,14 +258,19 @@ def draw_grille(sheet: Sheet, look: Look) -> None:
 
 
 def draw_tube(sheet: Sheet, look: Look) -> None:
-    """A thick bent tube, lit along its middle."""
+    """A thick bent tube with a flange at either end, lit along its middle."""
     r, rng = look.radius, look.rng
-    width = rng.uniform(0.22, 0.34) * r
+    width = rng.uniform(0.2, 0.3) * r
     if rng.random() < 0.5:
-        path = outlines.wave(rng, r - width / 2, rng.uniform(0.3, 0.6) * r)
+        path = outlines.wave(rng, 0.88 * r - width / 2, rng.uniform(0.35, 0.6) * r)
     else:
-        path = outlines.arc(0, 0, r - width / 2, 0, rng.uniform(110, 240), 30)
+        path = outlines.arc(0, 0, 0.9 * r - width / 2, 0, rng.uniform(110, 240), 30)
     sheet.lay(look.shade(0.62), outlines.ribbon(path, width))
+    flange = outlines.rect(-0.05 * r, -0.8 * width, 0.05 * r, 0.8 * width)
+    for end, before in ((0, 1), (-1, -2)):
+        dx, dy = path[end] - path[before]
+        turn = math.degrees(math.atan2(dy, dx))
+        sheet.lay(look.shade(0.8), outlines.moved(flange, float(path[end, 0]), float(path[end, 1]), turn))
     sheet.lay(look.paint(), outlines.ribbon(path, 0.74 * width), atop=True)
     sheet.trace(look.tint(0.5), 0.16 * width, path, closed=False, atop=True)
 

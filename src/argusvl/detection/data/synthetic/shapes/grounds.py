@@ -168,6 +168,27 @@ def add_clutter(planes: Plane, rng: Random, amount: float) -> None:
         _lines(planes, rng, unit)
 
 
+def add_cables(planes: Plane, rng: Random, count: int) -> None:
+    """Cables that cross the whole picture, from edge to edge; changes ``planes`` in place."""
+    _, height, width = planes.shape
+    unit = math.sqrt(width * height / (448 * 336))
+    t = np.linspace(0, 1, 24)
+    for _ in range(count):
+        thick = unit * rng.uniform(2.5, 6.5)
+        start, end = rng.uniform(-0.2, 1.2), rng.uniform(-0.2, 1.2)
+        across = start + (end - start) * t + rng.uniform(-0.3, 0.3) * np.sin(math.pi * t * rng.choice((1, 2)))
+        along = 1.2 * t - 0.1
+        x, y = (across * width, along * height) if rng.random() < 0.6 else (along * width, across * height)
+        colour = random_ground_colour(rng)
+        for share, factor, shift in ((1.0, 0.55, 0.0), (0.7, 1.0, -0.1), (0.2, 1.5, -0.2)):
+            mask = Image.new("L", (2 * width, 2 * height))
+            path = np.stack((2 * (x + shift * thick), 2 * (y + shift * thick)), axis=1)
+            pixels = max(1, round(2 * share * thick))
+            ImageDraw.Draw(mask).line(path.ravel().tolist(), fill=255, width=pixels, joint="curve")
+            cover = np.asarray(mask.reduce(2), dtype=np.float32) / 255
+            planes += cover * (_column(shade(colour, factor)) - planes)
+
+
 def add_dust(planes: Plane, rng: Random, amount: float) -> None:
     """Tiny faint specks, over everything."""
     _, height, width = planes.shape
@@ -210,7 +231,7 @@ def _lines(planes: Plane, rng: Random, unit: float) -> None:
     else:
         for _ in range(rng.randrange(1, 7)):
             x, y = rng.uniform(0, 2 * width), rng.uniform(0, 2 * height)
-            angle, turn = rng.uniform(0, 2 * math.pi), rng.choice((0.0, rng.uniform(-0.25, 0.25)))
+            angle, turn = rng.uniform(0, 2 * math.pi), rng.choice((0.0, rng.uniform(-0.16, 0.16)))
             step = 2 * unit * rng.uniform(3, 26)
             path = [(x, y)]
             for _ in range(16):

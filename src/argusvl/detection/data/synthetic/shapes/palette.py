@@ -31,10 +31,11 @@ _RANGES: dict[str, tuple[tuple[Range, Range, Range], ...]] = {
 
 _STAINED: dict[str, tuple[tuple[Range, Range, Range], ...]] = {
     # As under a microscope: paler, and the pink of stained blood.
-    "pink": (((-12, 14), (0.22, 0.36), (0.7, 0.88)),),
+    "pink": (((-12, 14), (0.16, 0.34), (0.72, 0.95)),),
     "purple": (((252, 282), (0.4, 0.7), (0.45, 0.72)),),
     "blue": (((212, 230), (0.5, 0.8), (0.55, 0.85)),),
     "green": (((110, 150), (0.35, 0.6), (0.55, 0.8)),),
+    "brown": (((18, 30), (0.45, 0.65), (0.4, 0.52)),),
 }
 
 

@@ -31,11 +31,21 @@ KINDS: dict[str, Draw] = {**FORMS, **DEVICES, **CELLS}
 SEEN = 0.35
 """An object of which at least this share of its area can be seen is annotated."""
 
+SEEN_OF = {
+    "plain_cell": 0.25,
+    **dict.fromkeys(("plate", "ports", "bracket", "bottle"), 0.75),
+    **dict.fromkeys(("bolt", "screw", "nucleate_cell", "letter", "digit", "arrow", "key", "tag"), 0.5),
+}
+"""Kinds of which another share is asked: more where the kind or state is in how many parts there are or in one of
+them, less for plain cells, which are told by any stretch of their edge."""
+
 UNSEEN = 0.08
-"""An object of which less than this share can be seen is not; between the two there is none."""
+"""An object of which less than this share can be seen is not annotated; between the two there is none."""
 
 _MIN_SIDE_PX = 4.0
-_MIN_CONTRAST = 20.0  # grey levels by which an object changes what it lies on, on average
+_MIN_CONTRAST = 28.0  # grey levels by which an object changes what it lies on, on average
+_STAIN_HIDES = 0.5  # a stained cell dims what is behind it; that much of its opacity counts as hiding
+_LONG_SHADOW_RADIUS_PX = 48.0  # things larger than this lie no higher above their ground
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +114,7 @@ class Shown:
         visible: How much of every such pixel is covered by it and not hidden, 0 to 1.
         area: Its whole area, what is outside of the picture included.
         seen: Share of the area that can be seen.
+        needed: The least share at which it can be told what it is.
     """
 
     item: Item
@@ -113,6 +124,7 @@ class Shown:
     visible: Plane
     area: float
     seen: float
+    needed: float
 
 
 def draw_item(item: Item) -> Sheet:
@@ -134,7 +146,7 @@ def paint_plan(plan: Plan) -> tuple[Image.Image, list[Shown]]:
     add_dust(planes, Random(plan.seed), plan.dust)
     pixels = np.clip(planes + 0.5, 0, 255).astype(np.uint8)
     image = Image.merge("RGB", [Image.fromarray(plane) for plane in pixels])
-    return image, [thing for thing in shown if thing.seen >= SEEN]
+    return image, [thing for thing in shown if thing.seen >= thing.needed]
 
 
 def _lay(planes: Plane, shown: list[Shown], item: Item) -> None:
@@ -151,7 +163,9 @@ def _lay(planes: Plane, shown: list[Shown], item: Item) -> None:
     crop = (slice(y0 - sheet.top, y1 - sheet.top), slice(x0 - sheet.left, x1 - sheet.left))
     coverage = sheet.coverage[crop]
     area, inside = float(sheet.coverage.sum()), float(coverage.sum())
-    if inside < SEEN * area or not _leaves_room(shown, rows, columns, 1 - item.opacity * coverage):
+    needed = SEEN_OF.get(item.label[0], SEEN)
+    passing = 1 - item.opacity * (_STAIN_HIDES if item.stain else 1.0) * coverage
+    if inside < needed * area or not _leaves_room(shown, rows, columns, passing):
         return
     ground = planes[:, rows, columns]
     painted = sheet.colour[:, crop[0], crop[1]]
@@ -161,12 +175,12 @@ def _lay(planes: Plane, shown: list[Shown], item: Item) -> None:
     if float(np.abs(change).max(axis=0).sum()) < _MIN_CONTRAST * inside:
         return
     for thing in shown:
-        _hide(thing, rows, columns, 1 - item.opacity * coverage)
+        _hide(thing, rows, columns, passing)
     if item.shadow:
         _cast_shadow(planes, sheet, item)
         change = item.opacity * (painted - ground * coverage)
     ground += change
-    shown.append(Shown(item, box, rows, columns, coverage.copy(), area, inside / area))
+    shown.append(Shown(item, box, rows, columns, coverage.copy(), area, inside / area, needed))
 
 
 def _leaves_room(shown: list[Shown], rows: slice, columns: slice, passing: Plane) -> bool:
@@ -178,7 +192,7 @@ def _leaves_room(shown: list[Shown], rows: slice, columns: slice, passing: Plane
         mine, theirs = parts
         part = thing.visible[mine]
         seen = thing.seen - float((part * (1 - passing[theirs])).sum()) / thing.area
-        if UNSEEN <= seen < SEEN:
+        if UNSEEN <= seen < thing.needed:
             return False
     return True
 
@@ -210,7 +224,7 @@ def _common(
 def _cast_shadow(planes: Plane, sheet: Sheet, item: Item) -> None:
     """Darkens the ground below and to the right of an item; no part of its extent."""
     height, width = planes.shape[1:]
-    offset = item.shadow * item.radius
+    offset = item.shadow * min(item.radius, _LONG_SHADOW_RADIUS_PX)
     blur = max(0.6, 0.5 * offset)
     margin = int(3 * blur) + 1
     mask = Image.fromarray((sheet.coverage * 255).astype(np.uint8))
