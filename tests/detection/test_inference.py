@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from argusvl.core.errors import DataError
+from argusvl.detection.calibration import Calibration
 from argusvl.detection.data.records import RecordFile
-from argusvl.detection.gallery import make_gallery
-from argusvl.detection.inference import RecordQuestions, evaluate_records
+from argusvl.detection.inference import Evaluation, RecordQuestions, evaluate_records
 from argusvl.detection.predictor import Predictor
 
 LABELS = ("挡风板", "标签贴纸", "bbu基带处理单元")
@@ -165,15 +165,36 @@ def test_a_bad_record_stops_the_evaluation_by_name(
         )
 
 
-def test_a_gallery_is_spread_over_the_file_and_leaves_out_low_scores(
-    predictor: Predictor, scenes: Path
-) -> None:
+def test_calibration_changes_scores_and_no_figure(predictor: Predictor, scenes: Path) -> None:
+    def evaluated(calibration: Calibration | None) -> Evaluation:
+        questions = questions_of(predictor, scenes)
+        return evaluate_records(
+            predictor.model,
+            questions,
+            labels=LABELS,
+            vocabulary="open",
+            batch_size=4,
+            describe_above=0.5,
+            calibration=calibration,
+        )
+
+    calibration = Calibration(0.8, 6.0, 1.0, 0.5, 9, 99)
+    before, after = evaluated(None), evaluated(calibration)
+    assert after.figures.scalars() == before.figures.scalars()
+    for name in ("scores", "correct", "images", "types"):
+        np.testing.assert_array_equal(getattr(after.evidence, name), getattr(before.evidence, name))
+    for raw, shown in zip(before.predictions, after.predictions, strict=True):
+        np.testing.assert_array_equal(shown.boxes_xyxy_px, raw.boxes_xyxy_px)
+        np.testing.assert_allclose(shown.scores, calibration.probabilities(raw.scores), rtol=1e-5)
+        assert shown.labels == raw.labels and (shown.label_scores > raw.label_scores).all()
+        # What is described is decided by the score that is shown.
+        assert all(c is not None for c, s in zip(shown.captions or (), shown.scores, strict=True) if s >= 0.5)
+
+
+def test_evidence_of_a_model_that_knows_the_truth(predictor: Predictor, scenes: Path) -> None:
     questions = questions_of(predictor, scenes)
     result = evaluate_records(Oracle(questions), questions, labels=LABELS, vocabulary="open", batch_size=2)  # type: ignore[arg-type]
-    gallery = make_gallery(result, scenes.parent, count=3)
-    assert [Path(entry["image"]).name for entry in gallery["images"]] == ["0.png", "2.png", "5.png"]
-    assert all(Path(entry["image"]).is_file() for entry in gallery["images"])
-    for entry in gallery["images"]:
-        assert len(entry["predictions"]) == len(entry["truth"]) == 2
-        assert [p["desc"] for p in entry["predictions"]] == [t["desc"] for t in entry["truth"]]
-    assert len(make_gallery(result, scenes.parent)["images"]) == 6
+    evidence = result.evidence
+    assert (evidence.num_images, evidence.num_objects, int(evidence.correct.sum())) == (6, 12, 12)
+    assert evidence.correct.tolist() == (evidence.scores > 0.5).tolist()
+    assert (evidence.type_logits.argmax(1) == evidence.types).all() and len(evidence.types) == 12

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
+import json
 import math
 import re
 import xml.etree.ElementTree as ET
 
 import pytest
 
-from argusvl.visual.curves import charts_of_log
-from argusvl.visual.plots import Series, format_number, line_chart
+from argusvl.visual.plots import NUM_COLOURS, Series, chart_data, colour_class, format_number, line_chart
 
 
 def heights(svg: str) -> list[float]:
@@ -68,44 +68,35 @@ def test_numbers_are_short(value: float, text: str) -> None:
     assert format_number(value) == text
 
 
-def test_a_log_is_sorted_into_charts() -> None:
-    log = [
-        {"step": s, "epoch": s / 10, "loss": 9.0 - s, "bbox_l1_loss": 1 / (s + 1), "learning_rate": 1e-3}
-        | {"lr/vision": 1e-3, "lr/llm": 1e-4, "gn/vision": 2.0, "grad_norm": 3.0, "wn/llm": 40.0}
-        | {"throughput/images_per_second": 12.0, "train_runtime": 3.0}
-        for s in range(3)
-    ]
-    log += [
-        {
-            "step": 2,
-            "eval_loss": 4.0,
-            "eval_AP50": 0.5,
-            "eval_AP": 0.25,
-            "eval_runtime": 1.0,
-            "eval_AP50/a": 0.5,
-        }
-    ]
-    charts = {chart.title: chart for chart in charts_of_log(log)}
-    lines = {title: [entry.name for entry in chart.legend] for title, chart in charts.items()}
-    assert lines == {
-        "quality on held-out images": ["AP50", "AP"],
-        "loss": ["training", "held-out"],
-        "bbox l1 loss": ["training"],
-        "AP50 by class": ["a"],
-        "learning rate": ["vision", "llm"],
-        "gradient norm": ["vision", "grad_norm"],
-        "weight norm": ["llm"],
-        "throughput: images per second": ["images_per_second"],
-    }
-    assert [e.last for e in charts["quality on held-out images"].legend] == ["0.500", "0.250"]
+def test_a_unit_square_shows_nothing_else() -> None:
+    svg = line_chart([Series("a", [0.2, 0.4], [0.5, 0.6])], unit_square=True)
+    labels = re.findall(r'<text class="axis"[^>]*>([^<]+)<', svg)
+    assert labels.count("0") == 2 and labels.count("1") == 2
+    assert not {float(label) for label in labels} - {0, 0.2, 0.25, 0.4, 0.5, 0.6, 0.75, 0.8, 1}
 
 
-def test_a_loss_that_was_not_finite_is_said() -> None:
-    log = [{"step": 1, "loss": math.nan}, {"step": 2, "loss": 1.0}, {"step": 3, "loss": math.inf}]
-    (chart,) = charts_of_log(log)
-    assert chart.warning == "loss: 2 values are not finite"
+def test_more_lines_than_colours_are_dashed() -> None:
+    names = [colour_class(i) for i in range(3 * NUM_COLOURS)]
+    assert len(set(names)) == len(names)
+    assert colour_class(3, "mean") == "mean"
 
 
-def test_an_empty_log_has_no_charts() -> None:
-    assert charts_of_log([]) == []
-    assert charts_of_log([{"step": 1, "epoch": 0.1}]) == []
+def test_the_script_s_data_are_small_finite_and_the_same_values() -> None:
+    steps = list(range(10_000))
+    values = [math.sin(s / 1000) for s in steps]
+    values[17] = math.nan
+    data = chart_data([Series("a", steps, values)], log_scale=True)
+    (series,) = data["series"]
+    assert len(json.dumps(data, allow_nan=False)) < 10_000
+    assert series["bad"] == [17]
+    assert len(series["at"]) == len(series["y"]) <= 400
+    for at, y in zip(series["at"], series["y"], strict=True):
+        assert y == pytest.approx(math.sin(at / 1000), abs=0.02)
+    assert (data["x"], data["log"], data["unit"]) == ("step", True, False)
+
+
+def test_notes_stay_with_their_values() -> None:
+    data = chart_data([Series("a", [0, 1, 2], [0.1, math.nan, 0.3], ["x", "y", "z"], style="dots")])
+    assert data["series"][0]["notes"] == ["x", "z"]
+    assert data["series"][0]["y"] == [0.1, 0.3]
+    assert data["series"][0]["style"] == "dots"

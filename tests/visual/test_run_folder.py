@@ -10,6 +10,7 @@ from PIL import Image
 
 from argusvl.core.errors import ArgusError, DataError
 from argusvl.visual.run_folder import load_run
+from argusvl.visual.scored_curves import Calibration, PrecisionCurve, ReliabilityBin
 
 
 def write(path: Path, value: Any) -> None:
@@ -44,7 +45,18 @@ def test_a_whole_run_is_read(tmp_path: Path) -> None:
     truth = {"bbox_2d": [1, 2, 9, 8.5], "desc": "螺丝/a"}
     write(
         run / "gallery.json",
-        {"score_threshold": 0.3, "images": [{"image": "a.jpg", "truth": [truth], "predictions": [found]}]},
+        {"score_threshold": 0.3, "images": [{"image": "a.jpg", "truth": [truth], "predictions": [found]}]}
+        | {"images_total": 12, "kinds": {"螺丝": {"right": 7, "false": 2}}},
+    )
+    curve = {"precision": [1, 0.5, 0], "scores": [0.9, 0.4, 0]}
+    write(run / "precision_recall.json", {"iou": 0.5, "classes": {"螺丝": curve}})
+    full, empty = (
+        {"confidence": 0.8, "accuracy": 0.75, "count": 4},
+        {"confidence": 0.1, "accuracy": None, "count": 0},
+    )
+    write(
+        run / "calibration.json",
+        {"bins": [full, empty], "ece": 0.05, "ece_before": None, "bins_before": None},
     )
     write(run / "config.yaml", "task: detection\n")
     write(
@@ -64,7 +76,11 @@ def test_a_whole_run_is_read(tmp_path: Path) -> None:
     (item,) = data.gallery
     assert item.image == run / "a.jpg"
     assert [(b.label, b.score) for b in (*item.truth, *item.predicted)] == [("螺丝/a", None), ("螺丝", 0.5)]
-    assert "0.3" in data.gallery_note
+    assert [b.counted_as for b in (*item.truth, *item.predicted)] == ["螺丝", "螺丝"]
+    assert (data.score_threshold, data.gallery_total, data.gallery_note) == (0.3, 12, "")
+    assert data.kinds == {"螺丝": {"right": 7, "false": 2}}
+    assert data.precision_recall == {"螺丝": PrecisionCurve([1, 0.5, 0], [0.9, 0.4, 0])}
+    assert data.calibration == {"score": Calibration([ReliabilityBin(0.8, 0.75, 4)], 0.05, None, None)}
     assert data.configuration == "task: detection\n"
     assert data.environment == {"python": "3.11", "torch": "2.13", "devices": "cpu, cuda:0"}
 
@@ -76,6 +92,52 @@ def test_without_a_summary_the_last_evaluation_of_the_log_gives_the_figures(tmp_
         ("AP50", None, 0.4),
         ("AP", None, 0.2),
     ]
+
+
+def test_the_steps_and_the_best_of_them_are_said(tmp_path: Path) -> None:
+    file = tmp_path / "checkpoint-1200" / "trainer_state.json"
+    state = {"global_step": 1200, "log_history": [{"step": 1, "loss": 2.0}]}
+    for best, said in ((900, "best at step 900"), (1200, "the last one best")):
+        write(file, state | {"best_global_step": best})
+        assert load_run(tmp_path).subtitle == f"1\u202f200 training steps, {said}"
+
+
+def test_what_eval_has_measured_stands_in_for_a_summary(tmp_path: Path) -> None:
+    state(tmp_path, 50, eval_AP50=0.1)
+    figures = {"AP50": 0.75, "images": 3, "seconds": 1.5, "images_per_second": 2.0, "data": "test.jsonl"}
+    write(tmp_path / "figures.json", figures | {"per_class": {"a": {"AP50": 0.75, "count": 4}}})
+    data = load_run(tmp_path)
+    assert [(row.name, row.after) for row in data.figures] == [("AP50", 0.75)]
+    assert data.per_class == {"a": {"AP50": 0.75, "count": 4}}
+    assert data.facts["images evaluated"] == 3
+
+
+def test_a_run_of_an_older_version_is_read(tmp_path: Path) -> None:
+    image = {"image": "a.jpg", "truth": [{"bbox_2d": [1, 2, 3, 4], "desc": "螺丝/a"}], "predictions": []}
+    write(tmp_path / "gallery.json", [image])
+    data = load_run(tmp_path)
+    assert (data.score_threshold, data.gallery_total, data.kinds) == (0.0, None, {})
+    assert (data.precision_recall, data.calibration) == ({}, {})
+    assert data.gallery[0].truth[0].counted_as == "螺丝"
+
+
+def test_label_scores_have_a_calibration_of_their_own(tmp_path: Path) -> None:
+    write(tmp_path / "summary.json", {})
+    some = {"bins": [{"confidence": 0.8, "accuracy": 0.75, "count": 4}], "ece": 0.05}
+    nothing = {"bins": [], "ece": None, "bins_before": None, "ece_before": None}
+    for scores, types, names in ((some, some, {"score", "label score"}), (nothing, some, {"label score"})):
+        write(tmp_path / "calibration.json", {**scores, "types": types, "measured_on": "val.jsonl"})
+        data = load_run(tmp_path)
+        assert set(data.calibration) == names
+        assert data.calibration_note == "val.jsonl"
+
+
+def test_how_the_pictures_were_chosen_is_said(tmp_path: Path) -> None:
+    images = [{"image": f"{k}.jpg", "chosen": "errors" if k < 2 else "spread"} for k in range(3)]
+    write(tmp_path / "gallery.json", {"images": images, "images_total": 9})
+    assert (
+        load_run(tmp_path).gallery_note == "the 2 with the most errors, and 1 spread evenly over the others"
+    )
 
 
 def test_a_log_with_nan_is_read(tmp_path: Path) -> None:
@@ -99,12 +161,28 @@ def test_a_log_with_nan_is_read(tmp_path: Path) -> None:
             r"images\[0\]\.predictions\[0\]\.bbox_2d",
         ),
         ("gallery.json", [{"image": "a.jpg", "truth": [{"bbox_2d": [1, 2, 3, 4]}]}], r"truth\[0\]\.desc"),
+        ("gallery.json", {"images": [], "kinds": {"a": 3}}, "field 'kinds'"),
+        ("gallery.json", {"images": [], "kinds": {"a": {"lost": 3}}}, r"kinds\.a\.lost"),
+        ("gallery.json", {"images": [], "kinds": {"a": {"missed": -1}}}, r"kinds\.a\.missed"),
+        ("figures.json", [1], "write one JSON object"),
+        ("environment.json", [1], "write one JSON object"),
+        ("precision_recall.json", {"classes": []}, "field 'classes'"),
+        ("precision_recall.json", {"classes": {"a": {"precision": [2], "scores": [0]}}}, r"classes\.a"),
+        ("precision_recall.json", {"classes": {"a": {"precision": [1], "scores": []}}}, r"classes\.a"),
+        ("precision_recall.json", {"classes": {"a": {"precision": [1, 0], "scores": [0]}}}, "one length"),
+        ("calibration.json", {"bins": [], "ece": 7}, "field.* 'ece'"),
+        ("calibration.json", {"bins": [], "ece": None, "types": 3}, "field 'types'"),
+        ("calibration.json", {"bins": [], "ece": None, "types": {"ece": 3}}, r"types\.ece"),
+        ("calibration.json", {"bins": 3, "ece": 0.1}, "field 'bins'"),
+        ("calibration.json", {"bins": [{"confidence": 0.5, "count": 3}], "ece": 0.1}, r"bins\[0\]"),
+        ("calibration.json", {"bins": [], "ece": 0.1, "bins_before": [7]}, r"bins_before\[0\]"),
         ("checkpoint-3/trainer_state.json", {"global_step": 3}, "log_history"),
     ],
 )
 def test_a_damaged_file_is_an_error_that_names_it_and_the_field(
     tmp_path: Path, name: str, content: Any, message: str
 ) -> None:
+    write(tmp_path / "summary.json", {})
     write(tmp_path / name, content)
     with pytest.raises(DataError, match=message) as error:
         load_run(tmp_path)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ from argusvl.detection.detections import Detections
 MAX_DETECTIONS = 100
 CAPTION_IOU = 0.5
 _EVERY_SIZE = {"any": [0.0, 1e10]}
+_BY_CLASS = ("per_class", "precision_recall")
 
 
 def class_of(description: str, vocabulary: Vocabulary) -> str:
@@ -81,6 +82,20 @@ class ClassFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class PrecisionRecall:
+    """One class's precision over recall at IoU 0.50, as COCO takes it; its mean is the class's AP50.
+
+    Attributes:
+        precision: At recall 0, 0.01, … 1: the best that is reached with at least this recall; 0 where it is not
+            reached.
+        scores: The threshold that gives it; 0 where it is not reached.
+    """
+
+    precision: tuple[float, ...]
+    scores: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Figures:
     """What ``argus eval`` reports. A figure that the data cannot give is ``nan`` (``null`` in JSON).
 
@@ -97,6 +112,8 @@ class Figures:
         images: Number of images.
         objects: Number of truth objects.
         per_class: By class: those of the vocabulary, then others that the truth holds.
+        precision_recall: By class, for those that the truth holds. Too long for a log: no part of
+            :meth:`to_dict` and :meth:`scalars`.
     """
 
     AP: float
@@ -109,23 +126,28 @@ class Figures:
     images: int
     objects: int
     per_class: Mapping[str, ClassFigures]
+    precision_recall: Mapping[str, PrecisionRecall] = field(default_factory=dict, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready: ``nan`` becomes ``None``."""
         value = _null_nan(asdict(self))
+        del value["precision_recall"]
         value["per_class"] = {name: _null_nan(figures) for name, figures in value["per_class"].items()}
         return value
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Figures:
         """Inverse of :meth:`to_dict`; further keys are ignored."""
-        known = {f.name: value[f.name] for f in fields(cls) if f.name != "per_class"}
+        known = {f.name: value[f.name] for f in fields(cls) if f.name not in _BY_CLASS}
         per_class = {name: ClassFigures(**_nan_null(figures)) for name, figures in value["per_class"].items()}
         return cls(**_nan_null(known), per_class=per_class)
 
     def scalars(self) -> dict[str, float]:
         """Flat figures for logs and for choosing a checkpoint, ``AP50/<class>`` by class, without ``nan``."""
-        flat = {k: float(v) for k, v in asdict(self).items() if k not in ("per_class", "images", "objects")}
+        counts = ("images", "objects")
+        flat = {
+            f.name: float(getattr(self, f.name)) for f in fields(self) if f.name not in (*_BY_CLASS, *counts)
+        }
         for name, figures in self.per_class.items():
             flat |= {f"AP/{name}": figures.AP, f"AP50/{name}": figures.AP50}
         return {name: value for name, value in flat.items() if not math.isnan(value)}
@@ -188,6 +210,7 @@ def evaluate_detections(
             name: ClassFigures(AP=scored.ap(category=k), AP50=scored.ap(category=k, iou=0.5), count=count)
             for k, (name, count) in enumerate(counts.items())
         },
+        precision_recall={name: scored.curve(k) for k, (name, count) in enumerate(counts.items()) if count},
     )
 
 
@@ -250,6 +273,7 @@ class _Coco:
     ) -> None:
         ids = {name: k for k, name in enumerate(categories, start=1)}
         self._precision = np.full((10, 101, max(len(ids), 1)), -1.0)  # [IoU, recall, class]
+        self._scores = np.zeros_like(self._precision)
         self._recall100 = np.full((10, max(len(ids), 1)), -1.0)
         self._thresholds = np.linspace(0.5, 0.95, 10)
         if not any(truth_classes):
@@ -282,12 +306,18 @@ class _Coco:
         evaluator.accumulate()
         shape = (len(evaluator.params.iouThrs), len(evaluator.params.recThrs), len(ids), -1, len(limits))
         self._precision = np.asarray(evaluator.eval["precision"]).reshape(shape)[:, :, :, 0, -1]
+        self._scores = np.asarray(evaluator.eval["scores"]).reshape(shape)[:, :, :, 0, -1]
         self._recall100 = np.asarray(evaluator.eval["recall"]).reshape(shape[0], *shape[2:])[:, :, 0, 0]
 
     def ap(self, category: int | None = None, iou: float | None = None) -> float:
         """Mean precision over recall thresholds, and over IoU thresholds and classes where none is chosen."""
         chosen = self._precision if category is None else self._precision[:, :, [category]]
         return _mean(chosen if iou is None else chosen[np.isclose(self._thresholds, iou)])
+
+    def curve(self, category: int) -> PrecisionRecall:
+        """Precision over recall at IoU 0.50."""
+        precision, scores = self._precision[0, :, category], self._scores[0, :, category]
+        return PrecisionRecall(tuple(precision.tolist()), tuple(scores.tolist()))
 
     def ar100(self) -> float:
         """Mean recall over IoU thresholds and classes."""

@@ -1,52 +1,142 @@
-"""Truth beside predictions for some images of an evaluation: what the report draws."""
+"""What an evaluation leaves for the report: pictures with truth and predictions, and precision over recall."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from argusvl.detection.evaluation import Truth
+from argusvl.detection.data.dataset import Vocabulary
+from argusvl.detection.detections import Detections
+from argusvl.detection.evaluation import Figures, Truth, class_of
 from argusvl.detection.inference import Evaluation
 from argusvl.detection.predictor import SCORE_THRESHOLD
+from argusvl.visual.pairing import LabelledBox, Pair, count_kinds, num_errors, pair_up
 
 GALLERY_FILE = "gallery.json"
-GALLERY_IMAGES = 24
+PRECISION_RECALL_FILE = "precision_recall.json"
+GALLERY_IMAGES = 48
+GALLERY_MIN_SCORE = 0.05
+"""Predictions below are noise that nobody looks at; down to here the report's reader may lower the threshold."""
+
+_WORST_SHARE = 2 / 3
 
 
 def make_gallery(
     evaluation: Evaluation,
     root: str | Path,
     *,
+    vocabulary: Vocabulary,
+    folder: str | Path | None = None,
     count: int = GALLERY_IMAGES,
     score_threshold: float = SCORE_THRESHOLD,
 ) -> dict[str, Any]:
-    """JSON-ready; images are spread evenly over the file, so that nobody chose them.
+    """JSON-ready: the images with the most errors, and as many as are left spread evenly over the others.
+
+    The evenly spread third is there so that the gallery does not show failures alone.
 
     Args:
         evaluation: With descriptions above the threshold.
         root: Folder that the images' names are relative to.
+        vocabulary: ``closed``: a class is a whole description; ``open``: its first segment.
+        folder: Where the gallery will lie: images below it are named relative to it, so that both can be moved
+            together; others absolutely.
         count: How many images.
-        score_threshold: Predictions below are left out.
+        score_threshold: From where predictions count as such.
 
     Returns:
-        ``{"score_threshold": …, "images": [{"image": path, "width": …, "height": …, "truth": [{"bbox_2d",
-        "desc"}], "predictions": [{"bbox_2d", "label", "desc", "score", "label_score"}]}]}``.
+        ``{"score_threshold": …, "images_total": …, "kinds": {class: {kind: count}}, "images": [{"image": path,
+        "width": …, "height": …, "chosen": "errors" | "spread", "truth": [{"bbox_2d", "desc", "label"}],
+        "predictions": [{"bbox_2d", "label", "score", "label_score", "desc"}]}]}``. ``kinds`` counts over all images
+        what became of their objects at the threshold (:data:`~argusvl.visual.pairing.KINDS`).
     """
-    total = len(evaluation.images)
-    chosen = np.linspace(0, total - 1, min(count, total)).round().astype(int).tolist()
+    paired = [
+        pair_up(_truth_boxes(t, vocabulary), _predicted_boxes(p.above(score_threshold)))
+        for t, p in zip(evaluation.truth, evaluation.predictions, strict=True)
+    ]
     images = []
-    for k in chosen:
-        # Absolute: the report is made in another folder.
-        image = (Path(root) / evaluation.images[k]).resolve()
-        line = evaluation.predictions[k].above(score_threshold).to_jsonl(str(image))
-        line["truth"] = _truth(evaluation.truth[k])
+    for k, why in _chosen([num_errors(pairs) for pairs in paired], count):
+        line = (
+            evaluation.predictions[k]
+            .above(GALLERY_MIN_SCORE)
+            .to_jsonl(_path(Path(root) / evaluation.images[k], folder))
+        )
+        line["chosen"] = why
+        line["truth"] = _truth(evaluation.truth[k], vocabulary)
         line["predictions"] = line.pop("objects")
         images.append(line)
-    return {"score_threshold": score_threshold, "images": images}
+    return {
+        "score_threshold": score_threshold,
+        "images_total": len(evaluation.images),
+        "kinds": _kinds([pair for pairs in paired for pair in pairs]),
+        "images": images,
+    }
 
 
-def _truth(truth: Truth) -> list[dict[str, Any]]:
-    boxes = truth.boxes_xyxy_px.tolist()
-    return [{"bbox_2d": box, "desc": text} for box, text in zip(boxes, truth.descriptions, strict=True)]
+def precision_recall_file(figures: Figures) -> dict[str, Any]:
+    """JSON-ready: ``{"iou": 0.5, "classes": {class: {"precision": [101 numbers], "scores": [101 numbers]}}}``."""
+    return {
+        "iou": 0.5,
+        "classes": {
+            name: {
+                "precision": [round(p, 4) for p in curve.precision],
+                "scores": [round(s, 4) for s in curve.scores],
+            }
+            for name, curve in figures.precision_recall.items()
+        },
+    }
+
+
+def _chosen(errors: Sequence[int], count: int) -> list[tuple[int, str]]:
+    """Indices of images, in the order of the file, each with why it was chosen."""
+    if len(errors) <= count:
+        return [(k, "errors" if errors[k] else "spread") for k in range(len(errors))]
+    ordered = sorted(range(len(errors)), key=lambda k: -errors[k])
+    worst = [k for k in ordered[: round(count * _WORST_SHARE)] if errors[k]]
+    others = sorted(set(range(len(errors))) - set(worst))
+    spread = np.linspace(0, len(others) - 1, count - len(worst)).round().astype(int)
+    return sorted([(k, "errors") for k in worst] + [(others[k], "spread") for k in spread])
+
+
+def _kinds(pairs: Sequence[Pair]) -> dict[str, dict[str, int]]:
+    by_class: dict[str, list[Pair]] = {}
+    for pair in pairs:
+        by_class.setdefault(pair.class_name, []).append(pair)
+    return {name: dict(_named(count_kinds(some))) for name, some in sorted(by_class.items())}
+
+
+def _named(counts: Counter[Any]) -> dict[str, int]:
+    return {str(kind): number for kind, number in counts.items()}
+
+
+def _path(image: Path, folder: str | Path | None) -> str:
+    image = image.resolve()
+    if folder is not None and image.is_relative_to(Path(folder).resolve()):
+        return image.relative_to(Path(folder).resolve()).as_posix()
+    return str(image)
+
+
+def _truth(truth: Truth, vocabulary: Vocabulary) -> list[dict[str, Any]]:
+    return [
+        {"bbox_2d": box, "desc": text, "label": class_of(text, vocabulary)}
+        for box, text in zip(truth.boxes_xyxy_px.tolist(), truth.descriptions, strict=True)
+    ]
+
+
+def _truth_boxes(truth: Truth, vocabulary: Vocabulary) -> list[LabelledBox]:
+    return [
+        LabelledBox(tuple(o["bbox_2d"]), o["desc"], class_name=o["label"]) for o in _truth(truth, vocabulary)
+    ]
+
+
+def _predicted_boxes(found: Detections) -> list[LabelledBox]:
+    captions = found.captions or (None,) * len(found)
+    return [
+        LabelledBox(tuple(box), caption or label, score, label)
+        for box, caption, label, score in zip(
+            found.boxes_xyxy_px.tolist(), captions, found.labels, found.scores.tolist(), strict=True
+        )
+    ]

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from argusvl.visual.plots import NUM_COLOURS, Series, format_number, line_chart
+from argusvl.visual.plots import NUM_COLOURS, Series, chart_data, colour_class, format_number, line_chart
 
 # What the trainer adds to its logs that says nothing about the model.
 _BOOKKEEPING = re.compile(
     r"step|epoch|total_flos|train_loss|(train|eval)_(runtime|(samples|steps)_per_second)"
 )
-_MAX_CLASS_LINES = (
-    NUM_COLOURS  # more lines than colours say nothing; the table of classes has the final figures
-)
+_MAX_CLASS_LINES = 2 * NUM_COLOURS  # more lines say nothing; the table of classes has the final figures
 
 
 @dataclass(frozen=True, slots=True)
 class LegendEntry:
-    """A line's name, colour and last value."""
+    """A line's name, its classes in the style sheet, and its last value."""
 
     name: str
-    colour: int
+    colour: str
     last: str
 
 
@@ -33,57 +31,97 @@ class Chart:
 
     Attributes:
         title: What is shown.
-        svg: An ``<svg>`` element.
+        svg: An ``<svg>`` element, for readers without JavaScript.
+        data: What the page's script draws it from.
         legend: The lines.
         warning: What a reader must know, e.g. of values that are not finite.
+        wide: Whether it deserves the page's whole width.
     """
 
     title: str
     svg: str
-    legend: list[LegendEntry] = field(default_factory=list)
+    data: Mapping[str, Any]
+    legend: Sequence[LegendEntry] = ()
     warning: str = ""
+    wide: bool = False
 
 
-def charts_of_log(log_history: Sequence[Mapping[str, Any]]) -> list[Chart]:
+@dataclass(frozen=True, slots=True)
+class ChartGroup:
+    """Charts that answer one question; ``folded``: one that is seldom asked."""
+
+    title: str
+    note: str
+    charts: Sequence[Chart]
+    folded: bool = False
+
+
+@dataclass(slots=True)
+class _Log:
+    """A log's series, and which of them are in a chart."""
+
+    series: dict[str, Series]
+    taken: set[str] = field(default_factory=set)
+
+    def take(self, names: Sequence[str], rename: Mapping[str, str] | None = None) -> list[Series]:
+        """The series, marked as shown, under the names that the legend gives them."""
+        self.taken.update(names)
+        return [replace(self.series[n], name=(rename or {}).get(n, n)) for n in names]
+
+    def left(self) -> list[str]:
+        return [name for name in self.series if name not in self.taken]
+
+
+def chart_groups(log_history: Sequence[Mapping[str, Any]]) -> list[ChartGroup]:
     """Charts of a log as the trainer keeps it (``log_history`` of ``trainer_state.json``).
 
-    Each loss term has a chart of its own, with its value on held-out data beside it; the quality figures share one,
-    as do the learning rates, the gradient norms and the weight norms. Other numbers follow, one chart each.
+    The quality figures share a chart. The loss terms share one, on a logarithmic axis, and each has one of its own
+    with its parts (``lm``: ``teacher_lm`` and ``student_lm``) and its value on held-out data. The parameter groups'
+    learning rates, gradient norms and weight norms have one each. Every other number follows.
 
     Args:
         log_history: One dictionary for each time something was logged; ``step`` says when.
     """
-    series = _series(log_history)
-    taken: set[str] = set()
+    log = _Log(_series(log_history))
+    groups = [
+        ChartGroup("Quality", "on held-out pictures, while training", _quality_charts(log)),
+        ChartGroup("Loss by term", "before weighting, as the trainer logs it", _loss_charts(log)),
+        ChartGroup("By parameter group", "what the optimizer did with each", _group_charts(log)),
+        ChartGroup("Everything else", "", _other_charts(log), folded=True),
+    ]
+    groups = [replace(g, charts=[c for c in g.charts if c.svg or c.warning]) for g in groups]
+    return [group for group in groups if group.charts]
 
-    def take(names: Sequence[str]) -> list[Series]:
-        taken.update(names)
-        return [series[name] for name in names]
 
-    charts = []
-    losses = [n for n in series if n == "loss" or (n.endswith("_loss") and not n.startswith("eval_"))]
-    for name in sorted(losses, key=lambda n: n != "loss"):
-        together = take([n for n in (name, f"eval_{name}") if n in series])
-        charts.append(_chart(_title(name), together, zero_based=True))
-    quality = [n for n in series if _is_quality(n, series[n]) and "/" not in n]
-    if quality:
-        charts.insert(0, _chart("quality on held-out images", take(quality), zero_based=True))
-    for figure in dict.fromkeys(n.split("/")[0] for n in series if _is_quality(n, series[n]) and "/" in n):
-        names = [n for n in series if n.startswith(f"{figure}/")]
-        if len(names) <= _MAX_CLASS_LINES:
-            charts.append(_chart(f"{_title(figure)} by class", take(names), zero_based=True))
-        taken.update(names)
-    rates = [n for n in series if n.startswith("lr/")] or [n for n in series if n == "learning_rate"]
-    if rates:  # the groups' own rates say more than the first group's alone
-        charts.append(_chart("learning rate", take(rates), zero_based=True, smooth=False))
-        taken.add("learning_rate")
-    for title, pattern in (("gradient norm", r"grad_norm$|gn/"), ("weight norm", r"wn/")):
-        names = [n for n in series if re.match(pattern, n)]
-        if names:  # groups of a thousand and of a million parameters: a logarithmic axis shows both
-            charts.append(_chart(title, take(names), log_scale=True, smooth=title == "gradient norm"))
-    for name in [n for n in series if n not in taken]:
-        charts.append(_chart(_title(name), take([name])))
-    return [chart for chart in charts if chart.svg or chart.warning]
+def make_chart(
+    title: str,
+    series: Sequence[Series],
+    *,
+    warning: str = "",
+    wide: bool = False,
+    last: Sequence[str] = (),
+    x_name: str = "step",
+    **look: bool,
+) -> Chart:
+    """A chart with its legend.
+
+    Args:
+        title: What is shown.
+        series: The lines.
+        warning: See :class:`Chart`.
+        wide: See :class:`Chart`.
+        last: What the legend shows beside each name; by default the last value.
+        x_name: What the horizontal axis is.
+        look: As in :func:`~argusvl.visual.plots.line_chart`.
+    """
+    shown = last or [format_number(s.values[-1]) if s.values else "" for s in series]
+    legend = [
+        LegendEntry(s.name, colour_class(i, s.style), text)
+        for i, (s, text) in enumerate(zip(series, shown, strict=True))
+        if s.style != "guide"
+    ]
+    data = chart_data(series, x_name=x_name, **look)
+    return Chart(title, line_chart(series, **look), data, legend, warning, wide)
 
 
 def _series(log_history: Sequence[Mapping[str, Any]]) -> dict[str, Series]:
@@ -102,10 +140,91 @@ def _series(log_history: Sequence[Mapping[str, Any]]) -> dict[str, Series]:
     return {name: Series(name, *xy) for name, xy in points.items()}
 
 
+def _quality_charts(log: _Log) -> list[Chart]:
+    quality = [n for n in log.series if _is_quality(n, log.series[n])]
+    charts = []
+    plain = [n for n in quality if "/" not in n]
+    if plain:
+        short = {n: n.removeprefix("eval_") for n in plain}
+        charts.append(_chart("all classes", log.take(plain, short), zero_based=True, smooth=False))
+    for figure in dict.fromkeys(n.split("/")[0] for n in quality if "/" in n):
+        names = [n for n in log.series if n.startswith(f"{figure}/")]
+        lines = log.take(names, {n: n.split("/", 1)[1] for n in names})
+        if len(names) <= _MAX_CLASS_LINES:
+            charts.append(_chart(f"{_title(figure)} by class", lines, zero_based=True, smooth=False))
+    return charts
+
+
+def _loss_charts(log: _Log) -> list[Chart]:
+    charts = []
+    total = [n for n in ("loss", "eval_loss") if n in log.series]
+    if total:
+        charts.append(_chart("total loss", log.take(total, _held_out(total, "loss")), zero_based=True))
+    terms = [n.removesuffix("_loss") for n in log.series if n.endswith("_loss") and not n.startswith("eval_")]
+    families: dict[str, list[str]] = {}
+    for term in terms:
+        families.setdefault(_family(term, terms), []).append(term)
+    if len(families) > 1:
+        heads = [f"{head}_loss" for head in families]
+        lines = log.take(heads, {f"{head}_loss": _title(head) for head in families})
+        charts.insert(0, _chart("all terms", lines, wide=True, log_scale=True))
+    for head, members in families.items():
+        members = sorted(members, key=lambda m: m != head)
+        if len(members) == 1:
+            names = [n for n in (f"{head}_loss", f"eval_{head}_loss") if n in log.series]
+            lines = log.take(names, _held_out(names, f"{head}_loss"))
+        else:
+            rename = {f"{m}_loss": _part(m, head) for m in members}
+            rename |= {f"eval_{m}_loss": f"{_part(m, head)}, held-out" for m in members}
+            lines = log.take([n for n in rename if n in log.series], rename)
+        charts.append(_chart(_title(head), lines, zero_based=True))
+    return charts
+
+
+def _group_charts(log: _Log) -> list[Chart]:
+    charts = []
+    rates = [n for n in log.series if n.startswith("lr/")] or [n for n in log.series if n == "learning_rate"]
+    if rates:  # the groups' own rates say more than the first group's alone
+        lines = log.take(rates, {n: _line_name(n) for n in rates})
+        charts.append(_chart("learning rate", lines, zero_based=True, smooth=False))
+        log.taken.add("learning_rate")
+    for title, pattern in (("gradient norm", r"gn/|grad_norm$"), ("weight norm", r"wn/")):
+        # The norm over everything last, so that a group has one colour in all three charts.
+        names = sorted((n for n in log.series if re.match(pattern, n)), key=lambda n: n == "grad_norm")
+        if names:  # groups of a thousand and of a million parameters: a logarithmic axis shows both
+            lines = log.take(names, {n: _line_name(n) for n in names})
+            charts.append(_chart(title, lines, log_scale=True, smooth=title == "gradient norm"))
+    return charts
+
+
+def _other_charts(log: _Log) -> list[Chart]:
+    return [_chart(_title(n), log.take([n], {n: _title(n.split("/")[-1])})) for n in log.left()]
+
+
+def _family(term: str, terms: Sequence[str]) -> str:
+    """The shortest other term that this one's name begins or ends with: ``lm`` for ``teacher_lm``."""
+    heads = [t for t in terms if term.startswith(f"{t}_") or term.endswith(f"_{t}")]
+    return min(heads, key=len, default=term)
+
+
+def _part(term: str, head: str) -> str:
+    """What is a member of a family called beside the family's name."""
+    if term == head:
+        return _title(head)
+    return _title(
+        term.removeprefix(f"{head}_") if term.startswith(f"{head}_") else term.removesuffix(f"_{head}")
+    )
+
+
+def _held_out(names: Sequence[str], training: str) -> dict[str, str]:
+    return {n: "training" if n == training else "held-out" for n in names}
+
+
 def _chart(
     title: str,
     series: Sequence[Series],
     *,
+    wide: bool = False,
     log_scale: bool = False,
     zero_based: bool = False,
     smooth: bool = True,
@@ -116,22 +235,14 @@ def _chart(
         for name, count in bad.items()
         if count
     )
-    legend = [
-        LegendEntry(_line_name(s.name), i % NUM_COLOURS, format_number(s.values[-1]))
-        for i, s in enumerate(series)
-    ]
-    return Chart(
-        title, line_chart(series, log_scale=log_scale, zero_based=zero_based, smooth=smooth), legend, warning
+    return make_chart(
+        title, series, warning=warning, wide=wide, log_scale=log_scale, zero_based=zero_based, smooth=smooth
     )
 
 
 def _line_name(name: str) -> str:
-    """The name beside its chart's title: the group or the class, or which data the figure is of."""
-    if "/" in name:
-        return name.split("/", 1)[1]
-    if name.endswith("loss"):
-        return "held-out" if name.startswith("eval_") else "training"
-    return name.removeprefix("eval_")
+    """The parameter group behind a series."""
+    return name.split("/", 1)[1] if "/" in name else "all"
 
 
 def _title(name: str) -> str:

@@ -1,6 +1,7 @@
 """Line charts as inline SVG: sharp at every size, in the page's own colours by day and by night, without a library.
 
 Colours and fonts are left to the page's style sheet (classes ``axis``, ``grid``, ``raw``, ``line``, ``s0`` …).
+They are what a reader without JavaScript sees; ``templates/charts.js`` draws the same data again, to be played with.
 """
 
 from __future__ import annotations
@@ -10,14 +11,19 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Any, Literal
 
-NUM_COLOURS = 6
+NUM_COLOURS = 8
 """Series colours that the style sheet has; further series begin again."""
 
 _WIDTH, _HEIGHT = 460.0, 220.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 10.0, 10.0, 24.0
 _MAX_POINTS = 400  # more than there are pixels to show; the page stays small after a long run
+_MAX_BAD = 50  # marks of values that are not finite; their number is said in words
 _SMOOTH_FROM = 50  # with fewer points the raw line is clear enough
+
+
+Style = Literal["line", "mean", "guide", "dots"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +34,16 @@ class Series:
         name: As shown in the legend.
         steps: Horizontal positions, ascending.
         values: Of the same length; one that is not finite leaves a gap and is reported.
+        notes: What to add to each value when it is read, e.g. ``score 0.31``; empty, or of the same length.
+        style: ``mean``: in the text's colour, before all others; ``guide``: faint and dashed, such as a diagonal,
+            without a place in the legend; ``dots``: its points are marked.
     """
 
     name: str
     steps: Sequence[float]
     values: Sequence[float]
+    notes: Sequence[str] = ()
+    style: Style = "line"
 
     def finite(self) -> list[tuple[float, float]]:
         """The points that can be drawn."""
@@ -40,7 +51,12 @@ class Series:
 
 
 def line_chart(
-    series: Sequence[Series], *, log_scale: bool = False, zero_based: bool = False, smooth: bool = False
+    series: Sequence[Series],
+    *,
+    log_scale: bool = False,
+    zero_based: bool = False,
+    smooth: bool = False,
+    unit_square: bool = False,
 ) -> str:
     """A chart of lines over training steps.
 
@@ -49,6 +65,7 @@ def line_chart(
         log_scale: A logarithmic vertical axis; values of 0 and below are left out.
         zero_based: The vertical axis begins at 0, as for shares.
         smooth: Draw a line of many points faintly, with its running mean over it.
+        unit_square: Both axes are 0 to 1.
 
     Returns:
         An ``<svg>`` element, or an empty text.
@@ -59,18 +76,52 @@ def line_chart(
     every = [point for points in lines for point in points]
     if not every:
         return ""
-    x_axis = _Axis.linear(min(x for x, _ in every), max(x for x, _ in every), _LEFT, _WIDTH - _RIGHT, 5)
-    values = [y for _, y in every]
-    low = 0.0 if zero_based else min(values)
+    steps, values = [x for x, _ in every], [y for _, y in every]
+    first, last, low, high = min(steps), max(steps), min(values), max(values)
+    if unit_square:
+        first, last, low, high = 0.0, 1.0, 0.0, 1.0
+    elif zero_based and not log_scale:
+        low = min(0.0, low)
+    x_axis = _Axis.linear(first, last, _LEFT, _WIDTH - _RIGHT, 5)
     make = _Axis.logarithmic if log_scale else _Axis.linear
-    y_axis = make(low, max(values), _HEIGHT - _BOTTOM, _TOP, 4)
+    y_axis = make(low, high, _HEIGHT - _BOTTOM, _TOP, 4)
     body = [_grid(x_axis, y_axis)]
-    for i, points in enumerate(lines):
+    for i, (one, points) in enumerate(zip(series, lines, strict=True)):
         if points:
-            body.append(_line(_thinned(points), x_axis, y_axis, i % NUM_COLOURS, smooth))
+            body.append(
+                _line(_thinned(points), x_axis, y_axis, colour_class(i, one.style), smooth, one.style)
+            )
     names = escape(", ".join(s.name for s in series), quote=True)
     box = f"0 0 {_WIDTH:g} {_HEIGHT:g}"
     return f'<svg class="chart" viewBox="{box}" role="img" aria-label="{names}">{"".join(body)}</svg>'
+
+
+def chart_data(
+    series: Sequence[Series],
+    *,
+    x_name: str = "step",
+    log_scale: bool = False,
+    zero_based: bool = False,
+    smooth: bool = False,
+    unit_square: bool = False,
+) -> dict[str, Any]:
+    """What ``templates/charts.js`` draws the chart from; JSON-ready, thinned and rounded so that it stays small."""
+    return {
+        "x": x_name,
+        "log": log_scale,
+        "zero": zero_based,
+        "smooth": smooth,
+        "unit": unit_square,
+        "series": [_series_data(i, one) for i, one in enumerate(series)],
+    }
+
+
+def colour_class(index: int, style: Style = "line") -> str:
+    """The style sheet's classes of a chart's line: a colour, and dashes when the colours begin again."""
+    if style in ("mean", "guide"):
+        return style
+    turn = index // NUM_COLOURS % 3
+    return f"s{index % NUM_COLOURS}" + (f" d{turn}" if turn else "")
 
 
 def format_number(value: float) -> str:
@@ -159,15 +210,43 @@ def _grid(x_axis: _Axis, y_axis: _Axis) -> str:
     return "".join(parts)
 
 
-def _line(points: list[tuple[float, float]], x_axis: _Axis, y_axis: _Axis, colour: int, smooth: bool) -> str:
+def _line(
+    points: list[tuple[float, float]], x_axis: _Axis, y_axis: _Axis, colour: str, smooth: bool, style: Style
+) -> str:
     if len(points) == 1:
         x, y = points[0]
-        return f'<circle class="dot s{colour}" cx="{x_axis.at(x):.1f}" cy="{y_axis.at(y):.1f}" r="3.5"/>'
+        return f'<circle class="dot {colour}" cx="{x_axis.at(x):.1f}" cy="{y_axis.at(y):.1f}" r="3.5"/>'
     raw = _path(points, x_axis, y_axis)
-    if not smooth or len(points) < _SMOOTH_FROM:
-        return f'<path class="line s{colour}" d="{raw}"/>'
-    mean = _path(_running_mean(points), x_axis, y_axis)
-    return f'<path class="raw s{colour}" d="{raw}"/><path class="line s{colour}" d="{mean}"/>'
+    if smooth and len(points) >= _SMOOTH_FROM:
+        mean = _path(_running_mean(points), x_axis, y_axis)
+        return f'<path class="raw {colour}" d="{raw}"/><path class="line {colour}" d="{mean}"/>'
+    dots = [
+        f'<circle class="dot {colour}" cx="{x_axis.at(x):.1f}" cy="{y_axis.at(y):.1f}" r="3"/>'
+        for x, y in (points if style == "dots" else [])
+    ]
+    return f'<path class="line {colour}" d="{raw}"/>' + "".join(dots)
+
+
+def _series_data(index: int, series: Series) -> dict[str, Any]:
+    points = series.finite()
+    data: dict[str, Any] = {"name": series.name, "colour": colour_class(index, series.style)}
+    if series.notes:
+        notes = zip(series.values, series.notes, strict=True)
+        data["notes"] = [note for y, note in notes if math.isfinite(y)]
+    else:
+        points = _thinned(points)
+    bad = [x for x, y in zip(series.steps, series.values, strict=True) if not math.isfinite(y)]
+    if bad:
+        data["bad"] = [_rounded(x) for x in bad[:_MAX_BAD]]
+    if series.style in ("dots", "guide"):
+        data["style"] = series.style
+    return data | {"at": [_rounded(x) for x, _ in points], "y": [_rounded(y) for _, y in points]}
+
+
+def _rounded(value: float) -> float | int:
+    """Five digits: more than a screen shows."""
+    short = float(f"{value:.5g}") if abs(value) < 1e5 else value
+    return int(short) if short == int(short) else short
 
 
 def _path(points: Sequence[tuple[float, float]], x_axis: _Axis, y_axis: _Axis) -> str:

@@ -1,13 +1,15 @@
 """The report of a run: one HTML file that needs nothing else, to be kept, sent and opened anywhere.
 
-Pictures, charts and the glyphs of the labels are inside the file; nothing is fetched. Boxes are drawn as SVG over
-the pictures, so that they stay sharp.
+Pictures, charts, scripts and the glyphs of the labels are inside the file; nothing is fetched, and the page's own
+security policy forbids it. Boxes are drawn as SVG over the pictures, so that they stay sharp. Without JavaScript the
+page shows the same pictures, charts and tables, and nothing can be switched.
 """
 
 from __future__ import annotations
 
 import base64
-import io
+import hashlib
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,20 +18,24 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from PIL import Image
 
-from argusvl.core.errors import ArgusError
 from argusvl.core.files import write_text_atomically
-from argusvl.core.images import open_image
-from argusvl.visual.curves import Chart, charts_of_log
-from argusvl.visual.fonts import covered_characters, default_font_path
-from argusvl.visual.pairing import LabelledBox, Pair, agreement, pair_up
+from argusvl.visual.curves import Chart, ChartGroup, chart_groups
+from argusvl.visual.glyphs import embedded_font
+from argusvl.visual.pairing import KINDS
+from argusvl.visual.pictures import GalleryItem, Picture, gallery_data, make_pictures
 from argusvl.visual.plots import format_number
+from argusvl.visual.scored_curves import Calibration, PrecisionCurve, precision_chart, reliability_chart
 
-_IMAGE_SIDE_PX = 720  # larger images are reduced: the page is looked at, not measured
-_JPEG_QUALITY = 84
-_DRAWN_PER_GROUP = 6
-_FIRST_CJK = 0x2E80  # where the radicals begin; what is before has glyphs everywhere
+_SCRIPTS = ("theme.js", "charts.js", "gallery.js")
+
+KIND_MEANINGS = {
+    "missed": "annotated, and nothing was found",
+    "false": "found where nothing is annotated",
+    "shifted": "found, but the box is beside its object (IoU below 0.5)",
+    "misdescribed": "found, with another description",
+    "right": "found, with the same description",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,23 +56,6 @@ class FigureRow:
 
 
 @dataclass(frozen=True, slots=True)
-class GalleryItem:
-    """Truth beside prediction.
-
-    Attributes:
-        image: A file, or the image itself. Boxes are in its stored pixels.
-        truth: What is there.
-        predicted: What was found, as far as it is to be shown.
-        caption: Shown under the picture, e.g. the file's name.
-    """
-
-    image: Path | Image.Image
-    truth: Sequence[LabelledBox]
-    predicted: Sequence[LabelledBox]
-    caption: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class ReportData:
     """Everything that a report says.
 
@@ -77,8 +66,14 @@ class ReportData:
         facts: Other numbers and names, e.g. how long it took.
         log_history: The training log: dictionaries with ``step`` and what was logged then.
         per_class: Figures by class.
-        gallery: Truth beside predictions.
-        gallery_note: How the pictures were chosen and what is left out.
+        kinds: By class, how many objects of each kind there are (:data:`~argusvl.visual.pairing.KINDS`).
+        gallery: Pictures with truth and predictions.
+        gallery_total: Number of pictures that those of the gallery were chosen from; ``None`` where it is not known.
+        gallery_note: How they were chosen, e.g. ``spread evenly over the file``.
+        score_threshold: From where predictions of the gallery count as such.
+        precision_recall: By class.
+        calibration: How far scores can be believed: by the name of the score.
+        calibration_note: On what data that was measured.
         configuration: The run's configuration as text.
         environment: Versions and devices.
     """
@@ -89,8 +84,14 @@ class ReportData:
     facts: Mapping[str, float | int | str] = field(default_factory=dict)
     log_history: Sequence[Mapping[str, Any]] = ()
     per_class: Mapping[str, Mapping[str, float | int | None]] = field(default_factory=dict)
+    kinds: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     gallery: Sequence[GalleryItem] = ()
+    gallery_total: int | None = None
     gallery_note: str = ""
+    score_threshold: float = 0.0
+    precision_recall: Mapping[str, PrecisionCurve] = field(default_factory=dict)
+    calibration: Mapping[str, Calibration] = field(default_factory=dict)
+    calibration_note: str = ""
     configuration: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -123,116 +124,112 @@ def render_report(data: ReportData) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["number"] = _shown
-    environment.filters["bar"] = _bar
-    examples = [_example(number, item) for number, item in enumerate(data.gallery)]
-    charts = charts_of_log(data.log_history)
-    columns = list(dict.fromkeys(name for figures in data.per_class.values() for name in figures))
+    environment.filters |= {"number": _shown, "bar": _bar, "json": _json, "fact": _fact}
+    sources = {name: _source(environment, name) for name in _SCRIPTS}
+    pictures = make_pictures(data.gallery, data.score_threshold)
+    groups = chart_groups(data.log_history)
+    scored = _scored_charts(data)
     return environment.get_template("report.html.jinja").render(
         data=data,
-        groups=_grouped(examples),
-        charts=[(chart, Markup(chart.svg)) for chart in charts],
-        columns=columns,
+        policy=_policy(sources.values()),
+        scripts={name.removesuffix(".js"): Markup(source) for name, source in sources.items()},
+        font=Markup(embedded_font(_texts(data, [*groups, ChartGroup("", "", scored)]))),
         tiles=[row for row in data.figures if row.after is not None][:4],
-        font=Markup(_embedded_font(_texts(data, charts))),
+        classes=_class_rows(data),
+        kinds=KIND_MEANINGS,
+        pictures=pictures,
+        gallery=gallery_data(pictures, data.score_threshold),
+        chosen=_how_chosen(data, pictures),
+        scored=scored,
+        groups=groups,
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Example:
-    """A gallery item, ready for the template."""
+class _ClassRow:
+    """A class in the overview: its figures, and what became of its objects as ``(kind, count, percentage)``."""
 
-    number: int
-    caption: str
-    width: int
-    height: int
-    picture: str
-    pairs: list[Pair]
-    agreement: float
-    line: float
-    badge: float
+    name: str
+    figures: Mapping[str, float | int | None]
+    outcome: Sequence[tuple[str, int, float]]
+    false: int | None
 
 
-def _example(number: int, item: GalleryItem) -> _Example:
-    image = item.image if isinstance(item.image, Image.Image) else open_image(item.image, exif="ignore")
-    pairs = pair_up(item.truth, item.predicted)
-    return _Example(
-        number=number,
-        caption=item.caption,
-        width=image.width,
-        height=image.height,
-        picture=_data_uri(image),
-        pairs=pairs,
-        agreement=agreement(pairs),
-        line=max(image.size) / 260,
-        badge=max(image.size) / 26,
-    )
+def _class_rows(data: ReportData) -> tuple[list[str], list[_ClassRow]]:
+    """Columns of figures, and a row for each class."""
+    columns = list(dict.fromkeys(name for figures in data.per_class.values() for name in figures))
+    # The count is read before the figures, which mean little without it.
+    columns.sort(key=lambda name: name != "count")
+    rows = []
+    for name in dict.fromkeys([*data.per_class, *data.kinds]):
+        kinds = data.kinds.get(name, {})
+        there = sum(count for kind, count in kinds.items() if kind != "false")
+        outcome = [
+            (k, kinds[k], 100 * kinds[k] / there) for k in reversed(KINDS) if k != "false" and kinds.get(k)
+        ]
+        false = kinds.get("false", 0) if data.kinds else None
+        rows.append(_ClassRow(name, data.per_class.get(name, {}), outcome, false))
+    return columns, rows
 
 
-def _grouped(examples: Sequence[_Example]) -> list[tuple[str, str, list[_Example]]]:
-    """Worst, best, and others between, each as ``(title, explanation, examples)``."""
-    ordered = sorted(examples, key=lambda e: e.agreement)
-    if len(ordered) <= _DRAWN_PER_GROUP:
-        return [("Examples", "the least agreement first", ordered)] if ordered else []
-    size = min(_DRAWN_PER_GROUP, len(ordered) // 3)
-    worst, between, best = ordered[:size], ordered[size:-size], ordered[-size:][::-1]
-    between = sorted(between, key=lambda e: e.number)
-    return [
-        ("Worst", "of the pictures kept, those with the least agreement", worst),
-        ("Best", "of the pictures kept, those with the most agreement", best),
-        ("Others", "the rest, in their order", between),
+def _how_chosen(data: ReportData, pictures: Sequence[Picture]) -> str:
+    """How many of how many pictures are shown, and which."""
+    shown, total = len(pictures), data.gallery_total
+    if shown < len(data.gallery):
+        of = total or len(data.gallery)
+        return f"{shown} of {of} pictures: those with the most errors, as many as a page can carry."
+    if total is None:
+        return f"{shown} pictures, those with the most errors first."
+    if shown >= total:
+        return f"All {total} pictures, those with the most errors first."
+    note = f" ({data.gallery_note})" if data.gallery_note else ""
+    return f"{shown} of {total} pictures{note}, those with the most errors first."
+
+
+def _scored_charts(data: ReportData) -> list[Chart]:
+    charts = []
+    if data.precision_recall:
+        counts = {name: int(figures.get("count") or 0) for name, figures in data.per_class.items()}
+        charts.append(precision_chart(data.precision_recall, counts))
+    return charts + [
+        reliability_chart(f"accuracy over {name}", calibration)
+        for name, calibration in data.calibration.items()
     ]
 
 
-def _data_uri(image: Image.Image) -> str:
-    picture = image.convert("RGB")
-    picture.thumbnail((_IMAGE_SIDE_PX, _IMAGE_SIDE_PX), Image.Resampling.LANCZOS)
-    encoded = io.BytesIO()
-    picture.save(encoded, "JPEG", quality=_JPEG_QUALITY, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(encoded.getvalue()).decode("ascii")
+def _source(environment: Environment, name: str) -> str:
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, name)[0]
 
 
-def _texts(data: ReportData, charts: Sequence[Chart]) -> Iterable[str]:
+def _policy(scripts: Iterable[str]) -> str:
+    """A security policy under which the page can run these scripts, and fetch nothing at all."""
+    hashes = [base64.b64encode(hashlib.sha256(s.encode("utf-8")).digest()).decode("ascii") for s in scripts]
+    allowed = " ".join(f"'sha256-{h}'" for h in hashes)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; font-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _texts(data: ReportData, groups: Sequence[ChartGroup]) -> Iterable[str]:
     """Every text of the report that users wrote."""
-    yield from (data.title, data.subtitle, data.gallery_note, data.configuration)
+    yield from (data.title, data.subtitle, data.gallery_note, data.calibration_note, data.configuration)
     yield from (text for row in data.figures for text in (row.name, row.note))
     yield from (str(value) for pair in (*data.facts.items(), *data.environment.items()) for value in pair)
-    yield from data.per_class
+    yield from (*data.per_class, *data.kinds)
     for item in data.gallery:
         yield item.caption
-        yield from (box.label for box in (*item.truth, *item.predicted))
-    for chart in charts:
+        yield from (text for box in (*item.truth, *item.predicted) for text in (box.label, box.counted_as))
+    for chart in (chart for group in groups for chart in group.charts):
         yield from (chart.title, *(entry.name for entry in chart.legend))
 
 
-def _embedded_font(texts: Iterable[str]) -> str:
-    """A ``@font-face`` with just the Chinese (and Japanese, Korean) glyphs that the report needs (D-004).
-
-    A machine without Chinese fonts would show empty boxes. Without the font's package the reader's own fonts must
-    do; the report is no less complete.
-    """
-    wanted = {character for text in texts for character in text if ord(character) >= _FIRST_CJK}
-    try:
-        path = default_font_path()
-    except ArgusError:
-        return ""
-    wanted = {character for character in wanted if ord(character) in covered_characters(path)}
-    if not wanted:
-        return ""
-    from fontTools import subset
-
-    options = subset.Options(layout_features=[], hinting=False, desubroutinize=False, notdef_outline=True)
-    options.flavor = "woff"
-    font = subset.load_font(str(path), options)
-    subsetter = subset.Subsetter(options)
-    subsetter.populate(text="".join(sorted(wanted)))
-    subsetter.subset(font)
-    packed = io.BytesIO()
-    subset.save_font(font, packed, options)
-    encoded = base64.b64encode(packed.getvalue()).decode("ascii")
-    source = f'url(data:font/woff;base64,{encoded}) format("woff")'
-    scope = f"unicode-range:U+{_FIRST_CJK:X}-10FFFF"
-    return f'@font-face{{font-family:"Argus glyphs";font-display:block;src:{source};{scope}}}'
+def _json(value: Any) -> Markup:
+    """JSON that can stand between ``<script>`` and ``</script>``, whatever is in it."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    # The same JSON, and nothing in it can end the element or begin a comment.
+    return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
 
 
 def _shown(value: Any) -> str:
@@ -244,6 +241,20 @@ def _shown(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}".replace(",", "\u202f")
     return f"{value:.3f}" if 0 <= value <= 1 else format_number(value)
+
+
+def _fact(name: str, value: Any) -> tuple[str, str]:
+    """A fact's name and value; seconds as a time that one can imagine."""
+    seconds = isinstance(value, int | float) and math.isfinite(value) and name.endswith("_seconds")
+    if not seconds:
+        return name.replace("_", " "), _shown(value)
+    title = name.removesuffix("_seconds").replace("_", " ") + " time"
+    whole = round(value)
+    if value < 60:
+        return title, f"{value:.1f} s"
+    if whole < 3600:
+        return title, f"{whole // 60} min {whole % 60} s"
+    return title, f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def _bar(value: Any) -> float | None:

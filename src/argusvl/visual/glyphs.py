@@ -1,0 +1,41 @@
+"""The glyphs that a page needs, to travel inside it: a machine without Chinese fonts would show empty boxes (D-004)."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable
+
+from argusvl.core.errors import ArgusError
+from argusvl.visual.fonts import covered_characters, default_font_path
+
+_FIRST_CJK = 0x2E80  # where the radicals begin; what is before has glyphs everywhere
+
+
+def embedded_font(texts: Iterable[str]) -> str:
+    """A ``@font-face`` named "Argus glyphs" with just the Chinese (and Japanese, Korean) glyphs of the texts.
+
+    Without the font's package the reader's own fonts must do; the page is no less complete.
+    """
+    wanted = {character for text in texts for character in text if ord(character) >= _FIRST_CJK}
+    try:
+        path = default_font_path()
+    except ArgusError:
+        return ""
+    wanted = {character for character in wanted if ord(character) in covered_characters(path)}
+    if not wanted:
+        return ""
+    from fontTools import subset
+
+    options = subset.Options(layout_features=[], hinting=False, desubroutinize=False, notdef_outline=True)
+    options.flavor = "woff"
+    font = subset.load_font(str(path), options)
+    subsetter = subset.Subsetter(options)
+    subsetter.populate(text="".join(sorted(wanted)))
+    subsetter.subset(font)
+    packed = io.BytesIO()
+    subset.save_font(font, packed, options)
+    encoded = base64.b64encode(packed.getvalue()).decode("ascii")
+    source = f'url(data:font/woff;base64,{encoded}) format("woff")'
+    scope = f"unicode-range:U+{_FIRST_CJK:X}-10FFFF"
+    return f'@font-face{{font-family:"Argus glyphs";font-display:block;src:{source};{scope}}}'

@@ -1,0 +1,129 @@
+"""The gallery's pictures, made small enough to travel inside a page, worst first."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from argusvl.core.images import open_image
+from argusvl.visual.pairing import KINDS, LabelledBox, Pair, above, count_kinds, num_errors, pair_up
+
+MAX_PICTURES = 60
+MAX_BYTES = 4_000_000
+"""Of all pictures together, as JPEG: the page can still be sent by mail."""
+
+_IMAGE_SIDE_PX = 720  # larger images are reduced: the page is looked at, not measured
+_JPEG_QUALITY = 84
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryItem:
+    """Truth and prediction of one image.
+
+    Attributes:
+        image: A file, or the image itself. Boxes are in its stored pixels.
+        truth: What is there.
+        predicted: What was found, also below the score from which it counts.
+        caption: The picture's name, e.g. its file's.
+    """
+
+    image: Path | Image.Image
+    truth: Sequence[LabelledBox]
+    predicted: Sequence[LabelledBox]
+    caption: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A gallery item, ready for the template.
+
+    Attributes:
+        name: Shown beside it.
+        width: Of the stored image; boxes are in its pixels.
+        height: Of the stored image.
+        uri: The picture, reduced, as a ``data:`` URI.
+        truth: What is there.
+        predicted: What was found, all of it.
+        pairs: What became of the objects at the score threshold.
+    """
+
+    name: str
+    width: int
+    height: int
+    uri: str
+    truth: Sequence[LabelledBox]
+    predicted: Sequence[LabelledBox]
+    pairs: Sequence[Pair]
+
+    @property
+    def tally(self) -> str:
+        """``2 missed, 8 right``."""
+        counts = count_kinds(self.pairs)
+        return ", ".join(f"{counts[kind]} {kind}" for kind in KINDS if counts[kind]) or "nothing to find"
+
+
+def make_pictures(gallery: Sequence[GalleryItem], score_threshold: float) -> list[Picture]:
+    """The pictures with the most errors first, as many as fit into a page.
+
+    Raises:
+        ImageError: A picture cannot be opened.
+    """
+    paired = [(item, pair_up(item.truth, above(item.predicted, score_threshold))) for item in gallery]
+    paired.sort(key=lambda entry: -num_errors(entry[1]))
+    pictures: list[Picture] = []
+    room = MAX_BYTES
+    for item, pairs in paired[:MAX_PICTURES]:
+        image = item.image if isinstance(item.image, Image.Image) else open_image(item.image, exif="ignore")
+        jpeg = _jpeg(image)
+        room -= len(jpeg)
+        if room < 0 and pictures:
+            break
+        uri = "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
+        pictures.append(Picture(item.caption, *image.size, uri, item.truth, item.predicted, pairs))
+    return pictures
+
+
+def gallery_data(pictures: Sequence[Picture], score_threshold: float) -> dict[str, Any]:
+    """What ``templates/gallery.js`` works on, JSON-ready: every text once, boxes as rows of numbers.
+
+    A truth is ``[x1, y1, x2, y2, text, class]``, a prediction has its score after that; text and class are indices.
+    """
+    texts: dict[str, int] = {}
+
+    def row(box: LabelledBox) -> list[float]:
+        corners = [round(v, 2) for v in box.box_xyxy_px]
+        names = [texts.setdefault(text, len(texts)) for text in (box.label, box.counted_as)]
+        return [*corners, *names, *([] if box.score is None else [round(box.score, 5)])]
+
+    shown = [
+        {
+            "name": p.name,
+            "width": p.width,
+            "height": p.height,
+            "truth": [row(b) for b in p.truth],
+            # Without a score (another tool's boxes) a prediction counts at every threshold.
+            "found": [r if len(r) == 7 else [*r, 1] for r in map(row, p.predicted)],
+        }
+        for p in pictures
+    ]
+    scores = [b.score for p in pictures for b in p.predicted if b.score is not None]
+    return {
+        "threshold": score_threshold,
+        "lowest": min([*scores, score_threshold]),
+        "texts": list(texts),
+        "pictures": shown,
+    }
+
+
+def _jpeg(image: Image.Image) -> bytes:
+    picture = image.convert("RGB")
+    picture.thumbnail((_IMAGE_SIDE_PX, _IMAGE_SIDE_PX), Image.Resampling.LANCZOS)
+    encoded = io.BytesIO()
+    picture.save(encoded, "JPEG", quality=_JPEG_QUALITY, optimize=True)
+    return encoded.getvalue()

@@ -1,0 +1,120 @@
+"""Charts of what an evaluation measured: precision over recall, and how far scores can be believed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from argusvl.visual.curves import Chart, make_chart
+from argusvl.visual.plots import NUM_COLOURS, Series
+
+MAX_CLASSES = 3 * NUM_COLOURS
+"""As many lines as there are colours and dashes."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrecisionCurve:
+    """One class's precision at recall 0, 0.01, … 1, and the score that gives each."""
+
+    precision: Sequence[float]
+    scores: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class ReliabilityBin:
+    """Predictions of about the same confidence: their mean confidence, how many were right, and their number."""
+
+    confidence: float
+    accuracy: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How far confidence and accuracy agree; ``before``: without the calibration, where that was measured.
+
+    Attributes:
+        bins: Predictions by confidence.
+        ece: Expected calibration error: the mean distance between confidence and accuracy, weighted by count.
+        bins_before: Before calibration.
+        ece_before: Before calibration.
+    """
+
+    bins: Sequence[ReliabilityBin]
+    ece: float
+    bins_before: Sequence[ReliabilityBin] | None = None
+    ece_before: float | None = None
+
+
+def precision_chart(curves: Mapping[str, PrecisionCurve], counts: Mapping[str, int]) -> Chart:
+    """Precision over recall of each class, and the mean over the classes.
+
+    Args:
+        curves: By class.
+        counts: Number of objects by class: where there are too many classes to show, the frequent ones are.
+    """
+    shown = sorted(curves, key=lambda name: -counts.get(name, 0))[:MAX_CLASSES]
+    shown = [name for name in curves if name in shown]
+    series = [_precision_series(name, curves[name]) for name in shown]
+    averages = [_mean(curves[name].precision) for name in shown]
+    if len(curves) > 1:
+        # Averaged over all classes at each recall, as AP50 is: its own mean is AP50.
+        columns = zip(*(curve.precision for curve in curves.values()), strict=True)
+        mean = [_mean(column) for column in columns]
+        series.append(Series("mean of the classes", _recalls(mean), mean, style="mean"))
+        averages.append(_mean(mean))
+    left_out = len(curves) - len(shown)
+    warning = (
+        f"{left_out} classes with fewer objects are left out of the picture, not of the mean."
+        if left_out
+        else ""
+    )
+    return make_chart(
+        "precision over recall",
+        series,
+        warning=warning,
+        last=[f"{a:.3f}" for a in averages],
+        x_name="recall",
+        unit_square=True,
+    )
+
+
+def reliability_chart(title: str, calibration: Calibration) -> Chart:
+    """Accuracy over confidence: on the diagonal, a score of 0.8 is right eight times in ten."""
+    series = [
+        _reliability_series(
+            "calibrated" if calibration.bins_before else "as the model scores", calibration.bins
+        )
+    ]
+    shown = [_error(calibration.ece)]
+    if calibration.bins_before:
+        series.append(_reliability_series("before calibration", calibration.bins_before))
+        shown.append(_error(calibration.ece_before))
+    series.append(Series("as it should be", [0.0, 1.0], [0.0, 1.0], style="guide"))
+    return make_chart(title, series, last=[*shown, ""], x_name="confidence", unit_square=True)
+
+
+def _precision_series(name: str, curve: PrecisionCurve) -> Series:
+    # One point at 0 shows where the class ends; the rest would run along the axis.
+    end = next((i + 1 for i, p in enumerate(curve.precision) if p <= 0), len(curve.precision))
+    recalls = _recalls(curve.precision)[:end]
+    notes = [f"score {s:.2f}" if p > 0 else "" for p, s in zip(curve.precision, curve.scores, strict=True)]
+    return Series(name, recalls, curve.precision[:end], notes[:end])
+
+
+def _reliability_series(name: str, bins: Sequence[ReliabilityBin]) -> Series:
+    filled = sorted((b for b in bins if b.count), key=lambda b: b.confidence)
+    notes = [f"of {b.count}" for b in filled]
+    return Series(name, [b.confidence for b in filled], [b.accuracy for b in filled], notes, style="dots")
+
+
+def _error(ece: float | None) -> str:
+    return "" if ece is None else f"error {ece:.3f}"
+
+
+def _recalls(values: Sequence[float]) -> list[float]:
+    return [i / max(len(values) - 1, 1) for i in range(len(values))]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / max(len(values), 1)

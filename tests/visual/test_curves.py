@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from argusvl.visual.curves import Chart, chart_groups
+
+
+def charts(log: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], Chart]:
+    return {(group.title, chart.title): chart for group in chart_groups(log) for chart in group.charts}
+
+
+def lines(log: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], list[str]]:
+    return {key: [entry.name for entry in chart.legend] for key, chart in charts(log).items()}
+
+
+def test_a_log_is_sorted_into_charts() -> None:
+    log: list[dict[str, Any]] = [
+        {"step": s, "epoch": s / 10, "loss": 9.0 - s, "bbox_l1_loss": 1 / (s + 1), "learning_rate": 1e-3}
+        | {"bbox_l1_aux_loss": 2.0, "lm_loss": 3.0, "teacher_lm_loss": 1.0, "student_lm_loss": 2.0}
+        | {"caption_loss": 5.0, "lr/vision": 1e-3, "lr/llm": 1e-4, "grad_norm": 3.0, "gn/vision": 2.0}
+        | {"wn/llm": 40.0, "throughput/images_per_second": 12.0, "train_runtime": 3.0}
+        for s in range(3)
+    ]
+    log += [
+        {"step": 2, "eval_loss": 4.0, "eval_AP50": 0.5, "eval_AP": 0.25, "eval_runtime": 1.0}
+        | {"eval_AP50/a": 0.5, "eval_lm_loss": 2.5, "eval_caption_loss": 1.5}
+    ]
+    found = lines(log)
+    assert found == {
+        ("Quality", "all classes"): ["AP50", "AP"],
+        ("Quality", "AP50 by class"): ["a"],
+        ("Loss by term", "all terms"): ["bbox l1", "lm", "caption"],
+        ("Loss by term", "total loss"): ["training", "held-out"],
+        ("Loss by term", "bbox l1"): ["bbox l1", "aux"],
+        ("Loss by term", "lm"): ["lm", "teacher", "student", "lm, held-out"],
+        ("Loss by term", "caption"): ["training", "held-out"],
+        ("By parameter group", "learning rate"): ["vision", "llm"],
+        ("By parameter group", "gradient norm"): ["vision", "all"],
+        ("By parameter group", "weight norm"): ["llm"],
+        ("Everything else", "throughput: images per second"): ["images per second"],
+    }
+    quality = charts(log)["Quality", "all classes"]
+    assert [entry.last for entry in quality.legend] == ["0.500", "0.250"]
+
+
+def test_a_parameter_group_has_one_colour() -> None:
+    log = [
+        {
+            "step": 1,
+            "grad_norm": 1.0,
+            "gn/a": 1.0,
+            "gn/b": 1.0,
+            "wn/a": 1.0,
+            "wn/b": 2.0,
+            "lr/a": 1.0,
+            "lr/b": 2.0,
+        }
+    ]
+    colours = [{e.name: e.colour for e in c.legend if e.name != "all"} for c in charts(log).values()]
+    assert colours == [{"a": "s0", "b": "s1"}] * 3
+
+
+def test_a_loss_that_was_not_finite_is_said() -> None:
+    log = [{"step": 1, "loss": math.nan}, {"step": 2, "loss": 1.0}, {"step": 3, "loss": math.inf}]
+    (chart,) = charts(log).values()
+    assert chart.warning == "training: 2 values are not finite"
+    assert chart.data["series"][0]["bad"] == [1, 3]
+
+
+def test_a_loss_that_was_never_finite_still_has_its_warning() -> None:
+    (chart,) = charts([{"step": 1, "loss": math.nan}]).values()
+    assert (chart.svg, chart.warning) == ("", "training: 1 value is not finite")
+
+
+def test_an_empty_log_has_no_charts() -> None:
+    assert chart_groups([]) == []
+    assert chart_groups([{"step": 1, "epoch": 0.1}]) == []

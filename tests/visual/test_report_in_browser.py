@@ -1,0 +1,371 @@
+"""The report as a reader meets it: in a browser, with keys and pointer, on desk and phone, light and dark."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from argusvl.visual.pairing import KINDS, LabelledBox, above, count_kinds, pair_up
+from argusvl.visual.pictures import GalleryItem
+from argusvl.visual.report import FigureRow, ReportData, write_report
+from argusvl.visual.scored_curves import Calibration, PrecisionCurve, ReliabilityBin
+
+HOSTILE = "</script><img src=x onerror=\"document.title='hacked'\">"
+LONG = "一段很长的描述/" * 12 + "x" * 80
+THRESHOLD = 0.3
+
+SIZES = pytest.mark.parametrize(("width", "height"), [(1280, 900), (375, 812)], ids=["desk", "phone"])
+
+
+def scene(seed: int, name: str) -> GalleryItem:
+    """Truth, and predictions that hit, shift, misname, miss and invent; scores in steps, so that there are ties."""
+    rng = random.Random(seed)
+    truth, predicted = [], []
+    for _ in range(rng.randrange(1, 9)):
+        x, y = rng.randrange(0, 240), rng.randrange(0, 160)
+        box = (float(x), float(y), float(x + rng.randrange(12, 80)), float(y + rng.randrange(12, 80)))
+        label = rng.choice(["螺丝/已拧紧", "螺丝/未拧紧", "标签", "caf\u00e9"])
+        truth.append(LabelledBox(box, label))
+        for _ in range(rng.choice([0, 1, 1, 2])):
+            off = rng.choice([0.0, 2.0, 8.0, 25.0])
+            moved = (box[0] + off, box[1], box[2] + off, box[3] + off / 2)
+            said = label if rng.random() < 0.7 else rng.choice(["螺丝/未拧紧", "标签", "cafe\u0301"])
+            predicted.append(LabelledBox(moved, said, round(rng.uniform(0.05, 1.0), 1)))
+    picture = Image.new("RGB", (320, 240), (rng.randrange(60, 120), 90, 90))
+    return GalleryItem(picture, truth, predicted, caption=name)
+
+
+GALLERY = [scene(seed, f"{seed:02d}.jpg") for seed in range(12)]
+
+
+def data() -> ReportData:
+    hostile = GalleryItem(
+        Image.new("RGB", (320, 240)),
+        [LabelledBox((10, 10, 60, 60), HOSTILE), LabelledBox((100, 20, 200, 90), LONG)],
+        [LabelledBox((12, 10, 60, 60), f"{HOSTILE}!", 0.8, "标签")],
+        caption=f"{HOSTILE}.jpg",
+    )
+    bins = [ReliabilityBin(k / 10, k / 11, 10 * k) for k in range(1, 10)]
+    log: list[dict[str, Any]] = [
+        {"step": s, "loss": 9 / s, "box_loss": 1 / s, "lm_loss": 5.0 + 4 * (s % 2), "lr/a": 0.1, "lr/b": 0.2}
+        | {f"gn/{HOSTILE}": 1.0 * s, "memory": 3.0}
+        for s in range(1, 101)
+    ]
+    return ReportData(
+        title=f"run {HOSTILE}",
+        subtitle="x" * 90,
+        figures=[
+            FigureRow("AP50", 0.1, 0.9, "IoU 0.50"),
+            FigureRow("a_figure_with_a_very_long_name", 0.1, 0.5),
+        ],
+        facts={"train_seconds": 100, LONG: LONG},
+        log_history=log,
+        per_class={
+            LONG: {"AP": 0.5, "AP50": 0.8, "count": 7},
+            HOSTILE: {"AP": 0.4, "AP50": 0.9, "count": 70},
+        },
+        kinds={LONG: {"right": 5, "missed": 2, "shifted": 1, "misdescribed": 1, "false": 3}},
+        gallery=[*GALLERY, hostile],
+        gallery_total=100,
+        score_threshold=THRESHOLD,
+        precision_recall={
+            name: PrecisionCurve([1.0] * 80 + [0.0] * 21, [0.5] * 101) for name in (LONG, HOSTILE)
+        },
+        calibration={"score": Calibration(bins, 0.05, bins, 0.1)},
+        configuration=f"key: {LONG}\n{HOSTILE}",
+        environment={"python": "3.11", LONG: HOSTILE},
+    )
+
+
+def expected(threshold: float) -> dict[str, int]:
+    pairs = [
+        pair for item in data().gallery for pair in pair_up(item.truth, above(item.predicted, threshold))
+    ]
+    counts = count_kinds(pairs)
+    return {kind: counts[kind] for kind in KINDS}
+
+
+SHOWN_COUNTS = (
+    "Object.fromEntries([...document.querySelectorAll('[data-kind]')]"
+    ".map(b => [b.dataset.kind, +b.querySelector('b').textContent]))"
+)
+NAME = "document.querySelector('.reading .name').textContent"
+
+
+def seen(selector: str) -> str:
+    """How many elements of a kind take up room on the page."""
+    return f"[...document.querySelectorAll({selector!r})].filter(e => e.getClientRects().length).length"
+
+
+def enter(page: Any, selector: str, value: float | str) -> None:
+    """Gives a control a value, as moving it does."""
+    page.run(
+        f"(() => {{ const s = document.querySelector('{selector}'); s.value = {json.dumps(value)};"
+        " s.dispatchEvent(new Event('input')); s.dispatchEvent(new Event('change')); })()"
+    )
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_report(data(), tmp_path_factory.mktemp("report") / "report.html")
+
+
+@pytest.fixture(scope="module")
+def desk(chromium: Any, report: Path) -> Iterator[Any]:
+    """One page for the tests that leave it as they find it."""
+    with chromium.page(report) as page:
+        yield page
+
+
+@pytest.fixture
+def page(desk: Any, report: Path) -> Any:
+    """The page, freshly loaded."""
+    desk.open(report)
+    return desk
+
+
+@SIZES
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_nothing_is_asked_of_the_network_nothing_complains_and_nothing_sticks_out(
+    chromium: Any, report: Path, width: int, height: int, dark: bool
+) -> None:
+    with chromium.page(report, width, height, dark=dark) as page:
+        assert page.run("document.documentElement.scrollWidth <= innerWidth && innerWidth") == width
+        page.run("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+        assert page.run("document.documentElement.scrollWidth <= innerWidth")
+        assert page.complaints() == []
+        assert page.requests() == []
+        ground = page.run("getComputedStyle(document.body).backgroundColor")
+        assert (sum(map(int, ground[4:-1].split(","))) < 3 * 100) is dark
+
+
+def test_texts_of_users_stay_texts(page: Any) -> None:
+    assert page.run("document.title").startswith("run </script>")
+    assert page.run("document.querySelectorAll('img[src=x]').length") == 0
+    assert page.run("document.querySelector('h1').textContent") == f"run {HOSTILE}"
+    for _ in range(len(GALLERY) + 1):
+        if page.run(NAME) == f"{HOSTILE}.jpg":
+            break
+        page.click("#next")
+    assert page.run(
+        f"[...document.querySelectorAll('.objects .said')].some(e => e.textContent.includes({HOSTILE!r}))"
+    )
+    page.point(*page.middle(".objects button.misdescribed"))
+    assert "prediction" in page.run("document.querySelector('.tip').textContent")
+    assert page.run("document.querySelectorAll('img[src=x]').length") == 0
+    assert page.complaints() == []
+
+
+@pytest.mark.parametrize("threshold", [0.1, THRESHOLD, 0.5, 0.9])
+def test_the_slider_counts_as_python_does(page: Any, threshold: float) -> None:
+    enter(page, "#score", threshold)
+    assert page.run(SHOWN_COUNTS) == expected(threshold)
+    assert page.run("document.querySelector('output[for=score]').textContent") == f"{threshold:.2f}"
+
+
+def test_the_worst_picture_comes_first_and_names_are_an_order(page: Any) -> None:
+    badges = page.run(
+        "[...document.querySelectorAll('.strip button')].map(b => +(b.querySelector('.badge')?.textContent ?? 0))"
+    )
+    assert badges == sorted(badges, reverse=True)
+    assert badges[0] > 0
+    enter(page, "#order", "name")
+    names = page.run("[...document.querySelectorAll('.strip button')].map(b => b.title)")
+    assert names == sorted(names)
+
+
+def test_toggles_hide_the_boxes_of_their_side(page: Any) -> None:
+    truth, predicted = page.run(seen(".stage .box.t")), page.run(seen(".stage .box.p"))
+    assert truth > 0 and predicted > 0
+    page.click("#show-truth")
+    assert (page.run(seen(".stage .box.t")), page.run(seen(".stage .box.p"))) == (0, predicted)
+    assert page.run("document.querySelector('#show-truth').getAttribute('aria-pressed')") == "false"
+    page.press("p")
+    assert page.run(seen(".stage .box.p")) == 0
+    page.press("t")
+    page.press("p")
+    assert (page.run(seen(".stage .box.t")), page.run(seen(".stage .box.p"))) == (truth, predicted)
+
+
+def test_keys_go_through_pictures_and_objects(page: Any) -> None:
+    page.run("document.querySelector('.stage').focus()")
+    first = page.run(NAME)
+    page.press("ArrowRight")
+    second = page.run(NAME)
+    assert second != first
+    assert page.run("document.querySelector('.strip [aria-current]').title.split(',')[0]") == second
+    page.press("ArrowLeft")
+    assert page.run(NAME) == first
+    page.press("ArrowDown")
+    assert page.run("document.activeElement.classList.contains('pair')")
+    pair = page.run("document.activeElement.dataset.pair")
+    assert pair == page.run("document.querySelector('.objects .chosen').dataset.pair")
+    assert page.run(seen(".tip")) == 1
+    page.press("ArrowDown")
+    assert page.run("document.activeElement.dataset.pair") != pair
+    page.press("Escape")
+    assert page.run(seen(".tip")) == 0
+
+
+def test_keys_are_left_alone_where_they_mean_something_else(page: Any) -> None:
+    before = page.run(NAME)
+    page.run("document.querySelector('#score').focus()")
+    page.press("ArrowRight")
+    assert page.run(NAME) == before
+    assert page.run("+document.querySelector('#score').value") > THRESHOLD
+    page.run("(scrollTo(0, 0), document.activeElement.blur())")
+    truth = page.run(seen(".stage .box.t"))
+    page.press("t")
+    assert page.run(seen(".stage .box.t")) == truth
+
+
+def test_the_focus_can_be_seen(page: Any) -> None:
+    for _ in range(8):
+        page.press("Tab")
+        assert page.run("parseFloat(getComputedStyle(document.activeElement).outlineWidth)") >= 2
+
+
+def test_kinds_and_classes_are_filtered(page: Any) -> None:
+    total = len(GALLERY) + 1
+    assert page.run("document.querySelectorAll('.strip button').length") == total
+    for kind in ("false", "shifted", "misdescribed", "right"):
+        page.click(f"[data-kind={kind}]")
+    assert (
+        page.run("new Set([...document.querySelectorAll('#gallery .pair')].map(g => g.classList[1])).size")
+        == 1
+    )
+    with_missed = sum(
+        any(p.kind == "missed" for p in pair_up(i.truth, above(i.predicted, THRESHOLD)))
+        for i in data().gallery
+    )
+    assert page.run("document.querySelectorAll('.strip button').length") == with_missed
+    assert page.run("document.querySelector('#passing').textContent") == f"{with_missed} of {total} pictures"
+    page.click("[data-kind=missed]")
+    assert page.run("document.querySelectorAll('.strip button').length") == 0
+    assert page.run(seen("#nothing-right")) == 1
+    page.click("#nothing-right button")
+    assert page.run("document.querySelectorAll('.strip button').length") == total
+    enter(page, "#type", "标签")
+    labels = page.run(
+        "[...document.querySelectorAll('#gallery .pair')].map(g => g.getAttribute('aria-label'))"
+    )
+    assert labels and all("标签" in label for label in labels)
+
+
+def test_pointing_at_a_box_tells_what_it_is(page: Any) -> None:
+    assert page.run(seen(".tip")) == 0
+    page.point(*page.middle("#gallery .pair:last-child .box"))
+    words = page.run("document.querySelector('#gallery .pair.chosen').getAttribute('aria-label')")
+    assert words.split(",")[0] in page.run("document.querySelector('.tip').textContent")
+    inside = (
+        "(() => { const t = document.querySelector('.tip').getBoundingClientRect();"
+        " const s = document.querySelector('.stage').getBoundingClientRect();"
+        " return t.left >= s.left && t.right <= s.right && t.top >= s.top; })()"
+    )
+    assert page.run(inside)
+
+
+LOSS = "[...document.querySelectorAll('.card')].find(c => c.textContent.includes('all terms'))"
+
+
+def test_lines_are_switched_off_and_on(page: Any) -> None:
+    lines = f"{LOSS}.querySelectorAll('.line').length"
+    before = page.run(lines)
+    assert before == 2
+    ticks = f"[...{LOSS}.querySelectorAll('.axis')].map(t => t.textContent).join()"
+    axis = page.run(ticks)
+    page.run(f"{LOSS}.querySelector('.legend button').click()")
+    assert page.run(lines) == 1
+    assert page.run(ticks) != axis  # the axis fits what is left
+    page.run(f"{LOSS}.querySelector('.legend button').click()")
+    assert (page.run(lines), page.run(ticks)) == (before, axis)
+
+
+def test_the_axis_is_linear_or_logarithmic(page: Any) -> None:
+    shape = f"{LOSS}.querySelector('.line').getAttribute('d')"
+    before = page.run(shape)
+    assert page.run(f"{LOSS}.querySelector('.scale').getAttribute('aria-pressed')") == "true"
+    page.run(f"{LOSS}.querySelector('.scale').click()")
+    assert page.run(shape) != before
+    assert page.run(f"{LOSS}.querySelector('.scale').getAttribute('aria-pressed')") == "false"
+
+
+def test_smoothing_calms_a_line(page: Any) -> None:
+    jumps = (
+        f"(() => {{ const d = {LOSS}.querySelector('.line[data-name=lm]').getAttribute('d');"
+        " const y = d.slice(1).split('L').map(p => +p.split(' ')[1]);"
+        " return y.slice(1).reduce((sum, v, i) => sum + Math.abs(v - y[i]), 0); })()"
+    )
+    enter(page, "#smoothing", 0)
+    rough = page.run(jumps)
+    enter(page, "#smoothing", 20)
+    assert page.run(jumps) < rough / 5
+
+
+def test_a_chart_is_read_by_pointer_and_by_key(page: Any) -> None:
+    page.run(f"{LOSS}.id = 'loss'")
+    x, y = page.middle("#loss svg")
+    page.point(x, y)
+    assert page.run("document.querySelector('#loss .readout').textContent").startswith("step ")
+    value = page.run("document.querySelector('#loss .legend b').textContent")
+    step = int(page.run("document.querySelector('#loss .readout').textContent").split()[1])
+    assert 30 < step < 70
+    assert float(value) == pytest.approx(1 / step, rel=0.05)
+    page.run("document.querySelector('#loss svg').focus()")
+    page.press("ArrowRight")
+    assert page.run("document.querySelector('#loss .readout').textContent") == f"step {step + 1}"
+    page.press("Escape")
+    assert page.run("document.querySelector('#loss .readout').textContent") == ""
+
+
+def test_the_switch_wins_over_the_system_and_is_remembered(chromium: Any, report: Path) -> None:
+    dark = "getComputedStyle(document.documentElement).colorScheme"
+    with chromium.page(report, dark=False) as page:
+        page.click("[data-set-theme=dark]")
+        assert page.run(dark) == "dark"
+        assert page.run("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 26)"
+        page.open(report)
+        assert (
+            page.run("document.querySelector('[data-set-theme=dark]').getAttribute('aria-pressed')") == "true"
+        )
+        assert page.run(dark) == "dark"
+        page.click("[data-set-theme=auto]")
+        assert page.run("getComputedStyle(document.body).backgroundColor") == "rgb(246, 246, 243)"
+
+
+@SIZES
+def test_without_scripts_pictures_charts_and_tables_are_there(
+    chromium: Any, report: Path, width: int, height: int
+) -> None:
+    with chromium.page(report, width, height, scripts=False) as page:
+        assert page.reads("document.documentElement.scrollWidth") == width - (15 if width > 600 else 0)
+        assert page.reads(seen("#plain article img")) == len(GALLERY) + 1
+        assert page.reads(seen("#plain .box.t")) > 0 and page.reads(seen("#plain .box.p")) > 0
+        assert page.reads(seen("svg.chart .line")) > 5
+        assert page.reads(seen("table.classes tbody tr")) == 2
+        assert page.reads(seen(".js-only")) == 0
+
+
+def test_pictures_outside_the_screen_are_decoded_later(page: Any) -> None:
+    assert page.run("[...document.querySelectorAll('.strip img')].every(i => i.loading === 'lazy')")
+
+
+def test_every_control_has_a_name(page: Any) -> None:
+    tree = page.call("Accessibility.getFullAXTree")["nodes"]
+    controls = [n for n in tree if n.get("role", {}).get("value") in ("button", "slider", "combobox", "link")]
+    assert len(controls) > 20
+    assert [n for n in controls if not n.get("name", {}).get("value")] == []
+
+
+def test_an_old_run_without_the_new_parts_is_a_page(chromium: Any, tmp_path: Path) -> None:
+    old = ReportData("old", gallery=[GalleryItem(Image.new("RGB", (40, 30)), [], [])])
+    for name, some in (("empty.html", ReportData("nothing")), ("old.html", old)):
+        with chromium.page(write_report(some, tmp_path / name), 375, 812) as page:
+            assert page.complaints() == []
+            assert page.run("document.documentElement.scrollWidth") == 375

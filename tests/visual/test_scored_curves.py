@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import pytest
+
+from argusvl.visual.scored_curves import (
+    MAX_CLASSES,
+    Calibration,
+    PrecisionCurve,
+    ReliabilityBin,
+    precision_chart,
+    reliability_chart,
+)
+
+
+def test_each_class_and_their_mean_have_their_area() -> None:
+    steep = PrecisionCurve([1.0] * 51 + [0.0] * 50, [0.9] * 51 + [0.0] * 50)
+    whole = PrecisionCurve([1.0] * 101, [0.5] * 101)
+    chart = precision_chart({"steep": steep, "whole": whole}, {})
+    areas = {entry.name: float(entry.last) for entry in chart.legend}
+    assert areas == pytest.approx(
+        {"steep": 51 / 101, "whole": 1.0, "mean of the classes": 76 / 101}, abs=5e-4
+    )
+    lines = {s["name"]: s for s in chart.data["series"]}
+    # Where a class is not reached the line goes down, and ends.
+    assert (lines["steep"]["at"][-1], lines["steep"]["y"][-2:]) == (0.51, [1, 0])
+    assert lines["steep"]["notes"][0] == "score 0.90"
+    assert (lines["mean of the classes"]["at"][-1], lines["mean of the classes"]["y"][-1]) == (1, 0.5)
+
+
+def test_one_class_has_no_mean() -> None:
+    chart = precision_chart({"a": PrecisionCurve([0.5] * 101, [0.5] * 101)}, {})
+    assert [entry.name for entry in chart.legend] == ["a"]
+
+
+def test_of_many_classes_the_frequent_ones_are_shown_and_all_are_in_the_mean() -> None:
+    curves = {f"c{k}": PrecisionCurve([k % 2] * 101, [0.5] * 101) for k in range(100)}
+    chart = precision_chart(curves, {f"c{k}": k for k in range(100)})
+    names = [entry.name for entry in chart.legend]
+    assert names[:-1] == [f"c{k}" for k in range(100 - MAX_CLASSES, 100)]
+    assert chart.legend[-1].last == "0.500"
+    assert chart.warning.startswith(f"{100 - MAX_CLASSES} classes")
+
+
+def test_calibration_is_drawn_before_and_after_on_a_diagonal() -> None:
+    bins = [ReliabilityBin(0.8, 0.7, 20), ReliabilityBin(0.2, 0.25, 5), ReliabilityBin(0.5, 0.0, 0)]
+    chart = reliability_chart("t", Calibration(bins, 0.04, [ReliabilityBin(0.9, 0.4, 3)], 0.5))
+    assert [(e.name, e.last) for e in chart.legend] == [
+        ("calibrated", "error 0.040"),
+        ("before calibration", "error 0.500"),
+    ]
+    after = chart.data["series"][0]
+    assert (after["at"], after["y"], after["notes"]) == ([0.2, 0.8], [0.25, 0.7], ["of 5", "of 20"])
+    alone = reliability_chart("t", Calibration(bins, 0.04))
+    assert [entry.name for entry in alone.legend] == ["as the model scores"]
