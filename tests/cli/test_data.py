@@ -148,7 +148,41 @@ def test_drawn_scenes_pass_the_check(tmp_path: Path) -> None:
     assert read_manifest(out).source.format == "synthetic"
 
 
-@pytest.mark.parametrize("verb", ["convert", "check", "synth", "split", "pool"])
+def test_export_writes_another_format_and_exits_with_1_where_something_is_refused(
+    voc: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    voc.pair("a", [("good", (1, 1, 30, 30))])
+    assert convert(voc) == 0
+    data, target = out_of(voc), str(voc.root.parent / "coco")
+    capsys.readouterr()
+    assert run(["data", "export", "coco", str(data), target, "--json"]) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["splits"] == {"train": {"images": 1, "objects": 1}}
+    assert "Written to" in shown.err
+    assert run(["data", "export", "coco", str(data), target]) == 2
+    (data / "train.jsonl").write_text(
+        (data / "train.jsonl").read_text() + '{"images": ["images/gone.jpg"], "objects": []}\n'
+    )
+    assert run(["data", "export", "yolo", str(data), f"{target}2", "--images", "link"]) == 1
+    assert "train.jsonl:2: missing-image" in "".join(capsys.readouterr().err.split("\n"))
+
+
+def test_vendor_text_is_normalised_by_the_terms_that_ship(voc: Any) -> None:
+    voc.image("a.jpg")
+    entry = {"coordinates": [[1, 2], [30, 40]], "properties": {"label": "baffle", "state": "not installed"}}
+    voc.text("a.json", json.dumps({"info": {"width": 64, "height": 48}, "dataList": [entry]}))
+    voc.image("b.jpg")
+    voc.text("b.json", json.dumps({"dataList": [entry]}))
+    terms = ["--token-map", "bbu-room", "--label-hierarchy", "bbu-room", "--val-fraction", "0"]
+    assert run(["data", "convert", "vendor", str(voc.root), str(out_of(voc)), *LIMITS, *terms]) == 1
+    record = RecordFile(out_of(voc) / "train.jsonl")[0]
+    assert [one.desc for one in record.student.objects] == ["挡风板/未安装"]
+    manifest = read_manifest(out_of(voc))
+    assert [f.where for f in manifest.findings] == ["b.json:1"]
+    assert manifest.source.options["token_map"] == "bbu-room"
+
+
+@pytest.mark.parametrize("verb", ["convert", "export", "check", "synth", "split", "pool"])
 def test_every_help_has_an_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["data", verb, "--help"]) == 0
     assert f"Example: argus data {verb} " in " ".join(capsys.readouterr().out.split())

@@ -11,6 +11,7 @@ import pytest
 from PIL import ExifTags, Image, ImageDraw
 
 from argusvl.core.errors import ArgusError, DataError
+from argusvl.detection.data import inspection
 from argusvl.detection.data.convert import ConvertOptions, convert
 from argusvl.detection.data.findings import count_kinds
 from argusvl.detection.data.manifest import Manifest, read_manifest
@@ -329,6 +330,105 @@ def test_nothing_usable_is_an_error_and_leaves_nothing(voc: Any) -> None:
     with pytest.raises(DataError, match=r"no image can be used(.|\n)*box-zero-area"):
         run(voc)
     assert [p.name for p in voc.root.parent.iterdir()] == ["source"]
+
+
+def test_of_ten_thousand_files_three_bad_ones_are_named_and_the_others_are_converted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # All good images are one file with many names, and are not decoded: what is shown is that nothing is lost.
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    Image.new("RGB", (56, 56)).save(tmp_path / "picture.png")
+    shape = {"label": "cell", "points": [[1, 2], [30, 40]], "shape_type": "rectangle"}
+    document = {"shapes": [shape], "imageWidth": 56, "imageHeight": 56}
+    (tmp_path / "boxes.json").write_text(json.dumps(document))
+    bad = {"00017": b"\x89PNG\r\n\x1a\n cut", "04711": b"", "09998": (tmp_path / "picture.png").read_bytes()}
+    for number in range(10_000):
+        name = f"{number:05d}"
+        if name in bad:
+            (archive / f"{name}.png").write_bytes(bad[name])
+        else:
+            (archive / f"{name}.png").hardlink_to(tmp_path / "picture.png")
+        (archive / f"{name}.json").hardlink_to(tmp_path / "boxes.json")
+    (archive / "09998.json").unlink()
+    (archive / "09998.json").write_text('{"shapes": [\n')
+    real = inspection.image_size
+
+    def size(path: Path) -> tuple[int, int]:
+        return real(path) if path.stem in bad else (56, 56)
+
+    class Stored:
+        def save(self, *_: Any, **__: Any) -> None: ...
+
+    monkeypatch.setattr(inspection, "image_size", size)
+    monkeypatch.setattr(inspection, "exif_orientation", lambda path: 1)
+    monkeypatch.setattr("argusvl.detection.data.convert.open_image", lambda *_, **__: None)
+    monkeypatch.setattr("argusvl.detection.data.convert.resize_image", lambda *_: Stored())
+    manifest = convert(archive, tmp_path / "out", options(format="labelme", workers=1))
+    assert [(f.kind, f.where) for f in manifest.findings] == [
+        ("unreadable-image", "00017.png"),
+        ("unreadable-image", "04711.png"),
+        ("malformed-annotation", "09998.json:2"),
+    ]
+    assert manifest.refused.model_dump() == {"images": 3, "objects": 2}
+    assert len(records(tmp_path / "out")) == len(manifest.images) == 9997
+
+
+@pytest.mark.parametrize("bad", ["a", "b"])
+def test_a_record_of_several_images_is_used_whole_or_not_at_all(tmp_path: Path, bad: str) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in "abc":
+        Image.new("RGB", (56, 56)).save(source / f"{name}.png")
+    box = {"bbox_2d": [1, 2, 30, 40], "desc": "cell"}
+    several = {"images": ["a.png", "b.png"], "objects": [box, {**box, "image": 1}]}
+    alone = {"images": ["c.png"], "objects": [box]}
+    (source / "train.jsonl").write_text(f"{json.dumps(several)}\n{json.dumps(alone)}\n")
+    (source / f"{bad}.png").write_bytes(b"no picture")
+    manifest = convert(source, tmp_path / "out", options(format="argus"))
+    assert [(f.kind, f.where) for f in manifest.findings] == [
+        ("unreadable-image", f"{bad}.png"),
+        ("record-incomplete", "train.jsonl:1"),
+    ]
+    assert [r.student.images for r in records(tmp_path / "out")] == [("images/c.jpg",)]
+    assert [p.name for p in (tmp_path / "out/images").iterdir()] == ["c.jpg"]
+    assert [image.image for image in manifest.images] == ["images/c.jpg"]
+    assert manifest.refused.model_dump() == {"images": 2, "objects": 2}
+
+
+def test_fractions_are_of_the_picture_that_the_boxes_were_drawn_on(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    for name in ("a", "b"):
+        (source / "images").mkdir(parents=True, exist_ok=True)
+        exif = Image.Exif()
+        exif[ExifTags.Base.Orientation] = 6
+        Image.new("RGB", (112, 56)).save(source / f"images/{name}.png", exif=exif if name == "a" else None)
+        (source / "labels").mkdir(exist_ok=True)
+        (source / f"labels/{name}.txt").write_text("0 0.25 0.125 0.5 0.25\n")
+    (source / "classes.txt").write_text("cell\n")
+    changes: dict[str, Any] = {"format": "yolo", "max_pixels": 112 * 56}
+    manifest = convert(source, tmp_path / "out", options(**changes))
+    assert count_kinds(manifest.findings) == {"exif-ambiguous": 1}
+    assert records(tmp_path / "out")[0].student.objects[0].bbox_2d == (0, 0, 56, 14)
+    for frame, box in (("upright", (0, 0, 28, 28)), ("stored", (42, 0, 56, 56))):
+        convert(source, tmp_path / frame, options(**changes, exif_boxes=frame))
+        assert records(tmp_path / frame)[0].student.objects[0].bbox_2d == box
+
+
+def test_a_teacher_pool_of_the_source_is_kept_and_a_second_one_refused(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in ("train", "teacher_pool"):
+        Image.new("RGB", (56, 56)).save(source / f"{name}.png")
+        line = {"images": [f"{name}.png"], "objects": [{"bbox_2d": [1, 2, 3, 4], "desc": "cell"}]}
+        (source / f"{name}.jsonl").write_text(json.dumps(line) + "\n")
+    manifest = convert(source, tmp_path / "out", options(format="argus", val_fraction=None))
+    assert {name: counts.images for name, counts in manifest.splits.items()} == {
+        "train": 1,
+        "teacher_pool": 1,
+    }
+    with pytest.raises(DataError, match="leave out --teacher-pool"):
+        convert(source, tmp_path / "again", options(format="argus", val_fraction=None, teacher_pool=1))
 
 
 # --- what was there -------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from argusvl.core.errors import DataError
 from argusvl.detection.data.formats.base import Annotation, ReadOptions, Source
-from argusvl.detection.data.formats.voc import read_voc, parse_voc
+from argusvl.detection.data.formats.voc import parse_voc, read_voc
 
 texts = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="￾￿"), min_size=1).filter(
     lambda t: t.strip() == t

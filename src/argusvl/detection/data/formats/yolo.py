@@ -258,8 +258,10 @@ def _names_of(config: dict[str, Any], file: Path) -> dict[int, str]:
     stated = config.get("names")
     if isinstance(stated, list):
         stated = dict(enumerate(stated))
+    if not isinstance(stated, dict):
+        raise DataError("has no names", where=file, remedy="write names: as a list, or as number: name")
     names: dict[int, str] = {}
-    for key, name in (stated or {}).items() if isinstance(stated, dict) else ():
+    for key, name in stated.items():
         number = int(key) if str(key).isdecimal() else None
         # YAML reads the bare words on and off, and numbers, as other than text.
         text = str(name) if isinstance(name, str | int | float) and not isinstance(name, bool) else ""
@@ -270,8 +272,6 @@ def _names_of(config: dict[str, Any], file: Path) -> dict[int, str]:
                 remedy="write names as a list, or as number: name; quote words such as on and off",
             )
         names[number] = text
-    if not names:
-        raise DataError("has no names", where=file, remedy="write names: as a list, or as number: name")
     return names
 
 

@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from argusvl.core.errors import DataError
+from argusvl.detection.data.formats import ReadOptions, Source
+from argusvl.detection.data.formats.coco import read_coco
+
+Found = Callable[..., list[tuple[str, str]]]
+
+
+def document(**changes: Any) -> dict[str, Any]:
+    """Two images, two categories, one box and one outline; each entry stands on a line of its own when indented."""
+    return {
+        "images": [
+            {"id": 7, "file_name": "a.jpg", "width": 64, "height": 48},
+            {"id": 9, "file_name": "b.jpg", "width": 64, "height": 48},
+        ],
+        "annotations": [
+            {"id": 1, "image_id": 7, "category_id": 3, "bbox": [4, 5, 20.5, 30]},
+            {
+                "id": 2,
+                "image_id": 7,
+                "category_id": 1,
+                "segmentation": [[1, 2, 30, 2, 30, 40], [0, 9, 2, 9, 2, 10]],
+            },
+        ],
+        "categories": [{"id": 1, "name": "screw"}, {"id": 3, "name": "螺丝/已安装"}],
+        **changes,
+    }
+
+
+def listing(folder: Path, **options: Any) -> Source:
+    return read_coco(folder, ReadOptions(**options))
+
+
+def put(source: Any, value: Any, **keywords: Any) -> Source:
+    source.image("a.jpg")
+    source.image("b.jpg")
+    source.json("coco.json", value, **keywords)
+    return listing(source.root)
+
+
+def test_boxes_and_outlines_are_read_and_an_image_without_any_shows_nothing(
+    source: Any, found: Found
+) -> None:
+    listed = put(source, document())
+    assert found(listed) == []
+    first, second = (image.annotate() for image in listed.images)
+    assert [(o.label, o.box_xyxy_px) for o in first.objects] == [
+        ("螺丝/已安装", (4, 5, 24.5, 35)),
+        ("screw", (0, 2, 30, 40)),
+    ]
+    assert (first.size, second.objects, second.num_objects) == ((64, 48), (), 0)
+
+
+@pytest.mark.parametrize(
+    ("annotations", "images", "splits"),
+    [
+        ("annotations/instances_train2017.json", "train2017", ["train"]),
+        ("annotations/instances_val2017.json", "images/val2017", ["val"]),
+        ("annotations/instances_test.json", "images", ["test"]),
+        ("train/_annotations.coco.json", "train", ["train"]),
+        ("valid/_annotations.coco.json", "valid", ["val"]),
+        ("train.json", "images/train", ["train"]),
+        ("labels.json", "data", [None]),
+    ],
+)
+def test_the_trees_of_the_common_tools(
+    source: Any, found: Found, annotations: str, images: str, splits: list[Any]
+) -> None:
+    source.image(f"{images}/a.jpg")
+    source.image(f"{images}/b.jpg")
+    source.json(annotations, document())
+    source.json("annotations/captions_train2017.json", {"no": "instances"})
+    listed = listing(source.root)
+    assert found(listed) == []
+    assert [image.name for image in listed.images] == [f"{images}/a.jpg", f"{images}/b.jpg"]
+    assert [image.split for image in listed.images] == splits * 2
+
+
+def test_a_file_may_be_named_itself_and_stale_folders_in_it_do_no_harm(source: Any, found: Found) -> None:
+    value = document()
+    value["images"][0]["file_name"] = "C:\\photos\\old\\a.jpg"
+    value["images"][1]["file_name"] = "/somewhere/else/b.jpg"
+    put(source, value)
+    listed = listing(source.root / "coco.json")
+    assert found(listed) == []
+    assert [image.name for image in listed.images] == ["a.jpg", "b.jpg"]
+
+
+@pytest.mark.parametrize("key", ["images", "annotations", "categories"])
+def test_a_file_without_one_of_its_parts_is_named(source: Any, key: str) -> None:
+    value = document()
+    del value[key]
+    listed = put(source, value)
+    assert [(f.kind, f.where) for f in listed.findings] == [("malformed-annotation", "coco.json:1")]
+    assert f"lacks {key}" in listed.findings[0].what
+
+
+BAD_ENTRIES = {
+    "unknown image": ({"image_id": 8, "category_id": 1, "bbox": [1, 2, 3, 4]}, "unknown-id"),
+    "no image": ({"category_id": 1, "bbox": [1, 2, 3, 4]}, "unknown-id"),
+    "unknown category": ({"image_id": 7, "category_id": 2, "bbox": [1, 2, 3, 4]}, "unknown-id"),
+    "category of a type that no id has": (
+        {"image_id": 7, "category_id": [1], "bbox": [1, 2, 3, 4]},
+        "unknown-id",
+    ),
+    "three numbers": ({"image_id": 7, "category_id": 1, "bbox": [1, 2, 3]}, "box-not-a-number"),
+    "text": ({"image_id": 7, "category_id": 1, "bbox": [1, 2, 3, "4"]}, "box-not-a-number"),
+    "a number of 400 digits": (
+        {"image_id": 7, "category_id": 1, "bbox": [1, 2, 3, 10**400]},
+        "box-not-a-number",
+    ),
+    "nothing": ({"image_id": 7, "category_id": 1}, "box-not-a-number"),
+    "two points": ({"image_id": 7, "category_id": 1, "segmentation": [[1, 2, 3, 4]]}, "polygon-too-short"),
+    "one point thrice": (
+        {"image_id": 7, "category_id": 1, "segmentation": [[1, 2] * 3]},
+        "polygon-too-short",
+    ),
+    "odd": ({"image_id": 7, "category_id": 1, "segmentation": [[1, 2, 3, 4, 5]]}, "box-not-a-number"),
+    "mask": ({"image_id": 7, "category_id": 1, "segmentation": {"counts": [1], "size": [2, 2]}}, "not-a-box"),
+    "crowd": ({"image_id": 7, "category_id": 1, "bbox": [1, 2, 3, 4], "iscrowd": 1}, "crowd-region"),
+    "no object": (["image_id"], "unknown-id"),
+}
+
+
+@pytest.mark.parametrize(("entry", "kind"), BAD_ENTRIES.values(), ids=BAD_ENTRIES)
+def test_a_bad_annotation_is_named_by_its_line_and_the_others_are_read(
+    source: Any, found: Found, entry: Any, kind: str
+) -> None:
+    value = document()
+    value["annotations"].insert(1, entry)
+    put(source, value)
+    text = [f'{{"images": {json.dumps(value["images"])},', '"annotations": [']
+    text += [
+        ",\n".join(map(json.dumps, value["annotations"])),
+        f'], "categories": {json.dumps(value["categories"])}}}',
+    ]
+    source.text("coco.json", "\n".join(text))
+    listed = listing(source.root)
+    assert found(listed) == [(kind, "coco.json:4")]
+    assert len(listed.images[0].annotate().objects) == 2
+
+
+def test_a_box_that_is_none_will_be_reported_with_its_line(source: Any) -> None:
+    value = document()
+    value["annotations"][0]["bbox"] = [4, 5, -1, 30]
+    listed = put(source, value, indent=1)
+    bad, good = listed.images[0].annotate().objects
+    text = (source.root / "coco.json").read_text("utf-8").splitlines()
+    line = int(bad.where.rsplit(":", 1)[1])
+    assert text[line] == '   "id": 1,'
+    assert good.where == "coco.json: annotations[1]"
+
+
+def test_repeated_ids_and_entries_without_any_are_named(source: Any, found: Found) -> None:
+    value = document()
+    value["categories"] += [{"id": 1, "name": "other"}, {"name": "no id"}, {"id": 4, "name": " "}]
+    value["images"] += [{"id": 7, "file_name": "b.jpg"}, {"id": 10}, {"id": 11, "file_name": "b.jpg"}]
+    listed = put(source, value)
+    kinds = sorted(kind for kind, _ in found(listed))
+    assert kinds == sorted(["duplicate-id"] * 2 + ["malformed-annotation"] * 3 + ["listed-twice"])
+    assert [image.name for image in listed.images] == ["a.jpg", "b.jpg"]
+
+
+def test_absent_images_are_refused_and_unlisted_ones_are_said(source: Any, found: Found) -> None:
+    source.image("a.jpg")
+    source.image("extra.jpg")
+    source.json("coco.json", document())
+    listed = listing(source.root)
+    assert found(listed) == [("missing-image", "coco.json:1"), ("not-listed", ".")]
+    assert listed.refused_images == 1
+
+
+def test_a_size_that_is_none_is_said(source: Any, found: Found) -> None:
+    value = document()
+    value["images"][1]["width"] = "wide"
+    assert found(put(source, value)) == [("missing-size", "coco.json:1")]
+
+
+def test_broken_json_names_its_line(source: Any) -> None:
+    source.image("a.jpg")
+    source.text("coco.json", '{"images": [],\n "annotations": [,]}')
+    assert [(f.kind, f.where) for f in listing(source.root).findings] == [
+        ("malformed-annotation", "coco.json:2")
+    ]
+
+
+def test_nothing_of_the_kind_is_an_error(source: Any) -> None:
+    with pytest.raises(DataError, match="no COCO JSON"):
+        listing(source.root)
+    with pytest.raises(DataError, match="no such file"):
+        listing(source.root / "absent")

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from argusvl.core.errors import DataError
+from argusvl.detection.data.formats import Annotation, ReadOptions
+from argusvl.detection.data.formats.json_text import JsonText, parse_json
+from argusvl.detection.data.formats.labelme import parse_labelme, read_labelme
+
+Found = Callable[..., list[tuple[str, str]]]
+
+
+def shape(points: Any, kind: str | None = "rectangle", label: Any = "screw") -> dict[str, Any]:
+    stated = {} if kind is None else {"shape_type": kind}
+    return {"label": label, "points": points, **stated, "flags": {}}
+
+
+def document(*shapes: Any, **changes: Any) -> dict[str, Any]:
+    return {"version": "5.5.0", "shapes": list(shapes), "imageWidth": 64, "imageHeight": 48, **changes}
+
+
+def parse(value: Any) -> Annotation:
+    read = parse_json(json.dumps(value, indent=1).encode(), "a.json")
+    assert isinstance(read, JsonText)
+    return parse_labelme(read)
+
+
+@pytest.mark.parametrize(
+    ("one", "box"),
+    [
+        (shape([[1, 2], [30, 40]]), (1, 2, 30, 40)),
+        (shape([[30, 2], [1, 40]]), (1, 2, 30, 40)),
+        (shape([[1, 2], [30, 2], [30, 40], [1, 40]]), (1, 2, 30, 40)),
+        (shape([[1, 2], [30, 5.5], [7, 40]], "polygon"), (1, 2, 30, 40)),
+        (shape([[1, 2], [30, 5.5], [7, 40]], None), (1, 2, 30, 40)),
+        (shape([[20, 20], [23, 24]], "circle"), (15, 15, 25, 25)),
+        (shape([[1, 2], [30, 40]], "mask"), (1, 2, 30, 40)),
+    ],
+)
+def test_shapes_become_boxes(one: dict[str, Any], box: tuple[float, ...]) -> None:
+    read = parse(document(one))
+    assert (read.findings, read.size) == ((), (64, 48))
+    assert read.objects[0].box_xyxy_px == box
+
+
+@pytest.mark.parametrize(
+    ("one", "kind"),
+    [
+        (shape([[1, 2], [3, 4]], "polygon"), "polygon-too-short"),
+        (shape([[1, 2]]), "polygon-too-short"),
+        (shape([[1, 2], [3, 4]], "line"), "not-a-box"),
+        (shape([[1, 2]], "point"), "not-a-box"),
+        (shape([[1, 2], [3, 4], [5, 6]], "linestrip"), "not-a-box"),
+        (shape([[1, 2], [3, 4]], "blob"), "not-a-box"),
+        (shape([[1, 2], [3, None]]), "box-not-a-number"),
+        (shape([]), "box-not-a-number"),
+        (shape("x"), "box-not-a-number"),
+        (shape([[1, 2], [30, 40]], label=""), "empty-label"),
+        (shape([[1, 2], [30, 40]], label=3), "empty-label"),
+        ("shape", "malformed-annotation"),
+    ],
+)
+def test_a_bad_shape_is_named_by_its_line_and_the_others_are_read(one: Any, kind: str) -> None:
+    value = document(one, shape([[1, 2], [30, 40]]))
+    read = parse(value)
+    assert [(f.kind, f.where) for f in read.findings] == [(kind, "a.json:4")]
+    assert [o.index for o in read.objects] == [1]
+    assert read.num_objects == 2
+
+
+def test_files_without_shapes_or_size(source: Any) -> None:
+    assert [f.kind for f in parse({"version": "5"}).findings] == ["malformed-annotation"]
+    assert [f.kind for f in parse([1]).findings] == ["malformed-annotation"]
+    assert [f.kind for f in parse(document(imageWidth=None)).findings] == ["missing-size"]
+
+
+def test_splits_by_folder_and_pairs_by_name(source: Any, found: Found) -> None:
+    for name in ("train/a", "valid/a", "b"):
+        source.image(f"{name}.jpg")
+        source.json(f"{name}.json", document())
+    source.image("img/c.png")
+    source.json("ann/c.json", document(imagePath="..\\img\\c.png"))
+    listed = read_labelme(source.root, ReadOptions())
+    assert found(listed) == []
+    assert {image.name: image.split for image in listed.images} == {
+        "b.jpg": None,
+        "img/c.png": None,
+        "train/a.jpg": "train",
+        "valid/a.jpg": "val",
+    }
+
+
+def test_of_two_images_with_one_name_the_stated_one_is_used(source: Any, found: Found) -> None:
+    source.image("a.jpg")
+    source.image("a.png")
+    source.json("a.json", document(imagePath="a.png"))
+    listed = read_labelme(source.root, ReadOptions())
+    assert [image.name for image in listed.images] == ["a.png"]
+    assert found(listed) == [("image-without-annotation", "a.jpg")]
+
+
+def test_a_file_without_its_image_broken_json_and_other_encodings(source: Any, found: Found) -> None:
+    text = json.dumps(document(shape([[1, 2], [30, 40]], label="螺丝连接点")), ensure_ascii=False)
+    for name in ("bom", "gbk", "utf16", "latin", "broken"):
+        source.image(f"{name}.jpg")
+    source.text("bom.json", text.encode("utf-8-sig"))
+    source.text("gbk.json", text.encode("gbk"))
+    source.text("utf16.json", text.encode("utf-16"))
+    source.text("latin.json", text.replace("螺丝连接点", "Schlüssel").encode("latin-1"))
+    source.text("broken.json", text[:-9])
+    source.text("lost.json", text)
+    listed = read_labelme(source.root, ReadOptions())
+    assert sorted(found(listed)) == [
+        ("annotation-without-image", "lost.json"),
+        ("encoding-guessed", "gbk.json"),
+        ("malformed-annotation", "broken.json:1"),
+        ("unknown-encoding", "latin.json:1"),
+    ]
+    labels = {i.name: [o.label for o in i.annotate().objects] for i in listed.images if i.annotate().usable}
+    assert labels == {name: ["螺丝连接点"] for name in ("bom.jpg", "gbk.jpg", "utf16.jpg")}
+
+
+def test_nothing_there_is_an_error(source: Any) -> None:
+    with pytest.raises(DataError, match="neither images nor JSON"):
+        read_labelme(source.root, ReadOptions())
+    with pytest.raises(DataError, match="no such folder"):
+        read_labelme(source.root / "absent", ReadOptions())

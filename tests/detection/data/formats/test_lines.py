@@ -1,0 +1,277 @@
+"""Formats with one record a line: Qwen's conversations, ms-swift's grounding records, Argus' own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from argusvl.core.errors import DataError
+from argusvl.detection.data.formats import FORMATS, ReadOptions, Source
+from argusvl.detection.data.formats.argus import parse_argus
+from argusvl.detection.data.formats.lines import LineScene
+from argusvl.detection.data.formats.ms_swift import parse_ms_swift
+from argusvl.detection.data.formats.qwen import parse_qwen
+
+Found = Callable[..., list[tuple[str, str]]]
+
+
+def scene(read: Any) -> LineScene:
+    assert isinstance(read, list), read
+    return read[0]
+
+
+def objects(read: Any) -> list[tuple[int, str, tuple[float, ...]]]:
+    return [(image, one.label, one.box_xyxy_px) for image, one in scene(read).objects]
+
+
+def kinds(read: Any) -> list[str]:
+    return [one.kind for _, one in scene(read).findings]
+
+
+def talk(answer: Any, image: Any = "a.jpg") -> dict[str, Any]:
+    text = answer if isinstance(answer, str) else json.dumps(answer)
+    turns = [{"from": "human", "value": "<image>\nFind all."}, {"from": "gpt", "value": text}]
+    return {"image": image, "conversations": turns}
+
+
+def grounding(
+    ref: Any, bbox: Any, content: str = "", images: Any = ("a.jpg",), **more: Any
+) -> dict[str, Any]:
+    messages = [{"role": "user", "content": "<image>Find."}, {"role": "assistant", "content": content}]
+    return {"messages": messages, "images": list(images), "objects": {"ref": ref, "bbox": bbox, **more}}
+
+
+# --- qwen -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_list_in_an_answer_is_read_in_a_fence_or_not() -> None:
+    answer = [{"bbox_2d": [1, 2, 30, 40], "label": "screw"}]
+    for text in (json.dumps(answer), f"```json\n{json.dumps(answer, indent=1)}\n```"):
+        assert objects(parse_qwen(talk(text), "a:1")) == [(0, "screw", (1, 2, 30, 40))]
+    assert objects(parse_qwen(talk("[]"), "a:1")) == []
+    two = parse_qwen(talk([{"image": 1, "bbox_2d": [1, 2, 3, 4], "label": "x"}], ["a.jpg", "b.jpg"]), "a:1")
+    assert objects(two) == [(1, "x", (1, 2, 3, 4))]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ([], "not an object"),
+        (talk("[]", None), "not a path"),
+        (talk("[]", [""]), "not a path"),
+        ({"image": "a.jpg", "conversations": "hello"}, "not a list of turns"),
+        (talk("There is a screw."), "no answer is a JSON list"),
+        (talk('[{"bbox_2d": [1, 2, 3'), "no answer is a JSON list"),
+        (talk("[1]"), "no answer is a JSON list"),
+        ({"image": "a.jpg", "conversations": []}, "there is none"),
+    ],
+)
+def test_a_conversation_that_cannot_be_used_is_named(value: Any, said: str) -> None:
+    read = parse_qwen(value, "a.jsonl:3")
+    assert not isinstance(read, list)
+    assert (read.kind, read.where) == ("malformed-annotation", "a.jsonl:3")
+    assert said in read.what
+
+
+@pytest.mark.parametrize(
+    ("entry", "kind"),
+    [
+        ({"bbox_2d": [1, 2, 3], "label": "x"}, "box-not-a-number"),
+        ({"bbox_2d": [1, 2, 3, "4"], "label": "x"}, "box-not-a-number"),
+        ({"bbox_2d": [1, 2, 3, 4]}, "empty-label"),
+        ({"bbox_2d": [1, 2, 3, 4], "label": " "}, "empty-label"),
+        ({"bbox_2d": [1, 2, 3, 4], "label": "x", "image": 1}, "unknown-id"),
+    ],
+)
+def test_a_bad_object_of_an_answer_is_named_and_the_others_are_read(entry: Any, kind: str) -> None:
+    read = parse_qwen(talk([entry, {"bbox_2d": [1, 2, 30, 40], "label": "screw"}]), "a:1")
+    assert kinds(read) == [kind]
+    assert [label for _, label, _ in objects(read)] == ["screw"]
+    assert scene(read).counts == {0: 2}
+
+
+# --- ms-swift -------------------------------------------------------------------------------------------------------
+
+
+def test_the_three_kinds_of_boxes() -> None:
+    real = parse_ms_swift(grounding(["x"], [[1, 2, 30, 40]]), "a:1")
+    assert objects(real) == [(0, "x", (1, 2, 30, 40))]
+    assert not scene(real).relative
+    for kind, scale in (("norm1", 1), ("norm1000", 1000)):
+        read = parse_ms_swift(
+            grounding(["x"], [[0.25 * scale, 0, scale, 0.5 * scale]], bbox_type=kind), "a:1"
+        )
+        assert objects(read) == [(0, "x", (0.25, 0, 1, 0.5))]
+        assert scene(read).relative
+
+
+def test_boxes_belong_to_the_name_before_them() -> None:
+    two, three = [[1, 2, 3, 4]] * 2, [[1, 2, 3, 4]] * 3
+    text = "<ref-object> at <bbox><bbox>, <ref-object> at <bbox>"
+    read = parse_ms_swift(grounding(["sheep", "dog"], three, text), "a:1")
+    assert [label for _, label, _ in objects(read)] == ["sheep", "sheep", "dog"]
+    question = grounding(["sheep"], two, "<bbox><bbox>")
+    question["messages"][0]["content"] = "<image>Find the <ref-object>."
+    assert [label for _, label, _ in objects(parse_ms_swift(question, "a:1"))] == ["sheep", "sheep"]
+    unclear = parse_ms_swift(grounding(["sheep", "dog"], three, "<bbox><bbox><bbox>"), "a:1")
+    assert not isinstance(unclear, list)
+    assert "3 boxes and 2 names" in unclear.what
+
+
+def test_image_id_names_the_image_of_a_box() -> None:
+    value = grounding(["x", "y"], [[1, 2, 3, 4]] * 2, images=[{"path": "a.jpg"}, "b.jpg"], image_id=[1])
+    assert [image for image, _, _ in objects(parse_ms_swift(value, "a:1"))] == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("ref", "bbox", "more", "kind"),
+    [
+        (["x"], [[1, 2]], {}, "not-a-box"),
+        (["x"], [[1, 2, 3]], {}, "box-not-a-number"),
+        (["x"], ["box"], {}, "box-not-a-number"),
+        ([""], [[1, 2, 3, 4]], {}, "empty-label"),
+        (["x"], [[1, 2, 3, 4]], {"image_id": [1]}, "unknown-id"),
+        (["x"], [[0, 0, 1.5, 1]], {"bbox_type": "norm1"}, "box-not-normalised"),
+        (["x"], [[0, 0, 1200, 1]], {"bbox_type": "norm1000"}, "box-not-normalised"),
+        (["x"], [[1, 2, 3, 4, 1, 2, 3, 4]], {}, "polygon-too-short"),
+    ],
+)
+def test_a_bad_box_is_named(ref: Any, bbox: Any, more: Any, kind: str) -> None:
+    assert kinds(parse_ms_swift(grounding(ref, bbox, **more), "a:1")) == [kind]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ({"messages": [], "images": ["a.jpg"]}, "objects is null"),
+        ({"objects": {"ref": [], "bbox": []}}, "images is null"),
+        (grounding("x", [[1, 2, 3, 4]]), "both must be lists"),
+        (grounding(["x"], [[1, 2, 3, 4]], bbox_type="norm"), "known are real, norm1, norm1000"),
+        (3, "not an object"),
+    ],
+)
+def test_a_record_that_cannot_be_used_is_named(value: Any, said: str) -> None:
+    read = parse_ms_swift(value, "a:1")
+    assert not isinstance(read, list)
+    assert said in read.what
+
+
+# --- argus ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("entry", "kind"),
+    [
+        ({"bbox_2d": [1, 2, 3], "desc": "x"}, "box-not-a-number"),
+        ({"bbox_2d": [1, 2, 3, 4], "desc": ""}, "empty-label"),
+        ({"bbox_2d": [1, 2, 3, 4], "desc": "x", "image": 2}, "unknown-id"),
+        ("object", "malformed-annotation"),
+    ],
+)
+def test_a_bad_object_of_a_record_does_not_hide_the_next(entry: Any, kind: str) -> None:
+    value = {"images": ["a.jpg"], "objects": [entry, {"bbox_2d": [1, 2, 30, 40], "desc": "screw"}]}
+    read = parse_argus(value, "a:1")
+    assert kinds(read) == [kind]
+    assert [label for _, label, _ in objects(read)] == ["screw"]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ({"images": ["a.jpg"], "objects": [], "source": 1}, "unknown field 'source'"),
+        ({"student": {"images": ["a.jpg"]}}, "field 'student.objects'"),
+        ({"images": [], "objects": []}, "a scene without an image"),
+        (
+            {"student": {"images": ["a.jpg"], "objects": []}, "teachers": [{"images": [], "objects": []}]},
+            "without an image",
+        ),
+    ],
+)
+def test_a_record_of_another_shape_is_named(value: Any, said: str) -> None:
+    read = parse_argus(value, "a:1")
+    assert not isinstance(read, list)
+    assert (read.kind, said in read.what) == ("malformed-record", True)
+
+
+# --- files ----------------------------------------------------------------------------------------------------------
+
+
+def listing(path: Path, name: str = "qwen") -> Source:
+    return FORMATS[name].read(path, ReadOptions())
+
+
+def test_files_named_after_splits_are_splits_and_others_are_said(source: Any, found: Found) -> None:
+    line = talk([{"bbox_2d": [1, 2, 3, 4], "label": "x"}])
+    source.lines("train.jsonl", line)
+    source.lines("validation.jsonl", line)
+    source.lines("notes.jsonl", line)
+    listed = listing(source.root)
+    assert [image.split for image in listed.images] == ["train", "val"]
+    assert found(listed) == [("not-listed", "notes.jsonl")]
+    assert [image.split for image in listing(source.root / "notes.jsonl").images] == [None]
+
+
+def test_a_json_list_names_the_lines_of_its_records(source: Any, found: Found) -> None:
+    source.json("qwen.json", [talk("[]"), talk("nothing"), talk("[]", "b.jpg")], indent=1)
+    listed = listing(source.root)
+    text = (source.root / "qwen.json").read_text().splitlines()
+    [(kind, where)] = found(listed)
+    assert kind == "malformed-annotation"
+    second = [number for number, line in enumerate(text, start=1) if line == " {"][1]
+    assert where == f"qwen.json:{second}"
+    assert [image.name for image in listed.images] == ["a.jpg", "b.jpg"]
+
+
+def test_bad_lines_are_named_and_the_others_are_read(source: Any, found: Found) -> None:
+    answer = json.dumps([{"bbox_2d": [1, 2, 3, 4], "label": "螺丝连接点"}], ensure_ascii=False)
+    good = json.dumps(talk(answer), ensure_ascii=False)
+    lines = [good.encode(), good[:18].encode(), b"", good.encode("gbk"), "é".encode("latin-1"), good.encode()]
+    source.text("a.jsonl", b"\n".join(lines))
+    listed = listing(source.root)
+    assert found(listed) == [
+        ("malformed-json", "a.jsonl:2"),
+        ("encoding-guessed", "a.jsonl:4"),
+        ("unknown-encoding", "a.jsonl:5"),
+    ]
+    assert "column 19" in listed.findings[0].what  # where the line ends, not where the next begins
+    assert listed.refused_images == 2
+    assert [image.annotate().objects[0].label for image in listed.images] == ["螺丝连接点"] * 3
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_whole_files_with_a_byte_order_mark_are_read(source: Any, found: Found, encoding: str) -> None:
+    line = json.dumps(talk([{"bbox_2d": [1, 2, 3, 4], "label": "螺丝"}]), ensure_ascii=False)
+    source.text("a.jsonl", f"{line}\r\n{line}\r\n".encode(encoding))
+    listed = listing(source.root)
+    assert found(listed) == []
+    assert len(listed.images) == 2
+
+
+def test_image_paths_are_relative_to_their_file_and_named_without_its_folders(source: Any) -> None:
+    source.lines(
+        "a.jsonl",
+        *(talk("[]", path) for path in ("images/x/a.jpg", "../out/b.jpg", "/abs/c.jpg", "d\\e.jpg")),
+    )
+    listed = listing(source.root)
+    assert [image.name for image in listed.images] == ["x/a.jpg", "out/b.jpg", "abs/c.jpg", "d/e.jpg"]
+    assert listed.images[0].path == source.root / "images/x/a.jpg"
+
+
+def test_a_teacher_pool_is_a_split_of_argus_only(source: Any) -> None:
+    source.lines("train.jsonl", {"images": ["a.jpg"], "objects": []})
+    source.lines("teacher_pool.jsonl", {"images": ["b.jpg"], "objects": []})
+    assert {i.name: i.split for i in listing(source.root, "argus").images} == {
+        "a.jpg": "train",
+        "b.jpg": "teacher_pool",
+    }
+
+
+def test_nothing_there_is_an_error(source: Any) -> None:
+    with pytest.raises(DataError, match="holds no JSONL"):
+        listing(source.root)
+    with pytest.raises(DataError, match="no such file"):
+        listing(source.root / "absent.jsonl")

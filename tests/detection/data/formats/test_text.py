@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from argusvl.detection.data.formats.json_text import JsonText, parse_json
+from argusvl.detection.data.formats.text import decode_text
+
+TEXT = '{"label": "螺丝连接点/已安装"}'
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_certain_encodings_are_read_without_a_word(encoding: str) -> None:
+    read = decode_text(TEXT.encode(encoding), "a.json")
+    assert (read.text, read.problem) == (TEXT, None)
+
+
+def test_common_chinese_in_gbk_is_read_and_said() -> None:
+    read = decode_text(TEXT.encode("gbk"), "a.json")
+    assert read.text == TEXT
+    assert read.problem is not None
+    assert (read.problem.kind, read.problem.severity) == ("encoding-guessed", "warning")
+    assert "螺丝连接点" in read.problem.what
+
+
+@pytest.mark.parametrize("text", ["Schlüssel", "café noir", "señal"])
+def test_western_encodings_are_not_taken_for_chinese(text: str) -> None:
+    read = decode_text(b"{}\n" + text.encode("latin-1"), "a.json")
+    assert not read.is_usable
+    assert read.problem is not None
+    assert (read.problem.kind, read.problem.where) == ("unknown-encoding", "a.json:2")
+
+
+def test_a_byte_order_mark_is_taken_at_its_word() -> None:
+    assert not decode_text(b"\xff\xfe{", "a.json").is_usable
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_a_text_or_a_finding(content: bytes) -> None:
+    read = decode_text(content, "a.json")
+    assert read.is_usable or read.text == ""
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(values, st.sampled_from([None, 1]))
+def test_lines_are_those_of_an_independent_count(value: object, indent: int | None) -> None:
+    document = parse_json(json.dumps(value, indent=indent).encode(), "a.json")
+    assert isinstance(document, JsonText)
+    assert document.value == value
+    # Each value is put under a mark of its own, and the mark's line is counted in the text.
+    paths = list(paths_of(value))
+    for path in paths:
+        marked = json.dumps(with_mark(value, path), indent=indent)
+        expected = marked[: marked.index('"\\u2603mark"')].count("\n") + 1
+        assert document.line(*path) == expected
+
+
+def paths_of(value: object, before: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [before, *(path for key, one in items for path in paths_of(one, (*before, key)))]
+
+
+def with_mark(value: object, path: tuple[str | int, ...]) -> object:
+    if not path:
+        return "☃mark"
+    if isinstance(value, dict):
+        return {key: with_mark(one, path[1:]) if key == path[0] else one for key, one in value.items()}
+    assert isinstance(value, list)
+    return [with_mark(one, path[1:]) if index == path[0] else one for index, one in enumerate(value)]

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from argusvl.core.errors import DataError
+from argusvl.detection.data.formats import ReadOptions, Source
+from argusvl.detection.data.formats.yolo import parse_yolo, read_yolo
+
+Found = Callable[..., list[tuple[str, str]]]
+NAMES = {0: "screw", 1: "螺丝"}
+
+
+def listing(folder: Path) -> Source:
+    return read_yolo(folder, ReadOptions())
+
+
+def put(
+    source: Any, config: dict[str, Any] | None, *images: str, labels: str = "0 0.5 0.5 0.5 0.5\n"
+) -> Source:
+    if config is not None:
+        source.text("data.yaml", yaml.safe_dump({"names": NAMES, **config}, allow_unicode=True))
+    for image in images:
+        source.image(image)
+        head, separator, tail = image.rpartition("images/")
+        label = f"{head}labels/{tail}" if separator else image
+        source.text(label.rsplit(".", 1)[0] + ".txt", labels)
+    return listing(source.root)
+
+
+def splits(source: Source) -> dict[str, str | None]:
+    return {image.name: image.split for image in source.images}
+
+
+def test_boxes_and_polygons_are_fractions() -> None:
+    read = parse_yolo(b"0 0.5 0.25 0.5 0.5\n\n1 0.1 0.2 0.4 0.2 0.4 0.9 \r\n", "a.txt", NAMES)
+    assert read.findings == ()
+    assert read.relative
+    assert [(o.label, o.box_xyxy_px, o.where) for o in read.objects] == [
+        ("screw", (0.25, 0.0, 0.75, 0.5), "a.txt:1"),
+        ("螺丝", (0.1, 0.2, 0.4, 0.9), "a.txt:3"),
+    ]
+
+
+@pytest.mark.parametrize("line", ["0 0.833333 0.5 0.333335 1", "0 0.8334 0.5 0.3333 1", "0 0.95 0.5 0.1 1.0"])
+def test_an_edge_outside_by_the_rounding_of_its_digits_lies_on_the_border(line: str) -> None:
+    read = parse_yolo(line.encode(), "a.txt", NAMES)
+    assert read.findings == ()
+    assert read.objects[0].box_xyxy_px[2] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
+        ("0 0.9 0.5 0.3 0.5", "box-not-normalised"),
+        ("0 0.9000 0.5 0.2003 0.5", "box-not-normalised"),
+        ("0 320 240 100 100", "box-not-normalised"),
+        ("0 -0.1 0.5 0.1 0.1", "box-not-normalised"),
+        ("0 0.1 0.5 inf 0.1", "box-not-normalised"),
+        ("2 0.5 0.5 0.5 0.5", "unknown-id"),
+        ("0.5 0.5 0.5 0.5 0.5", "unknown-id"),
+        ("nan 0.5 0.5 0.5 0.5", "unknown-id"),
+        ("screw 0.5 0.5 0.5 0.5", "box-not-a-number"),
+        ("0 0.5 0.5 0.5", "box-not-a-number"),
+        ("0 0.5 0.5 0.5 0.5 0.9", "box-not-a-number"),
+        ("0 0.5 0,5 0.5 0.5", "box-not-a-number"),
+    ],
+)
+def test_a_bad_line_is_named_and_the_others_are_read(line: str, kind: str) -> None:
+    read = parse_yolo(f"1 0.5 0.5 0.1 0.1\n{line}\n1 0.5 0.5 0.2 0.2\n".encode(), "a.txt", NAMES)
+    assert [(f.kind, f.where) for f in read.findings] == [(kind, "a.txt:2")]
+    assert [o.index for o in read.objects] == [0, 2]
+    assert read.num_objects == 3
+
+
+def test_labels_in_another_encoding_are_a_finding() -> None:
+    read = parse_yolo("0 0.5 0.5 0.1 0.1 é".encode("latin-1"), "a.txt", NAMES)
+    assert not read.usable
+
+
+@pytest.mark.parametrize(
+    ("config", "images"),
+    [
+        ({"train": "images/train", "val": "images/val"}, ("images/train/a.jpg", "images/val/b.jpg")),
+        (
+            {"path": ".", "train": ["images/train"], "val": "images/val"},
+            ("images/train/a.jpg", "images/val/b.jpg"),
+        ),
+        (
+            {"path": "/gone", "train": "images/train", "val": "images/val/"},
+            ("images/train/a.jpg", "images/val/b.jpg"),
+        ),
+        (
+            {"train": "../train/images", "val": "../valid/images"},
+            ("train/images/a.jpg", "valid/images/b.jpg"),
+        ),
+    ],
+)
+def test_the_layouts_of_data_yaml(
+    source: Any, found: Found, config: dict[str, Any], images: tuple[str, str]
+) -> None:
+    listed = put(source, config, *images)
+    assert found(listed) == []
+    assert list(splits(listed).values()) == ["train", "val"]
+    assert [len(image.annotate().objects) for image in listed.images] == [1, 1]
+
+
+def test_names_may_be_a_list_and_lists_of_images_are_followed(source: Any, found: Found) -> None:
+    source.text("train.txt", "./images/a.jpg\nimages/gone.jpg\n")
+    listed = put(
+        source, {"names": ["screw", "nut"], "train": "train.txt", "val": "train.txt"}, "images/a.jpg"
+    )
+    assert splits(listed) == {"a.jpg": "train"}
+    assert found(listed) == [("missing-image", "train.txt:2")]
+
+
+def test_a_classes_txt_is_enough(source: Any, found: Found) -> None:
+    source.text("classes.txt", "screw\n螺丝\n")
+    listed = put(source, None, "images/val/a.jpg", "b.jpg")
+    assert found(listed) == []
+    assert splits(listed) == {"b.jpg": None, "val/a.jpg": "val"}
+
+
+def test_an_image_of_two_splits_stays_in_the_one_held_out(source: Any) -> None:
+    listed = put(
+        source, {"train": ["images/a", "images/b"], "val": "images/b"}, "images/a/x.jpg", "images/b/y.jpg"
+    )
+    assert splits(listed) == {"a/x.jpg": "train", "b/y.jpg": "val"}
+    assert [f.kind for f in listed.findings] == ["split-overlap"]
+
+
+def test_a_label_file_for_no_image_and_an_image_without_one(source: Any, found: Found) -> None:
+    source.text("labels/train/lost.txt", "0 0.5 0.5 0.1 0.1")
+    source.image("images/train/bare.jpg")
+    listed = put(source, {"train": "images/train", "val": "images/train"}, "images/train/a.jpg")
+    assert found(listed) == [
+        ("annotation-without-image", "labels/train/lost.txt"),
+        ("no-label-file", "images/train/bare.jpg"),
+    ]
+    assert listed.refused_images == 1
+    assert {image.name: len(image.annotate().objects) for image in listed.images} == {
+        "train/a.jpg": 1,
+        "train/bare.jpg": 0,
+    }
+
+
+def test_a_folder_that_the_yaml_names_in_vain_is_found(source: Any, found: Found) -> None:
+    listed = put(source, {"train": "images/train", "val": "images/vall"}, "images/train/a.jpg")
+    assert found(listed) == [("missing-image", "data.yaml")]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("train: images", "no names"),
+        ("names: [screw, true]", "quote words such as on and off"),
+        ("names: {x: screw}", "number: name"),
+        ("names: [", "no YAML"),
+        ("- a", "holds no keys"),
+        ("names: [é]".encode("latin-1"), "neither UTF-8"),
+    ],
+)
+def test_a_yaml_that_names_no_classes_is_an_error(source: Any, text: str | bytes, said: str) -> None:
+    source.text("data.yaml", text)
+    with pytest.raises(DataError, match=said):
+        listing(source.root)
+
+
+def test_nothing_of_the_kind_is_an_error(source: Any) -> None:
+    with pytest.raises(DataError, match=r"neither data\.yaml nor classes\.txt"):
+        listing(source.root)
+    source.text("classes.txt", "a\na\n")
+    with pytest.raises(DataError, match="names 'a' twice"):
+        listing(source.root)
+    with pytest.raises(DataError, match="leave out --pixel-offset"):
+        read_yolo(source.root, ReadOptions(pixel_offset=1))

@@ -1,0 +1,59 @@
+"""Records as they are read: what is wrong with a line is named so that it can be mended."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from argusvl.core.errors import DataError
+from argusvl.detection.data.check import CheckOptions, check_records
+from argusvl.detection.data.records import RecordFile, parse_record
+
+SCENE: dict[str, Any] = {"images": ["a.jpg"], "objects": []}
+BOX = {"bbox_2d": [1, 2, 3, 4], "desc": "cell"}
+
+
+@pytest.mark.parametrize(
+    ("value", "said", "known"),
+    [
+        (
+            {"student": {**SCENE, "object": []}},
+            "unknown field 'student.object'; did you mean 'objects'?",
+            "images, objects",
+        ),
+        ({"student": {**SCENE, "x": 1}}, "unknown field 'student.x'", "images, objects"),
+        (
+            {**SCENE, "objects": [{**BOX, "bbox": []}]},
+            "unknown field 'objects[0].bbox'; did you mean 'bbox_2d'?",
+            "bbox_2d, desc, image",
+        ),
+        (
+            {"student": SCENE, "teacher": []},
+            "unknown field 'teacher'; did you mean 'teachers'?",
+            "student, teachers",
+        ),
+    ],
+)
+def test_an_unknown_field_is_called_unknown_with_the_known_ones(value: Any, said: str, known: str) -> None:
+    with pytest.raises(DataError) as caught:
+        parse_record(value, "a.jsonl:3")
+    assert (caught.value.what, caught.value.where) == (said, "a.jsonl:3")
+    assert caught.value.remedy == f"the fields here are {known}"
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n", ""])
+@pytest.mark.parametrize("cut", ['{"images": ["a.jpg"],', '{"images": ["a.jpg"], "objects": [', '{"images":'])
+def test_a_line_cut_off_names_the_column_where_it_ends(tmp_path: Path, cut: str, ending: str) -> None:
+    # A decoder that is given the line break sees the end on the next line, at its first column.
+    file = tmp_path / "a.jsonl"
+    good = json.dumps(SCENE)
+    file.write_bytes(f"{good}\n{cut}{ending}".encode() + (b"" if not ending else f"{good}\n".encode()))
+    with pytest.raises(DataError, match=f"at column {len(cut) + 1}$|at column {len(cut) + 1}\n") as caught:
+        list(RecordFile(file))
+    assert caught.value.where == f"{file}:2"
+    found = [f for f in check_records(file, CheckOptions()).findings if f.kind == "malformed-json"]
+    assert [f.where for f in found] == [f"{file}:2"]
+    assert found[0].what.endswith(f"at column {len(cut) + 1}")
