@@ -1,11 +1,16 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from argusvl.cli.main import run
+from argusvl.detection.assets import DetectionAssets
+from argusvl.detection.calibration import Calibration
 
 pytestmark = pytest.mark.usefixtures("quiet_logging")
 
@@ -45,7 +50,7 @@ def test_figures_predictions_and_a_gallery_are_written(
     assert [json.loads(line)["image"] for line in lines] == [f"{k}.png" for k in range(6)]
     gallery = json.loads((out / "gallery.json").read_text("utf-8"))["images"]
     assert [entry["image"] for entry in gallery] == [str(scenes.parent / f"{k}.png") for k in range(6)]
-    assert set(gallery[0]["truth"][0]) == {"bbox_2d", "desc"}
+    assert set(gallery[0]["truth"][0]) == {"bbox_2d", "desc", "label"}
 
 
 def test_teachers_are_measured_beside_none(
@@ -103,3 +108,32 @@ def test_other_pixel_limits_are_refused(
 ) -> None:
     assert run(["eval", str(tiny_checkpoint), str(scenes), "--min-pixels", "784"]) == 2
     assert "trained with 3136" in capsys.readouterr().err
+
+
+def test_reliability_is_reported_and_an_uncalibrated_checkpoint_says_so(
+    tiny_checkpoint: Path, scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(shutil.copytree(tiny_checkpoint, tmp_path / "checkpoint"))
+
+    def measured(*switches: str) -> tuple[dict[str, Any], dict[str, Any], str]:
+        out = tmp_path / "out"
+        words = ["eval", str(folder), str(scenes), "--no-captions", "--json", "--out", str(out), *switches]
+        assert run(words) == 0
+        output = capsys.readouterr()
+        written = json.loads((out / "calibration.json").read_text("utf-8"))
+        return json.loads(output.out), written, output.err
+
+    figures, written, said = measured()
+    assert "scores are not calibrated: the checkpoint was written without one" in said
+    assert figures["ece_before"] is None and written["bins_before"] is None
+    assert written["measured_on"] == str(scenes)
+    assets = DetectionAssets.load(folder)
+    calibration = Calibration(1.0, 2.0, 3.0, 0.5, 9, 99)
+    config = {"data": {"val": str(scenes)}}
+    replace(assets, calibration=calibration, calibration_note="by hand", config=config).save(folder)
+    figures, written, said = measured()
+    assert "before calibration" in said and "by hand" in said
+    assert figures["ece"] == written["ece"] and figures["ece_before"] == written["ece_before"] is not None
+    assert "which scores were fitted on" in written["measured_on"]
+    figures, written, said = measured("--raw-scores")
+    assert "scores are not calibrated: left as they are" in said and written["bins_before"] is None

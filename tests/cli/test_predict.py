@@ -5,6 +5,7 @@ import json
 import shutil
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 from PIL import ExifTags, Image
 
 from argusvl.cli.main import run
+from argusvl.detection.assets import DetectionAssets
+from argusvl.detection.calibration import Calibration
 from argusvl.detection.predictor import Predictor
 
 pytestmark = pytest.mark.usefixtures("quiet_logging")
@@ -262,3 +265,34 @@ def test_a_folder_that_cannot_be_written_is_an_error(
     below_a_file = photos / "notes.txt" / "found.jsonl"
     assert run(["predict", str(tiny_checkpoint), str(photos), "--out", str(below_a_file)]) == 2
     assert "cannot be written" in capsys.readouterr().err
+
+
+def test_captions_of_the_training_descriptions_unless_open(
+    tiny_checkpoint: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(shutil.copytree(tiny_checkpoint, tmp_path / "closed"))
+    assets = DetectionAssets.load(folder)
+    replace(assets, descriptions=assets.labels).save(folder)
+    assert run(["predict", str(folder), str(photos / "0.png"), *EVERYTHING]) == 0
+    (line,) = lines(capsys.readouterr().out)
+    assert {o["desc"] for o in line["objects"]} <= set(assets.labels)
+    assert run(["predict", str(folder), str(photos / "0.png"), *EVERYTHING, "--open-captions"]) == 0
+    (line,) = lines(capsys.readouterr().out)
+    assert not {o["desc"] for o in line["objects"]} <= set(assets.labels)
+
+
+def test_scores_are_calibrated_unless_raw(
+    tiny_checkpoint: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(shutil.copytree(tiny_checkpoint, tmp_path / "calibrated"))
+    replace(DetectionAssets.load(folder), calibration=Calibration(1.0, 2.0, 3.0, 0.5, 9, 99)).save(folder)
+    shown = []
+    for switch in ([], ["--raw-scores"]):
+        assert (
+            run(["predict", str(folder), str(photos / "0.png"), *EVERYTHING, "--no-captions", *switch]) == 0
+        )
+        (line,) = lines(capsys.readouterr().out)
+        shown.append([(o["bbox_2d"], o["label"], o["score"], o["label_score"]) for o in line["objects"]])
+    calibrated, raw = shown
+    assert [row[:2] for row in calibrated] == [row[:2] for row in raw]
+    assert all(a[2] > b[2] and a[3] > b[3] for a, b in zip(calibrated, raw, strict=True))

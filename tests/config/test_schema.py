@@ -19,12 +19,14 @@ SCHEMAS = {name: entry.config_class() for name, entry in TASKS.items()}
 # What is plainly absent when it is not named; everything else must be written.
 MAY_BE_LEFT_OUT = {
     "detection": {
+        "data.caption_vocabulary",
         "data.labels",
         "data.root",
         "data.teacher_pool",
         "data.val",
         "model.architecture",
         "model.model_path",
+        "model.tokenizer_path",
         "trainer_arguments",
     }
 }

@@ -4,6 +4,7 @@ import gc
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ from PIL import ExifTags, Image
 
 from argusvl.core.errors import ArgusError, CheckpointError, ConfigError, ImageError, ModelError
 from argusvl.detection.assets import DetectionAssets, load_teacher_pool
+from argusvl.detection.calibration import Calibration
 from argusvl.detection.data.records import ObjectAnnotation, RecordFile, Scene
 from argusvl.detection.detections import Detections
 from argusvl.detection.model.configuration import ArgusDetectionConfig
@@ -393,6 +395,30 @@ def test_a_run_folder_without_a_best_is_answered_with_the_checkpoints_in_it(tiny
     with pytest.raises(CheckpointError) as caught:
         Predictor.from_pretrained(tiny_checkpoint.parent)
     assert str(tiny_checkpoint) in str(caught.value)
+
+
+def test_a_calibration_and_descriptions_are_read_as_written(tmp_path: Path, tiny_checkpoint: Path) -> None:
+    calibration = Calibration(0.1, 7.0, -5.5, 0.6, 100, 1716)
+    assets = replace(
+        DetectionAssets.load(tiny_checkpoint),
+        descriptions=("挡风板/已安装", "标签贴纸"),
+        calibration=calibration,
+        calibration_note="fitted",
+    )
+    assets.save(tmp_path)
+    assert DetectionAssets.load(tmp_path) == assets
+    file = tmp_path / "argus.json"
+    good = json.loads(file.read_text("utf-8"))
+    for key, value, message in (
+        ("calibration", {"low": 1.0}, "key 'calibration': expected low, high"),
+        ("calibration", {**good["calibration"], "high": -1.0}, "key 'calibration': high is -1.0"),
+        ("calibration", [1, 2], "key 'calibration' is"),
+        ("descriptions", [], "key 'descriptions' is"),
+        ("descriptions", [1], "key 'descriptions' is"),
+    ):
+        file.write_text(json.dumps(good | {key: value}), "utf-8")
+        with pytest.raises(CheckpointError, match=message):
+            DetectionAssets.load(tmp_path)
 
 
 def test_assets_are_read_as_written(tmp_path: Path, tiny_checkpoint: Path) -> None:

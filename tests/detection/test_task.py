@@ -14,8 +14,11 @@ from PIL import ExifTags, Image
 
 from argusvl.config.loading import load_config, to_yaml
 from argusvl.core.errors import ConfigError, ModelError
+from argusvl.detection.assets import DetectionAssets
+from argusvl.detection.calibration import fit_calibration
 from argusvl.detection.config import DetectionRunConfig
 from argusvl.detection.data.tokenizer import load_tokenizer
+from argusvl.detection.evidence import Evidence
 from argusvl.detection.model.modeling import ArgusForDetection
 from argusvl.detection.predictor import Predictor
 from argusvl.detection.task import DetectionTask
@@ -283,9 +286,67 @@ def test_a_run_trains_evaluates_saves_and_can_be_used(
     if task.config.detection.detection_enabled:
         assert any(name.startswith("detection_head") for name in moved)
         assert result.best_checkpoint == result.last_checkpoint and "AP50" in result.evaluation
+        assert (result.output_dir / "calibration.json").is_file()
         assert (
             len(Predictor.from_pretrained(result.best_checkpoint).predict_detection([data / "val0.png"])) == 1
         )
+
+
+# Captions and calibration
+
+
+def test_captions_are_closed_as_the_vocabulary_is_unless_said_otherwise(
+    make_task: MakeTask, data: Path
+) -> None:
+    box = [4.0, 4.0, 30.0, 40.0]
+    descs = ("螺丝/正确", "螺丝/松动", "标签")
+    write(data / "train.jsonl", *(scene(f"train{k}.png", box, desc=d) for k, d in enumerate(descs)))
+    assert set(make_task().descriptions or ()) == set(descs)
+    assert make_task("caption_vocabulary=open").descriptions is None
+    assert make_task("vocabulary=open").descriptions is None
+    by_segment = make_task("vocabulary=open", "caption_vocabulary=closed")
+    assert by_segment.labels == ["标签", "螺丝"] and set(by_segment.descriptions or ()) == set(descs)
+    assert make_task("vocabulary=open", "caption_vocabulary=closed", "labels=[螺丝]").descriptions == (
+        "螺丝/松动",
+        "螺丝/正确",
+    )
+    findings = make_task(f"labels=[{'螺丝' * 60}]").check()
+    assert any("detection_caption_max_tokens is 40" in finding for finding in findings)
+
+
+def test_scores_are_calibrated_by_the_evaluation_before_a_save(
+    make_task: MakeTask, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = make_task()
+    torch.manual_seed(0)
+    model, dataset, folder = task.model(), task.eval_dataset(), tmp_path / "saved"
+    folder.mkdir()
+    task.save_assets(folder)
+    assets = DetectionAssets.load(folder)
+    assert assets.calibration is None and assets.calibration_note == "no held-out records were evaluated"
+    assert assets.descriptions == ("螺丝/正确",)
+    task.evaluate(model, dataset)
+    task.save_assets(folder)
+    assert "2 held-out images: at least 5 are needed" in DetectionAssets.load(folder).calibration_note
+
+    fitted = fit_calibration(calibration_evidence())
+    monkeypatch.setattr("argusvl.detection.task.fit_calibration", lambda evidence: fitted)
+    figures = task.evaluate(model, dataset)
+    assert figures["ece"] == fitted.report.scores.ece
+    task.save_assets(folder)
+    assert DetectionAssets.load(folder).calibration == fitted.calibration is not None
+    run = tmp_path / "run"
+    run.mkdir()
+    task.finish(run, folder)
+    written = json.loads((run / "calibration.json").read_text("utf-8"))
+    assert written["ece"] < written["ece_before"] and "held-out" in written["measured_on"]
+
+
+def calibration_evidence() -> Evidence:
+    rng = np.random.default_rng(0)
+    scores, images = rng.random(600), np.arange(600) % 10
+    none = np.zeros(0, np.int64)
+    return Evidence(scores, rng.random(600) < scores**3, images, np.zeros((0, 1)), none, none, 10, 200)
 
 
 # The check before a run
