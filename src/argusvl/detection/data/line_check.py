@@ -70,7 +70,7 @@ def _check_scene(
     for name, objects in zip(scene.images, scene.objects, strict=True):
         path = root / name
         looked = pictures.look(path, name, where)
-        readable = not isinstance(looked, Finding)
+        seen = None if isinstance(looked, Finding) else looked
         if not scene.name:
             checked.pictures.append(
                 CheckedPicture(
@@ -80,9 +80,9 @@ def _check_scene(
                     split=split,
                     labels=tuple(one.label for one in objects),
                     boxes_xyxy_px=np.array([one.box for one in objects], dtype=np.float32).reshape(-1, 4),
-                    size=looked.size if readable else None,
-                    vision_tokens=pictures.vision_tokens(looked.size) if readable else None,
-                    fingerprint=looked.fingerprint if readable else None,
+                    size=seen.size if seen else None,
+                    vision_tokens=pictures.vision_tokens(seen.size) if seen else None,
+                    fingerprint=seen.fingerprint if seen else None,
                     alone=len(scene.images) == 1,
                 )
             )
@@ -135,8 +135,9 @@ class _Reader:
             return scene
         self._unknown(value, SCENE_KEYS, prefix)
         images = value.get("images")
-        images_known = isinstance(images, list) and all(isinstance(one, str) and one for one in images)
-        if images_known:
+        images_known = False
+        if isinstance(images, list) and all(isinstance(one, str) and one for one in images):
+            images_known = True
             scene.images, scene.objects = list(images), [[] for _ in images]
         else:
             self._wrong(f"{prefix}field 'images'", images, "write a list of image paths")
