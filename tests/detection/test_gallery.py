@@ -82,6 +82,22 @@ def test_kinds_are_counted_over_all_images_by_class() -> None:
     assert gallery["kinds"] == {"label": {"shifted": 3, "false": 3}, "screw": {"misdescribed": 3}}
 
 
+def test_which_class_and_which_text_was_given_instead_is_counted_over_all_images() -> None:
+    image = (
+        found(
+            (BOX, 0.9, "label", "screw/loose"), (AWAY, 0.8, "label", "label"), (BESIDE, 0.7, "screw", None)
+        ),
+        [(BOX, "screw/tight"), (AWAY, "label"), ([0.0, 150.0, 20.0, 170.0], "screw/tight")],
+    )
+    other = (found((BOX, 0.9, "screw", "screw/far")), [(BOX, "screw/tight")])
+    gallery = make_gallery(evaluation(*[image] * 3, other, RIGHT), "x", vocabulary="open", count=1)
+    assert gallery["confusion"] == {"label": {"label": 3}, "screw": {"label": 3, "screw": 2}}
+    assert gallery["misdescribed"] == [
+        {"truth": "screw/tight", "said": "screw/loose", "count": 3},
+        {"truth": "screw/tight", "said": "screw/far", "count": 1},
+    ]
+
+
 @pytest.mark.parametrize(("vocabulary", "label"), [("open", "screw"), ("closed", "screw/tight")])
 def test_a_truth_has_its_class(vocabulary: str, label: str) -> None:
     gallery = make_gallery(evaluation(RIGHT), "x", vocabulary=vocabulary)  # type: ignore[arg-type]

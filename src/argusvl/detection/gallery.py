@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,16 @@ from argusvl.detection.detections import Detections
 from argusvl.detection.evaluation import Figures, Truth, class_of
 from argusvl.detection.inference import Evaluation
 from argusvl.detection.predictor import SCORE_THRESHOLD
-from argusvl.visual.pairing import LabelledBox, Pair, count_kinds, num_errors, pair_up
+from argusvl.visual.pairing import LabelledBox, Pair, num_errors, pair_up
 
 GALLERY_FILE = "gallery.json"
 PRECISION_RECALL_FILE = "precision_recall.json"
 GALLERY_IMAGES = 48
 GALLERY_MIN_SCORE = 0.05
 """Predictions below are noise that nobody looks at; down to here the report's reader may lower the threshold."""
+
+MISDESCRIBED = 50
+"""So many of the wrong descriptions are named, the most frequent ones."""
 
 _WORST_SHARE = 2 / 3
 
@@ -48,10 +51,12 @@ def make_gallery(
         score_threshold: From where predictions count as such.
 
     Returns:
-        ``{"score_threshold": …, "images_total": …, "kinds": {class: {kind: count}}, "images": [{"image": path,
-        "width": …, "height": …, "chosen": "errors" | "spread", "truth": [{"bbox_2d", "desc", "label"}],
-        "predictions": [{"bbox_2d", "label", "score", "label_score", "desc"}]}]}``. ``kinds`` counts over all images
-        what became of their objects at the threshold (:data:`~argusvl.visual.pairing.KINDS`).
+        ``{"score_threshold": …, "images_total": …, "kinds": {class: {kind: count}}, "confusion": {class: {class:
+        count}}, "misdescribed": [{"truth": text, "said": text, "count": …}], "images": [{"image": path, "width": …,
+        "height": …, "chosen": "errors" | "spread", "truth": [{"bbox_2d", "desc", "label"}], "predictions":
+        [{"bbox_2d", "label", "score", "label_score", "desc"}]}]}``. The counts are over all images, at the threshold:
+        ``kinds``, what became of the objects (:data:`~argusvl.visual.pairing.KINDS`); ``confusion``, of those with a
+        box of their own, which class was given to each class; ``misdescribed``, the most frequent wrong descriptions.
     """
     paired = [
         pair_up(_truth_boxes(t, vocabulary), _predicted_boxes(p.above(score_threshold)))
@@ -68,10 +73,17 @@ def make_gallery(
         line["truth"] = _truth(evaluation.truth[k], vocabulary)
         line["predictions"] = line.pop("objects")
         images.append(line)
+    every = [pair for pairs in paired for pair in pairs]
     return {
         "score_threshold": score_threshold,
         "images_total": len(evaluation.images),
-        "kinds": _kinds([pair for pairs in paired for pair in pairs]),
+        "kinds": _counted((pair.class_name, pair.kind) for pair in every),
+        "confusion": _counted(
+            (pair.class_name, pair.predicted.counted_as)
+            for pair in every
+            if pair.predicted and pair.kind in ("right", "misdescribed")
+        ),
+        "misdescribed": _misdescribed(every),
         "images": images,
     }
 
@@ -101,15 +113,24 @@ def _chosen(errors: Sequence[int], count: int) -> list[tuple[int, str]]:
     return sorted([(k, "errors") for k in worst] + [(others[k], "spread") for k in spread])
 
 
-def _kinds(pairs: Sequence[Pair]) -> dict[str, dict[str, int]]:
-    by_class: dict[str, list[Pair]] = {}
-    for pair in pairs:
-        by_class.setdefault(pair.class_name, []).append(pair)
-    return {name: dict(_named(count_kinds(some))) for name, some in sorted(by_class.items())}
+def _counted(named: Iterable[tuple[str, str]]) -> dict[str, dict[str, int]]:
+    """How often each pair of names occurs, by the first one."""
+    counts: dict[str, Counter[str]] = {}
+    for first, second in named:
+        counts.setdefault(first, Counter())[second] += 1
+    return {name: dict(counts[name]) for name in sorted(counts)}
 
 
-def _named(counts: Counter[Any]) -> dict[str, int]:
-    return {str(kind): number for kind, number in counts.items()}
+def _misdescribed(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
+    counts = Counter(
+        (pair.truth.label, pair.predicted.label)
+        for pair in pairs
+        if pair.truth and pair.predicted and pair.kind == "misdescribed"
+    )
+    return [
+        {"truth": truth, "said": said, "count": count}
+        for (truth, said), count in counts.most_common(MISDESCRIBED)
+    ]
 
 
 def _path(image: Path, folder: str | Path | None) -> str:
