@@ -23,6 +23,7 @@ from argusvl import __version__
 from argusvl.cli.session import Session, use_session
 from argusvl.core.errors import ArgusError, TrainingError
 from argusvl.core.logging import configure_logging, parse_levels, write_crash_detail
+from argusvl.training.launch import is_first_process
 
 DONE, USERS_MISTAKE, OUR_MISTAKE, INTERRUPTED = 0, 2, 70, 130
 
@@ -95,7 +96,7 @@ def run(arguments: Sequence[str]) -> int:
             _app(_verb_in(rest))(args=rest or ["--help"], prog_name="argus")
     except SystemExit as stop:  # how typer ends, also after a usage error, which it has shown
         code = stop.code if isinstance(stop.code, int) else DONE
-        if code == INTERRUPTED:
+        if code == INTERRUPTED and is_first_process():
             _say("interrupted")
         return code
     except KeyboardInterrupt:

@@ -23,6 +23,11 @@ class Session:
     debug: bool = False
     log_level: str | None = None
 
+    def words(self) -> list[str]:
+        """The options as they are written, for a further call of ``argus``."""
+        level = [] if self.log_level is None else ["--log-level", self.log_level]
+        return [*(["--debug"] if self.debug else []), *level]
+
 
 _SESSION: ContextVar[Session] = ContextVar("argus_session")
 

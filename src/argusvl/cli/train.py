@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from argusvl.cli.output import console, print_json
-from argusvl.cli.session import start_run_log
+from argusvl.cli.session import current_session, start_run_log
 from argusvl.config.loading import to_yaml
 from argusvl.config.schema import RunConfig
 from argusvl.tasks import load_run_config, task_entry
+from argusvl.training.launch import INTERRUPTED, inside_a_launcher, is_first_process, launch
 
 if TYPE_CHECKING:
     from argusvl.training.run import TrainingResult
 
-FOUND_SOMETHING, INTERRUPTED = 1, 130
+FOUND_SOMETHING = 1
 LOG_FILE = "train.log"
 
 
@@ -42,17 +43,26 @@ def command(
         bool,
         typer.Option("--resume", help="Go on from the newest complete checkpoint in output_dir."),
     ] = False,
+    processes: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Processes that train together: one a GPU; without one, as many as cores are faster."
+        ),
+    ] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Write the result to stdout as JSON.")] = False,
 ) -> None:
     """Train by a configuration file.
 
-    Ctrl-C finishes the current step, saves a checkpoint and stops; --resume goes on from there.
+    Ctrl-C finishes the current step, saves a checkpoint and stops; --resume goes on from there. Of several processes
+    each takes batches of per_device_train_batch_size; `torchrun` may start them as well.
 
     Examples:
 
         argus train configs/bbu_room.yaml seed=1
 
         argus train configs/bbu_room.yaml --validate-only
+
+        argus train configs/bbu_room.yaml per_device_train_batch_size=4 --processes 2
     """
     config = load_run_config(config_file, overrides or ())
     if print_config:
@@ -63,7 +73,12 @@ def command(
     elif validate_only:
         _validate(config, as_json)
     else:
-        _train(config, resume, as_json, again=["argus", "train", str(config_file), *(overrides or ())])
+        again = ["train", str(config_file), *(overrides or ())]
+        if processes > 1 and not inside_a_launcher():
+            _train_together(config, resume, as_json, processes, again)
+        else:
+            together = ["--processes", str(processes)] if processes > 1 else []
+            _train(config, resume, as_json, again=["argus", *again, *together])
 
 
 def _validate(config: RunConfig, as_json: bool) -> None:
@@ -78,6 +93,20 @@ def _validate(config: RunConfig, as_json: bool) -> None:
         raise typer.Exit(FOUND_SOMETHING)
 
 
+def _train_together(
+    config: RunConfig, resume: bool, as_json: bool, processes: int, arguments: list[str]
+) -> None:
+    from argusvl.training.run import starting_point
+
+    starting_point(config.training.output_dir, resume)  # so that a mistake is said once, not by each of them
+    options = [*(["--resume"] if resume else []), *(["--json"] if as_json else [])]
+    code = launch(
+        [*arguments, *options, "--processes", str(processes), *current_session().words()], processes
+    )
+    if code:
+        raise typer.Exit(code)
+
+
 def _train(config: RunConfig, resume: bool, as_json: bool, again: list[str]) -> None:
     from argusvl.training.run import run_training, starting_point
 
@@ -85,11 +114,13 @@ def _train(config: RunConfig, resume: bool, as_json: bool, again: list[str]) -> 
     starting_point(config.training.output_dir, resume)
     start_run_log(config.infrastructure.log_level, config.training.output_dir / LOG_FILE)
     result = run_training(task_entry(config.task).task_class()(config), config, resume)
-    if as_json:
-        print_json(result.as_dict())
-    _summarise(result)
+    if is_first_process():
+        if as_json:
+            print_json(result.as_dict())
+        _summarise(result)
     if result.interrupted:
-        _say(f"stopped after step {result.steps}. To go on: {shlex.join([*again, '--resume'])}")
+        if is_first_process():
+            _say(f"stopped after step {result.steps}. To go on: {shlex.join([*again, '--resume'])}")
         raise typer.Exit(INTERRUPTED)
 
 

@@ -1,0 +1,82 @@
+"""``argus train --processes``: two processes train one run, are stopped by one request, and go on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from argusvl.cli.main import run
+
+pytestmark = pytest.mark.usefixtures("quiet_logging")
+
+
+@pytest.fixture
+def command(repository: Path, tmp_path: Path) -> list[str]:
+    """Trains a small model until ``max_steps``, which is to be added; its output folder is ``run``."""
+    data = tmp_path / "data"
+    drawn = ["--images", "16", "--seed", "0", "--width", "224", "--height", "168"]
+    assert run(["data", "synth", "bbu-room", str(data), *drawn]) == 0
+    overrides = {
+        "train": data / "train.jsonl",
+        "val": data / "val.jsonl",
+        "teacher_pool": data / "teacher_pool.jsonl",
+        "output_dir": tmp_path / "run",
+        "eval_steps": 2,
+        "save_steps": 2,
+        "per_device_train_batch_size": 1,
+        "detection_num_queries": 40,
+    }
+    config = str(repository / "configs" / "bbu_room.yaml")
+    words = [config, *(f"{key}={value}" for key, value in overrides.items()), "--processes", "2", "--json"]
+    return [sys.executable, "-c", "from argusvl.cli.main import main; main()", "train", *words]
+
+
+def test_two_processes_train_are_interrupted_and_go_on(command: list[str], tmp_path: Path) -> None:
+    running = subprocess.Popen(
+        [*command, "max_steps=500"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    first = tmp_path / "run" / "checkpoint-2"
+    until = time.monotonic() + 120
+    while not first.is_dir() and running.poll() is None and time.monotonic() < until:
+        time.sleep(0.1)
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=120)
+    assert running.returncode == 130, err
+    assert err.count("stopped after step") == 1 and "--processes 2 --resume" in err and "Traceback" not in err
+    reached = json.loads(out)["steps"]
+    assert (tmp_path / "run" / f"checkpoint-{reached}").is_dir()
+
+    done = subprocess.run(
+        [*command, f"max_steps={reached + 1}", "--resume"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["steps"] == reached + 1 and result["interrupted"] is False
+
+
+def test_a_mistake_is_said_once(command: list[str], tmp_path: Path) -> None:
+    (tmp_path / "run" / "checkpoint-2").mkdir(parents=True)
+    done = subprocess.run([*command, "max_steps=2"], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2 and done.stderr.count("error:") == 1
+    assert "already holds checkpoint-2" in done.stderr
+
+
+def test_more_processes_than_gpus_are_refused(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert run([*command[3:], "max_steps=2"]) == 2
+    assert "2 processes were asked for and this machine has 1 GPU" in capsys.readouterr().err
+    assert "RANK" not in os.environ
