@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops
 
 from argusvl.core.errors import DataError
 from argusvl.detection.data.records import Record, RecordFile
 from argusvl.detection.data.synthetic import SCENES
 from argusvl.detection.data.synthetic.bbu_room.composition import compose
 from argusvl.detection.data.synthetic.bbu_room.plan import Plan, paint_plan
+from argusvl.detection.data.synthetic.bbu_room.stamp import apply_stamp, random_stamp
 from argusvl.detection.data.synthetic.bbu_room.terms import LABELS, describe
 
 SPLITS = ("train", "val", "test")
@@ -220,3 +221,19 @@ def test_an_interruption_leaves_nothing_behind(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(KeyboardInterrupt):
         draw(tmp_path / "set")
     assert not list(tmp_path.iterdir())
+
+
+def test_some_pictures_have_a_stamp_that_stays_in_its_corner() -> None:
+    rng = Random(4)
+    stamps = [random_stamp(rng, 1.0) for _ in range(400)]
+    written = [stamp for stamp in stamps if stamp is not None]
+    assert 0.25 < len(written) / len(stamps) < 0.45
+    plain = Image.new("RGB", (448, 336), (90, 120, 90))
+    for stamp in written[:20]:
+        changed = ImageChops.difference(apply_stamp(plain, stamp), plain).getbbox()
+        assert changed is not None
+        x0, y0, x1, y1 = changed
+        assert (x1 - x0) > 5 * (y1 - y0) and (y1 - y0) < 2 * stamp.size_px
+        assert (x0 > 100) if stamp.corner[0] else (x1 < 348)
+        assert (y0 > 300) if stamp.corner[1] else (y1 < 36)
+    assert plain.getcolors() == [(448 * 336, (90, 120, 90))]

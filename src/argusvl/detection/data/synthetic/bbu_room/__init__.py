@@ -11,12 +11,13 @@ from argusvl.detection.data.manifest import Manifest
 from argusvl.detection.data.records import ObjectAnnotation
 from argusvl.detection.data.synthetic.bbu_room.composition import compose
 from argusvl.detection.data.synthetic.bbu_room.plan import Plan, paint_plan
+from argusvl.detection.data.synthetic.bbu_room.stamp import apply_stamp
 from argusvl.detection.data.synthetic.bbu_room.terms import LABELS, Language, describe
 from argusvl.detection.data.synthetic.effects import expose
 from argusvl.detection.data.synthetic.writing import PaintedPicture, PlannedPicture, SetRequest, write_set
 
 NAME = "bbu-room"
-VERSION = 2
+VERSION = 3
 LANGUAGES: tuple[Language, ...] = ("zh", "en")
 
 
@@ -70,4 +71,7 @@ def _paint(plan: Plan, language: Language) -> PaintedPicture:
         ObjectAnnotation(tuple(round(v, 1) for v in found.box), describe(found.label, language))  # type: ignore[arg-type]
         for found in sorted(painted, key=lambda p: (p.box.y0, p.box.x0))
     )
-    return PaintedPicture(expose(canvas.finished(), plan.exposure), objects, plan.exposure.quality)
+    image = expose(canvas.finished(), plan.exposure)
+    if plan.stamp is not None:
+        image = apply_stamp(image, plan.stamp)
+    return PaintedPicture(image, objects, plan.exposure.quality)

@@ -6,6 +6,7 @@ Four kinds: a whole cabinet, a close look into one, a wall with ground bars, an 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import partial
 from random import Random
 
@@ -18,9 +19,13 @@ from argusvl.detection.data.synthetic.bbu_room.placing import (
 )
 from argusvl.detection.data.synthetic.bbu_room.plan import Draft, Part, Plan, random_view
 from argusvl.detection.data.synthetic.bbu_room.rows import fill_opening, ground_bar
+from argusvl.detection.data.synthetic.bbu_room.stamp import random_stamp
 from argusvl.detection.data.synthetic.bbu_room.terms import Label
 from argusvl.detection.data.synthetic.canvas import Colour, Pen, Rect, shade
 from argusvl.detection.data.synthetic.effects import random_exposure
+
+_SHARED_PICTURES = 0.2
+"""Share of pictures that a messenger has compressed once more."""
 
 
 def compose(rng: Random, width: int, height: int) -> Plan:
@@ -43,7 +48,10 @@ def compose(rng: Random, width: int, height: int) -> Plan:
         seed=rng.getrandbits(32),
     )
     draft.cables.append(Part(dirt))
-    return draft.finish(random_exposure(rng, draft.unit))
+    exposure = random_exposure(rng, draft.unit)
+    if rng.random() < _SHARED_PICTURES:
+        exposure = replace(exposure, quality=rng.randrange(45, 75))
+    return draft.finish(exposure, random_stamp(rng, draft.unit))
 
 
 def _cabinet(draft: Draft) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
+from argusvl.detection.data.synthetic.bbu_room.stamp import Stamp
 from argusvl.detection.data.synthetic.bbu_room.terms import Label
 from argusvl.detection.data.synthetic.canvas import Canvas, Matrix, Pen, Rect, project_rect, quad_to_quad
 from argusvl.detection.data.synthetic.effects import Exposure
@@ -43,6 +44,7 @@ class Plan:
         view: The plane on which the parts stand → pixels of the picture.
         parts: In the order in which they are painted.
         exposure: How the picture is taken.
+        stamp: What the camera writes over it, if anything.
     """
 
     width: int
@@ -50,6 +52,7 @@ class Plan:
     view: Matrix
     parts: tuple[Part, ...]
     exposure: Exposure
+    stamp: Stamp | None
 
     def labels(self) -> list[Label]:
         """The labels of the objects, in painting order."""
@@ -114,9 +117,10 @@ class Draft:
         self.small.append(Part(paint, label))
         return True
 
-    def finish(self, exposure: Exposure) -> Plan:
+    def finish(self, exposure: Exposure, stamp: Stamp | None) -> Plan:
         """The plan, with everything in its painting order."""
-        return Plan(self.width, self.height, self.view, (*self.large, *self.cables, *self.small), exposure)
+        parts = (*self.large, *self.cables, *self.small)
+        return Plan(self.width, self.height, self.view, parts, exposure, stamp)
 
 
 def random_view(rng: Random, width: int, height: int, slant: float) -> Matrix:
