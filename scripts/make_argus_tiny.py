@@ -123,6 +123,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--export-only", action="store_true", help="the training has ended: export it")
+    parser.add_argument(
+        "--processes", type=int, default=2, help="that train together, each on a batch of its own"
+    )
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     asked = parser.parse_args()
     trained = None
@@ -135,7 +138,9 @@ def main() -> None:
         if not TOKENIZER.is_dir():
             make_tokenizer(load_config(CONFIG, DetectionRunConfig, asked.overrides))
         resume = ["--resume"] if list_checkpoints(TRAIN) else []
-        trained = json.loads(argus("train", CONFIG, "--json", *resume, *asked.overrides))
+        trained = json.loads(
+            argus("train", CONFIG, "--json", "--processes", str(asked.processes), *resume, *asked.overrides)
+        )
     best = read_best(TRAIN)
     if best is None:
         raise SystemExit(f"{TRAIN} holds no finished training")

@@ -11,6 +11,7 @@ from typing import Any, NoReturn, Self
 import torch
 from PIL import Image
 
+from argusvl.assets import model_folder
 from argusvl.core.errors import ArgusError, CheckpointError, ConfigError, DataError, ModelError
 from argusvl.core.images import exif_orientation, open_image, upright_rgb
 from argusvl.core.logging import get_logger
@@ -79,7 +80,8 @@ class Predictor:
         """Loads a checkpoint that ``argus train`` wrote.
 
         Args:
-            path: The checkpoint folder, or a run's folder: its best checkpoint is taken then.
+            path: The checkpoint folder, or a run's folder: its best checkpoint is taken then; or the name of a model
+                that ships with Argus.
             device: ``auto`` takes a GPU where there is one.
             min_pixels: Refuse a checkpoint that was trained with another limit; ``None``: use the trained one.
             max_pixels: The same for the other limit.
@@ -88,7 +90,7 @@ class Predictor:
             CheckpointError: The folder is no checkpoint, is damaged, or was trained with other pixel limits.
             ConfigError: There is no such device.
         """
-        folder = Path(path)
+        folder = model_folder(path)
         best = read_best(folder)
         if best is not None:
             _log.info(
