@@ -120,6 +120,24 @@ def test_check_reads_a_source_that_is_still_to_be_converted(
     assert "a.xml:4: box-zero-area" in capsys.readouterr().err
 
 
+def test_check_writes_a_page_and_counts_conversations(
+    voc: Any, tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    voc.pair("a", [("cell", (1, 1, 40, 40)), ("cell", (1, 1, 40, 40))])
+    assert convert(voc) == 0
+    data, page = str(out_of(voc)), out_of(voc) / "check.html"
+    capsys.readouterr()
+    assert run(["data", "check", data, "--html", str(page), "--json", "--num-queries", "1"]) == 1
+    shown = capsys.readouterr()
+    learned = json.loads(shown.out)["histograms"]["tokens of a conversation"]
+    assert f"Page written to {page}" in "".join(shown.err.split("\n"))
+    assert "too-many-objects" in page.read_text("utf-8")
+    assert run(["data", "check", data, "--json", "--model", str(tiny_checkpoint)]) == 0
+    assert json.loads(capsys.readouterr().out)["histograms"]["tokens of a conversation"] != learned
+    assert run(["data", "check", data, "--model", str(voc.root)]) == 2
+    assert run(["data", "check", data, "--html", str(page / "below.html")]) == 2
+
+
 def test_split_and_pool_divide_what_was_converted(voc: Any, capsys: pytest.CaptureFixture[str]) -> None:
     for number in range(10):
         voc.pair(f"{number}", [("xy"[number % 2], (1, 1, 30, 30))])

@@ -13,6 +13,7 @@ from argusvl.cli.data_output import (
     print_counts,
     print_export,
     print_findings,
+    print_page,
     print_scene,
 )
 from argusvl.cli.output import print_json
@@ -177,7 +178,9 @@ def export(
         raise typer.Exit(FOUND_SOMETHING)
 
 
-@app.command(epilog="Example: argus data check data/ --vision-tokens-max 500 --num-queries 100")
+@app.command(
+    epilog="Example: argus data check data/ --vision-tokens-max 500 --num-queries 100 --html check.html"
+)
 def check(
     data: Annotated[
         Path, typer.Argument(metavar="DATA", help="A JSONL file, a data folder, or with --format a source.")
@@ -205,6 +208,16 @@ def check(
     num_queries: Annotated[
         int | None, typer.Option(help="Objects an image that can be found at most.")
     ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            help="Model whose tokenizer counts conversations; a small one is learned from the records by default."
+        ),
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a page with the findings, figures and worst pictures, too."),
+    ] = None,
     pixel_offset: PixelOffset = 0.0,
     exif_boxes: ExifBoxes = None,
     max_megapixels: MaxMegapixels = 64.0,
@@ -230,15 +243,21 @@ def check(
                 "--pixel-offset and --exif-boxes concern data that is still to be converted",
                 remedy="add --format, or leave them out",
             )
-        report = check_records(data, options, root=root, progress=True)
+        report = check_records(data, options, root=root, conversations=True, model=model, progress=True)
     else:
         report = check_source(
             data, format_name, options, pixel_offset=pixel_offset, exif_boxes=exif_boxes, progress=True
         )
+    if html is not None:
+        from argusvl.detection.data.check_page import write_check_page
+
+        write_check_page(report, html, max_megapixels=max_megapixels)
     if as_json:
         print_json(report.to_json())
     else:
         print_check(report)
+    if html is not None:
+        print_page(html)
     if report.errors:
         raise typer.Exit(FOUND_SOMETHING)
 

@@ -15,10 +15,13 @@ from argusvl.cli.output import console
 from argusvl.detection.data.check import CheckReport
 from argusvl.detection.data.export import ExportReport
 from argusvl.detection.data.findings import Finding, count_errors, count_kinds
+from argusvl.detection.data.histogram import Range
 from argusvl.detection.data.manifest import Manifest, TokenStatistics, token_statistics
 
 SHOWN_FINDINGS = 20
 SHOWN_LABELS = 40
+
+_BAR_WIDTH = 30
 
 
 def print_conversion(manifest: Manifest, out: Path) -> None:
@@ -58,10 +61,12 @@ def print_check(report: CheckReport) -> None:
     """What a check found."""
     terminal = console()
     _print_labels(terminal, report)
+    for name, ranges in report.histograms().items():
+        _print_histogram(terminal, name, ranges)
     _print_tokens(terminal, token_statistics(report.vision_tokens))
     print_findings(report.findings)
     for note in report.notes:
-        terminal.print(Text(f"Not checked: {note}"))
+        terminal.print(Text(f"Note: {note}."))
     images = sum(report.images.values())
     warnings = len(report.findings) - report.errors
     terminal.print(
@@ -70,6 +75,11 @@ def print_check(report: CheckReport) -> None:
             style="bold",
         )
     )
+
+
+def print_page(html: Path) -> None:
+    """Where the page of a check was written."""
+    console().print(Text(f"Page written to {html}."))
 
 
 def print_findings(findings: Sequence[Finding]) -> None:
@@ -119,6 +129,19 @@ def _print_labels(terminal: Console, report: CheckReport) -> None:
     terminal.print(table)
     if len(ordered) > SHOWN_LABELS:
         terminal.print(Text(f"… {len(ordered) - SHOWN_LABELS} rarer labels; --json lists all"))
+
+
+def _print_histogram(terminal: Console, name: str, ranges: Sequence[Range]) -> None:
+    """Text bars: the longest as wide as a third of a terminal."""
+    terminal.print(Text(f"{name[0].upper()}{name[1:]}", style="bold"))
+    most = max(one.count for one in ranges) or 1
+    labels = [str(one) for one in ranges]
+    width = max(map(len, labels))
+    for label, one in zip(labels, ranges, strict=True):
+        bar = "█" * round(_BAR_WIDTH * one.count / most) or ("▏" if one.count else "")
+        line = Text.assemble(f"  {label:>{width}}  ", (f"{bar:<{_BAR_WIDTH}}", "cyan"), f" {one.count}")
+        terminal.print(line)
+    terminal.print()
 
 
 def _print_tokens(terminal: Console, tokens: TokenStatistics | None) -> None:

@@ -80,11 +80,11 @@ def make_pictures(gallery: Sequence[GalleryItem], score_threshold: float) -> lis
     room = MAX_BYTES
     for item, pairs in paired[:MAX_PICTURES]:
         image = item.image if isinstance(item.image, Image.Image) else open_image(item.image, exif="ignore")
-        jpeg = _jpeg(image)
+        jpeg = reduced_jpeg(image)
         room -= len(jpeg)
         if room < 0 and pictures:
             break
-        uri = "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
+        uri = jpeg_uri(jpeg)
         pictures.append(Picture(item.caption, *image.size, uri, item.truth, item.predicted, pairs))
     return pictures
 
@@ -121,9 +121,15 @@ def gallery_data(pictures: Sequence[Picture], score_threshold: float) -> dict[st
     }
 
 
-def _jpeg(image: Image.Image) -> bytes:
+def reduced_jpeg(image: Image.Image) -> bytes:
+    """A picture as it travels inside a page: JPEG, no side longer than a page shows."""
     picture = image.convert("RGB")
     picture.thumbnail((_IMAGE_SIDE_PX, _IMAGE_SIDE_PX), Image.Resampling.LANCZOS)
     encoded = io.BytesIO()
     picture.save(encoded, "JPEG", quality=_JPEG_QUALITY, optimize=True)
     return encoded.getvalue()
+
+
+def jpeg_uri(jpeg: bytes) -> str:
+    """A JPEG as a ``data:`` URI."""
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")

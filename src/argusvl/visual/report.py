@@ -7,21 +7,18 @@ page shows the same pictures, charts and tables, and nothing can be switched.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from argusvl.core.files import write_text_atomically
 from argusvl.visual.curves import Chart, ChartGroup, chart_groups
 from argusvl.visual.glyphs import embedded_font
+from argusvl.visual.page import grouped_digits, page_environment, script_sources, security_policy
 from argusvl.visual.pairing import KINDS
 from argusvl.visual.pictures import GalleryItem, Picture, gallery_data, make_pictures
 from argusvl.visual.plots import format_number
@@ -117,22 +114,17 @@ def write_report(data: ReportData, path: str | Path) -> Path:
 
 def render_report(data: ReportData) -> str:
     """The report as HTML text."""
-    environment = Environment(
-        loader=PackageLoader("argusvl.visual", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": _shown, "bar": _bar, "json": _json, "fact": _fact}
-    sources = {name: _source(environment, name) for name in _SCRIPTS}
+    environment = page_environment()
+    environment.filters |= {"number": _shown, "bar": _bar, "fact": _fact}
+    scripts = script_sources(environment, _SCRIPTS)
     pictures = make_pictures(data.gallery, data.score_threshold)
     groups = chart_groups(data.log_history)
     scored = _scored_charts(data)
     return environment.get_template("report.html.jinja").render(
+        kind_of_page="Argus report",
         data=data,
-        policy=_policy(sources.values()),
-        scripts={name.removesuffix(".js"): Markup(source) for name, source in sources.items()},
+        policy=security_policy(scripts.values()),
+        scripts=scripts,
         font=Markup(embedded_font(_texts(data, [*groups, ChartGroup("", "", scored)]))),
         tiles=[row for row in data.figures if row.after is not None][:4],
         classes=_class_rows(data),
@@ -197,21 +189,6 @@ def _scored_charts(data: ReportData) -> list[Chart]:
     ]
 
 
-def _source(environment: Environment, name: str) -> str:
-    assert environment.loader is not None
-    return environment.loader.get_source(environment, name)[0]
-
-
-def _policy(scripts: Iterable[str]) -> str:
-    """A security policy under which the page can run these scripts, and fetch nothing at all."""
-    hashes = [base64.b64encode(hashlib.sha256(s.encode("utf-8")).digest()).decode("ascii") for s in scripts]
-    allowed = " ".join(f"'sha256-{h}'" for h in hashes)
-    return (
-        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; font-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
 def _texts(data: ReportData, groups: Sequence[ChartGroup]) -> Iterable[str]:
     """Every text of the report that users wrote."""
     yield from (data.title, data.subtitle, data.gallery_note, data.calibration_note, data.configuration)
@@ -225,13 +202,6 @@ def _texts(data: ReportData, groups: Sequence[ChartGroup]) -> Iterable[str]:
         yield from (chart.title, *(entry.name for entry in chart.legend))
 
 
-def _json(value: Any) -> Markup:
-    """JSON that can stand between ``<script>`` and ``</script>``, whatever is in it."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    # The same JSON, and nothing in it can end the element or begin a comment.
-    return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
-
-
 def _shown(value: Any) -> str:
     """A table's cell: numbers short, texts as they are, nothing as a dash."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
@@ -239,7 +209,7 @@ def _shown(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     if isinstance(value, int):
-        return f"{value:,}".replace(",", "\u202f")
+        return grouped_digits(value)
     return f"{value:.3f}" if 0 <= value <= 1 else format_number(value)
 
 

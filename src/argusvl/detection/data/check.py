@@ -7,7 +7,7 @@ be converted. Each line, or annotated image, is checked apart, by several thread
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from argusvl.detection.data.formats.base import SPLITS
 from argusvl.detection.data.histogram import SIDE_EDGES_PX, Range, ranges_between, whole_ranges
 from argusvl.detection.data.inspection import inspect_image
 from argusvl.detection.data.labels import near_duplicates
+from argusvl.detection.data.language import prompt_language
 from argusvl.detection.data.leakage import leakage
 from argusvl.detection.data.line_check import check_line
 from argusvl.detection.data.manifest import MANIFEST_NAME, TEACHER_POOL, read_manifest, token_statistics
@@ -38,6 +39,7 @@ from argusvl.detection.data.picture_check import (
     Pictures,
 )
 from argusvl.detection.data.progress import track
+from argusvl.detection.data.records import RecordFile
 from argusvl.detection.data.resize import plan_resize
 from argusvl.detection.data.workers import map_in_order
 
@@ -127,7 +129,13 @@ class CheckReport:
 
 
 def check_records(
-    data: str | Path, options: CheckOptions, *, root: str | Path | None = None, progress: bool = False
+    data: str | Path,
+    options: CheckOptions,
+    *,
+    root: str | Path | None = None,
+    conversations: bool = False,
+    model: str | Path | None = None,
+    progress: bool = False,
 ) -> CheckReport:
     """Checks a JSONL file, or every split of a data folder.
 
@@ -135,10 +143,14 @@ def check_records(
         data: The file or folder. Pixel limits that are not given are taken from the manifest beside it.
         options: What to check against.
         root: Folder that image paths are relative to; each file's own when ``None``.
+        conversations: Whether to count the tokens of conversations, too, where pixel limits are known.
+        model: Folder or name of the model whose tokenizer counts them; a small one is learned from the records when
+            ``None``.
         progress: Whether to show a progress bar.
 
     Raises:
         DataError: There is nothing to check.
+        CheckpointError: The model has no tokenizer.
     """
     path = Path(data)
     files = _record_files(path)
@@ -153,6 +165,8 @@ def check_records(
         total = sum(1 for _ in _lines(file))
         _collect(report, track(results, total, f"checking {file.name}", unit="lines", enabled=progress))
     _add_findings_on_all(report, options, progress)
+    if conversations and report.limits is not None and report.pictures:
+        _count_conversations(report, files, root, model, options.workers, progress)
     return report
 
 
@@ -291,6 +305,39 @@ def _add_findings_on_all(report: CheckReport, options: CheckOptions, progress: b
     if "train" in report.images:
         report.findings += not_in_train(report.data, report.labels)
     report.findings += balance_findings(report.data, report.labels)
+
+
+def _count_conversations(
+    report: CheckReport,
+    files: Sequence[Path],
+    root: str | Path | None,
+    model: str | Path | None,
+    workers: int | None,
+    progress: bool,
+) -> None:
+    from argusvl.detection.data.conversation_lengths import (
+        LEARNED_VOCABULARY,
+        RecordTokens,
+        count_records,
+        open_processor,
+    )
+
+    assert report.limits is not None
+    records = [RecordFile(file, root) for file in files]
+    language = prompt_language({label: count.objects for label, count in report.labels.items()})
+    try:
+        processor = open_processor(records, model=model, language=language, max_pixels=report.limits[1])
+    except DataError as error:
+        report.notes.append(f"conversations were not counted: {error.what}")
+        return
+    for file in records:
+        counted = count_records(file, processor, report.limits, workers=workers, progress=progress)
+        report.conversation_tokens += [one.conversation for one in counted if isinstance(one, RecordTokens)]
+    if model is None:
+        report.notes.append(
+            f"conversations were counted by a tokenizer of {LEARNED_VOCABULARY} tokens learned from these records; "
+            "--model names another"
+        )
 
 
 def _object_sides_px(picture: CheckedPicture, limits: tuple[int, int] | None) -> np.ndarray:

@@ -119,6 +119,7 @@ class Finding(BaseModel):
         object_index: Position of the object in its annotation, from 0.
         label: The object's label.
         box: The box's four values as found; values that are no finite numbers stand as text.
+        other_image: The image that it is a copy of.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -132,6 +133,7 @@ class Finding(BaseModel):
     object_index: int | None = None
     label: str | None = None
     box: tuple[float | str, ...] | None = None
+    other_image: str | None = None
 
     def __str__(self) -> str:
         return f"{self.where}: {self.kind}: {self.what}\n  What to do: {self.remedy}"
@@ -146,6 +148,7 @@ def finding(
     object_index: int | None = None,
     label: str | None = None,
     box: Sequence[object] | None = None,
+    other_image: str | None = None,
     remedy: str | None = None,
 ) -> Finding:
     """A finding of a known kind, with the kind's severity and, unless given, its remedy."""
@@ -160,6 +163,7 @@ def finding(
         object_index=object_index,
         label=label,
         box=None if box is None else tuple(_json_safe(v) for v in box),
+        other_image=other_image,
     )
 
 

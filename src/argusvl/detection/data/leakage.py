@@ -72,6 +72,6 @@ def _in_group(group: Sequence[tuple[int, CheckedPicture]], copies: Copies) -> li
                 continue
             kind = "copy-in-split" if not across else "split-view" if likeness == "view" else "split-copy"
             text = f"{picture.name} in {picture.split} {_IS[likeness]} {other.name} in {other.split} ({other.where})"
-            findings.append(finding(kind, picture.where, text, image=picture.name))
+            findings.append(finding(kind, picture.where, text, image=picture.name, other_image=other.name))
             break
     return findings

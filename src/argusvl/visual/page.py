@@ -1,0 +1,56 @@
+"""What every page of ours is made with: templates, scripts under a policy that forbids the network, safe JSON."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+
+def page_environment() -> Environment:
+    """The templates of this package; what is put into them is escaped, and a name that is not given is an error."""
+    environment = Environment(
+        loader=PackageLoader("argusvl.visual", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["json"] = json_in_page
+    return environment
+
+
+def script_sources(environment: Environment, names: Iterable[str]) -> dict[str, Markup]:
+    """Scripts by their names without ``.js``, to stand in the page as they are."""
+    assert environment.loader is not None
+    return {
+        name.removesuffix(".js"): Markup(environment.loader.get_source(environment, name)[0])
+        for name in names
+    }
+
+
+def security_policy(scripts: Iterable[str]) -> str:
+    """A policy under which the page can run these scripts, and fetch nothing at all."""
+    hashes = [base64.b64encode(hashlib.sha256(s.encode("utf-8")).digest()).decode("ascii") for s in scripts]
+    allowed = " ".join(f"'sha256-{h}'" for h in hashes)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; font-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def json_in_page(value: Any) -> Markup:
+    """JSON that can stand between ``<script>`` and ``</script>``, whatever is in it."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    # The same JSON, and nothing in it can end the element or begin a comment.
+    return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
+
+
+def grouped_digits(value: int) -> str:
+    """``12 345`` with narrow blanks that do not break."""
+    return f"{value:,}".replace(",", "\u202f")

@@ -1,0 +1,165 @@
+"""The page of a data check as a reader meets it: with keys and pointer, on desk and phone, light and dark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from argusvl.visual.data_page import DataPage, Flaw, FlawedPicture, FoundKind, LabelRow, write_data_page
+
+HOSTILE = "</script><img src=x onerror=\"document.title='hacked'\">"
+LONG = "一段很长的描述/" * 12 + "x" * 80
+SIZES = pytest.mark.parametrize(("width", "height"), [(1280, 900), (375, 812)], ids=["desk", "phone"])
+
+
+def flawed(number: int) -> FlawedPicture:
+    outside = Flaw("outside", "error", f"object 0: {LONG}", (-9.0, 20.0, 80.0, 70.0))
+    small = Flaw("small", "warning", f"object 1 {HOSTILE}", (150.0, 90.0, 153.0, 92.0))
+    whole = Flaw("dull", "warning", "the whole picture")
+    return FlawedPicture(
+        Image.new("RGB", (320, 240), (90, 60 + 9 * number, 120)),
+        (640, 480),
+        f"{number}.jpg" if number else f"{HOSTILE}.jpg",
+        f"/a/long/folder/{'x' * 60}/train.jsonl:{number}",
+        [outside, small, whole] if number % 2 else [small],
+        [((40.0, 40.0, 300.0, 200.0), "螺丝/已拧紧")],
+    )
+
+
+def data() -> DataPage:
+    return DataPage(
+        title=f"data {HOSTILE}",
+        subtitle="x" * 90,
+        images={"train": 1200, "val": 80, "test": 40},
+        objects=98765,
+        kinds=[
+            FoundKind("outside", "error", "correct it", [(f"a:{k}", LONG) for k in range(150)]),
+            FoundKind("small", "warning", "leave it out", [("b:1", HOSTILE)]),
+            FoundKind("dull", "warning", "look", [("b:2", "dull")]),
+        ],
+        labels=[LabelRow(LONG, 9, 90, {"train": 90}), LabelRow(HOSTILE, 1, 2, {"val": 2})]
+        + [LabelRow(f"label {k}", 1, 1, {"train": 1}) for k in range(150)],
+        histograms={"Objects of an image": [(f"{k} to {k + 1}", k * k) for k in range(10)]},
+        facts={"size": LONG},
+        notes=[LONG],
+        pictures=(flawed(k) for k in range(6)),
+        flawed_pictures=6,
+        chosen_pictures=6,
+    )
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_data_page(data(), tmp_path_factory.mktemp("page") / "check.html")
+
+
+@pytest.fixture(scope="module")
+def desk(chromium: Any, file: Path) -> Iterator[Any]:
+    with chromium.page(file) as page:
+        yield page
+
+
+@pytest.fixture
+def page(desk: Any, file: Path) -> Any:
+    """The page, freshly loaded."""
+    desk.open(file)
+    return desk
+
+
+FOCUSED = "(document.activeElement.closest('.sample') || {ariaLabel: null}).ariaLabel"
+CHOSEN = "[...document.querySelectorAll('.mark.chosen')].map(m => m.dataset.flaw)"
+VISIBLE = (
+    "[...document.querySelectorAll('.sample')].filter(e => e.getClientRects().length).map(e => e.ariaLabel)"
+)
+
+
+@SIZES
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_nothing_is_asked_of_the_network_nothing_complains_and_nothing_sticks_out(
+    chromium: Any, file: Path, width: int, height: int, dark: bool
+) -> None:
+    with chromium.page(file, width, height, dark=dark) as page:
+        page.run("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+        assert page.run("document.documentElement.scrollWidth <= innerWidth")
+        inside = (
+            "[...document.querySelectorAll('.sample, .tile, .card, .found')]"
+            ".every(e => e.getBoundingClientRect().right <= innerWidth)"
+        )
+        assert page.run(inside)
+        ground = page.run("getComputedStyle(document.body).backgroundColor")
+        assert (sum(int(v) for v in ground[4:-1].split(",")) < 200) == dark
+        assert page.requests() == []
+        assert page.complaints() == []
+        assert page.run("document.title").startswith("data </script>")
+
+
+def test_marks_lie_on_their_pictures(page: Any) -> None:
+    # In the first picture with a box outside, the image begins 9 of its pixels to the right of the drawing's rim.
+    rim, start, mark, scale = page.run(
+        "(() => { const s = document.querySelectorAll('.sample svg')[1], i = s.querySelector('image');"
+        " const m = s.querySelector('.mark.error path.box'), r = e => e.getBoundingClientRect();"
+        " return [r(s).left, r(i).left, r(m).left, r(i).width / 640]; })()"
+    )
+    assert start - rim == pytest.approx(9 * scale, abs=1)
+    assert mark == pytest.approx(rim, abs=2)
+
+
+def test_keys_lead_from_picture_to_picture_and_from_flaw_to_flaw(page: Any) -> None:
+    page.run("document.querySelector('.sample').focus()")
+    page.press("ArrowRight")
+    assert page.run(FOCUSED) == "1.jpg"
+    page.press("ArrowDown")
+    assert page.run(CHOSEN) == ["0"]
+    page.press("ArrowDown")
+    assert page.run(CHOSEN) == ["1"]
+    page.press("ArrowDown")  # about the whole picture: nothing to point at
+    assert page.run(CHOSEN) == []
+    page.press("ArrowUp")
+    page.press("Escape")
+    assert page.run("[document.querySelectorAll('.chosen').length, document.activeElement.className]") == [
+        0,
+        "sample",
+    ]
+    for _ in range(2):
+        page.press("ArrowLeft")
+    assert page.run(FOCUSED) == "5.jpg"
+    # All pictures together are one stop of the Tab key.
+    assert page.run("document.querySelectorAll('#samples [tabindex=\"0\"]').length") == 1
+
+
+def test_a_kind_can_be_seen_alone_also_from_its_findings(page: Any) -> None:
+    page.click("[data-filter=outside]")
+    assert page.run(VISIBLE) == ["1.jpg", "3.jpg", "5.jpg"]
+    page.click("[data-filter='']")
+    assert len(page.run(VISIBLE)) == 6
+    page.run("document.querySelector('[data-show=outside]').closest('details').open = true")
+    page.click("[data-show=outside]")
+    assert page.run(VISIBLE) == ["1.jpg", "3.jpg", "5.jpg"]
+    assert page.run(FOCUSED) == "1.jpg"
+
+
+def test_other_objects_can_be_hidden(page: Any) -> None:
+    seen = "document.querySelectorAll('.mark.fine path')[0].getClientRects().length"
+    assert page.run(seen)
+    page.run("document.querySelector('.sample').focus()")
+    page.press("o")
+    assert not page.run(seen)
+    page.click("#show-others")
+    assert page.run(seen)
+
+
+def test_pointing_at_a_flaw_or_a_box_shows_the_other(page: Any) -> None:
+    page.point(*page.middle(".sample:nth-child(2) .flaw:nth-child(2)"))
+    assert page.run(CHOSEN) == ["1"]
+    page.click(".sample:nth-child(2) .flaw:nth-child(1)")
+    assert page.run(CHOSEN) == ["0"]
+
+
+def test_without_scripts_all_is_there(chromium: Any, file: Path) -> None:
+    with chromium.page(file, scripts=False) as page:
+        assert page.reads("document.querySelectorAll('.sample svg image').length") == 6
+        assert page.reads("getComputedStyle(document.querySelector('#samples .tools')).display") == "none"
