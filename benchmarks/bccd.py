@@ -1,13 +1,13 @@
-"""BCCD blood cells from random weights: how well, in how long, and with which queries.
+"""BCCD blood cells: how well, in how long, and what each part of the recipe is worth.
+
+    python benchmarks/bccd.py figure --weights argus-tiny --seeds 0 1 2   # the figure; also --weights random
+    python benchmarks/bccd.py queries --weights random --steps 800        # learned against proposals
+    python benchmarks/bccd.py curve --weights argus-tiny --steps 600      # 10, 25, 50, 100 % of the photographs
+    python benchmarks/bccd.py ablations --weights random --steps 600      # one part of the recipe changed at a time
 
 Converts the photographs (zero-area boxes are refused by name, the rest used), trains on the train split, chooses the
-checkpoint on val, reads test once, and writes a dated result. Beside it stand YOLOv8n and YOLOv5s, both pre-trained
-on COCO, which ours is not.
-
-    python benchmarks/bccd.py                      # the figure: proposals
-    python benchmarks/bccd.py --compare --steps N  # learned against proposals on the same number of steps
-
-Reads ``$ARGUS_SHARED_DATA/bccd`` (default ``../shared/data``), writes ``benchmarks/results/``.
+checkpoint on val and reads test once; ablations read val only, since recipes are chosen by them. Each study writes a
+dated result. Reads ``$ARGUS_SHARED_DATA/bccd`` (default ``../shared/data``), writes ``benchmarks/results/``.
 """
 
 from __future__ import annotations
@@ -17,9 +17,12 @@ import datetime
 import json
 import os
 import platform
+import random
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,29 +33,66 @@ from argusvl import __version__
 CONFIG = Path("configs/bccd.yaml")
 WORK = Path("runs/bccd")
 RESULTS = Path("benchmarks/results")
-# Learned queries as DETR trains them: exactly one answers for an object.
-FORMS = {
-    "proposals": ["detection_queries=proposals"],
-    "learned": ["detection_queries=learned", "detection_assignment=one_to_one"],
+WEIGHTS = {
+    "random": [],
+    "argus-tiny": ["model_path=argus-tiny", "architecture=null", "detection_caption_max_tokens=48"],
 }
+# Learned queries as DETR trains them: exactly one answers for an object.
+ONE_TO_ONE = ["detection_queries=learned", "detection_assignment=one_to_one"]
+ABLATIONS = {
+    "as-shipped": [],
+    "no-mosaic": ["mosaic=0"],
+    "no-average-of-weights": ["ema_decay=null"],
+    "one-sampling-point": ["detection_sampling_points=1"],
+    "one-to-one": ["detection_assignment=one_to_one"],
+    "two-proposals-an-object": ["detection_positives_per_object=2"],
+    "no-scaling": ["scale_min=1", "scale_max=1"],
+}
+SHARES = (0.1, 0.25, 0.5, 1.0)
 # AP50 over the three classes; both start from COCO weights.
 PEERS = {"YOLOv8n (COCO pre-trained)": 0.904, "YOLOv5s (COCO pre-trained)": 0.945}
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One training run."""
+
+    name: str
+    overrides: list[str]
+    share: float = 1.0
+    read_test: bool = True
+
+
+def trials(study: str, seeds: list[int]) -> Iterator[Trial]:
+    """The runs of a study."""
+    for seed in seeds:
+        common = [f"seed={seed}"]
+        if study == "figure":
+            yield Trial(f"seed-{seed}", common)
+        elif study == "queries":
+            yield Trial(f"proposals-{seed}", common)
+            yield Trial(f"learned-{seed}", [*common, *ONE_TO_ONE])
+        elif study == "curve":
+            for share in SHARES:
+                yield Trial(f"{share:.0%}-{seed}", common, share)
+        else:
+            for name, changes in ABLATIONS.items():
+                yield Trial(f"{name}-{seed}", [*common, *changes], read_test=False)
 
 
 def argus(*arguments: str | Path, accept: tuple[int, ...] = (0,)) -> str:
     """Runs ``argus``; gives its stdout."""
     words = [str(a) for a in arguments]
     print("$ argus", *words, file=sys.stderr, flush=True)
-    done = subprocess.run(
-        [Path(sys.executable).with_name("argus"), *words], stdout=subprocess.PIPE, text=True
-    )
+    command = Path(sys.executable).with_name("argus")
+    done = subprocess.run([command, *words], stdout=subprocess.PIPE, text=True)
     if done.returncode not in accept:
         raise SystemExit(f"argus {words[0]} ended with {done.returncode}")
     return done.stdout
 
 
 def convert() -> Path:
-    """The data set on the training grid; made once."""
+    """The data set on the training grid."""
     source = Path(os.environ.get("ARGUS_SHARED_DATA", "../shared/data")) / "bccd"
     if not source.is_dir():
         raise SystemExit(f"{source} is not there: set ARGUS_SHARED_DATA to the folder that holds bccd")
@@ -62,63 +102,72 @@ def convert() -> Path:
         "data", "convert", "voc", source, data, "--min-pixels", "3136", "--max-pixels", "235200", "--overwrite",
         accept=(0, 1),
     )  # fmt: skip
-    refused = json.loads((data / "manifest.json").read_text("utf-8"))["refused"]
-    print(f"refused: {len(refused)}", file=sys.stderr)
     return data
 
 
-def train_and_test(data: Path, name: str, overrides: list[str]) -> dict[str, Any]:
-    """One training run and one reading of the test split."""
-    run = WORK / name
+def share_of(data: Path, share: float) -> Path:
+    """A train file with a share of the photographs, chosen by chance; each larger share holds the smaller ones."""
+    lines = (data / "train.jsonl").read_text("utf-8").splitlines(keepends=True)
+    random.Random(0).shuffle(lines)
+    file = data / f"train_{share:.2f}.jsonl"
+    file.write_text("".join(lines[: round(share * len(lines))]), encoding="utf-8")
+    return file
+
+
+def run_trial(trial: Trial, data: Path, folder: Path, common: list[str], processes: int) -> dict[str, Any]:
+    """Trains, and reads the test split once."""
+    run = folder / trial.name
+    train = data / "train.jsonl" if trial.share == 1 else share_of(data, trial.share)
+    overrides = [*common, *trial.overrides]
     began = time.perf_counter()
     trained = json.loads(
         argus(
-            "train", CONFIG, f"train={data / 'train.jsonl'}", f"val={data / 'val.jsonl'}",
-            f"output_dir={run}", f"run_name=bccd-{name}", "--json", *overrides,
+            "train", CONFIG, f"train={train}", f"val={data / 'val.jsonl'}", f"output_dir={run}",
+            f"run_name=bccd-{trial.name}", "--processes", str(processes), "--json", *overrides,
         )
     )  # fmt: skip
-    minutes = (time.perf_counter() - began) / 60
-    tested = json.loads(
-        argus("eval", trained["best_checkpoint"], data / "test.jsonl", "--json", "--out", run / "test")
-    )
-    return {
-        "name": name,
+    result = {
+        "name": trial.name,
         "overrides": overrides,
+        "processes": processes,
+        "images": sum(1 for _ in train.open(encoding="utf-8")),
         "steps": trained["steps"],
-        "wall_minutes": round(minutes, 1),
+        "wall_minutes": round((time.perf_counter() - began) / 60, 1),
         "train_minutes": round(trained["train_seconds"] / 60, 1),
         "images_per_second": round(trained["images_per_second"], 2),
         "val_AP50": trained["best_metric"],
-        "test": {
-            k: tested[k] for k in ("AP50", "AP", "AP75", "AR100", "caption_exact", "recall", "per_class")
-        },
+        "best_checkpoint": Path(trained["best_checkpoint"]).name,
     }
+    if trial.read_test:
+        tested = json.loads(
+            argus("eval", trained["best_checkpoint"], data / "test.jsonl", "--json", "--out", run / "test")
+        )
+        names = ("AP50", "AP", "AP75", "AR100", "caption_exact", "recall", "ece", "per_class")
+        result["test"] = {name: tested[name] for name in names}
+    return result
 
 
 def main() -> None:
-    """Trains as asked and writes the dated result."""
+    """Runs a study and writes its dated result, which grows with each run."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--compare", action="store_true", help="train both forms of queries on the same budget"
-    )
+    parser.add_argument("study", choices=("figure", "queries", "curve", "ablations"))
+    parser.add_argument("--weights", choices=WEIGHTS, required=True, help="what training starts from")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--steps", type=int, help="optimizer steps instead of the configuration's")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--processes", type=int, choices=(1, 2, 4, 8), default=1, help="that share each batch of 8"
+    )
     asked = parser.parse_args()
-    # Of the code that trains: an hour later the tree may be another.
+    # Of the code that trains: hours later the tree may be another.
     commit = subprocess.run(["git", "rev-parse", "HEAD"], stdout=subprocess.PIPE, text=True).stdout.strip()
     data = convert()
-    common = [f"seed={asked.seed}"]
+    common = [*WEIGHTS[asked.weights], f"per_device_train_batch_size={8 // asked.processes}"]
     if asked.steps:
-        common += [
-            f"max_steps={asked.steps}",
-            f"eval_steps={max(asked.steps // 4, 1)}",
-            f"save_steps={asked.steps}",
-        ]
-    forms = list(FORMS) if asked.compare else ["proposals"]
-    budget = f"-{asked.steps}-steps" if asked.steps else ""
-    runs = [train_and_test(data, f"{form}-{asked.seed}{budget}", [*common, *FORMS[form]]) for form in forms]
+        interval = max(asked.steps // 4, 1)
+        common += [f"max_steps={asked.steps}", f"eval_steps={interval}", f"save_steps={interval}"]
+    name = f"bccd-{asked.study}-{asked.weights.replace('-', '_')}"
     today = datetime.date.today().isoformat()
     result = {
         "date": today,
@@ -127,20 +176,20 @@ def main() -> None:
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, no GPU",
         "torch": torch.__version__,
         "config": str(CONFIG),
-        "weights": "random",
-        "runs": runs,
+        "weights": asked.weights,
+        "runs": [],
         "peers_AP50": PEERS,
     }
     RESULTS.mkdir(parents=True, exist_ok=True)
-    kind = "queries" if asked.compare else "random_weights"
-    file = RESULTS / f"{today}-bccd-{kind}.json"
-    file.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    for run in runs:
-        print(
-            f"{run['name']}: test AP50 {run['test']['AP50']:.3f}, AP {run['test']['AP']:.3f}, {run['wall_minutes']} min"
+    file = RESULTS / f"{today}-{name}.json"
+    for trial in trials(asked.study, asked.seeds):
+        done = run_trial(trial, data, WORK / name, common, asked.processes)
+        result["runs"].append(done)
+        file.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        test = (
+            f", test AP50 {done['test']['AP50']:.3f}, AP {done['test']['AP']:.3f}" if "test" in done else ""
         )
-    for peer, figure in PEERS.items():
-        print(f"{peer}: AP50 {figure:.3f}")
+        print(f"{trial.name}: val AP50 {done['val_AP50']:.3f}{test}, {done['wall_minutes']} min", flush=True)
     print(file)
 
 
