@@ -115,6 +115,12 @@ def check_several(found: Assignment, targets: Targets, cells: int, positives: in
     assert (found.quality >= 0).all() and (found.quality <= 1 + 1e-6).all()
     shares = torch.zeros(len(targets.image)).index_add(0, found.target, found.share)
     torch.testing.assert_close(shares, (per_object > 0).float())
+    scores = torch.rand(len(pairs))
+    best = found.best_of_each(scores)
+    assert best.target.tolist() == sorted(set(found.target.tolist()))
+    for image, query, target, quality in zip(best.image, best.query, best.target, best.quality, strict=True):
+        (index,) = ((found.image == image) & (found.query == query) & (found.target == target)).nonzero()
+        assert scores[index] == scores[found.target == target].max() and quality == found.quality[index]
 
 
 @settings(max_examples=40, deadline=None)

@@ -71,13 +71,17 @@ class DetectionHead(nn.Module):
         if output.queries.proposals is not None:
             terms |= self._proposal_terms(output, targets, vocabulary_ids, embed_tokens, settings)
         last = output.queries.layers[-1]
-        image, query, share = assignment.image, assignment.query, assignment.share
-        captions = caption_ids[assignment.target]
+        # Of several queries that found an object, non-maximum suppression keeps the one with the highest score: it is
+        # the one that describes.
+        scores = last.objectness_logits.detach()[assignment.image, assignment.query]
+        described = assignment.best_of_each(scores)
+        image, query, captions = described.image, described.query, caption_ids[described.target]
+        weight = 1.0
         if len(captions) == 0:
             # Without an object the decoder writes one token that weighs nothing: every rank of a distributed run
             # passes through the same modules and has the same gradients to share.
             image = query = captions = image.new_zeros(1)
-            captions, share = captions[:, None], share.new_zeros(1)
+            captions, weight = captions[:, None], 0.0
         prefix = self.captioner.prefix(
             last.states[image, query],
             last.boxes_cxcywh_norm[image, query].detach(),
@@ -85,7 +89,7 @@ class DetectionHead(nn.Module):
             output.memory,
         )
         logits = self.captioner(prefix, captions, embed_tokens, lm_head)
-        terms["caption"] = caption_sum(logits, captions, share)
+        terms["caption"] = weight * caption_sum(logits, captions)
         return terms
 
     def _proposal_terms(

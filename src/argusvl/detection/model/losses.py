@@ -63,20 +63,15 @@ def varifocal_sum(logits: Tensor, quality: Tensor, positive: Tensor, alpha: floa
 
 
 def caption_sum(
-    logits: Float[Tensor, "known vocabulary"],
-    ids: Int[Tensor, "pairs tokens"],
-    share: Float[Tensor, " pairs"],
+    logits: Float[Tensor, "known vocabulary"], ids: Int[Tensor, "pairs tokens"]
 ) -> Float[Tensor, ""]:
     """Cross-entropy of descriptions, summed.
 
     Args:
         logits: Of the tokens that are known, row after row.
         ids: Padded with -100.
-        share: What each pair weighs.
     """
-    known = ids != -100
-    per_token = F.cross_entropy(logits.float(), ids[known], reduction="none")
-    return (per_token * share[:, None].expand_as(ids)[known]).sum()
+    return F.cross_entropy(logits.float(), ids[ids != -100], reduction="sum")
 
 
 def assigned_terms(

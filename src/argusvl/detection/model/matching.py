@@ -53,6 +53,19 @@ class Assignment:
         counts = torch.bincount(self.target)
         return 1.0 / counts[self.target].to(self.quality.dtype)
 
+    def best_of_each(self, scores: Float[Tensor, " pairs"]) -> Assignment:
+        """One pair an object: of its predictions the one with the highest score.
+
+        Args:
+            scores: Of the pairs' predictions.
+        """
+        order = scores.argsort(descending=True)
+        order = order[self.target[order].argsort(stable=True)]
+        first = torch.ones_like(order, dtype=torch.bool)
+        first[1:] = self.target[order][1:] != self.target[order][:-1]
+        kept = order[first]
+        return Assignment(self.image[kept], self.query[kept], self.target[kept], self.quality[kept])
+
 
 # Cost of a pair whose prediction is not finite: above every real one.
 NOT_FINITE = 1e6
