@@ -600,3 +600,24 @@ def test_labels_that_the_configuration_does_not_list_are_named(
     assert [r.getMessage() for r in caplog.records if r.levelname == "WARNING"] == [
         "label '标签贴纸' of 2 training objects is not in data.labels: it is found, but its type is never learned"
     ]
+
+
+def test_too_few_queries_for_crowded_images_are_named(
+    make_task: MakeTask, data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    boxes = [[4.0 * k, 4.0, 4.0 * k + 3, 40.0] for k in range(1, 6)]
+    write(data / "train.jsonl", *(scene(f"train{k}.png", *boxes) for k in range(4)))
+
+    def warned(*overrides: str) -> list[str]:
+        caplog.clear()
+        assert make_task(*overrides).check() == []
+        return [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+
+    several = ["detection_queries=proposals", "detection_assignment=several_to_one", "detection_nms_iou=0.6"]
+    (message,) = warned(*several, "detection_positives_per_object=3", "detection_num_queries=14")
+    assert message.startswith("detection_num_queries is 14; about 15 would reach every object")
+    assert warned(*several, "detection_positives_per_object=3", "detection_num_queries=15") == []
+    assert (
+        warned("detection_queries=learned", "detection_assignment=one_to_one", "detection_num_queries=5")
+        == []
+    )

@@ -183,6 +183,14 @@ class DetectionTask:
                 label,
                 objects,
             )
+        section = self.config.detection
+        if section.detection_enabled and check.queries_for_crowds > section.detection_num_queries:
+            logger.warning(
+                "detection_num_queries is %d; about %d would reach every object of crowded images: where a query finds "
+                "an object that others have found, it is missing elsewhere",
+                section.detection_num_queries,
+                check.queries_for_crowds,
+            )
         if not check.findings:
             logger.info(
                 "%d training records, %d labels, at most %d of %d tokens",
