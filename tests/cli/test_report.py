@@ -25,3 +25,32 @@ def test_a_folder_that_is_no_run_is_the_users_mistake(
     assert run(["report", str(tmp_path / "none")]) == 2
     assert "no such run folder" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_run_whose_pictures_are_gone_has_a_report_that_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gallery = {"images": [{"image": "gone.jpg", "truth": [], "predictions": []}]}
+    (tmp_path / "gallery.json").write_text(json.dumps(gallery))
+    assert run(["report", str(tmp_path)]) == 0
+    assert "gone.jpg: no such image file" in capsys.readouterr().err
+    assert "1 picture is left out" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_run_without_an_evaluation_has_a_report_of_its_training(tmp_path: Path) -> None:
+    log = [{"step": 1, "loss": 2.0}, {"step": 2, "loss": 1.0, "eval_AP50": 0.25}]
+    (tmp_path / "checkpoint-2").mkdir()
+    state = {"global_step": 2, "log_history": log}
+    (tmp_path / "checkpoint-2" / "trainer_state.json").write_text(json.dumps(state))
+    assert run(["report", str(tmp_path)]) == 0
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "0.250" in html and "while training, at step 2" in html
+
+
+def test_a_damaged_file_is_the_users_mistake_and_leaves_no_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "figures.json").write_text('{"AP50": ')
+    assert run(["report", str(tmp_path)]) == 2
+    assert "figures.json: not valid JSON" in capsys.readouterr().err
+    assert not (tmp_path / "report.html").exists()

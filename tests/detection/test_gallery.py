@@ -124,7 +124,7 @@ def test_the_mean_of_a_curve_is_its_ap50() -> None:
         hits = [([v + rng.normal(0, 4) for v in b], float(rng.uniform()), c, c) for b, c in truth]
         images.append((found(*hits), truth))
     measured = evaluation(*images)
-    curves = precision_recall_file(measured.figures)["classes"]
+    curves = precision_recall_file(measured, "open")["classes"]
     assert set(curves) == {"screw", "label"}
     for name, curve in curves.items():
         assert len(curve["precision"]) == len(curve["scores"]) == 101
@@ -140,3 +140,18 @@ def test_a_class_that_the_truth_does_not_hold_has_no_curve_and_figures_stay_shor
     assert set(measured.precision_recall) == {"screw"}
     assert "precision_recall" not in measured.to_dict()
     assert not [name for name in measured.scalars() if name.startswith("precision_recall")]
+
+
+def test_f1_is_that_of_the_predictions_from_a_score_on() -> None:
+    image = (
+        found((BOX, 0.905, "screw", "a"), (AWAY, 0.605, "screw", "a"), (BESIDE, 0.3, "label", "a")),
+        [(BOX, "screw/tight"), ([60.0, 150.0, 90.0, 180.0], "screw/tight"), (AWAY, "label")],
+    )
+    curves = precision_recall_file(evaluation(image, image), "open")["classes"]
+    # Two screws an image: one right; one wrong up to a score of 0.6. The label was not found where it is.
+    screw = curves["screw"]["f1"]
+    assert len(screw) == 101
+    assert screw[0] == screw[60] == pytest.approx(2 * 2 / (2 * 2 + 2 + 2), abs=1e-4)
+    assert screw[61] == screw[90] == pytest.approx(2 * 2 / (2 * 2 + 2), abs=1e-4)
+    assert set(screw[91:]) == {0.0}
+    assert set(curves["label"]["f1"]) == {0.0}

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from argusvl.core.errors import ArgusError, ImageError
+from argusvl.core.errors import ArgusError
 from argusvl.visual import glyphs as glyphs_module
+from argusvl.visual import report as report_module
 from argusvl.visual.pairing import LabelledBox
 from argusvl.visual.pictures import MAX_PICTURES, GalleryItem
-from argusvl.visual.report import FigureRow, ReportData, render_report, write_report
+from argusvl.visual.report import MAX_MISDESCRIBED, FigureRow, ReportData, render_report, write_report
 from argusvl.visual.scored_curves import Calibration, PrecisionCurve, ReliabilityBin
 
 HOSTILE = "</script></style><img src=x onerror=alert(1)><!-- <script>alert('1')</script>&\""
@@ -42,11 +43,14 @@ def full(label: str = "挡风板/已安装") -> ReportData:
         ],
         per_class={label: {"AP": 0.5, "count": 3}, "second": {"AP": None}},
         kinds={label: {"right": 2, "missed": 1, "false": 4}},
+        confusion={label: {label: 1, "second": 1}},
+        misdescribed=[(label, label, 2)],
+        measured_on=label,
         gallery=[item(label, label), item(label, "other"), item(label)],
         gallery_total=30,
         gallery_note=label,
         score_threshold=0.3,
-        precision_recall={label: PrecisionCurve([1.0, 0.5, 0.0], [0.9, 0.4, 0.0])},
+        precision_recall={label: PrecisionCurve([1.0, 0.5, 0.0], [0.9, 0.4, 0.0], [0.4, 0.6, 0.0])},
         calibration={"score": Calibration(bins, 0.11, bins, 0.2)},
         calibration_note=label,
         configuration=label,
@@ -129,6 +133,8 @@ def test_the_page_is_well_formed_and_says_what_it_was_given() -> None:
         "on held-out",
         "3 of 30 pictures (挡风板/已安装)",
         "precision over recall",
+        "F1 over the score threshold",
+        "0.600 at 0.50",
         "accuracy over score",
         "error 0.110",
         "1 missed",
@@ -149,7 +155,7 @@ def test_nothing_is_fetched_from_anywhere() -> None:
 def test_only_the_report_s_own_scripts_may_run() -> None:
     html = render_report(full(HOSTILE))
     page = Scripts(html)
-    assert [kind for kind, _ in page.scripts].count("") == 3
+    assert [kind for kind, _ in page.scripts].count("") == 4
     for kind, source in page.scripts:
         if kind == "application/json":
             json.loads(source)
@@ -210,11 +216,50 @@ def test_an_empty_report_is_a_page() -> None:
     assert "section" not in page.names
 
 
-def test_the_file_is_written_whole_and_a_missing_picture_leaves_the_old_one(tmp_path: Path) -> None:
+def test_the_file_is_written_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = tmp_path / "new" / "report.html"
     assert write_report(ReportData("one"), target) == target
     before = target.read_text(encoding="utf-8")
-    missing = GalleryItem(tmp_path / "gone.jpg", [], [])
-    with pytest.raises(ImageError, match=r"gone\.jpg"):
-        write_report(ReportData("two", gallery=[missing]), target)
+
+    def fails(*_: object) -> str:
+        raise MemoryError
+
+    monkeypatch.setattr(report_module, "embedded_font", fails)
+    with pytest.raises(MemoryError):
+        write_report(ReportData("two"), target)
     assert target.read_text(encoding="utf-8") == before
+
+
+def test_a_report_is_made_without_the_pictures_that_are_gone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    gone = [GalleryItem(tmp_path / f"gone {k}.jpg", [], []) for k in range(5)]
+    some = " ".join(Tags(render_report(ReportData("run", gallery=[item(), *gone], gallery_total=6))).texts)
+    assert "5 pictures are left out" in some and "gone 0.jpg" in some
+    assert "1 of 6 pictures" in some
+    assert [record.message for record in caplog.records][-1] == "so are 2 others"
+    nothing = Tags(render_report(ReportData("run", gallery=gone)))
+    assert "5 pictures are left out" in " ".join(nothing.texts)
+    assert "img" not in nothing.names
+
+
+def test_columns_are_there_for_what_was_measured() -> None:
+    def heads(*rows: FigureRow, teachers: int = 0) -> str:
+        return render_report(ReportData("r", figures=rows, teachers=teachers))
+
+    plain = heads(FigureRow("AP50", None, 0.5))
+    assert "Figures" in plain and ">before<" not in plain
+    assert "Before and after training" in heads(FigureRow("AP50", 0.125, 0.5))
+    assert "with 2 teachers" in heads(FigureRow("AP50", None, 0.5, taught=0.625), teachers=2)
+
+
+def test_confusions_are_told_as_a_matrix_and_in_words() -> None:
+    data = ReportData(
+        "run",
+        kinds={"螺丝": {"right": 3, "misdescribed": 2, "missed": 4}, "标签": {"right": 1, "false": 3}},
+        confusion={"螺丝": {"螺丝": 4, "标签": 1}, "标签": {"标签": 1}},
+        misdescribed=[(f"螺丝/{k}", "标签", 9) for k in range(MAX_MISDESCRIBED + 5)],
+    )
+    text = " ".join(" ".join(Tags(render_report(data)).texts).split())
+    assert "螺丝 4 1 4 标签 1 nothing 3" in text
+    assert f"螺丝/{MAX_MISDESCRIBED - 1}" in text and f"螺丝/{MAX_MISDESCRIBED}" not in text

@@ -70,12 +70,19 @@ def data() -> ReportData:
             LONG: {"AP": 0.5, "AP50": 0.8, "count": 7},
             HOSTILE: {"AP": 0.4, "AP50": 0.9, "count": 70},
         },
-        kinds={LONG: {"right": 5, "missed": 2, "shifted": 1, "misdescribed": 1, "false": 3}},
+        kinds={
+            LONG: {"right": 5, "missed": 2, "shifted": 1, "misdescribed": 1, "false": 3},
+            HOSTILE: {"right": 5},
+            "螺丝": {"right": 20, "missed": 9},
+        },
+        confusion={LONG: {LONG: 5, HOSTILE: 1}, "螺丝": {"螺丝": 20}},
+        misdescribed=[("螺丝/已拧紧", "螺丝/未拧紧", 3), (LONG, HOSTILE, 1)],
         gallery=[*GALLERY, hostile],
         gallery_total=100,
         score_threshold=THRESHOLD,
         precision_recall={
-            name: PrecisionCurve([1.0] * 80 + [0.0] * 21, [0.5] * 101) for name in (LONG, HOSTILE)
+            name: PrecisionCurve([1.0] * 80 + [0.0] * 21, [0.5] * 101, [0.7] * 101)
+            for name in (LONG, HOSTILE)
         },
         calibration={"score": Calibration(bins, 0.05, bins, 0.1)},
         configuration=f"key: {LONG}\n{HOSTILE}",
@@ -109,6 +116,14 @@ def enter(page: Any, selector: str, value: float | str) -> None:
         f"(() => {{ const s = document.querySelector('{selector}'); s.value = {json.dumps(value)};"
         " s.dispatchEvent(new Event('input')); s.dispatchEvent(new Event('change')); })()"
     )
+
+
+def choose(page: Any, name: str) -> None:
+    """Chooses a class or a description."""
+    options = page.run(
+        "[...document.querySelectorAll('#type option')].map(o => [o.textContent.trim(), o.value])"
+    )
+    enter(page, "#type", dict(options)[name])
 
 
 @pytest.fixture(scope="module")
@@ -251,11 +266,82 @@ def test_kinds_and_classes_are_filtered(page: Any) -> None:
     assert page.run(seen("#nothing-right")) == 1
     page.click("#nothing-right button")
     assert page.run("document.querySelectorAll('.strip button').length") == total
-    enter(page, "#type", "标签")
+    choose(page, "标签")
     labels = page.run(
         "[...document.querySelectorAll('#gallery .pair')].map(g => g.getAttribute('aria-label'))"
     )
     assert labels and all("标签" in label for label in labels)
+    choose(page, "螺丝/未拧紧")
+    texts = page.run("[...document.querySelectorAll('.objects .said')].map(e => e.firstChild.textContent)")
+    assert set(texts) == {"螺丝/未拧紧"}
+
+
+@pytest.mark.parametrize("kind", ["missed", "false", "shifted", "misdescribed"])
+def test_pictures_are_sorted_by_a_kind_of_error(page: Any, kind: str) -> None:
+    enter(page, "#order", kind)
+    numbers = {
+        item.caption: count_kinds(pair_up(item.truth, above(item.predicted, THRESHOLD)))[kind]  # type: ignore[index]
+        for item in data().gallery
+    }
+    names = page.run("[...document.querySelectorAll('.strip img')].length")
+    order = page.run(
+        "[...document.querySelectorAll('.strip button')].map(b => b.title.replace(/, \\d+ errors?$/, ''))"
+    )
+    assert len(order) == names == len(numbers)
+    counts = [numbers[name] for name in order]
+    assert counts == sorted(counts, reverse=True) and counts[0] > 0
+
+
+def test_shift_and_a_click_shows_a_kind_alone(page: Any) -> None:
+    page.run(
+        "document.querySelector('[data-kind=false]').dispatchEvent("
+        "new MouseEvent('click', {shiftKey: true, bubbles: true}))"
+    )
+    pressed = "[...document.querySelectorAll('[data-kind][aria-pressed=true]')].map(b => b.dataset.kind)"
+    assert page.run(pressed) == ["false"]
+
+
+def test_a_count_in_a_table_leads_to_its_pictures(page: Any) -> None:
+    enter(page, "#score", 0.9)
+    page.run("document.querySelector('.classes a[data-name=\"螺丝\"][data-of=missed]').click()")
+    pairs = [p for i in GALLERY for p in pair_up(i.truth, above(i.predicted, THRESHOLD))]
+    wanted = sum(p.kind == "missed" and p.class_name == "螺丝" for p in pairs)
+    assert page.run(SHOWN_COUNTS)["missed"] == wanted > 0
+    assert page.run(
+        "[...document.querySelectorAll('#gallery .pair')].every("
+        "g => g.getAttribute('aria-label').startsWith('missed, truth 螺丝'))"
+    )
+    assert page.run("document.activeElement.classList.contains('stage')")
+    assert page.run("document.querySelector('#pictures').getBoundingClientRect().top") < 200
+    page.run("document.querySelector('.texts a').click()")
+    texts = page.run("[...document.querySelectorAll('.objects .said')].map(e => e.firstChild.textContent)")
+    assert set(texts) == {"螺丝/已拧紧"}
+
+
+def test_the_table_of_classes_is_sorted_by_a_column(page: Any) -> None:
+    column = "[...document.querySelectorAll('.classes tbody tr')].map(r => r.cells[1].textContent.trim())"
+    assert page.run(column) == ["7", "70", "–"]
+    head = ".classes thead th:nth-child(2)"
+    page.click(f"{head} button")
+    assert page.run(column) == ["70", "7", "–"]
+    page.click(f"{head} button")
+    assert page.run(column) == ["7", "70", "–"]
+    assert page.run(f"document.querySelector('{head}').getAttribute('aria-sort')") == "ascending"
+    page.click(".classes thead th:first-child button")
+    names = page.run("[...document.querySelectorAll('.classes tbody th')].map(r => r.textContent)")
+    assert sorted(names) == sorted([LONG, HOSTILE, "螺丝"])
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_on_paper_it_is_dark_on_white_and_nothing_is_cut_off(chromium: Any, report: Path, dark: bool) -> None:
+    with chromium.page(report, 760, 1000, dark=dark) as page:
+        page.run("document.querySelector('[data-set-theme=dark]').click()")
+        page.call("Emulation.setEmulatedMedia", media="print")
+        assert page.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+        assert page.run("getComputedStyle(document.body).color") == "rgb(29, 33, 38)"
+        assert page.run("document.querySelector('.objects').scrollHeight") == page.run(
+            "document.querySelector('.objects').clientHeight"
+        )
 
 
 def test_pointing_at_a_box_tells_what_it_is(page: Any) -> None:
@@ -348,7 +434,7 @@ def test_without_scripts_pictures_charts_and_tables_are_there(
         assert page.reads(seen("#plain article img")) == len(GALLERY) + 1
         assert page.reads(seen("#plain .box.t")) > 0 and page.reads(seen("#plain .box.p")) > 0
         assert page.reads(seen("svg.chart .line")) > 5
-        assert page.reads(seen("table.classes tbody tr")) == 2
+        assert page.reads(seen("table.classes tbody tr")) == 3
         assert page.reads(seen(".js-only")) == 0
 
 

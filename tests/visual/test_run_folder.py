@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +44,14 @@ def test_a_whole_run_is_read(tmp_path: Path) -> None:
     )
     found = {"bbox_2d": [1, 2, 9, 9], "label": "螺丝", "score": 0.5}
     truth = {"bbox_2d": [1, 2, 9, 8.5], "desc": "螺丝/a"}
+    picture = {"image": "a.jpg", "width": 40, "height": 30, "truth": [truth], "predictions": [found]}
     write(
         run / "gallery.json",
-        {"score_threshold": 0.3, "images": [{"image": "a.jpg", "truth": [truth], "predictions": [found]}]}
-        | {"images_total": 12, "kinds": {"螺丝": {"right": 7, "false": 2}}},
+        {"score_threshold": 0.3, "images": [picture], "images_total": 12}
+        | {"kinds": {"螺丝": {"right": 7, "false": 2}}, "confusion": {"螺丝": {"螺丝": 7}}}
+        | {"misdescribed": [{"truth": "螺丝/a", "said": "螺丝/b", "count": 3}]},
     )
-    curve = {"precision": [1, 0.5, 0], "scores": [0.9, 0.4, 0]}
+    curve = {"precision": [1, 0.5, 0], "scores": [0.9, 0.4, 0], "f1": [0.4, 0.5, 0]}
     write(run / "precision_recall.json", {"iou": 0.5, "classes": {"螺丝": curve}})
     full, empty = (
         {"confidence": 0.8, "accuracy": 0.75, "count": 4},
@@ -74,12 +77,14 @@ def test_a_whole_run_is_read(tmp_path: Path) -> None:
     assert data.facts == {"train_seconds": 12.5, "images evaluated": 12}
     assert data.per_class == {"螺丝": {"AP50": 0.9, "AP": None}}
     (item,) = data.gallery
-    assert item.image == run / "a.jpg"
+    assert (item.image, item.size) == (run / "a.jpg", (40, 30))
     assert [(b.label, b.score) for b in (*item.truth, *item.predicted)] == [("螺丝/a", None), ("螺丝", 0.5)]
     assert [b.counted_as for b in (*item.truth, *item.predicted)] == ["螺丝", "螺丝"]
     assert (data.score_threshold, data.gallery_total, data.gallery_note) == (0.3, 12, "")
     assert data.kinds == {"螺丝": {"right": 7, "false": 2}}
-    assert data.precision_recall == {"螺丝": PrecisionCurve([1, 0.5, 0], [0.9, 0.4, 0])}
+    assert data.confusion == {"螺丝": {"螺丝": 7}}
+    assert data.misdescribed == [("螺丝/a", "螺丝/b", 3)]
+    assert data.precision_recall == {"螺丝": PrecisionCurve([1, 0.5, 0], [0.9, 0.4, 0], [0.4, 0.5, 0])}
     assert data.calibration == {"score": Calibration([ReliabilityBin(0.8, 0.75, 4)], 0.05, None, None)}
     assert data.configuration == "task: detection\n"
     assert data.environment == {"python": "3.11", "torch": "2.13", "devices": "cpu, cuda:0"}
@@ -92,6 +97,59 @@ def test_without_a_summary_the_last_evaluation_of_the_log_gives_the_figures(tmp_
         ("AP50", None, 0.4),
         ("AP", None, 0.2),
     ]
+
+
+def test_without_an_evaluation_the_figures_are_those_of_the_checkpoint_that_would_be_used(
+    tmp_path: Path,
+) -> None:
+    history = [
+        {"step": step, "epoch": step / 10, "eval_AP50": ap50, "throughput/images_per_second": speed}
+        for step, ap50, speed in ((10, 0.2, 1.0), (20, 0.6, 7.0), (30, 0.5, 8.0))
+    ]
+    state = {"global_step": 30, "best_global_step": 20, "log_history": history}
+    write(tmp_path / "checkpoint-30" / "trainer_state.json", state)
+    data = load_run(tmp_path)
+    assert [row.after for row in data.figures] == [0.6]
+    assert data.measured_on == "held-out records while training, at step 20"
+    assert data.facts == {"epochs": 3.0, "images_per_second": 7.0}
+
+
+def test_an_evaluation_in_a_folder_of_the_run_is_found_and_the_newest_is_shown(tmp_path: Path) -> None:
+    state(tmp_path, 50, eval_AP50=0.1)
+    write(tmp_path / "calibration.json", {"bins": [], "ece": 0.5})
+    for age, name in ((100, "val"), (0, "test")):
+        figures = {"AP50": 0.8 if name == "test" else 0.7, "data": f"{name}.jsonl", "checkpoint": "c"}
+        write(tmp_path / name / "figures.json", figures)
+        write(tmp_path / name / "gallery.json", {"images": [{"image": f"{name}.jpg"}]})
+        write(
+            tmp_path / name / "precision_recall.json", {"classes": {name: {"precision": [1], "scores": [1]}}}
+        )
+        stamp = (tmp_path / name / "figures.json").stat().st_mtime - age
+        os.utime(tmp_path / name / "figures.json", (stamp, stamp))
+    data = load_run(tmp_path)
+    assert [(row.name, row.after) for row in data.figures] == [("AP50", 0.8)]
+    assert data.measured_on == "test.jsonl"
+    assert (data.facts["checkpoint evaluated"], data.facts["other evaluations"]) == ("c", "val")
+    assert [item.image for item in data.gallery] == [tmp_path / "test" / "test.jpg"]
+    assert set(data.precision_recall) == {"test"}
+    assert data.calibration["score"].ece == 0.5  # of the training run: the evaluation wrote none
+    assert len(data.log_history) == 2
+    write(tmp_path / "test" / "calibration.json", {"bins": [], "ece": 0.25})
+    assert load_run(tmp_path).calibration["score"].ece == 0.25
+    assert load_run(tmp_path / "val").figures[0].after == 0.7
+    write(tmp_path / "figures.json", {"AP50": 0.9})
+    assert load_run(tmp_path).figures[0].after == 0.9
+    assert load_run(tmp_path).facts["other evaluations"] == "test, val"
+
+
+def test_the_latest_evaluation_stands_for_the_summary_s_figures(tmp_path: Path) -> None:
+    write(tmp_path / "summary.json", {"before": {"AP50": 0.1}, "after": {"AP50": 0.5}, "images": 7})
+    taught = {"AP50": 0.75, "teachers": 2}
+    write(tmp_path / "figures.json", {"AP50": 0.6, "images": 3, "with_teachers": taught})
+    data = load_run(tmp_path)
+    assert [(row.before, row.after, row.taught) for row in data.figures] == [(0.1, 0.6, 0.75)]
+    assert data.teachers == 2
+    assert data.facts == {"images": 7, "images evaluated": 3}
 
 
 def test_the_steps_and_the_best_of_them_are_said(tmp_path: Path) -> None:
@@ -164,12 +222,21 @@ def test_a_log_with_nan_is_read(tmp_path: Path) -> None:
         ("gallery.json", {"images": [], "kinds": {"a": 3}}, "field 'kinds'"),
         ("gallery.json", {"images": [], "kinds": {"a": {"lost": 3}}}, r"kinds\.a\.lost"),
         ("gallery.json", {"images": [], "kinds": {"a": {"missed": -1}}}, r"kinds\.a\.missed"),
+        ("gallery.json", {"images": [], "confusion": {"a": {"b": "1"}}}, r"confusion\.a\.b"),
+        ("gallery.json", {"images": [], "misdescribed": {}}, "field 'misdescribed'"),
+        ("gallery.json", {"images": [], "misdescribed": [{"truth": "a", "count": 1}]}, r"misdescribed\[0\]"),
         ("figures.json", [1], "write one JSON object"),
+        ("figures.json", {"with_teachers": 3}, "field 'with_teachers'"),
         ("environment.json", [1], "write one JSON object"),
         ("precision_recall.json", {"classes": []}, "field 'classes'"),
         ("precision_recall.json", {"classes": {"a": {"precision": [2], "scores": [0]}}}, r"classes\.a"),
         ("precision_recall.json", {"classes": {"a": {"precision": [1], "scores": []}}}, r"classes\.a"),
         ("precision_recall.json", {"classes": {"a": {"precision": [1, 0], "scores": [0]}}}, "one length"),
+        (
+            "precision_recall.json",
+            {"classes": {"a": {"precision": [1], "scores": [1], "f1": [1, 1]}}},
+            r"classes\.a': f1",
+        ),
         ("calibration.json", {"bins": [], "ece": 7}, "field.* 'ece'"),
         ("calibration.json", {"bins": [], "ece": None, "types": 3}, "field 'types'"),
         ("calibration.json", {"bins": [], "ece": None, "types": {"ece": 3}}, r"types\.ece"),
@@ -187,6 +254,15 @@ def test_a_damaged_file_is_an_error_that_names_it_and_the_field(
     with pytest.raises(DataError, match=message) as error:
         load_run(tmp_path)
     assert Path(name).name in str(error.value)
+
+
+def test_a_file_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
+    write(tmp_path / "summary.json", {})
+    for name in ("config.yaml", "figures.json"):
+        (tmp_path / name).write_bytes("标签".encode("gbk"))
+        with pytest.raises(DataError, match=f"{name}: not UTF-8"):
+            load_run(tmp_path)
+        (tmp_path / name).unlink()
 
 
 def test_a_folder_with_nothing_to_show_is_an_error(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from argusvl.visual.scored_curves import (
     Calibration,
     PrecisionCurve,
     ReliabilityBin,
+    f1_chart,
     precision_chart,
     reliability_chart,
 )
@@ -52,3 +53,17 @@ def test_calibration_is_drawn_before_and_after_on_a_diagonal() -> None:
     assert (after["at"], after["y"], after["notes"]) == ([0.2, 0.8], [0.25, 0.7], ["of 5", "of 20"])
     alone = reliability_chart("t", Calibration(bins, 0.04))
     assert [entry.name for entry in alone.legend] == ["as the model scores"]
+
+
+def test_f1_names_the_threshold_to_ask_for() -> None:
+    early = PrecisionCurve([1.0], [1.0], [0.8 if k <= 20 else 0.0 for k in range(101)])
+    late = PrecisionCurve([1.0], [1.0], [k / 200 for k in range(101)])
+    chart = f1_chart({"early": early, "late": late}, {})
+    assert {entry.name: entry.last for entry in chart.legend} == {
+        "early": "0.800 at 0.00",
+        "late": "0.500 at 1.00",
+        "mean of the classes": "0.450 at 0.20",
+    }
+    nothing = PrecisionCurve([0.0], [0.0], [0.0] * 101)
+    assert nothing.best() is PrecisionCurve([1.0], [1.0]).best() is None
+    assert f1_chart({"nothing": nothing}, {}).legend[0].last == "0"

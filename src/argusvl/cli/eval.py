@@ -201,7 +201,7 @@ def _write(
     write_text_atomically(out / PREDICTIONS_FILE, "".join(lines))
     gallery = make_gallery(evaluation, records.root, vocabulary=vocabulary, folder=out)
     write_text_atomically(out / GALLERY_FILE, json.dumps(gallery, ensure_ascii=False) + "\n")
-    curves = precision_recall_file(evaluation.figures)
+    curves = precision_recall_file(evaluation, vocabulary)
     write_text_atomically(out / PRECISION_RECALL_FILE, json.dumps(curves, ensure_ascii=False) + "\n")
     write_text_atomically(out / FIGURES_FILE, json.dumps(result, ensure_ascii=False, indent=2) + "\n")
     console().print(Text(f"Written to {out}."))

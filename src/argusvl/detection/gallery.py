@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import unicodedata
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 
 from argusvl.detection.data.dataset import Vocabulary
 from argusvl.detection.detections import Detections
-from argusvl.detection.evaluation import Figures, Truth, class_of
+from argusvl.detection.evaluation import CAPTION_IOU, Truth, claim, class_of
 from argusvl.detection.inference import Evaluation
 from argusvl.detection.predictor import SCORE_THRESHOLD
 from argusvl.visual.pairing import LabelledBox, Pair, num_errors, pair_up
@@ -88,18 +89,50 @@ def make_gallery(
     }
 
 
-def precision_recall_file(figures: Figures) -> dict[str, Any]:
-    """JSON-ready: ``{"iou": 0.5, "classes": {class: {"precision": [101 numbers], "scores": [101 numbers]}}}``."""
+def precision_recall_file(evaluation: Evaluation, vocabulary: Vocabulary) -> dict[str, Any]:
+    """Each class's precision over recall, and F1 over the score threshold, at IoU 0.5.
+
+    Precision is AP's, over all that the model considered; F1 is that of the predictions that a caller gets.
+
+    Returns:
+        JSON-ready: ``{"iou": 0.5, "classes": {class: {"precision": [101 numbers], "scores": [101 numbers], "f1": [101
+        numbers]}}}``.
+    """
+    f1 = _f1_over_thresholds(evaluation, vocabulary)
     return {
-        "iou": 0.5,
+        "iou": CAPTION_IOU,
         "classes": {
             name: {
                 "precision": [round(p, 4) for p in curve.precision],
                 "scores": [round(s, 4) for s in curve.scores],
+                "f1": f1[name],
             }
-            for name, curve in figures.precision_recall.items()
+            for name, curve in evaluation.figures.precision_recall.items()
         },
     }
+
+
+def _f1_over_thresholds(evaluation: Evaluation, vocabulary: Vocabulary) -> dict[str, list[float]]:
+    """For each class of the truth, F1 at the score thresholds 0, 0.01, … 1."""
+    objects: Counter[str] = Counter()
+    right: dict[str, list[float]] = defaultdict(list)
+    wrong: dict[str, list[float]] = defaultdict(list)
+    for truth, found in zip(evaluation.truth, evaluation.predictions, strict=True):
+        wanted = np.array([class_of(text, vocabulary) for text in truth.descriptions], dtype=np.str_)
+        labels = np.array([unicodedata.normalize("NFC", label) for label in found.labels], dtype=np.str_)
+        objects.update(wanted.tolist())
+        for name in {*wanted.tolist(), *labels.tolist()}:
+            boxes = truth.boxes_xyxy_px[wanted == name]
+            of_class = found[labels == name]
+            claimed = claim(Truth(boxes, (name,) * len(boxes)), of_class)
+            for k, score in enumerate(of_class.scores.tolist()):
+                (right if k in claimed else wrong)[name].append(score)
+    thresholds = np.linspace(0, 1, 101)[:, None]
+    f1 = {}
+    for name, count in objects.items():
+        hits, misses = ((np.array(scores[name]) >= thresholds).sum(axis=1) for scores in (right, wrong))
+        f1[name] = (2 * hits / (hits + misses + count)).round(4).tolist()
+    return f1
 
 
 def _chosen(errors: Sequence[int], count: int) -> list[tuple[int, str]]:

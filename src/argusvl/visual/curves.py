@@ -100,8 +100,7 @@ def make_chart(
     warning: str = "",
     wide: bool = False,
     last: Sequence[str] = (),
-    x_name: str = "step",
-    **look: bool,
+    **look: Any,
 ) -> Chart:
     """A chart with its legend.
 
@@ -111,7 +110,6 @@ def make_chart(
         warning: See :class:`Chart`.
         wide: See :class:`Chart`.
         last: What the legend shows beside each name; by default the last value.
-        x_name: What the horizontal axis is.
         look: As in :func:`~argusvl.visual.plots.line_chart`.
     """
     shown = last or [format_number(s.values[-1]) if s.values else "" for s in series]
@@ -120,7 +118,7 @@ def make_chart(
         for i, (s, text) in enumerate(zip(series, shown, strict=True))
         if s.style != "guide"
     ]
-    data = chart_data(series, x_name=x_name, **look)
+    data = chart_data(series, **look)
     return Chart(title, line_chart(series, **look), data, legend, warning, wide)
 
 

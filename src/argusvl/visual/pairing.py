@@ -55,9 +55,18 @@ class Pair:
     @property
     def class_name(self) -> str:
         """The class of the truth, or of the prediction where there is none."""
+        return self._shown.counted_as
+
+    @property
+    def label(self) -> str:
+        """The text of the truth, or of the prediction where there is none."""
+        return self._shown.label
+
+    @property
+    def _shown(self) -> LabelledBox:
         shown = self.truth or self.predicted
         assert shown is not None
-        return shown.counted_as
+        return shown
 
 
 def pair_up(truth: Sequence[LabelledBox], predicted: Sequence[LabelledBox]) -> list[Pair]:

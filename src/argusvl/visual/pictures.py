@@ -11,6 +11,7 @@ from typing import Any
 
 from PIL import Image
 
+from argusvl.core.errors import ImageError
 from argusvl.core.images import open_image
 from argusvl.visual.pairing import KINDS, LabelledBox, Pair, above, count_kinds, num_errors, pair_up
 
@@ -31,12 +32,14 @@ class GalleryItem:
         truth: What is there.
         predicted: What was found, also below the score from which it counts.
         caption: The picture's name, e.g. its file's.
+        size: Its width and height when it was measured; ``None`` where that is not known.
     """
 
     image: Path | Image.Image
     truth: Sequence[LabelledBox]
     predicted: Sequence[LabelledBox]
     caption: str = ""
+    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,25 +71,43 @@ class Picture:
         return ", ".join(f"{counts[kind]} {kind}" for kind in KINDS if counts[kind]) or "nothing to find"
 
 
-def make_pictures(gallery: Sequence[GalleryItem], score_threshold: float) -> list[Picture]:
+def make_pictures(gallery: Sequence[GalleryItem], score_threshold: float) -> tuple[list[Picture], list[str]]:
     """The pictures with the most errors first, as many as fit into a page.
 
-    Raises:
-        ImageError: A picture cannot be opened.
+    Returns:
+        The pictures, and why others could not be used: a data set may be gone when a report of it is written.
     """
     paired = [(item, pair_up(item.truth, above(item.predicted, score_threshold))) for item in gallery]
     paired.sort(key=lambda entry: -num_errors(entry[1]))
     pictures: list[Picture] = []
+    unusable: list[str] = []
     room = MAX_BYTES
-    for item, pairs in paired[:MAX_PICTURES]:
-        image = item.image if isinstance(item.image, Image.Image) else open_image(item.image, exif="ignore")
+    for item, pairs in paired:
+        if len(pictures) == MAX_PICTURES:
+            break
+        try:
+            image = _open(item)
+        except ImageError as error:
+            unusable.append(str(error).splitlines()[0])
+            continue
         jpeg = reduced_jpeg(image)
         room -= len(jpeg)
         if room < 0 and pictures:
             break
         uri = jpeg_uri(jpeg)
         pictures.append(Picture(item.caption, *image.size, uri, item.truth, item.predicted, pairs))
-    return pictures
+    return pictures, unusable
+
+
+def _open(item: GalleryItem) -> Image.Image:
+    """The picture that was measured: of another size than then, its boxes would lie elsewhere."""
+    image = item.image if isinstance(item.image, Image.Image) else open_image(item.image, exif="ignore")
+    if item.size and image.size != item.size:
+        (width, height), (before, high) = image.size, item.size
+        raise ImageError(
+            f"is {width}×{height} now, and was {before}×{high} when it was measured", where=item.caption
+        )
+    return image
 
 
 def gallery_data(pictures: Sequence[Picture], score_threshold: float) -> dict[str, Any]:

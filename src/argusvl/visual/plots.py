@@ -18,6 +18,7 @@ NUM_COLOURS = 8
 
 _WIDTH, _HEIGHT = 460.0, 220.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 10.0, 10.0, 24.0
+_NAME = 16.0  # height of an axis's name
 _MAX_POINTS = 400  # more than there are pixels to show; the page stays small after a long run
 _MAX_BAD = 50  # marks of values that are not finite; their number is said in words
 _SMOOTH_FROM = 50  # with fewer points the raw line is clear enough
@@ -57,8 +58,10 @@ def line_chart(
     zero_based: bool = False,
     smooth: bool = False,
     unit_square: bool = False,
+    x_name: str = "step",
+    y_name: str = "",
 ) -> str:
-    """A chart of lines over training steps.
+    """A chart of lines.
 
     Args:
         series: What to draw; nothing is returned when there is no point at all.
@@ -66,6 +69,8 @@ def line_chart(
         zero_based: The vertical axis begins at 0, as for shares.
         smooth: Draw a line of many points faintly, with its running mean over it.
         unit_square: Both axes are 0 to 1.
+        x_name: What the horizontal axis is.
+        y_name: What the vertical axis is. Without it neither is written: the text around the chart says it.
 
     Returns:
         An ``<svg>`` element, or an empty text.
@@ -84,8 +89,13 @@ def line_chart(
         low = min(0.0, low)
     x_axis = _Axis.linear(first, last, _LEFT, _WIDTH - _RIGHT, 5)
     make = _Axis.logarithmic if log_scale else _Axis.linear
-    y_axis = make(low, high, _HEIGHT - _BOTTOM, _TOP, 4)
+    room = _NAME if y_name else 0.0  # for the axes' names
+    y_axis = make(low, high, _HEIGHT - _BOTTOM - room, _TOP + room, 4)
     body = [_grid(x_axis, y_axis)]
+    if y_name:
+        body.append(f'<text class="axis" x="2" y="14">{escape(y_name)}</text>')
+        right = f'x="{_WIDTH - _RIGHT:g}" y="{_HEIGHT - 4:g}"'
+        body.append(f'<text class="axis" {right} text-anchor="end">{escape(x_name)}</text>')
     for i, (one, points) in enumerate(zip(series, lines, strict=True)):
         if points:
             body.append(
@@ -99,15 +109,17 @@ def line_chart(
 def chart_data(
     series: Sequence[Series],
     *,
-    x_name: str = "step",
     log_scale: bool = False,
     zero_based: bool = False,
     smooth: bool = False,
     unit_square: bool = False,
+    x_name: str = "step",
+    y_name: str = "",
 ) -> dict[str, Any]:
     """What ``templates/charts.js`` draws the chart from; JSON-ready, thinned and rounded so that it stays small."""
     return {
         "x": x_name,
+        "up": y_name,
         "log": log_scale,
         "zero": zero_based,
         "smooth": smooth,
@@ -205,7 +217,7 @@ def _grid(x_axis: _Axis, y_axis: _Axis) -> str:
     for tick in x_axis.ticks:
         x = x_axis.at(tick)
         parts.append(
-            f'<text class="axis" x="{x:.1f}" y="{_HEIGHT - 6:g}" text-anchor="middle">{_tick(tick)}</text>'
+            f'<text class="axis" x="{x:.1f}" y="{y_axis.begin + 18:g}" text-anchor="middle">{_tick(tick)}</text>'
         )
     return "".join(parts)
 

@@ -16,15 +16,29 @@ from typing import Any
 from markupsafe import Markup
 
 from argusvl.core.files import write_text_atomically
+from argusvl.core.logging import get_logger
+from argusvl.visual.classes import class_rows, confusion_matrix
 from argusvl.visual.curves import Chart, ChartGroup, chart_groups
 from argusvl.visual.glyphs import embedded_font
 from argusvl.visual.page import grouped_digits, page_environment, script_sources, security_policy
-from argusvl.visual.pairing import KINDS
+from argusvl.visual.pairing import Kind
 from argusvl.visual.pictures import GalleryItem, Picture, gallery_data, make_pictures
 from argusvl.visual.plots import format_number
-from argusvl.visual.scored_curves import Calibration, PrecisionCurve, precision_chart, reliability_chart
+from argusvl.visual.scored_curves import (
+    Calibration,
+    PrecisionCurve,
+    f1_chart,
+    precision_chart,
+    reliability_chart,
+)
 
-_SCRIPTS = ("theme.js", "charts.js", "gallery.js")
+logger = get_logger(__name__)
+
+_SCRIPTS = ("theme.js", "charts.js", "tables.js", "gallery.js")
+MAX_MISDESCRIBED = 15
+"""So many wrong descriptions are listed."""
+
+_MAX_WARNINGS = 3
 
 KIND_MEANINGS = {
     "missed": "annotated, and nothing was found",
@@ -44,12 +58,14 @@ class FigureRow:
         before: Before training; ``None`` where it was not measured.
         after: After training; ``None`` where it was not measured.
         note: What it means, in a few words.
+        taught: After training, with teachers in the prompt; ``None`` where it was not measured.
     """
 
     name: str
     before: float | None
     after: float | None
     note: str = ""
+    taught: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +76,14 @@ class ReportData:
         title: The run's name.
         subtitle: One line about it.
         figures: Quality before and after training.
+        measured_on: The data of these figures, in words.
+        teachers: Number of teachers in the prompts of the figures with teachers.
         facts: Other numbers and names, e.g. how long it took.
         log_history: The training log: dictionaries with ``step`` and what was logged then.
         per_class: Figures by class.
         kinds: By class, how many objects of each kind there are (:data:`~argusvl.visual.pairing.KINDS`).
+        confusion: By class, which classes were given to its objects.
+        misdescribed: What was said in place of what, and how often; most frequent first.
         gallery: Pictures with truth and predictions.
         gallery_total: Number of pictures that those of the gallery were chosen from; ``None`` where it is not known.
         gallery_note: How they were chosen, e.g. ``spread evenly over the file``.
@@ -78,10 +98,14 @@ class ReportData:
     title: str
     subtitle: str = ""
     figures: Sequence[FigureRow] = ()
+    measured_on: str = ""
+    teachers: int = 0
     facts: Mapping[str, float | int | str] = field(default_factory=dict)
     log_history: Sequence[Mapping[str, Any]] = ()
     per_class: Mapping[str, Mapping[str, float | int | None]] = field(default_factory=dict)
     kinds: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    confusion: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    misdescribed: Sequence[tuple[str, str, int]] = ()
     gallery: Sequence[GalleryItem] = ()
     gallery_total: int | None = None
     gallery_note: str = ""
@@ -104,7 +128,6 @@ def write_report(data: ReportData, path: str | Path) -> Path:
         The file.
 
     Raises:
-        ImageError: A picture of the gallery cannot be opened.
         ArgusError: The file cannot be written.
     """
     target = Path(path)
@@ -117,7 +140,11 @@ def render_report(data: ReportData) -> str:
     environment = page_environment()
     environment.filters |= {"number": _shown, "bar": _bar, "fact": _fact}
     scripts = script_sources(environment, _SCRIPTS)
-    pictures = make_pictures(data.gallery, data.score_threshold)
+    pictures, unusable = make_pictures(data.gallery, data.score_threshold)
+    for reason in unusable[:_MAX_WARNINGS]:
+        logger.warning("a picture of the gallery is left out: %s", reason)
+    if len(unusable) > _MAX_WARNINGS:
+        logger.warning("so are %d others", len(unusable) - _MAX_WARNINGS)
     groups = chart_groups(data.log_history)
     scored = _scored_charts(data)
     return environment.get_template("report.html.jinja").render(
@@ -126,48 +153,32 @@ def render_report(data: ReportData) -> str:
         policy=security_policy(scripts.values()),
         scripts=scripts,
         font=Markup(embedded_font(_texts(data, [*groups, ChartGroup("", "", scored)]))),
+        trained=any(row.before is not None for row in data.figures),
         tiles=[row for row in data.figures if row.after is not None][:4],
-        classes=_class_rows(data),
+        classes=class_rows(data.per_class, data.kinds, data.precision_recall),
+        confusion=confusion_matrix(data.confusion, data.kinds),
+        misdescribed=data.misdescribed[:MAX_MISDESCRIBED],
         kinds=KIND_MEANINGS,
         pictures=pictures,
+        unusable=unusable,
+        to_see=_to_see(pictures),
         gallery=gallery_data(pictures, data.score_threshold),
-        chosen=_how_chosen(data, pictures),
+        chosen=_how_chosen(data, pictures, len(unusable)),
         scored=scored,
         groups=groups,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _ClassRow:
-    """A class in the overview: its figures, and what became of its objects as ``(kind, count, percentage)``."""
-
-    name: str
-    figures: Mapping[str, float | int | None]
-    outcome: Sequence[tuple[str, int, float]]
-    false: int | None
+def _to_see(pictures: Sequence[Picture]) -> set[tuple[str, Kind]]:
+    """Classes and descriptions with a kind that the gallery has an example of."""
+    pairs = [pair for picture in pictures for pair in picture.pairs]
+    return {(text, pair.kind) for pair in pairs for text in (pair.class_name, pair.label)}
 
 
-def _class_rows(data: ReportData) -> tuple[list[str], list[_ClassRow]]:
-    """Columns of figures, and a row for each class."""
-    columns = list(dict.fromkeys(name for figures in data.per_class.values() for name in figures))
-    # The count is read before the figures, which mean little without it.
-    columns.sort(key=lambda name: name != "count")
-    rows = []
-    for name in dict.fromkeys([*data.per_class, *data.kinds]):
-        kinds = data.kinds.get(name, {})
-        there = sum(count for kind, count in kinds.items() if kind != "false")
-        outcome = [
-            (k, kinds[k], 100 * kinds[k] / there) for k in reversed(KINDS) if k != "false" and kinds.get(k)
-        ]
-        false = kinds.get("false", 0) if data.kinds else None
-        rows.append(_ClassRow(name, data.per_class.get(name, {}), outcome, false))
-    return columns, rows
-
-
-def _how_chosen(data: ReportData, pictures: Sequence[Picture]) -> str:
+def _how_chosen(data: ReportData, pictures: Sequence[Picture], unusable: int) -> str:
     """How many of how many pictures are shown, and which."""
     shown, total = len(pictures), data.gallery_total
-    if shown < len(data.gallery):
+    if shown < len(data.gallery) - unusable:
         of = total or len(data.gallery)
         return f"{shown} of {of} pictures: those with the most errors, as many as a page can carry."
     if total is None:
@@ -183,6 +194,8 @@ def _scored_charts(data: ReportData) -> list[Chart]:
     if data.precision_recall:
         counts = {name: int(figures.get("count") or 0) for name, figures in data.per_class.items()}
         charts.append(precision_chart(data.precision_recall, counts))
+        if all(curve.f1 for curve in data.precision_recall.values()):
+            charts.append(f1_chart(data.precision_recall, counts))
     return charts + [
         reliability_chart(f"accuracy over {name}", calibration)
         for name, calibration in data.calibration.items()
@@ -194,7 +207,8 @@ def _texts(data: ReportData, groups: Sequence[ChartGroup]) -> Iterable[str]:
     yield from (data.title, data.subtitle, data.gallery_note, data.calibration_note, data.configuration)
     yield from (text for row in data.figures for text in (row.name, row.note))
     yield from (str(value) for pair in (*data.facts.items(), *data.environment.items()) for value in pair)
-    yield from (*data.per_class, *data.kinds)
+    yield from (*data.per_class, *data.kinds, *data.confusion, data.measured_on)
+    yield from (text for truth, said, _ in data.misdescribed for text in (truth, said))
     for item in data.gallery:
         yield item.caption
         yield from (text for box in (*item.truth, *item.predicted) for text in (box.label, box.counted_as))

@@ -1,4 +1,4 @@
-"""Charts of what an evaluation measured: precision over recall, and how far scores can be believed."""
+"""Charts of what an evaluation measured: precision over recall, F1 over the threshold, how good the scores are."""
 
 from __future__ import annotations
 
@@ -14,10 +14,16 @@ MAX_CLASSES = 3 * NUM_COLOURS
 
 @dataclass(frozen=True, slots=True)
 class PrecisionCurve:
-    """One class's precision at recall 0, 0.01, … 1, and the score that gives each."""
+    """One class's precision at recall 0, 0.01, … 1, the score that gives each, and F1 at thresholds 0, 0.01, … 1."""
 
     precision: Sequence[float]
     scores: Sequence[float]
+    f1: Sequence[float] = ()
+
+    def best(self) -> tuple[float, float] | None:
+        """The greatest F1 and its threshold; ``None`` where nothing was found, or F1 was not measured."""
+        greatest = max(self.f1, default=0.0)
+        return (greatest, list(self.f1).index(greatest) / (len(self.f1) - 1)) if greatest else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,28 +59,47 @@ def precision_chart(curves: Mapping[str, PrecisionCurve], counts: Mapping[str, i
         curves: By class.
         counts: Number of objects by class: where there are too many classes to show, the frequent ones are.
     """
-    shown = sorted(curves, key=lambda name: -counts.get(name, 0))[:MAX_CLASSES]
-    shown = [name for name in curves if name in shown]
+    shown = _shown(curves, counts)
     series = [_precision_series(name, curves[name]) for name in shown]
     averages = [_mean(curves[name].precision) for name in shown]
     if len(curves) > 1:
         # Averaged over all classes at each recall, as AP50 is: its own mean is AP50.
         columns = zip(*(curve.precision for curve in curves.values()), strict=True)
         mean = [_mean(column) for column in columns]
-        series.append(Series("mean of the classes", _recalls(mean), mean, style="mean"))
+        series.append(Series("mean of the classes", _from_0_to_1(mean), mean, style="mean"))
         averages.append(_mean(mean))
-    left_out = len(curves) - len(shown)
-    warning = (
-        f"{left_out} classes with fewer objects are left out of the picture, not of the mean."
-        if left_out
-        else ""
-    )
     return make_chart(
         "precision over recall",
         series,
-        warning=warning,
+        warning=_left_out(curves, shown),
         last=[f"{a:.3f}" for a in averages],
         x_name="recall",
+        y_name="precision",
+        unit_square=True,
+    )
+
+
+def f1_chart(curves: Mapping[str, PrecisionCurve], counts: Mapping[str, int]) -> Chart:
+    """F1 over the score threshold of each class, and the mean over the classes: where to set the threshold.
+
+    Args:
+        curves: By class.
+        counts: As for :func:`precision_chart`.
+    """
+    shown = _shown(curves, counts)
+    series = [Series(name, _from_0_to_1(curves[name].f1), curves[name].f1) for name in shown]
+    peaks = [_peak(curves[name]) for name in shown]
+    if len(curves) > 1:
+        mean = [_mean(column) for column in zip(*(curve.f1 for curve in curves.values()), strict=True)]
+        series.append(Series("mean of the classes", _from_0_to_1(mean), mean, style="mean"))
+        peaks.append(_peak(PrecisionCurve((), (), mean)))
+    return make_chart(
+        "F1 over the score threshold",
+        series,
+        warning=_left_out(curves, shown),
+        last=peaks,
+        x_name="score threshold",
+        y_name="F1",
         unit_square=True,
     )
 
@@ -91,13 +116,15 @@ def reliability_chart(title: str, calibration: Calibration) -> Chart:
         series.append(_reliability_series("before calibration", calibration.bins_before))
         shown.append(_error(calibration.ece_before))
     series.append(Series("as it should be", [0.0, 1.0], [0.0, 1.0], style="guide"))
-    return make_chart(title, series, last=[*shown, ""], x_name="confidence", unit_square=True)
+    return make_chart(
+        title, series, last=[*shown, ""], x_name="confidence", y_name="accuracy", unit_square=True
+    )
 
 
 def _precision_series(name: str, curve: PrecisionCurve) -> Series:
     # One point at 0 shows where the class ends; the rest would run along the axis.
     end = next((i + 1 for i, p in enumerate(curve.precision) if p <= 0), len(curve.precision))
-    recalls = _recalls(curve.precision)[:end]
+    recalls = _from_0_to_1(curve.precision)[:end]
     notes = [f"score {s:.2f}" if p > 0 else "" for p, s in zip(curve.precision, curve.scores, strict=True)]
     return Series(name, recalls, curve.precision[:end], notes[:end])
 
@@ -108,11 +135,29 @@ def _reliability_series(name: str, bins: Sequence[ReliabilityBin]) -> Series:
     return Series(name, [b.confidence for b in filled], [b.accuracy for b in filled], notes, style="dots")
 
 
+def _shown(curves: Mapping[str, PrecisionCurve], counts: Mapping[str, int]) -> list[str]:
+    """The classes that have a line, in the order of the file."""
+    frequent = set(sorted(curves, key=lambda name: -counts.get(name, 0))[:MAX_CLASSES])
+    return [name for name in curves if name in frequent]
+
+
+def _left_out(curves: Mapping[str, PrecisionCurve], shown: Sequence[str]) -> str:
+    count = len(curves) - len(shown)
+    return (
+        f"{count} classes with fewer objects are left out of the picture, not of the mean." if count else ""
+    )
+
+
+def _peak(curve: PrecisionCurve) -> str:
+    best = curve.best()
+    return f"{best[0]:.3f} at {best[1]:.2f}" if best else "0"
+
+
 def _error(ece: float | None) -> str:
     return "" if ece is None else f"error {ece:.3f}"
 
 
-def _recalls(values: Sequence[float]) -> list[float]:
+def _from_0_to_1(values: Sequence[float]) -> list[float]:
     return [i / max(len(values) - 1, 1) for i in range(len(values))]
 
 

@@ -3,7 +3,7 @@
 (() => {
   "use strict";
   const SVG = "http://www.w3.org/2000/svg";
-  const LEFT = 46, RIGHT = 12, TOP = 10, BOTTOM = 26;
+  const LEFT = 46, RIGHT = 12, TOP = 10, BOTTOM = 26, NAME = 16;
   const SMOOTH_FROM = 20; // with fewer points the raw line is clear enough
 
   const element = (name, attributes, text) => {
@@ -94,7 +94,7 @@
       this.legend = [...card.querySelectorAll(".legend button")];
       this.legend.forEach((button, i) => {
         button.disabled = false;
-        button.addEventListener("click", () => this.toggle(i));
+        button.addEventListener("click", (event) => (event.shiftKey ? this.only(i) : this.toggle(i)));
         button.addEventListener("dblclick", () => this.only(i));
       });
       const scale = card.querySelector(".scale");
@@ -164,7 +164,9 @@
         : this.log ? logarithmicAxis(low, high, 5)
         : linearAxis(this.data.zero ? Math.min(0, low) : low, high, 4, true);
       this.x = (value) => LEFT + across.at(value) * (this.width - LEFT - RIGHT);
-      this.y = (value) => this.height - BOTTOM - up.at(value) * (this.height - TOP - BOTTOM);
+      this.top = TOP + (this.data.up ? NAME : 0); // room for the axes' names
+      this.bottom = this.height - BOTTOM - (this.data.up ? NAME : 0);
+      this.y = (value) => this.bottom - up.at(value) * (this.bottom - this.top);
       this.grid(across.ticks, up.ticks);
       for (const line of lines) this.line(line);
       this.marker = element("g", { class: "marker" });
@@ -179,16 +181,19 @@
         this.svg.append(element("text", { class: "axis", x: LEFT - 8, y: +y + 4, "text-anchor": "end" }, formatTick(tick)));
       }
       for (const tick of across) {
-        const x = this.x(tick);
-        const anchor = x > this.width - RIGHT - 14 ? "end" : "middle";
-        this.svg.append(element("text", { class: "axis", x: (anchor === "end" ? this.width - 2 : x).toFixed(1), y: this.height - 7, "text-anchor": anchor }, formatTick(tick)));
+        const text = formatTick(tick);
+        const x = Math.min(this.x(tick), this.width - 3.6 * text.length); // the last one stays inside
+        this.svg.append(element("text", { class: "axis", x: x.toFixed(1), y: this.bottom + 19, "text-anchor": "middle" }, text));
       }
+      if (!this.data.up) return;
+      this.svg.append(element("text", { class: "axis", x: 2, y: 14 }, this.data.up));
+      this.svg.append(element("text", { class: "axis", x: this.width - RIGHT, y: this.height - 5, "text-anchor": "end" }, this.data.x));
     }
 
     line({ series, at, y }) {
       const path = (values) => "M" + values.map((v, i) => `${this.x(at[i]).toFixed(1)} ${this.y(v).toFixed(1)}`).join("L");
       for (const step of series.bad || []) {
-        this.svg.append(element("path", { class: "bad", d: `M${this.x(step).toFixed(1)} ${this.height - BOTTOM}v-7` }));
+        this.svg.append(element("path", { class: "bad", d: `M${this.x(step).toFixed(1)} ${this.bottom}v-7` }));
       }
       if (!y.length) return;
       const dot = (i) => element("circle", { class: `dot ${series.colour}`, cx: this.x(at[i]).toFixed(1), cy: this.y(y[i]).toFixed(1), r: 3.5 });
@@ -243,7 +248,7 @@
         there = true;
         this.marker.append(element("circle", { class: `dot ${series.colour}`, cx: this.x(series.at[k]), cy: this.y(series.y[k]), r: 4 }));
       });
-      if (there) this.marker.prepend(element("path", { class: "cursor", d: `M${this.x(x).toFixed(1)} ${TOP}V${this.height - BOTTOM}` }));
+      if (there) this.marker.prepend(element("path", { class: "cursor", d: `M${this.x(x).toFixed(1)} ${this.top}V${this.bottom}` }));
     }
 
     clear() {

@@ -54,22 +54,27 @@
 
   // ---- State ----
 
-  const state = { threshold: data.threshold, kinds: new Set(KINDS), type: "", order: "errors", truth: true, found: true, current: null, selected: -1 };
+  const state = { threshold: data.threshold, kinds: new Set(KINDS), only: null, order: "errors", truth: true, found: true, current: null, selected: -1 };
   let shown = []; // the pictures that pass the filters, in order
 
-  const typeOf = (pair) => normal[(pair.truth || pair.found).type];
-  const ofType = (pair) => !state.type || typeOf(pair) === state.type;
+  // A class, or one description: what a reader may look at alone.
+  const about = (pair, by) => normal[(pair.truth || pair.found)[by]];
+  const ofType = (pair) => !state.only || about(pair, state.only.by) === state.only.name;
   const passes = (pair) => state.kinds.has(pair.kind) && ofType(pair);
   const errors = (picture) => picture.pairs.filter((pair) => pair.kind !== "right" && passes(pair)).length;
 
   const pairAll = () => { for (const p of pictures) p.pairs = pairUp(p.truth, p.found, state.threshold); };
 
   const arrange = () => {
-    const all = state.kinds.size === KINDS.length && !state.type;
+    const all = state.kinds.size === KINDS.length && !state.only;
     shown = pictures.filter((p) => p.pairs.some(passes) || (all && !p.pairs.length));
     const share = (p) => errors(p) / Math.max(p.pairs.filter(ofType).length, 1);
     if (state.order === "errors") shown.sort((a, b) => errors(b) - errors(a));
     if (state.order === "share") shown.sort((a, b) => share(b) - share(a));
+    if (KINDS.includes(state.order)) {
+      const count = (p) => p.pairs.filter((pair) => pair.kind === state.order && passes(pair)).length;
+      shown.sort((a, b) => count(b) - count(a));
+    }
     if (state.order === "name") shown.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
     if (!shown.includes(state.current)) choose(shown[0] || null);
   };
@@ -280,26 +285,38 @@
   // ---- Filters ----
 
   for (const button of gallery.querySelectorAll("[data-kind]")) {
-    button.addEventListener("click", () => {
-      const kind = button.dataset.kind;
-      if (state.kinds.has(kind)) state.kinds.delete(kind); else state.kinds.add(kind);
+    const kind = button.dataset.kind;
+    const alone = () => { state.kinds = new Set([kind]); };
+    button.addEventListener("click", (event) => {
+      if (event.shiftKey) alone();
+      else if (state.kinds.has(kind)) state.kinds.delete(kind);
+      else state.kinds.add(kind);
       refresh();
     });
     button.addEventListener("dblclick", () => {
-      state.kinds = new Set([button.dataset.kind]);
+      alone();
       refresh();
     });
   }
-  find("#nothing-right button").addEventListener("click", () => {
-    state.kinds = new Set(KINDS);
-    state.type = find("#type").value = "";
+  const show = (kinds, only) => {
+    state.kinds = new Set(kinds);
+    state.only = only;
+    find("#type").value = choices.indexOf(only);
     refresh();
     stage.focus({ preventScroll: true });
-  });
+  };
+  find("#nothing-right button").addEventListener("click", () => show(KINDS, null));
 
-  const types = [...new Set(pictures.flatMap((p) => [...p.truth, ...p.found]).map((side) => normal[side.type]))].sort();
-  find("#type").append(...types.map((type) => make("option", { value: type }, type)));
-  find("#type").addEventListener("change", (event) => { state.type = event.target.value; refresh(); });
+  // Classes, each followed by its descriptions where it has others than its name.
+  const choices = [];
+  const sides = pictures.flatMap((p) => [...p.truth, ...p.found]);
+  for (const type of [...new Set(sides.map((side) => normal[side.type]))].sort()) {
+    const texts = [...new Set(sides.filter((s) => normal[s.type] === type).map((s) => normal[s.text]))].sort();
+    choices.push({ by: "type", name: type });
+    if (texts.some((name) => name !== type)) choices.push(...texts.map((name) => ({ by: "text", name })));
+  }
+  find("#type").append(...choices.map(({ by, name }, i) => make("option", { value: i }, by === "text" ? `\u2003${name}` : name)));
+  find("#type").addEventListener("change", (event) => { state.only = choices[+event.target.value] || null; refresh(); });
   find("#order").addEventListener("change", (event) => { state.order = event.target.value; refresh(); });
 
   const score = find("#score"), scoreText = find("output[for=score]");
@@ -313,6 +330,19 @@
     refresh(false);
   });
   score.addEventListener("change", () => refresh());
+
+  // Counts in the tables lead to their pictures.
+  for (const link of document.querySelectorAll("a[data-of]")) {
+    link.addEventListener("click", (event) => {
+      event.preventDefault();
+      const by = link.dataset.by === "text" ? "text" : "type", name = link.dataset.name.normalize("NFC");
+      state.threshold = +(score.value = data.threshold); // the tables' counts are at this one
+      scoreText.textContent = state.threshold.toFixed(2);
+      pairAll();
+      show([link.dataset.of], choices.find((choice) => choice.by === by && choice.name === name) || null);
+      document.getElementById("pictures").scrollIntoView();
+    });
+  }
 
   // ---- Keys ----
 

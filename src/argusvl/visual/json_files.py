@@ -1,0 +1,85 @@
+"""JSON files that others wrote: each thing that is not as agreed is an error with its place and a remedy."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from argusvl.core.errors import DataError
+
+
+def read_text(file: Path) -> str:
+    """The file's text; empty if it is not there.
+
+    Raises:
+        DataError: It is not UTF-8.
+    """
+    if not file.is_file():
+        return ""
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"not UTF-8: {error}", where=file, remedy="save the file as UTF-8") from None
+
+
+def read_json(file: Path) -> Any:
+    """The decoded file; ``None`` if it is not there.
+
+    Raises:
+        DataError: It is not JSON.
+    """
+    if not file.is_file():
+        return None
+    try:
+        return json.loads(read_text(file))
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"not valid JSON: {error}",
+            where=file,
+            remedy="write the file again, or remove it to report without it",
+        ) from None
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """The object that a file holds; empty if the file is not there.
+
+    Raises:
+        DataError: It is not JSON, or no object.
+    """
+    value = read_json(file)
+    if value is not None and not isinstance(value, dict):
+        raise bad_value(file, "the file", value, "write one JSON object")
+    return value or {}
+
+
+def bad_value(file: Path, what: str, found: Any, remedy: str) -> DataError:
+    """An error about a value in a file."""
+    shown = json.dumps(found, ensure_ascii=False, default=str)
+    return DataError(
+        f"{what}: found {shown if len(shown) <= 120 else shown[:117] + '…'}", where=file, remedy=remedy
+    )
+
+
+def finite_number(value: Any) -> float | None:
+    """The number, if it is one."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def is_count(value: Any) -> TypeGuard[int]:
+    """Whether it is a number of things."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def is_share(value: Any) -> TypeGuard[float]:
+    """Whether it is a number from 0 to 1."""
+    number = finite_number(value)
+    return number is not None and 0 <= number <= 1
+
+
+def are_shares(value: Any) -> TypeGuard[list[float]]:
+    """Whether it is a list of numbers from 0 to 1 that holds any."""
+    return isinstance(value, list) and bool(value) and all(map(is_share, value))
