@@ -43,6 +43,7 @@ class Verb:
 
 
 VERBS: dict[str, Verb] = {
+    "init": Verb("argusvl.cli.init:command", "Write a configuration for a data set."),
     "train": Verb("argusvl.cli.train:command", "Train by a configuration file."),
     "eval": Verb("argusvl.cli.eval:command", "Measure a checkpoint on annotated images."),
     "predict": Verb("argusvl.cli.predict:command", "Find and describe the objects in images."),

@@ -1,0 +1,305 @@
+"""Every configuration that is written for a data set loads, and the run that it describes can start."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from argusvl.assets import MODELS
+from argusvl.core.errors import CheckpointError, DataError
+from argusvl.detection.config import DetectionRunConfig
+from argusvl.detection.data.manifest import read_manifest
+from argusvl.detection.starting_config import StartingConfig, make_starting_config
+from argusvl.detection.task import DetectionTask
+from argusvl.tasks import load_run_config
+
+CLOSED = ("RBC", "WBC", "Platelets")
+CHINESE = ("螺丝/已拧紧", "螺丝/未拧紧", "标签贴纸", "挡风板/已安装")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_ships(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What ships with an installation does not change these tests."""
+    monkeypatch.setitem(MODELS, "argus-tiny", tmp_path / "ships" / "argus_tiny")
+
+
+def always(label: str, _: random.Random) -> str:
+    return label
+
+
+def free_text(rng: random.Random) -> str:
+    return " ".join(
+        rng.choices(["a", "rusty", "screw", "beside", "the", "door", "left", "big", "/", "螺"], k=6)
+    ) + str(rng.randrange(1000))
+
+
+def write_set(
+    folder: Path,
+    name: str,
+    rng: random.Random,
+    records: int,
+    *,
+    labels: Callable[[random.Random], str],
+    most: int = 6,
+    several: bool = False,
+    teachers: bool = False,
+) -> None:
+    """A records file with pictures of any size."""
+    folder.mkdir(exist_ok=True)
+
+    def scene(number: int, key: str) -> dict[str, Any]:
+        images, objects = [], []
+        for k in range(2 if several and number % 2 else 1):
+            width, height = rng.randrange(40, 400), rng.randrange(40, 300)
+            images.append(f"{name}{number}{key}{k}.png")
+            Image.new("RGB", (width, height), (number % 256, 80, 90)).save(folder / images[-1])
+            for _ in range(rng.randrange(0 if number else 1, most + 1)):
+                x, y = rng.uniform(0, width - 8), rng.uniform(0, height - 8)
+                box = [x, y, rng.uniform(x + 4, width), rng.uniform(y + 4, height)]
+                objects.append({"bbox_2d": box, "desc": labels(rng), "image": k})
+        return {"images": images, "objects": objects}
+
+    lines = []
+    for number in range(records):
+        record: dict[str, Any] = {"student": scene(number, "s")}
+        if teachers and number % 2:
+            record["teachers"] = [scene(number, "t")]
+        lines.append(json.dumps(record, ensure_ascii=False))
+    (folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def made(folder: Path, data: Path, **options: Any) -> tuple[StartingConfig, DetectionRunConfig]:
+    """The configuration, from its text; the run that it describes can start."""
+    starting = make_starting_config(data, **options)
+    (folder / "my.yaml").write_text(starting.yaml, "utf-8")
+    config = load_run_config(folder / "my.yaml")
+    assert isinstance(config, DetectionRunConfig)
+    assert config == starting.config
+    assert DetectionTask(config).check() == []
+    return starting, config
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_is_written_loads_and_the_run_can_start(seed: int, tmp_path: Path) -> None:
+    rng = random.Random(seed)
+    labels: Callable[[random.Random], str] = (
+        free_text if seed % 4 == 3 else lambda r: r.choice(CHINESE if seed % 2 else CLOSED)
+    )
+    data = tmp_path / "data set"
+    write_set(
+        data, "train", rng, rng.randrange(1, 12), labels=labels, several=seed % 3 == 0, teachers=seed % 3 == 1
+    )
+    if seed % 2:
+        write_set(data, "val", rng, rng.randrange(1, 5), labels=labels, several=True)
+    if seed % 4 < 2:
+        write_set(data, "teacher_pool", rng, 2, labels=labels)
+    starting, config = made(tmp_path, data)
+    assert (config.data.val is not None) == bool(seed % 2)
+    assert (config.data.teacher_ratio > 0) == (
+        seed % 4 < 2 or (seed % 3 == 1 and config.data.num_teachers > 0)
+    )
+    assert any("held-out" in note for note in starting.notes) == (config.data.val is None)
+
+
+def test_closed_vocabulary_in_english(tmp_path: Path) -> None:
+    write_set(tmp_path / "cells", "train", random.Random(1), 9, labels=lambda r: r.choice(CLOSED))
+    starting, config = made(tmp_path, tmp_path / "cells")
+    data = config.data
+    assert (data.vocabulary, data.caption_vocabulary, data.prompt_language) == ("closed", "closed", "en")
+    assert data.augmentation.horizontal_flip == 0.5
+    assert config.training.run_name == "cells"
+    assert "RBC" in starting.yaml
+
+
+def test_levels_in_chinese(tmp_path: Path) -> None:
+    write_set(tmp_path / "rooms", "train", random.Random(1), 9, labels=lambda r: r.choice(CHINESE))
+    _, config = made(tmp_path, tmp_path / "rooms")
+    assert (config.data.vocabulary, config.data.caption_vocabulary) == ("open", "closed")
+    assert config.data.prompt_language == "zh"
+    assert config.model.architecture is not None and config.model.architecture.vocab_size > 512
+
+
+def test_descriptions_that_tell_sides_or_colours_keep_them(tmp_path: Path) -> None:
+    for name, label, flip, hue in (
+        ("a", "left screw", 0.0, 0.02),
+        ("b", "red wire", 0.5, 0.0),
+        ("c", "左侧螺丝", 0.0, 0.02),
+        ("d", "scarred leftover", 0.5, 0.02),
+    ):
+        write_set(tmp_path / name, "train", random.Random(1), 4, labels=partial(always, label))
+        starting, config = made(tmp_path, tmp_path / name)
+        assert (config.data.augmentation.horizontal_flip, config.data.augmentation.hue) == (flip, hue)
+        assert (repr(label) in starting.yaml) == (flip == 0 or hue == 0)
+
+
+def test_the_most_objects_decide_about_queries_and_about_small_images(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    Image.new("RGB", (60, 48)).save(data / "a.png")
+    boxes = [[x, y, x + 5, y + 5] for x in range(0, 54, 5) for y in range(0, 42, 5)]
+    line = {"images": ["a.png"], "objects": [{"bbox_2d": box, "desc": "cell"} for box in boxes]}
+    (data / "train.jsonl").write_text(json.dumps(line) + "\n")
+    starting, config = made(tmp_path, data)
+    assert len(boxes) < config.detection.detection_num_queries < 2 * len(boxes)
+    assert config.data.min_pixels >= 14 * 14 * len(boxes)
+    assert f"{len(boxes)} objects in a.png" in starting.yaml
+
+
+def test_the_manifest_decides_about_pixels(voc: Any, tmp_path: Path) -> None:
+    from argusvl.detection.data.convert import ConvertOptions, convert
+
+    for name in "abcdef":
+        voc.pair(name)
+    convert(
+        voc.root,
+        tmp_path / "data",
+        ConvertOptions("voc", 784, 3136, teacher_pool=1, val_fraction=0.3, seed=0),
+    )
+    _, config = made(tmp_path, tmp_path / "data")
+    limits = read_manifest(tmp_path / "data").limits
+    assert limits is not None
+    assert (config.data.min_pixels, config.data.max_pixels) == (limits.min_pixels, limits.max_pixels)
+    assert config.data.teacher_pool is not None and config.data.num_teachers == 1
+
+
+def test_more_images_need_fewer_passes_but_not_fewer_steps(tmp_path: Path) -> None:
+    steps, passes = [], []
+    for records in (1, 8, 400):
+        data = tmp_path / str(records)
+        write_set(data, "train", random.Random(1), min(records, 8), labels=lambda _: "cell")
+        line = (data / "train.jsonl").read_text().splitlines()[0]
+        (data / "train.jsonl").write_text(f"{line}\n" * records)
+        _, config = made(tmp_path, data)
+        training = config.training
+        assert training.max_steps % training.eval_steps == 0
+        assert training.per_device_train_batch_size <= records
+        steps.append(training.max_steps)
+        passes.append(training.max_steps * training.per_device_train_batch_size / records)
+    assert steps == sorted(steps)
+    assert passes[-1] < passes[1]
+
+
+def test_a_file_of_any_name_and_a_root_elsewhere(tmp_path: Path) -> None:
+    write_set(tmp_path / "pictures", "all", random.Random(1), 3, labels=lambda _: "cell")
+    (tmp_path / "lists").mkdir()
+    shutil.move(tmp_path / "pictures" / "all.jsonl", tmp_path / "lists" / "first list.jsonl")
+    _, config = made(tmp_path, tmp_path / "lists", root=tmp_path / "pictures")
+    assert config.data.root == tmp_path / "pictures"
+    assert config.data.train == tmp_path / "lists" / "first list.jsonl"
+    assert config.training.run_name == "first_list"
+
+
+# --- models ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_checkpoint_of_ours_settles_the_head(scenes: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    _, config = made(tmp_path, scenes, model=str(tiny_checkpoint))
+    section = config.detection
+    assert config.model.model_path == tiny_checkpoint and config.model.architecture is None
+    assert (section.detection_hidden_size, section.detection_caption_max_tokens) == (32, 6)
+    assert section.detection_num_queries >= 60  # the best so many vision tokens: no weights
+    DetectionTask(config).model()
+
+
+def test_what_ships_is_the_default_and_has_a_name(
+    scenes: Path, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert make_starting_config(scenes).config.model.model_path is None
+    monkeypatch.setitem(MODELS, "argus-tiny", tiny_checkpoint)
+    for model in (None, "argus-tiny"):
+        _, config = made(tmp_path, scenes, model=model)
+        assert str(config.model.model_path) == "argus-tiny"
+    assert make_starting_config(scenes, model="random").config.model.architecture is not None
+
+
+def test_a_stock_model_gets_a_new_head(scenes: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    _, config = made(tmp_path, scenes, model=str(tiny_checkpoint / "qwen"))
+    assert config.training.vision_lr < 1e-4
+    assert config.training.gradient_checkpointing
+    DetectionTask(config).model()
+
+
+def test_descriptions_longer_than_the_head_writes_are_refused_with_a_way_out(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    write_set(
+        tmp_path / "data", "train", random.Random(1), 3, labels=lambda _: "an unusually long description"
+    )
+    with pytest.raises(CheckpointError, match="at most 6 tokens") as error:
+        make_starting_config(tmp_path / "data", model=str(tiny_checkpoint))
+    assert f"--model {tiny_checkpoint}/qwen" in str(error.value)
+    made(tmp_path, tmp_path / "data", model=f"{tiny_checkpoint}/qwen")
+
+
+@pytest.mark.parametrize("model", ["argus-tiny", "nothing", "empty", "other"])
+def test_no_such_model(scenes: Path, tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(CheckpointError) as error:
+        make_starting_config(scenes, model=model)
+    assert error.value.remedy
+
+
+# --- bad input ------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_to_train_on(tmp_path: Path) -> None:
+    for name, said in (
+        ("absent", "no such file or folder"),
+        ("empty", "no JSONL file"),
+        ("two", "a.jsonl, b.jsonl"),
+    ):
+        if name != "absent":
+            (tmp_path / name).mkdir()
+        if name == "two":
+            for file in "ab":
+                (tmp_path / name / f"{file}.jsonl").write_text("{}\n")
+        with pytest.raises(DataError, match=said):
+            make_starting_config(tmp_path / name)
+    (tmp_path / "blank.jsonl").write_text("\n\n")
+    with pytest.raises(DataError, match="holds no record"):
+        make_starting_config(tmp_path / "blank.jsonl")
+    Image.new("RGB", (60, 48)).save(tmp_path / "a.png")
+    (tmp_path / "none.jsonl").write_text('{"images": ["a.png"], "objects": []}\n')
+    with pytest.raises(DataError, match="nothing to learn"):
+        make_starting_config(tmp_path / "none.jsonl")
+
+
+@pytest.mark.parametrize("good", [0, 3])
+def test_bad_records_are_named(tmp_path: Path, good: int) -> None:
+    rng = random.Random(0)
+    write_set(tmp_path / "data", "train", rng, 3, labels=lambda _: "cell")
+    file = tmp_path / "data" / "train.jsonl"
+    lines = file.read_text().splitlines()[:good]
+    file.write_text("\n".join([*lines, '{"images": ["gone.png"], "objects": []}', "{", "[]"]))
+    with pytest.raises(DataError) as error:
+        make_starting_config(tmp_path / "data")
+    assert ("none of 3 records can be used" if not good else "3 of 6 records cannot be used") in str(
+        error.value
+    )
+    assert "gone.png" in str(error.value) and f"train.jsonl:{good + 2}" in str(error.value)
+    assert "argus data check" in str(error.value)
+
+
+def test_a_box_outside_its_image_is_found_too(tmp_path: Path) -> None:
+    Image.new("RGB", (60, 48)).save(tmp_path / "a.png")
+    line = {"images": ["a.png"], "objects": [{"bbox_2d": [1, 1, 99, 40], "desc": "x"}]}
+    (tmp_path / "train.jsonl").write_text(json.dumps(line))
+    with pytest.raises(DataError, match="reaches outside"):
+        make_starting_config(tmp_path)
+
+
+def test_descriptions_of_any_characters_stay_in_their_comments(tmp_path: Path) -> None:
+    nasty = ["a # b: c", "x\u2028y", 'q"uote', "tab\there", "\ufeffbom", "- list", "{brace}", "left\x85"]
+    write_set(tmp_path / "data", "train", random.Random(1), 9, labels=lambda r: r.choice(nasty), most=9)
+    made(tmp_path, tmp_path / "data")
