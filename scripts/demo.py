@@ -101,7 +101,6 @@ def main() -> None:
     trained = json.loads(argus("train", CONFIG, "--json"))
     after = json.loads(argus("eval", trained["best_checkpoint"], HELD_OUT, "--json", "--out", RUN))
     summarise(before, after, trained, time.perf_counter() - began)
-    write_text_atomically(RUN / "environment.json", argus("env", "--json"))
     argus("report", RUN)
 
 

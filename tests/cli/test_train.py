@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from argusvl.cli.main import run
@@ -47,6 +48,16 @@ def test_a_run_and_its_result(config: str, tmp_path: Path, capsys: pytest.Captur
     saved = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text("utf-8"))
     assert saved["training"]["max_steps"] == 6
     assert (tmp_path / "run" / "train.log").is_file()
+
+
+def test_a_run_has_all_that_its_report_shows(config: str, tmp_path: Path) -> None:
+    assert run(["train", config, "max_steps=4"]) == 0
+    assert run(["report", str(tmp_path / "run")]) == 0
+    report = (tmp_path / "run" / "report.html").read_text("utf-8")
+    for section in ("overview", "training", "set-up"):
+        assert f'<section id="{section}"' in report
+    for shown in ("4 training steps", "learning rate", "gradient norm", "max_steps: 4", torch.__version__):
+        assert shown in report
 
 
 def test_a_second_run_into_the_same_folder_is_refused(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from transformers import TrainerCallback
 
 from argusvl.config.loading import to_yaml
 from argusvl.config.schema import RunConfig
+from argusvl.core.environment import environment
 from argusvl.core.errors import ConfigError
 from argusvl.core.files import write_text_atomically
 from argusvl.core.logging import get_logger
@@ -23,6 +25,7 @@ from argusvl.training.trainer import ArgusTrainer
 logger = get_logger(__name__)
 
 CONFIG_FILE = "config.yaml"
+ENVIRONMENT_FILE = "environment.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,8 @@ def run_training(
     trainer = ArgusTrainer(task, config, callbacks)
     if trainer.args.should_save:
         write_text_atomically(output_dir / CONFIG_FILE, to_yaml(config))
+        found = json.dumps(environment(), ensure_ascii=False, indent=2)
+        write_text_atomically(output_dir / ENVIRONMENT_FILE, found + "\n")
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     result = _result(trainer)
     if trainer.args.should_save:
