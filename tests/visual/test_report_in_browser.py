@@ -339,6 +339,7 @@ def test_on_paper_it_is_dark_on_white_and_nothing_is_cut_off(chromium: Any, repo
         page.call("Emulation.setEmulatedMedia", media="print")
         assert page.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
         assert page.run("getComputedStyle(document.body).color") == "rgb(29, 33, 38)"
+        assert page.run("document.documentElement.scrollWidth") <= 760
         assert page.run("document.querySelector('.objects').scrollHeight") == page.run(
             "document.querySelector('.objects').clientHeight"
         )
