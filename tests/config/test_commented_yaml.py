@@ -67,12 +67,18 @@ def test_it_reads_back_to_the_same_values_whatever_the_comments_hold(seed: int) 
     }
     comments["one", "inner"] = "why\nnot"
     text = write_commented_yaml(nested, comments, head="".join(rng.choices(NASTY, k=5)))
-    expected = {("top",): nested["top"], ("one", "inner", "deep"): nested["one"]["inner"]["deep"], **flat}
+    expected: dict[tuple[str, ...], Any] = {
+        ("top",): nested["top"],
+        ("one", "inner", "deep"): nested["one"]["inner"]["deep"],
+        **flat,
+    }
     assert values_of(text) == expected
 
 
 def test_a_short_comment_stands_beside_its_key_and_a_long_one_above() -> None:
-    comments: dict[tuple[str, ...], str] = {("a",): "the section", ("a", "b"): "short"}
+    comments: dict[tuple[str, ...], str] = {}
+    comments["a",] = "the section"
+    comments["a", "b"] = "short"
     comments["a", "c"] = "long " * 40
     comments["a", "d"] = "above a list"
     text = write_commented_yaml(
