@@ -53,7 +53,7 @@ def values_of(text: str) -> dict[tuple[str, ...], Any]:
 @pytest.mark.parametrize("seed", range(30))
 def test_it_reads_back_to_the_same_values_whatever_the_comments_hold(seed: int) -> None:
     rng = random.Random(seed)
-    flat = {
+    flat: dict[tuple[str, ...], Any] = {
         (section, f"key{k}"): rng.choice(VALUES)
         for section in ("one", "two")
         for k in range(rng.randrange(1, 8))
