@@ -32,6 +32,9 @@ _CLOSED_MOST, _REPEATED = 200, 5
 EVALUATIONS = 7
 """In a run; each also saves a checkpoint."""
 
+POSITIVES = 6
+"""Proposals that answer for an object."""
+
 _DIRECTION = re.compile(
     r"\b(left|right|leftmost|rightmost|clockwise|counter-?clockwise|anticlockwise)\b|[左右]|[顺逆]时针", re.I
 )
@@ -387,7 +390,8 @@ class _Draft:
 
     def _detection(self, lengths: _Lengths) -> None:
         head, most = self._start.head, self._survey.most_objects
-        queries = max(60, _rounded(1.5 * most.objects + 10, 10))
+        crowded = self._survey.crowded
+        queries = max(60, _rounded(max(POSITIVES * crowded, most.objects), 10))
         caption = max(8, _rounded(lengths.caption + 2, 4))
         shape = {
             "detection_enabled": True,
@@ -397,13 +401,13 @@ class _Draft:
             "detection_caption_max_tokens": caption,
             "detection_adapter_bottleneck_ratio": 8,
             "detection_sampling_points": 4,
-            "detection_positives_per_object": 6,
+            "detection_positives_per_object": POSITIVES,
             "detection_assignment": "several_to_one",
             "detection_nms_iou": 0.6,
             "detection_dropout": 0.0,
         }
         why = {
-            "detection_num_queries": f"{most.objects} objects in {most.name} are the most, and room for more",
+            "detection_num_queries": f"{POSITIVES} proposals may share an object: 19 in 20 images have at most {crowded}",
             "detection_caption_max_tokens": f"the longest description has {lengths.caption} tokens, end included",
         }
         if head is not None:
@@ -422,7 +426,7 @@ class _Draft:
                 else of_head["detection_queries"],
                 "detection_caption_max_tokens": f"of the checkpoint; {why['detection_caption_max_tokens']}",
             }
-            shape["detection_positives_per_object"] = min(6, shape["detection_num_queries"])
+            shape["detection_positives_per_object"] = min(POSITIVES, shape["detection_num_queries"])
         self._section("detection", **shape, **LOSSES)
         if self.values["data"]["caption_vocabulary"] == "open" or len(self._survey.descriptions) > 10:
             self.values["detection"]["detection_caption_weight"] = 2.5

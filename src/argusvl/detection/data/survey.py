@@ -72,6 +72,11 @@ class Survey:
         """The image with the most objects."""
         return max(self.images, key=lambda one: one.objects)
 
+    @property
+    def crowded(self) -> int:
+        """So many objects, or fewer, are in 19 of 20 images."""
+        return sorted(one.objects for one in self.images)[int(0.95 * (len(self.images) - 1))]
+
     def files(self) -> list[RecordFile]:
         """The record files, train first."""
         return [file for file in (self.train, self.val, self.pool) if file is not None]
