@@ -205,6 +205,7 @@ def test_an_interrupted_run_keeps_what_was_there_and_resumes(
         str(photos),
         "--out",
         str(out),
+        "--overwrite",
         "--batch-size",
         "1",
         *EVERYTHING,
@@ -253,7 +254,8 @@ def test_a_full_disk_leaves_the_old_results(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("argusvl.detection.predictions_file.os.fsync", full)
-    assert run(["predict", str(tiny_checkpoint), str(photos), "--out", str(out), *EVERYTHING]) == 2
+    words = ["predict", str(tiny_checkpoint), str(photos), "--out", str(out), "--overwrite", *EVERYTHING]
+    assert run(words) == 2
     error = capsys.readouterr().err
     assert "No space left on device" in error and "free space" in error
     assert out.read_text() == "what was there before\n"
@@ -296,3 +298,26 @@ def test_scores_are_calibrated_unless_raw(
     calibrated, raw = shown
     assert [row[:2] for row in calibrated] == [row[:2] for row in raw]
     assert all(a[2] > b[2] and a[3] > b[3] for a, b in zip(calibrated, raw, strict=True))
+
+
+def test_nothing_is_replaced_unasked_and_no_photograph_ever(
+    tiny_checkpoint: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.open(photos / "0.png").save(photos / "a.jpg")
+    before = {path: path.read_bytes() for path in photos.rglob("*") if path.is_file()}
+    one = ["predict", str(tiny_checkpoint), str(photos / "a.jpg"), *EVERYTHING]
+    for switch in ([], ["--overwrite"]):
+        assert run([*one, "--draw", str(photos), *switch]) == 2
+        assert "would replace a photograph" in capsys.readouterr().err
+    assert run(["predict", str(tiny_checkpoint), str(photos / "0.png"), "--draw", str(photos / "a.jpg")]) == 2
+    assert "is a file" in capsys.readouterr().err
+
+    out, drawn = tmp_path / "found.jsonl", tmp_path / "drawn"
+    assert run([*one, "--out", str(out), "--draw", str(drawn)]) == 0
+    for words in (["--out", str(out)], ["--draw", str(drawn)]):
+        assert run([*one, *words]) == 2
+        assert "is there already" in capsys.readouterr().err
+        assert run([*one, *words, "--overwrite"]) == 0
+    assert run([*one, "--out", str(out), "--resume"]) == 2
+    assert "it is complete" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in photos.rglob("*") if path.is_file()} == before

@@ -15,7 +15,7 @@ import toy_task
 from toy_task import ToyData, ToyTask, losses, toy_config, train
 
 from argusvl.core.errors import CheckpointError, ConfigError
-from argusvl.training.checkpoints import list_checkpoints
+from argusvl.training.checkpoints import checkpoint_at, list_checkpoints
 from argusvl.training.run import run_training
 from argusvl.training.sampling import EpochSampler, SeededSamples
 from argusvl.training.trainer import ArgusTrainer
@@ -205,6 +205,7 @@ def test_resuming_continues_from_the_newest_complete_checkpoint(
     damaged = tmp_path / "run" / "checkpoint-12" / "optimizer.pt"
     damaged.write_bytes(damaged.read_bytes()[:-100])
     parts = train(ToyTask(), tmp_path / "run", resume=True, save_steps=4)
+    assert caplog.text.count("passed over: ") == 1
     assert "optimizer.pt" in caplog.text and "truncated" in caplog.text and "checkpoint-10" in caplog.text
     assert losses(parts) == losses(whole)
 
@@ -225,3 +226,40 @@ def test_a_different_length_of_training_is_allowed(tmp_path: Path) -> None:
     trainer = ArgusTrainer(ToyTask(), toy_config(tmp_path / "run", num_train_epochs=2.0))
     trainer.train(str(tmp_path / "run" / "checkpoint-6"))
     assert trainer.state.global_step == 12
+
+
+def test_a_refused_resume_changes_nothing(tmp_path: Path) -> None:
+    train(ToyTask(), tmp_path / "run", max_steps=5)
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    with pytest.raises(CheckpointError, match="training samples 22, now it is 30"):
+        train(ToyTask(length=30), tmp_path / "run", resume=True, max_steps=7)
+    assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
+
+
+def test_other_records_and_another_length_are_said_when_resuming(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    digest = ["first"]
+    monkeypatch.setattr(ToyData, "fingerprint", lambda self: digest[0], raising=False)
+
+    def warnings_of(**options: int) -> list[str]:
+        caplog.clear()
+        train(ToyTask(), tmp_path / "run", resume=True, **options)
+        return [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+
+    train(ToyTask(), tmp_path / "run", max_steps=4)
+    (said,) = warnings_of(max_steps=6)
+    assert said.startswith("the run was planned for 4 steps and is now for 6")
+    assert warnings_of(max_steps=6) == []
+    digest[0] = "second"
+    (said,) = warnings_of(max_steps=6)
+    assert said.startswith("the training records have changed since")
+
+
+def test_a_path_means_a_runs_best_checkpoint_or_its_newest_or_itself(tmp_path: Path) -> None:
+    assert checkpoint_at(tmp_path / "anything") == tmp_path / "anything"
+    train(ToyTask(scores=[2.0, 1.0]), tmp_path / "best", max_steps=10)
+    assert [step for step, _ in list_checkpoints(tmp_path / "best")] == [5, 10]
+    assert checkpoint_at(tmp_path / "best") == tmp_path / "best" / "checkpoint-5"
+    train(ToyTask(eval_length=None), tmp_path / "newest", max_steps=10)
+    assert checkpoint_at(tmp_path / "newest") == tmp_path / "newest" / "checkpoint-10"

@@ -98,18 +98,21 @@ def tokens(
 @app.command(epilog="Example: argus inspect params runs/demo/best")
 def params(
     checkpoint: Annotated[
-        Path, typer.Argument(metavar="CHECKPOINT", help="A checkpoint that argus train wrote.")
+        Path, typer.Argument(metavar="CHECKPOINT", help="A checkpoint, or a run for its best one.")
     ],
     as_json: Json = False,
 ) -> None:
     """Show the parameter groups with their sizes and learning rates."""
+    from argusvl.assets import model_folder
     from argusvl.config.loading import config_from_mapping
     from argusvl.detection.assets import ASSETS_FILE, DetectionAssets
     from argusvl.detection.config import DetectionRunConfig
     from argusvl.detection.model.modeling import ArgusForDetection
     from argusvl.detection.task import DetectionTask
+    from argusvl.training.checkpoints import checkpoint_at
     from argusvl.training.parameter_groups import describe_groups
 
+    checkpoint = checkpoint_at(model_folder(checkpoint))
     saved = DetectionAssets.load(checkpoint).config
     run = config_from_mapping(saved, DetectionRunConfig, checkpoint / ASSETS_FILE)
     rows = describe_groups(
@@ -155,12 +158,15 @@ def _of_config(path: Path) -> _View:
 
 def _of_model(folder: Path, language: str) -> _View:
     """A checkpoint says everything itself; of a plain hub folder its own files are read."""
+    from argusvl.assets import model_folder
     from argusvl.detection.assets import ASSETS_FILE, DetectionAssets
     from argusvl.detection.data.dataset import TeacherSettings
     from argusvl.detection.data.samples import VisionLimits
     from argusvl.detection.data.tokenizer import load_tokenizer
     from argusvl.detection.model.modeling import QWEN_FOLDER
+    from argusvl.training.checkpoints import checkpoint_at
 
+    folder = checkpoint_at(model_folder(folder))
     # Without a configuration there is no pool: the records' own teachers are shown, each time.
     own_teachers = TeacherSettings(None, 1.0, 0)
     if (folder / ASSETS_FILE).is_file():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -40,6 +40,9 @@ def command(
     draw: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Draw the results into this folder.")
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the --out file and drawn pictures that are there.")
+    ] = False,
     font_path: Annotated[
         Path | None, typer.Option(help="Font of the drawn labels; one with Chinese glyphs is installed.")
     ] = None,
@@ -92,6 +95,11 @@ def command(
     if draw is not None:
         resolve_font(font_path)  # before the work, not after it
     found = find_images(images)
+    if out is not None and out.is_file() and not (overwrite or resume):
+        raise ArgusError(
+            "is there already", where=out, remedy="add --overwrite to replace it, or name another file"
+        )
+    pictures = _PictureNames(draw, found, overwrite=overwrite or resume) if draw is not None else None
     predictor = Predictor.from_pretrained(
         checkpoint, device=device, min_pixels=min_pixels, max_pixels=max_pixels
     )
@@ -114,7 +122,6 @@ def command(
     objects = 0
     with _results(out, {"checkpoint": str(checkpoint.resolve()), **request}, resume) as results:
         todo = [image for image in found if str(image) not in results.done]
-        pictures = _PictureNames(draw, found) if draw is not None else None
         finished = predictor.stream(todo, batch_size=batch_size, on_error=refuse, **request)
         watched = track(finished, len(todo), "Predicting", enabled=out is not None or not sys.stdout.isatty())
         for image, detections in watched:
@@ -186,9 +193,15 @@ def _results(
 
 
 class _PictureNames:
-    """A file in the folder for each image; two images of the same name get different files."""
+    """A file in the folder for each image; two images of the same name get different files.
 
-    def __init__(self, folder: Path, images: Iterable[Path]) -> None:
+    Raises:
+        ArgusError: A photograph, or without ``overwrite`` any file, would be replaced; the folder is a file.
+    """
+
+    def __init__(self, folder: Path, images: Sequence[Path], *, overwrite: bool) -> None:
+        if folder.is_file():
+            raise ArgusError("is a file", where=folder, remedy="name a folder for the drawn pictures")
         self._names: dict[Path, Path] = {}
         taken: set[str] = set()
         for image in images:
@@ -198,6 +211,20 @@ class _PictureNames:
                 name = f"{image.stem}_{number}"
             taken.add(name.lower())
             self._names[image] = folder / f"{name}.jpg"
+        photographs = {image.resolve() for image in images}
+        for target in self._names.values():
+            if target.resolve() in photographs:
+                raise ArgusError(
+                    "the drawn picture would replace a photograph",
+                    where=target,
+                    remedy="name another folder with --draw",
+                )
+            if target.exists() and not overwrite:
+                raise ArgusError(
+                    "is there already",
+                    where=target,
+                    remedy="add --overwrite to replace it, or name another folder",
+                )
 
     def of(self, image: Path) -> Path:
         return self._names[image]

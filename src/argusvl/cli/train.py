@@ -98,7 +98,8 @@ def _train_together(
 ) -> None:
     from argusvl.training.run import starting_point
 
-    starting_point(config.training.output_dir, resume)  # so that a mistake is said once, not by each of them
+    # So that a mistake is said once, not by each of them.
+    starting_point(config.training.output_dir, resume, quiet=True)
     options = [*(["--resume"] if resume else []), *(["--json"] if as_json else [])]
     code = launch(
         [*arguments, *options, "--processes", str(processes), *current_session().words()], processes
@@ -111,7 +112,7 @@ def _train(config: RunConfig, resume: bool, as_json: bool, again: list[str]) -> 
     from argusvl.training.run import run_training, starting_point
 
     # Before the log is opened: a run that may not start leaves no trace in the folder of another.
-    starting_point(config.training.output_dir, resume)
+    starting_point(config.training.output_dir, resume, quiet=True)
     start_run_log(config.infrastructure.log_level, config.training.output_dir / LOG_FILE)
     result = run_training(task_entry(config.task).task_class()(config), config, resume)
     if is_first_process():

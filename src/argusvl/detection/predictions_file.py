@@ -44,7 +44,11 @@ class PredictionsFile:
         if resume and not self.part.is_file():
             found = f"; {others[0]} is of another request" if others else ""
             raise DataError(
-                f"there is nothing to resume{found}", where=self.path, remedy="leave --resume out"
+                f"there is nothing to resume{found}",
+                where=self.path,
+                remedy="it is complete; --overwrite makes it anew"
+                if self.path.is_file()
+                else "leave --resume out",
             )
         if not resume and others:
             raise DataError(

@@ -29,7 +29,7 @@ from argusvl.detection.inference import Question, ask_image, calibrated, look
 from argusvl.detection.model.modeling import QWEN_FOLDER, ArgusForDetection
 from argusvl.detection.postprocessing import describe
 from argusvl.detection.text_path import TextPrediction, write_answers
-from argusvl.training.checkpoints import read_best
+from argusvl.training.checkpoints import checkpoint_at
 
 _log = get_logger(__name__)
 
@@ -80,8 +80,8 @@ class Predictor:
         """Loads a checkpoint that ``argus train`` wrote.
 
         Args:
-            path: The checkpoint folder, or a run's folder: its best checkpoint is taken then; or the name of a model
-                that ships with Argus.
+            path: The checkpoint folder, or a run's folder (its best checkpoint is taken then, or the newest where no
+                figure chose one), or the name of a model that ships with Argus.
             device: ``auto`` takes a GPU where there is one.
             min_pixels: Refuse a checkpoint that was trained with another limit; ``None``: use the trained one.
             max_pixels: The same for the other limit.
@@ -90,13 +90,7 @@ class Predictor:
             CheckpointError: The folder is no checkpoint, is damaged, or was trained with other pixel limits.
             ConfigError: There is no such device.
         """
-        folder = model_folder(path)
-        best = read_best(folder)
-        if best is not None:
-            _log.info(
-                "%s: the best checkpoint is %s (%s %.4g)", folder, best.checkpoint, best.metric, best.value
-            )
-            folder = folder / best.checkpoint
+        folder = checkpoint_at(model_folder(path))
         assets = DetectionAssets.load(folder)
         for name, wanted in (("min_pixels", min_pixels), ("max_pixels", max_pixels)):
             trained = getattr(assets, name)

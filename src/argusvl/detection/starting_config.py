@@ -407,7 +407,8 @@ class _Draft:
             "detection_dropout": 0.0,
         }
         why = {
-            "detection_num_queries": f"{POSITIVES} proposals may share an object: 19 in 20 images have at most {crowded}",
+            "detection_num_queries": f"{POSITIVES} proposals may share an object: 19 in 20 images have at most "
+            f"{crowded}",
             "detection_caption_max_tokens": f"the longest description has {lengths.caption} tokens, end included",
         }
         if head is not None:

@@ -216,8 +216,8 @@ def list_checkpoints(run: Path) -> list[tuple[int, Path]]:
     return sorted((int(match[1]), path) for match, path in named if match)
 
 
-def newest_complete(run: Path) -> Path:
-    """The checkpoint to continue from. Damaged newer ones are named in a warning.
+def newest_complete(run: Path, *, quiet: bool = False) -> Path:
+    """The checkpoint to continue from. Damaged newer ones are named in a warning, unless ``quiet``.
 
     Raises:
         CheckpointError: There is none.
@@ -232,9 +232,9 @@ def newest_complete(run: Path) -> Path:
         except CheckpointError as error:
             problems.append(error)
             continue
-        for problem in problems:
+        for problem in [] if quiet else problems:
             logger.warning(
-                "%s is passed over, resuming from %s", f"{problem.where}: {problem.what}", folder.name
+                "passed over: %s, which %s; resuming from %s", problem.where, problem.what, folder.name
             )
         return folder
     found = "; ".join(f"{problem.where} {problem.what}" for problem in problems)
@@ -301,6 +301,26 @@ def write_best(run: Path, best: BestCheckpoint) -> None:
         temporary.unlink(missing_ok=True)
         temporary.symlink_to(best.checkpoint, target_is_directory=True)
         temporary.replace(run / BEST_LINK)
+
+
+def checkpoint_at(path: str | Path) -> Path:
+    """The checkpoint that a path means: a run's best one, its newest where no figure chose one, else the path itself.
+
+    Raises:
+        CheckpointError: The record of the best one is damaged.
+    """
+    folder = Path(path)
+    best = read_best(folder)
+    if best is not None:
+        logger.info(
+            "%s: the best checkpoint is %s (%s %.4g)", folder, best.checkpoint, best.metric, best.value
+        )
+        return folder / best.checkpoint
+    saved = list_checkpoints(folder)
+    if saved:
+        logger.info("%s: no figure chose a best checkpoint; the newest is %s", folder, saved[-1][1].name)
+        return saved[-1][1]
+    return folder
 
 
 def read_best(run: str | Path) -> BestCheckpoint | None:

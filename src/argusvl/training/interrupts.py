@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import threading
@@ -11,6 +12,7 @@ from types import FrameType
 from typing import Any
 
 from argusvl.core.logging import get_logger
+from argusvl.training.launch import is_first_process
 
 logger = get_logger(__name__)
 
@@ -68,7 +70,8 @@ class Interrupts:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
-        logger.warning(
+        logger.log(
+            logging.WARNING if is_first_process() else logging.DEBUG,
             "%s: finishing the current step, then saving a checkpoint; once more to stop at once without saving",
             signal.Signals(number).name,
         )

@@ -55,6 +55,7 @@ def launch(arguments: Sequence[str], processes: int) -> int:
     if not gpus:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         os.environ["OMP_NUM_THREADS"] = str(max(cores // processes, 1))
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # hints at speed, from each of them
     logging.getLogger("torch.distributed.elastic").setLevel(
         logging.CRITICAL
     )  # each process says what it has to say

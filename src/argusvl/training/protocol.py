@@ -82,7 +82,8 @@ class Task(Protocol):
         """Samples by index. A ``set_epoch(int)`` method, where there is one, is called before each epoch.
 
         Random choices may use the global generators: the engine seeds them for each epoch and index. A
-        ``sample_name(index) -> str`` method, where there is one, names samples in error messages.
+        ``sample_name(index) -> str`` method, where there is one, names samples in error messages. A
+        ``fingerprint() -> str`` method, where there is one, tells a resumed run whether the data are the same.
         """
         ...
 

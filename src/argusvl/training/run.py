@@ -63,8 +63,13 @@ class TrainingResult:
         return {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(self).items()}
 
 
-def starting_point(output_dir: Path, resume: bool) -> Path | None:
+def starting_point(output_dir: Path, resume: bool, *, quiet: bool = False) -> Path | None:
     """The checkpoint to continue from, or ``None`` for a new run.
+
+    Args:
+        output_dir: The run's folder.
+        resume: Whether to continue.
+        quiet: Whether damaged checkpoints that are passed over go unmentioned.
 
     Raises:
         ConfigError: The folder holds checkpoints and ``resume`` is not asked for.
@@ -72,7 +77,7 @@ def starting_point(output_dir: Path, resume: bool) -> Path | None:
     """
     checkpoints.remove_leftovers(output_dir)
     if resume:
-        return checkpoints.newest_complete(output_dir)
+        return checkpoints.newest_complete(output_dir, quiet=quiet)
     existing = checkpoints.list_checkpoints(output_dir)
     if existing:
         raise ConfigError(
@@ -101,6 +106,8 @@ def run_training(
     checkpoint = starting_point(output_dir, resume)
     transformers.utils.logging.disable_progress_bar()  # its bars would break ours
     trainer = ArgusTrainer(task, config, callbacks)
+    if checkpoint is not None:
+        trainer.check_resume(checkpoint)  # before anything in the folder changes
     if trainer.args.should_save:
         write_text_atomically(output_dir / CONFIG_FILE, to_yaml(config))
         found = json.dumps(environment(), ensure_ascii=False, indent=2)

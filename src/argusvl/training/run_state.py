@@ -42,12 +42,16 @@ class EngineState:
         evaluation_due: Whether an evaluation was due at this step and did not come to its end.
         last_logged: Step of the last log entry.
         ema_updates: Updates of the moving average; ``None`` where there is none.
+        data: Fingerprint of the training data; ``None`` where it has none.
+        max_steps: Steps that the run was planned for; ``None`` in old checkpoints.
     """
 
     position: dict[str, int]
     evaluation_due: bool
     last_logged: int
     ema_updates: int | None
+    data: str | None = None
+    max_steps: int | None = None
 
 
 def write_run_state(

@@ -16,6 +16,7 @@ One optimizer step, in the order in which Trainer calls the methods below:
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import time
 from collections.abc import Generator, Iterator, Sequence
@@ -180,6 +181,12 @@ class ArgusTrainer(Trainer):
 
     def _init_training_state(self, max_steps: int, *args: Any, **kwargs: Any) -> tuple[int, int]:
         position: tuple[int, int] = super()._init_training_state(max_steps, *args, **kwargs)
+        if self._resumed is not None and self._resumed.engine.max_steps not in (None, max_steps):
+            logger.warning(
+                "the run was planned for %d steps and is now for %d: the learning rates follow the new plan",
+                self._resumed.engine.max_steps,
+                max_steps,
+            )
         # A resumed state brings the intervals of the run that wrote it; the configuration decides.
         self.state.compute_steps(self.args, max_steps)
         return position
@@ -507,6 +514,8 @@ class ArgusTrainer(Trainer):
             evaluation_due=self._evaluation_due,
             last_logged=self._globalstep_last_logged,
             ema_updates=None if self.ema is None else self.ema.updates,
+            data=self._data_fingerprint,
+            max_steps=self.state.max_steps,
         )
         write_run_state(folder, engine, states, self._trainable, self.ema)
         self.state.save_to_json(str(folder / checkpoints.TRAINER_STATE))
@@ -548,6 +557,7 @@ class ArgusTrainer(Trainer):
         self._resumed = SavedRun(resume_from_checkpoint) if resume_from_checkpoint else None
         if self._resumed is not None:
             self._resumed.check_position(self._position())
+            self._warn_of_other_data()
         if self.args.should_save:
             checkpoints.remove_leftovers(self.output_dir)
         try:
@@ -559,6 +569,29 @@ class ArgusTrainer(Trainer):
             if isinstance(self._epoch_iterator, Generator):
                 self._epoch_iterator.close()
             self._epoch_iterator = None
+
+    def check_resume(self, checkpoint: Path) -> None:
+        """Whether training can go on from a checkpoint.
+
+        Raises:
+            CheckpointError: It would see its samples in another order.
+        """
+        SavedRun(checkpoint).check_position(self._position())
+
+    def _warn_of_other_data(self) -> None:
+        assert self._resumed is not None
+        before, now = self._resumed.engine.data, self._data_fingerprint
+        if before != now and before is not None:
+            logger.warning(
+                "the training records have changed since %s was written: losses will not be those of an "
+                "uninterrupted run",
+                self._resumed.checkpoint,
+            )
+
+    @functools.cached_property
+    def _data_fingerprint(self) -> str | None:
+        fingerprint = getattr(self.train_dataset, "fingerprint", None)
+        return None if fingerprint is None else fingerprint()
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         SavedRun(resume_from_checkpoint).restore_weights(self.network, self._trainable, self.ema)

@@ -89,3 +89,14 @@ def test_an_image_with_more_objects_than_queries_still_trains(kit: Any) -> None:
     terms = model(**kit.collate(kit.sample(kit.scene(0, (84, 56), objects=5)))).loss_terms
     assert all(torch.isfinite(value) for value in terms.values())
     sum(terms.values()).backward()
+
+
+@pytest.mark.parametrize("queries", FORMS)
+def test_boxes_that_are_not_finite_are_for_the_losses_to_report(kit: Any, queries: str) -> None:
+    model = kit.model(queries)
+    with torch.no_grad():
+        for name, parameter in model.detection_head.queries.named_parameters():
+            if "box" in name:
+                parameter.fill_(torch.nan)
+    terms = model(**kit.collate(kit.sample(kit.scene(0, (84, 56), objects=3)))).loss_terms
+    assert not torch.isfinite(terms["bbox_l1"])

@@ -118,6 +118,10 @@ class DetectionDataset(Dataset[Sample]):
         """The epoch that samples are drawn for."""
         return int(self._epoch)
 
+    def fingerprint(self) -> str:
+        """Of the records' file: another one as soon as a byte of it changes."""
+        return self.records.fingerprint()
+
     def set_epoch(self, epoch: int) -> None:
         """Chooses the draws of an epoch; running workers see it too."""
         self._epoch.fill_(epoch)

@@ -8,6 +8,7 @@ the field and the value found: nothing is skipped, swapped, clamped or replaced.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Iterator, Sequence
@@ -182,6 +183,11 @@ class RecordFile(Sequence[Record]):
 
     def __iter__(self) -> Iterator[Record]:
         return (self[i] for i in range(len(self)))
+
+    def fingerprint(self) -> str:
+        """A digest of the file's content."""
+        with self.path.open("rb") as stream:
+            return hashlib.file_digest(stream, "blake2b").hexdigest()[:32]
 
     def source(self, index: int) -> str:
         """``file:line`` of a record."""

@@ -243,7 +243,8 @@ def _sample(raster: Tensor, points: Tensor, image: Tensor, mask: Tensor) -> Tens
     scale = points.new_tensor([width, height])
     sizes = torch.stack([mask[:, 0].sum(-1), mask[:, :, 0].sum(-1)], dim=-1)  # [M, 2]: cells in x and y
     limit = (sizes[image] - 1).to(points.dtype)[:, None]
-    xy = torch.minimum((points * scale - 0.5).clamp(min=0), limit)
+    # A box that is not finite is for the losses to report; here it must not become an index.
+    xy = torch.minimum((points.nan_to_num() * scale - 0.5).clamp(min=0), limit)
     low = xy.floor()
     fraction = (xy - low).to(raster.dtype)
     x0, y0 = low.long().unbind(-1)
