@@ -37,7 +37,9 @@ def test_a_run_whose_pictures_are_gone_has_a_report_that_says_so(
     assert "1 picture is left out" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
-def test_a_run_without_an_evaluation_has_a_report_of_its_training(tmp_path: Path) -> None:
+def test_a_run_without_an_evaluation_has_a_report_of_its_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     log = [{"step": 1, "loss": 2.0}, {"step": 2, "loss": 1.0, "eval_AP50": 0.25}]
     (tmp_path / "checkpoint-2").mkdir()
     state = {"global_step": 2, "log_history": log}
@@ -45,6 +47,9 @@ def test_a_run_without_an_evaluation_has_a_report_of_its_training(tmp_path: Path
     assert run(["report", str(tmp_path)]) == 0
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "0.250" in html and "while training, at step 2" in html
+    assert f"argus eval {tmp_path} DATA --out" in "".join(capsys.readouterr().err.split("\n"))
+    assert run(["report", str(tmp_path), "--out", str(tmp_path)]) == 2
+    assert "is a folder" in capsys.readouterr().err
 
 
 def test_a_damaged_file_is_the_users_mistake_and_leaves_no_report(

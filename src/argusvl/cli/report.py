@@ -9,6 +9,7 @@ import typer
 from rich.text import Text
 
 from argusvl.cli.output import console, print_json
+from argusvl.core.errors import ArgusError
 
 REPORT_FILE = "report.html"
 
@@ -24,8 +25,8 @@ def command(
 ) -> None:
     """Write one HTML file with a run's figures, curves and pictures, truth beside prediction.
 
-    The file needs nothing else: pictures and fonts are inside. A folder that ``argus eval --out`` has written has
-    a report, too.
+    The file needs nothing else: pictures and fonts are inside. Pictures are those of an evaluation, which `argus eval
+    RUN DATA --out RUN/test` leaves inside the run; a folder of its own that it has written has a report, too.
 
     Examples:
 
@@ -36,7 +37,14 @@ def command(
     from argusvl.visual.report import write_report
     from argusvl.visual.run_folder import load_run
 
-    target = write_report(load_run(run), out or run / REPORT_FILE)
+    if out is not None and out.is_dir():
+        raise ArgusError("is a folder", where=out, remedy="name the HTML file to write")
+    data = load_run(run)
+    target = write_report(data, out or run / REPORT_FILE)
     console().print(Text(f"Report written to {target}."))
+    if not data.gallery and not data.gallery_note:
+        console().print(
+            Text(f"It has no pictures; `argus eval {run} DATA --out {run / 'test'}` leaves them for it.")
+        )
     if as_json:
         print_json({"report": str(target)})

@@ -79,6 +79,19 @@ def same(a: Sample, b: Sample) -> bool:
     )
 
 
+def test_samples_have_the_names_of_their_lines_and_a_changed_file_another_fingerprint(
+    make_dataset: MakeDataset, photo_set: Photos
+) -> None:
+    dataset = make_dataset()
+    assert dataset.sample_name(1) == f"{photo_set.train.path}:2"
+    before = dataset.fingerprint()
+    assert make_dataset().fingerprint() == before
+    content = photo_set.train.path.read_bytes()
+    photo_set.train.path.write_bytes(content.replace(b"0", b"1", 1))
+    assert dataset.fingerprint() != before
+    photo_set.train.path.write_bytes(content)
+
+
 def test_seed_epoch_and_index_decide_a_sample_in_any_order(make_dataset: MakeDataset) -> None:
     forwards, backwards = make_dataset(), make_dataset()
     first = [forwards[i] for i in range(len(forwards))]

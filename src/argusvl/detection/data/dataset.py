@@ -118,6 +118,10 @@ class DetectionDataset(Dataset[Sample]):
         """The epoch that samples are drawn for."""
         return int(self._epoch)
 
+    def sample_name(self, index: int) -> str:
+        """Where a sample is written: file and line."""
+        return self.records.source(self._position(index))
+
     def fingerprint(self) -> str:
         """Of the records' file: another one as soon as a byte of it changes."""
         return self.records.fingerprint()
