@@ -137,3 +137,18 @@ def test_reliability_is_reported_and_an_uncalibrated_checkpoint_says_so(
     assert "which scores were fitted on" in written["measured_on"]
     figures, written, said = measured("--raw-scores")
     assert "scores are not calibrated: left as they are" in said and written["bins_before"] is None
+
+
+def test_data_of_other_classes_are_said_to_be_so(
+    tiny_checkpoint: Path, scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = scenes.with_name("other.jsonl")
+    lines = [json.loads(line) for line in scenes.read_text("utf-8").splitlines()]
+    for line in lines:
+        for one in line.get("student", line)["objects"]:
+            one["desc"] = "turtle"
+    other.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    assert run(["eval", str(tiny_checkpoint), str(other), "--no-captions"]) == 0
+    assert "None of the data's classes (turtle) is a label" in capsys.readouterr().err
+    assert run(["eval", str(tiny_checkpoint), str(scenes), "--no-captions"]) == 0
+    assert "None of the data's classes" not in capsys.readouterr().err

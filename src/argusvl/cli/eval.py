@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -76,7 +77,8 @@ def command(
 
     AP is COCO's, the mean over the classes of the data: whole descriptions where the checkpoint's vocabulary is
     closed, else first segments. caption_exact is the share of the recalled objects that are described to the letter.
-    ece, the expected calibration error, is how far scores are from the share of predictions that are right.
+    ece, the expected calibration error, is how far scores are from the share of predictions that are right. Where
+    training ran in bf16, its own evaluations did, too; a CPU computes in float32 here, and figures may differ a little.
 
     Examples:
 
@@ -112,6 +114,7 @@ def command(
     reliability = measure(evaluation.evidence, calibration)
     result = {"checkpoint": str(checkpoint), "data": str(data), **_report(evaluation, reliability)}
     print_figures(evaluation.figures, f"{checkpoint} on {data}")
+    _warn_of_other_labels(evaluation.figures, assets.labels)
     _print_reliability(reliability, "left as they are" if raw_scores else assets.calibration_note)
     if teachers:
         taught = measure_once(with_teachers=True)
@@ -123,6 +126,17 @@ def command(
     if out is not None:
         _write(out, result, evaluation, records, assets.vocabulary)
         write_reliability(out, reliability, _measured_on(data, assets))
+
+
+def _warn_of_other_labels(figures: Figures, labels: Sequence[str]) -> None:
+    present = [name for name, one in figures.per_class.items() if one.count]
+    unknown = [name for name in present if name not in labels]
+    if unknown and len(unknown) == len(present):
+        text = (
+            f"None of the data's classes ({', '.join(unknown[:3])}{', …' if len(unknown) > 3 else ''}) is a label of "
+            f"the checkpoint ({', '.join(labels[:3])}{', …' if len(labels) > 3 else ''}): every figure by class is 0."
+        )
+        console().print(Text(text, style="yellow"), soft_wrap=True)
 
 
 def print_figures(figures: Figures, title: str) -> None:
