@@ -43,12 +43,13 @@ class _Dumper(yaml.SafeDumper):
 _HIDDEN_BREAKS = frozenset("\x85\u2028\u2029")
 
 
-def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+def represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    """Text as PyYAML writes it, but in quotes where a plain scalar would lose a line break."""
     style = '"' if _HIDDEN_BREAKS & set(text) else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
-_Dumper.add_representer(str, _represent_text)
+_Dumper.add_representer(str, represent_text)
 
 
 for _tag, _pattern, _first in _SCALARS:

@@ -55,7 +55,7 @@ def test_rounding_leaves_every_box_an_area_inside_the_image(box: tuple[float, fl
     assert 0 <= y1 < y2 <= 84
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(
         st.tuples(
@@ -72,7 +72,7 @@ def test_what_is_written_is_read(items: list[tuple[tuple[int, int, int, int], st
     assert not parsed.dropped
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 200))
 def test_cut_anywhere_it_keeps_the_whole_objects(length: int) -> None:
     objects = [annotation(i, 10 * i, i + 5, 10 * i + 5, 'x{"]') for i in range(1, 5)]

@@ -73,7 +73,7 @@ def expanded(processor: ChatProcessor, rendered: str, conversation: Conversation
     return ids
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None)
 @given(
     desc=st.text(min_size=1, max_size=12).filter(lambda t: t.strip() and "<|" not in t), x=st.integers(0, 60)
 )

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from argusvl.detection.data.conversation import ChatProcessor
@@ -56,7 +56,6 @@ def test_every_token_of_a_conversation_is_counted_once(photo_set: Any, processor
     assert sum(count_parts(conversation)) == len(conversation)
 
 
-@settings(derandomize=True)
 @given(st.lists(st.integers(0, 5000), max_size=50))
 def test_the_histogram_holds_every_length_in_at_most_ten_bins(lengths: list[int]) -> None:
     bins = histogram(lengths)

@@ -57,7 +57,7 @@ def test_a_description_of_the_corpus_is_short(chat_tokenizer: TokenizersBackend)
     assert len(chat_tokenizer("螺丝连接点/BBU安装螺丝/连接正确").input_ids) <= 3
 
 
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=50, deadline=None)
 @given(text=st.text(st.characters(codec="utf-8"), max_size=40))
 def test_any_text_comes_back_normalised(text: str) -> None:
     assert BYTES_ONLY.decode(BYTES_ONLY(text).input_ids) == unicodedata.normalize("NFC", text)

@@ -9,7 +9,9 @@ import yaml
 
 from argusvl.core.errors import DataError
 from argusvl.detection.data.formats import ReadOptions, Source
-from argusvl.detection.data.formats.yolo import parse_yolo, read_yolo
+from argusvl.detection.data.formats.base import PlacedImage, PlacedRecord, PlacedScene, WriteOptions
+from argusvl.detection.data.formats.yolo import parse_yolo, read_yolo, write_yolo
+from argusvl.detection.data.records import ObjectAnnotation
 
 Found = Callable[..., list[tuple[str, str]]]
 NAMES = {0: "screw", 1: "螺丝"}
@@ -178,3 +180,11 @@ def test_nothing_of_the_kind_is_an_error(source: Any) -> None:
         listing(source.root)
     with pytest.raises(DataError, match="leave out --pixel-offset"):
         read_yolo(source.root, ReadOptions(pixel_offset=1))
+
+
+@pytest.mark.parametrize("label", ["0\x85", "a\u2028b", "on", "no", "1e3", "螺丝: 未拧紧"])
+def test_any_label_is_read_back_by_the_yaml_that_ultralytics_uses(label: str) -> None:
+    image = PlacedImage("images/train/a.jpg", (10, 10))
+    scene = PlacedScene((image,), (ObjectAnnotation((0, 0, 5, 5), label),))
+    written = dict(write_yolo([PlacedRecord("train", scene, ())], WriteOptions()))
+    assert yaml.safe_load(written["data.yaml"])["names"] == {0: label}

@@ -20,6 +20,7 @@ from typing import Any
 
 import yaml
 
+from argusvl.config.yaml_text import represent_text
 from argusvl.core.errors import DataError
 from argusvl.detection.data.findings import Finding, describe_object, finding, show_box
 from argusvl.detection.data.formats.base import (
@@ -132,6 +133,13 @@ def read_yolo(folder: Path, options: ReadOptions) -> Source:
     return source
 
 
+class _Dumper(yaml.SafeDumper):
+    """YAML 1.1, as Ultralytics reads it."""
+
+
+_Dumper.add_representer(str, represent_text)
+
+
 def write_yolo(records: Sequence[PlacedRecord], options: WriteOptions) -> Iterator[tuple[str, str]]:
     """``data.yaml`` and one label file an image; classes are numbered in the order of their names."""
     labels = sorted({a.desc for record in records for a in record.student.objects})
@@ -142,7 +150,7 @@ def write_yolo(records: Sequence[PlacedRecord], options: WriteOptions) -> Iterat
     config = {**config, "train": config.get("train", next(iter(config.values()), "images/train"))}
     config = {**config, "val": config.get("val", config["train"]), "nc": len(labels)}
     config["names"] = {number: label for label, number in numbers.items()}
-    yield "data.yaml", yaml.safe_dump(config, allow_unicode=True, sort_keys=False, width=1000)
+    yield "data.yaml", yaml.dump(config, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=1000)
     for record in records:
         lines = []
         for one in record.student.objects:
