@@ -16,7 +16,7 @@ COMMANDS = re.findall(r"^ +\.venv/bin/argus (.+)$", TEXT, flags=re.MULTILINE)
 
 
 def test_readme_shows_commands_for_ones_own_photographs() -> None:
-    assert [shlex.split(c)[0] for c in COMMANDS] == ["data", "data", "train", "eval", "predict"]
+    assert [shlex.split(c)[0] for c in COMMANDS] == ["data", "data", "init", "train", "predict"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
