@@ -193,7 +193,7 @@ class DetectionTask:
             )
         if not check.findings:
             logger.info(
-                "%d training records, %d labels, at most %d of %d tokens",
+                "%d training records, %d labels, at most %d of %d tokens before augmentation",
                 len(self.train_records),
                 len(self.labels),
                 check.longest,
