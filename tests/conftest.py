@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -132,3 +133,13 @@ def chromium() -> Iterator[Any]:
         (pytest.fail if os.environ.get(module.REQUIRED) else pytest.skip)(message)
     with module.running(command) as browser:
         yield browser
+
+
+@pytest.fixture
+def quiet_logging() -> Iterator[None]:
+    """The command configures logging; the handlers of this process come back afterwards."""
+    root = logging.getLogger("argusvl")
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)

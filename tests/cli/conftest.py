@@ -1,13 +1,9 @@
-"""The tiny checkpoint and its pictures, shared with the detection tests; logging as it was before each test."""
+"""The tiny checkpoint and its pictures, shared with the detection tests."""
 
 from __future__ import annotations
 
 import importlib.util
-import logging
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 _place = Path(__file__).parents[1] / "detection" / "conftest.py"
 _spec = importlib.util.spec_from_file_location("detection_fixtures", _place)
@@ -17,13 +13,3 @@ _spec.loader.exec_module(_fixtures)
 
 scenes = _fixtures.scenes
 tiny_checkpoint = _fixtures.tiny_checkpoint
-
-
-@pytest.fixture
-def quiet_logging() -> Iterator[None]:
-    """The command configures logging; the handlers of this process come back afterwards."""
-    root = logging.getLogger("argusvl")
-    handlers, level = list(root.handlers), root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
