@@ -89,6 +89,8 @@ def export(checkpoint: Path) -> Path:
             folder / QWEN_FOLDER / "preprocessor_config.json",
         )
         shutil.copyfile(checkpoint / ASSETS_FILE, folder / ASSETS_FILE)
+        for file in folder.rglob("*.safetensors"):
+            file.chmod(0o644)  # written for their owner alone
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
         if size > MEBIBYTES * 2**20:
             raise SystemExit(f"the model takes {size / 2**20:.1f} MiB, more than {MEBIBYTES}")
