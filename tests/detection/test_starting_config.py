@@ -302,4 +302,6 @@ def test_a_box_outside_its_image_is_found_too(tmp_path: Path) -> None:
 def test_descriptions_of_any_characters_stay_in_their_comments(tmp_path: Path) -> None:
     nasty = ["a # b: c", "x\u2028y", 'q"uote', "tab\there", "\ufeffbom", "- list", "{brace}", "left\x85"]
     write_set(tmp_path / "data", "train", random.Random(1), 9, labels=lambda r: r.choice(nasty), most=9)
-    made(tmp_path, tmp_path / "data")
+    starting, config = made(tmp_path, tmp_path / "data")
+    assert config.data.train == tmp_path / "data" / "train.jsonl" and config.data.labels is None
+    assert not set("\x85\u2028\ufeff") & set(starting.yaml)

@@ -17,6 +17,7 @@ from argusvl.detection.data.records import Record, RecordFile
 from argusvl.detection.data.samples import VisionLimits, measure_scene
 from argusvl.detection.data.tokenizer import load_tokenizer, tokenizer_texts, train_tokenizer
 from argusvl.detection.data.workers import map_in_order
+from argusvl.training.checkpoints import checkpoint_at
 
 LEARNED_VOCABULARY = 512
 """Tokens of a tokenizer that is learned from the records, as in the shipped configurations of small models."""
@@ -67,7 +68,7 @@ def open_processor(
         DataError: A learned tokenizer was asked for and no record can be read.
     """
     if model is not None:
-        folder = model_folder(Path(model))
+        folder = checkpoint_at(model_folder(Path(model)))
         inside = folder / _QWEN_FOLDER
         tokenizer = load_tokenizer(inside if inside.is_dir() else folder)
     else:
