@@ -27,11 +27,11 @@ from argusvl.assets import MODELS
 from argusvl.config.loading import load_config
 from argusvl.core.files import atomic_folder, write_text_atomically
 from argusvl.detection.assets import ASSETS_FILE
+from argusvl.detection.checkpoint_layout import QWEN_FOLDER
 from argusvl.detection.config import DetectionRunConfig
 from argusvl.detection.data.prompts import PROMPTS
 from argusvl.detection.data.records import RecordFile
 from argusvl.detection.data.tokenizer import load_tokenizer, tokenizer_texts, train_tokenizer
-from argusvl.detection.model.loading import QWEN_FOLDER
 from argusvl.detection.model.modeling import ArgusForDetection
 from argusvl.training.checkpoints import list_checkpoints, read_best
 

@@ -27,6 +27,7 @@ MAY_BE_LEFT_OUT = {
         "model.architecture",
         "model.model_path",
         "model.tokenizer_path",
+        "model.transfer_vocab_size",
         "trainer_arguments",
     }
 }

@@ -206,7 +206,9 @@ def test_a_checkpoint_of_ours_settles_the_head(scenes: Path, tiny_checkpoint: Pa
     assert config.model.model_path == tiny_checkpoint and config.model.architecture is None
     assert (section.detection_hidden_size, section.detection_caption_max_tokens) == (32, 6)
     assert section.detection_num_queries >= 60  # the best so many vision tokens: no weights
-    DetectionTask(config).model()
+    task = DetectionTask(config)
+    assert config.model.transfer_vocab_size is not None
+    assert task.model().get_input_embeddings().weight.shape[0] == len(task.processor.tokenizer)
 
 
 def test_what_ships_is_the_default_and_has_a_name(
@@ -230,9 +232,7 @@ def test_a_stock_model_gets_a_new_head(scenes: Path, tiny_checkpoint: Path, tmp_
 def test_descriptions_longer_than_the_head_writes_are_refused_with_a_way_out(
     tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
-    write_set(
-        tmp_path / "data", "train", random.Random(1), 3, labels=lambda _: "an unusually long description"
-    )
+    write_set(tmp_path / "data", "train", random.Random(1), 3, labels=lambda _: "serial number 0123456789")
     with pytest.raises(CheckpointError, match="at most 6 tokens") as error:
         make_starting_config(tmp_path / "data", model=str(tiny_checkpoint))
     assert f"--model {tiny_checkpoint}/qwen" in str(error.value)

@@ -537,6 +537,29 @@ def test_random_weights_take_the_tokenizer_that_is_named(
         ).model()
 
 
+def test_a_checkpoint_takes_a_vocabulary_learned_from_the_records(
+    make_task: MakeTask, checkpoint: Path, data: Path, tmp_path: Path
+) -> None:
+    path = ("architecture=null", f"model_path={checkpoint}")
+    own = make_task(*path)
+    task = make_task(*path, "transfer_vocab_size=320")
+    own_size, size = len(own.processor.tokenizer), len(task.processor.tokenizer)
+    assert size <= 320 < own_size
+    model = task.model()
+    assert model.get_input_embeddings().weight.shape[0] == size
+    expected = own.model().state_dict()
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, expected[name]) or "embed_tokens" in name or "lm_head" in name, name
+    assert task.check() == []
+    model.save_pretrained(tmp_path / "c")
+    task.save_assets(tmp_path / "c")
+    predictor = Predictor.from_pretrained(tmp_path / "c")
+    assert predictor.processor.tokenizer.get_vocab() == task.processor.tokenizer.get_vocab()
+    assert len(predictor.predict_detection([data / "val0.png"])) == 1
+    with pytest.raises(ConfigError, match="no vocabulary to transfer from"):
+        make_task("transfer_vocab_size=320")
+
+
 def test_the_attention_that_is_configured_reaches_the_stock_model(
     make_task: MakeTask, checkpoint: Path
 ) -> None:

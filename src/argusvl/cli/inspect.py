@@ -160,10 +160,10 @@ def _of_model(folder: Path, language: str) -> _View:
     """A checkpoint says everything itself; of a plain hub folder its own files are read."""
     from argusvl.assets import model_folder
     from argusvl.detection.assets import ASSETS_FILE, DetectionAssets
+    from argusvl.detection.checkpoint_layout import QWEN_FOLDER
     from argusvl.detection.data.dataset import TeacherSettings
     from argusvl.detection.data.samples import VisionLimits
     from argusvl.detection.data.tokenizer import load_tokenizer
-    from argusvl.detection.model.modeling import QWEN_FOLDER
     from argusvl.training.checkpoints import checkpoint_at
 
     folder = checkpoint_at(model_folder(folder))

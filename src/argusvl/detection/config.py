@@ -27,6 +27,7 @@ Metric = Literal["AP", "AP50", "AP75", "AR100", "AP50_agnostic", "caption_exact"
 
 Weight = Annotated[float, Field(ge=0)]
 Change = Annotated[float, Field(ge=0, le=1)]
+VocabularySize = Annotated[int, Field(ge=300)]
 
 
 class ArchitectureSection(Section):
@@ -54,7 +55,7 @@ class ArchitectureSection(Section):
     """Side of a window of the vision tower's local attention, in pixels; a multiple of 28."""
     vision_fullatt_block_indexes: list[Annotated[int, Field(ge=0)]]
     """Indexes of the vision layers that attend to the whole image; the others attend within windows."""
-    vocab_size: Annotated[int, Field(ge=300)]
+    vocab_size: VocabularySize
     """Largest number of tokens of the tokenizer that is trained on the records (256 bytes, special tokens, merges)."""
 
     def cross_field_problems(self) -> Iterator[KeyProblem]:  # noqa: D102
@@ -97,6 +98,9 @@ class ModelSection(Section):
     """Sizes of a model with random weights. Excludes model_path."""
     tokenizer_path: FilePath | None = None
     """Folder of the tokenizer of a model with random weights; null to learn one from the training records."""
+    transfer_vocab_size: VocabularySize | None = None
+    """Largest number of tokens of a tokenizer that is learned from the training records and replaces that of
+    model_path; each new token starts as the mean of those that it was written with. null keeps the tokenizer."""
     model_max_length: Count
     """Longest conversation, in tokens, images included."""
     attn_implementation: Literal["sdpa", "eager", "flash_attention_2"]
@@ -120,6 +124,12 @@ class ModelSection(Section):
                 "tokenizer_path",
                 "is given together with model_path, which has a tokenizer of its own",
                 "set tokenizer_path to null",
+            )
+        if self.model_path is None and self.transfer_vocab_size is not None:
+            yield KeyProblem(
+                "transfer_vocab_size",
+                "is given without model_path: there is no vocabulary to transfer from",
+                "set it to null; architecture.vocab_size sizes the tokenizer of random weights",
             )
 
 

@@ -17,6 +17,7 @@ from argusvl.core.images import exif_orientation, open_image, upright_rgb
 from argusvl.core.logging import get_logger
 from argusvl.detection.assets import ASSETS_FILE, DetectionAssets, load_teacher_pool
 from argusvl.detection.captions import CaptionChoice, possible_descriptions
+from argusvl.detection.checkpoint_layout import QWEN_FOLDER
 from argusvl.detection.data.collation import PaddedCollator
 from argusvl.detection.data.conversation import ChatProcessor
 from argusvl.detection.data.dataset import labels_or_collected
@@ -26,7 +27,7 @@ from argusvl.detection.data.samples import LoadedScene, load_scene
 from argusvl.detection.data.tokenizer import check_special_tokens, load_tokenizer
 from argusvl.detection.detections import Detections
 from argusvl.detection.inference import Question, ask_image, calibrated, look
-from argusvl.detection.model.modeling import QWEN_FOLDER, ArgusForDetection
+from argusvl.detection.model.modeling import ArgusForDetection
 from argusvl.detection.postprocessing import describe
 from argusvl.detection.text_path import TextPrediction, write_answers
 from argusvl.training.checkpoints import checkpoint_at

@@ -16,6 +16,7 @@ from typing import Any
 from argusvl.config.commented_yaml import write_commented_yaml
 from argusvl.config.loading import config_from_mapping
 from argusvl.core.errors import CheckpointError, DataError
+from argusvl.detection.checkpoint_layout import QWEN_FOLDER
 from argusvl.detection.config import DetectionRunConfig
 from argusvl.detection.data.conversation_lengths import RecordTokens, count_records, open_processor
 from argusvl.detection.data.language import prompt_language
@@ -23,7 +24,7 @@ from argusvl.detection.data.pixel_limits import TOKEN_AREA, PixelChoice, choose_
 from argusvl.detection.data.records import RecordFile
 from argusvl.detection.data.resize import plan_resize
 from argusvl.detection.data.survey import Survey, refuse_bad, survey_data
-from argusvl.detection.starting_point import QWEN_FOLDER, StartingPoint, starting_point
+from argusvl.detection.starting_point import StartingPoint, starting_point
 from argusvl.detection.starting_values import ARCHITECTURE, HEAD, LARGE_HEAD, LEARNING_RATES, LOSSES
 
 _CLOSED_MOST, _REPEATED = 200, 5
@@ -151,7 +152,7 @@ class _Draft:
         survey = self._survey
         processor = open_processor(
             [survey.train],
-            model=self._start.model_path,
+            model=self._start.model_path if self._start.kind == "stock" else None,
             language=language,
             max_pixels=limits[1],
             vocab_size=vocab_size,
@@ -208,6 +209,9 @@ class _Draft:
             self.reasons["model", "architecture", "vocab_size"] = vocabulary[1]
         else:
             sizes["model_path"] = self._start.model_path
+        if self._start.kind == "argus":
+            sizes["transfer_vocab_size"] = vocabulary[0]
+            self._why("model", "transfer_vocab_size", vocabulary[1])
         self._section("model", **sizes, model_max_length=most, attn_implementation="sdpa")
         self._why("model", "model_max_length", why)
 

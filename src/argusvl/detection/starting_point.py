@@ -9,10 +9,8 @@ from typing import Literal
 
 from argusvl.assets import MODELS, model_folder
 from argusvl.core.errors import CheckpointError
+from argusvl.detection.checkpoint_layout import QWEN_FOLDER
 from argusvl.detection.model.configuration import ArgusDetectionConfig
-
-QWEN_FOLDER = "qwen"
-"""The stock part, in a checkpoint folder of ours."""
 
 _STOCK_TYPE = "qwen2_5_vl"
 

@@ -21,6 +21,7 @@ from argusvl.core.logging import get_logger
 from argusvl.detection.assets import DetectionAssets, save_teacher_pool
 from argusvl.detection.calibration import Fit, fit_calibration
 from argusvl.detection.captions import CaptionChoice, possible_descriptions
+from argusvl.detection.checkpoint_layout import QWEN_FOLDER, stock_folder
 from argusvl.detection.config import DetectionRunConfig
 from argusvl.detection.data.augmentation import Augmentation
 from argusvl.detection.data.collation import PaddedCollator
@@ -31,21 +32,20 @@ from argusvl.detection.data.dataset import (
     collect_labels,
     labels_or_collected,
 )
-from argusvl.detection.data.prompts import prompts_for
 from argusvl.detection.data.records import RecordFile
 from argusvl.detection.data.samples import Sample, VisionLimits
 from argusvl.detection.data.tokenizer import (
     check_special_tokens,
+    learned_tokenizer,
     load_tokenizer,
-    tokenizer_texts,
-    train_tokenizer,
 )
 from argusvl.detection.inference import Evaluation, RecordQuestions, evaluate_records
 from argusvl.detection.model.architecture import qwen_config, random_qwen
 from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.loading import load_config
 from argusvl.detection.model.losses import LossSettings
-from argusvl.detection.model.modeling import QWEN_FOLDER, ArgusForDetection, add_detection_head
+from argusvl.detection.model.modeling import ArgusForDetection, add_detection_head
+from argusvl.detection.model.vocabulary_transfer import transfer_vocabulary
 from argusvl.detection.predictor import SCORE_THRESHOLD
 from argusvl.detection.reliability import RELIABILITY_FILE, write_reliability
 from argusvl.detection.run_check import RunCheck
@@ -223,6 +223,8 @@ class DetectionTask:
             model, _ = add_detection_head(
                 folder, head, attn_implementation=section.attn_implementation, dtype=torch.float32
             )
+        if folder is not None and section.transfer_vocab_size is not None:
+            transfer_vocabulary(model.qwen, load_tokenizer(stock_folder(folder)), self.processor.tokenizer)
         check_special_tokens(self.processor.tokenizer, model.qwen.config)
         model.loss_settings = self._loss_settings()
         return model
@@ -413,20 +415,22 @@ class DetectionTask:
         return None if path is None else model_folder(path)
 
     def _tokenizer(self) -> Any:
-        section, folder = self.config.model, self._model_folder
-        if folder is not None:
-            return load_tokenizer(folder / QWEN_FOLDER if (folder / QWEN_FOLDER).is_dir() else folder)
-        if section.tokenizer_path is not None:
-            return load_tokenizer(section.tokenizer_path)
-        assert section.architecture is not None
-        prompts = prompts_for(self.config.data.prompt_language)
-        texts = tokenizer_texts(
+        section, data = self.config.model, self.config.data
+        vocab_size = section.transfer_vocab_size
+        if section.architecture is not None:
+            if section.tokenizer_path is not None:
+                return load_tokenizer(section.tokenizer_path)
+            vocab_size = section.architecture.vocab_size
+        if vocab_size is None:
+            assert self._model_folder is not None
+            return load_tokenizer(stock_folder(self._model_folder))
+        return learned_tokenizer(
             self.train_records,
-            [prompts.system, prompts.user(1), prompts.user(2)],
-            max_side=int(self.config.data.max_pixels**0.5 * 2),
+            prompt_language=data.prompt_language,
+            max_pixels=data.max_pixels,
             seed=self.config.training.seed,
+            vocab_size=vocab_size,
         )
-        return train_tokenizer(texts, section.architecture.vocab_size)
 
     def _head_config(self) -> dict[str, Any]:
         section = self.config.detection

@@ -10,19 +10,18 @@ from pathlib import Path
 
 from argusvl.assets import model_folder
 from argusvl.core.errors import DataError
+from argusvl.detection.checkpoint_layout import stock_folder
 from argusvl.detection.data.conversation import ChatProcessor
 from argusvl.detection.data.progress import track
-from argusvl.detection.data.prompts import prompts_for
 from argusvl.detection.data.records import Record, RecordFile
 from argusvl.detection.data.samples import VisionLimits, measure_scene
-from argusvl.detection.data.tokenizer import load_tokenizer, tokenizer_texts, train_tokenizer
+from argusvl.detection.data.tokenizer import learned_tokenizer, load_tokenizer
 from argusvl.detection.data.workers import map_in_order
 from argusvl.training.checkpoints import checkpoint_at
 
 LEARNED_VOCABULARY = 512
 """Tokens of a tokenizer that is learned from the records, as in the shipped configurations of small models."""
 
-_QWEN_FOLDER = "qwen"  # where a checkpoint of ours keeps the stock model
 _UNLIMITED = 2**31 - 1
 _LEARNED_FROM = 2000
 
@@ -55,8 +54,9 @@ def open_processor(
     """A processor that counts conversations of any length.
 
     Args:
-        records: What a tokenizer is learned from where there is no model: the records that can be read.
-        model: A Qwen2.5-VL folder in hub layout, a checkpoint of ours, or the name of a model that ships with us.
+        records: What a tokenizer is learned from, where it is: the records that can be read.
+        model: Whose tokenizer to use: a Qwen2.5-VL folder in hub layout, a checkpoint of ours, or the name of a model
+            that ships with us. ``None`` to learn one.
         language: Of the prompts.
         max_pixels: Largest area of an image, for the coordinates that the tokenizer must know.
         seed: Of those coordinates.
@@ -68,24 +68,17 @@ def open_processor(
         DataError: A learned tokenizer was asked for and no record can be read.
     """
     if model is not None:
-        folder = checkpoint_at(model_folder(Path(model)))
-        inside = folder / _QWEN_FOLDER
-        tokenizer = load_tokenizer(inside if inside.is_dir() else folder)
+        tokenizer = load_tokenizer(stock_folder(checkpoint_at(model_folder(model))))
     else:
-        prompts = prompts_for(language)
         readable = [r for file in records for r in islice(_readable(file), learned_from)]
         if not readable:
             where = ", ".join(str(file.path) for file in records)
             raise DataError(
                 "no record can be read", where=where, remedy="correct what `argus data check` finds"
             )
-        texts = tokenizer_texts(
-            readable,
-            [prompts.system, prompts.user(1), prompts.user(2)],
-            max_side=int(max_pixels**0.5 * 2),
-            seed=seed,
+        tokenizer = learned_tokenizer(
+            readable, prompt_language=language, max_pixels=max_pixels, seed=seed, vocab_size=vocab_size
         )
-        tokenizer = train_tokenizer(texts, vocab_size)
     return ChatProcessor(
         tokenizer, prompt_language=language, model_max_length=_UNLIMITED, over_length_policy="refuse"
     )

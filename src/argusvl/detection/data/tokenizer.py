@@ -18,6 +18,7 @@ from transformers import AutoTokenizer, Qwen2Tokenizer
 from transformers.tokenization_utils_tokenizers import TokenizersBackend
 
 from argusvl.core.errors import CheckpointError, ConfigError, ModelError
+from argusvl.detection.data.prompts import prompts_for
 from argusvl.detection.data.records import Record
 
 END_OF_TEXT = "<|endoftext|>"
@@ -163,6 +164,31 @@ def tokenizer_texts(
         chosen = [pool[i] for i in rng.integers(0, len(pool), size=8)]
         yield answer(chosen)
         written += len(chosen)
+
+
+def learned_tokenizer(
+    records: Iterable[Record], *, prompt_language: str, max_pixels: int, seed: int, vocab_size: int
+) -> TokenizersBackend:
+    """The tokenizer that a run learns from its training records.
+
+    Args:
+        records: The training records.
+        prompt_language: Of the prompts, which it must write, too.
+        max_pixels: Largest area of an image, for the coordinates.
+        seed: Of those coordinates.
+        vocab_size: Most tokens, special tokens included.
+
+    Raises:
+        ConfigError: ``vocab_size`` has no room for the bytes and the special tokens.
+    """
+    prompts = prompts_for(prompt_language)
+    texts = tokenizer_texts(
+        records,
+        [prompts.system, prompts.user(1), prompts.user(2)],
+        max_side=int(max_pixels**0.5 * 2),
+        seed=seed,
+    )
+    return train_tokenizer(texts, vocab_size)
 
 
 def load_tokenizer(folder: str | Path) -> TokenizersBackend:

@@ -12,13 +12,9 @@ from torch import nn
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 from argusvl.core.errors import CheckpointError
+from argusvl.detection.checkpoint_layout import QWEN_FOLDER
 from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.training.checkpoints import safetensors_names, verify_checkpoint
-
-QWEN_FOLDER = "qwen"
-"""The stock part, in a checkpoint folder of ours."""
-HEAD_FILE = "model.safetensors"
-"""The detection head's weights, in a checkpoint folder of ours."""
 
 _AGAIN = "copy the folder again, or use another checkpoint"
 

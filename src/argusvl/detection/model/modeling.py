@@ -19,12 +19,13 @@ from transformers.utils import ModelOutput
 
 from argusvl.core.errors import CheckpointError, ModelError
 from argusvl.core.logging import get_logger
+from argusvl.detection.checkpoint_layout import HEAD_FILE, QWEN_FOLDER
 from argusvl.detection.model.captioner import CaptionDecoder
 from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.head import DetectionHead, HeadOutput
 from argusvl.detection.model.inputs import AXES, check_present, check_shapes, checked_images, cut_patches
 from argusvl.detection.model.label_trie import LabelTrie
-from argusvl.detection.model.loading import HEAD_FILE, QWEN_FOLDER, load_config, load_head, load_qwen
+from argusvl.detection.model.loading import load_config, load_head, load_qwen
 from argusvl.detection.model.losses import LossSettings
 from argusvl.detection.model.matching import Targets
 from argusvl.detection.model.vision import batch_windows, raster_rows

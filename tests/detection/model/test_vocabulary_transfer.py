@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from transformers import Qwen2_5_VLForConditionalGeneration
+
+from argusvl.core.errors import ModelError
+from argusvl.detection.data.tokenizer import (
+    SPECIAL_TOKENS,
+    TURN_END,
+    check_special_tokens,
+    token_id,
+    train_tokenizer,
+)
+from argusvl.detection.model.architecture import qwen_config, random_qwen
+from argusvl.detection.model.vocabulary_transfer import transfer_vocabulary
+
+OLD_TEXTS = ["a white label on the panel", "bolt", "标签贴纸", "挡风板/已安装"]
+NEW_TEXTS = ["red blood cell", "white label", "标签贴纸/已安装", "mitosis €"] * 3
+
+
+@pytest.fixture
+def old() -> Any:
+    return train_tokenizer(OLD_TEXTS, 330)
+
+
+@pytest.fixture
+def new() -> Any:
+    return train_tokenizer(NEW_TEXTS, 400)
+
+
+def model_for(tokenizer: Any, *, tied: bool = True) -> Qwen2_5_VLForConditionalGeneration:
+    config = qwen_config(
+        tokenizer,
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        intermediate_size=48,
+        vision_hidden_size=32,
+        vision_depth=1,
+        vision_num_heads=2,
+        vision_intermediate_size=48,
+        vision_window_size=56,
+        vision_fullatt_block_indexes=[0],
+        max_position_embeddings=64,
+    )
+    config.tie_word_embeddings = tied
+    torch.manual_seed(0)
+    return random_qwen(config, "sdpa").eval()
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_each_new_token_is_the_mean_of_its_old_pieces(old: Any, new: Any, tied: bool) -> None:
+    qwen = model_for(old, tied=tied)
+    before = copy.deepcopy(qwen)
+    transfer_vocabulary(qwen, old, new)
+    layers = [
+        (qwen.get_input_embeddings(), before.get_input_embeddings()),
+        (qwen.get_output_embeddings(), before.get_output_embeddings()),
+    ]
+    words = [token for token in new.get_vocab() if token.isalpha() and token.isascii()]
+    assert len(words) > 40 and any(len(word) > 3 for word in words)
+    for after, source in layers:
+        assert after.weight.shape[0] == len(new) == after.weight.data.shape[0]
+        for word in words:
+            # The old tokenizer writes a word without spaces in the pieces that the transfer must find.
+            pieces = old.encode(word, add_special_tokens=False)
+            expected = source.weight[pieces].mean(0)
+            torch.testing.assert_close(after.weight[new.get_vocab()[word]], expected)
+        for token in SPECIAL_TOKENS:
+            assert torch.equal(after.weight[token_id(new, token)], source.weight[token_id(old, token)])
+    same = qwen.get_input_embeddings().weight is qwen.get_output_embeddings().weight
+    assert same == tied
+
+
+def test_the_same_tokenizer_changes_nothing(old: Any) -> None:
+    qwen = model_for(old)
+    ids = torch.tensor([old.encode("a white label 标签 on it")])
+    with torch.no_grad():
+        before = qwen(input_ids=ids).logits
+        transfer_vocabulary(qwen, old, old)
+        torch.testing.assert_close(qwen(input_ids=ids).logits, before)
+
+
+def test_configurations_speak_of_the_new_ids(old: Any, new: Any) -> None:
+    qwen = model_for(old)
+    qwen.generation_config.eos_token_id = [old.eos_token_id, old.pad_token_id]
+    transfer_vocabulary(qwen, old, new)
+    check_special_tokens(new, qwen.config)
+    assert qwen.config.text_config.vocab_size == len(new) != len(old)
+    assert qwen.generation_config.eos_token_id == [new.eos_token_id, new.pad_token_id]
+    assert qwen.config.text_config.eos_token_id == token_id(new, TURN_END)
+
+
+def test_every_token_but_padding_can_be_learned(old: Any, new: Any) -> None:
+    qwen = model_for(old, tied=False)
+    transfer_vocabulary(qwen, old, new)
+    qwen(input_ids=torch.arange(len(new))[None]).logits.square().sum().backward()
+    grad = qwen.get_input_embeddings().weight.grad
+    still = [number for number in range(len(new)) if not grad[number].any()]
+    assert still in ([], [new.pad_token_id])
+
+
+def test_text_in_characters_that_neither_knew_keeps_its_bytes(old: Any, new: Any) -> None:
+    qwen = model_for(old)
+    bytes_before = qwen.get_input_embeddings().weight[old.encode("ж")].detach().clone()
+    transfer_vocabulary(qwen, old, new)
+    assert torch.equal(qwen.get_input_embeddings().weight[new.encode("ж")], bytes_before)
+
+
+def test_a_tokenizer_without_special_tokens_is_refused(old: Any, new: Any) -> None:
+    incomplete = copy.deepcopy(new)
+    state = incomplete.backend_tokenizer.to_str().replace("<|image_pad|>", "<|other|>")
+    incomplete._tokenizer = type(incomplete.backend_tokenizer).from_str(state)
+    with pytest.raises(ModelError, match=r"no special token <\|image_pad\|>"):
+        transfer_vocabulary(model_for(old), old, incomplete)
