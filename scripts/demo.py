@@ -1,4 +1,4 @@
-"""The demo: draws a data set, trains on it from random weights, measures, and writes a report.
+"""The demo: draws a data set, fine-tunes the embedded base on it, measures before and after, and writes a report.
 
 Runs the same commands that a user would, and prints each. Everything lands in ``runs/demo``.
 """
@@ -42,7 +42,7 @@ def argus(*arguments: str | Path) -> str:
     return subprocess.run([command, *words], check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def measure_untrained() -> dict[str, Any]:
+def measure_before() -> dict[str, Any]:
     """The figures of the very weights that training starts from."""
     config = load_config(CONFIG, DetectionRunConfig)
     task = DetectionTask(config)
@@ -96,8 +96,8 @@ def main() -> None:
         console.print(f"Removing the last demo, {RUN}")
         shutil.rmtree(RUN)
     argus("data", "synth", "bbu-room", DATA, "--images", str(IMAGES), "--seed", str(SEED))
-    console.print("\nMeasuring the untrained model")
-    before = measure_untrained()
+    console.print("\nMeasuring the model before it is fine-tuned")
+    before = measure_before()
     trained = json.loads(argus("train", CONFIG, "--json"))
     after = json.loads(argus("eval", trained["best_checkpoint"], HELD_OUT, "--json", "--out", RUN))
     summarise(before, after, trained, time.perf_counter() - began)
