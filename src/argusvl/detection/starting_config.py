@@ -338,7 +338,7 @@ class _Draft:
         batch = 1 << min(3, records.bit_length() - 1) if kind != "stock" else min(2, records)
         accumulation = 1 if kind != "stock" else max(1, min(8, records // batch))
         at_once = batch * accumulation
-        epochs, least, most = {"random": (80, 3, 16_800), "argus": (40, 2, 8_400), "stock": (10, 2, 16_000)}[
+        epochs, least, most = {"random": (80, 3, 16_800), "argus": (24, 2, 6_400), "stock": (10, 2, 16_000)}[
             kind
         ]
         harder = 1.0 + 0.5 * (self.values["data"]["caption_vocabulary"] == "open")
@@ -363,7 +363,7 @@ class _Draft:
             lr_scheduler_type="cosine",
             warmup_ratio=0.03,
             max_grad_norm=5.0,
-            ema_decay=None if kind == "stock" else 0.999 if steps >= 1000 else 0.99,
+            ema_decay=None if kind == "stock" else 0.999,
             bf16=True,
             gradient_checkpointing=kind == "stock",
             detection_freeze_epochs=0.0,
@@ -379,8 +379,7 @@ class _Draft:
             "max_steps": f"{passes:.3g} passes over {records} records, {at_once} at a time{because}",
             "per_device_train_batch_size": f"{records} records in all" if batch < 8 and kind != "stock" else "",
             "gradient_accumulation_steps": f"with the batch size {at_once} samples a step" if accumulation > 1 else "",
-            "vision_lr": "" if kind == "random" else "of weights that are trained already: lower than from random ones",
-            "ema_decay": "" if kind == "stock" else f"the mean of about {100 if steps < 1000 else 1000} steps",
+            "vision_lr": "trained weights move less than the new head" if kind == "stock" else "",
             "eval_steps": f"{EVALUATIONS} times, the last one at the end",
         }  # fmt: skip
         for key, text in why.items():
@@ -434,7 +433,8 @@ class _Draft:
             shape["detection_positives_per_object"] = min(POSITIVES, shape["detection_num_queries"])
         self._section("detection", **shape, **LOSSES)
         if self.values["data"]["caption_vocabulary"] == "open" or len(self._survey.descriptions) > 10:
-            self.values["detection"]["detection_caption_weight"] = 2.5
+            # Few steps from a trained detector leave little time to learn words.
+            self.values["detection"]["detection_caption_weight"] = 5.0 if self._start.kind == "argus" else 2.5
             why["detection_caption_weight"] = (
                 f"{len(self._survey.descriptions)} descriptions are to be told apart; 0.5 for a handful"
             )
