@@ -33,9 +33,9 @@ import PIL
 from PIL import Image, ImageEnhance
 
 from argusvl import __version__
-from argusvl.detection.data.progress import track
+from argusvl.core.progress import track
+from argusvl.core.workers import map_in_order, usable_cores
 from argusvl.detection.data.records import ObjectAnnotation, Record, RecordFile, Scene, write_records
-from argusvl.detection.data.workers import map_in_order, usable_cores
 
 RESULTS = Path("benchmarks/results")
 IMAGES = 10_000

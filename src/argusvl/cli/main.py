@@ -49,6 +49,7 @@ VERBS: dict[str, Verb] = {
     "predict": Verb("argusvl.cli.predict:command", "Find and describe the objects in images."),
     "data": Verb("argusvl.cli.data:app", "Convert, check, split and draw data sets."),
     "inspect": Verb("argusvl.cli.inspect:app", "Look at what a model is given, and at its parts."),
+    "recognize": Verb("argusvl.cli.recognize:app", "Extract features; recognise from few examples."),
     "report": Verb("argusvl.cli.report:command", "Write a run's HTML report."),
     "env": Verb("argusvl.cli.env:command", "Show versions, devices, cores and memory."),
 }

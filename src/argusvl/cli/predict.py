@@ -16,7 +16,7 @@ from argusvl.cli.output import console, counted, print_json
 from argusvl.core.errors import ArgusError, CheckpointError
 from argusvl.core.files import write_bytes_atomically
 from argusvl.core.images import open_image
-from argusvl.detection.data.progress import track
+from argusvl.core.progress import track
 from argusvl.detection.detections import Detections
 from argusvl.detection.predictions_file import PredictionsFile
 from argusvl.detection.predictor import SCORE_THRESHOLD, Predictor

@@ -19,12 +19,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from argusvl.core.errors import ModelError
+from argusvl.core.progress import track
 from argusvl.detection.calibration import Calibration
 from argusvl.detection.captions import CaptionChoice
 from argusvl.detection.data.collation import PaddedCollator
 from argusvl.detection.data.conversation import ChatProcessor
 from argusvl.detection.data.dataset import Vocabulary
-from argusvl.detection.data.progress import track
 from argusvl.detection.data.records import RecordFile
 from argusvl.detection.data.resize import ResizePlan
 from argusvl.detection.data.samples import (

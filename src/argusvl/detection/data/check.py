@@ -18,6 +18,8 @@ from PIL import Image
 
 from argusvl.core.errors import DataError
 from argusvl.core.images import open_image
+from argusvl.core.progress import track
+from argusvl.core.workers import map_in_order
 from argusvl.detection.data.balance import LabelCount, balance_findings, not_in_train
 from argusvl.detection.data.findings import Finding, count_errors, count_kinds, finding
 from argusvl.detection.data.formats import ReadOptions, SourceImage, reader_of
@@ -38,10 +40,8 @@ from argusvl.detection.data.picture_check import (
     Looked,
     Pictures,
 )
-from argusvl.detection.data.progress import track
 from argusvl.detection.data.records import RecordFile
 from argusvl.detection.data.resize import plan_resize
-from argusvl.detection.data.workers import map_in_order
 
 __all__ = ["CheckOptions", "CheckReport", "LabelCount", "check_records", "check_source"]
 

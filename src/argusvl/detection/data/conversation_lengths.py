@@ -10,13 +10,13 @@ from pathlib import Path
 
 from argusvl.assets import model_folder
 from argusvl.core.errors import DataError
+from argusvl.core.progress import track
+from argusvl.core.workers import map_in_order
 from argusvl.detection.checkpoint_layout import stock_folder
 from argusvl.detection.data.conversation import ChatProcessor
-from argusvl.detection.data.progress import track
 from argusvl.detection.data.records import Record, RecordFile
 from argusvl.detection.data.samples import VisionLimits, measure_scene
 from argusvl.detection.data.tokenizer import learned_tokenizer, load_tokenizer
-from argusvl.detection.data.workers import map_in_order
 from argusvl.training.checkpoints import checkpoint_at
 
 LEARNED_VOCABULARY = 512

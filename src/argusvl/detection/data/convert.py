@@ -14,6 +14,8 @@ from pathlib import Path, PurePosixPath
 from argusvl.core.errors import DataError, ImageError
 from argusvl.core.files import atomic_folder
 from argusvl.core.images import open_image
+from argusvl.core.progress import track
+from argusvl.core.workers import map_in_order
 from argusvl.detection.data.findings import Finding, box_problem, describe_object, finding
 from argusvl.detection.data.formats import ReadOptions, Source, SourceImage, reader_of
 from argusvl.detection.data.formats.base import SPLITS, Slot
@@ -33,11 +35,9 @@ from argusvl.detection.data.manifest import (
 )
 from argusvl.detection.data.orientation import BoxFrame
 from argusvl.detection.data.pool import take_pool
-from argusvl.detection.data.progress import track
 from argusvl.detection.data.records import ObjectAnnotation, Record, Scene, write_records
 from argusvl.detection.data.resize import GRID, ResizePlan, check_limits, plan_resize, resize_image
 from argusvl.detection.data.split import SplitOptions, split_records
-from argusvl.detection.data.workers import map_in_order
 
 JPEG_QUALITY = 95
 IMAGES = "images"

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 from scipy.fft import dctn
 
-from argusvl.detection.data.progress import track
+from argusvl.core.progress import track
 
 Likeness = Literal["file", "copy", "view"]
 """``file``: byte for byte; ``copy``: encoded again, resized or brightened; ``view``: the same thing, taken again."""

@@ -18,6 +18,8 @@ from typing import Any, Literal
 from argusvl.core.errors import DataError, ImageError
 from argusvl.core.files import atomic_folder
 from argusvl.core.images import UPRIGHT, exif_orientation, image_size
+from argusvl.core.progress import track
+from argusvl.core.workers import map_in_order
 from argusvl.detection.data.findings import Finding, box_problem, count_errors, describe_object, finding
 from argusvl.detection.data.formats import (
     Format,
@@ -31,9 +33,7 @@ from argusvl.detection.data.formats.base import IMAGE_SUFFIXES, SPLITS
 from argusvl.detection.data.formats.tree import name_of_path, split_named, stem_of
 from argusvl.detection.data.inspection import unreadable
 from argusvl.detection.data.manifest import TEACHER_POOL
-from argusvl.detection.data.progress import track
 from argusvl.detection.data.records import ObjectAnnotation, Record, RecordFile, Scene
-from argusvl.detection.data.workers import map_in_order
 
 ImageMode = Literal["copy", "link"]
 """How images come into the folder: as copies, or as hard links (no space taken, but a change shows in both)."""

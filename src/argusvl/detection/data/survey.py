@@ -16,11 +16,11 @@ import numpy as np
 
 from argusvl.core.errors import DataError
 from argusvl.core.images import image_size
+from argusvl.core.progress import track
+from argusvl.core.workers import map_in_order
 from argusvl.detection.data.formats.base import SPLITS
 from argusvl.detection.data.manifest import MANIFEST_NAME, TEACHER_POOL, read_manifest
-from argusvl.detection.data.progress import track
 from argusvl.detection.data.records import Record, RecordFile, Scene
-from argusvl.detection.data.workers import map_in_order
 
 _TRAIN = "train.jsonl"
 _NAMED = 5

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from argusvl.core.progress import track
 from argusvl.detection.data.conversation import Conversation
 from argusvl.detection.data.dataset import DetectionDataset
-from argusvl.detection.data.progress import track
 
 PARTS = (
     "system",

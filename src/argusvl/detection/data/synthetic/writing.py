@@ -25,6 +25,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from argusvl.core.errors import DataError
 from argusvl.core.files import atomic_folder
+from argusvl.core.workers import usable_cores
 from argusvl.detection.data.manifest import (
     Manifest,
     ManifestSource,
@@ -34,7 +35,6 @@ from argusvl.detection.data.manifest import (
     write_manifest,
 )
 from argusvl.detection.data.records import ObjectAnnotation, Record, Scene, write_records
-from argusvl.detection.data.workers import usable_cores
 
 SPLITS = ("train", "val", "test")
 POOL = "teacher_pool"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from argusvl.detection.data.workers import map_in_order
+from argusvl.core.workers import map_in_order
 
 
 @pytest.mark.parametrize("workers", [1, 3])

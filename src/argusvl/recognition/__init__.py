@@ -1,0 +1,1 @@
+"""Task 3: streaming feature extraction and few-shot recognition."""

@@ -1,0 +1,1 @@
+"""Frozen networks that turn a picture into a vector, each with its own preprocessing."""

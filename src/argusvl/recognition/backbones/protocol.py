@@ -1,0 +1,65 @@
+"""What every backbone is: its own preprocessing, one vector a picture, and a fingerprint of what made the vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol, Self
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class BackboneFingerprint:
+    """What decides the vectors; two backbones whose fingerprints are equal give the same ones.
+
+    Attributes:
+        backbone: Name in the table.
+        weights_sha256: Of the weights' file, or of the files one after the other in the order of their names.
+        preprocessing: Every number of it, JSON-ready: sizes, crop, filter, mean, standard deviation.
+        pooling: How a vector comes from the last feature map or the tokens.
+        dtype: Of the computation.
+        libraries: Name → version of those that compute.
+    """
+
+    backbone: str
+    weights_sha256: str
+    preprocessing: Mapping[str, Any]
+    pooling: str
+    dtype: str
+    libraries: Mapping[str, str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Inverse of :meth:`to_dict`."""
+        return cls(**values)
+
+
+class Backbone(Protocol):
+    """A frozen network that gives one vector for a picture.
+
+    Attributes:
+        name: In the table of backbones.
+        dimension: Of its vectors.
+        device: Where it computes.
+        fingerprint: What decides its vectors.
+    """
+
+    name: str
+    dimension: int
+    device: torch.device
+    fingerprint: BackboneFingerprint
+
+    def preprocess(self, image: Image.Image) -> Tensor:
+        """An RGB picture of any size → float32 ``[3, H, W]`` on the CPU; the size is the same for every picture."""
+        ...
+
+    def embed(self, batch: Tensor) -> Tensor:
+        """Float32 ``[N, 3, H, W]`` → float32 ``[N, dimension]`` on the CPU, not normalised, without a graph."""
+        ...

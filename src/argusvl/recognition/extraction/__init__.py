@@ -1,0 +1,1 @@
+"""Pictures of a folder → vectors in a store that an interruption cannot damage."""

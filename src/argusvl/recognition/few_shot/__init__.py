@@ -1,0 +1,1 @@
+"""Classes from a few examples each: classification, unknowns, tables."""

@@ -1,0 +1,1 @@
+"""Several models over the same pictures, one after the other on one device."""
