@@ -1,0 +1,133 @@
+"""The slope of memory: its bounds hold as often as they say, a leak is seen and a flat run is not called one."""
+
+from __future__ import annotations
+
+import gc
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from argusvl.recognition.memory_slope import (
+    LIMIT_BYTES_PER_IMAGE,
+    MemoryRecorder,
+    fit_slope,
+    resident_bytes,
+    settled_resident_bytes,
+)
+
+
+def correlated_noise(rng: np.random.Generator, runs: int, samples: int, memory: float) -> np.ndarray:
+    """Noise of variance 1 in which each sample keeps a part of the one before: [runs, samples]."""
+    noise = rng.standard_normal((runs, samples))
+    for index in range(1, samples):
+        noise[:, index] = memory * noise[:, index - 1] + math.sqrt(1 - memory**2) * noise[:, index]
+    return noise
+
+
+def test_a_straight_line_is_found_exactly() -> None:
+    slope = fit_slope([10, 20, 30, 40], [1e9 + 3 * step for step in (10, 20, 30, 40)])
+    assert slope.per_step == pytest.approx(3) and slope.low == slope.high == slope.per_step
+
+
+def test_flat_memory_has_slope_zero() -> None:
+    slope = fit_slope(range(5), [7e8] * 5)
+    assert (slope.per_step, slope.low, slope.high) == (0, 0, 0)
+    assert slope.verdict(0) == "flat"
+
+
+def test_estimate_equals_an_independent_fit() -> None:
+    rng = np.random.default_rng(0)
+    steps, values = np.sort(rng.uniform(0, 100, 50)), rng.normal(size=50)
+    assert fit_slope(steps, values).per_step == pytest.approx(np.polyfit(steps, values, 1)[0])
+
+
+@pytest.mark.parametrize("memory", [0.0, 0.5, 0.8])
+def test_bounds_hold_as_often_as_they_say(memory: float) -> None:
+    rng = np.random.default_rng(1)
+    truth, steps = 0.01, np.arange(100.0)
+    slopes = [fit_slope(steps, truth * steps + noise) for noise in correlated_noise(rng, 600, 100, memory)]
+    below = np.mean([slope.high < truth for slope in slopes])
+    above = np.mean([slope.low > truth for slope in slopes])
+    # 5 % each; where samples depend much on each other, the estimated autocorrelation is somewhat too small.
+    assert below < 0.08 and above < 0.08
+    if memory == 0:
+        assert below > 0.02 and above > 0.02  # and not by being endlessly wide
+
+
+def test_bounds_that_take_samples_for_independent_would_be_wrong_twice_as_often() -> None:
+    """The control of the test above: it can fail."""
+    rng = np.random.default_rng(1)
+    steps = np.arange(100.0)
+    missed = 0
+    for noise in correlated_noise(rng, 300, 100, 0.8):
+        (slope, _), covariance = np.polyfit(steps, noise, 1, cov=True)
+        missed += bool(slope - 1.66 * math.sqrt(covariance[0, 0]) > 0)
+    assert missed / 300 > 0.16
+
+
+def test_a_random_walk_is_not_called_a_leak() -> None:
+    rng = np.random.default_rng(2)
+    walks = np.cumsum(rng.standard_normal((100, 100)), axis=1) * 4096
+    verdicts = [fit_slope(range(0, 1000, 10), walk).verdict() for walk in walks]
+    assert verdicts.count("grows") == 0
+
+
+def test_a_leak_under_noise_is_seen() -> None:
+    rng = np.random.default_rng(3)
+    images = np.arange(0, 1000, 10)
+    leaking = 5e8 + 2 * LIMIT_BYTES_PER_IMAGE * images + rng.normal(0, 1e5, 100)
+    healthy = 5e8 + rng.normal(0, 1e5, 100)
+    assert fit_slope(images, leaking).verdict() == "grows"
+    assert fit_slope(images, healthy).verdict() == "flat"
+
+
+def test_too_little_evidence_is_undecided_and_json_knows_no_infinity() -> None:
+    slope = fit_slope([0, 1, 2, 3], [0, 0, 5e6, 5e6])
+    assert slope.verdict() == "undecided"
+    assert slope.as_dict()["high"] is None or math.isfinite(slope.as_dict()["high"])
+
+
+@pytest.mark.parametrize(
+    ("steps", "values"),
+    [([0, 1], [0, 1]), ([0, 1, 2], [0, 1]), ([0, 2, 1], [0, 0, 0]), ([0, 1, 2], [0, math.nan, 0])],
+)
+def test_what_no_line_can_be_fitted_to_is_refused(steps: list[float], values: list[float]) -> None:
+    with pytest.raises(ValueError):
+        fit_slope(steps, values)
+
+
+def test_resident_memory_follows_what_is_allocated_and_given_back() -> None:
+    before = settled_resident_bytes()
+    held = torch.ones(16 * 2**20 // 4)
+    during = settled_resident_bytes()
+    assert during - before > 15 * 2**20
+    del held
+    assert during - settled_resident_bytes() > 15 * 2**20
+    assert resident_bytes() > 2**20
+
+
+def test_recorder_tells_a_leaking_loop_from_a_flat_one() -> None:
+    def run(leak: bool) -> str:
+        kept: list[Any] = []
+        with MemoryRecorder() as recorder:
+            for images in range(400):
+                vectors = [torch.rand(64, 64)]
+                vectors.append(vectors)  # garbage that only a collection finds
+                if leak:
+                    kept.append(vectors)
+                if images % 10 == 0:
+                    recorder.sample(images)
+        return recorder.slopes(skip=50)["resident"].verdict()
+
+    assert run(leak=False) == "flat"
+    assert run(leak=True) == "grows"
+
+
+def test_recorder_leaves_the_collector_as_it_was() -> None:
+    before = gc.get_freeze_count()
+    with MemoryRecorder(), MemoryRecorder():
+        assert gc.get_freeze_count() > before
+    assert gc.get_freeze_count() == before
