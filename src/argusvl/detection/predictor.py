@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from argusvl.assets import model_folder
+from argusvl.core.devices import usable_device
 from argusvl.core.errors import ArgusError, CheckpointError, ConfigError, DataError, ModelError
 from argusvl.core.images import exif_orientation, open_image, upright_rgb
 from argusvl.core.logging import get_logger
@@ -102,7 +103,7 @@ class Predictor:
                     remedy=f"leave {name} out (the trained limit is used), or train with {name}={wanted}",
                 )
         _check_preprocessor(folder, assets)
-        on = _device(device)
+        on = usable_device(device)
         # Half precision pays on a GPU only; on a CPU it is slow, and less exact for nothing.
         dtype = torch.float32 if on.type == "cpu" else "auto"
         tokenizer = load_tokenizer(folder / QWEN_FOLDER)
@@ -379,17 +380,3 @@ def _check_preprocessor(folder: Path, assets: DetectionAssets) -> None:
 
 def _listed(images: ImageLike | Sequence[ImageLike]) -> Sequence[ImageLike]:
     return [images] if isinstance(images, str | Path | Image.Image) else images
-
-
-def _device(device: str | torch.device) -> torch.device:
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-        torch.empty(0, device=chosen)
-    except (RuntimeError, AssertionError) as error:
-        # Never another device than the one asked for.
-        raise ConfigError(
-            f"device {str(device)!r} cannot be used: {str(error).splitlines()[0]}", remedy="use cpu or auto"
-        ) from None
-    return chosen

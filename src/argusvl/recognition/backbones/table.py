@@ -1,0 +1,54 @@
+"""The one table of backbones, and how a user names one.
+
+A backbone is named by its name, and where its weights may lie in several places by ``NAME:PLACE``:
+
+- ``efficientnet-lite0``: the packaged weights; ``efficientnet-lite0:FILE`` another state dict of the same network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from argusvl.config.messages import did_you_mean
+from argusvl.core.devices import usable_device
+from argusvl.core.errors import ConfigError
+from argusvl.recognition.backbones.protocol import Backbone
+
+
+def load_backbone(spec: str, *, device: str | torch.device = "cpu") -> Backbone:
+    """The backbone that a user named, ready to compute.
+
+    Args:
+        spec: ``NAME`` or ``NAME:PLACE``, as the module says.
+        device: Where it computes.
+
+    Raises:
+        ConfigError: No backbone has this name, or the device cannot be used.
+        CheckpointError: Its weights are missing, damaged, or another model's.
+        ArgusError: An extra that it needs is not installed.
+    """
+    name, _, place = spec.partition(":")
+    if name not in _LOADERS:
+        raise ConfigError(
+            f"unknown backbone {spec!r}{did_you_mean(name, _LOADERS)}",
+            remedy=f"use one of {', '.join(known_backbones())}",
+        )
+    return _LOADERS[name](place or None, usable_device(device))
+
+
+def known_backbones() -> tuple[str, ...]:
+    """What may be written as a backbone, for help texts."""
+    return tuple(_LOADERS)
+
+
+def _efficientnet_lite0(place: str | None, device: torch.device) -> Backbone:
+    from argusvl.recognition.backbones.efficientnet_lite import EfficientNetLite0Backbone
+
+    return EfficientNetLite0Backbone(place, device=device)
+
+
+_LOADERS: dict[str, Callable[[str | None, torch.device], Backbone]] = {
+    "efficientnet-lite0": _efficientnet_lite0,
+}
