@@ -16,7 +16,7 @@ import gc
 import math
 import os
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -167,7 +167,7 @@ def settled_resident_bytes() -> int:
         ArgusError: This system does not tell.
     """
     gc.collect()
-    _give_back_free_blocks()()
+    give_back_free_blocks()
     return resident_bytes()
 
 
@@ -193,11 +193,16 @@ def resident_bytes() -> int:
         ) from error
 
 
+def give_back_free_blocks() -> None:
+    """Has the GNU C library return what it keeps in reserve; does nothing where the library is another."""
+    trim = _malloc_trim()
+    if trim is not None:
+        trim(ctypes.c_size_t(0))
+
+
 @functools.cache
-def _give_back_free_blocks() -> Callable[[], object]:
-    """``malloc_trim`` of the GNU C library; nothing where the library is another."""
+def _malloc_trim() -> Any:
     try:
-        trim = ctypes.CDLL(None).malloc_trim
+        return ctypes.CDLL(None).malloc_trim
     except (AttributeError, OSError, TypeError):
-        return lambda: None
-    return functools.partial(trim, ctypes.c_size_t(0))
+        return None

@@ -1,0 +1,313 @@
+"""The device lease: one model at a time, outputs of their own on the CPU, and memory that comes back, or an error."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import threading
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from transformers.modeling_outputs import BaseModelOutput
+
+from argusvl.core.errors import ModelError
+from argusvl.recognition.pipeline.lease import Lease, lease, resident_models
+from argusvl.recognition.pipeline.parts import parts_of
+
+MIB = 2**20
+
+
+class Wide(nn.Module):
+    """A layer of so many MiB."""
+
+    def __init__(self, mib: int = 1) -> None:
+        super().__init__()
+        self.layer = nn.Linear(256, mib * MIB // 1024, bias=False)
+        self.register_buffer("shift", torch.zeros(1))
+
+    def forward(self, values: Tensor) -> Tensor:
+        out: Tensor = self.layer(values) + self.shift
+        return out
+
+
+class Holder:
+    """As a backbone is: no module itself, its network in a closure."""
+
+    def __init__(self) -> None:
+        network = Wide()
+        self.embed = lambda batch: network(batch)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_objects() -> Iterator[None]:
+    """What was there before is left out of every search for objects: it makes these tests several times faster."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+def made(_: torch.device) -> Wide:
+    return Wide()
+
+
+def test_model_runs_and_its_outputs_are_copies_without_a_graph() -> None:
+    with lease(made, name="wide") as leased:
+        output = leased.run(lambda model: model(torch.ones(2, 256)))
+        weight = leased.run(lambda model: model.layer.weight)
+    assert output.shape == (2, 1024) and not output.requires_grad
+    assert weight.grad_fn is None and not isinstance(weight, nn.Parameter)
+    assert leased.report is not None and leased.report.model_bytes == MIB + 4
+
+
+def test_a_small_part_of_an_output_does_not_keep_the_whole() -> None:
+    with lease(made, name="wide") as leased:
+        first = leased.run(lambda model: model(torch.ones(64, 256))[:, 0])
+    assert first.untyped_storage().nbytes() == 64 * 4
+
+
+def test_outputs_made_without_gradients_can_be_trained_on() -> None:
+    def embed(model: Wide) -> Tensor:
+        with torch.inference_mode():
+            return model(torch.ones(1, 256))
+
+    with lease(made, name="wide") as leased:
+        vectors = leased.run(embed)
+    nn.Linear(1024, 2)(vectors).sum().backward()
+
+
+@dataclass(frozen=True)
+class Result:
+    label: str
+    vectors: list[Tensor]
+
+
+def test_tensors_are_found_at_any_depth() -> None:
+    def results(model: Wide) -> dict[str, Any]:
+        weight = model.layer.weight
+        return {
+            "plain": "text",
+            "nested": Result("a", [weight[:1]]),
+            "output": BaseModelOutput(last_hidden_state=weight),
+            "pair": (weight, 3),
+            "named": weight.max(dim=0),
+        }
+
+    with lease(made, name="wide") as leased:
+        found = leased.run(results)
+    assert found["plain"] == "text" and found["pair"][1] == 3 and found["nested"].label == "a"
+    assert isinstance(found["output"], BaseModelOutput)
+    assert torch.equal(found["output"].last_hidden_state[:1], found["nested"].vectors[0])
+    assert found["named"].values.grad_fn is None
+
+
+def test_nothing_of_the_model_is_left_and_the_memory_is_back() -> None:
+    alive: list[weakref.ref[Any]] = []
+
+    def load(_: torch.device) -> Wide:
+        model = Wide(48)
+        alive.extend(weakref.ref(part) for part in parts_of(model))
+        return model
+
+    with lease(load, name="wide") as leased:
+        leased.run(lambda model: model(torch.ones(1, 256)))
+        assert all(part() is not None for part in alive)
+    assert len(alive) == 4  # the module, its layer, its weight, its buffer
+    assert all(part() is None for part in alive)
+    report = leased.report
+    assert report is not None
+    assert report.resident_loaded - report.resident_before > 44 * MIB
+    assert report.resident_loaded - report.resident_after > 44 * MIB
+    assert report.as_dict()["device"] == "cpu"
+
+
+def test_a_loaded_model_is_in_evaluation_mode() -> None:
+    with lease(lambda _: nn.Sequential(nn.Dropout(0.5)), name="dropout") as leased:
+        assert leased.run(lambda model: model.training) is False
+
+
+def test_a_backbone_that_hides_its_network_is_followed_and_released() -> None:
+    with lease(lambda _: Holder(), name="holder") as leased:
+        leased.run(lambda holder: holder.embed(torch.ones(1, 256)))
+    assert leased.report is not None and leased.report.model_bytes == MIB + 4
+
+
+class Keeper:
+    def __init__(self) -> None:
+        self.kept: Any = None
+
+    def list(self, model: Wide) -> None:
+        self.kept = [model]
+
+    def weight(self, model: Wide) -> None:
+        self.kept = model.layer.weight
+
+    def view(self, model: Wide) -> None:
+        self.kept = model.layer.weight.detach()[:1]
+
+    def hook(self, model: Wide) -> None:
+        self.kept = functools.partial(print, model.layer)
+
+
+@pytest.mark.parametrize(
+    ("way", "words"),
+    [
+        ("list", ["the model Wide", "a list of 1", "'kept'", "Keeper object"]),
+        ("weight", ["layer.weight", "'kept'", "Keeper object"]),
+        ("view", ["the memory of layer.weight", "'kept'", "Keeper object"]),
+        ("hook", ["layer is referred to", "partial object"]),
+    ],
+)
+def test_what_still_refers_to_the_model_is_named(way: str, words: list[str]) -> None:
+    keeper = Keeper()
+    with pytest.raises(ModelError) as raised, lease(made, name="wide") as leased:
+        leased.run(getattr(Keeper, way).__get__(keeper))
+    message = str(raised.value)
+    assert "wide" in message and "1.0 MiB" in message
+    for word in words:
+        assert word in message, message
+    del keeper
+    with lease(made, name="again"):
+        pass  # the device is free for the next
+
+
+def test_a_local_variable_that_holds_the_model_is_named() -> None:
+    with (
+        pytest.raises(ModelError, match="'mine' in .*test_a_local_variable"),
+        lease(made, name="wide") as leased,
+    ):
+        mine = leased._model[0]
+    assert isinstance(mine, Wide)
+
+
+def test_a_model_that_was_there_before_is_refused() -> None:
+    model = Wide()
+    with (
+        pytest.raises(ModelError, match="was there before it was leased"),
+        lease(lambda _: model, name="old"),
+    ):
+        pass
+
+
+def test_a_cached_backbone_is_refused_the_second_time() -> None:
+    @functools.cache
+    def load(_: torch.device) -> Holder:
+        return Holder()
+
+    with pytest.raises(ModelError, match="still there after its release"), lease(load, name="first"):
+        pass
+    with pytest.raises(ModelError, match="was there before"), lease(load, name="second"):
+        pass
+
+
+def test_leases_on_one_device_do_not_nest() -> None:
+    with lease(made, name="caption"):
+        assert resident_models() == {"cpu": "caption"}
+        second = lease(made, torch.device("cpu", 0), name="detect")
+        with pytest.raises(ModelError, match="'caption' is resident on cpu, so 'detect'"), second:
+            pass
+    assert resident_models() == {}
+
+
+def test_threads_share_a_device_one_after_the_other() -> None:
+    resident: list[int] = []
+    now, lock = [0], threading.Lock()
+
+    def work(name: str) -> None:
+        with lease(made, name=name, wait_s=60) as leased:
+            with lock:
+                now[0] += 1
+                resident.append(now[0])
+            leased.run(lambda model: model(torch.ones(8, 256)))
+            with lock:
+                now[0] -= 1
+
+    threads = [threading.Thread(target=work, args=(f"model {i}",)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert resident == [1, 1, 1, 1]
+    assert resident_models() == {}
+
+
+def test_another_thread_is_refused_when_it_does_not_wait() -> None:
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            with lease(made, name="second", wait_s=0.05):
+                pass
+        except ModelError as error:
+            errors.append(error)
+
+    with lease(made, name="first"):
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    assert "wait_s" in str(errors[0])
+
+
+def test_an_error_inside_goes_on_and_its_traceback_holds_no_model() -> None:
+    parts: list[weakref.ref[Any]] = []
+
+    def fail(model: Wide) -> None:
+        parts.extend(weakref.ref(part) for part in parts_of(model))
+        model(torch.ones(1, 3))
+
+    error = "shapes cannot be multiplied"
+    with pytest.raises(RuntimeError, match=error) as raised, lease(made, name="wide") as leased:
+        leased.run(fail)
+    assert parts and all(part() is None for part in parts)
+    assert not getattr(raised.value, "__notes__", [])
+    assert resident_models() == {}
+
+
+def test_an_error_inside_keeps_its_place_where_memory_did_not_come_back_either() -> None:
+    with pytest.raises(KeyboardInterrupt) as raised, lease(made, name="wide") as leased:
+        leased.run(Keeper().list)
+        keeper = Keeper()
+        leased.run(keeper.list)
+        raise KeyboardInterrupt
+    assert "still there after its release" in raised.value.__notes__[0]
+
+
+def test_a_failed_load_leaves_the_device_free_and_nothing_behind() -> None:
+    made_before_failing: list[weakref.ref[Any]] = []
+
+    def load(_: torch.device) -> Wide:
+        model = Wide()
+        made_before_failing.append(weakref.ref(model))
+        raise OSError("no weights")
+
+    with pytest.raises(OSError, match="no weights"), lease(load, name="wide"):
+        pass
+    gc.collect()
+    assert made_before_failing[0]() is None and resident_models() == {}
+
+
+def test_an_ended_lease_is_of_no_use() -> None:
+    with lease(made, name="wide") as leased:
+        pass
+    with pytest.raises(ModelError, match="has ended"):
+        leased.run(lambda model: model)
+
+
+@pytest.mark.parametrize("device", ["cuda:9", "gpu"])
+def test_a_device_that_is_not_there_is_named(device: str) -> None:
+    with pytest.raises(ModelError, match="no (such device|cuda:9)"), lease(made, device, name="wide"):
+        pass
+
+
+def test_no_lease_is_held_by_itself() -> None:
+    """The object that the body gets does not keep the model when the caller keeps the object."""
+    leases: list[Lease[Wide]] = []
+    for name in ("first", "second"):
+        with lease(made, name=name) as leased:
+            leases.append(leased)
+    assert [kept.name for kept in leases] == ["first", "second"]
