@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -18,10 +18,12 @@ _AHEAD = 4
 """Items in flight for each worker: enough to keep all busy, few enough that memory does not grow with the input."""
 
 
-def map_in_order(function: Callable[[T], R], items: Iterable[T], workers: int | None = None) -> Iterator[R]:
+def map_in_order(
+    function: Callable[[T], R], items: Iterable[T], workers: int | None = None
+) -> Generator[R, None, None]:
     """Applies a function in threads and yields the results in the order of the items.
 
-    An error or Ctrl-C stops what has not begun.
+    An error or Ctrl-C, and closing the generator, stop what has not begun.
 
     Args:
         function: Applied to each item.

@@ -1,0 +1,100 @@
+"""Is it the same extraction? What has changed between an interrupted run and the one that goes on, by name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from argusvl.core.errors import DataError
+from argusvl.recognition.extraction.fingerprint import (
+    differing_fields,
+    require_no_difference,
+    require_same_fingerprint,
+)
+from argusvl.recognition.extraction.ledger import json_line
+from argusvl.recognition.extraction.store import Header
+
+_SHOWN = 5
+_REMEDY = (
+    "bring the images back as they were and give the same command again, or extract into another folder with "
+    "--out NEW --reuse {store}: what is in this store is then not computed again"
+)
+
+
+def require_same_header(stored: Header, wanted: Header, folder: Path) -> None:
+    """Whether a store may be gone on with.
+
+    Raises:
+        DataError: It was made in another way; each field that differs is named.
+    """
+    require_same_fingerprint(stored.fingerprint, wanted.fingerprint, folder)
+    require_no_difference(
+        differing_fields(stored.plan.to_dict(), wanted.plan.to_dict()),
+        folder,
+        remedy="go on with the values of the store, or extract into another folder with --out",
+    )
+
+
+def require_same_names(inputs: Path, paths: Sequence[str]) -> None:
+    """Whether the images have the names that they had when the store was begun.
+
+    Args:
+        inputs: ``inputs.jsonl`` of the store.
+        paths: The images now.
+
+    Raises:
+        DataError: Images were added or removed, or the file is damaged.
+    """
+    try:
+        data = inputs.read_bytes()
+        if data == inputs_bytes(paths):
+            return
+        stored = [json.loads(line) for line in data.split(b"\n")[:-1]]
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"cannot be read: {error}",
+            where=inputs,
+            remedy="bring it back from a copy, or extract into another folder",
+        ) from None
+    before, now = set(stored), set(paths)
+    raise changed_inputs(
+        inputs.parent,
+        added=[path for path in paths if path not in before],
+        removed=[path for path in stored if path not in now],
+    )
+
+
+def changed_inputs(
+    folder: Path, *, added: Sequence[str] = (), removed: Sequence[str] = (), changed: Sequence[str] = ()
+) -> DataError:
+    """The error that names what is not as it was."""
+    parts = [
+        f"\n  {len(paths)} {word}: {_some(paths)}"
+        for word, paths in (("added", added), ("removed", removed), ("changed", changed))
+        if paths
+    ]
+    return DataError(
+        f"the images are not those with which the store was begun:{''.join(parts)}",
+        where=folder,
+        remedy=_REMEDY.format(store=folder),
+    )
+
+
+def inputs_bytes(paths: Sequence[str]) -> bytes:
+    """Content of ``inputs.jsonl``."""
+    return b"".join(json_line(path) for path in paths)
+
+
+def inputs_sha256(paths: Iterable[str]) -> str:
+    """SHA-256 of that."""
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(json_line(path))
+    return digest.hexdigest()
+
+
+def _some(paths: Sequence[str]) -> str:
+    names = ", ".join(repr(path) for path in paths[:_SHOWN])
+    return f"{names}, …" if len(paths) > _SHOWN else names

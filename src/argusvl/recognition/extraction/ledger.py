@@ -1,0 +1,101 @@
+"""The ledger of a store: one line of JSON for each image, in the order of the list, only ever appended to.
+
+A line is whole when it ends with a line feed. (Line feeds inside a name are escaped by JSON.) What a killed run has
+left half-written can therefore only be the end of the file, and is cut off when the extraction goes on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from argusvl.core.errors import DataError
+
+Status = Literal["embedded", "quarantined"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What became of one image: it has either a row or a reason.
+
+    Attributes:
+        path: As in the list of images.
+        sha256: Of the file's bytes; ``None`` where they could not be read.
+        row: Of its vector, counted through the whole store.
+        reason: Why it has none.
+    """
+
+    path: str
+    sha256: str | None
+    row: int | None
+    reason: str | None = None
+
+    @property
+    def status(self) -> Status:
+        """Whether it has a vector."""
+        return "quarantined" if self.row is None else "embedded"
+
+    def line(self) -> bytes:
+        """As it stands in the file."""
+        values: dict[str, Any] = {"path": self.path, "sha256": self.sha256, "status": self.status}
+        values |= {"reason": self.reason} if self.row is None else {"row": self.row}
+        return json_line(values)
+
+    @classmethod
+    def parse(cls, line: bytes) -> Self:
+        """Inverse of :meth:`line`.
+
+        Raises:
+            ValueError: It is no entry.
+        """
+        values = json.loads(line)
+        if not isinstance(values, dict):
+            raise ValueError("not an object")
+        try:
+            entry = cls(values["path"], values["sha256"], values.get("row"), values.get("reason"))
+            status = values["status"]
+        except KeyError as error:
+            raise ValueError(f"{error} is missing") from None
+        if status != entry.status or (entry.row is None) == (entry.reason is None):
+            raise ValueError("status, row and reason contradict each other")
+        return entry
+
+
+def json_line(value: Any) -> bytes:
+    """A value on one line, in UTF-8; a file name whose bytes are not UTF-8 is written with escapes."""
+    try:
+        return (json.dumps(value, ensure_ascii=False) + "\n").encode("utf-8")
+    except UnicodeEncodeError:
+        return (json.dumps(value) + "\n").encode("ascii")
+
+
+def read_ledger(file: Path) -> Iterator[tuple[Entry, int]]:
+    """The whole lines of a ledger, each with the place in the file at which it ends, in bytes.
+
+    A last line without its line feed, which a kill has cut, is left out.
+
+    Raises:
+        DataError: The file is missing or a whole line is damaged.
+    """
+    try:
+        with file.open("rb") as stream:
+            end = 0
+            for number, line in enumerate(stream, start=1):
+                if not line.endswith(b"\n"):
+                    return
+                end += len(line)
+                try:
+                    yield Entry.parse(line), end
+                except ValueError as error:
+                    raise DataError(
+                        f"the line is damaged ({error}): {line[:80]!r}",
+                        where=f"{file}, line {number}",
+                        remedy="bring the file back from a copy, or extract into another folder",
+                    ) from None
+    except OSError as error:
+        raise DataError(
+            f"the ledger cannot be read: {error.strerror}", where=file, remedy="name the folder of a store"
+        ) from None

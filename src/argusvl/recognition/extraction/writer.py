@@ -1,0 +1,364 @@
+"""Writing a store so that it may be killed at any point, by a signal or by a power cut, and goes on from there.
+
+A batch is done in two steps, each brought to the disk before the next begins:
+
+1. its vectors are appended to the raw file of the current shard,
+2. its lines are appended to the ledger: from here on it is done.
+
+When all batches of a shard are done, the Parquet file is written under another name, brought to the disk and renamed,
+and the raw file is removed. What a kill has left between two steps is cut off or finished when the store is opened
+again, and since a batch is always the same images in the same order, the bytes in the end are the same.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from argusvl.core.errors import ArgusError, DataError
+from argusvl.core.files import write_bytes_atomically
+from argusvl.recognition.extraction.changes import inputs_bytes, require_same_header, require_same_names
+from argusvl.recognition.extraction.ledger import Entry, read_ledger
+from argusvl.recognition.extraction.shards import count_rows, shard_bytes, shard_file
+from argusvl.recognition.extraction.store import HEADER, INPUTS, LEDGER, SHARDS, Header
+
+_FLOAT_BYTES = 4
+_NEW_INPUTS = ".inputs.jsonl.new"
+"""``inputs.jsonl`` before ``store.json`` is there: a file of the user's own with that name is never replaced."""
+_REMEDY = "bring the file back from a copy, or extract into another folder"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an image.
+
+    Attributes:
+        path: As in the list of images.
+        sha256: Of its bytes; ``None`` where they could not be read.
+        reason: Why it has no vector; ``None`` where it has one.
+        reused: Whether the vector comes from an older store.
+    """
+
+    path: str
+    sha256: str | None
+    reason: str | None = None
+    reused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedBatch:
+    """What an engine gives for a batch: the outcome for each image, and the vectors of those that have one.
+
+    Attributes:
+        outcomes: In the order of the list of images.
+        vectors: ``[N, D]`` float32 on the CPU.
+    """
+
+    outcomes: Sequence[Outcome]
+    vectors: NDArray[np.float32]
+
+
+@dataclass
+class _Done:
+    """How far the store is.
+
+    Attributes:
+        inputs: Images with a line in the ledger.
+        rows: Vectors in the store.
+        ledger_bytes: Where these lines end.
+        entries: Those of the shard that is being made, of images with a vector.
+    """
+
+    inputs: int = 0
+    rows: int = 0
+    ledger_bytes: int = 0
+    entries: list[Entry] = field(default_factory=list)
+
+
+class StoreWriter:
+    """Makes a store, or goes on with one. A context manager: only one process writes into a store at a time.
+
+    Args:
+        folder: Of the store; made where it is missing.
+        header: What is to be made.
+        paths: The images in their order.
+
+    Raises:
+        DataError: The folder holds something else, or a store that was made in another way or of other images; it is
+            damaged; or another process is writing into it.
+        ArgusError: It cannot be written.
+    """
+
+    def __init__(self, folder: Path, header: Header, paths: Sequence[str]) -> None:
+        self.folder = folder
+        self.header = header
+        self._paths = paths
+        self._ledger: BinaryIO | None = None
+        self._raw: BinaryIO | None = None
+        self._done = _Done()
+
+    @property
+    def position(self) -> int:
+        """How many images of the list are done; a multiple of the batch size, or all."""
+        return self._done.inputs
+
+    @property
+    def rows(self) -> int:
+        """How many of them have a vector."""
+        return self._done.rows
+
+    def __enter__(self) -> Self:
+        with self._writing():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _require_nothing_else(self.folder)
+            self._ledger = (self.folder / LEDGER).open("a+b", buffering=0)
+        try:
+            self._lock()
+            with self._writing():
+                self._remove_unfinished_files()
+                if not (self.folder / HEADER).exists():
+                    self._begin()
+                self._recover()
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+    def append(self, batch: EmbeddedBatch) -> None:
+        """Writes the next batch; when this returns it is on the disk.
+
+        Raises:
+            ArgusError: It cannot be written; what was written before is whole.
+        """
+        done, plan = self._done, self.header.plan
+        end = min(done.inputs + plan.batch_size, len(self._paths))
+        assert [o.path for o in batch.outcomes] == list(self._paths[done.inputs : end])
+        entries, row = [], done.rows
+        for outcome in batch.outcomes:
+            if outcome.reason is None:
+                entries.append(Entry(outcome.path, outcome.sha256, row))
+                row += 1
+            else:
+                entries.append(Entry(outcome.path, outcome.sha256, None, outcome.reason))
+        assert batch.vectors.shape == (row - done.rows, self.header.dimension)
+        assert batch.vectors.dtype == np.float32
+        lines = b"".join(entry.line() for entry in entries)
+        with self._writing():
+            assert self._ledger is not None
+            if self._raw is None:
+                self._raw = self._raw_file(done.inputs // plan.shard_rows).open("ab", buffering=0)
+            if row > done.rows:
+                _write_to_disk(self._raw, batch.vectors.astype("<f4", copy=False).tobytes())
+            _write_to_disk(self._ledger, lines)
+        done.inputs, done.rows = end, row
+        done.ledger_bytes += len(lines)
+        done.entries += [entry for entry in entries if entry.row is not None]
+        if self._ends_shard(end):
+            with self._writing():
+                self._raw.close()
+                self._raw = None
+                self._finish_shard((end - 1) // plan.shard_rows, done.entries)
+            done.entries = []
+
+    def _lock(self) -> None:
+        """Refuses to write beside another process. The lock ends with the process, however that ends."""
+        assert self._ledger is not None
+        if sys.platform == "win32":
+            return  # there, nothing warns of two extractions into one store
+        import fcntl
+
+        try:
+            fcntl.flock(self._ledger, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                return  # a file system without locks
+            raise DataError(
+                "another process is writing into this store",
+                where=self.folder,
+                remedy="wait until it has ended",
+            ) from None
+
+    def _begin(self) -> None:
+        """The files of a store without images done; ``store.json`` makes it one."""
+        (self.folder / SHARDS).mkdir(exist_ok=True)
+        write_bytes_atomically(self.folder / _NEW_INPUTS, inputs_bytes(self._paths))
+        write_bytes_atomically(self.folder / HEADER, self.header.text().encode("utf-8"))
+
+    def _recover(self) -> None:
+        """Cuts off what a kill has left half-done, and finishes a shard that only lacked its Parquet file."""
+        if (self.folder / _NEW_INPUTS).exists():
+            (self.folder / _NEW_INPUTS).replace(self.folder / INPUTS)
+        require_same_header(Header.read(self.folder), self.header, self.folder)
+        require_same_names(self.folder / INPUTS, self._paths)
+        found = self._scan()
+        for number, entries in enumerate(found.shard_rows):
+            file = shard_file(self.folder, number)
+            if number == len(found.shard_rows) - 1 and not file.is_file():
+                self._finish_shard(number, found.last_entries)
+            elif not file.is_file() or count_rows(file) != entries:
+                raise DataError(
+                    f"the store is damaged: this file is missing or has not the {entries} rows of the ledger",
+                    where=file,
+                    remedy=_REMEDY,
+                )
+        done, size = found.done, self.header.dimension * _FLOAT_BYTES
+        raw = self._raw_file(len(found.shard_rows))
+        for other in (self.folder / SHARDS).glob("*.rows"):
+            if other != raw:
+                other.unlink()
+        if raw.is_file() and raw.stat().st_size >= len(done.entries) * size:
+            os.truncate(raw, len(done.entries) * size)
+        else:  # a disk that has lost what it had confirmed, or a copy without this file: the shard begins again
+            done = found.shard_start
+            raw.unlink(missing_ok=True)
+        assert self._ledger is not None
+        self._ledger.truncate(done.ledger_bytes)
+        os.fsync(self._ledger.fileno())
+        self._done = done
+
+    def _scan(self) -> _Scan:
+        """Reads the ledger up to the last whole batch."""
+        plan, total = self.header.plan, len(self._paths)
+        found, rows = _Scan(), 0
+        entries: list[Entry] = []
+        for inputs, (entry, end) in enumerate(read_ledger(self.folder / LEDGER), start=1):
+            expected = self._paths[inputs - 1] if inputs <= total else None
+            if entry.path != expected or entry.row not in (None, rows):
+                raise DataError(
+                    f"the ledger is damaged: found {entry.path!r} with row {entry.row}, expected {expected!r} with "
+                    f"row {rows}",
+                    where=f"{self.folder / LEDGER}, line {inputs}",
+                    remedy=_REMEDY,
+                )
+            if entry.row is not None:
+                entries.append(entry)
+                rows += 1
+            if inputs % plan.batch_size == 0 or inputs == total:
+                found.done = _Done(inputs, rows, end, list(entries))
+            if self._ends_shard(inputs):
+                found.shard_rows.append(len(entries))
+                found.last_entries, entries = entries, []
+                found.shard_start = _Done(inputs, rows, end)
+                found.done = found.shard_start
+        return found
+
+    def _ends_shard(self, inputs: int) -> bool:
+        return inputs % self.header.plan.shard_rows == 0 or inputs == len(self._paths)
+
+    def _raw_file(self, number: int) -> Path:
+        return shard_file(self.folder, number).with_suffix(".rows")
+
+    def _finish_shard(self, number: int, entries: Sequence[Entry]) -> None:
+        """Makes the Parquet file from the raw one, which then goes."""
+        raw = self._raw_file(number)
+        data = raw.read_bytes() if raw.is_file() else b""
+        size = len(entries) * self.header.dimension * _FLOAT_BYTES
+        if len(data) < size:
+            raise DataError(
+                f"the store is damaged: the vectors of {shard_file(self.folder, number).name} are missing",
+                where=raw,
+                remedy=_REMEDY,
+            )
+        vectors = np.frombuffer(data[:size], dtype="<f4").reshape(len(entries), self.header.dimension)
+        content = shard_bytes(entries, vectors, self.header.fingerprint_sha256)
+        write_bytes_atomically(shard_file(self.folder, number), content)
+        raw.unlink(missing_ok=True)
+
+    def _remove_unfinished_files(self) -> None:
+        """What a kill has left of files that were being written under a temporary name."""
+        for pattern in (".*.part", f"{SHARDS}/.*.part"):
+            for file in self.folder.glob(pattern):
+                file.unlink(missing_ok=True)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Says of an error of the disk what it means for the store."""
+        try:
+            yield
+        except OSError as error:
+            raise self._cannot_write(error.strerror or str(error)) from error
+        except DataError:
+            raise
+        except ArgusError as error:  # of write_bytes_atomically
+            if isinstance(error.__cause__, OSError):
+                raise self._cannot_write(error.__cause__.strerror or str(error.__cause__)) from error
+            raise
+
+    def _cannot_write(self, reason: str) -> ArgusError:
+        return ArgusError(
+            f"the store cannot be written: {reason}; {self.position} of {len(self._paths)} images are done and whole",
+            where=self.folder,
+            remedy="free space on the disk (or mend what is named) and give the same command again: it goes on",
+        )
+
+    def _close(self) -> None:
+        for stream in (self._raw, self._ledger):
+            if stream is not None:
+                stream.close()
+        self._raw = self._ledger = None
+
+
+@dataclass
+class _Scan:
+    """What a ledger says.
+
+    Attributes:
+        shard_rows: Rows of each shard of which all images are done.
+        last_entries: Entries of the last of these that have a row.
+        shard_start: How far the store was when the next one began.
+        done: How far it is, at the end of a batch.
+    """
+
+    shard_rows: list[int] = field(default_factory=list)
+    last_entries: list[Entry] = field(default_factory=list)
+    shard_start: _Done = field(default_factory=_Done)
+    done: _Done = field(default_factory=_Done)
+
+
+def _write_to_disk(stream: BinaryIO, data: bytes) -> None:
+    """Appends everything and brings it to the disk; an unbuffered stream may take a part at a time."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[stream.write(rest) or 0 :]
+    os.fsync(stream.fileno())
+
+
+def _require_nothing_else(folder: Path) -> None:
+    """Refuses a folder that holds anything but a store, or the beginnings of one.
+
+    Raises:
+        DataError: It does.
+    """
+    if (folder / HEADER).exists():
+        return
+    others = sorted(entry.name for entry in folder.iterdir() if not _is_beginning(entry))
+    if others:
+        raise DataError(
+            f"the folder is no store and holds other files ({', '.join(others[:3])}{', …' * (len(others) > 3)})",
+            where=folder,
+            remedy="name a new or an empty folder, or that of an interrupted extraction",
+        )
+
+
+def _is_beginning(entry: Path) -> bool:
+    """Whether an entry of a folder may be what a kill has left before the store was one."""
+    if entry.name == LEDGER:
+        return entry.stat().st_size == 0
+    if entry.name == SHARDS:
+        return entry.is_dir() and not any(entry.iterdir())
+    return entry.name == _NEW_INPUTS or (entry.name.startswith(".") and entry.name.endswith(".part"))

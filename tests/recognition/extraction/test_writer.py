@@ -1,0 +1,334 @@
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from argusvl.core import files
+from argusvl.core.errors import ArgusError, DataError
+from argusvl.recognition.backbones.protocol import BackboneFingerprint
+from argusvl.recognition.extraction import writer as writer_module
+from argusvl.recognition.extraction.changes import inputs_sha256
+from argusvl.recognition.extraction.fingerprint import Plan, StoreFingerprint
+from argusvl.recognition.extraction.store import EmbeddingStore, Header
+from argusvl.recognition.extraction.writer import EmbeddedBatch, Outcome, StoreWriter
+
+DIMENSION = 3
+PATHS = tuple(f"{number:02d} \n螺丝.jpg" for number in range(11))
+CORRUPT = {1, 4, 5, 10}
+BACKBONE = BackboneFingerprint("tiny", "0" * 64, {"side": 8}, "mean", "float32", {"torch": "1"})
+
+
+def header(paths: tuple[str, ...] = PATHS, **plan: Any) -> Header:
+    values = {
+        "batch_size": 2,
+        "shard_rows": 4,
+        "device": "cpu",
+        "threads": 1,
+        "processor": "p",
+        "writer": "w",
+    }
+    return Header(
+        StoreFingerprint(BACKBONE, "exact", {"pillow": "1"}),
+        Plan(**(values | plan)),  # type: ignore[arg-type]
+        DIMENSION,
+        len(paths),
+        inputs_sha256(paths),
+    )
+
+
+def batch(numbers: range) -> EmbeddedBatch:
+    outcomes = [
+        Outcome(PATHS[n], f"{n:064x}", "damaged or truncated" if n in CORRUPT else None) for n in numbers
+    ]
+    good = [n for n in numbers if n not in CORRUPT]
+    vectors = np.array([[n, n / 3, -n] for n in good], dtype=np.float32).reshape(len(good), DIMENSION)
+    return EmbeddedBatch(outcomes, vectors)
+
+
+def make(folder: Path, stop_at: int = len(PATHS)) -> None:
+    with StoreWriter(folder, header(), PATHS) as writer:
+        for start in range(writer.position, stop_at, 2):
+            writer.append(batch(range(start, min(start + 2, len(PATHS)))))
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {
+        file.relative_to(folder).as_posix(): file.read_bytes() for file in folder.rglob("*") if file.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The store that was never interrupted."""
+    folder = tmp_path_factory.mktemp("whole") / "store"
+    make(folder)
+    return content(folder)
+
+
+@pytest.fixture(autouse=True)
+def quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a power cut would show the difference."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
+def test_what_is_read_is_what_was_written(tmp_path: Path, whole: dict[str, bytes]) -> None:
+    make(tmp_path)
+    store = EmbeddingStore.open(tmp_path)
+    paths, vectors = store.vectors()
+    good = [n for n in range(len(PATHS)) if n not in CORRUPT]
+    assert paths == store.paths() == [PATHS[n] for n in good]
+    assert store.digests() == [f"{n:064x}" for n in good]
+    assert np.array_equal(vectors, np.array([[n, n / 3, -n] for n in good], dtype=np.float32))
+    assert len(store) == 7
+    assert [(e.path, e.reason) for e in store.quarantined] == [
+        (PATHS[n], "damaged or truncated") for n in sorted(CORRUPT)
+    ]
+    assert [len(rows.paths) for rows in store.iter_batches()] == [3, 2, 2]
+    assert sorted(whole) == [
+        "inputs.jsonl", "ledger.jsonl", "shards/part-000000.parquet", "shards/part-000001.parquet",
+        "shards/part-000002.parquet", "store.json",
+    ]  # fmt: skip
+    assert whole["ledger.jsonl"].count(b"\n") == len(PATHS)
+
+
+@pytest.mark.parametrize("stop_at", range(0, 12, 2))
+def test_a_run_that_stops_between_batches_goes_on(
+    tmp_path: Path, whole: dict[str, bytes], stop_at: int
+) -> None:
+    make(tmp_path, stop_at)
+    if stop_at < len(PATHS):
+        with pytest.raises(DataError, match=f"not finished: {min(stop_at, 11)} of 11"):
+            EmbeddingStore.open(tmp_path)
+    make(tmp_path)
+    assert content(tmp_path) == whole
+
+
+@pytest.mark.parametrize("stop_at", [2, 6, 8])
+def test_any_cut_of_the_last_lines_and_any_rest_of_vectors_is_mended(
+    tmp_path: Path, whole: dict[str, bytes], stop_at: int
+) -> None:
+    """The ledger was torn inside the last batch, whose vectors may be there in full, too much or in part."""
+    before, after = tmp_path / "before", tmp_path / "after"
+    make(before, stop_at - 2)
+    make(after, stop_at)
+    start, end = ((f / "ledger.jsonl").stat().st_size for f in (before, after))
+    raw = {name: data for name, data in content(before).items() if name.endswith(".rows")}
+    for cut in range(start, end, 11):
+        folder = tmp_path / f"cut-{cut}"
+        shutil.copytree(before, folder)
+        torn = (after / "ledger.jsonl").read_bytes()[:cut]
+        (folder / "ledger.jsonl").write_bytes(torn)
+        for name, data in raw.items():
+            (folder / name).write_bytes(data + b"\1" * (cut % 20))
+        make(folder)
+        assert content(folder) == whole
+
+
+def lines_run(action: Callable[[], None], kill_at: int | None) -> int:
+    """Runs an action, counting the lines of the writer and of core/files; the process is gone at the line asked for."""
+    traced = {writer_module.__file__, files.__file__}
+    count = 0
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        nonlocal count
+        if frame.f_code.co_filename not in traced:
+            return None
+        if event == "line":
+            count += 1
+            if count == kill_at:
+                os._exit(9)
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        action()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+def in_child(action: Callable[[], object]) -> int:
+    """Runs an action in a copy of this process; its exit code."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        with contextlib.suppress(BaseException):
+            action()
+            code = 0
+        os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_killed_at_any_line_the_store_is_the_same(tmp_path: Path, whole: dict[str, bytes]) -> None:
+    """No handler runs and no buffer is written: as with SIGKILL. Every run is killed until one gets through."""
+    total = lines_run(lambda: make(tmp_path / "counted"), None)
+    assert content(tmp_path / "counted") == whole
+    rng = random.Random(0)
+    for trial in range(14):
+        folder = tmp_path / f"store-{trial}"
+        killed = 0
+        while True:
+            at = rng.randrange(1, total) if killed < 2 else None
+            code = in_child(lambda at=at, folder=folder: lines_run(lambda: make(folder), at))  # type: ignore[misc]
+            if code == 0:
+                break
+            assert code == 9
+            killed += 1
+        make(folder)
+        assert content(folder) == whole, f"trial {trial}, {killed} kills"
+
+
+def failing_after(calls: int, error: OSError) -> Callable[..., Any]:
+    """``os.fsync`` of a disk that is full from some call on."""
+    left = calls
+
+    def fsync(descriptor: int) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise error
+
+    return fsync
+
+
+@pytest.mark.parametrize("calls", range(2, 21, 3))
+def test_a_disk_that_fails_at_any_time_loses_nothing(
+    tmp_path: Path, whole: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, calls: int
+) -> None:
+    with monkeypatch.context() as patched:
+        full = failing_after(calls, OSError(errno.ENOSPC, "No space left on device"))
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(ArgusError, match=r"No space left on device; \d+ of 11 images are done") as caught:
+            make(tmp_path / "store")
+        assert "goes on" in str(caught.value)
+    make(tmp_path / "store")
+    assert content(tmp_path / "store") == whole
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[Path]:
+    """A file system of its own; skips the test where this process may not make one."""
+    folder.mkdir()
+    mount = shutil.which("mount")
+    command = [mount or "mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    if mount is None or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("this process may not mount a small tmpfs")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_loses_nothing(tmp_path: Path, whole: dict[str, bytes]) -> None:
+    with small_disk(tmp_path / "disk", "48k") as disk:
+        ballast = disk / "ballast"
+        for pages in range(11, 0, -1):
+            ballast.write_bytes(b"x" * 4096 * pages)
+            with contextlib.suppress(ArgusError):
+                make(disk / "store")
+                break
+            with pytest.raises(ArgusError, match=r"No space left on device; \d+ of 11 images are done"):
+                make(disk / "store")
+            ballast.unlink()
+        assert 1 < pages < 11
+        assert content(disk / "store") == whole
+
+
+def refused(folder: Path, wanted: Header, paths: tuple[str, ...], message: str) -> str:
+    with pytest.raises(DataError, match=message) as caught, StoreWriter(folder, wanted, paths):
+        pass
+    return str(caught.value)
+
+
+def test_another_extraction_into_the_same_store_is_refused(tmp_path: Path) -> None:
+    with StoreWriter(tmp_path, header(), PATHS):
+        refused(tmp_path, header(), PATHS, "another process")
+    make(tmp_path)
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    for name in ("inputs.jsonl", "shards/part-000000.parquet", "notes.txt"):
+        folder = tmp_path / name.replace("/", "-")
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_bytes(b"mine")
+        refused(folder, header(), PATHS, "holds other files")
+        assert content(folder) == {name: b"mine"}
+    with pytest.raises(ArgusError, match="cannot be written"):
+        make(tmp_path / "notes.txt" / "notes.txt")
+
+
+def test_other_plans_are_refused_by_name(tmp_path: Path) -> None:
+    make(tmp_path, 4)
+    refused(tmp_path, header(batch_size=4), PATHS, r"batch_size: the store has 2, now it is 4")
+    refused(tmp_path, header(writer="v"), PATHS, r"writer: the store has 'w', now it is 'v'")
+
+
+def test_added_and_removed_images_are_named(tmp_path: Path, whole: dict[str, bytes]) -> None:
+    make(tmp_path, 4)
+    paths = (*PATHS[:6], "new\n.jpg", *PATHS[7:])
+    said = refused(tmp_path, header(paths), paths, "not those with which the store was begun")
+    assert r"1 added: 'new\n.jpg'" in said and r"1 removed: '06 \n螺丝.jpg'" in said
+    make(tmp_path)
+    assert content(tmp_path) == whole
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda f: (f / "shards/part-000000.parquet").unlink(), "part-000000.parquet"),
+        (lambda f: (f / "shards/part-000000.parquet").write_bytes(b"PAR1"), "part-000000.parquet"),
+        (lambda f: swap_lines(f / "ledger.jsonl"), "line 1"),
+        (lambda f: (f / "ledger.jsonl").write_bytes(b"{}\n" + (f / "ledger.jsonl").read_bytes()), "line 1"),
+        (lambda f: (f / "store.json").write_text("{"), "store.json"),
+        (lambda f: (f / "store.json").write_text('{"format": 9}'), "format 9"),
+        (lambda f: (f / "inputs.jsonl").unlink(), "inputs.jsonl"),
+    ],
+)
+def test_damage_is_an_error_that_names_the_file(
+    tmp_path: Path, damage: Callable[[Path], object], message: str
+) -> None:
+    make(tmp_path, 10)
+    damage(tmp_path)
+    with pytest.raises(DataError, match=message):
+        make(tmp_path)
+
+
+def swap_lines(file: Path) -> None:
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join([lines[1], lines[0], *lines[2:]]))
+
+
+def test_a_raw_file_that_is_gone_costs_only_its_shard(tmp_path: Path, whole: dict[str, bytes]) -> None:
+    make(tmp_path, 6)
+    (tmp_path / "shards" / "part-000001.rows").unlink()
+    with StoreWriter(tmp_path, header(), PATHS) as writer:
+        assert writer.position == 4
+    make(tmp_path)
+    assert content(tmp_path) == whole
+
+
+def test_a_shard_of_another_store_is_noticed(tmp_path: Path) -> None:
+    make(tmp_path / "a")
+    other = header()
+    fingerprint = StoreFingerprint(BACKBONE, "scaled", {"pillow": "1"})
+    with StoreWriter(tmp_path / "b", Header(fingerprint, other.plan, 3, 11, other.inputs_sha256), PATHS) as w:
+        for start in range(0, 11, 2):
+            w.append(batch(range(start, min(start + 2, 11))))
+    name = "shards/part-000001.parquet"
+    shutil.copyfile(tmp_path / "a" / name, tmp_path / "b" / name)
+    with pytest.raises(DataError, match="of another store"):
+        EmbeddingStore.open(tmp_path / "b").vectors()
