@@ -11,7 +11,14 @@ import pytest
 from PIL import ExifTags, Image
 
 from argusvl.core.errors import ImageError
-from argusvl.core.images import exif_orientation, image_size, open_image, upright_rgb
+from argusvl.core.images import (
+    exif_orientation,
+    image_size,
+    open_image,
+    open_reduced,
+    read_header,
+    upright_rgb,
+)
 
 
 @pytest.fixture
@@ -213,3 +220,29 @@ def test_black_and_white_and_plain_palettes_are_converted(tmp_path: Path) -> Non
         tmp_path / "p.gif"
     )
     assert open_image(tmp_path / "p.gif", exif="refuse").getpixel((0, 0)) == (10, 20, 30)
+
+
+def test_bytes_that_were_read_already_are_not_read_again(photograph: Path) -> None:
+    data, expected = photograph.read_bytes(), np.asarray(open_image(photograph, exif="upright"))
+    header = read_header(data, where=photograph)
+    assert (header.format, header.mode, header.size, header.orientation) == ("JPEG", "RGB", (64, 48), 1)
+    photograph.unlink()
+    assert np.array_equal(np.asarray(open_image(photograph, exif="upright", data=data)), expected)
+    assert open_reduced(photograph, 20, data=data).picture.size == (32, 24)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "the file is empty"), (b"these are my notes", "not an image: it begins with b'these are my'")],
+)
+def test_bytes_that_are_no_image_say_what_they_are_without_the_file(content: bytes, message: str) -> None:
+    with pytest.raises(ImageError, match=f"gone.jpg: {message}"):
+        open_image("gone.jpg", exif="upright", data=content)
+    with pytest.raises(ImageError, match=f"gone.jpg: {message}"):
+        read_header(content, where="gone.jpg")
+
+
+def test_a_header_read_from_bytes_knows_the_limit(tmp_path: Path) -> None:
+    data = png_claiming(tmp_path / "bomb.png", 10_000, 10_000).read_bytes()
+    with pytest.raises(ImageError, match=r"bomb\.png: 10000×10000 is 100 megapixels"):
+        read_header(data, where="bomb.png")

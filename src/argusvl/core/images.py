@@ -6,6 +6,7 @@ everything is decoded, so that a truncated file is an error here and not grey ro
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import warnings
@@ -38,7 +39,9 @@ _ORIENTATIONS: dict[int, tuple[str, Image.Transpose]] = {
 """How the pixels are stored under each EXIF orientation but 1, and what turns them upright."""
 
 
-def open_image(path: str | Path, *, exif: ExifPolicy, max_megapixels: float = 64.0) -> Image.Image:
+def open_image(
+    path: str | Path, *, exif: ExifPolicy, max_megapixels: float = 64.0, data: bytes | None = None
+) -> Image.Image:
     """Opens, verifies and fully decodes an image as RGB.
 
     Transparent pixels are laid over white; 16-bit grey is scaled to 8 bits; CMYK and palettes are converted.
@@ -49,13 +52,14 @@ def open_image(path: str | Path, *, exif: ExifPolicy, max_megapixels: float = 64
         exif: What to do where the EXIF orientation is not 1.
         max_megapixels: The largest size accepted, in millions of pixels, by the header. A limit against
             decompression bombs, not a hyper-parameter.
+        data: The file's bytes where they were read already; the file itself is only named in errors then.
 
     Raises:
         ImageError: The file is missing, empty, no image, damaged or truncated, too large, or turned by its
             EXIF tag while ``exif`` is ``"refuse"``.
     """
     file = Path(path)
-    with _open_header(file) as image:
+    with _open_header(file, data) as image:
         _check_size(image, file, max_megapixels)
         return _decode(image, file, exif)
 
@@ -77,7 +81,9 @@ class ReducedImage:
     digest: bytes
 
 
-def open_reduced(path: str | Path, side_px: int, *, max_megapixels: float = 64.0) -> ReducedImage:
+def open_reduced(
+    path: str | Path, side_px: int, *, max_megapixels: float = 64.0, data: bytes | None = None
+) -> ReducedImage:
     """Reads an image to its end, as :func:`open_image` does, but builds only a small picture of it.
 
     A JPEG's data are all read, so that damage is found, but only so many of its frequencies are turned into pixels as
@@ -87,21 +93,60 @@ def open_reduced(path: str | Path, side_px: int, *, max_megapixels: float = 64.0
         path: The image file.
         side_px: What either side of the picture must have at least, where the image has it.
         max_megapixels: As for :func:`open_image`.
+        data: As for :func:`open_image`.
 
     Raises:
         ImageError: The file is missing, empty, no image, damaged or truncated, or too large.
     """
     file = Path(path)
-    try:
-        data = file.read_bytes()
-    except OSError:
-        data = None  # opening it by its name says what is wrong
+    if data is None:
+        with contextlib.suppress(OSError):  # opening it by its name says what is wrong
+            data = file.read_bytes()
     with _open_header(file, data) as image:
         _check_size(image, file, max_megapixels)
         size, orientation = image.size, _orientation(image)
         image.draft("RGB", (side_px, side_px))
         picture = _decode(image, file, "upright")
     return ReducedImage(size, orientation, picture, hashlib.blake2b(data or b"", digest_size=16).digest())
+
+
+@dataclass(frozen=True, slots=True)
+class ImageHeader:
+    """What an image says of itself before a pixel is decoded.
+
+    Attributes:
+        format: As Pillow names it, by the content and not by the file's name: ``JPEG``, ``PNG``…
+        mode: As Pillow names it: ``RGB``, ``L``, ``CMYK``…
+        size: ``(width, height)`` of the stored pixels.
+        orientation: EXIF orientation, 1 (upright) to 8.
+    """
+
+    format: str
+    mode: str
+    size: tuple[int, int]
+    orientation: int
+
+
+def read_header(data: bytes, *, where: str | Path, max_megapixels: float = 64.0) -> ImageHeader:
+    """The header of an image whose bytes were read already.
+
+    Args:
+        data: The file's bytes.
+        where: The file, named in errors.
+        max_megapixels: As for :func:`open_image`.
+
+    Raises:
+        ImageError: The bytes are none, no image, or claim too many pixels.
+    """
+    file = Path(where)
+    with _open_header(file, data) as image:
+        _check_size(image, file, max_megapixels)
+        return ImageHeader(image.format or "", image.mode, image.size, _orientation(image))
+
+
+def turn_upright(picture: Image.Image, orientation: int) -> Image.Image:
+    """Pixels as stored under an EXIF orientation of 1 to 8 → as they are to be seen."""
+    return picture if orientation == UPRIGHT else picture.transpose(_ORIENTATIONS[orientation][1])
 
 
 def upright_rgb(image: Image.Image, *, where: object = "an image") -> tuple[Image.Image, int]:
@@ -158,8 +203,8 @@ def _decode(image: Image.Image, where: object, exif: ExifPolicy) -> Image.Image:
             where=where,
             remedy="copy the file again from its source, or remove it",
         ) from error
-    if exif == "upright" and orientation != UPRIGHT:
-        rgb = rgb.transpose(_ORIENTATIONS[orientation][1])
+    if exif == "upright":
+        rgb = turn_upright(rgb, orientation)
     rgb.info.clear()
     return rgb
 
@@ -183,12 +228,12 @@ def _open_header(file: Path, data: bytes | None = None) -> Image.Image:
     except IsADirectoryError:
         raise ImageError("a folder, not an image file", where=file, remedy="name a file in it") from None
     except UnidentifiedImageError:
-        if file.stat().st_size == 0:
+        if (file.stat().st_size if data is None else len(data)) == 0:
             raise ImageError(
                 "the file is empty (0 bytes)", where=file, remedy="copy it again or remove it"
             ) from None
         raise ImageError(
-            f"not an image: it begins with {_first_bytes(file)}",
+            f"not an image: it begins with {_first_bytes(file, data)!r}",
             where=file,
             remedy="use JPEG, PNG or another format that Pillow reads, or remove the file",
         ) from None
@@ -248,6 +293,8 @@ def _stretch(values: NDArray[np.float64]) -> NDArray[np.uint8]:
     return stretched
 
 
-def _first_bytes(file: Path) -> str:
+def _first_bytes(file: Path, data: bytes | None) -> bytes:
+    if data is not None:
+        return data[:12]
     with file.open("rb") as stream:
-        return repr(stream.read(12))
+        return stream.read(12)

@@ -104,6 +104,7 @@ class EfficientNetLite0Backbone(FrozenBackbone):
             name=NAME,
             dimension=DIMENSION,
             size_hw=(CROP_PX, CROP_PX),
+            decode_side_px=RESIZE_PX,
             device=device,
             fingerprint=BackboneFingerprint(
                 backbone=NAME,

@@ -25,6 +25,7 @@ class FrozenBackbone(ABC):
         name: In the table of backbones.
         dimension: Of its vectors.
         size_hw: Height and width of its input.
+        decode_side_px: The shorter side to which its preprocessing brings a picture, before any crop.
         device: Where its network is.
         fingerprint: What decides its vectors.
     """
@@ -35,12 +36,14 @@ class FrozenBackbone(ABC):
         name: str,
         dimension: int,
         size_hw: tuple[int, int],
+        decode_side_px: int,
         device: torch.device,
         fingerprint: BackboneFingerprint,
     ) -> None:
         self.name = name
         self.dimension = dimension
         self.size_hw = size_hw
+        self.decode_side_px = decode_side_px
         self.device = device
         self.fingerprint = fingerprint
 

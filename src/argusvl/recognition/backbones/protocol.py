@@ -17,7 +17,8 @@ class BackboneFingerprint:
 
     Attributes:
         backbone: Name in the table.
-        weights_sha256: Of the weights' file, or of the files one after the other in the order of their names.
+        weights_sha256: Of the weights' file, of the files one after the other in the order of their names, or, where a
+            library keeps its files to itself, of the parameters with their names.
         preprocessing: Every number of it, JSON-ready: sizes, crop, filter, mean, standard deviation.
         pooling: How a vector comes from the last feature map or the tokens.
         dtype: Of the computation.
@@ -47,12 +48,15 @@ class Backbone(Protocol):
     Attributes:
         name: In the table of backbones.
         dimension: Of its vectors.
+        decode_side_px: The shorter side to which its preprocessing brings a picture: the scaled lane of decoding need
+            not give more.
         device: Where it computes.
         fingerprint: What decides its vectors.
     """
 
     name: str
     dimension: int
+    decode_side_px: int
     device: torch.device
     fingerprint: BackboneFingerprint
 
