@@ -67,7 +67,7 @@ def picture_bytes(seed: int, size: tuple[int, int] = (12, 9), form: str = "PNG")
     return stream.getvalue()
 
 
-def make_photos(folder: Path, count: int, *, corrupt: tuple[int, ...] = ()) -> Path:
+def write_photos(folder: Path, count: int, *, corrupt: tuple[int, ...] = ()) -> Path:
     """Small pictures ``000.png`` …; those in ``corrupt`` are cut off."""
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(count):
@@ -77,6 +77,12 @@ def make_photos(folder: Path, count: int, *, corrupt: tuple[int, ...] = ()) -> P
 
 
 @pytest.fixture
+def make_photos() -> Callable[..., Path]:
+    """Writes a folder of small pictures."""
+    return write_photos
+
+
+@pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """Ten small pictures, number 4 is cut off."""
-    return make_photos(tmp_path / "photos", 10, corrupt=(4,))
+    return write_photos(tmp_path / "photos", 10, corrupt=(4,))

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from argusvl.core.errors import DataError
 from argusvl.recognition.backbones.protocol import BackboneFingerprint
+from argusvl.recognition.decoding import Lane
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +23,7 @@ class StoreFingerprint:
     """
 
     backbone: BackboneFingerprint
-    lane: str
+    lane: Lane
     decoder: Mapping[str, str]
 
     def to_dict(self) -> dict[str, Any]:

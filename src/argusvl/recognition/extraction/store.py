@@ -214,3 +214,12 @@ class EmbeddingStore:
     def _names(self) -> tuple[list[str], list[str]]:
         entries = [entry for entry, _ in read_ledger(self.folder / LEDGER) if entry.row is not None]
         return [entry.path for entry in entries], [entry.sha256 or "" for entry in entries]
+
+
+def how_far(folder: Path) -> tuple[int, int]:
+    """How many images of a store are done, finished or not, and how many there are.
+
+    Raises:
+        DataError: The folder is no store, or is damaged.
+    """
+    return sum(1 for _ in read_ledger(folder / LEDGER)), Header.read(folder).inputs

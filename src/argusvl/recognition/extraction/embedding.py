@@ -1,0 +1,176 @@
+"""One image → pixels or a reason; one batch → vectors. The same for every engine, so that their bytes are the same."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from argusvl.core.errors import ArgusError, DataError, ImageError, ModelError
+from argusvl.recognition.backbones.protocol import Backbone
+from argusvl.recognition.decoding import Lane, decode_bytes
+from argusvl.recognition.extraction.reuse import KnownVectors
+from argusvl.recognition.extraction.writer import EmbeddedBatch, Outcome
+
+MAX_FILE_BYTES = 1 << 30
+"""Larger files are refused unread: no picture within the limit of megapixels is as large."""
+
+_OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""Errors that say nothing about the file: this process has too many open, or no memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An image before the network.
+
+    Attributes:
+        path: Its name in the list.
+        sha256: Of its bytes; ``None`` where they could not be read.
+        pixels: ``[3, H, W]`` for the backbone, or
+        vector: ``[D]``, where it is known already, or
+        reason: why it has neither.
+    """
+
+    path: str
+    sha256: str | None
+    pixels: Tensor | None = None
+    vector: NDArray[np.float32] | None = None
+    reason: str | None = None
+
+
+class Embedder:
+    """What an engine runs, in as many threads or processes as it has.
+
+    Args:
+        backbone: Gives the vectors.
+        root: What the names are relative to.
+        lane: How files are decoded.
+        known: Vectors of an older store, by the hash of the file.
+    """
+
+    def __init__(self, backbone: Backbone, root: Path, lane: Lane, known: KnownVectors | None = None) -> None:
+        self._backbone = backbone
+        self._root = root
+        self._lane = lane
+        self._known = known
+
+    def prepare(self, path: str) -> Prepared:
+        """Reads, decodes and preprocesses an image; what is wrong with it is its reason. For threads."""
+        try:
+            data = read_image_file(self._root / path)
+        except ImageError as error:
+            return Prepared(path, None, reason=error.what)
+        digest = hashlib.sha256(data).hexdigest()
+        try:
+            path.encode("utf-8")
+        except UnicodeEncodeError:
+            return Prepared(path, digest, reason="its name is not UTF-8: rename the file")
+        vector = self._known.find(digest) if self._known is not None else None
+        if vector is not None:
+            return Prepared(path, digest, vector=vector)
+        try:
+            image = decode_bytes(data, path, self._lane, self._backbone.decode_side_px)
+        except ImageError as error:
+            return Prepared(path, digest, reason=error.what)
+        return Prepared(path, digest, pixels=self._backbone.preprocess(image))
+
+    def embed(self, batch: Sequence[Prepared]) -> EmbeddedBatch:
+        """Runs the network once; nothing of the batch is kept. For one thread.
+
+        Raises:
+            ModelError: The network gives something else than a vector for each image.
+            ArgusError: The batch does not fit into the device's memory.
+        """
+        pixels = [item.pixels for item in batch if item.pixels is not None]
+        computed = iter(self._vectors(torch.stack(pixels)) if pixels else ())
+        outcomes, vectors = [], []
+        for item in batch:
+            reason = item.reason
+            vector = next(computed) if item.pixels is not None else item.vector
+            if vector is not None and not np.isfinite(vector).all():
+                reason, vector = "its vector is not finite", None
+            if vector is not None:
+                vectors.append(vector)
+            outcomes.append(Outcome(item.path, item.sha256, reason, reused=item.vector is not None))
+        stacked = np.stack(vectors) if vectors else np.empty((0, self._backbone.dimension), np.float32)
+        return EmbeddedBatch(outcomes, stacked)
+
+    def _vectors(self, pixels: Tensor) -> NDArray[np.float32]:
+        try:
+            with torch.inference_mode():
+                vectors = self._backbone.embed(pixels)
+        except torch.OutOfMemoryError as error:
+            raise ArgusError(
+                f"a batch of {len(pixels)} images does not fit into the memory of {self._backbone.device}: "
+                f"{str(error).splitlines()[0]}",
+                remedy="extract into another folder with a smaller --batch-size",
+            ) from None
+        wanted = (len(pixels), self._backbone.dimension)
+        if tuple(vectors.shape) != wanted or vectors.dtype != torch.float32 or vectors.device.type != "cpu":
+            raise ModelError(
+                f"{self._backbone.name} gave {vectors.dtype} {list(vectors.shape)} on {vectors.device}, expected "
+                f"torch.float32 {list(wanted)} on cpu",
+                remedy="mend the backbone's embed()",
+            )
+        found: NDArray[np.float32] = vectors.detach().numpy()
+        return found
+
+
+def read_image_file(file: Path) -> bytes:
+    """All bytes of an ordinary file; a pipe or a device, which might never end, is refused.
+
+    Raises:
+        ImageError: It cannot be read; the reason names no folder, so that it is the same everywhere.
+        DataError: This process cannot read any file at the moment.
+    """
+    try:
+        # Without O_NONBLOCK, opening a pipe waits for someone to write into it.
+        descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with os.fdopen(descriptor, "rb") as stream:
+            status = os.fstat(stream.fileno())
+            if stat.S_ISDIR(status.st_mode):
+                raise ImageError("a folder, not an image file", where=file, remedy="name a file in it")
+            if not stat.S_ISREG(status.st_mode):
+                raise ImageError("not an ordinary file", where=file, remedy="remove it from the images")
+            if status.st_size > MAX_FILE_BYTES:
+                raise ImageError(
+                    f"the file has {status.st_size} bytes, more than {MAX_FILE_BYTES}",
+                    where=file,
+                    remedy="scale the image down, or remove the file if it is no photograph",
+                )
+            return stream.read()
+    except ValueError:  # a NUL in the name
+        raise ImageError("its name is not possible", where=repr(file), remedy="mend the list") from None
+    except OSError as error:
+        if error.errno in _OURS:
+            raise DataError(
+                f"cannot be opened: {error.strerror}",
+                where=file,
+                remedy="raise the limit (ulimit -n) or use fewer --workers, and give the same command again",
+            ) from error
+        raise ImageError(
+            f"cannot be read: {error.strerror or error}",
+            where=file,
+            remedy="check the file and its permissions",
+        ) from None
+
+
+@contextmanager
+def computing_threads(number: int) -> Iterator[None]:
+    """So many threads for the arithmetic within the block: sums split in another way differ in their last bits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

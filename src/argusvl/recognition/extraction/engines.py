@@ -1,0 +1,81 @@
+"""What turns a list of images into vectors, batch by batch in order; what is done with them is not its business."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Protocol
+
+from argusvl.core.workers import map_in_order, usable_cores
+from argusvl.recognition.backbones.protocol import Backbone
+from argusvl.recognition.extraction.embedding import Embedder, Prepared, computing_threads
+from argusvl.recognition.extraction.reuse import KnownVectors
+from argusvl.recognition.extraction.store import Header
+from argusvl.recognition.extraction.writer import EmbeddedBatch
+
+_CHUNKS_IN_FLIGHT = 4
+"""For each worker, by ``map_in_order``."""
+
+
+class Engine(Protocol):
+    """Local threads, or Ray. Every engine gives the same bytes."""
+
+    def run(
+        self, batches: Sequence[Sequence[str]], *, root: Path, header: Header, reuse: Path | None
+    ) -> Generator[EmbeddedBatch, None, None]:
+        """The vectors of the batches, in their order.
+
+        Args:
+            batches: Names of images.
+            root: What they are relative to.
+            header: What is made: the lane, the threads.
+            reuse: A store whose vectors are taken over where a file has the same hash.
+        """
+        ...
+
+
+class LocalEngine:
+    """This process: threads read, decode and preprocess, the network runs in the calling thread.
+
+    Args:
+        backbone: Gives the vectors.
+        workers: Threads; as many as there are cores when ``None``.
+    """
+
+    def __init__(self, backbone: Backbone, workers: int | None = None) -> None:
+        self._backbone = backbone
+        self._workers = workers or usable_cores()
+
+    def run(
+        self, batches: Sequence[Sequence[str]], *, root: Path, header: Header, reuse: Path | None
+    ) -> Generator[EmbeddedBatch, None, None]:
+        """As the protocol says."""
+        embedder = make_embedder(self._backbone, root, header, reuse)
+        # About two batches are on their way: while one is computed, the next is being decoded.
+        chunk = max(1, 2 * header.plan.batch_size // (self._workers * _CHUNKS_IN_FLIGHT))
+        parts = (
+            (batch[i : i + chunk], i + chunk >= len(batch))
+            for batch in batches
+            for i in range(0, len(batch), chunk)
+        )
+
+        def prepare(part: tuple[Sequence[str], bool]) -> tuple[list[Prepared], bool]:
+            return [embedder.prepare(path) for path in part[0]], part[1]
+
+        batch: list[Prepared] = []
+        with (
+            computing_threads(header.plan.threads),
+            closing(map_in_order(prepare, parts, self._workers)) as prepared,
+        ):
+            for part, is_last in prepared:
+                batch += part
+                if is_last:
+                    yield embedder.embed(batch)
+                    batch = []
+
+
+def make_embedder(backbone: Backbone, root: Path, header: Header, reuse: Path | None) -> Embedder:
+    """What each engine runs."""
+    known = KnownVectors(reuse, header.fingerprint) if reuse is not None else None
+    return Embedder(backbone, root, header.fingerprint.lane, known)

@@ -1,0 +1,418 @@
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import random
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from argusvl.core.errors import ArgusError, DataError, ModelError
+from argusvl.recognition.decoding import decode
+from argusvl.recognition.extraction import embedding
+from argusvl.recognition.extraction.extractor import ExtractionReport, extract
+from argusvl.recognition.extraction.store import EmbeddingStore
+from argusvl.recognition.memory_slope import MemoryRecorder
+
+
+@pytest.fixture(autouse=True)
+def quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a power cut would show the difference."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {
+        file.relative_to(folder).as_posix(): file.read_bytes() for file in folder.rglob("*") if file.is_file()
+    }
+
+
+def counts(report: ExtractionReport) -> tuple[int, int, int, int]:
+    return report.inputs, report.embedded, report.quarantined, report.skipped
+
+
+class StoppedError(Exception):
+    """Ends an extraction after some batches."""
+
+
+def stop_after(backbone: Any, batches: int) -> Any:
+    """The same backbone; it gives up after so many batches."""
+    real = backbone.embed
+    left = [batches]
+
+    def embed(pixels: torch.Tensor) -> torch.Tensor:
+        if left[0] == 0:
+            raise StoppedError
+        left[0] -= 1
+        return real(pixels)
+
+    backbone.embed = embed
+    return backbone
+
+
+def test_each_vector_is_that_of_its_image(photos: Path, tmp_path: Path, tiny: Any) -> None:
+    report = extract(photos, tmp_path / "store", tiny, batch_size=3, shard_rows=6)
+    assert counts(report) == (10, 9, 1, 0)
+    paths, vectors = EmbeddingStore.open(tmp_path / "store").vectors()
+    assert paths == [f"{n:03d}.png" for n in range(10) if n != 4]
+    for path, vector in zip(paths, vectors, strict=True):
+        alone = tiny.embed(tiny.preprocess(decode(photos / path, "exact", 8))[None])[0]
+        np.testing.assert_allclose(vector, alone.numpy(), rtol=1e-5, atol=1e-6)
+    assert tiny.batches[:4] == [3, 2, 3, 1]
+    ((path, reason),) = [(e.path, e.reason) for e in report.quarantined_entries]
+    assert path == "004.png" and "damaged or truncated" in str(reason)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_the_bytes_do_not_depend_on_the_workers(
+    photos: Path, tmp_path: Path, tiny: Any, workers: int
+) -> None:
+    extract(photos, tmp_path / "one", tiny, batch_size=4, workers=3)
+    extract(photos, tmp_path / "two", tiny, batch_size=4, workers=workers)
+    assert content(tmp_path / "one") == content(tmp_path / "two")
+
+
+def test_the_store_does_not_know_where_the_images_were(photos: Path, tmp_path: Path, tiny: Any) -> None:
+    shutil.copytree(photos, tmp_path / "moved")
+    extract(photos, tmp_path / "one", tiny)
+    extract(tmp_path / "moved", tmp_path / "two", tiny)
+    assert content(tmp_path / "one") == content(tmp_path / "two")
+
+
+def test_duplicates_are_kept(tmp_path: Path, tiny: Any, make_photos: Callable[..., Path]) -> None:
+    photos = make_photos(tmp_path / "photos", 2)
+    (photos / "sub").mkdir()
+    shutil.copyfile(photos / "000.png", photos / "sub" / "copy.png")
+    extract(photos, tmp_path / "store", tiny)
+    store = EmbeddingStore.open(tmp_path / "store")
+    paths, vectors = store.vectors()
+    assert paths == ["000.png", "001.png", "sub/copy.png"]
+    assert store.digests()[0] == store.digests()[2]
+    np.testing.assert_array_equal(vectors[0], vectors[2])
+
+
+@pytest.fixture
+def strange(tmp_path: Path, make_photos: Callable[..., Path]) -> tuple[Path, set[str], dict[str, str]]:
+    """A folder of bad input: its root, the names that can be used, and the others with a part of their reasons."""
+    root = make_photos(tmp_path / "strange", 1)
+    picture = Image.open(root / "000.png")
+    good, bad = {"000.png"}, {}
+
+    def save(name: str, image: Image.Image, form: str, **options: Any) -> None:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        image.save(root / name, form, **options)
+        good.add(name)
+
+    save("png-named.jpg", picture, "PNG")
+    save("cmyk.jpg", picture.convert("CMYK"), "JPEG")
+    sixteen = Image.fromarray((np.arange(108, dtype=np.uint16) * 600).reshape(9, 12))
+    save("sixteen.png", sixteen, "PNG")
+    save("animated.gif", picture, "GIF", save_all=True, append_images=[picture.rotate(90, expand=True)])
+    save("palette.png", picture.convert("P"), "PNG")
+    save("transparent.png", picture.convert("RGBA"), "PNG")
+    save("one-pixel.png", picture.resize((1, 1)), "PNG")
+    save("wide.png", picture.resize((500, 2)), "PNG")
+    save("Räume/螺丝 👀\nline.png", picture, "PNG")
+    (root / "zero.jpg").touch()
+    bad["zero.jpg"] = "empty"
+    (root / "text.jpg").write_text("no image")
+    bad["text.jpg"] = "not an image"
+    data = (root / "cmyk.jpg").read_bytes()
+    (root / "cut.jpg").write_bytes(data[: len(data) - 40])
+    bad["cut.jpg"] = "damaged or truncated"
+    (root / "gone.png").symlink_to("nowhere.png")
+    bad["gone.png"] = "cannot be read: No such file"
+    (root / "loop.png").symlink_to("loop.png")
+    bad["loop.png"] = "cannot be read: Too many levels of symbolic links"
+    os.mkfifo(root / "pipe.png")
+    bad["pipe.png"] = "not an ordinary file"
+    latin = os.fsencode(root) + b"/latin-\xe9.png"
+    with open(latin, "wb") as stream:  # noqa: PTH123 - bytes
+        stream.write((root / "000.png").read_bytes())
+    bad["latin-\udce9.png"] = "not UTF-8"
+    (root / "back").symlink_to(".")
+    return root, good, bad
+
+
+@pytest.mark.parametrize("lane", ["exact", "scaled"])
+def test_bad_input_is_named_with_its_reason_and_the_rest_is_done(
+    strange: tuple[Path, set[str], dict[str, str]], tmp_path: Path, tiny: Any, lane: Any
+) -> None:
+    root, good, bad = strange
+    report = extract(root, tmp_path / "store", tiny, lane=lane, batch_size=4)
+    assert counts(report) == (len(good) + len(bad), len(good), len(bad), 0)
+    reasons = {entry.path: entry.reason or "" for entry in report.quarantined_entries}
+    assert reasons.keys() == bad.keys()
+    for name, part in bad.items():
+        assert part in reasons[name], (name, reasons[name])
+        assert " at 0x" not in reasons[name] and str(root) not in reasons[name]
+    assert [problem.path for problem in report.problems] == ["back"]
+    store = EmbeddingStore.open(tmp_path / "store")
+    assert set(store.paths()) == good
+    assert [json.loads(line)["path"] for line in (tmp_path / "store" / "ledger.jsonl").open("rb")] == sorted(
+        good | bad.keys(), key=os.fsencode
+    )
+    again = extract(root, tmp_path / "store", tiny, lane=lane)
+    assert counts(again) == (len(good) + len(bad), 0, 0, len(good) + len(bad))
+
+
+def test_a_file_that_may_not_be_read_is_quarantined(
+    photos: Path, tmp_path: Path, tiny: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.open
+
+    def refuse(path: Any, *rest: Any, **options: Any) -> int:  # mode 000 would not stop the super-user
+        if str(path).endswith("002.png"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real(path, *rest, **options)
+
+    monkeypatch.setattr(os, "open", refuse)
+    report = extract(photos, tmp_path / "store", tiny)
+    assert ("002.png", None, "cannot be read: Permission denied") in [
+        (e.path, e.sha256, e.reason) for e in report.quarantined_entries
+    ]
+    assert extract(photos, tmp_path / "store", tiny).skipped == 10
+    monkeypatch.undo()
+    with pytest.raises(DataError, match=r"1 changed: '002.png'"):
+        extract(photos, tmp_path / "store", tiny)
+
+
+def test_no_free_file_handle_is_no_fault_of_the_image(
+    photos: Path, tmp_path: Path, tiny: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.open
+
+    def refuse(path: Any, *rest: Any, **options: Any) -> int:
+        if str(path).endswith("002.png"):
+            raise OSError(errno.EMFILE, "Too many open files")
+        return real(path, *rest, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", refuse)
+        with pytest.raises(DataError, match="Too many open files"):
+            extract(photos, tmp_path / "store", tiny, batch_size=2)
+    assert extract(photos, tmp_path / "store", tiny).quarantined <= 1
+
+
+def test_huge_files_are_refused_unread(
+    photos: Path, tmp_path: Path, tiny: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedding, "MAX_FILE_BYTES", 100)
+    report = extract(photos, tmp_path / "store", tiny)
+    assert report.embedded == 0 and report.quarantined == 10
+    assert "more than 100" in str(report.quarantined_entries[0].reason)
+    assert EmbeddingStore.open(tmp_path / "store").vectors()[1].shape == (0, 6)
+
+
+@pytest.mark.parametrize("batches", [0, 1, 3])
+def test_an_error_loses_nothing(
+    photos: Path, tmp_path: Path, make_tiny: Callable[..., Any], batches: int
+) -> None:
+    extract(photos, tmp_path / "whole", make_tiny(), batch_size=2, shard_rows=4)
+    with pytest.raises(StoppedError):
+        extract(photos, tmp_path / "store", stop_after(make_tiny(), batches), batch_size=2, shard_rows=4)
+    report = extract(photos, tmp_path / "store", make_tiny())  # by the store's batch size
+    assert report.skipped == 2 * batches and report.inputs == 10
+    assert content(tmp_path / "store") == content(tmp_path / "whole")
+
+
+def test_ctrl_c_loses_nothing_and_leaves_no_thread(
+    photos: Path, tmp_path: Path, make_tiny: Callable[..., Any]
+) -> None:
+    import threading
+
+    threads = threading.active_count()
+    interrupted = make_tiny()
+    real, calls = interrupted.embed, []
+
+    def embed(pixels: torch.Tensor) -> torch.Tensor:
+        calls.append(len(pixels))
+        if len(calls) == 3:
+            signal.raise_signal(signal.SIGINT)
+        result: torch.Tensor = real(pixels)
+        return result
+
+    interrupted.embed = embed
+    with pytest.raises(KeyboardInterrupt):
+        extract(photos, tmp_path / "store", interrupted, batch_size=2, shard_rows=4)
+    assert threading.active_count() == threads
+    extract(photos, tmp_path / "whole", make_tiny(), batch_size=2, shard_rows=4)
+    assert extract(photos, tmp_path / "store", make_tiny()).skipped == 4
+    assert content(tmp_path / "store") == content(tmp_path / "whole")
+
+
+def test_images_that_changed_while_nothing_ran_are_named(
+    photos: Path, tmp_path: Path, make_tiny: Callable[..., Any]
+) -> None:
+    with pytest.raises(StoppedError):
+        extract(photos, tmp_path / "store", stop_after(make_tiny(), 3), batch_size=2)
+    kept = (photos / "001.png").read_bytes()
+    shutil.copyfile(photos / "007.png", photos / "001.png")
+    with pytest.raises(DataError, match=r"begun:\n  1 changed: '001.png'") as caught:
+        extract(photos, tmp_path / "store", make_tiny())
+    assert "--reuse" in str(caught.value)
+    (photos / "001.png").write_bytes(kept)
+    (photos / "003.png").rename(photos / "new.png")
+    with pytest.raises(DataError, match=r"1 added: 'new.png'\n  1 removed: '003.png'"):
+        extract(photos, tmp_path / "store", make_tiny())
+    (photos / "new.png").rename(photos / "003.png")
+    assert extract(photos, tmp_path / "store", make_tiny()).skipped == 6
+
+
+def test_a_changed_folder_reuses_what_an_interrupted_store_has(
+    photos: Path, tmp_path: Path, make_tiny: Callable[..., Any]
+) -> None:
+    with pytest.raises(StoppedError):
+        extract(photos, tmp_path / "old", stop_after(make_tiny(), 3), batch_size=2, shard_rows=4)
+    (photos / "000a.png").write_bytes((photos / "002.png").read_bytes())  # a copy of one that is in a shard
+    (photos / "004.png").write_bytes((photos / "009.png").read_bytes())  # mended
+    backbone = make_tiny()
+    report = extract(photos, tmp_path / "new", backbone, reuse=tmp_path / "old")
+    assert counts(report) == (11, 6, 0, 5) and sum(backbone.batches) == 6
+    extract(photos, tmp_path / "fresh", make_tiny())
+    (names, reused), (same, fresh) = (EmbeddingStore.open(tmp_path / n).vectors() for n in ("new", "fresh"))
+    assert names == same
+    np.testing.assert_allclose(reused, fresh, rtol=1e-5, atol=1e-6)
+    with pytest.raises(DataError, match="the new store itself"):
+        extract(photos, tmp_path / "new", make_tiny(), reuse=tmp_path / "new")
+    with pytest.raises(DataError, match="weights_sha256"):
+        extract(photos, tmp_path / "other", make_tiny(weights="b" * 64), reuse=tmp_path / "old")
+
+
+def test_another_backbone_or_lane_is_refused_and_each_field_named(
+    photos: Path, tmp_path: Path, make_tiny: Callable[..., Any]
+) -> None:
+    extract(photos, tmp_path / "store", make_tiny())
+    before = content(tmp_path / "store")
+    other = make_tiny(weights="b" * 64, libraries="2.0")
+    with pytest.raises(DataError) as caught:
+        extract(photos, tmp_path / "store", other, lane="scaled")
+    said = str(caught.value)
+    for field in ("backbone.weights_sha256", "backbone.libraries.torch", "lane"):
+        assert f"\n  {field}: the store has " in said
+    assert "preprocessing" not in said
+    with pytest.raises(DataError, match="batch_size: the store has 32, now it is 8"):
+        extract(photos, tmp_path / "store", make_tiny(), batch_size=8)
+    assert content(tmp_path / "store") == before
+
+
+def test_a_shard_must_hold_whole_batches(photos: Path, tmp_path: Path, tiny: Any) -> None:
+    with pytest.raises(DataError, match="no multiple"):
+        extract(photos, tmp_path / "store", tiny, batch_size=4, shard_rows=6)
+
+
+def test_a_vector_that_is_not_finite_is_quarantined(photos: Path, tmp_path: Path, tiny: Any) -> None:
+    real = tiny.embed
+
+    def embed(pixels: torch.Tensor) -> torch.Tensor:
+        vectors: torch.Tensor = real(pixels)
+        vectors[1, 2] = float("nan")
+        return vectors
+
+    tiny.embed = embed
+    report = extract(photos, tmp_path / "store", tiny, batch_size=10)
+    assert {(e.path, e.reason) for e in report.quarantined_entries} >= {
+        ("001.png", "its vector is not finite")
+    }
+    assert np.isfinite(EmbeddingStore.open(tmp_path / "store").vectors()[1]).all()
+
+
+@pytest.mark.parametrize("wrong", [lambda v: v.double(), lambda v: v[:, :-1], lambda v: v[:-1]])
+def test_a_backbone_that_breaks_its_word_is_an_error(
+    photos: Path, tmp_path: Path, tiny: Any, wrong: Callable[[torch.Tensor], torch.Tensor]
+) -> None:
+    real = tiny.embed
+    tiny.embed = lambda pixels: wrong(real(pixels))
+    with pytest.raises(ModelError, match="tiny gave"):
+        extract(photos, tmp_path / "store", tiny)
+
+
+def test_a_batch_that_does_not_fit_says_what_to_do(photos: Path, tmp_path: Path, tiny: Any) -> None:
+    def embed(pixels: torch.Tensor) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    tiny.embed = embed
+    with pytest.raises(ArgusError, match="smaller --batch-size"):
+        extract(photos, tmp_path / "store", tiny)
+
+
+def test_no_graph_is_built_and_the_threads_are_as_before(photos: Path, tmp_path: Path, tiny: Any) -> None:
+    tiny.matrix.requires_grad_(True)
+    real, seen = tiny.embed, []
+
+    def embed(pixels: torch.Tensor) -> torch.Tensor:
+        vectors: torch.Tensor = real(pixels)
+        seen.append((torch.is_inference_mode_enabled(), vectors.requires_grad))
+        return vectors
+
+    tiny.embed = embed
+    threads = torch.get_num_threads()
+    extract(photos, tmp_path / "store", tiny)
+    assert seen == [(True, False)]
+    assert torch.get_num_threads() == threads
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_sigkill_at_random_moments(tmp_path: Path, tiny: Any, make_photos: Callable[..., Path]) -> None:
+    """With real signals, threads and buffers; benchmarks/extraction.py does it a hundred times."""
+    photos = make_photos(tmp_path / "photos", 120, corrupt=(3, 40, 41, 119))
+    began = time.perf_counter()
+    extract(photos, tmp_path / "whole", tiny, batch_size=4, shard_rows=16, workers=2)
+    takes = time.perf_counter() - began
+    rng, kills = random.Random(1), 0
+    for trial in range(6):
+        store = tmp_path / f"store-{trial}"
+        for _ in range(2):
+            child = os.fork()
+            if child == 0:
+                with contextlib.suppress(BaseException):
+                    extract(photos, store, tiny, batch_size=4, shard_rows=16, workers=2)
+                os._exit(0)
+            time.sleep(rng.uniform(0, takes))
+            os.kill(child, signal.SIGKILL)
+            kills += os.WIFSIGNALED(os.waitpid(child, 0)[1])
+        extract(photos, store, tiny, batch_size=4, shard_rows=16, workers=2)
+        assert content(store) == content(tmp_path / "whole")
+    assert kills >= 3
+
+
+def grows(folder: Path, out: Path, backbone: Any, leak: Callable[[torch.Tensor], None]) -> str:
+    """The verdict on the memory of an extraction whose backbone hands its pixels to ``leak``."""
+    real, done = backbone.embed, 0
+    with MemoryRecorder() as recorder:
+
+        def embed(pixels: torch.Tensor) -> torch.Tensor:
+            nonlocal done
+            leak(pixels)
+            done += len(pixels)
+            if done % 16 == 0:
+                recorder.sample(done)
+            vectors: torch.Tensor = real(pixels)
+            return vectors
+
+        backbone.embed = embed
+        extract(folder, out, backbone, batch_size=8, shard_rows=64, workers=2)
+    return recorder.slopes(skip=128)["resident"].verdict()
+
+
+def test_memory_does_not_grow_and_a_leak_would_be_seen(
+    tmp_path: Path, make_tiny: Callable[..., Any], make_photos: Callable[..., Path]
+) -> None:
+    photos = make_photos(tmp_path / "photos", 4)
+    for number in range(4, 640):
+        (photos / f"{number:04d}.png").hardlink_to(photos / f"{number % 4:03d}.png")
+    assert grows(photos, tmp_path / "flat", make_tiny(), lambda pixels: None) == "flat"
+    kept: list[torch.Tensor] = []
+    assert grows(
+        photos, tmp_path / "leak", make_tiny(), lambda pixels: kept.append(torch.ones(len(pixels), 1024))
+    ) == ("grows")
