@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import TypeVar
 
 from rich.console import Console
@@ -33,8 +33,8 @@ class _Throughput(ProgressColumn):
 
 def track(
     items: Iterable[T], total: int, description: str, *, unit: str = "images", enabled: bool = True
-) -> Iterator[T]:
-    """Passes items on and shows how far along they are.
+) -> Generator[T, None, None]:
+    """Passes items on and shows how far along they are, until they end or the generator is closed.
 
     Args:
         items: What is iterated.

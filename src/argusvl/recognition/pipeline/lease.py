@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 
+from argusvl.core.devices import usable_device
 from argusvl.core.errors import ModelError
 from argusvl.recognition.memory_slope import give_back_free_blocks, resident_bytes
 from argusvl.recognition.pipeline.parts import holders_of, is_part, names_of, parts_of
@@ -116,7 +117,7 @@ def lease(
     Args:
         load: Makes the model on the device that it is given. An ``nn.Module`` is brought there and put into
             evaluation mode in any case. It must not keep the model.
-        device: ``cpu``, ``cuda`` or ``cuda:N``.
+        device: ``cpu``, ``cuda``, ``cuda:N``, or ``auto``: a GPU where there is one.
         name: Of the model, for errors and the report.
         wait_s: How long to wait for another thread's lease on the same device to end, in seconds.
 
@@ -125,10 +126,11 @@ def lease(
         the model; the error goes on.
 
     Raises:
-        ModelError: A model is already resident on the device; the device does not exist; ``load`` gave a model that
-            existed before; or the model's memory did not come back, with the names of what refers to it.
+        ConfigError: This machine has no such device.
+        ModelError: A model is already resident on the device; ``load`` gave a model that existed before; or the
+            model's memory did not come back, with the names of what refers to it.
     """
-    place = _device(device, name)
+    place = _device(device)
     _take(place, name, wait_s)
     try:
         before = _in_use(place)
@@ -191,25 +193,12 @@ def _give_back(device: torch.device) -> None:
         _CHANGED.notify_all()
 
 
-def _device(device: torch.device | str, name: str) -> torch.device:
+def _device(device: torch.device | str) -> torch.device:
     """The device with its number, so that two names of one device are one."""
-    try:
-        place = torch.device(device)
-    except RuntimeError as error:
-        raise ModelError(f"no such device: {error}", where=name, remedy="use cpu, cuda or cuda:N") from error
-    if place.type == "cpu":
-        return torch.device("cpu")
+    place = usable_device(device)
     if place.type == "cuda":
-        count = torch.cuda.device_count()
-        index = place.index if place.index is not None else (torch.cuda.current_device() if count else 0)
-        if index >= count:
-            raise ModelError(
-                f"there is no {torch.device('cuda', index)}: PyTorch sees {count} CUDA devices",
-                where=name,
-                remedy="use cpu, or check the driver with `argus env`",
-            )
-        return torch.device("cuda", index)
-    return place
+        return torch.device("cuda", torch.cuda.current_device() if place.index is None else place.index)
+    return torch.device(place.type)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,509 @@
+"""Several models over the same pictures, in strict sequence: caption, then detect, then embed.
+
+    for each stage:  pictures of the stage before → batches → model under its lease → file of the stage
+
+At most one model is resident at any time. Nothing is handed on in memory: a stage reads what the stages before it have
+written, so a run that was interrupted goes on at the batch where it stopped, without loading the models that are done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from argusvl.core.errors import ArgusError, DataError, ImageError, ModelError
+from argusvl.core.files import write_text_atomically
+from argusvl.core.images import open_image
+from argusvl.core.progress import track
+from argusvl.core.workers import map_in_order
+from argusvl.recognition.extraction.embedding import read_image_file
+from argusvl.recognition.extraction.sources import Listing, Problem, find_images
+from argusvl.recognition.pipeline.lease import Lease, LeaseReport, lease
+from argusvl.recognition.pipeline.stage_file import Counts, Gives, Outcome, StageFile
+
+M = TypeVar("M")
+
+PLAN = "pipeline.json"
+FORMAT = 1
+
+_HOPELESS = 8
+"""When a model has failed on so many pictures and on none not, it is the model or the stage that is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What a stage is given.
+
+    Attributes:
+        path: Name in the list of pictures, relative to its root.
+        image: RGB, upright.
+        earlier: Name of a stage before → its result for this picture: a mapping, or a float32 vector ``[D]``.
+    """
+
+    path: str
+    image: Image.Image
+    earlier: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Stage(Generic[M]):
+    """One model and what it does with pictures.
+
+    Attributes:
+        name: Names its files and its results; letters, digits, ``_`` and ``-``.
+        load: Makes the model on a device and keeps it nowhere.
+        run: Gives a result for each picture of a batch: a JSON-ready mapping, or a float32 vector ``[D]``. It is called
+            with one picture alone where a batch has failed, so that the others are done.
+        settings: What decides the results beside the pictures, JSON-ready: the model and its weights, the prompt, …
+            A run is gone on with only where they are the same.
+        gives: ``records`` or ``vectors``.
+        batch_size: Pictures of a call.
+    """
+
+    name: str
+    load: Callable[[torch.device], M]
+    run: Callable[[M, list[Picture]], Sequence[Any]]
+    settings: Mapping[str, Any]
+    gives: Gives = "records"
+    batch_size: int = 8
+
+    def __post_init__(self) -> None:
+        assert re.fullmatch(r"[A-Za-z0-9_-]+", self.name), self.name
+        assert self.batch_size >= 1
+
+    def plan(self) -> dict[str, Any]:
+        """What must be the same for a run to be gone on with."""
+        plan = {
+            "name": self.name,
+            "gives": self.gives,
+            "batch_size": self.batch_size,
+            "settings": dict(self.settings),
+        }
+        normalised: dict[str, Any] = json.loads(json.dumps(plan))  # as it comes back from the file
+        return normalised
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A picture that a stage could not use.
+
+    Attributes:
+        path: Its name.
+        stage: Where it failed; the stages after it have not seen it.
+        reason: Why.
+    """
+
+    path: str
+    stage: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StageReport:
+    """What a stage did. ``inputs`` is the sum of ``done`` and ``quarantined``.
+
+    Attributes:
+        name: Of the stage.
+        inputs: Pictures that came to it.
+        done: Those with a result.
+        quarantined: Those without.
+        resumed: How many of both were there from an earlier run.
+        lease: What its model took and gave back; ``None`` where it was not loaded, because nothing was left to do.
+    """
+
+    name: str
+    inputs: int
+    done: int
+    quarantined: int
+    resumed: int
+    lease: LeaseReport | None
+
+    def __post_init__(self) -> None:
+        assert self.inputs == self.done + self.quarantined
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineReport:
+    """What a pipeline did. ``inputs`` is the sum of ``finished`` and the pictures in quarantine.
+
+    Attributes:
+        out: Where the stages' files are.
+        inputs: Pictures that were found.
+        finished: Those with a result of every stage.
+        stages: One report each.
+        quarantined: Pictures without, in the order of the stages.
+        problems: Places that could not be searched for pictures.
+    """
+
+    out: Path
+    inputs: int
+    finished: int
+    stages: tuple[StageReport, ...]
+    quarantined: tuple[Quarantined, ...]
+    problems: tuple[Problem, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        assert self.inputs == self.finished + len(self.quarantined)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "out": str(self.out),
+            "inputs": self.inputs,
+            "finished": self.finished,
+            "quarantined": [{"path": q.path, "stage": q.stage, "reason": q.reason} for q in self.quarantined],
+            "stages": [
+                {
+                    "name": stage.name,
+                    "inputs": stage.inputs,
+                    "done": stage.done,
+                    "quarantined": stage.quarantined,
+                    "resumed": stage.resumed,
+                    "lease": None if stage.lease is None else stage.lease.as_dict(),
+                }
+                for stage in self.stages
+            ],
+            "problems": [{"path": p.path, "reason": p.reason} for p in self.problems],
+        }
+
+
+def run_stages(
+    images: Path | Sequence[Path],
+    out: Path,
+    stages: Sequence[Stage[Any]],
+    *,
+    device: torch.device | str = "cpu",
+    workers: int | None = None,
+    progress: bool = True,
+) -> PipelineReport:
+    """Runs models over pictures one after the other, or goes on with a run that was interrupted.
+
+    A picture that cannot be read, or on which a model fails, is left out from there on and named with its reason; the
+    others are done. A run that is over can be given again with more stages at the end: only these are run.
+
+    Args:
+        images: A folder, a list, or files; see :func:`~argusvl.recognition.extraction.sources.find_images`.
+        out: Folder of the results.
+        stages: In their order, each with a name of its own.
+        device: Where the models are, one at a time.
+        workers: Threads that read and decode; as many as there are cores when ``None``.
+        progress: Whether to show a bar for each stage.
+
+    Raises:
+        DataError: There is no picture; ``out`` holds a run of other pictures or other stages, or is damaged, or another
+            process is writing into it.
+        ModelError: A stage fails on every picture, or does not give what it says; a model's memory did not come back.
+        ArgusError: The results cannot be written; what was written is whole.
+    """
+    names = [stage.name for stage in stages]
+    assert names and len(set(names)) == len(names), names
+    listing = find_images(images, exclude=out if out.is_dir() else None)
+    reports: list[StageReport] = []
+    quarantined: list[Quarantined] = []
+    with _opened(out, listing, stages):
+        for number, stage in enumerate(stages):
+            run = _StageRun(listing, out, stages[: number + 1], workers, progress)
+            inputs = reports[-1].done if reports else len(listing.paths)
+            reports.append(run.run(inputs, device))
+            failed = (outcome for outcome in run.file.read() if outcome.reason is not None)
+            quarantined += [Quarantined(o.path, stage.name, str(o.reason)) for o in failed]
+    return PipelineReport(
+        out, len(listing.paths), reports[-1].done, tuple(reports), tuple(quarantined), listing.problems
+    )
+
+
+def read_results(out: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The pictures that have passed every stage of a finished run: name, and stage → result.
+
+    Raises:
+        DataError: The folder holds no finished run, or is damaged.
+    """
+    files = [
+        (entry["name"], StageFile(out, number, entry["name"], entry["gives"]))
+        for number, entry in enumerate(_stored_plan(out)["stages"], start=1)
+    ]
+    for name, file in files:
+        if not file.complete:
+            raise DataError(
+                f"stage {name!r} is not finished",
+                where=out,
+                remedy="give the pipeline's command again: it goes on",
+            )
+    return ((entrant.path, dict(entrant.earlier)) for entrant in _passed(files))
+
+
+@dataclass(frozen=True, slots=True)
+class _Entrant:
+    """A picture that comes to a stage."""
+
+    path: str
+    sha256: str | None
+    earlier: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """The same with its pixels, or the reason why there are none."""
+
+    entrant: _Entrant
+    sha256: str | None
+    picture: Picture | None = None
+    reason: str | None = None
+
+
+class _StageRun:
+    """The last of some stages, the others of which are finished."""
+
+    def __init__(
+        self, listing: Listing, out: Path, stages: Sequence[Stage[Any]], workers: int | None, progress: bool
+    ) -> None:
+        self.stage = stages[-1]
+        self._listing = listing
+        self._workers = workers
+        self._progress = progress
+        self._succeeded = self._failed = 0  # pictures that this run's model was given
+        files = [
+            (stage.name, StageFile(out, number, stage.name, stage.gives))
+            for number, stage in enumerate(stages, start=1)
+        ]
+        self._earlier, self.file = files[:-1], files[-1][1]
+
+    def run(self, inputs: int, device: torch.device | str) -> StageReport:
+        name = self.stage.name
+        if self.file.complete:
+            counts = self.file.counts()
+            return StageReport(name, inputs, counts.done, counts.quarantined, counts.total, None)
+        try:
+            before = self.file.resume(self.stage.batch_size, inputs)
+            todo = inputs - before.total
+            leased = self._compute(before, todo, device) if todo else None
+            self.file.finish()
+        finally:
+            self.file.close()
+        counts = self.file.counts()
+        report = None if leased is None else leased.report
+        return StageReport(name, inputs, counts.done, counts.quarantined, before.total, report)
+
+    def _compute(self, before: Counts, todo: int, device: torch.device | str) -> Lease[Any]:
+        entrants = itertools.islice(self._entrants(), before.total, None)
+        pictures = map_in_order(self._read, entrants, self._workers)
+        shown = track(pictures, todo, self.stage.name.capitalize(), enabled=self._progress)
+        # Batches are held back until the model has had a success, or no failure: see _HOPELESS.
+        waiting: list[list[Outcome]] = []
+        with (
+            contextlib.closing(pictures),
+            contextlib.closing(shown),
+            lease(self.stage.load, device, name=self.stage.name) as leased,
+        ):
+            while batch := list(itertools.islice(shown, self.stage.batch_size)):
+                waiting.append(self._outcomes(leased, batch))
+                self._require_hope(waiting)
+                if self._succeeded or not self._failed:
+                    self._write(waiting)
+        self._write(waiting)
+        return leased
+
+    def _write(self, waiting: list[list[Outcome]]) -> None:
+        for outcomes in waiting:
+            self.file.append(outcomes)
+        waiting.clear()
+
+    def _entrants(self) -> Iterator[_Entrant]:
+        if not self._earlier:
+            return (_Entrant(path, None, {}) for path in self._listing.paths)
+        return _passed(self._earlier)
+
+    def _read(self, entrant: _Entrant) -> _Read:
+        """Reads and decodes a picture, and sees that it is the one that the stages before have seen. For threads."""
+        try:
+            data = read_image_file(self._listing.file(entrant.path))
+        except ImageError as error:
+            return _Read(entrant, None, reason=error.what)
+        digest = hashlib.sha256(data).hexdigest()
+        if entrant.sha256 not in (None, digest):
+            reason = f"the file has changed since stage {self._earlier[-1][0]!r}"
+            return _Read(entrant, digest, reason=reason)
+        try:
+            image = open_image(entrant.path, exif="upright", data=data)
+        except ImageError as error:
+            return _Read(entrant, digest, reason=error.what)
+        return _Read(entrant, digest, Picture(entrant.path, image, entrant.earlier))
+
+    def _outcomes(self, leased: Lease[Any], batch: Sequence[_Read]) -> list[Outcome]:
+        pictures = [read.picture for read in batch if read.picture is not None]
+        results = iter(self._results(leased, pictures) if pictures else [])
+        outcomes = []
+        for read in batch:
+            found = read.reason if read.picture is None else next(results)
+            if isinstance(found, str):
+                outcomes.append(Outcome(read.entrant.path, read.sha256, reason=found))
+            else:
+                outcomes.append(Outcome(read.entrant.path, read.sha256, found))
+        return outcomes
+
+    def _results(
+        self, leased: Lease[Any], pictures: list[Picture]
+    ) -> list[dict[str, Any] | NDArray[np.float32] | str]:
+        """A result for each picture, or the reason why there is none."""
+        try:
+            given = leased.run(self.stage.run, pictures)
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            raise ArgusError(
+                f"a batch of {len(pictures)} pictures does not fit into memory: {str(error).splitlines()[0]}",
+                where=f"stage {self.stage.name!r}",
+                remedy="use a smaller batch, in another folder",
+            ) from error
+        except OSError:
+            raise  # a disk or a network that fails, not a picture
+        except Exception as error:  # noqa: BLE001 - which errors a user's model raises for a picture nobody knows
+            if len(pictures) == 1:
+                self._failed += 1
+                return [f"{type(error).__name__}: {error}"]
+        else:
+            if len(given) != len(pictures):
+                raise self._wrong(f"gave {len(given)} results for {len(pictures)} pictures")
+            self._succeeded += len(pictures)
+            return [self._checked(result, picture) for result, picture in zip(given, pictures, strict=True)]
+        return [result for picture in pictures for result in self._results(leased, [picture])]
+
+    def _checked(self, result: Any, picture: Picture) -> dict[str, Any] | NDArray[np.float32] | str:
+        if self.stage.gives == "vectors":
+            vector = result.numpy() if isinstance(result, Tensor) else result
+            if not isinstance(vector, np.ndarray) or vector.ndim != 1 or vector.dtype != np.float32:
+                kind = (
+                    f"{vector.dtype} {list(vector.shape)}" if isinstance(vector, np.ndarray) else type(result)
+                )
+                raise self._wrong(f"gave {kind} for {picture.path}, expected a float32 vector [D]")
+            return vector if np.isfinite(vector).all() else "its vector is not finite"
+        try:
+            if not isinstance(result, Mapping):
+                raise TypeError(f"got {type(result).__qualname__}")
+            json.dumps(dict(result), allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise self._wrong(f"gave no JSON-ready mapping for {picture.path}: {error}") from error
+        return dict(result)
+
+    def _wrong(self, what: str) -> ModelError:
+        return ModelError(what, where=f"stage {self.stage.name!r}", remedy="mend the stage's run()")
+
+    def _require_hope(self, waiting: list[list[Outcome]]) -> None:
+        if self._succeeded or self._failed < _HOPELESS:
+            return
+        raise ModelError(
+            f"the first {self._failed} pictures have all failed, the last with: {waiting[-1][-1].reason}",
+            where=f"stage {self.stage.name!r}",
+            remedy="mend the stage, and give the same command again",
+        )
+
+
+def _passed(files: Sequence[tuple[str, StageFile]]) -> Iterator[_Entrant]:
+    """Pictures with a result of every one of these stages, read from their files in step."""
+    readers = [(name, (o for o in file.read() if o.reason is None), file) for name, file in files]
+    _, last, _ = readers[-1]
+    for outcome in last:
+        earlier: dict[str, Any] = {}
+        for name, reader, file in readers[:-1]:
+            # A stage has lines for all that the next one has, in the same order, and for those that failed there.
+            found = next((o for o in reader if o.path == outcome.path), None)
+            if found is None:
+                raise DataError(
+                    f"has no result for {outcome.path}, but a later stage has",
+                    where=file.lines,
+                    remedy="run the pipeline into another folder",
+                )
+            earlier[name] = found.result
+        yield _Entrant(outcome.path, outcome.sha256, {**earlier, readers[-1][0]: outcome.result})
+
+
+@contextlib.contextmanager
+def _opened(out: Path, listing: Listing, stages: Sequence[Stage[Any]]) -> Iterator[None]:
+    """The folder with its plan, for one process at a time."""
+    names = "".join(f"{path}\n" for path in listing.paths).encode("utf-8", "surrogateescape")
+    plan: dict[str, Any] = {
+        "format": FORMAT,
+        "pictures": {"count": len(listing.paths), "sha256": hashlib.sha256(names).hexdigest()},
+        "stages": [stage.plan() for stage in stages],
+    }
+    if out.is_dir() and not (out / PLAN).is_file() and any(not e.name.startswith(".") for e in out.iterdir()):
+        raise DataError(
+            "the folder holds other files", where=out, remedy="name a new or an empty folder for the results"
+        )
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = (out / ".lock").open("wb")
+    except OSError as error:
+        raise ArgusError(
+            f"cannot be written: {error.strerror}", where=out, remedy="choose a folder that you may write to"
+        ) from error
+    with lock:
+        _lock(lock.fileno(), out)
+        if (out / PLAN).is_file():
+            stored = _stored_plan(out)
+            _require_same(out, stored, plan)
+            plan["stages"] += stored["stages"][
+                len(stages) :
+            ]  # a run of fewer stages leaves the others as they are
+        write_text_atomically(out / PLAN, json.dumps(plan, ensure_ascii=False, indent=2) + "\n")
+        yield
+
+
+def _lock(descriptor: int, out: Path) -> None:
+    """Refuses to write beside another process; the lock ends with the process, however that ends."""
+    if sys.platform == "win32":
+        return
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise DataError(
+            "another process is writing into this folder", where=out, remedy="wait until it has ended"
+        ) from None
+    except OSError:
+        return  # a file system without locks
+
+
+def _stored_plan(out: Path) -> dict[str, Any]:
+    file = out / PLAN
+    try:
+        plan: dict[str, Any] = json.loads(file.read_bytes())
+        if plan["format"] != FORMAT or not isinstance(plan["stages"], list) or not plan["pictures"]["count"]:
+            raise ValueError(f"another format: {plan['format']}")
+    except FileNotFoundError:
+        raise DataError("no pipeline was run into this folder", where=out, remedy="check the path") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"cannot be read: {error}", where=file, remedy="use another folder") from error
+    return plan
+
+
+def _require_same(out: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    remedy = "use another folder, or what the first run was given"
+    if stored["pictures"] != wanted["pictures"]:
+        before, now = stored["pictures"]["count"], wanted["pictures"]["count"]
+        raise DataError(
+            f"was run on other pictures ({before} then, {now} now; their names differ)",
+            where=out,
+            remedy=remedy,
+        )
+    for number, (old, new) in enumerate(zip(stored["stages"], wanted["stages"], strict=False), start=1):
+        for key in old.keys() | new.keys():
+            if old.get(key) != new.get(key):
+                raise DataError(
+                    f"stage {number} ({old['name']}) was run with {key} {old.get(key)!r}, now it is {new.get(key)!r}",
+                    where=out,
+                    remedy=remedy,
+                )

@@ -1,0 +1,444 @@
+"""Models in strict sequence: one resident, memory back, results on the disk, and nothing lost when it is cut off."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import random
+import shutil
+import signal
+import time
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from argusvl.core.errors import ArgusError, DataError, ModelError
+from argusvl.recognition.pipeline import stage_file
+from argusvl.recognition.pipeline.stages import Picture, Stage, read_results, run_stages
+
+MIB = 2**20
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_objects() -> Iterator[None]:
+    """What was there before is left out of every search for objects: it makes these tests several times faster."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+class Counted(nn.Module):
+    """A model of some MiB that knows how many of its kind are alive."""
+
+    alive: ClassVar[weakref.WeakSet[Counted]] = weakref.WeakSet()
+
+    def __init__(self, mib: int = 1) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(mib * MIB // 4))
+        Counted.alive.add(self)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return pixels.mean(dim=(1, 2)) * self.weight[0]
+
+
+def tensor(picture: Picture) -> Tensor:
+    return torch.from_numpy(np.asarray(picture.image, dtype=np.float32).copy()).permute(2, 0, 1)
+
+
+def caption(model: Counted, pictures: list[Picture]) -> list[dict[str, Any]]:
+    return [{"text": f"a picture of {p.image.width} by {p.image.height}"} for p in pictures]
+
+
+def detect(model: Counted, pictures: list[Picture]) -> list[dict[str, Any]]:
+    return [{"boxes_xyxy_px": [[0, 0, *p.image.size]], "of": p.earlier["caption"]["text"]} for p in pictures]
+
+
+def embed(model: Counted, pictures: list[Picture]) -> Tensor:
+    return torch.stack([model(tensor(p)) for p in pictures])
+
+
+def stage(name: str, run: Callable[..., Any], **changes: Any) -> Stage[Any]:
+    values: dict[str, Any] = {
+        "load": lambda _: Counted(),
+        "settings": {"version": 1},
+        "gives": "vectors" if run is embed else "records",
+        "batch_size": 3,
+    }
+    return Stage(name=name, run=run, **(values | changes))
+
+
+def three(**changes: Any) -> list[Stage[Any]]:
+    return [stage("caption", caption, **changes), stage("detect", detect), stage("embed", embed)]
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Ten pictures of different sizes; number 4 is cut off, one name is not ASCII."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(10):
+        file = folder / f"{number}{'é' if number == 7 else ''}.png"
+        Image.new("RGB", (20 + number, 10), (number, 2 * number, 3 * number)).save(file)
+        if number == 4:
+            file.write_bytes(file.read_bytes()[:50])
+    return folder
+
+
+def results(out: Path) -> dict[str, Any]:
+    return {
+        path: {name: r.tolist() if isinstance(r, np.ndarray) else r for name, r in found.items()}
+        for path, found in read_results(out)
+    }
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in sorted(out.iterdir()) if file.name != ".lock"}
+
+
+def test_stages_see_what_the_earlier_ones_have_written(pictures: Path, tmp_path: Path) -> None:
+    report = run_stages(pictures, tmp_path / "out", three())
+    assert (report.inputs, report.finished) == (10, 9)
+    assert [(s.name, s.inputs, s.done, s.quarantined) for s in report.stages] == [
+        ("caption", 10, 9, 1),
+        ("detect", 9, 9, 0),
+        ("embed", 9, 9, 0),
+    ]
+    assert [(q.path, q.stage) for q in report.quarantined] == [("4.png", "caption")]
+    assert "truncated" in report.quarantined[0].reason
+    found = results(tmp_path / "out")
+    assert list(found) == [f"{n}{'é' if n == 7 else ''}.png" for n in (0, 1, 2, 3, 5, 6, 7, 8, 9)]
+    assert found["7é.png"] == {
+        "caption": {"text": "a picture of 27 by 10"},
+        "detect": {"boxes_xyxy_px": [[0, 0, 27, 10]], "of": "a picture of 27 by 10"},
+        "embed": [7.0, 14.0, 21.0],
+    }
+    assert np.load(tmp_path / "out" / "3-embed.npy").shape == (9, 3)
+    assert json.loads(json.dumps(report.to_dict()))["stages"][2]["lease"]["device"] == "cpu"
+
+
+def test_at_most_one_model_is_resident_and_memory_returns(pictures: Path, tmp_path: Path) -> None:
+    resident: list[int] = []
+
+    def watched(run: Callable[..., Any]) -> Callable[..., Any]:
+        def watch(model: Counted, batch: list[Picture]) -> Any:
+            resident.append(len(Counted.alive))
+            return run(model, batch)
+
+        return watch
+
+    def load(_: torch.device) -> Counted:
+        resident.append(len(Counted.alive) + 1)
+        return Counted(48)
+
+    stages = [
+        stage("caption", watched(caption), load=load),
+        stage("detect", watched(detect), load=load),
+        stage("embed", watched(embed), load=load, gives="vectors"),
+    ]
+    report = run_stages(pictures, tmp_path / "out", stages)
+    assert len(resident) == 3 + 4 + 3 + 3  # loads, and the batches of each stage
+    assert set(resident) == {1}
+    assert len(Counted.alive) == 0
+    for done in report.stages:
+        assert done.lease is not None
+        assert done.lease.resident_loaded - done.lease.resident_before > 44 * MIB
+        assert done.lease.resident_loaded - done.lease.resident_after > 44 * MIB
+
+
+def test_a_stage_that_keeps_its_model_is_stopped_before_the_next_is_loaded(
+    pictures: Path, tmp_path: Path
+) -> None:
+    kept: list[Any] = []
+
+    def hoard(model: Counted, batch: list[Picture]) -> Any:
+        kept.append(model)
+        return caption(model, batch)
+
+    def never(_: torch.device) -> Counted:
+        raise AssertionError("the second model was loaded")
+
+    stages = [stage("caption", hoard), stage("detect", detect, load=never)]
+    with pytest.raises(ModelError, match="still there after its release"):
+        run_stages(pictures, tmp_path / "out", stages)
+    kept.clear()
+
+
+class Cut(BaseException):
+    """As Ctrl-C."""
+
+
+@pytest.mark.parametrize("after", [0, 1, 3, 4, 6, 7, 9])
+def test_an_interrupted_run_goes_on_at_its_batch(pictures: Path, tmp_path: Path, after: int) -> None:
+    run_stages(pictures, tmp_path / "whole", three())
+    calls = [0]
+
+    def cut(run: Callable[..., Any]) -> Callable[..., Any]:
+        def step(model: Counted, batch: list[Picture]) -> Any:
+            if calls[0] == after:
+                raise Cut
+            calls[0] += 1
+            return run(model, batch)
+
+        return step
+
+    stages = [stage(n, cut(f), gives=g) for n, f, g in NAMES]
+    with pytest.raises(Cut):
+        run_stages(pictures, tmp_path / "out", stages)
+    loads: list[str] = []
+    stages = [stage(n, f, gives=g, load=lambda _, n=n: loads.append(n) or Counted()) for n, f, g in NAMES]
+    report = run_stages(pictures, tmp_path / "out", stages)
+    assert sum(s.resumed for s in report.stages) == {0: 0, 1: 3, 3: 9, 4: 10, 6: 16, 7: 19, 9: 25}[after]
+    assert loads == ["caption", "detect", "embed"][(after >= 4) + (after >= 7) :]
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+NAMES: Sequence[tuple[str, Callable[..., Any], Any]] = (
+    ("caption", caption, "records"),
+    ("detect", detect, "records"),
+    ("embed", embed, "vectors"),
+)
+
+
+def test_whatever_a_kill_leaves_of_a_batch_is_cut_away(pictures: Path, tmp_path: Path) -> None:
+    run_stages(pictures, tmp_path / "whole", three())
+    whole = contents(tmp_path / "whole")
+    rng = random.Random(0)
+    for trial in range(8):
+        out = tmp_path / f"out{trial}"
+        shutil.copytree(tmp_path / "whole", out)
+        # As if the last stage had been killed somewhere between its vectors and their lines.
+        lines, rows = whole["3-embed.jsonl"], whole["3-embed.npy"]
+        cut = rng.randrange(len(lines) + 1)
+        vectors = 12 * ((lines[:cut].count(b"\n") // 3) * 3) + rng.randrange(37)
+        (out / "3-embed.jsonl").unlink()
+        (out / "3-embed.npy").unlink()
+        (out / "3-embed.jsonl.part").write_bytes(lines[:cut])
+        (out / "3-embed.npy.part").write_bytes(rows[: 128 + vectors])
+        run_stages(pictures, out, three())
+        assert contents(out) == whole
+
+
+def test_a_kill_between_the_names_of_lines_and_vectors_is_mended(pictures: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run_stages(pictures, out, three())
+    whole = contents(out)
+    (out / "3-embed.jsonl").rename(out / "3-embed.jsonl.part")
+    report = run_stages(pictures, out, three())
+    assert report.stages[2].lease is None and contents(out) == whole
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_killed_at_random_moments_it_leaves_the_same_bytes(pictures: Path, tmp_path: Path) -> None:
+    def slow(run: Callable[..., Any]) -> Callable[..., Any]:
+        def step(model: Counted, batch: list[Picture]) -> Any:
+            time.sleep(0.01)
+            return run(model, batch)
+
+        return step
+
+    stages = [stage(n, slow(f), gives=g) for n, f, g in NAMES]
+    run_stages(pictures, tmp_path / "whole", three(), workers=1)
+    rng, kills = random.Random(1), 0
+    for _ in range(12):
+        child = os.fork()
+        if child == 0:
+            run_stages(pictures, tmp_path / "out", stages, workers=1, progress=False)
+            os._exit(0)
+        time.sleep(rng.uniform(0.05, 0.4))
+        os.kill(child, signal.SIGKILL)
+        if os.waitpid(child, 0)[1] == 0:
+            break
+        kills += 1
+    run_stages(pictures, tmp_path / "out", stages, workers=1)
+    assert kills > 0
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_finished_stages_are_not_run_again_and_more_can_follow(pictures: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run_stages(pictures, out, three()[:1])
+    report = run_stages(pictures, out, three())
+    assert [s.lease is None for s in report.stages] == [True, False, False]
+    again = run_stages(pictures, out, three())
+    assert [s.resumed for s in again.stages] == [10, 9, 9] and all(s.lease is None for s in again.stages)
+    assert again.quarantined == report.quarantined
+    fewer = run_stages(pictures, out, three()[:2])
+    assert fewer.finished == 9 and len(results(out)["0.png"]) == 3
+
+
+def test_a_picture_on_which_a_model_fails_is_named_and_the_others_are_done(
+    pictures: Path, tmp_path: Path
+) -> None:
+    def picky(model: Counted, batch: list[Picture]) -> list[dict[str, Any]]:
+        for picture in batch:
+            if picture.path in ("5.png", "9.png"):
+                raise ValueError(f"cannot look at {picture.image.width} pixels")
+        return detect(model, batch)
+
+    stages = [stage("caption", caption), stage("detect", picky), stage("embed", embed)]
+    report = run_stages(pictures, tmp_path / "out", stages)
+    assert [(q.path, q.stage, q.reason) for q in report.quarantined[1:]] == [
+        ("5.png", "detect", "ValueError: cannot look at 25 pixels"),
+        ("9.png", "detect", "ValueError: cannot look at 29 pixels"),
+    ]
+    assert report.finished == 7 and len(np.load(tmp_path / "out" / "3-embed.npy")) == 7
+    assert "5.png" not in results(tmp_path / "out")
+
+
+def test_a_model_that_fails_on_every_picture_is_not_blamed_on_them(pictures: Path, tmp_path: Path) -> None:
+    def broken(model: Counted, batch: list[Picture]) -> Any:
+        raise RuntimeError("shapes do not fit")
+
+    for size in (1, 3):
+        bad = [stage("caption", broken, batch_size=size)]
+        with pytest.raises(ModelError, match="first [89] pictures have all failed.*shapes do not fit"):
+            run_stages(pictures, tmp_path / f"out{size}", bad)
+        mended = [stage("caption", caption, batch_size=size)]
+        assert run_stages(pictures, tmp_path / f"out{size}", mended).finished == 9
+
+
+def test_many_corrupt_pictures_in_front_do_not_stop_the_others(tmp_path: Path) -> None:
+    for number in range(20):
+        (tmp_path / f"a{number:02}.jpg").write_bytes(b"\xff\xd8" if number % 2 else b"")
+    Image.new("RGB", (8, 8)).save(tmp_path / "b.png")
+    report = run_stages(tmp_path, tmp_path / "out", [stage("caption", caption, batch_size=4)])
+    assert report.finished == 1 and len(report.quarantined) == 20
+
+
+def test_all_pictures_corrupt_is_reported_and_later_stages_have_nothing_to_do(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"")
+    report = run_stages(tmp_path, tmp_path / "out", three())
+    assert report.finished == 0 and [s.inputs for s in report.stages] == [1, 0, 0]
+    assert report.stages[1].lease is None and results(tmp_path / "out") == {}
+
+
+def test_a_vector_that_is_not_finite_is_a_failure_of_its_picture(pictures: Path, tmp_path: Path) -> None:
+    def burst(model: Counted, batch: list[Picture]) -> Tensor:
+        vectors = embed(model, batch)
+        vectors[[p.path == "2.png" for p in batch], 0] = float("inf")
+        return vectors
+
+    report = run_stages(pictures, tmp_path / "out", [stage("embed", burst, gives="vectors")])
+    assert [(q.path, q.reason) for q in report.quarantined] == [
+        ("2.png", "its vector is not finite"),
+        ("4.png", report.quarantined[1].reason),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("run", "gives", "words"),
+    [
+        (lambda m, batch: [{}], "records", "gave 1 results for 3 pictures"),
+        (
+            lambda m, batch: [{"score": float("nan")} for _ in batch],
+            "records",
+            "no JSON-ready mapping for 0.png",
+        ),
+        (lambda m, batch: ["text" for _ in batch], "records", "no JSON-ready mapping for 0.png: got str"),
+        (lambda m, batch: embed(m, batch).double(), "vectors", "gave float64 \\[3\\] for 0.png"),
+        (lambda m, batch: [{} for _ in batch], "vectors", "expected a float32 vector"),
+    ],
+)
+def test_a_stage_that_does_not_give_what_it_says_is_named(
+    pictures: Path, tmp_path: Path, run: Callable[..., Any], gives: Any, words: str
+) -> None:
+    with pytest.raises(ModelError, match=f"stage 'odd'.*{words}"):
+        run_stages(pictures, tmp_path / "out", [stage("odd", run, gives=gives)])
+
+
+def test_a_picture_that_changes_between_stages_is_named(pictures: Path, tmp_path: Path) -> None:
+    run_stages(pictures, tmp_path / "out", three()[:1])
+    Image.new("RGB", (99, 9)).save(pictures / "3.png")
+    report = run_stages(pictures, tmp_path / "out", three())
+    assert [(q.path, q.stage, q.reason) for q in report.quarantined[1:]] == [
+        ("3.png", "detect", "the file has changed since stage 'caption'")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"settings": {"version": 2}}, "stage 1 \\(caption\\) was run with settings"),
+        ({"batch_size": 5}, "batch_size 3, now it is 5"),
+    ],
+)
+def test_a_run_with_other_settings_is_refused(
+    pictures: Path, tmp_path: Path, change: dict[str, Any], words: str
+) -> None:
+    out = tmp_path / "out"
+    run_stages(pictures, out, three())
+    before = contents(out)
+    with pytest.raises(DataError, match=words):
+        run_stages(pictures, out, three(**change))
+    assert contents(out) == before
+
+
+def test_a_run_on_other_pictures_is_refused(pictures: Path, tmp_path: Path) -> None:
+    run_stages(pictures, tmp_path / "out", three())
+    (pictures / "0.png").rename(pictures / "00.png")
+    with pytest.raises(DataError, match="other pictures \\(10 then, 10 now"):
+        run_stages(pictures, tmp_path / "out", three())
+
+
+def test_a_folder_with_other_files_is_refused_and_left_alone(pictures: Path) -> None:
+    with pytest.raises(DataError, match="holds other files"):
+        run_stages(pictures, pictures, three())
+    assert len(list(pictures.iterdir())) == 10
+
+
+def test_an_unfinished_run_is_not_read(pictures: Path, tmp_path: Path) -> None:
+    def stop(_: torch.device) -> Counted:
+        raise Cut
+
+    with pytest.raises(Cut):
+        run_stages(pictures, tmp_path / "out", [*three()[:2], stage("embed", embed, load=stop)])
+    with pytest.raises(DataError, match="'embed' is not finished"):
+        read_results(tmp_path / "out")
+    with pytest.raises(DataError, match="no pipeline was run"):
+        read_results(tmp_path)
+
+
+def test_a_full_disk_is_reported_and_the_run_goes_on_later(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_stages(pictures, tmp_path / "whole", three())
+    real, left = stage_file._write_to_disk, [5]
+
+    def full(stream: Any, data: bytes) -> None:
+        if left[0] == 0:
+            stream.write(data[: len(data) // 2])
+            raise OSError(28, "No space left on device")
+        left[0] -= 1
+        real(stream, data)
+
+    monkeypatch.setattr(stage_file, "_write_to_disk", full)
+    with pytest.raises(ArgusError, match=r"No space left on device(.|\n)*goes on"):
+        run_stages(pictures, tmp_path / "out", three())
+    monkeypatch.undo()
+    run_stages(pictures, tmp_path / "out", three())
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_a_second_process_is_kept_out(pictures: Path, tmp_path: Path) -> None:
+    def intrude(model: Counted, batch: list[Picture]) -> Any:
+        run_stages(pictures, tmp_path / "out", three())
+
+    with pytest.raises(ModelError, match="another process is writing into this folder"):
+        run_stages(pictures, tmp_path / "out", [stage("caption", intrude)])
+
+
+def test_a_damaged_line_is_named(pictures: Path, tmp_path: Path) -> None:
+    run_stages(pictures, tmp_path / "out", three())
+    file = tmp_path / "out" / "1-caption.jsonl"
+    file.write_bytes(file.read_bytes().replace(b'"status": "done"', b'"status": "quarantined"', 1))
+    with pytest.raises(DataError, match="1-caption.jsonl, line 1: the line is damaged"):
+        run_stages(pictures, tmp_path / "out", three())
