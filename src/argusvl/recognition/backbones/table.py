@@ -3,6 +3,8 @@
 A backbone is named by its name, and where its weights may lie in several places by ``NAME:PLACE``:
 
 - ``efficientnet-lite0``: the packaged weights; ``efficientnet-lite0:FILE`` another state dict of the same network.
+- ``clip-vit-b32``, ``resnet50``, ``dinov2-base``, ``siglip2-base``: the published weights by their id on the hub;
+  ``clip-vit-b32:FOLDER`` a folder in hub layout, ``clip-vit-b32:OWNER/MODEL`` another model of the same kind.
 """
 
 from __future__ import annotations
@@ -49,6 +51,25 @@ def _efficientnet_lite0(place: str | None, device: torch.device) -> Backbone:
     return EfficientNetLite0Backbone(place, device=device)
 
 
+def _clip(place: str | None, device: torch.device) -> Backbone:
+    from argusvl.recognition.backbones.clip import ClipBackbone
+
+    return ClipBackbone(place, device=device)
+
+
+def _of_family(name: str) -> Callable[[str | None, torch.device], Backbone]:
+    def load(place: str | None, device: torch.device) -> Backbone:
+        from argusvl.recognition.backbones.transformers_models import TransformersBackbone
+
+        return TransformersBackbone(name, place, device=device)
+
+    return load
+
+
 _LOADERS: dict[str, Callable[[str | None, torch.device], Backbone]] = {
     "efficientnet-lite0": _efficientnet_lite0,
+    "clip-vit-b32": _clip,
+    "resnet50": _of_family("resnet50"),
+    "dinov2-base": _of_family("dinov2-base"),
+    "siglip2-base": _of_family("siglip2-base"),
 }

@@ -1,0 +1,112 @@
+"""CLIP (Radford et al., 2021, arXiv 2103.00020): pictures and texts in one space, so that a name alone is a class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import CLIPModel, CLIPTokenizer
+
+from argusvl.core.errors import CheckpointError, ModelError
+from argusvl.recognition.backbones.hub import quiet_transformers
+from argusvl.recognition.backbones.hub_loading import AGAIN, CANNOT_LOAD, load_network, read_config
+from argusvl.recognition.backbones.transformers_models import FAMILIES, TransformersBackbone
+
+NAME = "clip-vit-b32"
+
+
+@dataclass(frozen=True)
+class ZeroShotClassifier:
+    """Classes described by texts, for the vectors of the backbone that made it.
+
+    Attributes:
+        class_names: In the order of the logits.
+        text_vectors: Of length 1, ``[C, D]``.
+        scale: What cosines are multiplied by, as the model learned it.
+    """
+
+    class_names: tuple[str, ...]
+    text_vectors: Tensor
+    scale: float
+
+    def __call__(self, vectors: Tensor) -> Tensor:
+        """Vectors of pictures ``[N, D]``, of any length → logits ``[N, C]``; their softmax are probabilities."""
+        return self.scale * F.normalize(vectors, dim=1) @ self.text_vectors.T
+
+
+class ClipBackbone(TransformersBackbone):
+    """CLIP as a backbone, which can also make classes of texts."""
+
+    def __init__(self, place: str | None = None, *, device: torch.device) -> None:
+        super().__init__(NAME, place, device=device)
+
+    def zero_shot_classifier(
+        self, class_names: Sequence[str], template: str | Sequence[str] = "a photo of a {}."
+    ) -> ZeroShotClassifier:
+        """Classes by their names alone.
+
+        The text tower is loaded for it and dropped again.
+
+        Args:
+            class_names: One for each class.
+            template: Sentence with ``{}`` where the name is to stand, or several, whose vectors are averaged.
+
+        Raises:
+            ModelError: There is no class or no template, one occurs twice, or a sentence is too long.
+            CheckpointError: The folder holds no text tower or no tokenizer.
+        """
+        templates = [template] if isinstance(template, str) else list(template)
+        names = list(class_names)
+        if not names or len(set(names)) < len(names):
+            raise ModelError(
+                f"zero-shot classes are {names!r:.80}", remedy="give one name or more, each only once"
+            )
+        if not templates or any(t.count("{}") != 1 for t in templates):
+            raise ModelError(
+                f"the template is {template!r:.80}",
+                remedy="write {} once where the name of the class is to stand",
+            )
+        sentences = [t.replace("{}", name) for name in names for t in templates]
+        vectors, scale = self._text_vectors(sentences)
+        mean = F.normalize(vectors, dim=1).unflatten(0, (len(names), len(templates))).mean(dim=1)
+        return ZeroShotClassifier(tuple(names), F.normalize(mean, dim=1), scale)
+
+    def _text_vectors(self, sentences: list[str]) -> tuple[Tensor, float]:
+        """``[len(sentences), D]``, not normalised, and the model's scale of cosines."""
+        config = read_config(self.folder, ("clip",), like=FAMILIES[NAME].model_id)
+        tokenizer = _clip_tokenizer(self.folder)
+        tokens = tokenizer(sentences, padding=True, return_tensors="pt")
+        limit = config.text_config.max_position_embeddings
+        if tokens["input_ids"].shape[1] > limit:
+            longest = max(sentences, key=lambda s: len(tokenizer(s)["input_ids"]))
+            raise ModelError(
+                f"{longest!r:.80} has {tokens['input_ids'].shape[1]} tokens, the text tower takes {limit}",
+                remedy="shorten the class's name or the template",
+            )
+        model = load_network(CLIPModel, self.folder, config, r".*\.position_ids$").to(self.device)
+        with torch.inference_mode():
+            pooled = model.text_model(**tokens.to(self.device)).pooler_output
+            vectors = model.text_projection(pooled).to("cpu", torch.float32)
+            scale = float(model.logit_scale.exp())
+        return vectors.clone(), scale
+
+
+def _clip_tokenizer(folder: Path) -> Any:
+    if not (folder / "tokenizer.json").is_file() and not (folder / "merges.txt").is_file():
+        raise CheckpointError(
+            "no tokenizer (tokenizer.json, or vocab.json with merges.txt)",
+            where=folder,
+            remedy="copy the whole model folder: texts need its tokenizer",
+        )
+    try:
+        with quiet_transformers():
+            return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+    except CANNOT_LOAD as error:
+        raise CheckpointError(
+            f"the tokenizer cannot be loaded: {error}", where=folder, remedy=AGAIN
+        ) from None

@@ -1,0 +1,146 @@
+"""Where the files of a published model are: in a folder of the user's, or in the hub's cache by the model's id.
+
+A folder in hub layout holds ``config.json``, ``preprocessor_config.json`` and the weights. A model id such as
+``facebook/dinov2-base`` is looked up in the cache first, so that what was used once needs no network, and is downloaded
+where it is not there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from transformers.utils import cached_file
+from transformers.utils import logging as transformers_logging
+
+from argusvl.core.errors import CheckpointError
+from argusvl.training.checkpoints import safetensors_names
+
+CONFIG = "config.json"
+PREPROCESSOR = ("preprocessor_config.json", "processor_config.json")
+TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt", "special_tokens_map.json")
+SAFETENSORS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+PICKLED = "pytorch_model.bin"
+
+_MODEL_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
+
+
+def model_folder(place: str) -> Path:
+    """A folder with the files of a model.
+
+    Args:
+        place: A folder in hub layout, or the id of a model on the hub.
+
+    Raises:
+        CheckpointError: There is no such folder, and the model is neither in the cache nor to be had from the hub.
+    """
+    folder = Path(place).expanduser()
+    if folder.is_dir():
+        return folder
+    if not _MODEL_ID.fullmatch(place):
+        raise CheckpointError(
+            "no such folder", where=place, remedy="check the path, or give the id of a model"
+        )
+    with quiet_transformers():
+        return _cached(place, local_files_only=True) or _downloaded(place)
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The files that hold a model's weights, whole by their headers.
+
+    Raises:
+        CheckpointError: There are none, or one is missing or truncated.
+    """
+    if (folder / SAFETENSORS).is_file():
+        files = [folder / SAFETENSORS]
+    elif (folder / INDEX).is_file():
+        files = [folder / name for name in _shards(folder / INDEX)]
+    elif (folder / PICKLED).is_file():
+        return [folder / PICKLED]
+    else:
+        raise CheckpointError(
+            f"holds no weights ({SAFETENSORS} or {PICKLED})",
+            where=folder,
+            remedy="copy the whole model folder, with its weights",
+        )
+    for file in files:
+        if not file.is_file():
+            raise CheckpointError(
+                f"is missing; {INDEX} lists it", where=file, remedy="copy the whole model folder again"
+            )
+        safetensors_names(file)
+    return files
+
+
+@contextlib.contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Without its progress bars and its reports of keys: what matters in them, our errors say by name."""
+    verbosity, bars = (
+        transformers_logging.get_verbosity(),
+        transformers_logging.is_progress_bar_enabled(),
+    )
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if bars:
+            transformers_logging.enable_progress_bar()
+
+
+def _downloaded(model_id: str) -> Path:
+    try:
+        folder = _cached(model_id, local_files_only=False)
+        problem = "it has no weights in a form that can be read safely"
+    except (OSError, ValueError) as error:
+        folder, problem = None, str(error).splitlines()[0]
+    if folder is None:
+        raise CheckpointError(
+            f"no such folder, and no model of this id could be loaded from the hub: {problem}",
+            where=model_id,
+            remedy="download it where there is a network (hf download MODEL_ID --local-dir FOLDER), copy the folder "
+            "here, and give NAME:FOLDER",
+        )
+    return folder
+
+
+def _cached(model_id: str, *, local_files_only: bool) -> Path | None:
+    """The model's folder in the cache, its files fetched where that is allowed; ``None`` where one is not to be had."""
+
+    def fetch(name: str) -> Path | None:
+        found = cached_file(
+            model_id,
+            name,
+            local_files_only=local_files_only,
+            _raise_exceptions_for_missing_entries=False,
+            _raise_exceptions_for_connection_errors=not local_files_only,
+        )
+        return None if found is None else Path(found)
+
+    config = fetch(CONFIG)
+    if config is None:
+        return None
+    for name in (*PREPROCESSOR, *TOKENIZER):
+        fetch(name)
+    index = None if fetch(SAFETENSORS) else fetch(INDEX)
+    for shard in _shards(index) if index is not None else ():
+        fetch(shard)
+    try:
+        weight_files(config.parent)
+    except CheckpointError:
+        return config.parent if fetch(PICKLED) else None
+    return config.parent
+
+
+def _shards(index: Path) -> list[str]:
+    try:
+        return sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(
+            f"is damaged: {error}", where=index, remedy="copy the whole model folder again"
+        ) from None

@@ -1,0 +1,117 @@
+"""CLIP's texts: logits are those of the whole model, and what cannot be a text is named."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from transformers import CLIPModel, CLIPTokenizer
+
+from argusvl.core.errors import CheckpointError, ModelError
+from argusvl.recognition.backbones.clip import ClipBackbone
+
+CPU = torch.device("cpu")
+CLASSES = ("cat", "dog", "ship 2")
+
+
+@pytest.fixture(scope="module")
+def folder(hub_folders: dict[str, Path]) -> Path:
+    return hub_folders["clip-vit-b32"]
+
+
+@pytest.fixture(scope="module")
+def backbone(folder: Path) -> ClipBackbone:
+    return ClipBackbone(str(folder), device=CPU)
+
+
+@pytest.fixture(scope="module")
+def batch(backbone: ClipBackbone, pictures: list[Image.Image]) -> torch.Tensor:
+    return torch.stack([backbone.preprocess(image) for image in pictures])
+
+
+def test_zero_shot_logits_are_those_of_the_whole_model(
+    backbone: ClipBackbone, batch: torch.Tensor, folder: Path
+) -> None:
+    classifier = backbone.zero_shot_classifier(CLASSES, "a {}.")
+    tokens = CLIPTokenizer.from_pretrained(folder)(
+        [f"a {name}." for name in CLASSES], padding=True, return_tensors="pt"
+    )
+    with torch.inference_mode():
+        expected = CLIPModel.from_pretrained(folder).eval()(pixel_values=batch, **tokens).logits_per_image
+    logits = classifier(backbone.embed(batch))
+    assert classifier.class_names == CLASSES
+    torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-5)
+    # Cosines: the length of a vector of a picture says nothing.
+    torch.testing.assert_close(classifier(backbone.embed(batch) * 7), logits)
+
+
+def test_several_templates_are_averaged_on_the_sphere(backbone: ClipBackbone) -> None:
+    templates = ["a {}.", "no {} 9", "{}"]
+    single = [backbone.zero_shot_classifier(CLASSES, t).text_vectors for t in templates]
+    together = backbone.zero_shot_classifier(CLASSES, templates).text_vectors
+    mean = torch.stack(single).mean(dim=0)
+    torch.testing.assert_close(together, mean / mean.norm(dim=1, keepdim=True), atol=1e-6, rtol=0)
+    torch.testing.assert_close(together.norm(dim=1), torch.ones(3))
+
+
+def test_a_class_does_not_depend_on_the_others(backbone: ClipBackbone) -> None:
+    together = backbone.zero_shot_classifier(["a", "a very long name"], "{}").text_vectors[0]
+    torch.testing.assert_close(
+        backbone.zero_shot_classifier(["a"], "{}").text_vectors[0], together, atol=1e-6, rtol=0
+    )
+
+
+@pytest.mark.parametrize(
+    ("names", "template", "message"),
+    [
+        ([], "a {}.", "zero-shot classes are \\[\\]"),
+        (["cat", "cat"], "a {}.", "zero-shot classes are"),
+        (["cat"], "a cat", "the template is 'a cat'"),
+        (["cat"], "{} {}", "the template is"),
+        (["cat"], [], "the template is"),
+        (["cat", "x" * 40], "a {}.", r"'a x+\.' has 44 tokens, the text tower takes 24"),
+    ],
+)
+def test_what_cannot_be_a_text_is_refused(
+    backbone: ClipBackbone, names: list[str], template: str | list[str], message: str
+) -> None:
+    with pytest.raises(ModelError, match=message):
+        backbone.zero_shot_classifier(names, template)
+
+
+@pytest.fixture
+def copied(folder: Path, tmp_path: Path) -> Callable[[], Path]:
+    return lambda: Path(shutil.copytree(folder, tmp_path / "clip"))
+
+
+def test_a_folder_without_a_tokenizer_still_gives_vectors(
+    copied: Callable[[], Path], batch: torch.Tensor
+) -> None:
+    folder = copied()
+    (folder / "tokenizer.json").unlink()
+    backbone = ClipBackbone(str(folder), device=CPU)
+    assert backbone.embed(batch).shape == (4, 24)
+    with pytest.raises(CheckpointError, match="no tokenizer"):
+        backbone.zero_shot_classifier(CLASSES)
+    (folder / "tokenizer.json").write_text("{")
+    with pytest.raises(CheckpointError, match="the tokenizer cannot be loaded"):
+        backbone.zero_shot_classifier(CLASSES)
+
+
+def test_a_vision_tower_alone_gives_vectors_but_no_classes(
+    folder: Path, tmp_path: Path, batch: torch.Tensor, backbone: ClipBackbone
+) -> None:
+    from transformers import CLIPConfig, CLIPVisionModelWithProjection
+
+    config = CLIPConfig.from_pretrained(folder).vision_config
+    config.projection_dim = 24
+    CLIPVisionModelWithProjection.from_pretrained(folder, config=config).save_pretrained(tmp_path / "tower")
+    shutil.copy(folder / "preprocessor_config.json", tmp_path / "tower")
+    tower = ClipBackbone(str(tmp_path / "tower"), device=CPU)
+    torch.testing.assert_close(tower.embed(batch), backbone.embed(batch))
+    with pytest.raises(CheckpointError, match="model_type is 'clip_vision_model', expected 'clip'"):
+        tower.zero_shot_classifier(CLASSES)
