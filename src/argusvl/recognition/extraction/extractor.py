@@ -28,6 +28,7 @@ from argusvl.recognition.extraction.embedding import read_image_file
 from argusvl.recognition.extraction.engines import Engine, LocalEngine
 from argusvl.recognition.extraction.fingerprint import Plan, StoreFingerprint
 from argusvl.recognition.extraction.ledger import Entry, read_ledger
+from argusvl.recognition.extraction.processors import processor_of
 from argusvl.recognition.extraction.shards import WRITER
 from argusvl.recognition.extraction.sources import Listing, Problem, find_images
 from argusvl.recognition.extraction.store import HEADER, LEDGER, Header
@@ -189,7 +190,7 @@ def plan_store(
             where=out,
             remedy="choose a multiple, so that batches do not cross shards",
         )
-    processor = _processor(backbone.device)
+    processor = processor_of(backbone.device)
     if stored is not None and stored.processor != processor:
         _log.warning(
             "%s was begun on %s, this is %s: the vectors still to come may differ in their last bits from what it "
@@ -241,10 +242,3 @@ def _require_same_content(
     changed = [name for name in answers if name is not None]
     if changed:
         raise changed_inputs(out, changed=changed)
-
-
-def _processor(device: torch.device) -> str:
-    """What chooses among the arithmetic kernels."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return torch.backends.cpu.get_cpu_capability()

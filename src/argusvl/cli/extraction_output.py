@@ -1,0 +1,58 @@
+"""What `argus recognize extract` says to people, on stderr."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.text import Text
+
+from argusvl.cli.output import console, counted
+from argusvl.core.errors import DataError
+from argusvl.recognition.extraction.extractor import ExtractionReport
+from argusvl.recognition.extraction.store import how_far
+
+_NAMED = 20
+"""Images and folders that are named here; the ledger names all."""
+
+
+def print_extraction(report: ExtractionReport) -> None:
+    """The sum, what has no vector and why, and what was passed by."""
+    terminal = console()
+    named = [(entry.path, entry.reason or "") for entry in report.quarantined_entries]
+    for title, items in (
+        ("quarantined", named),
+        ("not searched", [(problem.path, problem.reason) for problem in report.problems]),
+    ):
+        for path, reason in items[:_NAMED]:
+            terminal.print(Text.assemble((title, "red"), f" {shown(path)}: {reason}"), soft_wrap=True)
+        if len(items) > _NAMED:
+            terminal.print(f"{title}: {len(items) - _NAMED} more", soft_wrap=True)
+    if report.other_files:
+        kinds = ", ".join(
+            f"{number} {suffix or 'without suffix'}" for suffix, number in report.other_files.items()
+        )
+        terminal.print(Text(f"passed by, no images by their names: {kinds}"), soft_wrap=True)
+    if report.repeated:
+        terminal.print(f"named more than once: {report.repeated}", soft_wrap=True)
+    total = (
+        f"{counted(report.inputs, 'image')} = {report.embedded} embedded + {report.quarantined} quarantined + "
+        f"{report.skipped} skipped (done before)"
+    )
+    speed = f", {report.images_per_second:.1f} images/s" if report.embedded else ""
+    terminal.print(Text(f"{total}{speed}"), soft_wrap=True)
+    terminal.print(Text(f"{report.store}: {counted(report.vectors, 'vector')}"), soft_wrap=True)
+
+
+def print_how_far(store: Path) -> None:
+    """After an interruption: what is kept, and how to go on."""
+    try:
+        done, total = how_far(store)
+    except DataError:
+        return  # interrupted before there was a store
+    text = f"{done} of {total} images are kept in {store}; the same command goes on"
+    console().print(Text(text), soft_wrap=True)
+
+
+def shown(name: str) -> str:
+    """A file name on one line: one with line breaks or other controls is written with escapes."""
+    return name if name.isprintable() else repr(name)

@@ -1,0 +1,185 @@
+"""The same batches over Ray Data, on one machine or on many that see the images under the same path.
+
+Each actor holds the backbone and takes whole batches; vectors come back in order, and this process writes them. The
+store is therefore the same, byte by byte, as one made by the local engine on a machine of the same kind.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import platform
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from argusvl.core.errors import ArgusError, ConfigError
+from argusvl.core.logging import get_logger
+from argusvl.core.workers import map_in_order
+from argusvl.recognition.backbones.protocol import Backbone
+from argusvl.recognition.decoding import decoder_versions
+from argusvl.recognition.extraction.engines import make_embedder
+from argusvl.recognition.extraction.fingerprint import StoreFingerprint, require_same_fingerprint
+from argusvl.recognition.extraction.processors import processor_of
+from argusvl.recognition.extraction.store import Header
+from argusvl.recognition.extraction.writer import EmbeddedBatch
+
+_BATCHES_OF_A_TASK = 4
+"""A task costs Ray some milliseconds, and comes back as a whole."""
+
+_log = get_logger(__name__)
+
+
+class RayEngine:
+    """Actors of a Ray cluster; one on this machine is started where none is running, and ended afterwards.
+
+    Args:
+        load: Gives the backbone, in each actor; it is sent there.
+        actors: How many; as many as the cluster has room for when ``None``.
+
+    Raises:
+        ArgusError: Ray is not installed.
+    """
+
+    def __init__(self, load: Callable[[], Backbone], actors: int | None = None) -> None:
+        self._ray = _import_ray()
+        self._load = load
+        self._actors = actors
+
+    def run(
+        self, batches: Sequence[Sequence[str]], *, root: Path, header: Header, reuse: Path | None
+    ) -> Generator[EmbeddedBatch, None, None]:
+        """As the protocol of engines says.
+
+        Raises:
+            ConfigError: The cluster has no room for an actor.
+            DataError: An actor's backbone is not the one of the store, e.g. by other versions on that machine.
+        """
+        if not batches:
+            return
+        with _cluster(self._ray), _quiet(self._ray):
+            needs: dict[str, float] = {"num_cpus": header.plan.threads}
+            if header.plan.device == "cuda":
+                needs["num_gpus"] = 1
+            # Names go as bytes: Arrow, in which Ray Data keeps rows, takes only those that are UTF-8.
+            rows = [{"number": n, "paths": pickle.dumps(list(paths))} for n, paths in enumerate(batches)]
+            tasks = -(-len(rows) // _BATCHES_OF_A_TASK)
+            dataset = self._ray.data.from_items(rows, override_num_blocks=tasks).map(
+                _Actor,
+                fn_constructor_args=(self._load, root.resolve(), header, reuse.resolve() if reuse else None),
+                compute=self._ray.data.ActorPoolStrategy(size=min(self._room(needs), tasks)),
+                **needs,
+            )
+            yield from self._results(dataset, header)
+
+    def _results(self, dataset: Any, header: Header) -> Generator[EmbeddedBatch, None, None]:
+        warned = False
+        try:
+            for expected, row in enumerate(dataset.iter_rows()):
+                assert row["number"] == expected
+                batch: EmbeddedBatch | ArgusError = pickle.loads(row["batch"])
+                if isinstance(batch, ArgusError):
+                    raise batch
+                if row["processor"] != header.plan.processor and not warned:
+                    warned = True
+                    _log.warning(
+                        "an actor runs on %s, the store is made for %s: vectors may differ in their last bits",
+                        row["processor"],
+                        header.plan.processor,
+                    )
+                yield batch
+        except self._ray.exceptions.RayError as error:
+            lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+            raise ArgusError(
+                f"Ray has failed: {lines[-1]}",
+                remedy="see Ray's logs (/tmp/ray/session_latest/logs); what was written is whole, and the same "
+                "command goes on",
+            ) from error
+
+    def _room(self, needs: dict[str, float]) -> int:
+        """How many actors the cluster can hold, or as many as were asked for."""
+        has = self._ray.cluster_resources()
+        room = min(
+            int(has.get(name.removeprefix("num_").upper()[:3], 0) // count) for name, count in needs.items()
+        )
+        if room < 1:
+            wanted = ", ".join(f"{count:g} {name.removeprefix('num_')}" for name, count in needs.items())
+            raise ConfigError(
+                f"the Ray cluster has no room for an actor with {wanted}",
+                remedy="start Ray with more, or begin the store with fewer threads (OMP_NUM_THREADS=1)",
+            )
+        return min(room, self._actors) if self._actors else room
+
+
+class _Actor:
+    """One backbone in one process of the cluster."""
+
+    def __init__(self, load: Callable[[], Backbone], root: Path, header: Header, reuse: Path | None) -> None:
+        self._threads = header.plan.threads
+        self._error: ArgusError | None = None
+        try:
+            backbone = load()
+            lane = header.fingerprint.lane
+            here = StoreFingerprint(backbone.fingerprint, lane, decoder_versions(lane))
+            require_same_fingerprint(header.fingerprint, here, f"a Ray actor on {platform.node()}")
+            torch.set_num_threads(self._threads)
+            self._processor = processor_of(backbone.device)
+            self._embedder = make_embedder(backbone, root, header, reuse)
+        except ArgusError as error:
+            self._error = error
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Our errors go back as results: of one that is raised, Ray hands over only the text, after trying again."""
+        try:
+            if self._error is not None:
+                raise self._error
+            paths: list[str] = pickle.loads(row["paths"])
+            batch = self._embedder.embed(list(map_in_order(self._embedder.prepare, paths, self._threads)))
+            return {"number": row["number"], "batch": pickle.dumps(batch), "processor": self._processor}
+        except ArgusError as error:
+            return {"number": row["number"], "batch": pickle.dumps(error), "processor": ""}
+
+
+def _import_ray() -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere unasked
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise ArgusError(
+            f"Ray cannot be imported: {error}",
+            remedy="install the extra that brings it: pip install 'argusvl[ray]'",
+        ) from error
+    return ray
+
+
+@contextmanager
+def _cluster(ray: Any) -> Iterator[None]:
+    """A running Ray; one that the caller has started stays."""
+    if ray.is_initialized():
+        yield
+        return
+    # With RAY_ADDRESS set, this joins that cluster.
+    ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def _quiet(ray: Any) -> Iterator[None]:
+    """Results in order; no bars and no notices beside ours."""
+    context, log = ray.data.DataContext.get_current(), logging.getLogger("ray.data")
+    before = context.execution_options.preserve_order, context.enable_progress_bars, log.level
+    context.execution_options.preserve_order, context.enable_progress_bars = True, False
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        context.execution_options.preserve_order, context.enable_progress_bars = before[:2]
+        log.setLevel(before[2])

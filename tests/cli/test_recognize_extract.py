@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from argusvl.cli.main import run
+from argusvl.recognition.extraction.store import EmbeddingStore, how_far
+
+pytestmark = pytest.mark.usefixtures("quiet_logging")
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Three pictures in the folder and one below it, whose name has a line break."""
+    folder = tmp_path / "photos"
+    (folder / "more").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for name in ("a.png", "b.jpg", "c.png", "more/螺丝\n1.jpg"):
+        Image.fromarray(rng.integers(0, 256, (30, 40, 3), dtype=np.uint8)).save(folder / name)
+    return folder
+
+
+def test_a_folder_becomes_a_store(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (photos / "notes.txt").write_text("no image")
+    store = tmp_path / "store"
+    assert run(["recognize", "extract", str(photos), "--out", str(store), "--json"]) == 0
+    captured = capsys.readouterr()
+    found = json.loads(captured.out)
+    assert (found["inputs"], found["embedded"], found["quarantined"], found["skipped"]) == (4, 4, 0, 0)
+    assert found["other_files"] == {".txt": 1}
+    assert "4 images = 4 embedded + 0 quarantined + 0 skipped" in captured.err
+    assert "images/s" in captured.err and "1 .txt" in captured.err
+    paths, vectors = EmbeddingStore.open(store).vectors()
+    assert paths == ["a.png", "b.jpg", "c.png", "more/螺丝\n1.jpg"] and vectors.shape == (4, 1280)
+    assert run(["recognize", "extract", str(photos), "--out", str(store)]) == 0
+    captured = capsys.readouterr()
+    assert "4 images = 0 embedded + 0 quarantined + 4 skipped" in captured.err and captured.out == ""
+
+
+def test_what_is_wrong_is_named_and_the_exit_code_is_1(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (photos / "zero\n.jpg").touch()
+    (photos / "back").symlink_to(".")
+    for _ in range(2):  # also when there is nothing left to do
+        assert run(["recognize", "extract", str(photos), "--out", str(tmp_path / "store")]) == 1
+        said = capsys.readouterr().err
+        assert r"quarantined 'zero\n.jpg': the file is empty (0 bytes)" in said
+        assert "not searched back: a link that leads back" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--backbone", "efficientnet-lite9"], "did you mean 'efficientnet-lite0'"),
+        (["--device", "cuda:99"], "cannot be used"),
+        (["--reuse", "nowhere"], "not a store"),
+        (["--batch-size", "0"], "--batch-size"),
+        (["--lane", "quick"], "--lane"),
+    ],
+)
+def test_mistakes_of_the_user(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert run(["recognize", "extract", str(photos), "--out", str(tmp_path / "store"), *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_an_empty_folder_and_another_lane_are_mistakes(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    assert run(["recognize", "extract", str(tmp_path / "empty"), "--out", str(tmp_path / "store")]) == 2
+    assert "no image is there" in capsys.readouterr().err
+    assert run(["recognize", "extract", str(photos), "--out", str(tmp_path / "store")]) == 0
+    capsys.readouterr()
+    words = ["recognize", "extract", str(photos), "--out", str(tmp_path / "store"), "--lane", "scaled"]
+    assert run(words) == 2
+    assert "lane: the store has 'exact', now it is 'scaled'" in capsys.readouterr().err
+
+
+def test_ctrl_c_says_what_is_kept(photos: Path, tmp_path: Path) -> None:
+    for number in range(400):
+        (photos / f"{number:03d}.png").hardlink_to(photos / "a.png")
+    store = tmp_path / "store"
+    words = ["recognize", "extract", str(photos), "--out", str(store), "--batch-size", "2"]
+    command = [sys.executable, "-c", "from argusvl.cli.main import main; main()", *words]
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    deadline = time.monotonic() + 120
+    while not ((store / "ledger.jsonl").is_file() and (store / "ledger.jsonl").stat().st_size):
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    done, total = how_far(store)
+    assert process.returncode == 130
+    assert f"{done} of {total} images are kept" in said and "the same command goes on" in said
+    assert 0 < done < total == 404

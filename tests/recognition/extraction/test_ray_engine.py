@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import builtins
+import logging
+import os
+import pickle
+import shutil
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from argusvl.core.errors import ArgusError, ConfigError, DataError
+from argusvl.recognition.backbones.protocol import BackboneFingerprint
+from argusvl.recognition.backbones.table import load_backbone
+from argusvl.recognition.extraction.extractor import extract, plan_store
+from argusvl.recognition.extraction.ray_engine import RayEngine, _Actor
+from argusvl.recognition.extraction.sources import find_images
+
+LOAD = partial(load_backbone, "efficientnet-lite0")
+
+
+@pytest.fixture
+def cluster() -> Iterator[Any]:
+    """A Ray of two cores on this machine."""
+    ray = pytest.importorskip("ray")
+    ray.init(
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        object_store_memory=80 * 2**20,
+    )
+    yield ray
+    ray.shutdown()
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {
+        file.relative_to(folder).as_posix(): file.read_bytes() for file in folder.rglob("*") if file.is_file()
+    }
+
+
+def load_other() -> Any:
+    """The same network under the name of other weights: a machine where something else is installed."""
+    backbone = LOAD()
+    values = backbone.fingerprint.to_dict() | {"weights_sha256": "b" * 64}
+    backbone.fingerprint = BackboneFingerprint.from_dict(values)
+    return backbone
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.*")
+def test_ray_goes_on_with_a_store_of_the_local_engine_to_the_same_bytes(
+    cluster: Any, tmp_path: Path, make_photos: Callable[..., Path]
+) -> None:
+    photos = make_photos(tmp_path / "photos", 13, corrupt=(2, 8))
+    shutil.copyfile(photos / "000.png", os.fsencode(photos) + b"/latin-\xe9\n.png")
+    options: dict[str, Any] = {"batch_size": 2, "shard_rows": 4}
+    local = extract(photos, tmp_path / "local", LOAD(), **options)
+
+    backbone, batches = LOAD(), []
+    real = backbone.embed
+
+    def embed(pixels: Any) -> Any:
+        batches.append(len(pixels))
+        if len(batches) == 2:
+            raise RuntimeError("stop")
+        return real(pixels)
+
+    backbone.embed = embed  # type: ignore[method-assign]
+    with pytest.raises(RuntimeError, match="stop"):
+        extract(photos, tmp_path / "ray", backbone, **options)
+    report = extract(photos, tmp_path / "ray", LOAD(), engine=RayEngine(LOAD, actors=1))
+    assert (report.inputs, report.embedded, report.quarantined, report.skipped) == (14, 9, 3, 2)
+    assert report.quarantined_entries == local.quarantined_entries
+    assert content(tmp_path / "ray") == content(tmp_path / "local")
+
+
+class _Rows:
+    """What a data set of one row gives."""
+
+    def __init__(self, row: dict[str, Any]) -> None:
+        self.row = row
+
+    def iter_rows(self) -> Iterator[dict[str, Any]]:
+        yield self.row
+
+
+def test_an_actor_with_another_backbone_is_refused(tmp_path: Path, make_photos: Callable[..., Path]) -> None:
+    """The actor's own code, in this process: starting one more takes seconds."""
+    photos = make_photos(tmp_path / "photos", 2)
+    header = plan_store(tmp_path / "store", LOAD(), find_images(photos), lane="exact")
+    row = _Actor(load_other, photos, header, None)({"number": 0, "paths": pickle.dumps(["000.png"])})
+    with pytest.raises(DataError, match=r"Ray actor on .*\n  backbone.weights_sha256: the store has"):
+        next(RayEngine(LOAD)._results(_Rows(row), header))
+
+
+def test_a_cluster_without_room_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = RayEngine(LOAD)
+    monkeypatch.setattr(engine._ray, "cluster_resources", lambda: {"CPU": 8.0, "GPU": 1.0})
+    assert engine._room({"num_cpus": 2}) == 4
+    assert engine._room({"num_cpus": 2, "num_gpus": 1}) == 1
+    with pytest.raises(ConfigError, match="no room for an actor with 64 cpus"):
+        engine._room({"num_cpus": 64})
+
+
+def test_a_missing_ray_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def refuse(name: str, *rest: Any, **options: Any) -> Any:
+        if name == "ray" or name.startswith("ray."):
+            raise ImportError("No module named 'ray'")
+        return real(name, *rest, **options)
+
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    with pytest.raises(ArgusError, match=r"pip install 'argusvl\[ray\]'"):
+        RayEngine(LOAD)
