@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import string
+import sys
 from collections.abc import Callable, Iterator
+from importlib import metadata
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -149,6 +152,83 @@ def pictures() -> list[Image.Image]:
         Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC)
         for pixels, size in zip(coarse, sizes, strict=True)
     ]
+
+
+class FakeTimm(ModuleType):
+    """What the adapter uses of timm, with one model whose weights are in ``published``."""
+
+    MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
+
+    class Network(torch.nn.Module):
+        def __init__(self, num_classes: int) -> None:
+            super().__init__()
+            self.conv = torch.nn.Conv2d(3, 10, 3, stride=2)
+            self.norm = torch.nn.BatchNorm2d(10)
+            self.fc = torch.nn.Linear(10, num_classes)
+            self.num_classes = num_classes
+            self.pretrained_cfg = {"classifier": "fc", "input_size": (3, 16, 16)}
+
+        def reset_classifier(self, num_classes: int) -> None:
+            assert num_classes == 0
+            self.fc = torch.nn.Identity()
+
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            return self.fc(self.norm(self.conv(pixels)).relu().mean(dim=(2, 3)))
+
+    def __init__(self) -> None:
+        super().__init__("timm")
+        self.data = ModuleType("timm.data")
+        self.data.resolve_model_data_config = self._data_config  # type: ignore[attr-defined]
+        self.data.create_transform = self._create_transform  # type: ignore[attr-defined]
+        self.published: dict[str, torch.Tensor] | None = None
+
+    def is_model(self, name: str) -> bool:
+        return name in self.list_models()
+
+    def list_models(self) -> list[str]:
+        return ["small_net", "large_net"]
+
+    def create_model(self, name: str, pretrained: bool = False, num_classes: int = 5) -> Network:
+        network = self.Network(num_classes)
+        if pretrained:
+            if self.published is None:
+                raise RuntimeError(f"No pretrained weights exist for {name}.\nUse `pretrained=False`.")
+            network.load_state_dict(self.published)
+        return network.train()
+
+    @staticmethod
+    def _data_config(network: torch.nn.Module) -> dict[str, Any]:
+        return {
+            "input_size": network.pretrained_cfg["input_size"],
+            "interpolation": "bilinear",
+            "mean": FakeTimm.MEAN,
+            "std": FakeTimm.STD,
+            "crop_pct": 0.875,
+            "crop_mode": "center",
+        }
+
+    @staticmethod
+    def _create_transform(*, is_training: bool, **config: Any) -> Callable[[Image.Image], torch.Tensor]:
+        assert not is_training and config["crop_pct"] == 0.875
+
+        def transform(image: Image.Image) -> torch.Tensor:
+            pixels = np.asarray(image.resize((16, 16), Image.Resampling.BILINEAR), dtype=np.float64) / 255
+            return torch.from_numpy((pixels - config["mean"]) / config["std"]).permute(2, 0, 1)
+
+        return transform
+
+
+@pytest.fixture
+def fake_timm(monkeypatch: pytest.MonkeyPatch) -> FakeTimm:
+    """Stands in for timm, which is not installed here: it would pull another torch."""
+    timm = FakeTimm()
+    monkeypatch.setitem(sys.modules, "timm", timm)
+    monkeypatch.setitem(sys.modules, "timm.data", timm.data)
+    version = metadata.version
+    monkeypatch.setattr(
+        metadata, "version", lambda name: "0.0" if name in ("timm", "torchvision") else version(name)
+    )
+    return timm
 
 
 @pytest.fixture

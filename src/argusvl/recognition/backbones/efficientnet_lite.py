@@ -6,8 +6,11 @@ place of Swish, so that it suits small devices (https://github.com/tensorflow/tp
 
 from __future__ import annotations
 
+import copy
 import pickle
+from dataclasses import replace
 from pathlib import Path
+from typing import Self
 from zipfile import BadZipFile
 
 import numpy as np
@@ -18,7 +21,12 @@ from PIL import Image
 from torch import Tensor, nn
 
 from argusvl.core.errors import CheckpointError, ModelError
-from argusvl.recognition.backbones.frozen import FrozenBackbone, library_versions, weights_sha256
+from argusvl.recognition.backbones.frozen import (
+    FrozenBackbone,
+    library_versions,
+    state_differences,
+    weights_sha256,
+)
 from argusvl.recognition.backbones.protocol import BackboneFingerprint
 
 NAME = "efficientnet-lite0"
@@ -44,6 +52,8 @@ _STAGES = (
     (1, 3, 1, 6, 320),
 )
 _NORM_EPSILON = 1e-3
+_STRIDE_PX = 32
+"""Of the last feature map's places in the picture."""
 
 _LAYOUT = torch.channels_last
 """Of weights and feature maps in memory: with it and folded norms, a CPU needs half the time for a batch."""
@@ -125,6 +135,33 @@ class EfficientNetLite0Backbone(FrozenBackbone):
         )
         self._network = load_network(file).fold_norms().to(device)
 
+    def at_side(self, side_px: int) -> Self:
+        """The same network for pictures of another side, with a fingerprint of its own; the weights are shared.
+
+        It is convolutional and takes any multiple of 32 pixels. Objects that fill the picture look, in a smaller one,
+        more as they did in training, where they were cropped at random (Touvron et al., 2019, arXiv 1906.06423).
+
+        Raises:
+            ModelError: The side is no multiple of 32.
+        """
+        if side_px < _STRIDE_PX or side_px % _STRIDE_PX:
+            raise ModelError(
+                f"{self.name} cannot take pictures of {side_px} pixels",
+                remedy=f"choose a multiple of {_STRIDE_PX}",
+            )
+        other = copy.copy(self)
+        other.size_hw = (side_px, side_px)
+        other.decode_side_px = side_px
+        other.fingerprint = replace(
+            self.fingerprint,
+            preprocessing={
+                **self.fingerprint.preprocessing,
+                "resize_shorter_side_px": side_px,
+                "centre_crop_px": side_px,
+            },
+        )
+        return other
+
     def logits(self, batch: Tensor) -> Tensor:
         """Pixels as for :meth:`embed` → logits of ImageNet's 1000 classes, float32 ``[N, 1000]`` on the CPU."""
         return self.logits_of(self.embed(batch))
@@ -146,10 +183,11 @@ class EfficientNetLite0Backbone(FrozenBackbone):
 
     def _pixels(self, image: Image.Image) -> Tensor:
         width, height = image.size
-        scale = RESIZE_PX / min(width, height)
-        size = (max(RESIZE_PX, round(width * scale)), max(RESIZE_PX, round(height * scale)))
-        left, top = (size[0] - CROP_PX) // 2, (size[1] - CROP_PX) // 2
-        crop = image.resize(size, Image.Resampling.BILINEAR).crop((left, top, left + CROP_PX, top + CROP_PX))
+        shorter, side = self.decode_side_px, self.size_hw[0]
+        scale = shorter / min(width, height)
+        size = (max(shorter, round(width * scale)), max(shorter, round(height * scale)))
+        left, top = (size[0] - side) // 2, (size[1] - side) // 2
+        crop = image.resize(size, Image.Resampling.BILINEAR).crop((left, top, left + side, top + side))
         pixels = torch.from_numpy(np.array(crop, dtype=np.float32)).permute(2, 0, 1) / 255
         return ((pixels - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]).contiguous()
 
@@ -181,7 +219,7 @@ def load_network(file: Path) -> EfficientNetLite0:
         ) from None
     with torch.device("meta"):
         network = EfficientNetLite0()
-    wrong = _differences(state, network.state_dict())
+    wrong = state_differences(state, network.state_dict())
     if wrong:
         raise CheckpointError(
             f"not the weights of EfficientNet-Lite0: {wrong}",
@@ -190,24 +228,6 @@ def load_network(file: Path) -> EfficientNetLite0:
         )
     network.load_state_dict(state, strict=True, assign=True)
     return network.requires_grad_(False).eval()
-
-
-def _differences(state: object, wanted: dict[str, Tensor]) -> str | None:
-    """What is first wrong with a state dict, or ``None``."""
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        return "it holds no dictionary of tensors"
-    for word, keys in (("lacks", wanted.keys() - state.keys()), ("has also", state.keys() - wanted.keys())):
-        if keys:
-            return f"it {word} {min(map(str, keys))!r}" + (
-                f" and {len(keys) - 1} more" if len(keys) > 1 else ""
-            )
-    for key, tensor in wanted.items():
-        found = state[key]
-        if found.shape != tensor.shape or found.dtype != tensor.dtype:
-            return f"{key!r} is {found.dtype} {list(found.shape)}, wanted {tensor.dtype} {list(tensor.shape)}"
-        if not torch.isfinite(found).all():
-            return f"{key!r} holds values that are not finite"
-    return None
 
 
 class _Block(nn.Module):

@@ -75,6 +75,8 @@ class FrozenBackbone(ABC):
             ModelError: The batch has another shape or another dtype.
         """
         self._check(batch)
+        if len(batch) == 0:  # which some networks cannot reshape
+            return torch.empty(0, self.dimension)
         with torch.inference_mode():
             vectors = self._vectors(batch.to(self.device)).to("cpu", torch.float32)
         return vectors.clone()  # an ordinary tensor: one from inference mode could not train a linear probe
@@ -112,3 +114,21 @@ def weights_sha256(files: Iterable[Path]) -> str:
 def library_versions(*packages: str) -> dict[str, str]:
     """Version of each installed package by its name."""
     return {package: metadata.version(package) for package in packages}
+
+
+def state_differences(state: object, wanted: dict[str, Tensor]) -> str | None:
+    """What is first wrong with what should be a network's state dict, or ``None``."""
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        return "it holds no dictionary of tensors"
+    for word, keys in (("lacks", wanted.keys() - state.keys()), ("has also", state.keys() - wanted.keys())):
+        if keys:
+            return f"it {word} {min(map(str, keys))!r}" + (
+                f" and {len(keys) - 1} more" if len(keys) > 1 else ""
+            )
+    for key, tensor in wanted.items():
+        found = state[key]
+        if found.shape != tensor.shape or found.dtype != tensor.dtype:
+            return f"{key!r} is {found.dtype} {list(found.shape)}, wanted {tensor.dtype} {list(tensor.shape)}"
+        if not torch.isfinite(found).all():
+            return f"{key!r} holds values that are not finite"
+    return None

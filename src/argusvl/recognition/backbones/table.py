@@ -5,6 +5,7 @@ A backbone is named by its name, and where its weights may lie in several places
 - ``efficientnet-lite0``: the packaged weights; ``efficientnet-lite0:FILE`` another state dict of the same network.
 - ``clip-vit-b32``, ``resnet50``, ``dinov2-base``, ``siglip2-base``: the published weights by their id on the hub;
   ``clip-vit-b32:FOLDER`` a folder in hub layout, ``clip-vit-b32:OWNER/MODEL`` another model of the same kind.
+- ``timm:MODEL``: any model of timm with its published weights; ``timm:MODEL:FILE`` with those of a file.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def load_backbone(spec: str, *, device: str | torch.device = "cpu") -> Backbone:
 
 def known_backbones() -> tuple[str, ...]:
     """What may be written as a backbone, for help texts."""
-    return tuple(_LOADERS)
+    return tuple("timm:MODEL" if name == "timm" else name for name in _LOADERS)
 
 
 def _efficientnet_lite0(place: str | None, device: torch.device) -> Backbone:
@@ -66,10 +67,20 @@ def _of_family(name: str) -> Callable[[str | None, torch.device], Backbone]:
     return load
 
 
+def _timm(place: str | None, device: torch.device) -> Backbone:
+    from argusvl.recognition.backbones.timm_models import TimmBackbone
+
+    if place is None:
+        raise ConfigError("timm: without a model", remedy="write timm:MODEL, e.g. timm:resnet18.a1_in1k")
+    model, _, file = place.partition(":")
+    return TimmBackbone(model, file or None, device=device)
+
+
 _LOADERS: dict[str, Callable[[str | None, torch.device], Backbone]] = {
     "efficientnet-lite0": _efficientnet_lite0,
     "clip-vit-b32": _clip,
     "resnet50": _of_family("resnet50"),
     "dinov2-base": _of_family("dinov2-base"),
     "siglip2-base": _of_family("siglip2-base"),
+    "timm": _timm,
 }

@@ -1,0 +1,172 @@
+"""Any model of timm, an extra: it brings torchvision, and with it often another torch than the one installed here.
+
+timm knows of every model how its pictures are prepared; that is asked for and never guessed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import pickle
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from argusvl.config.messages import did_you_mean
+from argusvl.core.errors import ArgusError, CheckpointError, ConfigError
+from argusvl.recognition.backbones.frozen import FrozenBackbone, library_versions, state_differences
+from argusvl.recognition.backbones.protocol import BackboneFingerprint
+
+_CANNOT_LOAD = (
+    OSError,
+    ValueError,
+    KeyError,
+    RuntimeError,
+    EOFError,
+    pickle.UnpicklingError,
+    SafetensorError,
+)
+_WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")
+"""Where the checkpoints of common training programs keep the parameters, the averaged ones first."""
+
+
+class TimmBackbone(FrozenBackbone):
+    """A model of timm without its classifier.
+
+    Args:
+        model: Name in timm, with or without the tag of its weights: ``resnet18.a1_in1k``.
+        file: The model's weights with their classifier, of any number of classes; timm's own, from the hub or its
+            cache, when ``None``.
+        device: Where it computes.
+
+    Raises:
+        ArgusError: timm is not installed.
+        ConfigError: timm knows no such model.
+        CheckpointError: The weights cannot be had, or are of another model.
+    """
+
+    def __init__(self, model: str, file: str | None = None, *, device: torch.device) -> None:
+        timm = _timm()
+        if not timm.is_model(model):
+            raise ConfigError(
+                f"timm knows no model {model!r}{did_you_mean(model, timm.list_models())}",
+                remedy="see timm.list_models()",
+            )
+        network = _published(timm, model) if file is None else _from_file(timm, model, Path(file))
+        network.reset_classifier(0)
+        network = network.float().requires_grad_(False).eval()
+        data = timm.data.resolve_model_data_config(network)
+        self._transform = timm.data.create_transform(**data, is_training=False)
+        _, height, width = data["input_size"]
+        with torch.inference_mode():
+            dimension = network(torch.zeros(1, 3, height, width)).shape[1]
+        name = f"timm:{model}"
+        super().__init__(
+            name=name,
+            dimension=dimension,
+            size_hw=(height, width),
+            decode_side_px=math.ceil(max(height, width) / data["crop_pct"]),
+            device=device,
+            fingerprint=BackboneFingerprint(
+                backbone=name,
+                weights_sha256=_state_sha256(network),
+                preprocessing=json.loads(json.dumps(data)),
+                pooling="the model's own, before its classifier",
+                dtype="float32",
+                libraries=library_versions("pillow", "timm", "torch", "torchvision"),
+            ),
+        )
+        self._network = network.to(device)
+
+    def _pixels(self, image: Image.Image) -> Tensor:
+        pixels: Tensor = self._transform(image)
+        return pixels.to(torch.float32)
+
+    def _vectors(self, batch: Tensor) -> Tensor:
+        vectors: Tensor = self._network(batch)
+        return vectors
+
+
+def _timm() -> ModuleType:
+    try:
+        import timm  # type: ignore[import-not-found,unused-ignore]
+        import timm.data  # type: ignore[import-not-found,unused-ignore]
+    except ImportError as error:
+        raise ArgusError(
+            f"timm cannot be imported: {error}",
+            remedy="install the extra that brings it: pip install 'argusvl[timm]'",
+        ) from None
+    module: ModuleType = timm
+    return module
+
+
+def _published(timm: ModuleType, model: str) -> Any:
+    # With its classifier: asked for a model without one, timm would not insist that all weights fit.
+    try:
+        return timm.create_model(model, pretrained=True)
+    except _CANNOT_LOAD as error:
+        raise CheckpointError(
+            f"timm has no weights for it: {_first_line(error)}",
+            where=f"timm:{model}",
+            remedy=f"fetch the file where there is a network, and give timm:{model}:FILE",
+        ) from None
+
+
+def _from_file(timm: ModuleType, model: str, file: Path) -> Any:
+    state = _read_state(file)
+    network = timm.create_model(model, pretrained=False)
+    classifier = network.pretrained_cfg.get("classifier")
+    weight = state.get(f"{classifier}.weight") if isinstance(classifier, str) else None
+    if weight is not None and weight.ndim == 2 and len(weight) != network.num_classes:
+        network = timm.create_model(model, pretrained=False, num_classes=len(weight))
+    wrong = state_differences(state, network.state_dict())
+    if wrong:
+        raise CheckpointError(
+            f"not the weights of {model}: {wrong}", where=file, remedy="give a file of this very model"
+        )
+    network.load_state_dict(state, strict=True)
+    return network
+
+
+def _read_state(file: Path) -> dict[str, Tensor]:
+    """The parameters of a file by their names, in float32 where they are floats."""
+    try:
+        if file.suffix == ".safetensors":
+            state: Any = load_file(file)
+        else:
+            state = torch.load(file, map_location="cpu", weights_only=True)
+    except _CANNOT_LOAD as error:
+        raise CheckpointError(
+            f"the weights cannot be read: {_first_line(error)}",
+            where=file,
+            remedy="give a safetensors file, or a state dict that torch.load reads with weights_only=True",
+        ) from None
+    for wrapper in _WRAPPERS:
+        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
+            state = state[wrapper]
+            break
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise CheckpointError("holds no dictionary of tensors", where=file, remedy="give a state dict")
+    return {
+        str(name).removeprefix("module."): value.float() if value.is_floating_point() else value
+        for name, value in state.items()
+    }
+
+
+def _state_sha256(network: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
