@@ -1,0 +1,202 @@
+"""Finding the nearest vectors by cosine: exact up to about a million of them, an index on the disk beyond.
+
+Both kinds answer ``search(queries, k)`` with rows and scores, best first, ties by the lower row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from argusvl.core.errors import DataError
+from argusvl.recognition.extraction.store import EmbeddingStore
+
+EXACT_LIMIT = 1_000_000
+"""Above so many vectors, exact search takes seconds for a query."""
+
+Found = tuple[NDArray[np.int64], NDArray[np.float32]]
+"""Rows ``[Q, k]`` and cosines ``[Q, k]``."""
+
+_BLOCK_ROWS = 8192
+_BLOCK_QUERIES = 1024
+_GROUP = 64
+"""Scores of which only the largest is looked at first."""
+_RESCORED_BYTES = 64 << 20
+
+
+class VectorIndex(Protocol):
+    """What finds vectors."""
+
+    dimension: int
+
+    def __len__(self) -> int:
+        """How many vectors it holds."""
+        ...
+
+    def search(self, queries: NDArray[np.float32], k: int) -> Found:
+        """The ``k`` rows whose vectors have the largest cosine with each query.
+
+        Args:
+            queries: ``[Q, D]``, not necessarily normalised.
+            k: At least 1, at most ``len(self)``.
+
+        Raises:
+            DataError: The shape is wrong, a value is not finite, or ``k`` is out of range.
+        """
+        ...
+
+
+class ExactIndex:
+    """Compares each query with each vector; a vector of zeros has the cosine 0 with everything.
+
+    A block of scores is one matrix product in float32. What could be among the ``k`` best by the worst rounding error
+    of such a product is computed again in float64, and only those numbers decide: the answer is that of float64
+    arithmetic, however the blocks fall, and equal vectors have equal scores.
+
+    In memory is one block at a time, besides ``vectors`` itself where that is an array.
+
+    Args:
+        vectors: ``[N, D]`` in memory, or a store, which is read anew for each search.
+
+    Raises:
+        DataError: From :meth:`search`, also: a vector is not finite, or the store is damaged.
+    """
+
+    def __init__(self, vectors: NDArray[np.float32] | EmbeddingStore) -> None:
+        self._vectors = vectors
+        self._rows = len(vectors)
+        self.dimension = vectors.dimension if isinstance(vectors, EmbeddingStore) else vectors.shape[1]
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def search(self, queries: NDArray[np.float32], k: int) -> Found:
+        """As the protocol says."""
+        check_queries(queries, k, self)
+        exact = _unit(torch.from_numpy(np.ascontiguousarray(queries)).double())  # [Q, D]
+        best = _Best(len(queries), k)
+        scan = _Scan(exact, best)
+        first_row = 0
+        for block in self._blocks():
+            scan.block(torch.from_numpy(np.require(block, np.float32, ["C", "W"])), first_row)
+            first_row += len(block)
+        return best.rows.numpy(), best.scores.float().numpy()
+
+    def _blocks(self) -> Iterator[NDArray[np.float32]]:
+        if isinstance(self._vectors, EmbeddingStore):
+            for shard in self._vectors.iter_batches():
+                yield from _slices(shard.vectors)
+        else:
+            yield from _slices(self._vectors)
+
+
+def check_queries(queries: NDArray[np.float32], k: int, index: VectorIndex) -> None:
+    """Whether an index can answer.
+
+    Raises:
+        DataError: The shape is wrong, a value is not finite, or ``k`` is out of range.
+    """
+    if queries.ndim != 2 or queries.shape[1] != index.dimension:
+        raise DataError(
+            f"expected queries [Q, {index.dimension}], got {list(queries.shape)}",
+            remedy="embed the queries with the backbone that the index was made with",
+        )
+    if not np.isfinite(queries).all():
+        raise DataError("a query has a value that is not finite", remedy="leave that image out")
+    if not 1 <= k <= len(index):
+        raise DataError(
+            f"{k} nearest of {len(index)} vectors cannot be found", remedy=f"use 1 to {len(index)}"
+        )
+
+
+class _Best:
+    """The best rows so far: scores falling, equal ones by rising row."""
+
+    def __init__(self, queries: int, k: int) -> None:
+        self.k = k
+        self.scores = torch.full((queries, k), -torch.inf, dtype=torch.float64)
+        self.rows = torch.full((queries, k), torch.iinfo(torch.int64).max)
+
+    def offer(self, queries: Tensor, scores: Tensor, rows: Tensor) -> None:
+        """Takes in candidates: ``[C]`` each."""
+        touched, place = torch.unique(queries, return_inverse=True)
+        old = torch.arange(len(touched)).repeat_interleave(self.k)
+        query = torch.cat([old, place]).numpy()
+        score = torch.cat([self.scores[touched].flatten(), scores]).numpy()
+        row = torch.cat([self.rows[touched].flatten(), rows]).numpy()
+        order = np.lexsort((row, -score, query))
+        starts = np.searchsorted(query[order], np.arange(len(touched)))
+        kept = torch.from_numpy(order[starts[:, None] + np.arange(self.k)])  # [touched, k]
+        self.scores[touched] = torch.from_numpy(score)[kept]
+        self.rows[touched] = torch.from_numpy(row)[kept]
+
+
+class _Scan:
+    """Goes over blocks of vectors; ``Q`` queries, ``D`` dimensions."""
+
+    def __init__(self, queries: Tensor, best: _Best) -> None:
+        self._exact = queries  # [Q, D] float64, of length 1
+        self._queries = queries.float()
+        self._best = best
+        # A dot product of D float32 terms is off by at most D half units in the last place of the sum of the terms'
+        # sizes, in whatever order (Higham 2002, section 3.1); that sum is at most 1. Eight more for the two roundings.
+        self._error = (queries.shape[1] + 8) * 2.0**-24
+
+    def block(self, vectors: Tensor, first_row: int) -> None:
+        """Takes in ``[B, D]`` float32 vectors."""
+        if not len(vectors):
+            return
+        # Whole groups only, filled up with zeros; at least four groups for each row wanted, where there are so many.
+        group = max(1, min(_GROUP, len(vectors) // (4 * self._best.k)))
+        filled = -(-len(vectors) // group) * group
+        unit = torch.zeros(filled, vectors.shape[1])
+        unit[: len(vectors)] = _unit(vectors)
+        if not torch.isfinite(unit).all():
+            row = first_row + int((~torch.isfinite(unit).all(1)).nonzero()[0])
+            raise DataError(f"the vector of row {row} is not finite", remedy="leave that image out")
+        for start in range(0, len(self._queries), _BLOCK_QUERIES):
+            scores = self._queries[start : start + _BLOCK_QUERIES] @ unit.T  # [q, filled]
+            scores[:, len(vectors) :] = -torch.inf
+            query, column = self._candidates(scores.unflatten(1, (-1, group)), start)
+            for part in _parts(len(query), vectors.shape[1]):
+                exact = self._rescore(query[part] + start, vectors[column[part]])
+                self._best.offer(query[part] + start, exact, column[part] + first_row)
+
+    def _candidates(self, scores: Tensor, start: int) -> tuple[Tensor, Tensor]:
+        """What may be among the best: ``[q, G, group]`` scores → query and column, ``[C]`` each."""
+        largest = scores.amax(2)  # [q, G]
+        least = self._best.scores[start : start + len(scores), -1] - self._error
+        if largest.shape[1] >= self._best.k:  # k groups have a score of at least this, so k scores are
+            among_these = largest.topk(self._best.k).values[:, -1].double() - 2 * self._error
+            least = torch.maximum(least, among_these)
+        # Rounded down: a limit must not be lifted by its own conversion.
+        limit = torch.nextafter(least.float(), torch.tensor(-torch.inf))
+        query, place = (largest >= limit[:, None]).nonzero(as_tuple=True)
+        which, within = (scores[query, place] >= limit[query, None]).nonzero(as_tuple=True)
+        return query[which], place[which] * scores.shape[2] + within
+
+    def _rescore(self, queries: Tensor, vectors: Tensor) -> Tensor:
+        """Cosines in float64: ``[C]`` queries and their vectors ``[C, D]`` → ``[C]``."""
+        return (self._exact[queries] * _unit(vectors.double())).sum(1)
+
+
+def _parts(candidates: int, dimension: int) -> Iterator[slice]:
+    """So many candidates at a time that their vectors stay within bounds; many equal vectors make many candidates."""
+    step = max(1, _RESCORED_BYTES // (dimension * 8))
+    return (slice(start, start + step) for start in range(0, candidates, step))
+
+
+def _slices(vectors: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+    return (vectors[start : start + _BLOCK_ROWS] for start in range(0, len(vectors), _BLOCK_ROWS))
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    """Of length 1, those of zeros unchanged. The largest value is divided out first: its square may be out of range."""
+    size = vectors.abs().amax(1, keepdim=True)
+    scaled = vectors / torch.where(size > 0, size, 1)
+    return scaled / torch.where(size > 0, torch.linalg.vector_norm(scaled, dim=1, keepdim=True), 1)

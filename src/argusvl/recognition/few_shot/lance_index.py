@@ -1,0 +1,304 @@
+"""An index on the disk for more vectors than exact search is quick enough for: LanceDB's inverted file.
+
+Vectors are divided among partitions by their nearest centre, and a query looks only into the partitions nearest to it.
+Within them cosines are computed from the whole vectors, not from shortened ones, so what is found has its right score;
+what can be missed is a vector in a partition that was not looked into. How many partitions that takes is measured when
+the index is built, against exact search.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from argusvl.core.errors import ArgusError, DataError
+from argusvl.core.files import atomic_folder
+from argusvl.recognition.extraction.store import EmbeddingStore
+from argusvl.recognition.few_shot.index import EXACT_LIMIT, ExactIndex, Found, VectorIndex, check_queries
+
+RECALL = 0.99
+"""Share of queries whose nearest vector must be found."""
+
+_TABLE, _FACTS = "vectors", "index.json"
+_FORMAT = 1
+_SAMPLE = 500
+_SEED = 0
+_SAME_SCORE = 1e-5
+"""Cosines that differ by less are equal: the index computes them in float32."""
+
+_ROWS_A_BATCH = 4096
+_QUERIES_A_CALL = 1000
+
+
+class LanceIndex:
+    """An index that was built; open one by its folder.
+
+    Args:
+        folder: Of the index.
+        store: The store that it must be of; not checked when ``None``.
+
+    Attributes:
+        dimension: Of the vectors.
+        partitions: How many there are.
+        probes: Into how many of them a query looks.
+        recall: Share of sampled vectors whose nearest other one was found so, when the index was built.
+
+    Raises:
+        DataError: The folder is no index, or one of another store.
+        ArgusError: LanceDB is not installed.
+    """
+
+    def __init__(self, folder: str | Path, store: EmbeddingStore | None = None) -> None:
+        self.folder = Path(folder)
+        lancedb = _import_lancedb()
+        try:
+            facts = json.loads((self.folder / _FACTS).read_text(encoding="utf-8"))
+            if facts["format"] != _FORMAT:
+                raise DataError(
+                    f"the index has the format {facts['format']}, this Argus reads {_FORMAT}",
+                    where=self.folder,
+                    remedy="build it again",
+                )
+            self._rows: int = facts["rows"]
+            self._source: str | None = facts["source"]
+            self.dimension: int = facts["dimension"]
+            self.partitions: int = facts["partitions"]
+            self.probes: int = facts["probes"]
+            self.recall: float = facts["recall"]
+            self._table = lancedb.connect(self.folder).open_table(_TABLE)
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise DataError(
+                f"not an index of vectors: {error}",
+                where=self.folder,
+                remedy="build it with LanceIndex.build",
+            ) from None
+        if store is not None and (len(store), _source_of(store)) != (self._rows, self._source):
+            raise DataError(
+                f"the index was built from another state than {store.folder} has now",
+                where=self.folder,
+                remedy="delete it and build it again",
+            )
+
+    @classmethod
+    def build(
+        cls,
+        vectors: EmbeddingStore | NDArray[np.float32],
+        folder: str | Path,
+        *,
+        partitions: int | None = None,
+        target_recall: float = RECALL,
+    ) -> Self:
+        """Makes an index; it appears complete or not at all. Vectors are read a few thousand at a time.
+
+        Args:
+            vectors: A store, or ``[N, D]`` in memory.
+            folder: To make or to replace.
+            partitions: The square root of the number of vectors when ``None``.
+            target_recall: Share of sampled vectors whose nearest other vector is to be found.
+
+        Raises:
+            DataError: There are fewer than two vectors, or one has no direction.
+            ArgusError: LanceDB is not installed, or the folder cannot be written.
+        """
+        rows = len(vectors)
+        if rows < 2:
+            raise DataError(f"an index needs two vectors at least, got {rows}", where=folder)
+        lancedb = _import_lancedb()
+        from lancedb.index import IvfFlat
+
+        dimension = vectors.dimension if isinstance(vectors, EmbeddingStore) else vectors.shape[1]
+        number = partitions or max(1, round(rows**0.5))
+        schema = pa.schema(
+            [pa.field("row", pa.int64()), pa.field("vector", pa.list_(pa.float32(), dimension))]
+        )
+        facts = {
+            "format": _FORMAT,
+            "rows": rows,
+            "dimension": dimension,
+            "source": _source_of(vectors) if isinstance(vectors, EmbeddingStore) else None,
+            "partitions": number,
+            "probes": number,
+            "recall": 1.0,
+        }
+        failures: list[ArgusError] = []
+        with atomic_folder(folder) as made:
+            data = pa.RecordBatchReader.from_batches(schema, _batches(vectors, schema, failures))
+            try:
+                table = lancedb.connect(made).create_table(_TABLE, data=data, schema=schema)
+                table.create_index("vector", config=IvfFlat(distance_type="cosine", num_partitions=number))
+            except (
+                RuntimeError
+            ) as error:  # also what LanceDB makes of our own error while it reads the batches
+                raise (failures or [_failed(error, folder)])[0] from error
+            (made / _FACTS).write_text(json.dumps(facts), encoding="utf-8")
+            facts["probes"], facts["recall"] = cls(made)._fewest_probes(vectors, target_recall)
+            (made / _FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        return cls(folder)
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def search(self, queries: NDArray[np.float32], k: int) -> Found:
+        """As the protocol says, except that a vector may be missed: see :attr:`recall`.
+
+        Raises:
+            DataError: As the protocol says, or a query has no direction.
+        """
+        check_queries(queries, k, self)
+        if not queries.any(axis=1).all():
+            raise DataError("a query of zeros has no direction", remedy="leave that image out")
+        rows = np.empty((len(queries), k), np.int64)
+        scores = np.empty((len(queries), k), np.float32)
+        for start in range(0, len(queries), _QUERIES_A_CALL):
+            part = slice(start, start + _QUERIES_A_CALL)
+            rows[part], scores[part] = self._search(queries[part], k, self.probes)
+        return rows, scores
+
+    def measure_recall(self, queries: NDArray[np.float32], exact: ExactIndex, k: int = 1) -> float:
+        """Share of what this index finds that belongs to the ``k`` nearest; equally near ones are as good."""
+        _, found = self.search(queries, k)
+        _, true = exact.search(queries, k)
+        return float((found >= true[:, -1:] - _SAME_SCORE).mean())
+
+    def _search(self, queries: NDArray[np.float32], k: int, probes: int) -> Found:
+        answer = (
+            self._table.search(list(queries), vector_column_name="vector")
+            .distance_type("cosine")
+            .limit(k)
+            .nprobes(probes)
+            .select(["row", "_distance"])
+            .to_arrow()
+        )
+        query = answer["query_index"].to_numpy() if len(queries) > 1 else np.zeros(len(answer), np.int64)
+        score, row = 1 - answer["_distance"].to_numpy(), answer["row"].to_numpy()
+        order = np.lexsort((row, -score, query))
+        counts = np.bincount(query, minlength=len(queries))
+        rows = np.empty((len(queries), k), np.int64)
+        scores = np.empty((len(queries), k), np.float32)
+        complete = counts == k
+        kept = order[complete[query[order]]]
+        rows[complete], scores[complete] = row[kept].reshape(-1, k), score[kept].reshape(-1, k)
+        if not complete.all():  # the partitions looked into hold fewer than k vectors
+            assert probes < self.partitions
+            rows[~complete], scores[~complete] = self._search(
+                queries[~complete], k, min(4 * probes, self.partitions)
+            )
+        return rows, scores
+
+    def _fewest_probes(
+        self, vectors: EmbeddingStore | NDArray[np.float32], target: float
+    ) -> tuple[int, float]:
+        """How many partitions a query must look into, and the recall with so many.
+
+        Sampled vectors ask for the nearest one beside themselves.
+        """
+        chosen = np.sort(
+            np.random.default_rng(_SEED).choice(self._rows, min(_SAMPLE, self._rows), replace=False)
+        )
+        queries = _rows_of(vectors, chosen)
+        chosen, queries = chosen[queries.any(axis=1)], queries[queries.any(axis=1)]
+        truth = _nearest_other(ExactIndex(vectors).search(queries, 2), chosen)
+        probes = 1
+        while True:
+            found = _nearest_other(self._search(queries, 2, probes), chosen)
+            recall = float((found >= truth - _SAME_SCORE).mean())
+            if recall >= target or probes == self.partitions:
+                return probes, recall
+            probes = min(2 * probes, self.partitions)
+
+
+def index_for(store: EmbeddingStore, folder: str | Path | None = None) -> VectorIndex:
+    """What finds vectors of a store: exact search while it is quick, beyond that an index, built if it is missing.
+
+    Args:
+        store: Where the vectors are.
+        folder: Of the index; beside the store, with ``.index`` after its name, when ``None``.
+
+    Raises:
+        DataError: The folder holds something else, or the index of another state of the store.
+        ArgusError: LanceDB is needed and not installed.
+    """
+    if len(store) <= EXACT_LIMIT:
+        return ExactIndex(store)
+    place = Path(folder) if folder is not None else store.folder.with_name(f"{store.folder.name}.index")
+    return LanceIndex(place, store) if place.exists() else LanceIndex.build(store, place)
+
+
+def _nearest_other(found: Found, own: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Score of the first of two rows found that is not the query's own: ``[Q]``."""
+    rows, scores = found
+    return np.where(rows[:, 0] == own, scores[:, 1], scores[:, 0])
+
+
+def _batches(
+    vectors: EmbeddingStore | NDArray[np.float32], schema: pa.Schema, failures: list[ArgusError]
+) -> Iterator[pa.RecordBatch]:
+    """What the table is made of; an error of ours is left in ``failures``, too."""
+    row = 0
+    try:
+        for block in _blocks(vectors):
+            empty = np.flatnonzero(~(np.isfinite(block).all(axis=1) & block.any(axis=1)))
+            if len(empty):
+                raise DataError(
+                    f"the vector of row {row + empty[0]} has no direction: it is zero or not finite",
+                    remedy="leave that image out",
+                )
+            numbers = pa.array(np.arange(row, row + len(block)))
+            values = pa.FixedSizeListArray.from_arrays(pa.array(block.reshape(-1)), block.shape[1])
+            yield pa.record_batch([numbers, values], schema=schema)
+            row += len(block)
+    except ArgusError as error:
+        failures.append(error)
+        raise
+
+
+def _failed(error: RuntimeError, folder: str | Path) -> ArgusError:
+    return ArgusError(
+        f"LanceDB could not build the index: {str(error).splitlines()[0]}",
+        where=folder,
+        remedy="check the disk and build it again; what was there before is unchanged",
+    )
+
+
+def _blocks(vectors: EmbeddingStore | NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+    shards = (
+        (rows.vectors for rows in vectors.iter_batches())
+        if isinstance(vectors, EmbeddingStore)
+        else (vectors,)
+    )
+    for shard in shards:
+        for start in range(0, len(shard), _ROWS_A_BATCH):
+            yield np.ascontiguousarray(shard[start : start + _ROWS_A_BATCH], dtype=np.float32)
+
+
+def _rows_of(vectors: EmbeddingStore | NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Some rows, in order, without having all in memory."""
+    if not isinstance(vectors, EmbeddingStore):
+        return np.ascontiguousarray(vectors[rows])
+    found, first = [], 0
+    for block in _blocks(vectors):
+        found.append(block[rows[(rows >= first) & (rows < first + len(block))] - first])
+        first += len(block)
+    return np.concatenate(found)
+
+
+def _source_of(store: EmbeddingStore) -> str:
+    """What tells one state of a store from another."""
+    return f"{store.header.fingerprint_sha256} {store.header.inputs_sha256}"
+
+
+def _import_lancedb() -> Any:
+    try:
+        import lancedb
+    except ImportError as error:
+        raise ArgusError(
+            f"LanceDB cannot be imported: {error}",
+            remedy="install the extra that brings it: pip install 'argusvl[lancedb]'",
+        ) from error
+    return lancedb

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import builtins
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from argusvl.core.errors import ArgusError, DataError
+from argusvl.recognition.extraction.extractor import extract
+from argusvl.recognition.extraction.store import EmbeddingStore
+from argusvl.recognition.few_shot import lance_index
+from argusvl.recognition.few_shot.index import ExactIndex
+from argusvl.recognition.few_shot.lance_index import LanceIndex, index_for
+
+
+def clustered(rows: int, seed: int) -> NDArray[np.float32]:
+    """Vectors around twenty centres, of several lengths."""
+    centres = np.random.default_rng(0).standard_normal((20, 16))
+    rng = np.random.default_rng(seed)
+    found = centres[rng.integers(0, 20, rows)] + 0.5 * rng.standard_normal((rows, 16))
+    return (found * rng.uniform(0.1, 10, (rows, 1))).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def vectors() -> NDArray[np.float32]:
+    found = clustered(3000, 1)
+    found[[10, 700, 2999]] = found[5]
+    return found
+
+
+@pytest.fixture(scope="module")
+def index(vectors: NDArray[np.float32], tmp_path_factory: pytest.TempPathFactory) -> LanceIndex:
+    pytest.importorskip("lancedb")
+    return LanceIndex.build(vectors, tmp_path_factory.mktemp("lance") / "index", partitions=30)
+
+
+def test_it_finds_what_exact_search_finds(index: LanceIndex, vectors: NDArray[np.float32]) -> None:
+    queries, exact = clustered(300, 2), ExactIndex(vectors)
+    rows, scores = index.search(queries, 5)
+    true_rows, true_scores = exact.search(queries, 5)
+    assert index.recall >= 0.99 and index.probes < index.partitions
+    assert index.measure_recall(queries, exact) >= 0.98
+    assert (rows == true_rows).mean() > 0.95
+    same = rows == true_rows
+    np.testing.assert_allclose(scores[same], true_scores[same], atol=1e-5)
+    assert (np.diff(scores, axis=1) <= 0).all()
+
+
+def test_ties_come_by_row_and_single_queries_work(index: LanceIndex, vectors: NDArray[np.float32]) -> None:
+    rows, scores = index.search(vectors[5:6], 4)
+    assert rows[0].tolist() == [5, 10, 700, 2999]
+    np.testing.assert_allclose(scores, 1, atol=1e-5)
+
+
+def test_more_than_the_partitions_hold_is_found_too(index: LanceIndex, vectors: NDArray[np.float32]) -> None:
+    rows, scores = index.search(clustered(3, 4), 2999)
+    assert all(len(set(row)) == 2999 for row in rows.tolist())
+    assert np.isfinite(scores).all()
+
+
+def test_more_probes_are_taken_where_recall_asks_for_them(
+    vectors: NDArray[np.float32], tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(3)
+    scattered = rng.standard_normal((2000, 16)).astype(np.float32)  # no clusters: hard for partitions
+    careless = LanceIndex.build(scattered, tmp_path / "a", partitions=40, target_recall=0.3)
+    careful = LanceIndex.build(scattered, tmp_path / "b", partitions=40, target_recall=1.0)
+    assert careless.probes < careful.probes
+    assert careless.recall < careful.recall == 1.0
+
+
+def test_an_index_may_be_moved(index: LanceIndex, vectors: NDArray[np.float32], tmp_path: Path) -> None:
+    shutil.copytree(index.folder, tmp_path / "moved")
+    moved = LanceIndex(tmp_path / "moved")
+    for one, other in zip(moved.search(vectors[:20], 3), index.search(vectors[:20], 3), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_an_index_of_a_store_notices_another_store(
+    tmp_path: Path, tiny: Any, make_photos: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stores = []
+    for name, count in (("one", 12), ("two", 13)):
+        extract(
+            make_photos(tmp_path / f"photos-{name}", count), tmp_path / name, tiny, batch_size=4, shard_rows=4
+        )
+        stores.append(EmbeddingStore.open(tmp_path / name))
+    assert isinstance(index_for(stores[0]), ExactIndex)
+    monkeypatch.setattr(lance_index, "EXACT_LIMIT", 10)
+    built = index_for(stores[0])
+    assert isinstance(built, LanceIndex) and built.folder == tmp_path / "one.index"
+    again = index_for(stores[0])
+    _, vectors = stores[0].vectors()
+    assert again.search(vectors, 1)[0].ravel().tolist() == list(range(12))
+    with pytest.raises(DataError, match="built from another state"):
+        index_for(stores[1], tmp_path / "one.index")
+
+
+def test_what_is_no_index_or_cannot_be_indexed(index: LanceIndex, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="not an index"):
+        LanceIndex(tmp_path)
+    facts = json.loads((index.folder / "index.json").read_text())
+    (tmp_path / "index.json").write_text(json.dumps(facts | {"format": 9}))
+    with pytest.raises(DataError, match="format 9"):
+        LanceIndex(tmp_path)
+    wrong = np.ones((9, 4), np.float32)
+    wrong[6] = 0
+    with pytest.raises(DataError, match="row 6 has no direction"):
+        LanceIndex.build(wrong, tmp_path / "new")
+    assert not (tmp_path / "new").exists() and not list(tmp_path.glob(".new*"))
+    with pytest.raises(DataError, match="two vectors at least"):
+        LanceIndex.build(wrong[:1], tmp_path / "new")
+    with pytest.raises(DataError, match="no direction"):
+        index.search(np.zeros((1, 16), np.float32), 1)
+    with pytest.raises(DataError, match="expected queries"):
+        index.search(np.ones((1, 3), np.float32), 1)
+
+
+def test_a_missing_lancedb_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def refuse(name: str, *rest: Any, **options: Any) -> Any:
+        if name.startswith("lancedb"):
+            raise ImportError("No module named 'lancedb'")
+        return real(name, *rest, **options)
+
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    with pytest.raises(ArgusError, match=r"pip install 'argusvl\[lancedb\]'"):
+        LanceIndex.build(np.ones((5, 4), np.float32), tmp_path / "index")
