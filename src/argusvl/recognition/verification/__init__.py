@@ -1,0 +1,1 @@
+"""The four groups of checks of `argus recognize verify`."""

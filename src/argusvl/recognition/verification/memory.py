@@ -1,0 +1,150 @@
+"""Does memory stay where it is over many pictures? Seed 004's first entry: it did not, until a process died."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from argusvl.core.progress import track
+from argusvl.recognition.backbones.protocol import Backbone
+from argusvl.recognition.memory_slope import LIMIT_BYTES_PER_IMAGE, MemoryRecorder, Slope
+from argusvl.recognition.verification.check import Check
+from argusvl.recognition.verification.pictures import Pictures
+
+GROUP: Final = "memory"
+WARM_UP = 0.2
+"""Part of the pictures that is gone through before the first sample: buffers and caches of the first calls grow."""
+
+_SAMPLES = 60
+
+
+def check_memory(
+    backbone: Backbone, pictures: Pictures, count: int, batch_size: int, *, progress: bool
+) -> Iterator[Check]:
+    """The checks of this group.
+
+    Args:
+        backbone: To be checked.
+        pictures: Gone through again and again until ``count`` are done.
+        count: How many pictures, after the warm-up.
+        batch_size: Pictures of a forward pass.
+        progress: Whether to show a bar.
+
+    Yields:
+        One check after the other; the first comes after ``count`` pictures.
+    """
+    yield from _slopes(backbone, pictures, count, batch_size, progress)
+    batch = torch.stack([backbone.preprocess(image) for image in itertools.islice(pictures, batch_size)])
+    yield _no_graph(backbone, batch)
+    yield _outputs_off_device(backbone, batch)
+
+
+def _slopes(
+    backbone: Backbone, pictures: Pictures, count: int, batch_size: int, progress: bool
+) -> Iterator[Check]:
+    tensors: list[int] = []
+    recorder = MemoryRecorder(backbone.device)
+    done, warm_up = 0, int(count * WARM_UP)
+    every = max(batch_size, count // _SAMPLES)
+    next_sample = warm_up
+    number = -(-(count + warm_up) // batch_size)
+    batches = track(
+        _batches(pictures, number, batch_size), number, "Verifying memory", unit="batches", enabled=progress
+    )
+    with recorder, contextlib.closing(batches):
+        for batch in batches:
+            vectors = backbone.embed(torch.stack([backbone.preprocess(image) for image in batch]))
+            done += len(vectors)
+            del vectors, batch
+            if done >= next_sample:
+                recorder.sample(done)
+                tensors.append(sum(issubclass(type(value), Tensor) for value in gc.get_objects()))
+                next_sample = done + every
+    names = {"resident": "resident memory does not grow", "device": "GPU memory does not grow"}
+    for kind, slope in recorder.slopes().items():
+        yield _slope_check(names[kind], slope, done - warm_up)
+    grown = tensors[-1] - tensors[0]
+    yield Check(
+        GROUP,
+        "no tensor stays behind",
+        grown <= 0,
+        f"{grown} more after {done - warm_up} pictures"
+        if grown > 0
+        else f"none after {done - warm_up} pictures",
+        {"tensors_more": grown, "images": done - warm_up},
+    )
+
+
+def _slope_check(name: str, slope: Slope, images: int) -> Check:
+    verdict = slope.verdict()
+    words = {
+        "flat": f"at most {slope.high:.0f} bytes a picture",
+        "grows": f"grows by {slope.per_step:.0f} bytes a picture (at least {slope.low:.0f})",
+        "undecided": f"between {slope.low:.0f} and {slope.high:.0f} bytes a picture: too few pictures to tell, "
+        "give a larger --count",
+    }
+    return Check(
+        GROUP,
+        name,
+        verdict == "flat",
+        f"{words[verdict]} over {images} (limit {LIMIT_BYTES_PER_IMAGE:.0f}, 95 %)",
+        {**slope.as_dict(), "limit": LIMIT_BYTES_PER_IMAGE, "verdict": verdict, "images": images},
+    )
+
+
+def _no_graph(backbone: Backbone, batch: Tensor) -> Check:
+    """Whether a forward pass keeps anything for a backward pass: autograd says so itself."""
+    saved = 0
+
+    def count(_: Tensor) -> None:  # what it returns is kept in the tensor's stead: nothing
+        nonlocal saved
+        saved += 1
+
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(count, lambda kept: kept):
+        vectors = backbone.embed(batch)
+    attached = vectors.requires_grad or vectors.grad_fn is not None
+    return Check(
+        GROUP,
+        "no graph is built",
+        saved == 0 and not attached,
+        f"{saved} tensors saved for a backward pass"
+        + (", the vectors require gradients" if attached else ""),
+        {"saved_tensors": saved, "vectors_require_grad": attached},
+    )
+
+
+def _outputs_off_device(backbone: Backbone, batch: Tensor) -> Check:
+    """Whether vectors are on the CPU at once, without a larger tensor that they are a part of."""
+    values: dict[str, Any] = {}
+    on_cuda = backbone.device.type == "cuda"
+    if on_cuda:
+        torch.cuda.synchronize(backbone.device)
+        before = torch.cuda.memory_allocated(backbone.device)
+    vectors = backbone.embed(batch)
+    own = vectors.numel() * vectors.element_size()
+    held = vectors.untyped_storage().nbytes()
+    values |= {"device": str(vectors.device), "bytes": own, "bytes_held": held}
+    left = 0
+    if on_cuda:
+        torch.cuda.synchronize(backbone.device)
+        left = torch.cuda.memory_allocated(backbone.device) - before
+        values["left_on_device"] = left
+    passed = vectors.device.type == "cpu" and held <= own and left <= 0
+    figure = f"{len(vectors)} vectors on {vectors.device}, {held} bytes held for {own}"
+    if on_cuda:
+        figure += f", {left} left on the GPU"
+    return Check(GROUP, "vectors are on the CPU at once", passed, figure, values)
+
+
+def _batches(pictures: Iterable[Image.Image], number: int, batch_size: int) -> Iterator[list[Image.Image]]:
+    """So many batches of one size; the pictures begin again where they end."""
+    again = itertools.chain.from_iterable(itertools.repeat(pictures))
+    for _ in range(number):
+        yield list(itertools.islice(again, batch_size))

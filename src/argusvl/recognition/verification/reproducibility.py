@@ -1,0 +1,116 @@
+"""Does the same picture give the same vector? Without it, no table comes out the same twice."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+from argusvl.recognition.backbones.protocol import Backbone, BackboneFingerprint
+from argusvl.recognition.verification.check import Check
+from argusvl.recognition.verification.pictures import Pictures
+
+GROUP: Final = "reproducibility"
+BATCH_LIMIT = 1e-4
+"""How far a vector may be from itself in another batch, in parts of its length. Kernels sum in another order for
+another batch size, which float32 shows in its last digits; anything more is a dependence on the other pictures."""
+
+
+@dataclass(frozen=True, slots=True)
+class FirstLoad:
+    """What a second load of the backbone is compared with.
+
+    Attributes:
+        fingerprint: JSON-ready.
+        vectors: Of some pictures, ``[N, D]``.
+    """
+
+    fingerprint: dict[str, Any]
+    vectors: Tensor
+
+
+def embedded(backbone: Backbone, pictures: Pictures, batch_size: int, size: int | None = None) -> Tensor:
+    """Vectors of the first pictures, ``size`` of them at a time; all at once when ``None``."""
+    pixels = [backbone.preprocess(image) for image in itertools.islice(pictures, batch_size)]
+    step = size or len(pixels)
+    parts = [backbone.embed(torch.stack(pixels[i : i + step])) for i in range(0, len(pixels), step)]
+    return torch.cat(parts).detach().to("cpu", copy=True)
+
+
+def check_passes(
+    backbone: Backbone, pictures: Pictures, batch_size: int, first: FirstLoad
+) -> Iterator[Check]:
+    """The checks that need one load of the backbone.
+
+    Args:
+        backbone: To be checked.
+        pictures: Some of them are embedded several times.
+        batch_size: How many.
+        first: What was found before any other check had used the backbone.
+    """
+    again = embedded(backbone, pictures, batch_size)
+    yield _identical("two passes give identical bytes", first.vectors, again)
+    sizes = [size for size in (1, 7) if size < len(again)]
+    worst = max((_difference(again, embedded(backbone, pictures, batch_size, s)) for s in sizes), default=0.0)
+    yield Check(
+        GROUP,
+        "a vector does not depend on its batch",
+        worst <= BATCH_LIMIT,
+        f"batches of {', '.join(map(str, [*sizes, len(again)]))} differ by {worst:.1e} of a vector's length "
+        f"(limit {BATCH_LIMIT:.0e})",
+        {"difference": worst, "limit": BATCH_LIMIT, "batch_sizes": [*sizes, len(again)]},
+    )
+    yield _fingerprint(backbone.fingerprint, first)
+
+
+def check_second_load(first: FirstLoad, second: FirstLoad) -> Iterator[Check]:
+    """The checks that compare two loads."""
+    same = first.fingerprint == second.fingerprint
+    changed = [key for key in first.fingerprint if first.fingerprint[key] != second.fingerprint.get(key)]
+    figure = "the same" if same else f"another {', '.join(changed)}"
+    yield Check(GROUP, "loaded again, its fingerprint is the same", same, figure, {"changed": changed})
+    yield _identical("loaded again, its vectors are the same bytes", first.vectors, second.vectors)
+
+
+def json_ready(fingerprint: BackboneFingerprint) -> dict[str, Any]:
+    """As it comes back from a file."""
+    values: dict[str, Any] = json.loads(json.dumps(fingerprint.to_dict(), sort_keys=True))
+    return values
+
+
+def _fingerprint(fingerprint: BackboneFingerprint, first: FirstLoad) -> Check:
+    name = "its fingerprint is stable and goes through JSON"
+    try:
+        now = json_ready(fingerprint)
+        back = json_ready(BackboneFingerprint.from_dict(now))
+    except (TypeError, ValueError) as error:
+        return Check(GROUP, name, False, f"not JSON-ready: {error}")
+    passed = now == first.fingerprint and back == now
+    return Check(GROUP, name, passed, f"weights {fingerprint.weights_sha256[:12]}…", {"fingerprint": now})
+
+
+def _identical(name: str, vectors: Tensor, others: Tensor) -> Check:
+    same = vectors.shape == others.shape and vectors.numpy().tobytes() == others.numpy().tobytes()
+    if same:
+        return Check(GROUP, name, True, f"{len(vectors)} vectors, {vectors.numel() * 4} bytes")
+    if vectors.shape != others.shape:
+        return Check(GROUP, name, False, f"shapes {list(vectors.shape)} and {list(others.shape)}")
+    difference = _difference(vectors, others)
+    return Check(
+        GROUP,
+        name,
+        False,
+        f"they differ by {difference:.1e} of a vector's length",
+        {"difference": difference},
+    )
+
+
+def _difference(vectors: Tensor, others: Tensor) -> float:
+    """The largest distance between two vectors of one picture, in parts of the first one's length."""
+    lengths = vectors.double().norm(dim=1).clamp_min(torch.finfo(torch.float64).tiny)
+    return float(((vectors.double() - others.double()).norm(dim=1) / lengths).max())

@@ -1,0 +1,164 @@
+"""Seed 004's checklist as a command: memory, preprocessing, dtypes and devices, reproducibility.
+
+Each check looks at a backbone from outside, through its protocol, and says what it found in figures; none trusts what
+the backbone says of itself. The backbone is loaded twice, one load after the other, each under a device lease.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+
+from argusvl.core.errors import ModelError
+from argusvl.recognition.backbones.protocol import Backbone
+from argusvl.recognition.pipeline.lease import LeaseReport, lease
+from argusvl.recognition.verification.check import GROUPS, Check, Group
+from argusvl.recognition.verification.memory import check_memory
+from argusvl.recognition.verification.pictures import DrawnPictures, Pictures
+from argusvl.recognition.verification.preprocessing import check_preprocessing
+from argusvl.recognition.verification.reproducibility import (
+    FirstLoad,
+    check_passes,
+    check_second_load,
+    embedded,
+    json_ready,
+)
+from argusvl.recognition.verification.tensors import check_tensors
+
+COUNT = 1000
+BATCH_SIZE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What was found.
+
+    Attributes:
+        backbone: Its name.
+        device: Where it was checked.
+        pictures: What it was checked with.
+        checks: In the order of the groups.
+        seconds: That it took.
+    """
+
+    backbone: str
+    device: str
+    pictures: str
+    checks: tuple[Check, ...]
+    seconds: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether no check has failed."""
+        return all(check.passed is not False for check in self.checks)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "backbone": self.backbone,
+            "device": self.device,
+            "pictures": self.pictures,
+            "passed": self.passed,
+            "seconds": round(self.seconds, 2),
+            "checks": [check.as_dict() for check in self.checks],
+        }
+
+
+def verify(
+    load: Callable[[torch.device], Backbone],
+    *,
+    device: str | torch.device = "cpu",
+    pictures: Pictures | None = None,
+    count: int = COUNT,
+    batch_size: int = BATCH_SIZE,
+    groups: Sequence[Group] = GROUPS,
+    progress: bool = True,
+) -> Verification:
+    """Runs the checks on a backbone.
+
+    Args:
+        load: Makes the backbone on a device, and keeps it nowhere.
+        device: Where to check it.
+        pictures: What to check it with; drawn ones when ``None``.
+        count: Over how many pictures memory must stay flat.
+        batch_size: Pictures of a forward pass.
+        groups: Which groups of checks to run.
+        progress: Whether to show a bar.
+
+    Raises:
+        ConfigError: The device cannot be used.
+        CheckpointError: The backbone cannot be loaded.
+    """
+    began = time.perf_counter()
+    chosen = pictures if pictures is not None else DrawnPictures()
+    checks: list[Check] = []
+    loads: list[FirstLoad] = []
+    name: list[str] = []
+    wanted = [group for group in GROUPS if group in groups]
+
+    def first_load(backbone: Backbone) -> None:
+        name[:] = [backbone.name, str(backbone.device)]
+        steps: dict[Group, Callable[[], Iterable[Check]]] = {
+            "memory": lambda: check_memory(backbone, chosen, count, batch_size, progress=progress),
+            "preprocessing": lambda: check_preprocessing(backbone, chosen, batch_size),
+            "dtypes and devices": lambda: check_tensors(backbone, chosen, batch_size),
+            "reproducibility": lambda: check_passes(backbone, chosen, batch_size, loads[0]),
+        }
+        if not _runs(wanted[0], checks, lambda: loads.append(_state(backbone, chosen, batch_size))):
+            return
+        for group in wanted:
+            _runs(group, checks, partial(_extend, checks, steps[group]))
+
+    returned = _leased(load, device, first_load)
+    if "memory" in wanted:
+        checks.append(returned)
+    if "reproducibility" in wanted and loads and returned.passed:
+        _leased(load, device, lambda backbone: loads.append(_state(backbone, chosen, batch_size)))
+        checks.extend(check_second_load(*loads))
+    order = {group: place for place, group in enumerate(GROUPS)}
+    checks.sort(key=lambda check: order[check.group])
+    return Verification(name[0], name[1], chosen.description, tuple(checks), time.perf_counter() - began)
+
+
+def _extend(checks: list[Check], step: Callable[[], Iterable[Check]]) -> None:
+    checks.extend(step())
+
+
+def _runs(group: Group, checks: list[Check], step: Callable[[], object]) -> bool:
+    """Takes a step; an error in it is a failed check of the group, and the other groups are run."""
+    try:
+        step()
+    except Exception as error:  # noqa: BLE001 - what a faulty backbone raises nobody knows; it is a finding
+        first_line = str(error).strip().split("\n", 1)[0]
+        checks.append(Check(group, "runs without an error", False, f"{type(error).__name__}: {first_line}"))
+        return False
+    return True
+
+
+def _leased(
+    load: Callable[[torch.device], Backbone], device: str | torch.device, use: Callable[[Backbone], None]
+) -> Check:
+    """Uses the backbone; says whether its memory came back."""
+    finished = False
+    title = "its memory comes back when it is released"
+    try:
+        with lease(load, device, name="backbone") as leased:
+            leased.run(use)
+            finished = True
+    except ModelError as error:
+        if not finished:
+            raise
+        return Check("memory", title, False, error.what)
+    report = leased.report
+    assert isinstance(report, LeaseReport)
+    taken = report.model_bytes / 2**20
+    return Check("memory", title, True, f"all of {taken:.1f} MiB", report.as_dict())
+
+
+def _state(backbone: Backbone, pictures: Pictures, batch_size: int) -> FirstLoad:
+    return FirstLoad(json_ready(backbone.fingerprint), embedded(backbone, pictures, batch_size))

@@ -1,0 +1,488 @@
+"""Seed 004's checklist: a healthy backbone passes, and each known fault is caught by the check that is meant for it."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import itertools
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from argusvl.core.errors import DataError
+from argusvl.recognition.backbones.protocol import BackboneFingerprint
+from argusvl.recognition.verification.check import GROUPS, Group
+from argusvl.recognition.verification.pictures import DrawnPictures, FolderPictures
+from argusvl.recognition.verify import Verification, verify
+
+SIDE = 32
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_objects() -> Iterator[None]:
+    """What was there before is left out of every search for objects: it makes these tests several times faster."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+class Healthy:
+    """A small convolutional network with preprocessing of the usual kind."""
+
+    def __init__(self, device: torch.device) -> None:
+        torch.manual_seed(0)
+        self.name = "healthy"
+        self.dimension = 12
+        self.decode_side_px = SIDE
+        self.device = device
+        self.network = nn.Sequential(
+            nn.Conv2d(3, 8, 5, stride=2),
+            nn.BatchNorm2d(8),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(8, 12),
+        ).eval()
+        self.fingerprint = BackboneFingerprint(
+            backbone="healthy",
+            weights_sha256="0" * 64,
+            preprocessing={
+                "resize_shorter_side_px": SIDE,
+                "filter": "bilinear",
+                "centre_crop_px": SIDE,
+                "mean": [0.5, 0.4, 0.3],
+                "std": [0.2, 0.25, 0.3],
+            },
+            pooling="mean",
+            dtype="float32",
+            libraries={"torch": torch.__version__},
+        )
+
+    def crop(self, image: Image.Image) -> Image.Image:
+        scale = SIDE / min(image.size)
+        width, height = (max(SIDE, round(side * scale)) for side in image.size)
+        left, top = (width - SIDE) // 2, (height - SIDE) // 2
+        scaled = image.resize((width, height), Image.Resampling.BILINEAR)
+        return scaled.crop((left, top, left + SIDE, top + SIDE))
+
+    def preprocess(self, image: Image.Image) -> Tensor:
+        pixels = torch.from_numpy(np.array(self.crop(image), dtype=np.float32)).permute(2, 0, 1) / 255
+        mean, std = torch.tensor([0.5, 0.4, 0.3]), torch.tensor([0.2, 0.25, 0.3])
+        return ((pixels - mean[:, None, None]) / std[:, None, None]).contiguous()
+
+    def embed(self, batch: Tensor) -> Tensor:
+        with torch.inference_mode():
+            return self.network(batch.to(self.device)).to("cpu")
+
+
+def check(load: Callable[[torch.device], Any], *groups: Group, count: int = 320) -> Verification:
+    return verify(
+        load,
+        pictures=DrawnPictures(number=12),
+        count=count,
+        batch_size=8,
+        groups=groups or GROUPS,
+        progress=False,
+    )
+
+
+def failed(load: Callable[[torch.device], Any], *groups: Group) -> set[str]:
+    found = check(load, *groups)
+    assert not found.passed
+    return {c.name for c in found.checks if c.passed is False}
+
+
+def test_a_healthy_backbone_passes_all_checks() -> None:
+    found = check(Healthy)
+    assert found.passed, [c for c in found.checks if not c.passed]
+    assert [group for group, _ in itertools.groupby(found.checks, lambda c: c.group)] == list(GROUPS)
+    assert all(c.passed is True for c in found.checks) and len(found.checks) == 23
+    values = json.loads(json.dumps(found.as_dict()))
+    assert values["passed"] is True and values["backbone"] == "healthy" and values["device"] == "cpu"
+    assert values["checks"][0]["values"]["images"] >= 320
+    assert found.pictures == "12 drawn pictures, seed 0"
+
+
+class KeepsPixels(Healthy):
+    """Seed 004: tensors in a list that lives as long as the run."""
+
+    def __init__(self, device: torch.device) -> None:
+        super().__init__(device)
+        self.kept: list[Any] = []
+
+    def embed(self, batch: Tensor) -> Tensor:
+        self.kept.append(batch)
+        return super().embed(batch)
+
+
+class KeepsVectors(KeepsPixels):
+    def embed(self, batch: Tensor) -> Tensor:
+        vectors = Healthy.embed(self, batch)
+        self.kept.append(vectors)
+        return vectors
+
+
+class KeepsBytes(KeepsPixels):
+    """A leak outside of torch: a cache of what was decoded."""
+
+    def preprocess(self, image: Image.Image) -> Tensor:
+        self.kept.append(os.urandom(4096))
+        return super().preprocess(image)
+
+    def embed(self, batch: Tensor) -> Tensor:
+        return Healthy.embed(self, batch)
+
+
+class BuildsGraph(Healthy):
+    """Seed 004: no ``torch.no_grad()``; the graph is there during the pass, whatever is returned."""
+
+    def embed(self, batch: Tensor) -> Tensor:
+        return self.network(batch).detach()
+
+
+class KeepsGraph(Healthy):
+    def embed(self, batch: Tensor) -> Tensor:
+        return self.network(batch)
+
+
+class ReturnsPart(Healthy):
+    """A vector that is a part of all tokens keeps all of them."""
+
+    def embed(self, batch: Tensor) -> Tensor:
+        return super().embed(batch).repeat(1, 50)[:, :12]
+
+
+@functools.cache
+def cached(device: torch.device) -> Healthy:
+    return Healthy(device)
+
+
+@pytest.mark.parametrize(
+    ("load", "names"),
+    [
+        (KeepsPixels, {"resident memory does not grow", "no tensor stays behind"}),
+        (KeepsVectors, {"no tensor stays behind"}),
+        (KeepsBytes, {"resident memory does not grow"}),
+        (BuildsGraph, {"no graph is built"}),
+        (KeepsGraph, {"no graph is built"}),
+        (ReturnsPart, {"vectors are on the CPU at once"}),
+        (cached, {"its memory comes back when it is released"}),
+    ],
+)
+def test_memory_faults_are_caught(load: Callable[[torch.device], Any], names: set[str]) -> None:
+    assert failed(load, "memory") == names
+
+
+def test_a_leak_is_told_in_bytes_a_picture() -> None:
+    found = check(KeepsPixels, "memory").checks[0]
+    assert found.values["verdict"] == "grows"
+    assert found.values["low"] > 1024
+    assert found.values["per_step"] == pytest.approx(3 * SIDE * SIDE * 4, rel=0.3)
+    assert "grows by" in found.figure
+
+
+class Bgr(Healthy):
+    def preprocess(self, image: Image.Image) -> Tensor:
+        return super().preprocess(Image.fromarray(np.asarray(image)[..., ::-1].copy()))
+
+
+class Grey(Healthy):
+    def preprocess(self, image: Image.Image) -> Tensor:
+        return super().preprocess(image.convert("L").convert("RGB"))
+
+
+class SwappedBeforeStacking(Healthy):
+    """Height and width mixed up, as when arrays and pictures are mixed."""
+
+    def preprocess(self, image: Image.Image) -> Tensor:
+        return super().preprocess(image).transpose(1, 2).contiguous()
+
+
+class UpsideDown(Healthy):
+    def preprocess(self, image: Image.Image) -> Tensor:
+        return super().preprocess(image).flip(1)
+
+
+class TopLeft(Healthy):
+    def crop(self, image: Image.Image) -> Image.Image:
+        scale = SIDE / min(image.size)
+        size = [max(SIDE, round(side * scale)) for side in image.size]
+        return image.resize((size[0], size[1]), Image.Resampling.BILINEAR).crop((0, 0, SIDE, SIDE))
+
+
+class SqueezedAndCropped(Healthy):
+    def crop(self, image: Image.Image) -> Image.Image:
+        return image.resize((SIDE + 16, SIDE + 16)).crop((8, 8, SIDE + 8, SIDE + 8))
+
+
+class Squeezed(Healthy):
+    """Not the stated way, but a way that some models use: the whole picture."""
+
+    def crop(self, image: Image.Image) -> Image.Image:
+        return image.resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+
+
+class NotNormalised(Healthy):
+    def preprocess(self, image: Image.Image) -> Tensor:
+        return (
+            torch.from_numpy(np.array(self.crop(image), dtype=np.float32)).permute(2, 0, 1).contiguous() / 255
+        )
+
+
+class OtherFilter(Healthy):
+    def crop(self, image: Image.Image) -> Image.Image:
+        return super().crop(image.resize((image.width // 2, image.height // 2)))
+
+
+class Constant(Healthy):
+    """Looks at nothing."""
+
+    def embed(self, batch: Tensor) -> Tensor:
+        return torch.ones(len(batch), 12)
+
+
+REFERENCE = "equal to the library's own processor"
+
+
+@pytest.mark.parametrize(
+    ("load", "names"),
+    [
+        (Bgr, {"channels are RGB", "aspect and crop", REFERENCE}),
+        (Grey, {"channels are RGB", "aspect and crop", REFERENCE}),
+        (SwappedBeforeStacking, {"aspect and crop", REFERENCE}),
+        (UpsideDown, {"aspect and crop", REFERENCE}),
+        (TopLeft, {"aspect and crop", REFERENCE}),
+        (SqueezedAndCropped, {"aspect and crop", REFERENCE}),
+        (Squeezed, {REFERENCE}),
+        (NotNormalised, {REFERENCE}),
+        (OtherFilter, {REFERENCE}),
+        (Constant, {"RGB and BGR are told apart", "wrong normalisation is noticed"}),
+    ],
+)
+def test_preprocessing_faults_are_caught(load: Callable[[torch.device], Any], names: set[str]) -> None:
+    assert failed(load, "preprocessing") == names
+
+
+def test_geometry_is_measured_in_pixels_of_the_picture() -> None:
+    found = {c.name: c for c in check(Healthy, "preprocessing").checks}["aspect and crop"]
+    wide, tall = found.values["480x320"], found.values["320x480"]
+    assert (wide["left"], wide["right"], wide["top"], wide["bottom"]) == pytest.approx(
+        (80, 400, 0, 320), abs=3
+    )
+    assert (tall["left"], tall["right"], tall["top"], tall["bottom"]) == pytest.approx(
+        (0, 320, 80, 400), abs=3
+    )
+    assert wide["aspect"] == pytest.approx(1, abs=0.01)
+
+
+def test_a_backbone_without_a_second_computation_is_not_failed_for_it() -> None:
+    def load(device: torch.device) -> Healthy:
+        backbone = Healthy(device)
+        backbone.fingerprint = BackboneFingerprint("x", "0", {"own": 1}, "mean", "float32", {})
+        return backbone
+
+    found = check(load, "preprocessing")
+    assert found.passed
+    assert [(c.passed, c.figure) for c in found.checks if c.name == REFERENCE] == [
+        (None, "there is none to compare with")
+    ]
+
+
+class Float64Network(Healthy):
+    """Seed 004: float64 from NumPy."""
+
+    def __init__(self, device: torch.device) -> None:
+        super().__init__(device)
+        self.network.double()
+
+    def embed(self, batch: Tensor) -> Tensor:
+        return super().embed(batch.double())
+
+
+class Float64Inside(Float64Network):
+    """Float32 outside: half the speed, and nobody knows."""
+
+    def embed(self, batch: Tensor) -> Tensor:
+        return super().embed(batch).float()
+
+
+class Float64Pixels(Healthy):
+    def preprocess(self, image: Image.Image) -> Tensor:
+        return super().preprocess(image).double()
+
+    def embed(self, batch: Tensor) -> Tensor:
+        return super().embed(batch.float())
+
+
+class NotContiguous(Healthy):
+    def preprocess(self, image: Image.Image) -> Tensor:
+        return super().preprocess(image).permute(1, 2, 0).contiguous().permute(2, 0, 1)
+
+
+class InTraining(Healthy):
+    """Seed 004: no ``model.eval()``; batch statistics make a vector depend on its neighbours."""
+
+    def __init__(self, device: torch.device) -> None:
+        super().__init__(device)
+        self.network.train()
+
+
+class HarmlesslyInTraining(Healthy):
+    def __init__(self, device: torch.device) -> None:
+        super().__init__(device)
+        self.network[2].train()
+
+
+class WrongDimension(Healthy):
+    def __init__(self, device: torch.device) -> None:
+        super().__init__(device)
+        self.dimension = 13
+
+
+class NotFinite(Healthy):
+    def embed(self, batch: Tensor) -> Tensor:
+        return super().embed(batch) / 0
+
+
+FLOATS = "parameters are float32 on the one device"
+INPUTS = "what the modules are given is float32 on the one device"
+VECTORS = "vectors are float32, contiguous, on the CPU"
+PIXELS = "pixels are float32, contiguous, on the CPU"
+
+
+@pytest.mark.parametrize(
+    ("load", "names"),
+    [
+        (Float64Network, {FLOATS, INPUTS, VECTORS}),
+        (Float64Inside, {FLOATS, INPUTS}),
+        (Float64Pixels, {PIXELS}),
+        (NotContiguous, {PIXELS}),
+        (InTraining, {"evaluation mode"}),
+        (WrongDimension, {"a vector for each picture"}),
+        (NotFinite, {VECTORS}),
+    ],
+)
+def test_faults_of_dtypes_and_devices_are_caught(
+    load: Callable[[torch.device], Any], names: set[str]
+) -> None:
+    assert failed(load, "dtypes and devices") == names
+
+
+def test_a_mode_that_changes_nothing_is_no_fault() -> None:
+    found = {c.name: c for c in check(HarmlesslyInTraining, "dtypes and devices").checks}["evaluation mode"]
+    assert (
+        found.passed and "1 of 7 modules in training mode (e.g. ReLU), which changes nothing" in found.figure
+    )
+
+
+NOISE = np.random.default_rng()
+
+
+class Noisy(Healthy):
+    def embed(self, batch: Tensor) -> Tensor:
+        vectors = super().embed(batch)
+        return vectors + torch.from_numpy(NOISE.random(vectors.shape, dtype=np.float32)) * 1e-6
+
+
+class ScaledByBatch(Healthy):
+    """Depends on the number of pictures in its batch."""
+
+    def embed(self, batch: Tensor) -> Tensor:
+        return super().embed(batch) * (1 + 0.001 * len(batch))
+
+
+LOADS = itertools.count()
+
+
+def another_each_time(device: torch.device) -> Healthy:
+    """Weights that were not stored: drawn anew by each load."""
+    backbone = Healthy(device)
+    torch.manual_seed(next(LOADS))
+    nn.init.normal_(backbone.network[5].weight)
+    return backbone
+
+
+def dated(device: torch.device) -> Healthy:
+    backbone = Healthy(device)
+    backbone.fingerprint = BackboneFingerprint("x", "0", {"loaded": next(LOADS)}, "mean", "float32", {})
+    return backbone
+
+
+def not_json(device: torch.device) -> Healthy:
+    backbone = Healthy(device)
+    backbone.fingerprint = BackboneFingerprint("x", "0", {"mean": torch.ones(3)}, "mean", "float32", {})
+    return backbone
+
+
+@pytest.mark.parametrize(
+    ("load", "names"),
+    [
+        (Noisy, {"two passes give identical bytes", "loaded again, its vectors are the same bytes"}),
+        (ScaledByBatch, {"a vector does not depend on its batch"}),
+        (InTraining, {"a vector does not depend on its batch"}),
+        (another_each_time, {"loaded again, its vectors are the same bytes"}),
+        (dated, {"loaded again, its fingerprint is the same"}),
+        (not_json, {"runs without an error"}),
+    ],
+)
+def test_faults_of_reproducibility_are_caught(load: Callable[[torch.device], Any], names: set[str]) -> None:
+    assert failed(load, "reproducibility") == names
+
+
+class Breaks(Healthy):
+    def embed(self, batch: Tensor) -> Tensor:
+        if len(batch) == 1:
+            raise ValueError("expected more than one picture\nand so on")
+        return super().embed(batch)
+
+
+def test_an_error_inside_is_a_finding_of_its_group_and_the_others_are_run() -> None:
+    found = check(Breaks, "preprocessing", "reproducibility")
+    wrong = [c for c in found.checks if c.passed is False]
+    assert [(c.group, c.name, c.figure) for c in wrong] == [
+        ("reproducibility", "runs without an error", "ValueError: expected more than one picture")
+    ]
+    assert sum(c.group == "preprocessing" for c in found.checks) == 6
+
+
+def test_a_backbone_that_cannot_embed_at_all_is_a_finding() -> None:
+    class Broken(Healthy):
+        def embed(self, batch: Tensor) -> Tensor:
+            raise RuntimeError("no kernel")
+
+    found = check(Broken)
+    assert [(c.name, c.passed) for c in found.checks] == [
+        ("runs without an error", False),
+        ("its memory comes back when it is released", True),
+    ]
+
+
+def test_drawn_pictures_are_the_same_every_time_and_not_square() -> None:
+    first, second = ([image.tobytes() for image in DrawnPictures(seed=3, number=6)] for _ in range(2))
+    assert first == second
+    assert first != [image.tobytes() for image in DrawnPictures(seed=4, number=6)]
+    assert sum(image.width != image.height for image in DrawnPictures(number=6)) == 5
+
+
+def test_a_folder_is_used_without_what_cannot_be_read(photos: Path) -> None:
+    pictures = FolderPictures(photos)
+    assert len(pictures) == 9 and len(list(pictures)) == 9
+    assert "1 that cannot be read left out" in pictures.description
+    assert pictures.refused[0].startswith("004.png: ")
+
+
+def test_a_folder_of_nothing_but_damage_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"")
+    with pytest.raises(
+        DataError, match="none of 1 pictures can be read, the first: a.jpg: the file is empty"
+    ):
+        FolderPictures(tmp_path)
