@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
+from argusvl.core.errors import ConfigError
+
 FOUND_SOMETHING = 1
 """Exit code: done, and something is wrong with what was asked about."""
+
+_LAYOUT_HELP = (
+    "argus: data/CATEGORY/2.support-set/Class_X/shotN (or shotN, where the category is one class) and "
+    "data/CATEGORY/6.preprocessed/X. imagefolder: train/X and val/X. Or patterns, of which each may be given several "
+    "times: 'support=known/{class}/** queries=new/{class}/**', with {category}, {class}, {shot} (a number), * (one "
+    "name) and ** (any number of names)."
+)
 
 app = typer.Typer(
     help="Extract features, and recognise classes from a few examples.",
@@ -89,4 +98,223 @@ def extract(
     if as_json:
         print_json(report.to_dict())
     if report.quarantined_entries or report.problems:
+        raise typer.Exit(FOUND_SOMETHING)
+
+
+@app.command(
+    epilog="Example: argus recognize table data/ --backbone efficientnet-lite0 --shots 1,5,10,20 --seeds 10"
+)
+def table(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of categories; see --layout.")],
+    backbone: Annotated[
+        str, typer.Option(help="One, or several with commas: NAME, or NAME:FOLDER of its weights.")
+    ] = "efficientnet-lite0",
+    shots: Annotated[str, typer.Option(metavar="N,…", help="Examples of each class.")] = "1,5,10,20",
+    seeds: Annotated[int, typer.Option(min=1, help="Draws of the examples.")] = 10,
+    classifier: Annotated[
+        str, typer.Option(help="ridge, centroid, nearest, linear-probe, cache; transductive: soft-k-means.")
+    ] = "ridge",
+    features: Annotated[
+        str,
+        typer.Option(
+            help="rich: square roots, and the network's own class scores where it has some; plain: the vector."
+        ),
+    ] = "rich",
+    views: Annotated[
+        str | None,
+        typer.Option(
+            help="one: the backbone's own; two: and its mirror image; four: both at a second size as well, where the "
+            "backbone can. four for rich features, one for plain ones.",
+            show_default=False,
+        ),
+    ] = None,
+    unknown: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CLASS,…", help="Classes without an example: how well are they told from the others?"
+        ),
+    ] = None,
+    unknown_count: Annotated[
+        int, typer.Option(min=0, help="Instead: how many classes each seed draws to be unknown.")
+    ] = 0,
+    category: Annotated[str | None, typer.Option(help="Only this one.")] = None,
+    layout: Annotated[str, typer.Option(help=_LAYOUT_HELP)] = "argus",
+    lane: Annotated[Literal["exact", "scaled"], typer.Option(help="As for extract.")] = "exact",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    workers: Annotated[int | None, typer.Option(min=1, help="Threads that read and decode.")] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of vectors computed before; $ARGUS_CACHE, or argus in your cache folder.",
+            show_default=False,
+        ),
+    ] = None,
+    form: Annotated[
+        Literal["markdown", "csv", "latex"], typer.Option("--format", help="Of the tables.")
+    ] = "markdown",
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the tables here, not to stdout.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Write the figures to stdout as JSON; tables only with --out.")
+    ] = False,
+) -> None:
+    """Measure how well classes are recognised from a few examples each.
+
+    For each category and number of shots: the accuracy and its spread over the seeds and, where some classes are
+    unknown, AUROC, FPR95 and OSCR. The same inputs give the same bytes. Pictures that cannot be used are named and left
+    out; the exit code is then 1.
+    """
+    from argusvl.cli.few_shot_output import print_measured
+    from argusvl.cli.output import print_json
+    from argusvl.core.files import write_text_atomically
+    from argusvl.recognition.few_shot.embeddings import default_cache
+    from argusvl.recognition.few_shot.evaluation import Protocol
+    from argusvl.recognition.few_shot.layout import parse_layout
+    from argusvl.recognition.few_shot.measurement import Recipe, measure
+    from argusvl.recognition.few_shot.tables import FORMATS
+
+    measured = measure(
+        data,
+        _listed([backbone]),
+        Protocol(
+            shots=_numbers("--shots", shots),
+            seeds=seeds,
+            classifier=classifier,
+            unknown=_listed(unknown or []),
+            unknown_count=unknown_count,
+        ),
+        Recipe(features, views or ("four" if features == "rich" else "one"), lane),
+        layout=parse_layout(layout),
+        cache=cache or default_cache(),
+        category=category,
+        device=device,
+        workers=workers,
+    )
+    print_measured(measured)
+    text = FORMATS[form](measured.rows)
+    if out is not None:
+        write_text_atomically(out, text)
+    if as_json:
+        print_json(measured.to_dict())
+    elif out is None:
+        typer.echo(text, nl=False)
+    if measured.quarantined:
+        raise typer.Exit(FOUND_SOMETHING)
+
+
+def _listed(values: list[str]) -> tuple[str, ...]:
+    """Names given with commas or one by one, each once."""
+    names = (name.strip() for value in values for name in value.split(","))
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+def _numbers(option: str, text: str) -> tuple[int, ...]:
+    try:
+        return tuple(dict.fromkeys(int(part) for part in text.split(",")))
+    except ValueError:
+        raise ConfigError(
+            f"{option} is {text!r}", remedy=f"give whole numbers with commas: {option} 1,5,10"
+        ) from None
+
+
+@app.command(epilog="Example: argus recognize verify efficientnet-lite0")
+def verify(
+    backbone: Annotated[str, typer.Argument(metavar="BACKBONE", help="NAME, or NAME:FOLDER of its weights.")],
+    images: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Pictures to use; drawn ones by default.")
+    ] = None,
+    count: Annotated[int, typer.Option(min=100, help="Pictures over which memory must stay flat.")] = 1000,
+    batch_size: Annotated[int, typer.Option(min=2, help="Pictures of a forward pass.")] = 32,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Write the result to stdout as JSON.")] = False,
+) -> None:
+    """Check a backbone: memory, preprocessing, dtypes and devices, reproducibility.
+
+    Each check measures from outside and says what it found in figures. The exit code is 1 where one has failed.
+    """
+    from argusvl.cli.output import print_json
+    from argusvl.cli.verification_output import print_verification
+    from argusvl.recognition.backbones.table import load_backbone
+    from argusvl.recognition.verification.pictures import FolderPictures
+    from argusvl.recognition.verify import verify as verify_backbone
+
+    found = verify_backbone(
+        lambda place: load_backbone(backbone, device=place),
+        device=device,
+        pictures=None if images is None else FolderPictures(images),
+        count=count,
+        batch_size=batch_size,
+    )
+    print_verification(found)
+    if as_json:
+        print_json(found.as_dict())
+    if not found.passed:
+        raise typer.Exit(FOUND_SOMETHING)
+
+
+@app.command(epilog="Example: argus recognize describe photos/ --model Florence-2-base/ --out described/")
+def describe(
+    images: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="IMAGES…",
+            help="A folder; a list of files (.txt, or .jsonl for any name); or files and folders.",
+        ),
+    ],
+    model: Annotated[
+        str,
+        typer.Option(metavar="PLACE", help="A Florence-2 in hub layout: its folder, or its id on the hub."),
+    ],
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Folder of the results, to make or to go on with.")
+    ],
+    tasks: Annotated[
+        str,
+        typer.Option(
+            metavar="A,B,…",
+            help="caption, detailed-caption, more-detailed-caption, detect, dense-regions; may be empty.",
+        ),
+    ] = "caption,detect",
+    find: Annotated[
+        str | None, typer.Option(metavar="WORDS", help="Look for this as well, in every picture.")
+    ] = None,
+    backbone: Annotated[
+        str | None, typer.Option(help="Then embed the pictures with this backbone, NAME or NAME:FOLDER.")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures of a forward pass.")] = 8,
+    max_new_tokens: Annotated[int | None, typer.Option(min=1, help="The longest answer, in tokens.")] = None,
+    num_beams: Annotated[
+        int | None, typer.Option(min=1, help="Width of the beam search; the model's own by default.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Threads that decode; as many as there are cores by default.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write the report to stdout as JSON.")] = False,
+) -> None:
+    """Describe pictures with Florence-2: captions, objects, regions, and what is looked for.
+
+    A line of JSON for each picture, boxes in its own pixels. Models run one after the other, so that the memory of the
+    largest is enough. Interrupted at any point, the same command goes on. A picture that cannot be used is named and
+    the others are done; the exit code is then 1.
+    """
+    from argusvl.cli.output import print_json
+    from argusvl.cli.pipeline_output import print_pipeline
+    from argusvl.recognition.describing import describe_stage, embedding_stage
+    from argusvl.recognition.pipeline.stages import Stage, run_stages
+
+    wanted = [task.strip() for task in tasks.split(",") if task.strip()]
+    stages: list[Stage[Any]] = [
+        describe_stage(
+            model, wanted, find, batch_size=batch_size, max_new_tokens=max_new_tokens, num_beams=num_beams
+        )
+    ]
+    if backbone is not None:
+        stages.append(embedding_stage(backbone, device, batch_size=batch_size))
+    report = run_stages(images, out, stages, device=device, workers=workers)
+    print_pipeline(report)
+    if as_json:
+        print_json(report.to_dict())
+    if report.quarantined or report.problems:
         raise typer.Exit(FOUND_SOMETHING)

@@ -1,0 +1,207 @@
+"""Vectors of pictures, computed once: a store in a cache, found again by what the files hold and what makes vectors.
+
+    <cache>/<digest of the fingerprint>/<digest of the pictures' contents>/     as `argus recognize extract` makes
+
+Names and dates of files decide nothing: a picture that was changed is computed anew, one that was moved is not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from argusvl.core.errors import DataError, ImageError
+from argusvl.core.progress import track
+from argusvl.core.workers import map_in_order
+from argusvl.recognition.backbones.protocol import Backbone
+from argusvl.recognition.decoding import Lane, decoder_versions
+from argusvl.recognition.extraction.embedding import read_image_file
+from argusvl.recognition.extraction.extractor import extract
+from argusvl.recognition.extraction.fingerprint import StoreFingerprint
+from argusvl.recognition.extraction.store import EmbeddingStore
+from argusvl.recognition.few_shot.features import Vectors
+
+CACHE_VARIABLE = "ARGUS_CACHE"
+"""Environment variable that names another folder for the cache."""
+
+_KEY_DIGITS = 16
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """The vectors of some pictures.
+
+    Attributes:
+        vectors: ``[N, D]``, each content once.
+        rows: File → its row; two files of the same content have the same.
+        digests: File → SHA-256 of its content, also of pictures that cannot be decoded.
+        quarantined: File → why it has no vector.
+    """
+
+    vectors: Vectors
+    rows: Mapping[Path, int]
+    digests: Mapping[Path, str]
+    quarantined: Mapping[Path, str]
+
+    def of(self, files: Sequence[Path]) -> Vectors:
+        """Vectors of files that have one, in their order, ``[len(files), D]``."""
+        return self.vectors[[self.rows[file] for file in files]]
+
+
+def default_cache() -> Path:
+    """The folder that ``$ARGUS_CACHE`` names, else ``argus`` in the user's cache folder."""
+    named = os.environ.get(CACHE_VARIABLE)
+    if named:
+        return Path(named)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "argus" / "embeddings"
+
+
+def embed_pictures(
+    files: Sequence[Path],
+    backbone: Backbone,
+    cache: Path,
+    *,
+    lane: Lane = "exact",
+    workers: int | None = None,
+    progress: bool = True,
+) -> Embedded:
+    """Vectors of picture files, from the cache as far as they are there.
+
+    Interrupted, the same call goes on where it was.
+
+    Args:
+        files: The pictures.
+        backbone: Gives the vectors; with views as :func:`~argusvl.recognition.few_shot.views.with_views` gives it.
+        cache: Folder of the stores.
+        lane: How files are decoded.
+        workers: Threads that read and decode.
+        progress: Whether to show bars.
+
+    Raises:
+        DataError: No picture can be used.
+        ArgusError: The cache cannot be written.
+    """
+    digests, quarantined = read_contents(files, workers=workers, progress=progress)
+    if not digests:
+        raise DataError(
+            f"none of {len(files)} pictures can be read: {next(iter(quarantined.values()), 'there is none')}",
+            where=files[0] if files else None,
+            remedy="check the files and their permissions",
+        )
+    shelf = cache / digest_of_texts([json.dumps(fingerprint_of(backbone, lane).to_dict(), sort_keys=True)])
+    store = content_store(digests, shelf, backbone, lane=lane, workers=workers, progress=progress)
+    _, vectors = store.vectors()
+    row_of = {digest: row for row, digest in enumerate(store.digests())}
+    reasons = {entry.sha256: entry.reason for entry in store.quarantined}
+    for file, digest in digests.items():
+        if digest not in row_of:
+            quarantined[file] = reasons.get(digest) or "it has no vector"
+    rows = {file: row_of[digest] for file, digest in digests.items() if digest in row_of}
+    return Embedded(vectors, rows, digests, quarantined)
+
+
+def fingerprint_of(backbone: Backbone, lane: Lane) -> StoreFingerprint:
+    """What a store of this backbone's vectors says."""
+    return StoreFingerprint(backbone.fingerprint, lane, decoder_versions(lane))
+
+
+def read_contents(
+    files: Sequence[Path], *, workers: int | None = None, progress: bool = True
+) -> tuple[dict[Path, str], dict[Path, str]]:
+    """SHA-256 of each file's content, and the reason of each that cannot be read."""
+
+    def digest_of(file: Path) -> tuple[str | None, str | None]:
+        try:
+            return hashlib.sha256(read_image_file(file)).hexdigest(), None
+        except ImageError as error:
+            return None, error.what
+
+    digests, reasons = {}, {}
+    found = track(map_in_order(digest_of, files, workers), len(files), "Reading", enabled=progress)
+    for file, (digest, reason) in zip(files, found, strict=True):
+        if digest is not None:
+            digests[file] = digest
+        else:
+            reasons[file] = reason or "it cannot be read"
+    return digests, reasons
+
+
+def content_store(
+    digests: Mapping[Path, str],
+    shelf: Path,
+    backbone: Backbone,
+    *,
+    lane: Lane,
+    workers: int | None = None,
+    progress: bool = True,
+) -> EmbeddingStore:
+    """The store of these contents in a folder of such stores; made or finished where it is not there.
+
+    Args:
+        digests: File → SHA-256 of its content; of files with the same content, one is read.
+        shelf: The folder, of one fingerprint. A store of which all is in the new one goes.
+        backbone: Gives the vectors.
+        lane: How files are decoded.
+        workers: Threads that read and decode.
+        progress: Whether to show a bar.
+
+    Raises:
+        ArgusError: It cannot be written.
+    """
+    by_content: dict[str, Path] = {}
+    for file in sorted(digests, key=os.fsencode):
+        by_content.setdefault(digests[file], file.absolute())
+    folder = shelf / digest_of_texts(sorted(by_content))
+    try:
+        return EmbeddingStore.open(folder)
+    except DataError:
+        pass  # not begun, not finished, or damaged: the extraction tells these apart
+    older = _largest_store(shelf)
+    files = list(by_content.values())
+    try:
+        extract(files, folder, backbone, lane=lane, workers=workers, reuse=older, progress=progress)
+    except DataError:
+        # Begun from files of other names, or damaged: what a cache holds can be made again.
+        if not folder.is_dir():
+            raise
+        shutil.rmtree(folder)
+        extract(files, folder, backbone, lane=lane, workers=workers, reuse=older, progress=progress)
+    if older is not None and set(EmbeddingStore.open(older).digests()) <= by_content.keys():
+        shutil.rmtree(older, ignore_errors=True)  # all of it is in the new one
+    return EmbeddingStore.open(folder)
+
+
+def _largest_store(shelf: Path) -> Path | None:
+    """Of the finished stores of one fingerprint."""
+    found: tuple[int, Path] | None = None
+    for folder in sorted(shelf.iterdir()) if shelf.is_dir() else ():
+        try:
+            size = len(EmbeddingStore.open(folder))
+        except DataError:
+            continue
+        if found is None or size > found[0]:
+            found = (size, folder)
+    return None if found is None else found[1]
+
+
+def digest_of_texts(texts: Sequence[str]) -> str:
+    """A short name for texts, in their order."""
+    return hashlib.sha256("\n".join(texts).encode("utf-8")).hexdigest()[:_KEY_DIGITS]
+
+
+def same_content(
+    embedded: Embedded, first: Sequence[Path], second: Sequence[Path]
+) -> list[tuple[Path, Path]]:
+    """Pairs of files of both lists whose contents are the same."""
+    by_content = {embedded.digests[file]: file for file in first if file in embedded.digests}
+    return [
+        (by_content[digest], file)
+        for file in second
+        if (digest := embedded.digests.get(file)) is not None and digest in by_content
+    ]

@@ -1,0 +1,373 @@
+"""Where the examples and the queries are: the folder schema, and other layouts by a pattern each.
+
+    data/<category>/2.support-set/Class_<class>/shot<N>/<picture>     a category of several classes
+    data/<category>/2.support-set/shot<N>/<picture>                   a category that is one class itself
+    data/<category>/6.preprocessed/<class>/…/<picture>                queries whose class is known
+    data/<category>/6.preprocessed/<picture>                          queries whose class is not
+
+Another layout is two patterns of names with ``{category}``, ``{class}``, ``{shot}``, ``*`` (one name) and ``**`` (any
+number of names, also none). Whatever lies in the folders that a pattern speaks of must fit it: a picture that is left
+out in silence would change every figure.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from argusvl.config.messages import did_you_mean
+from argusvl.core.errors import DataError
+from argusvl.recognition.extraction.sources import Listing, find_images
+
+_SHOWN_PROBLEMS = 20
+_PLACEHOLDERS = {"category": r"[^/]+", "class": r"[^/]+", "shot": r"[0-9]+"}
+
+
+class LayoutError(DataError):
+    """A data folder is not laid out as it should be; every offending path is named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where examples and queries are, relative to the data folder.
+
+    Attributes:
+        support: Patterns of the examples; the first that fits a name counts.
+        queries: Patterns of the queries, likewise.
+    """
+
+    support: tuple[str, ...]
+    queries: tuple[str, ...]
+
+    def expected(self) -> str:
+        """The form that names should have, for messages."""
+        parts = [("examples", self.support), ("queries", self.queries)]
+        return ", ".join(f"{what} as {' or '.join(patterns)}" for what, patterns in parts if patterns)
+
+
+LAYOUTS: Mapping[str, Layout] = {
+    "argus": Layout(
+        support=(
+            "{category}/2.support-set/Class_{class}/shot{shot}/*",
+            "{category}/2.support-set/shot{shot}/*",
+        ),
+        queries=("{category}/6.preprocessed/{class}/**/*", "{category}/6.preprocessed/*"),
+    ),
+    "imagefolder": Layout(support=("train/{class}/**/*",), queries=("val/{class}/**/*",)),
+    "classes": Layout(support=("{class}/**/*",), queries=()),
+}
+"""Layouts by name. ``classes`` has examples only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A picture to classify.
+
+    Attributes:
+        path: Of the file.
+        true_class: Its class, where the layout tells.
+    """
+
+    path: Path
+    true_class: str | None
+
+
+@dataclass(frozen=True)
+class Category:
+    """A set of classes to tell apart, and the queries.
+
+    Attributes:
+        name: Of its folder; of the data folder where the layout has no categories.
+        classes: Class → its examples by shot number; sorted by name.
+        queries: Sorted by their paths.
+        notes: What is odd and no error: unequal shots, classes of queries without an example, other files.
+    """
+
+    name: str
+    classes: Mapping[str, tuple[Path, ...]]
+    queries: tuple[Query, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def shots(self) -> int:
+        """Examples of the class that has the fewest."""
+        return min(len(examples) for examples in self.classes.values())
+
+
+def parse_layout(text: str) -> Layout:
+    """A layout as a user writes it: a name, or ``support=PATTERN queries=PATTERN``, apart from each other by spaces.
+
+    Each may be given several times.
+
+    Raises:
+        LayoutError: No layout has this name, or a pattern is not usable.
+    """
+    if text in LAYOUTS:
+        return LAYOUTS[text]
+    found: dict[str, list[str]] = {"support": [], "queries": []}
+    for part in text.split():
+        key, equals, pattern = part.partition("=")
+        if not equals or key not in found:
+            raise LayoutError(
+                f"unknown layout {text!r}{did_you_mean(text, LAYOUTS)}",
+                remedy=f"use one of {', '.join(LAYOUTS)}, or 'support=PATTERN queries=PATTERN'",
+            )
+        found[key].append(pattern)
+    layout = Layout(tuple(found["support"]), tuple(found["queries"]))
+    if not layout.support or not layout.queries:
+        raise LayoutError(
+            f"the layout {text!r} names no {'examples' if not layout.support else 'queries'}",
+            remedy="write 'support=PATTERN queries=PATTERN', e.g. 'support=known/{class}/* queries=new/**/*'",
+        )
+    for pattern in layout.support:
+        if "{class}" not in _Pattern(pattern).text:
+            raise LayoutError(
+                f"the pattern {pattern!r} does not say where the class is", remedy="put {class} into it"
+            )
+    for pattern in layout.queries:
+        _Pattern(pattern)
+    return layout
+
+
+def read_layout(data: Path, category: str | None = None, layout: Layout = LAYOUTS["argus"]) -> list[Category]:
+    """The categories of a data folder, sorted by name; nothing is decoded.
+
+    Names are compared in Unicode's composed form (NFC), since file systems differ in how they store an accent.
+
+    Args:
+        data: The data folder.
+        category: Only this one.
+        layout: Where things are.
+
+    Raises:
+        LayoutError: A picture stands where the layout has no place for it, a class is empty, a folder cannot be read,
+            two folders are one class, there are no examples or no queries. All are named, with the expected form.
+        DataError: There is no such folder, or no picture in it.
+    """
+    if not data.is_dir():
+        raise LayoutError(
+            "no such folder", where=data, remedy=f"name a folder that holds {layout.expected()}"
+        )
+    listing = find_images(data)
+    reader = _Reader(data, layout, category)
+    reader.read(listing)
+    reader.look_for_empty_folders()
+    found = reader.categories()
+    if reader.problems:
+        shown = "".join(f"\n  {problem}" for problem in reader.problems[:_SHOWN_PROBLEMS])
+        more = len(reader.problems) - _SHOWN_PROBLEMS
+        raise LayoutError(
+            f"not laid out as expected:{shown}" + (f"\n  and {more} more" if more > 0 else ""),
+            where=data,
+            remedy=f"expected are {layout.expected()}; --layout names other forms",
+        )
+    return found
+
+
+def printable(name: object) -> str:
+    """A name on one line: a line break or another control character in it is shown as its escape."""
+    text = str(name)
+    return text if text.isprintable() else repr(text)[1:-1]
+
+
+class _Pattern:
+    """A pattern of names and what it finds.
+
+    Raises:
+        LayoutError: It has an unknown placeholder or is absolute.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        unknown = sorted(set(re.findall(r"\{([^}]*)\}", text)) - _PLACEHOLDERS.keys())
+        if unknown or text.startswith("/") or ".." in text.split("/"):
+            problem = f"has the unknown placeholder {{{unknown[0]}}}" if unknown else "leaves the data folder"
+            raise LayoutError(
+                f"the pattern {text!r} {problem}",
+                remedy=f"use {', '.join(f'{{{name}}}' for name in _PLACEHOLDERS)}, * and **, relative to DATA",
+            )
+        self._regex = re.compile("".join(self._pieces()), re.DOTALL)
+        self._folders = [self._one(part) for part in text.split("/")[:-1]]
+
+    def match(self, name: str) -> dict[str, str] | None:
+        """What stands at the placeholders, or ``None`` where the name does not fit."""
+        found = self._regex.fullmatch(name)
+        return None if found is None else {k: v for k, v in found.groupdict().items() if v is not None}
+
+    def speaks_of(self, name: str) -> bool:
+        """Whether a name lies in a folder that the pattern names in plain words, so that it should fit.
+
+        For ``{category}/2.support-set/Class_{class}/shot{shot}/*`` this is all that lies in ``*/2.support-set``.
+        """
+        parts = name.split("/")
+        plain = [n for n, part in enumerate(self.text.split("/")[:-1]) if not re.search(r"[{*]", part)]
+        depth = plain[0] + 1 if plain else 0
+        return len(parts) > depth and all(
+            re.fullmatch(self._folders[n], parts[n], re.DOTALL) for n in range(depth)
+        )
+
+    def class_folder(self, name: str) -> dict[str, str] | None:
+        """What a folder is, where it is one that the pattern's ``{class}`` names."""
+        parts = self.text.split("/")[:-1]
+        depth = next((n + 1 for n, part in enumerate(parts) if "{class}" in part), None)
+        if depth is None or name.count("/") + 1 != depth or "**" in parts[:depth]:
+            return None
+        found = re.fullmatch("/".join(self._folders[:depth]), name, re.DOTALL)
+        return None if found is None else found.groupdict()
+
+    def _pieces(self) -> Iterable[str]:
+        parts = self.text.split("/")
+        seen: set[str] = set()
+        for number, part in enumerate(parts):
+            last = number == len(parts) - 1
+            if part == "**":
+                yield r"(?:[^/]+/)*[^/]+" if last else r"(?:[^/]+/)*"
+            else:
+                yield self._one(part, seen) + ("" if last else "/")
+
+    @staticmethod
+    def _one(part: str, seen: set[str] | None = None) -> str:
+        """One name of the pattern; a placeholder that stands in it again must stand for the same."""
+        seen = set() if seen is None else seen
+        pieces = []
+        for piece in re.split(r"(\{[a-z]+\}|\*)", part):
+            if piece == "*":
+                pieces.append("[^/]*" if len(part) > 1 else "[^/]+")
+            elif piece.startswith("{"):
+                name = piece[1:-1]
+                pieces.append(f"(?P={name})" if name in seen else f"(?P<{name}>{_PLACEHOLDERS[name]})")
+                seen.add(name)
+            else:
+                pieces.append(re.escape(piece))
+        return "".join(pieces)
+
+
+@dataclass
+class _Found:
+    """A category while it is read."""
+
+    examples: dict[str, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
+    queries: list[Query] = field(default_factory=list)
+
+
+class _Reader:
+    """Sorts names into categories and notes what does not fit."""
+
+    def __init__(self, data: Path, layout: Layout, category: str | None) -> None:
+        self._data = data
+        self._support = [_Pattern(text) for text in layout.support]
+        self._queries = [_Pattern(text) for text in layout.queries]
+        self._layout = layout
+        self._wanted = None if category is None else _composed(category)
+        self._own_name = _composed(data.resolve().name)
+        self._found: dict[str, _Found] = defaultdict(_Found)
+        self._spellings: dict[tuple[str, str], set[str]] = defaultdict(set)
+        self.problems: list[str] = []
+
+    def read(self, listing: Listing) -> None:
+        """Sorts the pictures."""
+        for problem in listing.problems:
+            self.problems.append(f"{printable(problem.path)}: {problem.reason}")
+        for name in listing.paths:
+            parts = self._first(self._support, name)
+            if parts is not None:
+                category, label = self._names(parts)
+                if category is not None:
+                    # Without a number, the order of the names is that of the shots.
+                    self._found[category].examples[label or category].append(
+                        (int(parts.get("shot", 0)), name)
+                    )
+                    self._spellings[category, label or category].add(
+                        parts.get("class", parts.get("category", ""))
+                    )
+                continue
+            parts = self._first(self._queries, name)
+            if parts is not None:
+                category, label = self._names(parts)
+                if category is not None:
+                    self._found[category].queries.append(Query(listing.file(name), label))
+            elif any(pattern.speaks_of(name) for pattern in (*self._support, *self._queries)):
+                self.problems.append(f"{printable(name)}: does not fit")
+
+    def look_for_empty_folders(self) -> None:
+        """A class's folder without a picture, and a category's without the folders that it needs."""
+        for root, folders, _ in os.walk(self._data):
+            folders.sort(key=os.fsencode)
+            for folder in folders:
+                name = PurePosixPath((Path(root) / folder).relative_to(self._data)).as_posix()
+                for pattern in self._support:
+                    parts = pattern.class_folder(name)
+                    if parts is None:
+                        continue
+                    category, label = self._names(parts)
+                    if category is not None and label not in self._found[category].examples:
+                        self.problems.append(f"{printable(name)}: an empty class, it holds no picture")
+                        self._found[category].examples[label or category] = []
+        if any("{category}" in text for text in self._layout.support):
+            for child in self._data.iterdir():
+                category, _ = self._names({"category": child.name})
+                if child.is_dir() and not child.name.startswith(".") and category is not None:
+                    self._found.setdefault(category, _Found())  # what it lacks is named below
+
+    def categories(self) -> list[Category]:
+        """What was found."""
+        if self._wanted is not None and not self._found:
+            self.problems.append(f"{printable(self._wanted)}: no such category")
+        return [self._category(name, self._found[name]) for name in sorted(self._found)]
+
+    def _category(self, name: str, found: _Found) -> Category:
+        notes = []
+        for what, there, patterns in (
+            ("examples", found.examples, self._layout.support),
+            ("queries", found.queries, self._layout.queries),
+        ):
+            if patterns and not there:
+                form = " or ".join(patterns).replace("{category}", printable(name))
+                self.problems.append(f"{printable(name)}: no {what}; expected {form}")
+        for label, examples in sorted(found.examples.items()):
+            numbers = [number for number, _ in examples if number]
+            for number in sorted({n for n in numbers if numbers.count(n) > 1}):
+                names = ", ".join(printable(path) for n, path in examples if n == number)
+                self.problems.append(f"{names}: shot {number} of class {printable(label)} is there twice")
+            if len(self._spellings[name, label]) > 1:
+                self.problems.append(
+                    f"{printable(name)}: class {printable(label)} has two folders, whose names differ only in how "
+                    "an accent is stored"
+                )
+        counts = {label: len(examples) for label, examples in sorted(found.examples.items())}
+        if len(set(counts.values())) > 1:
+            listed = ", ".join(f"{printable(label)} {count}" for label, count in counts.items())
+            notes.append(f"unequal shots: {listed}")
+        strangers = {q.true_class for q in found.queries if q.true_class is not None} - counts.keys()
+        if strangers:
+            listed = ", ".join(printable(label) for label in sorted(strangers))
+            notes.append(f"queries of classes without an example, which can only be unknown: {listed}")
+        classes = {
+            label: tuple(self._data / path for _, path in sorted(examples, key=_by_shot))
+            for label, examples in sorted(found.examples.items())
+        }
+        return Category(name, classes, tuple(found.queries), tuple(notes))
+
+    def _names(self, parts: Mapping[str, str]) -> tuple[str | None, str | None]:
+        """Category and class; no category where another is wanted."""
+        category = _composed(parts.get("category", self._own_name))
+        label = parts.get("class")
+        wanted = self._wanted is None or self._wanted == category
+        return (category if wanted else None), (None if label is None else _composed(label))
+
+    @staticmethod
+    def _first(patterns: Iterable[_Pattern], name: str) -> dict[str, str] | None:
+        return next((parts for pattern in patterns if (parts := pattern.match(name)) is not None), None)
+
+
+def _by_shot(example: tuple[int, str]) -> tuple[int, bytes]:
+    return example[0], os.fsencode(example[1])
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)

@@ -1,0 +1,119 @@
+"""Several views of a picture in one vector: mirrored, and at a second size where the network takes one.
+
+A viewed backbone is a backbone like any other: extraction, stores and fingerprints need not know that its vectors are
+those of several views, one after the other.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from math import prod
+from typing import Protocol, Self, runtime_checkable
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from argusvl.core.errors import ConfigError
+from argusvl.core.workers import usable_cores
+from argusvl.recognition.backbones.protocol import Backbone
+
+SECOND_SIZE = 5 / 7
+"""The second side as a share of the backbone's own: 160 of 224 pixels."""
+
+VIEWS = {
+    "one": "the backbone's own view",
+    "two": "that and its mirror image",
+    "four": "these, and both at 5/7 of the size where the backbone can take it (EfficientNet-Lite0 can)",
+}
+"""What may be asked for, and what it is."""
+
+
+@runtime_checkable
+class Resizable(Protocol):
+    """A backbone that takes pictures of other sizes."""
+
+    size_hw: tuple[int, int]
+
+    def at_side(self, side_px: int) -> Self:
+        """The same network for square pictures of this side."""
+        ...
+
+
+def with_views(backbone: Backbone, views: str) -> Backbone:
+    """A backbone whose vectors hold those of several views of a picture.
+
+    Args:
+        backbone: Gives the vector of a view.
+        views: A key of :data:`VIEWS`; with ``one`` the backbone comes back as it is.
+
+    Raises:
+        ConfigError: There are no such views.
+    """
+    if views not in VIEWS:
+        raise ConfigError(f"unknown views {views!r}", remedy=f"use one of {', '.join(VIEWS)}")
+    if views == "one":
+        return backbone
+    parts = [backbone]
+    if views == "four" and isinstance(backbone, Resizable):
+        parts.append(backbone.at_side(round(backbone.size_hw[0] * SECOND_SIZE)))
+    return ViewedBackbone(parts)
+
+
+class ViewedBackbone:
+    """Backbones of one network and different sizes, each on a picture and its mirror image.
+
+    A picture's vectors are computed apart from those of the pictures beside it, with one thread: they depend neither
+    on the batch nor on the number of cores, to the last bit. Pictures are spread over the cores instead.
+
+    Attributes:
+        parts: Each gives the vectors of two views.
+        views: In a vector.
+
+    Args:
+        parts: The first one's name and device are those of all.
+    """
+
+    def __init__(self, parts: list[Backbone]) -> None:
+        first = parts[0]
+        self.parts = parts
+        self.views = 2 * len(parts)
+        self.name = first.name
+        self.dimension = self.views * first.dimension
+        self.decode_side_px = max(part.decode_side_px for part in parts)
+        self.device = first.device
+        sizes = [dict(part.fingerprint.preprocessing) for part in parts]
+        self.fingerprint = replace(
+            first.fingerprint, preprocessing={"views": sizes, "mirrored": "each of these as well"}
+        )
+        blank = Image.new("RGB", (self.decode_side_px, self.decode_side_px))
+        self._shapes = [tuple(part.preprocess(blank).shape) for part in parts]
+
+    def preprocess(self, image: Image.Image) -> Tensor:
+        """An RGB picture → float32 ``[3, 1, P]``, the pixels of all sizes in a row; mirroring is done later."""
+        return torch.cat([part.preprocess(image).reshape(3, 1, -1) for part in self.parts], dim=2)
+
+    def embed(self, batch: Tensor) -> Tensor:
+        """Float32 ``[N, 3, 1, P]`` → float32 ``[N, views · D]`` on the CPU."""
+        if self.device.type != "cpu":
+            return torch.stack([self._one(picture) for picture in batch])
+        before = torch.get_num_threads()
+        try:
+            with ThreadPoolExecutor(
+                usable_cores(), initializer=torch.set_num_threads, initargs=(1,)
+            ) as threads:
+                return torch.stack(list(threads.map(self._one, batch)))
+        finally:
+            torch.set_num_threads(before)  # what a thread sets is also the default of threads to come
+
+    def _one(self, picture: Tensor) -> Tensor:
+        """``[3, 1, P]`` → ``[views · D]``."""
+        vectors = []
+        start = 0
+        for part, shape in zip(self.parts, self._shapes, strict=True):
+            end = start + prod(shape[1:])
+            pixels = picture[:, 0, start:end].reshape(shape)
+            vectors.append(part.embed(torch.stack([pixels, pixels.flip(-1)])).flatten())
+            start = end
+        return torch.cat(vectors)
