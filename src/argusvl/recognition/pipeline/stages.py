@@ -66,8 +66,8 @@ class Stage(Generic[M]):
     Attributes:
         name: Names its files and its results; letters, digits, ``_`` and ``-``.
         load: Makes the model on a device and keeps it nowhere.
-        run: Gives a result for each picture of a batch: a JSON-ready mapping, or a float32 vector ``[D]``. It is called
-            with one picture alone where a batch has failed, so that the others are done.
+        run: Gives a result for each picture of a batch: a JSON-ready mapping, or a float32 vector ``[D]`` (a row of a
+            tensor will do). It is called with one picture alone where a batch has failed, so that the others are done.
         settings: What decides the results beside the pictures, JSON-ready: the model and its weights, the prompt, …
             A run is gone on with only where they are the same.
         gives: ``records`` or ``vectors``.
@@ -76,7 +76,7 @@ class Stage(Generic[M]):
 
     name: str
     load: Callable[[torch.device], M]
-    run: Callable[[M, list[Picture]], Sequence[Any]]
+    run: Callable[[M, list[Picture]], Sequence[Any] | Tensor]
     settings: Mapping[str, Any]
     gives: Gives = "records"
     batch_size: int = 8

@@ -1,0 +1,132 @@
+"""The stages behind `argus recognize describe`: Florence-2's texts and regions, then a backbone's vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from argusvl.core.devices import usable_device
+from argusvl.core.errors import ConfigError
+from argusvl.recognition.backbones.protocol import Backbone
+from argusvl.recognition.backbones.table import load_backbone
+from argusvl.recognition.florence import Florence2, Task
+from argusvl.recognition.florence_loading import model_settings
+from argusvl.recognition.pipeline.lease import lease
+from argusvl.recognition.pipeline.stages import Picture, Stage
+
+TASKS: dict[str, Task] = {
+    "caption": Task.CAPTION,
+    "detailed-caption": Task.DETAILED_CAPTION,
+    "more-detailed-caption": Task.MORE_DETAILED_CAPTION,
+    "detect": Task.DETECT,
+    "dense-regions": Task.DENSE_REGIONS,
+}
+"""What may be asked of every picture; words to look for come apart."""
+
+
+def describe_stage(
+    place: str,
+    tasks: Sequence[str],
+    find: str | None = None,
+    *,
+    batch_size: int,
+    max_new_tokens: int | None = None,
+    num_beams: int | None = None,
+) -> Stage[Florence2]:
+    """Asks Florence-2 for several things about each picture, with one load of the model.
+
+    A result has one entry for each task, and ``find`` where words are looked for.
+
+    Args:
+        place: A folder in hub layout, or the id of a model.
+        tasks: Names in :data:`TASKS`.
+        find: Words to look for in every picture.
+        batch_size: Pictures of a forward pass.
+        max_new_tokens: The longest answer, in tokens.
+        num_beams: Width of the beam search; the model's own when ``None``.
+
+    Raises:
+        ConfigError: A task is unknown, or nothing is asked for.
+        CheckpointError: The model is missing.
+    """
+    unknown = [task for task in tasks if task not in TASKS]
+    if unknown or not (tasks or find):
+        raise ConfigError(
+            f"unknown task {unknown[0]!r}" if unknown else "nothing is asked for",
+            where="--tasks",
+            remedy=f"use one or more of {', '.join(TASKS)}, or --find WORDS",
+        )
+    asked = {"tasks": list(tasks), "find": find, "max_new_tokens": max_new_tokens, "num_beams": num_beams}
+    return Stage(
+        name="describe",
+        load=partial(_load_florence, place, max_new_tokens, num_beams),
+        run=partial(_describe, tuple(tasks), find),
+        settings={**model_settings(place), **asked},
+        batch_size=batch_size,
+    )
+
+
+def embedding_stage(spec: str, device: str, *, batch_size: int) -> Stage[Backbone]:
+    """Embeds each picture with a backbone.
+
+    The backbone is loaded once to learn what its vectors depend on, and again when the stage is run.
+
+    Args:
+        spec: As for :func:`~argusvl.recognition.backbones.table.load_backbone`.
+        device: Where it computes.
+        batch_size: Pictures of a forward pass.
+
+    Raises:
+        ConfigError: There is no such backbone or device.
+        CheckpointError: Its weights are missing or damaged.
+    """
+    load = partial(_load_backbone, spec)
+    with lease(load, usable_device(device), name=spec) as leased:
+        fingerprint = leased.run(_fingerprint)
+    return Stage("embed", load, _embed, {"fingerprint": fingerprint}, gives="vectors", batch_size=batch_size)
+
+
+def _load_florence(
+    place: str, max_new_tokens: int | None, num_beams: int | None, device: torch.device
+) -> Florence2:
+    return Florence2.from_pretrained(place, device=device, max_new_tokens=max_new_tokens, num_beams=num_beams)
+
+
+def _describe(
+    tasks: Sequence[str], find: str | None, florence: Florence2, pictures: list[Picture]
+) -> list[dict[str, Any]]:
+    images = [picture.image for picture in pictures]
+    answers: list[dict[str, Any]] = [{} for _ in pictures]
+    asked: list[tuple[str, Callable[[], Sequence[Any]]]] = [
+        (name, partial(_ask, florence, TASKS[name], images)) for name in tasks
+    ]
+    if find is not None:
+        asked.append(("find", partial(florence.find, images, find)))
+    for name, ask in asked:
+        for answer, found in zip(answers, ask(), strict=True):
+            answer[name] = found.to_dict()
+    return answers
+
+
+def _ask(florence: Florence2, task: Task, images: list[Any]) -> Sequence[Any]:
+    if task is Task.DETECT:
+        return florence.detect(images)
+    if task is Task.DENSE_REGIONS:
+        return florence.dense_regions(images)
+    return florence.caption(images, task)
+
+
+def _load_backbone(spec: str, device: torch.device) -> Backbone:
+    return load_backbone(spec, device=device)
+
+
+def _embed(backbone: Backbone, pictures: list[Picture]) -> Tensor:
+    return backbone.embed(torch.stack([backbone.preprocess(picture.image) for picture in pictures]))
+
+
+def _fingerprint(backbone: Backbone) -> dict[str, Any]:
+    return backbone.fingerprint.to_dict()
