@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -45,14 +46,14 @@ def test_embeddings_and_logits_are_those_of_an_independent_network(
     torch.testing.assert_close(backbone.logits_of(vectors), logits.float(), atol=1e-5, rtol=0)
 
 
-def by_hand(image: Image.Image) -> np.ndarray:
+def by_hand(image: Image.Image, side: int = 224) -> np.ndarray:
     """The preprocessing written down again, with a resize of its own in place of Pillow's.
 
     Bilinear: each output pixel is a mean of the pixels around its place, weighted by a triangle that is as wide as one
     step of the larger of the two grids.
     """
     width, height = image.size
-    scale = 224 / min(width, height)
+    scale = side / min(width, height)
     size = round(height * scale), round(width * scale)
 
     def weights(old: int, new: int) -> np.ndarray:
@@ -65,8 +66,8 @@ def by_hand(image: Image.Image) -> np.ndarray:
     pixels = np.asarray(image, dtype=np.float64)
     pixels = np.einsum("xw,hwc->hxc", weights(width, size[1]), pixels)
     pixels = np.einsum("yh,hxc->yxc", weights(height, size[0]), pixels)
-    top, left = (size[0] - 224) // 2, (size[1] - 224) // 2
-    return (pixels[top : top + 224, left : left + 224] / 127.5 - 1).transpose(2, 0, 1)
+    top, left = (size[0] - side) // 2, (size[1] - side) // 2
+    return (pixels[top : top + side, left : left + side] / 127.5 - 1).transpose(2, 0, 1)
 
 
 def test_pixels_are_those_of_the_recipe_written_down_again(
@@ -86,6 +87,59 @@ def test_normalisation_is_exact_where_nothing_is_resized(backbone: EfficientNetL
     assert np.abs(backbone.preprocess(Image.fromarray(levels)).numpy() - expected).max() < 1e-6
     wider = np.concatenate([np.zeros((224, 7, 3), np.uint8), levels, np.zeros((224, 8, 3), np.uint8)], axis=1)
     assert np.abs(backbone.preprocess(Image.fromarray(wider)).numpy() - expected).max() < 1e-6
+
+
+def test_at_another_side_the_weights_are_the_same_and_the_fingerprint_says_the_side(
+    backbone: EfficientNetLite0Backbone, pictures: list[Image.Image]
+) -> None:
+    smaller = backbone.at_side(160)
+    assert (smaller.size_hw, smaller.decode_side_px) == ((160, 160), 160)
+    assert (backbone.size_hw, backbone.decode_side_px) == ((224, 224), 224)
+    for image in pictures:
+        assert np.abs(smaller.preprocess(image).numpy() - by_hand(image, 160)).max() < 2.1 / 255
+    reference = EfficientNet.from_name("efficientnet-lite0", image_size=160).eval()
+    reference.load_state_dict(torch.load(PACKAGED, weights_only=True))
+    batch = smaller.preprocess(pictures[0])[None]
+    with torch.inference_mode():
+        expected = reference.double().extract_features(batch.double()).mean(dim=(2, 3)).float()
+    torch.testing.assert_close(smaller.embed(batch), expected, atol=1e-5, rtol=0)
+    with pytest.raises(ModelError, match=r"takes float32 \[N, 3, 224, 224\]"):
+        backbone.embed(batch)
+    assert smaller.fingerprint != backbone.fingerprint
+    assert backbone.at_side(224).fingerprint == backbone.fingerprint
+    for side in (0, 100, -32):
+        with pytest.raises(ModelError, match=f"cannot take pictures of {side} pixels"):
+            backbone.at_side(side)
+
+
+def test_a_wrong_normalisation_loses_accuracy(
+    backbone: EfficientNetLite0Backbone, shared_data: Callable[[str], Path]
+) -> None:
+    """A canary on real pictures: were the preprocessing of no matter, or the weights not real, it would not sing."""
+    support = shared_data("cifar10_fewshot") / "data" / "cifar10" / "2.support-set"
+    shots = range(1, 9)
+    files = [[next((c / f"shot{k}").iterdir()) for k in shots] for c in sorted(support.iterdir())]
+    pixels = torch.stack(
+        [backbone.preprocess(Image.open(f).convert("RGB")) for in_class in files for f in in_class]
+    )
+
+    def accuracy(batch: torch.Tensor) -> float:
+        """Of the nearest centroid, each picture left out of its own."""
+        vectors = torch.cat([backbone.embed(part) for part in batch.split(8)])
+        vectors = torch.nn.functional.normalize(vectors, dim=1).unflatten(0, (10, len(shots)))
+        right = 0
+        for true in range(10):
+            for k in range(len(shots)):
+                sums = vectors.sum(dim=1)
+                sums[true] -= vectors[true, k]
+                cosines = torch.nn.functional.normalize(sums, dim=1) @ vectors[true, k]
+                right += int(cosines.argmax() == true)
+        return right / (10 * len(shots))
+
+    as_trained = accuracy(pixels)
+    left_out = accuracy((pixels + 1) / 2)  # levels from 0 to 1, mean and standard deviation forgotten
+    assert as_trained > 0.55
+    assert left_out < as_trained - 0.1
 
 
 def test_logits_refuse_what_is_no_embedding(backbone: EfficientNetLite0Backbone) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import CLIPModel, CLIPTokenizer
 
 from argusvl.core.errors import CheckpointError, ModelError
+from argusvl.recognition.backbones.frozen import full_precision
 from argusvl.recognition.backbones.hub import quiet_transformers
 from argusvl.recognition.backbones.hub_loading import AGAIN, CANNOT_LOAD, load_network, read_config
 from argusvl.recognition.backbones.transformers_models import FAMILIES, TransformersBackbone
@@ -89,7 +90,7 @@ class ClipBackbone(TransformersBackbone):
                 remedy="shorten the class's name or the template",
             )
         model = load_network(CLIPModel, self.folder, config, r".*\.position_ids$").to(self.device)
-        with torch.inference_mode():
+        with torch.inference_mode(), full_precision():
             pooled = model.text_model(**tokens.to(self.device)).pooler_output
             vectors = model.text_projection(pooled).to("cpu", torch.float32)
             scale = float(model.logit_scale.exp())

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from argusvl.core.errors import CheckpointError, ModelError
 from argusvl.recognition.backbones.frozen import (
     FrozenBackbone,
+    full_precision,
     library_versions,
     state_differences,
     weights_sha256,
@@ -177,7 +178,7 @@ class EfficientNetLite0Backbone(FrozenBackbone):
                 f"logits come from float32 [N, {DIMENSION}], got {vectors.dtype} {list(vectors.shape)}",
                 remedy="give what embed() gave",
             )
-        with torch.inference_mode():
+        with torch.inference_mode(), full_precision():
             logits = self._network.classify(vectors.to(self.device)).to("cpu")
         return logits.clone()
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -77,7 +78,7 @@ class FrozenBackbone(ABC):
         self._check(batch)
         if len(batch) == 0:  # which some networks cannot reshape
             return torch.empty(0, self.dimension)
-        with torch.inference_mode():
+        with torch.inference_mode(), full_precision():
             vectors = self._vectors(batch.to(self.device)).to("cpu", torch.float32)
         return vectors.clone()  # an ordinary tensor: one from inference mode could not train a linear probe
 
@@ -88,6 +89,18 @@ class FrozenBackbone(ABC):
                 f"{self.name} takes float32 [N, 3, {height}, {width}], got {batch.dtype} {list(batch.shape)}",
                 remedy="stack what its own preprocess() gives",
             )
+
+
+@contextlib.contextmanager
+def full_precision() -> Iterator[None]:
+    """GPUs compute in float32 and the same way each time; by default their convolutions round to 10 bits (TF32)."""
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark, matmul.allow_tf32
+    cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark, matmul.allow_tf32 = False, True, False, False
+    try:
+        yield
+    finally:
+        cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark, matmul.allow_tf32 = before
 
 
 def weights_sha256(files: Iterable[Path]) -> str:
