@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from argusvl.core.errors import DataError
+from argusvl.core.errors import ConfigError, DataError
 from argusvl.recognition.backbones.protocol import BackboneFingerprint
 from argusvl.recognition.verification.check import GROUPS, Group
 from argusvl.recognition.verification.pictures import DrawnPictures, FolderPictures
@@ -474,8 +474,9 @@ def test_drawn_pictures_are_the_same_every_time_and_not_square() -> None:
 
 
 def test_a_folder_is_used_without_what_cannot_be_read(photos: Path) -> None:
-    pictures = FolderPictures(photos)
+    pictures = FolderPictures(photos, limit=100)
     assert len(pictures) == 9 and len(list(pictures)) == 9
+    assert len(FolderPictures(photos, limit=3)) == 3
     assert "1 that cannot be read left out" in pictures.description
     assert pictures.refused[0].startswith("004.png: ")
 
@@ -485,4 +486,9 @@ def test_a_folder_of_nothing_but_damage_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match="none of 1 pictures can be read, the first: a.jpg: the file is empty"
     ):
-        FolderPictures(tmp_path)
+        FolderPictures(tmp_path, limit=100)
+
+
+def test_too_few_pictures_for_a_slope_are_refused() -> None:
+    with pytest.raises(ConfigError, match="60 pictures are 7.5 batches of 8, too few to see growth in"):
+        check(Healthy, count=60)

@@ -242,7 +242,7 @@ def verify(
     found = verify_backbone(
         lambda place: load_backbone(backbone, device=place),
         device=device,
-        pictures=None if images is None else FolderPictures(images),
+        pictures=None if images is None else FolderPictures(images, limit=count),
         count=count,
         batch_size=batch_size,
     )
@@ -299,7 +299,7 @@ def describe(
     largest is enough. Interrupted at any point, the same command goes on. A picture that cannot be used is named and
     the others are done; the exit code is then 1.
     """
-    from argusvl.cli.output import print_json
+    from argusvl.cli.output import console, print_json
     from argusvl.cli.pipeline_output import print_pipeline
     from argusvl.recognition.describing import describe_stage, embedding_stage
     from argusvl.recognition.pipeline.stages import Stage, run_stages
@@ -312,7 +312,13 @@ def describe(
     ]
     if backbone is not None:
         stages.append(embedding_stage(backbone, device, batch_size=batch_size))
-    report = run_stages(images, out, stages, device=device, workers=workers)
+    try:
+        report = run_stages(images, out, stages, device=device, workers=workers)
+    except KeyboardInterrupt:
+        console().print(
+            f"what was done is kept in {out}; the same command goes on", soft_wrap=True, markup=False
+        )
+        raise
     print_pipeline(report)
     if as_json:
         print_json(report.to_dict())

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from argusvl.core.errors import ModelError
+from argusvl.core.errors import ConfigError, ModelError
 from argusvl.recognition.backbones.protocol import Backbone
 from argusvl.recognition.pipeline.lease import LeaseReport, lease
 from argusvl.recognition.verification.check import GROUPS, Check, Group
@@ -32,6 +32,9 @@ from argusvl.recognition.verification.tensors import check_tensors
 
 COUNT = 1000
 BATCH_SIZE = 32
+
+_BATCHES = 8
+"""So many at least: memory is looked at after a batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +94,16 @@ def verify(
         progress: Whether to show a bar.
 
     Raises:
-        ConfigError: The device cannot be used.
+        ConfigError: The device cannot be used, or ``count`` is less than eight batches.
         CheckpointError: The backbone cannot be loaded.
     """
     began = time.perf_counter()
+    if count < _BATCHES * batch_size:
+        raise ConfigError(
+            f"{count} pictures are {count / batch_size:.1f} batches of {batch_size}, too few to see growth in",
+            where="--count",
+            remedy=f"write at least {_BATCHES * batch_size}, or a smaller --batch-size",
+        )
     chosen = pictures if pictures is not None else DrawnPictures()
     checks: list[Check] = []
     loads: list[FirstLoad] = []

@@ -52,20 +52,23 @@ class DrawnPictures:
 
 
 class FolderPictures:
-    """The pictures of a folder that can be read.
+    """The first pictures of a folder that can be read.
 
     Args:
         folder: Searched with what is in it.
+        limit: So many are enough.
 
     Raises:
         DataError: None of its pictures can be read.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, limit: int) -> None:
         listing = find_images(folder)
         self._files: list[tuple[str, Path]] = []
         refused: list[str] = []
         for path in listing.paths:
+            if len(self._files) == limit:
+                break
             file = listing.file(path)
             try:
                 decode_bytes(read_image_file(file), path, "exact", 1)
