@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from collections import Counter
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -49,11 +53,14 @@ def extract(
         ),
     ] = "exact",
     batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Images of a forward pass; 32, or as the store was begun with.")
+        int | None,
+        typer.Option(
+            min=1, help="Images of a forward pass; 8 (64 on a GPU), or as the store was begun with."
+        ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Threads that decode; as many as there are cores by default.")
+        int | None, typer.Option(min=1, help="Threads; as many as there are cores by default.")
     ] = None,
     engine: Annotated[
         Literal["local", "ray"], typer.Option(help="This process, or Ray Data on one machine or many.")
@@ -203,6 +210,150 @@ def table(
         raise typer.Exit(FOUND_SOMETHING)
 
 
+@app.command(epilog="Example: argus recognize enroll support/ examples/")
+def enroll(
+    store: Annotated[
+        Path, typer.Argument(metavar="STORE", help="Folder of the support store, to make or to add to.")
+    ],
+    examples: Annotated[
+        Path, typer.Argument(metavar="EXAMPLES", help="Folder with a folder for each class; see --layout.")
+    ],
+    label: Annotated[
+        str | None,
+        typer.Option(
+            "--class", metavar="NAME", help="EXAMPLES are all of this class: a folder, a list, a file."
+        ),
+    ] = None,
+    layout: Annotated[
+        str,
+        typer.Option(help="classes: a folder for each class. argus, imagefolder, patterns: as for table."),
+    ] = "classes",
+    category: Annotated[
+        str | None, typer.Option(help="The category to take, where there are several.")
+    ] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            help="NAME, or NAME:FOLDER of its weights; the store's, efficientnet-lite0 for a new one."
+        ),
+    ] = None,
+    views: Annotated[
+        str | None, typer.Option(help="one, two or four, as for table; the store's, four for a new one.")
+    ] = None,
+    lane: Annotated[
+        Literal["exact", "scaled"] | None,
+        typer.Option(help="As for extract; the store's, exact for a new one."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    workers: Annotated[int | None, typer.Option(min=1, help="Threads that read and decode.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write the result to stdout as JSON.")] = False,
+) -> None:
+    """Add classes and examples to a support store; only new pictures are computed.
+
+    Interrupted, the same command goes on; until it is done, the store is as it was. A picture that cannot be used is
+    named and the others are enrolled; the exit code is then 1.
+    """
+    from argusvl.cli.few_shot_output import print_enrolment
+    from argusvl.cli.output import print_json
+    from argusvl.recognition.backbones.table import load_backbone
+    from argusvl.recognition.few_shot.enrolment import HEADER, SupportStore
+    from argusvl.recognition.few_shot.enrolment import enroll as enroll_pictures
+    from argusvl.recognition.few_shot.layout import read_examples
+    from argusvl.recognition.few_shot.views import with_views
+
+    pictures = read_examples(examples, label, layout, category)
+    there = SupportStore.open(store) if (store / HEADER).exists() else None
+    spec = backbone or (there.backbone if there else "efficientnet-lite0")
+    wanted = views or (there.views if there else "four")
+    report = enroll_pictures(
+        store,
+        pictures,
+        with_views(load_backbone(spec, device=device), wanted),
+        spec=spec,
+        views=wanted,
+        lane=lane or (there.lane if there else "exact"),
+        workers=workers,
+    )
+    print_enrolment(report, store)
+    if as_json:
+        print_json(report.to_dict())
+    if report.quarantined:
+        raise typer.Exit(FOUND_SOMETHING)
+
+
+@app.command(epilog="Example: argus recognize classify support/ photos/ --out classes.jsonl")
+def classify(
+    store: Annotated[Path, typer.Argument(metavar="STORE", help="Folder of the support store.")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="IMAGES…",
+            help="Folders, lists and files as for extract, or a store of vectors of the same views.",
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the lines here, not to stdout.")
+    ] = None,
+    classifier: Annotated[str, typer.Option(help="ridge, centroid, nearest, linear-probe, cache.")] = "ridge",
+    features: Annotated[
+        str, typer.Option(help="rich or plain, as for table; plain needs a store of one view.")
+    ] = "rich",
+    threshold: Annotated[
+        float,
+        typer.Option(help="Probability of being known below which a picture is Unknown; 0: nothing is."),
+    ] = 0.5,
+    coverage: Annotated[
+        float, typer.Option(help="How often the true class of a known picture shall be in its set.")
+    ] = 0.9,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    workers: Annotated[int | None, typer.Option(min=1, help="Threads that read and decode.")] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of vectors computed before; $ARGUS_CACHE, or argus in your cache folder.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Classify images by the examples of a support store: a line of JSON for each.
+
+    image; class, or Unknown; nearest, the best class in any case; score, the probability that the picture is of a known
+    class; margin between the best two classes, small where they are hard to tell apart; set, the classes that hold the
+    true one as often as --coverage says. An image that cannot be used has an error instead; the exit code is then 1.
+    Interrupted, the same command goes on.
+    """
+    from argusvl.cli.few_shot_output import print_classified
+    from argusvl.core.files import atomic_text_file
+    from argusvl.recognition.backbones.table import load_backbone
+    from argusvl.recognition.few_shot.classification import (
+        ClassifyOptions,
+        FewShotClassifier,
+        query_vectors,
+    )
+    from argusvl.recognition.few_shot.classification import classify as classify_vectors
+    from argusvl.recognition.few_shot.embeddings import default_cache
+    from argusvl.recognition.few_shot.enrolment import SupportStore
+    from argusvl.recognition.few_shot.views import with_views
+
+    options = ClassifyOptions(classifier, features, threshold, coverage)
+    support = SupportStore.open(store)
+    network = with_views(load_backbone(support.backbone, device=device), support.views)
+    learned = FewShotClassifier(support, network, options)
+    queries = query_vectors(images, support, network, cache or default_cache(), workers=workers)
+    counts: Counter[str] = Counter()
+    failed: dict[str, str] = {}
+    with atomic_text_file(out) if out is not None else nullcontext(sys.stdout) as stream:
+        for line in classify_vectors(learned, queries.store):
+            stream.write(json.dumps(line, ensure_ascii=False) + "\n")
+            if "error" in line:
+                failed[line["image"]] = line["error"]
+            else:
+                counts[line["class"]] += 1
+    print_classified(counts, failed, queries.problems)
+    if failed or queries.problems:
+        raise typer.Exit(FOUND_SOMETHING)
+
+
 def _listed(values: list[str]) -> tuple[str, ...]:
     """Names given with commas or one by one, each once."""
     names = (name.strip() for value in values for name in value.split(","))
@@ -289,7 +440,7 @@ def describe(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Threads that decode; as many as there are cores by default.")
+        int | None, typer.Option(min=1, help="Threads; as many as there are cores by default.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write the report to stdout as JSON.")] = False,
 ) -> None:

@@ -72,7 +72,7 @@ def test_ray_goes_on_with_a_store_of_the_local_engine_to_the_same_bytes(
 
     backbone.embed = embed  # type: ignore[method-assign]
     with pytest.raises(RuntimeError, match="stop"):
-        extract(photos, tmp_path / "ray", backbone, **options)
+        extract(photos, tmp_path / "ray", backbone, **options, workers=1)
     report = extract(photos, tmp_path / "ray", LOAD(), engine=RayEngine(LOAD, actors=1))
     assert (report.inputs, report.embedded, report.quarantined, report.skipped) == (14, 9, 3, 2)
     assert report.quarantined_entries == local.quarantined_entries

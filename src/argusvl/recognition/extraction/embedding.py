@@ -85,7 +85,7 @@ class Embedder:
         return Prepared(path, digest, pixels=self._backbone.preprocess(image))
 
     def embed(self, batch: Sequence[Prepared]) -> EmbeddedBatch:
-        """Runs the network once; nothing of the batch is kept. For one thread.
+        """Runs the network once; nothing of the batch is kept.
 
         Raises:
             ModelError: The network gives something else than a vector for each image.

@@ -7,6 +7,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Protocol
 
+import torch
+
 from argusvl.core.workers import map_in_order, usable_cores
 from argusvl.recognition.backbones.protocol import Backbone
 from argusvl.recognition.extraction.embedding import Embedder, Prepared, computing_threads
@@ -36,7 +38,11 @@ class Engine(Protocol):
 
 
 class LocalEngine:
-    """This process: threads read, decode and preprocess, the network runs in the calling thread.
+    """This process, with all its cores.
+
+    On the CPU each thread takes a batch from reading to the vectors, with one thread for its arithmetic: two batches
+    beside each other are quicker than one batch divided among two cores, and the vectors do not depend on how many
+    cores there are. On a GPU threads read, decode and preprocess, and the network runs in the calling thread.
 
     Args:
         backbone: Gives the vectors.
@@ -52,8 +58,25 @@ class LocalEngine:
     ) -> Generator[EmbeddedBatch, None, None]:
         """As the protocol says."""
         embedder = make_embedder(self._backbone, root, header, reuse)
+        way = self._beside_each_other if self._backbone.device.type == "cpu" else self._one_by_one
+        with computing_threads(header.plan.threads), closing(way(embedder, batches)) as results:
+            yield from results
+
+    def _beside_each_other(
+        self, embedder: Embedder, batches: Sequence[Sequence[str]]
+    ) -> Generator[EmbeddedBatch, None, None]:
+        def process(batch: Sequence[str]) -> EmbeddedBatch:
+            torch.get_num_threads()  # takes the number over into this thread
+            return embedder.embed([embedder.prepare(path) for path in batch])
+
+        return map_in_order(process, batches, self._workers)
+
+    def _one_by_one(
+        self, embedder: Embedder, batches: Sequence[Sequence[str]]
+    ) -> Generator[EmbeddedBatch, None, None]:
         # About two batches are on their way: while one is computed, the next is being decoded.
-        chunk = max(1, 2 * header.plan.batch_size // (self._workers * _CHUNKS_IN_FLIGHT))
+        size = max(len(batch) for batch in batches) if batches else 1
+        chunk = max(1, 2 * size // (self._workers * _CHUNKS_IN_FLIGHT))
         parts = (
             (batch[i : i + chunk], i + chunk >= len(batch))
             for batch in batches
@@ -64,10 +87,7 @@ class LocalEngine:
             return [embedder.prepare(path) for path in part[0]], part[1]
 
         batch: list[Prepared] = []
-        with (
-            computing_threads(header.plan.threads),
-            closing(map_in_order(prepare, parts, self._workers)) as prepared,
-        ):
+        with closing(map_in_order(prepare, parts, self._workers)) as prepared:
             for part, is_last in prepared:
                 batch += part
                 if is_last:

@@ -53,7 +53,7 @@ class Plan:
         batch_size: Images of one forward pass; batches begin at its multiples in the list of images.
         shard_rows: Images of one Parquet file, a multiple of ``batch_size``.
         device: Kind of device that computes: ``cpu`` or ``cuda``.
-        threads: Of the computation on the CPU.
+        threads: That one batch is divided among on the CPU: a sum that is divided differs in its last bits.
         processor: Kind of processor, which chooses among the arithmetic kernels.
         writer: Library and version that writes the Parquet files.
     """

@@ -109,7 +109,9 @@ def read_shard(file: Path, dimension: int, fingerprint: str) -> Rows:
         metadata = table.schema.metadata or {}
         if embedding.type != wanted or metadata.get(_FINGERPRINT_KEY) != fingerprint.encode("ascii"):
             raise DataError("the shard is of another store", where=file, remedy=_REMEDY)
-        vectors = np.array(embedding.flatten()).reshape(len(embedding), dimension)  # the caller's own, not Arrow's
+        vectors = np.array(embedding.flatten()).reshape(
+            len(embedding), dimension
+        )  # the caller's own, not Arrow's
         return Rows(table.column("path").to_pylist(), table.column("sha256").to_pylist(), vectors)
     except (OSError, KeyError, pa.ArrowException) as error:
         raise DataError(

@@ -1,22 +1,24 @@
 """Writing a store so that it may be killed at any point, by a signal or by a power cut, and goes on from there.
 
-A batch is done in two steps, each brought to the disk before the next begins:
+A batch is done in two steps, the first brought to the disk before the second begins:
 
 1. its vectors are appended to the raw file of the current shard,
 2. its lines are appended to the ledger: from here on it is done.
 
-When all batches of a shard are done, the Parquet file is written under another name, brought to the disk and renamed,
-and the raw file is removed. What a kill has left between two steps is cut off or finished when the store is opened
-again, and since a batch is always the same images in the same order, the bytes in the end are the same.
+Bringing something to the disk takes some milliseconds, so the batches of a second take the second step together. When
+all batches of a shard are done, the Parquet file is written under another name, brought to the disk and renamed, and
+the raw file is removed. What a kill has left between two steps is cut off or finished when the store is opened again,
+and since a batch is always the same images in the same order, the bytes in the end are the same.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -33,6 +35,8 @@ from argusvl.recognition.extraction.shards import count_rows, shard_bytes, shard
 from argusvl.recognition.extraction.store import HEADER, INPUTS, LEDGER, SHARDS, Header
 
 _FLOAT_BYTES = 4
+_SYNC_SECONDS = 1.0
+"""What a kill can cost."""
 _NEW_INPUTS = ".inputs.jsonl.new"
 """``inputs.jsonl`` before ``store.json`` is there: a file of the user's own with that name is never replaced."""
 _REMEDY = "bring the file back from a copy, or extract into another folder"
@@ -106,6 +110,10 @@ class StoreWriter:
         self._ledger: BinaryIO | None = None
         self._raw: BinaryIO | None = None
         self._done = _Done()
+        self._waiting = b""  # lines of batches whose vectors are in the raw file, perhaps not on the disk yet
+        self._safe = 0
+        self._intact = True  # no write was broken off
+        self._synced_at = time.monotonic()
 
     @property
     def position(self) -> int:
@@ -137,10 +145,15 @@ class StoreWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._close()
+        try:
+            if self._intact:  # after a write that was broken off, the next start must find its end
+                with self._writing():
+                    self._sync()
+        finally:
+            self._close()
 
     def append(self, batch: EmbeddedBatch) -> None:
-        """Writes the next batch; when this returns it is on the disk.
+        """Writes the next batch; after a second, at the end of a shard and of the context it is on the disk.
 
         Raises:
             ArgusError: It cannot be written; what was written before is whole.
@@ -159,21 +172,35 @@ class StoreWriter:
         assert batch.vectors.dtype == np.float32
         lines = b"".join(entry.line() for entry in entries)
         with self._writing():
-            assert self._ledger is not None
+            self._intact = False
             if self._raw is None:
                 self._raw = self._raw_file(done.inputs // plan.shard_rows).open("ab", buffering=0)
-            if row > done.rows:
-                _write_to_disk(self._raw, batch.vectors.astype("<f4", copy=False).tobytes())
-            _write_to_disk(self._ledger, lines)
-        done.inputs, done.rows = end, row
-        done.ledger_bytes += len(lines)
-        done.entries += [entry for entry in entries if entry.row is not None]
-        if self._ends_shard(end):
-            with self._writing():
+            _write_all(self._raw, batch.vectors.astype("<f4", copy=False).tobytes())
+            self._waiting += lines
+            done.inputs, done.rows = end, row
+            done.entries += [entry for entry in entries if entry.row is not None]
+            if self._ends_shard(end):
+                self._sync()
                 self._raw.close()
                 self._raw = None
                 self._finish_shard((end - 1) // plan.shard_rows, done.entries)
-            done.entries = []
+                done.entries = []
+            elif time.monotonic() - self._synced_at >= _SYNC_SECONDS:
+                self._sync()
+            self._intact = True
+
+    def _sync(self) -> None:
+        """Brings to the disk what was appended: the vectors, and then the lines that say so."""
+        if self._waiting:
+            assert self._ledger is not None and self._raw is not None
+            self._intact = False
+            os.fsync(self._raw.fileno())
+            _write_all(self._ledger, self._waiting)
+            os.fsync(self._ledger.fileno())
+            self._waiting = b""
+            self._intact = True
+        self._safe = self._done.inputs
+        self._synced_at = time.monotonic()
 
     def _lock(self) -> None:
         """Refuses to write beside another process. The lock ends with the process, however that ends."""
@@ -230,6 +257,7 @@ class StoreWriter:
         self._ledger.truncate(done.ledger_bytes)
         os.fsync(self._ledger.fileno())
         self._done = done
+        self._safe = done.inputs
 
     def _scan(self) -> _Scan:
         """Reads the ledger up to the last whole batch."""
@@ -285,7 +313,7 @@ class StoreWriter:
             for file in self.folder.glob(pattern):
                 file.unlink(missing_ok=True)
 
-    @contextmanager
+    @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
         """Says of an error of the disk what it means for the store."""
         try:
@@ -301,7 +329,7 @@ class StoreWriter:
 
     def _cannot_write(self, reason: str) -> ArgusError:
         return ArgusError(
-            f"the store cannot be written: {reason}; {self.position} of {len(self._paths)} images are done and whole",
+            f"the store cannot be written: {reason}; {self._safe} of {len(self._paths)} images are done and whole",
             where=self.folder,
             remedy="free space on the disk (or mend what is named) and give the same command again: it goes on",
         )
@@ -330,12 +358,11 @@ class _Scan:
     done: _Done = field(default_factory=_Done)
 
 
-def _write_to_disk(stream: BinaryIO, data: bytes) -> None:
-    """Appends everything and brings it to the disk; an unbuffered stream may take a part at a time."""
+def _write_all(stream: BinaryIO, data: bytes) -> None:
+    """Appends everything; an unbuffered stream may take a part at a time."""
     rest = memoryview(data)
     while rest:
         rest = rest[stream.write(rest) or 0 :]
-    os.fsync(stream.fileno())
 
 
 def _require_nothing_else(folder: Path) -> None:
