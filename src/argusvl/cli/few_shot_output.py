@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from rich.text import Text
 
-from argusvl.cli.output import console
+from argusvl.cli.output import console, counted
+from argusvl.recognition.extraction.sources import Problem
+from argusvl.recognition.few_shot.enrolment import EnrolmentReport
 from argusvl.recognition.few_shot.layout import printable
 from argusvl.recognition.few_shot.measurement import Measured
 
@@ -20,6 +23,36 @@ def print_measured(measured: Measured) -> None:
     for note in measured.notes:
         terminal.print(Text.assemble(("note", "yellow"), f" {note}"), soft_wrap=True)
     print_quarantined(measured.quarantined)
+
+
+def print_enrolment(report: EnrolmentReport, store: Path) -> None:
+    """The sum, what cannot be used, and the classes that there are now."""
+    terminal = console()
+    print_quarantined(report.quarantined)
+    terminal.print(
+        Text(
+            f"{counted(report.inputs, 'image')} = {report.enrolled} enrolled + {report.known} enrolled before or given "
+            f"twice + {len(report.quarantined)} quarantined"
+        ),
+        soft_wrap=True,
+    )
+    listed = ", ".join(f"{printable(label)} {number}" for label, number in report.classes.items())
+    terminal.print(Text(f"{store}: {listed or 'nothing enrolled'}"), soft_wrap=True)
+
+
+def print_classified(
+    counts: Mapping[str, int], failed: Mapping[str, str], problems: Sequence[Problem]
+) -> None:
+    """How many pictures each class has, and what cannot be used."""
+    terminal = console()
+    for problem in problems:
+        text = Text.assemble(("not searched", "red"), f" {printable(problem.path)}: {problem.reason}")
+        terminal.print(text, soft_wrap=True)
+    print_quarantined(failed)
+    listed = ", ".join(f"{printable(label)} {number}" for label, number in sorted(counts.items()))
+    refused = f", {len(failed)} quarantined" if failed else ""
+    total = counted(sum(counts.values()), "image")
+    terminal.print(Text(f"{total} classified{refused}{f': {listed}' if listed else ''}"), soft_wrap=True)
 
 
 def print_quarantined(quarantined: Mapping[str, str]) -> None:

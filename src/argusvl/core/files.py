@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 from argusvl.core.errors import ArgusError
 
@@ -47,6 +48,35 @@ def write_bytes_atomically(path: str | Path, data: bytes) -> None:
         Path(temporary).chmod(
             _ordinary_mode(0o666)
         )  # mkstemp gives 0600, which would hide the file from others
+        Path(temporary).replace(target)
+        _sync_folder(target.parent)
+    except BaseException as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise _cannot_write(target, error) from error
+        raise
+
+
+@contextlib.contextmanager
+def atomic_text_file(path: str | Path) -> Iterator[TextIO]:
+    """A UTF-8 text file that appears under its name complete, or not at all; for text too long for memory.
+
+    Yields a stream to write to. When the body fails, what was there is unchanged.
+
+    Raises:
+        ArgusError: The file cannot be written (full disk, no permission); what was there is unchanged.
+    """
+    target = Path(path)
+    temporary: str | None = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(temporary).chmod(_ordinary_mode(0o666))
         Path(temporary).replace(target)
         _sync_folder(target.parent)
     except BaseException as error:

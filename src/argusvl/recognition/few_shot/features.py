@@ -93,14 +93,14 @@ class FeatureMap:
     def _block(self, vectors: Vectors) -> Features:
         if self._kind == "plain":
             return unit(vectors.astype(np.float64))
-        views = vectors.reshape(len(vectors) * self._views, -1)
+        views = vectors.reshape(len(vectors) * self._views, self._first.dimension)
         halves = [unit(np.sign(views) * np.sqrt(np.abs(views.astype(np.float64))))]
         if isinstance(self._first, Classifying):
             with computing_threads(1):
                 logits = self._first.logits_of(torch.from_numpy(np.ascontiguousarray(views))).numpy()
             halves.append(_above_the_rest(logits.astype(np.float64)))
         each = unit(np.concatenate(halves, axis=1))
-        return unit(each.reshape(len(vectors), self._views, -1).mean(axis=1))
+        return unit(each.reshape(len(vectors), self._views, each.shape[1]).mean(axis=1))
 
 
 def unit(rows: Features) -> Features:

@@ -16,8 +16,8 @@ import os
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from argusvl.config.messages import did_you_mean
@@ -158,15 +158,48 @@ def read_layout(data: Path, category: str | None = None, layout: Layout = LAYOUT
     reader.read(listing)
     reader.look_for_empty_folders()
     found = reader.categories()
-    if reader.problems:
-        shown = "".join(f"\n  {problem}" for problem in reader.problems[:_SHOWN_PROBLEMS])
-        more = len(reader.problems) - _SHOWN_PROBLEMS
+    _refuse_problems(data, reader.problems, layout.expected())
+    return found
+
+
+def _refuse_problems(data: Path, problems: Sequence[str], expected: str) -> None:
+    if problems:
+        shown = "".join(f"\n  {problem}" for problem in problems[:_SHOWN_PROBLEMS])
+        more = len(problems) - _SHOWN_PROBLEMS
         raise LayoutError(
             f"not laid out as expected:{shown}" + (f"\n  and {more} more" if more > 0 else ""),
             where=data,
-            remedy=f"expected are {layout.expected()}; --layout names other forms",
+            remedy=f"expected are {expected}; --layout names other forms",
         )
-    return found
+
+
+def read_examples(
+    source: Path, label: str | None = None, layout: str = "classes", category: str | None = None
+) -> dict[str, tuple[Path, ...]]:
+    """Examples alone: class → its pictures.
+
+    Args:
+        source: A folder; with ``label`` also a list of files, or a file.
+        label: All of it is of this class; the layout does not matter then.
+        layout: As :func:`parse_layout` takes it; its queries are not looked at.
+        category: The one to take.
+
+    Raises:
+        LayoutError: As for :func:`read_layout`; there are several categories and none is named.
+        DataError: There is no picture.
+    """
+    if label is not None:
+        listing = find_images(source)
+        _refuse_problems(source, [f"{printable(p.path)}: {p.reason}" for p in listing.problems], "pictures")
+        return {_composed(label): tuple(listing.file(path) for path in listing.paths)}
+    categories = read_layout(source, category, replace(parse_layout(layout), queries=()))
+    if len(categories) > 1:
+        raise LayoutError(
+            f"there are several categories: {', '.join(printable(c.name) for c in categories)}",
+            where=source,
+            remedy="name one with --category, and enrol each into a store of its own",
+        )
+    return dict(categories[0].classes)
 
 
 def printable(name: object) -> str:
@@ -343,6 +376,15 @@ class _Reader:
         if len(set(counts.values())) > 1:
             listed = ", ".join(f"{printable(label)} {count}" for label, count in counts.items())
             notes.append(f"unequal shots: {listed}")
+        own = [
+            path
+            for _, path in found.examples.get(name, [])
+            if "class" not in (self._first(self._support, path) or {})
+        ]
+        if own and len(found.examples) > 1:
+            self.problems.append(
+                f"{printable(own[0])}: the category has shots of its own and classes; give one"
+            )
         strangers = {q.true_class for q in found.queries if q.true_class is not None} - counts.keys()
         if strangers:
             listed = ", ".join(printable(label) for label in sorted(strangers))

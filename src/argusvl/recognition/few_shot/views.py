@@ -6,7 +6,6 @@ those of several views, one after the other.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from math import prod
 from typing import Protocol, Self, runtime_checkable
@@ -16,7 +15,6 @@ from PIL import Image
 from torch import Tensor
 
 from argusvl.core.errors import ConfigError
-from argusvl.core.workers import usable_cores
 from argusvl.recognition.backbones.protocol import Backbone
 
 SECOND_SIZE = 5 / 7
@@ -64,8 +62,8 @@ def with_views(backbone: Backbone, views: str) -> Backbone:
 class ViewedBackbone:
     """Backbones of one network and different sizes, each on a picture and its mirror image.
 
-    A picture's vectors are computed apart from those of the pictures beside it, with one thread: they depend neither
-    on the batch nor on the number of cores, to the last bit. Pictures are spread over the cores instead.
+    A picture's vectors are computed apart from those of the pictures beside it: to the last bit, they do not depend on
+    what else is in the batch. So a table is the same whether vectors were at hand already or not.
 
     Attributes:
         parts: Each gives the vectors of two views.
@@ -96,16 +94,7 @@ class ViewedBackbone:
 
     def embed(self, batch: Tensor) -> Tensor:
         """Float32 ``[N, 3, 1, P]`` → float32 ``[N, views · D]`` on the CPU."""
-        if self.device.type != "cpu":
-            return torch.stack([self._one(picture) for picture in batch])
-        before = torch.get_num_threads()
-        try:
-            with ThreadPoolExecutor(
-                usable_cores(), initializer=torch.set_num_threads, initargs=(1,)
-            ) as threads:
-                return torch.stack(list(threads.map(self._one, batch)))
-        finally:
-            torch.set_num_threads(before)  # what a thread sets is also the default of threads to come
+        return torch.stack([self._one(picture) for picture in batch])
 
     def _one(self, picture: Tensor) -> Tensor:
         """``[3, 1, P]`` → ``[views · D]``."""

@@ -1,0 +1,202 @@
+"""A support store and pictures → a class for each, or Unknown, with what there is to say about it.
+
+The pictures' vectors are a store of their own, made on the way; interrupted, the same call goes on there.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from argusvl.core.errors import ConfigError, DataError
+from argusvl.recognition.backbones.protocol import Backbone
+from argusvl.recognition.extraction.extractor import extract
+from argusvl.recognition.extraction.fingerprint import require_same_fingerprint
+from argusvl.recognition.extraction.ledger import read_ledger
+from argusvl.recognition.extraction.shards import Rows
+from argusvl.recognition.extraction.sources import Listing, Problem, find_images
+from argusvl.recognition.extraction.store import HEADER, LEDGER, EmbeddingStore
+from argusvl.recognition.few_shot.classifiers import CLASSIFIERS, make_classifier
+from argusvl.recognition.few_shot.conformal import ConformalSets, held_out_scores
+from argusvl.recognition.few_shot.embeddings import digest_of_texts, fingerprint_of
+from argusvl.recognition.few_shot.enrolment import SupportStore, require_classes
+from argusvl.recognition.few_shot.features import FeatureMap
+from argusvl.recognition.few_shot.unknown import THRESHOLD, UNKNOWN, KnownScore
+
+_DIGITS = 6
+"""Of the figures in a line: what follows is rounding."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifyOptions:
+    """How pictures are classified.
+
+    Attributes:
+        classifier: A key of the table, none that is transductive.
+        features: A key of :data:`~argusvl.recognition.few_shot.features.FEATURES`.
+        threshold: Probability of being known below which a picture is Unknown.
+        coverage: How often the true class of a known picture shall be in its set.
+    """
+
+    classifier: str = "ridge"
+    features: str = "rich"
+    threshold: float = THRESHOLD
+    coverage: float = 0.9
+
+    def __post_init__(self) -> None:
+        make_classifier(self.classifier)
+        if CLASSIFIERS[self.classifier].transductive:
+            raise ConfigError(
+                f"{self.classifier} is transductive: a picture's class would depend on the others given with it",
+                remedy="choose another classifier; argus recognize table measures this one",
+            )
+        if not 0 <= self.threshold <= 1:
+            raise ConfigError(
+                f"the threshold is {self.threshold:g}",
+                remedy="choose a probability between 0 (nothing is unknown) and 1",
+            )
+
+
+class FewShotClassifier:
+    """Learned from a support store.
+
+    Args:
+        store: The examples.
+        backbone: With the store's views.
+        options: How pictures are classified.
+
+    Raises:
+        DataError: The backbone would give other vectors than the store's.
+        ConfigError: Fewer than two classes are enrolled; a name or a number of the options is wrong.
+    """
+
+    def __init__(self, store: SupportStore, backbone: Backbone, options: ClassifyOptions) -> None:
+        store.require(backbone)
+        require_classes(store)
+        self._options = options
+        self._features = FeatureMap(options.features, backbone)
+        vectors, numbers, self.labels = store.vectors()
+        self._class_of = store.class_of_content()
+        support, classes = self._features(vectors), len(self.labels)
+        self._classifier = make_classifier(options.classifier).fit(support, numbers, classes)
+        self._known = KnownScore().fit(support, numbers, classes)
+        held_out = held_out_scores(lambda: make_classifier(options.classifier), support, numbers, classes)
+        self._sets = ConformalSets(options.coverage).fit(*held_out)
+
+    def lines(self, rows: Rows) -> Iterator[dict[str, Any]]:
+        """A JSON-ready line for each picture of some rows of a store.
+
+        ``class`` is a class or Unknown, ``nearest`` the best class in any case; ``score`` is the probability that the
+        picture is known, ``margin`` how far the best class's score lies above the second's (small: ambiguous), ``set``
+        the classes that hold the true one with the coverage asked for, if the picture is known. ``example_of`` stands
+        where the picture is an example itself.
+        """
+        features = self._features(rows.vectors)
+        scores = self._classifier.scores(features)
+        known = self._known.probability(features)
+        members = self._sets.sets(scores)
+        ranked = np.sort(scores, axis=1)
+        for n, (path, digest) in enumerate(zip(rows.paths, rows.digests, strict=True)):
+            nearest = self.labels[int(scores[n].argmax())]
+            line: dict[str, Any] = {
+                "image": path,
+                "class": nearest if known[n] >= self._options.threshold else UNKNOWN,
+                "nearest": nearest,
+                "score": round(float(known[n]), _DIGITS),
+                "margin": round(float(ranked[n, -1] - ranked[n, -2]), _DIGITS),
+                "set": [label for label, inside in zip(self.labels, members[n], strict=True) if inside],
+            }
+            if digest in self._class_of:
+                line["example_of"] = self._class_of[digest]
+            yield line
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Pictures whose vectors are there.
+
+    Attributes:
+        store: The vectors.
+        problems: Places that could not be searched for pictures.
+    """
+
+    store: EmbeddingStore
+    problems: tuple[Problem, ...] = ()
+
+
+def query_vectors(
+    images: Sequence[Path],
+    support: SupportStore,
+    backbone: Backbone,
+    cache: Path,
+    *,
+    workers: int | None = None,
+    progress: bool = True,
+) -> Queries:
+    """Vectors of pictures: of a store that was made before, or computed into one in the cache.
+
+    Args:
+        images: Folders, lists and files, or one store of vectors.
+        support: What the vectors shall be compared with.
+        backbone: With its views.
+        cache: Folder of the stores.
+        workers: Threads that read and decode.
+        progress: Whether to show bars.
+
+    Raises:
+        DataError: There is no picture, or the store was made in another way.
+        ArgusError: The cache cannot be written.
+    """
+    if len(images) == 1 and (images[0] / HEADER).is_file():
+        store = EmbeddingStore.open(images[0])
+        require_same_fingerprint(store.fingerprint, support.fingerprint, store.folder)
+        return Queries(store)
+    listing = find_images(images[0] if len(images) == 1 else images)
+    folder = cache / "queries" / _key(listing, support, backbone)
+    older = folder.with_name(f"{folder.name}.old")
+    if older.is_dir() and not folder.exists():
+        older.rename(folder)  # cut off between the two renames below
+    sources = images[0] if len(images) == 1 else list(images)
+    lane = support.lane
+    try:
+        report = extract(sources, folder, backbone, lane=lane, workers=workers, progress=progress)
+    except DataError:
+        if not folder.is_dir():
+            raise
+        # The pictures are not what they were: those that are the same are taken over.
+        shutil.rmtree(older, ignore_errors=True)
+        folder.rename(older)
+        try:
+            report = extract(
+                sources, folder, backbone, lane=lane, workers=workers, reuse=older, progress=progress
+            )
+        except DataError:  # what a cache holds can be made again
+            shutil.rmtree(folder, ignore_errors=True)
+            report = extract(sources, folder, backbone, lane=lane, workers=workers, progress=progress)
+        shutil.rmtree(older, ignore_errors=True)
+    return Queries(EmbeddingStore.open(folder), report.problems)
+
+
+def classify(classifier: FewShotClassifier, store: EmbeddingStore) -> Iterator[dict[str, Any]]:
+    """A line for each picture in the order of the store; one without a vector has ``image`` and ``error``."""
+    batches = store.iter_batches()
+    lines: Iterator[dict[str, Any]] = iter(())
+    for entry, _ in read_ledger(store.folder / LEDGER):
+        if entry.row is None:
+            yield {"image": entry.path, "error": entry.reason}
+            continue
+        line = next(lines, None)
+        while line is None:
+            lines = classifier.lines(next(batches))
+            line = next(lines, None)
+        yield line
+
+
+def _key(listing: Listing, support: SupportStore, backbone: Backbone) -> str:
+    names = [repr(name) for name in (str(listing.root.absolute()), *listing.paths)]
+    return digest_of_texts([repr(fingerprint_of(backbone, support.lane).to_dict()), *names])

@@ -1,0 +1,347 @@
+"""A support store: classes and their examples, which grow without what is there being computed again.
+
+    support.json        what makes the vectors; the classes, and for each example its picture's hash, part and row
+    parts/<digest>/     the vectors of what one enrolment added, a store as `argus recognize extract` makes
+
+`support.json` is replaced in one step when the vectors are on the disk: before it the store is as it was, after it all
+is enrolled. Interrupted, the same command goes on with the part that it had begun.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from argusvl.core.errors import ConfigError, DataError
+from argusvl.core.files import write_text_atomically
+from argusvl.recognition.backbones.protocol import Backbone
+from argusvl.recognition.decoding import Lane
+from argusvl.recognition.extraction.fingerprint import StoreFingerprint, require_same_fingerprint
+from argusvl.recognition.extraction.store import EmbeddingStore
+from argusvl.recognition.few_shot.classifiers import Labels
+from argusvl.recognition.few_shot.embeddings import content_store, fingerprint_of, read_contents
+from argusvl.recognition.few_shot.features import Vectors
+from argusvl.recognition.few_shot.layout import LayoutError, printable
+
+FORMAT = 1
+HEADER, PARTS = "support.json", "parts"
+
+_SHOWN = 10
+_REMEDY = "bring it back from a copy, or enrol into another folder"
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A picture of a class.
+
+    Attributes:
+        path: Where it was when it was enrolled.
+        sha256: Of its content.
+        part: The folder in ``parts`` that has its vector.
+        row: There.
+    """
+
+    path: str
+    sha256: str
+    part: str
+    row: int
+
+
+@dataclass(frozen=True)
+class EnrolmentReport:
+    """What an enrolment did. ``inputs`` is the sum of ``enrolled``, ``known`` and ``quarantined``.
+
+    Attributes:
+        inputs: Pictures that were given.
+        enrolled: Examples added.
+        known: Pictures that were examples of their class already, or were given twice.
+        quarantined: Picture → why it cannot be used.
+        classes: Class → its examples now.
+        new_classes: Classes that were not there before.
+    """
+
+    inputs: int
+    enrolled: int
+    known: int
+    quarantined: Mapping[str, str]
+    classes: Mapping[str, int]
+    new_classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        assert self.inputs == self.enrolled + self.known + len(self.quarantined)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "inputs": self.inputs,
+            "enrolled": self.enrolled,
+            "known": self.known,
+            "quarantined": [{"path": p, "reason": r} for p, r in self.quarantined.items()],
+            "classes": dict(self.classes),
+            "new_classes": list(self.new_classes),
+        }
+
+
+@dataclass(frozen=True)
+class SupportStore:
+    """The classes that are enrolled.
+
+    Attributes:
+        folder: Where it is.
+        backbone: As :func:`~argusvl.recognition.backbones.table.load_backbone` takes it.
+        views: Of a picture, a key of :data:`~argusvl.recognition.few_shot.views.VIEWS`.
+        fingerprint: What makes the vectors.
+        classes: Class → its examples, in the order of enrolment.
+    """
+
+    folder: Path
+    backbone: str
+    views: str
+    fingerprint: StoreFingerprint
+    classes: Mapping[str, tuple[Example, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Opens a support store.
+
+        Raises:
+            DataError: The folder is none, or its header is damaged.
+        """
+        file = folder / HEADER
+        try:
+            values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            if values["format"] != FORMAT:
+                raise DataError(
+                    f"the support store has the format {values['format']}, this Argus reads {FORMAT}",
+                    where=folder,
+                    remedy="use the version of Argus that made it, or enrol again",
+                )
+            return cls(
+                folder=folder,
+                backbone=values["backbone"],
+                views=values["views"],
+                fingerprint=StoreFingerprint.from_dict(values["fingerprint"]),
+                classes={
+                    label: tuple(Example(*entry) for entry in entries)
+                    for label, entries in values["classes"].items()
+                },
+            )
+        except OSError as error:
+            raise DataError(
+                f"not a support store: {HEADER} cannot be read ({error.strerror})",
+                where=folder,
+                remedy="make one with argus recognize enroll STORE EXAMPLES",
+            ) from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(f"damaged: {error!r}", where=file, remedy=_REMEDY) from None
+
+    @property
+    def lane(self) -> Lane:
+        """How pictures are decoded."""
+        return "scaled" if self.fingerprint.lane == "scaled" else "exact"
+
+    def text(self) -> str:
+        """What ``support.json`` holds."""
+        values = {
+            "format": FORMAT,
+            "backbone": self.backbone,
+            "views": self.views,
+            "fingerprint": self.fingerprint.to_dict(),
+            "classes": {
+                label: [[e.path, e.sha256, e.part, e.row] for e in examples]
+                for label, examples in sorted(self.classes.items())
+            },
+        }
+        return json.dumps(values, indent=1) + "\n"  # ASCII: a name that is not UTF-8 is kept, too
+
+    def require(self, backbone: Backbone) -> None:
+        """Refuses a backbone that would give other vectors.
+
+        Raises:
+            DataError: It would; what differs is named.
+        """
+        require_same_fingerprint(self.fingerprint, fingerprint_of(backbone, self.lane), self.folder)
+
+    def vectors(self) -> tuple[Vectors, Labels, list[str]]:
+        """All examples: vectors ``[N, D]``, numbers of their classes ``[N]``, names of the classes by number.
+
+        Raises:
+            DataError: The store has no example, or a part is missing or damaged.
+        """
+        labels = sorted(self.classes)
+        parts: dict[str, tuple[Vectors, list[str]]] = {}
+        rows: list[np.ndarray[Any, np.dtype[np.float32]]] = []
+        numbers: list[int] = []
+        for number, label in enumerate(labels):
+            for example in self.classes[label]:
+                if example.part not in parts:
+                    store = EmbeddingStore.open(self.folder / PARTS / example.part)
+                    require_same_fingerprint(store.fingerprint, self.fingerprint, store.folder)
+                    parts[example.part] = store.vectors()[1], store.digests()
+                vectors, digests = parts[example.part]
+                if example.row >= len(digests) or digests[example.row] != example.sha256:
+                    raise DataError(
+                        f"row {example.row} is not the vector of {printable(example.path)}",
+                        where=self.folder / PARTS / example.part,
+                        remedy=_REMEDY,
+                    )
+                rows.append(vectors[example.row])
+                numbers.append(number)
+        if not rows:
+            raise DataError("the support store has no example", where=self.folder, remedy="enrol some")
+        return np.stack(rows), np.array(numbers, dtype=np.int64), labels
+
+    def class_of_content(self) -> dict[str, str]:
+        """SHA-256 of each example's picture → its class."""
+        return {e.sha256: label for label, examples in self.classes.items() for e in examples}
+
+
+def enroll(
+    folder: Path,
+    pictures: Mapping[str, Sequence[Path]],
+    backbone: Backbone,
+    *,
+    spec: str,
+    views: str,
+    lane: Lane = "exact",
+    workers: int | None = None,
+    progress: bool = True,
+) -> EnrolmentReport:
+    """Adds examples to a support store, which is made where it is not there; only new pictures are computed.
+
+    Args:
+        folder: Of the store.
+        pictures: Class → its pictures.
+        backbone: With the store's views.
+        spec: How the backbone was named, for classification later.
+        views: Of the backbone.
+        lane: How files are decoded.
+        workers: Threads that read and decode.
+        progress: Whether to show bars.
+
+    Raises:
+        LayoutError: A picture is of two classes, by its content; the pairs are named and nothing is enrolled.
+        DataError: The store was made in another way, is damaged, or was changed by another command meanwhile; the
+            folder holds other things.
+        ArgusError: The store cannot be written; it is as it was.
+    """
+    before = _open_or_new(folder, spec, views, fingerprint_of(backbone, lane))
+    before.require(backbone)
+    files = [file for examples in pictures.values() for file in examples]
+    digests, quarantined = read_contents(files, workers=workers, progress=progress)
+    new = _new_pictures(before, pictures, digests)
+    store = None
+    if new:
+        contents = {file: digests[file] for file in new}
+        parts = folder / PARTS
+        store = content_store(contents, parts, backbone, lane=lane, workers=workers, progress=progress)
+    classes = {label: list(examples) for label, examples in before.classes.items()}
+    row_of = {} if store is None else {digest: row for row, digest in enumerate(store.digests())}
+    reasons = {} if store is None else {entry.sha256: entry.reason for entry in store.quarantined}
+    for file, digest in digests.items():
+        if digest in reasons:
+            quarantined[file] = reasons[digest] or "it has no vector"
+    enrolled = 0
+    for file, label in new.items():
+        digest = digests[file]
+        if store is not None and digest in row_of:
+            example = Example(str(file.absolute()), digest, store.folder.name, row_of[digest])
+            classes.setdefault(label, []).append(example)
+            enrolled += 1
+    after = replace(before, classes={label: tuple(examples) for label, examples in classes.items()})
+    if enrolled:
+        _commit(before, after)
+    return EnrolmentReport(
+        inputs=len(files),
+        enrolled=enrolled,
+        known=len(files) - enrolled - len(quarantined),
+        quarantined={str(file): reason for file, reason in sorted(quarantined.items())},
+        classes={label: len(examples) for label, examples in sorted(after.classes.items())},
+        new_classes=tuple(sorted(after.classes.keys() - before.classes.keys())),
+    )
+
+
+def _open_or_new(folder: Path, spec: str, views: str, fingerprint: StoreFingerprint) -> SupportStore:
+    if (folder / HEADER).exists():
+        return SupportStore.open(folder)
+    others = sorted(e.name for e in folder.iterdir() if e.name != PARTS) if folder.is_dir() else []
+    if others:
+        raise DataError(
+            f"the folder is no support store and holds other files ({', '.join(others[:3])})",
+            where=folder,
+            remedy="name a new or an empty folder",
+        )
+    return SupportStore(folder, spec, views, fingerprint)
+
+
+def _new_pictures(
+    store: SupportStore, pictures: Mapping[str, Sequence[Path]], digests: Mapping[Path, str]
+) -> dict[Path, str]:
+    """Pictures that are no examples yet, with their classes; of the same content, the first.
+
+    Raises:
+        LayoutError: A content is of two classes.
+    """
+    class_of = store.class_of_content()
+    names = {e.sha256: e.path for examples in store.classes.values() for e in examples}
+    new: dict[Path, str] = {}
+    conflicts = []
+    for label, files in sorted(pictures.items()):
+        for file in files:
+            digest = digests.get(file)
+            if digest is None:
+                continue
+            if digest not in class_of:
+                class_of[digest], names[digest] = label, str(file)
+                new[file] = label
+            elif class_of[digest] != label:
+                conflicts.append(
+                    f"{printable(file)} of {printable(label)} is {printable(names[digest])} of "
+                    f"{printable(class_of[digest])}"
+                )
+    if conflicts:
+        more = f"\n  and {len(conflicts) - _SHOWN} more" if len(conflicts) > _SHOWN else ""
+        raise LayoutError(
+            "the same picture in two classes:" + "".join(f"\n  {c}" for c in conflicts[:_SHOWN]) + more,
+            where=store.folder,
+            remedy="remove one of each pair; nothing was enrolled",
+        )
+    return new
+
+
+def _commit(before: SupportStore, after: SupportStore) -> None:
+    """Replaces the header, unless another command has done so meanwhile."""
+    file = after.folder / HEADER
+    now = SupportStore.open(after.folder).text() if file.exists() else None
+    expected = before.text() if before.classes or now is not None else None
+    if now != expected:
+        raise DataError(
+            "another command has changed the store meanwhile",
+            where=after.folder,
+            remedy="give the command again",
+        )
+    write_text_atomically(file, after.text())
+    used = {e.part for examples in after.classes.values() for e in examples}
+    for part in (after.folder / PARTS).glob("*"):
+        if part.name not in used:
+            shutil.rmtree(part, ignore_errors=True)  # begun for pictures that were not enrolled in the end
+
+
+def require_classes(store: SupportStore) -> None:
+    """Refuses a store with nothing to choose from.
+
+    Raises:
+        ConfigError: It has one class.
+    """
+    if len(store.classes) < 2:
+        raise ConfigError(
+            f"{len(store.classes)} class is enrolled",
+            where=store.folder,
+            remedy="enrol another class; with one there is nothing to tell it from",
+        )

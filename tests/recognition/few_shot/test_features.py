@@ -1,0 +1,84 @@
+"""Features: of length one, by the formula, and refused where they cannot be made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from argusvl.core.errors import ConfigError, ModelError
+from argusvl.recognition.few_shot.features import FeatureMap
+from argusvl.recognition.few_shot.views import with_views
+
+
+@pytest.fixture
+def vectors() -> np.ndarray:
+    return np.random.default_rng(0).gamma(0.5, 1.0, (7, 4 * 24)).astype(np.float32)
+
+
+def test_plain_features_are_the_vectors_direction(few_shot: Any) -> None:
+    vectors = np.random.default_rng(0).normal(size=(5, 24)).astype(np.float32)
+    found = FeatureMap("plain", few_shot.TinyNetwork())(vectors)
+    assert np.allclose(found, vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+    assert found.dtype == np.float64
+
+
+def test_rich_features_by_the_formula(few_shot: Any, vectors: np.ndarray) -> None:
+    backbone = with_views(few_shot.TinyNetwork(side=14), "four")
+    feature_map = FeatureMap("rich", backbone)
+    found = feature_map(vectors)
+    assert feature_map.parts == ["vector", "logits"]
+    assert np.allclose(np.linalg.norm(found, axis=1), 1)
+    expected = np.zeros_like(found[0])
+    for view in vectors[3].reshape(4, 24).astype(np.float64):
+        roots = np.sqrt(view) / np.linalg.norm(np.sqrt(view))
+        logits = view @ few_shot.TinyNetwork().classifier.double().numpy()
+        above = np.clip(logits - logits.mean() - logits.std(), 0, None)
+        both = np.concatenate([roots, above / np.linalg.norm(above)])
+        expected += both / np.linalg.norm(both)
+    assert np.allclose(found[3], expected / np.linalg.norm(expected), atol=1e-6)
+
+
+def test_a_row_does_not_depend_on_the_others(few_shot: Any, vectors: np.ndarray) -> None:
+    feature_map = FeatureMap("rich", with_views(few_shot.TinyNetwork(side=14), "four"))
+    assert np.allclose(feature_map(vectors)[2:5], feature_map(vectors[2:5]), atol=1e-12)
+
+
+def test_scale_of_the_vectors_does_not_matter_to_a_backbone_without_logits(few_shot: Any) -> None:
+    network = few_shot.TinyNetwork()
+    plain = type("NoLogits", (), dict(vars(network)))()
+    plain.preprocess, plain.embed = network.preprocess, network.embed
+    feature_map = FeatureMap("rich", plain)
+    assert feature_map.parts == ["vector"]
+    vectors = np.random.default_rng(1).normal(size=(4, 24)).astype(np.float32)
+    assert np.allclose(feature_map(vectors), feature_map(3 * vectors))
+
+
+def test_no_rows_give_no_rows(few_shot: Any) -> None:
+    feature_map = FeatureMap("rich", few_shot.TinyNetwork())
+    assert feature_map(np.empty((0, 24), np.float32)).shape == (0, 36)
+
+
+@pytest.mark.parametrize("kind", ["plain", "rich"])
+def test_vectors_without_a_direction_or_of_another_length_are_refused(few_shot: Any, kind: str) -> None:
+    feature_map = FeatureMap(kind, few_shot.TinyNetwork())
+    with pytest.raises(ModelError, match="zero throughout"):
+        feature_map(np.zeros((1, 24), np.float32))
+    with pytest.raises(ModelError, match=r"\[N, 24\], got \[1, 25\]"):
+        feature_map(np.ones((1, 25), np.float32))
+
+
+def test_wrong_names_and_combinations_are_refused(few_shot: Any) -> None:
+    with pytest.raises(ConfigError, match="unknown features 'best'"):
+        FeatureMap("best", few_shot.TinyNetwork())
+    with pytest.raises(ConfigError, match="plain features are of one view"):
+        FeatureMap("plain", with_views(few_shot.TinyNetwork(), "two"))
+
+
+def test_logits_of_equal_size_leave_nothing_above_the_rest(few_shot: Any) -> None:
+    network = few_shot.TinyNetwork()
+    network.logits_of = lambda vectors: torch.ones(len(vectors), 5)
+    with pytest.raises(ModelError, match="no direction"):
+        FeatureMap("rich", network)(np.ones((1, 24), np.float32))

@@ -1,0 +1,243 @@
+"""The folder schema: what is read, and what is refused by name with the expected form."""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from argusvl.core.errors import DataError
+from argusvl.recognition.few_shot.layout import (
+    LAYOUTS,
+    LayoutError,
+    parse_layout,
+    printable,
+    read_examples,
+    read_layout,
+)
+
+SUPPORT = "fruit/2.support-set"
+QUERIES = "fruit/6.preprocessed"
+
+
+def test_classes_shots_and_queries_are_read_in_order(data: Path, few_shot: Any) -> None:
+    few_shot.write(data / SUPPORT / "Class_pear" / "shot10" / "z.png", few_shot.picture("pear", 10))
+    (category,) = read_layout(data)
+    assert category.name == "fruit"
+    assert list(category.classes) == ["apple", "pear", "plum"]
+    # By number, not by name: shot10 comes after shot4.
+    assert [p.parent.name for p in category.classes["pear"]] == ["shot1", "shot2", "shot3", "shot4", "shot10"]
+    assert {q.true_class for q in category.queries} == {"apple", "pear", "plum"}
+    assert len(category.queries) == 18
+    assert category.shots == 4
+
+
+def test_unequal_shots_are_noted_by_name(tmp_path: Path, few_shot: Any) -> None:
+    data = few_shot.make_category(tmp_path, classes={"apple": 3, "pear": 5})
+    (category,) = read_layout(data)
+    assert category.notes == ("unequal shots: apple 3, pear 5",)
+    assert category.shots == 3
+
+
+def test_queries_of_a_class_without_examples_are_noted(data: Path, few_shot: Any) -> None:
+    few_shot.write(data / QUERIES / "lemon" / "deep" / "er" / "a.png", few_shot.picture("lemon", 1))
+    (category,) = read_layout(data)
+    assert "lemon" in category.notes[0]
+    assert sum(q.true_class == "lemon" for q in category.queries) == 1
+
+
+def test_queries_outside_class_folders_have_no_class(data: Path, few_shot: Any) -> None:
+    few_shot.write(data / QUERIES / "a.png", few_shot.picture("lemon", 1))
+    (category,) = read_layout(data)
+    assert [q.path.name for q in category.queries if q.true_class is None] == ["a.png"]
+
+
+def test_a_category_may_be_one_class(tmp_path: Path, few_shot: Any) -> None:
+    for shot in (1, 2):
+        few_shot.write(tmp_path / f"cup/2.support-set/shot{shot}/a.png", few_shot.picture("cup", shot))
+    few_shot.write(tmp_path / "cup/6.preprocessed/q.png", few_shot.picture("cup", 9))
+    (category,) = read_layout(tmp_path)
+    assert list(category.classes) == ["cup"]
+    assert len(category.classes["cup"]) == 2
+
+
+def test_other_stages_of_the_pipeline_are_not_looked_at(data: Path, few_shot: Any) -> None:
+    few_shot.write(data / "fruit" / "1.raw" / "a.png", few_shot.picture("x", 1))
+    few_shot.write(data / ".hidden" / "readme.txt", b"")
+    assert len(read_layout(data)) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        (f"{SUPPORT}/apple/shot1/b.png", "Class_{class}/shot{shot}"),
+        (f"{SUPPORT}/Class_apple/b.png", "Class_{class}/shot{shot}"),
+        (f"{SUPPORT}/Class_apple/shotX/b.png", "Class_{class}/shot{shot}"),
+        (f"{SUPPORT}/Class_apple/shot1/more/b.png", "Class_{class}/shot{shot}"),
+        (f"{SUPPORT}/b.png", "shot{shot}"),
+    ],
+)
+def test_a_picture_out_of_place_is_an_error_with_its_path_and_the_expected_form(
+    data: Path, few_shot: Any, path: str, expected: str
+) -> None:
+    few_shot.write(data / path, few_shot.picture("apple", 50))
+    with pytest.raises(LayoutError) as error:
+        read_layout(data)
+    assert path in str(error.value)
+    assert expected in str(error.value)
+
+
+@pytest.mark.parametrize("folder", [SUPPORT, QUERIES])
+def test_a_category_without_examples_or_queries_is_an_error(data: Path, few_shot: Any, folder: str) -> None:
+    few_shot.make_category(data, "tools", {"saw": 1})
+    for file in sorted((data / folder).rglob("*"), reverse=True):
+        file.unlink() if file.is_file() else file.rmdir()
+    (data / folder).rmdir()
+    with pytest.raises(LayoutError, match="fruit: no (examples|queries); expected fruit/"):
+        read_layout(data)
+
+
+@pytest.mark.parametrize("folder", ["Class_lemon", "Class_lemon/shot1"])
+def test_an_empty_class_is_an_error_by_name(data: Path, folder: str) -> None:
+    (data / SUPPORT / folder).mkdir(parents=True)
+    with pytest.raises(LayoutError, match=r"2\.support-set/Class_lemon: an empty class"):
+        read_layout(data)
+
+
+def test_a_class_that_holds_other_files_only_is_empty(data: Path, few_shot: Any) -> None:
+    few_shot.write(data / SUPPORT / "Class_lemon" / "shot1" / "notes.txt", b"later")
+    with pytest.raises(LayoutError, match="Class_lemon: an empty class"):
+        read_layout(data)
+
+
+def test_two_pictures_for_one_shot_are_an_error(data: Path, few_shot: Any) -> None:
+    few_shot.write(data / SUPPORT / "Class_apple" / "shot2" / "b.png", few_shot.picture("apple", 60))
+    with pytest.raises(
+        LayoutError, match=r"shot2/a\.png.*shot2/b\.png: shot 2 of class apple is there twice"
+    ):
+        read_layout(data)
+
+
+def test_shots_of_the_category_and_classes_do_not_mix(data: Path, few_shot: Any) -> None:
+    few_shot.write(data / SUPPORT / "shot1" / "a.png", few_shot.picture("fruit", 1))
+    with pytest.raises(LayoutError, match=r"shots of its own and classes"):
+        read_layout(data)
+
+
+def test_all_problems_are_named_at_once_and_long_lists_are_counted(data: Path, few_shot: Any) -> None:
+    for number in range(30):
+        few_shot.write(data / SUPPORT / f"{number}.png", few_shot.picture("apple", number))
+    (data / SUPPORT / "Class_lemon").mkdir()
+    with pytest.raises(LayoutError) as error:
+        read_layout(data)
+    assert str(error.value).count("does not fit") == 20
+    assert "and 11 more" in str(error.value)
+
+
+def test_names_with_line_breaks_and_unicode_are_read_and_shown_on_one_line(
+    tmp_path: Path, few_shot: Any
+) -> None:
+    names = ["rot\nund", "梨 |&_", "naïve"]
+    data = few_shot.make_category(tmp_path / "da\nta", "ob\nst", dict.fromkeys(names, 2))
+    (category,) = read_layout(data)
+    assert set(category.classes) == set(names)
+    assert category.name == "ob\nst"
+    few_shot.write(data / "ob\nst" / "2.support-set" / "we\nird.png", few_shot.picture("a", 1))
+    with pytest.raises(LayoutError) as error:
+        read_layout(data)
+    assert "ob\\nst/2.support-set/we\\nird.png: does not fit" in str(error.value)
+    assert printable("é|\u2028") == "é|\\u2028"
+
+
+def test_an_accent_is_the_same_however_it_is_stored(tmp_path: Path, few_shot: Any) -> None:
+    composed, apart = (unicodedata.normalize(form, "pêche") for form in ("NFC", "NFD"))
+    assert composed != apart
+    data = few_shot.make_category(tmp_path, "fruit", {composed: 1, "plum": 1}, queries=0)
+    few_shot.write(data / QUERIES / apart / "q.png", few_shot.picture("p", 1))
+    (category,) = read_layout(data)
+    assert [q.true_class for q in category.queries] == [composed]
+    few_shot.write(data / SUPPORT / f"Class_{apart}" / "shot7" / "a.png", few_shot.picture("p", 2))
+    with pytest.raises(LayoutError, match="two folders"):
+        read_layout(data)
+
+
+def test_a_link_that_leads_back_is_an_error_by_name(data: Path) -> None:
+    (data / QUERIES / "apple" / "loop").symlink_to(data / QUERIES, target_is_directory=True)
+    with pytest.raises(LayoutError, match=r"apple/loop: a link that leads back"):
+        read_layout(data)
+
+
+def test_one_category_may_be_asked_for(data: Path, few_shot: Any) -> None:
+    few_shot.make_category(data, "tools", {"saw": 1, "axe": 2})
+    assert [c.name for c in read_layout(data)] == ["fruit", "tools"]
+    assert [c.name for c in read_layout(data, "tools")] == ["tools"]
+    with pytest.raises(LayoutError, match="toolz: no such category"):
+        read_layout(data, "toolz")
+
+
+def test_a_missing_or_empty_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(LayoutError, match="no such folder"):
+        read_layout(tmp_path / "absent")
+    with pytest.raises(DataError, match="no image is there"):
+        read_layout(tmp_path)
+
+
+def test_imagefolder_and_patterns(tmp_path: Path, few_shot: Any) -> None:
+    for label in ("a", "b"):
+        few_shot.write(tmp_path / "set/train" / label / "1.png", few_shot.picture(label, 1))
+        few_shot.write(tmp_path / "set/train" / label / "sub/2.png", few_shot.picture(label, 2))
+        few_shot.write(tmp_path / "set/val" / label / "3.png", few_shot.picture(label, 3))
+    (found,) = read_layout(tmp_path / "set", layout=LAYOUTS["imagefolder"])
+    assert found.name == "set"
+    assert {label: len(examples) for label, examples in found.classes.items()} == {"a": 2, "b": 2}
+    assert [q.true_class for q in found.queries] == ["a", "b"]
+    same = parse_layout("support=train/{class}/**/* queries=val/{class}/*")
+    assert read_layout(tmp_path / "set", layout=same) == [found]
+    with pytest.raises(LayoutError, match=r"train/4\.png: does not fit"):
+        few_shot.write(tmp_path / "set/train/4.png", few_shot.picture("a", 4))
+        read_layout(tmp_path / "set", layout=same)
+
+
+def test_the_class_may_stand_inside_a_name(tmp_path: Path, few_shot: Any) -> None:
+    for label in ("a", "b"):
+        few_shot.write(tmp_path / f"ex/{label}_1.png", few_shot.picture(label, 1))
+        few_shot.write(tmp_path / f"new/{label}-5.png", few_shot.picture(label, 5))
+    layout = parse_layout("support=ex/{class}_{shot}.png queries=new/{class}-*.png")
+    (found,) = read_layout(tmp_path, layout=layout)
+    assert set(found.classes) == {"a", "b"}
+    assert [q.true_class for q in found.queries] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("imagefolders", "did you mean 'imagefolder'"),
+        ("support=a/{class}/*", "names no queries"),
+        ("queries=a/*", "names no examples"),
+        ("support=a/* queries=b/*", "does not say where the class is"),
+        ("support=a/{klass}/* queries=b/*", "unknown placeholder {klass}"),
+        ("support=/a/{class}/* queries=b/*", "leaves the data folder"),
+        ("support={class}/* queries=../b/*", "leaves the data folder"),
+    ],
+)
+def test_an_unusable_layout_is_named(text: str, said: str) -> None:
+    with pytest.raises(LayoutError, match=said.replace("{", r"\{").replace("}", r"\}")):
+        parse_layout(text)
+
+
+def test_examples_alone(data: Path, tmp_path: Path, few_shot: Any) -> None:
+    assert {k: len(v) for k, v in read_examples(data, layout="argus").items()} == {
+        "apple": 4,
+        "pear": 4,
+        "plum": 4,
+    }
+    folder = tmp_path / "plain"
+    few_shot.write(folder / "x" / "1.png", few_shot.picture("x", 1))
+    assert set(read_examples(folder)) == {"x"}
+    assert set(read_examples(folder / "x", label="pêche")) == {"pêche"}
+    few_shot.make_category(data, "tools", {"saw": 1})
+    with pytest.raises(LayoutError, match="several categories: fruit, tools"):
+        read_examples(data, layout="argus")
+    assert set(read_examples(data, layout="argus", category="tools")) == {"saw"}

@@ -1,0 +1,102 @@
+"""Known or not: calibrated on the examples alone, and right on pictures that it has not seen."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import ortho_group
+
+from argusvl.core.errors import DataError
+from argusvl.recognition.few_shot.classifiers import centroids
+from argusvl.recognition.few_shot.features import unit
+from argusvl.recognition.few_shot.unknown import SOFTNESS, KnownScore, rehearse, soft_maximum
+
+
+def directions(rng: np.random.Generator, centres: np.ndarray, each: int, spread: float) -> np.ndarray:
+    return unit(
+        np.repeat(centres, each, axis=0) + spread * rng.normal(size=(len(centres) * each, centres.shape[1]))
+    )
+
+
+def test_known_pictures_are_accepted_and_unknown_ones_rejected() -> None:
+    accepted, rejected = [], []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        centres = rng.normal(size=(12, 20))
+        score = KnownScore().fit(directions(rng, centres[:6], 5, 0.7), np.repeat(np.arange(6), 5), 6)
+        accepted.append((score.probability(directions(rng, centres[:6], 50, 0.7)) >= 0.5).mean())
+        rejected.append((score.probability(directions(rng, centres[6:], 50, 0.7)) < 0.5).mean())
+    assert np.mean(accepted) > 0.85
+    assert np.mean(rejected) > 0.85
+
+
+def test_the_probability_keeps_the_order_of_the_raw_score() -> None:
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(4, 8))
+    score = KnownScore().fit(directions(rng, centres, 3, 0.5), np.repeat(np.arange(4), 3), 4)
+    queries = unit(rng.normal(size=(200, 8)))
+    raw, probability = score.raw(queries), score.probability(queries)
+    order = np.argsort(raw)
+    assert (np.diff(probability[order]) >= 0).all()
+    assert ((probability > 0) & (probability < 1)).all()
+
+
+def test_rehearsal_by_hand() -> None:
+    rng = np.random.default_rng(1)
+    support, labels = unit(rng.normal(size=(7, 5))), np.array([0, 0, 0, 1, 1, 2, 2])
+    known, unknown = rehearse(support, labels, 3)
+    for n in range(7):
+        rest = np.delete(np.arange(7), n)
+        assert known[n] == pytest.approx(
+            soft_maximum(support[n : n + 1] @ centroids(support[rest], labels[rest], 3).T)[0]
+        )
+        others = [k for k in range(3) if k != labels[n]]
+        assert unknown[n] == pytest.approx(
+            soft_maximum(support[n : n + 1] @ centroids(support, labels, 3)[others].T)[0]
+        )
+
+
+def test_soft_maximum_lies_between_mean_and_maximum() -> None:
+    cosines = np.random.default_rng(2).uniform(-1, 1, (50, 6))
+    found = soft_maximum(cosines)
+    assert (found <= cosines.max(axis=1)).all()
+    assert (found >= cosines.mean(axis=1)).all()
+    assert np.allclose(soft_maximum(np.full((1, 9), 0.3)), 0.3)
+    assert np.allclose(found, SOFTNESS * np.log(np.exp(cosines / SOFTNESS).mean(axis=1)))
+
+
+def test_a_turned_space_gives_the_same_probability() -> None:
+    rng = np.random.default_rng(3)
+    support, labels, queries = (
+        unit(rng.normal(size=(9, 6))),
+        np.repeat(np.arange(3), 3),
+        unit(rng.normal(size=(9, 6))),
+    )
+    turn = ortho_group.rvs(6, random_state=0)
+    one = KnownScore().fit(support, labels, 3).probability(queries)
+    assert np.allclose(one, KnownScore().fit(support @ turn, labels, 3).probability(queries @ turn))
+
+
+def test_classes_that_do_not_overlap_at_all_give_finite_probabilities() -> None:
+    support = np.repeat(np.eye(4), 3, axis=0)
+    score = KnownScore().fit(support, np.repeat(np.arange(4), 3), 4)
+    found = score.probability(np.concatenate([np.eye(4), -np.eye(4)]))
+    assert np.isfinite(found).all()
+    assert (found[:4] > 0.9).all() and (found[4:] < 0.1).all()
+
+
+@pytest.mark.parametrize(("classes", "shots"), [(4, 1), (1, 4), (2, 2)])
+def test_few_examples_are_enough_for_a_threshold(classes: int, shots: int) -> None:
+    rng = np.random.default_rng(4)
+    centres = np.eye(8)[: classes + 1]
+    score = KnownScore().fit(
+        directions(rng, centres[:classes], shots, 0.1), np.repeat(np.arange(classes), shots), classes
+    )
+    inside = score.probability(directions(rng, centres[:classes], 40, 0.1))
+    outside = score.probability(directions(rng, centres[classes:], 40, 0.1))
+    assert np.median(inside) > 0.5 > np.median(outside)
+
+
+def test_one_example_of_one_class_is_refused() -> None:
+    with pytest.raises(DataError, match="two examples, or two classes"):
+        KnownScore().fit(np.eye(3)[:1], np.zeros(1, np.int64), 1)

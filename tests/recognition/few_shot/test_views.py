@@ -1,0 +1,84 @@
+"""Several views in one vector: each as the backbone alone gives it, whatever else is in the batch."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image, ImageOps
+
+from argusvl.core.errors import ConfigError
+from argusvl.recognition.few_shot.views import VIEWS, with_views
+
+
+@pytest.fixture
+def image(few_shot: Any) -> Image.Image:
+    return Image.open(io.BytesIO(few_shot.picture("apple", 1, (40, 24)))).convert("RGB")
+
+
+def vector(backbone: Any, image: Image.Image) -> torch.Tensor:
+    return backbone.embed(backbone.preprocess(image)[None])[0]
+
+
+def test_each_view_is_what_the_backbone_alone_gives(few_shot: Any, image: Image.Image) -> None:
+    network = few_shot.TinyNetwork(side=14)
+    small = network.at_side(10)
+    mirrored = ImageOps.mirror(image)
+    found = vector(with_views(network, "four"), image).reshape(4, -1)
+    expected = [
+        vector(network, image),
+        vector(network, mirrored),
+        vector(small, image),
+        vector(small, mirrored),
+    ]
+    assert torch.allclose(found, torch.stack(expected), atol=1e-3)
+    assert torch.equal(found[0], expected[0])
+    assert not torch.allclose(found[0], found[1], atol=1e-2)
+    assert torch.equal(vector(with_views(network, "two"), image), found[:2].flatten())
+    assert with_views(network, "one") is network
+
+
+def test_a_picture_has_the_same_vectors_in_any_company(few_shot: Any) -> None:
+    backbone = with_views(few_shot.TinyNetwork(side=14), "four")
+    pictures = [
+        Image.open(io.BytesIO(few_shot.picture(label, n))).convert("RGB") for label in "ab" for n in range(3)
+    ]
+    batch = torch.stack([backbone.preprocess(p) for p in pictures])
+    together = backbone.embed(batch)
+    assert together.shape == (6, backbone.dimension)
+    for number in range(6):
+        assert torch.equal(backbone.embed(batch[number : number + 1])[0], together[number])
+
+
+def test_a_backbone_of_one_size_gives_two_views_when_four_are_asked_for(
+    few_shot: Any, image: Image.Image
+) -> None:
+    network = few_shot.TinyNetwork()
+    plain = type("OneSize", (), dict(vars(network)))()
+    plain.preprocess, plain.embed = network.preprocess, network.embed
+    viewed = with_views(plain, "four")
+    assert viewed.dimension == 2 * network.dimension
+    assert torch.equal(vector(viewed, image), vector(with_views(network, "two"), image))
+
+
+def test_fingerprints_tell_views_apart(few_shot: Any) -> None:
+    network = few_shot.TinyNetwork(side=14)
+    prints = [with_views(network, views).fingerprint.to_dict() for views in VIEWS]
+    assert prints[0] != prints[1] != prints[2] != prints[0]
+    assert {p["weights_sha256"] for p in prints} == {network.fingerprint.weights_sha256}
+
+
+def test_unknown_views_are_an_error(few_shot: Any) -> None:
+    with pytest.raises(ConfigError, match="use one of one, two, four"):
+        with_views(few_shot.TinyNetwork(), "three")
+
+
+def test_efficientnet_takes_a_second_size() -> None:
+    from argusvl.recognition.backbones.table import load_backbone
+
+    backbone = with_views(load_backbone("efficientnet-lite0"), "four")
+    assert backbone.dimension == 4 * 1280
+    sides = [part["resize_shorter_side_px"] for part in backbone.fingerprint.preprocessing["views"]]
+    assert sides == [224, 160]
