@@ -1,0 +1,147 @@
+"""Vectors are computed once for each content, and never taken for those of another content or another backbone."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from argusvl.core.errors import DataError
+from argusvl.recognition.few_shot.embeddings import (
+    Embedded,
+    content_store,
+    default_cache,
+    embed_pictures,
+    read_contents,
+    same_content,
+)
+from argusvl.recognition.few_shot.views import with_views
+
+
+@pytest.fixture
+def files(tmp_path: Path, few_shot: Any) -> list[Path]:
+    return [
+        few_shot.write(tmp_path / "p" / f"{label}{n}.png", few_shot.picture(label, n))
+        for label in ("a", "b")
+        for n in range(3)
+    ]
+
+
+def embed(files: list[Path], network: Any, tmp_path: Path) -> Embedded:
+    return embed_pictures(files, network, tmp_path / "cache", progress=False)
+
+
+def test_a_second_time_nothing_is_computed(files: list[Path], few_shot: Any, tmp_path: Path) -> None:
+    first, second = few_shot.TinyNetwork(), few_shot.TinyNetwork()
+    one, other = embed(files, first, tmp_path), embed(files[::-1], second, tmp_path)
+    assert (first.pictures, second.pictures) == (6, 0)
+    assert np.array_equal(one.of(files), other.of(files))
+    assert one.of(files).shape == (6, 24)
+
+
+def test_only_new_contents_are_computed_wherever_they_lie(
+    files: list[Path], few_shot: Any, tmp_path: Path
+) -> None:
+    before = embed(files, few_shot.TinyNetwork(), tmp_path)
+    moved = tmp_path / "elsewhere" / "x\ny.png"
+    moved.parent.mkdir()
+    files[0].rename(moved)
+    files[1].write_bytes(few_shot.picture("new", 1))
+    network = few_shot.TinyNetwork()
+    after = embed([moved, *files[1:]], network, tmp_path)
+    assert network.pictures == 1
+    assert np.array_equal(after.of([moved]), before.of([files[0]]))
+    assert not np.allclose(after.of([files[1]]), before.of([files[1]]))
+
+
+def test_vectors_are_the_same_with_and_without_a_cache(
+    files: list[Path], few_shot: Any, tmp_path: Path
+) -> None:
+    viewed = with_views(few_shot.TinyNetwork(side=14), "four")
+    embed_pictures(files[:3], viewed, tmp_path / "cache", progress=False)
+    grown = embed_pictures(files, viewed, tmp_path / "cache", progress=False)
+    fresh = embed_pictures(files, viewed, tmp_path / "other", progress=False)
+    assert np.array_equal(grown.of(files), fresh.of(files))
+
+
+def test_what_is_superseded_goes(files: list[Path], few_shot: Any, tmp_path: Path) -> None:
+    embed(files[:3], few_shot.TinyNetwork(), tmp_path)
+    embed(files, few_shot.TinyNetwork(), tmp_path)
+    (shelf,) = (tmp_path / "cache").iterdir()
+    assert len(list(shelf.iterdir())) == 1
+
+
+def test_another_backbone_has_vectors_of_its_own(files: list[Path], few_shot: Any, tmp_path: Path) -> None:
+    one = embed(files, few_shot.TinyNetwork(), tmp_path)
+    network = few_shot.TinyNetwork(weights="b" * 64)
+    other = embed(files, network, tmp_path)
+    assert network.pictures == 6
+    assert not np.allclose(one.of(files), other.of(files))
+    assert np.array_equal(embed(files, few_shot.TinyNetwork(), tmp_path).of(files), one.of(files))
+
+
+def test_pictures_that_cannot_be_used_are_named_and_the_others_are_there(
+    files: list[Path], few_shot: Any, tmp_path: Path
+) -> None:
+    files[1].write_bytes(b"")
+    files[2].write_bytes(files[3].read_bytes()[:100])
+    gone = tmp_path / "gone.png"
+    for _ in range(2):  # also when they come from the cache
+        found = embed([*files, gone], few_shot.TinyNetwork(), tmp_path)
+        assert set(found.quarantined) == {files[1], files[2], gone}
+        assert "0 bytes" in found.quarantined[files[1]]
+        assert "truncated" in found.quarantined[files[2]]
+        assert "No such file" in found.quarantined[gone]
+        assert set(found.rows) == set(files) - {files[1], files[2]}
+
+
+def test_nothing_usable_is_an_error(tmp_path: Path, few_shot: Any) -> None:
+    with pytest.raises(DataError, match="none of 1 pictures can be read"):
+        embed([tmp_path / "absent.png"], few_shot.TinyNetwork(), tmp_path)
+
+
+def test_a_damaged_cache_is_made_again(files: list[Path], few_shot: Any, tmp_path: Path) -> None:
+    before = embed(files, few_shot.TinyNetwork(), tmp_path)
+    for damage in ("store.json", "ledger.jsonl", "shards"):
+        (store,) = (tmp_path / "cache").glob("*/*")
+        target = store / damage
+        shutil.rmtree(target) if target.is_dir() else target.write_bytes(b"{")
+        found = embed(files, few_shot.TinyNetwork(), tmp_path)
+        assert np.array_equal(found.of(files), before.of(files)), damage
+
+
+def test_an_interrupted_extraction_is_gone_on_with(files: list[Path], few_shot: Any, tmp_path: Path) -> None:
+    class Interrupted(few_shot.TinyNetwork):  # type: ignore[name-defined, misc]
+        def embed(self, batch: Any) -> Any:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        embed(files, Interrupted(), tmp_path)
+    assert embed(files, few_shot.TinyNetwork(), tmp_path).of(files).shape == (6, 24)
+
+
+def test_same_content_is_found_whatever_the_name(files: list[Path], few_shot: Any, tmp_path: Path) -> None:
+    copy = few_shot.write(tmp_path / "copy.png", files[4].read_bytes())
+    network = few_shot.TinyNetwork()
+    found = embed([*files, copy], network, tmp_path)
+    assert network.pictures == 6
+    assert same_content(found, files, [copy]) == [(files[4], copy)]
+    assert same_content(found, files[:2], [copy]) == []
+
+
+def test_a_store_of_contents_is_named_by_them(files: list[Path], few_shot: Any, tmp_path: Path) -> None:
+    digests, reasons = read_contents(files, progress=False)
+    assert not reasons
+    store = content_store(digests, tmp_path / "s", few_shot.TinyNetwork(), lane="exact", progress=False)
+    assert sorted(store.digests()) == sorted(digests.values())
+
+
+def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    monkeypatch.delenv("ARGUS_CACHE", raising=False)
+    assert default_cache() == tmp_path / "xdg" / "argus" / "embeddings"
+    monkeypatch.setenv("ARGUS_CACHE", str(tmp_path / "named"))
+    assert default_cache() == tmp_path / "named"
