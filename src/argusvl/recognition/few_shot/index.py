@@ -78,7 +78,8 @@ class ExactIndex:
     def search(self, queries: NDArray[np.float32], k: int) -> Found:
         """As the protocol says."""
         check_queries(queries, k, self)
-        exact = _unit(torch.from_numpy(np.ascontiguousarray(queries)).double())  # [Q, D]
+        wide = torch.from_numpy(np.ascontiguousarray(queries)).double()
+        exact = _unit(wide, torch.linalg.vector_norm(wide, dim=1))  # [Q, D]
         best = _Best(len(queries), k)
         scan = _Scan(exact, best)
         first_row = 0
@@ -146,25 +147,34 @@ class _Scan:
         # A dot product of D float32 terms is off by at most D half units in the last place of the sum of the terms'
         # sizes, in whatever order (Higham 2002, section 3.1); that sum is at most 1. Eight more for the two roundings.
         self._error = (queries.shape[1] + 8) * 2.0**-24
+        self._unit = torch.empty(0, 0)
+        self._scores = torch.empty(0, 0)
 
     def block(self, vectors: Tensor, first_row: int) -> None:
         """Takes in ``[B, D]`` float32 vectors."""
         if not len(vectors):
             return
+        lengths = torch.linalg.vector_norm(vectors, dim=1, dtype=torch.float64)  # [B]
+        if not torch.isfinite(lengths).all():
+            row = first_row + int((~torch.isfinite(lengths)).nonzero()[0])
+            raise DataError(f"the vector of row {row} is not finite", remedy="leave that image out")
         # Whole groups only, filled up with zeros; at least four groups for each row wanted, where there are so many.
         group = max(1, min(_GROUP, len(vectors) // (4 * self._best.k)))
         filled = -(-len(vectors) // group) * group
-        unit = torch.zeros(filled, vectors.shape[1])
-        unit[: len(vectors)] = _unit(vectors)
-        if not torch.isfinite(unit).all():
-            row = first_row + int((~torch.isfinite(unit).all(1)).nonzero()[0])
-            raise DataError(f"the vector of row {row} is not finite", remedy="leave that image out")
+        if self._unit.shape != (
+            filled,
+            vectors.shape[1],
+        ):  # kept from block to block: fresh memory costs time
+            self._unit = torch.zeros(filled, vectors.shape[1])
+            self._scores = torch.empty(min(_BLOCK_QUERIES, len(self._queries)), filled)
+        self._unit[: len(vectors)] = _unit(vectors, lengths)
         for start in range(0, len(self._queries), _BLOCK_QUERIES):
-            scores = self._queries[start : start + _BLOCK_QUERIES] @ unit.T  # [q, filled]
+            queries = self._queries[start : start + _BLOCK_QUERIES]
+            scores = torch.mm(queries, self._unit.T, out=self._scores[: len(queries)])  # [q, filled]
             scores[:, len(vectors) :] = -torch.inf
             query, column = self._candidates(scores.unflatten(1, (-1, group)), start)
             for part in _parts(len(query), vectors.shape[1]):
-                exact = self._rescore(query[part] + start, vectors[column[part]])
+                exact = self._rescore(query[part] + start, vectors[column[part]], lengths[column[part]])
                 self._best.offer(query[part] + start, exact, column[part] + first_row)
 
     def _candidates(self, scores: Tensor, start: int) -> tuple[Tensor, Tensor]:
@@ -180,9 +190,10 @@ class _Scan:
         which, within = (scores[query, place] >= limit[query, None]).nonzero(as_tuple=True)
         return query[which], place[which] * scores.shape[2] + within
 
-    def _rescore(self, queries: Tensor, vectors: Tensor) -> Tensor:
-        """Cosines in float64: ``[C]`` queries and their vectors ``[C, D]`` → ``[C]``."""
-        return (self._exact[queries] * _unit(vectors.double())).sum(1)
+    def _rescore(self, queries: Tensor, vectors: Tensor, lengths: Tensor) -> Tensor:
+        """Cosines in float64: ``[C]`` queries, their vectors ``[C, D]`` and these vectors' lengths → ``[C]``."""
+        products = (self._exact[queries] * vectors).sum(1)
+        return products / torch.where(lengths > 0, lengths, 1)
 
 
 def _parts(candidates: int, dimension: int) -> Iterator[slice]:
@@ -195,8 +206,9 @@ def _slices(vectors: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
     return (vectors[start : start + _BLOCK_ROWS] for start in range(0, len(vectors), _BLOCK_ROWS))
 
 
-def _unit(vectors: Tensor) -> Tensor:
-    """Of length 1, those of zeros unchanged. The largest value is divided out first: its square may be out of range."""
-    size = vectors.abs().amax(1, keepdim=True)
-    scaled = vectors / torch.where(size > 0, size, 1)
-    return scaled / torch.where(size > 0, torch.linalg.vector_norm(scaled, dim=1, keepdim=True), 1)
+def _unit(vectors: Tensor, lengths: Tensor) -> Tensor:
+    """Of length 1, those of zeros unchanged: ``[N, D]`` and their lengths ``[N]`` in float64."""
+    divisor = torch.where(lengths > 0, lengths, 1)[:, None]
+    if bool(((lengths == 0) | ((lengths > 1e-30) & (lengths < 1e30))).all()):
+        return vectors / divisor.to(vectors.dtype)
+    return (vectors.double() / divisor).to(vectors.dtype)  # such lengths are beyond float32, or nearly so
