@@ -70,7 +70,7 @@ class Trial:
     read_test: bool = True
 
 
-def trials(study: str, seeds: list[int]) -> Iterator[Trial]:
+def trials(study: str, seeds: list[int], ablations: list[str]) -> Iterator[Trial]:
     """The runs of a study."""
     for seed in seeds:
         common = [f"seed={seed}"]
@@ -83,8 +83,8 @@ def trials(study: str, seeds: list[int]) -> Iterator[Trial]:
             for share in SHARES:
                 yield Trial(f"{share:.0%}-{seed}", common, share)
         else:
-            for name, changes in ABLATIONS.items():
-                yield Trial(f"{name}-{seed}", [*common, *changes], read_test=False)
+            for name in ablations:
+                yield Trial(f"{name}-{seed}", [*common, *ABLATIONS[name]], read_test=False)
 
 
 def argus(*arguments: str | Path, accept: tuple[int, ...] = (0,)) -> str:
@@ -163,6 +163,9 @@ def main() -> None:
     parser.add_argument("--weights", choices=WEIGHTS, required=True, help="what training starts from")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument(
+        "--only", nargs="+", choices=ABLATIONS, default=list(ABLATIONS), help="these ablations alone"
+    )
+    parser.add_argument(
         "--steps", type=int, help="optimizer steps; 2100 from random weights, 600 from the base"
     )
     parser.add_argument(
@@ -196,7 +199,7 @@ def main() -> None:
     }
     RESULTS.mkdir(parents=True, exist_ok=True)
     file = RESULTS / f"{today}-{name}.json"
-    for trial in trials(asked.study, asked.seeds):
+    for trial in trials(asked.study, asked.seeds, asked.only):
         done = run_trial(trial, data, WORK / name, common, asked.processes)
         result["runs"].append(done)
         file.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -51,7 +51,7 @@ def test_a_refused_object_exits_with_1_is_named_and_the_rest_is_written(
     shown = capsys.readouterr()
     assert "a.xml:4: box-zero-area: object 1 '[bad]': box [5, 5, 5, 5] has no area" in shown.err
     assert "correct or remove the box" in shown.err
-    assert "Refused: 0 images, 1 objects" in shown.err
+    assert "Refused: 0 images, 1 object" in shown.err
     assert json.loads(shown.out)["refused"] == {"images": 0, "objects": 1}
     assert len(RecordFile(out_of(voc) / "train.jsonl")) == 1
 

@@ -308,6 +308,6 @@ def test_a_request_to_stop_leaves_no_half_written_folder(tmp_path: Path, number:
         assert child.stdout.readline() == "begun\n"
         assert list(tmp_path.iterdir())  # the temporary folder
         child.send_signal(number)
-        assert child.wait(timeout=20) == 130
+        assert child.wait(timeout=90) == 130
         assert child.stderr.read() == "interrupted\n"
     assert list(tmp_path.iterdir()) == []

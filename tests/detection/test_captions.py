@@ -108,7 +108,33 @@ def test_a_description_too_long_for_the_decoder_is_named(predictor: Predictor, s
     predictor.predict_detection(scenes.parent / "0.png", labels=[long], captions=False)
     said(predictor, scenes.parent / "0.png", labels=[long], open_captions=True)
     with pytest.raises(DataError, match="no description to choose captions from"):
-        CaptionChoice.of((), predictor.processor, 6)
+        CaptionChoice.of((), ("a",), "open", predictor.processor, 6)
+
+
+def test_what_is_found_as_a_label_is_described_as_one(predictor: Predictor, scenes: Path) -> None:
+    with_assets(predictor, labels=("a", "b", "c"), descriptions=("a/1", "b/2", "a/2", "b/1", "a", "c"))
+    seen = set[str]()
+    for seed in range(4):
+        torch.manual_seed(seed)
+        with torch.no_grad():
+            for parameter in predictor.model.detection_head.parameters():  # type: ignore[union-attr]
+                parameter.add_(0.3 * torch.randn_like(parameter))
+        (found,) = predictor.predict_detection(scenes.parent / f"{seed}.png", score_threshold=0)
+        assert found.captions is not None
+        for label, caption in zip(found.labels, found.captions, strict=True):
+            assert caption is not None and caption.split("/")[0] == label
+        seen.update(found.labels)
+    assert len(seen) > 1
+
+
+def test_a_closed_vocabulary_leaves_nothing_to_decode(predictor: Predictor, scenes: Path) -> None:
+    with_assets(predictor, vocabulary="closed", labels=TEXTS, descriptions=TEXTS)
+    written: list[int] = []
+    predictor.model.detection_head.captioner.token_output.register_forward_pre_hook(  # type: ignore[union-attr]
+        lambda _module, args: written.append(len(args[0]))
+    )
+    (found,) = predictor.predict_detection(scenes.parent / "0.png", score_threshold=0)
+    assert found.captions == found.labels and written == []
 
 
 def test_captions_are_given_as_the_vocabulary_writes_them(predictor: Predictor, scenes: Path) -> None:

@@ -197,6 +197,19 @@ def test_a_file_of_any_name_and_a_root_elsewhere(tmp_path: Path) -> None:
     assert config.training.run_name == "first_list"
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_training_has_no_other_idea_of_crowds(
+    seed: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Empty images, held-out ones and demonstrations must count for both in the same way."""
+    rng = random.Random(seed)
+    for name in ("train", "val", "teacher_pool"):
+        write_set(tmp_path / "data", name, rng, 12, labels=lambda r: r.choice(CLOSED), most=40)
+    with caplog.at_level("WARNING"):
+        made(tmp_path, tmp_path / "data")
+    assert "would reach every object" not in caplog.text
+
+
 # --- models ---------------------------------------------------------------------------------------------------------
 
 

@@ -39,7 +39,10 @@ def print_conversion(manifest: Manifest, out: Path) -> None:
     print_findings(manifest.findings)
     refused = manifest.refused
     if refused.images or refused.objects:
-        text = f"Refused: {refused.images} images, {refused.objects} objects; the rest was used. All are listed in "
+        text = (
+            f"Refused: {_counted(refused.images, 'image')}, {_counted(refused.objects, 'object')}; the rest was used. "
+            "All are listed in "
+        )
         terminal.print(Text(f"{text}{out / 'manifest.json'}."))
     terminal.print(Text(f"Written to {out}."))
 
@@ -71,7 +74,8 @@ def print_check(report: CheckReport) -> None:
     warnings = len(report.findings) - report.errors
     terminal.print(
         Text(
-            f"{report.data}: {images} images, {report.objects} objects: {report.errors} errors, {warnings} warnings.",
+            f"{report.data}: {_counted(images, 'image')}, {_counted(report.objects, 'object')}: "
+            f"{_counted(report.errors, 'error')}, {_counted(warnings, 'warning')}.",
             style="bold",
         )
     )
@@ -111,6 +115,10 @@ def print_counts(counts: Mapping[str, int]) -> None:
 def print_scene(name: str, out: Path) -> None:
     """Where drawn scenes were written."""
     console().print(Text(f"{name}: written to {out}."))
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _print_labels(terminal: Console, report: CheckReport) -> None:

@@ -112,8 +112,8 @@ def command(
 
     evaluation = measure_once(with_teachers=False)
     reliability = measure(evaluation.evidence, calibration)
-    result = {"checkpoint": str(checkpoint), "data": str(data), **_report(evaluation, reliability)}
-    print_figures(evaluation.figures, f"{checkpoint} on {data}")
+    result = {"checkpoint": str(predictor.folder), "data": str(data), **_report(evaluation, reliability)}
+    print_figures(evaluation.figures, f"{predictor.folder} on {data}")
     _warn_of_other_labels(evaluation.figures, assets.labels)
     _print_reliability(reliability, "left as they are" if raw_scores else assets.calibration_note)
     if teachers:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from argusvl.core.errors import DataError
@@ -40,24 +41,43 @@ class CaptionChoice:
 
     Attributes:
         descriptions: The texts, as captions give them back: to the character, whatever tokens decode to.
-        trie: Their tokens.
+        trie: Their tokens, grouped by label.
+        group_of: Label → its group: what is found as a label is described as one.
     """
 
     descriptions: tuple[str, ...]
     trie: LabelTrie
+    group_of: Mapping[str, int]
 
     @classmethod
     def of(
-        cls, descriptions: Sequence[str], processor: ChatProcessor, caption_max_tokens: int
+        cls,
+        descriptions: Sequence[str],
+        labels: Sequence[str],
+        vocabulary: Vocabulary,
+        processor: ChatProcessor,
+        caption_max_tokens: int,
     ) -> CaptionChoice:
         """Splits the texts into tokens as the targets of training were.
 
+        Args:
+            descriptions: What may be said, see :func:`possible_descriptions`.
+            labels: What may be found. A label that none of the descriptions belongs to may get any of them.
+            vocabulary: How a description becomes a label.
+            processor: Of the model.
+            caption_max_tokens: Longest description, in tokens.
+
         Raises:
-            DataError: One is longer than the caption decoder writes, or there is none.
+            DataError: A description is longer than the caption decoder writes, or there is none.
         """
         if not descriptions:
             raise DataError(
                 "there is no description to choose captions from", remedy="give at least one label"
             )
         ids = [encode_caption(processor, text, caption_max_tokens, "the vocabulary") for text in descriptions]
-        return cls(tuple(descriptions), LabelTrie.build(ids))
+        numbers = defaultdict[str, list[int]](list)
+        for number, text in enumerate(descriptions):
+            numbers[class_of(text, vocabulary)].append(number)
+        groups = [numbers.get(class_of(label, vocabulary)) or range(len(ids)) for label in labels]
+        group_of = {label: group for group, label in enumerate(labels)}
+        return cls(tuple(descriptions), LabelTrie.build(ids, groups), group_of)

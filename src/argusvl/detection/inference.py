@@ -250,7 +250,9 @@ def evaluate_records(
     )
     among = None
     if captions and descriptions is not None:
-        among = CaptionChoice.of(descriptions, questions.processor, model.config.caption_max_tokens)
+        among = CaptionChoice.of(
+            descriptions, labels, vocabulary, questions.processor, model.config.caption_max_tokens
+        )
     ranked: list[Detections] = []
     described: list[Detections] = []
     evidence: list[Evidence] = []

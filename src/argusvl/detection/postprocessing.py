@@ -137,19 +137,19 @@ def describe(
 
     Args:
         model: Its ``describe(output, image, query, max_tokens)`` gives token ids, -100 after the end;
-            ``choose_description(output, image, query, trie)`` numbers of descriptions.
+            ``choose_description(output, image, query, trie, group)`` numbers of descriptions.
         output: What the predictions were read from.
         tokenizer: Of the model.
         predictions: One for each student image of the batch.
         chosen: For each image the entries to describe.
         among: Descriptions to choose from; ``None``: any text.
     """
-    pairs = [
-        (m, int(detections.queries[k]))  # type: ignore[index]  # postprocess gives queries
+    wanted = [
+        (m, int(detections.queries[k]), detections.labels[k])  # type: ignore[index]  # postprocess gives queries
         for m, (detections, entries) in enumerate(zip(predictions, chosen, strict=True))
         for k in entries
     ]
-    texts = iter(_captions(model, output, tokenizer, pairs, among))
+    texts = iter(_captions(model, output, tokenizer, wanted, among))
     described = []
     for detections, entries in zip(predictions, chosen, strict=True):
         captions: list[str | None] = [None] * len(detections)
@@ -160,14 +160,20 @@ def describe(
 
 
 def _captions(
-    model: Any, output: Any, tokenizer: Any, pairs: list[tuple[int, int]], among: CaptionChoice | None
+    model: Any,
+    output: Any,
+    tokenizer: Any,
+    wanted: list[tuple[int, int, str]],
+    among: CaptionChoice | None,
 ) -> list[str]:
-    """Texts of (image, query) pairs."""
+    """Texts of (image, query, label) triples."""
     texts: list[str] = []
-    for start in range(0, len(pairs), _CAPTIONS_AT_ONCE):
-        image, query = torch.tensor(pairs[start : start + _CAPTIONS_AT_ONCE], device=model.device).T
+    for start in range(0, len(wanted), _CAPTIONS_AT_ONCE):
+        images, queries, labels = zip(*wanted[start : start + _CAPTIONS_AT_ONCE], strict=True)
+        image, query = (torch.tensor(part, device=model.device) for part in (images, queries))
         if among is not None:
-            numbers = model.choose_description(output, image, query, among.trie).tolist()
+            group = torch.tensor([among.group_of[label] for label in labels], device=model.device)
+            numbers = model.choose_description(output, image, query, among.trie, group).tolist()
             texts += [among.descriptions[number] for number in numbers]
             continue
         ids = model.describe(output, image, query, max_tokens=model.config.caption_max_tokens)

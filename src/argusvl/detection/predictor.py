@@ -302,7 +302,8 @@ class Predictor:
         descriptions = possible_descriptions(labels, assets.vocabulary, assets.descriptions)
         if descriptions is None:
             return None
-        return CaptionChoice.of(descriptions, self.processor, self.model.config.caption_max_tokens)
+        longest = self.model.config.caption_max_tokens
+        return CaptionChoice.of(descriptions, labels, assets.vocabulary, self.processor, longest)
 
     def _collator(self, labels: Sequence[str]) -> PaddedCollator:
         return PaddedCollator(

@@ -14,6 +14,7 @@ from argusvl.detection.data.conversation import ChatProcessor, Turn
 from argusvl.detection.data.dataset import label_of
 from argusvl.detection.data.records import Record, RecordFile
 from argusvl.detection.data.samples import VisionLimits, measure_scene
+from argusvl.detection.data.survey import crowd, objects_by_image
 
 
 class RunCheck:
@@ -53,14 +54,11 @@ class RunCheck:
     @property
     def queries_for_crowds(self) -> int:
         """How many queries reach all objects of 19 in 20 training images, when each object takes as many as it may."""
-        if not self._crowds:
-            return 0
-        crowded = sorted(self._crowds)[int(0.95 * (len(self._crowds) - 1))]
         section = self._config.detection
         several = (
             section.detection_queries == "proposals" and section.detection_assignment == "several_to_one"
         )
-        return crowded * (section.detection_positives_per_object if several else 1)
+        return crowd(self._crowds) * (section.detection_positives_per_object if several else 1)
 
     @contextmanager
     def noting(self) -> Iterator[None]:
@@ -125,7 +123,7 @@ class RunCheck:
         turn = measure_scene(record.student, root, self._limits, record.source)
         teachers = [measure_scene(scene, root, self._limits, record.source) for scene in record.teachers]
         self._check_number_of_objects(record, turn)
-        self._crowds.extend(Counter(annotation.image for annotation in record.student.objects).values())
+        self._crowds += objects_by_image(record)
         data = self._config.data
         if data.labels is not None:
             shown_labels = (label_of(annotation, data.vocabulary) for annotation in record.student.objects)

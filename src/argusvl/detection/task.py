@@ -161,7 +161,10 @@ class DetectionTask:
             collator = self._collator
             # Descriptions of records are checked with the records.
             if self.config.data.labels is not None and self.descriptions is not None:
-                CaptionChoice.of(self.descriptions, processor, collator.caption_max_tokens)
+                longest = collator.caption_max_tokens
+                CaptionChoice.of(
+                    self.descriptions, self.labels, self.config.data.vocabulary, processor, longest
+                )
         except ArgusError as error:
             setup_error = error
         check = RunCheck(self.config, self.limits, processor, collator)

@@ -48,7 +48,7 @@ _NOTES = {
     "AP50": "mean over classes, IoU 0.50",
     "AP": "mean over classes and IoU 0.50 to 0.95",
     "caption_exact": "found objects described to the character",
-    "recall": "objects with a box at IoU 0.50",
+    "recall": "objects with a box at IoU 0.50, whatever its score",
     "AP75": "mean over classes, IoU 0.75",
     "AR100": "recall over IoU 0.50 to 0.95, at most 100 boxes an image",
     "AP50_agnostic": "all classes taken as one, IoU 0.50",

@@ -177,7 +177,8 @@ def test_duplicate_boxes_are_a_warning(data: Path) -> None:
     box, nearly, other = [10, 10, 80, 80], [10, 10, 80, 79], [10, 10, 80, 70]
     report = check(data, line(box, other, nearly, (box, "another label")))
     assert [(f.kind, f.severity, f.object_index) for f in own_findings(report)] == [
-        ("box-duplicate", "warning", 2)
+        ("box-duplicate", "warning", 2),
+        ("box-two-labels", "warning", 3),
     ]
     assert report.errors == 0
 
@@ -221,7 +222,16 @@ def test_near_duplicate_labels_name_the_rarer_one(data: Path) -> None:
         data, line(([0, 0, 9, 9], "Platelets"), ([20, 0, 30, 9], "Platelets"), ([50, 0, 60, 9], "Platelet"))
     )
     assert [(f.kind, f.label) for f in own_findings(report)] == [("near-duplicate-labels", "Platelet")]
-    assert "1 objects" in report.findings[0].what
+    assert "'Platelet' (1 object) and 'Platelets' (2 objects)" in report.findings[0].what
+    assert report.findings[0].where.endswith(".jsonl:1")
+
+
+def test_each_slip_is_held_against_the_label_that_is_used_most(data: Path) -> None:
+    texts = ["Platelets"] * 3 + ["Platelet", "platelets", "Platlets"]
+    report = check(data, line(*[([9 * k, 0, 9 * k + 8, 9], text) for k, text in enumerate(texts)]))
+    found = own_findings(report)
+    assert sorted(f.label for f in found) == ["Platelet", "Platlets", "platelets"]
+    assert all("'Platelets' (3 objects)" in f.what for f in found)
 
 
 def test_unknown_limits_are_said_not_guessed(data: Path) -> None:

@@ -145,13 +145,17 @@ def test_a_source_without_splits_is_split_here(voc: Any) -> None:
     }
 
 
-def test_a_missing_val_fraction_and_a_needless_one_are_errors(voc: Any) -> None:
+def test_a_missing_val_fraction_is_an_error(voc: Any) -> None:
     voc.tree({"trainval": ["a"]})
     with pytest.raises(DataError, match="give --val-fraction"):
         run(voc, val_fraction=None)
-    voc.tree({"train": ["a"], "val": ["b"]})
-    with pytest.raises(DataError, match="leave out --val-fraction"):
-        run(voc, val_fraction=0.2)
+
+
+def test_a_val_split_of_the_sources_own_is_used_whatever_the_fraction(voc: Any) -> None:
+    voc.tree({"train": ["a", "c", "d"], "val": ["b"]})
+    manifest, out = run(voc, val_fraction=0.5)
+    assert {name: counts.images for name, counts in manifest.splits.items()} == {"train": 3, "val": 1}
+    assert [r.student.images for r in records(out, "val")] == [("images/b.jpg",)]
 
 
 def test_the_teacher_pool_shows_every_label_and_stands_apart(voc: Any) -> None:

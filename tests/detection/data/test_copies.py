@@ -50,6 +50,15 @@ CHANGES: dict[str, Callable[[Image.Image], bytes]] = {
     "grey": lambda image: stored(image.convert("L")),
 }
 
+TURNED: dict[str, Callable[[Image.Image], bytes]] = {
+    "mirrored": lambda image: stored(image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), 60),
+    "upside down, smaller": lambda image: stored(
+        image.transpose(Image.Transpose.ROTATE_180).resize((144, 108))
+    ),
+    "on its side": lambda image: stored(image.transpose(Image.Transpose.ROTATE_270)),
+    "transposed": lambda image: stored(image.transpose(Image.Transpose.TRANSVERSE)),
+}
+
 
 @pytest.fixture(scope="module")
 def fields() -> list[bytes]:
@@ -62,6 +71,30 @@ def test_a_changed_copy_is_found_and_nothing_else(change: str, fields: list[byte
     copies = copies_of([*fields, *(CHANGES[change](scene(seed)) for seed in chosen)])
     assert copies.groups == [[seed, 40 + k] for k, seed in enumerate(chosen)]
     assert {copies.likeness(*group) for group in copies.groups} == {"copy"}
+
+
+@pytest.mark.parametrize("turn", TURNED)
+def test_a_mirrored_or_turned_copy_is_found_and_nothing_else(turn: str, fields: list[bytes]) -> None:
+    chosen = (3, 17, 31)
+    copies = copies_of([*fields, *(TURNED[turn](scene(seed)) for seed in chosen)])
+    assert copies.groups == [[seed, 40 + k] for k, seed in enumerate(chosen)]
+    assert {copies.likeness(*group) for group in copies.groups} == {"turned"}
+
+
+def test_a_symmetric_thing_is_not_its_neighbours_mirror_image() -> None:
+    """Two front views of one kind of cabinet, each with lamps of its own."""
+    pictures = []
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        image = Image.new("RGB", SIZE, (90, 90, 96))
+        pen = ImageDraw.Draw(image)
+        pen.rectangle((20, 10, 140, 110), fill=(40, 42, 48))
+        for y in range(15, 105, 12):
+            pen.rectangle((26, y, 134, y + 8), fill=(150, 152, 158))
+            x = int(rng.integers(30, 126))
+            pen.rectangle((x, y, x + 6, y + 8), fill=(20, 160, 60))
+        pictures.append(stored(image))
+    assert copies_of(pictures).groups == []
 
 
 def test_equal_files_are_one_group_however_many(fields: list[bytes]) -> None:

@@ -31,6 +31,16 @@ BOX = {"bbox_2d": [1, 2, 3, 4], "desc": "cell"}
             "bbox_2d, desc, image",
         ),
         (
+            {"image": "a.jpg", "objects": []},
+            "unknown field 'image'; did you mean 'images'?",
+            "images, objects",
+        ),
+        (
+            {**SCENE, "objects": [{"bbox_2d": [0, 0, 9, 9], "label": "x"}]},
+            "unknown field 'objects[0].label'; did you mean 'desc'?",
+            "bbox_2d, desc, image",
+        ),
+        (
             {"student": SCENE, "teacher": []},
             "unknown field 'teacher'; did you mean 'teachers'?",
             "student, teachers",

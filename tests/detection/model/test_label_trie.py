@@ -105,6 +105,20 @@ def test_a_description_that_another_begins_with_needs_an_end() -> None:
         LabelTrie.build([])
 
 
+def test_a_group_is_a_choice_of_its_own() -> None:
+    sequences = [(1, 2, 9), (1, 3, 9), (4, 9), (1, 2, 9)]
+    trie = LabelTrie.build(sequences, [[0, 1, 2], [2], [1, 3]])
+    assert trie.sequence[:3].tolist() == [-1, 2, -1]  # the second group has nothing to decide
+    logits = torch.zeros(3, 10)
+    logits[:, 4], logits[:, 3] = 2.0, 1.0
+    token, states = trie.advance(logits, torch.arange(3), 0)
+    assert token.tolist()[0] == 4 and trie.sequence[states].tolist()[:2] == [2, 2]
+    _, states = trie.advance(logits, states, 1)
+    assert trie.sequence[states].tolist() == [2, 2, 1]  # 4 is not in the last group, 3 is
+    with pytest.raises(ModelError, match="no description to choose from"):
+        LabelTrie.build(sequences, [[0], []])
+
+
 # Through the decoder
 
 

@@ -294,17 +294,38 @@ def _add_findings_on_all(report: CheckReport, options: CheckOptions, progress: b
         return open_image(path, exif="upright", max_megapixels=options.max_megapixels)
 
     report.findings += leakage(report.pictures, open_upright, progress=progress)
-    for first, second in near_duplicates(report.labels):
-        counts = [
-            sum(c.objects for label, c in report.labels.items() if f"{label}/".startswith(f"{name}/"))
-            for name in (first, second)
-        ]
-        rarer, other = (first, second) if counts[0] <= counts[1] else (second, first)
-        text = f"{rarer!r} ({min(counts)} objects) and {other!r} ({max(counts)} objects) may be one label"
-        report.findings.append(finding("near-duplicate-labels", report.data, text, label=rarer))
+    report.findings += _typing_slips(report)
     if "train" in report.images:
         report.findings += not_in_train(report.data, report.labels)
     report.findings += balance_findings(report.data, report.labels)
+
+
+def _typing_slips(report: CheckReport) -> list[Finding]:
+    """A finding for each label that may be a slip of another one, with the first place where it stands."""
+    counts: Counter[str] = Counter()
+    places: dict[str, str] = {}
+    for picture in report.pictures:
+        for label in picture.labels:
+            segments = label.split("/")
+            for depth in range(len(segments)):
+                name = "/".join(segments[: depth + 1])
+                counts[name] += 1
+                places.setdefault(name, picture.where)
+    meant: dict[str, str] = {}
+    for pair in near_duplicates(report.labels):
+        other, rarer = sorted(pair, key=lambda name: (-counts[name], name))
+        # Of several that look alike each is held against the most frequent one.
+        if rarer not in meant or counts[other] > counts[meant[rarer]]:
+            meant[rarer] = other
+    findings = []
+    for rarer, other in sorted(meant.items()):
+        text = f"{rarer!r} ({_times(counts[rarer])}) and {other!r} ({_times(counts[other])}) may be one label"
+        findings.append(finding("near-duplicate-labels", places[rarer], text, label=rarer))
+    return findings
+
+
+def _times(count: int) -> str:
+    return "1 object" if count == 1 else f"{count} objects"
 
 
 def _count_conversations(

@@ -14,9 +14,10 @@ from pathlib import Path, PurePosixPath
 from argusvl.core.errors import DataError, ImageError
 from argusvl.core.files import atomic_folder
 from argusvl.core.images import open_image
+from argusvl.core.logging import get_logger
 from argusvl.core.progress import track
 from argusvl.core.workers import map_in_order
-from argusvl.detection.data.findings import Finding, box_problem, describe_object, finding
+from argusvl.detection.data.findings import Finding, box_problem, describe_object, finding, show_findings
 from argusvl.detection.data.formats import ReadOptions, Source, SourceImage, reader_of
 from argusvl.detection.data.formats.base import SPLITS, Slot
 from argusvl.detection.data.formats.terms import load_hierarchy, load_token_map
@@ -45,6 +46,9 @@ IMAGES = "images"
 
 _BOX_DECIMALS = 4
 """Stored boxes are rounded to a ten-thousandth of a pixel: 448.00000000000006 is 448."""
+
+
+logger = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +162,7 @@ def convert(
         findings += incomplete
         splits, pool_warnings, origin = _split(done, split_options, options)
         if not any(splits.values()):
-            shown = "\n".join(str(f) for f in findings[:3])
-            raise DataError(
-                f"no image can be used; {len(findings)} findings, the first:\n{shown}", where=folder
-            )
+            raise DataError(f"no image can be used:\n{show_findings(findings)}", where=folder)
         for name, records in splits.items():
             write_records(temporary / f"{name}.jsonl", records)
         split_of = {
@@ -228,11 +229,8 @@ def _split_options(listed: Source, options: ConvertOptions, folder: Path) -> Spl
             )
         return None
     if has_val:
-        raise DataError(
-            "the source has a val split of its own, and a val fraction is given",
-            where=folder,
-            remedy="leave out --val-fraction",
-        )
+        logger.info("%s has a val split of its own, which is used; nothing else is held out", folder)
+        return None
     return SplitOptions(options.val_fraction, options.seed, options.group_key)
 
 

@@ -1,8 +1,9 @@
-"""Pictures that stand in a data set twice: as the same file, encoded again, resized, brightened, or taken again.
+"""Pictures that stand in a data set twice: the same file, encoded again, resized, brightened, mirrored, taken again.
 
 A picture that is learned from and tested on makes the test worthless, and no figure shows it. Three steps, from cheap
 to sure: equal files have equal digests; the rest are candidates when their perceptual hashes (the signs of a small
-cosine transform) are close and their thumbnails agree; candidates are opened again and compared at a finer scale.
+cosine transform) are close and their thumbnails agree; candidates are opened again and compared at a finer scale. All
+this for a picture as it is, mirrored, and turned by quarters: sets are often augmented before they are split.
 
 What all pictures of a set share (a fixed camera, the rim of a microscope's field) is taken out of the thumbnails
 first: it makes different pictures look alike, and says nothing about whether one is a copy of the other.
@@ -21,8 +22,21 @@ from scipy.fft import dctn
 
 from argusvl.core.progress import track
 
-Likeness = Literal["file", "copy", "view"]
-"""``file``: byte for byte; ``copy``: encoded again, resized or brightened; ``view``: the same thing, taken again."""
+Likeness = Literal["file", "copy", "turned", "view"]
+"""``file``: byte for byte; ``copy``: encoded again, resized or brightened; ``turned``: that, and mirrored or turned by
+quarters; ``view``: the same thing, taken again."""
+
+_TURNS: tuple[Callable[[np.ndarray], np.ndarray], ...] = (
+    lambda a: a,
+    np.fliplr,
+    np.flipud,
+    lambda a: np.rot90(a, 2),
+    np.rot90,
+    lambda a: np.rot90(a, 3),
+    np.transpose,
+    lambda a: np.rot90(a, 2).T,
+)
+"""The ways to lay a square on itself; the first leaves it as it is."""
 
 THUMBNAIL_SIDE = 16
 _CLOSE_SIDE = 64
@@ -121,7 +135,13 @@ class Copies:
         """How two pictures are alike; ``None`` for two pictures that are not, in spite of what they have in common."""
         if self._digests[first] == self._digests[second]:
             return "file"
-        return compare(self._at_close(first), self._at_close(second))
+        one, other = self._at_close(first), self._at_close(second)
+        as_it_is = compare(one, other)
+        if as_it_is is not None:
+            return as_it_is
+        # A mirror image that is merely similar says nothing: many things are nearly symmetric.
+        turned = any(compare(one, turn(other)) == "copy" for turn in _TURNS[1:])
+        return "turned" if turned else None
 
     def _at_close(self, number: int) -> np.ndarray:
         if number not in self._close:
@@ -154,37 +174,45 @@ def _candidates(thumbnails: Sequence[bytes], progress: bool) -> Iterator[tuple[i
     """For each picture the earlier ones that it may be a copy of, the likeliest first."""
     if len(thumbnails) < 2:
         return
-    own, usable = _what_is_its_own(thumbnails)
-    hashes = perceptual_hashes(own)
+    own, usable = _what_is_its_own(thumbnails)  # [turns, N, 256], [N]
     numbers = np.flatnonzero(usable)
-    own, hashes = own[numbers], hashes[numbers]
+    if len(numbers) < 2:
+        return
+    own = own[:, numbers]
+    hashes = np.stack([perceptual_hashes(turned) for turned in own])
     rows = range(1, len(numbers))
     for row in track(rows, len(rows), "comparing pictures", unit="pictures", enabled=progress):
-        distance = np.bitwise_count(hashes[:row] ^ hashes[row])
-        near = np.flatnonzero(distance <= _MAX_HASH_DISTANCE)
+        distance = np.bitwise_count(hashes[0, :row] ^ hashes[:, row, None])  # [turns, row]
+        turn, near = np.nonzero(distance <= _MAX_HASH_DISTANCE)
         if not len(near):
             continue
-        agreement = own[near] @ own[row]
+        agreement = (own[0, near] * own[turn, row]).sum(-1)
         order = np.argsort(-agreement, kind="stable")
         chosen = near[order][agreement[order] >= _MIN_AGREEMENT]
         if len(chosen):
-            yield int(numbers[row]), numbers[chosen].tolist()
+            yield int(numbers[row]), list(dict.fromkeys(numbers[chosen].tolist()))
 
 
 def _what_is_its_own(thumbnails: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
-    """Thumbnails of mean 0 and length 1 without what all share, ``float32 [N, 256]``, and which of them say enough."""
+    """Thumbnails in each turn without what all share, and which of them say enough.
+
+    Returns:
+        ``float32 [turns, N, 256]``, each of mean 0 and length 1; ``bool [N]``.
+    """
     values = np.frombuffer(b"".join(thumbnails), dtype=np.uint8).reshape(len(thumbnails), -1)
     deviations = values.astype(np.float32)
     deviations -= deviations.mean(axis=1, keepdims=True)
     usable = deviations.std(axis=1) >= _PLAIN
     unit = deviations / np.maximum(np.linalg.norm(deviations, axis=1, keepdims=True), 1e-6)
+    places = np.arange(THUMBNAIL_SIDE**2).reshape(THUMBNAIL_SIDE, THUMBNAIL_SIDE)
+    turned = np.stack([unit[:, turn(places).ravel()] for turn in _TURNS])
     if usable.sum() >= _SHARED_FROM:
         shared = unit[usable].mean(axis=0)
         shared /= max(float(np.linalg.norm(shared)), 1e-6)
-        unit -= np.outer(unit @ shared, shared)
-    lengths = np.linalg.norm(unit, axis=1)
-    usable &= lengths**2 >= _LEAST_OWN
-    return unit / np.maximum(lengths[:, None], 1e-6), usable
+        turned -= (turned @ shared)[..., None] * shared
+    lengths = np.linalg.norm(turned, axis=-1, keepdims=True)
+    usable &= lengths[0, :, 0] ** 2 >= _LEAST_OWN
+    return turned / np.maximum(lengths, 1e-6), usable
 
 
 def perceptual_hashes(thumbnails: np.ndarray) -> np.ndarray:

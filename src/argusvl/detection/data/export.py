@@ -20,7 +20,14 @@ from argusvl.core.files import atomic_folder
 from argusvl.core.images import UPRIGHT, exif_orientation, image_size
 from argusvl.core.progress import track
 from argusvl.core.workers import map_in_order
-from argusvl.detection.data.findings import Finding, box_problem, count_errors, describe_object, finding
+from argusvl.detection.data.findings import (
+    Finding,
+    box_problem,
+    count_errors,
+    describe_object,
+    finding,
+    show_findings,
+)
 from argusvl.detection.data.formats import (
     Format,
     PlacedImage,
@@ -128,10 +135,7 @@ def export(
     placing = _Placing(chosen, sizes, report)
     placed = [done for one in records if (done := placing.place(one)) is not None]
     if not placed:
-        shown = "\n".join(str(one) for one in report.findings[:3])
-        raise DataError(
-            f"nothing can be exported; {len(report.findings)} findings, the first:\n{shown}", where=path
-        )
+        raise DataError(f"nothing can be exported:\n{show_findings(report.findings)}", where=path)
     with atomic_folder(target) as temporary:
         for name, text in chosen.write(placed, WriteOptions(prompt_language=options.prompt_language)):
             file = temporary / name

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from pathlib import PurePath
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -74,6 +75,7 @@ KINDS: dict[str, tuple[Severity, str]] = {
     "box-zero-area": ("error", "correct or remove the box"),
     "box-out-of-bounds": ("error", "correct the box so that it lies within the image"),
     "box-duplicate": ("warning", "remove one of the two"),
+    "box-two-labels": ("warning", "remove the wrong one, unless both are meant"),
     "box-under-patch": ("warning", "raise the pixel limits, crop the images, or leave such objects out"),
     "box-not-normalised": ("error", "write fractions of the image's sides, from 0 to 1"),
     "polygon-too-short": ("error", "draw at least three points, or remove the polygon"),
@@ -136,7 +138,11 @@ class Finding(BaseModel):
     other_image: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.kind}: {self.what}\n  What to do: {self.remedy}"
+        # Annotations of one image have its name.
+        annotation = PurePath(self.where.rsplit(":", 1)[0])
+        named = self.image is None or self.image in self.what or annotation.stem == PurePath(self.image).stem
+        where = self.where if named else f"{self.where}, {self.image}"
+        return f"{where}: {self.kind}: {self.what}\n  What to do: {self.remedy}"
 
 
 def finding(
@@ -209,6 +215,13 @@ def show_number(value: object) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return f"{value:.10g}" if isinstance(value, float) else str(value)
+
+
+def show_findings(findings: Sequence[Finding], most: int = 20) -> str:
+    """The first findings, a few lines each; errors before warnings."""
+    ordered = sorted(findings, key=lambda one: one.severity != "error")
+    more = f"\n… and {len(findings) - most} more" if len(findings) > most else ""
+    return "\n".join(str(one) for one in ordered[:most]) + more
 
 
 def count_errors(findings: Iterable[Finding]) -> int:

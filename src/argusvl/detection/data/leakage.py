@@ -15,6 +15,7 @@ from argusvl.detection.data.picture_check import CheckedPicture
 _IS: dict[Likeness, str] = {
     "file": "is the same file as",
     "copy": "is a copy (encoded again, resized or brightened) of",
+    "turned": "is a mirrored or turned copy of",
     "view": "shows nearly the same as",
 }
 

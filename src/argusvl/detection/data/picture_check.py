@@ -16,7 +16,7 @@ from argusvl.detection.data.findings import Finding, describe_object, finding, s
 from argusvl.detection.data.resize import PATCH, Box, check_limits, plan_resize
 
 DUPLICATE_IOU = 0.95
-"""Two boxes of one label that overlap more than this are the same object annotated twice."""
+"""Two boxes that overlap more than this are the same object annotated twice."""
 
 _REDUCED_SIDE = 64
 """What a picture's fingerprint is made from, pixels; JPEGs are decoded about as small as this."""
@@ -211,22 +211,20 @@ class Pictures:
 
 
 def _duplicates(objects: Sequence[CheckedObject], name: str) -> list[Finding]:
-    by_label: dict[str, list[CheckedObject]] = defaultdict(list)
+    by_scene: dict[str, list[CheckedObject]] = defaultdict(list)
     for one in objects:
-        by_label[one.label].append(one)
+        by_scene[one.scene].append(one)
     findings = []
-    for same in by_label.values():
-        overlaps = (
-            np.argwhere(np.triu(_iou([one.box for one in same]) > DUPLICATE_IOU, k=1))
-            if len(same) > 1
-            else ()
-        )
-        for i, j in overlaps:
-            text = (
-                f"{same[j]}: box {show_box(same[j].box)} is nearly that of "
-                f"object {same[i].index}, {show_box(same[i].box)}"
-            )
-            findings.append(about_object("box-duplicate", same[j], text, name))
+    for boxes in by_scene.values():
+        told = set[tuple[str, int]]()  # of several that stand in one place each is named once
+        for i, j in np.argwhere(np.triu(_iou([one.box for one in boxes]) > DUPLICATE_IOU, k=1)):
+            first, second = boxes[i], boxes[j]
+            kind = "box-duplicate" if first.label == second.label else "box-two-labels"
+            if (kind, second.index) in told:
+                continue
+            told.add((kind, second.index))
+            text = f"{second}: box {show_box(second.box)} is nearly that of {first}, {show_box(first.box)}"
+            findings.append(about_object(kind, second, text, name))
     return findings
 
 

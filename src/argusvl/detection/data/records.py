@@ -85,7 +85,7 @@ def parse_record(value: Any, source: str) -> Record:
     """
     if not isinstance(value, dict):
         raise _bad(source, "the line", value, "write one JSON object a line")
-    if "student" not in value and "images" in value:
+    if "student" not in value and SCENE_KEYS & value.keys():
         return Record(student=_parse_scene(value, source, ""), source=source)
     _refuse_unknown(value, RECORD_KEYS, source, "")
     if "student" not in value:
@@ -255,11 +255,25 @@ def _parse_object(value: Any, num_images: int, source: str, field: str) -> Objec
     return ObjectAnnotation(bbox_2d=(x1, y1, x2, y2), desc=desc, image=image)
 
 
+_OTHER_NAMES = {
+    "image": "images",
+    "label": "desc",
+    "caption": "desc",
+    "description": "desc",
+    "category": "desc",
+    "bbox": "bbox_2d",
+    "box": "bbox_2d",
+}
+"""What other tools call our fields."""
+
+
 def _refuse_unknown(value: dict[str, Any], known: set[str], source: str, prefix: str) -> None:
     for key in value:
         if key not in known:
+            ours = _OTHER_NAMES.get(key)
+            hint = f"; did you mean {ours!r}?" if ours in known else did_you_mean(key, known)
             raise DataError(
-                f"unknown field '{prefix}{key}'{did_you_mean(key, known)}",
+                f"unknown field '{prefix}{key}'{hint}",
                 where=source,
                 remedy=f"the fields here are {', '.join(sorted(known))}",
             )

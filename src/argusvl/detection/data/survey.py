@@ -7,7 +7,7 @@ fit the half that nobody has looked at.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -46,7 +46,7 @@ class Survey:
         pool: Scenes for demonstrations, where there are any.
         limits: Pixel limits of the manifest, where there is one.
         images: Every image of every scene.
-        train_images: Number of images that are trained on.
+        train_objects: Of each image that is trained on, how many objects it shows.
         relative_sides: Sides of squares as large as the objects, over the side of a square as large as their image.
         descriptions: Of the objects that are trained on: text → how often.
         with_teachers: Training records that bring demonstrations of their own.
@@ -57,10 +57,15 @@ class Survey:
     pool: RecordFile | None
     limits: tuple[int, int] | None
     images: list[Shape] = field(default_factory=list)
-    train_images: int = 0
+    train_objects: list[int] = field(default_factory=list)
     relative_sides: list[float] = field(default_factory=list)
     descriptions: Counter[str] = field(default_factory=Counter)
     with_teachers: int = 0
+
+    @property
+    def train_images(self) -> int:
+        """How many images are trained on."""
+        return len(self.train_objects)
 
     @property
     def objects(self) -> int:
@@ -74,8 +79,8 @@ class Survey:
 
     @property
     def crowded(self) -> int:
-        """So many objects, or fewer, are in 19 of 20 images."""
-        return sorted(one.objects for one in self.images)[int(0.95 * (len(self.images) - 1))]
+        """So many objects, or fewer, are in 19 of 20 images that are trained on."""
+        return crowd(self.train_objects)
 
     def files(self) -> list[RecordFile]:
         """The record files, train first."""
@@ -189,7 +194,7 @@ def _add(survey: Survey, file: RecordFile, record: Record, shapes: list[Shape]) 
     survey.images += [Shape(one.width, one.height, 0, one.name) for one in shapes[asked:]]
     if file is not survey.train:
         return
-    survey.train_images += asked
+    survey.train_objects += objects_by_image(record)
     survey.with_teachers += bool(record.teachers)
     survey.descriptions.update(one.desc for one in record.student.objects)
     for one in record.student.objects:
@@ -197,6 +202,17 @@ def _add(survey: Survey, file: RecordFile, record: Record, shapes: list[Shape]) 
             shape = shapes[one.image]
             x1, y1, x2, y2 = one.bbox_2d
             survey.relative_sides.append(((x2 - x1) * (y2 - y1) / (shape.width * shape.height)) ** 0.5)
+
+
+def objects_by_image(record: Record) -> list[int]:
+    """How many objects each of the student's images shows."""
+    counts = Counter(one.image for one in record.student.objects)
+    return [counts[k] for k in range(len(record.student.images))]
+
+
+def crowd(objects: Sequence[int]) -> int:
+    """So many objects, or fewer, are in 19 of 20 images; 0 where there is no image."""
+    return sorted(objects)[int(0.95 * (len(objects) - 1))] if objects else 0
 
 
 def small_side(survey: Survey) -> float:

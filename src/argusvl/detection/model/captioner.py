@@ -141,6 +141,7 @@ class CaptionDecoder(nn.Module):
         embed_tokens: nn.Module,
         lm_head: nn.Module,
         trie: LabelTrie,
+        group: Int[Tensor, " n"] | None = None,
     ) -> Int[Tensor, " n"]:
         """Greedy decoding among the descriptions of a closed vocabulary.
 
@@ -151,6 +152,7 @@ class CaptionDecoder(nn.Module):
             embed_tokens: The language model's embedding.
             lm_head: The language model's output layer.
             trie: The descriptions' tokens, on the device of ``prefix``.
+            group: ``[N]``, the group of descriptions that each is chosen from; the first one where there is none.
 
         Returns:
             ``[N]``: the number of the description, as the trie was built.
@@ -163,13 +165,13 @@ class CaptionDecoder(nn.Module):
                 f"telling the descriptions apart takes {trie.steps} tokens, caption_max_tokens is {self.max_tokens}",
                 remedy="shorten the descriptions, or write captions openly",
             )
-        states = torch.zeros(len(prefix), dtype=torch.long, device=prefix.device)
+        states = prefix.new_zeros(len(prefix), dtype=torch.long) if group is None else group
         writing = _Writing(self, prefix, embed_tokens, lm_head)
         token = None
         for step in range(trie.steps):
-            token, states = trie.advance(writing.logits_after(token), states, step)
             if bool((trie.sequence[states] >= 0).all()):
                 break
+            token, states = trie.advance(writing.logits_after(token), states, step)
         return trie.sequence[states]
 
     @property

@@ -18,9 +18,10 @@ from argusvl.core.errors import ModelError
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelTrie:
-    """States are beginnings; state 0 is the empty one. It ends where a beginning is that of one sequence only.
+    """States are beginnings. It ends where a beginning is that of one sequence only.
 
-    From there on nothing is left to decide, so nothing needs to be decoded.
+    From there on nothing is left to decide, so nothing needs to be decoded. The first states are the empty beginnings:
+    one for all sequences, or one for each group of them that a choice may be limited to.
 
     Attributes:
         first: ``[S + 1]``: the edges of state ``s`` are those from ``first[s]`` up to ``first[s + 1]``.
@@ -37,20 +38,31 @@ class LabelTrie:
     widths: tuple[int, ...]
 
     @classmethod
-    def build(cls, sequences: Sequence[Sequence[int]]) -> LabelTrie:
+    def build(
+        cls, sequences: Sequence[Sequence[int]], groups: Sequence[Sequence[int]] | None = None
+    ) -> LabelTrie:
         """A trie of token sequences, each with its end token. Of two equal ones the first counts.
 
+        Args:
+            sequences: The descriptions' tokens.
+            groups: Numbers of sequences; group ``g`` is chosen from where decoding starts at state ``g``. One group
+                of all where there are none.
+
         Raises:
-            ModelError: There is none, or one is the beginning of another: nothing would tell that it has ended.
+            ModelError: A group is empty, or a sequence is the beginning of another of its group: nothing would tell
+                that it has ended.
         """
         distinct: dict[tuple[int, ...], int] = {}
         for number, sequence in enumerate(sequences):
             distinct.setdefault(tuple(sequence), number)
-        if not distinct:
+        if groups is None:
+            groups = [range(len(sequences))]
+        # For each state of one length the sequences that begin with it.
+        level = [list(dict.fromkeys(tuple(sequences[number]) for number in group)) for group in groups]
+        if not all(level):
             raise ModelError("there is no description to choose from", remedy="give at least one label")
         first, tokens, targets, decided, widths = [0], list[int](), list[int](), list[int](), list[int]()
-        level = [list(distinct)]  # for each state of one length the sequences that begin with it
-        states = 1
+        states = len(level)
         while level:
             depth, following = len(widths), list[list[tuple[int, ...]]]()
             widths.append(0)

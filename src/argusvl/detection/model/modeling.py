@@ -219,7 +219,12 @@ class ArgusForDetection(PreTrainedModel):
 
     @torch.no_grad()
     def choose_description(
-        self, output: DetectionOutput, image: Tensor, query: Tensor, trie: LabelTrie
+        self,
+        output: DetectionOutput,
+        image: Tensor,
+        query: Tensor,
+        trie: LabelTrie,
+        group: Tensor | None = None,
     ) -> Tensor:
         """Describes chosen queries by descriptions of a closed vocabulary.
 
@@ -228,13 +233,14 @@ class ArgusForDetection(PreTrainedModel):
             image: ``[K]``, index of the student image.
             query: ``[K]``, index of the query.
             trie: Token ids of the descriptions, each with its end token, as in training.
+            group: ``[K]``, the group of descriptions that each is chosen from; the first one where there is none.
 
         Returns:
             ``[K]``: the number of the description, as the trie was built.
         """
         prefix, captioner = self._caption_prefix(output, image, query)
         trie = trie.to(prefix.device)
-        return captioner.choose(prefix, self.get_input_embeddings(), self.qwen.lm_head, trie)
+        return captioner.choose(prefix, self.get_input_embeddings(), self.qwen.lm_head, trie, group)
 
     def _caption_prefix(
         self, output: DetectionOutput, image: Tensor, query: Tensor

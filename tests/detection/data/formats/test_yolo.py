@@ -161,6 +161,7 @@ def test_a_folder_that_the_yaml_names_in_vain_is_found(source: Any, found: Found
         ("train: images", "no names"),
         ("names: [screw, true]", "quote words such as on and off"),
         ("names: {x: screw}", "number: name"),
+        ("nc: 3\nnames: [screw]", "nc is 3, but 1 classes have names"),
         ("names: [", "no YAML"),
         ("- a", "holds no keys"),
         ("names: [é]".encode("latin-1"), "neither UTF-8"),
@@ -170,6 +171,12 @@ def test_a_yaml_that_names_no_classes_is_an_error(source: Any, text: str | bytes
     source.text("data.yaml", text)
     with pytest.raises(DataError, match=said):
         listing(source.root)
+
+
+def test_a_yaml_in_another_encoding_is_a_finding(source: Any, found: Found) -> None:
+    put(source, {"names": ["screw"], "train": "images"}, "images/a.jpg")
+    source.text("data.yaml", "names: [螺丝, 挡风板]\ntrain: images\n".encode("gb2312"))
+    assert ("encoding-guessed", "data.yaml") in found(listing(source.root))
 
 
 def test_nothing_of_the_kind_is_an_error(source: Any) -> None:

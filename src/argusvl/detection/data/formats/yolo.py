@@ -104,7 +104,7 @@ def read_yolo(folder: Path, options: ReadOptions) -> Source:
     source = Source()
     config_file = _config_file(folder)
     if config_file is not None:
-        config = _load_yaml(config_file)
+        config = _load_yaml(config_file, source)
         names = _names_of(config, config_file)
         listed = _by_config(config, config_file, folder, source)
     else:
@@ -248,11 +248,13 @@ def _config_file(folder: Path) -> Path | None:
     return named[0] if named else files[0] if len(files) == 1 else None
 
 
-def _load_yaml(file: Path) -> dict[str, Any]:
+def _load_yaml(file: Path, source: Source) -> dict[str, Any]:
     decoded = read_text(file, file.name)
     if not decoded.is_usable:
         assert decoded.problem is not None
         raise DataError(decoded.problem.what, where=file, remedy="save it as UTF-8")
+    if decoded.problem is not None:
+        source.findings.append(decoded.problem)
     try:
         value = yaml.safe_load(decoded.text)
     except yaml.YAMLError as error:
@@ -280,6 +282,13 @@ def _names_of(config: dict[str, Any], file: Path) -> dict[int, str]:
                 remedy="write names as a list, or as number: name; quote words such as on and off",
             )
         names[number] = text
+    count = config.get("nc")
+    if count is not None and count != len(names):
+        raise DataError(
+            f"nc is {count!r}, but {len(names)} classes have names",
+            where=file,
+            remedy="name every class, or correct nc",
+        )
     return names
 
 
