@@ -55,7 +55,7 @@ def extract(
     batch_size: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Images of a forward pass; 8 (64 on a GPU), or as the store was begun with."
+            min=1, help="Images of a forward pass; 4 (64 on a GPU), or as the store was begun with."
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",

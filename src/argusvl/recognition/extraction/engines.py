@@ -9,6 +9,7 @@ from typing import Protocol
 
 import torch
 
+from argusvl.core.allocator import keep_freed_memory
 from argusvl.core.workers import map_in_order, usable_cores
 from argusvl.recognition.backbones.protocol import Backbone
 from argusvl.recognition.extraction.embedding import Embedder, Prepared, computing_threads
@@ -69,6 +70,7 @@ class LocalEngine:
             torch.get_num_threads()  # takes the number over into this thread
             return embedder.embed([embedder.prepare(path) for path in batch])
 
+        keep_freed_memory()
         return map_in_order(process, batches, self._workers)
 
     def _one_by_one(
