@@ -57,6 +57,10 @@ class TinyNetwork:
     def at_side(self, side_px: int) -> TinyNetwork:
         return TinyNetwork(self.dimension, side_px, self.weights)
 
+    @property
+    def class_weights(self) -> Tensor:
+        return self.classifier.T
+
     def logits_of(self, vectors: Tensor) -> Tensor:
         return vectors @ self.classifier
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from argusvl.recognition.few_shot.evaluation import (
     merged,
     refuse_known_queries,
 )
-from argusvl.recognition.few_shot.features import FeatureMap, unit
+from argusvl.recognition.few_shot.features import Evidence, FeatureMap, unit
 from argusvl.recognition.few_shot.layout import Category, LayoutError, read_layout
 
 
@@ -33,10 +34,14 @@ def category(
         return unit(centres[k] + spread * rng.normal(size=(number, 10)))
 
     labels = [f"class {k}" for k in range(classes + strangers)]
+    support = {labels[k]: around(k, shots) for k in range(classes)}
+    queries = np.concatenate([around(k, 20) for k in range(classes + strangers)])
     return CategoryFeatures(
         name=name,
-        support={labels[k]: around(k, shots) for k in range(classes)},
-        queries=np.concatenate([around(k, 20) for k in range(classes + strangers)]),
+        support=support,
+        support_evidence={label: Evidence(rows, rows) for label, rows in support.items()},
+        queries=queries,
+        query_evidence=Evidence(queries, queries),
         truths=tuple(label for label in labels for _ in range(20)),
     )
 
@@ -128,7 +133,7 @@ def test_a_number_of_unknown_classes_is_drawn_anew_for_each_seed() -> None:
 
 def test_another_seed_range_and_another_order_of_classes_do_not_change_a_draw() -> None:
     data = category()
-    turned = CategoryFeatures("c", dict(reversed(data.support.items())), data.queries, data.truths)
+    turned = replace(data, support=dict(reversed(data.support.items())))
     assert evaluate("b", [data], protocol()) == evaluate("b", [turned], protocol())
 
 
@@ -137,8 +142,8 @@ def test_classes_with_too_few_examples_are_named() -> None:
     with pytest.raises(DataError, match="5 shots are asked for.*\n.*c: class class 0 has 3"):
         evaluate("b", [data], protocol())
     # … but not those that are unknown.
-    short = {**category(shots=8).support, "class 1": data.support["class 1"]}
-    mixed = CategoryFeatures("c", short, data.queries, data.truths)
+    mixed = category(shots=8)
+    mixed = replace(mixed, support={**mixed.support, "class 1": data.support["class 1"]})
     assert evaluate("b", [mixed], protocol(unknown=("class 1",)))
     with pytest.raises(DataError, match="class class 1 has 3"):
         evaluate("b", [mixed], protocol(unknown=("class 2",)))
@@ -173,7 +178,12 @@ def test_impossible_unknowns_are_refused(changes: dict[str, Any], said: str) -> 
 
 def test_unknown_classes_without_queries_are_refused() -> None:
     data = category()
-    known_only = CategoryFeatures("c", data.support, data.queries[:60], data.truths[:60])
+    known_only = replace(
+        data,
+        queries=data.queries[:60],
+        query_evidence=data.query_evidence[np.arange(60)],
+        truths=data.truths[:60],
+    )
     with pytest.raises(ConfigError, match="no query is of an unknown class"):
         evaluate("b", [known_only], protocol(unknown=("class 4",)))
 

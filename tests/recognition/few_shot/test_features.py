@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,17 @@ from argusvl.recognition.few_shot.views import with_views
 @pytest.fixture
 def vectors() -> np.ndarray:
     return np.random.default_rng(0).gamma(0.5, 1.0, (7, 4 * 24)).astype(np.float32)
+
+
+def without_logits(backbone: Any) -> Any:
+    """The same backbone, and nothing of its network's classes."""
+    if hasattr(backbone, "parts"):
+        same = copy.copy(backbone)
+        same.parts = [without_logits(part) for part in backbone.parts]
+        return same
+    plain = type("NoLogits", (), dict(vars(backbone)))()
+    plain.preprocess, plain.embed = backbone.preprocess, backbone.embed
+    return plain
 
 
 def test_plain_features_are_the_vectors_direction(few_shot: Any) -> None:
@@ -41,16 +53,42 @@ def test_rich_features_by_the_formula(few_shot: Any, vectors: np.ndarray) -> Non
     assert np.allclose(found[3], expected / np.linalg.norm(expected), atol=1e-6)
 
 
+def test_evidence_by_the_formula(few_shot: Any, vectors: np.ndarray) -> None:
+    network = few_shot.TinyNetwork(side=14)
+    # Classes 0 to 5 are nearly the same, as are 6 to 11: two kinds.
+    pair = torch.randn(24, 2, generator=torch.Generator().manual_seed(1))
+    network.classifier = pair.repeat_interleave(6, dim=1) + 0.01 * network.classifier
+    few_shot_views = with_views(network, "two")
+    found = FeatureMap("rich", few_shot_views).evidence(vectors[:, :48])
+    assert len(found) == 7
+    assert np.allclose(
+        found.vectors[3], FeatureMap("rich", without_logits(few_shot_views))(vectors[3:4, :48])[0]
+    )
+    expected = np.zeros(2)
+    for view in vectors[3, :48].reshape(2, 24).astype(np.float64):
+        logits = view @ network.classifier.double().numpy()
+        above = np.clip(logits - logits.mean() - logits.std(), 0, None)
+        kinds = above.reshape(2, 6).sum(axis=1)
+        expected += kinds / np.linalg.norm(kinds)
+    assert np.allclose(np.sort(found.kinds[3]), np.sort(expected / np.linalg.norm(expected)), atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["plain", "rich"])
+def test_evidence_of_a_network_without_classes_is_its_vectors(few_shot: Any, kind: str) -> None:
+    feature_map = FeatureMap(kind, without_logits(few_shot.TinyNetwork()))
+    vectors = np.random.default_rng(2).normal(size=(3, 24)).astype(np.float32)
+    found = feature_map.evidence(vectors)
+    assert np.array_equal(found.kinds, found.vectors)
+    assert np.allclose(found.vectors, feature_map(vectors))
+
+
 def test_a_row_does_not_depend_on_the_others(few_shot: Any, vectors: np.ndarray) -> None:
     feature_map = FeatureMap("rich", with_views(few_shot.TinyNetwork(side=14), "four"))
     assert np.allclose(feature_map(vectors)[2:5], feature_map(vectors[2:5]), atol=1e-12)
 
 
 def test_scale_of_the_vectors_does_not_matter_to_a_backbone_without_logits(few_shot: Any) -> None:
-    network = few_shot.TinyNetwork()
-    plain = type("NoLogits", (), dict(vars(network)))()
-    plain.preprocess, plain.embed = network.preprocess, network.embed
-    feature_map = FeatureMap("rich", plain)
+    feature_map = FeatureMap("rich", without_logits(few_shot.TinyNetwork()))
     assert feature_map.parts == ["vector"]
     vectors = np.random.default_rng(1).normal(size=(4, 24)).astype(np.float32)
     assert np.allclose(feature_map(vectors), feature_map(3 * vectors))

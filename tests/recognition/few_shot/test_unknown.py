@@ -8,8 +8,17 @@ from scipy.stats import ortho_group
 
 from argusvl.core.errors import DataError
 from argusvl.recognition.few_shot.classifiers import centroids
-from argusvl.recognition.few_shot.features import unit
-from argusvl.recognition.few_shot.unknown import SOFTNESS, KnownScore, rehearse, soft_maximum
+from argusvl.recognition.few_shot.features import Evidence, unit
+from argusvl.recognition.few_shot.unknown import SOFTNESS, KnownScore, rehearse, score, soft_maximum
+
+
+def same(rows: np.ndarray) -> Evidence:
+    """Of a network without classes of its own."""
+    return Evidence(rows, rows)
+
+
+def around(rng: np.random.Generator, centres: np.ndarray, each: int, spread: float) -> Evidence:
+    return same(directions(rng, centres, each, spread))
 
 
 def directions(rng: np.random.Generator, centres: np.ndarray, each: int, spread: float) -> np.ndarray:
@@ -23,9 +32,9 @@ def test_known_pictures_are_accepted_and_unknown_ones_rejected() -> None:
     for seed in range(20):
         rng = np.random.default_rng(seed)
         centres = rng.normal(size=(12, 20))
-        score = KnownScore().fit(directions(rng, centres[:6], 5, 0.7), np.repeat(np.arange(6), 5), 6)
-        accepted.append((score.probability(directions(rng, centres[:6], 50, 0.7)) >= 0.5).mean())
-        rejected.append((score.probability(directions(rng, centres[6:], 50, 0.7)) < 0.5).mean())
+        fitted = KnownScore().fit(around(rng, centres[:6], 5, 0.7), np.repeat(np.arange(6), 5), 6)
+        accepted.append((fitted.probability(around(rng, centres[:6], 50, 0.7)) >= 0.5).mean())
+        rejected.append((fitted.probability(around(rng, centres[6:], 50, 0.7)) < 0.5).mean())
     assert np.mean(accepted) > 0.85
     assert np.mean(rejected) > 0.85
 
@@ -33,9 +42,9 @@ def test_known_pictures_are_accepted_and_unknown_ones_rejected() -> None:
 def test_the_probability_keeps_the_order_of_the_raw_score() -> None:
     rng = np.random.default_rng(0)
     centres = rng.normal(size=(4, 8))
-    score = KnownScore().fit(directions(rng, centres, 3, 0.5), np.repeat(np.arange(4), 3), 4)
-    queries = unit(rng.normal(size=(200, 8)))
-    raw, probability = score.raw(queries), score.probability(queries)
+    fitted = KnownScore().fit(around(rng, centres, 3, 0.5), np.repeat(np.arange(4), 3), 4)
+    queries = same(unit(rng.normal(size=(200, 8))))
+    raw, probability = fitted.raw(queries), fitted.probability(queries)
     order = np.argsort(raw)
     assert (np.diff(probability[order]) >= 0).all()
     assert ((probability > 0) & (probability < 1)).all()
@@ -43,17 +52,38 @@ def test_the_probability_keeps_the_order_of_the_raw_score() -> None:
 
 def test_rehearsal_by_hand() -> None:
     rng = np.random.default_rng(1)
-    support, labels = unit(rng.normal(size=(7, 5))), np.array([0, 0, 0, 1, 1, 2, 2])
+    labels = np.array([0, 0, 0, 1, 1, 2, 2])
+    support = Evidence(unit(rng.normal(size=(7, 5))), unit(rng.uniform(size=(7, 4))))
     known, unknown = rehearse(support, labels, 3)
     for n in range(7):
-        rest = np.delete(np.arange(7), n)
-        assert known[n] == pytest.approx(
-            soft_maximum(support[n : n + 1] @ centroids(support[rest], labels[rest], 3).T)[0]
+        rest, others = np.delete(np.arange(7), n), np.delete(np.arange(3), labels[n])
+
+        def cosines(rows: np.ndarray, among: np.ndarray, n: int = n) -> np.ndarray:
+            return rows[n : n + 1] @ centroids(rows[among], labels[among], 3).T
+
+        parts = support.vectors, support.kinds
+        assert known[n] == pytest.approx(score(*(cosines(part, rest) for part in parts))[0])
+        everyone = np.arange(7)
+        assert unknown[n] == pytest.approx(score(*(cosines(part, everyone)[:, others] for part in parts))[0])
+
+
+def test_both_parts_of_the_evidence_count() -> None:
+    """Four known classes and a fifth: of a kind of its own, or of a known kind and like none of the four."""
+    rng = np.random.default_rng(5)
+    labels, kind, vector = np.repeat(np.arange(4), 5), np.eye(5), np.eye(6)
+
+    def pictures(kinds: np.ndarray, vectors: np.ndarray) -> Evidence:
+        return Evidence(
+            unit(vectors + 0.1 * rng.normal(size=vectors.shape)),
+            unit(kinds + 0.1 * rng.normal(size=kinds.shape)),
         )
-        others = [k for k in range(3) if k != labels[n]]
-        assert unknown[n] == pytest.approx(
-            soft_maximum(support[n : n + 1] @ centroids(support, labels, 3)[others].T)[0]
-        )
+
+    fitted = KnownScore().fit(pictures(kind[labels % 2], vector[labels]), labels, 4)
+    known = fitted.raw(pictures(kind[labels % 2], vector[labels]))
+    of_another_kind = fitted.raw(pictures(kind[np.full(20, 4)], vector[labels]))
+    like_none = fitted.raw(pictures(kind[labels % 2], vector[np.full(20, 5)]))
+    assert known.min() > of_another_kind.max()
+    assert known.min() > like_none.max()
 
 
 def test_soft_maximum_lies_between_mean_and_maximum() -> None:
@@ -73,14 +103,15 @@ def test_a_turned_space_gives_the_same_probability() -> None:
         unit(rng.normal(size=(9, 6))),
     )
     turn = ortho_group.rvs(6, random_state=0)
-    one = KnownScore().fit(support, labels, 3).probability(queries)
-    assert np.allclose(one, KnownScore().fit(support @ turn, labels, 3).probability(queries @ turn))
+    one = KnownScore().fit(same(support), labels, 3).probability(same(queries))
+    turned = KnownScore().fit(same(support @ turn), labels, 3)
+    assert np.allclose(one, turned.probability(same(queries @ turn)))
 
 
 def test_classes_that_do_not_overlap_at_all_give_finite_probabilities() -> None:
     support = np.repeat(np.eye(4), 3, axis=0)
-    score = KnownScore().fit(support, np.repeat(np.arange(4), 3), 4)
-    found = score.probability(np.concatenate([np.eye(4), -np.eye(4)]))
+    fitted = KnownScore().fit(same(support), np.repeat(np.arange(4), 3), 4)
+    found = fitted.probability(same(np.concatenate([np.eye(4), -np.eye(4)])))
     assert np.isfinite(found).all()
     assert (found[:4] > 0.9).all() and (found[4:] < 0.1).all()
 
@@ -89,14 +120,14 @@ def test_classes_that_do_not_overlap_at_all_give_finite_probabilities() -> None:
 def test_few_examples_are_enough_for_a_threshold(classes: int, shots: int) -> None:
     rng = np.random.default_rng(4)
     centres = np.eye(8)[: classes + 1]
-    score = KnownScore().fit(
-        directions(rng, centres[:classes], shots, 0.1), np.repeat(np.arange(classes), shots), classes
+    fitted = KnownScore().fit(
+        around(rng, centres[:classes], shots, 0.1), np.repeat(np.arange(classes), shots), classes
     )
-    inside = score.probability(directions(rng, centres[:classes], 40, 0.1))
-    outside = score.probability(directions(rng, centres[classes:], 40, 0.1))
+    inside = fitted.probability(around(rng, centres[:classes], 40, 0.1))
+    outside = fitted.probability(around(rng, centres[classes:], 40, 0.1))
     assert np.median(inside) > 0.5 > np.median(outside)
 
 
 def test_one_example_of_one_class_is_refused() -> None:
     with pytest.raises(DataError, match="two examples, or two classes"):
-        KnownScore().fit(np.eye(3)[:1], np.zeros(1, np.int64), 1)
+        KnownScore().fit(same(np.eye(3)[:1]), np.zeros(1, np.int64), 1)

@@ -184,6 +184,11 @@ class EfficientNetLite0Backbone(FrozenBackbone):
             logits = self._network.classify(vectors.to(self.device)).to("cpu")
         return logits.clone()
 
+    @property
+    def class_weights(self) -> Tensor:
+        """Of the classifier behind :meth:`logits_of`, ``[1000, 1280]``."""
+        return self._network._fc.weight.detach().to("cpu")
+
     def _pixels(self, image: Image.Image) -> Tensor:
         width, height = image.size
         shorter, side = self.decode_side_px, self.size_hw[0]

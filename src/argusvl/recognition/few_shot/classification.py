@@ -84,7 +84,7 @@ class FewShotClassifier:
         self._class_of = store.class_of_content()
         support, classes = self._features(vectors), len(self.labels)
         self._classifier = make_classifier(options.classifier).fit(support, numbers, classes)
-        self._known = KnownScore().fit(support, numbers, classes)
+        self._known = KnownScore().fit(self._features.evidence(vectors), numbers, classes)
         held_out = held_out_scores(lambda: make_classifier(options.classifier), support, numbers, classes)
         self._sets = ConformalSets(options.coverage).fit(*held_out)
 
@@ -98,7 +98,7 @@ class FewShotClassifier:
         """
         features = self._features(rows.vectors)
         scores = self._classifier.scores(features)
-        known = self._known.probability(features)
+        known = self._known.probability(self._features.evidence(rows.vectors))
         members = self._sets.sets(scores)
         ranked = np.sort(scores, axis=1)
         for n, (path, digest) in enumerate(zip(rows.paths, rows.digests, strict=True)):

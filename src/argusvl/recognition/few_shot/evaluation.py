@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from argusvl.core.errors import ConfigError, DataError
 from argusvl.recognition.few_shot.classifiers import make_classifier
 from argusvl.recognition.few_shot.embeddings import Embedded, same_content
-from argusvl.recognition.few_shot.features import FeatureMap, Features
+from argusvl.recognition.few_shot.features import Evidence, FeatureMap, Features
 from argusvl.recognition.few_shot.layout import Category, LayoutError, Query, printable
 from argusvl.recognition.few_shot.measures import auroc, fpr95, oscr
 from argusvl.recognition.few_shot.unknown import KnownScore
@@ -102,14 +102,18 @@ class CategoryFeatures:
     Attributes:
         name: Of the category.
         support: Class → ``[shots, F]``.
+        support_evidence: Class → the same pictures, for what is unknown.
         queries: ``[M, F]``, those whose class is known to the data.
+        query_evidence: The same.
         truths: ``[M]`` names of their classes.
         unlabelled: Queries without a class, which are not measured.
     """
 
     name: str
     support: Mapping[str, Features]
+    support_evidence: Mapping[str, Evidence]
     queries: Features
+    query_evidence: Evidence
     truths: tuple[str, ...]
     unlabelled: int = 0
 
@@ -173,7 +177,7 @@ def make_features(category: Category, embedded: Embedded, feature_map: FeatureMa
     def usable(files: Sequence[Path]) -> list[Path]:
         return [file for file in files if file in embedded.rows]
 
-    support = {}
+    support, support_evidence = {}, {}
     for label, examples in category.classes.items():
         files = usable(examples)
         if not files:
@@ -183,7 +187,8 @@ def make_features(category: Category, embedded: Embedded, feature_map: FeatureMa
                 where=printable(examples[0]) if examples else printable(category.name),
                 remedy="replace the pictures, or remove the class",
             )
-        support[label] = feature_map(embedded.of(files))
+        vectors = embedded.of(files)
+        support[label], support_evidence[label] = feature_map(vectors), feature_map.evidence(vectors)
     queries: list[Query] = [q for q in category.queries if q.path in embedded.rows]
     labelled = [q for q in queries if q.true_class is not None]
     if not any(q.true_class in support for q in labelled):
@@ -192,10 +197,13 @@ def make_features(category: Category, embedded: Embedded, feature_map: FeatureMa
             where=printable(category.name),
             remedy="sort the queries into folders named as the classes, or use argus recognize classify",
         )
+    vectors = embedded.of([q.path for q in labelled])
     return CategoryFeatures(
         name=category.name,
         support=support,
-        queries=feature_map(embedded.of([q.path for q in labelled])),
+        support_evidence=support_evidence,
+        queries=feature_map(vectors),
+        query_evidence=feature_map.evidence(vectors),
         truths=tuple(q.true_class or "" for q in labelled),
         unlabelled=len(queries) - len(labelled),
     )
@@ -255,14 +263,11 @@ def _trial(category: CategoryFeatures, shots: int, seed: int, protocol: Protocol
         order = _generator(seed, category.name, None).permutation(len(labels))
         unknown = {labels[number] for number in order[: protocol.unknown_count]}
     known = [label for label in labels if label not in unknown]
-    support = np.concatenate(
-        [
-            category.support[label][
-                np.sort(draw(seed, category.name, label, len(category.support[label]), shots))
-            ]
-            for label in known
-        ]
-    )
+    drawn = {
+        label: np.sort(draw(seed, category.name, label, len(category.support[label]), shots))
+        for label in known
+    }
+    support = np.concatenate([category.support[label][rows] for label, rows in drawn.items()])
     numbers = np.repeat(np.arange(len(known)), shots)
     number_of = {label: number for number, label in enumerate(known)}
     truths = np.array([number_of.get(truth, -1) for truth in category.truths])
@@ -279,7 +284,8 @@ def _trial(category: CategoryFeatures, shots: int, seed: int, protocol: Protocol
     }
     open_set = {}
     if protocol.open_set:
-        scores = KnownScore().fit(support, numbers, len(known)).raw(category.queries)
+        evidence = Evidence.joined([category.support_evidence[label][rows] for label, rows in drawn.items()])
+        scores = KnownScore().fit(evidence, numbers, len(known)).raw(category.query_evidence)
         seen, strange = scores[is_known], scores[~is_known]
         open_set = {
             "auroc": auroc(seen, strange),

@@ -6,11 +6,17 @@
 channels from deciding alone; beside it stand the logits of the network's own classifier, where it has one, less what
 is common: only what rises above their mean by one standard deviation, i.e. the classes that the picture is like. Each
 half has length one. Both are of the same weights, and nothing is learned from other pictures.
+
+Whether a picture is of a known class at all is told from :class:`Evidence` instead: the vector apart, and what kind of
+thing it shows. A kind is a group of the network's own classes that are alike: another breed of dog is still a dog.
 """
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 import torch
@@ -31,6 +37,9 @@ FEATURES = {
 RECTIFIED_ABOVE = 1.0
 """Standard deviations above the mean of a picture's logits; 0.5 to 1.5 give the same accuracy to half a point."""
 
+CLASSES_OF_A_KIND = 5
+"""On average; 3 to 10 give the same AUROC to a point."""
+
 _BLOCK_ROWS = 1024
 
 Vectors = NDArray[np.float32]
@@ -39,11 +48,41 @@ Features = NDArray[np.float64]
 
 @runtime_checkable
 class Classifying(Protocol):
-    """A backbone whose network has a classifier of its own, on its vectors."""
+    """A backbone whose network has a linear classifier of its own, on its vectors."""
+
+    @property
+    def class_weights(self) -> Tensor:
+        """``[classes, D]``."""
+        ...
 
     def logits_of(self, vectors: Tensor) -> Tensor:
         """``[N, D]`` → ``[N, classes]``."""
         ...
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What tells whether pictures are of known classes; both parts have rows of length one.
+
+    Attributes:
+        vectors: ``[N, F]``.
+        kinds: ``[N, G]``, how much of each kind of thing; the vectors once more where the network has no classes.
+    """
+
+    vectors: Features
+    kinds: Features
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def __getitem__(self, rows: NDArray[np.bool_ | np.int64]) -> Self:
+        return type(self)(self.vectors[rows], self.kinds[rows])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """All rows, one part after the other."""
+        vectors, kinds = ([getattr(part, name) for part in parts] for name in ("vectors", "kinds"))
+        return cls(np.concatenate(vectors), np.concatenate(kinds))
 
 
 class FeatureMap:
@@ -80,27 +119,77 @@ class FeatureMap:
         Raises:
             ModelError: The vectors are of another length, or one is zero throughout.
         """
+        blocks = [self._block(block) for block in self._blocks(vectors)]
+        return np.concatenate(blocks)
+
+    def evidence(self, vectors: Vectors) -> Evidence:
+        """``[N, views · D]`` → what tells whether the pictures are of known classes.
+
+        Raises:
+            ModelError: As for features.
+        """
+        return Evidence.joined([self._evidence(block) for block in self._blocks(vectors)])
+
+    def _blocks(self, vectors: Vectors) -> list[Vectors]:
+        """Parts that begin at the same rows always: logits of a million pictures are not held at once."""
         wanted = self._views * self._first.dimension
         if vectors.ndim != 2 or vectors.shape[1] != wanted:
             raise ModelError(
                 f"features are made of vectors [N, {wanted}], got {list(vectors.shape)}",
                 remedy="use the backbone and the views that made the vectors",
             )
-        # In blocks, which begin at the same rows always: logits of a million pictures are not held at once.
-        blocks = [self._block(vectors[i : i + _BLOCK_ROWS]) for i in range(0, len(vectors), _BLOCK_ROWS)]
-        return np.concatenate(blocks) if blocks else self._block(vectors)
+        return [vectors[i : i + _BLOCK_ROWS] for i in range(0, max(1, len(vectors)), _BLOCK_ROWS)]
 
     def _block(self, vectors: Vectors) -> Features:
         if self._kind == "plain":
             return unit(vectors.astype(np.float64))
-        views = vectors.reshape(len(vectors) * self._views, self._first.dimension)
-        halves = [unit(np.sign(views) * np.sqrt(np.abs(views.astype(np.float64))))]
+        views = self._each_view(vectors)
+        halves = [_roots(views)]
         if isinstance(self._first, Classifying):
-            with computing_threads(1):
-                logits = self._first.logits_of(torch.from_numpy(np.ascontiguousarray(views))).numpy()
-            halves.append(_above_the_rest(logits.astype(np.float64)))
-        each = unit(np.concatenate(halves, axis=1))
-        return unit(each.reshape(len(vectors), self._views, each.shape[1]).mean(axis=1))
+            halves.append(unit(self._above_the_rest(views)))
+        return self._mean_over_views(np.concatenate(halves, axis=1))
+
+    def _evidence(self, vectors: Vectors) -> Evidence:
+        views = self._each_view(vectors)
+        alone = (
+            unit(vectors.astype(np.float64))
+            if self._kind == "plain"
+            else self._mean_over_views(_roots(views))
+        )
+        if self._kind == "plain" or not isinstance(self._first, Classifying):
+            return Evidence(alone, alone)
+        return Evidence(alone, self._mean_over_views(self._above_the_rest(views) @ self._kinds))
+
+    def _each_view(self, vectors: Vectors) -> Vectors:
+        return vectors.reshape(len(vectors) * self._views, self._first.dimension)
+
+    def _mean_over_views(self, rows: Features) -> Features:
+        """``[N · views, F]`` → ``[N, F]``, of length one; no view counts more than another."""
+        return unit(unit(rows).reshape(-1, self._views, rows.shape[1]).mean(axis=1))
+
+    def _above_the_rest(self, views: Vectors) -> Features:
+        """What of the logits rises above a row's mean by some standard deviations."""
+        assert isinstance(self._first, Classifying)
+        with computing_threads(1):
+            logits = self._first.logits_of(torch.from_numpy(np.ascontiguousarray(views))).numpy()
+        centred = logits.astype(np.float64) - logits.mean(axis=1, keepdims=True, dtype=np.float64)
+        found: Features = np.maximum(centred - RECTIFIED_ABOVE * centred.std(axis=1, keepdims=True), 0.0)
+        return found
+
+    @cached_property
+    def _kinds(self) -> Features:
+        """``[classes, kinds]``, one where a class of the network's own is of a kind.
+
+        Classes are alike whose weights point the same way; they are put together by Ward's method.
+        """
+        from sklearn.cluster import AgglomerativeClustering
+
+        assert isinstance(self._first, Classifying)
+        weights = self._first.class_weights.double().numpy()
+        number = max(1, len(weights) // CLASSES_OF_A_KIND)
+        labels = AgglomerativeClustering(number).fit_predict(unit(weights - weights.mean(axis=0)))
+        found: Features = np.eye(number)[labels]
+        return found
 
 
 def unit(rows: Features) -> Features:
@@ -118,8 +207,6 @@ def unit(rows: Features) -> Features:
     return found
 
 
-def _above_the_rest(logits: Features) -> Features:
-    """What rises above a row's mean by some standard deviations, of length one."""
-    centred = logits - logits.mean(axis=1, keepdims=True)
-    spread = centred.std(axis=1, keepdims=True)
-    return unit(np.maximum(centred - RECTIFIED_ABOVE * spread, 0.0))
+def _roots(vectors: Vectors) -> Features:
+    """Signed square roots, of length one."""
+    return unit(np.sign(vectors) * np.sqrt(np.abs(vectors.astype(np.float64))))

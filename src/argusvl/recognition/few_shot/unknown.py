@@ -1,7 +1,10 @@
 """Whether a picture is of any known class: a score that is calibrated on the examples alone.
 
-The score is a soft maximum of the cosines with the classes' centroids. (The margin between the best two is a poor one:
-a picture of nothing known may be nearest to one class by far. It tells ambiguity among the known.)
+Two things speak for a picture: that it shows a kind of thing that the known classes show (a soft maximum of the cosines
+between kinds, nearly their mean), and that its vector stands out for one class against the others (the largest cosine
+with the classes' centroids less the mean). The largest cosine alone is a poorer score: some pictures are near to all
+classes. So is the margin between the best two: a picture of nothing known may be nearest to one class by far; it tells
+ambiguity among the known.
 
 No unknown picture is at hand to calibrate it, so the examples play them. Left out of its class, an example is a new
 picture of a known class; with its whole class left out, it is a picture of an unknown one. A logistic curve between
@@ -17,14 +20,16 @@ from numpy.typing import NDArray
 
 from argusvl.core.errors import DataError
 from argusvl.recognition.few_shot.classifiers import Labels, centroids
-from argusvl.recognition.few_shot.features import Features
+from argusvl.recognition.few_shot.features import Evidence, Features
 
 UNKNOWN = "Unknown"
 """What a rejected picture is called."""
 THRESHOLD = 0.5
 """Probability below which a picture is rejected."""
-SOFTNESS = 0.05
+SOFTNESS = 0.4
 """Difference of two cosines that is a factor e in the soft maximum."""
+CONTRAST = 2.0
+"""Weight of how far a vector stands out for one class; 1 to 3 give the same AUROC to a point."""
 
 Scores = NDArray[np.float64]
 
@@ -36,18 +41,19 @@ _STEPS = 50
 class KnownScore:
     """The probability that a picture is of a known class."""
 
-    def fit(self, support: Features, labels: Labels, classes: int) -> Self:
+    def fit(self, support: Evidence, labels: Labels, classes: int) -> Self:
         """Learns from the examples.
 
         Args:
-            support: ``[N, F]``, rows of length one.
+            support: Of ``N`` pictures.
             labels: ``[N]``, each class at least once.
             classes: How many there are.
 
         Raises:
             DataError: There is one class of one example, from which nothing can be told.
         """
-        self._centroids = centroids(support, labels, classes)
+        self._vectors = centroids(support.vectors, labels, classes)
+        self._kinds = centroids(support.kinds, labels, classes)
         known, unknown = rehearse(support, labels, classes)
         if not known.size and not unknown.size:
             raise DataError(
@@ -57,40 +63,59 @@ class KnownScore:
         self._middle, self._slope = _curve(known, unknown)
         return self
 
-    def raw(self, queries: Features) -> Scores:
-        """``[M, F]`` → ``[M]``, the soft maximum of the cosines."""
-        return soft_maximum(queries @ self._centroids.T)
+    def raw(self, queries: Evidence) -> Scores:
+        """Of ``M`` pictures, ``[M]``: what the probability is made of, in the same order."""
+        return score(queries.vectors @ self._vectors.T, queries.kinds @ self._kinds.T)
 
-    def probability(self, queries: Features) -> Scores:
-        """``[M, F]`` → ``[M]`` between 0 and 1, in the order of :meth:`raw`."""
+    def probability(self, queries: Evidence) -> Scores:
+        """Of ``M`` pictures, ``[M]`` between 0 and 1, in the order of :meth:`raw`."""
         found: Scores = 1 / (
             1 + np.exp(np.clip(-self._slope * (self.raw(queries) - self._middle), -500, 500))
         )
         return found
 
 
-def rehearse(support: Features, labels: Labels, classes: int) -> tuple[Scores, Scores]:
+def score(vectors: Features, kinds: Features) -> Scores:
+    """Cosines with ``K`` classes' centroids, ``[N, K]`` by vectors and by kinds → ``[N]``, larger for the known."""
+    stands_out: Scores = vectors.max(axis=1) - vectors.mean(axis=1)
+    return soft_maximum(kinds) + CONTRAST * stands_out
+
+
+def rehearse(support: Evidence, labels: Labels, classes: int) -> tuple[Scores, Scores]:
     """Raw scores of the examples, each left out of its class, and each with its whole class left out.
 
     Returns:
         Scores as known (examples of classes that have another one) and as unknown (none where there is one class).
     """
-    counts = np.bincount(labels, minlength=classes)
-    sums = np.stack([support[labels == number].sum(axis=0) for number in range(classes)])
-    cosines = support @ centroids(support, labels, classes).T
-    own = np.arange(len(support)), labels
-    several = counts[labels] > 1
-    rest = sums[labels] - support
-    lengths = np.linalg.norm(rest, axis=1)
-    several &= lengths > 0  # two opposite examples leave nothing to compare with
-    as_known = cosines.copy()
-    as_known[own] = np.einsum("nf,nf->n", support, rest) / np.where(several, lengths, 1.0)
-    known = soft_maximum(as_known[several])
-    if classes == 1:
-        return known, np.empty(0)
-    others = np.ones_like(cosines, dtype=bool)
-    others[own] = False
-    return known, soft_maximum(cosines[others].reshape(len(support), classes - 1))
+    vectors, kinds = (_Rehearsal(part, labels, classes) for part in (support.vectors, support.kinds))
+    several = vectors.several & kinds.several
+    known = score(vectors.as_known[several], kinds.as_known[several])
+    unknown = score(vectors.as_unknown, kinds.as_unknown) if classes > 1 else np.empty(0)
+    return known, unknown
+
+
+class _Rehearsal:
+    """Cosines of examples with the centroids that are made without them.
+
+    Attributes:
+        several: ``[N]``, whether the rest of an example's class has a centroid.
+        as_known: ``[N, K]`` cosines, that with its own class by the rest of it.
+        as_unknown: ``[N, K - 1]`` cosines with the other classes.
+    """
+
+    def __init__(self, support: Features, labels: Labels, classes: int) -> None:
+        cosines = support @ centroids(support, labels, classes).T
+        own = np.arange(len(support)), labels
+        sums = np.stack([support[labels == number].sum(axis=0) for number in range(classes)])
+        rest = sums[labels] - support
+        lengths = np.linalg.norm(rest, axis=1)
+        # Two opposite examples leave nothing to compare with.
+        self.several = (np.bincount(labels, minlength=classes)[labels] > 1) & (lengths > 0)
+        self.as_known = cosines.copy()
+        self.as_known[own] = np.einsum("nf,nf->n", support, rest) / np.where(self.several, lengths, 1.0)
+        others = np.ones_like(cosines, dtype=bool)
+        others[own] = False
+        self.as_unknown = cosines[others].reshape(len(support), classes - 1)
 
 
 def soft_maximum(cosines: Features) -> Scores:
