@@ -27,7 +27,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -54,8 +54,8 @@ from argusvl.recognition.memory_slope import LIMIT_BYTES_PER_IMAGE, MemoryRecord
 
 RESULTS = Path("benchmarks/results")
 ROUNDS = 5
-WARM_UP = 0.1
-"""Share of a soak in which buffers and caches of the first calls grow."""
+WARM_UP = 0.25
+"""Share of a soak in which libraries are loaded and buffers grow; the first shard is written in it."""
 SAMPLES = 100
 
 Result = dict[str, Any]
@@ -181,23 +181,22 @@ def agreement(exact: Path, scaled: Path, network: EfficientNetLite0Backbone) -> 
 
 
 class Watched(LocalEngine):
-    """The local engine, with samples of the memory between batches."""
+    """The local engine, with samples of the memory while no thread is in the middle of a batch."""
 
     def __init__(self, network: EfficientNetLite0Backbone, recorder: MemoryRecorder, total: int) -> None:
         super().__init__(network)
         self._recorder = recorder
         self._every = max(1, total // SAMPLES)
-        self._total = total
 
-    def run(self, *arguments: Any, **options: Any) -> Generator[EmbeddedBatch, None, None]:
+    def run(self, batches: Sequence[Sequence[str]], **options: Any) -> Generator[EmbeddedBatch, None, None]:
         """As the engine says."""
-        done, due = 0, self._every
-        for batch in super().run(*arguments, **options):
-            done += len(batch.outcomes)
-            if done >= due:
-                self._recorder.sample(done)
-                due += self._every
-            yield batch
+        together = max(1, self._every // len(batches[0]))
+        done = 0
+        for start in range(0, len(batches), together):
+            for batch in super().run(batches[start : start + together], **options):
+                done += len(batch.outcomes)
+                yield batch
+            self._recorder.sample(done)
 
 
 class Leaking(EfficientNetLite0Backbone):
