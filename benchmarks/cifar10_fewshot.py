@@ -36,7 +36,6 @@ import torch
 from argusvl import __version__
 from argusvl.core.progress import track
 from argusvl.core.workers import usable_cores
-from argusvl.recognition.backbones.table import load_backbone
 from argusvl.recognition.few_shot.classifiers import centroids
 from argusvl.recognition.few_shot.embeddings import embed_pictures
 from argusvl.recognition.few_shot.evaluation import CategoryFeatures, Protocol, draw, evaluate, make_features
@@ -44,7 +43,7 @@ from argusvl.recognition.few_shot.features import FeatureMap
 from argusvl.recognition.few_shot.layout import Category, parse_layout, read_layout
 from argusvl.recognition.few_shot.measurement import Recipe, measure
 from argusvl.recognition.few_shot.measures import auroc
-from argusvl.recognition.few_shot.views import with_views
+from argusvl.recognition.few_shot.views import load_with_views
 
 BACKBONE = "efficientnet-lite0"
 SHOTS = (1, 5, 10, 20)
@@ -111,7 +110,7 @@ def ways(data: Path, cache: Path) -> list[dict[str, Any]]:
 
 def features_of(category: Category, cache: Path, recipe: Recipe) -> CategoryFeatures:
     """Features of all pictures."""
-    backbone = with_views(load_backbone(BACKBONE, device="cpu"), recipe.views)
+    backbone = load_with_views(BACKBONE, recipe.views, device="cpu")
     files = [file for examples in category.classes.values() for file in examples]
     files += [query.path for query in category.queries]
     return make_features(

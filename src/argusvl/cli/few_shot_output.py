@@ -45,14 +45,19 @@ def print_classified(
 ) -> None:
     """How many pictures each class has, and what cannot be used."""
     terminal = console()
-    for problem in problems:
-        text = Text.assemble(("not searched", "red"), f" {printable(problem.path)}: {problem.reason}")
-        terminal.print(text, soft_wrap=True)
+    print_not_searched(problems)
     print_quarantined(failed)
     listed = ", ".join(f"{printable(label)} {number}" for label, number in sorted(counts.items()))
     refused = f", {len(failed)} quarantined" if failed else ""
     total = counted(sum(counts.values()), "image")
     terminal.print(Text(f"{total} classified{refused}{f': {listed}' if listed else ''}"), soft_wrap=True)
+
+
+def print_not_searched(problems: Sequence[Problem]) -> None:
+    """Places where pictures may be that were not found."""
+    for problem in problems:
+        text = Text.assemble(("not searched", "red"), f" {printable(problem.path)}: {problem.reason}")
+        console().print(text, soft_wrap=True)
 
 
 def print_quarantined(quarantined: Mapping[str, str]) -> None:

@@ -1,29 +1,20 @@
-"""A support store and pictures → a class for each, or Unknown, with what there is to say about it.
-
-The pictures' vectors are a store of their own, made on the way; interrupted, the same call goes on there.
-"""
+"""A support store and vectors of pictures → a class for each, or Unknown, with what there is to say about it."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from argusvl.core.errors import ConfigError, DataError
+from argusvl.core.errors import ConfigError
 from argusvl.recognition.backbones.protocol import Backbone
-from argusvl.recognition.extraction.extractor import extract
-from argusvl.recognition.extraction.fingerprint import require_same_fingerprint
 from argusvl.recognition.extraction.ledger import read_ledger
 from argusvl.recognition.extraction.shards import Rows
-from argusvl.recognition.extraction.sources import Listing, Problem, find_images
-from argusvl.recognition.extraction.store import HEADER, LEDGER, EmbeddingStore
+from argusvl.recognition.extraction.store import LEDGER, EmbeddingStore
 from argusvl.recognition.few_shot.classifiers import CLASSIFIERS, make_classifier
 from argusvl.recognition.few_shot.conformal import ConformalSets, held_out_scores
-from argusvl.recognition.few_shot.embeddings import digest_of_texts, fingerprint_of
 from argusvl.recognition.few_shot.enrolment import SupportStore, require_classes
 from argusvl.recognition.few_shot.features import FeatureMap
 from argusvl.recognition.few_shot.unknown import THRESHOLD, UNKNOWN, KnownScore
@@ -116,72 +107,6 @@ class FewShotClassifier:
             yield line
 
 
-@dataclass(frozen=True)
-class Queries:
-    """Pictures whose vectors are there.
-
-    Attributes:
-        store: The vectors.
-        problems: Places that could not be searched for pictures.
-    """
-
-    store: EmbeddingStore
-    problems: tuple[Problem, ...] = ()
-
-
-def query_vectors(
-    images: Sequence[Path],
-    support: SupportStore,
-    backbone: Backbone,
-    cache: Path,
-    *,
-    workers: int | None = None,
-    progress: bool = True,
-) -> Queries:
-    """Vectors of pictures: of a store that was made before, or computed into one in the cache.
-
-    Args:
-        images: Folders, lists and files, or one store of vectors.
-        support: What the vectors shall be compared with.
-        backbone: With its views.
-        cache: Folder of the stores.
-        workers: Threads that read and decode.
-        progress: Whether to show bars.
-
-    Raises:
-        DataError: There is no picture, or the store was made in another way.
-        ArgusError: The cache cannot be written.
-    """
-    if len(images) == 1 and (images[0] / HEADER).is_file():
-        store = EmbeddingStore.open(images[0])
-        require_same_fingerprint(store.fingerprint, support.fingerprint, store.folder)
-        return Queries(store)
-    listing = find_images(images[0] if len(images) == 1 else images)
-    folder = cache / "queries" / _key(listing, support, backbone)
-    older = folder.with_name(f"{folder.name}.old")
-    if older.is_dir() and not folder.exists():
-        older.rename(folder)  # cut off between the two renames below
-    sources = images[0] if len(images) == 1 else list(images)
-    lane = support.lane
-    try:
-        report = extract(sources, folder, backbone, lane=lane, workers=workers, progress=progress)
-    except DataError:
-        if not folder.is_dir():
-            raise
-        # The pictures are not what they were: those that are the same are taken over.
-        shutil.rmtree(older, ignore_errors=True)
-        folder.rename(older)
-        try:
-            report = extract(
-                sources, folder, backbone, lane=lane, workers=workers, reuse=older, progress=progress
-            )
-        except DataError:  # what a cache holds can be made again
-            shutil.rmtree(folder, ignore_errors=True)
-            report = extract(sources, folder, backbone, lane=lane, workers=workers, progress=progress)
-        shutil.rmtree(older, ignore_errors=True)
-    return Queries(EmbeddingStore.open(folder), report.problems)
-
-
 def classify(classifier: FewShotClassifier, store: EmbeddingStore) -> Iterator[dict[str, Any]]:
     """A line for each picture in the order of the store; one without a vector has ``image`` and ``error``."""
     batches = store.iter_batches()
@@ -195,8 +120,3 @@ def classify(classifier: FewShotClassifier, store: EmbeddingStore) -> Iterator[d
             lines = classifier.lines(next(batches))
             line = next(lines, None)
         yield line
-
-
-def _key(listing: Listing, support: SupportStore, backbone: Backbone) -> str:
-    names = [repr(name) for name in (str(listing.root.absolute()), *listing.paths)]
-    return digest_of_texts([repr(fingerprint_of(backbone, support.lane).to_dict()), *names])

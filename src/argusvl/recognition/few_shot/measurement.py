@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from argusvl.recognition.backbones.table import load_backbone
 from argusvl.recognition.decoding import Lane
 from argusvl.recognition.few_shot import tables
 from argusvl.recognition.few_shot.classifiers import CLASSIFIERS, make_classifier
@@ -22,7 +21,7 @@ from argusvl.recognition.few_shot.evaluation import (
 )
 from argusvl.recognition.few_shot.features import FeatureMap
 from argusvl.recognition.few_shot.layout import Category, Layout, printable, read_layout
-from argusvl.recognition.few_shot.views import with_views
+from argusvl.recognition.few_shot.views import load_with_views
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +120,7 @@ def measure(
     for one in categories:
         found.notes.extend(f"{printable(one.name)}: {note}" for note in one.notes)
     for spec in backbones:
-        backbone = with_views(load_backbone(spec, device=device), recipe.views)
+        backbone = load_with_views(spec, recipe.views, device=device)
         feature_map = FeatureMap(recipe.features, backbone)
         embedded = embed_pictures(
             _files(categories), backbone, cache, lane=recipe.lane, workers=workers, progress=progress

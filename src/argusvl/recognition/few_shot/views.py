@@ -16,6 +16,7 @@ from torch import Tensor
 
 from argusvl.core.errors import ConfigError
 from argusvl.recognition.backbones.protocol import Backbone
+from argusvl.recognition.backbones.table import load_backbone
 
 SECOND_SIZE = 5 / 7
 """The second side as a share of the backbone's own: 160 of 224 pixels."""
@@ -57,6 +58,11 @@ def with_views(backbone: Backbone, views: str) -> Backbone:
     if views == "four" and isinstance(backbone, Resizable):
         parts.append(backbone.at_side(round(backbone.size_hw[0] * SECOND_SIZE)))
     return ViewedBackbone(parts)
+
+
+def load_with_views(spec: str, views: str, *, device: str) -> Backbone:
+    """The same from the name of a backbone, as :func:`~argusvl.recognition.backbones.table.load_backbone` takes it."""
+    return with_views(load_backbone(spec, device=device), views)
 
 
 class ViewedBackbone:

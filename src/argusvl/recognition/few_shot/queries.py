@@ -1,0 +1,90 @@
+"""Vectors of the pictures that are asked about: a store of their own, made on the way and kept in the cache.
+
+Interrupted, the same call goes on there.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from argusvl.core.errors import DataError
+from argusvl.recognition.backbones.protocol import Backbone
+from argusvl.recognition.decoding import Lane
+from argusvl.recognition.extraction.extractor import extract
+from argusvl.recognition.extraction.fingerprint import require_same_fingerprint
+from argusvl.recognition.extraction.sources import Listing, Problem, find_images
+from argusvl.recognition.extraction.store import HEADER, EmbeddingStore
+from argusvl.recognition.few_shot.embeddings import digest_of_texts, fingerprint_of
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Pictures whose vectors are there.
+
+    Attributes:
+        store: The vectors.
+        problems: Places that could not be searched for pictures.
+    """
+
+    store: EmbeddingStore
+    problems: tuple[Problem, ...] = ()
+
+
+def query_vectors(
+    images: Sequence[Path],
+    backbone: Backbone,
+    lane: Lane,
+    cache: Path,
+    *,
+    workers: int | None = None,
+    progress: bool = True,
+) -> Queries:
+    """Vectors of pictures: of a store that was made before, or computed into one in the cache.
+
+    Args:
+        images: Folders, lists and files, or one store of vectors.
+        backbone: With its views.
+        lane: How files are decoded.
+        cache: Folder of the stores.
+        workers: Threads that read and decode.
+        progress: Whether to show bars.
+
+    Raises:
+        DataError: There is no picture, or the store was made in another way.
+        ArgusError: The cache cannot be written.
+    """
+    if len(images) == 1 and (images[0] / HEADER).is_file():
+        store = EmbeddingStore.open(images[0])
+        require_same_fingerprint(store.fingerprint, fingerprint_of(backbone, lane), store.folder)
+        return Queries(store)
+    listing = find_images(images[0] if len(images) == 1 else images)
+    folder = cache / "queries" / _key(listing, backbone, lane)
+    older = folder.with_name(f"{folder.name}.old")
+    if older.is_dir() and not folder.exists():
+        older.rename(folder)  # cut off between the two renames below
+    sources = images[0] if len(images) == 1 else list(images)
+    try:
+        report = extract(sources, folder, backbone, lane=lane, workers=workers, progress=progress)
+    except DataError:
+        if not folder.is_dir():
+            raise
+        # The pictures are not what they were: those that are the same are taken over.
+        shutil.rmtree(older, ignore_errors=True)
+        folder.rename(older)
+        try:
+            report = extract(
+                sources, folder, backbone, lane=lane, workers=workers, reuse=older, progress=progress
+            )
+        except DataError:  # what a cache holds can be made again
+            shutil.rmtree(folder, ignore_errors=True)
+            report = extract(sources, folder, backbone, lane=lane, workers=workers, progress=progress)
+        shutil.rmtree(older, ignore_errors=True)
+    return Queries(EmbeddingStore.open(folder), report.problems)
+
+
+def _key(listing: Listing, backbone: Backbone, lane: Lane) -> str:
+    names = [repr(name) for name in (str(listing.root.absolute()), *listing.paths)]
+    return digest_of_texts([repr(fingerprint_of(backbone, lane).to_dict()), *names])
