@@ -1,15 +1,25 @@
-"""The tiny checkpoint and its pictures, shared with the detection tests."""
+"""The tiny checkpoint and its pictures, shared with the detection tests; the tiny backbone, with those of few-shot."""
 
 from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from types import ModuleType
 
-_place = Path(__file__).parents[1] / "detection" / "conftest.py"
-_spec = importlib.util.spec_from_file_location("detection_fixtures", _place)
-assert _spec is not None and _spec.loader is not None
-_fixtures = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_fixtures)
 
-scenes = _fixtures.scenes
-tiny_checkpoint = _fixtures.tiny_checkpoint
+def _load(folder: str) -> ModuleType:
+    place = Path(__file__).parents[1] / folder / "conftest.py"
+    spec = importlib.util.spec_from_file_location(f"{folder.replace('/', '_')}_fixtures", place)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+_detection = _load("detection")
+scenes = _detection.scenes
+tiny_checkpoint = _detection.tiny_checkpoint
+
+_few_shot = _load("recognition/few_shot")
+few_shot = _few_shot.few_shot
+tiny_backbone = _few_shot.tiny_backbone

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -109,19 +109,22 @@ def network() -> TinyNetwork:
 
 
 @pytest.fixture
-def tiny_backbone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Any]:
-    """The commands find the tiny network as ``tiny`` and ``tiny:b``, and a cache of their own."""
+def tiny_backbone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[TinyNetwork]:
+    """The commands find the tiny network as ``tiny`` and ``tiny:b``, and a cache of their own; what they loaded."""
+    loaded: list[TinyNetwork] = []
 
     def load(spec: str, *, device: Any = "cpu") -> TinyNetwork:
-        return TinyNetwork(weights=(spec.partition(":")[2] or "a") * 64)
+        if not spec.startswith("tiny"):
+            return real(spec, device=device)  # type: ignore[no-any-return]
+        loaded.append(TinyNetwork(side=14, weights=(spec.partition(":")[2] or "a") * 64))
+        return loaded[-1]
 
-    import argusvl.recognition.backbones.table as table
-    import argusvl.recognition.few_shot.measurement as measurement
+    import argusvl.recognition.few_shot.views as views
 
-    monkeypatch.setattr(table, "load_backbone", load)
-    monkeypatch.setattr(measurement, "load_backbone", load)
+    real: Any = views.load_backbone
+    monkeypatch.setattr(views, "load_backbone", load)
     monkeypatch.setenv("ARGUS_CACHE", str(tmp_path / "cache"))
-    return load
+    return loaded
 
 
 @pytest.fixture(scope="session")
