@@ -407,8 +407,8 @@ def search(asked: argparse.Namespace) -> Result:
         alone = (time.perf_counter() - began) / min(200, len(queries))
         found["lancedb"] = {
             "build_seconds": round(build, 1),
-            "partitions": index.partitions,
-            "probes": index.probes,
+            "graphs": index.graphs,
+            "effort": index.effort,
             "recall_at_1": round(float((near[:, 0] >= scores[:, 0] - 1e-5).mean()), 4),
             "ms_per_query": round(1e3 * together / len(queries), 3),
             "ms_per_query_one_by_one": round(1e3 * alone, 3),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import builtins
 import json
+import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -37,15 +38,15 @@ def vectors() -> NDArray[np.float32]:
 @pytest.fixture(scope="module")
 def index(vectors: NDArray[np.float32], tmp_path_factory: pytest.TempPathFactory) -> LanceIndex:
     pytest.importorskip("lancedb")
-    return LanceIndex.build(vectors, tmp_path_factory.mktemp("lance") / "index", partitions=30)
+    return LanceIndex.build(vectors, tmp_path_factory.mktemp("lance") / "index", graphs=2)
 
 
 def test_it_finds_what_exact_search_finds(index: LanceIndex, vectors: NDArray[np.float32]) -> None:
     queries, exact = clustered(300, 2), ExactIndex(vectors)
     rows, scores = index.search(queries, 5)
     true_rows, true_scores = exact.search(queries, 5)
-    assert index.recall >= 0.99 and index.probes < index.partitions
-    # LanceDB draws where its partitions begin, and 0.99 is what the index's own rows have on the average.
+    assert index.recall >= 0.99
+    # The graph is drawn at random, and 0.99 is what the index's own rows have on the average.
     assert index.measure_recall(queries, exact) >= 0.95
     assert (rows == true_rows).mean() > 0.9
     same = rows == true_rows
@@ -59,21 +60,33 @@ def test_ties_come_by_row_and_single_queries_work(index: LanceIndex, vectors: ND
     np.testing.assert_allclose(scores, 1, atol=1e-5)
 
 
-def test_more_than_the_partitions_hold_is_found_too(index: LanceIndex, vectors: NDArray[np.float32]) -> None:
+def test_all_but_one_are_found_too(index: LanceIndex, vectors: NDArray[np.float32]) -> None:
     rows, scores = index.search(clustered(3, 4), 2999)
     assert all(len(set(row)) == 2999 for row in rows.tolist())
     assert np.isfinite(scores).all()
 
 
-def test_more_probes_are_taken_where_recall_asks_for_them(
-    vectors: NDArray[np.float32], tmp_path: Path
+def test_more_effort_is_made_where_recall_asks_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(lance_index, "_LEAST_EFFORT", 2)
     rng = np.random.default_rng(3)
-    scattered = rng.standard_normal((2000, 16)).astype(np.float32)  # no clusters: hard for partitions
-    careless = LanceIndex.build(scattered, tmp_path / "a", partitions=40, target_recall=0.3)
-    careful = LanceIndex.build(scattered, tmp_path / "b", partitions=40, target_recall=1.0)
-    assert careless.probes < careful.probes
-    assert careless.recall < careful.recall == 1.0
+    scattered = rng.standard_normal((4000, 128)).astype(np.float32)  # no clusters: hard for a graph
+    careless = LanceIndex.build(scattered, tmp_path / "a", target_recall=0.3)
+    careful = LanceIndex.build(scattered, tmp_path / "b", target_recall=0.99)
+    assert careless.effort < careful.effort
+    assert careful.recall >= 0.99
+
+
+def test_an_index_that_misses_too_much_says_so(
+    tmp_path: Path,
+    vectors: NDArray[np.float32],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(logging.getLogger("argusvl"), "propagate", True)
+    assert LanceIndex.build(vectors, tmp_path / "index", target_recall=1.1).effort == 1024
+    assert "110.0 were wanted" in caplog.text
 
 
 def test_an_index_may_be_moved(index: LanceIndex, vectors: NDArray[np.float32], tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
-"""An index on the disk for more vectors than exact search is quick enough for: LanceDB's inverted file.
+"""An index on the disk for more vectors than exact search is quick enough for: LanceDB's HNSW graph.
 
-Vectors are divided among partitions by their nearest centre, and a query looks only into the partitions nearest to it.
-Within them cosines are computed from the whole vectors, not from shortened ones, so what is found has its right score;
-what can be missed is a vector in a partition that was not looked into. How many partitions that takes is measured when
-the index is built, against exact search.
+Each vector is linked to some near ones, and a query goes from link to link (Malkov and Yashunin, 2018, arXiv
+1603.09320). Cosines are computed from the whole vectors, not from shortened ones, so what is found has its right score;
+what can be missed is a vector that no path led to. How many candidates a query must keep for that is measured when the
+index is built, against exact search.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from argusvl.core.errors import ArgusError, DataError
 from argusvl.core.files import atomic_folder
+from argusvl.core.logging import get_logger
 from argusvl.recognition.extraction.store import EmbeddingStore
 from argusvl.recognition.few_shot.index import EXACT_LIMIT, ExactIndex, Found, VectorIndex, check_queries
 
@@ -26,7 +27,13 @@ RECALL = 0.99
 """Share of queries whose nearest vector must be found."""
 
 _TABLE, _FACTS = "vectors", "index.json"
-_FORMAT = 1
+_FORMAT = 2
+_LINKS, _EFFORT_OF_BUILDING = 16, 100
+"""Of a vector on each level, and candidates kept while its links are sought. At a million vectors, building takes six
+minutes on two cores, and a query finds the nearest one in 99 of 100 cases with 32 candidates."""
+_ROWS_OF_A_GRAPH = 2_000_000
+"""More vectors are divided among several graphs, of which a query looks into each: one must fit into memory."""
+_LEAST_EFFORT, _MOST_EFFORT = 16, 1024
 _SAMPLE = 500
 _SEED = 0
 _SAME_SCORE = 1e-5
@@ -34,6 +41,8 @@ _SAME_SCORE = 1e-5
 
 _ROWS_A_BATCH = 4096
 _QUERIES_A_CALL = 1000
+
+_log = get_logger(__name__)
 
 
 class LanceIndex:
@@ -45,8 +54,8 @@ class LanceIndex:
 
     Attributes:
         dimension: Of the vectors.
-        partitions: How many there are.
-        probes: Into how many of them a query looks.
+        graphs: How many there are.
+        effort: Candidates that a query keeps.
         recall: Share of sampled vectors whose nearest other one was found so, when the index was built.
 
     Raises:
@@ -68,8 +77,8 @@ class LanceIndex:
             self._rows: int = facts["rows"]
             self._source: str | None = facts["source"]
             self.dimension: int = facts["dimension"]
-            self.partitions: int = facts["partitions"]
-            self.probes: int = facts["probes"]
+            self.graphs: int = facts["graphs"]
+            self.effort: int = facts["effort"]
             self.recall: float = facts["recall"]
             self._table = lancedb.connect(self.folder).open_table(_TABLE)
         except (OSError, KeyError, TypeError, ValueError) as error:
@@ -91,7 +100,7 @@ class LanceIndex:
         vectors: EmbeddingStore | NDArray[np.float32],
         folder: str | Path,
         *,
-        partitions: int | None = None,
+        graphs: int | None = None,
         target_recall: float = RECALL,
     ) -> Self:
         """Makes an index; it appears complete or not at all. Vectors are read a few thousand at a time.
@@ -99,7 +108,7 @@ class LanceIndex:
         Args:
             vectors: A store, or ``[N, D]`` in memory.
             folder: To make or to replace.
-            partitions: The square root of the number of vectors when ``None``.
+            graphs: One for two million vectors when ``None``.
             target_recall: Share of sampled vectors whose nearest other vector is to be found.
 
         Raises:
@@ -110,10 +119,10 @@ class LanceIndex:
         if rows < 2:
             raise DataError(f"an index needs two vectors at least, got {rows}", where=folder)
         lancedb = _import_lancedb()
-        from lancedb.index import IvfFlat
+        from lancedb.index import HnswFlat
 
         dimension = vectors.dimension if isinstance(vectors, EmbeddingStore) else vectors.shape[1]
-        number = partitions or max(1, round(rows**0.5))
+        number = graphs or -(-rows // _ROWS_OF_A_GRAPH)
         schema = pa.schema(
             [pa.field("row", pa.int64()), pa.field("vector", pa.list_(pa.float32(), dimension))]
         )
@@ -122,22 +131,28 @@ class LanceIndex:
             "rows": rows,
             "dimension": dimension,
             "source": _source_of(vectors) if isinstance(vectors, EmbeddingStore) else None,
-            "partitions": number,
-            "probes": number,
-            "recall": 1.0,
+            "graphs": number,
+            "effort": _LEAST_EFFORT,
+            "recall": 0.0,
         }
         failures: list[ArgusError] = []
         with atomic_folder(folder) as made:
             data = pa.RecordBatchReader.from_batches(schema, _batches(vectors, schema, failures))
             try:
                 table = lancedb.connect(made).create_table(_TABLE, data=data, schema=schema)
-                table.create_index("vector", config=IvfFlat(distance_type="cosine", num_partitions=number))
+                config = HnswFlat(
+                    distance_type="cosine",
+                    num_partitions=number,
+                    m=_LINKS,
+                    ef_construction=_EFFORT_OF_BUILDING,
+                )
+                table.create_index("vector", config=config)
             except (
                 RuntimeError
             ) as error:  # also what LanceDB makes of our own error while it reads the batches
                 raise (failures or [_failed(error, folder)])[0] from error
             (made / _FACTS).write_text(json.dumps(facts), encoding="utf-8")
-            facts["probes"], facts["recall"] = cls(made)._fewest_probes(vectors, target_recall)
+            facts["effort"], facts["recall"] = cls(made)._least_effort(vectors, target_recall)
             (made / _FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
         return cls(folder)
 
@@ -157,7 +172,7 @@ class LanceIndex:
         scores = np.empty((len(queries), k), np.float32)
         for start in range(0, len(queries), _QUERIES_A_CALL):
             part = slice(start, start + _QUERIES_A_CALL)
-            rows[part], scores[part] = self._search(queries[part], k, self.probes)
+            rows[part], scores[part] = self._search(queries[part], k, self.effort)
         return rows, scores
 
     def measure_recall(self, queries: NDArray[np.float32], exact: ExactIndex, k: int = 1) -> float:
@@ -166,15 +181,19 @@ class LanceIndex:
         _, true = exact.search(queries, k)
         return float((found >= true[:, -1:] - _SAME_SCORE).mean())
 
-    def _search(self, queries: NDArray[np.float32], k: int, probes: int) -> Found:
-        answer = (
+    def _search(self, queries: NDArray[np.float32], k: int, effort: int | None) -> Found:
+        """With so many candidates, or by comparing each query with each vector."""
+        asked = (
             self._table.search(list(queries), vector_column_name="vector")
             .distance_type("cosine")
             .limit(k)
-            .nprobes(probes)
             .select(["row", "_distance"])
-            .to_arrow()
         )
+        if effort is None:
+            asked = asked.bypass_vector_index()
+        else:
+            asked = asked.nprobes(self.graphs).ef(max(effort, k))
+        answer = asked.to_arrow()
         query = answer["query_index"].to_numpy() if len(queries) > 1 else np.zeros(len(answer), np.int64)
         score, row = 1 - answer["_distance"].to_numpy(), answer["row"].to_numpy()
         order = np.lexsort((row, -score, query))
@@ -184,17 +203,15 @@ class LanceIndex:
         complete = counts == k
         kept = order[complete[query[order]]]
         rows[complete], scores[complete] = row[kept].reshape(-1, k), score[kept].reshape(-1, k)
-        if not complete.all():  # the partitions looked into hold fewer than k vectors
-            assert probes < self.partitions
-            rows[~complete], scores[~complete] = self._search(
-                queries[~complete], k, min(4 * probes, self.partitions)
-            )
+        if not complete.all():  # no path led to as many
+            assert effort is not None
+            rows[~complete], scores[~complete] = self._search(queries[~complete], k, None)
         return rows, scores
 
-    def _fewest_probes(
+    def _least_effort(
         self, vectors: EmbeddingStore | NDArray[np.float32], target: float
     ) -> tuple[int, float]:
-        """How many partitions a query must look into, and the recall with so many.
+        """How many candidates a query must keep, and the recall with so many.
 
         Sampled vectors ask for the nearest one beside themselves.
         """
@@ -204,13 +221,20 @@ class LanceIndex:
         queries = _rows_of(vectors, chosen)
         chosen, queries = chosen[queries.any(axis=1)], queries[queries.any(axis=1)]
         truth = _nearest_other(ExactIndex(vectors).search(queries, 2), chosen)
-        probes = 1
+        effort = _LEAST_EFFORT
         while True:
-            found = _nearest_other(self._search(queries, 2, probes), chosen)
+            found = _nearest_other(self._search(queries, 2, effort), chosen)
             recall = float((found >= truth - _SAME_SCORE).mean())
-            if recall >= target or probes == self.partitions:
-                return probes, recall
-            probes = min(2 * probes, self.partitions)
+            if recall >= target:
+                return effort, recall
+            if effort == _MOST_EFFORT:
+                _log.warning(
+                    "the index finds the nearest vector in %.1f of 100 cases, %.1f were wanted",
+                    100 * recall,
+                    100 * target,
+                )
+                return effort, recall
+            effort *= 2
 
 
 def index_for(store: EmbeddingStore, folder: str | Path | None = None) -> VectorIndex:
