@@ -72,6 +72,15 @@ def decode_bytes(data: bytes, where: str | Path, lane: Lane, side_px: int) -> Im
     return picture
 
 
+def is_scaled(data: bytes, where: str | Path, side_px: int) -> bool:
+    """Whether the scaled lane gives other pixels of a file than the exact one.
+
+    Raises:
+        ImageError: As for :func:`decode_bytes`, by the header alone.
+    """
+    return _factor(read_header(data, where=where), side_px) > 1
+
+
 def decoder_versions(lane: Lane) -> dict[str, str]:
     """Library → version of those that decide the pixels of a lane; where simplejpeg decodes, it is among them."""
     versions = {"pillow": PIL.__version__, "libjpeg-turbo": features.version("libjpeg_turbo") or "unknown"}

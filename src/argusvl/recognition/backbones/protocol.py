@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import torch
 from PIL import Image
@@ -66,4 +66,18 @@ class Backbone(Protocol):
 
     def embed(self, batch: Tensor) -> Tensor:
         """Float32 ``[N, 3, H, W]`` → float32 ``[N, dimension]`` on the CPU, not normalised, without a graph."""
+        ...
+
+
+@runtime_checkable
+class Classifying(Protocol):
+    """A backbone whose network has a linear classifier of its own, on its vectors."""
+
+    @property
+    def class_weights(self) -> Tensor:
+        """``[classes, D]``."""
+        ...
+
+    def logits_of(self, vectors: Tensor) -> Tensor:
+        """``[N, D]`` → ``[N, classes]``."""
         ...

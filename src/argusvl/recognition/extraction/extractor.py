@@ -21,6 +21,7 @@ from argusvl.core.progress import track
 from argusvl.core.workers import map_in_order
 from argusvl.recognition.backbones.protocol import Backbone
 from argusvl.recognition.decoding import Lane, decoder_versions
+from argusvl.recognition.extraction.agreement import require_agreement
 from argusvl.recognition.extraction.changes import changed_inputs, inputs_sha256
 from argusvl.recognition.extraction.embedding import read_image_file
 from argusvl.recognition.extraction.engines import Engine, LocalEngine
@@ -127,8 +128,9 @@ def extract(
         progress: Whether to show a bar.
 
     Raises:
-        DataError: There is no image; the store is of other images, another backbone or another lane, or is damaged;
-            the images have changed since it was begun; ``reuse`` is no such store.
+        DataError: There is no image; the scaled lane changes too many answers; the store is of other images, another
+            backbone or another lane, or is damaged; the images have changed since it was begun; ``reuse`` is no such
+            store.
         ArgusError: The store cannot be written; what was written is whole.
     """
     began = time.perf_counter()
@@ -136,6 +138,8 @@ def extract(
         raise DataError("is the new store itself", where=reuse, remedy="name the older store with --reuse")
     listing = find_images(images, exclude=out if out.is_dir() else None)
     header = plan_store(out, backbone, listing, lane=lane, batch_size=batch_size, shard_rows=shard_rows)
+    if lane == "scaled" and not (out / HEADER).exists():
+        require_agreement(backbone, listing.root, listing.paths, progress=progress)
     total, size = len(listing.paths), header.plan.batch_size
     with StoreWriter(out, header, listing.paths) as writer:
         done = writer.position

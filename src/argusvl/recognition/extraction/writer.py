@@ -42,6 +42,10 @@ _NEW_INPUTS = ".inputs.jsonl.new"
 _REMEDY = "bring the file back from a copy, or extract into another folder"
 
 
+class StoreBusyError(DataError):
+    """Another process is writing into the store."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of an image.
@@ -99,7 +103,8 @@ class StoreWriter:
 
     Raises:
         DataError: The folder holds something else, or a store that was made in another way or of other images; it is
-            damaged; or another process is writing into it.
+            damaged.
+        StoreBusyError: Another process is writing into it.
         ArgusError: It cannot be written.
     """
 
@@ -205,20 +210,12 @@ class StoreWriter:
     def _lock(self) -> None:
         """Refuses to write beside another process. The lock ends with the process, however that ends."""
         assert self._ledger is not None
-        if sys.platform == "win32":
-            return  # there, nothing warns of two extractions into one store
-        import fcntl
-
-        try:
-            fcntl.flock(self._ledger, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                return  # a file system without locks
-            raise DataError(
+        if not _lock(self._ledger):
+            raise StoreBusyError(
                 "another process is writing into this store",
                 where=self.folder,
                 remedy="wait until it has ended",
-            ) from None
+            )
 
     def _begin(self) -> None:
         """The files of a store without images done; ``store.json`` makes it one."""
@@ -356,6 +353,29 @@ class _Scan:
     last_entries: list[Entry] = field(default_factory=list)
     shard_start: _Done = field(default_factory=_Done)
     done: _Done = field(default_factory=_Done)
+
+
+def is_being_written(folder: Path) -> bool:
+    """Whether another process is writing into a store at the moment."""
+    try:
+        with (folder / LEDGER).open("rb") as ledger:
+            return not _lock(ledger)
+    except OSError:
+        return False
+
+
+def _lock(ledger: BinaryIO) -> bool:
+    """Locks a file until it is closed; ``False`` where another process has done so."""
+    if sys.platform == "win32":
+        return True  # there, nothing warns of two extractions into one store
+    import fcntl
+
+    try:
+        fcntl.flock(ledger, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        # Any other error: a file system without locks.
+        return error.errno not in (errno.EWOULDBLOCK, errno.EACCES)
+    return True
 
 
 def _write_all(stream: BinaryIO, data: bytes) -> None:

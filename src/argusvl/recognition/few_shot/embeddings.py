@@ -24,10 +24,14 @@ from argusvl.recognition.extraction.embedding import read_image_file
 from argusvl.recognition.extraction.extractor import extract
 from argusvl.recognition.extraction.fingerprint import StoreFingerprint
 from argusvl.recognition.extraction.store import EmbeddingStore
+from argusvl.recognition.extraction.writer import StoreBusyError
 from argusvl.recognition.few_shot.features import Vectors
 
 CACHE_VARIABLE = "ARGUS_CACHE"
 """Environment variable that names another folder for the cache."""
+
+CHANGED = "it was changed while it was being read"
+"""Why a picture has no vector whose content was another when it was to be decoded."""
 
 _KEY_DIGITS = 16
 
@@ -85,6 +89,7 @@ def embed_pictures(
 
     Raises:
         DataError: No picture can be used.
+        StoreBusyError: Another process computes the same vectors.
         ArgusError: The cache cannot be written.
     """
     digests, quarantined = read_contents(files, workers=workers, progress=progress)
@@ -96,12 +101,17 @@ def embed_pictures(
         )
     shelf = cache / digest_of_texts([json.dumps(fingerprint_of(backbone, lane).to_dict(), sort_keys=True)])
     store = content_store(digests, shelf, backbone, lane=lane, workers=workers, progress=progress)
-    _, vectors = store.vectors()
+    try:
+        _, vectors = store.vectors()
+    except DataError:  # damaged: what a cache holds can be made again
+        shutil.rmtree(store.folder)
+        store = content_store(digests, shelf, backbone, lane=lane, workers=workers, progress=progress)
+        _, vectors = store.vectors()
     row_of = {digest: row for row, digest in enumerate(store.digests())}
     reasons = {entry.sha256: entry.reason for entry in store.quarantined}
     for file, digest in digests.items():
         if digest not in row_of:
-            quarantined[file] = reasons.get(digest) or "it has no vector"
+            quarantined[file] = reasons.get(digest) or CHANGED
     rows = {file: row_of[digest] for file, digest in digests.items() if digest in row_of}
     return Embedded(vectors, rows, digests, quarantined)
 
@@ -114,11 +124,17 @@ def fingerprint_of(backbone: Backbone, lane: Lane) -> StoreFingerprint:
 def read_contents(
     files: Sequence[Path], *, workers: int | None = None, progress: bool = True
 ) -> tuple[dict[Path, str], dict[Path, str]]:
-    """SHA-256 of each file's content, and the reason of each that cannot be read."""
+    """SHA-256 of each file's content, and the reason of each that cannot be read or has a name that is not UTF-8.
+
+    A store keeps the reasons by content, so that one that lies in the name must not get that far.
+    """
 
     def digest_of(file: Path) -> tuple[str | None, str | None]:
         try:
+            os.fspath(file.absolute()).encode("utf-8")
             return hashlib.sha256(read_image_file(file)).hexdigest(), None
+        except UnicodeEncodeError:
+            return None, "its name is not UTF-8: rename the file"
         except ImageError as error:
             return None, error.what
 
@@ -152,41 +168,64 @@ def content_store(
         progress: Whether to show a bar.
 
     Raises:
+        StoreBusyError: Another process is making it.
         ArgusError: It cannot be written.
     """
     by_content: dict[str, Path] = {}
     for file in sorted(digests, key=os.fsencode):
         by_content.setdefault(digests[file], file.absolute())
     folder = shelf / digest_of_texts(sorted(by_content))
-    try:
-        return EmbeddingStore.open(folder)
-    except DataError:
-        pass  # not begun, not finished, or damaged: the extraction tells these apart
-    older = _largest_store(shelf)
-    files = list(by_content.values())
-    try:
-        extract(files, folder, backbone, lane=lane, workers=workers, reuse=older, progress=progress)
-    except DataError:
-        # Begun from files of other names, or damaged: what a cache holds can be made again.
-        if not folder.is_dir():
+    fingerprint = fingerprint_of(backbone, lane)
+    store = _finished(folder, fingerprint)
+    if store is not None and by_content.keys() <= _contents(store):
+        return store
+    older = _largest_store(shelf, fingerprint, but=folder)
+    # Begun from files of other names, damaged, or made otherwise: then it is made again, at last without the older one.
+    for last, reuse in ((False, older), (False, older), (True, None)):
+        try:
+            extract(
+                list(by_content.values()),
+                folder,
+                backbone,
+                lane=lane,
+                workers=workers,
+                reuse=reuse,
+                progress=progress,
+            )
+            break
+        except StoreBusyError:
             raise
-        shutil.rmtree(folder)
-        extract(files, folder, backbone, lane=lane, workers=workers, reuse=older, progress=progress)
+        except DataError:
+            if last:
+                raise
+            shutil.rmtree(folder, ignore_errors=True)
+    store = EmbeddingStore.open(folder)
     if older is not None and set(EmbeddingStore.open(older).digests()) <= by_content.keys():
         shutil.rmtree(older, ignore_errors=True)  # all of it is in the new one
-    return EmbeddingStore.open(folder)
+    return store
 
 
-def _largest_store(shelf: Path) -> Path | None:
-    """Of the finished stores of one fingerprint."""
+def _finished(folder: Path, fingerprint: StoreFingerprint) -> EmbeddingStore | None:
+    """The store, unless it is not begun, not finished, damaged, or made in another way."""
+    try:
+        store = EmbeddingStore.open(folder)
+    except DataError:
+        return None
+    return store if store.fingerprint == fingerprint else None
+
+
+def _contents(store: EmbeddingStore) -> set[str]:
+    """What the store says something about: a vector, or why there is none."""
+    return {*store.digests(), *(entry.sha256 for entry in store.quarantined if entry.sha256 is not None)}
+
+
+def _largest_store(shelf: Path, fingerprint: StoreFingerprint, but: Path) -> Path | None:
+    """Of the finished stores of this fingerprint, one excepted."""
     found: tuple[int, Path] | None = None
     for folder in sorted(shelf.iterdir()) if shelf.is_dir() else ():
-        try:
-            size = len(EmbeddingStore.open(folder))
-        except DataError:
-            continue
-        if found is None or size > found[0]:
-            found = (size, folder)
+        store = None if folder == but else _finished(folder, fingerprint)
+        if store is not None and (found is None or len(store) > found[0]):
+            found = (len(store), folder)
     return None if found is None else found[1]
 
 

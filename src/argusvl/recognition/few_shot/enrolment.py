@@ -10,6 +10,7 @@ is enrolled. Interrupted, the same command goes on with the part that it had beg
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,18 +23,28 @@ from argusvl.core.errors import ConfigError, DataError
 from argusvl.core.files import write_text_atomically
 from argusvl.recognition.backbones.protocol import Backbone
 from argusvl.recognition.decoding import Lane
-from argusvl.recognition.extraction.fingerprint import StoreFingerprint, require_same_fingerprint
+from argusvl.recognition.extraction.fingerprint import (
+    StoreFingerprint,
+    differing_fields,
+    require_no_difference,
+    require_same_fingerprint,
+)
 from argusvl.recognition.extraction.store import EmbeddingStore
+from argusvl.recognition.extraction.writer import is_being_written
 from argusvl.recognition.few_shot.classifiers import Labels
-from argusvl.recognition.few_shot.embeddings import content_store, fingerprint_of, read_contents
+from argusvl.recognition.few_shot.embeddings import CHANGED, content_store, fingerprint_of, read_contents
 from argusvl.recognition.few_shot.features import Vectors
 from argusvl.recognition.few_shot.layout import LayoutError, printable
+from argusvl.recognition.few_shot.unknown import UNKNOWN
 
 FORMAT = 1
 HEADER, PARTS = "support.json", "parts"
 
 _SHOWN = 10
 _REMEDY = "bring it back from a copy, or enrol into another folder"
+_PART_NAME = re.compile("[0-9a-f]{16}")
+_UNFINISHED = f".{HEADER}.*.part"
+"""A header that was being written when the process was killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,13 +171,18 @@ class SupportStore:
         }
         return json.dumps(values, indent=1) + "\n"  # ASCII: a name that is not UTF-8 is kept, too
 
-    def require(self, backbone: Backbone) -> None:
-        """Refuses a backbone that would give other vectors.
+    def require(self, backbone: Backbone, lane: Lane | None = None) -> None:
+        """Refuses a backbone, or a lane other than the store's, that would give other vectors.
 
         Raises:
             DataError: It would; what differs is named.
         """
-        require_same_fingerprint(self.fingerprint, fingerprint_of(backbone, self.lane), self.folder)
+        wanted = fingerprint_of(backbone, lane or self.lane)
+        require_no_difference(
+            differing_fields(self.fingerprint.to_dict(), wanted.to_dict()),
+            self.folder,
+            remedy="use what the store was made with (backbone, views, lane, versions), or enrol into another folder",
+        )
 
     def vectors(self) -> tuple[Vectors, Labels, list[str]]:
         """All examples: vectors ``[N, D]``, numbers of their classes ``[N]``, names of the classes by number.
@@ -181,9 +197,7 @@ class SupportStore:
         for number, label in enumerate(labels):
             for example in self.classes[label]:
                 if example.part not in parts:
-                    store = EmbeddingStore.open(self.folder / PARTS / example.part)
-                    require_same_fingerprint(store.fingerprint, self.fingerprint, store.folder)
-                    parts[example.part] = store.vectors()[1], store.digests()
+                    parts[example.part] = self._part(example.part)
                 vectors, digests = parts[example.part]
                 if example.row >= len(digests) or digests[example.row] != example.sha256:
                     raise DataError(
@@ -196,6 +210,17 @@ class SupportStore:
         if not rows:
             raise DataError("the support store has no example", where=self.folder, remedy="enrol some")
         return np.stack(rows), np.array(numbers, dtype=np.int64), labels
+
+    def _part(self, name: str) -> tuple[Vectors, list[str]]:
+        """Vectors and hashes of what one enrolment added."""
+        try:
+            store = EmbeddingStore.open(self.folder / PARTS / name)
+            require_same_fingerprint(store.fingerprint, self.fingerprint, store.folder)
+            return store.vectors()[1], store.digests()
+        except DataError as error:
+            raise DataError(
+                f"a part of the support store: {error.what}", where=error.where, remedy=_REMEDY
+            ) from None
 
     def class_of_content(self) -> dict[str, str]:
         """SHA-256 of each example's picture → its class."""
@@ -226,13 +251,21 @@ def enroll(
         progress: Whether to show bars.
 
     Raises:
+        ConfigError: A class has no name, or that of pictures of no class.
         LayoutError: A picture is of two classes, by its content; the pairs are named and nothing is enrolled.
         DataError: The store was made in another way, is damaged, or was changed by another command meanwhile; the
             folder holds other things.
         ArgusError: The store cannot be written; it is as it was.
     """
+    for label in pictures:
+        if not label.strip() or label == UNKNOWN:
+            raise ConfigError(
+                f"a class cannot be called {label!r}",
+                where=next(iter(pictures[label]), None),
+                remedy=f"give it another name; {UNKNOWN} is what a picture of no class is called",
+            )
     before = _open_or_new(folder, spec, views, fingerprint_of(backbone, lane))
-    before.require(backbone)
+    before.require(backbone, lane)
     files = [file for examples in pictures.values() for file in examples]
     digests, quarantined = read_contents(files, workers=workers, progress=progress)
     new = _new_pictures(before, pictures, digests)
@@ -246,7 +279,9 @@ def enroll(
     reasons = {} if store is None else {entry.sha256: entry.reason for entry in store.quarantined}
     for file, digest in digests.items():
         if digest in reasons:
-            quarantined[file] = reasons[digest] or "it has no vector"
+            quarantined[file] = reasons[digest] or CHANGED
+        elif file in new and digest not in row_of:
+            quarantined[file] = CHANGED
     enrolled = 0
     for file, label in new.items():
         digest = digests[file]
@@ -270,7 +305,7 @@ def enroll(
 def _open_or_new(folder: Path, spec: str, views: str, fingerprint: StoreFingerprint) -> SupportStore:
     if (folder / HEADER).exists():
         return SupportStore.open(folder)
-    others = sorted(e.name for e in folder.iterdir() if e.name != PARTS) if folder.is_dir() else []
+    others = sorted(e.name for e in folder.iterdir() if not _is_beginning(e)) if folder.is_dir() else []
     if others:
         raise DataError(
             f"the folder is no support store and holds other files ({', '.join(others[:3])})",
@@ -278,6 +313,13 @@ def _open_or_new(folder: Path, spec: str, views: str, fingerprint: StoreFingerpr
             remedy="name a new or an empty folder",
         )
     return SupportStore(folder, spec, views, fingerprint)
+
+
+def _is_beginning(entry: Path) -> bool:
+    """Whether an entry of a folder may be what a kill has left before the store was one."""
+    if entry.name == PARTS:
+        return entry.is_dir() and all(_PART_NAME.fullmatch(part.name) for part in entry.iterdir())
+    return entry.match(_UNFINISHED)
 
 
 def _new_pictures(
@@ -327,9 +369,11 @@ def _commit(before: SupportStore, after: SupportStore) -> None:
             remedy="give the command again",
         )
     write_text_atomically(file, after.text())
+    for unfinished in after.folder.glob(_UNFINISHED):
+        unfinished.unlink(missing_ok=True)
     used = {e.part for examples in after.classes.values() for e in examples}
-    for part in (after.folder / PARTS).glob("*"):
-        if part.name not in used:
+    for part in (after.folder / PARTS).iterdir():
+        if part.name not in used and _PART_NAME.fullmatch(part.name) and not is_being_written(part):
             shutil.rmtree(part, ignore_errors=True)  # begun for pictures that were not enrolled in the end
 
 

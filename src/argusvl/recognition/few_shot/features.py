@@ -16,15 +16,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol, Self, runtime_checkable
+from typing import Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from argusvl.core.errors import ConfigError, ModelError
-from argusvl.recognition.backbones.protocol import Backbone
+from argusvl.recognition.backbones.protocol import Backbone, Classifying
 from argusvl.recognition.extraction.embedding import computing_threads
 from argusvl.recognition.few_shot.views import ViewedBackbone
 
@@ -44,20 +43,6 @@ _BLOCK_ROWS = 1024
 
 Vectors = NDArray[np.float32]
 Features = NDArray[np.float64]
-
-
-@runtime_checkable
-class Classifying(Protocol):
-    """A backbone whose network has a linear classifier of its own, on its vectors."""
-
-    @property
-    def class_weights(self) -> Tensor:
-        """``[classes, D]``."""
-        ...
-
-    def logits_of(self, vectors: Tensor) -> Tensor:
-        """``[N, D]`` → ``[N, classes]``."""
-        ...
 
 
 @dataclass(frozen=True)

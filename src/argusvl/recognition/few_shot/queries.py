@@ -17,6 +17,7 @@ from argusvl.recognition.extraction.extractor import extract
 from argusvl.recognition.extraction.fingerprint import require_same_fingerprint
 from argusvl.recognition.extraction.sources import Listing, Problem, find_images
 from argusvl.recognition.extraction.store import HEADER, EmbeddingStore
+from argusvl.recognition.extraction.writer import StoreBusyError
 from argusvl.recognition.few_shot.embeddings import digest_of_texts, fingerprint_of
 
 
@@ -54,6 +55,7 @@ def query_vectors(
 
     Raises:
         DataError: There is no picture, or the store was made in another way.
+        StoreBusyError: Another process computes the same vectors.
         ArgusError: The cache cannot be written.
     """
     if len(images) == 1 and (images[0] / HEADER).is_file():
@@ -68,6 +70,8 @@ def query_vectors(
     sources = images[0] if len(images) == 1 else list(images)
     try:
         report = extract(sources, folder, backbone, lane=lane, workers=workers, progress=progress)
+    except StoreBusyError:
+        raise
     except DataError:
         if not folder.is_dir():
             raise

@@ -1,0 +1,116 @@
+"""Whether the scaled lane may be used: measured on the pictures at hand, before a store of it is begun."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from argusvl.core.errors import DataError, ImageError
+from argusvl.core.progress import track
+from argusvl.recognition.backbones.protocol import Backbone, Classifying
+from argusvl.recognition.decoding import Lane, decode_bytes, is_scaled
+from argusvl.recognition.extraction.embedding import read_image_file
+from argusvl.recognition.few_shot.views import ViewedBackbone
+
+LEAST_AGREEMENT = 0.9
+"""Share of pictures whose first answer must be the same in both lanes."""
+SAMPLE = 64
+"""Pictures that are compared."""
+_LOOKED_AT = 4 * SAMPLE
+_BATCH = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """What was measured.
+
+    Attributes:
+        pictures: How many were compared: those of the sample whose pixels differ between the lanes.
+        same: Share of them with the same first answer; 1 of none.
+        answer: What the answer was.
+    """
+
+    pictures: int
+    same: float
+    answer: str
+
+
+def require_agreement(
+    backbone: Backbone, root: Path, paths: Sequence[str], *, progress: bool = True
+) -> Agreement:
+    """Compares the lanes on pictures taken at even distances.
+
+    The first answer is the first class, where the backbone's network has classes of its own; else the most alike
+    picture of the sample.
+
+    Args:
+        backbone: Gives the vectors.
+        root: What the names are relative to.
+        paths: Names of images; those that cannot be used are passed over here.
+        progress: Whether to show a bar.
+
+    Raises:
+        DataError: Too few agree.
+    """
+    files = _differing(backbone, root, paths)
+    shown = track(files.items(), len(files), "Comparing lanes", enabled=progress)
+    pixels: dict[Lane, list[Tensor]] = {"exact": [], "scaled": []}
+    for path, data in shown:
+        for lane, batch in pixels.items():
+            batch.append(backbone.preprocess(decode_bytes(data, path, lane, backbone.decode_side_px)))
+    if len(files) < 2:  # of one picture there is no most alike one, and no time to gain
+        return Agreement(len(files), 1.0, "none")
+    exact, scaled = (_vectors(backbone, batch) for batch in pixels.values())
+    first = backbone.parts[0] if isinstance(backbone, ViewedBackbone) else backbone
+    if isinstance(first, Classifying):
+        answer = "first class"
+        same = _classes(first, exact) == _classes(first, scaled)
+    else:
+        answer = "most alike picture"
+        same = _most_alike(exact) == _most_alike(scaled)
+    found = Agreement(len(files), float(same.double().mean()), answer)
+    if found.same < LEAST_AGREEMENT:
+        raise DataError(
+            f"the scaled lane changes the {answer} of {int((~same).sum())} of {len(files)} pictures: "
+            f"{found.same:.0%} agree, {LEAST_AGREEMENT:.0%} must",
+            where=root,
+            remedy="use --lane exact for these pictures",
+        )
+    return found
+
+
+def _differing(backbone: Backbone, root: Path, paths: Sequence[str]) -> dict[str, bytes]:
+    """Files that the lanes decode differently."""
+    found: dict[str, bytes] = {}
+    step = max(1, len(paths) // _LOOKED_AT)
+    for path in paths[::step]:
+        try:
+            data = read_image_file(root / path)
+            if is_scaled(data, path, backbone.decode_side_px):
+                decode_bytes(data, path, "exact", backbone.decode_side_px)  # damaged ones are not compared
+                found[path] = data
+        except ImageError:
+            continue
+        if len(found) == SAMPLE:
+            break
+    return found
+
+
+def _vectors(backbone: Backbone, pixels: list[Tensor]) -> Tensor:
+    batches = (torch.stack(pixels[start : start + _BATCH]) for start in range(0, len(pixels), _BATCH))
+    return torch.cat([backbone.embed(batch) for batch in batches])
+
+
+def _classes(network: Classifying, vectors: Tensor) -> Tensor:
+    """By the first view."""
+    return network.logits_of(vectors[:, : network.class_weights.shape[1]].contiguous()).argmax(dim=1)
+
+
+def _most_alike(vectors: Tensor) -> Tensor:
+    unit = F.normalize(vectors, dim=1)
+    return (unit @ unit.T).fill_diagonal_(-torch.inf).argmax(dim=1)

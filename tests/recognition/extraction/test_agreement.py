@@ -1,0 +1,107 @@
+"""The scaled lane is used where it gives the same answers on the pictures at hand, and nowhere else."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from argusvl.core.errors import DataError
+from argusvl.recognition.extraction.agreement import require_agreement
+from argusvl.recognition.extraction.extractor import extract
+from argusvl.recognition.few_shot.views import ViewedBackbone
+
+
+def large(folder: Path, number: int) -> list[str]:
+    """Pictures of coarse patches, far larger than any backbone here takes."""
+    folder.mkdir()
+    for n in range(number):
+        coarse = np.random.default_rng(n).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+        Image.fromarray(coarse).resize((640, 480), Image.Resampling.BICUBIC).save(
+            folder / f"{n:03d}.jpg", quality=95
+        )
+    return sorted(file.name for file in folder.iterdir())
+
+
+class ByHash:
+    """Vectors that a single changed pixel makes others."""
+
+    def __init__(self, tiny: Any) -> None:
+        self._tiny = tiny
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tiny, name)
+
+    def embed(self, batch: Tensor) -> Tensor:
+        digests = (hashlib.sha256(picture.numpy().tobytes()).digest() for picture in batch)
+        return torch.stack([torch.tensor(list(digest), dtype=torch.float32) - 128 for digest in digests])
+
+
+class WithClasses(ByHash):
+    """The same, and yet each picture is of the class that its mean brightness says."""
+
+    class_weights = torch.zeros(4, 33)
+
+    def embed(self, batch: Tensor) -> Tensor:
+        return torch.cat([super().embed(batch), batch.mean(dim=(1, 2, 3))[:, None]], dim=1)
+
+    def logits_of(self, vectors: Tensor) -> Tensor:
+        return -(vectors[:, -1:] - torch.tensor([-1.0, 0.0, 0.2, 1.0])).abs()
+
+
+def test_lanes_that_give_the_same_answers_may_be_used(tmp_path: Path, tiny: Any) -> None:
+    paths = large(tmp_path / "photos", 30)
+    found = require_agreement(tiny, tmp_path / "photos", paths, progress=False)
+    assert found.pictures == 30
+    assert found.same >= 0.9
+    assert found.answer == "most alike picture"
+
+
+def test_lanes_that_give_other_answers_are_refused_with_figures(tmp_path: Path, tiny: Any) -> None:
+    large(tmp_path / "photos", 30)
+    with pytest.raises(
+        DataError, match=r"changes the most alike picture of \d+ of 30 pictures: \d+% agree, 90% must"
+    ) as e:
+        extract(tmp_path / "photos", tmp_path / "store", ByHash(tiny), lane="scaled", progress=False)
+    assert "--lane exact" in str(e.value)
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize("viewed", [False, True])
+def test_a_network_with_classes_is_judged_by_them(tmp_path: Path, tiny: Any, viewed: bool) -> None:
+    paths = large(tmp_path / "photos", 10)
+    backbone: Any = WithClasses(tiny)
+    if viewed:
+        backbone.dimension = 33
+        backbone = ViewedBackbone([backbone])
+    found = require_agreement(backbone, tmp_path / "photos", paths, progress=False)
+    assert (found.answer, found.pictures) == ("first class", 10)
+    assert found.same >= 0.9
+
+
+def test_pictures_that_the_lanes_decode_alike_and_damaged_ones_are_not_compared(
+    tmp_path: Path, tiny: Any, make_photos: Callable[..., Path]
+) -> None:
+    folder = tmp_path / "photos"
+    paths = large(folder, 3)
+    (folder / "damaged.jpg").write_bytes((folder / paths[0]).read_bytes()[:-2000])
+    (folder / "empty.jpg").touch()
+    Image.new("RGB", (640, 480)).save(folder / "a.png")
+    names = sorted(file.name for file in folder.iterdir())
+    assert require_agreement(tiny, folder, names, progress=False).pictures == 3
+    small = make_photos(tmp_path / "small", 5)
+    names = sorted(file.name for file in small.iterdir())
+    assert require_agreement(ByHash(tiny), small, names, progress=False).pictures == 0
+
+
+def test_a_sample_is_taken_of_many(tmp_path: Path, tiny: Any) -> None:
+    paths = large(tmp_path / "photos", 5)
+    found = require_agreement(tiny, tmp_path / "photos", paths * 200, progress=False)
+    assert found.pictures <= 64
