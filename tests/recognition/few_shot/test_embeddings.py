@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from argusvl.core.errors import DataError
+from argusvl.core.errors import ArgusError, DataError
 from argusvl.recognition.few_shot.embeddings import (
     Embedded,
     content_store,
@@ -105,12 +107,15 @@ def test_nothing_usable_is_an_error(tmp_path: Path, few_shot: Any) -> None:
 
 def test_a_damaged_cache_is_made_again(files: list[Path], few_shot: Any, tmp_path: Path) -> None:
     before = embed(files, few_shot.TinyNetwork(), tmp_path)
-    for damage in ("store.json", "ledger.jsonl", "shards"):
-        (store,) = (tmp_path / "cache").glob("*/*")
-        target = store / damage
-        shutil.rmtree(target) if target.is_dir() else target.write_bytes(b"{")
-        found = embed(files, few_shot.TinyNetwork(), tmp_path)
-        assert np.array_equal(found.of(files), before.of(files)), damage
+    for damage in ("store.json", "ledger.jsonl", "shards", "shards/part-000000.parquet"):
+        for wanted in (files, files[:5]):  # as it is, and as what others are taken from
+            (store,) = (tmp_path / "cache").glob("*/*")
+            target = store / damage
+            shutil.rmtree(target) if target.is_dir() else target.write_bytes(b"{")
+            found = embed(wanted, few_shot.TinyNetwork(), tmp_path)
+            assert np.array_equal(found.of(wanted), before.of(wanted)), damage
+        shutil.rmtree(tmp_path / "cache")
+        embed(files, few_shot.TinyNetwork(), tmp_path)
 
 
 def test_an_interrupted_extraction_is_gone_on_with(files: list[Path], few_shot: Any, tmp_path: Path) -> None:
@@ -120,6 +125,36 @@ def test_an_interrupted_extraction_is_gone_on_with(files: list[Path], few_shot: 
 
     with pytest.raises(KeyboardInterrupt):
         embed(files, Interrupted(), tmp_path)
+    assert embed(files, few_shot.TinyNetwork(), tmp_path).of(files).shape == (6, 24)
+
+
+def test_two_commands_at_a_time_do_not_disturb_each_other(
+    files: list[Path], few_shot: Any, tmp_path: Path
+) -> None:
+    expected = embed_pictures(files, few_shot.TinyNetwork(), tmp_path / "other", progress=False).of(files)
+    refusals = []
+
+    class Slow(few_shot.TinyNetwork):  # type: ignore[name-defined, misc]
+        def embed(self, batch: Any) -> Any:
+            with pytest.raises(DataError, match="another process is writing into this store") as error:
+                embed(files, few_shot.TinyNetwork(), tmp_path)
+            refusals.append(error.value)
+            return super().embed(batch)
+
+    assert np.array_equal(embed(files, Slow(), tmp_path).of(files), expected)
+    assert refusals
+
+
+def test_a_full_disk_is_an_error_and_the_same_call_goes_on(
+    files: list[Path], few_shot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(ArgusError, match="No space left on device"):
+            embed(files, few_shot.TinyNetwork(), tmp_path)
     assert embed(files, few_shot.TinyNetwork(), tmp_path).of(files).shape == (6, 24)
 
 

@@ -1,0 +1,581 @@
+"""A support store grows without computing anew what it has, and is as it was until all of an enrolment is there."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from argusvl.core import files as files_module
+from argusvl.core.errors import ArgusError, ConfigError, DataError
+from argusvl.recognition.extraction import writer as writer_module
+from argusvl.recognition.few_shot import embeddings as embeddings_module
+from argusvl.recognition.few_shot import enrolment as enrolment_module
+from argusvl.recognition.few_shot.enrolment import (
+    HEADER,
+    PARTS,
+    EnrolmentReport,
+    SupportStore,
+    enroll,
+    require_classes,
+)
+from argusvl.recognition.few_shot.layout import LayoutError
+from argusvl.recognition.few_shot.views import with_views
+
+Pictures = dict[str, list[Path]]
+
+
+@pytest.fixture(autouse=True)
+def quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
+@pytest.fixture
+def examples(tmp_path: Path, few_shot: Any) -> Callable[[Mapping[str, range]], Pictures]:
+    """Writes pictures: class → numbers."""
+
+    def make(classes: Mapping[str, range]) -> Pictures:
+        return {
+            label: [
+                few_shot.write(tmp_path / "ex" / label / f"{n:02d}.png", few_shot.picture(label, n))
+                for n in numbers
+            ]
+            for label, numbers in classes.items()
+        }
+
+    return make
+
+
+def add(folder: Path, pictures: Mapping[str, list[Path]], network: Any, **changes: Any) -> EnrolmentReport:
+    options = {"spec": "tiny", "views": "one", "workers": 1, "progress": False, **changes}
+    return enroll(folder, pictures, network, **options)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {
+        file.relative_to(folder).as_posix(): file.read_bytes() for file in folder.rglob("*") if file.is_file()
+    }
+
+
+def same_examples(one: SupportStore, other: SupportStore) -> None:
+    (vectors, numbers, labels), (others, other_numbers, other_labels) = one.vectors(), other.vectors()
+    assert labels == other_labels
+    assert np.array_equal(numbers, other_numbers)
+    assert np.array_equal(vectors, others)
+
+
+def test_in_two_steps_it_is_what_it_is_in_one(tmp_path: Path, examples: Any, few_shot: Any) -> None:
+    first = examples({"apple": range(3), "plum": range(2)})
+    second = examples({"apple": range(5), "pear": range(3), "plum": range(2)})
+    network = few_shot.TinyNetwork(side=14)
+    viewed = with_views(network, "two")
+    add(tmp_path / "steps", first, viewed, views="two")
+    assert network.pictures == 2 * 5
+    network.pictures = 0
+    report = add(tmp_path / "steps", second, viewed, views="two")
+    assert network.pictures == 2 * 5  # of apple two, of pear three
+    assert (report.inputs, report.enrolled, report.known) == (10, 5, 5)
+    assert report.classes == {"apple": 5, "pear": 3, "plum": 2}
+    assert report.new_classes == ("pear",)
+    add(tmp_path / "whole", second, with_views(few_shot.TinyNetwork(side=14), "two"), views="two")
+    one, other = SupportStore.open(tmp_path / "steps"), SupportStore.open(tmp_path / "whole")
+    same_examples(one, other)
+    assert (one.backbone, one.views, one.lane) == ("tiny", "two", "exact")
+    assert len(list((tmp_path / "steps" / PARTS).iterdir())) == 2
+
+
+def test_what_is_there_is_neither_computed_nor_written_again(
+    tmp_path: Path, examples: Any, few_shot: Any
+) -> None:
+    pictures = examples({"apple": range(3), "plum": range(3)})
+    add(tmp_path / "store", pictures, few_shot.TinyNetwork())
+    before = content(tmp_path / "store")
+    copies = [few_shot.write(tmp_path / f"copy {n}.png", pictures["plum"][0].read_bytes()) for n in (1, 2)]
+    network = few_shot.TinyNetwork()
+    report = add(tmp_path / "store", {"apple": pictures["apple"], "plum": copies}, network)
+    assert network.pictures == 0
+    assert (report.inputs, report.enrolled, report.known) == (5, 0, 5)
+    assert content(tmp_path / "store") == before
+
+
+def test_of_two_copies_one_is_an_example(tmp_path: Path, examples: Any, few_shot: Any) -> None:
+    pictures = examples({"apple": range(2), "plum": range(1)})
+    copy = few_shot.write(tmp_path / "copy.png", pictures["apple"][1].read_bytes())
+    report = add(
+        tmp_path / "store", {**pictures, "apple": [*pictures["apple"], copy]}, few_shot.TinyNetwork()
+    )
+    assert (report.enrolled, report.known) == (3, 1)
+    assert report.classes == {"apple": 2, "plum": 1}
+    assert json.loads(json.dumps(report.to_dict()))["classes"] == {"apple": 2, "plum": 1}
+
+
+def test_a_picture_of_two_classes_is_refused_by_name_and_nothing_is_enrolled(
+    tmp_path: Path, examples: Any, few_shot: Any
+) -> None:
+    pictures = examples({"apple": range(2), "pl\num": range(2)})
+    shutil.copy(pictures["apple"][1], pictures["pl\num"][0])
+    network = few_shot.TinyNetwork()
+    with pytest.raises(LayoutError, match=r"pl\\num/00\.png of pl\\num is .*apple/01\.png of apple"):
+        add(tmp_path / "store", pictures, network)
+    assert network.pictures == 0 and not (tmp_path / "store").exists()
+    add(tmp_path / "store", {"apple": pictures["apple"]}, network)
+    before = content(tmp_path / "store")
+    with pytest.raises(LayoutError, match=r"00\.png of pear is .*apple/01\.png of apple") as error:
+        add(tmp_path / "store", {"pear": pictures["pl\num"]}, network)
+    assert "nothing was enrolled" in str(error.value)
+    assert content(tmp_path / "store") == before
+
+
+def test_long_lists_of_such_pairs_are_counted(tmp_path: Path, examples: Any, few_shot: Any) -> None:
+    pictures = examples({"apple": range(14)})
+    with pytest.raises(LayoutError, match="and 4 more"):
+        add(tmp_path / "store", {**pictures, "pear": pictures["apple"]}, few_shot.TinyNetwork())
+
+
+def strange_pictures(folder: Path, good: Path) -> tuple[list[Path], dict[Path, str]]:
+    """Pictures that can be used although they are odd, and those that cannot be, with a part of the reason."""
+    folder.mkdir()
+    picture = Image.open(good)
+    turned = [picture.rotate(90 * n, expand=True) for n in range(4)]
+    turned[0].transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(folder / "png-named.jpg", "PNG")
+    turned[1].convert("CMYK").save(folder / "cmyk.jpg", "JPEG")
+    Image.fromarray((np.arange(108, dtype=np.uint16) * 600).reshape(9, 12)).save(folder / "sixteen.png")
+    turned[2].save(folder / "animated.gif", save_all=True, append_images=[turned[3]])
+    turned[3].save(folder / "螺丝\nline.png")
+    usable = sorted(folder.iterdir())
+    (folder / "zero.png").touch()
+    (folder / "text.jpg").write_text("no image")
+    (folder / "cut.jpg").write_bytes((folder / "cmyk.jpg").read_bytes()[:-40])
+    (folder / "gone.png").symlink_to("nowhere.png")
+    (folder / "loop.png").symlink_to("loop.png")
+    os.mkfifo(folder / "pipe.png")
+    (folder / "album.png").mkdir()
+    reasons = {
+        "zero.png": "0 bytes",
+        "text.jpg": "not an image",
+        "cut.jpg": "damaged or truncated",
+        "gone.png": "No such file",
+        "loop.png": "Too many levels of symbolic links",
+        "pipe.png": "not an ordinary file",
+        "album.png": "Is a directory",
+    }
+    return usable, {folder / name: reason for name, reason in reasons.items()}
+
+
+@pytest.mark.parametrize("lane", ["exact", "scaled"])
+def test_what_cannot_be_used_is_named_and_the_rest_is_enrolled(
+    tmp_path: Path, examples: Any, few_shot: Any, lane: Any
+) -> None:
+    pictures = examples({"apple": range(3), "plum": range(3)})
+    usable, unusable = strange_pictures(tmp_path / "strange", pictures["apple"][0])
+    pictures["apple"] += [*usable, *unusable]
+    for enrolled in (11, 0):  # also when the rest is there already
+        report = add(tmp_path / "store", pictures, few_shot.TinyNetwork(), lane=lane)
+        assert (report.inputs, report.enrolled) == (18, enrolled)
+        assert report.quarantined.keys() == {str(file) for file in unusable}
+        for file, reason in unusable.items():
+            assert reason in report.quarantined[str(file)]
+        assert report.classes == {"apple": 8, "plum": 3}
+    assert SupportStore.open(tmp_path / "store").vectors()[0].shape == (11, 24)
+
+
+def test_nothing_usable_makes_no_store(tmp_path: Path, few_shot: Any, examples: Any) -> None:
+    bad = few_shot.write(tmp_path / "bad.png", b"no picture")
+    report = add(tmp_path / "store", {"apple": [bad]}, few_shot.TinyNetwork())
+    assert (report.enrolled, list(report.quarantined), report.classes) == (0, [str(bad)], {})
+    with pytest.raises(DataError, match="not a support store"):
+        SupportStore.open(tmp_path / "store")
+    assert add(tmp_path / "store", examples({"apple": range(2)}), few_shot.TinyNetwork()).enrolled == 2
+    assert len(list((tmp_path / "store" / PARTS).iterdir())) == 1
+
+
+def test_a_picture_that_is_renamed_as_was_asked_for_is_enrolled(
+    tmp_path: Path, few_shot: Any, examples: Any
+) -> None:
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/latin-\xe9.png"))
+    try:
+        few_shot.write(odd, few_shot.picture("apple", 1))
+    except OSError:
+        pytest.skip("this file system takes UTF-8 only")
+    report = add(tmp_path / "store", {"apple": [odd]}, few_shot.TinyNetwork())
+    assert report.quarantined == {str(odd): "its name is not UTF-8: rename the file"}
+    new = odd.rename(tmp_path / "latin.png")
+    assert add(tmp_path / "store", {"apple": [new]}, few_shot.TinyNetwork()).enrolled == 1
+
+
+def test_a_picture_that_changes_meanwhile_is_named_and_can_be_enrolled_afterwards(
+    tmp_path: Path, examples: Any, few_shot: Any
+) -> None:
+    pictures = examples({"apple": range(8)})
+    last = pictures["apple"][-1]
+    old, new = last.read_bytes(), few_shot.picture("apple", 99)
+
+    class Slow(few_shot.TinyNetwork):  # type: ignore[misc, name-defined]
+        def embed(self, batch: Any) -> Any:
+            last.write_bytes(new)
+            return super().embed(batch)
+
+    report = add(tmp_path / "store", pictures, Slow())
+    assert report.enrolled == 7 and "changed" in report.quarantined[str(last)]
+    last.write_bytes(old)
+    assert add(tmp_path / "store", pictures, few_shot.TinyNetwork()).classes == {"apple": 8}
+    assert len(SupportStore.open(tmp_path / "store").vectors()[0]) == 8
+
+
+def test_an_error_in_the_middle_leaves_the_store_as_it_was(
+    tmp_path: Path, examples: Any, few_shot: Any
+) -> None:
+    class Interrupted(few_shot.TinyNetwork):  # type: ignore[misc, name-defined]
+        def embed(self, batch: Any) -> Any:
+            if self.pictures >= 4:
+                raise KeyboardInterrupt
+            return super().embed(batch)
+
+    store = tmp_path / "store"
+    add(store, examples({"apple": range(3), "plum": range(3)}), few_shot.TinyNetwork())
+    before = content(store)
+    more = examples({"apple": range(6), "pear": range(6)})
+    with pytest.raises(KeyboardInterrupt):
+        add(store, more, Interrupted())
+    assert {name: content(store)[name] for name in before} == before
+    assert SupportStore.open(store).vectors()[2] == ["apple", "plum"]
+    network = few_shot.TinyNetwork()
+    assert add(store, more, network).classes == {"apple": 6, "pear": 6, "plum": 3}
+    assert network.pictures == 5  # it went on with the batches that were done
+
+
+def full_after(calls: int) -> Callable[[int], None]:
+    """``os.fsync`` of a disk that is full from some call on."""
+    left = calls
+
+    def fsync(descriptor: int) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    return fsync
+
+
+def test_a_full_disk_at_any_time_leaves_the_store_as_it_was(
+    tmp_path: Path, examples: Any, few_shot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, more = examples({"apple": range(3)}), examples({"apple": range(6), "pear": range(6)})
+    whole = tmp_path / "whole"
+    add(whole, first, few_shot.TinyNetwork())
+    add(whole, more, few_shot.TinyNetwork())
+    for calls in range(60):
+        store = tmp_path / f"store {calls}"
+        add(store, first, few_shot.TinyNetwork())
+        before = content(store)
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "fsync", full_after(calls))
+            try:
+                add(store, more, few_shot.TinyNetwork())
+                break
+            except ArgusError as error:
+                assert "No space left on device" in str(error) and "free space" in str(error)
+        after = {name: content(store)[name] for name in before}
+        # The last call of all brings the folder to the disk, after the new header is in place.
+        assert after == before or after[HEADER] == (whole / HEADER).read_bytes()
+        add(store, more, few_shot.TinyNetwork())
+        same_examples(SupportStore.open(store), SupportStore.open(whole))
+    assert 5 < calls < 59
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[Path]:
+    """A file system of its own; skips the test where this process may not make one."""
+    folder.mkdir()
+    mount = shutil.which("mount")
+    command = [mount or "mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    if mount is None or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("this process may not mount a small tmpfs")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_disk_without_room_leaves_the_store_as_it_was(tmp_path: Path, examples: Any, few_shot: Any) -> None:
+    first, more = examples({"apple": range(3)}), examples({"apple": range(40), "pear": range(40)})
+    with small_disk(tmp_path / "disk", "192k") as disk:
+        store = disk / "store"
+        add(store, first, few_shot.TinyNetwork())
+        before = content(store)
+        failures = 0
+        for free in range(8, 160, 8):  # KiB
+            room = shutil.disk_usage(disk).free
+            (disk / "ballast").write_bytes(b"x" * max(0, room - free * 1024))
+            try:
+                add(store, more, few_shot.TinyNetwork())
+                break
+            except ArgusError as error:
+                assert "No space left on device" in str(error)
+                failures += 1
+            assert {name: content(store)[name] for name in before} == before
+            (disk / "ballast").unlink()
+        assert failures > 2
+        assert len(SupportStore.open(store).vectors()[0]) == 80
+
+
+def lines_run(action: Callable[[], object], kill_at: int | None) -> int:
+    """Runs an action, counting lines of what writes; the process is gone at the line asked for."""
+    modules = (enrolment_module, embeddings_module, writer_module, files_module)
+    traced = {module.__file__ for module in modules}
+    count = 0
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        nonlocal count
+        if frame.f_code.co_filename not in traced:
+            return None
+        if event == "line":
+            count += 1
+            if count == kill_at:
+                os._exit(9)
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        action()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+def in_child(action: Callable[[], object]) -> int:
+    """Runs an action in a copy of this process; its exit code."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        with contextlib.suppress(BaseException):
+            action()
+            code = 0
+        os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("begun", [False, True], ids=["a new store", "a store that is there"])
+def test_killed_at_any_line_the_store_is_as_it_was_or_as_it_shall_be(
+    tmp_path: Path, examples: Any, few_shot: Any, begun: bool
+) -> None:
+    """No handler runs and no buffer is written: as with SIGKILL."""
+    first, more = examples({"apple": range(3)}), examples({"apple": range(5), "pear": range(4)})
+
+    def prepared(name: str) -> Path:
+        if begun:
+            add(tmp_path / name, first, few_shot.TinyNetwork())
+        return tmp_path / name
+
+    def header(folder: Path) -> bytes | None:
+        return (folder / HEADER).read_bytes() if (folder / HEADER).exists() else None
+
+    store = prepared("counted")
+    before = header(store)
+    total = lines_run(lambda: add(store, more, few_shot.TinyNetwork()), None)
+    after = header(store)
+    # Most lines are those of the vectors, whose store has such a test of its own: here, those at the end count more.
+    rng = random.Random(int(begun))
+    moments = [rng.randrange(1, total) for _ in range(6)] + [total - rng.randrange(45) for _ in range(10)]
+    for trial, at in enumerate(moments):
+        folder = prepared(f"store-{trial}")
+        action = lambda folder=folder: add(folder, more, few_shot.TinyNetwork())  # noqa: E731
+        assert in_child(lambda at=at, action=action: lines_run(action, at)) == 9  # type: ignore[misc]
+        assert header(folder) in (before, after), at
+        if header(folder):
+            SupportStore.open(folder).vectors()
+        action()
+        assert header(folder) == after, at
+        same_examples(SupportStore.open(folder), SupportStore.open(store))
+        assert not list(folder.glob(".*")), at
+
+
+def refused(folder: Path, pictures: Pictures, network: Any, message: str, **changes: Any) -> str:
+    before = content(folder)
+    with pytest.raises(DataError, match=message) as error:
+        add(folder, pictures, network, **changes)
+    assert content(folder) == before
+    return str(error.value)
+
+
+def test_another_backbone_other_views_another_lane_and_another_decoder_are_refused_by_name(
+    tmp_path: Path, examples: Any, few_shot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, pictures = tmp_path / "store", examples({"apple": range(3)})
+    add(store, pictures, few_shot.TinyNetwork())
+    more = examples({"pear": range(3)})
+    said = refused(store, more, few_shot.TinyNetwork(weights="b" * 64), "made in another way")
+    assert "backbone.weights_sha256: the store has 'aaa" in said and "now it is 'bbb" in said
+    assert "enrol into another folder" in said
+    refused(store, more, with_views(few_shot.TinyNetwork(), "two"), "preprocessing", views="two")
+    said = refused(store, more, few_shot.TinyNetwork(), "made in another way", lane="scaled")
+    assert "lane: the store has 'exact', now it is 'scaled'" in said
+    monkeypatch.setattr(embeddings_module, "decoder_versions", lambda lane: {"pillow": "0.1"})
+    refused(store, more, few_shot.TinyNetwork(), "decoder.pillow: the store has .* now it is '0.1'")
+
+
+@pytest.mark.parametrize("grown", [False, True], ids=["the same pictures", "more pictures"])
+@pytest.mark.parametrize("lane", ["exact", "scaled"])
+def test_what_another_backbone_or_lane_had_begun_is_not_taken_for_ones_own(
+    tmp_path: Path,
+    examples: Any,
+    few_shot: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    grown: bool,
+    lane: Any,
+) -> None:
+    pictures = examples({"apple": range(3), "plum": range(3)})
+    with monkeypatch.context() as patched:
+
+        def killed(*_: Any) -> None:
+            raise KeyboardInterrupt
+
+        patched.setattr(enrolment_module, "write_text_atomically", killed)
+        with pytest.raises(KeyboardInterrupt):
+            add(tmp_path / "store", pictures, few_shot.TinyNetwork())
+    wanted = examples({"apple": range(4 + grown), "plum": range(3)}) if grown else pictures
+    weights = ("a" if lane == "scaled" else "b") * 64
+    for name in ("store", "fresh"):
+        add(tmp_path / name, wanted, few_shot.TinyNetwork(weights=weights), lane=lane)
+    same_examples(SupportStore.open(tmp_path / "store"), SupportStore.open(tmp_path / "fresh"))
+    assert len(list((tmp_path / "store" / PARTS).iterdir())) == 1
+
+
+def test_a_folder_with_other_files_is_not_touched(tmp_path: Path, examples: Any, few_shot: Any) -> None:
+    pictures = examples({"apple": range(2)})
+    few_shot.write(tmp_path / "mine" / "letter.txt", b"dear")
+    refused(tmp_path / "mine", pictures, few_shot.TinyNetwork(), r"holds other files \(letter\.txt\)")
+    few_shot.write(tmp_path / "stock" / "parts" / "screws" / "1.png", few_shot.picture("screw", 1))
+    refused(tmp_path / "stock", pictures, few_shot.TinyNetwork(), r"holds other files \(parts\)")
+    few_shot.write(tmp_path / "file", b"")
+    with pytest.raises(ArgusError, match="Not a directory"):
+        add(tmp_path / "file", pictures, few_shot.TinyNetwork())
+
+
+def test_what_a_user_puts_beside_the_parts_stays(tmp_path: Path, examples: Any, few_shot: Any) -> None:
+    add(tmp_path / "store", examples({"apple": range(2)}), few_shot.TinyNetwork())
+    note = few_shot.write(tmp_path / "store" / PARTS / "notes" / "read me.txt", b"mine")
+    add(tmp_path / "store", examples({"pear": range(2)}), few_shot.TinyNetwork())
+    assert note.read_bytes() == b"mine"
+
+
+def test_what_was_begun_for_other_pictures_goes(tmp_path: Path, examples: Any, few_shot: Any) -> None:
+    bad = few_shot.write(tmp_path / "bad.png", b"no picture")
+    add(tmp_path / "store", {"apple": [bad]}, few_shot.TinyNetwork())
+    add(tmp_path / "store", examples({"apple": range(2)}), few_shot.TinyNetwork())
+    assert len(list((tmp_path / "store" / PARTS).iterdir())) == 1
+
+
+def interrupted_by(network: Any, action: Callable[[], object]) -> Any:
+    """A network during whose first batch something else happens."""
+    real, waiting = network.embed, [action]
+
+    def embed(batch: Any) -> Any:
+        if waiting:
+            waiting.pop()()
+        return real(batch)
+
+    network.embed = embed
+    return network
+
+
+def test_of_two_commands_at_a_time_one_is_told_and_nothing_is_lost(
+    tmp_path: Path, examples: Any, few_shot: Any
+) -> None:
+    store = tmp_path / "store"
+    add(store, examples({"apple": range(3)}), few_shot.TinyNetwork())
+    pears, plums = examples({"pear": range(6)}), examples({"plum": range(3)})
+    slow = interrupted_by(few_shot.TinyNetwork(), lambda: add(store, plums, few_shot.TinyNetwork()))
+    with pytest.raises(DataError, match="another command has changed the store meanwhile") as error:
+        add(store, pears, slow)
+    assert "give the command again" in str(error.value)
+    assert SupportStore.open(store).vectors()[2] == ["apple", "plum"]
+    network = few_shot.TinyNetwork()
+    assert add(store, pears, network).classes == {"apple": 3, "pear": 6, "plum": 3}
+    assert network.pictures == 0  # the part that was being made was left alone
+
+
+def test_the_same_command_twice_at_a_time_is_refused(tmp_path: Path, examples: Any, few_shot: Any) -> None:
+    store, pictures = tmp_path / "store", examples({"apple": range(3), "pear": range(3)})
+
+    def again() -> None:
+        with pytest.raises(DataError, match="another process is writing into this store"):
+            add(store, pictures, few_shot.TinyNetwork())
+
+    assert add(store, pictures, interrupted_by(few_shot.TinyNetwork(), again)).enrolled == 6
+    assert len(SupportStore.open(store).vectors()[0]) == 6
+
+
+def test_damage_is_named(tmp_path: Path, examples: Any, few_shot: Any) -> None:
+    store = tmp_path / "store"
+    add(store, examples({"apple": range(3), "plum": range(2)}), few_shot.TinyNetwork())
+    whole = content(store)
+
+    def found(message: str) -> None:
+        with pytest.raises(DataError, match=message) as error:
+            SupportStore.open(store).vectors()
+        assert str(store) in str(error.value)
+
+    with pytest.raises(DataError, match="not a support store: support.json cannot be read"):
+        SupportStore.open(tmp_path)
+    header = json.loads(whole[HEADER])
+    for text in ("", "[]", "{}", '{"format": 1}', json.dumps({**header, "classes": {"a": [["p", "s"]]}})):
+        (store / HEADER).write_text(text)
+        found(r"support\.json: damaged")
+    (store / HEADER).write_text(json.dumps({**header, "format": 2}))
+    found("has the format 2, this Argus reads 1")
+    header["classes"]["apple"][1][3], header["classes"]["apple"][2][3] = 9, 9
+    (store / HEADER).write_text(json.dumps(header))
+    found(r"row 9 is not the vector of .*apple/01\.png")
+    (store / HEADER).write_bytes(whole[HEADER])
+    (shard,) = store.rglob("*.parquet")
+    shard.write_bytes(shard.read_bytes()[:-9])
+    found("a part of the support store: .*\n.*enrol into another folder")
+    shutil.rmtree(store / PARTS)
+    found("a part of the support store: ")
+    add(store, examples({"pear": range(2)}), few_shot.TinyNetwork())  # the others are not lost with it
+    found("a part of the support store: ")
+
+
+def test_an_empty_store_has_nothing_to_choose_from(tmp_path: Path, examples: Any, few_shot: Any) -> None:
+    add(tmp_path / "store", examples({"apple": range(2)}), few_shot.TinyNetwork())
+    store = SupportStore.open(tmp_path / "store")
+    with pytest.raises(ConfigError, match="1 class is enrolled"):
+        require_classes(store)
+    with pytest.raises(DataError, match="no example"):
+        replace(store, classes={}).vectors()
+
+
+@pytest.mark.parametrize("label", ["Unknown", "", " "])
+def test_a_name_that_says_no_class_is_refused(
+    tmp_path: Path, examples: Any, few_shot: Any, label: str
+) -> None:
+    pictures = examples({"apple": range(2)})
+    with pytest.raises(ConfigError, match=f"a class cannot be called '{label}'"):
+        add(tmp_path / "store", {label: pictures["apple"]}, few_shot.TinyNetwork())
+    assert not (tmp_path / "store").exists()
+
+
+def test_names_with_line_breaks_and_unicode_are_kept(tmp_path: Path, examples: Any, few_shot: Any) -> None:
+    names = {"rot\nund", "梨 |&_", "naïve"}
+    pictures = examples(dict.fromkeys(names, range(2)))
+    add(tmp_path / "st\nore", pictures, few_shot.TinyNetwork())
+    store = SupportStore.open(tmp_path / "st\nore")
+    assert store.classes.keys() == names
+    assert {e.path for e in store.classes["rot\nund"]} == {str(file) for file in pictures["rot\nund"]}
