@@ -76,20 +76,23 @@ class Nearest:
 class Ridge:
     """Least squares onto one-hot classes with a penalty, solved in the space of the examples.
 
-    Unlike centroids, it takes out the directions in which pictures differ within the classes.
+    Unlike centroids, it takes out the directions in which pictures differ within the classes. All classes count the
+    same, however many examples they have: else one with few would hardly ever be the answer.
     """
 
     def fit(self, support: Features, labels: Labels, classes: int) -> Self:
         """As the protocol says."""
-        self._mean = support.mean(axis=0)
-        centred = support - self._mean
-        wanted = np.eye(classes)[labels] - 1 / classes
+        counts = np.bincount(labels, minlength=classes)
+        weights = (len(labels) / (classes * counts))[labels, None]  # [N, 1], their mean is 1
+        self._mean = (weights * support).mean(axis=0)
+        centred = np.sqrt(weights) * (support - self._mean)
+        wanted = np.sqrt(weights) * (np.eye(classes)[labels] - 1 / classes)
         rows, width = centred.shape
         if rows <= width:  # both give the same; the smaller system is solved
-            weights = centred.T @ np.linalg.solve(centred @ centred.T + RIDGE * np.eye(rows), wanted)
+            found = centred.T @ np.linalg.solve(centred @ centred.T + RIDGE * np.eye(rows), wanted)
         else:
-            weights = np.linalg.solve(centred.T @ centred + RIDGE * np.eye(width), centred.T @ wanted)
-        self._weights = weights  # [F, classes]
+            found = np.linalg.solve(centred.T @ centred + RIDGE * np.eye(width), centred.T @ wanted)
+        self._weights = found  # [F, classes]
         return self
 
     def scores(self, queries: Features) -> Features:
@@ -99,7 +102,7 @@ class Ridge:
 
 
 class LinearProbe:
-    """Logistic regression of scikit-learn on the features.
+    """Logistic regression of scikit-learn on the features; all classes count the same.
 
     The usual measure of a backbone; scores are log-odds up to a constant.
     """
@@ -110,7 +113,9 @@ class LinearProbe:
 
         # Of one class there is nothing to learn.
         self._model = (
-            LogisticRegression(C=PROBE_C, max_iter=1000).fit(support, labels) if classes > 1 else None
+            LogisticRegression(C=PROBE_C, max_iter=1000, class_weight="balanced").fit(support, labels)
+            if classes > 1
+            else None
         )
         return self
 

@@ -196,7 +196,7 @@ def content_store(
         except StoreBusyError:
             raise
         except DataError:
-            if last:
+            if last or not folder.is_dir():
                 raise
             shutil.rmtree(folder, ignore_errors=True)
     store = EmbeddingStore.open(folder)
