@@ -119,7 +119,9 @@ def table(
     backbone: Annotated[
         str, typer.Option(help="One, or several with commas: NAME, or NAME:FOLDER of its weights.")
     ] = "efficientnet-lite0",
-    shots: Annotated[str, typer.Option(metavar="N,…", help="Examples of each class.")] = "1,5,10,20",
+    shots: Annotated[
+        str, typer.Option(metavar="N,…", help="Examples of each class; 0: by the classes' names (CLIP).")
+    ] = "1,5,10,20",
     seeds: Annotated[int, typer.Option(min=1, help="Draws of the examples.")] = 10,
     classifier: Annotated[
         str, typer.Option(help="ridge, centroid, nearest, linear-probe, cache; transductive: soft-k-means.")
@@ -147,6 +149,9 @@ def table(
     unknown_count: Annotated[
         int, typer.Option(min=0, help="Instead: how many classes each seed draws to be unknown.")
     ] = 0,
+    template: Annotated[
+        str, typer.Option(help="Sentence for a class's name, {}, where --shots has 0.")
+    ] = "a photo of a {}.",
     category: Annotated[str | None, typer.Option(help="Only this one.")] = None,
     layout: Annotated[str, typer.Option(help=_LAYOUT_HELP)] = "argus",
     lane: Annotated[Literal["exact", "scaled"], typer.Option(help="As for extract.")] = "exact",
@@ -194,7 +199,7 @@ def table(
             unknown=_listed(unknown or []),
             unknown_count=unknown_count,
         ),
-        Recipe(features, views or ("four" if features == "rich" else "one"), lane),
+        Recipe(features, views or ("four" if features == "rich" else "one"), lane, template),
         layout=parse_layout(layout),
         cache=cache or default_cache(),
         category=category,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 from PIL import Image
 from transformers import CLIPModel, CLIPTokenizer
 
+from argusvl.cli.main import run
 from argusvl.core.errors import CheckpointError, ModelError
 from argusvl.recognition.backbones.clip import ClipBackbone
 
@@ -115,3 +117,36 @@ def test_a_vision_tower_alone_gives_vectors_but_no_classes(
     torch.testing.assert_close(tower.embed(batch), backbone.embed(batch))
     with pytest.raises(CheckpointError, match="model_type is 'clip_vision_model', expected 'clip'"):
         tower.zero_shot_classifier(CLASSES)
+
+
+def test_a_table_s_zero_shots_are_those_of_the_names(
+    folder: Path, tmp_path: Path, pictures: list[Image.Image], capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "data"
+    for number, label in enumerate(("cat", "dog")):
+        for place in (f"2.support-set/Class_{label}/shot1", f"6.preprocessed/{label}"):
+            (data / "animals" / place).mkdir(parents=True)
+        pictures[number].save(data / f"animals/2.support-set/Class_{label}/shot1/a.png")
+        for n, picture in enumerate(pictures[2:]):
+            picture.rotate(90 * number + n, expand=True).save(
+                data / f"animals/6.preprocessed/{label}/{n}.png"
+            )
+    words = [
+        "recognize",
+        "table",
+        str(data),
+        "--backbone",
+        f"clip-vit-b32:{folder}",
+        "--cache",
+        str(tmp_path / "cache"),
+    ]
+    assert run([*words, "--shots", "0,1", "--seeds", "2", "--json"]) == 0
+    rows = {row["shots"]: row for row in json.loads(capsys.readouterr().out)["rows"]}
+    backbone = ClipBackbone(str(folder), device=CPU)
+    right = []
+    for number, label in enumerate(("cat", "dog")):
+        for file in sorted((data / "animals/6.preprocessed" / label).iterdir()):
+            vector = backbone.embed(backbone.preprocess(Image.open(file).convert("RGB"))[None])
+            right.append(int(backbone.zero_shot_classifier(["cat", "dog"])(vector).argmax()) == number)
+    assert rows[0]["accuracy"] == pytest.approx(sum(right) / len(right), abs=1e-6)
+    assert set(rows) == {0, 1}

@@ -22,6 +22,7 @@ from argusvl.recognition.few_shot.evaluation import (
 )
 from argusvl.recognition.few_shot.features import Evidence, FeatureMap, unit
 from argusvl.recognition.few_shot.layout import Category, LayoutError, read_layout
+from argusvl.recognition.few_shot.measures import auroc
 
 
 def category(
@@ -131,6 +132,29 @@ def test_a_number_of_unknown_classes_is_drawn_anew_for_each_seed() -> None:
     assert set(found.per_class) == {f"class {k}" for k in range(5)}
 
 
+def test_zero_shots_are_classified_by_the_logits_of_the_names() -> None:
+    data = category(strangers=1)
+    rng = np.random.default_rng(0)
+    truths = np.array([int(truth.removeprefix("class ")) for truth in data.truths])
+    logits = rng.normal(size=(len(truths), 5))
+    logits[truths < 5] += 3 * np.eye(5)[truths[truths < 5]]
+    named = replace(data, by_name=logits)
+    (row,) = (r for r in evaluate("b", [named], protocol(shots=(0,))) if r.category)
+    expected = (logits.argmax(axis=1) == truths)[truths < 5].mean()
+    assert row.figures["accuracy"].mean == pytest.approx(expected)
+    assert row.figures["accuracy"].std == 0
+    # Only the known classes' names are compared, and probable pictures are known ones.
+    rows = evaluate("b", [named], protocol(shots=(0, 5), unknown=("class 0", "class 5")))
+    row = next(r for r in rows if r.category and r.shots == 0)
+    known = (truths > 0) & (truths < 5)
+    assert row.figures["accuracy"].mean == pytest.approx(
+        (logits[:, 1:].argmax(axis=1) + 1 == truths)[known].mean()
+    )
+    shares = np.exp(logits[:, 1:]) / np.exp(logits[:, 1:]).sum(axis=1, keepdims=True)
+    expected = auroc(shares.max(axis=1)[known], shares.max(axis=1)[~known])
+    assert row.figures["auroc"].mean == pytest.approx(expected)
+
+
 def test_another_seed_range_and_another_order_of_classes_do_not_change_a_draw() -> None:
     data = category()
     turned = replace(data, support=dict(reversed(data.support.items())))
@@ -153,7 +177,7 @@ def test_classes_with_too_few_examples_are_named() -> None:
     ("changes", "said"),
     [
         ({"shots": ()}, "give numbers from 1 on"),
-        ({"shots": (0,)}, "give numbers from 1 on"),
+        ({"shots": (-1,)}, "give numbers from 1 on"),
         ({"seeds": 0}, "at least one"),
         ({"unknown": ("a",), "unknown_count": 1}, "give one of them"),
     ],

@@ -22,6 +22,7 @@ from argusvl.recognition.few_shot.features import Evidence, FeatureMap, Features
 from argusvl.recognition.few_shot.layout import Category, LayoutError, Query, printable
 from argusvl.recognition.few_shot.measures import auroc, fpr95, oscr
 from argusvl.recognition.few_shot.unknown import KnownScore
+from argusvl.recognition.few_shot.zero_shot import NameMap
 
 MEASURES = ("accuracy", "auroc", "fpr95", "oscr")
 _SHOWN = 10
@@ -32,7 +33,7 @@ class Protocol:
     """What is measured.
 
     Attributes:
-        shots: Examples of each class.
+        shots: Examples of each class; 0: none, by the classes' names alone.
         seeds: Draws; the seeds are 0, 1, ….
         classifier: A key of the table.
         unknown: Classes of which no example is given.
@@ -46,9 +47,10 @@ class Protocol:
     unknown_count: int = 0
 
     def __post_init__(self) -> None:
-        if not self.shots or min(self.shots) < 1:
+        if not self.shots or min(self.shots) < 0:
             raise ConfigError(
-                f"the shots are {list(self.shots)}", remedy="give numbers from 1 on: --shots 1,5,10"
+                f"the shots are {list(self.shots)}",
+                remedy="give numbers from 1 on, or 0 for classes by their names: --shots 1,5,10",
             )
         if self.seeds < 1:
             raise ConfigError(f"the seeds are {self.seeds}", remedy="give at least one: --seeds 10")
@@ -107,6 +109,7 @@ class CategoryFeatures:
         query_evidence: The same.
         truths: ``[M]`` names of their classes.
         unlabelled: Queries without a class, which are not measured.
+        by_name: ``[M, classes]``, logits of the queries by the names of the sorted classes, where they are needed.
     """
 
     name: str
@@ -116,6 +119,7 @@ class CategoryFeatures:
     query_evidence: Evidence
     truths: tuple[str, ...]
     unlabelled: int = 0
+    by_name: Features | None = None
 
 
 def merged(categories: Sequence[Category]) -> list[Category]:
@@ -167,8 +171,12 @@ def refuse_known_queries(category: Category, embedded: Embedded) -> None:
         )
 
 
-def make_features(category: Category, embedded: Embedded, feature_map: FeatureMap) -> CategoryFeatures:
+def make_features(
+    category: Category, embedded: Embedded, feature_map: FeatureMap, name_map: NameMap | None = None
+) -> CategoryFeatures:
     """Features of a category's pictures; those without a vector are left out, as ``embedded.quarantined`` says.
+
+    With a ``name_map`` come logits by the classes' names.
 
     Raises:
         LayoutError: No example of a class, or no query of a class can be used.
@@ -206,6 +214,7 @@ def make_features(category: Category, embedded: Embedded, feature_map: FeatureMa
         query_evidence=feature_map.evidence(vectors),
         truths=tuple(q.true_class or "" for q in labelled),
         unlabelled=len(queries) - len(labelled),
+        by_name=name_map(vectors, sorted(support)) if name_map is not None else None,
     )
 
 
@@ -263,29 +272,21 @@ def _trial(category: CategoryFeatures, shots: int, seed: int, protocol: Protocol
         order = _generator(seed, category.name, None).permutation(len(labels))
         unknown = {labels[number] for number in order[: protocol.unknown_count]}
     known = [label for label in labels if label not in unknown]
-    drawn = {
-        label: np.sort(draw(seed, category.name, label, len(category.support[label]), shots))
-        for label in known
-    }
-    support = np.concatenate([category.support[label][rows] for label, rows in drawn.items()])
-    numbers = np.repeat(np.arange(len(known)), shots)
     number_of = {label: number for number, label in enumerate(known)}
     truths = np.array([number_of.get(truth, -1) for truth in category.truths])
-    # Queries of classes that never had an example are unknown as well, where anything is.
-    is_known = truths >= 0
-    asked = np.ones_like(is_known) if protocol.open_set else is_known
-    classifier = make_classifier(protocol.classifier).fit(support, numbers, len(known))
-    answers = np.full(len(truths), -1)
-    answers[asked] = classifier.scores(category.queries[asked]).argmax(axis=1)
+    if shots:
+        answers, scores = _by_examples(category, known, shots, seed, protocol)
+    else:
+        answers, scores = _by_names(category, [labels.index(label) for label in known])
     correct = {
         label: (int((answers[truths == number] == number).sum()), int((truths == number).sum()))
         for label, number in number_of.items()
         if (truths == number).any()
     }
     open_set = {}
-    if protocol.open_set:
-        evidence = Evidence.joined([category.support_evidence[label][rows] for label, rows in drawn.items()])
-        scores = KnownScore().fit(evidence, numbers, len(known)).raw(category.query_evidence)
+    if scores is not None and protocol.open_set:
+        # Queries of classes that never had an example are unknown as well, where anything is.
+        is_known = truths >= 0
         seen, strange = scores[is_known], scores[~is_known]
         open_set = {
             "auroc": auroc(seen, strange),
@@ -293,6 +294,39 @@ def _trial(category: CategoryFeatures, shots: int, seed: int, protocol: Protocol
             "oscr": oscr(seen, (answers == truths)[is_known], strange),
         }
     return _Trial(correct, open_set)
+
+
+def _by_examples(
+    category: CategoryFeatures, known: list[str], shots: int, seed: int, protocol: Protocol
+) -> tuple[NDArray[np.int64], NDArray[np.float64] | None]:
+    """Numbers of the known classes, ``[M]``, and, where something is unknown, how known each query looks."""
+    drawn = {
+        label: np.sort(draw(seed, category.name, label, len(category.support[label]), shots))
+        for label in known
+    }
+    numbers = np.repeat(np.arange(len(known)), shots)
+    support = np.concatenate([category.support[label][rows] for label, rows in drawn.items()])
+    classifier = make_classifier(protocol.classifier).fit(support, numbers, len(known))
+    if not protocol.open_set:
+        # Of a transductive classifier, queries that are of no known class would change the answers.
+        asked = np.array([truth in drawn for truth in category.truths])
+        answers = np.full(len(asked), -1)
+        answers[asked] = classifier.scores(category.queries[asked]).argmax(axis=1)
+        return answers, None
+    evidence = Evidence.joined([category.support_evidence[label][rows] for label, rows in drawn.items()])
+    known_score = KnownScore().fit(evidence, numbers, len(known))
+    answers = classifier.scores(category.queries).argmax(axis=1)
+    return answers, known_score.raw(category.query_evidence)
+
+
+def _by_names(
+    category: CategoryFeatures, columns: list[int]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The same by logits of the classes' names; a query looks as known as its best class is probable."""
+    assert category.by_name is not None
+    logits = category.by_name[:, columns]
+    exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return logits.argmax(axis=1), 1 / exponents.sum(axis=1)
 
 
 def _check(categories: Sequence[CategoryFeatures], protocol: Protocol) -> None:

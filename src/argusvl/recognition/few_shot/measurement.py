@@ -22,6 +22,7 @@ from argusvl.recognition.few_shot.evaluation import (
 from argusvl.recognition.few_shot.features import FeatureMap
 from argusvl.recognition.few_shot.layout import Category, Layout, printable, read_layout
 from argusvl.recognition.few_shot.views import load_with_views
+from argusvl.recognition.few_shot.zero_shot import NameMap
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +33,13 @@ class Recipe:
         features: A key of :data:`~argusvl.recognition.few_shot.features.FEATURES`.
         views: A key of :data:`~argusvl.recognition.few_shot.views.VIEWS`.
         lane: How files are decoded.
+        template: Sentence with ``{}`` for the name of a class, for zero shots.
     """
 
     features: str = "rich"
     views: str = "four"
     lane: Lane = "exact"
+    template: str = "a photo of a {}."
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class Measured:
             "features": self.recipe.features,
             "views": self.recipe.views,
             "lane": self.recipe.lane,
+            "template": self.recipe.template if 0 in self.protocol.shots else None,
             "seeds": self.protocol.seeds,
             "shots": list(self.protocol.shots),
             "unknown": list(self.protocol.unknown),
@@ -122,6 +126,7 @@ def measure(
     for spec in backbones:
         backbone = load_with_views(spec, recipe.views, device=device)
         feature_map = FeatureMap(recipe.features, backbone)
+        name_map = NameMap(backbone, recipe.template) if 0 in protocol.shots else None
         embedded = embed_pictures(
             _files(categories), backbone, cache, lane=recipe.lane, workers=workers, progress=progress
         )
@@ -133,7 +138,7 @@ def measure(
         found.backbones.append(
             {"name": spec, "features": feature_map.parts, "fingerprint": backbone.fingerprint.to_dict()}
         )
-        features = [make_features(one, embedded, feature_map) for one in categories]
+        features = [make_features(one, embedded, feature_map, name_map) for one in categories]
         found.rows.extend(evaluate(spec, features, protocol))
     return found
 
