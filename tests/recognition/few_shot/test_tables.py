@@ -7,8 +7,10 @@ import io
 import json
 
 import pytest
+from markdown_it import MarkdownIt
 
 from argusvl.recognition.few_shot.evaluation import Row, Spread
+from argusvl.recognition.few_shot.layout import printable
 from argusvl.recognition.few_shot.tables import FORMATS, comma_separated, latex, markdown, to_json
 
 ODD = "a|b & 50%_\n{梨}~^\\$#"
@@ -71,6 +73,18 @@ def test_odd_names_keep_their_cell() -> None:
             assert r"a|b \& 50\%\_\textbackslash{}n\{梨\}\textasciitilde{}\textasciicircum{}" in line
             assert line.replace(r"\&", "").count("&") == 3
             assert line.endswith(r"\\")
+
+
+@pytest.mark.parametrize(
+    "name", [ODD, "<b>", "*x*", "`|`", "a\\|b", "_x_ y_z", "[a](b)", "~~a~~", "&lt;", "🦊 naïve"]
+)
+def test_markdown_shows_any_name_as_it_is(name: str) -> None:
+    tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(markdown(rows(category=name)))
+    assert [t.tag for t in tokens if t.type == "table_open"] == ["table"] * 5
+    cells = [list(t.children or ()) for t in tokens if t.type == "inline"]
+    assert {t.type for children in cells for t in children} <= {"text", "text_special"}
+    texts = ["".join(t.content for t in children) for children in cells]
+    assert texts.count(printable(name)) == 8  # of two backbones in the tables of four measures
 
 
 def test_latex_is_balanced_and_needs_no_package() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,9 @@ _TITLES = {"accuracy": "Accuracy (%)", "auroc": "AUROC", "fpr95": "FPR95", "oscr
 _IN_PERCENT = frozenset({"accuracy"})
 _ALL = "all"
 """What stands for the category in a line of the total."""
+
+_MARKDOWN = re.compile(r"[\\`*<>\[\]~&|]|(?<![^\W_])_|_(?![^\W_])")
+"""What Markdown would not show; an underscore within a word it shows."""
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -152,8 +156,8 @@ def _shots_title(shots: int) -> str:
 
 
 def _markdown_cell(text: str) -> str:
-    """Text that stays in its cell; a line break in a name is shown as its escape."""
-    return printable(text).replace("|", "\\|")
+    """Text that stays in its cell and is shown as it is; a line break in a name is shown as its escape."""
+    return _MARKDOWN.sub(r"\\\g<0>", printable(text))
 
 
 def _latex_cell(text: str) -> str:
