@@ -331,4 +331,4 @@ def _fold(module: nn.Module, conv_name: str, norm_name: str) -> None:
     bias = norm.bias.double() - scale * norm.running_mean.double()
     conv.weight = nn.Parameter(weight.float().contiguous(memory_format=_LAYOUT), requires_grad=False)
     conv.bias = nn.Parameter(bias.float(), requires_grad=False)
-    setattr(module, norm_name, nn.Identity())
+    setattr(module, norm_name, nn.Identity().eval())
