@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from argusvl.core.errors import ConfigError
 from argusvl.recognition.decoding import Lane
 from argusvl.recognition.few_shot import tables
 from argusvl.recognition.few_shot.classifiers import CLASSIFIERS, make_classifier
@@ -118,6 +119,8 @@ def measure(
         DataError: A class has too few examples.
         ArgusError: A backbone cannot be loaded, or the cache cannot be written.
     """
+    if not backbones:
+        raise ConfigError("no backbone is named", remedy="name one, e.g. --backbone efficientnet-lite0")
     make_classifier(protocol.classifier)  # a wrong name is said before anything is computed
     categories = merged(read_layout(data, category, layout))
     found = Measured([], protocol, recipe)

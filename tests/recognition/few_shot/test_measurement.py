@@ -1,0 +1,166 @@
+"""A data folder becomes rows: the same every time, with what was noticed on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from argusvl.core.errors import ArgusError, ConfigError, DataError
+from argusvl.recognition.few_shot import layout as layout_module
+from argusvl.recognition.few_shot.evaluation import Protocol
+from argusvl.recognition.few_shot.layout import LAYOUTS, LayoutError
+from argusvl.recognition.few_shot.measurement import Measured, Recipe, measure
+from argusvl.recognition.few_shot.tables import FORMATS
+
+SUPPORT = "fruit/2.support-set"
+QUERIES = "fruit/6.preprocessed"
+
+pytestmark = pytest.mark.usefixtures("tiny_backbone")
+
+
+def measured(
+    data: Path, *, backbones: Sequence[str] = ("tiny",), recipe: Recipe | None = None, **options: Any
+) -> Measured:
+    asked = {"shots": (1, 3), "seeds": 2, "classifier": "ridge"}
+    asked |= {key: options.pop(key) for key in ("shots", "seeds", "classifier", "unknown") if key in options}
+    place = {"layout": LAYOUTS["argus"], "cache": Path(os.environ["ARGUS_CACHE"]), "workers": 1, **options}
+    return measure(data, backbones, Protocol(**asked), recipe or Recipe(), progress=False, **place)
+
+
+def everything(found: Measured) -> list[str]:
+    return [json.dumps(found.to_dict()), *(form(found.rows) for form in FORMATS.values())]
+
+
+def test_the_same_pictures_give_the_same_bytes_cached_or_not(
+    data: Path, few_shot: Any, tmp_path: Path, tiny_backbone: list[Any]
+) -> None:
+    few_shot.make_category(data, "tools", {"saw": 3, "axe": 4})
+    (data / QUERIES / "pear" / "q0.png").write_bytes(b"no picture")
+    first = everything(measured(data))
+    assert sum(network.pictures for network in tiny_backbone) > 0
+    tiny_backbone.clear()
+    assert everything(measured(data)) == first
+    assert sum(network.pictures for network in tiny_backbone) == 0
+    # Nothing at hand; another number of threads; half of it at hand, so that the batches are other ones.
+    assert everything(measured(data, cache=tmp_path / "b", workers=3)) == first
+    measured(data, cache=tmp_path / "c", category="tools")
+    assert everything(measured(data, cache=tmp_path / "c")) == first
+    # Another folder: nothing says where the pictures lay.
+    assert everything(measured(data.rename(tmp_path / "moved"))) == first
+
+
+def test_one_view_gives_the_same_bytes_as_well(data: Path, few_shot: Any, tmp_path: Path) -> None:
+    few_shot.make_category(data, "tools", {"saw": 3, "axe": 4})
+    recipe = Recipe("plain", "one")
+    measured(data, recipe=recipe, cache=tmp_path / "c", category="tools")
+    first, grown = (
+        everything(measured(data, recipe=recipe, cache=tmp_path / name, workers=n))
+        for n, name in ((1, "b"), (3, "c"))
+    )
+    assert first == grown
+
+
+def test_backbones_stand_side_by_side_and_one_does_not_change_the_other(data: Path) -> None:
+    both = measured(data, backbones=("tiny", "tiny:b"))
+    assert [row.backbone for row in both.rows] == ["tiny"] * 4 + ["tiny:b"] * 4
+    assert [b["name"] for b in both.backbones] == ["tiny", "tiny:b"]
+    assert len({b["fingerprint"]["weights_sha256"] for b in both.backbones}) == 2
+    alone = measured(data, backbones=("tiny:b",))
+    assert both.rows[4:] == alone.rows
+    assert both.rows[:4] == measured(data).rows
+    assert len(both.categories) == len(alone.categories) == 1
+
+
+def test_what_is_odd_is_noted_and_what_cannot_be_used_is_named(data: Path, few_shot: Any) -> None:
+    few_shot.write(data / SUPPORT / "Class_pear" / "shot9" / "a.png", few_shot.picture("pear", 9))
+    few_shot.write(data / QUERIES / "a.png", few_shot.picture("lemon", 1))
+    few_shot.write(data / QUERIES / "lemon" / "a.png", few_shot.picture("lemon", 2))
+    few_shot.write(data / QUERIES / "apple" / "zero\n.jpg", b"")
+    few_shot.write(data / QUERIES / "plum" / "cut.png", few_shot.picture("plum", 200)[:80])
+    (data / QUERIES / "plum" / "loop.png").symlink_to("loop.png")
+    (data / SUPPORT / "Class_apple" / "shot2" / "a.png").write_bytes(b"text")
+    found = measured(data).to_dict()
+    assert found["notes"] == [
+        "fruit: unequal shots: apple 4, pear 5, plum 4",
+        "fruit: queries of classes without an example, which can only be unknown: lemon",
+        "fruit: 1 queries are in no class's folder and are not measured",
+    ]
+    reasons = {entry["path"]: entry["reason"] for entry in found["quarantined"]}
+    assert reasons.keys() == {
+        f"{SUPPORT}/Class_apple/shot2/a.png",
+        f"{QUERIES}/apple/zero\n.jpg",
+        f"{QUERIES}/plum/cut.png",
+        f"{QUERIES}/plum/loop.png",
+    }
+    assert "0 bytes" in reasons[f"{QUERIES}/apple/zero\n.jpg"]
+    assert "symbolic links" in reasons[f"{QUERIES}/plum/loop.png"]
+    assert found["rows"][0]["queries"] == 18
+    with pytest.raises(DataError, match=r"fruit: class apple has 3"):
+        measured(data, shots=(4,))
+
+
+def test_one_category_is_measured_as_it_is_beside_others(data: Path, few_shot: Any) -> None:
+    few_shot.make_category(data, "tools", {"saw": 3, "axe": 4})
+    both = measured(data)
+    assert [row.category for row in both.rows] == ["fruit"] * 2 + ["tools"] * 2 + [None] * 2
+    assert measured(data, category="tools").rows[:2] == both.rows[2:4]
+
+
+def test_a_query_that_is_an_example_is_refused_by_name(data: Path, few_shot: Any) -> None:
+    few_shot.write(data / QUERIES / "pear" / "copy.png", few_shot.picture("apple", 2))
+    with pytest.raises(
+        LayoutError, match=r"pear/copy\.png is the example .*Class_apple/shot2/a\.png"
+    ) as error:
+        measured(data, backbones=("tiny", "tiny:b"))
+    assert "remove one of each pair" in str(error.value)
+
+
+def test_an_unreadable_folder_is_refused_by_name(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from argusvl.recognition.extraction import sources
+
+    real = sources.os.scandir
+
+    def refuse(path: str) -> object:  # mode 000 would not stop the super-user
+        if Path(path).name == "pear":
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(sources.os, "scandir", refuse)
+    with pytest.raises(LayoutError, match=rf"{QUERIES}/pear: the folder cannot be read: Permission denied"):
+        measured(data)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"backbones": ()}, "no backbone is named"),
+        ({"backbones": ("tiny", "tinny-clip")}, "unknown backbone 'tinny-clip'"),
+        ({"classifier": "centroids"}, "unknown classifier 'centroids'; did you mean 'centroid'"),
+        ({"recipe": Recipe("poor")}, "unknown features 'poor'"),
+        ({"recipe": Recipe(views="three")}, "unknown views 'three'"),
+        ({"recipe": Recipe("plain", "four")}, "plain features are of one view"),
+        ({"category": "fruits"}, "fruits: no such category"),
+        ({"unknown": ("lemon",)}, "no class is called lemon"),
+        ({"shots": (1, 9)}, "9 shots are asked for"),
+    ],
+)
+def test_mistakes_are_named(data: Path, options: dict[str, Any], said: str) -> None:
+    with pytest.raises((ConfigError, DataError), match=said):
+        measured(data, **options)
+
+
+def test_a_wrong_name_is_said_before_anything_is_computed(
+    data: Path, tiny_backbone: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for options in ({"classifier": "centroids"}, {"recipe": Recipe("poor")}, {"backbones": ("tinny-clip",)}):
+        with pytest.raises(ArgusError, match="unknown"):
+            measured(data, **options)
+    assert sum(network.pictures for network in tiny_backbone) == 0
+    monkeypatch.setattr(layout_module, "find_images", None)  # … not even looked at
+    with pytest.raises(LayoutError, match="no such folder"):
+        measured(data / "absent")
