@@ -462,7 +462,7 @@ def verify(
     from argusvl.cli.verification_output import print_verification
     from argusvl.recognition.backbones.table import load_backbone
     from argusvl.recognition.verification.pictures import FolderPictures
-    from argusvl.recognition.verify import verify as verify_backbone
+    from argusvl.recognition.verification.verify import verify as verify_backbone
 
     found = verify_backbone(
         lambda place: load_backbone(backbone, device=place),
@@ -526,7 +526,7 @@ def describe(
     """
     from argusvl.cli.output import console, print_json
     from argusvl.cli.pipeline_output import print_pipeline
-    from argusvl.recognition.describing import describe_stage, embedding_stage
+    from argusvl.recognition.florence.describing import describe_stage, embedding_stage
     from argusvl.recognition.pipeline.stages import Stage, run_stages
 
     wanted = [task.strip() for task in tasks.split(",") if task.strip()]

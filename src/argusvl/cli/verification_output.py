@@ -7,7 +7,7 @@ from rich.text import Text
 
 from argusvl.cli.output import console
 from argusvl.recognition.verification.check import Check
-from argusvl.recognition.verify import Verification
+from argusvl.recognition.verification.verify import Verification
 
 _RESULTS = {True: ("pass", "green"), False: ("FAIL", "bold red"), None: ("none", "dim")}
 

@@ -11,7 +11,7 @@ import torch
 from argusvl.recognition.backbones.protocol import Backbone
 from argusvl.recognition.backbones.table import load_backbone
 from argusvl.recognition.verification.pictures import DrawnPictures
-from argusvl.recognition.verify import verify
+from argusvl.recognition.verification.verify import verify
 
 NAMES = ("clip-vit-b32", "resnet50", "dinov2-base", "siglip2-base")
 

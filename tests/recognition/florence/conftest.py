@@ -16,7 +16,7 @@ from transformers import (
     RobertaTokenizer,
 )
 
-from argusvl.recognition.florence import Florence2
+from argusvl.recognition.florence.model import Florence2
 
 SIDE_PX = 64
 STRUCTURE = ["<od>", "</od>", "<cap>", "</cap>", "<poly>", "</poly>", "<sep>"]

@@ -21,7 +21,7 @@ from argusvl.core.errors import ConfigError, DataError
 from argusvl.recognition.backbones.protocol import BackboneFingerprint
 from argusvl.recognition.verification.check import GROUPS, Group
 from argusvl.recognition.verification.pictures import DrawnPictures, FolderPictures
-from argusvl.recognition.verify import Verification, verify
+from argusvl.recognition.verification.verify import Verification, verify
 
 SIDE = 32
 

@@ -13,7 +13,7 @@ from argusvl.core.errors import CheckpointError
 from argusvl.recognition.backbones.frozen import library_versions, weights_sha256
 from argusvl.recognition.backbones.hub import CONFIG, model_folder, quiet_transformers, weight_files
 from argusvl.recognition.backbones.hub_loading import CANNOT_LOAD, image_processor, load_network, read_config
-from argusvl.recognition.florence_answers import BINS, AnswerTokens
+from argusvl.recognition.florence.answers import BINS, AnswerTokens
 
 LIKE = "florence-community/Florence-2-base"
 """A published model in transformers' own layout."""

@@ -13,8 +13,8 @@ from argusvl.core.devices import usable_device
 from argusvl.core.errors import ConfigError
 from argusvl.recognition.backbones.protocol import Backbone
 from argusvl.recognition.backbones.table import load_backbone
-from argusvl.recognition.florence import Florence2, Task
-from argusvl.recognition.florence_loading import model_settings
+from argusvl.recognition.florence.loading import model_settings
+from argusvl.recognition.florence.model import Florence2, Task
 from argusvl.recognition.pipeline.lease import lease
 from argusvl.recognition.pipeline.stages import Picture, Stage
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 from transformers import Florence2Processor
 
-from argusvl.recognition.florence import Florence2
-from argusvl.recognition.florence_answers import Regions, parse_regions, to_numbers, to_pixels
-from argusvl.recognition.florence_loading import answer_tokens
+from argusvl.recognition.florence.answers import Regions, parse_regions, to_numbers, to_pixels
+from argusvl.recognition.florence.loading import answer_tokens
+from argusvl.recognition.florence.model import Florence2
 
 
 def locations(*numbers: int) -> str:

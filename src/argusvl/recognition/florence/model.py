@@ -19,8 +19,8 @@ from transformers import Florence2ForConditionalGeneration, Florence2Processor
 
 from argusvl.core.devices import usable_device
 from argusvl.core.errors import ConfigError, DataError, ModelError
-from argusvl.recognition.florence_answers import Caption, Regions, parse_regions, to_numbers
-from argusvl.recognition.florence_loading import answer_tokens, check_image_tokens, load_florence
+from argusvl.recognition.florence.answers import Caption, Regions, parse_regions, to_numbers
+from argusvl.recognition.florence.loading import answer_tokens, check_image_tokens, load_florence
 
 MAX_NEW_TOKENS = 1024
 

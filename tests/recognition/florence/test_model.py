@@ -18,8 +18,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from argusvl.core.errors import CheckpointError, ConfigError, DataError, ModelError
-from argusvl.recognition.florence import Florence2, Task
-from argusvl.recognition.florence_loading import load_florence, model_settings
+from argusvl.recognition.florence.loading import load_florence, model_settings
+from argusvl.recognition.florence.model import Florence2, Task
 from argusvl.recognition.pipeline.lease import lease
 
 SENTENCES = {

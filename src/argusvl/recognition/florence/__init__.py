@@ -1,0 +1,1 @@
+"""Florence-2: captions, objects, regions, and what is looked for."""
