@@ -43,7 +43,7 @@ from argusvl.recognition.few_shot.features import FeatureMap
 from argusvl.recognition.few_shot.layout import Category, parse_layout, read_layout
 from argusvl.recognition.few_shot.measurement import Recipe, measure
 from argusvl.recognition.few_shot.measures import auroc
-from argusvl.recognition.few_shot.views import load_with_views
+from argusvl.recognition.backbones.views import load_with_views
 
 BACKBONE = "efficientnet-lite0"
 SHOTS = (1, 5, 10, 20)

@@ -81,8 +81,8 @@ def extract(
     """
     from argusvl.cli.extraction_output import print_extraction, print_how_far
     from argusvl.cli.output import print_json
+    from argusvl.recognition.backbones.views import load_with_views
     from argusvl.recognition.extraction.extractor import extract as extract_images
-    from argusvl.recognition.few_shot.views import load_with_views
 
     network = load_with_views(backbone, views, device=device)
     chosen = None
@@ -263,10 +263,10 @@ def enroll(
     """
     from argusvl.cli.few_shot_output import print_enrolment
     from argusvl.cli.output import print_json
+    from argusvl.recognition.backbones.views import load_with_views
     from argusvl.recognition.few_shot.enrolment import HEADER, SupportStore
     from argusvl.recognition.few_shot.enrolment import enroll as enroll_pictures
     from argusvl.recognition.few_shot.layout import read_examples
-    from argusvl.recognition.few_shot.views import load_with_views
 
     pictures = read_examples(examples, label, layout, category)
     there = SupportStore.open(store) if (store / HEADER).exists() else None
@@ -331,12 +331,12 @@ def classify(
     """
     from argusvl.cli.few_shot_output import print_classified
     from argusvl.core.files import atomic_text_file
+    from argusvl.recognition.backbones.views import load_with_views
     from argusvl.recognition.few_shot.classification import ClassifyOptions, FewShotClassifier
     from argusvl.recognition.few_shot.classification import classify as classify_vectors
     from argusvl.recognition.few_shot.embeddings import default_cache
     from argusvl.recognition.few_shot.enrolment import SupportStore
     from argusvl.recognition.few_shot.queries import query_vectors
-    from argusvl.recognition.few_shot.views import load_with_views
 
     options = ClassifyOptions(classifier, features, threshold, coverage)
     support = SupportStore.open(store)
@@ -402,13 +402,13 @@ def search(
     """
     from argusvl.cli.few_shot_output import print_not_searched, print_quarantined
     from argusvl.core.files import atomic_text_file
+    from argusvl.recognition.backbones.views import load_with_views
     from argusvl.recognition.extraction.fingerprint import require_same_fingerprint
     from argusvl.recognition.extraction.store import EmbeddingStore
     from argusvl.recognition.few_shot.embeddings import default_cache, fingerprint_of
     from argusvl.recognition.few_shot.lance_index import index_for
     from argusvl.recognition.few_shot.neighbours import nearest_pictures
     from argusvl.recognition.few_shot.queries import query_vectors
-    from argusvl.recognition.few_shot.views import load_with_views
 
     there = EmbeddingStore.open(store)
     network = load_with_views(backbone or there.fingerprint.backbone.backbone, views, device=device)

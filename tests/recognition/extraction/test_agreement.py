@@ -14,9 +14,9 @@ from PIL import Image
 from torch import Tensor
 
 from argusvl.core.errors import DataError
+from argusvl.recognition.backbones.views import ViewedBackbone
 from argusvl.recognition.extraction.agreement import require_agreement
 from argusvl.recognition.extraction.extractor import extract
-from argusvl.recognition.few_shot.views import ViewedBackbone
 
 
 def large(folder: Path, number: int) -> list[str]:

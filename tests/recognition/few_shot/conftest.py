@@ -119,7 +119,7 @@ def tiny_backbone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[TinyN
         loaded.append(TinyNetwork(side=14, weights=(spec.partition(":")[2] or "a") * 64))
         return loaded[-1]
 
-    import argusvl.recognition.few_shot.views as views
+    import argusvl.recognition.backbones.views as views
 
     real: Any = views.load_backbone
     monkeypatch.setattr(views, "load_backbone", load)

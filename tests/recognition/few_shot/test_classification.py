@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from argusvl.core.errors import ConfigError, DataError
+from argusvl.recognition.backbones.views import with_views
 from argusvl.recognition.extraction import sources
 from argusvl.recognition.extraction.extractor import extract
 from argusvl.recognition.few_shot.classification import ClassifyOptions, FewShotClassifier, classify
 from argusvl.recognition.few_shot.classifiers import CLASSIFIERS
 from argusvl.recognition.few_shot.enrolment import SupportStore, enroll
 from argusvl.recognition.few_shot.queries import Queries, query_vectors
-from argusvl.recognition.few_shot.views import with_views
 
 KNOWN = ("apple", "pear", "plum", "fig")
 STRANGE = ("stone", "brick")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from argusvl.core.errors import ArgusError, DataError
+from argusvl.recognition.backbones.views import with_views
 from argusvl.recognition.few_shot.embeddings import (
     Embedded,
     content_store,
@@ -20,7 +21,6 @@ from argusvl.recognition.few_shot.embeddings import (
     read_contents,
     same_content,
 )
-from argusvl.recognition.few_shot.views import with_views
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from PIL import Image
 
 from argusvl.core import files as files_module
 from argusvl.core.errors import ArgusError, ConfigError, DataError
+from argusvl.recognition.backbones.views import with_views
 from argusvl.recognition.extraction import writer as writer_module
 from argusvl.recognition.few_shot import embeddings as embeddings_module
 from argusvl.recognition.few_shot import enrolment as enrolment_module
@@ -34,7 +35,6 @@ from argusvl.recognition.few_shot.enrolment import (
     require_classes,
 )
 from argusvl.recognition.few_shot.layout import LayoutError
-from argusvl.recognition.few_shot.views import with_views
 
 Pictures = dict[str, list[Path]]
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from argusvl.core.errors import ConfigError, ModelError
+from argusvl.recognition.backbones.views import with_views
 from argusvl.recognition.few_shot.features import FeatureMap
-from argusvl.recognition.few_shot.views import with_views
 
 
 @pytest.fixture

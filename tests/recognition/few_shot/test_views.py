@@ -10,7 +10,7 @@ import torch
 from PIL import Image, ImageOps
 
 from argusvl.core.errors import ConfigError
-from argusvl.recognition.few_shot.views import VIEWS, with_views
+from argusvl.recognition.backbones.views import VIEWS, with_views
 
 
 @pytest.fixture

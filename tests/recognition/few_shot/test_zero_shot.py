@@ -9,7 +9,7 @@ import pytest
 from torch import Tensor
 
 from argusvl.core.errors import ConfigError
-from argusvl.recognition.few_shot.views import with_views
+from argusvl.recognition.backbones.views import with_views
 from argusvl.recognition.few_shot.zero_shot import NameMap
 
 

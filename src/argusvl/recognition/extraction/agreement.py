@@ -13,9 +13,9 @@ from torch import Tensor
 from argusvl.core.errors import DataError, ImageError
 from argusvl.core.progress import track
 from argusvl.recognition.backbones.protocol import Backbone, Classifying
+from argusvl.recognition.backbones.views import ViewedBackbone
 from argusvl.recognition.decoding import Lane, decode_bytes, is_scaled
 from argusvl.recognition.extraction.embedding import read_image_file
-from argusvl.recognition.few_shot.views import ViewedBackbone
 
 LEAST_AGREEMENT = 0.9
 """Share of pictures whose first answer must be the same in both lanes."""

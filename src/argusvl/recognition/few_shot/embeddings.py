@@ -81,7 +81,7 @@ def embed_pictures(
 
     Args:
         files: The pictures.
-        backbone: Gives the vectors; with views as :func:`~argusvl.recognition.few_shot.views.with_views` gives it.
+        backbone: Gives the vectors; with views as :func:`~argusvl.recognition.backbones.views.with_views` gives it.
         cache: Folder of the stores.
         lane: How files are decoded.
         workers: Threads that read and decode.

@@ -106,7 +106,7 @@ class SupportStore:
     Attributes:
         folder: Where it is.
         backbone: As :func:`~argusvl.recognition.backbones.table.load_backbone` takes it.
-        views: Of a picture, a key of :data:`~argusvl.recognition.few_shot.views.VIEWS`.
+        views: Of a picture, a key of :data:`~argusvl.recognition.backbones.views.VIEWS`.
         fingerprint: What makes the vectors.
         classes: Class → its examples, in the order of enrolment.
     """

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 
 from argusvl.core.errors import ConfigError, ModelError
 from argusvl.recognition.backbones.protocol import Backbone, Classifying
+from argusvl.recognition.backbones.views import ViewedBackbone
 from argusvl.recognition.extraction.embedding import computing_threads
-from argusvl.recognition.few_shot.views import ViewedBackbone
 
 FEATURES = {
     "plain": "the vector of the picture, of length one",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from argusvl.core.errors import ConfigError
+from argusvl.recognition.backbones.views import load_with_views
 from argusvl.recognition.decoding import Lane
 from argusvl.recognition.few_shot import tables
 from argusvl.recognition.few_shot.classifiers import CLASSIFIERS, make_classifier
@@ -22,7 +23,6 @@ from argusvl.recognition.few_shot.evaluation import (
 )
 from argusvl.recognition.few_shot.features import FeatureMap
 from argusvl.recognition.few_shot.layout import Category, Layout, printable, read_layout
-from argusvl.recognition.few_shot.views import load_with_views
 from argusvl.recognition.few_shot.zero_shot import NameMap
 
 
@@ -32,7 +32,7 @@ class Recipe:
 
     Attributes:
         features: A key of :data:`~argusvl.recognition.few_shot.features.FEATURES`.
-        views: A key of :data:`~argusvl.recognition.few_shot.views.VIEWS`.
+        views: A key of :data:`~argusvl.recognition.backbones.views.VIEWS`.
         lane: How files are decoded.
         template: Sentence with ``{}`` for the name of a class, for zero shots.
     """

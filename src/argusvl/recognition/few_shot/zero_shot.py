@@ -11,8 +11,8 @@ from torch import Tensor
 
 from argusvl.core.errors import ConfigError
 from argusvl.recognition.backbones.protocol import Backbone
+from argusvl.recognition.backbones.views import ViewedBackbone
 from argusvl.recognition.few_shot.features import Features, Vectors
-from argusvl.recognition.few_shot.views import ViewedBackbone
 
 
 @runtime_checkable
