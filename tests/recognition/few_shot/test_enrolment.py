@@ -23,6 +23,7 @@ from PIL import Image
 from argusvl.core import files as files_module
 from argusvl.core.errors import ArgusError, ConfigError, DataError
 from argusvl.recognition.backbones.views import with_views
+from argusvl.recognition.extraction import extractor as extractor_module
 from argusvl.recognition.extraction import writer as writer_module
 from argusvl.recognition.few_shot import embeddings as embeddings_module
 from argusvl.recognition.few_shot import enrolment as enrolment_module
@@ -392,7 +393,7 @@ def test_killed_at_any_line_the_store_is_as_it_was_or_as_it_shall_be(
     after = header(store)
     # Most lines are those of the vectors, whose store has such a test of its own: here, those at the end count more.
     rng = random.Random(int(begun))
-    moments = [rng.randrange(1, total) for _ in range(6)] + [total - rng.randrange(45) for _ in range(10)]
+    moments = [rng.randrange(1, total) for _ in range(4)] + [total - rng.randrange(45) for _ in range(8)]
     for trial, at in enumerate(moments):
         folder = prepared(f"store-{trial}")
         action = lambda folder=folder: add(folder, more, few_shot.TinyNetwork())  # noqa: E731
@@ -428,6 +429,22 @@ def test_another_backbone_other_views_another_lane_and_another_decoder_are_refus
     assert "lane: the store has 'exact', now it is 'scaled'" in said
     monkeypatch.setattr(embeddings_module, "decoder_versions", lambda lane: {"pillow": "0.1"})
     refused(store, more, few_shot.TinyNetwork(), "decoder.pillow: the store has .* now it is '0.1'")
+
+
+def test_pictures_that_the_scaled_lane_changes_too_much_are_refused(
+    tmp_path: Path, examples: Any, few_shot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "store"
+    add(store, examples({"apple": range(3)}), few_shot.TinyNetwork(), lane="scaled")
+    asked = []
+
+    def refuse(*_: Any, **__: Any) -> None:
+        asked.append(1)
+        raise DataError("the scaled lane changes the first class of 9 of 9 pictures")
+
+    monkeypatch.setattr(extractor_module, "require_agreement", refuse)
+    refused(store, examples({"pear": range(3)}), few_shot.TinyNetwork(), "scaled lane changes", lane="scaled")
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize("grown", [False, True], ids=["the same pictures", "more pictures"])
