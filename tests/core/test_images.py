@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from pathlib import Path
@@ -206,6 +207,43 @@ def test_16_bit_grey_is_scaled_not_cut(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"deep.{suffix}"
     Image.fromarray(values).save(path)
     assert np.asarray(open_image(path, exif="refuse"))[0, :, 0].tolist() == [0, 1, 128, 255]
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "mode", "said"),
+    [
+        ("a.jpg", "JPEG", "RGB", None),
+        ("a.JPEG", "JPEG", "L", None),
+        ("a.png", "PNG", "RGBA", None),
+        ("a", "PNG", "P", None),
+        ("a.jpg", "PNG", "RGB", "a PNG named .jpg"),
+        ("a.png", "JPEG", "CMYK", "a JPEG named .png; CMYK, converted to RGB"),
+        ("a.png", "PNG", "I;16", "more than 8 bits, scaled to 8"),
+        ("a.jpg", "GIF", "L", "a GIF named .jpg; animated, the first frame taken"),
+    ],
+)
+def test_a_header_tells_what_opening_will_change(name: str, form: str, mode: str, said: str | None) -> None:
+    image = Image.new(mode, (6, 5))
+    stream = io.BytesIO()
+    more = {"save_all": True, "append_images": [Image.new(mode, (6, 5), 255)]} if form == "GIF" else {}
+    image.save(stream, form, **more)
+    assert read_header(stream.getvalue(), where=name).converted(name) == said
+
+
+def test_a_png_of_16_bit_colours_is_deep_though_pillow_opens_it_as_rgb() -> None:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = b"".join(b"\0" + bytes(range(12)) for _ in range(2))  # two pixels of three 16-bit values each
+    header = struct.pack(">IIBBBBB", 2, 2, 16, 2, 0, 0, 0)
+    data = (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
+    assert read_header(data, where="a.png").deep
+    assert open_image("a.png", exif="refuse", data=data).size == (2, 2)
 
 
 def test_floats_are_stretched_to_their_range(tmp_path: Path) -> None:

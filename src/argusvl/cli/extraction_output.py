@@ -18,13 +18,13 @@ _NAMED = 20
 def print_extraction(report: ExtractionReport) -> None:
     """The sum, what has no vector and why, and what was passed by."""
     terminal = console()
-    named = [(entry.path, entry.reason or "") for entry in report.quarantined_entries]
-    for title, items in (
-        ("quarantined", named),
-        ("not searched", [(problem.path, problem.reason) for problem in report.problems]),
+    for title, style, items in (
+        ("note", "yellow", [(entry.path, entry.note or "") for entry in report.noted]),
+        ("quarantined", "red", [(entry.path, entry.reason or "") for entry in report.quarantined_entries]),
+        ("not searched", "red", [(problem.path, problem.reason) for problem in report.problems]),
     ):
         for path, reason in items[:_NAMED]:
-            terminal.print(Text.assemble((title, "red"), f" {shown(path)}: {reason}"), soft_wrap=True)
+            terminal.print(Text.assemble((title, style), f" {shown(path)}: {reason}"), soft_wrap=True)
         if len(items) > _NAMED:
             terminal.print(f"{title}: {len(items) - _NAMED} more", soft_wrap=True)
     if report.other_files:

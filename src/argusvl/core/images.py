@@ -110,6 +110,18 @@ def open_reduced(
     return ReducedImage(size, orientation, picture, hashlib.blake2b(data or b"", digest_size=16).digest())
 
 
+_FORMATS = {
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".png": "PNG",
+    ".gif": "GIF",
+    ".bmp": "BMP",
+    ".webp": "WEBP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class ImageHeader:
     """What an image says of itself before a pixel is decoded.
@@ -119,12 +131,34 @@ class ImageHeader:
         mode: As Pillow names it: ``RGB``, ``L``, ``CMYK``…
         size: ``(width, height)`` of the stored pixels.
         orientation: EXIF orientation, 1 (upright) to 8.
+        deep: Whether its values have more than 8 bits.
+        animated: Whether it has several frames.
     """
 
     format: str
     mode: str
     size: tuple[int, int]
     orientation: int
+    deep: bool
+    animated: bool
+
+    def converted(self, name: str | Path) -> str | None:
+        """What :func:`open_image` changes besides the size and the direction, and a misleading suffix; or nothing.
+
+        Args:
+            name: Of the file.
+        """
+        suffix = Path(name).suffix.lower()
+        found = []
+        if _FORMATS.get(suffix, self.format) != self.format:
+            found.append(f"{'an' if self.format[:1] in 'AEIMO' else 'a'} {self.format} named {suffix}")
+        if self.mode == "CMYK":
+            found.append("CMYK, converted to RGB")
+        if self.deep:
+            found.append("more than 8 bits, scaled to 8")
+        if self.animated:
+            found.append("animated, the first frame taken")
+        return "; ".join(found) or None
 
 
 def read_header(data: bytes, *, where: str | Path, max_megapixels: float = 64.0) -> ImageHeader:
@@ -141,7 +175,18 @@ def read_header(data: bytes, *, where: str | Path, max_megapixels: float = 64.0)
     file = Path(where)
     with _open_header(file, data) as image:
         _check_size(image, file, max_megapixels)
-        return ImageHeader(image.format or "", image.mode, image.size, _orientation(image))
+        kind = "JPEG" if image.format == "MPO" else image.format or ""  # what many cameras call a JPEG
+        deep = image.mode.startswith(("I", "F")) or (kind == "PNG" and data[24:25] == b"\x10")
+        return ImageHeader(
+            kind, image.mode, image.size, _orientation(image), deep, kind != "JPEG" and _animated(image)
+        )
+
+
+def _animated(image: Image.Image) -> bool:
+    try:
+        return bool(getattr(image, "is_animated", False))
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError):
+        return False  # that it is damaged is said when it is decoded
 
 
 def turn_upright(picture: Image.Image, orientation: int) -> Image.Image:

@@ -164,8 +164,18 @@ def test_bad_input_is_named_with_its_reason_and_the_rest_is_done(
     assert [json.loads(line)["path"] for line in (tmp_path / "store" / "ledger.jsonl").open("rb")] == sorted(
         good | bad.keys(), key=os.fsencode
     )
+    notes = {entry.path: entry.note for entry in report.noted}
+    assert notes == {
+        "png-named.jpg": "a PNG named .jpg",
+        "cmyk.jpg": "CMYK, converted to RGB",
+        "sixteen.png": "more than 8 bits, scaled to 8",
+        "animated.gif": "animated, the first frame taken",
+    }
     again = extract(root, tmp_path / "store", tiny, lane=lane)
     assert counts(again) == (len(good) + len(bad), 0, 0, len(good) + len(bad))
+    assert {entry.path: entry.note for entry in again.noted} == notes
+    reused = extract(root, tmp_path / "other", tiny, lane=lane, reuse=tmp_path / "store")
+    assert {entry.path: entry.note for entry in reused.noted} == notes
 
 
 def test_a_file_that_may_not_be_read_is_quarantined(

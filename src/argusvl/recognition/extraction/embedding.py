@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from argusvl.core.errors import ArgusError, DataError, ImageError, ModelError
+from argusvl.core.images import read_header
 from argusvl.recognition.backbones.protocol import Backbone
 from argusvl.recognition.decoding import Lane, decode_bytes
 from argusvl.recognition.extraction.reuse import KnownVectors
@@ -39,6 +40,7 @@ class Prepared:
         pixels: ``[3, H, W]`` for the backbone, or
         vector: ``[D]``, where it is known already, or
         reason: why it has neither.
+        note: What is odd about it though it has one of them.
     """
 
     path: str
@@ -46,6 +48,7 @@ class Prepared:
     pixels: Tensor | None = None
     vector: NDArray[np.float32] | None = None
     reason: str | None = None
+    note: str | None = None
 
 
 class Embedder:
@@ -76,13 +79,14 @@ class Embedder:
         except UnicodeEncodeError:
             return Prepared(path, digest, reason="its name is not UTF-8: rename the file")
         vector = self._known.find(digest) if self._known is not None else None
-        if vector is not None:
-            return Prepared(path, digest, vector=vector)
         try:
+            note = read_header(data, where=path).converted(path)
+            if vector is not None:
+                return Prepared(path, digest, vector=vector, note=note)
             image = decode_bytes(data, path, self._lane, self._backbone.decode_side_px)
         except ImageError as error:
             return Prepared(path, digest, reason=error.what)
-        return Prepared(path, digest, pixels=self._backbone.preprocess(image))
+        return Prepared(path, digest, pixels=self._backbone.preprocess(image), note=note)
 
     def embed(self, batch: Sequence[Prepared]) -> EmbeddedBatch:
         """Runs the network once; nothing of the batch is kept.
@@ -101,7 +105,8 @@ class Embedder:
                 reason, vector = "its vector is not finite", None
             if vector is not None:
                 vectors.append(vector)
-            outcomes.append(Outcome(item.path, item.sha256, reason, reused=item.vector is not None))
+            note = item.note if reason is None else None
+            outcomes.append(Outcome(item.path, item.sha256, reason, item.vector is not None, note))
         stacked = np.stack(vectors) if vectors else np.empty((0, self._backbone.dimension), np.float32)
         return EmbeddedBatch(outcomes, stacked)
 

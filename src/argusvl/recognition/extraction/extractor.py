@@ -53,6 +53,7 @@ class ExtractionReport:
         skipped: Images that were not computed: they were done before, or are in the store that was reused.
         vectors: In the store now.
         quarantined_entries: All that the store has, also of earlier runs.
+        noted: Images that have a vector, and what is odd about them; also of earlier runs.
         problems: Places that could not be searched for images.
         other_files: Files that are no images by their names: suffix → number.
         repeated: Entries that named an image once more.
@@ -66,6 +67,7 @@ class ExtractionReport:
     skipped: int
     vectors: int
     quarantined_entries: tuple[Entry, ...]
+    noted: tuple[Entry, ...]
     problems: tuple[Problem, ...]
     other_files: Mapping[str, int]
     repeated: int
@@ -90,6 +92,7 @@ class ExtractionReport:
             "skipped": self.skipped,
             "vectors": self.vectors,
             "quarantined_images": [{"path": e.path, "reason": e.reason} for e in self.quarantined_entries],
+            "noted_images": [{"path": e.path, "note": e.note} for e in self.noted],
             "problems": [{"path": p.path, "reason": p.reason} for p in self.problems],
             "other_files": dict(self.other_files),
             "repeated": self.repeated,
@@ -156,6 +159,7 @@ def extract(
                 quarantined += outcome.reason is not None
                 skipped += outcome.reused
         rows = writer.rows
+    odd = [entry for entry, _ in read_ledger(out / LEDGER) if entry.row is None or entry.note is not None]
     return ExtractionReport(
         store=out,
         inputs=total,
@@ -163,7 +167,8 @@ def extract(
         quarantined=quarantined,
         skipped=done + skipped,
         vectors=rows,
-        quarantined_entries=tuple(entry for entry, _ in read_ledger(out / LEDGER) if entry.row is None),
+        quarantined_entries=tuple(entry for entry in odd if entry.row is None),
+        noted=tuple(entry for entry in odd if entry.row is not None),
         problems=listing.problems,
         other_files=listing.other_files,
         repeated=listing.repeated,

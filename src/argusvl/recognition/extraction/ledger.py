@@ -26,12 +26,14 @@ class Entry:
         sha256: Of the file's bytes; ``None`` where they could not be read.
         row: Of its vector, counted through the whole store.
         reason: Why it has none.
+        note: What is odd about it though it has one: how it was converted, a misleading suffix.
     """
 
     path: str
     sha256: str | None
     row: int | None
     reason: str | None = None
+    note: str | None = None
 
     @property
     def status(self) -> Status:
@@ -42,6 +44,8 @@ class Entry:
         """As it stands in the file."""
         values: dict[str, Any] = {"path": self.path, "sha256": self.sha256, "status": self.status}
         values |= {"reason": self.reason} if self.row is None else {"row": self.row}
+        if self.note is not None:
+            values["note"] = self.note
         return json_line(values)
 
     @classmethod
@@ -55,7 +59,8 @@ class Entry:
         if not isinstance(values, dict):
             raise ValueError("not an object")
         try:
-            entry = cls(values["path"], values["sha256"], values.get("row"), values.get("reason"))
+            told = (values.get(name) for name in ("row", "reason", "note"))
+            entry = cls(values["path"], values["sha256"], *told)
             status = values["status"]
         except KeyError as error:
             raise ValueError(f"{error} is missing") from None

@@ -55,12 +55,14 @@ class Outcome:
         sha256: Of its bytes; ``None`` where they could not be read.
         reason: Why it has no vector; ``None`` where it has one.
         reused: Whether the vector comes from an older store.
+        note: What is odd about it though it has a vector.
     """
 
     path: str
     sha256: str | None
     reason: str | None = None
     reused: bool = False
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +171,7 @@ class StoreWriter:
         entries, row = [], done.rows
         for outcome in batch.outcomes:
             if outcome.reason is None:
-                entries.append(Entry(outcome.path, outcome.sha256, row))
+                entries.append(Entry(outcome.path, outcome.sha256, row, note=outcome.note))
                 row += 1
             else:
                 entries.append(Entry(outcome.path, outcome.sha256, None, outcome.reason))
