@@ -6,6 +6,7 @@ import csv
 import errno
 import io
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -391,3 +392,20 @@ class TestClassify:
         code, _, err = argus("classify", store, photos, "--out", out)
         assert code == 2 and "No space left on device" in err
         assert out.read_text() == "before" and not list(tmp_path.glob(".*"))
+
+
+def test_weights_that_were_named_from_another_folder_are_found_and_may_be_moved(
+    argus: Any, examples: Path, tmp_path: Path, small_resnet: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = shutil.copytree(small_resnet, tmp_path / "here/weights")
+    monkeypatch.chdir(tmp_path / "here")
+    store = tmp_path / "support"
+    assert argus("enroll", store, examples, "--backbone", "resnet50:weights", "--views", "one")[0] == 0
+    monkeypatch.chdir(tmp_path)
+    code, before, _ = argus("classify", store, examples / "apple")
+    assert code == 0
+    weights.rename(tmp_path / "moved")
+    code, _, said = argus("classify", store, examples / "apple")
+    assert code == 2 and "here/weights" in said
+    code, after, _ = argus("classify", store, examples / "apple", "--backbone", "resnet50:moved")
+    assert (code, after) == (0, before)

@@ -76,6 +76,11 @@ def picture(label: str, number: int, size: tuple[int, int] = (12, 9)) -> bytes:
     return stream.getvalue()
 
 
+def opened(data: bytes) -> Image.Image:
+    """The picture of some bytes."""
+    return Image.open(io.BytesIO(data)).convert("RGB")
+
+
 def write(file: Path, content: bytes) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(content)
@@ -131,5 +136,10 @@ def tiny_backbone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[TinyN
 def few_shot() -> SimpleNamespace:
     """What makes data folders."""
     return SimpleNamespace(
-        make_category=make_category, picture=picture, write=write, TinyNetwork=TinyNetwork, SIDE=SIDE
+        make_category=make_category,
+        picture=picture,
+        opened=opened,
+        write=write,
+        TinyNetwork=TinyNetwork,
+        SIDE=SIDE,
     )

@@ -11,6 +11,7 @@ A backbone is named by its name, and where its weights may lie in several places
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 
@@ -39,6 +40,12 @@ def load_backbone(spec: str, *, device: str | torch.device = "cpu") -> Backbone:
             remedy=f"use one of {', '.join(known_backbones())}",
         )
     return _LOADERS[name](place or None, usable_device(device))
+
+
+def absolute_spec(spec: str) -> str:
+    """The same backbone, named so that it is found from any working directory: a folder or file by its whole path."""
+    before, colon, place = spec.rpartition(":")
+    return f"{before}:{Path(place).absolute()}" if colon and Path(place).exists() else spec
 
 
 def known_backbones() -> tuple[str, ...]:

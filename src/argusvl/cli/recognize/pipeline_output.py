@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from argusvl.cli.extraction_output import shown
 from argusvl.cli.output import console, counted
+from argusvl.cli.recognize.extraction_output import shown
 from argusvl.recognition.pipeline.stages import PipelineReport, StageReport
 
 _NAMED = 20

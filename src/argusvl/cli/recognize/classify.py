@@ -1,0 +1,80 @@
+"""`argus recognize classify`: Images → classes, by a support store."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from argusvl.cli.recognize.options import FOUND_SOMETHING, Cache, Device, LinesFile, ReadingThreads
+
+
+def classify(
+    store: Annotated[Path, typer.Argument(metavar="STORE", help="Folder of the support store.")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="IMAGES…",
+            help="Folders, lists and files as for extract, or a store of vectors of the same views.",
+        ),
+    ],
+    out: LinesFile = None,
+    classifier: Annotated[str, typer.Option(help="ridge, centroid, nearest, linear-probe, cache.")] = "ridge",
+    features: Annotated[
+        str, typer.Option(help="rich or plain, as for table; plain needs a store of one view.")
+    ] = "rich",
+    threshold: Annotated[
+        float,
+        typer.Option(help="Probability of being known below which a picture is Unknown; 0: nothing is."),
+    ] = 0.5,
+    coverage: Annotated[
+        float, typer.Option(help="How often the true class of a known picture shall be in its set.")
+    ] = 0.9,
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            help="NAME:FOLDER of the backbone's weights, where they are no more where enroll found them."
+        ),
+    ] = None,
+    device: Device = "auto",
+    workers: ReadingThreads = None,
+    cache: Cache = None,
+) -> None:
+    """Classify images by the examples of a support store: a line of JSON for each.
+
+    image; class, or Unknown; nearest, the best class in any case; score, the probability that the picture is of a known
+    class; margin between the best two classes, small where they are hard to tell apart; set, the classes that hold the
+    true one as often as --coverage says. An image that cannot be used has an error instead; the exit code is then 1.
+    Interrupted, the same command goes on.
+    """
+    from argusvl.cli.recognize.few_shot_output import print_classified
+    from argusvl.core.files import atomic_text_file
+    from argusvl.recognition.backbones.views import load_with_views
+    from argusvl.recognition.few_shot.classification import ClassifyOptions, FewShotClassifier
+    from argusvl.recognition.few_shot.classification import classify as classify_vectors
+    from argusvl.recognition.few_shot.embeddings import default_cache
+    from argusvl.recognition.few_shot.enrolment import SupportStore
+    from argusvl.recognition.few_shot.queries import query_vectors
+
+    options = ClassifyOptions(classifier, features, threshold, coverage)
+    support = SupportStore.open(store)
+    network = load_with_views(backbone or support.backbone, support.views, device=device)
+    learned = FewShotClassifier(support, network, options)
+    queries = query_vectors(images, network, support.lane, cache or default_cache(), workers=workers)
+    counts: Counter[str] = Counter()
+    failed: dict[str, str] = {}
+    with atomic_text_file(out) if out is not None else nullcontext(sys.stdout) as stream:
+        for line in classify_vectors(learned, queries.store):
+            stream.write(json.dumps(line, ensure_ascii=False) + "\n")
+            if "error" in line:
+                failed[line["image"]] = line["error"]
+            else:
+                counts[line["class"]] += 1
+    print_classified(counts, failed, queries.problems)
+    if failed or queries.problems:
+        raise typer.Exit(FOUND_SOMETHING)

@@ -1,0 +1,44 @@
+"""`argus recognize verify`: What makes a backbone trustworthy, checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from argusvl.cli.recognize.options import FOUND_SOMETHING, AsJson, Device
+
+
+def verify(
+    backbone: Annotated[str, typer.Argument(metavar="BACKBONE", help="NAME, or NAME:FOLDER of its weights.")],
+    images: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Pictures to use; drawn ones by default.")
+    ] = None,
+    count: Annotated[int, typer.Option(min=100, help="Pictures over which memory must stay flat.")] = 1000,
+    batch_size: Annotated[int, typer.Option(min=2, help="Pictures of a forward pass.")] = 32,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Check a backbone: memory, preprocessing, dtypes and devices, reproducibility.
+
+    Each check measures from outside and says what it found in figures. The exit code is 1 where one has failed.
+    """
+    from argusvl.cli.output import print_json
+    from argusvl.cli.recognize.verification_output import print_verification
+    from argusvl.recognition.backbones.table import load_backbone
+    from argusvl.recognition.verification.pictures import FolderPictures
+    from argusvl.recognition.verification.verify import verify as verify_backbone
+
+    found = verify_backbone(
+        lambda place: load_backbone(backbone, device=place),
+        device=device,
+        pictures=None if images is None else FolderPictures(images, limit=count),
+        count=count,
+        batch_size=batch_size,
+    )
+    print_verification(found)
+    if as_json:
+        print_json(found.as_dict())
+    if not found.passed:
+        raise typer.Exit(FOUND_SOMETHING)

@@ -1,0 +1,118 @@
+"""`argus recognize search`: the most alike pictures of a store, and what is said of mistakes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from argusvl.cli.main import run
+from argusvl.recognition.extraction.store import EmbeddingStore
+from argusvl.recognition.few_shot import lance_index
+
+pytestmark = pytest.mark.usefixtures("quiet_logging")
+
+
+@pytest.fixture
+def store(tmp_path: Path, few_shot: Any, tiny_backbone: list[Any]) -> Path:
+    """Of six pictures of two kinds, and the pictures beside it."""
+    for label in ("apple", "螺丝\n1"):
+        for number in range(3):
+            few_shot.write(tmp_path / f"photos/{label}/{number}.png", few_shot.picture(label, number))
+    assert (
+        run(
+            [
+                "recognize",
+                "extract",
+                str(tmp_path / "photos"),
+                "--backbone",
+                "tiny",
+                "--out",
+                str(tmp_path / "s"),
+            ]
+        )
+        == 0
+    )
+    return tmp_path / "s"
+
+
+def found(words: list[str], capsys: pytest.CaptureFixture[str], code: int = 0) -> list[dict[str, Any]]:
+    capsys.readouterr()
+    assert run(["recognize", "search", *words, "--backbone", "tiny"]) == code
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_the_most_alike_pictures_come_first(
+    store: Path, few_shot: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, label, number in (("new.png", "apple", 9), ("there.png", "螺丝\n1", 1)):
+        few_shot.write(tmp_path / "queries" / name, few_shot.picture(label, number))
+    new, there = found([str(store), str(tmp_path / "queries"), "--count", "4"], capsys)
+    assert (new["image"], there["image"]) == ("new.png", "there.png")
+    assert there["nearest"][0] == {"image": "螺丝\n1/1.png", "score": 1.0}
+    assert len(new["nearest"]) == 4
+    scores = [near["score"] for near in new["nearest"]]
+    assert scores == sorted(scores, reverse=True)
+    # The same by hand.
+    paths, vectors = EmbeddingStore.open(store).vectors()
+    backbone = few_shot.TinyNetwork(side=14)
+    query = backbone.embed(backbone.preprocess(few_shot.opened(few_shot.picture("apple", 9)))[None]).numpy()[
+        0
+    ]
+    cosines = vectors @ query / np.linalg.norm(vectors, axis=1) / np.linalg.norm(query)
+    assert new["nearest"][0]["image"] == paths[int(cosines.argmax())]
+    assert scores[0] == pytest.approx(float(cosines.max()), abs=1e-5)
+
+
+def test_a_store_asks_another_and_more_than_there_are_is_all(
+    store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = found([str(store), str(store), "--count", "100"], capsys)
+    assert [line["nearest"][0]["image"] for line in lines] == EmbeddingStore.open(store).paths()
+    assert all(len(line["nearest"]) == 6 for line in lines)
+
+
+def test_an_index_finds_the_same(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("lancedb")
+    exact = found([str(store), str(store), "--count", "2"], capsys)
+    monkeypatch.setattr(lance_index, "EXACT_LIMIT", 5)
+    place = tmp_path / "place of the index"
+    indexed = found([str(store), str(store), "--count", "2", "--index", str(place)], capsys)
+    assert place.is_dir()
+    for one, other in zip(exact, indexed, strict=True):
+        assert [near["image"] for near in one["nearest"]] == [near["image"] for near in other["nearest"]]
+
+
+def test_what_cannot_be_used_is_named_and_the_rest_is_found(
+    store: Path, few_shot: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few_shot.write(tmp_path / "queries/a.png", few_shot.picture("apple", 9))
+    few_shot.write(tmp_path / "queries/broken.png", b"")
+    out = tmp_path / "lines.jsonl"
+    assert found([str(store), str(tmp_path / "queries"), "--out", str(out)], capsys, code=1) == []
+    good, bad = (json.loads(line) for line in out.read_text(encoding="utf-8").splitlines())
+    assert good["image"] == "a.png" and len(good["nearest"]) == 6
+    assert bad == {"image": "broken.png", "error": "the file is empty (0 bytes)"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nowhere"], "not a store of vectors"),
+        (["STORE", "--backbone", "tiny:b"], "backbone.weights_sha256: the store has"),
+        (["STORE", "--views", "two"], "made in another way"),
+        (["STORE", "--count", "0"], "--count"),
+    ],
+)
+def test_mistakes_of_the_user(
+    store: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, *rest = [str(store) if word == "STORE" else word for word in words]
+    backbone = [] if "--backbone" in rest else ["--backbone", "tiny"]
+    assert run(["recognize", "search", place, str(store), *rest, *backbone]) == 2
+    assert message in capsys.readouterr().err
