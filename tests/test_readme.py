@@ -16,13 +16,19 @@ COMMANDS = re.findall(r"^ +\.venv/bin/argus (.+)$", TEXT, flags=re.MULTILINE)
 
 
 def test_readme_shows_commands_for_ones_own_photographs() -> None:
-    assert [shlex.split(c)[0] for c in COMMANDS] == ["data", "data", "init", "train", "predict"]
+    verbs = [shlex.split(c)[0] for c in COMMANDS]
+    assert [verb for verb in verbs if verb != "recognize"] == ["data", "data", "init", "train", "predict"]
+
+
+def test_readme_shows_the_way_from_a_folder_to_a_table() -> None:
+    verbs = [words[1] for words in map(shlex.split, COMMANDS) if words[0] == "recognize"]
+    assert verbs[:3] == ["enroll", "classify", "table"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_option_of_a_shown_command_exists(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    words = shlex.split(command)
-    verb = words[:2] if words[0] in ("data", "inspect") else words[:1]
+    words = shlex.split(command, comments=True)
+    verb = words[:2] if words[0] in ("data", "inspect", "recognize") else words[:1]
     assert run([*verb, "--help"]) == 0
     shown = capsys.readouterr().out
     for option in (w for w in words if w.startswith("--")):

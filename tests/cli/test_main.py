@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -311,3 +313,27 @@ def test_a_request_to_stop_leaves_no_half_written_folder(tmp_path: Path, number:
         assert child.wait(timeout=90) == 130
         assert child.stderr.read() == "interrupted\n"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.ENOSPC, errno.EROFS])
+def test_errors_of_the_system_are_no_mistakes_in_argus(
+    number: int, add_verb: Callable[[Any], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def command() -> None:
+        raise OSError(number, os.strerror(number), "some/place")
+
+    add_verb(command)
+    assert run(["try"]) == 2
+    said = capsys.readouterr().err
+    assert f"error: some/place: {os.strerror(number)}" in said and "What to do: " in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_full_disk_behind_standard_output_is_said() -> None:
+    command = [sys.executable, "-c", "from argusvl.cli.main import main; main()", "--version"]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: standard output: No space left on device")
+    assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr

@@ -166,7 +166,7 @@ class TestTable:
         ("words", "said"),
         [
             (["--backbone", "tinny"], "unknown backbone 'tinny'"),
-            (["--backbone", ","], "no backbone is named"),
+            (["--backbone", ","], "--backbone names nothing"),
             (["--classifier", "rigde"], "did you mean 'ridge'"),
             (["--layout", "imagefolders"], "did you mean 'imagefolder'"),
             (["--views", "three"], "unknown views 'three'"),
@@ -343,7 +343,13 @@ class TestClassify:
         assert out == argus("classify", store, photos)[1]
         assert argus("extract", photos, "--out", tmp_path / "one", *TINY)[0] == 0
         code, _, err = argus("classify", store, tmp_path / "one")
-        assert code == 2 and "preprocessing" in err and "made in another way" in err
+        assert (
+            code == 2
+            and "views: the store has 'one', now it is 'four'" in err
+            and "extract --views four" in err
+        )
+        code, _, err = argus("classify", store, photos, vectors)
+        assert code == 2 and "named beside other places" in err
 
     def test_an_example_is_marked(self, argus: Any, store: Path, examples: Path) -> None:
         code, out, _ = argus("classify", store, examples / "plum" / "0.png")
@@ -377,7 +383,10 @@ class TestClassify:
             ([store, photos, "--features", "plain"], "plain features are of one view"),
             ([store, photos, "--threshold", "2"], "the threshold is 2"),
             ([store, photos, "--coverage", "0"], "the coverage is 0"),
-            ([store, photos, "--out", photos], "cannot be written: Is a directory"),
+            ([store, photos, "--out", photos], "is what the command reads"),
+            ([store, photos, "--out", tmp_path], "cannot be written: Is a directory"),
+            ([store, photos, "--out", photos / "a.jpg"], "is the name of an image"),
+            ([store, photos, "--out", store / "support.json"], "which the command reads"),
         ):
             code, said_out, err = argus("classify", *words[:2], "--out", out, *words[2:])
             assert code == 2 and said_out == "" and said in err and "Traceback" not in err, (words, err)

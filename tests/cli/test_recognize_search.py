@@ -67,6 +67,16 @@ def test_the_most_alike_pictures_come_first(
     assert scores[0] == pytest.approx(float(cosines.max()), abs=1e-5)
 
 
+def test_the_store_says_of_which_views_it_is(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    viewed = tmp_path / "viewed"
+    words = ["recognize", "extract", str(tmp_path / "photos"), "--backbone", "tiny", "--views", "four"]
+    assert run([*words, "--out", str(viewed)]) == 0
+    lines = found([str(viewed), str(tmp_path / "photos"), "--count", "1"], capsys)
+    assert [line["nearest"][0]["image"] for line in lines] == EmbeddingStore.open(viewed).paths()
+
+
 def test_a_store_asks_another_and_more_than_there_are_is_all(
     store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -105,14 +115,15 @@ def test_what_cannot_be_used_is_named_and_the_rest_is_found(
     [
         (["nowhere"], "not a store of vectors"),
         (["STORE", "--backbone", "tiny:b"], "backbone.weights_sha256: the store has"),
-        (["STORE", "--views", "two"], "made in another way"),
+        (["STORE", "--out", "STORE/lines.jsonl"], "which the command reads"),
+        (["STORE", "--out", "photo.png"], "is the name of an image"),
         (["STORE", "--count", "0"], "--count"),
     ],
 )
 def test_mistakes_of_the_user(
     store: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    place, *rest = [str(store) if word == "STORE" else word for word in words]
+    place, *rest = [word.replace("STORE", str(store)) for word in words]
     backbone = [] if "--backbone" in rest else ["--backbone", "tiny"]
     assert run(["recognize", "search", place, str(store), *rest, *backbone]) == 2
     assert message in capsys.readouterr().err

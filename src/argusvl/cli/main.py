@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import errno
 import importlib
 import os
 import signal
@@ -26,6 +27,15 @@ from argusvl.core.logging import configure_logging, parse_levels, write_crash_de
 from argusvl.training.launch import is_first_process
 
 DONE, USERS_MISTAKE, OUR_MISTAKE, INTERRUPTED = 0, 2, 70, 130
+
+_ENVIRONMENT: dict[int | None, str] = {
+    errno.EACCES: "check the permissions, or name another place",
+    errno.EPERM: "check the permissions, or name another place",
+    errno.EROFS: "the file system cannot be written: name another place",
+    errno.ENOSPC: "free space on the disk, or name another place",
+    errno.EDQUOT: "free space in your quota, or name another place",
+}
+"""Errors of the system that are nobody's mistake in a program, and what mends them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +87,18 @@ def main() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # transformers' bars would break ours
     # A scheduler's request to stop is a Ctrl-C: half-written folders are cleared away. (Training does more.)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        if error.errno != errno.EPIPE:
+            remedy = _ENVIRONMENT.get(error.errno, "write elsewhere")
+            _say(f"error: standard output: {error.strerror}\n  What to do: {remedy}")
+            code = USERS_MISTAKE
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # or the interpreter would try once more
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -109,14 +130,22 @@ def run(arguments: Sequence[str]) -> int:
             write_crash_detail(error)
         _say(traceback.format_exc() if session.debug else f"error: {error}")
         return USERS_MISTAKE
+    except OSError as error:
+        if error.errno not in _ENVIRONMENT:
+            return _our_mistake(error)
+        place = error.filename or "standard output"
+        _say(f"error: {place}: {error.strerror}\n  What to do: {_ENVIRONMENT[error.errno]}")
+        return USERS_MISTAKE
     except Exception as error:  # noqa: BLE001 - the outermost place: nothing above could handle it
-        log = write_crash_detail(error)
-        _say(traceback.format_exc())
-        _say(
-            f"This is a mistake in Argus {__version__}, not yours{f'; details are in {log}' if log else ''}."
-        )
-        return OUR_MISTAKE
+        return _our_mistake(error)
     return DONE
+
+
+def _our_mistake(error: Exception) -> int:
+    log = write_crash_detail(error)
+    _say(traceback.format_exc())
+    _say(f"This is a mistake in Argus {__version__}, not yours{f'; details are in {log}' if log else ''}.")
+    return OUR_MISTAKE
 
 
 def _take_common_options(arguments: Sequence[str]) -> tuple[Session, list[str]]:

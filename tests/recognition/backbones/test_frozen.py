@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch
 from PIL import Image
 
 from argusvl.core.errors import CheckpointError
-from argusvl.recognition.backbones.frozen import FrozenBackbone, weights_sha256
+from argusvl.recognition.backbones.frozen import FrozenBackbone, full_precision, weights_sha256
 from argusvl.recognition.backbones.protocol import BackboneFingerprint
 
 FINGERPRINT = BackboneFingerprint("watcher", "0" * 64, {}, "none", "float32", {})
@@ -76,3 +77,23 @@ def test_the_hash_is_of_the_files_in_the_order_of_their_names(tmp_path: Path) ->
     assert weights_sha256(files) == weights_sha256(files[::-1]) == hashlib.sha256(b"first second").hexdigest()
     with pytest.raises(CheckpointError, match=r"gone\.bin: the weights cannot be read: No such file"):
         weights_sha256([tmp_path / "gone.bin"])
+
+
+def test_threads_that_compute_at_once_leave_the_settings_as_they_were(
+    callers_settings: tuple[bool, ...],
+) -> None:
+    first, second = threading.Event(), threading.Event()
+
+    def earlier() -> None:
+        with full_precision():
+            first.set()
+            second.wait()
+
+    thread = threading.Thread(target=earlier)
+    thread.start()
+    first.wait()
+    with full_precision():  # begins within the other, and ends after it
+        second.set()
+        thread.join()
+        assert settings() == (False, True, False, False)
+    assert settings() == callers_settings

@@ -169,15 +169,26 @@ def test_a_list_of_lines(tmp_path: Path) -> None:
 
 
 def test_a_list_of_json_lines_holds_any_name(tmp_path: Path) -> None:
-    names = ["line\nbreak.jpg", "a\u2028b.jpg", "ü.jpg"]
+    names = ["line\nbreak.jpg", "a\u2028b.jpg", "ü.jpg", "as classify writes it.jpg"]
     text = "\n".join(
-        [json.dumps(names[0]), json.dumps({"path": names[1]}, ensure_ascii=False), json.dumps(names[2])]
+        [
+            json.dumps(names[0]),
+            json.dumps({"path": names[1]}, ensure_ascii=False),
+            json.dumps(names[2]),
+            json.dumps({"image": names[3], "class": "a"}),
+        ]
     )
     (tmp_path / "list.jsonl").write_text(text, encoding="utf-8")
     assert sorted(find_images(tmp_path / "list.jsonl").paths) == sorted(names)
 
 
-@pytest.mark.parametrize("line", ["{", "3", "null", '{"image": "a.jpg"}', '""', '"a\\u0000.jpg"'])
+def test_an_empty_list_is_refused_as_such(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("\n  \n")
+    with pytest.raises(DataError, match="the list is empty"):
+        find_images(tmp_path / "list.txt")
+
+
+@pytest.mark.parametrize("line", ["{", "3", "null", '{"picture": "a.jpg"}', '""', '"a\\u0000.jpg"'])
 def test_a_damaged_list_names_the_line(tmp_path: Path, line: str) -> None:
     (tmp_path / "list.jsonl").write_text(f'"a.jpg"\n{line}\n')
     with pytest.raises(DataError, match="line 2"):

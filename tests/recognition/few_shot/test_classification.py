@@ -167,7 +167,7 @@ def test_a_store_of_other_views_another_backbone_or_another_lane_is_refused_by_n
     known: SupportStore, few_shot: Any, photos: Path, tmp_path: Path
 ) -> None:
     stores = {
-        "preprocessing": (few_shot.TinyNetwork(side=14), "exact"),
+        "views: the store has 'one', now it is 'four'": (few_shot.TinyNetwork(side=14), "exact"),
         "weights_sha256: the store has 'bbb": (network(few_shot, "b" * 64), "exact"),
         "lane: the store has 'scaled', now it is 'exact'": (network(few_shot), "scaled"),
     }
@@ -184,7 +184,7 @@ def test_a_support_store_made_by_another_backbone_is_refused_by_name(
     with pytest.raises(DataError, match="weights_sha256: the store has 'aaa.* now it is 'ccc") as error:
         FewShotClassifier(known, network(few_shot, "c" * 64), ClassifyOptions())
     assert str(known.folder) in str(error.value) and "enrol into another folder" in str(error.value)
-    with pytest.raises(DataError, match="preprocessing"):
+    with pytest.raises(DataError, match="views: the store has 'four', now it is 'one'"):
         FewShotClassifier(known, few_shot.TinyNetwork(side=14), ClassifyOptions())
 
 

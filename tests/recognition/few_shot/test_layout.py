@@ -241,3 +241,16 @@ def test_examples_alone(data: Path, tmp_path: Path, few_shot: Any) -> None:
     with pytest.raises(LayoutError, match="several categories: fruit, tools"):
         read_examples(data, layout="argus")
     assert set(read_examples(data, layout="argus", category="tools")) == {"saw"}
+
+
+def test_a_folder_in_which_nothing_fits_the_layout_says_what_is_expected(
+    tmp_path: Path, few_shot: Any
+) -> None:
+    few_shot.write(tmp_path / "cats/a.png", few_shot.picture("cat", 1))
+    for read in (
+        lambda: read_layout(tmp_path, None, parse_layout("imagefolder")),
+        lambda: read_examples(tmp_path, layout="imagefolder"),
+    ):
+        with pytest.raises(LayoutError, match="no picture stands where") as error:
+            read()
+        assert "train/" in str(error.value) and str(tmp_path) in str(error.value)

@@ -11,7 +11,15 @@ from typing import Annotated
 
 import typer
 
-from argusvl.cli.recognize.options import FOUND_SOMETHING, Cache, Device, LinesFile, ReadingThreads
+from argusvl.cli.recognize.options import (
+    FOUND_SOMETHING,
+    Cache,
+    Device,
+    LinesFile,
+    ReadingThreads,
+    goes_on_when_interrupted,
+    require_output,
+)
 
 
 def classify(
@@ -49,10 +57,11 @@ def classify(
 
     image; class, or Unknown; nearest, the best class in any case; score, the probability that the picture is of a known
     class; margin between the best two classes, small where they are hard to tell apart; set, the classes that hold the
-    true one as often as --coverage says. An image that cannot be used has an error instead; the exit code is then 1.
+    true one as often as --coverage says; example_of, where the picture is an example itself. An image that cannot be
+    used has an error instead; the exit code is then 1.
     Interrupted, the same command goes on.
     """
-    from argusvl.cli.recognize.few_shot_output import print_classified
+    from argusvl.cli.recognize.few_shot_output import print_classified, print_single_examples
     from argusvl.core.files import atomic_text_file
     from argusvl.recognition.backbones.views import load_with_views
     from argusvl.recognition.few_shot.classification import ClassifyOptions, FewShotClassifier
@@ -61,11 +70,14 @@ def classify(
     from argusvl.recognition.few_shot.enrolment import SupportStore
     from argusvl.recognition.few_shot.queries import query_vectors
 
+    require_output(out, store, files=images)
     options = ClassifyOptions(classifier, features, threshold, coverage)
     support = SupportStore.open(store)
     network = load_with_views(backbone or support.backbone, support.views, device=device)
     learned = FewShotClassifier(support, network, options)
-    queries = query_vectors(images, network, support.lane, cache or default_cache(), workers=workers)
+    print_single_examples(learned.single)
+    with goes_on_when_interrupted():
+        queries = query_vectors(images, network, support.lane, cache or default_cache(), workers=workers)
     counts: Counter[str] = Counter()
     failed: dict[str, str] = {}
     with atomic_text_file(out) if out is not None else nullcontext(sys.stdout) as stream:

@@ -7,7 +7,13 @@ from typing import Annotated, Literal
 
 import typer
 
-from argusvl.cli.recognize.options import FOUND_SOMETHING, AsJson, Device, ReadingThreads
+from argusvl.cli.recognize.options import (
+    FOUND_SOMETHING,
+    AsJson,
+    Device,
+    ReadingThreads,
+    goes_on_when_interrupted,
+)
 
 
 def enroll(
@@ -64,15 +70,17 @@ def enroll(
     there = SupportStore.open(store) if (store / HEADER).exists() else None
     spec = absolute_spec(backbone) if backbone else (there.backbone if there else "efficientnet-lite0")
     wanted = views or (there.views if there else "four")
-    report = enroll_pictures(
-        store,
-        pictures,
-        load_with_views(spec, wanted, device=device),
-        spec=spec,
-        views=wanted,
-        lane=lane or (there.lane if there else "exact"),
-        workers=workers,
-    )
+    network = load_with_views(spec, wanted, device=device)
+    with goes_on_when_interrupted():
+        report = enroll_pictures(
+            store,
+            pictures,
+            network,
+            spec=spec,
+            views=wanted,
+            lane=lane or (there.lane if there else "exact"),
+            workers=workers,
+        )
     print_enrolment(report, store)
     if as_json:
         print_json(report.to_dict())

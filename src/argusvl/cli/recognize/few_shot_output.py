@@ -20,6 +20,16 @@ _NAMED = 20
 def print_measured(measured: Measured) -> None:
     """What is odd about the data, and what of it was left out."""
     terminal = console()
+    protocol = measured.protocol
+    for category in measured.categories:
+        fewest, most = min(category["classes"].values()), max(protocol.shots)
+        text = (
+            f"{printable(category['name'])}: classes {len(category['classes'])}, pictures to sort "
+            f"{category['queries']}, draws {protocol.seeds}, classifier {protocol.classifier}"
+        )
+        if most == fewest == max(category["classes"].values()):
+            text += f"; {counted(most, 'shot')} are all examples, so that the draws do not differ"
+        terminal.print(Text(text), soft_wrap=True)
     for note in measured.notes:
         terminal.print(Text.assemble(("note", "yellow"), f" {note}"), soft_wrap=True)
     print_quarantined(measured.quarantined)
@@ -58,6 +68,14 @@ def print_not_searched(problems: Sequence[Problem]) -> None:
     for problem in problems:
         text = Text.assemble(("not searched", "red"), f" {printable(problem.path)}: {problem.reason}")
         console().print(text, soft_wrap=True)
+
+
+def print_single_examples(classes: Sequence[str]) -> None:
+    """That little can be said of what is unknown."""
+    if classes:
+        listed = ", ".join(printable(label) for label in classes[:_NAMED])
+        text = f" one example only of {listed}: how probably a picture is known is a guess; --threshold 0 rejects none"
+        console().print(Text.assemble(("note", "yellow"), text), soft_wrap=True)
 
 
 def print_quarantined(quarantined: Mapping[str, str]) -> None:

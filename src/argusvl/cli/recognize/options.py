@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from argusvl.cli.output import console
+from argusvl.core.errors import ConfigError
 
 FOUND_SOMETHING = 1
 """Exit code: done, and something is wrong with what was asked about."""
@@ -29,3 +34,41 @@ Cache = Annotated[
 ]
 LinesFile = Annotated[Path | None, typer.Option(metavar="FILE", help="Write the lines here, not to stdout.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Write the result to stdout as JSON.")]
+
+
+def require_output(out: Path | None, *folders: Path, files: Sequence[Path] = ()) -> None:
+    """Refuses to write over what the command reads.
+
+    Args:
+        out: Where the user wants the result; nothing is refused when ``None``.
+        folders: Stores and data folders, which hold no results.
+        files: Lists and the like that are read.
+
+    Raises:
+        ConfigError: It has the name of an image, as where a shell has put file names for ``*``, or lies in a folder.
+    """
+    from argusvl.recognition.extraction.sources import IMAGE_SUFFIXES
+
+    if out is None:
+        return
+    if out.suffix.lower() in IMAGE_SUFFIXES:
+        raise ConfigError(
+            f"--out {out} is the name of an image", remedy="name another file: --out result.jsonl"
+        )
+    if out.resolve() in [file.resolve() for file in files]:
+        raise ConfigError(f"--out {out} is what the command reads", remedy="name another file")
+    for folder in folders:
+        if folder.is_dir() and folder.resolve() in out.resolve().parents:
+            raise ConfigError(
+                f"--out {out} lies in {folder}, which the command reads", remedy="name a file elsewhere"
+            )
+
+
+@contextmanager
+def goes_on_when_interrupted() -> Iterator[None]:
+    """Says at Ctrl-C that nothing is lost."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        console().print("what was computed is kept; the same command goes on", markup=False)
+        raise

@@ -10,7 +10,15 @@ from typing import Annotated
 
 import typer
 
-from argusvl.cli.recognize.options import FOUND_SOMETHING, Cache, Device, LinesFile, ReadingThreads
+from argusvl.cli.recognize.options import (
+    FOUND_SOMETHING,
+    Cache,
+    Device,
+    LinesFile,
+    ReadingThreads,
+    goes_on_when_interrupted,
+    require_output,
+)
 
 
 def search(
@@ -29,7 +37,6 @@ def search(
             help="NAME, or NAME:FOLDER of its weights, that made the store; by its name by default."
         ),
     ] = None,
-    views: Annotated[str, typer.Option(help="With which the store was made.")] = "one",
     index: Annotated[
         Path | None,
         typer.Option(
@@ -50,19 +57,22 @@ def search(
     from argusvl.cli.recognize.few_shot_output import print_not_searched, print_quarantined
     from argusvl.core.files import atomic_text_file
     from argusvl.recognition.backbones.views import load_with_views
-    from argusvl.recognition.extraction.fingerprint import require_same_fingerprint
+    from argusvl.recognition.extraction.fingerprint import require_same_fingerprint, views_of
     from argusvl.recognition.extraction.store import EmbeddingStore
     from argusvl.recognition.few_shot.embeddings import default_cache, fingerprint_of
     from argusvl.recognition.few_shot.lance_index import index_for
     from argusvl.recognition.few_shot.neighbours import nearest_pictures
     from argusvl.recognition.few_shot.queries import query_vectors
 
+    require_output(out, store, files=images)
     there = EmbeddingStore.open(store)
-    network = load_with_views(backbone or there.fingerprint.backbone.backbone, views, device=device)
+    made_by = there.fingerprint.backbone
+    network = load_with_views(backbone or made_by.backbone, views_of(made_by), device=device)
     require_same_fingerprint(there.fingerprint, fingerprint_of(network, there.fingerprint.lane), store)
-    queries = query_vectors(
-        images, network, there.fingerprint.lane, cache or default_cache(), workers=workers
-    )
+    with goes_on_when_interrupted():
+        queries = query_vectors(
+            images, network, there.fingerprint.lane, cache or default_cache(), workers=workers
+        )
     failed: dict[str, str] = {}
     with atomic_text_file(out) if out is not None else nullcontext(sys.stdout) as stream:
         for line in nearest_pictures(there, index_for(there, index), queries.store, count):

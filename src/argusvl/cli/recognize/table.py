@@ -7,7 +7,15 @@ from typing import Annotated, Literal
 
 import typer
 
-from argusvl.cli.recognize.options import FOUND_SOMETHING, LAYOUT_HELP, Cache, Device, ReadingThreads
+from argusvl.cli.recognize.options import (
+    FOUND_SOMETHING,
+    LAYOUT_HELP,
+    Cache,
+    Device,
+    ReadingThreads,
+    goes_on_when_interrupted,
+    require_output,
+)
 from argusvl.core.errors import ConfigError
 
 
@@ -80,23 +88,25 @@ def table(
     from argusvl.recognition.few_shot.measurement import Recipe, measure
     from argusvl.recognition.few_shot.tables import FORMATS
 
-    measured = measure(
-        data,
-        _listed([backbone]),
-        Protocol(
-            shots=_numbers("--shots", shots),
-            seeds=seeds,
-            classifier=classifier,
-            unknown=_listed(unknown or []),
-            unknown_count=unknown_count,
-        ),
-        Recipe(features, views or ("four" if features == "rich" else "one"), lane, template),
-        layout=parse_layout(layout),
-        cache=cache or default_cache(),
-        category=category,
-        device=device,
-        workers=workers,
-    )
+    require_output(out, data)
+    with goes_on_when_interrupted():
+        measured = measure(
+            data,
+            _listed("--backbone", [backbone]),
+            Protocol(
+                shots=_numbers("--shots", shots),
+                seeds=seeds,
+                classifier=classifier,
+                unknown=_listed("--unknown", unknown) if unknown is not None else (),
+                unknown_count=unknown_count,
+            ),
+            Recipe(features, views or ("four" if features == "rich" else "one"), lane, template),
+            layout=parse_layout(layout),
+            cache=cache or default_cache(),
+            category=category,
+            device=device,
+            workers=workers,
+        )
     print_measured(measured)
     text = FORMATS[form](measured.rows)
     if out is not None:
@@ -109,10 +119,13 @@ def table(
         raise typer.Exit(FOUND_SOMETHING)
 
 
-def _listed(values: list[str]) -> tuple[str, ...]:
+def _listed(option: str, values: list[str]) -> tuple[str, ...]:
     """Names given with commas or one by one, each once."""
     names = (name.strip() for value in values for name in value.split(","))
-    return tuple(dict.fromkeys(name for name in names if name))
+    found = tuple(dict.fromkeys(name for name in names if name))
+    if not found:
+        raise ConfigError(f"{option} names nothing", remedy=f"give names with commas, or leave {option} out")
+    return found
 
 
 def _numbers(option: str, text: str) -> tuple[int, ...]:

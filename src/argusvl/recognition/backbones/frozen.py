@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
@@ -91,16 +92,41 @@ class FrozenBackbone(ABC):
             )
 
 
-@contextlib.contextmanager
-def full_precision() -> Iterator[None]:
+class _FullPrecision:
+    """Settings of the whole process, which several threads may want at once: the first sets, the last restores."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._before = (False, False, False, False)
+
+    def __enter__(self) -> None:
+        cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+        with self._lock:
+            if self._inside == 0:
+                self._before = cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark, matmul.allow_tf32
+                cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark, matmul.allow_tf32 = (
+                    False,
+                    True,
+                    False,
+                    False,
+                )
+            self._inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark, matmul.allow_tf32 = self._before
+
+
+_full_precision = _FullPrecision()
+
+
+def full_precision() -> contextlib.AbstractContextManager[None]:
     """GPUs compute in float32 and the same way each time; by default their convolutions round to 10 bits (TF32)."""
-    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
-    before = cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark, matmul.allow_tf32
-    cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark, matmul.allow_tf32 = False, True, False, False
-    try:
-        yield
-    finally:
-        cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark, matmul.allow_tf32 = before
+    return _full_precision
 
 
 def weights_sha256(files: Iterable[Path]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,9 +86,13 @@ def quiet_transformers() -> Iterator[None]:
     )
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
+    hub = logging.getLogger("huggingface_hub")  # which tells of each try; our error tells of the last one
+    level = hub.level
+    hub.setLevel(logging.ERROR)
     try:
         yield
     finally:
+        hub.setLevel(level)
         transformers_logging.set_verbosity(verbosity)
         if bars:
             transformers_logging.enable_progress_bar()
@@ -96,7 +101,7 @@ def quiet_transformers() -> Iterator[None]:
 def _downloaded(model_id: str) -> Path:
     try:
         folder = _cached(model_id, local_files_only=False)
-        problem = "it has no weights in a form that can be read safely"
+        problem = "the hub cannot be reached, or it has no weights in a form that can be read safely"
     except (OSError, ValueError) as error:
         folder, problem = None, str(error).splitlines()[0]
     if folder is None:

@@ -147,7 +147,7 @@ def extract(
     with StoreWriter(out, header, listing.paths) as writer:
         done = writer.position
         if done:
-            _log.info("%d of %d images are in %s already; going on", done, total, out)
+            _log.debug("%d of %d images are in %s already; going on", done, total, out)
             _require_same_content(out, listing, done, workers, progress)
         batches = [listing.paths[start : start + size] for start in range(done, total, size)]
         chosen = engine or LocalEngine(backbone, workers)

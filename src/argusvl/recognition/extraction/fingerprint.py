@@ -99,11 +99,31 @@ def require_same_fingerprint(stored: StoreFingerprint, wanted: StoreFingerprint,
     Raises:
         DataError: They differ; each field that does is named.
     """
+    differences = fingerprint_differences(stored, wanted)
+    views = next((new for name, _, new in differences if name == "views"), None)
     require_no_difference(
-        differing_fields(stored.to_dict(), wanted.to_dict()),
+        differences,
         where,
-        remedy="use what the store was made with, or extract into another folder with --out",
+        remedy=f"make vectors of the wanted views into another folder: argus recognize extract --views {views}"
+        if views
+        else "use what the store was made with, or extract into another folder",
     )
+
+
+def fingerprint_differences(stored: StoreFingerprint, wanted: StoreFingerprint) -> list[tuple[str, Any, Any]]:
+    """The fields in which two fingerprints differ; the views alone, where it is they.
+
+    With them all numbers of the preprocessing differ, and none of those says why.
+    """
+    there, now = views_of(stored.backbone), views_of(wanted.backbone)
+    if there != now:
+        return [("views", there, now)]
+    return differing_fields(stored.to_dict(), wanted.to_dict())
+
+
+def views_of(backbone: BackboneFingerprint) -> str:
+    """What ``--views`` was when the vectors were made."""
+    return {0: "one", 1: "two"}.get(len(backbone.preprocessing.get("views", ())), "four")
 
 
 def require_no_difference(differences: list[tuple[str, Any, Any]], where: object, *, remedy: str) -> None:

@@ -134,8 +134,11 @@ class _Search:
 
     def listed(self, file: Path, root: Path) -> None:
         """The entries of a list; they are relative to its folder."""
+        before = len(self.found)
         for entry in _entries(file):
             self.found.append(PurePosixPath(os.path.relpath(file.parent, root), entry).as_posix())
+        if len(self.found) == before:
+            raise DataError("the list is empty", where=file, remedy="write the name of an image on each line")
 
     def folder(self, top: Path, prefix: str) -> None:
         """Everything below a folder; the names begin with ``prefix``."""
@@ -210,12 +213,12 @@ def _json_name(text: str, file: Path, number: int) -> str:
             f"not JSON: {error}", where=f"{file}, line {number}", remedy="write a JSON string on each line"
         ) from None
     if isinstance(value, dict):
-        value = value.get("path")
+        value = value.get("path", value.get("image"))  # as data sets and as classify and search write them
     if not isinstance(value, str) or not value or "\0" in value:
         raise DataError(
             f"expected a file name, found {text[:60]}",
             where=f"{file}, line {number}",
-            remedy='write a JSON string on each line, or an object with "path"',
+            remedy='write a JSON string on each line, or an object with "path" or "image"',
         )
     return value
 

@@ -318,19 +318,23 @@ class StoreWriter:
         try:
             yield
         except OSError as error:
-            raise self._cannot_write(error.strerror or str(error)) from error
+            raise self._cannot_write(error) from error
         except DataError:
             raise
         except ArgusError as error:  # of write_bytes_atomically
             if isinstance(error.__cause__, OSError):
-                raise self._cannot_write(error.__cause__.strerror or str(error.__cause__)) from error
+                raise self._cannot_write(error.__cause__) from error
             raise
 
-    def _cannot_write(self, reason: str) -> ArgusError:
+    def _cannot_write(self, error: OSError) -> ArgusError:
+        forbidden = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
         return ArgusError(
-            f"the store cannot be written: {reason}; {self._safe} of {len(self._paths)} images are done and whole",
+            f"the store cannot be written: {error.strerror or error}; {self._safe} of {len(self._paths)} images are "
+            "done and whole",
             where=self.folder,
-            remedy="free space on the disk (or mend what is named) and give the same command again: it goes on",
+            remedy="name a folder that you may write to"
+            if forbidden
+            else "free space on the disk (or mend what is named) and give the same command again: it goes on",
         )
 
     def _close(self) -> None:

@@ -56,6 +56,10 @@ class ClassifyOptions:
 class FewShotClassifier:
     """Learned from a support store.
 
+    Attributes:
+        labels: The classes.
+        single: Those that have one example only.
+
     Args:
         store: The examples.
         backbone: With the store's views.
@@ -74,6 +78,8 @@ class FewShotClassifier:
         vectors, numbers, self.labels = store.vectors()
         self._class_of = store.class_of_content()
         support, classes = self._features(vectors), len(self.labels)
+        examples = np.bincount(numbers, minlength=classes)
+        self.single = [label for label, count in zip(self.labels, examples, strict=True) if count == 1]
         self._classifier = make_classifier(options.classifier).fit(support, numbers, classes)
         self._known = KnownScore().fit(self._features.evidence(vectors), numbers, classes)
         held_out = held_out_scores(lambda: make_classifier(options.classifier), support, numbers, classes)

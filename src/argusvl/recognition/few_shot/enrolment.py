@@ -25,7 +25,7 @@ from argusvl.recognition.backbones.protocol import Backbone
 from argusvl.recognition.decoding import Lane
 from argusvl.recognition.extraction.fingerprint import (
     StoreFingerprint,
-    differing_fields,
+    fingerprint_differences,
     require_no_difference,
     require_same_fingerprint,
 )
@@ -179,7 +179,7 @@ class SupportStore:
         """
         wanted = fingerprint_of(backbone, lane or self.lane)
         require_no_difference(
-            differing_fields(self.fingerprint.to_dict(), wanted.to_dict()),
+            fingerprint_differences(self.fingerprint, wanted),
             self.folder,
             remedy="use what the store was made with (backbone, views, lane, versions), or enrol into another folder",
         )

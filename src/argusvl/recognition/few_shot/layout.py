@@ -351,6 +351,8 @@ class _Reader:
         """What was found."""
         if self._wanted is not None and not self._found:
             self.problems.append(f"{printable(self._wanted)}: no such category")
+        elif not self._found and not self.problems:
+            self.problems.append("no picture stands where examples or queries are expected")
         return [self._category(name, self._found[name]) for name in sorted(self._found)]
 
     def _category(self, name: str, found: _Found) -> Category:

@@ -62,6 +62,13 @@ def query_vectors(
         store = EmbeddingStore.open(images[0])
         require_same_fingerprint(store.fingerprint, fingerprint_of(backbone, lane), store.folder)
         return Queries(store)
+    beside = [place for place in images if (place / HEADER).is_file()]
+    if beside:
+        raise DataError(
+            "a store of vectors is named beside other places",
+            where=beside[0],
+            remedy="give the store alone, and the pictures in a command of their own",
+        )
     listing = find_images(images[0] if len(images) == 1 else images)
     folder = cache / "queries" / _key(listing, backbone, lane)
     older = folder.with_name(f"{folder.name}.old")

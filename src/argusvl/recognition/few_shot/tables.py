@@ -114,7 +114,7 @@ def _tables(rows: Sequence[Row]) -> list[tuple[str, list[str], list[list[str]]]]
                 backbone,
                 *(_shown(by_place[category, backbone, s].figures[measure], measure) for s in shots),
             ]
-            for category in (*categories, None)
+            for category in (*categories, *([None] if len(categories) > 1 else []))
             for backbone in backbones
         ]
         found.append(

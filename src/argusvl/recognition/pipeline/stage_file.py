@@ -10,6 +10,7 @@ before its lines; so whatever cuts a run off, the whole batches are there and th
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -317,8 +318,11 @@ def _write_to_disk(stream: BinaryIO, data: bytes) -> None:
 
 
 def _cannot_write(file: Path, error: OSError) -> ArgusError:
+    forbidden = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
     return ArgusError(
         f"cannot be written: {error.strerror or error}; the batches written before are whole",
         where=file,
-        remedy="free space on the disk and give the same command again: it goes on",
+        remedy="name a folder that you may write to"
+        if forbidden
+        else "free space on the disk and give the same command again: it goes on",
     )
