@@ -266,7 +266,7 @@ class TestEnroll:
         for words, said in (
             ([new, "--backbone", "tiny:b"], "weights_sha256"),
             ([new, "--backbone", "tinny"], "unknown backbone 'tinny'"),
-            ([new, "--views", "one"], "preprocessing"),
+            ([new, "--views", "one"], "views: the store has 'four', now it is 'one'"),
             ([new, "--views", "three"], "unknown views 'three'"),
             ([new, "--lane", "scaled"], "lane: the store has 'exact', now it is 'scaled'"),
             ([new, "--layout", "classs"], "did you mean 'classes'"),
