@@ -30,7 +30,8 @@ _TABLE, _FACTS = "vectors", "index.json"
 _FORMAT = 2
 _LINKS, _EFFORT_OF_BUILDING = 16, 100
 """Of a vector on each level, and candidates kept while its links are sought. At a million vectors, building takes six
-minutes on two cores, and a query finds the nearest one in 99 of 100 cases with 32 candidates."""
+minutes on two cores. A query from outside then finds the nearest one in 98.7 of 100 cases with 32 candidates, and in
+more than 99 with 64."""
 _ROWS_OF_A_GRAPH = 2_000_000
 """More vectors are divided among several graphs, of which a query looks into each: one must fit into memory."""
 _LEAST_EFFORT, _MOST_EFFORT = 16, 1024
@@ -221,20 +222,24 @@ class LanceIndex:
         queries = _rows_of(vectors, chosen)
         chosen, queries = chosen[queries.any(axis=1)], queries[queries.any(axis=1)]
         truth = _nearest_other(ExactIndex(vectors).search(queries, 2), chosen)
-        effort = _LEAST_EFFORT
-        while True:
+
+        def recall_with(effort: int) -> float:
             found = _nearest_other(self._search(queries, 2, effort), chosen)
-            recall = float((found >= truth - _SAME_SCORE).mean())
-            if recall >= target:
-                return effort, recall
-            if effort == _MOST_EFFORT:
-                _log.warning(
-                    "the index finds the nearest vector in %.1f of 100 cases, %.1f were wanted",
-                    100 * recall,
-                    100 * target,
-                )
-                return effort, recall
+            return float((found >= truth - _SAME_SCORE).mean())
+
+        effort = _LEAST_EFFORT
+        while (recall := recall_with(effort)) < target and effort < _MOST_EFFORT:
             effort *= 2
+        if effort < _MOST_EFFORT:  # once more: vectors from outside are harder to find than the index's own
+            effort *= 2
+            recall = recall_with(effort)
+        if recall < target:
+            _log.warning(
+                "the index finds the nearest vector in %.1f of 100 cases, %.1f were wanted",
+                100 * recall,
+                100 * target,
+            )
+        return effort, recall
 
 
 def index_for(store: EmbeddingStore, folder: str | Path | None = None) -> VectorIndex:
