@@ -36,6 +36,7 @@ import torch
 from argusvl import __version__
 from argusvl.core.progress import track
 from argusvl.core.workers import usable_cores
+from argusvl.recognition.backbones.views import load_with_views
 from argusvl.recognition.few_shot.classifiers import centroids
 from argusvl.recognition.few_shot.embeddings import embed_pictures
 from argusvl.recognition.few_shot.evaluation import CategoryFeatures, Protocol, draw, evaluate, make_features
@@ -43,7 +44,6 @@ from argusvl.recognition.few_shot.features import FeatureMap
 from argusvl.recognition.few_shot.layout import Category, parse_layout, read_layout
 from argusvl.recognition.few_shot.measurement import Recipe, measure
 from argusvl.recognition.few_shot.measures import auroc
-from argusvl.recognition.backbones.views import load_with_views
 
 BACKBONE = "efficientnet-lite0"
 SHOTS = (1, 5, 10, 20)
