@@ -433,7 +433,7 @@ def test_memory_does_not_grow_and_a_leak_would_be_seen(
     real = leaking.embed
 
     def embed(pixels: torch.Tensor) -> torch.Tensor:
-        kept.append(torch.ones(len(pixels), 1024))  # 4 KiB for each image
+        kept.append(torch.ones(len(pixels), 16384))  # 64 KiB for each image
         vectors: torch.Tensor = real(pixels)
         return vectors
 
