@@ -219,7 +219,7 @@ def soak(asked: argparse.Namespace) -> Result:
     with tempfile.TemporaryDirectory() as temporary:
         for name, number, network in (
             ("extraction", asked.images, backbone()),
-            ("leaking_control", max(200, asked.images // 5), Leaking()),
+            ("leaking_control", asked.images, Leaking()),
         ):
             folder = Path(temporary) / name
             folder.mkdir()
