@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from argusvl.core.files import user_path
+
 MODELS = {"argus-tiny": Path(__file__).parent / "argus_tiny"}
 """Name in ``model_path`` → checkpoint folder. ``scripts/make_argus_tiny.py`` makes it."""
 
@@ -13,5 +15,5 @@ def model_folder(model_path: str | Path) -> Path:
 
     A folder of the user's that has a shipped model's name wins.
     """
-    path = Path(model_path)
+    path = user_path(str(model_path))
     return MODELS.get(str(path), path) if not path.is_dir() else path

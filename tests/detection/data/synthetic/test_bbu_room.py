@@ -12,7 +12,7 @@ from PIL import Image, ImageChops
 
 from argusvl.core.errors import DataError
 from argusvl.detection.data.records import Record, RecordFile
-from argusvl.detection.data.synthetic import SCENES
+from argusvl.detection.data.synthetic import generator_of
 from argusvl.detection.data.synthetic.bbu_room.composition import compose
 from argusvl.detection.data.synthetic.bbu_room.plan import Plan, paint_plan
 from argusvl.detection.data.synthetic.bbu_room.stamp import apply_stamp, random_stamp
@@ -23,7 +23,7 @@ SPLITS = ("train", "val", "test")
 
 def draw(out: Path, images: int = 5, seed: int = 3, **options: Any) -> Path:
     """A set of small pictures, fast to draw."""
-    SCENES["bbu-room"](out, images=images, seed=seed, **{"width": 224, "height": 168, **options})
+    generator_of("bbu-room")(out, images=images, seed=seed, **{"width": 224, "height": 168, **options})
     return out
 
 

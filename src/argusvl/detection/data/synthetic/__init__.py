@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pkgutil
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from argusvl.detection.data.manifest import Manifest
-from argusvl.detection.data.synthetic import bbu_room, shapes
+from argusvl.core.errors import DataError
+
+if TYPE_CHECKING:
+    from argusvl.detection.data.manifest import Manifest
 
 
 class SceneGenerator(Protocol):
@@ -27,4 +30,20 @@ class SceneGenerator(Protocol):
         ...
 
 
-SCENES: dict[str, SceneGenerator] = {bbu_room.NAME: bbu_room.generate, shapes.NAME: shapes.generate}
+SCENES: dict[str, str] = {
+    "bbu-room": "argusvl.detection.data.synthetic.bbu_room:generate",
+    "shapes": "argusvl.detection.data.synthetic.shapes:generate",
+}
+"""Name on the command line → where the generator is; imported only when asked for."""
+
+
+def generator_of(name: str) -> SceneGenerator:
+    """What draws the scenes of a name.
+
+    Raises:
+        DataError: There are no such scenes.
+    """
+    if name not in SCENES:
+        raise DataError(f"there are no scenes called {name!r}", remedy=f"the scenes are: {', '.join(SCENES)}")
+    found: SceneGenerator = pkgutil.resolve_name(SCENES[name])
+    return found

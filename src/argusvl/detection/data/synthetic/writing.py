@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from random import Random
 
@@ -25,7 +26,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from argusvl.core.errors import DataError
 from argusvl.core.files import atomic_folder
-from argusvl.core.workers import usable_cores
+from argusvl.core.threads import usable_cores
 from argusvl.detection.data.manifest import (
     Manifest,
     ManifestSource,
@@ -240,14 +241,25 @@ def _draw_pool(
     return records
 
 
+def encoded(picture: PaintedPicture) -> bytes:
+    """The picture as its file holds it, a JPEG."""
+    file = BytesIO()
+    picture.image.save(file, format="JPEG", quality=picture.jpeg_quality)
+    return file.getvalue()
+
+
+def picture_source(scene: str, version: int, seed: int, stream: str, index: int) -> Random:
+    """The source of chance of one picture; seeding by text is the same on every platform."""
+    return Random(f"{scene}/{version}/{seed}/{stream}/{index}")
+
+
 def _save(folder: Path, name: str, picture: PaintedPicture) -> Record:
-    picture.image.save(folder / name, format="JPEG", quality=picture.jpeg_quality)
+    (folder / name).write_bytes(encoded(picture))
     return Record(student=Scene(images=(name,), objects=picture.objects))
 
 
 def _source(request: SetRequest, stream: str, index: int) -> Random:
-    """The source of chance of one picture; seeding by text is the same on every platform."""
-    return Random(f"{request.scene}/{request.version}/{request.seed}/{stream}/{index}")
+    return picture_source(request.scene, request.version, request.seed, stream, index)
 
 
 def _check(request: SetRequest) -> None:

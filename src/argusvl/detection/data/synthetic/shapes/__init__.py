@@ -1,10 +1,11 @@
-"""Shapes: thousands of drawn things in clutter, on which the embedded base model is pre-trained.
+"""Shapes: drawn things of hundreds of kinds in clutter, on which the embedded base model is pre-trained.
 
-Geometric forms, things made of parts and cells, filled, hollow or textured, from five pixels to most of the
-picture, over and under each other. Words and looks have nothing in common with the other scenes.
+Forms, characters, cards, emblems, figures, fasteners, parts of circuits, cells and more, from five pixels to most of
+the picture, over and under each other; mostly a few kinds at a time that differ in a detail, because telling kinds
+apart is what is to be learnt. Words and looks have nothing in common with the other scenes.
 
 A box is the full extent of an object, clipped to the picture: what others hide of it counts, its shadow does not.
-An object is annotated when at least ``scene.SEEN`` of its area can be seen.
+An object is annotated when as much of its area can be seen as its kind asks for.
 """
 
 from __future__ import annotations
@@ -13,17 +14,29 @@ from functools import partial
 from pathlib import Path
 from random import Random
 
+from PIL import Image
+
 from argusvl.core.errors import DataError
+from argusvl.core.images import open_image
 from argusvl.detection.data.manifest import Manifest
 from argusvl.detection.data.records import ObjectAnnotation
 from argusvl.detection.data.synthetic.effects import expose
 from argusvl.detection.data.synthetic.shapes.composition import compose
+from argusvl.detection.data.synthetic.shapes.kinds import FAMILIES, KINDS
+from argusvl.detection.data.synthetic.shapes.lens import add_noise, look_through
 from argusvl.detection.data.synthetic.shapes.scene import Plan, paint_plan
-from argusvl.detection.data.synthetic.shapes.terms import COLOURS, STATES, TERMS, Language, describe
-from argusvl.detection.data.synthetic.writing import PaintedPicture, PlannedPicture, SetRequest, write_set
+from argusvl.detection.data.synthetic.shapes.terms import COLOURS, Language, describe, translate
+from argusvl.detection.data.synthetic.writing import (
+    PaintedPicture,
+    PlannedPicture,
+    SetRequest,
+    encoded,
+    picture_source,
+    write_set,
+)
 
 NAME = "shapes"
-VERSION = 2
+VERSION = 3
 LANGUAGES: tuple[Language, ...] = ("zh", "en")
 
 
@@ -39,7 +52,7 @@ def generate(
 ) -> Manifest:
     """Draws a set of shapes; see :func:`~argusvl.detection.data.synthetic.writing.write_set`.
 
-    There are about a thousand descriptions; the teacher pool shows each of their words.
+    There are thousands of descriptions; the teacher pool shows every family of kinds, colour and state.
 
     Args:
         out: New or empty folder; a folder with this very set is left as it is.
@@ -56,21 +69,68 @@ def generate(
     Raises:
         DataError: An argument makes no sense, or ``out`` holds something else.
     """
+    words = _known(language)
+    request = SetRequest(NAME, VERSION, images, seed, width, height, language)
+    plan = partial(_plan, width=width, height=height, language=words)
+    families = _families(words)
+    states = (state for kind in KINDS.values() for state in kind.states)
+    pooled = [*FAMILIES, *(translate(name, words) for name in dict.fromkeys((*COLOURS, *states)))]
+    shows = partial(_shown, families=families)
+    return write_set(out, request, plan, pooled, shows=shows, progress=progress)
+
+
+def draw(
+    seed: int, index: int, *, width: int = 448, height: int = 336, language: str = "zh"
+) -> tuple[Image.Image, tuple[ObjectAnnotation, ...]]:
+    """One picture without any file: the very pixels and objects that :func:`generate` writes under this number.
+
+    Args:
+        seed: As of a set.
+        index: Number of the picture, from 0; it depends on no other.
+        width: In pixels.
+        height: In pixels.
+        language: Of the descriptions, ``"zh"`` or ``"en"``.
+
+    Returns:
+        The picture (RGB) and its objects.
+
+    Raises:
+        DataError: The language is not known.
+    """
+    rng = picture_source(NAME, VERSION, seed, "set", index)
+    picture = _plan(rng, width, height, _known(language)).paint()
+    image = open_image("a drawn picture", exif="refuse", data=encoded(picture))
+    return image, picture.objects
+
+
+def labels(language: str) -> tuple[str, ...]:
+    """Every kind's name: the first segments of all descriptions.
+
+    Raises:
+        DataError: The language is not known.
+    """
+    words = _known(language)
+    return tuple(translate(name, words) for name in KINDS)
+
+
+def _known(language: str) -> Language:
     words = next((known for known in LANGUAGES if known == language), None)
     if words is None:
         raise DataError(
             f"{language!r} is not known", where="language", remedy=f"use one of {', '.join(LANGUAGES)}"
         )
-    request = SetRequest(NAME, VERSION, images, seed, width, height, language)
-    plan = partial(_plan, width=width, height=height, language=words)
-    keys = (*STATES, *COLOURS, *(state for states in STATES.values() for state in states))
-    pooled = [TERMS[key][words] for key in dict.fromkeys(keys)]
-    return write_set(out, request, plan, pooled, shows=_terms, progress=progress)
+    return words
 
 
-def _terms(description: str) -> list[str]:
-    """What the teacher pool counts as shown: kind, colour and state, each by itself."""
-    return description.split("/")
+def _families(language: Language) -> dict[str, str]:
+    """The family of every kind by the kind's name."""
+    return {translate(name, language): family for family, (kinds, _) in FAMILIES.items() for name in kinds}
+
+
+def _shown(description: str, families: dict[str, str]) -> list[str]:
+    """What the teacher pool counts as shown: the kind's family, colour and state, each by itself."""
+    name, *others = description.split("/")
+    return [families[name], *others]
 
 
 def _plan(rng: Random, width: int, height: int, language: Language) -> PlannedPicture:
@@ -86,4 +146,5 @@ def _paint(plan: Plan, language: Language) -> PaintedPicture:
         ObjectAnnotation(tuple(round(v, 1) for v in thing.box), describe(thing.item.label, language))  # type: ignore[arg-type]
         for thing in sorted(shown, key=lambda thing: (thing.box.y0, thing.box.x0))
     )
-    return PaintedPicture(expose(image, plan.exposure), objects, plan.exposure.quality)
+    taken = add_noise(expose(look_through(image, plan.lens), plan.exposure), plan.lens)
+    return PaintedPicture(taken, objects, plan.exposure.quality)
