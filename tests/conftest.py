@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import shutil
 import signal
+import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,8 @@ import hypothesis
 import numpy as np
 import pytest
 from PIL import ExifTags, Image
+
+from argusvl.core import precision
 
 VocObject = tuple[str, Sequence[object]]
 """Name and the four values of the box, whatever they are."""
@@ -141,6 +145,12 @@ def chromium() -> Iterator[Any]:
         yield browser
 
 
+@pytest.fixture(autouse=True)
+def _the_same_precision_on_every_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where precision is left to the machine, tests compute in float32."""
+    monkeypatch.setattr(precision, "cpu_speed", lambda: 0.5)
+
+
 @pytest.fixture
 def quiet_logging() -> Iterator[None]:
     """The command configures logging; the handlers of this process come back afterwards."""
@@ -149,3 +159,26 @@ def quiet_logging() -> Iterator[None]:
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Makes a file system of the size asked for (``8m``); skips the test where this process may not mount one."""
+    mounted: list[Path] = []
+
+    def make(size: str) -> Path:
+        folder = tmp_path / f"disk-{len(mounted)}"
+        folder.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+        if (
+            shutil.which("mount") is None
+            or subprocess.run(command, capture_output=True, check=False).returncode
+        ):
+            pytest.skip("mounting a small file system is not permitted here")
+        mounted.append(folder)
+        return folder
+
+    yield make
+    for folder in mounted:
+        # Lazily: a file that is still mapped, or held by a caught error's traceback, decides no test.
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from argusvl.config.loading import config_from_mapping, load_config, to_yaml
+from argusvl.config.loading import config_from_mapping, load_config, read_config, to_yaml
 from argusvl.core.errors import ConfigError
 from argusvl.detection.config import DetectionRunConfig
 
@@ -121,6 +122,15 @@ def test_values_of_overrides_are_yaml(load: Any, complete_config: str) -> None:
     assert config.data.augmentation.horizontal_flip == 0.5  # not mentioned, so as in the file
 
 
+@pytest.mark.parametrize(("text", "value"), [("auto", "auto"), ("true", True), ("false", False)])
+def test_precision_is_decided_by_the_machine_or_by_the_user(
+    load: Any, complete_config: str, text: str, value: object
+) -> None:
+    config = load(complete_config, f"bf16={text}")
+    assert config.training.bf16 is value or config.training.bf16 == value == "auto"
+    assert f"bf16: {text}\n" in to_yaml(config)
+
+
 def test_a_section_can_be_removed_and_brought_back(load: Any, complete_config: str) -> None:
     config = load(complete_config, "architecture=null", "model_path=weights")
     assert config.model.architecture is None and config.model.model_path == Path("weights")
@@ -139,7 +149,7 @@ def test_an_override_without_key_or_value_is_an_error(load: Any, complete_config
 
 
 def test_an_override_that_is_no_yaml_is_an_error(load: Any, complete_config: str) -> None:
-    with pytest.raises(ConfigError, match=r"override 'labels=\[a': '\[a' is not valid YAML"):
+    with pytest.raises(ConfigError, match=r"override 'labels=\[a': not valid YAML: expected ',' or '\]'"):
         load(complete_config, "labels=[a")
 
 
@@ -205,8 +215,8 @@ def test_several_problems_are_told_together(load: Any, complete_config: str) -> 
         ("seed=17.5", "training.seed: should be a valid integer, found 17.5"),
         ("seed=true", "training.seed: should be a valid integer, found True"),
         ("seed=-1", "training.seed: should be greater than or equal to 0, found -1"),
-        ("bf16=yes", "training.bf16: should be a valid boolean, found 'yes'"),
-        ("bf16=1", "training.bf16: should be a valid boolean, found 1"),
+        ("bf16=yes", "training.bf16: should be auto, true or false, found 'yes'"),
+        ("bf16=1", "training.bf16: should be auto, true or false, found 1"),
         ("run_name=3", "training.run_name: should be a valid string, found 3; put it in quotes"),
         ("train=3", "data.train: should be a path, written as text, found 3"),
         ("vision_lr=.nan", "training.vision_lr: should be a finite number, found nan"),
@@ -339,3 +349,36 @@ def test_loading_a_config_does_not_import_torch(repository: Path) -> None:
         "load_run_config('tests/config/complete.yaml'); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=repository, check=False).returncode == 0
+
+
+# ---------------------------------------------------------------- the file itself, and the paths in it
+
+
+def test_what_is_no_ordinary_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "run.yaml")
+    (tmp_path / "large.yaml").write_bytes(b"#" * (1 << 20) + b"\n")
+    for path, reason in (
+        (tmp_path / "run.yaml", "a pipe, not a file"),
+        (Path("/dev/zero"), "a device, not a file"),
+        (tmp_path, "a folder, not a file"),
+        (tmp_path / "large.yaml", "the file has 1048577 bytes, more than"),
+        (tmp_path / ("x" * 5000), "File name too long"),
+    ):
+        with pytest.raises(ConfigError, match=f"the configuration cannot be read: {reason}"):
+            read_config(path)
+
+
+def test_an_empty_path_is_refused(load: Any, complete_config: str) -> None:
+    with pytest.raises(ConfigError, match=r"training\.output_dir: a path is empty"):
+        load(complete_config.replace("output_dir: runs/example", 'output_dir: ""'))
+    with pytest.raises(ConfigError, match=r"data\.train: a path is empty"):
+        load(complete_config, 'train=""')
+
+
+def test_a_tilde_in_a_path_is_the_home_folder(
+    load: Any, complete_config: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config = load(complete_config.replace("data/val.jsonl", "~/val.jsonl"), "output_dir=~/runs/a")
+    assert config.data.val == tmp_path / "val.jsonl"
+    assert config.training.output_dir == tmp_path / "runs" / "a"

@@ -22,6 +22,7 @@ def test_a_shipped_config_loads(path: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.yaml"
     copy.write_text(to_yaml(config), encoding="utf-8")
     assert load_run_config(copy) == config
+    assert config.training.bf16 == "auto", "no machine is assumed"
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.name)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from argusvl.config.yaml_text import read_entries, read_override, write_yaml
+from argusvl.core.errors import ConfigError
 
 
 def value_of(text: str) -> object:
@@ -73,3 +76,37 @@ def test_what_is_written_is_read_back(mapping: dict[str, object]) -> None:
     text = write_yaml(mapping)
     back = {entry.path[0]: entry.value for entry in read_entries(text, "test")}
     assert repr(back) == repr(mapping)
+
+
+# ---------------------------------------------------------------- documents without bounds
+
+
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n" for before, name in pairwise("abcdefghij")
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "problem"),
+    [
+        ("key: &a [*a]", 1, r"\*a stands for what it is in"),
+        ("one: 1\nkey: &a\n  deeper: {b: *a}", 3, r"\*a stands for what it is in"),
+        ("key: " + "[" * 1500 + "]" * 1500, 1, "more than 50 levels of nesting"),
+        ("key: " + "{a: " * 1500 + "1" + "}" * 1500, 1, "more than 50 levels of nesting"),
+        ("key:\n" + "".join(f"{' ' * k}- \n" for k in range(1500)), 51, "more than 50 levels of nesting"),
+        (BOMB, 4, "stands for more than 10,000 values"),
+    ],
+)
+def test_a_document_without_bounds_is_refused(text: str, line: int, problem: str) -> None:
+    with pytest.raises(ConfigError, match=f"test:{line}: not valid YAML: {problem}"):
+        read_entries(text, "test")
+
+
+def test_an_override_without_bounds_is_refused() -> None:
+    with pytest.raises(ConfigError, match="more than 50 levels of nesting"):
+        read_override(f"key={'[' * 1500}{']' * 1500}")
+
+
+def test_a_name_for_a_value_may_be_used_again() -> None:
+    entries = read_entries("one: &a [1, 2]\ntwo: *a\nthree: {x: *a, y: [*a, *a]}\n", "test")
+    assert [entry.value for entry in entries] == [[1, 2], [1, 2], [1, 2], [[1, 2], [1, 2]]]

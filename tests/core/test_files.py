@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from pathlib import Path
 
 import pytest
 
 from argusvl.core import files
-from argusvl.core.errors import ArgusError
-from argusvl.core.files import atomic_folder, write_bytes_atomically, write_text_atomically
+from argusvl.core.errors import ArgusError, CheckpointError
+from argusvl.core.files import (
+    atomic_folder,
+    atomic_text_file,
+    lock_file,
+    open_file,
+    path_inside,
+    read_bytes,
+    read_json,
+    real_path,
+    user_path,
+    write_bytes_atomically,
+    write_text_atomically,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -124,3 +137,82 @@ def test_the_old_folder_comes_back_when_the_last_rename_fails(
         (temporary / "new").write_text("new")
     assert names(target) == ["old"]
     assert names(tmp_path) == ["best"]
+
+
+# ---------------------------------------------------------------- reading
+
+
+def test_what_is_no_ordinary_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path, reason in (
+        (tmp_path / "pipe", "a pipe, not a file"),
+        (Path("/dev/zero"), "a device, not a file"),
+        (tmp_path, "a folder, not a file"),
+        (tmp_path / "a\0b", "no file can have this name"),
+    ):
+        with pytest.raises(OSError) as raised:
+            read_bytes(path)
+        assert (raised.value.strerror, raised.value.filename) == (reason, str(path))
+    with pytest.raises(FileNotFoundError):
+        open_file(tmp_path / "nowhere")
+
+
+def test_a_file_larger_than_the_limit_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"12345")
+    assert read_bytes(tmp_path / "a", most_bytes=5) == b"12345"
+    with pytest.raises(OSError, match="the file has 5 bytes, more than 4"):
+        read_bytes(tmp_path / "a", most_bytes=4)
+
+
+@pytest.mark.parametrize("content", [b"{", "\u4e2d".encode("utf-16"), b"[" * 100_000, b""])
+def test_json_that_cannot_be_read_is_a_value_error(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(ValueError):
+        read_json(tmp_path / "a.json")
+
+
+def test_a_name_that_is_not_utf8_comes_back_from_json(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9 \xe6\x9d\xbf.png")
+    write_text_atomically(tmp_path / "a.json", json.dumps([name, "\u677f"], ensure_ascii=False))
+    assert read_json(tmp_path / "a.json") == [name, "\u677f"]
+    assert "\u677f".encode() in read_bytes(tmp_path / "a.json")
+    with atomic_text_file(tmp_path / "b.json") as stream:
+        stream.write(json.dumps(name, ensure_ascii=False))
+    assert os.fsencode(read_json(tmp_path / "b.json")) == b"caf\xe9 \xe6\x9d\xbf.png"
+
+
+def test_a_locked_file_is_locked_until_it_is_closed(tmp_path: Path) -> None:
+    with (tmp_path / "a").open("ab") as first, (tmp_path / "a").open("ab") as second:
+        assert lock_file(first)
+        assert not lock_file(second)
+        first.close()
+        assert lock_file(second)
+
+
+# ---------------------------------------------------------------- paths
+
+
+def test_a_tilde_is_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert user_path("~/a") == tmp_path / "a"
+    assert user_path("a/~") == Path("a/~")
+
+
+@pytest.mark.parametrize("text", ["", "a\0b", "~no-such-user-here/a"])
+def test_what_is_no_path_is_refused(text: str) -> None:
+    with pytest.raises(ArgusError) as raised:
+        user_path(text)
+    assert raised.value.remedy
+
+
+@pytest.mark.parametrize("name", ["../a", "a/../../b", "/etc/passwd", "", ".."])
+def test_a_name_that_leads_out_of_its_folder_is_refused(name: str) -> None:
+    with pytest.raises(CheckpointError, match="run/best.json: names .*, which is not in the folder"):
+        path_inside(Path("run"), name, stated_in=Path("run/best.json"))
+    assert path_inside(Path("run"), "a/b", stated_in=Path("run/best.json")) == Path("run/a/b")
+
+
+def test_the_real_path_of_a_link_that_leads_back_is_the_link(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    assert real_path(tmp_path / "a").parent == tmp_path.resolve()

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import ExifTags, Image
+from PIL import EpsImagePlugin, ExifTags, Image, features
 
 from argusvl.core.errors import ImageError
 from argusvl.core.images import (
+    FORMATS,
     exif_orientation,
     image_size,
     open_image,
     open_reduced,
     read_header,
+    read_image_file,
     upright_rgb,
 )
 
@@ -284,3 +287,56 @@ def test_a_header_read_from_bytes_knows_the_limit(tmp_path: Path) -> None:
     data = png_claiming(tmp_path / "bomb.png", 10_000, 10_000).read_bytes()
     with pytest.raises(ImageError, match=r"bomb\.png: 10000×10000 is 100 megapixels"):
         read_header(data, where="bomb.png")
+
+
+# ---------------------------------------------------------------- which files are opened at all
+
+POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 48\n%%EndComments\nshowpage\n%%EOF\n"
+
+
+def test_postscript_under_another_name_starts_no_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ghostscript = tmp_path / "gs"
+    ghostscript.write_text(f"#!/bin/sh\necho ran >> {tmp_path}/ran\n")
+    ghostscript.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)  # as in a process that has not looked for it yet
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(POSTSCRIPT)
+    for read in (
+        lambda: open_image(path, exif="upright"),
+        lambda: open_image(path, exif="upright", data=POSTSCRIPT),
+        lambda: open_reduced(path, 20),
+        lambda: read_header(POSTSCRIPT, where=path),
+        lambda: image_size(path),
+        lambda: exif_orientation(path),
+    ):
+        with pytest.raises(
+            ImageError, match=r"photo\.jpg: its format is EPS, not AVIF, BMP, GIF, JPEG, PNG, PPM"
+        ):
+            read()
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(("suffix", "form"), FORMATS.items())
+def test_what_counts_as_an_image_can_be_opened(tmp_path: Path, suffix: str, form: str) -> None:
+    if form == "AVIF" and not features.check("avif"):
+        pytest.skip("this Pillow has no AVIF")
+    Image.new("RGB", (16, 8), (200, 20, 20)).save(tmp_path / f"a{suffix}", form)
+    assert open_image(tmp_path / f"a{suffix}", exif="refuse").size == (16, 8)
+
+
+@pytest.mark.parametrize("form", ["ICO", "PCX", "TGA", "JPEG2000"])
+def test_other_formats_are_refused(tmp_path: Path, form: str) -> None:
+    Image.new("RGB", (16, 8)).save(tmp_path / "a.png", form)
+    with pytest.raises(ImageError, match="its format is|not an image"):
+        open_image(tmp_path / "a.png", exif="refuse")
+
+
+def test_pipes_and_devices_are_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.jpg")
+    for path, reason in ((tmp_path / "a.jpg", "a pipe, not a file"), (Path("/dev/zero"), "a device, not a")):
+        for read in (image_size, exif_orientation, read_image_file, lambda p: open_image(p, exif="upright")):
+            with pytest.raises(ImageError, match=reason):
+                read(path)

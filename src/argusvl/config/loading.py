@@ -19,11 +19,15 @@ from argusvl.config.messages import describe
 from argusvl.config.schema import CrossFieldError, RunConfig, Section
 from argusvl.config.yaml_text import Entry, read_entries, read_override, write_yaml
 from argusvl.core.errors import ConfigError
+from argusvl.core.files import read_text
 from argusvl.core.logging import get_logger
 
 C = TypeVar("C", bound=RunConfig)
 
 logger = get_logger(__name__)
+
+_MOST_BYTES = 1 << 20
+"""A configuration has some five thousand; what is larger is something else."""
 
 _MOST_PROBLEMS = 20
 """Problems told at once; a screen holds no more."""
@@ -58,12 +62,14 @@ def read_config(path: str | Path, overrides: Sequence[str] = ()) -> RawConfig:
     """
     file = Path(path)
     try:
-        text = file.read_text(encoding="utf-8")
+        text = read_text(file, most_bytes=_MOST_BYTES)
     except FileNotFoundError:
         raise ConfigError("no such configuration file", where=file, remedy="check the path") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"the configuration cannot be read: {error}", where=file, remedy="give a YAML file saved as UTF-8"
+            f"the configuration cannot be read: {getattr(error, 'strerror', None) or error}",
+            where=file,
+            remedy="give a YAML file saved as UTF-8",
         ) from None
     written = tuple(entry for override in overrides for entry in read_override(override))
     return RawConfig(str(file), tuple(read_entries(text, str(file))), written)

@@ -14,20 +14,39 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, model_validator
 
 from argusvl.config import trainer_arguments
 from argusvl.config.messages import did_you_mean
-from argusvl.core.errors import ConfigError
+from argusvl.core.errors import ArgusError, ConfigError
+from argusvl.core.files import user_path
 from argusvl.core.logging import parse_levels
 
-FilePath = Annotated[Path, Strict(False)]
+
+def _user_path(value: Any) -> Any:
+    try:
+        return user_path(value) if isinstance(value, str) else value
+    except ArgusError as error:
+        raise ValueError(f"{error.what}; {error.remedy}") from None
+
+
+FilePath = Annotated[Path, Strict(False), BeforeValidator(_user_path)]
 """A path, written as text; relative ones are relative to the current folder. Existence is not checked here."""
 
 Count = Annotated[int, Field(ge=1)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(ge=0)]
 """A peak learning rate; 0 freezes what it is for."""
+
+
+def _auto_or_switch(value: object) -> object:
+    if value != "auto" and not isinstance(value, bool):
+        raise ValueError("should be auto, true or false")
+    return value
+
+
+AutoOrSwitch = Annotated[Literal["auto"] | bool, BeforeValidator(_auto_or_switch)]
+"""Decided by the machine, or by the user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +154,8 @@ class TrainingSection(Section):
     """Norm that the gradient of all parameters together is clipped to."""
     ema_decay: float | None = Field(ge=0, lt=1)
     """Decay per step of the moving average of weights that is evaluated and saved; null for none."""
-    bf16: bool
-    """Whether forward and backward passes run in bfloat16 autocast."""
+    bf16: AutoOrSwitch
+    """Whether forward and backward passes run in bfloat16 autocast; auto where that pays on the machine."""
     gradient_checkpointing: bool
     """Whether activations are computed again in the backward pass: less memory, about a third more time."""
     eval_steps: Count

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import yaml
+from yaml.composer import ComposerError
 
 from argusvl.core.errors import ConfigError
 
@@ -31,7 +32,58 @@ _SCALARS = [
 ]
 
 
-class _Loader(yaml.SafeLoader):
+_DEEPEST = 50
+"""Levels of nesting; no configuration has more than a handful, and Python's stack has room for some hundreds."""
+
+
+class BoundedLoader(yaml.SafeLoader):
+    """Refuses a document that contains itself, is nested too deeply, or stands for too many values.
+
+    Attributes:
+        most_nodes: Keys and values, each counted as often as a name (``*name``) stands for it: names that stand for
+            names make billions of a few lines.
+    """
+
+    most_nodes = 1_000_000
+
+    def __init__(self, stream: Any) -> None:
+        super().__init__(stream)
+        self._depth = 0
+        self._nodes = 0
+        self._nodes_of: dict[
+            str, int
+        ] = {}  # a name (&name) whose value is complete → how many nodes it stands for
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Reads the next value, as PyYAML does, but counts."""
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        before = self._nodes
+        self._depth += 1
+        self._nodes += self._stands_for(event)
+        if self._depth > _DEEPEST:
+            raise _refused(event, f"more than {_DEEPEST} levels of nesting")
+        if self._nodes > self.most_nodes:
+            raise _refused(event, f"stands for more than {self.most_nodes:,} values")
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self._depth -= 1
+        if not isinstance(event, yaml.AliasEvent) and event.anchor is not None:
+            self._nodes_of[event.anchor] = self._nodes - before
+        return node
+
+    def _stands_for(self, event: Any) -> int:
+        if not isinstance(event, yaml.AliasEvent) or event.anchor not in self.anchors:
+            return 1
+        if event.anchor not in self._nodes_of:
+            raise _refused(event, f"*{event.anchor} stands for what it is in")
+        return self._nodes_of[event.anchor]
+
+
+def _refused(event: Any, problem: str) -> ComposerError:
+    return ComposerError(None, None, problem, event.start_mark)
+
+
+class _Loader(BoundedLoader):
+    most_nodes = 10_000  # a whole configuration has some two hundred
     yaml_implicit_resolvers: dict[str, list[Any]] = {}  # noqa: RUF012 - PyYAML's own way; filled below
 
 
@@ -108,7 +160,7 @@ def read_override(text: str) -> list[Entry]:
     Raises:
         ConfigError: There is no ``=``, or the value is no YAML.
     """
-    source = f"override {text!r}"
+    source = f"override {text!r:.80}"
     key, separator, value = text.partition("=")
     if not separator or not key.strip():
         raise ConfigError("not of the form key=value", where=source, remedy="write for example seed=1")
@@ -119,8 +171,11 @@ def read_override(text: str) -> list[Entry]:
         if isinstance(node, yaml.MappingNode) and node.value:
             return [Entry(e.path, e.value, source) for e in _walk(loader, node, path, source)]
         return [Entry(path, None if node is None else loader.construct_object(node, deep=True), source)]
-    except (yaml.YAMLError, ValueError):
-        raise ConfigError(f"{value!r} is not valid YAML", where=source, remedy="put it in quotes") from None
+    except (yaml.YAMLError, ValueError) as error:
+        reason = getattr(error, "problem", None) or getattr(error, "reason", None) or error
+        raise ConfigError(
+            f"not valid YAML: {reason}", where=source, remedy="put the value in quotes"
+        ) from None
 
 
 def write_yaml(value: dict[str, Any]) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import platform
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from argusvl import __version__
+from argusvl.core.cgroups import limit_files
+from argusvl.core.threads import usable_cores
 
 _PACKAGES = (
     "torch",
@@ -32,7 +33,8 @@ def environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "packages": {name: _version(name) for name in _PACKAGES},
         "devices": ["cpu", *_cuda_devices(torch)],
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": usable_cores(),
+        "threads": torch.get_num_threads(),
         "memory_gib": _memory_gib(),
     }
 
@@ -55,7 +57,8 @@ def _cuda_devices(torch: Any) -> list[str]:
 def _memory_gib() -> float:
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     # Inside a container the machine's memory is not ours: the control group's limit is.
-    for limit in (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")):
-        if limit.is_file() and (text := limit.read_text().strip()).isdigit():
-            total = min(total, int(text))
+    for name in ("memory.max", "memory.limit_in_bytes"):
+        for file in limit_files("memory", name):
+            if (text := file.read_text().strip()).isdigit():
+                total = min(total, int(text))
     return round(total / 2**30, 1)

@@ -1,8 +1,12 @@
-"""Writing so that an interruption loses nothing: a reader sees the old content or the new, never a part.
+"""The one place where files are opened that a user names, and where files that matter are written.
 
-What is written goes to a temporary name in the same folder, reaches the disk, and is renamed over the
-target. When anything fails before the rename (a full disk, Ctrl-C, an error in the caller's code), the target
-is as it was.
+Reading takes ordinary files only: a pipe may never give anything, a device may never end. Whatever the locale says,
+text is UTF-8. Errors of reading are Python's own, ``OSError`` and ``ValueError``: what a file is for, and so what to do
+about it, the caller knows.
+
+Writing loses nothing to an interruption: a reader sees the old content or the new, never a part. What is written goes
+to a temporary name in the same folder, reaches the disk, and is renamed over the target. When anything fails before the
+rename (a full disk, Ctrl-C, an error in the caller's code), the target is as it was.
 """
 
 from __future__ import annotations
@@ -10,15 +14,183 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import io
 import os
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Any, BinaryIO, TextIO, TypeVar
 
-from argusvl.core.errors import ArgusError
+from argusvl.core.errors import ArgusError, CheckpointError
+from argusvl.core.strict_json import decode_json
+
+E = TypeVar("E", bound=ArgusError)
+
+REMEDIES: dict[int | None, str] = {
+    errno.EACCES: "check the permissions, or name another place",
+    errno.EDQUOT: "free space in your quota, or name another place",
+    errno.EFBIG: "neither the file system nor a limit (ulimit -f) allows a larger file: name another place",
+    errno.EINVAL: "name an ordinary file; what a pipe gives, write into a file first",
+    errno.EIO: "the disk or the network fails: try another place",
+    errno.EISDIR: "name a file",
+    errno.ELOOP: "the link leads back to itself: correct or remove it",
+    errno.ENAMETOOLONG: "name a shorter path",
+    errno.ENOSPC: "free space on the disk, or name another place",
+    errno.ENOTDIR: "a part of the path is a file and no folder: check the path",
+    errno.EPERM: "check the permissions, or name another place",
+    errno.EROFS: "the file system cannot be written: name another place",
+}
+"""Errors of the system that are no mistake in a program, and what mends them."""
+
+
+# --- paths ----------------------------------------------------------------------------------------------------------
+
+
+def user_path(text: str) -> Path:
+    """A path as a user has written it; ``~`` stands for a home folder, as in a shell.
+
+    Raises:
+        ArgusError: The text is empty, which a file system would take for the current folder; it is no path.
+    """
+    if not text:
+        raise ArgusError("a path is empty", remedy="write a path; the current folder is .")
+    if "\0" in text:
+        raise ArgusError(f"{text!r} is no path: it holds a NUL character", remedy="write another path")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise ArgusError(
+            "there is no such user, or no home folder",
+            where=text,
+            remedy="write the folder itself, without ~",
+        ) from None
+
+
+def path_inside(
+    folder: Path, name: str, *, stated_in: Path, error: type[ArgusError] = CheckpointError
+) -> Path:
+    """What a file of ours names below its own folder. Such a file may come from anyone, and must not lead elsewhere.
+
+    Args:
+        folder: The folder.
+        name: A relative path in it, as it was read.
+        stated_in: The file that it was read from.
+        error: What to raise.
+
+    Raises:
+        CheckpointError: Or ``error``: the name leads out of the folder.
+    """
+    path = Path(name)
+    if path.anchor or ".." in path.parts or not path.parts:
+        raise error(
+            f"names {name!r}, which is not in the folder",
+            where=stated_in,
+            remedy="it was changed by hand, or is not to be trusted: take the folder from its source again",
+        )
+    return folder / path
+
+
+def real_path(path: str | Path) -> Path:
+    """The absolute path without links; of a link that leads back to itself, the link (``resolve`` fails there)."""
+    return Path(os.path.realpath(path))
+
+
+# --- reading --------------------------------------------------------------------------------------------------------
+
+
+def open_file(path: str | Path) -> io.BufferedReader:
+    """Opens an ordinary file for reading.
+
+    Raises:
+        OSError: It cannot be opened, or is a folder, a pipe or a device; ``strerror`` says which.
+    """
+    try:
+        # Without O_NONBLOCK, opening a pipe waits for someone to write into it.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except ValueError:  # a NUL, or a character that names of files cannot have here
+        raise OSError(errno.EINVAL, "no file can have this name", str(path)) from None
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise OSError(errno.EISDIR, "a folder, not a file", str(path))
+    raise OSError(errno.EINVAL, f"{'a pipe' if stat.S_ISFIFO(mode) else 'a device'}, not a file", str(path))
+
+
+def read_bytes(path: str | Path, *, most_bytes: int | None = None) -> bytes:
+    """The content of an ordinary file.
+
+    Args:
+        path: The file.
+        most_bytes: Larger files are refused unread.
+
+    Raises:
+        OSError: As :func:`open_file`; it is too large.
+    """
+    with open_file(path) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        if most_bytes is not None and size > most_bytes:
+            raise OSError(errno.EFBIG, f"the file has {size} bytes, more than {most_bytes}", str(path))
+        return stream.read()
+
+
+def read_text(path: str | Path, *, most_bytes: int | None = None) -> str:
+    """The text of an ordinary file, without the byte-order mark that some editors begin it with.
+
+    Args:
+        path: The file.
+        most_bytes: As for :func:`read_bytes`.
+
+    Raises:
+        OSError: As :func:`read_bytes`.
+        UnicodeDecodeError: It is not UTF-8.
+    """
+    return read_bytes(path, most_bytes=most_bytes).decode("utf-8-sig")
+
+
+def read_json(path: str | Path) -> Any:
+    """The value that a JSON file holds.
+
+    Raises:
+        OSError: As :func:`open_file`.
+        ValueError: It is not JSON in UTF-8, or not JSON that says one thing.
+    """
+    return decode_json(read_text(path))
+
+
+def cannot_read(path: str | Path, error: OSError, kind: type[E]) -> E:
+    """What to tell of a file that cannot be opened."""
+    remedy = REMEDIES.get(error.errno, "check the file and its permissions")
+    return kind(f"cannot be read: {error.strerror or error}", where=path, remedy=remedy)
+
+
+# --- writing --------------------------------------------------------------------------------------------------------
+
+
+def encode_text(text: str) -> bytes:
+    r"""UTF-8. A byte of a file's name that is not, which Python holds as a lone surrogate, is written ``\udce9``.
+
+    In JSON that is an escape, and reading gives the name back: ``os.fsencode`` makes the same bytes of it.
+    """
+    return text.encode("utf-8", "backslashreplace")
+
+
+def lock_file(stream: BinaryIO) -> bool:
+    """Locks an open file until it is closed, however the process ends; ``False`` where another process has done so."""
+    if sys.platform == "win32":
+        return True  # there, nothing warns of two processes that write the same
+    import fcntl
+
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        # Any other error: a file system without locks.
+        return error.errno not in (errno.EWOULDBLOCK, errno.EACCES)
+    return True
 
 
 def write_text_atomically(path: str | Path, text: str) -> None:
@@ -27,7 +199,7 @@ def write_text_atomically(path: str | Path, text: str) -> None:
     Raises:
         ArgusError: The file cannot be written (full disk, no permission); what was there is unchanged.
     """
-    write_bytes_atomically(path, text.encode("utf-8"))
+    write_bytes_atomically(path, encode_text(text))
 
 
 def write_bytes_atomically(path: str | Path, data: bytes) -> None:
@@ -36,26 +208,8 @@ def write_bytes_atomically(path: str | Path, data: bytes) -> None:
     Raises:
         ArgusError: The file cannot be written (full disk, no permission); what was there is unchanged.
     """
-    target = Path(path)
-    temporary: str | None = None
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).chmod(
-            _ordinary_mode(0o666)
-        )  # mkstemp gives 0600, which would hide the file from others
-        Path(temporary).replace(target)
-        _sync_folder(target.parent)
-    except BaseException as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise _cannot_write(target, error) from error
-        raise
+    with _replacing(Path(path)) as stream:
+        stream.write(data)
 
 
 @contextlib.contextmanager
@@ -67,23 +221,33 @@ def atomic_text_file(path: str | Path) -> Iterator[TextIO]:
     Raises:
         ArgusError: The file cannot be written (full disk, no permission); what was there is unchanged.
     """
-    target = Path(path)
+    with _replacing(Path(path)) as stream:
+        text = io.TextIOWrapper(stream, encoding="utf-8", errors="backslashreplace", newline="\n")
+        yield text
+        text.flush()
+
+
+@contextlib.contextmanager
+def _replacing(target: Path) -> Iterator[BinaryIO]:
+    """A stream into a temporary file, which takes the target's name at the end."""
     temporary: str | None = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
-        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as stream:
+        with os.fdopen(descriptor, "wb") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        Path(temporary).chmod(_ordinary_mode(0o666))
+        Path(temporary).chmod(
+            _ordinary_mode(0o666)
+        )  # mkstemp gives 0600, which would hide the file from others
         Path(temporary).replace(target)
         _sync_folder(target.parent)
     except BaseException as error:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
         if isinstance(error, OSError):
-            raise _cannot_write(target, error) from error
+            raise cannot_write(target, error) from error
         raise
 
 
@@ -107,7 +271,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
         temporary.chmod(_ordinary_mode(0o777))
     except OSError as error:
-        raise _cannot_write(target, error) from error
+        raise cannot_write(target, error) from error
     try:
         yield temporary
         _sync_tree(temporary)
@@ -115,7 +279,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
         if isinstance(error, OSError):
-            raise _cannot_write(target, error) from error
+            raise cannot_write(target, error) from error
         raise
 
 
@@ -183,13 +347,11 @@ def _ordinary_mode(mode: int) -> int:
     return mode & ~mask
 
 
-def _cannot_write(target: Path, error: OSError) -> ArgusError:
-    remedies = {
-        errno.ENOSPC: "free space on the disk or write elsewhere; what was there before is unchanged",
-        errno.EDQUOT: "your disk quota is used up: write elsewhere; what was there before is unchanged",
-        errno.EACCES: "choose a folder that you may write to",
-        errno.EROFS: "the file system is read-only: write elsewhere",
-    }
-    reason = error.strerror or str(error)
-    remedy = remedies.get(error.errno or 0, "check the path and the disk; what was there before is unchanged")
-    return ArgusError(f"cannot be written: {reason}", where=target, remedy=remedy)
+def cannot_write(target: Path, error: OSError) -> ArgusError:
+    """What to tell of a file that cannot be written."""
+    remedy = REMEDIES.get(error.errno, "check the path and the disk")
+    return ArgusError(
+        f"cannot be written: {error.strerror or error}",
+        where=target,
+        remedy=f"{remedy}; what was there before is unchanged",
+    )

@@ -1,24 +1,56 @@
 """Opening images so that what comes back is whole, upright as agreed, and RGB.
 
-The header's size is checked before a single pixel is decoded (a small file can claim gigapixels), then
-everything is decoded, so that a truncated file is an error here and not grey rows in training.
+Every image that Argus reads is opened here, and only where its content is one of a few formats: Pillow knows some
+forty, and starts another program for one of them. The header's size is checked before a single pixel is decoded (a
+small file can claim gigapixels), then everything is decoded, so that a truncated file is an error here and not grey
+rows in training.
 """
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import hashlib
 import io
+import struct
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from argusvl.core.errors import ImageError
+from argusvl.core.errors import DataError, ImageError
+from argusvl.core.files import cannot_read, open_file, read_bytes
+
+FORMATS = {
+    ".avif": "AVIF",
+    ".bmp": "BMP",
+    ".gif": "GIF",
+    ".jfif": "JPEG",
+    ".jpe": "JPEG",
+    ".jpeg": "JPEG",
+    ".jpg": "JPEG",
+    ".png": "PNG",
+    ".ppm": "PPM",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".webp": "WEBP",
+}
+"""Lower-case ending of an image's name → format, as Pillow names it. No other format is opened, whatever the name."""
+
+IMAGE_SUFFIXES = frozenset(FORMATS)
+"""What counts as an image in a folder."""
+
+MAX_FILE_BYTES = 1 << 30
+"""Larger files are refused unread: no picture within the limit of megapixels is as large."""
+
+_OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""Errors that say nothing about the file: this process has too many open, or no memory."""
 
 ExifPolicy = Literal["refuse", "upright", "ignore"]
 """What to do with an EXIF orientation other than 1: an error, turn the pixels, or take them as stored."""
@@ -99,27 +131,13 @@ def open_reduced(
         ImageError: The file is missing, empty, no image, damaged or truncated, or too large.
     """
     file = Path(path)
-    if data is None:
-        with contextlib.suppress(OSError):  # opening it by its name says what is wrong
-            data = file.read_bytes()
+    data = read_image_file(file) if data is None else data
     with _open_header(file, data) as image:
         _check_size(image, file, max_megapixels)
         size, orientation = image.size, _orientation(image)
         image.draft("RGB", (side_px, side_px))
         picture = _decode(image, file, "upright")
-    return ReducedImage(size, orientation, picture, hashlib.blake2b(data or b"", digest_size=16).digest())
-
-
-_FORMATS = {
-    ".jpg": "JPEG",
-    ".jpeg": "JPEG",
-    ".png": "PNG",
-    ".gif": "GIF",
-    ".bmp": "BMP",
-    ".webp": "WEBP",
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
-}
+    return ReducedImage(size, orientation, picture, hashlib.blake2b(data, digest_size=16).digest())
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +168,7 @@ class ImageHeader:
         """
         suffix = Path(name).suffix.lower()
         found = []
-        if _FORMATS.get(suffix, self.format) != self.format:
+        if FORMATS.get(suffix, self.format) != self.format:
             found.append(f"{'an' if self.format[:1] in 'AEIMO' else 'a'} {self.format} named {suffix}")
         if self.mode == "CMYK":
             found.append("CMYK, converted to RGB")
@@ -159,6 +177,19 @@ class ImageHeader:
         if self.animated:
             found.append("animated, the first frame taken")
         return "; ".join(found) or None
+
+
+def read_image_file(path: str | Path) -> bytes:
+    """All bytes of an image file.
+
+    Raises:
+        ImageError: It cannot be read; the reason names no folder, so that it is the same everywhere.
+        DataError: This process cannot read any file at the moment.
+    """
+    try:
+        return read_bytes(path, most_bytes=MAX_FILE_BYTES)
+    except OSError as error:
+        raise _cannot_open(path, error) from None
 
 
 def read_header(data: bytes, *, where: str | Path, max_megapixels: float = 64.0) -> ImageHeader:
@@ -254,13 +285,42 @@ def _decode(image: Image.Image, where: object, exif: ExifPolicy) -> Image.Image:
     return rgb
 
 
-def _open_header(file: Path, data: bytes | None = None) -> Image.Image:
-    """Reads the header, of the file or of its bytes where they were read already; no pixel is decoded."""
+@contextmanager
+def _open_header(file: Path, data: bytes | None = None) -> Iterator[Image.Image]:
+    """The header of a file, or of its bytes where they were read already; no pixel is decoded yet."""
+    with _stream(file, data) as stream, _identified(stream, file) as image:
+        yield image
+
+
+def _stream(file: Path, data: bytes | None) -> BinaryIO:
+    if data is not None:
+        return io.BytesIO(data)
+    try:
+        return open_file(file)
+    except OSError as error:
+        raise _cannot_open(file, error) from None
+
+
+def _cannot_open(file: str | Path, error: OSError) -> DataError:
+    if error.errno in _OURS:
+        return DataError(
+            f"cannot be opened: {error.strerror}",
+            where=file,
+            remedy="raise the limit (ulimit -n) or use fewer --workers, and give the same command again",
+        )
+    if error.errno == errno.ENOENT:
+        return ImageError("no such image file", where=file, remedy="check the path")
+    if error.errno == errno.EISDIR:
+        return ImageError("a folder, not an image file", where=file, remedy="name a file in it")
+    return cannot_read(file, error, ImageError)
+
+
+def _identified(stream: BinaryIO, file: Path) -> Image.Image:
     try:
         with warnings.catch_warnings():
             # Pillow warns of large headers by its own limit; ours is checked by the caller, with our message.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            return Image.open(file if data is None else io.BytesIO(data))
+            return Image.open(stream, formats=_readable_formats())
     except Image.DecompressionBombError:
         # Pillow refuses from about 179 megapixels on, before it returns the size that was found.
         raise ImageError(
@@ -268,24 +328,47 @@ def _open_header(file: Path, data: bytes | None = None) -> Image.Image:
             where=file,
             remedy="scale the image down if it is real, remove the file if it is not",
         ) from None
-    except FileNotFoundError:
-        raise ImageError("no such image file", where=file, remedy="check the path") from None
-    except IsADirectoryError:
-        raise ImageError("a folder, not an image file", where=file, remedy="name a file in it") from None
     except UnidentifiedImageError:
-        if (file.stat().st_size if data is None else len(data)) == 0:
-            raise ImageError(
-                "the file is empty (0 bytes)", where=file, remedy="copy it again or remove it"
-            ) from None
-        raise ImageError(
-            f"not an image: it begins with {_first_bytes(file, data)!r}",
-            where=file,
-            remedy="use JPEG, PNG or another format that Pillow reads, or remove the file",
-        ) from None
+        stream.seek(0)
+        raise _no_image(stream.read(16), file) from None
     except (OSError, SyntaxError, ValueError) as error:
         raise ImageError(
             f"cannot be opened: {error}", where=file, remedy="check the file and its permissions"
         ) from error
+
+
+@cache
+def _readable_formats() -> tuple[str, ...]:
+    """Our formats, as far as this Pillow has them."""
+    Image.init()
+    return tuple(name for name in sorted(set(FORMATS.values())) if name in Image.OPEN)
+
+
+def _no_image(beginning: bytes, file: Path) -> ImageError:
+    if not beginning:
+        return ImageError("the file is empty (0 bytes)", where=file, remedy="copy it again or remove it")
+    found = next(
+        (name for name in Image.OPEN if name not in _readable_formats() and _fits(beginning, name)), None
+    )
+    if found is None:
+        what = f"not an image: it begins with {beginning[:12]!r}"
+        return ImageError(what, where=file, remedy=f"use {_listed_formats()}, or remove the file")
+    what = f"its format is {found}, not {_listed_formats()}"
+    return ImageError(what, where=file, remedy="convert it to one of these, or remove the file")
+
+
+def _fits(beginning: bytes, name: str) -> bool:
+    """Whether the first bytes are those of a format; nothing is decoded for that."""
+    accepts = Image.OPEN[name][1]
+    try:
+        return accepts is not None and accepts(beginning) is True
+    except (IndexError, TypeError, struct.error):  # too short for what it looks for
+        return False
+
+
+def _listed_formats() -> str:
+    *others, last = sorted(set(FORMATS.values()))
+    return f"{', '.join(others)} or {last}"
 
 
 def _check_size(image: Image.Image, file: Path, max_megapixels: float) -> None:
@@ -336,10 +419,3 @@ def _stretch(values: NDArray[np.float64]) -> NDArray[np.uint8]:
     scaled = (np.nan_to_num(values, nan=low, posinf=high, neginf=low) - low) / (high - low)
     stretched: NDArray[np.uint8] = np.round(scaled * 255).astype(np.uint8)
     return stretched
-
-
-def _first_bytes(file: Path, data: bytes | None) -> bytes:
-    if data is not None:
-        return data[:12]
-    with file.open("rb") as stream:
-        return stream.read(12)

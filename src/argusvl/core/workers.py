@@ -5,11 +5,12 @@ Pillow decodes, resizes and encodes outside the interpreter's lock, so threads u
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
+
+from argusvl.core.threads import usable_cores
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -45,10 +46,3 @@ def map_in_order(
             yield pending.popleft().result()
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
-
-
-def usable_cores() -> int:
-    """Cores that this process may use; a container often has fewer than its machine."""
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1

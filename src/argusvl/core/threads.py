@@ -1,0 +1,71 @@
+"""How many threads compute, and how they wait for each other."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from argusvl.core.cgroups import limit_files
+
+_WAITS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+"""By any of these a user says how threads wait."""
+
+
+def usable_cores() -> int:
+    """Cores that this process may use; a container often has fewer than its machine."""
+    return max(1, math.ceil(min(_bound_to(), _quota())))
+
+
+def _quota() -> float:
+    """Seconds of all cores together that the control groups grant in each second."""
+    found = [math.inf]
+    for file in limit_files("cpu", "cpu.max"):
+        quota, period = file.read_text().split()
+        found.append(math.inf if quota == "max" else int(quota) / int(period))
+    for file in limit_files("cpu", "cpu.cfs_quota_us"):
+        quota_us = int(file.read_text())
+        if quota_us > 0:
+            found.append(quota_us / int(file.with_name("cpu.cfs_period_us").read_text()))
+    return min(found)
+
+
+def share_cores() -> None:
+    """Lets this command's threads, and those of its processes, share the cores with other work.
+
+    To be called before torch is imported, for OpenMP reads its settings once; what the user has set stays. Left alone,
+    threads that wait for each other after a product spin. Alone on the machine that gains a little; beside other work
+    the waiting takes the time slices that the awaited thread needs. And OpenMP knows the cores that a process is
+    bound to, but not the quota of a container.
+    """
+    if not any(name in os.environ for name in _WAITS):
+        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    if usable_cores() < _bound_to():
+        os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))
+
+
+def divide_cores(processes: int) -> None:
+    """Gives each of several processes that will be started its part of the cores, or the threads that the user has set
+    where they are fewer.
+    """
+    share = max(1, usable_cores() // processes)
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    os.environ["OMP_NUM_THREADS"] = str(min(share, int(asked))) if asked.isdigit() else str(share)
+
+
+@contextmanager
+def computing_threads(number: int) -> Iterator[None]:
+    """So many threads for the arithmetic within the block: sums split in another way differ in their last bits."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _bound_to() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
