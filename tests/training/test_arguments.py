@@ -16,14 +16,13 @@ def test_every_setting_reaches_transformers(tmp_path: Path) -> None:
     config = toy_config(
         tmp_path,
         gradient_checkpointing=True,
-        bf16=True,
         warmup_ratio=0.25,
         trainer_arguments={"adam_beta1": 0.8, "optim": "adamw_torch"},
     )
     arguments = training_arguments(config, learning_rate=0.5, evaluates=True)
     assert arguments.get_warmup_steps(100) == 25
     assert (arguments.learning_rate, arguments.adam_beta1, arguments.adam_beta2) == (0.5, 0.8, 0.99)
-    assert arguments.activation_checkpointing and arguments.bf16
+    assert arguments.activation_checkpointing
     assert arguments.activation_checkpointing_kwargs == {"use_reentrant": False}
     assert (arguments.max_grad_norm, arguments.weight_decay, arguments.seed) == (1.0, 0.01, 3)
     assert arguments.metric_for_best_model == "score" and arguments.greater_is_better

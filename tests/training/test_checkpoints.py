@@ -3,8 +3,7 @@ from __future__ import annotations
 import errno
 import json
 import shutil
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,13 @@ from toy_task import ToyModel, ToyTask, losses, toy_config, train
 
 from argusvl.core.errors import CheckpointError, ConfigError, DataError
 from argusvl.training import checkpoints
-from argusvl.training.checkpoints import list_checkpoints, read_best, remove_leftovers, verify_checkpoint
+from argusvl.training.checkpoints import (
+    checkpoint_at,
+    list_checkpoints,
+    read_best,
+    remove_leftovers,
+    verify_checkpoint,
+)
 from argusvl.training.trainer import ArgusTrainer
 
 
@@ -85,24 +90,8 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_earlier_ones(
     assert losses(parts) == losses(whole)
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A real file system of 8 MiB; needs the right to mount."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)]
-    if (
-        shutil.which("mount") is None
-        or subprocess.run(mount, capture_output=True, check=False).returncode != 0
-    ):
-        pytest.skip("mounting a small file system is not permitted here")
-    yield disk
-    # Lazily: the traceback of the caught error may still hold the file that could not be written.
-    subprocess.run(["umount", "--lazy", str(disk)], check=True)
-
-
 @pytest.mark.parametrize("writer", ["safetensors", "torch", "python"])
-def test_a_disk_that_is_really_full(small_disk: Path, writer: str) -> None:
+def test_a_disk_that_is_really_full(small_disk: Callable[[str], Path], writer: str) -> None:
     class Filling(ToyTask):
         """Its second checkpoint does not fit."""
 
@@ -116,7 +105,7 @@ def test_a_disk_that_is_really_full(small_disk: Path, writer: str) -> None:
             else:
                 (folder / "more.bin").write_bytes(bytes(3 * 2**22))
 
-    run, options = small_disk / "run", {"save_steps": 2, "eval_steps": 100}
+    run, options = small_disk("8m") / "run", {"save_steps": 2, "eval_steps": 100}
     train(ToyTask(), run, max_steps=2, **options)
     before = contents(run / "checkpoint-2")
     with pytest.raises(CheckpointError, match="the disk is full") as caught:
@@ -319,3 +308,34 @@ def test_the_saved_weights_load_and_the_state_reads_without_pickled_code(tmp_pat
     for path in folder.rglob("*.pt"):
         torch.load(path, weights_only=True)
     assert not (folder / "training_args.bin").exists()
+
+
+# ---- names that lead elsewhere -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["../elsewhere", "checkpoint-2/../../elsewhere", "ABSOLUTE"])
+def test_a_best_checkpoint_outside_of_its_run_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "run").mkdir()
+    stated = str(tmp_path / "elsewhere") if name == "ABSOLUTE" else name
+    record = {"checkpoint": stated, "step": 2, "metric": "score", "value": 0.5}
+    (tmp_path / "run" / "best_checkpoint.json").write_text(json.dumps(record))
+    with pytest.raises(CheckpointError, match=r"best_checkpoint\.json: names .* not in the folder"):
+        checkpoint_at(tmp_path / "run")
+
+
+def test_a_file_of_a_checkpoint_outside_of_its_folder_is_refused(tmp_path: Path) -> None:
+    save_file({"a": torch.zeros(1)}, tmp_path / "a.safetensors")
+    folder = tmp_path / "model"
+    folder.mkdir()
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": "../a.safetensors"}}))
+    with pytest.raises(CheckpointError, match=r"index\.json: names '\.\./a\.safetensors', which is not in"):
+        verify_checkpoint(folder)
+    index.unlink()
+    size = (tmp_path / "a.safetensors").stat().st_size
+    (folder / "checkpoint.json").write_text(json.dumps({"files": {"../a.safetensors": size}}))
+    with pytest.raises(
+        CheckpointError, match=r"checkpoint\.json: names '\.\./a\.safetensors', which is not in"
+    ):
+        verify_checkpoint(folder)

@@ -1,19 +1,14 @@
 from __future__ import annotations
 
-import io
-import re
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from toy_task import ToyTask, logged, toy_config, train
-from transformers import TrainerControl, TrainerState, TrainingArguments
+from toy_task import ToyTask, toy_config, train
 
-from argusvl.training.callbacks import ProgressCallback
 from argusvl.training.norms import clip_gradients, gradient_norms, tensor_norms
 from argusvl.training.sampling import BatchInfo
 from argusvl.training.throughput import Throughput
@@ -120,46 +115,3 @@ def test_throughput_counts_real_tokens_and_leaves_out_what_is_no_training() -> N
     assert ratio == pytest.approx(10.0)
     assert 0.02 / 0.3 < figures["throughput/data_wait_share"] <= 0.2
     assert meter.trained_samples == 4 and meter.trained_images == 6
-
-
-# ---- progress ------------------------------------------------------------------------------------------------
-
-
-def show(console: Console, tmp_path: Path, steps: int = 3) -> None:
-    args = TrainingArguments(output_dir=str(tmp_path), use_cpu=True)
-    state = TrainerState(max_steps=steps, is_world_process_zero=True)
-    control, progress = TrainerControl(), ProgressCallback(samples_per_step=8, console=console)
-    progress.on_train_begin(args, state, control)
-    for step in range(1, steps + 1):
-        state.global_step = step
-        time.sleep(0.01)
-        progress.on_step_end(args, state, control)
-        progress.on_log(args, state, control, logs={"loss": 0.5 / step, "fit_loss": 1.0})
-    progress.on_log(args, state, control, logs={"eval_AP50": 0.91})
-    progress.on_train_end(args, state, control)
-
-
-def test_on_a_terminal_there_is_a_bar(tmp_path: Path) -> None:
-    stream = io.StringIO()
-    show(Console(file=stream, force_terminal=True, width=120), tmp_path)
-    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue())
-    assert "3/3" in text and "loss 0.1667" in text and "samples/s" in text and "left 0:00:00" in text
-    assert "evaluation at step 3: AP50 0.91" in text
-
-
-def test_elsewhere_there_are_plain_lines_now_and_then(tmp_path: Path) -> None:
-    stream = io.StringIO()
-    show(Console(file=stream, force_terminal=False, width=120), tmp_path)
-    lines = stream.getvalue().splitlines()
-    assert len(lines) == 3, "the first step, the last step, the evaluation; not each step of a fast run"
-    assert re.fullmatch(r"step 1/3, loss 0\.5, [\d.]+ samples/s, left 0:00:00", lines[0])
-    assert lines[1].startswith("step 3/3") and lines[2] == "evaluation at step 3: AP50 0.91"
-    assert "\x1b" not in stream.getvalue() and "\r" not in stream.getvalue()
-
-
-def test_a_run_writes_nothing_to_stdout(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    train(ToyTask(), tmp_path / "run")
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert "step 12/12" in captured.err and "it/s" not in captured.err
-    assert logged(tmp_path / "run")

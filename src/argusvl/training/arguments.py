@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from accelerate.utils import broadcast_object_list
 from transformers import TrainingArguments
 
 from argusvl.config.schema import RunConfig
 from argusvl.core.errors import ConfigError
+from argusvl.core.precision import Precision, decide
 
 
 def training_arguments(config: RunConfig, learning_rate: float, evaluates: bool) -> TrainingArguments:
@@ -46,7 +48,6 @@ def training_arguments(config: RunConfig, learning_rate: float, evaluates: bool)
         "lr_scheduler_type": training.lr_scheduler_type,
         "warmup_steps": training.warmup_ratio,  # below 1 it is a share of the steps
         "max_grad_norm": training.max_grad_norm,
-        "bf16": training.bf16,
         "activation_checkpointing": training.gradient_checkpointing,
         "eval_strategy": "steps" if evaluates else "no",
         "eval_steps": training.eval_steps,
@@ -77,3 +78,25 @@ def training_arguments(config: RunConfig, learning_rate: float, evaluates: bool)
         # Several visible GPUs without a launcher would mean DataParallel, which cannot gather loss terms.
         arguments._n_gpu = 1
     return arguments
+
+
+def decide_together(
+    arguments: TrainingArguments, wanted: Literal["auto"] | bool, begun_with: bool | None
+) -> Precision:
+    """Decides the precision on rank 0, for all ranks, and puts it into the arguments.
+
+    Only now: ranks can tell each other once the arguments have found their devices.
+
+    Args:
+        arguments: What the run's Accelerator will be made of.
+        wanted: The configuration's ``bf16``.
+        begun_with: What was decided when the run began that is resumed.
+    """
+    decided = [
+        decide(wanted, arguments.device, begun_with=begun_with) if arguments.process_index == 0 else None
+    ]
+    precision = broadcast_object_list(decided)[0]
+    assert isinstance(precision, Precision)
+    arguments.bf16 = precision.bf16
+    arguments.mixed_precision = "bf16" if precision.bf16 else "no"  # whatever `accelerate launch` has set
+    return precision

@@ -21,7 +21,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from argusvl.core.errors import ArgusError, CheckpointError
-from argusvl.core.files import atomic_folder, write_text_atomically
+from argusvl.core.files import atomic_folder, path_inside, read_json, write_text_atomically
 from argusvl.core.logging import get_logger
 
 logger = get_logger(__name__)
@@ -119,7 +119,7 @@ def verify_checkpoint(folder: str | Path, *, for_resume: bool = False) -> None:
     if manifest.is_file():
         for name, size in _read_json(manifest).get("files", {}).items():
             if for_resume or not _is_training_state(name):
-                _check_file(folder / name, size)
+                _check_file(path_inside(folder, name, stated_in=manifest), size)
     elif for_resume:
         raise _damaged(
             manifest, "is missing", "continue from another checkpoint; this one was not written by a run"
@@ -167,7 +167,7 @@ def _check_index(index: Path) -> None:
         raise _damaged(index, "has no weight_map")
     shards: dict[str, set[str]] = {}
     for tensor, shard in weight_map.items():
-        path = index.parent / shard
+        path = path_inside(index.parent, shard, stated_in=index)
         if shard not in shards:
             if not path.is_file():
                 raise _damaged(path, f"is missing; {index.name} lists it")
@@ -194,7 +194,7 @@ def _is_training_state(name: str) -> bool:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = read_json(path)
     except (OSError, ValueError) as error:
         raise _damaged(path, f"cannot be read: {error}") from error
     if not isinstance(value, dict):
@@ -327,12 +327,14 @@ def read_best(run: str | Path) -> BestCheckpoint | None:
     """The recorded best checkpoint of a run, or ``None``.
 
     Raises:
-        CheckpointError: The record is damaged.
+        CheckpointError: The record is damaged, or names something outside of the run's folder.
     """
     path = Path(run) / BEST_POINTER
     if not path.is_file():
         return None
     try:
-        return BestCheckpoint(**_read_json(path))
+        best = BestCheckpoint(**_read_json(path))
+        path_inside(Path(run), best.checkpoint, stated_in=path)
     except TypeError as error:
         raise _damaged(path, f"is no record of a best checkpoint: {error}", "delete it") from error
+    return best

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from argusvl.core.errors import ConfigError
+from argusvl.core.threads import divide_cores
 
 INTERRUPTED = 130
 _SAVE_SECONDS = 600
@@ -53,8 +54,7 @@ def launch(arguments: Sequence[str], processes: int) -> int:
             remedy="ask for one process a GPU at most",
         )
     if not gpus:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        os.environ["OMP_NUM_THREADS"] = str(max(cores // processes, 1))
+        divide_cores(processes)
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # hints at speed, from each of them
     logging.getLogger("torch.distributed.elastic").setLevel(
         logging.CRITICAL
@@ -69,7 +69,7 @@ def launch(arguments: Sequence[str], processes: int) -> int:
         max_restarts=0,
         shutdown_timeout=_SAVE_SECONDS,
     )
-    command = ["-c", "from argusvl.cli.main import main; main()", *arguments]
+    command = ["-m", "argusvl", *arguments]
     try:
         elastic_launch(config, sys.executable)(*command)
     except SignalException:

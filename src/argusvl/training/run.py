@@ -14,12 +14,14 @@ from transformers import TrainerCallback
 
 from argusvl.config.loading import to_yaml
 from argusvl.config.schema import RunConfig
+from argusvl.core.allocator import keep_freed_memory
 from argusvl.core.environment import environment
 from argusvl.core.errors import ConfigError
 from argusvl.core.files import write_text_atomically
 from argusvl.core.logging import get_logger
 from argusvl.training import checkpoints
 from argusvl.training.protocol import FinishesRuns, Task
+from argusvl.training.run_state import SavedRun
 from argusvl.training.trainer import ArgusTrainer
 
 logger = get_logger(__name__)
@@ -102,15 +104,18 @@ def run_training(
     Raises:
         ArgusError: What the user can mend: configuration, data, checkpoint, a loss that is not finite.
     """
+    keep_freed_memory()
     output_dir = config.training.output_dir
     checkpoint = starting_point(output_dir, resume)
     transformers.utils.logging.disable_progress_bar()  # its bars would break ours
-    trainer = ArgusTrainer(task, config, callbacks)
+    begun_in_bf16 = None if checkpoint is None else SavedRun(checkpoint).engine.bf16
+    trainer = ArgusTrainer(task, config, callbacks, begun_in_bf16)
     if checkpoint is not None:
         trainer.check_resume(checkpoint)  # before anything in the folder changes
     if trainer.args.should_save:
+        logger.info("computing in %s: %s", trainer.precision.name, trainer.precision.why)
         write_text_atomically(output_dir / CONFIG_FILE, to_yaml(config))
-        found = json.dumps(environment(), ensure_ascii=False, indent=2)
+        found = json.dumps(environment() | trainer.precision.facts(), ensure_ascii=False, indent=2)
         write_text_atomically(output_dir / ENVIRONMENT_FILE, found + "\n")
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     result = _result(trainer)

@@ -21,6 +21,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from argusvl.core.errors import CheckpointError
+from argusvl.core.files import read_json
 from argusvl.core.logging import get_logger
 from argusvl.training.checkpoints import STATE_FOLDER
 from argusvl.training.ema import ExponentialMovingAverage
@@ -44,6 +45,7 @@ class EngineState:
         ema_updates: Updates of the moving average; ``None`` where there is none.
         data: Fingerprint of the training data; ``None`` where it has none.
         max_steps: Steps that the run was planned for; ``None`` in old checkpoints.
+        bf16: Whether the run computes in bfloat16; ``None`` in old checkpoints.
     """
 
     position: dict[str, int]
@@ -52,6 +54,7 @@ class EngineState:
     ema_updates: int | None
     data: str | None = None
     max_steps: int | None = None
+    bf16: bool | None = None
 
 
 def write_run_state(
@@ -89,7 +92,7 @@ class SavedRun:
     def __init__(self, checkpoint: str | Path) -> None:
         self.checkpoint = Path(checkpoint)
         self._folder = self.checkpoint / STATE_FOLDER
-        self.engine = EngineState(**json.loads((self._folder / _ENGINE).read_text(encoding="utf-8")))
+        self.engine = EngineState(**read_json(self._folder / _ENGINE))
 
     def rank(self, index: int) -> dict[str, Any]:
         """What that rank saved."""

@@ -22,7 +22,7 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -43,8 +43,8 @@ from argusvl.config.schema import RunConfig
 from argusvl.core.errors import CheckpointError, ConfigError
 from argusvl.core.logging import get_logger
 from argusvl.training import checkpoints
-from argusvl.training.arguments import training_arguments
-from argusvl.training.callbacks import PlainNamesTensorBoard, ProgressCallback
+from argusvl.training.arguments import decide_together, training_arguments
+from argusvl.training.callbacks import PlainNamesTensorBoard
 from argusvl.training.ema import ExponentialMovingAverage
 from argusvl.training.freezing import FreezeUntil
 from argusvl.training.interrupts import InterruptedWork, Interrupts
@@ -62,6 +62,7 @@ from argusvl.training.parameter_groups import (
     optimizer_groups,
     verify_optimizer,
 )
+from argusvl.training.progress import ProgressCallback
 from argusvl.training.protocol import Task
 from argusvl.training.randomness import preserved_randomness, random_state, set_random_state
 from argusvl.training.run_state import EngineState, SavedRun, write_run_state
@@ -92,6 +93,7 @@ class ArgusTrainer(Trainer):
         task: What to train and on what.
         config: The run's configuration; the common sections are read, the task's own are not.
         callbacks: Further callbacks that watch.
+        begun_in_bf16: Precision of the run that goes on, where one does: ``bf16: auto`` holds to it.
 
     Raises:
         ConfigError: A setting, the parameter groups or the device do not fit.
@@ -100,7 +102,13 @@ class ArgusTrainer(Trainer):
     # Trainer would divide by the number of micro-batches once more; the global counts have done it.
     loss_is_scaled_for_ga = True
 
-    def __init__(self, task: Task, config: RunConfig, callbacks: Sequence[TrainerCallback] = ()) -> None:
+    def __init__(
+        self,
+        task: Task,
+        config: RunConfig,
+        callbacks: Sequence[TrainerCallback] = (),
+        begun_in_bf16: bool | None = None,
+    ) -> None:
         self.task = task
         self.config = config
         self.output_dir = config.training.output_dir
@@ -114,9 +122,11 @@ class ArgusTrainer(Trainer):
             raise ConfigError("there is no training sample", where="train", remedy="give a file with records")
         self._sampler = EpochSampler(len(train_dataset), config.training.seed)  # type: ignore[arg-type]
         rate = max(group.spec.learning_rate for group in self.groups)
+        arguments = training_arguments(config, rate, evaluates=eval_dataset is not None)
+        self.precision = decide_together(arguments, config.training.bf16, begun_in_bf16)
         super().__init__(
             model=model,
-            args=training_arguments(config, rate, evaluates=eval_dataset is not None),
+            args=arguments,
             data_collator=SeededCollator(task.collate, config.training.seed),
             train_dataset=train_dataset,
             eval_dataset=eval_dataset,
@@ -139,7 +149,11 @@ class ArgusTrainer(Trainer):
         self.freezing = FreezeUntil(self.groups)
         self.interrupts = Interrupts()
         self.throughput = Throughput(self.args.world_size)
-        self.progress = ProgressCallback(self.get_total_train_batch_size(self.args))
+        evaluated = 0 if eval_dataset is None else len(eval_dataset)  # type: ignore[arg-type]
+        self.progress = ProgressCallback(
+            self.get_total_train_batch_size(self.args),
+            evaluated / (self._train_batch_size * self.args.gradient_accumulation_steps),
+        )
         self._window = LossWindow(self.losses)
         self._step = _Step()
         self._evaluation_due = False
@@ -163,8 +177,8 @@ class ArgusTrainer(Trainer):
         self.remove_callback(PrinterCallback)
         if self.pop_callback(TensorBoardCallback) is not None:
             self.add_callback(PlainNamesTensorBoard(self.output_dir, self.task))
+        self.add_callback(self.progress)  # before the hooks, which may evaluate when training begins
         self.add_callback(_EngineHooks(self))
-        self.add_callback(self.progress)
 
     # ---- data: order and randomness by seed, epoch and index -------------------------------------------------
 
@@ -406,6 +420,12 @@ class ArgusTrainer(Trainer):
         values = torch.stack([norm.to(self.args.device) for norm in norms.values()]).tolist()
         return dict(zip(norms, values, strict=True))
 
+    @contextlib.contextmanager
+    def _between_steps(self, doing: Literal["evaluating", "saving"]) -> Iterator[None]:
+        """What the body takes is no time of training."""
+        with self.throughput.excluded(), self.progress.during(doing):
+            yield
+
     # ---- evaluation ------------------------------------------------------------------------------------------
 
     def evaluate(
@@ -418,7 +438,7 @@ class ArgusTrainer(Trainer):
         dataset = self.eval_dataset if eval_dataset is None else eval_dataset
         assert isinstance(dataset, Dataset)
         started = time.perf_counter()
-        with self.throughput.excluded(), evaluation_sandbox(self.network), self.averaged_weights():
+        with self._between_steps("evaluating"), evaluation_sandbox(self.network), self.averaged_weights():
             figures = self.task.evaluate(self.network, dataset)
         metrics = {f"{metric_key_prefix}_{name}": float(value) for name, value in figures.items()}
         metrics[f"{metric_key_prefix}_seconds"] = time.perf_counter() - started
@@ -480,7 +500,7 @@ class ArgusTrainer(Trainer):
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         """Writes ``checkpoint-<step>`` atomically, records the best, rotates."""
-        with self.throughput.excluded(), preserved_randomness():
+        with self._between_steps("saving"), preserved_randomness():
             folder = self.output_dir / f"checkpoint-{self.state.global_step}"
             states = self._rank_states()
             if self.args.should_save:
@@ -516,6 +536,7 @@ class ArgusTrainer(Trainer):
             ema_updates=None if self.ema is None else self.ema.updates,
             data=self._data_fingerprint,
             max_steps=self.state.max_steps,
+            bf16=self.precision.bf16,
         )
         write_run_state(folder, engine, states, self._trainable, self.ema)
         self.state.save_to_json(str(folder / checkpoints.TRAINER_STATE))
@@ -561,10 +582,9 @@ class ArgusTrainer(Trainer):
         if self.args.should_save:
             checkpoints.remove_leftovers(self.output_dir)
         try:
-            with self.interrupts.watched():
+            with self.interrupts.watched(), self.progress.watched():
                 return super().train(resume_from_checkpoint, *args, **kwargs)
         finally:
-            self.progress.close()
             # Left to the garbage collector after an error, data workers would keep it waiting for five seconds.
             if isinstance(self._epoch_iterator, Generator):
                 self._epoch_iterator.close()

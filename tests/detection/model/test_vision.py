@@ -11,7 +11,7 @@ import torch
 
 from argusvl.detection.data.pixels import PATCH, pixel_values
 from argusvl.detection.model.architecture import random_qwen
-from argusvl.detection.model.vision import BatchedWindowAttention, batch_windows, raster_rows, sine_embedding
+from argusvl.detection.model.vision import BatchedWindowAttention, make_fast, raster_rows, sine_embedding
 
 # Windows of 56 pixels (2 × 2 merged tokens): some images fill them, some leave narrow ones at the border.
 GRIDS = {
@@ -38,7 +38,7 @@ def test_batched_windows_give_the_stock_outputs_and_gradients(
         for parameter in stock.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
     batched = copy.deepcopy(stock)
-    batch_windows(batched)
+    make_fast(batched)
     assert all(isinstance(block.attn, BatchedWindowAttention) for block in batched.blocks)
     assert batched.state_dict().keys() == stock.state_dict().keys()
     values, grid = pictures(kit, GRIDS[name])

@@ -8,9 +8,8 @@ import torch
 from transformers import Qwen2_5_VLForConditionalGeneration
 
 from argusvl.core.errors import ModelError
+from argusvl.detection.data.special_tokens import SPECIAL_TOKENS, TURN_END
 from argusvl.detection.data.tokenizer import (
-    SPECIAL_TOKENS,
-    TURN_END,
     check_special_tokens,
     token_id,
     train_tokenizer,

@@ -27,6 +27,8 @@ class HeadOutput:
 
     memory: Memory
     queries: QueryOutputs
+    labels: Tensor
+    """Encoded vocabulary, ``[V, D]``."""
     type_logits: list[Tensor]
 
 
@@ -52,16 +54,14 @@ class DetectionHead(nn.Module):
         memory = self.memory_builder(rasters, image_states, prompt_states)
         queries = self.queries(memory)
         labels = self.type_scorer.encode_labels(vocabulary_ids, embed_tokens)
-        return HeadOutput(
-            memory, queries, [self.type_scorer(layer.states, labels) for layer in queries.layers]
-        )
+        type_logits = [self.type_scorer(layer.states, labels) for layer in queries.layers]
+        return HeadOutput(memory, queries, labels, type_logits)
 
     def loss_terms(
         self,
         output: HeadOutput,
         targets: Targets,
         caption_ids: Tensor,
-        vocabulary_ids: Tensor,
         embed_tokens: nn.Module,
         lm_head: nn.Module,
         settings: LossSettings,
@@ -69,7 +69,7 @@ class DetectionHead(nn.Module):
         """Every term of the head as a sum; ``caption_ids``: ``[T, C]`` padded with -100."""
         terms, assignment = decoder_terms(output.queries.layers, output.type_logits, targets, settings)
         if output.queries.proposals is not None:
-            terms |= self._proposal_terms(output, targets, vocabulary_ids, embed_tokens, settings)
+            terms |= self._proposal_terms(output, targets, settings)
         last = output.queries.layers[-1]
         # Of several queries that found an object, non-maximum suppression keeps the one with the highest score: it is
         # the one that describes.
@@ -93,12 +93,7 @@ class DetectionHead(nn.Module):
         return terms
 
     def _proposal_terms(
-        self,
-        output: HeadOutput,
-        targets: Targets,
-        vocabulary_ids: Tensor,
-        embed_tokens: nn.Module,
-        settings: LossSettings,
+        self, output: HeadOutput, targets: Targets, settings: LossSettings
     ) -> dict[str, Tensor]:
         proposals, memory = output.queries.proposals, output.memory
         assert proposals is not None
@@ -106,7 +101,6 @@ class DetectionHead(nn.Module):
         centres = cell_centres(height, width, memory.raster.device).flatten(0, 1).expand(images, -1, -1)
         centres = centres / memory.valid_ratio[:, None]
         assignment = match_proposals(proposals, centres, targets, settings)
-        labels = self.type_scorer.encode_labels(vocabulary_ids, embed_tokens)
-        pairs = self.type_scorer(proposals.states[assignment.image, assignment.query], labels)
+        pairs = self.type_scorer(proposals.states[assignment.image, assignment.query], output.labels)
         terms = assigned_terms(proposals, pairs, assignment, targets, settings)
         return {f"{name}_proposal": value for name, value in terms.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from torch import nn
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 from argusvl.core.errors import CheckpointError
+from argusvl.core.files import read_json
 from argusvl.detection.checkpoint_layout import QWEN_FOLDER
 from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.training.checkpoints import safetensors_names, verify_checkpoint
@@ -114,8 +114,8 @@ def load_head(head: nn.Module, file: Path) -> None:
 
 def _check_model_type(file: Path, expected: str) -> None:
     try:
-        found = json.loads(file.read_text("utf-8")).get("model_type")
-    except (ValueError, AttributeError) as error:
+        found = read_json(file).get("model_type")
+    except (OSError, ValueError, AttributeError) as error:
         raise CheckpointError(f"is damaged: {error}", where=file, remedy=_AGAIN) from error
     if found != expected:
         raise CheckpointError(

@@ -28,7 +28,7 @@ from argusvl.detection.model.label_trie import LabelTrie
 from argusvl.detection.model.loading import load_config, load_head, load_qwen
 from argusvl.detection.model.losses import LossSettings
 from argusvl.detection.model.matching import Targets
-from argusvl.detection.model.vision import batch_windows, raster_rows
+from argusvl.detection.model.vision import make_fast, raster_rows
 
 logger = get_logger(__name__)
 
@@ -89,7 +89,7 @@ class ArgusForDetection(PreTrainedModel):
         self.loss_settings: LossSettings | None = None
         tower = self.qwen.model.visual
         if "flash" not in str(tower.config._attn_implementation):
-            batch_windows(tower)
+            make_fast(tower)
 
     def _init_weights(self, module: torch.nn.Module) -> None:
         """Modules of the head start as they were built; the stock part initialises its own."""
@@ -301,7 +301,6 @@ class ArgusForDetection(PreTrainedModel):
             head,
             Targets(boxes.float(), batch["object_image"], batch["object_label"]),
             batch["object_caption_ids"],
-            batch["vocabulary_ids"],
             self.get_input_embeddings(),
             self.qwen.lm_head,
             self.loss_settings,
