@@ -113,3 +113,13 @@ def test_hooks_are_local_and_use_the_tools_of_the_environment(repository: Path) 
 def test_the_licence_is_whole(repository: Path) -> None:
     text = (repository / "LICENSE").read_text(encoding="utf-8")
     assert "Apache License" in text and "END OF TERMS AND CONDITIONS" in text
+
+
+def test_images_are_opened_in_one_place(repository: Path) -> None:
+    """Which formats are read, and by which means, is decided there."""
+    opening = [
+        path.relative_to(repository).as_posix()
+        for path in sorted((repository / "src").rglob("*.py"))
+        if re.search(r"\bImage\.open\(|\bImageFile\.Parser\(|\bcv2\.imread", path.read_text(encoding="utf-8"))
+    ]
+    assert opening == ["src/argusvl/core/images.py"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import pkgutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,12 +28,12 @@ class TaskEntry:
 
     def config_class(self) -> type[RunConfig]:
         """The configuration class."""
-        found: type[RunConfig] = _import(self.config)
+        found: type[RunConfig] = pkgutil.resolve_name(self.config)
         return found
 
     def task_class(self) -> Any:
         """The class that meets ``training.protocol.Task``; it is built from a configuration."""
-        return _import(self.task)
+        return pkgutil.resolve_name(self.task)
 
 
 TASKS: dict[str, TaskEntry] = {
@@ -83,8 +83,3 @@ def _entry(raw: RawConfig) -> TaskEntry:
         return task_entry(named.value)
     except ConfigError as error:
         raise ConfigError(f"task: {error.what}", where=named.where, remedy=error.remedy) from None
-
-
-def _import(place: str) -> Any:
-    module, name = place.split(":")
-    return getattr(importlib.import_module(module), name)

@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import ExifTags, Image
 
+from argusvl.core import precision
 from argusvl.core.errors import ArgusError, CheckpointError, ConfigError, ImageError, ModelError
 from argusvl.detection.assets import DetectionAssets, load_teacher_pool
 from argusvl.detection.calibration import Calibration
@@ -209,6 +210,26 @@ def test_a_device_that_is_not_there_is_an_error_not_another_device(tiny_checkpoi
         Predictor.from_pretrained(tiny_checkpoint, device=absent)
     with pytest.raises(ConfigError, match="warp"):
         Predictor.from_pretrained(tiny_checkpoint, device="warp")
+
+
+@pytest.mark.parametrize(("speed", "dtype"), [(0.1, torch.float32), (5.0, torch.bfloat16)])
+def test_it_computes_in_what_the_machine_is_faster_in(
+    tiny_checkpoint: Path,
+    pictures: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+    speed: float,
+    dtype: torch.dtype,
+) -> None:
+    expected = Predictor.from_pretrained(tiny_checkpoint, device="cpu").predict_detection(pictures[0])
+    monkeypatch.setattr(precision, "cpu_speed", lambda: speed)
+    predictor = Predictor.from_pretrained(tiny_checkpoint, device="cpu")
+    seen: set[torch.dtype] = set()
+    layer = predictor.model.qwen.model.language_model.layers[0].mlp.up_proj
+    layer.register_forward_hook(lambda module, given, found: seen.add(found.dtype))
+    (found,) = predictor.predict_detection(pictures[0])
+    assert seen == {dtype}
+    assert layer.weight.dtype == torch.float32
+    assert len(found) == pytest.approx(len(expected[0]), abs=2)
 
 
 def test_a_bad_image_is_an_error_or_is_handed_to_the_caller_and_left_out(
@@ -429,3 +450,18 @@ def test_assets_are_read_as_written(tmp_path: Path, tiny_checkpoint: Path) -> No
     pool = load_teacher_pool(tiny_checkpoint)
     assert pool[0].images == ("teacher_images/0000_0.png",)
     assert isinstance(pool[0].objects[0], ObjectAnnotation)
+
+
+def test_a_teacher_pool_that_leads_out_of_its_checkpoint_is_refused(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(tiny_checkpoint, folder)
+    pool = folder / "teacher_pool.jsonl"
+    pool.write_text(
+        pool.read_text(encoding="utf-8").replace("teacher_images/0001", "../../0001"), encoding="utf-8"
+    )
+    with pytest.raises(
+        CheckpointError, match=r"teacher_pool\.jsonl: names '\.\./\.\./0001_0\.png', which is not in"
+    ):
+        load_teacher_pool(folder)

@@ -36,9 +36,9 @@ def always(label: str, _: random.Random) -> str:
 
 
 def free_text(rng: random.Random) -> str:
-    return " ".join(
-        rng.choices(["a", "rusty", "screw", "beside", "the", "door", "left", "big", "/", "螺"], k=6)
-    ) + str(rng.randrange(1000))
+    words = ["a", "rusty", "screw", "beside", "the", "door", "left", "big", "螺", "/"]
+    # A type stands before the first "/".
+    return " ".join([*rng.choices(words[:-1]), *rng.choices(words, k=5)]) + str(rng.randrange(1000))
 
 
 def write_set(
@@ -83,6 +83,7 @@ def made(folder: Path, data: Path, **options: Any) -> tuple[StartingConfig, Dete
     config = load_run_config(folder / "my.yaml")
     assert isinstance(config, DetectionRunConfig)
     assert config == starting.config
+    assert config.training.bf16 == "auto", "no machine is assumed"
     assert DetectionTask(config).check() == []
     return starting, config
 

@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any, get_args
 
 from argusvl.core.errors import CheckpointError
-from argusvl.core.files import write_text_atomically
+from argusvl.core.files import path_inside, read_json, write_text_atomically
 from argusvl.detection.calibration import Calibration
+from argusvl.detection.checkpoint_layout import ASSETS_FILE, assets_file
 from argusvl.detection.data.conversation import OverLengthPolicy
 from argusvl.detection.data.dataset import Vocabulary
 from argusvl.detection.data.records import Record, RecordFile, Scene, write_records
 from argusvl.detection.data.samples import VisionLimits, VisionTokensPolicy
 
-ASSETS_FILE = "argus.json"
 POOL_FILE = "teacher_pool.jsonl"
 POOL_IMAGES = "teacher_images"
 
@@ -97,10 +97,10 @@ class DetectionAssets:
         Raises:
             CheckpointError: The folder is missing or no checkpoint, or ``argus.json`` is damaged.
         """
-        file = _asset_file(Path(folder))
+        file = assets_file(Path(folder))
         try:
-            value = json.loads(file.read_text("utf-8"))
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            value = read_json(file)
+        except (OSError, ValueError) as error:
             raise CheckpointError(
                 f"is damaged: {error}", where=file, remedy="copy the checkpoint again, or use another one"
             ) from None
@@ -139,22 +139,17 @@ def save_teacher_pool(folder: str | Path, scenes: Sequence[Scene], root: str | P
 
 
 def load_teacher_pool(folder: str | Path) -> tuple[Scene, ...]:
-    """The demonstrations of a checkpoint, image paths relative to it; none where it holds no pool."""
+    """The demonstrations of a checkpoint, image paths relative to it; none where it holds no pool.
+
+    Raises:
+        DataError: A line of the pool is no record.
+        CheckpointError: An image lies outside of the checkpoint.
+    """
     file = Path(folder) / POOL_FILE
-    return tuple(record.student for record in RecordFile(file)) if file.is_file() else ()
-
-
-def _asset_file(folder: Path) -> Path:
-    if not folder.is_dir():
-        raise CheckpointError("no such checkpoint folder", where=folder, remedy="check the path")
-    file = folder / ASSETS_FILE
-    if not file.is_file():
-        inside = sorted(str(f.parent) for f in folder.glob(f"*/{ASSETS_FILE}"))
-        remedy = (
-            f"name one of {', '.join(inside)}" if inside else "name a checkpoint that `argus train` wrote"
-        )
-        raise CheckpointError(f"no checkpoint: it holds no {ASSETS_FILE}", where=folder, remedy=remedy)
-    return file
+    scenes = tuple(record.student for record in RecordFile(file)) if file.is_file() else ()
+    for name in (name for scene in scenes for name in scene.images):
+        path_inside(file.parent, name, stated_in=file)
+    return scenes
 
 
 def _checked(name: str, annotation: str, value: Mapping[str, Any], file: Path) -> Any:

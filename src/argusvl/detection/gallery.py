@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from argusvl.core.files import real_path
 from argusvl.detection.data.dataset import Vocabulary
 from argusvl.detection.detections import Detections
 from argusvl.detection.evaluation import CAPTION_IOU, Truth, claim, class_of
 from argusvl.detection.inference import Evaluation
-from argusvl.detection.predictor import SCORE_THRESHOLD
-from argusvl.visual.pairing import LabelledBox, Pair, num_errors, pair_up
+from argusvl.visual.pairing import SCORE_THRESHOLD, LabelledBox, Pair, num_errors, pair_up
 
 GALLERY_FILE = "gallery.json"
 PRECISION_RECALL_FILE = "precision_recall.json"
@@ -167,9 +167,9 @@ def _misdescribed(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
 
 
 def _path(image: Path, folder: str | Path | None) -> str:
-    image = image.resolve()
-    if folder is not None and image.is_relative_to(Path(folder).resolve()):
-        return image.relative_to(Path(folder).resolve()).as_posix()
+    image = real_path(image)
+    if folder is not None and image.is_relative_to(real_path(folder)):
+        return image.relative_to(real_path(folder)).as_posix()
     return str(image)
 
 

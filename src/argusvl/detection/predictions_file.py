@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -10,7 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-from argusvl.core.errors import ArgusError, DataError
+from argusvl.core.errors import DataError
+from argusvl.core.files import cannot_write, encode_text, lock_file
 
 
 class PredictionsFile:
@@ -28,19 +30,20 @@ class PredictionsFile:
         done: Images that are in the file already.
 
     Raises:
-        DataError: There is an unfinished file and ``resume`` is not set, or the other way round.
+        DataError: There is an unfinished file and ``resume`` is not set, or the other way round; another process is
+            writing the file.
         ArgusError: The file cannot be written.
     """
 
     def __init__(self, path: str | Path, request: Mapping[str, Any], *, resume: bool = False) -> None:
         self.path = Path(path)
         text = json.dumps(request, sort_keys=True, ensure_ascii=False)
-        digest = hashlib.blake2s(text.encode("utf-8"), digest_size=4).hexdigest()
+        digest = hashlib.blake2s(encode_text(text), digest_size=4).hexdigest()
         self.part = self.path.with_name(f"{self.path.name}.{digest}.part")
         self.done: set[str] = set()
         if self.path.is_dir():
             raise DataError("is a folder", where=self.path, remedy="name a file for the predictions")
-        others = sorted(self.path.parent.glob(f"{self.path.name}.????????.part"))
+        others = sorted(self.path.parent.glob(f"{glob.escape(self.path.name)}.????????.part"))
         if resume and not self.part.is_file():
             found = f"; {others[0]} is of another request" if others else ""
             raise DataError(
@@ -51,6 +54,8 @@ class PredictionsFile:
                 else "leave --resume out",
             )
         if not resume and others:
+            if _is_being_written(others[0]):
+                raise self._busy()
             raise DataError(
                 f"an interrupted run has left its results in {others[0].name}",
                 where=self.path,
@@ -58,12 +63,29 @@ class PredictionsFile:
             )
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            # To append, so that nothing of another process is touched before the lock is ours.
+            self._stream: BinaryIO = self.part.open("a+b")
+            if not lock_file(self._stream) or not self._is_ours():
+                self._stream.close()
+                raise self._busy()
             kept = self._read_done() if resume else 0
-            self._stream: BinaryIO = self.part.open("r+b" if resume else "wb")
             self._stream.truncate(kept)  # a line that was cut by the interruption
-            self._stream.seek(kept)
         except OSError as error:
-            raise self._cannot_write(error) from error
+            raise cannot_write(self.path, error) from error
+
+    def _is_ours(self) -> bool:
+        """Whether the file still has its name: the process that had locked it may have ended in between."""
+        try:
+            return os.path.samestat(self.part.stat(), os.fstat(self._stream.fileno()))
+        except FileNotFoundError:
+            return False
+
+    def _busy(self) -> DataError:
+        return DataError(
+            "another process is writing it",
+            where=self.path,
+            remedy="wait until it has ended, or name another file",
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -71,9 +93,9 @@ class PredictionsFile:
     def write(self, line: Mapping[str, Any]) -> None:
         """Appends one image's predictions; ``line["image"]`` names it."""
         try:
-            self._stream.write((json.dumps(line, ensure_ascii=False) + "\n").encode("utf-8"))
+            self._stream.write(encode_text(json.dumps(line, ensure_ascii=False) + "\n"))
         except OSError as error:
-            raise self._cannot_write(error) from error
+            raise cannot_write(self.path, error) from error
         self.done.add(line["image"])
 
     def __exit__(
@@ -87,27 +109,28 @@ class PredictionsFile:
                 self.part.replace(self.path)
         except OSError as failure:
             if kind is None:
-                raise self._cannot_write(failure) from failure
+                raise cannot_write(self.path, failure) from failure
         if kind is not None and not self.done:
             self.part.unlink(missing_ok=True)
 
     def _read_done(self) -> int:
         """Notes the images of the complete lines; returns where these end."""
         end = 0
-        with self.part.open("rb") as stream:
-            for line in stream:
-                try:
-                    self.done.add(json.loads(line)["image"])
-                except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
-                    break
-                if not line.endswith(b"\n"):
-                    break
-                end += len(line)
+        self._stream.seek(0)
+        for line in self._stream:
+            try:
+                self.done.add(json.loads(line)["image"])
+            except (ValueError, KeyError, TypeError):
+                break
+            if not line.endswith(b"\n"):
+                break
+            end += len(line)
         return end
 
-    def _cannot_write(self, error: OSError) -> ArgusError:
-        return ArgusError(
-            f"cannot be written: {error.strerror or error}",
-            where=self.path,
-            remedy="free space on the disk or write elsewhere; what was there before is unchanged",
-        )
+
+def _is_being_written(part: Path) -> bool:
+    try:
+        with part.open("rb") as stream:
+            return not lock_file(stream)
+    except OSError:
+        return False

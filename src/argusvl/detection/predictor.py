@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -11,14 +10,15 @@ from typing import Any, NoReturn, Self
 import torch
 from PIL import Image
 
-from argusvl.assets import model_folder
 from argusvl.core.devices import usable_device
 from argusvl.core.errors import ArgusError, CheckpointError, ConfigError, DataError, ModelError
+from argusvl.core.files import read_json
 from argusvl.core.images import exif_orientation, open_image, upright_rgb
 from argusvl.core.logging import get_logger
-from argusvl.detection.assets import ASSETS_FILE, DetectionAssets, load_teacher_pool
+from argusvl.core.precision import compute_in, decide
+from argusvl.detection.assets import DetectionAssets, load_teacher_pool
 from argusvl.detection.captions import CaptionChoice, possible_descriptions
-from argusvl.detection.checkpoint_layout import QWEN_FOLDER
+from argusvl.detection.checkpoint_layout import ASSETS_FILE, QWEN_FOLDER, checkpoint_folder
 from argusvl.detection.data.collation import PaddedCollator
 from argusvl.detection.data.conversation import ChatProcessor
 from argusvl.detection.data.dataset import labels_or_collected
@@ -31,16 +31,13 @@ from argusvl.detection.inference import Question, ask_image, calibrated, look
 from argusvl.detection.model.modeling import ArgusForDetection
 from argusvl.detection.postprocessing import describe
 from argusvl.detection.text_path import TextPrediction, write_answers
-from argusvl.training.checkpoints import checkpoint_at
+from argusvl.visual.pairing import SCORE_THRESHOLD
 
 _log = get_logger(__name__)
 
 ImageLike = str | Path | Image.Image
 Teachers = int | Sequence[Scene | Record]
 OnError = Callable[[ImageLike, ArgusError], None]
-
-SCORE_THRESHOLD = 0.3
-"""Score from which a prediction is worth showing to people; evaluation uses none."""
 
 
 class Predictor:
@@ -92,7 +89,7 @@ class Predictor:
             CheckpointError: The folder is no checkpoint, is damaged, or was trained with other pixel limits.
             ConfigError: There is no such device.
         """
-        folder = checkpoint_at(model_folder(path))
+        folder = checkpoint_folder(path)
         assets = DetectionAssets.load(folder)
         for name, wanted in (("min_pixels", min_pixels), ("max_pixels", max_pixels)):
             trained = getattr(assets, name)
@@ -104,11 +101,15 @@ class Predictor:
                 )
         _check_preprocessor(folder, assets)
         on = usable_device(device)
-        # Half precision pays on a GPU only; on a CPU it is slow, and less exact for nothing.
-        dtype = torch.float32 if on.type == "cpu" else "auto"
+        precision = decide("auto", on)
+        _log.debug("computing in %s: %s", precision.name, precision.why)
         tokenizer = load_tokenizer(folder / QWEN_FOLDER)
+        # Whole weights under autocast, as in training, give the most exact boxes. On a GPU memory counts more: weights
+        # that are stored in half precision stay so.
+        dtype = "auto" if precision.bf16 and on.type != "cpu" else torch.float32
         model = ArgusForDetection.from_pretrained(folder, dtype=dtype)
         model.to(on)  # type: ignore[arg-type]  # transformers wraps `to` with a signature of its own
+        compute_in(precision, model)
         check_special_tokens(tokenizer, model.qwen.config)
         processor = ChatProcessor(
             tokenizer,
@@ -363,10 +364,10 @@ def _check_preprocessor(folder: Path, assets: DetectionAssets) -> None:
     if not file.is_file():
         return
     try:
-        content = json.loads(file.read_text("utf-8"))
+        content = read_json(file)
         size = content.get("size", {})
         stated = {"min_pixels": size.get("shortest_edge"), "max_pixels": size.get("longest_edge")}
-    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError) as error:
         raise CheckpointError(
             f"is damaged: {error}", where=file, remedy="copy the checkpoint again"
         ) from None

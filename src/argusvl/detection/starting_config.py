@@ -16,6 +16,7 @@ from typing import Any
 from argusvl.config.commented_yaml import write_commented_yaml
 from argusvl.config.loading import config_from_mapping
 from argusvl.core.errors import CheckpointError, DataError
+from argusvl.core.files import real_path
 from argusvl.detection.checkpoint_layout import QWEN_FOLDER
 from argusvl.detection.config import DetectionRunConfig
 from argusvl.detection.data.conversation_lengths import RecordTokens, count_records, open_processor
@@ -23,7 +24,7 @@ from argusvl.detection.data.language import prompt_language
 from argusvl.detection.data.pixel_limits import TOKEN_AREA, PixelChoice, choose_pixel_limits
 from argusvl.detection.data.records import RecordFile
 from argusvl.detection.data.resize import plan_resize
-from argusvl.detection.data.survey import Survey, refuse_bad, survey_data
+from argusvl.detection.data.survey import Survey, record_files, refuse_bad, survey_data
 from argusvl.detection.starting_point import StartingPoint, starting_point
 from argusvl.detection.starting_values import ARCHITECTURE, HEAD, LARGE_HEAD, LEARNING_RATES, LOSSES
 
@@ -78,6 +79,7 @@ def make_starting_config(
         DataError: There is nothing to train on, or a record cannot be used.
         CheckpointError: The model is none, or the data do not fit it.
     """
+    record_files(data)  # a mistake in the path is told before a model is looked into, which takes seconds
     start = starting_point(model)
     survey = survey_data(data, root=root, progress=progress)
     draft = _Draft(survey, start, data, None if root is None else Path(root))
@@ -338,7 +340,7 @@ class _Draft:
         batch = 1 << min(3, records.bit_length() - 1) if kind != "stock" else min(2, records)
         accumulation = 1 if kind != "stock" else max(1, min(8, records // batch))
         at_once = batch * accumulation
-        epochs, least, most = {"random": (80, 3, 16_800), "argus": (24, 2, 6_400), "stock": (10, 2, 16_000)}[
+        epochs, least, most = {"random": (80, 3, 16_800), "argus": (36, 2, 9_600), "stock": (10, 2, 16_000)}[
             kind
         ]
         harder = 1.0 + 0.5 * (self.values["data"]["caption_vocabulary"] == "open")
@@ -364,7 +366,7 @@ class _Draft:
             warmup_ratio=0.03,
             max_grad_norm=5.0,
             ema_decay=None if kind == "stock" else 0.999,
-            bf16=True,
+            bf16="auto",
             gradient_checkpointing=kind == "stock",
             detection_freeze_epochs=0.0,
             eval_steps=every,
@@ -519,6 +521,6 @@ def _path(records: RecordFile) -> str:
 
 def _run_name(train: Path) -> str:
     """After the data folder, or the file where it is no ``train.jsonl``; what a file name can bear."""
-    path = train.resolve()
+    path = real_path(train)
     name = path.parent.name if path.name == "train.jsonl" else path.stem
     return re.sub(r"[^\w.-]+", "_", name).strip("._") or "run"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from argusvl.assets import MODELS, model_folder
 from argusvl.core.errors import CheckpointError
+from argusvl.core.files import read_json
 from argusvl.detection.checkpoint_layout import QWEN_FOLDER
-from argusvl.detection.model.configuration import ArgusDetectionConfig
+
+if TYPE_CHECKING:
+    from argusvl.detection.model.configuration import ArgusDetectionConfig
 
 _STOCK_TYPE = "qwen2_5_vl"
 
@@ -75,7 +77,7 @@ def starting_point(model: str | None) -> StartingPoint:
 def _stock_sizes(folder: Path) -> tuple[int | None, int | None]:
     file = folder / "config.json"
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
+        values = read_json(file)
         found = values.get("model_type")
     except FileNotFoundError:
         raise CheckpointError(
@@ -83,7 +85,7 @@ def _stock_sizes(folder: Path) -> tuple[int | None, int | None]:
             where=folder,
             remedy="give a Qwen2.5-VL folder in hub layout, or a checkpoint that `argus train` wrote",
         ) from None
-    except (ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError) as error:
         raise CheckpointError(f"is damaged: {error}", where=file, remedy="copy the folder again") from None
     if found != _STOCK_TYPE:
         raise CheckpointError(

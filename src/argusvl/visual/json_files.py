@@ -7,34 +7,42 @@ import math
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from argusvl.core import files
 from argusvl.core.errors import DataError
+from argusvl.core.files import cannot_read
 
 
 def read_text(file: Path) -> str:
     """The file's text; empty if it is not there.
 
     Raises:
-        DataError: It is not UTF-8.
+        DataError: It cannot be read, or is not UTF-8.
     """
-    if not file.is_file():
-        return ""
     try:
-        return file.read_text(encoding="utf-8")
+        return files.read_text(file)
+    except FileNotFoundError:
+        return ""
     except UnicodeDecodeError as error:
         raise DataError(f"not UTF-8: {error}", where=file, remedy="save the file as UTF-8") from None
+    except OSError as error:
+        raise cannot_read(file, error, DataError) from None
 
 
 def read_json(file: Path) -> Any:
     """The decoded file; ``None`` if it is not there.
 
     Raises:
-        DataError: It is not JSON.
+        DataError: It cannot be read, or is not JSON.
     """
-    if not file.is_file():
-        return None
     try:
-        return json.loads(read_text(file))
-    except json.JSONDecodeError as error:
+        return files.read_json(file)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise cannot_read(file, error, DataError) from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"not UTF-8: {error}", where=file, remedy="save the file as UTF-8") from None
+    except ValueError as error:
         raise DataError(
             f"not valid JSON: {error}",
             where=file,

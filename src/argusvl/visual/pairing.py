@@ -12,6 +12,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+SCORE_THRESHOLD = 0.3
+"""Score from which a prediction is worth showing to people; evaluation uses none."""
+
 MIN_IOU = 0.5
 SHIFTED_MIN_IOU = 0.1
 """A prediction of the same class that overlaps less than :data:`MIN_IOU`, but so much, is this object's, misplaced."""

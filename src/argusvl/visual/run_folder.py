@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from argusvl.core.errors import ArgusError
+from argusvl.core.files import real_path
 from argusvl.visual.evaluation_files import (
     CALIBRATION,
     GALLERY,
@@ -107,7 +108,7 @@ def load_run(run: str | Path) -> ReportData:
         evaluated if (evaluated / CALIBRATION).is_file() else folder
     )
     return ReportData(
-        title=folder.resolve().name,
+        title=real_path(folder).name,
         subtitle=log.subtitle(),
         figures=_rows(before, after, taught),
         measured_on=measured_on,

@@ -5,15 +5,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import ExifTags, Image
+from tokenizers import AddedToken
+from transformers.tokenization_utils_tokenizers import TokenizersBackend
 
 from argusvl.core.errors import DataError
+from argusvl.detection.data import picture_check
 from argusvl.detection.data.check import CheckOptions, CheckReport, check_records, check_source
 from argusvl.detection.data.convert import ConvertOptions, convert
-from argusvl.detection.data.findings import KINDS, Finding
+from argusvl.detection.data.export import ExportOptions, export
+from argusvl.detection.data.findings import KINDS, MOST_OBJECTS, Finding
+from argusvl.detection.data.picture_check import CheckedObject, Pictures
+from argusvl.detection.data.records import RecordFile
+from argusvl.detection.data.samples import VisionLimits, measure_scene
+from argusvl.detection.data.tokenizer import load_tokenizer
 
 SIZE = (112, 84)
+LIMITS = VisionLimits(784, 112 * 84, 100, 100, "refuse")
 
 UNAVOIDABLE = ("copy-in-split", "split-copy", "rare-labels")
 """What is found where a few small pictures of one colour serve for many."""
@@ -160,6 +170,24 @@ def test_bad_images_are_found(data: Path) -> None:
     assert "100 megapixels" in report.findings[4].what
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("x" * 5000 + ".jpg", "File name too long"), ("a\0b.jpg", "null byte"), ("sub", "no file")],
+)
+def test_a_path_that_no_image_has_is_a_finding(data: Path, name: str, said: str) -> None:
+    (data / "sub").mkdir()
+    (found,) = own_findings(check(data, line(images=[name])))
+    assert (found.kind, found.where) == ("missing-image", f"{data}/set.jsonl:1")
+    assert said in found.what and len(str(found)) < 2000
+    out = data.parent / f"{data.name}_out"
+    with pytest.raises(DataError, match="no image can be used"):
+        convert(data / "set.jsonl", out, ConvertOptions("argus", 784, 3136, val_fraction=0))
+    with pytest.raises(DataError, match="nothing can be exported"):
+        export(data / "set.jsonl", out, ExportOptions("coco"))
+    with pytest.raises(DataError, match=r"set\.jsonl:1 \("):
+        measure_scene(RecordFile(data / "set.jsonl")[0].student, data, LIMITS, f"{data}/set.jsonl:1")
+
+
 def test_several_images_each_have_their_own_objects(data: Path) -> None:
     Image.new("RGB", (56, 56)).save(data / "small.jpg")
     objects = [
@@ -181,6 +209,79 @@ def test_duplicate_boxes_are_a_warning(data: Path) -> None:
         ("box-two-labels", "warning", 3),
     ]
     assert report.errors == 0
+
+
+def test_without_the_boxes_that_are_named_none_stands_where_another_does() -> None:
+    rng = np.random.default_rng(0)
+    places = rng.random((30, 4)) * [90, 60, 60, 30] + [1, 1, 1e-3, 1e-3]
+    chosen = places[rng.integers(30, size=600)]
+    left, top, width, height = (
+        chosen * (1 + rng.normal(size=(600, 4)) * rng.choice([0, 1e-3, 1e-2], (600, 1)))
+    ).T
+    boxes = np.stack([left, top, left + width, top + height], axis=1)
+    objects = [
+        CheckedObject(i, str(rng.integers(3)), tuple(box), "set.jsonl:1")
+        for i, box in enumerate(boxes.tolist())
+    ]
+    overlap = _overlaps(boxes)
+    found = Pictures(CheckOptions()).check_objects((200, 200), "a.jpg", "set.jsonl:1", objects)
+    named = {f.object_index for f in found}
+    kept = [i for i in range(600) if i not in named]
+    assert 30 <= len(kept) < 300
+    assert overlap[np.ix_(kept, kept)].max() <= 0.95
+    for one in found:
+        i = one.object_index
+        assert i is not None
+        partners = [j for j in range(i) if overlap[i, j] > 0.9]
+        alike = [j for j in partners if objects[j].label == objects[i].label]
+        assert alike if one.kind == "box-duplicate" else len(partners) > len(alike)
+
+
+def _overlaps(boxes: np.ndarray) -> np.ndarray:
+    shared = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:]) - np.maximum(
+        boxes[:, None, :2], boxes[None, :, :2]
+    )
+    intersection = shared.clip(min=0).prod(axis=-1)
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=-1)
+    overlap = intersection / (area[:, None] + area[None, :] - intersection)
+    np.fill_diagonal(overlap, 0)
+    return overlap
+
+
+@pytest.mark.parametrize("alike", ["apart", "the same", "nearly the same"])
+def test_duplicates_are_looked_for_with_a_few_comparisons_a_box(
+    alike: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared = 0
+    overlap = picture_check._iou
+
+    def counted(first: Any, second: Any) -> float:
+        nonlocal compared
+        compared += 1
+        return overlap(first, second)
+
+    monkeypatch.setattr(picture_check, "_iou", counted)
+    rng = np.random.default_rng(0)
+    corners = {"apart": rng.random((4000, 2)) * 100, "the same": np.ones((4000, 2))}.get(
+        alike, 1 + rng.random((4000, 2)) / 10
+    )
+    objects = [
+        CheckedObject(i, "cell", (x, y, x + 9, y + 9), "w") for i, (x, y) in enumerate(corners.tolist())
+    ]
+    Pictures(CheckOptions()).check_objects((200, 200), "a.jpg", "w", objects)
+    assert compared < 40 * len(objects)  # each with each: 2,000 a box
+
+
+def test_a_scene_of_more_objects_than_any_model_names_is_refused(data: Path, tmp_path: Path) -> None:
+    crowd = line(*[[1, 1, 9, 9]] * (MOST_OBJECTS + 1))
+    (found,) = own_findings(check(data, crowd))
+    assert (found.kind, found.severity) == ("crowded-scene", "error")
+    with pytest.raises(DataError, match="10,001 objects, more than 10,000"):
+        RecordFile(data / "set.jsonl")[0]
+    with pytest.raises(DataError, match="crowded-scene"):
+        convert(
+            data / "set.jsonl", tmp_path.parent / "crowd", ConvertOptions("argus", 784, 3136, val_fraction=0)
+        )
 
 
 def test_boxes_under_a_patch_after_the_resize_are_a_warning(data: Path) -> None:
@@ -255,6 +356,43 @@ def test_nothing_to_check_is_an_error(tmp_path: Path, kind: str) -> None:
         check_records(tmp_path / "absent" if kind == "absent" else tmp_path, CheckOptions())
 
 
+@pytest.mark.parametrize("content", ["", "\n \n"])
+def test_a_file_without_records_is_found(data: Path, content: str) -> None:
+    (data / "train.jsonl").write_text(content, encoding="utf-8")
+    (data / "val.jsonl").write_text(line([10, 10, 60, 60]))
+    report = check_records(data, CheckOptions())
+    first = own_findings(report)[0]
+    assert (first.kind, first.severity, first.where) == ("no-records", "error", f"{data}/train.jsonl")
+
+
+def test_a_level_without_a_name_is_a_warning_for_each_label(data: Path) -> None:
+    (data / "b.jpg").write_bytes((data / "a.jpg").read_bytes())
+    objects = [([10 * k, 0, 10 * k + 9, 9], text) for k, text in enumerate(["a//b", "a/", "a//b", "a/b"])]
+    report = check(data, line(([0, 20, 9, 30], "a"), images=["b.jpg"]), line(*objects))
+    found = [f for f in own_findings(report) if f.kind == "empty-segment"]
+    assert sorted((f.label, f.severity, f.where.rpartition(":")[2]) for f in found) == [
+        ("a/", "warning", "2"),
+        ("a//b", "warning", "2"),
+    ]
+    assert "'a//b' (2 objects)" in "".join(f.what for f in found)
+
+
+def test_what_only_the_models_tokenizer_minds_is_found_where_its_conversations_are_counted(
+    data: Path, chat_tokenizer: TokenizersBackend
+) -> None:
+    model = data / "model"
+    chat_tokenizer.save_pretrained(model)
+    other = load_tokenizer(model)
+    other.add_tokens([AddedToken("<odd>", special=True)])
+    other.save_pretrained(model)
+    (data / "set.jsonl").write_text(line(([10, 10, 60, 60], "an <odd> cell")))
+    options = CheckOptions(min_pixels=784, max_pixels=112 * 84)
+    assert own_findings(check_records(data / "set.jsonl", options, conversations=True)) == []
+    (found,) = own_findings(check_records(data / "set.jsonl", options, conversations=True, model=model))
+    assert (found.kind, found.where) == ("malformed-record", f"{data}/set.jsonl:1")
+    assert "special token <odd>" in found.what
+
+
 # --- folders --------------------------------------------------------------------------------------------------------
 
 
@@ -303,6 +441,11 @@ def test_a_source_is_checked_before_it_is_converted(voc: Any) -> None:
     assert report.images == {"all": 3}
 
 
+def test_a_sources_splits_are_checked_in_the_order_of_their_use(voc: Any) -> None:
+    voc.tree({"test": ["a"], "val": ["b"], "train": ["c"]})
+    assert list(check_source(voc.root, "voc", CheckOptions()).images) == ["train", "val", "test"]
+
+
 def test_the_conversions_questions_come_up_in_the_check(voc: Any) -> None:
     voc.image("a.jpg", (64, 64), orientation=6)
     voc.text("a.xml", voc.xml([("cell", (1, 1, 30, 30))], (64, 64)))
@@ -316,12 +459,12 @@ def test_bccds_zero_area_boxes_are_found_before_and_gone_after(
 ) -> None:
     report = check_source(shared_data("bccd"), "voc", CheckOptions())
     assert [(f.kind, f.where) for f in own_findings(report)] == [
-        ("box-zero-area", "Annotations/BloodImage_00338.xml:158"),
         ("box-zero-area", "Annotations/BloodImage_00343.xml:50"),
+        ("box-zero-area", "Annotations/BloodImage_00338.xml:158"),
         # The same cells with the focus changed.
-        ("split-view", "Annotations/BloodImage_00038.xml"),
+        ("split-view", "Annotations/BloodImage_00037.xml"),
     ]
-    assert "shows nearly the same as BloodImage_00037.jpg" in report.findings[-1].what
+    assert "in val shows nearly the same as BloodImage_00038.jpg in train" in report.findings[-1].what
     assert {label: c.objects for label, c in report.labels.items()} == {
         "RBC": 4153,
         "WBC": 372,

@@ -14,7 +14,7 @@ from argusvl.core.errors import ConfigError, DataError, ModelError
 from argusvl.detection.data.conversation import ChatProcessor, Conversation, ConversationTooLongError, Turn
 from argusvl.detection.data.prompts import PROMPTS, prompts_for
 from argusvl.detection.data.records import ObjectAnnotation
-from argusvl.detection.data.tokenizer import END_OF_TEXT, IMAGE_PAD, TURN_END
+from argusvl.detection.data.special_tokens import END_OF_TEXT, IMAGE_PAD, TURN_END
 
 GRID = (1, 6, 8)
 TALL = (1, 8, 4)
@@ -205,3 +205,25 @@ def test_padding_or_truncation_left_on_by_others_cuts_nothing(processor: ChatPro
     before = processor.training(STUDENT, [TEACHER])
     processor.tokenizer(["a", "longer text"], padding="max_length", truncation=True, max_length=3)
     assert processor.training(STUDENT, [TEACHER]).input_ids.tolist() == before.input_ids.tolist()
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ ''.__class__.__mro__ }}",
+        "{% for x in range(10 ** 9) %}a{% endfor %}",
+        "{{ messages[99].x.y }}",
+        "{% nothing known",
+        "{{ 1 / 0 }}",
+    ],
+)
+def test_a_chat_template_that_fails_is_refused(chat_tokenizer: TokenizersBackend, template: str) -> None:
+    before = chat_tokenizer.chat_template
+    try:
+        chat_tokenizer.chat_template = template
+        with pytest.raises(ModelError, match="the tokenizer's chat template fails"):
+            ChatProcessor(
+                chat_tokenizer, prompt_language="zh", model_max_length=9, over_length_policy="refuse"
+            )
+    finally:
+        chat_tokenizer.chat_template = before

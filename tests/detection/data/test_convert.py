@@ -336,6 +336,22 @@ def test_nothing_usable_is_an_error_and_leaves_nothing(voc: Any) -> None:
     assert [p.name for p in voc.root.parent.iterdir()] == ["source"]
 
 
+@pytest.mark.parametrize(
+    ("usable", "said"), [(0, "no image can be used"), (1, "1 record in 1 scene cannot be split")]
+)
+def test_where_nothing_is_left_to_split_it_says_what_was_refused(voc: Any, usable: int, said: str) -> None:
+    for name in ("a", "b", "c"):
+        voc.pair(name, [("cell", (9, 9, 9, 9))])
+    (voc.root / "c.jpg").unlink()
+    for number in range(usable):
+        voc.pair(f"good{number}")
+    with pytest.raises(DataError) as caught:
+        run(voc, val_fraction=0.5)
+    assert said in caught.value.what
+    assert "box-zero-area 2, nothing-left 2, annotation-without-image 1" in caught.value.what
+    assert "a.xml:3: box-zero-area" in caught.value.what
+
+
 def test_of_ten_thousand_files_three_bad_ones_are_named_and_the_others_are_converted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,8 @@ from PIL import ExifTags, Image
 
 from argusvl.core.errors import ArgusError, DataError
 from argusvl.detection.data.export import ExportOptions, ExportReport, export
-from argusvl.detection.data.formats import FORMATS, ReadOptions
+from argusvl.detection.data.formats import FORMATS, format_of
+from argusvl.detection.data.formats.base import ReadOptions
 from argusvl.detection.data.records import RecordFile
 
 MakeFolder = Callable[..., Path]
@@ -123,7 +124,7 @@ def test_equal_names_and_awkward_ones_stay_apart(make: MakeFolder, name: str) ->
         stream.write(json.dumps(line("images/a.png", ("label of 7", [1, 2, 3, 4]))) + "\n")
     report, out = run(data, name)
     assert report.findings == []
-    source = FORMATS[name].read(out, ReadOptions())
+    source = format_of(name).read(out, ReadOptions())
     assert source.findings == []
     labels = sorted(o.label for image in source.images for o in image.annotate().objects)
     assert labels == [f"label of {i}" for i in range(8)]

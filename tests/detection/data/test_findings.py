@@ -1,6 +1,17 @@
 from __future__ import annotations
 
-from argusvl.detection.data.findings import finding, show_findings
+import json
+
+import pytest
+
+from argusvl.detection.data.findings import (
+    KINDS,
+    LONGEST_DESCRIPTION,
+    description_problem,
+    finding,
+    show_findings,
+)
+from argusvl.detection.data.special_tokens import SPECIAL_TOKENS
 
 
 def test_the_text_names_the_image_where_the_place_does_not() -> None:
@@ -18,3 +29,46 @@ def test_errors_are_shown_before_warnings_and_the_rest_is_counted() -> None:
     many = [finding("box-duplicate", f"x:{k}", "w") for k in range(30)] + [finding("box-inverted", "y", "e")]
     shown = show_findings(many, most=5).splitlines()
     assert shown[0].startswith("y: box-inverted") and shown[-1] == "… and 26 more"
+
+
+@pytest.mark.parametrize(
+    "text", ["cell", "a/b/c", "a//b", "a/", "24/7", "x" * LONGEST_DESCRIPTION, "<b>|<", "螺丝"]
+)
+def test_what_can_be_learned_is_a_description(text: str) -> None:
+    assert description_problem(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "said"),
+    [
+        ("", "empty-label", "empty"),
+        (" \t", "empty-label", "empty"),
+        ("/x", "empty-type", "before the first '/' of \"/x\""),
+        ("///", "empty-type", '"///"'),
+        (" /x", "empty-type", '" /x"'),
+        ("half \ud800", "broken-text", r"half \ud800"),
+        ("x" * (LONGEST_DESCRIPTION + 1), "long-description", "10,001 characters"),
+        *(
+            (f"cell {token}", "special-token", token)
+            for token in (*SPECIAL_TOKENS, "<tool_call>", "<|fim_pad|>")
+        ),
+    ],
+)
+def test_what_cannot_be_learned_is_none_and_said_why(text: str, kind: str, said: str) -> None:
+    problem = description_problem(text)
+    assert problem is not None and problem[0] == kind and KINDS[kind][0] == "error"
+    assert said in problem[1]
+
+
+def test_a_finding_can_be_written_whatever_it_is_about() -> None:
+    odd = finding(
+        "broken-text",
+        "a\ud800.jsonl:1",
+        "x" * 10_000,
+        image="\udcff.jpg",
+        label="\ud800",
+        box=[10**400, [1], 2, 3],
+    )
+    text = odd.model_dump_json()
+    assert json.loads(text)["image"] == r"\udcff.jpg"
+    assert len(text) < 2000

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+from difflib import SequenceMatcher
+from typing import Any
+
 import pytest
 
+import argusvl.detection.data.labels as module
 from argusvl.detection.data.labels import near_duplicates
 
 
@@ -43,6 +47,32 @@ def test_a_segment_is_told_once_however_many_labels_stand_below_it() -> None:
         f"{parent}/{leaf}" for parent in ("connector", "conector") for leaf in ("loose", "tight", "missing")
     ]
     assert near_duplicates(labels) == [("conector", "connector")]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [f"{'the quick brown fox ' * 40}{chr(97 + i % 26)}{chr(97 + i // 26)}" for i in range(400)],
+        ["a/" * 5000, "b/" * 5000 + "c"],
+        [f"{'-' * i}cell" for i in range(5000)],
+        [f"{i} of {name} things" for name in ("red", "rad", "rod") for i in range(400)],
+    ],
+    ids=["sentences", "levels", "spellings", "numbers"],
+)
+def test_the_work_is_bounded(labels: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = 0
+
+    class Counted(SequenceMatcher[str]):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            nonlocal compared
+            compared += 1
+            super().__init__(*arguments, **options)
+
+    monkeypatch.setattr(module, "SequenceMatcher", Counted)
+    monkeypatch.setattr(module, "_MOST_PAIRS", 1000)
+    pairs = near_duplicates(labels)
+    assert compared <= 1000
+    assert len(pairs) <= len(labels)
 
 
 def test_free_text_is_compared_by_spelling_only() -> None:

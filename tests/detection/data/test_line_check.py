@@ -25,6 +25,10 @@ LINE_KINDS = (
     "box-zero-area",
     "box-out-of-bounds",
     "empty-label",
+    "empty-type",
+    "special-token",
+    "broken-text",
+    "long-description",
 )
 
 
@@ -33,7 +37,7 @@ def findings_of(tmp_path: Path) -> Callable[[Any], list[Finding]]:
     Image.new("RGB", (20, 20)).save(tmp_path / "a.png")
 
     def check(value: Any) -> list[Finding]:
-        (tmp_path / "set.jsonl").write_text(json.dumps(value, ensure_ascii=False))
+        (tmp_path / "set.jsonl").write_text(json.dumps(value))
         return [
             f for f in check_records(tmp_path, CheckOptions(workers=1)).findings if f.kind != "rare-labels"
         ]
@@ -100,6 +104,15 @@ WRONG: list[Any] = [
     [5, 5, 1, 1],
     [1, 1, 99, 9],
     [float("nan")] * 4,
+    10**400,
+    [5, 5, 10**400, 9],
+    "/x",
+    " / ",
+    "a/",
+    "a <|im_end|>",
+    "<tool_call>",
+    "half \ud800",
+    "x" * 10_001,
 ]
 
 
@@ -128,7 +141,7 @@ def _places(value: Any) -> Any:
         yield from _places(inner)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(6))
 def test_what_has_no_finding_is_what_reading_accepts(
     seed: int, findings_of: Callable[[Any], list[Finding]]
 ) -> None:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from argusvl.core.errors import DataError
+from argusvl.detection.data import pool
 from argusvl.detection.data.pool import choose_cover, make_pool, take_pool
 from argusvl.detection.data.records import ObjectAnnotation, Record, RecordFile, Scene, write_records
 
@@ -138,3 +141,19 @@ def test_replacing_a_pool_gives_its_images_back_first(tmp_path: Path) -> None:
         n for file in ("train", "teacher_pool") for n in names(list(RecordFile(tmp_path / f"{file}.jsonl")))
     ]
     assert sorted(kept) == [f"{i}.jpg" for i in range(6)]
+
+
+def test_a_cover_is_chosen_with_a_few_looks_at_each_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = 0
+    worth = pool._worth
+
+    def counted(*arguments: Any) -> tuple[int, int, int, int]:
+        nonlocal looks
+        looks += 1
+        return worth(*arguments)
+
+    monkeypatch.setattr(pool, "_worth", counted)
+    labels = [Counter([f"own {i}", f"shared {i % 50}"]) for i in range(2000)]
+    with pytest.raises(DataError, match="a pool of 2000 images can"):
+        choose_cover(labels, 8)
+    assert looks < 10 * len(labels)  # each image at each choice: 1,000 an image

@@ -67,3 +67,45 @@ def test_a_line_cut_off_names_the_column_where_it_ends(tmp_path: Path, cut: str,
     found = [f for f in check_records(file, CheckOptions()).findings if f.kind == "malformed-json"]
     assert [f.where for f in found] == [f"{file}:2"]
     assert found[0].what.endswith(f"at column {len(cut) + 1}")
+
+
+@pytest.mark.parametrize("path", ["", ".", "..", "a/..", "/", "photos/", "half \ud800.jpg", 3])
+def test_what_names_no_file_is_no_image(path: Any) -> None:
+    with pytest.raises(DataError, match="field 'images'"):
+        parse_record({"images": [path], "objects": []}, "a.jsonl:3")
+
+
+def test_an_object_without_an_image_is_refused() -> None:
+    assert parse_record({"images": [], "objects": []}, "a.jsonl:3").student.images == ()
+    with pytest.raises(DataError, match=r"field 'objects\[0\]'.*it has no image"):
+        parse_record({"images": [], "objects": [BOX]}, "a.jsonl:3")
+
+
+@pytest.mark.parametrize(
+    ("box", "said"),
+    [
+        (
+            f"[0, 0, {'9' * 5000}, 4]",
+            "field 'objects[0].bbox_2d': found [0, 0, Infinity, 4]; box [0, 0, inf, 4]",
+        ),
+        (f"[0, 0, {'9' * 400}, 4]", "field 'objects[0].bbox_2d': found [0, 0, 9999"),
+        ("[" * 5000, "nested more than 100 levels deep"),
+        ("[0, 0, 3, 4], " + '"bbox_2d": [1, 1, 3, 4]', 'the key "bbox_2d" stands twice in one object'),
+    ],
+)
+def test_what_python_falls_over_is_an_error_with_its_line(tmp_path: Path, box: str, said: str) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_text(f'{{"images": ["a.jpg"], "objects": [{{"bbox_2d": {box}, "desc": "x"}}]}}\n')
+    with pytest.raises(DataError) as caught:
+        RecordFile(file)[0]
+    assert said in caught.value.what
+    assert caught.value.where == f"{file}:1"
+    errors = [f.where for f in check_records(file, CheckOptions()).findings if f.severity == "error"]
+    assert errors[0] == f"{file}:1"
+
+
+def test_a_byte_order_mark_says_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_bytes(b"\xef\xbb\xbf" + json.dumps(SCENE).encode() + b"\n")
+    assert RecordFile(file)[0] == parse_record(SCENE, f"{file}:1")
+    assert not [f for f in check_records(file, CheckOptions()).findings if f.kind == "malformed-json"]

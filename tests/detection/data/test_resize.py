@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil, smart_resize
 
 from argusvl.core.errors import DataError, ImageError
 from argusvl.detection.data.resize import ResizePlan, plan_resize, resize_image
@@ -74,6 +74,19 @@ def test_the_whole_image_stays_the_whole_image() -> None:
     for width, height in ((640, 480), (333, 1000), (5000, 31)):
         plan = plan_resize(width, height, 3136, 448 * 336)
         assert plan.box_to_resized((0, 0, width, height)) == (0, 0, *plan.resized_size)
+
+
+@settings(max_examples=300, deadline=None)
+@given(sides, sides, st.integers(1, 300_000), st.integers(28 * 28, 20_000_000), st.sampled_from([14, 28, 32]))
+def test_the_size_is_that_of_transformers(width: int, height: int, low: int, high: int, factor: int) -> None:
+    assume(low <= high and high >= factor**2 and max(width, height) <= 200 * min(width, height))
+    expected = smart_resize(height, width, factor=factor, min_pixels=low, max_pixels=high)
+    try:
+        plan = plan_resize(width, height, low, high, factor)
+    except ImageError as error:  # of limits that leave no size, which theirs passes over
+        assert f"would become {expected[1]}×{expected[0]} " in str(error)
+    else:
+        assert (plan.resized_height, plan.resized_width) == expected
 
 
 def test_the_size_is_the_stock_processors() -> None:

@@ -15,10 +15,10 @@ from transformers.tokenization_utils_tokenizers import TokenizersBackend
 
 from argusvl.core.errors import CheckpointError, ConfigError, ModelError
 from argusvl.detection.data.records import ObjectAnnotation, Record, Scene
+from argusvl.detection.data.special_tokens import SPECIAL_TOKENS
 from argusvl.detection.data.tokenizer import (
     FULL_VOCABULARY_START,
     MINIMAL_VOCABULARY,
-    SPECIAL_TOKENS,
     check_special_tokens,
     load_tokenizer,
     token_ids_for_config,

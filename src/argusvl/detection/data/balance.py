@@ -22,10 +22,12 @@ _NAMED = 8
 
 @dataclass(slots=True)
 class LabelCount:
-    """Of one label: how many objects, in how many images, and objects by split."""
+    """Of one label: how many objects, in how many images, and by split; where the first stands, and in which image."""
 
     objects: int = 0
     images: int = 0
+    where: str = ""
+    image: str = ""
     splits: Counter[str] = field(default_factory=Counter)
 
 
@@ -36,6 +38,7 @@ def types_of(labels: Mapping[str, LabelCount]) -> dict[str, LabelCount]:
         entry = types.setdefault(label.split("/", 1)[0], LabelCount())
         entry.objects += count.objects
         entry.images += count.images
+        entry.where, entry.image = entry.where or count.where, entry.image or count.image
         entry.splits.update(count.splits)
     return types
 
@@ -59,14 +62,18 @@ def balance_findings(data: str, labels: Mapping[str, LabelCount]) -> list[Findin
     findings = []
     rare = [(label, count.objects) for label, count in ordered if count.objects < FEW_OBJECTS]
     if rare:
-        what = "label has" if len(rare) == 1 else "labels have"
-        text = f"{len(rare)} of {len(ordered)} {what} fewer than {FEW_OBJECTS} objects: {_listed(rare)}"
-        findings.append(finding("rare-labels", data, text, label=rare[0][0]))
+        have = "has" if len(rare) == 1 else "have"
+        of_all = "1 label" if len(ordered) == 1 else f"{len(ordered)} labels"
+        text = f"{len(rare)} of {of_all} {have} fewer than {FEW_OBJECTS} objects: {_listed(rare)}"
+        label = rare[0][0]
+        if counted[label].image:
+            text += f"; {label!r} stands in {counted[label].image}"
+        findings.append(finding("rare-labels", counted[label].where or data, text, label=label))
     others = [(label, count.objects) for label, count in ordered if count.objects >= FEW_OBJECTS]
     if len(others) > 1 and others[-1][1] >= GREAT_IMBALANCE * others[0][1]:
         (label, least), (common, most) = others[0], others[-1]
         text = f"{common!r} has {most} objects, {label!r} {least}: {most / least:.0f} to 1"
-        findings.append(finding("imbalanced-labels", data, text, label=label))
+        findings.append(finding("imbalanced-labels", counted[label].where or data, text, label=label))
     return findings
 
 
@@ -78,7 +85,7 @@ def not_in_train(data: str, labels: Mapping[str, LabelCount]) -> list[Finding]:
         if held_out and not count.splits["train"]:
             shown = " and ".join(f"{split} ({n} objects)" for split, n in held_out.items())
             text = f"{name!r} stands in {shown} but never in train"
-            findings.append(finding("label-not-in-train", data, text, label=name))
+            findings.append(finding("label-not-in-train", count.where or data, text, label=name))
     return findings
 
 

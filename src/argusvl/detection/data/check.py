@@ -17,16 +17,17 @@ import numpy as np
 from PIL import Image
 
 from argusvl.core.errors import DataError
+from argusvl.core.files import open_file
 from argusvl.core.images import open_image
 from argusvl.core.progress import track
 from argusvl.core.workers import map_in_order
 from argusvl.detection.data.balance import LabelCount, balance_findings, not_in_train
 from argusvl.detection.data.findings import Finding, count_errors, count_kinds, finding
-from argusvl.detection.data.formats import ReadOptions, SourceImage, reader_of
-from argusvl.detection.data.formats.base import SPLITS
+from argusvl.detection.data.formats import format_of
+from argusvl.detection.data.formats.base import SPLITS, ReadOptions, SourceImage
 from argusvl.detection.data.histogram import SIDE_EDGES_PX, Range, ranges_between, whole_ranges
 from argusvl.detection.data.inspection import inspect_image
-from argusvl.detection.data.labels import near_duplicates
+from argusvl.detection.data.labels import levels_of, near_duplicates
 from argusvl.detection.data.language import prompt_language
 from argusvl.detection.data.leakage import leakage
 from argusvl.detection.data.line_check import check_line
@@ -163,6 +164,8 @@ def check_records(
         )
         results = map_in_order(check, _lines(file), options.workers)
         total = sum(1 for _ in _lines(file))
+        if not total:
+            report.findings.append(finding("no-records", file, "the file holds no record"))
         _collect(report, track(results, total, f"checking {file.name}", unit="lines", enabled=progress))
     _add_findings_on_all(report, options, progress)
     if conversations and report.limits is not None and report.pictures:
@@ -192,14 +195,16 @@ def check_source(
     Raises:
         DataError: The folder does not hold data of this format.
     """
-    source = reader_of(format_name)(Path(folder), ReadOptions(pixel_offset))
+    source = format_of(format_name).read(Path(folder), ReadOptions(pixel_offset))
     report = CheckReport(data=str(folder), findings=list(source.findings))
     options = _with_manifest_limits(options, Path(folder), report)
     pictures = Pictures(options)
     by_split: dict[str, list[SourceImage]] = defaultdict(list)
     for entry in source.images:
         by_split[entry.split or "all"].append(entry)
-    for split, entries in by_split.items():
+    # What is held out comes after what is learned from, and is compared with it.
+    order = {name: place for place, name in enumerate(SPLITS)}
+    for split, entries in sorted(by_split.items(), key=lambda item: order.get(item[0], len(order))):
         check = partial(_check_source_image, split=split, exif_boxes=exif_boxes, pictures=pictures)
         results = map_in_order(check, entries, options.workers)
         _collect(report, track(results, len(entries), f"checking {split}", enabled=progress))
@@ -218,7 +223,7 @@ def _record_files(path: Path) -> list[Path]:
                 remedy="name one, or say --format voc for data not yet converted",
             )
         return files
-    if not path.is_file():
+    if not path.exists():
         raise DataError("no such file or folder", where=path, remedy="check the path")
     return [path]
 
@@ -238,7 +243,7 @@ def _with_manifest_limits(options: CheckOptions, folder: Path, report: CheckRepo
 
 
 def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
-    with file.open("rb") as stream:
+    with open_file(file) as stream:
         for number, line in enumerate(stream, start=1):
             if line.strip():
                 yield number, line
@@ -284,6 +289,7 @@ def _collect(report: CheckReport, results: Iterable[Checked]) -> None:
                 entry = report.labels[label]
                 entry.objects += count
                 entry.images += 1
+                entry.where, entry.image = entry.where or picture.where, entry.image or picture.name
                 entry.splits[picture.split] += count
 
 
@@ -295,6 +301,7 @@ def _add_findings_on_all(report: CheckReport, options: CheckOptions, progress: b
 
     report.findings += leakage(report.pictures, open_upright, progress=progress)
     report.findings += _typing_slips(report)
+    report.findings += _empty_segments(report)
     if "train" in report.images:
         report.findings += not_in_train(report.data, report.labels)
     report.findings += balance_findings(report.data, report.labels)
@@ -304,13 +311,10 @@ def _typing_slips(report: CheckReport) -> list[Finding]:
     """A finding for each label that may be a slip of another one, with the first place where it stands."""
     counts: Counter[str] = Counter()
     places: dict[str, str] = {}
-    for picture in report.pictures:
-        for label in picture.labels:
-            segments = label.split("/")
-            for depth in range(len(segments)):
-                name = "/".join(segments[: depth + 1])
-                counts[name] += 1
-                places.setdefault(name, picture.where)
+    for label, count in report.labels.items():
+        for name in levels_of(label):
+            counts[name] += count.objects
+            places.setdefault(name, count.where)
     meant: dict[str, str] = {}
     for pair in near_duplicates(report.labels):
         other, rarer = sorted(pair, key=lambda name: (-counts[name], name))
@@ -321,6 +325,16 @@ def _typing_slips(report: CheckReport) -> list[Finding]:
     for rarer, other in sorted(meant.items()):
         text = f"{rarer!r} ({_times(counts[rarer])}) and {other!r} ({_times(counts[other])}) may be one label"
         findings.append(finding("near-duplicate-labels", places[rarer], text, label=rarer))
+    return findings
+
+
+def _empty_segments(report: CheckReport) -> list[Finding]:
+    """A finding for each label with a level that has no name. Without the first one, its type, none is read."""
+    findings = []
+    for label, count in report.labels.items():
+        if not all(segment.strip() for segment in label.split("/")):
+            text = f"nothing stands beside a '/' of {label!r} ({_times(count.objects)})"
+            findings.append(finding("empty-segment", count.where, text, label=label))
     return findings
 
 
@@ -352,8 +366,14 @@ def _count_conversations(
         report.notes.append(f"conversations were not counted: {error.what}")
         return
     for file in records:
+        known = {one.where for one in report.findings if one.severity == "error"}
         counted = count_records(file, processor, report.limits, workers=workers, progress=progress)
-        report.conversation_tokens += [one.conversation for one in counted if isinstance(one, RecordTokens)]
+        for index, one in enumerate(counted):
+            if isinstance(one, RecordTokens):
+                report.conversation_tokens.append(one.conversation)
+            elif (where := file.source(index)) not in known:
+                # What only this tokenizer minds: training with it would stop there.
+                report.findings.append(finding("malformed-record", where, one.what, remedy=one.remedy))
     if model is None:
         report.notes.append(
             f"conversations were counted by a tokenizer of {LEARNED_VOCABULARY} tokens learned from these records; "

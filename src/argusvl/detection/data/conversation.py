@@ -12,24 +12,26 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from transformers.tokenization_utils_tokenizers import TokenizersBackend
 
 from argusvl.core.errors import DataError, ModelError
 from argusvl.detection.data.answers import answer_entries, answer_text
 from argusvl.detection.data.pixels import Grid, num_placeholders
 from argusvl.detection.data.prompts import prompts_for
 from argusvl.detection.data.records import ObjectAnnotation
-from argusvl.detection.data.tokenizer import (
+from argusvl.detection.data.special_tokens import (
     IMAGE_PAD,
     TURN_END,
     TURN_START,
     VISION_END,
     VISION_START,
-    token_id,
 )
+from argusvl.detection.data.tokenizer import token_id
+
+if TYPE_CHECKING:
+    from transformers.tokenization_utils_tokenizers import TokenizersBackend
 
 Role = Literal["system", "teacher", "student"]
 Kind = Literal["prompt", "image", "answer"]
@@ -217,12 +219,18 @@ class ChatProcessor:
         return messages
 
     def render(self, messages: Sequence[dict[str, Any]], *, add_generation_prompt: bool = False) -> str:
-        """The text of messages by the tokenizer's own template; one placeholder an image."""
-        return str(
-            self.tokenizer.apply_chat_template(
+        """The text of messages by the tokenizer's own template; one placeholder an image.
+
+        Raises:
+            ModelError: The template fails; it is a program that may do so in any way.
+        """
+        try:
+            text = self.tokenizer.apply_chat_template(
                 list(messages), tokenize=False, add_generation_prompt=add_generation_prompt
             )
-        )
+        except Exception as error:
+            raise self._bad_template(f"fails: {error}") from error
+        return str(text)
 
     def answer(self, turn: Turn) -> str:
         """The text of a turn's answer."""
@@ -333,11 +341,14 @@ class ChatProcessor:
         ours = self._write(turn, [turn], "", True, None, 0)
         expected = self.tokenizer.backend_tokenizer.encode(rendered, add_special_tokens=False).ids
         if list(ours.input_ids) != list(expected):
-            raise ModelError(
-                f"the tokenizer's chat template renders {rendered!r}, not the form of Qwen2.5-VL",
-                where=self.tokenizer.name_or_path or None,
-                remedy="use the chat template of Qwen2.5-VL (chat_template.jinja beside the tokenizer)",
-            )
+            raise self._bad_template(f"renders {rendered!r:.500}, not the form of Qwen2.5-VL")
+
+    def _bad_template(self, what: str) -> ModelError:
+        return ModelError(
+            f"the tokenizer's chat template {what}",
+            where=self.tokenizer.name_or_path or None,
+            remedy="use the chat template of Qwen2.5-VL (chat_template.jinja beside the tokenizer)",
+        )
 
 
 class _Writer:

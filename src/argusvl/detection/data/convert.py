@@ -12,14 +12,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from argusvl.core.errors import DataError, ImageError
-from argusvl.core.files import atomic_folder
+from argusvl.core.files import atomic_folder, real_path
 from argusvl.core.images import open_image
 from argusvl.core.logging import get_logger
 from argusvl.core.progress import track
 from argusvl.core.workers import map_in_order
-from argusvl.detection.data.findings import Finding, box_problem, describe_object, finding, show_findings
-from argusvl.detection.data.formats import ReadOptions, Source, SourceImage, reader_of
-from argusvl.detection.data.formats.base import SPLITS, Slot
+from argusvl.detection.data.findings import (
+    Finding,
+    box_problem,
+    count_kinds,
+    describe_object,
+    finding,
+    show_findings,
+)
+from argusvl.detection.data.formats import format_of
+from argusvl.detection.data.formats.base import SPLITS, ReadOptions, Slot, Source, SourceImage
 from argusvl.detection.data.formats.terms import load_hierarchy, load_token_map
 from argusvl.detection.data.inspection import Inspected, inspect_image, unreadable
 from argusvl.detection.data.manifest import (
@@ -150,7 +157,7 @@ def convert(
     folder, target = Path(source), Path(out)
     check_limits(options.min_pixels, options.max_pixels)
     _check_target(folder, target, options.overwrite)
-    listed = reader_of(options.format)(folder, options.read_options)
+    listed = format_of(options.format).read(folder, options.read_options)
     split_options = _split_options(listed, options, folder)
     with atomic_folder(target) as temporary:
         names = _output_names(image.name for image in listed.images)
@@ -160,9 +167,13 @@ def convert(
         findings = [*listed.findings, *(f for one in done for f in one.findings)]
         done, incomplete = _join_records(done, temporary)
         findings += incomplete
-        splits, pool_warnings, origin = _split(done, split_options, options)
-        if not any(splits.values()):
-            raise DataError(f"no image can be used:\n{show_findings(findings)}", where=folder)
+        if not any(one.record for one in done):
+            raise DataError(f"no image can be used{_refusals(findings)}", where=folder)
+        try:
+            splits, pool_warnings, origin = _split(done, split_options, options)
+        except DataError as error:
+            what = f"{error.what}{_refusals(findings)}"
+            raise DataError(what, where=error.where or folder, remedy=error.remedy) from None
         for name, records in splits.items():
             write_records(temporary / f"{name}.jsonl", records)
         split_of = {
@@ -198,7 +209,7 @@ def convert(
 
 
 def _check_target(source: Path, target: Path, overwrite: bool) -> None:
-    inner, outer = target.resolve(), source.resolve()
+    inner, outer = real_path(target), real_path(source)
     if inner == outer or outer in inner.parents or inner in outer.parents:
         raise DataError(
             f"overlaps with the source {source}", where=target, remedy="choose a folder beside the source"
@@ -256,6 +267,13 @@ def _split(
         splits[TEACHER_POOL] = pool
     ordered = {name: splits[name] for name in (*SPLITS, TEACHER_POOL) if splits.get(name)}
     return ordered, warnings, origin
+
+
+def _refusals(findings: Sequence[Finding]) -> str:
+    """How often which error was found, and the first ones, as the end of a message."""
+    errors = [one for one in findings if one.severity == "error"]
+    kinds = ", ".join(f"{kind} {count}" for kind, count in count_kinds(errors).items())
+    return f"; refused were: {kinds}\n{show_findings(errors, most=5)}" if errors else ""
 
 
 def _join_records(done: Sequence[_Converted], folder: Path) -> tuple[list[_Converted], list[Finding]]:
@@ -371,13 +389,15 @@ def _output_names(names: Iterable[str]) -> list[str]:
 
     Names that differ only by case are made different too: some file systems take them for the same file.
     """
-    taken: set[str] = set()
+    taken: dict[str, int] = {}  # with the number to go on from
     result = []
     for name in names:
         path = PurePosixPath(name)
-        candidate, number = path.with_suffix(".jpg"), 2
+        candidate = path.with_suffix(".jpg")
+        wanted = str(candidate).casefold()
         while str(candidate).casefold() in taken:
-            candidate, number = path.with_name(f"{path.stem}~{number}.jpg"), number + 1
-        taken.add(str(candidate).casefold())
+            number = taken[wanted] = taken[wanted] + 1
+            candidate = path.with_name(f"{path.stem}~{number}.jpg")
+        taken[str(candidate).casefold()] = 1
         result.append(str(candidate))
     return result

@@ -17,6 +17,7 @@ import torch
 from torch.utils.data import Dataset
 
 from argusvl.core.errors import ConfigError
+from argusvl.core.files import real_path
 from argusvl.core.logging import get_logger
 from argusvl.detection.data.augmentation import Augmentation, View
 from argusvl.detection.data.conversation import ChatProcessor, Conversation, ConversationTooLongError
@@ -264,7 +265,7 @@ def _view(scene: LoadedScene, image: int) -> View:
 
 def _files(scene: Scene, root: Path) -> set[Path]:
     """The files of a scene's images, comparable between record files."""
-    return {(root / name).resolve() for name in scene.images}
+    return {real_path(root / name) for name in scene.images}
 
 
 def labels_or_collected(

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from argusvl.core.errors import DataError, ImageError
 from argusvl.core.files import atomic_folder
-from argusvl.core.images import UPRIGHT, exif_orientation, image_size
+from argusvl.core.images import IMAGE_SUFFIXES, UPRIGHT, exif_orientation, image_size
 from argusvl.core.progress import track
 from argusvl.core.workers import map_in_order
 from argusvl.detection.data.findings import (
@@ -28,17 +28,17 @@ from argusvl.detection.data.findings import (
     finding,
     show_findings,
 )
-from argusvl.detection.data.formats import (
+from argusvl.detection.data.formats import format_of
+from argusvl.detection.data.formats.base import (
+    SPLITS,
     Format,
     PlacedImage,
     PlacedRecord,
     PlacedScene,
     WriteOptions,
-    format_of,
 )
-from argusvl.detection.data.formats.base import IMAGE_SUFFIXES, SPLITS
 from argusvl.detection.data.formats.tree import name_of_path, split_named, stem_of
-from argusvl.detection.data.inspection import unreadable
+from argusvl.detection.data.inspection import missing_image, unreadable
 from argusvl.detection.data.manifest import TEACHER_POOL
 from argusvl.detection.data.records import ObjectAnnotation, Record, RecordFile, Scene
 
@@ -237,7 +237,7 @@ class _Placing:
     sizes: dict[Path, tuple[int, int] | Finding]
     report: ExportReport
     taken: dict[str, Path] = field(default_factory=dict)
-    _stems: set[str] = field(default_factory=set)
+    _stems: dict[str, int] = field(default_factory=dict)  # with the number to go on from
     _shared: dict[Path, str] = field(default_factory=dict)
 
     def place(self, one: _Split) -> PlacedRecord | None:
@@ -310,11 +310,13 @@ class _Placing:
         folder = self.format.image_folder.format(split=split)
         name = _clean(name_of_path(image).removeprefix(f"{split}/"))
         stem, suffix = stem_of(name), posixpath.splitext(name)[1]
-        candidate, number = f"{folder}/{stem}", 2
+        candidate = f"{folder}/{stem}"
+        wanted = candidate.casefold()
         # Files beside an image share its name but not its ending, and some file systems do not tell case.
         while candidate.casefold() in self._stems:
-            candidate, number = f"{folder}/{stem}~{number}", number + 1
-        self._stems.add(candidate.casefold())
+            self._stems[wanted] += 1
+            candidate = f"{folder}/{stem}~{self._stems[wanted]}"
+        self._stems[candidate.casefold()] = 1
         self.taken[candidate + suffix] = source
         self._shared[source] = candidate + suffix
         return candidate + suffix
@@ -336,9 +338,8 @@ def _size(path: Path) -> tuple[int, int] | Finding:
             return finding("exif-orientation", path, text)
         return image_size(path)
     except ImageError as error:
-        if path.exists():
-            return unreadable(error, str(path))
-        return finding("missing-image", path, f"there is no image {path}")
+        absent = missing_image(path, path)
+        return unreadable(error, str(path)) if absent is None else finding("missing-image", path, absent)
 
 
 # --- images ---------------------------------------------------------------------------------------------------------

@@ -6,13 +6,24 @@ the next. The table below is the one list of kinds.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
+
+from argusvl.core.strict_json import finite_number, printable, shown
+from argusvl.detection.data.special_tokens import special_token_in
+
+LONGEST_DESCRIPTION = 10_000
+"""Characters. No model reads an answer with longer ones, and a slip of the pen (a whole file in a field) ends here."""
+
+MOST_OBJECTS = 10_000
+"""Of one scene: to name so many takes 250,000 tokens, twice what Qwen2.5-VL reads."""
+
+_LONGEST_TEXT = 1000
+_LONGEST_NAME = 200
 
 Severity = Literal["error", "warning"]
 
@@ -42,12 +53,13 @@ KINDS: dict[str, tuple[Severity, str]] = {
     ),
     "record-incomplete": ("error", "correct the image, or remove the record"),
     "file-name-not-utf8": ("error", "rename the file"),
+    "no-records": ("error", "write records into the file, or remove it"),
     "empty-split": ("warning", "remove the file if this is not meant"),
     "listed-twice": ("warning", "remove one of the lines; the image is used once"),
     "split-overlap": ("error", "let each image stand in one split only"),
     "split-copy": (
         "error",
-        "let the picture stand in one split only: what was learned from it is measured on it",
+        "remove it from one of the two splits: what was learned from it is measured on it",
     ),
     "split-view": (
         "warning",
@@ -80,8 +92,17 @@ KINDS: dict[str, tuple[Severity, str]] = {
     "box-not-normalised": ("error", "write fractions of the image's sides, from 0 to 1"),
     "polygon-too-short": ("error", "draw at least three points, or remove the polygon"),
     "not-a-box": ("error", "draw the object as a rectangle or a polygon, or remove it"),
+    "unused-category": ("warning", "nothing, unless objects of it should be there"),
     "crowd-region": ("warning", "draw a box around each object if they are to be learned"),
     "empty-label": ("error", "name the object or remove it"),
+    "empty-type": ("error", "write the object's type before the first '/', or leave the '/' out"),
+    "empty-segment": ("warning", "write what is missing beside the '/', or leave the '/' out"),
+    "special-token": (
+        "error",
+        "take it out of the description: a model reads it as the end of a turn, or an image",
+    ),
+    "broken-text": ("error", "write the description again, as UTF-8"),
+    "long-description": ("error", f"write at most {LONGEST_DESCRIPTION:,} characters"),
     "unknown-label": (
         "error",
         "add the type to the label hierarchy, a synonym to the token map, or remove it",
@@ -100,6 +121,7 @@ KINDS: dict[str, tuple[Severity, str]] = {
         "add images that show the rare label, and look at its figures apart: the mean hangs on few objects",
     ),
     # budgets
+    "crowded-scene": ("error", "cut the image into several, or remove the record"),
     "too-many-objects": ("error", "raise detection_num_queries, or cut the image"),
     "vision-tokens-over-warn": ("warning", "lower max_pixels if memory is short"),
     "vision-tokens-over-max": ("error", "lower max_pixels, or raise vision_tokens_max"),
@@ -140,8 +162,9 @@ class Finding(BaseModel):
     def __str__(self) -> str:
         # Annotations of one image have its name.
         annotation = PurePath(self.where.rsplit(":", 1)[0])
-        named = self.image is None or self.image in self.what or annotation.stem == PurePath(self.image).stem
-        where = self.where if named else f"{self.where}, {self.image}"
+        image = None if self.image is None else show_name(self.image)
+        named = image is None or image in self.what or annotation.stem == PurePath(image).stem
+        where = self.where if named else f"{self.where}, {image}"
         return f"{where}: {self.kind}: {self.what}\n  What to do: {self.remedy}"
 
 
@@ -162,14 +185,14 @@ def finding(
     return Finding(
         kind=kind,
         severity=severity,
-        where=str(where),
-        what=what,
-        remedy=remedy or usual_remedy,
-        image=image,
+        where=printable(str(where)),
+        what=_told(what, _LONGEST_TEXT),
+        remedy=_told(remedy or usual_remedy, _LONGEST_TEXT),
+        image=None if image is None else printable(image),
         object_index=object_index,
-        label=label,
+        label=None if label is None else _told(label, LONGEST_DESCRIPTION),
         box=None if box is None else tuple(_json_safe(v) for v in box),
-        other_image=other_image,
+        other_image=None if other_image is None else printable(other_image),
     )
 
 
@@ -183,26 +206,59 @@ def box_problem(box: Sequence[float], size: tuple[int, int] | None) -> tuple[str
     Returns:
         The finding's kind and text, or ``None`` for a good box.
     """
-    shown = show_box(box)
-    if not all(math.isfinite(v) for v in box):
-        return "box-not-a-number", f"box {shown} holds a value that is not a finite number"
+    shown_box = show_box(box)
+    if any(finite_number(v) is None for v in box):
+        return "box-not-a-number", f"box {shown_box} holds a value that is not a finite number"
     x1, y1, x2, y2 = box
     if x2 < x1 or y2 < y1:
-        return "box-inverted", f"box {shown} is inverted"
+        return "box-inverted", f"box {shown_box} is inverted"
     if x2 == x1 or y2 == y1:
         return (
             "box-zero-area",
-            f"box {shown} has no area: {show_number(x2 - x1)}×{show_number(y2 - y1)} pixels",
+            f"box {shown_box} has no area: {show_number(x2 - x1)}×{show_number(y2 - y1)} pixels",
         )
     if x1 < 0 or y1 < 0 or (size is not None and (x2 > size[0] or y2 > size[1])):
         extent = "" if size is None else f" of {size[0]}×{size[1]}"
-        return "box-out-of-bounds", f"box {shown} reaches outside the image{extent}"
+        return "box-out-of-bounds", f"box {shown_box} reaches outside the image{extent}"
     return None
+
+
+def description_problem(text: str) -> tuple[str, str] | None:
+    """What is wrong with a description, for every data set and every model: reading, checking and converting ask here.
+
+    Returns:
+        The finding's kind and text, or ``None`` for one that can be learned.
+    """
+    if not text.strip():
+        return "empty-label", "the description is empty"
+    if len(text) > LONGEST_DESCRIPTION:
+        return "long-description", f"the description has {len(text):,} characters"
+    if printable(text) != text:
+        return "broken-text", f"the description holds half of a character, {shown(text)}"
+    if not text.split("/", 1)[0].strip():
+        return "empty-type", f"nothing stands before the first '/' of {shown(text)}, where the type belongs"
+    if (token := special_token_in(text)) is not None:
+        return "special-token", f"the description holds the special token {token}"
+    return None
+
+
+def crowd_problem(objects: int) -> tuple[str, str] | None:
+    """The kind and text of a finding where a scene shows more objects than any model could name."""
+    if objects <= MOST_OBJECTS:
+        return None
+    return "crowded-scene", f"{objects:,} objects, more than {MOST_OBJECTS:,}"
 
 
 def describe_object(index: int, label: object, scene: str = "") -> str:
     """``object 3 'RBC'``, for texts; ``teacher 0, object 3 'RBC'`` where it belongs to a scene of its own."""
-    return f"{scene}, object {index} {label!r}" if scene else f"object {index} {label!r}"
+    name = f"object {index} {_told(repr(label), _LONGEST_NAME)}"
+    return f"{scene}, {name}" if scene else name
+
+
+def show_name(name: object) -> str:
+    """A file's name or a label for texts, without its middle where it is very long."""
+    text, half = str(name), _LONGEST_NAME // 2
+    return text if len(text) <= _LONGEST_NAME else f"{text[:half]}…{text[-half:]}"
 
 
 def show_box(box: Sequence[object]) -> str:
@@ -214,7 +270,7 @@ def show_number(value: object) -> str:
     """A number without a needless ``.0``; anything else as it is."""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return f"{value:.10g}" if isinstance(value, float) else str(value)
+    return f"{value:.10g}" if isinstance(value, float) else _told(str(value), _LONGEST_NAME)
 
 
 def show_findings(findings: Sequence[Finding], most: int = 20) -> str:
@@ -235,6 +291,8 @@ def count_kinds(findings: Iterable[Finding]) -> dict[str, int]:
 
 
 def _json_safe(value: object) -> float | str:
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-        return value
-    return str(value)
+    return show_number(value) if finite_number(value) is None else value  # type: ignore[return-value]
+
+
+def _told(text: str, most: int) -> str:
+    return printable(text if len(text) <= most else text[: most - 1] + "…")

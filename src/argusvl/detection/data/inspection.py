@@ -7,10 +7,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from stat import S_ISREG
 
 from argusvl.core.errors import ImageError
 from argusvl.core.images import exif_orientation, image_size
-from argusvl.detection.data.findings import Finding, box_problem, describe_object, finding
+from argusvl.detection.data.findings import (
+    Finding,
+    box_problem,
+    crowd_problem,
+    describe_object,
+    description_problem,
+    finding,
+    show_name,
+)
 from argusvl.detection.data.formats.base import Annotation, SourceObject
 from argusvl.detection.data.orientation import BoxFrame, box_to_upright, fitting_frames, upright_size
 from argusvl.detection.data.resize import Box
@@ -76,8 +85,10 @@ def inspect_image(
 
     if not annotation.usable:
         return refused()
-    if not path.is_file():
-        return refused(finding("missing-image", annotation.where, f"there is no image {name}", image=name))
+    if (problem := crowd_problem(annotation.num_objects)) is not None:
+        return refused(finding(problem[0], annotation.where, problem[1], image=name))
+    if (absent := missing_image(path, name)) is not None:
+        return refused(finding("missing-image", annotation.where, absent, image=name))
     try:
         stored, orientation = image_size(path), exif_orientation(path)
     except ImageError as error:
@@ -96,8 +107,9 @@ def inspect_image(
         if annotation.relative:
             source_object = _in_pixels(source_object, annotated_size)
         problem = box_problem(source_object.box_xyxy_px, annotated_size)
+        problem = problem or description_problem(source_object.label)
         if problem is not None:
-            findings.append(_bad_box(source_object, problem, name))
+            findings.append(_bad_object(source_object, problem, name))
             continue
         box = source_object.box_xyxy_px
         if frame == "stored":
@@ -125,12 +137,28 @@ def _in_pixels(source_object: SourceObject, size: tuple[int, int]) -> SourceObje
     return replace(source_object, box_xyxy_px=(x1 * width, y1 * height, x2 * width, y2 * height))
 
 
+def missing_image(path: Path, name: object) -> str | None:
+    """What to tell of an image whose file is not there; ``None`` where it is.
+
+    Args:
+        path: The file.
+        name: The image, as the text names it.
+    """
+    text = f"there is no image {show_name(name)}"
+    try:
+        return None if S_ISREG(path.stat().st_mode) else f"{text}: it is no file"
+    except FileNotFoundError:
+        return text
+    except (OSError, ValueError) as error:  # a name that is too long, or that no file can have
+        return f"{text}: {error.strerror if isinstance(error, OSError) else error}"
+
+
 def unreadable(error: ImageError, name: str) -> Finding:
     """The finding for an image that cannot be opened."""
     return finding("unreadable-image", name, error.what, image=name, remedy=error.remedy)
 
 
-def _bad_box(source_object: SourceObject, problem: tuple[str, str], name: str) -> Finding:
+def _bad_object(source_object: SourceObject, problem: tuple[str, str], name: str) -> Finding:
     kind, text = problem
     return finding(
         kind,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import SequenceMatcher
 from itertools import combinations
 
@@ -14,8 +14,23 @@ _SIMILAR = 0.85
 _SHORTEST = 3
 """Shorter segments are compared by spelling only: `满载` and `空载` share half their characters and are opposites."""
 
+_LONGEST = 64
+"""Longer segments are sentences, not names; they are compared by spelling only."""
+
 _MOST_SEGMENTS = 500
 """Siblings beyond this are free text, not a vocabulary; they are compared by spelling only."""
+
+_MOST_PAIRS = 300_000
+"""Comparisons by text in all: half a minute at worst. The smallest sets of siblings come first."""
+
+_MOST_LEVELS = 8
+"""What stands deeper than this in a description is no hierarchy of names."""
+
+
+def levels_of(label: str) -> list[str]:
+    """The label down to each of its first levels: ``a/b`` is ``a`` and ``a/b``."""
+    segments = label.split("/", _MOST_LEVELS)[:_MOST_LEVELS]
+    return ["/".join(segments[: depth + 1]) for depth in range(len(segments))]
 
 
 def near_duplicates(labels: Iterable[str]) -> list[tuple[str, str]]:
@@ -26,20 +41,20 @@ def near_duplicates(labels: Iterable[str]) -> list[tuple[str, str]]:
     """
     siblings: dict[str, set[str]] = defaultdict(set)
     for label in labels:
-        segments = label.split("/")
-        for depth, segment in enumerate(segments):
-            siblings["/".join(segments[:depth])].add(segment)
+        for name in levels_of(label):
+            siblings[name.rpartition("/")[0]].add(name)
     pairs: list[tuple[str, str]] = []
-    for parent, segments_here in sorted(siblings.items()):
-        prefix = f"{parent}/" if parent else ""
-        ordered = sorted(segments_here)
-        by_text = len(ordered) <= _MOST_SEGMENTS
+    left = _MOST_PAIRS
+    for names in sorted(siblings.values(), key=len):
+        spelt = {name: _spelling(name.rpartition("/")[2]) for name in sorted(names)}
+        left -= len(spelt) * (len(spelt) - 1) // 2
+        by_text = len(spelt) <= _MOST_SEGMENTS and left >= 0
         pairs += [
-            (prefix + first, prefix + second)
-            for first, second in (combinations(ordered, 2) if by_text else _same_spelling(ordered))
-            if _spelling(first) == _spelling(second) or (by_text and _is_slip(first, second))
+            (first, second)
+            for first, second in (combinations(spelt, 2) if by_text else _same_spelling(spelt))
+            if spelt[first] == spelt[second] or (by_text and _is_slip(spelt[first], spelt[second]))
         ]
-    return pairs
+    return sorted(pairs)
 
 
 def _spelling(text: str) -> str:
@@ -48,23 +63,18 @@ def _spelling(text: str) -> str:
     return "".join(c for c in folded if not c.isspace() and c not in "-_")
 
 
-def _same_spelling(ordered: list[str]) -> list[tuple[str, str]]:
-    groups: dict[str, list[str]] = defaultdict(list)
-    for text in ordered:
-        groups[_spelling(text)].append(text)
-    return [pair for group in groups.values() for pair in combinations(group, 2)]
+def _same_spelling(spelt: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Each name with the first of its spelling."""
+    first: dict[str, str] = {}
+    return [(first[text], name) for name, text in spelt.items() if first.setdefault(text, name) != name]
 
 
-def _is_slip(first: str, second: str) -> bool:
-    a, b = _spelling(first), _spelling(second)
-    if min(len(a), len(b)) < _SHORTEST or _digits(a) != _digits(b):
+def _is_slip(a: str, b: str) -> bool:
+    shorter, longer = sorted((len(a), len(b)))
+    if shorter < _SHORTEST or longer > _LONGEST or 2 * shorter < _SIMILAR * (shorter + longer):
         return False
     matcher = SequenceMatcher(None, a, b, autojunk=False)
-    return (
-        matcher.real_quick_ratio() >= _SIMILAR
-        and matcher.quick_ratio() >= _SIMILAR
-        and matcher.ratio() >= _SIMILAR
-    )
+    return _digits(a) == _digits(b) and matcher.quick_ratio() >= _SIMILAR and matcher.ratio() >= _SIMILAR
 
 
 def _digits(text: str) -> str:

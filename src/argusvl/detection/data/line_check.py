@@ -6,14 +6,21 @@ one nor a missing image; a line without a finding of these is one that reading a
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from argusvl.detection.data.findings import Finding, box_problem, describe_object, finding
+from argusvl.core.strict_json import MalformedJsonError, shown
+from argusvl.detection.data.findings import (
+    Finding,
+    box_problem,
+    crowd_problem,
+    describe_object,
+    description_problem,
+    finding,
+)
 from argusvl.detection.data.picture_check import (
     Checked,
     CheckedObject,
@@ -21,7 +28,7 @@ from argusvl.detection.data.picture_check import (
     Pictures,
     about_object,
 )
-from argusvl.detection.data.records import OBJECT_KEYS, RECORD_KEYS, SCENE_KEYS
+from argusvl.detection.data.records import OBJECT_KEYS, RECORD_KEYS, SCENE_KEYS, decode_line, is_path
 
 
 def check_line(
@@ -40,14 +47,9 @@ def check_line(
     where = f"{file}:{number}"
     checked = Checked()
     try:
-        value = json.loads(line.decode("utf-8").rstrip("\r\n"))
-    except UnicodeDecodeError as error:
-        text = f"the line is not UTF-8: {error.reason} at byte {error.start}"
-        checked.findings.append(finding("malformed-json", where, text))
-        return checked
-    except json.JSONDecodeError as error:
-        text = f"malformed JSON: {error.msg} at column {error.colno}"
-        checked.findings.append(finding("malformed-json", where, text))
+        value = decode_line(line)
+    except MalformedJsonError as error:
+        checked.findings.append(finding("malformed-json", where, str(error)))
         return checked
     reader = _Reader(where, checked.findings)
     for scene in reader.scenes(value):
@@ -136,7 +138,7 @@ class _Reader:
         self._unknown(value, SCENE_KEYS, prefix)
         images = value.get("images")
         images_known = False
-        if isinstance(images, list) and all(isinstance(one, str) and one for one in images):
+        if isinstance(images, list) and all(map(is_path, images)):
             images_known = True
             scene.images, scene.objects = list(images), [[] for _ in images]
         else:
@@ -144,6 +146,9 @@ class _Reader:
         objects = value.get("objects")
         if not isinstance(objects, list):
             self._wrong(f"{prefix}field 'objects'", objects, "write a list, empty when the image shows none")
+            return scene
+        if (problem := crowd_problem(len(objects))) is not None:
+            self._findings.append(finding(problem[0], self._where, f"{prefix}{problem[1]}"))
             return scene
         for index, entry in enumerate(objects):
             read = self._object(entry, index, scene, images_known)
@@ -160,12 +165,14 @@ class _Reader:
             self._wrong(place, entry, 'write {"bbox_2d": [x1, y1, x2, y2], "desc": "…"}')
             return None
         label, box = entry.get("desc"), entry.get("bbox_2d")
-        named = isinstance(label, str) and bool(label.strip())
         name = describe_object(index, label, scene.name)
         if not isinstance(label, str):
             name = f"{scene.name}, object {index}" if scene.name else f"object {index}"
         self._unknown(entry, OBJECT_KEYS, f"{name}: ")
         image = entry.get("image", 0)
+        if images_known and not scene.images:
+            self._wrong(name, "has no image", "name the image that shows it, or remove it", as_is=True)
+            return None
         if (
             not isinstance(image, int)
             or isinstance(image, bool)
@@ -175,8 +182,8 @@ class _Reader:
                 remedy = f"write an index from 0 to {len(scene.images) - 1}"
                 self._wrong(f"{name}: field 'image'", image, remedy)
             return None
-        problem = _box_and_label_problem(entry)
-        if problem is not None:
+        problems = [one for one in (_box_problem(entry), _label_problem(label)) if one is not None]
+        for problem in problems:
             self._findings.append(
                 finding(
                     problem[0],
@@ -192,37 +199,33 @@ class _Reader:
             self._wrong(f"{name}: field 'bbox_2d'", "missing", "write [x1, y1, x2, y2] in pixels", as_is=True)
         if not isinstance(label, str):
             self._wrong(f"{name}: field 'desc'", label, "write a description that is not empty")
-        if problem is not None or not named or not isinstance(box, list):
+        if problems or not isinstance(label, str) or not isinstance(box, list):
             return None
         x1, y1, x2, y2 = (float(v) for v in box)
-        return image, CheckedObject(index, str(label), (x1, y1, x2, y2), self._where, scene.name)
+        return image, CheckedObject(index, label, (x1, y1, x2, y2), self._where, scene.name)
 
     def _unknown(self, value: dict[str, Any], known: set[str], prefix: str) -> None:
         for key in value:
             if key not in known:
                 remedy = f"remove it; the fields here are {', '.join(sorted(known))}"
-                self._wrong(f"{prefix}field {key!r}", "unknown", remedy, as_is=True)
+                self._wrong(f"{prefix}field {key[:100]!r}", "unknown", remedy, as_is=True)
 
     def _wrong(self, what: str, found: Any, remedy: str, *, as_is: bool = False) -> None:
-        shown = found if as_is else f"found {_shown(found)}"
-        self._findings.append(finding("malformed-record", self._where, f"{what}: {shown}", remedy=remedy))
+        text = found if as_is else f"found {shown(found, 120)}"
+        self._findings.append(finding("malformed-record", self._where, f"{what}: {text}", remedy=remedy))
 
 
-def _box_and_label_problem(entry: dict[str, Any]) -> tuple[str, str] | None:
-    """The kind and text of what is wrong with an object's box or, if it is good, its empty description."""
+def _box_problem(entry: dict[str, Any]) -> tuple[str, str] | None:
+    """The kind and text of what is wrong with an object's box, where it has one."""
     if "bbox_2d" not in entry:
         return None
     box = entry["bbox_2d"]
     if not isinstance(box, list) or len(box) != 4:
-        return "box-not-a-number", f"the box is {_shown(box)}, not four numbers"
+        return "box-not-a-number", f"the box is {shown(box, 120)}, not four numbers"
     if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in box):
-        return "box-not-a-number", f"box {_shown(box)} holds a value that is no number"
-    problem = box_problem(box, None)
-    if problem is None and isinstance(entry.get("desc"), str) and not entry["desc"].strip():
-        return "empty-label", "the description is empty"
-    return problem
+        return "box-not-a-number", f"box {shown(box, 120)} holds a value that is no number"
+    return box_problem(box, None)
 
 
-def _shown(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 120 else text[:119] + "…"
+def _label_problem(label: Any) -> tuple[str, str] | None:
+    return description_problem(label) if isinstance(label, str) else None

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 import argusvl
 from argusvl.core.errors import DataError
-from argusvl.core.files import write_text_atomically
+from argusvl.core.files import read_text, write_text_atomically
 from argusvl.detection.data.findings import Finding
 from argusvl.detection.data.orientation import BoxFrame
 from argusvl.detection.data.records import Record
@@ -251,7 +251,7 @@ def read_manifest(path: str | Path) -> Manifest:
     file = file / MANIFEST_NAME if file.is_dir() else file
     remedy = "convert the data again with `argus data convert`"
     try:
-        text = file.read_text(encoding="utf-8")
+        text = read_text(file)
     except FileNotFoundError:
         raise DataError("no such manifest", where=file, remedy=remedy) from None
     except (OSError, UnicodeDecodeError) as error:

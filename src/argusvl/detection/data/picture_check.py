@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +13,8 @@ import numpy as np
 from argusvl.core.errors import DataError, ImageError
 from argusvl.core.images import UPRIGHT, open_reduced
 from argusvl.detection.data.copies import Fingerprint, fingerprint
-from argusvl.detection.data.findings import Finding, describe_object, finding, show_box
+from argusvl.detection.data.findings import Finding, describe_object, finding, show_box, show_name
+from argusvl.detection.data.inspection import missing_image
 from argusvl.detection.data.resize import PATCH, Box, check_limits, plan_resize
 
 DUPLICATE_IOU = 0.95
@@ -146,15 +148,15 @@ class Pictures:
             looked = self._looked[path] = self._look(path)
         if not isinstance(looked, Looked):
             kind, text, remedy = looked
-            return finding(kind, where, f"{name}: {text}", image=name, remedy=remedy)
+            return finding(kind, where, f"{show_name(name)}: {text}", image=name, remedy=remedy)
         if looked.orientation != UPRIGHT and not any_orientation:
             text = f"{name}: EXIF orientation is {looked.orientation}; boxes may belong to the turned picture"
             return finding("exif-orientation", where, text, image=name)
         return looked
 
     def _look(self, path: Path) -> Looked | tuple[str, str, str | None]:
-        if not path.is_file():
-            return "missing-image", f"there is no file {path}", None
+        if (absent := missing_image(path, path)) is not None:
+            return "missing-image", absent, None
         try:
             reduced = open_reduced(path, _REDUCED_SIDE, max_megapixels=self.options.max_megapixels)
         except ImageError as error:
@@ -211,30 +213,67 @@ class Pictures:
 
 
 def _duplicates(objects: Sequence[CheckedObject], name: str) -> list[Finding]:
-    by_scene: dict[str, list[CheckedObject]] = defaultdict(list)
-    for one in objects:
-        by_scene[one.scene].append(one)
+    """A finding for each box that stands where an earlier one of its scene does, by label: at most two for a box."""
+    places: dict[str, _Places] = defaultdict(_Places)
     findings = []
-    for boxes in by_scene.values():
-        told = set[tuple[str, int]]()  # of several that stand in one place each is named once
-        for i, j in np.argwhere(np.triu(_iou([one.box for one in boxes]) > DUPLICATE_IOU, k=1)):
-            first, second = boxes[i], boxes[j]
-            kind = "box-duplicate" if first.label == second.label else "box-two-labels"
-            if (kind, second.index) in told:
-                continue
-            told.add((kind, second.index))
-            text = f"{second}: box {show_box(second.box)} is nearly that of {first}, {show_box(first.box)}"
-            findings.append(about_object(kind, second, text, name))
+    for one in objects:
+        for kind, first in places[one.scene].add(one):
+            text = f"{one}: box {show_box(one.box)} is nearly that of {first}, {show_box(first.box)}"
+            findings.append(about_object(kind, one, text, name))
     return findings
 
 
-def _iou(boxes: Sequence[Box]) -> np.ndarray:
-    """Overlap of each with each, ``[N, N]``. ``core.boxes`` would bring torch along, for a check without tensors."""
-    b = np.array(boxes, dtype=np.float64)
-    sides = np.minimum(b[:, None, 2:], b[None, :, 2:]) - np.maximum(b[:, None, :2], b[None, :, :2])
-    intersection = sides.clip(min=0).prod(axis=-1)
-    area = (b[:, 2:] - b[:, :2]).prod(axis=-1)
-    return np.asarray(intersection / (area[:, None] + area[None, :] - intersection))
+class _Places:
+    """Where boxes stand: a box that overlaps the first one of a place by more than :data:`DUPLICATE_IOU` is there, too.
+
+    A table of places finds it without a look at all other boxes, of which a slip of an exporter makes thousands.
+    """
+
+    def __init__(self) -> None:
+        self._cells: dict[_Cell, list[dict[str, CheckedObject]]] = defaultdict(list)
+
+    def add(self, one: CheckedObject) -> Iterator[tuple[str, CheckedObject]]:
+        """Notes an object; yields, with the kind of finding, the earlier ones at its place."""
+        x1, y1, x2, y2 = one.box
+        own = (*next(_cells(x1, x2, 0.0)), *next(_cells(y1, y2, 0.0)))
+        cells = dict.fromkeys([own, *((*x, *y) for x in _cells(x1, x2) for y in _cells(y1, y2))])
+        for place in (place for cell in cells for place in self._cells.get(cell, ())):
+            first = next(iter(place.values()))
+            if _iou(first.box, one.box) > DUPLICATE_IOU:
+                if one.label in place:
+                    yield "box-duplicate", place[one.label]
+                other = next((o for label, o in place.items() if label != one.label), None)
+                if other is not None:
+                    yield "box-two-labels", other
+                place.setdefault(one.label, one)
+                return
+        self._cells[own].append({one.label: one})
+
+
+_Cell = tuple[int, int, int, int]
+_SCALE = -2 * math.log(DUPLICATE_IOU)
+
+
+def _cells(low: float, high: float, slack: float = 1.0) -> Iterator[tuple[int, int]]:
+    """Where an edge may stand of boxes that overlap so much: its size class and its position in units of that class.
+
+    Their sides differ by a factor of at most the overlap, and their edges by less than what is left of a side: two
+    classes and two positions, where a class is twice as wide as that.
+    """
+    side = max(high - low, 1e-9)
+    reach = slack * side * (1 / DUPLICATE_IOU - 1)
+    spread = slack * _SCALE / 2
+    for size in {math.floor((math.log(side) + sign * spread) / _SCALE) for sign in (-1, 1)}:
+        unit = 2 * (1 / DUPLICATE_IOU - 1) / DUPLICATE_IOU * math.exp(_SCALE * (size + 1))
+        for position in {math.floor((low + sign * reach) / unit) for sign in (-1, 1)}:
+            yield size, position
+
+
+def _iou(first: Box, second: Box) -> float:
+    """Overlap of two boxes. ``core.boxes`` would bring torch along, for a check without tensors."""
+    (a1, b1, a2, b2), (c1, d1, c2, d2) = first, second
+    shared = max(min(a2, c2) - max(a1, c1), 0.0) * max(min(b2, d2) - max(b1, d1), 0.0)
+    return shared / ((a2 - a1) * (b2 - b1) + (c2 - c1) * (d2 - d1) - shared)
 
 
 def about_object(kind: str, one: CheckedObject, text: str, name: str) -> Finding:

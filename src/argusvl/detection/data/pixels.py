@@ -15,7 +15,6 @@ from functools import cache
 
 import numpy as np
 from PIL import Image
-from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 from argusvl.core.errors import ModelError
 
@@ -82,6 +81,8 @@ def num_placeholders(grid: Sequence[int]) -> int:
 @cache
 def _lookup() -> np.ndarray:
     """``float32 [3, 256]``: channel and byte → normalised value, by the stock processor's own steps."""
+    from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
+
     levels = (np.arange(256, dtype=np.float64) * (1 / 255)).astype(np.float32)
     mean = np.array(OPENAI_CLIP_MEAN, dtype=np.float32)[:, None]
     std = np.array(OPENAI_CLIP_STD, dtype=np.float32)[:, None]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from heapq import heappop, heapreplace
 from pathlib import Path
 
 from argusvl.core.errors import DataError
@@ -77,16 +78,24 @@ def choose_cover(labels: Sequence[Mapping[str, int]], size: int) -> list[int]:
     copies: Counter[str] = Counter(label for item in labels for label in item)
     left = dict(enumerate(labels))
     missing = set(copies)
+    queue: list[tuple[int, int, int, int]] = []
     chosen: list[int] = []
     needed = 0
     while left and (len(chosen) < size or needed == 0):
-        best = min(left, key=lambda index: _worth(index, left[index], missing, copies))
+        queue = queue or sorted(_worth(index, item, missing, copies) for index, item in left.items())
+        best = queue[0][-1]
+        # What is shown already makes items worth less, never more: the first whose worth still holds is the best.
+        worth = _worth(best, left[best], missing, copies)
+        if worth != queue[0]:
+            heapreplace(queue, worth)
+            continue
+        heappop(queue)
         missing.difference_update(left[best])
         copies.subtract(dict.fromkeys(left.pop(best), 1))
         chosen.append(best)
         if not missing:
             needed = needed or len(chosen)
-            missing = {label for item in left.values() for label in item}
+            missing, queue = {label for item in left.values() for label in item}, []
     if needed > size:
         raise DataError(
             f"{size} images cannot show all {len(set().union(*labels))} labels",

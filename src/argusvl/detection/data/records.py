@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,9 @@ import numpy as np
 
 from argusvl.config.messages import did_you_mean
 from argusvl.core.errors import DataError
+from argusvl.core.files import cannot_read, open_file, write_text_atomically
+from argusvl.core.strict_json import MalformedJsonError, decode_json, printable, shown
+from argusvl.detection.data.findings import KINDS, box_problem, crowd_problem, description_problem
 
 SCENE_KEYS = {"images", "objects"}
 RECORD_KEYS = {"teachers", "student"}
@@ -73,6 +76,19 @@ class Record:
         return replace(self, teachers=tuple(teachers))
 
 
+def decode_line(line: bytes) -> Any:
+    """The JSON value of one line of a records file.
+
+    Raises:
+        MalformedJsonError: It is not UTF-8, or not JSON; see :func:`~argusvl.core.strict_json.decode_json`.
+    """
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise MalformedJsonError(f"the line is not UTF-8: {error.reason} at byte {error.start}", "") from None
+    return decode_json(text.rstrip("\r\n"))
+
+
 def parse_record(value: Any, source: str) -> Record:
     """Validates one decoded JSON line.
 
@@ -98,6 +114,13 @@ def parse_record(value: Any, source: str) -> Record:
         teachers=tuple(_parse_scene(t, source, f"teachers[{i}].") for i, t in enumerate(teachers)),
         source=source,
     )
+
+
+def is_path(value: Any) -> bool:
+    """Whether a value can be an image's path: text that ends in a name."""
+    if not isinstance(value, str) or printable(value) != value:
+        return False
+    return value.replace("\\", "/").rpartition("/")[2] not in ("", ".", "..")
 
 
 def scene_to_json(scene: Scene) -> dict[str, Any]:
@@ -129,7 +152,7 @@ class RecordFile(Sequence[Record]):
         max_examples: Use only the first so many records; ``None`` for all.
 
     Raises:
-        DataError: The file does not exist; on access, the line is not a valid record.
+        DataError: The file cannot be opened; on access, the line is not a valid record.
     """
 
     def __init__(
@@ -137,14 +160,10 @@ class RecordFile(Sequence[Record]):
     ) -> None:
         self.path = Path(path)
         self.root = Path(root) if root is not None else self.path.parent
-        if not self.path.is_file():
-            raise DataError(
-                "no such records file", where=self.path, remedy="check the path of the JSONL file"
-            )
         offsets: list[int] = []
         line_numbers: list[int] = []
         position = 0
-        with self.path.open("rb") as stream:
+        with self._open() as stream:
             for number, line in enumerate(stream, start=1):
                 if line.strip():
                     offsets.append(position)
@@ -162,23 +181,14 @@ class RecordFile(Sequence[Record]):
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         source = self.source(index)
-        with self.path.open("rb") as stream:
+        with self._open() as stream:
             stream.seek(int(self._offsets[index]))
             line = stream.readline()
         try:
-            value = json.loads(line.decode("utf-8").rstrip("\r\n"))
-        except UnicodeDecodeError as error:
-            raise DataError(
-                f"the line is not UTF-8: {error.reason} at byte {error.start}",
-                where=source,
-                remedy="save the file as UTF-8",
-            ) from None
-        except json.JSONDecodeError as error:
-            raise DataError(
-                f"malformed JSON: {error.msg} at column {error.colno}",
-                where=source,
-                remedy="write one complete JSON object a line",
-            ) from None
+            value = decode_line(line)
+        except MalformedJsonError as error:
+            remedy = "write one complete JSON object a line, as UTF-8"
+            raise DataError(str(error), where=source, remedy=remedy) from None
         return parse_record(value, source)
 
     def __iter__(self) -> Iterator[Record]:
@@ -186,8 +196,18 @@ class RecordFile(Sequence[Record]):
 
     def fingerprint(self) -> str:
         """A digest of the file's content."""
-        with self.path.open("rb") as stream:
+        with self._open() as stream:
             return hashlib.file_digest(stream, "blake2b").hexdigest()[:32]
+
+    def _open(self) -> BufferedReader:
+        try:
+            return open_file(self.path)
+        except FileNotFoundError:
+            raise DataError(
+                "no such records file", where=self.path, remedy="check the path of the JSONL file"
+            ) from None
+        except OSError as error:
+            raise cannot_read(self.path, error, DataError) from None
 
     def source(self, index: int) -> str:
         """``file:line`` of a record."""
@@ -200,8 +220,6 @@ class RecordFile(Sequence[Record]):
 
 def write_records(path: str | Path, records: Sequence[Record]) -> None:
     """Writes records as UTF-8 JSONL, atomically (an interrupted write leaves what was there)."""
-    from argusvl.core.files import write_text_atomically
-
     text = "".join(json.dumps(record_to_json(r), ensure_ascii=False) + "\n" for r in records)
     write_text_atomically(path, text)
 
@@ -211,13 +229,15 @@ def _parse_scene(value: Any, source: str, prefix: str) -> Scene:
         raise _bad(source, f"field '{prefix.rstrip('.')}'", value, 'write {"images": […], "objects": […]}')
     _refuse_unknown(value, SCENE_KEYS, source, prefix)
     images = value.get("images")
-    if not isinstance(images, list) or not all(isinstance(i, str) and i for i in images):
+    if not isinstance(images, list) or not all(map(is_path, images)):
         raise _bad(source, f"field '{prefix}images'", images, "write a list of image paths")
     objects = value.get("objects")
     if not isinstance(objects, list):
         raise _bad(
             source, f"field '{prefix}objects'", objects, "write a list, empty when the image shows none"
         )
+    if (problem := crowd_problem(len(objects))) is not None:
+        raise _bad(source, f"field '{prefix}objects'", objects, KINDS[problem[0]][1], problem[1])
     return Scene(
         images=tuple(images),
         objects=tuple(
@@ -233,25 +253,21 @@ def _parse_object(value: Any, num_images: int, source: str, field: str) -> Objec
     box = value.get("bbox_2d")
     if not isinstance(box, list) or len(box) != 4 or not all(_is_number(v) for v in box):
         raise _bad(source, f"field '{field}.bbox_2d'", box, "write four numbers [x1, y1, x2, y2] in pixels")
-    if not all(math.isfinite(v) for v in box):
-        raise _bad(
-            source, f"field '{field}.bbox_2d'", box, "a coordinate is not a finite number: correct the box"
-        )
-    x1, y1, x2, y2 = (float(v) for v in box)
-    if x2 < x1 or y2 < y1:
-        raise _bad(
-            source, f"field '{field}.bbox_2d'", box, "the box is inverted: write [left, top, right, bottom]"
-        )
-    if x2 == x1 or y2 == y1:
-        raise _bad(source, f"field '{field}.bbox_2d'", box, "the box has no area: correct or remove it")
-    if x1 < 0 or y1 < 0:
-        raise _bad(source, f"field '{field}.bbox_2d'", box, "the box begins outside its image: correct it")
+    if (problem := box_problem(box, None)) is not None:
+        raise _bad(source, f"field '{field}.bbox_2d'", box, KINDS[problem[0]][1], problem[1])
     desc = value.get("desc")
-    if not isinstance(desc, str) or not desc.strip():
+    if not isinstance(desc, str):
         raise _bad(source, f"field '{field}.desc'", desc, "write a description that is not empty")
+    if (problem := description_problem(desc)) is not None:
+        raise _bad(source, f"field '{field}.desc'", desc, KINDS[problem[0]][1], problem[1])
     image = value.get("image", 0)
-    if not isinstance(image, int) or isinstance(image, bool) or not 0 <= image < max(num_images, 1):
+    if num_images == 0:
+        raise _bad(
+            source, f"field '{field}'", value, "name the image that shows it, or remove it", "it has no image"
+        )
+    if not isinstance(image, int) or isinstance(image, bool) or not 0 <= image < num_images:
         raise _bad(source, f"field '{field}.image'", image, f"write an index from 0 to {num_images - 1}")
+    x1, y1, x2, y2 = (float(v) for v in box)
     return ObjectAnnotation(bbox_2d=(x1, y1, x2, y2), desc=desc, image=image)
 
 
@@ -266,14 +282,18 @@ _OTHER_NAMES = {
 }
 """What other tools call our fields."""
 
+_LONGEST_KEY = 100
+"""Characters of an unknown field that are told."""
+
 
 def _refuse_unknown(value: dict[str, Any], known: set[str], source: str, prefix: str) -> None:
     for key in value:
         if key not in known:
-            ours = _OTHER_NAMES.get(key)
-            hint = f"; did you mean {ours!r}?" if ours in known else did_you_mean(key, known)
+            name = printable(key[:_LONGEST_KEY])
+            ours = _OTHER_NAMES.get(name)
+            hint = f"; did you mean {ours!r}?" if ours in known else did_you_mean(name, known)
             raise DataError(
-                f"unknown field '{prefix}{key}'{hint}",
+                f"unknown field '{prefix}{name}'{hint}",
                 where=source,
                 remedy=f"the fields here are {', '.join(sorted(known))}",
             )
@@ -287,7 +307,6 @@ def _plain(value: float) -> int | float:
     return int(value) if float(value).is_integer() else value
 
 
-def _bad(source: str, what: str, found: Any, remedy: str) -> DataError:
-    shown = json.dumps(found, ensure_ascii=False, default=str)
-    shown = shown if len(shown) <= 120 else shown[:117] + "…"
-    return DataError(f"{what}: found {shown}", where=source, remedy=remedy)
+def _bad(source: str, what: str, found: Any, remedy: str, problem: str | None = None) -> DataError:
+    because = f"; {problem}" if problem else ""
+    return DataError(f"{what}: found {shown(found, 120)}{because}", where=source, remedy=remedy)

@@ -1,15 +1,15 @@
 """The one place where images are resized to the network's grid, and where boxes go there and come back.
 
 The network sees images whose sides are multiples of 28 pixels (a 14-pixel patch, merged two by two) and whose area
-lies within the configured limits. The size is chosen by transformers' own ``smart_resize``, so that it is what the
-stock processor would choose. It keeps the ratio only nearly: x and y scale apart, and so do the boxes.
+lies within the configured limits. The size is that of transformers' ``smart_resize``, so that it is what the stock
+processor would choose. It keeps the ratio only nearly: x and y scale apart, and so do the boxes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from PIL import Image
@@ -152,7 +152,7 @@ def plan_resize(
             where=where,
             remedy="cut the image into shorter pieces, or remove it",
         )
-    resized_height, resized_width = _smart_resize()(
+    resized_height, resized_width = _smart_resize(
         height, width, factor=factor, min_pixels=min_pixels, max_pixels=max_pixels
     )
     area = resized_height * resized_width
@@ -215,10 +215,21 @@ def _scaled(
     return values * np.array([*to, *to], dtype=np.float64) / np.array([*from_, *from_], dtype=np.float64)
 
 
-@cache
-def _smart_resize() -> Callable[..., tuple[int, int]]:
-    # Imported at first use: it brings torch along, seconds that verbs without a resize need not wait for. The PIL
-    # module is named outright because the general one warns where torchvision is absent.
-    from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
+def _smart_resize(
+    height: int, width: int, *, factor: int, min_pixels: int, max_pixels: int
+) -> tuple[int, int]:
+    """``(height, width)`` by the steps of transformers' ``smart_resize``, to whose results a test holds it.
 
-    return smart_resize
+    Written out, since importing theirs brings torch along: seconds that a conversion would wait for a few divisions.
+    """
+    resized_height = round(height / factor) * factor
+    resized_width = round(width / factor) * factor
+    if resized_height * resized_width > max_pixels:
+        shrink = math.sqrt(height * width / max_pixels)
+        resized_height = max(factor, math.floor(height / shrink / factor) * factor)
+        resized_width = max(factor, math.floor(width / shrink / factor) * factor)
+    elif resized_height * resized_width < min_pixels:
+        grow = math.sqrt(min_pixels / (height * width))
+        resized_height = math.ceil(height * grow / factor) * factor
+        resized_width = math.ceil(width * grow / factor) * factor
+    return resized_height, resized_width

@@ -6,7 +6,8 @@ and teachers, in training, evaluation and prediction alike.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -18,6 +19,7 @@ from argusvl.core.errors import DataError, ImageError
 from argusvl.core.images import UPRIGHT, exif_orientation, image_size, open_image
 from argusvl.core.logging import get_logger
 from argusvl.detection.data.conversation import Conversation, Turn
+from argusvl.detection.data.findings import show_name
 from argusvl.detection.data.pixels import MERGE, PATCH, Grid, patch_grid
 from argusvl.detection.data.records import ObjectAnnotation, Scene
 from argusvl.detection.data.resize import ResizePlan, plan_resize, resize_image
@@ -152,11 +154,11 @@ def load_scene(scene: Scene, root: Path, limits: VisionLimits, source: str) -> L
         ImageError: An image is missing, damaged or turned by its EXIF tag.
         DataError: A box is not inside its image, or an image has too many vision tokens.
     """
-    opened = [open_image(root / name, exif="refuse") for name in scene.images]
-    prepared = [
-        prepare_image(image, limits, f"{source} ({name})")
-        for name, image in zip(scene.images, opened, strict=True)
-    ]
+    prepared = []
+    for name in scene.images:
+        with _named_by(source):
+            image = open_image(root / name, exif="refuse")
+        prepared.append(prepare_image(image, limits, f"{source} ({name})"))
     plans = tuple(plan for _, plan in prepared)
     return LoadedScene(tuple(pixels for pixels, _ in prepared), _move_objects(scene, plans, source), plans)
 
@@ -170,15 +172,27 @@ def measure_scene(scene: Scene, root: Path, limits: VisionLimits, source: str) -
     """
     plans: list[ResizePlan] = []
     for name in scene.images:
-        if (orientation := exif_orientation(root / name)) != UPRIGHT:
-            raise ImageError(
-                f"EXIF orientation is {orientation}",
-                where=root / name,
-                remedy="convert the data set with `argus data convert`, which turns the pixels upright",
-            )
-        plans.append(limits.plan(*image_size(root / name), f"{source} ({name})"))
+        with _named_by(source):
+            if (orientation := exif_orientation(root / name)) != UPRIGHT:
+                raise ImageError(
+                    f"EXIF orientation is {orientation}",
+                    where=root / name,
+                    remedy="convert the data set with `argus data convert`, which turns the pixels upright",
+                )
+            size = image_size(root / name)
+        plans.append(limits.plan(*size, f"{source} ({name})"))
     grids = tuple(patch_grid(*plan.resized_size) for plan in plans)
     return Turn(grids=grids, objects=_move_objects(scene, plans, source))
+
+
+@contextmanager
+def _named_by(source: str) -> Iterator[None]:
+    """Errors of an image say which record names it."""
+    try:
+        yield
+    except ImageError as error:
+        where = f"{source} ({show_name(error.where)})" if source else error.where
+        raise ImageError(error.what, where=where, remedy=error.remedy) from error
 
 
 def _move_objects(scene: Scene, plans: Sequence[ResizePlan], source: str) -> tuple[ObjectAnnotation, ...]:

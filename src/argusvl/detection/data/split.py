@@ -13,6 +13,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from pathlib import Path
 from typing import Literal
 
@@ -76,7 +77,7 @@ def split_records(records: Sequence[Record], options: SplitOptions) -> tuple[lis
     groups = _groups(records, options.group_key)
     if len(groups) < 2:
         raise DataError(
-            f"{len(records)} images in {len(groups)} scene cannot be split",
+            f"{_counted(len(records), 'record')} in {_counted(len(groups), 'scene')} cannot be split",
             remedy="add images, or give a --group-key that tells scenes apart",
         )
     shown = [{label_of(a, options.labels_are) for a in record.student.objects} for record in records]
@@ -123,6 +124,7 @@ def stratify(
     least = 0.5 / min(val_fraction, 1 - val_fraction)
     rank = {group: position for position, group in enumerate(order)}
     assigned: dict[int, bool] = {}
+    queue = sorted((len(groups), label) for label, groups in holders.items() if rarity[label] >= least)
 
     def assign(group: int, side: bool) -> None:
         assigned[group] = side
@@ -130,9 +132,13 @@ def stratify(
         for label, count in labels[group].items():
             wanted[side][label] -= count
             holders[label].discard(group)
+            if rarity[label] >= least:
+                heappush(queue, (len(holders[label]), label))
 
-    while open_labels := [label for label, groups in holders.items() if groups and rarity[label] >= least]:
-        rarest = min(open_labels, key=lambda label: (len(holders[label]), label))
+    while queue:
+        count, rarest = heappop(queue)
+        if count != len(holders[rarest]):
+            continue  # some have been dealt since; it stands in the queue again
         # The largest groups first: small ones can still even out what a large one has tipped.
         for group in sorted(holders[rarest], key=lambda g: (-labels[g][rarest], -sizes[g], rank[g])):
             assign(group, _needier(wanted[True][rarest], wanted[False][rarest], wanted_size, rng))
@@ -230,6 +236,10 @@ def update_manifest(folder: Path, manifest: Manifest | None, origin: SplitOrigin
 def label_of(annotation: ObjectAnnotation, kind: LabelKind) -> str:
     """An object's label."""
     return annotation.first_segment if kind == "type" else annotation.desc
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _needier(val: float, train: float, wanted_size: Mapping[bool, float], rng: random.Random) -> bool:

@@ -99,7 +99,7 @@ def survey_data(data: str | Path, *, root: str | Path | None = None, progress: b
     Raises:
         DataError: There is nothing to train on, or a record or an image cannot be used.
     """
-    train, val, pool = (None if path is None else RecordFile(path, root) for path in _files(Path(data)))
+    train, val, pool = (None if path is None else RecordFile(path, root) for path in record_files(data))
     assert train is not None
     manifest = train.path.parent / MANIFEST_NAME
     limits = read_manifest(manifest).limits if manifest.is_file() else None
@@ -139,8 +139,13 @@ def refuse_bad(bad: list[DataError], total: int, data: str | Path) -> None:
     )
 
 
-def _files(data: Path) -> tuple[Path, Path | None, Path | None]:
-    """Files of train, val and the teacher pool."""
+def record_files(data: str | Path) -> tuple[Path, Path | None, Path | None]:
+    """Files of train, val and the teacher pool.
+
+    Raises:
+        DataError: There is no such file or folder, or nothing in it to train on.
+    """
+    data = Path(data)
     if data.is_file():
         beside = data.parent if data.name == _TRAIN else None
         return data, _beside(beside, "val"), _beside(beside, TEACHER_POOL)

@@ -10,42 +10,27 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tokenizers import AddedToken, Tokenizer, pre_tokenizers, trainers
-from transformers import AutoTokenizer, Qwen2Tokenizer
-from transformers.tokenization_utils_tokenizers import TokenizersBackend
 
 from argusvl.core.errors import CheckpointError, ConfigError, ModelError
+from argusvl.core.files import read_json
 from argusvl.detection.data.prompts import prompts_for
 from argusvl.detection.data.records import Record
-
-END_OF_TEXT = "<|endoftext|>"
-TURN_START = "<|im_start|>"
-TURN_END = "<|im_end|>"
-VISION_START = "<|vision_start|>"
-VISION_END = "<|vision_end|>"
-IMAGE_PAD = "<|image_pad|>"
-VIDEO_PAD = "<|video_pad|>"
-
-SPECIAL_TOKENS: tuple[str, ...] = (
+from argusvl.detection.data.special_tokens import (
     END_OF_TEXT,
-    TURN_START,
-    TURN_END,
-    "<|object_ref_start|>",
-    "<|object_ref_end|>",
-    "<|box_start|>",
-    "<|box_end|>",
-    "<|quad_start|>",
-    "<|quad_end|>",
-    VISION_START,
-    VISION_END,
-    "<|vision_pad|>",
     IMAGE_PAD,
+    SPECIAL_TOKENS,
+    TURN_END,
     VIDEO_PAD,
+    VISION_END,
+    VISION_START,
 )
-"""In Qwen2.5-VL's order; its first has the id 151,643."""
+
+if TYPE_CHECKING:
+    from transformers.tokenization_utils_tokenizers import TokenizersBackend
 
 FULL_VOCABULARY_START = 151_643
 """Id of ``<|endoftext|>`` in every released Qwen2.5-VL."""
@@ -95,6 +80,8 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> TokenizersBackend:
             where="vocab_size",
             remedy=f"set vocab_size to {MINIMAL_VOCABULARY} or more",
         )
+    from transformers import Qwen2Tokenizer  # here, since it takes seconds
+
     learner: Tokenizer = Qwen2Tokenizer(vocab={}, merges=[]).backend_tokenizer
     learner.train_from_iterator(
         texts,
@@ -206,6 +193,9 @@ def load_tokenizer(folder: str | Path) -> TokenizersBackend:
             where=folder,
             remedy="copy the tokenizer files of the model into the folder",
         )
+    from transformers import AutoTokenizer  # here, since it takes seconds
+    from transformers.tokenization_utils_tokenizers import TokenizersBackend
+
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
     except Exception as error:
@@ -230,8 +220,8 @@ def _processor_template(folder: Path) -> str | None:
     if not file.is_file():
         return None
     try:
-        template = json.loads(file.read_text(encoding="utf-8"))["chat_template"]
-    except (ValueError, KeyError, TypeError) as error:
+        template = read_json(file)["chat_template"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
             f"holds no chat_template: {error}",
             where=file,

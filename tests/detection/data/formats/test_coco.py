@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from argusvl.core.errors import DataError
-from argusvl.detection.data.formats import ReadOptions, Source
+from argusvl.detection.data.formats.base import ReadOptions, Source
 from argusvl.detection.data.formats.coco import read_coco
 
 Found = Callable[..., list[tuple[str, str]]]
@@ -182,6 +183,28 @@ def test_a_size_that_is_none_is_said(source: Any, found: Found) -> None:
     value = document()
     value["images"][1]["width"] = "wide"
     assert found(put(source, value)) == [("missing-size", "coco.json:1")]
+
+
+def test_a_category_that_no_file_uses_is_said_once(source: Any, found: Found) -> None:
+    categories = [{"id": 1, "name": "screw"}, {"id": 3, "name": "nut"}, {"id": 4, "name": "things"}]
+    for split, image, used in (("train", "a.jpg", 1), ("valid", "b.jpg", 3)):
+        source.image(f"{split}/{image}")
+        entry = {"id": 1, "image_id": 7, "category_id": used, "bbox": [1, 2, 3, 4]}
+        images = [{"id": 7, "file_name": image, "width": 64, "height": 48}]
+        value = document(images=images, annotations=[entry], categories=categories)
+        source.json(f"{split}/_annotations.coco.json", value)
+    listed = listing(source.root)
+    assert [(f.kind, f.severity) for f in listed.findings] == [("unused-category", "warning")]
+    assert "1 of 3 categories has no object: 'things'" in listed.findings[0].what
+
+
+def test_a_real_set_keeps_the_splits_of_its_folders(shared_data: Callable[[str], Path]) -> None:
+    listed = listing(shared_data("chess"))
+    assert Counter(image.split for image in listed.images) == {"train": 202, "val": 58, "test": 29}
+    assert [f.kind for f in listed.findings] == ["unused-category"]
+    assert "'pieces'" in listed.findings[0].what
+    labels = Counter(o.label for image in listed.images for o in image.annotate().objects)
+    assert (labels["bishop"], labels.total()) == (1, 2870)
 
 
 def test_broken_json_names_its_line(source: Any) -> None:

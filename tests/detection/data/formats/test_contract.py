@@ -14,8 +14,8 @@ from PIL import Image
 from argusvl.core.errors import DataError
 from argusvl.detection.data.convert import ConvertOptions, convert
 from argusvl.detection.data.export import ExportOptions, export
-from argusvl.detection.data.formats import (
-    FORMATS,
+from argusvl.detection.data.formats import FORMATS, format_of
+from argusvl.detection.data.formats.base import (
     Format,
     PlacedImage,
     PlacedRecord,
@@ -112,7 +112,7 @@ def write(root: Path, chosen: Format, records: list[PlacedRecord]) -> None:
 
 @EVERY_FORMAT
 def test_what_is_written_comes_back(name: str) -> None:
-    chosen = FORMATS[name]
+    chosen = format_of(name)
 
     @settings(max_examples=40, deadline=None)
     @given(data_sets(chosen))
@@ -169,7 +169,7 @@ def missing_size_only(findings: tuple[Any, ...]) -> tuple[tuple[Any, ...], ...]:
 
 @EVERY_FORMAT
 def test_no_bytes_make_a_reader_fall_over(name: str) -> None:
-    chosen = FORMATS[name]
+    chosen = format_of(name)
     record = PlacedRecord(
         "train",
         PlacedScene(
@@ -244,7 +244,7 @@ def contents(folder: Path) -> dict[tuple[str, str], list[Any]]:
 
 @EVERY_FORMAT
 def test_records_come_back_from_export_and_conversion(name: str, data_folder: Path, tmp_path: Path) -> None:
-    chosen = FORMATS[name]
+    chosen = format_of(name)
     report = export(data_folder, tmp_path / "out", ExportOptions(name))
     assert report.findings == []
     assert len(report.notes) == (0 if chosen.teachers else 2 if chosen.several_images else 3)

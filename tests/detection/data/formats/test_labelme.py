@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from argusvl.core.errors import DataError
-from argusvl.detection.data.formats import Annotation, ReadOptions
+from argusvl.detection.data.formats.base import Annotation, ReadOptions
 from argusvl.detection.data.formats.json_text import JsonText, parse_json
 from argusvl.detection.data.formats.labelme import parse_labelme, read_labelme
 

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from argusvl.core.errors import DataError
-from argusvl.detection.data.formats import FORMATS, ReadOptions, Source
+from argusvl.detection.data.formats import format_of
 from argusvl.detection.data.formats.argus import parse_argus
+from argusvl.detection.data.formats.base import ReadOptions, Source
 from argusvl.detection.data.formats.lines import LineScene
 from argusvl.detection.data.formats.ms_swift import parse_ms_swift
 from argusvl.detection.data.formats.qwen import parse_qwen
@@ -65,7 +66,7 @@ def test_the_list_in_an_answer_is_read_in_a_fence_or_not() -> None:
         (talk("[]", [""]), "not a path"),
         ({"image": "a.jpg", "conversations": "hello"}, "not a list of turns"),
         (talk("There is a screw."), "no answer is a JSON list"),
-        (talk('[{"bbox_2d": [1, 2, 3'), "no answer is a JSON list"),
+        (talk('[{"bbox_2d": [1, 2, 3'), "an answer is no JSON list of bbox_2d and label: malformed JSON"),
         (talk("[1]"), "no answer is a JSON list"),
         ({"image": "a.jpg", "conversations": []}, "there is none"),
     ],
@@ -201,7 +202,7 @@ def test_a_record_of_another_shape_is_named(value: Any, said: str) -> None:
 
 
 def listing(path: Path, name: str = "qwen") -> Source:
-    return FORMATS[name].read(path, ReadOptions())
+    return format_of(name).read(path, ReadOptions())
 
 
 def test_files_named_after_splits_are_splits_and_others_are_said(source: Any, found: Found) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from argusvl.core.errors import DataError
-from argusvl.detection.data.formats import Annotation, ReadOptions
+from argusvl.detection.data.formats.base import Annotation, ReadOptions
 from argusvl.detection.data.formats.json_text import JsonText, parse_json
 from argusvl.detection.data.formats.terms import Vocabulary, load_hierarchy, load_token_map
 from argusvl.detection.data.formats.vendor import parse_vendor, read_vendor
@@ -164,5 +164,8 @@ def test_vocabularies_are_read_from_json_and_yaml_and_bad_ones_are_errors(source
             load_hierarchy(str(source.text("bad.yaml", text)))
     with pytest.raises(DataError, match="no pair of texts"):
         load_token_map(str(source.json("bad.json", {"a": ["b"]})))
+    twice = source.text("twice.json", '{"screw": "nut",\n "bolt": "nut",\n "screw": "bolt"}')
+    with pytest.raises(DataError, match=r'twice\.json:3: the key "screw" stands twice'):
+        load_token_map(str(twice))
     with pytest.raises(DataError, match=r"no such file(.|\n)*bbu-room"):
         load_token_map("absent")

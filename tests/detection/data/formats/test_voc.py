@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import math
 import os
 from pathlib import Path
 from typing import Any
@@ -129,10 +128,12 @@ def test_a_coordinate_that_is_no_number_refuses_its_object_only(voc: Any, value:
     assert read.num_objects == 2
 
 
-def test_nan_and_infinity_are_read_and_left_to_the_box_check(voc: Any) -> None:
-    read = parse_voc(voc.xml([("cell", ("nan", 2, "inf", 4))]).encode(), "a.xml")
-    assert math.isnan(read.objects[0].box_xyxy_px[0])
-    assert math.isinf(read.objects[0].box_xyxy_px[2])
+@pytest.mark.parametrize("number", ["nan", "inf", "1e400", "9" * 5000, "1_0"])
+def test_what_is_no_finite_number_is_found_by_name(voc: Any, number: str) -> None:
+    read = parse_voc(voc.xml([("cell", (1, 2, number, 4))]).encode(), "a.xml")
+    assert read.objects == ()
+    assert [f.kind for f in read.findings] == ["box-not-a-number"]
+    assert f"object 0 'cell': the box is [1, 2, {number[:20]}" in read.findings[0].what
 
 
 def test_a_box_without_a_corner_says_which() -> None:

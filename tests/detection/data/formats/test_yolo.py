@@ -8,8 +8,14 @@ import pytest
 import yaml
 
 from argusvl.core.errors import DataError
-from argusvl.detection.data.formats import ReadOptions, Source
-from argusvl.detection.data.formats.base import PlacedImage, PlacedRecord, PlacedScene, WriteOptions
+from argusvl.detection.data.formats.base import (
+    PlacedImage,
+    PlacedRecord,
+    PlacedScene,
+    ReadOptions,
+    Source,
+    WriteOptions,
+)
 from argusvl.detection.data.formats.yolo import parse_yolo, read_yolo, write_yolo
 from argusvl.detection.data.records import ObjectAnnotation
 
@@ -62,10 +68,11 @@ def test_an_edge_outside_by_the_rounding_of_its_digits_lies_on_the_border(line: 
         ("0 0.9000 0.5 0.2003 0.5", "box-not-normalised"),
         ("0 320 240 100 100", "box-not-normalised"),
         ("0 -0.1 0.5 0.1 0.1", "box-not-normalised"),
-        ("0 0.1 0.5 inf 0.1", "box-not-normalised"),
+        ("0 0.1 0.5 inf 0.1", "box-not-a-number"),
         ("2 0.5 0.5 0.5 0.5", "unknown-id"),
         ("0.5 0.5 0.5 0.5 0.5", "unknown-id"),
-        ("nan 0.5 0.5 0.5 0.5", "unknown-id"),
+        ("nan 0.5 0.5 0.5 0.5", "box-not-a-number"),
+        ("0 0.1 0.1 nan 0.1 0.2 0.3", "box-not-a-number"),
         ("screw 0.5 0.5 0.5 0.5", "box-not-a-number"),
         ("0 0.5 0.5 0.5", "box-not-a-number"),
         ("0 0.5 0.5 0.5 0.5 0.9", "box-not-a-number"),

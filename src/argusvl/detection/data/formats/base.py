@@ -18,9 +18,6 @@ from argusvl.detection.data.findings import Finding
 from argusvl.detection.data.records import ObjectAnnotation
 from argusvl.detection.data.resize import Box
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
-"""Lower-case endings of what counts as an image in a folder."""
-
 SPLITS = ("train", "val", "test")
 """The splits by their usual names."""
 

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import json
 import posixpath
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from argusvl.core.errors import DataError
+from argusvl.core.files import read_bytes
+from argusvl.core.strict_json import shown
 from argusvl.detection.data.findings import Finding, box_problem, describe_object, finding
 from argusvl.detection.data.formats.base import (
     Annotation,
@@ -29,7 +32,7 @@ from argusvl.detection.data.formats.base import (
     by_split,
     plain_number,
 )
-from argusvl.detection.data.formats.json_text import JsonText, numbers, parse_json, shown, side_lengths
+from argusvl.detection.data.formats.json_text import JsonText, numbers, parse_json, side_lengths
 from argusvl.detection.data.formats.polygons import enclosing_box
 from argusvl.detection.data.formats.tree import ImageFinder, list_files, list_images, split_named
 from argusvl.detection.data.resize import Box
@@ -95,8 +98,10 @@ def read_coco(folder: Path, options: ReadOptions) -> Source:
     images = list_images(root, source)
     finder = ImageFinder(images)
     used: set[str] = set()
+    categories: Counter[str] = Counter()
     for name, file in files.items():
-        _list_file(file, name, finder, images, used, source, options)
+        _list_file(file, name, finder, images, used, categories, source, options)
+    _report_unused(categories, ", ".join(files), source)
     _report_unlisted(images, used, source)
     return source
 
@@ -271,7 +276,7 @@ def _box(entry: dict[str, Any], offset: float) -> Box | str:
     if stated is not None and stated != []:
         values = numbers(stated, 4)
         if values is None:
-            return f"box-not-a-number: bbox is {shown(stated)}, not four numbers [x, y, width, height]"
+            return f"box-not-a-number: bbox is {shown(stated)}, not four finite numbers [x, y, width, height]"
         x, y, width, height = values
         return (x - offset, y - offset, round(x + width, _DECIMALS), round(y + height, _DECIMALS))
     outline = entry.get("segmentation")
@@ -328,11 +333,12 @@ def _list_file(
     finder: ImageFinder,
     images: dict[str, Path],
     used: set[str],
+    categories: Counter[str],
     source: Source,
     options: ReadOptions,
 ) -> None:
     try:
-        document = parse_json(file.read_bytes(), name)
+        document = parse_json(read_bytes(file), name)
     except OSError as error:
         source.findings.append(finding("malformed-annotation", name, f"cannot be read: {error.strerror}"))
         return
@@ -342,6 +348,8 @@ def _list_file(
     split = _split_of(name)
     annotations, findings = parse_coco(document, options)
     source.findings += findings
+    if annotations:
+        _count_categories(document.value, categories)
     folders = _image_folders(posixpath.dirname(name), posixpath.splitext(posixpath.basename(name))[0], split)
     for position, annotation in annotations.items():
         stated = str(annotation.file_name)
@@ -355,6 +363,23 @@ def _list_file(
             used.add(found)
             read = partial(_keep, annotation)
             source.images.append(SourceImage(images[found], found, split, read))
+
+
+def _count_categories(value: dict[str, Any], categories: Counter[str]) -> None:
+    """Adds how many annotations name each category, also where that is none."""
+    named = (entry.get("category_id") for entry in value["annotations"] if isinstance(entry, dict))
+    ids = Counter(one for one in named if _is_id(one))
+    for entry in filter(_is_category, value["categories"]):
+        categories[entry["name"]] += ids[entry["id"]]
+
+
+def _report_unused(categories: Counter[str], where: str, source: Source) -> None:
+    unused = sorted(name for name, count in categories.items() if not count)
+    if unused:
+        named = ", ".join(map(repr, unused[:8])) + (", …" if len(unused) > 8 else "")
+        have = "has" if len(unused) == 1 else "have"
+        text = f"{len(unused)} of {len(categories)} categories {have} no object: {named}"
+        source.findings.append(finding("unused-category", where, text))
 
 
 def _keep(annotation: Annotation) -> Annotation:

@@ -7,16 +7,13 @@ a line. Lines are looked for only when one is asked for, so that a file without 
 from __future__ import annotations
 
 import bisect
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from argusvl.core.strict_json import MalformedJsonError, decode_json, finite_number, members, skip_spaces
 from argusvl.detection.data.findings import Finding, finding
 from argusvl.detection.data.formats.text import decode_text
-
-_WHITESPACE = " \t\n\r"
-_DECODER = json.JSONDecoder()
 
 Path = tuple["str | int", ...]
 """Keys and positions from the document's root: ``("annotations", 17)``."""
@@ -51,11 +48,11 @@ class JsonText:
         return bisect.bisect_left(self._lines, self._start(path)) + 1
 
     def _start(self, path: Path) -> int:
-        position = _skip(self.text, 0)
+        position = skip_spaces(self.text, 0)
         for depth, step in enumerate(path):
             parent = path[:depth]
             if parent not in self._starts:
-                self._starts[parent] = _children(self.text, position)
+                self._starts[parent] = dict(members(self.text, position))
             children = self._starts[parent]
             if step not in children:
                 break
@@ -75,63 +72,23 @@ def parse_json(content: bytes, where: str) -> JsonText | Finding:
         assert decoded.problem is not None
         return decoded.problem
     try:
-        value = json.loads(decoded.text)
-    except json.JSONDecodeError as error:
-        text = f"malformed JSON: {error.msg} at column {error.colno}"
-        return finding("malformed-annotation", f"{where}:{error.lineno}", text)
-    except RecursionError:
-        return finding("malformed-annotation", where, "malformed JSON: nested too deeply")
+        value = decode_json(decoded.text)
+    except MalformedJsonError as error:
+        return finding("malformed-annotation", f"{where}:{error.line}", str(error))
     warnings = () if decoded.problem is None else (decoded.problem,)
     return JsonText(where, decoded.text, value, warnings)
 
 
-def _children(text: str, start: int) -> dict[str | int, int]:
-    """Key or position → where its value begins, of the object or array at ``start``."""
-    opening = text[start : start + 1]
-    starts: dict[str | int, int] = {}
-    if opening not in ("{", "["):
-        return starts
-    position, index = _skip(text, start + 1), 0
-    while text[position] not in "}]":
-        key: str | int = index
-        if opening == "{":
-            key, position = _DECODER.raw_decode(text, position)
-            position = _skip(text, _skip(text, position) + 1)  # over the colon
-        starts[key] = position
-        _, position = _DECODER.raw_decode(text, position)
-        position = _skip(text, position)
-        if text[position] == ",":
-            position = _skip(text, position + 1)
-        index += 1
-    return starts
-
-
-def _skip(text: str, position: int) -> int:
-    while position < len(text) and text[position] in _WHITESPACE:
-        position += 1
-    return position
-
-
-def shown(value: Any) -> str:
-    """A value as JSON, cut where it is long, for texts."""
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 80 else text[:79] + "…"
-
-
 def numbers(value: Any, count: int | None = None) -> list[float] | None:
-    """A list of (so many) numbers; ``None`` where it is none."""
+    """A list of (so many) finite numbers; ``None`` where it is none."""
     if (
         not isinstance(value, Sequence)
         or isinstance(value, str)
         or (count is not None and len(value) != count)
     ):
         return None
-    if any(isinstance(v, bool) or not isinstance(v, int | float) for v in value):
-        return None
-    try:
-        return [float(v) for v in value]
-    except OverflowError:  # a whole number of more than 308 digits
-        return None
+    found = [finite_number(v) for v in value]
+    return None if None in found else found  # type: ignore[return-value]
 
 
 def side_lengths(width: Any, height: Any) -> tuple[int, int] | None:

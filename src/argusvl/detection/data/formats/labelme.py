@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from argusvl.core.strict_json import shown
 from argusvl.detection.data.findings import Finding, describe_object, finding
 from argusvl.detection.data.formats.base import (
     Annotation,
@@ -24,7 +25,7 @@ from argusvl.detection.data.formats.base import (
     WriteOptions,
     plain_number,
 )
-from argusvl.detection.data.formats.json_text import JsonText, shown, side_lengths
+from argusvl.detection.data.formats.json_text import JsonText, side_lengths
 from argusvl.detection.data.formats.per_image import list_per_image, unusable
 from argusvl.detection.data.formats.polygons import around, enclosing_box, points_of
 from argusvl.detection.data.formats.tree import stem_of
@@ -132,7 +133,7 @@ def _box(shape: dict[str, Any]) -> Box | str:
     )  # the oldest files have no shape_type
     points = points_of(outline, depth=2)
     if points is None:
-        return f"box-not-a-number: points is {shown(outline)}, not a list of points [x, y]"
+        return f"box-not-a-number: points is {shown(outline)}, not a list of points [x, y] of finite numbers"
     if kind in _CORNER_PAIRS and len(points) == 2:
         return around(points)
     if kind in _OUTLINES or kind in _CORNER_PAIRS:

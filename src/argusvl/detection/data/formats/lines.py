@@ -5,7 +5,6 @@ A folder's ``train.jsonl``, ``val.jsonl`` and ``test.jsonl`` are its splits; whe
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from argusvl.core.errors import DataError
+from argusvl.core.files import read_bytes
+from argusvl.core.strict_json import MalformedJsonError, decode_json, shown
 from argusvl.detection.data.findings import Finding, describe_object, finding
 from argusvl.detection.data.formats.base import Annotation, Slot, Source, SourceImage, SourceObject
-from argusvl.detection.data.formats.json_text import numbers, parse_json, shown
+from argusvl.detection.data.formats.json_text import numbers, parse_json
 from argusvl.detection.data.formats.text import decode_text
 from argusvl.detection.data.formats.tree import list_files, name_of_path, split_named
+from argusvl.detection.data.records import is_path
 
 TEACHER_POOL = "teacher_pool"
 """The teacher pool's name among the splits, for formats that know one."""
@@ -116,7 +118,9 @@ def object_of(entry: Any, index: int, place: str, label_key: str, field_name: st
     box = numbers(entry.get("bbox_2d"), 4)
     if box is None:
         text = f"{describe_object(index, label)}: {field_name}.bbox_2d is {shown(entry.get('bbox_2d'))}, "
-        return finding("box-not-a-number", place, text + "not four numbers", object_index=index, label=label)
+        return finding(
+            "box-not-a-number", place, text + "not four finite numbers", object_index=index, label=label
+        )
     x1, y1, x2, y2 = box
     return SourceObject(index, label, (x1, y1, x2, y2), place)
 
@@ -137,7 +141,7 @@ def image_paths(value: Any) -> list[str] | None:
     if not isinstance(stated, list):
         return None
     paths = [one.get("path") if isinstance(one, dict) else one for one in stated]
-    return [str(path) for path in paths] if all(isinstance(path, str) and path for path in paths) else None
+    return [str(path) for path in paths] if all(map(is_path, paths)) else None
 
 
 # --- files and lines ------------------------------------------------------------------------------------------------
@@ -168,7 +172,7 @@ def _files(path: Path, source: Source, pool: bool) -> list[tuple[Path, str | Non
 def _entries(file: Path, name: str) -> Iterator[tuple[str, Any]]:
     """``file:line`` and the decoded record, or the finding of a line that is none."""
     try:
-        content = file.read_bytes()
+        content = read_bytes(file)
     except OSError as error:
         yield name, finding("malformed-annotation", name, f"cannot be read: {error.strerror}")
         return
@@ -191,14 +195,9 @@ def _entries(file: Path, name: str) -> Iterator[tuple[str, Any]]:
             if not decoded.is_usable:
                 continue
         try:
-            yield where, json.loads(decoded.text.rstrip("\r"))
-        except json.JSONDecodeError as error:
-            yield (
-                where,
-                finding("malformed-json", where, f"malformed JSON: {error.msg} at column {error.colno}"),
-            )
-        except RecursionError:
-            yield where, finding("malformed-json", where, "malformed JSON: nested too deeply")
+            yield where, decode_json(decoded.text.rstrip("\r"))
+        except MalformedJsonError as error:
+            yield where, finding("malformed-json", where, str(error))
 
 
 def _list_entries(content: bytes, name: str) -> Iterator[tuple[str, Any]]:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from argusvl.core.strict_json import shown
 from argusvl.detection.data.findings import Finding, describe_object, finding, show_box
 from argusvl.detection.data.formats.base import (
     Format,
@@ -26,7 +27,7 @@ from argusvl.detection.data.formats.base import (
     by_split,
     plain_number,
 )
-from argusvl.detection.data.formats.json_text import numbers, shown
+from argusvl.detection.data.formats.json_text import numbers
 from argusvl.detection.data.formats.lines import LineScene, image_index, image_paths, list_lines
 from argusvl.detection.data.formats.polygons import enclosing_box
 from argusvl.detection.data.prompts import prompts_for
@@ -53,7 +54,7 @@ def parse_ms_swift(value: Any, where: str) -> list[LineScene] | Finding:
     if not isinstance(boxes, list) or not isinstance(refs, list):
         text = f"objects: bbox is {shown(boxes)} and ref {shown(refs)}: both must be lists"
         return finding("malformed-annotation", where, text)
-    if kind not in _SCALES:
+    if not isinstance(kind, str) or kind not in _SCALES:
         text = f"objects: bbox_type is {shown(kind)}: known are {', '.join(_SCALES)}"
         return finding("malformed-annotation", where, text)
     owners = _owners(value.get("messages"), len(boxes), len(refs))
@@ -184,7 +185,7 @@ def _box(value: Any) -> Box | str:
     """The box, or ``kind: why`` there is none."""
     values = numbers(value)
     if values is None or len(values) % 2 or not values:
-        return f"box-not-a-number: the box is {shown(value)}, not four numbers"
+        return f"box-not-a-number: the box is {shown(value)}, not four finite numbers"
     if len(values) == 2:
         return f"not-a-box: {shown(value)} is a point"
     if len(values) == 4:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from argusvl.core.errors import DataError
+from argusvl.core.files import read_bytes
 from argusvl.detection.data.findings import Finding, finding
 from argusvl.detection.data.formats.base import Annotation, Source, SourceImage
 from argusvl.detection.data.formats.json_text import JsonText, parse_json
@@ -79,7 +80,7 @@ def _stated_image(
 
 def _read(file: Path, where: str, parse: Parser) -> Annotation:
     try:
-        document = parse_json(file.read_bytes(), where)
+        document = parse_json(read_bytes(file), where)
     except OSError as error:
         document = finding("malformed-annotation", where, f"cannot be read: {error.strerror}")
     if isinstance(document, Finding):

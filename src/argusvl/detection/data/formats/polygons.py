@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from argusvl.detection.data.formats.json_text import numbers, shown
+from argusvl.core.strict_json import shown
+from argusvl.detection.data.formats.json_text import numbers
 from argusvl.detection.data.resize import Box
 
 
@@ -19,7 +20,7 @@ def enclosing_box(outline: Any) -> Box | str:
     """
     points = points_of(outline)
     if points is None:
-        return f"box-not-a-number: the polygon is {shown(outline)}, not a list of points [x, y]"
+        return f"box-not-a-number: the polygon is {shown(outline)}, not a list of points [x, y] of finite numbers"
     distinct = len(set(points))
     if distinct < 3:
         return f"polygon-too-short: the polygon has {distinct} point{'s' if distinct != 1 else ''}: {shown(outline)}"

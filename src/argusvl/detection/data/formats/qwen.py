@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from argusvl.core.strict_json import MalformedJsonError, decode_json, shown
 from argusvl.detection.data.findings import Finding, finding
 from argusvl.detection.data.formats.base import (
     Format,
@@ -23,7 +24,6 @@ from argusvl.detection.data.formats.base import (
     by_split,
     plain_number,
 )
-from argusvl.detection.data.formats.json_text import shown
 from argusvl.detection.data.formats.lines import LineScene, image_index, image_paths, list_lines, object_of
 from argusvl.detection.data.prompts import prompts_for
 
@@ -43,7 +43,12 @@ def parse_qwen(value: Any, where: str) -> list[LineScene] | Finding:
     if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
         return finding("malformed-annotation", where, f"conversations is {shown(turns)}, not a list of turns")
     answers = [turn.get("value") for turn in turns if turn.get("from") in ("gpt", "assistant")]
-    lists = [one for answer in answers if (one := _object_list(answer)) is not None]
+    try:
+        lists = [one for answer in answers if (one := _object_list(answer)) is not None]
+    except MalformedJsonError as error:
+        return finding(
+            "malformed-annotation", where, f"an answer is no JSON list of bbox_2d and label: {error}"
+        )
     if not lists:
         text = f"no answer is a JSON list of bbox_2d and label: {shown(answers[0]) if answers else 'there is none'}"
         return finding("malformed-annotation", where, text)
@@ -104,13 +109,19 @@ QWEN = Format(
 
 
 def _object_list(answer: Any) -> list[Any] | None:
-    """The list in an answer, in a Markdown fence or not."""
+    """The list in an answer, in a Markdown fence or not; ``None`` for other talk.
+
+    Raises:
+        MalformedJsonError: It is no JSON, although it speaks of boxes.
+    """
     if not isinstance(answer, str):
         return None
     fenced = _FENCE.match(answer)
     try:
-        value = json.loads(fenced.group(1) if fenced else answer)
-    except (json.JSONDecodeError, RecursionError):
+        value = decode_json(fenced.group(1) if fenced else answer)
+    except MalformedJsonError:
+        if '"bbox_2d"' in answer:
+            raise
         return None
     is_objects = isinstance(value, list) and all(isinstance(one, dict) and "bbox_2d" in one for one in value)
     return value if is_objects else None

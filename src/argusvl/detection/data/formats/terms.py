@@ -20,7 +20,11 @@ from typing import Any
 
 import yaml
 
+from argusvl.config.yaml_text import BoundedLoader
 from argusvl.core.errors import DataError
+from argusvl.core.files import user_path
+from argusvl.core.strict_json import MalformedJsonError, decode_json, finite_number, shown
+from argusvl.detection.data.findings import show_number
 from argusvl.detection.data.formats.text import read_text
 
 SHIPPED = Path(__file__).parent / "shipped"
@@ -68,6 +72,8 @@ class Vocabulary:
             properties: The vendor's properties: texts, however nested. A key counts where it is a term itself
                 (``{"BBU安装螺丝": "连接正确"}``); otherwise it names a field.
         """
+        if (odd := next(_odd_numbers(properties), None)) is not None:
+            return f"malformed-annotation: the properties hold {shown(odd)}, which is no finite number"
         if self.hierarchy is None:
             texts = [self._canonical.get(_folded(text), text) for text in _texts(properties)]
             label = "/".join(dict.fromkeys(text for text in texts if text.strip()))
@@ -142,10 +148,10 @@ def _is_texts(value: Any) -> bool:
 
 def _path_of(file: str, kind: str) -> Path:
     shipped = SHIPPED / f"{file}.{kind}.json"
-    path = Path(file)
+    path = user_path(file)
     if not path.exists() and shipped.is_file():
         return shipped
-    if not path.is_file():
+    if not path.exists():
         names = ", ".join(sorted(p.name.split(".")[0] for p in SHIPPED.glob(f"*.{kind}.json")))
         raise DataError(
             "no such file", where=path, remedy=f"give a JSON or YAML file, or one that ships: {names}"
@@ -157,10 +163,15 @@ def _load(path: Path) -> dict[Any, Any]:
     decoded = read_text(path, path.name)
     if not decoded.is_usable:
         assert decoded.problem is not None
-        raise DataError(decoded.problem.what, where=path, remedy="save it as UTF-8")
+        raise DataError(decoded.problem.what, where=path, remedy="give a text file saved as UTF-8")
+    if path.suffix.lower() == ".json":
+        try:
+            decode_json(decoded.text)  # YAML takes the last of two equal keys
+        except MalformedJsonError as error:
+            raise DataError(str(error), where=f"{path}:{error.line}", remedy="correct it") from None
     try:
-        value = yaml.safe_load(decoded.text)  # JSON is YAML
-    except yaml.YAMLError as error:
+        value = yaml.load(decoded.text, Loader=BoundedLoader)  # JSON is YAML
+    except (yaml.YAMLError, ValueError) as error:
         raise DataError(f"is neither JSON nor YAML: {error}", where=path, remedy="correct it") from None
     if not isinstance(value, dict):
         raise DataError("holds no keys", where=path, remedy="write key: value, one a line")
@@ -172,7 +183,7 @@ def _texts(value: Any, keys: Any = None) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, int | float) and not isinstance(value, bool):
-        yield f"{value:g}"
+        yield show_number(value)
     elif isinstance(value, list):
         for one in value:
             yield from _texts(one, keys)
@@ -181,6 +192,14 @@ def _texts(value: Any, keys: Any = None) -> Iterator[str]:
             if keys is not None and keys(key):
                 yield key
             yield from _texts(one, keys)
+
+
+def _odd_numbers(value: Any) -> Iterator[float]:
+    if isinstance(value, float) and finite_number(value) is None:
+        yield value
+    elif isinstance(value, list | dict):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _odd_numbers(one)
 
 
 def _folded(text: str) -> str:

@@ -11,6 +11,8 @@ import codecs
 from dataclasses import dataclass
 from pathlib import Path
 
+from argusvl.core.files import read_bytes
+from argusvl.core.strict_json import finite_number
 from argusvl.detection.data.findings import Finding, finding
 
 _MARKS = (
@@ -72,11 +74,20 @@ def decode_text(content: bytes, where: str) -> Decoded:
 def read_text(path: Path, where: str) -> Decoded:
     """Reads and decodes a file; a file that cannot be read is a finding too."""
     try:
-        content = path.read_bytes()
+        content = read_bytes(path)
     except OSError as error:
         text = f"cannot be read: {error.strerror}"
         return Decoded("", finding("malformed-annotation", where, text, remedy="check the file"))
     return decode_text(content, where)
+
+
+def read_number(text: str) -> float | None:
+    """A finite number written as text; ``None`` for anything else."""
+    try:
+        # float() would take Python's own "1_000" for a thousand; no tool writes that.
+        return None if "_" in text else finite_number(float(text))
+    except ValueError:
+        return None
 
 
 def _utf16_without_mark(content: bytes) -> str | None:

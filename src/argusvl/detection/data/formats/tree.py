@@ -9,8 +9,9 @@ from collections.abc import Collection, Iterable
 from pathlib import Path, PurePosixPath
 
 from argusvl.core.errors import DataError
+from argusvl.core.images import IMAGE_SUFFIXES
 from argusvl.detection.data.findings import finding
-from argusvl.detection.data.formats.base import IMAGE_SUFFIXES, Source
+from argusvl.detection.data.formats.base import Source
 
 _SPLIT_NAME = re.compile(
     r"(train|training|val|valid|validation|test|testing)(?:[-_]?(?:19|20)\d\d)?", re.IGNORECASE
@@ -105,7 +106,9 @@ class ImageFinder:
 def name_of_path(stated: str) -> str:
     """A record's image path as a name below an image folder: no drive, no ``..``, and no ``images/`` before it."""
     path = PurePosixPath(stated.replace("\\", "/"))
-    parts = [part for part in path.parts if part not in ("/", "..", ".") and not part.endswith(":")]
+    parts = [part for part in path.parts if part not in ("/", "..", ".")]
+    if len(parts) > 1 and parts[0].endswith(":"):
+        del parts[0]
     return "/".join(parts[1:] if len(parts) > 1 and parts[0] == "images" else parts)
 
 

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from argusvl.core.strict_json import shown
 from argusvl.detection.data.findings import Finding, describe_object, finding
 from argusvl.detection.data.formats.base import (
     Annotation,
@@ -26,7 +27,7 @@ from argusvl.detection.data.formats.base import (
     WriteOptions,
     plain_number,
 )
-from argusvl.detection.data.formats.json_text import JsonText, numbers, shown, side_lengths
+from argusvl.detection.data.formats.json_text import JsonText, numbers, side_lengths
 from argusvl.detection.data.formats.per_image import list_per_image, unusable
 from argusvl.detection.data.formats.polygons import enclosing_box, points_of
 from argusvl.detection.data.formats.terms import Described, Vocabulary
@@ -162,7 +163,9 @@ def _box(entry: dict[str, Any]) -> Box | str:
     flat = numbers(corners, 4)
     points = points_of(corners, depth=2) if flat is None else [(flat[0], flat[1]), (flat[2], flat[3])]
     if points is None:
-        return f"box-not-a-number: coordinates is {shown(corners)}, not [[x1, y1], [x2, y2]]"
+        return (
+            f"box-not-a-number: coordinates is {shown(corners)}, not [[x1, y1], [x2, y2]] of finite numbers"
+        )
     if len(points) != 2:
         return enclosing_box(corners)
     (x1, y1), (x2, y2) = points

@@ -18,9 +18,10 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 from argusvl.core.errors import DataError
+from argusvl.core.files import read_bytes
+from argusvl.core.images import IMAGE_SUFFIXES
 from argusvl.detection.data.findings import Finding, describe_object, finding, show_box
 from argusvl.detection.data.formats.base import (
-    IMAGE_SUFFIXES,
     SPLITS,
     Annotation,
     Format,
@@ -33,7 +34,7 @@ from argusvl.detection.data.formats.base import (
     by_split,
     plain_number,
 )
-from argusvl.detection.data.formats.text import decode_text
+from argusvl.detection.data.formats.text import decode_text, read_number
 from argusvl.detection.data.formats.tree import list_files, require_folder, stem_of
 from argusvl.detection.data.formats.xml_tree import (
     Element,
@@ -141,7 +142,7 @@ def _size(root: Element, where: str, findings: list[Finding]) -> tuple[int, int]
         if element is None
         else (element.child_text("width") or "", element.child_text("height") or "")
     )
-    width, height = (_number(t) for t in texts)
+    width, height = (read_number(t) for t in texts)
     if width is not None and height is not None and _is_side(width) and _is_side(height):
         return int(width), int(height)
     shown = "there is no <size>" if element is None else f"width is {texts[0]!r} and height is {texts[1]!r}"
@@ -161,7 +162,7 @@ def _object(
     label = element.child_text("name") or ""
     box_element = element.find("bndbox")
     texts = [None if box_element is None else box_element.child_text(corner) for corner in _CORNERS]
-    values = [None if text is None else _number(text) for text in texts]
+    values = [None if text is None else read_number(text) for text in texts]
     if not label:
         findings.append(
             finding(
@@ -218,14 +219,6 @@ def _is_xml(code: int) -> bool:
     return code in (9, 10, 13) or 0x20 <= code <= 0xD7FF or 0xE000 <= code <= 0xFFFD or code >= 0x10000
 
 
-def _number(text: str) -> float | None:
-    try:
-        # float() would take Python's own "1_000" for a thousand; no tool writes that.
-        return None if "_" in text else float(text)
-    except ValueError:
-        return None
-
-
 def _shown(values: list[float | None], texts: list[str | None]) -> list[object]:
     return [
         value if value is not None else ("missing" if text is None else text)
@@ -238,7 +231,7 @@ def _shown(values: list[float | None], texts: list[str | None]) -> list[object]:
 
 def _read(path: Path, where: str, options: ReadOptions) -> Annotation:
     try:
-        content = path.read_bytes()
+        content = read_bytes(path)
     except OSError as error:
         problem = finding(
             "malformed-xml", where, f"cannot be read: {error.strerror}", remedy="check the file"

@@ -9,7 +9,6 @@ said.
 
 from __future__ import annotations
 
-import math
 import os
 import posixpath
 from collections import Counter
@@ -20,8 +19,9 @@ from typing import Any
 
 import yaml
 
-from argusvl.config.yaml_text import represent_text
+from argusvl.config.yaml_text import BoundedLoader, represent_text
 from argusvl.core.errors import DataError
+from argusvl.core.files import read_bytes
 from argusvl.detection.data.findings import Finding, describe_object, finding, show_box
 from argusvl.detection.data.formats.base import (
     Annotation,
@@ -34,7 +34,7 @@ from argusvl.detection.data.formats.base import (
     WriteOptions,
 )
 from argusvl.detection.data.formats.polygons import around
-from argusvl.detection.data.formats.text import decode_text, read_text
+from argusvl.detection.data.formats.text import decode_text, read_number, read_text
 from argusvl.detection.data.formats.tree import (
     list_files,
     list_images,
@@ -166,7 +166,7 @@ YOLO = Format(read=read_yolo, write=write_yolo, image_folder="images/{split}")
 
 
 def _object(fields: list[str], index: int, place: str, names: dict[int, str]) -> SourceObject | Finding:
-    values = [_number(field) for field in fields]
+    values = [read_number(field) for field in fields]
     if any(value is None for value in values):
         bad = next(field for field, value in zip(fields, values, strict=True) if value is None)
         text = f"object {index}: {bad!r} is no number"
@@ -192,21 +192,9 @@ def _object(fields: list[str], index: int, place: str, names: dict[int, str]) ->
         edges = show_box(tuple(round(v, 6) for v in box))
         text = f"{shown}: the edges {edges} reach outside 0 to 1"
         return finding("box-not-normalised", place, text, object_index=index, label=label, box=box)
-    x1, y1, x2, y2 = (_onto_border(v) for v in box)
+    # An edge that lies outside by rounding only stands on the border that it was written from.
+    x1, y1, x2, y2 = (min(max(v, 0.0), 1.0) for v in box)
     return SourceObject(index, label, (x1, y1, x2, y2), place)
-
-
-def _onto_border(edge: float) -> float:
-    """An edge that lies outside by rounding only, on the border that it was written from."""
-    return edge if math.isnan(edge) else min(max(edge, 0.0), 1.0)
-
-
-def _number(text: str) -> float | None:
-    try:
-        # float() would take Python's own "1_000" for a thousand; no tool writes that.
-        return None if "_" in text else float(text)
-    except ValueError:
-        return None
 
 
 def _rounding(fields: list[str]) -> float:
@@ -234,7 +222,7 @@ def _read(folder: Path, label: str | None, image: str, names: dict[int, str]) ->
     if label is None:
         return Annotation(where=image, relative=True)
     try:
-        content = (folder / label).read_bytes()
+        content = read_bytes(folder / label)
     except OSError as error:
         problem = finding("malformed-annotation", label, f"cannot be read: {error.strerror}")
         return Annotation(where=label, findings=(problem,), usable=False)
@@ -256,8 +244,8 @@ def _load_yaml(file: Path, source: Source) -> dict[str, Any]:
     if decoded.problem is not None:
         source.findings.append(decoded.problem)
     try:
-        value = yaml.safe_load(decoded.text)
-    except yaml.YAMLError as error:
+        value = yaml.load(decoded.text, Loader=BoundedLoader)
+    except (yaml.YAMLError, ValueError) as error:
         raise DataError(f"is no YAML: {error}", where=file, remedy="correct it") from None
     if not isinstance(value, dict):
         raise DataError("holds no keys", where=file, remedy="write names: and train:, as Ultralytics does")
