@@ -28,8 +28,3 @@ def test_mistakes_leave_stdout_empty(tmp_path: Path, model: str, capsys: pytest.
     shown = capsys.readouterr()
     assert shown.out == ""
     assert "What to do" in shown.err
-
-
-def test_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["init", "--help"]) == 0
-    assert "argus init data/ > my.yaml" in capsys.readouterr().out

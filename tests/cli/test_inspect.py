@@ -12,7 +12,7 @@ from argusvl.tasks import load_run_config
 
 pytestmark = pytest.mark.usefixtures("quiet_logging")
 
-CONFIG = Path(__file__).parents[2] / "configs" / "bccd.yaml"
+CONFIG = Path(__file__).parents[2] / "configs" / "bbu_room.yaml"
 
 
 @pytest.fixture

@@ -6,21 +6,24 @@ import errno
 import json
 import logging
 import os
+import pkgutil
+import re
+import shlex
 import signal
 import subprocess
 import sys
-import time
+import tomllib
 import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 import typer
 
+import argusvl.__main__
 from argusvl import __version__
-from argusvl.cli import main as cli
-from argusvl.cli.main import VERBS, Verb, run
+from argusvl.cli.main import VERBS, Verb, commands, run
 from argusvl.cli.session import current_session, start_run_log
 from argusvl.core.errors import ConfigError, TrainingError
 from argusvl.core.logging import get_logger
@@ -56,23 +59,11 @@ def argus(*arguments: str) -> subprocess.CompletedProcess[str]:
 # ---------------------------------------------------------------- help
 
 
-def test_help_lists_every_verb_and_is_fast() -> None:
-    begun = time.perf_counter()
-    done = argus("--help")
-    seconds = time.perf_counter() - begun
-    assert done.returncode == 0
+def test_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+    shown = capsys.readouterr().out
     for name, verb in VERBS.items():
-        assert f"  {name} " in done.stdout and verb.summary.split()[0] in done.stdout
-    # Measured 0.15 s; that nothing heavy is loaded is the next test. This is for what no list of modules shows.
-    assert seconds < 10
-
-
-def test_help_loads_no_verb_and_no_torch() -> None:
-    code = (
-        "import sys; from argusvl.cli.main import run; run(['--help']); "
-        "sys.exit(any(m in sys.modules for m in ('torch', 'transformers', 'argusvl.cli.env')))"
-    )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+        assert f"  {name} " in shown and verb.summary.split()[0] in shown
 
 
 def test_without_arguments_the_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
@@ -85,22 +76,16 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"argus {__version__}\n"
 
 
-def commands_of(name: str) -> list[list[str]]:
-    """The verb itself, or its sub-verbs."""
-    target = VERBS[name].load()
-    if not isinstance(target, typer.Typer):
-        return [[name]]
-    callbacks = [(c.name, c.callback) for c in target.registered_commands]
-    return [[name, sub or callback.__name__.replace("_", "-")] for sub, callback in callbacks if callback]
-
-
-@pytest.mark.parametrize("verb", VERBS)
-def test_every_help_has_an_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
-    for command in commands_of(verb):
+def test_every_help_has_an_example_whose_options_exist(capsys: pytest.CaptureFixture[str]) -> None:
+    every = list(commands())
+    for command in dict.fromkeys([*((verb,) for verb in VERBS), *every]):
         assert run([*command, "--help"]) == 0
-        _, has_example, examples = capsys.readouterr().out.partition("Example")
-        assert has_example, f"argus {' '.join(command)} --help has no example"
-        assert f"argus {' '.join(command)}" in examples
+        before, _, options = capsys.readouterr().out.partition("Options:\n")
+        words = f"argus {' '.join(command)}"
+        examples = re.findall(rf"^ +{words}\b.*", before.partition("Examples:\n")[2], flags=re.MULTILINE)
+        assert examples, f"{words} --help has no example"
+        for option in re.findall(r"--[a-z-]+", " ".join(examples)) if command in every else ():
+            assert re.search(rf"\s{option}\b", options), f"{words} has no {option}"
 
 
 def test_brackets_in_help_are_kept(
@@ -253,6 +238,7 @@ def test_env_writes_json_to_stdout_and_nothing_else(capsys: pytest.CaptureFixtur
     assert found["argus"] == __version__
     assert found["packages"]["torch"] and found["packages"]["transformers"]
     assert found["devices"][0] == "cpu" and found["cores"] >= 1 and found["memory_gib"] > 0
+    assert found["precision"] == "float32" and found["bfloat16_speed"] > 0
 
 
 def test_env_for_people_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
@@ -262,11 +248,9 @@ def test_env_for_people_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> No
     assert "transformers" in shown.err and "memory" in shown.err
 
 
-def test_the_installed_command_is_this_one() -> None:
-    from importlib.metadata import entry_points
-
-    (command,) = entry_points(group="console_scripts", name="argus")
-    assert command.load() is cli.main
+def test_the_command_that_is_installed_is_this_one(repository: Path) -> None:
+    project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert pkgutil.resolve_name(project["scripts"]["argus"]) is argusvl.__main__.main
 
 
 def test_chinese_data_survives_a_locale_without_it() -> None:
@@ -337,3 +321,201 @@ def test_a_full_disk_behind_standard_output_is_said() -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("error: standard output: No space left on device")
     assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
+
+
+# ---------------------------------------------------------------- the process around a command
+
+
+def python(code: str, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=90, **options)
+
+
+INTERRUPTED_WHILE_LOADING = """
+import os, signal, sys
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == "argusvl.cli.main":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupting())
+from argusvl.__main__ import main
+main()
+"""
+
+INTERRUPTED_AFTER_ITS_RESULTS = """
+import atexit, os, signal, sys, types
+from argusvl.cli import main as cli
+
+def verb() -> None:
+    print("the result")
+    atexit.register(os.kill, os.getpid(), signal.SIGINT)
+
+module = sys.modules["test_verb"] = types.ModuleType("test_verb")
+module.command = verb
+cli.VERBS["try"] = cli.Verb("test_verb:command", "Try.")
+cli.main()
+"""
+
+INTERRUPTED_IN_AN_IMPORT = """
+import sys, types
+from argusvl.cli import main as cli
+
+def verb() -> None:
+    import interrupted_import
+    import time
+    print("imported", interrupted_import.whole, flush=True)
+    time.sleep(60)
+
+module = sys.modules["test_verb"] = types.ModuleType("test_verb")
+module.command = verb
+cli.VERBS["try"] = cli.Verb("test_verb:command", "Try.")
+cli.main()
+"""
+
+
+def test_ctrl_c_while_the_command_is_loaded_ends_it_without_a_traceback() -> None:
+    done = python(INTERRUPTED_WHILE_LOADING, "--version")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
+def test_ctrl_c_after_the_results_ends_with_130_without_a_traceback() -> None:
+    done = python(INTERRUPTED_AFTER_ITS_RESULTS, "try")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "the result\n", "interrupted\n")
+
+
+def test_ctrl_c_comes_after_an_import_and_not_into_it(tmp_path: Path) -> None:
+    (tmp_path / "interrupted_import.py").write_text(
+        "import os, signal, time\n"
+        "try:\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    time.sleep(0.2)\n"
+        "except BaseException:\n"
+        "    whole = False\n"
+        "else:\n"
+        "    whole = True\n"
+    )
+    done = python(INTERRUPTED_IN_AN_IMPORT, "try", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "imported True\n", "interrupted\n")
+
+
+def shell(redirection: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-m", "argusvl", *arguments]
+    command = f"{shlex.join(words)} {redirection}"
+    return subprocess.run(command, shell=True, capture_output=True, text=True, check=False, timeout=90)
+
+
+@pytest.mark.parametrize("redirection", [">&-", "<&- >&-"])
+def test_data_for_a_closed_standard_output_are_an_error(redirection: str) -> None:
+    done = shell(redirection, "--version")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: standard output: it is closed\n  What to do: ")
+    assert done.stderr.count("error") == 1 and "Traceback" not in done.stderr
+
+
+def test_closed_streams_that_nothing_is_written_to_do_not_matter(tmp_path: Path) -> None:
+    assert shell("<&- 2>&-", "--version").stdout == f"argus {__version__}\n"
+    done = shell("<&- >&- 2>&-", "nosuch")
+    assert done.returncode == 2
+
+
+LOCALES = [
+    {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONIOENCODING": "latin-1", "PYTHONCOERCECLOCALE": "0"},
+]
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_names_and_data_are_utf8_under_every_locale(
+    tmp_path: Path, complete_config: str, locale: dict[str, str]
+) -> None:
+    (tmp_path / "\u677f.yaml").write_text(
+        complete_config.replace("runs/example", "\u8fd0\u884c"), encoding="utf-8"
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "argusvl",
+        "train",
+        "\u677f.yaml",
+        "run_name=\u6321",
+        "--print-config",
+        "--json",
+    ]
+    done = subprocess.run(
+        command, capture_output=True, check=False, cwd=tmp_path, env={**os.environ, **locale}, timeout=90
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.decode("utf-8"))["training"]
+    assert (found["output_dir"], found["run_name"]) == ("\u8fd0\u884c", "\u6321")
+
+
+def test_a_full_disk_is_not_blamed_on_standard_output(
+    add_verb: Callable[[Any], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def command() -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as the system says it of a write
+
+    add_verb(command)
+    assert run(["try"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: a file (--debug shows where): No space left") and "output" not in said
+    assert run(["try", "--debug"]) == 2
+    assert "raise OSError(errno.ENOSPC" in capsys.readouterr().err
+
+
+def test_an_error_of_the_system_that_says_no_place_may_be_ours(
+    add_verb: Callable[[Any], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def command() -> None:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    add_verb(command)
+    assert run(["try"]) == 70
+    assert "mistake in Argus" in capsys.readouterr().err
+
+
+def test_a_path_of_thousands_of_characters_is_the_users_mistake(
+    add_verb: Callable[[Any], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def command(place: Path) -> None:
+        place.is_dir()
+
+    add_verb(command)
+    assert run(["try", "x" * 5000]) == 2
+    said = capsys.readouterr().err
+    assert "File name too long" in said and "name a shorter path" in said and len(said) < 500
+
+
+# ---------------------------------------------------------------- paths on the command line
+
+
+@pytest.fixture
+def given_paths(add_verb: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch) -> list[Path | None]:
+    """What a verb with paths of every kind is given, under the home folder /home/u."""
+    monkeypatch.setenv("HOME", "/home/u")
+    given: list[Path | None] = []
+
+    def verb(
+        one: Annotated[Path, typer.Argument()],
+        many: Annotated[list[Path], typer.Argument()],
+        perhaps: Annotated[Path | None, typer.Option(help="Perhaps.")] = None,
+        text: Annotated[str, typer.Option()] = "",
+    ) -> None:
+        given.extend([one, *many, perhaps])
+
+    add_verb(verb)
+    return given
+
+
+def test_a_tilde_on_the_command_line_is_the_home_folder(given_paths: list[Path | None]) -> None:
+    assert run(["try", "~/a", "b", "~/c", "--perhaps=~/d", "--text=~/e"]) == 0
+    assert given_paths == [Path("/home/u/a"), Path("b"), Path("/home/u/c"), Path("/home/u/d")]
+
+
+@pytest.mark.parametrize("arguments", [["", "b"], ["a", ""], ["a", "b", "--perhaps="]])
+def test_an_empty_path_is_refused(
+    given_paths: list[Path | None], arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["try", *arguments]) == 2
+    assert "a path is empty" in capsys.readouterr().err
+    assert given_paths == []

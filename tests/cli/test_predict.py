@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
 import struct
 import zlib
@@ -321,3 +322,32 @@ def test_nothing_is_replaced_unasked_and_no_photograph_ever(
     assert run([*one, "--out", str(out), "--resume"]) == 2
     assert "it is complete" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in photos.rglob("*") if path.is_file()} == before
+
+
+def test_images_that_cannot_be_opened_are_named_and_the_others_done(
+    tiny_checkpoint: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    odd = photos / os.fsdecode(b"caf\xe9.png")
+    shutil.copyfile(photos / "1.png", odd)
+    images = [str(path) for path in (tmp_path / "pipe.png", tmp_path / "loop.png", odd, photos / "0.png")]
+    out, drawn = tmp_path / "found.jsonl", tmp_path / "drawn"
+    code = run(
+        ["predict", str(tiny_checkpoint), *images, "--out", str(out), "--draw", str(drawn), *EVERYTHING]
+    )
+    said = capsys.readouterr().err
+    assert code == 1
+    assert "pipe.png: cannot be read: a pipe, not a file" in said
+    assert "loop.png: cannot be read: Too many levels of symbolic links" in said
+    assert [line["image"] for line in lines(out.read_text())] == [str(odd), str(photos / "0.png")]
+    assert sorted(os.fsencode(p.name) for p in drawn.iterdir()) == [b"0.jpg", b"caf\xe9.jpg"]
+
+
+def test_a_folder_that_leads_back_to_itself_is_the_users_mistake(
+    tiny_checkpoint: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    code = run(["predict", str(tiny_checkpoint), str(photos / "0.png"), "--draw", str(tmp_path / "loop")])
+    said = capsys.readouterr().err
+    assert code == 2 and "loop" in said and "What to do: " in said

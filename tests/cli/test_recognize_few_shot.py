@@ -6,6 +6,7 @@ import csv
 import errno
 import io
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,8 +17,12 @@ from PIL import Image
 
 from argusvl.cli.main import run
 from argusvl.core import files as files_module
+from argusvl.recognition.backbones.views import VIEWS
 from argusvl.recognition.extraction import sources
+from argusvl.recognition.few_shot.classifiers import CLASSIFIERS
 from argusvl.recognition.few_shot.enrolment import SupportStore
+from argusvl.recognition.few_shot.features import FEATURES
+from argusvl.recognition.few_shot.layout import LAYOUTS
 
 SUPPORT = "fruit/2.support-set"
 QUERIES = "fruit/6.preprocessed"
@@ -418,3 +423,10 @@ def test_weights_that_were_named_from_another_folder_are_found_and_may_be_moved(
     assert code == 2 and "here/weights" in said
     code, after, _ = argus("classify", store, examples / "apple", "--backbone", "resnet50:moved")
     assert (code, after) == (0, before)
+
+
+def test_the_help_names_all_that_may_be_chosen(capsys: pytest.CaptureFixture[str]) -> None:
+    """The tables of the names bring torch along, for which a help does not wait; so it has them written out."""
+    assert run(["recognize", "table", "--help"]) == 0
+    shown = set(re.findall(r"[\w-]+", capsys.readouterr().out))
+    assert {*CLASSIFIERS, *FEATURES, *VIEWS, *LAYOUTS} <= shown

@@ -3,41 +3,38 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from argusvl.cli.data_output import (
-    print_check,
-    print_conversion,
-    print_counts,
-    print_export,
-    print_findings,
-    print_page,
-    print_scene,
-)
+from argusvl.cli.options import FOUND_SOMETHING, AsJson, Root, Threads
 from argusvl.cli.output import print_json
 from argusvl.core.errors import DataError
-from argusvl.detection.data.check import CheckOptions, check_records, check_source
-from argusvl.detection.data.convert import ConvertOptions
-from argusvl.detection.data.convert import convert as convert_source
-from argusvl.detection.data.export import ExportOptions, ImageMode
-from argusvl.detection.data.export import export as export_records
-from argusvl.detection.data.findings import count_errors
 from argusvl.detection.data.formats import FORMATS
-from argusvl.detection.data.orientation import BoxFrame
-from argusvl.detection.data.pool import make_pool
-from argusvl.detection.data.split import LabelKind, SplitOptions, split_file
+from argusvl.detection.data.synthetic import SCENES, generator_of
 
-FOUND_SOMETHING = 1
-"""Exit code: done, and something is wrong with what was asked about."""
+_HELP = """Convert, export, check, draw and divide data sets.
 
-app = typer.Typer(
-    help="Convert, export, check, draw and divide data sets.", no_args_is_help=True, rich_markup_mode=None
-)
+Examples:
 
-MinPixels = Annotated[int, typer.Option(help="Smallest area of an image after the resize, pixels.")]
-MaxPixels = Annotated[int, typer.Option(help="Largest area of an image after the resize, pixels.")]
+    argus data convert coco in/ data/ --min-pixels 3136 --max-pixels 235200
+
+    argus data check data/ --html check.html
+
+    argus data synth --help
+"""
+
+app = typer.Typer(help=_HELP, no_args_is_help=True, rich_markup_mode=None)
+
+MinPixels = Annotated[
+    int, typer.Option(help="Smallest area of an image after the resize, pixels, e.g. 3136 (56×56).")
+]
+MaxPixels = Annotated[
+    int,
+    typer.Option(
+        help="Largest area of an image after the resize, pixels; the model sees 784 of them (28×28) as one token."
+    ),
+]
 PixelOffset = Annotated[
     float,
     typer.Option(
@@ -49,43 +46,44 @@ TokenMap = Annotated[
     str | None,
     typer.Option(
         help="For vendor: JSON or YAML file of synonyms and the terms that they stand for; bbu-room names the one "
-        "that ships."
+        "that ships; none by default."
     ),
 ]
 LabelHierarchy = Annotated[
     str | None,
     typer.Option(
         help="For vendor: JSON or YAML file of object types and the terms allowed at each level below them; bbu-room "
-        "names the one that ships."
+        "names the one that ships; by default every term is kept, in its order."
     ),
 ]
 ExifBoxes = Annotated[
-    BoxFrame | None,
+    Literal["stored", "upright"] | None,
     typer.Option(
         help="Where the boxes of EXIF-turned images were drawn, when the annotated size does not tell: on the "
-        "pixels as stored, or on the picture as viewers show it."
+        "pixels as stored, or on the picture as viewers show it (upright); such an image is refused by default."
     ),
 ]
 GroupKey = Annotated[
     str | None,
-    typer.Option(help="Regular expression on image paths that names the scene; a scene is never divided."),
+    typer.Option(
+        help="Regular expression on image paths that names the scene, which is never divided; by default each image "
+        "is a scene of its own."
+    ),
 ]
 LabelsAre = Annotated[
-    LabelKind,
+    Literal["description", "type"],
     typer.Option(help="What counts as a label: the whole description, or what stands before the first '/'."),
 ]
-Workers = Annotated[int | None, typer.Option(min=1, help="Threads; as many as there are cores by default.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier run wrote.")]
-Json = Annotated[bool, typer.Option("--json", help="Write the result to stdout as JSON.")]
 MaxMegapixels = Annotated[
-    float, typer.Option(help="Larger images are refused undecoded: a limit against decompression bombs.")
+    float,
+    typer.Option(
+        help="Images of more, in millions of pixels, are refused undecoded: a limit against decompression bombs."
+    ),
 ]
 
 
-@app.command(
-    epilog="Example: argus data convert voc photos/ data/ --min-pixels 3136 --max-pixels 150528 "
-    "--val-fraction 0.2 --teacher-pool 8"
-)
+@app.command()
 def convert(
     format_name: Annotated[str, typer.Argument(metavar="FORMAT", help=f"One of: {', '.join(FORMATS)}.")],
     source: Annotated[
@@ -99,27 +97,45 @@ def convert(
     max_pixels: MaxPixels,
     val_fraction: Annotated[
         float | None,
-        typer.Option(help="Share of the images to hold out as val, where the source has no val of its own."),
+        typer.Option(
+            help="Share of the images to hold out as val, from 0 to 1; needed where the source has no val of its own."
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of that split.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Seed of that split; the same one holds out the same images.")
+    ] = 0,
     group_key: GroupKey = None,
     teacher_pool: Annotated[
         int | None,
-        typer.Option(min=1, help="Images to take out of train as teachers: a set that shows every label."),
+        typer.Option(
+            min=1,
+            help="Images to take out of train as teachers, a set that shows every label; none by default.",
+        ),
     ] = None,
     pixel_offset: PixelOffset = 0.0,
     token_map: TokenMap = None,
     label_hierarchy: LabelHierarchy = None,
     exif_boxes: ExifBoxes = None,
     max_megapixels: MaxMegapixels = 64.0,
-    workers: Workers = None,
+    workers: Threads = None,
     overwrite: Overwrite = False,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Convert photographs with boxes to resized JPEGs, JSONL records and a manifest.
 
     What cannot be used is refused by name and the rest is used; the exit code is then 1.
+
+    Examples:
+
+        argus data convert coco in/ out/ --min-pixels 3136 --max-pixels 235200
+
+        argus data convert voc in/ out/ --min-pixels 3136 --max-pixels 235200 --val-fraction 0.2
     """
+    from argusvl.cli.data_output import print_conversion
+    from argusvl.detection.data.convert import ConvertOptions
+    from argusvl.detection.data.convert import convert as convert_source
+    from argusvl.detection.data.findings import count_errors
+
     options = ConvertOptions(
         format=format_name,
         min_pixels=min_pixels,
@@ -144,31 +160,38 @@ def convert(
         raise typer.Exit(FOUND_SOMETHING)
 
 
-@app.command(epilog="Example: argus data export coco data/ data_coco/")
+@app.command()
 def export(
     format_name: Annotated[str, typer.Argument(metavar="FORMAT", help=f"One of: {', '.join(FORMATS)}.")],
     data: Annotated[Path, typer.Argument(metavar="DATA", help="A data folder, or a JSONL file.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to make.")],
-    root: Annotated[
-        Path | None,
-        typer.Option(help="Folder that image paths are relative to; the JSONL file's own by default."),
-    ] = None,
+    root: Root = None,
     images: Annotated[
-        ImageMode,
+        Literal["copy", "link"],
         typer.Option(
             help="Copy the images, or hard-link them: no space taken, but a change shows in both places."
         ),
     ] = "copy",
     prompt_language: Annotated[
-        str, typer.Option(help="Of the question in formats that are conversations: zh or en.")
+        str, typer.Option(help="Language of the question in formats that are conversations: zh or en.")
     ] = "en",
-    workers: Workers = None,
-    as_json: Json = False,
+    workers: Threads = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Write records as a data set of another format, its splits kept and its images beside it.
+    """Write records as a data set of another format, splits kept, images beside it.
 
     What the format cannot hold is refused by name and the rest is written; the exit code is then 1.
+
+    Examples:
+
+        argus data export coco data/ data_coco/
+
+        argus data export yolo data/ data_yolo/ --images link
     """
+    from argusvl.cli.data_output import print_export
+    from argusvl.detection.data.export import ExportOptions
+    from argusvl.detection.data.export import export as export_records
+
     options = ExportOptions(format_name, root, images, prompt_language, workers)
     report = export_records(data, out, options, progress=True)
     print_export(report, out)
@@ -178,9 +201,7 @@ def export(
         raise typer.Exit(FOUND_SOMETHING)
 
 
-@app.command(
-    epilog="Example: argus data check data/ --vision-tokens-max 500 --num-queries 100 --html check.html"
-)
+@app.command()
 def check(
     data: Annotated[
         Path, typer.Argument(metavar="DATA", help="A JSONL file, a data folder, or with --format a source.")
@@ -191,22 +212,26 @@ def check(
             "--format", help=f"Check data that is still to be converted; one of: {', '.join(FORMATS)}."
         ),
     ] = None,
-    root: Annotated[
-        Path | None,
-        typer.Option(help="Folder that image paths are relative to; the JSONL file's own by default."),
-    ] = None,
+    root: Root = None,
     min_pixels: Annotated[
         int | None, typer.Option(help="Smallest area after the resize, pixels; the manifest's by default.")
     ] = None,
     max_pixels: Annotated[
         int | None, typer.Option(help="Largest area after the resize, pixels; the manifest's by default.")
     ] = None,
-    vision_tokens_warn: Annotated[int | None, typer.Option(help="Vision tokens an image that warn.")] = None,
+    vision_tokens_warn: Annotated[
+        int | None,
+        typer.Option(help="Warn of an image with more vision tokens; not checked by default."),
+    ] = None,
     vision_tokens_max: Annotated[
-        int | None, typer.Option(help="Vision tokens an image that are an error.")
+        int | None,
+        typer.Option(help="An image with more vision tokens is an error; not checked by default."),
     ] = None,
     num_queries: Annotated[
-        int | None, typer.Option(help="Objects an image that can be found at most.")
+        int | None,
+        typer.Option(
+            help="An image with more objects is an error: the model's detection_num_queries; not checked by default."
+        ),
     ] = None,
     model: Annotated[
         Path | None,
@@ -221,13 +246,24 @@ def check(
     pixel_offset: PixelOffset = 0.0,
     exif_boxes: ExifBoxes = None,
     max_megapixels: MaxMegapixels = 64.0,
-    workers: Workers = None,
-    as_json: Json = False,
+    workers: Threads = None,
+    as_json: AsJson = False,
 ) -> None:
     """Find what is wrong with data: lines, images, boxes, labels, budgets.
 
     The exit code is 1 where there are errors; warnings alone are 0.
+
+    Examples:
+
+        argus data check data/ --html check.html
+
+        argus data check data/ --vision-tokens-max 500 --num-queries 100
+
+        argus data check photos/ --format voc
     """
+    from argusvl.cli.data_output import print_check, print_page
+    from argusvl.detection.data.check import CheckOptions, check_records, check_source
+
     options = CheckOptions(
         min_pixels=min_pixels,
         max_pixels=max_pixels,
@@ -262,59 +298,82 @@ def check(
         raise typer.Exit(FOUND_SOMETHING)
 
 
-@app.command(epilog="Example: argus data synth bbu-room data/bbu --images 2000 --seed 1")
+@app.command()
 def synth(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What to draw, e.g. bbu-room.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help=f"What to draw, one of: {', '.join(SCENES)}.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to make.")],
     images: Annotated[int, typer.Option(min=1, help="Pictures to draw, the teacher pool not counted.")],
-    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")],
-    width: Annotated[int, typer.Option(help="Of every picture, pixels.")] = 448,
-    height: Annotated[int, typer.Option(help="Of every picture, pixels.")] = 336,
-    language: Annotated[str, typer.Option(help="Of the descriptions: zh or en.")] = "zh",
+    seed: Annotated[int, typer.Option(help="Seed of what is drawn; the same one gives the same bytes.")],
+    width: Annotated[int, typer.Option(help="Width of every picture, pixels.")] = 448,
+    height: Annotated[int, typer.Option(help="Height of every picture, pixels.")] = 336,
+    language: Annotated[str, typer.Option(help="Language of the descriptions: zh or en.")] = "zh",
 ) -> None:
-    """Draw a data set: pictures, records by split, a teacher pool, a manifest."""
-    from argusvl.detection.data.synthetic import SCENES
+    """Draw a data set: pictures, records by split, a teacher pool, a manifest.
 
-    if name not in SCENES:
-        raise DataError(f"there are no scenes called {name!r}", remedy=f"the scenes are: {', '.join(SCENES)}")
-    SCENES[name](out, images=images, seed=seed, width=width, height=height, language=language, progress=True)
+    Examples:
+
+        argus data synth bbu-room data/bbu --images 2000 --seed 1
+
+        argus data synth shapes data/shapes --images 500 --seed 1 --language en
+    """
+    generate = generator_of(name)
+    generate(out, images=images, seed=seed, width=width, height=height, language=language, progress=True)
+    from argusvl.cli.data_output import print_scene
+
     print_scene(name, out)
 
 
-@app.command(
-    epilog="Example: argus data split data/all.jsonl --val-fraction 0.2 --seed 1 --group-key 'board_(\\d+)'"
-)
+@app.command()
 def split(
     data: Annotated[
         Path,
         typer.Argument(metavar="DATA", help="A JSONL file, or a data folder whose train.jsonl is divided."),
     ],
-    val_fraction: Annotated[float, typer.Option(help="Share of the images to hold out.")],
-    seed: Annotated[int, typer.Option(help="Decides between equals.")],
+    val_fraction: Annotated[float, typer.Option(help="Share of the images to hold out, from 0 to 1.")],
+    seed: Annotated[int, typer.Option(help="Decides between images that serve equally well.")],
     group_key: GroupKey = None,
     labels_are: LabelsAre = "description",
     overwrite: Overwrite = False,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Divide records into train.jsonl and val.jsonl, every label in its proportion and no scene in both."""
+    """Divide records into train and val: labels in proportion, no scene in both.
+
+    They are written to train.jsonl and val.jsonl beside DATA.
+
+    Examples:
+
+        argus data split data/all.jsonl --val-fraction 0.2 --seed 1
+
+        argus data split data/all.jsonl --val-fraction 0.2 --seed 1 --group-key 'board_([0-9]+)'
+    """
+    from argusvl.cli.data_output import print_counts
+    from argusvl.detection.data.split import SplitOptions, split_file
+
     counts = split_file(data, SplitOptions(val_fraction, seed, group_key, labels_are), overwrite=overwrite)
     print_counts(counts)
     if as_json:
         print_json(counts)
 
 
-@app.command(epilog="Example: argus data pool data/ --size 8")
+@app.command()
 def pool(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="The training JSONL file, or a data folder.")],
     size: Annotated[int, typer.Option(min=1, help="Images in the pool.")],
     labels_are: LabelsAre = "description",
     overwrite: Overwrite = False,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Move a teacher pool out of train: few images that show every label.
 
     They are written to teacher_pool.jsonl and removed from the training file, so that nothing is learned twice.
+
+    Examples:
+
+        argus data pool data/ --size 8
     """
+    from argusvl.cli.data_output import print_counts, print_findings
+    from argusvl.detection.data.pool import make_pool
+
     counts, warnings = make_pool(data, size, labels_are=labels_are, overwrite=overwrite)
     print_counts(counts)
     print_findings(warnings)

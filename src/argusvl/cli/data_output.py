@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 from rich.text import Text
 
 from argusvl.cli.output import console
-from argusvl.detection.data.check import CheckReport
-from argusvl.detection.data.export import ExportReport
-from argusvl.detection.data.findings import Finding, count_errors, count_kinds
-from argusvl.detection.data.histogram import Range
+from argusvl.detection.data.findings import Finding, show_name
 from argusvl.detection.data.manifest import Manifest, TokenStatistics, token_statistics
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from argusvl.detection.data.check import CheckReport
+    from argusvl.detection.data.export import ExportReport
+    from argusvl.detection.data.histogram import Range
+
 SHOWN_FINDINGS = 20
+SHOWN_OF_A_KIND = 3
 SHOWN_LABELS = 40
 
 _BAR_WIDTH = 30
@@ -30,7 +36,7 @@ def print_conversion(manifest: Manifest, out: Path) -> None:
     table = Table("split", "images", "objects", "labels")
     for name, counts in manifest.splits.items():
         labels = sorted(counts.labels.items(), key=lambda item: -item[1])
-        shown = ", ".join(f"{escape(label)} {count}" for label, count in labels[:8])
+        shown = ", ".join(f"{escape(show_name(label))} {count}" for label, count in labels[:8])
         table.add_row(
             name, str(counts.images), str(counts.objects), shown + (", …" if len(labels) > 8 else "")
         )
@@ -87,22 +93,22 @@ def print_page(html: Path) -> None:
 
 
 def print_findings(findings: Sequence[Finding]) -> None:
-    """The first findings, errors before warnings, and how many there are of each kind."""
-    if not findings:
-        return
+    """Some findings of each kind, errors before warnings: hundreds of one kind must not hide the others."""
     terminal = console()
-    ordered = sorted(findings, key=lambda f: f.severity != "error")
-    for one in ordered[:SHOWN_FINDINGS]:
-        style = "red" if one.severity == "error" else "yellow"
-        terminal.print(Text.assemble((one.severity, style), f" {one}"), soft_wrap=True)
-    if len(findings) > SHOWN_FINDINGS:
-        counts = ", ".join(f"{kind} {count}" for kind, count in count_kinds(findings).items())
-        errors = count_errors(findings)
-        text = (
-            f"… {len(findings) - SHOWN_FINDINGS} more ({errors} errors and {len(findings) - errors} warnings in all: "
-            f"{counts})"
-        )
-        terminal.print(Text(text))
+    by_kind: dict[str, list[Finding]] = {}
+    for one in findings:
+        by_kind.setdefault(one.kind, []).append(one)
+    # As many of each as there is room for, where there are few kinds.
+    most = max(SHOWN_OF_A_KIND, SHOWN_FINDINGS // max(len(by_kind), 1))
+    for kind, alike in sorted(by_kind.items(), key=lambda entry: entry[1][0].severity != "error"):
+        for one, following in zip_longest(alike[:most], alike[1:most]):
+            style = "red" if one.severity == "error" else "yellow"
+            text, _, remedy = str(one).rpartition("\n")
+            told_next = following is not None and following.remedy == one.remedy
+            lines = text if told_next else f"{text}\n{remedy}"
+            terminal.print(Text.assemble((one.severity, style), f" {lines}"), soft_wrap=True)
+        if len(alike) > most:
+            terminal.print(Text(f"  … and {len(alike) - most} more of {len(alike)}: {kind}"))
 
 
 def print_counts(counts: Mapping[str, int]) -> None:
@@ -133,7 +139,7 @@ def _print_labels(terminal: Console, report: CheckReport) -> None:
     for label, count in ordered[:SHOWN_LABELS]:
         by_split = [str(count.splits[split]) for split in splits] if len(splits) > 1 else []
         share = f"{100 * count.objects / total:.1f} %"
-        table.add_row(escape(label), str(count.images), str(count.objects), share, *by_split)
+        table.add_row(escape(show_name(label)), str(count.images), str(count.objects), share, *by_split)
     terminal.print(table)
     if len(ordered) > SHOWN_LABELS:
         terminal.print(Text(f"… {len(ordered) - SHOWN_LABELS} rarer labels; --json lists all"))

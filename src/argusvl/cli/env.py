@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-from rich.table import Table
-
+from argusvl.cli.options import AsJson
 from argusvl.cli.output import console, print_json
-from argusvl.core.environment import environment
 
 
 def command(
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Show versions, devices, cores and memory.
+    """Show versions, devices, cores and memory, and what it computes in, which is measured.
 
     Examples:
 
@@ -22,7 +17,13 @@ def command(
 
         argus env --json
     """
-    found = environment()
+    from rich.table import Table
+
+    from argusvl.core.devices import usable_device
+    from argusvl.core.environment import environment
+    from argusvl.core.precision import decide
+
+    found = environment() | decide("auto", usable_device("auto")).facts()
     if as_json:
         print_json(found)
         return

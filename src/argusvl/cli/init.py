@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from argusvl.cli.output import console
+from argusvl.cli.options import Root
+from argusvl.cli.output import say
 
 
 def command(
@@ -25,10 +26,7 @@ def command(
             "By default argus-tiny where it ships with the installation, else random.",
         ),
     ] = None,
-    root: Annotated[
-        Path | None,
-        typer.Option(help="Folder that image paths are relative to; the JSONL file's own by default."),
-    ] = None,
+    root: Root = None,
 ) -> None:
     """Write a complete configuration for a data set, commented with why each value is what it is.
 
@@ -45,4 +43,4 @@ def command(
     made = make_starting_config(data, model=model, root=root, progress=True)
     typer.echo(made.yaml, nl=False)
     for note in made.notes:
-        console().print(f"Note: {note}.", highlight=False, markup=False, soft_wrap=True)
+        say(f"Note: {note}.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,28 +9,32 @@ from typing import Annotated, Any
 
 import typer
 
-from argusvl.cli.inspect_output import (
-    conversation_pieces,
-    print_conversation,
-    print_groups,
-    print_token_table,
-)
+from argusvl.cli.options import AsJson, Checkpoint, Root
 from argusvl.cli.output import print_json
 from argusvl.core.errors import CheckpointError, ConfigError, DataError
+from argusvl.core.files import read_json
 
-app = typer.Typer(
-    help="Look at what a model is given, and at its parts.", no_args_is_help=True, rich_markup_mode=None
-)
+_HELP = """Look at what a model is given, and at its parts.
 
-Json = Annotated[bool, typer.Option("--json", help="Write the result to stdout as JSON.")]
+Examples:
+
+    argus inspect tokens data/train.jsonl --model runs/demo/best
+
+    argus inspect params runs/demo/best
+"""
+
+app = typer.Typer(help=_HELP, no_args_is_help=True, rich_markup_mode=None)
 
 
-@app.command(epilog="Example: argus inspect tokens data/train.jsonl --model runs/demo/best --index 3")
+@app.command()
 def tokens(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="A JSONL file of records.")],
     model: Annotated[
         Path | None,
-        typer.Option(help="A checkpoint, or a Qwen2.5-VL folder in hub layout: its tokenizer and limits."),
+        typer.Option(
+            help="A checkpoint, or a Qwen2.5-VL folder in hub layout: its tokenizer and limits. Either this or "
+            "--config is needed."
+        ),
     ] = None,
     config: Annotated[
         Path | None,
@@ -42,28 +45,35 @@ def tokens(
     index: Annotated[int, typer.Option(help="The record to write out, from 0; negative from the end.")] = 0,
     epoch: Annotated[int, typer.Option(min=0, help="The epoch that teachers are drawn for.")] = 0,
     max_examples: Annotated[
-        int | None, typer.Option(min=1, help="Count only the first so many records.")
+        int | None, typer.Option(min=1, help="Count only the first so many records; all by default.")
     ] = None,
-    root: Annotated[
-        Path | None,
-        typer.Option(help="Folder that image paths are relative to; the JSONL file's own by default."),
-    ] = None,
+    root: Root = None,
     language: Annotated[
-        str, typer.Option(help="Language of the prompts, where --model is a folder that does not say.")
+        str,
+        typer.Option(help="Language of the prompts, zh or en, where --model is a folder that does not say."),
     ] = "en",
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Count the tokens of every record by part, and write one record out with its parts coloured."""
-    from argusvl.detection.data.dataset import DetectionDataset
-    from argusvl.detection.data.records import RecordFile
-    from argusvl.detection.data.token_table import token_table
+    """Count the tokens of every record by part, and write one out in colours.
 
+    Examples:
+
+        argus inspect tokens data/train.jsonl --model runs/demo/best --index 3
+
+        argus inspect tokens data/train.jsonl --config my.yaml
+    """
     if (model is None) == (config is None):
         raise ConfigError(
             "one of --model and --config is needed, and not both",
             remedy="name a model folder, or a configuration whose tokenizer and limits to use",
         )
     view = _of_config(config) if config is not None else _of_model(Path(str(model)), language)
+
+    from argusvl.cli.inspect_output import conversation_pieces, print_conversation, print_token_table
+    from argusvl.detection.data.dataset import DetectionDataset
+    from argusvl.detection.data.records import RecordFile
+    from argusvl.detection.data.token_table import token_table
+
     if root is None and view.root is not None:
         root = view.root
     records = RecordFile(data, root, max_examples)
@@ -95,29 +105,33 @@ def tokens(
     print_conversation(view.processor, conversation, records.source(index))
 
 
-@app.command(epilog="Example: argus inspect params runs/demo/best")
+@app.command()
 def params(
-    checkpoint: Annotated[
-        Path, typer.Argument(metavar="CHECKPOINT", help="A checkpoint, or a run for its best one.")
-    ],
-    as_json: Json = False,
+    checkpoint: Checkpoint,
+    as_json: AsJson = False,
 ) -> None:
-    """Show the parameter groups with their sizes and learning rates."""
-    from argusvl.assets import model_folder
+    """Show the parameter groups with their sizes and learning rates.
+
+    Examples:
+
+        argus inspect params runs/demo/best
+    """
     from argusvl.config.loading import config_from_mapping
-    from argusvl.detection.assets import ASSETS_FILE, DetectionAssets
+    from argusvl.detection.checkpoint_layout import ASSETS_FILE, checkpoint_folder
+
+    folder = checkpoint_folder(checkpoint)
+
+    # These take seconds: a mistake in the above has been told.
+    from argusvl.cli.inspect_output import print_groups
+    from argusvl.detection.assets import DetectionAssets
     from argusvl.detection.config import DetectionRunConfig
     from argusvl.detection.model.modeling import ArgusForDetection
     from argusvl.detection.task import DetectionTask
-    from argusvl.training.checkpoints import checkpoint_at
     from argusvl.training.parameter_groups import describe_groups
 
-    checkpoint = checkpoint_at(model_folder(checkpoint))
-    saved = DetectionAssets.load(checkpoint).config
-    run = config_from_mapping(saved, DetectionRunConfig, checkpoint / ASSETS_FILE)
-    rows = describe_groups(
-        ArgusForDetection.from_pretrained(checkpoint), DetectionTask(run).parameter_groups()
-    )
+    saved = DetectionAssets.load(folder).config
+    run = config_from_mapping(saved, DetectionRunConfig, folder / ASSETS_FILE)
+    rows = describe_groups(ArgusForDetection.from_pretrained(folder), DetectionTask(run).parameter_groups())
     if as_json:
         print_json([row.as_dict() for row in rows])
         return
@@ -159,21 +173,24 @@ def _of_config(path: Path) -> _View:
 def _of_model(folder: Path, language: str) -> _View:
     """A checkpoint says everything itself; of a plain hub folder its own files are read."""
     from argusvl.assets import model_folder
-    from argusvl.detection.assets import ASSETS_FILE, DetectionAssets
-    from argusvl.detection.checkpoint_layout import QWEN_FOLDER
-    from argusvl.detection.data.dataset import TeacherSettings
+    from argusvl.detection.checkpoint_layout import ASSETS_FILE, stock_folder
     from argusvl.detection.data.samples import VisionLimits
     from argusvl.detection.data.tokenizer import load_tokenizer
     from argusvl.training.checkpoints import checkpoint_at
 
     folder = checkpoint_at(model_folder(folder))
+    tokenizer = load_tokenizer(stock_folder(folder))
+
+    from argusvl.detection.data.dataset import TeacherSettings
+
     # Without a configuration there is no pool: the records' own teachers are shown, each time.
     own_teachers = TeacherSettings(None, 1.0, 0)
     if (folder / ASSETS_FILE).is_file():
+        from argusvl.detection.assets import DetectionAssets
+
         assets = DetectionAssets.load(folder)
-        processor = _unlimited(load_tokenizer(folder / QWEN_FOLDER), assets.prompt_language)
+        processor = _unlimited(tokenizer, assets.prompt_language)
         return _View(processor, assets.limits, own_teachers, 0, assets.model_max_length, None)
-    tokenizer = load_tokenizer(folder)
     low, high = _pixel_limits(folder / "preprocessor_config.json")
     limits = VisionLimits(low, high, sys.maxsize, sys.maxsize, "refuse")
     values = _read_json(folder / "config.json")
@@ -212,11 +229,13 @@ def _pixel_limits(file: Path) -> tuple[int, int]:
 
 def _read_json(file: Path) -> dict[str, Any]:
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError("no such file", where=file, remedy="copy the model's folder again") from None
-    except ValueError as error:
-        raise CheckpointError(f"no JSON: {error}", where=file, remedy="copy the file again") from None
+        values = read_json(file)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"cannot be read: {getattr(error, 'strerror', None) or error}",
+            where=file,
+            remedy="copy the model's folder again",
+        ) from None
     if not isinstance(values, dict):
         raise CheckpointError("holds no JSON object", where=file, remedy="copy the file again")
     return values

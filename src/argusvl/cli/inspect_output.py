@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.table import Column, Table
 from rich.text import Text
 
 from argusvl.cli.output import console
-from argusvl.detection.data.conversation import ChatProcessor, Conversation
+from argusvl.detection.data.special_tokens import IMAGE_PAD
 from argusvl.detection.data.token_table import TOTAL, TokenTable, part_name
-from argusvl.detection.data.tokenizer import IMAGE_PAD
-from argusvl.training.parameter_groups import GroupRow
+
+if TYPE_CHECKING:
+    from argusvl.detection.data.conversation import ChatProcessor, Conversation
+    from argusvl.training.parameter_groups import GroupRow
 
 _STYLES = {
     "system": "dim",

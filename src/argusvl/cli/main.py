@@ -9,33 +9,33 @@ from __future__ import annotations
 import argparse
 import difflib
 import errno
-import importlib
 import os
-import signal
+import pkgutil
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
 
 from argusvl import __version__
+from argusvl.cli.paths import read_paths
+from argusvl.cli.process import INTERRUPTED, STANDARD_OUTPUT, begin, run_and_exit
 from argusvl.cli.session import Session, use_session
 from argusvl.core.errors import ArgusError, TrainingError
+from argusvl.core.files import REMEDIES
 from argusvl.core.logging import configure_logging, parse_levels, write_crash_detail
+from argusvl.core.threads import share_cores
 from argusvl.training.launch import is_first_process
 
-DONE, USERS_MISTAKE, OUR_MISTAKE, INTERRUPTED = 0, 2, 70, 130
+DONE, USERS_MISTAKE, OUR_MISTAKE = 0, 2, 70
 
-_ENVIRONMENT: dict[int | None, str] = {
-    errno.EACCES: "check the permissions, or name another place",
-    errno.EPERM: "check the permissions, or name another place",
-    errno.EROFS: "the file system cannot be written: name another place",
-    errno.ENOSPC: "free space on the disk, or name another place",
-    errno.EDQUOT: "free space in your quota, or name another place",
-}
-"""Errors of the system that are nobody's mistake in a program, and what mends them."""
+_DISK = frozenset({errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC})
+"""Errors of writing, which need not say the file."""
+
+_LONGEST_PLACE = 200
+"""Characters of a path that is shown; a system that finds it too long has met more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,7 @@ class Verb:
 
     def load(self) -> Callable[..., Any] | typer.Typer:
         """The function or the app; imports its module."""
-        module, name = self.place.split(":")
-        found: Callable[..., Any] | typer.Typer = getattr(importlib.import_module(module), name)
+        found: Callable[..., Any] | typer.Typer = pkgutil.resolve_name(self.place)
         return found
 
 
@@ -63,6 +62,15 @@ VERBS: dict[str, Verb] = {
     "report": Verb("argusvl.cli.report:command", "Write a run's HTML report."),
     "env": Verb("argusvl.cli.env:command", "Show versions, devices, cores and memory."),
 }
+
+
+def commands() -> Iterator[tuple[str, ...]]:
+    """Every command there is, in words: ``("init",)``, ``("data", "convert")``. Imports the modules of all verbs."""
+    for name, verb in VERBS.items():
+        target = verb.load()
+        subs = typer.main.get_group(target).commands if isinstance(target, typer.Typer) else None
+        yield from ((name,),) if subs is None else ((name, sub) for sub in subs)
+
 
 _HELP = """Train vision-language models that find and describe every object, and see what goes wrong.
 
@@ -81,24 +89,20 @@ Examples:
 
 def main() -> None:
     """Entry point of the command."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # data is UTF-8 under any locale
+    begin()
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # transformers' bars would break ours
-    # A scheduler's request to stop is a Ctrl-C: half-written folders are cleared away. (Training does more.)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    code = run(sys.argv[1:])
+    share_cores()
+    run_and_exit(lambda: _flushed(run(sys.argv[1:])))
+
+
+def _flushed(code: int) -> int:
+    """The exit code when the data, too, have left the process."""
     try:
         sys.stdout.flush()
     except OSError as error:
-        if error.errno != errno.EPIPE:
-            remedy = _ENVIRONMENT.get(error.errno, "write elsewhere")
-            _say(f"error: standard output: {error.strerror}\n  What to do: {remedy}")
-            code = USERS_MISTAKE
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # or the interpreter would try once more
-    sys.exit(code)
+        if error.errno != errno.EPIPE and code != USERS_MISTAKE:  # what was wrong has been said
+            return _systems_error(error)
+    return code
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -131,14 +135,28 @@ def run(arguments: Sequence[str]) -> int:
         _say(traceback.format_exc() if session.debug else f"error: {error}")
         return USERS_MISTAKE
     except OSError as error:
-        if error.errno not in _ENVIRONMENT:
+        if not _is_the_systems(error):
             return _our_mistake(error)
-        place = error.filename or "standard output"
-        _say(f"error: {place}: {error.strerror}\n  What to do: {_ENVIRONMENT[error.errno]}")
-        return USERS_MISTAKE
+        if session.debug:
+            _say(traceback.format_exc())
+        return _systems_error(error)
     except Exception as error:  # noqa: BLE001 - the outermost place: nothing above could handle it
         return _our_mistake(error)
     return DONE
+
+
+def _is_the_systems(error: OSError) -> bool:
+    """Whether it is no mistake in a program: what was named cannot be used, or the disk fails."""
+    if error.filename is None:
+        return error.errno in _DISK
+    return error.errno in REMEDIES or error.filename == STANDARD_OUTPUT
+
+
+def _systems_error(error: OSError) -> int:
+    place = "a file (--debug shows where)" if error.filename is None else str(error.filename)
+    shown = place if len(place) <= _LONGEST_PLACE else f"{place[:_LONGEST_PLACE]}…"
+    _say(f"error: {shown}: {error.strerror}\n  What to do: {REMEDIES.get(error.errno, 'write elsewhere')}")
+    return USERS_MISTAKE
 
 
 def _our_mistake(error: Exception) -> int:
@@ -181,6 +199,7 @@ def _app(verb: str | None) -> Callable[..., Any]:
     app.callback(help=_HELP)(_version_option)
     for name, entry in VERBS.items():
         target = entry.load() if name == verb else _unused
+        read_paths(target)
         if isinstance(target, typer.Typer):
             app.add_typer(target, name=name, short_help=entry.summary)
         else:

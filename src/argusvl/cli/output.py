@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.console import Console
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def console() -> Console:
     """A console on stderr for tables, progress and messages."""
+    from rich.console import Console
+
     return Console(stderr=True)
+
+
+def say(text: str) -> None:
+    """A sentence on stderr: as it is written, its lines not broken."""
+    console().print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def print_json(value: Any, *, indent: int | None = 2) -> None:

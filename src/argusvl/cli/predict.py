@@ -7,44 +7,41 @@ import io
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.text import Text
 
-from argusvl.cli.output import console, counted, print_json
+from argusvl.cli.options import Checkpoint, Device, TrainedMaxPixels, TrainedMinPixels
+from argusvl.cli.output import console, counted, print_json, say
 from argusvl.core.errors import ArgusError, CheckpointError
-from argusvl.core.files import write_bytes_atomically
-from argusvl.core.images import open_image
-from argusvl.core.progress import track
-from argusvl.detection.detections import Detections
+from argusvl.core.files import real_path, write_bytes_atomically
 from argusvl.detection.predictions_file import PredictionsFile
-from argusvl.detection.predictor import SCORE_THRESHOLD, Predictor
-from argusvl.visual.drawing import draw_boxes
-from argusvl.visual.fonts import resolve_font
+from argusvl.visual.pairing import SCORE_THRESHOLD
+
+if TYPE_CHECKING:
+    from argusvl.detection.detections import Detections
 
 SOME_FAILED, ALL_FAILED = 1, 2
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 JPEG_QUALITY = 92
 
 
 def command(
-    checkpoint: Annotated[
-        Path, typer.Argument(metavar="CHECKPOINT", help="A checkpoint, or a run for its best one.")
-    ],
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE…", help="Images, or folders of images.")],
+    checkpoint: Checkpoint,
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="Images, or folders of images.")],
     out: Annotated[
         Path | None, typer.Option(metavar="FILE.jsonl", help="Write the results here instead of to stdout.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted --out FILE.")] = False,
     draw: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Draw the results into this folder.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Draw the results into this folder, a JPEG for each image."),
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the --out file and drawn pictures that are there.")
     ] = False,
     font_path: Annotated[
-        Path | None, typer.Option(help="Font of the drawn labels; one with Chinese glyphs is installed.")
+        Path | None,
+        typer.Option(help="Font of the drawn labels; by default one that has Chinese glyphs."),
     ] = None,
     labels: Annotated[
         str | None, typer.Option(metavar="A,B,…", help="Look for these labels instead of the trained ones.")
@@ -54,7 +51,7 @@ def command(
         int, typer.Option(min=0, help="Demonstrations of the checkpoint's pool to show first.")
     ] = 0,
     score_threshold: Annotated[
-        float, typer.Option(min=0, max=1, help="Leave out what scores less.")
+        float, typer.Option(min=0, max=1, help="Leave out what scores less, from 0 to 1.")
     ] = SCORE_THRESHOLD,
     captions: Annotated[bool, typer.Option(help="Write descriptions; without them it is faster.")] = True,
     open_captions: Annotated[
@@ -65,13 +62,9 @@ def command(
         bool, typer.Option("--raw-scores", help="Leave scores as the model gives them, not calibrated.")
     ] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Images in a forward pass.")] = 8,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    min_pixels: Annotated[
-        int | None, typer.Option(help="Refuse a checkpoint that was trained with another limit.")
-    ] = None,
-    max_pixels: Annotated[
-        int | None, typer.Option(help="Refuse a checkpoint that was trained with another limit.")
-    ] = None,
+    device: Device = "auto",
+    min_pixels: TrainedMinPixels = None,
+    max_pixels: TrainedMaxPixels = None,
 ) -> None:
     """Find and describe the objects in images.
 
@@ -84,6 +77,12 @@ def command(
 
         argus predict runs/demo photos/ --out found.jsonl --labels 螺丝连接点,标签贴纸
     """
+    from rich.text import Text
+
+    from argusvl.core.progress import track
+    from argusvl.detection.checkpoint_layout import checkpoint_folder
+    from argusvl.visual.fonts import resolve_font
+
     if resume and out is None:
         raise ArgusError("--resume needs --out", remedy="name the file of the interrupted run with --out")
     if checkpoint.is_file():
@@ -100,9 +99,11 @@ def command(
             "is there already", where=out, remedy="add --overwrite to replace it, or name another file"
         )
     pictures = _PictureNames(draw, found, overwrite=overwrite or resume) if draw is not None else None
-    predictor = Predictor.from_pretrained(
-        checkpoint, device=device, min_pixels=min_pixels, max_pixels=max_pixels
-    )
+    folder = checkpoint_folder(checkpoint)
+
+    from argusvl.detection.predictor import Predictor  # takes seconds: a mistake in the above has been told
+
+    predictor = Predictor.from_pretrained(folder, device=device, min_pixels=min_pixels, max_pixels=max_pixels)
     request: dict[str, Any] = {
         "prompt": prompt,
         "labels": [label.strip() for label in labels.split(",")] if labels is not None else None,
@@ -120,14 +121,14 @@ def command(
         terminal.print(Text.assemble(("error", "red"), f": {error}"), soft_wrap=True)
 
     objects = 0
-    with _results(out, {"checkpoint": str(checkpoint.resolve()), **request}, resume) as results:
+    with _results(out, {"checkpoint": str(real_path(checkpoint)), **request}, resume) as results:
         todo = [image for image in found if str(image) not in results.done]
         finished = predictor.stream(todo, batch_size=batch_size, on_error=refuse, **request)
         watched = track(finished, len(todo), "Predicting", enabled=out is not None or not sys.stdout.isatty())
         for image, detections in watched:
             assert isinstance(image, Path)
             if detections.note:
-                terminal.print(Text(f"{image}: {detections.note}"), soft_wrap=True)
+                say(f"{image}: {detections.note}")
             if pictures is not None:
                 _draw(image, detections, pictures.of(image), font_path)
             results.write(detections.to_jsonl(str(image)))
@@ -136,9 +137,7 @@ def command(
     hint = "" if objects or not good else f"; none scores {score_threshold:g}: try a lower --score-threshold"
     refused = f", {counted(len(failed), 'image')} refused" if failed else ""
     drawn = f"; drawn into {draw}" if draw is not None and good else ""
-    terminal.print(
-        Text(f"{counted(good, 'image')}, {counted(objects, 'object')}{refused}{drawn}{hint}"), soft_wrap=True
-    )
+    say(f"{counted(good, 'image')}, {counted(objects, 'object')}{refused}{drawn}{hint}")
     if failed:
         raise typer.Exit(SOME_FAILED if good or len(todo) < len(found) else ALL_FAILED)
 
@@ -149,6 +148,8 @@ def find_images(paths: Iterable[Path]) -> list[Path]:
     Raises:
         ArgusError: A folder holds no image.
     """
+    from argusvl.core.images import IMAGE_SUFFIXES
+
     found: dict[Path, None] = {}
     for path in paths:
         if not path.is_dir():
@@ -188,7 +189,7 @@ def _results(
     except KeyboardInterrupt:
         if file.done:
             text = f"{len(file.done)} images are kept in {file.part}; the same command with --resume goes on"
-            console().print(Text(text), soft_wrap=True)
+            say(text)
         raise
 
 
@@ -211,9 +212,9 @@ class _PictureNames:
                 name = f"{image.stem}_{number}"
             taken.add(name.lower())
             self._names[image] = folder / f"{name}.jpg"
-        photographs = {image.resolve() for image in images}
+        photographs = {real_path(image) for image in images}
         for target in self._names.values():
-            if target.resolve() in photographs:
+            if real_path(target) in photographs:
                 raise ArgusError(
                     "the drawn picture would replace a photograph",
                     where=target,
@@ -232,6 +233,9 @@ class _PictureNames:
 
 def _draw(image: Path, detections: Detections, target: Path, font_path: Path | None) -> None:
     """Draws descriptions where there are any, labels elsewhere."""
+    from argusvl.core.images import open_image
+    from argusvl.visual.drawing import draw_boxes
+
     captions = detections.captions or (None,) * len(detections)
     texts = [caption or label for caption, label in zip(captions, detections.labels, strict=True)]
     # A model may write any character; one that the font lacks is shown as its code.

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
-from argusvl.cli.output import console, print_json
+from argusvl.cli.output import print_json, say
 from argusvl.core.errors import ArgusError
 
 REPORT_FILE = "report.html"
@@ -41,10 +40,8 @@ def command(
         raise ArgusError("is a folder", where=out, remedy="name the HTML file to write")
     data = load_run(run)
     target = write_report(data, out or run / REPORT_FILE)
-    console().print(Text(f"Report written to {target}."))
+    say(f"Report written to {target}.")
     if not data.gallery and not data.gallery_note:
-        console().print(
-            Text(f"It has no pictures; `argus eval {run} DATA --out {run / 'test'}` leaves them for it.")
-        )
+        say(f"It has no pictures; `argus eval {run} DATA --out {run / 'test'}` leaves them for it.")
     if as_json:
         print_json({"report": str(target)})

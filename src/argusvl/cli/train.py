@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from argusvl.cli.output import console, print_json
+from argusvl.cli.options import FOUND_SOMETHING, AsJson
+from argusvl.cli.output import print_json, say
 from argusvl.cli.session import current_session, start_run_log
-from argusvl.config.loading import to_yaml
-from argusvl.config.schema import RunConfig
-from argusvl.tasks import load_run_config, task_entry
 from argusvl.training.launch import INTERRUPTED, inside_a_launcher, is_first_process, launch
 
 if TYPE_CHECKING:
+    from argusvl.config.schema import RunConfig
     from argusvl.training.run import TrainingResult
 
-FOUND_SOMETHING = 1
 LOG_FILE = "train.log"
 
 
@@ -26,7 +24,7 @@ def command(
     config_file: Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML file of the run.")],
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="Keys to change, e.g. seed=1 output_dir=runs/second."),
+        typer.Argument(metavar="KEY=VALUE", help="Keys to change, e.g. seed=1 output_dir=runs/second."),
     ] = None,
     validate_only: Annotated[
         bool,
@@ -49,7 +47,7 @@ def command(
             min=1, help="Processes that train together: one a GPU; without one, as many as cores are faster."
         ),
     ] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="Write the result to stdout as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train by a configuration file.
 
@@ -64,6 +62,9 @@ def command(
 
         argus train configs/bbu_room.yaml per_device_train_batch_size=4 --processes 2
     """
+    from argusvl.config.loading import to_yaml
+    from argusvl.tasks import load_run_config
+
     config = load_run_config(config_file, overrides or ())
     if print_config:
         if as_json:
@@ -82,13 +83,15 @@ def command(
 
 
 def _validate(config: RunConfig, as_json: bool) -> None:
+    from argusvl.tasks import task_entry
+
     findings = [str(finding) for finding in task_entry(config.task).task_class()(config).check()]
     if as_json:
         print_json({"findings": findings})
     for finding in findings:
-        _say(finding)
+        say(finding)
     count = "1 finding" if len(findings) == 1 else f"{len(findings)} findings"
-    _say(count if findings else "the run can start")
+    say(count if findings else "the run can start")
     if findings:
         raise typer.Exit(FOUND_SOMETHING)
 
@@ -109,6 +112,7 @@ def _train_together(
 
 
 def _train(config: RunConfig, resume: bool, as_json: bool, again: list[str]) -> None:
+    from argusvl.tasks import task_entry
     from argusvl.training.run import run_training, starting_point
 
     # Before the log is opened: a run that may not start leaves no trace in the folder of another.
@@ -121,24 +125,20 @@ def _train(config: RunConfig, resume: bool, as_json: bool, again: list[str]) -> 
         _summarise(result)
     if result.interrupted:
         if is_first_process():
-            _say(f"stopped after step {result.steps}. To go on: {shlex.join([*again, '--resume'])}")
+            say(f"stopped after step {result.steps}. To go on: {shlex.join([*again, '--resume'])}")
         raise typer.Exit(INTERRUPTED)
 
 
 def _summarise(result: TrainingResult) -> None:
-    _say(
+    say(
         f"{result.steps} steps, {result.epochs:.2f} epochs; {result.train_seconds:.0f} s of training in this call, "
         f"{result.samples_per_second:.1f} samples/s"
     )
     # Figures of single classes have a slash in their names; --json and the logs have them all.
     figures = [f"{k} {v:.4g}" for k, v in result.evaluation.items() if k != "seconds" and "/" not in k]
     if figures:
-        _say(f"last evaluation: {', '.join(figures)}")
+        say(f"last evaluation: {', '.join(figures)}")
     if result.last_checkpoint is not None:
-        _say(f"newest checkpoint: {result.last_checkpoint}")
+        say(f"newest checkpoint: {result.last_checkpoint}")
     if result.best_checkpoint is not None:
-        _say(f"best checkpoint: {result.best_checkpoint} ({result.best_metric:.4g})")
-
-
-def _say(text: str) -> None:
-    console().print(text, highlight=False, markup=False, soft_wrap=True)
+        say(f"best checkpoint: {result.best_checkpoint} ({result.best_metric:.4g})")

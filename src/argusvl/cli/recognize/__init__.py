@@ -12,18 +12,17 @@ from argusvl.cli.recognize.search import search
 from argusvl.cli.recognize.table import table
 from argusvl.cli.recognize.verify import verify
 
-app = typer.Typer(
-    help="Extract features, and recognise classes from a few examples.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
-for verb, example in (
-    (enroll, "argus recognize enroll support/ examples/"),
-    (classify, "argus recognize classify support/ photos/ --out classes.jsonl"),
-    (table, "argus recognize table data/ --backbone efficientnet-lite0 --shots 1,5,10,20 --seeds 10"),
-    (extract, "argus recognize extract photos/ --out store/"),
-    (search, "argus recognize search store/ photo.jpg --count 5"),
-    (verify, "argus recognize verify efficientnet-lite0"),
-    (describe, "argus recognize describe photos/ --model Florence-2-base/ --out described/"),
-):
-    app.command(epilog=f"Example: {example}")(verb)
+_HELP = """Extract features, and recognise classes from a few examples.
+
+Examples:
+
+    argus recognize enroll support/ examples/
+
+    argus recognize classify support/ photos/ --out classes.jsonl
+
+    argus recognize extract --help
+"""
+
+app = typer.Typer(help=_HELP, no_args_is_help=True, rich_markup_mode=None)
+for verb in (enroll, classify, table, extract, search, verify, describe):
+    app.command()(verb)

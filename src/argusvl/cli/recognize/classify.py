@@ -11,10 +11,9 @@ from typing import Annotated
 
 import typer
 
+from argusvl.cli.options import FOUND_SOMETHING, Device
 from argusvl.cli.recognize.options import (
-    FOUND_SOMETHING,
     Cache,
-    Device,
     LinesFile,
     ReadingThreads,
     goes_on_when_interrupted,
@@ -27,26 +26,32 @@ def classify(
     images: Annotated[
         list[Path],
         typer.Argument(
-            metavar="IMAGES…",
-            help="Folders, lists and files as for extract, or a store of vectors of the same views.",
+            metavar="IMAGES",
+            help="Folders, lists of files (.txt, .jsonl) and files, or a store of vectors of the same views.",
         ),
     ],
     out: LinesFile = None,
     classifier: Annotated[str, typer.Option(help="ridge, centroid, nearest, linear-probe, cache.")] = "ridge",
     features: Annotated[
-        str, typer.Option(help="rich or plain, as for table; plain needs a store of one view.")
+        str,
+        typer.Option(
+            help="rich: square roots, and the network's own class scores where it has some; plain: the vector, of a "
+            "store of one view."
+        ),
     ] = "rich",
     threshold: Annotated[
         float,
-        typer.Option(help="Probability of being known below which a picture is Unknown; 0: nothing is."),
+        typer.Option(
+            help="Probability of being known, 0 to 1, below which a picture is Unknown; 0: nothing is."
+        ),
     ] = 0.5,
     coverage: Annotated[
-        float, typer.Option(help="How often the true class of a known picture shall be in its set.")
+        float, typer.Option(help="Share of known pictures, 0 to 1, whose set shall hold the true class.")
     ] = 0.9,
     backbone: Annotated[
         str | None,
         typer.Option(
-            help="NAME:FOLDER of the backbone's weights, where they are no more where enroll found them."
+            help="NAME:FOLDER of the backbone's weights, where they are no longer where enroll found them."
         ),
     ] = None,
     device: Device = "auto",
@@ -60,6 +65,12 @@ def classify(
     true one as often as --coverage says; example_of, where the picture is an example itself. An image that cannot be
     used has an error instead; the exit code is then 1.
     Interrupted, the same command goes on.
+
+    Examples:
+
+        argus recognize classify support/ photos/ --out classes.jsonl
+
+        argus recognize classify support/ photo.jpg --threshold 0.8
     """
     from argusvl.cli.recognize.few_shot_output import print_classified, print_single_examples
     from argusvl.core.files import atomic_text_file

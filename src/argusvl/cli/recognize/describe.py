@@ -7,17 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from argusvl.cli.recognize.options import FOUND_SOMETHING, Device, Threads
+from argusvl.cli.options import FOUND_SOMETHING, AsJson, Device, Threads
+from argusvl.cli.recognize.options import BACKBONE_HELP, Images
 
 
 def describe(
-    images: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="IMAGES…",
-            help="A folder; a list of files (.txt, or .jsonl for any name); or files and folders.",
-        ),
-    ],
+    images: Images,
     model: Annotated[
         str,
         typer.Option(metavar="PLACE", help="A Florence-2 in hub layout: its folder, or its id on the hub."),
@@ -36,24 +31,32 @@ def describe(
         str | None, typer.Option(metavar="WORDS", help="Look for this as well, in every picture.")
     ] = None,
     backbone: Annotated[
-        str | None, typer.Option(help="Then embed the pictures with this backbone, NAME or NAME:FOLDER.")
+        str | None, typer.Option(help=f"Then embed the pictures with this one: {BACKBONE_HELP}.")
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Pictures of a forward pass.")] = 8,
-    max_new_tokens: Annotated[int | None, typer.Option(min=1, help="The longest answer, in tokens.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures in a forward pass.")] = 8,
+    max_new_tokens: Annotated[
+        int | None, typer.Option(min=1, help="The longest answer, tokens; 1024 at most by default.")
+    ] = None,
     num_beams: Annotated[
         int | None, typer.Option(min=1, help="Width of the beam search; the model's own by default.")
     ] = None,
     device: Device = "auto",
     workers: Threads = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Write the report to stdout as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Describe pictures with Florence-2: captions, objects, regions, and what is looked for.
 
     A line of JSON for each picture, boxes in its own pixels. Models run one after the other, so that the memory of the
     largest is enough. Interrupted at any point, the same command goes on. A picture that cannot be used is named and
     the others are done; the exit code is then 1.
+
+    Examples:
+
+        argus recognize describe photos/ --model Florence-2-base/ --out described/
+
+        argus recognize describe photos/ --model Florence-2-base/ --out cables/ --find cable
     """
-    from argusvl.cli.output import console, print_json
+    from argusvl.cli.output import print_json, say
     from argusvl.cli.recognize.pipeline_output import print_pipeline
     from argusvl.recognition.florence.describing import describe_stage, embedding_stage
     from argusvl.recognition.pipeline.stages import Stage, run_stages
@@ -69,9 +72,7 @@ def describe(
     try:
         report = run_stages(images, out, stages, device=device, workers=workers)
     except KeyboardInterrupt:
-        console().print(
-            f"what was done is kept in {out}; the same command goes on", soft_wrap=True, markup=False
-        )
+        say(f"what was done is kept in {out}; the same command goes on")
         raise
     print_pipeline(report)
     if as_json:

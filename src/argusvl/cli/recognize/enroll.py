@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
+from argusvl.cli.options import FOUND_SOMETHING, AsJson, Device
 from argusvl.cli.recognize.options import (
-    FOUND_SOMETHING,
-    AsJson,
-    Device,
+    BACKBONE_HELP,
+    LANE_HELP,
+    VIEWS_HELP,
+    Lane,
     ReadingThreads,
     goes_on_when_interrupted,
 )
@@ -26,28 +28,29 @@ def enroll(
     label: Annotated[
         str | None,
         typer.Option(
-            "--class", metavar="NAME", help="EXAMPLES are all of this class: a folder, a list, a file."
+            "--class",
+            metavar="NAME",
+            help="EXAMPLES are all of this class: a folder, a list of files, or a file.",
         ),
     ] = None,
     layout: Annotated[
         str,
-        typer.Option(help="classes: a folder for each class. argus, imagefolder, patterns: as for table."),
+        typer.Option(
+            help="classes: a folder for each class. argus, imagefolder, patterns: see argus recognize table --help."
+        ),
     ] = "classes",
     category: Annotated[
         str | None, typer.Option(help="The category to take, where there are several.")
     ] = None,
     backbone: Annotated[
         str | None,
-        typer.Option(
-            help="NAME, or NAME:FOLDER of its weights; the store's, efficientnet-lite0 for a new one."
-        ),
+        typer.Option(help=f"{BACKBONE_HELP}. By default the store's; efficientnet-lite0 for a new one."),
     ] = None,
     views: Annotated[
-        str | None, typer.Option(help="one, two or four, as for table; the store's, four for a new one.")
+        str | None, typer.Option(help=f"{VIEWS_HELP}. By default the store's; four for a new one.")
     ] = None,
     lane: Annotated[
-        Literal["exact", "scaled"] | None,
-        typer.Option(help="As for extract; the store's, exact for a new one."),
+        Lane | None, typer.Option(help=f"{LANE_HELP}. By default the store's; exact for a new one.")
     ] = None,
     device: Device = "auto",
     workers: ReadingThreads = None,
@@ -57,16 +60,25 @@ def enroll(
 
     Interrupted, the same command goes on; until it is done, the store is as it was. A picture that cannot be used is
     named and the others are enrolled; the exit code is then 1.
+
+    Examples:
+
+        argus recognize enroll support/ examples/
+
+        argus recognize enroll support/ lynx/ --class lynx
     """
+    from argusvl.recognition.few_shot.layout import read_examples
+
+    pictures = read_examples(examples, label, layout, category)
+
+    # These take seconds: a mistake in the above has been told.
     from argusvl.cli.output import print_json
     from argusvl.cli.recognize.few_shot_output import print_enrolment
     from argusvl.recognition.backbones.table import absolute_spec
     from argusvl.recognition.backbones.views import load_with_views
     from argusvl.recognition.few_shot.enrolment import HEADER, SupportStore
     from argusvl.recognition.few_shot.enrolment import enroll as enroll_pictures
-    from argusvl.recognition.few_shot.layout import read_examples
 
-    pictures = read_examples(examples, label, layout, category)
     there = SupportStore.open(store) if (store / HEADER).exists() else None
     spec = absolute_spec(backbone) if backbone else (there.backbone if there else "efficientnet-lite0")
     wanted = views or (there.views if there else "four")

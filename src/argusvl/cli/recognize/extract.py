@@ -8,42 +8,29 @@ from typing import Annotated, Literal
 
 import typer
 
-from argusvl.cli.recognize.options import FOUND_SOMETHING, AsJson, Device, Threads
+from argusvl.cli.options import FOUND_SOMETHING, AsJson, Device, Threads
+from argusvl.cli.recognize.options import BACKBONE_HELP, LANE_HELP, VIEWS_HELP, Images, Lane
 
 
 def extract(
-    images: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="IMAGES…",
-            help="A folder; a list of files (.txt, or .jsonl for any name); or files and folders.",
-        ),
-    ],
+    images: Images,
     out: Annotated[
         Path, typer.Option(metavar="STORE", help="Folder of the vectors, to make or to go on with.")
     ],
-    backbone: Annotated[
-        str, typer.Option(help="NAME, or NAME:FOLDER of its weights.")
-    ] = "efficientnet-lite0",
-    views: Annotated[
-        str, typer.Option(help="one, two or four, as for table: enroll and table take four by default.")
-    ] = "one",
-    lane: Annotated[
-        Literal["exact", "scaled"],
-        typer.Option(
-            help="Decode every pixel, or let the JPEG decoder shrink large pictures, which is faster."
-        ),
-    ] = "exact",
+    backbone: Annotated[str, typer.Option(help=f"{BACKBONE_HELP}.")] = "efficientnet-lite0",
+    views: Annotated[str, typer.Option(help=f"{VIEWS_HELP}. Enroll and table take four by default.")] = "one",
+    lane: Annotated[Lane, typer.Option(help=f"{LANE_HELP}.")] = "exact",
     batch_size: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Images of a forward pass; 4 (64 on a GPU), or as the store was begun with."
+            min=1, help="Images in a forward pass; 4 (64 on a GPU), or as the store was begun with."
         ),
     ] = None,
     device: Device = "auto",
     workers: Threads = None,
     engine: Annotated[
-        Literal["local", "ray"], typer.Option(help="This process, or Ray Data on one machine or many.")
+        Literal["local", "ray"],
+        typer.Option(help="This process, or Ray Data on one machine or many (an extra)."),
     ] = "local",
     reuse: Annotated[
         Path | None,
@@ -55,6 +42,12 @@ def extract(
 
     Interrupted at any point, the same command goes on, and the store is the same in the end. An image that cannot be
     used is named and the others are done; the exit code is then 1.
+
+    Examples:
+
+        argus recognize extract photos/ --out store/
+
+        argus recognize extract photos.txt --out store/ --backbone dinov2-base:FOLDER --lane scaled
     """
     from argusvl.cli.output import print_json
     from argusvl.cli.recognize.extraction_output import print_extraction, print_how_far

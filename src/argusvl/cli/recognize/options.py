@@ -1,19 +1,18 @@
-"""Options that several of the verbs have, and their exit code."""
+"""Arguments and options that several verbs of `argus recognize` have, and what they have in common."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from argusvl.cli.output import console
+from argusvl.cli.output import say
 from argusvl.core.errors import ConfigError
-
-FOUND_SOMETHING = 1
-"""Exit code: done, and something is wrong with what was asked about."""
+from argusvl.core.files import real_path
+from argusvl.recognition.backbones.table import known_backbones
 
 LAYOUT_HELP = (
     "argus: data/CATEGORY/2.support-set/Class_X/shotN (or shotN, where the category is one class) and "
@@ -22,9 +21,27 @@ LAYOUT_HELP = (
     "name) and ** (any number of names)."
 )
 
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="Threads; as many as there are cores by default.")]
-ReadingThreads = Annotated[int | None, typer.Option(min=1, help="Threads that read and decode.")]
+BACKBONE_HELP = f"NAME, or NAME:FOLDER of its weights; names: {', '.join(known_backbones())}"
+
+Lane = Literal["exact", "scaled"]
+LANE_HELP = "Decode every pixel, or let the JPEG decoder shrink large pictures, which is faster"
+
+VIEWS_HELP = (
+    "one: the backbone's own; two: and its mirror image; four: both at a second size as well, where the "
+    "backbone can"
+)
+
+ReadingThreads = Annotated[
+    int | None,
+    typer.Option(min=1, help="Threads that read and decode; as many as there are cores by default."),
+]
+Images = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="IMAGES",
+        help="A folder; a list of files (.txt, or .jsonl for any name); or files and folders.",
+    ),
+]
 Cache = Annotated[
     Path | None,
     typer.Option(
@@ -33,7 +50,6 @@ Cache = Annotated[
     ),
 ]
 LinesFile = Annotated[Path | None, typer.Option(metavar="FILE", help="Write the lines here, not to stdout.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Write the result to stdout as JSON.")]
 
 
 def require_output(out: Path | None, *folders: Path, files: Sequence[Path] = ()) -> None:
@@ -47,7 +63,7 @@ def require_output(out: Path | None, *folders: Path, files: Sequence[Path] = ())
     Raises:
         ConfigError: It has the name of an image, as where a shell has put file names for ``*``, or lies in a folder.
     """
-    from argusvl.recognition.extraction.sources import IMAGE_SUFFIXES
+    from argusvl.core.images import IMAGE_SUFFIXES
 
     if out is None:
         return
@@ -55,10 +71,10 @@ def require_output(out: Path | None, *folders: Path, files: Sequence[Path] = ())
         raise ConfigError(
             f"--out {out} is the name of an image", remedy="name another file: --out result.jsonl"
         )
-    if out.resolve() in [file.resolve() for file in files]:
+    if real_path(out) in [real_path(file) for file in files]:
         raise ConfigError(f"--out {out} is what the command reads", remedy="name another file")
     for folder in folders:
-        if folder.is_dir() and folder.resolve() in out.resolve().parents:
+        if folder.is_dir() and real_path(folder) in real_path(out).parents:
             raise ConfigError(
                 f"--out {out} lies in {folder}, which the command reads", remedy="name a file elsewhere"
             )
@@ -70,5 +86,5 @@ def goes_on_when_interrupted() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        console().print("what was computed is kept; the same command goes on", markup=False)
+        say("what was computed is kept; the same command goes on")
         raise

@@ -10,10 +10,9 @@ from typing import Annotated
 
 import typer
 
+from argusvl.cli.options import FOUND_SOMETHING, Device
 from argusvl.cli.recognize.options import (
-    FOUND_SOMETHING,
     Cache,
-    Device,
     LinesFile,
     ReadingThreads,
     goes_on_when_interrupted,
@@ -26,7 +25,8 @@ def search(
     images: Annotated[
         list[Path],
         typer.Argument(
-            metavar="IMAGES…", help="Folders, lists and files as for extract, or another store of vectors."
+            metavar="IMAGES",
+            help="Folders, lists of files (.txt, .jsonl) and files, or another store of vectors.",
         ),
     ],
     count: Annotated[int, typer.Option(min=1, help="How many pictures to find for each.")] = 10,
@@ -34,14 +34,14 @@ def search(
     backbone: Annotated[
         str | None,
         typer.Option(
-            help="NAME, or NAME:FOLDER of its weights, that made the store; by its name by default."
+            help="NAME:FOLDER of the weights that made the store; by default those that its name stands for."
         ),
     ] = None,
     index: Annotated[
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="Of the index beyond a million vectors; STORE.index by default.",
+            help="Folder of the index beyond a million vectors; STORE.index by default.",
             show_default=False,
         ),
     ] = None,
@@ -53,19 +53,28 @@ def search(
 
     Up to a million vectors every one is compared; beyond, an index is built once (LanceDB, an extra), which finds the
     nearest picture in 99 of 100 cases. A picture that cannot be used has an error instead; the exit code is then 1.
+
+    Examples:
+
+        argus recognize search store/ photo.jpg --count 5
+
+        argus recognize search store/ photos/ --out alike.jsonl
     """
+    from argusvl.recognition.extraction.store import EmbeddingStore
+
+    require_output(out, store, files=images)
+    there = EmbeddingStore.open(store)
+
+    # These take seconds: a mistake in the above has been told.
     from argusvl.cli.recognize.few_shot_output import print_not_searched, print_quarantined
     from argusvl.core.files import atomic_text_file
     from argusvl.recognition.backbones.views import load_with_views
     from argusvl.recognition.extraction.fingerprint import require_same_fingerprint, views_of
-    from argusvl.recognition.extraction.store import EmbeddingStore
     from argusvl.recognition.few_shot.embeddings import default_cache, fingerprint_of
     from argusvl.recognition.few_shot.lance_index import index_for
     from argusvl.recognition.few_shot.neighbours import nearest_pictures
     from argusvl.recognition.few_shot.queries import query_vectors
 
-    require_output(out, store, files=images)
-    there = EmbeddingStore.open(store)
     made_by = there.fingerprint.backbone
     network = load_with_views(backbone or made_by.backbone, views_of(made_by), device=device)
     require_same_fingerprint(there.fingerprint, fingerprint_of(network, there.fingerprint.lane), store)

@@ -7,11 +7,14 @@ from typing import Annotated, Literal
 
 import typer
 
+from argusvl.cli.options import FOUND_SOMETHING, Device
 from argusvl.cli.recognize.options import (
-    FOUND_SOMETHING,
+    BACKBONE_HELP,
+    LANE_HELP,
     LAYOUT_HELP,
+    VIEWS_HELP,
     Cache,
-    Device,
+    Lane,
     ReadingThreads,
     goes_on_when_interrupted,
     require_output,
@@ -22,12 +25,12 @@ from argusvl.core.errors import ConfigError
 def table(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of categories; see --layout.")],
     backbone: Annotated[
-        str, typer.Option(help="One, or several with commas: NAME, or NAME:FOLDER of its weights.")
+        str, typer.Option(help=f"One, or several with commas: {BACKBONE_HELP}.")
     ] = "efficientnet-lite0",
     shots: Annotated[
         str, typer.Option(metavar="N,…", help="Examples of each class; 0: by the classes' names (CLIP).")
     ] = "1,5,10,20",
-    seeds: Annotated[int, typer.Option(min=1, help="Draws of the examples.")] = 10,
+    seeds: Annotated[int, typer.Option(min=1, help="How many times the examples are drawn anew.")] = 10,
     classifier: Annotated[
         str, typer.Option(help="ridge, centroid, nearest, linear-probe, cache; transductive: soft-k-means.")
     ] = "ridge",
@@ -40,8 +43,7 @@ def table(
     views: Annotated[
         str | None,
         typer.Option(
-            help="one: the backbone's own; two: and its mirror image; four: both at a second size as well, where the "
-            "backbone can. four for rich features, one for plain ones.",
+            help=f"{VIEWS_HELP}. By default four for rich features, one for plain ones.",
             show_default=False,
         ),
     ] = None,
@@ -57,14 +59,14 @@ def table(
     template: Annotated[
         str, typer.Option(help="Sentence for a class's name, {}, where --shots has 0.")
     ] = "a photo of a {}.",
-    category: Annotated[str | None, typer.Option(help="Only this one.")] = None,
+    category: Annotated[str | None, typer.Option(help="Only this category; all by default.")] = None,
     layout: Annotated[str, typer.Option(help=LAYOUT_HELP)] = "argus",
-    lane: Annotated[Literal["exact", "scaled"], typer.Option(help="As for extract.")] = "exact",
+    lane: Annotated[Lane, typer.Option(help=f"{LANE_HELP}.")] = "exact",
     device: Device = "auto",
     workers: ReadingThreads = None,
     cache: Cache = None,
     form: Annotated[
-        Literal["markdown", "csv", "latex"], typer.Option("--format", help="Of the tables.")
+        Literal["markdown", "csv", "latex"], typer.Option("--format", help="Format of the tables.")
     ] = "markdown",
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the tables here, not to stdout.")
@@ -78,6 +80,12 @@ def table(
     For each category and number of shots: the accuracy and its spread over the seeds and, where some classes are
     unknown, AUROC, FPR95 and OSCR. The same inputs give the same bytes. Pictures that cannot be used are named and left
     out; the exit code is then 1.
+
+    Examples:
+
+        argus recognize table data/ --shots 1,5,10,20 --seeds 10
+
+        argus recognize table data/ --unknown cat,dog --format csv --out table.csv
     """
     from argusvl.cli.output import print_json
     from argusvl.cli.recognize.few_shot_output import print_measured

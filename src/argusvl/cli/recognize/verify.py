@@ -7,22 +7,29 @@ from typing import Annotated
 
 import typer
 
-from argusvl.cli.recognize.options import FOUND_SOMETHING, AsJson, Device
+from argusvl.cli.options import FOUND_SOMETHING, AsJson, Device
+from argusvl.cli.recognize.options import BACKBONE_HELP
 
 
 def verify(
-    backbone: Annotated[str, typer.Argument(metavar="BACKBONE", help="NAME, or NAME:FOLDER of its weights.")],
+    backbone: Annotated[str, typer.Argument(metavar="BACKBONE", help=f"{BACKBONE_HELP}.")],
     images: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Pictures to use; drawn ones by default.")
     ] = None,
     count: Annotated[int, typer.Option(min=100, help="Pictures over which memory must stay flat.")] = 1000,
-    batch_size: Annotated[int, typer.Option(min=2, help="Pictures of a forward pass.")] = 32,
+    batch_size: Annotated[int, typer.Option(min=2, help="Pictures in a forward pass.")] = 32,
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Check a backbone: memory, preprocessing, dtypes and devices, reproducibility.
 
     Each check measures from outside and says what it found in figures. The exit code is 1 where one has failed.
+
+    Examples:
+
+        argus recognize verify efficientnet-lite0
+
+        argus recognize verify clip-vit-b32:FOLDER --count 200
     """
     from argusvl.cli.output import print_json
     from argusvl.cli.recognize.verification_output import print_verification
