@@ -15,7 +15,14 @@ from typing import Literal
 import PIL
 from PIL import Image, features
 
-from argusvl.core.images import ImageHeader, open_image, open_reduced, read_header, turn_upright
+from argusvl.core.images import (
+    ImageHeader,
+    open_image,
+    open_reduced,
+    read_header,
+    read_image_file,
+    turn_upright,
+)
 
 try:
     import simplejpeg
@@ -40,11 +47,7 @@ def decode(path: Path, lane: Lane, side_px: int) -> Image.Image:
     Raises:
         ImageError: The file is missing, empty, no image, damaged or truncated, or too large.
     """
-    try:
-        data = path.read_bytes()
-    except OSError:
-        return open_image(path, exif="upright")  # opening it by its name says what is wrong
-    return decode_bytes(data, path, lane, side_px)
+    return decode_bytes(read_image_file(path), path, lane, side_px)
 
 
 def decode_bytes(data: bytes, where: str | Path, lane: Lane, side_px: int) -> Image.Image:

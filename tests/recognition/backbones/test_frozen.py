@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 
 from argusvl.core.errors import CheckpointError
-from argusvl.recognition.backbones.frozen import FrozenBackbone, full_precision, weights_sha256
+from argusvl.core.precision import full_precision
+from argusvl.recognition.backbones.frozen import FrozenBackbone, weights_sha256
 from argusvl.recognition.backbones.protocol import BackboneFingerprint
 
 FINGERPRINT = BackboneFingerprint("watcher", "0" * 64, {}, "none", "float32", {})

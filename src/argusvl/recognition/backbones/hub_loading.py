@@ -6,7 +6,6 @@ and its pixels differ.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +21,7 @@ from transformers.models.convnext.image_processing_pil_convnext import ConvNextI
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
 from argusvl.core.errors import CheckpointError
+from argusvl.core.files import read_json
 from argusvl.recognition.backbones.hub import CONFIG, PREPROCESSOR, quiet_transformers
 
 AGAIN = "copy the whole model folder again, or use another one"
@@ -52,7 +52,7 @@ def read_config(folder: Path, model_types: tuple[str, ...], *, like: str) -> Pre
     if not file.is_file():
         raise CheckpointError(f"no {CONFIG}", where=folder, remedy="give a model folder in hub layout")
     try:
-        stated = json.loads(file.read_text("utf-8"))["model_type"]
+        stated = read_json(file)["model_type"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"is damaged: {error!r}", where=file, remedy=AGAIN) from None
     if stated not in model_types:

@@ -11,14 +11,16 @@ A backbone is named by its name, and where its weights may lie in several places
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from argusvl.config.messages import did_you_mean
 from argusvl.core.devices import usable_device
 from argusvl.core.errors import ConfigError
+from argusvl.core.files import user_path
 from argusvl.recognition.backbones.protocol import Backbone
+
+if TYPE_CHECKING:
+    import torch
 
 
 def load_backbone(spec: str, *, device: str | torch.device = "cpu") -> Backbone:
@@ -45,7 +47,8 @@ def load_backbone(spec: str, *, device: str | torch.device = "cpu") -> Backbone:
 def absolute_spec(spec: str) -> str:
     """The same backbone, named so that it is found from any working directory: a folder or file by its whole path."""
     before, colon, place = spec.rpartition(":")
-    return f"{before}:{Path(place).absolute()}" if colon and Path(place).exists() else spec
+    path = user_path(place) if colon and place else None
+    return f"{before}:{path.absolute()}" if path is not None and path.exists() else spec
 
 
 def known_backbones() -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from argusvl.config.messages import did_you_mean
 from argusvl.core.errors import ArgusError, CheckpointError, ConfigError
+from argusvl.core.files import user_path
 from argusvl.recognition.backbones.frozen import FrozenBackbone, library_versions, state_differences
 from argusvl.recognition.backbones.protocol import BackboneFingerprint
 
@@ -59,7 +60,7 @@ class TimmBackbone(FrozenBackbone):
                 f"timm knows no model {model!r}{did_you_mean(model, timm.list_models())}",
                 remedy="see timm.list_models()",
             )
-        network = _published(timm, model) if file is None else _from_file(timm, model, Path(file))
+        network = _published(timm, model) if file is None else _from_file(timm, model, user_path(file))
         network.reset_classifier(0)
         network = network.float().requires_grad_(False).eval()
         data = timm.data.resolve_model_data_config(network)

@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from argusvl.core.errors import DataError, ImageError
+from argusvl.core.images import read_image_file
 from argusvl.core.progress import track
 from argusvl.recognition.backbones.protocol import Backbone, Classifying
 from argusvl.recognition.backbones.views import ViewedBackbone
 from argusvl.recognition.decoding import Lane, decode_bytes, is_scaled
-from argusvl.recognition.extraction.embedding import read_image_file
 
 LEAST_AGREEMENT = 0.9
 """Share of pictures whose first answer must be the same in both lanes."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from argusvl.core.errors import DataError
+from argusvl.core.files import read_bytes
 from argusvl.recognition.extraction.fingerprint import (
     differing_fields,
     require_no_difference,
@@ -48,7 +49,7 @@ def require_same_names(inputs: Path, paths: Sequence[str]) -> None:
         DataError: Images were added or removed, or the file is damaged.
     """
     try:
-        data = inputs.read_bytes()
+        data = read_bytes(inputs)
         if data == inputs_bytes(paths):
             return
         stored = [json.loads(line) for line in data.split(b"\n")[:-1]]

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import os
-import stat
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,18 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from argusvl.core.errors import ArgusError, DataError, ImageError, ModelError
-from argusvl.core.images import read_header
+from argusvl.core.errors import ArgusError, ImageError, ModelError
+from argusvl.core.images import read_header, read_image_file
 from argusvl.recognition.backbones.protocol import Backbone
 from argusvl.recognition.decoding import Lane, decode_bytes
 from argusvl.recognition.extraction.reuse import KnownVectors
 from argusvl.recognition.extraction.writer import EmbeddedBatch, Outcome
-
-MAX_FILE_BYTES = 1 << 30
-"""Larger files are refused unread: no picture within the limit of megapixels is as large."""
-
-_OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
-"""Errors that say nothing about the file: this process has too many open, or no memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,53 +119,3 @@ class Embedder:
             )
         found: NDArray[np.float32] = vectors.detach().numpy()
         return found
-
-
-def read_image_file(file: Path) -> bytes:
-    """All bytes of an ordinary file; a pipe or a device, which might never end, is refused.
-
-    Raises:
-        ImageError: It cannot be read; the reason names no folder, so that it is the same everywhere.
-        DataError: This process cannot read any file at the moment.
-    """
-    try:
-        # Without O_NONBLOCK, opening a pipe waits for someone to write into it.
-        descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with os.fdopen(descriptor, "rb") as stream:
-            status = os.fstat(stream.fileno())
-            if stat.S_ISDIR(status.st_mode):
-                raise ImageError("a folder, not an image file", where=file, remedy="name a file in it")
-            if not stat.S_ISREG(status.st_mode):
-                raise ImageError("not an ordinary file", where=file, remedy="remove it from the images")
-            if status.st_size > MAX_FILE_BYTES:
-                raise ImageError(
-                    f"the file has {status.st_size} bytes, more than {MAX_FILE_BYTES}",
-                    where=file,
-                    remedy="scale the image down, or remove the file if it is no photograph",
-                )
-            return stream.read()
-    except ValueError:  # a NUL in the name
-        raise ImageError("its name is not possible", where=repr(file), remedy="mend the list") from None
-    except OSError as error:
-        if error.errno in _OURS:
-            raise DataError(
-                f"cannot be opened: {error.strerror}",
-                where=file,
-                remedy="raise the limit (ulimit -n) or use fewer --workers, and give the same command again",
-            ) from error
-        raise ImageError(
-            f"cannot be read: {error.strerror or error}",
-            where=file,
-            remedy="check the file and its permissions",
-        ) from None
-
-
-@contextmanager
-def computing_threads(number: int) -> Iterator[None]:
-    """So many threads for the arithmetic within the block: sums split in another way differ in their last bits."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -10,9 +10,10 @@ from typing import Protocol
 import torch
 
 from argusvl.core.allocator import keep_freed_memory
-from argusvl.core.workers import map_in_order, usable_cores
+from argusvl.core.threads import computing_threads, usable_cores
+from argusvl.core.workers import map_in_order
 from argusvl.recognition.backbones.protocol import Backbone
-from argusvl.recognition.extraction.embedding import Embedder, Prepared, computing_threads
+from argusvl.recognition.extraction.embedding import Embedder, Prepared
 from argusvl.recognition.extraction.reuse import KnownVectors
 from argusvl.recognition.extraction.store import Header
 from argusvl.recognition.extraction.writer import EmbeddedBatch

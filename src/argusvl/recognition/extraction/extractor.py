@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from argusvl.core.errors import DataError, ImageError
+from argusvl.core.files import real_path
+from argusvl.core.images import read_image_file
 from argusvl.core.logging import get_logger
 from argusvl.core.progress import track
 from argusvl.core.workers import map_in_order
@@ -23,7 +25,6 @@ from argusvl.recognition.backbones.protocol import Backbone
 from argusvl.recognition.decoding import Lane, decoder_versions
 from argusvl.recognition.extraction.agreement import require_agreement
 from argusvl.recognition.extraction.changes import changed_inputs, inputs_sha256
-from argusvl.recognition.extraction.embedding import read_image_file
 from argusvl.recognition.extraction.engines import Engine, LocalEngine
 from argusvl.recognition.extraction.fingerprint import Plan, StoreFingerprint
 from argusvl.recognition.extraction.ledger import Entry, read_ledger
@@ -137,7 +138,7 @@ def extract(
         ArgusError: The store cannot be written; what was written is whole.
     """
     began = time.perf_counter()
-    if reuse is not None and reuse.resolve() == out.resolve():
+    if reuse is not None and real_path(reuse) == real_path(out):
         raise DataError("is the new store itself", where=reuse, remedy="name the older store with --reuse")
     listing = find_images(images, exclude=out if out.is_dir() else None)
     header = plan_store(out, backbone, listing, lane=lane, batch_size=batch_size, shard_rows=shard_rows)

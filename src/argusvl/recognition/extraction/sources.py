@@ -15,10 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from argusvl.core.errors import DataError
+from argusvl.core.files import read_bytes
+from argusvl.core.images import IMAGE_SUFFIXES
 
-IMAGE_SUFFIXES = frozenset(
-    {".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-)
 LIST_SUFFIXES = frozenset({".txt", ".jsonl"})
 
 _Identity = tuple[int, int]
@@ -66,7 +65,8 @@ def find_images(sources: Path | Sequence[Path], *, exclude: Path | None = None) 
 
     Names are relative to the folder where one folder is given, or to the folder of the list; otherwise they are as
     given. Links to folders are followed, unless they lead back to a folder that they are in. A file is an image by its
-    suffix (:data:`IMAGE_SUFFIXES`); a file that is named one by one, or stands in a list, is meant whatever its suffix.
+    suffix (:data:`~argusvl.core.images.IMAGE_SUFFIXES`); a file that is named one by one, or stands in a list, is meant
+    whatever its suffix.
 
     Args:
         sources: A folder; a list of files (``.txt``: a path on each line; ``.jsonl``: a JSON string, or an object
@@ -192,7 +192,7 @@ class _Search:
 def _entries(file: Path) -> Iterator[str]:
     """The names in a list."""
     try:
-        data = file.read_bytes()
+        data = read_bytes(file)
     except OSError as error:
         raise DataError(
             f"the list cannot be read: {error.strerror}", where=file, remedy="check it and its permissions"

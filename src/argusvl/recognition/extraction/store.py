@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from argusvl.core.errors import DataError
+from argusvl.core.files import read_json
 from argusvl.recognition.extraction.fingerprint import Plan, StoreFingerprint
 from argusvl.recognition.extraction.ledger import Entry, read_ledger
 from argusvl.recognition.extraction.shards import Rows, read_shard, shard_file
@@ -81,7 +82,7 @@ class Header:
         """
         file = folder / HEADER
         try:
-            values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            values: dict[str, Any] = read_json(file)
             if values["format"] != FORMAT:
                 raise DataError(
                     f"the store has the format {values['format']}, this Argus reads {FORMAT}",

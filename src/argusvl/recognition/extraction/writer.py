@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -28,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from argusvl.core.errors import ArgusError, DataError
-from argusvl.core.files import write_bytes_atomically
+from argusvl.core.files import lock_file, write_bytes_atomically
 from argusvl.recognition.extraction.changes import inputs_bytes, require_same_header, require_same_names
 from argusvl.recognition.extraction.ledger import Entry, read_ledger
 from argusvl.recognition.extraction.shards import count_rows, shard_bytes, shard_file
@@ -212,7 +211,7 @@ class StoreWriter:
     def _lock(self) -> None:
         """Refuses to write beside another process. The lock ends with the process, however that ends."""
         assert self._ledger is not None
-        if not _lock(self._ledger):
+        if not lock_file(self._ledger):
             raise StoreBusyError(
                 "another process is writing into this store",
                 where=self.folder,
@@ -365,23 +364,9 @@ def is_being_written(folder: Path) -> bool:
     """Whether another process is writing into a store at the moment."""
     try:
         with (folder / LEDGER).open("rb") as ledger:
-            return not _lock(ledger)
+            return not lock_file(ledger)
     except OSError:
         return False
-
-
-def _lock(ledger: BinaryIO) -> bool:
-    """Locks a file until it is closed; ``False`` where another process has done so."""
-    if sys.platform == "win32":
-        return True  # there, nothing warns of two extractions into one store
-    import fcntl
-
-    try:
-        fcntl.flock(ledger, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        # Any other error: a file system without locks.
-        return error.errno not in (errno.EWOULDBLOCK, errno.EACCES)
-    return True
 
 
 def _write_all(stream: BinaryIO, data: bytes) -> None:

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from argusvl.core.errors import DataError, ImageError
+from argusvl.core.images import read_image_file
 from argusvl.core.progress import track
 from argusvl.core.workers import map_in_order
 from argusvl.recognition.backbones.protocol import Backbone
 from argusvl.recognition.decoding import Lane, decoder_versions
-from argusvl.recognition.extraction.embedding import read_image_file
 from argusvl.recognition.extraction.extractor import extract
 from argusvl.recognition.extraction.fingerprint import StoreFingerprint
 from argusvl.recognition.extraction.store import EmbeddingStore

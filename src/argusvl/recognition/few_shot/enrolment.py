@@ -20,7 +20,7 @@ from typing import Any, Self
 import numpy as np
 
 from argusvl.core.errors import ConfigError, DataError
-from argusvl.core.files import write_text_atomically
+from argusvl.core.files import path_inside, read_json, write_text_atomically
 from argusvl.recognition.backbones.protocol import Backbone
 from argusvl.recognition.decoding import Lane
 from argusvl.recognition.extraction.fingerprint import (
@@ -126,7 +126,7 @@ class SupportStore:
         """
         file = folder / HEADER
         try:
-            values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            values: dict[str, Any] = read_json(file)
             if values["format"] != FORMAT:
                 raise DataError(
                     f"the support store has the format {values['format']}, this Argus reads {FORMAT}",
@@ -214,7 +214,8 @@ class SupportStore:
     def _part(self, name: str) -> tuple[Vectors, list[str]]:
         """Vectors and hashes of what one enrolment added."""
         try:
-            store = EmbeddingStore.open(self.folder / PARTS / name)
+            part = path_inside(self.folder / PARTS, name, stated_in=self.folder / HEADER, error=DataError)
+            store = EmbeddingStore.open(part)
             require_same_fingerprint(store.fingerprint, self.fingerprint, store.folder)
             return store.vectors()[1], store.digests()
         except DataError as error:

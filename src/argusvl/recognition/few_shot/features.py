@@ -23,9 +23,9 @@ import torch
 from numpy.typing import NDArray
 
 from argusvl.core.errors import ConfigError, ModelError
+from argusvl.core.threads import computing_threads
 from argusvl.recognition.backbones.protocol import Backbone, Classifying
 from argusvl.recognition.backbones.views import ViewedBackbone
-from argusvl.recognition.extraction.embedding import computing_threads
 
 FEATURES = {
     "plain": "the vector of the picture, of length one",

@@ -18,7 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from argusvl.core.errors import ArgusError, DataError
-from argusvl.core.files import atomic_folder
+from argusvl.core.files import atomic_folder, read_json
 from argusvl.core.logging import get_logger
 from argusvl.recognition.extraction.store import EmbeddingStore
 from argusvl.recognition.few_shot.index import EXACT_LIMIT, ExactIndex, Found, VectorIndex, check_queries
@@ -68,7 +68,7 @@ class LanceIndex:
         self.folder = Path(folder)
         lancedb = _import_lancedb()
         try:
-            facts = json.loads((self.folder / _FACTS).read_text(encoding="utf-8"))
+            facts = read_json(self.folder / _FACTS)
             if facts["format"] != _FORMAT:
                 raise DataError(
                     f"the index has the format {facts['format']}, this Argus reads {_FORMAT}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from transformers import AutoTokenizer, Florence2ForConditionalGeneration, Florence2Processor
 
 from argusvl.core.errors import CheckpointError
+from argusvl.core.files import read_json
 from argusvl.recognition.backbones.frozen import library_versions, weights_sha256
 from argusvl.recognition.backbones.hub import CONFIG, model_folder, quiet_transformers, weight_files
 from argusvl.recognition.backbones.hub_loading import CANNOT_LOAD, image_processor, load_network, read_config
@@ -59,7 +59,7 @@ def model_settings(source: str | Path) -> dict[str, Any]:
 def _folder(source: str | Path) -> Path:
     folder = model_folder(str(source))
     try:
-        remote = "auto_map" in json.loads((folder / CONFIG).read_bytes())
+        remote = "auto_map" in read_json(folder / CONFIG)
     except (OSError, ValueError, TypeError):
         remote = False  # read_config says what is wrong with it
     if remote:

@@ -13,7 +13,6 @@ import hashlib
 import itertools
 import json
 import re
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,11 +25,10 @@ from PIL import Image
 from torch import Tensor
 
 from argusvl.core.errors import ArgusError, DataError, ImageError, ModelError
-from argusvl.core.files import write_text_atomically
-from argusvl.core.images import open_image
+from argusvl.core.files import lock_file, read_json, write_text_atomically
+from argusvl.core.images import open_image, read_image_file
 from argusvl.core.progress import track
 from argusvl.core.workers import map_in_order
-from argusvl.recognition.extraction.embedding import read_image_file
 from argusvl.recognition.extraction.sources import Listing, Problem, find_images
 from argusvl.recognition.pipeline.lease import Lease, LeaseReport, lease
 from argusvl.recognition.pipeline.stage_file import Counts, Gives, Outcome, StageFile
@@ -450,7 +448,10 @@ def _opened(out: Path, listing: Listing, stages: Sequence[Stage[Any]]) -> Iterat
             f"cannot be written: {error.strerror}", where=out, remedy="choose a folder that you may write to"
         ) from error
     with lock:
-        _lock(lock.fileno(), out)
+        if not lock_file(lock):
+            raise DataError(
+                "another process is writing into this folder", where=out, remedy="wait until it has ended"
+            )
         if (out / PLAN).is_file():
             stored = _stored_plan(out)
             _require_same(out, stored, plan)
@@ -461,26 +462,10 @@ def _opened(out: Path, listing: Listing, stages: Sequence[Stage[Any]]) -> Iterat
         yield
 
 
-def _lock(descriptor: int, out: Path) -> None:
-    """Refuses to write beside another process; the lock ends with the process, however that ends."""
-    if sys.platform == "win32":
-        return
-    import fcntl
-
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise DataError(
-            "another process is writing into this folder", where=out, remedy="wait until it has ended"
-        ) from None
-    except OSError:
-        return  # a file system without locks
-
-
 def _stored_plan(out: Path) -> dict[str, Any]:
     file = out / PLAN
     try:
-        plan: dict[str, Any] = json.loads(file.read_bytes())
+        plan: dict[str, Any] = read_json(file)
         if plan["format"] != FORMAT or not isinstance(plan["stages"], list) or not plan["pictures"]["count"]:
             raise ValueError(f"another format: {plan['format']}")
     except FileNotFoundError:

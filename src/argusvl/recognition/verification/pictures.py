@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from argusvl.core.errors import DataError, ImageError
+from argusvl.core.images import read_image_file
 from argusvl.recognition.decoding import decode_bytes
-from argusvl.recognition.extraction.embedding import read_image_file
 from argusvl.recognition.extraction.sources import find_images
 
 DRAWN = 48
