@@ -35,7 +35,7 @@ import torch
 
 from argusvl import __version__
 from argusvl.core.progress import track
-from argusvl.core.workers import usable_cores
+from argusvl.core.threads import usable_cores
 from argusvl.recognition.backbones.views import load_with_views
 from argusvl.recognition.few_shot.classifiers import centroids
 from argusvl.recognition.few_shot.embeddings import embed_pictures

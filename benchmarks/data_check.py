@@ -34,7 +34,8 @@ from PIL import Image, ImageEnhance
 
 from argusvl import __version__
 from argusvl.core.progress import track
-from argusvl.core.workers import map_in_order, usable_cores
+from argusvl.core.threads import usable_cores
+from argusvl.core.workers import map_in_order
 from argusvl.detection.data.records import ObjectAnnotation, Record, RecordFile, Scene, write_records
 
 RESULTS = Path("benchmarks/results")

@@ -41,7 +41,7 @@ from PIL import Image
 
 from argusvl import __version__
 from argusvl.core.progress import track
-from argusvl.core.workers import usable_cores
+from argusvl.core.threads import usable_cores
 from argusvl.recognition.backbones.efficientnet_lite import EfficientNetLite0Backbone
 from argusvl.recognition.decoding import Lane, decode
 from argusvl.recognition.extraction.engines import LocalEngine

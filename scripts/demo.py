@@ -6,7 +6,6 @@ Runs the same commands that a user would, and prints each. Everything lands in `
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -16,14 +15,10 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from transformers import set_seed
 
 from argusvl.config.loading import load_config
 from argusvl.core.files import write_text_atomically
-from argusvl.detection.config import DetectionRunConfig
-from argusvl.detection.data.records import RecordFile
-from argusvl.detection.inference import RecordQuestions, evaluate_records
-from argusvl.detection.task import DetectionTask
+from argusvl.core.threads import share_cores, usable_cores
 
 CONFIG = Path("configs/bbu_room.yaml")
 RUN = Path("runs/demo")
@@ -31,7 +26,7 @@ DATA = RUN / "data"
 HELD_OUT = DATA / "test.jsonl"
 IMAGES, SEED = 1000, 1
 # Where other work runs beside, processes with one core each lose less time than threads that wait for each other.
-PROCESSES = min(2, os.cpu_count() or 1)
+PROCESSES = min(2, usable_cores())
 BATCH = 8
 QUALITY = ("AP50", "AP", "AP75", "AP50_agnostic", "caption_exact", "recall")
 
@@ -48,6 +43,14 @@ def argus(*arguments: str | Path) -> str:
 
 def measure_before() -> dict[str, Any]:
     """The figures of the very weights that training starts from."""
+    share_cores()  # before torch is imported
+    from transformers import set_seed
+
+    from argusvl.detection.config import DetectionRunConfig
+    from argusvl.detection.data.records import RecordFile
+    from argusvl.detection.inference import RecordQuestions, evaluate_records
+    from argusvl.detection.task import DetectionTask
+
     config = load_config(CONFIG, DetectionRunConfig)
     task = DetectionTask(config)
     set_seed(config.training.seed)

@@ -1,13 +1,15 @@
-"""BCCD blood cells: how well, in how long, and what each part of the recipe is worth.
+"""Photographs of users: how well, in how long, and what each part of the recipe is worth.
 
-    python benchmarks/bccd.py figure --weights argus-tiny --seeds 0 1 2   # the figure; also --weights random
-    python benchmarks/bccd.py queries --weights random --steps 800        # learned against proposals
-    python benchmarks/bccd.py curve --weights argus-tiny                  # 10, 25, 50, 100 % of the photographs
-    python benchmarks/bccd.py ablations --weights argus-tiny --steps 200  # one part of the recipe changed at a time
+    python benchmarks/photographs.py bccd figure --seeds 0 1 2     # the figure; --weights random: without the base
+    python benchmarks/photographs.py chess figure --seeds 0 1 2
+    python benchmarks/photographs.py bccd queries --weights random --steps 800   # learned against proposals
+    python benchmarks/photographs.py bccd curve                    # 10, 25, 50, 100 % of the photographs
+    python benchmarks/photographs.py chess ablations               # one part of the recipe changed at a time
 
-Converts the photographs (zero-area boxes are refused by name, the rest used), trains on the train split, chooses the
-checkpoint on val and reads test once; ablations read val only, since recipes are chosen by them. Each study writes a
-dated result. Reads ``$ARGUS_SHARED_DATA/bccd`` (default ``../shared/data``), writes ``benchmarks/results/``.
+Goes the README's way: ``argus data convert``, ``argus init``, ``argus train``, ``argus eval``; what a user would not
+write is not written here. The checkpoint is chosen on val and test read once; ablations read val only, since recipes
+are chosen by them. ``--base FOLDER`` starts from another base than the package's (the base's own ablations). Each study
+writes a dated result. Reads ``$ARGUS_SHARED_DATA`` (default ``../shared/data``), writes ``benchmarks/results/``.
 """
 
 from __future__ import annotations
@@ -30,20 +32,28 @@ import torch
 
 from argusvl import __version__
 
-CONFIG = Path("configs/bccd.yaml")
-WORK = Path("runs/bccd")
+WORK = Path("runs/photographs")
 RESULTS = Path("benchmarks/results")
-WEIGHTS = {
-    "random": [],
-    "argus-tiny": [
-        "model_path=argus-tiny",
-        "architecture=null",
-        "transfer_vocab_size=512",
-        "detection_caption_max_tokens=48",  # of the base
-    ],
+
+
+@dataclass(frozen=True, slots=True)
+class PhotographSet:
+    """A folder of ``$ARGUS_SHARED_DATA``.
+
+    Attributes:
+        format: Of its annotations, as ``argus data convert`` names it.
+        peers: What others measured there, AP50.
+    """
+
+    format: str
+    peers: dict[str, float]
+
+
+SETS = {
+    "bccd": PhotographSet("voc", {"YOLOv8n (COCO pre-trained)": 0.904, "YOLOv5s (COCO pre-trained)": 0.945}),
+    "chess": PhotographSet("coco", {}),
 }
-STEPS = {"random": 2100, "argus-tiny": 600}
-"""Chosen on val."""
+WEIGHTS = ("argus-tiny", "random")
 # Learned queries as DETR trains them: exactly one answers for an object.
 ONE_TO_ONE = ["detection_queries=learned", "detection_assignment=one_to_one"]
 ABLATIONS = {
@@ -56,8 +66,8 @@ ABLATIONS = {
     "no-scaling": ["scale_min=1", "scale_max=1"],
 }
 SHARES = (0.1, 0.25, 0.5, 1.0)
-# AP50 over the three classes; both start from COCO weights.
-PEERS = {"YOLOv8n (COCO pre-trained)": 0.904, "YOLOv5s (COCO pre-trained)": 0.945}
+PLAIN = ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY")
+"""What makes a machine a plain one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,18 +108,20 @@ def argus(*arguments: str | Path, accept: tuple[int, ...] = (0,)) -> str:
     return done.stdout
 
 
-def convert() -> Path:
-    """The data set on the training grid."""
-    source = Path(os.environ.get("ARGUS_SHARED_DATA", "../shared/data")) / "bccd"
+def prepare(name: str, start: str) -> tuple[Path, Path]:
+    """The data set on the training grid, and the configuration that ``argus init`` writes for it."""
+    source = Path(os.environ.get("ARGUS_SHARED_DATA", "../shared/data")) / name
     if not source.is_dir():
-        raise SystemExit(f"{source} is not there: set ARGUS_SHARED_DATA to the folder that holds bccd")
-    data = WORK / "data"
-    # Exit code 1: two boxes of zero area were refused by name; the rest was used.
+        raise SystemExit(f"{source} is not there: set ARGUS_SHARED_DATA to the folder that holds {name}")
+    data = WORK / name
+    # Exit code 1: a box or two were refused by name; the rest was used.
     argus(
-        "data", "convert", "voc", source, data, "--min-pixels", "3136", "--max-pixels", "235200", "--overwrite",
-        accept=(0, 1),
+        "data", "convert", SETS[name].format, source, data, "--min-pixels", "3136", "--max-pixels", "235200",
+        "--overwrite", accept=(0, 1),
     )  # fmt: skip
-    return data
+    config = WORK / f"{name}.yaml"
+    config.write_text(argus("init", data, "--model", start), encoding="utf-8")
+    return data, config
 
 
 def share_of(data: Path, share: float) -> Path:
@@ -121,7 +133,9 @@ def share_of(data: Path, share: float) -> Path:
     return file
 
 
-def run_trial(trial: Trial, data: Path, folder: Path, common: list[str], processes: int) -> dict[str, Any]:
+def run_trial(
+    trial: Trial, config: Path, data: Path, folder: Path, common: list[str], processes: int
+) -> dict[str, Any]:
     """Trains, and reads the test split once."""
     run = folder / trial.name
     train = data / "train.jsonl" if trial.share == 1 else share_of(data, trial.share)
@@ -129,8 +143,8 @@ def run_trial(trial: Trial, data: Path, folder: Path, common: list[str], process
     began = time.perf_counter()
     trained = json.loads(
         argus(
-            "train", CONFIG, f"train={train}", f"val={data / 'val.jsonl'}", f"output_dir={run}",
-            f"run_name=bccd-{trial.name}", "--processes", str(processes), "--json", *overrides,
+            "train", config, f"train={train}", f"output_dir={run}", f"run_name={folder.name}-{trial.name}",
+            "--processes", str(processes), "--json", *overrides,
         )
     )  # fmt: skip
     result = {
@@ -149,7 +163,17 @@ def run_trial(trial: Trial, data: Path, folder: Path, common: list[str], process
         tested = json.loads(
             argus("eval", trained["best_checkpoint"], data / "test.jsonl", "--json", "--out", run / "test")
         )
-        names = ("AP50", "AP", "AP75", "AR100", "caption_exact", "recall", "ece", "per_class")
+        names = (
+            "AP50",
+            "AP",
+            "AP75",
+            "AP50_agnostic",
+            "AR100",
+            "caption_exact",
+            "recall",
+            "ece",
+            "per_class",
+        )
         result["test"] = {name: tested[name] for name in names}
     return result
 
@@ -159,14 +183,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("set", choices=SETS)
     parser.add_argument("study", choices=("figure", "queries", "curve", "ablations"))
-    parser.add_argument("--weights", choices=WEIGHTS, required=True, help="what training starts from")
+    parser.add_argument("--weights", choices=WEIGHTS, default="argus-tiny", help="what training starts from")
+    parser.add_argument("--base", help="start from this checkpoint instead, named so in the result")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument(
         "--only", nargs="+", choices=ABLATIONS, default=list(ABLATIONS), help="these ablations alone"
     )
     parser.add_argument(
-        "--steps", type=int, help="optimizer steps; 2100 from random weights, 600 from the base"
+        "--steps", type=int, help="optimizer steps; those that `argus init` chooses if not given"
     )
     parser.add_argument(
         "--processes", type=int, choices=(1, 2, 4, 8), default=1, help="that share each batch of 8"
@@ -174,17 +200,13 @@ def main() -> None:
     asked = parser.parse_args()
     # Of the code that trains: hours later the tree may be another.
     commit = subprocess.run(["git", "rev-parse", "HEAD"], stdout=subprocess.PIPE, text=True).stdout.strip()
-    data = convert()
-    steps = asked.steps or STEPS[asked.weights]
-    interval = max(steps // 6, 1)
-    common = [
-        *WEIGHTS[asked.weights],
-        f"max_steps={steps}",
-        f"eval_steps={interval}",
-        f"save_steps={interval}",
-        f"per_device_train_batch_size={8 // asked.processes}",
-    ]
-    name = f"bccd-{asked.study}-{asked.weights.replace('-', '_')}"
+    start = asked.base or asked.weights
+    data, config = prepare(asked.set, start)
+    common = [f"per_device_train_batch_size={8 // asked.processes}"]
+    if asked.steps:
+        interval = max(asked.steps // 7, 1)
+        common += [f"max_steps={asked.steps}", f"eval_steps={interval}", f"save_steps={interval}"]
+    name = f"{asked.set}-{asked.study}-{Path(start).name.replace('-', '_')}"
     today = datetime.date.today().isoformat()
     result = {
         "date": today,
@@ -192,15 +214,16 @@ def main() -> None:
         "commit": commit,
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, no GPU",
         "torch": torch.__version__,
-        "config": str(CONFIG),
-        "weights": asked.weights,
+        "config": config.read_text("utf-8"),
+        "weights": start,
+        "environment": {k: v for k, v in os.environ.items() if k in PLAIN},
         "runs": [],
-        "peers_AP50": PEERS,
+        "peers_AP50": SETS[asked.set].peers,
     }
     RESULTS.mkdir(parents=True, exist_ok=True)
     file = RESULTS / f"{today}-{name}.json"
     for trial in trials(asked.study, asked.seeds, asked.only):
-        done = run_trial(trial, data, WORK / name, common, asked.processes)
+        done = run_trial(trial, config, data, WORK / name, common, asked.processes)
         result["runs"].append(done)
         file.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         test = (
