@@ -1,12 +1,13 @@
-"""What keeps a run's figures: TensorBoard, under the names that we promise."""
+"""What the engine hangs into Trainer's events: TensorBoard, under the names that we promise, and the beginning."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from transformers import TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.integrations import TensorBoardCallback
 
 from argusvl.training.protocol import DrawsPictures, Task
@@ -66,3 +67,20 @@ class PlainNamesTensorBoard(TensorBoardCallback):
             pixels = np.asarray(picture.convert("RGB"))
             self.tb_writer.add_image(f"eval/{title}", pixels, state.global_step, dataformats="HWC")
         self.tb_writer.flush()
+
+
+class Resuming(TrainerCallback):
+    """Calls the engine when Trainer has prepared everything, for which it has an event but no method.
+
+    Args:
+        begin: What to do before the first step.
+    """
+
+    def __init__(self, begin: Callable[[], None]) -> None:
+        self._begin = begin
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Begins."""
+        self._begin()
