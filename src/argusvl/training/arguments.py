@@ -35,7 +35,7 @@ def training_arguments(config: RunConfig, groups: Sequence[ParameterGroup]) -> T
             where="device",
             remedy="set device=cpu or device=auto, or install a torch with CUDA and its driver",
         )
-    _refuse_sharding()
+    _refuse_what_cannot_work(config, groups)
     on_cpu = infrastructure.device == "cpu" or not cuda
     ours: dict[str, Any] = {
         "output_dir": str(training.output_dir),
@@ -89,14 +89,48 @@ def training_arguments(config: RunConfig, groups: Sequence[ParameterGroup]) -> T
     return arguments
 
 
-def _refuse_sharding() -> None:
-    """Weights in parts, which ``accelerate launch`` may ask for, are known neither to snapshots nor to the average."""
+def _refuse_what_cannot_work(config: RunConfig, groups: Sequence[ParameterGroup]) -> None:
+    """What would hang, or compute something else than it says, once several processes train together."""
+    # Weights in parts, which `accelerate launch` may ask for, are known neither to snapshots nor to the average.
     for variable, what in (("ACCELERATE_USE_FSDP", "FSDP"), ("ACCELERATE_USE_DEEPSPEED", "DeepSpeed")):
         if os.environ.get(variable, "false").lower() in ("1", "true"):
             raise ConfigError(
                 f"training distributed by {what} is not supported: its weights are in parts",
                 where=f"accelerate launch ({variable})",
                 remedy="use `argus train --processes`, torchrun, or accelerate launch --multi_gpu",
+            )
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return
+    passed = config.trainer_arguments
+    accelerator = passed.get("accelerator_config") or {}
+    problems = {
+        "accelerator_config.dispatch_batches": (
+            bool(accelerator.get("dispatch_batches")),
+            "the first process would read all batches, and those of text and errors cannot be sent",
+        ),
+        "accelerator_config.split_batches": (
+            bool(accelerator.get("split_batches")),
+            "per_device_train_batch_size would be the batch of all processes together",
+        ),
+        "accelerator_config.even_batches": (
+            accelerator.get("even_batches") is False,
+            "a process with a batch less would leave the others waiting",
+        ),
+        "ddp_static_graph": (
+            bool(passed.get("ddp_static_graph")),
+            "which parameters get a gradient differs from batch to batch",
+        ),
+        "ddp_find_unused_parameters": (
+            passed.get("ddp_find_unused_parameters") is False and any(g.frozen_epochs > 0 for g in groups),
+            "groups are frozen for some epochs: the others would wait for their gradients",
+        ),
+    }
+    for key, (wrong, why) in problems.items():
+        if wrong:
+            raise ConfigError(
+                f"cannot work on several processes: {why}",
+                where=f"trainer_arguments.{key}",
+                remedy="remove the key, or train with one process",
             )
 
 

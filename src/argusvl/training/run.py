@@ -181,11 +181,22 @@ def _changes(trainer: ArgusTrainer, saved: SavedSnapshot) -> list[str]:
         now = dict(_flat(trainer.config.model_dump(mode="json")))
         then = dict(_flat(saved.config))
         free = FREE_KEYS | set(trainer.saving.position())
-        for key in sorted(now.keys() & then.keys()):
+        for key in sorted(now.keys() | then.keys()):
             name = key.rpartition(".")[2]
-            if now[key] != then[key] and name not in free and not name.endswith("_lr"):
+            if name in free or name.endswith("_lr") or now.get(key, _NONE) == then.get(key, _NONE):
+                continue
+            if key not in then:
+                # A key that the schema did not have when the run began says nothing about it.
+                if key.startswith("trainer_arguments."):
+                    changes.append(f"{name} is {now[key]!r} and was not there")
+            elif key not in now:
+                changes.append(f"{name} was {then[key]!r} and is not there")
+            else:
                 changes.append(f"{name} was {then[key]!r} and is {now[key]!r}")
     return changes
+
+
+_NONE = object()
 
 
 def _flat(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

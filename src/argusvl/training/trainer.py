@@ -353,7 +353,7 @@ class ArgusTrainer(Trainer):
 
     def _loss(self, model: nn.Module, batch: Mapping[str, Any], counts: Counts) -> tuple[Tensor, Tensor, Any]:
         """A micro-batch's share of the step's loss, the sums of its terms, and what the model returned."""
-        inputs = {name: value for name, value in batch.items() if name not in ("counts", BATCH_INFO)}
+        inputs = {name: value for name, value in batch.items() if name not in ("counts", "sizes", BATCH_INFO)}
         with self.compute_loss_context_manager():
             outputs = model(**self._prepare_inputs(inputs))
             # DDP averages gradients over ranks; the counts are global already.
