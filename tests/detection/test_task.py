@@ -15,7 +15,7 @@ from PIL import ExifTags, Image
 from argusvl.config.loading import load_config, to_yaml
 from argusvl.core.errors import ConfigError, ModelError
 from argusvl.detection.assets import DetectionAssets
-from argusvl.detection.calibration import fit_calibration
+from argusvl.detection.calibration import Fit, fit_calibration
 from argusvl.detection.config import DetectionRunConfig
 from argusvl.detection.data.tokenizer import load_tokenizer
 from argusvl.detection.evidence import Evidence
@@ -291,6 +291,59 @@ def test_a_run_trains_evaluates_saves_and_can_be_used(
         assert (
             len(Predictor.from_pretrained(result.best_checkpoint).predict_detection([data / "val0.png"])) == 1
         )
+
+
+QUICK = (
+    "per_device_train_batch_size=2",
+    "eval_steps=2",
+    "save_steps=3",
+    "logging_steps=1",
+    "report_to=[]",
+    "save_total_limit=9",
+)
+
+
+def test_a_resumed_run_keeps_the_tokenizer_labels_and_descriptions_that_it_learned(
+    make_task: MakeTask, data: Path, tmp_path: Path
+) -> None:
+    box = [4.0, 4.0, 30.0, 40.0]
+    before, after = ("螺丝/正确", "标签/缺失"), ("螺丝/正确", "标签/挡风板/缺失")
+    write(data / "train.jsonl", *(scene(f"train{k}.png", box, desc=before[k % 2]) for k in range(4)))
+    task = make_task("max_steps=3", *QUICK)
+    first = run_training(task, task.config).last_checkpoint
+    assert first is not None
+    write(data / "train.jsonl", *(scene(f"train{k}.png", box, desc=after[k % 2]) for k in range(4)))
+    changed = make_task("max_steps=5", *QUICK)
+    assert changed.processor.tokenizer.get_vocab() != task.processor.tokenizer.get_vocab()
+    with pytest.raises(ConfigError, match="the training records have changed"):
+        run_training(make_task("max_steps=5", *QUICK), changed.config, resume=True)
+
+    resumed = make_task("max_steps=5", *QUICK)
+    last = run_training(resumed, resumed.config, resume=True, allow_changes=True).last_checkpoint
+    assert last is not None and last != first
+    for folder in (first, last):
+        tokenizer = load_tokenizer(folder / "qwen")
+        assert tokenizer.get_vocab() == task.processor.tokenizer.get_vocab()
+        assets = DetectionAssets.load(folder)
+        assert set(assets.labels) == set(before) == set(assets.descriptions or ())
+
+
+def test_a_resumed_run_keeps_the_calibration_of_the_evaluation_before(
+    make_task: MakeTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is saved between the evaluation before the stop and the next one is calibrated."""
+    fitted = fit_calibration(calibration_evidence())
+    monkeypatch.setattr("argusvl.detection.task.fit_calibration", lambda evidence: fitted)
+    task = make_task("max_steps=3", *QUICK)
+    run_training(task, task.config)
+    monkeypatch.setattr(
+        "argusvl.detection.task.fit_calibration", lambda evidence: Fit(None, "later", fitted.report)
+    )
+    rest = [option for option in QUICK if not option.startswith(("eval", "save"))]
+    later = make_task("max_steps=5", *rest, "eval_steps=100", "save_steps=4")
+    run_training(later, later.config, resume=True)
+    assets = DetectionAssets.load(later.config.training.output_dir / "checkpoint-4")
+    assert assets.calibration == fitted.calibration is not None and assets.calibration_note == fitted.note
 
 
 # Captions and calibration
