@@ -339,7 +339,7 @@ def test_a_resumed_run_keeps_the_calibration_of_the_evaluation_before(
     monkeypatch.setattr(
         "argusvl.detection.task.fit_calibration", lambda evidence: Fit(None, "later", fitted.report)
     )
-    rest = [option for option in QUICK if not option.startswith(("eval", "save"))]
+    rest = [option for option in QUICK if not option.startswith(("eval", "save_steps"))]
     later = make_task("max_steps=5", *rest, "eval_steps=100", "save_steps=4")
     run_training(later, later.config, resume=True)
     assets = DetectionAssets.load(later.config.training.output_dir / "checkpoint-4")
