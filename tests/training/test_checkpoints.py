@@ -67,14 +67,14 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_earlier_ones(
 
     monkeypatch.setattr(place, name, second_time)
     before: dict[str, bytes] = {}
-    save = ArgusTrainer._save_checkpoint
+    save = ArgusTrainer.save
 
-    def remembering(self: ArgusTrainer, *args: Any) -> None:
+    def remembering(self: ArgusTrainer) -> None:
         if (tmp_path / "run" / "checkpoint-3").exists():
             before.update(contents(tmp_path / "run" / "checkpoint-3"))
-        save(self, *args)
+        save(self)
 
-    monkeypatch.setattr(ArgusTrainer, "_save_checkpoint", remembering)
+    monkeypatch.setattr(ArgusTrainer, "save", remembering)
     with pytest.raises(CheckpointError) as caught:
         train(ToyTask(), tmp_path / "run", **options)
 

@@ -16,17 +16,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from argusvl.core.files import cannot_write
+from argusvl.core.logging import get_logger
+
+logger = get_logger(__name__)
 
 EVENTS_FILE = "events.jsonl"
 
 
 def append_event(run: Path, step: int, event: str, **details: Any) -> dict[str, Any]:
-    """Writes a line, and returns what it says.
-
-    Raises:
-        ArgusError: It cannot be written.
-    """
+    """Writes a line, and returns what it says. Where it cannot be written, a warning takes its place."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
     entry = {"time": now, "step": step, "event": event, **details}
     path = run / EVENTS_FILE
@@ -39,8 +37,8 @@ def append_event(run: Path, step: int, event: str, **details: Any) -> dict[str, 
                 if stream.read(1) != b"\n":
                     stream.write(b"\n")
             stream.write(json.dumps(entry, ensure_ascii=False, default=str).encode() + b"\n")
-    except OSError as error:
-        raise cannot_write(path, error) from error
+    except OSError as error:  # of a full disk the next checkpoint will speak
+        logger.warning("%s is not written: %s", path, error.strerror or error)
     return entry
 
 

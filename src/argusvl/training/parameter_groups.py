@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -278,6 +278,36 @@ def _some(names: Sequence[str], limit: int = 3) -> str:
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def make_optimizer(
+    kind: Callable[..., Optimizer],
+    options: Mapping[str, Any],
+    model: nn.Module,
+    groups: Sequence[AssignedGroup],
+    weight_decay: float,
+) -> Optimizer:
+    """An optimizer with the groups and their rates, proven to hold them.
+
+    Args:
+        kind: Its class.
+        options: What transformers would make it with.
+        model: What trains.
+        groups: Its parameters by group.
+        weight_decay: For parameters that decay.
+
+    Raises:
+        ConfigError: It cannot take groups, or does not hold them as they are.
+    """
+    if {"params", "model", "optimizer_dict"} & set(options):
+        raise ConfigError(
+            f"the optimizer {getattr(kind, '__name__', kind)} builds its own parameter groups",
+            where="optim",
+            remedy="use one that takes the task's groups, e.g. adamw_torch_fused",
+        )
+    optimizer = kind(optimizer_groups(model, groups, weight_decay), **options)
+    verify_optimizer(optimizer, groups)
+    return optimizer
 
 
 def hold_configured_options(

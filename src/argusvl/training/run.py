@@ -175,7 +175,7 @@ depends on are refused for themselves, and rates (``*_lr``) are said when they c
 def _changes(trainer: ArgusTrainer, saved: SavedSnapshot) -> list[str]:
     """What a resumed run would compute otherwise than the run so far."""
     changes = []
-    if saved.engine.data is not None and saved.engine.data != trainer.data_fingerprint:
+    if saved.engine.data is not None and saved.engine.data != trainer.saving.data:
         changes.append("the training records have changed")
     if saved.config is not None:
         now = dict(_flat(trainer.config.model_dump(mode="json")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -50,6 +51,12 @@ class Saving:
             "ranks": trainer.parallel.world_size,
         }
 
+    @functools.cached_property
+    def data(self) -> str | None:
+        """Fingerprint of the training data; ``None`` where they cannot say."""
+        fingerprint = getattr(self._trainer.train_dataset, "fingerprint", None)
+        return None if fingerprint is None else fingerprint()
+
     def snapshot(self) -> Snapshot:
         """The run as it is now. Tensors are those of the run: :meth:`Snapshot.kept` copies them."""
         trainer = self._trainer
@@ -62,7 +69,7 @@ class Saving:
                 evaluation_due=trainer.evaluation_due,
                 last_logged=trainer.last_logged,
                 ema_updates=None if trainer.ema is None else trainer.ema.updates,
-                data=trainer.data_fingerprint,
+                data=self.data,
                 max_steps=trainer.state.max_steps,
                 bf16=trainer.precision.bf16,
                 total_loss=trainer.window.total,

@@ -14,15 +14,13 @@ stands in :meth:`ArgusTrainer._run_epoch` and :meth:`ArgusTrainer._train_step`:
 from __future__ import annotations
 
 import contextlib
-import functools
-import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from accelerate import skip_first_batches
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedModel, Trainer, TrainerCallback, set_seed
 from transformers.integrations import TensorBoardCallback
@@ -30,35 +28,34 @@ from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import IntervalStrategy
 
 from argusvl.config.schema import RunConfig
-from argusvl.core.errors import ArgusError, ConfigError
+from argusvl.core.errors import ConfigError
 from argusvl.core.logging import get_logger
 from argusvl.training.arguments import decide_together, training_arguments
 from argusvl.training.callbacks import PlainNamesTensorBoard, Resuming
 from argusvl.training.ema import ExponentialMovingAverage
+from argusvl.training.evaluating import Evaluating
 from argusvl.training.events import append_event
-from argusvl.training.interrupts import InterruptedWork, Interrupts
+from argusvl.training.interrupts import Interrupts
 from argusvl.training.listeners import Listener, Listeners
 from argusvl.training.losses import Counts, LossAggregation, LossWindow
-from argusvl.training.norms import clip_gradients, gradient_norms, norm_figures, update_ratios
+from argusvl.training.norms import norm_figures
 from argusvl.training.parallel import Parallel
 from argusvl.training.parameter_groups import (
     assign_parameters,
     freeze_untrained,
-    optimizer_groups,
-    verify_optimizer,
+    make_optimizer,
 )
 from argusvl.training.policies import Policies, Policy
 from argusvl.training.policies.freezing import FreezeUntil
 from argusvl.training.policies.non_finite import StopWhereNotFinite
 from argusvl.training.progress import ProgressCallback
 from argusvl.training.protocol import LearnsAssets, Task
-from argusvl.training.randomness import mixed_seed, preserved_randomness, seed_all
-from argusvl.training.sampling import BATCH_INFO, EpochSampler, SeededCollator, SeededSamples
-from argusvl.training.sandbox import evaluation_sandbox
+from argusvl.training.sampling import EpochSampler, SeededCollator, SeededSamples
 from argusvl.training.saving import Saving
 from argusvl.training.snapshot import SavedSnapshot
 from argusvl.training.steering import RolledBack, Steering
 from argusvl.training.step import StepRecord
+from argusvl.training.stepping import Stepping
 from argusvl.training.throughput import Throughput, memory_figures
 
 logger = get_logger(__name__)
@@ -127,7 +124,7 @@ class ArgusTrainer(Trainer):
         }
         decay = config.training.ema_decay
         self.ema = None if decay is None else ExponentialMovingAverage(self.trainable, decay)
-        self.saving = Saving(self)
+        self.stepping, self.evaluating, self.saving = Stepping(self), Evaluating(self), Saving(self)
         own = [FreezeUntil(specs), StopWhereNotFinite(self.output_dir, self.parallel.rank)]
         self.steering = Steering(self, Policies([*own, *policies]))
         self.listeners = Listeners(listeners)
@@ -156,11 +153,6 @@ class ArgusTrainer(Trainer):
     def stop_requested(self) -> bool:
         """Whether training ends after the current step because the user asked for it."""
         return self.ranks_stop if self.parallel.world_size > 1 else self.interrupts.requested
-
-    @property
-    def _entries(self) -> list[dict[str, Any]]:
-        assert self.optimizer is not None
-        return self.optimizer.param_groups
 
     def _install_callbacks(self) -> None:
         self.remove_callback(PrinterCallback)
@@ -191,20 +183,15 @@ class ArgusTrainer(Trainer):
             self.saving.resume(self.resumed)
             self.event("resumed", checkpoint=self.resumed.checkpoint.name, **planned)
             if self.evaluation_due and self.eval_dataset is not None:
-                if self._evaluated():
-                    self._save_checkpoint()
+                if self.evaluating.due():
+                    self.save()
                 self.control.should_save = False
         self.throughput.start()
 
     def event(self, event: str, **details: Any) -> None:
         """Writes down what happened, and tells the listeners."""
-        if not self.parallel.is_first:
-            return
-        try:
+        if self.parallel.is_first:
             entry = append_event(self.output_dir, self.state.global_step, event, **details)
-        except ArgusError as error:  # of a full disk the next checkpoint will speak
-            logger.warning("not in the run's events: %s (%s)", event, error.what)
-        else:
             self.listeners.on_event(entry)
 
     # ---- one step ------------------------------------------------------------------------------------------------
@@ -235,7 +222,7 @@ class ArgusTrainer(Trainer):
                 for position in range(done, num_update_steps_per_epoch):
                     number = min(accumulation, steps_in_epoch - position * accumulation)
                     trained = min((position + 1) * accumulation, steps_in_epoch) / steps_in_epoch
-                    self._train_step(*self._fetch(batches, number), epoch_after=now + trained)
+                    self._train_step(*self.stepping.fetch(batches, number), epoch_after=now + trained)
                     self._log_evaluate_save()
                     if self.control.should_training_stop or self.state.global_step >= end:
                         break
@@ -243,38 +230,18 @@ class ArgusTrainer(Trainer):
             self.control.should_training_stop = True
         self.control = self.callback_handler.on_epoch_end(self.args, self.state, self.control)
 
-    def _fetch(
-        self, iterator: Iterator[dict[str, Any]], number: int
-    ) -> tuple[list[dict[str, Any]], Counts, float]:
-        """A step's micro-batches, their counts over micro-batches and ranks, and the seconds that it took."""
-        started = time.perf_counter()
-        batches = [next(iterator) for _ in range(number)]
-        error = next((b[BATCH_INFO].error for b in batches if b[BATCH_INFO].error is not None), None)
-        seconds = time.perf_counter() - started
-        if self.parallel.world_size == 1:
-            if error is not None:
-                raise error
-            return batches, self.losses.counts_of(batches), seconds
-        own = (
-            dict.fromkeys(self.losses.count_names, 0) if error is not None else self.losses.counts_of(batches)
-        )
-        *counts, failed = self.parallel.add(torch.tensor([*own.values(), int(error is not None)])).tolist()
-        if failed:
-            self.parallel.raise_together(error)
-        return batches, dict(zip(own, counts, strict=True)), seconds
-
     def _train_step(
         self, batches: list[dict[str, Any]], counts: Counts, waited: float, epoch_after: float
     ) -> None:
         state = self.state
         self.control = self.callback_handler.on_step_begin(self.args, state, self.control)
         self.steering.before_step()
-        record = self.forward_backward(batches, counts, state.global_step + 1, wants=self.listeners.wants)
+        record = self.stepping.forward_backward(batches, counts, wants=self.listeners.wants)
         record.seconds["data"] = waited
         taken = self.steering.act(record)
         if taken:
             self.control = self.callback_handler.on_pre_optimizer_step(self.args, state, self.control)
-            self._optimize(record)
+            self.stepping.optimize(record)
         assert self.lr_scheduler is not None
         self.lr_scheduler.step()  # also where the step was skipped: the schedule is one of steps, not of updates
         self.model_wrapped.zero_grad()
@@ -291,79 +258,10 @@ class ArgusTrainer(Trainer):
             self.control.should_save = self.control.should_training_stop = True
 
     def forward_backward(
-        self,
-        batches: Sequence[Mapping[str, Any]],
-        counts: Counts | None = None,
-        step: int | None = None,
-        wants: frozenset[str] = frozenset(),
+        self, batches: Sequence[Mapping[str, Any]], counts: Counts | None = None, step: int | None = None
     ) -> StepRecord:
-        """Forward and backward passes of a step's micro-batches; gradients are added to those that are there.
-
-        Has no side effect on logs, windows, counters and random generators: what a step draws follows from the seed
-        and its number. The same batches and step give the same record again.
-
-        Args:
-            batches: The micro-batches, as collated.
-            counts: The step's global counts; added over the batches and ranks where not given.
-            step: Its number; the next one where not given.
-            wants: ``"outputs"`` to keep what the model returns.
-        """
-        step = self.state.global_step + 1 if step is None else step
-        if counts is None:
-            counts = self.losses.counts_of(batches)
-            totals = self.parallel.add(torch.tensor(list(counts.values()))).tolist()
-            counts = dict(zip(counts, totals, strict=True))
-        model, sums, losses, outputs = self.model_wrapped, [], [], []
-        seconds = {"forward": 0.0, "backward": 0.0}
-        model.train()
-        with preserved_randomness():
-            seed_all(mixed_seed(self.config.training.seed, step, self.parallel.rank, 2))
-            for number, batch in enumerate(batches):
-                last = number == len(batches) - 1
-                self.accelerator.gradient_state._set_sync_gradients(last)
-                # Gradients are added over ranks once, in the last backward pass.
-                with contextlib.nullcontext() if last else self.accelerator.no_sync(model=model):
-                    begun = time.perf_counter()
-                    loss, term_sums, output = self._loss(model, batch, counts)
-                    forwarded = time.perf_counter()
-                    self.accelerator.backward(loss)
-                seconds["forward"] += forwarded - begun
-                seconds["backward"] += time.perf_counter() - forwarded
-                losses.append(loss.detach())
-                sums.append(term_sums)
-                outputs.append(output if "outputs" in wants else None)
-                del loss, output
-        self.accelerator.unscale_gradients()
-        name_of = getattr(self.train_dataset, "sample_name", lambda index: f"#{index}")
-        infos = [batch[BATCH_INFO] for batch in batches if BATCH_INFO in batch]
-        return StepRecord(
-            step=step,
-            epoch=self.state.epoch or 0.0,
-            batches=batches,
-            names=[[str(name_of(index)) for _, index in info.keys] for info in infos],
-            counts=counts,
-            terms=self.losses.names,
-            sums=torch.stack(sums),
-            losses=torch.stack(losses),
-            gradients=gradient_norms(self.trainable),
-            seconds=seconds,
-            loss_is_scaled=getattr(self.accelerator, "scaler", None) is not None,
-            outputs=outputs if "outputs" in wants else None,
-        )
-
-    def _loss(self, model: nn.Module, batch: Mapping[str, Any], counts: Counts) -> tuple[Tensor, Tensor, Any]:
-        """A micro-batch's share of the step's loss, the sums of its terms, and what the model returned."""
-        inputs = {name: value for name, value in batch.items() if name not in ("counts", "sizes", BATCH_INFO)}
-        with self.compute_loss_context_manager():
-            outputs = model(**self._prepare_inputs(inputs))
-            # DDP averages gradients over ranks; the counts are global already.
-            loss, sums = self.losses.combine(
-                outputs.loss_terms, counts, float(self.parallel.world_size), self.steering.plan.weights
-            )
-        if model.training and not loss.requires_grad:
-            # Everything that this batch reaches is frozen: the step must go on, and on all ranks.
-            loss = loss + sum(p.sum() * 0.0 for p in self.trainable.values() if p.requires_grad)
-        return loss, sums, outputs
+        """See :meth:`Stepping.forward_backward`."""
+        return self.stepping.forward_backward(batches, counts, step)
 
     def compute_loss(
         self,
@@ -381,24 +279,8 @@ class ArgusTrainer(Trainer):
             num_items_in_batch: The step's global counts; the batch's own where the caller has none.
         """
         counts = self.losses.counts_of([inputs]) if num_items_in_batch is None else num_items_in_batch
-        loss, _, outputs = self._loss(model, inputs, counts)
+        loss, _, outputs = self.stepping.loss(model, inputs, counts)
         return (loss, outputs) if return_outputs else loss
-
-    def _optimize(self, record: StepRecord) -> None:
-        assert self.optimizer is not None
-        clip_gradients(self.trainable, record.gradients.total, self.args.max_grad_norm)
-        begun = time.perf_counter()
-        scheduled = [entry["lr"] for entry in self._entries]
-        for entry in self._entries:
-            entry["lr"] *= self.steering.plan.rate(entry["group"])
-        record.rates |= {entry["group"]: float(entry["lr"]) for entry in self._entries}
-        wanted = "update_ratios" in self.listeners.wants
-        with update_ratios(self.groups, record.update_ratios) if wanted else contextlib.nullcontext():
-            self.optimizer.step()
-        for entry, rate in zip(self._entries, scheduled, strict=True):
-            entry["lr"] = rate  # the scheduler goes on from its own
-        self.control = self.callback_handler.on_optimizer_step(self.args, self.state, self.control)
-        record.seconds["optimizer"] = time.perf_counter() - begun
 
     # ---- log, evaluate, save -------------------------------------------------------------------------------------
 
@@ -406,25 +288,20 @@ class ArgusTrainer(Trainer):
         """What is due after a step."""
         if self.control.should_log and self.state.global_step > self.last_logged:
             self.last_logged = self.state.global_step
-            self.log(self._figures())
+            record = self._record
+            self.log(
+                self.window.drain(self.parallel.add, self.parallel.world_size)
+                | {"grad_norm": record.gradients.total.item()}
+                | norm_figures(self.groups, record.gradients, self.args.device)
+                | {f"lr/{group}": rate for group, rate in record.rates.items()}
+                | self.throughput.drain()
+                | memory_figures()
+            )
         if self.control.should_evaluate:
-            self._evaluated()
+            self.evaluating.due()
         if self.control.should_save:
-            self._save_checkpoint()
+            self.save()
             self.control = self.callback_handler.on_save(self.args, self.state, self.control)
-
-    def _figures(self) -> dict[str, float]:
-        """All that is logged of a step or of the window since the last one; plain floats."""
-        record = self._record
-        norms = norm_figures(self.groups, record.gradients, self.args.device)
-        return {
-            **self.window.drain(self.parallel.add, self.parallel.world_size),
-            "grad_norm": record.gradients.total.item(),
-            **norms,
-            **{f"lr/{group}": rate for group, rate in record.rates.items()},
-            **self.throughput.drain(),
-            **memory_figures(),
-        }
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """As Trainer's; the mean loss at the end is of the whole run, not of this process alone."""
@@ -434,7 +311,7 @@ class ArgusTrainer(Trainer):
         super().log(logs, start_time)
 
     @contextlib.contextmanager
-    def _between_steps(self, doing: Literal["evaluating", "saving"]) -> Iterator[None]:
+    def between_steps(self, doing: Literal["evaluating", "saving"]) -> Iterator[None]:
         """What the body takes is no time of training."""
         with self.throughput.excluded(), self.progress.during(doing):
             yield
@@ -445,84 +322,17 @@ class ArgusTrainer(Trainer):
         ignore_keys: list[str] | None = None,
         metric_key_prefix: str = "eval",
     ) -> dict[str, float]:
-        """The task's own figures, with averaged weights where there are, leaving no trace in the training.
-
-        Each rank does its share; the figures are those of the first.
-        """
-        dataset = self.eval_dataset if eval_dataset is None else eval_dataset
-        assert isinstance(dataset, Dataset)
-        started = time.perf_counter()
-        with self._between_steps("evaluating"), evaluation_sandbox(self.network), self.averaged_weights():
-            figures = self.parallel.from_first(self.task.evaluate(self.network, dataset, self.parallel))
-        metrics = {f"{metric_key_prefix}_{name}": float(value) for name, value in figures.items()}
-        metrics[f"{metric_key_prefix}_seconds"] = time.perf_counter() - started
-        self.log(metrics)
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
-        self.listeners.on_evaluation(self.state.global_step, figures)
-        self.event(
-            "evaluated", figures={name: float(value) for name, value in figures.items() if "/" not in name}
-        )
-        return metrics
+        """See :meth:`Evaluating.evaluate`."""
+        return self.evaluating.evaluate(eval_dataset, metric_key_prefix)
 
     def averaged_weights(self) -> contextlib.AbstractContextManager[None]:
         """In its body the model has the averaged weights, where an average is kept."""
         return contextlib.nullcontext() if self.ema is None else self.ema.applied()
 
-    def _evaluated(self) -> bool:
-        """An evaluation in training; whether it came to its end. If it fails, what was trained is saved first."""
-        self.evaluation_due = True
-        try:
-            if self.stop_requested:
-                raise InterruptedWork
-            # Ranks cannot leave an evaluation one by one.
-            with self.interrupts.abandonable() if self.parallel.world_size == 1 else contextlib.nullcontext():
-                metrics = self.evaluate()
-            is_best = self._is_best(metrics)
-        except InterruptedWork:
-            self.control.should_save = self.control.should_training_stop = True
-            return False
-        except Exception as error:
-            if (
-                self.state.global_step > 0 and self.parallel.world_size == 1
-            ):  # other ranks may not have failed
-                try:
-                    self._save_checkpoint()
-                except Exception as second:  # noqa: BLE001 - the first error is what the user must see
-                    error.add_note(f"and the state could not be saved: {second}")
-            raise
-        self.evaluation_due = False
-        # The best state is kept whatever save_steps says.
-        self.control.should_save = self.control.should_save or is_best
-        return True
-
-    def _is_best(self, metrics: Mapping[str, float]) -> bool:
-        if metrics.keys() <= {"eval_seconds", "epoch"}:
-            return False  # by a task that has no figure in this configuration
-        name = self.config.training.metric_for_best_model
-        value = metrics.get(f"eval_{name.removeprefix('eval_')}")
-        if value is None:
-            known = ", ".join(sorted(key.removeprefix("eval_") for key in metrics))
-            raise ConfigError(
-                f"the evaluation gives no figure {name!r}",
-                where="metric_for_best_model",
-                remedy=f"use one of {known}, and continue with --resume",
-            )
-        best = self.state.best_metric
-        if best is not None and not (value > best if self.args.greater_is_better else value < best):
-            return False
-        self.state.best_metric, self.state.best_global_step = value, self.state.global_step
-        self.state.best_model_checkpoint = str(self.output_dir / f"checkpoint-{self.state.global_step}")
-        return True
-
-    def _save_checkpoint(self, *_: Any) -> None:
-        with self._between_steps("saving"):
+    def save(self) -> None:
+        """Writes a checkpoint."""
+        with self.between_steps("saving"):
             self.saving.save()
-
-    @functools.cached_property
-    def data_fingerprint(self) -> str | None:
-        """Tells whether the training data are the same; ``None`` where they cannot say."""
-        fingerprint = getattr(self.train_dataset, "fingerprint", None)
-        return None if fingerprint is None else fingerprint()
 
     # ---- what Trainer makes, by our data and groups ----------------------------------------------------------------
 
@@ -540,16 +350,8 @@ class ArgusTrainer(Trainer):
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """An optimizer with the task's groups and rates."""
         if self.optimizer is None:
-            optimizer_class, kwargs = self.get_optimizer_cls_and_kwargs(self.args, self.network)
-            if {"params", "model", "optimizer_dict"} & set(kwargs):
-                raise ConfigError(
-                    f"the optimizer {self.args.optim} builds its own parameter groups",
-                    where="optim",
-                    remedy="use one that takes the task's groups, e.g. adamw_torch_fused",
-                )
-            entries = optimizer_groups(self.network, self.groups, self.args.weight_decay)
-            self.optimizer = optimizer_class(entries, **kwargs)
-            verify_optimizer(self.optimizer, self.groups)
+            made_by = self.get_optimizer_cls_and_kwargs(self.args, self.network)
+            self.optimizer = make_optimizer(*made_by, self.network, self.groups, self.args.weight_decay)
         return self.optimizer
 
     # The checkpoint is restored as a whole, in _begin.
