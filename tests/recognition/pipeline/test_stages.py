@@ -20,8 +20,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from argusvl.core import appending
 from argusvl.core.errors import ArgusError, DataError, ModelError
-from argusvl.recognition.pipeline import stage_file
 from argusvl.recognition.pipeline.stages import Picture, Stage, read_results, run_stages
 
 MIB = 2**20
@@ -411,7 +411,7 @@ def test_a_full_disk_is_reported_and_the_run_goes_on_later(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_stages(pictures, tmp_path / "whole", three())
-    real, left = stage_file._write_to_disk, [5]
+    real, left = appending.write_all, [5]
 
     def full(stream: Any, data: bytes) -> None:
         if left[0] == 0:
@@ -420,7 +420,7 @@ def test_a_full_disk_is_reported_and_the_run_goes_on_later(
         left[0] -= 1
         real(stream, data)
 
-    monkeypatch.setattr(stage_file, "_write_to_disk", full)
+    monkeypatch.setattr(appending, "write_all", full)
     with pytest.raises(ArgusError, match=r"No space left on device(.|\n)*goes on"):
         run_stages(pictures, tmp_path / "out", three())
     monkeypatch.undo()

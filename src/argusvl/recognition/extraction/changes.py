@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from argusvl.core.appending import json_line
 from argusvl.core.errors import DataError
 from argusvl.core.files import read_bytes
 from argusvl.recognition.extraction.fingerprint import (
@@ -14,7 +15,6 @@ from argusvl.recognition.extraction.fingerprint import (
     require_no_difference,
     require_same_fingerprint,
 )
-from argusvl.recognition.extraction.ledger import json_line
 from argusvl.recognition.extraction.store import Header
 
 _SHOWN = 5
