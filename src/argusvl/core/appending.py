@@ -1,8 +1,8 @@
 """Files that grow batch by batch and may be cut off at any point, by a signal, a full disk or a power cut.
 
-A batch is some lines of JSON and perhaps data that they speak of, in a file of their own, which reach the disk before the
-lines are written. So where a whole line is found its data are there, and what an interruption has left can only be the
-end of either file: it is cut away when the work goes on.
+A batch is some lines of JSON and perhaps data that they speak of, in a file of their own, which reach the disk before
+the lines are written. So where a whole line is found its data are there, and what an interruption has left can only be
+the end of either file: it is cut away when the work goes on.
 """
 
 from __future__ import annotations
