@@ -26,9 +26,9 @@ from argusvl.core.matching import match, pairwise_iou
 from argusvl.detection.data.dataset import Vocabulary
 from argusvl.detection.data.records import Scene
 from argusvl.detection.detections import Detections
+from argusvl.visual.pairing import MIN_IOU
 
 MAX_DETECTIONS = 100
-CAPTION_IOU = 0.5
 _EVERY_SIZE = {"any": [0.0, 1e10]}
 _BY_CLASS = ("per_class", "precision_recall")
 
@@ -213,7 +213,7 @@ def evaluate_detections(
     )
 
 
-def claim(truth: Truth, predictions: Detections, iou: float = CAPTION_IOU) -> NDArray[np.int64]:
+def claim(truth: Truth, predictions: Detections, iou: float = MIN_IOU) -> NDArray[np.int64]:
     """Which prediction each truth takes: its highest-scoring unclaimed one with enough overlap.
 
     Truths choose in the order of the file.

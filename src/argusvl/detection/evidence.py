@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from argusvl.core.matching import match, pairwise_iou
 from argusvl.detection.data.dataset import Vocabulary
 from argusvl.detection.detections import Detections
-from argusvl.detection.evaluation import CAPTION_IOU, Truth, claim, class_of
+from argusvl.detection.evaluation import Truth, claim, class_of
+from argusvl.visual.pairing import MIN_IOU
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -115,7 +116,7 @@ class Evidence:
 
 
 def correct_predictions(
-    truth: Truth, predictions: Detections, vocabulary: Vocabulary, iou: float = CAPTION_IOU
+    truth: Truth, predictions: Detections, vocabulary: Vocabulary, iou: float = MIN_IOU
 ) -> Flags:
     """Which predictions are right, ``[N]``, as COCO's AP counts.
 

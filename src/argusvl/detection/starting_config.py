@@ -21,10 +21,11 @@ from argusvl.detection.checkpoint_layout import QWEN_FOLDER
 from argusvl.detection.config import DetectionRunConfig
 from argusvl.detection.data.conversation_lengths import RecordTokens, count_records, open_processor
 from argusvl.detection.data.language import prompt_language
-from argusvl.detection.data.pixel_limits import TOKEN_AREA, PixelChoice, choose_pixel_limits
+from argusvl.detection.data.pixel_limits import PixelChoice, choose_pixel_limits
 from argusvl.detection.data.records import RecordFile
 from argusvl.detection.data.resize import plan_resize
 from argusvl.detection.data.survey import Survey, record_files, refuse_bad, survey_data
+from argusvl.detection.patches import TOKEN_AREA
 from argusvl.detection.starting_point import StartingPoint, starting_point
 from argusvl.detection.starting_values import ARCHITECTURE, HEAD, LARGE_HEAD, LEARNING_RATES, LOSSES
 

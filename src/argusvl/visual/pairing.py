@@ -16,6 +16,7 @@ SCORE_THRESHOLD = 0.3
 """Score from which a prediction is worth showing to people; evaluation uses none."""
 
 MIN_IOU = 0.5
+"""From this overlap on a prediction is an object's: recall, descriptions and the gallery count by it."""
 SHIFTED_MIN_IOU = 0.1
 """A prediction of the same class that overlaps less than :data:`MIN_IOU`, but so much, is this object's, misplaced."""
 

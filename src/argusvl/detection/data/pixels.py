@@ -5,7 +5,7 @@ the patches into their order. A pixel has only 256 values a channel, so the floa
 table of 3 × 256 numbers (made by the stock arithmetic, hence the equality), and the reordering is done while the data
 are still bytes, four times smaller.
 
-Images come already resized: sides are multiples of ``PATCH * MERGE`` (28), see ``detection/data/resize.py``.
+Images come already resized: sides are multiples of ``TOKEN_SIDE`` (28), see ``detection/data/resize.py``.
 """
 
 from __future__ import annotations
@@ -17,11 +17,8 @@ import numpy as np
 from PIL import Image
 
 from argusvl.core.errors import ModelError
+from argusvl.detection.patches import MERGE, PATCH, TOKEN_SIDE
 
-PATCH = 14
-"""Side of a patch, pixels."""
-MERGE = 2
-"""Patches that the merger joins, along each side."""
 TEMPORAL = 2
 """Frames in a patch; a still image is repeated."""
 PATCH_VALUES = 3 * TEMPORAL * PATCH * PATCH
@@ -58,7 +55,7 @@ def patch_grid(width: int, height: int) -> Grid:
     Raises:
         ModelError: A side is not a positive multiple of 28.
     """
-    side = PATCH * MERGE
+    side = TOKEN_SIDE
     if width <= 0 or height <= 0 or width % side or height % side:
         raise ModelError(
             f"expected sides that are multiples of {side}, got {width}×{height} (width × height)",

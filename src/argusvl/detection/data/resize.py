@@ -15,12 +15,7 @@ import numpy as np
 from PIL import Image
 
 from argusvl.core.errors import DataError, ImageError
-
-GRID = 28
-"""Sides of a resized image are multiples of this many pixels: one merged vision token."""
-
-PATCH = 14
-"""Side of one vision patch before the merge, pixels."""
+from argusvl.detection.patches import TOKEN_SIDE
 
 MAX_ASPECT_RATIO = 200
 """``smart_resize`` refuses longer images."""
@@ -120,7 +115,7 @@ def plan_resize(
     height: int,
     min_pixels: int,
     max_pixels: int,
-    factor: int = GRID,
+    factor: int = TOKEN_SIDE,
     *,
     where: object | None = None,
 ) -> ResizePlan:
@@ -167,7 +162,7 @@ def plan_resize(
     return ResizePlan(width, height, resized_width, resized_height)
 
 
-def check_limits(min_pixels: int, max_pixels: int, factor: int = GRID) -> None:
+def check_limits(min_pixels: int, max_pixels: int, factor: int = TOKEN_SIDE) -> None:
     """Refuses pixel limits that no image can meet.
 
     Raises:
@@ -203,7 +198,7 @@ def resize_image(image: Image.Image, plan: ResizePlan) -> Image.Image:
     return image.resize(plan.resized_size, Image.Resampling.BICUBIC)
 
 
-def vision_tokens(width: int, height: int, factor: int = GRID) -> int:
+def vision_tokens(width: int, height: int, factor: int = TOKEN_SIDE) -> int:
     """Merged vision tokens of an image whose sides are multiples of ``factor``."""
     return (width // factor) * (height // factor)
 

@@ -21,6 +21,7 @@ import numpy as np
 
 from argusvl.core.errors import ConfigError, DataError
 from argusvl.core.files import path_inside, read_json, write_text_atomically
+from argusvl.core.wording import printable
 from argusvl.recognition.backbones.protocol import Backbone
 from argusvl.recognition.decoding import Lane
 from argusvl.recognition.extraction.fingerprint import (
@@ -34,7 +35,7 @@ from argusvl.recognition.extraction.writer import is_being_written
 from argusvl.recognition.few_shot.classifiers import Labels
 from argusvl.recognition.few_shot.embeddings import CHANGED, content_store, fingerprint_of, read_contents
 from argusvl.recognition.few_shot.features import Vectors
-from argusvl.recognition.few_shot.layout import LayoutError, printable
+from argusvl.recognition.few_shot.layout import LayoutError
 from argusvl.recognition.few_shot.unknown import UNKNOWN
 
 FORMAT = 1

@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from argusvl.core.errors import ConfigError, DataError
+from argusvl.core.wording import printable
 from argusvl.recognition.few_shot.classifiers import make_classifier
 from argusvl.recognition.few_shot.embeddings import Embedded, same_content
 from argusvl.recognition.few_shot.features import Evidence, FeatureMap, Features
-from argusvl.recognition.few_shot.layout import Category, LayoutError, Query, printable
+from argusvl.recognition.few_shot.layout import Category, LayoutError, Query
 from argusvl.recognition.few_shot.measures import auroc, fpr95, oscr
 from argusvl.recognition.few_shot.unknown import KnownScore
 from argusvl.recognition.few_shot.zero_shot import NameMap

@@ -22,6 +22,7 @@ from pathlib import Path, PurePosixPath
 
 from argusvl.config.messages import did_you_mean
 from argusvl.core.errors import DataError
+from argusvl.core.wording import printable
 from argusvl.recognition.extraction.sources import Listing, find_images
 
 _SHOWN_PROBLEMS = 20
@@ -200,12 +201,6 @@ def read_examples(
             remedy="name one with --category, and enrol each into a store of its own",
         )
     return dict(categories[0].classes)
-
-
-def printable(name: object) -> str:
-    """A name on one line: a line break or another control character in it is shown as its escape."""
-    text = str(name)
-    return text if text.isprintable() else repr(text)[1:-1]
 
 
 class _Pattern:

@@ -30,11 +30,11 @@ from argusvl.detection.data.formats.base import (
     SourceObject,
     WriteOptions,
     by_split,
-    plain_number,
 )
 from argusvl.detection.data.formats.json_text import JsonText, numbers, parse_json, side_lengths
 from argusvl.detection.data.formats.polygons import enclosing_box
 from argusvl.detection.data.formats.tree import ImageFinder, list_files, list_images, split_named
+from argusvl.detection.data.records import plain_number
 from argusvl.detection.data.resize import Box
 
 _DECIMALS = 9

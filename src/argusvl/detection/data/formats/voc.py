@@ -32,7 +32,6 @@ from argusvl.detection.data.formats.base import (
     SourceObject,
     WriteOptions,
     by_split,
-    plain_number,
 )
 from argusvl.detection.data.formats.text import decode_text, read_number
 from argusvl.detection.data.formats.tree import list_files, require_folder, stem_of
@@ -43,6 +42,7 @@ from argusvl.detection.data.formats.xml_tree import (
     parse_xml,
     without_encoding,
 )
+from argusvl.detection.data.records import plain_number
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
