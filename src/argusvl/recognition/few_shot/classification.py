@@ -90,7 +90,7 @@ class FewShotClassifier:
 
         ``class`` is a class or Unknown, ``nearest`` the best class in any case; ``score`` is the probability that the
         picture is known, ``margin`` how far the best class's score lies above the second's (small: ambiguous), ``set``
-        the classes that hold the true one with the coverage asked for, if the picture is known. ``example_of`` stands
+        the classes that hold the true one with the given coverage, if the picture is known. ``example_of`` stands
         where the picture is an example itself.
         """
         features = self._features(rows.vectors)

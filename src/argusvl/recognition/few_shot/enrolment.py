@@ -123,7 +123,7 @@ class SupportStore:
         """Opens a support store.
 
         Raises:
-            DataError: The folder is none, or its header is damaged.
+            DataError: The folder is not a support store, or its header is damaged.
         """
         file = folder / HEADER
         try:

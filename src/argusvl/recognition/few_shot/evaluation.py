@@ -1,4 +1,4 @@
-"""How well classes are recognised from a few examples: draws of examples by seed, accuracy, what is told of unknowns.
+"""How well classes are recognised from a few examples: draws of examples by seed, accuracy, open-set measures.
 
 A seed draws so many examples from each class's; the queries are always all. The draw of a class depends on the seed,
 the category and the class alone, and the draw of fewer shots is part of the draw of more.
@@ -227,7 +227,7 @@ def evaluate(backbone: str, categories: Sequence[CategoryFeatures], protocol: Pr
 
     Raises:
         ConfigError: A class to be unknown is in no category, or fewer than two would be known.
-        DataError: A class has fewer examples than shots are asked for; each is named.
+        DataError: A class has fewer examples than shots; each is named.
     """
     _check(categories, protocol)
     rows = []
@@ -310,9 +310,9 @@ def _by_examples(
     classifier = make_classifier(protocol.classifier).fit(support, numbers, len(known))
     if not protocol.open_set:
         # Of a transductive classifier, queries that are of no known class would change the answers.
-        asked = np.array([truth in drawn for truth in category.truths])
-        answers = np.full(len(asked), -1)
-        answers[asked] = classifier.scores(category.queries[asked]).argmax(axis=1)
+        is_known = np.array([truth in drawn for truth in category.truths])
+        answers = np.full(len(is_known), -1)
+        answers[is_known] = classifier.scores(category.queries[is_known]).argmax(axis=1)
         return answers, None
     evidence = Evidence.joined([category.support_evidence[label][rows] for label, rows in drawn.items()])
     known_score = KnownScore().fit(evidence, numbers, len(known))

@@ -50,7 +50,7 @@ class Measured:
 
     Attributes:
         rows: Of the categories and the totals, backbone by backbone.
-        protocol: What was asked for.
+        protocol: The settings of the measurement.
         recipe: How pictures became features.
         backbones: What each is, JSON-ready.
         categories: What each category holds, JSON-ready.

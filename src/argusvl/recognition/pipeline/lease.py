@@ -44,7 +44,7 @@ class LeaseReport:
         resident_before: RSS of this process before loading, in bytes.
         resident_loaded: With the model loaded.
         resident_after: After its release.
-        allocated_before: Memory allocated on the GPU before loading, in bytes; 0 where the device is none.
+        allocated_before: Memory allocated on the GPU before loading, in bytes; 0 on the CPU.
         allocated_loaded: With the model loaded.
         allocated_after: After its release.
     """
