@@ -6,7 +6,6 @@ import functools
 import gc
 import threading
 import weakref
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,15 +40,6 @@ class Holder:
     def __init__(self) -> None:
         network = Wide()
         self.embed = lambda batch: network(batch)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def few_objects() -> Iterator[None]:
-    """What was there before is left out of every search for objects: it makes these tests several times faster."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 def made(_: torch.device) -> Wide:

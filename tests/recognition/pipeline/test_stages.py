@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import random
@@ -10,7 +9,7 @@ import shutil
 import signal
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,15 +24,6 @@ from argusvl.core.errors import ArgusError, DataError, ModelError
 from argusvl.recognition.pipeline.stages import Picture, Stage, read_results, run_stages
 
 MIB = 2**20
-
-
-@pytest.fixture(autouse=True, scope="module")
-def few_objects() -> Iterator[None]:
-    """What was there before is left out of every search for objects: it makes these tests several times faster."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 class Counted(nn.Module):

@@ -129,24 +129,3 @@ def pixel_values(images: Sequence[Image.Image | np.ndarray]) -> tuple[np.ndarray
         write_patches(array, values[start:stop])
         start = stop
     return values, np.array(grids, dtype=np.int64).reshape(-1, 3)
-
-
-def check_pixel_values(values_shape: Sequence[int], grids: Sequence[Sequence[int]]) -> None:
-    """Refuses pixel values that cannot belong to the grids (P-003).
-
-    Raises:
-        ModelError: Names the shape expected and the shape found.
-    """
-    expected = [sum(map(num_patches, grids)), PATCH_VALUES]
-    if list(values_shape) != expected:
-        raise ModelError(
-            f"pixel_values: expected {expected} for image_grid_thw {[list(map(int, g)) for g in grids]}, "
-            f"got {list(values_shape)}",
-            remedy="make both by argusvl.detection.data.pixels.pixel_values from the same images",
-        )
-    for index, (t, h, w) in enumerate(grids):
-        if t < 1 or h < 1 or w < 1 or h % MERGE or w % MERGE:
-            raise ModelError(
-                f"image_grid_thw[{index}]: expected even, positive h and w, got {[int(t), int(h), int(w)]}",
-                remedy="resize images to sides that are multiples of 28",
-            )

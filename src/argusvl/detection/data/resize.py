@@ -91,16 +91,6 @@ class ResizePlan:
             y2 * self.resized_height / self.height,
         )
 
-    def box_to_original(self, box: Sequence[float]) -> Box:
-        """Inverse of :meth:`box_to_resized`."""
-        x1, y1, x2, y2 = (float(v) for v in box)
-        return (
-            x1 * self.width / self.resized_width,
-            y1 * self.height / self.resized_height,
-            x2 * self.width / self.resized_width,
-            y2 * self.height / self.resized_height,
-        )
-
     def boxes_to_resized(self, boxes: np.ndarray | Sequence[Sequence[float]]) -> np.ndarray:
         """Boxes ``[N, 4]`` from the original's pixels to the resized image's, ``float64 [N, 4]``."""
         return _scaled(boxes, self.resized_size, self.size)

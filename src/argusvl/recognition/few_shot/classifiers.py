@@ -201,8 +201,6 @@ CLASSIFIERS: Mapping[str, ClassifierKind] = {
 }
 """The classifiers by name; the first is the default, chosen by measurement."""
 
-DEFAULT_CLASSIFIER = next(iter(CLASSIFIERS))
-
 
 def make_classifier(name: str) -> Classifier:
     """A new classifier.
