@@ -14,7 +14,7 @@ from rich.text import Text
 
 from argusvl.cli.output import console
 from argusvl.core.files import real_path, write_text_atomically
-from argusvl.core.wording import counted
+from argusvl.core.wording import counted, listed
 from argusvl.detection.assets import DetectionAssets
 from argusvl.detection.data.records import RecordFile
 from argusvl.detection.evaluation import Figures
@@ -36,8 +36,8 @@ def warn_of_other_labels(figures: Figures, labels: Sequence[str]) -> None:
     unknown = [name for name in present if name not in labels]
     if unknown and len(unknown) == len(present):
         text = (
-            f"None of the data's classes ({', '.join(unknown[:3])}{', …' if len(unknown) > 3 else ''}) is a label of "
-            f"the checkpoint ({', '.join(labels[:3])}{', …' if len(labels) > 3 else ''}): every figure by class is 0."
+            f"None of the data's classes ({listed(unknown, 3)}) is a label of the checkpoint ({listed(labels, 3)}): "
+            "every figure by class is 0."
         )
         console().print(Text(text, style="yellow"), soft_wrap=True)
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from argusvl.core.appending import Appender
 from argusvl.core.errors import ArgusError, DataError
 from argusvl.core.files import cannot_write, is_locked, write_bytes_atomically
+from argusvl.core.wording import listed
 from argusvl.recognition.extraction.changes import inputs_bytes, require_same_header, require_same_names
 from argusvl.recognition.extraction.ledger import Entry, read_ledger
 from argusvl.recognition.extraction.shards import count_rows, shard_bytes, shard_file
@@ -334,7 +335,7 @@ def _require_nothing_else(folder: Path) -> None:
     others = sorted(entry.name for entry in folder.iterdir() if not _is_beginning(entry))
     if others:
         raise DataError(
-            f"the folder is no store and holds other files ({', '.join(others[:3])}{', …' * (len(others) > 3)})",
+            f"the folder is no store and holds other files ({listed(others, 3)})",
             where=folder,
             remedy="name a new or an empty folder, or that of an interrupted extraction",
         )

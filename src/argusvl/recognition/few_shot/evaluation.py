@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from argusvl.core.errors import ConfigError, DataError
-from argusvl.core.wording import printable
+from argusvl.core.wording import listed_below, printable
 from argusvl.recognition.few_shot.classifiers import make_classifier
 from argusvl.recognition.few_shot.embeddings import Embedded, same_content
 from argusvl.recognition.few_shot.features import Evidence, FeatureMap, Features
@@ -162,11 +162,8 @@ def refuse_known_queries(category: Category, embedded: Embedded) -> None:
             for a, b in same_content(embedded, files[label], others)
         ]
     if pairs:
-        more = f"\n  and {len(pairs) - _SHOWN} more" if len(pairs) > _SHOWN else ""
         raise LayoutError(
-            "the same picture stands in two places:"
-            + "".join(f"\n  {pair}" for pair in pairs[:_SHOWN])
-            + more,
+            f"the same picture stands in two places:{listed_below(pairs, _SHOWN)}",
             where=printable(category.name),
             remedy="remove one of each pair (contents are compared, not names): figures would be too good",
         )
@@ -366,8 +363,7 @@ def _check(categories: Sequence[CategoryFeatures], protocol: Protocol) -> None:
     if short:
         raise DataError(
             f"{most} shots are asked for, and some classes have fewer examples that can be used:"
-            + "".join(f"\n  {line}" for line in short[:_SHOWN])
-            + (f"\n  and {len(short) - _SHOWN} more" if len(short) > _SHOWN else ""),
+            f"{listed_below(short, _SHOWN)}",
             remedy="ask for fewer --shots, or add examples",
         )
 

@@ -158,31 +158,23 @@ def lease(
 def resident_models() -> dict[str, str]:
     """Device → name of the model that is leased on it now."""
     with _CHANGED:
-        return {str(device): name for device, (name, _) in _RESIDENT.items()}
+        return {str(device): name for device, name in _RESIDENT.items()}
 
 
-_RESIDENT: dict[torch.device, tuple[str, int]] = {}
-"""Device → name of the resident model and the thread that leased it."""
+_RESIDENT: dict[torch.device, str] = {}
 _CHANGED = threading.Condition()
 
 
 def _take(device: torch.device, name: str, wait_s: float) -> None:
-    thread = threading.get_ident()
     with _CHANGED:
-        deadline = time.monotonic() + wait_s
-        while device in _RESIDENT:
-            holder, owner = _RESIDENT[device]
-            left = deadline - time.monotonic()
-            if owner == thread or left <= 0:
-                raise ModelError(
-                    f"{holder!r} is resident on {device}, so {name!r} cannot be loaded there",
-                    where=name,
-                    remedy="end the first lease before the second begins: models run in sequence"
-                    if owner == thread
-                    else "wait for it with wait_s, or use another device",
-                )
-            _CHANGED.wait(left)
-        _RESIDENT[device] = (name, thread)
+        if not _CHANGED.wait_for(lambda: device not in _RESIDENT, timeout=wait_s):
+            raise ModelError(
+                f"{_RESIDENT[device]!r} is resident on {device}, so {name!r} cannot be loaded there",
+                where=name,
+                remedy="end the first lease before the second begins: models run in sequence; "
+                "where another thread holds it, wait with wait_s, or use another device",
+            )
+        _RESIDENT[device] = name
 
 
 def _give_back(device: torch.device) -> None:
