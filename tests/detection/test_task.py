@@ -23,6 +23,7 @@ from argusvl.detection.model.modeling import ArgusForDetection
 from argusvl.detection.predictor import Predictor
 from argusvl.detection.task import DetectionTask
 from argusvl.training.losses import LossAggregation
+from argusvl.training.parallel import Parallel
 from argusvl.training.parameter_groups import assign_parameters, describe_groups, freeze_untrained
 from argusvl.training.run import run_training
 
@@ -161,7 +162,7 @@ def test_without_detection_there_is_no_head_and_no_term_of_it(make_task: MakeTas
     loss, _ = LossAggregation(task.loss_terms()).combine(terms, batch["counts"], 1.0)
     loss.backward()
     assert loss > 0
-    assert task.evaluate(model, task.eval_dataset()) == {}
+    assert task.evaluate(model, task.eval_dataset(), Parallel()) == {}
 
 
 def test_head_and_adapters_wait_for_the_freezing_epochs(make_task: MakeTask) -> None:
@@ -325,13 +326,13 @@ def test_scores_are_calibrated_by_the_evaluation_before_a_save(
     assets = DetectionAssets.load(folder)
     assert assets.calibration is None and assets.calibration_note == "no held-out records were evaluated"
     assert assets.descriptions == ("螺丝/正确",)
-    task.evaluate(model, dataset)
+    task.evaluate(model, dataset, Parallel())
     task.save_assets(folder)
     assert "2 held-out images: at least 5 are needed" in DetectionAssets.load(folder).calibration_note
 
     fitted = fit_calibration(calibration_evidence())
     monkeypatch.setattr("argusvl.detection.task.fit_calibration", lambda evidence: fitted)
-    figures = task.evaluate(model, dataset)
+    figures = task.evaluate(model, dataset, Parallel())
     assert figures["ece"] == fitted.report.scores.ece
     task.save_assets(folder)
     assert DetectionAssets.load(folder).calibration == fitted.calibration is not None
@@ -586,7 +587,7 @@ def test_evaluation_gives_the_figures_that_can_choose_a_checkpoint(make_task: Ma
     task = make_task()
     torch.manual_seed(0)
     model = task.model().train()
-    figures = task.evaluate(model, task.eval_dataset())
+    figures = task.evaluate(model, task.eval_dataset(), Parallel())
     assert {"AP", "AP50", "AP75", "AR100", "AP50_agnostic", "caption_exact", "recall"} <= figures.keys()
     assert model.training
 

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 import torch
-from toy_task import ToyTask, toy_config, train
+from toy_task import GROUPS, ToyTask, toy_config, train
 
 from argusvl.core.errors import ConfigError
 from argusvl.training.arguments import training_arguments
+from argusvl.training.protocol import ParameterGroup
 from argusvl.training.trainer import ArgusTrainer
 
 
@@ -19,7 +20,9 @@ def test_every_setting_reaches_transformers(tmp_path: Path) -> None:
         warmup_ratio=0.25,
         trainer_arguments={"adam_beta1": 0.8, "optim": "adamw_torch"},
     )
-    arguments = training_arguments(config, learning_rate=0.5, evaluates=True)
+    arguments = training_arguments(
+        config, [ParameterGroup("all", ".", 0.5), ParameterGroup("none", ".", 0.1)]
+    )
     assert arguments.get_warmup_steps(100) == 25
     assert (arguments.learning_rate, arguments.adam_beta1, arguments.adam_beta2) == (0.5, 0.8, 0.99)
     assert arguments.activation_checkpointing
@@ -32,13 +35,13 @@ def test_every_setting_reaches_transformers(tmp_path: Path) -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
 def test_cuda_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no CUDA device"):
-        training_arguments(toy_config(tmp_path, device="cuda"), 0.1, evaluates=False)
+        training_arguments(toy_config(tmp_path, device="cuda"), GROUPS)
 
 
 def test_what_transformers_refuses_is_an_error_of_the_configuration(tmp_path: Path) -> None:
     config = toy_config(tmp_path, trainer_arguments={"fp16_full_eval": True, "bf16_full_eval": True})
     with pytest.raises(ConfigError, match="full eval"):
-        training_arguments(config, 0.1, evaluates=False)
+        training_arguments(config, GROUPS)
 
 
 def test_an_empty_data_set_is_an_error(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from argusvl.training.checkpoints import (
     remove_leftovers,
     verify_checkpoint,
 )
+from argusvl.training.snapshot import Snapshot
 from argusvl.training.trainer import ArgusTrainer
 
 
@@ -46,7 +47,7 @@ def torch_cannot_write(*args: Any, **kwargs: Any) -> None:
 WRITERS: dict[str, tuple[Any, str, Callable[..., None]]] = {
     "weights": (ToyModel, "save_pretrained", full_disk),
     "assets": (ToyTask, "save_assets", full_disk),
-    "optimizer": (ArgusTrainer, "_save_optimizer_and_scheduler", torch_cannot_write),
+    "optimizer": (Snapshot, "write", torch_cannot_write),
     "manifest": (checkpoints, "_write_manifest", full_disk),
 }
 
@@ -270,7 +271,7 @@ def test_an_unknown_metric_is_named_and_the_state_is_saved(tmp_path: Path) -> No
 
 def test_a_task_without_figures_has_no_best(tmp_path: Path) -> None:
     class Silent(ToyTask):
-        def evaluate(self, model: Any, dataset: Any) -> dict[str, float]:
+        def evaluate(self, model: Any, dataset: Any, parallel: Any) -> dict[str, float]:
             return {}
 
     train(Silent(), tmp_path / "run")

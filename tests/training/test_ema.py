@@ -56,7 +56,7 @@ def test_evaluation_and_checkpoint_use_the_average_and_training_does_not(tmp_pat
     seen: list[torch.Tensor] = []
 
     class Watching(ToyTask):
-        def evaluate(self, model: Any, dataset: Any) -> dict[str, float]:
+        def evaluate(self, model: Any, dataset: Any, parallel: Any) -> dict[str, float]:
             seen.append(model.body.weight.detach().clone())
             return {"score": 1.0}
 
@@ -94,6 +94,7 @@ def test_turning_the_average_off_or_on_when_resuming(tmp_path: Path) -> None:
     options: dict[str, Any] = {"save_steps": 4, "eval_steps": 100}
     whole = train(ToyTask(), tmp_path / "whole", max_steps=8, **options)
     train(ToyTask(), tmp_path / "on", max_steps=4, ema_decay=0.9, lr_scheduler_type="constant", **options)
+    options["allow_changes"] = True
     off = train(ToyTask(), tmp_path / "on", resume=True, max_steps=8, lr_scheduler_type="constant", **options)
     plain = train(ToyTask(), tmp_path / "plain", max_steps=8, lr_scheduler_type="constant", **options)
     assert losses(off) == losses(plain), "the raw weights go on"

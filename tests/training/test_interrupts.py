@@ -65,7 +65,7 @@ def test_ctrl_c_in_an_evaluation_leaves_it_and_a_resumed_run_makes_up_for_it(tmp
     options: dict[str, Any] = {"eval_steps": 6, "save_steps": 100}
 
     class Pressing(ToyTask):
-        def evaluate(self, model: Any, dataset: Any) -> dict[str, float]:
+        def evaluate(self, model: Any, dataset: Any, parallel: Any) -> dict[str, float]:
             press()
             raise AssertionError("the evaluation went on")
 
@@ -85,7 +85,7 @@ def test_ctrl_c_in_an_evaluation_leaves_it_and_a_resumed_run_makes_up_for_it(tmp
 
 def test_ctrl_c_in_the_evaluation_that_is_made_up_for_stops_before_another_step(tmp_path: Path) -> None:
     class Pressing(ToyTask):
-        def evaluate(self, model: Any, dataset: Any) -> dict[str, float]:
+        def evaluate(self, model: Any, dataset: Any, parallel: Any) -> dict[str, float]:
             press()
             raise AssertionError("the evaluation went on")
 

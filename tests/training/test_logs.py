@@ -10,7 +10,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from toy_task import ToyTask, toy_config, train
 
 from argusvl.training.norms import clip_gradients, gradient_norms, tensor_norms
+from argusvl.training.policies import Action, Continue, Inactive, Policies
 from argusvl.training.sampling import BatchInfo
+from argusvl.training.step import StepRecord
 from argusvl.training.throughput import Throughput
 from argusvl.training.trainer import ArgusTrainer
 
@@ -55,14 +57,14 @@ def test_everything_logged_is_a_plain_number(tmp_path: Path) -> None:
 def test_norms_and_rates_are_those_of_the_step(tmp_path: Path) -> None:
     trainer = ArgusTrainer(ToyTask(), toy_config(tmp_path / "run", max_steps=2, max_grad_norm=0.5))
     before_clipping: list[float] = []
-    check = trainer._checked_norm
 
-    def spy() -> torch.Tensor:
-        gradients = [p.grad for p in trainer.network.head.parameters()]
-        before_clipping.append(float(torch.cat([g.flatten() for g in gradients]).norm()))
-        return check()
+    class Looking(Inactive):
+        def after_backward(self, record: StepRecord) -> Action:
+            gradients = [p.grad for p in trainer.network.head.parameters()]
+            before_clipping.append(float(torch.cat([g.flatten() for g in gradients]).norm()))
+            return Continue()
 
-    trainer._checked_norm = spy  # type: ignore[method-assign]
+    trainer.steering.policies = Policies([Looking()])
     trainer.train()
     entries = [e for e in trainer.state.log_history if "loss" in e]
     assert [e["gn/head"] for e in entries] == pytest.approx(before_clipping, rel=1e-5)

@@ -8,9 +8,11 @@ import torch
 from toy_task import ToyTask, toy_config, train
 
 from argusvl.core.errors import ModelError
+from argusvl.training.listeners import Listener, Listeners
 from argusvl.training.losses import LossAggregation
 from argusvl.training.protocol import LossTerm
 from argusvl.training.sampling import BATCH_INFO
+from argusvl.training.step import StepRecord
 from argusvl.training.trainer import ArgusTrainer
 
 QUIET = {"dropout": 0.0, "noise": 0.0}
@@ -74,18 +76,16 @@ def test_logged_terms_are_means_over_the_window_without_weights(tmp_path: Path) 
     trainer = ArgusTrainer(task, config)
     sums = {"fit": 0.0, "rare": 0.0}
     rows = rare = 0
-    inner = trainer.compute_loss
 
-    def spy(model: Any, inputs: dict[str, Any], **kwargs: Any) -> Any:
-        nonlocal rows, rare
-        with torch.no_grad():
-            terms = model(*(inputs[k] for k in ("x", "kind", "y", "attention_mask"))).loss_terms
-        for name in sums:
-            sums[name] += terms[name].item()
-        rows, rare = rows + inputs["counts"]["rows"], rare + inputs["counts"]["rare_rows"]
-        return inner(model, inputs, **kwargs)
+    class Watching(Listener):
+        def on_step(self, record: StepRecord) -> None:
+            nonlocal rows, rare
+            for name, value in zip(record.terms, record.sums.sum(0).tolist(), strict=True):
+                if name in sums:
+                    sums[name] += value
+            rows, rare = rows + record.counts["rows"], rare + record.counts["rare_rows"]
 
-    trainer.compute_loss = spy  # type: ignore[method-assign]
+    trainer.listeners = Listeners([Watching()])
     trainer.train()
 
     (entry,) = [e for e in trainer.state.log_history if "loss" in e]

@@ -6,14 +6,17 @@ import json
 import multiprocessing
 import os
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from toy_task import ToyTask, logged, losses, toy_config, train
+from toy_task import GROUPS, ToyData, ToyModel, ToyTask, logged, losses, toy_config, train
 
 from argusvl.core import precision
+from argusvl.core.errors import ArgusError, ConfigError, DataError
+from argusvl.training.arguments import training_arguments
 from argusvl.training.run import run_training
 
 OPTIONS: dict[str, Any] = {"eval_steps": 6, "save_steps": 6, "max_grad_norm": 1e9, "max_steps": 9}
@@ -26,7 +29,7 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
-def rank(number: int, port: int, folder: Path, resume: bool) -> None:
+def rank(number: int, port: int, folder: Path, resume: bool, task: ToyTask, options: dict[str, Any]) -> None:
     from accelerate.state import AcceleratorState
 
     # The ranks measure different speeds of bfloat16; rank 0's counts.
@@ -45,17 +48,22 @@ def rank(number: int, port: int, folder: Path, resume: bool) -> None:
         per_device_train_batch_size=2,
         trainer_arguments={"ddp_backend": "gloo"},
         bf16="auto",
-        **OPTIONS,
+        **OPTIONS | options,
     )
-    result = run_training(ToyTask(**QUIET), config, resume=resume)
+    try:
+        result = run_training(task, config, resume=resume)
+    except ArgusError as error:
+        (folder / f"rank{number}.txt").write_text(f"{type(error).__name__}: {error}")
+        return  # and its sockets close with it
     (folder / f"rank{number}.json").write_text(json.dumps(result.as_dict()))
     torch.distributed.destroy_process_group()
 
 
-def both_ranks(folder: Path, resume: bool = False) -> None:
+def both_ranks(folder: Path, resume: bool = False, task: ToyTask | None = None, **options: Any) -> None:
     processes = multiprocessing.get_context("spawn" if torch.cuda.is_available() else "fork")
     port = free_port()
-    ranks = [processes.Process(target=rank, args=(n, port, folder, resume)) for n in range(2)]
+    task = ToyTask(**QUIET) if task is None else task
+    ranks = [processes.Process(target=rank, args=(n, port, folder, resume, task, options)) for n in range(2)]
     for process in ranks:
         process.start()
     for process in ranks:
@@ -85,3 +93,116 @@ def test_two_ranks_compute_what_one_process_does(tmp_path: Path) -> None:
     (tmp_path / "two" / "checkpoint-9").rename(tmp_path / "two" / "gone")
     both_ranks(tmp_path / "two", resume=True)
     assert losses(logged(tmp_path / "two")) == whole
+
+
+def said(folder: Path) -> list[str]:
+    """What each rank ended with."""
+    return [(folder / f"rank{number}.txt").read_text() for number in range(2)]
+
+
+class Unreadable(ToyData):
+    """One sample cannot be read."""
+
+    def __getitem__(self, index: int) -> Any:
+        if index == 11:
+            raise DataError("no picture", where="toy-11.jpg")
+        return super().__getitem__(index)
+
+
+class UnreadableTask(ToyTask):
+    def train_dataset(self) -> ToyData:
+        return Unreadable(self.length)
+
+
+def test_an_error_of_one_rank_reaches_the_other_within_a_step(tmp_path: Path) -> None:
+    both_ranks(tmp_path, task=UnreadableTask(**QUIET))
+    first, second = sorted(said(tmp_path))
+    assert first == "DataError: toy-11.jpg: no picture"
+    assert second.startswith("TrainingError: process ") and "of 2 stopped: toy-11.jpg: no picture" in second
+
+
+class UnevenTask(ToyTask):
+    """Each rank would choose another checkpoint by its own figures; the second also fails where it is asked to."""
+
+    def evaluate(self, model: Any, dataset: Any, parallel: Any) -> dict[str, float]:
+        parts = parallel.gather_results(lambda: list(parallel.share(len(dataset))))
+        assert sorted(index for part in parts for index in part) == list(range(len(dataset)))
+        return {"score": (self.scores or [])[parallel.rank], "error": 0.0}
+
+
+def test_evaluation_is_shared_and_decided_once(tmp_path: Path) -> None:
+    """The first rank finds the evaluation of step 3 better than nothing, and no later one better."""
+    both_ranks(tmp_path, task=UnevenTask(**QUIET, scores=[0.5, float("nan")]), eval_steps=3, save_steps=100)
+    results = [json.loads((tmp_path / f"rank{number}.json").read_text()) for number in range(2)]
+    assert results[0]["best_checkpoint"] == results[1]["best_checkpoint"] == str(tmp_path / "checkpoint-3")
+    assert {p.name for p in tmp_path.glob("checkpoint-*")} == {"checkpoint-3", "checkpoint-9"}
+
+
+class FailingEvaluation(ToyTask):
+    def evaluate(self, model: Any, dataset: Any, parallel: Any) -> dict[str, float]:
+        def work() -> None:
+            if parallel.rank == 1:
+                raise DataError("a picture is gone", where="val.jsonl")
+
+        parallel.gather_results(work)
+        return {"score": 1.0}
+
+
+def test_an_evaluation_that_fails_on_one_rank_ends_on_both(tmp_path: Path) -> None:
+    both_ranks(tmp_path, task=FailingEvaluation(**QUIET))
+    first, second = said(tmp_path)
+    assert second == "DataError: val.jsonl: a picture is gone"
+    assert "process 1 of 2 stopped: val.jsonl: a picture is gone" in first
+
+
+class CheckpointingModel(ToyModel):
+    """Says that it computes activations again, as far as Trainer asks."""
+
+    supports_gradient_checkpointing = True
+
+    def activation_checkpointing_enable(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+
+class FreezingTask(ToyTask):
+    def model(self) -> ToyModel:
+        return CheckpointingModel(super().model().config)
+
+
+def test_a_group_that_is_frozen_at_first_with_gradient_checkpointing(tmp_path: Path) -> None:
+    groups = (replace(GROUPS[0], frozen_epochs=1.0), GROUPS[1])
+    both_ranks(tmp_path / "two", task=FreezingTask(**QUIET, groups=groups), gradient_checkpointing=True)
+    alone = FreezingTask(**QUIET, groups=groups)
+    one = train(alone, tmp_path / "one", per_device_train_batch_size=4, **OPTIONS)
+    two = logged(tmp_path / "two")
+    assert ["gn/head" in e for e in two] == [False] * 4 + [True] * 5
+    assert [e["loss"] for e in two] == pytest.approx([e["loss"] for e in one], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("key", "passed"),
+    [
+        ("accelerator_config.dispatch_batches", {"accelerator_config": {"dispatch_batches": True}}),
+        ("accelerator_config.split_batches", {"accelerator_config": {"split_batches": True}}),
+        ("accelerator_config.even_batches", {"accelerator_config": {"even_batches": False}}),
+        ("ddp_static_graph", {"ddp_static_graph": True}),
+        ("ddp_find_unused_parameters", {"ddp_find_unused_parameters": False}),
+    ],
+)
+def test_what_cannot_work_on_several_ranks_is_refused_before_they_meet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, passed: dict[str, Any]
+) -> None:
+    groups = (replace(GROUPS[0], frozen_epochs=1.0), GROUPS[1])
+    training_arguments(toy_config(tmp_path, trainer_arguments=passed), groups)  # alone, each is fine
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError) as caught:
+        training_arguments(toy_config(tmp_path, trainer_arguments=passed), groups)
+    assert caught.value.where == f"trainer_arguments.{key}"
+
+
+def test_weights_in_parts_are_refused_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    with pytest.raises(ConfigError, match="FSDP is not supported: its weights are in parts"):
+        training_arguments(toy_config(tmp_path), GROUPS)

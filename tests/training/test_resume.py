@@ -223,8 +223,9 @@ def test_new_intervals_hold_when_resuming(tmp_path: Path) -> None:
 
 def test_a_different_length_of_training_is_allowed(tmp_path: Path) -> None:
     train(ToyTask(), tmp_path / "run", num_train_epochs=1.0)
-    trainer = ArgusTrainer(ToyTask(), toy_config(tmp_path / "run", num_train_epochs=2.0))
-    trainer.train(str(tmp_path / "run" / "checkpoint-6"))
+    config = toy_config(tmp_path / "run", num_train_epochs=2.0)
+    trainer = ArgusTrainer(ToyTask(), config, checkpoint=tmp_path / "run" / "checkpoint-6")
+    trainer.train()
     assert trainer.state.global_step == 12
 
 
@@ -252,8 +253,10 @@ def test_other_records_and_another_length_are_said_when_resuming(
     assert said.startswith("the run was planned for 4 steps and is now for 6")
     assert warnings_of(max_steps=6) == []
     digest[0] = "second"
-    (said,) = warnings_of(max_steps=6)
-    assert said.startswith("the training records have changed since")
+    with pytest.raises(ConfigError, match="the training records have changed"):
+        warnings_of(max_steps=6)
+    (said,) = warnings_of(max_steps=6, allow_changes=True)
+    assert said == "going on with a change: the training records have changed"
 
 
 def test_a_path_means_a_runs_best_checkpoint_or_its_newest_or_itself(tmp_path: Path) -> None:

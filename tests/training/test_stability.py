@@ -103,7 +103,7 @@ def test_a_data_error_arrives_whole(tmp_path: Path, workers: int) -> None:
 
 def test_an_evaluation_that_fails_loses_no_training(tmp_path: Path) -> None:
     class Failing(ToyTask):
-        def evaluate(self, model: Any, dataset: Any) -> dict[str, float]:
+        def evaluate(self, model: Any, dataset: Any, parallel: Any) -> dict[str, float]:
             raise DataError("a picture is gone", where="val.jsonl")
 
     options: dict[str, Any] = {"eval_steps": 3, "save_steps": 100, "max_steps": 6}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import argusvl.training
 
-SOURCES = sorted(Path(argusvl.training.__file__).parent.glob("*.py"))
+SOURCES = sorted(Path(argusvl.training.__file__).parent.rglob("*.py"))
 
 
 def calls(path: Path) -> set[str]:

@@ -17,6 +17,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 from transformers.utils import ModelOutput
 
 from argusvl.config.schema import DataSection, InfrastructureSection, RunConfig, TrainingSection
+from argusvl.training.parallel import Parallel
 from argusvl.training.protocol import LossTerm, ParameterGroup
 from argusvl.training.run import run_training
 
@@ -174,6 +175,7 @@ class ToyTask:
         batch: dict[str, Any] = {key: torch.cat([s[key] for s in samples]) for key in ("x", "y", "kind")}
         batch["x"] = batch["x"] + 0.01 * self.noise * torch.rand(())  # a collator may draw, too
         batch["attention_mask"] = (torch.arange(max(rows))[None] < torch.tensor(rows)[:, None]).long()
+        batch["sizes"] = {"tokens": batch["attention_mask"].numel(), "real_tokens": sum(rows)}
         batch["counts"] = {
             "rows": sum(rows),
             "samples": len(samples),
@@ -191,7 +193,7 @@ class ToyTask:
     def parameter_groups(self) -> Sequence[ParameterGroup]:
         return self.groups
 
-    def evaluate(self, model: PreTrainedModel, dataset: Dataset[Any]) -> dict[str, float]:
+    def evaluate(self, model: PreTrainedModel, dataset: Dataset[Any], parallel: Parallel) -> dict[str, float]:
         # Everything that an evaluation may disturb: generators, modes, buffers, cached attributes.
         torch.manual_seed(0)
         random.seed(0)
@@ -201,7 +203,7 @@ class ToyTask:
         model.seen += 1
         model.left_behind = 1  # type: ignore[assignment]
         batch = self.collate([dataset[i] for i in range(len(dataset))])  # type: ignore[arg-type]
-        batch.pop("counts")
+        batch.pop("counts"), batch.pop("sizes")
         error = model(**batch).loss_terms["fit"].item()
         return {"score": -error if self.scores is None else self.scores.pop(0), "error": error}
 
@@ -211,7 +213,10 @@ class ToyTask:
 
 def train(task: ToyTask, output_dir: Path, resume: bool = False, **changes: Any) -> list[dict[str, float]]:
     """A run's log entries of training steps, those before a resumption included."""
-    run_training(task, toy_config(output_dir, **changes), resume)
+    options = {
+        name: changes.pop(name) for name in ("allow_changes", "policies", "listeners") if name in changes
+    }
+    run_training(task, toy_config(output_dir, **changes), resume, **options)
     return logged(output_dir)
 
 

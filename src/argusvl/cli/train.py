@@ -41,6 +41,13 @@ def command(
         bool,
         typer.Option("--resume", help="Go on from the newest complete checkpoint in output_dir."),
     ] = False,
+    allow_changes: Annotated[
+        bool,
+        typer.Option(
+            "--allow-changes",
+            help="With --resume: go on although data, loss or optimizer are not those of the run so far.",
+        ),
+    ] = False,
     processes: Annotated[
         int,
         typer.Option(
@@ -76,10 +83,11 @@ def command(
     else:
         again = ["train", str(config_file), *(overrides or ())]
         if processes > 1 and not inside_a_launcher():
-            _train_together(config, resume, as_json, processes, again)
+            options = [*(["--resume"] * resume), *(["--allow-changes"] * allow_changes)]
+            _train_together(config, resume, processes, [*again, *options, *(["--json"] * as_json)])
         else:
             together = ["--processes", str(processes)] if processes > 1 else []
-            _train(config, resume, as_json, again=["argus", *again, *together])
+            _train(config, resume, allow_changes, as_json, again=["argus", *again, *together])
 
 
 def _validate(config: RunConfig, as_json: bool) -> None:
@@ -96,29 +104,27 @@ def _validate(config: RunConfig, as_json: bool) -> None:
         raise typer.Exit(FOUND_SOMETHING)
 
 
-def _train_together(
-    config: RunConfig, resume: bool, as_json: bool, processes: int, arguments: list[str]
-) -> None:
-    from argusvl.training.run import starting_point
+def _train_together(config: RunConfig, resume: bool, processes: int, arguments: list[str]) -> None:
+    from argusvl.training.run import opened_run
 
     # So that a mistake is said once, not by each of them.
-    starting_point(config.training.output_dir, resume, quiet=True)
-    options = [*(["--resume"] if resume else []), *(["--json"] if as_json else [])]
-    code = launch(
-        [*arguments, *options, "--processes", str(processes), *current_session().words()], processes
-    )
+    with opened_run(config.training.output_dir, resume):
+        pass
+    code = launch([*arguments, "--processes", str(processes), *current_session().words()], processes)
     if code:
         raise typer.Exit(code)
 
 
-def _train(config: RunConfig, resume: bool, as_json: bool, again: list[str]) -> None:
+def _train(config: RunConfig, resume: bool, allow_changes: bool, as_json: bool, again: list[str]) -> None:
     from argusvl.tasks import task_entry
-    from argusvl.training.run import run_training, starting_point
+    from argusvl.training.run import opened_run, run_training
 
+    output_dir = config.training.output_dir
     # Before the log is opened: a run that may not start leaves no trace in the folder of another.
-    starting_point(config.training.output_dir, resume, quiet=True)
-    start_run_log(config.infrastructure.log_level, config.training.output_dir / LOG_FILE)
-    result = run_training(task_entry(config.task).task_class()(config), config, resume)
+    with opened_run(output_dir, resume):
+        start_run_log(config.infrastructure.log_level, output_dir / LOG_FILE)
+        task = task_entry(config.task).task_class()(config)
+        result = run_training(task, config, resume, allow_changes=allow_changes)
     if is_first_process():
         if as_json:
             print_json(result.as_dict())

@@ -179,7 +179,7 @@ def encode_text(text: str) -> bytes:
     return text.encode("utf-8", "backslashreplace")
 
 
-def lock_file(stream: BinaryIO) -> bool:
+def lock_file(stream: BinaryIO | int) -> bool:
     """Locks an open file until it is closed, however the process ends; ``False`` where another process has done so."""
     if sys.platform == "win32":
         return True  # there, nothing warns of two processes that write the same

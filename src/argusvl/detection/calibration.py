@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -112,6 +112,21 @@ class Fit:
     calibration: Calibration | None
     note: str
     report: ReliabilityReport
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for a run's snapshot."""
+        calibration = None if self.calibration is None else asdict(self.calibration)
+        return {"calibration": calibration, "note": self.note, "report": self.report.to_dict()}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Fit:
+        """Inverse of :meth:`to_dict`."""
+        calibration = value["calibration"]
+        return cls(
+            None if calibration is None else Calibration.from_dict(calibration),
+            value["note"],
+            ReliabilityReport.from_dict(value["report"]),
+        )
 
 
 def fit_calibration(evidence: Evidence) -> Fit:

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from argusvl.core.errors import ModelError
 from argusvl.core.progress import track
@@ -40,6 +40,7 @@ from argusvl.detection.evaluation import Figures, Truth, claim, evaluate_detecti
 from argusvl.detection.evidence import Evidence
 from argusvl.detection.model.modeling import ArgusForDetection, DetectionOutput
 from argusvl.detection.postprocessing import ImagePredictions, describe, num_kept, postprocess
+from argusvl.training.parallel import Parallel
 from argusvl.training.sandbox import evaluation_sandbox
 
 
@@ -180,7 +181,7 @@ def on_device(batch: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
     return {
         name: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
         for name, value in batch.items()
-        if name != "counts"
+        if name not in ("counts", "sizes")
     }
 
 
@@ -220,6 +221,7 @@ def evaluate_records(
     describe_above: float = 1.0,
     num_workers: int = 0,
     show_progress: bool = False,
+    parallel: Parallel | None = None,
 ) -> Evaluation:
     """Predicts every record and scores it. The model, and every random state, is afterwards as it was.
 
@@ -235,6 +237,7 @@ def evaluate_records(
         describe_above: Also describe predictions with at least this score, e.g. to draw them.
         num_workers: Processes that read images.
         show_progress: Whether to show a bar where somebody watches.
+        parallel: The processes that share the records; each gets the whole outcome.
 
     Raises:
         DataError: A record or one of its images cannot be used.
@@ -253,19 +256,20 @@ def evaluate_records(
         among = CaptionChoice.of(
             descriptions, labels, vocabulary, questions.processor, model.config.caption_max_tokens
         )
-    ranked: list[Detections] = []
-    described: list[Detections] = []
-    evidence: list[Evidence] = []
-    truth: list[Truth] = []
-    images: list[str] = []
-    with evaluation_sandbox(model):
-        batches = _batches(questions, collate, batch_size, num_workers)
-        count = -(-len(questions) // batch_size)
+    parallel = parallel or Parallel()
+    share = parallel.share(len(questions))
+
+    def predict() -> list[_Predicted]:
+        indices = iter(share)
+        predicted: list[_Predicted] = []
+        batches = _batches(Subset(questions, share), collate, batch_size, num_workers)
+        count = -(-len(share) // batch_size)
         for batch, metadata in track(batches, count, "Evaluating", unit="batches", enabled=show_progress):
             output, predictions = predict_batch(model, batch, metadata, labels, calibration)
             kept = num_kept(model.config.num_queries)
             best = [p.best.top(kept) for p in predictions]
             objects = [t for one in metadata for t in one.truth]
+            evidence = []
             for m, (shown, of_image) in enumerate(zip(best, objects, strict=True)):
                 assert output.type_logits is not None and shown.queries is not None
                 logits = output.type_logits[m].float().cpu().numpy()[shown.queries]
@@ -276,12 +280,18 @@ def evaluate_records(
                     for t, b in zip(objects, best, strict=True)
                 ]
                 best = describe(model, output, questions.processor.tokenizer, best, chosen, among)
-            ranked += [p.ranked for p in predictions]
-            described += best
-            truth += objects
-            images += [name for one in metadata for name in one.images]
+            names = [(index, name) for one in metadata for index in [next(indices)] for name in one.images]
+            ranked = [p.ranked for p in predictions]
+            predicted += map(_Predicted, names, ranked, best, evidence, objects)
+        return predicted
+
+    with evaluation_sandbox(model):
+        parts = parallel.gather_results(predict)
+    # The order of the file, whoever predicted what; of one record, the order of its images.
+    rows = sorted((row for part in parts for row in part), key=lambda row: row.name[0])
+    truth, described = [row.truth for row in rows], [row.described for row in rows]
     figures = evaluate_detections(
-        ranked,
+        [row.ranked for row in rows],
         truth,
         labels=labels,
         vocabulary=vocabulary,
@@ -291,12 +301,23 @@ def evaluate_records(
     seconds = time.perf_counter() - began
     return Evaluation(
         _rescored(figures, calibration),
-        tuple(images),
+        tuple(row.name[1] for row in rows),
         tuple(calibrated(d, calibration) for d in described),
         tuple(truth),
         seconds,
-        Evidence.joined(evidence),
+        Evidence.joined([row.evidence for row in rows]),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Predicted:
+    """Of one image: number of its record and its name, every query once ranked, the best described, and the truth."""
+
+    name: tuple[int, str]
+    ranked: Detections
+    described: Detections
+    evidence: Evidence
+    truth: Truth
 
 
 def _rescored(figures: Figures, calibration: Calibration | None) -> Figures:

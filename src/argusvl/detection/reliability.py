@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,17 @@ class Reliability:
             "ece_before": self.ece_before,
         }
 
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Reliability:
+        """Inverse of :meth:`to_dict`."""
+        before = value["bins_before"]
+        return cls(
+            tuple(Bin(**b) for b in value["bins"]),
+            math.nan if value["ece"] is None else value["ece"],
+            None if before is None else tuple(Bin(**b) for b in before),
+            value["ece_before"],
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class ReliabilityReport:
@@ -63,6 +75,11 @@ class ReliabilityReport:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready: the scores' figures, and those of label scores under ``types``."""
         return {**self.scores.to_dict(), "types": self.types.to_dict()}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> ReliabilityReport:
+        """Inverse of :meth:`to_dict`."""
+        return cls(Reliability.from_dict(value), Reliability.from_dict(value["types"]))
 
 
 def write_reliability(folder: Path, report: ReliabilityReport, measured_on: str) -> None:

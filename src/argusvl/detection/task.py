@@ -48,6 +48,7 @@ from argusvl.detection.model.modeling import ArgusForDetection, add_detection_he
 from argusvl.detection.model.vocabulary_transfer import transfer_vocabulary
 from argusvl.detection.reliability import write_reliability
 from argusvl.detection.run_check import RunCheck
+from argusvl.training.parallel import Parallel
 from argusvl.training.protocol import LossTerm, ParameterGroup
 from argusvl.visual.drawing import draw_comparison
 from argusvl.visual.evaluation_files import CALIBRATION
@@ -83,6 +84,25 @@ class DetectionTask:
         self.config = config
         self._last_evaluation: Evaluation | None = None
         self._fit: Fit | None = None
+        self._learned: DetectionAssets | None = None
+        self._learned_tokenizer: Any = None
+
+    def load_assets(self, checkpoint: Path) -> None:
+        """Labels, descriptions and tokenizer are those of the run that goes on, whatever the records say now.
+
+        Raises:
+            CheckpointError: They are missing or damaged.
+        """
+        self._learned = DetectionAssets.load(checkpoint)
+        self._learned_tokenizer = load_tokenizer(checkpoint / QWEN_FOLDER)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The calibration of the last evaluation."""
+        return {} if self._fit is None else {"fit": self._fit.to_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes the calibration of an evaluation before the checkpoint."""
+        self._fit = Fit.from_dict(state["fit"]) if "fit" in state else None
 
     # What is read from the data and the configuration, once and on demand.
 
@@ -110,6 +130,8 @@ class DetectionTask:
     def labels(self) -> list[str]:
         """The vocabulary of the type score."""
         data = self.config.data
+        if self._learned is not None:
+            return list(self._learned.labels)
         labels = labels_or_collected(data.labels, self.train_records, data.vocabulary)
         if not labels and self.config.detection.detection_enabled:
             raise ConfigError(
@@ -123,6 +145,8 @@ class DetectionTask:
     def descriptions(self) -> tuple[str, ...] | None:
         """What captions are chosen from; ``None``: any text."""
         data = self.config.data
+        if self._learned is not None:
+            return self._learned.descriptions
         if (data.caption_vocabulary or data.vocabulary) == "open" or not self.labels:
             return None
         if data.vocabulary == "closed":
@@ -322,7 +346,7 @@ class DetectionTask:
             for name, pattern in GROUP_PATTERNS.items()
         ]
 
-    def evaluate(self, model: PreTrainedModel, dataset: Any) -> dict[str, float]:
+    def evaluate(self, model: PreTrainedModel, dataset: Any, parallel: Parallel) -> dict[str, float]:
         """Detection figures on held-out questions, without teachers."""
         if not self.config.detection.detection_enabled:
             return {}
@@ -335,6 +359,7 @@ class DetectionTask:
             batch_size=self.config.training.per_device_eval_batch_size,
             descriptions=self.descriptions,
             describe_above=SCORE_THRESHOLD,
+            parallel=parallel,
         )
         self._last_evaluation = evaluation
         self._fit = fit_calibration(evaluation.evidence)
@@ -419,6 +444,8 @@ class DetectionTask:
         return None if path is None else model_folder(path)
 
     def _tokenizer(self) -> Any:
+        if self._learned_tokenizer is not None:
+            return self._learned_tokenizer
         section, data = self.config.model, self.config.data
         vocab_size = section.transfer_vocab_size
         if section.architecture is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -11,18 +13,19 @@ from transformers import TrainingArguments
 from argusvl.config.schema import RunConfig
 from argusvl.core.errors import ConfigError
 from argusvl.core.precision import Precision, decide
+from argusvl.training.protocol import ParameterGroup
 
 
-def training_arguments(config: RunConfig, learning_rate: float, evaluates: bool) -> TrainingArguments:
+def training_arguments(config: RunConfig, groups: Sequence[ParameterGroup]) -> TrainingArguments:
     """The sections ``training`` and ``infrastructure``, with ``trainer_arguments`` merged in.
 
     Args:
         config: The run's configuration; its loader has refused options that are not passed through.
-        learning_rate: The largest rate of the groups: some schedules express their floor relative to it.
-        evaluates: Whether there are held-out samples.
+        groups: The task's parameter groups.
 
     Raises:
-        ConfigError: The device is not there, or transformers refuses a value.
+        ConfigError: The device is not there, the run is to be distributed in a way that the engine does not know, or
+            transformers refuses a value.
     """
     training, infrastructure = config.training, config.infrastructure
     cuda = torch.cuda.is_available()
@@ -32,6 +35,7 @@ def training_arguments(config: RunConfig, learning_rate: float, evaluates: bool)
             where="device",
             remedy="set device=cpu or device=auto, or install a torch with CUDA and its driver",
         )
+    _refuse_what_cannot_work(config, groups)
     on_cpu = infrastructure.device == "cpu" or not cuda
     ours: dict[str, Any] = {
         "output_dir": str(training.output_dir),
@@ -42,14 +46,15 @@ def training_arguments(config: RunConfig, learning_rate: float, evaluates: bool)
         "per_device_train_batch_size": training.per_device_train_batch_size,
         "per_device_eval_batch_size": training.per_device_eval_batch_size,
         "gradient_accumulation_steps": training.gradient_accumulation_steps,
-        "learning_rate": learning_rate,
+        # Some schedules express their floor relative to it.
+        "learning_rate": max((group.learning_rate for group in groups), default=0.0),
         "weight_decay": training.weight_decay,
         "adam_beta2": training.adam_beta2,
         "lr_scheduler_type": training.lr_scheduler_type,
         "warmup_steps": training.warmup_ratio,  # below 1 it is a share of the steps
         "max_grad_norm": training.max_grad_norm,
         "activation_checkpointing": training.gradient_checkpointing,
-        "eval_strategy": "steps" if evaluates else "no",
+        "eval_strategy": "steps",
         "eval_steps": training.eval_steps,
         "save_strategy": "steps",
         "save_steps": training.save_steps,
@@ -57,7 +62,7 @@ def training_arguments(config: RunConfig, learning_rate: float, evaluates: bool)
         "logging_strategy": "steps",
         "logging_steps": training.logging_steps,
         "logging_nan_inf_filter": False,  # it would replace a NaN by the mean of the losses before
-        "metric_for_best_model": training.metric_for_best_model if evaluates else None,
+        "metric_for_best_model": training.metric_for_best_model,
         "greater_is_better": True,
         "report_to": list(infrastructure.report_to),
         "dataloader_num_workers": infrastructure.dataloader_num_workers,
@@ -66,6 +71,10 @@ def training_arguments(config: RunConfig, learning_rate: float, evaluates: bool)
         "disable_tqdm": True,  # the progress bar is ours
     }
     others: dict[str, Any] = {"dataloader_pin_memory": not on_cpu}
+    if any(group.frozen_epochs > 0 for group in groups):
+        # A group that is frozen for a while gets no gradient, and DDP would wait for it (by Trainer's default it looks
+        # for such parameters only without gradient checkpointing).
+        others["ddp_find_unused_parameters"] = True
     if training.gradient_checkpointing:
         others["activation_checkpointing_kwargs"] = {"use_reentrant": False}
     try:
@@ -78,6 +87,51 @@ def training_arguments(config: RunConfig, learning_rate: float, evaluates: bool)
         # Several visible GPUs without a launcher would mean DataParallel, which cannot gather loss terms.
         arguments._n_gpu = 1
     return arguments
+
+
+def _refuse_what_cannot_work(config: RunConfig, groups: Sequence[ParameterGroup]) -> None:
+    """What would hang, or compute something else than it says, once several processes train together."""
+    # Weights in parts, which `accelerate launch` may ask for, are known neither to snapshots nor to the average.
+    for variable, what in (("ACCELERATE_USE_FSDP", "FSDP"), ("ACCELERATE_USE_DEEPSPEED", "DeepSpeed")):
+        if os.environ.get(variable, "false").lower() in ("1", "true"):
+            raise ConfigError(
+                f"training distributed by {what} is not supported: its weights are in parts",
+                where=f"accelerate launch ({variable})",
+                remedy="use `argus train --processes`, torchrun, or accelerate launch --multi_gpu",
+            )
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return
+    passed = config.trainer_arguments
+    accelerator = passed.get("accelerator_config") or {}
+    problems = {
+        "accelerator_config.dispatch_batches": (
+            bool(accelerator.get("dispatch_batches")),
+            "the first process would read all batches, and those of text and errors cannot be sent",
+        ),
+        "accelerator_config.split_batches": (
+            bool(accelerator.get("split_batches")),
+            "per_device_train_batch_size would be the batch of all processes together",
+        ),
+        "accelerator_config.even_batches": (
+            accelerator.get("even_batches") is False,
+            "a process with a batch less would leave the others waiting",
+        ),
+        "ddp_static_graph": (
+            bool(passed.get("ddp_static_graph")),
+            "which parameters get a gradient differs from batch to batch",
+        ),
+        "ddp_find_unused_parameters": (
+            passed.get("ddp_find_unused_parameters") is False and any(g.frozen_epochs > 0 for g in groups),
+            "groups are frozen for some epochs: the others would wait for their gradients",
+        ),
+    }
+    for key, (wrong, why) in problems.items():
+        if wrong:
+            raise ConfigError(
+                f"cannot work on several processes: {why}",
+                where=f"trainer_arguments.{key}",
+                remedy="remove the key, or train with one process",
+            )
 
 
 def decide_together(

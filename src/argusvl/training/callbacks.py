@@ -1,15 +1,21 @@
-"""What keeps a run's figures: TensorBoard, under the names that we promise."""
+"""What the engine hangs into Trainer's events: TensorBoard, under the names that we promise, and the beginning."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from transformers import TrainerControl, TrainerState, TrainingArguments
+from PIL import Image
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.integrations import TensorBoardCallback
 
+from argusvl.core.logging import get_logger
 from argusvl.training.protocol import DrawsPictures, Task
+
+logger = get_logger(__name__)
 
 TENSORBOARD_FOLDER = "tensorboard"
 
@@ -50,11 +56,25 @@ class PlainNamesTensorBoard(TensorBoardCallback):
         """Writes the figures."""
         if self.tb_writer is None or logs is None:
             return
+        with self._not_in_the_way():
+            self._write(logs, state.global_step)
+
+    def _write(self, logs: dict[str, Any], step: int) -> None:
+        assert self.tb_writer is not None
         for name, value in logs.items():
             if isinstance(value, int | float):
                 shown = f"eval/{name.removeprefix('eval_')}" if name.startswith("eval_") else name
-                self.tb_writer.add_scalar(shown, value, state.global_step)
+                self.tb_writer.add_scalar(shown, value, step)
         self.tb_writer.flush()
+
+    @contextlib.contextmanager
+    def _not_in_the_way(self) -> Iterator[None]:
+        """Curves that cannot be written (a full disk, a folder that was removed) are no reason to lose a training."""
+        try:
+            yield
+        except OSError as error:
+            logger.warning("TensorBoard is not written any more: %s", error)
+            self.tb_writer = None
 
     def on_evaluate(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
@@ -62,7 +82,29 @@ class PlainNamesTensorBoard(TensorBoardCallback):
         """Writes the pictures of the evaluation that just ended."""
         if self.tb_writer is None or not isinstance(self._task, DrawsPictures):
             return
-        for title, picture in self._task.pictures().items():
+        with self._not_in_the_way():
+            self._draw(self._task.pictures(), state.global_step)
+
+    def _draw(self, pictures: Mapping[str, Image.Image], step: int) -> None:
+        assert self.tb_writer is not None
+        for title, picture in pictures.items():
             pixels = np.asarray(picture.convert("RGB"))
-            self.tb_writer.add_image(f"eval/{title}", pixels, state.global_step, dataformats="HWC")
+            self.tb_writer.add_image(f"eval/{title}", pixels, step, dataformats="HWC")
         self.tb_writer.flush()
+
+
+class Resuming(TrainerCallback):
+    """Calls the engine when Trainer has prepared everything, for which it has an event but no method.
+
+    Args:
+        begin: What to do before the first step.
+    """
+
+    def __init__(self, begin: Callable[[], None]) -> None:
+        self._begin = begin
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Begins."""
+        self._begin()

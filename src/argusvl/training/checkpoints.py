@@ -32,7 +32,8 @@ BEST_LINK = "best"
 STATE_FOLDER = "training_state"
 TRAINER_STATE = "trainer_state.json"
 
-_STATE_FILES = {"optimizer.pt", "scheduler.pt", "scaler.pt", TRAINER_STATE}
+OPTIMIZER, SCHEDULER = "optimizer.pt", "scheduler.pt"
+_STATE_FILES = {OPTIMIZER, SCHEDULER, "scaler.pt", TRAINER_STATE}
 _BINARY_SUFFIXES = {".safetensors", ".pt", ".pth", ".bin"}
 _NAME = re.compile(r"checkpoint-(\d+)")
 _LEFTOVER = re.compile(r"\.checkpoint-\d+\..*\.(part|old)|\.deleted-checkpoint-\d+")
@@ -290,6 +291,15 @@ class BestCheckpoint:
     step: int
     metric: str
     value: float
+
+
+def record_best(run: Path, step: int, metric: str, value: float) -> Path:
+    """Records a run's best checkpoint where it is another than before, and returns its folder."""
+    best = BestCheckpoint(checkpoint=f"checkpoint-{step}", step=step, metric=metric, value=float(value))
+    folder = run / best.checkpoint
+    if best != read_best(run) and folder.is_dir():
+        write_best(run, best)
+    return folder
 
 
 def write_best(run: Path, best: BestCheckpoint) -> None:

@@ -9,6 +9,7 @@ gradients simply add up. (Means of micro-batches would give each the same weight
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,7 +35,7 @@ class LossAggregation:
                 f"two loss terms have one name: {list(self.names)}", where="the task's loss_terms()"
             )
         self.count_names = tuple(sorted({term.count for term in terms}))
-        self._factors: tuple[Counts, float, Tensor] | None = None
+        self._factors: tuple[Counts, float, Mapping[str, float], Tensor] | None = None
         self._zero: Tensor | None = None
 
     def counts_of(self, batches: Sequence[Mapping[str, object]]) -> Counts:
@@ -58,7 +59,11 @@ class LossAggregation:
         return totals
 
     def combine(
-        self, loss_terms: Mapping[str, Tensor], counts: Counts, scale: float
+        self,
+        loss_terms: Mapping[str, Tensor],
+        counts: Counts,
+        scale: float,
+        weights: Mapping[str, float] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """One micro-batch's share of the total loss.
 
@@ -69,6 +74,7 @@ class LossAggregation:
             loss_terms: The model's sums by name; terms may be missing.
             counts: Global counts of the step.
             scale: Factor for all terms: the number of ranks where gradients are averaged over ranks.
+            weights: Factors of single terms' weights, by name; 1 where a term is not named.
 
         Returns:
             The loss (a scalar with graph), and the detached sums ``[terms]`` in declared order.
@@ -99,17 +105,26 @@ class LossAggregation:
                 raise ModelError(f"loss term {name!r} has shape {tuple(value.shape)}, expected a scalar sum")
             values.append(value.float().reshape(()))
         sums = torch.stack(values)
-        return (sums * self._factor(counts, scale, device)).sum(), sums.detach()
+        return (sums * self._factor(counts, scale, weights or {}, device)).sum(), sums.detach()
 
-    def _factor(self, counts: Counts, scale: float, device: torch.device) -> Tensor:
+    def _factor(
+        self, counts: Counts, scale: float, weights: Mapping[str, float], device: torch.device
+    ) -> Tensor:
         cached = self._factors
-        if cached is None or cached[0] is not counts or cached[1] != scale or cached[2].device != device:
+        if (
+            cached is None
+            or cached[0] is not counts
+            or cached[1:3] != (scale, weights)
+            or cached[3].device != device
+        ):
             factors = [
-                scale * term.weight / counts[term.count] if counts[term.count] else 0.0
+                scale * term.weight * weights.get(term.name, 1.0) / counts[term.count]
+                if counts[term.count]
+                else 0.0
                 for term in self._terms
             ]
-            cached = self._factors = (counts, scale, torch.tensor(factors, device=device))
-        return cached[2]
+            cached = self._factors = (counts, scale, weights, torch.tensor(factors, device=device))
+        return cached[3]
 
     def figures(self, sums: Sequence[float], counts: Counts) -> dict[str, float]:
         """The figures for the log: per-object (token, sample, …) means over a logging window, without weights.
@@ -131,45 +146,75 @@ class LossAggregation:
 
 
 class LossWindow:
-    """Sums and counts since the last logging step. Nothing is copied to the host until :meth:`drain`.
+    """Losses since the last logging step. Nothing is copied to the host until :meth:`drain`.
 
     Args:
         aggregation: The terms.
+
+    Attributes:
+        total: Sum of the losses of all steps that were drained.
     """
 
     def __init__(self, aggregation: LossAggregation) -> None:
         self._aggregation = aggregation
+        self.total = 0.0
+        self._empty()
+
+    def _empty(self) -> None:
         self._sums: Tensor | None = None
-        self._counts: Counts = dict.fromkeys(aggregation.count_names, 0)
+        self._loss: Tensor | None = None
+        self._steps = 0
+        self._counts: Counts = dict.fromkeys(self._aggregation.count_names, 0)
 
-    def add_sums(self, sums: Tensor) -> None:
-        """Adds a micro-batch's detached sums ``[terms]``."""
-        self._sums = sums.clone() if self._sums is None else self._sums.add_(sums)
+    def add(self, sums: Tensor, losses: Tensor, counts: Counts) -> None:
+        """Adds a step.
 
-    def add_counts(self, counts: Counts) -> None:
-        """Adds a step's global counts."""
+        Args:
+            sums: This rank's sums, ``[micro-batches, terms]``.
+            losses: This rank's shares of the loss, times the number of ranks, ``[micro-batches]``.
+            counts: The step's global counts.
+        """
+        # One micro-batch after the other, so that the sum does not depend on how many a step had.
+        for row, loss in zip(sums, losses, strict=True):
+            self._sums = row.clone() if self._sums is None else self._sums.add_(row)
+            self._loss = loss.clone() if self._loss is None else self._loss.add_(loss)
+        self._steps += 1
         for name, value in counts.items():
             self._counts[name] += value
 
-    def drain(self, over_ranks: Callable[[Tensor], Tensor]) -> dict[str, float]:
+    def drain(self, over_ranks: Callable[[Tensor], Tensor], ranks: int = 1) -> dict[str, float]:
         """The window's figures; starts a new window.
 
         Args:
             over_ranks: Adds a tensor over ranks.
+            ranks: Their number.
         """
-        if self._sums is None:
+        if self._sums is None or self._loss is None:
             return {}
-        figures = self._aggregation.figures(over_ranks(self._sums).tolist(), self._counts)
-        self.restore(None)
+        *sums, loss = over_ranks(torch.cat((self._sums, self._loss[None]))).tolist()
+        self.total += loss / ranks
+        figures = {"loss": loss / ranks / self._steps, **self._aggregation.figures(sums, self._counts)}
+        self._empty()
         return figures
 
-    def state(self) -> dict[str, object]:
-        """For the checkpoint: a resumed run logs the same figures as one that never stopped."""
-        return {"sums": None if self._sums is None else self._sums.tolist(), "counts": dict(self._counts)}
+    def mean(self, steps: int) -> float:
+        """Mean loss of the drained steps."""
+        return self.total / max(steps, 1)
 
-    def restore(self, state: Mapping[str, object] | None, device: torch.device | None = None) -> None:
-        """Takes what :meth:`state` returned; ``None`` empties the window."""
-        sums, counts = (state["sums"], state["counts"]) if state is not None else (None, {})
-        self._sums = None if sums is None else torch.tensor(sums, device=device)
-        assert isinstance(counts, Mapping)
-        self._counts = {name: int(counts.get(name, 0)) for name in self._aggregation.count_names}
+    def state(self) -> dict[str, object]:
+        """For the snapshot: a resumed run logs the same figures as one that never stopped."""
+        return {
+            "sums": None if self._sums is None else self._sums.tolist(),
+            "loss": None if self._loss is None else self._loss.item(),
+            "steps": self._steps,
+            "counts": dict(self._counts),
+        }
+
+    def restore(self, state: Mapping[str, Any], device: torch.device | None = None) -> None:
+        """Takes what :meth:`state` returned."""
+        self._empty()
+        if state["sums"] is not None:
+            self._sums = torch.tensor(state["sums"], device=device)
+            self._loss = torch.tensor(state["loss"], device=device)
+        self._steps = state["steps"]
+        self._counts = {name: int(state["counts"].get(name, 0)) for name in self._aggregation.count_names}

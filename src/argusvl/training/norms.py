@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -80,3 +81,26 @@ def group_weight_norms(groups: Sequence[AssignedGroup]) -> dict[str, Tensor]:
             weights = [parameter.detach() for parameter in group.parameters.values()]
             result[group.name] = torch.linalg.vector_norm(tensor_norms(weights))
     return result
+
+
+def norm_figures(
+    groups: Sequence[AssignedGroup], gradients: GradientNorms, device: torch.device
+) -> dict[str, float]:
+    """``wn/<group>`` and ``gn/<group>``, in one copy to the host."""
+    norms = {f"wn/{name}": norm for name, norm in group_weight_norms(groups).items()}
+    norms |= {f"gn/{name}": norm for name, norm in group_gradient_norms(gradients, groups).items()}
+    values = torch.stack([norm.to(device) for norm in norms.values()]).tolist()
+    return dict(zip(norms, values, strict=True))
+
+
+@contextlib.contextmanager
+def update_ratios(groups: Sequence[AssignedGroup], ratios: dict[str, Tensor]) -> Iterator[None]:
+    """Fills in, for each group, the norm of what the body changed over the norm of the weights before."""
+    before = {group.name: [p.detach().clone() for p in group.trainable_parameters()] for group in groups}
+    yield
+    for group in groups:
+        if before[group.name]:
+            old = before[group.name]
+            change = torch._foreach_sub([p.detach() for p in group.trainable_parameters()], old)
+            norm = torch.linalg.vector_norm(tensor_norms(old))
+            ratios[group.name] = torch.linalg.vector_norm(tensor_norms(change)) / norm

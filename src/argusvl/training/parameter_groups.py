@@ -14,10 +14,14 @@ from typing import Any
 
 from torch import nn
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from argusvl.core.errors import ConfigError
+from argusvl.core.logging import get_logger
 from argusvl.core.wording import counted, listed
 from argusvl.training.protocol import ParameterGroup
+
+logger = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,3 +271,21 @@ def _owned_by_norms_and_embeddings(model: nn.Module) -> tuple[set[int], set[int]
         elif "norm" in type(module).__name__.lower():
             norms |= owned
     return norms, embeddings
+
+
+def hold_configured_options(
+    optimizer: Optimizer, scheduler: LRScheduler, groups: Sequence[AssignedGroup], weight_decay: float
+) -> None:
+    """An optimizer's restored state brings the options of the run that wrote it; the configuration decides."""
+    base_rates = getattr(scheduler, "base_lrs", None)
+    declared = {group.name: group.spec.learning_rate for group in groups}
+    common = {k: v for k, v in optimizer.defaults.items() if k not in ("lr", "weight_decay")}
+    for index, entry in enumerate(optimizer.param_groups):
+        entry.update(common, weight_decay=weight_decay if entry["decays"] else 0.0)
+        before, rate = entry.get("initial_lr", entry["lr"]), declared[entry["group"]]
+        if before != rate:
+            logger.warning("the peak rate of group %s changes from %g to %g", entry["group"], before, rate)
+            entry["lr"] *= rate / before
+            entry["initial_lr"] = rate
+            if base_rates is not None:
+                base_rates[index] = rate

@@ -17,6 +17,8 @@ from PIL import Image
 from torch.utils.data import Dataset
 from transformers import PreTrainedModel
 
+from argusvl.training.parallel import Parallel
+
 
 @dataclass(frozen=True, slots=True)
 class LossTerm:
@@ -88,7 +90,11 @@ class Task(Protocol):
         ...
 
     def collate(self, samples: Sequence[Any]) -> dict[str, Any]:
-        """Samples → batch: the model's forward arguments plus ``counts`` (which the engine takes out)."""
+        """Samples → batch: the model's forward arguments plus ``counts`` and ``sizes``, which the engine takes out.
+
+        ``counts`` are what the loss terms are divided by; ``sizes`` what the batch holds, where it does: ``images``,
+        ``tokens`` (padding included) and ``real_tokens``.
+        """
         ...
 
     def loss_terms(self) -> Sequence[LossTerm]:
@@ -99,12 +105,36 @@ class Task(Protocol):
         """Patterns and rates; every trainable parameter must fall into exactly one."""
         ...
 
-    def evaluate(self, model: PreTrainedModel, dataset: Dataset[Any]) -> dict[str, float]:
-        """Figures on held-out samples, without any prefix."""
+    def evaluate(self, model: PreTrainedModel, dataset: Dataset[Any], parallel: Parallel) -> dict[str, float]:
+        """Figures on held-out samples, without any prefix.
+
+        On several ranks each predicts ``parallel.share(len(dataset))`` and ``parallel.gather_results`` brings the parts
+        together; the first rank's figures count.
+        """
         ...
 
     def save_assets(self, folder: Path) -> None:
         """Writes what a checkpoint needs beside the weights: tokenizer, labels, pixel limits."""
+        ...
+
+
+@runtime_checkable
+class LearnsAssets(Protocol):
+    """A task that learns more than weights: from its data before training (a tokenizer, labels), or while it trains.
+
+    Both come from the checkpoint when a run is resumed, never again from files that may have changed.
+    """
+
+    def load_assets(self, checkpoint: Path) -> None:
+        """Takes what :meth:`Task.save_assets` wrote, before anything else is asked of the task."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was learned in training beside the weights: plain values that JSON can write."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes what :meth:`state_dict` returned; an empty one is of a checkpoint of an earlier version."""
         ...
 
 

@@ -79,6 +79,13 @@ def seed_cpu(seed: int) -> None:
     torch.default_generator.manual_seed(seed % 2**63)
 
 
+def seed_all(seed: int) -> None:
+    """Seeds every global generator, those of CUDA devices included."""
+    seed_cpu(seed)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(seed % 2**63)
+
+
 def mixed_seed(*parts: int) -> int:
     """One 64-bit seed from several numbers: neighbouring parts give unrelated seeds, on every machine the same."""
     value = 0x9E3779B97F4A7C15

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,12 @@ from argusvl.core.errors import ConfigError
 from argusvl.core.files import write_text_atomically
 from argusvl.core.logging import get_logger
 from argusvl.training import checkpoints
+from argusvl.training.launch import is_first_process
+from argusvl.training.listeners import Listener
+from argusvl.training.policies import Policy
 from argusvl.training.protocol import FinishesRuns, Task
-from argusvl.training.run_state import SavedRun
+from argusvl.training.run_lock import run_lock
+from argusvl.training.snapshot import SavedSnapshot
 from argusvl.training.trainer import ArgusTrainer
 
 logger = get_logger(__name__)
@@ -65,33 +70,49 @@ class TrainingResult:
         return {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(self).items()}
 
 
-def starting_point(output_dir: Path, resume: bool, *, quiet: bool = False) -> Path | None:
-    """The checkpoint to continue from, or ``None`` for a new run.
+@contextlib.contextmanager
+def opened_run(output_dir: Path, resume: bool) -> Iterator[Path | None]:
+    """Owns a run's folder in the body, and gives the checkpoint to continue from; ``None`` for a new run.
+
+    On several ranks only the first owns the folder, and what it finds counts. Calls may be nested.
 
     Args:
         output_dir: The run's folder.
         resume: Whether to continue.
-        quiet: Whether damaged checkpoints that are passed over go unmentioned.
 
     Raises:
-        ConfigError: The folder holds checkpoints and ``resume`` is not asked for.
+        ConfigError: Another process trains there, or the folder holds checkpoints and ``resume`` is not asked for.
         CheckpointError: ``resume`` is asked for and there is no complete checkpoint.
     """
-    checkpoints.remove_leftovers(output_dir)
-    if resume:
-        return checkpoints.newest_complete(output_dir, quiet=quiet)
-    existing = checkpoints.list_checkpoints(output_dir)
-    if existing:
-        raise ConfigError(
-            f"the folder {output_dir} already holds {existing[-1][1].name}",
-            where="output_dir",
-            remedy="continue that run with --resume, or set another output_dir; nothing was changed",
-        )
-    return None
+    if not is_first_process():
+        yield checkpoints.newest_complete(output_dir, quiet=True) if resume else None
+        return
+    if resume and not output_dir.is_dir():
+        checkpoints.newest_complete(output_dir)  # raises, and leaves no folder behind
+    with run_lock(output_dir):
+        checkpoints.remove_leftovers(output_dir)
+        if resume:
+            yield checkpoints.newest_complete(output_dir)
+            return
+        existing = checkpoints.list_checkpoints(output_dir)
+        if existing:
+            raise ConfigError(
+                f"the folder {output_dir} already holds {existing[-1][1].name}",
+                where="output_dir",
+                remedy="continue that run with --resume, or set another output_dir; nothing was changed",
+            )
+        yield None
 
 
 def run_training(
-    task: Task, config: RunConfig, resume: bool = False, callbacks: Sequence[TrainerCallback] = ()
+    task: Task,
+    config: RunConfig,
+    resume: bool = False,
+    callbacks: Sequence[TrainerCallback] = (),
+    *,
+    allow_changes: bool = False,
+    policies: Sequence[Policy] = (),
+    listeners: Sequence[Listener] = (),
 ) -> TrainingResult:
     """Trains a task, or continues its training.
 
@@ -99,32 +120,103 @@ def run_training(
         task: The task.
         config: Its configuration.
         resume: Continue from the newest complete checkpoint in ``output_dir``.
-        callbacks: Further callbacks that watch the run.
+        callbacks: Callbacks of transformers that watch the run.
+        allow_changes: Continue although data, loss or optimizer are not those of the run so far.
+        policies: What may change training, beside the engine's own policies.
+        listeners: What watches it.
 
     Raises:
         ArgusError: What the user can mend: configuration, data, checkpoint, a loss that is not finite.
     """
     keep_freed_memory()
     output_dir = config.training.output_dir
-    checkpoint = starting_point(output_dir, resume)
-    transformers.utils.logging.disable_progress_bar()  # its bars would break ours
-    begun_in_bf16 = None if checkpoint is None else SavedRun(checkpoint).engine.bf16
-    trainer = ArgusTrainer(task, config, callbacks, begun_in_bf16)
-    if checkpoint is not None:
-        trainer.check_resume(checkpoint)  # before anything in the folder changes
-    if trainer.args.should_save:
-        logger.info("computing in %s: %s", trainer.precision.name, trainer.precision.why)
-        write_text_atomically(output_dir / CONFIG_FILE, to_yaml(config))
-        found = json.dumps(environment() | trainer.precision.facts(), ensure_ascii=False, indent=2)
-        write_text_atomically(output_dir / ENVIRONMENT_FILE, found + "\n")
-    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-    result = _result(trainer)
-    if trainer.args.should_save:
-        trainer.save_state()
-        checkpoint = result.best_checkpoint or result.last_checkpoint
-        if checkpoint is not None and isinstance(task, FinishesRuns):
-            task.finish(output_dir, checkpoint)
-    return result
+    with opened_run(output_dir, resume) as checkpoint:
+        transformers.utils.logging.disable_progress_bar()  # its bars would break ours
+        trainer = ArgusTrainer(task, config, callbacks, checkpoint, policies, listeners)
+        changes = [] if trainer.resumed is None else _changes(trainer, trainer.resumed)
+        _refuse_or_tell(changes, allow_changes)  # before anything in the folder changes
+        if trainer.parallel.is_first:
+            logger.info("computing in %s: %s", trainer.precision.name, trainer.precision.why)
+            write_text_atomically(output_dir / CONFIG_FILE, to_yaml(config))
+            found = json.dumps(environment() | trainer.precision.facts(), ensure_ascii=False, indent=2)
+            write_text_atomically(output_dir / ENVIRONMENT_FILE, found + "\n")
+            if changes:
+                trainer.event("changed", changes=[str(change) for change in changes])
+        trainer.train()
+        result = _result(trainer)
+        if trainer.parallel.is_first:
+            trainer.save_state()
+            checkpoint = result.best_checkpoint or result.last_checkpoint
+            if checkpoint is not None and isinstance(task, FinishesRuns):
+                task.finish(output_dir, checkpoint)
+        return result
+
+
+FREE_KEYS = frozenset(
+    {
+        *(
+            "output_dir",
+            "run_name",
+            "num_train_epochs",
+            "max_steps",
+            "per_device_eval_batch_size",
+            "eval_steps",
+        ),
+        *("save_steps", "save_total_limit", "logging_steps", "metric_for_best_model"),
+        *("bf16", "gradient_checkpointing"),  # what a step rounds, what it keeps
+        *("device", "report_to", "dataloader_num_workers", "log_level"),
+        *("train", "root"),  # the records themselves are compared
+    }
+)
+"""Keys that a resumed run may change: none changes what a step is to compute. Those that the position in the data
+depends on are refused for themselves, and rates (``*_lr``) are said when they change."""
+
+
+def _changes(trainer: ArgusTrainer, saved: SavedSnapshot) -> list[str]:
+    """What a resumed run would compute otherwise than the run so far."""
+    changes = []
+    if saved.engine.data is not None and saved.engine.data != trainer.data_fingerprint:
+        changes.append("the training records have changed")
+    if saved.config is not None:
+        now = dict(_flat(trainer.config.model_dump(mode="json")))
+        then = dict(_flat(saved.config))
+        free = FREE_KEYS | set(trainer.saving.position())
+        for key in sorted(now.keys() | then.keys()):
+            name = key.rpartition(".")[2]
+            if name in free or name.endswith("_lr") or now.get(key, _NONE) == then.get(key, _NONE):
+                continue
+            if key not in then:
+                # A key that the schema did not have when the run began says nothing about it.
+                if key.startswith("trainer_arguments."):
+                    changes.append(f"{name} is {now[key]!r} and was not there")
+            elif key not in now:
+                changes.append(f"{name} was {then[key]!r} and is not there")
+            else:
+                changes.append(f"{name} was {then[key]!r} and is {now[key]!r}")
+    return changes
+
+
+_NONE = object()
+
+
+def _flat(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in section.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _refuse_or_tell(changes: Sequence[str], allowed: bool) -> None:
+    if changes and not allowed:
+        raise ConfigError(
+            f"this would train otherwise than the run so far: {'; '.join(changes)}",
+            where="--resume",
+            remedy="take that back, start a new run in another output_dir, or add --allow-changes; "
+            "nothing was changed",
+        )
+    for change in changes:
+        logger.warning("going on with a change: %s", change)
 
 
 def _result(trainer: ArgusTrainer) -> TrainingResult:

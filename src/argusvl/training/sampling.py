@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from argusvl.core.errors import ArgusError
+from argusvl.core.errors import ArgusError, DataError
+from argusvl.core.files import cannot_read
 from argusvl.training.randomness import mixed_seed, preserved_cpu_randomness, seed_cpu
 
 SampleKey = tuple[int, int]
@@ -53,7 +53,7 @@ class EpochSampler(Sampler[SampleKey]):
 
 @dataclass(frozen=True, slots=True)
 class BatchInfo:
-    """What the engine remembers of a batch, counted on the worker's CPU.
+    """What the engine remembers of a batch, as the collator states it in ``sizes``.
 
     Attributes:
         keys: Epoch and index of each sample.
@@ -105,9 +105,9 @@ class SeededSamples(Dataset[Any]):
                 for key in keys:
                     seed_cpu(mixed_seed(self._seed, *key))
                     samples.append(self._sample(key))
-            except ArgusError as error:
+            except (ArgusError, OSError) as error:
                 # Raised in a worker it would arrive as a traceback in a string; as a value it arrives whole.
-                return [_Fetched(tuple(keys), [], error)]
+                return [_Fetched(tuple(keys), [], _to_tell(error))]
         return [_Fetched(tuple(keys), samples)]
 
     def _sample(self, key: SampleKey) -> Any:
@@ -123,7 +123,7 @@ class SeededCollator:
     """The task's collator, with seeded generators, noting what the engine wants to know of the batch.
 
     Args:
-        collate: Samples → batch with ``counts``.
+        collate: Samples → batch with ``counts`` and ``sizes``.
         seed: The run's seed.
     """
 
@@ -140,20 +140,23 @@ class SeededCollator:
             seed_cpu(mixed_seed(self._seed, *whole.keys[0], 1))
             try:
                 batch = dict(self._collate(whole.samples))
-            except ArgusError as error:
-                return {BATCH_INFO: BatchInfo(whole.keys, error=error)}
+            except (ArgusError, OSError) as error:
+                return {BATCH_INFO: BatchInfo(whole.keys, error=_to_tell(error))}
         batch[BATCH_INFO] = _batch_info(whole.keys, batch)
         return batch
 
 
+def _to_tell(error: ArgusError | OSError) -> ArgusError:
+    if isinstance(error, ArgusError):
+        return error
+    return cannot_read(error.filename or "training data", error, DataError)
+
+
 def _batch_info(keys: tuple[SampleKey, ...], batch: dict[str, Any]) -> BatchInfo:
-    """Reads the names that the field uses; a batch without them simply has no tokens or images to count."""
-    tokens = positions = images = 0
-    mask, grid, pixels = (batch.get(key) for key in ("attention_mask", "image_grid_thw", "pixel_values"))
-    if isinstance(mask, Tensor):
-        tokens, positions = int(mask.sum()), mask.numel()
-    if isinstance(grid, Tensor):
-        images = grid.shape[0]
-    elif isinstance(pixels, Tensor):
-        images = pixels.shape[0]
-    return BatchInfo(keys, tokens, positions, images)
+    sizes = batch.pop("sizes", {})
+    return BatchInfo(
+        keys,
+        tokens=sizes.get("real_tokens", 0),
+        positions=sizes.get("tokens", 0),
+        images=sizes.get("images", 0),
+    )

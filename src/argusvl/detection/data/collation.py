@@ -111,6 +111,11 @@ class PaddedCollator:
             counts["caption_tokens"] = int((batch["object_caption_ids"] != IGNORED).sum())
             counts["objects_labelled"] = int((batch["object_label"] >= 0).sum())
         batch["counts"] = counts
+        batch["sizes"] = {
+            "images": sum(len(sample.images) for sample in samples),
+            "tokens": batch["attention_mask"].numel(),
+            "real_tokens": int(batch["attention_mask"].sum()),
+        }
         return batch
 
     def _text(self, samples: Sequence[Sample]) -> dict[str, Any]:

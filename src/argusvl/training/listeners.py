@@ -1,0 +1,73 @@
+"""Who watches training: listeners, which get each step as data. What goes wrong in one never stops a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from argusvl.core.logging import get_logger
+from argusvl.training.step import StepRecord
+
+logger = get_logger(__name__)
+
+
+class Listener:
+    """Watches a run; override what is of interest.
+
+    Attributes:
+        wants: What it needs beyond the always cheap: ``"outputs"`` (what the model returned) and ``"update_ratios"``
+            (a copy of the weights each step).
+    """
+
+    wants: frozenset[str] = frozenset()
+
+    def on_step(self, record: StepRecord) -> None:
+        """A step was made, or skipped (then ``record.rates`` is empty)."""
+
+    def on_evaluation(self, step: int, figures: Mapping[str, float]) -> None:
+        """An evaluation gave its figures."""
+
+    def on_event(self, event: Mapping[str, Any]) -> None:
+        """Something happened; see :mod:`argusvl.training.events`."""
+
+
+class Listeners:
+    """All listeners of a run.
+
+    Args:
+        listeners: In the order in which they are told.
+    """
+
+    def __init__(self, listeners: Sequence[Listener]) -> None:
+        self._listeners = tuple(listeners)
+        self._reported: set[tuple[int, str]] = set()
+
+    @property
+    def wants(self) -> frozenset[str]:
+        """What some listener wants."""
+        return frozenset[str]().union(*(listener.wants for listener in self._listeners))
+
+    def on_step(self, record: StepRecord) -> None:
+        """Tells all."""
+        self._tell("on_step", lambda listener: listener.on_step(record))
+
+    def on_evaluation(self, step: int, figures: Mapping[str, float]) -> None:
+        """Tells all."""
+        self._tell("on_evaluation", lambda listener: listener.on_evaluation(step, figures))
+
+    def on_event(self, event: Mapping[str, Any]) -> None:
+        """Tells all."""
+        self._tell("on_event", lambda listener: listener.on_event(event))
+
+    def _tell(self, what: str, tell: Callable[[Listener], None]) -> None:
+        for listener in self._listeners:
+            try:
+                tell(listener)
+            except Exception:
+                if (id(listener), what) not in self._reported:  # once, not at every step
+                    self._reported.add((id(listener), what))
+                    logger.exception(
+                        "%s.%s failed; training goes on, and it is not reported again",
+                        type(listener).__name__,
+                        what,
+                    )

@@ -1,0 +1,220 @@
+"""Who may change training: policies, which the engine asks before and after the backward passes of each step.
+
+A policy says what it wants as data; the engine does it, on all ranks alike, and writes it down. They are asked in
+declared order, and the strongest action wins: stop, roll back, skip, scale, continue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from argusvl.training.step import StepRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where training stands before a step.
+
+    Attributes:
+        step: Optimizer steps made.
+        epoch: Epochs trained, with fraction.
+        max_steps: Steps planned in all.
+    """
+
+    step: int
+    epoch: float
+    max_steps: int
+
+    @property
+    def fraction(self) -> float:
+        """Share of the plan that is done, 0 to 1."""
+        return self.step / max(self.max_steps, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What holds for the next step.
+
+    Attributes:
+        frozen: Groups that do not train.
+        rates: Factor of a group's learning rate; 1 where it is not named. ``"*"`` stands for all groups.
+        weights: Factor of a loss term's weight; 1 where it is not named.
+    """
+
+    frozen: frozenset[str] = frozenset()
+    rates: Mapping[str, float] = field(default_factory=dict)
+    weights: Mapping[str, float] = field(default_factory=dict)
+
+    def rate(self, group: str) -> float:
+        """Factor of a group's learning rate."""
+        return self.rates.get("*", 1.0) * self.rates.get(group, 1.0)
+
+    def joined(self, other: Plan) -> Plan:
+        """Frozen where either says so; factors multiplied."""
+        return Plan(
+            self.frozen | other.frozen,
+            _multiplied(self.rates, other.rates),
+            _multiplied(self.weights, other.weights),
+        )
+
+
+def _multiplied(first: Mapping[str, float], second: Mapping[str, float]) -> dict[str, float]:
+    return {key: first.get(key, 1.0) * second.get(key, 1.0) for key in dict.fromkeys([*first, *second])}
+
+
+@dataclass(frozen=True, slots=True)
+class Continue:
+    """The optimizer steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """The optimizer steps, with all learning rates multiplied by ``factor`` for ``steps`` steps, this one included."""
+
+    why: str
+    factor: float
+    steps: int
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """The optimizer does not step; these samples are passed over."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class RollBack:
+    """Training goes on from the last snapshot in memory.
+
+    Attributes:
+        why: The reason.
+        change: What holds from there on, so that the same does not happen again.
+    """
+
+    why: str
+    change: Scale | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Training ends with an error.
+
+    Attributes:
+        why: What happened.
+        advice: What the user should do.
+        where: File or folder that shows it.
+    """
+
+    why: str
+    advice: str
+    where: str | None = None
+
+
+Action = Continue | Scale | Skip | RollBack | Stop
+_STRENGTH: tuple[type, ...] = (Continue, Scale, Skip, RollBack, Stop)
+
+
+class Policy(Protocol):
+    """One reason for which training may change.
+
+    Attributes:
+        snapshot_every: Steps between the snapshots in memory that it may roll back to; ``None``: it needs none.
+    """
+
+    snapshot_every: int | None
+
+    def plan(self, progress: Progress) -> Plan:
+        """What holds for the next step; a function of progress and of the policy's own state alone."""
+        ...
+
+    def after_backward(self, record: StepRecord) -> Action:
+        """Called with the gradients there and the optimizer's step still to come."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain values that JSON can write, part of every snapshot."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes what :meth:`state_dict` returned."""
+        ...
+
+
+class Inactive:
+    """Changes nothing; a policy overrides what it is for."""
+
+    snapshot_every: int | None = None
+
+    def plan(self, progress: Progress) -> Plan:
+        """Everything trains as configured."""
+        return Plan()
+
+    def after_backward(self, record: StepRecord) -> Action:
+        """The step is taken."""
+        return Continue()
+
+    def state_dict(self) -> dict[str, Any]:
+        """None."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Nothing to take."""
+
+
+class Policies:
+    """All of a run's policies, as one.
+
+    Args:
+        policies: In the order in which they are asked.
+    """
+
+    def __init__(self, policies: Sequence[Policy]) -> None:
+        self._policies = tuple(policies)
+        self._scaled: list[tuple[float, int]] = []  # factor, last step that it holds for
+
+    @property
+    def snapshot_every(self) -> int | None:
+        """Steps between snapshots in memory; ``None`` where no policy rolls back."""
+        return min((p.snapshot_every for p in self._policies if p.snapshot_every is not None), default=None)
+
+    def plan(self, progress: Progress) -> Plan:
+        """What holds for the next step."""
+        plan = Plan()
+        for policy in self._policies:
+            plan = plan.joined(policy.plan(progress))
+        self._scaled = [(factor, last) for factor, last in self._scaled if last > progress.step]
+        for factor, _ in self._scaled:
+            plan = plan.joined(Plan(rates={"*": factor}))
+        return plan
+
+    def after_backward(self, record: StepRecord) -> Action:
+        """This rank's strongest action; of equal ones the first policy's."""
+        return strongest([policy.after_backward(record) for policy in self._policies])
+
+    def scale(self, change: Scale, step: int) -> None:
+        """Lets a change of the rates hold from a step on."""
+        self._scaled.append((change.factor, step + change.steps - 1))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Of all, in their order, and of the changes that still hold."""
+        states = [[type(p).__name__, p.state_dict()] for p in self._policies]
+        return {"policies": states, "scaled": [list(entry) for entry in self._scaled]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes what :meth:`state_dict` returned; a policy that was not there then begins anew."""
+        saved = [(str(name), values) for name, values in state.get("policies", ())]
+        for policy in self._policies:
+            for position, (name, values) in enumerate(saved):
+                if name == type(policy).__name__:
+                    policy.load_state_dict(values)
+                    del saved[position]
+                    break
+        self._scaled = [(float(factor), int(last)) for factor, last in state.get("scaled", ())]
+
+
+def strongest(actions: Sequence[Action]) -> Action:
+    """The strongest action; the first of equals."""
+    return max(actions, key=lambda action: _STRENGTH.index(type(action)), default=Continue())

@@ -1,0 +1,60 @@
+"""One run, one folder: a lock that a process holds as long as it lives."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from argusvl.core.errors import ConfigError
+from argusvl.core.files import cannot_write, lock_file
+
+LOCK_FILE = "run.lock"
+
+_held: dict[Path, int] = {}
+"""Folders that this process owns, with the descriptors of their lock files."""
+
+
+def _close_in_child() -> None:
+    """A data worker that outlives a killed run must not hold its folder."""
+    for descriptor in _held.values():
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_close_in_child)
+
+
+@contextlib.contextmanager
+def run_lock(folder: Path) -> Iterator[None]:
+    """In the body this process owns the run's folder. Nested calls in one process are one ownership.
+
+    Raises:
+        ConfigError: Another process trains there; nothing was touched.
+        ArgusError: The folder cannot be written to.
+    """
+    key = folder.resolve()
+    if key in _held:
+        yield
+        return
+    path = folder / LOCK_FILE
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    try:
+        if not lock_file(descriptor):
+            raise ConfigError(
+                f"another run is training in {folder}",
+                where="output_dir",
+                remedy="wait for it, stop it, or set another output_dir; nothing was changed",
+            )
+        _held[key] = descriptor
+        yield
+    finally:
+        _held.pop(key, None)
+        with contextlib.suppress(OSError):  # closed already, in a process that was forked in the body
+            os.close(descriptor)

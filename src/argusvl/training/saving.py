@@ -1,0 +1,202 @@
+"""A run's snapshots: taken, put back, and written as checkpoints. Resuming and rolling back are one path."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from argusvl.core.errors import CheckpointError
+from argusvl.core.logging import get_logger
+from argusvl.training import checkpoints
+from argusvl.training.parameter_groups import hold_configured_options
+from argusvl.training.protocol import LearnsAssets
+from argusvl.training.randomness import preserved_randomness, random_state, set_random_state
+from argusvl.training.snapshot import EngineState, SavedSnapshot, Snapshot
+
+if TYPE_CHECKING:
+    from argusvl.training.trainer import ArgusTrainer
+
+logger = get_logger(__name__)
+
+_PROGRESS = (
+    *("global_step", "epoch", "log_history", "total_flos"),
+    *("best_metric", "best_global_step", "best_model_checkpoint"),
+)
+"""What a snapshot restores of ``TrainerState``; the rest follows from the configuration."""
+
+
+class Saving:
+    """Snapshots of the engine.
+
+    Args:
+        trainer: The engine.
+    """
+
+    def __init__(self, trainer: ArgusTrainer) -> None:
+        self._trainer = trainer
+
+    def position(self) -> dict[str, int]:
+        """What a position in the sampler's order depends on."""
+        trainer, training = self._trainer, self._trainer.config.training
+        return {
+            "seed": training.seed,
+            "training samples": len(trainer.train_dataset),  # type: ignore[arg-type]
+            "per_device_train_batch_size": training.per_device_train_batch_size,
+            "gradient_accumulation_steps": training.gradient_accumulation_steps,
+            "ranks": trainer.parallel.world_size,
+        }
+
+    def snapshot(self) -> Snapshot:
+        """The run as it is now. Tensors are those of the run: :meth:`Snapshot.kept` copies them."""
+        trainer = self._trainer
+        assert trainer.optimizer is not None and trainer.lr_scheduler is not None
+        own = {"random": random_state(), "window": trainer.window.state()}
+        scaler = getattr(trainer.accelerator, "scaler", None)
+        return Snapshot(
+            engine=EngineState(
+                position=self.position(),
+                evaluation_due=trainer.evaluation_due,
+                last_logged=trainer.last_logged,
+                ema_updates=None if trainer.ema is None else trainer.ema.updates,
+                data=trainer.data_fingerprint,
+                max_steps=trainer.state.max_steps,
+                bf16=trainer.precision.bf16,
+                total_loss=trainer.window.total,
+                policies=trainer.steering.policies.state_dict(),
+            ),
+            trainer=json.dumps(asdict(trainer.state), indent=2, sort_keys=True) + "\n",
+            weights=dict(trainer.trainable) | dict(trainer.network.named_buffers()),
+            optimizer=trainer.optimizer.state_dict(),
+            scheduler=trainer.lr_scheduler.state_dict(),
+            ranks=trainer.parallel.gather(own),
+            task=trainer.task.state_dict() if isinstance(trainer.task, LearnsAssets) else {},
+            averages=None if trainer.ema is None else trainer.ema.state(),
+            scaler=None if scaler is None else scaler.state_dict(),
+            config=trainer.config.model_dump(mode="json"),
+        )
+
+    def resume(self, saved: SavedSnapshot) -> None:
+        """Puts back what a checkpoint holds.
+
+        Raises:
+            CheckpointError: The model, its groups or which of its parameters train are not what the run had.
+        """
+        trainer = self._trainer
+        if saved.engine.max_steps not in (None, trainer.state.max_steps):
+            logger.warning(
+                "the run was planned for %d steps and is now for %d: the learning rates follow the new plan",
+                saved.engine.max_steps,
+                trainer.state.max_steps,
+            )
+        self.restore(saved.load(trainer.network), saved.checkpoint)
+
+    def restore(self, snapshot: Snapshot, where: str | Path = "the snapshot in memory") -> None:
+        """Makes the run what it was.
+
+        Args:
+            snapshot: What it was.
+            where: Where that comes from, for messages.
+
+        Raises:
+            CheckpointError: The model, its groups or which of its parameters train are not what the run had.
+        """
+        trainer, engine = self._trainer, snapshot.engine
+        assert trainer.optimizer is not None and trainer.lr_scheduler is not None
+        own = snapshot.ranks[trainer.parallel.rank]
+        self._restore_weights(snapshot, where)
+        self._restore_average(snapshot, where)
+        try:
+            trainer.optimizer.load_state_dict(snapshot.optimizer)
+        except (ValueError, KeyError) as error:
+            raise CheckpointError(
+                f"its optimizer does not fit this run's parameter groups: {error}",
+                where=where,
+                remedy="resume with the groups of the run that wrote it (which rates are 0 must not change)",
+            ) from error
+        trainer.lr_scheduler.load_state_dict(snapshot.scheduler)
+        hold_configured_options(
+            trainer.optimizer, trainer.lr_scheduler, trainer.groups, trainer.args.weight_decay
+        )
+        if snapshot.scaler is not None:
+            trainer.accelerator.scaler.load_state_dict(snapshot.scaler)
+        state = json.loads(snapshot.trainer)
+        for name in _PROGRESS:
+            setattr(trainer.state, name, state[name])
+        trainer.state.compute_steps(trainer.args, trainer.state.max_steps)
+        trainer.steering.policies.load_state_dict(engine.policies)
+        trainer.window.restore(own["window"], trainer.args.device)
+        trainer.window.total = engine.total_loss or 0.0
+        trainer.last_logged, trainer.evaluation_due = engine.last_logged, engine.evaluation_due
+        if isinstance(trainer.task, LearnsAssets):
+            trainer.task.load_state_dict(snapshot.task)
+        set_random_state(own["random"])
+
+    def _restore_weights(self, snapshot: Snapshot, where: str | Path) -> None:
+        network = self._trainer.network
+        own = dict(network.named_parameters()) | dict(network.named_buffers())
+        wrong = [n for n, v in snapshot.weights.items() if n in own and own[n].shape != v.shape]
+        wrong += sorted(self._trainer.trainable.keys() - snapshot.weights.keys())
+        if wrong:
+            raise CheckpointError(
+                f"its weights do not fit the configured model: {len(wrong)} differ, the first is {wrong[0]}",
+                where=where,
+                remedy="resume with the model settings of the run that wrote it",
+            )
+        with torch.no_grad():
+            for name in own.keys() & snapshot.weights.keys():
+                own[name].copy_(snapshot.weights[name])
+
+    def _restore_average(self, snapshot: Snapshot, where: str | Path) -> None:
+        ema = self._trainer.ema
+        if snapshot.averages is not None and snapshot.averages.keys() != self._trainer.trainable.keys():
+            changed = sorted(snapshot.averages.keys() ^ self._trainer.trainable.keys())
+            raise CheckpointError(
+                f"{len(changed)} parameters trained then and not now, or the other way round: {changed[0]}",
+                where=where,
+                remedy="resume with the groups of the run that wrote it (which rates are 0 must not change)",
+            )
+        if ema is None:
+            return
+        if snapshot.averages is None:
+            logger.warning("%s has no moving average; it starts from the weights", where)
+            ema.reset()
+        else:
+            ema.restore(snapshot.averages, snapshot.engine.ema_updates or 0)
+
+    def save(self) -> None:
+        """Writes ``checkpoint-<step>`` atomically, records the best, rotates: the first rank, for all.
+
+        Raises:
+            CheckpointError: It could not be written; what was there is unchanged.
+        """
+        trainer, failed = self._trainer, None
+        with preserved_randomness():
+            snapshot = self.snapshot()
+            if trainer.parallel.is_first:
+                try:
+                    self._write(snapshot)
+                except Exception as error:
+                    if trainer.parallel.world_size == 1:
+                        raise
+                    failed = error
+            trainer.parallel.raise_together(failed)
+
+    def _write(self, snapshot: Snapshot) -> None:
+        trainer, run = self._trainer, self._trainer.output_dir
+        state, training = trainer.state, trainer.config.training
+        folder, best = run / f"checkpoint-{state.global_step}", None
+        with checkpoints.writing_checkpoint(folder) as temporary:
+            with trainer.averaged_weights():
+                trainer.network.save_pretrained(temporary)
+                trainer.task.save_assets(temporary)
+            snapshot.write(temporary, trainer.trainable)
+        if state.best_global_step is not None and state.best_metric is not None:
+            best = checkpoints.record_best(
+                run, state.best_global_step, training.metric_for_best_model, state.best_metric
+            )
+        checkpoints.rotate(run, training.save_total_limit, folder, best)
+        trainer.event("saved", checkpoint=folder.name)

@@ -1,0 +1,220 @@
+"""Everything that a run is, at one step: kept in memory to roll back to, or in files: then it is a checkpoint.
+
+checkpoint-200/
+  model.safetensors, …            the weights, averaged where an average is kept, and what a predictor needs
+  optimizer.pt, scheduler.pt      of torch
+  trainer_state.json              transformers' state: step, epoch, log
+  training_state/
+    engine.json                   position in the data, policies, what is still due
+    ranks.pt                      of each rank: random generators, the logging window that is not full yet
+    task.json                     what the task has learned in training beside the weights
+    config.json                   the run's configuration
+    raw_weights.safetensors       the weights that train, where the checkpoint's own are averaged
+    averages.safetensors          the average, exactly
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from argusvl.core.errors import CheckpointError
+from argusvl.core.files import read_json
+from argusvl.training.checkpoints import OPTIMIZER, SCHEDULER, STATE_FOLDER, TRAINER_STATE
+
+_ENGINE, _RANKS, _TASK, _CONFIG = "engine.json", "ranks.pt", "task.json", "config.json"
+_RAW_WEIGHTS, _AVERAGES = "raw_weights.safetensors", "averages.safetensors"
+_SCALER = "scaler.pt"
+
+
+@dataclass(frozen=True, slots=True)
+class EngineState:
+    """The engine's own state, the same on all ranks. What has a default, checkpoints of earlier versions lack.
+
+    Attributes:
+        position: What a position in the order of samples depends on, by name.
+        evaluation_due: Whether an evaluation was due at this step and did not come to its end.
+        last_logged: Step of the last log entry.
+        ema_updates: Updates of the moving average; ``None`` where there is none.
+        data: Fingerprint of the training data; ``None`` where it has none.
+        max_steps: Steps that the run was planned for.
+        bf16: Whether the run computes in bfloat16.
+        total_loss: Sum of the losses of all steps that are logged.
+        policies: State of the policies.
+    """
+
+    position: dict[str, int]
+    evaluation_due: bool
+    last_logged: int
+    ema_updates: int | None
+    data: str | None = None
+    max_steps: int | None = None
+    bf16: bool | None = None
+    total_loss: float | None = None
+    policies: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """A run at one step.
+
+    Attributes:
+        engine: The engine's state.
+        trainer: ``TrainerState`` as JSON text.
+        weights: Parameters and buffers by name, not averaged: those that change at least.
+        optimizer: Its state.
+        scheduler: Its state.
+        ranks: Of each rank, tensors and plain values only.
+        task: What the task has learned beside the weights; plain values.
+        averages: The moving average of the weights.
+        scaler: State of the gradient scaler.
+        config: The run's configuration; ``None`` in checkpoints of earlier versions.
+    """
+
+    engine: EngineState
+    trainer: str
+    weights: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    scheduler: dict[str, Any]
+    ranks: list[dict[str, Any]]
+    task: dict[str, Any] = field(default_factory=dict)
+    averages: dict[str, Tensor] | None = None
+    scaler: dict[str, Any] | None = None
+    config: dict[str, Any] | None = None
+
+    def kept(self) -> Snapshot:
+        """A copy on the CPU that training does not reach."""
+        return Snapshot(
+            self.engine,
+            self.trainer,
+            **{
+                name: _copied(getattr(self, name))
+                for name in ("weights", "optimizer", "scheduler", "ranks", "task", "averages", "scaler")
+            },
+            config=self.config,
+        )
+
+    def write(self, checkpoint: Path, trained: Mapping[str, Tensor]) -> None:
+        """Writes the state that resuming needs beside the checkpoint's weights.
+
+        Args:
+            checkpoint: The folder.
+            trained: The parameters that train.
+        """
+        torch.save(self.optimizer, checkpoint / OPTIMIZER)
+        torch.save(self.scheduler, checkpoint / SCHEDULER)
+        if self.scaler is not None:
+            torch.save(self.scaler, checkpoint / _SCALER)
+        (checkpoint / TRAINER_STATE).write_text(self.trainer, encoding="utf-8")
+        folder = checkpoint / STATE_FOLDER
+        folder.mkdir()
+        for name, value in ((_ENGINE, asdict(self.engine)), (_TASK, self.task), (_CONFIG, self.config)):
+            (folder / name).write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
+        torch.save(self.ranks, folder / _RANKS)
+        if self.averages is not None:
+            save_file({name: p.detach().contiguous() for name, p in trained.items()}, folder / _RAW_WEIGHTS)
+            save_file(self.averages, folder / _AVERAGES)
+
+
+class SavedSnapshot:
+    """A verified checkpoint, read to go on from it.
+
+    Args:
+        checkpoint: Its folder.
+
+    Raises:
+        CheckpointError: A file of its state is damaged.
+    """
+
+    def __init__(self, checkpoint: str | Path) -> None:
+        self.checkpoint = Path(checkpoint)
+        self._folder = self.checkpoint / STATE_FOLDER
+        try:
+            self.engine = EngineState(**self._json(_ENGINE))
+        except TypeError as error:
+            raise _damaged(self._folder / _ENGINE, error) from error
+
+    @property
+    def config(self) -> dict[str, Any] | None:
+        """The configuration of the run that wrote it."""
+        return self._json(_CONFIG) if (self._folder / _CONFIG).is_file() else None
+
+    def load(self, network: PreTrainedModel) -> Snapshot:
+        """All of it, the weights through the model's own class.
+
+        Raises:
+            CheckpointError: A file is damaged.
+        """
+        weights = dict(type(network).from_pretrained(self.checkpoint).state_dict())
+        averages = None
+        if self.engine.ema_updates is not None:
+            weights |= load_file(self._folder / _RAW_WEIGHTS)
+            averages = load_file(self._folder / _AVERAGES)
+        scaler = self.checkpoint / _SCALER
+        return Snapshot(
+            engine=self.engine,
+            trainer=(self.checkpoint / TRAINER_STATE).read_text(encoding="utf-8"),
+            weights=weights,
+            optimizer=_torch_file(self.checkpoint / OPTIMIZER),
+            scheduler=_torch_file(self.checkpoint / SCHEDULER),
+            ranks=_torch_file(self._folder / _RANKS),
+            task=self._json(_TASK) if (self._folder / _TASK).is_file() else {},
+            averages=averages,
+            scaler=_torch_file(scaler) if scaler.is_file() else None,
+        )
+
+    def check_position(self, now: Mapping[str, int]) -> None:
+        """Refuses a run that would see its samples in another order.
+
+        Raises:
+            CheckpointError: Something that the position depends on has changed.
+        """
+        saved = self.engine.position
+        for name, value in now.items():
+            if saved[name] != value:
+                raise CheckpointError(
+                    f"it was trained with {name} {saved[name]}, now it is {value}: "
+                    "the position in the data would differ",
+                    where=self.checkpoint,
+                    remedy=f"resume with {name} {saved[name]}, or start a new run in another output_dir",
+                )
+
+    def _json(self, name: str) -> Any:
+        try:
+            return read_json(self._folder / name)
+        except (OSError, ValueError) as error:
+            raise _damaged(self._folder / name, error) from error
+
+
+def _torch_file(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # zipfile, pickle, struct: whatever a damaged file makes of it
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> CheckpointError:
+    # torch's own text proposes to load it in a way that runs code out of the file.
+    return CheckpointError(
+        f"cannot be read ({type(error).__name__}): it is damaged, or was not written by a run",
+        where=path,
+        remedy=f"move {path.parent} away to go on from the checkpoint before it, or copy it again",
+    )
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, dict):
+        return {key: _copied(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_copied(item) for item in value)
+    return value

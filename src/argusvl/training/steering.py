@@ -1,0 +1,123 @@
+"""What the policies want, done: before a step, and between its backward passes and the optimizer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from argusvl.core.errors import TrainingError
+from argusvl.core.logging import get_logger
+from argusvl.training.policies import (
+    Continue,
+    Plan,
+    Policies,
+    Progress,
+    RollBack,
+    Scale,
+    Skip,
+    Stop,
+    strongest,
+)
+from argusvl.training.snapshot import Snapshot
+from argusvl.training.step import StepRecord
+
+if TYPE_CHECKING:
+    from argusvl.training.trainer import ArgusTrainer
+
+logger = get_logger(__name__)
+
+
+class RolledBack(Exception):  # noqa: N818 - not an error: training goes on from an earlier step
+    """Leaves the loop over the data, whose position has changed."""
+
+
+class Steering:
+    """Asks the policies and does what they say.
+
+    Args:
+        trainer: The engine.
+        policies: All of them.
+
+    Attributes:
+        plan: What holds for the present step.
+    """
+
+    def __init__(self, trainer: ArgusTrainer, policies: Policies) -> None:
+        self.policies = policies
+        self.plan = Plan()
+        self._trainer = trainer
+        self._kept: Snapshot | None = None
+
+    def before_step(self) -> None:
+        """Keeps a snapshot where one is due, and lets the plan of the next step hold."""
+        trainer, state = self._trainer, self._trainer.state
+        every = self.policies.snapshot_every
+        if every is not None and (self._kept is None or state.global_step % every == 0):
+            self._kept = trainer.saving.snapshot().kept()
+        plan = self.policies.plan(Progress(state.global_step, state.epoch or 0.0, state.max_steps))
+        for group in trainer.groups:
+            frozen = group.name in plan.frozen
+            if frozen == (group.name in self.plan.frozen) or not group.trainable:
+                continue
+            for parameter in group.trainable_parameters():
+                parameter.requires_grad_(not frozen)
+                parameter.grad = None
+            what = "is frozen" if frozen else "trains"
+            logger.info("group %s %s from epoch %g on", group.name, what, state.epoch or 0.0)
+        self.plan = plan
+
+    def act(self, record: StepRecord) -> bool:
+        """Does what the policies want, the same on all ranks; whether the optimizer steps.
+
+        Raises:
+            TrainingError: A policy stops the run.
+            RolledBack: Training goes on from an earlier step.
+        """
+        trainer = self._trainer
+        action = self.policies.after_backward(record)
+        if trainer.parallel.world_size > 1:
+            # All ranks do the same: a rank alone would wait for the others for ever.
+            acts, trainer.ranks_stop = trainer.parallel.any(
+                not isinstance(action, Continue), trainer.interrupts.requested
+            )
+            if acts:
+                common = strongest(trainer.parallel.gather(action))
+                if type(action) is not type(common):  # of ranks that want the same each speaks for itself
+                    action = common
+        match action:
+            case Stop():
+                raise TrainingError(action.why, where=action.where, remedy=action.advice)
+            case RollBack():
+                self._roll_back(action)
+            case Skip():
+                logger.warning("step %d is skipped: %s", record.step, action.why)
+                samples = [name for names in record.names for name in names]
+                trainer.event("skipped", why=action.why, samples=samples)
+                return False
+            case Scale():
+                self._scale(action)
+                self.plan = self.plan.joined(Plan(rates={"*": action.factor}))
+        return True
+
+    def _scale(self, action: Scale) -> None:
+        logger.warning("learning rates times %g for %d steps: %s", action.factor, action.steps, action.why)
+        self._trainer.event("scaled", why=action.why, factor=action.factor, steps=action.steps)
+        self.policies.scale(action, self._trainer.state.global_step + 1)
+
+    def _roll_back(self, action: RollBack) -> None:
+        trainer, step = self._trainer, self._trainer.state.global_step
+        if self._kept is None:
+            raise TrainingError(
+                f"{action.why}; there is no snapshot in memory to roll back to",
+                remedy="give the policy that rolls back a snapshot_every",
+            )
+        # The policies know what has happened since: they would do the same for ever otherwise.
+        known = self.policies.state_dict()
+        trainer.model_wrapped.zero_grad()
+        trainer.saving.restore(self._kept)
+        self.policies.load_state_dict(known)
+        to = trainer.state.global_step
+        logger.warning("step %d is rolled back to step %d: %s", step + 1, to, action.why)
+        trainer.event("rolled_back", why=action.why, to=to)
+        if action.change is not None:
+            self._scale(action.change)
+        raise RolledBack

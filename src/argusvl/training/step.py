@@ -1,0 +1,74 @@
+"""One optimizer step as data: what went in, what came out, what it cost."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from argusvl.training.losses import Counts
+from argusvl.training.norms import GradientNorms
+from argusvl.training.sampling import BATCH_INFO, BatchInfo
+
+
+@dataclass
+class StepRecord:
+    """A step after its backward passes. Tensors stay on the device: reading one is a copy to the host.
+
+    Attributes:
+        step: Its number; the first is 1.
+        epoch: Epochs trained before it, with fraction.
+        batches: This rank's micro-batches, as collated.
+        names: Names of the samples of each micro-batch.
+        counts: What the loss terms are divided by, over micro-batches and ranks.
+        terms: Names of the loss terms.
+        sums: Each term's sum by micro-batch of this rank, ``[micro-batches, terms]``.
+        losses: Each micro-batch's share of the total loss, times the number of ranks, ``[micro-batches]``.
+        gradients: Norms of the gradients before clipping.
+        seconds: What this rank spent, by ``data``, ``forward``, ``backward`` and, after the step, ``optimizer``.
+        loss_is_scaled: Whether a gradient scaler is at work, under which a gradient may overflow in health.
+        rates: The learning rate that each group trained with; empty until the optimizer has stepped.
+        update_ratios: Norm of each group's update over that of its weights; filled in where a listener wants it.
+        outputs: What the model returned for each micro-batch; kept where a listener wants it.
+    """
+
+    step: int
+    epoch: float
+    batches: Sequence[Mapping[str, Any]]
+    names: Sequence[Sequence[str]]
+    counts: Counts
+    terms: tuple[str, ...]
+    sums: Tensor
+    losses: Tensor
+    gradients: GradientNorms
+    seconds: dict[str, float]
+    loss_is_scaled: bool = False
+    rates: dict[str, float] = field(default_factory=dict)
+    update_ratios: dict[str, Tensor] = field(default_factory=dict)
+    outputs: Sequence[Any] | None = None
+
+    @property
+    def infos(self) -> list[BatchInfo]:
+        """What the collator states of each micro-batch: its samples and sizes."""
+        return [batch[BATCH_INFO] for batch in self.batches if BATCH_INFO in batch]
+
+    @functools.cached_property
+    def finite(self) -> bool:
+        """Whether loss and gradients of this rank are finite. The one copy to the host that each step makes."""
+        loss = self.losses.sum()
+        checked = loss if self.loss_is_scaled else loss + self.gradients.total.to(loss.device)
+        return math.isfinite(checked.item())
+
+    def first_non_finite_term(self) -> tuple[str, int] | None:
+        """The first loss term that is not finite, in declared order, and the first micro-batch that shows it."""
+        finite = torch.isfinite(self.sums).tolist()
+        for number, name in enumerate(self.terms):
+            for batch, row in enumerate(finite):
+                if not row[number]:
+                    return name, batch
+        return None

@@ -1,0 +1,168 @@
+"""One run, one folder: what a second run, a removed folder or a damaged file does to it."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from toy_task import ToyData, ToyTask, losses, toy_config, train
+from transformers import TrainerCallback
+
+from argusvl.core.errors import ArgusError, CheckpointError, ConfigError, DataError
+from argusvl.training.checkpoints import list_checkpoints
+from argusvl.training.run import run_training
+
+
+def _train_slowly(folder: Path, started: Any) -> None:
+    task = ToyTask()
+    collate = task.collate
+
+    def slowly(samples: Any) -> dict[str, Any]:
+        started.set()
+        time.sleep(0.1)
+        return collate(samples)
+
+    task.collate = slowly  # type: ignore[method-assign]
+    train(task, folder, num_train_epochs=100.0, save_steps=2, eval_steps=1000)
+
+
+@pytest.fixture
+def live_run(tmp_path: Path) -> Iterator[Path]:
+    """The folder of a run that another process is training."""
+    processes = multiprocessing.get_context("spawn" if torch.cuda.is_available() else "fork")
+    started = processes.Event()
+    child = processes.Process(target=_train_slowly, args=(tmp_path / "run", started))
+    child.start()
+    try:
+        assert started.wait(120)
+        yield tmp_path / "run"
+        assert child.is_alive()
+    finally:
+        child.kill()
+        child.join()
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_second_run_is_refused_and_leaves_the_live_one_alone(live_run: Path, resume: bool) -> None:
+    while not list_checkpoints(live_run):
+        time.sleep(0.02)
+    being_written = live_run / ".checkpoint-9999.x.part"
+    being_written.mkdir()
+    with pytest.raises(ConfigError, match="another run is training in"):
+        train(ToyTask(), live_run, resume=resume)
+    assert being_written.is_dir()
+
+
+def test_two_identical_starts_do_not_both_train(live_run: Path) -> None:
+    before = {path.name for path in live_run.iterdir()}
+    with pytest.raises(ConfigError, match="another run is training in"):
+        train(ToyTask(), live_run)
+    assert before <= {path.name for path in live_run.iterdir()}
+
+
+def test_a_folder_is_free_once_its_run_is_killed(tmp_path: Path) -> None:
+    processes = multiprocessing.get_context("spawn" if torch.cuda.is_available() else "fork")
+    started = processes.Event()
+    child = processes.Process(target=_train_slowly, args=(tmp_path / "run", started))
+    child.start()
+    while not list_checkpoints(tmp_path / "run"):
+        time.sleep(0.02)
+    child.kill()
+    child.join()
+    assert train(ToyTask(), tmp_path / "run", resume=True, num_train_epochs=100.0, max_steps=10)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"weight_decay": 0.5}, "weight_decay was 0.01 and is 0.5"),
+        ({"max_grad_norm": 9.0}, "max_grad_norm was 1.0 and is 9.0"),
+        ({"ema_decay": 0.9}, "ema_decay was None and is 0.9"),
+        ({"trainer_arguments": {"adam_beta1": 0.5}}, "adam_beta1 is 0.5 and was not there"),
+    ],
+)
+def test_a_resume_that_would_train_otherwise_is_refused_unless_told(
+    tmp_path: Path, change: dict[str, Any], said: str
+) -> None:
+    train(ToyTask(), tmp_path / "run", max_steps=5)
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    with pytest.raises(ConfigError) as caught:
+        train(ToyTask(), tmp_path / "run", resume=True, max_steps=7, **change)
+    assert said in str(caught.value) and "--allow-changes" in str(caught.value)
+    assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
+
+    train(ToyTask(), tmp_path / "run", resume=True, max_steps=7, allow_changes=True, **change)
+    events = [json.loads(line) for line in (tmp_path / "run" / "events.jsonl").read_text().splitlines()]
+    (changed,) = [event for event in events if event["event"] == "changed"]
+    assert changed["changes"] == [said]
+
+
+def test_the_mean_loss_at_the_end_is_that_of_an_uninterrupted_run(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"report_to": ["tensorboard"], "save_steps": 4, "eval_steps": 100}
+    train(ToyTask(), tmp_path / "whole", **options)
+    train(ToyTask(), tmp_path / "parts", **options)
+    (tmp_path / "parts" / "checkpoint-12").rename(tmp_path / "gone")
+    time.sleep(1.1)  # TensorBoard orders its files by whole seconds
+    train(ToyTask(), tmp_path / "parts", resume=True, **options)
+    whole, parts = (
+        EventAccumulator(str(tmp_path / run / "tensorboard")).Reload().Scalars("train_loss")[-1].value
+        for run in ("whole", "parts")
+    )
+    assert parts == pytest.approx(whole, rel=1e-6)
+
+
+def test_an_optimizer_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    train(ToyTask(), tmp_path / "run", max_steps=5)
+    path = tmp_path / "run" / "checkpoint-5" / "optimizer.pt"
+    path.write_bytes(bytes(len(path.read_bytes())))  # of the size that the manifest states
+    with pytest.raises(CheckpointError) as caught:
+        train(ToyTask(), tmp_path / "run", resume=True, max_steps=7)
+    assert caught.value.where == str(path) and "weights_only" not in str(caught.value)
+
+
+class Removing(TrainerCallback):
+    """Removes a folder while step 3 is at work."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.global_step == 2:
+            shutil.rmtree(self.folder)
+
+
+def test_a_run_whose_folder_is_removed_goes_on_and_saves(tmp_path: Path) -> None:
+    whole = train(ToyTask(), tmp_path / "whole")
+    config = toy_config(tmp_path / "run", report_to=["tensorboard"])
+    result = run_training(ToyTask(), config, callbacks=[Removing(tmp_path / "run")])
+    assert result.steps == 12 and result.last_checkpoint is not None and result.last_checkpoint.is_dir()
+    state = json.loads((tmp_path / "run" / "trainer_state.json").read_text())
+    assert losses([e for e in state["log_history"] if "loss" in e]) == losses(whole)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_data_that_vanish_in_mid_run_are_named(tmp_path: Path, workers: int) -> None:
+    (tmp_path / "train.jsonl").write_text("{}")
+
+    class Vanishing(ToyData):
+        def __getitem__(self, index: int) -> Any:
+            if self.epoch == 1:
+                (tmp_path / "train.jsonl").unlink(missing_ok=True)
+            (tmp_path / "train.jsonl").read_text()
+            return super().__getitem__(index)
+
+    class OnDisk(ToyTask):
+        def train_dataset(self) -> ToyData:
+            return Vanishing(self.length)
+
+    with pytest.raises(ArgusError) as caught:
+        train(OnDisk(), tmp_path / "run", save_steps=2, dataloader_num_workers=workers)
+    assert isinstance(caught.value, DataError) and str(caught.value.where).endswith("train.jsonl")

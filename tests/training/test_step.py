@@ -1,0 +1,256 @@
+"""One step as data: replayed without a trace, steered by policies, watched by listeners."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from toy_task import ToyTask, losses, toy_config, train
+from transformers import TrainerCallback
+
+from argusvl.core.errors import TrainingError
+from argusvl.training.events import append_event, read_events
+from argusvl.training.listeners import Listener
+from argusvl.training.policies import Action, Inactive, Plan, Progress, RollBack, Scale, Skip, Stop
+from argusvl.training.randomness import random_state
+from argusvl.training.run import run_training
+from argusvl.training.step import StepRecord
+from argusvl.training.trainer import ArgusTrainer
+
+QUICK: dict[str, Any] = {"eval_steps": 100, "save_steps": 100}
+
+
+class Replaying(Listener):
+    """Computes every step a second time, as a replay would."""
+
+    wants = frozenset({"outputs", "update_ratios"})
+
+    def __init__(self) -> None:
+        self.trainer: ArgusTrainer | None = None
+        self.records: list[StepRecord] = []
+
+    def on_step(self, record: StepRecord) -> None:
+        self.records.append(record)
+
+
+def test_forward_backward_has_no_side_effect_and_repeats_itself(tmp_path: Path) -> None:
+    """With dropout, two micro-batches and a log of every second step."""
+    options: dict[str, Any] = {**QUICK, "gradient_accumulation_steps": 2, "logging_steps": 2}
+    plain = train(ToyTask(), tmp_path / "plain", **options)
+    seen: list[tuple[StepRecord, StepRecord]] = []
+
+    class Twice(Inactive):
+        def after_backward(self, record: StepRecord) -> Action:
+            before, kept = random_state(), [p.grad.clone() for p in trainer.trainable.values()]
+            trainer.model_wrapped.zero_grad()
+            again = trainer.forward_backward(record.batches, record.counts, record.step)
+            for old, parameter in zip(kept, trainer.trainable.values(), strict=True):
+                assert torch.equal(old, parameter.grad)
+            assert torch.equal(before["torch"], random_state()["torch"])
+            seen.append((record, again))
+            return super().after_backward(record)
+
+    trainer = ArgusTrainer(ToyTask(), toy_config(tmp_path / "run", **options), policies=[Twice()])
+    trainer.train()
+    assert len(seen) == 6
+    for record, again in seen:
+        assert torch.equal(record.sums, again.sums) and torch.equal(record.losses, again.losses)
+        assert torch.equal(record.gradients.norms, again.gradients.norms)
+    assert losses([e for e in trainer.state.log_history if "loss" in e]) == losses(plain)
+
+
+def test_a_forward_outside_of_a_step_leaves_no_trace_in_the_log(tmp_path: Path) -> None:
+    plain = train(ToyTask(dropout=0.0), tmp_path / "plain", **QUICK, logging_steps=3)
+
+    class Peeking(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, model: Any, **_: Any) -> None:
+            task = ToyTask()
+            data = task.train_dataset()
+            model.train()
+            trainer.compute_loss(model, task.collate([data[0], data[1]]))
+
+    trainer = ArgusTrainer(
+        ToyTask(dropout=0.0), toy_config(tmp_path / "run", **QUICK, logging_steps=3), [Peeking()]
+    )
+    trainer.train()
+    entries = [e for e in trainer.state.log_history if "loss" in e]
+    assert [e["fit_loss"] for e in entries] == [e["fit_loss"] for e in plain]
+
+
+def test_a_record_says_what_the_step_was(tmp_path: Path) -> None:
+    watching = Replaying()
+    entries = train(ToyTask(), tmp_path, listeners=[watching], gradient_accumulation_steps=2, **QUICK)
+    assert [r.step for r in watching.records] == [1, 2, 3, 4, 5, 6]
+    for record, entry in zip(watching.records, entries, strict=True):
+        assert record.terms == ("fit", "rare", "size") and record.sums.shape == (len(record.batches), 3)
+        assert record.losses.sum().item() == pytest.approx(entry["loss"])
+        assert record.gradients.total.item() == pytest.approx(entry["grad_norm"])
+        assert record.counts["samples"] == sum(map(len, record.names))
+        assert record.rates == {"head": entry["lr/head"], "body": entry["lr/body"]}
+        assert {"data", "forward", "backward", "optimizer"} == set(record.seconds)
+        assert record.outputs is not None and record.outputs[0].predictions is not None
+        for group in ("head", "body"):
+            assert (float(record.update_ratios[group]) > 0) == (record.rates[group] > 0)
+
+
+class At(Inactive):
+    """One action at one step, once."""
+
+    snapshot_every = 2
+
+    def __init__(self, step: int, action: Action) -> None:
+        self.step = step
+        self.action: Action | None = action
+        self.progress: list[int] = []
+
+    def plan(self, progress: Progress) -> Plan:
+        self.progress.append(progress.step)
+        return Plan()
+
+    def after_backward(self, record: StepRecord) -> Action:
+        if record.step == self.step and self.action is not None:
+            action, self.action = self.action, None
+            return action
+        return super().after_backward(record)
+
+
+def test_a_roll_back_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None:
+    plain = train(ToyTask(), tmp_path / "plain", ema_decay=0.9, **QUICK)
+    policy = At(
+        8, RollBack("a test")
+    )  # step 8 is in the second epoch, the snapshot of step 6 at its beginning
+    rolled = train(ToyTask(), tmp_path / "run", ema_decay=0.9, policies=[policy], **QUICK)
+    assert policy.progress == [0, 1, 2, 3, 4, 5, 6, 7, 6, 7, 8, 9, 10, 11]
+    assert losses(rolled) == losses(plain)
+    (event,) = [e for e in read_events(tmp_path / "run") if e["event"] == "rolled_back"]
+    assert (event["why"], event["step"], event["to"]) == ("a test", 6, 6)
+
+
+def test_a_roll_back_over_the_end_of_an_epoch(tmp_path: Path) -> None:
+    class Early(At):
+        snapshot_every = 5
+
+    plain = train(ToyTask(), tmp_path / "plain", **QUICK)
+    policy = Early(8, RollBack("a test"))
+    rolled = train(ToyTask(), tmp_path / "run", policies=[policy], **QUICK)
+    assert policy.progress == [*range(8), *range(5, 12)]
+    assert losses(rolled) == losses(plain)
+
+
+def test_a_roll_back_with_a_change_trains_otherwise(tmp_path: Path) -> None:
+    policy = At(5, RollBack("a test", change=Scale("lower", 0.5, steps=3)))
+    rolled = train(ToyTask(), tmp_path / "run", policies=[policy], lr_scheduler_type="constant", **QUICK)
+    # From step 5 on, for three steps: the snapshot is of step 4.
+    assert [e["lr/body"] for e in rolled] == pytest.approx([0.01] * 4 + [0.005] * 3 + [0.01] * 5)
+
+
+def test_scaled_rates_hold_over_a_resumption(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"lr_scheduler_type": "constant", "save_steps": 6, "eval_steps": 100}
+    scale = Scale("a test", 0.1, steps=4)
+    whole = train(ToyTask(), tmp_path / "whole", policies=[At(5, scale)], **options)
+    assert [e["lr/head"] for e in whole] == pytest.approx([0.02] * 4 + [0.002] * 4 + [0.02] * 4)
+    train(ToyTask(), tmp_path / "parts", policies=[At(5, scale)], max_steps=6, **options)
+    parts = train(ToyTask(), tmp_path / "parts", resume=True, policies=[At(99, scale)], **options)
+    assert losses(parts) == losses(whole)
+
+
+def test_a_skipped_step_changes_no_weight_and_uses_up_its_samples(tmp_path: Path) -> None:
+    watching = Replaying()
+    entries = train(ToyTask(), tmp_path, policies=[At(3, Skip("a test"))], listeners=[watching], **QUICK)
+    assert len(entries) == 12 and [not r.rates for r in watching.records].index(True) == 2
+    assert entries[2]["wn/head"] == entries[1]["wn/head"] != entries[3]["wn/head"]
+    (event,) = [e for e in read_events(tmp_path) if e["event"] == "skipped"]
+    assert len(event["samples"]) == 4
+
+
+def test_the_strongest_action_wins(tmp_path: Path) -> None:
+    policies = [At(2, Skip("weak")), At(2, Stop("strong", "rest", where="here")), At(2, RollBack("middle"))]
+    with pytest.raises(TrainingError) as caught:
+        train(ToyTask(), tmp_path, policies=policies, **QUICK)
+    assert str(caught.value) == "here: strong\n  What to do: rest"
+    assert [e["event"] for e in read_events(tmp_path)] == ["started", "stopped"]
+
+
+def test_a_plan_freezes_and_weighs(tmp_path: Path) -> None:
+    class Half(Inactive):
+        def plan(self, progress: Progress) -> Plan:
+            late = progress.fraction >= 0.5
+            return Plan(
+                frozenset({"head"}) if late else frozenset(), {"body": 0.5}, {"size": 0.0, "fit": 2.0}
+            )
+
+    entries = train(ToyTask(), tmp_path, policies=[Half()], lr_scheduler_type="constant", **QUICK)
+    assert ["gn/head" in e for e in entries] == [True] * 6 + [False] * 6
+    assert [e["lr/body"] for e in entries] == pytest.approx([0.005] * 12)
+    rows = [e for e in entries if "rare_loss" not in e]
+    assert rows and all(e["loss"] == pytest.approx(2 * e["fit_loss"]) for e in rows)
+
+
+def test_policies_have_their_state_in_the_checkpoint(tmp_path: Path) -> None:
+    class Counting(Inactive):
+        def __init__(self) -> None:
+            self.steps = 0
+
+        def after_backward(self, record: StepRecord) -> Action:
+            self.steps += 1
+            return super().after_backward(record)
+
+        def state_dict(self) -> dict[str, Any]:
+            return {"steps": self.steps}
+
+        def load_state_dict(self, state: Mapping[str, Any]) -> None:
+            self.steps = state["steps"]
+
+    train(ToyTask(), tmp_path, policies=[Counting()], max_steps=5)
+    counting = Counting()
+    train(ToyTask(), tmp_path, resume=True, policies=[counting], max_steps=9)
+    assert counting.steps == 9
+
+
+def test_a_listener_that_fails_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    class Failing(Listener):
+        def on_step(self, record: StepRecord) -> None:
+            raise ValueError("out of order")
+
+    plain = train(ToyTask(), tmp_path / "plain")
+    assert losses(train(ToyTask(), tmp_path / "run", listeners=[Failing()])) == losses(plain)
+    assert caplog.text.count("Failing.on_step failed") == 1 and "out of order" in caplog.text
+
+
+def test_listeners_hear_of_evaluations_and_events(tmp_path: Path) -> None:
+    heard: list[Any] = []
+
+    class Hearing(Listener):
+        def on_evaluation(self, step: int, figures: Mapping[str, float]) -> None:
+            heard.append((step, sorted(figures)))
+
+        def on_event(self, event: Mapping[str, Any]) -> None:
+            heard.append(event["event"])
+
+    train(ToyTask(), tmp_path, listeners=[Hearing()], max_steps=5)
+    assert heard == ["started", (5, ["error", "score"]), "evaluated", "saved", "stopped"]
+
+
+def test_what_happened_is_written_as_it_happens(tmp_path: Path) -> None:
+    train(ToyTask(), tmp_path, max_steps=5)
+    train(ToyTask(), tmp_path, resume=True, max_steps=8)
+    events = list(read_events(tmp_path))
+    assert [(e["event"], e["step"]) for e in events] == [
+        ("started", 0), ("evaluated", 5), ("saved", 5), ("stopped", 5),
+        ("resumed", 5), ("evaluated", 8), ("saved", 8), ("stopped", 8),
+    ]  # fmt: skip
+    assert events[4]["checkpoint"] == "checkpoint-5" and events[-1]["why"] == "finished"
+    with (tmp_path / "events.jsonl").open("ab") as stream:
+        stream.write(b'{"time": "2026')  # a process was killed here
+    append_event(tmp_path, 9, "found")
+    assert [e["event"] for e in read_events(tmp_path)][-2:] == ["stopped", "found"]
+
+
+def test_a_failed_run_says_so_in_its_events(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError):
+        run_training(ToyTask(broken=9), toy_config(tmp_path))
+    last = list(read_events(tmp_path))[-1]
+    assert last["event"] == "stopped" and "loss term 'fit' is not finite" in last["why"]
