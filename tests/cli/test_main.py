@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import logging
 import os
 import pkgutil
 import re
@@ -14,7 +13,7 @@ import subprocess
 import sys
 import tomllib
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,14 +27,7 @@ from argusvl.cli.session import current_session, start_run_log
 from argusvl.core.errors import ConfigError, TrainingError
 from argusvl.core.logging import get_logger
 
-
-@pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
-    root = logging.getLogger("argusvl")
-    handlers, level = list(root.handlers), root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
+pytestmark = pytest.mark.usefixtures("quiet_logging")
 
 
 @pytest.fixture

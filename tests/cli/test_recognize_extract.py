@@ -55,7 +55,7 @@ def test_what_is_wrong_is_named_and_the_exit_code_is_1(
     for _ in range(2):  # also when there is nothing left to do
         assert run(["recognize", "extract", str(photos), "--out", str(tmp_path / "store")]) == 1
         said = capsys.readouterr().err
-        assert r"quarantined 'zero\n.jpg': the file is empty (0 bytes)" in said
+        assert r"quarantined zero\n.jpg: the file is empty (0 bytes)" in said
         assert "not searched back: a link that leads back" in said
         assert "note c.webp: a PNG named .webp" in said
 

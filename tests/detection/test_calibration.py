@@ -18,7 +18,8 @@ from argusvl.detection.calibration import Calibration, fit_calibration, measure
 from argusvl.detection.detections import Detections
 from argusvl.detection.evaluation import Truth, evaluate_detections
 from argusvl.detection.evidence import Evidence, correct_predictions
-from argusvl.detection.reliability import RELIABILITY_FILE, reliability, write_reliability
+from argusvl.detection.reliability import reliability, write_reliability
+from argusvl.visual.evaluation_files import CALIBRATION
 
 LABELS = ("screw", "label", "fan")
 SIZE = (200, 150)
@@ -255,14 +256,14 @@ def test_the_file_holds_bins_before_and_after_for_the_same_predictions(tmp_path:
     evidence, _ = too_modest(3000, 1, types=300)
     fit = fit_calibration(evidence)
     write_reliability(tmp_path, fit.report, "test.jsonl")
-    written = json.loads((tmp_path / RELIABILITY_FILE).read_text("utf-8"))
+    written = json.loads((tmp_path / CALIBRATION).read_text("utf-8"))
     assert set(written) == {"bins", "ece", "bins_before", "ece_before", "types", "measured_on"}
     assert set(written["bins"][0]) == {"confidence", "accuracy", "count"}
     count = sum(b["count"] for b in written["bins"])
     assert count == sum(b["count"] for b in written["bins_before"]) <= 3000
     assert written["ece"] < written["ece_before"]
     write_reliability(tmp_path, measure(evidence, None), "test.jsonl")
-    written = json.loads((tmp_path / RELIABILITY_FILE).read_text("utf-8"))
+    written = json.loads((tmp_path / CALIBRATION).read_text("utf-8"))
     assert written["bins_before"] is None and written["ece_before"] is None and written["ece"] > 0.1
 
 

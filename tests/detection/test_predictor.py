@@ -277,9 +277,9 @@ def test_text_is_generated_with_the_pixels_in_the_first_step_only_and_with_2d_po
     handle.remove()
 
     # The same by the stock model without a cache, everything given anew at every step.
-    from argusvl.detection.inference import ask_image
+    from argusvl.detection.inference import image_question
 
-    sample, _ = ask_image(
+    sample, _ = image_question(
         predictor.processor, predictor.assets.limits, Image.open(pictures[0]).convert("RGB"), source="x"
     )
     batch = predictor._collator(LABELS)([sample])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from PIL import Image
 from torch import Tensor
 
 from argusvl.recognition.backbones.protocol import BackboneFingerprint
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 SIDE = 8
 

@@ -2,9 +2,7 @@ from __future__ import annotations
 
 import unicodedata
 
-import pytest
-
-from argusvl.visual.pairing import LabelledBox, above, count_kinds, iou, num_errors, pair_up
+from argusvl.visual.pairing import LabelledBox, above, count_kinds, num_errors, pair_up
 
 BOX = (0.0, 0.0, 10.0, 10.0)
 NEAR = (0.0, 0.0, 10.0, 8.0)
@@ -71,8 +69,6 @@ def test_texts_are_compared_after_normalisation() -> None:
 
 def test_nothing_found_where_nothing_is_is_no_error() -> None:
     assert num_errors(pair_up([], [])) == 0
-    assert iou(BOX, FAR) == 0.0
-    assert iou(BOX, NEAR) == pytest.approx(0.8)
 
 
 def test_a_prediction_without_a_score_counts_at_every_threshold() -> None:

@@ -13,6 +13,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from argusvl.cli.output import console
+from argusvl.core.wording import counted
 from argusvl.detection.data.findings import Finding, show_name
 from argusvl.detection.data.manifest import Manifest, TokenStatistics, token_statistics
 
@@ -46,7 +47,7 @@ def print_conversion(manifest: Manifest, out: Path) -> None:
     refused = manifest.refused
     if refused.images or refused.objects:
         text = (
-            f"Refused: {_counted(refused.images, 'image')}, {_counted(refused.objects, 'object')}; the rest was used. "
+            f"Refused: {counted(refused.images, 'image')}, {counted(refused.objects, 'object')}; the rest was used. "
             "All are listed in "
         )
         terminal.print(Text(f"{text}{out / 'manifest.json'}."))
@@ -80,8 +81,8 @@ def print_check(report: CheckReport) -> None:
     warnings = len(report.findings) - report.errors
     terminal.print(
         Text(
-            f"{report.data}: {_counted(images, 'image')}, {_counted(report.objects, 'object')}: "
-            f"{_counted(report.errors, 'error')}, {_counted(warnings, 'warning')}.",
+            f"{report.data}: {counted(images, 'image')}, {counted(report.objects, 'object')}: "
+            f"{counted(report.errors, 'error')}, {counted(warnings, 'warning')}.",
             style="bold",
         )
     )
@@ -121,10 +122,6 @@ def print_counts(counts: Mapping[str, int]) -> None:
 def print_scene(name: str, out: Path) -> None:
     """Where drawn scenes were written."""
     console().print(Text(f"{name}: written to {out}."))
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _print_labels(terminal: Console, report: CheckReport) -> None:

@@ -12,21 +12,21 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from argusvl.cli.output import console, counted
+from argusvl.cli.output import console
 from argusvl.core.files import real_path, write_text_atomically
+from argusvl.core.wording import counted, listed
 from argusvl.detection.assets import DetectionAssets
 from argusvl.detection.data.records import RecordFile
 from argusvl.detection.evaluation import Figures
 from argusvl.detection.gallery import (
-    GALLERY_FILE,
-    PRECISION_RECALL_FILE,
     make_gallery,
     precision_recall_file,
 )
 from argusvl.detection.inference import Evaluation
 from argusvl.detection.reliability import ReliabilityReport, write_reliability
+from argusvl.visual.evaluation_files import GALLERY, PRECISION_RECALL
+from argusvl.visual.run_folder import FIGURES
 
-FIGURES_FILE = "figures.json"
 PREDICTIONS_FILE = "predictions.jsonl"
 
 
@@ -36,8 +36,8 @@ def warn_of_other_labels(figures: Figures, labels: Sequence[str]) -> None:
     unknown = [name for name in present if name not in labels]
     if unknown and len(unknown) == len(present):
         text = (
-            f"None of the data's classes ({', '.join(unknown[:3])}{', …' if len(unknown) > 3 else ''}) is a label of "
-            f"the checkpoint ({', '.join(labels[:3])}{', …' if len(labels) > 3 else ''}): every figure by class is 0."
+            f"None of the data's classes ({listed(unknown, 3)}) is a label of the checkpoint ({listed(labels, 3)}): "
+            "every figure by class is 0."
         )
         console().print(Text(text, style="yellow"), soft_wrap=True)
 
@@ -102,10 +102,10 @@ def write_evaluation(
     )
     write_text_atomically(out / PREDICTIONS_FILE, "".join(lines))
     gallery = make_gallery(evaluation, records.root, vocabulary=assets.vocabulary, folder=out)
-    write_text_atomically(out / GALLERY_FILE, json.dumps(gallery, ensure_ascii=False) + "\n")
+    write_text_atomically(out / GALLERY, json.dumps(gallery, ensure_ascii=False) + "\n")
     curves = precision_recall_file(evaluation, assets.vocabulary)
-    write_text_atomically(out / PRECISION_RECALL_FILE, json.dumps(curves, ensure_ascii=False) + "\n")
-    write_text_atomically(out / FIGURES_FILE, json.dumps(result, ensure_ascii=False, indent=2) + "\n")
+    write_text_atomically(out / PRECISION_RECALL, json.dumps(curves, ensure_ascii=False) + "\n")
+    write_text_atomically(out / FIGURES, json.dumps(result, ensure_ascii=False, indent=2) + "\n")
     write_reliability(out, reliability, _measured_on(records.path, assets))
     console().print(Text(f"Written to {out}."))
 

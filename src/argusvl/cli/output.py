@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from argusvl.core.wording import counted as counted
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -26,8 +28,3 @@ def say(text: str) -> None:
 def print_json(value: Any, *, indent: int | None = 2) -> None:
     """One JSON value on stdout, for ``--json``; Chinese text stays readable."""
     typer.echo(json.dumps(value, ensure_ascii=False, indent=indent))
-
-
-def counted(number: int, noun: str) -> str:
-    """``1 image``, ``2 images``: nouns that take an s."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

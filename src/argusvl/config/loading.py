@@ -21,6 +21,7 @@ from argusvl.config.yaml_text import Entry, read_entries, read_override, write_y
 from argusvl.core.errors import ConfigError
 from argusvl.core.files import read_text
 from argusvl.core.logging import get_logger
+from argusvl.core.wording import listed_below
 
 C = TypeVar("C", bound=RunConfig)
 
@@ -226,12 +227,9 @@ def _config_error(problems: Sequence[_Problem] | Iterator[_Problem], source: str
     if len(problems) == 1:
         only = problems[0]
         return ConfigError(f"{only.key}: {only.what}", where=only.where or source, remedy=remedy)
-    lines = [f"{len(problems)} keys are wrong:"]
-    for problem in problems[:_MOST_PROBLEMS]:
-        lines.append(f"  {problem.key}{f' ({problem.where})' if problem.where else ''}: {problem.what}")
-    if len(problems) > _MOST_PROBLEMS:
-        lines.append(f"  and {len(problems) - _MOST_PROBLEMS} more")
-    return ConfigError("\n".join(lines), where=source, remedy=remedy.replace("the key", "the keys"))
+    lines = [f"{p.key}{f' ({p.where})' if p.where else ''}: {p.what}" for p in problems]
+    what = f"{len(problems)} keys are wrong:{listed_below(lines, _MOST_PROBLEMS)}"
+    return ConfigError(what, where=source, remedy=remedy.replace("the key", "the keys"))
 
 
 def _sections(section: Section) -> Iterator[Section]:

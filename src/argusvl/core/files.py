@@ -193,6 +193,15 @@ def lock_file(stream: BinaryIO | int) -> bool:
     return True
 
 
+def is_locked(file: Path) -> bool:
+    """Whether another process holds the lock of a file; ``False`` where there is no such file."""
+    try:
+        with file.open("rb") as stream:
+            return not lock_file(stream)
+    except OSError:
+        return False
+
+
 def write_text_atomically(path: str | Path, text: str) -> None:
     """Writes UTF-8 text; parent folders are made.
 
@@ -347,11 +356,19 @@ def _ordinary_mode(mode: int) -> int:
     return mode & ~mask
 
 
-def cannot_write(target: Path, error: OSError) -> ArgusError:
-    """What to tell of a file that cannot be written."""
+def cannot_write(target: Path, error: OSError, *, kept: str | None = None) -> ArgusError:
+    """What to tell of a file that cannot be written.
+
+    Args:
+        target: The file.
+        error: Why.
+        kept: What is on the disk of work that can be resumed; ``None`` where what was there before is unchanged.
+    """
     remedy = REMEDIES.get(error.errno, "check the path and the disk")
     return ArgusError(
-        f"cannot be written: {error.strerror or error}",
+        f"cannot be written: {error.strerror or error}" + (f"; {kept}" if kept else ""),
         where=target,
-        remedy=f"{remedy}; what was there before is unchanged",
+        remedy=f"{remedy}; give the same command again: it goes on"
+        if kept
+        else f"{remedy}; what was there before is unchanged",
     )

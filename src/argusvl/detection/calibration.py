@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit, log_softmax
 
+from argusvl.core.wording import counted
 from argusvl.detection.detections import Detections
 from argusvl.detection.evidence import Array, Evidence, Flags
 from argusvl.detection.reliability import Reliability, ReliabilityReport, compare, reliability
@@ -160,7 +161,7 @@ def _too_little(evidence: Evidence) -> str:
     if not evidence.num_objects:
         return "the held-out images show no object"
     if evidence.num_images < MIN_IMAGES:
-        return f"{_counted(evidence.num_images, 'held-out image')}: at least {MIN_IMAGES} are needed"
+        return f"{counted(evidence.num_images, 'held-out image')}: at least {MIN_IMAGES} are needed"
     if not np.isfinite(evidence.scores).all() or not np.isfinite(evidence.type_logits).all():
         return "the model's scores are not finite"
     if right < MIN_RIGHT:
@@ -245,7 +246,3 @@ def _types_right(evidence: Evidence) -> Flags:
         return np.zeros(len(evidence.types), dtype=bool)
     right: Flags = evidence.type_logits.argmax(axis=1) == evidence.types
     return right
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -18,9 +18,7 @@ from argusvl.config.schema import (
     Section,
     TrainingSection,
 )
-
-TOKEN_SIDE_PX = 28
-"""Side of the square of pixels that one merged vision token stands for: 14-pixel patches, merged 2 by 2."""
+from argusvl.detection.patches import TOKEN_AREA, TOKEN_SIDE
 
 Metric = Literal["AP", "AP50", "AP75", "AR100", "AP50_agnostic", "caption_exact", "recall"]
 """Figures of an evaluation that may choose the best checkpoint; each is higher when better."""
@@ -73,11 +71,11 @@ class ArchitectureSection(Section):
             yield _not_divisible(
                 "vision_hidden_size", self.vision_hidden_size, 4, "vision_num_heads", self.vision_num_heads
             )
-        if self.vision_window_size % TOKEN_SIDE_PX:
+        if self.vision_window_size % TOKEN_SIDE:
             yield KeyProblem(
                 "vision_window_size",
-                f"{self.vision_window_size} is no multiple of {TOKEN_SIDE_PX}",
-                f"write {max(TOKEN_SIDE_PX, round(self.vision_window_size / TOKEN_SIDE_PX) * TOKEN_SIDE_PX)}",
+                f"{self.vision_window_size} is no multiple of {TOKEN_SIDE}",
+                f"write {max(TOKEN_SIDE, round(self.vision_window_size / TOKEN_SIDE) * TOKEN_SIDE)}",
             )
         beyond = [i for i in self.vision_fullatt_block_indexes if i >= self.vision_depth]
         if beyond:
@@ -179,9 +177,9 @@ class DetectionDataSection(DataSection):
     """Number of demonstrations of a sample that gets any."""
     collator_type: Literal["standard"]
     """How samples become a batch: standard pads to the longest."""
-    min_pixels: Annotated[int, Field(ge=TOKEN_SIDE_PX**2)]
+    min_pixels: Annotated[int, Field(ge=TOKEN_AREA)]
     """Smallest area of an image after resizing, in pixels."""
-    max_pixels: Annotated[int, Field(ge=TOKEN_SIDE_PX**2)]
+    max_pixels: Annotated[int, Field(ge=TOKEN_AREA)]
     """Largest area of an image after resizing, in pixels."""
     vision_tokens_warn: Count
     """Number of merged vision tokens of an image above which a warning is given."""
@@ -371,13 +369,13 @@ class DetectionRunConfig(RunConfig):
 
     def cross_field_warnings(self) -> Iterator[KeyProblem]:  # noqa: D102
         yield from super().cross_field_warnings()
-        largest = self.data.max_pixels // TOKEN_SIDE_PX**2
+        largest = self.data.max_pixels // TOKEN_AREA
         if self.data.vision_tokens_policy == "refuse" and largest > self.data.vision_tokens_max:
             yield KeyProblem(
                 "max_pixels",
                 f"{self.data.max_pixels} allows images of {largest} merged tokens, of which those above "
                 f"vision_tokens_max, {self.data.vision_tokens_max}, are refused",
-                f"write {self.data.vision_tokens_max * TOKEN_SIDE_PX**2}, or vision_tokens_policy: resize",
+                f"write {self.data.vision_tokens_max * TOKEN_AREA}, or vision_tokens_policy: resize",
             )
 
 

@@ -18,18 +18,17 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
-import torch
 from faster_coco_eval import COCO, COCOeval_faster
 from numpy.typing import NDArray
 
-from argusvl.core.boxes import iou_xyxy
 from argusvl.core.errors import DataError
+from argusvl.core.matching import match, pairwise_iou
 from argusvl.detection.data.dataset import Vocabulary
 from argusvl.detection.data.records import Scene
 from argusvl.detection.detections import Detections
+from argusvl.visual.pairing import MIN_IOU
 
 MAX_DETECTIONS = 100
-CAPTION_IOU = 0.5
 _EVERY_SIZE = {"any": [0.0, 1e10]}
 _BY_CLASS = ("per_class", "precision_recall")
 
@@ -214,7 +213,7 @@ def evaluate_detections(
     )
 
 
-def claim(truth: Truth, predictions: Detections, iou: float = CAPTION_IOU) -> NDArray[np.int64]:
+def claim(truth: Truth, predictions: Detections, iou: float = MIN_IOU) -> NDArray[np.int64]:
     """Which prediction each truth takes: its highest-scoring unclaimed one with enough overlap.
 
     Truths choose in the order of the file.
@@ -222,19 +221,7 @@ def claim(truth: Truth, predictions: Detections, iou: float = CAPTION_IOU) -> ND
     Returns:
         ``[T]``: an index into ``predictions``, -1 where none is left.
     """
-    claimed = np.full(len(truth), -1, dtype=np.int64)
-    if len(truth) == 0 or len(predictions) == 0:
-        return claimed
-    boxes = torch.from_numpy(predictions.boxes_xyxy_px.astype(np.float64))
-    overlaps = iou_xyxy(torch.from_numpy(truth.boxes_xyxy_px)[:, None], boxes).numpy()  # [T, N]
-    free = np.ones(len(predictions), dtype=bool)
-    order = np.argsort(-predictions.scores, kind="stable")
-    for t in range(len(truth)):
-        fitting = order[(overlaps[t, order] >= iou) & free[order]]
-        if len(fitting):
-            claimed[t] = fitting[0]
-            free[fitting[0]] = False
-    return claimed
+    return match(pairwise_iou(truth.boxes_xyxy_px, predictions.boxes_xyxy_px), iou, predictions.scores)
 
 
 def _described(spoken: Sequence[Detections], truth: Sequence[Truth]) -> tuple[float, float]:

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from argusvl.core.boxes import iou_xyxy
+from argusvl.core.matching import match, pairwise_iou
 from argusvl.detection.data.dataset import Vocabulary
 from argusvl.detection.detections import Detections
-from argusvl.detection.evaluation import CAPTION_IOU, Truth, claim, class_of
+from argusvl.detection.evaluation import Truth, claim, class_of
+from argusvl.visual.pairing import MIN_IOU
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -116,23 +116,16 @@ class Evidence:
 
 
 def correct_predictions(
-    truth: Truth, predictions: Detections, vocabulary: Vocabulary, iou: float = CAPTION_IOU
+    truth: Truth, predictions: Detections, vocabulary: Vocabulary, iou: float = MIN_IOU
 ) -> Flags:
     """Which predictions are right, ``[N]``, as COCO's AP counts.
 
     Best first, each takes the object of its own class that it overlaps most, if enough and not taken before.
     """
+    classes = np.array([class_of(text, vocabulary) for text in truth.descriptions], dtype=np.str_)
+    named = np.array([class_of(label, "closed") for label in predictions.labels], dtype=np.str_)
+    overlaps = pairwise_iou(predictions.boxes_xyxy_px, truth.boxes_xyxy_px)  # [N, T]
+    best_first = np.argsort(-predictions.scores, kind="stable")
     correct = np.zeros(len(predictions), dtype=bool)
-    if not len(truth) or not len(predictions):
-        return correct
-    boxes = torch.from_numpy(predictions.boxes_xyxy_px.astype(np.float64))
-    overlaps = iou_xyxy(boxes[:, None], torch.from_numpy(truth.boxes_xyxy_px)).numpy()  # [N, T]
-    classes = np.array([class_of(text, vocabulary) for text in truth.descriptions])
-    named = np.array([class_of(label, "closed") for label in predictions.labels])
-    overlaps = np.where(named[:, None] == classes, overlaps, 0.0)
-    for entry in np.argsort(-predictions.scores, kind="stable"):
-        taken = int(overlaps[entry].argmax())
-        if overlaps[entry, taken] >= iou:
-            correct[entry] = True
-            overlaps[:, taken] = 0.0
+    correct[best_first] = match(np.where(named[:, None] == classes, overlaps, 0.0)[best_first], iou) >= 0
     return correct

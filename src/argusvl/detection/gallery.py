@@ -13,12 +13,10 @@ import numpy as np
 from argusvl.core.files import real_path
 from argusvl.detection.data.dataset import Vocabulary
 from argusvl.detection.detections import Detections
-from argusvl.detection.evaluation import CAPTION_IOU, Truth, claim, class_of
+from argusvl.detection.evaluation import Truth, claim, class_of
 from argusvl.detection.inference import Evaluation
-from argusvl.visual.pairing import SCORE_THRESHOLD, LabelledBox, Pair, num_errors, pair_up
+from argusvl.visual.pairing import MIN_IOU, SCORE_THRESHOLD, LabelledBox, Pair, num_errors, pair_up
 
-GALLERY_FILE = "gallery.json"
-PRECISION_RECALL_FILE = "precision_recall.json"
 GALLERY_IMAGES = 48
 GALLERY_MIN_SCORE = 0.05
 """Predictions below are noise that nobody looks at; down to here the report's reader may lower the threshold."""
@@ -100,7 +98,7 @@ def precision_recall_file(evaluation: Evaluation, vocabulary: Vocabulary) -> dic
     """
     f1 = _f1_over_thresholds(evaluation, vocabulary)
     return {
-        "iou": CAPTION_IOU,
+        "iou": MIN_IOU,
         "classes": {
             name: {
                 "precision": [round(p, 4) for p in curve.precision],

@@ -45,8 +45,8 @@ from argusvl.training.sandbox import evaluation_sandbox
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What it takes to read the model's answer about one sample.
+class SampleMetadata:
+    """What it takes to bring the predictions of one sample back to the caller's images.
 
     Attributes:
         images: Names of the student's images.
@@ -61,11 +61,11 @@ class Asked:
     truth: tuple[Truth, ...] = ()
 
 
-Question = tuple[Sample, Asked]
+Question = tuple[Sample, SampleMetadata]
 """What the collator takes, and what is kept until the answer is there (the pixels are not)."""
 
 
-def ask(
+def inference_sample(
     processor: ChatProcessor,
     student: LoadedScene,
     teachers: Sequence[LoadedScene] = (),
@@ -85,7 +85,7 @@ def ask(
     return join(conversation, student, teachers, source)
 
 
-def ask_image(
+def image_question(
     processor: ChatProcessor,
     limits: VisionLimits,
     image: Image.Image,
@@ -102,8 +102,8 @@ def ask_image(
     """
     pixels, plan = prepare_image(image, limits, source)
     student = LoadedScene((pixels,), (), (plan,))
-    sample = ask(processor, student, teachers, source=source, prompt=prompt)
-    return sample, Asked((source,), (plan,), (note,))
+    sample = inference_sample(processor, student, teachers, source=source, prompt=prompt)
+    return sample, SampleMetadata((source,), (plan,), (note,))
 
 
 class RecordQuestions(Dataset[Question]):
@@ -114,7 +114,7 @@ class RecordQuestions(Dataset[Question]):
         processor: Writes the conversations.
         limits: Of training.
         teachers: Demonstrations for every student; where there are any, a record with teachers of its own is
-            asked with those instead, as in training.
+            shown those instead, as in training.
     """
 
     def __init__(
@@ -141,14 +141,14 @@ class RecordQuestions(Dataset[Question]):
             teachers = [load_scene(scene, root, self.limits, record.source) for scene in record.teachers]
         images = record.student.images
         truth = tuple(Truth.of_scene(record.student, k) for k in range(len(images)))
-        sample = ask(self.processor, student, teachers, source=record.source)
-        return sample, Asked(images, student.plans, ("",) * len(images), truth)
+        sample = inference_sample(self.processor, student, teachers, source=record.source)
+        return sample, SampleMetadata(images, student.plans, ("",) * len(images), truth)
 
 
-def look(
+def predict_batch(
     model: ArgusForDetection,
     batch: Mapping[str, Any],
-    asked: Sequence[Asked],
+    metadata: Sequence[SampleMetadata],
     labels: Sequence[str],
     calibration: Calibration | None = None,
 ) -> tuple[DetectionOutput, list[ImagePredictions]]:
@@ -164,11 +164,11 @@ def look(
             "the model has no detection head (it was trained with detection_enabled: false)",
             remedy="use predict_text, or a checkpoint with a detection head",
         )
-    sizes = [plan.size for one in asked for plan in one.plans]
-    if not sizes:  # the text alone was asked about
+    sizes = [plan.size for one in metadata for plan in one.plans]
+    if not sizes:  # there is no student image
         return DetectionOutput(loss_terms={}), []
     output = model(**on_device(batch, model.device))
-    notes = [note for one in asked for note in one.notes]
+    notes = [note for one in metadata for note in one.notes]
     temperature = 1.0 if calibration is None else calibration.type_temperature
     predictions = postprocess(
         output, labels, sizes, notes, nms_iou=model.config.nms_iou, type_temperature=temperature
@@ -193,7 +193,7 @@ class Evaluation:
         figures: What it comes to.
         images: Names of the images, as the records write them.
         predictions: Every query once, best first; described where a truth object claims it, and above the score
-            that was asked for.
+            given as ``describe_above``.
         truth: The objects.
         seconds: Wall time, reading the images included.
         evidence: The same predictions as the model scores them, and which of them are right: what calibration is
@@ -264,11 +264,11 @@ def evaluate_records(
         predicted: list[_Predicted] = []
         batches = _batches(Subset(questions, share), collate, batch_size, num_workers)
         count = -(-len(share) // batch_size)
-        for batch, asked in track(batches, count, "Evaluating", unit="batches", enabled=show_progress):
-            output, predictions = look(model, batch, asked, labels, calibration)
+        for batch, metadata in track(batches, count, "Evaluating", unit="batches", enabled=show_progress):
+            output, predictions = predict_batch(model, batch, metadata, labels, calibration)
             kept = num_kept(model.config.num_queries)
             best = [p.best.top(kept) for p in predictions]
-            objects = [t for one in asked for t in one.truth]
+            objects = [t for one in metadata for t in one.truth]
             evidence = []
             for m, (shown, of_image) in enumerate(zip(best, objects, strict=True)):
                 assert output.type_logits is not None and shown.queries is not None
@@ -280,7 +280,7 @@ def evaluate_records(
                     for t, b in zip(objects, best, strict=True)
                 ]
                 best = describe(model, output, questions.processor.tokenizer, best, chosen, among)
-            names = [(index, name) for one in asked for index in [next(indices)] for name in one.images]
+            names = [(index, name) for one in metadata for index in [next(indices)] for name in one.images]
             ranked = [p.ranked for p in predictions]
             predicted += map(_Predicted, names, ranked, best, evidence, objects)
         return predicted
@@ -350,13 +350,13 @@ class _Batch:
     def __init__(self, collate: PaddedCollator) -> None:
         self.collate = collate
 
-    def __call__(self, questions: Sequence[Question]) -> tuple[dict[str, Any], list[Asked]]:
-        return self.collate([sample for sample, _ in questions]), [asked for _, asked in questions]
+    def __call__(self, questions: Sequence[Question]) -> tuple[dict[str, Any], list[SampleMetadata]]:
+        return self.collate([sample for sample, _ in questions]), [metadata for _, metadata in questions]
 
 
 def _batches(
     questions: Dataset[Question], collate: PaddedCollator, batch_size: int, num_workers: int
-) -> Iterator[tuple[dict[str, Any], list[Asked]]]:
+) -> Iterator[tuple[dict[str, Any], list[SampleMetadata]]]:
     return iter(
         DataLoader(
             questions,

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 from argusvl.core.errors import DataError
-from argusvl.core.files import cannot_write, encode_text, lock_file
+from argusvl.core.files import cannot_write, encode_text, is_locked, lock_file
 
 
 class PredictionsFile:
@@ -54,7 +54,7 @@ class PredictionsFile:
                 else "leave --resume out",
             )
         if not resume and others:
-            if _is_being_written(others[0]):
+            if is_locked(others[0]):
                 raise self._busy()
             raise DataError(
                 f"an interrupted run has left its results in {others[0].name}",
@@ -126,11 +126,3 @@ class PredictionsFile:
                 break
             end += len(line)
         return end
-
-
-def _is_being_written(part: Path) -> bool:
-    try:
-        with part.open("rb") as stream:
-            return not lock_file(stream)
-    except OSError:
-        return False

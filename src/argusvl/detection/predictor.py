@@ -27,7 +27,7 @@ from argusvl.detection.data.records import Record, Scene
 from argusvl.detection.data.samples import LoadedScene, load_scene
 from argusvl.detection.data.tokenizer import check_special_tokens, load_tokenizer
 from argusvl.detection.detections import Detections
-from argusvl.detection.inference import Question, ask_image, calibrated, look
+from argusvl.detection.inference import Question, calibrated, image_question, predict_batch
 from argusvl.detection.model.modeling import ArgusForDetection
 from argusvl.detection.postprocessing import describe
 from argusvl.detection.text_path import TextPrediction, write_answers
@@ -139,7 +139,7 @@ class Predictor:
 
         Args:
             images: Paths or Pillow images.
-            prompt: Asked in place of the standard prompt.
+            prompt: Used in place of the standard prompt.
             labels: Another vocabulary than the trained one.
             teachers: Demonstrations: a number from the checkpoint's pool, or scenes with objects (image paths as
                 given, boxes in their pixels).
@@ -187,7 +187,7 @@ class Predictor:
 
         Args:
             images: Read as they are needed.
-            prompt: Asked in place of the standard prompt.
+            prompt: Used in place of the standard prompt.
             labels: Another vocabulary than the trained one.
             teachers: Demonstrations.
             batch_size: Images in a forward pass.
@@ -209,7 +209,7 @@ class Predictor:
         calibration = None if raw_scores else self.assets.calibration
         for batch, questions in self._batches(images, batch_size, prompt, shown, on_error):
             with torch.inference_mode():
-                output, predictions = look(
+                output, predictions = predict_batch(
                     self.model,
                     collate([s for s, _ in questions]),
                     [a for _, a in questions],
@@ -237,7 +237,7 @@ class Predictor:
 
         Args:
             images: Paths or Pillow images.
-            prompt: Asked in place of the standard prompt.
+            prompt: Used in place of the standard prompt.
             teachers: Demonstrations, as for :meth:`predict_detection`.
             max_new_tokens: Longest answer.
             batch_size: Images generated for at once.
@@ -353,7 +353,7 @@ class Predictor:
                 remedy="open arrays by PIL.Image.fromarray",
             )
         note = "" if orientation == 1 else f"turned upright (EXIF {orientation})"
-        return ask_image(
+        return image_question(
             self.processor, self.assets.limits, opened, teachers, source=source, prompt=prompt, note=note
         )
 

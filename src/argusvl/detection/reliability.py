@@ -13,8 +13,8 @@ import numpy as np
 
 from argusvl.core.files import write_text_atomically
 from argusvl.detection.evidence import Array, Flags
+from argusvl.visual.evaluation_files import CALIBRATION
 
-RELIABILITY_FILE = "calibration.json"
 NUM_BINS = 10
 
 
@@ -91,7 +91,7 @@ def write_reliability(folder: Path, report: ReliabilityReport, measured_on: str)
         measured_on: The data, in words.
     """
     content = {**report.to_dict(), "measured_on": measured_on}
-    write_text_atomically(folder / RELIABILITY_FILE, json.dumps(content, ensure_ascii=False, indent=2) + "\n")
+    write_text_atomically(folder / CALIBRATION, json.dumps(content, ensure_ascii=False, indent=2) + "\n")
 
 
 def compare(raw: Array, calibrated: Array, correct: Flags, shown_from: float) -> Reliability:

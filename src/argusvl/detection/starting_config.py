@@ -17,14 +17,16 @@ from argusvl.config.commented_yaml import write_commented_yaml
 from argusvl.config.loading import config_from_mapping
 from argusvl.core.errors import CheckpointError, DataError
 from argusvl.core.files import real_path
+from argusvl.core.wording import listed
 from argusvl.detection.checkpoint_layout import QWEN_FOLDER
 from argusvl.detection.config import DetectionRunConfig
 from argusvl.detection.data.conversation_lengths import RecordTokens, count_records, open_processor
 from argusvl.detection.data.language import prompt_language
-from argusvl.detection.data.pixel_limits import TOKEN_AREA, PixelChoice, choose_pixel_limits
+from argusvl.detection.data.pixel_limits import PixelChoice, choose_pixel_limits
 from argusvl.detection.data.records import RecordFile
 from argusvl.detection.data.resize import plan_resize
 from argusvl.detection.data.survey import Survey, record_files, refuse_bad, survey_data
+from argusvl.detection.patches import TOKEN_AREA
 from argusvl.detection.starting_point import StartingPoint, starting_point
 from argusvl.detection.starting_values import ARCHITECTURE, HEAD, LARGE_HEAD, LEARNING_RATES, LOSSES
 
@@ -301,8 +303,7 @@ class _Draft:
             label = text if vocabulary == "closed" else text.split("/", 1)[0]
             counts[label] = counts.get(label, 0) + count
         ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-        more = f" and {len(ordered) - _NAMED} more" if len(ordered) > _NAMED else ""
-        return ", ".join(f"{label[:40]} {count}" for label, count in ordered[:_NAMED]) + more
+        return listed([f"{label[:40]} {count}" for label, count in ordered], _NAMED)
 
     def _augmentation(self) -> dict[str, Any]:
         directed = _first(_DIRECTION, self._survey.descriptions)

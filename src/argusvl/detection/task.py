@@ -46,11 +46,12 @@ from argusvl.detection.model.loading import load_config
 from argusvl.detection.model.losses import LossSettings
 from argusvl.detection.model.modeling import ArgusForDetection, add_detection_head
 from argusvl.detection.model.vocabulary_transfer import transfer_vocabulary
-from argusvl.detection.reliability import RELIABILITY_FILE, write_reliability
+from argusvl.detection.reliability import write_reliability
 from argusvl.detection.run_check import RunCheck
 from argusvl.training.parallel import Parallel
 from argusvl.training.protocol import LossTerm, ParameterGroup
 from argusvl.visual.drawing import draw_comparison
+from argusvl.visual.evaluation_files import CALIBRATION
 from argusvl.visual.pairing import SCORE_THRESHOLD
 
 logger = get_logger(__name__)
@@ -418,9 +419,9 @@ class DetectionTask:
 
     def finish(self, output_dir: Path, checkpoint: Path) -> None:
         """Puts the reliability of the checkpoint's scores where the run's report looks for it."""
-        measured = checkpoint / RELIABILITY_FILE
+        measured = checkpoint / CALIBRATION
         if measured.is_file():
-            shutil.copyfile(measured, output_dir / RELIABILITY_FILE)
+            shutil.copyfile(measured, output_dir / CALIBRATION)
 
     def _log_sample(self, purpose: str, sample: Sample) -> None:
         """The first sample as the model gets it; a run of image placeholders is written as its number."""

@@ -16,7 +16,7 @@ from argusvl.detection.data.conversation import ChatProcessor
 from argusvl.detection.data.dataset import Vocabulary
 from argusvl.detection.detections import Detections
 from argusvl.detection.evaluation import class_of
-from argusvl.detection.inference import Asked, on_device
+from argusvl.detection.inference import SampleMetadata, on_device
 
 _PER_TOKEN = ("input_ids", "attention_mask", "mm_token_type_ids")
 
@@ -43,7 +43,7 @@ def write_answers(
     qwen: Qwen2_5_VLForConditionalGeneration,
     processor: ChatProcessor,
     batch: Mapping[str, Any],
-    asked: Sequence[Asked],
+    metadata: Sequence[SampleMetadata],
     *,
     vocabulary: Vocabulary,
     max_new_tokens: int,
@@ -54,7 +54,7 @@ def write_answers(
         qwen: The stock model.
         processor: Of the conversations.
         batch: Collated for inference, right-padded; one student image a sample.
-        asked: How each student's image was resized.
+        metadata: How each student's image was resized.
         vocabulary: How a written description becomes a label.
         max_new_tokens: Longest answer.
     """
@@ -76,12 +76,12 @@ def write_answers(
     qwen.model.rope_deltas = None
     answers = written[:, tokens["input_ids"].shape[1] :].tolist()
     texts = [str(processor.tokenizer.decode(ids, skip_special_tokens=True)) for ids in answers]
-    return [read_answer(text, one, vocabulary) for text, one in zip(texts, asked, strict=True)]
+    return [read_answer(text, one, vocabulary) for text, one in zip(texts, metadata, strict=True)]
 
 
-def read_answer(text: str, asked: Asked, vocabulary: Vocabulary) -> TextPrediction:
+def read_answer(text: str, metadata: SampleMetadata, vocabulary: Vocabulary) -> TextPrediction:
     """The objects of an answer about one image, in the pixels of the caller's image and cut at its border."""
-    plan = asked.plans[0]
+    plan = metadata.plans[0]
     answer = parse_answer(text)
     width, height = plan.size
     boxes = plan.boxes_to_original([o.bbox_2d for o in answer.objects])
@@ -100,7 +100,7 @@ def read_answer(text: str, asked: Asked, vocabulary: Vocabulary) -> TextPredicti
         label_scores=ones,
         image_size=plan.size,
         captions=tuple(o.desc for o in answer.objects),
-        note=asked.notes[0],
+        note=metadata.notes[0],
     )
     return TextPrediction(text, found[inside], (*answer.dropped, *outside), answer.complete)
 

@@ -60,7 +60,7 @@ def decode_bytes(data: bytes, where: str | Path, lane: Lane, side_px: int) -> Im
         side_px: As for :func:`decode`.
 
     Raises:
-        ImageError: The bytes are none, no image, damaged or truncated, or claim too many pixels.
+        ImageError: The bytes are empty, no image, damaged or truncated, or claim too many pixels.
     """
     if lane == "exact":
         return open_image(where, exif="upright", data=data)

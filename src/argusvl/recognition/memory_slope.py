@@ -40,8 +40,8 @@ class Slope:
 
     Attributes:
         per_step: Its least-squares estimate, in units of the values per unit of the steps.
-        low: The true slope is above this with the confidence asked for.
-        high: The true slope is below this with the confidence asked for.
+        low: The true slope is above this with the given confidence.
+        high: The true slope is below this with the given confidence.
         samples: How many values it was fitted to.
         effective_samples: What they are worth, counted in independent ones.
     """

@@ -18,6 +18,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from argusvl.core.errors import ConfigError
 from argusvl.core.logging import get_logger
+from argusvl.core.wording import counted, listed
 from argusvl.training.protocol import ParameterGroup
 
 logger = get_logger(__name__)
@@ -79,7 +80,7 @@ def assign_parameters(model: nn.Module, specs: Sequence[ParameterGroup]) -> list
             members[group][name] = parameter
     if homeless:
         raise ConfigError(
-            f"{_count(len(homeless), 'trainable parameter')} in no group: {_some(homeless)}",
+            f"{counted(len(homeless), 'trainable parameter')} in no group: {listed(homeless, 3)}",
             where="parameter groups",
             remedy="add a group whose pattern matches, or freeze these parameters in the model",
         )
@@ -87,7 +88,7 @@ def assign_parameters(model: nn.Module, specs: Sequence[ParameterGroup]) -> list
         if not members[spec.name] and not spec.optional:
             why = "matches no parameter"
             if shadowed[spec.name]:
-                why = f"matches only parameters that {_some(sorted(shadowed[spec.name]))} took before"
+                why = f"matches only parameters that {listed(sorted(shadowed[spec.name]), 3)} took before"
             raise ConfigError(
                 f"the pattern {spec.pattern!r} of group {spec.name!r} {why}",
                 where="parameter groups",
@@ -117,7 +118,8 @@ def freeze_untrained(groups: Sequence[AssignedGroup]) -> None:
         raise ConfigError(
             "no parameter is left to train from the first step on",
             where="parameter groups",
-            remedy=f"give a learning rate above 0 (and no freezing) to one of {_some([g.name for g in groups])}",
+            remedy=f"give a learning rate above 0 (and no freezing) to one of "
+            f"{listed([g.name for g in groups], 3)}",
         )
 
 
@@ -179,7 +181,7 @@ def verify_optimizer(optimizer: Optimizer, groups: Sequence[AssignedGroup]) -> N
                 )
     if held:
         raise ConfigError(
-            f"the optimizer holds {_count(len(held), 'parameter')} of no group",
+            f"the optimizer holds {counted(len(held), 'parameter')} of no group",
             where="parameter groups",
             remedy="use an optimizer (key optim of trainer_arguments) that keeps parameter groups",
         )
@@ -269,15 +271,6 @@ def _owned_by_norms_and_embeddings(model: nn.Module) -> tuple[set[int], set[int]
         elif "norm" in type(module).__name__.lower():
             norms |= owned
     return norms, embeddings
-
-
-def _some(names: Sequence[str], limit: int = 3) -> str:
-    shown = ", ".join(names[:limit])
-    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def make_optimizer(

@@ -14,14 +14,10 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from PIL import Image
-from torch import Tensor
 from torch.utils.data import Dataset
 from transformers import PreTrainedModel
 
 from argusvl.training.parallel import Parallel
-
-Batch = Mapping[str, Any]
-"""Keyword arguments of the model's forward; holds ``counts: dict[str, int]`` besides the tensors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +154,3 @@ class FinishesRuns(Protocol):
     def finish(self, output_dir: Path, checkpoint: Path) -> None:
         """Called when training has ended or was stopped, on one rank, with the best checkpoint or else the newest."""
         ...
-
-
-class HasLossTerms(Protocol):
-    """A ``ModelOutput`` with loss terms as sums."""
-
-    loss_terms: dict[str, Tensor]

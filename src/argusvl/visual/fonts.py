@@ -16,6 +16,7 @@ from typing import Literal
 from PIL import ImageFont
 
 from argusvl.core.errors import ArgusError
+from argusvl.core.wording import listed
 
 FONT_PACKAGE = "cvttf-notosanscjk-regular"
 """The PyPI package whose font is used when no other is named: Noto Sans CJK, SIL Open Font License."""
@@ -106,10 +107,9 @@ def drawable_text(text: str, font_path: str | Path | None, on_missing: OnMissing
     """
     missing = set(missing_glyphs([text], font_path))
     if missing and on_missing == "refuse":
-        names = ", ".join(f"{_shown(c)} (U+{ord(c):04X})" for c in sorted(missing)[:8])
-        more = f" and {len(missing) - 8} more" if len(missing) > 8 else ""
+        names = listed([f"{_shown(c)} (U+{ord(c):04X})" for c in sorted(missing)], 8)
         raise ArgusError(
-            f"the font has no glyph for {names}{more}, in the label {text!r}",
+            f"the font has no glyph for {names}, in the label {text!r}",
             where=resolve_font(font_path),
             remedy=f"name a font that has them with --font-path, or install {FONT_PACKAGE} and name none",
         )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import math
 from pathlib import Path
 from typing import Any, TypeGuard
 
 from argusvl.core import files
 from argusvl.core.errors import DataError
 from argusvl.core.files import cannot_read
+from argusvl.core.strict_json import finite_number, shown
 
 
 def read_text(file: Path) -> str:
@@ -64,17 +63,7 @@ def read_object(file: Path) -> dict[str, Any]:
 
 def bad_value(file: Path, what: str, found: Any, remedy: str) -> DataError:
     """An error about a value in a file."""
-    shown = json.dumps(found, ensure_ascii=False, default=str)
-    return DataError(
-        f"{what}: found {shown if len(shown) <= 120 else shown[:117] + '…'}", where=file, remedy=remedy
-    )
-
-
-def finite_number(value: Any) -> float | None:
-    """The number, if it is one."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return float(value)
+    return DataError(f"{what}: found {shown(found, 120)}", where=file, remedy=remedy)
 
 
 def is_count(value: Any) -> TypeGuard[int]:

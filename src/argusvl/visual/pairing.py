@@ -16,6 +16,7 @@ SCORE_THRESHOLD = 0.3
 """Score from which a prediction is worth showing to people; evaluation uses none."""
 
 MIN_IOU = 0.5
+"""From this overlap on a prediction is an object's: recall, descriptions and the gallery count by it."""
 SHIFTED_MIN_IOU = 0.1
 """A prediction of the same class that overlaps less than :data:`MIN_IOU`, but so much, is this object's, misplaced."""
 
@@ -81,27 +82,30 @@ def pair_up(truth: Sequence[LabelledBox], predicted: Sequence[LabelledBox]) -> l
     Returns:
         The truths in their order, then the predictions that nobody claimed, best first.
     """
-    free = sorted(predicted, key=lambda p: -(p.score or 0.0))
-    claims: list[LabelledBox | None] = []
-    for wanted in truth:
-        near = [(p, overlap) for p, overlap in _overlaps(wanted, free) if overlap >= MIN_IOU]
-        best = max(near, key=lambda n: (n[0].score or 0.0, n[1]), default=None)
-        claims.append(best[0] if best else None)
-        free = [p for p in free if p is not claims[-1]]
+    # Not above: the command line takes its default threshold from here before any numbers are at work.
+    import numpy as np
+
+    from argusvl.core.matching import match, pairwise_iou
+
+    found = sorted(predicted, key=lambda p: -(p.score or 0.0))
+    overlaps = pairwise_iou([t.box_xyxy_px for t in truth], [p.box_xyxy_px for p in found])
+    claimed = match(overlaps, MIN_IOU, np.array([p.score or 0.0 for p in found]))
+    same_class = [[_nfc(p.counted_as) == _nfc(t.counted_as) for p in found] for t in truth]
+    left = np.where(np.array(same_class, dtype=bool).reshape(overlaps.shape), overlaps, 0.0)
+    left[claimed >= 0] = 0.0
+    left[:, claimed[claimed >= 0]] = 0.0
+    shifted = match(left, SHIFTED_MIN_IOU)
     pairs = []
-    for wanted, claim in zip(truth, claims, strict=True):
-        if claim is not None:
-            pairs.append(Pair(wanted, claim, "right" if _same_text(wanted, claim) else "misdescribed"))
-            continue
-        near = [(p, overlap) for p, overlap in _overlaps(wanted, free) if overlap >= SHIFTED_MIN_IOU]
-        near = [n for n in near if _nfc(n[0].counted_as) == _nfc(wanted.counted_as)]
-        best = max(near, key=lambda n: (n[1], n[0].score or 0.0), default=None)
-        if best is None:
-            pairs.append(Pair(wanted, None, "missed"))
+    for wanted, claim, beside in zip(truth, claimed.tolist(), shifted.tolist(), strict=True):
+        if claim >= 0:
+            same_text = _nfc(wanted.label) == _nfc(found[claim].label)
+            pairs.append(Pair(wanted, found[claim], "right" if same_text else "misdescribed"))
+        elif beside >= 0:
+            pairs.append(Pair(wanted, found[beside], "shifted"))
         else:
-            free = [p for p in free if p is not best[0]]
-            pairs.append(Pair(wanted, best[0], "shifted"))
-    return pairs + [Pair(None, p, "false") for p in free]
+            pairs.append(Pair(wanted, None, "missed"))
+    taken = {*claimed.tolist(), *shifted.tolist()}
+    return pairs + [Pair(None, p, "false") for k, p in enumerate(found) if k not in taken]
 
 
 def above(predicted: Iterable[LabelledBox], score: float) -> list[LabelledBox]:
@@ -117,24 +121,6 @@ def count_kinds(pairs: Iterable[Pair]) -> Counter[Kind]:
 def num_errors(pairs: Iterable[Pair]) -> int:
     """How many pairs are anything but right."""
     return sum(pair.kind != "right" for pair in pairs)
-
-
-def iou(a: Sequence[float], b: Sequence[float]) -> float:
-    """Intersection over union of two boxes ``xyxy``."""
-    width = min(a[2], b[2]) - max(a[0], b[0])
-    height = min(a[3], b[3]) - max(a[1], b[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    common = width * height
-    return common / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - common)
-
-
-def _overlaps(wanted: LabelledBox, among: Sequence[LabelledBox]) -> list[tuple[LabelledBox, float]]:
-    return [(p, iou(p.box_xyxy_px, wanted.box_xyxy_px)) for p in among]
-
-
-def _same_text(a: LabelledBox, b: LabelledBox) -> bool:
-    return _nfc(a.label) == _nfc(b.label)
 
 
 def _nfc(text: str) -> str:

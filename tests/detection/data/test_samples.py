@@ -42,7 +42,7 @@ def test_images_reach_the_grid_and_boxes_the_same_place(
     assert 28 * 28 <= new_width * new_height <= 112 * 112
     assert loaded.objects[0].bbox_2d == (0, 0, new_width, new_height)
     assert loaded.objects[1].bbox_2d == (new_width / 2, new_height / 2, new_width, new_height)
-    assert loaded.plans[0].box_to_original(loaded.objects[1].bbox_2d) == quarter.bbox_2d
+    assert tuple(loaded.plans[0].boxes_to_original([loaded.objects[1].bbox_2d])[0]) == quarter.bbox_2d
     assert measure_scene(scene, root, LIMITS, source) == loaded.turn
 
 

@@ -5,16 +5,15 @@ import errno
 import os
 import random
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
 import pytest
+from interruptions import failing_after, in_child, lines_run
 
-from argusvl.core import files
+from argusvl.core import appending, files
 from argusvl.core.errors import ArgusError, DataError
 from argusvl.recognition.backbones.protocol import BackboneFingerprint
 from argusvl.recognition.extraction import writer as writer_module
@@ -136,46 +135,13 @@ def test_any_cut_of_the_last_lines_and_any_rest_of_vectors_is_mended(
         assert content(folder) == whole
 
 
-def lines_run(action: Callable[[], None], kill_at: int | None) -> int:
-    """Runs an action, counting the lines of the writer and of core/files; the process is gone at the line asked for."""
-    traced = {writer_module.__file__, files.__file__}
-    count = 0
-
-    def trace(frame: FrameType, event: str, _: object) -> Any:
-        nonlocal count
-        if frame.f_code.co_filename not in traced:
-            return None
-        if event == "line":
-            count += 1
-            if count == kill_at:
-                os._exit(9)
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        action()
-    finally:
-        sys.settrace(before)
-    return count
-
-
-def in_child(action: Callable[[], object]) -> int:
-    """Runs an action in a copy of this process; its exit code."""
-    child = os.fork()
-    if child == 0:
-        code = 1
-        with contextlib.suppress(BaseException):
-            action()
-            code = 0
-        os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+WRITING = (writer_module, appending, files)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_killed_at_any_line_the_store_is_the_same(tmp_path: Path, whole: dict[str, bytes]) -> None:
     """No handler runs and no buffer is written: as with SIGKILL."""
-    total = lines_run(lambda: make(tmp_path / "counted"), None)
+    total = lines_run(lambda: make(tmp_path / "counted"), WRITING)
     assert content(tmp_path / "counted") == whole
     rng = random.Random(0)
     for trial in range(8):
@@ -183,26 +149,13 @@ def test_killed_at_any_line_the_store_is_the_same(tmp_path: Path, whole: dict[st
         killed = 0
         while True:  # until one gets through
             at = rng.randrange(1, total) if killed < 2 else None
-            code = in_child(lambda at=at, folder=folder: lines_run(lambda: make(folder), at))  # type: ignore[misc]
+            code = in_child(lambda at=at, folder=folder: lines_run(lambda: make(folder), WRITING, at))  # type: ignore[misc]
             if code == 0:
                 break
             assert code == 9
             killed += 1
         make(folder)
         assert content(folder) == whole, f"trial {trial}, {killed} kills"
-
-
-def failing_after(calls: int, error: OSError) -> Callable[..., Any]:
-    """``os.fsync`` of a disk that is full from some call on."""
-    left = calls
-
-    def fsync(descriptor: int) -> None:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise error
-
-    return fsync
 
 
 @pytest.mark.parametrize("calls", range(1, 16, 2))
@@ -224,7 +177,7 @@ def test_a_write_that_is_broken_off_in_the_middle_loses_nothing(
     tmp_path: Path, whole: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, calls: int
 ) -> None:
     """A part of the vectors or of the lines is on the disk; nothing may be appended behind it."""
-    left, real = calls, writer_module._write_all
+    left, real = calls, appending.write_all
 
     def write(stream: Any, data: bytes) -> None:
         nonlocal left
@@ -235,7 +188,7 @@ def test_a_write_that_is_broken_off_in_the_middle_loses_nothing(
         real(stream, data)
 
     with monkeypatch.context() as patched:
-        patched.setattr(writer_module, "_write_all", write)
+        patched.setattr(appending, "write_all", write)
         with contextlib.suppress(ArgusError):
             make(tmp_path / "store")
     make(tmp_path / "store")

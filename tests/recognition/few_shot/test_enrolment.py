@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
 import random
 import shutil
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
 import pytest
+from interruptions import failing_after, in_child, lines_run
 from PIL import Image
 
+from argusvl.core import appending
 from argusvl.core import files as files_module
 from argusvl.core.errors import ArgusError, ConfigError, DataError
 from argusvl.recognition.backbones.views import with_views
@@ -258,19 +257,6 @@ def test_an_error_in_the_middle_leaves_the_store_as_it_was(
     assert network.pictures == 5  # it went on with the batches that were done
 
 
-def full_after(calls: int) -> Callable[[int], None]:
-    """``os.fsync`` of a disk that is full from some call on."""
-    left = calls
-
-    def fsync(descriptor: int) -> None:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-    return fsync
-
-
 def test_a_full_disk_at_any_time_leaves_the_store_as_it_was(
     tmp_path: Path, examples: Any, few_shot: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -283,7 +269,9 @@ def test_a_full_disk_at_any_time_leaves_the_store_as_it_was(
         add(store, first, few_shot.TinyNetwork())
         before = content(store)
         with monkeypatch.context() as patched:
-            patched.setattr(os, "fsync", full_after(calls))
+            patched.setattr(
+                os, "fsync", failing_after(calls, OSError(errno.ENOSPC, "No space left on device"))
+            )
             try:
                 add(store, more, few_shot.TinyNetwork())
                 break
@@ -321,41 +309,7 @@ def test_a_disk_without_room_leaves_the_store_as_it_was(
     assert len(SupportStore.open(store).vectors()[0]) == 80
 
 
-def lines_run(action: Callable[[], object], kill_at: int | None) -> int:
-    """Runs an action, counting lines of what writes; the process is gone at the line asked for."""
-    modules = (enrolment_module, embeddings_module, writer_module, files_module)
-    traced = {module.__file__ for module in modules}
-    count = 0
-
-    def trace(frame: FrameType, event: str, _: object) -> Any:
-        nonlocal count
-        if frame.f_code.co_filename not in traced:
-            return None
-        if event == "line":
-            count += 1
-            if count == kill_at:
-                os._exit(9)
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        action()
-    finally:
-        sys.settrace(before)
-    return count
-
-
-def in_child(action: Callable[[], object]) -> int:
-    """Runs an action in a copy of this process; its exit code."""
-    child = os.fork()
-    if child == 0:
-        code = 1
-        with contextlib.suppress(BaseException):
-            action()
-            code = 0
-        os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+WRITING = (enrolment_module, embeddings_module, writer_module, appending, files_module)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -376,7 +330,7 @@ def test_killed_at_any_line_the_store_is_as_it_was_or_as_it_shall_be(
 
     store = prepared("counted")
     before = header(store)
-    total = lines_run(lambda: add(store, more, few_shot.TinyNetwork()), None)
+    total = lines_run(lambda: add(store, more, few_shot.TinyNetwork()), WRITING)
     after = header(store)
     # Most lines are those of the vectors, whose store has such a test of its own: here, those at the end count more.
     rng = random.Random(int(begun))
@@ -384,7 +338,7 @@ def test_killed_at_any_line_the_store_is_as_it_was_or_as_it_shall_be(
     for trial, at in enumerate(moments):
         folder = prepared(f"store-{trial}")
         action = lambda folder=folder: add(folder, more, few_shot.TinyNetwork())  # noqa: E731
-        assert in_child(lambda at=at, action=action: lines_run(action, at)) == 9  # type: ignore[misc]
+        assert in_child(lambda at=at, action=action: lines_run(action, WRITING, at)) == 9  # type: ignore[misc]
         assert header(folder) in (before, after), at
         if header(folder):
             SupportStore.open(folder).vectors()

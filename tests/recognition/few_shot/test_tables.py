@@ -9,8 +9,8 @@ import json
 import pytest
 from markdown_it import MarkdownIt
 
+from argusvl.core.wording import printable
 from argusvl.recognition.few_shot.evaluation import Row, Spread
-from argusvl.recognition.few_shot.layout import printable
 from argusvl.recognition.few_shot.tables import FORMATS, comma_separated, latex, markdown, to_json
 
 ODD = "a|b & 50%_\n{梨}~^\\$#"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import random
@@ -10,7 +9,7 @@ import shutil
 import signal
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,20 +19,11 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from argusvl.core import appending
 from argusvl.core.errors import ArgusError, DataError, ModelError
-from argusvl.recognition.pipeline import stage_file
 from argusvl.recognition.pipeline.stages import Picture, Stage, read_results, run_stages
 
 MIB = 2**20
-
-
-@pytest.fixture(autouse=True, scope="module")
-def few_objects() -> Iterator[None]:
-    """What was there before is left out of every search for objects: it makes these tests several times faster."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 class Counted(nn.Module):
@@ -411,7 +401,7 @@ def test_a_full_disk_is_reported_and_the_run_goes_on_later(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_stages(pictures, tmp_path / "whole", three())
-    real, left = stage_file._write_to_disk, [5]
+    real, left = appending.write_all, [5]
 
     def full(stream: Any, data: bytes) -> None:
         if left[0] == 0:
@@ -420,7 +410,7 @@ def test_a_full_disk_is_reported_and_the_run_goes_on_later(
         left[0] -= 1
         real(stream, data)
 
-    monkeypatch.setattr(stage_file, "_write_to_disk", full)
+    monkeypatch.setattr(appending, "write_all", full)
     with pytest.raises(ArgusError, match=r"No space left on device(.|\n)*goes on"):
         run_stages(pictures, tmp_path / "out", three())
     monkeypatch.undo()

@@ -6,27 +6,20 @@ from pathlib import Path
 
 from rich.text import Text
 
-from argusvl.cli.output import console, counted
+from argusvl.cli.output import console
+from argusvl.cli.recognize.named import print_named
 from argusvl.core.errors import DataError
+from argusvl.core.wording import counted
 from argusvl.recognition.extraction.extractor import ExtractionReport
 from argusvl.recognition.extraction.store import how_far
-
-_NAMED = 20
-"""Images and folders that are named here; the ledger names all."""
 
 
 def print_extraction(report: ExtractionReport) -> None:
     """The sum, what has no vector and why, and what was passed by."""
     terminal = console()
-    for title, style, items in (
-        ("note", "yellow", [(entry.path, entry.note or "") for entry in report.noted]),
-        ("quarantined", "red", [(entry.path, entry.reason or "") for entry in report.quarantined_entries]),
-        ("not searched", "red", [(problem.path, problem.reason) for problem in report.problems]),
-    ):
-        for path, reason in items[:_NAMED]:
-            terminal.print(Text.assemble((title, style), f" {shown(path)}: {reason}"), soft_wrap=True)
-        if len(items) > _NAMED:
-            terminal.print(f"{title}: {len(items) - _NAMED} more", soft_wrap=True)
+    print_named("note", ((entry.path, entry.note or "") for entry in report.noted), style="yellow")
+    print_named("quarantined", ((entry.path, entry.reason or "") for entry in report.quarantined_entries))
+    print_named("not searched", ((problem.path, problem.reason) for problem in report.problems))
     if report.other_files:
         kinds = ", ".join(
             f"{number} {suffix or 'without suffix'}" for suffix, number in report.other_files.items()
@@ -51,8 +44,3 @@ def print_how_far(store: Path) -> None:
         return  # interrupted before there was a store
     text = f"{done} of {total} images are kept in {store}; the same command goes on"
     console().print(Text(text), soft_wrap=True)
-
-
-def shown(name: str) -> str:
-    """A file name on one line: one with line breaks or other controls is written with escapes."""
-    return name if name.isprintable() else repr(name)

@@ -7,14 +7,12 @@ from pathlib import Path
 
 from rich.text import Text
 
-from argusvl.cli.output import console, counted
+from argusvl.cli.output import console
+from argusvl.cli.recognize.named import NAMED, print_named
+from argusvl.core.wording import counted, printable
 from argusvl.recognition.extraction.sources import Problem
 from argusvl.recognition.few_shot.enrolment import EnrolmentReport
-from argusvl.recognition.few_shot.layout import printable
 from argusvl.recognition.few_shot.measurement import Measured
-
-_NAMED = 20
-"""Pictures that are named here; the JSON names all."""
 
 
 def print_measured(measured: Measured) -> None:
@@ -65,23 +63,17 @@ def print_classified(
 
 def print_not_searched(problems: Sequence[Problem]) -> None:
     """Places where pictures may be that were not found."""
-    for problem in problems:
-        text = Text.assemble(("not searched", "red"), f" {printable(problem.path)}: {problem.reason}")
-        console().print(text, soft_wrap=True)
+    print_named("not searched", ((problem.path, problem.reason) for problem in problems))
 
 
 def print_single_examples(classes: Sequence[str]) -> None:
     """That little can be said of what is unknown."""
     if classes:
-        listed = ", ".join(printable(label) for label in classes[:_NAMED])
+        listed = ", ".join(printable(label) for label in classes[:NAMED])
         text = f" one example only of {listed}: how probably a picture is known is a guess; --threshold 0 rejects none"
         console().print(Text.assemble(("note", "yellow"), text), soft_wrap=True)
 
 
 def print_quarantined(quarantined: Mapping[str, str]) -> None:
     """Pictures that cannot be used, each with its reason."""
-    terminal = console()
-    for path, reason in list(quarantined.items())[:_NAMED]:
-        terminal.print(Text.assemble(("quarantined", "red"), f" {printable(path)}: {reason}"), soft_wrap=True)
-    if len(quarantined) > _NAMED:
-        terminal.print(f"quarantined: {len(quarantined) - _NAMED} more", soft_wrap=True)
+    print_named("quarantined", quarantined.items())

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from argusvl.cli.output import console, counted
-from argusvl.cli.recognize.extraction_output import shown
+from argusvl.cli.output import console
+from argusvl.cli.recognize.named import print_named
+from argusvl.core.wording import counted
 from argusvl.recognition.pipeline.stages import PipelineReport, StageReport
-
-_NAMED = 20
-"""Pictures that are named here; the stages' files name all."""
 
 
 def print_pipeline(report: PipelineReport) -> None:
     """The sums of each stage, and what could not be used and why."""
     terminal = console()
-    named = [
-        *(("quarantined", q.path, f"{q.reason} (stage {q.stage})") for q in report.quarantined),
-        *(("not searched", p.path, p.reason) for p in report.problems),
-    ]
-    for title, path, reason in named[:_NAMED]:
-        terminal.print(Text.assemble((title, "red"), f" {shown(path)}: {reason}"), soft_wrap=True)
-    if len(named) > _NAMED:
-        terminal.print(f"{len(named) - _NAMED} more", soft_wrap=True)
+    print_named("quarantined", ((q.path, f"{q.reason} (stage {q.stage})") for q in report.quarantined))
+    print_named("not searched", ((p.path, p.reason) for p in report.problems))
     for stage in report.stages:
         terminal.print(Text(_line(stage)), soft_wrap=True)
     total = f"{counted(report.inputs, 'image')} = {report.finished} finished + {len(report.quarantined)} quarantined"

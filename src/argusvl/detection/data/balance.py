@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from argusvl.core.wording import listed
 from argusvl.detection.data.findings import Finding, finding
 
 FEW_OBJECTS = 10
@@ -90,6 +91,4 @@ def not_in_train(data: str, labels: Mapping[str, LabelCount]) -> list[Finding]:
 
 
 def _listed(counts: Iterable[tuple[str, int]]) -> str:
-    named = [f"{label!r} {n}" for label, n in counts]
-    more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
-    return ", ".join(named[:_NAMED]) + more
+    return listed([f"{label!r} {n}" for label, n in counts], _NAMED)

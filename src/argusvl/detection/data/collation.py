@@ -13,7 +13,6 @@ from argusvl.core.errors import DataError, ModelError
 from argusvl.detection.data.conversation import ChatProcessor
 from argusvl.detection.data.dataset import Vocabulary, label_of
 from argusvl.detection.data.pixels import (
-    PATCH,
     PATCH_VALUES,
     num_patches,
     num_placeholders,
@@ -22,6 +21,7 @@ from argusvl.detection.data.pixels import (
 )
 from argusvl.detection.data.records import ObjectAnnotation
 from argusvl.detection.data.samples import Sample
+from argusvl.detection.patches import PATCH
 
 IGNORED = -100
 """Label of a position that no loss looks at."""

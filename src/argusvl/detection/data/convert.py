@@ -44,8 +44,9 @@ from argusvl.detection.data.manifest import (
 from argusvl.detection.data.orientation import BoxFrame
 from argusvl.detection.data.pool import take_pool
 from argusvl.detection.data.records import ObjectAnnotation, Record, Scene, write_records
-from argusvl.detection.data.resize import GRID, ResizePlan, check_limits, plan_resize, resize_image
+from argusvl.detection.data.resize import ResizePlan, check_limits, plan_resize, resize_image
 from argusvl.detection.data.split import SplitOptions, split_records
+from argusvl.detection.patches import TOKEN_SIDE
 
 JPEG_QUALITY = 95
 IMAGES = "images"
@@ -194,7 +195,9 @@ def convert(
                     "label_hierarchy": options.label_hierarchy,
                 },
             ),
-            limits=PixelLimits(min_pixels=options.min_pixels, max_pixels=options.max_pixels, factor=GRID),
+            limits=PixelLimits(
+                min_pixels=options.min_pixels, max_pixels=options.max_pixels, factor=TOKEN_SIDE
+            ),
             split_origin=origin,
             splits=splits,
             images=(i.model_copy(update={"split": split_of[i.image]}) for i in (d.image for d in done) if i),

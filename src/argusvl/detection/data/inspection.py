@@ -10,7 +10,7 @@ from pathlib import Path
 from stat import S_ISREG
 
 from argusvl.core.errors import ImageError
-from argusvl.core.images import exif_orientation, image_size
+from argusvl.core.images import UPRIGHT, exif_orientation, image_size
 from argusvl.detection.data.findings import (
     Finding,
     box_problem,
@@ -23,8 +23,6 @@ from argusvl.detection.data.findings import (
 from argusvl.detection.data.formats.base import Annotation, SourceObject
 from argusvl.detection.data.orientation import BoxFrame, box_to_upright, fitting_frames, upright_size
 from argusvl.detection.data.resize import Box
-
-_UPRIGHT = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +60,7 @@ class Inspected:
     findings: tuple[Finding, ...]
     usable: bool
     size: tuple[int, int] = (0, 0)
-    orientation: int = _UPRIGHT
+    orientation: int = UPRIGHT
     frame: BoxFrame | None = None
     refused_objects: int = 0
 
@@ -97,7 +95,7 @@ def inspect_image(
     if not frames:
         return refused(_size_mismatch(annotation, name, stored, orientation))
     frame: BoxFrame | None = None
-    if orientation != _UPRIGHT:
+    if orientation != UPRIGHT:
         if len(frames) == 2 and exif_boxes is None:
             return refused(_ambiguous(annotation, name, stored, orientation))
         frame = exif_boxes if len(frames) == 2 and exif_boxes is not None else frames[0]
@@ -175,7 +173,7 @@ def _size_mismatch(annotation: Annotation, name: str, stored: tuple[int, int], o
     assert annotation.size is not None
     width, height = annotation.size
     text = f"the annotation says {width}×{height}, the image is {stored[0]}×{stored[1]}"
-    if orientation != _UPRIGHT:
+    if orientation != UPRIGHT:
         turned = upright_size(stored, orientation)
         text += f" ({turned[0]}×{turned[1]} when turned by its EXIF orientation {orientation})"
     return finding("size-mismatch", annotation.where, text, image=name)

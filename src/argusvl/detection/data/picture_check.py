@@ -15,7 +15,8 @@ from argusvl.core.images import UPRIGHT, open_reduced
 from argusvl.detection.data.copies import Fingerprint, fingerprint
 from argusvl.detection.data.findings import Finding, describe_object, finding, show_box, show_name
 from argusvl.detection.data.inspection import missing_image
-from argusvl.detection.data.resize import PATCH, Box, check_limits, plan_resize
+from argusvl.detection.data.resize import Box, check_limits, plan_resize
+from argusvl.detection.patches import PATCH
 
 DUPLICATE_IOU = 0.95
 """Two boxes that overlap more than this are the same object annotated twice."""

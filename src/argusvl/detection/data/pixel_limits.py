@@ -6,11 +6,9 @@ import math
 from dataclasses import dataclass
 
 from argusvl.core.errors import ImageError
-from argusvl.detection.data.resize import PATCH, plan_resize
+from argusvl.detection.data.resize import plan_resize
 from argusvl.detection.data.survey import Shape, Survey, median_area, small_side
-
-TOKEN_AREA = (2 * PATCH) ** 2
-"""Pixels of one merged vision token."""
+from argusvl.detection.patches import PATCH, TOKEN_AREA
 
 _MIN_PIXELS = 4 * TOKEN_AREA
 _LEAST_TOKENS = 64

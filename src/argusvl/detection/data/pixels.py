@@ -5,7 +5,7 @@ the patches into their order. A pixel has only 256 values a channel, so the floa
 table of 3 × 256 numbers (made by the stock arithmetic, hence the equality), and the reordering is done while the data
 are still bytes, four times smaller.
 
-Images come already resized: sides are multiples of ``PATCH * MERGE`` (28), see ``detection/data/resize.py``.
+Images come already resized: sides are multiples of ``TOKEN_SIDE`` (28), see ``detection/data/resize.py``.
 """
 
 from __future__ import annotations
@@ -17,11 +17,8 @@ import numpy as np
 from PIL import Image
 
 from argusvl.core.errors import ModelError
+from argusvl.detection.patches import MERGE, PATCH, TOKEN_SIDE
 
-PATCH = 14
-"""Side of a patch, pixels."""
-MERGE = 2
-"""Patches that the merger joins, along each side."""
 TEMPORAL = 2
 """Frames in a patch; a still image is repeated."""
 PATCH_VALUES = 3 * TEMPORAL * PATCH * PATCH
@@ -58,7 +55,7 @@ def patch_grid(width: int, height: int) -> Grid:
     Raises:
         ModelError: A side is not a positive multiple of 28.
     """
-    side = PATCH * MERGE
+    side = TOKEN_SIDE
     if width <= 0 or height <= 0 or width % side or height % side:
         raise ModelError(
             f"expected sides that are multiples of {side}, got {width}×{height} (width × height)",
@@ -132,24 +129,3 @@ def pixel_values(images: Sequence[Image.Image | np.ndarray]) -> tuple[np.ndarray
         write_patches(array, values[start:stop])
         start = stop
     return values, np.array(grids, dtype=np.int64).reshape(-1, 3)
-
-
-def check_pixel_values(values_shape: Sequence[int], grids: Sequence[Sequence[int]]) -> None:
-    """Refuses pixel values that cannot belong to the grids (P-003).
-
-    Raises:
-        ModelError: Names the shape expected and the shape found.
-    """
-    expected = [sum(map(num_patches, grids)), PATCH_VALUES]
-    if list(values_shape) != expected:
-        raise ModelError(
-            f"pixel_values: expected {expected} for image_grid_thw {[list(map(int, g)) for g in grids]}, "
-            f"got {list(values_shape)}",
-            remedy="make both by argusvl.detection.data.pixels.pixel_values from the same images",
-        )
-    for index, (t, h, w) in enumerate(grids):
-        if t < 1 or h < 1 or w < 1 or h % MERGE or w % MERGE:
-            raise ModelError(
-                f"image_grid_thw[{index}]: expected even, positive h and w, got {[int(t), int(h), int(w)]}",
-                remedy="resize images to sides that are multiples of 28",
-            )

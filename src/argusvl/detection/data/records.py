@@ -127,7 +127,10 @@ def scene_to_json(scene: Scene) -> dict[str, Any]:
     """Inverse of the scene parser: a JSON-ready dictionary."""
     objects: list[dict[str, Any]] = []
     for annotation in scene.objects:
-        entry: dict[str, Any] = {"bbox_2d": [_plain(v) for v in annotation.bbox_2d], "desc": annotation.desc}
+        entry: dict[str, Any] = {
+            "bbox_2d": [plain_number(v) for v in annotation.bbox_2d],
+            "desc": annotation.desc,
+        }
         if len(scene.images) > 1:
             entry["image"] = annotation.image
         objects.append(entry)
@@ -303,7 +306,8 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _plain(value: float) -> int | float:
+def plain_number(value: float) -> int | float:
+    """A whole number without a needless ``.0``."""
     return int(value) if float(value).is_integer() else value
 
 

@@ -15,12 +15,7 @@ import numpy as np
 from PIL import Image
 
 from argusvl.core.errors import DataError, ImageError
-
-GRID = 28
-"""Sides of a resized image are multiples of this many pixels: one merged vision token."""
-
-PATCH = 14
-"""Side of one vision patch before the merge, pixels."""
+from argusvl.detection.patches import TOKEN_SIDE
 
 MAX_ASPECT_RATIO = 200
 """``smart_resize`` refuses longer images."""
@@ -96,16 +91,6 @@ class ResizePlan:
             y2 * self.resized_height / self.height,
         )
 
-    def box_to_original(self, box: Sequence[float]) -> Box:
-        """Inverse of :meth:`box_to_resized`."""
-        x1, y1, x2, y2 = (float(v) for v in box)
-        return (
-            x1 * self.width / self.resized_width,
-            y1 * self.height / self.resized_height,
-            x2 * self.width / self.resized_width,
-            y2 * self.height / self.resized_height,
-        )
-
     def boxes_to_resized(self, boxes: np.ndarray | Sequence[Sequence[float]]) -> np.ndarray:
         """Boxes ``[N, 4]`` from the original's pixels to the resized image's, ``float64 [N, 4]``."""
         return _scaled(boxes, self.resized_size, self.size)
@@ -120,7 +105,7 @@ def plan_resize(
     height: int,
     min_pixels: int,
     max_pixels: int,
-    factor: int = GRID,
+    factor: int = TOKEN_SIDE,
     *,
     where: object | None = None,
 ) -> ResizePlan:
@@ -167,7 +152,7 @@ def plan_resize(
     return ResizePlan(width, height, resized_width, resized_height)
 
 
-def check_limits(min_pixels: int, max_pixels: int, factor: int = GRID) -> None:
+def check_limits(min_pixels: int, max_pixels: int, factor: int = TOKEN_SIDE) -> None:
     """Refuses pixel limits that no image can meet.
 
     Raises:
@@ -203,7 +188,7 @@ def resize_image(image: Image.Image, plan: ResizePlan) -> Image.Image:
     return image.resize(plan.resized_size, Image.Resampling.BICUBIC)
 
 
-def vision_tokens(width: int, height: int, factor: int = GRID) -> int:
+def vision_tokens(width: int, height: int, factor: int = TOKEN_SIDE) -> int:
     """Merged vision tokens of an image whose sides are multiples of ``factor``."""
     return (width // factor) * (height // factor)
 

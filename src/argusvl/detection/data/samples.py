@@ -20,14 +20,14 @@ from argusvl.core.images import UPRIGHT, exif_orientation, image_size, open_imag
 from argusvl.core.logging import get_logger
 from argusvl.detection.data.conversation import Conversation, Turn
 from argusvl.detection.data.findings import show_name
-from argusvl.detection.data.pixels import MERGE, PATCH, Grid, patch_grid
+from argusvl.detection.data.pixels import Grid, patch_grid
 from argusvl.detection.data.records import ObjectAnnotation, Scene
 from argusvl.detection.data.resize import ResizePlan, plan_resize, resize_image
+from argusvl.detection.patches import TOKEN_AREA
 
 VisionTokensPolicy = Literal["refuse", "resize"]
 
 _log = get_logger(__name__)
-_TOKEN_AREA = (PATCH * MERGE) ** 2
 _MOST_WARNINGS = 100
 _warned: set[str] = set()
 
@@ -65,9 +65,9 @@ class VisionLimits:
                     where=where,
                     remedy="lower max_pixels, raise vision_tokens_max, or set vision_tokens_policy to resize",
                 )
-            most = min(self.max_pixels, self.vision_tokens_max * _TOKEN_AREA)
+            most = min(self.max_pixels, self.vision_tokens_max * TOKEN_AREA)
             # The image is being reduced: a lower limit near the upper one must not leave it without a size.
-            plan = plan_resize(width, height, _TOKEN_AREA, most, where=where)
+            plan = plan_resize(width, height, TOKEN_AREA, most, where=where)
         if plan.vision_tokens > self.vision_tokens_warn:
             _warn_once(where, plan.vision_tokens, self.vision_tokens_warn)
         return plan

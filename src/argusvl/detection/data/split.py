@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from argusvl.core.errors import DataError
+from argusvl.core.wording import counted
 from argusvl.detection.data.manifest import (
     MANIFEST_NAME,
     Manifest,
@@ -77,7 +78,7 @@ def split_records(records: Sequence[Record], options: SplitOptions) -> tuple[lis
     groups = _groups(records, options.group_key)
     if len(groups) < 2:
         raise DataError(
-            f"{_counted(len(records), 'record')} in {_counted(len(groups), 'scene')} cannot be split",
+            f"{counted(len(records), 'record')} in {counted(len(groups), 'scene')} cannot be split",
             remedy="add images, or give a --group-key that tells scenes apart",
         )
     shown = [{label_of(a, options.labels_are) for a in record.student.objects} for record in records]
@@ -236,10 +237,6 @@ def update_manifest(folder: Path, manifest: Manifest | None, origin: SplitOrigin
 def label_of(annotation: ObjectAnnotation, kind: LabelKind) -> str:
     """An object's label."""
     return annotation.first_segment if kind == "type" else annotation.desc
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _needier(val: float, train: float, wanted_size: Mapping[bool, float], rng: random.Random) -> bool:

@@ -17,6 +17,7 @@ import numpy as np
 from argusvl.core.errors import DataError
 from argusvl.core.images import image_size
 from argusvl.core.progress import track
+from argusvl.core.wording import listed_below
 from argusvl.core.workers import map_in_order
 from argusvl.detection.data.formats.base import SPLITS
 from argusvl.detection.data.manifest import MANIFEST_NAME, TEACHER_POOL, read_manifest
@@ -128,12 +129,11 @@ def refuse_bad(bad: list[DataError], total: int, data: str | Path) -> None:
     """Raises one error for all records that cannot be used, if there are any."""
     if not bad:
         return
-    named = "".join(f"\n  {str(error).splitlines()[0]}" for error in bad[:_NAMED])
-    more = f"\n  and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
+    named = listed_below([str(error).splitlines()[0] for error in bad], _NAMED)
     count = "none of" if len(bad) == total else f"{len(bad)} of"
     rest = "can be used" if len(bad) == total else "cannot be used"
     raise DataError(
-        f"{count} {total} records {rest}:{named}{more}",
+        f"{count} {total} records {rest}:{named}",
         where=data,
         remedy=f"`argus data check {data}` finds everything that is wrong; correct the records or remove them",
     )

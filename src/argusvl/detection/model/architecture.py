@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from transformers import PreTrainedTokenizerBase, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+from typing import Any
+
+from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, TokenizersBackend
+
+from argusvl.detection.data.tokenizer import token_ids_for_config
 
 ROPE_THETA = 1_000_000.0
 
 
 def qwen_config(
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: TokenizersBackend,
     *,
     hidden_size: int,
     num_hidden_layers: int,
@@ -40,12 +44,8 @@ def qwen_config(
         vision_fullatt_block_indexes: Layers of the tower that attend to the whole image.
         max_position_embeddings: Longest sequence, in tokens.
     """
-
-    def token_id(token: str) -> int:
-        number = tokenizer.convert_tokens_to_ids(token)
-        assert isinstance(number, int)
-        return number
-
+    ids: dict[str, Any] = {**token_ids_for_config(tokenizer)}
+    text_ids = {name: ids.pop(name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
     # mRoPE splits half a head's dimensions among time, height and width, 1 : 1.5 : 1.5 as in Qwen2.5-VL.
     pairs = hidden_size // num_attention_heads // 2
     side = pairs * 3 // 8
@@ -63,9 +63,7 @@ def qwen_config(
                 "rope_theta": ROPE_THETA,
                 "mrope_section": [pairs - 2 * side, side, side],
             },
-            "bos_token_id": token_id("<|endoftext|>"),
-            "eos_token_id": token_id("<|im_end|>"),
-            "pad_token_id": token_id("<|endoftext|>"),
+            **text_ids,
         },
         vision_config={
             "hidden_size": vision_hidden_size,
@@ -76,10 +74,7 @@ def qwen_config(
             "fullatt_block_indexes": list(vision_fullatt_block_indexes),
             "out_hidden_size": hidden_size,
         },
-        image_token_id=token_id("<|image_pad|>"),
-        video_token_id=token_id("<|video_pad|>"),
-        vision_start_token_id=token_id("<|vision_start|>"),
-        vision_end_token_id=token_id("<|vision_end|>"),
+        **ids,
         tie_word_embeddings=True,
     )
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from argusvl.core.errors import CheckpointError, ModelError
 from argusvl.core.precision import full_precision
+from argusvl.core.wording import listed
 from argusvl.recognition.backbones.protocol import BackboneFingerprint
 
 _CHUNK_BYTES = 1 << 20
@@ -123,9 +124,7 @@ def state_differences(state: object, wanted: dict[str, Tensor]) -> str | None:
         return "it holds no dictionary of tensors"
     for word, keys in (("lacks", wanted.keys() - state.keys()), ("has also", state.keys() - wanted.keys())):
         if keys:
-            return f"it {word} {min(map(str, keys))!r}" + (
-                f" and {len(keys) - 1} more" if len(keys) > 1 else ""
-            )
+            return f"it {word} {listed(sorted(repr(str(key)) for key in keys), 1)}"
     for key, tensor in wanted.items():
         found = state[key]
         if found.shape != tensor.shape or found.dtype != tensor.dtype:

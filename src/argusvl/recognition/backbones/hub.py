@@ -54,7 +54,7 @@ def weight_files(folder: Path) -> list[Path]:
     """The files that hold a model's weights, whole by their headers.
 
     Raises:
-        CheckpointError: There are none, or one is missing or truncated.
+        CheckpointError: The folder has no weights, or a file of them is missing or truncated.
     """
     if (folder / SAFETENSORS).is_file():
         files = [folder / SAFETENSORS]

@@ -22,6 +22,7 @@ from transformers.models.siglip.image_processing_pil_siglip import SiglipImagePr
 
 from argusvl.core.errors import CheckpointError
 from argusvl.core.files import read_json
+from argusvl.core.wording import listed
 from argusvl.recognition.backbones.hub import CONFIG, PREPROCESSOR, quiet_transformers
 
 AGAIN = "copy the whole model folder again, or use another one"
@@ -177,7 +178,7 @@ def load_network(
     for what, names in wrong.items():
         if names:
             raise CheckpointError(
-                f"{len(names)} weights are {what} ({', '.join(names[:3])}{', …' if len(names) > 3 else ''}): "
+                f"{len(names)} weights are {what} ({listed(names, 3)}): "
                 f"{CONFIG} and the weights are not of the same model",
                 where=folder,
                 remedy="copy both from one model",

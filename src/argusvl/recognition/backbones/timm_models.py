@@ -1,6 +1,6 @@
 """Any model of timm, an extra: it brings torchvision, and with it often another torch than the one installed here.
 
-timm knows of every model how its pictures are prepared; that is asked for and never guessed.
+timm knows of every model how its pictures are prepared; that is taken from timm and never guessed.
 """
 
 from __future__ import annotations

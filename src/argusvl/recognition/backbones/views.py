@@ -26,7 +26,7 @@ VIEWS = {
     "two": "that and its mirror image",
     "four": "these, and both at 5/7 of the size where the backbone can take it (EfficientNet-Lite0 can)",
 }
-"""What may be asked for, and what it is."""
+"""Names, and what each is."""
 
 
 @runtime_checkable

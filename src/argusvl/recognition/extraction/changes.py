@@ -7,14 +7,15 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from argusvl.core.appending import json_line
 from argusvl.core.errors import DataError
 from argusvl.core.files import read_bytes
+from argusvl.core.wording import listed
 from argusvl.recognition.extraction.fingerprint import (
     differing_fields,
     require_no_difference,
     require_same_fingerprint,
 )
-from argusvl.recognition.extraction.ledger import json_line
 from argusvl.recognition.extraction.store import Header
 
 _SHOWN = 5
@@ -72,7 +73,7 @@ def changed_inputs(
 ) -> DataError:
     """The error that names what is not as it was."""
     parts = [
-        f"\n  {len(paths)} {word}: {_some(paths)}"
+        f"\n  {len(paths)} {word}: {listed([repr(path) for path in paths], _SHOWN)}"
         for word, paths in (("added", added), ("removed", removed), ("changed", changed))
         if paths
     ]
@@ -94,8 +95,3 @@ def inputs_sha256(paths: Iterable[str]) -> str:
     for path in paths:
         digest.update(json_line(path))
     return digest.hexdigest()
-
-
-def _some(paths: Sequence[str]) -> str:
-    names = ", ".join(repr(path) for path in paths[:_SHOWN])
-    return f"{names}, …" if len(paths) > _SHOWN else names

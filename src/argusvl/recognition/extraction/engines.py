@@ -58,7 +58,7 @@ class LocalEngine:
     def run(
         self, batches: Sequence[Sequence[str]], *, root: Path, header: Header, reuse: Path | None
     ) -> Generator[EmbeddedBatch, None, None]:
-        """As the protocol says."""
+        """Embeds the batches on this machine, in their order."""
         embedder = make_embedder(self._backbone, root, header, reuse)
         way = self._beside_each_other if self._backbone.device.type == "cpu" else self._one_by_one
         with computing_threads(header.plan.threads), closing(way(embedder, batches)) as results:

@@ -80,7 +80,7 @@ class ExtractionReport:
 
     @property
     def images_per_second(self) -> float:
-        """Of those that this run looked at."""
+        """Of those that this run processed."""
         return (self.embedded + self.quarantined) / self.seconds if self.seconds > 0 else 0.0
 
     def to_dict(self) -> dict[str, Any]:

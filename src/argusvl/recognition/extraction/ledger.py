@@ -1,7 +1,6 @@
 """The ledger of a store: one line of JSON for each image, in the order of the list, only ever appended to.
 
-A line is whole when it ends with a line feed. (Line feeds inside a name are escaped by JSON.) What a killed run has
-left half-written can therefore only be the end of the file, and is cut off when the extraction goes on.
+What a killed run has left half-written can only be the end of the file, and is cut off when the extraction goes on.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from argusvl.core.errors import DataError
+from argusvl.core.appending import json_line, read_lines
 
 Status = Literal["embedded", "quarantined"]
 
@@ -69,38 +68,12 @@ class Entry:
         return entry
 
 
-def json_line(value: Any) -> bytes:
-    """A value on one line, in UTF-8; a file name whose bytes are not UTF-8 is written with escapes."""
-    try:
-        return (json.dumps(value, ensure_ascii=False) + "\n").encode("utf-8")
-    except UnicodeEncodeError:
-        return (json.dumps(value) + "\n").encode("ascii")
-
-
 def read_ledger(file: Path) -> Iterator[tuple[Entry, int]]:
     """The whole lines of a ledger, each with the place in the file at which it ends, in bytes.
-
-    A last line without its line feed, which a kill has cut, is left out.
 
     Raises:
         DataError: The file is missing or a whole line is damaged.
     """
-    try:
-        with file.open("rb") as stream:
-            end = 0
-            for number, line in enumerate(stream, start=1):
-                if not line.endswith(b"\n"):
-                    return
-                end += len(line)
-                try:
-                    yield Entry.parse(line), end
-                except ValueError as error:
-                    raise DataError(
-                        f"the line is damaged ({error}): {line[:80]!r}",
-                        where=f"{file}, line {number}",
-                        remedy="bring the file back from a copy, or extract into another folder",
-                    ) from None
-    except OSError as error:
-        raise DataError(
-            f"the ledger cannot be read: {error.strerror}", where=file, remedy="name the folder of a store"
-        ) from None
+    return read_lines(
+        file, Entry.parse, remedy="bring the file back from a copy, or extract into another folder"
+    )

@@ -101,7 +101,7 @@ class RayEngine:
             ) from error
 
     def _room(self, needs: dict[str, float]) -> int:
-        """How many actors the cluster can hold, or as many as were asked for."""
+        """How many actors the cluster can hold, or as many as were requested."""
         has = self._ray.cluster_resources()
         room = min(
             int(has.get(name.removeprefix("num_").upper()[:3], 0) // count) for name, count in needs.items()

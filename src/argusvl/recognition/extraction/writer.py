@@ -1,33 +1,28 @@
 """Writing a store so that it may be killed at any point, by a signal or by a power cut, and goes on from there.
 
-A batch is done in two steps, the first brought to the disk before the second begins:
-
-1. its vectors are appended to the raw file of the current shard,
-2. its lines are appended to the ledger: from here on it is done.
-
-Bringing something to the disk takes some milliseconds, so the batches of a second take the second step together. When
-all batches of a shard are done, the Parquet file is written under another name, brought to the disk and renamed, and
-the raw file is removed. What a kill has left between two steps is cut off or finished when the store is opened again,
-and since a batch is always the same images in the same order, the bytes in the end are the same.
+The vectors of a batch are appended to the raw file of the current shard, then its lines to the ledger (see
+``core/appending.py``): from here on it is done. When all batches of a shard are done, the Parquet file is written under
+another name, brought to the disk and renamed, and the raw file is removed. What a kill has left between two steps is
+cut off or finished when the store is opened again, and since a batch is always the same images in the same order, the
+bytes in the end are the same.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import os
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from argusvl.core.appending import Appender
 from argusvl.core.errors import ArgusError, DataError
-from argusvl.core.files import lock_file, write_bytes_atomically
+from argusvl.core.files import cannot_write, is_locked, write_bytes_atomically
+from argusvl.core.wording import listed
 from argusvl.recognition.extraction.changes import inputs_bytes, require_same_header, require_same_names
 from argusvl.recognition.extraction.ledger import Entry, read_ledger
 from argusvl.recognition.extraction.shards import count_rows, shard_bytes, shard_file
@@ -113,13 +108,9 @@ class StoreWriter:
         self.folder = folder
         self.header = header
         self._paths = paths
-        self._ledger: BinaryIO | None = None
-        self._raw: BinaryIO | None = None
+        self._files: Appender | None = None
         self._done = _Done()
-        self._waiting = b""  # lines of batches whose vectors are in the raw file, perhaps not on the disk yet
         self._safe = 0
-        self._intact = True  # no write was broken off
-        self._synced_at = time.monotonic()
 
     @property
     def position(self) -> int:
@@ -135,28 +126,36 @@ class StoreWriter:
         with self._writing():
             self.folder.mkdir(parents=True, exist_ok=True)
             _require_nothing_else(self.folder)
-            self._ledger = (self.folder / LEDGER).open("a+b", buffering=0)
+            files = Appender(self.folder / LEDGER, sync_seconds=_SYNC_SECONDS)
         try:
-            self._lock()
+            if not files.lock():
+                raise StoreBusyError(
+                    "another process is writing into this store",
+                    where=self.folder,
+                    remedy="wait until it has ended",
+                )
             with self._writing():
                 self._remove_unfinished_files()
                 if not (self.folder / HEADER).exists():
                     self._begin()
-                self._recover()
+                self._recover(files)
         except BaseException:
-            self._close()
+            files.close()
             raise
+        self._files = files
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        assert self._files is not None
         try:
-            if self._intact:  # after a write that was broken off, the next start must find its end
+            if self._files.intact:  # after a write that was broken off, the next start must find its end
                 with self._writing():
-                    self._sync()
+                    self._files.sync()
         finally:
-            self._close()
+            self._files.close()
+            self._files = None
 
     def append(self, batch: EmbeddedBatch) -> None:
         """Writes the next batch; after a second, at the end of a shard and of the context it is on the disk.
@@ -164,7 +163,8 @@ class StoreWriter:
         Raises:
             ArgusError: It cannot be written; what was written before is whole.
         """
-        done, plan = self._done, self.header.plan
+        assert self._files is not None
+        files, done, plan = self._files, self._done, self.header.plan
         end = min(done.inputs + plan.batch_size, len(self._paths))
         assert [o.path for o in batch.outcomes] == list(self._paths[done.inputs : end])
         entries, row = [], done.rows
@@ -178,45 +178,20 @@ class StoreWriter:
         assert batch.vectors.dtype == np.float32
         lines = b"".join(entry.line() for entry in entries)
         with self._writing():
-            self._intact = False
-            if self._raw is None:
-                self._raw = self._raw_file(done.inputs // plan.shard_rows).open("ab", buffering=0)
-            _write_all(self._raw, batch.vectors.astype("<f4", copy=False).tobytes())
-            self._waiting += lines
+            if not files.has_data_file:
+                files.open_data(self._raw_file(done.inputs // plan.shard_rows))
+            files.append(lines, batch.vectors.astype("<f4", copy=False).tobytes())
             done.inputs, done.rows = end, row
             done.entries += [entry for entry in entries if entry.row is not None]
-            if self._ends_shard(end):
-                self._sync()
-                self._raw.close()
-                self._raw = None
+            ends_shard = self._ends_shard(end)
+            if ends_shard:
+                files.sync()
+            if files.synced:
+                self._safe = end
+            if ends_shard:
+                files.close_data()
                 self._finish_shard((end - 1) // plan.shard_rows, done.entries)
                 done.entries = []
-            elif time.monotonic() - self._synced_at >= _SYNC_SECONDS:
-                self._sync()
-            self._intact = True
-
-    def _sync(self) -> None:
-        """Brings to the disk what was appended: the vectors, and then the lines that say so."""
-        if self._waiting:
-            assert self._ledger is not None and self._raw is not None
-            self._intact = False
-            os.fsync(self._raw.fileno())
-            _write_all(self._ledger, self._waiting)
-            os.fsync(self._ledger.fileno())
-            self._waiting = b""
-            self._intact = True
-        self._safe = self._done.inputs
-        self._synced_at = time.monotonic()
-
-    def _lock(self) -> None:
-        """Refuses to write beside another process. The lock ends with the process, however that ends."""
-        assert self._ledger is not None
-        if not lock_file(self._ledger):
-            raise StoreBusyError(
-                "another process is writing into this store",
-                where=self.folder,
-                remedy="wait until it has ended",
-            )
 
     def _begin(self) -> None:
         """The files of a store without images done; ``store.json`` makes it one."""
@@ -224,7 +199,7 @@ class StoreWriter:
         write_bytes_atomically(self.folder / _NEW_INPUTS, inputs_bytes(self._paths))
         write_bytes_atomically(self.folder / HEADER, self.header.text().encode("utf-8"))
 
-    def _recover(self) -> None:
+    def _recover(self, files: Appender) -> None:
         """Cuts off what a kill has left half-done, and finishes a shard that only lacked its Parquet file."""
         if (self.folder / _NEW_INPUTS).exists():
             (self.folder / _NEW_INPUTS).replace(self.folder / INPUTS)
@@ -247,13 +222,11 @@ class StoreWriter:
             if other != raw:
                 other.unlink()
         if raw.is_file() and raw.stat().st_size >= len(done.entries) * size:
-            os.truncate(raw, len(done.entries) * size)
+            files.open_data(raw, len(done.entries) * size)
         else:  # a disk that has lost what it had confirmed, or a copy without this file: the shard begins again
             done = found.shard_start
             raw.unlink(missing_ok=True)
-        assert self._ledger is not None
-        self._ledger.truncate(done.ledger_bytes)
-        os.fsync(self._ledger.fileno())
+        files.cut(done.ledger_bytes)
         self._done = done
         self._safe = done.inputs
 
@@ -317,30 +290,16 @@ class StoreWriter:
         try:
             yield
         except OSError as error:
-            raise self._cannot_write(error) from error
+            raise cannot_write(self.folder, error, kept=self._kept()) from error
         except DataError:
             raise
         except ArgusError as error:  # of write_bytes_atomically
             if isinstance(error.__cause__, OSError):
-                raise self._cannot_write(error.__cause__) from error
+                raise cannot_write(self.folder, error.__cause__, kept=self._kept()) from error
             raise
 
-    def _cannot_write(self, error: OSError) -> ArgusError:
-        forbidden = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
-        return ArgusError(
-            f"the store cannot be written: {error.strerror or error}; {self._safe} of {len(self._paths)} images are "
-            "done and whole",
-            where=self.folder,
-            remedy="name a folder that you may write to"
-            if forbidden
-            else "free space on the disk (or mend what is named) and give the same command again: it goes on",
-        )
-
-    def _close(self) -> None:
-        for stream in (self._raw, self._ledger):
-            if stream is not None:
-                stream.close()
-        self._raw = self._ledger = None
+    def _kept(self) -> str:
+        return f"{self._safe} of {len(self._paths)} images are done and whole"
 
 
 @dataclass
@@ -362,18 +321,7 @@ class _Scan:
 
 def is_being_written(folder: Path) -> bool:
     """Whether another process is writing into a store at the moment."""
-    try:
-        with (folder / LEDGER).open("rb") as ledger:
-            return not lock_file(ledger)
-    except OSError:
-        return False
-
-
-def _write_all(stream: BinaryIO, data: bytes) -> None:
-    """Appends everything; an unbuffered stream may take a part at a time."""
-    rest = memoryview(data)
-    while rest:
-        rest = rest[stream.write(rest) or 0 :]
+    return is_locked(folder / LEDGER)
 
 
 def _require_nothing_else(folder: Path) -> None:
@@ -387,7 +335,7 @@ def _require_nothing_else(folder: Path) -> None:
     others = sorted(entry.name for entry in folder.iterdir() if not _is_beginning(entry))
     if others:
         raise DataError(
-            f"the folder is no store and holds other files ({', '.join(others[:3])}{', …' * (len(others) > 3)})",
+            f"the folder is no store and holds other files ({listed(others, 3)})",
             where=folder,
             remedy="name a new or an empty folder, or that of an interrupted extraction",
         )

@@ -19,7 +19,7 @@ from argusvl.recognition.few_shot.enrolment import SupportStore, require_classes
 from argusvl.recognition.few_shot.features import FeatureMap
 from argusvl.recognition.few_shot.unknown import THRESHOLD, UNKNOWN, KnownScore
 
-_DIGITS = 6
+DIGITS = 6
 """Of the figures in a line: what follows is rounding."""
 
 
@@ -90,7 +90,7 @@ class FewShotClassifier:
 
         ``class`` is a class or Unknown, ``nearest`` the best class in any case; ``score`` is the probability that the
         picture is known, ``margin`` how far the best class's score lies above the second's (small: ambiguous), ``set``
-        the classes that hold the true one with the coverage asked for, if the picture is known. ``example_of`` stands
+        the classes that hold the true one with the given coverage, if the picture is known. ``example_of`` stands
         where the picture is an example itself.
         """
         features = self._features(rows.vectors)
@@ -104,8 +104,8 @@ class FewShotClassifier:
                 "image": path,
                 "class": nearest if known[n] >= self._options.threshold else UNKNOWN,
                 "nearest": nearest,
-                "score": round(float(known[n]), _DIGITS),
-                "margin": round(float(ranked[n, -1] - ranked[n, -2]), _DIGITS),
+                "score": round(float(known[n]), DIGITS),
+                "margin": round(float(ranked[n, -1] - ranked[n, -2]), DIGITS),
                 "set": [label for label, inside in zip(self.labels, members[n], strict=True) if inside],
             }
             if digest in self._class_of:

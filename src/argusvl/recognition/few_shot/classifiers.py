@@ -51,12 +51,12 @@ class Centroid:
     """Cosine with the mean of a class's examples (Snell et al., 2017, arXiv 1703.05175)."""
 
     def fit(self, support: Features, labels: Labels, classes: int) -> Self:
-        """As the protocol says."""
+        """Computes the classes' mean vectors."""
         self._centroids = centroids(support, labels, classes)
         return self
 
     def scores(self, queries: Features) -> Features:
-        """As the protocol says."""
+        """Cosines with the means."""
         return queries @ self._centroids.T
 
 
@@ -64,12 +64,12 @@ class Nearest:
     """Cosine with a class's nearest example."""
 
     def fit(self, support: Features, labels: Labels, classes: int) -> Self:
-        """As the protocol says."""
+        """Keeps the examples by class."""
         self._examples = [support[labels == number] for number in range(classes)]
         return self
 
     def scores(self, queries: Features) -> Features:
-        """As the protocol says."""
+        """Cosines with each class's nearest example."""
         return np.stack([(queries @ examples.T).max(axis=1) for examples in self._examples], axis=1)
 
 
@@ -81,7 +81,7 @@ class Ridge:
     """
 
     def fit(self, support: Features, labels: Labels, classes: int) -> Self:
-        """As the protocol says."""
+        """Solves for the weights."""
         counts = np.bincount(labels, minlength=classes)
         weights = (len(labels) / (classes * counts))[labels, None]  # [N, 1], their mean is 1
         self._mean = (weights * support).mean(axis=0)
@@ -96,7 +96,7 @@ class Ridge:
         return self
 
     def scores(self, queries: Features) -> Features:
-        """As the protocol says."""
+        """Values of the linear map."""
         found: Features = (queries - self._mean) @ self._weights
         return found
 
@@ -108,7 +108,7 @@ class LinearProbe:
     """
 
     def fit(self, support: Features, labels: Labels, classes: int) -> Self:
-        """As the protocol says."""
+        """Fits the logistic regression."""
         from sklearn.linear_model import LogisticRegression
 
         # Of one class there is nothing to learn.
@@ -120,7 +120,7 @@ class LinearProbe:
         return self
 
     def scores(self, queries: Features) -> Features:
-        """As the protocol says."""
+        """Log-odds."""
         if self._model is None:
             return np.zeros((len(queries), 1))
         found: Features = self._model.decision_function(queries)
@@ -135,7 +135,7 @@ class Cache:
     """
 
     def fit(self, support: Features, labels: Labels, classes: int) -> Self:
-        """As the protocol says."""
+        """Keeps the examples and their classes' means."""
         self._centroids = centroids(support, labels, classes)
         self._support = support
         counts = np.bincount(labels, minlength=classes)
@@ -143,7 +143,7 @@ class Cache:
         return self
 
     def scores(self, queries: Features) -> Features:
-        """As the protocol says."""
+        """Cosines with the means, plus the examples' votes."""
         nearness = np.exp(-CACHE_SHARPNESS * (1 - queries @ self._support.T))
         return queries @ self._centroids.T + CACHE_WEIGHT * nearness @ self._votes
 
@@ -156,13 +156,13 @@ class SoftKMeans:
     """
 
     def fit(self, support: Features, labels: Labels, classes: int) -> Self:
-        """As the protocol says."""
+        """Keeps the examples; the clustering needs the queries."""
         self._support, self._labels, self._classes = support, labels, classes
         self._mean = support.mean(axis=0)
         return self
 
     def scores(self, queries: Features) -> Features:
-        """As the protocol says; all queries at once."""
+        """Cosines with the moved centroids; all queries at once."""
         mean = np.concatenate([self._support, queries]).mean(axis=0)
         support, points = unit(self._support - mean), unit(queries - mean)
         sums = np.eye(self._classes)[self._labels].T @ support
@@ -200,8 +200,6 @@ CLASSIFIERS: Mapping[str, ClassifierKind] = {
     ),
 }
 """The classifiers by name; the first is the default, chosen by measurement."""
-
-DEFAULT_CLASSIFIER = next(iter(CLASSIFIERS))
 
 
 def make_classifier(name: str) -> Classifier:

@@ -47,7 +47,7 @@ class ConformalSets:
         """
         strangeness = np.sort(scores.max(axis=1) - scores[np.arange(len(scores)), labels])
         rank = math.ceil((len(scores) + 1) * self._coverage)
-        # With too few examples for the coverage asked for, only the set of all classes has it.
+        # With too few examples for the given coverage, only the set of all classes has it.
         self._limit = float(strangeness[rank - 1]) if rank <= len(scores) else math.inf
         return self
 

@@ -21,6 +21,7 @@ import numpy as np
 
 from argusvl.core.errors import ConfigError, DataError
 from argusvl.core.files import path_inside, read_json, write_text_atomically
+from argusvl.core.wording import listed, listed_below, printable
 from argusvl.recognition.backbones.protocol import Backbone
 from argusvl.recognition.decoding import Lane
 from argusvl.recognition.extraction.fingerprint import (
@@ -34,7 +35,7 @@ from argusvl.recognition.extraction.writer import is_being_written
 from argusvl.recognition.few_shot.classifiers import Labels
 from argusvl.recognition.few_shot.embeddings import CHANGED, content_store, fingerprint_of, read_contents
 from argusvl.recognition.few_shot.features import Vectors
-from argusvl.recognition.few_shot.layout import LayoutError, printable
+from argusvl.recognition.few_shot.layout import LayoutError
 from argusvl.recognition.few_shot.unknown import UNKNOWN
 
 FORMAT = 1
@@ -122,7 +123,7 @@ class SupportStore:
         """Opens a support store.
 
         Raises:
-            DataError: The folder is none, or its header is damaged.
+            DataError: The folder is not a support store, or its header is damaged.
         """
         file = folder / HEADER
         try:
@@ -309,7 +310,7 @@ def _open_or_new(folder: Path, spec: str, views: str, fingerprint: StoreFingerpr
     others = sorted(e.name for e in folder.iterdir() if not _is_beginning(e)) if folder.is_dir() else []
     if others:
         raise DataError(
-            f"the folder is no support store and holds other files ({', '.join(others[:3])})",
+            f"the folder is no support store and holds other files ({listed(others, 3)})",
             where=folder,
             remedy="name a new or an empty folder",
         )
@@ -349,9 +350,8 @@ def _new_pictures(
                     f"{printable(class_of[digest])}"
                 )
     if conflicts:
-        more = f"\n  and {len(conflicts) - _SHOWN} more" if len(conflicts) > _SHOWN else ""
         raise LayoutError(
-            "the same picture in two classes:" + "".join(f"\n  {c}" for c in conflicts[:_SHOWN]) + more,
+            f"the same picture in two classes:{listed_below(conflicts, _SHOWN)}",
             where=store.folder,
             remedy="remove one of each pair; nothing was enrolled",
         )

@@ -1,4 +1,4 @@
-"""How well classes are recognised from a few examples: draws of examples by seed, accuracy, what is told of unknowns.
+"""How well classes are recognised from a few examples: draws of examples by seed, accuracy, open-set measures.
 
 A seed draws so many examples from each class's; the queries are always all. The draw of a class depends on the seed,
 the category and the class alone, and the draw of fewer shots is part of the draw of more.
@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from argusvl.core.errors import ConfigError, DataError
+from argusvl.core.wording import listed_below, printable
 from argusvl.recognition.few_shot.classifiers import make_classifier
 from argusvl.recognition.few_shot.embeddings import Embedded, same_content
 from argusvl.recognition.few_shot.features import Evidence, FeatureMap, Features
-from argusvl.recognition.few_shot.layout import Category, LayoutError, Query, printable
+from argusvl.recognition.few_shot.layout import Category, LayoutError, Query
 from argusvl.recognition.few_shot.measures import auroc, fpr95, oscr
 from argusvl.recognition.few_shot.unknown import KnownScore
 from argusvl.recognition.few_shot.zero_shot import NameMap
@@ -161,11 +162,8 @@ def refuse_known_queries(category: Category, embedded: Embedded) -> None:
             for a, b in same_content(embedded, files[label], others)
         ]
     if pairs:
-        more = f"\n  and {len(pairs) - _SHOWN} more" if len(pairs) > _SHOWN else ""
         raise LayoutError(
-            "the same picture stands in two places:"
-            + "".join(f"\n  {pair}" for pair in pairs[:_SHOWN])
-            + more,
+            f"the same picture stands in two places:{listed_below(pairs, _SHOWN)}",
             where=printable(category.name),
             remedy="remove one of each pair (contents are compared, not names): figures would be too good",
         )
@@ -226,7 +224,7 @@ def evaluate(backbone: str, categories: Sequence[CategoryFeatures], protocol: Pr
 
     Raises:
         ConfigError: A class to be unknown is in no category, or fewer than two would be known.
-        DataError: A class has fewer examples than shots are asked for; each is named.
+        DataError: A class has fewer examples than shots; each is named.
     """
     _check(categories, protocol)
     rows = []
@@ -309,9 +307,9 @@ def _by_examples(
     classifier = make_classifier(protocol.classifier).fit(support, numbers, len(known))
     if not protocol.open_set:
         # Of a transductive classifier, queries that are of no known class would change the answers.
-        asked = np.array([truth in drawn for truth in category.truths])
-        answers = np.full(len(asked), -1)
-        answers[asked] = classifier.scores(category.queries[asked]).argmax(axis=1)
+        is_known = np.array([truth in drawn for truth in category.truths])
+        answers = np.full(len(is_known), -1)
+        answers[is_known] = classifier.scores(category.queries[is_known]).argmax(axis=1)
         return answers, None
     evidence = Evidence.joined([category.support_evidence[label][rows] for label, rows in drawn.items()])
     known_score = KnownScore().fit(evidence, numbers, len(known))
@@ -365,8 +363,7 @@ def _check(categories: Sequence[CategoryFeatures], protocol: Protocol) -> None:
     if short:
         raise DataError(
             f"{most} shots are asked for, and some classes have fewer examples that can be used:"
-            + "".join(f"\n  {line}" for line in short[:_SHOWN])
-            + (f"\n  and {len(short) - _SHOWN} more" if len(short) > _SHOWN else ""),
+            f"{listed_below(short, _SHOWN)}",
             remedy="ask for fewer --shots, or add examples",
         )
 

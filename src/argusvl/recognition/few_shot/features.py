@@ -7,8 +7,9 @@ channels from deciding alone; beside it stand the logits of the network's own cl
 is common: only what rises above their mean by one standard deviation, i.e. the classes that the picture is like. Each
 half has length one. Both are of the same weights, and nothing is learned from other pictures.
 
-Whether a picture is of a known class at all is told from :class:`Evidence` instead: the vector apart, and what kind of
-thing it shows. A kind is a group of the network's own classes that are alike: another breed of dog is still a dog.
+Whether a picture is of a known class at all is decided from :class:`Evidence` instead: the vector apart, and what
+kind of thing it shows. A kind is a group of the network's own classes that are alike: another breed of dog is
+still a dog.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ FEATURES = {
     "plain": "the vector of the picture, of length one",
     "rich": "square roots, and the network's own class scores where it has some; the mean over the views",
 }
-"""What may be asked for, and what it is."""
+"""Names, and what each is."""
 
 RECTIFIED_ABOVE = 1.0
 """Standard deviations above the mean of a picture's logits; 0.5 to 1.5 give the same accuracy to half a point."""

@@ -76,7 +76,7 @@ class ExactIndex:
         return self._rows
 
     def search(self, queries: NDArray[np.float32], k: int) -> Found:
-        """As the protocol says."""
+        """The exact ``k`` nearest rows; of equal scores the lower row comes first."""
         check_queries(queries, k, self)
         wide = torch.from_numpy(np.ascontiguousarray(queries)).double()
         exact = _unit(wide, torch.linalg.vector_norm(wide, dim=1))  # [Q, D]

@@ -161,10 +161,10 @@ class LanceIndex:
         return self._rows
 
     def search(self, queries: NDArray[np.float32], k: int) -> Found:
-        """As the protocol says, except that a vector may be missed: see :attr:`recall`.
+        """The ``k`` nearest rows, of which some may be missed: see :attr:`recall`.
 
         Raises:
-            DataError: As the protocol says, or a query has no direction.
+            DataError: The shape is wrong, a value is not finite, ``k`` is out of range, or a query has no direction.
         """
         check_queries(queries, k, self)
         if not queries.any(axis=1).all():
@@ -184,17 +184,17 @@ class LanceIndex:
 
     def _search(self, queries: NDArray[np.float32], k: int, effort: int | None) -> Found:
         """With so many candidates, or by comparing each query with each vector."""
-        asked = (
+        search = (
             self._table.search(list(queries), vector_column_name="vector")
             .distance_type("cosine")
             .limit(k)
             .select(["row", "_distance"])
         )
         if effort is None:
-            asked = asked.bypass_vector_index()
+            search = search.bypass_vector_index()
         else:
-            asked = asked.nprobes(self.graphs).ef(max(effort, k))
-        answer = asked.to_arrow()
+            search = search.nprobes(self.graphs).ef(max(effort, k))
+        answer = search.to_arrow()
         query = answer["query_index"].to_numpy() if len(queries) > 1 else np.zeros(len(answer), np.int64)
         score, row = 1 - answer["_distance"].to_numpy(), answer["row"].to_numpy()
         order = np.lexsort((row, -score, query))

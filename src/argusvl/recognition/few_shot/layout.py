@@ -22,6 +22,7 @@ from pathlib import Path, PurePosixPath
 
 from argusvl.config.messages import did_you_mean
 from argusvl.core.errors import DataError
+from argusvl.core.wording import listed_below, printable
 from argusvl.recognition.extraction.sources import Listing, find_images
 
 _SHOWN_PROBLEMS = 20
@@ -164,10 +165,8 @@ def read_layout(data: Path, category: str | None = None, layout: Layout = LAYOUT
 
 def _refuse_problems(data: Path, problems: Sequence[str], expected: str) -> None:
     if problems:
-        shown = "".join(f"\n  {problem}" for problem in problems[:_SHOWN_PROBLEMS])
-        more = len(problems) - _SHOWN_PROBLEMS
         raise LayoutError(
-            f"not laid out as expected:{shown}" + (f"\n  and {more} more" if more > 0 else ""),
+            f"not laid out as expected:{listed_below(problems, _SHOWN_PROBLEMS)}",
             where=data,
             remedy=f"expected are {expected}; --layout names other forms",
         )
@@ -200,12 +199,6 @@ def read_examples(
             remedy="name one with --category, and enrol each into a store of its own",
         )
     return dict(categories[0].classes)
-
-
-def printable(name: object) -> str:
-    """A name on one line: a line break or another control character in it is shown as its escape."""
-    text = str(name)
-    return text if text.isprintable() else repr(text)[1:-1]
 
 
 class _Pattern:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from argusvl.core.errors import ConfigError
+from argusvl.core.wording import printable
 from argusvl.recognition.backbones.views import load_with_views
 from argusvl.recognition.decoding import Lane
 from argusvl.recognition.few_shot import tables
@@ -22,7 +23,7 @@ from argusvl.recognition.few_shot.evaluation import (
     refuse_known_queries,
 )
 from argusvl.recognition.few_shot.features import FeatureMap
-from argusvl.recognition.few_shot.layout import Category, Layout, printable, read_layout
+from argusvl.recognition.few_shot.layout import Category, Layout, read_layout
 from argusvl.recognition.few_shot.zero_shot import NameMap
 
 
@@ -49,7 +50,7 @@ class Measured:
 
     Attributes:
         rows: Of the categories and the totals, backbone by backbone.
-        protocol: What was asked for.
+        protocol: The settings of the measurement.
         recipe: How pictures became features.
         backbones: What each is, JSON-ready.
         categories: What each category holds, JSON-ready.

@@ -1,4 +1,4 @@
-"""How well known pictures are told from unknown ones: AUROC, FPR95, OSCR. Larger scores mean known."""
+"""How well known pictures are separated from unknown ones: AUROC, FPR95, OSCR. Larger scores mean known."""
 
 from __future__ import annotations
 

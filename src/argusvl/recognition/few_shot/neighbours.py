@@ -8,9 +8,9 @@ from typing import Any
 from argusvl.core.errors import ConfigError
 from argusvl.recognition.extraction.ledger import read_ledger
 from argusvl.recognition.extraction.store import LEDGER, EmbeddingStore
+from argusvl.recognition.few_shot.classification import DIGITS
 from argusvl.recognition.few_shot.index import VectorIndex
 
-_DIGITS = 6
 _QUERIES_AT_ONCE = 10_000
 """Exact search reads the whole store for each of these."""
 
@@ -51,7 +51,7 @@ def _found(
                 shard.paths[part], *index.search(shard.vectors[part], count), strict=True
             ):
                 nearest = [
-                    {"image": places[row], "score": round(float(score), _DIGITS)}
+                    {"image": places[row], "score": round(float(score), DIGITS)}
                     for row, score in zip(rows, scores, strict=True)
                 ]
                 yield {"image": path, "nearest": nearest}

@@ -1,4 +1,4 @@
-"""Vectors of the pictures that are asked about: a store of their own, made on the way and kept in the cache.
+"""Vectors of the query pictures: a store of their own, made on the way and kept in the cache.
 
 Interrupted, the same call goes on there.
 """

@@ -8,8 +8,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from argusvl.core.wording import printable
 from argusvl.recognition.few_shot.evaluation import MEASURES, Row, Spread
-from argusvl.recognition.few_shot.layout import printable
 
 _TITLES = {"accuracy": "Accuracy (%)", "auroc": "AUROC", "fpr95": "FPR95", "oscr": "OSCR"}
 _IN_PERCENT = frozenset({"accuracy"})

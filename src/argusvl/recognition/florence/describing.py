@@ -25,7 +25,7 @@ TASKS: dict[str, Task] = {
     "detect": Task.DETECT,
     "dense-regions": Task.DENSE_REGIONS,
 }
-"""What may be asked of every picture; words to look for come apart."""
+"""What can be computed for every picture; words to find are given apart."""
 
 
 def describe_stage(
@@ -37,20 +37,20 @@ def describe_stage(
     max_new_tokens: int | None = None,
     num_beams: int | None = None,
 ) -> Stage[Florence2]:
-    """Asks Florence-2 for several things about each picture, with one load of the model.
+    """Runs several tasks of Florence-2 on each picture, with one load of the model.
 
-    A result has one entry for each task, and ``find`` where words are looked for.
+    A result has one entry for each task, and ``find`` where words are given.
 
     Args:
         place: A folder in hub layout, or the id of a model.
         tasks: Names in :data:`TASKS`.
-        find: Words to look for in every picture.
+        find: Words to find in every picture.
         batch_size: Pictures of a forward pass.
         max_new_tokens: The longest answer, in tokens.
         num_beams: Width of the beam search; the model's own when ``None``.
 
     Raises:
-        ConfigError: A task is unknown, or nothing is asked for.
+        ConfigError: A task is unknown, or none is given.
         CheckpointError: The model is missing.
     """
     unknown = [task for task in tasks if task not in TASKS]
@@ -60,12 +60,17 @@ def describe_stage(
             where="--tasks",
             remedy=f"use one or more of {', '.join(TASKS)}, or --find WORDS",
         )
-    asked = {"tasks": list(tasks), "find": find, "max_new_tokens": max_new_tokens, "num_beams": num_beams}
+    generation = {
+        "tasks": list(tasks),
+        "find": find,
+        "max_new_tokens": max_new_tokens,
+        "num_beams": num_beams,
+    }
     return Stage(
         name="describe",
         load=partial(_load_florence, place, max_new_tokens, num_beams),
         run=partial(_describe, tuple(tasks), find),
-        settings={**model_settings(place), **asked},
+        settings={**model_settings(place), **generation},
         batch_size=batch_size,
     )
 
@@ -101,18 +106,18 @@ def _describe(
 ) -> list[dict[str, Any]]:
     images = [picture.image for picture in pictures]
     answers: list[dict[str, Any]] = [{} for _ in pictures]
-    asked: list[tuple[str, Callable[[], Sequence[Any]]]] = [
-        (name, partial(_ask, florence, TASKS[name], images)) for name in tasks
+    calls: list[tuple[str, Callable[[], Sequence[Any]]]] = [
+        (name, partial(_run_task, florence, TASKS[name], images)) for name in tasks
     ]
     if find is not None:
-        asked.append(("find", partial(florence.find, images, find)))
-    for name, ask in asked:
-        for answer, found in zip(answers, ask(), strict=True):
+        calls.append(("find", partial(florence.find, images, find)))
+    for name, call in calls:
+        for answer, found in zip(answers, call(), strict=True):
             answer[name] = found.to_dict()
     return answers
 
 
-def _ask(florence: Florence2, task: Task, images: list[Any]) -> Sequence[Any]:
+def _run_task(florence: Florence2, task: Task, images: list[Any]) -> Sequence[Any]:
     if task is Task.DETECT:
         return florence.detect(images)
     if task is Task.DENSE_REGIONS:

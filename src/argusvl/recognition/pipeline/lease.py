@@ -3,8 +3,7 @@
 Models used one after the other (caption, then detect, then embed) need the memory of the largest only, if each is gone
 before the next is loaded. A forgotten reference, an output left on the GPU or a traceback is enough to keep one
 (seed 004's first entry). So a model is only reached through its lease: it is loaded by it, its outputs leave the
-device at once as copies of their own, and at the end every storage that it had must be free, or the error says who
-still refers to it.
+device at once as copies of their own, and at the end the memory of its tensors must be free, or that is an error.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ import gc
 import threading
 import time
 import traceback
-import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
@@ -27,7 +25,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from argusvl.core.devices import usable_device
 from argusvl.core.errors import ModelError
 from argusvl.recognition.memory_slope import give_back_free_blocks, resident_bytes
-from argusvl.recognition.pipeline.parts import holders_of, is_part, names_of, parts_of
+from argusvl.recognition.pipeline.parts import parts_of
 
 M = TypeVar("M")
 P = ParamSpec("P")
@@ -41,12 +39,12 @@ class LeaseReport:
     Attributes:
         name: Of the lease.
         device: Where the model was.
-        model_bytes: Of its parameters, buffers and other tensors.
+        model_bytes: Of its parameters and buffers, or of all tensors where it has no modules.
         seconds: From loading to release.
         resident_before: RSS of this process before loading, in bytes.
         resident_loaded: With the model loaded.
         resident_after: After its release.
-        allocated_before: Memory allocated on the GPU before loading, in bytes; 0 where the device is none.
+        allocated_before: Memory allocated on the GPU before loading, in bytes; 0 on the CPU.
         allocated_loaded: With the model loaded.
         allocated_after: After its release.
     """
@@ -100,12 +98,12 @@ class Lease(Generic[M]):
             )
         return _on_cpu(function(self._model[0], *args, **kwargs))
 
-    def _end(self, remains: list[_Remains]) -> list[_Remains]:
-        """Lets go of the model; returns what is still there of it."""
+    def _end(self, memory: _Memory) -> int:
+        """Lets go of the model; returns how many bytes of it are still there."""
         self._model.clear()
-        if any(part.there() for part in remains):
-            gc.collect()  # parts that refer to each other; a search of half a million objects if libraries are loaded
-        return [part for part in remains if part.there()]
+        if _bytes_in_use(memory):
+            gc.collect()  # objects that refer to each other; a search of half a million if libraries are loaded
+        return _bytes_in_use(memory)
 
 
 @contextlib.contextmanager
@@ -127,26 +125,26 @@ def lease(
 
     Raises:
         ConfigError: This machine has no such device.
-        ModelError: A model is already resident on the device; ``load`` gave a model that existed before; or the
-            model's memory did not come back, with the names of what refers to it.
+        ModelError: A model is already resident on the device, or the model's memory did not come back.
     """
     place = _device(device)
     _take(place, name, wait_s)
     try:
         before = _in_use(place)
         started = time.perf_counter()
-        leased, remains, model_bytes = _load(load, place, name)
+        leased, memory = _load(load, place, name)
+        model_bytes = _bytes_in_use(memory)
         loaded = _in_use(place)
         try:
             yield leased
         except BaseException as error:
             _empty_frames(error)
-            if held := leased._end(remains):
-                error.add_note(str(_not_returned(name, held)))
+            if held := leased._end(memory):
+                error.add_note(str(_not_returned(name, held, model_bytes)))
             raise
         else:
-            if held := leased._end(remains):
-                raise _not_returned(name, held)
+            if held := leased._end(memory):
+                raise _not_returned(name, held, model_bytes)
         finally:
             after = _in_use(place)
             leased.report = LeaseReport(
@@ -160,31 +158,23 @@ def lease(
 def resident_models() -> dict[str, str]:
     """Device → name of the model that is leased on it now."""
     with _CHANGED:
-        return {str(device): name for device, (name, _) in _RESIDENT.items()}
+        return {str(device): name for device, name in _RESIDENT.items()}
 
 
-_RESIDENT: dict[torch.device, tuple[str, int]] = {}
-"""Device → name of the resident model and the thread that leased it."""
+_RESIDENT: dict[torch.device, str] = {}
 _CHANGED = threading.Condition()
 
 
 def _take(device: torch.device, name: str, wait_s: float) -> None:
-    thread = threading.get_ident()
     with _CHANGED:
-        deadline = time.monotonic() + wait_s
-        while device in _RESIDENT:
-            holder, owner = _RESIDENT[device]
-            left = deadline - time.monotonic()
-            if owner == thread or left <= 0:
-                raise ModelError(
-                    f"{holder!r} is resident on {device}, so {name!r} cannot be loaded there",
-                    where=name,
-                    remedy="end the first lease before the second begins: models run in sequence"
-                    if owner == thread
-                    else "wait for it with wait_s, or use another device",
-                )
-            _CHANGED.wait(left)
-        _RESIDENT[device] = (name, thread)
+        if not _CHANGED.wait_for(lambda: device not in _RESIDENT, timeout=wait_s):
+            raise ModelError(
+                f"{_RESIDENT[device]!r} is resident on {device}, so {name!r} cannot be loaded there",
+                where=name,
+                remedy="end the first lease before the second begins: models run in sequence; "
+                "where another thread holds it, wait with wait_s, or use another device",
+            )
+        _RESIDENT[device] = name
 
 
 def _give_back(device: torch.device) -> None:
@@ -201,77 +191,37 @@ def _device(device: torch.device | str) -> torch.device:
     return torch.device(place.type)
 
 
-@dataclass(frozen=True, slots=True)
-class _Remains:
-    """By what is seen that a part of a model is gone: its object, and for a tensor its memory."""
-
-    name: str
-    depth: int
-    part: weakref.ref[Any]
-    storage: StorageWeakRef | None
-    size: int
-
-    def there(self) -> bool:
-        return self.part() is not None or (self.storage is not None and not self.storage.expired())
+_Memory = list[tuple[StorageWeakRef, int]]
+"""The storages of a model's tensors, each with its size in bytes. They see what is freed more exactly than the device's
+counters, in which the libraries' workspaces and other threads' tensors stand as well, and see it on the CPU too."""
 
 
-def _load(
-    load: Callable[[torch.device], M], device: torch.device, name: str
-) -> tuple[Lease[M], list[_Remains], int]:
-    there_before = _parts_alive()
+def _load(load: Callable[[torch.device], M], device: torch.device, name: str) -> tuple[Lease[M], _Memory]:
     try:
-        model = _loaded(load, device)
+        model = load(device)
+        if isinstance(model, nn.Module):
+            model = model.to(device).eval()
     except BaseException as error:
         _empty_frames(error)
         gc.collect()
         _in_use(device)
         raise
+    return Lease(name, device, model), _memory_of(model)
+
+
+def _memory_of(model: object) -> _Memory:
+    """Of its modules' parameters and buffers; other tensors that it refers to may be constants of its library."""
     parts = parts_of(model)
-    new = [part for part in parts if not _is_in(part, there_before)]
-    old = [part for part in parts if _is_in(part, there_before)]
-    if (is_part(model) and _is_in(model, there_before)) or any(isinstance(p, nn.Parameter) for p in old):
-        raise ModelError(
-            "the model was there before it was leased, so releasing it would return no memory",
-            where=name,
-            remedy="load it inside the function that the lease is given, and keep it nowhere else",
-        )
-    names = names_of(model)
-    remains, sizes = [], {}
-    for part in [*new, *([] if is_part(model) else [model])]:
-        storage, size = None, 0
-        if isinstance(part, Tensor) and part.layout is torch.strided:
-            memory = part.untyped_storage()
-            storage, size = StorageWeakRef(memory), memory.nbytes()
-            sizes[storage.cdata] = size
-        with contextlib.suppress(TypeError):  # an object without weak references; its parts have them
-            name_in_model = names.get(id(part), "")
-            shown = name_in_model or f"the {'model' if part is model else 'part'} {type(part).__qualname__}"
-            depth = 0 if part is model else 1 + name_in_model.count(".") + bool(name_in_model)
-            remains.append(_Remains(shown, depth, weakref.ref(part), storage, size))
-    return Lease(name, device, model), remains, sum(sizes.values())
+    owned = [t for p in parts if isinstance(p, nn.Module) for t in (*p.parameters(False), *p.buffers(False))]
+    tensors = owned or [part for part in parts if isinstance(part, Tensor)]
+    storages = {
+        t.untyped_storage().data_ptr(): t.untyped_storage() for t in tensors if t.layout is torch.strided
+    }
+    return [(StorageWeakRef(storage), storage.nbytes()) for storage in storages.values()]
 
 
-def _loaded(load: Callable[[torch.device], M], device: torch.device) -> M:
-    model = load(device)
-    return model.to(device).eval() if isinstance(model, nn.Module) else model
-
-
-def _parts_alive() -> dict[int, weakref.ref[Any]]:
-    of_parts: dict[type, bool] = {}  # asked once for each class: there are half a million objects
-    alive = {}
-    for value in gc.get_objects():
-        kind = type(value)
-        wanted = of_parts.get(kind)
-        if wanted is None:
-            wanted = of_parts[kind] = is_part(value)
-        if wanted:
-            alive[id(value)] = weakref.ref(value)
-    return alive
-
-
-def _is_in(part: object, alive: Mapping[int, weakref.ref[Any]]) -> bool:
-    found = alive.get(id(part))
-    return found is not None and found() is part
+def _bytes_in_use(memory: _Memory) -> int:
+    return sum(size for storage, size in memory if not storage.expired())
 
 
 def _in_use(device: torch.device) -> tuple[int, int]:
@@ -285,42 +235,14 @@ def _in_use(device: torch.device) -> tuple[int, int]:
     return resident_bytes(), on_device
 
 
-def _not_returned(name: str, held: list[_Remains]) -> ModelError:
-    """Names the outermost part that is still there and who refers to it: the rest follows from it."""
-    storages = {part.storage.cdata: part.size for part in held if part.storage is not None}
-    size = sum(storages.values())
-    objects = [part for part in held if part.part() is not None]
-    if objects:
-        outermost = min(objects, key=lambda part: (part.depth, isinstance(part.part(), Tensor)))
-        # What the model's own parts say about each other helps nobody.
-        inner = tuple(value for part in objects if (value := part.part()) is not outermost.part())
-        holders = holders_of(outermost.part(), ignore=(objects, held, inner, *_dicts_of(inner)))
-        shown = outermost.name
-        del inner
-    else:
-        views = [value for value in gc.get_objects() if issubclass(type(value), Tensor)]
-        kept = [
-            view
-            for view in views
-            if view.layout is torch.strided and StorageWeakRef(view.untyped_storage()).cdata in storages
-        ]
-        shown = f"the memory of {held[0].name}"
-        holders = [words for view in kept for words in holders_of(view, ignore=(views, kept))]
-    referring = "; ".join(dict.fromkeys(holders)) or "an object that Python's garbage collector does not see"
+def _not_returned(name: str, held: int, model_bytes: int) -> ModelError:
     return ModelError(
-        f"{len(held)} parts of the model ({size / 2**20:.1f} MiB) are still there after its release; "
-        f"{shown} is referred to by {referring}",
+        f"{held / 2**20:.1f} of the model's {model_bytes / 2**20:.1f} MiB are still there after its release: something "
+        "refers to it",
         where=name,
-        remedy="keep no module, parameter or view of one: return copies from the lease's run()",
+        remedy="load it inside the function that the lease is given and keep no module, parameter or view of one; "
+        "return copies from the lease's run()",
     )
-
-
-def _dicts_of(values: tuple[object, ...]) -> list[object]:
-    found: list[object] = []
-    for value in values:
-        attributes = getattr(value, "__dict__", {})
-        found += [attributes, *(inner for inner in attributes.values() if isinstance(inner, dict))]
-    return found
 
 
 def _empty_frames(error: BaseException | None) -> None:

@@ -4,13 +4,12 @@
     3-embed.jsonl        {"path": …, "sha256": …, "status": "done", "row": 0}
     3-embed.npy          float32 [rows, D]
 
-Until the stage is finished both names end in ``.part``. A batch is on the disk before the next begins, its vectors
-before its lines; so whatever cuts a run off, the whole batches are there and the rest can be cut away.
+Until the stage is finished both names end in ``.part``. A batch is on the disk before the next begins; so whatever cuts
+a run off, the whole batches are there and the rest can be cut away.
 """
 
 from __future__ import annotations
 
-import errno
 import io
 import json
 import os
@@ -22,12 +21,14 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from argusvl.core.errors import ArgusError, DataError
-from argusvl.recognition.extraction.ledger import json_line
+from argusvl.core.appending import Appender, json_line, read_lines, write_all
+from argusvl.core.errors import DataError
+from argusvl.core.files import cannot_write
 
 Gives = Literal["records", "vectors"]
 
 _FLOAT = np.dtype("<f4")
+_KEPT = "the batches written before are whole"
 _REMEDY = "bring the file back from a copy, or run the pipeline into another folder"
 
 
@@ -75,8 +76,7 @@ class StageFile:
         self.lines = folder / f"{number}-{name}.jsonl"
         self.vectors = folder / f"{number}-{name}.npy"
         self._gives = gives
-        self._lines: BinaryIO | None = None
-        self._rows: BinaryIO | None = None
+        self._files: Appender | None = None
         self._dimension: int | None = None
         self._counts = Counts()
 
@@ -104,8 +104,7 @@ class StageFile:
             DataError: A file is missing or damaged.
         """
         rows = self._memory_map() if self._gives == "vectors" else None
-        for number, (line, _) in enumerate(_whole_lines(self.lines), start=1):
-            outcome, row = _parse(line, self.lines, number)
+        for (outcome, row), _ in read_lines(self.lines, _parse, remedy=_REMEDY):
             if rows is not None and row is not None:
                 if row >= len(rows):
                     raise DataError(f"row {row} is missing", where=self.vectors, remedy=_REMEDY)
@@ -130,13 +129,12 @@ class StageFile:
                 self.vectors.replace(rows_part)  # a kill between the two renames of finish()
             part.touch()
             kept, end = self._whole_batches(batch_size, total)
-            self._lines = part.open("r+b", buffering=0)
-            self._lines.truncate(end)
-            self._lines.seek(end)
+            self._files = Appender(part)
+            self._files.cut(end)
             if self._gives == "vectors":
-                kept = self._resume_rows(rows_part, kept)
+                self._resume_rows(rows_part, kept)
         except OSError as error:
-            raise _cannot_write(self.lines, error) from error
+            raise cannot_write(self.lines, error, kept=_KEPT) from error
         self._counts = kept
         return kept
 
@@ -146,7 +144,7 @@ class StageFile:
         Raises:
             ArgusError: It cannot be written; what was written before is whole.
         """
-        assert self._lines is not None
+        assert self._files is not None
         row, lines, vectors = self._counts.done, [], []
         for outcome in outcomes:
             values: dict[str, Any] = {"path": outcome.path, "sha256": outcome.sha256}
@@ -161,11 +159,9 @@ class StageFile:
             row += outcome.reason is None
             lines.append(json_line(values))
         try:
-            if vectors:
-                self._append_rows(np.stack(vectors))
-            _write_to_disk(self._lines, b"".join(lines))
+            self._files.append(b"".join(lines), self._row_bytes(np.stack(vectors)) if vectors else b"")
         except OSError as error:
-            raise _cannot_write(self.lines, error) from error
+            raise cannot_write(self.lines, error, kept=_KEPT) from error
         added = row - self._counts.done
         self._counts = Counts(row, self._counts.quarantined + len(outcomes) - added)
 
@@ -176,33 +172,31 @@ class StageFile:
             ArgusError: They cannot be written.
         """
         try:
-            if self._gives == "vectors":
-                if self._rows is None:
-                    self._begin_rows(0)
-                assert self._rows is not None
-                self._rows.seek(0)
-                _write_to_disk(self._rows, _npy_header(self._counts.done, self._dimension or 0))
             self.close()
             if self._gives == "vectors":
-                _part(self.vectors).replace(self.vectors)
+                rows_part = _part(self.vectors)
+                rows_part.touch()  # where no picture has a vector
+                with rows_part.open("r+b", buffering=0) as stream:
+                    write_all(stream, _npy_header(self._counts.done, self._dimension or 0))
+                    os.fsync(stream.fileno())
+                rows_part.replace(self.vectors)
             _part(self.lines).replace(self.lines)
         except OSError as error:
-            raise _cannot_write(self.lines, error) from error
+            raise cannot_write(self.lines, error, kept=_KEPT) from error
 
     def close(self) -> None:
         """Closes the files; they can be resumed."""
-        for stream in (self._lines, self._rows):
-            if stream is not None:
-                stream.close()
-        self._lines = self._rows = None
+        if self._files is not None:
+            self._files.close()
+            self._files = None
 
     def _whole_batches(self, batch_size: int, total: int) -> tuple[Counts, int]:
         """Counts of the whole batches in the unfinished file, and where they end."""
         kept, end = Counts(), 0
         done = quarantined = 0
         part = _part(self.lines)
-        for number, (line, position) in enumerate(_whole_lines(part), start=1):
-            outcome, row = _parse(line, part, number)
+        found = read_lines(part, _parse, remedy=_REMEDY)
+        for number, ((outcome, row), position) in enumerate(found, start=1):
             if row not in (None, done):
                 raise DataError(
                     f"expected row {done}, found {row}", where=f"{part}, line {number}", remedy=_REMEDY
@@ -213,41 +207,38 @@ class StageFile:
                 kept, end = Counts(done, quarantined), position
         return kept, end
 
-    def _resume_rows(self, rows_part: Path, kept: Counts) -> Counts:
+    def _resume_rows(self, rows_part: Path, kept: Counts) -> None:
+        assert self._files is not None
         if kept.done == 0:
             rows_part.unlink(missing_ok=True)
-            return kept
+            return
         if not rows_part.is_file():
             raise DataError("the vectors of an interrupted run are missing", where=rows_part, remedy=_REMEDY)
-        self._rows = rows_part.open("r+b", buffering=0)
         try:
-            shape = _read_npy_header(self._rows)
+            with rows_part.open("rb") as stream:
+                self._dimension = _read_npy_header(stream)[1]
         except ValueError as error:
             raise DataError(f"damaged: {error}", where=rows_part, remedy=_REMEDY) from error
-        self._dimension = shape[1]
-        end = len(_npy_header(0, shape[1])) + kept.done * shape[1] * _FLOAT.itemsize
+        end = len(_npy_header(0, self._dimension)) + kept.done * self._dimension * _FLOAT.itemsize
         if rows_part.stat().st_size < end:
             raise DataError(f"holds fewer than {kept.done} vectors", where=rows_part, remedy=_REMEDY)
-        self._rows.truncate(end)
-        self._rows.seek(end)
-        return kept
+        self._files.open_data(rows_part, end)
 
-    def _append_rows(self, vectors: NDArray[np.float32]) -> None:
-        if self._rows is None:
-            self._begin_rows(vectors.shape[1])
-        assert self._rows is not None
+    def _row_bytes(self, vectors: NDArray[np.float32]) -> bytes:
+        """Vectors as they are appended, the first after a header with room for their number."""
+        assert self._files is not None
+        header = b""
+        if not self._files.has_data_file:
+            self._dimension = vectors.shape[1]
+            self._files.open_data(_part(self.vectors), 0)
+            header = _npy_header(0, self._dimension)
         if vectors.shape[1] != self._dimension:
             raise DataError(
                 f"vectors of {vectors.shape[1]} numbers after others of {self._dimension}",
                 where=self.vectors,
                 remedy="give vectors of one length in a stage",
             )
-        _write_to_disk(self._rows, vectors.astype(_FLOAT, copy=False).tobytes())
-
-    def _begin_rows(self, dimension: int) -> None:
-        self._dimension = dimension
-        self._rows = _part(self.vectors).open("wb", buffering=0)
-        _write_to_disk(self._rows, _npy_header(0, dimension))
+        return header + vectors.astype(_FLOAT, copy=False).tobytes()
 
     def _memory_map(self) -> NDArray[np.float32]:
         try:
@@ -283,46 +274,12 @@ def _part(file: Path) -> Path:
     return file.with_name(f"{file.name}.part")
 
 
-def _whole_lines(file: Path) -> Iterator[tuple[bytes, int]]:
-    """Lines that end with a line feed, each with the place where it ends."""
-    try:
-        with file.open("rb") as stream:
-            end = 0
-            for line in stream:
-                if not line.endswith(b"\n"):
-                    return  # cut by a kill
-                end += len(line)
-                yield line, end
-    except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror}", where=file, remedy=_REMEDY) from error
-
-
-def _parse(line: bytes, file: Path, number: int) -> tuple[Outcome, int | None]:
+def _parse(line: bytes) -> tuple[Outcome, int | None]:
     try:
         values = json.loads(line)
         outcome = Outcome(values["path"], values["sha256"], values.get("result"), values.get("reason"))
         if (values["status"] == "done") != (outcome.reason is None):
             raise ValueError("status and reason contradict each other")
         return outcome, values.get("row")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(
-            f"the line is damaged ({error}): {line[:80]!r}", where=f"{file}, line {number}", remedy=_REMEDY
-        ) from None
-
-
-def _write_to_disk(stream: BinaryIO, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:  # an unbuffered stream may take a part at a time
-        rest = rest[stream.write(rest) or 0 :]
-    os.fsync(stream.fileno())
-
-
-def _cannot_write(file: Path, error: OSError) -> ArgusError:
-    forbidden = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
-    return ArgusError(
-        f"cannot be written: {error.strerror or error}; the batches written before are whole",
-        where=file,
-        remedy="name a folder that you may write to"
-        if forbidden
-        else "free space on the disk and give the same command again: it goes on",
-    )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(error) from None

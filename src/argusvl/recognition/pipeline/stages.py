@@ -38,8 +38,8 @@ M = TypeVar("M")
 PLAN = "pipeline.json"
 FORMAT = 1
 
-_HOPELESS = 8
-"""When a model has failed on so many pictures and on none not, it is the model or the stage that is wrong."""
+_MAX_INITIAL_FAILURES = 8
+"""When a model has failed on its first pictures, so many and each of them, the model or the stage is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,11 +241,11 @@ def read_results(out: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 where=out,
                 remedy="give the pipeline's command again: it goes on",
             )
-    return ((entrant.path, dict(entrant.earlier)) for entrant in _passed(files))
+    return ((entry.path, dict(entry.earlier)) for entry in _passed(files))
 
 
 @dataclass(frozen=True, slots=True)
-class _Entrant:
+class _Input:
     """A picture that comes to a stage."""
 
     path: str
@@ -257,7 +257,7 @@ class _Entrant:
 class _Read:
     """The same with its pixels, or the reason why there are none."""
 
-    entrant: _Entrant
+    entry: _Input
     sha256: str | None
     picture: Picture | None = None
     reason: str | None = None
@@ -297,10 +297,10 @@ class _StageRun:
         return StageReport(name, inputs, counts.done, counts.quarantined, before.total, report)
 
     def _compute(self, before: Counts, todo: int, device: torch.device | str) -> Lease[Any]:
-        entrants = itertools.islice(self._entrants(), before.total, None)
-        pictures = map_in_order(self._read, entrants, self._workers)
+        inputs = itertools.islice(self._inputs(), before.total, None)
+        pictures = map_in_order(self._read, inputs, self._workers)
         shown = track(pictures, todo, self.stage.name.capitalize(), enabled=self._progress)
-        # Batches are held back until the model has had a success, or no failure: see _HOPELESS.
+        # Batches are held back until the model has had a success, or no failure: see _MAX_INITIAL_FAILURES.
         waiting: list[list[Outcome]] = []
         with (
             contextlib.closing(pictures),
@@ -309,7 +309,7 @@ class _StageRun:
         ):
             while batch := list(itertools.islice(shown, self.stage.batch_size)):
                 waiting.append(self._outcomes(leased, batch))
-                self._require_hope(waiting)
+                self._stop_if_all_failed(waiting)
                 if self._succeeded or not self._failed:
                     self._write(waiting)
         self._write(waiting)
@@ -320,26 +320,26 @@ class _StageRun:
             self.file.append(outcomes)
         waiting.clear()
 
-    def _entrants(self) -> Iterator[_Entrant]:
+    def _inputs(self) -> Iterator[_Input]:
         if not self._earlier:
-            return (_Entrant(path, None, {}) for path in self._listing.paths)
+            return (_Input(path, None, {}) for path in self._listing.paths)
         return _passed(self._earlier)
 
-    def _read(self, entrant: _Entrant) -> _Read:
+    def _read(self, entry: _Input) -> _Read:
         """Reads and decodes a picture, and sees that it is the one that the stages before have seen. For threads."""
         try:
-            data = read_image_file(self._listing.file(entrant.path))
+            data = read_image_file(self._listing.file(entry.path))
         except ImageError as error:
-            return _Read(entrant, None, reason=error.what)
+            return _Read(entry, None, reason=error.what)
         digest = hashlib.sha256(data).hexdigest()
-        if entrant.sha256 not in (None, digest):
+        if entry.sha256 not in (None, digest):
             reason = f"the file has changed since stage {self._earlier[-1][0]!r}"
-            return _Read(entrant, digest, reason=reason)
+            return _Read(entry, digest, reason=reason)
         try:
-            image = open_image(entrant.path, exif="upright", data=data)
+            image = open_image(entry.path, exif="upright", data=data)
         except ImageError as error:
-            return _Read(entrant, digest, reason=error.what)
-        return _Read(entrant, digest, Picture(entrant.path, image, entrant.earlier))
+            return _Read(entry, digest, reason=error.what)
+        return _Read(entry, digest, Picture(entry.path, image, entry.earlier))
 
     def _outcomes(self, leased: Lease[Any], batch: Sequence[_Read]) -> list[Outcome]:
         pictures = [read.picture for read in batch if read.picture is not None]
@@ -348,9 +348,9 @@ class _StageRun:
         for read in batch:
             found = read.reason if read.picture is None else next(results)
             if isinstance(found, str):
-                outcomes.append(Outcome(read.entrant.path, read.sha256, reason=found))
+                outcomes.append(Outcome(read.entry.path, read.sha256, reason=found))
             else:
-                outcomes.append(Outcome(read.entrant.path, read.sha256, found))
+                outcomes.append(Outcome(read.entry.path, read.sha256, found))
         return outcomes
 
     def _results(
@@ -398,8 +398,8 @@ class _StageRun:
     def _wrong(self, what: str) -> ModelError:
         return ModelError(what, where=f"stage {self.stage.name!r}", remedy="mend the stage's run()")
 
-    def _require_hope(self, waiting: list[list[Outcome]]) -> None:
-        if self._succeeded or self._failed < _HOPELESS:
+    def _stop_if_all_failed(self, waiting: list[list[Outcome]]) -> None:
+        if self._succeeded or self._failed < _MAX_INITIAL_FAILURES:
             return
         raise ModelError(
             f"the first {self._failed} pictures have all failed, the last with: {waiting[-1][-1].reason}",
@@ -408,7 +408,7 @@ class _StageRun:
         )
 
 
-def _passed(files: Sequence[tuple[str, StageFile]]) -> Iterator[_Entrant]:
+def _passed(files: Sequence[tuple[str, StageFile]]) -> Iterator[_Input]:
     """Pictures with a result of every one of these stages, read from their files in step."""
     readers = [(name, (o for o in file.read() if o.reason is None), file) for name, file in files]
     _, last, _ = readers[-1]
@@ -424,7 +424,7 @@ def _passed(files: Sequence[tuple[str, StageFile]]) -> Iterator[_Entrant]:
                     remedy="run the pipeline into another folder",
                 )
             earlier[name] = found.result
-        yield _Entrant(outcome.path, outcome.sha256, {**earlier, readers[-1][0]: outcome.result})
+        yield _Input(outcome.path, outcome.sha256, {**earlier, readers[-1][0]: outcome.result})
 
 
 @contextlib.contextmanager

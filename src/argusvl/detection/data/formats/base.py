@@ -254,8 +254,3 @@ def by_split(records: Iterable[PlacedRecord]) -> Iterator[tuple[str, list[Placed
     for record in records:
         grouped.setdefault(record.split, []).append(record)
     yield from grouped.items()
-
-
-def plain_number(value: float) -> int | float:
-    """A whole number without a needless ``.0``."""
-    return int(value) if float(value).is_integer() else value

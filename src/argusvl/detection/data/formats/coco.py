@@ -19,6 +19,7 @@ from typing import Any
 from argusvl.core.errors import DataError
 from argusvl.core.files import read_bytes
 from argusvl.core.strict_json import shown
+from argusvl.core.wording import listed
 from argusvl.detection.data.findings import Finding, box_problem, describe_object, finding
 from argusvl.detection.data.formats.base import (
     Annotation,
@@ -30,11 +31,11 @@ from argusvl.detection.data.formats.base import (
     SourceObject,
     WriteOptions,
     by_split,
-    plain_number,
 )
 from argusvl.detection.data.formats.json_text import JsonText, numbers, parse_json, side_lengths
 from argusvl.detection.data.formats.polygons import enclosing_box
 from argusvl.detection.data.formats.tree import ImageFinder, list_files, list_images, split_named
+from argusvl.detection.data.records import plain_number
 from argusvl.detection.data.resize import Box
 
 _DECIMALS = 9
@@ -376,7 +377,7 @@ def _count_categories(value: dict[str, Any], categories: Counter[str]) -> None:
 def _report_unused(categories: Counter[str], where: str, source: Source) -> None:
     unused = sorted(name for name, count in categories.items() if not count)
     if unused:
-        named = ", ".join(map(repr, unused[:8])) + (", …" if len(unused) > 8 else "")
+        named = listed([repr(name) for name in unused], 8)
         have = "has" if len(unused) == 1 else "have"
         text = f"{len(unused)} of {len(categories)} categories {have} no object: {named}"
         source.findings.append(finding("unused-category", where, text))

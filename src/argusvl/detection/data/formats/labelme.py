@@ -23,12 +23,12 @@ from argusvl.detection.data.formats.base import (
     Source,
     SourceObject,
     WriteOptions,
-    plain_number,
 )
 from argusvl.detection.data.formats.json_text import JsonText, side_lengths
 from argusvl.detection.data.formats.per_image import list_per_image, unusable
 from argusvl.detection.data.formats.polygons import around, enclosing_box, points_of
 from argusvl.detection.data.formats.tree import stem_of
+from argusvl.detection.data.records import plain_number
 from argusvl.detection.data.resize import Box
 
 _VERSION = "5.5.0"

@@ -20,10 +20,8 @@ from argusvl.detection.data.formats.base import Annotation, Slot, Source, Source
 from argusvl.detection.data.formats.json_text import numbers, parse_json
 from argusvl.detection.data.formats.text import decode_text
 from argusvl.detection.data.formats.tree import list_files, name_of_path, split_named
+from argusvl.detection.data.manifest import TEACHER_POOL
 from argusvl.detection.data.records import is_path
-
-TEACHER_POOL = "teacher_pool"
-"""The teacher pool's name among the splits, for formats that know one."""
 
 
 @dataclass(slots=True)

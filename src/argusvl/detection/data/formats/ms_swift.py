@@ -25,12 +25,12 @@ from argusvl.detection.data.formats.base import (
     SourceObject,
     WriteOptions,
     by_split,
-    plain_number,
 )
 from argusvl.detection.data.formats.json_text import numbers
 from argusvl.detection.data.formats.lines import LineScene, image_index, image_paths, list_lines
 from argusvl.detection.data.formats.polygons import enclosing_box
 from argusvl.detection.data.prompts import prompts_for
+from argusvl.detection.data.records import plain_number
 from argusvl.detection.data.resize import Box
 
 _SCALES = {"real": None, "norm1": 1.0, "norm1000": 1000.0}

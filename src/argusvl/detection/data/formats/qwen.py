@@ -22,10 +22,10 @@ from argusvl.detection.data.formats.base import (
     Source,
     WriteOptions,
     by_split,
-    plain_number,
 )
 from argusvl.detection.data.formats.lines import LineScene, image_index, image_paths, list_lines, object_of
 from argusvl.detection.data.prompts import prompts_for
+from argusvl.detection.data.records import plain_number
 
 _FENCE = re.compile(r"\A\s*```(?:json)?\s*\n?(.*?)\n?\s*```\s*\Z", re.DOTALL)
 

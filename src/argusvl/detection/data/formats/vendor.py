@@ -25,13 +25,13 @@ from argusvl.detection.data.formats.base import (
     Source,
     SourceObject,
     WriteOptions,
-    plain_number,
 )
 from argusvl.detection.data.formats.json_text import JsonText, numbers, side_lengths
 from argusvl.detection.data.formats.per_image import list_per_image, unusable
 from argusvl.detection.data.formats.polygons import enclosing_box, points_of
 from argusvl.detection.data.formats.terms import Described, Vocabulary
 from argusvl.detection.data.formats.tree import stem_of
+from argusvl.detection.data.records import plain_number
 from argusvl.detection.data.resize import Box
 
 Path_ = tuple["str | int", ...]

@@ -20,6 +20,7 @@ from xml.sax.saxutils import escape
 from argusvl.core.errors import DataError
 from argusvl.core.files import read_bytes
 from argusvl.core.images import IMAGE_SUFFIXES
+from argusvl.core.wording import listed
 from argusvl.detection.data.findings import Finding, describe_object, finding, show_box
 from argusvl.detection.data.formats.base import (
     SPLITS,
@@ -32,7 +33,6 @@ from argusvl.detection.data.formats.base import (
     SourceObject,
     WriteOptions,
     by_split,
-    plain_number,
 )
 from argusvl.detection.data.formats.text import decode_text, read_number
 from argusvl.detection.data.formats.tree import list_files, require_folder, stem_of
@@ -43,6 +43,7 @@ from argusvl.detection.data.formats.xml_tree import (
     parse_xml,
     without_encoding,
 )
+from argusvl.detection.data.records import plain_number
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
@@ -257,7 +258,7 @@ def _list_tree(folder: Path, options: ReadOptions) -> Source:
             _add(source, folder, images[key], folder / "JPEGImages", annotations[key], split, options)
     unlisted = sorted((set(images) | set(annotations)) - set(split_of))
     if unlisted:
-        shown = ", ".join(unlisted[:3]) + (", …" if len(unlisted) > 3 else "")
+        shown = listed(unlisted, 3)
         place = (folder / "ImageSets" / "Main").relative_to(folder).as_posix()
         source.findings.append(
             finding("not-in-a-split", place, f"{len(unlisted)} images stand in no split: {shown}")

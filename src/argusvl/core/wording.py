@@ -1,0 +1,28 @@
+"""How messages for people say numbers and names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 image``, ``2 images``: nouns that take an s."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def printable(name: object) -> str:
+    """A name on one line: a line break or another control character in it is shown as its escape."""
+    text = str(name)
+    return text if text.isprintable() else repr(text)[1:-1]
+
+
+def listed(items: Sequence[str], most: int) -> str:
+    """The first items on one line, and how many more there are."""
+    shown = ", ".join(items[:most])
+    return shown if len(items) <= most else f"{shown} and {len(items) - most} more"
+
+
+def listed_below(items: Sequence[str], most: int) -> str:
+    """The same with a line for each, begun by a line break."""
+    shown = [*items[:most], *([f"and {len(items) - most} more"] if len(items) > most else [])]
+    return "".join(f"\n  {line}" for line in shown)
