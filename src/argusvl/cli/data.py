@@ -11,7 +11,7 @@ from argusvl.cli.options import FOUND_SOMETHING, AsJson, Root, Threads
 from argusvl.cli.output import print_json
 from argusvl.core.errors import DataError
 from argusvl.detection.data.formats import FORMATS
-from argusvl.detection.data.synthetic import SCENES, generator_of
+from argusvl.synthetic import SCENES, generator_of
 
 _HELP = """Convert, export, check, draw and divide data sets.
 

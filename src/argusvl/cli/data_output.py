@@ -89,7 +89,7 @@ def print_check(report: CheckReport) -> None:
 
 def print_page(html: Path) -> None:
     """Where the page of a check was written."""
-    console().print(Text(f"Page written to {html}."))
+    console().print(Text(f"Page written to {html}."), soft_wrap=True)
 
 
 def print_findings(findings: Sequence[Finding]) -> None:

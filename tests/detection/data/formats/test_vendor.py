@@ -11,7 +11,7 @@ from argusvl.detection.data.formats.base import Annotation, ReadOptions
 from argusvl.detection.data.formats.json_text import JsonText, parse_json
 from argusvl.detection.data.formats.terms import Vocabulary, load_hierarchy, load_token_map
 from argusvl.detection.data.formats.vendor import parse_vendor, read_vendor
-from argusvl.detection.data.synthetic.bbu_room.terms import LABELS, describe
+from argusvl.synthetic.bbu_room.terms import LABELS, describe
 
 INFO = {"width": 64, "height": 48}
 HOME = Vocabulary(load_token_map("bbu-room"), load_hierarchy("bbu-room"))
