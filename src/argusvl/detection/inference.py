@@ -37,7 +37,7 @@ from argusvl.detection.data.samples import (
 )
 from argusvl.detection.detections import Detections
 from argusvl.detection.evaluation import Figures, Truth, claim, evaluate_detections
-from argusvl.detection.evidence import Evidence
+from argusvl.detection.judged import JudgedPredictions
 from argusvl.detection.model.modeling import ArgusForDetection, DetectionOutput
 from argusvl.detection.postprocessing import ImagePredictions, describe, num_kept, postprocess
 from argusvl.training.sandbox import evaluation_sandbox
@@ -195,7 +195,7 @@ class Evaluation:
             that was asked for.
         truth: The objects.
         seconds: Wall time, reading the images included.
-        evidence: The same predictions as the model scores them, and which of them are right: what calibration is
+        judged: The same predictions as the model scores them, and which of them are right: what calibration is
             fitted and measured on.
     """
 
@@ -204,7 +204,7 @@ class Evaluation:
     predictions: tuple[Detections, ...]
     truth: tuple[Truth, ...]
     seconds: float
-    evidence: Evidence
+    judged: JudgedPredictions
 
 
 def evaluate_records(
@@ -255,7 +255,7 @@ def evaluate_records(
         )
     ranked: list[Detections] = []
     described: list[Detections] = []
-    evidence: list[Evidence] = []
+    judged: list[JudgedPredictions] = []
     truth: list[Truth] = []
     images: list[str] = []
     with evaluation_sandbox(model):
@@ -269,7 +269,7 @@ def evaluate_records(
             for m, (shown, of_image) in enumerate(zip(best, objects, strict=True)):
                 assert output.type_logits is not None and shown.queries is not None
                 logits = output.type_logits[m].float().cpu().numpy()[shown.queries]
-                evidence.append(Evidence.of_image(shown, of_image, logits, labels, vocabulary))
+                judged.append(JudgedPredictions.of_image(shown, of_image, logits, labels, vocabulary))
             if captions:
                 chosen = [
                     _to_describe(t, b, calibrated(b, calibration).scores >= describe_above)
@@ -295,7 +295,7 @@ def evaluate_records(
         tuple(calibrated(d, calibration) for d in described),
         tuple(truth),
         seconds,
-        Evidence.joined(evidence),
+        JudgedPredictions.joined(judged),
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from argusvl.core.files import write_text_atomically
-from argusvl.detection.evidence import Array, Flags
+from argusvl.detection.judged import Array, Flags
 
 RELIABILITY_FILE = "calibration.json"
 NUM_BINS = 10

@@ -19,7 +19,7 @@ from typing import Any
 from argusvl.core.errors import DataError
 from argusvl.core.files import read_bytes
 from argusvl.core.strict_json import shown
-from argusvl.detection.data.findings import Finding, box_problem, describe_object, finding
+from argusvl.detection.data.findings import box_problem, describe_object, finding
 from argusvl.detection.data.formats.base import (
     Annotation,
     Format,
@@ -36,6 +36,7 @@ from argusvl.detection.data.formats.json_text import JsonText, numbers, parse_js
 from argusvl.detection.data.formats.polygons import enclosing_box
 from argusvl.detection.data.formats.tree import ImageFinder, list_files, list_images, split_named
 from argusvl.detection.data.resize import Box
+from argusvl.doctor.findings import Finding
 
 _DECIMALS = 9
 """``x + width`` is rounded to a billionth of a pixel, which undoes what the subtraction before it did."""

@@ -20,7 +20,7 @@ from xml.sax.saxutils import escape
 from argusvl.core.errors import DataError
 from argusvl.core.files import read_bytes
 from argusvl.core.images import IMAGE_SUFFIXES
-from argusvl.detection.data.findings import Finding, describe_object, finding, show_box
+from argusvl.detection.data.findings import describe_object, finding, show_box
 from argusvl.detection.data.formats.base import (
     SPLITS,
     Annotation,
@@ -43,6 +43,7 @@ from argusvl.detection.data.formats.xml_tree import (
     parse_xml,
     without_encoding,
 )
+from argusvl.doctor.findings import Finding
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 

@@ -21,7 +21,7 @@ Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Evidence:
+class JudgedPredictions:
     """Predictions of which it is known whether they are right; scores as the model gives them.
 
     Attributes:
@@ -52,7 +52,7 @@ class Evidence:
         type_logits: NDArray[Any],
         labels: Sequence[str],
         vocabulary: Vocabulary,
-    ) -> Evidence:
+    ) -> JudgedPredictions:
         """What one image teaches.
 
         Args:
@@ -83,8 +83,8 @@ class Evidence:
         )
 
     @classmethod
-    def joined(cls, parts: Sequence[Evidence]) -> Evidence:
-        """Evidence of several images or sets of them, numbered on."""
+    def joined(cls, parts: Sequence[JudgedPredictions]) -> JudgedPredictions:
+        """Predictions of several images or sets of them, numbered on."""
         if not parts:
             none = np.zeros(0)
             whole = none.astype(np.int64)
@@ -101,7 +101,7 @@ class Evidence:
             num_objects=sum(p.num_objects for p in parts),
         )
 
-    def of_images(self, chosen: Flags) -> Evidence:
+    def of_images(self, chosen: Flags) -> JudgedPredictions:
         """Only what is of the images flagged in ``[num_images]``; numbers of images stay."""
         entries, typed = chosen[self.images], chosen[self.type_images]
         return replace(
