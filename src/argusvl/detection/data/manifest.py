@@ -135,6 +135,8 @@ def _read(value: Any) -> Finding:
     texts = ("kind", "severity", "where", "what", "remedy")
     if not isinstance(value, dict) or value.keys() - {"id", *texts, *ABOUT}:
         raise ValueError("is no finding")
+    if not isinstance(value.get("box", []), list | None):
+        raise ValueError("the box of a finding is a list")
     stated: dict[str, Any] = {name: value.get(name) for name in texts}
     if not all(isinstance(text, str) for text in stated.values()) or stated["severity"] not in SEVERITIES:
         raise ValueError(f"is no finding: it needs {', '.join(texts)}")
