@@ -32,8 +32,8 @@ from argusvl.detection.checkpoint_layout import ASSETS_FILE, QWEN_FOLDER
 from argusvl.detection.config import DetectionRunConfig
 from argusvl.detection.data.prompts import PROMPTS
 from argusvl.detection.data.records import RecordFile
-from argusvl.detection.data.synthetic import shapes
 from argusvl.detection.data.tokenizer import load_tokenizer, tokenizer_texts, train_tokenizer
+from argusvl.synthetic import shapes
 from argusvl.training.checkpoints import read_best
 
 CONFIG = Path("configs/argus_tiny.yaml")

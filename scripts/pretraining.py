@@ -35,13 +35,14 @@ from argusvl.core.allocator import keep_freed_memory
 from argusvl.detection.config import DetectionRunConfig
 from argusvl.detection.data.conversation import ChatProcessor
 from argusvl.detection.data.pixels import MERGE, PATCH, TEMPORAL, pixel_values
+from argusvl.detection.data.records import ObjectAnnotation
 from argusvl.detection.data.samples import LoadedScene, Sample, join
-from argusvl.detection.data.synthetic import shapes
 from argusvl.detection.data.tokenizer import load_tokenizer
 from argusvl.detection.model.modeling import ArgusForDetection, DetectionOutput
 from argusvl.detection.model.vision import raster_rows
 from argusvl.detection.task import DetectionTask
 from argusvl.recognition.backbones.efficientnet_lite import MEAN, STD, load_network
+from argusvl.synthetic import shapes
 from argusvl.training.checkpoints import list_checkpoints
 from argusvl.training.protocol import LossTerm
 from argusvl.training.run import run_training
@@ -75,7 +76,8 @@ class DrawnScenes(Dataset[Sample]):
         return self.length
 
     def __getitem__(self, index: int) -> Sample:
-        image, objects = shapes.draw(SEED, index, width=WIDTH, height=HEIGHT, language=self.language)
+        image, drawn = shapes.draw(SEED, index, width=WIDTH, height=HEIGHT, language=self.language)
+        objects = tuple(ObjectAnnotation(one.box_xyxy_px, one.description) for one in drawn)
         scene, name = LoadedScene((np.asarray(image),), objects), self.sample_name(index)
         # Written answers are long: a third of a step, for what a few of them teach as well.
         written = index % ANSWERED == 0 and len(objects) <= MOST_WRITTEN

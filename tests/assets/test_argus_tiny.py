@@ -12,7 +12,7 @@ from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration
 
 from argusvl.assets import MODELS
 from argusvl.cli.main import run
-from argusvl.detection.data.synthetic import generator_of
+from argusvl.synthetic import generator_of
 
 FOLDER = MODELS["argus-tiny"]
 

@@ -142,7 +142,10 @@ def test_check_writes_a_page_and_counts_conversations(
     capsys.readouterr()
     assert run(["data", "check", data, "--html", str(page), "--json", "--num-queries", "1"]) == 1
     shown = capsys.readouterr()
-    learned = json.loads(shown.out)["histograms"]["tokens of a conversation"]
+    report = json.loads(shown.out)
+    learned = report["histograms"]["tokens of a conversation"]
+    found = {(one["id"], one["kind"]) for one in report["findings"]}
+    assert {("N-145", "box-duplicate"), ("N-172", "too-many-objects")} <= found
     assert f"Page written to {page}" in "".join(shown.err.split("\n"))
     assert "too-many-objects" in page.read_text("utf-8")
     assert run(["data", "check", data, "--json", "--model", str(tiny_checkpoint)]) == 0

@@ -90,6 +90,7 @@ def test_a_faulty_one_fails_with_exit_code_1(tmp_path: Path, capsys: pytest.Capt
     assert run(["recognize", "verify", "mean-bgr", *options]) == 1
     captured = capsys.readouterr()
     assert captured.out == ""
+    assert "error N-309 " in captured.err and "wrong-channel-order: channels are RGB: red→2" in captured.err
     assert "FAIL" in captured.err and "channels are RGB" in captured.err and "red→2" in captured.err
     assert f"3 pictures of {tmp_path}" in captured.err and "2 failed" in captured.err
 

@@ -113,8 +113,9 @@ def test_validate_only_says_what_is_wrong_and_loads_no_weights(
     assert "can start" in capsys.readouterr().err
     assert run(["train", config, "--validate-only", "--json", "run_name=odd"]) == 1
     output = capsys.readouterr()
-    assert json.loads(output.out) == {"findings": ["toy.jsonl:1: odd", "toy.jsonl:2: even"]}
-    assert "toy.jsonl:1: odd" in output.err and "2 findings" in output.err
+    places = [(one["id"], one["kind"], one["where"]) for one in json.loads(output.out)["findings"]]
+    assert places == [("N-102", "malformed-record", "toy.jsonl:1"), ("N-202", "no-labels", "toy.jsonl:2")]
+    assert "error N-102 toy.jsonl:1: malformed-record: odd" in output.err and "2 findings" in output.err
     assert not (tmp_path / "run").exists()
 
 

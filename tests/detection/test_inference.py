@@ -182,7 +182,7 @@ def test_calibration_changes_scores_and_no_figure(predictor: Predictor, scenes: 
     before, after = evaluated(None), evaluated(calibration)
     assert after.figures.scalars() == before.figures.scalars()
     for name in ("scores", "correct", "images", "types"):
-        np.testing.assert_array_equal(getattr(after.evidence, name), getattr(before.evidence, name))
+        np.testing.assert_array_equal(getattr(after.judged, name), getattr(before.judged, name))
     for raw, shown in zip(before.predictions, after.predictions, strict=True):
         np.testing.assert_array_equal(shown.boxes_xyxy_px, raw.boxes_xyxy_px)
         np.testing.assert_allclose(shown.scores, calibration.probabilities(raw.scores), rtol=1e-5)
@@ -191,10 +191,10 @@ def test_calibration_changes_scores_and_no_figure(predictor: Predictor, scenes: 
         assert all(c is not None for c, s in zip(shown.captions or (), shown.scores, strict=True) if s >= 0.5)
 
 
-def test_evidence_of_a_model_that_knows_the_truth(predictor: Predictor, scenes: Path) -> None:
+def test_judged_of_a_model_that_knows_the_truth(predictor: Predictor, scenes: Path) -> None:
     questions = questions_of(predictor, scenes)
     result = evaluate_records(Oracle(questions), questions, labels=LABELS, vocabulary="open", batch_size=2)  # type: ignore[arg-type]
-    evidence = result.evidence
-    assert (evidence.num_images, evidence.num_objects, int(evidence.correct.sum())) == (6, 12, 12)
-    assert evidence.correct.tolist() == (evidence.scores > 0.5).tolist()
-    assert (evidence.type_logits.argmax(1) == evidence.types).all() and len(evidence.types) == 12
+    judged = result.judged
+    assert (judged.num_images, judged.num_objects, int(judged.correct.sum())) == (6, 12, 12)
+    assert judged.correct.tolist() == (judged.scores > 0.5).tolist()
+    assert (judged.type_logits.argmax(1) == judged.types).all() and len(judged.types) == 12

@@ -18,7 +18,7 @@ from argusvl.detection.assets import DetectionAssets
 from argusvl.detection.calibration import Fit, fit_calibration
 from argusvl.detection.config import DetectionRunConfig
 from argusvl.detection.data.tokenizer import load_tokenizer
-from argusvl.detection.evidence import Evidence
+from argusvl.detection.judged import JudgedPredictions
 from argusvl.detection.model.modeling import ArgusForDetection
 from argusvl.detection.predictor import Predictor
 from argusvl.detection.task import DetectionTask
@@ -332,12 +332,12 @@ def test_a_resumed_run_keeps_the_calibration_of_the_evaluation_before(
     make_task: MakeTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is saved between the evaluation before the stop and the next one is calibrated."""
-    fitted = fit_calibration(calibration_evidence())
-    monkeypatch.setattr("argusvl.detection.task.fit_calibration", lambda evidence: fitted)
+    fitted = fit_calibration(calibration_judged())
+    monkeypatch.setattr("argusvl.detection.task.fit_calibration", lambda judged: fitted)
     task = make_task("max_steps=3", *QUICK)
     run_training(task, task.config)
     monkeypatch.setattr(
-        "argusvl.detection.task.fit_calibration", lambda evidence: Fit(None, "later", fitted.report)
+        "argusvl.detection.task.fit_calibration", lambda judged: Fit(None, "later", fitted.report)
     )
     rest = [option for option in QUICK if not option.startswith(("eval", "save_steps"))]
     later = make_task("max_steps=5", *rest, "eval_steps=100", "save_steps=4")
@@ -365,7 +365,7 @@ def test_captions_are_closed_as_the_vocabulary_is_unless_said_otherwise(
         "螺丝/正确",
     )
     findings = make_task(f"labels=[{'螺丝' * 60}]").check()
-    assert any("detection_caption_max_tokens is 40" in finding for finding in findings)
+    assert [one.slug for one in findings] == ["caption-too-long"]
 
 
 def test_scores_are_calibrated_by_the_evaluation_before_a_save(
@@ -383,8 +383,8 @@ def test_scores_are_calibrated_by_the_evaluation_before_a_save(
     task.save_assets(folder)
     assert "2 held-out images: at least 5 are needed" in DetectionAssets.load(folder).calibration_note
 
-    fitted = fit_calibration(calibration_evidence())
-    monkeypatch.setattr("argusvl.detection.task.fit_calibration", lambda evidence: fitted)
+    fitted = fit_calibration(calibration_judged())
+    monkeypatch.setattr("argusvl.detection.task.fit_calibration", lambda judged: fitted)
     figures = task.evaluate(model, dataset, Parallel())
     assert figures["ece"] == fitted.report.scores.ece
     task.save_assets(folder)
@@ -396,11 +396,13 @@ def test_scores_are_calibrated_by_the_evaluation_before_a_save(
     assert written["ece"] < written["ece_before"] and "held-out" in written["measured_on"]
 
 
-def calibration_evidence() -> Evidence:
+def calibration_judged() -> JudgedPredictions:
     rng = np.random.default_rng(0)
     scores, images = rng.random(600), np.arange(600) % 10
     none = np.zeros(0, np.int64)
-    return Evidence(scores, rng.random(600) < scores**3, images, np.zeros((0, 1)), none, none, 10, 200)
+    return JudgedPredictions(
+        scores, rng.random(600) < scores**3, images, np.zeros((0, 1)), none, none, 10, 200
+    )
 
 
 # The check before a run
@@ -437,9 +439,9 @@ def test_the_check_finds_everything_at_once(make_task: MakeTask, data: Path) -> 
     ]
     assert len(findings) == len(expected)
     for finding, (_line, message) in zip(findings, expected, strict=True):
-        assert message in finding and "What to do:" in finding
+        assert message in str(finding) and finding.remedy
     for line in (3, 5, 7):
-        assert any(f"train.jsonl:{line}" in finding for finding in findings)
+        assert any(f"train.jsonl:{line}" in finding.where for finding in findings)
 
 
 def test_a_malformed_line_is_one_finding_beside_the_others(make_task: MakeTask, data: Path) -> None:
@@ -448,26 +450,23 @@ def test_a_malformed_line_is_one_finding_beside_the_others(make_task: MakeTask, 
     write(data / "train.jsonl", good, '{"images": [', scene("absent.png", [4.0, 4.0, 30.0, 40.0]), good)
     findings = make_task().check()
     assert len(findings) == 2
-    assert "train.jsonl:2: malformed JSON" in findings[0] and "absent.png" in findings[1]
+    assert "train.jsonl:2: malformed-json" in str(findings[0]) and "absent.png" in findings[1].where
 
 
 def test_missing_and_empty_files_are_findings_too(make_task: MakeTask, data: Path) -> None:
     (data / "val.jsonl").write_text("\n")
     findings = make_task("teacher_ratio=0.5", f"teacher_pool={data}/absent.jsonl").check()
     assert len(findings) == 2
-    assert (
-        "absent.jsonl: no such records file" in findings[0]
-        and "val.jsonl: the file holds no record" in findings[1]
-    )
+    assert "absent.jsonl: missing-records" in str(findings[0]) and "val.jsonl: no-records" in str(findings[1])
     (data / "train.jsonl").unlink()
-    assert any("train.jsonl: no such records file" in finding for finding in make_task().check())
+    assert any("train.jsonl: missing-records" in str(finding) for finding in make_task().check())
 
 
 def test_a_conversation_too_long_is_found(make_task: MakeTask) -> None:
     lengths = [len(make_task().train_dataset()[k].conversation) for k in range(4)]
     findings = make_task(f"model_max_length={max(lengths) - 1}").check()
     assert len(findings) == lengths.count(max(lengths))
-    assert all(f"model_max_length is {max(lengths) - 1}" in finding for finding in findings)
+    assert all(f"model_max_length is {max(lengths) - 1}" in finding.what for finding in findings)
 
 
 def test_a_conversation_too_long_with_teachers_is_found_before_one_is_drawn(
@@ -479,14 +478,14 @@ def test_a_conversation_too_long_with_teachers_is_found_before_one_is_drawn(
     teachers = ("teacher_ratio=1", f"teacher_pool={data}/pool.jsonl")
     assert make_task(*limit).check() == []
     findings = make_task(*limit, *teachers).check()
-    assert len(findings) == 1 and "with the longest teachers of the pool, 4 of 4 records" in findings[0]
+    assert len(findings) == 1 and "with the longest teachers of the pool, 4 of 4 records" in findings[0].what
     assert make_task(*limit, *teachers, "over_length_policy=drop_teachers").check() == []
     # The length that is announced is the one that a sample with that teacher has.
     drawn = make_task(*teachers).train_dataset()
     longest = max(len(drawn[k].conversation) for k in range(4))
-    assert f"has {longest} tokens with them" in findings[0]
+    assert f"has {longest} tokens with them" in findings[0].what
     findings = make_task(*teachers, "num_teachers=3").check()
-    assert len(findings) == 1 and "has 2 teachers, num_teachers is 3" in findings[0]
+    assert len(findings) == 1 and "has 2 teachers, num_teachers is 3" in findings[0].what
 
 
 def test_a_small_image_proposes_no_more_boxes_than_it_has_patches(make_task: MakeTask, data: Path) -> None:
@@ -495,7 +494,7 @@ def test_a_small_image_proposes_no_more_boxes_than_it_has_patches(make_task: Mak
     findings = make_task().check()
     assert (
         len(findings) == 1
-        and "5 objects in tiny.png, patches in it that can propose one are 4" in findings[0]
+        and "5 objects in tiny.png, patches in it that can propose one are 4" in findings[0].what
     )
     assert make_task("detection_queries=learned").check() == []
     assert make_task("detection_enabled=false").check() == []
@@ -648,7 +647,7 @@ def test_evaluation_gives_the_figures_that_can_choose_a_checkpoint(make_task: Ma
 def test_without_labels_there_is_nothing_to_detect(make_task: MakeTask, data: Path) -> None:
     write(data / "train.jsonl", scene("train0.png"))
     findings = make_task().check()
-    assert len(findings) == 1 and "no labels" in findings[0]
+    assert len(findings) == 1 and "no labels" in findings[0].what
     assert make_task("detection_enabled=false").check() == []
 
 

@@ -17,6 +17,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 from transformers.utils import ModelOutput
 
 from argusvl.config.schema import DataSection, InfrastructureSection, RunConfig, TrainingSection
+from argusvl.doctor.findings import Finding, finding
 from argusvl.training.parallel import Parallel
 from argusvl.training.protocol import LossTerm, ParameterGroup
 from argusvl.training.run import run_training
@@ -155,10 +156,10 @@ class ToyTask:
     dropout: float = 0.1
     noise: float = 0.1
     broken: int | None = None
-    findings: Sequence[str] = ()
+    findings: Sequence[Finding] = ()
     scores: list[float] | None = None
 
-    def check(self) -> Sequence[str]:
+    def check(self) -> Sequence[Finding]:
         return self.findings
 
     def model(self) -> ToyModel:
@@ -233,5 +234,6 @@ def losses(entries: Sequence[dict[str, float]]) -> dict[int, tuple[float, float,
 
 def from_config(config: RunConfig) -> ToyTask:
     """As the command line builds a task; the run's name chooses a variant."""
-    findings = ("toy.jsonl:1: odd", "toy.jsonl:2: even") if config.training.run_name == "odd" else ()
+    odd = finding("malformed-record", "toy.jsonl:1", "odd"), finding("no-labels", "toy.jsonl:2", "even")
+    findings = odd if config.training.run_name == "odd" else ()
     return ToyTask(findings=findings, broken=9 if config.training.run_name == "broken" else None)

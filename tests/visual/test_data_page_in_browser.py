@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from argusvl.visual.data_page import DataPage, Flaw, FlawedPicture, FoundKind, LabelRow, write_data_page
+from argusvl.doctor.findings import Finding
+from argusvl.visual.data_page import DataPage, Flaw, FlawedPicture, LabelRow, write_data_page
 
 HOSTILE = "</script><img src=x onerror=\"document.title='hacked'\">"
 LONG = "一段很长的描述/" * 12 + "x" * 80
@@ -36,10 +37,10 @@ def data() -> DataPage:
         subtitle="x" * 90,
         images={"train": 1200, "val": 80, "test": 40},
         objects=98765,
-        kinds=[
-            FoundKind("outside", "error", "correct it", [(f"a:{k}", LONG) for k in range(150)]),
-            FoundKind("small", "warning", "leave it out", [("b:1", HOSTILE)]),
-            FoundKind("dull", "warning", "look", [("b:2", "dull")]),
+        findings=[
+            *(Finding("N-1", "outside", "error", f"a:{k}", LONG, {}, "correct it") for k in range(150)),
+            Finding("N-2", "small", "warning", "b:1", HOSTILE, {}, "leave it out"),
+            Finding("N-3", "dull", "warning", "b:2", "dull", {}, "look"),
         ],
         labels=[LabelRow(LONG, 9, 90, {"train": 90}), LabelRow(HOSTILE, 1, 2, {"val": 2})]
         + [LabelRow(f"label {k}", 1, 1, {"train": 1}) for k in range(150)],

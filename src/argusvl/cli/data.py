@@ -11,7 +11,7 @@ from argusvl.cli.options import FOUND_SOMETHING, AsJson, Root, Threads
 from argusvl.cli.output import print_json
 from argusvl.core.errors import DataError
 from argusvl.detection.data.formats import FORMATS
-from argusvl.detection.data.synthetic import SCENES, generator_of
+from argusvl.synthetic import SCENES, generator_of
 
 _HELP = """Convert, export, check, draw and divide data sets.
 
@@ -134,7 +134,7 @@ def convert(
     from argusvl.cli.data_output import print_conversion
     from argusvl.detection.data.convert import ConvertOptions
     from argusvl.detection.data.convert import convert as convert_source
-    from argusvl.detection.data.findings import count_errors
+    from argusvl.doctor.findings import count_errors
 
     options = ConvertOptions(
         format=format_name,
@@ -371,11 +371,13 @@ def pool(
 
         argus data pool data/ --size 8
     """
-    from argusvl.cli.data_output import print_counts, print_findings
+    from argusvl.cli.data_output import print_counts
+    from argusvl.cli.output import console
     from argusvl.detection.data.pool import make_pool
+    from argusvl.doctor.rendering import print_findings
 
     counts, warnings = make_pool(data, size, labels_are=labels_are, overwrite=overwrite)
     print_counts(counts)
-    print_findings(warnings)
+    print_findings(warnings, console())
     if as_json:
         print_json(counts)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +12,10 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from argusvl.cli.output import console
+from argusvl.core.strict_json import show_name
 from argusvl.core.wording import counted
-from argusvl.detection.data.findings import Finding, show_name
 from argusvl.detection.data.manifest import Manifest, TokenStatistics, token_statistics
+from argusvl.doctor.rendering import print_findings
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from argusvl.detection.data.export import ExportReport
     from argusvl.detection.data.histogram import Range
 
-SHOWN_FINDINGS = 20
-SHOWN_OF_A_KIND = 3
 SHOWN_LABELS = 40
 
 _BAR_WIDTH = 30
@@ -43,7 +41,7 @@ def print_conversion(manifest: Manifest, out: Path) -> None:
         )
     terminal.print(table)
     _print_tokens(terminal, manifest.vision_tokens)
-    print_findings(manifest.findings)
+    print_findings(manifest.findings, terminal)
     refused = manifest.refused
     if refused.images or refused.objects:
         text = (
@@ -61,7 +59,7 @@ def print_export(report: ExportReport, out: Path) -> None:
     for name in report.images:
         table.add_row(name, str(report.images[name]), str(report.objects[name]))
     terminal.print(table)
-    print_findings(report.findings)
+    print_findings(report.findings, terminal)
     for note in report.notes:
         terminal.print(Text(f"Note: {note}."))
     terminal.print(Text(f"Written to {out}."))
@@ -74,7 +72,7 @@ def print_check(report: CheckReport) -> None:
     for name, ranges in report.histograms().items():
         _print_histogram(terminal, name, ranges)
     _print_tokens(terminal, token_statistics(report.vision_tokens))
-    print_findings(report.findings)
+    print_findings(report.findings, terminal)
     for note in report.notes:
         terminal.print(Text(f"Note: {note}."))
     images = sum(report.images.values())
@@ -90,26 +88,7 @@ def print_check(report: CheckReport) -> None:
 
 def print_page(html: Path) -> None:
     """Where the page of a check was written."""
-    console().print(Text(f"Page written to {html}."))
-
-
-def print_findings(findings: Sequence[Finding]) -> None:
-    """Some findings of each kind, errors before warnings: hundreds of one kind must not hide the others."""
-    terminal = console()
-    by_kind: dict[str, list[Finding]] = {}
-    for one in findings:
-        by_kind.setdefault(one.kind, []).append(one)
-    # As many of each as there is room for, where there are few kinds.
-    most = max(SHOWN_OF_A_KIND, SHOWN_FINDINGS // max(len(by_kind), 1))
-    for kind, alike in sorted(by_kind.items(), key=lambda entry: entry[1][0].severity != "error"):
-        for one, following in zip_longest(alike[:most], alike[1:most]):
-            style = "red" if one.severity == "error" else "yellow"
-            text, _, remedy = str(one).rpartition("\n")
-            told_next = following is not None and following.remedy == one.remedy
-            lines = text if told_next else f"{text}\n{remedy}"
-            terminal.print(Text.assemble((one.severity, style), f" {lines}"), soft_wrap=True)
-        if len(alike) > most:
-            terminal.print(Text(f"  … and {len(alike) - most} more of {len(alike)}: {kind}"))
+    console().print(Text(f"Page written to {html}."), soft_wrap=True)
 
 
 def print_counts(counts: Mapping[str, int]) -> None:

@@ -98,14 +98,14 @@ def command(
         )
 
     evaluation = measure_once(with_teachers=False)
-    reliability = measure(evaluation.evidence, calibration)
+    reliability = measure(evaluation.judged, calibration)
     result = {"checkpoint": str(folder), "data": str(data), **figures_json(evaluation, reliability)}
     print_figures(evaluation.figures, f"{folder} on {data}")
     warn_of_other_labels(evaluation.figures, assets.labels)
     print_reliability(reliability, "left as they are" if raw_scores else assets.calibration_note)
     if teachers:
         taught = measure_once(with_teachers=True)
-        taught_reliability = measure(taught.evidence, calibration)
+        taught_reliability = measure(taught.judged, calibration)
         result["with_teachers"] = {"teachers": teachers, **figures_json(taught, taught_reliability)}
         print_figures(taught.figures, f"after {teachers} teachers")
     if as_json:

@@ -57,6 +57,7 @@ VERBS: dict[str, Verb] = {
     "eval": Verb("argusvl.cli.eval:command", "Measure a checkpoint on annotated images."),
     "predict": Verb("argusvl.cli.predict:command", "Find and describe the objects in images."),
     "data": Verb("argusvl.cli.data:app", "Convert, check, split and draw data sets."),
+    "doctor": Verb("argusvl.cli.doctor:app", "Explain what can go wrong, by its ID."),
     "inspect": Verb("argusvl.cli.inspect:app", "Look at what a model is given, and at its parts."),
     "recognize": Verb("argusvl.cli.recognize:app", "Extract features; recognise from few examples."),
     "report": Verb("argusvl.cli.report:command", "Write a run's HTML report."),

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from argusvl.cli.options import FOUND_SOMETHING, AsJson
-from argusvl.cli.output import print_json, say
+from argusvl.cli.output import console, counted, print_json, say
 from argusvl.cli.session import current_session, start_run_log
 from argusvl.training.launch import INTERRUPTED, inside_a_launcher, is_first_process, launch
 
 if TYPE_CHECKING:
     from argusvl.config.schema import RunConfig
+    from argusvl.doctor.findings import Finding
     from argusvl.training.run import TrainingResult
 
 LOG_FILE = "train.log"
@@ -91,15 +93,14 @@ def command(
 
 
 def _validate(config: RunConfig, as_json: bool) -> None:
+    from argusvl.doctor.rendering import print_findings
     from argusvl.tasks import task_entry
 
-    findings = [str(finding) for finding in task_entry(config.task).task_class()(config).check()]
+    findings = cast("Sequence[Finding]", task_entry(config.task).task_class()(config).check())
     if as_json:
-        print_json({"findings": findings})
-    for finding in findings:
-        say(finding)
-    count = "1 finding" if len(findings) == 1 else f"{len(findings)} findings"
-    say(count if findings else "the run can start")
+        print_json({"findings": [one.to_json() for one in findings]})
+    print_findings(findings, console())
+    say(counted(len(findings), "finding") if findings else "the run can start")
     if findings:
         raise typer.Exit(FOUND_SOMETHING)
 

@@ -15,12 +15,21 @@ class ArgusError(Exception):
         what: What happened, with the value that was found.
         where: The file, line, key, image or module concerned.
         remedy: What to do about it.
+        slug: What it is called among the findings (``argus doctor list``), where it is found before it happens.
     """
 
-    def __init__(self, what: str, *, where: object | None = None, remedy: str | None = None) -> None:
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: object | None = None,
+        remedy: str | None = None,
+        slug: str | None = None,
+    ) -> None:
         self.what, in_worker = _without_worker_traceback(what)
         self.where = None if where is None else str(where)
         self.remedy = remedy
+        self.slug = slug
         super().__init__(str(self))
         if in_worker:
             self.add_note(in_worker)

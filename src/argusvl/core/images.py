@@ -269,6 +269,7 @@ def _decode(image: Image.Image, where: object, exif: ExifPolicy) -> Image.Image:
             "and boxes drawn on the displayed picture would not fit them",
             where=where,
             remedy="run `argus data convert`, which turns the pixels upright and drops the tag",
+            slug="exif-orientation",
         )
     try:
         image.load()
@@ -309,7 +310,7 @@ def _cannot_open(file: str | Path, error: OSError) -> DataError:
             remedy="raise the limit (ulimit -n) or use fewer --workers, and give the same command again",
         )
     if error.errno == errno.ENOENT:
-        return ImageError("no such image file", where=file, remedy="check the path")
+        return ImageError("no such image file", where=file, remedy="check the path", slug="missing-image")
     if error.errno == errno.EISDIR:
         return ImageError("a folder, not an image file", where=file, remedy="name a file in it")
     return cannot_read(file, error, ImageError)

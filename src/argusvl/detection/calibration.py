@@ -29,7 +29,7 @@ from scipy.special import expit, log_softmax
 
 from argusvl.core.wording import counted
 from argusvl.detection.detections import Detections
-from argusvl.detection.evidence import Array, Evidence, Flags
+from argusvl.detection.judged import Array, Flags, JudgedPredictions
 from argusvl.detection.reliability import Reliability, ReliabilityReport, compare, reliability
 
 MIN_IMAGES, MIN_RIGHT, MIN_WRONG = 5, 10, 10
@@ -129,45 +129,45 @@ class Fit:
         )
 
 
-def fit_calibration(evidence: Evidence) -> Fit:
+def fit_calibration(judged: JudgedPredictions) -> Fit:
     """Fits by maximum likelihood on held-out predictions; where these do not carry it, a reason takes its place."""
-    reason = _too_little(evidence)
+    reason = _too_little(judged)
     if reason:
-        return Fit(None, reason, measure(evidence, None))
-    across = [_fit(evidence.of_images(~held)) for held in _folds(evidence.num_images)]
-    scores, types = np.zeros(len(evidence.scores)), np.zeros(len(evidence.types))
-    for held, one in zip(_folds(evidence.num_images), across, strict=True):
-        entries, typed = held[evidence.images], held[evidence.type_images]
-        scores[entries] = one.probabilities(evidence.scores[entries])
-        types[typed] = _confidences(evidence.type_logits[typed], one.type_temperature)
+        return Fit(None, reason, measure(judged, None))
+    across = [_fit(judged.of_images(~held)) for held in _folds(judged.num_images)]
+    scores, types = np.zeros(len(judged.scores)), np.zeros(len(judged.types))
+    for held, one in zip(_folds(judged.num_images), across, strict=True):
+        entries, typed = held[judged.images], held[judged.type_images]
+        scores[entries] = one.probabilities(judged.scores[entries])
+        types[typed] = _confidences(judged.type_logits[typed], one.type_temperature)
     report = ReliabilityReport(
-        compare(evidence.scores, scores, evidence.correct, SHOWN_FROM),
-        compare(_confidences(evidence.type_logits), types, _types_right(evidence), shown_from=0.0),
+        compare(judged.scores, scores, judged.correct, SHOWN_FROM),
+        compare(_confidences(judged.type_logits), types, _types_right(judged), shown_from=0.0),
     )
-    if not _surprise(scores, evidence.correct) < _surprise(evidence.scores, evidence.correct):
+    if not _surprise(scores, judged.correct) < _surprise(judged.scores, judged.correct):
         return Fit(
             None,
             "fitted on four fifths of the held-out images, calibration does not improve the scores of the others",
-            measure(evidence, None),
+            measure(judged, None),
         )
-    calibration = _fit(evidence)
+    calibration = _fit(judged)
     note = f"fitted on {calibration.predictions} predictions in {calibration.images} held-out images"
     return Fit(calibration, note, report)
 
 
-def _too_little(evidence: Evidence) -> str:
-    right = int(evidence.correct.sum())
-    wrong = len(evidence.correct) - right
-    if not evidence.num_objects:
+def _too_little(judged: JudgedPredictions) -> str:
+    right = int(judged.correct.sum())
+    wrong = len(judged.correct) - right
+    if not judged.num_objects:
         return "the held-out images show no object"
-    if evidence.num_images < MIN_IMAGES:
-        return f"{counted(evidence.num_images, 'held-out image')}: at least {MIN_IMAGES} are needed"
-    if not np.isfinite(evidence.scores).all() or not np.isfinite(evidence.type_logits).all():
+    if judged.num_images < MIN_IMAGES:
+        return f"{counted(judged.num_images, 'held-out image')}: at least {MIN_IMAGES} are needed"
+    if not np.isfinite(judged.scores).all() or not np.isfinite(judged.type_logits).all():
         return "the model's scores are not finite"
     if right < MIN_RIGHT:
-        return f"{right} of {len(evidence.correct)} held-out predictions are right: at least {MIN_RIGHT} are needed"
+        return f"{right} of {len(judged.correct)} held-out predictions are right: at least {MIN_RIGHT} are needed"
     if wrong < MIN_WRONG:
-        return f"{wrong} of {len(evidence.correct)} held-out predictions are wrong: at least {MIN_WRONG} are needed"
+        return f"{wrong} of {len(judged.correct)} held-out predictions are wrong: at least {MIN_WRONG} are needed"
     return ""
 
 
@@ -175,9 +175,9 @@ def _folds(num_images: int) -> list[Flags]:
     return [np.arange(num_images) % FOLDS == fold for fold in range(FOLDS)]
 
 
-def _fit(evidence: Evidence) -> Calibration:
-    features = _features(evidence.scores)
-    correct = evidence.correct.astype(np.float64)
+def _fit(judged: JudgedPredictions) -> Calibration:
+    features = _features(judged.scores)
+    correct = judged.correct.astype(np.float64)
     same = np.array([1.0, 1.0, 0.0])
 
     def surprise(weights: Array) -> tuple[float, Array]:
@@ -189,16 +189,16 @@ def _fit(evidence: Evidence) -> Calibration:
 
     bounds = [(_LEAST_SLOPE, None), (_LEAST_SLOPE, None), (None, None)]
     low, high, bias = minimize(surprise, same, jac=True, method="L-BFGS-B", bounds=bounds).x.tolist()
-    return Calibration(low, high, bias, _fit_temperature(evidence), evidence.num_images, len(evidence.scores))
+    return Calibration(low, high, bias, _fit_temperature(judged), judged.num_images, len(judged.scores))
 
 
-def _fit_temperature(evidence: Evidence) -> float:
-    if len(evidence.types) < MIN_RIGHT or evidence.type_logits.shape[1] < 2:
+def _fit_temperature(judged: JudgedPredictions) -> float:
+    if len(judged.types) < MIN_RIGHT or judged.type_logits.shape[1] < 2:
         return 1.0
 
     def surprise(log_temperature: float) -> float:
-        chances = log_softmax(evidence.type_logits / math.exp(log_temperature), axis=1)
-        return float(-chances[np.arange(len(evidence.types)), evidence.types].sum() + log_temperature**2 / 2)
+        chances = log_softmax(judged.type_logits / math.exp(log_temperature), axis=1)
+        return float(-chances[np.arange(len(judged.types)), judged.types].sum() + log_temperature**2 / 2)
 
     limits = (-_LOG_TEMPERATURE, _LOG_TEMPERATURE)
     return math.exp(float(minimize_scalar(surprise, bounds=limits, method="bounded").x))
@@ -220,16 +220,16 @@ def _surprise(scores: Array, correct: Flags) -> float:
     return float(-np.where(correct, np.log(inside), np.log1p(-inside)).mean())
 
 
-def measure(evidence: Evidence, calibration: Calibration | None) -> ReliabilityReport:
+def measure(judged: JudgedPredictions, calibration: Calibration | None) -> ReliabilityReport:
     """How reliable scores are on images that ``calibration`` was not fitted on; ``None``: as the model gives them."""
-    right, raw = _types_right(evidence), _confidences(evidence.type_logits)
+    right, raw = _types_right(judged), _confidences(judged.type_logits)
     if calibration is None:
-        shown = evidence.scores >= SHOWN_FROM
-        scores = reliability(evidence.scores[shown], evidence.correct[shown])
+        shown = judged.scores >= SHOWN_FROM
+        scores = reliability(judged.scores[shown], judged.correct[shown])
         return ReliabilityReport(Reliability(*scores), Reliability(*reliability(raw, right)))
-    types = _confidences(evidence.type_logits, calibration.type_temperature)
+    types = _confidences(judged.type_logits, calibration.type_temperature)
     return ReliabilityReport(
-        compare(evidence.scores, calibration.probabilities(evidence.scores), evidence.correct, SHOWN_FROM),
+        compare(judged.scores, calibration.probabilities(judged.scores), judged.correct, SHOWN_FROM),
         compare(raw, types, right, shown_from=0.0),
     )
 
@@ -241,8 +241,8 @@ def _confidences(type_logits: Array, temperature: float = 1.0) -> Array:
     return best
 
 
-def _types_right(evidence: Evidence) -> Flags:
-    if not evidence.type_logits.size:
-        return np.zeros(len(evidence.types), dtype=bool)
-    right: Flags = evidence.type_logits.argmax(axis=1) == evidence.types
+def _types_right(judged: JudgedPredictions) -> Flags:
+    if not judged.type_logits.size:
+        return np.zeros(len(judged.types), dtype=bool)
+    right: Flags = judged.type_logits.argmax(axis=1) == judged.types
     return right

@@ -72,7 +72,9 @@ class CaptionChoice:
         """
         if not descriptions:
             raise DataError(
-                "there is no description to choose captions from", remedy="give at least one label"
+                "there is no description to choose captions from",
+                remedy="give at least one label",
+                slug="no-labels",
             )
         ids = [encode_caption(processor, text, caption_max_tokens, "the vocabulary") for text in descriptions]
         numbers = defaultdict[str, list[int]](list)

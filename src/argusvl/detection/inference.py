@@ -37,7 +37,7 @@ from argusvl.detection.data.samples import (
 )
 from argusvl.detection.detections import Detections
 from argusvl.detection.evaluation import Figures, Truth, claim, evaluate_detections
-from argusvl.detection.evidence import Evidence
+from argusvl.detection.judged import JudgedPredictions
 from argusvl.detection.model.modeling import ArgusForDetection, DetectionOutput
 from argusvl.detection.postprocessing import ImagePredictions, describe, num_kept, postprocess
 from argusvl.training.parallel import Parallel
@@ -196,7 +196,7 @@ class Evaluation:
             given as ``describe_above``.
         truth: The objects.
         seconds: Wall time, reading the images included.
-        evidence: The same predictions as the model scores them, and which of them are right: what calibration is
+        judged: The same predictions as the model scores them, and which of them are right: what calibration is
             fitted and measured on.
     """
 
@@ -205,7 +205,7 @@ class Evaluation:
     predictions: tuple[Detections, ...]
     truth: tuple[Truth, ...]
     seconds: float
-    evidence: Evidence
+    judged: JudgedPredictions
 
 
 def evaluate_records(
@@ -269,11 +269,11 @@ def evaluate_records(
             kept = num_kept(model.config.num_queries)
             best = [p.best.top(kept) for p in predictions]
             objects = [t for one in metadata for t in one.truth]
-            evidence = []
+            judged = []
             for m, (shown, of_image) in enumerate(zip(best, objects, strict=True)):
                 assert output.type_logits is not None and shown.queries is not None
                 logits = output.type_logits[m].float().cpu().numpy()[shown.queries]
-                evidence.append(Evidence.of_image(shown, of_image, logits, labels, vocabulary))
+                judged.append(JudgedPredictions.of_image(shown, of_image, logits, labels, vocabulary))
             if captions:
                 chosen = [
                     _to_describe(t, b, calibrated(b, calibration).scores >= describe_above)
@@ -282,7 +282,7 @@ def evaluate_records(
                 best = describe(model, output, questions.processor.tokenizer, best, chosen, among)
             names = [(index, name) for one in metadata for index in [next(indices)] for name in one.images]
             ranked = [p.ranked for p in predictions]
-            predicted += map(_Predicted, names, ranked, best, evidence, objects)
+            predicted += map(_Predicted, names, ranked, best, judged, objects)
         return predicted
 
     with evaluation_sandbox(model):
@@ -305,7 +305,7 @@ def evaluate_records(
         tuple(calibrated(d, calibration) for d in described),
         tuple(truth),
         seconds,
-        Evidence.joined([row.evidence for row in rows]),
+        JudgedPredictions.joined([row.judged for row in rows]),
     )
 
 
@@ -316,7 +316,7 @@ class _Predicted:
     name: tuple[int, str]
     ranked: Detections
     described: Detections
-    evidence: Evidence
+    judged: JudgedPredictions
     truth: Truth
 
 

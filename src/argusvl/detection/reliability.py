@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from argusvl.core.files import write_text_atomically
-from argusvl.detection.evidence import Array, Flags
+from argusvl.detection.judged import Array, Flags
 from argusvl.visual.evaluation_files import CALIBRATION
 
 NUM_BINS = 10

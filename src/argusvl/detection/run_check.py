@@ -15,6 +15,7 @@ from argusvl.detection.data.dataset import label_of
 from argusvl.detection.data.records import Record, RecordFile
 from argusvl.detection.data.samples import VisionLimits, measure_scene
 from argusvl.detection.data.survey import crowd, objects_by_image
+from argusvl.doctor.findings import Finding, finding_of
 
 
 class RunCheck:
@@ -40,7 +41,7 @@ class RunCheck:
         processor: ChatProcessor | None,
         collator: PaddedCollator | None,
     ) -> None:
-        self.findings: list[str] = []
+        self.findings: list[Finding] = []
         self.longest = 0
         self.unlisted: Counter[str] = Counter()
         self._crowds: list[int] = []
@@ -66,8 +67,8 @@ class RunCheck:
         try:
             yield
         except ArgusError as error:
-            if str(error) not in self.findings:
-                self.findings.append(str(error))
+            if (found := finding_of(error)) not in self.findings:
+                self.findings.append(found)
 
     def pool(self, records: RecordFile) -> None:
         """The scenes that demonstrations are drawn from."""
@@ -85,6 +86,7 @@ class RunCheck:
                     f"has {len(records)} teachers, num_teachers is {wanted}",
                     where=records.path,
                     remedy="lower num_teachers or make a larger pool with `argus data pool`",
+                    slug="pool-too-small",
                 )
 
     def train(self, records: RecordFile) -> None:
@@ -106,6 +108,7 @@ class RunCheck:
                     where=records.path,
                     remedy="raise model_max_length, set over_length_policy to drop_teachers, lower num_teachers, or "
                     "take crowded scenes out of the pool",
+                    slug="teachers-too-long",
                 )
 
     def val(self, records: RecordFile) -> None:
@@ -156,6 +159,7 @@ class RunCheck:
                     f"{objects} objects in {name}, {what} {most}",
                     where=record.source,
                     remedy="raise detection_num_queries (or min_pixels, for a small image), or split the image",
+                    slug="too-many-objects",
                 )
 
 

@@ -48,6 +48,7 @@ from argusvl.detection.model.modeling import ArgusForDetection, add_detection_he
 from argusvl.detection.model.vocabulary_transfer import transfer_vocabulary
 from argusvl.detection.reliability import write_reliability
 from argusvl.detection.run_check import RunCheck
+from argusvl.doctor.findings import Finding
 from argusvl.training.parallel import Parallel
 from argusvl.training.protocol import LossTerm, ParameterGroup
 from argusvl.visual.drawing import draw_comparison
@@ -138,6 +139,7 @@ class DetectionTask:
                 "no training record has an object, so there are no labels",
                 where=data.train,
                 remedy="check the training records, or list data.labels",
+                slug="no-labels",
             )
         return labels
 
@@ -178,7 +180,7 @@ class DetectionTask:
             over_length_policy=data.over_length_policy,
         )
 
-    def check(self) -> Sequence[str]:
+    def check(self) -> Sequence[Finding]:
         """Reads every record and the header of every image: seconds, and no weights."""
         processor = collator = setup_error = None
         try:
@@ -362,7 +364,7 @@ class DetectionTask:
             parallel=parallel,
         )
         self._last_evaluation = evaluation
-        self._fit = fit_calibration(evaluation.evidence)
+        self._fit = fit_calibration(evaluation.judged)
         if self._fit.calibration is None:
             logger.info("scores stay as the model gives them: %s", self._fit.note)
         ece = self._fit.report.scores.ece
@@ -515,6 +517,9 @@ class DetectionTask:
     def _not_empty(self, records: RecordFile, key: str) -> RecordFile:
         if len(records) == 0:
             raise ConfigError(
-                "the file holds no record", where=records.path, remedy=f"name another file for data.{key}"
+                "the file holds no record",
+                where=records.path,
+                remedy=f"name another file for data.{key}",
+                slug="no-records",
             )
         return records

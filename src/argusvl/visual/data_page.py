@@ -11,24 +11,22 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from jinja2 import Environment
 from markupsafe import Markup
 from PIL import Image
 
 from argusvl.core.files import write_text_atomically
+from argusvl.doctor.findings import Finding, Severity, by_kind
+from argusvl.doctor.rendering import SHOWN_IN_A_PAGE, findings_html
 from argusvl.visual.glyphs import embedded_font
 from argusvl.visual.page import grouped_digits, page_environment, script_sources, security_policy
 from argusvl.visual.pictures import jpeg_uri, reduced_jpeg
-
-Severity = Literal["error", "warning"]
 
 MAX_BYTES = 5_000_000
 """Of all pictures together, as JPEG: the page can still be sent by mail."""
 
 _SCRIPTS = ("theme.js", "samples.js")
-_FOUND_SHOWN = 100  # of a kind; a reader wants examples, and programs have --json
 _LABELS_SHOWN = 100
 _OUTSIDE = 0.2  # how far outside the picture is shown, over its longer side
 _RING = 0.035  # radius of the ring about a box that is too small to be seen, over the picture's longer side
@@ -76,28 +74,6 @@ class FlawedPicture:
 
 
 @dataclass(frozen=True, slots=True)
-class FoundKind:
-    """All that was found of one kind.
-
-    Attributes:
-        kind: The kind's name.
-        severity: Of the worst.
-        remedy: What to do.
-        found: Place and text of each.
-    """
-
-    kind: str
-    severity: Severity
-    remedy: str
-    found: Sequence[tuple[str, str]]
-
-    @property
-    def shown(self) -> Sequence[tuple[str, str]]:
-        """The first ones, as many as a page shows."""
-        return self.found[:_FOUND_SHOWN]
-
-
-@dataclass(frozen=True, slots=True)
 class LabelRow:
     """A label with its counts; ``splits`` has the objects by split."""
 
@@ -116,7 +92,7 @@ class DataPage:
         subtitle: One line about it.
         images: By split.
         objects: How many there are.
-        kinds: What was found, worst first.
+        findings: What was found.
         labels: Class balance, most frequent first.
         histograms: What is counted → range and how many.
         facts: Other figures: name → text.
@@ -130,7 +106,7 @@ class DataPage:
     subtitle: str
     images: Mapping[str, int]
     objects: int
-    kinds: Sequence[FoundKind] = ()
+    findings: Sequence[Finding] = ()
     labels: Sequence[LabelRow] = ()
     histograms: Mapping[str, Sequence[tuple[str, int]]] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
@@ -141,7 +117,7 @@ class DataPage:
 
     def count(self, severity: Severity) -> int:
         """How many findings are as bad as this."""
-        return sum(len(kind.found) for kind in self.kinds if kind.severity == severity)
+        return sum(one.severity == severity for one in self.findings)
 
 
 def write_data_page(data: DataPage, path: str | Path) -> Path:
@@ -168,14 +144,17 @@ def render_data_page(data: DataPage) -> str:
     environment.filters["digits"] = grouped_digits
     scripts = script_sources(environment, _SCRIPTS)
     samples = _samples(data.pictures, environment)
+    sample_kinds = Counter(kind for sample in samples for kind in sample.kinds)
     return environment.get_template("check.html.jinja").render(
         kind_of_page="Argus data check",
         data=data,
+        findings=Markup(findings_html(data.findings, sample_kinds)),
+        kinds=[(alike[0].slug, alike[0].severity) for alike in by_kind(data.findings, frequent_first=True)],
         policy=security_policy(scripts.values()),
         scripts=scripts,
         font=Markup(embedded_font(_texts(data, samples))),
         samples=samples,
-        sample_kinds=Counter(kind for sample in samples for kind in sample.kinds),
+        sample_kinds=sample_kinds,
         labels_shown=_LABELS_SHOWN,
         most={name: max((n for _, n in rows), default=0) for name, rows in data.histograms.items()},
     )
@@ -299,7 +278,8 @@ def drawable(box: Sequence[float | str] | None) -> tuple[float, float, float, fl
 def _texts(data: DataPage, samples: Sequence[_Sample]) -> Iterable[str]:
     """Every text of the page that users wrote."""
     yield from (data.title, data.subtitle, *data.images, *data.notes, *data.facts.values())
-    yield from (text for kind in data.kinds for found in kind.shown for text in found)
+    for alike in by_kind(data.findings):
+        yield from (text for one in alike[:SHOWN_IN_A_PAGE] for text in (one.where, one.what))
     yield from (row.label for row in data.labels)
     for sample in samples:
         yield from (sample.picture.name, sample.picture.where)

@@ -13,9 +13,9 @@ from PIL import ExifTags, Image, ImageDraw
 from argusvl.core.errors import ArgusError, DataError
 from argusvl.detection.data import inspection
 from argusvl.detection.data.convert import ConvertOptions, convert
-from argusvl.detection.data.findings import count_kinds
 from argusvl.detection.data.manifest import Manifest, read_manifest
 from argusvl.detection.data.records import Record, RecordFile
+from argusvl.doctor.findings import count_kinds
 
 LOW, HIGH = 28 * 28, 56 * 56  # 64×48 becomes 56×56 at most
 
@@ -256,10 +256,15 @@ def test_a_bad_box_is_refused_by_name_and_the_rest_is_used(voc: Any, box: tuple[
     voc.pair("a", [("good", (0, 0, 64, 48)), ("bad", box)])
     manifest, out = run(voc)
     assert [o.desc for o in records(out)[0].student.objects] == ["good"]
-    assert [f.kind for f in manifest.findings] == [kind]
+    assert [f.slug for f in manifest.findings] == [kind]
     found = manifest.findings[0]
-    assert (found.severity, found.where, found.object_index, found.label) == ("error", "a.xml:4", 1, "bad")
-    assert found.box is not None
+    assert (found.severity, found.where, found.numbers["object_index"], found.numbers["label"]) == (
+        "error",
+        "a.xml:4",
+        1,
+        "bad",
+    )
+    assert found.numbers["box"] is not None
     assert manifest.refused.model_dump() == {"images": 0, "objects": 1}
     assert read_manifest(out).findings == manifest.findings
 
@@ -323,7 +328,7 @@ def test_a_bad_image_is_refused_by_name_and_the_others_are_used(
     assert [r.student.images for r in records(out)] == [("images/good.jpg",)]
     assert [p.name for p in (out / "images").iterdir()] == ["good.jpg"]
     found = manifest.findings[-1]
-    assert found.kind == kind
+    assert found.slug == kind
     assert "bad" in found.where
     assert found.remedy
     assert manifest.refused.images == 1
@@ -385,7 +390,7 @@ def test_of_ten_thousand_files_three_bad_ones_are_named_and_the_others_are_conve
     monkeypatch.setattr("argusvl.detection.data.convert.open_image", lambda *_, **__: None)
     monkeypatch.setattr("argusvl.detection.data.convert.resize_image", lambda *_: Stored())
     manifest = convert(archive, tmp_path / "out", options(format="labelme", workers=1))
-    assert [(f.kind, f.where) for f in manifest.findings] == [
+    assert [(f.slug, f.where) for f in manifest.findings] == [
         ("unreadable-image", "00017.png"),
         ("unreadable-image", "04711.png"),
         ("malformed-annotation", "09998.json:2"),
@@ -406,7 +411,7 @@ def test_a_record_of_several_images_is_used_whole_or_not_at_all(tmp_path: Path, 
     (source / "train.jsonl").write_text(f"{json.dumps(several)}\n{json.dumps(alone)}\n")
     (source / f"{bad}.png").write_bytes(b"no picture")
     manifest = convert(source, tmp_path / "out", options(format="argus"))
-    assert [(f.kind, f.where) for f in manifest.findings] == [
+    assert [(f.slug, f.where) for f in manifest.findings] == [
         ("unreadable-image", f"{bad}.png"),
         ("record-incomplete", "train.jsonl:1"),
     ]
@@ -521,7 +526,7 @@ def test_bccd_is_converted_and_its_two_zero_area_boxes_are_named(
         out,
         options(min_pixels=3136, max_pixels=448 * 336, val_fraction=None, teacher_pool=8),
     )
-    assert [(f.kind, f.where, f.object_index, f.box) for f in manifest.findings] == [
+    assert [(f.slug, f.where, f.numbers["object_index"], f.numbers["box"]) for f in manifest.findings] == [
         ("box-zero-area", "Annotations/BloodImage_00338.xml:158", 12, (504, 337, 504, 337)),
         ("box-zero-area", "Annotations/BloodImage_00343.xml:50", 3, (181, 329, 181, 329)),
     ]

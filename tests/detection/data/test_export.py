@@ -49,7 +49,7 @@ def run(data: Path, name: str = "voc", **options: Any) -> tuple[ExportReport, Pa
 
 
 def kinds(report: ExportReport) -> list[str]:
-    return [one.kind for one in report.findings]
+    return [one.slug for one in report.findings]
 
 
 def files(folder: Path) -> list[str]:
@@ -68,7 +68,7 @@ def test_bad_lines_and_images_are_named_and_the_rest_is_written(make: MakeFolder
     )
     (data / "images/text.jpg").write_text("no picture")
     report, out = run(data)
-    assert [(f.kind, f.where.rsplit("/", 1)[1]) for f in report.findings] == [
+    assert [(f.slug, f.where.rsplit("/", 1)[1]) for f in report.findings] == [
         ("malformed-record", "train.jsonl:2"),
         ("malformed-record", "train.jsonl:3"),
         ("missing-image", "train.jsonl:4"),

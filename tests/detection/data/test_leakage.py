@@ -41,7 +41,7 @@ def _box(x: int) -> dict[str, object]:
 
 def found(report: CheckReport) -> list[tuple[str, str, str | None]]:
     kinds = ("split-overlap", "split-copy", "split-view", "copy-in-split")
-    return [(f.kind, f.severity, f.image) for f in report.findings if f.kind in kinds]
+    return [(f.slug, f.severity, f.numbers["image"]) for f in report.findings if f.slug in kinds]
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_a_picture_of_train_in_val_is_found(
 ) -> None:
     report = check(folder, train=["1.png", "0.png"], val=["2.png", copy])
     assert found(report) == [(kind, severity, copy)]
-    one = next(f for f in report.findings if f.kind == kind)
+    one = next(f for f in report.findings if f.slug == kind)
     assert said in one.what
     assert "train.jsonl:2" in one.what
     assert one.where.endswith("val.jsonl:2")
@@ -86,7 +86,7 @@ def test_an_image_annotated_on_two_lines_is_named_with_both(folder: Path) -> Non
     lines = [{"images": ["0.png"], "objects": [_box(0)]}, {"images": ["0.png"], "objects": [_box(60)]}]
     (folder / "train.jsonl").write_text("\n".join(map(json.dumps, [*lines, lines[0]])))
     report = check_records(folder, CheckOptions())
-    said = [f.what for f in report.findings if f.kind == "copy-in-split"]
+    said = [f.what for f in report.findings if f.slug == "copy-in-split"]
     assert ["with other objects" in said[0], "with the same objects" in said[1]] == [True, True]
 
 

@@ -14,8 +14,8 @@ from PIL import Image
 
 from argusvl.core.errors import DataError
 from argusvl.detection.data.check import CheckOptions, check_records
-from argusvl.detection.data.findings import Finding
 from argusvl.detection.data.records import parse_record
+from argusvl.doctor.findings import Finding
 
 STUDENT = {"images": ["a.png"], "objects": [{"bbox_2d": [1, 1, 9, 9], "desc": "x"} for _ in range(3)]}
 LINE_KINDS = (
@@ -39,7 +39,7 @@ def findings_of(tmp_path: Path) -> Callable[[Any], list[Finding]]:
     def check(value: Any) -> list[Finding]:
         (tmp_path / "set.jsonl").write_text(json.dumps(value))
         return [
-            f for f in check_records(tmp_path, CheckOptions(workers=1)).findings if f.kind != "rare-labels"
+            f for f in check_records(tmp_path, CheckOptions(workers=1)).findings if f.slug != "rare-labels"
         ]
 
     return check
@@ -66,7 +66,7 @@ def test_a_wrong_field_hides_nothing_else_of_its_line(
             "weight": 2,
         }
     )
-    assert [(f.kind, f.what.split(": ")[0]) for f in found] == [
+    assert [(f.slug, f.what.split(": ")[0]) for f in found] == [
         ("malformed-record", "field 'weight'"),
         ("malformed-record", "field 'date'"),
         ("malformed-record", "object 0 'x'"),
@@ -157,7 +157,7 @@ def test_what_has_no_finding_is_what_reading_accepts(
             # Reading does not open images: a box beyond its image is the check's alone.
             scenes = (record.student, *record.teachers)
             accepted = all(max(o.bbox_2d) <= 20 for s in scenes for o in s.objects)
-        found = [f for f in findings_of(value) if f.kind in LINE_KINDS]
+        found = [f for f in findings_of(value) if f.slug in LINE_KINDS]
         assert accepted == (found == []), (value, [str(f) for f in found])
         outcomes.add(accepted)
     assert outcomes == {True, False}

@@ -72,6 +72,32 @@ def test_what_is_written_is_read(manifest: Manifest, tmp_path: Path) -> None:
     assert plain["splits"]["train"]["labels"]["谷/y"] == 1
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"id": None}, ""),
+        ({"kind": 3}, "it needs kind"),
+        ({"box": 3}, "is a list"),
+        ({"odd": 1}, "is no finding"),
+    ],
+)
+def test_findings_of_older_manifests_are_read_and_damaged_ones_refused(
+    manifest: Manifest, tmp_path: Path, change: dict[str, object], said: str
+) -> None:
+    write_manifest(tmp_path, manifest)
+    file = tmp_path / "manifest.json"
+    plain = json.loads(file.read_text("utf-8"))
+    assert plain["findings"][0]["id"] == "N-141" and plain["findings"][0]["label"] is None
+    plain["findings"][0] |= change
+    plain["findings"][0] = {k: v for k, v in plain["findings"][0].items() if k != "id" or v}
+    file.write_text(json.dumps(plain), "utf-8")
+    if not said:
+        assert read_manifest(tmp_path) == manifest
+        return
+    with pytest.raises(DataError, match=said):
+        read_manifest(tmp_path)
+
+
 def test_moving_images_between_splits_brings_it_up_to_date(manifest: Manifest) -> None:
     moved = manifest.with_splits(
         {"train": [record("b.jpg")], "val": [record("c.jpg", "x"), record("a.jpg", "x")]}

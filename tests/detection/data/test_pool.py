@@ -58,7 +58,9 @@ def test_an_image_that_train_needs_is_spared_where_another_will_do() -> None:
 
 def test_a_label_that_train_loses_is_said() -> None:
     _, _, warnings = take_pool([record("a.jpg", "x", "once"), record("b.jpg", "x")], 1)
-    assert [(w.kind, w.severity, w.label) for w in warnings] == [("pool-took-last", "warning", "once")]
+    assert [(w.slug, w.severity, w.numbers["label"]) for w in warnings] == [
+        ("pool-took-last", "warning", "once")
+    ]
 
 
 def test_too_small_a_pool_says_what_size_suffices() -> None:

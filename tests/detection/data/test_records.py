@@ -64,7 +64,7 @@ def test_a_line_cut_off_names_the_column_where_it_ends(tmp_path: Path, cut: str,
     with pytest.raises(DataError, match=f"at column {len(cut) + 1}$|at column {len(cut) + 1}\n") as caught:
         list(RecordFile(file))
     assert caught.value.where == f"{file}:2"
-    found = [f for f in check_records(file, CheckOptions()).findings if f.kind == "malformed-json"]
+    found = [f for f in check_records(file, CheckOptions()).findings if f.slug == "malformed-json"]
     assert [f.where for f in found] == [f"{file}:2"]
     assert found[0].what.endswith(f"at column {len(cut) + 1}")
 
@@ -108,4 +108,4 @@ def test_a_byte_order_mark_says_nothing(tmp_path: Path) -> None:
     file = tmp_path / "a.jsonl"
     file.write_bytes(b"\xef\xbb\xbf" + json.dumps(SCENE).encode() + b"\n")
     assert RecordFile(file)[0] == parse_record(SCENE, f"{file}:1")
-    assert not [f for f in check_records(file, CheckOptions()).findings if f.kind == "malformed-json"]
+    assert not [f for f in check_records(file, CheckOptions()).findings if f.slug == "malformed-json"]

@@ -32,7 +32,7 @@ def test_backbones_from_a_folder_pass(hub_folders: dict[str, Path], name: str) -
     # Beside other work, 240 pictures may be too few to tell whether memory grows: then that check says neither.
     wrong = [
         f"{c.name}: {c.figure}"
-        for c in found.checks
+        for c in found.verdicts
         if c.passed is False or (c.passed is None and "memory" not in c.name)
     ]
     assert not wrong

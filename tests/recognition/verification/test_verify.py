@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from argusvl.core.errors import ConfigError, DataError
 from argusvl.recognition.backbones.protocol import BackboneFingerprint
-from argusvl.recognition.verification.check import GROUPS, Group
 from argusvl.recognition.verification.pictures import DrawnPictures, FolderPictures
+from argusvl.recognition.verification.verdict import GROUPS, Group
 from argusvl.recognition.verification.verify import Verification, verify
 
 SIDE = 32
@@ -98,14 +98,14 @@ def check(load: Callable[[torch.device], Any], *groups: Group, count: int = 320)
 def failed(load: Callable[[torch.device], Any], *groups: Group) -> set[str]:
     found = check(load, *groups)
     assert not found.passed
-    return {c.name for c in found.checks if c.passed is False}
+    return {c.name for c in found.verdicts if c.passed is False}
 
 
 def test_a_healthy_backbone_passes_all_checks() -> None:
     found = check(Healthy)
-    assert found.passed, [c for c in found.checks if not c.passed]
-    assert [group for group, _ in itertools.groupby(found.checks, lambda c: c.group)] == list(GROUPS)
-    assert all(c.passed is True for c in found.checks) and len(found.checks) == 23
+    assert found.passed, [c for c in found.verdicts if not c.passed]
+    assert [group for group, _ in itertools.groupby(found.verdicts, lambda c: c.group)] == list(GROUPS)
+    assert all(c.passed is True for c in found.verdicts) and len(found.verdicts) == 23
     values = json.loads(json.dumps(found.as_dict()))
     assert values["passed"] is True and values["backbone"] == "healthy" and values["device"] == "cpu"
     assert values["checks"][0]["values"]["images"] >= 320
@@ -183,7 +183,7 @@ def test_memory_faults_are_caught(load: Callable[[torch.device], Any], names: se
 
 
 def test_a_leak_is_told_in_bytes_a_picture() -> None:
-    found = check(KeepsPixels, "memory").checks[0]
+    found = check(KeepsPixels, "memory").verdicts[0]
     assert found.values["verdict"] == "grows"
     assert found.values["low"] > 1024
     assert found.values["per_step"] == pytest.approx(3 * SIDE * SIDE * 4, rel=0.3)
@@ -273,7 +273,7 @@ def test_preprocessing_faults_are_caught(load: Callable[[torch.device], Any], na
 
 
 def test_geometry_is_measured_in_pixels_of_the_picture() -> None:
-    found = {c.name: c for c in check(Healthy, "preprocessing").checks}["aspect and crop"]
+    found = {c.name: c for c in check(Healthy, "preprocessing").verdicts}["aspect and crop"]
     wide, tall = found.values["480x320"], found.values["320x480"]
     assert (wide["left"], wide["right"], wide["top"], wide["bottom"]) == pytest.approx(
         (80, 400, 0, 320), abs=3
@@ -292,7 +292,7 @@ def test_a_backbone_without_a_second_computation_is_not_failed_for_it() -> None:
 
     found = check(load, "preprocessing")
     assert found.passed
-    assert [(c.passed, c.figure) for c in found.checks if c.name == REFERENCE] == [
+    assert [(c.passed, c.figure) for c in found.verdicts if c.name == REFERENCE] == [
         (None, "there is none to compare with")
     ]
 
@@ -378,7 +378,7 @@ def test_faults_of_dtypes_and_devices_are_caught(
 
 
 def test_a_mode_that_changes_nothing_is_no_fault() -> None:
-    found = {c.name: c for c in check(HarmlesslyInTraining, "dtypes and devices").checks}["evaluation mode"]
+    found = {c.name: c for c in check(HarmlesslyInTraining, "dtypes and devices").verdicts}["evaluation mode"]
     assert (
         found.passed and "1 of 7 modules in training mode (e.g. ReLU), which changes nothing" in found.figure
     )
@@ -447,11 +447,11 @@ class Breaks(Healthy):
 
 def test_an_error_inside_is_a_finding_of_its_group_and_the_others_are_run() -> None:
     found = check(Breaks, "preprocessing", "reproducibility")
-    wrong = [c for c in found.checks if c.passed is False]
+    wrong = [c for c in found.verdicts if c.passed is False]
     assert [(c.group, c.name, c.figure) for c in wrong] == [
         ("reproducibility", "runs without an error", "ValueError: expected more than one picture")
     ]
-    assert sum(c.group == "preprocessing" for c in found.checks) == 6
+    assert sum(c.group == "preprocessing" for c in found.verdicts) == 6
 
 
 def test_a_backbone_that_cannot_embed_at_all_is_a_finding() -> None:
@@ -460,7 +460,7 @@ def test_a_backbone_that_cannot_embed_at_all_is_a_finding() -> None:
             raise RuntimeError("no kernel")
 
     found = check(Broken)
-    assert [(c.name, c.passed) for c in found.checks] == [
+    assert [(c.name, c.passed) for c in found.verdicts] == [
         ("runs without an error", False),
         ("its memory comes back when it is released", True),
     ]

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from argusvl.core.wording import listed
-from argusvl.detection.data.findings import Finding, finding
+from argusvl.detection.data.findings import finding
+from argusvl.doctor.findings import Finding
 
 FEW_OBJECTS = 10
 """With fewer, a label is hardly learned, and its average precision is a matter of luck."""

@@ -22,7 +22,7 @@ from argusvl.core.images import open_image
 from argusvl.core.progress import track
 from argusvl.core.workers import map_in_order
 from argusvl.detection.data.balance import LabelCount, balance_findings, not_in_train
-from argusvl.detection.data.findings import Finding, count_errors, count_kinds, finding
+from argusvl.detection.data.findings import finding
 from argusvl.detection.data.formats import format_of
 from argusvl.detection.data.formats.base import SPLITS, ReadOptions, SourceImage
 from argusvl.detection.data.histogram import SIDE_EDGES_PX, Range, ranges_between, whole_ranges
@@ -43,6 +43,7 @@ from argusvl.detection.data.picture_check import (
 )
 from argusvl.detection.data.records import RecordFile
 from argusvl.detection.data.resize import plan_resize
+from argusvl.doctor.findings import Finding, count_errors, count_kinds
 
 __all__ = ["CheckOptions", "CheckReport", "LabelCount", "check_records", "check_source"]
 
@@ -125,7 +126,7 @@ class CheckReport:
                 name: [asdict(one) for one in ranges] for name, ranges in self.histograms().items()
             },
             "notes": self.notes,
-            "findings": [f.model_dump(exclude_none=True) for f in self.findings],
+            "findings": [f.to_json() for f in self.findings],
         }
 
 

@@ -12,14 +12,14 @@ from PIL import Image
 from argusvl.core.errors import ImageError
 from argusvl.core.images import UPRIGHT, exif_orientation, open_image
 from argusvl.detection.data.check import CheckReport
-from argusvl.detection.data.findings import Finding, show_number
+from argusvl.detection.data.findings import show_number
 from argusvl.detection.data.manifest import token_statistics
 from argusvl.detection.data.picture_check import CheckedPicture
+from argusvl.doctor.findings import Finding
 from argusvl.visual.data_page import (
     DataPage,
     Flaw,
     FlawedPicture,
-    FoundKind,
     LabelRow,
     drawable,
     write_data_page,
@@ -58,7 +58,7 @@ def write_check_page(report: CheckReport, path: str | Path, *, max_megapixels: f
         subtitle=report.data,
         images=report.images,
         objects=report.objects,
-        kinds=_by_kind(report.findings),
+        findings=report.findings,
         labels=_label_rows(report),
         histograms={
             name[0].upper() + name[1:]: [(str(one), one.count) for one in ranges]
@@ -98,13 +98,14 @@ def _suspects(report: CheckReport) -> list[_Suspect]:
         suspects.setdefault(key, _Suspect(picture, other)).findings.append(one)
 
     for one in report.findings:
-        if one.image is not None and (places := by_name.get(one.image)):
+        image, label = one.numbers.get("image"), one.numbers.get("label")
+        if image is not None and (places := by_name.get(image)):
             # An image that stands in the data twice: the record that the finding names.
             picture = next((p for p in places if p.where == one.where), places[0])
-            others = by_name.get(one.other_image or "", [])
+            others = by_name.get(one.numbers.get("other_image") or "", [])
             note(one, picture, others[0] if others else None)
-        elif one.image is None and one.label is not None and one.kind in _LABEL_KINDS:
-            for picture in _examples(report.pictures, one.label):
+        elif image is None and label is not None and one.slug in _LABEL_KINDS:
+            for picture in _examples(report.pictures, label):
                 note(one, picture)
     return sorted(suspects.values(), key=lambda s: (-s.errors, -len(s.findings)))
 
@@ -125,7 +126,7 @@ def _chosen(suspects: Sequence[_Suspect]) -> list[_Suspect]:
     chosen: dict[int, _Suspect] = {}
     shown: Counter[str] = Counter()
     for suspect in suspects:
-        kinds = {one.kind for one in suspect.findings}
+        kinds = {one.slug for one in suspect.findings}
         if any(shown[kind] < _OF_EACH_KIND for kind in kinds) and len(chosen) < MAX_PICTURES:
             chosen[id(suspect)] = suspect
             shown.update(kinds)
@@ -147,15 +148,14 @@ def _draw(suspect: _Suspect, max_megapixels: float) -> FlawedPicture | None:
     findings = sorted(suspect.findings, key=lambda one: one.severity != "error")
     flaws: list[Flaw] = []
     for one in findings:
-        if one.box is None and one.image is None and one.label is not None:
-            of_label = [
-                (box, text) for box, text in _objects(picture) if _is_or_below(text, one.label)
-            ]  # fmt: skip
-            flaws += [Flaw(one.kind, one.severity, one.what, box) for box, _ in of_label]
+        found_box, label = one.numbers.get("box"), one.numbers.get("label")
+        if found_box is None and one.numbers.get("image") is None and label is not None:
+            of_label = [(box, text) for box, text in _objects(picture) if _is_or_below(text, label)]
+            flaws += [Flaw(one.slug, one.severity, one.what, box) for box, _ in of_label]
         else:
             # The boxes of a source were found on the pixels as stored; turned ones are named, and not drawn.
-            box = drawable(one.box) if as_stored else None
-            flaws.append(Flaw(one.kind, one.severity, one.what, box))
+            box = drawable(found_box) if as_stored else None
+            flaws.append(Flaw(one.slug, one.severity, one.what, box))
     bad = {flaw.box_xyxy_px for flaw in flaws}
     others = [(box, text) for box, text in _objects(picture) if box not in bad]
     name = picture.name
@@ -214,17 +214,6 @@ def _side_by_side(
         for (x1, y1, x2, y2), text in _objects(other)
     ]  # fmt: skip
     return sheet, (round(sheet.width * to_pixels), size[1]), moved
-
-
-def _by_kind(findings: Sequence[Finding]) -> list[FoundKind]:
-    by_kind: dict[str, list[Finding]] = defaultdict(list)
-    for one in findings:
-        by_kind[one.kind].append(one)
-    kinds = [
-        FoundKind(kind, some[0].severity, some[0].remedy, [(one.where, one.what) for one in some])
-        for kind, some in by_kind.items()
-    ]
-    return sorted(kinds, key=lambda kind: (kind.severity != "error", -len(kind.found)))
 
 
 def _label_rows(report: CheckReport) -> list[LabelRow]:

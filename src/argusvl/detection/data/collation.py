@@ -192,6 +192,7 @@ def encode_caption(processor: ChatProcessor, text: str, max_tokens: int, source:
             f"detection_caption_max_tokens is {max_tokens}",
             where=source,
             remedy="shorten the description or raise detection_caption_max_tokens",
+            slug="caption-too-long",
         )
     return ids
 

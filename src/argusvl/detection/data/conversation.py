@@ -191,6 +191,7 @@ class ChatProcessor:
                 f"the text {_around(text, *found.span())!r} holds the special token {found.group()}",
                 where=source or None,
                 remedy="remove it from the description or the prompt",
+                slug="special-token",
             )
         backend = self.tokenizer.backend_tokenizer
         # Whoever called the tokenizer with padding or truncation left both switched on in here: answers would be cut.
@@ -300,6 +301,7 @@ class ChatProcessor:
                 f"the {role} has {len(turn.objects)} objects but no image",
                 where=source or None,
                 remedy="name the image, or remove the objects",
+                slug="malformed-record",
             )
         writer.add(
             "answer", role, [*self.encode(self.answer(turn), source=source), self._id[TURN_END]], merge=False
@@ -330,6 +332,7 @@ class ChatProcessor:
             remedy="raise model_max_length, lower max_pixels, "
             + ("set over_length_policy to drop_teachers, " if drop else "")
             + "or take the record out",
+            slug="conversation-too-long",
         )
 
     def _check_template(self) -> None:
@@ -348,6 +351,7 @@ class ChatProcessor:
             f"the tokenizer's chat template {what}",
             where=self.tokenizer.name_or_path or None,
             remedy="use the chat template of Qwen2.5-VL (chat_template.jinja beside the tokenizer)",
+            slug="wrong-chat-template",
         )
 
 

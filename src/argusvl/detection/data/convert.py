@@ -17,14 +17,7 @@ from argusvl.core.images import open_image
 from argusvl.core.logging import get_logger
 from argusvl.core.progress import track
 from argusvl.core.workers import map_in_order
-from argusvl.detection.data.findings import (
-    Finding,
-    box_problem,
-    count_kinds,
-    describe_object,
-    finding,
-    show_findings,
-)
+from argusvl.detection.data.findings import box_problem, describe_object, finding
 from argusvl.detection.data.formats import format_of
 from argusvl.detection.data.formats.base import SPLITS, ReadOptions, Slot, Source, SourceImage
 from argusvl.detection.data.formats.terms import load_hierarchy, load_token_map
@@ -47,6 +40,8 @@ from argusvl.detection.data.records import ObjectAnnotation, Record, Scene, writ
 from argusvl.detection.data.resize import ResizePlan, check_limits, plan_resize, resize_image
 from argusvl.detection.data.split import SplitOptions, split_records
 from argusvl.detection.patches import TOKEN_SIDE
+from argusvl.doctor.findings import Finding, count_kinds
+from argusvl.doctor.rendering import show_findings
 
 JPEG_QUALITY = 95
 IMAGES = "images"

@@ -284,5 +284,6 @@ def labels_or_collected(
                 f"label {label!r} is " + ("empty" if not label.strip() else "given twice"),
                 where="labels",
                 remedy="list every label once",
+                slug="bad-label-list",
             )
     return list(labels)

@@ -20,14 +20,7 @@ from argusvl.core.files import atomic_folder
 from argusvl.core.images import IMAGE_SUFFIXES, UPRIGHT, exif_orientation, image_size
 from argusvl.core.progress import track
 from argusvl.core.workers import map_in_order
-from argusvl.detection.data.findings import (
-    Finding,
-    box_problem,
-    count_errors,
-    describe_object,
-    finding,
-    show_findings,
-)
+from argusvl.detection.data.findings import box_problem, describe_object, finding
 from argusvl.detection.data.formats import format_of
 from argusvl.detection.data.formats.base import (
     SPLITS,
@@ -41,6 +34,8 @@ from argusvl.detection.data.formats.tree import name_of_path, split_named, stem_
 from argusvl.detection.data.inspection import missing_image, unreadable
 from argusvl.detection.data.manifest import TEACHER_POOL
 from argusvl.detection.data.records import ObjectAnnotation, Record, RecordFile, Scene
+from argusvl.doctor.findings import Finding, count_errors
+from argusvl.doctor.rendering import show_findings
 
 ImageMode = Literal["copy", "link"]
 """How images come into the folder: as copies, or as hard links (no space taken, but a change shows in both)."""
@@ -93,7 +88,7 @@ class ExportReport:
                 name: {"images": self.images[name], "objects": self.objects[name]} for name in self.images
             },
             "notes": self.notes,
-            "findings": [one.model_dump(exclude_none=True) for one in self.findings],
+            "findings": [one.to_json() for one in self.findings],
         }
 
 
@@ -266,7 +261,7 @@ class _Placing:
     def _image_problem(self, one: _Split, image: str) -> Finding | None:
         size = self.sizes[one.root / image]
         if isinstance(size, Finding):
-            return size.model_copy(update={"where": one.record.source, "image": image})
+            return replace(size, where=one.record.source, numbers={**size.numbers, "image": image})
         if posixpath.splitext(image)[1].lower() not in IMAGE_SUFFIXES:
             text = f"{image!r} does not end as images do ({', '.join(sorted(IMAGE_SUFFIXES))})"
             return finding("not-exportable", one.record.source, text, image=image)

@@ -11,18 +11,18 @@ from stat import S_ISREG
 
 from argusvl.core.errors import ImageError
 from argusvl.core.images import UPRIGHT, exif_orientation, image_size
+from argusvl.core.strict_json import show_name
 from argusvl.detection.data.findings import (
-    Finding,
     box_problem,
     crowd_problem,
     describe_object,
     description_problem,
     finding,
-    show_name,
 )
 from argusvl.detection.data.formats.base import Annotation, SourceObject
 from argusvl.detection.data.orientation import BoxFrame, box_to_upright, fitting_frames, upright_size
 from argusvl.detection.data.resize import Box
+from argusvl.doctor.findings import Finding
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from pathlib import Path
 from PIL import Image
 
 from argusvl.detection.data.copies import Copies, Likeness
-from argusvl.detection.data.findings import Finding, finding
+from argusvl.detection.data.findings import finding
 from argusvl.detection.data.picture_check import CheckedPicture
+from argusvl.doctor.findings import Finding
 
 _IS: dict[Likeness, str] = {
     "file": "is the same file as",

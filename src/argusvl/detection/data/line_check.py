@@ -14,7 +14,6 @@ import numpy as np
 
 from argusvl.core.strict_json import MalformedJsonError, shown
 from argusvl.detection.data.findings import (
-    Finding,
     box_problem,
     crowd_problem,
     describe_object,
@@ -29,6 +28,7 @@ from argusvl.detection.data.picture_check import (
     about_object,
 )
 from argusvl.detection.data.records import OBJECT_KEYS, RECORD_KEYS, SCENE_KEYS, decode_line, is_path
+from argusvl.doctor.findings import Finding
 
 
 def check_line(

@@ -9,17 +9,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, ValidationError
 
 import argusvl
 from argusvl.core.errors import DataError
 from argusvl.core.files import read_text, write_text_atomically
-from argusvl.detection.data.findings import Finding
+from argusvl.detection.data.findings import ABOUT
 from argusvl.detection.data.orientation import BoxFrame
 from argusvl.detection.data.records import Record
+from argusvl.doctor.findings import SEVERITIES, Finding, catalogue
 
 MANIFEST_NAME = "manifest.json"
 MANIFEST_VERSION: Literal[1] = 1
@@ -123,6 +124,29 @@ class Refused(_Part):
     objects: int
 
 
+def _written(one: Finding) -> dict[str, Any]:
+    return one.to_json() | {name: one.numbers.get(name) for name in ABOUT}
+
+
+def _read(value: Any) -> Finding:
+    """A finding as a manifest holds it; manifests of older versions know no IDs."""
+    if isinstance(value, Finding):
+        return value
+    texts = ("kind", "severity", "where", "what", "remedy")
+    if not isinstance(value, dict) or value.keys() - {"id", *texts, *ABOUT}:
+        raise ValueError("is no finding")
+    if not isinstance(value.get("box", []), list | None):
+        raise ValueError("the box of a finding is a list")
+    stated: dict[str, Any] = {name: value.get(name) for name in texts}
+    if not all(isinstance(text, str) for text in stated.values()) or stated["severity"] not in SEVERITIES:
+        raise ValueError(f"is no finding: it needs {', '.join(texts)}")
+    numbers = {name: value.get(name) for name in ABOUT}
+    numbers["box"] = None if numbers["box"] is None else tuple(numbers["box"])
+    slug = stated.pop("kind")
+    known = catalogue().get(slug)
+    return Finding(id=known.id if known else "", slug=slug, numbers=numbers, **stated)
+
+
 class Manifest(_Part):
     """Everything that is known of a data folder.
 
@@ -148,7 +172,7 @@ class Manifest(_Part):
     vision_tokens: TokenStatistics | None
     images: tuple[ManifestImage, ...]
     refused: Refused = Refused(images=0, objects=0)
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[Annotated[Finding, PlainValidator(_read), PlainSerializer(_written)], ...] = ()
 
     def with_splits(
         self, splits: Mapping[str, Sequence[Record]], origin: SplitOrigin | None = None

@@ -12,11 +12,13 @@ import numpy as np
 
 from argusvl.core.errors import DataError, ImageError
 from argusvl.core.images import UPRIGHT, open_reduced
+from argusvl.core.strict_json import show_name
 from argusvl.detection.data.copies import Fingerprint, fingerprint
-from argusvl.detection.data.findings import Finding, describe_object, finding, show_box, show_name
+from argusvl.detection.data.findings import describe_object, finding, show_box
 from argusvl.detection.data.inspection import missing_image
 from argusvl.detection.data.resize import Box, check_limits, plan_resize
 from argusvl.detection.patches import PATCH
+from argusvl.doctor.findings import Finding
 
 DUPLICATE_IOU = 0.95
 """Two boxes that overlap more than this are the same object annotated twice."""

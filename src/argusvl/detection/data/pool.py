@@ -13,10 +13,11 @@ from heapq import heappop, heapreplace
 from pathlib import Path
 
 from argusvl.core.errors import DataError
-from argusvl.detection.data.findings import Finding, finding
+from argusvl.detection.data.findings import finding
 from argusvl.detection.data.manifest import TEACHER_POOL
 from argusvl.detection.data.records import Record, RecordFile, write_records
 from argusvl.detection.data.split import LabelKind, existing_manifest, label_of, records_file, update_manifest
+from argusvl.doctor.findings import Finding
 
 
 def take_pool(

@@ -22,7 +22,8 @@ from argusvl.config.messages import did_you_mean
 from argusvl.core.errors import DataError
 from argusvl.core.files import cannot_read, open_file, write_text_atomically
 from argusvl.core.strict_json import MalformedJsonError, decode_json, printable, shown
-from argusvl.detection.data.findings import KINDS, box_problem, crowd_problem, description_problem
+from argusvl.detection.data.findings import box_problem, crowd_problem, description_problem
+from argusvl.doctor.findings import catalogue
 
 SCENE_KEYS = {"images", "objects"}
 RECORD_KEYS = {"teachers", "student"}
@@ -191,7 +192,7 @@ class RecordFile(Sequence[Record]):
             value = decode_line(line)
         except MalformedJsonError as error:
             remedy = "write one complete JSON object a line, as UTF-8"
-            raise DataError(str(error), where=source, remedy=remedy) from None
+            raise DataError(str(error), where=source, remedy=remedy, slug="malformed-json") from None
         return parse_record(value, source)
 
     def __iter__(self) -> Iterator[Record]:
@@ -207,7 +208,10 @@ class RecordFile(Sequence[Record]):
             return open_file(self.path)
         except FileNotFoundError:
             raise DataError(
-                "no such records file", where=self.path, remedy="check the path of the JSONL file"
+                "no such records file",
+                where=self.path,
+                remedy="check the path of the JSONL file",
+                slug="missing-records",
             ) from None
         except OSError as error:
             raise cannot_read(self.path, error, DataError) from None
@@ -240,7 +244,7 @@ def _parse_scene(value: Any, source: str, prefix: str) -> Scene:
             source, f"field '{prefix}objects'", objects, "write a list, empty when the image shows none"
         )
     if (problem := crowd_problem(len(objects))) is not None:
-        raise _bad(source, f"field '{prefix}objects'", objects, KINDS[problem[0]][1], problem[1])
+        raise _bad(source, f"field '{prefix}objects'", objects, catalogue()[problem[0]].remedies[0], problem)
     return Scene(
         images=tuple(images),
         objects=tuple(
@@ -257,16 +261,20 @@ def _parse_object(value: Any, num_images: int, source: str, field: str) -> Objec
     if not isinstance(box, list) or len(box) != 4 or not all(_is_number(v) for v in box):
         raise _bad(source, f"field '{field}.bbox_2d'", box, "write four numbers [x1, y1, x2, y2] in pixels")
     if (problem := box_problem(box, None)) is not None:
-        raise _bad(source, f"field '{field}.bbox_2d'", box, KINDS[problem[0]][1], problem[1])
+        raise _bad(source, f"field '{field}.bbox_2d'", box, catalogue()[problem[0]].remedies[0], problem)
     desc = value.get("desc")
     if not isinstance(desc, str):
         raise _bad(source, f"field '{field}.desc'", desc, "write a description that is not empty")
     if (problem := description_problem(desc)) is not None:
-        raise _bad(source, f"field '{field}.desc'", desc, KINDS[problem[0]][1], problem[1])
+        raise _bad(source, f"field '{field}.desc'", desc, catalogue()[problem[0]].remedies[0], problem)
     image = value.get("image", 0)
     if num_images == 0:
         raise _bad(
-            source, f"field '{field}'", value, "name the image that shows it, or remove it", "it has no image"
+            source,
+            f"field '{field}'",
+            value,
+            "name the image that shows it, or remove it",
+            ("malformed-record", "it has no image"),
         )
     if not isinstance(image, int) or isinstance(image, bool) or not 0 <= image < num_images:
         raise _bad(source, f"field '{field}.image'", image, f"write an index from 0 to {num_images - 1}")
@@ -299,6 +307,7 @@ def _refuse_unknown(value: dict[str, Any], known: set[str], source: str, prefix:
                 f"unknown field '{prefix}{name}'{hint}",
                 where=source,
                 remedy=f"the fields here are {', '.join(sorted(known))}",
+                slug="malformed-record",
             )
 
 
@@ -311,6 +320,9 @@ def plain_number(value: float) -> int | float:
     return int(value) if float(value).is_integer() else value
 
 
-def _bad(source: str, what: str, found: Any, remedy: str, problem: str | None = None) -> DataError:
-    because = f"; {problem}" if problem else ""
-    return DataError(f"{what}: found {shown(found, 120)}{because}", where=source, remedy=remedy)
+def _bad(
+    source: str, what: str, found: Any, remedy: str, problem: tuple[str, str] = ("malformed-record", "")
+) -> DataError:
+    slug, text = problem
+    because = f"; {text}" if text else ""
+    return DataError(f"{what}: found {shown(found, 120)}{because}", where=source, remedy=remedy, slug=slug)

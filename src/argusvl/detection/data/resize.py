@@ -128,7 +128,10 @@ def plan_resize(
     check_limits(min_pixels, max_pixels, factor)
     if width < 1 or height < 1:
         raise ImageError(
-            f"the size is {width}×{height}", where=where, remedy="remove the image: it shows nothing"
+            f"the size is {width}×{height}",
+            where=where,
+            remedy="remove the image: it shows nothing",
+            slug="unresizable-image",
         )
     ratio = max(width, height) / min(width, height)
     if ratio > MAX_ASPECT_RATIO:
@@ -136,6 +139,7 @@ def plan_resize(
             f"the image of {width}×{height} is {ratio:.0f} times as long as wide; the limit is {MAX_ASPECT_RATIO}",
             where=where,
             remedy="cut the image into shorter pieces, or remove it",
+            slug="unresizable-image",
         )
     resized_height, resized_width = _smart_resize(
         height, width, factor=factor, min_pixels=min_pixels, max_pixels=max_pixels
@@ -148,6 +152,7 @@ def plan_resize(
             f"the limits of {min_pixels} to {max_pixels}: they leave no size with sides that are multiples of {factor}",
             where=where,
             remedy="lower min_pixels" if area < min_pixels else "raise max_pixels",
+            slug="unresizable-image",
         )
     return ResizePlan(width, height, resized_width, resized_height)
 

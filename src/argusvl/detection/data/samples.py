@@ -18,8 +18,8 @@ from PIL import Image
 from argusvl.core.errors import DataError, ImageError
 from argusvl.core.images import UPRIGHT, exif_orientation, image_size, open_image
 from argusvl.core.logging import get_logger
+from argusvl.core.strict_json import show_name
 from argusvl.detection.data.conversation import Conversation, Turn
-from argusvl.detection.data.findings import show_name
 from argusvl.detection.data.pixels import Grid, patch_grid
 from argusvl.detection.data.records import ObjectAnnotation, Scene
 from argusvl.detection.data.resize import ResizePlan, plan_resize, resize_image
@@ -64,6 +64,7 @@ class VisionLimits:
                     f"vision_tokens_max is {self.vision_tokens_max}",
                     where=where,
                     remedy="lower max_pixels, raise vision_tokens_max, or set vision_tokens_policy to resize",
+                    slug="vision-tokens-over-max",
                 )
             most = min(self.max_pixels, self.vision_tokens_max * TOKEN_AREA)
             # The image is being reduced: a lower limit near the upper one must not leave it without a size.
@@ -178,6 +179,7 @@ def measure_scene(scene: Scene, root: Path, limits: VisionLimits, source: str) -
                     f"EXIF orientation is {orientation}",
                     where=root / name,
                     remedy="convert the data set with `argus data convert`, which turns the pixels upright",
+                    slug="exif-orientation",
                 )
             size = image_size(root / name)
         plans.append(limits.plan(*size, f"{source} ({name})"))
@@ -192,7 +194,8 @@ def _named_by(source: str) -> Iterator[None]:
         yield
     except ImageError as error:
         where = f"{source} ({show_name(error.where)})" if source else error.where
-        raise ImageError(error.what, where=where, remedy=error.remedy) from error
+        slug = error.slug or "unreadable-image"
+        raise ImageError(error.what, where=where, remedy=error.remedy, slug=slug) from error
 
 
 def _move_objects(scene: Scene, plans: Sequence[ResizePlan], source: str) -> tuple[ObjectAnnotation, ...]:
@@ -204,6 +207,7 @@ def _move_objects(scene: Scene, plans: Sequence[ResizePlan], source: str) -> tup
                 f"object {annotation.desc!r} belongs to image {annotation.image}, the scene has {len(plans)}",
                 where=source,
                 remedy="name the image, or remove the object",
+                slug="malformed-record",
             )
         plan = plans[annotation.image]
         if annotation.bbox_2d[2] > plan.width or annotation.bbox_2d[3] > plan.height:
@@ -212,6 +216,7 @@ def _move_objects(scene: Scene, plans: Sequence[ResizePlan], source: str) -> tup
                 f"{scene.images[annotation.image]} of {plan.width}×{plan.height} pixels (width × height)",
                 where=source,
                 remedy="correct the box; `argus data check` lists every such box",
+                slug="box-out-of-bounds",
             )
         moved.append(replace(annotation, bbox_2d=plan.box_to_resized(annotation.bbox_2d)))
     return tuple(moved)

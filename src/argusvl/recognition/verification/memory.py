@@ -6,7 +6,7 @@ import contextlib
 import gc
 import itertools
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import Any
 
 import torch
 from PIL import Image
@@ -15,10 +15,9 @@ from torch import Tensor
 from argusvl.core.progress import track
 from argusvl.recognition.backbones.protocol import Backbone
 from argusvl.recognition.memory_slope import LIMIT_BYTES_PER_IMAGE, MemoryRecorder, Slope
-from argusvl.recognition.verification.check import Check
 from argusvl.recognition.verification.pictures import Pictures
+from argusvl.recognition.verification.verdict import Verdict, verdict
 
-GROUP: Final = "memory"
 WARM_UP = 0.2
 """Part of the pictures that is gone through before the first sample: buffers and caches of the first calls grow."""
 
@@ -27,7 +26,7 @@ _SAMPLES = 60
 
 def check_memory(
     backbone: Backbone, pictures: Pictures, count: int, batch_size: int, *, progress: bool
-) -> Iterator[Check]:
+) -> Iterator[Verdict]:
     """The checks of this group.
 
     Args:
@@ -48,7 +47,7 @@ def check_memory(
 
 def _slopes(
     backbone: Backbone, pictures: Pictures, count: int, batch_size: int, progress: bool
-) -> Iterator[Check]:
+) -> Iterator[Verdict]:
     tensors: list[int] = []
     recorder = MemoryRecorder(backbone.device)
     done, warm_up = 0, int(count * WARM_UP)
@@ -67,13 +66,12 @@ def _slopes(
                 recorder.sample(done)
                 tensors.append(sum(issubclass(type(value), Tensor) for value in gc.get_objects()))
                 next_sample = done + every
-    names = {"resident": "resident memory does not grow", "device": "GPU memory does not grow"}
+    slugs = {"resident": "host-memory-grows", "device": "device-memory-grows"}
     for kind, slope in recorder.slopes().items():
-        yield _slope_check(names[kind], slope, done - warm_up)
+        yield _slope_verdict(slugs[kind], slope, done - warm_up)
     grown = tensors[-1] - tensors[0]
-    yield Check(
-        GROUP,
-        "no tensor stays behind",
+    yield verdict(
+        "tensors-stay",
         grown <= 0,
         f"{grown} more after {done - warm_up} pictures"
         if grown > 0
@@ -82,24 +80,23 @@ def _slopes(
     )
 
 
-def _slope_check(name: str, slope: Slope, images: int) -> Check:
-    verdict = slope.verdict()
+def _slope_verdict(slug: str, slope: Slope, images: int) -> Verdict:
+    found = slope.verdict()
     words = {
         "flat": f"at most {slope.high:.0f} bytes a picture",
         "grows": f"grows by {slope.per_step:.0f} bytes a picture (at least {slope.low:.0f})",
         "undecided": f"between {slope.low:.0f} and {slope.high:.0f} bytes a picture: too few pictures to tell, "
         "give a larger --count",
     }
-    return Check(
-        GROUP,
-        name,
-        verdict == "flat",
-        f"{words[verdict]} over {images} (limit {LIMIT_BYTES_PER_IMAGE:.0f}, 95 %)",
-        {**slope.as_dict(), "limit": LIMIT_BYTES_PER_IMAGE, "verdict": verdict, "images": images},
+    return verdict(
+        slug,
+        found == "flat",
+        f"{words[found]} over {images} (limit {LIMIT_BYTES_PER_IMAGE:.0f}, 95 %)",
+        {**slope.as_dict(), "limit": LIMIT_BYTES_PER_IMAGE, "verdict": found, "images": images},
     )
 
 
-def _no_graph(backbone: Backbone, batch: Tensor) -> Check:
+def _no_graph(backbone: Backbone, batch: Tensor) -> Verdict:
     """Whether a forward pass keeps anything for a backward pass: autograd says so itself."""
     saved = 0
 
@@ -110,9 +107,8 @@ def _no_graph(backbone: Backbone, batch: Tensor) -> Check:
     with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(count, lambda kept: kept):
         vectors = backbone.embed(batch)
     attached = vectors.requires_grad or vectors.grad_fn is not None
-    return Check(
-        GROUP,
-        "no graph is built",
+    return verdict(
+        "graph-built",
         saved == 0 and not attached,
         f"{saved} tensors saved for a backward pass"
         + (", the vectors require gradients" if attached else ""),
@@ -120,7 +116,7 @@ def _no_graph(backbone: Backbone, batch: Tensor) -> Check:
     )
 
 
-def _outputs_off_device(backbone: Backbone, batch: Tensor) -> Check:
+def _outputs_off_device(backbone: Backbone, batch: Tensor) -> Verdict:
     """Whether vectors are on the CPU at once, without a larger tensor that they are a part of."""
     values: dict[str, Any] = {}
     on_cuda = backbone.device.type == "cuda"
@@ -140,7 +136,7 @@ def _outputs_off_device(backbone: Backbone, batch: Tensor) -> Check:
     figure = f"{len(vectors)} vectors on {vectors.device}, {held} bytes held for {own}"
     if on_cuda:
         figure += f", {left} left on the GPU"
-    return Check(GROUP, "vectors are on the CPU at once", passed, figure, values)
+    return verdict("vectors-held-elsewhere", passed, figure, values)
 
 
 def _batches(pictures: Iterable[Image.Image], number: int, batch_size: int) -> Iterator[list[Image.Image]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,11 +20,10 @@ from PIL import Image
 from torch import Tensor
 
 from argusvl.recognition.backbones.protocol import Backbone
-from argusvl.recognition.verification.check import Check
 from argusvl.recognition.verification.pictures import Pictures
 from argusvl.recognition.verification.reference import reference_pixels
+from argusvl.recognition.verification.verdict import Verdict, verdict
 
-GROUP: Final = "preprocessing"
 TOLERANCE = 1e-5
 """Largest difference to the library's own processor, in normalised units."""
 NOTICED = 1e-3
@@ -34,7 +33,7 @@ _LOW, _HIGH = 16, 240  # a ramp that touches neither black nor white: resizing m
 _SIZES = ((480, 320), (320, 480), (500, 500), (900, 120), (90, 40))
 
 
-def check_preprocessing(backbone: Backbone, pictures: Pictures, batch_size: int) -> Iterator[Check]:
+def check_preprocessing(backbone: Backbone, pictures: Pictures, batch_size: int) -> Iterator[Verdict]:
     """The checks of this group.
 
     Args:
@@ -45,7 +44,7 @@ def check_preprocessing(backbone: Backbone, pictures: Pictures, batch_size: int)
     yield _one_size(backbone)
     black, white = (backbone.preprocess(Image.new("RGB", (64, 64), (v, v, v))) for v in (0, 255))
     if not bool((white - black).abs().min() > 0):
-        yield Check(GROUP, "black and white differ", False, "the pixels do not depend on the picture")
+        yield verdict("pixels-constant", False, "the pixels do not depend on the picture")
         return
     yield _channel_order(backbone, black, white)
     yield _geometry(backbone)
@@ -54,26 +53,25 @@ def check_preprocessing(backbone: Backbone, pictures: Pictures, batch_size: int)
     pixels = torch.stack([backbone.preprocess(image) for image in samples])
     vectors = backbone.embed(pixels)
     swapped = torch.stack([backbone.preprocess(_swapped(image)) for image in samples])
-    yield _noticed("RGB and BGR are told apart", vectors, backbone.embed(swapped))
+    yield _noticed("colours-unseen", vectors, backbone.embed(swapped))
     plain = (pixels - black) / (white - black)
     if bool((plain - pixels).abs().max() < 1e-3):  # this backbone normalises nothing: do so, wrongly
         mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
         plain = (pixels - mean[:, None, None]) / std[:, None, None]
-    yield _noticed("wrong normalisation is noticed", vectors, backbone.embed(plain.contiguous()))
+    yield _noticed("normalisation-unseen", vectors, backbone.embed(plain.contiguous()))
 
 
-def _one_size(backbone: Backbone) -> Check:
+def _one_size(backbone: Backbone) -> Verdict:
     shapes = {tuple(backbone.preprocess(Image.new("RGB", size)).shape) for size in _SIZES}
-    return Check(
-        GROUP,
-        "every picture becomes one size",
+    return verdict(
+        "sizes-differ",
         len(shapes) == 1 and next(iter(shapes))[0] == 3,
         ", ".join("×".join(map(str, shape)) for shape in sorted(shapes)),
         {"shapes": [list(shape) for shape in sorted(shapes)]},
     )
 
 
-def _channel_order(backbone: Backbone, black: Tensor, white: Tensor) -> Check:
+def _channel_order(backbone: Backbone, black: Tensor, white: Tensor) -> Verdict:
     answers = []
     for channel in range(3):
         colour = [0, 0, 0]
@@ -85,7 +83,7 @@ def _channel_order(backbone: Backbone, black: Tensor, white: Tensor) -> Check:
         f"{name}→{int(row.argmax())}" for name, row in zip(("red", "green", "blue"), matrix, strict=True)
     )
     passed = bool((matrix - torch.eye(3)).abs().max() < 0.01)
-    return Check(GROUP, "channels are RGB", passed, seen, {"colour_to_channel": matrix.tolist()})
+    return verdict("wrong-channel-order", passed, seen, {"colour_to_channel": matrix.tolist()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +126,7 @@ class _Window:
         return f"x {left}–{right}, y {top}–{bottom}"
 
 
-def _geometry(backbone: Backbone) -> Check:
+def _geometry(backbone: Backbone) -> Verdict:
     figures, values, faults = [], {}, []
     for width, height in ((480, 320), (320, 480)):
         window = _measure(backbone, width, height)
@@ -142,7 +140,7 @@ def _geometry(backbone: Backbone) -> Check:
             "bottom": window.bottom,
             "aspect": window.scale_x / window.scale_y,
         }
-    return Check(GROUP, "aspect and crop", not faults, "; ".join([*faults, *figures]), values)
+    return verdict("wrong-geometry", not faults, "; ".join([*faults, *figures]), values)
 
 
 def _measure(backbone: Backbone, width: int, height: int) -> _Window:
@@ -170,30 +168,30 @@ def _line(values: NDArray[np.float64]) -> tuple[float, float]:
     return float(slope), float(start)
 
 
-def _reference(backbone: Backbone, samples: list[Image.Image]) -> Check:
-    name = "equal to the library's own processor"
+def _reference(backbone: Backbone, samples: list[Image.Image]) -> Verdict:
+    slug = "other-than-reference"
     worst, source = 0.0, None
     for image in samples:
         expected = reference_pixels(backbone, image)
         if expected is None:
-            return Check(GROUP, name, None, "there is none to compare with")
+            return verdict(slug, None, "there is none to compare with")
         source = expected.source
         given = backbone.preprocess(image)
         if given.shape != expected.pixels.shape:
             sizes = f"{list(given.shape)}, expected {list(expected.pixels.shape)}"
-            return Check(GROUP, name, False, f"{sizes} ({source})", {"source": source})
+            return verdict(slug, False, f"{sizes} ({source})", {"source": source})
         worst = max(worst, float((given.double() - expected.pixels.double()).abs().max()))
     figure = f"differs by {worst:.1e} at most ({source}; limit {TOLERANCE:.0e})"
-    return Check(
-        GROUP, name, worst <= TOLERANCE, figure, {"difference": worst, "limit": TOLERANCE, "source": source}
+    return verdict(
+        slug, worst <= TOLERANCE, figure, {"difference": worst, "limit": TOLERANCE, "source": source}
     )
 
 
-def _noticed(name: str, vectors: Tensor, others: Tensor) -> Check:
+def _noticed(slug: str, vectors: Tensor, others: Tensor) -> Verdict:
     distance = float((1 - F.cosine_similarity(vectors.double(), others.double())).mean())
     figure = f"vectors move by a cosine distance of {distance:.4f} (at least {NOTICED:g})"
     values: dict[str, Any] = {"cosine_distance": distance, "limit": NOTICED}
-    return Check(GROUP, name, distance >= NOTICED, figure, values)
+    return verdict(slug, distance >= NOTICED, figure, values)
 
 
 def _swapped(image: Image.Image) -> Image.Image:

@@ -6,16 +6,15 @@ import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from argusvl.recognition.backbones.protocol import Backbone, BackboneFingerprint
-from argusvl.recognition.verification.check import Check
 from argusvl.recognition.verification.pictures import Pictures
+from argusvl.recognition.verification.verdict import Verdict, verdict
 
-GROUP: Final = "reproducibility"
 BATCH_LIMIT = 1e-4
 """How far a vector may be from itself in another batch, in parts of its length. Kernels sum in another order for
 another batch size, which float32 shows in its last digits; anything more is a dependence on the other pictures."""
@@ -44,7 +43,7 @@ def embedded(backbone: Backbone, pictures: Pictures, batch_size: int, size: int 
 
 def check_passes(
     backbone: Backbone, pictures: Pictures, batch_size: int, first: FirstLoad
-) -> Iterator[Check]:
+) -> Iterator[Verdict]:
     """The checks that need one load of the backbone.
 
     Args:
@@ -54,12 +53,11 @@ def check_passes(
         first: What was found before any other check had used the backbone.
     """
     again = embedded(backbone, pictures, batch_size)
-    yield _identical("two passes give identical bytes", first.vectors, again)
+    yield _identical("passes-differ", first.vectors, again)
     sizes = [size for size in (1, 7) if size < len(again)]
     worst = max((_difference(again, embedded(backbone, pictures, batch_size, s)) for s in sizes), default=0.0)
-    yield Check(
-        GROUP,
-        "a vector does not depend on its batch",
+    yield verdict(
+        "batch-dependent",
         worst <= BATCH_LIMIT,
         f"batches of {', '.join(map(str, [*sizes, len(again)]))} differ by {worst:.1e} of a vector's length "
         f"(limit {BATCH_LIMIT:.0e})",
@@ -68,13 +66,13 @@ def check_passes(
     yield _fingerprint(backbone.fingerprint, first)
 
 
-def check_second_load(first: FirstLoad, second: FirstLoad) -> Iterator[Check]:
+def check_second_load(first: FirstLoad, second: FirstLoad) -> Iterator[Verdict]:
     """The checks that compare two loads."""
     same = first.fingerprint == second.fingerprint
     changed = [key for key in first.fingerprint if first.fingerprint[key] != second.fingerprint.get(key)]
     figure = "the same" if same else f"another {', '.join(changed)}"
-    yield Check(GROUP, "loaded again, its fingerprint is the same", same, figure, {"changed": changed})
-    yield _identical("loaded again, its vectors are the same bytes", first.vectors, second.vectors)
+    yield verdict("reload-changes-fingerprint", same, figure, {"changed": changed})
+    yield _identical("reload-changes-vectors", first.vectors, second.vectors)
 
 
 def json_ready(fingerprint: BackboneFingerprint) -> dict[str, Any]:
@@ -83,27 +81,26 @@ def json_ready(fingerprint: BackboneFingerprint) -> dict[str, Any]:
     return values
 
 
-def _fingerprint(fingerprint: BackboneFingerprint, first: FirstLoad) -> Check:
-    name = "its fingerprint is stable and goes through JSON"
+def _fingerprint(fingerprint: BackboneFingerprint, first: FirstLoad) -> Verdict:
+    slug = "fingerprint-unstable"
     try:
         now = json_ready(fingerprint)
         back = json_ready(BackboneFingerprint.from_dict(now))
     except (TypeError, ValueError) as error:
-        return Check(GROUP, name, False, f"not JSON-ready: {error}")
+        return verdict(slug, False, f"not JSON-ready: {error}")
     passed = now == first.fingerprint and back == now
-    return Check(GROUP, name, passed, f"weights {fingerprint.weights_sha256[:12]}…", {"fingerprint": now})
+    return verdict(slug, passed, f"weights {fingerprint.weights_sha256[:12]}…", {"fingerprint": now})
 
 
-def _identical(name: str, vectors: Tensor, others: Tensor) -> Check:
+def _identical(slug: str, vectors: Tensor, others: Tensor) -> Verdict:
     same = vectors.shape == others.shape and vectors.numpy().tobytes() == others.numpy().tobytes()
     if same:
-        return Check(GROUP, name, True, f"{len(vectors)} vectors, {vectors.numel() * 4} bytes")
+        return verdict(slug, True, f"{len(vectors)} vectors, {vectors.numel() * 4} bytes")
     if vectors.shape != others.shape:
-        return Check(GROUP, name, False, f"shapes {list(vectors.shape)} and {list(others.shape)}")
+        return verdict(slug, False, f"shapes {list(vectors.shape)} and {list(others.shape)}")
     difference = _difference(vectors, others)
-    return Check(
-        GROUP,
-        name,
+    return verdict(
+        slug,
         False,
         f"they differ by {difference:.1e} of a vector's length",
         {"difference": difference},

@@ -6,20 +6,18 @@ import contextlib
 import itertools
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from argusvl.recognition.backbones.protocol import Backbone
 from argusvl.recognition.pipeline.parts import parts_of
-from argusvl.recognition.verification.check import Check
 from argusvl.recognition.verification.pictures import Pictures
+from argusvl.recognition.verification.verdict import Verdict, verdict
 
-GROUP: Final = "dtypes and devices"
 
-
-def check_tensors(backbone: Backbone, pictures: Pictures, batch_size: int) -> Iterator[Check]:
+def check_tensors(backbone: Backbone, pictures: Pictures, batch_size: int) -> Iterator[Verdict]:
     """The checks of this group.
 
     Args:
@@ -28,20 +26,20 @@ def check_tensors(backbone: Backbone, pictures: Pictures, batch_size: int) -> It
         batch_size: How many at most.
     """
     prepared = [backbone.preprocess(image) for image in itertools.islice(pictures, batch_size)]
-    yield _tensors("pixels", "pixels are float32, contiguous, on the CPU", prepared)
+    yield _tensors("pixels", "pixels-wrong-dtype", prepared)
     batch = torch.stack(prepared)
     with _watched(backbone) as seen:
         vectors = backbone.embed(batch)
-    yield _tensors("vectors", "vectors are float32, contiguous, on the CPU", [vectors])
+    yield _tensors("vectors", "vectors-wrong-dtype", [vectors])
     yield _shape(backbone, vectors, len(batch))
     yield _parameters(backbone)
     yield _evaluation_mode(backbone, batch)
     yield _inputs(backbone, seen)
     stated = backbone.fingerprint.dtype
-    yield Check(GROUP, "the fingerprint states float32", stated == "float32", stated, {"stated": stated})
+    yield verdict("stated-dtype-wrong", stated == "float32", stated, {"stated": stated})
 
 
-def _tensors(what: str, name: str, tensors: list[Tensor]) -> Check:
+def _tensors(what: str, slug: str, tensors: list[Tensor]) -> Verdict:
     kinds = Counter(
         f"{_dtype(t.dtype)} on {t.device}" + ("" if t.is_contiguous() else ", not contiguous")
         for t in tensors
@@ -49,22 +47,21 @@ def _tensors(what: str, name: str, tensors: list[Tensor]) -> Check:
     finite = all(bool(torch.isfinite(t).all()) for t in tensors)
     passed = finite and set(kinds) == {"float32 on cpu"}
     figure = "; ".join(kinds) + ("" if finite else f"; some {what} are not finite")
-    return Check(GROUP, name, passed, figure, {"kinds": dict(kinds), "finite": finite})
+    return verdict(slug, passed, figure, {"kinds": dict(kinds), "finite": finite})
 
 
-def _shape(backbone: Backbone, vectors: Tensor, number: int) -> Check:
+def _shape(backbone: Backbone, vectors: Tensor, number: int) -> Verdict:
     wanted = [number, backbone.dimension]
     shape = list(vectors.shape)
-    return Check(
-        GROUP,
-        "a vector for each picture",
+    return verdict(
+        "wrong-shape",
         shape == wanted,
         f"{shape}" + ("" if shape == wanted else f", stated {wanted}"),
         {"shape": shape, "stated": wanted},
     )
 
 
-def _parameters(backbone: Backbone) -> Check:
+def _parameters(backbone: Backbone) -> Verdict:
     """All tensors that the backbone holds: those of numbers in float32, all of its modules' on its device."""
     parts = parts_of(backbone)
     modules = [part for part in parts if isinstance(part, nn.Module)]
@@ -77,12 +74,11 @@ def _parameters(backbone: Backbone) -> Check:
         other_type = tensor.is_floating_point() and tensor.dtype != torch.float32
         wrong += other_type or _place(tensor.device) != wanted
     figure = ", ".join(f"{number} {kind}" for kind, number in kinds.most_common()) or "no tensor found"
-    name = "parameters are float32 on the one device"
     values = {"kinds": dict(kinds), "device": str(backbone.device), "wrong": wrong}
-    return Check(GROUP, name, wrong == 0 and bool(kinds), figure, values)
+    return verdict("parameters-mixed", wrong == 0 and bool(kinds), figure, values)
 
 
-def _evaluation_mode(backbone: Backbone, batch: Tensor) -> Check:
+def _evaluation_mode(backbone: Backbone, batch: Tensor) -> Verdict:
     """Whether a module in training mode changes the vectors; many kinds do the same in both modes."""
     modules = [part for part in parts_of(backbone) if isinstance(part, nn.Module)]
     training = [module for module in modules if module.training]
@@ -99,19 +95,19 @@ def _evaluation_mode(backbone: Backbone, batch: Tensor) -> Check:
             f" (e.g. {type(training[0]).__name__}), which changes {'the vectors' if changes else 'nothing'}"
         )
     values = {"training": len(training), "modules": len(modules), "changes_vectors": changes}
-    return Check(GROUP, "evaluation mode", not changes, figure, values)
+    return verdict("in-training-mode", not changes, figure, values)
 
 
-def _inputs(backbone: Backbone, seen: Counter[tuple[torch.dtype, torch.device]]) -> Check:
+def _inputs(backbone: Backbone, seen: Counter[tuple[torch.dtype, torch.device]]) -> Verdict:
     wanted = _place(backbone.device)
-    name = "what the modules are given is float32 on the one device"
+    slug = "inputs-mixed"
     if not seen:
-        return Check(GROUP, name, None, "the backbone has no modules whose inputs could be watched")
+        return verdict(slug, None, "the backbone has no modules whose inputs could be watched")
     wrong = [kind for kind in seen if kind[0] != torch.float32 or _place(kind[1]) != wanted]
     figure = ", ".join(
         f"{number} {_dtype(dtype)} on {device}" for (dtype, device), number in seen.most_common()
     )
-    return Check(GROUP, name, not wrong, figure, {"inputs": sum(seen.values()), "wrong": len(wrong)})
+    return verdict(slug, not wrong, figure, {"inputs": sum(seen.values()), "wrong": len(wrong)})
 
 
 @contextlib.contextmanager

@@ -15,9 +15,9 @@ from typing import Any
 import torch
 
 from argusvl.core.errors import ConfigError, ModelError
+from argusvl.doctor.findings import Finding
 from argusvl.recognition.backbones.protocol import Backbone
 from argusvl.recognition.pipeline.lease import LeaseReport, lease
-from argusvl.recognition.verification.check import GROUPS, Check, Group
 from argusvl.recognition.verification.memory import check_memory
 from argusvl.recognition.verification.pictures import DrawnPictures, Pictures
 from argusvl.recognition.verification.preprocessing import check_preprocessing
@@ -29,6 +29,7 @@ from argusvl.recognition.verification.reproducibility import (
     json_ready,
 )
 from argusvl.recognition.verification.tensors import check_tensors
+from argusvl.recognition.verification.verdict import GROUPS, Group, Verdict, verdict
 
 COUNT = 1000
 BATCH_SIZE = 32
@@ -45,20 +46,25 @@ class Verification:
         backbone: Its name.
         device: Where it was checked.
         pictures: What it was checked with.
-        checks: In the order of the groups.
+        verdicts: In the order of the groups.
         seconds: That it took.
     """
 
     backbone: str
     device: str
     pictures: str
-    checks: tuple[Check, ...]
+    verdicts: tuple[Verdict, ...]
     seconds: float
 
     @property
     def passed(self) -> bool:
         """Whether no check has failed."""
-        return all(check.passed is not False for check in self.checks)
+        return not self.findings
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What is wrong."""
+        return [one.finding(self.backbone) for one in self.verdicts if one.passed is False]
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -68,7 +74,8 @@ class Verification:
             "pictures": self.pictures,
             "passed": self.passed,
             "seconds": round(self.seconds, 2),
-            "checks": [check.as_dict() for check in self.checks],
+            "checks": [one.as_dict() for one in self.verdicts],
+            "findings": [one.to_json() for one in self.findings],
         }
 
 
@@ -105,56 +112,57 @@ def verify(
             remedy=f"write at least {_BATCHES * batch_size}, or a smaller --batch-size",
         )
     chosen = pictures if pictures is not None else DrawnPictures()
-    checks: list[Check] = []
+    verdicts: list[Verdict] = []
     loads: list[FirstLoad] = []
     name: list[str] = []
     wanted = [group for group in GROUPS if group in groups]
 
     def first_load(backbone: Backbone) -> None:
         name[:] = [backbone.name, str(backbone.device)]
-        steps: dict[Group, Callable[[], Iterable[Check]]] = {
+        steps: dict[Group, Callable[[], Iterable[Verdict]]] = {
             "memory": lambda: check_memory(backbone, chosen, count, batch_size, progress=progress),
             "preprocessing": lambda: check_preprocessing(backbone, chosen, batch_size),
             "dtypes and devices": lambda: check_tensors(backbone, chosen, batch_size),
             "reproducibility": lambda: check_passes(backbone, chosen, batch_size, loads[0]),
         }
-        if not _runs(wanted[0], checks, lambda: loads.append(_state(backbone, chosen, batch_size))):
+        if not _runs(wanted[0], verdicts, lambda: loads.append(_state(backbone, chosen, batch_size))):
             return
         for group in wanted:
-            _runs(group, checks, partial(_extend, checks, steps[group]))
+            _runs(group, verdicts, partial(_extend, verdicts, steps[group]))
 
     returned = _leased(load, device, first_load)
     if "memory" in wanted:
-        checks.append(returned)
+        verdicts.append(returned)
     if "reproducibility" in wanted and loads and returned.passed:
         _leased(load, device, lambda backbone: loads.append(_state(backbone, chosen, batch_size)))
-        checks.extend(check_second_load(*loads))
+        verdicts.extend(check_second_load(*loads))
     order = {group: place for place, group in enumerate(GROUPS)}
-    checks.sort(key=lambda check: order[check.group])
-    return Verification(name[0], name[1], chosen.description, tuple(checks), time.perf_counter() - began)
+    verdicts.sort(key=lambda one: order[one.group])
+    return Verification(name[0], name[1], chosen.description, tuple(verdicts), time.perf_counter() - began)
 
 
-def _extend(checks: list[Check], step: Callable[[], Iterable[Check]]) -> None:
-    checks.extend(step())
+def _extend(verdicts: list[Verdict], step: Callable[[], Iterable[Verdict]]) -> None:
+    verdicts.extend(step())
 
 
-def _runs(group: Group, checks: list[Check], step: Callable[[], object]) -> bool:
+def _runs(group: Group, verdicts: list[Verdict], step: Callable[[], object]) -> bool:
     """Takes a step; an error in it is a failed check of the group, and the other groups are run."""
     try:
         step()
     except Exception as error:  # noqa: BLE001 - what a faulty backbone raises nobody knows; it is a finding
         first_line = str(error).strip().split("\n", 1)[0]
-        checks.append(Check(group, "runs without an error", False, f"{type(error).__name__}: {first_line}"))
+        what = f"{type(error).__name__}: {first_line}"
+        verdicts.append(Verdict("backbone-raises", group, "runs without an error", False, what))
         return False
     return True
 
 
 def _leased(
     load: Callable[[torch.device], Backbone], device: str | torch.device, use: Callable[[Backbone], None]
-) -> Check:
+) -> Verdict:
     """Uses the backbone; says whether its memory came back."""
     finished = False
-    title = "its memory comes back when it is released"
+    slug = "memory-not-returned"
     try:
         with lease(load, device, name="backbone") as leased:
             leased.run(use)
@@ -162,11 +170,11 @@ def _leased(
     except ModelError as error:
         if not finished:
             raise
-        return Check("memory", title, False, error.what)
+        return verdict(slug, False, error.what)
     report = leased.report
     assert isinstance(report, LeaseReport)
     taken = report.model_bytes / 2**20
-    return Check("memory", title, True, f"all of {taken:.1f} MiB", report.as_dict())
+    return verdict(slug, True, f"all of {taken:.1f} MiB", report.as_dict())
 
 
 def _state(backbone: Backbone, pictures: Pictures, batch_size: int) -> FirstLoad:

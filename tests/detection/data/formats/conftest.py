@@ -49,6 +49,6 @@ def found() -> Callable[..., list[tuple[str, str]]]:
 
     def collect(listed: Any) -> list[tuple[str, str]]:
         findings = [*listed.findings, *(f for image in listed.images for f in image.annotate().findings)]
-        return [(one.kind, one.where) for one in findings]
+        return [(one.slug, one.where) for one in findings]
 
     return collect

@@ -100,7 +100,7 @@ def test_a_file_without_one_of_its_parts_is_named(source: Any, key: str) -> None
     value = document()
     del value[key]
     listed = put(source, value)
-    assert [(f.kind, f.where) for f in listed.findings] == [("malformed-annotation", "coco.json:1")]
+    assert [(f.slug, f.where) for f in listed.findings] == [("malformed-annotation", "coco.json:1")]
     assert f"lacks {key}" in listed.findings[0].what
 
 
@@ -194,14 +194,14 @@ def test_a_category_that_no_file_uses_is_said_once(source: Any, found: Found) ->
         value = document(images=images, annotations=[entry], categories=categories)
         source.json(f"{split}/_annotations.coco.json", value)
     listed = listing(source.root)
-    assert [(f.kind, f.severity) for f in listed.findings] == [("unused-category", "warning")]
+    assert [(f.slug, f.severity) for f in listed.findings] == [("unused-category", "warning")]
     assert "1 of 3 categories has no object: 'things'" in listed.findings[0].what
 
 
 def test_a_real_set_keeps_the_splits_of_its_folders(shared_data: Callable[[str], Path]) -> None:
     listed = listing(shared_data("chess"))
     assert Counter(image.split for image in listed.images) == {"train": 202, "val": 58, "test": 29}
-    assert [f.kind for f in listed.findings] == ["unused-category"]
+    assert [f.slug for f in listed.findings] == ["unused-category"]
     assert "'pieces'" in listed.findings[0].what
     labels = Counter(o.label for image in listed.images for o in image.annotate().objects)
     assert (labels["bishop"], labels.total()) == (1, 2870)
@@ -210,7 +210,7 @@ def test_a_real_set_keeps_the_splits_of_its_folders(shared_data: Callable[[str],
 def test_broken_json_names_its_line(source: Any) -> None:
     source.image("a.jpg")
     source.text("coco.json", '{"images": [],\n "annotations": [,]}')
-    assert [(f.kind, f.where) for f in listing(source.root).findings] == [
+    assert [(f.slug, f.where) for f in listing(source.root).findings] == [
         ("malformed-annotation", "coco.json:2")
     ]
 

@@ -156,7 +156,7 @@ def test_what_is_written_comes_back(name: str) -> None:
             assert [label for label, _ in read[path][2]] == [label for label, _ in shown]
             for (_, got), (_, wanted) in zip(read[path][2], shown, strict=True):
                 assert got == pytest.approx(wanted, abs=2e-6)
-        no_label_file = {f.kind for f in source.findings} <= {"no-label-file"}
+        no_label_file = {f.slug for f in source.findings} <= {"no-label-file"}
         assert not source.findings or no_label_file
 
     round_trip()
@@ -164,7 +164,7 @@ def test_what_is_written_comes_back(name: str) -> None:
 
 def missing_size_only(findings: tuple[Any, ...]) -> tuple[tuple[Any, ...], ...]:
     """Line formats state no size, and that is no finding; nothing else is let through."""
-    return (findings,) if all(one.kind == "missing-size" for one in findings) else ()
+    return (findings,) if all(one.slug == "missing-size" for one in findings) else ()
 
 
 @EVERY_FORMAT

@@ -52,7 +52,7 @@ def spoil(tmp_path: Path) -> Spoil:
 
 
 def errors(report: CheckReport) -> list[tuple[str, str]]:
-    return [(f.kind, f.what) for f in report.findings if f.severity == "error" and f.kind != "nothing-left"]
+    return [(f.slug, f.what) for f in report.findings if f.severity == "error" and f.slug != "nothing-left"]
 
 
 @pytest.mark.parametrize("name", JSON_FORMATS)
@@ -119,7 +119,7 @@ def test_a_byte_order_mark_says_nothing(name: str, spoil: Spoil) -> None:
 def test_a_size_that_is_no_finite_number_is_found(name: str, key: str, number: str, spoil: Spoil) -> None:
     report = spoil(name, f'"{key}": 64', f'"{key}": {number}')
     assert any(
-        f.kind in ("missing-size", "malformed-annotation") and "idth is" in f.what for f in report.findings
+        f.slug in ("missing-size", "malformed-annotation") and "idth is" in f.what for f in report.findings
     )
 
 

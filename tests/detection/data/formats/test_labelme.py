@@ -67,15 +67,15 @@ def test_shapes_become_boxes(one: dict[str, Any], box: tuple[float, ...]) -> Non
 def test_a_bad_shape_is_named_by_its_line_and_the_others_are_read(one: Any, kind: str) -> None:
     value = document(one, shape([[1, 2], [30, 40]]))
     read = parse(value)
-    assert [(f.kind, f.where) for f in read.findings] == [(kind, "a.json:4")]
+    assert [(f.slug, f.where) for f in read.findings] == [(kind, "a.json:4")]
     assert [o.index for o in read.objects] == [1]
     assert read.num_objects == 2
 
 
 def test_files_without_shapes_or_size(source: Any) -> None:
-    assert [f.kind for f in parse({"version": "5"}).findings] == ["malformed-annotation"]
-    assert [f.kind for f in parse([1]).findings] == ["malformed-annotation"]
-    assert [f.kind for f in parse(document(imageWidth=None)).findings] == ["missing-size"]
+    assert [f.slug for f in parse({"version": "5"}).findings] == ["malformed-annotation"]
+    assert [f.slug for f in parse([1]).findings] == ["malformed-annotation"]
+    assert [f.slug for f in parse(document(imageWidth=None)).findings] == ["missing-size"]
 
 
 def test_splits_by_folder_and_pairs_by_name(source: Any, found: Found) -> None:

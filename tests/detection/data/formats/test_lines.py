@@ -30,7 +30,7 @@ def objects(read: Any) -> list[tuple[int, str, tuple[float, ...]]]:
 
 
 def kinds(read: Any) -> list[str]:
-    return [one.kind for _, one in scene(read).findings]
+    return [one.slug for _, one in scene(read).findings]
 
 
 def talk(answer: Any, image: Any = "a.jpg") -> dict[str, Any]:
@@ -74,7 +74,7 @@ def test_the_list_in_an_answer_is_read_in_a_fence_or_not() -> None:
 def test_a_conversation_that_cannot_be_used_is_named(value: Any, said: str) -> None:
     read = parse_qwen(value, "a.jsonl:3")
     assert not isinstance(read, list)
-    assert (read.kind, read.where) == ("malformed-annotation", "a.jsonl:3")
+    assert (read.slug, read.where) == ("malformed-annotation", "a.jsonl:3")
     assert said in read.what
 
 
@@ -195,7 +195,7 @@ def test_a_bad_object_of_a_record_does_not_hide_the_next(entry: Any, kind: str) 
 def test_a_record_of_another_shape_is_named(value: Any, said: str) -> None:
     read = parse_argus(value, "a:1")
     assert not isinstance(read, list)
-    assert (read.kind, said in read.what) == ("malformed-record", True)
+    assert (read.slug, said in read.what) == ("malformed-record", True)
 
 
 # --- files ----------------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ def test_common_chinese_in_gbk_is_read_and_said() -> None:
     read = decode_text(TEXT.encode("gbk"), "a.json")
     assert read.text == TEXT
     assert read.problem is not None
-    assert (read.problem.kind, read.problem.severity) == ("encoding-guessed", "warning")
+    assert (read.problem.slug, read.problem.severity) == ("encoding-guessed", "warning")
     assert "螺丝连接点" in read.problem.what
 
 
@@ -31,7 +31,7 @@ def test_western_encodings_are_not_taken_for_chinese(text: str) -> None:
     read = decode_text(b"{}\n" + text.encode("latin-1"), "a.json")
     assert not read.is_usable
     assert read.problem is not None
-    assert (read.problem.kind, read.problem.where) == ("unknown-encoding", "a.json:2")
+    assert (read.problem.slug, read.problem.where) == ("unknown-encoding", "a.json:2")
 
 
 def test_a_byte_order_mark_is_taken_at_its_word() -> None:

@@ -11,7 +11,7 @@ from argusvl.detection.data.formats.base import Annotation, ReadOptions
 from argusvl.detection.data.formats.json_text import JsonText, parse_json
 from argusvl.detection.data.formats.terms import Vocabulary, load_hierarchy, load_token_map
 from argusvl.detection.data.formats.vendor import parse_vendor, read_vendor
-from argusvl.detection.data.synthetic.bbu_room.terms import LABELS, describe
+from argusvl.synthetic.bbu_room.terms import LABELS, describe
 
 INFO = {"width": 64, "height": 48}
 HOME = Vocabulary(load_token_map("bbu-room"), load_hierarchy("bbu-room"))
@@ -81,7 +81,7 @@ def test_terms_that_are_left_out_are_said_once_a_file() -> None:
     objects = [entry(label="挡风板", note="blurred"), entry(label="挡风板/已安装", note="blurred")]
     read = parse({"info": INFO, "dataList": objects}, HOME)
     assert labels(read) == ["挡风板", "挡风板/已安装"]
-    assert [(f.kind, f.severity) for f in read.findings] == [("unknown-term", "warning")]
+    assert [(f.slug, f.severity) for f in read.findings] == [("unknown-term", "warning")]
     assert "'blurred' (2)" in read.findings[0].what
 
 
@@ -105,7 +105,7 @@ def test_a_token_map_alone_replaces_whole_texts() -> None:
 def test_a_file_that_cannot_be_used_is_named(value: Any, said: str) -> None:
     read = parse(value)
     assert not read.usable
-    assert [(f.kind, f.severity) for f in read.findings] == [("malformed-annotation", "error")]
+    assert [(f.slug, f.severity) for f in read.findings] == [("malformed-annotation", "error")]
     assert said in read.findings[0].what
 
 
@@ -126,7 +126,7 @@ def test_a_file_that_cannot_be_used_is_named(value: Any, said: str) -> None:
 def test_a_bad_object_is_named_by_its_line_and_the_others_are_read(one: Any, kind: str) -> None:
     value = {"info": INFO, "dataList": [one, entry(label="挡风板")]}
     read = parse(value, HOME)
-    assert [(f.kind, f.where) for f in read.findings] == [(kind, "a.json:7")]
+    assert [(f.slug, f.where) for f in read.findings] == [(kind, "a.json:7")]
     assert labels(read) == ["挡风板"]
 
 

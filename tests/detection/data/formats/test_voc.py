@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -53,11 +54,11 @@ def test_what_is_written_is_read(
 def test_no_bytes_make_the_parser_fall_over(content: bytes) -> None:
     read = parse_voc(content, "a.xml")
     assert not read.usable
-    assert read.findings[-1].kind in ("malformed-xml", "unknown-encoding")
+    assert read.findings[-1].slug in ("malformed-xml", "unknown-encoding")
 
 
 def kinds(read: Annotation | Source) -> list[str]:
-    return [f.kind for f in read.findings]
+    return [f.slug for f in read.findings]
 
 
 def test_a_broken_document_is_a_finding_with_its_line() -> None:
@@ -102,7 +103,7 @@ def test_chinese_names_in_any_declared_encoding(voc: Any) -> None:
 def test_gbk_without_a_declaration_is_read_and_said(voc: Any) -> None:
     read = parse_voc(voc.xml([("螺丝/已安装", (1, 2, 3, 4))]).encode("gbk"), "a.xml")
     assert [o.label for o in read.objects] == ["螺丝/已安装"]
-    assert [(f.kind, f.severity) for f in read.findings] == [("encoding-guessed", "warning")]
+    assert [(f.slug, f.severity) for f in read.findings] == [("encoding-guessed", "warning")]
     western = parse_voc(voc.xml([("Schlüssel", (1, 2, 3, 4))]).encode("latin-1"), "a.xml")
     assert kinds(western) == ["unknown-encoding"]
     assert western.findings[0].where == "a.xml:3"
@@ -123,8 +124,8 @@ def test_a_coordinate_that_is_no_number_refuses_its_object_only(voc: Any, value:
     assert [o.index for o in read.objects] == [0]
     assert kinds(read) == ["box-not-a-number"]
     found = read.findings[0]
-    assert (found.where, found.object_index, found.label) == ("a.xml:4", 1, "cell")
-    assert found.box == (1, value, 3, 4)
+    assert (found.where, found.numbers["object_index"], found.numbers["label"]) == ("a.xml:4", 1, "cell")
+    assert found.numbers["box"] == (1, value, 3, 4)
     assert read.num_objects == 2
 
 
@@ -132,14 +133,14 @@ def test_a_coordinate_that_is_no_number_refuses_its_object_only(voc: Any, value:
 def test_what_is_no_finite_number_is_found_by_name(voc: Any, number: str) -> None:
     read = parse_voc(voc.xml([("cell", (1, 2, number, 4))]).encode(), "a.xml")
     assert read.objects == ()
-    assert [f.kind for f in read.findings] == ["box-not-a-number"]
+    assert [f.slug for f in read.findings] == ["box-not-a-number"]
     assert f"object 0 'cell': the box is [1, 2, {number[:20]}" in read.findings[0].what
 
 
 def test_a_box_without_a_corner_says_which() -> None:
     text = b"<annotation><object><name>cell</name><bndbox><xmin>1</xmin><ymin>1</ymin></bndbox></object></annotation>"
     found = parse_voc(text, "a.xml").findings[-1]
-    assert found.kind == "box-not-a-number"
+    assert found.slug == "box-not-a-number"
     assert "lacks xmax, ymax" in found.what
     no_box = parse_voc(b"<annotation><object><name>cell</name></object></annotation>", "a.xml").findings[-1]
     assert "lacks xmin, ymin, xmax, ymax" in no_box.what
@@ -203,7 +204,7 @@ def test_listed_but_absent_files_are_found_by_line(voc: Any) -> None:
     (voc.root / "Annotations/c.xml").unlink()
     source = listing(voc.root)
     assert splits(source) == {"a.jpg": "train"}
-    found = {f.kind: f.where for f in source.findings}
+    found = {f.slug: f.where for f in source.findings}
     assert found == {
         "missing-image": "ImageSets/Main/train.txt:2",
         "image-without-annotation": "ImageSets/Main/train.txt:3",
@@ -239,7 +240,7 @@ def test_xml_without_image_and_image_without_xml_are_found(voc: Any) -> None:
     voc.text("b.xml", voc.xml())
     voc.image("c.jpg")
     source = listing(voc.root)
-    assert [(f.kind, f.where) for f in source.findings] == [
+    assert [(f.slug, f.where) for f in source.findings] == [
         ("annotation-without-image", "b.xml"),
         ("image-without-annotation", "c.jpg"),
     ]
@@ -251,7 +252,7 @@ def test_of_two_images_with_one_name_the_one_that_the_xml_names_is_used(voc: Any
     voc.image("a.jpg")
     source = listing(voc.root)
     assert splits(source) == {"a.png": None}
-    assert [(f.kind, f.where) for f in source.findings] == [("image-without-annotation", "a.jpg")]
+    assert [(f.slug, f.where) for f in source.findings] == [("image-without-annotation", "a.jpg")]
 
 
 def test_hidden_files_are_passed_over(voc: Any) -> None:
@@ -271,7 +272,7 @@ def test_a_name_that_is_not_utf8_is_found(voc: Any) -> None:
         pytest.skip("the file system allows UTF-8 names only")
     source = listing(voc.root)
     assert kinds(source) == ["file-name-not-utf8"]
-    source.findings[0].model_dump_json()
+    json.dumps(source.findings[0].to_json())
 
 
 def test_no_such_folder_and_nothing_in_it_are_errors(voc: Any) -> None:

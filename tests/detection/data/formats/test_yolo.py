@@ -81,7 +81,7 @@ def test_an_edge_outside_by_the_rounding_of_its_digits_lies_on_the_border(line: 
 )
 def test_a_bad_line_is_named_and_the_others_are_read(line: str, kind: str) -> None:
     read = parse_yolo(f"1 0.5 0.5 0.1 0.1\n{line}\n1 0.5 0.5 0.2 0.2\n".encode(), "a.txt", NAMES)
-    assert [(f.kind, f.where) for f in read.findings] == [(kind, "a.txt:2")]
+    assert [(f.slug, f.where) for f in read.findings] == [(kind, "a.txt:2")]
     assert [o.index for o in read.objects] == [0, 2]
     assert read.num_objects == 3
 
@@ -139,7 +139,7 @@ def test_an_image_of_two_splits_stays_in_the_one_held_out(source: Any) -> None:
         source, {"train": ["images/a", "images/b"], "val": "images/b"}, "images/a/x.jpg", "images/b/y.jpg"
     )
     assert splits(listed) == {"a/x.jpg": "train", "b/y.jpg": "val"}
-    assert [f.kind for f in listed.findings] == ["split-overlap"]
+    assert [f.slug for f in listed.findings] == ["split-overlap"]
 
 
 def test_a_label_file_for_no_image_and_an_image_without_one(source: Any, found: Found) -> None:

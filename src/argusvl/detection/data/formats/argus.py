@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from argusvl.core.errors import DataError
-from argusvl.detection.data.findings import Finding, finding
+from argusvl.detection.data.findings import finding
 from argusvl.detection.data.formats.base import (
     Format,
     PlacedRecord,
@@ -24,6 +24,7 @@ from argusvl.detection.data.formats.base import (
 )
 from argusvl.detection.data.formats.lines import LineScene, image_index, list_lines, object_of
 from argusvl.detection.data.records import Record, Scene, parse_record, record_to_json
+from argusvl.doctor.findings import Finding
 
 
 def parse_argus(value: Any, where: str) -> list[LineScene] | Finding:

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from argusvl.detection.data.findings import Finding
 from argusvl.detection.data.records import ObjectAnnotation
 from argusvl.detection.data.resize import Box
+from argusvl.doctor.findings import Finding
 
 SPLITS = ("train", "val", "test")
 """The splits by their usual names."""

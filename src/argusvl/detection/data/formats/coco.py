@@ -20,7 +20,7 @@ from argusvl.core.errors import DataError
 from argusvl.core.files import read_bytes
 from argusvl.core.strict_json import shown
 from argusvl.core.wording import listed
-from argusvl.detection.data.findings import Finding, box_problem, describe_object, finding
+from argusvl.detection.data.findings import box_problem, describe_object, finding
 from argusvl.detection.data.formats.base import (
     Annotation,
     Format,
@@ -37,6 +37,7 @@ from argusvl.detection.data.formats.polygons import enclosing_box
 from argusvl.detection.data.formats.tree import ImageFinder, list_files, list_images, split_named
 from argusvl.detection.data.records import plain_number
 from argusvl.detection.data.resize import Box
+from argusvl.doctor.findings import Finding
 
 _DECIMALS = 9
 """``x + width`` is rounded to a billionth of a pixel, which undoes what the subtraction before it did."""

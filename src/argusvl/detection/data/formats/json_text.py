@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from argusvl.core.strict_json import MalformedJsonError, decode_json, finite_number, members, skip_spaces
-from argusvl.detection.data.findings import Finding, finding
+from argusvl.detection.data.findings import finding
 from argusvl.detection.data.formats.text import decode_text
+from argusvl.doctor.findings import Finding
 
 Path = tuple["str | int", ...]
 """Keys and positions from the document's root: ``("annotations", 17)``."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from argusvl.core.strict_json import shown
-from argusvl.detection.data.findings import Finding, describe_object, finding
+from argusvl.detection.data.findings import describe_object, finding
 from argusvl.detection.data.formats.base import (
     Annotation,
     Format,
@@ -30,6 +30,7 @@ from argusvl.detection.data.formats.polygons import around, enclosing_box, point
 from argusvl.detection.data.formats.tree import stem_of
 from argusvl.detection.data.records import plain_number
 from argusvl.detection.data.resize import Box
+from argusvl.doctor.findings import Finding
 
 _VERSION = "5.5.0"
 """Of LabelMe's file layout; it warns of files that state another major version."""

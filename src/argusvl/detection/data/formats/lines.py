@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,14 @@ from typing import Any
 from argusvl.core.errors import DataError
 from argusvl.core.files import read_bytes
 from argusvl.core.strict_json import MalformedJsonError, decode_json, shown
-from argusvl.detection.data.findings import Finding, describe_object, finding
+from argusvl.detection.data.findings import describe_object, finding
 from argusvl.detection.data.formats.base import Annotation, Slot, Source, SourceImage, SourceObject
 from argusvl.detection.data.formats.json_text import numbers, parse_json
 from argusvl.detection.data.formats.text import decode_text
 from argusvl.detection.data.formats.tree import list_files, name_of_path, split_named
 from argusvl.detection.data.manifest import TEACHER_POOL
 from argusvl.detection.data.records import is_path
+from argusvl.doctor.findings import Finding
 
 
 @dataclass(slots=True)
@@ -189,7 +190,7 @@ def _entries(file: Path, name: str) -> Iterator[tuple[str, Any]]:
         where = f"{name}:{number}"
         decoded = decode_text(line, name)
         if decoded.problem is not None:
-            yield where, decoded.problem.model_copy(update={"where": where})
+            yield where, replace(decoded.problem, where=where)
             if not decoded.is_usable:
                 continue
         try:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from argusvl.core.errors import DataError
 from argusvl.core.files import read_bytes
-from argusvl.detection.data.findings import Finding, finding
+from argusvl.detection.data.findings import finding
 from argusvl.detection.data.formats.base import Annotation, Source, SourceImage
 from argusvl.detection.data.formats.json_text import JsonText, parse_json
 from argusvl.detection.data.formats.tree import (
@@ -20,6 +20,7 @@ from argusvl.detection.data.formats.tree import (
     split_of_path,
     stem_of,
 )
+from argusvl.doctor.findings import Finding
 
 Parser = Callable[[JsonText], Annotation]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from argusvl.core.strict_json import MalformedJsonError, decode_json, shown
-from argusvl.detection.data.findings import Finding, finding
+from argusvl.detection.data.findings import finding
 from argusvl.detection.data.formats.base import (
     Format,
     PlacedRecord,
@@ -26,6 +26,7 @@ from argusvl.detection.data.formats.base import (
 from argusvl.detection.data.formats.lines import LineScene, image_index, image_paths, list_lines, object_of
 from argusvl.detection.data.prompts import prompts_for
 from argusvl.detection.data.records import plain_number
+from argusvl.doctor.findings import Finding
 
 _FENCE = re.compile(r"\A\s*```(?:json)?\s*\n?(.*?)\n?\s*```\s*\Z", re.DOTALL)
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from argusvl.core.files import read_bytes
 from argusvl.core.strict_json import finite_number
-from argusvl.detection.data.findings import Finding, finding
+from argusvl.detection.data.findings import finding
+from argusvl.doctor.findings import Finding
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from argusvl.core.strict_json import shown
-from argusvl.detection.data.findings import Finding, describe_object, finding
+from argusvl.detection.data.findings import describe_object, finding
 from argusvl.detection.data.formats.base import (
     Annotation,
     Format,
@@ -33,6 +33,7 @@ from argusvl.detection.data.formats.terms import Described, Vocabulary
 from argusvl.detection.data.formats.tree import stem_of
 from argusvl.detection.data.records import plain_number
 from argusvl.detection.data.resize import Box
+from argusvl.doctor.findings import Finding
 
 Path_ = tuple["str | int", ...]
 

@@ -21,7 +21,7 @@ from argusvl.core.errors import DataError
 from argusvl.core.files import read_bytes
 from argusvl.core.images import IMAGE_SUFFIXES
 from argusvl.core.wording import listed
-from argusvl.detection.data.findings import Finding, describe_object, finding, show_box
+from argusvl.detection.data.findings import describe_object, finding, show_box
 from argusvl.detection.data.formats.base import (
     SPLITS,
     Annotation,
@@ -44,6 +44,7 @@ from argusvl.detection.data.formats.xml_tree import (
     without_encoding,
 )
 from argusvl.detection.data.records import plain_number
+from argusvl.doctor.findings import Finding
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 

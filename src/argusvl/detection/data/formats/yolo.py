@@ -22,7 +22,7 @@ import yaml
 from argusvl.config.yaml_text import BoundedLoader, represent_text
 from argusvl.core.errors import DataError
 from argusvl.core.files import read_bytes
-from argusvl.detection.data.findings import Finding, describe_object, finding, show_box
+from argusvl.detection.data.findings import describe_object, finding, show_box
 from argusvl.detection.data.formats.base import (
     Annotation,
     Format,
@@ -44,6 +44,7 @@ from argusvl.detection.data.formats.tree import (
     stem_of,
 )
 from argusvl.detection.data.resize import Box
+from argusvl.doctor.findings import Finding
 
 _DECIMALS = 10
 """Of written fractions: a millionth of a pixel in an image of ten thousand."""

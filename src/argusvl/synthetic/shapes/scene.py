@@ -1,0 +1,230 @@
+"""A plan of one picture, and painting it: things are laid on a ground one after another.
+
+All chance is spent by seeds in the plan; painting a plan twice gives the same pixels. What is seen of every thing
+is known at every moment, and a thing that would leave an earlier one barely recognisable is left out: nothing in a
+picture is half an object, and what is annotated can be seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from argusvl.synthetic.canvas import Colour, Rect
+from argusvl.synthetic.effects import Exposure
+from argusvl.synthetic.shapes.grounds import add_dust
+from argusvl.synthetic.shapes.kinds import KINDS
+from argusvl.synthetic.shapes.lens import Lens
+from argusvl.synthetic.shapes.look import Look
+from argusvl.synthetic.shapes.paint import Light, Plane
+from argusvl.synthetic.shapes.sheet import Sheet
+from argusvl.synthetic.shapes.terms import Label
+
+UNSEEN = 0.08
+"""An object of which less than this share can be seen is not annotated; between the two there is none."""
+
+_MIN_SIDE_PX = 4.0
+_MIN_CONTRAST = 28.0  # grey levels by which an object changes what it lies on, on average
+_STAIN_HIDES = 0.5  # a stained cell dims what is behind it; that much of its opacity counts as hiding
+_LONG_SHADOW_RADIUS_PX = 48.0  # things larger than this lie no higher above their ground
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing to draw.
+
+    Attributes:
+        label: Kind, colour and state.
+        x: Its centre in the picture, pixels.
+        y: Its centre in the picture, pixels.
+        radius: Half of its longest side, pixels.
+        degrees: How far it is turned, clockwise.
+        tilt: Height over width of a circle that lies where it lies: 1 where one looks straight down.
+        colour: The colour that its label names.
+        opacity: 1: nothing shows through.
+        stain: Whether it takes light away from what is behind it, as a stained cell does, instead of covering it.
+        light: Brightness over its surface: slope to the right, slope downwards, bulge; all in its own frame.
+        shadow: Offset of its shadow as a share of its radius; 0: none.
+        seed: Of its details.
+    """
+
+    label: Label
+    x: float
+    y: float
+    radius: float
+    degrees: float
+    tilt: float
+    colour: Colour
+    opacity: float
+    stain: bool
+    light: tuple[float, float, float]
+    shadow: float
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One picture.
+
+    Attributes:
+        width: In pixels.
+        height: In pixels.
+        ground: Paints what everything lies on, ``[3, height, width]``.
+        items: From the lowest to the topmost.
+        dust: Amount of specks over everything, 0 to 1.
+        seed: Of the dust.
+        exposure: How the picture is taken.
+        lens: How the camera spoils it.
+    """
+
+    width: int
+    height: int
+    ground: Callable[[], Plane]
+    items: tuple[Item, ...]
+    dust: float
+    seed: int
+    exposure: Exposure
+    lens: Lens
+
+
+@dataclass(slots=True)
+class Shown:
+    """A thing in a picture being painted.
+
+    Attributes:
+        item: What it is.
+        box: Its full extent, clipped to the picture.
+        rows: Of the picture that it may cover.
+        columns: Of the picture that it may cover.
+        visible: How much of every such pixel is covered by it and not hidden, 0 to 1.
+        area: Its whole area, what is outside of the picture included.
+        seen: Share of the area that can be seen.
+        needed: The least share at which it can be told what it is.
+    """
+
+    item: Item
+    box: Rect
+    rows: slice
+    columns: slice
+    visible: Plane
+    area: float
+    seen: float
+    needed: float
+
+
+def draw_item(item: Item) -> Sheet:
+    """The item on a sheet of its own."""
+    sheet = Sheet(item.x, item.y, 1.12 * item.radius + 2, item.degrees, item.tilt)
+    right, down, bulge = item.light
+    light = Light((right, down), bulge, item.radius) if any(item.light) else None
+    state = item.label[2] if len(item.label) > 2 else ""
+    KINDS[item.label[0]].draw(sheet, Look(Random(item.seed), item.radius, item.colour, state, light))
+    return sheet
+
+
+def paint_plan(plan: Plan) -> tuple[Image.Image, list[Shown]]:
+    """The picture without its exposure, and the objects to be annotated, lowest first."""
+    planes = plan.ground()
+    shown: list[Shown] = []
+    for item in plan.items:
+        _lay(planes, shown, item)
+    add_dust(planes, Random(plan.seed), plan.dust)
+    pixels = np.clip(planes + 0.5, 0, 255).astype(np.uint8)
+    image = Image.merge("RGB", [Image.fromarray(plane) for plane in pixels])
+    return image, [thing for thing in shown if thing.seen >= thing.needed]
+
+
+def _lay(planes: Plane, shown: list[Shown], item: Item) -> None:
+    """Lays one item on the picture, unless that would spoil it."""
+    height, width = planes.shape[1:]
+    sheet = draw_item(item)
+    kind = KINDS[item.label[0]]
+    side = sheet.coverage.shape[0]
+    x0, y0 = max(0, sheet.left), max(0, sheet.top)
+    x1, y1 = min(width, sheet.left + side), min(height, sheet.top + side)
+    box = sheet.extent().clipped(Rect(0.0, 0.0, float(width), float(height)))
+    if x1 <= x0 or y1 <= y0 or box.width < _MIN_SIDE_PX or box.height < _MIN_SIDE_PX:
+        return
+    rows, columns = slice(y0, y1), slice(x0, x1)
+    crop = (slice(y0 - sheet.top, y1 - sheet.top), slice(x0 - sheet.left, x1 - sheet.left))
+    coverage = sheet.coverage[crop]
+    area, inside = float(sheet.coverage.sum()), float(coverage.sum())
+    needed = kind.seen
+    passing = 1 - item.opacity * (_STAIN_HIDES if item.stain else 1.0) * coverage
+    if inside < needed * area or not _leaves_room(shown, rows, columns, passing):
+        return
+    ground = planes[:, rows, columns]
+    painted = sheet.colour[:, crop[0], crop[1]]
+    change = ground * painted / 255 if item.stain else painted.copy()
+    change -= ground * coverage
+    change *= item.opacity
+    if float(np.abs(change).max(axis=0).sum()) < _MIN_CONTRAST * inside:
+        return
+    for thing in shown:
+        _hide(thing, rows, columns, passing)
+    if item.shadow:
+        _cast_shadow(planes, sheet, item)
+        change = item.opacity * (painted - ground * coverage)
+    ground += change
+    shown.append(Shown(item, box, rows, columns, coverage.copy(), area, inside / area, needed))
+
+
+def _leaves_room(shown: list[Shown], rows: slice, columns: slice, passing: Plane) -> bool:
+    """Whether every thing stays clearly visible, or goes altogether, behind something that lets ``passing`` through."""
+    for thing in shown:
+        parts = _common(thing, rows, columns)
+        if parts is None or thing.seen < UNSEEN:
+            continue
+        mine, theirs = parts
+        part = thing.visible[mine]
+        seen = thing.seen - float((part * (1 - passing[theirs])).sum()) / thing.area
+        if UNSEEN <= seen < thing.needed:
+            return False
+    return True
+
+
+def _hide(thing: Shown, rows: slice, columns: slice, passing: Plane) -> None:
+    parts = _common(thing, rows, columns)
+    if parts is not None:
+        mine, theirs = parts
+        thing.visible[mine] *= passing[theirs]
+        thing.seen = float(thing.visible.sum()) / thing.area
+
+
+def _common(
+    thing: Shown, rows: slice, columns: slice
+) -> tuple[tuple[slice, slice], tuple[slice, slice]] | None:
+    """The common part of a thing's region and another one, as indices into each."""
+    x0, x1 = max(thing.columns.start, columns.start), min(thing.columns.stop, columns.stop)
+    y0, y1 = max(thing.rows.start, rows.start), min(thing.rows.stop, rows.stop)
+    if x1 <= x0 or y1 <= y0:
+        return None
+    mine = (
+        slice(y0 - thing.rows.start, y1 - thing.rows.start),
+        slice(x0 - thing.columns.start, x1 - thing.columns.start),
+    )
+    theirs = (slice(y0 - rows.start, y1 - rows.start), slice(x0 - columns.start, x1 - columns.start))
+    return mine, theirs
+
+
+def _cast_shadow(planes: Plane, sheet: Sheet, item: Item) -> None:
+    """Darkens the ground below and to the right of an item; no part of its extent."""
+    height, width = planes.shape[1:]
+    offset = item.shadow * min(item.radius, _LONG_SHADOW_RADIUS_PX)
+    blur = max(0.6, 0.5 * offset)
+    step = 2 if blur > 1.5 else 1  # a soft shadow needs no fine mask
+    margin = (int(3 * blur) + step) // step * step
+    mask = Image.fromarray((sheet.coverage * 127).astype(np.uint8))
+    side = -(-(mask.width + 2 * margin) // step) * step
+    grown = Image.new("L", (side, side))
+    grown.paste(mask, (margin, margin))
+    soft = grown.reduce(step).filter(ImageFilter.GaussianBlur(blur / step))
+    share = np.asarray(soft.resize((side, side)) if step > 1 else soft, dtype=np.float32) * (1 / 255)
+    left, top = sheet.left - margin + round(0.8 * offset), sheet.top - margin + round(offset)
+    x0, y0, x1, y1 = max(0, left), max(0, top), min(width, left + side), min(height, top + side)
+    if x1 > x0 and y1 > y0:
+        planes[:, y0:y1, x0:x1] *= 1 - share[y0 - top : y1 - top, x0 - left : x1 - left]

@@ -1,0 +1,214 @@
+"""A transparent sheet on which one object is drawn in layers, with the exact extent of what is solid.
+
+Shapes are scan-converted at two to four times the size and averaged, so that edges are smooth; the extent is read
+off the large masks, to a fraction of a pixel. Patterns are painted at the final size, which is what makes it fast.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+
+from argusvl.synthetic.canvas import Rect
+from argusvl.synthetic.shapes.outlines import Outline
+from argusvl.synthetic.shapes.paint import Paint, Plane
+
+_MIN_LINE_PX = 1.1
+_SMOOTH = 20  # a path of more points bends so little at each that its corners need no rounding
+
+
+class Sheet:
+    """A square sheet around an object's centre.
+
+    Attributes:
+        left: Column of the picture under the sheet's first column.
+        top: Row of the picture under the sheet's first row.
+        colour: Colour times coverage ``[3, h, w]``.
+        coverage: 0 to 1, ``[h, w]``.
+
+    Args:
+        x: The object's centre in the picture, pixels.
+        y: The object's centre in the picture, pixels.
+        reach: No point of the object is further from the centre than this.
+        degrees: How far the object is turned, clockwise.
+        tilt: Height over width of a circle: below 1 for what lies on a table that is seen obliquely.
+    """
+
+    def __init__(self, x: float, y: float, reach: float, degrees: float, tilt: float = 1.0) -> None:
+        self.left, self.top = math.floor(x - reach) - 1, math.floor(y - reach) - 1
+        side = math.ceil(2 * reach) + 4
+        self._x, self._y = x - self.left, y - self.top
+        self._cos, self._sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+        self._tilt = tilt
+        self._zoom = 4 if reach < 36 else 3 if reach < 100 else 2
+        self.colour: Plane = np.zeros((3, side, side), dtype=np.float32)
+        self.coverage: Plane = np.zeros((side, side), dtype=np.float32)
+        self._low = [math.inf, math.inf]
+        self._high = [-math.inf, -math.inf]
+
+    def extent(self) -> Rect:
+        """Extent of the counted layers in the picture's pixels, not clipped to it."""
+        return Rect(
+            self.left + self._low[0],
+            self.top + self._low[1],
+            self.left + self._high[0],
+            self.top + self._high[1],
+        )
+
+    def lay(
+        self,
+        paint: Paint,
+        *outlines: Outline,
+        holes: Sequence[Outline] = (),
+        opacity: float = 1.0,
+        soft: float = 0.0,
+        atop: bool = False,
+        counted: bool = True,
+    ) -> None:
+        """Paints filled outlines as one layer.
+
+        Args:
+            paint: The surface.
+            outlines: In the object's frame.
+            holes: Left open in this layer.
+            opacity: 0 to 1.
+            soft: Radius of the edge's blur in pixels.
+            atop: Only where the sheet is covered already.
+            counted: Whether the extent grows by it.
+        """
+        placed = [self._place(outline) for outline in outlines]
+        opened = [self._place(outline) for outline in holes]
+
+        def draw(pen: ImageDraw.ImageDraw, dx: float, dy: float) -> None:
+            for shape, value in ((placed, 255), (opened, 0)):
+                for outline in shape:
+                    pen.polygon(((outline - (dx, dy)) * self._zoom - 0.5).ravel().tolist(), fill=value)
+
+        self._layer(placed, 0.0, draw, paint, opacity, soft, atop, counted)
+
+    def trace(
+        self,
+        paint: Paint,
+        width: float,
+        *paths: Outline,
+        closed: bool = True,
+        opacity: float = 1.0,
+        soft: float = 0.0,
+        atop: bool = False,
+        counted: bool = True,
+    ) -> None:
+        """Paints lines of ``width`` pixels along paths as one layer; arguments as for :meth:`lay`."""
+        width = max(width, _MIN_LINE_PX)
+        placed = [self._place(path) for path in paths]
+        pixels = max(1, round(width * self._zoom))
+
+        def draw(pen: ImageDraw.ImageDraw, dx: float, dy: float) -> None:
+            for path in placed:
+                # Beyond the start again, so that the corner there is joined like the others.
+                whole = np.concatenate([path, path[:2]]) if closed else path
+                line = ((whole - (dx, dy)) * self._zoom - 0.5).ravel().tolist()
+                joint = "curve" if len(path) <= _SMOOTH else None
+                pen.line(line, fill=255, width=pixels, joint=joint)
+
+        self._layer(placed, width, draw, paint, opacity, soft, atop, counted)
+
+    def stamp(
+        self,
+        paint: Paint,
+        glyph: Image.Image,
+        height: float,
+        x: float = 0.0,
+        y: float = 0.0,
+        degrees: float = 0.0,
+        *,
+        slant: float = 0.0,
+        atop: bool = False,
+    ) -> None:
+        """Paints a mask (mode L) of a height in pixels around a point, turned and slanted in the object's frame."""
+        half_width, half_height = 0.5 * height * glyph.width / glyph.height, 0.5 * height
+        corners = np.array(((-1, -1), (1, -1), (1, 1), (-1, 1))) * (half_width, half_height)
+        cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+        own = np.array(((cos, sin), (-sin, cos)))
+        own = np.array(((1.0, 0.0), (-slant, 1.0))) @ own
+        placed = self._place(corners @ own + (x, y))
+        x0, y0, x1, y1 = self._region([placed], 0.0)
+        zoom = self._zoom
+        # From the mask's pixels back to the glyph's: three corners say it all.
+        across, along = (placed[1] - placed[0]) / glyph.width, (placed[3] - placed[0]) / glyph.height
+        back = np.linalg.inv(np.stack((across, along), axis=1))
+        start = back @ (np.array((x0, y0)) - placed[0])
+        matrix = (*(back[0] / zoom), start[0], *(back[1] / zoom), start[1])
+        mask = glyph.transform(
+            ((x1 - x0) * zoom, (y1 - y0) * zoom),
+            Image.Transform.AFFINE,
+            tuple(float(v) for v in matrix),
+            Image.Resampling.BILINEAR,
+        )
+        if not atop:
+            self._count(mask.point(lambda value: 255 if value > 96 else 0), x0, y0)
+        self._blend(np.asarray(mask.reduce(zoom), dtype=np.float32) / 255, x0, y0, paint, atop=atop)
+
+    def cut(self, *outlines: Outline) -> None:
+        """Makes holes through all layers."""
+        placed = [self._place(outline) for outline in outlines]
+        x0, y0, x1, y1 = self._region(placed, 0.0)
+        mask = Image.new("L", ((x1 - x0) * self._zoom, (y1 - y0) * self._zoom))
+        pen = ImageDraw.Draw(mask)
+        for outline in placed:
+            pen.polygon(((outline - (x0, y0)) * self._zoom - 0.5).ravel().tolist(), fill=255)
+        left = 1 - np.asarray(mask.reduce(self._zoom), dtype=np.float32) / 255
+        self.colour[:, y0:y1, x0:x1] *= left
+        self.coverage[y0:y1, x0:x1] *= left
+
+    def _place(self, outline: Outline) -> Outline:
+        cos, sin, tilt = self._cos, self._sin, self._tilt
+        return outline @ np.array(((cos, tilt * sin), (-sin, tilt * cos))) + (self._x, self._y)
+
+    def _region(self, placed: list[Outline], margin: float) -> tuple[int, int, int, int]:
+        side = self.coverage.shape[0]
+        whole = placed[0] if len(placed) == 1 else np.concatenate(placed)
+        low, high = whole.min(axis=0) - margin, whole.max(axis=0) + margin
+        x0, y0 = (max(0, min(side - 1, math.floor(v))) for v in low)
+        x1, y1 = (max(0, min(side, math.ceil(v) + 1)) for v in high)
+        return x0, y0, max(x1, x0 + 1), max(y1, y0 + 1)
+
+    def _layer(self, placed, width, draw, paint, opacity, soft, atop, counted) -> None:  # type: ignore[no-untyped-def]
+        x0, y0, x1, y1 = self._region(placed, 0.5 * width + 2.5 * soft)
+        mask = Image.new("L", ((x1 - x0) * self._zoom, (y1 - y0) * self._zoom))
+        draw(ImageDraw.Draw(mask), x0, y0)
+        if counted and not atop:
+            self._count(mask, x0, y0)
+        small = mask.reduce(self._zoom)
+        if soft > 0.2:
+            small = small.filter(ImageFilter.GaussianBlur(soft))
+        self._blend(np.asarray(small, dtype=np.float32) * (opacity / 255), x0, y0, paint, atop=atop)
+
+    def _count(self, mask: Image.Image, x0: int, y0: int) -> None:
+        box = mask.getbbox()
+        if box is not None:
+            self._low = [
+                min(self._low[0], x0 + box[0] / self._zoom),
+                min(self._low[1], y0 + box[1] / self._zoom),
+            ]
+            self._high = [
+                max(self._high[0], x0 + box[2] / self._zoom),
+                max(self._high[1], y0 + box[3] / self._zoom),
+            ]
+
+    def _blend(self, mask: Plane, x0: int, y0: int, paint: Paint, *, atop: bool) -> None:
+        height, width = mask.shape
+        region = (slice(y0, y0 + height), slice(x0, x0 + width))
+        xs = np.arange(x0 + 0.5 - self._x, x0 + width - self._x, dtype=np.float32)[None, :]
+        ys = np.arange(y0 + 0.5 - self._y, y0 + height - self._y, dtype=np.float32)[:, None] / self._tilt
+        colours = paint.planes(xs * self._cos + ys * self._sin, ys * self._cos - xs * self._sin)
+        coverage = self.coverage[region]
+        under = self.colour[:, region[0], region[1]]
+        under *= 1 - mask
+        if atop:
+            under += colours * (mask * coverage)
+        else:
+            under += colours * mask
+            coverage += mask * (1 - coverage)

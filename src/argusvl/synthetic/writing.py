@@ -1,0 +1,338 @@
+"""Writing a set of drawn pictures: images, records by split, a teacher pool, a manifest.
+
+The files are those of any data folder, and a task reads them as such; what stands in them is written here as plain
+JSON, so that drawing knows no task.
+
+A renderer plans a picture from a seeded source of chance; everything else is the same for all scenes. Every
+picture has a source of its own, named by scene, seed and number, so that picture 17 is the same in a set of 20 and
+in one of 2,000, and sets drawn with different seeds have no picture in common. For the same reason a large set is
+drawn by as many processes as there are cores, with the same bytes as by one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import multiprocessing
+import signal
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from PIL import Image
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+import argusvl
+from argusvl.core.errors import DataError
+from argusvl.core.files import atomic_folder, read_text, write_text_atomically
+from argusvl.core.strict_json import MalformedJsonError, decode_json
+from argusvl.core.threads import usable_cores
+
+SPLITS = ("train", "val", "test")
+POOL = "teacher_pool"
+MANIFEST = "manifest.json"
+
+_MIN_SIDE_PX = 112
+_MAX_POOL_TRIES = 2000  # plans, not pictures; the bbu-room set needs some tens
+_CHUNK = 16  # pictures that a process draws at a time
+_MIN_CHUNKS_A_PROCESS = (
+    8  # a process takes half a second to start: fewer than these are drawn faster without it
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnObject:
+    """What is to be found in a picture.
+
+    Attributes:
+        box_xyxy_px: ``(x1, y1, x2, y2)`` in the picture's pixels.
+        description: ``/``-separated, the type first.
+    """
+
+    box_xyxy_px: tuple[float, float, float, float]
+    description: str
+
+    @classmethod
+    def at(cls, box_xyxy_px: Iterable[float], description: str) -> DrawnObject:
+        """With the box to a tenth of a pixel: finer than anybody can see, and short to read."""
+        x1, y1, x2, y2 = (round(value, 1) for value in box_xyxy_px)
+        return cls((x1, y1, x2, y2), description)
+
+
+@dataclass(frozen=True, slots=True)
+class PaintedPicture:
+    """A finished picture with its objects, boxes in its own pixels."""
+
+    image: Image.Image
+    objects: tuple[DrawnObject, ...]
+    jpeg_quality: int
+
+
+@dataclass(frozen=True, slots=True)
+class SavedPicture:
+    """A picture that lies in the set's folder under this name, and its objects."""
+
+    name: str
+    objects: tuple[DrawnObject, ...]
+
+    def record(self) -> dict[str, Any]:
+        """The picture as a line of a records file."""
+        return {
+            "images": [self.name],
+            "objects": [
+                {
+                    "bbox_2d": [int(v) if v.is_integer() else v for v in map(float, drawn.box_xyxy_px)],
+                    "desc": drawn.description,
+                }
+                for drawn in self.objects
+            ],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedPicture:
+    """A picture that could be painted.
+
+    Attributes:
+        descriptions: Of the objects that it would show.
+        paint: Paints it; twice gives the same.
+    """
+
+    descriptions: tuple[str, ...]
+    paint: Callable[[], PaintedPicture]
+
+
+@dataclass(frozen=True, slots=True)
+class SetRequest:
+    """What is to be drawn. It is kept in the manifest; the same request always gives the same files.
+
+    Attributes:
+        scene: Name of the renderer.
+        version: Of the renderer: raised when its pictures change.
+        images: Number of pictures in train, val and test together; the teacher pool comes on top.
+        seed: Of all chance.
+        width: Of every picture, in pixels.
+        height: Of every picture, in pixels.
+        language: Of the descriptions.
+    """
+
+    scene: str
+    version: int
+    images: int
+    seed: int
+    width: int
+    height: int
+    language: str
+
+
+def split_of(index: int) -> str:
+    """The split of a picture: of every ten, eight train, one val, one test.
+
+    By number, which is as good as by chance because every picture is an independent draw, and does not change
+    with the size of the set.
+    """
+    return {4: "val", 9: "test"}.get(index % 10, "train")
+
+
+def write_set(
+    out: str | Path,
+    request: SetRequest,
+    plan: Callable[[Random], PlannedPicture],
+    descriptions: Sequence[str],
+    *,
+    shows: Callable[[str], Iterable[str]] = lambda description: (description,),
+    workers: int | None = None,
+    progress: bool,
+) -> None:
+    """Draws a set into a new folder, complete or not at all.
+
+    Writes ``images/*.jpg``, ``train.jsonl``, ``val.jsonl``, ``test.jsonl``, ``teacher_pool.jsonl`` and
+    ``manifest.json``. A folder that holds the very set asked for is left as it is.
+
+    Args:
+        out: The folder.
+        request: What to draw.
+        plan: The renderer; a function that can be pickled, and so can what it is given.
+        descriptions: What the teacher pool shows at least once: every description that the renderer can give,
+            or what ``shows`` makes of them.
+        shows: What an object counts for in the teacher pool, by its description; the description itself
+            unless given.
+        workers: Processes; as many as there are usable cores when ``None``, and fewer for a small set.
+        progress: Show a progress bar.
+
+    Raises:
+        DataError: The request makes no sense, or ``out`` holds something else.
+        ArgusError: The folder cannot be written.
+    """
+    _check(request)
+    folder = Path(out)
+    if _is_there(folder, request):
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with (
+        atomic_folder(folder) as work,
+        Progress(*columns, console=Console(stderr=True), disable=not progress, transient=True) as bar,
+    ):
+        task = bar.add_task(f"Drawing {request.scene}", total=request.images)
+        (work / "images").mkdir()
+        splits: dict[str, list[SavedPicture]] = {name: [] for name in (*SPLITS, POOL)}
+        for index, picture in enumerate(_drawn(work, request, plan, workers or usable_cores())):
+            splits[split_of(index)].append(picture)
+            bar.advance(task)
+        splits[POOL] = _draw_pool(work, request, plan, descriptions, shows)
+        _write_index(work, request, splits)
+
+
+def _drawn(
+    folder: Path, request: SetRequest, plan: Callable[[Random], PlannedPicture], workers: int
+) -> Iterator[SavedPicture]:
+    """Draws the set's pictures and yields them in order."""
+    draw = partial(_draw_some, folder, request, plan)
+    chunks = [range(i, min(i + _CHUNK, request.images)) for i in range(0, request.images, _CHUNK)]
+    processes = min(workers, len(chunks) // _MIN_CHUNKS_A_PROCESS)
+    if processes <= 1:
+        for index in range(request.images):
+            yield from draw((index,))
+        return
+    # Fresh processes: a copy of this one would hold the locks of the progress bar's thread.
+    executor = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), initializer=_leave_ctrl_c)
+    pending: deque[Future[list[SavedPicture]]] = deque()
+    try:
+        for chunk in chunks:
+            pending.append(executor.submit(draw, chunk))
+            if len(pending) > 2 * processes:
+                yield from pending.popleft().result()
+        while pending:
+            yield from pending.popleft().result()
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _draw_some(
+    folder: Path,
+    request: SetRequest,
+    plan: Callable[[Random], PlannedPicture],
+    indices: Iterable[int],
+) -> list[SavedPicture]:
+    return [
+        _save(folder, f"images/{index:06d}.jpg", plan(_source(request, "set", index)).paint())
+        for index in indices
+    ]
+
+
+def _leave_ctrl_c() -> None:
+    """Ctrl-C reaches every process of a terminal; the one that started the others ends them."""
+    with contextlib.suppress(ValueError):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _write_index(folder: Path, request: SetRequest, splits: dict[str, list[SavedPicture]]) -> None:
+    for name, pictures in splits.items():
+        lines = (json.dumps(picture.record(), ensure_ascii=False) + "\n" for picture in pictures)
+        write_text_atomically(folder / f"{name}.jsonl", "".join(lines))
+    manifest = {
+        "manifest_version": 1,
+        "argus_version": argusvl.__version__,
+        "source": _source_entry(request),
+        "limits": None,  # drawn at the size asked for, on the grid or not
+        "split_origin": {"made_by": "source", "val_fraction": None, "seed": None, "group_key": None},
+        "splits": {name: _counts(pictures) for name, pictures in splits.items()},
+        "vision_tokens": None,
+        "images": [],
+        "refused": {"images": 0, "objects": 0},
+        "findings": [],
+    }
+    write_text_atomically(folder / MANIFEST, json.dumps(manifest, ensure_ascii=False, indent=2) + "\n")
+
+
+def _source_entry(request: SetRequest) -> dict[str, Any]:
+    return {"path": request.scene, "format": "synthetic", "options": asdict(request)}
+
+
+def _counts(pictures: Sequence[SavedPicture]) -> dict[str, Any]:
+    labels = Counter(drawn.description for picture in pictures for drawn in picture.objects)
+    return {"images": len(pictures), "objects": labels.total(), "labels": dict(sorted(labels.items()))}
+
+
+def _draw_pool(
+    folder: Path,
+    request: SetRequest,
+    plan: Callable[[Random], PlannedPicture],
+    descriptions: Sequence[str],
+    shows: Callable[[str], Iterable[str]],
+) -> list[SavedPicture]:
+    """Pictures of their own for the teachers: a new one is taken whenever it shows something not yet covered."""
+    missing = set(descriptions)
+    pictures: list[SavedPicture] = []
+    for index in range(_MAX_POOL_TRIES):
+        if not missing:
+            break
+        planned = plan(_source(request, "pool", index))
+        # Two new ones at least, while there are many: fewer pictures cover everything.
+        promised = {shown for description in planned.descriptions for shown in shows(description)}
+        if len(missing & promised) >= (2 if len(missing) > 4 else 1):
+            picture = planned.paint()
+            covered = {shown for o in picture.objects for shown in shows(o.description)}
+            if not missing & covered:
+                continue  # hidden by others, all of them
+            missing -= covered
+            pictures.append(_save(folder, f"images/pool_{len(pictures):03d}.jpg", picture))
+    assert not missing, f"the renderer never draws {sorted(missing)}"
+    return pictures
+
+
+def encoded(picture: PaintedPicture) -> bytes:
+    """The picture as its file holds it, a JPEG."""
+    file = BytesIO()
+    picture.image.save(file, format="JPEG", quality=picture.jpeg_quality)
+    return file.getvalue()
+
+
+def picture_source(scene: str, version: int, seed: int, stream: str, index: int) -> Random:
+    """The source of chance of one picture; seeding by text is the same on every platform."""
+    return Random(f"{scene}/{version}/{seed}/{stream}/{index}")
+
+
+def _save(folder: Path, name: str, picture: PaintedPicture) -> SavedPicture:
+    (folder / name).write_bytes(encoded(picture))
+    return SavedPicture(name, picture.objects)
+
+
+def _source(request: SetRequest, stream: str, index: int) -> Random:
+    return picture_source(request.scene, request.version, request.seed, stream, index)
+
+
+def _check(request: SetRequest) -> None:
+    if request.images < 1:
+        raise DataError(f"{request.images} images asked for", where="images", remedy="ask for one or more")
+    for name, value in (("width", request.width), ("height", request.height)):
+        if value < _MIN_SIDE_PX:
+            raise DataError(
+                f"{value} pixels asked for",
+                where=name,
+                remedy=f"ask for at least {_MIN_SIDE_PX}: less shows nothing",
+            )
+
+
+def _is_there(folder: Path, request: SetRequest) -> bool:
+    """Whether the folder holds what is asked for; a new or empty one does not."""
+    if folder.exists() and not folder.is_dir():
+        raise DataError("is a file", where=folder, remedy="name a folder that is new or empty")
+    if not folder.exists() or not any(folder.iterdir()):
+        return False
+    with contextlib.suppress(OSError, UnicodeDecodeError, MalformedJsonError):  # not one of ours then
+        manifest = decode_json(read_text(folder / MANIFEST))
+        if isinstance(manifest, dict) and manifest.get("source") == _source_entry(request):
+            return True
+    raise DataError(
+        "the folder is not empty, and does not hold the set that is asked for",
+        where=folder,
+        remedy="name another folder, or remove this one first",
+    )

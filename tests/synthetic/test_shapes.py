@@ -1,0 +1,377 @@
+from __future__ import annotations
+
+import colorsys
+import dataclasses
+import hashlib
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from argusvl.core.errors import DataError
+from argusvl.detection.data.records import Record, RecordFile
+from argusvl.synthetic import generator_of, shapes, writing
+from argusvl.synthetic.bbu_room.terms import TERMS as ROOM_TERMS
+from argusvl.synthetic.shapes.composition import compose
+from argusvl.synthetic.shapes.kinds import FAMILIES, KINDS, SIBLINGS, any_siblings
+from argusvl.synthetic.shapes.palette import random_colour
+from argusvl.synthetic.shapes.scene import Item, Plan, Shown, draw_item, paint_plan
+from argusvl.synthetic.shapes.sheet import Sheet
+from argusvl.synthetic.shapes.terms import COLOURS, WORDS, Label, describe
+
+SPLITS = ("train", "val", "test")
+LABELS: list[Label] = [
+    (name, colour, *state)
+    for name, kind in KINDS.items()
+    for state in ([(state,) for state in kind.states] or [()])
+    for colour in kind.colours
+]
+
+
+def draw(out: Path, images: int = 4, seed: int = 3, **options: Any) -> Path:
+    """A set of small pictures, fast to draw."""
+    generator_of("shapes")(out, images=images, seed=seed, **{"width": 168, "height": 140, **options})
+    return out
+
+
+def digests(folder: Path) -> dict[str, str]:
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {str(f.relative_to(folder)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
+
+
+def records(folder: Path, *splits: str) -> list[Record]:
+    return [record for split in splits for record in RecordFile(folder / f"{split}.jsonl")]
+
+
+def plans(count: int, width: int = 448, height: int = 336) -> list[Plan]:
+    return [compose(Random(f"plans/{i}"), width, height) for i in range(count)]
+
+
+def laid(*items: Item) -> list[Shown]:
+    """What is annotated when things are laid on an even, pale ground."""
+    bare = dataclasses.replace(
+        plans(1)[0], items=items, ground=lambda: np.full((3, 336, 448), 228, dtype=np.float32)
+    )
+    return paint_plan(bare)[1]
+
+
+def item(label: Label, radius: float, seed: int, **change: Any) -> Item:
+    """A thing by itself, in the middle of nothing."""
+    rng = Random(f"{label}/{seed}")
+    plain = Item(
+        label=label,
+        x=60 + rng.random(),
+        y=60 + rng.random(),
+        radius=radius,
+        degrees=rng.uniform(0, 360),
+        tilt=1.0,
+        colour=random_colour(rng, label[1]),
+        opacity=1.0,
+        stain=False,
+        light=(0.0, 0.0, 0.0),
+        shadow=0.0,
+        seed=seed,
+    )
+    return dataclasses.replace(plain, **change)
+
+
+@pytest.fixture(scope="module")
+def small_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw(tmp_path_factory.mktemp("shapes") / "set", images=20)
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_one_others(tmp_path: Path) -> None:
+    first = digests(draw(tmp_path / "a"))
+    assert digests(draw(tmp_path / "b")) == first
+    other = digests(draw(tmp_path / "c", seed=4))
+    assert not {first[name] for name in first if name.endswith(".jpg")} & set(other.values())
+
+
+def test_splits_and_boxes_are_sound(small_set: Path) -> None:
+    assert [len(records(small_set, split)) for split in SPLITS] == [16, 2, 2]
+    for record in records(small_set, *SPLITS, "teacher_pool"):
+        with Image.open(small_set / record.student.images[0]) as image:
+            assert (image.size, image.mode) == ((168, 140), "RGB")
+        for found in record.student.objects:
+            x1, y1, x2, y2 = found.bbox_2d
+            assert 0 <= x1 < x2 <= 168
+            assert 0 <= y1 < y2 <= 140
+
+
+def test_the_teacher_pool_shows_every_family_colour_and_state_and_is_disjoint(small_set: Path) -> None:
+    pool = records(small_set, "teacher_pool")
+    shown = {term for r in pool for o in r.student.objects for term in o.desc.split("/")}
+    for kinds, _ in FAMILIES.values():
+        assert shown & {describe((name,), "zh") for name in kinds}
+    assert shown >= {*COLOURS.values(), "已插", "未插"}
+    assert len(pool) <= 20
+    drawn = {r.student.images[0] for r in records(small_set, *SPLITS)}
+    assert not drawn & {r.student.images[0] for r in pool}
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_a_picture_by_its_number_is_the_one_of_the_set(tmp_path: Path, language: str) -> None:
+    folder = draw(tmp_path / "set", images=3, language=language)
+    for index, record in enumerate(records(folder, "train")):
+        image, objects = shapes.draw(3, index, width=168, height=140, language=language)
+        with Image.open(folder / record.student.images[0]) as theirs:
+            assert np.array_equal(np.asarray(image), np.asarray(theirs))
+        expected = [(o.bbox_2d, o.desc) for o in record.student.objects]
+        assert [(o.box_xyxy_px, o.description) for o in objects] == expected
+
+
+def test_english_descriptions_change_the_words_only(tmp_path: Path) -> None:
+    zh, en = draw(tmp_path / "zh"), draw(tmp_path / "en", language="en")
+    words = {describe(label, "zh"): describe(label, "en") for label in LABELS}
+    assert len(set(words.values())) == len(LABELS) == len(words)
+    for theirs, ours in zip(records(zh, *SPLITS), records(en, *SPLITS), strict=True):
+        assert [(o.bbox_2d, words[o.desc]) for o in theirs.student.objects] == [
+            (o.bbox_2d, o.desc) for o in ours.student.objects
+        ]
+        image = theirs.student.images[0]
+        assert (zh / image).read_bytes() == (en / image).read_bytes()
+
+
+def test_words_are_few_and_none_is_the_demo_s() -> None:
+    used = {word for label in LABELS for name in label for word in name.split(" ")}
+    assert {word for word in used if len(word) > 3} <= set(WORDS) <= used
+    assert len({character for words in WORDS.values() for character in words}) <= 260
+    for index, language in enumerate(("en", "zh")):
+        words = {pair[index] for pair in WORDS.items()}
+        assert not words & {term for terms in ROOM_TERMS.values() for term in (terms[language],)}
+        assert not any("/" in word for word in words)
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_labels_are_the_first_segments_and_no_two_kinds_share_one(language: str) -> None:
+    names = shapes.labels(language)
+    assert len(names) == len(set(names)) == len(KINDS) >= 300
+    _, objects = shapes.draw(0, 1, width=168, height=140, language=language)
+    assert objects and {found.description.split("/")[0] for found in objects} <= set(names)
+
+
+def test_a_language_that_is_not_known_is_refused() -> None:
+    for ask in (shapes.labels, lambda language: shapes.draw(0, 0, language=language)):
+        with pytest.raises(DataError, match="'fr'"):
+            ask("fr")
+
+
+def test_pictures_hold_none_and_many_tiny_and_huge_things() -> None:
+    counts, sides = [], []
+    for plan in plans(60):
+        shown = paint_plan(plan)[1]
+        counts.append(len(shown))
+        sides += [max(thing.box.width, thing.box.height) for thing in shown]
+    assert min(counts) == 0
+    assert max(counts) >= 30
+    assert 9 <= np.mean(counts) <= 26
+    assert min(sides) < 12
+    assert max(sides) > 200
+
+
+def test_every_kind_occurs_and_many_pictures_hold_siblings() -> None:
+    rng = Random("siblings")
+    assert {name for _ in range(4000) for name in any_siblings(rng, 7)} == set(KINDS)
+    drawn: set[str] = set()
+    alike = 0
+    for plan in plans(800):
+        names = {item.label[0] for item in plan.items}
+        drawn |= names
+        alike += any(len(names & set(group)) > 1 for name in names for group in SIBLINGS[name])
+    assert len(drawn) > 0.8 * len(KINDS)
+    assert alike > 400
+
+
+def test_siblings_are_told_apart_by_their_pixels() -> None:
+    """Of the same size, place and seed, and of the same colour where they have one in common."""
+    pairs = {
+        tuple(sorted((name, group[0]))) for name in KINDS for group in SIBLINGS[name] if group[0] != name
+    }
+    assert len(pairs) > 1000
+    for names in sorted(pairs)[::7]:
+        kinds = [KINDS[name] for name in names]
+        common = [colour for colour in kinds[0].colours if colour in kinds[1].colours]
+        sheets = []
+        for name, kind in zip(names, kinds, strict=True):
+            colour = (common or kind.colours)[0]
+            tone = random_colour(Random(colour), colour)
+            place = {"x": 60.0, "y": 60.0, "degrees": 0.0, "colour": tone}
+            sheets.append(draw_item(item((name, colour), max(k.least for k in kinds), 5, **place)))
+        change = np.abs(sheets[0].colour - sheets[1].colour).max(axis=0)
+        assert np.count_nonzero(change > 60) >= 6, names
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_boxes_are_the_extent_of_what_is_painted(family: str) -> None:
+    """Against the mask itself: rows and columns that are covered by more than a trace, as a tip may not be."""
+    for seed, (name, kind) in enumerate(FAMILIES[family][0].items()):
+        label: Label = (name, kind.colours[0], *kind.states[:1])
+        tilt = (1.0, 0.7)[seed // 2 % 2]
+        for radius in (kind.least / tilt, (41.3, 120.6)[seed % 2]):
+            sheet = draw_item(item(label, radius, seed, tilt=tilt))
+            box = sheet.extent()
+            found = covered(sheet)
+            assert np.abs(found - np.array(box)).max() <= max(1.6 / tilt, 0.02 * radius), (
+                label,
+                radius,
+                found,
+                box,
+            )
+            assert 0.8 * radius <= max(box.width, box.height) <= 2.24 * radius + 4, (label, radius, box)
+            # Nothing is cut off by the sheet's edge.
+            assert not sheet.coverage[[0, -1]].any()
+            assert not sheet.coverage[:, [0, -1]].any()
+
+
+def covered(sheet: Sheet) -> Any:
+    ys, xs = np.nonzero(sheet.coverage > 0.3)
+    found = np.array((xs.min(), ys.min(), xs.max() + 1, ys.max() + 1), dtype=float)
+    return found + np.array((sheet.left, sheet.top) * 2)
+
+
+def test_what_lies_on_a_table_seen_obliquely_is_foreshortened_and_what_stands_is_not() -> None:
+    upright = draw_item(item(("filled disc", "red"), 40.0, 1)).extent()
+    lying = draw_item(item(("filled disc", "red"), 40.0, 1, tilt=0.5)).extent()
+    assert (lying.width, lying.height) == pytest.approx((upright.width, 0.5 * upright.height), abs=1)
+    tilts = {name: set() for name in ("stands", "lies")}  # type: dict[str, set[bool]]
+    for plan in plans(60):
+        for thing in plan.items:
+            tilts["stands" if KINDS[thing.label[0]].stands else "lies"].add(thing.tilt < 1)
+    assert tilts == {"stands": {False}, "lies": {False, True}}
+
+
+def test_boxes_fit_the_pixels_that_change_in_whole_pictures() -> None:
+    """The topmost object of a picture is left out: what changes must fill its box and lie inside it."""
+    fits = []
+    for plan in plans(24):
+        bare = dataclasses.replace(plan, items=tuple(dataclasses.replace(i, shadow=0.0) for i in plan.items))
+        image, shown = paint_plan(bare)
+        if not shown or shown[-1].item is not bare.items[-1]:
+            continue
+        without = paint_plan(dataclasses.replace(bare, items=bare.items[:-1]))[0]
+        change = np.abs(np.asarray(image).astype(int) - np.asarray(without)).max(axis=2)
+        ys, xs = np.nonzero(change > 0.2 * change.max())
+        box = shown[-1].box
+        found = np.array((xs.min(), ys.min(), xs.max() + 1, ys.max() + 1))
+        outside = np.maximum(np.array((-1, -1, 1, 1)) * (found - np.array(box)), 0)
+        assert outside.max() <= 1.6, (shown[-1].item, found, box)
+        fits.append(np.abs(found - np.array(box)).max())
+    assert len(fits) > 12
+    assert np.quantile(fits, 0.8) <= 1.3
+
+
+def test_what_is_annotated_can_be_seen_and_what_is_hidden_is_not_annotated() -> None:
+    """A cover comes over a disc: the disc is whole, or gone, or the cover is left out; nothing in between."""
+    half = 40.0 / np.sqrt(2)
+    below = item(("filled disc", "red"), 20.0, 1, x=100.0, y=100.0)
+    for offset in range(0, 60, 3):
+        cover = item(("filled square", "blue"), 40.0, 2, x=100.0 + offset, y=100.0, degrees=0.0)
+        shown = laid(below, cover)
+        in_view = np.clip((offset - half + 20) / 40, 0, 1)  # of the disc's width
+        labels = [thing.item.label[0] for thing in shown]
+        if in_view < 0.05:
+            assert labels == ["filled square"]
+        elif 0.2 < in_view < 0.35:
+            assert labels == ["filled disc"]
+        elif in_view > 0.45:
+            assert labels == ["filled disc", "filled square"]
+            assert shown[0].box.x1 - shown[0].box.x0 == pytest.approx(40, abs=0.6)  # its whole extent
+        assert labels in (["filled square"], ["filled disc"], ["filled disc", "filled square"])
+
+
+def test_a_thing_that_shows_through_another_is_annotated() -> None:
+    below = item(("filled star", "red"), 20.0, 1, x=100.0, y=100.0)
+    for opacity, labels in (
+        (0.5, ["filled star", "filled square"]),
+        (0.8, ["filled star"]),
+        (1.0, ["filled square"]),
+    ):
+        cover = item(("filled square", "blue"), 60.0, 2, x=100.0, y=100.0, opacity=opacity)
+        assert [thing.item.label[0] for thing in laid(below, cover)] == labels
+
+
+def test_what_is_mostly_outside_of_the_picture_is_left_out() -> None:
+    for x, count in ((-12.0, 0), (2.0, 1)):
+        shown = laid(item(("filled disc", "red"), 20.0, 1, x=x, y=100.0))
+        assert len(shown) == count
+    assert (shown[0].box.x0, shown[0].box.x1) == (0.0, pytest.approx(22, abs=0.5))  # clipped
+    # A plate is told by its number of holes: nearly all of it must be in view.
+    assert not laid(item(("plate 2", "red"), 20.0, 1, x=2.0, y=100.0))
+
+
+def test_every_object_of_a_picture_can_be_seen_as_far_as_its_kind_asks() -> None:
+    for picture in plans(8):
+        for thing in paint_plan(picture)[1]:
+            assert KINDS[thing.item.label[0]].seen <= thing.seen <= 1 + 1e-5
+
+
+def test_things_that_do_not_stand_out_from_their_ground_are_left_out() -> None:
+    below = item(("filled square", "red"), 90.0, 1, x=150.0, y=150.0)
+    same = item(("filled disc", "red"), 20.0, 1, x=150.0, y=150.0, colour=below.colour)
+    other = dataclasses.replace(same, label=("filled disc", "blue"), colour=(20, 40, 230))
+    names = [[thing.item.label[1] for thing in laid(below, top)] for top in (same, other)]
+    assert names == [["red"], ["red", "blue"]]
+
+
+def test_the_colour_that_is_named_is_the_colour_that_is_drawn() -> None:
+    for kind in ("filled disc", "filled star", "gear 8", "bracket L", "letter M"):
+        for colour in COLOURS:
+            label: Label = (kind, colour)
+            for seed in range(6):
+                sheet = draw_item(item(label, 30.0, seed))
+                solid = sheet.coverage > 0.99
+                pixel = np.median(sheet.colour[:, solid], axis=1)
+                assert named(pixel) == colour, (label, pixel)
+
+
+def named(rgb: Any) -> str:
+    """What a person would call a colour; written apart from the palette."""
+    hue, saturation, value = colorsys.rgb_to_hsv(*(rgb / 255))
+    hue *= 360
+    if value < 0.2:
+        return "black"
+    if saturation < 0.15:
+        return "white" if value > 0.8 else "grey"
+    if hue < 40 and value < 0.55:
+        return "brown" if hue > 10 else "red"
+    if hue > 315 and saturation < 0.6:
+        return "pink"
+    edges = ((12, "red"), (40, "orange"), (70, "yellow"), (160, "green"), (200, "cyan"), (250, "blue"))
+    return next((name for edge, name in edges if hue < edge), "purple" if hue < 300 else "red")
+
+
+@pytest.mark.parametrize(("width", "height"), [(336, 448), (640, 480), (112, 400)])
+def test_other_sizes_and_shapes_can_be_drawn(width: int, height: int) -> None:
+    count = 0
+    for plan in plans(6, width, height):
+        image, shown = paint_plan(plan)
+        assert image.size == (width, height)
+        count += len(shown)
+        assert all(t.box.x0 >= 0 and t.box.y0 >= 0 for t in shown)
+        assert all(t.box.x1 <= width and t.box.y1 <= height for t in shown)
+    assert count >= 10
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"images": 0}, "0 images"), ({"width": 60}, "60 pixels"), ({"language": "fr"}, "'fr'")],
+)
+def test_a_request_that_makes_no_sense_is_refused(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        draw(tmp_path / "out", **change)
+    assert not list(tmp_path.iterdir())
+
+
+def test_several_processes_draw_the_same_bytes_as_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = digests(draw(tmp_path / "one", images=5))
+    monkeypatch.setattr(writing, "_CHUNK", 1)
+    monkeypatch.setattr(writing, "_MIN_CHUNKS_A_PROCESS", 2)
+    monkeypatch.setattr(writing, "usable_cores", lambda: 2)
+    assert digests(draw(tmp_path / "two", images=5)) == one
