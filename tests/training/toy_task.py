@@ -17,6 +17,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 from transformers.utils import ModelOutput
 
 from argusvl.config.schema import DataSection, InfrastructureSection, RunConfig, TrainingSection
+from argusvl.core.figures import FigureSpec
 from argusvl.training.protocol import LossTerm, ParameterGroup
 from argusvl.training.run import run_training
 
@@ -204,6 +205,12 @@ class ToyTask:
         batch.pop("counts")
         error = model(**batch).loss_terms["fit"].item()
         return {"score": -error if self.scores is None else self.scores.pop(0), "error": error}
+
+    def figures(self) -> dict[str, FigureSpec]:
+        return {
+            "score": FigureSpec("minus the error", "higher"),
+            "error": FigureSpec("sum of squares", "lower"),
+        }
 
     def save_assets(self, folder: Path) -> None:
         (folder / "toy.json").write_text("{}", encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
@@ -10,16 +11,20 @@ from transformers import TrainingArguments
 
 from argusvl.config.schema import RunConfig
 from argusvl.core.errors import ConfigError
+from argusvl.core.figures import FigureSpec, spec_of
 from argusvl.core.precision import Precision, decide
 
 
-def training_arguments(config: RunConfig, learning_rate: float, evaluates: bool) -> TrainingArguments:
+def training_arguments(
+    config: RunConfig, learning_rate: float, evaluates: bool, figures: Mapping[str, FigureSpec]
+) -> TrainingArguments:
     """The sections ``training`` and ``infrastructure``, with ``trainer_arguments`` merged in.
 
     Args:
         config: The run's configuration; its loader has refused options that are not passed through.
         learning_rate: The largest rate of the groups: some schedules express their floor relative to it.
         evaluates: Whether there are held-out samples.
+        figures: What the task declares of its figures.
 
     Raises:
         ConfigError: The device is not there, or transformers refuses a value.
@@ -32,6 +37,7 @@ def training_arguments(config: RunConfig, learning_rate: float, evaluates: bool)
             where="device",
             remedy="set device=cpu or device=auto, or install a torch with CUDA and its driver",
         )
+    best_by = spec_of(training.metric_for_best_model, figures)
     on_cpu = infrastructure.device == "cpu" or not cuda
     ours: dict[str, Any] = {
         "output_dir": str(training.output_dir),
@@ -58,7 +64,8 @@ def training_arguments(config: RunConfig, learning_rate: float, evaluates: bool)
         "logging_steps": training.logging_steps,
         "logging_nan_inf_filter": False,  # it would replace a NaN by the mean of the losses before
         "metric_for_best_model": training.metric_for_best_model if evaluates else None,
-        "greater_is_better": True,
+        # The engine chooses by no figure that is not declared.
+        "greater_is_better": best_by is not None and best_by.higher_is_better,
         "report_to": list(infrastructure.report_to),
         "dataloader_num_workers": infrastructure.dataloader_num_workers,
         "use_cpu": on_cpu,

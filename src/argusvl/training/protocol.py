@@ -18,6 +18,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from transformers import PreTrainedModel
 
+from argusvl.core.figures import FigureSpec
+
 Batch = Mapping[str, Any]
 """Keyword arguments of the model's forward; holds ``counts: dict[str, int]`` besides the tensors."""
 
@@ -107,8 +109,20 @@ class Task(Protocol):
         """Figures on held-out samples, without any prefix."""
         ...
 
+    def figures(self) -> Mapping[str, FigureSpec]:
+        """What the figures of :meth:`evaluate` mean and which way is better, by name.
+
+        ``AP50/screw`` needs no line beside that of ``AP50``. Only a figure that is declared may choose the best
+        checkpoint.
+        """
+        ...
+
     def save_assets(self, folder: Path) -> None:
-        """Writes what a checkpoint needs beside the weights: tokenizer, labels, pixel limits."""
+        """Writes what a checkpoint needs beside the weights: tokenizer, labels, pixel limits.
+
+        An ``argus.json`` with a key ``task``, the task's name, lets the checkpoint be used outside of its run's folder,
+        whose ``config.yaml`` says it as well.
+        """
         ...
 
 

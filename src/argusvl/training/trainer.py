@@ -41,6 +41,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from argusvl.config.schema import RunConfig
 from argusvl.core.errors import CheckpointError, ConfigError
+from argusvl.core.figures import spec_of
 from argusvl.core.logging import get_logger
 from argusvl.training import checkpoints
 from argusvl.training.arguments import decide_together, training_arguments
@@ -122,7 +123,7 @@ class ArgusTrainer(Trainer):
             raise ConfigError("there is no training sample", where="train", remedy="give a file with records")
         self._sampler = EpochSampler(len(train_dataset), config.training.seed)  # type: ignore[arg-type]
         rate = max(group.spec.learning_rate for group in self.groups)
-        arguments = training_arguments(config, rate, evaluates=eval_dataset is not None)
+        arguments = training_arguments(config, rate, eval_dataset is not None, task.figures())
         self.precision = decide_together(arguments, config.training.bf16, begun_in_bf16)
         super().__init__(
             model=model,
@@ -473,8 +474,9 @@ class ArgusTrainer(Trainer):
         if self._evaluation_due or metrics.keys() <= {"eval_seconds", "epoch"}:
             return False  # not evaluated, or by a task that has no figure in this configuration
         name = self.config.training.metric_for_best_model
-        if f"eval_{name.removeprefix('eval_')}" not in metrics:
-            known = ", ".join(sorted(key.removeprefix("eval_") for key in metrics))
+        declared = {key for key in metrics if spec_of(key, self.task.figures())}
+        if f"eval_{name.removeprefix('eval_')}" not in declared:
+            known = ", ".join(sorted(key.removeprefix("eval_") for key in declared))
             error = ConfigError(
                 f"the evaluation gives no figure {name!r}",
                 where="metric_for_best_model",
