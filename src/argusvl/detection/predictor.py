@@ -30,8 +30,8 @@ from argusvl.detection.detections import Detections
 from argusvl.detection.inference import Question, ask_image, calibrated, look
 from argusvl.detection.model.modeling import ArgusForDetection
 from argusvl.detection.postprocessing import describe
+from argusvl.detection.report.pairing import SCORE_THRESHOLD
 from argusvl.detection.text_path import TextPrediction, write_answers
-from argusvl.visual.pairing import SCORE_THRESHOLD
 
 _log = get_logger(__name__)
 

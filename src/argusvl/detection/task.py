@@ -49,10 +49,10 @@ from argusvl.detection.model.losses import LossSettings
 from argusvl.detection.model.modeling import ArgusForDetection, add_detection_head
 from argusvl.detection.model.vocabulary_transfer import transfer_vocabulary
 from argusvl.detection.reliability import RELIABILITY_FILE, write_reliability
+from argusvl.detection.report.pairing import SCORE_THRESHOLD
 from argusvl.detection.run_check import RunCheck
 from argusvl.training.protocol import LossTerm, ParameterGroup
 from argusvl.visual.drawing import draw_comparison
-from argusvl.visual.pairing import SCORE_THRESHOLD
 
 logger = get_logger(__name__)
 

@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from argusvl.visual.pairing import LabelledBox, above, count_kinds, iou, num_errors, pair_up
+from argusvl.detection.report.pairing import LabelledBox, above, count_kinds, iou, num_errors, pair_up
 
 BOX = (0.0, 0.0, 10.0, 10.0)
 NEAR = (0.0, 0.0, 10.0, 8.0)

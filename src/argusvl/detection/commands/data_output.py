@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 from rich.text import Text
 
-from argusvl.cli.output import console
+from argusvl.core.terminal import console
 from argusvl.detection.data.findings import Finding, show_name
 from argusvl.detection.data.manifest import Manifest, TokenStatistics, token_statistics
 
