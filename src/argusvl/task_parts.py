@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from argusvl.visual.sections import RunFolder, TaskReport
 
 
+ASSETS_FILE = "argus.json"
+"""Beside the weights of a checkpoint; its ``task``, or that of the configuration in it, names the task."""
+
+
 class Prediction(Protocol):
     """What was found in one image."""
 

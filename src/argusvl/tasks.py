@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from argusvl.assets import model_folder
 from argusvl.core.errors import ArgusError, CheckpointError, ConfigError
 from argusvl.core.files import read_json, real_path
+from argusvl.task_parts import ASSETS_FILE
 
 if TYPE_CHECKING:
     from argusvl.config.loading import RawConfig
@@ -23,9 +24,6 @@ Part = Literal["predictor", "evaluation", "report", "pictures"]
 
 DEFAULT_TASK = "detection"
 """Of checkpoints that name none: those of earlier versions, folders in hub layout, what ships."""
-
-ASSETS_FILE = "argus.json"
-"""Beside the weights of a checkpoint; its ``task``, or that of the configuration in it, names the task."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from argusvl.core.errors import CheckpointError, ConfigError, DataError
 from argusvl.core.files import read_json
 from argusvl.core.options import AsJson, Checkpoint, Root
 from argusvl.core.terminal import print_json
+from argusvl.task_parts import ASSETS_FILE
 
 
 def tokens(
@@ -108,7 +109,7 @@ def params(
         argus inspect params runs/demo/best
     """
     from argusvl.config.loading import config_from_mapping
-    from argusvl.detection.checkpoint_layout import ASSETS_FILE, checkpoint_folder
+    from argusvl.detection.checkpoint_layout import checkpoint_folder
 
     folder = checkpoint_folder(checkpoint)
 
@@ -168,7 +169,7 @@ def _of_config(path: Path) -> _View:
 def _of_model(folder: Path, language: str) -> _View:
     """A checkpoint says everything itself; of a plain hub folder its own files are read."""
     from argusvl.assets import model_folder
-    from argusvl.detection.checkpoint_layout import ASSETS_FILE, stock_folder
+    from argusvl.detection.checkpoint_layout import stock_folder
     from argusvl.detection.data.samples import VisionLimits
     from argusvl.detection.data.tokenizer import load_tokenizer
     from argusvl.training.checkpoints import checkpoint_at
