@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from argusvl.assets import model_folder
 from argusvl.core.errors import ArgusError, CheckpointError, ConfigError
+from argusvl.core.figures import FIGURES_FILE
 from argusvl.core.files import read_json, real_path
 from argusvl.task_parts import ASSETS_FILE
 
@@ -148,7 +149,7 @@ def task_command(name: str, command: str) -> Callable[..., Any]:
 
 
 def task_at(path: str | Path) -> str | None:
-    """The task of a checkpoint, a run's folder or a configuration; ``None`` where the path does not say.
+    """The task of a checkpoint, a run's folder, an evaluation's or a configuration; ``None`` where it does not say.
 
     Args:
         path: As users give it. What is damaged does not say; who needs it will find out.
@@ -157,8 +158,9 @@ def task_at(path: str | Path) -> str | None:
         place = real_path(model_folder(path))
         if place.is_file():
             return _task_in_config(place) if place.suffix in (".yaml", ".yml") else None
-        if (place / ASSETS_FILE).is_file():
-            return _task_in_assets(place / ASSETS_FILE)
+        for name in (ASSETS_FILE, FIGURES_FILE):
+            if (place / name).is_file() and (found := _task_in_json(place / name)):
+                return found
         run = place.parent if re.fullmatch(r"checkpoint-\d+", place.name) else place
         return _task_in_config(run / "config.yaml")
     return None
@@ -200,12 +202,12 @@ def _entry(raw: RawConfig) -> TaskEntry:
         raise ConfigError(f"task: {error.what}", where=named.where, remedy=error.remedy) from None
 
 
-def _task_in_assets(file: Path) -> str | None:
-    assets = read_json(file)
-    if not isinstance(assets, dict):
+def _task_in_json(file: Path) -> str | None:
+    value = read_json(file)
+    if not isinstance(value, dict):
         return None
-    config = assets.get("config")
-    named = assets.get("task") or (config.get("task") if isinstance(config, dict) else None)
+    config = value.get("config")
+    named = value.get("task") or (config.get("task") if isinstance(config, dict) else None)
     return named if isinstance(named, str) else None
 
 

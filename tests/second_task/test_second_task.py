@@ -128,6 +128,10 @@ def test_a_task_is_trained_measured_used_and_reported(
     assert '<section id="points">' in page and '<a href="#points">Points</a>' in page
     assert "The worst picture is" in page and "mpjpe, lower is better (px)" in page
     assert "mean distance of a point from its truth, px; lower is better" in page
+    # So has an evaluation that lies elsewhere.
+    elsewhere = shutil.copytree(folder / "test", tmp_path / "elsewhere")
+    assert run(["report", str(elsewhere)]) == 0
+    assert '<section id="points">' in (elsewhere / "report.html").read_text(encoding="utf-8")
     for of_detection in (
         'id="pictures"',
         'id="scores"',

@@ -12,7 +12,7 @@ import typer
 from argusvl.cli.by_task import with_options
 from argusvl.cli.options import AsJson, Checkpoint, Device
 from argusvl.cli.output import console, print_json, say
-from argusvl.core.figures import FigureSpec
+from argusvl.core.figures import FIGURES_FILE, FigureSpec
 from argusvl.task_parts import EvaluateCheckpoint
 from argusvl.tasks import find_checkpoint, task_entry, task_part
 
@@ -44,7 +44,7 @@ def for_task(task: str) -> Callable[..., None]:
             _print_figures(title, evaluated.figures, task_entry(task).figure_specs())
         else:
             evaluated.show(title)
-        result = {"checkpoint": str(folder), "data": str(data), **evaluated.figures}
+        result = {"task": task, "checkpoint": str(folder), "data": str(data), **evaluated.figures}
         if as_json:
             print_json(result)
         if out is not None:
@@ -55,12 +55,11 @@ def for_task(task: str) -> Callable[..., None]:
 
 def _write(out: Path, result: Mapping[str, Any], write_more: Callable[[Path], None] | None) -> None:
     from argusvl.core.files import write_text_atomically
-    from argusvl.visual.run_folder import FIGURES
 
     if write_more is not None:
         write_more(out)
     # Last: this file is what makes the folder an evaluation.
-    write_text_atomically(out / FIGURES, json.dumps(result, ensure_ascii=False, indent=2) + "\n")
+    write_text_atomically(out / FIGURES_FILE, json.dumps(result, ensure_ascii=False, indent=2) + "\n")
     say(f"Written to {out}.")
 
 

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+FIGURES_FILE = "figures.json"
+"""What an evaluation has found, with the task's name, in the folder of ``argus eval --out``."""
+
 
 @dataclass(frozen=True, slots=True)
 class FigureSpec:

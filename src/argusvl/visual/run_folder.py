@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from argusvl.core.errors import ArgusError
-from argusvl.core.figures import FigureSpec, spec_of
+from argusvl.core.figures import FIGURES_FILE, FigureSpec, spec_of
 from argusvl.core.files import real_path
 from argusvl.visual.json_files import bad_value, finite_number, read_json, read_object, read_text
 from argusvl.visual.page import grouped_digits
@@ -36,7 +36,6 @@ from argusvl.visual.sections import RunFolder, TaskReport
 
 TRAINER_STATE = "trainer_state.json"
 SUMMARY = "summary.json"
-FIGURES = "figures.json"
 CONFIGURATION = "config.yaml"
 ENVIRONMENT = "environment.json"
 
@@ -66,7 +65,7 @@ def load_run(
     log = _log(folder)
     evaluated, *others = _evaluations(folder) or [folder]
     summary = read_object(folder / SUMMARY)
-    measured = read_object(evaluated / FIGURES)
+    measured = read_object(evaluated / FIGURES_FILE)
     before, after = (
         _figures(folder / SUMMARY, f"field '{name}'", summary.get(name)) for name in ("before", "after")
     )
@@ -74,7 +73,7 @@ def load_run(
     own = TaskReport() if task_report is None else task_report(RunFolder(folder, evaluated, after, summary))
     if not log.history and not (folder / SUMMARY).is_file() and not measured and not own.sections:
         raise ArgusError(
-            f"holds nothing to report: neither checkpoint-*/{TRAINER_STATE} nor {SUMMARY} or {FIGURES}",
+            f"holds nothing to report: neither checkpoint-*/{TRAINER_STATE} nor {SUMMARY} or {FIGURES_FILE}",
             where=folder,
             remedy="name the output_dir of a run that has saved a checkpoint",
         )
@@ -160,8 +159,8 @@ def _log(folder: Path) -> _Log:
 
 def _evaluations(folder: Path) -> list[Path]:
     """Folders that ``argus eval --out`` has written: the run's own first, then those inside it, newest first."""
-    own = [folder] if (folder / FIGURES).is_file() else []
-    inside = sorted(folder.glob(f"*/{FIGURES}"), key=lambda file: (-file.stat().st_mtime, file))
+    own = [folder] if (folder / FIGURES_FILE).is_file() else []
+    inside = sorted(folder.glob(f"*/{FIGURES_FILE}"), key=lambda file: (-file.stat().st_mtime, file))
     return own + [file.parent for file in inside if not file.parent.is_symlink()]
 
 

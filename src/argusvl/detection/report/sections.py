@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment
 from markupsafe import Markup
 
+from argusvl.core.figures import FIGURES_FILE
 from argusvl.core.logging import get_logger
 from argusvl.detection.report.classes import class_rows, confusion_matrix
 from argusvl.detection.report.evaluation_files import (
@@ -33,7 +34,7 @@ from argusvl.detection.report.scored_curves import (
 from argusvl.visual.curves import Chart
 from argusvl.visual.json_files import bad_value, finite_number
 from argusvl.visual.page import page_environment
-from argusvl.visual.run_folder import FIGURES, SUMMARY
+from argusvl.visual.run_folder import SUMMARY
 from argusvl.visual.sections import RunFolder, Section, TaskReport
 
 logger = get_logger(__name__)
@@ -80,7 +81,7 @@ def task_report(run: RunFolder) -> TaskReport:
     taught = run.figures.get("with_teachers")
     if taught is not None and not isinstance(taught, dict):
         raise bad_value(
-            run.evaluated / FIGURES, "field 'with_teachers'", taught, "write an object of figures"
+            run.evaluated / FIGURES_FILE, "field 'with_teachers'", taught, "write an object of figures"
         )
     teachers = int(finite_number((taught or {}).get("teachers")) or 0)
     return TaskReport(
