@@ -28,12 +28,13 @@ from argusvl import __version__
 from argusvl.assets import MODELS
 from argusvl.config.loading import load_config
 from argusvl.core.files import atomic_folder, write_text_atomically
-from argusvl.detection.checkpoint_layout import ASSETS_FILE, QWEN_FOLDER
+from argusvl.detection.checkpoint_layout import QWEN_FOLDER
 from argusvl.detection.config import DetectionRunConfig
 from argusvl.detection.data.prompts import PROMPTS
 from argusvl.detection.data.records import RecordFile
 from argusvl.detection.data.tokenizer import load_tokenizer, tokenizer_texts, train_tokenizer
 from argusvl.synthetic import shapes
+from argusvl.task_parts import ASSETS_FILE
 from argusvl.training.checkpoints import read_best
 
 CONFIG = Path("configs/argus_tiny.yaml")

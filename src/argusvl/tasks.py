@@ -2,29 +2,55 @@
 
 from __future__ import annotations
 
+import contextlib
 import pkgutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from argusvl.config.loading import RawConfig, build, read_config
-from argusvl.config.messages import did_you_mean
-from argusvl.config.schema import RunConfig
-from argusvl.core.errors import ConfigError
+from argusvl.assets import model_folder
+from argusvl.core.errors import ArgusError, CheckpointError, ConfigError
+from argusvl.core.figures import FIGURES_FILE
+from argusvl.core.files import read_json, real_path
+from argusvl.task_parts import ASSETS_FILE
+
+if TYPE_CHECKING:
+    from argusvl.config.loading import RawConfig
+    from argusvl.config.schema import RunConfig
+    from argusvl.core.figures import FigureSpec
+
+Part = Literal["predictor", "evaluation", "report", "pictures"]
+
+DEFAULT_TASK = "detection"
+"""Of checkpoints that name none: those of earlier versions, folders in hub layout, what ships."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskEntry:
-    """Where a task's parts are, as ``module:name``; imported only when asked for.
+    """Where a task's parts are, as ``module:name``; imported only when asked for. All but two may be absent.
 
     Attributes:
         config: Its configuration class.
-        task: The class that joins it to the engine.
+        task: What makes, from a configuration, the :class:`~argusvl.training.protocol.Task` that the engine trains.
+        figures: The table of its figures: name → :class:`~argusvl.core.figures.FigureSpec`.
+        predictor: A :class:`~argusvl.task_parts.LoadPredictor`.
+        pictures: A :class:`~argusvl.task_parts.DrawPrediction` for what the predictor finds.
+        evaluation: An :class:`~argusvl.task_parts.EvaluateCheckpoint`.
+        report: A :class:`~argusvl.task_parts.MakeTaskReport`.
+        commands: Commands of its own under the verbs that are left to the tasks: ``init``, ``data convert``,
+            ``inspect tokens``. The function's signature is the command line.
     """
 
     config: str
     task: str
+    figures: str | None = None
+    predictor: str | None = None
+    pictures: str | None = None
+    evaluation: str | None = None
+    report: str | None = None
+    commands: Mapping[str, str] = field(default_factory=dict)
 
     def config_class(self) -> type[RunConfig]:
         """The configuration class."""
@@ -32,14 +58,35 @@ class TaskEntry:
         return found
 
     def task_class(self) -> Any:
-        """The class that meets ``training.protocol.Task``; it is built from a configuration."""
+        """What meets ``training.protocol.Task`` when it is called with a configuration."""
         return pkgutil.resolve_name(self.task)
+
+    def figure_specs(self) -> Mapping[str, FigureSpec]:
+        """What it declares of its figures."""
+        found: Mapping[str, FigureSpec] = {} if self.figures is None else pkgutil.resolve_name(self.figures)
+        return found
 
 
 TASKS: dict[str, TaskEntry] = {
     "detection": TaskEntry(
         config="argusvl.detection.config:DetectionRunConfig",
         task="argusvl.detection.task:DetectionTask",
+        figures="argusvl.detection.figures:FIGURES",
+        predictor="argusvl.detection.commands.prediction:load_predictor",
+        pictures="argusvl.detection.commands.prediction:draw",
+        evaluation="argusvl.detection.commands.evaluation:evaluate_checkpoint",
+        report="argusvl.detection.report.sections:task_report",
+        commands={
+            "init": "argusvl.detection.commands.init:init",
+            "data convert": "argusvl.detection.commands.data:convert",
+            "data export": "argusvl.detection.commands.data:export",
+            "data check": "argusvl.detection.commands.data:check",
+            "data synth": "argusvl.detection.commands.data:synth",
+            "data split": "argusvl.detection.commands.data:split",
+            "data pool": "argusvl.detection.commands.data:pool",
+            "inspect tokens": "argusvl.detection.commands.inspect:tokens",
+            "inspect params": "argusvl.detection.commands.inspect:params",
+        },
     ),
 }
 
@@ -55,6 +102,8 @@ def load_run_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfi
         ConfigError: The task is unknown, or a key is missing, unknown, ill-typed, given twice, or contradicts
             another.
     """
+    from argusvl.config.loading import build, read_config
+
     raw = read_config(path, overrides)
     return build(raw, _entry(raw).config_class())
 
@@ -66,20 +115,124 @@ def task_entry(name: str) -> TaskEntry:
         ConfigError: There is no such task.
     """
     if name not in TASKS:
-        raise ConfigError(f"unknown task {name!r}{did_you_mean(name, TASKS)}", remedy=_KNOWN)
+        from argusvl.config.messages import did_you_mean
+
+        raise ConfigError(f"unknown task {name!r}{did_you_mean(name, TASKS)}", remedy=_known())
     return TASKS[name]
 
 
-_KNOWN = f"write one of: {', '.join(TASKS)}"
+def task_part(name: str, part: Part) -> Any:
+    """A part of a task's entry; :mod:`argusvl.task_parts` says what it can do.
+
+    Raises:
+        ConfigError: There is no such task, or it has no such part.
+    """
+    place: str | None = getattr(task_entry(name), part)
+    if place is None:
+        those = [other for other, entry in TASKS.items() if getattr(entry, part) is not None]
+        raise _lacking(name, f"no {part}", those)
+    return pkgutil.resolve_name(place)
+
+
+def task_command(name: str, command: str) -> Callable[..., Any]:
+    """A command of a task, e.g. ``data convert``.
+
+    Raises:
+        ConfigError: There is no such task, or it has no such command.
+    """
+    place = task_entry(name).commands.get(command)
+    if place is None:
+        those = [other for other, entry in TASKS.items() if command in entry.commands]
+        raise _lacking(name, f"no `argus {command}`", those)
+    found: Callable[..., Any] = pkgutil.resolve_name(place)
+    return found
+
+
+def task_at(path: str | Path) -> str | None:
+    """The task of a checkpoint, a run's folder, an evaluation's or a configuration; ``None`` where it does not say.
+
+    Args:
+        path: As users give it. What is damaged does not say; who needs it will find out.
+    """
+    with contextlib.suppress(ArgusError, OSError, ValueError):
+        place = real_path(model_folder(path))
+        if place.is_file():
+            return _task_in_config(place) if place.suffix in (".yaml", ".yml") else None
+        for name in (ASSETS_FILE, FIGURES_FILE):
+            if (place / name).is_file() and (found := _task_in_json(place / name)):
+                return found
+        run = place.parent if re.fullmatch(r"checkpoint-\d+", place.name) else place
+        return _task_in_config(run / "config.yaml")
+    return None
+
+
+def find_checkpoint(path: str | Path) -> Path:
+    """The checkpoint that a path or name means: what ships, a run's best or newest, or the folder itself.
+
+    Raises:
+        CheckpointError: There is no such folder, or the record of the best one is damaged.
+    """
+    from argusvl.training.checkpoints import checkpoint_at
+
+    folder = checkpoint_at(model_folder(path))
+    if not folder.is_dir():
+        raise CheckpointError("no such checkpoint folder", where=folder, remedy="check the path")
+    return folder
+
+
+def _known() -> str:
+    return f"write one of: {', '.join(TASKS)}"
+
+
+def _lacking(name: str, what: str, those: Sequence[str]) -> ConfigError:
+    return ConfigError(
+        f"the task {name} has {what}", remedy=f"tasks that have it: {', '.join(those) or 'none'}"
+    )
 
 
 def _entry(raw: RawConfig) -> TaskEntry:
     named = raw.task
     if named is None:
-        raise ConfigError("task: missing. It is: the name of the task", where=raw.source, remedy=_KNOWN)
+        raise ConfigError("task: missing. It is: the name of the task", where=raw.source, remedy=_known())
     if not isinstance(named.value, str):
-        raise ConfigError(f"task: should be text, found {named.value!r}", where=named.where, remedy=_KNOWN)
+        raise ConfigError(f"task: should be text, found {named.value!r}", where=named.where, remedy=_known())
     try:
         return task_entry(named.value)
     except ConfigError as error:
         raise ConfigError(f"task: {error.what}", where=named.where, remedy=error.remedy) from None
+
+
+def _task_in_json(file: Path) -> str | None:
+    value = read_json(file)
+    if not isinstance(value, dict):
+        return None
+    config = value.get("config")
+    named = value.get("task") or (config.get("task") if isinstance(config, dict) else None)
+    return named if isinstance(named, str) else None
+
+
+def _task_in_config(file: Path) -> str | None:
+    if not file.is_file():
+        return None
+    from argusvl.config.loading import read_config
+
+    named = read_config(file).task
+    return named.value if named is not None and isinstance(named.value, str) else None
+
+
+if TYPE_CHECKING:  # mypy holds the parts of each task to what they are said to be
+    from argusvl.detection.commands import evaluation, prediction
+    from argusvl.detection.config import DetectionRunConfig
+    from argusvl.detection.detections import Detections
+    from argusvl.detection.report import sections
+    from argusvl.detection.task import DetectionTask
+    from argusvl.task_parts import DrawPrediction, EvaluateCheckpoint, LoadPredictor, MakeTaskReport
+    from argusvl.training.protocol import DrawsPictures, FinishesRuns, Task
+
+    _task: Callable[[DetectionRunConfig], Task] = DetectionTask
+    _shows: Callable[[DetectionRunConfig], DrawsPictures] = DetectionTask
+    _finishes: Callable[[DetectionRunConfig], FinishesRuns] = DetectionTask
+    _predictor: LoadPredictor[Detections] = prediction.load_predictor
+    _pictures: DrawPrediction[Detections] = prediction.draw
+    _evaluation: EvaluateCheckpoint = evaluation.evaluate_checkpoint
+    _report: MakeTaskReport = sections.task_report

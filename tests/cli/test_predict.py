@@ -254,7 +254,7 @@ def test_a_full_disk_leaves_the_old_results(
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("argusvl.detection.predictions_file.os.fsync", full)
+    monkeypatch.setattr("argusvl.cli.predictions_file.os.fsync", full)
     words = ["predict", str(tiny_checkpoint), str(photos), "--out", str(out), "--overwrite", *EVERYTHING]
     assert run(words) == 2
     error = capsys.readouterr().err

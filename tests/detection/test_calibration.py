@@ -19,7 +19,7 @@ from argusvl.detection.detections import Detections
 from argusvl.detection.evaluation import Truth, evaluate_detections
 from argusvl.detection.judged import JudgedPredictions, correct_predictions
 from argusvl.detection.reliability import reliability, write_reliability
-from argusvl.visual.evaluation_files import CALIBRATION
+from argusvl.detection.report.evaluation_files import CALIBRATION
 
 LABELS = ("screw", "label", "fan")
 SIZE = (200, 150)

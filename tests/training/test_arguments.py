@@ -20,9 +20,8 @@ def test_every_setting_reaches_transformers(tmp_path: Path) -> None:
         warmup_ratio=0.25,
         trainer_arguments={"adam_beta1": 0.8, "optim": "adamw_torch"},
     )
-    arguments = training_arguments(
-        config, [ParameterGroup("all", ".", 0.5), ParameterGroup("none", ".", 0.1)]
-    )
+    groups = [ParameterGroup("all", ".", 0.5), ParameterGroup("none", ".", 0.1)]
+    arguments = training_arguments(config, groups, ToyTask().figures())
     assert arguments.get_warmup_steps(100) == 25
     assert (arguments.learning_rate, arguments.adam_beta1, arguments.adam_beta2) == (0.5, 0.8, 0.99)
     assert arguments.activation_checkpointing
@@ -32,16 +31,23 @@ def test_every_setting_reaches_transformers(tmp_path: Path) -> None:
     assert arguments.device == torch.device("cpu")
 
 
+def test_the_task_says_whether_more_is_better(tmp_path: Path) -> None:
+    for metric, greater in (("score", True), ("error", False), ("eval_error", False)):
+        config = toy_config(tmp_path, metric_for_best_model=metric)
+        found = training_arguments(config, 0.1, evaluates=True, figures=ToyTask().figures())
+        assert found.greater_is_better is greater
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
 def test_cuda_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no CUDA device"):
-        training_arguments(toy_config(tmp_path, device="cuda"), GROUPS)
+        training_arguments(toy_config(tmp_path, device="cuda"), GROUPS, {})
 
 
 def test_what_transformers_refuses_is_an_error_of_the_configuration(tmp_path: Path) -> None:
     config = toy_config(tmp_path, trainer_arguments={"fp16_full_eval": True, "bf16_full_eval": True})
     with pytest.raises(ConfigError, match="full eval"):
-        training_arguments(config, GROUPS)
+        training_arguments(config, GROUPS, {})
 
 
 def test_an_empty_data_set_is_an_error(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 from transformers.utils import ModelOutput
 
 from argusvl.config.schema import DataSection, InfrastructureSection, RunConfig, TrainingSection
+from argusvl.core.figures import FigureSpec
 from argusvl.doctor.findings import Finding, finding
 from argusvl.training.parallel import Parallel
 from argusvl.training.protocol import LossTerm, ParameterGroup
@@ -207,6 +208,12 @@ class ToyTask:
         batch.pop("counts"), batch.pop("sizes")
         error = model(**batch).loss_terms["fit"].item()
         return {"score": -error if self.scores is None else self.scores.pop(0), "error": error}
+
+    def figures(self) -> dict[str, FigureSpec]:
+        return {
+            "score": FigureSpec("minus the error", "higher"),
+            "error": FigureSpec("sum of squares", "lower"),
+        }
 
     def save_assets(self, folder: Path) -> None:
         (folder / "toy.json").write_text("{}", encoding="utf-8")

@@ -1,46 +1,13 @@
-"""``argus init``: writes a configuration for a data set to stdout."""
+"""``argus init``: a task's configuration for a data set."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+from collections.abc import Callable
+from typing import Any
 
-import typer
-
-from argusvl.cli.options import Root
-from argusvl.cli.output import say
+from argusvl.tasks import task_command
 
 
-def command(
-    data: Annotated[
-        Path,
-        typer.Argument(
-            metavar="DATA", help="A data folder with train.jsonl, or a JSONL file of training records."
-        ),
-    ],
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME_OR_FOLDER",
-            help="What to start from: argus-tiny, a checkpoint of ours, a Qwen2.5-VL folder in hub layout, or random. "
-            "By default argus-tiny where it ships with the installation, else random.",
-        ),
-    ] = None,
-    root: Root = None,
-) -> None:
-    """Write a complete configuration for a data set, commented with why each value is what it is.
-
-    Reads every record and every image's header, and counts the conversations by the tokenizer that the run will have.
-
-    Examples:
-
-        argus init data/ > my.yaml
-
-        argus init data/ --model runs/demo/best > my.yaml
-    """
-    from argusvl.detection.starting_config import make_starting_config
-
-    made = make_starting_config(data, model=model, root=root, progress=True)
-    typer.echo(made.yaml, nl=False)
-    for note in made.notes:
-        say(f"Note: {note}.")
+def for_task(task: str) -> Callable[..., Any]:
+    """The command of a task."""
+    return task_command(task, "init")

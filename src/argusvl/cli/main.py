@@ -15,7 +15,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -27,6 +27,7 @@ from argusvl.core.errors import ArgusError, TrainingError
 from argusvl.core.files import REMEDIES
 from argusvl.core.logging import configure_logging, parse_levels, write_crash_detail
 from argusvl.core.threads import share_cores
+from argusvl.tasks import DEFAULT_TASK, task_entry
 from argusvl.training.launch import is_first_process
 
 DONE, USERS_MISTAKE, OUR_MISTAKE = 0, 2, 70
@@ -40,25 +41,35 @@ _LONGEST_PLACE = 200
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """A verb: where it is (``module:name`` of a function or of a ``typer.Typer``), and one line about it."""
+    """A verb: where it is, and one line about it.
+
+    Attributes:
+        place: ``module:name`` of a function or of a ``typer.Typer``; of what makes one for a task, where tasks differ.
+        summary: The line.
+        task: How the task is found: ``--task`` alone, or else by a checkpoint among the arguments; ``None`` where the
+            command line is the same for all.
+    """
 
     place: str
     summary: str
+    task: Literal["option", "checkpoint"] | None = None
 
-    def load(self) -> Callable[..., Any] | typer.Typer:
+    def load(self, task: str) -> Callable[..., Any] | typer.Typer:
         """The function or the app; imports its module."""
         found: Callable[..., Any] | typer.Typer = pkgutil.resolve_name(self.place)
-        return found
+        return found if self.task is None else found(task)
 
 
 VERBS: dict[str, Verb] = {
-    "init": Verb("argusvl.cli.init:command", "Write a configuration for a data set."),
+    "init": Verb("argusvl.cli.init:for_task", "Write a configuration for a data set.", "option"),
     "train": Verb("argusvl.cli.train:command", "Train by a configuration file."),
-    "eval": Verb("argusvl.cli.eval:command", "Measure a checkpoint on annotated images."),
-    "predict": Verb("argusvl.cli.predict:command", "Find and describe the objects in images."),
-    "data": Verb("argusvl.cli.data:app", "Convert, check, split and draw data sets."),
+    "eval": Verb("argusvl.cli.eval:for_task", "Measure a checkpoint on annotated images.", "checkpoint"),
+    "predict": Verb("argusvl.cli.predict:for_task", "Find and describe the objects in images.", "checkpoint"),
+    "data": Verb("argusvl.cli.data:for_task", "Convert, check, split and draw data sets.", "option"),
     "doctor": Verb("argusvl.cli.doctor:app", "Explain what can go wrong, by its ID."),
-    "inspect": Verb("argusvl.cli.inspect:app", "Look at what a model is given, and at its parts."),
+    "inspect": Verb(
+        "argusvl.cli.inspect:for_task", "Look at what a model is given, and at its parts.", "checkpoint"
+    ),
     "recognize": Verb("argusvl.cli.recognize:app", "Extract features; recognise from few examples."),
     "report": Verb("argusvl.cli.report:command", "Write a run's HTML report."),
     "env": Verb("argusvl.cli.env:command", "Show versions, devices, cores and memory."),
@@ -68,7 +79,7 @@ VERBS: dict[str, Verb] = {
 def commands() -> Iterator[tuple[str, ...]]:
     """Every command there is, in words: ``("init",)``, ``("data", "convert")``. Imports the modules of all verbs."""
     for name, verb in VERBS.items():
-        target = verb.load()
+        target = verb.load(DEFAULT_TASK)
         subs = typer.main.get_group(target).commands if isinstance(target, typer.Typer) else None
         yield from ((name,),) if subs is None else ((name, sub) for sub in subs)
 
@@ -76,7 +87,8 @@ def commands() -> Iterator[tuple[str, ...]]:
 _HELP = """Train vision-language models that find and describe every object, and see what goes wrong.
 
 Every verb takes --help, --debug (tracebacks of errors) and --log-level LEVEL (debug, info, warning, error; of
-single modules: info,training=debug).
+single modules: info,training=debug). Verbs that work on a task's data or model take --task NAME; a checkpoint names
+its own.
 
 Examples:
 
@@ -121,7 +133,9 @@ def run(arguments: Sequence[str]) -> int:
         level, per_module = parse_levels(session.log_level or "info")
         configure_logging(level, per_module)
         with use_session(session):
-            _app(_verb_in(rest))(args=rest or ["--help"], prog_name="argus")
+            verb = _verb_in(rest)
+            task, rest = _task_in(verb, rest)
+            _app(verb, task)(args=rest or ["--help"], prog_name="argus")
     except SystemExit as stop:  # how typer ends, also after a usage error, which it has shown
         code = stop.code if isinstance(stop.code, int) else DONE
         if code == INTERRUPTED and is_first_process():
@@ -189,7 +203,27 @@ def _verb_in(arguments: Sequence[str]) -> str | None:
     return verb
 
 
-def _app(verb: str | None) -> Callable[..., Any]:
+def _task_in(verb: str | None, arguments: list[str]) -> tuple[str, list[str]]:
+    """The task whose command line is meant, and the arguments without ``--task``."""
+    found_by = None if verb is None else VERBS[verb].task
+    if found_by is None:
+        return DEFAULT_TASK, arguments
+    parser = argparse.ArgumentParser(prog=f"argus {verb}", add_help=False, allow_abbrev=False)
+    parser.add_argument("--task", metavar="NAME")
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    named, rest = parser.parse_known_args(arguments[:end])
+    rest += arguments[end:]
+    task: str | None = named.task
+    if task is None and found_by == "checkpoint":
+        from argusvl.cli.by_task import task_of_arguments
+
+        task = task_of_arguments(rest[1:])
+    task = task or DEFAULT_TASK
+    task_entry(task)
+    return task, rest
+
+
+def _app(verb: str | None, task: str) -> Callable[..., Any]:
     """The command line with one verb loaded; the others are there with their summaries only."""
     # Without rich markup: in it, the brackets of `[key=value …]` would be read as styles and vanish.
     app = typer.Typer(
@@ -199,7 +233,7 @@ def _app(verb: str | None) -> Callable[..., Any]:
     )
     app.callback(help=_HELP)(_version_option)
     for name, entry in VERBS.items():
-        target = entry.load() if name == verb else _unused
+        target = entry.load(task) if name == verb else _unused
         read_paths(target)
         if isinstance(target, typer.Typer):
             app.add_typer(target, name=name, short_help=entry.summary)

@@ -1,34 +1,6 @@
-"""Arguments and options that several verbs have, each described once, and their exit code."""
+"""Arguments and options that several verbs have, and their exit code; tasks' own commands have them, too."""
 
-from __future__ import annotations
+from argusvl.core.options import AsJson, Checkpoint, Device, Root, Threads
+from argusvl.core.terminal import FOUND_SOMETHING
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
-from argusvl.assets import MODELS
-
-FOUND_SOMETHING = 1
-"""Exit code: done, and something is wrong with what was asked about."""
-
-Checkpoint = Annotated[
-    Path,
-    typer.Argument(
-        metavar="CHECKPOINT",
-        help=f"A checkpoint, a run for its best one, or what ships: {', '.join(MODELS)}.",
-    ),
-]
-Root = Annotated[
-    Path | None,
-    typer.Option(help="Folder that image paths are relative to; the JSONL file's own by default."),
-]
-Device = Annotated[
-    str, typer.Option(help="Where to compute: auto (a GPU where there is one), cpu, cuda or cuda:N.")
-]
-Threads = Annotated[int | None, typer.Option(min=1, help="Threads; as many as there are cores by default.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Write the result to stdout as JSON.")]
-
-_TRAINED = "area of an image in training, pixels: a checkpoint of another is refused; its own by default."
-TrainedMinPixels = Annotated[int | None, typer.Option(help=f"Smallest {_TRAINED}")]
-TrainedMaxPixels = Annotated[int | None, typer.Option(help=f"Largest {_TRAINED}")]
+__all__ = ["FOUND_SOMETHING", "AsJson", "Checkpoint", "Device", "Root", "Threads"]

@@ -1,30 +1,5 @@
-"""Where verbs write: data on stdout, everything for people on stderr."""
+"""Where verbs write; tasks' own commands write there, too, hence it is in ``core``."""
 
-from __future__ import annotations
+from argusvl.core.terminal import console, print_json, say
 
-import json
-from typing import TYPE_CHECKING, Any
-
-import typer
-
-from argusvl.core.wording import counted as counted
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-
-def console() -> Console:
-    """A console on stderr for tables, progress and messages."""
-    from rich.console import Console
-
-    return Console(stderr=True)
-
-
-def say(text: str) -> None:
-    """A sentence on stderr: as it is written, its lines not broken."""
-    console().print(text, highlight=False, markup=False, soft_wrap=True)
-
-
-def print_json(value: Any, *, indent: int | None = 2) -> None:
-    """One JSON value on stdout, for ``--json``; Chinese text stays readable."""
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=indent))
+__all__ = ["console", "print_json", "say"]

@@ -1,145 +1,112 @@
-"""`argus predict`: find and describe the objects in photographs."""
+"""`argus predict`: find in images what a checkpoint was trained for."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from argusvl.cli.options import Checkpoint, Device, TrainedMaxPixels, TrainedMinPixels
-from argusvl.cli.output import console, counted, print_json, say
+from argusvl.cli.by_task import with_options
+from argusvl.cli.options import Checkpoint, Device
+from argusvl.cli.output import console, print_json, say
+from argusvl.cli.predictions_file import PredictionsFile
 from argusvl.core.errors import ArgusError, CheckpointError
 from argusvl.core.files import real_path, write_bytes_atomically
-from argusvl.detection.predictions_file import PredictionsFile
-from argusvl.visual.pairing import SCORE_THRESHOLD
-
-if TYPE_CHECKING:
-    from argusvl.detection.detections import Detections
+from argusvl.core.wording import counted
+from argusvl.task_parts import DrawPrediction, LoadPredictor, Prediction
+from argusvl.tasks import find_checkpoint, task_part
 
 SOME_FAILED, ALL_FAILED = 1, 2
 JPEG_QUALITY = 92
 
 
-def command(
-    checkpoint: Checkpoint,
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="Images, or folders of images.")],
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE.jsonl", help="Write the results here instead of to stdout.")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted --out FILE.")] = False,
-    draw: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Draw the results into this folder, a JPEG for each image."),
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the --out file and drawn pictures that are there.")
-    ] = False,
-    font_path: Annotated[
-        Path | None,
-        typer.Option(help="Font of the drawn labels; by default one that has Chinese glyphs."),
-    ] = None,
-    labels: Annotated[
-        str | None, typer.Option(metavar="A,B,…", help="Look for these labels instead of the trained ones.")
-    ] = None,
-    prompt: Annotated[str | None, typer.Option(help="Ask this instead of the standard prompt.")] = None,
-    teachers: Annotated[
-        int, typer.Option(min=0, help="Demonstrations of the checkpoint's pool to show first.")
-    ] = 0,
-    score_threshold: Annotated[
-        float, typer.Option(min=0, max=1, help="Leave out what scores less, from 0 to 1.")
-    ] = SCORE_THRESHOLD,
-    captions: Annotated[bool, typer.Option(help="Write descriptions; without them it is faster.")] = True,
-    open_captions: Annotated[
-        bool,
-        typer.Option("--open-captions", help="Let descriptions be any text, not only those of training."),
-    ] = False,
-    raw_scores: Annotated[
-        bool, typer.Option("--raw-scores", help="Leave scores as the model gives them, not calibrated.")
-    ] = False,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images in a forward pass.")] = 8,
-    device: Device = "auto",
-    min_pixels: TrainedMinPixels = None,
-    max_pixels: TrainedMaxPixels = None,
-) -> None:
-    """Find and describe the objects in images.
+def for_task(task: str) -> Callable[..., None]:
+    """The verb with the options of a task's predictor."""
 
-    One line of JSON for each image: its boxes in its own pixels, labels, scores and descriptions. An image that
-    cannot be used is named and the others are done; the exit code is then 1, or 2 where none could be used.
+    def command(
+        load: LoadPredictor[Prediction],
+        checkpoint: Checkpoint,
+        images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="Images, or folders of images.")],
+        out: Annotated[
+            Path | None,
+            typer.Option(metavar="FILE.jsonl", help="Write the results here instead of to stdout."),
+        ] = None,
+        resume: Annotated[
+            bool, typer.Option("--resume", help="Go on with an interrupted --out FILE.")
+        ] = False,
+        draw: Annotated[
+            Path | None,
+            typer.Option(metavar="DIR", help="Draw the results into this folder, a JPEG for each image."),
+        ] = None,
+        overwrite: Annotated[
+            bool,
+            typer.Option("--overwrite", help="Replace the --out file and drawn pictures that are there."),
+        ] = False,
+        font_path: Annotated[
+            Path | None,
+            typer.Option(help="Font of the drawn labels; by default one that has Chinese glyphs."),
+        ] = None,
+        batch_size: Annotated[int, typer.Option(min=1, help="Images in a forward pass.")] = 8,
+        device: Device = "auto",
+        **options: Any,
+    ) -> None:
+        if resume and out is None:
+            raise ArgusError("--resume needs --out", remedy="name the file of the interrupted run with --out")
+        if checkpoint.is_file():
+            raise CheckpointError(
+                "a file, not a checkpoint folder",
+                where=checkpoint,
+                remedy=f"name the checkpoint first: argus predict CHECKPOINT {checkpoint}",
+            )
+        drawing = None if draw is None else _Drawing(task, font_path)  # before the work, not after it
+        found = find_images(images)
+        if out is not None and out.is_file() and not (overwrite or resume):
+            raise ArgusError(
+                "is there already", where=out, remedy="add --overwrite to replace it, or name another file"
+            )
+        names = _PictureNames(draw, found, overwrite=overwrite or resume) if draw is not None else None
+        predictor = load(find_checkpoint(checkpoint), device=device, **options)
 
-    Examples:
+        from rich.text import Text
 
-        argus predict runs/demo photo.jpg --draw out/
+        from argusvl.core.progress import track
 
-        argus predict runs/demo photos/ --out found.jsonl --labels 螺丝连接点,标签贴纸
-    """
-    from rich.text import Text
+        terminal = console()
+        failed: list[Path] = []
 
-    from argusvl.core.progress import track
-    from argusvl.detection.checkpoint_layout import checkpoint_folder
-    from argusvl.visual.fonts import resolve_font
+        def refuse(image: Path, error: ArgusError) -> None:
+            failed.append(image)
+            terminal.print(Text.assemble(("error", "red"), f": {error}"), soft_wrap=True)
 
-    if resume and out is None:
-        raise ArgusError("--resume needs --out", remedy="name the file of the interrupted run with --out")
-    if checkpoint.is_file():
-        raise CheckpointError(
-            "a file, not a checkpoint folder",
-            where=checkpoint,
-            remedy=f"name the checkpoint first: argus predict CHECKPOINT {checkpoint}",
-        )
-    if draw is not None:
-        resolve_font(font_path)  # before the work, not after it
-    found = find_images(images)
-    if out is not None and out.is_file() and not (overwrite or resume):
-        raise ArgusError(
-            "is there already", where=out, remedy="add --overwrite to replace it, or name another file"
-        )
-    pictures = _PictureNames(draw, found, overwrite=overwrite or resume) if draw is not None else None
-    folder = checkpoint_folder(checkpoint)
+        objects = 0
+        asked = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
+        with _results(out, {"checkpoint": str(real_path(checkpoint)), **asked}, resume) as results:
+            todo = [image for image in found if str(image) not in results.done]
+            finished = predictor.stream(todo, batch_size=batch_size, on_error=refuse)
+            shown = out is not None or not sys.stdout.isatty()
+            for image, prediction in track(finished, len(todo), "Predicting", enabled=shown):
+                if prediction.note:
+                    say(f"{image}: {prediction.note}")
+                if drawing is not None and names is not None:
+                    drawing.write(image, prediction, names.of(image))
+                results.write(prediction.to_jsonl(str(image)))
+                objects += len(prediction)
+        good = len(todo) - len(failed)
+        threshold = options.get("score_threshold")
+        lower = threshold is not None and good and not objects
+        hint = f"; none scores {threshold:g}: try a lower --score-threshold" if lower else ""
+        refused = f", {counted(len(failed), 'image')} refused" if failed else ""
+        drawn = f"; drawn into {draw}" if draw is not None and good else ""
+        say(f"{counted(good, 'image')}, {counted(objects, 'object')}{refused}{drawn}{hint}")
+        if failed:
+            raise typer.Exit(SOME_FAILED if good or len(todo) < len(found) else ALL_FAILED)
 
-    from argusvl.detection.predictor import Predictor  # takes seconds: a mistake in the above has been told
-
-    predictor = Predictor.from_pretrained(folder, device=device, min_pixels=min_pixels, max_pixels=max_pixels)
-    request: dict[str, Any] = {
-        "prompt": prompt,
-        "labels": [label.strip() for label in labels.split(",")] if labels is not None else None,
-        "teachers": teachers,
-        "captions": captions,
-        "open_captions": open_captions,
-        "raw_scores": raw_scores,
-        "score_threshold": score_threshold,
-    }
-    terminal = console()
-    failed: list[Path] = []
-
-    def refuse(image: Any, error: ArgusError) -> None:
-        failed.append(image)
-        terminal.print(Text.assemble(("error", "red"), f": {error}"), soft_wrap=True)
-
-    objects = 0
-    with _results(out, {"checkpoint": str(real_path(checkpoint)), **request}, resume) as results:
-        todo = [image for image in found if str(image) not in results.done]
-        finished = predictor.stream(todo, batch_size=batch_size, on_error=refuse, **request)
-        watched = track(finished, len(todo), "Predicting", enabled=out is not None or not sys.stdout.isatty())
-        for image, detections in watched:
-            assert isinstance(image, Path)
-            if detections.note:
-                say(f"{image}: {detections.note}")
-            if pictures is not None:
-                _draw(image, detections, pictures.of(image), font_path)
-            results.write(detections.to_jsonl(str(image)))
-            objects += len(detections)
-    good = len(todo) - len(failed)
-    hint = "" if objects or not good else f"; none scores {score_threshold:g}: try a lower --score-threshold"
-    refused = f", {counted(len(failed), 'image')} refused" if failed else ""
-    drawn = f"; drawn into {draw}" if draw is not None and good else ""
-    say(f"{counted(good, 'image')}, {counted(objects, 'object')}{refused}{drawn}{hint}")
-    if failed:
-        raise typer.Exit(SOME_FAILED if good or len(todo) < len(found) else ALL_FAILED)
+    return with_options(command, task_part(task, "predictor"))
 
 
 def find_images(paths: Iterable[Path]) -> list[Path]:
@@ -231,22 +198,22 @@ class _PictureNames:
         return self._names[image]
 
 
-def _draw(image: Path, detections: Detections, target: Path, font_path: Path | None) -> None:
-    """Draws descriptions where there are any, labels elsewhere."""
-    from argusvl.core.images import open_image
-    from argusvl.visual.drawing import draw_boxes
+class _Drawing:
+    """Draws predictions into JPEG files.
 
-    captions = detections.captions or (None,) * len(detections)
-    texts = [caption or label for caption, label in zip(captions, detections.labels, strict=True)]
-    # A model may write any character; one that the font lacks is shown as its code.
-    picture = draw_boxes(
-        open_image(image, exif="upright"),
-        detections.boxes_xyxy_px.tolist(),
-        texts,
-        detections.scores.tolist(),
-        font_path=font_path,
-        on_missing="escape",
-    )
-    encoded = io.BytesIO()
-    picture.save(encoded, "JPEG", quality=JPEG_QUALITY)
-    write_bytes_atomically(target, encoded.getvalue())
+    Raises:
+        ArgusError: The task has no pictures, or the font cannot be used.
+    """
+
+    def __init__(self, task: str, font_path: Path | None) -> None:
+        from argusvl.visual.fonts import resolve_font
+
+        self._draw: DrawPrediction[Prediction] = task_part(task, "pictures")
+        self._font_path = font_path
+        resolve_font(font_path)
+
+    def write(self, image: Path, prediction: Prediction, target: Path) -> None:
+        picture = self._draw(image, prediction, font_path=self._font_path)
+        encoded = io.BytesIO()
+        picture.save(encoded, "JPEG", quality=JPEG_QUALITY)
+        write_bytes_atomically(target, encoded.getvalue())

@@ -33,15 +33,19 @@ def command(
 
         argus report runs/demo --out demo.html
     """
+    from argusvl.tasks import DEFAULT_TASK, task_at, task_entry, task_part
     from argusvl.visual.report import write_report
     from argusvl.visual.run_folder import load_run
 
     if out is not None and out.is_dir():
         raise ArgusError("is a folder", where=out, remedy="name the HTML file to write")
-    data = load_run(run)
+    task = task_at(run) or DEFAULT_TASK
+    entry = task_entry(task)
+    own = task_part(task, "report") if entry.report else None
+    data = load_run(run, entry.figure_specs(), own)
     target = write_report(data, out or run / REPORT_FILE)
     say(f"Report written to {target}.")
-    if not data.gallery and not data.gallery_note:
-        say(f"It has no pictures; `argus eval {run} DATA --out {run / 'test'}` leaves them for it.")
+    if own is not None and not data.sections:
+        say(f"It shows no evaluation; `argus eval {run} DATA --out {run / 'test'}` leaves one for it.")
     if as_json:
         print_json({"report": str(target)})

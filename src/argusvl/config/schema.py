@@ -167,7 +167,7 @@ class TrainingSection(Section):
     logging_steps: Count
     """Number of optimizer steps between log entries."""
     metric_for_best_model: str
-    """Figure of an evaluation that chooses the best checkpoint; higher is better."""
+    """Figure of an evaluation that chooses the best checkpoint; the task says which way is better."""
 
     def cross_field_problems(self) -> Iterator[KeyProblem]:  # noqa: D102
         if self.max_steps != -1 and self.max_steps < 1:

@@ -17,11 +17,12 @@ from typing import Any, get_args
 from argusvl.core.errors import CheckpointError
 from argusvl.core.files import path_inside, read_json, write_text_atomically
 from argusvl.detection.calibration import Calibration
-from argusvl.detection.checkpoint_layout import ASSETS_FILE, assets_file
+from argusvl.detection.checkpoint_layout import assets_file
 from argusvl.detection.data.conversation import OverLengthPolicy
 from argusvl.detection.data.dataset import Vocabulary
 from argusvl.detection.data.records import Record, RecordFile, Scene, write_records
 from argusvl.detection.data.samples import VisionLimits, VisionTokensPolicy
+from argusvl.task_parts import ASSETS_FILE
 
 POOL_FILE = "teacher_pool.jsonl"
 POOL_IMAGES = "teacher_images"

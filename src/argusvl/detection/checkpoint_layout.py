@@ -6,10 +6,8 @@ from pathlib import Path
 
 from argusvl.assets import model_folder
 from argusvl.core.errors import CheckpointError
+from argusvl.task_parts import ASSETS_FILE
 from argusvl.training.checkpoints import checkpoint_at
-
-ASSETS_FILE = "argus.json"
-"""What prediction must know beside the weights."""
 
 QWEN_FOLDER = "qwen"
 """The stock part: a plain Qwen2.5-VL in hub layout, with its tokenizer."""

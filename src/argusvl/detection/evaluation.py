@@ -26,7 +26,7 @@ from argusvl.core.matching import match, pairwise_iou
 from argusvl.detection.data.dataset import Vocabulary
 from argusvl.detection.data.records import Scene
 from argusvl.detection.detections import Detections
-from argusvl.visual.pairing import MIN_IOU
+from argusvl.detection.report.pairing import MIN_IOU
 
 MAX_DETECTIONS = 100
 _EVERY_SIZE = {"any": [0.0, 1e10]}

@@ -15,7 +15,7 @@ from argusvl.detection.data.dataset import Vocabulary
 from argusvl.detection.detections import Detections
 from argusvl.detection.evaluation import Truth, claim, class_of
 from argusvl.detection.inference import Evaluation
-from argusvl.visual.pairing import MIN_IOU, SCORE_THRESHOLD, LabelledBox, Pair, num_errors, pair_up
+from argusvl.detection.report.pairing import MIN_IOU, SCORE_THRESHOLD, LabelledBox, Pair, num_errors, pair_up
 
 GALLERY_IMAGES = 48
 GALLERY_MIN_SCORE = 0.05
@@ -54,8 +54,9 @@ def make_gallery(
         count}}, "misdescribed": [{"truth": text, "said": text, "count": …}], "images": [{"image": path, "width": …,
         "height": …, "chosen": "errors" | "spread", "truth": [{"bbox_2d", "desc", "label"}], "predictions":
         [{"bbox_2d", "label", "score", "label_score", "desc"}]}]}``. The counts are over all images, at the threshold:
-        ``kinds``, what became of the objects (:data:`~argusvl.visual.pairing.KINDS`); ``confusion``, of those with a
-        box of their own, which class was given to each class; ``misdescribed``, the most frequent wrong descriptions.
+        ``kinds``, what became of the objects (:data:`~argusvl.detection.report.pairing.KINDS`); ``confusion``, of
+        those with a box of their own, which class was given to each class; ``misdescribed``, the most frequent wrong
+        descriptions.
     """
     paired = [
         pair_up(_truth_boxes(t, vocabulary), _predicted_boxes(p.above(score_threshold)))

@@ -18,7 +18,7 @@ from argusvl.core.logging import get_logger
 from argusvl.core.precision import compute_in, decide
 from argusvl.detection.assets import DetectionAssets, load_teacher_pool
 from argusvl.detection.captions import CaptionChoice, possible_descriptions
-from argusvl.detection.checkpoint_layout import ASSETS_FILE, QWEN_FOLDER, checkpoint_folder
+from argusvl.detection.checkpoint_layout import QWEN_FOLDER, checkpoint_folder
 from argusvl.detection.data.collation import PaddedCollator
 from argusvl.detection.data.conversation import ChatProcessor
 from argusvl.detection.data.dataset import labels_or_collected
@@ -30,8 +30,9 @@ from argusvl.detection.detections import Detections
 from argusvl.detection.inference import Question, calibrated, image_question, predict_batch
 from argusvl.detection.model.modeling import ArgusForDetection
 from argusvl.detection.postprocessing import describe
+from argusvl.detection.report.pairing import SCORE_THRESHOLD
 from argusvl.detection.text_path import TextPrediction, write_answers
-from argusvl.visual.pairing import SCORE_THRESHOLD
+from argusvl.task_parts import ASSETS_FILE
 
 _log = get_logger(__name__)
 

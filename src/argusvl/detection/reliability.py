@@ -13,7 +13,7 @@ import numpy as np
 
 from argusvl.core.files import write_text_atomically
 from argusvl.detection.judged import Array, Flags
-from argusvl.visual.evaluation_files import CALIBRATION
+from argusvl.detection.report.evaluation_files import CALIBRATION
 
 NUM_BINS = 10
 

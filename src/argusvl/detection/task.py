@@ -16,6 +16,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 
 from argusvl.assets import model_folder
 from argusvl.core.errors import ArgusError, ConfigError
+from argusvl.core.figures import FigureSpec
 from argusvl.core.images import open_image
 from argusvl.core.logging import get_logger
 from argusvl.detection.assets import DetectionAssets, save_teacher_pool
@@ -39,6 +40,7 @@ from argusvl.detection.data.tokenizer import (
     learned_tokenizer,
     load_tokenizer,
 )
+from argusvl.detection.figures import FIGURES
 from argusvl.detection.inference import Evaluation, RecordQuestions, evaluate_records
 from argusvl.detection.model.architecture import qwen_config, random_qwen
 from argusvl.detection.model.configuration import ArgusDetectionConfig
@@ -47,13 +49,13 @@ from argusvl.detection.model.losses import LossSettings
 from argusvl.detection.model.modeling import ArgusForDetection, add_detection_head
 from argusvl.detection.model.vocabulary_transfer import transfer_vocabulary
 from argusvl.detection.reliability import write_reliability
+from argusvl.detection.report.evaluation_files import CALIBRATION
+from argusvl.detection.report.pairing import SCORE_THRESHOLD
 from argusvl.detection.run_check import RunCheck
 from argusvl.doctor.findings import Finding
 from argusvl.training.parallel import Parallel
 from argusvl.training.protocol import LossTerm, ParameterGroup
 from argusvl.visual.drawing import draw_comparison
-from argusvl.visual.evaluation_files import CALIBRATION
-from argusvl.visual.pairing import SCORE_THRESHOLD
 
 logger = get_logger(__name__)
 
@@ -369,6 +371,10 @@ class DetectionTask:
             logger.info("scores stay as the model gives them: %s", self._fit.note)
         ece = self._fit.report.scores.ece
         return evaluation.figures.scalars() | ({} if math.isnan(ece) else {"ece": ece})
+
+    def figures(self) -> Mapping[str, FigureSpec]:
+        """What the figures mean."""
+        return FIGURES
 
     def pictures(self) -> Mapping[str, Image.Image]:
         """Truth above prediction for the first images of the last evaluation."""

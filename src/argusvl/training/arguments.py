@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -12,16 +12,20 @@ from transformers import TrainingArguments
 
 from argusvl.config.schema import RunConfig
 from argusvl.core.errors import ConfigError
+from argusvl.core.figures import FigureSpec, spec_of
 from argusvl.core.precision import Precision, decide
 from argusvl.training.protocol import ParameterGroup
 
 
-def training_arguments(config: RunConfig, groups: Sequence[ParameterGroup]) -> TrainingArguments:
+def training_arguments(
+    config: RunConfig, groups: Sequence[ParameterGroup], figures: Mapping[str, FigureSpec]
+) -> TrainingArguments:
     """The sections ``training`` and ``infrastructure``, with ``trainer_arguments`` merged in.
 
     Args:
         config: The run's configuration; its loader has refused options that are not passed through.
         groups: The task's parameter groups.
+        figures: What the task declares of its figures.
 
     Raises:
         ConfigError: The device is not there, the run is to be distributed in a way that the engine does not know, or
@@ -36,6 +40,7 @@ def training_arguments(config: RunConfig, groups: Sequence[ParameterGroup]) -> T
             remedy="set device=cpu or device=auto, or install a torch with CUDA and its driver",
         )
     _refuse_what_cannot_work(config, groups)
+    best_by = spec_of(training.metric_for_best_model, figures)
     on_cpu = infrastructure.device == "cpu" or not cuda
     ours: dict[str, Any] = {
         "output_dir": str(training.output_dir),
@@ -63,7 +68,8 @@ def training_arguments(config: RunConfig, groups: Sequence[ParameterGroup]) -> T
         "logging_steps": training.logging_steps,
         "logging_nan_inf_filter": False,  # it would replace a NaN by the mean of the losses before
         "metric_for_best_model": training.metric_for_best_model,
-        "greater_is_better": True,
+        # The engine chooses by no figure that is not declared.
+        "greater_is_better": best_by is not None and best_by.higher_is_better,
         "report_to": list(infrastructure.report_to),
         "dataloader_num_workers": infrastructure.dataloader_num_workers,
         "use_cpu": on_cpu,

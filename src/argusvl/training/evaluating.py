@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from torch.utils.data import Dataset
 
 from argusvl.core.errors import ConfigError
+from argusvl.core.figures import spec_of
 from argusvl.training.interrupts import InterruptedWork
 from argusvl.training.sandbox import evaluation_sandbox
 
@@ -92,10 +93,11 @@ class Evaluating:
         if metrics.keys() <= {"eval_seconds", "epoch"}:
             return False  # by a task that has no figure in this configuration
         trainer = self._trainer
-        name = trainer.config.training.metric_for_best_model
-        value = metrics.get(f"eval_{name.removeprefix('eval_')}")
+        name, figures = trainer.config.training.metric_for_best_model, trainer.task.figures()
+        declared = {key.removeprefix("eval_"): v for key, v in metrics.items() if spec_of(key, figures)}
+        value = declared.get(name.removeprefix("eval_"))
         if value is None:
-            known = ", ".join(sorted(key.removeprefix("eval_") for key in metrics))
+            known = ", ".join(sorted(declared))
             raise ConfigError(
                 f"the evaluation gives no figure {name!r}",
                 where="metric_for_best_model",

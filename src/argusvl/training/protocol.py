@@ -17,6 +17,8 @@ from PIL import Image
 from torch.utils.data import Dataset
 from transformers import PreTrainedModel
 
+from argusvl.core.figures import FigureSpec
+from argusvl.doctor.findings import Finding
 from argusvl.training.parallel import Parallel
 
 
@@ -62,7 +64,7 @@ class ParameterGroup:
 class Task(Protocol):
     """A task as the engine sees it. ``detection/task.py`` is one."""
 
-    def check(self) -> Sequence[str]:
+    def check(self) -> Sequence[Finding]:
         """What is wrong with the run before it starts: data files, records, token budget; empty when all is well.
 
         Takes seconds and loads no weights. What a run cannot start with at all is raised as an ``ArgusError``.
@@ -113,8 +115,20 @@ class Task(Protocol):
         """
         ...
 
+    def figures(self) -> Mapping[str, FigureSpec]:
+        """What the figures of :meth:`evaluate` mean and which way is better, by name.
+
+        ``AP50/screw`` needs no line beside that of ``AP50``. Only a figure that is declared may choose the best
+        checkpoint.
+        """
+        ...
+
     def save_assets(self, folder: Path) -> None:
-        """Writes what a checkpoint needs beside the weights: tokenizer, labels, pixel limits."""
+        """Writes what a checkpoint needs beside the weights: tokenizer, labels, pixel limits.
+
+        An ``argus.json`` with a key ``task``, the task's name, lets the checkpoint be used outside of its run's folder,
+        whose ``config.yaml`` says it as well.
+        """
         ...
 
 

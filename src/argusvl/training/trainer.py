@@ -90,7 +90,7 @@ class ArgusTrainer(Trainer):
         self.config = config
         self.output_dir = config.training.output_dir
         specs = task.parameter_groups()
-        arguments = training_arguments(config, specs)
+        arguments = training_arguments(config, specs, task.figures())
         self.parallel = Parallel(arguments.process_index, arguments.world_size, arguments.device)
         checkpoint = self.parallel.from_first(checkpoint)
         self.resumed = None if checkpoint is None else SavedSnapshot(checkpoint)

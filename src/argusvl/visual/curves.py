@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from argusvl.core.figures import FigureSpec, spec_of
 from argusvl.visual.plots import NUM_COLOURS, Series, chart_data, colour_class, format_number, line_chart
 
 # What the trainer adds to its logs that says nothing about the model.
@@ -72,19 +73,23 @@ class _Log:
         return [name for name in self.series if name not in self.taken]
 
 
-def chart_groups(log_history: Sequence[Mapping[str, Any]]) -> list[ChartGroup]:
+def chart_groups(
+    log_history: Sequence[Mapping[str, Any]], figures: Mapping[str, FigureSpec] | None = None
+) -> list[ChartGroup]:
     """Charts of a log as the trainer keeps it (``log_history`` of ``trainer_state.json``).
 
-    The quality figures share a chart. The loss terms share one, on a logarithmic axis, and each has one of its own
-    with its parts (``lm``: ``teacher_lm`` and ``student_lm``) and its value on held-out data. The parameter groups'
-    learning rates, gradient norms and weight norms have one each. Every other number follows.
+    Quality figures that are shares have a chart together; one with a unit has its own. The loss terms share one, on a
+    logarithmic axis, and each has one of its own with its parts (``lm``: ``teacher_lm`` and ``student_lm``) and its
+    value on held-out data. The parameter groups' learning rates, gradient norms and weight norms have one each. Every
+    other number follows.
 
     Args:
         log_history: One dictionary for each time something was logged; ``step`` says when.
+        figures: What the task declares of its figures; by default shares on held-out data are taken for quality.
     """
     log = _Log(_series(log_history))
     groups = [
-        ChartGroup("Quality", "on held-out pictures, while training", _quality_charts(log)),
+        ChartGroup("Quality", "on held-out pictures, while training", _quality_charts(log, figures or {})),
         ChartGroup("Loss by term", "before weighting, as the trainer logs it", _loss_charts(log)),
         ChartGroup("By parameter group", "what the optimizer did with each", _group_charts(log)),
         ChartGroup("Everything else", "", _other_charts(log), folded=True),
@@ -138,13 +143,19 @@ def _series(log_history: Sequence[Mapping[str, Any]]) -> dict[str, Series]:
     return {name: Series(name, *xy) for name, xy in points.items()}
 
 
-def _quality_charts(log: _Log) -> list[Chart]:
-    quality = [n for n in log.series if _is_quality(n, log.series[n])]
-    charts = []
+def _quality_charts(log: _Log, figures: Mapping[str, FigureSpec]) -> list[Chart]:
+    quality = [n for n in log.series if _is_quality(n, log.series[n], figures)]
     plain = [n for n in quality if "/" not in n]
-    if plain:
-        short = {n: n.removeprefix("eval_") for n in plain}
-        charts.append(_chart("all classes", log.take(plain, short), zero_based=True, smooth=False))
+    shares = [n for n in plain if _is_share(log.series[n], spec_of(n, figures))]
+    charts = []
+    if shares:
+        title = "all classes" if len(plain) < len(quality) else "figures"
+        lines = log.take(shares, {n: _figure_name(n, figures) for n in shares})
+        charts.append(_chart(title, lines, zero_based=True, smooth=False))
+    for name in (n for n in plain if n not in shares):
+        spec, lines = spec_of(name, figures), log.take([name], {name: _title(name)})
+        unit = f" ({spec.unit})" if spec and spec.unit else ""
+        charts.append(_chart(f"{_figure_name(name, figures)}{unit}", lines, zero_based=True, smooth=False))
     for figure in dict.fromkeys(n.split("/")[0] for n in quality if "/" in n):
         names = [n for n in log.series if n.startswith(f"{figure}/")]
         lines = log.take(names, {n: n.split("/", 1)[1] for n in names})
@@ -247,8 +258,20 @@ def _title(name: str) -> str:
     return name.removeprefix("eval_").replace("/", ": ").replace("_", " ")
 
 
-def _is_quality(name: str, series: Series) -> bool:
-    """Whether these are shares found on held-out data, such as AP."""
+def _figure_name(name: str, figures: Mapping[str, FigureSpec]) -> str:
+    """Names keep their underscores: they are what ``metric_for_best_model`` takes."""
+    spec = spec_of(name, figures)
+    return name.removeprefix("eval_") + (", lower is better" if spec and not spec.higher_is_better else "")
+
+
+def _is_quality(name: str, series: Series, figures: Mapping[str, FigureSpec]) -> bool:
+    """Whether it is a figure of the task; where none are declared, whether these are shares on held-out data."""
+    if not name.startswith("eval_") or name.endswith("_loss"):
+        return False
+    return spec_of(name, figures) is not None if figures else _is_share(series, None)
+
+
+def _is_share(series: Series, spec: FigureSpec | None) -> bool:
     points = series.finite()
-    of_eval = name.startswith("eval_") and not name.endswith("_loss")
-    return of_eval and bool(points) and all(-0.001 <= y <= 1.001 for _, y in points)
+    without_unit = spec is None or not spec.unit
+    return without_unit and bool(points) and all(-0.001 <= y <= 1.001 for _, y in points)

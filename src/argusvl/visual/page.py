@@ -5,23 +5,31 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 from collections.abc import Iterable
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from argusvl.visual.plots import format_number
 
-def page_environment() -> Environment:
-    """The templates of this package; what is put into them is escaped, and a name that is not given is an error."""
+
+def page_environment(package: str | None = None) -> Environment:
+    """Templates: what is put into them is escaped, and a name that is not given is an error.
+
+    Args:
+        package: Whose folder ``templates`` is looked into before that of this package.
+    """
+    packages = [*([package] if package else []), "argusvl.visual"]
     environment = Environment(
-        loader=PackageLoader("argusvl.visual", "templates"),
+        loader=ChoiceLoader([PackageLoader(name, "templates") for name in packages]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["json"] = json_in_page
+    environment.filters |= {"json": json_in_page, "number": shown_number, "bar": bar_percentage}
     return environment
 
 
@@ -49,6 +57,24 @@ def json_in_page(value: Any) -> Markup:
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     # The same JSON, and nothing in it can end the element or begin a comment.
     return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
+
+
+def shown_number(value: Any) -> str:
+    """A table's cell: numbers short, texts as they are, nothing as a dash."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, int):
+        return grouped_digits(value)
+    return f"{value:.3f}" if 0 <= value <= 1 else format_number(value)
+
+
+def bar_percentage(value: Any) -> float | None:
+    """Percentage of a share, for the bar behind it; ``None`` for what is no share."""
+    if isinstance(value, float) and 0 <= value <= 1:
+        return round(100 * value, 1)
+    return None
 
 
 def grouped_digits(value: int) -> str:

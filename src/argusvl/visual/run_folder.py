@@ -4,11 +4,11 @@ All parts are optional; a report is made of what is there.
 
 ``checkpoint-*/trainer_state.json``
     Written by the trainer. The one with the most steps is read; its ``log_history`` gives the curves.
-``figures.json``, ``gallery.json``, ``precision_recall.json``, ``calibration.json``
-    As ``argus eval --out`` writes them (:mod:`~argusvl.visual.evaluation_files`): into the run's folder, or into a
-    folder inside it, of which the newest is taken.
+``figures.json``
+    As ``argus eval --out`` writes it, into the run's folder or into a folder inside it, of which the newest is taken.
+    What else it has written there the task reads (:class:`~argusvl.visual.sections.RunFolder`).
 ``summary.json``
-    ``{"before": {figure: number, …}, "after": {…, "per_class": {class: {figure: number}}}, fact: number, …}``.
+    ``{"before": {figure: number, …}, "after": {…}, fact: number, …}``.
     ``before`` and ``after`` are figures as ``argus eval --json`` writes them, ``after`` for where there is no
     ``figures.json``; everything else that is a number or a text is shown as a fact. Figures that are ``null`` were
     not to be had.
@@ -21,51 +21,39 @@ All parts are optional; a report is made of what is there.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from argusvl.core.errors import ArgusError
+from argusvl.core.figures import FIGURES_FILE, FigureSpec, spec_of
 from argusvl.core.files import real_path
-from argusvl.visual.evaluation_files import (
-    CALIBRATION,
-    GALLERY,
-    load_calibrations,
-    load_gallery,
-    load_precision_recall,
-)
 from argusvl.visual.json_files import bad_value, finite_number, read_json, read_object, read_text
 from argusvl.visual.page import grouped_digits
 from argusvl.visual.report import FigureRow, ReportData
+from argusvl.visual.sections import RunFolder, TaskReport
 
 TRAINER_STATE = "trainer_state.json"
 SUMMARY = "summary.json"
-FIGURES = "figures.json"
 CONFIGURATION = "config.yaml"
 ENVIRONMENT = "environment.json"
 
-_NOTES = {
-    "AP50": "mean over classes, IoU 0.50",
-    "AP": "mean over classes and IoU 0.50 to 0.95",
-    "caption_exact": "found objects described to the character",
-    "recall": "objects with a box at IoU 0.50, whatever its score",
-    "AP75": "mean over classes, IoU 0.75",
-    "AR100": "recall over IoU 0.50 to 0.95, at most 100 boxes an image",
-    "AP50_agnostic": "all classes taken as one, IoU 0.50",
-    "ece": "calibration error: how far scores are from the share that is right; lower is better",
-}
-"""Figures that are known by name, in the order in which they are read."""
-
-_NO_FIGURES = ("images", "objects", "seconds", "images_per_second", "ece_before")
+_NO_FIGURES = ("images", "objects", "seconds", "images_per_second")
 _FIGURES_OF = ("images", "objects")  # facts about an evaluation
 
 
-def load_run(run: str | Path) -> ReportData:
+def load_run(
+    run: str | Path,
+    figures: Mapping[str, FigureSpec],
+    task_report: Callable[[RunFolder], TaskReport] | None = None,
+) -> ReportData:
     """What a run's folder holds.
 
     Args:
         run: The folder.
+        figures: What the task declares of its figures, in the order in which they are read.
+        task_report: Makes the task's own sections.
 
     Raises:
         ArgusError: There is no such folder, or nothing in it that a report could show.
@@ -77,22 +65,21 @@ def load_run(run: str | Path) -> ReportData:
     log = _log(folder)
     evaluated, *others = _evaluations(folder) or [folder]
     summary = read_object(folder / SUMMARY)
-    measured = read_object(evaluated / FIGURES)
-    gallery = load_gallery(evaluated)
-    if not log.history and not (folder / SUMMARY).is_file() and not measured and not gallery.items:
-        raise ArgusError(
-            f"holds nothing to report: neither checkpoint-*/{TRAINER_STATE} nor {SUMMARY}, {FIGURES} or {GALLERY}",
-            where=folder,
-            remedy="name the output_dir of a run that has saved a checkpoint",
-        )
+    measured = read_object(evaluated / FIGURES_FILE)
     before, after = (
         _figures(folder / SUMMARY, f"field '{name}'", summary.get(name)) for name in ("before", "after")
     )
-    taught = _figures(evaluated / FIGURES, "field 'with_teachers'", measured.get("with_teachers"))
     after |= measured
+    own = TaskReport() if task_report is None else task_report(RunFolder(folder, evaluated, after, summary))
+    if not log.history and not (folder / SUMMARY).is_file() and not measured and not own.sections:
+        raise ArgusError(
+            f"holds nothing to report: neither checkpoint-*/{TRAINER_STATE} nor {SUMMARY} or {FIGURES_FILE}",
+            where=folder,
+            remedy="name the output_dir of a run that has saved a checkpoint",
+        )
     measured_on = str(measured.get("data") or "")
     if not after:
-        after, measured_on = log.best_evaluation()
+        after, measured_on = log.best_evaluation(figures)
     repeated = {name.lower() for name in after if name not in _NO_FIGURES}  # at the summary's top level
     facts = {
         name: value
@@ -104,28 +91,16 @@ def load_run(run: str | Path) -> ReportData:
         facts["checkpoint evaluated"] = measured["checkpoint"]
     if others:
         facts["other evaluations"] = ", ".join(other.name for other in others)
-    calibration, calibration_note = load_calibrations(
-        evaluated if (evaluated / CALIBRATION).is_file() else folder
-    )
     return ReportData(
         title=real_path(folder).name,
         subtitle=log.subtitle(),
-        figures=_rows(before, after, taught),
+        figures=_rows(figures, before, after, own.figures_beside or {}),
         measured_on=measured_on,
-        teachers=int(finite_number(taught.get("teachers")) or 0),
+        beside=own.beside,
         facts=facts,
         log_history=log.history,
-        per_class=_per_class(folder, after.get("per_class") or summary.get("per_class") or {}),
-        kinds=gallery.kinds,
-        confusion=gallery.confusion,
-        misdescribed=gallery.misdescribed,
-        gallery=gallery.items,
-        gallery_total=gallery.total,
-        gallery_note=gallery.note,
-        score_threshold=gallery.score_threshold,
-        precision_recall=load_precision_recall(evaluated),
-        calibration=calibration,
-        calibration_note=calibration_note,
+        declared=figures,
+        sections=own.sections,
         configuration=read_text(folder / CONFIGURATION),
         environment=_flat(read_object(folder / ENVIRONMENT)),
     )
@@ -159,14 +134,14 @@ class _Log:
             {"images_per_second": statistics.median(speeds)} if speeds else {}
         )
 
-    def best_evaluation(self) -> tuple[dict[str, Any], str]:
+    def best_evaluation(self, figures: Mapping[str, FigureSpec]) -> tuple[dict[str, Any], str]:
         """The figures of the checkpoint that would be used, and what they were measured on."""
-        evaluations = [e for e in self.history if any(f"eval_{name}" in e for name in _NOTES)]
+        evaluations = [e for e in self.history if any(f"eval_{name}" in e for name in figures)]
         if not evaluations:
             return {}, ""
         chosen = next((e for e in evaluations if e.get("step") == self.best), evaluations[-1])
-        figures = {name: chosen[f"eval_{name}"] for name in _NOTES if f"eval_{name}" in chosen}
-        return figures, f"held-out records while training, at step {chosen.get('step', '?')}"
+        found = {name: chosen[f"eval_{name}"] for name in figures if f"eval_{name}" in chosen}
+        return found, f"held-out records while training, at step {chosen.get('step', '?')}"
 
 
 def _log(folder: Path) -> _Log:
@@ -184,8 +159,8 @@ def _log(folder: Path) -> _Log:
 
 def _evaluations(folder: Path) -> list[Path]:
     """Folders that ``argus eval --out`` has written: the run's own first, then those inside it, newest first."""
-    own = [folder] if any((folder / name).is_file() for name in (FIGURES, GALLERY)) else []
-    inside = sorted(folder.glob(f"*/{FIGURES}"), key=lambda file: (-file.stat().st_mtime, file))
+    own = [folder] if (folder / FIGURES_FILE).is_file() else []
+    inside = sorted(folder.glob(f"*/{FIGURES_FILE}"), key=lambda file: (-file.stat().st_mtime, file))
     return own + [file.parent for file in inside if not file.parent.is_symlink()]
 
 
@@ -196,37 +171,31 @@ def _figures(file: Path, what: str, value: Any) -> dict[str, Any]:
 
 
 def _rows(
-    before: Mapping[str, Any], after: Mapping[str, Any], taught: Mapping[str, Any]
+    declared: Mapping[str, FigureSpec],
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    beside: Mapping[str, Any],
 ) -> Sequence[FigureRow]:
-    """The figures that are known by name in their order, then others."""
-    names = [name for name in _NOTES if name in after]
+    """The figures that the task declares in their order, then others."""
+    names = [name for name in declared if name in after]
     names += [n for n in (*after, *before) if finite_number(after.get(n, before.get(n))) is not None]
-    return [
-        FigureRow(
-            n,
-            finite_number(before.get(n)),
-            finite_number(after.get(n)),
-            _NOTES.get(n, ""),
-            finite_number(taught.get(n)),
+    rows = []
+    for name in dict.fromkeys(names):
+        # `ece_before` is that figure before a correction, which the task's own section shows.
+        if name in _NO_FIGURES or name.removesuffix("_before") in declared.keys() - {name}:
+            continue
+        spec = spec_of(name, declared)
+        rows.append(
+            FigureRow(
+                name,
+                finite_number(before.get(name)),
+                finite_number(after.get(name)),
+                note=spec.note if spec else "",
+                beside=finite_number(beside.get(name)),
+                lower_is_better=spec is not None and not spec.higher_is_better,
+            )
         )
-        for n in dict.fromkeys(names)
-        if n not in _NO_FIGURES
-    ]
-
-
-def _per_class(folder: Path, value: Any) -> dict[str, dict[str, float | int | None]]:
-    if not isinstance(value, dict) or not all(isinstance(figures, dict) for figures in value.values()):
-        raise bad_value(
-            folder / SUMMARY, "field 'per_class'", value, 'write {"class": {"AP50": number, …}, …}'
-        )
-    return {
-        str(name): {
-            key: figure
-            for key, figure in figures.items()
-            if figure is None or (isinstance(figure, int | float) and not isinstance(figure, bool))
-        }
-        for name, figures in value.items()
-    }
+    return rows
 
 
 def _flat(value: Any) -> dict[str, str]:

@@ -24,6 +24,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from argusvl.detection.report.pairing import KINDS, LabelledBox
+from argusvl.detection.report.pictures import GalleryItem
+from argusvl.detection.report.scored_curves import Calibration, PrecisionCurve, ReliabilityBin
 from argusvl.visual.json_files import (
     are_shares,
     bad_value,
@@ -33,9 +36,6 @@ from argusvl.visual.json_files import (
     read_json,
     read_object,
 )
-from argusvl.visual.pairing import KINDS, LabelledBox
-from argusvl.visual.pictures import GalleryItem
-from argusvl.visual.scored_curves import Calibration, PrecisionCurve, ReliabilityBin
 
 GALLERY = "gallery.json"
 PRECISION_RECALL = "precision_recall.json"

@@ -1,4 +1,4 @@
-"""What `argus eval` shows to people, on stderr, and the files that it leaves."""
+"""What an evaluation shows to people, on stderr, and the files that it leaves."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from argusvl.cli.output import console
 from argusvl.core.files import real_path, write_text_atomically
+from argusvl.core.terminal import console
 from argusvl.core.wording import counted, listed
 from argusvl.detection.assets import DetectionAssets
 from argusvl.detection.data.records import RecordFile
@@ -24,8 +24,7 @@ from argusvl.detection.gallery import (
 )
 from argusvl.detection.inference import Evaluation
 from argusvl.detection.reliability import ReliabilityReport, write_reliability
-from argusvl.visual.evaluation_files import GALLERY, PRECISION_RECALL
-from argusvl.visual.run_folder import FIGURES
+from argusvl.detection.report.evaluation_files import GALLERY, PRECISION_RECALL
 
 PREDICTIONS_FILE = "predictions.jsonl"
 
@@ -89,13 +88,12 @@ def figures_json(evaluation: Evaluation, reliability: ReliabilityReport) -> dict
 
 def write_evaluation(
     out: Path,
-    result: dict[str, Any],
     evaluation: Evaluation,
     reliability: ReliabilityReport,
     records: RecordFile,
     assets: DetectionAssets,
 ) -> None:
-    """Writes figures, predictions, and what the report shows of an evaluation, into a folder."""
+    """Writes predictions, and what the report shows of an evaluation, into a folder."""
     lines = (
         json.dumps(detections.to_jsonl(image), ensure_ascii=False) + "\n"
         for image, detections in zip(evaluation.images, evaluation.predictions, strict=True)
@@ -105,9 +103,7 @@ def write_evaluation(
     write_text_atomically(out / GALLERY, json.dumps(gallery, ensure_ascii=False) + "\n")
     curves = precision_recall_file(evaluation, assets.vocabulary)
     write_text_atomically(out / PRECISION_RECALL, json.dumps(curves, ensure_ascii=False) + "\n")
-    write_text_atomically(out / FIGURES, json.dumps(result, ensure_ascii=False, indent=2) + "\n")
     write_reliability(out, reliability, _measured_on(records.path, assets))
-    console().print(Text(f"Written to {out}."))
 
 
 def _measured_on(data: Path, assets: DetectionAssets) -> str:

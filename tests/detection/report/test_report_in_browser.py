@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from argusvl.visual.pairing import KINDS, LabelledBox, above, count_kinds, pair_up
-from argusvl.visual.pictures import GalleryItem
+from argusvl.detection.report.evaluation_files import GalleryFile
+from argusvl.detection.report.pairing import KINDS, LabelledBox, above, count_kinds, pair_up
+from argusvl.detection.report.pictures import GalleryItem
+from argusvl.detection.report.scored_curves import Calibration, PrecisionCurve, ReliabilityBin
+from argusvl.detection.report.sections import BoxData, box_sections
 from argusvl.visual.report import FigureRow, ReportData, write_report
-from argusvl.visual.scored_curves import Calibration, PrecisionCurve, ReliabilityBin
 
 HOSTILE = "</script><img src=x onerror=\"document.title='hacked'\">"
 LONG = "一段很长的描述/" * 12 + "x" * 80
@@ -44,7 +46,7 @@ def scene(seed: int, name: str) -> GalleryItem:
 GALLERY = [scene(seed, f"{seed:02d}.jpg") for seed in range(12)]
 
 
-def data() -> ReportData:
+def boxes() -> BoxData:
     hostile = GalleryItem(
         Image.new("RGB", (320, 240)),
         [LabelledBox((10, 10, 60, 60), HOSTILE), LabelledBox((100, 20, 200, 90), LONG)],
@@ -52,12 +54,39 @@ def data() -> ReportData:
         caption=f"{HOSTILE}.jpg",
     )
     bins = [ReliabilityBin(k / 10, k / 11, 10 * k) for k in range(1, 10)]
+    return BoxData(
+        per_class={
+            LONG: {"AP": 0.5, "AP50": 0.8, "count": 7},
+            HOSTILE: {"AP": 0.4, "AP50": 0.9, "count": 70},
+        },
+        precision_recall={
+            name: PrecisionCurve([1.0] * 80 + [0.0] * 21, [0.5] * 101, [0.7] * 101)
+            for name in (LONG, HOSTILE)
+        },
+        calibration={"score": Calibration(bins, 0.05, bins, 0.1)},
+        gallery=GalleryFile(
+            kinds={
+                LONG: {"right": 5, "missed": 2, "shifted": 1, "misdescribed": 1, "false": 3},
+                HOSTILE: {"right": 5},
+                "螺丝": {"right": 20, "missed": 9},
+            },
+            confusion={LONG: {LONG: 5, HOSTILE: 1}, "螺丝": {"螺丝": 20}},
+            misdescribed=[("螺丝/已拧紧", "螺丝/未拧紧", 3), (LONG, HOSTILE, 1)],
+            items=[*GALLERY, hostile],
+            total=100,
+            score_threshold=THRESHOLD,
+        ),
+    )
+
+
+def data() -> ReportData:
     log: list[dict[str, Any]] = [
         {"step": s, "loss": 9 / s, "box_loss": 1 / s, "lm_loss": 5.0 + 4 * (s % 2), "lr/a": 0.1, "lr/b": 0.2}
         | {f"gn/{HOSTILE}": 1.0 * s, "memory": 3.0}
         for s in range(1, 101)
     ]
     return ReportData(
+        sections=box_sections(boxes()),
         title=f"run {HOSTILE}",
         subtitle="x" * 90,
         figures=[
@@ -66,25 +95,6 @@ def data() -> ReportData:
         ],
         facts={"train_seconds": 100, LONG: LONG},
         log_history=log,
-        per_class={
-            LONG: {"AP": 0.5, "AP50": 0.8, "count": 7},
-            HOSTILE: {"AP": 0.4, "AP50": 0.9, "count": 70},
-        },
-        kinds={
-            LONG: {"right": 5, "missed": 2, "shifted": 1, "misdescribed": 1, "false": 3},
-            HOSTILE: {"right": 5},
-            "螺丝": {"right": 20, "missed": 9},
-        },
-        confusion={LONG: {LONG: 5, HOSTILE: 1}, "螺丝": {"螺丝": 20}},
-        misdescribed=[("螺丝/已拧紧", "螺丝/未拧紧", 3), (LONG, HOSTILE, 1)],
-        gallery=[*GALLERY, hostile],
-        gallery_total=100,
-        score_threshold=THRESHOLD,
-        precision_recall={
-            name: PrecisionCurve([1.0] * 80 + [0.0] * 21, [0.5] * 101, [0.7] * 101)
-            for name in (LONG, HOSTILE)
-        },
-        calibration={"score": Calibration(bins, 0.05, bins, 0.1)},
         configuration=f"key: {LONG}\n{HOSTILE}",
         environment={"python": "3.11", LONG: HOSTILE},
     )
@@ -92,7 +102,9 @@ def data() -> ReportData:
 
 def expected(threshold: float) -> dict[str, int]:
     pairs = [
-        pair for item in data().gallery for pair in pair_up(item.truth, above(item.predicted, threshold))
+        pair
+        for item in boxes().gallery.items
+        for pair in pair_up(item.truth, above(item.predicted, threshold))
     ]
     counts = count_kinds(pairs)
     return {kind: counts[kind] for kind in KINDS}
@@ -257,7 +269,7 @@ def test_kinds_and_classes_are_filtered(page: Any) -> None:
     )
     with_missed = sum(
         any(p.kind == "missed" for p in pair_up(i.truth, above(i.predicted, THRESHOLD)))
-        for i in data().gallery
+        for i in boxes().gallery.items
     )
     assert page.run("document.querySelectorAll('.strip button').length") == with_missed
     assert page.run("document.querySelector('#passing').textContent") == f"{with_missed} of {total} pictures"
@@ -281,7 +293,7 @@ def test_pictures_are_sorted_by_a_kind_of_error(page: Any, kind: str) -> None:
     enter(page, "#order", kind)
     numbers = {
         item.caption: count_kinds(pair_up(item.truth, above(item.predicted, THRESHOLD)))[kind]  # type: ignore[index]
-        for item in data().gallery
+        for item in boxes().gallery.items
     }
     names = page.run("[...document.querySelectorAll('.strip img')].length")
     order = page.run(
@@ -451,7 +463,8 @@ def test_every_control_has_a_name(page: Any) -> None:
 
 
 def test_an_old_run_without_the_new_parts_is_a_page(chromium: Any, tmp_path: Path) -> None:
-    old = ReportData("old", gallery=[GalleryItem(Image.new("RGB", (40, 30)), [], [])])
+    gallery = GalleryFile([GalleryItem(Image.new("RGB", (40, 30)), [], [])])
+    old = ReportData("old", sections=box_sections(BoxData(gallery=gallery)))
     for name, some in (("empty.html", ReportData("nothing")), ("old.html", old)):
         with chromium.page(write_report(some, tmp_path / name), 375, 812) as page:
             assert page.complaints() == []

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.table import Column, Table
 from rich.text import Text
 
-from argusvl.cli.output import console
+from argusvl.core.terminal import console
 from argusvl.detection.data.special_tokens import IMAGE_PAD
 from argusvl.detection.data.token_table import TOTAL, TokenTable, part_name
 

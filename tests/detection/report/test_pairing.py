@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import unicodedata
 
-from argusvl.visual.pairing import LabelledBox, above, count_kinds, num_errors, pair_up
+from argusvl.detection.report.pairing import LabelledBox, above, count_kinds, num_errors, pair_up
 
 BOX = (0.0, 0.0, 10.0, 10.0)
 NEAR = (0.0, 0.0, 10.0, 8.0)

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from argusvl.visual.pairing import KINDS, Kind
-from argusvl.visual.scored_curves import PrecisionCurve
+from argusvl.detection.report.pairing import KINDS, Kind
+from argusvl.detection.report.scored_curves import PrecisionCurve
 
 MAX_CONFUSION_CLASSES = 24
 """A larger matrix cannot be read; the list of wrong descriptions can."""

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from argusvl.visual import pictures as pictures_module
-from argusvl.visual.pairing import LabelledBox
-from argusvl.visual.pictures import GalleryItem, gallery_data, make_pictures
+from argusvl.detection.report import pictures as pictures_module
+from argusvl.detection.report.pairing import LabelledBox
+from argusvl.detection.report.pictures import GalleryItem, gallery_data, make_pictures
 
 BOX = (10.0, 10.0, 60.0, 40.0)
 

@@ -10,8 +10,29 @@ import pytest
 from PIL import Image
 
 from argusvl.core.errors import ArgusError, DataError
-from argusvl.visual.run_folder import load_run
-from argusvl.visual.scored_curves import Calibration, PrecisionCurve, ReliabilityBin
+from argusvl.detection.figures import FIGURES
+from argusvl.detection.report import sections
+from argusvl.detection.report.scored_curves import Calibration, PrecisionCurve, ReliabilityBin
+from argusvl.visual.report import ReportData
+from argusvl.visual.run_folder import load_run as load_run_of
+from argusvl.visual.sections import RunFolder, TaskReport
+
+
+def load_run(folder: Path) -> ReportData:
+    """A run of detection."""
+    return load_run_of(folder, FIGURES, sections.task_report)
+
+
+def boxes(folder: Path) -> sections.BoxData:
+    """What the task's own sections show of it."""
+    read: list[sections.BoxData] = []
+
+    def keep(run: RunFolder) -> TaskReport:
+        read.append(sections.load_box_data(run))
+        return sections.task_report(run)
+
+    load_run_of(folder, FIGURES, keep)
+    return read[0]
 
 
 def write(path: Path, value: Any) -> None:
@@ -75,17 +96,18 @@ def test_a_whole_run_is_read(tmp_path: Path) -> None:
         ("caption_exact", None, None),
     ]
     assert data.facts == {"train_seconds": 12.5, "images evaluated": 12}
-    assert data.per_class == {"螺丝": {"AP50": 0.9, "AP": None}}
-    (item,) = data.gallery
+    shown = boxes(run)
+    assert shown.per_class == {"螺丝": {"AP50": 0.9, "AP": None}}
+    (item,) = shown.gallery.items
     assert (item.image, item.size) == (run / "a.jpg", (40, 30))
     assert [(b.label, b.score) for b in (*item.truth, *item.predicted)] == [("螺丝/a", None), ("螺丝", 0.5)]
     assert [b.counted_as for b in (*item.truth, *item.predicted)] == ["螺丝", "螺丝"]
-    assert (data.score_threshold, data.gallery_total, data.gallery_note) == (0.3, 12, "")
-    assert data.kinds == {"螺丝": {"right": 7, "false": 2}}
-    assert data.confusion == {"螺丝": {"螺丝": 7}}
-    assert data.misdescribed == [("螺丝/a", "螺丝/b", 3)]
-    assert data.precision_recall == {"螺丝": PrecisionCurve([1, 0.5, 0], [0.9, 0.4, 0], [0.4, 0.5, 0])}
-    assert data.calibration == {"score": Calibration([ReliabilityBin(0.8, 0.75, 4)], 0.05, None, None)}
+    assert (shown.gallery.score_threshold, shown.gallery.total, shown.gallery.note) == (0.3, 12, "")
+    assert shown.gallery.kinds == {"螺丝": {"right": 7, "false": 2}}
+    assert shown.gallery.confusion == {"螺丝": {"螺丝": 7}}
+    assert shown.gallery.misdescribed == [("螺丝/a", "螺丝/b", 3)]
+    assert shown.precision_recall == {"螺丝": PrecisionCurve([1, 0.5, 0], [0.9, 0.4, 0], [0.4, 0.5, 0])}
+    assert shown.calibration == {"score": Calibration([ReliabilityBin(0.8, 0.75, 4)], 0.05, None, None)}
     assert data.configuration == "task: detection\n"
     assert data.environment == {"python": "3.11", "torch": "2.13", "devices": "cpu, cuda:0"}
 
@@ -130,12 +152,12 @@ def test_an_evaluation_in_a_folder_of_the_run_is_found_and_the_newest_is_shown(t
     assert [(row.name, row.after) for row in data.figures] == [("AP50", 0.8)]
     assert data.measured_on == "test.jsonl"
     assert (data.facts["checkpoint evaluated"], data.facts["other evaluations"]) == ("c", "val")
-    assert [item.image for item in data.gallery] == [tmp_path / "test" / "test.jpg"]
-    assert set(data.precision_recall) == {"test"}
-    assert data.calibration["score"].ece == 0.5  # of the training run: the evaluation wrote none
+    assert [item.image for item in boxes(tmp_path).gallery.items] == [tmp_path / "test" / "test.jpg"]
+    assert set(boxes(tmp_path).precision_recall) == {"test"}
+    assert boxes(tmp_path).calibration["score"].ece == 0.5  # of the training run: the evaluation wrote none
     assert len(data.log_history) == 2
     write(tmp_path / "test" / "calibration.json", {"bins": [], "ece": 0.25})
-    assert load_run(tmp_path).calibration["score"].ece == 0.25
+    assert boxes(tmp_path).calibration["score"].ece == 0.25
     assert load_run(tmp_path / "val").figures[0].after == 0.7
     write(tmp_path / "figures.json", {"AP50": 0.9})
     assert load_run(tmp_path).figures[0].after == 0.9
@@ -147,8 +169,8 @@ def test_the_latest_evaluation_stands_for_the_summary_s_figures(tmp_path: Path) 
     taught = {"AP50": 0.75, "teachers": 2}
     write(tmp_path / "figures.json", {"AP50": 0.6, "images": 3, "with_teachers": taught})
     data = load_run(tmp_path)
-    assert [(row.before, row.after, row.taught) for row in data.figures] == [(0.1, 0.6, 0.75)]
-    assert data.teachers == 2
+    assert [(row.before, row.after, row.beside) for row in data.figures] == [(0.1, 0.6, 0.75)]
+    assert data.beside == "with 2 teachers"
     assert data.facts == {"images": 7, "images evaluated": 3}
 
 
@@ -166,17 +188,18 @@ def test_what_eval_has_measured_stands_in_for_a_summary(tmp_path: Path) -> None:
     write(tmp_path / "figures.json", figures | {"per_class": {"a": {"AP50": 0.75, "count": 4}}})
     data = load_run(tmp_path)
     assert [(row.name, row.after) for row in data.figures] == [("AP50", 0.75)]
-    assert data.per_class == {"a": {"AP50": 0.75, "count": 4}}
+    assert boxes(tmp_path).per_class == {"a": {"AP50": 0.75, "count": 4}}
     assert data.facts["images evaluated"] == 3
 
 
 def test_a_run_of_an_older_version_is_read(tmp_path: Path) -> None:
     image = {"image": "a.jpg", "truth": [{"bbox_2d": [1, 2, 3, 4], "desc": "螺丝/a"}], "predictions": []}
     write(tmp_path / "gallery.json", [image])
-    data = load_run(tmp_path)
-    assert (data.score_threshold, data.gallery_total, data.kinds) == (0.0, None, {})
+    data = boxes(tmp_path)
+    gallery = data.gallery
+    assert (gallery.score_threshold, gallery.total, gallery.kinds) == (0.0, None, {})
     assert (data.precision_recall, data.calibration) == ({}, {})
-    assert data.gallery[0].truth[0].counted_as == "螺丝"
+    assert gallery.items[0].truth[0].counted_as == "螺丝"
 
 
 def test_label_scores_have_a_calibration_of_their_own(tmp_path: Path) -> None:
@@ -185,7 +208,7 @@ def test_label_scores_have_a_calibration_of_their_own(tmp_path: Path) -> None:
     nothing = {"bins": [], "ece": None, "bins_before": None, "ece_before": None}
     for scores, types, names in ((some, some, {"score", "label score"}), (nothing, some, {"label score"})):
         write(tmp_path / "calibration.json", {**scores, "types": types, "measured_on": "val.jsonl"})
-        data = load_run(tmp_path)
+        data = boxes(tmp_path)
         assert set(data.calibration) == names
         assert data.calibration_note == "val.jsonl"
 
@@ -193,9 +216,7 @@ def test_label_scores_have_a_calibration_of_their_own(tmp_path: Path) -> None:
 def test_how_the_pictures_were_chosen_is_said(tmp_path: Path) -> None:
     images = [{"image": f"{k}.jpg", "chosen": "errors" if k < 2 else "spread"} for k in range(3)]
     write(tmp_path / "gallery.json", {"images": images, "images_total": 9})
-    assert (
-        load_run(tmp_path).gallery_note == "the 2 with the most errors, and 1 spread evenly over the others"
-    )
+    assert boxes(tmp_path).gallery.note == "the 2 with the most errors, and 1 spread evenly over the others"
 
 
 def test_a_log_with_nan_is_read(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from argusvl.visual.scored_curves import (
+from argusvl.detection.report.scored_curves import (
     MAX_CLASSES,
     Calibration,
     PrecisionCurve,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from argusvl.cli.predictions_file import PredictionsFile
 from argusvl.core.errors import DataError
-from argusvl.detection.predictions_file import PredictionsFile
 
 REQUEST = {"checkpoint": "runs/demo"}
 

@@ -12,12 +12,14 @@ import pytest
 from PIL import Image
 
 from argusvl.core.errors import ArgusError
+from argusvl.detection.report.evaluation_files import GalleryFile
+from argusvl.detection.report.pairing import LabelledBox
+from argusvl.detection.report.pictures import MAX_PICTURES, GalleryItem
+from argusvl.detection.report.scored_curves import Calibration, PrecisionCurve, ReliabilityBin
+from argusvl.detection.report.sections import MAX_MISDESCRIBED, BoxData, box_sections
 from argusvl.visual import glyphs as glyphs_module
 from argusvl.visual import report as report_module
-from argusvl.visual.pairing import LabelledBox
-from argusvl.visual.pictures import MAX_PICTURES, GalleryItem
-from argusvl.visual.report import MAX_MISDESCRIBED, FigureRow, ReportData, render_report, write_report
-from argusvl.visual.scored_curves import Calibration, PrecisionCurve, ReliabilityBin
+from argusvl.visual.report import FigureRow, ReportData, render_report, write_report
 
 HOSTILE = "</script></style><img src=x onerror=alert(1)><!-- <script>alert('1')</script>&\""
 VOID = {"meta", "link", "br", "img", "input", "path", "rect", "circle"}
@@ -33,6 +35,21 @@ def item(
 
 def full(label: str = "挡风板/已安装") -> ReportData:
     bins = [ReliabilityBin(0.5, 0.6, 7), ReliabilityBin(0.9, 0.8, 3)]
+    boxes = BoxData(
+        per_class={label: {"AP": 0.5, "count": 3}, "second": {"AP": None}},
+        gallery=GalleryFile(
+            kinds={label: {"right": 2, "missed": 1, "false": 4}},
+            confusion={label: {label: 1, "second": 1}},
+            misdescribed=[(label, label, 2)],
+            items=[item(label, label), item(label, "other"), item(label)],
+            total=30,
+            note=label,
+            score_threshold=0.3,
+        ),
+        precision_recall={label: PrecisionCurve([1.0, 0.5, 0.0], [0.9, 0.4, 0.0], [0.4, 0.6, 0.0])},
+        calibration={"score": Calibration(bins, 0.11, bins, 0.2)},
+        calibration_note=label,
+    )
     return ReportData(
         title=label,
         subtitle=label,
@@ -41,21 +58,15 @@ def full(label: str = "挡风板/已安装") -> ReportData:
         log_history=[
             {"step": s, "loss": 2.0 / (s + 1), "eval_AP50": 0.1 * s, f"other/{label}": s} for s in range(5)
         ],
-        per_class={label: {"AP": 0.5, "count": 3}, "second": {"AP": None}},
-        kinds={label: {"right": 2, "missed": 1, "false": 4}},
-        confusion={label: {label: 1, "second": 1}},
-        misdescribed=[(label, label, 2)],
         measured_on=label,
-        gallery=[item(label, label), item(label, "other"), item(label)],
-        gallery_total=30,
-        gallery_note=label,
-        score_threshold=0.3,
-        precision_recall={label: PrecisionCurve([1.0, 0.5, 0.0], [0.9, 0.4, 0.0], [0.4, 0.6, 0.0])},
-        calibration={"score": Calibration(bins, 0.11, bins, 0.2)},
-        calibration_note=label,
+        sections=box_sections(boxes),
         configuration=label,
         environment={label: label},
     )
+
+
+def with_gallery(items: list[GalleryItem], total: int | None = None) -> ReportData:
+    return ReportData("run", sections=box_sections(BoxData(gallery=GalleryFile(items, total=total))))
 
 
 class Tags(HTMLParser):
@@ -175,7 +186,7 @@ def test_texts_of_users_are_never_markup() -> None:
 def test_of_the_pictures_the_number_is_said() -> None:
     def said(count: int, total: int | None) -> str:
         gallery = [item(str(k)) for k in range(count)]
-        html = render_report(ReportData("run", gallery=gallery, gallery_total=total))
+        html = render_report(with_gallery(gallery, total))
         return " ".join(Tags(html).texts)
 
     assert "3 pictures, those" in said(3, None)
@@ -234,32 +245,32 @@ def test_a_report_is_made_without_the_pictures_that_are_gone(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     gone = [GalleryItem(tmp_path / f"gone {k}.jpg", [], []) for k in range(5)]
-    some = " ".join(Tags(render_report(ReportData("run", gallery=[item(), *gone], gallery_total=6))).texts)
+    some = " ".join(Tags(render_report(with_gallery([item(), *gone], 6))).texts)
     assert "5 pictures are left out" in some and "gone 0.jpg" in some
     assert "1 of 6 pictures" in some
     assert [record.message for record in caplog.records][-1] == "so are 2 others"
-    nothing = Tags(render_report(ReportData("run", gallery=gone)))
+    nothing = Tags(render_report(with_gallery(gone)))
     assert "5 pictures are left out" in " ".join(nothing.texts)
     assert "img" not in nothing.names
 
 
 def test_columns_are_there_for_what_was_measured() -> None:
-    def heads(*rows: FigureRow, teachers: int = 0) -> str:
-        return render_report(ReportData("r", figures=rows, teachers=teachers))
+    def heads(*rows: FigureRow, beside: str = "") -> str:
+        return render_report(ReportData("r", figures=rows, beside=beside))
 
     plain = heads(FigureRow("AP50", None, 0.5))
     assert "Figures" in plain and ">before<" not in plain
     assert "Before and after training" in heads(FigureRow("AP50", 0.125, 0.5))
-    assert "with 2 teachers" in heads(FigureRow("AP50", None, 0.5, taught=0.625), teachers=2)
+    assert "with 2 teachers" in heads(FigureRow("AP50", None, 0.5, beside=0.625), beside="with 2 teachers")
 
 
 def test_confusions_are_told_as_a_matrix_and_in_words() -> None:
-    data = ReportData(
-        "run",
+    gallery = GalleryFile(
         kinds={"螺丝": {"right": 3, "misdescribed": 2, "missed": 4}, "标签": {"right": 1, "false": 3}},
         confusion={"螺丝": {"螺丝": 4, "标签": 1}, "标签": {"标签": 1}},
         misdescribed=[(f"螺丝/{k}", "标签", 9) for k in range(MAX_MISDESCRIBED + 5)],
     )
+    data = ReportData("run", sections=box_sections(BoxData(gallery=gallery)))
     text = " ".join(" ".join(Tags(render_report(data)).texts).split())
     assert "螺丝 4 1 4 标签 1 nothing 3" in text
     assert f"螺丝/{MAX_MISDESCRIBED - 1}" in text and f"螺丝/{MAX_MISDESCRIBED}" not in text

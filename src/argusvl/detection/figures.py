@@ -1,0 +1,16 @@
+"""The figures of detection, in the order in which they are read."""
+
+from __future__ import annotations
+
+from argusvl.core.figures import FigureSpec
+
+FIGURES: dict[str, FigureSpec] = {
+    "AP50": FigureSpec("mean over classes, IoU 0.50", "higher"),
+    "AP": FigureSpec("mean over classes and IoU 0.50 to 0.95", "higher"),
+    "caption_exact": FigureSpec("found objects described to the character", "higher"),
+    "recall": FigureSpec("objects with a box at IoU 0.50, whatever its score", "higher"),
+    "AP75": FigureSpec("mean over classes, IoU 0.75", "higher"),
+    "AR100": FigureSpec("recall over IoU 0.50 to 0.95, at most 100 boxes an image", "higher"),
+    "AP50_agnostic": FigureSpec("all classes taken as one, IoU 0.50", "higher"),
+    "ece": FigureSpec("calibration error: how far scores are from the share that is right", "lower"),
+}

@@ -1,0 +1,234 @@
+"""The sections of a report that show boxes, classes and scores.
+
+Boxes are drawn as SVG over the pictures, so that they stay sharp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from jinja2 import Environment
+from markupsafe import Markup
+
+from argusvl.core.figures import FIGURES_FILE
+from argusvl.core.logging import get_logger
+from argusvl.detection.report.classes import class_rows, confusion_matrix
+from argusvl.detection.report.evaluation_files import (
+    CALIBRATION,
+    GalleryFile,
+    load_calibrations,
+    load_gallery,
+    load_precision_recall,
+)
+from argusvl.detection.report.pairing import Kind
+from argusvl.detection.report.pictures import Picture, gallery_data, make_pictures
+from argusvl.detection.report.scored_curves import (
+    Calibration,
+    PrecisionCurve,
+    f1_chart,
+    precision_chart,
+    reliability_chart,
+)
+from argusvl.visual.curves import Chart
+from argusvl.visual.json_files import bad_value, finite_number
+from argusvl.visual.page import page_environment
+from argusvl.visual.run_folder import SUMMARY
+from argusvl.visual.sections import RunFolder, Section, TaskReport
+
+logger = get_logger(__name__)
+
+MAX_MISDESCRIBED = 15
+"""So many wrong descriptions are listed."""
+
+_MAX_WARNINGS = 3
+
+KIND_MEANINGS = {
+    "missed": "annotated, and nothing was found",
+    "false": "found where nothing is annotated",
+    "shifted": "found, but the box is beside its object (IoU below 0.5)",
+    "misdescribed": "found, with another description",
+    "right": "found, with the same description",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BoxData:
+    """What an evaluation says of boxes, classes and scores.
+
+    Attributes:
+        per_class: Figures by class.
+        gallery: Pictures with truth and predictions, and what was counted over all pictures.
+        precision_recall: By class.
+        calibration: How far scores can be believed: by the name of the score.
+        calibration_note: On what data that was measured.
+    """
+
+    per_class: Mapping[str, Mapping[str, float | int | None]] = field(default_factory=dict)
+    gallery: GalleryFile = field(default_factory=GalleryFile)
+    precision_recall: Mapping[str, PrecisionCurve] = field(default_factory=dict)
+    calibration: Mapping[str, Calibration] = field(default_factory=dict)
+    calibration_note: str = ""
+
+
+def task_report(run: RunFolder) -> TaskReport:
+    """The sections of a run, and the figures with teachers where they were measured.
+
+    Raises:
+        DataError: A file of the evaluation is damaged.
+    """
+    taught = run.figures.get("with_teachers")
+    if taught is not None and not isinstance(taught, dict):
+        raise bad_value(
+            run.evaluated / FIGURES_FILE, "field 'with_teachers'", taught, "write an object of figures"
+        )
+    teachers = int(finite_number((taught or {}).get("teachers")) or 0)
+    return TaskReport(
+        box_sections(load_box_data(run)), f"with {teachers} teachers" if teachers else "", taught or {}
+    )
+
+
+def load_box_data(run: RunFolder) -> BoxData:
+    """Reads what ``argus eval --out`` has left.
+
+    Raises:
+        DataError: A file of the evaluation is damaged.
+    """
+    per_class = run.figures.get("per_class") or run.summary.get("per_class") or {}
+    # A training run measures the calibration of its scores itself.
+    measured = (run.evaluated / CALIBRATION).is_file()
+    calibration, note = load_calibrations(run.evaluated if measured else run.folder)
+    return BoxData(
+        per_class=_per_class(run, per_class),
+        gallery=load_gallery(run.evaluated),
+        precision_recall=load_precision_recall(run.evaluated),
+        calibration=calibration,
+        calibration_note=note,
+    )
+
+
+def box_sections(data: BoxData) -> list[Section]:
+    """The classes within the overview, the pictures, the scores: each where there is anything to show."""
+    environment = page_environment(__package__)
+    pictures, unusable = make_pictures(data.gallery.items, data.gallery.score_threshold)
+    for reason in unusable[:_MAX_WARNINGS]:
+        logger.warning("a picture of the gallery is left out: %s", reason)
+    if len(unusable) > _MAX_WARNINGS:
+        logger.warning("so are %d others", len(unusable) - _MAX_WARNINGS)
+    sections = [
+        _classes(data, pictures, environment),
+        _pictures(data.gallery, pictures, unusable, environment),
+        _scores(data, environment),
+    ]
+    return [section for section in sections if section is not None]
+
+
+def _classes(data: BoxData, pictures: Sequence[Picture], environment: Environment) -> Section | None:
+    gallery = data.gallery
+    classes = class_rows(data.per_class, gallery.kinds, data.precision_recall)
+    confusion = confusion_matrix(gallery.confusion, gallery.kinds)
+    if not (classes[1] or confusion or gallery.misdescribed):
+        return None
+    html = environment.get_template("classes.html.jinja").render(
+        classes=classes,
+        confusion=confusion,
+        misdescribed=gallery.misdescribed[:MAX_MISDESCRIBED],
+        kinds=gallery.kinds,
+        score_threshold=gallery.score_threshold,
+        to_see=_to_see(pictures),
+    )
+    said = [text for truth, said, _ in gallery.misdescribed for text in (truth, said)]
+    texts = [*data.per_class, *gallery.kinds, *gallery.confusion, *said]
+    return Section("classes", "", Markup(html), texts)
+
+
+def _pictures(
+    gallery: GalleryFile, pictures: Sequence[Picture], unusable: Sequence[str], environment: Environment
+) -> Section | None:
+    if not gallery.items:
+        return None
+    html = environment.get_template("pictures.html.jinja").render(
+        pictures=pictures,
+        unusable=unusable,
+        chosen=_how_chosen(gallery, pictures, len(unusable)),
+        kinds=KIND_MEANINGS,
+        gallery=gallery_data(pictures, gallery.score_threshold),
+    )
+    style, script = (_source(environment, name) for name in ("gallery.css", "gallery.js"))
+    return Section("pictures", "Pictures", Markup(html), list(_texts(gallery)), style, script)
+
+
+def _scores(data: BoxData, environment: Environment) -> Section | None:
+    charts = _charts(data)
+    if not charts:
+        return None
+    html = environment.get_template("scores.html.jinja").render(
+        charts=charts,
+        precision_recall=data.precision_recall,
+        calibration=data.calibration,
+        calibration_note=data.calibration_note,
+    )
+    texts = [text for chart in charts for text in (chart.title, *(entry.name for entry in chart.legend))]
+    return Section("scores", "Scores", Markup(html), [*texts, data.calibration_note])
+
+
+def _charts(data: BoxData) -> list[Chart]:
+    charts = []
+    if data.precision_recall:
+        counts = {name: int(figures.get("count") or 0) for name, figures in data.per_class.items()}
+        charts.append(precision_chart(data.precision_recall, counts))
+        if all(curve.f1 for curve in data.precision_recall.values()):
+            charts.append(f1_chart(data.precision_recall, counts))
+    return charts + [
+        reliability_chart(f"accuracy over {name}", calibration)
+        for name, calibration in data.calibration.items()
+    ]
+
+
+def _to_see(pictures: Sequence[Picture]) -> set[tuple[str, Kind]]:
+    """Classes and descriptions with a kind that the gallery has an example of."""
+    pairs = [pair for picture in pictures for pair in picture.pairs]
+    return {(text, pair.kind) for pair in pairs for text in (pair.class_name, pair.label)}
+
+
+def _how_chosen(gallery: GalleryFile, pictures: Sequence[Picture], unusable: int) -> str:
+    """How many of how many pictures are shown, and which."""
+    shown, total = len(pictures), gallery.total
+    if shown < len(gallery.items) - unusable:
+        of = total or len(gallery.items)
+        return f"{shown} of {of} pictures: those with the most errors, as many as a page can carry."
+    if total is None:
+        return f"{shown} pictures, those with the most errors first."
+    if shown >= total:
+        return f"All {total} pictures, those with the most errors first."
+    note = f" ({gallery.note})" if gallery.note else ""
+    return f"{shown} of {total} pictures{note}, those with the most errors first."
+
+
+def _texts(gallery: GalleryFile) -> Iterable[str]:
+    """Every text of the pictures that users wrote."""
+    yield gallery.note
+    for item in gallery.items:
+        yield item.caption
+        yield from (text for box in (*item.truth, *item.predicted) for text in (box.label, box.counted_as))
+
+
+def _source(environment: Environment, name: str) -> Markup:
+    assert environment.loader is not None
+    return Markup(environment.loader.get_source(environment, name)[0])
+
+
+def _per_class(run: RunFolder, value: Any) -> dict[str, dict[str, float | int | None]]:
+    if not isinstance(value, dict) or not all(isinstance(figures, dict) for figures in value.values()):
+        raise bad_value(
+            run.folder / SUMMARY, "field 'per_class'", value, 'write {"class": {"AP50": number, …}, …}'
+        )
+    return {
+        str(name): {
+            key: figure
+            for key, figure in figures.items()
+            if figure is None or (isinstance(figure, int | float) and not isinstance(figure, bool))
+        }
+        for name, figures in value.items()
+    }

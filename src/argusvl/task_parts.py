@@ -1,0 +1,103 @@
+"""What the parts of a task's entry are, beside the engine's :class:`~argusvl.training.protocol.Task`.
+
+A part that computes has few arguments that every task's has; its further keyword arguments with defaults are options of
+that task alone, annotated for the command line (``Annotated[int, typer.Option(help=…)]``), and its docstring is the
+verb's ``--help``. So its module must be light to import: what does the work is imported inside the function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from argusvl.core.errors import ArgusError
+    from argusvl.visual.sections import RunFolder, TaskReport
+
+
+ASSETS_FILE = "argus.json"
+"""Beside the weights of a checkpoint; its ``task``, or that of the configuration in it, names the task."""
+
+
+class Prediction(Protocol):
+    """What was found in one image."""
+
+    @property
+    def note(self) -> str:
+        """What the caller should know of the image; empty where there is nothing."""
+        ...
+
+    def __len__(self) -> int:
+        """How many things were found."""
+        ...
+
+    def to_jsonl(self, image: str) -> dict[str, Any]:
+        """The line of ``argus predict``: ``image`` under that key, and what was found, in the image's own pixels."""
+        ...
+
+
+P_co = TypeVar("P_co", bound=Prediction, covariant=True)
+P_contra = TypeVar("P_contra", bound=Prediction, contravariant=True)
+
+
+class Predictor(Protocol[P_co]):
+    """A checkpoint that is loaded, with what was asked of it."""
+
+    def stream(
+        self, images: Sequence[Path], *, batch_size: int, on_error: Callable[[Path, ArgusError], None]
+    ) -> Iterator[tuple[Path, P_co]]:
+        """Predictions in the order of the images; one that cannot be used is told and left out."""
+        ...
+
+
+class LoadPredictor(Protocol[P_co]):
+    """``argus predict``: loads a checkpoint; options say what is asked of it."""
+
+    def __call__(self, checkpoint: Path, *, device: str) -> Predictor[P_co]:
+        """Raises ``ArgusError`` where the checkpoint or an option cannot be used, before anything heavy is imported."""
+        ...
+
+
+class DrawPrediction(Protocol[P_contra]):
+    """``argus predict --draw``: an image with what was found in it."""
+
+    def __call__(self, image: Path, prediction: P_contra, *, font_path: Path | None) -> Image.Image:
+        """``font_path``: of what is written; by default one that has Chinese glyphs."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """What an evaluation came to.
+
+    Attributes:
+        figures: By name, JSON-ready; what is no figure of the task may be among them.
+        show: Shows them to people under a title, on stderr; by default a table of what the task declares.
+        write: Writes into a folder what the task's report sections need beside ``figures.json``.
+    """
+
+    figures: Mapping[str, Any]
+    show: Callable[[str], None] | None = None
+    write: Callable[[Path], None] | None = None
+
+
+class EvaluateCheckpoint(Protocol):
+    """``argus eval``: measures a checkpoint on annotated data."""
+
+    def __call__(
+        self, checkpoint: Path, data: Path, *, device: str, batch_size: int, for_report: bool
+    ) -> Evaluated:
+        """``for_report``: whether :attr:`Evaluated.write` will be asked for."""
+        ...
+
+
+class MakeTaskReport(Protocol):
+    """``argus report``: the sections that the task adds to the report of a run."""
+
+    def __call__(self, run: RunFolder) -> TaskReport:
+        """Raises ``DataError`` where a file is damaged."""
+        ...
