@@ -34,7 +34,7 @@ def test_every_setting_reaches_transformers(tmp_path: Path) -> None:
 def test_the_task_says_whether_more_is_better(tmp_path: Path) -> None:
     for metric, greater in (("score", True), ("error", False), ("eval_error", False)):
         config = toy_config(tmp_path, metric_for_best_model=metric)
-        found = training_arguments(config, 0.1, evaluates=True, figures=ToyTask().figures())
+        found = training_arguments(config, GROUPS, ToyTask().figures())
         assert found.greater_is_better is greater
 
 
