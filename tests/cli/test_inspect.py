@@ -151,6 +151,24 @@ def test_params_put_every_parameter_into_one_group(
         assert text in output.err
 
 
+@pytest.mark.parametrize("key", ["task", "detection", "data", "training.warmup_ratio", "training.llm_lr"])
+def test_a_checkpoint_of_another_version_is_read(
+    trained_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], key: str
+) -> None:
+    """Its stored configuration lacks a key that today's schema asks for, and has one that it does not know."""
+    folder = Path(shutil.copytree(trained_checkpoint, tmp_path / "old"))
+    assets = json.loads((folder / "argus.json").read_text("utf-8"))
+    section, _, name = key.rpartition(".")
+    (assets["config"][section] if section else assets["config"]).pop(name)
+    assets["config"]["training"]["of_yesterday"] = 1
+    (folder / "argus.json").write_text(json.dumps(assets), encoding="utf-8")
+    code = run(["inspect", "params", str(folder), "--json"])
+    if key == "training.llm_lr":  # the one that is asked for
+        assert code == 2 and "has no llm_lr" in capsys.readouterr().err
+    else:
+        assert code == 0 and len(json.loads(capsys.readouterr().out)) == 5
+
+
 def test_params_of_something_else_are_a_users_mistake(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

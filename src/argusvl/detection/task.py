@@ -73,6 +73,29 @@ GROUP_PATTERNS = {
 }
 
 
+def parameter_groups(
+    rates: Mapping[str, float], *, detection_enabled: bool, head_frozen_epochs: float = 0.0
+) -> list[ParameterGroup]:
+    """The five groups.
+
+    Args:
+        rates: Peak learning rate of each.
+        detection_enabled: Whether the model has a head.
+        head_frozen_epochs: Epochs from the start for which head and adapters do not train.
+    """
+    head = {"detection", "adapter"}
+    return [
+        ParameterGroup(
+            name,
+            pattern,
+            rates[name],
+            optional=name in head and not detection_enabled,
+            frozen_epochs=head_frozen_epochs if name in head else 0.0,
+        )
+        for name, pattern in GROUP_PATTERNS.items()
+    ]
+
+
 class DetectionTask:
     """Meets :class:`argusvl.training.protocol.Task` for a :class:`DetectionRunConfig`.
 
@@ -330,25 +353,12 @@ class DetectionTask:
 
     def parameter_groups(self) -> Sequence[ParameterGroup]:
         """The five groups and their rates."""
-        training, section = self.config.training, self.config.detection
-        rates = {
-            "vision": training.vision_lr,
-            "merger": training.merger_lr,
-            "llm": training.llm_lr,
-            "detection": training.detection_lr,
-            "adapter": training.adapter_lr,
-        }
-        head = {"detection", "adapter"}
-        return [
-            ParameterGroup(
-                name,
-                pattern,
-                rates[name],
-                optional=name in head and not section.detection_enabled,
-                frozen_epochs=training.detection_freeze_epochs if name in head else 0.0,
-            )
-            for name, pattern in GROUP_PATTERNS.items()
-        ]
+        training = self.config.training
+        return parameter_groups(
+            {name: getattr(training, f"{name}_lr") for name in GROUP_PATTERNS},
+            detection_enabled=self.config.detection.detection_enabled,
+            head_frozen_epochs=training.detection_freeze_epochs,
+        )
 
     def evaluate(self, model: PreTrainedModel, dataset: Any, parallel: Parallel) -> dict[str, float]:
         """Detection figures on held-out questions, without teachers."""

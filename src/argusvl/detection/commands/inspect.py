@@ -108,7 +108,6 @@ def params(
 
         argus inspect params runs/demo/best
     """
-    from argusvl.config.loading import config_from_mapping
     from argusvl.detection.checkpoint_layout import checkpoint_folder
 
     folder = checkpoint_folder(checkpoint)
@@ -116,14 +115,23 @@ def params(
     # These take seconds: a mistake in the above has been told.
     from argusvl.detection.assets import DetectionAssets
     from argusvl.detection.commands.inspect_output import print_groups
-    from argusvl.detection.config import DetectionRunConfig
     from argusvl.detection.model.modeling import ArgusForDetection
-    from argusvl.detection.task import DetectionTask
+    from argusvl.detection.task import GROUP_PATTERNS, parameter_groups
     from argusvl.training.parameter_groups import describe_groups
 
-    saved = DetectionAssets.load(folder).config
-    run = config_from_mapping(saved, DetectionRunConfig, folder / ASSETS_FILE)
-    rows = describe_groups(ArgusForDetection.from_pretrained(folder), DetectionTask(run).parameter_groups())
+    # Of the stored configuration only the rates are needed: it may be of an earlier version, with other keys.
+    saved = DetectionAssets.load(folder).config.get("training", {})
+    rates = {name: saved.get(f"{name}_lr") for name in GROUP_PATTERNS}
+    missing = [f"{name}_lr" for name, rate in rates.items() if not isinstance(rate, int | float)]
+    if missing:
+        raise CheckpointError(
+            f"the stored configuration has no {missing[0]}",
+            where=folder / ASSETS_FILE,
+            remedy="use a checkpoint as `argus train` wrote it",
+        )
+    model = ArgusForDetection.from_pretrained(folder)
+    groups = parameter_groups(rates, detection_enabled=model.config.detection_enabled)
+    rows = describe_groups(model, groups)
     if as_json:
         print_json([row.as_dict() for row in rows])
         return
