@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,7 +16,6 @@ from argusvl.training.launch import INTERRUPTED, inside_a_launcher, is_first_pro
 
 if TYPE_CHECKING:
     from argusvl.config.schema import RunConfig
-    from argusvl.doctor.findings import Finding
     from argusvl.training.run import TrainingResult
 
 LOG_FILE = "train.log"
@@ -97,7 +95,7 @@ def _validate(config: RunConfig, as_json: bool) -> None:
     from argusvl.doctor.rendering import print_findings
     from argusvl.tasks import task_entry
 
-    findings = cast("Sequence[Finding]", task_entry(config.task).task_class()(config).check())
+    findings = task_entry(config.task).task_class()(config).check()
     if as_json:
         print_json({"findings": [one.to_json() for one in findings]})
     print_findings(findings, console())
