@@ -21,6 +21,7 @@ from argusvl.training.checkpoints import (
     remove_leftovers,
     verify_checkpoint,
 )
+from argusvl.training.saving import Saving
 from argusvl.training.snapshot import Snapshot
 from argusvl.training.trainer import ArgusTrainer
 
@@ -67,14 +68,14 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_earlier_ones(
 
     monkeypatch.setattr(place, name, second_time)
     before: dict[str, bytes] = {}
-    save = ArgusTrainer.save
+    save = Saving.save
 
-    def remembering(self: ArgusTrainer) -> None:
+    def remembering(self: Saving) -> None:
         if (tmp_path / "run" / "checkpoint-3").exists():
             before.update(contents(tmp_path / "run" / "checkpoint-3"))
         save(self)
 
-    monkeypatch.setattr(ArgusTrainer, "save", remembering)
+    monkeypatch.setattr(Saving, "save", remembering)
     with pytest.raises(CheckpointError) as caught:
         train(ToyTask(), tmp_path / "run", **options)
 

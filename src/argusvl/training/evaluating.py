@@ -80,7 +80,7 @@ class Evaluating:
                 trainer.state.global_step > 0 and trainer.parallel.world_size == 1
             ):  # other ranks may not have failed
                 try:
-                    trainer.save()
+                    trainer.saving.save()
                 except Exception as second:  # noqa: BLE001 - the first error is what the user must see
                     error.add_note(f"and the state could not be saved: {second}")
             raise

@@ -181,7 +181,7 @@ class Saving:
             CheckpointError: It could not be written; what was there is unchanged.
         """
         trainer, failed = self._trainer, None
-        with preserved_randomness():
+        with trainer.between_steps("saving"), preserved_randomness():
             snapshot = self.snapshot()
             if trainer.parallel.is_first:
                 try:

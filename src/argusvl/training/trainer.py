@@ -14,7 +14,7 @@ stands in :meth:`ArgusTrainer._run_epoch` and :meth:`ArgusTrainer._train_step`:
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,11 +40,7 @@ from argusvl.training.listeners import Listener, Listeners
 from argusvl.training.losses import Counts, LossAggregation, LossWindow
 from argusvl.training.norms import norm_figures
 from argusvl.training.parallel import Parallel
-from argusvl.training.parameter_groups import (
-    assign_parameters,
-    freeze_untrained,
-    make_optimizer,
-)
+from argusvl.training.parameter_groups import assign_parameters, freeze_untrained, make_optimizer
 from argusvl.training.policies import Policies, Policy
 from argusvl.training.policies.freezing import FreezeUntil
 from argusvl.training.policies.non_finite import StopWhereNotFinite
@@ -139,7 +135,11 @@ class ArgusTrainer(Trainer):
         self.evaluation_due: bool = False
         self.ranks_stop: bool = False
         self.last_logged = 0
-        self._install_callbacks()
+        self.remove_callback(PrinterCallback)
+        if self.pop_callback(TensorBoardCallback) is not None:
+            self.add_callback(PlainNamesTensorBoard(self.output_dir, self.task))
+        self.add_callback(self.progress)  # before the hook, which may evaluate when training begins
+        self.add_callback(Resuming(self._begin))
         if self.resumed is not None:
             self.resumed.check_position(self.saving.position())
 
@@ -153,13 +153,6 @@ class ArgusTrainer(Trainer):
     def stop_requested(self) -> bool:
         """Whether training ends after the current step because the user asked for it."""
         return self.ranks_stop if self.parallel.world_size > 1 else self.interrupts.requested
-
-    def _install_callbacks(self) -> None:
-        self.remove_callback(PrinterCallback)
-        if self.pop_callback(TensorBoardCallback) is not None:
-            self.add_callback(PlainNamesTensorBoard(self.output_dir, self.task))
-        self.add_callback(self.progress)  # before the hook, which may evaluate when training begins
-        self.add_callback(Resuming(self._begin))
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
         """Trains, from the checkpoint if one was given; the first Ctrl-C saves and stops."""
@@ -184,7 +177,7 @@ class ArgusTrainer(Trainer):
             self.event("resumed", checkpoint=self.resumed.checkpoint.name, **planned)
             if self.evaluation_due and self.eval_dataset is not None:
                 if self.evaluating.due():
-                    self.save()
+                    self.saving.save()
                 self.control.should_save = False
         self.throughput.start()
 
@@ -217,8 +210,9 @@ class ArgusTrainer(Trainer):
             for each in ordered:
                 if hasattr(each, "set_epoch"):
                     each.set_epoch(now)
-            batches = iter(loader)
-            with contextlib.suppress(RolledBack), _closing(batches):
+            # Left to the garbage collector after an error, data workers would keep it waiting for seconds.
+            batches: Any = iter(loader)
+            with contextlib.suppress(RolledBack), contextlib.closing(batches):
                 for position in range(done, num_update_steps_per_epoch):
                     number = min(accumulation, steps_in_epoch - position * accumulation)
                     trained = min((position + 1) * accumulation, steps_in_epoch) / steps_in_epoch
@@ -272,11 +266,7 @@ class ArgusTrainer(Trainer):
     ) -> Any:
         """A batch's loss: a scalar. The engine's own step does not come here; whoever has a batch may.
 
-        Args:
-            model: The (wrapped) model.
-            inputs: The batch.
-            return_outputs: Whether to return the model's output as well.
-            num_items_in_batch: The step's global counts; the batch's own where the caller has none.
+        ``num_items_in_batch`` are the step's global counts; the batch's own where the caller has none.
         """
         counts = self.losses.counts_of([inputs]) if num_items_in_batch is None else num_items_in_batch
         loss, _, outputs = self.stepping.loss(model, inputs, counts)
@@ -300,13 +290,14 @@ class ArgusTrainer(Trainer):
         if self.control.should_evaluate:
             self.evaluating.due()
         if self.control.should_save:
-            self.save()
+            self.saving.save()
             self.control = self.callback_handler.on_save(self.args, self.state, self.control)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """As Trainer's; the mean loss at the end is of the whole run, not of this process alone."""
         logs.pop("total_flos", None)
         if "train_loss" in logs:
+            self.window.drain(self.parallel.add, self.parallel.world_size)
             logs["train_loss"] = self.window.mean(self.state.global_step)
         super().log(logs, start_time)
 
@@ -328,11 +319,6 @@ class ArgusTrainer(Trainer):
     def averaged_weights(self) -> contextlib.AbstractContextManager[None]:
         """In its body the model has the averaged weights, where an average is kept."""
         return contextlib.nullcontext() if self.ema is None else self.ema.applied()
-
-    def save(self) -> None:
-        """Writes a checkpoint."""
-        with self.between_steps("saving"):
-            self.saving.save()
 
     # ---- what Trainer makes, by our data and groups ----------------------------------------------------------------
 
@@ -361,13 +347,3 @@ class ArgusTrainer(Trainer):
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None: ...
 
     def _load_scaler(self, checkpoint: str | None) -> None: ...
-
-
-@contextlib.contextmanager
-def _closing(batches: Iterator[Any]) -> Iterator[None]:
-    """Ends data workers with the body: left to the garbage collector after an error, they would wait for seconds."""
-    try:
-        yield
-    finally:
-        if isinstance(batches, Generator):
-            batches.close()
