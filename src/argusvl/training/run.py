@@ -132,9 +132,12 @@ def run_training(
     output_dir = config.training.output_dir
     with opened_run(output_dir, resume) as checkpoint:
         transformers.utils.logging.disable_progress_bar()  # its bars would break ours
+        changes = [] if checkpoint is None else _changed_keys(SavedSnapshot(checkpoint).config, config)
+        _refuse_or_tell(changes, allow_changes)  # before a model is loaded
         trainer = ArgusTrainer(task, config, callbacks, checkpoint, policies, listeners)
-        changes = [] if trainer.resumed is None else _changes(trainer, trainer.resumed)
-        _refuse_or_tell(changes, allow_changes)  # before anything in the folder changes
+        if trainer.resumed is not None and trainer.resumed.engine.data not in (None, trainer.saving.data):
+            changes.append("the training records have changed")
+            _refuse_or_tell(changes[-1:], allow_changes)  # before anything in the folder changes
         if trainer.parallel.is_first:
             logger.info("computing in %s: %s", trainer.precision.name, trainer.precision.why)
             write_text_atomically(output_dir / CONFIG_FILE, to_yaml(config))
@@ -168,19 +171,18 @@ FREE_KEYS = frozenset(
         *("train", "root"),  # the records themselves are compared
     }
 )
-"""Keys that a resumed run may change: none changes what a step is to compute. Those that the position in the data
-depends on are refused for themselves, and rates (``*_lr``) are said when they change."""
+"""Keys that a resumed run may change: none changes what a step is to compute. Rates (``*_lr``) are said when they
+change."""
+POSITION_KEYS = frozenset({"seed", "per_device_train_batch_size", "gradient_accumulation_steps"})
+"""Keys that the position in the data depends on; they may not change at all."""
 
 
-def _changes(trainer: ArgusTrainer, saved: SavedSnapshot) -> list[str]:
-    """What a resumed run would compute otherwise than the run so far."""
+def _changed_keys(saved: Mapping[str, Any] | None, config: RunConfig) -> list[str]:
+    """What a resumed run would compute otherwise than the run so far, by its configuration."""
     changes = []
-    if saved.engine.data is not None and saved.engine.data != trainer.saving.data:
-        changes.append("the training records have changed")
-    if saved.config is not None:
-        now = dict(_flat(trainer.config.model_dump(mode="json")))
-        then = dict(_flat(saved.config))
-        free = FREE_KEYS | set(trainer.saving.position())
+    if saved is not None:
+        now, then = dict(_flat(config.model_dump(mode="json"))), dict(_flat(saved))
+        free = FREE_KEYS | POSITION_KEYS
         for key in sorted(now.keys() | then.keys()):
             name = key.rpartition(".")[2]
             if name in free or name.endswith("_lr") or now.get(key, _NONE) == then.get(key, _NONE):
