@@ -14,7 +14,7 @@ from argusvl.detection.model.losses import (
     Descriptions,
     LossSettings,
     decoder_terms,
-    match_proposals,
+    match_cells,
     terms_of,
 )
 from argusvl.detection.model.matching import Targets
@@ -102,7 +102,7 @@ class DetectionHead(nn.Module):
         images, height, width, _ = memory.raster.shape
         centres = cell_centres(height, width, memory.raster.device).flatten(0, 1).expand(images, -1, -1)
         centres = centres / memory.valid_ratio[:, None]
-        assignment = match_proposals(proposals, centres, targets, settings)
+        assignment = match_cells(proposals, centres, targets, settings)
         type_logits = self.type_scorer(proposals.states[assignment.image, assignment.query], output.labels)
         pairs = AssignedPairs(proposals, type_logits, assignment, targets, settings)
         return terms_of(pairs, PROPOSAL)

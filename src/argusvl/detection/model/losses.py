@@ -261,51 +261,43 @@ def decoder_terms(
 ) -> tuple[dict[str, Tensor], Assignment]:
     """Terms of the last layer, the sum of the others' as ``…_aux``, and the last layer's assignment."""
     terms: dict[str, Tensor] = {}
-    for i, (layer, logits) in enumerate(zip(layers, type_logits, strict=True)):
-        assignment = _match_layer(layer, logits, targets, settings)
+    assignments = _match_layers(layers, type_logits, targets, settings)
+    for i, (layer, logits, assignment) in enumerate(zip(layers, type_logits, assignments, strict=True)):
         of_pairs = logits[assignment.image, assignment.query]
         pairs = AssignedPairs(layer, of_pairs, assignment, targets, settings)
         for name, value in terms_of(pairs, LAST if i == len(layers) - 1 else EARLIER).items():
             terms[name] = terms[name] + value if name in terms else value
-    return terms, assignment
+    return terms, assignments[-1]
 
 
-def _match_layer(
-    layer: QueryPredictions, type_logits: Tensor, targets: Targets, settings: LossSettings
-) -> Assignment:
+def _match_layers(
+    layers: list[QueryPredictions], type_logits: list[Tensor], targets: Targets, settings: LossSettings
+) -> list[Assignment]:
     if settings.assignment == "several_to_one":
-        boxes = layer.boxes_cxcywh_norm
-        return match_several_to_one(
-            boxes,
-            layer.objectness_logits,
-            boxes[..., :2],
-            targets,
-            settings.positives_per_object,
-            layer.padding,
-        )
+        return [match_cells(layer, layer.boxes_cxcywh_norm[..., :2], targets, settings) for layer in layers]
     return match_one_to_one(
-        layer.boxes_cxcywh_norm,
-        layer.objectness_logits,
-        type_logits,
+        torch.stack([layer.boxes_cxcywh_norm for layer in layers]),
+        torch.stack([layer.objectness_logits for layer in layers]),
+        torch.stack(type_logits),
         targets,
         settings.bbox_weight,
         settings.giou_weight,
         CLASS_COST,
         settings.focal_alpha,
         settings.focal_gamma,
-        layer.padding,
+        layers[0].padding,
     )
 
 
-def match_proposals(
-    proposals: QueryPredictions, centres: Tensor, targets: Targets, settings: LossSettings
+def match_cells(
+    prediction: QueryPredictions, centres: Tensor, targets: Targets, settings: LossSettings
 ) -> Assignment:
-    """Several cells for each object, see :func:`match_several_to_one`."""
+    """Several cells, or queries, for each object, see :func:`match_several_to_one`."""
     return match_several_to_one(
-        proposals.boxes_cxcywh_norm,
-        proposals.objectness_logits,
+        prediction.boxes_cxcywh_norm,
+        prediction.objectness_logits,
         centres,
         targets,
         settings.positives_per_object,
-        proposals.padding,
+        prediction.padding,
     )
