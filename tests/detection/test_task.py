@@ -19,6 +19,7 @@ from argusvl.detection.calibration import Fit, fit_calibration
 from argusvl.detection.config import DetectionRunConfig
 from argusvl.detection.data.tokenizer import load_tokenizer
 from argusvl.detection.judged import JudgedPredictions
+from argusvl.detection.model.losses import LOSSES, AssignedPairs, Descriptions, LossSpec, WrittenAnswers
 from argusvl.detection.model.modeling import ArgusForDetection
 from argusvl.detection.predictor import Predictor
 from argusvl.detection.task import DetectionTask
@@ -209,6 +210,54 @@ def test_terms_have_their_weights_counts_and_names_in_the_log(make_task: MakeTas
     assert logged == {"bbox_l1_loss", "bbox_giou_loss", "objectness_loss", "caption_loss"}
     by_tokens = {t.name: t for t in make_task("detection_caption_normalization=tokens").loss_terms()}
     assert by_tokens["caption"].count == "caption_tokens"
+
+
+@pytest.mark.parametrize(
+    ("view", "total", "weights"),
+    [
+        (WrittenAnswers, lambda answers: answers.logits.square().sum(), {"toy": 3.0}),
+        (
+            AssignedPairs,
+            lambda pairs: pairs.boxes_cxcywh_norm.sum(),
+            {"toy": 3.0, "toy_aux": 3.0, "toy_proposal": 1.5},
+        ),
+        (Descriptions, lambda descriptions: descriptions.logits.square().sum(), {"toy": 3.0}),
+    ],
+)
+@pytest.mark.parametrize("weight", [3.0, "detection_type_weight"])
+def test_a_loss_is_a_function_and_a_line(
+    make_task: MakeTask,
+    monkeypatch: pytest.MonkeyPatch,
+    view: Any,
+    total: Callable[[Any], torch.Tensor],
+    weights: dict[str, float],
+    weight: float | str,
+) -> None:
+    """With its line it is computed, counted, weighted and logged; without it nothing knows of it."""
+    task = make_task(
+        "detection_queries=proposals", "detection_proposal_weight=0.5", "detection_type_weight=3"
+    )
+    torch.manual_seed(0)
+    model, dataset = task.model().eval(), task.train_dataset()
+    batch = task.collate([dataset[k] for k in range(4)])
+    counts = batch.pop("counts")
+
+    def step() -> tuple[dict[str, torch.Tensor], float, dict[str, float]]:
+        terms, losses = model(**batch).loss_terms, LossAggregation(task.loss_terms())
+        loss, sums = losses.combine(terms, counts, 1.0)
+        return terms, loss.item(), losses.figures(sums.tolist(), counts)
+
+    terms, loss, logged = step()
+    monkeypatch.setitem(LOSSES, "toy", LossSpec(total, view, "objects", weight))
+    more, higher, logged_more = step()
+    added = {name: value.item() / counts["objects"] for name, value in more.items() if name not in terms}
+    assert added.keys() == weights.keys() and min(added.values()) > 0
+    assert higher - loss == pytest.approx(
+        sum(weights[name] * value for name, value in added.items()), rel=1e-3
+    )
+    assert logged_more == pytest.approx(
+        logged | {f"{name}_loss": value for name, value in added.items()}, rel=1e-5
+    )
 
 
 @pytest.mark.parametrize("queries", ["learned", "proposals"])

@@ -21,9 +21,9 @@ import typer
 
 from argusvl import __version__
 from argusvl.cli.paths import read_paths
-from argusvl.cli.process import INTERRUPTED, STANDARD_OUTPUT, begin, run_and_exit
+from argusvl.cli.process import STANDARD_OUTPUT, begin, run_and_exit
 from argusvl.cli.session import Session, use_session
-from argusvl.core.errors import ArgusError, TrainingError
+from argusvl.core.errors import INTERRUPTED, ArgusError, TrainingError
 from argusvl.core.files import REMEDIES
 from argusvl.core.logging import configure_logging, parse_levels, write_crash_detail
 from argusvl.core.threads import share_cores

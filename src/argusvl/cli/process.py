@@ -19,7 +19,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, NoReturn
 
-INTERRUPTED = 130
+from argusvl.core.errors import INTERRUPTED
+
 STANDARD_OUTPUT = "standard output"
 """What an error of writing to it has for a file's name."""
 

@@ -11,8 +11,9 @@ import typer
 from argusvl.cli.options import FOUND_SOMETHING, AsJson
 from argusvl.cli.output import console, print_json, say
 from argusvl.cli.session import current_session, start_run_log
+from argusvl.core.errors import INTERRUPTED
 from argusvl.core.wording import counted
-from argusvl.training.launch import INTERRUPTED, inside_a_launcher, is_first_process, launch
+from argusvl.training.launch import inside_a_launcher, is_first_process, launch
 
 if TYPE_CHECKING:
     from argusvl.config.schema import RunConfig

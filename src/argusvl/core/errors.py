@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import re
 
+INTERRUPTED = 130
+"""The exit code of a command that was asked to stop."""
+
 
 class ArgusError(Exception):
     """Something that the user can mend.

@@ -15,9 +15,6 @@ from typing import Any
 MOST_LEVELS = 100
 """Lists and objects inside each other: annotations need a tenth, and whoever walks through a value may recurse."""
 
-LONGEST_NAME = 200
-"""Characters of a name that are shown in texts."""
-
 _SPACES = re.compile(r"[ \t\n\r]*")
 
 
@@ -120,12 +117,6 @@ def shown(value: Any, most: int = 80) -> str:
         if len(text) > most:
             break
     return printable(text if len(text) <= most else text[: most - 1] + "…")
-
-
-def show_name(name: object) -> str:
-    """A file's name or a label for texts, without its middle where it is very long."""
-    text, half = str(name), LONGEST_NAME // 2
-    return text if len(text) <= LONGEST_NAME else f"{text[:half]}…{text[-half:]}"
 
 
 def printable(text: str) -> str:

@@ -45,7 +45,7 @@ from argusvl.detection.inference import Evaluation, RecordQuestions, evaluate_re
 from argusvl.detection.model.architecture import qwen_config, random_qwen
 from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.loading import load_config
-from argusvl.detection.model.losses import LossSettings
+from argusvl.detection.model.losses import LOSSES, LossSettings, WrittenAnswers
 from argusvl.detection.model.modeling import ArgusForDetection, add_detection_head
 from argusvl.detection.model.vocabulary_transfer import transfer_vocabulary
 from argusvl.detection.reliability import write_reliability
@@ -320,36 +320,19 @@ class DetectionTask:
         return self._collator(samples)
 
     def loss_terms(self) -> Sequence[LossTerm]:
-        """Language terms, and with a head: each term of the last layer, of the layers before it, of the proposals."""
+        """The table's losses in each of their stages; without a head those of the written answers alone."""
         section = self.config.detection
-        terms = [
-            LossTerm("teacher_lm", "teacher_tokens", 1.0, ("teacher_lm_loss", "lm_loss")),
-            LossTerm("student_lm", "student_tokens", 1.0, ("student_lm_loss", "lm_loss")),
-        ]
-        if not section.detection_enabled:
-            return terms
-        caption_count = (
-            "caption_tokens" if section.detection_caption_normalization == "tokens" else "student_samples"
-        )
-        box_terms = {
-            "bbox_l1": ("objects", section.detection_bbox_weight),
-            "bbox_giou": ("objects", section.detection_giou_weight),
-            "objectness": ("student_samples", section.detection_objectness_weight),
-            "type": ("objects_labelled", section.detection_type_weight),
-        }
-        for name, (count, weight) in box_terms.items():
-            terms.append(LossTerm(name, count, weight, f"{name}_loss"))
-            terms.append(LossTerm(f"{name}_aux", count, weight, f"{name}_aux_loss"))
-            terms.append(
-                LossTerm(
-                    f"{name}_proposal",
-                    count,
-                    weight * section.detection_proposal_weight,
-                    f"{name}_proposal_loss",
-                )
+        return [
+            LossTerm(
+                loss + stage,
+                spec.count_in(section),
+                spec.weight_in(section, stage),
+                spec.logged_as(loss + stage),
             )
-        terms.append(LossTerm("caption", caption_count, section.detection_caption_weight, "caption_loss"))
-        return terms
+            for loss, spec in LOSSES.items()
+            if section.detection_enabled or spec.reads is WrittenAnswers
+            for stage in spec.stages
+        ]
 
     def parameter_groups(self) -> Sequence[ParameterGroup]:
         """The five groups and their rates."""

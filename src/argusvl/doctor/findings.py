@@ -18,7 +18,8 @@ from typing import Any, Literal, get_args
 
 from argusvl.config.messages import did_you_mean
 from argusvl.core.errors import ArgusError
-from argusvl.core.strict_json import printable, show_name
+from argusvl.core.strict_json import printable
+from argusvl.core.wording import show_name
 
 Severity = Literal["error", "warning"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)

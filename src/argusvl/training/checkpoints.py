@@ -23,6 +23,7 @@ from safetensors import SafetensorError
 from argusvl.core.errors import ArgusError, CheckpointError
 from argusvl.core.files import atomic_folder, path_inside, read_json, write_text_atomically
 from argusvl.core.logging import get_logger
+from argusvl.core.weight_files import safetensors_names
 
 logger = get_logger(__name__)
 
@@ -135,31 +136,6 @@ def verify_checkpoint(folder: str | Path, *, for_resume: bool = False) -> None:
         raise CheckpointError(
             "holds no weights (*.safetensors)", where=folder, remedy="copy the whole folder again"
         )
-
-
-def safetensors_names(path: Path) -> set[str]:
-    """Names of the tensors in a safetensors file, whose size is checked against its header.
-
-    Raises:
-        CheckpointError: The file is truncated or no safetensors file.
-    """
-    size = path.stat().st_size
-    with path.open("rb") as stream:
-        length = int.from_bytes(stream.read(8), "little")
-        if size < 8 or length > size - 8:
-            raise _damaged(path, f"is truncated: {size} bytes, its header alone has {length + 8}")
-        try:
-            header = json.loads(stream.read(length))
-            entries = {
-                name: entry["data_offsets"] for name, entry in header.items() if name != "__metadata__"
-            }
-            end = max((offsets[1] for offsets in entries.values()), default=0)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise _damaged(path, f"is no safetensors file: {error}") from error
-    if size != 8 + length + end:
-        state = "truncated" if size < 8 + length + end else "too long"
-        raise _damaged(path, f"is {state}: {size} bytes, its header announces {8 + length + end}")
-    return set(entries)
 
 
 def _check_index(index: Path) -> None:

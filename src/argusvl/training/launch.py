@@ -7,10 +7,9 @@ import os
 import sys
 from collections.abc import Sequence
 
-from argusvl.core.errors import ConfigError
+from argusvl.core.errors import INTERRUPTED, ConfigError
 from argusvl.core.threads import divide_cores
 
-INTERRUPTED = 130
 _SAVE_SECONDS = 600
 """Between a request to stop and the end by force: a step is finished and a checkpoint written in it."""
 

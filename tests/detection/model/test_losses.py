@@ -10,11 +10,12 @@ import torch
 
 from argusvl.core.boxes import cxcywh_to_xyxy, giou_xyxy
 from argusvl.detection.model.losses import (
+    AssignedPairs,
+    Descriptions,
     LossSettings,
-    assigned_terms,
-    caption_sum,
     decoder_terms,
     focal_sum,
+    terms_of,
     varifocal_sum,
 )
 from argusvl.detection.model.matching import Assignment, Targets
@@ -65,7 +66,7 @@ def test_caption_loss_is_the_sum_over_known_tokens() -> None:
     ids = torch.tensor([[3, 1, -100], [2, -100, -100], [0, 4, 4]])
     logits = torch.randn(6, 5)
     expected = sum(-logits[row].log_softmax(-1)[token] for row, token in enumerate((3, 1, 2, 0, 4, 4)))
-    torch.testing.assert_close(caption_sum(logits, ids), expected)
+    torch.testing.assert_close(terms_of(Descriptions(logits, ids)), {"caption": expected})
 
 
 def prediction(images: int, queries: int, seed: int = 0) -> QueryPredictions:
@@ -93,7 +94,7 @@ def pairs(query: list[int], target: list[int], quality: float = 0.5) -> Assignme
 def test_terms_are_the_formulas_of_the_pairs(settings: MakeSettings) -> None:
     found, truth, assignment = prediction(1, 5), targets(2), pairs([1, 4], [0, 1])
     types = torch.randn(2, 3)
-    terms = assigned_terms(found, types, assignment, truth, settings())
+    terms = terms_of(AssignedPairs(found, types, assignment, truth, settings()))
     boxes = found.boxes_cxcywh_norm[0, [1, 4]]
     overlap = giou_xyxy(cxcywh_to_xyxy(boxes), cxcywh_to_xyxy(truth.boxes_cxcywh_norm))
     torch.testing.assert_close(terms["bbox_l1"], (boxes - truth.boxes_cxcywh_norm).abs().sum())
@@ -104,7 +105,7 @@ def test_terms_are_the_formulas_of_the_pairs(settings: MakeSettings) -> None:
     positive = torch.tensor([False, True, False, False, True])
     expected = varifocal_sum(found.objectness_logits[0], 0.5 * positive, positive, 0.75, 2.0)
     torch.testing.assert_close(terms["objectness"], expected)
-    focal = assigned_terms(found, types, assignment, truth, settings(objectness="focal"))
+    focal = terms_of(AssignedPairs(found, types, assignment, truth, settings(objectness="focal")))
     expected = focal_sum(found.objectness_logits[0], positive.float(), 0.75, 2.0)
     torch.testing.assert_close(focal["objectness"], expected)
 
@@ -115,8 +116,12 @@ def test_an_object_weighs_one_however_many_queries_answer(settings: MakeSettings
         found.boxes_raw[0, 2] = found.boxes_raw[0, 1]
     types = torch.randn(1, 3).repeat(2, 1)
     other = torch.randn(1, 3)
-    one = assigned_terms(found, torch.cat([types[:1], other]), pairs([1, 4], [0, 1]), truth, settings())
-    two = assigned_terms(found, torch.cat([types, other]), pairs([1, 2, 4], [0, 0, 1]), truth, settings())
+    one = terms_of(
+        AssignedPairs(found, torch.cat([types[:1], other]), pairs([1, 4], [0, 1]), truth, settings())
+    )
+    two = terms_of(
+        AssignedPairs(found, torch.cat([types, other]), pairs([1, 2, 4], [0, 0, 1]), truth, settings())
+    )
     for name in ("bbox_l1", "bbox_giou", "type"):
         torch.testing.assert_close(two[name], one[name])
 
@@ -125,9 +130,9 @@ def test_an_unknown_label_and_an_empty_vocabulary_teach_no_type(settings: MakeSe
     found, truth = prediction(1, 4), targets(2)
     unknown = Targets(truth.boxes_cxcywh_norm, truth.image, torch.tensor([-1, 2]))
     types = torch.randn(2, 3, requires_grad=True)
-    assigned_terms(found, types, pairs([0, 1], [0, 1]), unknown, settings())["type"].backward()
+    terms_of(AssignedPairs(found, types, pairs([0, 1], [0, 1]), unknown, settings()))["type"].backward()
     assert types.grad is not None and (types.grad[0] == 0).all() and (types.grad[1] != 0).all()
-    none = assigned_terms(found, torch.randn(2, 0), pairs([0, 1], [0, 1]), unknown, settings())
+    none = terms_of(AssignedPairs(found, torch.randn(2, 0), pairs([0, 1], [0, 1]), unknown, settings()))
     assert none["type"] == 0 and none["bbox_l1"] > 0
 
 
@@ -178,7 +183,7 @@ def test_a_prediction_that_is_no_number_shows_in_a_term(
 
 
 def test_wrong_shapes_are_found_in_the_tests(settings: MakeSettings) -> None:
-    with pytest.raises(Exception, match="caption_sum"):
-        caption_sum(torch.randn(2, 5), torch.zeros(2, dtype=torch.long))
+    with pytest.raises(Exception, match="Descriptions"):
+        Descriptions(torch.randn(2, 5), torch.zeros(2, dtype=torch.long))
     with pytest.raises(Exception, match="QueryPredictions"):
         QueryPredictions(torch.randn(1, 2, 8), torch.randn(1, 2, 3), torch.randn(1, 2))

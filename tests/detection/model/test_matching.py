@@ -61,7 +61,7 @@ def test_one_to_one_is_the_cheapest_of_all_assignments(
     seed: int, counts: list[int], queries: int, labels: int
 ) -> None:
     boxes, objectness, types, targets = random_case(seed, counts, queries, labels)
-    found = match_one_to_one(boxes, objectness, types, targets, **WEIGHTS)
+    (found,) = match_one_to_one(boxes[None], objectness[None], types[None], targets, **WEIGHTS)
     for m, count in enumerate(counts):
         mine = (targets.image == m).nonzero()[:, 0].tolist()
         costs = {
@@ -93,6 +93,20 @@ def test_one_to_one_is_the_cheapest_of_all_assignments(
     )
     torch.testing.assert_close(found.quality, expected)
     assert torch.equal(found.share, torch.ones(len(found.target)))
+
+
+def test_all_layers_and_images_go_to_the_host_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    cases = [random_case(seed, [2, 0, 3, 1], 5, 2) for seed in range(3)]
+    targets = cases[0][3]
+    alone = [match_one_to_one(b[None], o[None], t[None], targets, **WEIGHTS)[0] for b, o, t, _ in cases]
+    copies: list[Tensor] = []
+    to_host = Tensor.cpu
+    monkeypatch.setattr(Tensor, "cpu", lambda tensor: copies.append(tensor) or to_host(tensor))
+    boxes, objectness, types = (torch.stack([case[k] for case in cases]) for k in range(3))
+    together = match_one_to_one(boxes, objectness, types, targets, **WEIGHTS)
+    assert len(copies) == 1  # which image shows what is on the host since the first matching
+    for one, other in zip(together, alone, strict=True):
+        assert all(torch.equal(getattr(one, name), value) for name, value in vars(other).items())
 
 
 def grid_centres(side: int, images: int) -> Tensor:
@@ -180,7 +194,7 @@ def test_padding_answers_for_nothing() -> None:
     padding = torch.zeros(2, 6, dtype=torch.bool)
     padding[0, 2:] = True
     boxes[0, 3] = targets.boxes_cxcywh_norm[0]  # the perfect answer, if it were one
-    one = match_one_to_one(boxes, objectness, types, targets, **WEIGHTS, padding=padding)
+    (one,) = match_one_to_one(boxes[None], objectness[None], types[None], targets, **WEIGHTS, padding=padding)
     several = match_several_to_one(boxes, objectness, boxes[..., :2], targets, 3, padding)
     for found in (one, several):
         assert not padding[found.image, found.query].any()
@@ -196,7 +210,7 @@ def test_what_is_not_finite_raises_in_no_matcher(what: str, value: float) -> Non
             tensor.fill_(value)
         elif what == "one query":
             tensor[:, 1] = value
-    one = match_one_to_one(boxes, objectness, types, targets, **WEIGHTS)
+    (one,) = match_one_to_one(boxes[None], objectness[None], types[None], targets, **WEIGHTS)
     several = match_several_to_one(boxes, objectness, boxes[..., :2], targets, 2)
     assert set(one.target.tolist()) == set(several.target.tolist()) == {0, 1, 2, 3, 4}
     if what == "one query":

@@ -11,9 +11,8 @@ from rich.markup import escape
 from rich.table import Column, Table
 from rich.text import Text
 
-from argusvl.core.strict_json import show_name
 from argusvl.core.terminal import console
-from argusvl.core.wording import counted
+from argusvl.core.wording import counted, show_name
 from argusvl.detection.data.manifest import Manifest, TokenStatistics, token_statistics
 from argusvl.doctor.rendering import print_findings
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from argusvl.core.strict_json import LONGEST_NAME, finite_number, printable, shown
+from argusvl.core.strict_json import finite_number, printable, shown
+from argusvl.core.wording import LONGEST_NAME
 from argusvl.detection.data.special_tokens import special_token_in
 from argusvl.doctor.findings import Finding
 from argusvl.doctor.findings import finding as named_finding

@@ -11,7 +11,7 @@ from stat import S_ISREG
 
 from argusvl.core.errors import ImageError
 from argusvl.core.images import UPRIGHT, exif_orientation, image_size
-from argusvl.core.strict_json import show_name
+from argusvl.core.wording import show_name
 from argusvl.detection.data.findings import (
     box_problem,
     crowd_problem,

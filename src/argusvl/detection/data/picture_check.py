@@ -12,7 +12,7 @@ import numpy as np
 
 from argusvl.core.errors import DataError, ImageError
 from argusvl.core.images import UPRIGHT, open_reduced
-from argusvl.core.strict_json import show_name
+from argusvl.core.wording import show_name
 from argusvl.detection.data.copies import Fingerprint, fingerprint
 from argusvl.detection.data.findings import describe_object, finding, show_box
 from argusvl.detection.data.inspection import missing_image

@@ -18,7 +18,7 @@ from PIL import Image
 from argusvl.core.errors import DataError, ImageError
 from argusvl.core.images import UPRIGHT, exif_orientation, image_size, open_image
 from argusvl.core.logging import get_logger
-from argusvl.core.strict_json import show_name
+from argusvl.core.wording import show_name
 from argusvl.detection.data.conversation import Conversation, Turn
 from argusvl.detection.data.pixels import Grid, patch_grid
 from argusvl.detection.data.records import ObjectAnnotation, Scene

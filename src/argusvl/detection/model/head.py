@@ -9,11 +9,13 @@ from torch import Tensor, nn
 from argusvl.detection.model.captioner import CaptionDecoder
 from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.losses import (
+    PROPOSAL,
+    AssignedPairs,
+    Descriptions,
     LossSettings,
-    assigned_terms,
-    caption_sum,
     decoder_terms,
-    match_proposals,
+    match_cells,
+    terms_of,
 )
 from argusvl.detection.model.matching import Targets
 from argusvl.detection.model.memory import Memory, MemoryBuilder, cell_centres
@@ -89,8 +91,8 @@ class DetectionHead(nn.Module):
             output.memory,
         )
         logits = self.captioner(prefix, captions, embed_tokens, lm_head)
-        terms["caption"] = weight * caption_sum(logits, captions)
-        return terms
+        written = terms_of(Descriptions(logits, captions))
+        return terms | {name: weight * value for name, value in written.items()}
 
     def _proposal_terms(
         self, output: HeadOutput, targets: Targets, settings: LossSettings
@@ -100,7 +102,7 @@ class DetectionHead(nn.Module):
         images, height, width, _ = memory.raster.shape
         centres = cell_centres(height, width, memory.raster.device).flatten(0, 1).expand(images, -1, -1)
         centres = centres / memory.valid_ratio[:, None]
-        assignment = match_proposals(proposals, centres, targets, settings)
-        pairs = self.type_scorer(proposals.states[assignment.image, assignment.query], output.labels)
-        terms = assigned_terms(proposals, pairs, assignment, targets, settings)
-        return {f"{name}_proposal": value for name, value in terms.items()}
+        assignment = match_cells(proposals, centres, targets, settings)
+        type_logits = self.type_scorer(proposals.states[assignment.image, assignment.query], output.labels)
+        pairs = AssignedPairs(proposals, type_logits, assignment, targets, settings)
+        return terms_of(pairs, PROPOSAL)

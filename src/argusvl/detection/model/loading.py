@@ -12,9 +12,10 @@ from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 from argusvl.core.errors import CheckpointError
 from argusvl.core.files import read_json
+from argusvl.core.weight_files import safetensors_names
 from argusvl.detection.checkpoint_layout import QWEN_FOLDER
 from argusvl.detection.model.configuration import ArgusDetectionConfig
-from argusvl.training.checkpoints import safetensors_names, verify_checkpoint
+from argusvl.training.checkpoints import verify_checkpoint
 
 _AGAIN = "copy the folder again, or use another checkpoint"
 

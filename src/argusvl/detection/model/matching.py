@@ -8,7 +8,9 @@ loss term became non-finite.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from scipy.optimize import linear_sum_assignment
@@ -31,6 +33,13 @@ class Targets:
     boxes_cxcywh_norm: Tensor
     image: Tensor
     label: Tensor
+
+    @cached_property
+    def by_image(self) -> list[tuple[int, np.ndarray, Tensor]]:
+        """Each image that shows objects, and which they are, on the host and on the device; one copy for all."""
+        of_objects = self.image.cpu().numpy()
+        of_images = [(int(image), np.flatnonzero(of_objects == image)) for image in np.unique(of_objects)]
+        return [(image, mine, torch.from_numpy(mine).to(self.image.device)) for image, mine in of_images]
 
 
 @dataclass(frozen=True)
@@ -73,9 +82,9 @@ NOT_FINITE = 1e6
 
 @torch.no_grad()
 def match_one_to_one(
-    boxes_cxcywh_norm: Tensor,
-    objectness_logits: Tensor,
-    type_logits: Tensor,
+    boxes_cxcywh_norm: Float[Tensor, "layers m q 4"],
+    objectness_logits: Float[Tensor, "layers m q"],
+    type_logits: Float[Tensor, "layers m q labels"],
     targets: Targets,
     cost_bbox: float,
     cost_giou: float,
@@ -83,13 +92,15 @@ def match_one_to_one(
     focal_alpha: float,
     focal_gamma: float,
     padding: Bool[Tensor, "m q"] | None = None,
-) -> Assignment:
+) -> list[Assignment]:
     """Hungarian matching (Carion et al., 2020) with a focal classification cost (Zhu et al., 2021).
 
+    The costs of all layers and images go to the host in one copy, and the pairs come back in one.
+
     Args:
-        boxes_cxcywh_norm: ``[M, Q, 4]``.
-        objectness_logits: ``[M, Q]``.
-        type_logits: ``[M, Q, V]``; ``V`` may be 0.
+        boxes_cxcywh_norm: Of each layer.
+        objectness_logits: Of each layer.
+        type_logits: Of each layer; there may be no label.
         targets: The objects. An image with more objects than queries leaves some unmatched.
         cost_bbox: Weight of the L1 distance.
         cost_giou: Weight of the generalised IoU.
@@ -99,35 +110,56 @@ def match_one_to_one(
         padding: True where a query is none; it answers for nothing.
 
     Returns:
-        At most one prediction for each object; ``quality`` is the IoU of the pair.
+        For each layer at most one prediction for each object; ``quality`` is the IoU of the pair.
     """
+    layers, _, queries, _ = boxes_cxcywh_norm.shape
     boxes_xyxy = cxcywh_to_xyxy(boxes_cxcywh_norm)
     targets_xyxy = cxcywh_to_xyxy(targets.boxes_cxcywh_norm)
     log_types = F.log_softmax(type_logits, dim=-1) if type_logits.shape[-1] else None
-    images, queries, objects = [], [], []
-    for image in targets.image.unique().tolist():
-        mine = (targets.image == image).nonzero()[:, 0]
+    costs = [boxes_cxcywh_norm.new_zeros(0)]
+    for image, _, mine in targets.by_image:
         box = targets.boxes_cxcywh_norm[mine]
-        log_probability = F.logsigmoid(objectness_logits[image])[:, None].expand(-1, len(mine))
+        log_probability = F.logsigmoid(objectness_logits[:, image])[..., None].expand(-1, -1, len(mine))
         if log_types is not None:
             labels = targets.label[mine]
-            log_probability = log_probability + log_types[image][:, labels.clamp(min=0)] * (labels >= 0)
+            log_probability = log_probability + log_types[:, image][..., labels.clamp(min=0)] * (labels >= 0)
         probability = log_probability.exp()
         log_complement = torch.log1p(-probability.clamp(max=1 - 1e-6))
         cost = (
-            cost_bbox * torch.cdist(boxes_cxcywh_norm[image], box, p=1)
-            - cost_giou * giou_xyxy(boxes_xyxy[image][:, None], targets_xyxy[mine])
+            cost_bbox * torch.cdist(boxes_cxcywh_norm[:, image], box, p=1)
+            - cost_giou * giou_xyxy(boxes_xyxy[:, image, :, None], targets_xyxy[mine])
             - cost_class * focal_alpha * (1 - probability) ** focal_gamma * log_probability
             + cost_class * (1 - focal_alpha) * probability**focal_gamma * log_complement
-        )
+        )  # [layers, Q, objects]
         # A prediction that is not finite is matched last; the loss will show it.
         cost = torch.nan_to_num(cost, nan=NOT_FINITE, posinf=NOT_FINITE, neginf=-NOT_FINITE)
-        usable = torch.arange(len(cost)) if padding is None else (~padding[image]).nonzero()[:, 0].cpu()
-        row, column = linear_sum_assignment(cost.cpu()[usable].numpy())
-        images.append(torch.full((len(row),), image))
-        queries.append(usable[torch.from_numpy(row)])
-        objects.append(mine[torch.from_numpy(column).to(mine.device)])
-    return _assignment(images, queries, objects, boxes_xyxy, targets_xyxy)
+        if padding is not None:
+            cost = cost.masked_fill(padding[image][:, None], torch.inf)
+        costs.append(cost.flatten())
+    per_layer = _cheapest_pairs(torch.cat(costs).cpu().numpy(), layers, queries, targets)
+    on_device = torch.from_numpy(np.concatenate(per_layer, axis=1)).to(boxes_xyxy.device)
+    assignments = []
+    for boxes, pairs in zip(boxes_xyxy, on_device.split([p.shape[1] for p in per_layer], 1), strict=True):
+        at, query, target = pairs
+        quality = iou_xyxy(boxes[at, query], targets_xyxy[target])
+        assignments.append(Assignment(at, query, target, quality))
+    return assignments
+
+
+def _cheapest_pairs(costs: np.ndarray, layers: int, queries: int, targets: Targets) -> list[np.ndarray]:
+    """Image, query and target of each layer's pairs, ``[3, P]``.
+
+    ``costs``: ``[layers, Q, objects]`` of one image after the other, flat; infinite where a query is none.
+    """
+    found: list[list[np.ndarray]] = [[np.zeros((3, 0), dtype=np.int64)] for _ in range(layers)]
+    for image, mine, _ in targets.by_image:
+        here, costs = np.split(costs, [layers * queries * len(mine)])
+        here = here.reshape(layers, queries, len(mine))
+        usable = np.flatnonzero(np.isfinite(here[0, :, 0]))
+        for pairs, cost in zip(found, here, strict=True):
+            row, column = linear_sum_assignment(cost[usable])
+            pairs.append(np.stack([np.full_like(row, image), usable[row], mine[column]]))
+    return [np.concatenate(pairs, axis=1) for pairs in found]
 
 
 @torch.no_grad()
@@ -159,9 +191,9 @@ def match_several_to_one(
     """
     boxes_xyxy = cxcywh_to_xyxy(boxes_cxcywh_norm)
     targets_xyxy = cxcywh_to_xyxy(targets.boxes_cxcywh_norm)
-    images, queries, objects, qualities = [], [], [], []
-    for image in targets.image.unique().tolist():
-        mine = (targets.image == image).nonzero()[:, 0]
+    nobody = targets.image.new_zeros(0)
+    images, queries, objects, qualities = [nobody], [nobody], [nobody], [boxes_xyxy.new_zeros(0)]
+    for image, _, mine in targets.by_image:
         truth = targets_xyxy[mine]
         x, y = centres[image].unbind(-1)
         inside = (
@@ -188,11 +220,11 @@ def match_several_to_one(
         scaled = alignment / alignment.masked_fill(~taken, 0).amax(1, keepdim=True).clamp(min=1e-9)
         scaled = scaled * iou.masked_fill(~taken, 0).amax(1, keepdim=True)
         target, query = taken.nonzero(as_tuple=True)
-        images.append(torch.full((len(query),), image, device=query.device))
+        images.append(torch.full_like(query, image))
         queries.append(query)
         objects.append(mine[target])
         qualities.append(scaled[target, query])
-    return _assignment(images, queries, objects, boxes_xyxy, targets_xyxy, qualities)
+    return Assignment(torch.cat(images), torch.cat(queries), torch.cat(objects), torch.cat(qualities))
 
 
 def _provide_all(taken: Tensor, distance: Tensor) -> None:
@@ -202,23 +234,3 @@ def _provide_all(taken: Tensor, distance: Tensor) -> None:
         nearest = free.argmin()
         if torch.isfinite(free[nearest]):
             taken[number, nearest] = True
-
-
-def _assignment(
-    images: list[Tensor],
-    queries: list[Tensor],
-    objects: list[Tensor],
-    boxes_xyxy: Tensor,
-    targets_xyxy: Tensor,
-    qualities: list[Tensor] | None = None,
-) -> Assignment:
-    device = boxes_xyxy.device
-    empty = torch.zeros(0, dtype=torch.long)
-    image = torch.cat([*images, empty.to(images[0].device) if images else empty]).to(device)
-    query = torch.cat([*queries, empty.to(queries[0].device) if queries else empty]).to(device)
-    target = torch.cat([*objects, empty.to(objects[0].device) if objects else empty]).to(device)
-    if qualities is None:
-        quality = iou_xyxy(boxes_xyxy[image, query], targets_xyxy[target])
-    else:
-        quality = torch.cat([*qualities, boxes_xyxy.new_zeros(0)])
-    return Assignment(image, query, target, quality)

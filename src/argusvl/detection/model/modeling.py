@@ -26,7 +26,7 @@ from argusvl.detection.model.head import DetectionHead, HeadOutput
 from argusvl.detection.model.inputs import AXES, check_present, check_shapes, checked_images, cut_patches
 from argusvl.detection.model.label_trie import LabelTrie
 from argusvl.detection.model.loading import load_config, load_head, load_qwen
-from argusvl.detection.model.losses import LossSettings
+from argusvl.detection.model.losses import STUDENT, LossSettings, WrittenAnswers, terms_of
 from argusvl.detection.model.matching import Targets
 from argusvl.detection.model.vision import make_fast, raster_rows
 
@@ -34,8 +34,6 @@ logger = get_logger(__name__)
 
 _STUDENT_IMAGES = ("student_image_sample", "student_image_start", "student_prompt_span", "vocabulary_ids")
 _TARGETS = ("object_image", "object_label", "object_caption_ids", "vocabulary_ids")
-
-TEACHER, STUDENT = 1, 2
 
 
 @dataclass
@@ -171,8 +169,7 @@ class ArgusForDetection(PreTrainedModel):
             check_present(batch, _TARGETS, "object_boxes_cxcywh_norm")
         if vision is None or student_image_index is None or len(student_image_index) == 0:
             if labels is not None:
-                for name, value in self._idle_terms(hidden_states, batch).items():
-                    terms[name] = terms[name] + value if name in terms else value
+                self._add_idle_terms(terms, hidden_states, batch)
             return DetectionOutput(loss_terms=terms)
         if self.detection_head is None:
             return DetectionOutput(loss_terms=terms)
@@ -286,11 +283,7 @@ class ArgusForDetection(PreTrainedModel):
         role = roles[:, 1:] if roles is not None else torch.where(target != -100, STUDENT, 0)
         chosen = target != -100
         logits = self.qwen.lm_head(hidden_states[:, :-1][chosen]).float()
-        losses = torch.nn.functional.cross_entropy(logits, target[chosen], reduction="none")
-        return {
-            "teacher_lm": losses[role[chosen] == TEACHER].sum(),
-            "student_lm": losses[role[chosen] == STUDENT].sum(),
-        }
+        return terms_of(WrittenAnswers(logits, target[chosen], role[chosen]))
 
     def _head_terms(self, head: HeadOutput, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         assert self.detection_head is not None
@@ -306,8 +299,10 @@ class ArgusForDetection(PreTrainedModel):
             self.loss_settings,
         )
 
-    def _idle_terms(self, hidden_states: Tensor, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        """Terms of weight zero through the tower and the head, where the batch shows no student image.
+    def _add_idle_terms(
+        self, terms: dict[str, Tensor], hidden_states: Tensor, batch: Mapping[str, Any]
+    ) -> None:
+        """Adds zeros that come through the tower and the head, where the batch shows no student image.
 
         A rank that left them out while others use them would leave those waiting for its gradients, or for its part
         of the weights, for ever. So a blank image of one merged token passes through, and counts for nothing.
@@ -318,7 +313,8 @@ class ArgusForDetection(PreTrainedModel):
         blank, grid = cut_patches(hidden_states.new_zeros((1, vision.in_channels, side, side)), vision)
         encoded = self.qwen.model.get_image_features(blank, grid, return_dict=True)
         image_states = torch.cat(encoded.pooler_output)
-        terms = {"student_lm": image_states.float().sum()}
+        any_name = next(iter(terms))
+        terms[any_name] = terms[any_name] + 0.0 * image_states.float().sum()
         if self.detection_head is not None and batch["object_boxes_cxcywh_norm"] is not None:
             raster = encoded.last_hidden_state.view(merge, merge, -1)
             head = self.detection_head(
@@ -328,8 +324,7 @@ class ArgusForDetection(PreTrainedModel):
                 batch["vocabulary_ids"],
                 self.get_input_embeddings(),
             )
-            terms |= self._head_terms(head, batch)
-        return {name: 0.0 * value for name, value in terms.items()}
+            terms.update((name, 0.0 * value) for name, value in self._head_terms(head, batch).items())
 
     def _detect(
         self, vision_states: Tensor, hidden_states: Tensor, grid: Tensor, batch: Mapping[str, Any]

@@ -18,7 +18,7 @@ from transformers.utils import logging as transformers_logging
 
 from argusvl.core.errors import CheckpointError
 from argusvl.core.files import path_inside, read_json, user_path
-from argusvl.training.checkpoints import safetensors_names
+from argusvl.core.weight_files import safetensors_names
 
 CONFIG = "config.json"
 PREPROCESSOR = ("preprocessor_config.json", "processor_config.json")
