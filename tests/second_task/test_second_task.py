@@ -212,4 +212,4 @@ def test_a_figure_that_the_task_does_not_declare_chooses_no_checkpoint(
 ) -> None:
     assert run(["train", config("run"), "metric_for_best_model=AP50"]) == 2
     error = capsys.readouterr().err
-    assert "the evaluation gives no figure 'AP50'" in error and "use one of mpjpe" in error
+    assert "there is no figure 'AP50'" in error and "use one of mpjpe" in error

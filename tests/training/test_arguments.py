@@ -41,13 +41,13 @@ def test_the_task_says_whether_more_is_better(tmp_path: Path) -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
 def test_cuda_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no CUDA device"):
-        training_arguments(toy_config(tmp_path, device="cuda"), GROUPS, {})
+        training_arguments(toy_config(tmp_path, device="cuda"), GROUPS, ToyTask().figures())
 
 
 def test_what_transformers_refuses_is_an_error_of_the_configuration(tmp_path: Path) -> None:
     config = toy_config(tmp_path, trainer_arguments={"fp16_full_eval": True, "bf16_full_eval": True})
     with pytest.raises(ConfigError, match="full eval"):
-        training_arguments(config, GROUPS, {})
+        training_arguments(config, GROUPS, ToyTask().figures())
 
 
 def test_an_empty_data_set_is_an_error(tmp_path: Path) -> None:

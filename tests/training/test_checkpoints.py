@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from toy_task import ToyModel, ToyTask, losses, toy_config, train
 
 from argusvl.core.errors import CheckpointError, ConfigError, DataError
+from argusvl.core.figures import FigureSpec
 from argusvl.training import checkpoints
 from argusvl.training.checkpoints import (
     checkpoint_at,
@@ -261,10 +262,14 @@ def test_the_best_survives_a_resumption_and_a_move(tmp_path: Path) -> None:
     assert best is not None and best.step == 3
 
 
-def test_an_unknown_metric_is_named_and_the_state_is_saved(tmp_path: Path) -> None:
+def test_a_figure_that_is_declared_and_not_given_is_named_and_the_state_is_saved(tmp_path: Path) -> None:
+    class Promising(ToyTask):
+        def figures(self) -> dict[str, FigureSpec]:
+            return super().figures() | {"AP51": FigureSpec("promised", "higher")}
+
     options: dict[str, Any] = {"save_steps": 100, "eval_steps": 3}
     with pytest.raises(ConfigError, match="gives no figure 'AP51'") as caught:
-        train(ToyTask(), tmp_path / "run", metric_for_best_model="AP51", **options)
+        train(Promising(), tmp_path / "run", metric_for_best_model="AP51", **options)
     assert "error, score" in str(caught.value.remedy) and caught.value.where == "metric_for_best_model"
     train(ToyTask(), tmp_path / "run", resume=True, **options)
     assert (tmp_path / "run" / "checkpoint-12").is_dir()

@@ -193,10 +193,12 @@ def test_what_cannot_work_on_several_ranks_is_refused_before_they_meet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, passed: dict[str, Any]
 ) -> None:
     groups = (replace(GROUPS[0], frozen_epochs=1.0), GROUPS[1])
-    training_arguments(toy_config(tmp_path, trainer_arguments=passed), groups, {})  # alone, each is fine
+    training_arguments(
+        toy_config(tmp_path, trainer_arguments=passed), groups, ToyTask().figures()
+    )  # alone, each is fine
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ConfigError) as caught:
-        training_arguments(toy_config(tmp_path, trainer_arguments=passed), groups, {})
+        training_arguments(toy_config(tmp_path, trainer_arguments=passed), groups, ToyTask().figures())
     assert caught.value.where == f"trainer_arguments.{key}"
 
 
@@ -205,4 +207,4 @@ def test_weights_in_parts_are_refused_with_the_reason(
 ) -> None:
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
     with pytest.raises(ConfigError, match="FSDP is not supported: its weights are in parts"):
-        training_arguments(toy_config(tmp_path), GROUPS, {})
+        training_arguments(toy_config(tmp_path), GROUPS, ToyTask().figures())

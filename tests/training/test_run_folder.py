@@ -166,3 +166,43 @@ def test_data_that_vanish_in_mid_run_are_named(tmp_path: Path, workers: int) -> 
     with pytest.raises(ArgusError) as caught:
         train(OnDisk(), tmp_path / "run", save_steps=2, dataloader_num_workers=workers)
     assert isinstance(caught.value, DataError) and str(caught.value.where).endswith("train.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("checkpoint.json", "{}"),
+        ("checkpoint.json", '{"files": null}'),
+        ("trainer_state.json", "{}"),
+        (
+            "training_state/engine.json",
+            '{"position": 1, "evaluation_due": 1, "last_logged": 1, "ema_updates": 1}',
+        ),
+        ("training_state/config.json", "{}"),
+        ("ranks.pt", "[]"),
+        ("optimizer.pt", "[]"),
+        ("scheduler.pt", "{}"),
+    ],
+)
+def test_a_state_that_can_be_read_and_is_wrong_is_named(tmp_path: Path, name: str, content: str) -> None:
+    train(ToyTask(), tmp_path / "run", max_steps=5)
+    folder = tmp_path / "run" / "checkpoint-5"
+    if name.endswith(".pt"):
+        path = folder / "training_state" / name if name == "ranks.pt" else folder / name
+        torch.save(json.loads(content), path)
+        (folder / "checkpoint.json").write_text(
+            json.dumps({"files": {"training_state/engine.json": 1}}), encoding="utf-8"
+        )
+    else:
+        (folder / name).write_text(content, encoding="utf-8")
+    with pytest.raises(CheckpointError):
+        train(ToyTask(), tmp_path / "run", resume=True, max_steps=7)
+
+
+def test_a_run_is_not_put_into_a_checkpoint_or_a_file(tmp_path: Path) -> None:
+    train(ToyTask(), tmp_path / "run", max_steps=5)
+    with pytest.raises(ConfigError, match="inside a checkpoint"):
+        train(ToyTask(), tmp_path / "run" / "checkpoint-5")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="is a file"):
+        train(ToyTask(), tmp_path / "file")

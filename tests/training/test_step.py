@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from toy_task import ToyTask, losses, toy_config, train
 from transformers import TrainerCallback
 
-from argusvl.core.errors import TrainingError
+from argusvl.core.errors import ConfigError, TrainingError
 from argusvl.training.events import append_event, read_events
 from argusvl.training.listeners import Listener
 from argusvl.training.policies import Action, Inactive, Plan, Progress, RollBack, Scale, Skip, Stop
@@ -126,7 +127,7 @@ def test_a_roll_back_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None:
     assert policy.progress == [0, 1, 2, 3, 4, 5, 6, 7, 6, 7, 8, 9, 10, 11]
     assert losses(rolled) == losses(plain)
     (event,) = [e for e in read_events(tmp_path / "run") if e["event"] == "rolled_back"]
-    assert (event["why"], event["step"], event["to"]) == ("a test", 6, 6)
+    assert (event["why"], event["step"], event["to"]) == ("a test", 7, 6)
 
 
 def test_a_roll_back_over_the_end_of_an_epoch(tmp_path: Path) -> None:
@@ -254,3 +255,87 @@ def test_a_failed_run_says_so_in_its_events(tmp_path: Path) -> None:
         run_training(ToyTask(broken=9), toy_config(tmp_path))
     last = list(read_events(tmp_path))[-1]
     assert last["event"] == "stopped" and "loss term 'fit' is not finite" in last["why"]
+
+
+def test_after_a_roll_back_nothing_of_the_way_that_was_given_up_remains(tmp_path: Path) -> None:
+    """Saved and found best at step 4, rolled back to step 3 from step 5; killed later, it goes on from the new way."""
+
+    class Once(At):
+        snapshot_every = 3
+
+        def state_dict(self) -> dict[str, Any]:
+            return {"done": self.action is None}
+
+        def load_state_dict(self, state: Mapping[str, Any]) -> None:
+            if state["done"]:
+                self.action = None
+
+    back = RollBack("a test", change=Scale("lower", 0.1, steps=100))
+    options: dict[str, Any] = {"save_steps": 2, "eval_steps": 2, "save_total_limit": 1}
+    found = [1.0, 5.0, *[2.0] * 6]
+    task = ToyTask(scores=list(found))
+    whole = train(task, tmp_path / "whole", policies=[Once(5, back)], **options)
+    run = tmp_path / "whole"
+    best = json.loads((run / "best_checkpoint.json").read_text())
+    assert (run / best["checkpoint"]).is_dir() and best["value"] == 2.0
+    (event,) = [e for e in read_events(run) if e["event"] == "rolled_back"]
+    assert (event["step"], event["to"]) == (4, 3)
+
+    config = toy_config(tmp_path / "parts", **options)
+    with pytest.raises(KeyboardInterrupt):
+        run_training(ToyTask(scores=list(found)), config, callbacks=[Dying(4)], policies=[Once(5, back)])
+    assert [path.name for path in (tmp_path / "parts").glob("checkpoint-*")] == ["checkpoint-3"]
+    parts = train(ToyTask(scores=[2.0] * 9), tmp_path / "parts", True, policies=[Once(5, back)], **options)
+    assert losses(parts) == losses(whole)
+
+
+class Dying(TrainerCallback):
+    """Ends the process, as it were, when a step is begun for the second time."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+        self.times = 0
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.times += state.global_step + 1 == self.step
+        if self.times == 2:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("policy", "message"),
+    [
+        (type("Silent", (Inactive,), {"after_backward": lambda self, record: None})(), "returned None"),
+        (type("Odd", (Inactive,), {"plan": lambda self, progress: Plan(frozenset({"none"}))})(), "plans for"),
+        (
+            type("Deaf", (Inactive,), {"plan": lambda self, p: Plan(frozenset({"head", "body"}))})(),
+            "nothing would train",
+        ),
+        (
+            type("Back", (At,), {"after_backward": lambda self, record: RollBack("again")})(2, Skip("")),
+            "10 times in vain",
+        ),
+    ],
+)
+def test_a_policy_that_is_wrong_is_named(tmp_path: Path, policy: Any, message: str) -> None:
+    with pytest.raises(TrainingError, match=message):
+        train(ToyTask(), tmp_path, policies=[policy], **QUICK)
+
+
+@pytest.mark.parametrize("factor", [-1.0, float("nan"), float("inf")])
+def test_a_factor_is_a_number_of_at_least_0(factor: float) -> None:
+    with pytest.raises(ValueError, match="expected a number of at least 0"):
+        Scale("", factor, 1)
+    with pytest.raises(ValueError, match="expected a number of at least 0"):
+        Plan(rates={"head": factor})
+
+
+@pytest.mark.parametrize("scores", [[float("nan"), 1.0, float("nan"), 0.5]])
+def test_a_figure_that_is_not_finite_chooses_nothing(tmp_path: Path, scores: list[float]) -> None:
+    train(ToyTask(scores=scores), tmp_path, eval_steps=3, save_steps=3)
+    assert json.loads((tmp_path / "best_checkpoint.json").read_text())["checkpoint"] == "checkpoint-6"
+
+
+def test_a_figure_that_is_not_declared_is_refused_before_the_start(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="there is no figure 'beauty'"):
+        train(ToyTask(), tmp_path / "run", metric_for_best_model="beauty")

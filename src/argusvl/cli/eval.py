@@ -12,6 +12,7 @@ import typer
 from argusvl.cli.by_task import with_options
 from argusvl.cli.options import AsJson, Checkpoint, Device
 from argusvl.cli.output import console, print_json, say
+from argusvl.core.errors import DataError
 from argusvl.core.figures import FIGURES_FILE, FigureSpec
 from argusvl.task_parts import EvaluateCheckpoint
 from argusvl.tasks import find_checkpoint, task_entry, task_part
@@ -35,6 +36,10 @@ def for_task(task: str) -> Callable[..., None]:
         device: Device = "auto",
         **options: Any,
     ) -> None:
+        if out is not None and out.exists() and not out.is_dir():
+            raise DataError(
+                "is a file; an evaluation is written into a folder", where=out, remedy="name a folder"
+            )
         folder = find_checkpoint(checkpoint)
         evaluated = evaluate(
             folder, data, device=device, batch_size=batch_size, for_report=out is not None, **options

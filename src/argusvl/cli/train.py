@@ -11,7 +11,7 @@ import typer
 from argusvl.cli.options import FOUND_SOMETHING, AsJson
 from argusvl.cli.output import console, print_json, say
 from argusvl.cli.session import current_session, start_run_log
-from argusvl.core.errors import INTERRUPTED
+from argusvl.core.errors import INTERRUPTED, ConfigError
 from argusvl.core.wording import counted
 from argusvl.training.launch import inside_a_launcher, is_first_process, launch
 
@@ -74,6 +74,8 @@ def command(
     from argusvl.config.loading import to_yaml
     from argusvl.tasks import load_run_config
 
+    if allow_changes and not resume:
+        raise ConfigError("--allow-changes is for a run that goes on", remedy="add --resume, or leave it out")
     config = load_run_config(config_file, overrides or ())
     if print_config:
         if as_json:

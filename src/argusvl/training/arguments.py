@@ -41,6 +41,12 @@ def training_arguments(
         )
     _refuse_what_cannot_work(config, groups)
     best_by = spec_of(training.metric_for_best_model, figures)
+    if best_by is None:
+        raise ConfigError(
+            f"there is no figure {training.metric_for_best_model!r}",
+            where="metric_for_best_model",
+            remedy=f"use one of {', '.join(figures)}",
+        )
     on_cpu = infrastructure.device == "cpu" or not cuda
     ours: dict[str, Any] = {
         "output_dir": str(training.output_dir),
@@ -68,8 +74,7 @@ def training_arguments(
         "logging_steps": training.logging_steps,
         "logging_nan_inf_filter": False,  # it would replace a NaN by the mean of the losses before
         "metric_for_best_model": training.metric_for_best_model,
-        # The engine chooses by no figure that is not declared.
-        "greater_is_better": best_by is not None and best_by.higher_is_better,
+        "greater_is_better": best_by.higher_is_better,
         "report_to": list(infrastructure.report_to),
         "dataloader_num_workers": infrastructure.dataloader_num_workers,
         "use_cpu": on_cpu,

@@ -119,7 +119,10 @@ def verify_checkpoint(folder: str | Path, *, for_resume: bool = False) -> None:
         raise CheckpointError("no such folder", where=folder, remedy="give the path of a checkpoint folder")
     manifest = folder / MANIFEST
     if manifest.is_file():
-        for name, size in _read_json(manifest).get("files", {}).items():
+        files = _read_json(manifest).get("files")
+        if not isinstance(files, dict) or not files:
+            raise _damaged(manifest, "lists no files")
+        for name, size in files.items():
             if for_resume or not _is_training_state(name):
                 _check_file(path_inside(folder, name, stated_in=manifest), size)
     elif for_resume:
@@ -229,12 +232,30 @@ def rotate(run: Path, limit: int, newest: Path, best: Path | None) -> None:
         if surplus <= 0:
             return
         if folder.resolve() not in kept:
-            # Renamed first: a deletion that is cut short must not leave half a checkpoint under a valid name.
-            doomed = folder.with_name(f".deleted-{folder.name}")
-            shutil.rmtree(doomed, ignore_errors=True)
-            folder.rename(doomed)
-            shutil.rmtree(doomed, ignore_errors=True)
+            _delete(folder)
             surplus -= 1
+
+
+def _delete(folder: Path) -> None:
+    # Renamed first: a deletion that is cut short must not leave half a checkpoint under a valid name.
+    doomed = folder.with_name(f".deleted-{folder.name}")
+    shutil.rmtree(doomed, ignore_errors=True)
+    folder.rename(doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
+
+
+def delete_after(run: Path, step: int) -> None:
+    """Deletes the checkpoints of later steps, and the record of the best one where it names a folder that is gone."""
+    for number, folder in list_checkpoints(run):
+        if number > step:
+            _delete(folder)
+    try:
+        best = read_best(run)
+    except CheckpointError:
+        return
+    if best is not None and not (run / best.checkpoint).is_dir():
+        (run / BEST_POINTER).unlink(missing_ok=True)
+        (run / BEST_LINK).unlink(missing_ok=True)
 
 
 def remove_leftovers(run: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -76,9 +77,8 @@ class Evaluating:
             trainer.control.should_save = trainer.control.should_training_stop = True
             return False
         except Exception as error:
-            if (
-                trainer.state.global_step > 0 and trainer.parallel.world_size == 1
-            ):  # other ranks may not have failed
+            # Of several ranks, others may not have failed.
+            if trainer.state.global_step > 0 and trainer.parallel.world_size == 1:
                 try:
                     trainer.saving.save()
                 except Exception as second:  # noqa: BLE001 - the first error is what the user must see
@@ -104,6 +104,8 @@ class Evaluating:
                 remedy=f"use one of {known}, and continue with --resume",
             )
         best = trainer.state.best_metric
+        if math.isnan(value):
+            return False
         if best is not None and not (value > best if trainer.args.greater_is_better else value < best):
             return False
         trainer.state.best_metric, trainer.state.best_global_step = value, trainer.state.global_step

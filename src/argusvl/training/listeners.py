@@ -45,7 +45,11 @@ class Listeners:
     @property
     def wants(self) -> frozenset[str]:
         """What some listener wants."""
-        return frozenset[str]().union(*(listener.wants for listener in self._listeners))
+        wanted: set[str] = set()
+        for listener in self._listeners:
+            wants = getattr(listener, "wants", ())
+            wanted |= {wants} if isinstance(wants, str) else set(wants)
+        return frozenset(wanted)
 
     def on_step(self, record: StepRecord) -> None:
         """Tells all."""

@@ -87,6 +87,15 @@ def opened_run(output_dir: Path, resume: bool) -> Iterator[Path | None]:
     if not is_first_process():
         yield checkpoints.newest_complete(output_dir, quiet=True) if resume else None
         return
+    inside = next(
+        (p for p in (output_dir, *output_dir.parents) if (p / checkpoints.MANIFEST).is_file()), None
+    )
+    if inside is not None or (output_dir.exists() and not output_dir.is_dir()):
+        raise ConfigError(
+            f"{output_dir} is {'a file' if inside is None else 'inside a checkpoint'}",
+            where="output_dir",
+            remedy="set it to a folder of the run's own",
+        )
     if resume and not output_dir.is_dir():
         checkpoints.newest_complete(output_dir)  # raises, and leaves no folder behind
     with run_lock(output_dir):
@@ -168,7 +177,7 @@ FREE_KEYS = frozenset(
         *("save_steps", "save_total_limit", "logging_steps", "metric_for_best_model"),
         *("bf16", "gradient_checkpointing"),  # what a step rounds, what it keeps
         *("device", "report_to", "dataloader_num_workers", "log_level"),
-        *("train", "root"),  # the records themselves are compared
+        *("train", "root", "val"),  # of training, the records themselves are compared
     }
 )
 """Keys that a resumed run may change: none changes what a step is to compute. Rates (``*_lr``) are said when they

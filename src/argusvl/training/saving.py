@@ -99,7 +99,15 @@ class Saving:
                 saved.engine.max_steps,
                 trainer.state.max_steps,
             )
-        self.restore(saved.load(trainer.network), saved.checkpoint)
+        snapshot = saved.load(trainer.network)
+        try:
+            self.restore(snapshot, saved.checkpoint)
+        except (KeyError, IndexError, TypeError, AttributeError) as error:
+            raise CheckpointError(
+                f"its training state is damaged ({type(error).__name__}: {error})",
+                where=saved.checkpoint,
+                remedy="move the folder away to go on from the checkpoint before it, or copy it again",
+            ) from error
 
     def restore(self, snapshot: Snapshot, where: str | Path = "the snapshot in memory") -> None:
         """Makes the run what it was.
@@ -173,6 +181,16 @@ class Saving:
             ema.reset()
         else:
             ema.restore(snapshot.averages, snapshot.engine.ema_updates or 0)
+
+    def leave_branch(self) -> None:
+        """After a roll-back: what was saved on the way that is given up goes, and what is true now is saved."""
+        trainer, state = self._trainer, self._trainer.state
+        if trainer.parallel.is_first:
+            checkpoints.delete_after(trainer.output_dir, state.global_step)
+        best = f"checkpoint-{state.best_global_step}"
+        if not trainer.parallel.from_first((trainer.output_dir / best).is_dir()):
+            state.best_metric = state.best_global_step = state.best_model_checkpoint = None
+        self.save()
 
     def save(self) -> None:
         """Writes ``checkpoint-<step>`` atomically, records the best, rotates: the first rank, for all.

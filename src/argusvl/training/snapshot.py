@@ -139,13 +139,22 @@ class SavedSnapshot:
         self._folder = self.checkpoint / STATE_FOLDER
         try:
             self.engine = EngineState(**self._json(_ENGINE))
-        except TypeError as error:
+            self.engine.position["seed"]
+        except (TypeError, KeyError) as error:
             raise _damaged(self._folder / _ENGINE, error) from error
+        try:
+            int(read_json(self.checkpoint / TRAINER_STATE)["global_step"])
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise _damaged(self.checkpoint / TRAINER_STATE, error) from error
 
     @property
     def config(self) -> dict[str, Any] | None:
         """The configuration of the run that wrote it."""
-        return self._json(_CONFIG) if (self._folder / _CONFIG).is_file() else None
+        path = self._folder / _CONFIG
+        config = self._json(_CONFIG) if path.is_file() else None
+        if config is not None and not (isinstance(config, dict) and config.get("training")):
+            raise _damaged(path, ValueError("no configuration"))
+        return config
 
     def load(self, network: PreTrainedModel) -> Snapshot:
         """All of it, the weights through the model's own class.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from argusvl.core.errors import TrainingError
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 logger = get_logger(__name__)
 
 
+MOST_ROLL_BACKS = 10
+"""To one and the same step: what has not helped so often will not help."""
+
+
 class RolledBack(Exception):  # noqa: N818 - not an error: training goes on from an earlier step
     """Leaves the loop over the data, whose position has changed."""
 
@@ -46,14 +51,17 @@ class Steering:
         self.plan = Plan()
         self._trainer = trainer
         self._kept: Snapshot | None = None
+        self._kept_at = 0
+        self._times_back: Counter[int] = Counter()
 
     def before_step(self) -> None:
         """Keeps a snapshot where one is due, and lets the plan of the next step hold."""
         trainer, state = self._trainer, self._trainer.state
         every = self.policies.snapshot_every
         if every is not None and (self._kept is None or state.global_step % every == 0):
-            self._kept = trainer.saving.snapshot().kept()
+            self._kept, self._kept_at = trainer.saving.snapshot().kept(), state.global_step
         plan = self.policies.plan(Progress(state.global_step, state.epoch or 0.0, state.max_steps))
+        self._check(plan)
         for group in trainer.groups:
             frozen = group.name in plan.frozen
             if frozen == (group.name in self.plan.frozen) or not group.trainable:
@@ -64,6 +72,19 @@ class Steering:
             what = "is frozen" if frozen else "trains"
             logger.info("group %s %s from epoch %g on", group.name, what, state.epoch or 0.0)
         self.plan = plan
+
+    def _check(self, plan: Plan) -> None:
+        """A name that nothing has would be a plan that silently does not hold."""
+        groups = {group.name for group in self._trainer.groups}
+        unknown = (plan.frozen - groups) | (plan.rates.keys() - groups - {"*"})
+        unknown |= plan.weights.keys() - set(self._trainer.losses.names)
+        if unknown:
+            raise TrainingError(
+                f"a policy plans for {sorted(unknown)}: neither a group nor a loss term",
+                remedy=f"groups are {sorted(groups)}, terms {sorted(self._trainer.losses.names)}",
+            )
+        if all(group.name in plan.frozen for group in self._trainer.groups if group.trainable):
+            raise TrainingError("the policies freeze every group: nothing would train")
 
     def act(self, record: StepRecord) -> bool:
         """Does what the policies want, the same on all ranks; whether the optimizer steps.
@@ -104,20 +125,26 @@ class Steering:
         self.policies.scale(action, self._trainer.state.global_step + 1)
 
     def _roll_back(self, action: RollBack) -> None:
-        trainer, step = self._trainer, self._trainer.state.global_step
-        if self._kept is None:
+        trainer, to = self._trainer, self._kept_at
+        self._times_back[to] += 1
+        if self._kept is None or self._times_back[to] > MOST_ROLL_BACKS:
             raise TrainingError(
-                f"{action.why}; there is no snapshot in memory to roll back to",
-                remedy="give the policy that rolls back a snapshot_every",
+                f"{action.why}; "
+                + (
+                    "there is no snapshot in memory to roll back to"
+                    if self._kept is None
+                    else f"training was rolled back to step {to} {MOST_ROLL_BACKS} times in vain"
+                ),
+                remedy="give the policy that rolls back a snapshot_every, or another change",
             )
+        logger.warning("step %d is rolled back to step %d: %s", trainer.state.global_step + 1, to, action.why)
+        trainer.event("rolled_back", why=action.why, to=to)
         # The policies know what has happened since: they would do the same for ever otherwise.
         known = self.policies.state_dict()
         trainer.model_wrapped.zero_grad()
         trainer.saving.restore(self._kept)
         self.policies.load_state_dict(known)
-        to = trainer.state.global_step
-        logger.warning("step %d is rolled back to step %d: %s", step + 1, to, action.why)
-        trainer.event("rolled_back", why=action.why, to=to)
         if action.change is not None:
             self._scale(action.change)
+        trainer.saving.leave_branch()
         raise RolledBack

@@ -113,11 +113,8 @@ class ArgusTrainer(Trainer):
             eval_dataset=eval_dataset,
             callbacks=list(callbacks),
         )
-        self.trainable = {
-            name: p
-            for name, p in self.network.named_parameters()
-            if any(name in g.trainable for g in self.groups)
-        }
+        trainable = frozenset[str]().union(*(group.trainable for group in self.groups))
+        self.trainable = {n: p for n, p in self.network.named_parameters() if n in trainable}
         decay = config.training.ema_decay
         self.ema = None if decay is None else ExponentialMovingAverage(self.trainable, decay)
         self.stepping, self.evaluating, self.saving = Stepping(self), Evaluating(self), Saving(self)
@@ -135,6 +132,7 @@ class ArgusTrainer(Trainer):
         self.evaluation_due: bool = False
         self.ranks_stop: bool = False
         self.last_logged = 0
+        self._record: StepRecord | None = None
         self.remove_callback(PrinterCallback)
         if self.pop_callback(TensorBoardCallback) is not None:
             self.add_callback(PlainNamesTensorBoard(self.output_dir, self.task))
@@ -218,6 +216,7 @@ class ArgusTrainer(Trainer):
                     trained = min((position + 1) * accumulation, steps_in_epoch) / steps_in_epoch
                     self._train_step(*self.stepping.fetch(batches, number), epoch_after=now + trained)
                     self._log_evaluate_save()
+                    self._record = None  # its batches need not be there beside the next ones
                     if self.control.should_training_stop or self.state.global_step >= end:
                         break
         if self.state.global_step >= self.state.max_steps:
@@ -276,9 +275,9 @@ class ArgusTrainer(Trainer):
 
     def _log_evaluate_save(self) -> None:
         """What is due after a step."""
-        if self.control.should_log and self.state.global_step > self.last_logged:
+        record = self._record
+        if record is not None and self.control.should_log and self.state.global_step > self.last_logged:
             self.last_logged = self.state.global_step
-            record = self._record
             self.log(
                 self.window.drain(self.parallel.add, self.parallel.world_size)
                 | {"grad_norm": record.gradients.total.item()}

@@ -6,10 +6,12 @@ declared order, and the strongest action wins: stop, roll back, skip, scale, con
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from argusvl.core.errors import ConfigError, TrainingError
 from argusvl.training.step import StepRecord
 
 
@@ -47,6 +49,10 @@ class Plan:
     rates: Mapping[str, float] = field(default_factory=dict)
     weights: Mapping[str, float] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        for name, factor in (*self.rates.items(), *self.weights.items()):
+            _check_factor(factor, name)
+
     def rate(self, group: str) -> float:
         """Factor of a group's learning rate."""
         return self.rates.get("*", 1.0) * self.rates.get(group, 1.0)
@@ -58,6 +64,11 @@ class Plan:
             _multiplied(self.rates, other.rates),
             _multiplied(self.weights, other.weights),
         )
+
+
+def _check_factor(factor: float, what: str) -> None:
+    if not (math.isfinite(factor) and factor >= 0):
+        raise ValueError(f"the factor of {what} is {factor}, expected a number of at least 0")
 
 
 def _multiplied(first: Mapping[str, float], second: Mapping[str, float]) -> dict[str, float]:
@@ -76,6 +87,9 @@ class Scale:
     why: str
     factor: float
     steps: int
+
+    def __post_init__(self) -> None:
+        _check_factor(self.factor, "all rates")
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +187,13 @@ class Policies:
 
     def __init__(self, policies: Sequence[Policy]) -> None:
         self._policies = tuple(policies)
+        for policy in self._policies:
+            if policy.snapshot_every is not None and policy.snapshot_every < 1:
+                raise ConfigError(
+                    f"its snapshot_every is {policy.snapshot_every}",
+                    where=f"policy {type(policy).__name__}",
+                    remedy="give a number of steps, or None",
+                )
         self._scaled: list[tuple[float, int]] = []  # factor, last step that it holds for
 
     @property
@@ -192,7 +213,17 @@ class Policies:
 
     def after_backward(self, record: StepRecord) -> Action:
         """This rank's strongest action; of equal ones the first policy's."""
-        return strongest([policy.after_backward(record) for policy in self._policies])
+        actions = []
+        for policy in self._policies:
+            action = policy.after_backward(record)
+            if not isinstance(action, _STRENGTH):
+                raise TrainingError(
+                    f"after_backward returned {action!r}, which is no action",
+                    where=f"policy {type(policy).__name__}",
+                    remedy="return Continue(), Scale(…), Skip(…), RollBack(…) or Stop(…)",
+                )
+            actions.append(action)
+        return strongest(actions)
 
     def scale(self, change: Scale, step: int) -> None:
         """Lets a change of the rates hold from a step on."""
