@@ -56,7 +56,7 @@ def test_a_healthy_backbone_passes(capsys: pytest.CaptureFixture[str]) -> None:
                 "verify",
                 "mean",
                 "--count",
-                "200",
+                "1000",  # fewer do not always tell, beside other work, that memory does not grow
                 "--batch-size",
                 "8",
                 "--device",

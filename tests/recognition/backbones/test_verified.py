@@ -29,10 +29,10 @@ def test_backbones_from_a_folder_pass(hub_folders: dict[str, Path], name: str) -
         batch_size=8,
         progress=False,
     )
-    # Beside other work, 240 pictures may be too few to tell whether memory grows: then that check says neither.
+    # Beside other work, 240 pictures may be too few to tell whether memory grows.
     wrong = [
         f"{c.name}: {c.figure}"
         for c in found.verdicts
-        if c.passed is False or (c.passed is None and "memory" not in c.name)
+        if c.passed is not True and c.values.get("verdict") != "undecided"
     ]
     assert not wrong
