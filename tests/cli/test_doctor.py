@@ -16,7 +16,9 @@ def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
     assert [one["slug"] for one in listed] == list(catalogue())
     assert run(["doctor", "list"]) == 0
     output = capsys.readouterr()
-    assert not output.out and all(one["id"] in output.err for one in listed)
+    assert not output.out
+    for one, line in zip(listed, output.err.splitlines(), strict=True):
+        assert line.split()[:2] == [one["id"], one["slug"]] and one["title"] in line
 
 
 def test_explain_works_for_every_entry(capsys: pytest.CaptureFixture[str]) -> None:

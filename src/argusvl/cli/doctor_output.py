@@ -11,16 +11,21 @@ from argusvl.cli.output import console
 from argusvl.doctor.findings import Entry
 from argusvl.doctor.rendering import STYLES
 
+_UNBROKEN = 250
+
 
 def print_entries(entries: Sequence[Entry]) -> None:
-    """A line for each."""
+    """A line for each; not broken where a program reads it."""
+    terminal = console()
+    if not terminal.is_terminal:
+        terminal.width = _UNBROKEN
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column("id", no_wrap=True)
     table.add_column("name", overflow="fold")
     table.add_column("title", overflow="fold")
     for entry in entries:
         table.add_row(Text(entry.id, style=STYLES[entry.severity]), entry.slug, Text(entry.title))
-    console().print(table)
+    terminal.print(table)
 
 
 def print_entry(entry: Entry) -> None:

@@ -78,7 +78,7 @@ def entry_of(name: str) -> Entry:
         ArgusError: There is none.
     """
     names = {known: entry for entry in catalogue().values() for known in (entry.id.lower(), entry.slug)}
-    if (found := names.get(name.lower())) is not None:
+    if (found := names.get(name.strip().lower())) is not None:
         return found
     close = did_you_mean(name.lower(), names)
     raise ArgusError(
