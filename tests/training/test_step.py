@@ -339,3 +339,28 @@ def test_a_figure_that_is_not_finite_chooses_nothing(tmp_path: Path, scores: lis
 def test_a_figure_that_is_not_declared_is_refused_before_the_start(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there is no figure 'beauty'"):
         train(ToyTask(), tmp_path / "run", metric_for_best_model="beauty")
+
+
+def test_a_snapshot_in_memory_is_not_used_up_by_a_roll_back(tmp_path: Path) -> None:
+    """A resumed run keeps its first snapshot where it begins; two roll-backs to it find it as it was."""
+
+    class Twice(Inactive):
+        snapshot_every = 100
+
+        def __init__(self) -> None:
+            self.left = 2
+
+        def after_backward(self, record: StepRecord) -> Action:
+            if record.step == 9 and self.left:
+                self.left -= 1
+                return RollBack("a test")
+            return super().after_backward(record)
+
+    options: dict[str, Any] = {**QUICK, "ema_decay": 0.9}
+    plain = train(ToyTask(), tmp_path / "plain", **options)
+    train(ToyTask(), tmp_path / "run", **options | {"save_steps": 5})
+    for path in (tmp_path / "run").glob("checkpoint-1*"):
+        path.rename(tmp_path / path.name)
+    policy = Twice()
+    assert losses(train(ToyTask(), tmp_path / "run", True, policies=[policy], **options)) == losses(plain)
+    assert policy.left == 0

@@ -2,10 +2,11 @@
 
 Each line is an object with ``time`` (ISO 8601), ``step`` and ``event``, and what belongs to that event:
 
-    started     processes, samples, max_steps       resumed     checkpoint, changes
-    saved       checkpoint                          evaluated   figures
-    scaled      why, factor, steps                  skipped     why, samples
-    rolled_back why, to                             stopped     why: finished, interrupted, an error
+    started      max_steps, processes      resumed    checkpoint, max_steps, processes
+    changed      changes, with --resume    stopped    why: finished, interrupted, an error
+    saved        checkpoint                evaluated  figures
+    scaled       why, factor, steps        skipped    why, samples
+    rolled_back  why, to
 """
 
 from __future__ import annotations

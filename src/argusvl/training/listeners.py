@@ -67,7 +67,7 @@ class Listeners:
         for listener in self._listeners:
             try:
                 tell(listener)
-            except Exception:
+            except Exception:  # whatever it is, it is reported, and no reason to lose a training
                 if (id(listener), what) not in self._reported:  # once, not at every step
                     self._reported.add((id(listener), what))
                     logger.exception(

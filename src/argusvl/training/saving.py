@@ -204,7 +204,7 @@ class Saving:
             if trainer.parallel.is_first:
                 try:
                     self._write(snapshot)
-                except Exception as error:
+                except Exception as error:  # of any kind: the other ranks wait, and are told
                     if trainer.parallel.world_size == 1:
                         raise
                     failed = error

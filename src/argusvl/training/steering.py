@@ -142,7 +142,8 @@ class Steering:
         # The policies know what has happened since: they would do the same for ever otherwise.
         known = self.policies.state_dict()
         trainer.model_wrapped.zero_grad()
-        trainer.saving.restore(self._kept)
+        # A copy: the optimizer goes on in the very tensors that it is given.
+        trainer.saving.restore(self._kept.kept())
         self.policies.load_state_dict(known)
         if action.change is not None:
             self._scale(action.change)
