@@ -6,17 +6,16 @@ from functools import partial
 from pathlib import Path
 from random import Random
 
-from argusvl.core.errors import DataError
 from argusvl.synthetic.bbu_room.composition import compose
 from argusvl.synthetic.bbu_room.plan import Plan, paint_plan
 from argusvl.synthetic.bbu_room.stamp import apply_stamp
-from argusvl.synthetic.bbu_room.terms import LABELS, Language, describe
+from argusvl.synthetic.bbu_room.terms import LABELS, describe
 from argusvl.synthetic.effects import expose
+from argusvl.synthetic.languages import Language, known_language
 from argusvl.synthetic.writing import DrawnObject, PaintedPicture, PlannedPicture, SetRequest, write_set
 
 NAME = "bbu-room"
 VERSION = 3
-LANGUAGES: tuple[Language, ...] = ("zh", "en")
 
 
 def generate(
@@ -43,11 +42,7 @@ def generate(
     Raises:
         DataError: An argument makes no sense, or ``out`` holds something else.
     """
-    words = next((known for known in LANGUAGES if known == language), None)
-    if words is None:
-        raise DataError(
-            f"{language!r} is not known", where="language", remedy=f"use one of {', '.join(LANGUAGES)}"
-        )
+    words = known_language(language)
     request = SetRequest(NAME, VERSION, images, seed, width, height, language)
     plan = partial(_plan, width=width, height=height, language=words)
     write_set(out, request, plan, [describe(label, words) for label in LABELS], progress=progress)

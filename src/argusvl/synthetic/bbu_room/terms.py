@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-Language = Literal["zh", "en"]
+from argusvl.synthetic.languages import Language
 
 Label = tuple[str, ...]
 """A path of keys of ``TERMS``: type, then kind or maker, then state."""

@@ -16,14 +16,14 @@ from random import Random
 
 from PIL import Image
 
-from argusvl.core.errors import DataError
 from argusvl.core.images import open_image
 from argusvl.synthetic.effects import expose
+from argusvl.synthetic.languages import Language, known_language
 from argusvl.synthetic.shapes.composition import compose
 from argusvl.synthetic.shapes.kinds import FAMILIES, KINDS
 from argusvl.synthetic.shapes.lens import add_noise, look_through
 from argusvl.synthetic.shapes.scene import Plan, paint_plan
-from argusvl.synthetic.shapes.terms import COLOURS, Language, describe, translate
+from argusvl.synthetic.shapes.terms import COLOURS, describe, translate
 from argusvl.synthetic.writing import (
     DrawnObject,
     PaintedPicture,
@@ -36,7 +36,6 @@ from argusvl.synthetic.writing import (
 
 NAME = "shapes"
 VERSION = 3
-LANGUAGES: tuple[Language, ...] = ("zh", "en")
 
 
 def generate(
@@ -65,7 +64,7 @@ def generate(
     Raises:
         DataError: An argument makes no sense, or ``out`` holds something else.
     """
-    words = _known(language)
+    words = known_language(language)
     request = SetRequest(NAME, VERSION, images, seed, width, height, language)
     plan = partial(_plan, width=width, height=height, language=words)
     families = _families(words)
@@ -94,7 +93,7 @@ def draw(
         DataError: The language is not known.
     """
     rng = picture_source(NAME, VERSION, seed, "set", index)
-    picture = _plan(rng, width, height, _known(language)).paint()
+    picture = _plan(rng, width, height, known_language(language)).paint()
     image = open_image("a drawn picture", exif="refuse", data=encoded(picture))
     return image, picture.objects
 
@@ -105,17 +104,8 @@ def labels(language: str) -> tuple[str, ...]:
     Raises:
         DataError: The language is not known.
     """
-    words = _known(language)
+    words = known_language(language)
     return tuple(translate(name, words) for name in KINDS)
-
-
-def _known(language: str) -> Language:
-    words = next((known for known in LANGUAGES if known == language), None)
-    if words is None:
-        raise DataError(
-            f"{language!r} is not known", where="language", remedy=f"use one of {', '.join(LANGUAGES)}"
-        )
-    return words
 
 
 def _families(language: Language) -> dict[str, str]:

@@ -8,9 +8,8 @@ stands for itself. The words are few and short, because the tokenizer of the emb
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Literal
 
-Language = Literal["zh", "en"]
+from argusvl.synthetic.languages import Language
 
 Label = tuple[str, ...]
 """Names in English: kind, colour, and the state where the kind has any."""
