@@ -247,7 +247,7 @@ def test_the_command_that_is_installed_is_this_one(repository: Path) -> None:
 
 def test_chinese_data_survives_a_locale_without_it() -> None:
     code = (
-        "from argusvl.cli import main as m; from argusvl.cli.output import print_json; import sys; "
+        "from argusvl.cli import main as m; from argusvl.core.terminal import print_json; import sys; "
         "m.run = lambda a: print_json({'desc': '挡风板'}) or 0; m.main()"
     )
     done = subprocess.run(

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from argusvl.cli.options import AsJson
-from argusvl.cli.output import print_json
+from argusvl.command_options import AsJson
+from argusvl.core.terminal import print_json
 
 _HELP = """Look up what can go wrong: every finding of every verb has an ID.
 

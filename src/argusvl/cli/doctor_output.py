@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from argusvl.cli.output import console
+from argusvl.core.terminal import console
 from argusvl.doctor.findings import Entry
 from argusvl.doctor.rendering import STYLES
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from argusvl.cli.options import AsJson
-from argusvl.cli.output import console, print_json
+from argusvl.command_options import AsJson
+from argusvl.core.terminal import console, print_json
 
 
 def command(

@@ -10,10 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from argusvl.cli.by_task import with_options
-from argusvl.cli.options import AsJson, Checkpoint, Device
-from argusvl.cli.output import console, print_json, say
+from argusvl.command_options import AsJson, Checkpoint, Device
 from argusvl.core.errors import DataError
 from argusvl.core.figures import FIGURES_FILE, FigureSpec
+from argusvl.core.terminal import console, print_json, say
 from argusvl.task_parts import EvaluateCheckpoint
 from argusvl.tasks import find_checkpoint, task_entry, task_part
 

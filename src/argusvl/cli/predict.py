@@ -12,11 +12,11 @@ from typing import Annotated, Any
 import typer
 
 from argusvl.cli.by_task import with_options
-from argusvl.cli.options import Checkpoint, Device
-from argusvl.cli.output import console, print_json, say
 from argusvl.cli.predictions_file import PredictionsFile
+from argusvl.command_options import Checkpoint, Device
 from argusvl.core.errors import ArgusError, CheckpointError
 from argusvl.core.files import real_path, write_bytes_atomically
+from argusvl.core.terminal import console, print_json, say
 from argusvl.core.wording import counted
 from argusvl.task_parts import DrawPrediction, LoadPredictor, Prediction
 from argusvl.tasks import find_checkpoint, task_part

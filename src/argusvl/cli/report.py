@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from argusvl.cli.output import print_json, say
 from argusvl.core.errors import ArgusError
+from argusvl.core.terminal import print_json, say
 
 REPORT_FILE = "report.html"
 

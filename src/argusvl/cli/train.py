@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from argusvl.cli.options import FOUND_SOMETHING, AsJson
-from argusvl.cli.output import console, print_json, say
 from argusvl.cli.session import current_session, start_run_log
+from argusvl.command_options import AsJson
 from argusvl.core.errors import INTERRUPTED, ConfigError
+from argusvl.core.terminal import FOUND_SOMETHING, console, print_json, say
 from argusvl.core.wording import counted
 from argusvl.training.launch import inside_a_launcher, is_first_process, launch
 

@@ -11,7 +11,6 @@ from typing import Annotated
 
 import typer
 
-from argusvl.cli.options import FOUND_SOMETHING, Device
 from argusvl.cli.recognize.options import (
     Cache,
     LinesFile,
@@ -19,6 +18,8 @@ from argusvl.cli.recognize.options import (
     goes_on_when_interrupted,
     require_output,
 )
+from argusvl.command_options import Device
+from argusvl.core.terminal import FOUND_SOMETHING
 
 
 def classify(

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from argusvl.cli.options import FOUND_SOMETHING, AsJson, Device, Threads
 from argusvl.cli.recognize.options import BACKBONE_HELP, Images
+from argusvl.command_options import AsJson, Device, Threads
+from argusvl.core.terminal import FOUND_SOMETHING
 
 
 def describe(
@@ -56,8 +57,8 @@ def describe(
 
         argus recognize describe photos/ --model Florence-2-base/ --out cables/ --find cable
     """
-    from argusvl.cli.output import print_json, say
     from argusvl.cli.recognize.pipeline_output import print_pipeline
+    from argusvl.core.terminal import print_json, say
     from argusvl.recognition.florence.describing import describe_stage, embedding_stage
     from argusvl.recognition.pipeline.stages import Stage, run_stages
 

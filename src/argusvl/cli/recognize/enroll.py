@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from argusvl.cli.options import FOUND_SOMETHING, AsJson, Device
 from argusvl.cli.recognize.options import (
     BACKBONE_HELP,
     LANE_HELP,
@@ -16,6 +15,8 @@ from argusvl.cli.recognize.options import (
     ReadingThreads,
     goes_on_when_interrupted,
 )
+from argusvl.command_options import AsJson, Device
+from argusvl.core.terminal import FOUND_SOMETHING
 
 
 def enroll(
@@ -72,8 +73,8 @@ def enroll(
     pictures = read_examples(examples, label, layout, category)
 
     # These take seconds: a mistake in the above has been told.
-    from argusvl.cli.output import print_json
     from argusvl.cli.recognize.few_shot_output import print_enrolment
+    from argusvl.core.terminal import print_json
     from argusvl.recognition.backbones.table import absolute_spec
     from argusvl.recognition.backbones.views import load_with_views
     from argusvl.recognition.few_shot.enrolment import HEADER, SupportStore

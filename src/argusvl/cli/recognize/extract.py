@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from argusvl.cli.options import FOUND_SOMETHING, AsJson, Device, Threads
 from argusvl.cli.recognize.options import BACKBONE_HELP, LANE_HELP, VIEWS_HELP, Images, Lane
+from argusvl.command_options import AsJson, Device, Threads
+from argusvl.core.terminal import FOUND_SOMETHING
 
 
 def extract(
@@ -49,8 +50,8 @@ def extract(
 
         argus recognize extract photos.txt --out store/ --backbone dinov2-base:FOLDER --lane scaled
     """
-    from argusvl.cli.output import print_json
     from argusvl.cli.recognize.extraction_output import print_extraction, print_how_far
+    from argusvl.core.terminal import print_json
     from argusvl.recognition.backbones.views import load_with_views
     from argusvl.recognition.extraction.extractor import extract as extract_images
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from rich.text import Text
 
-from argusvl.cli.output import console
 from argusvl.cli.recognize.named import print_named
 from argusvl.core.errors import DataError
+from argusvl.core.terminal import console
 from argusvl.core.wording import counted
 from argusvl.recognition.extraction.extractor import ExtractionReport
 from argusvl.recognition.extraction.store import how_far

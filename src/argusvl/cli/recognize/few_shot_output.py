@@ -7,8 +7,8 @@ from pathlib import Path
 
 from rich.text import Text
 
-from argusvl.cli.output import console
 from argusvl.cli.recognize.named import NAMED, print_named
+from argusvl.core.terminal import console
 from argusvl.core.wording import counted, printable
 from argusvl.recognition.extraction.sources import Problem
 from argusvl.recognition.few_shot.enrolment import EnrolmentReport

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from rich.text import Text
 
-from argusvl.cli.output import console
+from argusvl.core.terminal import console
 from argusvl.core.wording import printable
 
 NAMED = 20

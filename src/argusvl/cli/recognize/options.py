@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from argusvl.cli.output import say
 from argusvl.core.errors import ConfigError
 from argusvl.core.files import real_path
+from argusvl.core.terminal import say
 from argusvl.recognition.backbones.table import known_backbones
 
 LAYOUT_HELP = (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from argusvl.cli.output import console
 from argusvl.cli.recognize.named import print_named
+from argusvl.core.terminal import console
 from argusvl.core.wording import counted
 from argusvl.recognition.pipeline.stages import PipelineReport, StageReport
 

@@ -10,7 +10,6 @@ from typing import Annotated
 
 import typer
 
-from argusvl.cli.options import FOUND_SOMETHING, Device
 from argusvl.cli.recognize.options import (
     Cache,
     LinesFile,
@@ -18,6 +17,8 @@ from argusvl.cli.recognize.options import (
     goes_on_when_interrupted,
     require_output,
 )
+from argusvl.command_options import Device
+from argusvl.core.terminal import FOUND_SOMETHING
 
 
 def search(

@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 
 import typer
 
-from argusvl.cli.options import FOUND_SOMETHING, Device
 from argusvl.cli.recognize.options import (
     BACKBONE_HELP,
     LANE_HELP,
@@ -19,7 +18,9 @@ from argusvl.cli.recognize.options import (
     goes_on_when_interrupted,
     require_output,
 )
+from argusvl.command_options import Device
 from argusvl.core.errors import ConfigError
+from argusvl.core.terminal import FOUND_SOMETHING
 
 
 def table(
@@ -87,9 +88,9 @@ def table(
 
         argus recognize table data/ --unknown cat,dog --format csv --out table.csv
     """
-    from argusvl.cli.output import print_json
     from argusvl.cli.recognize.few_shot_output import print_measured
     from argusvl.core.files import write_text_atomically
+    from argusvl.core.terminal import print_json
     from argusvl.recognition.few_shot.embeddings import default_cache
     from argusvl.recognition.few_shot.evaluation import Protocol
     from argusvl.recognition.few_shot.layout import parse_layout

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
-from argusvl.cli.output import console
+from argusvl.core.terminal import console
 from argusvl.doctor.rendering import print_findings
 from argusvl.recognition.verification.verdict import Verdict
 from argusvl.recognition.verification.verify import Verification

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from argusvl.cli.options import FOUND_SOMETHING, AsJson, Device
 from argusvl.cli.recognize.options import BACKBONE_HELP
+from argusvl.command_options import AsJson, Device
+from argusvl.core.terminal import FOUND_SOMETHING
 
 
 def verify(
@@ -31,8 +32,8 @@ def verify(
 
         argus recognize verify clip-vit-b32:FOLDER --count 200
     """
-    from argusvl.cli.output import print_json
     from argusvl.cli.recognize.verification_output import print_verification
+    from argusvl.core.terminal import print_json
     from argusvl.recognition.backbones.table import load_backbone
     from argusvl.recognition.verification.pictures import FolderPictures
     from argusvl.recognition.verification.verify import verify as verify_backbone

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from argusvl.command_options import AsJson, Root, Threads
 from argusvl.core.errors import DataError
-from argusvl.core.options import AsJson, Root, Threads
 from argusvl.core.terminal import FOUND_SOMETHING, print_json
 from argusvl.detection.data.formats import FORMATS
 from argusvl.synthetic import SCENES, generator_of

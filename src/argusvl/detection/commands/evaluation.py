@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from argusvl.command_options import Root
 from argusvl.core.errors import DataError
-from argusvl.core.options import Root
 from argusvl.detection.commands.options import OpenCaptions, RawScores, TrainedMaxPixels, TrainedMinPixels
 from argusvl.task_parts import Evaluated
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from argusvl.core.options import Root
+from argusvl.command_options import Root
 from argusvl.core.terminal import say
 
 

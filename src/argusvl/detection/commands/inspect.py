@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
+from argusvl.command_options import AsJson, Checkpoint, Root
 from argusvl.core.errors import CheckpointError, ConfigError, DataError
 from argusvl.core.files import read_json
-from argusvl.core.options import AsJson, Checkpoint, Root
 from argusvl.core.terminal import print_json
 from argusvl.task_parts import ASSETS_FILE
 
