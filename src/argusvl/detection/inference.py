@@ -22,7 +22,7 @@ from argusvl.core.errors import ModelError
 from argusvl.core.progress import track
 from argusvl.detection.calibration import Calibration
 from argusvl.detection.captions import CaptionChoice
-from argusvl.detection.data.collation import PaddedCollator
+from argusvl.detection.data.collation import Collator
 from argusvl.detection.data.conversation import ChatProcessor
 from argusvl.detection.data.dataset import Vocabulary
 from argusvl.detection.data.records import RecordFile
@@ -244,7 +244,7 @@ def evaluate_records(
         ModelError: The model has no detection head, or its output is not finite.
     """
     began = time.perf_counter()
-    collate = PaddedCollator(
+    collate = Collator(
         questions.processor,
         labels=labels,
         vocabulary=vocabulary,
@@ -347,7 +347,7 @@ def _to_describe(truth: Truth, best: Detections, shown: NDArray[np.bool_]) -> li
 class _Batch:
     """Collates questions in the worker that read them."""
 
-    def __init__(self, collate: PaddedCollator) -> None:
+    def __init__(self, collate: Collator) -> None:
         self.collate = collate
 
     def __call__(self, questions: Sequence[Question]) -> tuple[dict[str, Any], list[SampleMetadata]]:
@@ -355,7 +355,7 @@ class _Batch:
 
 
 def _batches(
-    questions: Dataset[Question], collate: PaddedCollator, batch_size: int, num_workers: int
+    questions: Dataset[Question], collate: Collator, batch_size: int, num_workers: int
 ) -> Iterator[tuple[dict[str, Any], list[SampleMetadata]]]:
     return iter(
         DataLoader(

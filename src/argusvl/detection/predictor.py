@@ -19,7 +19,7 @@ from argusvl.core.precision import compute_in, decide
 from argusvl.detection.assets import DetectionAssets, load_teacher_pool
 from argusvl.detection.captions import CaptionChoice, possible_descriptions
 from argusvl.detection.checkpoint_layout import QWEN_FOLDER, checkpoint_folder
-from argusvl.detection.data.collation import PaddedCollator
+from argusvl.detection.data.collation import Collator
 from argusvl.detection.data.conversation import ChatProcessor
 from argusvl.detection.data.dataset import labels_or_collected
 from argusvl.detection.data.pool import choose_cover
@@ -307,8 +307,8 @@ class Predictor:
         longest = self.model.config.caption_max_tokens
         return CaptionChoice.of(descriptions, labels, assets.vocabulary, self.processor, longest)
 
-    def _collator(self, labels: Sequence[str]) -> PaddedCollator:
-        return PaddedCollator(
+    def _collator(self, labels: Sequence[str]) -> Collator:
+        return Collator(
             self.processor,
             labels=labels,
             vocabulary=self.assets.vocabulary,

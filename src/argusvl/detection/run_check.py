@@ -9,7 +9,7 @@ from pathlib import Path
 
 from argusvl.core.errors import ArgusError, ConfigError
 from argusvl.detection.config import DetectionRunConfig
-from argusvl.detection.data.collation import PaddedCollator
+from argusvl.detection.data.collation import Collator
 from argusvl.detection.data.conversation import ChatProcessor, Turn
 from argusvl.detection.data.dataset import label_of
 from argusvl.detection.data.records import Record, RecordFile
@@ -39,7 +39,7 @@ class RunCheck:
         config: DetectionRunConfig,
         limits: VisionLimits,
         processor: ChatProcessor | None,
-        collator: PaddedCollator | None,
+        collator: Collator | None,
     ) -> None:
         self.findings: list[Finding] = []
         self.longest = 0

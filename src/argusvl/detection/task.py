@@ -25,7 +25,7 @@ from argusvl.detection.captions import CaptionChoice, possible_descriptions
 from argusvl.detection.checkpoint_layout import QWEN_FOLDER, stock_folder
 from argusvl.detection.config import DetectionRunConfig
 from argusvl.detection.data.augmentation import Augmentation
-from argusvl.detection.data.collation import PaddedCollator
+from argusvl.detection.data.collation import Collator
 from argusvl.detection.data.conversation import ChatProcessor
 from argusvl.detection.data.dataset import (
     DetectionDataset,
@@ -307,8 +307,8 @@ class DetectionTask:
         return dataset
 
     @cached_property
-    def _collator(self) -> PaddedCollator:
-        return PaddedCollator(
+    def _collator(self) -> Collator:
+        return Collator(
             self.processor,
             labels=self.labels,
             vocabulary=self.config.data.vocabulary,

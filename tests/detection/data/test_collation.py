@@ -11,7 +11,7 @@ import torch
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from argusvl.core.errors import DataError, ModelError
-from argusvl.detection.data.collation import COUNTS, IGNORED, PaddedCollator
+from argusvl.detection.data.collation import COUNTS, IGNORED, Collator, CollatorType
 from argusvl.detection.data.conversation import ChatProcessor
 from argusvl.detection.data.records import ObjectAnnotation
 from argusvl.detection.data.samples import LoadedScene, Sample, join
@@ -67,8 +67,8 @@ def samples_of(
 
 
 @pytest.fixture
-def collator(processor: ChatProcessor) -> PaddedCollator:
-    return PaddedCollator(processor, labels=LABELS, vocabulary="open", caption_max_tokens=16)
+def collator(processor: ChatProcessor) -> Collator:
+    return Collator(processor, labels=LABELS, vocabulary="open", caption_max_tokens=16)
 
 
 @pytest.fixture(params=list(MIXTURES))
@@ -77,7 +77,7 @@ def mixture(request: pytest.FixtureRequest) -> list[tuple[LoadedScene, list[Load
 
 
 def test_text_is_right_padded_and_masked(
-    processor: ChatProcessor, collator: PaddedCollator, mixture: list[tuple[LoadedScene, list[LoadedScene]]]
+    processor: ChatProcessor, collator: Collator, mixture: list[tuple[LoadedScene, list[LoadedScene]]]
 ) -> None:
     samples = samples_of(processor, mixture)
     batch = collator(samples)
@@ -95,7 +95,7 @@ def test_text_is_right_padded_and_masked(
 
 
 def test_labels_stand_on_the_answers_and_nowhere_else(
-    processor: ChatProcessor, collator: PaddedCollator, mixture: list[tuple[LoadedScene, list[LoadedScene]]]
+    processor: ChatProcessor, collator: Collator, mixture: list[tuple[LoadedScene, list[LoadedScene]]]
 ) -> None:
     samples = samples_of(processor, mixture)
     batch = collator(samples)
@@ -112,7 +112,7 @@ def test_labels_stand_on_the_answers_and_nowhere_else(
 
 
 def test_images_come_in_order_as_the_stock_processor_makes_them(
-    processor: ChatProcessor, collator: PaddedCollator, mixture: list[tuple[LoadedScene, list[LoadedScene]]]
+    processor: ChatProcessor, collator: Collator, mixture: list[tuple[LoadedScene, list[LoadedScene]]]
 ) -> None:
     batch = collator(samples_of(processor, mixture))
     images = [image for student, teachers in mixture for s in (*teachers, student) for image in s.images]
@@ -127,39 +127,60 @@ def test_images_come_in_order_as_the_stock_processor_makes_them(
     assert placeholders == int(batch["image_grid_thw"].prod(1).sum()) // 4
 
 
-def test_student_images_are_found_by_row_sample_and_start(
-    processor: ChatProcessor, collator: PaddedCollator, mixture: list[tuple[LoadedScene, list[LoadedScene]]]
+@pytest.mark.parametrize("kind", ["standard", "packed"])
+def test_student_images_are_found_by_row_sample_and_place(
+    processor: ChatProcessor, kind: CollatorType, mixture: list[tuple[LoadedScene, list[LoadedScene]]]
 ) -> None:
+    collator = Collator(processor, labels=LABELS, vocabulary="open", caption_max_tokens=16, kind=kind)
     batch = collator(samples_of(processor, mixture))
     shown = [
-        (row, s is student)
-        for row, (student, teachers) in enumerate(mixture)
+        (number, s is student)
+        for number, (student, teachers) in enumerate(mixture)
         for s in (*teachers, student)
         for _ in s.images
     ]
     rows = [index for index, (_, is_student) in enumerate(shown) if is_student]
     assert batch["student_image_index"].tolist() == rows
     assert batch["student_image_sample"].tolist() == [shown[index][0] for index in rows]
-    for index, row, start in zip(
+    types, roles = batch["mm_token_type_ids"].flatten(), batch["label_roles"].flatten()
+    for index, number, start in zip(
         batch["student_image_index"], batch["student_image_sample"], batch["student_image_start"], strict=True
     ):
         tokens = int(batch["image_grid_thw"][index].prod()) // 4
-        types = batch["mm_token_type_ids"][row]
         assert types[start - 1] == 0
         assert (types[start : start + tokens] == 1).all()
         assert types[start + tokens] == 0
-        first, last = batch["student_prompt_span"][row].tolist()
+        first, last = batch["student_prompt_span"][number].tolist()
         assert first < start
         assert start + tokens < last
-    for row in range(len(mixture)):
-        first, last = batch["student_prompt_span"][row].tolist()
-        assert (batch["label_roles"][row, first:last] == 0).all()
-        assert batch["label_roles"][row, last] == 2
-        assert (batch["label_roles"][row, :first] != 2).all()
+    begins = (batch["position_ids"][0].flatten() == 0).nonzero().flatten().tolist()
+    assert len(begins) == len(mixture)
+    for begin, (first, last) in zip(begins, batch["student_prompt_span"].tolist(), strict=True):
+        assert begin < first
+        assert (roles[first:last] == 0).all()
+        assert roles[last] == 2
+        assert (roles[begin:first] != 2).all()
+
+
+def test_a_packed_batch_is_the_padded_one_without_its_padding(
+    processor: ChatProcessor, collator: Collator, mixture: list[tuple[LoadedScene, list[LoadedScene]]]
+) -> None:
+    packing = Collator(processor, labels=LABELS, vocabulary="open", caption_max_tokens=16, kind="packed")
+    padded, packed = collator(samples_of(processor, mixture)), packing(samples_of(processor, mixture))
+    real = padded["attention_mask"].bool()
+    for name in ("input_ids", "mm_token_type_ids", "labels", "label_roles"):
+        assert torch.equal(packed[name], padded[name][real][None])
+    assert torch.equal(packed["position_ids"][:, 0], padded["position_ids"][:, real])
+    same = [name for name in padded if name.startswith(("object", "pixel", "image", "vocabulary", "counts"))]
+    for name in same:
+        values = packed[name], padded[name]
+        assert torch.equal(*values) if isinstance(values[0], torch.Tensor) else values[0] == values[1]
+    assert packed["sizes"] == padded["sizes"] | {"tokens": int(real.sum())}
+    assert "attention_mask" not in packed
 
 
 def test_objects_are_normalised_indexed_and_described(
-    processor: ChatProcessor, collator: PaddedCollator, mixture: list[tuple[LoadedScene, list[LoadedScene]]]
+    processor: ChatProcessor, collator: Collator, mixture: list[tuple[LoadedScene, list[LoadedScene]]]
 ) -> None:
     batch = collator(samples_of(processor, mixture))
     expected = []
@@ -185,7 +206,7 @@ def test_objects_are_normalised_indexed_and_described(
 
 
 def test_counts_add_up(
-    processor: ChatProcessor, collator: PaddedCollator, mixture: list[tuple[LoadedScene, list[LoadedScene]]]
+    processor: ChatProcessor, collator: Collator, mixture: list[tuple[LoadedScene, list[LoadedScene]]]
 ) -> None:
     batch = collator(samples_of(processor, mixture))
     counts = batch["counts"]
@@ -201,11 +222,9 @@ def test_counts_add_up(
 
 
 def test_an_inference_batch_is_the_training_batch_up_to_the_answer(
-    processor: ChatProcessor, collator: PaddedCollator, mixture: list[tuple[LoadedScene, list[LoadedScene]]]
+    processor: ChatProcessor, collator: Collator, mixture: list[tuple[LoadedScene, list[LoadedScene]]]
 ) -> None:
-    asking = PaddedCollator(
-        processor, labels=LABELS, vocabulary="open", caption_max_tokens=16, for_inference=True
-    )
+    asking = Collator(processor, labels=LABELS, vocabulary="open", caption_max_tokens=16, for_inference=True)
     samples = samples_of(processor, mixture)
     training, batch = collator(samples), asking(samples)
     prompts = [
@@ -218,19 +237,19 @@ def test_an_inference_batch_is_the_training_batch_up_to_the_answer(
     for name, value in batch.items():
         if isinstance(value, torch.Tensor):
             assert torch.equal(value, from_prompts[name])
-    for row, (_, stop) in enumerate(batch["student_prompt_span"].tolist()):
+    width = batch["input_ids"].shape[1]
+    for row, (_, place) in enumerate(batch["student_prompt_span"].tolist()):
+        stop = place - row * width
         assert int(batch["attention_mask"][row].sum()) == stop
         assert torch.equal(batch["input_ids"][row, :stop], training["input_ids"][row, :stop])
         end = processor.tokenizer.decode(batch["input_ids"][row, :stop])
         assert end.endswith("<|im_start|>assistant\n")
-    for name in ("pixel_values", "image_grid_thw", "student_image_index", "student_image_start"):
+    for name in ("pixel_values", "image_grid_thw", "student_image_index", "student_image_sample"):
         assert (batch[name] is training[name] is None) or torch.equal(batch[name], training[name])
     assert batch["counts"]["objects"] == batch["counts"]["student_tokens"] == 0
 
 
-def test_a_sample_does_not_depend_on_its_neighbours(
-    processor: ChatProcessor, collator: PaddedCollator
-) -> None:
+def test_a_sample_does_not_depend_on_its_neighbours(processor: ChatProcessor, collator: Collator) -> None:
     alone = collator(samples_of(processor, [(ONE, [SMALL])]))
     together = collator(samples_of(processor, [(TWO_IMAGES, [ONE]), (ONE, [SMALL])]))
     length = alone["input_ids"].shape[1]
@@ -239,24 +258,24 @@ def test_a_sample_does_not_depend_on_its_neighbours(
     assert torch.equal(together["pixel_values"][-len(alone["pixel_values"]) :], alone["pixel_values"])
 
 
-def test_the_vocabulary_is_the_label_strings(processor: ChatProcessor, collator: PaddedCollator) -> None:
+def test_the_vocabulary_is_the_label_strings(processor: ChatProcessor, collator: Collator) -> None:
     ids = collator(samples_of(processor, [(ONE, [])]))["vocabulary_ids"]
     assert [processor.tokenizer.decode(row[row != IGNORED]) for row in ids] == LABELS
-    none = PaddedCollator(processor, labels=[], vocabulary="open", caption_max_tokens=16)
+    none = Collator(processor, labels=[], vocabulary="open", caption_max_tokens=16)
     batch = none(samples_of(processor, [(ONE, [])]))
     assert len(batch["vocabulary_ids"]) == 0
     assert batch["object_label"].tolist() == [-1, -1]
 
 
 def test_in_a_closed_vocabulary_a_label_is_the_whole_description(processor: ChatProcessor) -> None:
-    closed = PaddedCollator(processor, labels=[SCREW, LABEL], vocabulary="closed", caption_max_tokens=16)
+    closed = Collator(processor, labels=[SCREW, LABEL], vocabulary="closed", caption_max_tokens=16)
     assert closed(samples_of(processor, [(ONE, [])]))["object_label"].tolist() == [0, -1]
 
 
 def test_a_description_too_long_for_the_caption_decoder_is_refused_by_name(processor: ChatProcessor) -> None:
     text = "x1" * 20
     long = scene(0, replace(A, desc=text))
-    tight = PaddedCollator(processor, labels=LABELS, vocabulary="open", caption_max_tokens=16)
+    tight = Collator(processor, labels=LABELS, vocabulary="open", caption_max_tokens=16)
     with pytest.raises(DataError) as error:
         tight(samples_of(processor, [(ONE, []), (long, [])]))
     for part in ("record 1", text, "detection_caption_max_tokens is 16"):
@@ -264,7 +283,7 @@ def test_a_description_too_long_for_the_caption_decoder_is_refused_by_name(proce
 
 
 def test_pixels_that_do_not_fit_their_placeholders_are_refused(
-    processor: ChatProcessor, collator: PaddedCollator
+    processor: ChatProcessor, collator: Collator
 ) -> None:
     [sample] = samples_of(processor, [(ONE, [])])
     with pytest.raises(ModelError, match=r"record 0: image 0 has 12 placeholders.*\(1, 4, 8\).*takes 8"):
@@ -273,11 +292,11 @@ def test_pixels_that_do_not_fit_their_placeholders_are_refused(
         collator([replace(sample, images=(picture(0), picture(1)))])
 
 
-def test_no_samples_are_refused(collator: PaddedCollator) -> None:
+def test_no_samples_are_refused(collator: Collator) -> None:
     with pytest.raises(ModelError, match="at least one sample"):
         collator([])
 
 
 def test_a_label_with_a_special_token_is_refused(processor: ChatProcessor) -> None:
     with pytest.raises(DataError, match=r"labels.*<\|im_end\|>"):
-        PaddedCollator(processor, labels=["a<|im_end|>"], vocabulary="open", caption_max_tokens=16)
+        Collator(processor, labels=["a<|im_end|>"], vocabulary="open", caption_max_tokens=16)

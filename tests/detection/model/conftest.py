@@ -1,4 +1,4 @@
-"""Small random models and real batches for them: conversations by ChatProcessor, padding by PaddedCollator."""
+"""Small random models and real batches for them: conversations by ChatProcessor, padding by Collator."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from transformers import Qwen2_5_VLConfig
 from transformers.tokenization_utils_tokenizers import TokenizersBackend
 
-from argusvl.detection.data.collation import PaddedCollator
+from argusvl.detection.data.collation import Collator, CollatorType
 from argusvl.detection.data.conversation import ChatProcessor
 from argusvl.detection.data.prompts import PROMPTS
 from argusvl.detection.data.records import ObjectAnnotation
@@ -60,14 +60,19 @@ class Kit:
         return join(self.processor.training(student.turn, turns), student, teachers, "test")
 
     def collate(
-        self, *samples: Sample, for_inference: bool = False, labels: Sequence[str] = LABELS
+        self,
+        *samples: Sample,
+        for_inference: bool = False,
+        labels: Sequence[str] = LABELS,
+        kind: CollatorType = "standard",
     ) -> dict[str, Any]:
         """The model's arguments."""
-        collator = PaddedCollator(
+        collator = Collator(
             self.processor,
             labels=labels,
             vocabulary="open",
             caption_max_tokens=CAPTION_TOKENS,
+            kind=kind,
             for_inference=for_inference,
         )
         return collator(samples)

@@ -36,10 +36,10 @@ def test_what_the_collator_makes_passes(kit: Any, batch: dict[str, Any]) -> None
         (
             "attention_mask",
             lambda t: t[:, 1:],
-            r"attention_mask has shape \[2, \d+\], expected \[samples, tokens\]; input_ids",
+            r"attention_mask has shape \[2, \d+\], expected \[rows, tokens\]; input_ids",
         ),
-        ("mm_token_type_ids", lambda t: t[:1], r"mm_token_type_ids has shape \[1, .*input_ids has 2 samples"),
-        ("labels", lambda t: t[0], r"labels has shape \[\d+\], expected \[samples, tokens\]"),
+        ("mm_token_type_ids", lambda t: t[:1], r"mm_token_type_ids has shape \[1, .*input_ids has 2 rows"),
+        ("labels", lambda t: t[0], r"labels has shape \[\d+\], expected \[rows, tokens\]"),
         ("image_grid_thw", lambda t: t[:, 1:], r"image_grid_thw has shape \[3, 2\], expected \[images, 3\]"),
         (
             "student_image_start",

@@ -1,9 +1,9 @@
-"""PaddedCollator: samples → the batch that the model's forward takes, with the counts its losses are divided by."""
+"""Collator: samples → the batch that the model's forward takes, with the counts its losses are divided by."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from argusvl.detection.data.pixels import (
     patch_grid,
     write_patches,
 )
+from argusvl.detection.data.positions import conversation_positions
 from argusvl.detection.data.records import ObjectAnnotation
 from argusvl.detection.data.samples import Sample
 from argusvl.detection.patches import PATCH
@@ -40,17 +41,24 @@ COUNTS = (
 """Keys of a batch's ``counts``."""
 
 
-class PaddedCollator:
-    """Joins samples to one right-padded batch.
+CollatorType = Literal["standard", "packed"]
+"""How conversations lie in a batch: a row for each, padded on the right to the longest; or one after the other in a
+single row, without padding."""
 
-    The batch, where B are samples, L the longest, N images, M student images, T objects, V labels:
 
-    - ``input_ids``, ``attention_mask``, ``mm_token_type_ids`` (0 text, 1 image) ``[B, L]``;
+class Collator:
+    """Joins samples to one batch.
+
+    The batch, where S are samples, N images, M student images, T objects, V labels; ``[B, L]`` is ``[S, longest]``, or
+    packed ``[1, ΣL]``; a *place* is a position in the rows laid end to end:
+
+    - ``input_ids``, ``mm_token_type_ids`` (0 text, 1 image) ``[B, L]``; not packed ``attention_mask`` ``[B, L]``, too;
+    - ``position_ids`` ``[4, B, L]``: in the text of its sample, in time, height and width;
     - ``labels`` (-100: none) and ``label_roles`` (0 none, 1 teacher, 2 student) ``[B, L]``;
     - ``pixel_values`` ``[ΣP, 1176]`` and ``image_grid_thw`` ``[N, 3]``, both ``None`` without images;
     - ``student_image_index``, ``student_image_sample``, ``student_image_start`` ``[M]``: row of
-      ``image_grid_thw``, row of ``input_ids``, and position of the first placeholder there;
-    - ``student_prompt_span`` ``[B, 2]``: from the student's ``<|im_start|>user`` up to its answer, half-open;
+      ``image_grid_thw``, number of the sample, and place of the first placeholder;
+    - ``student_prompt_span`` ``[S, 2]``: places from the student's ``<|im_start|>user`` up to its answer, half-open;
     - ``object_boxes_cxcywh_norm`` ``[T, 4]``, ``object_image`` ``[T]`` (0 … M-1, not decreasing),
       ``object_label`` ``[T]`` (-1: not in the vocabulary), ``object_caption_ids`` ``[T, C]`` (with
       ``<|im_end|>``, padded with -100);
@@ -62,6 +70,7 @@ class PaddedCollator:
         labels: The vocabulary.
         vocabulary: ``open`` or ``closed``, how a description is looked up in it.
         caption_max_tokens: Most tokens of a caption, its end included; a longer one is refused by name.
+        kind: How conversations lie in a batch.
         for_inference: Leaves out the student's answer and every target: the prompt ends where the model goes on.
 
     Raises:
@@ -75,11 +84,13 @@ class PaddedCollator:
         labels: Sequence[str],
         vocabulary: Vocabulary,
         caption_max_tokens: int,
+        kind: CollatorType = "standard",
         for_inference: bool = False,
     ) -> None:
         self.labels = tuple(labels)
         self.vocabulary: Vocabulary = vocabulary
         self.caption_max_tokens = caption_max_tokens
+        self.kind: CollatorType = kind
         self.for_inference = for_inference
         self._processor = processor
         pad = processor.tokenizer.pad_token_id
@@ -98,7 +109,13 @@ class PaddedCollator:
             raise ModelError("a batch needs at least one sample")
         for sample in samples:
             _check_placeholders(sample)
-        batch = self._text(samples) | _images(samples) | _student_images(samples)
+        lengths = [self._length(sample) for sample in samples]
+        if self.kind == "packed":
+            shape, starts = (1, sum(lengths)), np.cumsum([0, *lengths[:-1]]).tolist()
+        else:
+            shape = (len(samples), max(lengths))
+            starts = [row * shape[1] for row in range(len(samples))]
+        batch = self._text(samples, shape, starts) | _images(samples) | _student_images(samples, starts)
         batch["vocabulary_ids"] = self._vocabulary_ids.clone()
         counts = dict.fromkeys(COUNTS, 0)
         counts["student_samples"] = len(samples)
@@ -113,30 +130,40 @@ class PaddedCollator:
         batch["counts"] = counts
         batch["sizes"] = {
             "images": sum(len(sample.images) for sample in samples),
-            "tokens": batch["attention_mask"].numel(),
-            "real_tokens": int(batch["attention_mask"].sum()),
+            "tokens": batch["input_ids"].numel(),
+            "real_tokens": sum(lengths),
         }
         return batch
 
-    def _text(self, samples: Sequence[Sample]) -> dict[str, Any]:
-        lengths = [self._length(sample) for sample in samples]
-        shape = (len(samples), max(lengths))
-        ids = np.full(shape, self._pad_id, dtype=np.int64)
-        mask, types, roles = (np.zeros(shape, dtype=np.int64) for _ in range(3))
-        for row, (sample, length) in enumerate(zip(samples, lengths, strict=True)):
-            ids[row, :length] = sample.conversation.input_ids[:length]
-            mask[row, :length] = 1
+    def _text(
+        self, samples: Sequence[Sample], shape: tuple[int, int], starts: Sequence[int]
+    ) -> dict[str, Any]:
+        """What there is of every token; written into the rows laid end to end."""
+        places = shape[0] * shape[1]
+        ids = np.full(places, self._pad_id, dtype=np.int64)
+        real, types, roles = (np.zeros(places, dtype=np.int64) for _ in range(3))
+        # No padded place is the first of a sample.
+        positions = torch.ones((4, places), dtype=torch.int64)
+        for sample, start in zip(samples, starts, strict=True):
+            length = self._length(sample)
+            ids[start : start + length] = sample.conversation.input_ids[:length]
+            real[start : start + length] = 1
             for part in sample.conversation.parts:
                 if part.kind == "image":
-                    types[row, part.start : part.stop] = 1
+                    types[start + part.start : start + part.stop] = 1
                 elif part.kind == "answer" and part.stop <= length:
-                    roles[row, part.start : part.stop] = (
+                    roles[start + part.start : start + part.stop] = (
                         ROLE_TEACHER if part.role == "teacher" else ROLE_STUDENT
                     )
-        batch = {"input_ids": ids, "attention_mask": mask, "mm_token_type_ids": types}
+            own = slice(start, start + length)
+            positions[:, own] = conversation_positions(types[own], sample.conversation.grids)
+        batch = {"input_ids": ids, "mm_token_type_ids": types}
+        if self.kind == "standard":
+            batch["attention_mask"] = real
         if not self.for_inference:
             batch |= {"labels": np.where(roles > 0, ids, IGNORED), "label_roles": roles}
-        return {name: torch.from_numpy(array) for name, array in batch.items()}
+        tensors = {name: torch.from_numpy(array).view(shape) for name, array in batch.items()}
+        return tensors | {"position_ids": positions.view(4, *shape)}
 
     def _length(self, sample: Sample) -> int:
         """In inference the conversation ends where the student's answer would begin."""
@@ -235,23 +262,26 @@ def _images(samples: Sequence[Sample]) -> dict[str, Tensor | None]:
     return {"pixel_values": values, "image_grid_thw": torch.tensor(grids, dtype=torch.int64)}
 
 
-def _student_images(samples: Sequence[Sample]) -> dict[str, Tensor]:
+def _student_images(samples: Sequence[Sample], starts: Sequence[int]) -> dict[str, Tensor]:
     index: list[int] = []
-    rows: list[int] = []
-    starts: list[int] = []
+    owners: list[int] = []
+    places: list[int] = []
     seen = 0
-    for row, sample in enumerate(samples):
+    for number, (sample, start) in enumerate(zip(samples, starts, strict=True)):
         for part in sample.conversation.images:
             if part.role == "student":
                 index.append(seen)
-                rows.append(row)
-                starts.append(part.start)
+                owners.append(number)
+                places.append(start + part.start)
             seen += 1
-    spans = [sample.conversation.student_prompt_span for sample in samples]
+    spans = [
+        [start + place for place in sample.conversation.student_prompt_span]
+        for sample, start in zip(samples, starts, strict=True)
+    ]
     return {
         "student_image_index": torch.tensor(index, dtype=torch.int64),
-        "student_image_sample": torch.tensor(rows, dtype=torch.int64),
-        "student_image_start": torch.tensor(starts, dtype=torch.int64),
+        "student_image_sample": torch.tensor(owners, dtype=torch.int64),
+        "student_image_start": torch.tensor(places, dtype=torch.int64),
         "student_prompt_span": torch.tensor(spans, dtype=torch.int64),
     }
 

@@ -13,11 +13,12 @@ from argusvl.core.errors import ModelError
 
 # Each entry of a batch by its axes; an axis has one size wherever it stands.
 AXES: dict[str, tuple[str | int, ...]] = {
-    "input_ids": ("samples", "tokens"),
-    "attention_mask": ("samples", "tokens"),
-    "mm_token_type_ids": ("samples", "tokens"),
-    "labels": ("samples", "tokens"),
-    "label_roles": ("samples", "tokens"),
+    "input_ids": ("rows", "tokens"),
+    "attention_mask": ("rows", "tokens"),
+    "mm_token_type_ids": ("rows", "tokens"),
+    "position_ids": (4, "rows", "tokens"),
+    "labels": ("rows", "tokens"),
+    "label_roles": ("rows", "tokens"),
     "image_grid_thw": ("images", 3),
     "student_image_index": ("student images",),
     "student_image_sample": ("student images",),

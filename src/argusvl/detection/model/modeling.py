@@ -14,12 +14,13 @@ from typing import Any, ClassVar, NoReturn
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
-from transformers import AutoModel, PreTrainedModel, Qwen2_5_VLForConditionalGeneration
+from transformers import AutoModel, PreTrainedConfig, PreTrainedModel, Qwen2_5_VLForConditionalGeneration
 from transformers.utils import ModelOutput
 
 from argusvl.core.errors import CheckpointError, ModelError
 from argusvl.core.logging import get_logger
 from argusvl.detection.checkpoint_layout import HEAD_FILE, QWEN_FOLDER
+from argusvl.detection.model.attention import VARLEN, check_can_pack, packed_arguments
 from argusvl.detection.model.captioner import CaptionDecoder
 from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.head import DetectionHead, HeadOutput
@@ -88,6 +89,9 @@ class ArgusForDetection(PreTrainedModel):
         tower = self.qwen.model.visual
         if "flash" not in str(tower.config._attn_implementation):
             make_fast(tower)
+        text: PreTrainedConfig = self.qwen.model.language_model.config
+        if text._attn_implementation == "sdpa":
+            text._attn_implementation = VARLEN
 
     def _init_weights(self, module: torch.nn.Module) -> None:
         """Modules of the head start as they were built; the stock part initialises its own."""
@@ -102,8 +106,9 @@ class ArgusForDetection(PreTrainedModel):
     def forward(
         self,
         input_ids: Tensor,
-        attention_mask: Tensor,
         mm_token_type_ids: Tensor,
+        position_ids: Tensor,
+        attention_mask: Tensor | None = None,
         pixel_values: Tensor | None = None,
         image_grid_thw: Tensor | None = None,
         labels: Tensor | None = None,
@@ -122,17 +127,19 @@ class ArgusForDetection(PreTrainedModel):
         """One pass: the image is encoded once, read by the language model and by the head.
 
         Args:
-            input_ids: ``[B, L]``, right-padded; image placeholders already expanded.
-            attention_mask: ``[B, L]``, 0 at padding.
-            mm_token_type_ids: ``[B, L]``, 1 at image placeholders. (Without it mRoPE silently becomes 1-D.)
+            input_ids: ``[B, L]``, padded or packed, see :class:`~argusvl.detection.data.collation.Collator`; image
+                placeholders already expanded.
+            mm_token_type_ids: ``[B, L]``, 1 at image placeholders.
+            position_ids: ``[4, B, L]``: place in the sample's text, 0 at its first token alone; time, height, width.
+            attention_mask: ``[B, L]``, 0 at padding; without it nothing is padded.
             pixel_values: ``[patches, patch width]`` of all images in order of appearance, or ``[N, 3, H, W]``.
             image_grid_thw: ``[N, 3]``.
             labels: ``[B, L]``, -100 where nothing is taught.
             label_roles: ``[B, L]``, 1 in teachers' answers, 2 in the student's.
             student_image_index: ``[M]``, row of ``image_grid_thw`` of each student image.
-            student_image_sample: ``[M]``, row of ``input_ids``.
-            student_image_start: ``[M]``, position of its first placeholder in that row.
-            student_prompt_span: ``[B, 2]``, the student's turn up to its answer.
+            student_image_sample: ``[M]``, row of ``student_prompt_span``.
+            student_image_start: ``[M]``, place of its first placeholder in the rows laid end to end.
+            student_prompt_span: ``[S, 2]``, the places of each student's turn up to its answer.
             object_boxes_cxcywh_norm: ``[T, 4]``.
             object_image: ``[T]``, index of the student image.
             object_label: ``[T]``, index into the vocabulary; -1 where unknown.
@@ -151,18 +158,17 @@ class ArgusForDetection(PreTrainedModel):
         vision = None
         if pixel_values is not None:
             vision = self.qwen.model.get_image_features(pixel_values, image_grid_thw, return_dict=True)
-        positions, _ = self.qwen.model.get_rope_index(
-            input_ids,
-            mm_token_type_ids=mm_token_type_ids,
-            image_grid_thw=image_grid_thw,
-            attention_mask=attention_mask,
-        )
+        packing = packed_arguments(position_ids[0])
+        if packing:
+            check_can_pack(self.qwen.model.language_model.config._attn_implementation)
+            attention_mask = None
         hidden_states = self.qwen.model(
             input_ids=input_ids,
             attention_mask=_needed_mask(attention_mask),
-            position_ids=positions,
+            position_ids=position_ids[1:],
             mm_encoder_outputs=None if vision is None else {"image": vision},
             use_cache=False,
+            **packing,
         ).last_hidden_state
         terms = {} if labels is None else self._language_terms(hidden_states, labels, label_roles)
         if object_boxes_cxcywh_norm is not None:
@@ -333,18 +339,18 @@ class ArgusForDetection(PreTrainedModel):
         rows = raster_rows(grid, self.qwen.model.visual)
         merge = self.qwen.model.visual.spatial_merge_size
         rasters, image_states, prompt_states = [], [], []
-        spans, token_types = batch["student_prompt_span"].tolist(), batch["mm_token_type_ids"]
+        states, types = hidden_states.flatten(0, 1), batch["mm_token_type_ids"].flatten()
+        spans = batch["student_prompt_span"].tolist()
         places = [batch[f"student_image_{name}"].tolist() for name in ("index", "sample", "start")]
         for index, sample, start in zip(*places, strict=True):
             raster = vision_states[rows[index]]
             first, end = spans[sample]
-            # Nothing at or after the student's answer is read: it would leak the answer in training, and at
-            # inference there is none.
-            states, types = hidden_states[sample, first:end], token_types[sample, first:end]
             rasters.append(raster)
             length = raster.shape[0] * raster.shape[1] // merge**2
-            image_states.append(hidden_states[sample, start : start + length])
-            prompt_states.append(states[types == 0])
+            image_states.append(states[start : start + length])
+            # Nothing at or after the student's answer is read: it would leak the answer in training, and at
+            # inference there is none.
+            prompt_states.append(states[first:end][types[first:end] == 0])
         head: HeadOutput = self.detection_head(
             rasters, image_states, prompt_states, batch["vocabulary_ids"], self.get_input_embeddings()
         )
@@ -412,12 +418,14 @@ class ArgusForDetection(PreTrainedModel):
         return model
 
 
-def _needed_mask(attention_mask: Tensor) -> Tensor | None:
+def _needed_mask(attention_mask: Tensor | None) -> Tensor | None:
     """The mask, or ``None`` where causal attention alone keeps padding out of sight.
 
     With all padding on the right no real token can look at any; without a mask attention takes its causal form,
     at half the cost. What is computed at the padding is read by nobody.
     """
+    if attention_mask is None:
+        return None
     on_the_right = bool((attention_mask.diff(dim=-1) <= 0).all())
     return None if on_the_right else attention_mask
 

@@ -15,6 +15,8 @@ from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
 )
 from transformers.vision_utils import get_vision_window_index
 
+from argusvl.detection.model.attention import attend_segments
+
 
 class LinearPatchEmbed(Qwen2_5_VisionPatchEmbed):
     """Patch embedding as the matrix product that it is.
@@ -85,21 +87,8 @@ class BatchedWindowAttention(Qwen2_5_VLVisionAttention):
         if device == "cpu":
             # On a CPU the backward pass of bfloat16 attention over short windows takes twice as long as float32's.
             query, key, value = query.float(), key.float(), value.float()
-        lengths = cu_seqlens.diff()
-        attended = torch.empty_like(value)
-        for length in lengths.unique().tolist():
-            starts = cu_seqlens[:-1][lengths == length]
-            every_token = len(starts) * length == tokens
-            chosen, rows = (query, key, value), None
-            if not every_token:
-                rows = (starts.long()[:, None] + torch.arange(length, device=starts.device)).flatten()
-                chosen = (query[rows], key[rows], value[rows])
-            windows = [t.view(len(starts), length, self.num_heads, self.head_dim) for t in chosen]
-            q, k, v = (w.transpose(1, 2) for w in windows)  # [windows, heads, length, head_dim]
-            with torch.autocast(device, enabled=torch.is_autocast_enabled(device) and device != "cpu"):
-                out = F.scaled_dot_product_attention(q, k, v, scale=self.scaling)
-            out = out.transpose(1, 2).reshape(-1, self.num_heads, self.head_dim)
-            attended = out if rows is None else attended.index_copy(0, rows, out)
+        with torch.autocast(device, enabled=torch.is_autocast_enabled(device) and device != "cpu"):
+            attended = attend_segments(query, key, value, cu_seqlens, causal=False, scale=self.scaling)
         return self.proj(attended.reshape(tokens, -1).to(hidden_states.dtype))
 
 

@@ -1,0 +1,157 @@
+"""A packed batch is the padded one: the same outputs, loss terms and gradients, and no sample sees another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from argusvl.core.errors import ModelError
+from argusvl.detection.model.attention import VARLEN, attend_segments
+
+SMALL, WIDE, TALL = (56, 56), (140, 56), (56, 112)
+FORMS = ("proposals", "learned")
+
+
+def mixtures(kit: Any) -> dict[str, list[Any]]:
+    one, wide, several = kit.scene(1, SMALL), kit.scene(2, WIDE, objects=4), kit.scene(3, SMALL, TALL, WIDE)
+    text = kit.scene(4, objects=0)
+    teacher, another = kit.scene(5, TALL), kit.scene(6, WIDE)
+    return {
+        "one sample": [kit.sample(one)],
+        "equal samples": [kit.sample(one), kit.sample(one)],
+        "several images": [kit.sample(wide), kit.sample(several), kit.sample(one)],
+        "teachers": [kit.sample(one, teacher), kit.sample(wide), kit.sample(several, teacher, another)],
+        "text among images": [kit.sample(text), kit.sample(one), kit.sample(text), kit.sample(wide)],
+        "text alone": [kit.sample(text), kit.sample(text)],
+        "nothing to find": [kit.sample(kit.scene(7, WIDE, objects=0)), kit.sample(one)],
+    }
+
+
+MIXTURES = (
+    "one sample",
+    "equal samples",
+    "several images",
+    "teachers",
+    "text among images",
+    "text alone",
+    "nothing to find",
+)
+
+
+def logits_and_terms(model: Any, batch: dict[str, Any]) -> tuple[Tensor, Any]:
+    """Logits of every token ``[B, L, V]``, and the output."""
+    hidden: list[Tensor] = []
+    norm = model.qwen.model.language_model.norm
+    handle = norm.register_forward_hook(lambda _module, _args, output: hidden.append(output))
+    output = model(**batch)
+    handle.remove()
+    return model.qwen.lm_head(hidden[0]), output
+
+
+def gradients(model: Any, loss_terms: dict[str, Tensor]) -> dict[str, Tensor]:
+    model.zero_grad()
+    sum(loss_terms.values()).backward()
+    return {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("name", MIXTURES)
+@pytest.mark.parametrize("queries", FORMS)
+def test_packed_and_padded_are_equal(kit: Any, queries: str, name: str) -> None:
+    model, samples = kit.model(queries), mixtures(kit)[name]
+    padded, packed = kit.collate(*samples), kit.collate(*samples, kind="packed")
+    expected_logits, expected = logits_and_terms(model, padded)
+    expected_gradients = gradients(model, expected.loss_terms)
+    logits, output = logits_and_terms(model, packed)
+    real = padded["attention_mask"].bool()
+    torch.testing.assert_close(logits[0], expected_logits[real], rtol=1e-4, atol=1e-5)
+    assert set(output.loss_terms) == set(expected.loss_terms)
+    for term, value in expected.loss_terms.items():
+        torch.testing.assert_close(output.loss_terms[term], value, rtol=1e-4, atol=1e-5, msg=term)
+    if expected.boxes_raw is not None:
+        torch.testing.assert_close(output.boxes_raw, expected.boxes_raw, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(output.type_logits, expected.type_logits, rtol=1e-4, atol=1e-4)
+    found = gradients(model, output.loss_terms)
+    assert set(found) == set(expected_gradients)
+    for parameter, gradient in expected_gradients.items():
+        scale = float(gradient.abs().max()) or 1.0
+        assert float((found[parameter] - gradient).abs().max()) <= 1e-4 * scale, parameter
+
+
+def test_a_sample_does_not_see_its_neighbours(kit: Any) -> None:
+    model = kit.model().eval()
+    one, teacher = kit.scene(1, SMALL), kit.scene(5, TALL)
+    before, otherwise = kit.sample(kit.scene(2, WIDE)), kit.sample(kit.scene(8, WIDE, objects=3))
+    with torch.no_grad():
+        _, first = logits_and_terms(model, kit.collate(before, kit.sample(one, teacher), kind="packed"))
+        _, second = logits_and_terms(model, kit.collate(otherwise, kit.sample(one, teacher), kind="packed"))
+    torch.testing.assert_close(first.boxes_raw[1], second.boxes_raw[1], rtol=0, atol=1e-5)
+    torch.testing.assert_close(first.type_logits[1], second.type_logits[1], rtol=0, atol=1e-5)
+    assert not torch.allclose(first.boxes_raw[0], second.boxes_raw[0], atol=1e-3)
+
+
+def test_no_gradient_goes_from_a_sample_to_another(kit: Any) -> None:
+    model = kit.model()
+    batch = kit.collate(kit.sample(kit.scene(1, SMALL)), kit.sample(kit.scene(2, WIDE)), kind="packed")
+    embedded: list[Tensor] = []
+
+    def keep(_module: Any, _args: Any, output: Tensor) -> Tensor:
+        if not embedded:
+            embedded.append(output.detach().requires_grad_())
+            return embedded[0]
+        return output
+
+    handle = model.get_input_embeddings().register_forward_hook(keep)
+    logits, _ = logits_and_terms(model, batch)
+    handle.remove()
+    second = int((batch["position_ids"][0, 0] == 0).nonzero()[1])
+    logits[0, second:].square().sum().backward()
+    reached = embedded[0].grad[0].abs().sum(-1)
+    text = batch["mm_token_type_ids"][0] == 0
+    assert (reached[:second] == 0).all() and (reached[second:][text[second:]] > 0).all()
+
+
+@pytest.mark.filterwarnings("ignore:`gradient_checkpointing_enable` is deprecated")
+def test_checkpointed_layers_know_where_samples_begin(kit: Any) -> None:
+    model, batch = kit.model(), kit.collate(*mixtures(kit)["teachers"], kind="packed")
+    expected = gradients(model, model(**batch).loss_terms)
+    model.gradient_checkpointing_enable({"use_reentrant": False})
+    found = gradients(model, model(**batch).loss_terms)
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-6, msg=name)
+
+
+@pytest.mark.parametrize("implementation", ["eager", "sdpa"])
+def test_plain_attention_is_refused_packed_rows(kit: Any, implementation: str) -> None:
+    model, samples = kit.model(), mixtures(kit)["equal samples"]
+    model.qwen.model.language_model.config._attn_implementation = implementation
+    model(**kit.collate(*samples))
+    with pytest.raises(ModelError, match=f"{implementation} attention would let each see"):
+        model(**kit.collate(*samples, kind="packed"))
+
+
+def test_the_saved_model_names_no_attention_of_ours(kit: Any, tmp_path: Any) -> None:
+    model = kit.model()
+    assert model.qwen.model.language_model.config._attn_implementation == VARLEN
+    model.save_pretrained(tmp_path)
+    assert VARLEN not in "".join(file.read_text() for file in tmp_path.rglob("*.json"))
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_segments_attend_as_a_block_mask_says(causal: bool) -> None:
+    torch.manual_seed(0)
+    lengths = torch.tensor([3, 1, 7, 3, 5])
+    owner = torch.arange(5).repeat_interleave(lengths)
+    mask = owner[:, None] == owner[None]
+    if causal:
+        mask &= torch.ones(19, 19).tril().bool()
+    query, key, value = torch.randn(3, 19, 2, 4).unbind()
+    expected = F.scaled_dot_product_attention(
+        *(t.transpose(0, 1) for t in (query, key, value)), attn_mask=mask, scale=0.3
+    ).transpose(0, 1)
+    boundaries = F.pad(lengths.cumsum(0), (1, 0))
+    found = attend_segments(query, key, value, boundaries, causal=causal, scale=0.3)
+    torch.testing.assert_close(found, expected)
