@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from toy_task import GROUPS, ToyData, ToyModel, ToyTask, logged, losses, toy_config, train
+from toy_task import GROUPS, PlannedTask, ToyData, ToyModel, ToyTask, logged, losses, toy_config, train
 
 from argusvl.core import precision
 from argusvl.core.errors import ArgusError, ConfigError, DataError
@@ -93,6 +93,17 @@ def test_two_ranks_compute_what_one_process_does(tmp_path: Path) -> None:
     (tmp_path / "two" / "checkpoint-9").rename(tmp_path / "two" / "gone")
     both_ranks(tmp_path / "two", resume=True)
     assert losses(logged(tmp_path / "two")) == whole
+
+
+def test_ranks_share_planned_batches(tmp_path: Path) -> None:
+    options = {**OPTIONS, "max_steps": 5, "save_steps": 3}
+    both_ranks(tmp_path / "two", task=PlannedTask(**QUIET), **options)
+    one = train(PlannedTask(**QUIET), tmp_path / "one", gradient_accumulation_steps=2, **options)
+    two = logged(tmp_path / "two")
+    assert [e["loss"] for e in two] == pytest.approx([e["loss"] for e in one], rel=1e-4)
+    (tmp_path / "two" / "checkpoint-5").rename(tmp_path / "two" / "gone")
+    both_ranks(tmp_path / "two", resume=True, task=PlannedTask(**QUIET), **options)
+    assert losses(logged(tmp_path / "two")) == losses(two)
 
 
 def said(folder: Path) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 import toy_task
-from toy_task import ToyData, ToyTask, losses, toy_config, train
+from toy_task import PlannedTask, ToyData, ToyTask, losses, toy_config, train
 
 from argusvl.core.errors import CheckpointError, ConfigError
 from argusvl.training.checkpoints import checkpoint_at, list_checkpoints
@@ -64,6 +64,16 @@ def test_a_run_that_died_resumes_to_the_losses_of_one_that_did_not(tmp_path: Pat
     parts = train(ToyTask(), tmp_path / "parts", resume=True, **options)
 
     assert losses(parts) == losses(whole)
+
+
+@pytest.mark.parametrize("batches", [4, 8])
+def test_planned_batches_resume_to_the_same_losses(tmp_path: Path, batches: int) -> None:
+    options = {"save_steps": 2, "dataloader_num_workers": 0}
+    whole = train(PlannedTask(), tmp_path / "whole", **options)
+    assert len(whole) == 12  # two epochs of six batches, whatever per_device_train_batch_size is
+    with pytest.raises(Killed):
+        train(type("Dying", (DyingTask, PlannedTask), {})(batches), tmp_path / "parts", **options)
+    assert losses(train(PlannedTask(), tmp_path / "parts", resume=True, **options)) == losses(whole)
 
 
 def _train_slowly(folder: Path, options: dict[str, Any]) -> None:

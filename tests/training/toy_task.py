@@ -100,6 +100,17 @@ class ToyData(Dataset[dict[str, Tensor]]):
         return {"x": x, "y": y, "kind": kind}
 
 
+class PlannedData(ToyData):
+    """Batches of 1 to 7 samples, other ones in every epoch, in as many batches."""
+
+    def num_batches(self, ranks: int) -> int:
+        return 6
+
+    def batches(self, epoch: int, ranks: int) -> list[list[int]]:
+        order = np.random.default_rng(epoch).permutation(self.length)
+        return [part.tolist() for part in np.split(order, [1, 8, 10, 13, 15])]
+
+
 def toy_config(output_dir: Path, **changes: Any) -> RunConfig:
     training: dict[str, Any] = {
         "output_dir": Path(output_dir),
@@ -244,3 +255,10 @@ def from_config(config: RunConfig) -> ToyTask:
     odd = finding("malformed-record", "toy.jsonl:1", "odd"), finding("no-labels", "toy.jsonl:2", "even")
     findings = odd if config.training.run_name == "odd" else ()
     return ToyTask(findings=findings, broken=9 if config.training.run_name == "broken" else None)
+
+
+class PlannedTask(ToyTask):
+    """Its dataset says which samples are a batch."""
+
+    def train_dataset(self) -> ToyData:
+        return PlannedData(self.length, self.noise, self.broken)

@@ -175,8 +175,11 @@ class DetectionDataSection(DataSection):
     """Fraction of training samples that get demonstrations."""
     num_teachers: Annotated[int, Field(ge=0)]
     """Number of demonstrations of a sample that gets any."""
-    collator_type: Literal["standard"]
-    """How samples become a batch: standard pads to the longest."""
+    collator_type: Literal["standard", "packed"]
+    """How samples become a batch: standard pads to the longest; packed puts them into one row without padding."""
+    packed_max_tokens: Count | None = None
+    """Most tokens of a packed row, before augmentation; null: as many as per_device_train_batch_size samples have on
+    average."""
     min_pixels: Annotated[int, Field(ge=TOKEN_AREA)]
     """Smallest area of an image after resizing, in pixels."""
     max_pixels: Annotated[int, Field(ge=TOKEN_AREA)]
@@ -358,6 +361,19 @@ class DetectionRunConfig(RunConfig):
                 "attn_implementation",
                 "flash_attention_2 does not run on device cpu",
                 "write sdpa, or device: cuda",
+            )
+        packed = self.data.collator_type == "packed"
+        if packed and self.model.attn_implementation == "eager":
+            yield KeyProblem(
+                "attn_implementation",
+                "eager attention does not know where the samples of a packed row begin",
+                "write sdpa or flash_attention_2, or collator_type: standard",
+            )
+        if self.data.packed_max_tokens is not None and not packed:
+            yield KeyProblem(
+                "packed_max_tokens",
+                "is given while nothing is packed",
+                "write null, or collator_type: packed",
             )
         if self.data.vision_tokens_max >= self.model.model_max_length:
             yield KeyProblem(

@@ -33,6 +33,7 @@ from argusvl.detection.data.dataset import (
     collect_labels,
     labels_or_collected,
 )
+from argusvl.detection.data.packing import PackingSettings
 from argusvl.detection.data.records import RecordFile
 from argusvl.detection.data.samples import Sample, VisionLimits
 from argusvl.detection.data.tokenizer import (
@@ -294,6 +295,9 @@ class DetectionTask:
             teachers=TeacherSettings(self.teacher_pool, data.teacher_ratio, data.num_teachers),
             augmentation=Augmentation(**data.augmentation.model_dump()),
             seed=self.config.training.seed,
+            packing=None
+            if data.collator_type == "standard"
+            else PackingSettings(data.packed_max_tokens, self.config.training.per_device_train_batch_size),
         )
         self._log_sample("training", dataset[0])
         return dataset
@@ -313,10 +317,11 @@ class DetectionTask:
             labels=self.labels,
             vocabulary=self.config.data.vocabulary,
             caption_max_tokens=self.config.detection.detection_caption_max_tokens,
+            kind=self.config.data.collator_type,
         )
 
     def collate(self, samples: Sequence[Sample]) -> dict[str, Any]:
-        """Pads samples to a batch."""
+        """Joins samples to a batch."""
         return self._collator(samples)
 
     def loss_terms(self) -> Sequence[LossTerm]:

@@ -32,7 +32,7 @@ class ProgressCallback(TrainerCallback):
     each second whether one is due, and says what is being done where that takes long.
 
     Args:
-        samples_per_step: Samples of an optimizer step, all ranks together.
+        samples_per_step: Samples of an optimizer step, all ranks together, on average.
         evaluation_in_steps: Samples of an evaluation over those of a step.
         console: Where to show; stderr when not given.
         clock: Gives seconds.
@@ -40,7 +40,7 @@ class ProgressCallback(TrainerCallback):
 
     def __init__(
         self,
-        samples_per_step: int,
+        samples_per_step: float,
         evaluation_in_steps: float = 0.0,
         console: Console | None = None,
         clock: Callable[[], float] = time.perf_counter,

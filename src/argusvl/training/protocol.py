@@ -84,6 +84,10 @@ class Task(Protocol):
         Random choices may use the global generators: the engine seeds them for each epoch and index. A
         ``sample_name(index) -> str`` method, where there is one, names samples in error messages. A
         ``fingerprint() -> str`` method, where there is one, tells a resumed run whether the data are the same.
+
+        Where a ``num_batches(ranks) -> int | None`` method gives a number, a multiple of ``ranks``, every epoch has so
+        many batches, and ``batches(epoch, ranks) -> Iterable[Sequence[int]]`` says which samples they are, by nothing
+        but the seed and the epoch; ``per_device_train_batch_size`` is the task's business then.
         """
         ...
 

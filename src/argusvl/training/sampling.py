@@ -6,15 +6,18 @@ the number of workers, or on the batch that the loader fetches ahead.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
+from transformers import TrainingArguments
 
 from argusvl.core.errors import ArgusError, DataError
 from argusvl.core.files import cannot_read
+from argusvl.training.parallel import Parallel
 from argusvl.training.randomness import mixed_seed, preserved_cpu_randomness, seed_cpu
 
 SampleKey = tuple[int, int]
@@ -49,6 +52,63 @@ class EpochSampler(Sampler[SampleKey]):
         generator = torch.Generator().manual_seed(mixed_seed(self._seed, epoch) % 2**63)
         for index in torch.randperm(self._length, generator=generator).tolist():
             yield epoch, index
+
+
+class PlannedBatches(Sampler[list[SampleKey]]):
+    """The batches that a dataset plans, of which each rank takes its share.
+
+    Args:
+        dataset: With ``num_batches`` and ``batches``, see :meth:`argusvl.training.protocol.Task.train_dataset`.
+        rank: This process.
+        ranks: Of so many.
+    """
+
+    def __init__(self, dataset: Any, rank: int, ranks: int) -> None:
+        self._dataset = dataset
+        self._rank, self._ranks = rank, ranks
+        self._epoch = 0
+        self._length: int = dataset.num_batches(ranks) // ranks
+
+    @property
+    def mean_samples(self) -> float:
+        """Of a batch."""
+        return len(self._dataset) / (self._length * self._ranks)
+
+    def set_epoch(self, epoch: int) -> None:
+        """The epoch whose batches the next iteration gives."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[list[SampleKey]]:
+        epoch = self._epoch
+        planned = self._dataset.batches(epoch, self._ranks)
+        for batch in itertools.islice(planned, self._rank, None, self._ranks):
+            yield [(epoch, index) for index in batch]
+
+
+def make_sampler(dataset: Any, seed: int, parallel: Parallel) -> EpochSampler | PlannedBatches:
+    """The batches that the dataset plans, or else a random order of its samples."""
+    num_batches = getattr(dataset, "num_batches", None)
+    if num_batches is None or num_batches(parallel.world_size) is None:
+        return EpochSampler(len(dataset), seed)
+    return PlannedBatches(dataset, parallel.rank, parallel.world_size)
+
+
+def planned_loader(
+    dataset: SeededSamples, sampler: PlannedBatches, collate: Any, args: TrainingArguments
+) -> DataLoader[Any]:
+    """Loads this rank's batches. Not prepared by accelerate, which would share them out once more."""
+    return DataLoader(
+        dataset,
+        batch_sampler=sampler,
+        collate_fn=collate,
+        num_workers=args.dataloader_num_workers,
+        pin_memory=args.dataloader_pin_memory,
+        persistent_workers=args.dataloader_persistent_workers,
+        prefetch_factor=args.dataloader_prefetch_factor,
+    )
 
 
 @dataclass(frozen=True, slots=True)

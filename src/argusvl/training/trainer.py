@@ -30,6 +30,7 @@ from transformers.trainer_utils import IntervalStrategy
 from argusvl.config.schema import RunConfig
 from argusvl.core.errors import ConfigError
 from argusvl.core.logging import get_logger
+from argusvl.training import sampling
 from argusvl.training.arguments import decide_together, training_arguments
 from argusvl.training.callbacks import PlainNamesTensorBoard, Resuming
 from argusvl.training.ema import ExponentialMovingAverage
@@ -46,7 +47,6 @@ from argusvl.training.policies.freezing import FreezeUntil
 from argusvl.training.policies.non_finite import StopWhereNotFinite
 from argusvl.training.progress import ProgressCallback
 from argusvl.training.protocol import LearnsAssets, Task
-from argusvl.training.sampling import EpochSampler, SeededCollator, SeededSamples
 from argusvl.training.saving import Saving
 from argusvl.training.snapshot import SavedSnapshot
 from argusvl.training.steering import RolledBack, Steering
@@ -104,11 +104,11 @@ class ArgusTrainer(Trainer):
             raise ConfigError("there is no training sample", where="train", remedy="give a file with records")
         if eval_dataset is None:
             arguments.eval_strategy, arguments.metric_for_best_model = IntervalStrategy.NO, None
-        self._sampler = EpochSampler(len(train_dataset), config.training.seed)  # type: ignore[arg-type]
+        self._sampler = sampling.make_sampler(train_dataset, config.training.seed, self.parallel)
         super().__init__(
             model=model,
             args=arguments,
-            data_collator=SeededCollator(task.collate, config.training.seed),
+            data_collator=sampling.SeededCollator(task.collate, config.training.seed),
             train_dataset=train_dataset,
             eval_dataset=eval_dataset,
             callbacks=list(callbacks),
@@ -124,10 +124,9 @@ class ArgusTrainer(Trainer):
         self.interrupts = Interrupts()
         self.throughput = Throughput(self.parallel.world_size)
         evaluated = 0 if eval_dataset is None else len(eval_dataset)  # type: ignore[arg-type]
-        self.progress = ProgressCallback(
-            self.get_total_train_batch_size(self.args),
-            evaluated / (self._train_batch_size * self.args.gradient_accumulation_steps),
-        )
+        batch = getattr(self._sampler, "mean_samples", self._train_batch_size)
+        samples = batch * self.args.gradient_accumulation_steps * self.parallel.world_size
+        self.progress = ProgressCallback(samples, evaluated / samples)
         self.window = LossWindow(self.losses)
         self.evaluation_due: bool = False
         self.ranks_stop: bool = False
@@ -209,7 +208,7 @@ class ArgusTrainer(Trainer):
                 if hasattr(each, "set_epoch"):
                     each.set_epoch(now)
             # Left to the garbage collector after an error, data workers would keep it waiting for seconds.
-            batches: Any = iter(loader)
+            batches = (batch for batch in loader)
             with contextlib.suppress(RolledBack), contextlib.closing(batches):
                 for position in range(done, num_update_steps_per_epoch):
                     number = min(accumulation, steps_in_epoch - position * accumulation)
@@ -324,8 +323,11 @@ class ArgusTrainer(Trainer):
     def get_train_dataloader(self) -> DataLoader:
         """Batches of samples asked for by epoch and index."""
         assert self.train_dataset is not None
+        samples = sampling.SeededSamples(self.train_dataset, self.config.training.seed)
+        if isinstance(self._sampler, sampling.PlannedBatches):
+            return sampling.planned_loader(samples, self._sampler, self.data_collator, self.args)
         return self._get_dataloader(
-            dataset=SeededSamples(self.train_dataset, self.config.training.seed),
+            samples,
             description="Training",
             batch_size=self._train_batch_size,
             sampler_fn=lambda _: self._sampler,

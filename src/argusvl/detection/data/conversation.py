@@ -150,6 +150,11 @@ class ChatProcessor:
         """Id of ``<|im_end|>``, which ends answers and captions."""
         return self._id[TURN_END]
 
+    @property
+    def system_length(self) -> int:
+        """Tokens of the system prompt's turn: what stands before the first scene."""
+        return len(self._turn_text("system\n" + self.prompts.system))
+
     def training(self, student: Turn, teachers: Sequence[Turn] = (), *, source: str = "") -> Conversation:
         """A conversation with all its answers.
 

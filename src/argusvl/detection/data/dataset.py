@@ -7,20 +7,25 @@ made of (seed, epoch, index), so neither the number of workers nor an interrupti
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from argusvl.core.errors import ConfigError
 from argusvl.core.files import real_path
 from argusvl.core.logging import get_logger
+from argusvl.core.workers import map_in_order
 from argusvl.detection.data.augmentation import Augmentation, View
 from argusvl.detection.data.conversation import ChatProcessor, Conversation, ConversationTooLongError
+from argusvl.detection.data.packing import PackingSettings, RowPlan
+from argusvl.detection.data.pixels import num_patches
 from argusvl.detection.data.records import ObjectAnnotation, Record, RecordFile, Scene
 from argusvl.detection.data.samples import LoadedScene, Sample, VisionLimits, join, load_scene, measure_scene
 
@@ -28,8 +33,8 @@ Vocabulary = Literal["open", "closed"]
 
 _log = get_logger(__name__)
 
-_TEACHER_DRAWS = 0
 _PICTURE_DRAWS = 1
+_TEACHER_DRAWS = 0
 _CACHED_TEACHERS = 64
 _PARTNER_TRIES = 20
 
@@ -88,6 +93,7 @@ class DetectionDataset(Dataset[Sample]):
         teachers: Demonstrations; ``None`` for none at all.
         augmentation: Changes of the student's pictures; ``None`` for none.
         seed: Seed of every draw.
+        packing: How full packed rows are; ``None``: no rows are planned.
     """
 
     def __init__(
@@ -99,6 +105,7 @@ class DetectionDataset(Dataset[Sample]):
         teachers: TeacherSettings | None,
         augmentation: Augmentation | None,
         seed: int,
+        packing: PackingSettings | None = None,
     ) -> None:
         self.records = records
         self.processor = processor
@@ -110,6 +117,8 @@ class DetectionDataset(Dataset[Sample]):
         self._epoch = torch.zeros((), dtype=torch.int64)
         self._epoch.share_memory_()
         self._teacher_cache: OrderedDict[int, LoadedScene] = OrderedDict()
+        self._drawn: _DrawnTeachers | None = None
+        self._plan = None if packing is None else RowPlan(self._sizes, len(records), packing, seed)
 
     def __len__(self) -> int:
         return len(self.records)
@@ -186,24 +195,81 @@ class DetectionDataset(Dataset[Sample]):
         """Draws of one purpose do not move when another purpose draws more or less."""
         return np.random.default_rng([self.seed, self.epoch, index, purpose])
 
+    def _draw_teachers(self, epoch: int) -> _DrawnTeachers:
+        """Of all samples at once: planning rows asks for all of them."""
+        if self._drawn is None or self._drawn.epoch != epoch:
+            self._drawn = _DrawnTeachers.draw(self.teachers, len(self), self.seed, epoch)
+        return self._drawn
+
     def _choose_teachers(self, record: Record, index: int) -> list[_Teacher]:
-        settings = self.teachers
-        rng = self._generator(index, _TEACHER_DRAWS)
-        if settings is None or rng.random() >= settings.ratio:
+        settings, drawn = self.teachers, self._draw_teachers(self.epoch)
+        if settings is None or not drawn.shown[index]:
             return []
         if record.teachers:
             return [_Teacher(scene, self.records.root, record.source, None) for scene in record.teachers]
         if settings.pool is None:
             return []
         # One more than needed: the student's own picture, should the pool hold it, would give the answer away.
-        drawn = rng.permutation(len(settings.pool))[: settings.count + 1].tolist()
         own = _files(record.student, self.records.root)
         root = settings.pool.root
-        candidates = [(number, settings.pool[number]) for number in drawn]
+        candidates = [(number, settings.pool[number]) for number in drawn.of(index, settings.count + 1)]
         chosen = [
             _Teacher(r.student, root, r.source, n) for n, r in candidates if not own & _files(r.student, root)
         ]
         return chosen[: settings.count]
+
+    def num_batches(self, ranks: int) -> int | None:
+        """Packed rows of an epoch; ``None`` where none are planned."""
+        return None if self._plan is None else self._plan.num_rows(ranks)
+
+    def batches(self, epoch: int, ranks: int) -> Iterator[list[int]]:
+        """The samples of each packed row of an epoch, see :class:`RowPlan`."""
+        assert self._plan is not None
+        return self._plan.rows(epoch, ranks)
+
+    def _sizes(self, epoch: int) -> NDArray[np.int64]:
+        """``[N, 2]``: tokens and patches of each sample in an epoch, before augmentation."""
+        measured, drawn = self._measured, self._draw_teachers(epoch)
+        sizes = measured.student.copy()
+        for index in drawn.shown.nonzero()[0].tolist():
+            teachers = measured.own.get(index)
+            if teachers is None:
+                assert self.teachers is not None
+                teachers = measured.pool[drawn.of(index, self.teachers.count)]
+            for size in teachers:
+                if sizes[index, 0] + size[0] > self.processor.model_max_length:
+                    break  # it would not be shown
+                sizes[index] += size
+        return sizes
+
+    @cached_property
+    def _measured(self) -> _Measured:
+        """By the headers of all images, once."""
+        pool = None if self.teachers is None else self.teachers.pool
+        student = np.zeros((len(self), 2), np.int64)
+        own: dict[int, NDArray[np.int64]] = {}
+        for index, measured in enumerate(self._measure(self.records)):
+            student[index] = measured[0]
+            if len(measured) > 1:
+                own[index] = np.array(measured[1:])
+        student[:, 0] += self.processor.system_length
+        demonstrations = [] if pool is None else [measured[0] for measured in self._measure(pool)]
+        return _Measured(student, own, np.array(demonstrations, np.int64).reshape(-1, 2))
+
+    def _measure(self, records: RecordFile) -> Iterator[list[tuple[int, int]]]:
+        """Of each record, its student first, then its teachers: the tokens and patches that a scene adds."""
+
+        def measure(index: int) -> list[tuple[int, int]]:
+            record, sizes = records[index], []
+            for scene in (record.student, *record.teachers):
+                turn = measure_scene(scene, records.root, self.limits, record.source)
+                tokens = (
+                    len(self.processor.training(turn, source=record.source)) - self.processor.system_length
+                )
+                sizes.append((tokens, sum(map(num_patches, turn.grids))))
+            return sizes
+
+        return map_in_order(measure, range(len(records)))
 
     def _load_teacher(self, teacher: _Teacher) -> LoadedScene:
         """Loads a teacher; the pool is small and its pictures come again and again."""
@@ -255,6 +321,45 @@ class _Teacher:
     root: Path
     source: str
     pool_number: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _DrawnTeachers:
+    """Which samples are shown demonstrations in an epoch, and which ones.
+
+    Attributes:
+        epoch: The epoch.
+        shown: ``[N]``.
+        order: The pool, shuffled.
+        first: ``[N]``: where a sample's demonstrations begin in it; the others follow.
+    """
+
+    epoch: int
+    shown: NDArray[np.bool_]
+    order: NDArray[np.int64]
+    first: NDArray[np.int64]
+
+    @classmethod
+    def draw(cls, settings: TeacherSettings | None, samples: int, seed: int, epoch: int) -> _DrawnTeachers:
+        rng = np.random.default_rng([seed, epoch, _TEACHER_DRAWS])
+        ratio = 0.0 if settings is None else settings.ratio
+        pool = 0 if settings is None or settings.pool is None else len(settings.pool)
+        shown = rng.random(samples) < ratio
+        return cls(epoch, shown, rng.permutation(pool), rng.integers(max(pool, 1), size=samples))
+
+    def of(self, index: int, count: int) -> list[int]:
+        """Up to so many of the pool, none twice."""
+        places = self.first[index] + np.arange(min(count, len(self.order)))
+        return [int(n) for n in self.order[places % max(len(self.order), 1)]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """Tokens and patches: of each student, of the teachers of records that bring some, of each scene of the pool."""
+
+    student: NDArray[np.int64]
+    own: dict[int, NDArray[np.int64]]
+    pool: NDArray[np.int64]
 
 
 def _view(scene: LoadedScene, image: int) -> View:
