@@ -128,8 +128,7 @@ class ArgusTrainer(Trainer):
         samples = batch * self.args.gradient_accumulation_steps * self.parallel.world_size
         self.progress = ProgressCallback(samples, evaluated / samples)
         self.window = LossWindow(self.losses)
-        self.evaluation_due: bool = False
-        self.ranks_stop: bool = False
+        self.evaluation_due = self.ranks_stop = False
         self.last_logged = 0
         self._record: StepRecord | None = None
         self.remove_callback(PrinterCallback)
