@@ -14,6 +14,7 @@ from argusvl.assets import model_folder
 from argusvl.core.errors import ArgusError, CheckpointError, ConfigError
 from argusvl.core.figures import FIGURES_FILE
 from argusvl.core.files import read_json, real_path
+from argusvl.core.run_layout import CONFIG_FILE
 from argusvl.task_parts import ASSETS_FILE
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ def task_at(path: str | Path) -> str | None:
             if (place / name).is_file() and (found := _task_in_json(place / name)):
                 return found
         run = place.parent if re.fullmatch(r"checkpoint-\d+", place.name) else place
-        return _task_in_config(run / "config.yaml")
+        return _task_in_config(run / CONFIG_FILE)
     return None
 
 

@@ -206,3 +206,35 @@ def test_a_run_is_not_put_into_a_checkpoint_or_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="is a file"):
         train(ToyTask(), tmp_path / "file")
+
+
+def test_a_run_whose_folder_is_renamed_stops_and_is_not_written_twice(tmp_path: Path) -> None:
+    class Renaming(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if state.global_step == 5:
+                (tmp_path / "run").rename(tmp_path / "moved")
+
+    config = toy_config(tmp_path / "run", save_steps=4, eval_steps=100)
+    with pytest.raises(CheckpointError, match="was renamed while it trained"):
+        run_training(ToyTask(), config, callbacks=[Renaming()])
+    assert not (tmp_path / "run").exists()
+    assert len(train(ToyTask(), tmp_path / "moved", resume=True, save_steps=4, eval_steps=100)) == 12
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("log_history", "none"),
+        ("epoch", "one"),
+        ("stateful_callbacks", [1]),
+        ("global_step", 1.5),
+        ("new", 1),
+    ],
+)
+def test_a_state_with_wrong_types_is_named(tmp_path: Path, key: str, value: object) -> None:
+    train(ToyTask(), tmp_path / "run", max_steps=4, save_steps=4)
+    file = tmp_path / "run" / "checkpoint-4" / "trainer_state.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), key: value}))
+    with pytest.raises(CheckpointError, match="it is damaged") as caught:
+        train(ToyTask(), tmp_path / "run", resume=True, max_steps=8, save_steps=4)
+    assert caught.value.where == str(file)

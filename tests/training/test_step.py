@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from toy_task import ToyTask, losses, toy_config, train
 from transformers import TrainerCallback
 
@@ -139,6 +140,13 @@ def test_a_roll_back_over_the_end_of_an_epoch(tmp_path: Path) -> None:
     rolled = train(ToyTask(), tmp_path / "run", policies=[policy], **QUICK)
     assert policy.progress == [*range(8), *range(5, 12)]
     assert losses(rolled) == losses(plain)
+
+
+def test_curves_show_nothing_of_what_a_roll_back_gave_up(tmp_path: Path) -> None:
+    options: dict[str, Any] = {**QUICK, "report_to": ["tensorboard"]}
+    train(ToyTask(), tmp_path / "run", policies=[At(8, RollBack("a test"))], **options)
+    curve = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload().Scalars("loss")
+    assert [point.step for point in curve] == list(range(1, 13))
 
 
 def test_a_roll_back_with_a_change_trains_otherwise(tmp_path: Path) -> None:

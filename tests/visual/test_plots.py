@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-import json
 import math
 import re
 import xml.etree.ElementTree as ET
 
 import pytest
 
-from argusvl.visual.plots import NUM_COLOURS, Series, chart_data, colour_class, format_number, line_chart
+from argusvl.visual.plots import NUM_COLOURS, Series, colour_class, format_number, line_chart
 
 
 def heights(svg: str) -> list[float]:
@@ -81,22 +80,39 @@ def test_more_lines_than_colours_are_dashed() -> None:
     assert colour_class(3, "mean") == "mean"
 
 
-def test_the_script_s_data_are_small_finite_and_the_same_values() -> None:
-    steps = list(range(10_000))
-    values = [math.sin(s / 1000) for s in steps]
-    values[17] = math.nan
-    data = chart_data([Series("a", steps, values)], log_scale=True)
-    (series,) = data["series"]
-    assert len(json.dumps(data, allow_nan=False)) < 10_000
-    assert series["bad"] == [17]
-    assert len(series["at"]) == len(series["y"]) <= 400
-    for at, y in zip(series["at"], series["y"], strict=True):
-        assert y == pytest.approx(math.sin(at / 1000), abs=0.02)
-    assert (data["x"], data["log"], data["unit"]) == ("step", True, False)
+def readings(svg: str) -> list[str]:
+    """What is read at each place of a chart."""
+    titles = [title.text for title in ET.fromstring(svg).iter("title")]
+    assert None not in titles
+    return [str(text) for text in titles]
 
 
-def test_notes_stay_with_their_values() -> None:
-    data = chart_data([Series("a", [0, 1, 2], [0.1, math.nan, 0.3], ["x", "y", "z"], style="dots")])
-    assert data["series"][0]["notes"] == ["x", "z"]
-    assert data["series"][0]["y"] == [0.1, 0.3]
-    assert data["series"][0]["style"] == "dots"
+def test_a_long_line_can_be_read_at_some_places_and_at_its_end() -> None:
+    values = [math.sin(s / 1000) for s in range(10_000)]
+    svg = line_chart([Series("a <b>", list(range(10_000)), values)])
+    found = readings(svg)
+    assert 50 < len(found) <= 120
+    assert found[-1] == f"step 9999\na <b> {format_number(values[-1])}"
+
+
+def test_values_that_are_not_finite_are_marked_and_can_be_read() -> None:
+    svg = line_chart([Series("a", [0, 1, 2], [1.0, math.nan, 2.0])])
+    assert re.findall(r'class="bad" x1="([^"]+)"', svg) == ["50.00%"]
+    assert readings(svg)[1] == "step 1\na not finite"
+
+
+def test_notes_stay_with_their_values_and_beyond_a_line_nothing_is_read() -> None:
+    svg = line_chart(
+        [
+            Series("a", [0, 1, 2], [0.1, math.nan, 0.3], ["x", "y", "z"], style="dots"),
+            Series("b", [1, 2], [5, 6]),
+            Series("diagonal", [0, 2], [0, 2], style="guide"),
+        ],
+        x_name="recall",
+    )
+    assert readings(svg) == [
+        "recall 0\na 0.100 · x\nb –",
+        "recall 1\na not finite · y\nb 5",
+        "recall 2\na 0.300 · z\nb 6",
+    ]
+    assert svg.count("<circle") == 2

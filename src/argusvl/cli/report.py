@@ -8,9 +8,8 @@ from typing import Annotated
 import typer
 
 from argusvl.core.errors import ArgusError
+from argusvl.core.run_layout import REPORT_FILE
 from argusvl.core.terminal import print_json, say
-
-REPORT_FILE = "report.html"
 
 
 def command(

@@ -24,7 +24,8 @@ class PlainNamesTensorBoard(TensorBoardCallback):
     """TensorBoard with our names as they are; Trainer's own callback would put ``train/`` before them.
 
     Figures of evaluations stand under ``eval/``, with the pictures of a task that draws any. A resumed run goes on in
-    the same file set, and what a killed run had written after its last checkpoint is purged.
+    the same file set; what a killed run had written after its last checkpoint is purged, and so is what a roll-back has
+    given up.
 
     Args:
         folder: The run's folder.
@@ -44,6 +45,14 @@ class PlainNamesTensorBoard(TensorBoardCallback):
             purge = state.global_step + 1 if state.global_step else None
             self.tb_writer = self._SummaryWriter(log_dir=self.logging_dir, purge_step=purge)
         super().on_train_begin(args, state, control, **kwargs)
+
+    def purge_after(self, step: int) -> None:
+        """After a roll-back: what was written of later steps is no longer shown."""
+        if self.tb_writer is None:
+            return
+        with self._not_in_the_way():
+            self.tb_writer.close()
+            self.tb_writer = self._SummaryWriter(log_dir=self.logging_dir, purge_step=step + 1)
 
     def on_log(
         self,

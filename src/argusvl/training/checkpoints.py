@@ -23,6 +23,7 @@ from safetensors import SafetensorError
 from argusvl.core.errors import ArgusError, CheckpointError
 from argusvl.core.files import atomic_folder, path_inside, read_json, write_text_atomically
 from argusvl.core.logging import get_logger
+from argusvl.core.run_layout import TRAINER_STATE
 from argusvl.core.weight_files import safetensors_names
 
 logger = get_logger(__name__)
@@ -31,7 +32,6 @@ MANIFEST = "checkpoint.json"
 BEST_POINTER = "best_checkpoint.json"
 BEST_LINK = "best"
 STATE_FOLDER = "training_state"
-TRAINER_STATE = "trainer_state.json"
 
 OPTIMIZER, SCHEDULER = "optimizer.pt", "scheduler.pt"
 _STATE_FILES = {OPTIMIZER, SCHEDULER, "scaler.pt", TRAINER_STATE}

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from argusvl.core.logging import get_logger
+from argusvl.core.run_layout import EVENTS_FILE
+from argusvl.training.run_lock import is_moved
 
 logger = get_logger(__name__)
-
-EVENTS_FILE = "events.jsonl"
 
 
 def append_event(run: Path, step: int, event: str, **details: Any) -> dict[str, Any]:
@@ -29,6 +29,8 @@ def append_event(run: Path, step: int, event: str, **details: Any) -> dict[str, 
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
     entry = {"time": now, "step": step, "event": event, **details}
     path = run / EVENTS_FILE
+    if is_moved(run):  # nothing is written where it was
+        return entry
     try:
         run.mkdir(parents=True, exist_ok=True)
         with path.open("ab+") as stream:

@@ -20,19 +20,18 @@ from argusvl.core.environment import environment
 from argusvl.core.errors import ConfigError
 from argusvl.core.files import write_text_atomically
 from argusvl.core.logging import get_logger
+from argusvl.core.run_layout import CONFIG_FILE, ENVIRONMENT_FILE
 from argusvl.training import checkpoints
 from argusvl.training.launch import is_first_process
 from argusvl.training.listeners import Listener
 from argusvl.training.policies import Policy
 from argusvl.training.protocol import FinishesRuns, Task
 from argusvl.training.run_lock import run_lock
+from argusvl.training.saving import POSITION_KEYS
 from argusvl.training.snapshot import SavedSnapshot
 from argusvl.training.trainer import ArgusTrainer
 
 logger = get_logger(__name__)
-
-CONFIG_FILE = "config.yaml"
-ENVIRONMENT_FILE = "environment.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +181,6 @@ FREE_KEYS = frozenset(
 )
 """Keys that a resumed run may change: none changes what a step is to compute. Rates (``*_lr``) are said when they
 change."""
-POSITION_KEYS = frozenset({"seed", "per_device_train_batch_size", "gradient_accumulation_steps"})
-"""Keys that the position in the data depends on; they may not change at all."""
 
 
 def _changed_keys(saved: Mapping[str, Any] | None, config: RunConfig) -> list[str]:
@@ -191,7 +188,7 @@ def _changed_keys(saved: Mapping[str, Any] | None, config: RunConfig) -> list[st
     changes = []
     if saved is not None:
         now, then = dict(_flat(config.model_dump(mode="json"))), dict(_flat(saved))
-        free = FREE_KEYS | POSITION_KEYS
+        free = FREE_KEYS.union(POSITION_KEYS)  # of the latter, the snapshot's position speaks
         for key in sorted(now.keys() | then.keys()):
             name = key.rpartition(".")[2]
             if name in free or name.endswith("_lr") or now.get(key, _NONE) == then.get(key, _NONE):

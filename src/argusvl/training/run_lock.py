@@ -27,6 +27,19 @@ def _close_in_child() -> None:
 os.register_at_fork(after_in_child=_close_in_child)
 
 
+def is_moved(folder: Path) -> bool:
+    """Whether a folder that this process owns has another name now; one that was removed can be made again."""
+    descriptor = _held.get(folder.resolve())
+    if descriptor is None or os.fstat(descriptor).st_nlink == 0:
+        return False
+    try:
+        return not os.path.samestat((folder / LOCK_FILE).stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return True
+    except OSError:  # a file system that does not answer just now
+        return False
+
+
 @contextlib.contextmanager
 def run_lock(folder: Path) -> Iterator[None]:
     """In the body this process owns the run's folder. Nested calls in one process are one ownership.

@@ -16,6 +16,7 @@ from argusvl.training import checkpoints
 from argusvl.training.parameter_groups import hold_configured_options
 from argusvl.training.protocol import LearnsAssets
 from argusvl.training.randomness import preserved_randomness, random_state, set_random_state
+from argusvl.training.run_lock import is_moved
 from argusvl.training.snapshot import EngineState, SavedSnapshot, Snapshot
 
 if TYPE_CHECKING:
@@ -30,6 +31,10 @@ _PROGRESS = (
 """What a snapshot restores of ``TrainerState``; the rest follows from the configuration."""
 
 
+POSITION_KEYS = ("seed", "per_device_train_batch_size", "gradient_accumulation_steps")
+"""Keys that the position in the data depends on; a run that goes on may not change them at all."""
+
+
 class Saving:
     """Snapshots of the engine.
 
@@ -42,12 +47,9 @@ class Saving:
 
     def position(self) -> dict[str, int]:
         """What a position in the sampler's order depends on."""
-        trainer, training = self._trainer, self._trainer.config.training
-        return {
-            "seed": training.seed,
+        trainer = self._trainer
+        return {name: getattr(trainer.config.training, name) for name in POSITION_KEYS} | {
             "training samples": len(trainer.train_dataset),  # type: ignore[arg-type]
-            "per_device_train_batch_size": training.per_device_train_batch_size,
-            "gradient_accumulation_steps": training.gradient_accumulation_steps,
             "ranks": trainer.parallel.world_size,
         }
 
@@ -185,6 +187,8 @@ class Saving:
     def leave_branch(self) -> None:
         """After a roll-back: what was saved on the way that is given up goes, and what is true now is saved."""
         trainer, state = self._trainer, self._trainer.state
+        if trainer.curves is not None:
+            trainer.curves.purge_after(state.global_step)
         if trainer.parallel.is_first:
             checkpoints.delete_after(trainer.output_dir, state.global_step)
         best = f"checkpoint-{state.best_global_step}"
@@ -213,6 +217,13 @@ class Saving:
     def _write(self, snapshot: Snapshot) -> None:
         trainer, run = self._trainer, self._trainer.output_dir
         state, training = trainer.state, trainer.config.training
+        if is_moved(run):
+            raise CheckpointError(
+                "the run's folder was renamed while it trained; nothing is written at its old place",
+                where=run,
+                remedy="go on from its newest checkpoint with --resume: bring the folder back, or set output_dir to "
+                "where it is now",
+            )
         folder, best = run / f"checkpoint-{state.global_step}", None
         with checkpoints.writing_checkpoint(folder) as temporary:
             with trainer.averaged_weights():

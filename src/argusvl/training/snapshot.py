@@ -22,13 +22,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel, ConfigDict, NonNegativeInt
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, TrainerState
 
 from argusvl.core.errors import CheckpointError
 from argusvl.core.files import read_json
-from argusvl.training.checkpoints import OPTIMIZER, SCHEDULER, STATE_FOLDER, TRAINER_STATE
+from argusvl.core.run_layout import TRAINER_STATE
+from argusvl.training.checkpoints import OPTIMIZER, SCHEDULER, STATE_FOLDER
 
 _ENGINE, _RANKS, _TASK, _CONFIG = "engine.json", "ranks.pt", "task.json", "config.json"
 _RAW_WEIGHTS, _AVERAGES = "raw_weights.safetensors", "averages.safetensors"
@@ -124,6 +126,27 @@ class Snapshot:
             save_file(self.averages, folder / _AVERAGES)
 
 
+class _TrainerState(BaseModel):
+    """What transformers and we take from ``trainer_state.json`` without another look at its types."""
+
+    model_config = ConfigDict(strict=True)
+
+    global_step: NonNegativeInt
+    max_steps: int
+    epoch: float | None
+    log_history: list[dict[str, Any]]
+    total_flos: float
+    best_metric: float | None
+    best_global_step: int | None
+    best_model_checkpoint: str | None
+    num_train_epochs: float
+    logging_steps: float
+    eval_steps: float
+    save_steps: float
+    train_batch_size: int | None
+    stateful_callbacks: dict[str, Any]
+
+
 class SavedSnapshot:
     """A verified checkpoint, read to go on from it.
 
@@ -143,8 +166,10 @@ class SavedSnapshot:
         except (TypeError, KeyError) as error:
             raise _damaged(self._folder / _ENGINE, error) from error
         try:
-            int(read_json(self.checkpoint / TRAINER_STATE)["global_step"])
-        except (OSError, ValueError, TypeError, KeyError) as error:
+            state = read_json(self.checkpoint / TRAINER_STATE)
+            _TrainerState.model_validate(state)
+            TrainerState(**state)
+        except (OSError, ValueError, TypeError) as error:
             raise _damaged(self.checkpoint / TRAINER_STATE, error) from error
 
     @property

@@ -132,8 +132,10 @@ class ArgusTrainer(Trainer):
         self.last_logged = 0
         self._record: StepRecord | None = None
         self.remove_callback(PrinterCallback)
-        if self.pop_callback(TensorBoardCallback) is not None:
-            self.add_callback(PlainNamesTensorBoard(self.output_dir, self.task))
+        shown = self.pop_callback(TensorBoardCallback) is not None
+        self.curves = PlainNamesTensorBoard(self.output_dir, self.task) if shown else None
+        if self.curves is not None:
+            self.add_callback(self.curves)
         self.add_callback(self.progress)  # before the hook, which may evaluate when training begins
         self.add_callback(Resuming(self._begin))
         if self.resumed is not None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from argusvl.core.figures import FigureSpec, spec_of
-from argusvl.visual.plots import NUM_COLOURS, Series, chart_data, colour_class, format_number, line_chart
+from argusvl.visual.plots import NUM_COLOURS, Series, colour_class, format_number, line_chart
 
 # What the trainer adds to its logs that says nothing about the model.
 _BOOKKEEPING = re.compile(
@@ -32,8 +32,7 @@ class Chart:
 
     Attributes:
         title: What is shown.
-        svg: An ``<svg>`` element, for readers without JavaScript.
-        data: What the page's script draws it from.
+        svg: An ``<svg>`` element.
         legend: The lines.
         warning: What a reader must know, e.g. of values that are not finite.
         wide: Whether it deserves the page's whole width.
@@ -41,7 +40,6 @@ class Chart:
 
     title: str
     svg: str
-    data: Mapping[str, Any]
     legend: Sequence[LegendEntry] = ()
     warning: str = ""
     wide: bool = False
@@ -123,8 +121,7 @@ def make_chart(
         for i, (s, text) in enumerate(zip(series, shown, strict=True))
         if s.style != "guide"
     ]
-    data = chart_data(series, **look)
-    return Chart(title, line_chart(series, **look), data, legend, warning, wide)
+    return Chart(title, line_chart(series, wide=wide, **look), legend, warning, wide)
 
 
 def _series(log_history: Sequence[Mapping[str, Any]]) -> dict[str, Series]:

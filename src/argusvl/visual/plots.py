@@ -1,27 +1,31 @@
 """Line charts as inline SVG: sharp at every size, in the page's own colours by day and by night, without a library.
 
-Colours and fonts are left to the page's style sheet (classes ``axis``, ``grid``, ``raw``, ``line``, ``s0`` …).
-They are what a reader without JavaScript sees; ``templates/charts.js`` draws the same data again, to be played with.
+Colours and fonts are left to the page's style sheet (classes ``axis``, ``grid``, ``raw``, ``line``, ``s0`` …). A chart
+is as wide as its place: texts keep their size, lines are stretched. Values are read by pointing at them;
+``templates/charts.js`` only switches lines and says what is pointed at, it draws nothing.
 """
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any, Literal
+from typing import Literal
 
 NUM_COLOURS = 8
 """Series colours that the style sheet has; further series begin again."""
 
-_WIDTH, _HEIGHT = 460.0, 220.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 10.0, 10.0, 24.0
-_NAME = 16.0  # height of an axis's name
+_SPAN = 1000.0  # the chart's width in the numbers of its lines; on the page it is what the page has room for
+_LEFT, _TOP, _BOTTOM = 46, 10, 26  # pixels; the first one is the padding of `.chart` in `report.css`
+_HEIGHT, _WIDE_HEIGHT, _UNIT_HEIGHT = 220, 320, 360  # pixels
+_NAME = 16  # height of an axis's name
 _MAX_POINTS = 400  # more than there are pixels to show; the page stays small after a long run
 _MAX_BAD = 50  # marks of values that are not finite; their number is said in words
-_SMOOTH_FROM = 50  # with fewer points the raw line is clear enough
+_MAX_READINGS = 120  # places at which values can be read
+_SMOOTH_FROM = 20  # with fewer points the raw line is clear enough
 
 
 Style = Literal["line", "mean", "guide", "dots"]
@@ -58,6 +62,7 @@ def line_chart(
     zero_based: bool = False,
     smooth: bool = False,
     unit_square: bool = False,
+    wide: bool = False,
     x_name: str = "step",
     y_name: str = "",
 ) -> str:
@@ -69,6 +74,7 @@ def line_chart(
         zero_based: The vertical axis begins at 0, as for shares.
         smooth: Draw a line of many points faintly, with its running mean over it.
         unit_square: Both axes are 0 to 1.
+        wide: It has the page's whole width, and is taller.
         x_name: What the horizontal axis is.
         y_name: What the vertical axis is. Without it neither is written: the text around the chart says it.
 
@@ -87,45 +93,25 @@ def line_chart(
         first, last, low, high = 0.0, 1.0, 0.0, 1.0
     elif zero_based and not log_scale:
         low = min(0.0, low)
-    x_axis = _Axis.linear(first, last, _LEFT, _WIDTH - _RIGHT, 5)
+    height = _UNIT_HEIGHT if unit_square else _WIDE_HEIGHT if wide else _HEIGHT
+    room = _NAME if y_name else 0  # for the axes' names
+    bottom = height - _TOP - _BOTTOM - 2 * room
+    x_axis = _Axis.linear(first, last, 0.0, _SPAN, 8 if wide else 5)
     make = _Axis.logarithmic if log_scale else _Axis.linear
-    room = _NAME if y_name else 0.0  # for the axes' names
-    y_axis = make(low, high, _HEIGHT - _BOTTOM - room, _TOP + room, 4)
-    body = [_grid(x_axis, y_axis)]
+    y_axis = make(low, high, bottom, 0.0, 4)
+    names = ""
     if y_name:
-        body.append(f'<text class="axis" x="2" y="14">{escape(y_name)}</text>')
-        right = f'x="{_WIDTH - _RIGHT:g}" y="{_HEIGHT - 4:g}"'
-        body.append(f'<text class="axis" {right} text-anchor="end">{escape(x_name)}</text>')
+        names = f'<text class="axis" x="{2 - _LEFT}" y="14">{escape(y_name)}</text>'
+        names += f'<text class="axis" x="100%" y="{height - 5}" text-anchor="end">{escape(x_name)}</text>'
+    body = [_grid(x_axis, y_axis)]
     for i, (one, points) in enumerate(zip(series, lines, strict=True)):
-        if points:
-            body.append(
-                _line(_thinned(points), x_axis, y_axis, colour_class(i, one.style), smooth, one.style)
-            )
-    names = escape(", ".join(s.name for s in series), quote=True)
-    box = f"0 0 {_WIDTH:g} {_HEIGHT:g}"
-    return f'<svg class="chart" viewBox="{box}" role="img" aria-label="{names}">{"".join(body)}</svg>'
-
-
-def chart_data(
-    series: Sequence[Series],
-    *,
-    log_scale: bool = False,
-    zero_based: bool = False,
-    smooth: bool = False,
-    unit_square: bool = False,
-    x_name: str = "step",
-    y_name: str = "",
-) -> dict[str, Any]:
-    """What ``templates/charts.js`` draws the chart from; JSON-ready, thinned and rounded so that it stays small."""
-    return {
-        "x": x_name,
-        "up": y_name,
-        "log": log_scale,
-        "zero": zero_based,
-        "smooth": smooth,
-        "unit": unit_square,
-        "series": [_series_data(i, one) for i, one in enumerate(series)],
-    }
+        body.append(_series(one, points, x_axis, y_axis, colour_class(i, one.style), smooth))
+    body.append(_readings(series, x_axis, bottom, x_name))
+    label = escape(", ".join(s.name for s in series), quote=True)
+    return (
+        f'<svg class="chart" height="{height}" role="img" aria-label="{label}" tabindex="0">{names}'
+        f'<g transform="translate(0 {_TOP + room})">{"".join(body)}</g></svg>'
+    )
 
 
 def colour_class(index: int, style: Style = "line") -> str:
@@ -194,6 +180,10 @@ class _Axis:
             low, high, value = math.log10(low), math.log10(high), math.log10(value)
         return self.begin + (self.end - self.begin) * (value - low) / (high - low)
 
+    def share(self, value: float) -> str:
+        """Where a value is, as a percentage of the axis."""
+        return f"{100 * self.at(value) / self.end:.2f}%"
+
 
 def _tick(value: float) -> str:
     """A round number, without zeros at its end."""
@@ -210,55 +200,68 @@ def _grid(x_axis: _Axis, y_axis: _Axis) -> str:
     parts = []
     for tick in y_axis.ticks:
         y = y_axis.at(tick)
-        parts.append(f'<path class="grid" d="M{_LEFT:g} {y:.1f}H{_WIDTH - _RIGHT:g}"/>')
-        parts.append(
-            f'<text class="axis" x="{_LEFT - 7:g}" y="{y + 4:.1f}" text-anchor="end">{_tick(tick)}</text>'
-        )
+        parts.append(f'<line class="grid" x2="100%" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(f'<text class="axis" x="-8" y="{y + 4:.1f}" text-anchor="end">{_tick(tick)}</text>')
     for tick in x_axis.ticks:
-        x = x_axis.at(tick)
-        parts.append(
-            f'<text class="axis" x="{x:.1f}" y="{y_axis.begin + 18:g}" text-anchor="middle">{_tick(tick)}</text>'
-        )
+        place = f'x="{x_axis.share(tick)}" y="{y_axis.begin + 19:g}"'
+        parts.append(f'<text class="axis" {place} text-anchor="middle">{_tick(tick)}</text>')
     return "".join(parts)
 
 
-def _line(
-    points: list[tuple[float, float]], x_axis: _Axis, y_axis: _Axis, colour: str, smooth: bool, style: Style
+def _series(
+    series: Series, points: list[tuple[float, float]], x_axis: _Axis, y_axis: _Axis, colour: str, smooth: bool
 ) -> str:
-    if len(points) == 1:
-        x, y = points[0]
-        return f'<circle class="dot {colour}" cx="{x_axis.at(x):.1f}" cy="{y_axis.at(y):.1f}" r="3.5"/>'
-    raw = _path(points, x_axis, y_axis)
-    if smooth and len(points) >= _SMOOTH_FROM:
-        mean = _path(_running_mean(points), x_axis, y_axis)
-        return f'<path class="raw {colour}" d="{raw}"/><path class="line {colour}" d="{mean}"/>'
-    dots = [
-        f'<circle class="dot {colour}" cx="{x_axis.at(x):.1f}" cy="{y_axis.at(y):.1f}" r="3"/>'
-        for x, y in (points if style == "dots" else [])
+    bottom, thinned = y_axis.begin, _thinned(points)
+    missing = [x for x, y in zip(series.steps, series.values, strict=True) if not math.isfinite(y)]
+    marks = [
+        f'<line class="bad" x1="{at}" x2="{at}" y1="{bottom:g}" y2="{bottom - 7:g}"/>'
+        for at in (x_axis.share(x) for x in missing[:_MAX_BAD])
     ]
-    return f'<path class="line {colour}" d="{raw}"/>' + "".join(dots)
+    if series.style == "dots" or len(points) == 1:
+        marks += [
+            f'<circle class="dot {colour}" cx="{x_axis.share(x)}" cy="{y_axis.at(y):.1f}" r="3.5"/>'
+            for x, y in points
+        ]
+    paths = ""
+    if len(points) > 1:
+        smoothed = smooth and len(points) >= _SMOOTH_FROM
+        if smoothed:
+            paths = f'<path class="raw {colour}" d="{_path(thinned, x_axis, y_axis)}"/>'
+        line = _path(_running_mean(thinned) if smoothed else thinned, x_axis, y_axis)
+        paths += f'<path class="line {colour}" d="{line}"/>'
+        box = f'viewBox="0 0 {_SPAN:g} {bottom:g}" height="{bottom:g}" preserveAspectRatio="none"'
+        paths = f'<svg class="stretched" {box}>{paths}</svg>'
+    return f'<g class="series">{paths}{"".join(marks)}</g>'
 
 
-def _series_data(index: int, series: Series) -> dict[str, Any]:
-    points = series.finite()
-    data: dict[str, Any] = {"name": series.name, "colour": colour_class(index, series.style)}
-    if series.notes:
-        notes = zip(series.values, series.notes, strict=True)
-        data["notes"] = [note for y, note in notes if math.isfinite(y)]
-    else:
-        points = _thinned(points)
-    bad = [x for x, y in zip(series.steps, series.values, strict=True) if not math.isfinite(y)]
-    if bad:
-        data["bad"] = [_rounded(x) for x in bad[:_MAX_BAD]]
-    if series.style in ("dots", "guide"):
-        data["style"] = series.style
-    return data | {"at": [_rounded(x) for x, _ in points], "y": [_rounded(y) for _, y in points]}
+def _readings(series: Sequence[Series], x_axis: _Axis, height: float, x_name: str) -> str:
+    """Upright bands over the chart; each has the values at its place as its title, a line for each of the legend's."""
+    shown = [one for one in series if one.style != "guide"]
+    steps = sorted({x for one in shown for x in one.steps if x_axis.low <= x <= x_axis.high})
+    stride = math.ceil(len(steps) / _MAX_READINGS)
+    places = steps[::-1][:: max(stride, 1)][::-1]  # the last step is one of them
+    if not places:
+        return ""
+    edges = [x_axis.low, *((a + b) / 2 for a, b in itertools.pairwise(places)), x_axis.high]
+    bands = []
+    for at, (left, right) in zip(places, itertools.pairwise(edges), strict=True):
+        lines = [f"{x_name} {_tick(at)}", *(f"{one.name} {_value(one, at)}" for one in shown)]
+        width = f"{(x_axis.at(right) - x_axis.at(left)) * 100 / _SPAN:.2f}%"
+        bands.append(
+            f'<rect class="reading" data-at="{at:g}" x="{x_axis.share(left)}" width="{width}" '
+            f'height="{height:g}"><title>{escape(chr(10).join(lines))}</title></rect>'
+        )
+    return "".join(bands)
 
 
-def _rounded(value: float) -> float | int:
-    """Five digits: more than a screen shows."""
-    short = float(f"{value:.5g}") if abs(value) < 1e5 else value
-    return int(short) if short == int(short) else short
+def _value(series: Series, at: float) -> str:
+    """What a series says at a place: its nearest value, with its note; a dash beyond its ends."""
+    if not series.steps or not series.steps[0] <= at <= series.steps[-1]:
+        return "–"
+    after = bisect.bisect_left(series.steps, at)
+    near = min((i for i in (after - 1, after) if i >= 0), key=lambda i: abs(series.steps[i] - at))
+    note = f" · {series.notes[near]}" if series.notes and series.notes[near] else ""
+    return format_number(series.values[near]) + note
 
 
 def _path(points: Sequence[tuple[float, float]], x_axis: _Axis, y_axis: _Axis) -> str:

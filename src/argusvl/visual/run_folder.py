@@ -29,15 +29,11 @@ from typing import Any
 from argusvl.core.errors import ArgusError
 from argusvl.core.figures import FIGURES_FILE, FigureSpec, spec_of
 from argusvl.core.files import real_path
+from argusvl.core.run_layout import CONFIG_FILE, ENVIRONMENT_FILE, SUMMARY_FILE, TRAINER_STATE
 from argusvl.visual.json_files import bad_value, finite_number, read_json, read_object, read_text
 from argusvl.visual.page import grouped_digits
 from argusvl.visual.report import FigureRow, ReportData
 from argusvl.visual.sections import RunFolder, TaskReport
-
-TRAINER_STATE = "trainer_state.json"
-SUMMARY = "summary.json"
-CONFIGURATION = "config.yaml"
-ENVIRONMENT = "environment.json"
 
 _NO_FIGURES = ("images", "objects", "seconds", "images_per_second")
 _FIGURES_OF = ("images", "objects")  # facts about an evaluation
@@ -64,16 +60,16 @@ def load_run(
         raise ArgusError("no such run folder", where=folder, remedy="name the output_dir of a run")
     log = _log(folder)
     evaluated, *others = _evaluations(folder) or [folder]
-    summary = read_object(folder / SUMMARY)
+    summary = read_object(folder / SUMMARY_FILE)
     measured = read_object(evaluated / FIGURES_FILE)
     before, after = (
-        _figures(folder / SUMMARY, f"field '{name}'", summary.get(name)) for name in ("before", "after")
+        _figures(folder / SUMMARY_FILE, f"field '{name}'", summary.get(name)) for name in ("before", "after")
     )
     after |= measured
     own = TaskReport() if task_report is None else task_report(RunFolder(folder, evaluated, after, summary))
-    if not log.history and not (folder / SUMMARY).is_file() and not measured and not own.sections:
+    if not log.history and not (folder / SUMMARY_FILE).is_file() and not measured and not own.sections:
         raise ArgusError(
-            f"holds nothing to report: neither checkpoint-*/{TRAINER_STATE} nor {SUMMARY} or {FIGURES_FILE}",
+            f"holds nothing to report: neither checkpoint-*/{TRAINER_STATE} nor {SUMMARY_FILE} or {FIGURES_FILE}",
             where=folder,
             remedy="name the output_dir of a run that has saved a checkpoint",
         )
@@ -101,8 +97,8 @@ def load_run(
         log_history=log.history,
         declared=figures,
         sections=own.sections,
-        configuration=read_text(folder / CONFIGURATION),
-        environment=_flat(read_object(folder / ENVIRONMENT)),
+        configuration=read_text(folder / CONFIG_FILE),
+        environment=_flat(read_object(folder / ENVIRONMENT_FILE)),
     )
 
 

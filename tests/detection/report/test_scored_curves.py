@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from argusvl.detection.report.scored_curves import (
@@ -21,11 +23,15 @@ def test_each_class_and_their_mean_have_their_area() -> None:
     assert areas == pytest.approx(
         {"steep": 51 / 101, "whole": 1.0, "mean of the classes": 76 / 101}, abs=5e-4
     )
-    lines = {s["name"]: s for s in chart.data["series"]}
+    readings = {r.split("\n")[0]: r.split("\n")[1:] for r in re.findall(r"<title>([^<]+)<", chart.svg)}
     # Where a class is not reached the line goes down, and ends.
-    assert (lines["steep"]["at"][-1], lines["steep"]["y"][-2:]) == (0.51, [1, 0])
-    assert lines["steep"]["notes"][0] == "score 0.90"
-    assert (lines["mean of the classes"]["at"][-1], lines["mean of the classes"]["y"][-1]) == (1, 0.5)
+    assert readings["recall 0"][0] == "steep 1 · score 0.90"
+    assert [readings[f"recall {at}"][0] for at in (0.5, 0.51, 0.52)] == [
+        "steep 1 · score 0.90",
+        "steep 0",
+        "steep –",
+    ]
+    assert readings["recall 1"][2] == "mean of the classes 0.500"
 
 
 def test_one_class_has_no_mean() -> None:
@@ -49,8 +55,12 @@ def test_calibration_is_drawn_before_and_after_on_a_diagonal() -> None:
         ("calibrated", "error 0.040"),
         ("before calibration", "error 0.500"),
     ]
-    after = chart.data["series"][0]
-    assert (after["at"], after["y"], after["notes"]) == ([0.2, 0.8], [0.25, 0.7], ["of 5", "of 20"])
+    readings = re.findall(r"<title>([^<]+)<", chart.svg)
+    assert [reading.split("\n")[:2] for reading in readings] == [
+        ["confidence 0.2", "calibrated 0.250 · of 5"],
+        ["confidence 0.8", "calibrated 0.700 · of 20"],
+        ["confidence 0.9", "calibrated –"],
+    ]
     alone = reliability_chart("t", Calibration(bins, 0.04))
     assert [entry.name for entry in alone.legend] == ["as the model scores"]
 

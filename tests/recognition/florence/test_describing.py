@@ -12,7 +12,7 @@ from PIL import Image
 
 from argusvl.cli.main import run
 from argusvl.recognition.backbones.table import load_backbone
-from argusvl.recognition.pipeline.stages import read_results
+from argusvl.recognition.extraction.store import EmbeddingStore
 
 pytestmark = pytest.mark.usefixtures("quiet_logging")
 
@@ -48,7 +48,8 @@ def test_a_folder_is_described_and_embedded(
     report = json.loads(captured.out)
     assert (report["inputs"], report["finished"]) == (4, 3)
     assert [(q["path"], q["stage"]) for q in report["quarantined"]] == [("broken.jpg", "describe")]
-    assert [s["name"] for s in report["stages"]] == ["describe", "embed"]
+    assert [s["name"] for s in report["stages"]] == ["describe"]
+    assert (report["vectors"]["embedded"], report["vectors"]["quarantined"]) == (3, 1)
     assert "quarantined broken.jpg: " in captured.err
     assert "describe: 4 images = 3 done + 1 quarantined" in captured.err
     assert "4 images = 3 finished + 1 quarantined" in captured.err
@@ -59,15 +60,15 @@ def test_a_folder_is_described_and_embedded(
     assert set(described[0]["result"]["detect"]) == {"labels", "boxes_xyxy_px", "malformed", "truncated"}
     backbone = load_backbone("efficientnet-lite0")
     image = Image.open(photos / "b.png").convert("RGB")
-    vectors = dict(read_results(out))
+    names, vectors = EmbeddingStore.open(out / "vectors").vectors()
+    assert names == ["a.png", "b.png", "c.png"]
     expected = backbone.embed(backbone.preprocess(image)[None])[0].numpy()
-    assert np.allclose(vectors["b.png"]["embed"], expected, atol=1e-5)
+    assert np.allclose(vectors[1], expected, atol=1e-5)
 
     assert run(arguments) == 1
     again = json.loads(capsys.readouterr().out)
-    assert [s["resumed"] for s in again["stages"]] == [4, 3] and all(
-        s["lease"] is None for s in again["stages"]
-    )
+    assert [(s["resumed"], s["lease"]) for s in again["stages"]] == [(4, None)]
+    assert again["vectors"]["skipped"] == 4
 
 
 def test_other_questions_into_the_same_folder_are_refused(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from argusvl.cli.recognize.options import BACKBONE_HELP, Images
 from argusvl.command_options import AsJson, Device, Threads
 from argusvl.core.terminal import FOUND_SOMETHING
+
+VECTORS = "vectors"
+"""The store of vectors in the folder of the results, as `argus recognize extract` makes it."""
 
 
 def describe(
@@ -32,7 +35,8 @@ def describe(
         str | None, typer.Option(metavar="WORDS", help="Look for this as well, in every picture.")
     ] = None,
     backbone: Annotated[
-        str | None, typer.Option(help=f"Then embed the pictures with this one: {BACKBONE_HELP}.")
+        str | None,
+        typer.Option(help=f"Then extract vectors into a store in OUT, with this one: {BACKBONE_HELP}."),
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures in a forward pass.")] = 8,
     max_new_tokens: Annotated[
@@ -57,26 +61,33 @@ def describe(
 
         argus recognize describe photos/ --model Florence-2-base/ --out cables/ --find cable
     """
+    from argusvl.cli.recognize.extraction_output import print_extraction
     from argusvl.cli.recognize.pipeline_output import print_pipeline
     from argusvl.core.terminal import print_json, say
-    from argusvl.recognition.florence.describing import describe_stage, embedding_stage
-    from argusvl.recognition.pipeline.stages import Stage, run_stages
+    from argusvl.recognition.backbones.table import load_backbone
+    from argusvl.recognition.extraction.extractor import extract
+    from argusvl.recognition.florence.describing import describe_stage
+    from argusvl.recognition.pipeline.stages import run_stages
 
     wanted = [task.strip() for task in tasks.split(",") if task.strip()]
-    stages: list[Stage[Any]] = [
-        describe_stage(
-            model, wanted, find, batch_size=batch_size, max_new_tokens=max_new_tokens, num_beams=num_beams
-        )
-    ]
+    stage = describe_stage(
+        model, wanted, find, batch_size=batch_size, max_new_tokens=max_new_tokens, num_beams=num_beams
+    )
     if backbone is not None:
-        stages.append(embedding_stage(backbone, device, batch_size=batch_size))
+        load_backbone(backbone, device=device)  # a mistake in its name is said now, not after the describing
+    vectors = None
     try:
-        report = run_stages(images, out, stages, device=device, workers=workers)
+        report = run_stages(images, out, [stage], device=device, workers=workers)
+        if backbone is not None:
+            network = load_backbone(backbone, device=device)
+            vectors = extract(images, out / VECTORS, network, workers=workers)
     except KeyboardInterrupt:
         say(f"what was done is kept in {out}; the same command goes on")
         raise
     print_pipeline(report)
+    if vectors is not None:
+        print_extraction(vectors)
     if as_json:
-        print_json(report.to_dict())
-    if report.quarantined or report.problems:
+        print_json(report.to_dict() | ({} if vectors is None else {"vectors": vectors.to_dict()}))
+    if report.quarantined or report.problems or (vectors is not None and vectors.quarantined_entries):
         raise typer.Exit(FOUND_SOMETHING)

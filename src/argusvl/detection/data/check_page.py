@@ -15,8 +15,7 @@ from argusvl.detection.data.check import CheckReport
 from argusvl.detection.data.findings import show_number
 from argusvl.detection.data.manifest import token_statistics
 from argusvl.detection.data.picture_check import CheckedPicture
-from argusvl.doctor.findings import Finding
-from argusvl.visual.data_page import (
+from argusvl.detection.report.data_page import (
     DataPage,
     Flaw,
     FlawedPicture,
@@ -24,6 +23,7 @@ from argusvl.visual.data_page import (
     drawable,
     write_data_page,
 )
+from argusvl.doctor.findings import Finding
 
 MAX_PICTURES = 48
 _OF_EACH_KIND = 4

@@ -178,6 +178,9 @@ def match_several_to_one(
     ``objectness^0.5 · IoU^3`` are taken; a cell that two objects want goes to the one it overlaps more. An object
     that loses all its cells so (small ones side by side) takes the nearest free cell: none goes without.
 
+    What was taken goes to the host in one copy for all images, and the pairs come back in one; the distances of objects
+    that lost their cells follow where there are such.
+
     Args:
         boxes_cxcywh_norm: ``[M, Q, 4]``, what each cell proposes.
         objectness_logits: ``[M, Q]``.
@@ -191,8 +194,9 @@ def match_several_to_one(
     """
     boxes_xyxy = cxcywh_to_xyxy(boxes_cxcywh_norm)
     targets_xyxy = cxcywh_to_xyxy(targets.boxes_cxcywh_norm)
-    nobody = targets.image.new_zeros(0)
-    images, queries, objects, qualities = [nobody], [nobody], [nobody], [boxes_xyxy.new_zeros(0)]
+    none = boxes_xyxy.new_zeros(0, boxes_xyxy.shape[1])
+    # A row for each object, image by image, and a column for each cell of its image.
+    takes, distances, alignments, ious = [none.bool()], [none], [none], [none]
     for image, _, mine in targets.by_image:
         truth = targets_xyxy[mine]
         x, y = centres[image].unbind(-1)
@@ -215,22 +219,39 @@ def match_several_to_one(
         taken = torch.zeros_like(inside).scatter(1, best.indices, best.values > 0)
         # One winner for a cell, also between boxes that it overlaps equally.
         winner = torch.where(taken, iou, -1.0).argmax(0, keepdim=True)
-        taken &= torch.zeros_like(taken).scatter(0, winner, True)
-        _provide_all(taken, distance)
-        scaled = alignment / alignment.masked_fill(~taken, 0).amax(1, keepdim=True).clamp(min=1e-9)
-        scaled = scaled * iou.masked_fill(~taken, 0).amax(1, keepdim=True)
-        target, query = taken.nonzero(as_tuple=True)
-        images.append(torch.full_like(query, image))
-        queries.append(query)
-        objects.append(mine[target])
-        qualities.append(scaled[target, query])
-    return Assignment(torch.cat(images), torch.cat(queries), torch.cat(objects), torch.cat(qualities))
+        takes.append(taken & torch.zeros_like(taken).scatter(0, winner, True))
+        distances.append(distance)
+        alignments.append(alignment)
+        ious.append(iou)
+    pairs = torch.from_numpy(_taken_pairs(torch.cat(takes), torch.cat(distances), targets))
+    at, query, target, row = pairs.to(boxes_xyxy.device)
+    alignment, iou = torch.cat(alignments)[row, query], torch.cat(ious)[row, query]
+    nothing = iou.new_zeros(len(targets.image))
+    most = nothing.scatter_reduce(0, target, alignment, "amax").clamp(min=1e-9)
+    nearest = nothing.scatter_reduce(0, target, iou, "amax")
+    return Assignment(at, query, target, alignment / most[target] * nearest[target])
 
 
-def _provide_all(taken: Tensor, distance: Tensor) -> None:
-    """Gives, in place, each object without a cell the nearest one that is free; both ``[objects, Q]``."""
-    for number in (~taken.any(1)).nonzero()[:, 0].tolist():
-        free = distance[number].masked_fill(taken.any(0), torch.inf)
-        nearest = free.argmin()
-        if torch.isfinite(free[nearest]):
-            taken[number, nearest] = True
+def _taken_pairs(takes: Tensor, distances: Tensor, targets: Targets) -> np.ndarray:
+    """Image, query, target and row of each pair, ``[4, P]``; objects without a cell get the nearest one that is free.
+
+    Args:
+        takes: ``[rows, Q]``, the cells of each object; a row for each object, image by image.
+        distances: The same, to each cell's centre; infinite where a cell is none.
+        targets: The objects.
+    """
+    taken = takes.cpu().numpy()
+    without = np.flatnonzero(~taken.any(1))
+    far = dict(zip(without.tolist(), distances[without].cpu().numpy(), strict=True)) if len(without) else {}
+    parts, start = [np.zeros((4, 0), dtype=np.int64)], 0
+    for image, mine, _ in targets.by_image:
+        here = taken[start : start + len(mine)]
+        for number in range(len(mine)):
+            if start + number in far:
+                free = np.where(here.any(0), np.inf, far[start + number])
+                if np.isfinite(free.min()):
+                    here[number, free.argmin()] = True
+        row, query = here.nonzero()
+        parts.append(np.stack([np.full_like(row, image), query, mine[row], start + row]))
+        start += len(mine)
+    return np.concatenate(parts, axis=1)

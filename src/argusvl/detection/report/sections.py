@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from argusvl.core.figures import FIGURES_FILE
 from argusvl.core.logging import get_logger
+from argusvl.core.run_layout import SUMMARY_FILE
 from argusvl.detection.report.classes import class_rows, confusion_matrix
 from argusvl.detection.report.evaluation_files import (
     CALIBRATION,
@@ -34,7 +35,6 @@ from argusvl.detection.report.scored_curves import (
 from argusvl.visual.curves import Chart
 from argusvl.visual.json_files import bad_value, finite_number
 from argusvl.visual.page import page_environment
-from argusvl.visual.run_folder import SUMMARY
 from argusvl.visual.sections import RunFolder, Section, TaskReport
 
 logger = get_logger(__name__)
@@ -222,7 +222,7 @@ def _source(environment: Environment, name: str) -> Markup:
 def _per_class(run: RunFolder, value: Any) -> dict[str, dict[str, float | int | None]]:
     if not isinstance(value, dict) or not all(isinstance(figures, dict) for figures in value.values()):
         raise bad_value(
-            run.folder / SUMMARY, "field 'per_class'", value, 'write {"class": {"AP50": number, …}, …}'
+            run.folder / SUMMARY_FILE, "field 'per_class'", value, 'write {"class": {"AP50": number, …}, …}'
         )
     return {
         str(name): {

@@ -1,4 +1,4 @@
-"""The stages behind `argus recognize describe`: Florence-2's texts and regions, then a backbone's vectors."""
+"""The stage behind `argus recognize describe`: Florence-2's texts and regions."""
 
 from __future__ import annotations
 
@@ -7,15 +7,10 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from argusvl.core.devices import usable_device
 from argusvl.core.errors import ConfigError
-from argusvl.recognition.backbones.protocol import Backbone
-from argusvl.recognition.backbones.table import load_backbone
 from argusvl.recognition.florence.loading import model_settings
 from argusvl.recognition.florence.model import Florence2, Task
-from argusvl.recognition.pipeline.lease import lease
 from argusvl.recognition.pipeline.stages import Picture, Stage
 
 TASKS: dict[str, Task] = {
@@ -75,26 +70,6 @@ def describe_stage(
     )
 
 
-def embedding_stage(spec: str, device: str, *, batch_size: int) -> Stage[Backbone]:
-    """Embeds each picture with a backbone.
-
-    The backbone is loaded once to learn what its vectors depend on, and again when the stage is run.
-
-    Args:
-        spec: As for :func:`~argusvl.recognition.backbones.table.load_backbone`.
-        device: Where it computes.
-        batch_size: Pictures of a forward pass.
-
-    Raises:
-        ConfigError: There is no such backbone or device.
-        CheckpointError: Its weights are missing or damaged.
-    """
-    load = partial(_load_backbone, spec)
-    with lease(load, usable_device(device), name=spec) as leased:
-        fingerprint = leased.run(_fingerprint)
-    return Stage("embed", load, _embed, {"fingerprint": fingerprint}, gives="vectors", batch_size=batch_size)
-
-
 def _load_florence(
     place: str, max_new_tokens: int | None, num_beams: int | None, device: torch.device
 ) -> Florence2:
@@ -123,15 +98,3 @@ def _run_task(florence: Florence2, task: Task, images: list[Any]) -> Sequence[An
     if task is Task.DENSE_REGIONS:
         return florence.dense_regions(images)
     return florence.caption(images, task)
-
-
-def _load_backbone(spec: str, device: torch.device) -> Backbone:
-    return load_backbone(spec, device=device)
-
-
-def _embed(backbone: Backbone, pictures: list[Picture]) -> Tensor:
-    return backbone.embed(torch.stack([backbone.preprocess(picture.image) for picture in pictures]))
-
-
-def _fingerprint(backbone: Backbone) -> dict[str, Any]:
-    return backbone.fingerprint.to_dict()

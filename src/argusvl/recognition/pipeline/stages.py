@@ -1,4 +1,4 @@
-"""Several models over the same pictures, in strict sequence: caption, then detect, then embed.
+"""Several models over the same pictures, in strict sequence: caption, then detect, then segment.
 
     for each stage:  pictures of the stage before → batches → model under its lease → file of the stage
 
@@ -18,11 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from argusvl.core.errors import ArgusError, DataError, ImageError, ModelError
 from argusvl.core.files import lock_file, read_json, write_text_atomically
@@ -31,12 +28,12 @@ from argusvl.core.progress import track
 from argusvl.core.workers import map_in_order
 from argusvl.recognition.extraction.sources import Listing, Problem, find_images
 from argusvl.recognition.pipeline.lease import Lease, LeaseReport, lease
-from argusvl.recognition.pipeline.stage_file import Counts, Gives, Outcome, StageFile
+from argusvl.recognition.pipeline.stage_file import Counts, Outcome, StageFile
 
 M = TypeVar("M")
 
 PLAN = "pipeline.json"
-FORMAT = 1
+FORMAT = 2
 
 _MAX_INITIAL_FAILURES = 8
 """When a model has failed on its first pictures, so many and each of them, the model or the stage is wrong."""
@@ -49,7 +46,7 @@ class Picture:
     Attributes:
         path: Name in the list of pictures, relative to its root.
         image: RGB, upright.
-        earlier: Name of a stage before → its result for this picture: a mapping, or a float32 vector ``[D]``.
+        earlier: Name of a stage before → its result for this picture: a mapping.
     """
 
     path: str
@@ -64,19 +61,17 @@ class Stage(Generic[M]):
     Attributes:
         name: Names its files and its results; letters, digits, ``_`` and ``-``.
         load: Makes the model on a device and keeps it nowhere.
-        run: Gives a result for each picture of a batch: a JSON-ready mapping, or a float32 vector ``[D]`` (a row of a
-            tensor will do). It is called with one picture alone where a batch has failed, so that the others are done.
+        run: Gives a result for each picture of a batch, a JSON-ready mapping. It is called with one picture alone where
+            a batch has failed, so that the others are done.
         settings: What decides the results beside the pictures, JSON-ready: the model and its weights, the prompt, …
             A run is gone on with only where they are the same.
-        gives: ``records`` or ``vectors``.
         batch_size: Pictures of a call.
     """
 
     name: str
     load: Callable[[torch.device], M]
-    run: Callable[[M, list[Picture]], Sequence[Any] | Tensor]
+    run: Callable[[M, list[Picture]], Sequence[Any]]
     settings: Mapping[str, Any]
-    gives: Gives = "records"
     batch_size: int = 8
 
     def __post_init__(self) -> None:
@@ -85,12 +80,7 @@ class Stage(Generic[M]):
 
     def plan(self) -> dict[str, Any]:
         """What must be the same for a run to be gone on with."""
-        plan = {
-            "name": self.name,
-            "gives": self.gives,
-            "batch_size": self.batch_size,
-            "settings": dict(self.settings),
-        }
+        plan = {"name": self.name, "batch_size": self.batch_size, "settings": dict(self.settings)}
         normalised: dict[str, Any] = json.loads(json.dumps(plan))  # as it comes back from the file
         return normalised
 
@@ -231,7 +221,7 @@ def read_results(out: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         DataError: The folder holds no finished run, or is damaged.
     """
     files = [
-        (entry["name"], StageFile(out, number, entry["name"], entry["gives"]))
+        (entry["name"], StageFile(out, number, entry["name"]))
         for number, entry in enumerate(_stored_plan(out)["stages"], start=1)
     ]
     for name, file in files:
@@ -275,8 +265,7 @@ class _StageRun:
         self._progress = progress
         self._succeeded = self._failed = 0  # pictures that this run's model was given
         files = [
-            (stage.name, StageFile(out, number, stage.name, stage.gives))
-            for number, stage in enumerate(stages, start=1)
+            (stage.name, StageFile(out, number, stage.name)) for number, stage in enumerate(stages, start=1)
         ]
         self._earlier, self.file = files[:-1], files[-1][1]
 
@@ -353,9 +342,7 @@ class _StageRun:
                 outcomes.append(Outcome(read.entry.path, read.sha256, found))
         return outcomes
 
-    def _results(
-        self, leased: Lease[Any], pictures: list[Picture]
-    ) -> list[dict[str, Any] | NDArray[np.float32] | str]:
+    def _results(self, leased: Lease[Any], pictures: list[Picture]) -> list[dict[str, Any] | str]:
         """A result for each picture, or the reason why there is none."""
         try:
             given = leased.run(self.stage.run, pictures)
@@ -378,15 +365,7 @@ class _StageRun:
             return [self._checked(result, picture) for result, picture in zip(given, pictures, strict=True)]
         return [result for picture in pictures for result in self._results(leased, [picture])]
 
-    def _checked(self, result: Any, picture: Picture) -> dict[str, Any] | NDArray[np.float32] | str:
-        if self.stage.gives == "vectors":
-            vector = result.numpy() if isinstance(result, Tensor) else result
-            if not isinstance(vector, np.ndarray) or vector.ndim != 1 or vector.dtype != np.float32:
-                kind = (
-                    f"{vector.dtype} {list(vector.shape)}" if isinstance(vector, np.ndarray) else type(result)
-                )
-                raise self._wrong(f"gave {kind} for {picture.path}, expected a float32 vector [D]")
-            return vector if np.isfinite(vector).all() else "its vector is not finite"
+    def _checked(self, result: Any, picture: Picture) -> dict[str, Any]:
         try:
             if not isinstance(result, Mapping):
                 raise TypeError(f"got {type(result).__qualname__}")

@@ -140,7 +140,7 @@ def write_data_page(data: DataPage, path: str | Path) -> Path:
 
 def render_data_page(data: DataPage) -> str:
     """The page as HTML text."""
-    environment = page_environment()
+    environment = page_environment(__package__)
     environment.filters["digits"] = grouped_digits
     scripts = script_sources(environment, _SCRIPTS)
     samples = _samples(data.pictures, environment)
