@@ -34,14 +34,14 @@ _CACHED_TEACHERS = 64
 _PARTNER_TRIES = 20
 
 
-def collect_labels(records: Iterable[Record], vocabulary: Vocabulary) -> list[str]:
-    """The label strings of the students' objects, sorted.
+def labels_of(descriptions: Iterable[str], vocabulary: Vocabulary) -> list[str]:
+    """The labels that descriptions come to, sorted.
 
     Args:
-        records: Training records.
+        descriptions: Of the training records' objects.
         vocabulary: ``open``: first segments of the descriptions; ``closed``: whole descriptions.
     """
-    return sorted({label_of(a, vocabulary) for record in records for a in record.student.objects})
+    return sorted({text if vocabulary == "closed" else text.split("/", 1)[0] for text in descriptions})
 
 
 def label_of(annotation: ObjectAnnotation, vocabulary: Vocabulary) -> str:
@@ -159,7 +159,10 @@ class DetectionDataset(Dataset[Sample]):
             DataError: As for a sample, but for what only the pixels show.
         """
         index = self._position(index)
-        record = self.records[index]
+        return self.measure_record(self.records[index], index)
+
+    def measure_record(self, record: Record, index: int) -> Conversation:
+        """As :meth:`measure`, for a record that was read already."""
         student = measure_scene(record.student, self.records.root, self.limits, record.source)
         teachers = [
             measure_scene(t.scene, t.root, self.limits, t.source)
@@ -268,16 +271,12 @@ def _files(scene: Scene, root: Path) -> set[Path]:
     return {real_path(root / name) for name in scene.images}
 
 
-def labels_or_collected(
-    labels: Sequence[str] | None, records: Iterable[Record], vocabulary: Vocabulary
-) -> list[str]:
-    """The configured labels, or those of the training records where none are configured.
+def checked_labels(labels: Sequence[str]) -> list[str]:
+    """Labels as a person has listed them.
 
     Raises:
         ConfigError: A label is empty or given twice.
     """
-    if labels is None:
-        return collect_labels(records, vocabulary)
     for number, label in enumerate(labels):
         if not label.strip() or label in labels[:number]:
             raise ConfigError(
