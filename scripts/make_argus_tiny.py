@@ -30,6 +30,7 @@ from argusvl.config.loading import load_config
 from argusvl.core.files import atomic_folder, write_text_atomically
 from argusvl.detection.checkpoint_layout import QWEN_FOLDER
 from argusvl.detection.config import DetectionRunConfig
+from argusvl.detection.data.descriptions import scenes_of
 from argusvl.detection.data.prompts import PROMPTS
 from argusvl.detection.data.records import RecordFile
 from argusvl.detection.data.tokenizer import load_tokenizer, tokenizer_texts, train_tokenizer
@@ -64,7 +65,7 @@ def make_tokenizer(config: DetectionRunConfig) -> None:
     """
     prompts = [text for p in PROMPTS.values() for text in (p.system, p.find, p.several)]
     texts = [
-        *tokenizer_texts(RecordFile(config.data.train), prompts, max_side=1280, seed=SEED),
+        *tokenizer_texts(scenes_of(RecordFile(config.data.train)), prompts, max_side=1280, seed=SEED),
         *shapes.labels("zh"),
         # Often enough that each character is learned before rare pairs of them are.
         *(character for character in everyday_characters() for _ in range(50)),

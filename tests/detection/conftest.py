@@ -9,6 +9,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from argusvl.detection.assets import DetectionAssets, save_teacher_pool
+from argusvl.detection.data.descriptions import scenes_of
 from argusvl.detection.data.prompts import PROMPTS
 from argusvl.detection.data.records import ObjectAnnotation, Record, Scene, write_records
 from argusvl.detection.data.tokenizer import tokenizer_texts, train_tokenizer
@@ -55,7 +56,9 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pool_root = tmp_path_factory.mktemp("pool")
     pool = [draw_scene(pool_root / f"teacher{k}.png", (150, 110), 10 + k) for k in range(3)]
     prompts = [text for p in PROMPTS.values() for text in (p.system, p.find, p.several)]
-    texts = tokenizer_texts([Record(student=s) for s in pool], prompts, max_side=256, seed=0, numbers=40)
+    texts = tokenizer_texts(
+        scenes_of(Record(student=s) for s in pool), prompts, max_side=256, seed=0, numbers=40
+    )
     tokenizer = train_tokenizer(texts, 500)
     config = qwen_config(
         tokenizer,

@@ -21,7 +21,7 @@ from argusvl.detection.captions import CaptionChoice, possible_descriptions
 from argusvl.detection.checkpoint_layout import QWEN_FOLDER, checkpoint_folder
 from argusvl.detection.data.collation import Collator
 from argusvl.detection.data.conversation import ChatProcessor
-from argusvl.detection.data.dataset import labels_or_collected
+from argusvl.detection.data.dataset import checked_labels
 from argusvl.detection.data.pool import choose_cover
 from argusvl.detection.data.records import Record, Scene
 from argusvl.detection.data.samples import LoadedScene, load_scene
@@ -201,9 +201,7 @@ class Predictor:
         Yields:
             The image as it was given, and its objects.
         """
-        vocabulary = labels_or_collected(
-            self.assets.labels if labels is None else labels, (), self.assets.vocabulary
-        )
+        vocabulary = checked_labels(self.assets.labels if labels is None else labels)
         collate = self._collator(vocabulary)
         shown = self.load_teachers(teachers)
         among = self._caption_choice(vocabulary) if captions and not open_captions else None

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from typing import Any, TypeVar
 
 from argusvl.core.errors import ArgusError, ConfigError
 from argusvl.detection.config import DetectionRunConfig
-from argusvl.detection.data.collation import Collator
+from argusvl.detection.data.collation import encode_caption
 from argusvl.detection.data.conversation import ChatProcessor, Turn
 from argusvl.detection.data.dataset import label_of
+from argusvl.detection.data.facts import digest_of
 from argusvl.detection.data.records import Record, RecordFile
 from argusvl.detection.data.samples import VisionLimits, measure_scene
 from argusvl.detection.data.survey import crowd, objects_by_image
+from argusvl.detection.data.walk import Visit, Visitor, walk
 from argusvl.doctor.findings import Finding, finding_of
+
+T = TypeVar("T")
 
 
 class RunCheck:
@@ -24,9 +29,8 @@ class RunCheck:
     Args:
         config: The run's configuration.
         limits: How large images may be.
-        processor: Measures conversations; ``None`` where there is none, because the tokenizer is learned from records
-            of which one is malformed. Lengths are not checked then.
-        collator: Measures descriptions, with that processor.
+        processor: Measures conversations and descriptions; ``None`` where there is none, because the tokenizer is
+            learned from records of which one is malformed. Lengths are not checked then.
 
     Attributes:
         findings: What was found, in order.
@@ -35,27 +39,22 @@ class RunCheck:
     """
 
     def __init__(
-        self,
-        config: DetectionRunConfig,
-        limits: VisionLimits,
-        processor: ChatProcessor | None,
-        collator: Collator | None,
+        self, config: DetectionRunConfig, limits: VisionLimits, processor: ChatProcessor | None
     ) -> None:
         self.findings: list[Finding] = []
         self.longest = 0
         self.unlisted: Counter[str] = Counter()
-        self._crowds: list[int] = []
-        self._config = config
-        self._limits = limits
-        self._processor = processor
-        self._collator = collator
+        self.config = config
+        self.limits = limits
+        self.processor = processor
+        self._crowds: Sequence[int] = ()
         self._shows_teachers = config.data.teacher_ratio > 0
-        self._teacher_lengths: list[int] = []
+        self._teachers = 0  # tokens of as many as a conversation is shown, the longest of the pool
 
     @property
     def queries_for_crowds(self) -> int:
         """How many queries reach all objects of 19 in 20 training images, when each object takes as many as it may."""
-        section = self._config.detection
+        section = self.config.detection
         several = (
             section.detection_queries == "proposals" and section.detection_assignment == "several_to_one"
         )
@@ -72,14 +71,10 @@ class RunCheck:
 
     def pool(self, records: RecordFile) -> None:
         """The scenes that demonstrations are drawn from."""
-        for index in range(len(records)):
-            with self.noting():
-                record = records[index]
-                turn = measure_scene(record.student, records.root, self._limits, record.source)
-                if self._processor is not None:
-                    self._teacher_lengths.append(_length_as_teacher(turn, self._processor, record.source))
-        self._teacher_lengths.sort(reverse=True)
-        wanted = self._config.data.num_teachers
+        seen = _Pool(self)
+        walk(records, [seen])
+        wanted = self.config.data.num_teachers
+        self._teachers = sum(sorted(seen.lengths, reverse=True)[:wanted])
         with self.noting():
             if self._shows_teachers and len(records) < wanted:
                 raise ConfigError(
@@ -89,22 +84,22 @@ class RunCheck:
                     slug="pool-too-small",
                 )
 
-    def train(self, records: RecordFile) -> None:
-        """The records that are trained on."""
-        too_long: list[tuple[int, str]] = []
-        for index in range(len(records)):
-            with self.noting():
-                record = records[index]
-                length = self._train_record(record, records.root)
-                if length > self._config.model.model_max_length:
-                    too_long.append((length, record.source))
+    def train(self, records: RecordFile, *others: Visitor[Any]) -> None:
+        """The records that are trained on; others may come along past them."""
+        seen = _Train(self)
+        walk(records, [seen, *others])
+        self.longest, self._crowds = max(seen.lengths, default=0), seen.crowds
+        self.unlisted = Counter(seen.unlisted)
+        most = self.config.model.model_max_length
+        shown = zip(seen.lengths, seen.drawn, seen.places, strict=True)
+        with_teachers = [(length + self._teachers * drawn, place) for length, drawn, place in shown]
+        too_long = [(length, records.source(place)) for length, place in with_teachers if length > most]
         with self.noting():
             if too_long:
                 length, source = max(too_long)
                 raise ConfigError(
                     f"with the longest teachers of the pool, {len(too_long)} of {len(records)} records are longer than "
-                    f"model_max_length, {self._config.model.model_max_length}; the longest, {source}, has {length} "
-                    "tokens with them",
+                    f"model_max_length, {most}; the longest, {source}, has {length} tokens with them",
                     where=records.path,
                     remedy="raise model_max_length, set over_length_policy to drop_teachers, lower num_teachers, or "
                     "take crowded scenes out of the pool",
@@ -113,57 +108,113 @@ class RunCheck:
 
     def val(self, records: RecordFile) -> None:
         """The held-out records: asked about without teachers, and their answers are not read."""
-        for index in range(len(records)):
-            with self.noting():
-                record = records[index]
-                turn = measure_scene(record.student, records.root, self._limits, record.source)
-                self._check_number_of_objects(record, turn)
-                if self._processor is not None:
-                    self._processor.inference(turn, source=record.source)
+        walk(records, [_Val(self)])
 
-    def _train_record(self, record: Record, root: Path) -> int:
-        """The most tokens that its conversation can have; 0 where lengths are not checked."""
-        turn = measure_scene(record.student, root, self._limits, record.source)
-        teachers = [measure_scene(scene, root, self._limits, record.source) for scene in record.teachers]
-        self._check_number_of_objects(record, turn)
-        self._crowds += objects_by_image(record)
-        data = self._config.data
+
+class _Measuring(Visitor[T]):
+    """Measures scenes for a check; what is wrong with one is a finding."""
+
+    reads_images = True
+
+    def __init__(self, check: RunCheck) -> None:
+        config, processor = check.config, check.processor
+        tokens = None if processor is None else processor.fingerprint
+        super().__init__(digest_of(tokens, config.model, config.data, config.detection))
+        self._check = check
+
+    def refuse(self, visit: Visit, error: ArgusError) -> None:
+        super().refuse(visit, error)
+        with self._check.noting():
+            raise error
+
+    def _student(self, visit: Visit) -> Turn:
+        return measure_scene(visit.record.student, visit.file.root, self._check.limits, visit.source)
+
+
+class _Pool(_Measuring[int]):
+    name = "checked-as-pool"
+    keeps = ("lengths",)
+
+    def __init__(self, check: RunCheck) -> None:
+        super().__init__(check)
+        self.lengths = array("i")  # what each scene adds to a conversation
+
+    def look(self, visit: Visit) -> int:
+        turn, processor = self._student(visit), self._check.processor
+        return 0 if processor is None else processor.training(turn, source=visit.source).tokens_as_teacher
+
+    def take(self, visit: Visit, found: int) -> None:
+        self.lengths.append(found)
+
+
+class _Val(_Measuring[None]):
+    name = "checked-as-val"
+
+    def look(self, visit: Visit) -> None:
+        turn = self._student(visit)
+        _refuse_too_many_objects(visit.record, turn, self._check.config)
+        if self._check.processor is not None:
+            self._check.processor.inference(turn, source=visit.source)
+
+    def take(self, visit: Visit, found: None) -> None:
+        pass
+
+
+class _Train(_Measuring[tuple[int, bool]]):
+    name = "checked-as-train"
+    keeps = ("places", "lengths", "drawn", "crowds", "unlisted")
+
+    def __init__(self, check: RunCheck) -> None:
+        super().__init__(check)
+        self.places = array("i")  # of the records that can be used
+        self.lengths = array(
+            "i"
+        )  # of each one's conversation without teachers of the pool; 0 where not measured
+        self.drawn = array("b")  # whether such teachers come on top of it
+        self.crowds = array("i")  # objects of each image
+        self.unlisted: dict[str, int] = {}
+
+    def look(self, visit: Visit) -> tuple[int, bool]:
+        check, record, turn = self._check, visit.record, self._student(visit)
+        data, section, processor = check.config.data, check.config.detection, check.processor
+        teachers = [
+            measure_scene(one, visit.file.root, check.limits, visit.source) for one in record.teachers
+        ]
+        _refuse_too_many_objects(record, turn, check.config)
+        if processor is None:
+            return 0, False
+        if section.detection_enabled:
+            for one in record.student.objects:
+                encode_caption(processor, one.desc, section.detection_caption_max_tokens, visit.source)
+        taught = data.teacher_ratio > 0
+        length = len(processor.training(turn, teachers if taught else [], source=visit.source))
+        return length, taught and not teachers and processor.over_length_policy == "refuse"
+
+    def take(self, visit: Visit, found: tuple[int, bool]) -> None:
+        self.places.append(visit.index)
+        self.lengths.append(found[0])
+        self.drawn.append(found[1])
+        self.crowds.extend(objects_by_image(visit.record))
+        data = self._check.config.data
         if data.labels is not None:
-            shown_labels = (label_of(annotation, data.vocabulary) for annotation in record.student.objects)
-            self.unlisted.update(label for label in shown_labels if label not in data.labels)
-        if self._processor is None:
-            return 0
-        if self._collator is not None and self._config.detection.detection_enabled:
-            for annotation in record.student.objects:
-                self._collator.caption_ids(annotation, record.source)
-        shown = teachers if self._shows_teachers else []
-        length = len(self._processor.training(turn, shown, source=record.source))
-        self.longest = max(self.longest, length)
-        if self._shows_teachers and not teachers and self._processor.over_length_policy == "refuse":
-            length += sum(self._teacher_lengths[: self._config.data.num_teachers])
-        return length
-
-    def _check_number_of_objects(self, record: Record, turn: Turn) -> None:
-        section = self._config.detection
-        if not section.detection_enabled:
-            return
-        for number, (name, (_, rows, columns)) in enumerate(
-            zip(record.student.images, turn.grids, strict=True)
-        ):
-            most, what = section.detection_num_queries, "detection_num_queries is"
-            if section.detection_queries == "proposals" and rows * columns < most:
-                most, what = rows * columns, "patches in it that can propose one are"
-            objects = sum(a.image == number for a in record.student.objects)
-            if objects > most:
-                raise ConfigError(
-                    f"{objects} objects in {name}, {what} {most}",
-                    where=record.source,
-                    remedy="raise detection_num_queries (or min_pixels, for a small image), or split the image",
-                    slug="too-many-objects",
-                )
+            for label in (label_of(one, data.vocabulary) for one in visit.record.student.objects):
+                if label not in data.labels:
+                    self.unlisted[label] = self.unlisted.get(label, 0) + 1
 
 
-def _length_as_teacher(turn: Turn, processor: ChatProcessor, source: str) -> int:
-    """Tokens that a scene adds to a conversation: the same as it has as the student, without the system prompt."""
-    alone = processor.training(turn, source=source)
-    return len(alone) - alone.student_prompt_span[0]
+def _refuse_too_many_objects(record: Record, turn: Turn, config: DetectionRunConfig) -> None:
+    section = config.detection
+    if not section.detection_enabled:
+        return
+    crowds = zip(record.student.images, turn.grids, objects_by_image(record), strict=True)
+    for name, (_, rows, columns), objects in crowds:
+        most, what = section.detection_num_queries, "detection_num_queries is"
+        if section.detection_queries == "proposals" and rows * columns < most:
+            most, what = rows * columns, "patches in it that can propose one are"
+        if objects > most:
+            raise ConfigError(
+                f"{objects} objects in {name}, {what} {most}",
+                where=record.source,
+                remedy="raise detection_num_queries (or min_pixels, for a small image), or split the image",
+                slug="too-many-objects",
+            )

@@ -15,17 +15,18 @@ from typing import Any
 
 from argusvl.config.commented_yaml import write_commented_yaml
 from argusvl.config.loading import config_from_mapping
-from argusvl.core.errors import CheckpointError, DataError
+from argusvl.core.errors import CheckpointError
 from argusvl.core.files import real_path
 from argusvl.core.wording import listed
 from argusvl.detection.checkpoint_layout import QWEN_FOLDER
 from argusvl.detection.config import DetectionRunConfig
-from argusvl.detection.data.conversation_lengths import RecordTokens, count_records, open_processor
+from argusvl.detection.data.conversation_lengths import Lengths, open_processor
 from argusvl.detection.data.language import prompt_language
 from argusvl.detection.data.pixel_limits import PixelChoice, choose_pixel_limits
 from argusvl.detection.data.records import RecordFile
 from argusvl.detection.data.resize import plan_resize
 from argusvl.detection.data.survey import Survey, record_files, refuse_bad, survey_data
+from argusvl.detection.data.walk import walk
 from argusvl.detection.patches import TOKEN_AREA
 from argusvl.detection.starting_point import StartingPoint, starting_point
 from argusvl.detection.starting_values import ARCHITECTURE, HEAD, LARGE_HEAD, LEARNING_RATES, LOSSES
@@ -155,26 +156,23 @@ class _Draft:
     def _count(self, limits: tuple[int, int], language: str, vocab_size: int, progress: bool) -> _Lengths:
         survey = self._survey
         processor = open_processor(
-            [survey.train],
+            survey.described.scenes(),
             model=self._start.model_path if self._start.kind == "stock" else None,
             language=language,
             max_pixels=limits[1],
             vocab_size=vocab_size,
-            learned_from=None,
+            learned_for=survey.train,
         )
-        counted: dict[Path, list[RecordTokens]] = {}
-        bad: list[DataError] = []
-        for file in survey.files():
-            found = list(count_records(file, processor, limits, progress=progress))
-            bad += [one for one in found if isinstance(one, DataError)]
-            counted[file.path] = [one for one in found if isinstance(one, RecordTokens)]
-        refuse_bad(bad, sum(len(file) for file in survey.files()), self._data)
-        asked = [one for file in (survey.train, survey.val) if file for one in counted[file.path]]
-        pool = counted[survey.pool.path] if survey.pool is not None else []
+        files = survey.files()
+        counted = [Lengths(processor, limits) for _ in files]
+        for file, lengths in zip(files, counted, strict=True):
+            walk(file, [lengths], doing="counting tokens of", progress=progress)
+        refuse_bad([error for one in counted for _, error in one.bad], sum(map(len, files)), self._data)
+        pool = counted.pop().as_teacher if survey.pool is not None else []
         return _Lengths(
-            longest=max(one.conversation for one in asked),
-            caption=max(one.caption for one in counted[survey.train.path]),
-            teachers=tuple(sorted((one.as_teacher for one in pool), reverse=True)),
+            longest=max(length for one in counted for length in one.conversations),
+            caption=max(counted[0].captions),
+            teachers=tuple(sorted(pool, reverse=True)),
             vision=max(plan_resize(one.width, one.height, *limits).vision_tokens for one in survey.images),
         )
 
@@ -184,8 +182,8 @@ class _Draft:
         ratio = 0.7 if self._start.kind == "stock" else 0.1
         if survey.pool is not None:
             return ratio, 1, f"a pool of {len(survey.pool)} scenes to show"
-        if survey.with_teachers:
-            return ratio, 1, f"{survey.with_teachers} records bring demonstrations of their own"
+        if survey.trained_on.with_teachers:
+            return ratio, 1, f"{survey.trained_on.with_teachers} records bring demonstrations of their own"
         return 0.0, 0, "there is no teacher pool; `argus data pool` makes one"
 
     def _model(

@@ -30,9 +30,10 @@ from argusvl.detection.data.conversation import ChatProcessor
 from argusvl.detection.data.dataset import (
     DetectionDataset,
     TeacherSettings,
-    collect_labels,
-    labels_or_collected,
+    checked_labels,
+    labels_of,
 )
+from argusvl.detection.data.descriptions import Descriptions
 from argusvl.detection.data.packing import PackingSettings
 from argusvl.detection.data.records import RecordFile
 from argusvl.detection.data.samples import Sample, VisionLimits
@@ -41,6 +42,7 @@ from argusvl.detection.data.tokenizer import (
     learned_tokenizer,
     load_tokenizer,
 )
+from argusvl.detection.data.walk import walk
 from argusvl.detection.figures import FIGURES
 from argusvl.detection.inference import Evaluation, RecordQuestions, evaluate_records
 from argusvl.detection.model.architecture import qwen_config, random_qwen
@@ -154,12 +156,21 @@ class DetectionTask:
         return None if data.teacher_pool is None else RecordFile(data.teacher_pool, data.root)
 
     @cached_property
+    def _described(self) -> Descriptions:
+        """What the training records call their objects: labels, captions and a learned tokenizer come from it."""
+        found = Descriptions()
+        walk(self.train_records, [found], strict=True)
+        return found
+
+    @cached_property
     def labels(self) -> list[str]:
         """The vocabulary of the type score."""
         data = self.config.data
         if self._learned is not None:
             return list(self._learned.labels)
-        labels = labels_or_collected(data.labels, self.train_records, data.vocabulary)
+        if data.labels is not None:
+            return checked_labels(data.labels)
+        labels = labels_of(self._described.counts, data.vocabulary)
         if not labels and self.config.detection.detection_enabled:
             raise ConfigError(
                 "no training record has an object, so there are no labels",
@@ -180,7 +191,7 @@ class DetectionTask:
         if data.vocabulary == "closed":
             return tuple(self.labels)
         return possible_descriptions(
-            self.labels, data.vocabulary, collect_labels(self.train_records, "closed")
+            self.labels, data.vocabulary, labels_of(self._described.counts, "closed")
         )
 
     @cached_property
@@ -208,24 +219,21 @@ class DetectionTask:
 
     def check(self) -> Sequence[Finding]:
         """Reads every record and the header of every image: seconds, and no weights."""
-        processor = collator = setup_error = None
+        processor = setup_error = None
         try:
             processor = self.processor
-            collator = self._collator
-            # Descriptions of records are checked with the records.
-            if self.config.data.labels is not None and self.descriptions is not None:
-                longest = collator.caption_max_tokens
-                CaptionChoice.of(
-                    self.descriptions, self.labels, self.config.data.vocabulary, processor, longest
-                )
         except ArgusError as error:
             setup_error = error
-        check = RunCheck(self.config, self.limits, processor, collator)
+        check = RunCheck(self.config, self.limits, processor)
         with check.noting():
             if self.teacher_pool is not None:
                 check.pool(self.teacher_pool)
         with check.noting():
-            check.train(self.train_records)
+            # Descriptions come with the same walk, unless a tokenizer had to be learned from them.
+            described = Descriptions()
+            check.train(self.train_records, described)
+            if not described.bad:
+                self.__dict__.setdefault("_described", described)
         with check.noting():
             if self.val_records is not None:
                 check.val(self.val_records)
@@ -233,6 +241,17 @@ class DetectionTask:
             # Where the tokenizer is learned from the records, it is often one of the records found above.
             if setup_error is not None:
                 raise setup_error
+            collator = self._collator
+            # Descriptions of records are checked with the records.
+            if (
+                processor is not None
+                and self.config.data.labels is not None
+                and self.descriptions is not None
+            ):
+                longest = collator.caption_max_tokens
+                CaptionChoice.of(
+                    self.descriptions, self.labels, self.config.data.vocabulary, processor, longest
+                )
         for label, objects in check.unlisted.most_common():
             logger.warning(
                 "label %r of %d training objects is not in data.labels: it is found, but its type is never learned",
@@ -462,11 +481,12 @@ class DetectionTask:
             assert self._model_folder is not None
             return load_tokenizer(stock_folder(self._model_folder))
         return learned_tokenizer(
-            self.train_records,
+            self._described.scenes(),
             prompt_language=data.prompt_language,
             max_pixels=data.max_pixels,
             seed=self.config.training.seed,
             vocab_size=vocab_size,
+            learned_for=self.train_records,
         )
 
     def _head_config(self) -> dict[str, Any]:

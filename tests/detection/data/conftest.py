@@ -12,6 +12,7 @@ from PIL import Image
 from transformers.tokenization_utils_tokenizers import TokenizersBackend
 
 from argusvl.detection.data.conversation import ChatProcessor, OverLengthPolicy
+from argusvl.detection.data.descriptions import scenes_of
 from argusvl.detection.data.prompts import PROMPTS
 from argusvl.detection.data.records import ObjectAnnotation, Record, RecordFile, Scene, write_records
 from argusvl.detection.data.samples import VisionLimits
@@ -73,7 +74,9 @@ def photo_set(tmp_path_factory: pytest.TempPathFactory) -> PhotoSet:
 @pytest.fixture(scope="session")
 def chat_tokenizer(photo_set: PhotoSet) -> TokenizersBackend:
     prompts = [text for p in PROMPTS.values() for text in (p.system, p.find, p.several)]
-    return train_tokenizer(tokenizer_texts(photo_set.train, prompts, max_side=500, seed=0, numbers=200), 700)
+    return train_tokenizer(
+        tokenizer_texts(scenes_of(photo_set.train), prompts, max_side=500, seed=0, numbers=200), 700
+    )
 
 
 MakeProcessor = Callable[..., ChatProcessor]

@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from argusvl.core.errors import ArgusError, CheckpointError, DataError
-from argusvl.detection.data.conversation_lengths import RecordTokens, count_records, open_processor
+from argusvl.core.errors import CheckpointError, DataError
+from argusvl.detection.data.conversation_lengths import Lengths, open_processor
+from argusvl.detection.data.descriptions import Descriptions
 from argusvl.detection.data.records import Record, RecordFile, write_records
+from argusvl.detection.data.walk import walk
 
 LIMITS = (28 * 28 * 4, 28 * 28 * 16)
 
 
+@dataclass(frozen=True)
+class RecordTokens:
+    conversation: int
+    as_teacher: int
+    caption: int
+
+
+def tokens(found: Lengths) -> list[RecordTokens]:
+    columns = (found.conversations, found.as_teacher, found.captions)
+    return [RecordTokens(*row) for row in zip(*columns, strict=True)]
+
+
 def counted(scenes: Path, model: Path | None = None, root: Path | None = None) -> list[RecordTokens]:
-    records = RecordFile(scenes, root)
-    processor = open_processor([records], model=model, language="zh", max_pixels=LIMITS[1])
-    found = list(count_records(records, processor, LIMITS, workers=2))
-    assert all(isinstance(one, RecordTokens) for one in found)
-    return [one for one in found if isinstance(one, RecordTokens)]
+    found = lengths_of(RecordFile(scenes, root), model)
+    assert not found.bad
+    return tokens(found)
+
+
+def lengths_of(records: RecordFile, model: Path | None = None) -> Lengths:
+    described = Descriptions()
+    walk(records, [described])
+    processor = open_processor(described.scenes(), model=model, language="zh", max_pixels=LIMITS[1])
+    lengths = Lengths(processor, LIMITS)
+    walk(records, [lengths], workers=2)
+    return lengths
 
 
 def test_records_are_counted_in_order_with_their_images_and_answers(scenes: Path) -> None:
@@ -49,16 +71,14 @@ def test_a_record_that_cannot_be_used_is_an_answer_not_an_end(scenes: Path, tmp_
     bad = tmp_path / "bad.jsonl"
     first = scenes.read_text("utf-8").splitlines()[0]
     bad.write_text(first + '\n{"images": ["gone.png"], "objects": []}\n' + first + "\n", "utf-8")
-    records = RecordFile(bad, scenes.parent)
-    processor = open_processor([records], model=None, language="zh", max_pixels=LIMITS[1])
-    found = list(count_records(records, processor, LIMITS))
-    assert [isinstance(one, RecordTokens) for one in found] == [True, False, True]
-    assert isinstance(found[1], ArgusError) and "gone.png" in str(found[1])
+    found = lengths_of(RecordFile(bad, scenes.parent))
+    assert len(tokens(found)) == 2
+    ((where, error),) = found.bad
+    assert where == f"{bad}:2" and "gone.png" in str(error)
 
 
 def test_nothing_to_learn_from_and_no_tokenizer_are_errors(tmp_path: Path) -> None:
-    (tmp_path / "set.jsonl").write_text("{\n")
     with pytest.raises(DataError, match="no record can be read"):
-        open_processor([RecordFile(tmp_path / "set.jsonl")], model=None, language="en", max_pixels=9999)
+        open_processor([], model=None, language="en", max_pixels=9999)
     with pytest.raises(CheckpointError):
         open_processor([], model=tmp_path, language="en", max_pixels=9999)

@@ -19,11 +19,13 @@ from argusvl.detection.data.conversation import ChatProcessor, ConversationTooLo
 from argusvl.detection.data.dataset import (
     DetectionDataset,
     TeacherSettings,
-    collect_labels,
-    labels_or_collected,
+    checked_labels,
+    labels_of,
 )
+from argusvl.detection.data.descriptions import Descriptions
 from argusvl.detection.data.records import ObjectAnnotation, Record, RecordFile, Scene, write_records
 from argusvl.detection.data.samples import Sample, VisionLimits
+from argusvl.detection.data.walk import walk
 
 STRONG = Augmentation(
     horizontal_flip=0.5,
@@ -332,14 +334,14 @@ def test_labels_are_first_segments_or_whole_descriptions(tmp_path: Path) -> None
     )
     teacher = Scene(("b.jpg",), (ObjectAnnotation((0, 0, 1, 1), "丁"),))
     write_records(tmp_path / "r.jsonl", [Record(scene, (teacher,))])
-    records = RecordFile(tmp_path / "r.jsonl")
-    assert collect_labels(records, "open") == sorted(["乙", "甲"])
-    assert collect_labels(records, "closed") == sorted(["乙/一", "乙/二", "甲"])
-    assert labels_or_collected(None, records, "open") == sorted(["乙", "甲"])
-    assert labels_or_collected(["z", "a"], records, "open") == ["z", "a"]
+    described = Descriptions()
+    walk(RecordFile(tmp_path / "r.jsonl"), [described])
+    assert labels_of(described.counts, "open") == sorted(["乙", "甲"])
+    assert labels_of(described.counts, "closed") == sorted(["乙/一", "乙/二", "甲"])
+    assert checked_labels(["z", "a"]) == ["z", "a"]
 
 
 @pytest.mark.parametrize("labels", [["a", "a"], ["a", " "]])
-def test_a_label_given_twice_or_empty_is_refused(photo_set: Photos, labels: list[str]) -> None:
+def test_a_label_given_twice_or_empty_is_refused(labels: list[str]) -> None:
     with pytest.raises(ConfigError, match="labels"):
-        labels_or_collected(labels, photo_set.train, "open")
+        checked_labels(labels)

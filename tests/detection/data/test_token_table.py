@@ -6,12 +6,9 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from hypothesis import given
-from hypothesis import strategies as st
-
 from argusvl.detection.data.conversation import ChatProcessor
 from argusvl.detection.data.dataset import DetectionDataset, TeacherSettings
-from argusvl.detection.data.token_table import PARTS, TOTAL, count_parts, histogram, token_table
+from argusvl.detection.data.token_table import PARTS, TOTAL, count_parts, token_table
 
 
 def make_dataset(photo_set: Any, processor: ChatProcessor, ratio: float) -> DetectionDataset:
@@ -54,12 +51,3 @@ def test_parts_add_up_to_the_conversations(
 def test_every_token_of_a_conversation_is_counted_once(photo_set: Any, processor: ChatProcessor) -> None:
     conversation = make_dataset(photo_set, processor, 1.0)[0].conversation
     assert sum(count_parts(conversation)) == len(conversation)
-
-
-@given(st.lists(st.integers(0, 5000), max_size=50))
-def test_the_histogram_holds_every_length_in_at_most_ten_bins(lengths: list[int]) -> None:
-    bins = histogram(lengths)
-    assert len(bins) <= 10
-    assert sum(b.records for b in bins) == len(lengths)
-    for one in bins:
-        assert one.records == sum(one.low <= length <= one.high for length in lengths)

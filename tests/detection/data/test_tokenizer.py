@@ -14,6 +14,7 @@ from transformers import AutoTokenizer
 from transformers.tokenization_utils_tokenizers import TokenizersBackend
 
 from argusvl.core.errors import CheckpointError, ConfigError, ModelError
+from argusvl.detection.data.descriptions import scenes_of
 from argusvl.detection.data.records import ObjectAnnotation, Record, Scene
 from argusvl.detection.data.special_tokens import SPECIAL_TOKENS
 from argusvl.detection.data.tokenizer import (
@@ -129,13 +130,13 @@ def test_too_small_a_vocabulary_is_refused() -> None:
 def test_texts_hold_every_description_and_coordinates_up_to_the_limit() -> None:
     scene = Scene(("a.jpg",), (ObjectAnnotation((0, 0, 1, 1), "甲"), ObjectAnnotation((0, 0, 1, 1), "乙")))
     record = Record(scene, teachers=(Scene(("b.jpg",), (ObjectAnnotation((0, 0, 1, 1), "丙"),)),))
-    texts = list(tokenizer_texts([record], ["prompt"], max_side=30, seed=0, numbers=100))
+    texts = list(tokenizer_texts(scenes_of([record]), ["prompt"], max_side=30, seed=0, numbers=100))
     assert {"prompt", "甲", "乙", "丙"} <= set(texts)
     written = [entry for text in texts if text.startswith("[") for entry in json.loads(text)]
     assert len(written) >= 100
     assert {entry["label"] for entry in written} == {"甲", "乙", "丙"}
     assert max(max(entry["bbox_2d"]) for entry in written) == 30
-    assert texts == list(tokenizer_texts([record], ["prompt"], max_side=30, seed=0, numbers=100))
+    assert texts == list(tokenizer_texts(scenes_of([record]), ["prompt"], max_side=30, seed=0, numbers=100))
 
 
 def test_a_model_with_the_tokenizers_own_ids_passes(chat_tokenizer: TokenizersBackend) -> None:

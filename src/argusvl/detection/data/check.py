@@ -7,9 +7,10 @@ be converted. Each line, or annotated image, is checked apart, by several thread
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,11 @@ import numpy as np
 from PIL import Image
 
 from argusvl.core.errors import DataError
-from argusvl.core.files import open_file
 from argusvl.core.images import open_image
 from argusvl.core.progress import track
 from argusvl.core.workers import map_in_order
 from argusvl.detection.data.balance import LabelCount, balance_findings, not_in_train
+from argusvl.detection.data.descriptions import Descriptions
 from argusvl.detection.data.findings import finding
 from argusvl.detection.data.formats import format_of
 from argusvl.detection.data.formats.base import SPLITS, ReadOptions, SourceImage
@@ -43,10 +44,14 @@ from argusvl.detection.data.picture_check import (
 )
 from argusvl.detection.data.records import RecordFile
 from argusvl.detection.data.resize import plan_resize
+from argusvl.detection.data.walk import Visit, Visitor, walk
 from argusvl.doctor.findings import Finding, count_errors, count_kinds
 
 __all__ = ["CheckOptions", "CheckReport", "LabelCount", "check_records", "check_source"]
 
+
+_LEARNED_FROM = 2000
+"""Records of each file that a tokenizer for counting is learned from."""
 
 OBJECTS = "objects of an image"
 SIDES = "sides of objects, pixels"
@@ -159,18 +164,16 @@ def check_records(
     report = CheckReport(data=str(path))
     options = _with_manifest_limits(options, files[0].parent, report)
     pictures = Pictures(options)
-    for file in files:
-        check = partial(
-            check_line, file=file, root=Path(root or file.parent), pictures=pictures, split=file.stem
-        )
-        results = map_in_order(check, _lines(file), options.workers)
-        total = sum(1 for _ in _lines(file))
-        if not total:
-            report.findings.append(finding("no-records", file, "the file holds no record"))
-        _collect(report, track(results, total, f"checking {file.name}", unit="lines", enabled=progress))
+    # The descriptions are for the tokenizer of conversations, and for the start of training.
+    records = {RecordFile(file, root): Descriptions() for file in files}
+    for file, described in records.items():
+        if not len(file):
+            report.findings.append(finding("no-records", file.path, "the file holds no record"))
+        visitors: list[Visitor[Any]] = [_Lines(report, pictures), described]
+        walk(file, visitors, workers=options.workers, doing="checking", progress=progress)
     _add_findings_on_all(report, options, progress)
     if conversations and report.limits is not None and report.pictures:
-        _count_conversations(report, files, root, model, options.workers, progress)
+        _count_conversations(report, records, model, options.workers, progress)
     return report
 
 
@@ -208,7 +211,8 @@ def check_source(
     for split, entries in sorted(by_split.items(), key=lambda item: order.get(item[0], len(order))):
         check = partial(_check_source_image, split=split, exif_boxes=exif_boxes, pictures=pictures)
         results = map_in_order(check, entries, options.workers)
-        _collect(report, track(results, len(entries), f"checking {split}", enabled=progress))
+        for checked in track(results, len(entries), f"checking {split}", enabled=progress):
+            _collect(report, checked)
     _add_findings_on_all(report, options, progress)
     return report
 
@@ -243,11 +247,21 @@ def _with_manifest_limits(options: CheckOptions, folder: Path, report: CheckRepo
     return replace(options, min_pixels=limits.min_pixels, max_pixels=limits.max_pixels)
 
 
-def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
-    with open_file(file) as stream:
-        for number, line in enumerate(stream, start=1):
-            if line.strip():
-                yield number, line
+class _Lines(Visitor[Checked]):
+    """Checks each line, whether or not it is a record."""
+
+    def __init__(self, report: CheckReport, pictures: Pictures) -> None:
+        self._report = report
+        self._pictures = pictures
+
+    def look(self, visit: Visit) -> Checked:
+        file = visit.file
+        return check_line(
+            visit.line, visit.source, root=file.root, pictures=self._pictures, split=file.path.stem
+        )
+
+    def take(self, visit: Visit, found: Checked) -> None:
+        _collect(self._report, found)
 
 
 def _check_source_image(
@@ -281,17 +295,16 @@ def _check_source_image(
     return checked
 
 
-def _collect(report: CheckReport, results: Iterable[Checked]) -> None:
-    for checked in results:
-        report.findings += checked.findings
-        report.pictures += checked.pictures
-        for picture in checked.pictures:
-            for label, count in Counter(picture.labels).items():
-                entry = report.labels[label]
-                entry.objects += count
-                entry.images += 1
-                entry.where, entry.image = entry.where or picture.where, entry.image or picture.name
-                entry.splits[picture.split] += count
+def _collect(report: CheckReport, checked: Checked) -> None:
+    report.findings += checked.findings
+    report.pictures += checked.pictures
+    for picture in checked.pictures:
+        for label, count in Counter(picture.labels).items():
+            entry = report.labels[label]
+            entry.objects += count
+            entry.images += 1
+            entry.where, entry.image = entry.where or picture.where, entry.image or picture.name
+            entry.splits[picture.split] += count
 
 
 def _add_findings_on_all(report: CheckReport, options: CheckOptions, progress: bool) -> None:
@@ -345,36 +358,32 @@ def _times(count: int) -> str:
 
 def _count_conversations(
     report: CheckReport,
-    files: Sequence[Path],
-    root: str | Path | None,
+    records: Mapping[RecordFile, Descriptions],
     model: str | Path | None,
     workers: int | None,
     progress: bool,
 ) -> None:
-    from argusvl.detection.data.conversation_lengths import (
-        LEARNED_VOCABULARY,
-        RecordTokens,
-        count_records,
-        open_processor,
-    )
+    from argusvl.detection.data.conversation_lengths import LEARNED_VOCABULARY, Lengths, open_processor
 
     assert report.limits is not None
-    records = [RecordFile(file, root) for file in files]
     language = prompt_language({label: count.objects for label, count in report.labels.items()})
+    scenes = chain.from_iterable(one.scenes(_LEARNED_FROM) for one in records.values())
     try:
-        processor = open_processor(records, model=model, language=language, max_pixels=report.limits[1])
+        processor = open_processor(scenes, model=model, language=language, max_pixels=report.limits[1])
     except DataError as error:
         report.notes.append(f"conversations were not counted: {error.what}")
         return
     for file in records:
+        lengths = Lengths(processor, report.limits)
+        walk(file, [lengths], workers=workers, doing="counting tokens of", progress=progress)
+        report.conversation_tokens += lengths.conversations
+        # What only this tokenizer minds: training with it would stop there.
         known = {one.where for one in report.findings if one.severity == "error"}
-        counted = count_records(file, processor, report.limits, workers=workers, progress=progress)
-        for index, one in enumerate(counted):
-            if isinstance(one, RecordTokens):
-                report.conversation_tokens.append(one.conversation)
-            elif (where := file.source(index)) not in known:
-                # What only this tokenizer minds: training with it would stop there.
-                report.findings.append(finding("malformed-record", where, one.what, remedy=one.remedy))
+        report.findings += [
+            finding("malformed-record", where, error.what, remedy=error.remedy)
+            for where, error in lengths.bad
+            if where not in known
+        ]
     if model is None:
         report.notes.append(
             f"conversations were counted by a tokenizer of {LEARNED_VOCABULARY} tokens learned from these records; "

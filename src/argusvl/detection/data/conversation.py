@@ -18,6 +18,7 @@ import numpy as np
 
 from argusvl.core.errors import DataError, ModelError
 from argusvl.detection.data.answers import answer_entries, answer_text
+from argusvl.detection.data.facts import digest_of
 from argusvl.detection.data.pixels import Grid, num_placeholders
 from argusvl.detection.data.prompts import prompts_for
 from argusvl.detection.data.records import ObjectAnnotation
@@ -96,6 +97,11 @@ class Conversation:
         return tuple(p for p in self.parts if p.kind == kind and role in (None, p.role))
 
     @property
+    def tokens_as_teacher(self) -> int:
+        """What its student's scene adds to a conversation in which it is a teacher: all but what stands before it."""
+        return len(self) - self.student_prompt_span[0]
+
+    @property
     def answers(self) -> tuple[Part, ...]:
         """Every assistant answer, each with its ``<|im_end|>``: the labelled tokens."""
         return self.of_kind("answer")
@@ -139,6 +145,12 @@ class ChatProcessor:
         )
         self._constant: dict[str, list[int]] = {}
         self._check_template()
+
+    @property
+    def fingerprint(self) -> str:
+        """Another one as soon as the same scenes could have other tokens."""
+        policy = f"{self.model_max_length} {self.over_length_policy}"
+        return digest_of(self.tokenizer.backend_tokenizer.to_str(), self.prompts, policy)
 
     @property
     def image_token_id(self) -> int:

@@ -2,131 +2,110 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
-from itertools import islice
+from array import array
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 
 from argusvl.assets import model_folder
 from argusvl.core.errors import DataError
-from argusvl.core.progress import track
-from argusvl.core.workers import map_in_order
 from argusvl.detection.checkpoint_layout import stock_folder
 from argusvl.detection.data.conversation import ChatProcessor
-from argusvl.detection.data.records import Record, RecordFile
+from argusvl.detection.data.facts import digest_of
+from argusvl.detection.data.records import RecordFile
 from argusvl.detection.data.samples import VisionLimits, measure_scene
 from argusvl.detection.data.tokenizer import learned_tokenizer, load_tokenizer
+from argusvl.detection.data.walk import Visit, Visitor
 from argusvl.training.checkpoints import checkpoint_at
 
 LEARNED_VOCABULARY = 512
 """Tokens of a tokenizer that is learned from the records, as in the shipped configurations of small models."""
 
 _UNLIMITED = 2**31 - 1
-_LEARNED_FROM = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class RecordTokens:
-    """Tokens of one record.
-
-    Attributes:
-        conversation: From the system prompt to the end of the answer, the record's own teachers included.
-        as_teacher: What it adds to another conversation when it is shown as a demonstration.
-        caption: Of its longest description, end included; 0 without objects.
-    """
-
-    conversation: int
-    as_teacher: int
-    caption: int
 
 
 def open_processor(
-    records: Sequence[RecordFile],
+    scenes: Iterable[Sequence[str]],
     *,
     model: str | Path | None,
     language: str,
     max_pixels: int,
     seed: int = 0,
     vocab_size: int = LEARNED_VOCABULARY,
-    learned_from: int | None = _LEARNED_FROM,
+    learned_for: RecordFile | None = None,
 ) -> ChatProcessor:
     """A processor that counts conversations of any length.
 
     Args:
-        records: What a tokenizer is learned from, where it is: the records that can be read.
+        scenes: What a tokenizer is learned from, where it is, see
+            :func:`~argusvl.detection.data.tokenizer.learned_tokenizer`.
         model: Whose tokenizer to use: a Qwen2.5-VL folder in hub layout, a checkpoint of ours, or the name of a model
             that ships with us. ``None`` to learn one.
         language: Of the prompts.
         max_pixels: Largest area of an image, for the coordinates that the tokenizer must know.
         seed: Of those coordinates.
         vocab_size: Most tokens of a learned tokenizer.
-        learned_from: At most so many records of each file; ``None`` for all, as training does.
+        learned_for: As for that function.
 
     Raises:
         CheckpointError: The folder holds no tokenizer.
-        DataError: A learned tokenizer was asked for and no record can be read.
+        DataError: A learned tokenizer was asked for and there is no scene.
     """
     if model is not None:
         tokenizer = load_tokenizer(stock_folder(checkpoint_at(model_folder(model))))
     else:
-        readable = [r for file in records for r in islice(_readable(file), learned_from)]
-        if not readable:
-            where = ", ".join(str(file.path) for file in records)
-            raise DataError(
-                "no record can be read", where=where, remedy="correct what `argus data check` finds"
-            )
+        scenes = iter(scenes)
+        if (first := next(scenes, None)) is None:
+            raise DataError("no record can be read", remedy="correct what `argus data check` finds")
+        scenes = chain([first], scenes)
         tokenizer = learned_tokenizer(
-            readable, prompt_language=language, max_pixels=max_pixels, seed=seed, vocab_size=vocab_size
+            scenes,
+            prompt_language=language,
+            max_pixels=max_pixels,
+            seed=seed,
+            vocab_size=vocab_size,
+            learned_for=learned_for,
         )
     return ChatProcessor(
         tokenizer, prompt_language=language, model_max_length=_UNLIMITED, over_length_policy="refuse"
     )
 
 
-def count_records(
-    records: RecordFile,
-    processor: ChatProcessor,
-    limits: tuple[int, int],
-    *,
-    workers: int | None = None,
-    progress: bool = False,
-) -> Iterator[RecordTokens | DataError]:
-    """Counts the tokens of every record by its images' headers; for one that cannot be used, what is wrong with it.
+class Lengths(Visitor[tuple[int, int, int]]):
+    """Counts the tokens of every record by its images' headers.
 
     Args:
-        records: The records.
         processor: From :func:`open_processor`.
         limits: Least and greatest area of an image, pixels.
-        workers: Threads; the number of usable cores when ``None``.
-        progress: Whether to show a progress bar.
+
+    Attributes:
+        conversations: Tokens of each record, from the system prompt to the answer's end, its own teachers included.
+        as_teacher: What each adds to another conversation when it is shown as a demonstration.
+        captions: Tokens of each one's longest description, end included; 0 without objects.
     """
-    vision = VisionLimits(*limits, _UNLIMITED, _UNLIMITED, "refuse")
-    count = partial(_count, records=records, processor=processor, vision=vision)
-    counted = map_in_order(count, range(len(records)), workers)
-    name = f"counting tokens of {records.path.name}"
-    yield from track(counted, len(records), name, unit="records", enabled=progress)
 
+    name = "lengths"
+    keeps = ("conversations", "as_teacher", "captions")
+    reads_images = True
 
-def _count(
-    index: int, *, records: RecordFile, processor: ChatProcessor, vision: VisionLimits
-) -> RecordTokens | DataError:
-    try:
-        record = records[index]
-        turn = measure_scene(record.student, records.root, vision, record.source)
-        teachers = [measure_scene(one, records.root, vision, record.source) for one in record.teachers]
+    def __init__(self, processor: ChatProcessor, limits: tuple[int, int]) -> None:
+        super().__init__(digest_of(processor.fingerprint, limits))
+        self.conversations, self.as_teacher, self.captions = array("i"), array("i"), array("i")
+        self._processor = processor
+        self._limits = VisionLimits(*limits, _UNLIMITED, _UNLIMITED, "refuse")
+
+    def look(self, visit: Visit) -> tuple[int, int, int]:
+        """Counts one."""
+        record, processor, root = visit.record, self._processor, visit.file.root
+        turn = measure_scene(record.student, root, self._limits, record.source)
+        teachers = [measure_scene(one, root, self._limits, record.source) for one in record.teachers]
         alone = processor.training(turn, source=record.source)
         shown = processor.training(turn, teachers, source=record.source) if teachers else alone
         captions = {a.desc for a in record.student.objects}
         longest = max((len(processor.encode(text, source=record.source)) + 1 for text in captions), default=0)
-    except DataError as error:
-        return error
-    return RecordTokens(len(shown), len(alone) - alone.student_prompt_span[0], longest)
+        return len(shown), alone.tokens_as_teacher, longest
 
-
-def _readable(records: RecordFile) -> Iterator[Record]:
-    for index in range(len(records)):
-        try:
-            yield records[index]
-        except DataError:
-            continue
+    def take(self, visit: Visit, found: tuple[int, int, int]) -> None:
+        """Notes them."""
+        for counts, count in zip((self.conversations, self.as_teacher, self.captions), found, strict=True):
+            counts.append(count)

@@ -21,13 +21,12 @@ from torch.utils.data import Dataset
 from argusvl.core.errors import ConfigError
 from argusvl.core.files import real_path
 from argusvl.core.logging import get_logger
-from argusvl.core.workers import map_in_order
 from argusvl.detection.data.augmentation import Augmentation, View
 from argusvl.detection.data.conversation import ChatProcessor, Conversation, ConversationTooLongError
 from argusvl.detection.data.packing import PackingSettings, RowPlan
-from argusvl.detection.data.pixels import num_patches
 from argusvl.detection.data.records import ObjectAnnotation, Record, RecordFile, Scene
 from argusvl.detection.data.samples import LoadedScene, Sample, VisionLimits, join, load_scene, measure_scene
+from argusvl.detection.data.sizes import SceneSizes
 
 Vocabulary = Literal["open", "closed"]
 
@@ -39,14 +38,14 @@ _CACHED_TEACHERS = 64
 _PARTNER_TRIES = 20
 
 
-def collect_labels(records: Iterable[Record], vocabulary: Vocabulary) -> list[str]:
-    """The label strings of the students' objects, sorted.
+def labels_of(descriptions: Iterable[str], vocabulary: Vocabulary) -> list[str]:
+    """The labels that descriptions come to, sorted.
 
     Args:
-        records: Training records.
+        descriptions: Of the training records' objects.
         vocabulary: ``open``: first segments of the descriptions; ``closed``: whole descriptions.
     """
-    return sorted({label_of(a, vocabulary) for record in records for a in record.student.objects})
+    return sorted({text if vocabulary == "closed" else text.split("/", 1)[0] for text in descriptions})
 
 
 def label_of(annotation: ObjectAnnotation, vocabulary: Vocabulary) -> str:
@@ -168,7 +167,10 @@ class DetectionDataset(Dataset[Sample]):
             DataError: As for a sample, but for what only the pixels show.
         """
         index = self._position(index)
-        record = self.records[index]
+        return self.measure_record(self.records[index], index)
+
+    def measure_record(self, record: Record, index: int) -> Conversation:
+        """As :meth:`measure`, for a record that was read already."""
         student = measure_scene(record.student, self.records.root, self.limits, record.source)
         teachers = [
             measure_scene(t.scene, t.root, self.limits, t.source)
@@ -229,13 +231,13 @@ class DetectionDataset(Dataset[Sample]):
 
     def _sizes(self, epoch: int) -> NDArray[np.int64]:
         """``[N, 2]``: tokens and patches of each sample in an epoch, before augmentation."""
-        measured, drawn = self._measured, self._draw_teachers(epoch)
-        sizes = measured.student.copy()
+        own, pool = self._scene_sizes
+        drawn, sizes = self._draw_teachers(epoch), own.students.copy()
+        sizes[:, 0] += self.processor.system_length
         for index in drawn.shown.nonzero()[0].tolist():
-            teachers = measured.own.get(index)
-            if teachers is None:
-                assert self.teachers is not None
-                teachers = measured.pool[drawn.of(index, self.teachers.count)]
+            teachers = own.teachers(index)
+            if not len(teachers) and pool is not None and self.teachers is not None:
+                teachers = pool.students[drawn.of(index, self.teachers.count)]
             for size in teachers:
                 if sizes[index, 0] + size[0] > self.processor.model_max_length:
                     break  # it would not be shown
@@ -243,33 +245,13 @@ class DetectionDataset(Dataset[Sample]):
         return sizes
 
     @cached_property
-    def _measured(self) -> _Measured:
-        """By the headers of all images, once."""
-        pool = None if self.teachers is None else self.teachers.pool
-        student = np.zeros((len(self), 2), np.int64)
-        own: dict[int, NDArray[np.int64]] = {}
-        for index, measured in enumerate(self._measure(self.records)):
-            student[index] = measured[0]
-            if len(measured) > 1:
-                own[index] = np.array(measured[1:])
-        student[:, 0] += self.processor.system_length
-        demonstrations = [] if pool is None else [measured[0] for measured in self._measure(pool)]
-        return _Measured(student, own, np.array(demonstrations, np.int64).reshape(-1, 2))
-
-    def _measure(self, records: RecordFile) -> Iterator[list[tuple[int, int]]]:
-        """Of each record, its student first, then its teachers: the tokens and patches that a scene adds."""
-
-        def measure(index: int) -> list[tuple[int, int]]:
-            record, sizes = records[index], []
-            for scene in (record.student, *record.teachers):
-                turn = measure_scene(scene, records.root, self.limits, record.source)
-                tokens = (
-                    len(self.processor.training(turn, source=record.source)) - self.processor.system_length
-                )
-                sizes.append((tokens, sum(map(num_patches, turn.grids))))
-            return sizes
-
-        return map_in_order(measure, range(len(records)))
+    def _scene_sizes(self) -> tuple[SceneSizes, SceneSizes | None]:
+        """Of the records, and of the pool."""
+        pool = None if self.teachers is None or self.teachers.pool is None else self.teachers.pool
+        return (
+            SceneSizes(self.records, self.processor, self.limits),
+            None if pool is None else SceneSizes(pool, self.processor, self.limits),
+        )
 
     def _load_teacher(self, teacher: _Teacher) -> LoadedScene:
         """Loads a teacher; the pool is small and its pictures come again and again."""
@@ -353,15 +335,6 @@ class _DrawnTeachers:
         return [int(n) for n in self.order[places % max(len(self.order), 1)]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Measured:
-    """Tokens and patches: of each student, of the teachers of records that bring some, of each scene of the pool."""
-
-    student: NDArray[np.int64]
-    own: dict[int, NDArray[np.int64]]
-    pool: NDArray[np.int64]
-
-
 def _view(scene: LoadedScene, image: int) -> View:
     shown = [a for a in scene.objects if a.image == image]
     boxes = np.array([a.bbox_2d for a in shown], dtype=np.float64).reshape(-1, 4)
@@ -373,16 +346,12 @@ def _files(scene: Scene, root: Path) -> set[Path]:
     return {real_path(root / name) for name in scene.images}
 
 
-def labels_or_collected(
-    labels: Sequence[str] | None, records: Iterable[Record], vocabulary: Vocabulary
-) -> list[str]:
-    """The configured labels, or those of the training records where none are configured.
+def checked_labels(labels: Sequence[str]) -> list[str]:
+    """Labels as a person has listed them.
 
     Raises:
         ConfigError: A label is empty or given twice.
     """
-    if labels is None:
-        return collect_labels(records, vocabulary)
     for number, label in enumerate(labels):
         if not label.strip() or label in labels[:number]:
             raise ConfigError(

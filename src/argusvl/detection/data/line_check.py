@@ -31,20 +31,16 @@ from argusvl.detection.data.records import OBJECT_KEYS, RECORD_KEYS, SCENE_KEYS,
 from argusvl.doctor.findings import Finding
 
 
-def check_line(
-    numbered: tuple[int, bytes], *, file: Path, root: Path, pictures: Pictures, split: str
-) -> Checked:
+def check_line(line: bytes, where: str, *, root: Path, pictures: Pictures, split: str) -> Checked:
     """Checks one line of a records file.
 
     Args:
-        numbered: Line number, from 1, and the line.
-        file: The file, named in findings.
+        line: The line.
+        where: ``file:line``, named in findings.
         root: Folder that image paths are relative to.
         pictures: Checks the images.
         split: The split that its images stand in.
     """
-    number, line = numbered
-    where = f"{file}:{number}"
     checked = Checked()
     try:
         value = decode_line(line)

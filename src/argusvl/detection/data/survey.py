@@ -1,4 +1,4 @@
-"""What a data set is like, as far as a configuration depends on it: read once, every record and every image's header.
+"""What a data set is like, as far as a configuration depends on it: every record and every image's header, read once.
 
 What cannot be used is an error here that names the first such records: a configuration for half of a data set would
 fit the half that nobody has looked at.
@@ -6,29 +6,30 @@ fit the half that nobody has looked at.
 
 from __future__ import annotations
 
+import math
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from argusvl.core.errors import DataError
+from argusvl.core.errors import ArgusError, DataError
 from argusvl.core.images import image_size
-from argusvl.core.progress import track
 from argusvl.core.wording import listed_below
-from argusvl.core.workers import map_in_order
+from argusvl.detection.data.descriptions import Descriptions
 from argusvl.detection.data.formats.base import SPLITS
 from argusvl.detection.data.manifest import MANIFEST_NAME, TEACHER_POOL, read_manifest
-from argusvl.detection.data.records import Record, RecordFile, Scene
+from argusvl.detection.data.records import Record, RecordFile
+from argusvl.detection.data.walk import Visit, Visitor, walk
 
 _TRAIN = "train.jsonl"
 _NAMED = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(NamedTuple):
     """An image: its sides in stored pixels, and how many objects are to be found in it (none in a teacher's)."""
 
     width: int
@@ -37,7 +38,47 @@ class Shape:
     name: str = ""
 
 
-@dataclass(slots=True)
+class Shapes(Visitor[tuple[list[Shape], list[float]]]):
+    """Images, and how large and how many the objects in them are.
+
+    Attributes:
+        images: Every image of every scene: the values of :class:`Shape`.
+        crowds: Of each of the students' images, how many objects it shows.
+        sides: Sides of squares as large as the students' objects, over the side of a square as large as their image.
+        with_teachers: Records that bring demonstrations of their own.
+    """
+
+    name = "shapes"
+    keeps = ("images", "crowds", "sides", "with_teachers")
+    reads_images = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.images: list[Sequence[Any]] = []
+        self.crowds, self.sides = array("i"), array("d")
+        self.with_teachers = 0
+
+    def look(self, visit: Visit) -> tuple[list[Shape], list[float]]:
+        """Reads the header of each image, the student's first."""
+        record, objects = visit.record, objects_by_image(visit.record)
+        names = [name for scene in (record.student, *record.teachers) for name in scene.images]
+        # Demonstrations are shown, and nothing is to be found in them.
+        objects += [0] * (len(names) - len(objects))
+        sizes = [image_size(visit.file.resolve(name)) for name in names]
+        boxes = [(one.bbox_2d, math.prod(sizes[one.image])) for one in record.student.objects]
+        sides = [((x2 - x1) * (y2 - y1) / area) ** 0.5 for (x1, y1, x2, y2), area in boxes]
+        return [Shape(*size, n, name) for size, n, name in zip(sizes, objects, names, strict=True)], sides
+
+    def take(self, visit: Visit, found: tuple[list[Shape], list[float]]) -> None:
+        """Adds them."""
+        shapes, sides = found
+        self.images += shapes
+        self.crowds.extend(shape.objects for shape in shapes[: len(visit.record.student.images)])
+        self.sides.extend(sides)
+        self.with_teachers += bool(visit.record.teachers)
+
+
+@dataclass(frozen=True, slots=True)
 class Survey:
     """What a data set is like.
 
@@ -47,31 +88,32 @@ class Survey:
         pool: Scenes for demonstrations, where there are any.
         limits: Pixel limits of the manifest, where there is one.
         images: Every image of every scene.
-        train_objects: Of each image that is trained on, how many objects it shows.
-        relative_sides: Sides of squares as large as the objects, over the side of a square as large as their image.
-        descriptions: Of the objects that are trained on: text → how often.
-        with_teachers: Training records that bring demonstrations of their own.
+        trained_on: The images that are trained on.
+        described: Their objects' descriptions.
     """
 
     train: RecordFile
     val: RecordFile | None
     pool: RecordFile | None
     limits: tuple[int, int] | None
-    images: list[Shape] = field(default_factory=list)
-    train_objects: list[int] = field(default_factory=list)
-    relative_sides: list[float] = field(default_factory=list)
-    descriptions: Counter[str] = field(default_factory=Counter)
-    with_teachers: int = 0
+    images: list[Shape]
+    trained_on: Shapes
+    described: Descriptions
+
+    @property
+    def descriptions(self) -> dict[str, int]:
+        """Of the objects that are trained on: text → how often."""
+        return self.described.counts
 
     @property
     def train_images(self) -> int:
         """How many images are trained on."""
-        return len(self.train_objects)
+        return len(self.trained_on.crowds)
 
     @property
     def objects(self) -> int:
         """How many objects are trained on."""
-        return self.descriptions.total()
+        return sum(self.descriptions.values())
 
     @property
     def most_objects(self) -> Shape:
@@ -81,7 +123,7 @@ class Survey:
     @property
     def crowded(self) -> int:
         """So many objects, or fewer, are in 19 of 20 images that are trained on."""
-        return crowd(self.train_objects)
+        return crowd(self.trained_on.crowds)
 
     def files(self) -> list[RecordFile]:
         """The record files, train first."""
@@ -104,18 +146,22 @@ def survey_data(data: str | Path, *, root: str | Path | None = None, progress: b
     assert train is not None
     manifest = train.path.parent / MANIFEST_NAME
     limits = read_manifest(manifest).limits if manifest.is_file() else None
-    survey = Survey(train, val, pool, None if limits is None else (limits.min_pixels, limits.max_pixels))
     if not len(train):
         raise DataError("holds no record", where=train.path, remedy="name a file of training records")
-    bad: list[DataError] = []
-    for file in survey.files():
-        read = map_in_order(partial(_read, records=file), range(len(file)))
-        for one in track(read, len(file), f"reading {file.path.name}", unit="records", enabled=progress):
-            if isinstance(one, DataError):
-                bad.append(one)
-            else:
-                _add(survey, file, *one)
-    refuse_bad(bad, sum(len(file) for file in survey.files()), data)
+    described = Descriptions()
+    files = [file for file in (train, val, pool) if file is not None]
+    shapes = [Shapes() for _ in files]
+    for file, of_file in zip(files, shapes, strict=True):
+        walk(file, [of_file, described] if file is train else [of_file], progress=progress)
+    refuse_bad([error for one in shapes for _, error in one.bad], sum(map(len, files)), data)
+    # In the pool, too, nothing is to be found.
+    images = [
+        Shape(width, height, 0 if file is pool else objects, name)
+        for file, one in zip(files, shapes, strict=True)
+        for width, height, objects, name in one.images
+    ]
+    area = None if limits is None else (limits.min_pixels, limits.max_pixels)
+    survey = Survey(train, val, pool, area, images, shapes[0], described)
     if not survey.objects:
         raise DataError(
             f"none of {len(train)} records has an object, so there is nothing to learn",
@@ -125,7 +171,7 @@ def survey_data(data: str | Path, *, root: str | Path | None = None, progress: b
     return survey
 
 
-def refuse_bad(bad: list[DataError], total: int, data: str | Path) -> None:
+def refuse_bad(bad: Sequence[ArgusError], total: int, data: str | Path) -> None:
     """Raises one error for all records that cannot be used, if there are any."""
     if not bad:
         return
@@ -173,42 +219,6 @@ def _beside(folder: Path | None, name: str) -> Path | None:
     return file if file is not None and file.is_file() and file.read_bytes().strip() else None
 
 
-def _read(index: int, *, records: RecordFile) -> tuple[Record, list[Shape]] | DataError:
-    """A record with the shapes of its images, the student's first."""
-    try:
-        record = records[index]
-        shapes = [
-            Shape(*image_size(records.resolve(name)), objects, name)
-            for scene in (record.student, *record.teachers)
-            for name, objects in zip(scene.images, _objects_by_image(scene), strict=True)
-        ]
-    except DataError as error:
-        return error
-    return record, shapes
-
-
-def _objects_by_image(scene: Scene) -> list[int]:
-    counts = Counter(one.image for one in scene.objects)
-    return [counts[number] for number in range(len(scene.images))]
-
-
-def _add(survey: Survey, file: RecordFile, record: Record, shapes: list[Shape]) -> None:
-    asked = 0 if file is survey.pool else len(record.student.images)
-    survey.images += shapes[:asked]
-    # Demonstrations are shown, and nothing is to be found in them.
-    survey.images += [Shape(one.width, one.height, 0, one.name) for one in shapes[asked:]]
-    if file is not survey.train:
-        return
-    survey.train_objects += objects_by_image(record)
-    survey.with_teachers += bool(record.teachers)
-    survey.descriptions.update(one.desc for one in record.student.objects)
-    for one in record.student.objects:
-        if one.image < len(shapes):
-            shape = shapes[one.image]
-            x1, y1, x2, y2 = one.bbox_2d
-            survey.relative_sides.append(((x2 - x1) * (y2 - y1) / (shape.width * shape.height)) ** 0.5)
-
-
 def objects_by_image(record: Record) -> list[int]:
     """How many objects each of the student's images shows."""
     counts = Counter(one.image for one in record.student.objects)
@@ -222,7 +232,7 @@ def crowd(objects: Sequence[int]) -> int:
 
 def small_side(survey: Survey) -> float:
     """The side that nine of ten objects exceed, over the image's."""
-    return float(np.quantile(survey.relative_sides, 0.1))
+    return float(np.quantile(survey.trained_on.sides, 0.1))
 
 
 def median_area(images: Iterable[Shape]) -> int:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from argusvl.core.progress import track
 from argusvl.detection.data.conversation import Conversation
 from argusvl.detection.data.dataset import DetectionDataset
+from argusvl.detection.data.histogram import whole_ranges
+from argusvl.detection.data.walk import Visit, Visitor, walk
 
 PARTS = (
     "system",
@@ -24,8 +24,6 @@ PARTS = (
 """What a token can belong to, in the order of a conversation."""
 
 TOTAL = "conversation"
-
-_NUM_BINS = 10
 
 
 def part_name(role: str, kind: str) -> str:
@@ -116,10 +114,9 @@ def token_table(dataset: DetectionDataset, model_max_length: int, *, longest: in
     Raises:
         DataError: A record, an image's header or a box is not what it should be.
     """
-    # One row of integers a record: a million records are 28 MB.
-    counts = np.zeros((len(dataset), len(PARTS)), dtype=np.int32)
-    for index in track(range(len(dataset)), len(dataset), "Counting tokens", unit="records"):
-        counts[index] = count_parts(dataset.measure(index))
+    seen = _Counts(dataset)
+    walk(dataset.records, [seen], strict=True, doing="counting tokens of", progress=True)
+    counts = seen.counts
     lengths = counts.sum(axis=1)
     order = np.argsort(-lengths, kind="stable")[:longest].tolist()
     columns = [*zip(PARTS, counts.T, strict=True), (TOTAL, lengths)]
@@ -130,20 +127,24 @@ def token_table(dataset: DetectionDataset, model_max_length: int, *, longest: in
         with_teachers=int((counts[:, PARTS.index("teacher prompt")] > 0).sum()),
         parts=tuple(_row(name, values) for name, values in columns) if len(dataset) else (),
         longest=tuple(LongRecord(i, dataset.records.source(i), int(lengths[i])) for i in order),
-        histogram=histogram(lengths.tolist()),
+        histogram=tuple(Bin(one.low, one.high or 0, one.count) for one in whole_ranges(lengths)),
     )
 
 
-def histogram(lengths: Sequence[int]) -> tuple[Bin, ...]:
-    """Up to ten bins of equal, whole width from the shortest to the longest."""
-    if not lengths:
-        return ()
-    low, high = min(lengths), max(lengths)
-    width = -(-(high - low + 1) // _NUM_BINS)
-    bins = [0] * -(-(high - low + 1) // width)
-    for length in lengths:
-        bins[(length - low) // width] += 1
-    return tuple(Bin(low + i * width, low + (i + 1) * width - 1, n) for i, n in enumerate(bins))
+class _Counts(Visitor[list[int]]):
+    """Counts the parts of each record's conversation."""
+
+    def __init__(self, dataset: DetectionDataset) -> None:
+        super().__init__()
+        # One row of integers a record: a million records are 28 MB.
+        self.counts = np.zeros((len(dataset), len(PARTS)), dtype=np.int32)
+        self._dataset = dataset
+
+    def look(self, visit: Visit) -> list[int]:
+        return count_parts(self._dataset.measure_record(visit.record, visit.index))
+
+    def take(self, visit: Visit, found: list[int]) -> None:
+        self.counts[visit.index] = found
 
 
 def _row(part: str, values: np.ndarray) -> PartTokens:

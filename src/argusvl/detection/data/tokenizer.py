@@ -8,7 +8,8 @@ layout, by ``save_pretrained`` and ``AutoTokenizer.from_pretrained``.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,9 @@ from tokenizers import AddedToken, Tokenizer, pre_tokenizers, trainers
 
 from argusvl.core.errors import CheckpointError, ConfigError, ModelError
 from argusvl.core.files import read_json
+from argusvl.detection.data.facts import digest_of, keep, packed, recall, unpacked
 from argusvl.detection.data.prompts import prompts_for
-from argusvl.detection.data.records import Record
+from argusvl.detection.data.records import RecordFile
 from argusvl.detection.data.special_tokens import (
     END_OF_TEXT,
     IMAGE_PAD,
@@ -74,6 +76,11 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> TokenizersBackend:
     Raises:
         ConfigError: The vocabulary has no room for the bytes and the special tokens.
     """
+    return _with_vocabulary(*_learn_vocabulary(texts, vocab_size))
+
+
+def _learn_vocabulary(texts: Iterable[str], vocab_size: int) -> tuple[list[str], list[list[str]]]:
+    """Ordinary tokens in the order of their ids, and merges."""
     if vocab_size < MINIMAL_VOCABULARY:
         raise ConfigError(
             f"vocab_size is {vocab_size}, but the bytes and the special tokens alone are {MINIMAL_VOCABULARY}",
@@ -98,9 +105,15 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> TokenizersBackend:
     ordinary = sorted(
         (t for t in learned["vocab"] if t not in SPECIAL_TOKENS), key=learned["vocab"].__getitem__
     )
+    return ordinary, learned["merges"]
+
+
+def _with_vocabulary(ordinary: Sequence[str], merges: Iterable[Sequence[str]]) -> TokenizersBackend:
+    from transformers import Qwen2Tokenizer
+
     tokenizer = Qwen2Tokenizer(
         vocab={token: i for i, token in enumerate((*ordinary, *SPECIAL_TOKENS))},
-        merges=[tuple(merge) for merge in learned["merges"]],  # type: ignore[misc]
+        merges=[tuple(merge) for merge in merges],  # type: ignore[misc]
         unk_token=None,  # type: ignore[arg-type]
         eos_token=TURN_END,
         pad_token=END_OF_TEXT,
@@ -113,14 +126,14 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> TokenizersBackend:
 
 
 def tokenizer_texts(
-    records: Iterable[Record], prompts: Iterable[str], *, max_side: int, seed: int, numbers: int = 2000
+    scenes: Iterable[Sequence[str]], prompts: Iterable[str], *, max_side: int, seed: int, numbers: int = 2000
 ) -> Iterator[str]:
-    """Yields what a tokenizer for these records must handle: descriptions, prompts, answers.
+    """Yields what a tokenizer for these scenes must handle: descriptions, prompts, answers.
 
     The answers' coordinates are random, so that no number of the training set becomes a habit of the vocabulary.
 
     Args:
-        records: Training records; only descriptions are taken from them.
+        scenes: The descriptions of each scene, see :func:`~argusvl.detection.data.descriptions.scenes_of`.
         prompts: System and user prompts.
         max_side: Largest coordinate to write, pixels.
         seed: Seed of the coordinates.
@@ -137,15 +150,14 @@ def tokenizer_texts(
         boxes = rng.integers(0, max_side + 1, size=(len(descriptions), 4)).tolist()
         return answer_text([(tuple(box), text, None) for box, text in zip(boxes, descriptions, strict=True)])
 
-    for record in records:
-        for scene in (*record.teachers, record.student):
-            descriptions = [annotation.desc for annotation in scene.objects]
-            new = sorted(set(descriptions) - seen)
-            seen.update(new)
-            # Alone as well: the caption decoder writes a description without the JSON around it.
-            yield from new
-            yield answer(descriptions)
-            written += len(descriptions)
+    for scene in scenes:
+        descriptions = list(scene)
+        new = sorted(set(descriptions) - seen)
+        seen.update(new)
+        # Alone as well: the caption decoder writes a description without the JSON around it.
+        yield from new
+        yield answer(descriptions)
+        written += len(descriptions)
     pool = sorted(seen)
     while pool and written < numbers:
         chosen = [pool[i] for i in rng.integers(0, len(pool), size=8)]
@@ -154,28 +166,38 @@ def tokenizer_texts(
 
 
 def learned_tokenizer(
-    records: Iterable[Record], *, prompt_language: str, max_pixels: int, seed: int, vocab_size: int
+    scenes: Iterable[Sequence[str]],
+    *,
+    prompt_language: str,
+    max_pixels: int,
+    seed: int,
+    vocab_size: int,
+    learned_for: RecordFile | None = None,
 ) -> TokenizersBackend:
     """The tokenizer that a run learns from its training records.
 
     Args:
-        records: The training records.
+        scenes: The descriptions of each scene of the training records; not asked for where the tokenizer is known.
         prompt_language: Of the prompts, which it must write, too.
         max_pixels: Largest area of an image, for the coordinates.
         seed: Of those coordinates.
         vocab_size: Most tokens, special tokens included.
+        learned_for: The file of these records, beside which it is kept; ``None`` where they are not all of it.
 
     Raises:
         ConfigError: ``vocab_size`` has no room for the bytes and the special tokens.
     """
     prompts = prompts_for(prompt_language)
-    texts = tokenizer_texts(
-        records,
-        [prompts.system, prompts.user(1), prompts.user(2)],
-        max_side=int(max_pixels**0.5 * 2),
-        seed=seed,
-    )
-    return train_tokenizer(texts, vocab_size)
+    written = [prompts.system, prompts.user(1), prompts.user(2)]
+    key = digest_of(*written, max_pixels, seed, vocab_size, version("tokenizers"), version("transformers"))
+    known = None if learned_for is None else recall(learned_for, "tokenizer", key)
+    if known is not None:
+        return _with_vocabulary(*unpacked(known["vocabulary"]))
+    texts = tokenizer_texts(scenes, written, max_side=int(max_pixels**0.5 * 2), seed=seed)
+    vocabulary = _learn_vocabulary(texts, vocab_size)
+    if learned_for is not None:
+        keep(learned_for, "tokenizer", key, {"vocabulary": packed(vocabulary)})
+    return _with_vocabulary(*vocabulary)
 
 
 def load_tokenizer(folder: str | Path) -> TokenizersBackend:
