@@ -9,6 +9,7 @@ Every key name belongs to exactly one section, so that a file may be written wit
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,6 +114,28 @@ class DataSection(Section):
     """Number of records used of each file, from its beginning; null for all."""
 
 
+class PhaseSection(Section):
+    """A part of training."""
+
+    until: float = Field(gt=0, le=1)
+    """Fraction of all steps at which the phase ends; that of the last one is 1."""
+    train: list[str] | None = None
+    """Names of the parameter groups that train in it; null for all."""
+    rates: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
+    """Factor of a group's learning rate in it, by the group's name; 1 where it is not named."""
+
+
+class RateScalingSection(Section):
+    """How learning rates follow the number of samples of a step: those of all devices and forward passes together, in
+    packed rows their mean.
+    """
+
+    rule: Literal["linear", "sqrt"]
+    """Whether rates are multiplied by the ratio of samples to reference_samples, or by its square root."""
+    reference_samples: Count
+    """Number of samples of a step for which the configured rates are meant."""
+
+
 class TrainingSection(Section):
     """How long, how fast, and what is kept."""
 
@@ -150,6 +173,10 @@ class TrainingSection(Section):
     """Shape of the learning rates over training, by transformers' name; more in lr_scheduler_kwargs."""
     warmup_ratio: float = Field(ge=0, lt=1)
     """Fraction of all steps over which the learning rates rise from 0 to their peaks."""
+    phases: list[PhaseSection] | None = None
+    """Parts of training in which other groups train, or at other rates; null for none."""
+    rate_scaling: RateScalingSection | None = None
+    """How learning rates follow the number of samples of a step; null: they are used as they are."""
     max_grad_norm: float = Field(gt=0)
     """Norm that the gradient of all parameters together is clipped to."""
     ema_decay: float | None = Field(ge=0, lt=1)
@@ -173,6 +200,11 @@ class TrainingSection(Section):
         if self.max_steps != -1 and self.max_steps < 1:
             yield KeyProblem(
                 "max_steps", f"is {self.max_steps}", "write -1 to go by num_train_epochs, or 1 or more"
+            )
+        ends = [phase.until for phase in self.phases or ()]
+        if ends and (ends[-1] != 1 or any(a >= b for a, b in itertools.pairwise(ends))):
+            yield KeyProblem(
+                "phases", f"they end at {ends}", "let each end later than the one before, the last at 1"
             )
 
 

@@ -14,6 +14,7 @@ from argusvl.config.schema import RunConfig
 from argusvl.core.errors import ConfigError
 from argusvl.core.figures import FigureSpec, spec_of
 from argusvl.core.precision import Precision, decide
+from argusvl.training.policies.phases import ever_freezes
 from argusvl.training.protocol import ParameterGroup
 
 
@@ -82,7 +83,7 @@ def training_arguments(
         "disable_tqdm": True,  # the progress bar is ours
     }
     others: dict[str, Any] = {"dataloader_pin_memory": not on_cpu}
-    if any(group.frozen_epochs > 0 for group in groups):
+    if ever_freezes(groups, training.phases):
         # A group that is frozen for a while gets no gradient, and DDP would wait for it (by Trainer's default it looks
         # for such parameters only without gradient checkpointing).
         others["ddp_find_unused_parameters"] = True
@@ -132,8 +133,9 @@ def _refuse_what_cannot_work(config: RunConfig, groups: Sequence[ParameterGroup]
             "which parameters get a gradient differs from batch to batch",
         ),
         "ddp_find_unused_parameters": (
-            passed.get("ddp_find_unused_parameters") is False and any(g.frozen_epochs > 0 for g in groups),
-            "groups are frozen for some epochs: the others would wait for their gradients",
+            passed.get("ddp_find_unused_parameters") is False
+            and ever_freezes(groups, config.training.phases),
+            "groups are frozen for a while: the others would wait for their gradients",
         ),
     }
     for key, (wrong, why) in problems.items():

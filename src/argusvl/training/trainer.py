@@ -43,8 +43,8 @@ from argusvl.training.norms import norm_figures
 from argusvl.training.parallel import Parallel
 from argusvl.training.parameter_groups import assign_parameters, freeze_untrained, make_optimizer
 from argusvl.training.policies import Policies, Policy
-from argusvl.training.policies.freezing import FreezeUntil
 from argusvl.training.policies.non_finite import StopWhereNotFinite
+from argusvl.training.policies.phases import Phases
 from argusvl.training.progress import ProgressCallback
 from argusvl.training.protocol import LearnsAssets, Task
 from argusvl.training.saving import Saving
@@ -118,14 +118,15 @@ class ArgusTrainer(Trainer):
         decay = config.training.ema_decay
         self.ema = None if decay is None else ExponentialMovingAverage(self.trainable, decay)
         self.stepping, self.evaluating, self.saving = Stepping(self), Evaluating(self), Saving(self)
-        own = [FreezeUntil(specs), StopWhereNotFinite(self.output_dir, self.parallel.rank)]
+        batch = getattr(self._sampler, "mean_samples", self._train_batch_size)
+        samples = batch * self.args.gradient_accumulation_steps * self.parallel.world_size
+        phases = Phases(specs, config.training.phases, config.training.rate_scaling, samples)
+        own = [phases, StopWhereNotFinite(self.output_dir, self.parallel.rank)]
         self.steering = Steering(self, Policies([*own, *policies]))
         self.listeners = Listeners(listeners)
         self.interrupts = Interrupts()
         self.throughput = Throughput(self.parallel.world_size)
         evaluated = 0 if eval_dataset is None else len(eval_dataset)  # type: ignore[arg-type]
-        batch = getattr(self._sampler, "mean_samples", self._train_batch_size)
-        samples = batch * self.args.gradient_accumulation_steps * self.parallel.world_size
         self.progress = ProgressCallback(samples, evaluated / samples)
         self.window = LossWindow(self.losses)
         self.evaluation_due = self.ranks_stop = False
