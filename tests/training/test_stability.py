@@ -79,7 +79,7 @@ def test_a_gradient_that_is_not_finite_is_named(tmp_path: Path, max_grad_norm: f
     trainer = ArgusTrainer(SteepTask(), toy_config(tmp_path, max_grad_norm=max_grad_norm))
     before = trainer.network.body.weight.detach().clone()
     with pytest.raises(
-        TrainingError, match=r"losses are finite, the gradient of head\.bias is not at step 1"
+        TrainingError, match=r"losses are finite, the gradient of head\.bias is not, first in head at step 1"
     ):
         trainer.train()
     assert torch.equal(trainer.network.body.weight, before)

@@ -143,7 +143,7 @@ def toy_config(output_dir: Path, **changes: Any) -> RunConfig:
     }
     passed = changes.pop("trainer_arguments", {})
     for key, value in changes.items():
-        (training if key in training else infrastructure)[key] = value
+        (training if key in TrainingSection.model_fields else infrastructure)[key] = value
     return RunConfig(
         task="toy",
         data=DataSection(train=Path("none.jsonl"), max_examples=None),

@@ -49,6 +49,14 @@ def command(
             help="With --resume: go on although data, loss or optimizer are not those of the run so far.",
         ),
     ] = False,
+    replay: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="BUNDLE",
+            help="Compute a step that was not finite again, from the folder that a run has kept (non_finite/step-N). "
+            "Exit code 1 if it comes out otherwise.",
+        ),
+    ] = None,
     processes: Annotated[
         int,
         typer.Option(
@@ -68,6 +76,8 @@ def command(
 
         argus train configs/bbu_room.yaml --validate-only
 
+        argus train configs/bbu_room.yaml --replay runs/bbu_room/non_finite/step-120
+
         argus train configs/bbu_room.yaml per_device_train_batch_size=4 --processes 2
     """
     from argusvl.config.loading import to_yaml
@@ -83,6 +93,8 @@ def command(
             typer.echo(to_yaml(config), nl=False)
     elif validate_only:
         _validate(config, as_json)
+    elif replay is not None:
+        _replay(config, replay, as_json)
     else:
         again = ["train", str(config_file), *(overrides or ())]
         if processes > 1 and not inside_a_launcher():
@@ -103,6 +115,24 @@ def _validate(config: RunConfig, as_json: bool) -> None:
     print_findings(findings, console())
     say(counted(len(findings), "finding") if findings else "the run can start")
     if findings:
+        raise typer.Exit(FOUND_SOMETHING)
+
+
+def _replay(config: RunConfig, bundle: Path, as_json: bool) -> None:
+    from argusvl.tasks import task_entry
+    from argusvl.training.replay import replay
+
+    found = replay(task_entry(config.task).task_class()(config), config, bundle)
+    if as_json:
+        print_json(found.as_dict())
+    for sums, samples in zip(found.term_sums, found.samples, strict=True):
+        say(f"{', '.join(samples)}: " + ", ".join(f"{name} {value}" for name, value in sums.items()))
+    say(f"first module whose output is not finite: {found.module or 'none'}")
+    say(f"first parameter whose gradient is not finite: {found.parameter or 'none'}")
+    for difference in found.differences:
+        say(difference)
+    say("not as it was" if found.differences else f"step {found.step} was reproduced, bit for bit")
+    if found.differences:
         raise typer.Exit(FOUND_SOMETHING)
 
 

@@ -136,6 +136,29 @@ class RateScalingSection(Section):
     """Number of samples of a step for which the configured rates are meant."""
 
 
+class RecoverySection(Section):
+    """What happens to steps whose loss or gradient is not finite."""
+
+    max_consecutive_nan: Count
+    """Number of such steps in a row that are passed over; with one more, training goes back to a snapshot."""
+    max_nan_ratio: float = Field(gt=0, le=1)
+    """Share of such steps, in a window, that are passed over; with more, training goes back to a snapshot."""
+    nan_window: Count
+    """Number of steps in that window."""
+    max_zero_loss: Count
+    """Number of steps in a row whose loss may be exactly 0; with one more, training ends."""
+    snapshot_steps: Count
+    """Number of optimizer steps between snapshots in memory."""
+    rate_factor: float = Field(gt=0, le=1)
+    """Factor of all learning rates after going back."""
+    clip_factor: float = Field(gt=0, le=1)
+    """Factor of max_grad_norm after going back."""
+    recovery_steps: Count
+    """Number of optimizer steps for which both hold."""
+    max_roll_backs: int = Field(ge=0)
+    """Number of times that training goes back; after that it ends with a diagnosis."""
+
+
 class TrainingSection(Section):
     """How long, how fast, and what is kept."""
 
@@ -177,6 +200,8 @@ class TrainingSection(Section):
     """Parts of training in which other groups train, or at other rates; null for none."""
     rate_scaling: RateScalingSection | None = None
     """How learning rates follow the number of samples of a step; null: they are used as they are."""
+    recovery: RecoverySection | None = None
+    """What happens to steps whose loss or gradient is not finite; null: the first one ends training."""
     max_grad_norm: float = Field(gt=0)
     """Norm that the gradient of all parameters together is clipped to."""
     ema_decay: float | None = Field(ge=0, lt=1)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from argusvl.core.errors import TrainingError
 from argusvl.core.logging import get_logger
+from argusvl.training.bad_step import Examination
 from argusvl.training.policies import (
     Continue,
     Plan,
     Policies,
+    Policy,
     Progress,
     RollBack,
     Scale,
@@ -18,6 +21,8 @@ from argusvl.training.policies import (
     Stop,
     strongest,
 )
+from argusvl.training.policies.non_finite import Recover, StopWhereNotFinite
+from argusvl.training.policies.phases import Phases
 from argusvl.training.snapshot import Snapshot
 from argusvl.training.step import StepRecord
 
@@ -35,23 +40,40 @@ class RolledBack(Exception):  # noqa: N818 - not an error: training goes on from
     """Leaves the loop over the data, whose position has changed."""
 
 
+def own_policies(trainer: ArgusTrainer, samples_per_step: float) -> list[Policy]:
+    """Those that the configuration asks for.
+
+    Raises:
+        ConfigError: A phase does not fit the task's groups.
+    """
+    training, groups = trainer.config.training, [group.spec for group in trainer.groups]
+    agreed = trainer.parallel, Examination(trainer)
+    recovery = training.recovery
+    return [
+        Phases(groups, training.phases, training.rate_scaling, samples_per_step),
+        StopWhereNotFinite(*agreed) if recovery is None else Recover(*agreed, recovery),
+    ]
+
+
 class Steering:
     """Asks the policies and does what they say.
 
     Args:
         trainer: The engine.
-        policies: All of them.
+        policies: All of them, in the order in which they are asked.
 
     Attributes:
         plan: What holds for the present step.
     """
 
-    def __init__(self, trainer: ArgusTrainer, policies: Policies) -> None:
-        self.policies = policies
+    def __init__(self, trainer: ArgusTrainer, policies: Sequence[Policy]) -> None:
+        self.policies = Policies(policies)
         self.plan = Plan()
         self._trainer = trainer
         self._kept: Snapshot | None = None
         self._kept_at = 0
+        # The weights of a snapshot are known to be good once a step with them was.
+        self._candidate: tuple[Snapshot, int] | None = None
         self._times_back: Counter[int] = Counter()
 
     def before_step(self) -> None:
@@ -59,7 +81,7 @@ class Steering:
         trainer, state = self._trainer, self._trainer.state
         every = self.policies.snapshot_every
         if every is not None and (self._kept is None or state.global_step % every == 0):
-            self._kept, self._kept_at = trainer.saving.snapshot().kept(), state.global_step
+            self._candidate = trainer.saving.snapshot().kept(), state.global_step
         plan = self.policies.plan(Progress(state.global_step, state.epoch or 0.0, state.max_steps))
         self._check(plan)
         for group in trainer.groups:
@@ -95,15 +117,16 @@ class Steering:
         """
         trainer = self._trainer
         action = self.policies.after_backward(record)
-        if trainer.parallel.world_size > 1:
-            # All ranks do the same: a rank alone would wait for the others for ever.
-            acts, trainer.ranks_stop = trainer.parallel.any(
-                not isinstance(action, Continue), trainer.interrupts.requested
-            )
-            if acts:
-                common = strongest(trainer.parallel.gather(action))
-                if type(action) is not type(common):  # of ranks that want the same each speaks for itself
-                    action = common
+        # All ranks do the same: a rank alone would wait for the others for ever.
+        acts, trainer.ranks_stop, bad = trainer.parallel.any(
+            not isinstance(action, Continue), trainer.interrupts.requested, not record.finite
+        )
+        if self._candidate is not None and not bad:
+            (self._kept, self._kept_at), self._candidate = self._candidate, None
+        if trainer.parallel.world_size > 1 and acts:
+            common = strongest(trainer.parallel.gather(action))
+            if type(action) is not type(common):  # of ranks that want the same each speaks for itself
+                action = common
         match action:
             case Stop():
                 raise TrainingError(action.why, where=action.where, remedy=action.advice)
@@ -116,16 +139,21 @@ class Steering:
                 return False
             case Scale():
                 self._scale(action)
-                self.plan = self.plan.joined(Plan(rates={"*": action.factor}))
+                self.plan = self.plan.joined(action.plan)
         return True
 
     def _scale(self, action: Scale) -> None:
-        logger.warning("learning rates times %g for %d steps: %s", action.factor, action.steps, action.why)
-        self._trainer.event("scaled", why=action.why, factor=action.factor, steps=action.steps)
+        changed = f"learning rates times {action.factor:g}"
+        if action.clip != 1:
+            changed += f", max_grad_norm times {action.clip:g}"
+        logger.warning("%s for %d steps: %s", changed, action.steps, action.why)
+        factors = {"factor": action.factor, "clip": action.clip}
+        self._trainer.event("scaled", why=action.why, steps=action.steps, **factors)
         self.policies.scale(action, self._trainer.state.global_step + 1)
 
     def _roll_back(self, action: RollBack) -> None:
         trainer, to = self._trainer, self._kept_at
+        self._candidate = None
         self._times_back[to] += 1
         if self._kept is None or self._times_back[to] > MOST_ROLL_BACKS:
             raise TrainingError(

@@ -59,6 +59,7 @@ class Stepping:
         counts: Counts | None = None,
         step: int | None = None,
         wants: frozenset[str] = frozenset(),
+        rank: int | None = None,
     ) -> StepRecord:
         """Forward and backward passes of a step's micro-batches; gradients are added to those that are there.
 
@@ -70,6 +71,7 @@ class Stepping:
             counts: The step's global counts; added over the batches and ranks where not given.
             step: Its number; the next one where not given.
             wants: ``"outputs"`` to keep what the model returns.
+            rank: Whose draws; this process's where not given.
         """
         trainer = self._trainer
         step = trainer.state.global_step + 1 if step is None else step
@@ -81,7 +83,8 @@ class Stepping:
         seconds = {"forward": 0.0, "backward": 0.0}
         model.train()
         with preserved_randomness():
-            seed_all(mixed_seed(trainer.config.training.seed, step, trainer.parallel.rank, 2))
+            rank = trainer.parallel.rank if rank is None else rank
+            seed_all(mixed_seed(trainer.config.training.seed, step, rank, 2))
             for number, batch in enumerate(batches):
                 last = number == len(batches) - 1
                 trainer.accelerator.gradient_state._set_sync_gradients(last)
@@ -135,7 +138,8 @@ class Stepping:
         trainer = self._trainer
         assert trainer.optimizer is not None
         entries = trainer.optimizer.param_groups
-        clip_gradients(trainer.trainable, record.gradients.total, trainer.args.max_grad_norm)
+        limit = trainer.args.max_grad_norm * trainer.steering.plan.clip
+        clip_gradients(trainer.trainable, record.gradients.total, limit)
         begun = time.perf_counter()
         scheduled = [entry["lr"] for entry in entries]
         for entry in entries:

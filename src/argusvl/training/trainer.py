@@ -42,14 +42,12 @@ from argusvl.training.losses import Counts, LossAggregation, LossWindow
 from argusvl.training.norms import norm_figures
 from argusvl.training.parallel import Parallel
 from argusvl.training.parameter_groups import assign_parameters, freeze_untrained, make_optimizer
-from argusvl.training.policies import Policies, Policy
-from argusvl.training.policies.non_finite import StopWhereNotFinite
-from argusvl.training.policies.phases import Phases
+from argusvl.training.policies import Policy
 from argusvl.training.progress import ProgressCallback
 from argusvl.training.protocol import LearnsAssets, Task
 from argusvl.training.saving import Saving
 from argusvl.training.snapshot import SavedSnapshot
-from argusvl.training.steering import RolledBack, Steering
+from argusvl.training.steering import RolledBack, Steering, own_policies
 from argusvl.training.step import StepRecord
 from argusvl.training.stepping import Stepping
 from argusvl.training.throughput import Throughput, memory_figures
@@ -120,9 +118,7 @@ class ArgusTrainer(Trainer):
         self.stepping, self.evaluating, self.saving = Stepping(self), Evaluating(self), Saving(self)
         batch = getattr(self._sampler, "mean_samples", self._train_batch_size)
         samples = batch * self.args.gradient_accumulation_steps * self.parallel.world_size
-        phases = Phases(specs, config.training.phases, config.training.rate_scaling, samples)
-        own = [phases, StopWhereNotFinite(self.output_dir, self.parallel.rank)]
-        self.steering = Steering(self, Policies([*own, *policies]))
+        self.steering = Steering(self, [*own_policies(self, samples), *policies])
         self.listeners = Listeners(listeners)
         self.interrupts = Interrupts()
         self.throughput = Throughput(self.parallel.world_size)

@@ -43,14 +43,16 @@ class Plan:
         frozen: Groups that do not train.
         rates: Factor of a group's learning rate; 1 where it is not named. ``"*"`` stands for all groups.
         weights: Factor of a loss term's weight; 1 where it is not named.
+        clip: Factor of ``max_grad_norm``.
     """
 
     frozen: frozenset[str] = frozenset()
     rates: Mapping[str, float] = field(default_factory=dict)
     weights: Mapping[str, float] = field(default_factory=dict)
+    clip: float = 1.0
 
     def __post_init__(self) -> None:
-        for name, factor in (*self.rates.items(), *self.weights.items()):
+        for name, factor in (*self.rates.items(), *self.weights.items(), ("max_grad_norm", self.clip)):
             _check_factor(factor, name)
 
     def rate(self, group: str) -> float:
@@ -63,6 +65,7 @@ class Plan:
             self.frozen | other.frozen,
             _multiplied(self.rates, other.rates),
             _multiplied(self.weights, other.weights),
+            self.clip * other.clip,
         )
 
 
@@ -82,14 +85,23 @@ class Continue:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """The optimizer steps, with all learning rates multiplied by ``factor`` for ``steps`` steps, this one included."""
+    """The optimizer steps, with all learning rates multiplied by ``factor``, and ``max_grad_norm`` by ``clip``, for
+    ``steps`` steps, this one included.
+    """
 
     why: str
     factor: float
     steps: int
+    clip: float = 1.0
 
     def __post_init__(self) -> None:
         _check_factor(self.factor, "all rates")
+        _check_factor(self.clip, "max_grad_norm")
+
+    @property
+    def plan(self) -> Plan:
+        """What holds for those steps."""
+        return Plan(rates={"*": self.factor}, clip=self.clip)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +206,7 @@ class Policies:
                     where=f"policy {type(policy).__name__}",
                     remedy="give a number of steps, or None",
                 )
-        self._scaled: list[tuple[float, int]] = []  # factor, last step that it holds for
+        self._scaled: list[tuple[Plan, int]] = []  # with the last step that it holds for
 
     @property
     def snapshot_every(self) -> int | None:
@@ -206,9 +218,9 @@ class Policies:
         plan = Plan()
         for policy in self._policies:
             plan = plan.joined(policy.plan(progress))
-        self._scaled = [(factor, last) for factor, last in self._scaled if last > progress.step]
-        for factor, _ in self._scaled:
-            plan = plan.joined(Plan(rates={"*": factor}))
+        self._scaled = [(change, last) for change, last in self._scaled if last > progress.step]
+        for change, _ in self._scaled:
+            plan = plan.joined(change)
         return plan
 
     def after_backward(self, record: StepRecord) -> Action:
@@ -227,12 +239,13 @@ class Policies:
 
     def scale(self, change: Scale, step: int) -> None:
         """Lets a change of the rates hold from a step on."""
-        self._scaled.append((change.factor, step + change.steps - 1))
+        self._scaled.append((change.plan, step + change.steps - 1))
 
     def state_dict(self) -> dict[str, Any]:
         """Of all, in their order, and of the changes that still hold."""
         states = [[type(p).__name__, p.state_dict()] for p in self._policies]
-        return {"policies": states, "scaled": [list(entry) for entry in self._scaled]}
+        scaled = [[plan.rates["*"], last, plan.clip] for plan, last in self._scaled]
+        return {"policies": states, "scaled": scaled}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Takes what :meth:`state_dict` returned; a policy that was not there then begins anew."""
@@ -243,7 +256,10 @@ class Policies:
                     policy.load_state_dict(values)
                     del saved[position]
                     break
-        self._scaled = [(float(factor), int(last)) for factor, last in state.get("scaled", ())]
+        self._scaled = [
+            (Plan(rates={"*": float(factor)}, clip=float(*clip or (1.0,))), int(last))
+            for factor, last, *clip in state.get("scaled", ())  # earlier versions knew no factor of clipping
+        ]
 
 
 def strongest(actions: Sequence[Action]) -> Action:

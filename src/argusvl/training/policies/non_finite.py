@@ -1,81 +1,149 @@
-"""A loss or gradient that is not finite: found before the optimizer steps, its batch kept, the run stopped."""
+"""Losses and gradients that are not finite, and losses of nothing: found before the optimizer steps."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from pathlib import Path
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
-
-from argusvl.core.files import atomic_folder
-from argusvl.core.logging import get_logger
-from argusvl.training.policies import Action, Continue, Inactive, Stop
-from argusvl.training.sampling import BATCH_INFO
+from argusvl.config.schema import RecoverySection
+from argusvl.training.bad_step import BadStep
+from argusvl.training.parallel import Parallel
+from argusvl.training.policies import Action, Continue, Inactive, RollBack, Scale, Skip, Stop
 from argusvl.training.step import StepRecord
 
-logger = get_logger(__name__)
-
-REPLAY_FOLDER = "non_finite"
+_REMEMBERED = 50
+"""Bad steps that a diagnosis is made of."""
 
 
 class StopWhereNotFinite(Inactive):
-    """Stops the run: nothing was changed by the step, and its batch is kept for replay.
+    """Ends the run at the first bad step: nothing was changed by it, and it is kept for replay.
 
     Args:
-        output_dir: The run's folder; the batch goes to ``non_finite/step-<N>`` in it.
-        rank: This process's rank, part of the file names where there are several.
+        parallel: The ranks, which must agree.
+        examine: Tells what was wrong, and keeps the step.
     """
 
-    def __init__(self, output_dir: Path, rank: int = 0) -> None:
-        self._output_dir = output_dir
-        self._rank = rank
+    def __init__(self, parallel: Parallel, examine: Callable[[StepRecord], BadStep]) -> None:
+        self._parallel = parallel
+        self._examine = examine
 
     def after_backward(self, record: StepRecord) -> Action:
-        """Names the term or parameter, the step, the samples and the folder."""
-        if record.finite:
+        """Names the term or parameter, the module, the step, the samples and the folder."""
+        (bad,) = self._parallel.any(not record.finite)
+        return self._end(self._examine(record)) if bad else Continue()
+
+    def _end(self, bad: BadStep) -> Stop:
+        return Stop(
+            f"{bad.what} at step {bad.step}; the step was not taken. Samples: {', '.join(bad.samples)}",
+            "look at these samples (`argus train CONFIG --replay` computes the step again), lower the learning rates "
+            "or max_grad_norm, and continue with --resume from the last checkpoint; or let such steps be passed over "
+            "(training.recovery)",
+            where=None if bad.bundle is None else str(bad.bundle),
+        )
+
+
+class Recover(StopWhereNotFinite):
+    """Passes over bad steps; where they pile up goes back to the last good snapshot with lower rates and clipping; ends
+    the run, with a diagnosis, where that does not help either.
+
+    Args:
+        parallel: The ranks, which must agree.
+        examine: Tells what was wrong, and keeps the step.
+        settings: The limits.
+    """
+
+    def __init__(
+        self, parallel: Parallel, examine: Callable[[StepRecord], BadStep], settings: RecoverySection
+    ) -> None:
+        super().__init__(parallel, examine)
+        self._settings = settings
+        self.snapshot_every = settings.snapshot_steps
+        self._in_a_row = self._zeros = self._roll_backs = 0
+        self._window: deque[bool] = deque(maxlen=settings.nan_window)
+        self._seen: deque[dict[str, Any]] = deque(maxlen=_REMEMBERED)
+
+    def after_backward(self, record: StepRecord) -> Action:
+        """Continue, skip, roll back or stop; the same on every rank."""
+        bad, counts_for_something = self._parallel.any(not record.finite, record.loss != 0)
+        self._window.append(bad)
+        self._zeros = 0 if bad or counts_for_something else self._zeros + 1
+        if self._zeros > self._settings.max_zero_loss:
+            return Stop(
+                f"the loss was exactly 0 for {self._zeros} steps, the last is {record.step}: nothing is learned",
+                "check that records have objects, that the answers are labelled and that the weights of the losses "
+                "are not 0",
+            )
+        if not bad:
+            self._in_a_row = 0
             return Continue()
-        rank = f"-rank{self._rank}" if self._rank else ""
-        folder = self._output_dir / REPLAY_FOLDER / f"step-{record.step}{rank}"
-        term, parameter = record.first_non_finite_term(), record.gradients.first_non_finite()
-        _keep(record, term, parameter, folder)
-        suspects = range(len(record.names)) if term is None else [term[1]]
-        samples = ", ".join(name for index in suspects for name in record.names[index])
-        what = (
-            f"loss term {term[0]!r} is not finite"
-            if term is not None
-            else f"the losses are finite, the gradient of {parameter} is not"
+        self._in_a_row += 1
+        found = self._examine(record)
+        self._seen.append(
+            {
+                "term": found.term,
+                "parameter": found.parameter,
+                "module": found.module,
+                "samples": found.samples,
+            }
+        )
+        limits = self._settings
+        share = sum(self._window) / limits.nan_window
+        if self._in_a_row <= limits.max_consecutive_nan and share <= limits.max_nan_ratio:
+            return Skip(found.what)
+        why = f"{found.what}; {self._in_a_row} such steps in a row, {sum(self._window)} of the last {len(self._window)}"
+        if self._roll_backs == limits.max_roll_backs:
+            return self._give_up(found, why)
+        self._roll_backs += 1
+        self._in_a_row = 0
+        self._window.clear()
+        change = Scale(
+            f"after roll-back {self._roll_backs} of at most {limits.max_roll_backs}",
+            limits.rate_factor,
+            limits.recovery_steps,
+            clip=limits.clip_factor,
+        )
+        return RollBack(why, change)
+
+    def _give_up(self, bad: BadStep, why: str) -> Stop:
+        terms = Counter(one["term"] or f"the gradient of {one['parameter']}" for one in self._seen)
+        modules = Counter(one["module"] for one in self._seen if one["module"])
+        samples = Counter(name for one in self._seen for name in one["samples"])
+        said = [f"{name} {count} times" for name, count in terms.most_common(3)]
+        if modules:
+            said.append("first in " + ", ".join(name for name, _ in modules.most_common(2)))
+        name, times = samples.most_common(1)[0] if samples else ("", 0)
+        always = len(self._seen) > 1 and times == len(self._seen)
+        if always:
+            said.append(f"{name} was there each time")
+        weights = any("is not finite)" in str(name) for name in modules)
+        advice = (
+            f"look at {name}: take it out, or correct it"
+            if always
+            else "the weights themselves are not finite: go on from an older checkpoint with lower learning rates"
+            if weights
+            else "lower the learning rates or max_grad_norm, or the weight of that term, and continue with --resume "
+            "from the last checkpoint"
         )
         return Stop(
-            f"{what} at step {record.step}; the step was not taken. Samples: {samples}",
-            "look at these samples (the batch is kept there), lower the learning rates or max_grad_norm, "
-            "and continue with --resume from the last checkpoint",
-            where=str(folder),
+            f"{why}, after {self._roll_backs} roll-backs. Not finite in {len(self._seen)} steps: {'; '.join(said)}",
+            advice,
+            where=None if bad.bundle is None else str(bad.bundle),
         )
 
+    def state_dict(self) -> dict[str, Any]:
+        """What the limits count, and what was seen."""
+        return {
+            "in_a_row": self._in_a_row,
+            "zeros": self._zeros,
+            "roll_backs": self._roll_backs,
+            "window": list(self._window),
+            "seen": list(self._seen),
+        }
 
-def _keep(record: StepRecord, term: tuple[str, int] | None, parameter: str | None, folder: Path) -> None:
-    sums = [dict(zip(record.terms, row, strict=True)) for row in record.sums.tolist()]
-    report = {
-        "step": record.step,
-        "term": None if term is None else term[0],
-        "parameter": parameter,
-        "suspect_micro_batch": None if term is None else term[1],
-        "term_sums": [{name: str(value) for name, value in row.items()} for row in sums],
-        "samples": [list(names) for names in record.names],
-        "epoch_and_index": [[list(key) for key in info.keys] for info in record.infos],
-    }
-    batches = [{key: value for key, value in b.items() if key != BATCH_INFO} for b in record.batches]
-    with atomic_folder(folder) as temporary:
-        torch.save([_on_cpu(batch) for batch in batches], temporary / "batches.pt")
-        (temporary / "report.json").write_text(json.dumps(report, ensure_ascii=False, indent=2), "utf-8")
-    logger.info("the batch of step %d is kept in %s", record.step, folder)
-
-
-def _on_cpu(value: Any) -> Any:
-    if isinstance(value, torch.Tensor):
-        return value.detach().cpu()
-    if isinstance(value, Mapping):
-        return {key: _on_cpu(item) for key, item in value.items()}
-    return value
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes what :meth:`state_dict` returned."""
+        self._in_a_row, self._zeros = int(state["in_a_row"]), int(state["zeros"])
+        self._roll_backs = int(state["roll_backs"])
+        self._window = deque(map(bool, state["window"]), self._settings.nan_window)
+        self._seen = deque(state["seen"], _REMEMBERED)

@@ -1,0 +1,130 @@
+"""A step that was not finite, computed once more from its bundle."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+from argusvl.config.schema import RunConfig
+from argusvl.core.errors import ArgusError, CheckpointError
+from argusvl.core.files import read_json
+from argusvl.training import checkpoints
+from argusvl.training.bad_step import BATCHES, REPORT, WEIGHTS, gradient_norms, term_sums, watched_modules
+from argusvl.training.protocol import LearnsAssets, Task
+from argusvl.training.trainer import ArgusTrainer
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What a replayed step came to.
+
+    Attributes:
+        step: Its number.
+        term_sums: Each micro-batch's loss terms, as exact text.
+        module: The first module whose output is not finite, in the order of computing.
+        parameter: The first parameter whose gradient is not finite.
+        samples: Names of the samples of each micro-batch.
+        differences: What is not as the bundle says, bit for bit; empty where the step was reproduced.
+    """
+
+    step: int
+    term_sums: list[dict[str, str]]
+    module: str | None
+    parameter: str | None
+    samples: list[list[str]]
+    differences: list[str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For ``--json``."""
+        return asdict(self)
+
+
+def replay(task: Task, config: RunConfig, bundle: Path) -> Replay:
+    """Computes a kept step again: with its weights, batches and draws.
+
+    Args:
+        task: Of the run.
+        config: Of the run; its folder is read, and nothing is written there.
+        bundle: ``non_finite/step-<N>`` in the run's folder.
+
+    Raises:
+        CheckpointError: The bundle is missing, damaged, or of another model.
+    """
+    report = _read(bundle, REPORT, read_json)
+    batches = _read(bundle, BATCHES, lambda path: torch.load(path, weights_only=True))
+    weights = _read(bundle, WEIGHTS, load_file)
+    saved = checkpoints.list_checkpoints(config.training.output_dir)
+    if saved and isinstance(task, LearnsAssets):
+        task.load_assets(saved[-1][1])  # what the run learned from its data, whatever they hold now
+    with tempfile.TemporaryDirectory() as elsewhere:
+        changes = {"output_dir": Path(elsewhere), "bf16": report["bf16"]}
+        training = config.training.model_copy(update=changes)
+        trainer = ArgusTrainer(task, config.model_copy(update={"training": training}))
+        _load_weights(trainer, weights, bundle)
+        trainer.model_wrapped = trainer.accelerator.prepare_model(trainer.network)
+        with watched_modules(trainer.network) as seen:
+            record = trainer.stepping.forward_backward(
+                batches, report["counts"], report["step"], rank=report["rank"]
+            )
+    found: dict[str, Any] = {"term_sums": term_sums(record)}
+    if report["ranks"] == 1:  # of several, gradients were added up
+        found["gradient_norms"] = gradient_norms(record)
+    return Replay(
+        step=record.step,
+        term_sums=found["term_sums"],
+        module=seen.first_bad,
+        parameter=record.gradients.first_non_finite(),
+        samples=report["samples"],
+        differences=[
+            difference
+            for name, values in found.items()
+            for difference in _differences(name, report[name], json.loads(json.dumps(values)))
+        ],
+    )
+
+
+def _differences(name: str, then: Any, now: Any) -> list[str]:
+    if isinstance(then, dict) and isinstance(now, dict):
+        keys = dict.fromkeys([*then, *now])
+        return [d for k in keys for d in _differences(f"{name}.{k}", then.get(k), now.get(k))]
+    if isinstance(then, list) and isinstance(now, list) and len(then) == len(now):
+        return [
+            d
+            for k, pair in enumerate(zip(then, now, strict=True))
+            for d in _differences(f"{name}[{k}]", *pair)
+        ]
+    return [] if then == now else [f"{name} was {then}, is {now}"]
+
+
+def _load_weights(trainer: ArgusTrainer, weights: Mapping[str, torch.Tensor], bundle: Path) -> None:
+    own = dict(trainer.trainable) | dict(trainer.network.named_buffers())
+    wrong = [n for n in own if n not in weights or weights[n].shape != own[n].shape]
+    if wrong or len(weights) != len(own):
+        raise CheckpointError(
+            f"its weights are not those of this model: {wrong[0] if wrong else 'there are others, too'}",
+            where=bundle,
+            remedy="give the configuration that the run was started with",
+        )
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(weights[name])
+
+
+def _read(bundle: Path, name: str, read: Any) -> Any:
+    try:
+        return read(bundle / name)
+    except ArgusError:
+        raise
+    except Exception as error:  # zipfile, pickle, safetensors, JSON: whatever a damaged file makes of it
+        raise CheckpointError(
+            f"cannot be read ({type(error).__name__}): it is missing or damaged",
+            where=bundle / name,
+            remedy="name a folder non_finite/step-<N> that a run has kept",
+        ) from error

@@ -1,0 +1,104 @@
+"""What trains when, and how fast: read back from the optimizer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pydantic import ValidationError
+from test_ranks import QUIET, both_ranks
+from toy_task import PlannedTask, ToyTask, logged, losses, toy_config, train
+
+from argusvl.config.schema import PhaseSection, RateScalingSection
+from argusvl.core.errors import ConfigError
+from argusvl.training.trainer import ArgusTrainer
+
+STEADY: dict[str, Any] = {
+    "lr_scheduler_type": "constant",
+    "warmup_ratio": 0.0,
+    "eval_steps": 100,
+    "max_steps": 8,
+}
+PHASES = [
+    PhaseSection(until=0.25, train=["body"]),
+    PhaseSection(until=0.75, rates={"head": 2.0}),
+    PhaseSection(until=1.0, train=["head"], rates={"head": 0.5}),
+]
+
+
+def test_phases_choose_what_trains_and_how_fast(tmp_path: Path) -> None:
+    entries = train(ToyTask(), tmp_path, phases=PHASES, **STEADY)
+    assert ["gn/head" in e for e in entries] == [False] * 2 + [True] * 6
+    assert ["gn/body" in e for e in entries] == [True] * 6 + [False] * 2
+    assert [e["lr/head"] for e in entries] == pytest.approx([0.02] * 2 + [0.04] * 4 + [0.01] * 2)
+    assert [e["lr/body"] for e in entries] == pytest.approx([0.01] * 8)
+
+
+def test_a_group_that_rests_does_not_move(tmp_path: Path) -> None:
+    trainer = ArgusTrainer(ToyTask(), toy_config(tmp_path, phases=PHASES, **STEADY))
+    weights = []
+    log = trainer.log
+
+    def spy(logs: dict[str, float], *args: Any) -> None:
+        weights.append([trainer.network.head.weight.clone(), trainer.network.body.weight.clone()])
+        log(logs, *args)
+
+    trainer.log = spy  # type: ignore[method-assign]
+    trainer.train()
+    head, body = zip(*weights[:8], strict=True)
+    assert torch.equal(head[0], head[1]) and not torch.equal(head[1], head[2])
+    assert torch.equal(body[5], body[7]) and not torch.equal(body[4], body[5])
+
+
+def test_phases_go_on_over_a_resumption(tmp_path: Path) -> None:
+    options = {**STEADY, "phases": PHASES, "save_steps": 3}
+    whole = train(ToyTask(), tmp_path, **options)
+    for step in (6, 8):
+        (tmp_path / f"checkpoint-{step}").rename(tmp_path / f"gone-{step}")
+    assert losses(train(ToyTask(), tmp_path, resume=True, **options)) == losses(whole)
+
+
+def test_two_ranks_go_through_the_same_phases(tmp_path: Path) -> None:
+    both_ranks(tmp_path / "two", phases=PHASES, lr_scheduler_type="constant", warmup_ratio=0.0, max_steps=8)
+    one = train(ToyTask(**QUIET), tmp_path / "one", phases=PHASES, max_grad_norm=1e9, **STEADY)
+    two = logged(tmp_path / "two")
+    assert [e["loss"] for e in two] == pytest.approx([e["loss"] for e in one], rel=1e-4)
+    assert ["gn/head" in e for e in two] == [False] * 2 + [True] * 6
+
+
+@pytest.mark.parametrize(
+    ("phase", "message"),
+    [
+        (PhaseSection(until=1.0, train=["haed"]), "there is no group 'haed'; did you mean 'head'"),
+        (PhaseSection(until=1.0, rates={"tail": 0.5}), "there is no group 'tail'"),
+        (PhaseSection(until=1.0, train=[]), "nothing would train in it"),
+        (PhaseSection(until=1.0, train=["head"], rates={"head": 0.0}), "nothing would train in it"),
+    ],
+)
+def test_a_phase_that_cannot_be_is_refused(tmp_path: Path, phase: PhaseSection, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        train(ToyTask(), tmp_path, phases=[phase], **STEADY)
+
+
+@pytest.mark.parametrize("ends", [[0.5], [0.5, 0.5, 1.0], [0.7, 0.2, 1.0]])
+def test_phases_cover_training_in_order(tmp_path: Path, ends: list[float]) -> None:
+    with pytest.raises(ValidationError):
+        toy_config(tmp_path, phases=[PhaseSection(until=end) for end in ends])
+
+
+@pytest.mark.parametrize(
+    ("rule", "task", "factor"),
+    [
+        ("linear", ToyTask, 4 * 2 / 16),
+        ("sqrt", ToyTask, (4 * 2 / 16) ** 0.5),
+        # 22 samples in 6 batches, whatever per_device_train_batch_size says.
+        ("linear", PlannedTask, 22 / 6 * 2 / 16),
+    ],
+)
+def test_rates_follow_the_samples_of_a_step(tmp_path: Path, rule: Any, task: Any, factor: float) -> None:
+    scaling = RateScalingSection(rule=rule, reference_samples=16)
+    options = {**STEADY, "gradient_accumulation_steps": 2, "max_steps": 2}
+    entries = train(task(), tmp_path, rate_scaling=scaling, **options)
+    assert [e["lr/head"] for e in entries] == pytest.approx([0.02 * factor] * 2)
