@@ -18,8 +18,7 @@ from argusvl.detection.calibration import Calibration, fit_calibration, measure
 from argusvl.detection.detections import Detections
 from argusvl.detection.evaluation import Truth, evaluate_detections
 from argusvl.detection.judged import JudgedPredictions, correct_predictions
-from argusvl.detection.reliability import reliability, write_reliability
-from argusvl.detection.report.evaluation_files import CALIBRATION
+from argusvl.detection.reliability import CALIBRATION, reliability, write_reliability
 
 LABELS = ("screw", "label", "fan")
 SIZE = (200, 150)

@@ -162,6 +162,29 @@ def read_json(path: str | Path) -> Any:
     return decode_json(read_text(path))
 
 
+def read_json_object(
+    path: str | Path, *, remedy: str, error: type[ArgusError] = CheckpointError
+) -> dict[str, Any]:
+    """The object that a JSON file holds, where it is plain what to do about one that is damaged.
+
+    Args:
+        path: The file.
+        remedy: That.
+        error: What to raise.
+
+    Raises:
+        CheckpointError: Or ``error``: it cannot be read, is not JSON, or holds something else.
+    """
+    try:
+        value = read_json(path)
+    except (OSError, ValueError) as problem:
+        reason = getattr(problem, "strerror", None) or problem
+        raise error(f"is damaged: {reason}", where=path, remedy=remedy) from None
+    if not isinstance(value, dict):
+        raise error("is damaged: it holds no JSON object", where=path, remedy=remedy)
+    return value
+
+
 def cannot_read(path: str | Path, error: OSError, kind: type[E]) -> E:
     """What to tell of a file that cannot be opened."""
     remedy = REMEDIES.get(error.errno, "check the file and its permissions")

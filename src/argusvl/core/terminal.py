@@ -23,7 +23,11 @@ def console() -> Console:
 
 def say(text: str) -> None:
     """A sentence on stderr: as it is written, its lines not broken."""
-    console().print(text, highlight=False, markup=False, soft_wrap=True)
+    from rich.text import Text
+
+    console().print(
+        Text(text), soft_wrap=True
+    )  # of a bare text rich would make emoji: ``:cat:`` may be a file's name
 
 
 def print_json(value: Any, *, indent: int | None = 2) -> None:

@@ -25,6 +25,11 @@ def show_name(name: object) -> str:
     return text if len(text) <= LONGEST_NAME else f"{text[:half]}…{text[-half:]}"
 
 
+def first_line(error: BaseException) -> str:
+    """What a library's error says first; its class where it says nothing."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
 def listed(items: Sequence[str], most: int) -> str:
     """The first items on one line, and how many more there are."""
     shown = ", ".join(items[:most])

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from argusvl.core.errors import CheckpointError
-from argusvl.core.files import path_inside, read_json, write_text_atomically
+from argusvl.core.files import path_inside, read_json_object, write_text_atomically
 from argusvl.detection.calibration import Calibration
 from argusvl.detection.checkpoint_layout import assets_file
 from argusvl.detection.data.conversation import OverLengthPolicy
@@ -99,14 +99,7 @@ class DetectionAssets:
             CheckpointError: The folder is missing or no checkpoint, or ``argus.json`` is damaged.
         """
         file = assets_file(Path(folder))
-        try:
-            value = read_json(file)
-        except (OSError, ValueError) as error:
-            raise CheckpointError(
-                f"is damaged: {error}", where=file, remedy="copy the checkpoint again, or use another one"
-            ) from None
-        if not isinstance(value, dict):
-            raise CheckpointError("holds no JSON object", where=file, remedy="copy the checkpoint again")
+        value = read_json_object(file, remedy="copy the checkpoint again, or use another one")
         if "descriptions" not in value and value.get("vocabulary") == "closed":
             value["descriptions"] = value.get("labels") or None
         known = {

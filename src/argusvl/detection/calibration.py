@@ -29,8 +29,8 @@ from scipy.special import expit, log_softmax
 
 from argusvl.core.wording import counted
 from argusvl.detection.detections import Detections
-from argusvl.detection.judged import Array, Flags, JudgedPredictions
-from argusvl.detection.reliability import Reliability, ReliabilityReport, compare, reliability
+from argusvl.detection.judged import JudgedPredictions
+from argusvl.detection.reliability import Array, Flags, Reliability, ReliabilityReport, compare, reliability
 
 MIN_IMAGES, MIN_RIGHT, MIN_WRONG = 5, 10, 10
 """Fewer held-out images, right predictions or wrong ones say too little to change scores by."""

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from argusvl.core.errors import ArgusError, DataError
+from argusvl.core.errors import DataError
+from argusvl.core.extras import import_extra
 
 FloatArray = NDArray[np.float32]
 
@@ -165,13 +166,7 @@ class Detections:
             ArgusError: The package ``supervision`` is not installed.
             DataError: A label is not in ``labels``.
         """
-        try:
-            import supervision  # type: ignore[import-not-found,unused-ignore]
-        except ImportError as error:
-            raise ArgusError(
-                f"supervision cannot be imported: {error}",
-                remedy="install the extra that brings it: pip install 'argusvl[supervision]'",
-            ) from None
+        supervision = import_extra("supervision")
         order = sorted(set(self.labels)) if labels is None else list(labels)
         unknown = sorted(set(self.labels) - set(order))
         if unknown:

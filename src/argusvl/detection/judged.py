@@ -13,10 +13,9 @@ from argusvl.core.matching import match, pairwise_iou
 from argusvl.detection.data.dataset import Vocabulary
 from argusvl.detection.detections import Detections
 from argusvl.detection.evaluation import Truth, claim, class_of
+from argusvl.detection.reliability import Array, Flags
 from argusvl.detection.report.pairing import MIN_IOU
 
-Array = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 Numbers = NDArray[np.int64]
 
 

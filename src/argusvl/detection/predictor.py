@@ -12,7 +12,7 @@ from PIL import Image
 
 from argusvl.core.devices import usable_device
 from argusvl.core.errors import ArgusError, CheckpointError, ConfigError, DataError, ModelError
-from argusvl.core.files import read_json
+from argusvl.core.files import read_json_object
 from argusvl.core.images import exif_orientation, open_image, upright_rgb
 from argusvl.core.logging import get_logger
 from argusvl.core.precision import compute_in, decide
@@ -362,14 +362,9 @@ def _check_preprocessor(folder: Path, assets: DetectionAssets) -> None:
     file = folder / QWEN_FOLDER / "preprocessor_config.json"
     if not file.is_file():
         return
-    try:
-        content = read_json(file)
-        size = content.get("size", {})
-        stated = {"min_pixels": size.get("shortest_edge"), "max_pixels": size.get("longest_edge")}
-    except (OSError, ValueError, AttributeError) as error:
-        raise CheckpointError(
-            f"is damaged: {error}", where=file, remedy="copy the checkpoint again"
-        ) from None
+    size = read_json_object(file, remedy="copy the checkpoint again").get("size")
+    size = size if isinstance(size, dict) else {}
+    stated = {"min_pixels": size.get("shortest_edge"), "max_pixels": size.get("longest_edge")}
     for name, value in stated.items():
         if value is not None and value != getattr(assets, name):
             raise CheckpointError(

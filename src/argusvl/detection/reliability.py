@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from argusvl.core.files import write_text_atomically
-from argusvl.detection.judged import Array, Flags
-from argusvl.detection.report.evaluation_files import CALIBRATION
+
+CALIBRATION = "calibration.json"
+"""What a run, a checkpoint and an evaluation leave of it for the report."""
 
 NUM_BINS = 10
+
+Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +44,9 @@ class Reliability:
         ece_before: Of these.
     """
 
-    bins: tuple[Bin, ...]
+    bins: Sequence[Bin]
     ece: float
-    bins_before: tuple[Bin, ...] | None = None
+    bins_before: Sequence[Bin] | None = None
     ece_before: float | None = None
 
     def to_dict(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from argusvl.assets import MODELS, model_folder
 from argusvl.core.errors import CheckpointError
-from argusvl.core.files import read_json
+from argusvl.core.files import read_json_object
 from argusvl.detection.checkpoint_layout import QWEN_FOLDER
 
 if TYPE_CHECKING:
@@ -76,17 +76,14 @@ def starting_point(model: str | None) -> StartingPoint:
 
 def _stock_sizes(folder: Path) -> tuple[int | None, int | None]:
     file = folder / "config.json"
-    try:
-        values = read_json(file)
-        found = values.get("model_type")
-    except FileNotFoundError:
+    if not file.is_file():
         raise CheckpointError(
             "no config.json",
             where=folder,
             remedy="give a Qwen2.5-VL folder in hub layout, or a checkpoint that `argus train` wrote",
-        ) from None
-    except (OSError, ValueError, AttributeError) as error:
-        raise CheckpointError(f"is damaged: {error}", where=file, remedy="copy the folder again") from None
+        )
+    values = read_json_object(file, remedy="copy the folder again")
+    found = values.get("model_type")
     if found != _STOCK_TYPE:
         raise CheckpointError(
             f"model_type is {found!r}, expected {_STOCK_TYPE!r}",

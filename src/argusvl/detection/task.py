@@ -51,8 +51,7 @@ from argusvl.detection.model.loading import load_config
 from argusvl.detection.model.losses import LOSSES, LossSettings, WrittenAnswers
 from argusvl.detection.model.modeling import ArgusForDetection, add_detection_head
 from argusvl.detection.model.vocabulary_transfer import transfer_vocabulary
-from argusvl.detection.reliability import write_reliability
-from argusvl.detection.report.evaluation_files import CALIBRATION
+from argusvl.detection.reliability import CALIBRATION, write_reliability
 from argusvl.detection.report.pairing import SCORE_THRESHOLD
 from argusvl.detection.run_check import RunCheck
 from argusvl.doctor.findings import Finding

@@ -21,7 +21,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from argusvl.core.errors import ArgusError, CheckpointError
-from argusvl.core.files import atomic_folder, path_inside, read_json, write_text_atomically
+from argusvl.core.files import atomic_folder, path_inside, read_json_object, write_text_atomically
 from argusvl.core.logging import get_logger
 from argusvl.core.run_layout import TRAINER_STATE
 from argusvl.core.weight_files import safetensors_names
@@ -36,6 +36,7 @@ STATE_FOLDER = "training_state"
 OPTIMIZER, SCHEDULER = "optimizer.pt", "scheduler.pt"
 _STATE_FILES = {OPTIMIZER, SCHEDULER, "scaler.pt", TRAINER_STATE}
 _BINARY_SUFFIXES = {".safetensors", ".pt", ".pth", ".bin"}
+_COPY = "copy it again, or use another checkpoint"
 _NAME = re.compile(r"checkpoint-(\d+)")
 _LEFTOVER = re.compile(r"\.checkpoint-\d+\..*\.(part|old)|\.deleted-checkpoint-\d+")
 
@@ -173,18 +174,10 @@ def _is_training_state(name: str) -> bool:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = read_json(path)
-    except (OSError, ValueError) as error:
-        raise _damaged(path, f"cannot be read: {error}") from error
-    if not isinstance(value, dict):
-        raise _damaged(path, "is no JSON object")
-    return value
+    return read_json_object(path, remedy=_COPY)
 
 
-def _damaged(
-    path: Path, what: str, remedy: str = "copy it again, or use another checkpoint"
-) -> CheckpointError:
+def _damaged(path: Path, what: str, remedy: str = _COPY) -> CheckpointError:
     return CheckpointError(what, where=path, remedy=remedy)
 
 

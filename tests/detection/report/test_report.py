@@ -12,10 +12,11 @@ import pytest
 from PIL import Image
 
 from argusvl.core.errors import ArgusError
+from argusvl.detection.reliability import Bin, Reliability
 from argusvl.detection.report.evaluation_files import GalleryFile
 from argusvl.detection.report.pairing import LabelledBox
 from argusvl.detection.report.pictures import MAX_PICTURES, GalleryItem
-from argusvl.detection.report.scored_curves import Calibration, PrecisionCurve, ReliabilityBin
+from argusvl.detection.report.scored_curves import PrecisionCurve
 from argusvl.detection.report.sections import MAX_MISDESCRIBED, BoxData, box_sections
 from argusvl.visual import glyphs as glyphs_module
 from argusvl.visual import report as report_module
@@ -34,7 +35,7 @@ def item(
 
 
 def full(label: str = "挡风板/已安装") -> ReportData:
-    bins = [ReliabilityBin(0.5, 0.6, 7), ReliabilityBin(0.9, 0.8, 3)]
+    bins = [Bin(0.5, 0.6, 7), Bin(0.9, 0.8, 3)]
     boxes = BoxData(
         per_class={label: {"AP": 0.5, "count": 3}, "second": {"AP": None}},
         gallery=GalleryFile(
@@ -47,7 +48,7 @@ def full(label: str = "挡风板/已安装") -> ReportData:
             score_threshold=0.3,
         ),
         precision_recall={label: PrecisionCurve([1.0, 0.5, 0.0], [0.9, 0.4, 0.0], [0.4, 0.6, 0.0])},
-        calibration={"score": Calibration(bins, 0.11, bins, 0.2)},
+        calibration={"score": Reliability(bins, 0.11, bins, 0.2)},
         calibration_note=label,
     )
     return ReportData(

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from argusvl.detection.reliability import Bin, Reliability
 from argusvl.detection.report.evaluation_files import GalleryFile
 from argusvl.detection.report.pairing import KINDS, LabelledBox, above, count_kinds, pair_up
 from argusvl.detection.report.pictures import GalleryItem
-from argusvl.detection.report.scored_curves import Calibration, PrecisionCurve, ReliabilityBin
+from argusvl.detection.report.scored_curves import PrecisionCurve
 from argusvl.detection.report.sections import BoxData, box_sections
 from argusvl.visual.report import FigureRow, ReportData, write_report
 
@@ -53,7 +54,7 @@ def boxes() -> BoxData:
         [LabelledBox((12, 10, 60, 60), f"{HOSTILE}!", 0.8, "标签")],
         caption=f"{HOSTILE}.jpg",
     )
-    bins = [ReliabilityBin(k / 10, k / 11, 10 * k) for k in range(1, 10)]
+    bins = [Bin(k / 10, k / 11, 10 * k) for k in range(1, 10)]
     return BoxData(
         per_class={
             LONG: {"AP": 0.5, "AP50": 0.8, "count": 7},
@@ -63,7 +64,7 @@ def boxes() -> BoxData:
             name: PrecisionCurve([1.0] * 80 + [0.0] * 21, [0.5] * 101, [0.7] * 101)
             for name in (LONG, HOSTILE)
         },
-        calibration={"score": Calibration(bins, 0.05, bins, 0.1)},
+        calibration={"score": Reliability(bins, 0.05, bins, 0.1)},
         gallery=GalleryFile(
             kinds={
                 LONG: {"right": 5, "missed": 2, "shifted": 1, "misdescribed": 1, "false": 3},

@@ -11,8 +11,9 @@ from PIL import Image
 
 from argusvl.core.errors import ArgusError, DataError
 from argusvl.detection.figures import FIGURES
+from argusvl.detection.reliability import Bin, Reliability
 from argusvl.detection.report import sections
-from argusvl.detection.report.scored_curves import Calibration, PrecisionCurve, ReliabilityBin
+from argusvl.detection.report.scored_curves import PrecisionCurve
 from argusvl.visual.report import ReportData
 from argusvl.visual.run_folder import load_run as load_run_of
 from argusvl.visual.sections import RunFolder, TaskReport
@@ -107,7 +108,7 @@ def test_a_whole_run_is_read(tmp_path: Path) -> None:
     assert shown.gallery.confusion == {"螺丝": {"螺丝": 7}}
     assert shown.gallery.misdescribed == [("螺丝/a", "螺丝/b", 3)]
     assert shown.precision_recall == {"螺丝": PrecisionCurve([1, 0.5, 0], [0.9, 0.4, 0], [0.4, 0.5, 0])}
-    assert shown.calibration == {"score": Calibration([ReliabilityBin(0.8, 0.75, 4)], 0.05, None, None)}
+    assert shown.calibration == {"score": Reliability([Bin(0.8, 0.75, 4)], 0.05, None, None)}
     assert data.configuration == "task: detection\n"
     assert data.environment == {"python": "3.11", "torch": "2.13", "devices": "cpu, cuda:0"}
 

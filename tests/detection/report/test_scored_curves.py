@@ -4,11 +4,10 @@ import re
 
 import pytest
 
+from argusvl.detection.reliability import Bin, Reliability
 from argusvl.detection.report.scored_curves import (
     MAX_CLASSES,
-    Calibration,
     PrecisionCurve,
-    ReliabilityBin,
     f1_chart,
     precision_chart,
     reliability_chart,
@@ -49,8 +48,8 @@ def test_of_many_classes_the_frequent_ones_are_shown_and_all_are_in_the_mean() -
 
 
 def test_calibration_is_drawn_before_and_after_on_a_diagonal() -> None:
-    bins = [ReliabilityBin(0.8, 0.7, 20), ReliabilityBin(0.2, 0.25, 5), ReliabilityBin(0.5, 0.0, 0)]
-    chart = reliability_chart("t", Calibration(bins, 0.04, [ReliabilityBin(0.9, 0.4, 3)], 0.5))
+    bins = [Bin(0.8, 0.7, 20), Bin(0.2, 0.25, 5), Bin(0.5, 0.0, 0)]
+    chart = reliability_chart("t", Reliability(bins, 0.04, [Bin(0.9, 0.4, 3)], 0.5))
     assert [(e.name, e.last) for e in chart.legend] == [
         ("calibrated", "error 0.040"),
         ("before calibration", "error 0.500"),
@@ -61,7 +60,7 @@ def test_calibration_is_drawn_before_and_after_on_a_diagonal() -> None:
         ["confidence 0.8", "calibrated 0.700 · of 20"],
         ["confidence 0.9", "calibrated –"],
     ]
-    alone = reliability_chart("t", Calibration(bins, 0.04))
+    alone = reliability_chart("t", Reliability(bins, 0.04))
     assert [entry.name for entry in alone.legend] == ["as the model scores"]
 
 

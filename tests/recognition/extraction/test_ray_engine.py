@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-import builtins
 import logging
 import os
 import pickle
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -108,13 +108,6 @@ def test_a_cluster_without_room_says_what_is_missing(monkeypatch: pytest.MonkeyP
 
 
 def test_a_missing_ray_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def refuse(name: str, *rest: Any, **options: Any) -> Any:
-        if name == "ray" or name.startswith("ray."):
-            raise ImportError("No module named 'ray'")
-        return real(name, *rest, **options)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
+    monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ArgusError, match=r"pip install 'argusvl\[ray\]'"):
         RayEngine(LOAD)

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-import builtins
 import json
 import logging
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -137,13 +137,6 @@ def test_what_is_no_index_or_cannot_be_indexed(index: LanceIndex, tmp_path: Path
 
 
 def test_a_missing_lancedb_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def refuse(name: str, *rest: Any, **options: Any) -> Any:
-        if name.startswith("lancedb"):
-            raise ImportError("No module named 'lancedb'")
-        return real(name, *rest, **options)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
+    monkeypatch.setitem(sys.modules, "lancedb", None)
     with pytest.raises(ArgusError, match=r"pip install 'argusvl\[lancedb\]'"):
         LanceIndex.build(np.ones((5, 4), np.float32), tmp_path / "index")

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.text import Text
 
 from argusvl.cli.recognize.named import NAMED, print_named
-from argusvl.core.terminal import console
+from argusvl.core.terminal import console, say
 from argusvl.core.wording import counted, printable
 from argusvl.recognition.extraction.sources import Problem
 from argusvl.recognition.few_shot.enrolment import EnrolmentReport
@@ -27,7 +27,7 @@ def print_measured(measured: Measured) -> None:
         )
         if most == fewest == max(category["classes"].values()):
             text += f"; {counted(most, 'shot')} are all examples, so that the draws do not differ"
-        terminal.print(Text(text), soft_wrap=True)
+        say(text)
     for note in measured.notes:
         terminal.print(Text.assemble(("note", "yellow"), f" {note}"), soft_wrap=True)
     print_quarantined(measured.quarantined)
@@ -35,30 +35,25 @@ def print_measured(measured: Measured) -> None:
 
 def print_enrolment(report: EnrolmentReport, store: Path) -> None:
     """The sum, what cannot be used, and the classes that there are now."""
-    terminal = console()
     print_quarantined(report.quarantined)
-    terminal.print(
-        Text(
-            f"{counted(report.inputs, 'image')} = {report.enrolled} enrolled + {report.known} enrolled before or given "
-            f"twice + {len(report.quarantined)} quarantined"
-        ),
-        soft_wrap=True,
+    say(
+        f"{counted(report.inputs, 'image')} = {report.enrolled} enrolled + {report.known} enrolled before or given "
+        f"twice + {len(report.quarantined)} quarantined"
     )
     listed = ", ".join(f"{printable(label)} {number}" for label, number in report.classes.items())
-    terminal.print(Text(f"{store}: {listed or 'nothing enrolled'}"), soft_wrap=True)
+    say(f"{store}: {listed or 'nothing enrolled'}")
 
 
 def print_classified(
     counts: Mapping[str, int], failed: Mapping[str, str], problems: Sequence[Problem]
 ) -> None:
     """How many pictures each class has, and what cannot be used."""
-    terminal = console()
     print_not_searched(problems)
     print_quarantined(failed)
     listed = ", ".join(f"{printable(label)} {number}" for label, number in sorted(counts.items()))
     refused = f", {len(failed)} quarantined" if failed else ""
     total = counted(sum(counts.values()), "image")
-    terminal.print(Text(f"{total} classified{refused}{f': {listed}' if listed else ''}"), soft_wrap=True)
+    say(f"{total} classified{refused}{f': {listed}' if listed else ''}")
 
 
 def print_not_searched(problems: Sequence[Problem]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from rich.text import Text
 
-from argusvl.core.terminal import console
+from argusvl.core.terminal import console, say
 from argusvl.core.wording import printable
 
 NAMED = 20
@@ -19,4 +19,4 @@ def print_named(title: str, items: Iterable[tuple[str, str]], *, style: str = "r
     for path, reason in named[:NAMED]:
         terminal.print(Text.assemble((title, style), f" {printable(path)}: {reason}"), soft_wrap=True)
     if len(named) > NAMED:
-        terminal.print(f"{title}: {len(named) - NAMED} more", soft_wrap=True)
+        say(f"{title}: {len(named) - NAMED} more")

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from rich.text import Text
-
 from argusvl.cli.recognize.named import print_named
-from argusvl.core.terminal import console
+from argusvl.core.terminal import say
 from argusvl.core.wording import counted
 from argusvl.recognition.pipeline.stages import PipelineReport, StageReport
 
 
 def print_pipeline(report: PipelineReport) -> None:
     """The sums of each stage, and what could not be used and why."""
-    terminal = console()
     print_named("quarantined", ((q.path, f"{q.reason} (stage {q.stage})") for q in report.quarantined))
     print_named("not searched", ((p.path, p.reason) for p in report.problems))
     for stage in report.stages:
-        terminal.print(Text(_line(stage)), soft_wrap=True)
+        say(_line(stage))
     total = f"{counted(report.inputs, 'image')} = {report.finished} finished + {len(report.quarantined)} quarantined"
-    terminal.print(Text(f"{total}: {report.out}"), soft_wrap=True)
+    say(f"{total}: {report.out}")
 
 
 def _line(stage: StageReport) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
-from argusvl.core.terminal import console
+from argusvl.core.terminal import console, say
 from argusvl.doctor.rendering import print_findings
 from argusvl.recognition.verification.verdict import Verdict
 from argusvl.recognition.verification.verify import Verification
@@ -31,7 +31,7 @@ def print_verification(found: Verification) -> None:
     failed = sum(one.passed is False for one in found.verdicts)
     words = f"{failed} failed, {passed} passed" if failed else f"all {passed} checks passed"
     text = f"{found.backbone} on {found.device}, {found.pictures}: {words} in {found.seconds:.0f} s"
-    terminal.print(Text(text), soft_wrap=True)
+    say(text)
 
 
 def _row(one: Verdict) -> tuple[Text, Text, Text]:

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 from rich.text import Text
 
-from argusvl.core.terminal import console
+from argusvl.core.terminal import console, say
 from argusvl.core.wording import counted, show_name
 from argusvl.detection.data.manifest import Manifest, TokenStatistics, token_statistics
 from argusvl.doctor.rendering import print_findings
@@ -87,7 +87,7 @@ def print_check(report: CheckReport) -> None:
 
 def print_page(html: Path) -> None:
     """Where the page of a check was written."""
-    console().print(Text(f"Page written to {html}."), soft_wrap=True)
+    say(f"Page written to {html}.")
 
 
 def print_counts(counts: Mapping[str, int]) -> None:

@@ -11,9 +11,11 @@ import typer
 
 from argusvl.command_options import AsJson, Checkpoint, Root
 from argusvl.core.errors import CheckpointError, ConfigError, DataError
-from argusvl.core.files import read_json
+from argusvl.core.files import read_json_object
 from argusvl.core.terminal import print_json
 from argusvl.task_parts import ASSETS_FILE
+
+_AGAIN = "copy the model's folder again"
 
 
 def tokens(
@@ -197,7 +199,7 @@ def _of_model(folder: Path, language: str) -> _View:
         return _View(processor, assets.limits, own_teachers, 0, assets.model_max_length, None)
     low, high = _pixel_limits(folder / "preprocessor_config.json")
     limits = VisionLimits(low, high, sys.maxsize, sys.maxsize, "refuse")
-    values = _read_json(folder / "config.json")
+    values = read_json_object(folder / "config.json", remedy=_AGAIN)
     longest = values.get("text_config", values).get("max_position_embeddings")
     if not isinstance(longest, int):
         raise CheckpointError(
@@ -218,7 +220,7 @@ def _unlimited(tokenizer: Any, language: str) -> Any:
 
 def _pixel_limits(file: Path) -> tuple[int, int]:
     """Smallest and largest area of an image, in either spelling that Qwen's folders use."""
-    values = _read_json(file)
+    values = read_json_object(file, remedy=_AGAIN)
     size = values.get("size") or {}
     low = values.get("min_pixels", size.get("shortest_edge", size.get("min_pixels")))
     high = values.get("max_pixels", size.get("longest_edge", size.get("max_pixels")))
@@ -229,17 +231,3 @@ def _pixel_limits(file: Path) -> tuple[int, int]:
             remedy="copy the model's preprocessor_config.json again, or use --config",
         )
     return low, high
-
-
-def _read_json(file: Path) -> dict[str, Any]:
-    try:
-        values = read_json(file)
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"cannot be read: {getattr(error, 'strerror', None) or error}",
-            where=file,
-            remedy="copy the model's folder again",
-        ) from None
-    if not isinstance(values, dict):
-        raise CheckpointError("holds no JSON object", where=file, remedy="copy the file again")
-    return values

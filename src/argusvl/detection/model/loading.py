@@ -11,7 +11,7 @@ from torch import nn
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 from argusvl.core.errors import CheckpointError
-from argusvl.core.files import read_json
+from argusvl.core.files import read_json_object
 from argusvl.core.weight_files import safetensors_names
 from argusvl.detection.checkpoint_layout import QWEN_FOLDER
 from argusvl.detection.model.configuration import ArgusDetectionConfig
@@ -114,10 +114,7 @@ def load_head(head: nn.Module, file: Path) -> None:
 
 
 def _check_model_type(file: Path, expected: str) -> None:
-    try:
-        found = read_json(file).get("model_type")
-    except (OSError, ValueError, AttributeError) as error:
-        raise CheckpointError(f"is damaged: {error}", where=file, remedy=_AGAIN) from error
+    found = read_json_object(file, remedy=_AGAIN).get("model_type")
     if found != expected:
         raise CheckpointError(
             f"model_type is {found!r}, expected {expected!r}",

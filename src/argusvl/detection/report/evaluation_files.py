@@ -24,9 +24,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from argusvl.detection.reliability import CALIBRATION, Bin, Reliability
 from argusvl.detection.report.pairing import KINDS, LabelledBox
 from argusvl.detection.report.pictures import GalleryItem
-from argusvl.detection.report.scored_curves import Calibration, PrecisionCurve, ReliabilityBin
+from argusvl.detection.report.scored_curves import PrecisionCurve
 from argusvl.visual.json_files import (
     are_shares,
     bad_value,
@@ -39,7 +40,6 @@ from argusvl.visual.json_files import (
 
 GALLERY = "gallery.json"
 PRECISION_RECALL = "precision_recall.json"
-CALIBRATION = "calibration.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def load_precision_recall(folder: Path) -> dict[str, PrecisionCurve]:
     return curves
 
 
-def load_calibrations(folder: Path) -> tuple[dict[str, Calibration], str]:
+def load_calibrations(folder: Path) -> tuple[dict[str, Reliability], str]:
     """The calibration of each kind of score, and what it was measured on; empty if there is no file.
 
     Raises:
@@ -173,7 +173,7 @@ def _misdescribed(file: Path, value: Any) -> list[tuple[str, str, int]]:
     return found
 
 
-def _calibration(file: Path, place: str, value: Any) -> Calibration | None:
+def _calibration(file: Path, place: str, value: Any) -> Reliability | None:
     """``None`` where nothing was predicted."""
     if not isinstance(value, dict):
         raise bad_value(file, f"field '{place.rstrip('.')}'", value, "write an object with bins and ece")
@@ -185,7 +185,7 @@ def _calibration(file: Path, place: str, value: Any) -> Calibration | None:
             file, f"fields '{place}ece' and '{place}ece_before'", [ece, before], "write numbers from 0 to 1"
         )
     bins_before = value.get("bins_before")
-    return Calibration(
+    return Reliability(
         bins=_bins(file, f"{place}bins", value.get("bins")),
         ece=ece,
         bins_before=None if bins_before is None else _bins(file, f"{place}bins_before", bins_before),
@@ -193,7 +193,7 @@ def _calibration(file: Path, place: str, value: Any) -> Calibration | None:
     )
 
 
-def _bins(file: Path, place: str, value: Any) -> list[ReliabilityBin]:
+def _bins(file: Path, place: str, value: Any) -> list[Bin]:
     if not isinstance(value, list):
         raise bad_value(file, f"field '{place}'", value, "write a list of bins")
     bins = []
@@ -205,7 +205,7 @@ def _bins(file: Path, place: str, value: Any) -> list[ReliabilityBin]:
         if not (is_share(confidence) and is_share(accuracy) and is_count(count)):
             remedy = 'write {"confidence": 0 to 1, "accuracy": 0 to 1, "count": number}'
             raise bad_value(file, f"field '{place}[{i}]'", entry, remedy)
-        bins.append(ReliabilityBin(confidence, accuracy, count))
+        bins.append(Bin(confidence, accuracy, count))
     return bins
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from argusvl.detection.reliability import Bin, Reliability
 from argusvl.visual.curves import Chart, make_chart
 from argusvl.visual.plots import NUM_COLOURS, Series
 
@@ -24,32 +25,6 @@ class PrecisionCurve:
         """The greatest F1 and its threshold; ``None`` where nothing was found, or F1 was not measured."""
         greatest = max(self.f1, default=0.0)
         return (greatest, list(self.f1).index(greatest) / (len(self.f1) - 1)) if greatest else None
-
-
-@dataclass(frozen=True, slots=True)
-class ReliabilityBin:
-    """Predictions of about the same confidence: their mean confidence, how many were right, and their number."""
-
-    confidence: float
-    accuracy: float
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """How far confidence and accuracy agree; ``before``: without the calibration, where that was measured.
-
-    Attributes:
-        bins: Predictions by confidence.
-        ece: Expected calibration error: the mean distance between confidence and accuracy, weighted by count.
-        bins_before: Before calibration.
-        ece_before: Before calibration.
-    """
-
-    bins: Sequence[ReliabilityBin]
-    ece: float
-    bins_before: Sequence[ReliabilityBin] | None = None
-    ece_before: float | None = None
 
 
 def precision_chart(curves: Mapping[str, PrecisionCurve], counts: Mapping[str, int]) -> Chart:
@@ -104,7 +79,7 @@ def f1_chart(curves: Mapping[str, PrecisionCurve], counts: Mapping[str, int]) ->
     )
 
 
-def reliability_chart(title: str, calibration: Calibration) -> Chart:
+def reliability_chart(title: str, calibration: Reliability) -> Chart:
     """Accuracy over confidence: on the diagonal, a score of 0.8 is right eight times in ten."""
     series = [
         _reliability_series(
@@ -129,7 +104,7 @@ def _precision_series(name: str, curve: PrecisionCurve) -> Series:
     return Series(name, recalls, curve.precision[:end], notes[:end])
 
 
-def _reliability_series(name: str, bins: Sequence[ReliabilityBin]) -> Series:
+def _reliability_series(name: str, bins: Sequence[Bin]) -> Series:
     filled = sorted((b for b in bins if b.count), key=lambda b: b.confidence)
     notes = [f"of {b.count}" for b in filled]
     return Series(name, [b.confidence for b in filled], [b.accuracy for b in filled], notes, style="dots")

@@ -15,9 +15,9 @@ from markupsafe import Markup
 from argusvl.core.figures import FIGURES_FILE
 from argusvl.core.logging import get_logger
 from argusvl.core.run_layout import SUMMARY_FILE
+from argusvl.detection.reliability import CALIBRATION, Reliability
 from argusvl.detection.report.classes import class_rows, confusion_matrix
 from argusvl.detection.report.evaluation_files import (
-    CALIBRATION,
     GalleryFile,
     load_calibrations,
     load_gallery,
@@ -26,7 +26,6 @@ from argusvl.detection.report.evaluation_files import (
 from argusvl.detection.report.pairing import Kind
 from argusvl.detection.report.pictures import Picture, gallery_data, make_pictures
 from argusvl.detection.report.scored_curves import (
-    Calibration,
     PrecisionCurve,
     f1_chart,
     precision_chart,
@@ -68,7 +67,7 @@ class BoxData:
     per_class: Mapping[str, Mapping[str, float | int | None]] = field(default_factory=dict)
     gallery: GalleryFile = field(default_factory=GalleryFile)
     precision_recall: Mapping[str, PrecisionCurve] = field(default_factory=dict)
-    calibration: Mapping[str, Calibration] = field(default_factory=dict)
+    calibration: Mapping[str, Reliability] = field(default_factory=dict)
     calibration_note: str = ""
 
 

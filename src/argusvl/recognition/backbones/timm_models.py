@@ -10,7 +10,6 @@ import json
 import math
 import pickle
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -20,8 +19,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from argusvl.config.messages import did_you_mean
-from argusvl.core.errors import ArgusError, CheckpointError, ConfigError
+from argusvl.core.errors import CheckpointError, ConfigError
+from argusvl.core.extras import import_extra
 from argusvl.core.files import user_path
+from argusvl.core.wording import first_line
 from argusvl.recognition.backbones.frozen import FrozenBackbone, library_versions, state_differences
 from argusvl.recognition.backbones.protocol import BackboneFingerprint
 
@@ -54,7 +55,7 @@ class TimmBackbone(FrozenBackbone):
     """
 
     def __init__(self, model: str, file: str | None = None, *, device: torch.device) -> None:
-        timm = _timm()
+        timm = import_extra("timm", "data")
         if not timm.is_model(model):
             raise ConfigError(
                 f"timm knows no model {model!r}{did_you_mean(model, timm.list_models())}",
@@ -95,32 +96,19 @@ class TimmBackbone(FrozenBackbone):
         return vectors
 
 
-def _timm() -> ModuleType:
-    try:
-        import timm  # type: ignore[import-not-found,unused-ignore]
-        import timm.data  # type: ignore[import-not-found,unused-ignore]
-    except ImportError as error:
-        raise ArgusError(
-            f"timm cannot be imported: {error}",
-            remedy="install the extra that brings it: pip install 'argusvl[timm]'",
-        ) from None
-    module: ModuleType = timm
-    return module
-
-
-def _published(timm: ModuleType, model: str) -> Any:
+def _published(timm: Any, model: str) -> Any:
     # With its classifier: asked for a model without one, timm would not insist that all weights fit.
     try:
         return timm.create_model(model, pretrained=True)
     except _CANNOT_LOAD as error:
         raise CheckpointError(
-            f"timm has no weights for it: {_first_line(error)}",
+            f"timm has no weights for it: {first_line(error)}",
             where=f"timm:{model}",
             remedy=f"fetch the file where there is a network, and give timm:{model}:FILE",
         ) from None
 
 
-def _from_file(timm: ModuleType, model: str, file: Path) -> Any:
+def _from_file(timm: Any, model: str, file: Path) -> Any:
     state = _read_state(file)
     network = timm.create_model(model, pretrained=False)
     classifier = network.pretrained_cfg.get("classifier")
@@ -145,7 +133,7 @@ def _read_state(file: Path) -> dict[str, Tensor]:
             state = torch.load(file, map_location="cpu", weights_only=True)
     except _CANNOT_LOAD as error:
         raise CheckpointError(
-            f"the weights cannot be read: {_first_line(error)}",
+            f"the weights cannot be read: {first_line(error)}",
             where=file,
             remedy="give a safetensors file, or a state dict that torch.load reads with weights_only=True",
         ) from None
@@ -167,7 +155,3 @@ def _state_sha256(network: nn.Module) -> str:
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
         digest.update(tensor.contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

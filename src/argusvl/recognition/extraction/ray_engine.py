@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from argusvl.core.errors import ArgusError, ConfigError
+from argusvl.core.extras import import_extra
 from argusvl.core.logging import get_logger
 from argusvl.core.workers import map_in_order
 from argusvl.recognition.backbones.protocol import Backbone
@@ -146,15 +147,7 @@ class _Actor:
 
 def _import_ray() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere unasked
-    try:
-        import ray
-        import ray.data
-    except ImportError as error:
-        raise ArgusError(
-            f"Ray cannot be imported: {error}",
-            remedy="install the extra that brings it: pip install 'argusvl[ray]'",
-        ) from error
-    return ray
+    return import_extra("ray", "data")
 
 
 @contextmanager

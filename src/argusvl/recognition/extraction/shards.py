@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from argusvl.core.errors import DataError
+from argusvl.core.wording import first_line
 from argusvl.recognition.extraction.ledger import Entry
 
 WRITER = f"pyarrow {pa.__version__}"
@@ -92,7 +93,7 @@ def count_rows(file: Path) -> int:
         return int(pq.read_metadata(file).num_rows)
     except (OSError, pa.ArrowException) as error:
         raise DataError(
-            f"the shard cannot be read: {_first_line(error)}", where=file, remedy=_REMEDY
+            f"the shard cannot be read: {first_line(error)}", where=file, remedy=_REMEDY
         ) from None
 
 
@@ -115,9 +116,5 @@ def read_shard(file: Path, dimension: int, fingerprint: str) -> Rows:
         return Rows(table.column("path").to_pylist(), table.column("sha256").to_pylist(), vectors)
     except (OSError, KeyError, pa.ArrowException) as error:
         raise DataError(
-            f"the shard cannot be read: {_first_line(error)}", where=file, remedy=_REMEDY
+            f"the shard cannot be read: {first_line(error)}", where=file, remedy=_REMEDY
         ) from None
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

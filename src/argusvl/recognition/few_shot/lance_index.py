@@ -11,15 +11,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from argusvl.core.errors import ArgusError, DataError
+from argusvl.core.extras import import_extra
 from argusvl.core.files import atomic_folder, read_json
 from argusvl.core.logging import get_logger
+from argusvl.core.wording import first_line
 from argusvl.recognition.extraction.store import EmbeddingStore
 from argusvl.recognition.few_shot.index import EXACT_LIMIT, ExactIndex, Found, VectorIndex, check_queries
 
@@ -66,7 +68,7 @@ class LanceIndex:
 
     def __init__(self, folder: str | Path, store: EmbeddingStore | None = None) -> None:
         self.folder = Path(folder)
-        lancedb = _import_lancedb()
+        lancedb = import_extra("lancedb")
         try:
             facts = read_json(self.folder / _FACTS)
             if facts["format"] != _FORMAT:
@@ -119,7 +121,7 @@ class LanceIndex:
         rows = len(vectors)
         if rows < 2:
             raise DataError(f"an index needs two vectors at least, got {rows}", where=folder)
-        lancedb = _import_lancedb()
+        lancedb = import_extra("lancedb")
         from lancedb.index import HnswFlat
 
         dimension = vectors.dimension if isinstance(vectors, EmbeddingStore) else vectors.shape[1]
@@ -289,7 +291,7 @@ def _batches(
 
 def _failed(error: RuntimeError, folder: str | Path) -> ArgusError:
     return ArgusError(
-        f"LanceDB could not build the index: {str(error).splitlines()[0]}",
+        f"LanceDB could not build the index: {first_line(error)}",
         where=folder,
         remedy="check the disk and build it again; what was there before is unchanged",
     )
@@ -320,14 +322,3 @@ def _rows_of(vectors: EmbeddingStore | NDArray[np.float32], rows: NDArray[np.int
 def _source_of(store: EmbeddingStore) -> str:
     """What tells one state of a store from another."""
     return f"{store.header.fingerprint_sha256} {store.header.inputs_sha256}"
-
-
-def _import_lancedb() -> Any:
-    try:
-        import lancedb
-    except ImportError as error:
-        raise ArgusError(
-            f"LanceDB cannot be imported: {error}",
-            remedy="install the extra that brings it: pip install 'argusvl[lancedb]'",
-        ) from error
-    return lancedb

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from argusvl.detection.data.findings import describe_object, finding
 from argusvl.detection.data.records import ObjectAnnotation
 from argusvl.detection.data.resize import Box
 from argusvl.doctor.findings import Finding
@@ -67,6 +68,61 @@ class Annotation:
     num_objects: int = 0
     file_name: str | None = None
     relative: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        where: str,
+        entries: Sequence[SourceObject | Finding],
+        *,
+        findings: Iterable[Finding] = (),
+        size: tuple[int, int] | None = None,
+        file_name: str | None = None,
+        relative: bool = False,
+    ) -> Annotation:
+        """Of the entries of an image, each of which is an object or the reason why it is none.
+
+        Args:
+            where: As the class has it.
+            entries: In their order.
+            findings: What concerns no entry.
+            size: As the class has it.
+            file_name: As the class has it.
+            relative: As the class has it.
+        """
+        return cls(
+            where=where,
+            size=size,
+            objects=tuple(one for one in entries if isinstance(one, SourceObject)),
+            findings=(*findings, *(one for one in entries if isinstance(one, Finding))),
+            num_objects=len(entries),
+            file_name=file_name,
+            relative=relative,
+        )
+
+    @classmethod
+    def unusable(cls, where: str, *findings: Finding) -> Annotation:
+        """Of an image that cannot be used; the last finding says why."""
+        return cls(where=where, findings=findings, usable=False)
+
+
+def object_or_finding(
+    index: int, label: str, box: Box | str, where: str, before: str = ""
+) -> SourceObject | Finding:
+    """An object, or why its box is none.
+
+    Args:
+        index: Position among the annotation's objects.
+        label: Its description.
+        box: Its box, or ``kind: why`` there is none.
+        where: ``file:line``.
+        before: What the text of a finding begins with.
+    """
+    if isinstance(box, tuple):
+        return SourceObject(index, label, box, where)
+    kind, text = box.split(": ", 1)
+    text = f"{before}{describe_object(index, label)}: {text}"
+    return finding(kind, where, text, object_index=index, label=label)
 
 
 @dataclass(frozen=True, slots=True)

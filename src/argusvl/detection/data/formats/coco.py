@@ -20,7 +20,7 @@ from argusvl.core.errors import DataError
 from argusvl.core.files import read_bytes
 from argusvl.core.strict_json import shown
 from argusvl.core.wording import listed
-from argusvl.detection.data.findings import box_problem, describe_object, finding
+from argusvl.detection.data.findings import box_problem, finding
 from argusvl.detection.data.formats.base import (
     Annotation,
     Format,
@@ -31,6 +31,7 @@ from argusvl.detection.data.formats.base import (
     SourceObject,
     WriteOptions,
     by_split,
+    object_or_finding,
 )
 from argusvl.detection.data.formats.json_text import JsonText, numbers, parse_json, side_lengths
 from argusvl.detection.data.formats.polygons import enclosing_box
@@ -209,7 +210,6 @@ def _annotation(
     document: JsonText, position: int, members: Sequence[int], names: dict[Any, str], offset: float
 ) -> Annotation:
     entry = document.value["images"][position]
-    where = document.where
     findings: list[Finding] = []
     size = side_lengths(entry.get("width"), entry.get("height"))
     if size is None:
@@ -217,15 +217,8 @@ def _annotation(
         findings.append(
             finding("missing-size", document.place("images", position), text, image=entry["file_name"])
         )
-    objects = [_object(document, i, index, names, size, offset, findings) for index, i in enumerate(members)]
-    return Annotation(
-        where=where,
-        size=size,
-        objects=tuple(o for o in objects if o is not None),
-        findings=tuple(findings),
-        num_objects=len(members),
-        file_name=entry["file_name"],
-    )
+    objects = [_object(document, i, index, names, size, offset) for index, i in enumerate(members)]
+    return Annotation.of(document.where, objects, findings=findings, size=size, file_name=entry["file_name"])
 
 
 def _object(
@@ -235,41 +228,22 @@ def _object(
     names: dict[Any, str],
     size: tuple[int, int] | None,
     offset: float,
-    findings: list[Finding],
-) -> SourceObject | None:
+) -> SourceObject | Finding:
     entry = document.value["annotations"][position]
     category = entry.get("category_id")
     label = names.get(category) if _is_id(category) else None
     if label is None:
         text = f"annotations[{position}]: no category has the id {shown(category)}"
-        findings.append(
-            finding("unknown-id", document.place("annotations", position), text, object_index=index)
-        )
-        return None
+        return finding("unknown-id", document.place("annotations", position), text, object_index=index)
     if entry.get("iscrowd") in (1, True):
         text = f"annotations[{position}] {label!r} marks a crowd, not one object, and is not used"
         place = document.place("annotations", position)
-        findings.append(finding("crowd-region", place, text, object_index=index, label=label))
-        return None
+        return finding("crowd-region", place, text, object_index=index, label=label)
     box = _box(entry, offset)
-    if isinstance(box, tuple):
-        # Looking up a line takes time in a large file: only what will be reported gets one.
-        good = box_problem(box, size) is None
-        where = (
-            f"{document.where}: annotations[{position}]" if good else document.place("annotations", position)
-        )
-        return SourceObject(index, label, box, where)
-    kind, text = box.split(": ", 1)
-    findings.append(
-        finding(
-            kind,
-            document.place("annotations", position),
-            f"annotations[{position}], {describe_object(index, label)}: {text}",
-            object_index=index,
-            label=label,
-        )
-    )
-    return None
+    # Looking up a line takes time in a large file: only what will be reported gets one.
+    good = isinstance(box, tuple) and box_problem(box, size) is None
+    where = f"{document.where}: annotations[{position}]" if good else document.place("annotations", position)
+    return object_or_finding(index, label, box, where, f"annotations[{position}], ")
 
 
 def _box(entry: dict[str, Any], offset: float) -> Box | str:

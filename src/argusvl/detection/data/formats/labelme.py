@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from argusvl.core.strict_json import shown
-from argusvl.detection.data.findings import describe_object, finding
+from argusvl.detection.data.findings import finding
 from argusvl.detection.data.formats.base import (
     Annotation,
     Format,
@@ -23,6 +23,7 @@ from argusvl.detection.data.formats.base import (
     Source,
     SourceObject,
     WriteOptions,
+    object_or_finding,
 )
 from argusvl.detection.data.formats.json_text import JsonText, side_lengths
 from argusvl.detection.data.formats.per_image import list_per_image, unusable
@@ -50,16 +51,10 @@ def parse_labelme(document: JsonText) -> Annotation:
         text = f"no usable image size: imageWidth is {shown(value.get('imageWidth'))} and imageHeight "
         text += shown(value.get("imageHeight"))
         findings.append(finding("missing-size", document.place("imageWidth"), text))
-    objects = [_object(document, shape, index, findings) for index, shape in enumerate(value["shapes"])]
+    objects = [_object(document, shape, index) for index, shape in enumerate(value["shapes"])]
     stated = value.get("imagePath")
-    return Annotation(
-        where=document.where,
-        size=size,
-        objects=tuple(o for o in objects if o is not None),
-        findings=tuple(findings),
-        num_objects=len(value["shapes"]),
-        file_name=stated if isinstance(stated, str) and stated else None,
-    )
+    name = stated if isinstance(stated, str) and stated else None
+    return Annotation.of(document.where, objects, findings=findings, size=size, file_name=name)
 
 
 def read_labelme(folder: Path, options: ReadOptions) -> Source:
@@ -105,25 +100,15 @@ def write_labelme(records: Sequence[PlacedRecord], options: WriteOptions) -> Ite
 LABELME = Format(read=read_labelme, write=write_labelme, image_folder="{split}")
 
 
-def _object(document: JsonText, shape: Any, index: int, findings: list[Finding]) -> SourceObject | None:
+def _object(document: JsonText, shape: Any, index: int) -> SourceObject | Finding:
     place = document.place("shapes", index)
     if not isinstance(shape, dict):
-        findings.append(
-            finding("malformed-annotation", place, f"shapes[{index}] is {shown(shape)}, not an object")
-        )
-        return None
+        return finding("malformed-annotation", place, f"shapes[{index}] is {shown(shape)}, not an object")
     label = shape.get("label")
     if not isinstance(label, str) or not label.strip():
         text = f"object {index} has no label: {shown(label)}"
-        findings.append(finding("empty-label", place, text, object_index=index))
-        return None
-    box = _box(shape)
-    if isinstance(box, tuple):
-        return SourceObject(index, label, box, place)
-    kind, text = box.split(": ", 1)
-    shown_object = describe_object(index, label)
-    findings.append(finding(kind, place, f"{shown_object}: {text}", object_index=index, label=label))
-    return None
+        return finding("empty-label", place, text, object_index=index)
+    return object_or_finding(index, label, _box(shape), place)
 
 
 def _box(shape: dict[str, Any]) -> Box | str:

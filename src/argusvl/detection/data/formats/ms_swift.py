@@ -25,6 +25,7 @@ from argusvl.detection.data.formats.base import (
     SourceObject,
     WriteOptions,
     by_split,
+    object_or_finding,
 )
 from argusvl.detection.data.formats.json_text import numbers
 from argusvl.detection.data.formats.lines import LineScene, image_index, image_paths, list_lines
@@ -167,11 +168,8 @@ def _object(box: Any, label: Any, index: int, place: str, scale: float | None) -
         return finding("empty-label", place, text, object_index=index)
     found = _box(box)
     name = describe_object(index, label)
-    if isinstance(found, str):
-        kind, text = found.split(": ", 1)
-        return finding(kind, place, f"{name}: {text}", object_index=index, label=label)
-    if scale is None:
-        return SourceObject(index, label, found, place)
+    if isinstance(found, str) or scale is None:
+        return object_or_finding(index, label, found, place)
     if any(v < 0 or v > scale for v in found):
         text = f"{name}: box {show_box(found)} reaches outside 0 to {scale:g}"
         remedy = f"write numbers from 0 to {scale:g}, or the bbox_type that they have"

@@ -85,11 +85,11 @@ def _read(file: Path, where: str, parse: Parser) -> Annotation:
     except OSError as error:
         document = finding("malformed-annotation", where, f"cannot be read: {error.strerror}")
     if isinstance(document, Finding):
-        return Annotation(where=where, findings=(document,), usable=False)
+        return Annotation.unusable(where, document)
     return parse(document)
 
 
 def unusable(document: JsonText, text: str, *path: str | int) -> Annotation:
     """An annotation that cannot be used, with its one finding."""
     problem = finding("malformed-annotation", document.place(*path), text)
-    return Annotation(where=document.where, findings=(*document.warnings, problem), usable=False)
+    return Annotation.unusable(document.where, *document.warnings, problem)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from argusvl.core.strict_json import shown
-from argusvl.detection.data.findings import describe_object, finding
+from argusvl.detection.data.findings import finding
 from argusvl.detection.data.formats.base import (
     Annotation,
     Format,
@@ -25,11 +25,12 @@ from argusvl.detection.data.formats.base import (
     Source,
     SourceObject,
     WriteOptions,
+    object_or_finding,
 )
 from argusvl.detection.data.formats.json_text import JsonText, numbers, side_lengths
 from argusvl.detection.data.formats.per_image import list_per_image, unusable
 from argusvl.detection.data.formats.polygons import enclosing_box, points_of
-from argusvl.detection.data.formats.terms import Described, Vocabulary
+from argusvl.detection.data.formats.terms import Vocabulary
 from argusvl.detection.data.formats.tree import stem_of
 from argusvl.detection.data.records import plain_number
 from argusvl.detection.data.resize import Box
@@ -62,27 +63,15 @@ def parse_vendor(document: JsonText, vocabulary: Vocabulary | None = None) -> An
         return unusable(document, entries)
     findings = list(document.warnings)
     left_out: dict[str, int] = {}
-    objects: list[SourceObject] = []
-    for index, (path, entry) in enumerate(entries):
-        found = _object(document, path, entry, index, words, left_out)
-        if isinstance(found, SourceObject):
-            objects.append(found)
-        else:
-            findings.append(found)
+    objects = [
+        _object(document, path, entry, index, words, left_out) for index, (path, entry) in enumerate(entries)
+    ]
     if left_out:
         terms = ", ".join(f"{term!r} ({count})" for term, count in list(left_out.items())[:5])
         text = f"{len(left_out)} terms are not in the label hierarchy and were left out: {terms}"
         findings.append(finding("unknown-term", document.where, text))
-    return Annotation(
-        where=document.where,
-        size=size,
-        objects=tuple(objects),
-        findings=tuple(findings),
-        num_objects=len(entries),
-        file_name=next(
-            (v for k in ("fileName", "filename", "name") if isinstance(v := info.get(k), str)), None
-        ),
-    )
+    name = next((v for k in ("fileName", "filename", "name") if isinstance(v := info.get(k), str)), None)
+    return Annotation.of(document.where, objects, findings=findings, size=size, file_name=name)
 
 
 def read_vendor(folder: Path, options: ReadOptions) -> Source:
@@ -141,18 +130,10 @@ def _object(
     if isinstance(described, str):
         kind, text = described.split(": ", 1)
         return finding(kind, place, f"object {index}: {text}", object_index=index)
-    box = _box(entry)
-    if isinstance(box, str):
-        kind, text = box.split(": ", 1)
-        shown_object = describe_object(index, described.label)
-        return finding(kind, place, f"{shown_object}: {text}", object_index=index, label=described.label)
-    _count(described, left_out)
-    return SourceObject(index, described.label, box, place)
-
-
-def _count(described: Described, left_out: dict[str, int]) -> None:
-    for term in described.left_out:
+    found = object_or_finding(index, described.label, _box(entry), place)
+    for term in described.left_out if isinstance(found, SourceObject) else ():
         left_out[term] = left_out.get(term, 0) + 1
+    return found
 
 
 def _box(entry: dict[str, Any]) -> Box | str:

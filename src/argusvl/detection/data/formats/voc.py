@@ -15,6 +15,7 @@ import posixpath
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
 from argusvl.core.errors import DataError
@@ -37,9 +38,10 @@ from argusvl.detection.data.formats.base import (
 from argusvl.detection.data.formats.text import decode_text, read_number
 from argusvl.detection.data.formats.tree import list_files, require_folder, stem_of
 from argusvl.detection.data.formats.xml_tree import (
-    Element,
     MalformedXml,
+    child_text,
     declared_encoding,
+    line_of,
     parse_xml,
     without_encoding,
 )
@@ -63,32 +65,25 @@ def parse_voc(content: bytes, where: str, pixel_offset: float = 0.0) -> Annotati
         if decoded.problem is not None:
             findings.append(decoded.problem)
         if not decoded.is_usable:
-            return Annotation(where=where, findings=tuple(findings), usable=False)
+            return Annotation.unusable(where, *findings)
         content = without_encoding(decoded.text.encode("utf-8"))
     try:
         root = parse_xml(content)
     except MalformedXml as error:
         problem = finding("malformed-xml", f"{where}:{error.line}", f"malformed XML: {error.reason}")
-        return Annotation(where=where, findings=(*findings, problem), usable=False)
+        return Annotation.unusable(where, *findings, problem)
     if root.tag != "annotation":
         problem = finding(
             "malformed-xml",
-            f"{where}:{root.line}",
+            f"{where}:{line_of(root)}",
             f"the document is <{root.tag}>, not <annotation>",
             remedy="give Pascal VOC files, or choose the format that this file has",
         )
-        return Annotation(where=where, findings=(problem,), usable=False)
+        return Annotation.unusable(where, problem)
     size = _size(root, where, findings)
-    elements = list(root.find_all("object"))
-    objects = [_object(e, i, where, pixel_offset, findings) for i, e in enumerate(elements)]
-    return Annotation(
-        where=where,
-        size=size,
-        objects=tuple(o for o in objects if o is not None),
-        findings=tuple(findings),
-        num_objects=len(elements),
-        file_name=root.child_text("filename") or None,
-    )
+    objects = [_object(e, i, where, pixel_offset) for i, e in enumerate(root.findall("object"))]
+    name = child_text(root, "filename") or None
+    return Annotation.of(where, objects, findings=findings, size=size, file_name=name)
 
 
 def read_voc(folder: Path, options: ReadOptions) -> Source:
@@ -139,16 +134,12 @@ VOC = Format(read=read_voc, write=write_voc, image_folder="JPEGImages", label_pr
 
 def _size(root: Element, where: str, findings: list[Finding]) -> tuple[int, int] | None:
     element = root.find("size")
-    texts = (
-        ("", "")
-        if element is None
-        else (element.child_text("width") or "", element.child_text("height") or "")
-    )
+    texts = [("" if element is None else child_text(element, side)) or "" for side in ("width", "height")]
     width, height = (read_number(t) for t in texts)
     if width is not None and height is not None and _is_side(width) and _is_side(height):
         return int(width), int(height)
     shown = "there is no <size>" if element is None else f"width is {texts[0]!r} and height is {texts[1]!r}"
-    line = root.line if element is None else element.line
+    line = line_of(root if element is None else element)
     findings.append(finding("missing-size", f"{where}:{line}", f"no usable image size: {shown}"))
     return None
 
@@ -157,39 +148,20 @@ def _is_side(value: float) -> bool:
     return value >= 1 and value.is_integer()
 
 
-def _object(
-    element: Element, index: int, where: str, pixel_offset: float, findings: list[Finding]
-) -> SourceObject | None:
-    place = f"{where}:{element.line}"
-    label = element.child_text("name") or ""
+def _object(element: Element, index: int, where: str, pixel_offset: float) -> SourceObject | Finding:
+    place = f"{where}:{line_of(element)}"
+    label = child_text(element, "name") or ""
     box_element = element.find("bndbox")
-    texts = [None if box_element is None else box_element.child_text(corner) for corner in _CORNERS]
+    texts = [None if box_element is None else child_text(box_element, corner) for corner in _CORNERS]
     values = [None if text is None else read_number(text) for text in texts]
     if not label:
-        findings.append(
-            finding(
-                "empty-label",
-                place,
-                f"object {index} has no name",
-                object_index=index,
-                box=_shown(values, texts),
-            )
-        )
-        return None
+        text, box = f"object {index} has no name", _shown(values, texts)
+        return finding("empty-label", place, text, object_index=index, box=box)
     if box_element is None or any(value is None for value in values):
         missing = [corner for corner, text in zip(_CORNERS, texts, strict=True) if text is None]
         shown = f"lacks {', '.join(missing)}" if missing else f"is {show_box(_shown(values, texts))}"
-        findings.append(
-            finding(
-                "box-not-a-number",
-                place,
-                f"{describe_object(index, label)}: the box {shown}",
-                object_index=index,
-                label=label,
-                box=_shown(values, texts),
-            )
-        )
-        return None
+        text, box = f"{describe_object(index, label)}: the box {shown}", _shown(values, texts)
+        return finding("box-not-a-number", place, text, object_index=index, label=label, box=box)
     x1, y1, x2, y2 = (float(v) for v in values if v is not None)
     return SourceObject(index, label, (x1 - pixel_offset, y1 - pixel_offset, x2, y2), place)
 
@@ -238,7 +210,7 @@ def _read(path: Path, where: str, options: ReadOptions) -> Annotation:
         problem = finding(
             "malformed-xml", where, f"cannot be read: {error.strerror}", remedy="check the file"
         )
-        return Annotation(where=where, findings=(problem,), usable=False)
+        return Annotation.unusable(where, problem)
     return parse_voc(content, where, options.pixel_offset)
 
 

@@ -1,4 +1,4 @@
-"""XML as a plain tree that knows its lines, parsed safely.
+"""XML as ElementTree's elements that know their lines, parsed safely.
 
 ``ElementTree`` forgets line numbers, and a finding in a file of two hundred boxes is of little use without one.
 ``defusedxml`` refuses entity bombs and external references: annotation files come from anywhere.
@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from xml.sax import SAXException, SAXParseException
-from xml.sax.handler import ContentHandler
-from xml.sax.xmlreader import AttributesImpl, Locator
+from typing import Any
+from xml.etree.ElementTree import Element, ParseError, TreeBuilder
+from xml.parsers.expat import ErrorString
 
 from defusedxml import DefusedXmlException
-from defusedxml.sax import parseString
+from defusedxml.ElementTree import DefusedXMLParser
 
+_LINE = "line"
 _DECLARATION = re.compile(rb"""\A(<\?xml[^>]*?)\s+encoding\s*=\s*(["'])([A-Za-z][A-Za-z0-9._-]*)\2""")
 
 _PARSER_ENCODINGS = frozenset({"utf-8", "utf-16", "utf-16-le", "utf-16-be", "iso8859-1", "ascii"})
@@ -37,27 +36,13 @@ class MalformedXml(Exception):  # noqa: N818 - what is wrong is the document, an
         self.line = line
 
 
-@dataclass(slots=True)
-class Element:
-    """One element: its tag, the line it begins on, its text and its children."""
+class _Builder(TreeBuilder):
+    """Writes into each element the line that it begins on; of attributes nothing is read."""
 
-    tag: str
-    line: int
-    text: str = ""
-    children: list[Element] = field(default_factory=list)
+    parser: Any
 
-    def find(self, tag: str) -> Element | None:
-        """The first direct child with this tag."""
-        return next(self.find_all(tag), None)
-
-    def find_all(self, tag: str) -> Iterator[Element]:
-        """The direct children with this tag."""
-        return (child for child in self.children if child.tag == tag)
-
-    def child_text(self, tag: str) -> str | None:
-        """The stripped text of the first direct child with this tag; ``None`` where there is no such child."""
-        child = self.find(tag)
-        return None if child is None else child.text.strip()
+    def start(self, tag: str, attrs: dict[str, str], /) -> Element:
+        return super().start(tag, {_LINE: str(self.parser.CurrentLineNumber)})
 
 
 def parse_xml(content: bytes) -> Element:
@@ -66,20 +51,34 @@ def parse_xml(content: bytes) -> Element:
     Raises:
         MalformedXml: Not well-formed, an unknown encoding, or entities (never expanded).
     """
-    builder = _TreeBuilder()
+    builder = _Builder()
+    parser = DefusedXMLParser(target=builder)
+    builder.parser = parser.parser
     try:
-        parseString(_as_utf8(content), builder)
+        parser.feed(_as_utf8(content))
+        root: Element = parser.close()
     except DefusedXmlException as error:
         raise MalformedXml(
             f"holds entities or external references, which are not read ({error})", 1
         ) from None
-    except SAXParseException as error:
-        raise MalformedXml(error.getMessage(), error.getLineNumber() or 1) from None
-    except (SAXException, ValueError, LookupError) as error:
+    except ParseError as error:
+        raise MalformedXml(ErrorString(error.code), error.position[0]) from None
+    except (ValueError, LookupError) as error:
         raise MalformedXml(str(error), 1) from None
-    if builder.root is None:
-        raise MalformedXml("no element found", 1)
-    return builder.root
+    return root
+
+
+def line_of(element: Element) -> int:
+    """The line that an element of :func:`parse_xml` begins on, from 1."""
+    return int(element.attrib[_LINE])
+
+
+def child_text(element: Element, tag: str) -> str | None:
+    """The stripped text of the first direct child with this tag; ``None`` where there is no such child."""
+    child = element.find(tag)
+    return (
+        None if child is None else "".join([child.text or "", *(part.tail or "" for part in child)]).strip()
+    )
 
 
 def declared_encoding(content: bytes) -> str | None:
@@ -106,29 +105,3 @@ def _as_utf8(content: bytes) -> bytes:
 def without_encoding(content: bytes) -> bytes:
     """A document that is UTF-8 now, whatever its declaration still says."""
     return _DECLARATION.sub(rb"\1", content, count=1)
-
-
-class _TreeBuilder(ContentHandler):
-    def __init__(self) -> None:
-        super().__init__()
-        self.root: Element | None = None
-        self._open: list[Element] = []
-        self._locator: Locator | None = None
-
-    def setDocumentLocator(self, locator: Locator) -> None:  # noqa: N802 - the interface's name
-        self._locator = locator
-
-    def startElement(self, name: str, attrs: AttributesImpl) -> None:  # noqa: N802
-        line = self._locator.getLineNumber() if self._locator is not None else None
-        element = Element(tag=name, line=line or 1)
-        if self._open:
-            self._open[-1].children.append(element)
-        else:
-            self.root = element
-        self._open.append(element)
-
-    def endElement(self, name: str) -> None:  # noqa: N802
-        self._open.pop()
-
-    def characters(self, content: str) -> None:
-        self._open[-1].text += content

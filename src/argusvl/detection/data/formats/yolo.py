@@ -67,25 +67,10 @@ def parse_yolo(content: bytes, where: str, names: dict[int, str]) -> Annotation:
     decoded = decode_text(content, where)
     findings = [] if decoded.problem is None else [decoded.problem]
     if not decoded.is_usable:
-        return Annotation(where=where, findings=tuple(findings), usable=False)
-    objects: list[SourceObject] = []
-    count = 0
-    for number, line in enumerate(decoded.text.splitlines(), start=1):
-        if not line.strip():
-            continue
-        found = _object(line.split(), count, f"{where}:{number}", names)
-        if isinstance(found, SourceObject):
-            objects.append(found)
-        else:
-            findings.append(found)
-        count += 1
-    return Annotation(
-        where=where,
-        objects=tuple(objects),
-        findings=tuple(findings),
-        num_objects=count,
-        relative=True,
-    )
+        return Annotation.unusable(where, *findings)
+    lines = [(n, line) for n, line in enumerate(decoded.text.splitlines(), start=1) if line.strip()]
+    objects = [_object(line.split(), i, f"{where}:{n}", names) for i, (n, line) in enumerate(lines)]
+    return Annotation.of(where, objects, findings=findings, relative=True)
 
 
 def read_yolo(folder: Path, options: ReadOptions) -> Source:
@@ -226,7 +211,7 @@ def _read(folder: Path, label: str | None, image: str, names: dict[int, str]) ->
         content = read_bytes(folder / label)
     except OSError as error:
         problem = finding("malformed-annotation", label, f"cannot be read: {error.strerror}")
-        return Annotation(where=label, findings=(problem,), usable=False)
+        return Annotation.unusable(label, problem)
     return parse_yolo(content, label, names)
 
 
