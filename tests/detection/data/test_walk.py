@@ -92,7 +92,7 @@ def test_threads_find_what_one_finds_and_what_is_kept_is_the_same(
 ) -> None:
     visitors = [make(file) if make is lengths_for else make() for _ in range(3)]
     walk(RecordFile(file), visitors[:1], workers=1)
-    kept = file.with_name("set.jsonl.facts") / f"{visitors[0].name}.npz"
+    kept = file.with_name("set.jsonl.facts") / f"{visitors[0].name}.bin"
     kept.unlink()
     walk(RecordFile(file), visitors[1:2], workers=4)
     assert kept.is_file()
@@ -159,7 +159,7 @@ def test_a_changed_image_is_read_anew(file: Path, small_files_too: None) -> None
 def test_what_is_damaged_is_found_anew(file: Path, small_files_too: None, damage: str) -> None:
     first, again = Descriptions(), Descriptions()
     walk(RecordFile(file), [first])
-    kept = file.with_name("set.jsonl.facts") / "descriptions.npz"
+    kept = file.with_name("set.jsonl.facts") / "descriptions.bin"
     data = kept.read_bytes()
     middle = len(data) // 2
     changed = {
