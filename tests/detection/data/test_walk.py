@@ -155,10 +155,10 @@ def test_a_changed_image_is_read_anew(file: Path, small_files_too: None) -> None
     assert len(without.bad) == len(range(1, 40, 3))
 
 
-@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "other", "folder"])
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "other", "swapped", "folder"])
 def test_what_is_damaged_is_found_anew(file: Path, small_files_too: None, damage: str) -> None:
     first, again = Descriptions(), Descriptions()
-    walk(RecordFile(file), [first])
+    walk(RecordFile(file), [first, Shapes()])
     kept = file.with_name("set.jsonl.facts") / "descriptions.bin"
     data = kept.read_bytes()
     middle = len(data) // 2
@@ -166,6 +166,7 @@ def test_what_is_damaged_is_found_anew(file: Path, small_files_too: None, damage
         "cut": data[:middle],
         "flipped": data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :],
         "empty": b"",
+        "swapped": kept.with_name("shapes.bin").read_bytes(),
         "other": b"no facts at all" * 99,
     }
     kept.unlink()

@@ -59,7 +59,7 @@ def recall(file: RecordFile, name: str, key: str) -> Arrays | None:
         _log.info("%s cannot be read: %s", path, error)
         return None
     seal, content = data[:_SEAL_BYTES], data[_SEAL_BYTES:]
-    if seal != _seal(content, file, key):
+    if seal != _seal(content, file, name, key):
         _log.info("%s is damaged, or not of these records: they are read again", path)
         return None
     arrays = dict(np.load(io.BytesIO(content), allow_pickle=False))
@@ -89,7 +89,7 @@ def keep(file: RecordFile, name: str, key: str, arrays: Arrays, marks: Marks | N
     np.savez(stream, **arrays)  # type: ignore[arg-type]
     content = stream.getvalue()
     try:
-        write_bytes_atomically(_path(file, name), _seal(content, file, key) + content)
+        write_bytes_atomically(_path(file, name), _seal(content, file, name, key) + content)
     except ArgusError as error:
         _log.info("what is known of %s is not kept: %s", file.path, error)
 
@@ -126,6 +126,6 @@ def _path(file: RecordFile, name: str) -> Path:
     return file.path.with_name(f"{file.path.name}.facts") / f"{name}.bin"
 
 
-def _seal(content: bytes, file: RecordFile, key: str) -> bytes:
-    rests_on = digest_of(FACTS_VERSION, argusvl.__version__, file.content, len(file), key)
+def _seal(content: bytes, file: RecordFile, name: str, key: str) -> bytes:
+    rests_on = digest_of(FACTS_VERSION, argusvl.__version__, file.content, len(file), name, key)
     return blake2b(content, digest_size=_SEAL_BYTES, key=rests_on.encode()).digest()
