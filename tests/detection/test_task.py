@@ -18,6 +18,7 @@ from argusvl.core.errors import ConfigError, ModelError
 from argusvl.detection.assets import DetectionAssets
 from argusvl.detection.calibration import Fit, fit_calibration
 from argusvl.detection.config import DetectionRunConfig
+from argusvl.detection.data import facts, records
 from argusvl.detection.data.tokenizer import load_tokenizer
 from argusvl.detection.judged import JudgedPredictions
 from argusvl.detection.model.losses import LOSSES, AssignedPairs, Descriptions, LossSpec, WrittenAnswers
@@ -413,6 +414,36 @@ def test_a_resumed_run_keeps_the_calibration_of_the_evaluation_before(
     run_training(later, later.config, resume=True)
     assets = DetectionAssets.load(later.config.training.output_dir / "checkpoint-4")
     assert assets.calibration == fitted.calibration is not None and assets.calibration_note == fitted.note
+
+
+def test_training_records_are_parsed_once_at_the_start_and_never_when_they_are_known(
+    make_task: MakeTask, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[bytes] = []
+    decode = records.decode_line
+    monkeypatch.setattr(records, "decode_line", lambda line: parsed.append(line) or decode(line))
+    monkeypatch.setattr(facts, "KEPT_FROM", 1)
+    overrides = ("vocabulary=open", "caption_vocabulary=closed")
+
+    def learned() -> tuple[Any, ...]:
+        task = make_task(*overrides)
+        task.train_records.fingerprint()
+        return task.labels, task.descriptions, task.processor.tokenizer.get_vocab()
+
+    first = learned()
+    assert sorted(parsed) == sorted((data / "train.jsonl").read_bytes().splitlines(keepends=True))
+    parsed.clear()
+    assert learned() == first and not parsed
+
+    def checked() -> list[str]:
+        return [one.slug for one in make_task(*overrides).check()]
+
+    assert checked() == [] and len(parsed) == 4 + 2
+    parsed.clear()
+    assert checked() == [] and not parsed
+    assert [one.slug for one in make_task(*overrides, "detection_caption_max_tokens=1").check()]
+    picture(data / "val1.png", size=(56, 20))
+    assert checked() == ["box-out-of-bounds"] == checked()
 
 
 # Captions and calibration

@@ -13,8 +13,9 @@ from argusvl.detection.config import DetectionRunConfig
 from argusvl.detection.data.collation import encode_caption
 from argusvl.detection.data.conversation import ChatProcessor, Turn
 from argusvl.detection.data.dataset import label_of
-from argusvl.detection.data.facts import digest_of
-from argusvl.detection.data.records import Record, RecordFile
+from argusvl.detection.data.facts import Marks, digest_of
+from argusvl.detection.data.pixels import num_placeholders
+from argusvl.detection.data.records import Record, RecordFile, Scene
 from argusvl.detection.data.samples import VisionLimits, measure_scene
 from argusvl.detection.data.survey import crowd, objects_by_image
 from argusvl.detection.data.walk import Visit, Visitor, walk
@@ -121,14 +122,22 @@ class _Measuring(Visitor[T]):
         tokens = None if processor is None else processor.fingerprint
         super().__init__(digest_of(tokens, config.model, config.data, config.detection))
         self._check = check
+        self._warned = False
 
     def refuse(self, visit: Visit, error: ArgusError) -> None:
         super().refuse(visit, error)
         with self._check.noting():
             raise error
 
-    def _student(self, visit: Visit) -> Turn:
-        return measure_scene(visit.record.student, visit.file.root, self._check.limits, visit.source)
+    def remember(self, file: RecordFile, marks: Marks | None) -> None:
+        if not self._warned:  # a warning is given each time
+            super().remember(file, marks)
+
+    def _measure(self, scene: Scene, visit: Visit) -> Turn:
+        turn = measure_scene(scene, visit.file.root, self._check.limits, visit.source)
+        if any(num_placeholders(grid) > self._check.limits.vision_tokens_warn for grid in turn.grids):
+            self._warned = True
+        return turn
 
 
 class _Pool(_Measuring[int]):
@@ -140,7 +149,7 @@ class _Pool(_Measuring[int]):
         self.lengths = array("i")  # what each scene adds to a conversation
 
     def look(self, visit: Visit) -> int:
-        turn, processor = self._student(visit), self._check.processor
+        turn, processor = self._measure(visit.record.student, visit), self._check.processor
         return 0 if processor is None else processor.training(turn, source=visit.source).tokens_as_teacher
 
     def take(self, visit: Visit, found: int) -> None:
@@ -151,7 +160,7 @@ class _Val(_Measuring[None]):
     name = "checked-as-val"
 
     def look(self, visit: Visit) -> None:
-        turn = self._student(visit)
+        turn = self._measure(visit.record.student, visit)
         _refuse_too_many_objects(visit.record, turn, self._check.config)
         if self._check.processor is not None:
             self._check.processor.inference(turn, source=visit.source)
@@ -175,11 +184,9 @@ class _Train(_Measuring[tuple[int, bool]]):
         self.unlisted: dict[str, int] = {}
 
     def look(self, visit: Visit) -> tuple[int, bool]:
-        check, record, turn = self._check, visit.record, self._student(visit)
+        check, record, turn = self._check, visit.record, self._measure(visit.record.student, visit)
         data, section, processor = check.config.data, check.config.detection, check.processor
-        teachers = [
-            measure_scene(one, visit.file.root, check.limits, visit.source) for one in record.teachers
-        ]
+        teachers = [self._measure(scene, visit) for scene in record.teachers]
         _refuse_too_many_objects(record, turn, check.config)
         if processor is None:
             return 0, False

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from argusvl.core.errors import DataError
 from argusvl.detection.data.check import CheckOptions, check_records
@@ -109,3 +112,27 @@ def test_a_byte_order_mark_says_nothing(tmp_path: Path) -> None:
     file.write_bytes(b"\xef\xbb\xbf" + json.dumps(SCENE).encode() + b"\n")
     assert RecordFile(file)[0] == parse_record(SCENE, f"{file}:1")
     assert not [f for f in check_records(file, CheckOptions()).findings if f.slug == "malformed-json"]
+
+
+@given(
+    st.lists(st.sampled_from([b"", b" ", b"\t\r", b"\x0b \x0c", b"{}", b"  {} ", b"{" * 9])),
+    st.sampled_from([b"\n", b"\r\n"]),
+    st.booleans(),
+    st.integers(1, 12),
+    st.one_of(st.none(), st.integers(1, 5)),
+)
+def test_lines_are_found_wherever_the_file_is_cut(
+    lines: list[bytes], ending: bytes, ended: bool, chunk: int, most: int | None
+) -> None:
+    content = ending.join(lines) + (ending if ended else b"")
+    split = [line + b"\n" for line in content.split(b"\n")]
+    used = [(k, line) for k, line in enumerate(split, start=1) if line.strip()][:most]
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("argusvl.detection.data.records._CHUNK", chunk)
+        file = Path(folder) / "set.jsonl"
+        file.write_bytes(content)
+        opened = RecordFile(file, max_examples=most)
+        found = [line.removesuffix(b"\n") + b"\n" for line in opened.lines(range(len(opened)))]
+        assert found == [line for _, line in used]
+        assert [opened.source(k) for k in range(len(opened))] == [f"{file}:{k}" for k, _ in used]
+        assert opened.content == opened.fingerprint()

@@ -92,7 +92,7 @@ def test_threads_find_what_one_finds_and_what_is_kept_is_the_same(
 ) -> None:
     visitors = [make(file) if make is lengths_for else make() for _ in range(3)]
     walk(RecordFile(file), visitors[:1], workers=1)
-    kept = file.with_name("set.jsonl.facts") / f"{visitors[0].name}.npz"
+    kept = file.with_name("set.jsonl.facts") / f"{visitors[0].name}.bin"
     kept.unlink()
     walk(RecordFile(file), visitors[1:2], workers=4)
     assert kept.is_file()
@@ -155,17 +155,18 @@ def test_a_changed_image_is_read_anew(file: Path, small_files_too: None) -> None
     assert len(without.bad) == len(range(1, 40, 3))
 
 
-@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "other", "folder"])
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "other", "swapped", "folder"])
 def test_what_is_damaged_is_found_anew(file: Path, small_files_too: None, damage: str) -> None:
     first, again = Descriptions(), Descriptions()
-    walk(RecordFile(file), [first])
-    kept = file.with_name("set.jsonl.facts") / "descriptions.npz"
+    walk(RecordFile(file), [first, Shapes()])
+    kept = file.with_name("set.jsonl.facts") / "descriptions.bin"
     data = kept.read_bytes()
     middle = len(data) // 2
     changed = {
         "cut": data[:middle],
         "flipped": data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :],
         "empty": b"",
+        "swapped": kept.with_name("shapes.bin").read_bytes(),
         "other": b"no facts at all" * 99,
     }
     kept.unlink()

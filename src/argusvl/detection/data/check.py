@@ -32,7 +32,7 @@ from argusvl.detection.data.labels import levels_of, near_duplicates
 from argusvl.detection.data.language import prompt_language
 from argusvl.detection.data.leakage import leakage
 from argusvl.detection.data.line_check import check_line
-from argusvl.detection.data.manifest import MANIFEST_NAME, TEACHER_POOL, read_manifest, token_statistics
+from argusvl.detection.data.manifest import MANIFEST_NAME, read_manifest, token_statistics
 from argusvl.detection.data.orientation import BoxFrame
 from argusvl.detection.data.picture_check import (
     Checked,
@@ -44,6 +44,7 @@ from argusvl.detection.data.picture_check import (
 )
 from argusvl.detection.data.records import RecordFile
 from argusvl.detection.data.resize import plan_resize
+from argusvl.detection.data.split import split_files
 from argusvl.detection.data.walk import Visit, Visitor, walk
 from argusvl.doctor.findings import Finding, count_errors, count_kinds
 
@@ -160,7 +161,9 @@ def check_records(
         CheckpointError: The model has no tokenizer.
     """
     path = Path(data)
-    files = _record_files(path)
+    if not path.exists():
+        raise DataError("no such file or folder", where=path, remedy="check the path")
+    files = split_files(path, "name one, or say --format voc for data not yet converted")
     report = CheckReport(data=str(path))
     options = _with_manifest_limits(options, files[0].parent, report)
     pictures = Pictures(options)
@@ -217,22 +220,6 @@ def check_source(
     return report
 
 
-def _record_files(path: Path) -> list[Path]:
-    if path.is_dir():
-        files = [path / f"{name}.jsonl" for name in (*SPLITS, TEACHER_POOL)]
-        files = [file for file in files if file.is_file()] or sorted(path.glob("*.jsonl"))
-        if not files:
-            raise DataError(
-                "holds no JSONL file",
-                where=path,
-                remedy="name one, or say --format voc for data not yet converted",
-            )
-        return files
-    if not path.exists():
-        raise DataError("no such file or folder", where=path, remedy="check the path")
-    return [path]
-
-
 def _with_manifest_limits(options: CheckOptions, folder: Path, report: CheckReport) -> CheckOptions:
     if options.min_pixels is not None and options.max_pixels is not None:
         report.limits = (options.min_pixels, options.max_pixels)
@@ -251,6 +238,7 @@ class _Lines(Visitor[Checked]):
     """Checks each line, whether or not it is a record."""
 
     def __init__(self, report: CheckReport, pictures: Pictures) -> None:
+        super().__init__()
         self._report = report
         self._pictures = pictures
 

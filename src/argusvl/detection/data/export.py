@@ -23,7 +23,6 @@ from argusvl.core.workers import map_in_order
 from argusvl.detection.data.findings import box_problem, describe_object, finding
 from argusvl.detection.data.formats import format_of
 from argusvl.detection.data.formats.base import (
-    SPLITS,
     Format,
     PlacedImage,
     PlacedRecord,
@@ -34,6 +33,7 @@ from argusvl.detection.data.formats.tree import name_of_path, split_named, stem_
 from argusvl.detection.data.inspection import missing_image, unreadable
 from argusvl.detection.data.manifest import TEACHER_POOL
 from argusvl.detection.data.records import ObjectAnnotation, Record, RecordFile, Scene
+from argusvl.detection.data.split import split_files
 from argusvl.doctor.findings import Finding, count_errors
 from argusvl.doctor.rendering import show_findings
 
@@ -149,7 +149,7 @@ def export(
 
 def _read(path: Path, options: ExportOptions, report: ExportReport) -> Iterator[_Split]:
     """The records of a data folder or file; a bad line is a finding."""
-    for file in _files(path):
+    for file in split_files(path, "name one, or convert the data first"):
         records = RecordFile(file, options.root)
         name = TEACHER_POOL if file.stem == TEACHER_POOL else split_named(file.stem) or "train"
         for index in range(len(records)):
@@ -160,16 +160,6 @@ def _read(path: Path, options: ExportOptions, report: ExportReport) -> Iterator[
                 report.findings.append(finding("malformed-record", place, error.what, remedy=error.remedy))
                 continue
             yield _Split(name, record, records.root)
-
-
-def _files(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]  # RecordFile says what is wrong with it
-    files = [path / f"{name}.jsonl" for name in (*SPLITS, TEACHER_POOL)]
-    files = [file for file in files if file.is_file()] or sorted(path.glob("*.jsonl"))
-    if not files:
-        raise DataError("holds no JSONL file", where=path, remedy="name one, or convert the data first")
-    return files
 
 
 def _fitting(records: Sequence[_Split], chosen: Format, name: str, report: ExportReport) -> list[_Split]:

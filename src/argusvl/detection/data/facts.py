@@ -1,10 +1,11 @@
 """What walks over a records file found, kept beside it: the next start with the same records parses none of them.
 
-``train.jsonl.facts/`` holds a file for each kind of fact, sealed by a digest of itself, of the content of
-``train.jsonl`` and of all else that it rests on. What another file, another version or damage has left does not fit its
-seal and is found anew. Facts that rest on images, too, hold while each image has as many bytes and the time of its last
-change, to the nanosecond, that it had: a new or edited image is noticed, but not one that was put in place with as many
-bytes and the old time. (Training reads each image itself, and refuses what does not fit its record.)
+``train.jsonl.facts/`` holds a file for each kind of fact: a seal, which is a digest of the rest, of the content of
+``train.jsonl`` and of all else that the fact rests on; then arrays, as ``numpy.savez`` writes them. What another file,
+another version or damage has left does not fit its seal and is found anew. Facts that rest on images, too, hold while
+each image has as many bytes and the time of its last change, to the nanosecond, that it had: a new or edited image is
+noticed, but not one that was put in place with as many bytes and the old time. (Training reads each image itself, and
+refuses what does not fit its record.)
 
 Nothing in there is needed. Where it cannot be written, everything is found anew each time.
 """
@@ -58,7 +59,7 @@ def recall(file: RecordFile, name: str, key: str) -> Arrays | None:
         _log.info("%s cannot be read: %s", path, error)
         return None
     seal, content = data[:_SEAL_BYTES], data[_SEAL_BYTES:]
-    if seal != _seal(content, file, key):
+    if seal != _seal(content, file, name, key):
         _log.info("%s is damaged, or not of these records: they are read again", path)
         return None
     arrays = dict(np.load(io.BytesIO(content), allow_pickle=False))
@@ -88,7 +89,7 @@ def keep(file: RecordFile, name: str, key: str, arrays: Arrays, marks: Marks | N
     np.savez(stream, **arrays)  # type: ignore[arg-type]
     content = stream.getvalue()
     try:
-        write_bytes_atomically(_path(file, name), _seal(content, file, key) + content)
+        write_bytes_atomically(_path(file, name), _seal(content, file, name, key) + content)
     except ArgusError as error:
         _log.info("what is known of %s is not kept: %s", file.path, error)
 
@@ -122,9 +123,9 @@ def digest_of(*values: object) -> str:
 
 
 def _path(file: RecordFile, name: str) -> Path:
-    return file.path.with_name(f"{file.path.name}.facts") / f"{name}.npz"
+    return file.path.with_name(f"{file.path.name}.facts") / f"{name}.bin"
 
 
-def _seal(content: bytes, file: RecordFile, key: str) -> bytes:
-    rests_on = digest_of(FACTS_VERSION, argusvl.__version__, file.content, len(file), key)
+def _seal(content: bytes, file: RecordFile, name: str, key: str) -> bytes:
+    rests_on = digest_of(FACTS_VERSION, argusvl.__version__, file.content, len(file), name, key)
     return blake2b(content, digest_size=_SEAL_BYTES, key=rests_on.encode()).digest()

@@ -66,20 +66,20 @@ def box_problem(box: Sequence[float], size: tuple[int, int] | None) -> tuple[str
     Returns:
         The finding's kind and text, or ``None`` for a good box.
     """
-    shown_box = show_box(box)
+    # Texts are written where they are needed: nearly every box is good, and there are millions.
     if any(finite_number(v) is None for v in box):
-        return "box-not-a-number", f"box {shown_box} holds a value that is not a finite number"
+        return "box-not-a-number", f"box {show_box(box)} holds a value that is not a finite number"
     x1, y1, x2, y2 = box
     if x2 < x1 or y2 < y1:
-        return "box-inverted", f"box {shown_box} is inverted"
+        return "box-inverted", f"box {show_box(box)} is inverted"
     if x2 == x1 or y2 == y1:
         return (
             "box-zero-area",
-            f"box {shown_box} has no area: {show_number(x2 - x1)}×{show_number(y2 - y1)} pixels",
+            f"box {show_box(box)} has no area: {show_number(x2 - x1)}×{show_number(y2 - y1)} pixels",
         )
     if x1 < 0 or y1 < 0 or (size is not None and (x2 > size[0] or y2 > size[1])):
         extent = "" if size is None else f" of {size[0]}×{size[1]}"
-        return "box-out-of-bounds", f"box {shown_box} reaches outside the image{extent}"
+        return "box-out-of-bounds", f"box {show_box(box)} reaches outside the image{extent}"
     return None
 
 

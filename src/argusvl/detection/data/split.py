@@ -19,8 +19,10 @@ from typing import Literal
 
 from argusvl.core.errors import DataError
 from argusvl.core.wording import counted
+from argusvl.detection.data.formats.base import SPLITS
 from argusvl.detection.data.manifest import (
     MANIFEST_NAME,
+    TEACHER_POOL,
     Manifest,
     SplitOrigin,
     read_manifest,
@@ -208,6 +210,25 @@ def records_file(data: str | Path) -> Path:
             "no such records file", where=file, remedy="name a JSONL file, or a folder with train.jsonl"
         )
     return file
+
+
+def split_files(path: Path, remedy: str) -> list[Path]:
+    """The JSONL files of a data folder, those of the splits in their order and the pool last; or the one file named.
+
+    Args:
+        path: The folder or file.
+        remedy: What to do where a folder holds none.
+
+    Raises:
+        DataError: It holds none.
+    """
+    if not path.is_dir():
+        return [path]  # RecordFile says what is wrong with it
+    files = [path / f"{name}.jsonl" for name in (*SPLITS, TEACHER_POOL)]
+    files = [file for file in files if file.is_file()] or sorted(path.glob("*.jsonl"))
+    if not files:
+        raise DataError("holds no JSONL file", where=path, remedy=remedy)
+    return files
 
 
 def existing_manifest(folder: Path) -> Manifest | None:

@@ -85,7 +85,7 @@ class Visitor(ABC, Generic[T]):
     def knows(self, file: RecordFile) -> bool:
         """Whether it could recall what it would find."""
         facts = recall(file, self.name, self.key) if self.name else None
-        if facts is None:
+        if facts is None or not facts.keys() >= set(self.keeps):
             return False
         for attribute in self.keeps:
             empty, known = getattr(self, attribute), facts[attribute]
