@@ -21,6 +21,7 @@ MAY_BE_LEFT_OUT = {
     "detection": {
         "data.caption_vocabulary",
         "data.labels",
+        "data.packed_max_tokens",
         "data.root",
         "data.teacher_pool",
         "data.val",
@@ -29,6 +30,10 @@ MAY_BE_LEFT_OUT = {
         "model.tokenizer_path",
         "model.transfer_vocab_size",
         "trainer_arguments",
+        "training.gradient_checkpointing_parts",
+        "training.phases",
+        "training.rate_scaling",
+        "training.recovery",
     }
 }
 

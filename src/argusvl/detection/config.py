@@ -252,11 +252,19 @@ class DetectionTrainingSection(TrainingSection):
     """Peak learning rate of the adapters between the stock model and the head; 0 freezes them."""
     detection_freeze_epochs: Annotated[float, Field(ge=0)]
     """Epochs at the beginning in which the detection head and its adapters do not train."""
+    gradient_checkpointing_parts: list[Literal["vision", "language", "head"]] | None = None
+    """Parts of the model that gradient_checkpointing is for; null for all."""
     metric_for_best_model: Metric
     """Figure of an evaluation that chooses the best checkpoint; higher is better."""
 
     def cross_field_problems(self) -> Iterator[KeyProblem]:  # noqa: D102
         yield from super().cross_field_problems()
+        if self.gradient_checkpointing_parts is not None and not self.gradient_checkpointing:
+            yield KeyProblem(
+                "gradient_checkpointing_parts",
+                "is given while gradient_checkpointing is false",
+                "write null, or gradient_checkpointing: true",
+            )
         if not any((self.vision_lr, self.merger_lr, self.llm_lr, self.detection_lr, self.adapter_lr)):
             yield KeyProblem(
                 "detection_lr", "is 0 like all other rates: nothing would train", "raise one of the rates"

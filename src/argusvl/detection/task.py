@@ -301,6 +301,8 @@ class DetectionTask:
             transfer_vocabulary(model.qwen, load_tokenizer(stock_folder(folder)), self.processor.tokenizer)
         check_special_tokens(self.processor.tokenizer, model.qwen.config)
         model.loss_settings = self._loss_settings()
+        if self.config.training.gradient_checkpointing_parts is not None:
+            model.checkpointed_parts = frozenset(self.config.training.gradient_checkpointing_parts)
         return model
 
     def train_dataset(self) -> DetectionDataset:

@@ -174,7 +174,11 @@ FREE_KEYS = frozenset(
             "eval_steps",
         ),
         *("save_steps", "save_total_limit", "logging_steps", "metric_for_best_model"),
-        *("bf16", "gradient_checkpointing"),  # what a step rounds, what it keeps
+        *(
+            "bf16",
+            "gradient_checkpointing",
+            "gradient_checkpointing_parts",
+        ),  # what a step rounds, what it keeps
         *("device", "report_to", "dataloader_num_workers", "log_level"),
         *("train", "root", "val"),  # of training, the records themselves are compared
     }

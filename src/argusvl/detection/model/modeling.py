@@ -66,6 +66,11 @@ class ArgusForDetection(PreTrainedModel):
 
     Saved as a folder: ``qwen/`` is a plain Qwen2.5-VL checkpoint that any tool loads; ``config.json`` and
     ``model.safetensors`` hold the head.
+
+    Attributes:
+        loss_settings: What the head's losses are made of; needed where there are targets.
+        checkpointed_parts: Of ``vision``, ``language`` and ``head`` those whose activations are computed again in the
+            backward pass once gradient checkpointing is enabled.
     """
 
     config_class = ArgusDetectionConfig
@@ -86,12 +91,23 @@ class ArgusForDetection(PreTrainedModel):
         self.qwen = qwen if qwen is not None else Qwen2_5_VLForConditionalGeneration(config.qwen_config)
         self.detection_head = DetectionHead(config) if config.detection_enabled else None
         self.loss_settings: LossSettings | None = None
+        self.checkpointed_parts: frozenset[str] = frozenset({"vision", "language", "head"})
         tower = self.qwen.model.visual
         if "flash" not in str(tower.config._attn_implementation):
             make_fast(tower)
         text: PreTrainedConfig = self.qwen.model.language_model.config
         if text._attn_implementation == "sdpa":
             text._attn_implementation = VARLEN
+
+    def _set_gradient_checkpointing(self, enable: bool = True, *args: Any, **kwargs: Any) -> None:
+        """As the stock method, for the parts in :attr:`checkpointed_parts` alone."""
+        super()._set_gradient_checkpointing(enable, *args, **kwargs)
+        language, vision = self.qwen.model.language_model, self.qwen.model.visual
+        for name, part in (("language", language), ("vision", vision), ("head", self.detection_head)):
+            if name not in self.checkpointed_parts and part is not None:
+                for module in part.modules():
+                    if hasattr(module, "gradient_checkpointing"):
+                        module.gradient_checkpointing = False
 
     def _init_weights(self, module: torch.nn.Module) -> None:
         """Modules of the head start as they were built; the stock part initialises its own."""
