@@ -377,11 +377,18 @@ class DetectionRunConfig(RunConfig):
                 "eager attention does not know where the samples of a packed row begin",
                 "write sdpa or flash_attention_2, or collator_type: standard",
             )
-        if self.data.packed_max_tokens is not None and not packed:
+        budget, longest = self.data.packed_max_tokens, self.model.model_max_length
+        if budget is not None and not packed:
             yield KeyProblem(
                 "packed_max_tokens",
                 "is given while nothing is packed",
                 "write null, or collator_type: packed",
+            )
+        elif budget is not None and budget < longest:
+            yield KeyProblem(
+                "packed_max_tokens",
+                f"{budget} tokens do not hold a sample of model_max_length, {longest}",
+                "raise it, or lower model_max_length",
             )
         if self.data.vision_tokens_max >= self.model.model_max_length:
             yield KeyProblem(
