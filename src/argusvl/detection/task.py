@@ -37,6 +37,7 @@ from argusvl.detection.data.descriptions import Descriptions
 from argusvl.detection.data.packing import PackingSettings
 from argusvl.detection.data.records import RecordFile
 from argusvl.detection.data.samples import Sample, VisionLimits
+from argusvl.detection.data.shared_pictures import refuse_shared_pictures
 from argusvl.detection.data.tokenizer import (
     check_special_tokens,
     learned_tokenizer,
@@ -237,6 +238,8 @@ class DetectionTask:
             if self.val_records is not None:
                 check.val(self.val_records)
         with check.noting():
+            self._refuse_shared_pictures()
+        with check.noting():
             # Where the tokenizer is learned from the records, it is often one of the records found above.
             if setup_error is not None:
                 raise setup_error
@@ -308,6 +311,7 @@ class DetectionTask:
     def train_dataset(self) -> DetectionDataset:
         """Training samples, with teachers and augmentation."""
         data = self.config.data
+        self._refuse_shared_pictures()
         dataset = DetectionDataset(
             self.train_records,
             self.processor,
@@ -463,6 +467,14 @@ class DetectionTask:
             len(sample.conversation),
             "".join(pieces),
         )
+
+    def _refuse_shared_pictures(self) -> None:
+        if (
+            self.teacher_pool is not None
+            and self.val_records is not None
+            and self.config.data.teacher_ratio > 0
+        ):
+            refuse_shared_pictures(self.teacher_pool, self.val_records)
 
     @property
     def _model_folder(self) -> Path | None:
