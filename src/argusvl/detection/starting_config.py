@@ -18,7 +18,7 @@ from argusvl.config.loading import config_from_mapping
 from argusvl.core.errors import CheckpointError
 from argusvl.core.files import real_path
 from argusvl.core.wording import listed
-from argusvl.detection.checkpoint_layout import QWEN_FOLDER
+from argusvl.detection.checkpoint_layout import stock_folder
 from argusvl.detection.config import DetectionRunConfig
 from argusvl.detection.data.conversation_lengths import Lengths, open_processor
 from argusvl.detection.data.language import prompt_language
@@ -444,7 +444,7 @@ class _Draft:
 
     def _refuse_what_the_head_cannot(self, head: Any, lengths: _Lengths, objects: int) -> None:
         assert self._start.folder is not None
-        inside = self._start.folder / QWEN_FOLDER
+        inside = stock_folder(self._start.folder)
         new_head = f"--model {inside} puts a new head beside its language model and vision tower"
         if lengths.caption > head.caption_max_tokens:
             raise CheckpointError(
