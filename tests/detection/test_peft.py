@@ -13,11 +13,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import Qwen2_5_VLForConditionalGeneration
+from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 from argusvl.config.loading import load_config, to_yaml
 from argusvl.core.errors import CheckpointError, ConfigError
 from argusvl.detection.config import DetectionRunConfig
+from argusvl.detection.model.architecture import random_qwen
 from argusvl.detection.model.modeling import ArgusForDetection
 from argusvl.detection.peft_methods import methods
 from argusvl.detection.predictor import Predictor
@@ -367,7 +368,10 @@ def another_base(folder: Path | None, tmp_path: Path) -> Path:
         (peft_options()[:3], "base_dtype: missing"),
     ],
 )
-def test_a_bad_section_is_refused_by_key(overrides: list[str], message: str, make_task: MakeTask) -> None:
+def test_a_bad_section_is_refused_by_key(
+    overrides: list[str], message: str, make_task: MakeTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("argusvl.detection.peft_methods.has_bitsandbytes", lambda: False)
     with pytest.raises(ConfigError, match=message):
         make_task(*overrides)
 
@@ -477,3 +481,31 @@ def test_an_adapter_alone_is_no_model_to_start_from(
     shutil.copytree(checkpoint / "qwen", tmp_path / "alone")
     with pytest.raises(CheckpointError, match="is an adapter alone, not a model"):
         make_task(f"model_path={tmp_path}/alone").model()
+
+
+# Where bitsandbytes is installed
+
+
+@pytest.mark.parametrize("held", ["nf4", "int8"])
+def test_a_base_in_few_bits_trains_resumes_and_merges(
+    held: str, make_task: MakeTask, tiny_checkpoint: Path, scenes: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("bitsandbytes")
+    base = tmp_path / "base"
+    shutil.copytree(tiny_checkpoint / "qwen", base)
+    config = Qwen2_5_VLConfig.from_pretrained(base)
+    config.text_config.intermediate_size = 128
+    config.vision_config.hidden_size = 64  # its layers are in blocks of 64 values
+    random_qwen(config, "sdpa").save_pretrained(base)
+    options = [*peft_options(base=held), "bf16=auto", "max_steps=4", f"model_path={base}"]
+    whole = train(make_task(*options, f"output_dir={tmp_path}/whole"))
+    parts = train(make_task(*options, f"output_dir={tmp_path}/parts"))
+    shutil.rmtree(parts)
+    parts = train(make_task(*options, f"output_dir={tmp_path}/parts"), resume=True)
+    assert losses(parts.parent) == losses(whole.parent)
+    found = Predictor.from_pretrained(whole).predict_detection(scenes.parent / "0.png", score_threshold=0.0)
+    assert len(found[0])
+    merged = ArgusForDetection.from_pretrained(whole)
+    before = spoken(merged.qwen)
+    merged.merge_adapter()
+    assert same(spoken(merged.qwen), before)

@@ -109,7 +109,7 @@ class PeftSection(Section):
             yield KeyProblem(
                 "base_dtype",
                 f"{self.base_dtype} needs bitsandbytes, which is not installed",
-                "pip install bitsandbytes, or write bfloat16",
+                "pip install 'argusvl[qlora]', or write bfloat16",
             )
         problem = peft_methods.method_problem(self.peft_method)
         if problem is not None:
