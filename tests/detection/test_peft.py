@@ -15,9 +15,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
+from argusvl.assets import MODELS
 from argusvl.config.loading import load_config, to_yaml
 from argusvl.core.errors import CheckpointError, ConfigError
 from argusvl.detection.config import DetectionRunConfig
+from argusvl.detection.model.adapters import describe_base, find_base
 from argusvl.detection.model.architecture import random_qwen
 from argusvl.detection.model.modeling import ArgusForDetection
 from argusvl.detection.peft_methods import methods
@@ -237,7 +239,11 @@ def test_a_checkpoint_predicts_after_it_was_moved(checkpoint: Path, scenes: Path
 @pytest.mark.parametrize(
     "options",
     [
-        ["ema_decay=0.9", *peft_options("{r: 4, lora_alpha: 8, lora_dropout: 0.1, use_dora: true}")],
+        [
+            "ema_decay=0.9",
+            "gradient_checkpointing=true",
+            *peft_options("{r: 4, lora_alpha: 8, lora_dropout: 0.1, use_dora: true}"),
+        ],
         peft_options("{r: 8}", "vera", "[llm]"),
         ["bf16=true", *peft_options(parts="[llm]", base="bfloat16")],
     ],
@@ -326,6 +332,13 @@ def test_a_frozen_base_in_bfloat16_stays_beside_a_head_in_float32(make_task: Mak
     }
     found = Predictor.from_pretrained(saved).predict_detection(scenes.parent / "0.png", score_threshold=0.0)
     assert len(found[0])
+
+
+def test_a_base_that_ships_with_argus_is_known_by_its_name() -> None:
+    qwen = MODELS["argus-tiny"] / "qwen"
+    described = describe_base(Path("argus-tiny"), qwen)
+    assert described["path"] == "argus-tiny"
+    assert find_base(described, Path("checkpoint"), None) == qwen
 
 
 # Bad input

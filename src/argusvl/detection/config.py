@@ -91,7 +91,7 @@ class PeftSection(Section):
     """Training of adapters in the layers of a frozen stock model, by PEFT; the head is trained whole beside them."""
 
     peft_method: str
-    """PEFT's name of the method, in small letters: lora (with use_dora or use_rslora in its options), ia3, vera, …"""
+    """PEFT's name of the method, in small letters: lora (use_dora and use_rslora are options of it), ia3, vera, oft."""
     peft_parts: Annotated[list[Literal["llm", "vision", "merger"]], Field(min_length=1)]
     """Parts whose linear layers get adapters, which train at the part's rate: the language model (llm), the vision
     tower, its merger. The other parts stay as they are."""
