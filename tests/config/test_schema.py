@@ -27,6 +27,7 @@ MAY_BE_LEFT_OUT = {
         "data.val",
         "model.architecture",
         "model.model_path",
+        "model.peft",
         "model.tokenizer_path",
         "model.transfer_vocab_size",
         "trainer_arguments",

@@ -13,6 +13,7 @@ from typing import Any
 import transformers
 from transformers import TrainerCallback
 
+from argusvl.config.key_index import KeyIndex
 from argusvl.config.loading import flat, to_yaml
 from argusvl.config.schema import RunConfig
 from argusvl.core.allocator import keep_freed_memory
@@ -191,6 +192,7 @@ change."""
 def _changed_keys(saved: Mapping[str, Any] | None, config: RunConfig) -> list[str]:
     """What a resumed run would compute otherwise than the run so far, by its configuration."""
     changes = []
+    index = KeyIndex.of(type(config))
     if saved is not None:
         now, then = dict(flat(config.model_dump(mode="json"))), dict(flat(saved))
         free = FREE_KEYS.union(POSITION_KEYS)  # of the latter, the snapshot's position speaks
@@ -200,7 +202,7 @@ def _changed_keys(saved: Mapping[str, Any] | None, config: RunConfig) -> list[st
                 continue
             if key not in then:
                 # A key that the schema did not have when the run began says nothing about it.
-                if key.startswith("trainer_arguments."):
+                if index.is_free(tuple(key.split("."))):
                     changes.append(f"{name} is {now[key]!r} and was not there")
             elif key not in now:
                 changes.append(f"{name} was {then[key]!r} and is not there")
