@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
@@ -21,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from argusvl.core.errors import ModelError
 from argusvl.core.progress import track
 from argusvl.detection.calibration import Calibration
+from argusvl.detection.caption_scores import TextScore
 from argusvl.detection.captions import CaptionChoice
 from argusvl.detection.data.collation import Collator
 from argusvl.detection.data.conversation import ChatProcessor
@@ -36,7 +36,7 @@ from argusvl.detection.data.samples import (
     prepare_image,
 )
 from argusvl.detection.detections import Detections
-from argusvl.detection.evaluation import Figures, Truth, claim, evaluate_detections
+from argusvl.detection.evaluation import Figures, Truth, evaluate_detections, to_describe
 from argusvl.detection.judged import JudgedPredictions
 from argusvl.detection.model.modeling import ArgusForDetection, DetectionOutput
 from argusvl.detection.postprocessing import ImagePredictions, describe, num_kept, postprocess
@@ -219,6 +219,7 @@ def evaluate_records(
     descriptions: Sequence[str] | None = None,
     calibration: Calibration | None = None,
     describe_above: float = 1.0,
+    meteor: TextScore | None = None,
     num_workers: int = 0,
     show_progress: bool = False,
     parallel: Parallel | None = None,
@@ -235,6 +236,7 @@ def evaluate_records(
         descriptions: What captions are chosen from; ``None``: any text.
         calibration: Makes probabilities of the scores; ``None``: they stay as the model gives them.
         describe_above: Also describe predictions with at least this score, e.g. to draw them.
+        meteor: Scores descriptions as well where ``dense_caption_mAP_meteor`` is wanted.
         num_workers: Processes that read images.
         show_progress: Whether to show a bar where somebody watches.
         parallel: The processes that share the records; each gets the whole outcome.
@@ -276,7 +278,12 @@ def evaluate_records(
                 judged.append(JudgedPredictions.of_image(shown, of_image, logits, labels, vocabulary))
             if captions:
                 chosen = [
-                    _to_describe(t, b, calibrated(b, calibration).scores >= describe_above)
+                    sorted(
+                        {
+                            *to_describe(t, b),
+                            *np.flatnonzero(calibrated(b, calibration).scores >= describe_above),
+                        }
+                    )
                     for t, b in zip(objects, best, strict=True)
                 ]
                 best = describe(model, output, questions.processor.tokenizer, best, chosen, among)
@@ -297,6 +304,7 @@ def evaluate_records(
         vocabulary=vocabulary,
         max_detections=num_kept(model.config.num_queries),
         described=described,
+        meteor=meteor,
     )
     seconds = time.perf_counter() - began
     return Evaluation(
@@ -337,11 +345,6 @@ def _rescored(figures: Figures, calibration: Calibration | None) -> Figures:
 def calibrated(detections: Detections, calibration: Calibration | None) -> Detections:
     """Predictions with probabilities for scores, where there is a calibration."""
     return detections if calibration is None else calibration.apply(detections)
-
-
-def _to_describe(truth: Truth, best: Detections, shown: NDArray[np.bool_]) -> list[int]:
-    claimed = claim(truth, best)
-    return sorted({*claimed[claimed >= 0].tolist(), *np.flatnonzero(shown).tolist()})
 
 
 class _Batch:

@@ -21,6 +21,7 @@ from argusvl.core.images import open_image
 from argusvl.core.logging import get_logger
 from argusvl.detection.assets import DetectionAssets, save_teacher_pool
 from argusvl.detection.calibration import Fit, fit_calibration
+from argusvl.detection.caption_scores import Meteor
 from argusvl.detection.captions import CaptionChoice, possible_descriptions
 from argusvl.detection.checkpoint_layout import QWEN_FOLDER, stock_folder
 from argusvl.detection.config import DetectionRunConfig
@@ -194,6 +195,12 @@ class DetectionTask:
         )
 
     @cached_property
+    def _meteor(self) -> Meteor | None:
+        """Only where it chooses the best checkpoint: it takes seconds."""
+        chooses = self.config.training.metric_for_best_model == "dense_caption_mAP_meteor"
+        return Meteor() if chooses else None
+
+    @cached_property
     def limits(self) -> VisionLimits:
         """How large an image may be when it reaches the model."""
         data = self.config.data
@@ -224,6 +231,8 @@ class DetectionTask:
         except ArgusError as error:
             setup_error = error
         check = RunCheck(self.config, self.limits, processor)
+        with check.noting():
+            _ = self._meteor  # what it needs is missing now or after the first evaluation
         with check.noting():
             if self.teacher_pool is not None:
                 check.pool(self.teacher_pool)
@@ -379,6 +388,7 @@ class DetectionTask:
             batch_size=self.config.training.per_device_eval_batch_size,
             descriptions=self.descriptions,
             describe_above=SCORE_THRESHOLD,
+            meteor=self._meteor,
             parallel=parallel,
         )
         self._last_evaluation = evaluation

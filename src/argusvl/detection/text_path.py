@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig, Qwen2_5_VLForConditionalGeneration
 
-from argusvl.detection.data.answers import parse_answer
+from argusvl.detection.data.answer_parsing import parse_answer
 from argusvl.detection.data.conversation import ChatProcessor
 from argusvl.detection.data.dataset import Vocabulary
 from argusvl.detection.detections import Detections

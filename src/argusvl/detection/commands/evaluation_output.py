@@ -57,7 +57,16 @@ def print_figures(figures: Figures, title: str) -> None:
     classes.add_section()
     classes.add_row("mean", _shown(figures.AP), _shown(figures.AP50), str(figures.objects), style="bold")
     terminal.print(classes)
-    others = ("AP75", "AR100", "AP50_agnostic", "caption_exact", "recall")
+    others: tuple[str, ...] = (
+        "AP75",
+        "AR100",
+        "AP50_agnostic",
+        "caption_exact",
+        "recall",
+        "dense_caption_mAP_chrf",
+    )
+    if not math.isnan(figures.dense_caption_mAP_meteor):
+        others += ("dense_caption_mAP_meteor",)
     terminal.print(
         Text("   ".join(f"{name} {_shown(getattr(figures, name))}" for name in others)), soft_wrap=True
     )
