@@ -28,7 +28,7 @@ from argusvl.detection.data.dataset import Vocabulary
 from argusvl.detection.data.records import Scene
 from argusvl.detection.dense_captions import claim_merged, dense_caption_map
 from argusvl.detection.detections import Detections
-from argusvl.detection.report.pairing import MIN_IOU
+from argusvl.detection.report.pairing import MIN_IOU, SCORE_THRESHOLD
 
 MAX_DETECTIONS = 100
 _EVERY_SIZE = {"any": [0.0, 1e10]}
@@ -157,6 +157,31 @@ class Figures:
         for name, figures in self.per_class.items():
             flat |= {f"AP/{name}": figures.AP, f"AP50/{name}": figures.AP50}
         return {name: value for name, value in flat.items() if not math.isnan(value)}
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The outcome of an evaluation, image by image in the order of the file.
+
+    Attributes:
+        figures: What it comes to.
+        images: Names of the images, as the records write them.
+        predictions: What was found, best first.
+        truth: The objects.
+        seconds: Wall time of the predictions, reading the images included.
+    """
+
+    figures: Figures
+    images: tuple[str, ...]
+    predictions: tuple[Detections, ...]
+    truth: tuple[Truth, ...]
+    seconds: float
+
+    @property
+    def boxes_per_second(self) -> float:
+        """Boxes that a caller gets in a second: those with a score that is shown."""
+        boxes = sum(len(one.above(SCORE_THRESHOLD)) for one in self.predictions)
+        return boxes / self.seconds if self.seconds else math.nan
 
 
 def evaluate_detections(

@@ -44,8 +44,9 @@ from argusvl.detection.data.tokenizer import (
     load_tokenizer,
 )
 from argusvl.detection.data.walk import walk
+from argusvl.detection.evaluation import Evaluation
 from argusvl.detection.figures import FIGURES
-from argusvl.detection.inference import Evaluation, RecordQuestions, evaluate_records
+from argusvl.detection.inference import RecordQuestions, evaluate_records
 from argusvl.detection.model.architecture import qwen_config, random_qwen
 from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.loading import load_config
