@@ -169,6 +169,8 @@ def test_written_answers_are_measured_beside_the_head(
     assert both["text"]["AP50"] == both["text"]["boxes_per_second"] == 0
     assert (both["text"]["images"], both["text"]["objects"]) == (6, 12)
     assert "as written text" in output.err and "5 answers, 5 incomplete, 0 parts dropped" in output.err
+    assert run(["report", str(out), "--out", str(tmp_path / "both.html")]) == 0
+    assert "as written text" in (tmp_path / "both.html").read_text("utf-8")
     answers = [json.loads(line) for line in (out / "answers.jsonl").read_text("utf-8").splitlines()]
     assert [answer["images"] for answer in answers][3:] == [["3.png", "4.png"], ["5.png"]]
 
@@ -176,7 +178,6 @@ def test_written_answers_are_measured_beside_the_head(
     text = json.loads(capsys.readouterr().out)
     assert text["path"] == "text" and text["AP50"] == 0 and "text" not in text and "ece" not in text
     assert text["with_teachers"]["answers"]["count"] == 5
-    assert run(["report", str(out), "--out", str(tmp_path / "report.html")]) == 0
 
 
 def test_a_model_without_a_head_is_measured_by_what_it_writes(
