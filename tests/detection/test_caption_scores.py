@@ -38,6 +38,9 @@ def test_chrf_tells_descriptions_apart_in_chinese() -> None:
     assert chrf(["", "a", ""], [["a"], [""], []]) == [0, 0, 0]
 
 
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # of the program that is killed
 @pytest.mark.skipif(shutil.which("java") is None, reason="METEOR runs in Java")
 def test_meteor_is_the_java_programs_and_takes_any_text() -> None:
     pytest.importorskip("pycocoevalcap")
@@ -48,6 +51,11 @@ def test_meteor_is_the_java_programs_and_takes_any_text() -> None:
     )
     assert scores == pytest.approx([1.0, 0.2331, 1.0, 0.0], abs=1e-3)
     assert meteor([], []) == []
+    assert meteor._program is not None
+    meteor._program.meteor_p.kill()  # type: ignore[attr-defined]
+    meteor._program.meteor_p.wait()  # type: ignore[attr-defined]
+    with pytest.raises(ArgusError, match="Java program failed"):
+        meteor(["a"], [["a"]])
 
 
 def test_what_meteor_needs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ Where an object has several references the best one counts.
 from __future__ import annotations
 
 import shutil
+import threading
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -90,6 +91,9 @@ class Meteor:
                 self._program = import_extra("pycocoevalcap", "meteor.meteor").meteor.meteor.Meteor()
             return self._program.compute_score(meant, said)[1]
         except (OSError, ValueError) as error:  # it ended: what is read back then is no number
+            if self._program is not None:
+                self._program.lock.release()  # left locked, which it would wait for when it is deleted
+                self._program = None
             raise ArgusError(
                 f"METEOR's Java program failed: {error}",
                 remedy="it needs 2 GB of memory; do without METEOR where there is less",
@@ -98,6 +102,8 @@ class Meteor:
 
 class _Program:
     """What is used of ``pycocoevalcap.meteor.meteor.Meteor``."""
+
+    lock: threading.Lock
 
     def compute_score(
         self, gts: Mapping[int, Sequence[str]], res: Mapping[int, Sequence[str]]
