@@ -15,9 +15,10 @@ TEXT = (ROOT / "README.md").read_text("utf-8")
 COMMANDS = re.findall(r"^ +\.venv/bin/argus (.+)$", TEXT, flags=re.MULTILINE)
 
 
-def test_readme_shows_commands_for_ones_own_photographs() -> None:
-    verbs = [shlex.split(c)[0] for c in COMMANDS]
-    assert [verb for verb in verbs if verb != "recognize"] == ["data", "data", "init", "train", "predict"]
+def test_readme_shows_commands_for_ones_own_photographs_and_for_a_lora() -> None:
+    verbs = [verb for verb in (shlex.split(c)[0] for c in COMMANDS) if verb != "recognize"]
+    assert verbs[:5] == ["data", "data", "init", "train", "predict"]
+    assert verbs[5:] == ["data", "init", "train", "export"]
 
 
 def test_readme_shows_the_way_from_a_folder_to_a_table() -> None:

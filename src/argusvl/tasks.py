@@ -79,6 +79,7 @@ TASKS: dict[str, TaskEntry] = {
         report="argusvl.detection.report.sections:task_report",
         commands={
             "init": "argusvl.detection.commands.init:init",
+            "export": "argusvl.detection.commands.export:export",
             "data convert": "argusvl.detection.commands.data:convert",
             "data export": "argusvl.detection.commands.data:export",
             "data check": "argusvl.detection.commands.data:check",

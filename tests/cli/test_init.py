@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from argusvl.cli.main import run
+from argusvl.tasks import load_run_config
 
 pytestmark = pytest.mark.usefixtures("quiet_logging")
 
@@ -28,3 +29,15 @@ def test_mistakes_leave_stdout_empty(tmp_path: Path, model: str, capsys: pytest.
     shown = capsys.readouterr()
     assert shown.out == ""
     assert "What to do" in shown.err
+
+
+def test_lora_trains_adapters_in_a_qwen_folder(
+    scenes: Path, tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["init", str(scenes), "--model", str(tiny_checkpoint / "qwen"), "--lora"]) == 0
+    (tmp_path / "my.yaml").write_text(capsys.readouterr().out, "utf-8")
+    peft = load_run_config(tmp_path / "my.yaml").model_dump()["model"]["peft"]
+    assert peft["peft_method"] == "lora" and peft["peft_options"]["r"] == 16
+    assert run(["train", str(tmp_path / "my.yaml"), "--validate-only"]) == 0
+    assert run(["init", str(scenes), "--model", str(tiny_checkpoint), "--lora"]) == 2
+    assert "name its folder by --model" in capsys.readouterr().err

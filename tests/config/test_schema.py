@@ -21,14 +21,20 @@ MAY_BE_LEFT_OUT = {
     "detection": {
         "data.caption_vocabulary",
         "data.labels",
+        "data.packed_max_tokens",
         "data.root",
         "data.teacher_pool",
         "data.val",
         "model.architecture",
         "model.model_path",
+        "model.peft",
         "model.tokenizer_path",
         "model.transfer_vocab_size",
         "trainer_arguments",
+        "training.gradient_checkpointing_parts",
+        "training.phases",
+        "training.rate_scaling",
+        "training.recovery",
     }
 }
 

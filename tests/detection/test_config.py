@@ -70,6 +70,27 @@ def path(tmp_path: Path, complete_config: str) -> Path:
             "nothing would train",
         ),
         (
+            ["collator_type=packed", "attn_implementation=eager"],
+            "model.attn_implementation",
+            "does not know where the samples of a packed row begin",
+        ),
+        (["packed_max_tokens=4096"], "data.packed_max_tokens", "is given while nothing is packed"),
+        (
+            ["collator_type=packed", "packed_max_tokens=600", "model_max_length=1000"],
+            "data.packed_max_tokens",
+            "600 tokens do not hold a sample of model_max_length, 1000",
+        ),
+        (
+            ["gradient_checkpointing_parts=[head]"],
+            "training.gradient_checkpointing_parts",
+            "is given while gradient_checkpointing is false",
+        ),
+        (
+            ["phases=[{until: 0.5}, {until: 0.25}]"],
+            "training.phases",
+            "they end at [0.5, 0.25]",
+        ),
+        (
             ["attn_implementation=flash_attention_2"],
             "model.attn_implementation",
             "does not run on device cpu",

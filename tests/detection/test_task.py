@@ -589,6 +589,20 @@ def test_a_conversation_too_long_with_teachers_is_found_before_one_is_drawn(
     assert len(findings) == 1 and "has 2 teachers, num_teachers is 3" in findings[0].what
 
 
+def test_a_pool_that_holds_a_held_out_picture_is_refused(make_task: MakeTask, data: Path) -> None:
+    lines = (data / "pool.jsonl").read_text("utf-8").splitlines()
+    (data / "links").mkdir()
+    (data / "links" / "other-name.png").symlink_to(data / "val1.png")
+    write(data / "pool.jsonl", *lines, scene("links/other-name.png", [4.0, 4.0, 30.0, 40.0]))
+    shown = ("teacher_ratio=0.5", f"teacher_pool={data}/pool.jsonl")
+    (finding,) = make_task(*shown).check()
+    assert finding.slug == "pool-in-val"
+    assert f"{data}/pool.jsonl:3 and {data}/val.jsonl:2" in finding.what
+    with pytest.raises(ConfigError, match="held out as well"):
+        make_task(*shown).train_dataset()
+    assert make_task("teacher_ratio=0", shown[1]).check() == []
+
+
 def test_a_small_image_proposes_no_more_boxes_than_it_has_patches(make_task: MakeTask, data: Path) -> None:
     picture(data / "tiny.png", (28, 28))
     write(data / "train.jsonl", scene("tiny.png", *[[1.0 + k, 1.0, 20.0 + k, 20.0] for k in range(5)]))

@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import socket
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -59,11 +60,20 @@ def rank(number: int, port: int, folder: Path, resume: bool, task: ToyTask, opti
     torch.distributed.destroy_process_group()
 
 
-def both_ranks(folder: Path, resume: bool = False, task: ToyTask | None = None, **options: Any) -> None:
+def both_ranks(
+    folder: Path,
+    resume: bool = False,
+    task: ToyTask | None = None,
+    by_rank: Sequence[dict[str, Any]] = ({}, {}),
+    **options: Any,
+) -> None:
     processes = multiprocessing.get_context("spawn" if torch.cuda.is_available() else "fork")
     port = free_port()
     task = ToyTask(**QUIET) if task is None else task
-    ranks = [processes.Process(target=rank, args=(n, port, folder, resume, task, options)) for n in range(2)]
+    ranks = [
+        processes.Process(target=rank, args=(n, port, folder, resume, task, options | by_rank[n]))
+        for n in range(2)
+    ]
     for process in ranks:
         process.start()
     for process in ranks:
@@ -130,6 +140,25 @@ def test_an_error_of_one_rank_reaches_the_other_within_a_step(tmp_path: Path) ->
     first, second = sorted(said(tmp_path))
     assert first == "DataError: toy-11.jpg: no picture"
     assert second.startswith("TrainingError: process ") and "of 2 stopped: toy-11.jpg: no picture" in second
+
+
+class OtherData(ToyTask):
+    """Each rank reads other records."""
+
+    def train_dataset(self) -> ToyData:
+        data = super().train_dataset()
+        data.fingerprint = lambda: os.environ["RANK"]  # type: ignore[attr-defined]
+        return data
+
+
+def test_ranks_that_were_not_started_alike_are_refused(tmp_path: Path) -> None:
+    both_ranks(tmp_path / "data", task=OtherData(**QUIET))
+    for text in said(tmp_path / "data"):
+        assert "the content of the training records is '0' in process 0 and '1' in process 1" in text
+    by_rank = [{"max_steps": 9}, {"max_steps": 8}]
+    both_ranks(tmp_path / "config", by_rank=by_rank)
+    for text in said(tmp_path / "config"):
+        assert "training.max_steps is 9 in process 0 and 8 in process 1" in text
 
 
 class UnevenTask(ToyTask):

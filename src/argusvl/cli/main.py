@@ -65,6 +65,7 @@ VERBS: dict[str, Verb] = {
     "train": Verb("argusvl.cli.train:command", "Train by a configuration file."),
     "eval": Verb("argusvl.cli.eval:for_task", "Measure a checkpoint on annotated images.", "checkpoint"),
     "predict": Verb("argusvl.cli.predict:for_task", "Find and describe the objects in images.", "checkpoint"),
+    "export": Verb("argusvl.cli.export:for_task", "Write a checkpoint as other tools load it.", "checkpoint"),
     "data": Verb("argusvl.cli.data:for_task", "Convert, check, split and draw data sets.", "option"),
     "doctor": Verb("argusvl.cli.doctor:app", "Explain what can go wrong, by its ID."),
     "inspect": Verb(

@@ -18,7 +18,7 @@ from argusvl.config.schema import RunConfig, Section
 KeyPath = tuple[str, ...]
 
 FREE: KeyPath = ("trainer_arguments",)
-"""The section whose keys are transformers' and not the schema's."""
+"""The mapping that a bare name of transformers' belongs to."""
 
 
 class UnknownKeyError(Exception):
@@ -40,12 +40,14 @@ class KeyIndex:
     Attributes:
         sections: Path → schema of every section; ``()`` is the whole configuration.
         optional: Paths of sections that may be null.
+        free: Paths of mappings whose keys are another library's and not the schema's.
         by_name: Name → path of every key and section.
         descriptions: Path → docstring of every key.
     """
 
     sections: dict[KeyPath, type[Section]]
     optional: frozenset[KeyPath]
+    free: frozenset[KeyPath]
     by_name: dict[str, KeyPath]
     descriptions: dict[KeyPath, str]
 
@@ -54,6 +56,7 @@ class KeyIndex:
         """Reads a schema. That a name stands twice in it is a mistake of ours, hence an assertion."""
         sections: dict[KeyPath, type[Section]] = {(): schema}
         optional: set[KeyPath] = set()
+        free: set[KeyPath] = set()
         by_name: dict[str, KeyPath] = {}
         descriptions: dict[KeyPath, str] = {}
         for path, section, may_be_null, description in _walk(schema, ()):
@@ -64,7 +67,16 @@ class KeyIndex:
                 sections[path] = section
                 if may_be_null:
                     optional.add(path)
-        return cls(sections, frozenset(optional), by_name, descriptions)
+                free |= {
+                    (*path, name)
+                    for name, field in section.model_fields.items()
+                    if typing.get_origin(field.annotation) is dict
+                }
+        return cls(sections, frozenset(optional), frozenset(free | {FREE}), by_name, descriptions)
+
+    def is_free(self, path: KeyPath) -> bool:
+        """Whether a path lies in a mapping whose keys are another library's."""
+        return any(path[: len(free)] == free for free in self.free)
 
     def resolve(self, written: KeyPath) -> KeyPath:
         """The path that a key as written stands for.
@@ -74,7 +86,7 @@ class KeyIndex:
         """
         current: KeyPath = ()
         for position, name in enumerate(written):
-            if current[:1] == FREE:
+            if self.is_free(current):
                 return (*current, *written[position:])
             if current not in self.sections:
                 raise UnknownKeyError(f"{'.'.join(current)!r} is a value and has no keys", written)

@@ -115,7 +115,11 @@ def owner_of(name: str) -> str | None:
 
 def type_problem(name: str, value: object) -> str | None:
     """Why ``value`` is none for the option ``name``; ``None`` where it is fine."""
-    hint = field_types()[name]
+    return value_problem(field_types()[name], value)
+
+
+def value_problem(hint: Any, value: object) -> str | None:
+    """Why ``value`` is none for an option of another library, by its type there; ``None`` where it is fine."""
     for choice in typing.get_args(hint):
         # transformers writes such options as `SomeEnum | str` and looks the text up later.
         if isinstance(choice, type) and issubclass(choice, enum.Enum) and isinstance(value, str):

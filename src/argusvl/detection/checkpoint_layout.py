@@ -10,16 +10,38 @@ from argusvl.task_parts import ASSETS_FILE
 from argusvl.training.checkpoints import checkpoint_at
 
 QWEN_FOLDER = "qwen"
-"""The stock part: a plain Qwen2.5-VL in hub layout, with its tokenizer."""
+"""The stock part: a plain Qwen2.5-VL in hub layout, or an adapter of one, with its tokenizer."""
+
+HEAD_FOLDER = "head"
+"""The head of an exported checkpoint, in which the stock part stands at the top."""
 
 HEAD_FILE = "model.safetensors"
-"""The detection head's weights."""
+"""The detection head's weights, beside its ``config.json``."""
+
+ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+"""An adapter, as PEFT names its files."""
 
 
 def stock_folder(folder: Path) -> Path:
     """Where the Qwen2.5-VL of a folder is: inside a checkpoint of ours, or the folder itself."""
     inside = folder / QWEN_FOLDER
     return inside if inside.is_dir() else folder
+
+
+def head_folder(folder: Path) -> Path:
+    """Where the head of a checkpoint of ours is: in the folder itself, or inside an exported one."""
+    inside = folder / HEAD_FOLDER
+    return inside if inside.is_dir() else folder
+
+
+def has_head(folder: Path) -> bool:
+    """Whether a folder is a checkpoint of ours, as trained or exported, and no plain Qwen2.5-VL."""
+    return (folder / QWEN_FOLDER).is_dir() or (folder / HEAD_FOLDER).is_dir()
+
+
+def is_adapter(stock: Path) -> bool:
+    """Whether a stock part is an adapter, which needs its base."""
+    return (stock / ADAPTER_CONFIG).is_file()
 
 
 def checkpoint_folder(path: str | Path) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -18,6 +18,7 @@ from argusvl.config.schema import (
     Section,
     TrainingSection,
 )
+from argusvl.detection import peft_methods
 from argusvl.detection.patches import TOKEN_AREA, TOKEN_SIDE
 
 Metric = Literal[
@@ -97,6 +98,38 @@ class ArchitectureSection(Section):
             )
 
 
+class PeftSection(Section):
+    """Training of adapters in the layers of a frozen stock model, by PEFT; the head is trained whole beside them."""
+
+    peft_method: str
+    """PEFT's name of the method, in small letters: lora (use_dora and use_rslora are options of it), ia3, vera, oft."""
+    peft_parts: Annotated[list[Literal["llm", "vision", "merger"]], Field(min_length=1)]
+    """Parts whose linear layers get adapters, which train at the part's rate: the language model (llm), the vision
+    tower, its merger. The other parts stay as they are."""
+    peft_options: dict[str, Any]
+    """Options of the method, by PEFT's names, such as r, lora_alpha, lora_dropout; target_modules chooses among the
+    layers by the last parts of their names, such as q_proj."""
+    base_dtype: Literal["float32", "bfloat16", "int8", "nf4", "fp4"]
+    """What the frozen weights are held in: 4, 2, 1 or half a byte each; the last three need bitsandbytes (QLoRA).
+    But for float32 the model computes in bfloat16."""
+
+    def cross_field_problems(self) -> Iterator[KeyProblem]:  # noqa: D102
+        if len(set(self.peft_parts)) != len(self.peft_parts):
+            yield KeyProblem("peft_parts", f"names a part twice: {self.peft_parts}", "name each once")
+        if self.base_dtype in ("int8", "nf4", "fp4") and not peft_methods.has_bitsandbytes():
+            yield KeyProblem(
+                "base_dtype",
+                f"{self.base_dtype} needs bitsandbytes, which is not installed",
+                "pip install 'argusvl[qlora]', or write bfloat16",
+            )
+        problem = peft_methods.method_problem(self.peft_method)
+        if problem is not None:
+            yield KeyProblem("peft_method", problem, f"write one of: {', '.join(peft_methods.methods())}")
+            return
+        for option, what, remedy in peft_methods.option_problems(self.peft_method, self.peft_options):
+            yield KeyProblem(".".join(filter(None, ("model.peft.peft_options", option))), what, remedy)
+
+
 class ModelSection(Section):
     """The stock model: from a folder, or new with random weights."""
 
@@ -114,6 +147,8 @@ class ModelSection(Section):
     """Longest conversation, in tokens, images included."""
     attn_implementation: Literal["sdpa", "eager", "flash_attention_2"]
     """Attention of the stock model, by transformers' name; flash_attention_2 needs a GPU and its package."""
+    peft: PeftSection | None = None
+    """Training of adapters (LoRA and others) in place of the stock model's own weights; null: the weights."""
 
     def cross_field_problems(self) -> Iterator[KeyProblem]:  # noqa: D102
         if self.model_path is None and self.architecture is None:
@@ -139,6 +174,18 @@ class ModelSection(Section):
                 "transfer_vocab_size",
                 "is given without model_path: there is no vocabulary to transfer from",
                 "set it to null; architecture.vocab_size sizes the tokenizer of random weights",
+            )
+        if self.peft is not None and self.model_path is None:
+            yield KeyProblem(
+                "peft",
+                "is given without model_path: random weights that stay as they are would be the base",
+                "give model_path, or set peft to null",
+            )
+        if self.peft is not None and self.transfer_vocab_size is not None:
+            yield KeyProblem(
+                "transfer_vocab_size",
+                "is given together with peft: the embeddings of new tokens would not be in the base",
+                "set one of them to null",
             )
 
 
@@ -263,11 +310,19 @@ class DetectionTrainingSection(TrainingSection):
     """Peak learning rate of the adapters between the stock model and the head; 0 freezes them."""
     detection_freeze_epochs: Annotated[float, Field(ge=0)]
     """Epochs at the beginning in which the detection head and its adapters do not train."""
+    gradient_checkpointing_parts: list[Literal["vision", "language", "head"]] | None = None
+    """Parts of the model that gradient_checkpointing is for; null for all."""
     metric_for_best_model: Metric
     """Figure of an evaluation that chooses the best checkpoint; higher is better."""
 
     def cross_field_problems(self) -> Iterator[KeyProblem]:  # noqa: D102
         yield from super().cross_field_problems()
+        if self.gradient_checkpointing_parts is not None and not self.gradient_checkpointing:
+            yield KeyProblem(
+                "gradient_checkpointing_parts",
+                "is given while gradient_checkpointing is false",
+                "write null, or gradient_checkpointing: true",
+            )
         if not any((self.vision_lr, self.merger_lr, self.llm_lr, self.detection_lr, self.adapter_lr)):
             yield KeyProblem(
                 "detection_lr", "is 0 like all other rates: nothing would train", "raise one of the rates"
@@ -380,11 +435,34 @@ class DetectionRunConfig(RunConfig):
                 "eager attention does not know where the samples of a packed row begin",
                 "write sdpa or flash_attention_2, or collator_type: standard",
             )
-        if self.data.packed_max_tokens is not None and not packed:
+        budget, longest = self.data.packed_max_tokens, self.model.model_max_length
+        if budget is not None and not packed:
             yield KeyProblem(
                 "packed_max_tokens",
                 "is given while nothing is packed",
                 "write null, or collator_type: packed",
+            )
+        elif budget is not None and budget < longest:
+            yield KeyProblem(
+                "packed_max_tokens",
+                f"{budget} tokens do not hold a sample of model_max_length, {longest}",
+                "raise it, or lower model_max_length",
+            )
+        peft, training = self.model.peft, self.training
+        if peft is not None and "modules_to_save" not in peft.peft_options:
+            for part in ("vision", "merger", "llm"):
+                rate = getattr(training, f"{part}_lr")
+                if rate > 0 and part not in peft.peft_parts:
+                    yield KeyProblem(
+                        f"{part}_lr",
+                        f"is {rate}, and peft_parts does not name {part}: it would stay as it is",
+                        f"write 0, or {part} into peft_parts",
+                    )
+        if peft is not None and peft.base_dtype != "float32" and training.bf16 is False:
+            yield KeyProblem(
+                "bf16",
+                f"is false while base_dtype is {peft.base_dtype}, which is computed with in bfloat16",
+                "write bf16: auto, or base_dtype: float32",
             )
         if self.data.vision_tokens_max >= self.model.model_max_length:
             yield KeyProblem(
@@ -396,6 +474,13 @@ class DetectionRunConfig(RunConfig):
 
     def cross_field_warnings(self) -> Iterator[KeyProblem]:  # noqa: D102
         yield from super().cross_field_warnings()
+        for part in self.model.peft.peft_parts if self.model.peft is not None else ():
+            if getattr(self.training, f"{part}_lr") == 0:
+                yield KeyProblem(
+                    f"{part}_lr",
+                    f"is 0 while peft_parts names {part}: its adapters do not train",
+                    "give a rate, or take the part out",
+                )
         largest = self.data.max_pixels // TOKEN_AREA
         if self.data.vision_tokens_policy == "refuse" and largest > self.data.vision_tokens_max:
             yield KeyProblem(

@@ -18,7 +18,7 @@ from argusvl.core.logging import get_logger
 from argusvl.core.precision import compute_in, decide
 from argusvl.detection.assets import DetectionAssets, load_teacher_pool
 from argusvl.detection.captions import CaptionChoice, possible_descriptions
-from argusvl.detection.checkpoint_layout import QWEN_FOLDER, checkpoint_folder
+from argusvl.detection.checkpoint_layout import checkpoint_folder, stock_folder
 from argusvl.detection.data.collation import Collator
 from argusvl.detection.data.conversation import ChatProcessor
 from argusvl.detection.data.dataset import checked_labels
@@ -104,7 +104,7 @@ class Predictor:
         on = usable_device(device)
         precision = decide("auto", on)
         _log.debug("computing in %s: %s", precision.name, precision.why)
-        tokenizer = load_tokenizer(folder / QWEN_FOLDER)
+        tokenizer = load_tokenizer(stock_folder(folder))
         # Whole weights under autocast, as in training, give the most exact boxes. On a GPU memory counts more: weights
         # that are stored in half precision stay so.
         dtype = "auto" if precision.bf16 and on.type != "cpu" else torch.float32
@@ -360,7 +360,7 @@ class Predictor:
 
 def _check_preprocessor(folder: Path, assets: DetectionAssets) -> None:
     """The stock part carries the limits for other tools; two that differ mean that one of them was changed since."""
-    file = folder / QWEN_FOLDER / "preprocessor_config.json"
+    file = stock_folder(folder) / "preprocessor_config.json"
     if not file.is_file():
         return
     size = read_json_object(file, remedy="copy the checkpoint again").get("size")

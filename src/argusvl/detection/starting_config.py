@@ -15,10 +15,10 @@ from typing import Any
 
 from argusvl.config.commented_yaml import write_commented_yaml
 from argusvl.config.loading import config_from_mapping
-from argusvl.core.errors import CheckpointError
+from argusvl.core.errors import CheckpointError, ConfigError
 from argusvl.core.files import real_path
 from argusvl.core.wording import listed
-from argusvl.detection.checkpoint_layout import QWEN_FOLDER
+from argusvl.detection.checkpoint_layout import stock_folder
 from argusvl.detection.config import DetectionRunConfig
 from argusvl.detection.data.conversation_lengths import Lengths, open_processor
 from argusvl.detection.data.language import prompt_language
@@ -29,7 +29,7 @@ from argusvl.detection.data.survey import Survey, record_files, refuse_bad, surv
 from argusvl.detection.data.walk import walk
 from argusvl.detection.patches import TOKEN_AREA
 from argusvl.detection.starting_point import StartingPoint, starting_point
-from argusvl.detection.starting_values import ARCHITECTURE, HEAD, LARGE_HEAD, LEARNING_RATES, LOSSES
+from argusvl.detection.starting_values import ARCHITECTURE, HEAD, LARGE_HEAD, LEARNING_RATES, LORA, LOSSES
 
 _CLOSED_MOST, _REPEATED = 200, 5
 """Descriptions are a vocabulary when there are at most so many, each used so often on the mean."""
@@ -68,7 +68,12 @@ class StartingConfig:
 
 
 def make_starting_config(
-    data: str | Path, *, model: str | None = None, root: str | Path | None = None, progress: bool = False
+    data: str | Path,
+    *,
+    model: str | None = None,
+    root: str | Path | None = None,
+    lora: bool = False,
+    progress: bool = False,
 ) -> StartingConfig:
     """Writes a configuration for a data set.
 
@@ -76,16 +81,24 @@ def make_starting_config(
         data: A data folder, or a JSONL file of training records.
         model: What to start from; see :func:`~argusvl.detection.starting_point.starting_point`.
         root: Folder that image paths are relative to; each file's own when ``None``.
+        lora: Whether adapters train in place of a Qwen2.5-VL's own weights.
         progress: Whether to show progress bars.
 
     Raises:
+        ConfigError: ``lora`` is asked for, and the model is no Qwen2.5-VL in hub layout.
         DataError: There is nothing to train on, or a record cannot be used.
         CheckpointError: The model is none, or the data do not fit it.
     """
     record_files(data)  # a mistake in the path is told before a model is looked into, which takes seconds
     start = starting_point(model)
+    if lora and start.kind != "stock":
+        raise ConfigError(
+            f"adapters train on a Qwen2.5-VL in hub layout, not on {start.model_path or 'random weights'}",
+            where="--lora",
+            remedy="name its folder by --model, or leave --lora out: small models train whole",
+        )
     survey = survey_data(data, root=root, progress=progress)
-    draft = _Draft(survey, start, data, None if root is None else Path(root))
+    draft = _Draft(survey, start, data, None if root is None else Path(root), lora)
     draft.write(progress)
     config = config_from_mapping(draft.values, DetectionRunConfig, "the configuration for these data")
     return StartingConfig(
@@ -106,7 +119,9 @@ class _Lengths:
 class _Draft:
     """A configuration in the making: values by section, and reasons."""
 
-    def __init__(self, survey: Survey, start: StartingPoint, data: str | Path, root: Path | None) -> None:
+    def __init__(
+        self, survey: Survey, start: StartingPoint, data: str | Path, root: Path | None, lora: bool
+    ) -> None:
         self.values: dict[str, Any] = {"task": "detection"}
         self.reasons: dict[tuple[str, ...], str] = {}
         self.notes: list[str] = []
@@ -114,6 +129,7 @@ class _Draft:
         self._start = start
         self._data = data
         self._root = root
+        self._lora = lora
         self._name = _run_name(survey.train.path)
 
     def write(self, progress: bool) -> None:
@@ -214,7 +230,10 @@ class _Draft:
         if self._start.kind == "argus":
             sizes["transfer_vocab_size"] = vocabulary[0]
             self._why("model", "transfer_vocab_size", vocabulary[1])
-        self._section("model", **sizes, model_max_length=most, attn_implementation="sdpa")
+        adapters = {"peft": dict(LORA)} if self._lora else {}
+        self._section("model", **sizes, model_max_length=most, attn_implementation="sdpa", **adapters)
+        if self._lora:
+            self._why("model", "peft", "small weights that train beside the frozen ones")
         self._why("model", "model_max_length", why)
 
     def _data_section(
@@ -358,7 +377,7 @@ class _Draft:
             per_device_train_batch_size=batch,
             per_device_eval_batch_size=8 if kind != "stock" else 4,
             gradient_accumulation_steps=accumulation,
-            **LEARNING_RATES[kind],
+            **LEARNING_RATES["lora" if self._lora else kind],
             weight_decay=0.05 if kind != "stock" else 0.01,
             adam_beta2=0.98 if kind != "stock" else 0.999,
             lr_scheduler_type="cosine",
@@ -380,7 +399,7 @@ class _Draft:
             "max_steps": f"{passes:.3g} passes over {records} records, {at_once} at a time{because}",
             "per_device_train_batch_size": f"{records} records in all" if batch < 8 and kind != "stock" else "",
             "gradient_accumulation_steps": f"with the batch size {at_once} samples a step" if accumulation > 1 else "",
-            "vision_lr": "trained weights move less than the new head" if kind == "stock" else "",
+            "vision_lr": "trained weights move less than the new head" if kind == "stock" and not self._lora else "",
             "eval_steps": f"{EVALUATIONS} times, the last one at the end",
         }  # fmt: skip
         for key, text in why.items():
@@ -444,7 +463,7 @@ class _Draft:
 
     def _refuse_what_the_head_cannot(self, head: Any, lengths: _Lengths, objects: int) -> None:
         assert self._start.folder is not None
-        inside = self._start.folder / QWEN_FOLDER
+        inside = stock_folder(self._start.folder)
         new_head = f"--model {inside} puts a new head beside its language model and vision tower"
         if lengths.caption > head.caption_max_tokens:
             raise CheckpointError(

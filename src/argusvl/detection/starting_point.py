@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from argusvl.assets import MODELS, model_folder
 from argusvl.core.errors import CheckpointError
 from argusvl.core.files import read_json_object
-from argusvl.detection.checkpoint_layout import QWEN_FOLDER
+from argusvl.detection.checkpoint_layout import has_head
 
 if TYPE_CHECKING:
     from argusvl.detection.model.configuration import ArgusDetectionConfig
@@ -64,7 +64,7 @@ def starting_point(model: str | None) -> StartingPoint:
             where=model,
             remedy=f"give a Qwen2.5-VL folder in hub layout, a checkpoint of ours, {known}, or random",
         )
-    if (folder / QWEN_FOLDER).is_dir():
+    if has_head(folder):
         from argusvl.detection.model.loading import load_config
 
         head = load_config(folder)

@@ -63,6 +63,15 @@ LEARNING_RATES: Mapping[str, Mapping[str, float]] = {
     "random": _rates(1e-3, 1e-3, 1e-3, 1e-3, 1e-3),
     "argus": _rates(1e-3, 1e-3, 1e-3, 1e-3, 1e-3),
     "stock": _rates(5e-6, 1e-5, 1e-5, 1e-4, 1e-4),
+    "lora": _rates(1e-4, 0.0, 1e-4, 1e-4, 1e-4),
 }
 """By what a run starts from. The embedded base is small and has seen drawings only: it moves as far as random weights
-do. A released Qwen2.5-VL is moved carefully."""
+do. A released Qwen2.5-VL is moved carefully; adapters in it begin at nothing and have further to go."""
+
+LORA: Mapping[str, Any] = {
+    "peft_method": "lora",
+    "peft_parts": ["llm", "vision"],
+    "peft_options": {"r": 16, "lora_alpha": 32, "lora_dropout": 0.05, "use_dora": False, "use_rslora": False},
+    "base_dtype": "bfloat16",
+}
+"""Adapters in place of all weights of a Qwen2.5-VL."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from PIL import Image
-from transformers import PreTrainedModel
+from transformers import BitsAndBytesConfig, PreTrainedModel
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from argusvl.assets import model_folder
@@ -23,8 +23,8 @@ from argusvl.detection.assets import DetectionAssets, save_teacher_pool
 from argusvl.detection.calibration import Fit, fit_calibration
 from argusvl.detection.caption_scores import Meteor
 from argusvl.detection.captions import CaptionChoice, possible_descriptions
-from argusvl.detection.checkpoint_layout import QWEN_FOLDER, stock_folder
-from argusvl.detection.config import DetectionRunConfig
+from argusvl.detection.checkpoint_layout import QWEN_FOLDER, has_head, stock_folder
+from argusvl.detection.config import DetectionRunConfig, PeftSection
 from argusvl.detection.data.augmentation import Augmentation
 from argusvl.detection.data.collation import Collator
 from argusvl.detection.data.conversation import ChatProcessor
@@ -38,6 +38,7 @@ from argusvl.detection.data.descriptions import Descriptions
 from argusvl.detection.data.packing import PackingSettings
 from argusvl.detection.data.records import RecordFile
 from argusvl.detection.data.samples import Sample, VisionLimits
+from argusvl.detection.data.shared_pictures import refuse_shared_pictures
 from argusvl.detection.data.tokenizer import (
     check_special_tokens,
     learned_tokenizer,
@@ -66,10 +67,10 @@ logger = get_logger(__name__)
 # Pictures of an evaluation that trackers get.
 PICTURES_SHOWN = 4
 
-# Patterns are tried in this order: an adapter is an adapter although its name begins with detection_head, and the
-# merger is the merger although it stands inside the vision tower.
+# Patterns are tried in this order: an adapter of the head is an adapter although its name begins with detection_head,
+# and the merger is the merger although it stands inside the vision tower. What PEFT puts into a layer is of its part.
 GROUP_PATTERNS = {
-    "adapter": r"adapter",
+    "adapter": r"^detection_head\..*adapter",
     "detection": r"^detection_head\.",
     "merger": r"\.visual\.merger\.",
     "vision": r"\.visual\.",
@@ -124,7 +125,7 @@ class DetectionTask:
             CheckpointError: They are missing or damaged.
         """
         self._learned = DetectionAssets.load(checkpoint)
-        self._learned_tokenizer = load_tokenizer(checkpoint / QWEN_FOLDER)
+        self._learned_tokenizer = load_tokenizer(stock_folder(checkpoint))
 
     def state_dict(self) -> dict[str, Any]:
         """The calibration of the last evaluation."""
@@ -247,6 +248,8 @@ class DetectionTask:
             if self.val_records is not None:
                 check.val(self.val_records)
         with check.noting():
+            self._refuse_shared_pictures()
+        with check.noting():
             # Where the tokenizer is learned from the records, it is often one of the records found above.
             if setup_error is not None:
                 raise setup_error
@@ -296,26 +299,71 @@ class DetectionTask:
             )
             qwen = random_qwen(config, section.attn_implementation)
             model = ArgusForDetection(ArgusDetectionConfig(qwen_config=qwen.config, **head), qwen)
-        elif (folder / QWEN_FOLDER).is_dir():
+        elif has_head(folder):
             model = ArgusForDetection.from_pretrained(
                 folder,
                 config=self._checkpoint_config(folder, head),
-                attn_implementation=section.attn_implementation,
-                dtype=torch.float32,
+                head_dtype=torch.float32,
+                **self._stock_options(),
             )
         else:
-            model, _ = add_detection_head(
-                folder, head, attn_implementation=section.attn_implementation, dtype=torch.float32
-            )
+            model, _ = add_detection_head(folder, head, **self._stock_options())
+        if section.peft is not None:
+            self._add_adapter(model, section.peft)
+        elif model.adapter is not None:
+            model.merge_adapter()
+            logger.info("the adapter of %s is merged into its base, to train whole", folder)
         if folder is not None and section.transfer_vocab_size is not None:
             transfer_vocabulary(model.qwen, load_tokenizer(stock_folder(folder)), self.processor.tokenizer)
         check_special_tokens(self.processor.tokenizer, model.qwen.config)
         model.loss_settings = self._loss_settings()
+        if self.config.training.gradient_checkpointing_parts is not None:
+            model.checkpointed_parts = frozenset(self.config.training.gradient_checkpointing_parts)
         return model
+
+    def _stock_options(self) -> dict[str, Any]:
+        """How the stock part is loaded: float32 where it trains, what is configured where it is frozen."""
+        section = self.config.model
+        held = "float32" if section.peft is None else section.peft.base_dtype
+        options: dict[str, Any] = {
+            "attn_implementation": section.attn_implementation,
+            "dtype": torch.float32 if held == "float32" else torch.bfloat16,
+        }
+        if held == "int8":
+            options["quantization_config"] = BitsAndBytesConfig(load_in_8bit=True)
+        elif held in ("nf4", "fp4"):
+            options["quantization_config"] = BitsAndBytesConfig(
+                load_in_4bit=True,
+                bnb_4bit_quant_type=held,
+                bnb_4bit_use_double_quant=True,
+                bnb_4bit_compute_dtype=torch.bfloat16,
+            )
+        return options
+
+    def _add_adapter(self, model: ArgusForDetection, section: PeftSection) -> None:
+        path = self.config.model.model_path
+        assert path is not None
+        if model.adapter is not None:
+            raise ConfigError(
+                f"{path} is a checkpoint with an adapter of its own",
+                where="peft",
+                remedy=f"merge it first (`argus export {path} OUT --merge`) and set model_path to OUT; or go on with "
+                "the run that wrote it by --resume",
+            )
+        model.attach_adapter(section.peft_method, section.peft_parts, section.peft_options, path)
+        trains = sum(p.numel() for p in model.qwen.parameters() if p.requires_grad)
+        logger.info(
+            "%s in %s: %d values train beside the head; the base is held in %s",
+            section.peft_method,
+            ", ".join(section.peft_parts),
+            trains,
+            section.base_dtype,
+        )
 
     def train_dataset(self) -> DetectionDataset:
         """Training samples, with teachers and augmentation."""
         data = self.config.data
+        self._refuse_shared_pictures()
         dataset = DetectionDataset(
             self.train_records,
             self.processor,
@@ -473,6 +521,14 @@ class DetectionTask:
             "".join(pieces),
         )
 
+    def _refuse_shared_pictures(self) -> None:
+        if (
+            self.teacher_pool is not None
+            and self.val_records is not None
+            and self.config.data.teacher_ratio > 0
+        ):
+            refuse_shared_pictures(self.teacher_pool, self.val_records)
+
     @property
     def _model_folder(self) -> Path | None:
         path = self.config.model.model_path
@@ -531,7 +587,7 @@ class DetectionTask:
                 raise ConfigError(
                     f"{key} is {value!r}, the head of the checkpoint {folder} has {getattr(saved, name)!r}",
                     where=key,
-                    remedy=f"write {key}: {getattr(saved, name)!r}; or set model_path to {folder / QWEN_FOLDER}, "
+                    remedy=f"write {key}: {getattr(saved, name)!r}; or set model_path to {stock_folder(folder)}, "
                     "to put a new head beside its language model and vision tower",
                 )
         return saved

@@ -10,7 +10,9 @@ import torch
 from accelerate.utils import broadcast_object_list
 from transformers import TrainingArguments
 
+from argusvl.config.loading import flat
 from argusvl.config.schema import RunConfig
+from argusvl.core.environment import environment
 from argusvl.core.errors import ConfigError
 from argusvl.core.figures import FigureSpec, spec_of
 from argusvl.core.precision import Precision, decide
@@ -145,6 +147,16 @@ def _refuse_what_cannot_work(config: RunConfig, groups: Sequence[ParameterGroup]
                 where=f"trainer_arguments.{key}",
                 remedy="remove the key, or train with one process",
             )
+
+
+def started_with(config: RunConfig) -> dict[str, Any]:
+    """What every process of a run must have in common: the configuration, and the versions of what computes."""
+    versions = environment()
+    return {
+        **dict(flat(config.model_dump(mode="json"))),
+        "the version of argusvl": versions["argus"],
+        **{f"the version of {name}": version for name, version in versions["packages"].items()},
+    }
 
 
 def decide_together(

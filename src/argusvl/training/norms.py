@@ -74,11 +74,11 @@ def group_gradient_norms(norms: GradientNorms, groups: Sequence[AssignedGroup]) 
 
 
 def group_weight_norms(groups: Sequence[AssignedGroup]) -> dict[str, Tensor]:
-    """Norm of each group's weights, frozen ones included."""
+    """Norm of each group's weights, frozen ones included, but for those that are held in codes (4 or 8 bits)."""
     result = {}
     for group in groups:
-        if group.parameters:
-            weights = [parameter.detach() for parameter in group.parameters.values()]
+        weights = [p.detach() for p in group.parameters.values() if p.is_floating_point()]
+        if weights:
             result[group.name] = torch.linalg.vector_norm(tensor_norms(weights))
     return result
 

@@ -5,9 +5,9 @@ Every method but the properties is a collective: all ranks call it, in the same 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -69,6 +69,24 @@ class Parallel:
         values = [value]
         torch.distributed.broadcast_object_list(values, src=0)
         return values[0]
+
+    def check_same(self, facts: Mapping[str, Any]) -> None:
+        """Refuses processes that were not started alike: they would wait for each other, or learn different things.
+
+        Args:
+            facts: Of this process, by name.
+
+        Raises:
+            TrainingError: On every process, with the first fact in which one differs from the first process.
+        """
+        first, *others = self.gather(dict(facts))
+        for rank, found in enumerate(others, 1):
+            for name in dict.fromkeys([*first, *found]):
+                if first.get(name) != found.get(name):
+                    raise TrainingError(
+                        f"{name} is {first.get(name)!r} in process 0 and {found.get(name)!r} in process {rank}",
+                        remedy="start all processes with the same configuration, data and versions",
+                    )
 
     def raise_together(self, error: Exception | None) -> None:
         """Where a rank brings an error, every rank raises: that one its own, the others one that names it.

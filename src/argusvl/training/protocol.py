@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from PIL import Image
+from torch import Tensor
 from torch.utils.data import Dataset
 from transformers import PreTrainedModel
 
@@ -74,7 +75,8 @@ class Task(Protocol):
     def model(self) -> PreTrainedModel:
         """The model to train: loaded, or new with random weights (the caller has set the seed).
 
-        Its class's ``from_pretrained`` loads what ``save_pretrained`` wrote: so the engine resumes.
+        Its class's ``from_pretrained`` loads what ``save_pretrained`` wrote: so the engine resumes, unless the model
+        :class:`ReadsCheckpoints` itself.
         """
         ...
 
@@ -132,6 +134,18 @@ class Task(Protocol):
 
         An ``argus.json`` with a key ``task``, the task's name, lets the checkpoint be used outside of its run's folder,
         whose ``config.yaml`` says it as well.
+        """
+        ...
+
+
+@runtime_checkable
+class ReadsCheckpoints(Protocol):
+    """A model whose checkpoints need not hold all of it, so that a second whole one to copy from would be a waste."""
+
+    def checkpoint_weights(self, folder: Path) -> dict[str, Tensor]:
+        """The weights in a checkpoint by their names in the model: those that train at least.
+
+        Raises ``CheckpointError`` where the rest of the model is not what it was when the checkpoint was written.
         """
         ...
 

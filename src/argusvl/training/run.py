@@ -13,7 +13,8 @@ from typing import Any
 import transformers
 from transformers import TrainerCallback
 
-from argusvl.config.loading import to_yaml
+from argusvl.config.key_index import KeyIndex
+from argusvl.config.loading import flat, to_yaml
 from argusvl.config.schema import RunConfig
 from argusvl.core.allocator import keep_freed_memory
 from argusvl.core.environment import environment
@@ -146,6 +147,7 @@ def run_training(
         if trainer.resumed is not None and trainer.resumed.engine.data not in (None, trainer.saving.data):
             changes.append("the training records have changed")
             _refuse_or_tell(changes[-1:], allow_changes)  # before anything in the folder changes
+        trainer.parallel.check_same({"the content of the training records": trainer.saving.data})
         if trainer.parallel.is_first:
             logger.info("computing in %s: %s", trainer.precision.name, trainer.precision.why)
             write_text_atomically(output_dir / CONFIG_FILE, to_yaml(config))
@@ -174,7 +176,11 @@ FREE_KEYS = frozenset(
             "eval_steps",
         ),
         *("save_steps", "save_total_limit", "logging_steps", "metric_for_best_model"),
-        *("bf16", "gradient_checkpointing"),  # what a step rounds, what it keeps
+        *(
+            "bf16",
+            "gradient_checkpointing",
+            "gradient_checkpointing_parts",
+        ),  # what a step rounds, what it keeps
         *("device", "report_to", "dataloader_num_workers", "log_level"),
         *("train", "root", "val"),  # of training, the records themselves are compared
     }
@@ -186,8 +192,9 @@ change."""
 def _changed_keys(saved: Mapping[str, Any] | None, config: RunConfig) -> list[str]:
     """What a resumed run would compute otherwise than the run so far, by its configuration."""
     changes = []
+    index = KeyIndex.of(type(config))
     if saved is not None:
-        now, then = dict(_flat(config.model_dump(mode="json"))), dict(_flat(saved))
+        now, then = dict(flat(config.model_dump(mode="json"))), dict(flat(saved))
         free = FREE_KEYS.union(POSITION_KEYS)  # of the latter, the snapshot's position speaks
         for key in sorted(now.keys() | then.keys()):
             name = key.rpartition(".")[2]
@@ -195,7 +202,7 @@ def _changed_keys(saved: Mapping[str, Any] | None, config: RunConfig) -> list[st
                 continue
             if key not in then:
                 # A key that the schema did not have when the run began says nothing about it.
-                if key.startswith("trainer_arguments."):
+                if index.is_free(tuple(key.split("."))):
                     changes.append(f"{name} is {now[key]!r} and was not there")
             elif key not in now:
                 changes.append(f"{name} was {then[key]!r} and is not there")
@@ -205,14 +212,6 @@ def _changed_keys(saved: Mapping[str, Any] | None, config: RunConfig) -> list[st
 
 
 _NONE = object()
-
-
-def _flat(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in section.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _refuse_or_tell(changes: Sequence[str], allowed: bool) -> None:

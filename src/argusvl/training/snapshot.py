@@ -31,6 +31,7 @@ from argusvl.core.errors import CheckpointError
 from argusvl.core.files import read_json
 from argusvl.core.run_layout import TRAINER_STATE
 from argusvl.training.checkpoints import OPTIMIZER, SCHEDULER, STATE_FOLDER
+from argusvl.training.protocol import ReadsCheckpoints
 
 _ENGINE, _RANKS, _TASK, _CONFIG = "engine.json", "ranks.pt", "task.json", "config.json"
 _RAW_WEIGHTS, _AVERAGES = "raw_weights.safetensors", "averages.safetensors"
@@ -182,12 +183,15 @@ class SavedSnapshot:
         return config
 
     def load(self, network: PreTrainedModel) -> Snapshot:
-        """All of it, the weights through the model's own class.
+        """All of it, the weights through the model or its class.
 
         Raises:
             CheckpointError: A file is damaged.
         """
-        weights = dict(type(network).from_pretrained(self.checkpoint).state_dict())
+        if isinstance(network, ReadsCheckpoints):
+            weights = network.checkpoint_weights(self.checkpoint)
+        else:
+            weights = dict(type(network).from_pretrained(self.checkpoint).state_dict())
         averages = None
         if self.engine.ema_updates is not None:
             weights |= load_file(self._folder / _RAW_WEIGHTS)

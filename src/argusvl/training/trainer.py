@@ -31,7 +31,7 @@ from argusvl.config.schema import RunConfig
 from argusvl.core.errors import ConfigError
 from argusvl.core.logging import get_logger
 from argusvl.training import sampling
-from argusvl.training.arguments import decide_together, training_arguments
+from argusvl.training.arguments import decide_together, started_with, training_arguments
 from argusvl.training.callbacks import PlainNamesTensorBoard, Resuming
 from argusvl.training.ema import ExponentialMovingAverage
 from argusvl.training.evaluating import Evaluating
@@ -86,6 +86,7 @@ class ArgusTrainer(Trainer):
         specs = task.parameter_groups()
         arguments = training_arguments(config, specs, task.figures())
         self.parallel = Parallel(arguments.process_index, arguments.world_size, arguments.device)
+        self.parallel.check_same(started_with(config))
         checkpoint = self.parallel.from_first(checkpoint)
         self.resumed = None if checkpoint is None else SavedSnapshot(checkpoint)
         begun_in_bf16 = None if self.resumed is None else self.resumed.engine.bf16

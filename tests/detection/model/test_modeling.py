@@ -208,9 +208,18 @@ def test_several_student_images_have_their_own_boxes_and_objects(kit: Any) -> No
     assert same == [True, True, False]
 
 
-@pytest.mark.filterwarnings("ignore:`gradient_checkpointing_enable` is deprecated")
+LAYERS = {
+    "language": {"Qwen2_5_VLDecoderLayer"},
+    "vision": {"Qwen2_5_VLVisionBlock"},
+    "head": {"DecoderLayer", "CausalLayer"},
+}
+
+
+@pytest.mark.parametrize("parts", [("language", "vision", "head"), ("language",), ("vision",), ("head",)])
 @pytest.mark.parametrize("queries", FORMS)
-def test_checkpointed_layers_change_neither_loss_nor_gradients(kit: Any, queries: str) -> None:
+def test_checkpointed_layers_change_neither_loss_nor_gradients(
+    kit: Any, queries: str, parts: tuple[str, ...]
+) -> None:
     batch = kit.collate(
         kit.sample(kit.scene(0, (84, 56)), kit.scene(2, (56, 84))), kit.sample(kit.scene(1, (56, 56)))
     )
@@ -218,10 +227,11 @@ def test_checkpointed_layers_change_neither_loss_nor_gradients(kit: Any, queries
     for checkpointed in (False, True):
         model = kit.model(queries)
         if checkpointed:
-            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            model.checkpointed_parts = frozenset(parts)
+            model.activation_checkpointing_enable({"use_reentrant": False})
             layers = [m for m in model.modules() if getattr(m, "gradient_checkpointing", False)]
             names = {type(layer).__name__ for layer in layers}
-            assert {"Qwen2_5_VLDecoderLayer", "Qwen2_5_VLVisionBlock"} <= names
+            assert all((LAYERS[part] <= names) == (part in parts) for part in LAYERS)
         total = sum(model(**batch).loss_terms.values())
         total.backward()
         results.append((total.detach(), {name: p.grad for name, p in model.named_parameters()}))

@@ -26,6 +26,12 @@ def init(
             "By default argus-tiny where it ships with the installation, else random.",
         ),
     ] = None,
+    lora: Annotated[
+        bool,
+        typer.Option(
+            "--lora", help="Train adapters (LoRA) in the frozen weights of the Qwen2.5-VL of --model."
+        ),
+    ] = False,
     root: Root = None,
 ) -> None:
     """Write a complete configuration for a data set, commented with why each value is what it is.
@@ -37,10 +43,12 @@ def init(
         argus init data/ > my.yaml
 
         argus init data/ --model runs/demo/best > my.yaml
+
+        argus init data/ --model models/Qwen2.5-VL-3B-Instruct --lora > my.yaml
     """
     from argusvl.detection.starting_config import make_starting_config
 
-    made = make_starting_config(data, model=model, root=root, progress=True)
+    made = make_starting_config(data, model=model, root=root, lora=lora, progress=True)
     typer.echo(made.yaml, nl=False)
     for note in made.notes:
         say(f"Note: {note}.")

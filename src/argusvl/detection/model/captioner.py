@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from argusvl.core.errors import ModelError
 from argusvl.detection.model.configuration import ArgusDetectionConfig
@@ -19,7 +20,7 @@ from argusvl.detection.model.memory import Memory
 BOX_GRID = 4
 
 
-class CausalLayer(nn.Module):
+class CausalLayer(GradientCheckpointingLayer):
     """Causal self-attention with a key/value cache, and feed-forward; pre-norm."""
 
     def __init__(self, hidden_size: int, num_heads: int, ffn_size: int, dropout: float) -> None:

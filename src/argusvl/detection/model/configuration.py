@@ -28,6 +28,7 @@ class ArgusDetectionConfig(PreTrainedConfig):
         sampling_points: Points that a query samples around its box, per attention head (``proposals``).
         nms_iou: Overlap at which the lower-scored of two boxes with one label is dropped; ``None``: never.
         dropout: Probability, in the head.
+        adapter_base: Of a stock part that is an adapter, which base it is for: its ``path`` and its ``fingerprint``.
     """
 
     model_type = "argus_detection"
@@ -48,6 +49,7 @@ class ArgusDetectionConfig(PreTrainedConfig):
         sampling_points: int = 4,
         nms_iou: float | None = None,
         dropout: float = 0.0,
+        adapter_base: dict[str, str] | None = None,
         **kwargs: Any,
     ) -> None:
         if isinstance(qwen_config, dict):
@@ -66,6 +68,7 @@ class ArgusDetectionConfig(PreTrainedConfig):
         self.sampling_points = sampling_points
         self.nms_iou = nms_iou
         self.dropout = dropout
+        self.adapter_base = adapter_base
         super().__init__(**kwargs)
 
     @property

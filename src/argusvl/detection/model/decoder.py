@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from transformers import RTDetrConfig
+from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.models.rt_detr.modeling_rt_detr import RTDetrMultiscaleDeformableAttention
 
 from argusvl.detection.model.configuration import ArgusDetectionConfig
@@ -76,7 +77,7 @@ class GlobalAttention(nn.Module):
         return attended
 
 
-class DecoderLayer(nn.Module):
+class DecoderLayer(GradientCheckpointingLayer):
     """Self-attention, vision memory, language memory, feed-forward; pre-norm.
 
     Args:

@@ -13,7 +13,14 @@ from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 from argusvl.core.errors import CheckpointError
 from argusvl.core.files import read_json_object
 from argusvl.core.weight_files import safetensors_names
-from argusvl.detection.checkpoint_layout import QWEN_FOLDER
+from argusvl.detection.checkpoint_layout import (
+    ADAPTER_CONFIG,
+    QWEN_FOLDER,
+    has_head,
+    head_folder,
+    is_adapter,
+    stock_folder,
+)
 from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.training.checkpoints import verify_checkpoint
 
@@ -26,19 +33,21 @@ def load_config(folder: Path) -> ArgusDetectionConfig:
     Raises:
         CheckpointError: The folder is none of ours, or its ``config.json`` is damaged.
     """
-    for required in (folder / "config.json", folder / QWEN_FOLDER / "config.json"):
-        if not required.is_file():
-            raise CheckpointError(
-                f"no {required.relative_to(folder)}",
-                where=folder,
-                remedy="give a checkpoint folder that Argus wrote; a plain Qwen2.5-VL folder goes to model_path",
-            )
-    _check_model_type(folder / "config.json", ArgusDetectionConfig.model_type)
+    file, stock = head_folder(folder) / "config.json", stock_folder(folder)
+    required = (file, stock / (ADAPTER_CONFIG if is_adapter(stock) else "config.json"))
+    missing = [one for one in required if not one.is_file()]
+    if missing or not has_head(folder):
+        raise CheckpointError(
+            f"no {(missing or [folder / QWEN_FOLDER])[0].relative_to(folder)}",
+            where=folder,
+            remedy="give a checkpoint folder that Argus wrote; a plain Qwen2.5-VL folder goes to model_path",
+        )
+    _check_model_type(file, ArgusDetectionConfig.model_type)
     try:
-        config: ArgusDetectionConfig = ArgusDetectionConfig.from_pretrained(folder)
+        config: ArgusDetectionConfig = ArgusDetectionConfig.from_pretrained(file.parent)
     except (OSError, ValueError, TypeError) as error:
         raise CheckpointError(
-            f"does not describe a detection head: {error}", where=folder / "config.json", remedy=_AGAIN
+            f"does not describe a detection head: {error}", where=file, remedy=_AGAIN
         ) from error
     return config
 
@@ -57,6 +66,12 @@ def load_qwen(folder: str | Path, **kwargs: Any) -> tuple[Qwen2_5_VLForCondition
         CheckpointError: The folder is missing, damaged, or leaves weights at random.
     """
     folder = Path(folder)
+    if is_adapter(folder) and not (folder / "config.json").is_file():
+        raise CheckpointError(
+            "is an adapter alone, not a model",
+            where=folder,
+            remedy="give a checkpoint that `argus train` wrote; an adapter of another tool, merge with its base there",
+        )
     if not (folder / "config.json").is_file():
         raise CheckpointError("no config.json", where=folder, remedy="give a Qwen2.5-VL folder in hub layout")
     _check_model_type(folder / "config.json", Qwen2_5_VLConfig.model_type)

@@ -6,10 +6,11 @@ weights would load as a random language model with nothing but a warning.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn, ParamSpec, TypeVar
 
 import torch
 from safetensors.torch import save_file
@@ -17,9 +18,18 @@ from torch import Tensor
 from transformers import AutoModel, PreTrainedConfig, PreTrainedModel, Qwen2_5_VLForConditionalGeneration
 from transformers.utils import ModelOutput
 
+from argusvl.assets import model_folder
 from argusvl.core.errors import CheckpointError, ModelError
 from argusvl.core.logging import get_logger
-from argusvl.detection.checkpoint_layout import HEAD_FILE, QWEN_FOLDER
+from argusvl.detection.checkpoint_layout import (
+    HEAD_FILE,
+    HEAD_FOLDER,
+    QWEN_FOLDER,
+    head_folder,
+    is_adapter,
+    stock_folder,
+)
+from argusvl.detection.model.adapters import Adapter, describe_base, find_base
 from argusvl.detection.model.attention import VARLEN, check_can_pack, packed_arguments
 from argusvl.detection.model.captioner import CaptionDecoder
 from argusvl.detection.model.configuration import ArgusDetectionConfig
@@ -61,11 +71,38 @@ class DetectionOutput(ModelOutput):
     loss_terms: dict[str, Tensor] | None = None
 
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _in_one_precision(method: Callable[P, R]) -> Callable[P, R]:
+    """Beside a head in float32, a frozen stock part may be held in bfloat16: products are then computed in that."""
+
+    @functools.wraps(method)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        model = args[0]
+        assert isinstance(model, ArgusForDetection)
+        head = model.detection_head
+        stock = next(model.qwen.parameters())
+        if head is None or stock.dtype == next(head.parameters()).dtype:
+            return method(*args, **kwargs)
+        with torch.autocast(stock.device.type, torch.bfloat16):
+            return method(*args, **kwargs)
+
+    return wrapped
+
+
 class ArgusForDetection(PreTrainedModel):
     """Qwen2.5-VL with a detection head; see :mod:`argusvl.detection.model.head`.
 
-    Saved as a folder: ``qwen/`` is a plain Qwen2.5-VL checkpoint that any tool loads; ``config.json`` and
-    ``model.safetensors`` hold the head.
+    Saved as a folder: ``qwen/`` is a plain Qwen2.5-VL checkpoint that any tool loads, or an adapter that PEFT loads
+    onto its base; ``config.json`` and ``model.safetensors`` hold the head.
+
+    Attributes:
+        loss_settings: What the head's losses are made of; needed where there are targets.
+        checkpointed_parts: Of ``vision``, ``language`` and ``head`` those whose activations are computed again in the
+            backward pass once gradient checkpointing is enabled.
+        adapter: In the stock part's layers; ``None`` where its weights are its own.
     """
 
     config_class = ArgusDetectionConfig
@@ -86,12 +123,24 @@ class ArgusForDetection(PreTrainedModel):
         self.qwen = qwen if qwen is not None else Qwen2_5_VLForConditionalGeneration(config.qwen_config)
         self.detection_head = DetectionHead(config) if config.detection_enabled else None
         self.loss_settings: LossSettings | None = None
+        self.checkpointed_parts: frozenset[str] = frozenset({"vision", "language", "head"})
+        self.adapter: Adapter | None = None
         tower = self.qwen.model.visual
         if "flash" not in str(tower.config._attn_implementation):
             make_fast(tower)
         text: PreTrainedConfig = self.qwen.model.language_model.config
         if text._attn_implementation == "sdpa":
             text._attn_implementation = VARLEN
+
+    def _set_gradient_checkpointing(self, enable: bool = True, *args: Any, **kwargs: Any) -> None:
+        """As the stock method, for the parts in :attr:`checkpointed_parts` alone."""
+        super()._set_gradient_checkpointing(enable, *args, **kwargs)
+        language, vision = self.qwen.model.language_model, self.qwen.model.visual
+        for name, part in (("language", language), ("vision", vision), ("head", self.detection_head)):
+            if name not in self.checkpointed_parts and part is not None:
+                for module in part.modules():
+                    if hasattr(module, "gradient_checkpointing"):
+                        module.gradient_checkpointing = False
 
     def _init_weights(self, module: torch.nn.Module) -> None:
         """Modules of the head start as they were built; the stock part initialises its own."""
@@ -103,6 +152,7 @@ class ArgusForDetection(PreTrainedModel):
         """The language model's token embedding."""
         return self.qwen.get_input_embeddings()
 
+    @_in_one_precision
     def forward(
         self,
         input_ids: Tensor,
@@ -197,6 +247,7 @@ class ArgusForDetection(PreTrainedModel):
         )
 
     @torch.no_grad()
+    @_in_one_precision
     def describe(
         self, output: DetectionOutput, image: Tensor, query: Tensor, max_tokens: int | None = None
     ) -> Tensor:
@@ -221,6 +272,7 @@ class ArgusForDetection(PreTrainedModel):
         )
 
     @torch.no_grad()
+    @_in_one_precision
     def choose_description(
         self,
         output: DetectionOutput,
@@ -356,6 +408,55 @@ class ArgusForDetection(PreTrainedModel):
         )
         return head
 
+    def attach_adapter(
+        self, method: str, parts: Sequence[str], options: Mapping[str, Any], model_path: str | Path
+    ) -> None:
+        """Puts a new adapter into the stock part, whose own weights are frozen.
+
+        Args:
+            method: PEFT's name of the method, in small letters.
+            parts: Of the stock model: ``llm``, ``vision``, ``merger``.
+            options: PEFT's options of the method.
+            model_path: What the stock part was loaded from, as configured.
+
+        Raises:
+            ConfigError: It cannot be put into these layers.
+        """
+        stock = stock_folder(model_folder(model_path))
+        self.adapter = Adapter.add(self.qwen, method, parts, options, stock)
+        self.config.adapter_base = describe_base(Path(model_path), stock)
+
+    def merge_adapter(self) -> None:
+        """Makes the adapter part of the stock part's own weights, which can then train as such.
+
+        Raises:
+            ModelError: Its method cannot be merged.
+        """
+        if self.adapter is not None:
+            self.adapter.merge()
+            self.adapter = self.config.adapter_base = None
+
+    def checkpoint_weights(self, folder: Path) -> dict[str, Tensor]:
+        """See :class:`argusvl.training.protocol.ReadsCheckpoints`. An adapter is loaded in place: its base is here.
+
+        Raises:
+            CheckpointError: The adapter in the checkpoint is for another base, or does not fit.
+        """
+        saved = load_config(folder).adapter_base or {}
+        if saved.get("fingerprint") != (self.config.adapter_base or {}).get("fingerprint"):
+            raise CheckpointError(
+                f"it was trained on the base {saved.get('path', 'of its own weights')}, this run has "
+                f"{(self.config.adapter_base or {}).get('path', 'weights of its own')}",
+                where=folder,
+                remedy="resume with the model_path and the peft section of the run that wrote it",
+            )
+        if self.adapter is None:
+            return dict(type(self).from_pretrained(folder).state_dict())
+        self.adapter.load_weights(stock_folder(folder))
+        if self.detection_head is not None:
+            load_head(self.detection_head, head_folder(folder) / HEAD_FILE)
+        return {name: p.detach() for name, p in self.named_parameters() if p.requires_grad}
+
     def save_pretrained(  # type: ignore[override]  # the remaining arguments are the stock part's
         self,
         save_directory: str | Path,
@@ -363,7 +464,7 @@ class ArgusForDetection(PreTrainedModel):
         state_dict: dict[str, Tensor] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Writes the stock part into ``qwen/`` and the head beside it.
+        """Writes the stock part, or its adapter, into ``qwen/`` and the head beside it.
 
         Args:
             save_directory: A folder; made when it is missing.
@@ -377,6 +478,20 @@ class ArgusForDetection(PreTrainedModel):
         if not is_main_process:
             return
         folder = Path(save_directory)
+        self._save(folder / QWEN_FOLDER, folder, state_dict, **kwargs)
+
+    def export(self, folder: Path, **kwargs: Any) -> None:
+        """Writes the other layout: the stock part, or its adapter, at the top, and the head in ``head/``.
+
+        Args:
+            folder: Made when it is missing.
+            **kwargs: As for :meth:`save_pretrained`.
+        """
+        self._save(folder, folder / HEAD_FOLDER, None, **kwargs)
+
+    def _save(
+        self, stock_at: Path, folder: Path, state_dict: dict[str, Tensor] | None, **kwargs: Any
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         state = self.state_dict() if state_dict is None else state_dict
         parts: dict[str, dict[str, Tensor]] = {"qwen.": {}, "detection_head.": {}}
@@ -389,31 +504,45 @@ class ArgusForDetection(PreTrainedModel):
                     remedy="unwrap the model before its weights are collected",
                 )
             parts[prefix][name.removeprefix(prefix)] = tensor
-        self.qwen.save_pretrained(folder / QWEN_FOLDER, state_dict=parts["qwen."], **kwargs)
+        if self.adapter is None:
+            self.qwen.save_pretrained(stock_at, state_dict=parts["qwen."], **kwargs)
+        else:
+            self.adapter.save(stock_at, parts["qwen."])
         head = {n: t.detach().contiguous().cpu() for n, t in parts["detection_head."].items()}
         save_file(head, str(folder / HEAD_FILE), metadata={"format": "pt"})
         self.config.save_pretrained(folder)
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: Any) -> ArgusForDetection:  # type: ignore[override]
-        """Loads a folder that :meth:`save_pretrained` wrote.
+        """Loads a folder that :meth:`save_pretrained` or :meth:`export` wrote.
 
         Args:
             pretrained_model_name_or_path: The folder.
-            **kwargs: ``config``: an :class:`ArgusDetectionConfig` to use in place of the folder's; the rest is passed
-                to the stock part, e.g. ``dtype`` or ``attn_implementation``.
+            **kwargs: ``config``: an :class:`ArgusDetectionConfig` to use in place of the folder's; ``base``: where the
+                base of an adapter is now, if not where it was; ``head_dtype``: of the head, by default that of the
+                stock part, but float32 beside a base of another type; the rest is passed to the stock part, e.g.
+                ``dtype`` or ``attn_implementation``.
 
         Raises:
             CheckpointError: A file is missing or does not fit.
         """
         folder = Path(pretrained_model_name_or_path)
         config = kwargs.pop("config", None) or load_config(folder)
-        qwen, _ = load_qwen(folder / QWEN_FOLDER, **kwargs)
+        base, head_dtype = kwargs.pop("base", None), kwargs.pop("head_dtype", None)
+        stock = stock_folder(folder)
+        adapted = is_adapter(stock)
+        own = find_base(config.adapter_base, folder, base) if adapted else stock
+        qwen, _ = load_qwen(own, **kwargs)
+        if head_dtype is None:
+            asked = isinstance(kwargs.get("dtype"), torch.dtype)
+            head_dtype = torch.float32 if adapted and not asked else qwen.dtype
         config.qwen_config = qwen.config
         model = cls(config, qwen)
+        if adapted:
+            model.adapter = Adapter.load(qwen, stock)
         if model.detection_head is not None:
-            load_head(model.detection_head, folder / HEAD_FILE)
-            model.detection_head.to(device=qwen.device, dtype=qwen.dtype)
+            load_head(model.detection_head, head_folder(folder) / HEAD_FILE)
+            model.detection_head.to(device=qwen.device, dtype=head_dtype)
         model.eval()
         return model
 
