@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -152,3 +153,51 @@ def test_data_of_other_classes_are_said_to_be_so(
     assert "None of the data's classes (turtle) is a label" in capsys.readouterr().err
     assert run(["eval", str(tiny_checkpoint), str(scenes), "--no-captions"]) == 0
     assert "None of the data's classes" not in capsys.readouterr().err
+
+
+def test_written_answers_are_measured_beside_the_head(
+    tiny_checkpoint: Path, scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    words = ["eval", str(tiny_checkpoint), str(scenes), "--json", "--max-new-tokens", "3", "--out", str(out)]
+    assert run([*words, "--path", "both"]) == 0
+    output = capsys.readouterr()
+    both = json.loads(output.out)
+    assert both["path"] == "both" and set(both) >= FIGURES and set(both["text"]) >= FIGURES
+    # Random weights write no list.
+    assert both["text"]["answers"] == {"count": 5, "incomplete": 5, "dropped": 0}
+    assert both["text"]["AP50"] == both["text"]["boxes_per_second"] == 0
+    assert (both["text"]["images"], both["text"]["objects"]) == (6, 12)
+    assert "as written text" in output.err and "5 answers, 5 incomplete, 0 parts dropped" in output.err
+    assert run(["report", str(out), "--out", str(tmp_path / "both.html")]) == 0
+    assert "as written text" in (tmp_path / "both.html").read_text("utf-8")
+    answers = [json.loads(line) for line in (out / "answers.jsonl").read_text("utf-8").splitlines()]
+    assert [answer["images"] for answer in answers][3:] == [["3.png", "4.png"], ["5.png"]]
+
+    assert run([*words, "--path", "text", "--teachers", "1"]) == 0
+    text = json.loads(capsys.readouterr().out)
+    assert text["path"] == "text" and text["AP50"] == 0 and "text" not in text and "ece" not in text
+    assert text["with_teachers"]["answers"]["count"] == 5
+
+
+def test_a_model_without_a_head_is_measured_by_what_it_writes(
+    tiny_checkpoint: Path, scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from argusvl.detection.model.configuration import ArgusDetectionConfig
+    from argusvl.detection.model.modeling import ArgusForDetection, load_qwen
+
+    folder = Path(shutil.copytree(tiny_checkpoint, tmp_path / "checkpoint"))
+    qwen, _ = load_qwen(folder / "qwen")
+    config = ArgusDetectionConfig(qwen_config=qwen.config, detection_enabled=False)
+    ArgusForDetection(config, qwen).save_pretrained(folder)
+    assert run(["eval", str(folder), str(scenes)]) == 2
+    assert "--path text" in capsys.readouterr().err
+    assert run(["eval", str(folder), str(scenes), "--path", "text", "--max-new-tokens", "2"]) == 0
+
+
+def test_meteor_that_cannot_run_is_told_before_the_work(
+    tiny_checkpoint: Path, scenes: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "pycocoevalcap", None)
+    assert run(["eval", str(tiny_checkpoint), str(scenes), "--meteor"]) == 2
+    assert "argusvl[pycocoevalcap]" in capsys.readouterr().err

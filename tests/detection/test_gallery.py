@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from argusvl.detection.detections import Detections
-from argusvl.detection.evaluation import Truth, evaluate_detections
+from argusvl.detection.evaluation import Evaluation, Truth, evaluate_detections
 from argusvl.detection.gallery import make_gallery, precision_recall_file
-from argusvl.detection.inference import Evaluation
 
 BOX = [10.0, 10.0, 50.0, 50.0]
 BESIDE = [35.0, 10.0, 75.0, 50.0]
@@ -72,7 +71,7 @@ def test_kinds_are_counted_over_all_images_by_class() -> None:
     image = (
         found(
             (BOX, 0.9, "screw", "screw/loose"),
-            ([120.0, 100.0, 160.0, 140.0], 0.8, "label", None),
+            ([120.0, 100.0, 160.0, 140.0], 0.8, "label", "label"),
             ([0.0, 150.0, 20.0, 170.0], 0.7, "label", None),
         ),
         [(BOX, "screw/tight"), (AWAY, "label")],

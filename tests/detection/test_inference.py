@@ -13,7 +13,8 @@ from torch import Tensor
 from argusvl.core.errors import DataError
 from argusvl.detection.calibration import Calibration
 from argusvl.detection.data.records import RecordFile
-from argusvl.detection.inference import Evaluation, RecordQuestions, evaluate_records
+from argusvl.detection.evaluation import Evaluation
+from argusvl.detection.inference import RecordQuestions, evaluate_records
 from argusvl.detection.predictor import Predictor
 
 LABELS = ("挡风板", "标签贴纸", "bbu基带处理单元")

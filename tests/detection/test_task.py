@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -747,6 +748,15 @@ def test_a_checkpoint_stands_on_its_own(make_task: MakeTask, data: Path, tmp_pat
     assert len(predictor.predict_detection([tmp_path / "photo.png"], teachers=2)) == 1
     stated = json.loads((tmp_path / "c" / "qwen" / "preprocessor_config.json").read_text("utf-8"))
     assert stated["size"] == {"shortest_edge": 784, "longest_edge": 12544}
+
+
+def test_what_meteor_needs_is_found_before_training_where_it_chooses(
+    make_task: MakeTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pycocoevalcap", None)
+    (finding,) = make_task("metric_for_best_model=dense_caption_mAP_meteor").check()
+    assert "argusvl[pycocoevalcap]" in str(finding)
+    assert make_task("metric_for_best_model=dense_caption_mAP_chrf").check() == []
 
 
 def test_evaluation_gives_the_figures_that_can_choose_a_checkpoint(make_task: MakeTask) -> None:

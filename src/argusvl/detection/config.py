@@ -21,8 +21,19 @@ from argusvl.config.schema import (
 from argusvl.detection import peft_methods
 from argusvl.detection.patches import TOKEN_AREA, TOKEN_SIDE
 
-Metric = Literal["AP", "AP50", "AP75", "AR100", "AP50_agnostic", "caption_exact", "recall"]
-"""Figures of an evaluation that may choose the best checkpoint; each is higher when better."""
+Metric = Literal[
+    "AP",
+    "AP50",
+    "AP75",
+    "AR100",
+    "AP50_agnostic",
+    "caption_exact",
+    "dense_caption_mAP_chrf",
+    "dense_caption_mAP_meteor",
+    "recall",
+]
+"""Figures of an evaluation that may choose the best checkpoint; each is higher when better. METEOR is measured only
+where it chooses: it needs Java and the extra ``pycocoevalcap``."""
 
 Weight = Annotated[float, Field(ge=0)]
 Change = Annotated[float, Field(ge=0, le=1)]

@@ -23,10 +23,12 @@ from numpy.typing import NDArray
 
 from argusvl.core.errors import DataError
 from argusvl.core.matching import match, pairwise_iou
+from argusvl.detection.caption_scores import TextScore, chrf
 from argusvl.detection.data.dataset import Vocabulary
 from argusvl.detection.data.records import Scene
+from argusvl.detection.dense_captions import claim_merged, dense_caption_map
 from argusvl.detection.detections import Detections
-from argusvl.detection.report.pairing import MIN_IOU
+from argusvl.detection.report.pairing import MIN_IOU, SCORE_THRESHOLD
 
 MAX_DETECTIONS = 100
 _EVERY_SIZE = {"any": [0.0, 1e10]}
@@ -106,6 +108,9 @@ class Figures:
         AP50_agnostic: AP at IoU 0.50 with all classes taken as one, each query once.
         caption_exact: Share of the recalled objects whose description is the truth's, to the character (NFC);
             0 where nothing was recalled, ``nan`` where nothing was described.
+        dense_caption_mAP_chrf: Dense-caption mAP (:mod:`~argusvl.detection.dense_captions`), descriptions scored by
+            chrF; ``nan`` where nothing was described.
+        dense_caption_mAP_meteor: The same by METEOR; ``nan`` where that was not asked for.
         recall: Share of the objects with a box of their own at IoU ≥ 0.5 among an image's best, whatever its
             label.
         images: Number of images.
@@ -121,6 +126,8 @@ class Figures:
     AR100: float
     AP50_agnostic: float
     caption_exact: float
+    dense_caption_mAP_chrf: float  # noqa: N815  # as the field writes it
+    dense_caption_mAP_meteor: float  # noqa: N815
     recall: float
     images: int
     objects: int
@@ -152,6 +159,31 @@ class Figures:
         return {name: value for name, value in flat.items() if not math.isnan(value)}
 
 
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The outcome of an evaluation, image by image in the order of the file.
+
+    Attributes:
+        figures: What it comes to.
+        images: Names of the images, as the records write them.
+        predictions: What was found, best first.
+        truth: The objects.
+        seconds: Wall time of the predictions, reading the images included.
+    """
+
+    figures: Figures
+    images: tuple[str, ...]
+    predictions: tuple[Detections, ...]
+    truth: tuple[Truth, ...]
+    seconds: float
+
+    @property
+    def boxes_per_second(self) -> float:
+        """Boxes that a caller gets in a second: those with a score that is shown."""
+        boxes = sum(len(one.above(SCORE_THRESHOLD)) for one in self.predictions)
+        return boxes / self.seconds if self.seconds else math.nan
+
+
 def evaluate_detections(
     predictions: Sequence[Detections],
     truth: Sequence[Truth],
@@ -160,6 +192,7 @@ def evaluate_detections(
     vocabulary: Vocabulary,
     max_detections: int = MAX_DETECTIONS,
     described: Sequence[Detections] | None = None,
+    meteor: TextScore | None = None,
 ) -> Figures:
     """Scores predictions against the truth, image by image in the same order.
 
@@ -170,8 +203,9 @@ def evaluate_detections(
         vocabulary: ``closed``: a class is a whole description; ``open``: its first segment.
         max_detections: Highest-scoring entries of an image that count: 100, or the number of queries where
             that is more.
-        described: For each image one entry a query, with captions where :func:`claim` asks for them.
+        described: For each image one entry a query, with captions where :func:`to_describe` asks for them.
             ``None``: each query's best entry in ``predictions``.
+        meteor: Scores descriptions for ``dense_caption_mAP_meteor``, where that is wanted.
 
     Raises:
         DataError: The lists have different lengths, or a claimed entry was not described though others were.
@@ -195,6 +229,12 @@ def evaluate_detections(
     one_class = [["object"] * len(d) for d in spoken], [["object"] * len(t) for t in truth]
     agnostic = _Coco(spoken, one_class[0], truth, one_class[1], ["object"], max_detections)
     recall, caption_exact = _described(spoken, truth)
+
+    def dense(score: TextScore | None) -> float:
+        if score is None or all(d.captions is None for d in spoken):
+            return math.nan
+        return dense_caption_map(spoken, truth, score)
+
     return Figures(
         AP=scored.ap(),
         AP50=scored.ap(iou=0.5),
@@ -202,6 +242,8 @@ def evaluate_detections(
         AR100=scored.ar100(),
         AP50_agnostic=agnostic.ap(iou=0.5),
         caption_exact=caption_exact,
+        dense_caption_mAP_chrf=dense(chrf),
+        dense_caption_mAP_meteor=dense(meteor),
         recall=recall,
         images=len(truth),
         objects=sum(counts.values()),
@@ -222,6 +264,13 @@ def claim(truth: Truth, predictions: Detections, iou: float = MIN_IOU) -> NDArra
         ``[T]``: an index into ``predictions``, -1 where none is left.
     """
     return match(pairwise_iou(truth.boxes_xyxy_px, predictions.boxes_xyxy_px), iou, predictions.scores)
+
+
+def to_describe(truth: Truth, predictions: Detections) -> list[int]:
+    """The predictions whose descriptions figures are made of."""
+    claimed = claim(truth, predictions)
+    merged = claim_merged(truth, predictions).described
+    return sorted({*claimed[claimed >= 0].tolist(), *merged})
 
 
 def _described(spoken: Sequence[Detections], truth: Sequence[Truth]) -> tuple[float, float]:

@@ -13,8 +13,7 @@ import numpy as np
 from argusvl.core.files import real_path
 from argusvl.detection.data.dataset import Vocabulary
 from argusvl.detection.detections import Detections
-from argusvl.detection.evaluation import Truth, claim, class_of
-from argusvl.detection.inference import Evaluation
+from argusvl.detection.evaluation import Evaluation, Truth, claim, class_of
 from argusvl.detection.report.pairing import MIN_IOU, SCORE_THRESHOLD, LabelledBox, Pair, num_errors, pair_up
 
 GALLERY_IMAGES = 48

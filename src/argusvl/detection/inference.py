@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
@@ -21,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from argusvl.core.errors import ModelError
 from argusvl.core.progress import track
 from argusvl.detection.calibration import Calibration
+from argusvl.detection.caption_scores import TextScore
 from argusvl.detection.captions import CaptionChoice
 from argusvl.detection.data.collation import Collator
 from argusvl.detection.data.conversation import ChatProcessor
@@ -36,7 +36,7 @@ from argusvl.detection.data.samples import (
     prepare_image,
 )
 from argusvl.detection.detections import Detections
-from argusvl.detection.evaluation import Figures, Truth, claim, evaluate_detections
+from argusvl.detection.evaluation import Evaluation, Figures, Truth, evaluate_detections, to_describe
 from argusvl.detection.judged import JudgedPredictions
 from argusvl.detection.model.modeling import ArgusForDetection, DetectionOutput
 from argusvl.detection.postprocessing import ImagePredictions, describe, num_kept, postprocess
@@ -162,7 +162,7 @@ def predict_batch(
     if not model.config.detection_enabled:
         raise ModelError(
             "the model has no detection head (it was trained with detection_enabled: false)",
-            remedy="use predict_text, or a checkpoint with a detection head",
+            remedy="use predict_text (argus eval --path text), or a checkpoint with a detection head",
         )
     sizes = [plan.size for one in metadata for plan in one.plans]
     if not sizes:  # there is no student image
@@ -186,25 +186,17 @@ def on_device(batch: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
-    """The outcome of an evaluation, image by image in the order of the file.
+class HeadEvaluation(Evaluation):
+    """The outcome of an evaluation of the detection head.
+
+    Its predictions are every query once; described where a truth object claims it, and above the score given as
+    ``describe_above``.
 
     Attributes:
-        figures: What it comes to.
-        images: Names of the images, as the records write them.
-        predictions: Every query once, best first; described where a truth object claims it, and above the score
-            given as ``describe_above``.
-        truth: The objects.
-        seconds: Wall time, reading the images included.
         judged: The same predictions as the model scores them, and which of them are right: what calibration is
             fitted and measured on.
     """
 
-    figures: Figures
-    images: tuple[str, ...]
-    predictions: tuple[Detections, ...]
-    truth: tuple[Truth, ...]
-    seconds: float
     judged: JudgedPredictions
 
 
@@ -219,10 +211,11 @@ def evaluate_records(
     descriptions: Sequence[str] | None = None,
     calibration: Calibration | None = None,
     describe_above: float = 1.0,
+    meteor: TextScore | None = None,
     num_workers: int = 0,
     show_progress: bool = False,
     parallel: Parallel | None = None,
-) -> Evaluation:
+) -> HeadEvaluation:
     """Predicts every record and scores it. The model, and every random state, is afterwards as it was.
 
     Args:
@@ -235,6 +228,7 @@ def evaluate_records(
         descriptions: What captions are chosen from; ``None``: any text.
         calibration: Makes probabilities of the scores; ``None``: they stay as the model gives them.
         describe_above: Also describe predictions with at least this score, e.g. to draw them.
+        meteor: Scores descriptions as well where ``dense_caption_mAP_meteor`` is wanted.
         num_workers: Processes that read images.
         show_progress: Whether to show a bar where somebody watches.
         parallel: The processes that share the records; each gets the whole outcome.
@@ -262,7 +256,7 @@ def evaluate_records(
     def predict() -> list[_Predicted]:
         indices = iter(share)
         predicted: list[_Predicted] = []
-        batches = _batches(Subset(questions, share), collate, batch_size, num_workers)
+        batches = question_batches(Subset(questions, share), collate, batch_size, num_workers)
         count = -(-len(share) // batch_size)
         for batch, metadata in track(batches, count, "Evaluating", unit="batches", enabled=show_progress):
             output, predictions = predict_batch(model, batch, metadata, labels, calibration)
@@ -276,7 +270,12 @@ def evaluate_records(
                 judged.append(JudgedPredictions.of_image(shown, of_image, logits, labels, vocabulary))
             if captions:
                 chosen = [
-                    _to_describe(t, b, calibrated(b, calibration).scores >= describe_above)
+                    sorted(
+                        {
+                            *to_describe(t, b),
+                            *np.flatnonzero(calibrated(b, calibration).scores >= describe_above),
+                        }
+                    )
                     for t, b in zip(objects, best, strict=True)
                 ]
                 best = describe(model, output, questions.processor.tokenizer, best, chosen, among)
@@ -287,6 +286,7 @@ def evaluate_records(
 
     with evaluation_sandbox(model):
         parts = parallel.gather_results(predict)
+    seconds = time.perf_counter() - began
     # The order of the file, whoever predicted what; of one record, the order of its images.
     rows = sorted((row for part in parts for row in part), key=lambda row: row.name[0])
     truth, described = [row.truth for row in rows], [row.described for row in rows]
@@ -297,9 +297,9 @@ def evaluate_records(
         vocabulary=vocabulary,
         max_detections=num_kept(model.config.num_queries),
         described=described,
+        meteor=meteor,
     )
-    seconds = time.perf_counter() - began
-    return Evaluation(
+    return HeadEvaluation(
         _rescored(figures, calibration),
         tuple(row.name[1] for row in rows),
         tuple(calibrated(d, calibration) for d in described),
@@ -339,11 +339,6 @@ def calibrated(detections: Detections, calibration: Calibration | None) -> Detec
     return detections if calibration is None else calibration.apply(detections)
 
 
-def _to_describe(truth: Truth, best: Detections, shown: NDArray[np.bool_]) -> list[int]:
-    claimed = claim(truth, best)
-    return sorted({*claimed[claimed >= 0].tolist(), *np.flatnonzero(shown).tolist()})
-
-
 class _Batch:
     """Collates questions in the worker that read them."""
 
@@ -354,9 +349,10 @@ class _Batch:
         return self.collate([sample for sample, _ in questions]), [metadata for _, metadata in questions]
 
 
-def _batches(
+def question_batches(
     questions: Dataset[Question], collate: Collator, batch_size: int, num_workers: int
 ) -> Iterator[tuple[dict[str, Any], list[SampleMetadata]]]:
+    """Collated questions with their metadata, in order."""
     return iter(
         DataLoader(
             questions,

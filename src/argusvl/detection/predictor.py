@@ -111,6 +111,7 @@ class Predictor:
         model = ArgusForDetection.from_pretrained(folder, dtype=dtype)
         model.to(on)  # type: ignore[arg-type]  # transformers wraps `to` with a signature of its own
         compute_in(precision, model)
+        compute_in(precision, model.qwen)  # writes answers by itself
         check_special_tokens(tokenizer, model.qwen.config)
         processor = ChatProcessor(
             tokenizer,

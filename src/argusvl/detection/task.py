@@ -21,6 +21,7 @@ from argusvl.core.images import open_image
 from argusvl.core.logging import get_logger
 from argusvl.detection.assets import DetectionAssets, save_teacher_pool
 from argusvl.detection.calibration import Fit, fit_calibration
+from argusvl.detection.caption_scores import Meteor
 from argusvl.detection.captions import CaptionChoice, possible_descriptions
 from argusvl.detection.checkpoint_layout import QWEN_FOLDER, has_head, stock_folder
 from argusvl.detection.config import DetectionRunConfig, PeftSection
@@ -44,8 +45,9 @@ from argusvl.detection.data.tokenizer import (
     load_tokenizer,
 )
 from argusvl.detection.data.walk import walk
+from argusvl.detection.evaluation import Evaluation
 from argusvl.detection.figures import FIGURES
-from argusvl.detection.inference import Evaluation, RecordQuestions, evaluate_records
+from argusvl.detection.inference import RecordQuestions, evaluate_records
 from argusvl.detection.model.architecture import qwen_config, random_qwen
 from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.loading import load_config
@@ -195,6 +197,12 @@ class DetectionTask:
         )
 
     @cached_property
+    def _meteor(self) -> Meteor | None:
+        """Only where it chooses the best checkpoint: it takes seconds."""
+        chooses = self.config.training.metric_for_best_model == "dense_caption_mAP_meteor"
+        return Meteor() if chooses else None
+
+    @cached_property
     def limits(self) -> VisionLimits:
         """How large an image may be when it reaches the model."""
         data = self.config.data
@@ -225,6 +233,8 @@ class DetectionTask:
         except ArgusError as error:
             setup_error = error
         check = RunCheck(self.config, self.limits, processor)
+        with check.noting():
+            _ = self._meteor  # what it needs is missing now or after the first evaluation
         with check.noting():
             if self.teacher_pool is not None:
                 check.pool(self.teacher_pool)
@@ -427,6 +437,7 @@ class DetectionTask:
             batch_size=self.config.training.per_device_eval_batch_size,
             descriptions=self.descriptions,
             describe_above=SCORE_THRESHOLD,
+            meteor=self._meteor,
             parallel=parallel,
         )
         self._last_evaluation = evaluation

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from argusvl.detection.data.answers import answer_entries, answer_text, parse_answer
+from argusvl.detection.data.answer_parsing import parse_answer
+from argusvl.detection.data.answers import answer_entries, answer_text
 from argusvl.detection.data.records import ObjectAnnotation
 
 GRID = (1, 6, 8)  # 112×84 pixels
@@ -70,56 +71,3 @@ def test_what_is_written_is_read(items: list[tuple[tuple[int, int, int, int], st
     assert sorted(parsed.objects, key=repr) == sorted(objects, key=repr)
     assert parsed.complete
     assert not parsed.dropped
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.integers(0, 200))
-def test_cut_anywhere_it_keeps_the_whole_objects(length: int) -> None:
-    objects = [annotation(i, 10 * i, i + 5, 10 * i + 5, 'x{"]') for i in range(1, 5)]
-    text = answer_text(answer_entries(objects, [GRID]))
-    cut = text[: min(length, len(text) - 1)]
-    parsed = parse_answer(cut)
-    assert not parsed.complete
-    assert len(parsed.objects) == cut.count('"}')
-    assert list(parsed.objects) == objects[: len(parsed.objects)]
-    if cut.count("{") > 2 * len(parsed.objects):
-        assert "not a complete JSON object" in parsed.dropped[0]
-
-
-def test_text_and_code_fences_around_the_list_do_not_matter() -> None:
-    text = 'Here:\n```json\n[\n\t{"bbox_2d": [1, 2, 3, 4], "label": "a"}\n]\n```'
-    assert parse_answer(text).objects == (annotation(1, 2, 3, 4),)
-    assert parse_answer(text).complete
-    assert parse_answer('{"bbox_2d": [1, 2, 3, 4], "label": "a"}').objects == (annotation(1, 2, 3, 4),)
-
-
-@pytest.mark.parametrize(
-    ("bad", "reason"),
-    [
-        ('{"label": "a"}', "bbox_2d"),
-        ('{"bbox_2d": [1, 2, 3], "label": "a"}', "bbox_2d"),
-        ('{"bbox_2d": [1, 2, 3, "4"], "label": "a"}', "bbox_2d"),
-        ('{"bbox_2d": [1, 2, true, 4], "label": "a"}', "bbox_2d"),
-        ('{"bbox_2d": [1, 2, NaN, 4], "label": "a"}', "finite"),
-        ('{"bbox_2d": [1, 2, 1e999, 4], "label": "a"}', "finite"),
-        ('{"bbox_2d": [3, 2, 1, 4], "label": "a"}', "area"),
-        ('{"bbox_2d": [1, 2, 3, 4], "label": " "}', "label"),
-        ('{"bbox_2d": [1, 2, 3, 4]}', "label"),
-        ('{"image": 1, "bbox_2d": [1, 2, 3, 4], "label": "a"}', "image"),
-        ('{"bbox_2d": [1, 2, 3,, 4], "label": "a"}', "JSON"),
-        ('{"a": ' * 3000, "JSON"),
-    ],
-)
-def test_a_bad_object_is_dropped_with_its_reason_and_the_others_stay(bad: str, reason: str) -> None:
-    good = '{"bbox_2d": [1, 2, 3, 4], "label": "a"}'
-    parsed = parse_answer(f"[{good}, {bad}, {good}]")
-    assert parsed.objects == (annotation(1, 2, 3, 4),) * 2
-    assert reason in parsed.dropped[0]
-    assert parsed.complete
-
-
-@pytest.mark.parametrize("text", ["", "nothing found", "]", "[", "{", "[[[["])
-def test_no_list_is_no_object_and_not_complete(text: str) -> None:
-    parsed = parse_answer(text)
-    assert parsed.objects == ()
-    assert not parsed.complete

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -14,6 +15,7 @@ from argusvl.task_parts import Evaluated
 
 if TYPE_CHECKING:
     from argusvl.detection.data.records import RecordFile
+    from argusvl.detection.data.samples import LoadedScene
 
 
 def evaluate_checkpoint(
@@ -27,7 +29,20 @@ def evaluate_checkpoint(
     teachers: Annotated[
         int, typer.Option(min=0, help="Measure a second time after so many demonstrations of the pool.")
     ] = 0,
+    path: Annotated[
+        Literal["head", "text", "both"],
+        typer.Option(
+            help="What to measure: the detection head, the answers that the language model writes, or both."
+        ),
+    ] = "head",
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest written answer, in tokens.")] = 1024,
     captions: Annotated[bool, typer.Option(help="Measure descriptions; without them it is faster.")] = True,
+    meteor: Annotated[
+        bool,
+        typer.Option(
+            "--meteor", help="Score descriptions by METEOR, too: English; needs Java and takes seconds."
+        ),
+    ] = False,
     open_captions: OpenCaptions = False,
     raw_scores: RawScores = False,
     max_examples: Annotated[
@@ -43,12 +58,16 @@ def evaluate_checkpoint(
     closed, else first segments. caption_exact is the share of the recalled objects that are described to the letter.
     ece, the expected calibration error, is how far scores are from the share of predictions that are right. A machine
     that is faster in bfloat16 computes in it, as in training with bf16: auto; figures may differ a little between them.
+    dense_caption_mAP is densecap's: boxes and descriptions in one figure, descriptions scored by chrF (any language) or
+    METEOR. A written answer has no scores: all its boxes count with 1.
 
     Examples:
 
         argus eval runs/demo data/val.jsonl
 
         argus eval runs/demo data/test.jsonl --json --out runs/demo/test --teachers 2
+
+        argus eval runs/demo data/test.jsonl --path both
     """
     from argusvl.detection.checkpoint_layout import assets_file
 
@@ -57,18 +76,15 @@ def evaluate_checkpoint(
 
     # These take seconds: a mistake in the above has been told.
     from argusvl.detection.calibration import measure
+    from argusvl.detection.caption_scores import Meteor
     from argusvl.detection.captions import possible_descriptions
-    from argusvl.detection.commands.evaluation_output import (
-        figures_json,
-        print_figures,
-        print_reliability,
-        warn_of_other_labels,
-        write_evaluation,
-    )
-    from argusvl.detection.inference import Evaluation, RecordQuestions, evaluate_records
+    from argusvl.detection.commands.evaluation_output import Measured
+    from argusvl.detection.inference import HeadEvaluation, RecordQuestions, evaluate_records
     from argusvl.detection.predictor import Predictor
     from argusvl.detection.report.pairing import SCORE_THRESHOLD
+    from argusvl.detection.text_path import TextEvaluation, evaluate_answers
 
+    scored_by = Meteor() if meteor else None
     predictor = Predictor.from_pretrained(
         checkpoint, device=device, min_pixels=min_pixels, max_pixels=max_pixels
     )
@@ -77,38 +93,58 @@ def evaluate_checkpoint(
     calibration = None if raw_scores else assets.calibration
     descriptions = possible_descriptions(assets.labels, assets.vocabulary, assets.descriptions)
 
-    def measure_once(with_teachers: bool) -> Evaluation:
+    def head(questions: RecordQuestions) -> HeadEvaluation:
         return evaluate_records(
             predictor.model,
-            RecordQuestions(records, predictor.processor, assets.limits, shown if with_teachers else ()),
+            questions,
             labels=assets.labels,
             vocabulary=assets.vocabulary,
             batch_size=batch_size,
             captions=captions,
             descriptions=None if open_captions else descriptions,
             calibration=calibration,
-            describe_above=SCORE_THRESHOLD if for_report else 1.0,
+            # A written answer describes every box: beside it the head describes all that it shows.
+            describe_above=SCORE_THRESHOLD if for_report or path == "both" else 1.0,
+            meteor=scored_by,
             num_workers=workers,
             show_progress=True,
         )
 
-    evaluation = measure_once(with_teachers=False)
-    reliability = measure(evaluation.judged, calibration)
-    figures: dict[str, Any] = figures_json(evaluation, reliability)
-    taught = measure_once(with_teachers=True) if teachers else None
+    def text(questions: RecordQuestions) -> TextEvaluation:
+        return evaluate_answers(
+            predictor.model.qwen,
+            questions,
+            labels=assets.labels,
+            vocabulary=assets.vocabulary,
+            batch_size=batch_size,
+            max_new_tokens=max_new_tokens,
+            meteor=scored_by,
+            num_workers=workers,
+            show_progress=True,
+        )
+
+    def measure_once(demonstrations: Sequence[LoadedScene]) -> Measured:
+        questions = RecordQuestions(records, predictor.processor, assets.limits, demonstrations)
+        by_head = head(questions) if path != "text" else None
+        return Measured(
+            by_head,
+            None if by_head is None else measure(by_head.judged, calibration),
+            text(questions) if path != "head" else None,
+        )
+
+    alone = measure_once(())
+    taught = measure_once(shown) if teachers else None
+    figures: dict[str, Any] = {"path": path, **alone.to_dict()}
     if taught is not None:
-        taught_reliability = measure(taught.judged, calibration)
-        figures["with_teachers"] = {"teachers": teachers, **figures_json(taught, taught_reliability)}
+        figures["with_teachers"] = {"teachers": teachers, **taught.to_dict()}
 
     def show(title: str) -> None:
-        print_figures(evaluation.figures, title)
-        warn_of_other_labels(evaluation.figures, assets.labels)
-        print_reliability(reliability, "left as they are" if raw_scores else assets.calibration_note)
+        alone.show(title, assets.labels, "left as they are" if raw_scores else assets.calibration_note)
         if taught is not None:
-            print_figures(taught.figures, f"after {teachers} teachers")
+            taught.show(f"after {teachers} teachers")
 
     def write(out: Path) -> None:
-        write_evaluation(out, evaluation, reliability, records, assets)
+        alone.write(out, records, assets)
 
     return Evaluated(figures, show, write)
 

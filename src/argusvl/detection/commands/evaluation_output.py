@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,18 @@ from argusvl.core.terminal import console
 from argusvl.core.wording import counted, listed
 from argusvl.detection.assets import DetectionAssets
 from argusvl.detection.data.records import RecordFile
-from argusvl.detection.evaluation import Figures
+from argusvl.detection.evaluation import Evaluation, Figures
 from argusvl.detection.gallery import (
     make_gallery,
     precision_recall_file,
 )
-from argusvl.detection.inference import Evaluation
+from argusvl.detection.inference import HeadEvaluation
 from argusvl.detection.reliability import ReliabilityReport, write_reliability
 from argusvl.detection.report.evaluation_files import GALLERY, PRECISION_RECALL
+from argusvl.detection.text_path import TextEvaluation
 
 PREDICTIONS_FILE = "predictions.jsonl"
+ANSWERS_FILE = "answers.jsonl"
 
 
 def warn_of_other_labels(figures: Figures, labels: Sequence[str]) -> None:
@@ -57,7 +60,16 @@ def print_figures(figures: Figures, title: str) -> None:
     classes.add_section()
     classes.add_row("mean", _shown(figures.AP), _shown(figures.AP50), str(figures.objects), style="bold")
     terminal.print(classes)
-    others = ("AP75", "AR100", "AP50_agnostic", "caption_exact", "recall")
+    others: tuple[str, ...] = (
+        "AP75",
+        "AR100",
+        "AP50_agnostic",
+        "caption_exact",
+        "recall",
+        "dense_caption_mAP_chrf",
+    )
+    if not math.isnan(figures.dense_caption_mAP_meteor):
+        others += ("dense_caption_mAP_meteor",)
     terminal.print(
         Text("   ".join(f"{name} {_shown(getattr(figures, name))}" for name in others)), soft_wrap=True
     )
@@ -74,36 +86,112 @@ def print_reliability(reliability: ReliabilityReport, note: str) -> None:
     console().print(Text(text), soft_wrap=True)
 
 
-def figures_json(evaluation: Evaluation, reliability: ReliabilityReport) -> dict[str, Any]:
-    """The figures of an evaluation, ready for JSON."""
-    speed = len(evaluation.images) / evaluation.seconds if evaluation.seconds else None
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was measured of a checkpoint on one set of questions: its head, its written answers, or both.
+
+    Attributes:
+        head: The evaluation of the detection head.
+        reliability: Of the head's scores.
+        text: The evaluation of the written answers.
+    """
+
+    head: HeadEvaluation | None
+    reliability: ReliabilityReport | None
+    text: TextEvaluation | None
+
+    @property
+    def first(self) -> Evaluation:
+        """The head's where it was measured: what stands at the top of the figures and in the pictures."""
+        first = self.head or self.text
+        assert first is not None
+        return first
+
+    def to_dict(self) -> dict[str, Any]:
+        """The figures, ready for JSON; those of the text stand beside the head's where both were measured."""
+        if self.head is None or self.reliability is None:
+            return self._text_dict()
+        scores = self.reliability.scores
+        found = _figures(self.head) | {
+            "ece": None if math.isnan(scores.ece) else scores.ece,
+            "ece_before": scores.ece_before,
+        }
+        return found if self.text is None else found | {"text": self._text_dict()}
+
+    def _text_dict(self) -> dict[str, Any]:
+        assert self.text is not None
+        text = self.text
+        answers = {"count": len(text.answers), "incomplete": text.incomplete, "dropped": text.dropped}
+        return _figures(text) | {"answers": answers}
+
+    def show(self, title: str, labels: Sequence[str] = (), calibration_note: str = "") -> None:
+        """The tables, on stderr.
+
+        Args:
+            title: Above the first table.
+            labels: Of the checkpoint, where it is to be said that none of them is in the data.
+            calibration_note: What the scores were fitted on, where their reliability is to be shown.
+        """
+        if self.head is not None and self.reliability is not None:
+            print_figures(self.head.figures, title)
+            if labels:
+                warn_of_other_labels(self.head.figures, labels)
+            if calibration_note:
+                print_reliability(self.reliability, calibration_note)
+        if self.text is None:
+            return
+        print_figures(self.text.figures, "as written text" if self.head else title)
+        speed = f"{self.text.boxes_per_second:.3g} boxes/s"
+        if self.head is not None and self.text.boxes_per_second:
+            ratio = self.head.boxes_per_second / self.text.boxes_per_second
+            speed += f", the head {self.head.boxes_per_second:.3g} ({ratio:.3g} times as many)"
+        cut, dropped = self.text.incomplete, counted(self.text.dropped, "part")
+        answers = f"{counted(len(self.text.answers), 'answer')}, {cut} incomplete, {dropped} dropped"
+        console().print(Text(f"{answers}   {speed}"), soft_wrap=True)
+
+    def write(self, out: Path, records: RecordFile, assets: DetectionAssets) -> None:
+        """Predictions, written answers, and what the report shows of an evaluation, into a folder."""
+        evaluation = self.first
+        _write_lines(
+            out / PREDICTIONS_FILE,
+            (
+                detections.to_jsonl(image)
+                for image, detections in zip(evaluation.images, evaluation.predictions, strict=True)
+            ),
+        )
+        gallery = make_gallery(evaluation, records.root, vocabulary=assets.vocabulary, folder=out)
+        write_text_atomically(out / GALLERY, json.dumps(gallery, ensure_ascii=False) + "\n")
+        if self.text is not None:
+            _write_lines(out / ANSWERS_FILE, _answer_lines(self.text))
+        if self.head is not None and self.reliability is not None:
+            curves = precision_recall_file(self.head, assets.vocabulary)
+            write_text_atomically(out / PRECISION_RECALL, json.dumps(curves, ensure_ascii=False) + "\n")
+            write_reliability(out, self.reliability, _measured_on(records.path, assets))
+
+
+def _figures(evaluation: Evaluation) -> dict[str, Any]:
+    seconds = evaluation.seconds
     return {
         **evaluation.figures.to_dict(),
-        "ece": None if math.isnan(reliability.scores.ece) else reliability.scores.ece,
-        "ece_before": reliability.scores.ece_before,
-        "seconds": round(evaluation.seconds, 3),
-        "images_per_second": None if speed is None else round(speed, 3),
+        "seconds": round(seconds, 3),
+        "images_per_second": round(len(evaluation.images) / seconds, 3) if seconds else None,
+        "boxes_per_second": round(evaluation.boxes_per_second, 3) if seconds else None,
     }
 
 
-def write_evaluation(
-    out: Path,
-    evaluation: Evaluation,
-    reliability: ReliabilityReport,
-    records: RecordFile,
-    assets: DetectionAssets,
-) -> None:
-    """Writes predictions, and what the report shows of an evaluation, into a folder."""
-    lines = (
-        json.dumps(detections.to_jsonl(image), ensure_ascii=False) + "\n"
-        for image, detections in zip(evaluation.images, evaluation.predictions, strict=True)
-    )
-    write_text_atomically(out / PREDICTIONS_FILE, "".join(lines))
-    gallery = make_gallery(evaluation, records.root, vocabulary=assets.vocabulary, folder=out)
-    write_text_atomically(out / GALLERY, json.dumps(gallery, ensure_ascii=False) + "\n")
-    curves = precision_recall_file(evaluation, assets.vocabulary)
-    write_text_atomically(out / PRECISION_RECALL, json.dumps(curves, ensure_ascii=False) + "\n")
-    write_reliability(out, reliability, _measured_on(records.path, assets))
+def _answer_lines(evaluation: TextEvaluation) -> Iterator[dict[str, Any]]:
+    names = iter(evaluation.images)
+    for answer in evaluation.answers:
+        yield {
+            "images": [next(names) for _ in answer.per_image],
+            "text": answer.text,
+            "complete": answer.complete,
+            "dropped": list(answer.dropped),
+        }
+
+
+def _write_lines(file: Path, lines: Iterable[Mapping[str, Any]]) -> None:
+    write_text_atomically(file, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
 
 
 def _measured_on(data: Path, assets: DetectionAssets) -> str:

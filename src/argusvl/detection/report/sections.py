@@ -72,20 +72,23 @@ class BoxData:
 
 
 def task_report(run: RunFolder) -> TaskReport:
-    """The sections of a run, and the figures with teachers where they were measured.
+    """The sections of a run, and the figures with teachers, or of the written answers, where they were measured.
 
     Raises:
         DataError: A file of the evaluation is damaged.
     """
-    taught = run.figures.get("with_teachers")
-    if taught is not None and not isinstance(taught, dict):
-        raise bad_value(
-            run.evaluated / FIGURES_FILE, "field 'with_teachers'", taught, "write an object of figures"
-        )
-    teachers = int(finite_number((taught or {}).get("teachers")) or 0)
-    return TaskReport(
-        box_sections(load_box_data(run)), f"with {teachers} teachers" if teachers else "", taught or {}
-    )
+    taught, text = _beside(run, "with_teachers"), _beside(run, "text")
+    teachers = int(finite_number(taught.get("teachers")) or 0)
+    beside, figures = (f"with {teachers} teachers", taught) if teachers else ("as written text", text)
+    return TaskReport(box_sections(load_box_data(run)), beside if figures else "", figures)
+
+
+def _beside(run: RunFolder, name: str) -> dict[str, Any]:
+    """Figures that were measured another way, if they were."""
+    value = run.figures.get(name)
+    if value is not None and not isinstance(value, dict):
+        raise bad_value(run.evaluated / FIGURES_FILE, f"field '{name}'", value, "write an object of figures")
+    return value or {}
 
 
 def load_box_data(run: RunFolder) -> BoxData:
