@@ -45,6 +45,7 @@ SIZES = (
     "detection_num_heads=2",
     "detection_ffn_size=48",
     "detection_caption_max_tokens=60",
+    "model_max_length=4096",
 )
 
 
