@@ -184,7 +184,13 @@ def count_step(
         }
         sizes = {"vision": 0, "language": 0, "head": 0}
         for name, parameter in model.named_parameters():
-            part = "head" if name.startswith("detection_head") else "vision" if ".visual." in name else "language"
+            part = (
+                "head"
+                if name.startswith("detection_head")
+                else "vision"
+                if ".visual." in name
+                else "language"
+            )
             sizes[part] += parameter.numel() * times.get(id(parameter), 1)
         linears = sum(m.weight.numel() * times[id(m.weight)] for m in linear)
         units = [*qwen.language_model.layers, qwen.language_model.embed_tokens]
@@ -264,15 +270,18 @@ def _halve(model: nn.Module) -> None:
             module.register_parameter(name, halves[id(parameter)])
 
 
-def _make_lora(linear: nn.Module, rank: int) -> None:
+def _make_lora(linear: nn.Linear, rank: int) -> None:
     """As PEFT does: matrices of a low rank in float32 beside a frozen one."""
-    assert isinstance(linear, nn.Linear)
-    linear.lora_down = nn.Parameter(torch.zeros(rank, linear.in_features))  # type: ignore[assignment]
-    linear.lora_up = nn.Parameter(torch.zeros(linear.out_features, rank))  # type: ignore[assignment]
     linear.__class__ = _LoraLinear
+    assert isinstance(linear, _LoraLinear)
+    linear.lora_down = nn.Parameter(torch.zeros(rank, linear.in_features))
+    linear.lora_up = nn.Parameter(torch.zeros(linear.out_features, rank))
 
 
 class _LoraLinear(nn.Linear):
+    lora_down: nn.Parameter
+    lora_up: nn.Parameter
+
     def forward(self, hidden_states: Tensor) -> Tensor:
         down = F.linear(hidden_states.to(self.lora_down.dtype), self.lora_down)
         return super().forward(hidden_states) + F.linear(down, self.lora_up)

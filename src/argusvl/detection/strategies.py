@@ -8,7 +8,6 @@ from functools import cache
 from typing import Any, Literal
 
 from argusvl.detection.footprint import CountedStep, Precision
-from argusvl.training.allocations import GRADIENTS
 
 GIB = 2**30
 CARDS = (24, 40, 80)

@@ -1,9 +1,9 @@
 """What a step allocates, found without allocating it: the step runs on tensors that have a shape and no values.
 
 Autograd, autocast and checkpointing do on such fake tensors what they do on real ones, so that what is kept from the
-forward to the backward pass is not estimated but counted, for a model of any size. Only floating-point tensors are fake:
-integers and masks are real, since code asks for their values (how long a sample is, where an image begins). Where one
-would follow from floating-point values, a plausible one stands in: nothing is true, a ranking is in order.
+forward to the backward pass is not estimated but counted, for a model of any size. Only floating-point tensors are
+fake: integers and masks are real, since code asks for their values (how long a sample is, where an image begins).
+Where one would follow from floating-point values, a plausible one stands in: nothing is true, a ranking is in order.
 """
 
 from __future__ import annotations

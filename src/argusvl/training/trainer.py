@@ -166,6 +166,7 @@ class ArgusTrainer(Trainer):
         self.last_logged = self.state.global_step
         planned = {"max_steps": self.state.max_steps, "processes": self.parallel.world_size}
         if self.resumed is None:
+            self.stepping.try_largest()
             self.event("started", **planned)
         else:
             self.saving.resume(self.resumed)
