@@ -40,6 +40,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from argusvl import __version__
+from argusvl.core.memory_slope import LIMIT_BYTES_PER_IMAGE, MemoryRecorder, Slope
 from argusvl.core.progress import track
 from argusvl.core.threads import usable_cores
 from argusvl.recognition.backbones.efficientnet_lite import EfficientNetLite0Backbone
@@ -50,7 +51,6 @@ from argusvl.recognition.extraction.store import EmbeddingStore
 from argusvl.recognition.extraction.writer import EmbeddedBatch
 from argusvl.recognition.few_shot.index import ExactIndex
 from argusvl.recognition.few_shot.lance_index import LanceIndex
-from argusvl.recognition.memory_slope import LIMIT_BYTES_PER_IMAGE, MemoryRecorder, Slope
 
 RESULTS = Path("benchmarks/results")
 ROUNDS = 5

@@ -88,6 +88,7 @@ TASKS: dict[str, TaskEntry] = {
             "data pool": "argusvl.detection.commands.data:pool",
             "inspect tokens": "argusvl.detection.commands.inspect:tokens",
             "inspect params": "argusvl.detection.commands.inspect:params",
+            "inspect memory": "argusvl.detection.commands.inspect_memory:memory",
         },
     ),
 }

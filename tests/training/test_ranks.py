@@ -84,6 +84,43 @@ def both_ranks(
     assert codes == [0, 0]
 
 
+class SizedData(ToyData):
+    """Says which batch is the largest."""
+
+    def largest_batch(self, samples: int, ranks: int) -> list[int]:
+        return [3, 7][:samples]
+
+
+class SizedTask(ToyTask):
+    def train_dataset(self) -> Any:
+        return SizedData(self.length, self.noise)
+
+
+class FullTask(SizedTask):
+    """A model for which the second rank has no memory."""
+
+    def model(self) -> Any:
+        model, forward = super().model(), ToyModel.forward
+
+        def full(self: Any, x: Any, **batch: Any) -> Any:
+            if os.environ["RANK"] == "1":
+                raise torch.OutOfMemoryError("CUDA out of memory.")
+            return forward(self, x, **batch)
+
+        model.__class__ = type("ToyModel", (ToyModel,), {"forward": full})
+        return model
+
+
+def test_the_largest_batch_is_tried_on_every_rank_and_changes_nothing(tmp_path: Path) -> None:
+    both_ranks(tmp_path / "plain")
+    both_ranks(tmp_path / "sized", task=SizedTask(**QUIET))
+    assert losses(logged(tmp_path / "sized")) == losses(logged(tmp_path / "plain"))
+    both_ranks(tmp_path / "full", task=FullTask(**QUIET))
+    said = [(tmp_path / "full" / f"rank{n}.txt").read_text() for n in range(2)]
+    assert "process 1 of 2 stopped: " in said[0] and "toy-3, toy-7" in said[0]
+    assert said[1].startswith("ConfigError") and "the largest batch does not fit" in said[1]
+
+
 def test_two_ranks_compute_what_one_process_does(tmp_path: Path) -> None:
     both_ranks(tmp_path / "two")
     one = train(ToyTask(**QUIET), tmp_path / "one", per_device_train_batch_size=4, **OPTIONS)

@@ -6,13 +6,15 @@ import typer
 
 from argusvl.cli.by_task import command_group
 
-_HELP = """Look at what a model is given, and at its parts.
+_HELP = """Look at what a model is given, at its parts, and at what they take.
 
 Examples:
 
     argus inspect tokens data/train.jsonl --model runs/demo/best
 
     argus inspect params runs/demo/best
+
+    argus inspect memory my.yaml
 """
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from PIL import Image
-from transformers import BitsAndBytesConfig, PreTrainedModel
+from transformers import BitsAndBytesConfig, PreTrainedModel, Qwen2_5_VLConfig
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from argusvl.assets import model_folder
@@ -50,7 +50,7 @@ from argusvl.detection.figures import FIGURES
 from argusvl.detection.inference import RecordQuestions, evaluate_records
 from argusvl.detection.model.architecture import qwen_config, random_qwen
 from argusvl.detection.model.configuration import ArgusDetectionConfig
-from argusvl.detection.model.loading import load_config
+from argusvl.detection.model.loading import load_config, load_qwen_config
 from argusvl.detection.model.losses import LOSSES, LossSettings, WrittenAnswers
 from argusvl.detection.model.modeling import ArgusForDetection, add_detection_head
 from argusvl.detection.model.vocabulary_transfer import transfer_vocabulary
@@ -292,12 +292,7 @@ class DetectionTask:
         """Loads the weights that the configuration names, or makes random ones of its architecture."""
         section, head, folder = self.config.model, self._head_config(), self._model_folder
         if folder is None:
-            assert section.architecture is not None
-            sizes = section.architecture.model_dump(exclude={"vocab_size"})
-            config = qwen_config(
-                self.processor.tokenizer, max_position_embeddings=section.model_max_length, **sizes
-            )
-            qwen = random_qwen(config, section.attn_implementation)
+            qwen = random_qwen(self._new_qwen_config(), section.attn_implementation)
             model = ArgusForDetection(ArgusDetectionConfig(qwen_config=qwen.config, **head), qwen)
         elif has_head(folder):
             model = ArgusForDetection.from_pretrained(
@@ -316,7 +311,7 @@ class DetectionTask:
         if folder is not None and section.transfer_vocab_size is not None:
             transfer_vocabulary(model.qwen, load_tokenizer(stock_folder(folder)), self.processor.tokenizer)
         check_special_tokens(self.processor.tokenizer, model.qwen.config)
-        model.loss_settings = self._loss_settings()
+        model.loss_settings = self.loss_settings()
         if self.config.training.gradient_checkpointing_parts is not None:
             model.checkpointed_parts = frozenset(self.config.training.gradient_checkpointing_parts)
         return model
@@ -358,6 +353,31 @@ class DetectionTask:
             ", ".join(section.peft_parts),
             trains,
             section.base_dtype,
+        )
+
+    def model_config(self) -> ArgusDetectionConfig:
+        """The shape of :meth:`model`, without reading weights; of a published model without its folder, too.
+
+        Raises:
+            CheckpointError: The folder of weights is none.
+        """
+        head, folder = self._head_config(), self._model_folder
+        if folder is None:
+            return ArgusDetectionConfig(qwen_config=self._new_qwen_config(), **head)
+        if has_head(folder):
+            config = self._checkpoint_config(folder, head)
+        else:
+            config = ArgusDetectionConfig(qwen_config=load_qwen_config(folder), **head)
+        if self.config.model.transfer_vocab_size is not None:
+            config.text_sizes.vocab_size = len(self.processor.tokenizer)
+        return config
+
+    def _new_qwen_config(self) -> Qwen2_5_VLConfig:
+        section = self.config.model
+        assert section.architecture is not None
+        sizes = section.architecture.model_dump(exclude={"vocab_size"})
+        return qwen_config(
+            self.processor.tokenizer, max_position_embeddings=section.model_max_length, **sizes
         )
 
     def train_dataset(self) -> DetectionDataset:
@@ -592,7 +612,8 @@ class DetectionTask:
                 )
         return saved
 
-    def _loss_settings(self) -> LossSettings:
+    def loss_settings(self) -> LossSettings:
+        """What matching and losses need to know."""
         section = self.config.detection
         return LossSettings(
             objectness=section.detection_objectness,

@@ -90,6 +90,9 @@ class Task(Protocol):
         Where a ``num_batches(ranks) -> int | None`` method gives a number, a multiple of ``ranks``, every epoch has so
         many batches, and ``batches(epoch, ranks) -> Iterable[Sequence[int]]`` says which samples they are, by nothing
         but the seed and the epoch; ``per_device_train_batch_size`` is the task's business then.
+
+        Where a ``largest_batch(samples, ranks) -> Sequence[int]`` method says which samples make the largest batch of
+        so many (or of those planned), a new run tries it before its first step, to see whether it fits into memory.
         """
         ...
 

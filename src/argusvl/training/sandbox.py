@@ -1,4 +1,4 @@
-"""A model that is evaluated in the middle of training is afterwards exactly as it was."""
+"""A model that is tried or evaluated in the middle of training is afterwards exactly as it was."""
 
 from __future__ import annotations
 
@@ -15,27 +15,35 @@ _CONTAINERS = {"_parameters", "_buffers", "_modules"}
 
 
 @contextlib.contextmanager
-def evaluation_sandbox(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode and no gradients in the body; afterwards everything that it touched is put back.
+def preserved(model: nn.Module) -> Iterator[None]:
+    """Whatever the body does to them, these are afterwards as they were: random generators, modes, buffers, caches.
 
-    Put back are: the random generators, each module's train/eval mode, buffers, and plain attributes (caches such as
-    Qwen2.5-VL's ``rope_deltas`` are mutable attributes of the model).
+    Caches are plain attributes of modules (Qwen2.5-VL's ``rope_deltas`` is one). Weights and gradients are not put
+    back.
     """
     modules = list(model.modules())
     attributes = [_plain_attributes(module) for module in modules]
     buffers = [{name: buffer for name, buffer in m._buffers.items() if buffer is not None} for m in modules]
     contents = [{name: buffer.clone() for name, buffer in held.items()} for held in buffers]
-    with preserved_randomness(), torch.no_grad():
+    with preserved_randomness():
         try:
-            model.eval()
             yield
         finally:
             for module, before, held, content in zip(modules, attributes, buffers, contents, strict=True):
                 for name in vars(module).keys() - before.keys() - _CONTAINERS:
                     del vars(module)[name]
                 vars(module).update(before)  # `training` is one of them
-                for name, buffer in held.items():
-                    module._buffers[name] = buffer.copy_(content[name])
+                with torch.no_grad():
+                    for name, buffer in held.items():
+                        module._buffers[name] = buffer.copy_(content[name])
+
+
+@contextlib.contextmanager
+def evaluation_sandbox(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode and no gradients in the body; afterwards everything that it touched is put back."""
+    with preserved(model), torch.no_grad():
+        model.eval()
+        yield
 
 
 def _plain_attributes(module: nn.Module) -> dict[str, Any]:

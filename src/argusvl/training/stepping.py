@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from argusvl.training.largest_first import try_largest_batch
 from argusvl.training.losses import Counts
 from argusvl.training.norms import clip_gradients, gradient_norms, update_ratios
 from argusvl.training.randomness import mixed_seed, preserved_randomness, seed_all
@@ -29,6 +30,10 @@ class Stepping:
 
     def __init__(self, trainer: ArgusTrainer) -> None:
         self._trainer = trainer
+
+    def try_largest(self) -> None:
+        """See :func:`~argusvl.training.largest_first.try_largest_batch`."""
+        try_largest_batch(self._trainer)
 
     def fetch(
         self, iterator: Iterator[dict[str, Any]], number: int

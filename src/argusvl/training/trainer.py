@@ -167,6 +167,7 @@ class ArgusTrainer(Trainer):
         self.last_logged = self.state.global_step
         planned = {"max_steps": self.state.max_steps, "processes": self.parallel.world_size}
         if self.resumed is None:
+            self.stepping.try_largest()
             self.event("started", **planned)
         else:
             self.saving.resume(self.resumed)
@@ -341,7 +342,6 @@ class ArgusTrainer(Trainer):
         return self.optimizer
 
     # The checkpoint is restored as a whole, in _begin.
-
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None: ...
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None: ...

@@ -19,12 +19,12 @@ from PIL import Image
 
 from argusvl.core import images
 from argusvl.core.errors import ArgusError, DataError, ModelError
+from argusvl.core.memory_slope import MemoryRecorder
 from argusvl.recognition.decoding import decode
 from argusvl.recognition.extraction.engines import LocalEngine
 from argusvl.recognition.extraction.extractor import ExtractionReport, extract
 from argusvl.recognition.extraction.store import EmbeddingStore
 from argusvl.recognition.extraction.writer import EmbeddedBatch
-from argusvl.recognition.memory_slope import MemoryRecorder
 
 
 @pytest.fixture(autouse=True)

@@ -6,6 +6,7 @@ made of (seed, epoch, index), so neither the number of workers nor an interrupti
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,9 @@ _PICTURE_DRAWS = 1
 _TEACHER_DRAWS = 0
 _CACHED_TEACHERS = 64
 _PARTNER_TRIES = 20
+_LARGEST_OF = 20_000
+"""Of more samples only so many, the largest without their teachers, are compared with them."""
+_ROWS_COMPARED = 500
 
 
 def labels_of(descriptions: Iterable[str], vocabulary: Vocabulary) -> list[str]:
@@ -229,12 +233,30 @@ class DetectionDataset(Dataset[Sample]):
         assert self._plan is not None
         return self._plan.rows(epoch, ranks)
 
-    def _sizes(self, epoch: int) -> NDArray[np.int64]:
-        """``[N, 2]``: tokens and patches of each sample in an epoch, before augmentation."""
+    def largest_batch(self, samples: int, ranks: int) -> list[int]:
+        """The samples of the largest batch in the first epoch: of so many samples, or of the planned rows.
+
+        Rows are of nearly one size: of many, the first ones tell.
+        """
+        students = self._scene_sizes[0].students.sum(1)
+        if self._plan is None:
+            crowd = np.argsort(-students, kind="stable")[:_LARGEST_OF]
+            sizes = self._sizes(0, crowd)[crowd].sum(1)
+            return [int(i) for i in crowd[np.argsort(-sizes, kind="stable")[:samples]]]
+        sizes = self._sizes(0).sum(1)
+        rows = itertools.islice(self._plan.rows(0, ranks), _ROWS_COMPARED)
+        return max(rows, key=lambda row: int(sizes[row].sum()))
+
+    def _sizes(self, epoch: int, among: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
+        """``[N, 2]``: tokens and patches of each sample in an epoch, before augmentation.
+
+        Teachers are counted for all, or for the samples ``among`` alone.
+        """
         own, pool = self._scene_sizes
         drawn, sizes = self._draw_teachers(epoch), own.students.copy()
         sizes[:, 0] += self.processor.system_length
-        for index in drawn.shown.nonzero()[0].tolist():
+        shown = drawn.shown.nonzero()[0] if among is None else among[drawn.shown[among]]
+        for index in shown.tolist():
             teachers = own.teachers(index)
             if not len(teachers) and pool is not None and self.teachers is not None:
                 teachers = pool.students[drawn.of(index, self.teachers.count)]

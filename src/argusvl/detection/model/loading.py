@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from argusvl.detection.checkpoint_layout import (
     stock_folder,
 )
 from argusvl.detection.model.configuration import ArgusDetectionConfig
+from argusvl.detection.model.published import PUBLISHED
 from argusvl.training.checkpoints import verify_checkpoint
 
 _AGAIN = "copy the folder again, or use another checkpoint"
@@ -99,6 +101,22 @@ def load_qwen(folder: str | Path, **kwargs: Any) -> tuple[Qwen2_5_VLForCondition
             remedy="use a complete Qwen2.5-VL checkpoint with official key names",
         )
     return qwen, report
+
+
+def load_qwen_config(folder: Path) -> Qwen2_5_VLConfig:
+    """The shape of a plain Qwen2.5-VL folder; of a published model that is not there yet, by the folder's name.
+
+    Raises:
+        CheckpointError: The folder is missing, or none of Qwen2.5-VL.
+    """
+    named = re.search(r"Qwen2\.5-VL-(\d+B)\b", folder.name)
+    if not folder.exists() and named is not None and named[1] in PUBLISHED:
+        return PUBLISHED[named[1]].config()
+    if not (folder / "config.json").is_file():
+        raise CheckpointError("no config.json", where=folder, remedy="give a Qwen2.5-VL folder in hub layout")
+    _check_model_type(folder / "config.json", Qwen2_5_VLConfig.model_type)
+    config: Qwen2_5_VLConfig = Qwen2_5_VLConfig.from_pretrained(folder)
+    return config
 
 
 def load_head(head: nn.Module, file: Path) -> None:

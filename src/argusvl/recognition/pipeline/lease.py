@@ -24,7 +24,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 
 from argusvl.core.devices import usable_device
 from argusvl.core.errors import ModelError
-from argusvl.recognition.memory_slope import give_back_free_blocks, resident_bytes
+from argusvl.core.memory_slope import give_back_free_blocks, resident_bytes
 from argusvl.recognition.pipeline.parts import parts_of
 
 M = TypeVar("M")

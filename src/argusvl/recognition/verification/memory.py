@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from argusvl.core.memory_slope import LIMIT_BYTES_PER_IMAGE, MemoryRecorder, Slope
 from argusvl.core.progress import track
 from argusvl.recognition.backbones.protocol import Backbone
-from argusvl.recognition.memory_slope import LIMIT_BYTES_PER_IMAGE, MemoryRecorder, Slope
 from argusvl.recognition.verification.pictures import Pictures
 from argusvl.recognition.verification.verdict import Verdict, verdict
 

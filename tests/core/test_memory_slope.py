@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from argusvl.recognition.memory_slope import (
+from argusvl.core.memory_slope import (
     LIMIT_BYTES_PER_IMAGE,
     MemoryRecorder,
     fit_slope,

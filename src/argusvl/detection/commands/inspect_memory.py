@@ -1,0 +1,239 @@
+"""``argus inspect memory``: what a training step takes, before it is taken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from argusvl.command_options import AsJson
+from argusvl.core.errors import CheckpointError, ConfigError
+
+if TYPE_CHECKING:
+    from argusvl.detection.footprint import BatchShape
+    from argusvl.detection.model.configuration import ArgusDetectionConfig
+    from argusvl.detection.model.losses import LossSettings
+
+_SHAPES = ("3B", "7B", "32B", "72B")
+_SHIPPED_HEAD: dict[str, Any] = {
+    "hidden_size": 512,
+    "num_heads": 8,
+    "ffn_size": 2048,
+    "decoder_num_layers": 3,
+}
+"""Of ``configs/qwen25_vl_3b.yaml``."""
+
+
+def memory(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="WHAT",
+            help="A checkpoint, a run's configuration, a published size (3B, 7B, 32B, 72B), or all of these sizes.",
+        ),
+    ],
+    samples: Annotated[int | None, typer.Option(min=1, help="Conversations of a micro-batch.")] = None,
+    tokens: Annotated[int | None, typer.Option(min=1, help="Tokens of each, images included.")] = None,
+    images: Annotated[int | None, typer.Option(min=1, help="Images of each, teachers' included.")] = None,
+    image_tokens: Annotated[int | None, typer.Option(min=1, help="Merged vision tokens of an image.")] = None,
+    soak: Annotated[
+        int | None,
+        typer.Option(min=20, help="Train a checkpoint for so many steps on drawn data: does memory grow?"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a training step takes, by part and by strategy; nothing of it is allocated.
+
+    The batch is the largest that the configuration's limits allow, or 1 conversation of 4,096 tokens with two images of
+    1,024 merged tokens.
+
+    Examples:
+
+        argus inspect memory my.yaml
+
+        argus inspect memory 7B --tokens 8192
+
+        argus inspect memory all
+
+        argus inspect memory argus-tiny --soak 1000
+    """
+    own = {"samples": samples, "tokens": tokens, "images": images, "image_tokens": image_tokens}
+    changes: dict[str, Any] = {name: value for name, value in own.items() if value is not None}
+    if soak is not None:
+        _soak(what, soak, as_json)
+        return
+    if what == "all":
+        _published(changes, as_json)
+        return
+    asked = _asked(what)
+    asked = replace(asked, batch=replace(asked.batch, **changes))
+
+    from argusvl.core.terminal import print_json
+    from argusvl.detection.commands.inspect_memory_output import needs_as_dict, print_needs
+    from argusvl.detection.strategies import need, on_one_device, on_several_devices
+
+    count = _counting(asked)
+    strategies = [*on_one_device(), *on_several_devices((8,))]
+    needs = {s: need(s, count(s), averaged=asked.averaged) for s in strategies}
+    configured = next(
+        (s for s in strategies if (s.offered, s.precision, s.checkpointing) == (True, *asked.trains)), None
+    )
+    if as_json:
+        print_json(needs_as_dict(asked.batch, needs, count(strategies[0]), configured))
+        return
+    print_needs(what, asked.batch, needs, count(strategies[0]), configured)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A model, and how it is to be trained: precision, and whether with gradient checkpointing."""
+
+    config: ArgusDetectionConfig
+    settings: LossSettings
+    batch: BatchShape
+    trains: tuple[str, bool] = ("mixed", True)
+    averaged: bool = False
+
+
+def _counting(asked: _Asked) -> Any:
+    from argusvl.core.terminal import say
+    from argusvl.detection.footprint import count_step
+    from argusvl.detection.strategies import counted
+
+    say("Counting: about a second for each kind of step.")
+    return counted(lambda **kind: count_step(asked.config, asked.batch, asked.settings, **kind))
+
+
+def _published(changes: dict[str, Any], as_json: bool) -> None:
+    """The smallest configuration that fits, for every size and device."""
+    from argusvl.core.terminal import print_json
+    from argusvl.detection.commands.inspect_memory_output import Fit, fits_as_dict, print_fits
+    from argusvl.detection.strategies import (
+        CARDS,
+        first_that_fits,
+        need,
+        on_one_device,
+        on_several_devices,
+    )
+
+    alone = [s for s in on_one_device() if s.precision != "float32"]
+    whole = [s for s in alone if s.offered] + on_several_devices()
+    rows: list[Fit] = []
+    for name in _SHAPES:
+        asked = _of_shape(name)
+        asked = replace(asked, batch=replace(asked.batch, **changes))
+        count = _counting(asked)
+        needs = {s: need(s, count(s)) for s in [*alone, *whole]}
+        for card in CARDS:
+            one, all_weights = (first_that_fits(those, card, needs.__getitem__) for those in (alone, whole))
+            rows.append((name, card, one, all_weights))
+    batch = replace(_of_shape("3B").batch, **changes)
+    if as_json:
+        print_json(fits_as_dict(batch, rows))
+        return
+    print_fits(batch, rows)
+
+
+def _asked(what: str) -> _Asked:
+    if what in _SHAPES:
+        return _of_shape(what)
+    path = Path(what)
+    if path.suffix in (".yaml", ".yml"):
+        return _of_config(path)
+
+    from argusvl.assets import model_folder
+    from argusvl.core.files import real_path
+
+    if not real_path(model_folder(path)).is_dir():
+        raise CheckpointError(
+            "no such checkpoint, configuration or size",
+            where=what,
+            remedy=f"name a checkpoint's folder, a YAML file, or one of {', '.join(_SHAPES)}, all",
+        )
+    return _of_checkpoint(path)
+
+
+def _settings() -> LossSettings:
+    from argusvl.detection.model.losses import LossSettings
+
+    return LossSettings(
+        objectness="iou_aware",
+        focal_alpha=0.75,
+        focal_gamma=2.0,
+        bbox_weight=25.0,
+        giou_weight=10.0,
+        positives_per_object=6,
+        assignment="several_to_one",
+    )
+
+
+def _of_shape(name: str) -> _Asked:
+    from argusvl.detection.footprint import BatchShape
+    from argusvl.detection.model.configuration import ArgusDetectionConfig
+    from argusvl.detection.model.published import PUBLISHED
+
+    head = ArgusDetectionConfig(PUBLISHED[name].config(), **_SHIPPED_HEAD)
+    return _Asked(head, _settings(), BatchShape())
+
+
+def _of_config(path: Path) -> _Asked:
+    from argusvl.config.loading import build, read_config
+    from argusvl.detection.config import DetectionRunConfig
+
+    raw = read_config(path)
+    if raw.task is not None and raw.task.value != "detection":
+        raise ConfigError(
+            f"the task is {raw.task.value}", where=path, remedy="give a configuration of detection"
+        )
+    run = build(raw, DetectionRunConfig)
+
+    from argusvl.detection.footprint import BatchShape
+    from argusvl.detection.task import DetectionTask
+
+    bf16 = run.training.bf16
+    if bf16 == "auto":
+        bf16 = run.infrastructure.device != "cpu"  # as on the GPU that may not be here
+    task = DetectionTask(run)
+    return _Asked(
+        task.model_config(),
+        task.loss_settings(),
+        BatchShape.largest(run),
+        ("mixed" if bf16 else "float32", run.training.gradient_checkpointing),
+        run.training.ema_decay is not None,
+    )
+
+
+def _of_checkpoint(path: Path) -> _Asked:
+    from argusvl.detection.assets import DetectionAssets
+    from argusvl.detection.checkpoint_layout import checkpoint_folder
+    from argusvl.detection.footprint import BatchShape
+    from argusvl.detection.model.loading import load_config
+    from argusvl.detection.patches import TOKEN_AREA
+
+    folder = checkpoint_folder(path)
+    config, assets = load_config(folder), DetectionAssets.load(folder)
+    batch = BatchShape(
+        tokens=assets.model_max_length,
+        images=1,
+        image_tokens=min(assets.max_pixels // TOKEN_AREA, assets.vision_tokens_max),
+        objects=max(1, config.num_queries // 6),
+        caption_tokens=config.caption_max_tokens,
+        labels=len(assets.labels),
+    )
+    return _Asked(config, _settings(), batch, ("float32", False))
+
+
+def _soak(what: str, steps: int, as_json: bool) -> None:
+    from argusvl.core.terminal import print_json
+    from argusvl.detection.commands.inspect_memory_output import print_soak
+    from argusvl.detection.soak import soak
+
+    result = soak(what, steps)
+    if as_json:
+        print_json(result.as_dict())
+    else:
+        print_soak(result)
+    if result.verdict == "grows":
+        raise typer.Exit(1)

@@ -1,0 +1,110 @@
+"""Does the memory of a run grow? A short run of the engine on drawn data, and the slope of what it keeps."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from argusvl.core.memory_slope import MemoryRecorder, Verdict
+from argusvl.detection.starting_config import make_starting_config
+from argusvl.detection.task import DetectionTask
+from argusvl.synthetic import bbu_room
+from argusvl.training.listeners import Listener
+from argusvl.training.run import run_training
+from argusvl.training.step import StepRecord
+
+_MIB = 2**20
+_SAMPLES = 50
+_WARM_UP = 0.2
+"""Part of the steps after which buffers, caches and the optimizer's state are there."""
+_LIMIT = 8.0
+"""What a run may grow by, MiB per 1,000 steps: 1 GiB in 128,000 steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Soak:
+    """How memory went.
+
+    Attributes:
+        steps: Trained.
+        per_1000_steps: Growth of resident memory, MiB per 1,000 steps.
+        low: The true growth is above this, with 95 % confidence.
+        high: The true growth is below this, with 95 % confidence.
+        limit: What it may grow by.
+        verdict: ``flat``, ``grows`` or ``undecided``.
+    """
+
+    steps: int
+    per_1000_steps: float
+    low: float
+    high: float
+    limit: float
+    verdict: Verdict
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready; a bound that is not known is ``None``."""
+        return {
+            k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in asdict(self).items()
+        }
+
+
+class _Watch(Listener):
+    """Samples the memory every few steps."""
+
+    def __init__(self, recorder: MemoryRecorder, every: int) -> None:
+        self._recorder, self._every = recorder, every
+
+    def on_step(self, record: StepRecord) -> None:
+        """After a step."""
+        if record.step % self._every == 0:
+            self._recorder.sample(record.step)
+
+
+def soak(model: str, steps: int, *, images: int = 24, width: int = 224, height: int = 168) -> Soak:
+    """Trains a checkpoint by the engine itself, as `argus train` would, and fits a line to the memory in use.
+
+    Args:
+        model: A checkpoint, a folder in hub layout, or what ships.
+        steps: Optimizer steps.
+        images: Drawn for it.
+        width: Of each, pixels.
+        height: Of each, pixels.
+    """
+    with tempfile.TemporaryDirectory() as elsewhere:
+        folder = Path(elsewhere)
+        bbu_room.generate(
+            folder / "data", images=images, seed=0, width=width, height=height, language="zh", progress=False
+        )
+        config = make_starting_config(folder / "data", model=model).config
+        training = config.training.model_copy(
+            update={
+                "output_dir": folder / "run",
+                "max_steps": steps,
+                "per_device_train_batch_size": 2,
+                "eval_steps": steps,
+                "save_steps": steps,
+                "logging_steps": max(1, steps // _SAMPLES),
+            }
+        )
+        data = config.data.model_copy(update={"val": None})
+        infrastructure = config.infrastructure.model_copy(update={"report_to": []})
+        config = config.model_copy(
+            update={"training": training, "data": data, "infrastructure": infrastructure}
+        )
+        with MemoryRecorder() as recorder:
+            watch = _Watch(recorder, max(1, steps // _SAMPLES))
+            run_training(DetectionTask(config), config, listeners=[watch])
+        slope = recorder.slopes(skip=round(_WARM_UP * steps))["resident"]
+    scale = 1000 / _MIB
+    limit = _LIMIT / scale
+    return Soak(
+        steps=steps,
+        per_1000_steps=slope.per_step * scale,
+        low=slope.low * scale,
+        high=slope.high * scale,
+        limit=_LIMIT,
+        verdict=slope.verdict(limit),
+    )

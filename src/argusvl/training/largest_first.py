@@ -1,0 +1,100 @@
+"""The largest batch first: what does not fit into memory shows before the first step, not hours later."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from argusvl.core.errors import ArgusError, ConfigError
+from argusvl.core.logging import get_logger
+from argusvl.core.wording import listed
+from argusvl.training.sampling import BATCH_INFO, SeededSamples
+from argusvl.training.sandbox import preserved
+
+if TYPE_CHECKING:
+    from argusvl.training.trainer import ArgusTrainer
+
+logger = get_logger(__name__)
+
+
+def try_largest_batch(trainer: ArgusTrainer) -> None:
+    """Computes the gradients of the largest batch and throws them away; afterwards everything is as it was.
+
+    Memory that the optimizer will take at its first step is held meanwhile, as much as AdamW takes. Where the training
+    set does not say which batch is the largest, nothing happens; what is wrong with a sample is left to the run to say.
+
+    Args:
+        trainer: The engine, prepared and not yet training.
+
+    Raises:
+        ConfigError: There is not enough memory.
+    """
+    parallel, network = trainer.parallel, trainer.network
+    with preserved(network):
+        batch = _largest_batch(trainer)
+        if any(parallel.any(batch is None)):
+            return
+        assert batch is not None
+        counts = trainer.losses.counts_of([batch])
+        network.train()
+        failed = None
+        try:
+            trained = [p for p in trainer.trainable.values() if p.requires_grad]
+            moments = [torch.empty_like(p) for p in trained for _ in range(2)]
+            # Alone: a rank without memory must not leave the others waiting for its gradients.
+            with trainer.accelerator.no_sync(model=trainer.model_wrapped):
+                loss, _, outputs = trainer.stepping.loss(trainer.model_wrapped, batch, counts)
+                del outputs
+                trainer.accelerator.backward(loss)
+            del loss, moments
+        except (RuntimeError, MemoryError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            failed = _too_large(trainer, batch, error)
+        trainer.model_wrapped.zero_grad(set_to_none=True)
+    parallel.raise_together(failed)
+    sizes = batch[BATCH_INFO]
+    logger.info(
+        "the largest batch fits: %d samples, %d tokens, %d images",
+        *(len(sizes.keys), sizes.positions, sizes.images),
+    )
+
+
+def _largest_batch(trainer: ArgusTrainer) -> dict[str, Any] | None:
+    dataset: Any = trainer.train_dataset
+    if not hasattr(dataset, "largest_batch"):
+        return None
+    samples = SeededSamples(dataset, trainer.config.training.seed)
+    with contextlib.suppress(ArgusError, OSError):
+        chosen: Sequence[int] = dataset.largest_batch(trainer._train_batch_size, trainer.parallel.world_size)
+        collate: Any = trainer.data_collator
+        batch: dict[str, Any] = collate(samples.__getitems__([(0, int(i)) for i in chosen]))
+        return None if batch[BATCH_INFO].error is not None else batch
+    return None
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    said = str(error)
+    return (
+        isinstance(error, (MemoryError, torch.OutOfMemoryError))
+        or "out of memory" in said
+        or "can't allocate memory" in said
+    )
+
+
+def _too_large(trainer: ArgusTrainer, batch: dict[str, Any], error: Exception) -> ConfigError:
+    dataset: Any = trainer.train_dataset
+    sizes = batch[BATCH_INFO]
+    name_of = getattr(dataset, "sample_name", lambda index: f"#{index}")
+    names = [str(name_of(index)) for _, index in sizes.keys]
+    return ConfigError(
+        f"the largest batch does not fit into memory: {len(names)} samples, {sizes.positions} tokens, "
+        f"{sizes.images} images ({listed(names, 4)}); {str(error).splitlines()[0] if str(error) else 'no memory'}",
+        where="per_device_train_batch_size",
+        remedy="lower it and raise gradient_accumulation_steps, set gradient_checkpointing to true, or lower the "
+        "limits of images and conversations; `argus inspect memory` shows what each takes",
+        slug="largest-batch-too-large",
+    )
