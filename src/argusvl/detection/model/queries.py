@@ -17,6 +17,7 @@ from argusvl.detection.model.vision import sine_embedding
 # Objectness starts at this probability, so that the first steps are not spent on pushing background down
 # (Lin et al., 2017, section 4.1).
 PRIOR_PROBABILITY = 0.01
+_PRIOR_LOGIT = float(torch.logit(torch.tensor(PRIOR_PROBABILITY)))
 # Padding never becomes an object: sigmoid(-20) is 2e-9.
 NEVER = -20.0
 
@@ -59,7 +60,7 @@ class PredictionHead(nn.Module):
         super().__init__()
         self.box = MLP(hidden_size, hidden_size, 4, 3, zero_last=True)
         self.objectness = nn.Linear(hidden_size, 1)
-        nn.init.constant_(self.objectness.bias, float(torch.logit(torch.tensor(PRIOR_PROBABILITY))))
+        nn.init.constant_(self.objectness.bias, _PRIOR_LOGIT)
 
     def forward(self, states: Tensor, anchor_logits: Tensor | None) -> QueryPredictions:
         """``anchor_logits`` ``[M, Q, 4]``: what box offsets are added to, pre-sigmoid."""
