@@ -11,6 +11,7 @@ import torch
 from argusvl.core.errors import ArgusError, ConfigError
 from argusvl.core.logging import get_logger
 from argusvl.core.wording import listed
+from argusvl.training.policies.phases import ever_freezes
 from argusvl.training.sampling import BATCH_INFO, SeededSamples
 from argusvl.training.sandbox import preserved
 
@@ -33,6 +34,9 @@ def try_largest_batch(trainer: ArgusTrainer) -> None:
         ConfigError: There is not enough memory.
     """
     parallel, network = trainer.parallel, trainer.network
+    specs = [group.spec for group in trainer.groups]
+    if parallel.world_size > 1 and ever_freezes(specs, trainer.config.training.phases):
+        return  # DDP fails over a group that had a gradient before its first step and then has none
     with preserved(network):
         batch = _largest_batch(trainer)
         if any(parallel.any(batch is None)):
@@ -44,11 +48,10 @@ def try_largest_batch(trainer: ArgusTrainer) -> None:
         try:
             trained = [p for p in trainer.trainable.values() if p.requires_grad]
             moments = [torch.empty_like(p) for p in trained for _ in range(2)]
-            # Alone: a rank without memory must not leave the others waiting for its gradients.
-            with trainer.accelerator.no_sync(model=trainer.model_wrapped):
-                loss, _, outputs = trainer.stepping.loss(trainer.model_wrapped, batch, counts)
-                del outputs
-                trainer.accelerator.backward(loss)
+            # Not through DDP: a rank without memory must not leave the others waiting for its gradients.
+            loss, _, outputs = trainer.stepping.loss(network, batch, counts)
+            del outputs
+            trainer.accelerator.backward(loss)
             del loss, moments
         except (RuntimeError, MemoryError) as error:
             if not _is_out_of_memory(error):
