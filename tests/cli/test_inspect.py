@@ -174,3 +174,32 @@ def test_params_of_something_else_are_a_users_mistake(
 ) -> None:
     assert run(["inspect", "params", str(tmp_path)]) == 2
     assert "argus.json" in capsys.readouterr().err
+
+
+def test_memory_of_a_checkpoint_by_strategy(
+    tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ask = [
+        "inspect",
+        "memory",
+        str(tiny_checkpoint),
+        "--samples",
+        "2",
+        "--tokens",
+        "100",
+        "--image-tokens",
+        "4",
+    ]
+    assert run([*ask, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["batch"]["samples"] == 2 and said["configured"] == "all weights, float32"
+    needs = {one["name"]: one for one in said["strategies"]}
+    parameters = sum(said["parameters"].values())
+    plain = needs["all weights, float32"]
+    assert plain["start"] == 12 * parameters < plain["forward"] <= plain["peak"]
+    assert plain["fits_on_gib"] == [24, 40, 80]
+
+
+@pytest.mark.parametrize("what", ["nothing.yaml", "nowhere", "13B"])
+def test_memory_of_nothing_is_the_users_mistake(what: str) -> None:
+    assert run(["inspect", "memory", what]) == 2

@@ -69,7 +69,7 @@ model.loss_settings = SETTINGS
 measured = []
 for samples, packed, saves in CASES:
     model.train()
-    model.gradient_checkpointing_enable({"use_reentrant": False}) if saves else model.gradient_checkpointing_disable()
+    model.activation_checkpointing_enable({"use_reentrant": False}) if saves else model.gradient_checkpointing_disable()
     batch = shape(samples, packed).batch(model.config)
     batch["object_boxes_cxcywh_norm"] = torch.rand(len(batch["object_image"]), 4) * 0.3 + 0.2
     for warm in range(2):

@@ -202,7 +202,7 @@ def count_step(
                 times |= {id(p): layer_of[id(layer)] for p in layer.parameters()}
         trainable = sum(p.numel() * times.get(id(p), 1) for p in model.parameters() if p.requires_grad)
         if checkpointing:
-            model.gradient_checkpointing_enable({"use_reentrant": False})
+            model.activation_checkpointing_enable({"use_reentrant": False})
             if lora_rank is not None:
                 model.enable_input_require_grads()
         allocations.watch(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from argusvl.detection.data.dataset import (
     labels_of,
 )
 from argusvl.detection.data.descriptions import Descriptions
+from argusvl.detection.data.packing import PackingSettings
 from argusvl.detection.data.records import ObjectAnnotation, Record, RecordFile, Scene, write_records
 from argusvl.detection.data.samples import Sample, VisionLimits
 from argusvl.detection.data.walk import walk
@@ -326,6 +328,21 @@ def test_it_can_be_pickled_with_its_epoch(make_dataset: MakeDataset) -> None:
     copy = pickle.loads(pickle.dumps(dataset))
     assert copy.epoch == 2
     assert same(copy[1], dataset[1])
+
+
+@pytest.mark.parametrize("packing", [None, PackingSettings(None, 2)])
+def test_no_batch_of_an_epoch_is_larger_than_the_largest(
+    make_dataset: MakeDataset, packing: PackingSettings | None
+) -> None:
+    dataset = make_dataset(packing=packing)
+    sizes = dataset._sizes(0).sum(1)
+    largest = dataset.largest_batch(2, 1)
+    if packing is None:
+        batches = [list(pair) for pair in itertools.combinations(range(len(dataset)), 2)]
+    else:
+        batches = list(dataset.batches(0, 1))
+        assert largest in batches
+    assert sizes[largest].sum() == max(sizes[batch].sum() for batch in batches)
 
 
 def test_labels_are_first_segments_or_whole_descriptions(tmp_path: Path) -> None:
