@@ -147,18 +147,18 @@ def on_one_device() -> list[Strategy]:
         Strategy("all weights, bf16 mixed", checkpointing=False, offered=True),
         Strategy("all weights, bf16 mixed, checkpointing", offered=True),
         Strategy("all weights, checkpointing, optimizer on the host", offload=True),
-        Strategy("LoRA 16, checkpointing", lora_rank=16),
-        Strategy("QLoRA 16 (nf4), checkpointing", lora_rank=16, quantised=True),
+        Strategy("LoRA 16, checkpointing", lora_rank=16, offered=True),
+        Strategy("QLoRA 16 (nf4), checkpointing", lora_rank=16, quantised=True, offered=True),
     ]
 
 
 def on_several_devices(counts: tuple[int, ...] = (2, 4, 8, 16, 32, 64)) -> list[Strategy]:
     """All weights train; fewer devices first."""
-    kinds: dict[str, tuple[str, Sharding, bool]] = {
-        "ZeRO-2": ("bfloat16", "zero2", False),
-        "ZeRO-3": ("bfloat16", "zero3", False),
-        "FSDP2": ("bfloat16", "fsdp2", False),
-        "ZeRO-3, optimizer on the host": ("bfloat16", "zero3", True),
+    kinds: dict[str, tuple[Sharding, bool]] = {
+        "ZeRO-2": ("zero2", False),
+        "ZeRO-3": ("zero3", False),
+        "FSDP2": ("fsdp2", False),
+        "ZeRO-3, optimizer on the host": ("zero3", True),
     }
     return [
         Strategy(
@@ -169,7 +169,7 @@ def on_several_devices(counts: tuple[int, ...] = (2, 4, 8, 16, 32, 64)) -> list[
             offload=offload,
         )
         for devices in counts
-        for name, (_, sharding, offload) in kinds.items()
+        for name, (sharding, offload) in kinds.items()
     ]
 
 
