@@ -11,6 +11,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from typing import Protocol
 
 from argusvl.core.errors import ArgusError
 from argusvl.core.extras import import_extra
@@ -100,15 +101,14 @@ class Meteor:
             ) from error
 
 
-class _Program:
+class _Program(Protocol):
     """What is used of ``pycocoevalcap.meteor.meteor.Meteor``."""
 
     lock: threading.Lock
 
     def compute_score(
         self, gts: Mapping[int, Sequence[str]], res: Mapping[int, Sequence[str]]
-    ) -> tuple[float, list[float]]:
-        raise NotImplementedError
+    ) -> tuple[float, list[float]]: ...
 
 
 def _one_line(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,9 @@ from argusvl.core.errors import CheckpointError, ConfigError, DataError
 from argusvl.core.files import read_json_object
 from argusvl.core.terminal import print_json
 from argusvl.task_parts import ASSETS_FILE
+
+if TYPE_CHECKING:
+    from argusvl.detection.config import DetectionRunConfig
 
 _AGAIN = "copy the model's folder again"
 
@@ -152,18 +155,28 @@ class _View:
     root: Path | None
 
 
-def _of_config(path: Path) -> _View:
+def read_detection_config(path: Path) -> DetectionRunConfig:
+    """The configuration of a run, for verbs that look at it.
+
+    Raises:
+        ConfigError: It is malformed, or another task's.
+    """
     from argusvl.config.loading import build, read_config
     from argusvl.detection.config import DetectionRunConfig
-    from argusvl.detection.data.dataset import TeacherSettings
-    from argusvl.detection.task import DetectionTask
 
     raw = read_config(path)
     if raw.task is not None and raw.task.value != "detection":
         raise ConfigError(
             f"the task is {raw.task.value}", where=path, remedy="give a configuration of detection"
         )
-    run = build(raw, DetectionRunConfig)
+    return build(raw, DetectionRunConfig)
+
+
+def _of_config(path: Path) -> _View:
+    from argusvl.detection.data.dataset import TeacherSettings
+    from argusvl.detection.task import DetectionTask
+
+    run = read_detection_config(path)
     task = DetectionTask(run)
     data = task.config.data
     return _View(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from argusvl.command_options import AsJson
-from argusvl.core.errors import CheckpointError, ConfigError
+from argusvl.core.errors import CheckpointError
 
 if TYPE_CHECKING:
     from argusvl.detection.footprint import BatchShape
@@ -179,15 +179,9 @@ def _of_shape(name: str) -> _Asked:
 
 
 def _of_config(path: Path) -> _Asked:
-    from argusvl.config.loading import build, read_config
-    from argusvl.detection.config import DetectionRunConfig
+    from argusvl.detection.commands.inspect import read_detection_config
 
-    raw = read_config(path)
-    if raw.task is not None and raw.task.value != "detection":
-        raise ConfigError(
-            f"the task is {raw.task.value}", where=path, remedy="give a configuration of detection"
-        )
-    run = build(raw, DetectionRunConfig)
+    run = read_detection_config(path)
 
     from argusvl.detection.footprint import BatchShape
     from argusvl.detection.task import DetectionTask
