@@ -1,0 +1,1 @@
+"""The formats that records of hands are read from."""

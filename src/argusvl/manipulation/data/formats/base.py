@@ -1,0 +1,256 @@
+"""What every reader of hands gives and uses: a sequence of records, and errors that name file, field and value."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from argusvl.core.camera import HALF_PIXEL, camera_from_pixel_centres, camera_matrix, project
+from argusvl.core.errors import DataError
+from argusvl.core.files import cannot_read, read_json
+from argusvl.core.strict_json import shown
+from argusvl.core.wording import listed
+from argusvl.doctor.findings import Finding, finding_of
+from argusvl.manipulation.data.checking import (
+    Bools,
+    Floats,
+    camera_problem,
+    placeholder_problem,
+    size_problem,
+)
+from argusvl.manipulation.data.joints import NUM_JOINTS, to_our_order
+from argusvl.manipulation.data.records import HandRecord, record_error
+
+Unit = Literal["m", "cm", "mm"]
+METRES: dict[str, float] = {"m": 1.0, "cm": 0.01, "mm": 0.001}
+
+PixelOrigin = Literal["corner", "centre"]
+"""Where a file's pixel (0, 0) lies: at the picture's corner, or in the centre of its first pixel (OpenCV)."""
+
+
+class HandData(Sequence[HandRecord], ABC):
+    """Hands of a data set, read and checked one by one when they are asked for."""
+
+    @abstractmethod
+    def record(self, index: int) -> HandRecord:
+        """The record at an index from 0.
+
+        Raises:
+            DataError: It is not what it should be, or its picture is missing.
+        """
+
+    def __getitem__(self, index):  # type: ignore[no-untyped-def]
+        if isinstance(index, slice):
+            return [self.record(k) for k in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"hand {index} of {len(self)}")
+        return self.record(index % len(self))
+
+
+def check_hands(hands: HandData) -> list[Finding]:
+    """What is wrong with a data set, hand by hand: a bad one does not hide the next."""
+    found = []
+    for index in range(len(hands)):
+        try:
+            hands[index]
+        except DataError as error:
+            found.append(finding_of(error))
+    return found
+
+
+# --- folders and files -----------------------------------------------------------------------------------------------
+
+
+def find_root(root: str | Path, is_root: Callable[[Path], bool], expected: str) -> Path:
+    """The folder of a data set, if it is one.
+
+    Args:
+        root: As the user named it.
+        is_root: Whether a folder is one.
+        expected: What such a folder holds, for the error.
+
+    Raises:
+        DataError: It is not, or not at this level; the error names the folder below or above that is.
+    """
+    folder = Path(root)
+    if is_root(folder):
+        return folder
+    if not folder.is_dir():
+        what = "no such folder"
+    else:
+        inside = (child for child in sorted(folder.iterdir()) if child.is_dir())
+        near = next((one for one in (*inside, *list(folder.resolve().parents)[:3]) if is_root(one)), None)
+        what = f"not the data set's folder, which holds {expected}"
+        if near is not None:
+            raise DataError(what, where=folder, remedy=f"name {near}", slug="hand-data-wrong-folder")
+        what += f"; it holds {listed(sorted(child.name for child in folder.iterdir()), 6) or 'nothing'}"
+    raise DataError(
+        what, where=folder, remedy=f"name the folder that holds {expected}", slug="hand-data-wrong-folder"
+    )
+
+
+def load_json(path: Path) -> Any:
+    """The value of a JSON file that a data set needs.
+
+    Raises:
+        DataError: It is missing, cannot be read, or is no JSON.
+    """
+    try:
+        return read_json(path)
+    except FileNotFoundError:
+        raise DataError(
+            "no such file",
+            where=path,
+            remedy="take the data set's annotations, all of them",
+            slug="hand-data-wrong-folder",
+        ) from None
+    except OSError as error:
+        raise cannot_read(path, error, DataError) from None
+    except ValueError as error:
+        remedy = "take the file from its source again: it may have been cut off"
+        raise DataError(str(error), where=path, remedy=remedy, slug="malformed-json") from None
+
+
+# --- fields ----------------------------------------------------------------------------------------------------------
+
+
+def bad_field(source: object, field: str, found: Any, expected: str) -> DataError:
+    """A field that is missing, or not what it should be."""
+    value = "missing" if found is None else f"found {shown(found, 120)}"
+    return DataError(
+        f"field '{field}': {value}", where=source, remedy=f"write {expected}", slug="malformed-hand-record"
+    )
+
+
+def needed(entry: Any, field: str, source: object, expected: str) -> Any:
+    """A field's value.
+
+    Raises:
+        DataError: It is missing, or the entry is no object.
+    """
+    value = entry.get(field) if isinstance(entry, dict) else None
+    if value is None:
+        raise bad_field(source, field, None, expected)
+    return value
+
+
+def numbers(value: Any, shape: tuple[int, ...], field: str, source: object) -> Floats:
+    """An array of a shape; ``-1`` of the shape takes any length. ``null`` becomes ``nan``, as do rows of it.
+
+    Raises:
+        DataError: It has another shape, or holds something that is no number.
+    """
+    expected = f"numbers of shape {list(shape)}"
+    if len(shape) == 2 and isinstance(value, list):
+        value = [[None] * shape[1] if row is None else row for row in value]
+    try:
+        raw = np.array(value, dtype=object)
+        if any(isinstance(v, str | bool) for v in raw.ravel()):
+            raise ValueError
+        array = raw.astype(np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise bad_field(source, field, value, expected) from None
+    if array.ndim != len(shape) or any(
+        want not in (-1, got) for want, got in zip(shape, array.shape, strict=True)
+    ):
+        what = f"field '{field}': expected shape {list(shape)}, got {list(array.shape)}"
+        raise DataError(what, where=source, remedy=f"write {expected}", slug="malformed-hand-record")
+    return array
+
+
+def one_of(value: Any, allowed: Iterable[str], field: str, source: object) -> Any:
+    """A word of a list.
+
+    Raises:
+        DataError: It is another.
+    """
+    allowed = list(allowed)
+    if value not in allowed:
+        raise bad_field(source, field, value, f"one of {', '.join(allowed)}")
+    return value
+
+
+# --- geometry --------------------------------------------------------------------------------------------------------
+
+
+def joint_rows(value: Any, field: str, source: object) -> tuple[Floats, Bools]:
+    """Joints in JSON: ``[21, 3]``, and which are not ``null``.
+
+    ``null`` says that a joint is not known; a ``NaN`` says nothing, and stays one to be found.
+    """
+    rows = numbers(value, (NUM_JOINTS, 3), field, source)
+    return rows, np.array([row is not None for row in value])
+
+
+def parse_joints(raw: Floats, valid: Bools, source: object, *, unit: str, order: str) -> tuple[Floats, Bools]:
+    """Joints as written → metres in our order, and which are known.
+
+    Args:
+        raw: ``[21, 3]`` in the file's unit and order.
+        valid: ``[21]`` in the file's order: which are known.
+        source: For errors.
+        unit: ``m``, ``cm`` or ``mm``.
+        order: A name of :data:`~argusvl.manipulation.data.joints.ORDERS`.
+
+    Raises:
+        DataError: A joint that is known is -1, -1, -1.
+    """
+    joints, known = to_our_order(raw, order), to_our_order(valid, order)
+    if (problem := placeholder_problem(joints, known)) is not None:
+        raise record_error(problem, source)
+    return np.where(known[:, None], joints * METRES[unit], np.nan), known
+
+
+def parse_camera(value: Any, source: object, origin: str, field: str = "K") -> Floats:
+    """K as a 3 × 3 list, or as ``{"focal": [fx, fy], "princpt": [cx, cy]}`` → K in our pixels.
+
+    Raises:
+        DataError: It is missing or of another shape; that it is a camera's is checked in the record.
+    """
+    if value is None:
+        raise record_error(("camera-missing", f"field '{field}': there is no K"), source)
+    if isinstance(value, dict):
+        focal = numbers(needed(value, "focal", source, "[fx, fy]"), (2,), f"{field}.focal", source)
+        middle = numbers(needed(value, "princpt", source, "[cx, cy]"), (2,), f"{field}.princpt", source)
+        camera = camera_matrix(*focal, *middle)
+    else:
+        camera = numbers(value, (3, 3), field, source)
+    return camera_from_pixel_centres(camera) if origin == "centre" else camera
+
+
+def shift_pixels(points: Floats, origin: str) -> Floats:
+    """Points in a file's pixels → in ours."""
+    return points + HALF_PIXEL if origin == "centre" else points
+
+
+def require_size(stated: tuple[int, int], found: tuple[int, int], source: object) -> None:
+    """Refuses a K that is for pictures of another size.
+
+    Raises:
+        DataError: It is.
+    """
+    if (problem := size_problem(stated, found)) is not None:
+        raise record_error(problem, source)
+
+
+def box_of_joints(joints_m: Floats, valid: Bools, camera: Floats, size: tuple[int, int]) -> Floats | None:
+    """The box around the joints that are known, as far as it lies in the picture; ``None`` where nothing does."""
+    if camera_problem(camera) is not None or not valid.any() or not (joints_m[valid, 2] > 0).all():
+        return None  # what is wrong is told where the record is built
+    seen = project(joints_m[valid], camera)
+    if not np.isfinite(seen).all():
+        return None
+    box = np.concatenate([np.maximum(seen.min(0), 0), np.minimum(seen.max(0), size)])
+    return box if (box[2:] > box[:2]).all() else None
+
+
+ALL_KNOWN = np.ones(NUM_JOINTS, dtype=bool)
+
+
+def no_joints() -> tuple[Floats, Bools]:
+    """Joints of a picture that shows no hand."""
+    return np.full((NUM_JOINTS, 3), np.nan), np.zeros(NUM_JOINTS, dtype=bool)

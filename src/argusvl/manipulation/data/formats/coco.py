@@ -1,0 +1,137 @@
+"""A COCO-style JSON of hands, as several public implementations write it for their data.
+
+``images``: ``id``, ``file_name``, ``width``, ``height`` and, if it is the same for all its hands, ``K`` or
+``cam_param``. ``annotations``: ``id``, ``image_id``, ``hand_type``, ``bbox`` [left, top, width, height],
+``joints_coord_cam`` 21 × 3 in the camera's frame, and where they are known ``joints_img`` (21 × 2 or × 3),
+``joint_valid`` (21) and ``K`` or ``cam_param`` ``{"focal": [fx, fy], "princpt": [cx, cy]}``. What such a file does not
+say of itself, its unit, the order of its joints and where its pixels begin, is declared and checked.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from argusvl.core.errors import DataError
+from argusvl.core.images import image_size
+from argusvl.manipulation.data.checking import Bools, Floats
+from argusvl.manipulation.data.formats.base import (
+    METRES,
+    HandData,
+    PixelOrigin,
+    Unit,
+    bad_field,
+    joint_rows,
+    load_json,
+    needed,
+    numbers,
+    one_of,
+    parse_camera,
+    parse_joints,
+    require_size,
+    shift_pixels,
+)
+from argusvl.manipulation.data.joints import places, to_our_order
+from argusvl.manipulation.data.records import HandRecord
+
+
+class CocoHands(HandData):
+    """The hands of a COCO-style JSON, in the order of its annotations.
+
+    Args:
+        file: The JSON.
+        images: The folder that ``file_name`` is relative to.
+        unit: Of ``joints_coord_cam``.
+        joint_order: A name of :data:`~argusvl.manipulation.data.joints.ORDERS`.
+        pixel_origin: Where pixel (0, 0) lies, for K, boxes and 2-D joints.
+
+    Raises:
+        DataError: The file is not such a JSON, or no picture is found below the folder.
+    """
+
+    def __init__(
+        self, file: str | Path, images: str | Path, *, unit: Unit, joint_order: str, pixel_origin: PixelOrigin
+    ) -> None:
+        self.path, self.images = Path(file), Path(images)
+        self._unit = one_of(unit, METRES, "unit", self.path)
+        self._origin = one_of(pixel_origin, ("corner", "centre"), "pixel_origin", self.path)
+        places(joint_order)
+        self._order = joint_order
+        value = load_json(self.path)
+        lists = {name: needed(value, name, self.path, "a list") for name in ("images", "annotations")}
+        for name, entries in lists.items():
+            if not isinstance(entries, list):
+                raise bad_field(self.path, name, entries, "a list")
+        self._annotations = lists["annotations"]
+        self._pictures: dict[Any, tuple[int, dict[str, Any]]] = {}
+        for k, entry in enumerate(lists["images"]):
+            name = needed(entry, "id", f"{self.path}: images[{k}]", "a number that no other image has")
+            if name in self._pictures:
+                raise bad_field(f"{self.path}: images[{k}]", "id", name, "a number that no other image has")
+            self._pictures[name] = (k, entry)
+        self._refuse_other_folder()
+
+    def __len__(self) -> int:
+        return len(self._annotations)
+
+    def record(self, index: int) -> HandRecord:
+        """The record at an index from 0."""
+        source, entry = f"{self.path}: annotations[{index}]", self._annotations[index]
+        known = self._pictures.get(needed(entry, "image_id", source, "the id of an image"))
+        if known is None:
+            raise bad_field(source, "image_id", entry["image_id"], "the id of an image of this file")
+        number, picture = known
+        of_picture = f"{self.path}: images[{number}]"
+        image = self.images / str(needed(picture, "file_name", of_picture, "a path"))
+        size = image_size(image)
+        stated = tuple(needed(picture, side, of_picture, "pixels") for side in ("width", "height"))
+        require_size(stated, size, of_picture)
+        given = [
+            one[key] for one in (entry, picture) for key in ("K", "cam_param") if one.get(key) is not None
+        ]
+        joints, valid = self._joints(entry, source)
+        box = numbers(needed(entry, "bbox", source, "[left, top, width, height]"), (4,), "bbox", source)
+        return HandRecord(
+            image=image,
+            size=size,
+            camera=parse_camera(given[0] if given else None, source, self._origin),
+            side=one_of(entry.get("hand_type"), ("left", "right"), "hand_type", source),
+            joints_m=joints,
+            joint_valid=valid,
+            source=source,
+            # An edge is where a pixel begins or ends in either convention: boxes are not moved.
+            box_xyxy_px=np.concatenate([box[:2], box[:2] + box[2:]]),
+            joints_px=self._marks(entry, source),
+        )
+
+    def _joints(self, entry: dict[str, Any], source: str) -> tuple[Floats, Bools]:
+        written = needed(
+            entry, "joints_coord_cam", source, "21 × 3 numbers, null for a joint that is not known"
+        )
+        rows, known = joint_rows(written, "joints_coord_cam", source)
+        if (valid := entry.get("joint_valid")) is not None:
+            known &= numbers(np.ravel(valid).tolist(), (21,), "joint_valid", source) > 0
+        return parse_joints(rows, known, source, unit=self._unit, order=self._order)
+
+    def _marks(self, entry: dict[str, Any], source: str) -> Floats | None:
+        if entry.get("joints_img") is None:
+            return None
+        marks = numbers(entry["joints_img"], (21, -1), "joints_img", source)
+        if marks.shape[1] < 2:
+            raise bad_field(source, "joints_img", entry["joints_img"], "x and y of each joint")
+        return shift_pixels(to_our_order(marks[:, :2], self._order), self._origin)
+
+    def _refuse_other_folder(self) -> None:
+        names = [str(entry.get("file_name")) for _, entry in list(self._pictures.values())[:100]]
+        if not names or any((self.images / name).is_file() for name in names):
+            return
+        near = [self.images.parent, *(one for one in sorted(self.images.glob("*")) if one.is_dir())]
+        right = next((folder for folder in near if any((folder / name).is_file() for name in names)), None)
+        raise DataError(
+            f"none of the first {len(names)} images of {self.path.name} is here, not even {names[0]}",
+            where=self.images,
+            remedy="name the folder that file_name is relative to" if right is None else f"name {right}",
+            slug="hand-data-wrong-folder",
+        )

@@ -1,0 +1,129 @@
+"""A folder of pictures with one ``hands.json``, for data of one's own.
+
+    {"unit": "mm", "joint_order": "openpose", "pixel_origin": "corner",
+     "K": [[fx, 0, cx], [0, fy, cy], [0, 0, 1]], "K_size": [width, height],
+     "hands": [{"image": "a.jpg", "side": "right", "box": [left, top, right, bottom], "joints": [[x, y, z], …]}]}
+
+``K`` with the size of the pictures that it is for may stand at the top, for all, or in a hand; ``joints`` are 21 in the
+camera's frame, ``null`` for one that is not known. A hand may have ``joints_px`` (21 × 2, ``null`` likewise) and
+``held`` (``{"name": …, "pose": [R | t] as 3 × 4, t in the declared unit}``). Unknown fields are errors.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from argusvl.config.messages import did_you_mean
+from argusvl.core.errors import DataError
+from argusvl.core.files import path_inside
+from argusvl.core.images import image_size
+from argusvl.manipulation.data.formats.base import (
+    METRES,
+    HandData,
+    bad_field,
+    find_root,
+    joint_rows,
+    load_json,
+    needed,
+    numbers,
+    one_of,
+    parse_camera,
+    parse_joints,
+    require_size,
+    shift_pixels,
+)
+from argusvl.manipulation.data.joints import places, to_our_order
+from argusvl.manipulation.data.records import HandRecord, ObjectPose
+
+FILE = "hands.json"
+TOP_KEYS = {"unit", "joint_order", "pixel_origin", "K", "K_size", "hands"}
+HAND_KEYS = {"image", "side", "box", "joints", "joints_px", "K", "K_size", "held"}
+HELD_KEYS = {"name", "pose"}
+
+
+class HandFolder(HandData):
+    """The hands of a folder's ``hands.json``, in its order.
+
+    Args:
+        root: The folder.
+
+    Raises:
+        DataError: The folder has no such file, or the file does not declare what it must.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = find_root(root, lambda folder: (folder / FILE).is_file(), FILE)
+        self.path = self.root / FILE
+        self._top = load_json(self.path)
+        self._hands = needed(self._top, "hands", self.path, "a list of hands")
+        if not isinstance(self._hands, list):
+            raise bad_field(self.path, "hands", self._hands, "a list of hands")
+        _refuse_unknown(self._top, TOP_KEYS, self.path)
+        self._unit = one_of(self._top.get("unit"), METRES, "unit", self.path)
+        self._origin = one_of(self._top.get("pixel_origin"), ("corner", "centre"), "pixel_origin", self.path)
+        self._order = str(needed(self._top, "joint_order", self.path, "the name of an order"))
+        places(self._order)
+
+    def __len__(self) -> int:
+        return len(self._hands)
+
+    def record(self, index: int) -> HandRecord:
+        """The record at an index from 0."""
+        source, hand = f"{self.path}: hands[{index}]", self._hands[index]
+        name = needed(hand, "image", source, "the picture's path in this folder")
+        _refuse_unknown(hand, HAND_KEYS, source)
+        image = path_inside(self.root, str(name), stated_in=self.path, error=DataError)
+        size = image_size(image)
+        rows, known = joint_rows(needed(hand, "joints", source, "21 × 3 numbers"), "joints", source)
+        joints, valid = parse_joints(rows, known, source, unit=self._unit, order=self._order)
+        marks = hand.get("joints_px")
+        if marks is not None:
+            marks = to_our_order(numbers(marks, (21, 2), "joints_px", source), self._order)
+            marks = shift_pixels(marks, self._origin)
+        return HandRecord(
+            image=image,
+            size=size,
+            camera=self._camera(hand, size, source),
+            side=one_of(hand.get("side"), ("left", "right"), "side", source),
+            joints_m=joints,
+            joint_valid=valid,
+            source=source,
+            box_xyxy_px=numbers(
+                needed(hand, "box", source, "[left, top, right, bottom]"), (4,), "box", source
+            ),
+            joints_px=marks,
+            held=self._held(hand.get("held"), source),
+        )
+
+    def _camera(self, hand: dict[str, Any], size: tuple[int, int], source: str) -> Any:
+        place = hand if hand.get("K") is not None else self._top
+        camera = parse_camera(place.get("K"), source, self._origin)
+        width, height = numbers(
+            needed(place, "K_size", source, "[width, height] of the pictures that K is for"),
+            (2,),
+            "K_size",
+            source,
+        )
+        require_size((int(width), int(height)), size, source)
+        return camera
+
+    def _held(self, held: Any, source: str) -> ObjectPose | None:
+        if held is None:
+            return None
+        name = needed(held, "name", f"{source}.held", "the object's name")
+        _refuse_unknown(held, HELD_KEYS, f"{source}.held")
+        pose = numbers(needed(held, "pose", f"{source}.held", "3 × 4 numbers"), (3, 4), "held.pose", source)
+        pose[:, 3] *= METRES[self._unit]
+        return ObjectPose(str(name), pose)
+
+
+def _refuse_unknown(entry: dict[str, Any], known: set[str], source: object) -> None:
+    for key in entry:
+        if key not in known:
+            raise DataError(
+                f"unknown field '{key}'{did_you_mean(key, known)}",
+                where=source,
+                remedy=f"the fields here are {', '.join(sorted(known))}",
+                slug="malformed-hand-record",
+            )

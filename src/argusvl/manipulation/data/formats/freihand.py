@@ -1,0 +1,117 @@
+"""FreiHAND: right hands in pictures of 224 × 224 pixels, each training sample with four backgrounds.
+
+The folder holds ``training/rgb/NNNNNNNN.jpg`` and ``evaluation/rgb/…``, and beside them lists in JSON:
+``training_K.json`` (3 × 3), ``training_xyz.json`` (21 × 3, metres) and ``training_verts.json`` (778 × 3). The pictures
+of version v of sample k have the number ``k + v · samples``. The data are for research, not for commercial use.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from argusvl.core.errors import DataError
+from argusvl.core.images import image_size
+from argusvl.manipulation.data.formats.base import (
+    ALL_KNOWN,
+    HandData,
+    bad_field,
+    box_of_joints,
+    find_root,
+    load_json,
+    numbers,
+    one_of,
+    parse_camera,
+    parse_joints,
+    require_size,
+)
+from argusvl.manipulation.data.records import HandRecord
+
+Part = Literal["training", "evaluation"]
+
+VERSIONS = ("gs", "hom", "sample", "auto")
+"""Backgrounds of the training pictures: green screen, harmonised, coloured from samples, coloured freely."""
+
+SIZE = (224, 224)
+_FILES = ("K", "xyz")
+
+
+class FreiHand(HandData):
+    """A part of FreiHAND: all samples of the first version, then of the next.
+
+    Args:
+        root: The folder with ``training_K.json``, or ``evaluation_K.json``.
+        part: ``training``, or ``evaluation``, whose joints were published later.
+        versions: Which backgrounds; ``evaluation`` has ``gs`` alone.
+        vertices: Whether to read the surface too, a file of 1 GB.
+
+    Raises:
+        DataError: The folder is another, or its lists are of unequal length.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        part: Part = "training",
+        *,
+        versions: tuple[str, ...] = ("gs",),
+        vertices: bool = False,
+    ) -> None:
+        one_of(part, ("training", "evaluation"), "part", root)
+        expected = f"{part}_K.json, {part}_xyz.json and {part}/rgb/"
+        self.root = find_root(root, lambda folder: (folder / f"{part}_K.json").is_file(), expected)
+        for version in versions:
+            one_of(version, VERSIONS if part == "training" else VERSIONS[:1], "versions", self.root)
+        if not (self.root / part / "rgb").is_dir():
+            remedy = "unpack the pictures beside the lists"
+            raise DataError(f"no {part}/rgb/", where=self.root, remedy=remedy, slug="hand-data-wrong-folder")
+        self._part, self._versions = part, versions
+        self._lists = {name: self._list(name) for name in (*_FILES, *(("verts",) if vertices else ()))}
+        lengths = {name: len(values) for name, values in self._lists.items()}
+        if len(set(lengths.values())) != 1:
+            told = ", ".join(f"{count} in {part}_{name}.json" for name, count in lengths.items())
+            raise DataError(
+                f"samples do not belong together: {told}",
+                where=self.root,
+                remedy="take all lists from the same release",
+                slug="malformed-hand-record",
+            )
+        self._samples = len(self._lists["K"])
+
+    def __len__(self) -> int:
+        return self._samples * len(self._versions)
+
+    def record(self, index: int) -> HandRecord:
+        """The record at an index from 0."""
+        version, sample = divmod(index, self._samples)
+        number = sample + VERSIONS.index(self._versions[version]) * self._samples
+        image = self.root / self._part / "rgb" / f"{number:08d}.jpg"
+        source = f"{self.root / f'{self._part}_xyz.json'}[{sample}]"
+        require_size(SIZE, size := image_size(image), image)
+        camera = parse_camera(self._lists["K"][sample], source.replace("_xyz", "_K"), "centre")
+        written = numbers(self._lists["xyz"][sample], (21, 3), "xyz", source)
+        joints, valid = parse_joints(written, ALL_KNOWN, source, unit="m", order="openpose")
+        vertices = None
+        if "verts" in self._lists:
+            vertices = numbers(
+                self._lists["verts"][sample], (-1, 3), "verts", source.replace("_xyz", "_verts")
+            )
+        return HandRecord(
+            image=image,
+            size=size,
+            camera=camera,
+            side="right",
+            joints_m=joints,
+            joint_valid=valid,
+            source=source,
+            box_xyxy_px=box_of_joints(joints, valid, camera, size),
+            vertices_m=vertices,
+            box_given=False,
+        )
+
+    def _list(self, name: str) -> list[Any]:
+        path = self.root / f"{self._part}_{name}.json"
+        value = load_json(path)
+        if not isinstance(value, list) or not value:
+            raise bad_field(path, name, value, "a list with an entry for each sample")
+        return value

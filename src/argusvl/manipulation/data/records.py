@@ -1,0 +1,125 @@
+"""One hand in one picture: what is known of it, checked when the record is built.
+
+Metres in the camera's frame (x right, y down, z forward), pixels counted from the picture's corner (see
+:mod:`~argusvl.core.camera`), joints in the order of :mod:`~argusvl.manipulation.data.joints`. What is not known is
+masked: ``nan`` where a joint is not valid, never a coordinate that might be one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from argusvl.core.errors import DataError
+from argusvl.doctor.findings import catalogue
+from argusvl.manipulation.data.checking import (
+    Bools,
+    Floats,
+    Problem,
+    Side,
+    box_problem,
+    camera_problem,
+    joints_problem,
+    pose_problem,
+    side_problem,
+    view_problem,
+)
+from argusvl.manipulation.data.joints import NUM_JOINTS
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ObjectPose:
+    """The object that a hand holds.
+
+    Attributes:
+        name: E.g. ``003_cracker_box``.
+        camera_from_object: ``[3, 4]`` float64: rotation and translation (metres), object's frame → camera's frame.
+    """
+
+    name: str
+    camera_from_object: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HandRecord:
+    """One hand in one picture.
+
+    Attributes:
+        image: The picture's file.
+        size: ``(width, height)`` of the picture, pixels.
+        camera: ``[3, 3]`` float64 K.
+        side: Which hand.
+        joints_m: ``[21, 3]`` float64, camera's frame; ``nan`` where not valid.
+        joint_valid: ``[21]`` bool. All false: the picture shows no hand.
+        source: File and line or entry, for messages.
+        box_xyxy_px: ``[4]`` float64 inside the picture; ``None`` where no part of a hand is in it.
+        joints_px: ``[21, 2]`` float64 where 2-D joints are marked, ``nan`` for those that are not; they may lie
+            outside the picture.
+        vertices_m: ``[V, 3]`` float64, camera's frame.
+        held: The object that it holds.
+        box_given: Whether the box was annotated, and so can be held against the joints; else it was made of them.
+
+    Raises:
+        DataError: It contradicts itself, or what a hand can be; the error names the source and what to do.
+    """
+
+    image: Path
+    size: tuple[int, int]
+    camera: Floats
+    side: Side
+    joints_m: Floats
+    joint_valid: Bools
+    source: str
+    box_xyxy_px: Floats | None = None
+    joints_px: Floats | None = None
+    vertices_m: Floats | None = None
+    held: ObjectPose | None = None
+    box_given: bool = True
+
+    def __post_init__(self) -> None:
+        if (problem := self._problem()) is not None:
+            raise record_error(problem, self.source)
+
+    @property
+    def shows_hand(self) -> bool:
+        """Whether any joint is known."""
+        return bool(self.joint_valid.any())
+
+    def _problem(self) -> Problem | None:
+        joints, valid = self.joints_m, self.joint_valid
+        for name, array, shape in (
+            ("joints_m", joints, (NUM_JOINTS, 3)),
+            ("joint_valid", valid, (NUM_JOINTS,)),
+            ("joints_px", self.joints_px, (NUM_JOINTS, 2)),
+        ):
+            if array is not None and array.shape != shape:
+                return "malformed-hand-record", f"{name}: expected {list(shape)}, got {list(array.shape)}"
+        if self.side not in ("left", "right"):
+            return "malformed-hand-record", f"side: expected left or right, got {self.side!r}"
+        vertices = self.vertices_m
+        if vertices is not None and (vertices.shape[1:] != (3,) or not np.isfinite(vertices).all()):
+            return "malformed-hand-record", f"vertices_m: expected finite [V, 3], got {list(vertices.shape)}"
+        box = self.box_xyxy_px
+        return (
+            camera_problem(self.camera)
+            or (None if box is None else box_problem(box, self.size))
+            or joints_problem(joints, valid)
+            or view_problem(
+                self.camera,
+                self.size,
+                joints,
+                valid,
+                joints_px=self.joints_px,
+                box=box if self.box_given else None,
+            )
+            or side_problem(joints, valid, self.side)
+            or (None if self.held is None else pose_problem(self.held.camera_from_object))
+        )
+
+
+def record_error(problem: Problem, source: object) -> DataError:
+    """A problem as the error that names its place and what to do."""
+    slug, text = problem
+    return DataError(text, where=source, remedy=catalogue()[slug].remedies[0], slug=slug)

@@ -1,0 +1,89 @@
+"""A record as it is in a changed picture: pixels, K, joints, surface, side and object changed by one map, together.
+
+What leaves some of it behind (a crop whose labels stay, a mirror that keeps a right hand) cannot be written with this.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from argusvl.core.camera import PictureMap, project
+from argusvl.core.errors import DataError
+from argusvl.manipulation.data.checking import Bools, Floats, Side
+from argusvl.manipulation.data.records import HandRecord, ObjectPose
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HandView:
+    """One hand in one changed picture; fields as in :class:`~argusvl.manipulation.data.records.HandRecord`.
+
+    Attributes:
+        picture: The changed picture.
+        camera: ``[3, 3]``: K of the changed picture.
+        turn: ``[3, 3]`` orthogonal: old camera's frame → this one's. Its transpose brings predictions back.
+        side: Which hand is seen now.
+        joints_m: ``[21, 3]``.
+        joint_valid: ``[21]``.
+        joints_px: ``[21, 2]`` in the changed picture: the marks where there are, else where the joints are seen.
+        vertices_m: ``[V, 3]``.
+        held: The object, as a rotation of its model; after a mirror, of its model mirrored along its own x.
+        held_mirrored: Whether it is that of the mirrored model.
+    """
+
+    picture: Image.Image
+    camera: Floats
+    turn: Floats
+    side: Side
+    joints_m: Floats
+    joint_valid: Bools
+    joints_px: Floats
+    vertices_m: Floats | None
+    held: ObjectPose | None
+    held_mirrored: bool
+
+
+def view_of(record: HandRecord, change: PictureMap, picture: Image.Image) -> HandView:
+    """What a record says after a change of its picture.
+
+    Args:
+        record: As read.
+        change: From the record's pixels.
+        picture: The record's picture.
+
+    Raises:
+        DataError: The picture has not the record's size.
+    """
+    if picture.size != record.size:
+        stated, found = (f"{width}×{height}" for width, height in (record.size, picture.size))
+        raise DataError(
+            f"a picture of {found} for a record of {stated}",
+            where=record.source,
+            remedy="give the picture as it is stored: the change scales it",
+        )
+    camera, turn = change.camera(record.camera)
+    joints = record.joints_m @ turn.T
+    marks = project(joints, camera) if record.joints_px is None else change.points_px(record.joints_px)
+    other: Side = "left" if record.side == "right" else "right"
+    return HandView(
+        picture=change.picture(picture),
+        camera=camera,
+        turn=turn,
+        side=other if change.mirrors else record.side,
+        joints_m=joints,
+        joint_valid=record.joint_valid,
+        joints_px=marks,
+        vertices_m=None if record.vertices_m is None else record.vertices_m @ turn.T,
+        held=None if record.held is None else _moved(record.held, turn, change.mirrors),
+        held_mirrored=change.mirrors,
+    )
+
+
+def _moved(held: ObjectPose, turn: Floats, mirrors: bool) -> ObjectPose:
+    pose = turn @ held.camera_from_object
+    if mirrors:
+        # A mirrored rotation is none: the mirror is given to the model instead.
+        pose[:, :3] = pose[:, :3] @ np.diag([-1.0, 1.0, 1.0])
+    return ObjectPose(held.name, pose)

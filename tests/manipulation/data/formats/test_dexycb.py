@@ -1,0 +1,223 @@
+"""DexYCB: its splits, its frames without a hand, its -1, and folders that are not it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from argusvl.core.camera import project
+from argusvl.core.errors import DataError
+from argusvl.manipulation.data.formats.base import check_hands
+from argusvl.manipulation.data.formats.dexycb import SERIALS, SPLITS, DexYcb
+
+MakeHand = Callable[..., np.ndarray]
+Frame = Callable[..., Path]
+FIRST = "20200709-subject-01/20200709_100000"
+CAMERA = "836212060125"
+
+# Facts of the published splits: subjects, sequences of each, cameras.
+COUNTS = {
+    ("s0", "train"): (10, 80, 8),
+    ("s0", "val"): (2, 20, 8),
+    ("s0", "test"): (8, 20, 8),
+    ("s1", "train"): (7, 100, 8),
+    ("s1", "val"): (1, 100, 8),
+    ("s1", "test"): (2, 100, 8),
+    ("s2", "train"): (10, 100, 6),
+    ("s2", "val"): (10, 100, 1),
+    ("s2", "test"): (10, 100, 1),
+    ("s3", "train"): (10, 75, 8),
+    ("s3", "val"): (10, 10, 8),
+    ("s3", "test"): (10, 15, 8),
+}
+
+
+@pytest.fixture(scope="module")
+def data(dexycb_skeleton: Path) -> DexYcb:
+    return DexYcb(dexycb_skeleton, "s0", "train")
+
+
+def test_each_setup_splits_all_sequences_and_views_as_published() -> None:
+    for setup in ("s0", "s1", "s2", "s3"):
+        seen: list[tuple[int, int, int]] = []
+        for split in ("train", "val", "test"):
+            subjects, cameras, sequences = SPLITS[setup, split]
+            assert (len(subjects), len(sequences), len(cameras)) == COUNTS[setup, split]
+            seen += itertools.product(subjects, cameras, sequences)
+        assert len(seen) == len(set(seen)) == 10 * 100 * 8
+
+
+def test_a_split_holds_its_sequences_before_each_of_its_cameras(dexycb_skeleton: Path, data: DexYcb) -> None:
+    assert len(data) == 10 * 80 * 8 * 3 and len(data.sequences) == 10 * 80
+    assert len(DexYcb(dexycb_skeleton, "s2", "val")) == 10 * 100 * 1 * 3
+
+
+def test_splits_take_the_published_sequences(dexycb_skeleton: Path) -> None:
+    def numbers(setup: str, split: str) -> set[int]:
+        return {int(name[-6:]) - 100000 for name in DexYcb(dexycb_skeleton, setup, split).sequences}
+
+    assert numbers("s0", "test") == set(range(4, 100, 5))
+    assert numbers("s3", "val") == {*range(15, 20), *range(95, 100)}
+    assert numbers("s3", "test") == {*range(35, 40), *range(55, 60), *range(75, 80)}
+    unseen = DexYcb(dexycb_skeleton, "s1", "test")
+    assert {name[:19] for name in unseen.sequences} == {"20201002-subject-08", "20201015-subject-09"}
+    assert SPLITS["s2", "test"][1] == (7,) and SERIALS[7] == "932122062010"
+
+
+def test_a_frame_is_read_in_our_terms(data: DexYcb, frame: Frame, make_hand: MakeHand) -> None:
+    joints = make_hand("right", seed=2)
+    frame(FIRST, CAMERA, 1, joints)
+    record = data[1]
+    assert record.image.is_file() and record.size == (640, 480) and record.side == "right"
+    np.testing.assert_allclose(record.joints_m, joints, atol=1e-6)
+    assert record.camera.tolist() == [
+        [600, 0, 320],
+        [0, 610, 240],
+        [0, 0, 1],
+    ]  # the centre of a pixel is at .5
+    np.testing.assert_allclose(project(record.joints_m, record.camera), record.joints_px, atol=1e-3)
+    assert record.held is not None and record.held.name == "002_master_chef_can"
+    box = record.box_xyxy_px
+    assert box is not None
+    np.testing.assert_allclose(box, [*record.joints_px.min(0), *record.joints_px.max(0)], atol=1e-3)
+
+
+def test_an_index_is_the_image_id_of_the_public_evaluators(
+    data: DexYcb, frame: Frame, make_hand: MakeHand
+) -> None:
+    # Sequence by sequence, in it camera by camera, in it frame by frame; the second sequence is a left hand.
+    frame("20200709-subject-01/20200709_100001", "839512060362", 2, make_hand("left"))
+    record = data[3 * 8 + 3 + 2]
+    assert (
+        record.image.as_posix().endswith("20200709_100001/839512060362/color_000002.jpg")
+        and record.side == "left"
+    )
+
+
+def test_minus_one_throughout_is_no_hand_and_no_coordinate(data: DexYcb, frame: Frame) -> None:
+    frame(FIRST, CAMERA, 0, None)
+    record = data[0]
+    assert not record.shows_hand and np.isnan(record.joints_m).all()
+    assert record.box_xyxy_px is None and record.joints_px is None and record.held is not None
+
+
+def test_an_object_that_is_not_there_has_no_pose(data: DexYcb, frame: Frame, make_hand: MakeHand) -> None:
+    frame(FIRST, CAMERA, 0, make_hand(), pose_y=np.zeros((2, 3, 4), np.float32))
+    assert data[0].held is None
+
+
+def some(joints: np.ndarray, value: float) -> np.ndarray:
+    joints = joints.copy()
+    joints[9] = value
+    return joints
+
+
+@pytest.mark.parametrize(
+    ("slug", "said", "joints", "changes"),
+    [
+        ("joints-placeholder", "middle_mcp", lambda hand: some(hand, -1), {}),
+        (
+            "joints-not-a-number",
+            "middle_mcp",
+            lambda hand: some(hand, np.nan),
+            {"joint_2d": np.zeros((1, 21, 2))},
+        ),
+        ("joints-other-unit", "millimetres", lambda hand: hand * 1000, {}),
+        ("hand-other-side", "declared a right hand", lambda hand: hand * [-1, 1, 1], {}),
+        ("camera-other-resolution", "320×240", lambda hand: hand, {"size": (320, 240)}),
+        ("camera-other-resolution", "2 times K", lambda hand: hand, {"joint_2d": "doubled"}),
+        ("malformed-hand-record", "joint_3d", lambda hand: hand, {"joint_3d": np.zeros((2, 21, 3))}),
+        ("malformed-hand-record", "'joint_3d': missing", lambda hand: hand, {"joint_3d": None}),
+        ("malformed-hand-record", "pose_y", lambda hand: hand, {"pose_y": np.zeros((3, 3, 4))}),
+    ],
+)
+def test_a_bad_frame_is_an_error_that_names_it(
+    data: DexYcb, frame: Frame, make_hand: MakeHand, slug: str, said: str, joints, changes
+) -> None:
+    hand = make_hand()
+    if isinstance(changes.get("joint_2d"), str):
+        seen = np.stack([hand[:, 0] / hand[:, 2] * 1200 + 639, hand[:, 1] / hand[:, 2] * 1220 + 479], -1)
+        changes = {"joint_2d": seen[None]}
+    path = frame(FIRST, CAMERA, 0, joints(hand), **changes)
+    with pytest.raises(DataError) as caught:
+        data[0]
+    assert caught.value.slug == slug and said in caught.value.what and caught.value.remedy
+    assert str(caught.value.where).startswith(str(path.parent))
+
+
+def test_frames_that_are_missing_or_damaged_are_errors_and_never_noise(
+    data: DexYcb, frame: Frame, make_hand: MakeHand
+) -> None:
+    path = frame(FIRST, CAMERA, 2, make_hand())
+    path.write_bytes(path.read_bytes()[:400])
+    with pytest.raises(DataError, match="damaged"):
+        data[2]
+    path.unlink()
+    with pytest.raises(DataError, match="no such file"):
+        data[2]
+    path.with_name("color_000002.jpg").unlink()
+    with pytest.raises(DataError, match="no such image") as caught:
+        data[2]
+    assert caught.value.slug == "missing-image"
+
+
+def test_a_folder_of_another_level_is_told_which_to_name(dexycb_skeleton: Path) -> None:
+    for wrong in (
+        dexycb_skeleton / "20200709-subject-01",
+        dexycb_skeleton / "calibration" / "intrinsics",
+        dexycb_skeleton.parent,
+    ):
+        with pytest.raises(DataError) as caught:
+            DexYcb(wrong, "s0", "train")
+        assert (
+            caught.value.slug == "hand-data-wrong-folder" and caught.value.remedy == f"name {dexycb_skeleton}"
+        )
+    with pytest.raises(DataError, match="no such folder"):
+        DexYcb(dexycb_skeleton / "nowhere", "s0", "train")
+
+
+def test_a_part_of_the_data_set_is_not_split_as_if_it_were_all(tmp_path: Path) -> None:
+    (tmp_path / "calibration").mkdir()
+    (tmp_path / "20200709-subject-01" / "20200709_141754").mkdir(parents=True)
+    with pytest.raises(DataError, match="1 subjects, where the splits count 10"):
+        DexYcb(tmp_path, "s0", "train")
+    for k in range(2, 11):
+        (tmp_path / f"20200709-subject-{k:02d}").mkdir()
+    with pytest.raises(DataError, match="1 sequences, where the splits count 100"):
+        DexYcb(tmp_path, "s0", "train")
+
+
+def test_a_bad_meta_file_names_the_field(dexycb_skeleton: Path) -> None:
+    path = dexycb_skeleton / FIRST / "meta.yml"
+    good = path.read_text(encoding="utf-8")
+    try:
+        for line, field in (
+            ("num_frames: none", "num_frames"),
+            ("ycb_ids: [99]", "ycb_ids"),
+            ("ycb_grasp_ind: 7", "ycb_grasp_ind"),
+            ("mano_sides: [both]", "mano_sides"),
+        ):
+            lines = [line if one.startswith(field) else one for one in good.splitlines()]
+            path.write_text("\n".join(lines), encoding="utf-8")
+            with pytest.raises(DataError, match=f"field '{field}': found") as caught:
+                DexYcb(dexycb_skeleton, "s0", "train")
+            assert caught.value.where == str(path)
+    finally:
+        path.write_text(good, encoding="utf-8")
+
+
+def test_setups_are_named(dexycb_skeleton: Path) -> None:
+    with pytest.raises(DataError, match="field 'setup'"):
+        DexYcb(dexycb_skeleton, "s4", "train")  # type: ignore[arg-type]
+
+
+def test_a_check_goes_on_after_a_bad_hand(dexycb_skeleton: Path, frame: Frame, make_hand: MakeHand) -> None:
+    for number, joints in enumerate((make_hand(), make_hand() * 1000, make_hand("left"))):
+        frame(FIRST, CAMERA, number, joints)
+    data = DexYcb(dexycb_skeleton, "s0", "train")
+    data._ends = data._ends[:1] * 0 + 3  # of the first camera only
+    assert [one.slug for one in check_hands(data)] == ["joints-other-unit", "hand-other-side"]

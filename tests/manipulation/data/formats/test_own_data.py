@@ -1,0 +1,267 @@
+"""A COCO-style JSON and a folder with hands.json: what they declare is checked against the hands."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from argusvl.core.errors import DataError
+from argusvl.manipulation.data.formats.coco import CocoHands
+from argusvl.manipulation.data.formats.folder import HandFolder
+from argusvl.manipulation.data.joints import ORDERS
+
+MakeHand = Callable[..., np.ndarray]
+K = np.array([[400.0, 0, 160], [0, 400, 120], [0, 0, 1]])
+
+
+def seen(joints: np.ndarray) -> np.ndarray:
+    return joints[:, :2] / joints[:, 2:] * 400 + [160, 120]
+
+
+def box(joints: np.ndarray) -> np.ndarray:
+    pixels = seen(joints)
+    return np.concatenate([pixels.min(0) - 5, pixels.max(0) + 5])
+
+
+def in_order(joints: np.ndarray, order: str) -> np.ndarray:
+    written = np.zeros_like(joints)
+    written[list(ORDERS[order])] = joints
+    return written
+
+
+def read_folder(root: Path, value: Any) -> HandFolder:
+    (root / "rgb").mkdir(exist_ok=True)
+    Image.new("RGB", (320, 240)).save(root / "rgb" / "a.png")
+    (root / "hands.json").write_text(json.dumps(value), encoding="utf-8")
+    return HandFolder(root)
+
+
+def folder_json(joints: np.ndarray) -> dict[str, Any]:
+    hand = {
+        "image": "rgb/a.png",
+        "side": "right",
+        "box": box(joints).tolist(),
+        "joints": (joints * 1000).tolist(),
+        "joints_px": seen(joints).tolist(),
+        "held": {"name": "cup", "pose": [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 620]]},
+    }
+    declared = {"unit": "mm", "joint_order": "openpose", "pixel_origin": "corner"}
+    return {**declared, "K": K.tolist(), "K_size": [320, 240], "hands": [hand]}
+
+
+def test_a_folder_is_read_in_our_terms(tmp_path: Path, make_hand: MakeHand) -> None:
+    joints = make_hand()
+    value = folder_json(joints)
+    (record,) = read_folder(tmp_path, value)
+    np.testing.assert_allclose(record.joints_m, joints)
+    np.testing.assert_allclose(record.joints_px, seen(joints))
+    assert record.held is not None and record.held.camera_from_object[2, 3] == 0.62
+    value |= {"unit": "cm", "joint_order": "mano", "pixel_origin": "centre"}
+    hand = value["hands"][0]
+    hand |= {
+        "joints": in_order(joints * 100, "mano").tolist(),
+        "joints_px": in_order(seen(joints) - 0.5, "mano").tolist(),
+    }
+    value["K"] = (K - [[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]]).tolist()
+    del hand["held"]
+    (again,) = read_folder(tmp_path, value)
+    np.testing.assert_allclose(again.joints_m, joints)
+    np.testing.assert_allclose(again.joints_px, seen(joints))
+    np.testing.assert_allclose(again.camera, K)
+
+
+def test_a_joint_that_is_null_is_masked(tmp_path: Path, make_hand: MakeHand) -> None:
+    value = folder_json(make_hand())
+    value["hands"][0]["joints"][6] = None
+    (record,) = read_folder(tmp_path, value)
+    assert np.flatnonzero(~record.joint_valid).tolist() == [6] and np.isnan(record.joints_m[6]).all()
+
+
+def put(path: str, new: Any) -> Callable[[dict[str, Any]], None]:
+    """Sets a field of the first hand, or at the top; `None` takes it away."""
+    place, _, key = path.rpartition(".")
+
+    def change(value: dict[str, Any]) -> None:
+        entry = value["hands"][0] if place else value
+        if new is None:
+            entry.pop(key, None)
+        else:
+            entry[key] = new(entry.get(key)) if callable(new) else new
+
+    return change
+
+
+def replaced(joints: list[Any], value: Any) -> list[Any]:
+    return [*joints[:6], value, *joints[7:]]
+
+
+@pytest.mark.parametrize(
+    ("slug", "said", "change"),
+    [
+        ("camera-missing", "no K", put("K", None)),
+        ("camera-malformed", "singular", put("K", [[0, 0, 0]] * 3)),
+        ("malformed-hand-record", "expected shape [3, 3], got [2, 2]", put("K", [[1, 0], [0, 1]])),
+        ("camera-other-resolution", "K is for pictures of 640×480", put("K_size", [640, 480])),
+        ("malformed-hand-record", "'K_size': missing", put("K_size", None)),
+        ("camera-other-resolution", "2 times K", put("K", (K * [[0.5], [0.5], [1]]).tolist())),
+        ("box-out-of-bounds", "outside the image", put("hand.box", [0, 0, 400, 100])),
+        ("box-inverted", "inverted", put("hand.box", [100, 100, 90, 120])),
+        ("malformed-hand-record", "'box'", put("hand.box", [1, 2, 3])),
+        ("joints-placeholder", "index_pip", put("hand.joints", lambda old: replaced(old, [-1, -1, -1]))),
+        (
+            "joints-not-a-number",
+            "index_pip",
+            put("hand.joints", lambda old: replaced(old, [0, float("nan"), 600])),
+        ),
+        ("malformed-hand-record", "'joints'", put("hand.joints", lambda old: old[:20])),
+        ("malformed-hand-record", "'joints'", put("hand.joints", lambda old: replaced(old, [1, 2]))),
+        ("malformed-hand-record", "'joints'", put("hand.joints", lambda old: replaced(old, ["1", 2, 3]))),
+        ("joints-other-unit", "millimetres read as metres", put("unit", "m")),
+        ("joints-other-unit", "millimetres read as centimetres", put("unit", "cm")),
+        ("malformed-hand-record", "'unit': found \"inch\"", put("unit", "inch")),
+        ("malformed-hand-record", "'unit': missing", put("unit", None)),
+        ("malformed-hand-record", "'pixel_origin': missing", put("pixel_origin", None)),
+        ("malformed-hand-record", "did you mean 'openpose'", put("joint_order", "openpos")),
+        ("hand-other-side", "declared a left hand", put("hand.side", "left")),
+        ("malformed-hand-record", "'side': missing", put("hand.side", None)),
+        ("malformed-hand-record", "unknown field 'joint'; did you mean 'joints'", put("hand.joint", [])),
+        ("malformed-hand-record", "unknown field 'units'; did you mean 'unit'", put("units", "m")),
+        ("malformed-hand-record", "stretched", put("hand.held", {"name": "cup", "pose": [[2, 0, 0, 0]] * 3})),
+        ("missing-image", "no such image", put("hand.image", "rgb/b.png")),
+    ],
+)
+def test_a_bad_folder_is_an_error_that_says_what_to_do(
+    tmp_path: Path, make_hand: MakeHand, slug: str, said: str, change: Callable[[dict[str, Any]], None]
+) -> None:
+    value = copy.deepcopy(folder_json(make_hand()))
+    change(value)
+    with pytest.raises(DataError) as caught:
+        read_folder(tmp_path, value)[0]
+    assert caught.value.slug == slug and said in caught.value.what, str(caught.value)
+    assert caught.value.remedy and caught.value.where
+
+
+def test_another_order_than_the_declared_one_does_not_pass(tmp_path: Path, make_hand: MakeHand) -> None:
+    value = folder_json(make_hand()) | {"joint_order": "interhand"}
+    with pytest.raises(DataError):
+        read_folder(tmp_path, value)[0]
+
+
+def test_a_path_out_of_the_folder_and_another_level_are_refused(tmp_path: Path, make_hand: MakeHand) -> None:
+    value, root = folder_json(make_hand()), tmp_path / "mine"
+    root.mkdir()
+    read_folder(root, value)
+    for wrong in (root / "rgb", tmp_path):
+        with pytest.raises(DataError) as caught:
+            HandFolder(wrong)
+        assert caught.value.slug == "hand-data-wrong-folder" and caught.value.remedy == f"name {root}"
+    value["hands"][0]["image"] = "../a.png"
+    with pytest.raises(DataError, match="not in the folder"):
+        read_folder(root, value)[0]
+
+
+def coco_json(joints: np.ndarray) -> dict[str, Any]:
+    x1, y1, x2, y2 = box(joints).tolist()
+    annotation = {
+        "id": 7,
+        "image_id": 3,
+        "hand_type": "right",
+        "bbox": [x1, y1, x2 - x1, y2 - y1],
+        "joints_coord_cam": joints.tolist(),
+        "joints_img": np.concatenate([seen(joints), joints[:, 2:]], axis=1).tolist(),
+        "cam_param": {"focal": [400.0, 400.0], "princpt": [160.0, 120.0]},
+        "mano_param": {},
+    }
+    images = [{"id": 3, "file_name": "s/a.png", "width": 320, "height": 240}]
+    return {"images": images, "annotations": [annotation]}
+
+
+def read_coco(root: Path, value: Any, **declared: Any) -> CocoHands:
+    (root / "data" / "s").mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (320, 240)).save(root / "data" / "s" / "a.png")
+    (root / "train.json").write_text(json.dumps(value), encoding="utf-8")
+    options = {"unit": "m", "joint_order": "openpose", "pixel_origin": "corner"} | declared
+    return CocoHands(root / "train.json", root / "data", **options)
+
+
+def test_a_coco_json_is_read_in_our_terms(tmp_path: Path, make_hand: MakeHand) -> None:
+    joints = make_hand()
+    value = coco_json(joints)
+    (record,) = read_coco(tmp_path, value)
+    np.testing.assert_allclose(record.joints_m, joints)
+    np.testing.assert_allclose(record.box_xyxy_px, box(joints))
+    np.testing.assert_array_equal(record.camera, K)
+    assert record.source.endswith("train.json: annotations[0]")
+    # K once for all hands of a picture, in millimetres, some joints unknown.
+    del value["annotations"][0]["cam_param"]
+    value["images"][0]["K"] = K.tolist()
+    value["annotations"][0]["joints_coord_cam"] = (joints * 1000).tolist()
+    value["annotations"][0]["joint_valid"] = [int(k != 4) for k in range(21)]
+    (record,) = read_coco(tmp_path, value, unit="mm")
+    assert np.flatnonzero(~record.joint_valid).tolist() == [4]
+
+
+@pytest.mark.parametrize(
+    ("slug", "said", "place", "new"),
+    [
+        ("camera-missing", "no K", "cam_param", None),
+        ("malformed-hand-record", "'focal': missing", "cam_param", {"princpt": [1, 2]}),
+        ("camera-malformed", "fx, fy > 0", "cam_param", {"focal": [-400, 400], "princpt": [160, 120]}),
+        ("camera-other-resolution", "0.5 times K", "cam_param", {"focal": [800, 800], "princpt": [320, 240]}),
+        ("box-out-of-bounds", "outside", "bbox", [300, 200, 30, 30]),
+        ("malformed-hand-record", "'image_id': found 99", "image_id", 99),
+        ("malformed-hand-record", "'hand_type'", "hand_type", "interacting"),
+        ("hand-other-side", "declared a left hand", "hand_type", "left"),
+        ("malformed-hand-record", "'joints_coord_cam': missing", "joints_coord_cam", None),
+        ("malformed-hand-record", "'joint_valid'", "joint_valid", [1, 1]),
+        ("malformed-hand-record", "'joints_img'", "joints_img", [[1]] * 21),
+    ],
+)
+def test_a_bad_annotation_is_an_error_that_names_it(
+    tmp_path: Path, make_hand: MakeHand, slug: str, said: str, place: str, new: Any
+) -> None:
+    value = coco_json(make_hand())
+    value["annotations"][0][place] = new
+    with pytest.raises(DataError) as caught:
+        read_coco(tmp_path, value)[0]
+    assert caught.value.slug == slug and said in caught.value.what, str(caught.value)
+    assert "annotations[0]" in str(caught.value.where) and caught.value.remedy
+
+
+def test_pictures_of_another_size_than_stated_are_found(tmp_path: Path, make_hand: MakeHand) -> None:
+    value = coco_json(make_hand())
+    value["images"][0] |= {"width": 640, "height": 480}
+    with pytest.raises(
+        DataError, match=r"images\[0\]: K is for pictures of 640×480, but the image has 320×240"
+    ):
+        read_coco(tmp_path, value)[0]
+
+
+def test_the_wrong_folder_of_pictures_is_told_which_to_name(tmp_path: Path, make_hand: MakeHand) -> None:
+    value = coco_json(make_hand())
+    read_coco(tmp_path, value)
+    declared: dict[str, Any] = {"unit": "m", "joint_order": "openpose", "pixel_origin": "corner"}
+    for wrong in (tmp_path, tmp_path / "data" / "s"):
+        with pytest.raises(DataError, match="none of the first 1 images") as caught:
+            CocoHands(tmp_path / "train.json", wrong, **declared)
+        assert (
+            caught.value.slug == "hand-data-wrong-folder"
+            and caught.value.remedy == f"name {tmp_path / 'data'}"
+        )
+
+
+def test_a_file_that_is_no_such_json_is_refused(tmp_path: Path, make_hand: MakeHand) -> None:
+    for value, said in (([], "'images': missing"), ({"images": []}, "'annotations': missing")):
+        with pytest.raises(DataError, match=said):
+            read_coco(tmp_path, value)
+    twice = coco_json(make_hand())
+    twice["images"] *= 2
+    with pytest.raises(DataError, match=r"images\[1\]: field 'id': found 3"):
+        read_coco(tmp_path, twice)

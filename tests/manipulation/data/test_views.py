@@ -1,0 +1,94 @@
+"""After any change of the picture all that a record says still belongs together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from scipy.spatial.transform import Rotation
+
+from argusvl.core.camera import PictureMap, camera_matrix, project
+from argusvl.core.errors import DataError
+from argusvl.manipulation.data.checking import pose_problem, told_side
+from argusvl.manipulation.data.records import HandRecord, ObjectPose
+from argusvl.manipulation.data.views import view_of
+from argusvl.manipulation.object_metrics import place
+
+MakeHand = Callable[..., np.ndarray]
+SIZE = (320, 240)
+K = camera_matrix(410, 430, 155, 128)
+MODEL = np.random.default_rng(0).uniform(-0.04, 0.04, (50, 3))
+
+
+@pytest.fixture(scope="module")
+def picture() -> Image.Image:
+    return Image.new("RGB", SIZE)
+
+
+@pytest.fixture
+def record(make_hand: MakeHand) -> HandRecord:
+    joints = make_hand(seed=5)
+    pose = np.concatenate([Rotation.random(random_state=1).as_matrix(), [[0.02], [0.01], [0.6]]], axis=1)
+    return HandRecord(
+        image=Path("a.png"),
+        size=SIZE,
+        camera=K,
+        side="right",
+        joints_m=joints,
+        joint_valid=np.ones(21, bool),
+        source="a.json: hands[0]",
+        joints_px=project(joints, K),
+        vertices_m=joints.repeat(2, 0),
+        held=ObjectPose("can", pose),
+    )
+
+
+def some_change(seed: int) -> PictureMap:
+    generator = np.random.default_rng(seed)
+    change = PictureMap.rotation(SIZE, float(generator.uniform(-90, 90)))
+    if generator.random() < 0.5:
+        change = change.then(PictureMap.mirror(SIZE))
+    left, top = generator.uniform(-40, 100, 2)
+    side = float(generator.uniform(60, 220))
+    return change.then(PictureMap.crop((left, top, left + side, top + side), (96, 96)))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_everything_moves_together(record: HandRecord, picture: Image.Image, seed: int) -> None:
+    change = some_change(seed)
+    view = view_of(record, change, picture)
+    assert view.picture.size == (96, 96) and view.held is not None and view.vertices_m is not None
+    assert np.abs(project(view.joints_m, view.camera) - view.joints_px).max() <= 0.01
+    assert view.side == told_side(view.joints_m, view.joint_valid) == ("left" if change.mirrors else "right")
+    np.testing.assert_array_equal(view.vertices_m[::2], view.joints_m)
+    np.testing.assert_allclose(view.joints_m @ view.turn, record.joints_m, atol=1e-12)  # and back
+    # The object: a proper rotation whose points are seen where the pixels went.
+    assert pose_problem(view.held.camera_from_object) is None and view.held_mirrored == change.mirrors
+    before = change.points_px(project(place(record.held.camera_from_object, MODEL), K))  # type: ignore[union-attr]
+    model = MODEL * [-1, 1, 1] if view.held_mirrored else MODEL
+    assert np.abs(project(place(view.held.camera_from_object, model), view.camera) - before).max() <= 0.01
+
+
+@given(st.integers(0, 10_000))
+def test_two_mirrors_are_none(seed: int) -> None:
+    change = some_change(seed)
+    assert change.then(PictureMap.mirror(change.size)).mirrors != change.mirrors
+
+
+def test_joints_that_are_not_known_stay_so(make_hand: MakeHand, picture: Image.Image) -> None:
+    joints, valid = make_hand(), np.arange(21) != 4
+    joints[4] = np.nan
+    record = HandRecord(Path("a.png"), SIZE, K, "right", joints, valid, "a.json: hands[0]")
+    view = view_of(record, some_change(1), picture)
+    assert np.isnan(view.joints_m[4]).all() and np.isnan(view.joints_px[4]).all() and not view.joint_valid[4]
+    assert np.isfinite(view.joints_px[valid]).all()
+
+
+def test_a_picture_that_was_resized_before_is_refused(record: HandRecord, picture: Image.Image) -> None:
+    with pytest.raises(DataError, match="a picture of 160×120 for a record of 320×240"):
+        view_of(record, some_change(0), picture.resize((160, 120)))
