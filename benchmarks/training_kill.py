@@ -18,12 +18,13 @@ import json
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 WORK = Path("runs/kill")
 CASES = {
@@ -78,13 +79,20 @@ def killed(words: list[str], seconds: float) -> bool:
         words, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        process.wait(seconds)
+        code = process.wait(seconds)
+        if code:
+            raise SystemExit(f"a run ended on its own with code {code}: {words}")
         return False
     except subprocess.TimeoutExpired:
         return True
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        # The launcher of several ranks gives each a session of its own: the group alone would leave them alive.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            everyone = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
+            for one in everyone:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    one.kill()
+            psutil.wait_procs(everyone)
         process.wait()
 
 

@@ -35,6 +35,7 @@ MAY_BE_LEFT_OUT = {
         "training.phases",
         "training.rate_scaling",
         "training.recovery",
+        "training.remedies",
     }
 }
 

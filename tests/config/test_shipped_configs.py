@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from argusvl.config.loading import to_yaml
 from argusvl.tasks import load_run_config
 
-SHIPPED = sorted((Path(__file__).parents[2] / "configs").glob("**/*.yaml"))
+CONFIGS = Path(__file__).parents[2] / "configs"
+SHIPPED = sorted(CONFIGS.glob("**/*.yaml"))
 
 
 def test_there_are_shipped_configs() -> None:
@@ -30,3 +32,15 @@ def test_a_shipped_config_takes_overrides(path: Path) -> None:
     config = load_run_config(path, ["seed=4321", "data.train=elsewhere.jsonl"])
     assert config.training.seed == 4321
     assert config.data.train == Path("elsewhere.jsonl")
+
+
+@pytest.mark.parametrize("stage", [2, 3])
+def test_deepspeed_itself_takes_its_configurations(stage: int) -> None:
+    path = CONFIGS / "deepspeed" / f"zero{stage}.json"
+    zero = json.loads(path.read_text("utf-8"))["zero_optimization"]
+    assert zero["stage"] == stage and zero["reduce_bucket_size"] <= 5e7  # M-003: small buffers
+    pytest.importorskip("deepspeed")
+    from transformers.integrations.deepspeed import HfDeepSpeedConfig
+
+    read = HfDeepSpeedConfig(str(path))
+    assert (read.is_zero2(), read.is_zero3()) == (stage == 2, stage == 3)

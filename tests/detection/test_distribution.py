@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shutil
 import socket
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from PIL import Image
 
 from argusvl.config.loading import load_config
 from argusvl.detection.config import DetectionRunConfig
+from argusvl.detection.model.modeling import ArgusForDetection
 from argusvl.detection.task import DetectionTask
 from argusvl.training.run import run_training
 
@@ -69,15 +71,30 @@ CASES: dict[str, tuple[str, ...]] = {
         "max_grad_norm=0.5",
         "phases=[{until: 0.5, train: [vision, merger, llm]}, {until: 1.0, rates: {llm: 0.5}}]",
     ),
+    "sharded, averaged, clipped, one sample a rank": (
+        "trainer_arguments.fsdp=true",
+        "per_device_train_batch_size=1",
+        "max_steps=5",
+        "ema_decay=0.9",
+        "max_grad_norm=0.5",
+    ),
+    "sharded, packed, checkpointed, accumulated, in phases": (
+        "trainer_arguments.fsdp=true",
+        "collator_type=packed",
+        "gradient_checkpointing=true",
+        "gradient_accumulation_steps=2",
+        "max_steps=4",
+        "phases=[{until: 0.5, train: [vision, merger, llm]}, {until: 1.0, rates: {llm: 0.5}}]",
+    ),
 }
 
 
 @pytest.fixture
 def config_file(tmp_path: Path, complete_config: str) -> Path:
-    """Sixteen records; some have no image, no object, or teachers of their own."""
+    """Sixteen records to train on and three held out; some have no image, no object, or teachers of their own."""
     rng = np.random.default_rng(0)
     records = []
-    for k in range(16):
+    for k in range(19):
         size = (84, 56) if k % 3 else (56, 112)
         Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)).save(
             tmp_path / f"{k}.png"
@@ -88,7 +105,7 @@ def config_file(tmp_path: Path, complete_config: str) -> Path:
     records[5] = {"images": [], "objects": []}
     records[9] = {"images": [], "objects": []}
     records[2] = {"student": records[2], "teachers": [records[1], records[4]]}
-    for name, chosen in (("train", records), ("pool", records[12:14])):
+    for name, chosen in (("train", records[:16]), ("pool", records[12:14]), ("val", records[16:])):
         lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in chosen]
         (tmp_path / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
     file = tmp_path / "run.yaml"
@@ -136,9 +153,12 @@ def together(file: Path, changes: Sequence[str], resume: bool = False) -> None:
     assert codes == [0, 0]
 
 
+def history(folder: Path) -> list[dict[str, Any]]:
+    return json.loads((folder / "trainer_state.json").read_text("utf-8"))["log_history"]
+
+
 def logged(folder: Path) -> list[dict[str, Any]]:
-    history = json.loads((folder / "trainer_state.json").read_text("utf-8"))["log_history"]
-    return [entry for entry in history if "loss" in entry]
+    return [entry for entry in history(folder) if "loss" in entry]
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -161,3 +181,19 @@ def test_two_ranks_train_as_one_process_with_twice_the_batch(config_file: Path, 
     last.rename(last.with_name("gone"))
     together(config_file, overrides(config_file, "two", *changes), resume=True)
     assert [entry["loss"] for entry in logged(config_file.parent / "two")] == [entry["loss"] for entry in two]
+
+
+def test_a_sharded_run_is_evaluated_and_one_process_goes_on_with_it(config_file: Path) -> None:
+    val = f"val={config_file.parent}/val.jsonl"  # one process has two of its pictures, the other one
+    changes = [val, "trainer_arguments.fsdp=true", "eval_steps=2", "save_steps=2", "max_steps=4"]
+    together(config_file, overrides(config_file, "two", *changes))
+    run = config_file.parent / "two"
+    whole = history(run)
+    assert [entry["step"] for entry in whole if "eval_AP50" in entry] == [2, 4]
+    assert not ArgusForDetection.from_pretrained(run / "checkpoint-4").training
+    shutil.rmtree(run / "checkpoint-4")
+
+    train(config_file, overrides(config_file, "two", *changes, "gradient_accumulation_steps=2"), resume=True)
+    for ours, theirs in zip(history(run), whole, strict=True):
+        for name in ("loss", "grad_norm", "eval_AP50", "eval_AP", "eval_recall"):
+            assert ours.get(name, -1) == pytest.approx(theirs.get(name, -1), rel=1e-5), f"{name} at {ours}"

@@ -21,6 +21,7 @@ PROMISED = {
     "wn/head", "wn/body", "gn/head", "gn/body", "lr/head", "lr/body",
     "throughput/samples_per_second", "throughput/tokens_per_second", "throughput/padding_share",
     "throughput/data_wait_share", "memory/rss_mib",
+    "seconds/data", "seconds/forward", "seconds/backward", "seconds/optimizer",
 }  # fmt: skip
 
 
@@ -106,7 +107,10 @@ def test_clipping_is_torch_s_own() -> None:
 def test_throughput_counts_real_tokens_and_leaves_out_what_is_no_training() -> None:
     meter = Throughput(ranks=2)
     meter.start()
-    meter.add([BatchInfo(((0, 1), (0, 2)), tokens=30, positions=40, images=3)], waited=0.02)
+    meter.add(
+        [BatchInfo(((0, 1), (0, 2)), tokens=30, positions=40, images=3)], {"data": 0.02, "forward": 0.5}
+    )
+    meter.add([], {"data": 0.0, "forward": 0.3})
     time.sleep(0.1)
     with meter.excluded():
         time.sleep(0.3)
@@ -116,4 +120,5 @@ def test_throughput_counts_real_tokens_and_leaves_out_what_is_no_training() -> N
     ratio = figures["throughput/tokens_per_second"] / figures["throughput/images_per_second"]
     assert ratio == pytest.approx(10.0)
     assert 0.02 / 0.3 < figures["throughput/data_wait_share"] <= 0.2
+    assert figures["seconds/data"] == pytest.approx(0.01) and figures["seconds/forward"] == pytest.approx(0.4)
     assert meter.trained_samples == 4 and meter.trained_images == 6

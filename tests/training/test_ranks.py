@@ -44,12 +44,11 @@ def rank(number: int, port: int, folder: Path, resume: bool, task: ToyTask, opti
         "MASTER_PORT": str(port),
     }
     AcceleratorState._reset_state(reset_partial_state=True)  # inherited by the fork
+    passed = options.pop("trainer_arguments", {})
     config = toy_config(
         folder,
-        per_device_train_batch_size=2,
-        trainer_arguments={"ddp_backend": "gloo"},
-        bf16="auto",
-        **OPTIONS | options,
+        trainer_arguments={"ddp_backend": "gloo"} | passed,
+        **{"per_device_train_batch_size": 2, "bf16": "auto"} | OPTIONS | options,
     )
     try:
         result = run_training(task, config, resume=resume)
@@ -279,9 +278,21 @@ def test_what_cannot_work_on_several_ranks_is_refused_before_they_meet(
     assert caught.value.where == f"trainer_arguments.{key}"
 
 
-def test_weights_in_parts_are_refused_with_the_reason(
+def test_sharding_that_the_launcher_alone_asks_for_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
-    with pytest.raises(ConfigError, match="FSDP is not supported: its weights are in parts"):
+    with pytest.raises(ConfigError, match="FSDP is asked for by the launcher, and not by the configuration"):
         training_arguments(toy_config(tmp_path), GROUPS, ToyTask().figures())
+
+
+@pytest.mark.parametrize("by_launcher", [True, False])
+def test_deepspeed_is_refused_with_what_does_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_launcher: bool
+) -> None:
+    if by_launcher:
+        monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
+    passed = {} if by_launcher else {"deepspeed": "configs/deepspeed/zero2.json"}
+    with pytest.raises(ConfigError, match="before a step that is not finite could be passed over") as caught:
+        training_arguments(toy_config(tmp_path, trainer_arguments=passed), GROUPS, ToyTask().figures())
+    assert "write fsdp: true instead" in str(caught.value.remedy)

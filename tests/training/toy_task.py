@@ -53,6 +53,9 @@ class ToyModel(PreTrainedModel):
         self.cache: Tensor | None = None
         self.post_init()
 
+    def get_input_embeddings(self) -> nn.Module:
+        return self.kinds
+
     def forward(self, x: Tensor, kind: Tensor, y: Tensor, attention_mask: Tensor) -> ToyOutput:
         hidden = self.norm(self.dropout(torch.tanh(self.body(x)) + self.kinds(kind)))
         predictions = self.head(hidden)[:, 0]  # [R]

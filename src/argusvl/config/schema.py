@@ -159,6 +159,17 @@ class RecoverySection(Section):
     """Number of times that training goes back; after that it ends with a diagnosis."""
 
 
+class RemediesSection(Section):
+    """What the engine may do about what the doctor finds, each proven before it is kept."""
+
+    apply: list[str] = Field(min_length=1)
+    """Findings that may be acted on, by the names that `argus doctor list` shows."""
+    trial_steps: int = Field(ge=5)
+    """Number of optimizer steps that are computed again with a remedy, beside those without it."""
+    attempts: Count
+    """Number of remedies tried in all; where none is left, training ends with advice."""
+
+
 class TrainingSection(Section):
     """How long, how fast, and what is kept."""
 
@@ -202,6 +213,8 @@ class TrainingSection(Section):
     """How learning rates follow the number of samples of a step; null: they are used as they are."""
     recovery: RecoverySection | None = None
     """What happens to steps whose loss or gradient is not finite; null: the first one ends training."""
+    remedies: RemediesSection | None = None
+    """What the engine may do about findings of the doctor; null: it tells them and goes on."""
     max_grad_norm: float = Field(gt=0)
     """Norm that the gradient of all parameters together is clipped to."""
     ema_decay: float | None = Field(ge=0, lt=1)

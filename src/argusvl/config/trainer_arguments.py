@@ -52,7 +52,6 @@ ENGINE: frozenset[str] = frozenset(
         "average_tokens_across_devices",
         "batch_eval_metrics",
         "data_seed",
-        "deepspeed",
         "disable_tqdm",
         "do_eval",
         "do_predict",
@@ -62,8 +61,6 @@ ENGINE: frozenset[str] = frozenset(
         "eval_do_concat_batches",
         "eval_strategy",
         "eval_use_gather_object",
-        "fsdp",
-        "fsdp_config",
         "greater_is_better",
         "ignore_data_skip",
         "include_for_metrics",
@@ -87,7 +84,7 @@ ENGINE: frozenset[str] = frozenset(
     }
 )
 """Options that the engine sets and that would break its promises (global counts, exact resume) if changed, or that it
-does not serve: sharded weights and uploads from the loop."""
+does not serve, such as uploads from the loop."""
 
 
 @functools.cache
@@ -95,7 +92,7 @@ def field_types() -> dict[str, Any]:
     """Name → type of every field of ``TrainingArguments``; imported on first use only, it takes seconds."""
     from transformers import TrainingArguments
 
-    hints = typing.get_type_hints(TrainingArguments)
+    hints = typing.get_type_hints(TrainingArguments) | {"fsdp": bool | None}  # its texts are of old versions
     return {field.name: hints[field.name] for field in dataclasses.fields(TrainingArguments)}
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import torch
 from accelerate.utils import broadcast_object_list
+from torch.distributed.fsdp import MixedPrecisionPolicy
 from transformers import TrainingArguments
 
 from argusvl.config.loading import flat
@@ -85,6 +86,11 @@ def training_arguments(
         "disable_tqdm": True,  # the progress bar is ours
     }
     others: dict[str, Any] = {"dataloader_pin_memory": not on_cpu}
+    passed = dict(config.trainer_arguments)
+    if not several():
+        # Weights that one process alone would hold are whole: so it may go on with what several have begun.
+        passed.pop("fsdp", None)
+        passed.pop("fsdp_config", None)
     if ever_freezes(groups, training.phases):
         # A group that is frozen for a while gets no gradient, and DDP would wait for it (by Trainer's default it looks
         # for such parameters only without gradient checkpointing).
@@ -92,7 +98,7 @@ def training_arguments(
     if training.gradient_checkpointing:
         others["activation_checkpointing_kwargs"] = {"use_reentrant": False}
     try:
-        arguments = TrainingArguments(**others | config.trainer_arguments | ours)
+        arguments = TrainingArguments(**others | passed | ours)
     except (ValueError, TypeError, ImportError, RuntimeError) as error:
         raise ConfigError(
             f"transformers refuses the training arguments: {error}", where="training, trainer_arguments"
@@ -103,19 +109,35 @@ def training_arguments(
     return arguments
 
 
+def several() -> bool:
+    """Whether several processes train together."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def _asked_by_launcher(what: str) -> bool:
+    return os.environ.get(f"ACCELERATE_USE_{what}", "false").lower() in ("1", "true")
+
+
 def _refuse_what_cannot_work(config: RunConfig, groups: Sequence[ParameterGroup]) -> None:
     """What would hang, or compute something else than it says, once several processes train together."""
-    # Weights in parts, which `accelerate launch` may ask for, are known neither to snapshots nor to the average.
-    for variable, what in (("ACCELERATE_USE_FSDP", "FSDP"), ("ACCELERATE_USE_DEEPSPEED", "DeepSpeed")):
-        if os.environ.get(variable, "false").lower() in ("1", "true"):
-            raise ConfigError(
-                f"training distributed by {what} is not supported: its weights are in parts",
-                where=f"accelerate launch ({variable})",
-                remedy="use `argus train --processes`, torchrun, or accelerate launch --multi_gpu",
-            )
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return
     passed = config.trainer_arguments
+    if passed.get("deepspeed") or _asked_by_launcher("DEEPSPEED"):
+        raise ConfigError(
+            "the engine does not train through DeepSpeed: Accelerate lets it step inside the backward pass, before a "
+            "step that is not finite could be passed over",
+            where="trainer_arguments.deepspeed",
+            remedy="write fsdp: true instead, which shares out what ZeRO-3 does (docs/distribution.md)",
+        )
+    if _asked_by_launcher("FSDP") and not passed.get("fsdp"):
+        raise ConfigError(
+            "FSDP is asked for by the launcher, and not by the configuration",
+            where="accelerate launch (ACCELERATE_USE_FSDP)",
+            remedy="write fsdp: true into the section trainer_arguments, and start with `argus train --processes`, "
+            "torchrun, or accelerate launch --multi_gpu",
+        )
+    if not several():
+        return
+    _refuse_sharding_that_cannot_work(passed)
     accelerator = passed.get("accelerator_config") or {}
     problems = {
         "accelerator_config.dispatch_batches": (
@@ -149,6 +171,44 @@ def _refuse_what_cannot_work(config: RunConfig, groups: Sequence[ParameterGroup]
             )
 
 
+_FSDP_OPTIONS = (
+    "version",
+    "reshard_after_forward",
+    "auto_wrap_policy",
+    "transformer_layer_cls_to_wrap",
+    "min_num_params",
+)
+
+
+def _refuse_sharding_that_cannot_work(passed: Mapping[str, Any]) -> None:
+    if not passed.get("fsdp"):
+        return
+    options = passed.get("fsdp_config") or {}
+    if not isinstance(options, Mapping):
+        raise ConfigError(
+            f"the path {options!r} would hide what is trained with",
+            where="trainer_arguments.fsdp_config",
+            remedy="write the options themselves here",
+        )
+    instead = {
+        "activation_checkpointing": "use gradient_checkpointing instead",
+        "state_dict_type": "remove it: a checkpoint holds the whole weights, and the optimizer's state in parts",
+    }
+    for name in options:
+        if name not in _FSDP_OPTIONS:
+            raise ConfigError(
+                "this option of FSDP is not for the engine",
+                where=f"trainer_arguments.fsdp_config.{name}",
+                remedy=instead.get(name, f"remove it; there are {', '.join(_FSDP_OPTIONS)}"),
+            )
+    if options.get("version", 2) != 2:
+        raise ConfigError(
+            "the engine knows FSDP2 alone",
+            where="trainer_arguments.fsdp_config.version",
+            remedy="remove it, or write 2",
+        )
+
+
 def started_with(config: RunConfig) -> dict[str, Any]:
     """What every process of a run must have in common: the configuration, and the versions of what computes."""
     versions = environment()
@@ -178,4 +238,7 @@ def decide_together(
     assert isinstance(precision, Precision)
     arguments.bf16 = precision.bf16
     arguments.mixed_precision = "bf16" if precision.bf16 else "no"  # whatever `accelerate launch` has set
+    if arguments.fsdp_plugin_args is not None:
+        # Weights and gradients travel as they are held, and autocast rounds as it does without FSDP.
+        arguments.fsdp_plugin_args["mixed_precision_policy"] = MixedPrecisionPolicy()
     return precision

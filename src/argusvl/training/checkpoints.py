@@ -35,7 +35,7 @@ STATE_FOLDER = "training_state"
 
 OPTIMIZER, SCHEDULER = "optimizer.pt", "scheduler.pt"
 _STATE_FILES = {OPTIMIZER, SCHEDULER, "scaler.pt", TRAINER_STATE}
-_BINARY_SUFFIXES = {".safetensors", ".pt", ".pth", ".bin"}
+_BINARY_SUFFIXES = {".safetensors", ".pt", ".pth", ".bin", ".distcp"}
 _COPY = "copy it again, or use another checkpoint"
 _NAME = re.compile(r"checkpoint-(\d+)")
 _LEFTOVER = re.compile(r"\.checkpoint-\d+\..*\.(part|old)|\.deleted-checkpoint-\d+")

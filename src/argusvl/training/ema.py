@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
+from argusvl.training.sharding import as_held, local
+
 
 class ExponentialMovingAverage:
     """Averages the trainable parameters.
@@ -22,30 +24,33 @@ class ExponentialMovingAverage:
     """
 
     def __init__(self, parameters: Mapping[str, nn.Parameter], decay: float) -> None:
-        self._parameters = {name: p for name, p in parameters.items() if p.is_floating_point()}
         self._decay = decay
-        self._averages = self._copied_weights()
-        self.updates = 0
+        self.follow(parameters)
 
-    def _copied_weights(self) -> dict[str, Tensor]:
-        return {name: p.detach().float().clone() for name, p in self._parameters.items()}
+    def follow(self, parameters: Mapping[str, nn.Parameter]) -> None:
+        """Starts anew with these parameters."""
+        self._parameters = {name: p for name, p in parameters.items() if p.is_floating_point()}
+        self.reset()
+
+    def _weights(self) -> list[Tensor]:
+        """What of the parameters is held here: averaging and copying go value by value."""
+        return [local(p.detach()) for p in self._parameters.values()]
 
     @torch.no_grad()
     def update(self) -> None:
         """Takes the current weights in. Call it after each optimizer step."""
         decay = min(self._decay, (1 + self.updates) / (10 + self.updates))
         self.updates += 1
-        averages = list(self._averages.values())
-        weights = [p.detach().float() for p in self._parameters.values()]
-        torch._foreach_lerp_(averages, weights, 1.0 - decay)
+        averages = [local(average) for average in self._averages.values()]
+        torch._foreach_lerp_(averages, [weight.float() for weight in self._weights()], 1.0 - decay)
 
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:
         """In the body the model has the averaged weights; afterwards its own again, bit by bit."""
-        own = [p.detach().clone() for p in self._parameters.values()]
-        targets = [p.data for p in self._parameters.values()]
+        targets = self._weights()
+        own = [weight.clone() for weight in targets]
         try:
-            torch._foreach_copy_(targets, list(self._averages.values()))
+            torch._foreach_copy_(targets, [local(average) for average in self._averages.values()])
             yield
         finally:
             torch._foreach_copy_(targets, own)
@@ -61,10 +66,10 @@ class ExponentialMovingAverage:
             KeyError: An average is missing.
         """
         for name, average in self._averages.items():
-            average.copy_(averages[name])
+            average.copy_(as_held(averages[name], average))
         self.updates = updates
 
     def reset(self) -> None:
         """Starts anew from the current weights."""
-        self._averages = self._copied_weights()
+        self._averages = {name: p.detach().float().clone() for name, p in self._parameters.items()}
         self.updates = 0

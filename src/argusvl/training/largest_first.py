@@ -14,6 +14,7 @@ from argusvl.core.wording import listed
 from argusvl.training.policies.phases import ever_freezes
 from argusvl.training.sampling import BATCH_INFO, SeededSamples
 from argusvl.training.sandbox import preserved
+from argusvl.training.sharding import is_sharded
 
 if TYPE_CHECKING:
     from argusvl.training.trainer import ArgusTrainer
@@ -57,6 +58,8 @@ def try_largest_batch(trainer: ArgusTrainer) -> None:
             if not _is_out_of_memory(error):
                 raise
             failed = _too_large(trainer, batch, error)
+            if is_sharded(network):
+                raise failed from error  # the others wait inside the model, until the launcher ends them
         trainer.model_wrapped.zero_grad(set_to_none=True)
     parallel.raise_together(failed)
     sizes = batch[BATCH_INFO]

@@ -10,15 +10,19 @@ import torch
 from torch import Tensor, nn
 
 from argusvl.training.parameter_groups import AssignedGroup
+from argusvl.training.sharding import add_squares, local
 
 
 def tensor_norms(tensors: Sequence[Tensor]) -> Tensor:
-    """L2 norm of each tensor: ``[len(tensors)]`` float32 on the first one's device."""
+    """L2 norm of each tensor: ``[len(tensors)]`` float32 on the first one's device.
+
+    Of tensors in parts all processes ask at the same time.
+    """
     if not tensors:
         return torch.zeros(0)
-    norms = torch._foreach_norm(list(tensors), 2, dtype=torch.float32)
+    norms = torch._foreach_norm([local(tensor) for tensor in tensors], 2, dtype=torch.float32)
     device = norms[0].device
-    return torch.stack([norm.to(device) for norm in norms])
+    return add_squares(torch.stack([norm.to(device) for norm in norms]), tensors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,7 @@ def clip_gradients(parameters: Mapping[str, nn.Parameter], total: Tensor, limit:
     by_device: dict[torch.device, list[Tensor]] = {}
     for parameter in parameters.values():
         if parameter.grad is not None:
-            by_device.setdefault(parameter.grad.device, []).append(parameter.grad)
+            by_device.setdefault(parameter.grad.device, []).append(local(parameter.grad))
     for device, gradients in by_device.items():
         torch._foreach_mul_(gradients, factor.to(device))
 
@@ -101,6 +105,6 @@ def update_ratios(groups: Sequence[AssignedGroup], ratios: dict[str, Tensor]) ->
     for group in groups:
         if before[group.name]:
             old = before[group.name]
-            change = torch._foreach_sub([p.detach() for p in group.trainable_parameters()], old)
+            change = [new.detach() - was for new, was in zip(group.trainable_parameters(), old, strict=True)]
             norm = torch.linalg.vector_norm(tensor_norms(old))
             ratios[group.name] = torch.linalg.vector_norm(tensor_norms(change)) / norm

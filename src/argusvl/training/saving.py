@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import functools
 import json
+import math
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from argusvl.core.errors import CheckpointError
 from argusvl.core.logging import get_logger
@@ -17,6 +20,7 @@ from argusvl.training.parameter_groups import hold_configured_options
 from argusvl.training.protocol import LearnsAssets
 from argusvl.training.randomness import preserved_randomness, random_state, set_random_state
 from argusvl.training.run_lock import is_moved
+from argusvl.training.sharding import as_held, is_sharded, optimizer_state_as_held, save_shards, whole_state
 from argusvl.training.snapshot import EngineState, SavedSnapshot, Snapshot
 
 if TYPE_CHECKING:
@@ -30,6 +34,9 @@ _PROGRESS = (
 )
 """What a snapshot restores of ``TrainerState``; the rest follows from the configuration."""
 
+
+_SHARDS_FIRST = ".checkpoint-{step}.shards.part"
+"""Where all processes write their parts before the first one makes a checkpoint of them; a leftover by this name."""
 
 POSITION_KEYS = ("seed", "per_device_train_batch_size", "gradient_accumulation_steps")
 """Keys that the position in the data depends on; a run that goes on may not change them at all."""
@@ -52,6 +59,31 @@ class Saving:
             "training samples": len(trainer.train_dataset),  # type: ignore[arg-type]
             "ranks": trainer.parallel.world_size,
         }
+
+    def check_position(self, saved: SavedSnapshot) -> None:
+        """Refuses a checkpoint after which this run would see its samples in another order.
+
+        Another number of processes sees the same, with as many batches a step.
+
+        Raises:
+            CheckpointError: Something that the position depends on has changed.
+        """
+        then, now = saved.engine.position, self.position()
+        shared = "ranks", "gradient_accumulation_steps"
+        planned = getattr(self._trainer.train_dataset, "num_batches", lambda ranks: None)
+        if (
+            then["ranks"] != now["ranks"]
+            and math.prod(then[name] for name in shared) == math.prod(now[name] for name in shared)
+            and planned(then["ranks"]) == planned(now["ranks"])
+        ):
+            logger.warning(
+                "going on with %d processes instead of %d, and as many batches a step: each has the same samples (but "
+                "for the last one of an epoch that they do not divide), and draws its own random numbers",
+                now["ranks"],
+                then["ranks"],
+            )
+            now |= {name: then[name] for name in shared}
+        saved.check_position(now)
 
     @functools.cached_property
     def data(self) -> str | None:
@@ -101,7 +133,8 @@ class Saving:
                 saved.engine.max_steps,
                 trainer.state.max_steps,
             )
-        snapshot = saved.load(trainer.network)
+        assert trainer.optimizer is not None
+        snapshot = saved.load(trainer.network, trainer.optimizer, trainer.trainable)
         try:
             self.restore(snapshot, saved.checkpoint)
         except (KeyError, IndexError, TypeError, AttributeError) as error:
@@ -123,11 +156,12 @@ class Saving:
         """
         trainer, engine = self._trainer, snapshot.engine
         assert trainer.optimizer is not None and trainer.lr_scheduler is not None
-        own = snapshot.ranks[trainer.parallel.rank]
+        rank, ranks = trainer.parallel.rank, trainer.parallel.world_size
+        window = trainer.window.of_rank([each["window"] for each in snapshot.ranks], rank, ranks)
         self._restore_weights(snapshot, where)
         self._restore_average(snapshot, where)
         try:
-            trainer.optimizer.load_state_dict(snapshot.optimizer)
+            trainer.optimizer.load_state_dict(optimizer_state_as_held(trainer.optimizer, snapshot.optimizer))
         except (ValueError, KeyError) as error:
             raise CheckpointError(
                 f"its optimizer does not fit this run's parameter groups: {error}",
@@ -145,12 +179,12 @@ class Saving:
             setattr(trainer.state, name, state[name])
         trainer.state.compute_steps(trainer.args, trainer.state.max_steps)
         trainer.steering.policies.load_state_dict(engine.policies)
-        trainer.window.restore(own["window"], trainer.args.device)
+        trainer.window.restore(window, trainer.args.device)
         trainer.window.total = engine.total_loss or 0.0
         trainer.last_logged, trainer.evaluation_due = engine.last_logged, engine.evaluation_due
         if isinstance(trainer.task, LearnsAssets):
             trainer.task.load_state_dict(snapshot.task)
-        set_random_state(own["random"])
+        set_random_state(snapshot.ranks[rank % len(snapshot.ranks)]["random"])
 
     def _restore_weights(self, snapshot: Snapshot, where: str | Path) -> None:
         network = self._trainer.network
@@ -165,7 +199,7 @@ class Saving:
             )
         with torch.no_grad():
             for name in own.keys() & snapshot.weights.keys():
-                own[name].copy_(snapshot.weights[name])
+                own[name].copy_(as_held(snapshot.weights[name], own[name]))
 
     def _restore_average(self, snapshot: Snapshot, where: str | Path) -> None:
         ema = self._trainer.ema
@@ -205,16 +239,31 @@ class Saving:
         trainer, failed = self._trainer, None
         with trainer.between_steps("saving"), preserved_randomness():
             snapshot = self.snapshot()
+            weights, shards = self._parts_of_all(snapshot) if is_sharded(trainer.network) else (None, None)
             if trainer.parallel.is_first:
                 try:
-                    self._write(snapshot)
+                    self._write(snapshot, weights, shards)
                 except Exception as error:  # of any kind: the other ranks wait, and are told
                     if trainer.parallel.world_size == 1:
                         raise
                     failed = error
             trainer.parallel.raise_together(failed)
 
-    def _write(self, snapshot: Snapshot) -> None:
+    def _parts_of_all(self, snapshot: Snapshot) -> tuple[dict[str, Tensor], Path]:
+        """Of weights in parts: the whole ones for the first rank, and the folder with the parts, by all together."""
+        trainer, run = self._trainer, self._trainer.output_dir
+        with trainer.averaged_weights():
+            weights = whole_state(trainer.network, keep=trainer.parallel.is_first)
+        folder = run / _SHARDS_FIRST.format(step=trainer.state.global_step)
+        if trainer.parallel.is_first:
+            shutil.rmtree(folder, ignore_errors=True)
+        trainer.parallel.from_first(None)  # the others write only now
+        save_shards(snapshot.shards(trainer.trainable), folder)
+        return weights, folder
+
+    def _write(
+        self, snapshot: Snapshot, weights: dict[str, Tensor] | None = None, shards: Path | None = None
+    ) -> None:
         trainer, run = self._trainer, self._trainer.output_dir
         state, training = trainer.state, trainer.config.training
         if is_moved(run):
@@ -227,9 +276,9 @@ class Saving:
         folder, best = run / f"checkpoint-{state.global_step}", None
         with checkpoints.writing_checkpoint(folder) as temporary:
             with trainer.averaged_weights():
-                trainer.network.save_pretrained(temporary)
+                trainer.network.save_pretrained(temporary, state_dict=weights)
                 trainer.task.save_assets(temporary)
-            snapshot.write(temporary, trainer.trainable)
+            snapshot.write(temporary, trainer.trainable, shards)
         if state.best_global_step is not None and state.best_metric is not None:
             best = checkpoints.record_best(
                 run, state.best_global_step, training.metric_for_best_model, state.best_metric

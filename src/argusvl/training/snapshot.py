@@ -11,6 +11,8 @@ checkpoint-200/
     config.json                   the run's configuration
     raw_weights.safetensors       the weights that train, where the checkpoint's own are averaged
     averages.safetensors          the average, exactly
+    shards/                       where weights are in parts (FSDP2): optimizer, raw weights and average, in the format
+                                  of torch.distributed.checkpoint, which any number of processes reads
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, NonNegativeInt
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.distributed.tensor import DTensor
+from torch.optim import Optimizer
 from transformers import PreTrainedModel, TrainerState
 
 from argusvl.core.errors import CheckpointError
@@ -32,10 +36,11 @@ from argusvl.core.files import read_json
 from argusvl.core.run_layout import TRAINER_STATE
 from argusvl.training.checkpoints import OPTIMIZER, SCHEDULER, STATE_FOLDER
 from argusvl.training.protocol import ReadsCheckpoints
+from argusvl.training.sharding import load_shards
 
 _ENGINE, _RANKS, _TASK, _CONFIG = "engine.json", "ranks.pt", "task.json", "config.json"
 _RAW_WEIGHTS, _AVERAGES = "raw_weights.safetensors", "averages.safetensors"
-_SCALER = "scaler.pt"
+_SCALER, SHARDS = "scaler.pt", "shards"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +110,37 @@ class Snapshot:
             config=self.config,
         )
 
-    def write(self, checkpoint: Path, trained: Mapping[str, Tensor]) -> None:
+    def shards(self, trained: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What is in parts and therefore written by all processes together; empty where weights are whole.
+
+        Args:
+            trained: The parameters that train.
+        """
+        shards: dict[str, Tensor] = {
+            f"optimizer/{number}/{key}": value
+            for number, state in self.optimizer["state"].items()
+            for key, value in state.items()
+            if isinstance(value, DTensor)
+        }
+        if self.averages is not None:
+            for kind, tensors in (("weight", trained), ("average", self.averages)):
+                parts = {name: p.detach() for name, p in tensors.items() if isinstance(p, DTensor)}
+                shards.update((f"{kind}/{name}", part) for name, part in parts.items())
+        return shards
+
+    def write(self, checkpoint: Path, trained: Mapping[str, Tensor], shards: Path | None = None) -> None:
         """Writes the state that resuming needs beside the checkpoint's weights.
 
         Args:
             checkpoint: The folder.
             trained: The parameters that train.
+            shards: Where :meth:`shards` were written; the folder is moved into the checkpoint.
         """
-        torch.save(self.optimizer, checkpoint / OPTIMIZER)
+        whole = {
+            number: {key: value for key, value in state.items() if not isinstance(value, DTensor)}
+            for number, state in self.optimizer["state"].items()
+        }
+        torch.save({**self.optimizer, "state": whole}, checkpoint / OPTIMIZER)
         torch.save(self.scheduler, checkpoint / SCHEDULER)
         if self.scaler is not None:
             torch.save(self.scaler, checkpoint / _SCALER)
@@ -122,7 +150,9 @@ class Snapshot:
         for name, value in ((_ENGINE, asdict(self.engine)), (_TASK, self.task), (_CONFIG, self.config)):
             (folder / name).write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
         torch.save(self.ranks, folder / _RANKS)
-        if self.averages is not None:
+        if shards is not None:
+            shards.rename(folder / SHARDS)
+        elif self.averages is not None:
             save_file({name: p.detach().contiguous() for name, p in trained.items()}, folder / _RAW_WEIGHTS)
             save_file(self.averages, folder / _AVERAGES)
 
@@ -161,6 +191,7 @@ class SavedSnapshot:
     def __init__(self, checkpoint: str | Path) -> None:
         self.checkpoint = Path(checkpoint)
         self._folder = self.checkpoint / STATE_FOLDER
+        self._weights: dict[str, Tensor] | None = None
         try:
             self.engine = EngineState(**self._json(_ENGINE))
             self.engine.position["seed"]
@@ -182,26 +213,49 @@ class SavedSnapshot:
             raise _damaged(path, ValueError("no configuration"))
         return config
 
-    def load(self, network: PreTrainedModel) -> Snapshot:
+    def read_weights(self, network: PreTrainedModel) -> None:
+        """Reads the weights now and keeps them for :meth:`load`: a model in parts can no longer load in place.
+
+        Raises:
+            CheckpointError: A file is damaged, or of another model.
+        """
+        read = self._read_weights(network)
+        self._weights = {name: weight.detach().to("cpu", copy=True) for name, weight in read.items()}
+
+    def _read_weights(self, network: PreTrainedModel) -> dict[str, Tensor]:
+        if isinstance(network, ReadsCheckpoints):
+            return network.checkpoint_weights(self.checkpoint)
+        return dict(type(network).from_pretrained(self.checkpoint).state_dict())
+
+    def load(self, network: PreTrainedModel, optimizer: Optimizer, trained: Mapping[str, Tensor]) -> Snapshot:
         """All of it, the weights through the model or its class.
+
+        Args:
+            network: The model.
+            optimizer: Of the run that goes on.
+            trained: The parameters that train in it.
 
         Raises:
             CheckpointError: A file is damaged.
         """
-        if isinstance(network, ReadsCheckpoints):
-            weights = network.checkpoint_weights(self.checkpoint)
-        else:
-            weights = dict(type(network).from_pretrained(self.checkpoint).state_dict())
-        averages = None
-        if self.engine.ema_updates is not None:
-            weights |= load_file(self._folder / _RAW_WEIGHTS)
-            averages = load_file(self._folder / _AVERAGES)
+        weights, self._weights = dict(self._weights or self._read_weights(network)), None
+        averages, state = None, _torch_file(self.checkpoint / OPTIMIZER)
+        if (self._folder / SHARDS).is_dir():
+            shards = load_shards(self._folder / SHARDS, optimizer, trained)
+            weights |= shards.get("weight", {})
+            averages = shards.get("average")
+            for name, tensor in shards["optimizer"].items():
+                number, _, key = name.partition("/")
+                state["state"][int(number)][key] = tensor
+        elif self.engine.ema_updates is not None:
+            weights |= _as_now(load_file(self._folder / _RAW_WEIGHTS), trained)
+            averages = _as_now(load_file(self._folder / _AVERAGES), trained)
         scaler = self.checkpoint / _SCALER
         return Snapshot(
             engine=self.engine,
             trainer=(self.checkpoint / TRAINER_STATE).read_text(encoding="utf-8"),
             weights=weights,
-            optimizer=_torch_file(self.checkpoint / OPTIMIZER),
+            optimizer=state,
             scheduler=_torch_file(self.checkpoint / SCHEDULER),
             ranks=_torch_file(self._folder / _RANKS),
             task=self._json(_TASK) if (self._folder / _TASK).is_file() else {},
@@ -222,7 +276,12 @@ class SavedSnapshot:
                     f"it was trained with {name} {saved[name]}, now it is {value}: "
                     "the position in the data would differ",
                     where=self.checkpoint,
-                    remedy=f"resume with {name} {saved[name]}, or start a new run in another output_dir",
+                    remedy=f"resume with {name} {saved[name]}, or start a new run in another output_dir"
+                    + (
+                        "; twice the gradient_accumulation_steps stand in for half the ranks"
+                        if name == "ranks"
+                        else ""
+                    ),
                 )
 
     def _json(self, name: str) -> Any:
@@ -230,6 +289,14 @@ class SavedSnapshot:
             return read_json(self._folder / name)
         except (OSError, ValueError) as error:
             raise _damaged(self._folder / name, error) from error
+
+
+def _as_now(saved: Mapping[str, Tensor], trained: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A value that was a scalar once is a vector of one now: FSDP2 has no parts of scalars."""
+    return {
+        name: tensor.reshape(trained[name].shape) if tensor.ndim == 0 and name in trained else tensor
+        for name, tensor in saved.items()
+    }
 
 
 def _torch_file(path: Path) -> Any:
@@ -249,6 +316,8 @@ def _damaged(path: Path, error: Exception) -> CheckpointError:
 
 
 def _copied(value: Any) -> Any:
+    if isinstance(value, DTensor):
+        return value.detach().clone()  # it stays on its device: a part is small
     if isinstance(value, Tensor):
         return value.detach().to("cpu", copy=True)
     if isinstance(value, dict):

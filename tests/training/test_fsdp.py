@@ -1,0 +1,172 @@
+"""Two processes that hold parts of the weights (FSDP2, over gloo) train as two that hold them whole, and as one."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from test_ranks import OPTIONS, QUIET, SizedTask, both_ranks
+from toy_task import GROUPS, ToyModel, ToyTask, logged, toy_config, train
+
+from argusvl.config.schema import RecoverySection
+from argusvl.core.errors import CheckpointError, ConfigError
+from argusvl.training.arguments import training_arguments
+
+WHOLE: dict[str, Any] = {
+    **OPTIONS,
+    "max_grad_norm": 0.5,
+    "max_steps": 7,
+    "save_steps": 5,
+    "eval_steps": 4,
+    "ema_decay": 0.9,
+}
+FSDP: dict[str, Any] = {"fsdp": True, "fsdp_config": {"transformer_layer_cls_to_wrap": ["Linear"]}}
+SHARDED: dict[str, Any] = {**WHOLE, "trainer_arguments": FSDP}
+ALONE: dict[str, Any] = {**WHOLE, "per_device_train_batch_size": 2, "gradient_accumulation_steps": 2}
+
+
+def close(ours: Sequence[dict[str, float]], theirs: Sequence[dict[str, float]]) -> None:
+    assert [entry["step"] for entry in ours] == [entry["step"] for entry in theirs]
+    for mine, other in zip(ours, theirs, strict=True):
+        for name in ("loss", "grad_norm", "fit_loss", "gn/head", "wn/body"):
+            if name in other:
+                assert mine[name] == pytest.approx(other[name], rel=1e-5, nan_ok=True), (
+                    f"{name} at step {mine['step']}"
+                )
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return dict(ToyModel.from_pretrained(folder).state_dict())
+
+
+@pytest.fixture(scope="module")
+def sharded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of two processes, with checkpoints of steps 5 and 7."""
+    folder = tmp_path_factory.mktemp("sharded")
+    both_ranks(folder, task=SizedTask(**QUIET), **SHARDED)
+    return folder
+
+
+@pytest.fixture
+def stopped(sharded: Path, tmp_path: Path) -> Path:
+    """The same run, as if it had been killed after step 5."""
+    folder = tmp_path / "stopped"
+    shutil.copytree(sharded, folder, symlinks=True)
+    shutil.rmtree(folder / "checkpoint-7")
+    return folder
+
+
+def test_it_computes_what_whole_weights_do(sharded: Path, tmp_path: Path) -> None:
+    both_ranks(tmp_path / "whole", **WHOLE)
+    close(logged(sharded), logged(tmp_path / "whole"))
+    close(logged(sharded), train(ToyTask(**QUIET), tmp_path / "one", **ALONE))
+    assert all(entry["grad_norm"] > 0.5 for entry in logged(sharded)), "nothing was clipped"
+    ours, theirs = weights(sharded / "checkpoint-7"), weights(tmp_path / "whole" / "checkpoint-7")
+    for name, tensor in theirs.items():
+        torch.testing.assert_close(ours[name], tensor, rtol=1e-5, atol=1e-6)
+
+
+def test_each_process_writes_its_parts(sharded: Path) -> None:
+    checkpoint = sharded / "checkpoint-7"
+    parts = {path.name for path in (checkpoint / "training_state" / "shards").iterdir()}
+    assert parts == {".metadata", "__0_0.distcp", "__1_0.distcp"}
+    assert not list((checkpoint / "training_state").glob("*.safetensors")), "no whole copies beside them"
+    state = torch.load(checkpoint / "optimizer.pt", weights_only=True)["state"]
+    assert all("exp_avg" not in of_parameter for of_parameter in state.values())
+    assert not list(sharded.glob(".*"))
+
+
+def test_it_goes_on_with_two_processes(sharded: Path, stopped: Path) -> None:
+    both_ranks(stopped, resume=True, **SHARDED)
+    close(logged(stopped), logged(sharded))
+
+
+def test_one_process_goes_on_with_the_same_configuration(sharded: Path, stopped: Path) -> None:
+    alone = train(ToyTask(**QUIET), stopped, resume=True, **ALONE, trainer_arguments=FSDP)
+    close(alone, logged(sharded))
+
+
+def test_what_one_process_began_two_go_on_with_in_parts(sharded: Path, tmp_path: Path) -> None:
+    train(ToyTask(**QUIET), tmp_path, **ALONE)
+    shutil.rmtree(tmp_path / "checkpoint-7")
+    both_ranks(tmp_path, resume=True, **SHARDED)
+    close(logged(tmp_path), logged(sharded))
+
+
+def test_another_number_of_samples_a_step_is_refused(stopped: Path) -> None:
+    with pytest.raises(CheckpointError, match="ranks 2, now it is 1") as caught:
+        train(ToyTask(**QUIET), stopped, resume=True, **ALONE | {"gradient_accumulation_steps": 1})
+    assert "twice the gradient_accumulation_steps" in str(caught.value.remedy)
+
+
+def test_parts_that_are_damaged_are_named(stopped: Path) -> None:
+    shutil.rmtree(stopped / "checkpoint-4")
+    part = stopped / "checkpoint-5" / "training_state" / "shards" / "__1_0.distcp"
+    part.write_bytes(part.read_bytes()[:-5])
+    with pytest.raises(CheckpointError, match="__1_0.distcp is truncated"):
+        train(ToyTask(**QUIET), stopped, resume=True, **ALONE)
+
+
+def test_phases_and_accumulated_gradients(tmp_path: Path) -> None:
+    groups = (replace(GROUPS[0], frozen_epochs=1.0), GROUPS[1])
+    changes = {"per_device_train_batch_size": 1, "gradient_accumulation_steps": 2, "max_steps": 6}
+    both_ranks(tmp_path / "sharded", task=ToyTask(**QUIET, groups=groups), **SHARDED | changes)
+    alone = changes | {"gradient_accumulation_steps": 4}
+    close(
+        logged(tmp_path / "sharded"),
+        train(ToyTask(**QUIET, groups=groups), tmp_path / "one", **WHOLE | alone),
+    )
+
+
+def test_a_bad_step_is_examined_by_all_and_passed_over(tmp_path: Path) -> None:
+    limits = RecoverySection(
+        max_consecutive_nan=3,
+        max_nan_ratio=1.0,
+        nan_window=10,
+        max_zero_loss=10,
+        snapshot_steps=2,
+        rate_factor=0.5,
+        clip_factor=0.5,
+        recovery_steps=4,
+        max_roll_backs=1,
+    )
+    both_ranks(tmp_path / "sharded", task=ToyTask(**QUIET, broken=9), **SHARDED, recovery=limits)
+    both_ranks(tmp_path / "whole", task=ToyTask(**QUIET, broken=9), **WHOLE, recovery=limits)
+    close(logged(tmp_path / "sharded"), logged(tmp_path / "whole"))
+    events = [
+        [json.loads(line) for line in (tmp_path / run / "events.jsonl").read_text().splitlines()]
+        for run in ("sharded", "whole")
+    ]
+    skipped = [[(e["step"], e["why"]) for e in each if e["event"] == "skipped"] for each in events]
+    assert skipped[0] == skipped[1] != []
+    bundles = [sorted((tmp_path / run / "non_finite").glob("step-*")) for run in ("sharded", "whole")]
+    assert [b.name for b in bundles[0]] == [b.name for b in bundles[1]]
+    for ours, theirs in zip(*bundles, strict=True):
+        kept = load_file(ours / "weights.safetensors"), load_file(theirs / "weights.safetensors")
+        torch.testing.assert_close(*kept, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "where"),
+    [
+        ({"fsdp_config": {"activation_checkpointing": True}}, "fsdp_config.activation_checkpointing"),
+        ({"fsdp_config": {"cpu_offload": True}}, "fsdp_config.cpu_offload"),
+        ({"fsdp_config": {"version": 1}}, "fsdp_config.version"),
+        ({"fsdp_config": "fsdp.json"}, "fsdp_config"),
+    ],
+)
+def test_what_the_engine_does_not_serve_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], where: str
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    config = toy_config(tmp_path, trainer_arguments={"fsdp": True, **options})
+    with pytest.raises(ConfigError) as caught:
+        training_arguments(config, GROUPS, ToyTask().figures())
+    assert caught.value.where == f"trainer_arguments.{where}"
