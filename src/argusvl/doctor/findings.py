@@ -98,6 +98,7 @@ class Finding:
         what: What was found, with the numbers.
         numbers: What a program needs of it, JSON-ready; of an image, ``image`` is its name.
         remedy: What to do.
+        probability: That it is the cause, where that was weighed.
     """
 
     id: str
@@ -107,6 +108,7 @@ class Finding:
     what: str
     numbers: Mapping[str, Any] = field(repr=False)
     remedy: str
+    probability: float | None = None
 
     def __str__(self) -> str:
         # Annotations of one image have its name.
@@ -121,6 +123,8 @@ class Finding:
     def to_json(self) -> dict[str, Any]:
         """For programs; what is not known is left out."""
         known = {name: value for name, value in self.numbers.items() if value is not None}
+        if self.probability is not None:
+            known["probability"] = self.probability
         place = {"where": self.where, "what": self.what, "remedy": self.remedy}
         return {"id": self.id, "kind": self.slug, "severity": self.severity, **place, **known}
 
@@ -132,6 +136,7 @@ def finding(
     *,
     numbers: Mapping[str, Any] | None = None,
     remedy: str | None = None,
+    probability: float | None = None,
 ) -> Finding:
     """A finding of a known kind, with the kind's ID, severity and, unless given, its remedy."""
     entry = catalogue()[slug]
@@ -143,6 +148,7 @@ def finding(
         what=_told(what),
         numbers=numbers or {},
         remedy=_told(remedy or entry.remedies[0]),
+        probability=probability,
     )
 
 

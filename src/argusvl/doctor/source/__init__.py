@@ -1,0 +1,81 @@
+"""What a training script says of itself: suspicions from its syntax tree, and edits that mend it. Nothing is run."""
+
+from __future__ import annotations
+
+import ast
+import sys
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from argusvl.core.errors import DataError
+from argusvl.doctor.source.rules import RULES
+from argusvl.doctor.source.tree import Tree
+from argusvl.doctor.suspicion import Suspicion
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A Python file as text and as a tree.
+
+    Attributes:
+        path: Where it is.
+        text: What it says.
+        tree: What that means.
+    """
+
+    path: Path
+    text: str
+    tree: Tree
+
+    @classmethod
+    def read(cls, path: Path) -> Script:
+        """Reads a file.
+
+        Raises:
+            DataError: It cannot be read, or is no Python.
+        """
+        try:
+            text = path.read_text(encoding="utf-8")
+            return cls(path, text, Tree(ast.parse(text)))
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(
+                f"cannot be read: {error}", where=path, remedy="give the training script"
+            ) from error
+        except (SyntaxError, ValueError) as error:
+            place = f"{path}:{getattr(error, 'lineno', None) or 1}"
+            raise DataError(
+                f"is not Python: {error}", where=place, remedy="give the training script"
+            ) from error
+
+    def suspicions(self) -> list[Suspicion]:
+        """What the rules find, with the line."""
+        found = []
+        for rule in RULES:
+            for slug, node, strength, what in rule(self.tree):
+                place = f"{self.path}:{node.lineno}"
+                found.append(Suspicion(slug, strength, what, place, {"line": node.lineno}))
+        return found
+
+
+def calling_script() -> Script | None:
+    """The script that the caller is written in: the nearest frame that is neither ours nor an installed package's."""
+    own = str(Path(__file__).resolve().parents[1])
+    installed = tuple(sysconfig.get_paths()[key] for key in ("purelib", "platlib", "stdlib"))
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        inside = Path(name).resolve()
+        if (
+            not str(inside).startswith(own)
+            and not name.startswith(installed)
+            and inside.is_file()
+            and inside.suffix == ".py"
+        ):
+            try:
+                return Script.read(inside)
+            except DataError:
+                return None
+        frame = frame.f_back
+    return None

@@ -1,0 +1,137 @@
+"""A script's syntax tree, with the questions that rules ask of it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+Loop = ast.For | ast.While | ast.AsyncFor
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+LOSSES = {
+    "cross_entropy", "nll_loss", "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "binary_cross_entropy",
+    "binary_cross_entropy_with_logits", "kl_div", "CrossEntropyLoss", "NLLLoss", "MSELoss", "L1Loss", "SmoothL1Loss",
+    "HuberLoss", "BCELoss", "BCEWithLogitsLoss",
+}  # fmt: skip
+"""What PyTorch's losses are called, as functions and as modules."""
+
+
+class Tree:
+    """A module's syntax tree, with parents.
+
+    Args:
+        module: As parsed.
+    """
+
+    def __init__(self, module: ast.Module) -> None:
+        self.module = module
+        self.parent: dict[ast.AST, ast.AST] = {}
+        for node in ast.walk(module):
+            for child in ast.iter_child_nodes(node):
+                self.parent[child] = node
+        self.criteria = self._criteria()
+
+    def _criteria(self) -> dict[str, str]:
+        """Name → loss, of names that a loss is assigned to (``criterion = nn.CrossEntropyLoss()``)."""
+        found: dict[str, str] = {}
+        for node in ast.walk(self.module):
+            if isinstance(node, ast.ImportFrom):
+                found |= {one.asname: one.name for one in node.names if one.asname and one.name in LOSSES}
+            if isinstance(node, ast.Assign) and len(node.targets) == 1:
+                if (
+                    isinstance(node.value, ast.Call)
+                    and last(node.value.func) in LOSSES
+                    and last(node.value.func)[0].isupper()
+                ):
+                    found[last(node.targets[0])] = last(node.value.func)
+                elif isinstance(node.value, (ast.Name, ast.Attribute)) and last(node.value) in LOSSES:
+                    found[last(node.targets[0])] = last(node.value)
+        return found
+
+    def calls(self, *names: str, within: ast.AST | None = None) -> list[ast.Call]:
+        """Calls of functions or methods with one of these names, in order."""
+        found = [
+            node
+            for node in ast.walk(within or self.module)
+            if isinstance(node, ast.Call) and last(node.func) in names
+        ]
+        return sorted(found, key=lambda node: (node.lineno, node.col_offset))
+
+    def loss_of(self, call: ast.AST) -> str | None:
+        """The loss that an expression calls, by its function's name; ``None`` where it is none."""
+        if not isinstance(call, ast.Call):
+            return None
+        name = last(call.func)
+        if isinstance(call.func, ast.Call):  # nn.CrossEntropyLoss()(outputs, targets)
+            return last(call.func.func) if last(call.func.func) in LOSSES else None
+        if name in self.criteria:
+            return self.criteria[name]
+        return name if name in LOSSES and not name[0].isupper() else None
+
+    def above(self, node: ast.AST) -> Iterator[ast.AST]:
+        """Its parents, from the nearest."""
+        while node in self.parent:
+            node = self.parent[node]
+            yield node
+
+    def loop(self, node: ast.AST) -> Loop | None:
+        """The innermost loop around it, within its function."""
+        for one in self.above(node):
+            if isinstance(one, Function):
+                return None
+            if isinstance(one, Loop):
+                return one
+        return None
+
+    def loops(self, node: ast.AST) -> list[Loop]:
+        """All loops around it within its function, the innermost first."""
+        found: list[Loop] = []
+        for one in self.above(node):
+            if isinstance(one, Function):
+                break
+            if isinstance(one, Loop):
+                found.append(one)
+        return found
+
+    def function(self, node: ast.AST) -> Function | None:
+        """The function around it."""
+        return next((one for one in self.above(node) if isinstance(one, Function)), None)
+
+    def functions(self) -> dict[str, Function]:
+        """All functions and methods by name."""
+        return {node.name: node for node in ast.walk(self.module) if isinstance(node, Function)}
+
+    def statement(self, node: ast.AST) -> ast.stmt:
+        """The statement that it is in."""
+        for one in (node, *self.above(node)):
+            if isinstance(one, ast.stmt):
+                return one
+        raise ValueError("no statement")
+
+    def assigned(self, name: str, within: ast.AST) -> list[ast.expr]:
+        """What is assigned to a name."""
+        return [
+            node.value
+            for node in ast.walk(within)
+            if isinstance(node, ast.Assign)
+            and any(isinstance(t, ast.Name) and t.id == name for t in node.targets)
+        ]
+
+
+def last(node: ast.AST) -> str:
+    """The last part of a dotted name; empty where there is none."""
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def base(node: ast.AST) -> str:
+    """A dotted name without its last part, as written; empty where there is none."""
+    if isinstance(node, ast.Attribute):
+        return ast.unparse(node.value)
+    return ""
+
+
+def names_in(node: ast.AST) -> set[str]:
+    """All names that occur in it."""
+    return {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
