@@ -1,0 +1,139 @@
+"""Lines of a log, one by one: a stream of any size in a few megabytes of memory, without what the terminal or the
+cluster has put around them.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+CHUNK = 1 << 20
+LONGEST_LINE = 1 << 16
+"""Characters; what is longer is read as several lines, and no message has that many."""
+
+_ENDS = re.compile(r"\r\n|\n|\r")
+_ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+_TIME = r"\d{4}[-/]\d\d[-/]\d\d[T ,_-]?\s?\d\d:\d\d:\d\d(?:[.,:]\d+)?(?:Z|\s?[+-]\d\d:?\d\d|\s?UTC)?"
+_MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
+_RANK = re.compile(
+    r"\[rank\s?(?P<a>\d+)\]:?\s?|\[default(?P<b>\d+)\]:\s?|\[\d+,(?P<c>\d+)\]<std(?:out|err)>:\s?"
+    r"|(?P<d>\d{1,4}): (?=\S|\s)|\((?P<e>[\w.<>()]+ pid=\d+(?:, ip=[\d.]+)?)\)\s?|\[Rank "
+    r"(?P<f>\d+)\]:?\s(?=\S)"
+    r"|(?P<g>[\w.-]{1,60}[-_]\d+)\s{0,20}\|\s|\[(?P<h>pod/[^\]]{1,200})\]\s?|\[(?P<i>\d{1,6})\]:?\s?"
+)
+_AROUND = re.compile(
+    rf"\[?{_TIME}\]?(?:\s[-|:]\s|\s\|\s|:\s|\s)?(?:std(?:out|err) [FP] )?"
+    rf"|\[\w{{3}} {_MONTH}\s+\d+ [\d:]+ \d{{4}}\] "
+    r"|\[\s*\d+\.\d{3,9}\] "
+    rf"|{_MONTH}\s+\d+ \d\d:\d\d:\d\d [\w.-]+ [\w./@-]+(?:\[\d+\])?: "
+    r"|\[?\d\d:\d\d:\d\d(?:[.,]\d+)?\]?\s(?:-\s)?"
+)
+_GLOG = re.compile(
+    r"(?P<a>[IWEF])\d{4,8} \d\d:\d\d:\d\d\.\d+\s+(?:\d+\s+)?[\w./<>-]+:\d+\] "
+    rf"|\[(?P<b>[IWEF]) {_TIME}\] |(?P<c>[IWEF]) [\w./-]+\.(?:cc|cpp|h|py):\d+\] "
+)
+_LEVELS = "DEBUG|INFO|NOTICE|WARNING|WARN|ERROR|CRITICAL|FATAL|SEVERE"
+_LEVEL = re.compile(
+    rf"(?:[\[(]?[\w./:<>-]{{1,80}}[\])]?\s*(?:[-|:]\s*|\s)){{0,3}}?"
+    rf"[\[<(]?\b(?P<level>{_LEVELS}|Warning|Error|error|warning)\b[\]>)]?(?P<after>\s*[-|:\]]\s*|\s+)"
+)
+_SHORT = {"I": "INFO", "W": "WARNING", "E": "ERROR", "F": "FATAL"}
+_TQDM = re.compile(r"\s*(?:[^|]{0,80}:\s*)?\d{1,3}%\|")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line.
+
+    Attributes:
+        number: From 1; what a progress bar draws over counts as one.
+        raw: As it stands there, without colours.
+        body: Without times, ranks and levels; its indentation stays.
+        rank: Who wrote it, as far as it says; empty where it does not.
+        level: A logger's, in capitals; empty where it has none.
+    """
+
+    number: int
+    raw: str
+    body: str
+    rank: str = ""
+    level: str = ""
+
+
+def split_lines(stream: BinaryIO, start: bytes = b"") -> Iterator[tuple[int, str]]:
+    """Number and text of each line; carriage returns end one, too, but do not count.
+
+    Args:
+        stream: Any binary stream; it is read once and never whole.
+        start: What has been read of it already.
+    """
+    decoder = codecs.getincrementaldecoder(_encoding(start))(errors="replace")
+    number, rest = 1, ""
+    chunk = start or stream.read(CHUNK)
+    while chunk:
+        text = rest + decoder.decode(chunk)
+        position = 0
+        for end in _ENDS.finditer(text):
+            if end.end() == len(text) and end.group() == "\r":
+                break  # its line feed may follow
+            yield number, text[position : end.start()]
+            number += end.group() != "\r"
+            position = end.end()
+        rest = text[position:]
+        while len(rest) > LONGEST_LINE:
+            yield number, rest[:LONGEST_LINE]
+            rest = rest[LONGEST_LINE:]
+        chunk = stream.read(CHUNK)
+    if rest := (rest + decoder.decode(b"", final=True)).rstrip("\r"):
+        yield number, rest
+
+
+def dress_down(number: int, text: str) -> Line:
+    """A line without colours and without what loggers, launchers and clusters put before it."""
+    text = _ESCAPES.sub("", text) if "\x1b" in text else text
+    if text.startswith('{"') and ('"log":' in text or '"message":' in text or '"msg":' in text):
+        text = _inner(text)
+    body, rank, level = text, "", ""
+    if not _TQDM.match(text):
+        for _ in range(6):
+            if found := _AROUND.match(body):
+                body = body[found.end() :]
+            elif found := _GLOG.match(body):
+                level, body = _SHORT[found["a"] or found["b"] or found["c"]], body[found.end() :]
+            elif (not rank or body[:1] == "[") and (found := _RANK.match(body)):
+                rank = rank or next(name for name in found.groups() if name is not None)
+                body = body[found.end() :]
+            else:
+                break
+        if not level and (found := _LEVEL.match(body)) and found.end("level") < 100:
+            name = found["level"]
+            # "Error" alone is a level only as "Error: …" of a program, which says no class.
+            if name.isupper():
+                level, body = (
+                    name.replace("WARN", "WARNING").replace("WARNINGING", "WARNING"),
+                    body[found.end() :],
+                )
+    return Line(number, text, body, rank, level)
+
+
+def _encoding(start: bytes) -> str:
+    """PowerShell's ``>`` writes UTF-16."""
+    return "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
+
+
+def _inner(text: str) -> str:
+    """The message of a line that a container's runtime or a logger wrote as JSON."""
+    try:
+        entry = json.loads(text)
+    except ValueError:
+        return text
+    message = next((entry[k] for k in ("log", "message", "msg") if isinstance(entry.get(k), str)), None)
+    if message is None:
+        return text
+    level = next((str(entry[k]) for k in ("level", "levelname", "severity") if k in entry), "")
+    message = message.rstrip("\n")
+    return f"{level.upper()}: {message}" if level.upper() in _LEVELS.split("|") else message
