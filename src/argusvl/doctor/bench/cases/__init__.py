@@ -1,0 +1,1 @@
+"""The cases: a file for each, with ``SEEDS`` and ``build(seed)``."""

@@ -1,0 +1,1 @@
+"""The development cases: detectors may be tuned on them."""

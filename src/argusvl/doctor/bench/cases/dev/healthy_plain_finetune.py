@@ -1,0 +1,15 @@
+"""Fine-tuning of all weights."""
+
+from __future__ import annotations
+
+from argusvl.doctor.bench.case import Case
+
+SEEDS = (31, 32)
+
+
+def build(seed: int) -> Case:
+    return Case(
+        script="finetune",
+        seed=seed,
+        at_least=0.9,
+    )

@@ -1,0 +1,1 @@
+"""The held-out cases: whoever writes a detector does not look here."""

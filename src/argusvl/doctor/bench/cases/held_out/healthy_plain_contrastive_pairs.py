@@ -1,0 +1,15 @@
+"""A contrastive loss."""
+
+from __future__ import annotations
+
+from argusvl.doctor.bench.case import Case
+
+SEEDS = (211, 212)
+
+
+def build(seed: int) -> Case:
+    return Case(
+        script="contrastive_pairs",
+        seed=seed,
+        at_least=0.9,
+    )

@@ -1,0 +1,15 @@
+"""Several labels at once."""
+
+from __future__ import annotations
+
+from argusvl.doctor.bench.case import Case
+
+SEEDS = (211, 212)
+
+
+def build(seed: int) -> Case:
+    return Case(
+        script="multilabel_tags",
+        seed=seed,
+        at_least=0.9,
+    )

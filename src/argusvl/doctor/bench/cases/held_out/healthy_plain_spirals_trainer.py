@@ -1,0 +1,15 @@
+"""An MLP."""
+
+from __future__ import annotations
+
+from argusvl.doctor.bench.case import Case
+
+SEEDS = (211, 212)
+
+
+def build(seed: int) -> Case:
+    return Case(
+        script="spirals_trainer",
+        seed=seed,
+        at_least=0.9,
+    )
