@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from PIL import Image
+    from torch import nn
 
     from argusvl.core.errors import ArgusError
     from argusvl.visual.sections import RunFolder, TaskReport
@@ -100,4 +102,46 @@ class MakeTaskReport(Protocol):
 
     def __call__(self, run: RunFolder) -> TaskReport:
         """Raises ``DataError`` where a file is damaged."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionMap:
+    """Where a model looks in a picture.
+
+    Attributes:
+        image: The picture.
+        heads: ``[heads, rows, columns]``: each head's attention over a grid that covers the picture.
+        name: The picture's.
+    """
+
+    image: Image.Image
+    heads: NDArray[Any]
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """A trained model with a held-out batch, to be looked into.
+
+    Attributes:
+        model: In evaluation mode.
+        forward: Passes the batch through it, with its targets; nothing in it is random.
+        loss: The batch's.
+        attention: Where it looks in the batch's pictures; empty where it has nothing of the kind.
+        batch: What the batch is, in words.
+    """
+
+    model: nn.Module
+    forward: Callable[[], Any]
+    loss: Callable[[], float]
+    attention: Callable[[], Sequence[AttentionMap]]
+    batch: str
+
+
+class ProbeCheckpoint(Protocol):
+    """``argus report --probe``: loads a run's checkpoint with a batch of the run's held-out data."""
+
+    def __call__(self, checkpoint: Path, config: Any, *, device: str) -> Probed:
+        """``config``: the run's, of the task's class. Raises ``ArgusError`` where one of them cannot be used."""
         ...

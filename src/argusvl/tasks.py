@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from argusvl.config.schema import RunConfig
     from argusvl.core.figures import FigureSpec
 
-Part = Literal["predictor", "evaluation", "report", "pictures"]
+Part = Literal["predictor", "evaluation", "report", "pictures", "probe"]
 
 DEFAULT_TASK = "detection"
 """Of checkpoints that name none: those of earlier versions, folders in hub layout, what ships."""
@@ -40,6 +40,7 @@ class TaskEntry:
         pictures: A :class:`~argusvl.task_parts.DrawPrediction` for what the predictor finds.
         evaluation: An :class:`~argusvl.task_parts.EvaluateCheckpoint`.
         report: A :class:`~argusvl.task_parts.MakeTaskReport`.
+        probe: A :class:`~argusvl.task_parts.ProbeCheckpoint`.
         commands: Commands of its own under the verbs that are left to the tasks: ``init``, ``data convert``,
             ``inspect tokens``. The function's signature is the command line.
     """
@@ -51,6 +52,7 @@ class TaskEntry:
     pictures: str | None = None
     evaluation: str | None = None
     report: str | None = None
+    probe: str | None = None
     commands: Mapping[str, str] = field(default_factory=dict)
 
     def config_class(self) -> type[RunConfig]:
@@ -77,6 +79,7 @@ TASKS: dict[str, TaskEntry] = {
         pictures="argusvl.detection.commands.prediction:draw",
         evaluation="argusvl.detection.commands.evaluation:evaluate_checkpoint",
         report="argusvl.detection.report.sections:task_report",
+        probe="argusvl.detection.probing:probe",
         commands={
             "init": "argusvl.detection.commands.init:init",
             "export": "argusvl.detection.commands.export:export",
@@ -224,12 +227,19 @@ def _task_in_config(file: Path) -> str | None:
 
 
 if TYPE_CHECKING:  # mypy holds the parts of each task to what they are said to be
+    from argusvl.detection import probing
     from argusvl.detection.commands import evaluation, prediction
     from argusvl.detection.config import DetectionRunConfig
     from argusvl.detection.detections import Detections
     from argusvl.detection.report import sections
     from argusvl.detection.task import DetectionTask
-    from argusvl.task_parts import DrawPrediction, EvaluateCheckpoint, LoadPredictor, MakeTaskReport
+    from argusvl.task_parts import (
+        DrawPrediction,
+        EvaluateCheckpoint,
+        LoadPredictor,
+        MakeTaskReport,
+        ProbeCheckpoint,
+    )
     from argusvl.training.protocol import DrawsPictures, FinishesRuns, Task
 
     _task: Callable[[DetectionRunConfig], Task] = DetectionTask
@@ -239,3 +249,4 @@ if TYPE_CHECKING:  # mypy holds the parts of each task to what they are said to 
     _pictures: DrawPrediction[Detections] = prediction.draw
     _evaluation: EvaluateCheckpoint = evaluation.evaluate_checkpoint
     _report: MakeTaskReport = sections.task_report
+    _probe: ProbeCheckpoint = probing.probe

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import ExifTags, Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from argusvl.config.loading import load_config, to_yaml
-from argusvl.core.errors import ConfigError, ModelError
+from argusvl.core.errors import CheckpointError, ConfigError, ModelError
 from argusvl.detection.assets import DetectionAssets
 from argusvl.detection.calibration import Fit, fit_calibration
 from argusvl.detection.config import DetectionRunConfig
@@ -344,6 +345,52 @@ def test_a_run_trains_evaluates_saves_and_can_be_used(
         assert (
             len(Predictor.from_pretrained(result.best_checkpoint).predict_detection([data / "val0.png"])) == 1
         )
+
+
+GROUPS = ("vision", "merger", "llm", "detection", "adapter")
+CURVES = {
+    *("lm_loss", "teacher_lm_loss", "student_lm_loss"),
+    *("bbox_l1_loss", "bbox_giou_loss", "objectness_loss", "caption_loss"),
+    *(f"{kind}/{group}" for kind in ("wn", "gn", "lr") for group in GROUPS),
+    "memory/rss_mib",
+    *("throughput/tokens_per_second", "throughput/images_per_second", "throughput/padding_share"),
+}
+"""What the detector promises to draw in TensorBoard at every logging step."""
+
+
+def test_every_promised_curve_is_drawn(make_task: MakeTask, data: Path) -> None:
+    steps = ("max_steps=2", "logging_steps=1", "eval_steps=2", "save_steps=2")
+    teachers = (f"teacher_pool={data}/pool.jsonl", "teacher_ratio=1", "num_teachers=1")
+    task = make_task(*steps, *teachers, "per_device_train_batch_size=2", "report_to=[tensorboard]")
+    result = run_training(task, task.config)
+    events = EventAccumulator(str(result.output_dir / "tensorboard")).Reload()
+    drawn = set(events.Tags()["scalars"])
+    assert CURVES - drawn == set()
+    assert all([event.step for event in events.Scalars(name)] == [1, 2] for name in CURVES)
+    assert {"eval/AP", "eval/AP50", "eval/AP75"} <= drawn
+    assert events.Tags()["images"], "predictions beside the truth"
+
+
+def test_a_checkpoint_of_another_architecture_is_refused_with_what_to_do(
+    make_task: MakeTask, tmp_path: Path
+) -> None:
+    steps = ("max_steps=1", "eval_steps=9", "save_steps=1", "report_to=[]", "val=null")
+    run = make_task(*steps)
+    run_training(run, run.config)
+    wider = make_task(*steps, "detection_ffn_size=64")
+    with pytest.raises(ConfigError, match="detection_ffn_size was 48 and is 64") as by_configuration:
+        run_training(wider, wider.config, resume=True)
+    assert "take that back, start a new run in another output_dir" in str(by_configuration.value.remedy)
+    with pytest.raises(CheckpointError, match="its weights do not fit the configured model") as by_weights:
+        run_training(wider, wider.config, resume=True, allow_changes=True)
+    assert "checkpoint-1" in str(by_weights.value.where) and "resume with" in str(by_weights.value.remedy)
+
+    other = tmp_path / "llama"
+    other.mkdir()
+    (other / "config.json").write_text('{"model_type": "llama", "hidden_size": 64}')
+    with pytest.raises(CheckpointError, match="model_type is 'llama', expected 'qwen2_5_vl'") as by_type:
+        make_task("architecture=null", f"model_path={other}").model()
+    assert "give a Qwen2.5-VL folder" in str(by_type.value.remedy)
 
 
 QUICK = (
@@ -821,3 +868,33 @@ def test_too_few_queries_for_crowded_images_are_named(
         warned("detection_queries=learned", "detection_assignment=one_to_one", "detection_num_queries=5")
         == []
     )
+
+
+# Looking into what was trained
+
+
+def test_a_checkpoint_is_looked_into_with_its_held_out_records(
+    make_task: MakeTask, checkpoint: Path, data: Path
+) -> None:
+    from argusvl.detection.probing import probe
+    from argusvl.doctor.features import layer_statistics
+    from argusvl.doctor.landscape import loss_landscape
+
+    probed = probe(checkpoint, make_task().config, device="cpu")
+    assert probed.batch == f"the first 2 records of {data}/val.jsonl"
+    assert not probed.model.training and probed.loss() == probed.loss() > 0
+    seen = {one.name for one in layer_statistics(probed.model, probed.forward)}
+    assert any(".visual." in n for n in seen) and any(".captioner." in n for n in seen)
+    assert [(one.name, one.image.size, len(one.heads)) for one in probed.attention()] == [
+        ("val0.png", (56, 84), 2),
+        ("val1.png", (56, 84), 2),
+    ]
+    found, here = loss_landscape(probed.model, probed.loss, points=3), probed.loss()
+    assert found.centre == pytest.approx(here, rel=1e-5)
+
+
+def test_a_run_without_held_out_records_cannot_be_looked_into(make_task: MakeTask, checkpoint: Path) -> None:
+    from argusvl.detection.probing import probe
+
+    with pytest.raises(ConfigError, match="no held-out records"):
+        probe(checkpoint, make_task("data.val=null").config, device="cpu")

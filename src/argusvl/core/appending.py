@@ -151,3 +151,19 @@ def read_lines(file: Path, parse: Callable[[bytes], T], *, remedy: str) -> Itera
                 yield value, end
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror or error}", where=file, remedy=remedy) from None
+
+
+def read_objects(file: Path) -> Iterator[dict[str, Any]]:
+    """The objects in a file of JSON lines; nothing where there is none, and lines that are no object are passed over.
+
+    For files that are shown and not computed with: a process that was killed while it wrote may have left half a line.
+    """
+    if not file.is_file():
+        return
+    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict):
+            yield entry

@@ -370,6 +370,7 @@ class DetectionTask:
             config = ArgusDetectionConfig(qwen_config=load_qwen_config(folder), **head)
         if self.config.model.transfer_vocab_size is not None:
             config.text_sizes.vocab_size = len(self.processor.tokenizer)
+            config.text_sizes.pad_token_id = self.processor.tokenizer.pad_token_id
         return config
 
     def _new_qwen_config(self) -> Qwen2_5_VLConfig:
@@ -466,6 +467,28 @@ class DetectionTask:
             logger.info("scores stay as the model gives them: %s", self._fit.note)
         ece = self._fit.report.scores.ece
         return evaluation.figures.scalars() | ({} if math.isnan(ece) else {"ece": ece})
+
+    def chance_losses(self) -> Mapping[str, float]:
+        """What words that are all equally likely would cost."""
+        words = math.log(len(self.processor.tokenizer))
+        names = {term.name for term in self.loss_terms()}
+        return {name: words for name in ("teacher_lm", "student_lm", "caption") if name in names}
+
+    def memory_needed(self) -> int:
+        """As ``argus inspect memory`` counts it: of the largest batch, with the configured strategy."""
+        from argusvl.detection.footprint import BatchShape, count_step
+        from argusvl.detection.strategies import counted, need, on_one_device
+
+        training = self.config.training
+        on_gpu = self.config.infrastructure.device != "cpu" and torch.cuda.is_available()
+        mixed = on_gpu if training.bf16 == "auto" else training.bf16
+        wanted = True, "mixed" if mixed else "float32", training.gradient_checkpointing
+        strategy = next(
+            one for one in on_one_device() if (one.offered, one.precision, one.checkpointing) == wanted
+        )
+        batch, settings = BatchShape.largest(self.config), self.loss_settings()
+        count = counted(lambda **kind: count_step(self.model_config(), batch, settings, **kind))
+        return int(need(strategy, count(strategy), averaged=training.ema_decay is not None).peak)
 
     def figures(self) -> Mapping[str, FigureSpec]:
         """What the figures mean."""

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from argusvl.core.files import atomic_folder
 from argusvl.core.logging import get_logger
 from argusvl.training.sampling import BATCH_INFO
+from argusvl.training.sharding import local, whole
 from argusvl.training.step import StepRecord
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class Examination:
         modules = dict(trainer.network.named_modules())
         for name in reversed(seen.order):
             gradients = [p.grad for p in modules[name].parameters(recurse=False) if p.grad is not None]
-            if any(not bool(torch.isfinite(g).all()) for g in gradients):
+            if any(not bool(torch.isfinite(local(g)).all()) for g in gradients):
                 return name
         return None
 
@@ -135,11 +136,10 @@ class Examination:
         }
         batches = [{key: value for key, value in b.items() if key != BATCH_INFO} for b in record.batches]
         weights = dict(trainer.trainable) | dict(trainer.network.named_buffers())
+        copied = {n: whole(w.detach()).cpu().clone().contiguous() for n, w in weights.items()}
         with atomic_folder(folder) as temporary:
             torch.save([_on_cpu(batch) for batch in batches], temporary / BATCHES)
-            save_file(
-                {n: w.detach().cpu().clone().contiguous() for n, w in weights.items()}, temporary / WEIGHTS
-            )
+            save_file(copied, temporary / WEIGHTS)
             (temporary / REPORT).write_text(json.dumps(report, ensure_ascii=False, indent=2), "utf-8")
         logger.info("step %d is kept in %s", record.step, folder)
 
@@ -179,7 +179,7 @@ def watched_modules(model: nn.Module) -> Iterator[SeenModules]:
         seen.order.append(name)
         if seen.first_bad is None and not _finite(output):
             own = dict(module.named_parameters(recurse=False))
-            bad = [n for n, p in own.items() if not _finite(p)]
+            bad = [n for n, p in own.items() if not _finite(local(p))]  # in parts: what is held here
             seen.first_bad = name + (f" (its {', '.join(bad)} is not finite)" if bad else "")
 
     handles = [

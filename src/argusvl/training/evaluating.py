@@ -14,6 +14,7 @@ from argusvl.core.errors import ConfigError
 from argusvl.core.figures import spec_of
 from argusvl.training.interrupts import InterruptedWork
 from argusvl.training.sandbox import evaluation_sandbox
+from argusvl.training.sharding import unsharded
 
 if TYPE_CHECKING:
     from argusvl.training.trainer import ArgusTrainer
@@ -42,6 +43,7 @@ class Evaluating:
             trainer.between_steps("evaluating"),
             evaluation_sandbox(trainer.network),
             trainer.averaged_weights(),
+            unsharded(trainer.network),
         ):
             figures = trainer.parallel.from_first(
                 trainer.task.evaluate(trainer.network, dataset, trainer.parallel)

@@ -6,7 +6,8 @@ Each line is an object with ``time`` (ISO 8601), ``step`` and ``event``, and wha
     changed      changes, with --resume    stopped    why: finished, interrupted, an error
     saved        checkpoint                evaluated  figures
     scaled       why, factor, steps        skipped    why, samples
-    rolled_back  why, to
+    rolled_back  why, to                   found      finding: as its JSON
+    remedy       kind, change, steps, without, with, kept
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from argusvl.core.appending import read_objects
 from argusvl.core.logging import get_logger
 from argusvl.core.run_layout import EVENTS_FILE
 from argusvl.training.run_lock import is_moved
@@ -47,13 +49,4 @@ def append_event(run: Path, step: int, event: str, **details: Any) -> dict[str, 
 
 def read_events(run: Path) -> Iterator[dict[str, Any]]:
     """The run's events, oldest first; lines that a killed process left half written are passed over."""
-    path = run / EVENTS_FILE
-    if not path.is_file():
-        return
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(entry, dict):
-            yield entry
+    return read_objects(run / EVENTS_FILE)

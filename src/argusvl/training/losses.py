@@ -34,6 +34,7 @@ class LossAggregation:
             raise ModelError(
                 f"two loss terms have one name: {list(self.names)}", where="the task's loss_terms()"
             )
+        self.counted_by = {term.name: term.count for term in terms}
         self.count_names = tuple(sorted({term.count for term in terms}))
         self._factors: tuple[Counts, float, Mapping[str, float], Tensor] | None = None
         self._zero: Tensor | None = None
@@ -209,6 +210,17 @@ class LossWindow:
             "steps": self._steps,
             "counts": dict(self._counts),
         }
+
+    @staticmethod
+    def of_rank(states: Sequence[Mapping[str, Any]], rank: int, ranks: int) -> Mapping[str, Any]:
+        """The state that a rank restores: its own; of another number of ranks, their sum on the first one."""
+        if len(states) == ranks or states[0]["sums"] is None:
+            return states[min(rank, len(states) - 1)]
+        share = float(rank == 0)
+        sums = [share * sum(column) for column in zip(*(state["sums"] for state in states), strict=True)]
+        # A loss is held times the number of ranks.
+        loss = share * sum(state["loss"] for state in states) * ranks / len(states)
+        return {**states[0], "sums": sums, "loss": loss}
 
     def restore(self, state: Mapping[str, Any], device: torch.device | None = None) -> None:
         """Takes what :meth:`state` returned."""

@@ -104,7 +104,7 @@ class Task(Protocol):
         """Samples → batch: the model's forward arguments plus ``counts`` and ``sizes``, which the engine takes out.
 
         ``counts`` are what the loss terms are divided by; ``sizes`` what the batch holds, where it does: ``images``,
-        ``tokens`` (padding included) and ``real_tokens``.
+        ``vision_tokens``, ``tokens`` (padding included) and ``real_tokens``.
         """
         ...
 
@@ -188,4 +188,22 @@ class FinishesRuns(Protocol):
 
     def finish(self, output_dir: Path, checkpoint: Path) -> None:
         """Called when training has ended or was stopped, on one rank, with the best checkpoint or else the newest."""
+        ...
+
+
+@runtime_checkable
+class KnowsChance(Protocol):
+    """A task that can say what a constant answer would cost, of some of its loss terms."""
+
+    def chance_losses(self) -> Mapping[str, float]:
+        """Term → its mean for answers that do not depend on the inputs; ``ln V`` of V equally likely words."""
+        ...
+
+
+@runtime_checkable
+class KnowsMemory(Protocol):
+    """A task that can predict what a training step takes."""
+
+    def memory_needed(self) -> int:
+        """Bytes of the largest step that the configuration allows, at its peak."""
         ...

@@ -189,6 +189,10 @@ FREE_KEYS = frozenset(
 change."""
 
 
+_FREE_OPTIONS = tuple(f"trainer_arguments.{name}" for name in ("fsdp", "deepspeed", "ddp_"))
+"""How processes share the work: on one, or on another number of them, there is nothing to share, or otherwise."""
+
+
 def _changed_keys(saved: Mapping[str, Any] | None, config: RunConfig) -> list[str]:
     """What a resumed run would compute otherwise than the run so far, by its configuration."""
     changes = []
@@ -198,6 +202,8 @@ def _changed_keys(saved: Mapping[str, Any] | None, config: RunConfig) -> list[st
         free = FREE_KEYS.union(POSITION_KEYS)  # of the latter, the snapshot's position speaks
         for key in sorted(now.keys() | then.keys()):
             name = key.rpartition(".")[2]
+            if key.startswith(_FREE_OPTIONS):
+                continue
             if name in free or name.endswith("_lr") or now.get(key, _NONE) == then.get(key, _NONE):
                 continue
             if key not in then:

@@ -120,6 +120,7 @@ class BatchInfo:
         tokens: Positions that are not padding.
         positions: All positions, padding included.
         images: Number of images.
+        vision_tokens: Positions that stand for images.
         error: What went wrong while the batch was made; then the batch holds nothing else.
     """
 
@@ -127,6 +128,7 @@ class BatchInfo:
     tokens: int = 0
     positions: int = 0
     images: int = 0
+    vision_tokens: int = 0
     error: ArgusError | None = None
 
 
@@ -219,4 +221,5 @@ def _batch_info(keys: tuple[SampleKey, ...], batch: dict[str, Any]) -> BatchInfo
         tokens=sizes.get("real_tokens", 0),
         positions=sizes.get("tokens", 0),
         images=sizes.get("images", 0),
+        vision_tokens=sizes.get("vision_tokens", 0),
     )

@@ -23,6 +23,7 @@ from argusvl.training.policies import (
 )
 from argusvl.training.policies.non_finite import Recover, StopWhereNotFinite
 from argusvl.training.policies.phases import Phases
+from argusvl.training.policies.remedies import Remedies
 from argusvl.training.snapshot import Snapshot
 from argusvl.training.step import StepRecord
 
@@ -48,10 +49,11 @@ def own_policies(trainer: ArgusTrainer, samples_per_step: float) -> list[Policy]
     """
     training, groups = trainer.config.training, [group.spec for group in trainer.groups]
     agreed = trainer.parallel, Examination(trainer)
-    recovery = training.recovery
+    recovery, remedies = training.recovery, training.remedies
     return [
         Phases(groups, training.phases, training.rate_scaling, samples_per_step),
         StopWhereNotFinite(*agreed) if recovery is None else Recover(*agreed, recovery),
+        *([] if remedies is None else [Remedies(trainer, remedies)]),
     ]
 
 
@@ -95,6 +97,10 @@ class Steering:
             logger.info("group %s %s from epoch %g on", group.name, what, state.epoch or 0.0)
         self.plan = plan
 
+    def keep(self, snapshot: Snapshot, step: int) -> None:
+        """Lets a policy that keeps snapshots of its own say where the next roll-back goes."""
+        self._kept, self._kept_at, self._candidate = snapshot, step, None
+
     def _check(self, plan: Plan) -> None:
         """A name that nothing has would be a plan that silently does not hold."""
         groups = {group.name for group in self._trainer.groups}
@@ -129,6 +135,7 @@ class Steering:
                 action = common
         match action:
             case Stop():
+                trainer.listeners.on_step(record)  # the step that it is about
                 raise TrainingError(action.why, where=action.where, remedy=action.advice)
             case RollBack():
                 self._roll_back(action)

@@ -58,7 +58,7 @@ class StepRecord:
         return [batch[BATCH_INFO] for batch in self.batches if BATCH_INFO in batch]
 
     @functools.cached_property
-    def _totals(self) -> tuple[float, float]:
+    def totals(self) -> tuple[float, float]:
         """Loss and gradient norm of this rank, in the one copy to the host that each step makes."""
         loss = self.losses.sum()
         loss, norm = torch.stack([loss, self.gradients.total.to(loss)]).tolist()
@@ -67,12 +67,12 @@ class StepRecord:
     @property
     def loss(self) -> float:
         """This rank's share of the step's loss, times the number of ranks."""
-        return self._totals[0]
+        return self.totals[0]
 
     @property
     def finite(self) -> bool:
         """Whether loss and gradients of this rank are finite."""
-        loss, norm = self._totals
+        loss, norm = self.totals
         return math.isfinite(loss) and (self.loss_is_scaled or math.isfinite(norm))
 
     def first_non_finite_term(self) -> tuple[str, int] | None:

@@ -15,6 +15,7 @@ from argusvl.training.losses import Counts
 from argusvl.training.norms import clip_gradients, gradient_norms, update_ratios
 from argusvl.training.randomness import mixed_seed, preserved_randomness, seed_all
 from argusvl.training.sampling import BATCH_INFO
+from argusvl.training.sharding import local
 from argusvl.training.step import StepRecord
 
 if TYPE_CHECKING:
@@ -129,13 +130,13 @@ class Stepping:
         inputs = {name: value for name, value in batch.items() if name not in ("counts", "sizes", BATCH_INFO)}
         with trainer.compute_loss_context_manager():
             outputs = model(**trainer._prepare_inputs(inputs))
-            # DDP averages gradients over ranks; the counts are global already.
+            # DDP and FSDP average gradients over ranks; the counts are global already.
             loss, sums = trainer.losses.combine(
                 outputs.loss_terms, counts, float(trainer.parallel.world_size), trainer.steering.plan.weights
             )
         if model.training and not loss.requires_grad:
             # Everything that this batch reaches is frozen: the step must go on, and on all ranks.
-            loss = loss + sum(p.sum() * 0.0 for p in trainer.trainable.values() if p.requires_grad)
+            loss = loss + sum(local(p).sum() * 0.0 for p in trainer.trainable.values() if p.requires_grad)
         return loss, sums, outputs
 
     def optimize(self, record: StepRecord) -> None:

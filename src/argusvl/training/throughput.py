@@ -1,19 +1,12 @@
-"""How fast training goes, and what memory it takes."""
+"""How fast training goes."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import time
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-
-import torch
+from collections.abc import Iterator, Mapping, Sequence
 
 from argusvl.training.sampling import BatchInfo
-
-_MIB = 2**20
-_STATM = Path("/proc/self/statm")
 
 
 class Throughput:
@@ -33,20 +26,24 @@ class Throughput:
     def _restart(self) -> None:
         self._started = time.perf_counter()
         self._excluded = self._waited = 0.0
-        self._samples = self._images = self._tokens = self._positions = 0
+        self._samples = self._images = self._tokens = self._positions = self._steps = 0
+        self._spent: dict[str, float] = {}
 
     def start(self) -> None:
         """Starts a window; call it when training starts."""
         self._restart()
 
-    def add(self, batches: Sequence[BatchInfo], waited: float) -> None:
+    def add(self, batches: Sequence[BatchInfo], seconds: Mapping[str, float]) -> None:
         """Adds a step's batches.
 
         Args:
             batches: The micro-batches of this rank.
-            waited: Seconds that the step waited for them.
+            seconds: What the step spent by part; ``data`` is what it waited for its batches.
         """
-        self._waited += waited
+        self._waited += seconds.get("data", 0.0)
+        self._steps += 1
+        for part, spent in seconds.items():
+            self._spent[part] = self._spent.get(part, 0.0) + spent
         for batch in batches:
             self._samples += len(batch.keys)
             self._images += batch.images
@@ -65,13 +62,14 @@ class Throughput:
     def drain(self) -> dict[str, float]:
         """The window's figures (all ranks together, taking each for equal); starts a new window.
 
-        Real tokens only: ``padding_share`` says how many positions were padding.
+        Real tokens only: ``padding_share`` says how many positions were padding. ``seconds/PART`` is the mean of a
+        step, of this rank. On a GPU the parts are what it takes to start them: computing goes on beside what follows.
         """
         seconds = max(time.perf_counter() - self._started - self._excluded, 1e-9)
         figures = {
             "throughput/samples_per_second": self._ranks * self._samples / seconds,
             "throughput/data_wait_share": min(self._waited / seconds, 1.0),
-        }
+        } | {f"seconds/{part}": spent / self._steps for part, spent in self._spent.items()}
         if self._images:
             figures["throughput/images_per_second"] = self._ranks * self._images / seconds
         if self._positions:
@@ -82,16 +80,3 @@ class Throughput:
         self.trained_images += self._ranks * self._images
         self._restart()
         return figures
-
-
-def memory_figures() -> dict[str, float]:
-    """Memory in MiB: resident of this process (on Linux) and, with CUDA, allocated, its peak, and reserved."""
-    figures = {}
-    if _STATM.exists():
-        pages = int(_STATM.read_text(encoding="ascii").split()[1])
-        figures["memory/rss_mib"] = pages * os.sysconf("SC_PAGE_SIZE") / _MIB
-    if torch.cuda.is_initialized():
-        figures["memory/cuda_allocated_mib"] = torch.cuda.memory_allocated() / _MIB
-        figures["memory/cuda_peak_mib"] = torch.cuda.max_memory_allocated() / _MIB
-        figures["memory/cuda_reserved_mib"] = torch.cuda.memory_reserved() / _MIB
-    return figures

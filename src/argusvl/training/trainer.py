@@ -8,13 +8,13 @@ stands in :meth:`ArgusTrainer._run_epoch` and :meth:`ArgusTrainer._train_step`:
     forward_backward   for each micro-batch Σ weight · sum / global count, and its backward pass → StepRecord
     after_backward     policies: continue, scale, skip, roll back or stop; the strongest action of all ranks
     clip, optimizer.step, scheduler.step, moving average of the weights
-    listeners get the record; log, evaluate (in a sandbox), save (atomically)
+    listeners get the record, the doctor among them; log, evaluate (in a sandbox), save (atomically)
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,7 +30,8 @@ from transformers.trainer_utils import IntervalStrategy
 from argusvl.config.schema import RunConfig
 from argusvl.core.errors import ConfigError
 from argusvl.core.logging import get_logger
-from argusvl.training import sampling
+from argusvl.core.memory_figures import memory_figures
+from argusvl.training import sampling, sharding
 from argusvl.training.arguments import decide_together, started_with, training_arguments
 from argusvl.training.callbacks import PlainNamesTensorBoard, Resuming
 from argusvl.training.ema import ExponentialMovingAverage
@@ -50,7 +51,8 @@ from argusvl.training.snapshot import SavedSnapshot
 from argusvl.training.steering import RolledBack, Steering, own_policies
 from argusvl.training.step import StepRecord
 from argusvl.training.stepping import Stepping
-from argusvl.training.throughput import Throughput, memory_figures
+from argusvl.training.throughput import Throughput
+from argusvl.training.watching import RunWatch
 
 logger = get_logger(__name__)
 
@@ -112,22 +114,23 @@ class ArgusTrainer(Trainer):
             eval_dataset=eval_dataset,
             callbacks=list(callbacks),
         )
+        sharding.prepare(self)
         trainable = frozenset[str]().union(*(group.trainable for group in self.groups))
         self.trainable = {n: p for n, p in self.network.named_parameters() if n in trainable}
         decay = config.training.ema_decay
         self.ema = None if decay is None else ExponentialMovingAverage(self.trainable, decay)
         self.stepping, self.evaluating, self.saving = Stepping(self), Evaluating(self), Saving(self)
+        self.forward_backward = self.stepping.forward_backward
         batch = getattr(self._sampler, "mean_samples", self._train_batch_size)
         samples = batch * self.args.gradient_accumulation_steps * self.parallel.world_size
         self.steering = Steering(self, [*own_policies(self, samples), *policies])
-        self.listeners = Listeners(listeners)
-        self.interrupts = Interrupts()
+        self.watch, self.interrupts = RunWatch(self), Interrupts()
+        self.listeners = Listeners([*listeners, self.watch])
         self.throughput = Throughput(self.parallel.world_size)
         evaluated = 0 if eval_dataset is None else len(eval_dataset)  # type: ignore[arg-type]
         self.progress = ProgressCallback(samples, evaluated / samples)
         self.window = LossWindow(self.losses)
-        self.evaluation_due = self.ranks_stop = False
-        self.last_logged = 0
+        self.evaluation_due, self.ranks_stop, self.last_logged = False, False, 0
         self._record: StepRecord | None = None
         self.remove_callback(PrinterCallback)
         shown = self.pop_callback(TensorBoardCallback) is not None
@@ -137,7 +140,7 @@ class ArgusTrainer(Trainer):
         self.add_callback(self.progress)  # before the hook, which may evaluate when training begins
         self.add_callback(Resuming(self._begin))
         if self.resumed is not None:
-            self.resumed.check_position(self.saving.position())
+            self.saving.check_position(self.resumed)
 
     @property
     def network(self) -> PreTrainedModel:
@@ -164,6 +167,7 @@ class ArgusTrainer(Trainer):
 
     def _begin(self) -> None:
         """Trainer has prepared everything: what the checkpoint holds is put in its place."""
+        sharding.follow(self)
         self.last_logged = self.state.global_step
         planned = {"max_steps": self.state.max_steps, "processes": self.parallel.world_size}
         if self.resumed is None:
@@ -242,18 +246,12 @@ class ArgusTrainer(Trainer):
         if taken and self.ema is not None:
             self.ema.update()
         self.window.add(record.sums, record.losses, counts)
-        self.throughput.add(record.infos, waited)
+        self.throughput.add(record.infos, record.seconds)
         self._record = record
         self.listeners.on_step(record)
         self.control = self.callback_handler.on_step_end(self.args, state, self.control)
         if self.stop_requested:
             self.control.should_save = self.control.should_training_stop = True
-
-    def forward_backward(
-        self, batches: Sequence[Mapping[str, Any]], counts: Counts | None = None, step: int | None = None
-    ) -> StepRecord:
-        """See :meth:`Stepping.forward_backward`."""
-        return self.stepping.forward_backward(batches, counts, step)
 
     def compute_loss(
         self,

@@ -132,6 +132,9 @@ class Collator:
             "images": sum(len(sample.images) for sample in samples),
             "tokens": batch["input_ids"].numel(),
             "real_tokens": sum(lengths),
+            "vision_tokens": sum(
+                span.stop - span.start for sample in samples for span in sample.conversation.images
+            ),
         }
         return batch
 

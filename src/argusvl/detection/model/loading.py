@@ -133,6 +133,11 @@ def load_head(head: nn.Module, file: Path) -> None:
     except (OSError, ValueError, SafetensorError) as error:
         raise CheckpointError(f"cannot be read: {error}", where=file, remedy=_AGAIN) from error
     own = head.state_dict()
+    # One value is one value: the scale of type scores was saved as a scalar once.
+    state = {
+        n: t.reshape(own[n].shape) if n in own and t.numel() == own[n].numel() == 1 else t
+        for n, t in state.items()
+    }
     missing, unexpected = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
     others = [n for n in sorted(own.keys() & state.keys()) if own[n].shape != state[n].shape]
     if missing or unexpected or others:

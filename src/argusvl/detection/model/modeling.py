@@ -152,6 +152,10 @@ class ArgusForDetection(PreTrainedModel):
         """The language model's token embedding."""
         return self.qwen.get_input_embeddings()
 
+    def get_output_embeddings(self) -> torch.nn.Module:
+        """The language model's output layer. Whoever shards the model must know where it is tied to the embedding."""
+        return self.qwen.get_output_embeddings()
+
     @_in_one_precision
     def forward(
         self,
@@ -205,9 +209,11 @@ class ArgusForDetection(PreTrainedModel):
         pixel_values, image_grid_thw = checked_images(
             pixel_values, image_grid_thw, input_ids, mm_token_type_ids, self.qwen.config
         )
-        vision = None
+        vision = idle = None
         if pixel_values is not None:
             vision = self.qwen.model.get_image_features(pixel_values, image_grid_thw, return_dict=True)
+        elif labels is not None:
+            idle = self._encode_blank()
         packing = packed_arguments(position_ids[0])
         if packing:
             check_can_pack(self.qwen.model.language_model.config._attn_implementation)
@@ -225,7 +231,7 @@ class ArgusForDetection(PreTrainedModel):
             check_present(batch, _TARGETS, "object_boxes_cxcywh_norm")
         if vision is None or student_image_index is None or len(student_image_index) == 0:
             if labels is not None:
-                self._add_idle_terms(terms, hidden_states, batch)
+                self._add_idle_terms(terms, hidden_states, vision or idle, batch)
             return DetectionOutput(loss_terms=terms)
         if self.detection_head is None:
             return DetectionOutput(loss_terms=terms)
@@ -357,24 +363,31 @@ class ArgusForDetection(PreTrainedModel):
             self.loss_settings,
         )
 
+    def _encode_blank(self) -> Any:
+        """A blank image of one merged token through the tower, where the batch shows no image.
+
+        A rank that left the tower or the head out while others use them would leave those waiting for its gradients,
+        or for its part of the weights, for ever; and so would one that came through them in another order.
+        """
+        vision = self.config.vision_sizes
+        side = vision.spatial_merge_size * vision.patch_size
+        pixels = torch.zeros((1, vision.in_channels, side, side), device=self.device)
+        blank, grid = cut_patches(pixels, vision)
+        return self.qwen.model.get_image_features(blank, grid, return_dict=True)
+
     def _add_idle_terms(
-        self, terms: dict[str, Tensor], hidden_states: Tensor, batch: Mapping[str, Any]
+        self, terms: dict[str, Tensor], hidden_states: Tensor, encoded: Any, batch: Mapping[str, Any]
     ) -> None:
         """Adds zeros that come through the tower and the head, where the batch shows no student image.
 
-        A rank that left them out while others use them would leave those waiting for its gradients, or for its part
-        of the weights, for ever. So a blank image of one merged token passes through, and counts for nothing.
+        The head sees one merged token of what the tower has encoded, whatever that is; it counts for nothing.
         """
-        vision = self.config.vision_sizes
-        merge = vision.spatial_merge_size
-        side = merge * vision.patch_size
-        blank, grid = cut_patches(hidden_states.new_zeros((1, vision.in_channels, side, side)), vision)
-        encoded = self.qwen.model.get_image_features(blank, grid, return_dict=True)
-        image_states = torch.cat(encoded.pooler_output)
+        merge = self.config.vision_sizes.spatial_merge_size
+        image_states = torch.cat(encoded.pooler_output)[:1]
         any_name = next(iter(terms))
         terms[any_name] = terms[any_name] + 0.0 * image_states.float().sum()
         if self.detection_head is not None and batch["object_boxes_cxcywh_norm"] is not None:
-            raster = encoded.last_hidden_state.view(merge, merge, -1)
+            raster = encoded.last_hidden_state[: merge**2].view(merge, merge, -1)
             head = self.detection_head(
                 [raster],
                 [image_states],

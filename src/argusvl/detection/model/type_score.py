@@ -23,7 +23,7 @@ class TypeScorer(nn.Module):
         self.label_norm = nn.LayerNorm(text_size)
         self.label_encoder = MLP(text_size, config.hidden_size, config.hidden_size, 2)
         self.query_encoder = MLP(config.hidden_size, config.hidden_size, config.hidden_size, 2)
-        self.log_scale = nn.Parameter(torch.tensor(2.3))
+        self.log_scale = nn.Parameter(torch.tensor([2.3]))  # a scalar could not be shared out by FSDP2
 
     def encode_labels(self, vocabulary_ids: Tensor, embed_tokens: nn.Module) -> Tensor:
         """Token ids of the labels ``[V, C]``, padded with -100 → unit vectors ``[V, D]``."""

@@ -1,0 +1,232 @@
+"""Remedies for what the doctor finds: tried on the same steps from the same snapshot, the better one is kept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from argusvl.config.messages import did_you_mean
+from argusvl.config.schema import RemediesSection
+from argusvl.core.errors import ConfigError
+from argusvl.core.logging import get_logger
+from argusvl.doctor.findings import Finding
+from argusvl.doctor.remedies import APPLICABLE, REMEDIES, WHEN_TO_RESTART
+from argusvl.training.policies import Action, Continue, Inactive, Plan, Progress, RollBack, Stop
+from argusvl.training.snapshot import Snapshot
+from argusvl.training.step import StepRecord
+
+if TYPE_CHECKING:
+    from argusvl.training.trainer import ArgusTrainer
+
+logger = get_logger(__name__)
+
+_BETTER = 0.95
+"""Of the loss without the remedy: what is above may be chance."""
+_USUAL = 3e-3
+"""Of its size, what a step may change a weight by at the peak of the rates."""
+_TELLING = 2
+"""The last of so many parts of a trial is compared: at first the remedy has had no time."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """A remedy and what came of it."""
+
+    plan: Plan
+    words: str
+    losses: list[float]
+
+
+class Remedies(Inactive):
+    """Acts on findings: a trial, then a roll-back with the remedy that was better, or the advice to restart.
+
+    Training keeps a snapshot of the last point at which nothing was found, and the steps that it made from there. Those
+    are the trial without the remedy; the same batches from the same snapshot are computed again with it. Losses repeat
+    bit for bit, so that what differs is the remedy.
+
+    Args:
+        trainer: The engine.
+        settings: What may be done.
+
+    Raises:
+        ConfigError: A finding is named that the engine can do nothing about, or there are several processes.
+    """
+
+    def __init__(self, trainer: ArgusTrainer, settings: RemediesSection) -> None:
+        for slug in settings.apply:
+            if slug not in APPLICABLE:
+                raise ConfigError(
+                    f"the engine can do nothing about {slug!r}{did_you_mean(slug, APPLICABLE)}",
+                    where="remedies.apply",
+                    remedy=f"name some of {', '.join(APPLICABLE)}",
+                )
+        if trainer.parallel.world_size > 1:
+            raise ConfigError(
+                "remedies are tried by one process only, and this run has several",
+                where="remedies",
+                remedy="set remedies to null, or train with one process",
+            )
+        self._trainer, self._settings = trainer, settings
+        self._holds = Plan()
+        self._attempts = 0
+        self._found: Finding | None = None
+        self._good: Snapshot | None = None
+        self._good_at = 0
+        self._steps: list[StepRecord] = []
+
+    def plan(self, progress: Progress) -> Plan:
+        """The remedies that were kept; and a new point to go back to, where nothing is wrong."""
+        full = len(self._steps) >= self._settings.trial_steps
+        if self._good is None or (full and self._trainer.watch.clean and self._found is None):
+            self._good, self._good_at = self._trainer.saving.snapshot().kept(), progress.step
+            self._steps = []
+        return self._holds
+
+    def after_backward(self, record: StepRecord) -> Action:
+        """Continue; or, where something was found, what a trial of the remedies says."""
+        # Once found, it is looked into, also where the next steps look better: the trial will tell.
+        seen = (one for one in self._trainer.watch.present if one.slug in self._settings.apply)
+        self._found = found = self._found or next(seen, None)
+        if found is None or len(self._steps) < self._settings.trial_steps:
+            if len(self._steps) < self._settings.trial_steps:
+                self._steps.append(replace(record, outputs=None))
+            return Continue()
+        if any(remedy.engine == "stop" for remedy in REMEDIES[found.slug]):
+            if not self._trainer.control.should_training_stop:
+                logger.warning("training ends here, the best checkpoint is kept: %s", found.what)
+                self._trainer.event("remedy", kind=found.slug, change="stop early", kept=True)
+            self._trainer.control.should_training_stop = True
+            return Continue()
+        return self._treat(found, record)
+
+    def _treat(self, found: Finding, record: StepRecord) -> Action:
+        left = self._settings.attempts - self._attempts
+        options = self._options(found)[: max(left, 0)]
+        without = [one.totals[0] for one in self._steps]
+        trials = self._try(options)
+        self._attempts += len(trials)
+        best = min(trials, key=lambda one: _end(one.losses), default=None)
+        if best is not None and not _end(best.losses) < _BETTER * _end(without):
+            best = None
+        for trial in trials:
+            self._trainer.event(
+                "remedy",
+                kind=found.slug,
+                change=trial.words,
+                steps=[self._good_at + 1, self._good_at + len(trial.losses)],
+                without=_rounded(without),
+                kept=trial is best,
+                **{"with": _rounded(trial.losses)},
+            )
+        if best is None:
+            tried = ", ".join(one.words for one in trials) or "no attempt is left"
+            return Stop(f"{found.slug}: {found.what}. Tried in vain: {tried}", WHEN_TO_RESTART)
+        self._holds = self._holds.joined(best.plan)
+        assert self._good is not None
+        self._trainer.steering.keep(self._good, self._good_at)
+        self._steps, self._found = [], None
+        why = (
+            f"{found.slug}: {found.what}; with {best.words} the loss ends at {_end(best.losses):.3g} "
+            f"instead of {_end(without):.3g}"
+        )
+        return RollBack(why)
+
+    def _options(self, found: Finding) -> list[tuple[Plan, str]]:
+        """The remedies of a finding as plans, the most promising first."""
+        group, options = found.numbers.get("group"), []
+        for remedy in REMEDIES[found.slug]:
+            match remedy.engine:
+                case "rate":
+                    for factor in _factors(found.numbers.get("update_ratio"), found.slug):
+                        name = f"learning rate of {group}" if group else "learning rates"
+                        options.append((Plan(rates={group or "*": factor}), f"{name} times {factor:g}"))
+                case "clip":
+                    options.append((Plan(clip=0.1), "max_grad_norm times 0.1"))
+                case "balance":
+                    weights = self._balanced()
+                    told = ", ".join(f"{name} {factor:.3g}" for name, factor in weights.items())
+                    options.append((Plan(weights=weights), f"weights of the terms times {told}"))
+        return options
+
+    def _balanced(self) -> dict[str, float]:
+        """Factors that bring the weighted terms to one size, by their moving averages (0.99, as seed 001 has it)."""
+        sizes: dict[str, float] = {}
+        for record in self._steps:
+            for name, value in zip(record.terms, record.sums.sum(0).abs().tolist(), strict=True):
+                sizes[name] = 0.99 * sizes.get(name, value) + 0.01 * value
+        known = {name: size for name, size in sizes.items() if size > 0 and math.isfinite(size)}
+        mean = math.exp(fmean(math.log(size) for size in known.values())) if known else 1.0
+        return {name: mean / size for name, size in known.items()}
+
+    # --- the trial
+
+    def _try(self, options: Sequence[tuple[Plan, str]]) -> list[_Trial]:
+        """Computes the kept steps again with each remedy; the run is left as it was, but for its gradients."""
+        trainer = self._trainer
+        now, plan = trainer.saving.snapshot().kept(), trainer.steering.plan
+        assert self._good is not None
+        trials = []
+        with trainer.watch.paused():
+            for change, words in options:
+                logger.warning("trying for %d steps: %s", len(self._steps), words)
+                trainer.saving.restore(self._good.kept())
+                trainer.steering.plan = plan.joined(change)
+                trials.append(_Trial(change, words, self._replay()))
+        trainer.saving.restore(now)
+        trainer.steering.plan = plan
+        trainer.model_wrapped.zero_grad()
+        return trials
+
+    def _replay(self) -> list[float]:
+        trainer, losses = self._trainer, []
+        assert trainer.lr_scheduler is not None
+        for step in self._steps:
+            trainer.model_wrapped.zero_grad()
+            record = trainer.forward_backward(step.batches, step.counts, step.step)
+            losses.append(record.loss)
+            if not record.finite:
+                break
+            trainer.stepping.optimize(record)
+            trainer.lr_scheduler.step()
+        return losses
+
+    # --- its state
+
+    def state_dict(self) -> dict[str, Any]:
+        """What holds, and what was tried."""
+        held = self._holds
+        return {
+            "rates": dict(held.rates),
+            "weights": dict(held.weights),
+            "clip": held.clip,
+            "attempts": self._attempts,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes what :meth:`state_dict` returned."""
+        self._holds = Plan(rates=state["rates"], weights=state["weights"], clip=float(state["clip"]))
+        self._attempts = int(state["attempts"])
+
+
+def _factors(ratio: float | None, slug: str) -> list[float]:
+    """Factors of a learning rate: what the speed of the weights calls for, and its neighbours."""
+    if slug == "learning-rate-too-low":
+        return [10.0, 100.0]
+    if ratio is None or ratio <= 10 * _USUAL:
+        return [0.1, 0.01]
+    # What the first looks call for is often too little: weights that have run away make it look worse than it is.
+    wanted = round(math.log10(_USUAL / ratio))
+    return [10.0**power for power in dict.fromkeys((min(-1, round(wanted / 2)), wanted, -1)) if power < 0]
+
+
+def _end(losses: Sequence[float]) -> float:
+    """The mean loss of a trial's end; infinite where it came to no end."""
+    tail = losses[-max(1, len(losses) // _TELLING) :]
+    return fmean(tail) if tail and all(map(math.isfinite, tail)) else math.inf
+
+
+def _rounded(losses: Sequence[float]) -> list[float | None]:
+    return [float(f"{loss:.5g}") if math.isfinite(loss) else None for loss in losses]

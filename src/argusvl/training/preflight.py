@@ -1,0 +1,325 @@
+"""What can be known of a run before it starts, by some twenty steps in a folder that is thrown away.
+
+Each question is a function of the :class:`Flight` and a line in :data:`QUESTIONS`; it answers in words, and with
+findings where something is wrong. Weights on disk are never changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from argusvl.config.schema import RunConfig
+from argusvl.core.errors import ArgusError
+from argusvl.doctor.findings import Finding, finding, finding_of
+from argusvl.training.norms import clip_gradients
+from argusvl.training.protocol import KnowsChance, KnowsMemory, Task
+from argusvl.training.step import StepRecord
+from argusvl.training.trainer import ArgusTrainer
+from argusvl.training.watching import PIXELS, never_trains
+
+STEPS = 16
+"""Of learning one batch by heart."""
+RAISED = 2.0
+"""Times the configured rates, for so few steps."""
+_FALLS = 0.9
+_SAME = 1e-5
+_FAR_OFF = 3.0
+"""Times what a constant answer would cost."""
+_GIB = 2**30
+
+Anomaly = Literal["off", "batch", "all"]
+
+
+@dataclass(slots=True)
+class Answer:
+    """What a question came to.
+
+    Attributes:
+        name: Of the question.
+        told: In words.
+        findings: What is wrong.
+    """
+
+    name: str
+    told: str
+    findings: list[Finding] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "name": self.name,
+            "told": self.told,
+            "ok": not self.findings,
+            "findings": [one.to_json() for one in self.findings],
+        }
+
+
+class Flight:
+    """An engine that is ready to train, with its first batch.
+
+    Args:
+        task: The task.
+        trainer: The engine, in a folder of its own.
+        anomaly: Of which steps autograd's anomaly detection is on.
+    """
+
+    def __init__(self, task: Task, trainer: ArgusTrainer, anomaly: Anomaly) -> None:
+        self.task, self.trainer, self._anomaly = task, trainer, anomaly
+        trainer.model_wrapped = trainer.accelerator.prepare_model(trainer.network)
+        self._steps = 0
+
+    @cached_property
+    def batch(self) -> tuple[list[dict[str, Any]], dict[str, int]]:
+        """The first step's first micro-batch, and its counts."""
+        loader = self.trainer.get_train_dataloader()
+        ordered: tuple[Any, ...] = (loader, self.trainer.train_dataset)
+        for each in ordered:
+            if hasattr(each, "set_epoch"):
+                each.set_epoch(0)
+        batches, counts, _ = self.trainer.stepping.fetch(iter(loader), 1)
+        return batches, counts
+
+    @cached_property
+    def first(self) -> StepRecord:
+        """The first step, which the optimizer does not take."""
+        return self.compute()
+
+    def compute(self) -> StepRecord:
+        """Forward and backward pass of the batch."""
+        batches, counts = self.batch
+        self.trainer.model_wrapped.zero_grad()
+        self._steps += 1
+        on = self._anomaly == "all" or (self._anomaly == "batch" and self._steps == 1)
+        with torch.autograd.set_detect_anomaly(True) if on else contextlib.nullcontext():
+            return self.trainer.forward_backward(batches, counts, 1)
+
+    def loss(self, change: Callable[[Tensor], Tensor] | None = None) -> float:
+        """The batch's loss in evaluation mode, with its pictures changed."""
+        batches, counts = self.batch
+        batch, network = dict(batches[0]), self.trainer.network
+        for name in self.pixels:
+            if change is not None:
+                batch[name] = change(batch[name])
+        network.eval()
+        try:
+            with torch.no_grad():
+                return float(self.trainer.stepping.loss(network, batch, counts)[0])
+        finally:
+            network.train()
+
+    @property
+    def pixels(self) -> list[str]:
+        """The batch's inputs that are numbers."""
+        batch = self.batch[0][0]
+        return [name for name in PIXELS if isinstance(batch.get(name), Tensor)]
+
+    @cached_property
+    def learned(self) -> list[float]:
+        """Losses of the same batch, learned by heart."""
+        trainer, losses = self.trainer, []
+        optimizer = trainer.create_optimizer()
+        for entry in optimizer.param_groups:
+            entry["lr"] *= RAISED
+        for _ in range(STEPS):
+            record = self.compute()
+            losses.append(record.loss)
+            if not record.finite:
+                break
+            clip_gradients(trainer.trainable, record.gradients.total, trainer.args.max_grad_norm)
+            optimizer.step()
+        trainer.model_wrapped.zero_grad()
+        return losses
+
+
+Question = Callable[[Flight], Answer]
+
+
+def parameters(flight: Flight) -> Answer:
+    """How many, how many train, and whether every group that has a rate will."""
+    trainer = flight.trainer
+    every = sum(p.numel() for p in trainer.network.parameters())
+    training = sum(p.numel() for p in trainer.trainable.values())
+    groups = ", ".join(
+        f"{g.name} {sum(p.numel() for p in g.trainable_parameters()):,} at {g.spec.learning_rate:g}"
+        if g.trainable
+        else f"{g.name} frozen"
+        for g in trainer.groups
+        if g.parameters
+    )
+    bad = [n for n, p in trainer.network.named_parameters() if p.is_floating_point() and not _finite(p)]
+    found = never_trains(trainer.groups, trainer.config.training.phases or (), _epochs(trainer))
+    if bad:
+        what = f"{len(bad)} parameters hold values that are not finite, the first is {bad[0]}"
+        found.append(finding("weights-not-finite", bad[0], what))
+    return Answer("parameters", f"{every:,}, of which {training:,} train: {groups}", found)
+
+
+def batch(flight: Flight) -> Answer:
+    """Shapes and ranges of what the model is given."""
+    found, told = [], []
+    for name, value in flight.batch[0][0].items():
+        if not isinstance(value, Tensor) or not value.numel():
+            continue
+        shape = f"{name} {list(value.shape)}"
+        if value.is_floating_point():
+            shape += f" from {float(value.min()):.3g} to {float(value.max()):.3g}"
+            if not _finite(value):
+                found.append(finding("non-finite-input", name, f"{shape}: not all values are finite"))
+            elif name in PIXELS and value.std() == 0:
+                found.append(finding("inputs-constant", name, f"{shape}: all values are the same"))
+        told.append(shape)
+    return Answer("batch", "; ".join(told), found)
+
+
+def forward(flight: Flight) -> Answer:
+    """Whether the first losses and gradients are finite, and near what they should be."""
+    record = flight.first
+    sums = dict(zip(record.terms, record.sums.sum(0).tolist(), strict=True))
+    counted = flight.trainer.losses.counted_by
+    means = {name: sums[name] / count for name in sums if (count := record.counts.get(counted[name]))}
+    told = f"loss {record.loss:.4g}: " + ", ".join(f"{name} {value:.4g}" for name, value in means.items())
+    found = []
+    if not record.finite:
+        term, parameter = record.first_non_finite_term(), record.gradients.first_non_finite()
+        where = f"loss term {term[0]}" if term else str(parameter)
+        found.append(finding("non-finite-loss", where, f"the first step is not finite: {where}"))
+    chance = flight.task.chance_losses() if isinstance(flight.task, KnowsChance) else {}
+    for name, expected in chance.items():
+        if name in means and math.isfinite(means[name]) and means[name] > _FAR_OFF * expected:
+            what = f"{name} begins at {means[name]:.3g}; a constant answer would cost {expected:.3g}"
+            found.append(finding("first-loss-off", name, what))
+    return Answer("first loss", told, found)
+
+
+def modes(flight: Flight) -> Answer:
+    """The loss in evaluation mode beside that in training mode."""
+    training, evaluating = flight.first.loss, flight.loss()
+    told = f"{training:.4g} in training mode, {evaluating:.4g} in evaluation mode"
+    found = []
+    if math.isfinite(training) and abs(evaluating - training) > 0.5 * abs(training) + 1e-3:
+        found.append(finding("modes-differ", "loss", f"the same batch and weights give a loss of {told}"))
+    return Answer("train and eval", told, found)
+
+
+def overfit(flight: Flight) -> Answer:
+    """Whether one batch can be learned by heart."""
+    losses = flight.learned
+    told = (
+        f"from {losses[0]:.4g} to {min(losses[-4:]):.4g} in {len(losses)} steps at {RAISED:g} times the rates"
+    )
+    what = f"trained on one batch, again and again, the loss goes {told}"
+    return Answer("one batch", told, [] if _falls(losses) else [finding("batch-not-learned", "", what)])
+
+
+def pictures(flight: Flight) -> Answer:
+    """Whether the answers depend on the pictures, once something is learned; and each on its own."""
+    if not flight.pixels:
+        return Answer("pictures", "the batch has none")
+    if not _falls(flight.learned):
+        return Answer("pictures", "not asked: nothing was learned of them")
+    own, none = flight.loss(), flight.loss(torch.zeros_like)
+    others = flight.loss(lambda value: value.roll(max(1, len(value) // 2), 0))
+    told = f"loss {own:.4g} with its pictures, {none:.4g} without, {others:.4g} with each other's"
+    found = []
+    if abs(none - own) <= _SAME * abs(own):
+        found.append(
+            finding("input-ignored", flight.pixels[0], f"without the pictures the loss is the same: {told}")
+        )
+    elif others <= own:
+        what = f"targets fit other pictures as well as their own: {told}"
+        found.append(finding("labels-unrelated", "targets", what))
+    return Answer("pictures", told, found)
+
+
+def memory(flight: Flight) -> Answer:
+    """What a step takes, against what is there."""
+    if not isinstance(flight.task, KnowsMemory):
+        return Answer("memory", "the task cannot say")
+    needed, there = flight.task.memory_needed(), _memory_there()
+    told = f"the largest step needs {needed / _GIB:.2f} GiB"
+    if there is None:
+        return Answer("memory", told)
+    told += f", {there / _GIB:.2f} GiB are there"
+    return Answer("memory", told, [] if needed <= there else [finding("out-of-memory", "memory", told)])
+
+
+QUESTIONS: tuple[Question, ...] = (parameters, batch, forward, modes, overfit, pictures, memory)
+
+
+def preflight(task: Task, config: RunConfig, anomaly: Anomaly = "off") -> Iterator[Answer]:
+    """Asks all that can be asked before a run, one answer as it comes.
+
+    Args:
+        task: Of the run.
+        config: Of the run; nothing is written to its folder.
+        anomaly: Of which steps autograd's anomaly detection is on.
+    """
+    yield Answer("configuration", f"task {config.task}")
+    try:
+        findings = list(task.check())
+    except ArgusError as error:
+        findings = [finding_of(error)]
+    yield Answer("data", "every record was read" if not findings else "records are wrong", findings)
+    if any(one.severity == "error" for one in findings):
+        return
+    with tempfile.TemporaryDirectory() as elsewhere:
+        changes = {"output_dir": Path(elsewhere) / "run"}
+        training = config.training.model_copy(update=changes)
+        try:
+            flight = Flight(
+                task, ArgusTrainer(task, config.model_copy(update={"training": training})), anomaly
+            )
+        except ArgusError as error:
+            yield Answer("model", "it cannot be made", [finding_of(error)])
+            return
+        for question in QUESTIONS:
+            yield _asked(question, flight)
+
+
+def _asked(question: Question, flight: Flight) -> Answer:
+    try:
+        return question(flight)
+    except ArgusError as error:
+        return Answer(question.__name__, error.what, [finding_of(error)])
+    except Exception as error:  # noqa: BLE001 - anomaly detection, shapes, devices: what a run would die of
+        what = f"{type(error).__name__}: {error}"
+        return Answer(question.__name__, what, [finding("cannot-start", question.__name__, what)])
+
+
+def _falls(losses: Sequence[float]) -> bool:
+    """Clearly, in the few steps of a batch that is learned by heart."""
+    aim = _FALLS * losses[0] if losses[0] > 0 else losses[0]
+    return math.isfinite(losses[-1]) and min(losses[-4:]) < aim
+
+
+def _finite(value: Tensor) -> bool:
+    return bool(torch.isfinite(value).all())
+
+
+def _epochs(trainer: ArgusTrainer) -> float:
+    training = trainer.config.training
+    if training.max_steps < 0:
+        return training.num_train_epochs
+    batches: Any = trainer.get_train_dataloader()
+    return training.max_steps * training.gradient_accumulation_steps / max(len(batches), 1)
+
+
+def _memory_there() -> float | None:
+    """Bytes that are free on the device that would compute; ``None`` where the machine does not say."""
+    if torch.cuda.is_available():
+        return float(torch.cuda.mem_get_info()[0])
+    with contextlib.suppress(OSError, ValueError):
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        known: Mapping[str, Sequence[str]] = {line.split(":")[0]: line.split()[1:] for line in lines}
+        return float(known["MemAvailable"][0]) * 1024
+    return None

@@ -1,0 +1,89 @@
+"""What the doctor has found in a run, read from its folder: while it trains, or afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from argusvl.core.errors import ArgusError, DataError
+from argusvl.core.run_layout import EVENTS_FILE, TRAINER_STATE
+from argusvl.doctor.findings import Finding, finding
+from argusvl.doctor.logs.diagnosis import diagnose
+from argusvl.training import checkpoints
+from argusvl.training.events import read_events
+
+_OF_ITSELF = ("id", "kind", "severity", "where", "what", "remedy", "probability")
+
+
+def findings_of(run: Path) -> list[Finding]:
+    """Those that were told while it trained, then those that its curves show as well.
+
+    Raises:
+        DataError: There is no run in that folder, or nothing of it can be read.
+    """
+    if not run.is_dir():
+        raise DataError("no such folder", where=run, remedy="name the folder of a run: its output_dir")
+    events = list(read_events(run))
+    told = [one for event in events if event.get("event") == "found" if (one := _read(event.get("finding")))]
+    log = next((path for path in _logs(run) if path.is_file()), None)
+    if not events and log is None:
+        raise DataError(
+            f"there is neither {EVENTS_FILE} nor {TRAINER_STATE} in it",
+            where=run,
+            remedy="name the folder of a run: its output_dir",
+        )
+    curves: list[Finding] = []
+    if log is not None:
+        with contextlib.suppress(ArgusError, ValueError):  # half written: the next look sees it whole
+            curves = diagnose(str(log)).findings
+    known = {one.slug for one in told}
+    return told + [one for one in curves if one.slug not in known]
+
+
+def _logs(run: Path) -> list[Path]:
+    """Where its curves may be, the newest first."""
+    saved = [folder for _, folder in checkpoints.list_checkpoints(run)]
+    return [folder / TRAINER_STATE for folder in (run, *reversed(saved))]
+
+
+def has_ended(run: Path) -> bool:
+    """Whether the run said that it stopped, and has not gone on since."""
+    last = ""
+    for event in read_events(run):
+        if event.get("event") in ("started", "resumed", "stopped"):
+            last = event["event"]
+    return last == "stopped"
+
+
+def follow(run: Path, every: float = 2.0) -> Iterator[list[Finding]]:
+    """What is new in a run, again and again until it ends; at first all that is there."""
+    seen: set[tuple[str, str]] = set()
+    while True:
+        ended = has_ended(run)  # before it is read, so that nothing is missed
+        found = findings_of(run)
+        new = [one for one in found if (one.slug, one.where) not in seen]
+        seen |= {(one.slug, one.where) for one in new}
+        yield new
+        if ended:
+            return
+        time.sleep(every)
+
+
+def _read(value: Any) -> Finding | None:
+    """A finding from its JSON; ``None`` where this version does not know it."""
+    if not isinstance(value, Mapping):
+        return None
+    try:
+        return finding(
+            value["kind"],
+            value.get("where", ""),
+            value["what"],
+            numbers={key: one for key, one in value.items() if key not in _OF_ITSELF},
+            remedy=value.get("remedy"),
+            probability=value.get("probability"),
+        )
+    except KeyError:
+        return None

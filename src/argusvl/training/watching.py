@@ -1,0 +1,283 @@
+"""The doctor in the engine: each step becomes evidence, and what the checks find is told as it comes.
+
+It lives on what the engine computed anyway (losses, norms, rates, seconds) and on the doctor's own sensors, which do
+nothing but at *looks*: dense at first, rare later. What the configuration declares (rates of 0, phases, groups that
+wait) is known here, so that nothing is reported that was meant.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from argusvl.config.loading import flat
+from argusvl.config.schema import PhaseSection
+from argusvl.core.figures import spec_of
+from argusvl.core.logging import get_logger
+from argusvl.core.memory_figures import memory_figures
+from argusvl.doctor.checks import examine
+from argusvl.doctor.checks.groups import FAR_TOO_FAST
+from argusvl.doctor.evidence import Evidence, NotFinite, Step
+from argusvl.doctor.findings import Finding, finding
+from argusvl.doctor.remedies import change_of
+from argusvl.doctor.sensors.parameters import ParameterSensor
+from argusvl.doctor.sensors.passes import PassSensor
+from argusvl.doctor.sensors.tensors import statistics
+from argusvl.doctor.suspicion import median
+from argusvl.doctor.watch import is_look
+from argusvl.training.listeners import Listener
+from argusvl.training.parameter_groups import AssignedGroup
+from argusvl.training.step import StepRecord
+
+if TYPE_CHECKING:
+    from argusvl.training.trainer import ArgusTrainer
+
+logger = get_logger(__name__)
+
+_FIRST_EXAMINATION = 3
+_MOST_STEPS = 20_000
+_SETTLED = 20
+"""Steps after which a loss that has not fallen means something."""
+_CALLS_COUNTED = 30
+PIXELS = ("pixel_values", "input_features", "input_values")
+"""What transformers calls inputs that are numbers; of others the engine does not know what they should look like."""
+_BRIGHT = 30.0
+"""Greatest mean or deviation of a column of patches that normalised pixels may have."""
+
+
+class RunWatch(Listener):
+    """Watches a run of the engine; on several ranks the first one's.
+
+    Args:
+        trainer: The engine.
+
+    Attributes:
+        evidence: Of the run since it began, was resumed or rolled back; ``None`` before that.
+        present: What the last two examinations found.
+        clean: Whether the last one found nothing at all.
+        seconds: What the watching has cost.
+    """
+
+    def __init__(self, trainer: ArgusTrainer) -> None:
+        self._trainer = trainer
+        self.evidence: Evidence | None = None
+        self.present: list[Finding] = []
+        self.clean = True
+        self.seconds = 0.0
+        self._suspected: set[str] = set()
+        self._told: set[tuple[str, str]] = set()
+
+    # --- the course of a run
+
+    def on_event(self, event: Mapping[str, Any]) -> None:
+        """A run that begins, or goes on from an earlier step, is watched from there."""
+        match event["event"]:
+            case "started" | "resumed":
+                self._begin()
+                trainer = self._trainer
+                phases = trainer.config.training.phases or ()
+                self._tell(never_trains(trainer.groups, phases, trainer.state.num_train_epochs))
+            case "rolled_back":
+                self._begin()
+            case "stopped":
+                self._close()
+
+    def _begin(self) -> None:
+        trainer = self._trainer
+        assert trainer.optimizer is not None
+        self._close()
+        self._suspected, self.present, self.clean = set(), [], True
+        self.evidence = Evidence()
+        self._passes = PassSensor(trainer.network, self.evidence, time.perf_counter)
+        self._passes.looking = False  # the engine knows its batches and its terms better
+        self._parameters = ParameterSensor(
+            trainer.network,
+            [getattr(trainer.optimizer, "optimizer", trainer.optimizer)],
+            self.evidence,
+            (),
+            lambda finite: None,
+            every_step=False,
+        )
+        for group in trainer.groups:
+            for name in group.parameters:
+                if (found := self.evidence.parameters.get(name)) is not None:
+                    found.group = group.name
+        self._declare()
+        self._steps = 0
+
+    def _close(self) -> None:
+        if self.evidence is not None:
+            self._passes.close()
+            self._parameters.close()
+            self.evidence = None
+
+    def _declare(self) -> None:
+        """What is frozen by configuration at present is meant to be."""
+        assert self.evidence is not None
+        frozen = self._trainer.steering.plan.frozen
+        for group in self._trainer.groups:
+            for name in group.parameters:
+                if (found := self.evidence.parameters.get(name)) is not None:
+                    found.declared_frozen = group.name in frozen or name not in group.trainable
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """What the body computes is no part of the run."""
+        if self.evidence is None:
+            yield
+            return
+        looking = self._parameters.looking
+        self._passes.paused, self._parameters.looking = True, False
+        try:
+            yield
+        finally:
+            self._passes.paused, self._parameters.looking = False, looking
+
+    # --- a step
+
+    def on_step(self, record: StepRecord) -> None:
+        """Takes the step down; at looks, examines."""
+        evidence = self.evidence
+        if evidence is None:
+            return
+        begun = time.perf_counter()
+        self._steps += 1
+        looked = self._parameters.looking
+        self._take(evidence, record, looked)
+        if looked:
+            self._look(evidence, record)
+        last = record.step >= self._trainer.state.max_steps
+        if self._steps >= _FIRST_EXAMINATION and (looked or last or not record.finite):
+            self._examine(evidence)
+        self._parameters.looking = is_look(self._steps + 1)
+        self.seconds += time.perf_counter() - begun
+
+    def on_evaluation(self, step: int, figures: Mapping[str, float]) -> None:
+        """The figure that chooses the best checkpoint is followed."""
+        name = self._trainer.config.training.metric_for_best_model.removeprefix("eval_")
+        spec = spec_of(name, self._trainer.task.figures())
+        if self.evidence is not None and name in figures and spec is not None:
+            value = float(figures[name])
+            self.evidence.figure.append((step, value if spec.better == "higher" else -value))
+
+    def _take(self, evidence: Evidence, record: StepRecord, looked: bool) -> None:
+        """All of this is on the host already."""
+        loss, norm = record.totals
+        evidence.steps.append(
+            Step(
+                record.step,
+                loss=loss,
+                rates=tuple(record.rates.values()),
+                gradient_norm=norm,
+                wait=record.seconds.get("data", 0.0),
+                seconds=sum(record.seconds.values()),
+                vision_tokens=sum(info.vision_tokens for info in record.infos) or None,
+            )
+        )
+        if len(evidence.steps) > 2 * _MOST_STEPS:
+            del evidence.steps[:_MOST_STEPS]
+        if not record.finite and evidence.not_finite is None:
+            term = record.first_non_finite_term()
+            where = record.gradients.first_non_finite() if term is None else f"loss term {term[0]}"
+            what = "backward" if term is None else "loss"
+            # Where the loss was of a usual size until now, no rate has made it so.
+            before = next((abs(x) for x in reversed(evidence.losses()[:-1]) if math.isfinite(x)), None)
+            evidence.not_finite = NotFinite(record.step, what, where or "", before)
+        if self._steps == _CALLS_COUNTED:
+            self._passes.stop_counting_calls()
+        self._passes.finish_step(record.step)
+        self._passes.call = None  # a batch need not be there beside the next one
+        if not looked:
+            return
+        counted = {name: record.counts.get(term) for name, term in self._trainer.losses.counted_by.items()}
+        sums = record.sums.sum(0).tolist()
+        evidence.steps[-1].terms = {
+            name: value / count
+            for name, value in zip(record.terms, sums, strict=True)
+            if (count := counted.get(name))
+        }
+
+    def _look(self, evidence: Evidence, record: StepRecord) -> None:
+        self._parameters.finish_step()
+        self._parameters.take_stock()
+        self._declare()
+        evidence.frozen_statistics |= {
+            p.name for p in evidence.parameters.values() if p.declared_frozen and p.moved_by_others
+        }
+        if (resident := memory_figures().get("memory/rss_mib")) is not None:
+            evidence.memory.append((record.step, resident))
+        looks = []
+        for name in PIXELS:
+            tensor = record.batches[0].get(name)
+            seen = None if tensor is None else statistics(name, tensor)
+            if seen is not None:
+                # Pictures may be bright: of patches only what is far out says something.
+                far = seen.worst_column if (seen.worst_column or 0.0) > _BRIGHT else 0.0
+                looks.append(replace(seen, worst_column=far))
+        evidence.inputs.append(looks)
+
+    # --- findings
+
+    def _examine(self, evidence: Evidence) -> None:
+        if self._is_one_batch():
+            evidence.batches_repeated = (0, 0)
+        every = examine(evidence)
+        seen = [one for one in every if not self._may_pass(evidence, one)]
+        # What two examinations agree on: curves have their moments.
+        known = self._suspected
+        self._suspected, self.clean = {one.slug for one in seen}, not every
+        self.present = [one for one in seen if one.slug in known or _is_certain(one)]
+        self._tell(self.present)
+
+    def _may_pass(self, evidence: Evidence, one: Finding) -> bool:
+        """Whether it may be the noise of the first steps: small batches and new weights look like too high a rate."""
+        if one.slug != "learning-rate-too-high" or _is_certain(one):
+            return False
+        losses = [loss for loss in evidence.losses() if math.isfinite(loss)]
+        falls = median(losses[-10:]) < 0.8 * median(losses[:5])
+        return falls or len(evidence.steps) < _SETTLED
+
+    def _is_one_batch(self) -> bool:
+        """Whether an epoch is a single batch: then the same one again and again is what was asked for."""
+        loader = self._trainer.callback_handler.train_dataloader
+        return loader is not None and len(loader) <= 1
+
+    def _tell(self, findings: list[Finding]) -> None:
+        trainer = self._trainer
+        for one in findings:
+            if (one.slug, one.where) in self._told:
+                continue
+            self._told.add((one.slug, one.where))
+            change = change_of(one, dict(flat(trainer.config.model_dump(mode="json"))))
+            told = replace(one, remedy=f"{one.remedy} ({change})" if change else one.remedy)
+            place = f" in {told.where}" if told.where else ""
+            logger.warning("%s %s%s: %s. What to do: %s", told.id, told.slug, place, told.what, told.remedy)
+            trainer.event("found", finding=told.to_json())
+
+
+def _is_certain(one: Finding) -> bool:
+    """Whether there is no need to wait for a second look."""
+    return one.slug == "non-finite-loss" or one.numbers.get("update_ratio", 0.0) >= FAR_TOO_FAST
+
+
+def never_trains(
+    groups: Sequence[AssignedGroup], phases: Sequence[PhaseSection], epochs: float
+) -> list[Finding]:
+    """Groups with a learning rate that no step of a run will train: that cannot be meant."""
+    found = []
+    for group in groups:
+        if not group.trainable:
+            continue
+        rate = f"group {group.name} has the learning rate {group.spec.learning_rate:g} and never trains: "
+        if group.spec.frozen_epochs >= epochs:
+            why = f"it waits for epoch {group.spec.frozen_epochs:g}, and the run has {epochs:.3g}"
+        elif phases and all(p.train is not None and group.name not in p.train for p in phases):
+            why = "no phase names it"
+        else:
+            continue
+        found.append(finding("frozen-head", f"group {group.name}", rate + why))
+    return found

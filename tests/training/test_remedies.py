@@ -1,0 +1,79 @@
+"""A remedy is tried on the same steps from the same snapshot, kept where it is better, and otherwise the run ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_watching import STEPS, CarefulTask, found
+from toy_task import ToyModel, train
+
+from argusvl.config.schema import RemediesSection
+from argusvl.core.errors import ConfigError, TrainingError
+from argusvl.training.events import read_events
+from argusvl.training.protocol import ParameterGroup
+
+FAST = ParameterGroup("head", r"^head\.", 0.02), ParameterGroup("body", r".", 30.0)
+
+
+def remedies(*slugs: str, attempts: int = 3) -> RemediesSection:
+    return RemediesSection(
+        apply=list(slugs or ("learning-rate-too-high",)), trial_steps=20, attempts=attempts
+    )
+
+
+def events(folder: Path, kind: str) -> list[dict[str, Any]]:
+    return [event for event in read_events(folder) if event["event"] == kind]
+
+
+def test_a_rate_that_is_too_high_is_lowered_and_the_run_ends_well(tmp_path: Path) -> None:
+    options = STEPS | {"max_steps": 60}
+    broken = train(CarefulTask(groups=FAST), tmp_path / "broken", **options)
+    mended = train(CarefulTask(groups=FAST), tmp_path / "mended", **options, remedies=remedies())
+    assert mended[-1]["loss"] < 0.2 * broken[-1]["loss"]
+    tried = events(tmp_path / "mended", "remedy")
+    kept = [one for one in tried if one["kept"]]
+    assert len(kept) == 1 and "body" in kept[0]["change"]
+    assert len(kept[0]["with"]) == len(kept[0]["without"]) >= 5
+    assert kept[0]["with"][0] == kept[0]["without"][0]  # of the same weights and batch
+    (back,) = events(tmp_path / "mended", "rolled_back")
+    assert "learning-rate-too-high" in back["why"] and back["to"] == 0
+    assert [one["kind"] for one in found(tmp_path / "mended")] == ["learning-rate-too-high"]
+    assert mended[-1]["lr/body"] < 1 and mended[-1]["lr/head"] == broken[-1]["lr/head"]
+
+
+class Noise(ToyModel):
+    """Its loss has nothing to do with its weights, so that no remedy can help."""
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        output = super().forward(*args, **kwargs)
+        fit = output.loss_terms["fit"]
+        output.loss_terms = {"fit": fit - fit.detach() + 5.0 * len(output.predictions)}
+        return output
+
+
+class NoiseTask(CarefulTask):
+    def model(self) -> ToyModel:
+        model = super().model()
+        model.__class__ = Noise
+        return model
+
+
+def test_where_nothing_helps_the_run_ends_with_the_advice_to_restart(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="Tried in vain: .*times") as raised:
+        train(NoiseTask(groups=FAST), tmp_path, **STEPS, remedies=remedies(attempts=2))
+    assert "restart" in str(raised.value.remedy)
+    tried = events(tmp_path, "remedy")
+    assert len(tried) == 2 and not any(one["kept"] for one in tried)
+
+
+def test_a_healthy_run_is_the_same_with_remedies(tmp_path: Path) -> None:
+    plain = train(CarefulTask(), tmp_path / "plain", **STEPS)
+    ready = train(CarefulTask(), tmp_path / "ready", **STEPS, remedies=remedies())
+    assert [(e["loss"], e["grad_norm"]) for e in plain] == [(e["loss"], e["grad_norm"]) for e in ready]
+
+
+def test_a_finding_that_the_engine_cannot_mend_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="did you mean 'exploding-gradient'"):
+        train(CarefulTask(), tmp_path, **STEPS, remedies=remedies("exploding-gradients"))

@@ -1,0 +1,156 @@
+"""The doctor in the engine: a healthy run gives no finding, a fault is told while it trains, once, with what to do."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from toy_task import PlannedTask, ToyModel, ToyTask, toy_config, train
+from transformers import PreTrainedModel
+
+from argusvl.config.schema import PhaseSection
+from argusvl.core.errors import TrainingError
+from argusvl.training.events import read_events
+from argusvl.training.parallel import Parallel
+from argusvl.training.protocol import ParameterGroup
+from argusvl.training.trainer import ArgusTrainer
+
+STEPS: dict[str, Any] = {"max_steps": 40, "eval_steps": 20, "save_steps": 60, "logging_steps": 10}
+
+
+class CarefulTask(ToyTask):
+    """Evaluates as one should."""
+
+    def evaluate(self, model: PreTrainedModel, dataset: Any, parallel: Parallel) -> dict[str, float]:
+        model.eval()
+        batch = self.collate([dataset[i] for i in range(len(dataset))])
+        batch.pop("counts"), batch.pop("sizes")
+        with torch.no_grad():
+            error = model(**batch).loss_terms["fit"].item()
+        return {"score": -error, "error": error}
+
+
+class CarefulPlannedTask(CarefulTask, PlannedTask):
+    pass
+
+
+def found(folder: Path) -> list[dict[str, Any]]:
+    """Findings with the steps at which they were told."""
+    told = [event for event in read_events(folder) if event["event"] == "found"]
+    return [{**event["finding"], "step": event["step"]} for event in told]
+
+
+HEALTHY: dict[str, tuple[type[ToyTask], dict[str, Any]]] = {
+    "plain": (CarefulTask, {}),
+    "accumulation": (CarefulTask, {"gradient_accumulation_steps": 2}),
+    "average": (CarefulTask, {"ema_decay": 0.9}),
+    "packed": (CarefulPlannedTask, {}),
+    "warm-up": (CarefulTask, {"warmup_ratio": 0.9, "lr_scheduler_type": "linear"}),
+    "one batch": (CarefulTask, {"per_device_train_batch_size": 22}),
+    "restarts": (CarefulTask, {"lr_scheduler_type": "cosine_with_restarts"}),
+    "phases": (
+        CarefulTask,
+        {"phases": [PhaseSection(until=0.5, train=["head"]), PhaseSection(until=1.0, train=["body"])]},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", HEALTHY)
+def test_a_healthy_run_gives_no_finding(case: str, tmp_path: Path) -> None:
+    task, options = HEALTHY[case]
+    train(task(), tmp_path, **STEPS | options)
+    assert found(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        (ParameterGroup("head", r"^head\.", 0.02), ParameterGroup("body", r".", 0.0)),
+        (ParameterGroup("head", r"^head\.", 0.02, frozen_epochs=3.0), ParameterGroup("body", r".", 0.01)),
+    ],
+    ids=["rate 0", "waits"],
+)
+def test_a_freeze_that_the_configuration_declares_is_no_finding(
+    groups: tuple[ParameterGroup, ...], tmp_path: Path
+) -> None:
+    train(CarefulTask(groups=groups), tmp_path, **STEPS)
+    assert found(tmp_path) == []
+
+
+def test_the_rate_of_one_group_is_named_with_its_change(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    groups = ParameterGroup("head", r"^head\.", 0.02), ParameterGroup("body", r".", 30.0)
+    with caplog.at_level(logging.WARNING):
+        train(CarefulTask(groups=groups), tmp_path, **STEPS)
+    (event,) = found(tmp_path)
+    assert event["kind"] == "learning-rate-too-high" and event["group"] == "body" and event["step"] <= 30
+    lines = [r.getMessage() for r in caplog.records if "learning-rate-too-high" in r.getMessage()]
+    assert len(lines) == 1 and lines[0].startswith("N-408") and "What to do: " in lines[0]
+    assert "warmup_ratio" not in lines[0]  # of the configuration, it is high enough
+
+
+def test_a_group_that_never_trains_though_it_has_a_rate_is_found_at_once(tmp_path: Path) -> None:
+    groups = (
+        ParameterGroup("head", r"^head\.", 0.02, frozen_epochs=50.0),
+        ParameterGroup("body", r".", 0.001),
+    )
+    train(CarefulTask(groups=groups), tmp_path, **STEPS)
+    (event,) = found(tmp_path)
+    assert (event["id"], event["where"], event["step"]) == ("D-003", "group head", 0)
+
+
+class DetachedTask(CarefulTask):
+    def model(self) -> ToyModel:
+        model = super().model()
+        model.__class__ = Cut
+        return model
+
+
+class Cut(ToyModel):
+    """Nothing comes back to the body: something before the head cuts the graph."""
+
+    def forward(self, x: Any, kind: Any, y: Any, attention_mask: Any) -> Any:
+        with torch.no_grad():
+            hidden = self.norm(torch.tanh(self.body(x)) + self.kinds(kind))
+        output = super().forward(x, kind, y, attention_mask)
+        error = self.head(hidden)[:, 0] - y
+        output.loss_terms = {"fit": error.square().sum()}
+        return output
+
+
+def test_a_module_that_no_gradient_reaches_is_named(tmp_path: Path) -> None:
+    train(DetachedTask(), tmp_path, **STEPS)
+    (event,) = found(tmp_path)
+    assert event["kind"] == "no-gradient" and "body" in event["where"] and event["step"] <= 20
+
+
+def test_an_evaluation_with_dropout_at_work_is_found(tmp_path: Path) -> None:
+    train(ToyTask(), tmp_path, **STEPS | {"eval_steps": 10})
+    assert [event["kind"] for event in found(tmp_path)] == ["evaluation-in-training-mode"]
+
+
+def test_a_loss_that_is_no_number_is_found_before_the_run_stops(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="not finite"):
+        train(CarefulTask(broken=9), tmp_path, **STEPS | {"per_device_train_batch_size": 1})
+    events = [event["event"] for event in read_events(tmp_path)]
+    assert events[-2:] == ["found", "stopped"]
+    assert found(tmp_path)[0]["kind"] == "non-finite-loss"
+
+
+def test_watching_changes_nothing_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = train(CarefulTask(), tmp_path / "watched", **STEPS)
+    monkeypatch.setattr("argusvl.training.watching.RunWatch.on_event", lambda self, event: None)
+    alone = train(CarefulTask(), tmp_path / "alone", **STEPS)
+    assert [(e["step"], e["loss"], e["grad_norm"]) for e in watched] == [
+        (e["step"], e["loss"], e["grad_norm"]) for e in alone
+    ]
+
+
+def test_a_batch_is_not_kept_beyond_its_step(tmp_path: Path) -> None:
+    trainer = ArgusTrainer(CarefulTask(), toy_config(tmp_path, **STEPS | {"max_steps": 3}))
+    trainer.train()
+    assert trainer.watch.evidence is None and trainer.watch.seconds > 0
