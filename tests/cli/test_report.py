@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from argusvl.cli.main import run
+from argusvl.visual.sections import TaskReport
 
 pytestmark = pytest.mark.usefixtures("quiet_logging")
 
@@ -59,3 +60,44 @@ def test_a_damaged_file_is_the_users_mistake_and_leaves_no_report(
     assert run(["report", str(tmp_path)]) == 2
     assert "figures.json: not valid JSON" in capsys.readouterr().err
     assert not (tmp_path / "report.html").exists()
+
+
+def test_a_model_is_looked_into_where_that_is_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import numpy as np
+    import torch
+    from PIL import Image
+
+    from argusvl import tasks
+    from argusvl.task_parts import AttentionMap, Probed
+
+    model = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.ReLU())
+    asked: list[Path] = []
+
+    def probe(checkpoint: Path, config: object, *, device: str) -> Probed:
+        asked.append(checkpoint)
+        batch = torch.ones(3, 2)
+        heads = np.ones((2, 3, 4))
+        return Probed(
+            model,
+            lambda: model(batch),
+            lambda: float(model(batch).square().mean()),
+            lambda: [AttentionMap(Image.new("RGB", (64, 48)), heads, "a.jpg")],
+            "three records",
+        )
+
+    monkeypatch.setattr(
+        tasks, "task_part", lambda _, part: probe if part == "probe" else lambda _: TaskReport()
+    )
+    monkeypatch.setattr(tasks, "load_run_config", lambda _: None)
+    monkeypatch.setattr(tasks, "find_checkpoint", lambda run: run / "best")
+    (tmp_path / "summary.json").write_text('{"after": {"AP50": 0.875}}')
+    assert run(["report", str(tmp_path), "--landscape", "--charts", str(tmp_path / "charts")]) == 0
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    for shown in ("Features by layer", "three records", "Attention over the picture", "Loss landscape"):
+        assert shown in html
+    assert asked == [tmp_path / "best"]
+    written = {path.name for path in (tmp_path / "charts").iterdir()}
+    assert {"loss-landscape.png", "features-by-layer.svg", "attention-a-jpg.png"} <= written
+    assert "charts written to" in capsys.readouterr().err

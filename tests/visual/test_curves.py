@@ -37,8 +37,8 @@ def test_a_log_is_sorted_into_charts() -> None:
         ("Loss by term", "lm"): ["lm", "teacher", "student", "lm, held-out"],
         ("Loss by term", "caption"): ["training", "held-out"],
         ("By parameter group", "learning rate"): ["vision", "llm"],
-        ("By parameter group", "gradient norm"): ["vision", "all"],
-        ("By parameter group", "weight norm"): ["llm"],
+        ("Gradients and weights", "gradient norm"): ["vision", "all"],
+        ("Gradients and weights", "weight norm"): ["llm"],
         ("Everything else", "throughput: images per second"): ["images per second"],
     }
     quality = charts(log)["Quality", "all classes"]

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from argusvl.command_options import Device
 from argusvl.core.errors import ArgusError
-from argusvl.core.run_layout import REPORT_FILE
+from argusvl.core.run_layout import CONFIG_FILE, REPORT_FILE
 from argusvl.core.terminal import print_json, say
+
+if TYPE_CHECKING:
+    from argusvl.visual.inner import Inner
+    from argusvl.visual.report import ReportData
 
 
 def command(
@@ -17,6 +23,23 @@ def command(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Where to write; RUN/report.html when left out.")
     ] = None,
+    probe: Annotated[
+        bool,
+        typer.Option(
+            "--probe",
+            help="Look into the run's best checkpoint, with a batch of its held-out data: features by layer, dead "
+            "units, attention.",
+        ),
+    ] = False,
+    landscape: Annotated[
+        bool,
+        typer.Option("--landscape", help="Draw the loss around the weights, too: 225 losses of a batch."),
+    ] = False,
+    charts: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write each chart as SVG and PNG, too, into this folder."),
+    ] = None,
+    device: Device = "auto",
     as_json: Annotated[
         bool, typer.Option("--json", help="Write the report's path as JSON to stdout.")
     ] = False,
@@ -31,6 +54,8 @@ def command(
         argus report runs/demo
 
         argus report runs/demo --out demo.html
+
+        argus report runs/demo --probe --landscape
     """
     from argusvl.tasks import DEFAULT_TASK, task_at, task_entry, task_part
     from argusvl.visual.report import write_report
@@ -42,9 +67,44 @@ def command(
     entry = task_entry(task)
     own = task_part(task, "report") if entry.report else None
     data = load_run(run, entry.figure_specs(), own)
+    inner = _look_inside(run, task, device, landscape=landscape) if probe or landscape else None
+    if inner is not None:
+        from argusvl.visual.inner import inner_section
+
+        data = replace(data, inner=[inner_section(inner)])
     target = write_report(data, out or run / REPORT_FILE)
     say(f"Report written to {target}.")
+    if charts is not None:
+        say(f"{_write_charts(data, inner, charts)} charts written to {charts}.")
     if own is not None and not data.sections:
         say(f"It shows no evaluation; `argus eval {run} DATA --out {run / 'test'}` leaves one for it.")
     if as_json:
         print_json({"report": str(target)})
+
+
+def _look_inside(run: Path, task: str, device: str, *, landscape: bool) -> Inner:
+    from argusvl.tasks import find_checkpoint, load_run_config, task_part
+
+    open_checkpoint = task_part(task, "probe")
+    config = load_run_config(run / CONFIG_FILE)
+    probed = open_checkpoint(find_checkpoint(run), config, device=device)
+
+    from argusvl.doctor.features import layer_statistics
+    from argusvl.doctor.landscape import loss_landscape
+    from argusvl.visual.contours import landscape_chart
+    from argusvl.visual.inner import Inner, attention_over
+
+    return Inner(
+        batch=probed.batch,
+        layers=layer_statistics(probed.model, probed.forward),
+        attention=[attention_over(one.name, one.image, one.heads) for one in probed.attention()],
+        landscape=landscape_chart(loss_landscape(probed.model, probed.loss, show_progress=True))
+        if landscape
+        else None,
+    )
+
+
+def _write_charts(data: ReportData, inner: Inner | None, folder: Path) -> int:
+    from argusvl.visual.chart_files import chart_files
+
+    return len(chart_files(data, inner, folder))

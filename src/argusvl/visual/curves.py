@@ -8,11 +8,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from argusvl.core.figures import FigureSpec, spec_of
+from argusvl.visual.marks import Mark
 from argusvl.visual.plots import NUM_COLOURS, Series, colour_class, format_number, line_chart
 
 # What the trainer adds to its logs that says nothing about the model.
 _BOOKKEEPING = re.compile(
     r"step|epoch|total_flos|train_loss|(train|eval)_(runtime|(samples|steps)_per_second)"
+)
+_NORMS = (
+    ("gradient norm", r"gn/|grad_norm$"),
+    ("weight norm", r"wn/"),
+    ("update over weight norm", r"(ur|update_ratio)/"),
 )
 _MAX_CLASS_LINES = 2 * NUM_COLOURS  # more lines say nothing; the table of classes has the final figures
 
@@ -47,12 +53,13 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class ChartGroup:
-    """Charts that answer one question; ``folded``: one that is seldom asked."""
+    """Charts that answer one question; ``folded``: one that is seldom asked; ``health``: one about the run itself."""
 
     title: str
     note: str
     charts: Sequence[Chart]
     folded: bool = False
+    health: bool = False
 
 
 @dataclass(slots=True)
@@ -78,18 +85,20 @@ def chart_groups(
 
     Quality figures that are shares have a chart together; one with a unit has its own. The loss terms share one, on a
     logarithmic axis, and each has one of its own with its parts (``lm``: ``teacher_lm`` and ``student_lm``) and its
-    value on held-out data. The parameter groups' learning rates, gradient norms and weight norms have one each. Every
-    other number follows.
+    value on held-out data. The parameter groups' learning rates, gradient norms, weight norms and updates have one
+    each, and so have memory and the seconds of a step. Every other number follows.
 
     Args:
         log_history: One dictionary for each time something was logged; ``step`` says when.
         figures: What the task declares of its figures; by default shares on held-out data are taken for quality.
     """
-    log = _Log(_series(log_history))
+    log = _Log(log_series(log_history))
     groups = [
         ChartGroup("Quality", "on held-out pictures, while training", _quality_charts(log, figures or {})),
         ChartGroup("Loss by term", "before weighting, as the trainer logs it", _loss_charts(log)),
-        ChartGroup("By parameter group", "what the optimizer did with each", _group_charts(log)),
+        ChartGroup("By parameter group", "what the optimizer did with each", _rate_charts(log)),
+        ChartGroup("Gradients and weights", "by parameter group", _norm_charts(log), health=True),
+        ChartGroup("Memory and time", "of the first process", _cost_charts(log), health=True),
         ChartGroup("Everything else", "", _other_charts(log), folded=True),
     ]
     groups = [replace(g, charts=[c for c in g.charts if c.svg or c.warning]) for g in groups]
@@ -124,7 +133,7 @@ def make_chart(
     return Chart(title, line_chart(series, wide=wide, **look), legend, warning, wide)
 
 
-def _series(log_history: Sequence[Mapping[str, Any]]) -> dict[str, Series]:
+def log_series(log_history: Sequence[Mapping[str, Any]]) -> dict[str, Series]:
     """A series for each number that was logged, in order of first appearance."""
     points: dict[str, tuple[list[float], list[float]]] = {}
     for position, entry in enumerate(log_history):
@@ -148,16 +157,18 @@ def _quality_charts(log: _Log, figures: Mapping[str, FigureSpec]) -> list[Chart]
     if shares:
         title = "all classes" if len(plain) < len(quality) else "figures"
         lines = log.take(shares, {n: _figure_name(n, figures) for n in shares})
-        charts.append(_chart(title, lines, zero_based=True, smooth=False))
+        charts.append(curve_chart(title, lines, zero_based=True, smooth=False))
     for name in (n for n in plain if n not in shares):
         spec, lines = spec_of(name, figures), log.take([name], {name: _title(name)})
         unit = f" ({spec.unit})" if spec and spec.unit else ""
-        charts.append(_chart(f"{_figure_name(name, figures)}{unit}", lines, zero_based=True, smooth=False))
+        charts.append(
+            curve_chart(f"{_figure_name(name, figures)}{unit}", lines, zero_based=True, smooth=False)
+        )
     for figure in dict.fromkeys(n.split("/")[0] for n in quality if "/" in n):
         names = [n for n in log.series if n.startswith(f"{figure}/")]
         lines = log.take(names, {n: n.split("/", 1)[1] for n in names})
         if len(names) <= _MAX_CLASS_LINES:
-            charts.append(_chart(f"{_title(figure)} by class", lines, zero_based=True, smooth=False))
+            charts.append(curve_chart(f"{_title(figure)} by class", lines, zero_based=True, smooth=False))
     return charts
 
 
@@ -165,7 +176,7 @@ def _loss_charts(log: _Log) -> list[Chart]:
     charts = []
     total = [n for n in ("loss", "eval_loss") if n in log.series]
     if total:
-        charts.append(_chart("total loss", log.take(total, _held_out(total, "loss")), zero_based=True))
+        charts.append(curve_chart("total loss", log.take(total, _held_out(total, "loss")), zero_based=True))
     terms = [n.removesuffix("_loss") for n in log.series if n.endswith("_loss") and not n.startswith("eval_")]
     families: dict[str, list[str]] = {}
     for term in terms:
@@ -173,7 +184,7 @@ def _loss_charts(log: _Log) -> list[Chart]:
     if len(families) > 1:
         heads = [f"{head}_loss" for head in families]
         lines = log.take(heads, {f"{head}_loss": _title(head) for head in families})
-        charts.insert(0, _chart("all terms", lines, wide=True, log_scale=True))
+        charts.insert(0, curve_chart("all terms", lines, wide=True, log_scale=True))
     for head, members in families.items():
         members = sorted(members, key=lambda m: m != head)
         if len(members) == 1:
@@ -183,28 +194,43 @@ def _loss_charts(log: _Log) -> list[Chart]:
             rename = {f"{m}_loss": _part(m, head) for m in members}
             rename |= {f"eval_{m}_loss": f"{_part(m, head)}, held-out" for m in members}
             lines = log.take([n for n in rename if n in log.series], rename)
-        charts.append(_chart(_title(head), lines, zero_based=True))
+        charts.append(curve_chart(_title(head), lines, zero_based=True))
     return charts
 
 
-def _group_charts(log: _Log) -> list[Chart]:
-    charts = []
+def _rate_charts(log: _Log) -> list[Chart]:
     rates = [n for n in log.series if n.startswith("lr/")] or [n for n in log.series if n == "learning_rate"]
-    if rates:  # the groups' own rates say more than the first group's alone
-        lines = log.take(rates, {n: _line_name(n) for n in rates})
-        charts.append(_chart("learning rate", lines, zero_based=True, smooth=False))
-        log.taken.add("learning_rate")
-    for title, pattern in (("gradient norm", r"gn/|grad_norm$"), ("weight norm", r"wn/")):
-        # The norm over everything last, so that a group has one colour in all three charts.
+    if not rates:
+        return []
+    log.taken.add("learning_rate")  # the groups' own rates say more than the first group's alone
+    lines = log.take(rates, {n: _line_name(n) for n in rates})
+    return [curve_chart("learning rate", lines, zero_based=True, smooth=False)]
+
+
+def _norm_charts(log: _Log) -> list[Chart]:
+    """Groups of a thousand and of a million parameters: a logarithmic axis shows both."""
+    charts = []
+    for title, pattern in _NORMS:
+        # The norm over everything last, so that a group has one colour in all charts.
         names = sorted((n for n in log.series if re.match(pattern, n)), key=lambda n: n == "grad_norm")
-        if names:  # groups of a thousand and of a million parameters: a logarithmic axis shows both
+        if names:
             lines = log.take(names, {n: _line_name(n) for n in names})
-            charts.append(_chart(title, lines, log_scale=True, smooth=title == "gradient norm"))
+            charts.append(curve_chart(title, lines, log_scale=True, smooth=title != "weight norm"))
+    return charts
+
+
+def _cost_charts(log: _Log) -> list[Chart]:
+    charts = []
+    for title, prefix in (("memory, MiB", "memory/"), ("seconds of a step", "seconds/")):
+        names = [n for n in log.series if n.startswith(prefix)]
+        if names:
+            lines = log.take(names, {n: _title(_line_name(n).removesuffix("_mib")) for n in names})
+            charts.append(curve_chart(title, lines, zero_based=True, smooth=False))
     return charts
 
 
 def _other_charts(log: _Log) -> list[Chart]:
-    return [_chart(_title(n), log.take([n], {n: _title(n.split("/")[-1])})) for n in log.left()]
+    return [curve_chart(_title(n), log.take([n], {n: _title(n.split("/")[-1])})) for n in log.left()]
 
 
 def _family(term: str, terms: Sequence[str]) -> str:
@@ -226,7 +252,7 @@ def _held_out(names: Sequence[str], training: str) -> dict[str, str]:
     return {n: "training" if n == training else "held-out" for n in names}
 
 
-def _chart(
+def curve_chart(
     title: str,
     series: Sequence[Series],
     *,
@@ -234,7 +260,12 @@ def _chart(
     log_scale: bool = False,
     zero_based: bool = False,
     smooth: bool = True,
+    marks: Sequence[Mark] = (),
 ) -> Chart:
+    """A chart of numbers that were logged; how many of them are not finite is said under it.
+
+    The arguments are those of :func:`~argusvl.visual.plots.line_chart`.
+    """
     bad = {s.name: len(s.values) - len(s.finite()) for s in series}
     warning = ", ".join(
         f"{name}: {count} value{'s are' if count > 1 else ' is'} not finite"
@@ -242,7 +273,14 @@ def _chart(
         if count
     )
     return make_chart(
-        title, series, warning=warning, wide=wide, log_scale=log_scale, zero_based=zero_based, smooth=smooth
+        title,
+        series,
+        warning=warning,
+        wide=wide,
+        log_scale=log_scale,
+        zero_based=zero_based,
+        smooth=smooth,
+        marks=marks,
     )
 
 

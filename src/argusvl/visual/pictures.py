@@ -11,10 +11,10 @@ _IMAGE_SIDE_PX = 720  # larger images are reduced: the page is looked at, not me
 _JPEG_QUALITY = 84
 
 
-def reduced_jpeg(image: Image.Image) -> bytes:
-    """A picture as it travels inside a page: JPEG, no side longer than a page shows."""
+def reduced_jpeg(image: Image.Image, most: int = _IMAGE_SIDE_PX) -> bytes:
+    """A picture as it travels inside a page: JPEG, no side longer than a page shows (``most``, pixels)."""
     picture = image.convert("RGB")
-    picture.thumbnail((_IMAGE_SIDE_PX, _IMAGE_SIDE_PX), Image.Resampling.LANCZOS)
+    picture.thumbnail((most, most), Image.Resampling.LANCZOS)
     encoded = io.BytesIO()
     picture.save(encoded, "JPEG", quality=_JPEG_QUALITY, optimize=True)
     return encoded.getvalue()

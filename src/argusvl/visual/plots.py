@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Literal
 
+from argusvl.visual.marks import Mark, draw_marks, place_marks, room_for
+
 NUM_COLOURS = 8
 """Series colours that the style sheet has; further series begin again."""
 
@@ -65,6 +67,7 @@ def line_chart(
     wide: bool = False,
     x_name: str = "step",
     y_name: str = "",
+    marks: Sequence[Mark] = (),
 ) -> str:
     """A chart of lines.
 
@@ -77,6 +80,7 @@ def line_chart(
         wide: It has the page's whole width, and is taller.
         x_name: What the horizontal axis is.
         y_name: What the vertical axis is. Without it neither is written: the text around the chart says it.
+        marks: What was found or happened at steps; the axis reaches all of them.
 
     Returns:
         An ``<svg>`` element, or an empty text.
@@ -87,7 +91,7 @@ def line_chart(
     every = [point for points in lines for point in points]
     if not every:
         return ""
-    steps, values = [x for x, _ in every], [y for _, y in every]
+    steps, values = [x for x, _ in every] + [mark.step for mark in marks], [y for _, y in every]
     first, last, low, high = min(steps), max(steps), min(values), max(values)
     if unit_square:
         first, last, low, high = 0.0, 1.0, 0.0, 1.0
@@ -99,6 +103,8 @@ def line_chart(
     x_axis = _Axis.linear(first, last, 0.0, _SPAN, 8 if wide else 5)
     make = _Axis.logarithmic if log_scale else _Axis.linear
     y_axis = make(low, high, bottom, 0.0, 4)
+    placed = place_marks(marks, lambda step: x_axis.at(step) / _SPAN)
+    height, top = height + room_for(placed), _TOP + room + room_for(placed)
     names = ""
     if y_name:
         names = f'<text class="axis" x="{2 - _LEFT}" y="14">{escape(y_name)}</text>'
@@ -107,10 +113,11 @@ def line_chart(
     for i, (one, points) in enumerate(zip(series, lines, strict=True)):
         body.append(_series(one, points, x_axis, y_axis, colour_class(i, one.style), smooth))
     body.append(_readings(series, x_axis, bottom, x_name))
+    body.append(draw_marks(placed, lambda step: x_axis.at(step) / _SPAN, bottom))
     label = escape(", ".join(s.name for s in series), quote=True)
     return (
         f'<svg class="chart" height="{height}" role="img" aria-label="{label}" tabindex="0">{names}'
-        f'<g transform="translate(0 {_TOP + room})">{"".join(body)}</g></svg>'
+        f'<g transform="translate(0 {top})">{"".join(body)}</g></svg>'
     )
 
 

@@ -19,6 +19,7 @@ from argusvl.core.figures import FigureSpec
 from argusvl.core.files import write_text_atomically
 from argusvl.visual.curves import ChartGroup, chart_groups
 from argusvl.visual.glyphs import embedded_font
+from argusvl.visual.health import Health, health_of
 from argusvl.visual.page import page_environment, script_sources, security_policy, shown_number
 from argusvl.visual.sections import Section
 
@@ -59,6 +60,8 @@ class ReportData:
         facts: Other numbers and names, e.g. how long it took.
         log_history: The training log: dictionaries with ``step`` and what was logged then.
         declared: What the task declares of its figures, for the charts.
+        events: What happened in the run; ``None`` where it has kept no record.
+        inner: What was seen inside the model: parts of the section on health.
         sections: What the task adds.
         configuration: The run's configuration as text.
         environment: Versions and devices.
@@ -72,6 +75,8 @@ class ReportData:
     facts: Mapping[str, float | int | str] = field(default_factory=dict)
     log_history: Sequence[Mapping[str, Any]] = ()
     declared: Mapping[str, FigureSpec] = field(default_factory=dict)
+    events: Sequence[Mapping[str, Any]] | None = None
+    inner: Sequence[Section] = ()
     sections: Sequence[Section] = ()
     configuration: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -101,26 +106,31 @@ def render_report(data: ReportData) -> str:
     environment.filters["fact"] = _fact
     scripts = script_sources(environment, _SCRIPTS)
     groups = chart_groups(data.log_history, data.declared)
+    health = health_of(data.log_history, data.events, groups)
     return environment.get_template("report.html.jinja").render(
         kind_of_page="Argus report",
         data=data,
         policy=security_policy([*scripts.values(), *(s.script for s in data.sections if s.script)]),
         scripts=scripts,
-        font=Markup(embedded_font(_texts(data, groups))),
+        font=Markup(embedded_font(_texts(data, groups, health))),
         trained=any(row.before is not None for row in data.figures),
         tiles=[row for row in data.figures if row.after is not None][:4],
         inside=[section for section in data.sections if not section.title],
         apart=[section for section in data.sections if section.title],
-        groups=groups,
+        groups=[group for group in groups if not group.health],
+        health=health,
     )
 
 
-def _texts(data: ReportData, groups: Sequence[ChartGroup]) -> Iterable[str]:
+def _texts(data: ReportData, groups: Sequence[ChartGroup], health: Health | None) -> Iterable[str]:
     """Every text of the report that users wrote."""
     yield from (data.title, data.subtitle, data.configuration, data.measured_on)
     yield from (text for row in data.figures for text in (row.name, row.note))
     yield from (str(value) for pair in (*data.facts.items(), *data.environment.items()) for value in pair)
-    yield from (text for section in data.sections for text in section.texts)
+    yield from (text for section in (*data.sections, *data.inner) for text in section.texts)
+    if health is not None:
+        yield from (t for f in health.findings for t in (f.slug, f.where, f.what, f.remedy))
+        yield from (t for h in health.happenings for t in (h.name, h.details))
     for chart in (chart for group in groups for chart in group.charts):
         yield from (chart.title, *(entry.name for entry in chart.legend))
 

@@ -16,6 +16,8 @@ All parts are optional; a report is made of what is there.
     The run's configuration, shown as it is.
 ``environment.json``
     Versions and devices, as ``argus train`` writes them.
+``events.jsonl``
+    What happened and what was found, line by line (:mod:`argusvl.visual.run_events`).
 """
 
 from __future__ import annotations
@@ -26,10 +28,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from argusvl.core.appending import read_objects
 from argusvl.core.errors import ArgusError
 from argusvl.core.figures import FIGURES_FILE, FigureSpec, spec_of
 from argusvl.core.files import real_path
-from argusvl.core.run_layout import CONFIG_FILE, ENVIRONMENT_FILE, SUMMARY_FILE, TRAINER_STATE
+from argusvl.core.run_layout import CONFIG_FILE, ENVIRONMENT_FILE, EVENTS_FILE, SUMMARY_FILE, TRAINER_STATE
 from argusvl.visual.json_files import bad_value, finite_number, read_json, read_object, read_text
 from argusvl.visual.page import grouped_digits
 from argusvl.visual.report import FigureRow, ReportData
@@ -96,6 +99,7 @@ def load_run(
         facts=facts,
         log_history=log.history,
         declared=figures,
+        events=list(read_objects(folder / EVENTS_FILE)) if (folder / EVENTS_FILE).is_file() else None,
         sections=own.sections,
         configuration=read_text(folder / CONFIG_FILE),
         environment=_flat(read_object(folder / ENVIRONMENT_FILE)),

@@ -15,7 +15,7 @@ class Section:
     """A part of the report that only the task understands.
 
     Attributes:
-        id: Of the element, for links; not one of the report's own (``overview``, ``training``, ``set-up``).
+        id: Of the element, for links; not one of the report's own (``overview``, ``health``, ``training``, ``set-up``).
         title: Its heading and its link; without one it continues the overview.
         html: What stands below the heading. What users wrote must be escaped in it: use ``page_environment``.
         texts: What users wrote in it, for the glyphs that the page carries.

@@ -34,7 +34,7 @@
     const at = here < 0 ? null : Number(chart.readings[here].dataset.at);
     for (const other of charts) {
       if (other === chart) read(chart, here);
-      else if (at === null || !other.svg.closest("#training") || !chart.svg.closest("#training")) read(other, -1);
+      else if (at === null || !other.svg.closest(".by-step") || !chart.svg.closest(".by-step")) read(other, -1);
       else {
         const after = other.readings.findIndex((reading) => Number(reading.dataset.at) >= at);
         read(other, after);

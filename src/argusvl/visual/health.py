@@ -1,0 +1,98 @@
+"""The report's part about the run itself: what was found and what happened, over the curves of its log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from argusvl.visual.curves import ChartGroup, curve_chart, log_series
+from argusvl.visual.marks import Mark
+from argusvl.visual.page import grouped_digits
+from argusvl.visual.plots import Series
+from argusvl.visual.run_events import Found, Happened, findings_of, happenings_of, marks_of
+
+_LOGARITHMIC_FROM = 30.0  # times the smallest loss: one that blew up would press the rest flat
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What the section shows.
+
+    Attributes:
+        summary: A sentence or two.
+        findings: Errors first.
+        happenings: What else is no routine.
+        groups: The charts: the time line first.
+    """
+
+    summary: str
+    findings: Sequence[Found]
+    happenings: Sequence[Happened]
+    groups: Sequence[ChartGroup]
+
+
+def health_of(
+    log_history: Sequence[Mapping[str, Any]],
+    events: Sequence[Mapping[str, Any]] | None,
+    groups: Sequence[ChartGroup],
+) -> Health | None:
+    """The section, or ``None`` where there is nothing that it could show.
+
+    Args:
+        log_history: The training log.
+        events: What happened; ``None`` where the run has kept no record of it.
+        groups: The charts of the log; those about health are taken.
+    """
+    findings, happenings = findings_of(events or ()), happenings_of(events or ())
+    line = _time_line(log_history, marks_of(findings, happenings))
+    shown = [group for group in (line, *(g for g in groups if g.health)) if group.charts]
+    if not shown and events is None:
+        return None
+    return Health(_summary(findings, happenings, events), findings, happenings, shown)
+
+
+def _time_line(log_history: Sequence[Mapping[str, Any]], marks: Sequence[Mark]) -> ChartGroup:
+    series = log_series(log_history)
+    loss = [
+        replace(series[n], name=name)
+        for n, name in (("loss", "training"), ("eval_loss", "held-out"))
+        if n in series
+    ]
+    norm = [replace(series["grad_norm"], name="all parameters")] if "grad_norm" in series else []
+    # Nothing is smoothed: what is marked at a step must be seen at that step.
+    charts = [
+        curve_chart(
+            "loss", loss, wide=True, log_scale=_spread(loss), zero_based=True, smooth=False, marks=marks
+        ),
+        curve_chart(
+            "gradient norm, before clipping", norm, wide=True, log_scale=True, smooth=False, marks=marks
+        ),
+    ]
+    note = "with what was found and what happened" if marks else ""
+    return ChartGroup("Time line", note, [c for c in charts if c.svg or c.warning], health=True)
+
+
+def _spread(series: Sequence[Series]) -> bool:
+    """Whether a logarithmic axis shows the values better."""
+    values = [y for one in series for _, y in one.finite()]
+    return bool(values) and min(values) > 0 and max(values) > _LOGARITHMIC_FROM * min(values)
+
+
+def _summary(
+    findings: Sequence[Found], happenings: Sequence[Happened], events: Sequence[Mapping[str, Any]] | None
+) -> str:
+    if events is None:
+        return "This run has kept no record of what happened: findings are not known."
+    if not findings:
+        told = "No finding is recorded."
+    else:
+        counts = [(sum(f.severity == kind for f in findings), kind) for kind in ("error", "warning")]
+        told = ", ".join(f"{n} {kind}{'' if n == 1 else 's'}" for n, kind in counts if n) + "."
+    times: dict[str, int] = {}
+    for one in happenings:
+        times[one.name] = times.get(one.name, 0) + len(one.steps)
+    also = ", ".join(
+        f"{name} {'once' if n == 1 else f'{grouped_digits(n)} times'}" for name, n in times.items()
+    )
+    return told + (f" The run: {also}." if also else "")
