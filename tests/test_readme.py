@@ -16,7 +16,7 @@ COMMANDS = re.findall(r"^ +\.venv/bin/argus (.+)$", TEXT, flags=re.MULTILINE)
 
 
 def test_readme_shows_commands_for_ones_own_photographs_and_for_a_lora() -> None:
-    verbs = [verb for verb in (shlex.split(c)[0] for c in COMMANDS) if verb != "recognize"]
+    verbs = [verb for verb in (shlex.split(c)[0] for c in COMMANDS) if verb not in ("recognize", "doctor")]
     assert verbs[:5] == ["data", "data", "init", "train", "predict"]
     assert verbs[5:] == ["data", "init", "train", "export"]
 
@@ -29,7 +29,7 @@ def test_readme_shows_the_way_from_a_folder_to_a_table() -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_option_of_a_shown_command_exists(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     words = shlex.split(command, comments=True)
-    verb = words[:2] if words[0] in ("data", "inspect", "recognize") else words[:1]
+    verb = words[:2] if words[0] in ("data", "doctor", "inspect", "recognize") else words[:1]
     assert run([*verb, "--help"]) == 0
     shown = capsys.readouterr().out
     for option in (w for w in words if w.startswith("--")):

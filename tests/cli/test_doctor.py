@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -35,3 +36,27 @@ def test_an_unknown_id_is_refused_with_the_nearest_name(capsys: pytest.CaptureFi
     assert "did you mean 'mode-collapse'" in capsys.readouterr().err
     assert run(["doctor", "explain", "Z-999"]) == 2
     assert "argus doctor list" in capsys.readouterr().err
+
+
+def test_log_names_the_cause_and_exits_with_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = tmp_path / "train.log"
+    log.write_text("step 1 loss 2.0\nTraceback (most recent call last):\nMemoryError: x\n")
+    assert run(["doctor", "log", str(log), "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert set(found) == {"cause", "where", "findings"}
+    assert (found["cause"], found["where"]) == ("host_oom", "train.log:3")
+    assert found["findings"][0]["id"] == "N-502"
+    assert run(["doctor", "log", str(log)]) == 1
+    assert "MemoryError" in capsys.readouterr().err
+
+
+def test_log_of_a_healthy_run_exits_with_zero_and_a_missing_one_with_two(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "train.log"
+    log.write_text("step 1 loss 2.0\nstep 2 loss 1.0\nTraining complete\n")
+    assert run(["doctor", "log", str(log), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"cause": "none", "where": "", "findings": []}
+    assert run(["doctor", "log", str(log)]) == 0
+    assert run(["doctor", "log", str(tmp_path / "none")]) == 2
+    assert "What to do" in capsys.readouterr().err

@@ -6,8 +6,10 @@ from typing import Annotated
 
 import typer
 
+from argusvl.cli import doctor_runs
+from argusvl.cli.doctor_bench import command as bench_command
 from argusvl.command_options import AsJson
-from argusvl.core.terminal import print_json
+from argusvl.core.terminal import FOUND_SOMETHING, console, print_json, say
 
 _HELP = """Look up what can go wrong: every finding of every verb has an ID.
 
@@ -16,9 +18,15 @@ Examples:
     argus doctor list
 
     argus doctor explain N-144
+
+    argus doctor log train.log
 """
 
 app = typer.Typer(help=_HELP, no_args_is_help=True, rich_markup_mode=None)
+app.command("bench")(bench_command)
+app.command("check")(doctor_runs.check)
+app.command("watch")(doctor_runs.watch)
+app.command("new")(doctor_runs.new)
 
 
 @app.command("list")
@@ -56,11 +64,45 @@ def explain(
         argus doctor explain box-out-of-bounds --json
     """
     from argusvl.doctor.findings import entry_of
+    from argusvl.doctor.remedies import changes_of
 
     entry = entry_of(name)
     if as_json:
-        print_json(entry.to_json())
+        print_json(entry.to_json() | {"changes": changes_of(entry.slug)})
     else:
         from argusvl.cli.doctor_output import print_entry
 
         print_entry(entry)
+
+
+@app.command()
+def log(
+    source: Annotated[
+        str,
+        typer.Argument(metavar="FILE|RUN|-", help="A log of any trainer, a run's folder, or - for stdin."),
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Say why a run died, and what its curves show; exit code 1 where something is wrong.
+
+    Examples:
+
+        argus doctor log train.log
+
+        argus doctor log runs/demo
+
+        kubectl logs trainer-0 | argus doctor log - --json
+    """
+    from argusvl.doctor.logs.diagnosis import diagnose
+
+    diagnosis = diagnose(source)
+    if as_json:
+        print_json(diagnosis.to_json())
+    else:
+        from argusvl.doctor.rendering import print_findings
+
+        if diagnosis.cause == "none":
+            say("No cause of death: the log shows none.")
+        print_findings(diagnosis.findings, console())
+    if diagnosis.findings:
+        raise typer.Exit(FOUND_SOMETHING)

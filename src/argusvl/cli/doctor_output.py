@@ -9,6 +9,7 @@ from rich.text import Text
 
 from argusvl.core.terminal import console
 from argusvl.doctor.findings import Entry
+from argusvl.doctor.remedies import changes_of
 from argusvl.doctor.rendering import STYLES
 
 _UNBROKEN = 250
@@ -38,6 +39,7 @@ def print_entry(entry: Entry) -> None:
         "Why": entry.causes,
         "Found by": [entry.detector],
         "What to do": entry.remedies,
+        "In the configuration": changes_of(entry.slug),
         "From": [entry.source] if entry.source else [],
     }
     table = Table(box=None, pad_edge=False, show_header=False)

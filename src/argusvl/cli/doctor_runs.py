@@ -1,0 +1,177 @@
+"""`argus doctor check`, `watch` and `new`: before a run, during a run, and for who adds to the catalogue."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from argusvl.command_options import AsJson
+from argusvl.core.errors import ConfigError
+from argusvl.core.terminal import FOUND_SOMETHING, console, print_json, say
+from argusvl.core.wording import counted
+
+if TYPE_CHECKING:
+    from argusvl.doctor.findings import Finding
+
+_ANOMALY = ("off", "batch", "all")
+
+
+def watch(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder; it may be training.")],
+    once: Annotated[bool, typer.Option("--once", help="Do not wait for what is still to come.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what is wrong with a run, as it is found, until the run ends; exit code 1 where something is.
+
+    Examples:
+
+        argus doctor watch runs/demo
+
+        argus doctor watch runs/demo --json
+    """
+    from argusvl.training.run_findings import findings_of, follow
+
+    found: list[Finding] = []
+    if once or as_json:
+        found = findings_of(run)
+        if as_json:
+            print_json({"findings": [one.to_json() for one in found]})
+        _show(found)
+    else:
+        with contextlib.suppress(KeyboardInterrupt):
+            for new in follow(run):
+                _show(new)
+                found += new
+    say(counted(len(found), "finding") if found else "nothing was found")
+    if found:
+        raise typer.Exit(FOUND_SOMETHING)
+
+
+def check(
+    what: Annotated[
+        Path, typer.Argument(metavar="CONFIG|SCRIPT.py", help="A run's configuration, or a training script.")
+    ],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Keys to change, as of argus train.")
+    ] = None,
+    anomaly: Annotated[
+        str,
+        typer.Option(
+            metavar="off|batch|all", help="Autograd's anomaly detection: of the first step, or of all."
+        ),
+    ] = "off",
+    diff: Annotated[
+        bool, typer.Option("--diff", help="Of a script, print on stdout what would mend it, as a diff.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check a run before it starts, by some twenty steps that are thrown away; exit code 1 where something is wrong.
+
+    Of a script, its source is read and nothing is run.
+
+    Examples:
+
+        argus doctor check configs/bbu_room.yaml
+
+        argus doctor check configs/bbu_room.yaml vision_lr=10 --anomaly batch
+
+        argus doctor check train.py --diff | git apply
+    """
+    if diff and (as_json or what.suffix != ".py"):
+        raise ConfigError("a diff is of a script, and not JSON", where="--diff", remedy="leave one out")
+    if what.suffix == ".py" and (overrides or anomaly != "off"):
+        raise ConfigError(
+            "a script's source is read, and nothing set or run", where=what, remedy="give it alone"
+        )
+    if anomaly not in _ANOMALY:
+        raise ConfigError(
+            f"{anomaly!r} is none of {', '.join(_ANOMALY)}", where="--anomaly", remedy="name one"
+        )
+    found = (
+        _check_script(what, as_json, diff)
+        if what.suffix == ".py"
+        else _check_run(what, overrides, anomaly, as_json)
+    )
+    say(counted(len(found), "finding") if found else "nothing was found")
+    if found:
+        raise typer.Exit(FOUND_SOMETHING)
+
+
+def new(slug: Annotated[str, typer.Argument(metavar="SLUG", help="Its name, e.g. tokens-shifted.")]) -> None:
+    """Print a template for a new entry of the catalogue, with the next free ID.
+
+    Examples:
+
+        argus doctor new tokens-shifted
+    """
+    from argusvl.doctor.findings import catalogue
+
+    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", slug):
+        raise ConfigError(
+            f"{slug!r} is no name", where="SLUG", remedy="give words in lower case with hyphens"
+        )
+    if slug in catalogue():
+        raise ConfigError(
+            f"{slug} is {catalogue()[slug].id} already", where="SLUG", remedy="choose another name"
+        )
+    numbers = {int(entry.id[2:]) for entry in catalogue().values() if entry.id.startswith("N-")}
+    free = next(number for number in range(max(numbers) + 1, 1000))
+    lines = [
+        "[[entry]]",
+        f'id = "N-{free}"',
+        f'slug = "{slug}"',
+        'severity = "warning"',
+        'title = ""',
+        'symptom = ""',
+        'causes = [""]',
+        'detector = ""',
+        'remedies = [""]',
+    ]
+    typer.echo("\n".join(lines))
+
+
+def _check_script(path: Path, as_json: bool, diff: bool) -> list[Finding]:
+    from argusvl.doctor.findings import finding
+    from argusvl.doctor.source import Script
+    from argusvl.doctor.source.fixes import as_diff, mend
+
+    script = Script.read(path)
+    found = [
+        finding(one.slug, one.where, one.what, numbers=one.numbers, probability=one.strength)
+        for one in script.suspicions()
+    ]
+    if diff:
+        mended = script.text
+        for one in found:
+            mended = mend(mended, one.slug, one.numbers) or mended
+        typer.echo(as_diff(script.text, mended, path), nl=False)
+    if as_json:
+        print_json({"findings": [one.to_json() for one in found]})
+    _show(found)
+    return found
+
+
+def _check_run(path: Path, overrides: list[str] | None, anomaly: str, as_json: bool) -> list[Finding]:
+    from argusvl.tasks import load_run_config, task_entry
+    from argusvl.training.preflight import preflight
+
+    config = load_run_config(path, overrides or ())
+    answers = []
+    for answer in preflight(task_entry(config.task).task_class()(config), config, anomaly):  # type: ignore[arg-type]
+        answers.append(answer)
+        say(f"{'finding' if answer.findings else 'ok':8}{answer.name}: {answer.told}")
+    found = [one for answer in answers for one in answer.findings]
+    if as_json:
+        print_json({"answers": [one.to_json() for one in answers]})
+    _show(found)
+    return found
+
+
+def _show(found: list[Finding]) -> None:
+    from argusvl.doctor.rendering import print_findings
+
+    print_findings(found, console())

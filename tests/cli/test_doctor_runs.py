@@ -1,0 +1,122 @@
+"""`argus doctor check`, `watch` and `new`, on the toy task."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
+
+from test_watching import STEPS, CarefulTask
+from toy_task import toy_config, train
+
+from argusvl.cli.main import run
+from argusvl.training.events import append_event
+from argusvl.training.preflight import Answer, preflight
+from argusvl.training.protocol import ParameterGroup
+
+FAST = ParameterGroup("head", r"^head\.", 0.02), ParameterGroup("body", r".", 30.0)
+
+
+def asked(task: CarefulTask, folder: Path, **changes: Any) -> dict[str, Answer]:
+    config = toy_config(folder / "run", **STEPS | {"per_device_train_batch_size": 8} | changes)
+    return {answer.name: answer for answer in preflight(task, config)}
+
+
+def test_a_sound_run_has_no_finding_and_leaves_no_folder(tmp_path: Path) -> None:
+    answers = asked(CarefulTask(), tmp_path)
+    assert [name for name, answer in answers.items() if answer.findings] == []
+    assert list(answers)[:4] == ["configuration", "data", "parameters", "batch"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_rates_that_break_the_first_batch_are_found(tmp_path: Path) -> None:
+    assert [one.slug for one in asked(CarefulTask(groups=FAST), tmp_path)["one batch"].findings] == [
+        "batch-not-learned"
+    ]
+
+
+def test_weights_that_are_no_numbers_are_named(tmp_path: Path) -> None:
+    class Broken(CarefulTask):
+        def model(self) -> Any:
+            model = super().model()
+            with torch.no_grad():
+                model.body.weight[0, 0] = float("nan")
+            return model
+
+    answers = asked(Broken(), tmp_path)
+    assert [(one.slug, one.where) for one in answers["parameters"].findings] == [
+        ("weights-not-finite", "body.weight")
+    ]
+    assert answers["first loss"].findings[0].slug == "non-finite-loss"
+
+
+def test_watch_shows_what_a_run_has_found_and_ends_with_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(CarefulTask(groups=FAST), tmp_path / "run", **STEPS)
+    capsys.readouterr()
+    assert run(["doctor", "watch", str(tmp_path / "run")]) == 1
+    assert "learning-rate-too-high" in capsys.readouterr().err
+    assert run(["doctor", "watch", str(tmp_path / "run"), "--json"]) == 1
+    shown = json.loads(capsys.readouterr().out)["findings"]
+    assert shown[0]["id"] == "N-408" and shown[0]["group"] == "body"
+
+
+def test_watch_takes_a_run_that_has_hardly_begun_and_refuses_what_is_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    append_event(tmp_path / "young", 0, "started", max_steps=3, processes=1)
+    with (tmp_path / "young" / "events.jsonl").open("a") as stream:
+        stream.write('{"event": "found", "find')  # half a line
+    assert run(["doctor", "watch", str(tmp_path / "young"), "--once"]) == 0
+    (tmp_path / "empty").mkdir()
+    assert run(["doctor", "watch", str(tmp_path / "empty")]) == 2
+    assert "output_dir" in capsys.readouterr().err
+
+
+def test_check_reads_a_script(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(
+        "for x, y in loader:\n    loss = f(model(x), y)\n    loss.backward()\n    optimizer.step()\n"
+    )
+    assert run(["doctor", "check", str(script), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["findings"][0]["kind"] == "missing-zero-grad"
+
+
+def test_new_prints_an_entry_with_a_free_id(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["doctor", "new", "tokens-shifted"]) == 0
+    assert 'slug = "tokens-shifted"' in capsys.readouterr().out
+    assert run(["doctor", "new", "mode-collapse"]) == 2
+
+
+def test_explain_shows_the_change_in_the_configuration(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["doctor", "explain", "learning-rate-too-high"]) == 0
+    assert "*_lr: × 0.1" in capsys.readouterr().err
+
+
+SCRIPT = """import torch.nn.functional as F
+
+def fit(model, optimizer, loader):
+    for x, y in loader:
+        loss = -F.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+"""
+
+
+def test_what_mends_a_script_is_printed_as_a_diff(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(SCRIPT, encoding="utf-8")
+    assert run(["doctor", "check", str(script), "--diff"]) == 1
+    shown = capsys.readouterr()
+    assert "+        loss = F.cross_entropy(model(x), y)" in shown.out
+    assert "+        optimizer.zero_grad()" in shown.out
+    assert "N-410" in shown.err and "N-401" in shown.err
+    assert script.read_text(encoding="utf-8") == SCRIPT
+    assert run(["doctor", "check", str(script), "--diff", "--json"]) == 2
