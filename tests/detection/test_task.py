@@ -347,7 +347,6 @@ def test_a_run_trains_evaluates_saves_and_can_be_used(
         )
 
 
-GROUPS = ("vision", "merger", "llm", "detection", "adapter")
 CURVES = {
     *("lm_loss", "teacher_lm_loss", "student_lm_loss"),
     *("bbox_l1_loss", "bbox_giou_loss", "objectness_loss", "caption_loss"),

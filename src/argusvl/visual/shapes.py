@@ -12,6 +12,7 @@ from itertools import pairwise
 
 from PIL import Image, ImageColor, ImageDraw
 
+from argusvl.core.images import open_image
 from argusvl.visual.fonts import drawable_text, load_font
 
 Point = tuple[float, float]
@@ -109,7 +110,8 @@ def _paint(picture: Image.Image, shape: Shape, scale: int) -> None:
     elif shape.kind == "image":
         data = base64.b64decode(shape.text.split(",", 1)[1])
         size = max(1, round(right - x)), max(1, round(bottom - y))
-        picture.paste(Image.open(io.BytesIO(data)).convert("RGB").resize(size), (round(x), round(y)))
+        image = open_image("an image of a chart", exif="ignore", data=data)
+        picture.paste(image.resize(size), (round(x), round(y)))
     else:
         colour = _on_white(shape.stroke, shape.opacity)
         thick = max(1, round(shape.width * scale))

@@ -30,7 +30,8 @@ def old_gradients(evidence: Evidence) -> Iterator[Suspicion]:
 
 def coverage(evidence: Evidence) -> Iterator[Suspicion]:
     """Parameters that nobody updates, and parameters that an optimizer updates in vain."""
-    if evidence.step >= 2 and not any(one.requires_grad for one in evidence.parameters.values()):
+    known = evidence.parameters.values()
+    if evidence.step >= 2 and known and not any(one.requires_grad for one in known):
         yield Suspicion(
             "no-gradient", 0.97, "nothing can train: no parameter of the model requires a gradient", "model"
         )

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from argusvl.doctor.evidence import Evidence, Parameter
+from argusvl.doctor.sensors.tensors import held_here
 
 KEPT = 200
 """Norms that are kept of each parameter: of the last steps."""
@@ -163,7 +164,7 @@ class ParameterSensor:
             if parameter.grad is None:
                 self._clean.add(id(parameter))
             elif parameter.grad.device.type == "cpu" or self.looking:  # asking a GPU would wait for it
-                if not bool(parameter.grad.any()):
+                if not bool(held_here(parameter.grad).any()):
                     self._clean.add(id(parameter))
             else:
                 self._clean.add(id(parameter))
@@ -253,9 +254,14 @@ class ParameterSensor:
                         found.ratios.append(moved / size)
                     if steep > 0 and math.isfinite(moved * steep):
                         found.directions.append(float((change * gradient.float()).sum()) / (moved * steep))
-                if parameter.ndim >= 2 and parameter.shape[0] > 1:
-                    flat = parameter.detach().flatten(1)
-                    alike = flat.shape[1] > 0 and bool((flat == flat[:1]).all()) and bool(flat.any())
+                if parameter.ndim >= 2:
+                    flat = held_here(parameter).detach().flatten(1)
+                    alike = (
+                        flat.shape[0] > 1
+                        and flat.shape[1] > 0
+                        and bool((flat == flat[:1]).all())
+                        and bool(flat.any())
+                    )
                     found.identical_rows += alike
         except Exception as error:  # noqa: BLE001 - a watcher never stops a training: it becomes a finding
             self._evidence.failures.setdefault("updates", repr(error))
@@ -296,13 +302,13 @@ class ParameterSensor:
 
 
 def _has_no_values(parameter: nn.Parameter) -> bool:
-    """On the meta device, or of a lazy module that was never called."""
-    return parameter.is_meta or is_lazy(parameter)
+    """On the meta device, of a lazy module that was never called, or with all of its part on other ranks."""
+    return parameter.is_meta or is_lazy(parameter) or (parameter.numel() > 0 == held_here(parameter).numel())
 
 
 def _plain(gradient: Tensor) -> Tensor:
-    """Dense and real."""
-    gradient = gradient.detach()
+    """Dense and real; of a sharded one the part that is here."""
+    gradient = held_here(gradient).detach()
     if gradient.is_sparse:
         gradient = gradient.coalesce().values()
     return torch.view_as_real(gradient.resolve_conj()) if gradient.is_complex() else gradient
@@ -320,18 +326,20 @@ def _norms(gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _slice(tensor: Tensor) -> Tensor:
+    tensor = held_here(tensor).detach()
     if tensor.is_complex():
-        tensor = torch.view_as_real(tensor.detach().resolve_conj())
-    flat = tensor.detach().reshape(-1)
+        tensor = torch.view_as_real(tensor.resolve_conj())
+    flat = tensor.reshape(-1)
     stride = math.ceil(flat.shape[0] / SLICE) if flat.shape[0] else 1
     return flat[::stride].clone()
 
 
 def _look_of(parameter: nn.Parameter) -> str:
     """How the values look at the start."""
-    if not parameter.is_floating_point() or parameter.numel() < 2:
+    values = held_here(parameter).detach()
+    if not values.is_floating_point() or values.numel() < 2:
         return "other"
-    values = parameter.detach().float()
+    values = values.float()
     low, high = float(values.min()), float(values.max())
     if low == high == 0:
         return "zero"
