@@ -392,7 +392,7 @@ def dead_units(faulty: bool) -> list[Finding]:
 @fault("N-429")
 def vanishing_gradient(faulty: bool) -> list[Finding]:
     activation = nn.Sigmoid if faulty else nn.ReLU
-    between = [one for _ in range(8) for one in (nn.Linear(32, 32), nn.LayerNorm(32), activation())]
+    between = [one for _ in range(12) for one in (nn.Linear(32, 32), nn.LayerNorm(32), activation())]
     return trained(mlp(4, *between), points(), lr=0.02)
 
 
