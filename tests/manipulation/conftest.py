@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.spatial.transform import Rotation
+
+from argusvl.core.camera import project
+from argusvl.manipulation.drawing import draw_skeleton
 
 MakeHand = Callable[..., np.ndarray]
 
@@ -36,3 +42,42 @@ def hand(side: str = "right", *, bend: float = 25.0, seed: int | None = None, z:
 @pytest.fixture
 def make_hand() -> MakeHand:
     return hand
+
+
+K = np.array([[420.0, 0, 120], [0, 430.0, 115], [0, 0, 1]])
+SIZE = (240, 230)
+
+
+def write_hands(folder: Path, number: int, seed: int = 0, sides: tuple[str, ...] = ("right", "left")) -> Path:
+    """A data set in the format `folder`: skeletons as pictures, so that there is something to see."""
+    folder.mkdir(parents=True, exist_ok=True)
+    generator, hands = np.random.default_rng(seed), []
+    for k in range(number):
+        side = sides[k % len(sides)]
+        joints = hand(side, bend=generator.uniform(15, 60), seed=1000 * seed + k)
+        seen = project(joints, K)
+        picture = draw_skeleton(Image.new("RGB", SIZE, tuple(generator.integers(60, 200, 3).tolist())), seen)
+        picture.save(folder / f"{k:03}.png")
+        low, high = seen.min(0).clip(0), np.minimum(seen.max(0), SIZE)
+        pose = np.concatenate([np.eye(3), joints.mean(0)[:, None]], axis=1)
+        hands.append(
+            {
+                "image": f"{k:03}.png",
+                "side": side,
+                "box": [*low.tolist(), *high.tolist()],
+                "joints": joints.tolist(),
+                "held": {"name": "box", "pose": pose.tolist()} if k % 3 == 0 else None,
+            }
+        )
+    top = {"unit": "m", "joint_order": "openpose", "pixel_origin": "corner", "K": K.tolist(), "K_size": SIZE}
+    (folder / "hands.json").write_text(json.dumps(top | {"hands": hands}), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def hand_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """24 hands to train on and 10 held out."""
+    root = tmp_path_factory.mktemp("hands")
+    write_hands(root / "train", 24, seed=1)
+    write_hands(root / "val", 10, seed=2)
+    return root

@@ -1,0 +1,84 @@
+"""How well a hand model does on photographs that it was never trained on.
+
+    python benchmarks/hands_real.py FOLDER                              # a folder with hands.json: docs/hand-data.md
+    python benchmarks/hands_real.py FreiHAND --format freihand --option part=evaluation
+    python benchmarks/hands_real.py FOLDER --checkpoint runs/hands
+
+Prints error relative to the wrist, after the best similarity, and the area under PCK, beside the mean pose of the
+model's training data and beside the mean pose of these photographs, which knows more than it should.
+Writes ``benchmarks/results/<date>-hands-real.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+from pathlib import Path
+
+import numpy as np
+
+from argusvl.assets import model_folder
+from argusvl.manipulation.assets import HandAssets
+from argusvl.manipulation.commands.options import reader_options
+from argusvl.manipulation.data.dataset import HandDataset, usable
+from argusvl.manipulation.data.reading import FORMATS, open_hands
+from argusvl.manipulation.evaluation import evaluate_dataset
+from argusvl.manipulation.metrics import evaluate_hands, mean_pose
+from argusvl.manipulation.predictor import HandPredictor
+from argusvl.training.checkpoints import checkpoint_at
+
+SHOWN = ("mpjpe_root", "mpjpe_pa", "auc_root", "auc_pa")
+
+
+def main() -> None:
+    """Measures and writes."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--format", choices=sorted(FORMATS), default="folder")
+    parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--checkpoint", default="argus-hand")
+    parser.add_argument("--device", default="auto")
+    options = parser.parse_args()
+
+    folder = checkpoint_at(model_folder(options.checkpoint))
+    assets = HandAssets.load(folder)
+    hands = open_hands(options.data, options.format, reader_options(options.option))
+    dataset = HandDataset(usable(list(hands)), assets.crop)
+    model = HandPredictor.from_pretrained(folder, device=options.device).model
+    found = evaluate_dataset(model, dataset, assets.mean_pose, batch_size=32, progress=True)
+
+    views = [dataset[k].view for k in range(len(dataset))]
+    truth, valid = np.stack([v.joints_m for v in views]), np.stack([v.joint_valid for v in views])
+    predicted = np.stack([p.joints_m for p in found.predictions])
+    own = evaluate_hands(predicted, truth, valid, mean_pose(truth, valid))
+    table = {
+        name: {
+            "refined": found.figures.figures[name].value,
+            "coarse": found.coarse.figures[name].value,
+            "mean_pose_of_training": found.figures.figures[name].mean_pose,
+            "mean_pose_of_these": own.figures[name].mean_pose,
+        }
+        for name in SHOWN
+    }
+    print(f"{'':12}{'refined':>10}{'coarse':>10}{'mean pose':>12}{'their own':>12}")
+    for name, row in table.items():
+        print(
+            f"{name:12}"
+            + "".join(f"{value:>{w}.3f}" for value, w in zip(row.values(), (10, 10, 12, 12), strict=True))
+        )
+    result = {
+        "data": str(options.data),
+        "checkpoint": str(options.checkpoint),
+        "hands": found.figures.hands,
+        "figures": table,
+    }
+    out = Path(__file__).parent / "results" / f"{datetime.date.today()}-hands-real.json"
+    out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(f"written: {out}")
+
+
+if __name__ == "__main__":
+    main()

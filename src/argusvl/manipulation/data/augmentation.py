@@ -1,0 +1,86 @@
+"""Random changes of a hand's crop: of its geometry as one map for picture, K and labels; of its colours alone.
+
+Everything comes from the generator that the caller passes: a sample depends on nothing but seed, epoch and index.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from argusvl.core.camera import PictureMap
+from argusvl.manipulation.data.checking import Floats
+
+_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class HandAugmentation:
+    """How strong the changes are; 0 for none of a kind.
+
+    Attributes:
+        rotation: Largest turn of the picture, degrees.
+        scale: Largest relative change of the crop's side, from 0 to below 1.
+        shift: Largest shift of the crop, as a share of its side.
+        colour: Largest relative change of brightness, contrast and saturation, and of each channel's strength by half
+            as much.
+        blur: Probability of a blur.
+        noise: Largest standard deviation of pixel noise, of 255.
+        erase: Probability that a rectangle of up to two fifths of each side is covered.
+    """
+
+    rotation: float
+    scale: float
+    shift: float
+    colour: float
+    blur: float
+    noise: float
+    erase: float
+
+    def crop(
+        self, box_xyxy_px: Floats, margin: float, size: int, rng: np.random.Generator | None
+    ) -> PictureMap:
+        """The square around a box, widened and changed at random.
+
+        Args:
+            box_xyxy_px: ``[4]``.
+            margin: Factor of the longer side.
+            size: Side of the crop, pixels.
+            rng: ``None``: nothing is random.
+        """
+        x1, y1, x2, y2 = box_xyxy_px
+        side, centre = max(x2 - x1, y2 - y1) * margin, np.array([x1 + x2, y1 + y2]) / 2
+        degrees = 0.0
+        if rng is not None:
+            side *= math.exp(rng.uniform(-1, 1) * math.log1p(self.scale))
+            centre = centre + rng.uniform(-1, 1, size=2) * self.shift * side
+            degrees = rng.uniform(-1, 1) * self.rotation
+        (x, y), half = centre, max(side, 1.0) / 2
+        square = PictureMap.crop((x - half, y - half, x + half, y + half), (size, size))
+        return square.then(PictureMap.rotation((size, size), degrees)) if degrees else square
+
+    def recolour(self, picture: Image.Image, rng: np.random.Generator) -> NDArray[np.uint8]:
+        """The crop with other light, sharpness and noise: ``[height, width, 3]``."""
+        if rng.random() < self.blur:
+            picture = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.2)))
+        pixels = np.asarray(picture, dtype=np.float32)
+        brightness, contrast, saturation = rng.uniform(-1, 1, size=3) * self.colour
+        tint = 1 + rng.uniform(-0.5, 0.5, size=3) * self.colour
+        grey = pixels @ _LUMA
+        pixels = grey[..., None] + (pixels - grey[..., None]) * np.float32(1 + saturation)
+        middle = float(grey.mean())
+        pixels = (pixels - middle) * np.float32(1 + contrast) + middle
+        pixels *= (tint * (1 + brightness)).astype(np.float32)
+        if self.noise:
+            deviation = np.float32(rng.uniform(0, self.noise) * 255)
+            pixels += deviation * rng.standard_normal(pixels.shape, dtype=np.float32)
+        if rng.random() < self.erase:
+            height, width = pixels.shape[:2]
+            h, w = (rng.uniform(0.1, 0.4, size=2) * (height, width)).astype(int)
+            top, left = rng.integers(0, height - h), rng.integers(0, width - w)
+            pixels[top : top + h, left : left + w] = rng.uniform(0, 255, size=3)
+        return np.clip(pixels, 0, 255).astype(np.uint8)

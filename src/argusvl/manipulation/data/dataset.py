@@ -1,0 +1,207 @@
+"""Hands as the model gets them: crops in which every hand is a right one, with K and labels of the crop."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from argusvl.core.camera import PictureMap
+from argusvl.core.errors import DataError
+from argusvl.core.images import open_image
+from argusvl.manipulation.data.augmentation import HandAugmentation
+from argusvl.manipulation.data.records import HandRecord
+from argusvl.manipulation.data.views import HandView, view_of
+
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+"""Of ImageNet, by which pretrained encoders were trained."""
+
+
+@dataclass(frozen=True, slots=True)
+class CropSettings:
+    """How a hand is cut out of its picture.
+
+    Attributes:
+        size: Side of the crop, pixels.
+        margin: Factor of the longer side of the hand's box.
+    """
+
+    size: int
+    margin: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HandCrop:
+    """One sample.
+
+    Attributes:
+        pixels: ``uint8 [S, S, 3]``.
+        view: The labels, of the crop.
+        change: The picture's pixels → the crop's.
+        turn: ``[3, 3]``: the picture's camera → the crop's; its transpose brings predictions back.
+        record: Where it comes from.
+    """
+
+    pixels: NDArray[np.uint8]
+    view: HandView
+    change: PictureMap
+    record: HandRecord
+
+
+def usable(records: Sequence[HandRecord]) -> list[HandRecord]:
+    """Those that show a hand; what shows none has nothing to be cut out.
+
+    Raises:
+        DataError: None does.
+    """
+    kept = [one for one in records if one.shows_hand and one.box_xyxy_px is not None]
+    if not kept:
+        where = records[0].source if records else "the data"
+        raise DataError("no picture shows a hand", where=where, remedy="name data with hands in it")
+    return kept
+
+
+def cut_out(
+    record: HandRecord,
+    settings: CropSettings,
+    augmentation: HandAugmentation | None = None,
+    rng: np.random.Generator | None = None,
+) -> HandCrop:
+    """A hand's crop, mirrored where it is a left one.
+
+    Args:
+        record: It has a box.
+        settings: Size and margin.
+        augmentation: With ``rng``, random changes.
+        rng: Where they come from.
+
+    Raises:
+        ImageError: The picture cannot be read.
+    """
+    assert record.box_xyxy_px is not None
+    changes = augmentation or HandAugmentation(0, 0, 0, 0, 0, 0, 0)
+    change = changes.crop(record.box_xyxy_px, settings.margin, settings.size, rng)
+    if record.side == "left":
+        change = change.then(PictureMap.mirror(change.size))
+    view = view_of(record, change, open_image(record.image, exif="ignore"))
+    pixels = np.asarray(view.picture) if rng is None else changes.recolour(view.picture, rng)
+    return HandCrop(pixels, view, change, record)
+
+
+class HandDataset(Dataset[HandCrop]):
+    """Crops of records, by index.
+
+    Args:
+        records: Each with a hand.
+        settings: How they are cut out.
+        augmentation: Random changes; ``None`` for none.
+        seed: With the epoch and the index it decides them.
+        noise: Deviation of noise on the normalised input at the start, and the epochs over which it falls to 0.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[HandRecord],
+        settings: CropSettings,
+        augmentation: HandAugmentation | None = None,
+        seed: int = 0,
+        noise: tuple[float, float] = (0.0, 0.0),
+    ) -> None:
+        self.records, self.settings, self.augmentation, self.seed = records, settings, augmentation, seed
+        self.noise, self.epoch = noise, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Other random changes in each epoch."""
+        self.epoch = epoch
+
+    def sample_name(self, index: int) -> str:
+        """File and entry, for messages."""
+        return self.records[index].source
+
+    def fingerprint(self) -> str:
+        """Changes with the pictures' names and the labels."""
+        digest = hashlib.sha256()
+        for record in self.records:
+            digest.update(f"{record.image.name} {record.side}".encode())
+            digest.update(record.joints_m.tobytes() + record.camera.tobytes())
+        return digest.hexdigest()
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: int) -> HandCrop:
+        rng = None
+        if self.augmentation is not None:
+            rng = np.random.default_rng((self.seed, self.epoch, index))
+        crop = cut_out(self.records[index], self.settings, self.augmentation, rng)
+        deviation, epochs = self.noise
+        left = deviation * (1 - self.epoch / epochs) if self.epoch < epochs else 0.0
+        if rng is None or left == 0:
+            return crop
+        noise = rng.standard_normal(crop.pixels.shape, dtype=np.float32) * (left * 255) * np.float32(STD)
+        return replace(crop, pixels=np.clip(crop.pixels + noise, 0, 255).astype(np.uint8))
+
+
+def pixel_values(pixels: Sequence[NDArray[np.uint8]]) -> Tensor:
+    """``uint8 [S, S, 3]`` each → ``float32 [B, 3, S, S]``, normalised as encoders expect it."""
+    stacked = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float()
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) * 255 for values in (MEAN, STD))
+    return stacked.sub_(mean).div_(std)
+
+
+def collate(crops: Sequence[HandCrop], objects: Sequence[str] = ()) -> dict[str, Any]:
+    """Crops → batch: the model's arguments, and what its losses are divided by.
+
+    Args:
+        crops: Samples.
+        objects: Names of the objects that the model knows, in its order.
+
+    Returns:
+        See :class:`~argusvl.manipulation.model.modeling.ArgusForHands`.
+    """
+    views = [crop.view for crop in crops]
+    valid = np.stack([view.joint_valid for view in views])
+    marks = np.stack([view.joints_px for view in views])
+    marked = valid & np.isfinite(marks).all(-1)
+    batch: dict[str, Any] = {
+        "pixel_values": pixel_values([crop.pixels for crop in crops]),
+        "cameras": _floats([view.camera for view in views]),
+        "joints_m": _floats(np.where(valid[..., None], [view.joints_m for view in views], 0.0)),
+        "joint_valid": torch.from_numpy(valid),
+        "joints_px": _floats(np.where(marked[..., None], marks, 0.0)),
+        "joints_px_valid": torch.from_numpy(marked),
+    }
+    held = held_objects(views, objects)
+    counts = {"hands": int(valid.any(1).sum()), "joints": int(valid.sum()), "joints_px": int(marked.sum())}
+    counts |= held.pop("counts")
+    images = {"images": len(crops)}
+    return batch | held | {"counts": counts, "sizes": images}
+
+
+def held_objects(views: Sequence[HandView], objects: Sequence[str]) -> dict[str, Any]:
+    """Kind, pose, surface and contact, as far as they are known."""
+    kinds = [
+        -1 if v.held is None or v.held.name not in objects else objects.index(v.held.name) for v in views
+    ]
+    poses = np.tile(np.eye(3, 4), (len(views), 1, 1))
+    for number, view in enumerate(views):
+        if view.held is not None and kinds[number] >= 0:
+            poses[number] = view.held.camera_from_object
+    known = sum(kind >= 0 for kind in kinds)
+    return {
+        "object_kind": torch.tensor(kinds),
+        "object_pose_m": _floats(poses),
+        "counts": {"objects": known, "contacts": 0, "surfaces": 0},
+    }
+
+
+def _floats(values: Any) -> Tensor:
+    return torch.from_numpy(np.asarray(values, dtype=np.float32))

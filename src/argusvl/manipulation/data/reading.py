@@ -1,0 +1,53 @@
+"""Which reader a configuration means: its name, and the options that this reader takes."""
+
+from __future__ import annotations
+
+import inspect
+import pkgutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from argusvl.config.messages import did_you_mean
+from argusvl.core.errors import ConfigError
+from argusvl.manipulation.data.formats.base import HandData
+
+FORMATS = {
+    "folder": "argusvl.manipulation.data.formats.folder:HandFolder",
+    "freihand": "argusvl.manipulation.data.formats.freihand:FreiHand",
+    "dexycb": "argusvl.manipulation.data.formats.dexycb:DexYcb",
+    "coco": "argusvl.manipulation.data.formats.coco:CocoHands",
+}
+"""Name → reader; each is called with a path and its own options by their names."""
+
+
+def open_hands(path: Path, format_name: str, options: Mapping[str, Any]) -> HandData:
+    """A data set, opened by the reader of its format.
+
+    Args:
+        path: Folder or file, as the reader has it.
+        format_name: A name of :data:`FORMATS`.
+        options: Of the reader, by their names.
+
+    Raises:
+        ConfigError: The reader has no such option, or needs one that is not given.
+        DataError: The data are not of that format, or not there.
+    """
+    reader = pkgutil.resolve_name(FORMATS[format_name])
+    known = dict(list(inspect.signature(reader).parameters.items())[1:])
+    for name in options:
+        if name not in known:
+            raise ConfigError(
+                f"the reader {format_name} has no option {name!r}{did_you_mean(name, known)}",
+                where=path,
+                remedy=f"its options are: {', '.join(known) or 'none'}",
+            )
+    missing = [n for n, one in known.items() if one.default is inspect.Parameter.empty and n not in options]
+    if missing:
+        raise ConfigError(
+            f"the reader {format_name} needs {', '.join(missing)}",
+            where=path,
+            remedy="write train_options and val_options, e.g. {setup: s0, split: train} for dexycb",
+        )
+    found: HandData = reader(path, **{n: tuple(v) if isinstance(v, list) else v for n, v in options.items()})
+    return found

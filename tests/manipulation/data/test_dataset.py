@@ -1,0 +1,108 @@
+"""Crops: picture, K and labels of one map, every hand a right one, the same again from the same seed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from argusvl.core.camera import project
+from argusvl.core.errors import ConfigError, DataError
+from argusvl.manipulation.data.augmentation import HandAugmentation
+from argusvl.manipulation.data.checking import told_side
+from argusvl.manipulation.data.dataset import MEAN, STD, CropSettings, HandDataset, collate, cut_out, usable
+from argusvl.manipulation.data.reading import FORMATS, open_hands
+from argusvl.manipulation.data.records import HandRecord
+
+SETTINGS = CropSettings(size=96, margin=1.25)
+STRONG = HandAugmentation(rotation=180, scale=0.4, shift=0.1, colour=0.4, blur=0.5, noise=0.05, erase=0.5)
+
+
+@pytest.fixture(scope="module")
+def records(hand_folder: Path) -> list[HandRecord]:
+    return list(open_hands(hand_folder / "train", "folder", {}))
+
+
+def test_after_any_change_the_joints_are_seen_where_their_labels_are(records: list[HandRecord]) -> None:
+    dataset = HandDataset(records, SETTINGS, STRONG, seed=3)
+    for epoch in range(3):
+        dataset.set_epoch(epoch)
+        for index in range(len(dataset)):
+            view = dataset[index].view
+            assert np.abs(project(view.joints_m, view.camera) - view.joints_px).max() <= 0.01
+
+
+def test_every_crop_shows_a_right_hand(records: list[HandRecord]) -> None:
+    assert {one.side for one in records} == {"left", "right"}
+    for record in records:
+        view = cut_out(record, SETTINGS).view
+        assert view.side == "right"
+        assert told_side(view.joints_m, view.joint_valid) in ("right", None)
+
+
+def test_the_crop_is_square_about_the_box_and_holds_all_of_the_hand(records: list[HandRecord]) -> None:
+    crop = cut_out(records[0], SETTINGS)
+    assert crop.pixels.shape == (96, 96, 3)
+    assert (crop.view.joints_px >= 0).all() and (crop.view.joints_px <= 96).all()
+    extent = np.ptp(crop.view.joints_px, axis=0).max()
+    assert extent == pytest.approx(96 / 1.25, rel=0.02)
+
+
+def test_predictions_go_back_to_the_pictures_camera(records: list[HandRecord]) -> None:
+    for record in records[:4]:
+        crop = cut_out(record, SETTINGS, STRONG, np.random.default_rng(0))
+        _, turn = crop.change.camera(record.camera)
+        np.testing.assert_allclose(crop.view.joints_m @ turn, record.joints_m, atol=1e-9)
+
+
+def test_the_same_seed_epoch_and_index_give_the_same_crop(records: list[HandRecord]) -> None:
+    first, again = (HandDataset(records, SETTINGS, STRONG, seed=5) for _ in range(2))
+    np.testing.assert_array_equal(first[3].pixels, again[3].pixels)
+    again.set_epoch(1)
+    assert not np.array_equal(first[3].pixels, again[3].pixels)
+    assert first.fingerprint() == again.fingerprint()
+    assert first.fingerprint() != HandDataset(records[1:], SETTINGS).fingerprint()
+
+
+def test_a_batch_has_what_losses_are_divided_by(records: list[HandRecord]) -> None:
+    crops = [cut_out(record, SETTINGS) for record in records[:6]]
+    crops[1].view.joint_valid[4:] = False
+    crops[1].view.joints_m[4:] = np.nan
+    batch = collate(crops, ["sphere", "box"])
+    assert batch["counts"]["hands"] == 6 and batch["counts"]["joints"] == 6 * 21 - 17
+    assert batch["counts"]["objects"] == 2 and batch["object_kind"].tolist() == [1, -1, -1, 1, -1, -1]
+    assert all(torch.isfinite(v).all() for v in batch.values() if isinstance(v, torch.Tensor))
+    pixels = batch["pixel_values"] * torch.tensor(STD).view(3, 1, 1) + torch.tensor(MEAN).view(3, 1, 1)
+    np.testing.assert_allclose(pixels[0].permute(1, 2, 0) * 255, crops[0].pixels, atol=1e-3)
+
+
+def test_data_without_a_hand_are_refused(records: list[HandRecord]) -> None:
+    with pytest.raises(DataError, match="no picture shows a hand"):
+        usable([])
+    assert len(usable(records)) == len(records)
+
+
+def test_options_of_a_reader_are_checked(hand_folder: Path) -> None:
+    with pytest.raises(ConfigError, match="no option 'splitt'; did you mean 'split'"):
+        open_hands(hand_folder, "dexycb", {"setup": "s0", "splitt": "train"})
+    with pytest.raises(ConfigError, match="needs setup, split"):
+        open_hands(hand_folder, "dexycb", {})
+    with pytest.raises(ConfigError, match="its options are: none|no option"):
+        open_hands(hand_folder / "train", "folder", {"unit": "mm"})
+    with pytest.raises(DataError, match="not the data set's folder") as wrong_level:
+        open_hands(hand_folder, "folder", {})
+    assert "train" in str(wrong_level.value.remedy)
+    assert set(FORMATS) == {"folder", "freihand", "dexycb", "coco"}
+
+
+def test_noise_on_the_input_falls_to_nothing(records: list[HandRecord]) -> None:
+    still = HandAugmentation(0, 0, 0, 0, 0, 0, 0)
+    dataset = HandDataset(records, SETTINGS, still, seed=1, noise=(0.2, 2.0))
+    plain = cut_out(records[0], SETTINGS).pixels.astype(float)
+    off = []
+    for epoch in range(3):
+        dataset.set_epoch(epoch)
+        off.append(np.abs(dataset[0].pixels - plain).mean())
+    assert off[0] > 1.5 * off[1] > 0 and off[2] == 0
