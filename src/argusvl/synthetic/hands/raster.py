@@ -52,7 +52,8 @@ def rasterise(
 ) -> Fragments:
     """What a picture shows of closed surfaces.
 
-    Triangles are seen from outside, where their corners run counter-clockwise to the eye; one with a corner that is not before the camera is left out.
+    Triangles are seen from outside, where their corners run counter-clockwise to the eye; one with a corner that is
+    not before the camera is left out.
 
     Args:
         points_px: ``[V, 2]`` where the vertices are seen; (0, 0) is the picture's corner.

@@ -7,8 +7,8 @@
 ``K`` with the size of the pictures that it is for may stand at the top, for all, or in a hand; ``joints`` are 21 in the
 camera's frame, ``null`` for one that is not known. A hand may have ``joints_px`` (21 × 2, ``null`` likewise),
 ``contact`` (21 booleans: whether the hand touches what it holds near that joint) and ``held``
-(``{"name": …, "pose": [R | t] as 3 × 4, t in the declared unit}``). A held object that is a simple solid has its kind as
-name and a ``size``, in the declared unit too (see :mod:`~argusvl.core.primitives`). Unknown fields are errors.
+(``{"name": …, "pose": [R | t] as 3 × 4, t in the declared unit}``). A held object that is a simple solid has its kind
+as name and a ``size``, in the declared unit too (see :mod:`~argusvl.core.primitives`). Unknown fields are errors.
 
 :mod:`argusvl.core.hand_folders` writes such folders.
 """
