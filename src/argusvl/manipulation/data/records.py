@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from argusvl.core.errors import DataError
+from argusvl.core.primitives import Primitive
 from argusvl.doctor.findings import catalogue
 from argusvl.manipulation.data.checking import (
     Bools,
@@ -36,10 +37,12 @@ class ObjectPose:
     Attributes:
         name: E.g. ``003_cracker_box``.
         camera_from_object: ``[3, 4]`` float64: rotation and translation (metres), object's frame → camera's frame.
+        shape: Where the object is a simple solid; its kind is the name then. A mirror leaves it as it is.
     """
 
     name: str
     camera_from_object: Floats
+    shape: Primitive | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +62,8 @@ class HandRecord:
             outside the picture.
         vertices_m: ``[V, 3]`` float64, camera's frame.
         held: The object that it holds.
+        contact: ``[21]`` bool: whether the hand's surface near the joint touches what it holds; ``None`` where that is
+            not known.
         box_given: Whether the box was annotated, and so can be held against the joints; else it was made of them.
 
     Raises:
@@ -76,6 +81,7 @@ class HandRecord:
     joints_px: Floats | None = None
     vertices_m: Floats | None = None
     held: ObjectPose | None = None
+    contact: Bools | None = None
     box_given: bool = True
 
     def __post_init__(self) -> None:
@@ -93,6 +99,7 @@ class HandRecord:
             ("joints_m", joints, (NUM_JOINTS, 3)),
             ("joint_valid", valid, (NUM_JOINTS,)),
             ("joints_px", self.joints_px, (NUM_JOINTS, 2)),
+            ("contact", self.contact, (NUM_JOINTS,)),
         ):
             if array is not None and array.shape != shape:
                 return "malformed-hand-record", f"{name}: expected {list(shape)}, got {list(array.shape)}"

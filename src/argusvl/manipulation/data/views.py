@@ -31,6 +31,7 @@ class HandView:
         vertices_m: ``[V, 3]``.
         held: The object, as a rotation of its model; after a mirror, of its model mirrored along its own x.
         held_mirrored: Whether it is that of the mirrored model.
+        contact: ``[21]``.
     """
 
     picture: Image.Image
@@ -43,6 +44,7 @@ class HandView:
     vertices_m: Floats | None
     held: ObjectPose | None
     held_mirrored: bool
+    contact: Bools | None
 
 
 def view_of(record: HandRecord, change: PictureMap, picture: Image.Image) -> HandView:
@@ -78,6 +80,7 @@ def view_of(record: HandRecord, change: PictureMap, picture: Image.Image) -> Han
         vertices_m=None if record.vertices_m is None else record.vertices_m @ turn.T,
         held=None if record.held is None else _moved(record.held, turn, change.mirrors),
         held_mirrored=change.mirrors,
+        contact=record.contact,
     )
 
 
@@ -86,4 +89,4 @@ def _moved(held: ObjectPose, turn: Floats, mirrors: bool) -> ObjectPose:
     if mirrors:
         # A mirrored rotation is none: the mirror is given to the model instead.
         pose[:, :3] = pose[:, :3] @ np.diag([-1.0, 1.0, 1.0])
-    return ObjectPose(held.name, pose)
+    return ObjectPose(held.name, pose, held.shape)

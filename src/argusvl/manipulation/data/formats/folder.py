@@ -5,8 +5,12 @@
      "hands": [{"image": "a.jpg", "side": "right", "box": [left, top, right, bottom], "joints": [[x, y, z], …]}]}
 
 ``K`` with the size of the pictures that it is for may stand at the top, for all, or in a hand; ``joints`` are 21 in the
-camera's frame, ``null`` for one that is not known. A hand may have ``joints_px`` (21 × 2, ``null`` likewise) and
-``held`` (``{"name": …, "pose": [R | t] as 3 × 4, t in the declared unit}``). Unknown fields are errors.
+camera's frame, ``null`` for one that is not known. A hand may have ``joints_px`` (21 × 2, ``null`` likewise),
+``contact`` (21 booleans: whether the hand touches what it holds near that joint) and ``held``
+(``{"name": …, "pose": [R | t] as 3 × 4, t in the declared unit}``). A held object that is a simple solid has its kind
+as name and a ``size``, in the declared unit too (see :mod:`~argusvl.core.primitives`). Unknown fields are errors.
+
+:mod:`argusvl.core.hand_folders` writes such folders.
 """
 
 from __future__ import annotations
@@ -14,10 +18,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from argusvl.config.messages import did_you_mean
 from argusvl.core.errors import DataError
 from argusvl.core.files import path_inside
 from argusvl.core.images import image_size
+from argusvl.core.primitives import Primitive
+from argusvl.manipulation.data.checking import Bools
 from argusvl.manipulation.data.formats.base import (
     METRES,
     HandData,
@@ -38,8 +46,8 @@ from argusvl.manipulation.data.records import HandRecord, ObjectPose
 
 FILE = "hands.json"
 TOP_KEYS = {"unit", "joint_order", "pixel_origin", "K", "K_size", "hands"}
-HAND_KEYS = {"image", "side", "box", "joints", "joints_px", "K", "K_size", "held"}
-HELD_KEYS = {"name", "pose"}
+HAND_KEYS = {"image", "side", "box", "joints", "joints_px", "K", "K_size", "held", "contact"}
+HELD_KEYS = {"name", "pose", "size"}
 
 
 class HandFolder(HandData):
@@ -94,6 +102,7 @@ class HandFolder(HandData):
             ),
             joints_px=marks,
             held=self._held(hand.get("held"), source),
+            contact=self._contact(hand.get("contact"), source),
         )
 
     def _camera(self, hand: dict[str, Any], size: tuple[int, int], source: str) -> Any:
@@ -115,7 +124,29 @@ class HandFolder(HandData):
         _refuse_unknown(held, HELD_KEYS, f"{source}.held")
         pose = numbers(needed(held, "pose", f"{source}.held", "3 × 4 numbers"), (3, 4), "held.pose", source)
         pose[:, 3] *= METRES[self._unit]
-        return ObjectPose(str(name), pose)
+        return ObjectPose(str(name), pose, self._shape(name, held.get("size"), f"{source}.held"))
+
+    def _shape(self, name: Any, size: Any, source: str) -> Primitive | None:
+        if size is None:
+            return None
+        metres = numbers(size, (-1,), "size", source) * METRES[self._unit]
+        try:
+            return Primitive(name, tuple(metres))
+        except DataError as error:
+            raise DataError(
+                error.what, where=source, remedy=error.remedy, slug="malformed-hand-record"
+            ) from None
+
+    def _contact(self, contact: Any, source: str) -> Bools | None:
+        if contact is None:
+            return None
+        if (
+            not isinstance(contact, list)
+            or len(contact) != 21
+            or any(not isinstance(c, bool) for c in contact)
+        ):
+            raise bad_field(source, "contact", contact, "21 of true or false")
+        return to_our_order(np.array(contact), self._order)
 
 
 def _refuse_unknown(entry: dict[str, Any], known: set[str], source: object) -> None:

@@ -1,0 +1,206 @@
+"""Simple solids by kind and size: their surface, the distance to it, and what turns leave them as they are.
+
+Each stands in its own frame, metres, its centre in the origin; what has an axis has it along z, and a cone's tip is up
+(+z). All look the same in a mirror, so a mirrored one is the same solid.
+
+| kind | size |
+|---|---|
+| ``box`` | its sides along x, y, z |
+| ``sphere`` | radius |
+| ``cylinder``, ``cone`` | radius, height |
+| ``capsule`` | radius, height of the straight part: it is ``height + 2 * radius`` long |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from argusvl.core.errors import DataError
+
+Floats = NDArray[np.float64]
+
+SIZES = {"box": 3, "cylinder": 2, "sphere": 1, "capsule": 2, "cone": 2}
+"""Kind → how many numbers its size has."""
+
+KINDS = tuple(SIZES)
+
+
+@dataclass(frozen=True, slots=True)
+class Primitive:
+    """One solid.
+
+    Attributes:
+        kind: One of :data:`KINDS`.
+        size: Metres; what they are says the table of the module.
+
+    Raises:
+        DataError: There is no such kind, or the size is none of it.
+    """
+
+    kind: str
+    size: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if self.kind not in SIZES:
+            raise DataError(
+                f"no solid is known as {self.kind!r}",
+                where="Primitive",
+                remedy=f"the kinds are {', '.join(KINDS)}",
+            )
+        size = tuple(float(value) for value in self.size)
+        if len(size) != SIZES[self.kind] or not all(0 < value < np.inf for value in size):
+            raise DataError(
+                f"{list(size)} is no size of a {self.kind}",
+                where="Primitive",
+                remedy=f"give {SIZES[self.kind]} positive numbers, in metres",
+            )
+        object.__setattr__(self, "size", size)
+
+    @property
+    def extent(self) -> Floats:
+        """``[3]``: half of its sides along x, y, z."""
+        match self.kind, self.size:
+            case "box", (x, y, z):
+                return np.array([x, y, z]) / 2
+            case "sphere", (radius,):
+                return np.full(3, radius)
+            case "capsule", (radius, height):
+                return np.array([radius, radius, radius + height / 2])
+            case _, (radius, height):
+                return np.array([radius, radius, height / 2])
+        raise AssertionError(self.kind)
+
+    @property
+    def diameter(self) -> float:
+        """The largest distance between two of its points."""
+        match self.kind, self.size:
+            case "cylinder", (radius, height):
+                return float(np.hypot(2 * radius, height))
+            case "cone", (radius, height):
+                return float(max(2 * radius, np.hypot(radius, height)))
+            case "box", size:
+                return float(np.linalg.norm(size))
+        return float(2 * self.extent.max())
+
+    def distance(self, points: Floats) -> Floats:
+        """``[..., 3]`` in its frame → ``[...]`` distance to the surface, negative inside."""
+        match self.kind:
+            case "sphere":
+                return np.asarray(np.linalg.norm(points, axis=-1) - self.size[0])
+            case "capsule":
+                half = self.size[1] / 2
+                nearest = np.clip(points[..., 2], -half, half)
+                across = np.hypot(points[..., 0], points[..., 1])
+                return np.asarray(np.hypot(across, points[..., 2] - nearest) - self.size[0])
+            case "box":
+                beyond = np.abs(points) - self.extent
+                outside = np.linalg.norm(np.maximum(beyond, 0), axis=-1)
+                return np.asarray(outside + np.minimum(beyond.max(-1), 0))
+        return self._distance_of_turned(points)
+
+    def surface(self, count: int, generator: np.random.Generator) -> tuple[Floats, Floats]:
+        """Points spread evenly over the surface.
+
+        Returns:
+            ``[count, 3]`` points and ``[count, 3]`` unit normals that point outwards, in the solid's frame.
+        """
+        match self.kind:
+            case "sphere":
+                normals = _directions(count, generator)
+                return normals * self.size[0], normals
+            case "capsule":
+                return self._surface_of_capsule(count, generator)
+            case "box":
+                return self._surface_of_box(count, generator)
+        profile = self._profile()
+        start, end = profile[:-1], profile[1:]
+        side = end - start
+        areas = (start[:, 0] + end[:, 0]) * np.linalg.norm(side, axis=1)
+        part = generator.choice(len(areas), count, p=areas / areas.sum())
+        # Rings grow with their radius: even in its square, along a part on which it changes.
+        share, angle = generator.uniform(size=count), generator.uniform(0, 2 * np.pi, count)
+        first, last = start[part, 0], end[part, 0]
+        radius = np.sqrt(first**2 + share * (last**2 - first**2))
+        changes = first != last
+        share = np.where(changes, (radius - first) / np.where(changes, last - first, 1), share)
+        height = start[part, 1] + share * side[part, 1]
+        outward = _outward(profile)[part]
+        around = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        points = np.concatenate([around * radius[:, None], height[:, None]], axis=1)
+        normals = np.concatenate([around * outward[:, :1], outward[:, 1:]], axis=1)
+        return points, normals
+
+    def symmetries(self, steps: int = 36) -> Floats:
+        """``[G, 3, 3]``: rotations that leave it as it is, the one that does nothing first.
+
+        Args:
+            steps: Into how many a free turn about the axis is divided. A sphere, which any rotation leaves as it is,
+                has no list of them: its rotation cannot be told, and this gives the first one only.
+        """
+        half_turns = [np.diag([1.0, 1.0, 1.0]), np.diag([1.0, -1.0, -1.0])]
+        match self.kind:
+            case "sphere":
+                return np.eye(3)[None]
+            case "box":
+                return np.array([*half_turns, np.diag([-1.0, 1.0, -1.0]), np.diag([-1.0, -1.0, 1.0])])
+        angles = 2 * np.pi * np.arange(steps) / steps
+        cos, sin, zero = np.cos(angles), np.sin(angles), np.zeros(steps)
+        turns = np.stack([cos, -sin, zero, sin, cos, zero, zero, zero, zero + 1], axis=1).reshape(-1, 3, 3)
+        return turns if self.kind == "cone" else np.concatenate([turns @ half for half in half_turns])
+
+    def _profile(self) -> Floats:
+        """Corners ``[N, 2]`` of (radius, z) whose turning about z gives the solid, from the lower end to the upper."""
+        radius, height = self.size
+        low, high = -height / 2, height / 2
+        if self.kind == "cone":
+            return np.array([[0, low], [radius, low], [0, high]])
+        return np.array([[0, low], [radius, low], [radius, high], [0, high]])
+
+    def _distance_of_turned(self, points: Floats) -> Floats:
+        profile = self._profile()
+        start, side = profile[:-1], np.diff(profile, axis=0)
+        place = np.stack([np.hypot(points[..., 0], points[..., 1]), points[..., 2]], axis=-1)[..., None, :]
+        along = ((place - start) * side).sum(-1) / (side * side).sum(-1)
+        away = place - start - np.clip(along, 0, 1)[..., None] * side
+        nearest = np.linalg.norm(away, axis=-1).min(-1)
+        beyond = (
+            ((place - start) * _outward(profile)).sum(-1).max(-1)
+        )  # convex: inside of each part, or not inside
+        return np.asarray(np.where(beyond < 0, -nearest, nearest))
+
+    def _surface_of_capsule(self, count: int, generator: np.random.Generator) -> tuple[Floats, Floats]:
+        radius, height = self.size
+        normals = _directions(count, generator)
+        on_side = generator.uniform(size=count) < height / (height + 2 * radius)
+        flat = normals[on_side] * [1, 1, 0]
+        normals[on_side] = flat / np.linalg.norm(flat, axis=1, keepdims=True)
+        points = normals * radius
+        points[:, 2] += (
+            np.where(on_side, generator.uniform(-0.5, 0.5, count), np.sign(normals[:, 2]) / 2) * height
+        )
+        return points, normals
+
+    def _surface_of_box(self, count: int, generator: np.random.Generator) -> tuple[Floats, Floats]:
+        x, y, z = self.size
+        areas = np.array([y * z, x * z, x * y])
+        axis = generator.choice(3, count, p=areas / areas.sum())
+        sign = np.where(generator.uniform(size=count) < 0.5, -1.0, 1.0)
+        normals = np.zeros((count, 3))
+        normals[np.arange(count), axis] = sign
+        points = generator.uniform(-1, 1, (count, 3))
+        points[np.arange(count), axis] = sign
+        return points * self.extent, normals
+
+
+def _outward(profile: Floats) -> Floats:
+    """Unit normals ``[N - 1, 2]`` of a profile's parts."""
+    side = np.diff(profile, axis=0)
+    return np.stack([side[:, 1], -side[:, 0]], axis=1) / np.linalg.norm(side, axis=1, keepdims=True)
+
+
+def _directions(count: int, generator: np.random.Generator) -> Floats:
+    drawn = generator.standard_normal((count, 3))
+    return np.asarray(drawn / np.linalg.norm(drawn, axis=1, keepdims=True))

@@ -1,0 +1,171 @@
+"""The baked hand: its shape varied, its bones turned, its skin carried along (linear blend skinning).
+
+The hand's frame: the wrist in the origin, x to the thumb, y to the middle knuckle, z out of the palm; metres; a right
+hand. The joints are wrist, then thumb, index, middle, ring and little finger, each from the palm to its tip.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+Floats = NDArray[np.float64]
+
+NUM_BONES = 19
+FOREARM, HAND, RING_METACARPAL, LITTLE_METACARPAL = range(4)
+FIRST_PHALANX = (4, 7, 10, 13, 16)
+"""The first of three bones of thumb, index, middle, ring and little finger."""
+
+_JOINT_BONES = tuple(bone + part for bone in FIRST_PHALANX for part in range(3))
+_PLACES = tuple(4 * finger + 1 + part for finger in range(5) for part in range(3))
+_TIP_PLACES = tuple(4 * finger + 4 for finger in range(5))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HandShape:
+    """One person's hand at rest.
+
+    Attributes:
+        vertices: ``[V, 3]``.
+        heads: ``[19, 3]`` where each bone begins and turns.
+        tips: ``[5, 3]``.
+        axes: ``[19, 3]`` about which a finger's bone bends, palm-wards where positive.
+        rest: ``[19]`` radians by which it is bent at rest, against the bone before it.
+        spread: ``[5]`` radians by which a finger at rest points thumb-wards of y; the thumb's is 0.
+    """
+
+    vertices: Floats
+    heads: Floats
+    tips: Floats
+    axes: Floats
+    rest: Floats
+    spread: Floats
+
+
+class HandModel:
+    """The asset. One is enough: :func:`hand_model`."""
+
+    def __init__(self) -> None:
+        with (
+            files("argusvl.assets").joinpath("hand", "hand.npz").open("rb") as stream,
+            np.load(stream, allow_pickle=False) as asset,
+        ):
+            data = {name: asset[name] for name in asset.files}
+        self.faces: NDArray[np.int64] = data["faces"].astype(np.int64)
+        self.parents: tuple[int, ...] = tuple(int(parent) for parent in data["parents"])
+        self.num_shapes = len(data["vertex_shapes"])
+        self._mean = [data[name].astype(np.float64) for name in ("vertices", "heads", "tips")]
+        self._shapes = [
+            data[name].astype(np.float64) for name in ("vertex_shapes", "head_shapes", "tip_shapes")
+        ]
+        self.weights: Floats = np.zeros((len(self._mean[0]), NUM_BONES))
+        np.put_along_axis(
+            self.weights, data["weight_bones"].astype(np.int64), data["weights"].astype(np.float64), axis=1
+        )
+        self.weights /= self.weights.sum(1, keepdims=True)
+        self.order = sorted(range(NUM_BONES), key=lambda bone: self._depth(bone))
+
+    def shape(self, coefficients: Floats, scale: float) -> HandShape:
+        """A person's hand.
+
+        Args:
+            coefficients: ``[num_shapes]`` in standard deviations of adults.
+            scale: Of the whole; 1 is an adult between the sexes.
+        """
+        vertices, heads, tips = (
+            scale * (mean + np.tensordot(coefficients, shapes, 1))
+            for mean, shapes in zip(self._mean, self._shapes, strict=True)
+        )
+        axes, rest, spread = _bending(heads, tips)
+        return HandShape(vertices, heads, tips, axes, rest, spread)
+
+    def place(self, shape: HandShape, turns: Floats) -> tuple[Floats, Floats]:
+        """Where bones come to lie when each is turned about its head, in the frame of the hand at rest.
+
+        Args:
+            shape: The hand.
+            turns: ``[..., 19, 3, 3]``; of the root, the whole hand's.
+
+        Returns:
+            Rotations ``[..., 19, 3, 3]`` and translations ``[..., 19, 3]``: where a point of the bone at rest goes.
+        """
+        rotations, moves = np.empty_like(turns), np.empty(turns.shape[:-1])
+        for bone in self.order:
+            head, parent = shape.heads[bone], self.parents[bone]
+            own = turns[..., bone, :, :]
+            offset = head - own @ head
+            if parent < 0:
+                rotations[..., bone, :, :], moves[..., bone, :] = own, offset
+            else:
+                before = rotations[..., parent, :, :]
+                rotations[..., bone, :, :] = before @ own
+                moves[..., bone, :] = (before @ offset[..., None])[..., 0] + moves[..., parent, :]
+        return rotations, moves
+
+    def joints(self, shape: HandShape, placed: tuple[Floats, Floats]) -> Floats:
+        """``[..., 21, 3]``."""
+        rotations, moves = placed
+        joints = np.empty((*moves.shape[:-2], 21, 3))
+        joints[..., 0, :] = shape.heads[HAND]
+        bones, last = list(_JOINT_BONES), [bone + 2 for bone in FIRST_PHALANX]
+        joints[..., _PLACES, :] = _moved(rotations[..., bones, :, :], moves[..., bones, :], shape.heads[bones])
+        joints[..., _TIP_PLACES, :] = _moved(rotations[..., last, :, :], moves[..., last, :], shape.tips)
+        return joints
+
+    def skin(self, shape: HandShape, placed: tuple[Floats, Floats]) -> Floats:
+        """``[V, 3]`` the vertices of one hand."""
+        rotations, moves = placed
+        blended = (self.weights @ rotations.reshape(NUM_BONES, 9)).reshape(-1, 3, 3)
+        return np.asarray((blended @ shape.vertices[..., None])[..., 0] + self.weights @ moves)
+
+    def _depth(self, bone: int) -> int:
+        return 0 if self.parents[bone] < 0 else 1 + self._depth(self.parents[bone])
+
+
+@cache
+def hand_model() -> HandModel:
+    """The hand, read once for a process."""
+    return HandModel()
+
+
+def rotation_about(axes: Floats, angles: Floats) -> Floats:
+    """``[..., 3]`` unit axes and ``[...]`` radians → ``[..., 3, 3]``."""
+    vectors = axes * np.asarray(angles)[..., None]
+    return np.asarray(Rotation.from_rotvec(vectors.reshape(-1, 3)).as_matrix().reshape(*vectors.shape, 3))
+
+
+def _moved(rotations: Floats, moves: Floats, points: Floats) -> Floats:
+    return np.asarray((rotations @ points[..., None])[..., 0] + moves)
+
+
+def _bending(heads: Floats, tips: Floats) -> tuple[Floats, Floats, Floats]:
+    """The axes, rest angles and spread of :class:`HandShape`."""
+    axes, rest, spread = np.zeros((NUM_BONES, 3)), np.zeros(NUM_BONES), np.zeros(5)
+    for finger, first in enumerate(FIRST_PHALANX):
+        ends = np.stack([*heads[first : first + 3], tips[finger]])
+        along = _unit(np.diff(ends, axis=0))
+        if finger == 0:
+            # The thumb's nail does not look as those of the fingers do: it was measured on the mesh.
+            axis = np.array([0.0, -0.58, 0.81])
+            before = along[0]
+        else:
+            direction = ends[3] - ends[0]
+            axis = np.cross(direction, [0.0, 0.0, 1.0])
+            spread[finger] = np.arctan2(direction[0], direction[1])
+            before = np.array([np.sin(spread[finger]), np.cos(spread[finger]), 0.0])
+        axis = axis / np.linalg.norm(axis)
+        for part in range(3):
+            bone = first + part
+            axes[bone] = axis
+            rest[bone] = np.arctan2(np.cross(before, along[part]) @ axis, before @ along[part])
+            before = along[part]
+    return axes, rest, spread
+
+
+def _unit(vectors: Floats) -> Floats:
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=-1, keepdims=True))
