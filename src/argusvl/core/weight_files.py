@@ -5,8 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from argusvl.core.errors import CheckpointError
+from argusvl.core.wording import listed
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def safetensors_names(path: Path) -> set[str]:
@@ -75,3 +80,22 @@ def weights_fingerprint(folder: Path) -> str:
     for name in sorted(digests):
         whole.update(digests[name])
     return whole.hexdigest()
+
+
+def state_differences(state: object, wanted: dict[str, Tensor]) -> str | None:
+    """What is first wrong with what should be a network's state dict, or ``None``."""
+    import torch
+    from torch import Tensor
+
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        return "it holds no dictionary of tensors"
+    for word, keys in (("lacks", wanted.keys() - state.keys()), ("has also", state.keys() - wanted.keys())):
+        if keys:
+            return f"it {word} {listed(sorted(repr(str(key)) for key in keys), 1)}"
+    for key, tensor in wanted.items():
+        found = state[key]
+        if found.shape != tensor.shape or found.dtype != tensor.dtype:
+            return f"{key!r} is {found.dtype} {list(found.shape)}, wanted {tensor.dtype} {list(tensor.shape)}"
+        if not torch.isfinite(found).all():
+            return f"{key!r} holds values that are not finite"
+    return None

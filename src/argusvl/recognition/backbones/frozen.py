@@ -14,7 +14,6 @@ from torch import Tensor
 
 from argusvl.core.errors import CheckpointError, ModelError
 from argusvl.core.precision import full_precision
-from argusvl.core.wording import listed
 from argusvl.recognition.backbones.protocol import BackboneFingerprint
 
 _CHUNK_BYTES = 1 << 20
@@ -116,19 +115,3 @@ def weights_sha256(files: Iterable[Path]) -> str:
 def library_versions(*packages: str) -> dict[str, str]:
     """Version of each installed package by its name."""
     return {package: metadata.version(package) for package in packages}
-
-
-def state_differences(state: object, wanted: dict[str, Tensor]) -> str | None:
-    """What is first wrong with what should be a network's state dict, or ``None``."""
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        return "it holds no dictionary of tensors"
-    for word, keys in (("lacks", wanted.keys() - state.keys()), ("has also", state.keys() - wanted.keys())):
-        if keys:
-            return f"it {word} {listed(sorted(repr(str(key)) for key in keys), 1)}"
-    for key, tensor in wanted.items():
-        found = state[key]
-        if found.shape != tensor.shape or found.dtype != tensor.dtype:
-            return f"{key!r} is {found.dtype} {list(found.shape)}, wanted {tensor.dtype} {list(tensor.shape)}"
-        if not torch.isfinite(found).all():
-            return f"{key!r} holds values that are not finite"
-    return None

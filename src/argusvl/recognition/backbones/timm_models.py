@@ -22,8 +22,9 @@ from argusvl.config.messages import did_you_mean
 from argusvl.core.errors import CheckpointError, ConfigError
 from argusvl.core.extras import import_extra
 from argusvl.core.files import user_path
+from argusvl.core.weight_files import state_differences
 from argusvl.core.wording import first_line
-from argusvl.recognition.backbones.frozen import FrozenBackbone, library_versions, state_differences
+from argusvl.recognition.backbones.frozen import FrozenBackbone, library_versions
 from argusvl.recognition.backbones.protocol import BackboneFingerprint
 
 _CANNOT_LOAD = (
