@@ -94,6 +94,16 @@ TASKS: dict[str, TaskEntry] = {
             "inspect memory": "argusvl.detection.commands.inspect_memory:memory",
         },
     ),
+    "manipulation": TaskEntry(
+        config="argusvl.manipulation.config:HandRunConfig",
+        task="argusvl.manipulation.task:HandTask",
+        figures="argusvl.manipulation.figures:FIGURES",
+        predictor="argusvl.manipulation.commands.prediction:load_predictor",
+        pictures="argusvl.manipulation.commands.prediction:draw",
+        evaluation="argusvl.manipulation.commands.evaluation:evaluate_checkpoint",
+        report="argusvl.manipulation.report:task_report",
+        commands={"init": "argusvl.manipulation.commands.init:init"},
+    ),
 }
 
 
@@ -233,6 +243,12 @@ if TYPE_CHECKING:  # mypy holds the parts of each task to what they are said to 
     from argusvl.detection.detections import Detections
     from argusvl.detection.report import sections
     from argusvl.detection.task import DetectionTask
+    from argusvl.manipulation import report as hand_report
+    from argusvl.manipulation.commands import evaluation as hand_evaluation
+    from argusvl.manipulation.commands import prediction as hand_prediction
+    from argusvl.manipulation.config import HandRunConfig
+    from argusvl.manipulation.predictor import Hand
+    from argusvl.manipulation.task import HandTask
     from argusvl.task_parts import (
         DrawPrediction,
         EvaluateCheckpoint,
@@ -250,3 +266,10 @@ if TYPE_CHECKING:  # mypy holds the parts of each task to what they are said to 
     _evaluation: EvaluateCheckpoint = evaluation.evaluate_checkpoint
     _report: MakeTaskReport = sections.task_report
     _probe: ProbeCheckpoint = probing.probe
+
+    _hand_task: Callable[[HandRunConfig], Task] = HandTask
+    _hand_shows: Callable[[HandRunConfig], DrawsPictures] = HandTask
+    _hand_predictor: LoadPredictor[Hand] = hand_prediction.load_predictor
+    _hand_pictures: DrawPrediction[Hand] = hand_prediction.draw
+    _hand_evaluation: EvaluateCheckpoint = hand_evaluation.evaluate_checkpoint
+    _hand_report: MakeTaskReport = hand_report.task_report

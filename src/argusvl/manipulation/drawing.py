@@ -71,9 +71,9 @@ def draw_skeleton(
                 ink = (20, 20, 20) if under else colour or finger_colour(joint)
                 pen.line([*scaled[parent], *scaled[joint]], fill=ink, width=thick)
     radius = width * 1.3 * _SMOOTH
-    for joint in np.flatnonzero(shown):
-        x, y = scaled[joint]
-        ink = colour or finger_colour(int(joint))
+    for number in np.flatnonzero(shown).tolist():
+        x, y = scaled[number]
+        ink = colour or finger_colour(number)
         pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=ink, outline=(20, 20, 20))
     return large.resize(image.size, Image.Resampling.BOX)
 

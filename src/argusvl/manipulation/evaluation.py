@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import nn
-from torch.utils.data import DataLoader
-from tqdm import tqdm
+from torch.utils.data import DataLoader, Subset
 
 from argusvl.core.camera import project
+from argusvl.core.progress import track
 from argusvl.manipulation.alignment import Bools, Floats
 from argusvl.manipulation.data.dataset import HandCrop, HandDataset, pixel_values
+from argusvl.manipulation.data.views import HandView
 from argusvl.manipulation.metrics import HandFigures, evaluate_hands
+from argusvl.manipulation.object_metrics import add_s
 from argusvl.training.parallel import Parallel
+from argusvl.training.sandbox import evaluation_sandbox
 
-logger = logging.getLogger(__name__)
+_NO_PICTURE = Image.new("RGB", (1, 1))
+"""In the place of a crop's: an evaluation keeps the labels of all hands, and of none the pixels."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,6 +66,9 @@ class HandEvaluation:
     scalars: Mapping[str, float]
 
 
+_Row = tuple[int, HandPrediction, HandView]
+
+
 def predict_crops(model: nn.Module, crops: Sequence[HandCrop], device: torch.device) -> list[HandPrediction]:
     """One forward pass."""
     cameras = torch.from_numpy(np.stack([c.view.camera for c in crops]).astype(np.float32))
@@ -83,10 +90,9 @@ def predictions_of(output: Any) -> list[HandPrediction]:
     confidence, contact = array(hand["confidence"]), array(output.contact.sigmoid())
     sampling = array(output.sampling_px).swapaxes(0, 1)
     held = output.object
-    kinds = [-1] * len(refined) if held is None else held["kind_logits"].argmax(-1).tolist()
-    poses = np.tile(np.eye(3, 4), (len(refined), 1, 1))
-    if held is not None:
-        poses = np.concatenate([array(held["rotation"]), array(held["position"])[..., None]], axis=-1)
+    knows = held["kind_logits"].shape[-1] > 0
+    kinds = held["kind_logits"].argmax(-1).tolist() if knows else [-1] * len(refined)
+    poses = np.concatenate([array(held["rotation"]), array(held["position"])[..., None]], axis=-1)
     return [
         HandPrediction(*one)
         for one in zip(refined, coarse, confidence, sampling, contact, kinds, poses, strict=True)
@@ -114,30 +120,39 @@ def evaluate_dataset(
         workers: Processes that read pictures.
         progress: Whether to show a bar.
     """
+    parallel = parallel or Parallel()
     device = next(model.parameters()).device
-    mine = range(len(dataset)) if parallel is None else parallel.share(len(dataset))
-    loader = DataLoader(
-        torch.utils.data.Subset(dataset, list(mine)),
-        batch_size=batch_size,
-        num_workers=workers,
-        collate_fn=list,
-    )
-    rows: list[tuple[HandPrediction, Floats, Bools, Floats, Floats]] = []
-    for crops in tqdm(loader, disable=not progress, desc="evaluating"):
-        for crop, found in zip(crops, predict_crops(model, crops, device), strict=True):
-            view = crop.view
-            rows.append((found, view.joints_m, view.joint_valid, view.joints_px, view.camera))
-    if parallel is not None:
-        rows = parallel.gather_results(rows)
-    return measure(rows, mean_pose)
+    mine = list(parallel.share(len(dataset)))
+
+    def predict() -> list[_Row]:
+        loader = DataLoader(
+            Subset(dataset, mine), batch_size=batch_size, num_workers=workers, collate_fn=list
+        )
+        rows: list[_Row] = []
+        numbers = iter(mine)
+        for crops in track(loader, len(loader), "Evaluating", enabled=progress):
+            for crop, found in zip(crops, predict_crops(model, crops, device), strict=True):
+                rows.append((next(numbers), found, replace(crop.view, picture=_NO_PICTURE)))
+        return rows
+
+    with evaluation_sandbox(model):
+        parts = parallel.gather_results(predict)
+    rows = sorted((row for part in parts for row in part), key=lambda row: row[0])
+    return measure([row[1] for row in rows], [row[2] for row in rows], mean_pose)
 
 
 def measure(
-    rows: Sequence[tuple[HandPrediction, Floats, Bools, Floats, Floats]], mean_pose: Floats
+    predictions: Sequence[HandPrediction], views: Sequence[HandView], mean_pose: Floats
 ) -> HandEvaluation:
-    """Figures of predictions: each with joints, their validity, marks in the crop and K."""
-    predictions = [row[0] for row in rows]
-    truth, valid, marks, cameras = (np.stack([row[k] for row in rows]) for k in (1, 2, 3, 4))
+    """Figures of predictions.
+
+    Args:
+        predictions: One for each crop.
+        views: What is true of the crops.
+        mean_pose: ``[21, 3]``: the baseline.
+    """
+    truth, valid = np.stack([v.joints_m for v in views]), np.stack([v.joint_valid for v in views])
+    marks, cameras = np.stack([v.joints_px for v in views]), np.stack([v.camera for v in views])
     refined = np.stack([p.joints_m for p in predictions])
     figures = evaluate_hands(refined, truth, valid, mean_pose)
     coarse = evaluate_hands(np.stack([p.coarse_m for p in predictions]), truth, valid, mean_pose)
@@ -147,7 +162,29 @@ def measure(
     off = np.linalg.norm(project(refined, cameras) - marks, axis=-1)[valid]
     scalars["mpjpe_2d"] = float(np.nanmean(off))
     scalars["spread"] = spread(refined, truth, valid)
+    scalars |= _of_objects(predictions, views)
     return HandEvaluation(figures, coarse, predictions, scalars)
+
+
+def _of_objects(predictions: Sequence[HandPrediction], views: Sequence[HandView]) -> dict[str, float]:
+    """Of the pairs whose object or contact is known; nothing where none is."""
+    found: dict[str, float] = {}
+    held = [(p, v.held) for p, v in zip(predictions, views, strict=True) if v.held is not None]
+    errors = [
+        add_s(p.object_pose_m, one.camera_from_object, one.shape.surface(500, np.random.default_rng(0))[0])
+        for p, one in held
+        if one.shape is not None
+    ]
+    if errors:
+        found["object_add_s"] = float(np.mean(errors))
+    touched = [
+        (p.contact > 0.5, v.contact) for p, v in zip(predictions, views, strict=True) if v.contact is not None
+    ]
+    if touched:
+        said, true = (np.stack([pair[k] for pair in touched]).astype(bool) for k in (0, 1))
+        both = said.sum() + true.sum()
+        found["contact_f1"] = float(2 * (said & true).sum() / both) if both else 1.0
+    return found
 
 
 def spread(predicted: Floats, truth: Floats, valid: Bools) -> float:

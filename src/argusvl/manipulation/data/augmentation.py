@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +68,7 @@ class HandAugmentation:
         """The crop with other light, sharpness and noise: ``[height, width, 3]``."""
         if rng.random() < self.blur:
             picture = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.2)))
-        pixels = np.asarray(picture, dtype=np.float32)
+        pixels: NDArray[np.floating[Any]] = np.asarray(picture, dtype=np.float32)
         brightness, contrast, saturation = rng.uniform(-1, 1, size=3) * self.colour
         tint = 1 + rng.uniform(-0.5, 0.5, size=3) * self.colour
         grey = pixels @ _LUMA

@@ -17,12 +17,15 @@ from argusvl.core.camera import PictureMap
 from argusvl.core.errors import DataError
 from argusvl.core.images import open_image
 from argusvl.manipulation.data.augmentation import HandAugmentation
+from argusvl.manipulation.data.joints import NUM_JOINTS
 from argusvl.manipulation.data.records import HandRecord
 from argusvl.manipulation.data.views import HandView, view_of
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 """Of ImageNet, by which pretrained encoders were trained."""
+SURFACE_POINTS = 256
+"""Of a held object's surface, by which penetration is measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +149,7 @@ class HandDataset(Dataset[HandCrop]):
         left = deviation * (1 - self.epoch / epochs) if self.epoch < epochs else 0.0
         if rng is None or left == 0:
             return crop
-        noise = rng.standard_normal(crop.pixels.shape, dtype=np.float32) * (left * 255) * np.float32(STD)
+        noise = rng.standard_normal(crop.pixels.shape) * (left * 255 * np.array(STD))
         return replace(crop, pixels=np.clip(crop.pixels + noise, 0, 255).astype(np.uint8))
 
 
@@ -179,27 +182,41 @@ def collate(crops: Sequence[HandCrop], objects: Sequence[str] = ()) -> dict[str,
         "joints_px": _floats(np.where(marked[..., None], marks, 0.0)),
         "joints_px_valid": torch.from_numpy(marked),
     }
-    held = held_objects(views, objects)
+    held = _held_objects(views, objects)
     counts = {"hands": int(valid.any(1).sum()), "joints": int(valid.sum()), "joints_px": int(marked.sum())}
     counts |= held.pop("counts")
     images = {"images": len(crops)}
     return batch | held | {"counts": counts, "sizes": images}
 
 
-def held_objects(views: Sequence[HandView], objects: Sequence[str]) -> dict[str, Any]:
-    """Kind, pose, surface and contact, as far as they are known."""
-    kinds = [
-        -1 if v.held is None or v.held.name not in objects else objects.index(v.held.name) for v in views
-    ]
-    poses = np.tile(np.eye(3, 4), (len(views), 1, 1))
-    for number, view in enumerate(views):
-        if view.held is not None and kinds[number] >= 0:
-            poses[number] = view.held.camera_from_object
-    known = sum(kind >= 0 for kind in kinds)
+def _held_objects(views: Sequence[HandView], objects: Sequence[str]) -> dict[str, Any]:
+    """Kind, pose, surface and contact, as far as they are known, and how often they are."""
+    number, width = len(views), SURFACE_POINTS
+    kinds, surfaces, contacts = [-1] * number, [False] * number, [False] * number
+    poses, contact = np.tile(np.eye(3, 4), (number, 1, 1)), np.zeros((number, NUM_JOINTS))
+    points, normals = np.zeros((number, width, 3)), np.zeros((number, width, 3))
+    for k, view in enumerate(views):
+        if view.contact is not None:
+            contacts[k], contact[k] = True, view.contact
+        if view.held is None:
+            continue
+        kinds[k] = objects.index(view.held.name) if view.held.name in objects else -1
+        pose = poses[k] = view.held.camera_from_object
+        if view.held.shape is not None:
+            surfaces[k] = True
+            # Anew in each batch would cost more than it teaches: the same points of each shape.
+            inside, outward = view.held.shape.surface(width, np.random.default_rng(0))
+            points[k], normals[k] = inside @ pose[:, :3].T + pose[:, 3], outward @ pose[:, :3].T
+    counts = {"objects": sum(k >= 0 for k in kinds), "contacts": sum(contacts), "surfaces": sum(surfaces)}
     return {
         "object_kind": torch.tensor(kinds),
         "object_pose_m": _floats(poses),
-        "counts": {"objects": known, "contacts": 0, "surfaces": 0},
+        "contact": _floats(contact),
+        "contact_valid": torch.tensor(contacts),
+        "object_points_m": _floats(points),
+        "object_normals": _floats(normals),
+        "surface_valid": torch.tensor(surfaces),
+        "counts": counts,
     }
 
 

@@ -184,7 +184,7 @@ def closed(generator: Generator, model: HandModel, shape: HandShape, grasp: Gras
             met = np.flatnonzero(gaps[:, finger] < 0)
             stop = _STEPS - 1 if len(met) == 0 else int(met[0])
             flexion[finger] = tried.flexion[stop, finger]
-            if 0 < stop and len(met):  # between the step that meets it and the one before
+            if stop > 0 and len(met):  # between the step that meets it and the one before
                 before, after = gaps[stop - 1, finger], gaps[stop, finger]
                 back = after / (after - before)
                 flexion[finger] += back * (tried.flexion[stop - 1, finger] - flexion[finger])

@@ -1,0 +1,135 @@
+"""`argus eval` for hands: figures beside the mean pose, a table of joints, and what the report shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from argusvl.core.errors import ConfigError
+from argusvl.task_parts import Evaluated
+
+if TYPE_CHECKING:
+    from argusvl.manipulation.data.records import HandRecord
+
+_SHOWN = 8
+_LISTED = 5
+
+
+def evaluate_checkpoint(
+    checkpoint: Path,
+    data: Path,
+    *,
+    device: str,
+    batch_size: int,
+    for_report: bool,
+    format: Annotated[  # noqa: A002 - the name of the option
+        Literal["folder", "freihand", "dexycb", "coco"], typer.Option(help="How the data are laid out.")
+    ] = "folder",
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE", help="Option of the reader, such as setup=s0; may be given several times."
+        ),
+    ] = None,
+    max_examples: Annotated[
+        int | None, typer.Option(min=1, help="Use only the first so many hands; all by default.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that read pictures; 0: this one does.")] = 0,
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also write the joints in the format of the public evaluator of freihand or dexycb."
+        ),
+    ] = None,
+) -> Evaluated:
+    """Measure a checkpoint on annotated hands.
+
+    Beside each figure stands that of the mean pose of the training data, which answers the same for every picture: a
+    model that does not beat it is reported as collapsed.
+
+    Examples:
+
+        argus eval runs/hands data/hands/test
+
+        argus eval argus-hand DexYCB --format dexycb --option setup=s0 --option split=test --results s0.txt
+    """
+    from argusvl.manipulation.assets import HandAssets
+    from argusvl.manipulation.commands.options import reader_options
+    from argusvl.manipulation.data.dataset import usable
+    from argusvl.manipulation.data.reading import open_hands
+
+    assets = HandAssets.load(checkpoint)
+    if results is not None and format not in ("freihand", "dexycb"):
+        raise ConfigError(
+            f"no public evaluator is known for {format}", where="--results", remedy="leave it out"
+        )
+    hands = open_hands(data, format, reader_options(option))
+    numbers = range(min(len(hands), max_examples or len(hands)))
+    every = [hands[k] for k in numbers]
+    records = usable(every)
+
+    from argusvl.manipulation.data.dataset import HandDataset
+    from argusvl.manipulation.evaluation import evaluate_dataset
+    from argusvl.manipulation.predictor import HandPredictor
+
+    model = HandPredictor.from_pretrained(checkpoint, device=device).model
+    dataset = HandDataset(records, assets.crop)
+    found = evaluate_dataset(
+        model, dataset, assets.mean_pose, batch_size=batch_size, workers=workers, progress=True
+    )
+    figures: dict[str, Any] = {
+        "task": "manipulation",
+        **found.scalars,
+        "hands": found.figures.hands,
+        "per_joint_mm": found.figures.to_dict()["per_joint_mm"],
+        "collapsed": list(found.figures.collapsed),
+    }
+    if results is not None:
+        _write_results(results, format, every, dataset, found)
+
+    def show(title: str) -> None:
+        from rich.table import Table
+
+        from argusvl.core.terminal import console
+
+        table = Table(title=f"{title}, {found.figures.hands} hands", title_justify="left")
+        for column in ("figure", "refined", "coarse", "mean pose", ""):
+            table.add_column(column, justify="left" if column in ("figure", "") else "right")
+        for name, one in found.figures.figures.items():
+            coarse = found.coarse.figures[name].value
+            said = "collapse: not better than the mean pose" if one.collapsed else ""
+            table.add_row(name, f"{one.value:.4g}", f"{coarse:.4g}", f"{one.mean_pose:.4g}", said)
+        console().print(table)
+        worst = ", ".join(f"{name} {error:.1f}" for name, error in found.figures.worst_joints(_LISTED))
+        console().print(f"largest errors relative to the wrist, mm: {worst}")
+
+    def write(out: Path) -> None:
+        from argusvl.manipulation.drawing import draw_comparison, draw_errors, errors_of
+        from argusvl.manipulation.gallery import GALLERY, write_gallery
+
+        errors = [errors_of(p, dataset[k]) for k, p in enumerate(found.predictions)]
+        write_gallery(out / GALLERY, dataset, found.predictions, errors, _SHOWN, draw_comparison)
+        joints = [found.figures.per_joint_mm[name] for name in found.figures.per_joint_mm]
+        draw_errors(joints).save(out / GALLERY / "joints.png")
+
+    return Evaluated(figures, show, write)
+
+
+def _write_results(path: Path, format_name: str, every: list[HandRecord], dataset: Any, found: Any) -> None:
+    """Joints in the pictures' own camera frames; a picture without a hand is left out."""
+    import numpy as np
+
+    from argusvl.manipulation.results import write_dexycb_results, write_freihand_results
+
+    joints = {}
+    numbers = [k for k, one in enumerate(every) if one.shows_hand and one.box_xyxy_px is not None]
+    for place, (number, prediction) in enumerate(zip(numbers, found.predictions, strict=True)):
+        crop = dataset[place]
+        _, turn = crop.change.camera(crop.record.camera)
+        joints[number] = prediction.joints_m @ turn
+    if format_name == "dexycb":
+        write_dexycb_results(path, joints)
+    else:
+        write_freihand_results(path, np.stack(list(joints.values())))

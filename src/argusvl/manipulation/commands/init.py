@@ -1,0 +1,54 @@
+"""``argus init --task manipulation``: writes a configuration for a data set of hands to stdout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+
+def init(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="The data set: a folder, or a coco JSON.")],
+    val: Annotated[Path | None, typer.Option(help="Held-out data of the same format.")] = None,
+    format: Annotated[  # noqa: A002 - the name of the option
+        Literal["folder", "freihand", "dexycb", "coco"], typer.Option(help="How the data are laid out.")
+    ] = "folder",
+    option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Option of the reader for the training data, e.g. setup=s0."),
+    ] = None,
+    val_option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Option of the reader for the held-out data."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME_OR_FOLDER",
+            help="Checkpoint to start from, such as argus-hand; by default a new model.",
+        ),
+    ] = None,
+) -> None:
+    """Write a complete configuration for a data set of hands, commented with why each value is what it is.
+
+    Examples:
+
+        argus init --task manipulation data/hands/train --val data/hands/test > hands.yaml
+
+        argus init --task manipulation FreiHAND --format freihand --model argus-hand > freihand.yaml
+    """
+    from argusvl.manipulation.commands.options import reader_options
+    from argusvl.manipulation.starting_config import make_starting_config
+
+    base = None
+    if model is not None:
+        from argusvl.core.files import read_json_object
+        from argusvl.manipulation.assets import HandAssets
+        from argusvl.tasks import find_checkpoint
+
+        folder = find_checkpoint(model)
+        shape = read_json_object(folder / "config.json", remedy="copy the checkpoint again")
+        base = model, HandAssets.load(folder), shape
+    text = make_starting_config(data, val, format, reader_options(option), reader_options(val_option), base)
+    typer.echo(text, nl=False)

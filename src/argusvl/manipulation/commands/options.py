@@ -1,0 +1,22 @@
+"""Options that several commands for hands have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from argusvl.core.errors import ConfigError
+
+
+def reader_options(texts: Sequence[str] | None) -> dict[str, str]:
+    """``NAME=VALUE`` each → a mapping.
+
+    Raises:
+        ConfigError: One has no value.
+    """
+    options = {}
+    for text in texts or ():
+        name, sign, value = text.partition("=")
+        if not sign:
+            raise ConfigError(f"{text!r} has no value", where="--option", remedy="write NAME=VALUE")
+        options[name] = value
+    return options

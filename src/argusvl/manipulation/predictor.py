@@ -1,0 +1,237 @@
+"""Checkpoint + picture of a hand → its joints in the picture's pixels and in the camera's frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from PIL import Image
+
+from argusvl.assets import model_folder
+from argusvl.core.camera import PictureMap, camera_matrix, project
+from argusvl.core.devices import usable_device
+from argusvl.core.errors import CheckpointError, DataError
+from argusvl.core.images import exif_orientation, open_image, upright_rgb
+from argusvl.core.precision import compute_in, decide
+from argusvl.manipulation.alignment import Floats
+from argusvl.manipulation.assets import HandAssets
+from argusvl.manipulation.data.augmentation import HandAugmentation
+from argusvl.manipulation.data.checking import Side, box_problem, camera_problem
+from argusvl.manipulation.data.dataset import pixel_values
+from argusvl.manipulation.data.joints import JOINTS
+from argusvl.manipulation.data.records import record_error
+from argusvl.manipulation.evaluation import HandPrediction, predictions_of
+from argusvl.manipulation.model.modeling import ArgusForHands
+from argusvl.training.checkpoints import checkpoint_at
+
+ASSUMED_FOCAL = 1.2
+"""Focal length over the picture's longer side where no K is given: that of a telephone's main camera, about 45°."""
+_NO_CHANGE = HandAugmentation(0, 0, 0, 0, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HandQuery:
+    """A hand to look at.
+
+    Attributes:
+        box_xyxy_px: ``[4]``, about the hand, in the picture's pixels; ``None``: the whole picture shows it.
+        side: Which hand.
+        camera: ``[3, 3]`` K of the picture; ``None``: an ordinary telephone's is assumed.
+    """
+
+    box_xyxy_px: Floats | None = None
+    side: Side = "right"
+    camera: Floats | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hand:
+    """A hand as it was found.
+
+    Attributes:
+        joints_m: ``[21, 3]`` in the camera's frame, refined.
+        joints_px: ``[21, 2]`` in the picture.
+        coarse_m: ``[21, 3]`` before refinement.
+        confidence: ``[21]`` from 0 to 1.
+        side: As asked.
+        camera: ``[3, 3]``: the K that was used.
+        object_name: What it holds; ``None`` where the model knows no objects.
+        object_pose_m: ``[3, 4]`` rotation and translation, object's frame → camera's.
+        contact: ``[21]`` probabilities.
+        sampling_px: ``[steps, 21, 2]`` in the picture: where refinement looked.
+        note: What the caller should know.
+    """
+
+    joints_m: Floats
+    joints_px: Floats
+    coarse_m: Floats
+    confidence: Floats
+    side: Side
+    camera: Floats
+    object_name: str | None
+    object_pose_m: Floats | None
+    contact: Floats
+    sampling_px: Floats
+    note: str = ""
+
+    def __len__(self) -> int:
+        """One hand."""
+        return 1
+
+    def to_jsonl(self, image: str) -> dict[str, Any]:
+        """The line of ``argus predict``: pixels and millimetres."""
+        line: dict[str, Any] = {
+            "image": image,
+            "side": self.side,
+            "joints_px": self.joints_px.round(2).tolist(),
+            "joints_mm": (self.joints_m * 1000).round(2).tolist(),
+            "confidence": dict(zip(JOINTS, self.confidence.round(3).tolist(), strict=True)),
+            "K": self.camera.round(3).tolist(),
+        }
+        if self.object_name is not None and self.object_pose_m is not None:
+            pose = self.object_pose_m.copy()
+            pose[:, 3] *= 1000
+            line["object"] = {"name": self.object_name, "pose_mm": pose.round(4).tolist()}
+            line["contact"] = dict(zip(JOINTS, self.contact.round(3).tolist(), strict=True))
+        return line | ({"note": self.note} if self.note else {})
+
+
+class HandPredictor:
+    """Finds the joints of hands with a trained checkpoint; made by :meth:`from_pretrained`.
+
+    Attributes:
+        model: In evaluation mode, on its device.
+        assets: The conditions of training.
+    """
+
+    def __init__(self, model: ArgusForHands, assets: HandAssets) -> None:
+        self.model, self.assets = model.eval(), assets
+
+    @classmethod
+    def from_pretrained(cls, path: str | Path, *, device: str | torch.device = "auto") -> Self:
+        """Loads a checkpoint.
+
+        Args:
+            path: A checkpoint or a run's folder, or the name of a model that ships with Argus (``argus-hand``).
+            device: ``auto`` takes a GPU where there is one.
+
+        Raises:
+            CheckpointError: The folder is no checkpoint of a hand model, or damaged.
+            ConfigError: There is no such device.
+        """
+        folder = checkpoint_at(model_folder(path))
+        assets, on = HandAssets.load(folder), usable_device(device)
+        try:
+            model = ArgusForHands.from_pretrained(folder, dtype=torch.float32)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise CheckpointError(
+                f"its weights cannot be loaded: {error}", where=folder, remedy="copy the checkpoint again"
+            ) from error
+        model.to(on)  # type: ignore[arg-type]  # transformers wraps `to` with a signature of its own
+        compute_in(decide("auto", on), model)
+        return cls(model, assets)
+
+    def predict(self, images: Sequence[str | Path | Image.Image], queries: Sequence[HandQuery]) -> list[Hand]:
+        """Finds a hand in each picture, in one forward pass.
+
+        A picture that its EXIF tag says to turn is turned upright first, and the query is about the upright one.
+
+        Args:
+            images: Paths or Pillow images.
+            queries: One for each.
+
+        Raises:
+            ImageError: A picture cannot be read.
+            DataError: A box lies outside its picture, or K is no camera.
+        """
+        cuts = [self._cut(image, query) for image, query in zip(images, queries, strict=True)]
+        pixels = pixel_values([np.asarray(cut.picture) for cut in cuts])
+        cameras = torch.from_numpy(np.stack([cut.camera for cut in cuts]).astype(np.float32))
+        device = self.model.device
+        with torch.inference_mode():
+            output = self.model(pixel_values=pixels.to(device), cameras=cameras.to(device))
+        return [self._hand(found, cut) for found, cut in zip(predictions_of(output), cuts, strict=True)]
+
+    def _cut(self, image: str | Path | Image.Image, query: HandQuery) -> _Cut:
+        if isinstance(image, Image.Image):
+            (picture, turned), where = upright_rgb(image), "an image"
+        else:
+            where, turned = str(image), exif_orientation(image)
+            picture = open_image(image, exif="upright")
+        width, height = picture.size
+        box = query.box_xyxy_px
+        if box is None:
+            box, margin = np.array([0.0, 0.0, width, height]), 1.0
+        else:
+            margin = self.assets.box_margin
+            if (problem := box_problem(box, picture.size)) is not None:
+                raise record_error(problem, where)
+        if query.camera is None:
+            focal = ASSUMED_FOCAL * max(width, height)
+            camera = camera_matrix(focal, focal, width / 2, height / 2)
+            note = (
+                f"no K was given: a focal length of {focal:.0f} px is assumed, distances are as good as that"
+            )
+        else:
+            camera, note = query.camera, ""
+            if (problem := camera_problem(camera)) is not None:
+                raise record_error(problem, where)
+        if turned not in (0, 1):
+            note = "turned upright by its EXIF tag" + (f"; {note}" if note else "")
+        change = _NO_CHANGE.crop(box, margin, self.assets.image_size, None)
+        if query.side == "left":
+            change = change.then(PictureMap.mirror(change.size))
+        inner, turn = change.camera(camera)
+        return _Cut(change.picture(picture), change, inner, turn, query.side, camera, note)
+
+    def _hand(self, found: HandPrediction, cut: _Cut) -> Hand:
+        joints = found.joints_m @ cut.turn
+        names = self.model.config.objects
+        named = names[found.object_kind] if found.object_kind >= 0 else None
+        back = PictureMap(np.asarray(np.linalg.inv(cut.change.matrix)), cut.change.size)
+        pose = cut.turn.T @ found.object_pose_m
+        if cut.change.mirrors:
+            pose[:, :3] = pose[:, :3] @ np.diag([-1.0, 1.0, 1.0])  # of the mirrored model, as its labels are
+        return Hand(
+            joints_m=joints,
+            joints_px=project(joints, cut.source_camera),
+            coarse_m=found.coarse_m @ cut.turn,
+            confidence=found.confidence,
+            side=cut.side,
+            camera=cut.source_camera,
+            object_name=named,
+            object_pose_m=pose if named is not None else None,
+            contact=found.contact,
+            sampling_px=back.points_px(found.sampling_px),
+            note=cut.note,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Cut:
+    picture: Image.Image
+    change: PictureMap
+    camera: Floats
+    turn: Floats
+    side: Side
+    source_camera: Floats
+    note: str
+
+
+def parse_camera_option(text: str) -> Floats:
+    """``fx,fy,cx,cy`` in pixels → K.
+
+    Raises:
+        DataError: It is not four numbers.
+    """
+    try:
+        fx, fy, cx, cy = (float(part) for part in text.split(","))
+    except ValueError:
+        raise DataError(
+            f"{text!r} is not four numbers", where="--camera", remedy="write fx,fy,cx,cy in pixels"
+        ) from None
+    return camera_matrix(fx, fy, cx, cy)

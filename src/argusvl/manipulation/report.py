@@ -1,0 +1,82 @@
+"""The sections of a report that show hands: figures beside the mean pose, errors of each joint, pictures."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from argusvl.core.errors import DataError
+from argusvl.core.files import read_json
+from argusvl.manipulation.figures import FIGURES
+from argusvl.manipulation.gallery import GALLERY, LIST
+from argusvl.manipulation.metrics import Measured
+from argusvl.visual.page import page_environment
+from argusvl.visual.sections import RunFolder, Section, TaskReport
+
+_BESIDE = {"mpjpe_root": "mean_pose_mpjpe_root", "mpjpe_pa": "mean_pose_mpjpe_pa"}
+
+
+def task_report(run: RunFolder) -> TaskReport:
+    """Figures beside the mean pose, and the pictures that ``argus eval --out`` has left.
+
+    Raises:
+        DataError: A file of the evaluation is damaged.
+    """
+    environment = page_environment("argusvl.manipulation")
+    sections = []
+    rows = [
+        {
+            "name": name,
+            "meaning": FIGURES[name].meaning,
+            "refined": run.figures.get(name),
+            "coarse": run.figures.get(f"{name}_coarse"),
+            "mean_pose": run.figures.get(beside),
+        }
+        for name, beside in _BESIDE.items()
+        if isinstance(run.figures.get(name), (int, float))
+    ]
+    collapsed = [row["name"] for row in rows if _collapsed(row)]
+    if rows:
+        html = Markup(environment.get_template("figures.html.jinja").render(rows=rows, collapsed=collapsed))
+        sections.append(Section("hand-figures", "", html))
+    pictures, texts = _pictures(run.evaluated / GALLERY)
+    joints = run.evaluated / GALLERY / "joints.png"
+    if pictures:
+        template = environment.get_template("hands.html.jinja")
+        bars = _data_uri(joints) if joints.is_file() else None
+        html = Markup(template.render(pictures=pictures, joints=bars))
+        sections.append(Section("hands", "Hands", html, texts))
+    return TaskReport(sections)
+
+
+def _collapsed(row: dict[str, Any]) -> bool:
+    value, beside = row["refined"], row["mean_pose"]
+    return isinstance(beside, (int, float)) and Measured(value, beside, higher_is_better=False).collapsed
+
+
+def _pictures(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    file = folder / LIST
+    if not file.is_file():
+        return [], []
+    try:
+        entries = read_json(file)
+        shown = [
+            {
+                "image": _data_uri(folder / Path(one["picture"]).name),
+                "source": str(one["source"]),
+                "error_mm": float(one["error_mm"]),
+                "worst": bool(one["worst"]),
+            }
+            for one in entries
+        ]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise DataError(f"damaged: {error!r}", where=file, remedy="run `argus eval --out` again") from None
+    return shown, [str(one["source"]) for one in shown]
+
+
+def _data_uri(file: Path) -> str:
+    kind = "png" if file.suffix == ".png" else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(file.read_bytes()).decode('ascii')}"

@@ -1,0 +1,164 @@
+"""``argus init`` for hands: a complete configuration, each value that the data decided with the reason why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from argusvl.config.commented_yaml import write_commented_yaml
+from argusvl.config.loading import config_from_mapping
+from argusvl.core.errors import ArgusError
+from argusvl.manipulation.assets import HandAssets
+from argusvl.manipulation.config import HandRunConfig
+from argusvl.manipulation.data.dataset import usable
+from argusvl.manipulation.data.formats.base import HandData
+from argusvl.manipulation.data.reading import open_hands
+from argusvl.manipulation.data.records import HandRecord
+from argusvl.manipulation.model.losses import LOSSES
+
+EVALUATIONS = 5
+_BATCH = 32
+_PASSES = 96_000
+"""Hands that a new model sees: what `configs/manipulation_demo.yaml` learns from."""
+_PASSES_FROM_BASE = 24_000
+_SURVEYED = 400
+
+MODEL: dict[str, Any] = {
+    "model_path": None,
+    "encoder": "efficientnet-lite0",
+    "frozen_stages": 3,
+    "positions": True,
+    "image_size": 128,
+    "hidden_size": 192,
+    "num_layers": 3,
+    "num_heads": 6,
+    "num_refinement_steps": 2,
+    "sigma_reparam": True,
+    "dropout": 0.0,
+    "wide_initialisation": False,
+    "objects": [],
+}
+RATES = {"encoder_lr": 5e-4, "decoder_lr": 1e-3, "refinement_lr": 1e-3, "heads_lr": 1e-3}
+
+
+def make_starting_config(
+    train: Path,
+    val: Path | None,
+    format_name: str,
+    train_options: Mapping[str, Any],
+    val_options: Mapping[str, Any],
+    base: tuple[str, HandAssets, Mapping[str, Any]] | None = None,
+) -> str:
+    """The text of a configuration.
+
+    Args:
+        train: Training data.
+        val: Held-out data of the same format.
+        format_name: A name of :data:`~argusvl.manipulation.data.reading.FORMATS`.
+        train_options: Of the reader for the training data.
+        val_options: Of the reader for the held-out data.
+        base: A checkpoint to start from: as the user named it, its assets and its model's configuration.
+
+    Raises:
+        ArgusError: The data cannot be read, or show no hand.
+    """
+    hands = open_hands(train, format_name, train_options)
+    if val is not None:
+        open_hands(val, format_name, val_options)
+    surveyed = usable(_first(hands))
+    objects = sorted({one.held.name for one in surveyed if one.held is not None})
+    passes = _PASSES if base is None else _PASSES_FROM_BASE
+    every = max(1, passes // _BATCH // EVALUATIONS)
+    model = MODEL | {"objects": objects}
+    if base is not None:
+        name, assets, shape = base
+        model |= {key: shape[key] for key in MODEL if key in shape}
+        model |= {"model_path": name, "image_size": assets.image_size}
+        model["frozen_stages"] = shape["encoder_frozen_stages"]
+    folder = train.name if train.is_dir() else train.stem
+    values: dict[str, Any] = {
+        "task": "manipulation",
+        "data": {
+            "train": str(train),
+            **({} if val is None else {"val": str(val)}),
+            "max_examples": None,
+            "format": format_name,
+            **({"train_options": dict(train_options)} if train_options else {}),
+            **({"val_options": dict(val_options)} if val_options else {}),
+            "box_margin": 1.25 if base is None else base[1].box_margin,
+            "input_noise": 0.0,
+            "input_noise_epochs": 0.0,
+            "augmentation": {
+                "rotation": 45.0,
+                "scale": 0.2,
+                "shift": 0.08,
+                "colour": 0.3,
+                "blur": 0.2,
+                "noise": 0.03,
+                "erase": 0.3,
+            },
+        },
+        "model": model,
+        "losses": {f"{name}_weight": spec.weight for name, spec in LOSSES.items()},
+        "training": {
+            "output_dir": f"runs/{folder}",
+            "run_name": folder,
+            "seed": 0,
+            "num_train_epochs": 1,
+            "max_steps": every * EVALUATIONS,
+            "per_device_train_batch_size": _BATCH,
+            "per_device_eval_batch_size": 64,
+            "gradient_accumulation_steps": 1,
+            **RATES,
+            "weight_decay": 0.05,
+            "adam_beta2": 0.99,
+            "lr_scheduler_type": "cosine",
+            "warmup_ratio": 0.05,
+            "max_grad_norm": 1.0,
+            "ema_decay": 0.998,
+            "bf16": "auto",
+            "gradient_checkpointing": False,
+            "eval_steps": every,
+            "save_steps": every,
+            "save_total_limit": 2,
+            "logging_steps": 20,
+            "metric_for_best_model": "mpjpe_root",
+        },
+        "infrastructure": {
+            "device": "auto",
+            "report_to": ["tensorboard"],
+            "dataloader_num_workers": 1,
+            "log_level": "info",
+        },
+    }
+    config_from_mapping(values, HandRunConfig, "argus init")
+    steps = f"{every * EVALUATIONS * _BATCH / len(hands):.3g} passes over {len(hands)} hands"
+    comments: dict[tuple[str, ...], str] = {
+        ("data", "box_margin"): "the crop shows a little more than the hand's box",
+        ("data", "input_noise"): "above 0 where predictions begin as the mean pose and stay so",
+        ("model", "objects"): "objects of the training data whose pose is learned"
+        if objects
+        else "the first records hold no object whose pose is known",
+        (
+            "model",
+            "frozen_stages",
+        ): "early features of pretrained encoders are good as they are, and cost most",
+        ("training", "num_train_epochs"): "max_steps decides",
+        ("training", "max_steps"): steps,
+        ("training", "eval_steps"): f"{EVALUATIONS} times, the last one at the end",
+    }
+    head = f"Hands of {train}, read as {format_name}. Train: argus train THIS_FILE"
+    return write_commented_yaml(values, comments, head)
+
+
+def _first(hands: HandData) -> list[HandRecord]:
+    """Some records, evenly over the data."""
+    numbers = range(0, len(hands), max(1, len(hands) // _SURVEYED))
+    found = []
+    for number in numbers:
+        try:
+            found.append(hands[number])
+        except ArgusError:
+            continue  # `argus train` names each that is wrong
+    return found

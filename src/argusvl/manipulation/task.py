@@ -1,0 +1,223 @@
+"""Hands and objects as the engine sees them: what ``argus train`` must know, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from transformers import PreTrainedModel
+
+from argusvl.assets import model_folder
+from argusvl.core.errors import ArgusError, CheckpointError, DataError
+from argusvl.core.figures import FigureSpec
+from argusvl.core.logging import get_logger
+from argusvl.doctor.findings import Finding, finding_of
+from argusvl.manipulation.alignment import Floats
+from argusvl.manipulation.assets import HandAssets
+from argusvl.manipulation.config import HandRunConfig
+from argusvl.manipulation.data.augmentation import HandAugmentation
+from argusvl.manipulation.data.dataset import CropSettings, HandCrop, HandDataset, collate, usable
+from argusvl.manipulation.data.reading import open_hands
+from argusvl.manipulation.data.records import HandRecord
+from argusvl.manipulation.evaluation import HandEvaluation, evaluate_dataset
+from argusvl.manipulation.figures import FIGURES
+from argusvl.manipulation.metrics import mean_pose
+from argusvl.manipulation.model.losses import LOSSES
+from argusvl.manipulation.model.modeling import ArgusForHands, new_model
+from argusvl.training.checkpoints import checkpoint_at
+from argusvl.training.parallel import Parallel
+from argusvl.training.protocol import LossTerm, ParameterGroup
+
+logger = get_logger(__name__)
+
+PICTURES_SHOWN = 4
+GROUPS = ("encoder", "decoder", "refinement", "heads")
+"""Names of the model's parts, and so of the parameter groups."""
+_MOST_FINDINGS = 20
+
+
+class HandTask:
+    """Meets :class:`argusvl.training.protocol.Task` for a :class:`HandRunConfig`.
+
+    Args:
+        config: The run's configuration.
+
+    Raises:
+        ArgusError: What the configuration names is missing or cannot be read.
+    """
+
+    def __init__(self, config: HandRunConfig) -> None:
+        self.config = config
+        self._last: tuple[HandDataset, HandEvaluation] | None = None
+        self._problems: list[Finding] = []
+        self._learned: HandAssets | None = None
+
+    def load_assets(self, checkpoint: Path) -> None:
+        """The mean pose is that of the run that goes on.
+
+        Raises:
+            CheckpointError: It is missing or damaged.
+        """
+        self._learned = HandAssets.load(checkpoint)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing is learned beside the weights."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """There is nothing to take."""
+
+    # Data
+
+    def _read(self, path: Path, options: Mapping[str, Any]) -> list[HandRecord]:
+        data = self.config.data
+        hands = open_hands(path, data.format, options)
+        found: list[HandRecord] = []
+        for index in range(min(len(hands), data.max_examples or len(hands))):
+            try:
+                found.append(hands[index])
+            except DataError as error:
+                self._problems.append(finding_of(error))
+                if len(self._problems) >= _MOST_FINDINGS:
+                    return found
+        return found
+
+    @cached_property
+    def _train_records(self) -> list[HandRecord]:
+        return self._read(self.config.data.train, self.config.data.train_options)
+
+    @cached_property
+    def _val_records(self) -> list[HandRecord] | None:
+        data = self.config.data
+        return None if data.val is None else self._read(data.val, data.val_options)
+
+    @cached_property
+    def _crop(self) -> CropSettings:
+        return CropSettings(self.config.model.image_size, self.config.data.box_margin)
+
+    @cached_property
+    def mean_pose(self) -> Floats:
+        """``[21, 3]``: of the training crops: what answers without looking at the picture."""
+        if self._learned is not None:
+            return self._learned.mean_pose
+        records = usable(self._train_records)
+        # Left hands are mirrored, as in their crops.
+        mirror = np.array([-1.0, 1.0, 1.0])
+        joints = np.stack([r.joints_m * (mirror if r.side == "left" else 1.0) for r in records])
+        return mean_pose(joints, np.stack([r.joint_valid for r in records]))
+
+    def check(self) -> Sequence[Finding]:
+        """Reads every record."""
+        self._problems = []
+        try:
+            train, held_out = usable(self._train_records), self._val_records
+            usable(held_out) if held_out is not None else None
+            if not self._problems:
+                _ = self.mean_pose
+                self._refuse_shared(train, held_out or [])
+        except ArgusError as error:
+            self._problems.append(finding_of(error))
+        if not self._problems:
+            logger.info("%d training hands, %d held out", len(train), len(held_out or []))
+        return self._problems
+
+    def _refuse_shared(self, train: Sequence[HandRecord], held_out: Sequence[HandRecord]) -> None:
+        shared = {one.image.resolve() for one in train} & {one.image.resolve() for one in held_out}
+        if shared:
+            raise DataError(
+                f"{len(shared)} pictures are in the training data and in the held-out data",
+                where=min(shared),
+                remedy="take them out of one of the two: figures of pictures that were trained on mean nothing",
+                slug="hand-data-shared",
+            )
+
+    def train_dataset(self) -> HandDataset:
+        """Crops, changed at random."""
+        data, seed = self.config.data, self.config.training.seed
+        changes = HandAugmentation(**data.augmentation.model_dump())
+        noise = data.input_noise, data.input_noise_epochs
+        return HandDataset(usable(self._train_records), self._crop, changes, seed, noise)
+
+    def eval_dataset(self) -> HandDataset | None:
+        """Held-out crops as they are."""
+        if self._val_records is None:
+            return None
+        return HandDataset(usable(self._val_records), self._crop)
+
+    def collate(self, samples: Sequence[HandCrop]) -> dict[str, Any]:
+        """Crops → batch."""
+        return collate(samples, self.config.model.objects)
+
+    # Model
+
+    def model(self) -> PreTrainedModel:
+        """The checkpoint that the configuration names, or a new model of its sizes.
+
+        Raises:
+            CheckpointError: The checkpoint is of other sizes.
+        """
+        section, data = self.config.model, self.config.data
+        if section.model_path is None:
+            fields = section.model_dump(exclude={"model_path", "encoder", "frozen_stages"})
+            return new_model(section.encoder, **fields, encoder_frozen_stages=section.frozen_stages)
+        folder = checkpoint_at(model_folder(section.model_path))
+        trained = HandAssets.load(folder)
+        if (trained.image_size, trained.box_margin) != (section.image_size, data.box_margin):
+            raise CheckpointError(
+                f"it was trained with image_size {trained.image_size} and box_margin {trained.box_margin:g}",
+                where=folder,
+                remedy="write the same, or train a new model",
+            )
+        return ArgusForHands.from_pretrained(folder)
+
+    def loss_terms(self) -> Sequence[LossTerm]:
+        """The table's losses with the configured weights."""
+        weights = self.config.losses
+        return [
+            LossTerm(name, spec.count, getattr(weights, f"{name}_weight"), spec.logged_as(name))
+            for name, spec in LOSSES.items()
+        ]
+
+    def parameter_groups(self) -> Sequence[ParameterGroup]:
+        """The model's parts and their rates."""
+        return [
+            ParameterGroup(name, rf"^{name}\.", getattr(self.config.training, f"{name}_lr"), optional=True)
+            for name in GROUPS
+        ]
+
+    # Evaluation
+
+    def evaluate(self, model: PreTrainedModel, dataset: Any, parallel: Parallel) -> dict[str, float]:
+        """Figures on held-out hands, and those of the mean pose."""
+        size = self.config.training.per_device_eval_batch_size
+        found = evaluate_dataset(model, dataset, self.mean_pose, batch_size=size, parallel=parallel)
+        self._last = dataset, found
+        logger.info("%s", "; ".join(f"{n} {m}" for n, m in found.figures.figures.items() if "auc" not in n))
+        return dict(found.scalars)
+
+    def figures(self) -> Mapping[str, FigureSpec]:
+        """What the figures mean."""
+        return FIGURES
+
+    def pictures(self) -> Mapping[str, Image.Image]:
+        """Truth beside prediction for the first hands of the last evaluation."""
+        from argusvl.manipulation.drawing import draw_comparison
+
+        if self._last is None:
+            return {}
+        dataset, found = self._last
+        shown = range(min(PICTURES_SHOWN, len(dataset)))
+        return {
+            f"{k}: {dataset.records[k].image.name}": draw_comparison(dataset[k], found.predictions[k])
+            for k in shown
+        }
+
+    def save_assets(self, folder: Path) -> None:
+        """How hands are cut out, and the mean pose."""
+        crop = self._crop
+        pose = self.mean_pose.round(6).tolist()
+        HandAssets(crop.size, crop.margin, pose, self.config.model_dump(mode="json")).save(folder)
