@@ -1,0 +1,148 @@
+"""Joint queries over the encoder's maps → hands in 2.5 dimensions, and the object that they hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from argusvl.manipulation.data.joints import NUM_JOINTS, WRIST
+from argusvl.manipulation.model.configuration import HandConfig
+from argusvl.manipulation.model.geometry import Hands25D, camera_features, in_float32
+from argusvl.manipulation.model.layers import Attention, FeedForward, output_layer, places_xy, sine_positions
+
+OBJECT = NUM_JOINTS
+"""The place of the object's token, after the joints'."""
+
+
+class Neck(nn.Module):
+    """Maps of any width → maps of the decoder's, finer ones informed by coarser (Lin et al., 2017)."""
+
+    def __init__(self, widths: list[int], config: HandConfig) -> None:
+        super().__init__()
+        width = config.hidden_size
+        self.lateral = nn.ModuleList(nn.Conv2d(w, width, 1) for w in widths)
+
+    def forward(self, maps: list[Tensor]) -> list[Tensor]:
+        """Maps from fine to coarse, ``[B, C, h, w]`` → the same places, all of one width."""
+        merged: list[Tensor] = []
+        for lateral, features in zip(reversed(self.lateral), reversed(maps), strict=True):
+            own = lateral(features)
+            if merged:
+                own = own + F.interpolate(merged[0], size=own.shape[2:], mode="nearest")
+            merged.insert(0, own)
+        return merged
+
+
+class DecoderLayer(nn.Module):
+    """Pre-norm attention among queries, attention to the maps' places, feed-forward."""
+
+    def __init__(self, config: HandConfig) -> None:
+        super().__init__()
+        self.norm_self, self.norm_cross = (nn.LayerNorm(config.hidden_size) for _ in range(2))
+        self.self_attention, self.cross_attention = Attention(config), Attention(config)
+        self.dropout = nn.Dropout(config.dropout)
+        self.feed_forward = FeedForward(config)
+
+    def forward(self, queries: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """Queries ``[B, Q, width]`` → the same, and the weights ``[B, heads, Q, N]`` of the attention to the maps."""
+        states = self.norm_self(queries)
+        queries = queries + self.dropout(self.self_attention(states, states, states)[0])
+        attended, weights = self.cross_attention(self.norm_cross(queries), memory, memory)
+        return self.feed_forward(queries + self.dropout(attended)), weights
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What the decoder gives.
+
+    Attributes:
+        tokens: ``[B, 22, width]``: the joints', then the object's.
+        hands: Coarse.
+        attentions: Of each layer, ``[B, heads, 22, places]``: first those of stride 16, then those of stride 32.
+    """
+
+    tokens: Tensor
+    hands: Hands25D
+    attentions: list[Tensor]
+
+
+class HandDecoder(nn.Module):
+    """Query tokens that know the camera, and what they find in the maps.
+
+    A joint's place in the crop is the mean of a heat map over the finest map, plus an offset of its token that can
+    leave the crop; depths come from the tokens.
+    """
+
+    def __init__(self, config: HandConfig, widths: list[int]) -> None:
+        super().__init__()
+        width = config.hidden_size
+        self.neck = Neck(widths, config)
+        self.image_size, self.positions = config.image_size, config.positions
+        self.queries = nn.Parameter(torch.randn(NUM_JOINTS + 1, width) * 0.5)
+        self.camera = nn.Sequential(nn.Linear(5, width), nn.GELU(), nn.Linear(width, width))
+        self.level = nn.Parameter(torch.randn(2, width) * 0.1)
+        self.norm_memory = nn.LayerNorm(width)
+        self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.num_layers))
+        self.norm = nn.LayerNorm(width)
+        if config.positions:
+            self.heat_query = nn.Linear(width, width)
+            self.seen = nn.Linear(width + 2, width)
+        self.joint = nn.Sequential(
+            nn.Linear(width, width), nn.GELU(), output_layer(width, 3, config.wide_initialisation)
+        )
+        self.closeness = nn.Sequential(
+            nn.Linear(width, width), nn.GELU(), output_layer(width, 1, config.wide_initialisation)
+        )
+        # The mean hand, which would otherwise have to come out of the queries.
+        self.mean_joint = nn.Parameter(torch.zeros(NUM_JOINTS, 3))
+
+    def forward(self, maps: list[Tensor], cameras: Tensor) -> Decoded:
+        """Reads the neck's maps.
+
+        Args:
+            maps: From fine to coarse, ``[B, width, h, w]``.
+            cameras: ``[B, 3, 3]`` K of the crops, float32.
+        """
+        with in_float32(cameras.device):
+            known = camera_features(cameras, self.image_size)
+        memory = self._memory(maps[1:])
+        tokens = self.queries + self.camera(known)[:, None]
+        attentions = []
+        for layer in self.layers:
+            tokens, weights = layer(tokens, memory)
+            attentions.append(weights)
+        tokens = self.norm(tokens)
+        places: Tensor | float = 0.5
+        if self.positions:
+            tokens, places = self._look(tokens, maps[0])
+        with in_float32(cameras.device):
+            joints = self.joint(tokens[:, :NUM_JOINTS].float()) + self.mean_joint
+            depths = joints[..., 2] - joints[:, WRIST, None, 2]
+            closeness = self.closeness(tokens[:, WRIST].float())[:, 0]
+            hands = Hands25D((places + joints[..., :2]) * self.image_size, depths, closeness)
+        return Decoded(tokens, hands, attentions)
+
+    def _memory(self, maps: list[Tensor]) -> Tensor:
+        """What queries attend to: ``[B, places, width]`` that know where they are and of which stride."""
+        memory = []
+        for features, level in zip(maps, self.level, strict=True):
+            states = self.norm_memory(features.flatten(2).transpose(1, 2)) + level
+            memory.append(
+                states + sine_positions(places_xy(features), states.shape[-1]) if self.positions else states
+            )
+        return torch.cat(memory, dim=1)
+
+    def _look(self, tokens: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Heat maps of the joints: tokens that know what is seen there, and the means, ``[B, 21, 2]`` in 0–1."""
+        places = places_xy(features)
+        features = features.flatten(2)
+        heat = self.heat_query(tokens[:, :NUM_JOINTS]) @ features * features.shape[1] ** -0.5
+        weights = heat.float().softmax(-1)
+        with in_float32(features.device):
+            means = weights @ places
+        found = torch.cat([weights.to(features.dtype) @ features.transpose(1, 2), means - 0.5], dim=-1)
+        joints = tokens[:, :NUM_JOINTS] + self.seen(found)
+        return torch.cat([joints, tokens[:, NUM_JOINTS:]], dim=1), means

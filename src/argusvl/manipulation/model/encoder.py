@@ -1,0 +1,248 @@
+"""Pixels → feature maps of strides 8, 16 and 32: by a small network trained here, EfficientNet-Lite0 or a hub ViT."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import AutoConfig, AutoModel, PreTrainedConfig
+from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+
+from argusvl.core.efficientnet_lite import (
+    LAYOUT,
+    MEAN,
+    STAGES,
+    STD,
+    EfficientNetLite0,
+    load_network,
+    packaged_weights,
+)
+from argusvl.core.errors import CheckpointError, ConfigError
+from argusvl.core.wording import first_line
+from argusvl.manipulation.model.configuration import EFFICIENTNET, HUB, HandConfig
+from argusvl.manipulation.model.layers import SelfAttentionLayer, places_xy, sine_positions
+
+
+class SmallEncoder(nn.Module):
+    """Convolutions down to strides 8, 16 and 32, with attention over all places at stride 16."""
+
+    def __init__(self, config: HandConfig) -> None:
+        super().__init__()
+        channels = self.channels = config.encoder_channels
+        self.stem = nn.ModuleList(_Down(a, b) for a, b in pairwise([3, *channels[:2]]))
+        self.to_8 = nn.Sequential(_Down(channels[1], channels[2]), _Residual(channels[2]))
+        self.to_16 = nn.Sequential(_Down(channels[2], channels[3]), _Residual(channels[3]))
+        self.layers = nn.ModuleList(
+            SelfAttentionLayer(config, channels[3]) for _ in range(config.encoder_layers)
+        )
+        self.to_32 = _Down(channels[3], channels[4])
+        self.positions = config.positions
+        frozen = [self.stem[0], self.stem[1], self.to_8, nn.ModuleList([self.to_16, self.layers]), self.to_32]
+        _freeze(frozen[: config.encoder_frozen_stages])
+
+    @property
+    def widths(self) -> list[int]:
+        """Channels of the maps."""
+        return self.channels[2:]
+
+    def forward(self, pixels: Tensor) -> list[Tensor]:
+        """``[B, 3, S, S]`` → the three maps, ``[B, C, h, w]``."""
+        x = pixels.contiguous(memory_format=LAYOUT)
+        for down in self.stem:
+            x = down(x)
+        fine = self.to_8(x)
+        middle = self.to_16(fine)
+        height, width = middle.shape[2:]
+        tokens = middle.flatten(2).transpose(1, 2)
+        positions = sine_positions(places_xy(middle), tokens.shape[-1]) if self.positions else 0.0
+        for layer in self.layers:
+            tokens = layer(tokens, positions)
+        middle = tokens.transpose(1, 2).unflatten(2, (height, width))
+        return [fine, middle, self.to_32(middle)]
+
+
+class _ChannelNorm(nn.LayerNorm):
+    """Layer norm over the channels of each place: without statistics of a batch."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class _Down(nn.Module):
+    """Halves both sides."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 3, stride=2, padding=1)
+        self.norm = _ChannelNorm(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.norm(self.conv(x)))
+
+
+class _Residual(nn.Module):
+    """A convolution whose result is added."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(width, width, 3, padding=1)
+        self.norm = _ChannelNorm(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + F.relu(self.norm(self.conv(x)))
+
+
+class EfficientNetEncoder(nn.Module):
+    """EfficientNet-Lite0 with its norms folded into the convolutions: running statistics, never those of a batch."""
+
+    def __init__(self, config: HandConfig) -> None:
+        super().__init__()
+        self.network = EfficientNetLite0().without_classifier().fold_norms()
+        self.network.freeze_stages(config.encoder_frozen_stages)
+        self.widths = [STAGES[stage][-1] for stage in (2, 4, 6)]
+
+    def load_packaged(self) -> None:
+        """Takes the weights that were trained on ImageNet."""
+        packaged = load_network(packaged_weights()).without_classifier().fold_norms()
+        self.network.load_state_dict(packaged.state_dict())
+
+    def forward(self, pixels: Tensor) -> list[Tensor]:
+        """As :meth:`SmallEncoder.forward`."""
+        # From the normalisation of the batch to the one that the weights know.
+        scale, shift = (
+            torch.tensor(values, device=pixels.device)[:, None, None]
+            for values in (
+                [std / own for std, own in zip(IMAGENET_DEFAULT_STD, STD, strict=True)],
+                [(mean - own) / std for mean, own, std in zip(IMAGENET_DEFAULT_MEAN, MEAN, STD, strict=True)],
+            )
+        )
+        maps = self.network.feature_maps((pixels * scale + shift).contiguous(memory_format=LAYOUT))
+        return [maps[2], maps[4], maps[6]]
+
+
+class HubEncoder(nn.Module):
+    """Any ViT of the hub that gives its layers' states: those at a third, two thirds and the end of its depth.
+
+    Its positions are interpolated to the crop's patches. The crop is resized where the patch does not divide it.
+    """
+
+    def __init__(self, config: HandConfig) -> None:
+        super().__init__()
+        assert config.encoder_config is not None
+        sizes = config.encoder_config
+        self.patch = _patch_size(sizes)
+        self.network = AutoModel.from_config(sizes)
+        depth = sizes.num_hidden_layers
+        self.chosen = [max(1, depth // 3), max(1, 2 * depth // 3), depth]
+        self.widths = [sizes.hidden_size] * 3
+        self.positions = config.positions
+        # Other models need to be told.
+        self.told = {"interpolate_pos_encoding": True} if _wants_interpolation(self.network) else {}
+        if not config.positions:
+            _zero_positions(self.network)
+        if config.encoder_frozen_stages:
+            layers = next(
+                m for m in self.network.modules() if isinstance(m, nn.ModuleList) and len(m) == depth
+            )
+            _freeze([self.network.embeddings, *layers[: config.encoder_frozen_stages]])
+
+    def forward(self, pixels: Tensor) -> list[Tensor]:
+        """As :meth:`SmallEncoder.forward`; strides are half, one and two patches."""
+        side = max(1, round(pixels.shape[-1] / self.patch))
+        if pixels.shape[-1] != side * self.patch:
+            pixels = F.interpolate(
+                pixels, size=(side * self.patch,) * 2, mode="bilinear", antialias=True, align_corners=False
+            )
+        states = self.network(pixel_values=pixels, output_hidden_states=True, **self.told).hidden_states
+        maps = []
+        for layer, scale in zip(self.chosen, (2.0, 1.0, 0.5), strict=True):
+            # Class and register tokens stand before the patches.
+            places = states[layer][:, -side * side :].transpose(1, 2).unflatten(2, (side, side))
+            size = max(1, round(side * scale))
+            if size != side:
+                places = F.interpolate(places, size=(size, size), mode="bilinear", align_corners=False)
+            maps.append(places)
+        return maps
+
+
+def build_encoder(config: HandConfig) -> SmallEncoder | EfficientNetEncoder | HubEncoder:
+    """The encoder that a configuration names, with random weights."""
+    if config.encoder == HUB:
+        return HubEncoder(config)
+    return EfficientNetEncoder(config) if config.encoder == EFFICIENTNET else SmallEncoder(config)
+
+
+def hub_config(folder: Path) -> PreTrainedConfig:
+    """The configuration of a ViT in a folder of the hub's layout.
+
+    Raises:
+        CheckpointError: There is none that transformers knows.
+        ConfigError: It is no plain ViT.
+    """
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"no model of the hub: {first_line(error)}",
+            where=folder,
+            remedy="give the folder that holds config.json and model.safetensors of a ViT, e.g. of DINOv2",
+        ) from None
+    _patch_size(config)
+    return config
+
+
+def load_hub_weights(encoder: HubEncoder, folder: Path, positions: bool) -> None:
+    """Takes the weights of the folder.
+
+    Raises:
+        CheckpointError: They are missing or do not fit.
+    """
+    try:
+        network, info = AutoModel.from_pretrained(
+            folder, local_files_only=True, output_loading_info=True, dtype=torch.float32
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise CheckpointError(
+            f"the weights cannot be read: {first_line(error)}", where=folder, remedy="copy the folder again"
+        ) from None
+    lacking = sorted(name for name in info["missing_keys"] if "pooler" not in name)
+    if lacking:
+        raise CheckpointError(
+            f"weights are missing: {', '.join(lacking[:3])}", where=folder, remedy="copy the folder again"
+        )
+    encoder.network.load_state_dict(network.state_dict())
+    if not positions:
+        _zero_positions(encoder.network)
+
+
+def _patch_size(config: PreTrainedConfig) -> int:
+    patch = getattr(config, "patch_size", None)
+    if isinstance(patch, int) and isinstance(getattr(config, "num_hidden_layers", None), int):
+        return patch
+    raise ConfigError(
+        f"a model of the type {config.model_type!r} is no plain ViT: it has no patch_size or no num_hidden_layers",
+        where="encoder",
+        remedy="give a ViT, e.g. DINOv2, or one of the encoders small and efficientnet-lite0",
+    )
+
+
+def _wants_interpolation(network: nn.Module) -> bool:
+    return "interpolate_pos_encoding" in inspect.signature(network.forward).parameters
+
+
+@torch.no_grad()
+def _zero_positions(network: nn.Module) -> None:
+    for name, parameter in network.named_parameters():
+        if "position_embedding" in name:
+            parameter.zero_()
+            parameter.requires_grad_(False)
+
+
+def _freeze(parts: Iterable[nn.Module]) -> None:
+    for part in parts:
+        part.requires_grad_(False)
