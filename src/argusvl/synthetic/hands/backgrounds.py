@@ -47,7 +47,9 @@ def random_background(
         DataError: A picture cannot be read.
     """
     if pictures and generator.uniform() < 0.8:
-        return _part_of(open_image(pictures[generator.integers(len(pictures))], exif="ignore"), generator, size)
+        return _part_of(
+            open_image(pictures[generator.integers(len(pictures))], exif="ignore"), generator, size
+        )
     image = _plain(generator, size)
     if generator.uniform() < 0.45:
         image = _table(generator, size, image)
@@ -85,7 +87,11 @@ def _plain(generator: Generator, size: tuple[int, int]) -> Image.Image:
     angle = generator.uniform(0, 2 * np.pi)
     along = np.float32(np.cos(angle)) * x + np.float32(np.sin(angle)) * y
     cells = [2, 5, 11, 31, 83][: generator.integers(1, 6)]
-    mix = 0.5 + generator.uniform(0, 0.5) * along + generator.uniform(0.05, 0.5) * in_plane(generator, size, cells)
+    mix = (
+        0.5
+        + generator.uniform(0, 0.5) * along
+        + generator.uniform(0.05, 0.5) * in_plane(generator, size, cells)
+    )
     texture = generator.uniform()
     if texture < 0.25:  # planks, blinds, stripes: along a direction, bent a little
         period, bend = generator.uniform(0.04, 0.5), generator.uniform(0, 1.5)
@@ -127,16 +133,24 @@ def _clutter(generator: Generator, image: Image.Image, skin_srgb: NDArray[np.flo
             corners = int(generator.integers(3, 8))
             angles = np.sort(generator.uniform(0, 2 * np.pi, corners))
             radii = extent * generator.uniform(0.4, 1, corners) / 2
-            draw.polygon([*zip(x + radii * np.cos(angles), y + radii * np.sin(angles), strict=True)], fill=fill)
+            draw.polygon(
+                [*zip(x + radii * np.cos(angles), y + radii * np.sin(angles), strict=True)], fill=fill
+            )
         elif kind == 2:
             angle, wide = generator.uniform(0, np.pi), generator.uniform(0.08, 0.6)
             u = np.array([np.cos(angle), np.sin(angle)]) * extent / 2
             v = np.array([-u[1], u[0]]) * wide
             centre = np.array([x, y])
-            draw.polygon([tuple(centre + a * u + b * v) for a, b in ((1, 1), (1, -1), (-1, -1), (-1, 1))], fill=fill)
+            draw.polygon(
+                [tuple(centre + a * u + b * v) for a, b in ((1, 1), (1, -1), (-1, -1), (-1, 1))], fill=fill
+            )
         else:
             ends = generator.normal(0, extent, (int(generator.integers(2, 5)), 2)) + [x, y]
-            draw.line([tuple(end) for end in ends], fill=fill, width=max(1, int(generator.uniform(0.005, 0.09) * width)))
+            draw.line(
+                [tuple(end) for end in ends],
+                fill=fill,
+                width=max(1, int(generator.uniform(0.005, 0.09) * width)),
+            )
 
 
 def _box_about(x: float, y: float, width: float, height: float) -> tuple[float, float, float, float]:

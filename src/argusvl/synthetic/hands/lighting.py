@@ -113,13 +113,13 @@ def lit(
     return colour * total + np.float32(0.12) * shine
 
 
-def shadows(
-    lamp: Lamp, vertices: Floats, faces: NDArray[np.int64], points: Floats32
-) -> Floats32:
+def shadows(lamp: Lamp, vertices: Floats, faces: NDArray[np.int64], points: Floats32) -> Floats32:
     """``[P]`` in 0 to 1: how much of P points the surfaces hide from a lamp, softened at the edge."""
     side = np.cross(lamp.direction, [0.3, 0.9, 0.1])
     side /= np.linalg.norm(side)
-    frame = np.stack([side, np.cross(-lamp.direction, side), -lamp.direction])  # x, y and depth as the lamp sees
+    frame = np.stack(
+        [side, np.cross(-lamp.direction, side), -lamp.direction]
+    )  # x, y and depth as the lamp sees
     turned = vertices @ frame.T
     low, high = turned.min(0), turned.max(0)
     scale = (_SHADOW_MAP - 3) / max(high[0] - low[0], high[1] - low[1])

@@ -113,7 +113,9 @@ class HandModel:
         joints = np.empty((*moves.shape[:-2], 21, 3))
         joints[..., 0, :] = shape.heads[HAND]
         bones, last = list(_JOINT_BONES), [bone + 2 for bone in FIRST_PHALANX]
-        joints[..., _PLACES, :] = _moved(rotations[..., bones, :, :], moves[..., bones, :], shape.heads[bones])
+        joints[..., _PLACES, :] = _moved(
+            rotations[..., bones, :, :], moves[..., bones, :], shape.heads[bones]
+        )
         joints[..., _TIP_PLACES, :] = _moved(rotations[..., last, :, :], moves[..., last, :], shape.tips)
         return joints
 

@@ -78,7 +78,9 @@ class Pose:
         turns = np.empty((*self.cup.shape, NUM_BONES, 3, 3))
         turns[...] = np.eye(3)
         x, y, z = np.eye(3)
-        turns[..., FOREARM, :, :] = rotation_about(z, -self.wrist[..., 1]) @ rotation_about(x, -self.wrist[..., 0])
+        turns[..., FOREARM, :, :] = rotation_about(z, -self.wrist[..., 1]) @ rotation_about(
+            x, -self.wrist[..., 0]
+        )
         turns[..., RING_METACARPAL, :, :] = rotation_about(x, np.deg2rad(5) * self.cup)
         turns[..., LITTLE_METACARPAL, :, :] = rotation_about(x, np.deg2rad(10) * self.cup)
         for finger, first in enumerate(FIRST_PHALANX):
@@ -86,7 +88,9 @@ class Pose:
                 bone = first + part
                 # The thumb's first angle is against rest: nothing before it says what straight would be.
                 rest = 0.0 if (finger, part) == (0, 0) else shape.rest[bone]
-                turns[..., bone, :, :] = rotation_about(shape.axes[bone], self.flexion[..., finger, part] - rest)
+                turns[..., bone, :, :] = rotation_about(
+                    shape.axes[bone], self.flexion[..., finger, part] - rest
+                )
             axis = -y if finger == 0 else -z
             aside = rotation_about(axis, self.spread[..., finger] - shape.spread[finger])
             turns[..., first, :, :] = aside @ turns[..., first, :, :]
@@ -115,7 +119,9 @@ def curled(generator: Generator, curl: Floats, spread: Floats, *, shake: float =
     # The last joint cannot but follow the middle one: one tendon bends both.
     flexion[:, 1:, 2] = 0.4 * flexion[:, 1:, 2] + 0.6 * (0.62 * flexion[:, 1:, 1])
     apart = spread[:, None] * np.clip(1 - 1.3 * curl, 0, 1)
-    aside[:, 1:] = _CLOSED + apart * (_OPEN - _CLOSED) + np.deg2rad(1.5) * generator.standard_normal((count, 4))
+    aside[:, 1:] = (
+        _CLOSED + apart * (_OPEN - _CLOSED) + np.deg2rad(1.5) * generator.standard_normal((count, 4))
+    )
     flexion[:, 0] = np.deg2rad(generator.uniform([-12, 0, -8], [8, 22, 30], (count, 3)))
     aside[:, 0] = np.deg2rad(generator.uniform(-30, 10, count))
     wrist = np.deg2rad(generator.normal([0, 0], [24, 9], (count, 2)))
@@ -130,20 +136,29 @@ def _thumb(pose: Pose, generator: Generator, low: list[float], high: list[float]
 
 
 def _open(generator: Generator, count: int) -> Pose:
-    curl = np.clip(generator.normal(0.03, 0.05, (count, 4)) + generator.normal(0, 0.04, (count, 1)), -0.06, 0.3)
+    curl = np.clip(
+        generator.normal(0.03, 0.05, (count, 4)) + generator.normal(0, 0.04, (count, 1)), -0.06, 0.3
+    )
     return curled(generator, curl, generator.uniform(0, 1.1, count), shake=4)
 
 
 def _relaxed(generator: Generator, count: int) -> Pose:
     curl = generator.uniform(0.1, 0.45, (count, 1)) + np.array([-0.05, 0, 0.04, 0.07])
     curl = curl + generator.normal(0, 0.05, (count, 4))
-    return _thumb(curled(generator, curl, generator.uniform(0, 0.6, count)), generator, [-25, -8, 0, 0], [25, 12, 25, 35])
+    return _thumb(
+        curled(generator, curl, generator.uniform(0, 0.6, count)),
+        generator,
+        [-25, -8, 0, 0],
+        [25, 12, 25, 35],
+    )
 
 
 def _free(generator: Generator, count: int) -> Pose:
     """Any finger anyhow, though neighbours move together."""
     common, tilt = generator.uniform(0, 0.9, (count, 1)), generator.normal(0, 0.2, (count, 1))
-    curl = np.clip(common + tilt * np.array([-1, -0.3, 0.3, 1]) + generator.normal(0, 0.16, (count, 4)), -0.05, 1)
+    curl = np.clip(
+        common + tilt * np.array([-1, -0.3, 0.3, 1]) + generator.normal(0, 0.16, (count, 4)), -0.05, 1
+    )
     pose = curled(generator, curl, generator.uniform(0, 1, count), shake=9)
     return _thumb(pose, generator, [-35, -15, -5, -15], [45, 25, 50, 60])
 
@@ -164,7 +179,9 @@ def _signs(generator: Generator, count: int) -> Pose:
     point, fist = generator.uniform(size=count) < 0.3, generator.uniform(size=count) < 0.2
     stretched[point] = [True, False, False, False]
     stretched[fist] = False
-    curl = np.where(stretched, generator.uniform(-0.03, 0.12, (count, 4)), generator.uniform(0.75, 1.0, (count, 4)))
+    curl = np.where(
+        stretched, generator.uniform(-0.03, 0.12, (count, 4)), generator.uniform(0.75, 1.0, (count, 4))
+    )
     pose = curled(generator, curl, generator.uniform(0, 0.8, count), shake=4)
     folded = _thumb(curled(generator, curl, np.zeros(count)), generator, [15, 5, 20, 10], [50, 35, 60, 70])
     out = generator.uniform(size=count) < np.where(fist, 0.2, 0.35)  # the thumb: out, or over the fingers
@@ -206,7 +223,10 @@ def random_pose(generator: Generator, model: HandModel, shape: HandShape) -> Pos
     if kind == "pinch":
         gaps = np.linalg.norm(joints[:, [8, 12]] - joints[:, 4:5], axis=-1).min(-1)
         best = np.argsort(np.abs(gaps - _PINCHED_M))[:_TRIES]
-        poses, joints = Pose(poses.flexion[best], poses.spread[best], poses.wrist[best], poses.cup[best]), joints[best]
+        poses, joints = (
+            Pose(poses.flexion[best], poses.spread[best], poses.wrist[best], poses.cup[best]),
+            joints[best],
+        )
     through = overlap(joints)
     fine = np.flatnonzero(through < 0.004)
     return poses[int(fine[0]) if len(fine) else int(through.argmin())]
@@ -214,7 +234,9 @@ def random_pose(generator: Generator, model: HandModel, shape: HandShape) -> Pos
 
 # --- fingers as rows of balls ----------------------------------------------------------------------------------------
 
-_RADII = np.array([0.0105, 0.0095, 0.0085, 0.0085, 0.0075, 0.0068, 0.0088, 0.0078, 0.007, 0.0082, 0.0072, 0.0066])
+_RADII = np.array(
+    [0.0105, 0.0095, 0.0085, 0.0085, 0.0075, 0.0068, 0.0088, 0.0078, 0.007, 0.0082, 0.0072, 0.0066]
+)
 _RADII = np.concatenate([_RADII, [0.0072, 0.0064, 0.0058]]).reshape(5, 3)
 """Of each phalanx of an adult's hand, metres: a little less than the skin's, which gives way."""
 
@@ -250,7 +272,10 @@ def overlap(joints: Floats) -> Floats:
             inside = radii[finger, first:, None] + radii[other, None, first:] - np.linalg.norm(a - b, axis=-1)
             worst = np.maximum(worst, inside.reshape(count, -1).max(-1))
     # The thumb through the palm, which lies between the wrist and the knuckles.
-    palm = (joints[:, None, :1] + np.array([0.35, 0.6, 0.85])[:, None, None] * (joints[:, None, [5, 9, 13, 17]] - joints[:, None, :1])).reshape(count, 1, -1, 3)
+    palm = (
+        joints[:, None, :1]
+        + np.array([0.35, 0.6, 0.85])[:, None, None] * (joints[:, None, [5, 9, 13, 17]] - joints[:, None, :1])
+    ).reshape(count, 1, -1, 3)
     near = 0.012 + radii[0, 3:, None] - np.linalg.norm(centres[:, 0, 3:, None] - palm, axis=-1)
     worst = np.maximum(worst, near.reshape(count, -1).max(-1))
     fingers = centres[:, 1:, :, :][:, :, 6:].reshape(count, -1, 1, 3)

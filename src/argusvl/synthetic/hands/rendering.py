@@ -60,13 +60,17 @@ def render(scene: Scene, generator: Generator, pictures: Sequence[Path] = ()) ->
 
 def silhouette(scene: Scene) -> NDArray[np.bool_]:
     """``[height, width]``: where the hand or its forearm is, were there nothing else."""
-    fragments = rasterise(project(scene.vertices, scene.camera), scene.vertices[:, 2], scene.faces, scene.size)
+    fragments = rasterise(
+        project(scene.vertices, scene.camera), scene.vertices[:, 2], scene.faces, scene.size
+    )
     mask = np.zeros(scene.size[0] * scene.size[1], dtype=bool)
     mask[fragments.pixel] = True
     return mask.reshape(scene.size[1], scene.size[0])
 
 
-def _surfaces(scene: Scene, skin: Skin, size: tuple[int, int], generator: Generator) -> tuple[NDArray[np.int64], Floats32]:
+def _surfaces(
+    scene: Scene, skin: Skin, size: tuple[int, int], generator: Generator
+) -> tuple[NDArray[np.int64], Floats32]:
     """Pixels of the finer picture that show something, and its light."""
     light = random_light(generator)
     sleeve = _Sleeve(generator)
@@ -87,7 +91,10 @@ def _surfaces(scene: Scene, skin: Skin, size: tuple[int, int], generator: Genera
     of_hand = fragments.face < len(hand.faces)
     marks = fragments.take(of_hand).of(marked(skin), hand.faces)
     worn = marks[:, 1] < sleeve.end_m
-    points, directions = fragments.of(vertices.astype(np.float32), faces), fragments.of(normals.astype(np.float32), faces)
+    points, directions = (
+        fragments.of(vertices.astype(np.float32), faces),
+        fragments.of(normals.astype(np.float32), faces),
+    )
     colour = np.empty((len(fragments.pixel), 3), np.float32)
     bump, gloss = np.zeros(len(colour), np.float32), np.ones(len(colour), np.float32)
     soft = of_hand.copy()
@@ -97,7 +104,9 @@ def _surfaces(scene: Scene, skin: Skin, size: tuple[int, int], generator: Genera
     surface.colour[worn], surface.bump[worn], surface.gloss[worn] = cloth.colour, cloth.bump, cloth.gloss
     colour[of_hand], bump[of_hand], gloss[of_hand] = surface.colour, surface.bump, surface.gloss
     if scene.pose is not None:
-        there = (points[~of_hand] - scene.pose[:, 3].astype(np.float32)) @ scene.pose[:, :3].astype(np.float32)
+        there = (points[~of_hand] - scene.pose[:, 3].astype(np.float32)) @ scene.pose[:, :3].astype(
+            np.float32
+        )
         thing = _solid_at(there, generator)
         colour[~of_hand], bump[~of_hand], gloss[~of_hand] = thing.colour, thing.bump, thing.gloss
     directions += 0.06 * _slope(fragments, bump, size)
@@ -128,7 +137,9 @@ class _Sleeve:
         # The wrist is at 0, the arm goes down along y.
         self.end_m = generator.uniform(-0.12, -0.015) if self.on else -np.inf
         self._thick = generator.uniform(0.002, 0.009)
-        self._colours = linear(np.clip(generator.uniform(5, 250, 3) + generator.normal(0, 25, (2, 3)), 0, 255))
+        self._colours = linear(
+            np.clip(generator.uniform(5, 250, 3) + generator.normal(0, 25, (2, 3)), 0, 255)
+        )
         self._stripes = generator.uniform() < 0.3
         self._period = generator.uniform(0.004, 0.03)
         self._offset = generator.uniform(0, 64, 3)
@@ -140,7 +151,11 @@ class _Sleeve:
         if not self.on:
             return np.zeros(len(rest))
         under = np.clip((self.end_m + 0.004 - rest[:, 1]) / 0.006, 0, 1)
-        return under * (self._thick + self._folds * in_space(rest, 0.008, self._offset)) * (forearm_share() > 0.3)
+        return (
+            under
+            * (self._thick + self._folds * in_space(rest, 0.008, self._offset))
+            * (forearm_share() > 0.3)
+        )
 
     def at(self, rest: Floats32) -> Surface:
         """The cloth at ``[P, 3]`` places of the hand at rest."""
@@ -156,7 +171,9 @@ class _Sleeve:
 
 def _solid_at(place: Floats32, generator: Generator) -> Surface:
     """A solid of one or two colours, printed, grained or plain; ``[P, 3]`` places in its frame."""
-    first, second = (linear(np.clip(generator.uniform(5, 250, 3), 0, 255)).astype(np.float32) for _ in range(2))
+    first, second = (
+        linear(np.clip(generator.uniform(5, 250, 3), 0, 255)).astype(np.float32) for _ in range(2)
+    )
     if generator.uniform() < 0.3:
         first = np.full(3, linear(generator.uniform(10, 245, 1))[0], np.float32)
     offset = generator.uniform(0, 64, 3)
@@ -165,13 +182,26 @@ def _solid_at(place: Floats32, generator: Generator) -> Surface:
     if look < 0.35:
         mix = 0.1 * fine
     elif look < 0.6:
-        axis = generator.standard_normal(3).astype(np.float32) if generator.uniform() < 0.5 else np.eye(3, dtype=np.float32)[2]
-        wave = np.sin(place @ axis * np.float32(2 * np.pi / generator.uniform(0.008, 0.06)) + np.float32(generator.uniform(0, 6)))
+        axis = (
+            generator.standard_normal(3).astype(np.float32)
+            if generator.uniform() < 0.5
+            else np.eye(3, dtype=np.float32)[2]
+        )
+        wave = np.sin(
+            place @ axis * np.float32(2 * np.pi / generator.uniform(0.008, 0.06))
+            + np.float32(generator.uniform(0, 6))
+        )
         mix = (wave > generator.uniform(-0.8, 0.8)).astype(np.float32)
     else:
         blotch = in_space(place, generator.uniform(0.002, 0.012), offset)
-        mix = (blotch > 0.2).astype(np.float32) if generator.uniform() < 0.5 else np.clip(0.5 + 0.5 * blotch, 0, 1)
-    colour = (first + mix[:, None] * (second - first)) * (1 + np.float32(generator.uniform(0, 0.12)) * fine)[:, None]
+        mix = (
+            (blotch > 0.2).astype(np.float32)
+            if generator.uniform() < 0.5
+            else np.clip(0.5 + 0.5 * blotch, 0, 1)
+        )
+    colour = (first + mix[:, None] * (second - first)) * (1 + np.float32(generator.uniform(0, 0.12)) * fine)[
+        :, None
+    ]
     gloss = np.full(len(place), generator.choice([0.1, 1.0, 4.0]), np.float32)
     return Surface(colour.astype(np.float32), np.float32(generator.uniform(0, 0.5)) * fine, gloss)
 
@@ -194,7 +224,9 @@ def _occlude(image: Image.Image, scene: Scene, generator: Generator, skin: Skin)
     draw = ImageDraw.Draw(image)
     kind = generator.integers(3)
     if kind == 0:
-        draw.ellipse([*(centre - extent / 2), *(centre + extent / 2 * generator.uniform(0.4, 1, 2))], fill=fill)
+        draw.ellipse(
+            [*(centre - extent / 2), *(centre + extent / 2 * generator.uniform(0.4, 1, 2))], fill=fill
+        )
     elif kind == 1:
         angles = np.sort(generator.uniform(0, 2 * np.pi, 6))
         corners = centre + extent / 2 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
@@ -202,7 +234,11 @@ def _occlude(image: Image.Image, scene: Scene, generator: Generator, skin: Skin)
     else:
         way = generator.standard_normal(2)
         way *= 2 * max(image.size) / np.linalg.norm(way)
-        draw.line([*(centre - way), *(centre + way)], fill=fill, width=max(2, int(extent * generator.uniform(0.1, 0.4))))
+        draw.line(
+            [*(centre - way), *(centre + way)],
+            fill=fill,
+            width=max(2, int(extent * generator.uniform(0.1, 0.4))),
+        )
 
 
 def _shaken(image: Image.Image, generator: Generator) -> Image.Image:

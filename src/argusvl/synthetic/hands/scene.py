@@ -66,7 +66,11 @@ def random_scene(generator: Generator, size: tuple[int, int]) -> Scene:
     contact = np.zeros(21, dtype=bool) if grasp is None else contacts(grasp, vertices)
     turn = random_view(generator)
     vertices, joints = vertices @ turn.T, joints @ turn.T
-    solid, frame = (None, None) if grasp is None else (grasp.solid, turn @ np.column_stack([grasp.rotation, grasp.centre]))
+    solid, frame = (
+        (None, None)
+        if grasp is None
+        else (grasp.solid, turn @ np.column_stack([grasp.rotation, grasp.centre]))
+    )
     faces, side = model.faces, "right"
     if generator.uniform() < 0.5:
         # The same in a mirror; the solid, which is alike in a mirror, is mirrored once more in its own frame.
@@ -91,18 +95,24 @@ def random_view(generator: Generator) -> Floats:
         return Rotation.random(random_state=generator).as_matrix()
     # Usual: the palm, the back or the thumb's side looks to the camera more or less; the arm comes from below or aside,
     # rarely from the camera's own side.
-    faces = np.array([[0.0, 0, 1], [0, 0, -1], [1, 0, 0], [-1, 0, 0]])[generator.choice(4, p=[0.3, 0.42, 0.2, 0.08])]
+    faces = np.array([[0.0, 0, 1], [0, 0, -1], [1, 0, 0], [-1, 0, 0]])[
+        generator.choice(4, p=[0.3, 0.42, 0.2, 0.08])
+    ]
     looks = faces + generator.normal(0, [0.5, 0.35, 0.5])
     looks /= np.linalg.norm(looks)
     fingers = np.array([0, 1.0, 0]) - looks[1] * looks
     fingers /= np.linalg.norm(fingers)
     hand = np.stack([np.cross(fingers, looks), fingers, looks])  # rows: right, up and towards the camera
-    angle = generator.normal(0, np.deg2rad(55)) if generator.uniform() < 0.7 else generator.uniform(0, 2 * np.pi)
+    angle = (
+        generator.normal(0, np.deg2rad(55)) if generator.uniform() < 0.7 else generator.uniform(0, 2 * np.pi)
+    )
     roll = Rotation.from_euler("z", angle).as_matrix()
     return np.asarray(roll @ np.diag([1.0, -1, -1]) @ hand)
 
 
-def _before_camera(generator: Generator, size: tuple[int, int], vertices: Floats, joints: Floats) -> tuple[Floats, Floats]:
+def _before_camera(
+    generator: Generator, size: tuple[int, int], vertices: Floats, joints: Floats
+) -> tuple[Floats, Floats]:
     """A camera, and where the hand goes to be seen in it: most of it inside the picture."""
     width, height = size
     focal = width * np.exp(generator.uniform(np.log(0.8), np.log(2.8)))

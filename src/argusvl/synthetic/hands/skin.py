@@ -20,7 +20,15 @@ REST, PALM, FLUSH, CREASE, NAIL, BLOTCH = slice(0, 3), 3, 4, slice(5, 7), slice(
 
 # sRGB of the back of hands from light to dark, between which tones are mixed.
 _TONES = np.array(
-    [(244, 210, 190), (232, 190, 162), (214, 168, 136), (190, 138, 104), (150, 102, 72), (105, 69, 48), (66, 43, 32)]
+    [
+        (244, 210, 190),
+        (232, 190, 162),
+        (214, 168, 136),
+        (190, 138, 104),
+        (150, 102, 72),
+        (105, 69, 48),
+        (66, 43, 32),
+    ]
 )
 
 
@@ -66,7 +74,9 @@ def random_skin(generator: Generator) -> Skin:
     painted = linear(generator.uniform(20, 250, 3)) if generator.uniform() < 0.06 else None
     return Skin(
         tone=tone,
-        palm=1 + np.array([0.12, 0.0, -0.02]) * red + np.array([1.4, 1.0, 0.8]) * dark**2 * generator.uniform(0.4, 1),
+        palm=1
+        + np.array([0.12, 0.0, -0.02]) * red
+        + np.array([1.4, 1.0, 0.8]) * dark**2 * generator.uniform(0.4, 1),
         flush=1 + np.array([0.05, -0.2, -0.2]) * red * (1 - 0.6 * dark),
         mottling=generator.uniform(0.03, 0.14),
         creases=generator.uniform(0.25, 0.9),
@@ -113,7 +123,9 @@ def landmarks() -> Floats32:
                 found[own, FLUSH] = np.maximum(found[own, FLUSH], red[own])
             if finger > 0 or part > 0:
                 found[own, PALM] = np.where(
-                    (depth > 0)[own] & (model.weights[own, first + part] > 0.3), -(normals @ back)[own], found[own, PALM]
+                    (depth > 0)[own] & (model.weights[own, first + part] > 0.3),
+                    -(normals @ back)[own],
+                    found[own, PALM],
                 )
         tip = own & (model.weights[:, first + 2] > 0.5)
         width = np.abs((vertices[tip] - ends[2]) @ across).max()
