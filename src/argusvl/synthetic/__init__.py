@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import pkgutil
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from argusvl.core.errors import DataError
 
 
 class SceneGenerator(Protocol):
-    """Draws a set of pictures with records; see :func:`argusvl.synthetic.bbu_room.generate`."""
+    """Draws a set of pictures with records; see :func:`argusvl.synthetic.bbu_room.generate`.
+
+    What else it can be told are keyword arguments of its own: ``language``, ``backgrounds``.
+    """
 
     def __call__(
         self,
@@ -20,7 +24,6 @@ class SceneGenerator(Protocol):
         seed: int,
         width: int = ...,
         height: int = ...,
-        language: str = ...,
         progress: bool = ...,
     ) -> None:
         """Draws the set into ``out``."""
@@ -29,6 +32,7 @@ class SceneGenerator(Protocol):
 
 SCENES: dict[str, str] = {
     "bbu-room": "argusvl.synthetic.bbu_room:generate",
+    "hands": "argusvl.synthetic.hands:generate",
     "shapes": "argusvl.synthetic.shapes:generate",
 }
 """Name on the command line → where the generator is; imported only when asked for."""
@@ -44,3 +48,26 @@ def generator_of(name: str) -> SceneGenerator:
         raise DataError(f"there are no scenes called {name!r}", remedy=f"the scenes are: {', '.join(SCENES)}")
     found: SceneGenerator = pkgutil.resolve_name(SCENES[name])
     return found
+
+
+def draw_set(name: str, out: str | Path, **options: Any) -> None:
+    """Draws the scenes of a name.
+
+    Args:
+        name: One of :data:`SCENES`.
+        out: The folder.
+        **options: For the generator; ``None`` leaves one to it.
+
+    Raises:
+        DataError: There are no such scenes, or they have no such option.
+        ArgusError: See the generator.
+    """
+    generate = generator_of(name)
+    given = {option: value for option, value in options.items() if value is not None}
+    known = inspect.signature(generate).parameters
+    for option in given:
+        if option not in known:
+            raise DataError(
+                f"the scenes {name!r} have no {option}", where=option, remedy="leave the option out"
+            )
+    generate(out, **given)

@@ -13,11 +13,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import multiprocessing
-import signal
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from io import BytesIO
@@ -26,14 +23,12 @@ from random import Random
 from typing import Any
 
 from PIL import Image
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import argusvl
 from argusvl.core.errors import DataError
 from argusvl.core.files import atomic_folder, read_text, write_text_atomically
 from argusvl.core.strict_json import MalformedJsonError, decode_json
-from argusvl.core.threads import usable_cores
+from argusvl.synthetic.processes import drawing_bar, drawn_in_order
 
 SPLITS = ("train", "val", "test")
 POOL = "teacher_pool"
@@ -41,10 +36,6 @@ MANIFEST = "manifest.json"
 
 _MIN_SIDE_PX = 112
 _MAX_POOL_TRIES = 2000  # plans, not pictures; the bbu-room set needs some tens
-_CHUNK = 16  # pictures that a process draws at a time
-_MIN_CHUNKS_A_PROCESS = (
-    8  # a process takes half a second to start: fewer than these are drawn faster without it
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,48 +162,19 @@ def write_set(
         DataError: The request makes no sense, or ``out`` holds something else.
         ArgusError: The folder cannot be written.
     """
-    _check(request)
+    check_size(request.images, request.width, request.height)
     folder = Path(out)
-    if _is_there(folder, request):
+    if is_there(folder, _source_entry(request)):
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with (
-        atomic_folder(folder) as work,
-        Progress(*columns, console=Console(stderr=True), disable=not progress, transient=True) as bar,
-    ):
-        task = bar.add_task(f"Drawing {request.scene}", total=request.images)
+    with atomic_folder(folder) as work, drawing_bar(request.scene, request.images, progress) as advance:
         (work / "images").mkdir()
         splits: dict[str, list[SavedPicture]] = {name: [] for name in (*SPLITS, POOL)}
-        for index, picture in enumerate(_drawn(work, request, plan, workers or usable_cores())):
+        draw = partial(_draw_some, work, request, plan)
+        for index, picture in enumerate(drawn_in_order(draw, request.images, workers)):
             splits[split_of(index)].append(picture)
-            bar.advance(task)
+            advance()
         splits[POOL] = _draw_pool(work, request, plan, descriptions, shows)
         _write_index(work, request, splits)
-
-
-def _drawn(
-    folder: Path, request: SetRequest, plan: Callable[[Random], PlannedPicture], workers: int
-) -> Iterator[SavedPicture]:
-    """Draws the set's pictures and yields them in order."""
-    draw = partial(_draw_some, folder, request, plan)
-    chunks = [range(i, min(i + _CHUNK, request.images)) for i in range(0, request.images, _CHUNK)]
-    processes = min(workers, len(chunks) // _MIN_CHUNKS_A_PROCESS)
-    if processes <= 1:
-        for index in range(request.images):
-            yield from draw((index,))
-        return
-    # Fresh processes: a copy of this one would hold the locks of the progress bar's thread.
-    executor = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), initializer=_leave_ctrl_c)
-    pending: deque[Future[list[SavedPicture]]] = deque()
-    try:
-        for chunk in chunks:
-            pending.append(executor.submit(draw, chunk))
-            if len(pending) > 2 * processes:
-                yield from pending.popleft().result()
-        while pending:
-            yield from pending.popleft().result()
-    finally:
-        executor.shutdown(wait=True, cancel_futures=True)
 
 
 def _draw_some(
@@ -225,12 +187,6 @@ def _draw_some(
         _save(folder, f"images/{index:06d}.jpg", plan(_source(request, "set", index)).paint())
         for index in indices
     ]
-
-
-def _leave_ctrl_c() -> None:
-    """Ctrl-C reaches every process of a terminal; the one that started the others ends them."""
-    with contextlib.suppress(ValueError):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _write_index(folder: Path, request: SetRequest, splits: dict[str, list[SavedPicture]]) -> None:
@@ -309,10 +265,15 @@ def _source(request: SetRequest, stream: str, index: int) -> Random:
     return picture_source(request.scene, request.version, request.seed, stream, index)
 
 
-def _check(request: SetRequest) -> None:
-    if request.images < 1:
-        raise DataError(f"{request.images} images asked for", where="images", remedy="ask for one or more")
-    for name, value in (("width", request.width), ("height", request.height)):
+def check_size(images: int, width: int, height: int) -> None:
+    """Refuses what cannot be drawn.
+
+    Raises:
+        DataError: No pictures are asked for, or such as are too small.
+    """
+    if images < 1:
+        raise DataError(f"{images} images asked for", where="images", remedy="ask for one or more")
+    for name, value in (("width", width), ("height", height)):
         if value < _MIN_SIDE_PX:
             raise DataError(
                 f"{value} pixels asked for",
@@ -321,15 +282,23 @@ def _check(request: SetRequest) -> None:
             )
 
 
-def _is_there(folder: Path, request: SetRequest) -> bool:
-    """Whether the folder holds what is asked for; a new or empty one does not."""
+def is_there(folder: Path, source: dict[str, Any]) -> bool:
+    """Whether a folder holds the very set that is asked for; a new or empty one does not.
+
+    Args:
+        folder: Where the set is to go.
+        source: What its manifest would say of where it comes from.
+
+    Raises:
+        DataError: It is a file, or holds something else.
+    """
     if folder.exists() and not folder.is_dir():
         raise DataError("is a file", where=folder, remedy="name a folder that is new or empty")
     if not folder.exists() or not any(folder.iterdir()):
         return False
     with contextlib.suppress(OSError, UnicodeDecodeError, MalformedJsonError):  # not one of ours then
         manifest = decode_json(read_text(folder / MANIFEST))
-        if isinstance(manifest, dict) and manifest.get("source") == _source_entry(request):
+        if isinstance(manifest, dict) and manifest.get("source") == source:
             return True
     raise DataError(
         "the folder is not empty, and does not hold the set that is asked for",

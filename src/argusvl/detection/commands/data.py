@@ -11,7 +11,7 @@ from argusvl.command_options import AsJson, Root, Threads
 from argusvl.core.errors import DataError
 from argusvl.core.terminal import FOUND_SOMETHING, print_json
 from argusvl.detection.data.formats import FORMATS
-from argusvl.synthetic import SCENES, generator_of
+from argusvl.synthetic import SCENES, draw_set
 
 MinPixels = Annotated[
     int, typer.Option(help="Smallest area of an image after the resize, pixels, e.g. 3136 (56×56).")
@@ -287,20 +287,32 @@ def synth(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to make.")],
     images: Annotated[int, typer.Option(min=1, help="Pictures to draw, the teacher pool not counted.")],
     seed: Annotated[int, typer.Option(help="Seed of what is drawn; the same one gives the same bytes.")],
-    width: Annotated[int, typer.Option(help="Width of every picture, pixels.")] = 448,
-    height: Annotated[int, typer.Option(help="Height of every picture, pixels.")] = 336,
-    language: Annotated[str, typer.Option(help="Language of the descriptions: zh or en.")] = "zh",
+    width: Annotated[
+        int | None, typer.Option(help="Width of every picture, pixels; by default 448, of hands 224.")
+    ] = None,
+    height: Annotated[
+        int | None, typer.Option(help="Height of every picture, pixels; by default 336, of hands 224.")
+    ] = None,
+    language: Annotated[
+        str | None, typer.Option(help="Language of the descriptions, zh or en; zh by default.")
+    ] = None,
+    backgrounds: Annotated[
+        Path | None,
+        typer.Option(help="For hands: folder with photographs without hands, to draw them on."),
+    ] = None,
 ) -> None:
-    """Draw a data set: pictures, records by split, a teacher pool, a manifest.
+    """Draw a data set: pictures, records by split, a teacher pool, a manifest; of hands pictures and hands.json.
 
     Examples:
 
         argus data synth bbu-room data/bbu --images 2000 --seed 1
 
         argus data synth shapes data/shapes --images 500 --seed 1 --language en
+
+        argus data synth hands data/hands --images 5000 --seed 1
     """
-    generate = generator_of(name)
-    generate(out, images=images, seed=seed, width=width, height=height, language=language, progress=True)
+    options = {"width": width, "height": height, "language": language, "backgrounds": backgrounds}
+    draw_set(name, out, images=images, seed=seed, progress=True, **options)
     from argusvl.detection.commands.data_output import print_scene
 
     print_scene(name, out)

@@ -1,0 +1,214 @@
+"""How skin looks: its tone from person to person, and where on the hand it is redder, lighter, creased or a nail."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from argusvl.synthetic.hands.model import FIRST_PHALANX, FOREARM, NUM_BONES, hand_model
+from argusvl.synthetic.hands.noise import grain, in_space
+
+Floats = NDArray[np.float64]
+Floats32 = NDArray[np.float32]
+Generator = np.random.Generator
+
+REST, PALM, FLUSH, CREASE, NAIL, BLOTCH = slice(0, 3), 3, 4, slice(5, 7), slice(7, 10), 10
+"""Columns of :func:`marked`."""
+
+# sRGB of the back of hands from light to dark, between which tones are mixed.
+_TONES = np.array(
+    [
+        (244, 210, 190),
+        (232, 190, 162),
+        (214, 168, 136),
+        (190, 138, 104),
+        (150, 102, 72),
+        (105, 69, 48),
+        (66, 43, 32),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Skin:
+    """One person's skin.
+
+    Attributes:
+        tone: ``[3]`` linear light, of the back of the hand.
+        palm: ``[3]`` what the palm's is times of it.
+        flush: ``[3]`` what knuckles and finger tips are times of it.
+        mottling: Depth of irregular colour.
+        creases: Depth of creases.
+        roughness: Of the surface, from wet to dry.
+        nail: ``[3]`` linear light.
+        offset: ``[3]`` into the field of noise.
+    """
+
+    tone: Floats
+    palm: Floats
+    flush: Floats
+    mottling: float
+    creases: float
+    roughness: float
+    nail: Floats
+    offset: Floats
+
+
+def linear(srgb: Floats) -> Floats:
+    """Levels from 0 to 255 → light from 0 to 1; 2.2 is near enough to sRGB's curve here."""
+    return np.asarray((np.asarray(srgb) / 255.0) ** 2.2)
+
+
+def random_skin(generator: Generator) -> Skin:
+    """A person's."""
+    place = generator.uniform(0, len(_TONES) - 1.001)
+    low = int(place)
+    tone = linear(_TONES[low] + (place - low) * (_TONES[low + 1] - _TONES[low]))
+    tone = tone * np.exp(generator.normal(0, [0.08, 0.07, 0.1])) * np.exp(generator.normal(0, 0.1))
+    dark = place / (len(_TONES) - 1)
+    red = generator.uniform(0.4, 1.2)
+    pink = linear([225, 165, 150]) * generator.uniform(0.8, 1.2)
+    painted = linear(generator.uniform(20, 250, 3)) if generator.uniform() < 0.06 else None
+    return Skin(
+        tone=tone,
+        palm=1
+        + np.array([0.12, 0.0, -0.02]) * red
+        + np.array([1.4, 1.0, 0.8]) * dark**2 * generator.uniform(0.4, 1),
+        flush=1 + np.array([0.05, -0.2, -0.2]) * red * (1 - 0.6 * dark),
+        mottling=generator.uniform(0.03, 0.14),
+        creases=generator.uniform(0.25, 0.9),
+        roughness=generator.uniform(0.3, 0.6),
+        nail=painted if painted is not None else 0.55 * tone + 0.45 * pink * (1 - 0.5 * dark),
+        offset=generator.uniform(0, 64, 3),
+    )
+
+
+@cache
+def landmarks() -> Floats32:
+    """``[V, 10]`` what belongs to a vertex, for all hands: taken from the mean one.
+
+    Its place at rest (3, metres); how much it looks to the palm's side (-1 to 1); how much it is a knuckle or the end
+    of a finger (0 to 1); along its finger, millimetres from the nearest crease, and the number of that crease's
+    phalanx (0: none); on the last phalanx, places across (-1 to 1 over the finger), along (0 to 1), and towards the back.
+    """
+    model = hand_model()
+    shape = model.shape(np.zeros(model.num_shapes), 1.0)
+    vertices = shape.vertices
+    found = np.zeros((len(vertices), 10))
+    found[:, REST] = vertices
+    normals = vertex_normals(vertices, model.faces)
+    found[:, PALM] = normals[:, 2]
+    found[:, CREASE.start] = 99.0
+    finger_of = model.weights[:, 4:].reshape(-1, 5, 3).sum(2)
+    for finger, first in enumerate(FIRST_PHALANX):
+        own = finger_of[:, finger] > 0.5
+        ends = np.stack([*shape.heads[first : first + 3], shape.tips[finger]])
+        for part in range(3):
+            along = ends[part + 1] - ends[part]
+            length = np.linalg.norm(along)
+            along = along / length
+            across = shape.axes[first + part]
+            back = -np.cross(across, along)  # away from the side to which the axis turns it
+            offset = vertices - ends[part]
+            depth = offset @ along
+            near = own & (np.abs(depth) < 0.012) if (finger, part) != (0, 0) else np.zeros(len(own), bool)
+            closer = near & (np.abs(depth) * 1000 < np.abs(found[:, CREASE.start]))
+            found[closer, CREASE.start] = depth[closer] * 1000
+            found[closer, CREASE.start + 1] = part + 1
+            if (finger, part) != (0, 0):
+                red = np.exp(-((depth / 0.007) ** 2)) * np.clip(normals @ back, 0, 1)
+                found[own, FLUSH] = np.maximum(found[own, FLUSH], red[own])
+            if finger > 0 or part > 0:
+                found[own, PALM] = np.where(
+                    (depth > 0)[own] & (model.weights[own, first + part] > 0.3),
+                    -(normals @ back)[own],
+                    found[own, PALM],
+                )
+        tip = own & (model.weights[:, first + 2] > 0.5)
+        width = np.abs((vertices[tip] - ends[2]) @ across).max()
+        found[tip, NAIL.start] = (vertices[tip] - ends[2]) @ across / width
+        found[tip, NAIL.start + 1] = (vertices[tip] - ends[2]) @ along / (length + 0.002)
+        found[tip, NAIL.start + 2] = normals[tip] @ back
+        found[tip, FLUSH] = np.maximum(found[tip, FLUSH], np.clip(found[tip, NAIL.start + 1] - 0.3, 0, 0.7))
+    return found.astype(np.float32)
+
+
+def vertex_normals(vertices: Floats, faces: NDArray[np.int64]) -> Floats:
+    """``[V, 3]`` unit, outwards: those of the triangles around, by area."""
+    corners = vertices[faces]
+    of_face = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    total = np.stack(
+        [
+            sum(np.bincount(faces[:, k], of_face[:, axis], len(vertices)) for k in range(3))
+            for axis in range(3)
+        ],
+        axis=1,
+    )
+    return np.asarray(total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Surface:
+    """What a surface is at P pixels.
+
+    Attributes:
+        colour: ``[P, 3]`` linear.
+        bump: ``[P]`` height, in units that darken where low.
+        gloss: ``[P]`` strength of the shine.
+    """
+
+    colour: Floats32
+    bump: Floats32
+    gloss: Floats32
+
+
+def marked(skin: Skin) -> Floats32:
+    """``[V, 11]``: :func:`landmarks` and this person's blotches."""
+    marks = landmarks()
+    return np.concatenate([marks, in_space(marks[:, REST], 0.006, skin.offset)[:, None]], axis=1)
+
+
+def skin_at(skin: Skin, marks: Floats32) -> Surface:
+    """The skin where :func:`marked`, interpolated to ``[P, 11]``, says so."""
+    blotch = marks[:, BLOTCH]
+    fine = grain(marks[:, REST], 0.0008, skin.offset)
+    palm = _smooth(marks[:, PALM], -0.15, 0.5)
+    flush = marks[:, FLUSH] + 0.25 * blotch
+    colour = _towards(skin.tone, palm, skin.palm) * (1 + flush[:, None] * (skin.flush - 1).astype(np.float32))
+    colour *= (1 + skin.mottling * (blotch + 0.6 * fine))[:, None] ** np.array([0.7, 1.0, 1.1], np.float32)
+    # One deep line on the palm's side of each joint, fine folds over its back.
+    depth, phalanx = marks[:, CREASE.start], marks[:, CREASE.start + 1]
+    jitter = depth + 0.5 * blotch
+    line = np.exp(-((jitter / 0.55) ** 2)) * palm
+    folds = np.exp(-((depth / 4.5) ** 2)) * (0.5 + 0.5 * np.cos(jitter * 3.6)) * (1 - palm) * (phalanx > 1.2)
+    dent = np.float32(skin.creases) * (0.55 * line + 0.28 * folds)
+    colour *= (1 - dent)[:, None] ** np.array([0.8, 1.1, 1.15], np.float32)
+    gloss = 1 + 0.5 * fine
+    across, along, back = (marks[:, NAIL.start + k] for k in range(3))
+    round_end = np.sqrt((across / 0.62) ** 2 + (np.clip(0.62 - along, 0, None) / 0.22) ** 2)
+    nail = _smooth(-round_end, -1.0, -0.88) * _smooth(along, 0.4, 0.44) * _smooth(back, 0.15, 0.35)
+    free = _smooth(along, 0.93, 0.97)
+    nails = skin.nail.astype(np.float32) * (1 + 0.35 * free)[:, None]
+    colour += nail[:, None] * (nails - colour)
+    rim = np.exp(-(((round_end - 1.0) / 0.09) ** 2)) * _smooth(along, 0.4, 0.44) * _smooth(back, 0.15, 0.35)
+    colour *= (1 - 0.25 * rim)[:, None]
+    return Surface(colour, 0.4 * fine - 2 * dent, gloss + 2.5 * nail)
+
+
+def _towards(tone: Floats, share: Floats32, factor: Floats) -> Floats32:
+    return np.asarray(tone * (1 + share[:, None] * (factor - 1)), dtype=np.float32)
+
+
+def _smooth(values: Floats32, low: float, high: float) -> Floats32:
+    share = np.clip((values - low) / (high - low), 0, 1)
+    return np.asarray(share * share * (3 - 2 * share), dtype=np.float32)
+
+
+@cache
+def forearm_share() -> Floats32:
+    """``[V]``: how much a vertex belongs to the forearm."""
+    assert hand_model().weights.shape[1] == NUM_BONES
+    return hand_model().weights[:, FOREARM].astype(np.float32)

@@ -1,0 +1,68 @@
+"""Drawing many pictures by as many processes as there are cores, in order; and the bar that shows it."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from argusvl.core.threads import usable_cores
+
+Drawn = TypeVar("Drawn")
+
+_CHUNK = 16  # pictures that a process draws at a time
+_MIN_CHUNKS_A_PROCESS = (
+    8  # a process takes half a second to start: fewer than these are drawn faster without it
+)
+
+
+def drawn_in_order(
+    draw: Callable[[Iterable[int]], list[Drawn]], images: int, workers: int | None
+) -> Iterator[Drawn]:
+    """What a function draws for the numbers from 0, in their order.
+
+    Args:
+        draw: Draws pictures of some numbers; it can be pickled. What it draws hangs on nothing but the number.
+        images: How many.
+        workers: Processes; as many as there are usable cores when ``None``, and fewer for a small set.
+    """
+    chunks = [range(i, min(i + _CHUNK, images)) for i in range(0, images, _CHUNK)]
+    processes = min(workers or usable_cores(), len(chunks) // _MIN_CHUNKS_A_PROCESS)
+    if processes <= 1:
+        for index in range(images):
+            yield from draw((index,))
+        return
+    # Fresh processes: a copy of this one would hold the locks of the progress bar's thread.
+    executor = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), initializer=_leave_ctrl_c)
+    pending: deque[Future[list[Drawn]]] = deque()
+    try:
+        for chunk in chunks:
+            pending.append(executor.submit(draw, chunk))
+            if len(pending) > 2 * processes:
+                yield from pending.popleft().result()
+        while pending:
+            yield from pending.popleft().result()
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+@contextlib.contextmanager
+def drawing_bar(scene: str, images: int, shown: bool) -> Iterator[Callable[[], None]]:
+    """A progress bar on stderr; gives what moves it on by one picture."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=not shown, transient=True) as bar:
+        task = bar.add_task(f"Drawing {scene}", total=images)
+        yield lambda: bar.advance(task)
+
+
+def _leave_ctrl_c() -> None:
+    """Ctrl-C reaches every process of a terminal; the one that started the others ends them."""
+    with contextlib.suppress(ValueError):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
