@@ -1,0 +1,219 @@
+"""The task of hands by the engine and by the commands, with a small model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from argusvl.cli.main import run
+from argusvl.config.loading import load_config
+from argusvl.core.camera import project
+from argusvl.core.errors import ArgusError, CheckpointError, ConfigError, DataError
+from argusvl.manipulation.config import HandRunConfig
+from argusvl.manipulation.data.reading import open_hands
+from argusvl.manipulation.predictor import HandPredictor, HandQuery, parse_camera_option
+from argusvl.manipulation.starting_config import make_starting_config
+from argusvl.manipulation.task import HandTask
+from argusvl.tasks import TASKS, task_at
+
+pytestmark = pytest.mark.usefixtures("quiet_logging")
+
+MakeTask = Callable[..., HandTask]
+
+SMALL: dict[str, Any] = {
+    "encoder": "small",
+    "frozen_stages": 0,
+    "image_size": 64,
+    "hidden_size": 32,
+    "num_layers": 1,
+    "num_heads": 2,
+    "max_steps": 4,
+    "eval_steps": 4,
+    "save_steps": 4,
+    "per_device_train_batch_size": 8,
+    "dataloader_num_workers": 0,
+    "report_to": [],
+    "logging_steps": 2,
+}
+
+
+@pytest.fixture(scope="session")
+def config_file(hand_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("configuration") / "hands.yaml"
+    file.write_text(make_starting_config(hand_folder / "train", hand_folder / "val", "folder", {}, {}))
+    return file
+
+
+def overrides(values: dict[str, Any]) -> list[str]:
+    return [
+        f"{name}={yaml.safe_dump(value, default_flow_style=True).split('...')[0]}"
+        for name, value in values.items()
+    ]
+
+
+@pytest.fixture
+def make_task(config_file: Path, tmp_path: Path) -> MakeTask:
+    def make(**changes: Any) -> HandTask:
+        values = {**SMALL, "output_dir": str(tmp_path / "run"), **changes}
+        return HandTask(load_config(config_file, HandRunConfig, overrides(values)))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def run_folder(config_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A short run."""
+    out = tmp_path_factory.mktemp("run") / "hands"
+    assert run(["train", str(config_file), *overrides({**SMALL, "output_dir": str(out)})]) == 0
+    return out
+
+
+def test_the_starting_configuration_is_whole_and_says_why(config_file: Path, hand_folder: Path) -> None:
+    text = config_file.read_text()
+    config = load_config(config_file, HandRunConfig)
+    assert config.data.train == hand_folder / "train" and config.model.objects == ["box"]
+    assert "# max_steps decides" in text and "passes over 24 hands" in text
+
+
+def test_a_run_leaves_figures_beside_the_mean_pose(run_folder: Path) -> None:
+    text = (run_folder / "checkpoint-4" / "trainer_state.json").read_text()
+    for name in ("mpjpe_root", "mpjpe_pa", "mpjpe_root_coarse", "mean_pose_mpjpe_root", "spread"):
+        assert name in text
+    assert task_at(run_folder) == "manipulation"
+
+
+def test_every_parameter_is_in_one_group_and_a_rate_of_zero_freezes(make_task: MakeTask) -> None:
+    from argusvl.training.parameter_groups import assign_parameters, freeze_untrained
+
+    task = make_task(encoder_lr=0.0)
+    model = task.model()
+    groups = assign_parameters(model, task.parameter_groups())
+    assert {g.name for g in groups} == {"encoder", "decoder", "refinement", "heads"}
+    freeze_untrained(groups)
+    for name, parameter in model.named_parameters():
+        assert parameter.requires_grad == (not name.startswith("encoder.")), name
+
+
+def test_a_checkpoint_predicts_in_the_pictures_own_frame(run_folder: Path, hand_folder: Path) -> None:
+    predictor = HandPredictor.from_pretrained(run_folder)
+    for record in list(open_hands(hand_folder / "val", "folder", {}))[:4]:
+        query = HandQuery(record.box_xyxy_px, record.side, record.camera)
+        (found,) = predictor.predict([record.image], [query])
+        assert found.side == record.side and found.note == ""
+        np.testing.assert_allclose(project(found.joints_m, record.camera), found.joints_px)
+        left, top, right, bottom = record.box_xyxy_px
+        wide = max(right - left, bottom - top)
+        middle = np.array([left + right, top + bottom]) / 2
+        assert np.abs(found.joints_px[0] - middle).max() < 3 * wide
+        line = found.to_jsonl("a.png")
+        assert len(line["joints_mm"]) == 21 and line["object"]["name"] == "box"
+        json.dumps(line)
+
+
+def test_a_mirrored_picture_of_the_other_hand_is_the_same_hand_mirrored(
+    run_folder: Path, hand_folder: Path
+) -> None:
+    predictor = HandPredictor.from_pretrained(run_folder)
+    record = open_hands(hand_folder / "val", "folder", {})[0]
+    picture = Image.open(record.image)
+    width = picture.width
+    left, top, right, bottom = record.box_xyxy_px
+    camera = record.camera.copy()
+    camera[0, 2] = width - camera[0, 2]
+    other = {"right": "left", "left": "right"}[record.side]
+    (one,) = predictor.predict([picture], [HandQuery(record.box_xyxy_px, record.side, record.camera)])
+    mirrored = HandQuery(np.array([width - right, top, width - left, bottom]), other, camera)
+    (two,) = predictor.predict([picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)], [mirrored])
+    np.testing.assert_allclose(two.joints_m * [-1, 1, 1], one.joints_m, atol=2e-3)
+
+
+def test_without_k_one_is_assumed_and_said(run_folder: Path, hand_folder: Path) -> None:
+    predictor = HandPredictor.from_pretrained(run_folder)
+    (found,) = predictor.predict([hand_folder / "val" / "000.png"], [HandQuery()])
+    assert "no K was given" in found.note and np.isfinite(found.joints_m).all()
+    np.testing.assert_array_equal(parse_camera_option("4,5,6,7"), [[4, 0, 6], [0, 5, 7], [0, 0, 1]])
+
+
+@pytest.mark.parametrize(
+    ("query", "what"),
+    [
+        (HandQuery(np.array([500.0, 10, 600, 90])), "outside"),
+        (HandQuery(camera=np.zeros((3, 3))), "K"),
+        (HandQuery(camera=np.full((3, 3), np.nan)), "K"),
+    ],
+)
+def test_a_query_that_cannot_be_is_refused(
+    run_folder: Path, hand_folder: Path, query: HandQuery, what: str
+) -> None:
+    predictor = HandPredictor.from_pretrained(run_folder)
+    with pytest.raises(DataError, match=what) as refused:
+        predictor.predict([hand_folder / "val" / "000.png"], [query])
+    assert refused.value.remedy
+
+
+def test_commands_work_for_hands_as_for_boxes(
+    run_folder: Path, hand_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    val, out = str(hand_folder / "val"), tmp_path / "eval"
+    assert run(["eval", str(run_folder), val, "--out", str(run_folder / "val"), "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["hands"] == 10 and set(figures["per_joint_mm"]) >= {"wrist", "thumb_tip"}
+    assert run(["predict", str(run_folder), f"{val}/001.png", "--side", "left", "--draw", str(out)]) == 0
+    assert json.loads(capsys.readouterr().out)["side"] == "left"
+    assert [one.suffix for one in out.iterdir()] == [".jpg"]
+    assert run(["report", str(run_folder)]) == 0
+    page = (run_folder / "report.html").read_text()
+    assert "mean pose" in page and "data:image/jpeg" in page and "Mean error of each joint" in page
+    assert run(["init", "--task", "manipulation", val]) == 0
+
+
+def test_training_begins_from_a_checkpoint_of_the_same_crop(run_folder: Path, make_task: MakeTask) -> None:
+    model = make_task(model_path=str(run_folder)).model()
+    trained = HandPredictor.from_pretrained(run_folder).model
+    for (name, one), (_, two) in zip(model.named_parameters(), trained.named_parameters(), strict=True):
+        np.testing.assert_array_equal(one.detach(), two.detach(), err_msg=name)
+    with pytest.raises(CheckpointError, match="was trained with image_size 64"):
+        make_task(model_path=str(run_folder), image_size=96).model()
+
+
+def test_findings_name_what_is_wrong_with_the_data(
+    hand_folder: Path, make_task: MakeTask, tmp_path: Path
+) -> None:
+    assert make_task().check() == []
+    shared = make_task(val=str(hand_folder / "train")).check()
+    assert [one.slug for one in shared] == ["hand-data-shared"]
+    value = json.loads((hand_folder / "train" / "hands.json").read_text())
+    for hand in value["hands"]:
+        hand["image"] = str(hand_folder / "train" / hand["image"])
+    spoilt = tmp_path / "spoilt"
+    spoilt.mkdir()
+    for name in (Path(hand["image"]).name for hand in value["hands"]):
+        (spoilt / name).write_bytes((hand_folder / "train" / name).read_bytes())
+    for hand in value["hands"]:
+        hand["image"] = Path(hand["image"]).name
+    value["hands"][3]["joints"][5] = [-1, -1, -1]
+    value["hands"][5]["side"] = "right" if value["hands"][5]["side"] == "left" else "left"
+    value["hands"][7]["joints"] = (1000 * np.array(value["hands"][7]["joints"])).tolist()
+    (spoilt / "hands.json").write_text(json.dumps(value))
+    found = make_task(train=str(spoilt)).check()
+    assert len(found) == 3 and all(one.remedy and "hands[" in one.where for one in found)
+
+
+def test_other_checkpoints_and_odd_options_are_refused(tmp_path: Path, config_file: Path) -> None:
+    with pytest.raises(CheckpointError, match="no such checkpoint folder"):
+        HandPredictor.from_pretrained(tmp_path / "nothing")
+    (tmp_path / "argus.json").write_text('{"task": "detection"}')
+    with pytest.raises(CheckpointError, match="of another task"):
+        HandPredictor.from_pretrained(tmp_path)
+    with pytest.raises(ConfigError, match="leave it out"):
+        load_config(config_file, HandRunConfig, ["root=/tmp"])
+    with pytest.raises(ArgusError):
+        load_config(config_file, HandRunConfig, ["metric_for_best_model=AP50"])
+    assert set(TASKS["manipulation"].figure_specs()) >= {"mpjpe_root", "mpjpe_pa", "auc_root"}
