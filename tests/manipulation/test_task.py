@@ -217,3 +217,24 @@ def test_other_checkpoints_and_odd_options_are_refused(tmp_path: Path, config_fi
     with pytest.raises(ArgusError):
         load_config(config_file, HandRunConfig, ["metric_for_best_model=AP50"])
     assert set(TASKS["manipulation"].figure_specs()) >= {"mpjpe_root", "mpjpe_pa", "auc_root"}
+
+
+def test_answers_that_do_not_depend_on_the_picture_are_named_with_what_to_change(
+    hand_folder: Path, config_file: Path, tmp_path: Path
+) -> None:
+    folders, generator = {}, np.random.default_rng(0)
+    for part in ("train", "val"):
+        folders[part] = tmp_path / part
+        folders[part].mkdir()
+        (folders[part] / "hands.json").write_bytes((hand_folder / part / "hands.json").read_bytes())
+        for picture in (hand_folder / part).glob("*.png"):
+            noise = generator.integers(0, 256, (*Image.open(picture).size[::-1], 3), dtype=np.uint8)
+            Image.fromarray(noise).save(folders[part] / picture.name)
+    steps = {"max_steps": 60, "eval_steps": 60, "save_steps": 60, "logging_steps": 60}
+    values = SMALL | steps | {key: str(path) for key, path in folders.items()}
+    values |= {"output_dir": str(tmp_path / "run"), "positions": False}
+    assert run(["train", str(config_file), *overrides(values)]) == 0
+    events = [json.loads(line) for line in (tmp_path / "run" / "events.jsonl").read_text().splitlines()]
+    found = {one["finding"]["id"]: one["finding"] for one in events if one["event"] == "found"}
+    assert "differ by" in found["T-001"]["what"]
+    assert "positions: false → true" in found["T-001"]["remedy"].lower()

@@ -9,6 +9,10 @@ from typing import Literal
 FIGURES_FILE = "figures.json"
 """What an evaluation has found, with the task's name, in the folder of ``argus eval --out``."""
 
+SPREAD = "spread"
+"""By this name a task may give how much its predictions differ from sample to sample, relative to the truth: 0 is a
+constant answer, and the doctor asks for it."""
+
 
 @dataclass(frozen=True, slots=True)
 class FigureSpec:

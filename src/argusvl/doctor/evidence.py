@@ -252,6 +252,7 @@ class Evidence:
         skipped: Steps that the scaler of mixed precision left out.
         failures: What of the watching itself went wrong, by part.
         figure: The figure that chooses the best checkpoint, by step; greater is better.
+        spread: Of an evaluation: how much predictions differ between samples, relative to the truth; by step.
     """
 
     steps: list[Step] = field(default_factory=list)
@@ -288,6 +289,7 @@ class Evidence:
     skipped: int = 0
     failures: dict[str, str] = field(default_factory=dict)
     figure: list[tuple[int, float]] = field(default_factory=list)
+    spread: list[tuple[int, float]] = field(default_factory=list)
 
     @property
     def step(self) -> int:

@@ -90,6 +90,11 @@ REMEDIES: dict[str, tuple[Remedy, ...]] = {
         ),
     ),
     "mode-collapse": (
+        Remedy({"positions": ("set", True)}, "patches know where they are"),
+        Remedy({"sigma_reparam": ("set", True)}, "attention cannot narrow without bound"),
+        Remedy({"diversity_weight": ("at least", 0.02)}),
+        Remedy({"input_noise": ("at least", 0.1), "input_noise_epochs": ("at least", 2.0)}),
+        Remedy({"wide_initialisation": ("set", True)}),
         Remedy({"weight_decay": ("at most", 0.05), "*_lr": ("times", 0.1)}),
         Remedy({"ema_decay": ("set", 0.99)}, "an average of the weights forgets a bad step"),
     ),

@@ -13,6 +13,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Subset
 
 from argusvl.core.camera import project
+from argusvl.core.figures import SPREAD
 from argusvl.core.progress import track
 from argusvl.manipulation.alignment import Bools, Floats
 from argusvl.manipulation.data.dataset import HandCrop, HandDataset, pixel_values
@@ -161,7 +162,7 @@ def measure(
     scalars |= {f"mean_pose_{n}": figures.figures[n].mean_pose for n in ("mpjpe_root", "mpjpe_pa")}
     off = np.linalg.norm(project(refined, cameras) - marks, axis=-1)[valid]
     scalars["mpjpe_2d"] = float(np.nanmean(off))
-    scalars["spread"] = spread(refined, truth, valid)
+    scalars[SPREAD] = spread(refined, truth, valid)
     scalars |= _of_objects(predictions, views)
     return HandEvaluation(figures, coarse, predictions, scalars)
 

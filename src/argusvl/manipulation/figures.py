@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argusvl.core.figures import FigureSpec
+from argusvl.core.figures import SPREAD, FigureSpec
 from argusvl.manipulation import metrics
 
 _COARSE = {"mpjpe_root": "before refinement", "mpjpe_pa": "before refinement"}
@@ -16,7 +16,7 @@ FIGURES: dict[str, FigureSpec] = {
     "mpjpe_2d": FigureSpec("mean error of the joints in the crop", "lower", "px"),
     "mean_pose_mpjpe_root": FigureSpec("what the mean pose reaches, relative to the wrist", "lower", "mm"),
     "mean_pose_mpjpe_pa": FigureSpec("what the mean pose reaches after the best similarity", "lower", "mm"),
-    "spread": FigureSpec(
+    SPREAD: FigureSpec(
         "deviation of the predicted joints between pictures, relative to the truth's", "higher"
     ),
     "object_add_s": FigureSpec("mean distance of the object's surface points to the nearest", "lower", "mm"),

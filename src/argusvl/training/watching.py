@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from argusvl.config.loading import flat
 from argusvl.config.schema import PhaseSection
-from argusvl.core.figures import spec_of
+from argusvl.core.figures import SPREAD, spec_of
 from argusvl.core.logging import get_logger
 from argusvl.core.memory_figures import memory_figures
 from argusvl.doctor.checks import examine
@@ -43,6 +43,8 @@ _MOST_STEPS = 20_000
 _SETTLED = 20
 """Steps after which a loss that has not fallen means something."""
 _CALLS_COUNTED = 30
+_CONSTANT = 0.05
+"""Of the truth's spread: predictions that differ by less need no second evaluation."""
 PIXELS = ("pixel_values", "input_features", "input_values")
 """What transformers calls inputs that are numbers; of others the engine does not know what they should look like."""
 _BRIGHT = 30.0
@@ -160,9 +162,14 @@ class RunWatch(Listener):
         """The figure that chooses the best checkpoint is followed."""
         name = self._trainer.config.training.metric_for_best_model.removeprefix("eval_")
         spec = spec_of(name, self._trainer.task.figures())
-        if self.evidence is not None and name in figures and spec is not None:
+        if self.evidence is None:
+            return
+        if name in figures and spec is not None:
             value = float(figures[name])
             self.evidence.figure.append((step, value if spec.better == "higher" else -value))
+        if SPREAD in figures:
+            self.evidence.spread.append((step, float(figures[SPREAD])))
+            self._examine(self.evidence)
 
     def _take(self, evidence: Evidence, record: StepRecord, looked: bool) -> None:
         """All of this is on the host already."""
@@ -261,7 +268,8 @@ class RunWatch(Listener):
 
 def _is_certain(one: Finding) -> bool:
     """Whether there is no need to wait for a second look."""
-    return one.slug == "non-finite-loss" or one.numbers.get("update_ratio", 0.0) >= FAR_TOO_FAST
+    moves, differ = one.numbers.get("update_ratio", 0.0), one.numbers.get("spread", 1.0)
+    return one.slug == "non-finite-loss" or moves >= FAR_TOO_FAST or differ < _CONSTANT
 
 
 def never_trains(

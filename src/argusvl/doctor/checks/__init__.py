@@ -41,6 +41,7 @@ CHECKS: tuple[Check, ...] = (
     groups.rates,
     groups.vision_tokens,
     groups.figure,
+    groups.spread,
     learning.depth,
     learning.dead,
     learning.outcome,

@@ -17,6 +17,9 @@ FAR_TOO_FAST = 10.0
 _INFLATED = 4.0
 """Times the usual number of vision tokens."""
 
+_SPREAD, _SPREAD_FROM = 0.1, 50
+"""Share of the truth's spread below which answers are constant, and steps before which they may be."""
+
 
 def rates(evidence: Evidence) -> Iterator[Suspicion]:
     """A learning rate that is too high for one group: over all layers together it would not show."""
@@ -62,6 +65,25 @@ def vision_tokens(evidence: Evidence) -> Iterator[Suspicion]:
             f"{len(large)} of the last {len(counts[-50:])} steps had more than {_INFLATED:g} times the usual "
             f"{usual:.0f} vision tokens, step {large[-1][0]} {large[-1][1]}",
             f"step {large[-1][0]}",
+        )
+
+
+def spread(evidence: Evidence) -> Iterator[Suspicion]:
+    """Predictions that are nearly the same for every held-out sample: regression to the mean."""
+    known = [(step, value) for step, value in evidence.spread if math.isfinite(value)]
+    if not known:
+        return
+    step, value = known[-1]
+    # Early on predictions grow apart: then what counts is whether they still do.
+    grows = len(known) > 1 and value > 1.5 * known[-2][1]
+    if step >= _SPREAD_FROM and value < _SPREAD and not grows:
+        yield Suspicion(
+            "mode-collapse",
+            0.9,
+            f"held-out predictions differ by {value:.2g} of what the truth differs by: nearly the same answer for "
+            "every sample",
+            f"step {step}",
+            {"spread": value},
         )
 
 
