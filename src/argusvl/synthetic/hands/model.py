@@ -12,7 +12,6 @@ from importlib.resources import files
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 Floats = NDArray[np.float64]
 
@@ -136,9 +135,13 @@ def hand_model() -> HandModel:
 
 
 def rotation_about(axes: Floats, angles: Floats) -> Floats:
-    """``[..., 3]`` unit axes and ``[...]`` radians → ``[..., 3, 3]``."""
-    vectors = axes * np.asarray(angles)[..., None]
-    return np.asarray(Rotation.from_rotvec(vectors.reshape(-1, 3)).as_matrix().reshape(*vectors.shape, 3))
+    """``[..., 3]`` unit axes and ``[...]`` radians → ``[..., 3, 3]`` (Rodrigues' formula)."""
+    angles = np.asarray(angles)
+    axes = np.broadcast_to(axes, (*angles.shape, 3))
+    x, y, z, zero = axes[..., 0], axes[..., 1], axes[..., 2], np.zeros(angles.shape)
+    cross = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=-1).reshape(*angles.shape, 3, 3)
+    sin, cos = np.sin(angles)[..., None, None], np.cos(angles)[..., None, None]
+    return np.asarray(cos * np.eye(3) + sin * cross + (1 - cos) * axes[..., :, None] * axes[..., None, :])
 
 
 def _moved(rotations: Floats, moves: Floats, points: Floats) -> Floats:

@@ -78,22 +78,16 @@ class Pose:
         turns = np.empty((*self.cup.shape, NUM_BONES, 3, 3))
         turns[...] = np.eye(3)
         x, y, z = np.eye(3)
-        turns[..., FOREARM, :, :] = rotation_about(z, -self.wrist[..., 1]) @ rotation_about(
-            x, -self.wrist[..., 0]
-        )
-        turns[..., RING_METACARPAL, :, :] = rotation_about(x, np.deg2rad(5) * self.cup)
-        turns[..., LITTLE_METACARPAL, :, :] = rotation_about(x, np.deg2rad(10) * self.cup)
-        for finger, first in enumerate(FIRST_PHALANX):
-            for part in range(3):
-                bone = first + part
-                # The thumb's first angle is against rest: nothing before it says what straight would be.
-                rest = 0.0 if (finger, part) == (0, 0) else shape.rest[bone]
-                turns[..., bone, :, :] = rotation_about(
-                    shape.axes[bone], self.flexion[..., finger, part] - rest
-                )
-            axis = -y if finger == 0 else -z
-            aside = rotation_about(axis, self.spread[..., finger] - shape.spread[finger])
-            turns[..., first, :, :] = aside @ turns[..., first, :, :]
+        turns[..., FOREARM, :, :] = rotation_about(z, -self.wrist[..., 1]) @ rotation_about(x, -self.wrist[..., 0])
+        cups = np.deg2rad([5.0, 10.0]) * self.cup[..., None]
+        turns[..., [RING_METACARPAL, LITTLE_METACARPAL], :, :] = rotation_about(x, cups)
+        first = list(FIRST_PHALANX)
+        rest = shape.rest[first[0] :].reshape(5, 3).copy()
+        rest[0, 0] = 0  # this angle is against rest: nothing before it says what straight would be
+        bends = (self.flexion - rest).reshape(*self.cup.shape, 15)
+        turns[..., first[0] :, :, :] = rotation_about(shape.axes[first[0] :], bends)
+        aside = rotation_about(np.array([-y, -z, -z, -z, -z]), self.spread - shape.spread)
+        turns[..., first, :, :] = aside @ turns[..., first, :, :]
         return turns
 
 
