@@ -1,7 +1,7 @@
 """Triangles to pixels with a depth buffer, in numpy alone: no driver, no display, the same bytes on every run.
 
-A hand has a few thousand triangles of a few pixels each. All are taken apart into rows, and all rows into pixels, in one
-go, which takes numpy a few milliseconds for a picture.
+A hand has a few thousand triangles of a few pixels each. All are taken apart into rows, and all rows into pixels, in
+one go, which takes numpy a few milliseconds for a picture.
 """
 
 from __future__ import annotations

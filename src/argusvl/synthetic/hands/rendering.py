@@ -11,22 +11,13 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from argusvl.core.camera import project
 from argusvl.synthetic.hands.backgrounds import random_background
+from argusvl.synthetic.hands.landmarks import forearm_share, landmarks, vertex_normals
 from argusvl.synthetic.hands.lighting import closeness, lit, random_light, shadows
 from argusvl.synthetic.hands.meshes import Mesh, mesh_of
 from argusvl.synthetic.hands.noise import grain, in_space
 from argusvl.synthetic.hands.raster import Fragments, rasterise
 from argusvl.synthetic.hands.scene import Scene
-from argusvl.synthetic.hands.skin import (
-    Skin,
-    Surface,
-    forearm_share,
-    landmarks,
-    linear,
-    marked,
-    random_skin,
-    skin_at,
-    vertex_normals,
-)
+from argusvl.synthetic.hands.skin import Skin, Surface, linear, marked, random_skin, skin_at
 
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
@@ -66,9 +57,7 @@ def silhouette(scene: Scene) -> NDArray[np.bool_]:
     return mask.reshape(scene.size[1], scene.size[0])
 
 
-def _surfaces(
-    scene: Scene, skin: Skin, generator: Generator
-) -> tuple[NDArray[np.int64], Floats32, Floats32]:
+def _surfaces(scene: Scene, skin: Skin, generator: Generator) -> tuple[NDArray[np.int64], Floats32, Floats32]:
     """Pixels that show something ``[P]``, the share of each that it covers, and its light ``[P, 3]``."""
     light = random_light(generator)
     sleeve = _Sleeve(generator)
@@ -107,10 +96,10 @@ def _surfaces(
         )
         thing = _solid_at(there, generator)
         colour[~of_hand], bump[~of_hand], gloss[~of_hand] = thing.colour, thing.bump, thing.gloss
+    shadow = shadows(light.lamps[0], vertices, faces, points, directions)
     directions += 0.06 * _slope(fragments, bump, scene.size)
     directions /= np.linalg.norm(directions, axis=1, keepdims=True) + np.float32(1e-9)
     dark = closeness(fragments, scene.size, float(np.median(scene.joints[:, 2]) / scene.camera[0, 0]))
-    shadow = shadows(light.lamps[0], vertices, faces, points)
     sent = lit(light, points, directions, colour, gloss, soft, shadow, dark, skin.roughness)
     return fragments.pixel, cover, sent
 
@@ -228,7 +217,7 @@ def _solid_at(place: Floats32, generator: Generator) -> Surface:
 def _levels(light: Floats32) -> Floats32:
     """Linear light → sRGB levels, with a soft shoulder where a sensor would clip."""
     soft = np.where(light > 0.8, 0.8 + 0.25 * (1 - np.exp(-(light - 0.8) / 0.25)), light)
-    table = (255 * np.linspace(0, 1, 4096) ** (1 / 2.2) ).astype(np.float32)
+    table = (255 * np.linspace(0, 1, 4096) ** (1 / 2.2)).astype(np.float32)
     return table[np.clip(soft * 4095, 0, 4095).astype(np.int32)]
 
 
