@@ -198,7 +198,8 @@ class Primitive:
 def _outward(profile: Floats) -> Floats:
     """Unit normals ``[N - 1, 2]`` of a profile's parts."""
     side = np.diff(profile, axis=0)
-    return np.stack([side[:, 1], -side[:, 0]], axis=1) / np.linalg.norm(side, axis=1, keepdims=True)
+    across = np.stack([side[:, 1], -side[:, 0]], axis=1)
+    return np.asarray(across / np.linalg.norm(side, axis=1, keepdims=True))
 
 
 def _directions(count: int, generator: np.random.Generator) -> Floats:

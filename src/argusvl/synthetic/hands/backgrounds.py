@@ -48,7 +48,7 @@ def random_background(
     """
     if pictures and generator.uniform() < 0.8:
         return _part_of(
-            open_image(pictures[generator.integers(len(pictures))], exif="ignore"), generator, size
+            open_image(pictures[int(generator.integers(len(pictures)))], exif="ignore"), generator, size
         )
     image = _plain(generator, size)
     if generator.uniform() < 0.45:
@@ -71,7 +71,7 @@ def _part_of(image: Image.Image, generator: Generator, size: tuple[int, int]) ->
 
 
 def _colour(generator: Generator) -> NDArray[np.float64]:
-    """sRGB levels: mostly dull, as in rooms."""
+    """Levels of sRGB: mostly dull, as in rooms."""
     grey, vivid = generator.uniform(15, 245), generator.uniform(0, 255, 3)
     share = generator.beta(1, 2.5)
     return grey + share * (vivid - grey) + generator.normal(0, 8, 3)
@@ -145,7 +145,7 @@ def _clutter(generator: Generator, image: Image.Image, skin_srgb: NDArray[np.flo
                 [tuple(centre + a * u + b * v) for a, b in ((1, 1), (1, -1), (-1, -1), (-1, 1))], fill=fill
             )
         else:
-            ends = generator.normal(0, extent, (int(generator.integers(2, 5)), 2)) + [x, y]
+            ends = generator.normal(0, extent, (int(generator.integers(2, 5)), 2)) + np.array([x, y])
             draw.line(
                 [tuple(end) for end in ends],
                 fill=fill,

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from argusvl.core.primitives import KINDS, Primitive
+from argusvl.synthetic.hands.balls import balls, overlap
 from argusvl.synthetic.hands.model import HAND, HandModel, HandShape, hand_model
-from argusvl.synthetic.hands.poses import FLEXION_LIMITS, Pose, balls, curled, overlap
+from argusvl.synthetic.hands.poses import FLEXION_LIMITS, Pose, curled
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -26,8 +27,9 @@ DEEPEST_M = 0.005
 """How far skin may be inside of what is held before a grasp is tried anew: flesh gives way that much."""
 
 _NEAR_M = 0.02  # skin that is near a joint
-_TRIES = 6
+_TRIES = 10
 _STEPS = 28
+_OUT_OF_PALM = np.array([0.0, 0.0, 1.0])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,9 +131,9 @@ def _in_the_palm(generator: Generator, model: HandModel, shape: HandShape, solid
     low, high = -0.02, 0.25
     for _ in range(12):
         middle = (low + high) / 2
-        grasp = Grasp(pose, solid, rotation, centre + [0, 0, middle])
+        grasp = Grasp(pose, solid, rotation, centre + middle * _OUT_OF_PALM)
         low, high = (middle, high) if grasp.distance(palm).min() < 0 else (low, middle)
-    return closed(generator, model, shape, Grasp(pose, solid, rotation, centre + [0, 0, high]))
+    return closed(generator, model, shape, Grasp(pose, solid, rotation, centre + high * _OUT_OF_PALM))
 
 
 def _between_fingers(generator: Generator, model: HandModel, shape: HandShape, solid: Primitive) -> Grasp:

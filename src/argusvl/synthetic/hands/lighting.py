@@ -14,7 +14,8 @@ Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
 Generator = np.random.Generator
 
-_SHADOW_MAP = 128
+_SHADOW_MAP = 160
+_LIFT_M = np.float32(0.0025)  # points are looked up this far above the surface, which else would shade itself
 _BLED = np.array([0.42, 0.2, 0.12], np.float32)
 """How far light bleeds round an edge in skin, which lets red through."""
 
@@ -113,7 +114,9 @@ def lit(
     return colour * total + np.float32(0.12) * shine
 
 
-def shadows(lamp: Lamp, vertices: Floats, faces: NDArray[np.int64], points: Floats32) -> Floats32:
+def shadows(
+    lamp: Lamp, vertices: Floats, faces: NDArray[np.int64], points: Floats32, normals: Floats32
+) -> Floats32:
     """``[P]`` in 0 to 1: how much of P points the surfaces hide from a lamp, softened at the edge."""
     side = np.cross(lamp.direction, [0.3, 0.9, 0.1])
     side /= np.linalg.norm(side)
@@ -129,14 +132,17 @@ def shadows(lamp: Lamp, vertices: Floats, faces: NDArray[np.int64], points: Floa
     found = rasterise(places, depths, faces, (_SHADOW_MAP, _SHADOW_MAP))
     nearest = np.full(_SHADOW_MAP**2, np.inf, np.float32)
     nearest[found.pixel] = found.depth
-    nearest = nearest.reshape(_SHADOW_MAP, _SHADOW_MAP)
-    own = points @ frame.T.astype(np.float32)
+    own = (points + _LIFT_M * normals) @ frame.T.astype(np.float32)
     place = (own[:, :2] - low[:2].astype(np.float32)) * np.float32(scale) + np.float32(1.0)
-    depth = own[:, 2] - np.float32(low[2] - 50.0) - np.float32(0.004)
+    depth = own[:, 2] - np.float32(low[2] - 50.0) - _LIFT_M
     cell = np.clip(np.floor(place).astype(np.int32), 0, _SHADOW_MAP - 2)
     share = place - cell
     x, y = cell[:, 0], cell[:, 1]
-    hidden = [(nearest[y + dy, x + dx] < depth).astype(np.float32) for dy in (0, 1) for dx in (0, 1)]
+    hidden = [
+        (nearest[(y + dy) * _SHADOW_MAP + x + dx] < depth).astype(np.float32)
+        for dy in (0, 1)
+        for dx in (0, 1)
+    ]
     upper = hidden[0] + share[:, 0] * (hidden[1] - hidden[0])
     lower = hidden[2] + share[:, 0] * (hidden[3] - hidden[2])
     return np.asarray(upper + share[:, 1] * (lower - upper), dtype=np.float32)

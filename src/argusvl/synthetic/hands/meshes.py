@@ -47,7 +47,10 @@ def _turned(parts: list[tuple[Floats, Floats]]) -> Mesh:
     """Profiles of (radius, z) with normals, from the lower end to the upper, turned about z."""
     angles = 2 * np.pi * np.arange(_AROUND) / _AROUND
     around = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    vertices, normals, faces, first = [], [], [], 0
+    vertices: list[Floats] = []
+    normals: list[Floats] = []
+    faces: list[Indices] = []
+    first = 0
     for profile, outward in parts:
         for values, found in ((profile, vertices), (outward, normals)):
             ring = np.concatenate(
@@ -70,7 +73,9 @@ def _turned(parts: list[tuple[Floats, Floats]]) -> Mesh:
 
 
 def _box(extent: Floats) -> Mesh:
-    vertices, normals, faces = [], [], []
+    vertices: list[Floats] = []
+    normals: list[Floats] = []
+    faces: list[tuple[int, int, int]] = []
     for axis in range(3):
         for sign in (-1.0, 1.0):
             normal = np.zeros(3)

@@ -12,7 +12,6 @@ from importlib.resources import files
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 Floats = NDArray[np.float64]
 
@@ -20,6 +19,8 @@ NUM_BONES = 19
 FOREARM, HAND, RING_METACARPAL, LITTLE_METACARPAL = range(4)
 FIRST_PHALANX = (4, 7, 10, 13, 16)
 """The first of three bones of thumb, index, middle, ring and little finger."""
+
+_THUMB_AXIS = np.array([0.0, -0.5822, 0.8131])
 
 _JOINT_BONES = tuple(bone + part for bone in FIRST_PHALANX for part in range(3))
 _PLACES = tuple(4 * finger + 1 + part for finger in range(5) for part in range(3))
@@ -136,9 +137,13 @@ def hand_model() -> HandModel:
 
 
 def rotation_about(axes: Floats, angles: Floats) -> Floats:
-    """``[..., 3]`` unit axes and ``[...]`` radians → ``[..., 3, 3]``."""
-    vectors = axes * np.asarray(angles)[..., None]
-    return np.asarray(Rotation.from_rotvec(vectors.reshape(-1, 3)).as_matrix().reshape(*vectors.shape, 3))
+    """``[..., 3]`` unit axes and ``[...]`` radians → ``[..., 3, 3]`` (Rodrigues' formula)."""
+    angles = np.asarray(angles)
+    axes = np.broadcast_to(axes, (*angles.shape, 3))
+    x, y, z, zero = axes[..., 0], axes[..., 1], axes[..., 2], np.zeros(angles.shape)
+    cross = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=-1).reshape(*angles.shape, 3, 3)
+    sin, cos = np.sin(angles)[..., None, None], np.cos(angles)[..., None, None]
+    return np.asarray(cos * np.eye(3) + sin * cross + (1 - cos) * axes[..., :, None] * axes[..., None, :])
 
 
 def _moved(rotations: Floats, moves: Floats, points: Floats) -> Floats:
@@ -147,25 +152,20 @@ def _moved(rotations: Floats, moves: Floats, points: Floats) -> Floats:
 
 def _bending(heads: Floats, tips: Floats) -> tuple[Floats, Floats, Floats]:
     """The axes, rest angles and spread of :class:`HandShape`."""
-    axes, rest, spread = np.zeros((NUM_BONES, 3)), np.zeros(NUM_BONES), np.zeros(5)
-    for finger, first in enumerate(FIRST_PHALANX):
-        ends = np.stack([*heads[first : first + 3], tips[finger]])
-        along = _unit(np.diff(ends, axis=0))
-        if finger == 0:
-            # The thumb's nail does not look as those of the fingers do: it was measured on the mesh.
-            axis = np.array([0.0, -0.58, 0.81])
-            before = along[0]
-        else:
-            direction = ends[3] - ends[0]
-            axis = np.cross(direction, [0.0, 0.0, 1.0])
-            spread[finger] = np.arctan2(direction[0], direction[1])
-            before = np.array([np.sin(spread[finger]), np.cos(spread[finger]), 0.0])
-        axis = axis / np.linalg.norm(axis)
-        for part in range(3):
-            bone = first + part
-            axes[bone] = axis
-            rest[bone] = np.arctan2(np.cross(before, along[part]) @ axis, before @ along[part])
-            before = along[part]
+    first = FIRST_PHALANX[0]
+    ends = np.concatenate([heads[first:].reshape(5, 3, 3), tips[:, None]], axis=1)
+    along = _unit(np.diff(ends, axis=1))  # [5, 3, 3]
+    x, y = (ends[:, 3, k] - ends[:, 0, k] for k in (0, 1))
+    spread = np.arctan2(x, y)
+    axis = _unit(np.stack([y, -x, 0 * x], axis=1))  # across the finger, in the plane of the palm
+    before = np.stack([np.sin(spread), np.cos(spread), 0 * x], axis=1)
+    # The thumb's nail does not look as those of the fingers do: its axis was measured on the mesh.
+    axis[0], before[0], spread[0] = _THUMB_AXIS, along[0, 0], 0
+    before = np.concatenate([before[:, None], along[:, :2]], axis=1)
+    sines = (np.cross(before, along) * axis[:, None]).sum(-1)
+    axes, rest = np.zeros((NUM_BONES, 3)), np.zeros(NUM_BONES)
+    axes[first:] = np.repeat(axis, 3, axis=0)
+    rest[first:] = np.arctan2(sines, (before * along).sum(-1)).ravel()
     return axes, rest, spread
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from argusvl.synthetic.hands.balls import overlap
 from argusvl.synthetic.hands.model import (
     FIRST_PHALANX,
     FOREARM,
@@ -61,7 +62,7 @@ class Pose:
     wrist: Floats
     cup: Floats
 
-    def __getitem__(self, index: int) -> Pose:
+    def __getitem__(self, index: int | NDArray[np.int64]) -> Pose:
         return Pose(self.flexion[index], self.spread[index], self.wrist[index], self.cup[index])
 
     def limited(self) -> Pose:
@@ -81,19 +82,15 @@ class Pose:
         turns[..., FOREARM, :, :] = rotation_about(z, -self.wrist[..., 1]) @ rotation_about(
             x, -self.wrist[..., 0]
         )
-        turns[..., RING_METACARPAL, :, :] = rotation_about(x, np.deg2rad(5) * self.cup)
-        turns[..., LITTLE_METACARPAL, :, :] = rotation_about(x, np.deg2rad(10) * self.cup)
-        for finger, first in enumerate(FIRST_PHALANX):
-            for part in range(3):
-                bone = first + part
-                # The thumb's first angle is against rest: nothing before it says what straight would be.
-                rest = 0.0 if (finger, part) == (0, 0) else shape.rest[bone]
-                turns[..., bone, :, :] = rotation_about(
-                    shape.axes[bone], self.flexion[..., finger, part] - rest
-                )
-            axis = -y if finger == 0 else -z
-            aside = rotation_about(axis, self.spread[..., finger] - shape.spread[finger])
-            turns[..., first, :, :] = aside @ turns[..., first, :, :]
+        cups = np.deg2rad([5.0, 10.0]) * self.cup[..., None]
+        turns[..., [RING_METACARPAL, LITTLE_METACARPAL], :, :] = rotation_about(x, cups)
+        first = list(FIRST_PHALANX)
+        rest = shape.rest[first[0] :].reshape(5, 3).copy()
+        rest[0, 0] = 0  # this angle is against rest: nothing before it says what straight would be
+        bends = (self.flexion - rest).reshape(*self.cup.shape, 15)
+        turns[..., first[0] :, :, :] = rotation_about(shape.axes[first[0] :], bends)
+        aside = rotation_about(np.array([-y, -z, -z, -z, -z]), self.spread - shape.spread)
+        turns[..., first, :, :] = aside @ turns[..., first, :, :]
         return turns
 
 
@@ -223,61 +220,7 @@ def random_pose(generator: Generator, model: HandModel, shape: HandShape) -> Pos
     if kind == "pinch":
         gaps = np.linalg.norm(joints[:, [8, 12]] - joints[:, 4:5], axis=-1).min(-1)
         best = np.argsort(np.abs(gaps - _PINCHED_M))[:_TRIES]
-        poses, joints = (
-            Pose(poses.flexion[best], poses.spread[best], poses.wrist[best], poses.cup[best]),
-            joints[best],
-        )
+        poses, joints = poses[best], joints[best]
     through = overlap(joints)
     fine = np.flatnonzero(through < 0.004)
     return poses[int(fine[0]) if len(fine) else int(through.argmin())]
-
-
-# --- fingers as rows of balls ----------------------------------------------------------------------------------------
-
-_RADII = np.array(
-    [0.0105, 0.0095, 0.0085, 0.0085, 0.0075, 0.0068, 0.0088, 0.0078, 0.007, 0.0082, 0.0072, 0.0066]
-)
-_RADII = np.concatenate([_RADII, [0.0072, 0.0064, 0.0058]]).reshape(5, 3)
-"""Of each phalanx of an adult's hand, metres: a little less than the skin's, which gives way."""
-
-_ALONG = np.array([0.1, 0.45, 0.8])
-
-
-def balls(joints: Floats) -> tuple[Floats, Floats]:
-    """Phalanges as balls along their bones.
-
-    Args:
-        joints: ``[N, 21, 3]``.
-
-    Returns:
-        Centres ``[N, 5, 3, 3, 3]`` by finger, phalanx and place along it, and radii ``[5, 3, 1]``.
-    """
-    fingers = joints[..., 1:, :].reshape(*joints.shape[:-2], 5, 4, 3)
-    start, end = fingers[..., :3, None, :], fingers[..., 1:, None, :]
-    return start + _ALONG[:, None] * (end - start), _RADII[..., None]
-
-
-def overlap(joints: Floats) -> Floats:
-    """``[N, 21, 3]`` → ``[N]`` metres by which the worst ball of a finger is inside one of another."""
-    centres, radii = balls(joints)
-    count = len(joints)
-    radii = np.broadcast_to(radii, (5, 3, 3)).reshape(5, 9)
-    centres = centres.reshape(count, 5, 9, 3)
-    worst = np.zeros(count)
-    for finger in range(4):
-        for other in range(finger + 1, 5):
-            # Neighbours are one flesh at their roots.
-            first = 3 if other == finger + 1 else 0
-            a, b = centres[:, finger, first:, None], centres[:, other, None, first:]
-            inside = radii[finger, first:, None] + radii[other, None, first:] - np.linalg.norm(a - b, axis=-1)
-            worst = np.maximum(worst, inside.reshape(count, -1).max(-1))
-    # The thumb through the palm, which lies between the wrist and the knuckles.
-    palm = (
-        joints[:, None, :1]
-        + np.array([0.35, 0.6, 0.85])[:, None, None] * (joints[:, None, [5, 9, 13, 17]] - joints[:, None, :1])
-    ).reshape(count, 1, -1, 3)
-    near = 0.012 + radii[0, 3:, None] - np.linalg.norm(centres[:, 0, 3:, None] - palm, axis=-1)
-    worst = np.maximum(worst, near.reshape(count, -1).max(-1))
-    fingers = centres[:, 1:, :, :][:, :, 6:].reshape(count, -1, 1, 3)
-    near = 0.011 + 0.006 - np.linalg.norm(fingers - palm, axis=-1)
-    return np.maximum(worst, near.reshape(count, -1).max(-1))

@@ -11,22 +11,13 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from argusvl.core.camera import project
 from argusvl.synthetic.hands.backgrounds import random_background
+from argusvl.synthetic.hands.landmarks import forearm_share, landmarks, vertex_normals
 from argusvl.synthetic.hands.lighting import closeness, lit, random_light, shadows
 from argusvl.synthetic.hands.meshes import Mesh, mesh_of
 from argusvl.synthetic.hands.noise import grain, in_space
 from argusvl.synthetic.hands.raster import Fragments, rasterise
 from argusvl.synthetic.hands.scene import Scene
-from argusvl.synthetic.hands.skin import (
-    Skin,
-    Surface,
-    forearm_share,
-    landmarks,
-    linear,
-    marked,
-    random_skin,
-    skin_at,
-    vertex_normals,
-)
+from argusvl.synthetic.hands.skin import Skin, Surface, linear, marked, random_skin, skin_at
 
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
@@ -44,15 +35,13 @@ def render(scene: Scene, generator: Generator, pictures: Sequence[Path] = ()) ->
         pictures: Backgrounds of the user's.
     """
     skin = random_skin(generator)
-    size = (scene.size[0] * FINER, scene.size[1] * FINER)
     behind = random_background(generator, scene.size, pictures, 255 * skin.tone ** (1 / 2.2))
-    canvas = np.asarray(behind.resize(size, Image.Resampling.BILINEAR)).reshape(-1, 3).copy()
-    pixel, colour = _surfaces(scene, skin, size, generator)
-    canvas[pixel] = _levels(colour)
-    image = Image.fromarray(canvas.reshape(size[1], size[0], 3))
+    pixel, cover, light = _surfaces(scene, skin, generator)
+    canvas = np.asarray(behind).reshape(-1, 3).astype(np.float32)
+    canvas[pixel] += cover[:, None] * (_levels(light) - canvas[pixel])
+    image = Image.fromarray(canvas.reshape(scene.size[1], scene.size[0], 3).astype(np.uint8))
     if generator.uniform() < 0.18:
-        _occlude(image, scene, generator, skin)
-    image = image.reduce(FINER)
+        image = _occluded(image, scene, generator, skin)
     if generator.uniform() < 0.15:
         image = _shaken(image, generator)
     return image
@@ -68,10 +57,8 @@ def silhouette(scene: Scene) -> NDArray[np.bool_]:
     return mask.reshape(scene.size[1], scene.size[0])
 
 
-def _surfaces(
-    scene: Scene, skin: Skin, size: tuple[int, int], generator: Generator
-) -> tuple[NDArray[np.int64], Floats32]:
-    """Pixels of the finer picture that show something, and its light."""
+def _surfaces(scene: Scene, skin: Skin, generator: Generator) -> tuple[NDArray[np.int64], Floats32, Floats32]:
+    """Pixels that show something ``[P]``, the share of each that it covers, and its light ``[P, 3]``."""
     light = random_light(generator)
     sleeve = _Sleeve(generator)
     normals = vertex_normals(scene.vertices, scene.faces)
@@ -87,7 +74,7 @@ def _surfaces(
     first = np.cumsum([0, *(len(part.vertices) for part in parts)])
     faces = np.concatenate([part.faces + start for part, start in zip(parts, first[:-1], strict=True)])
 
-    fragments = rasterise(FINER * project(vertices, scene.camera), vertices[:, 2], faces, size)
+    fragments, cover = _covered(vertices, faces, scene)
     of_hand = fragments.face < len(hand.faces)
     marks = fragments.take(of_hand).of(marked(skin), hand.faces)
     worn = marks[:, 1] < sleeve.end_m
@@ -109,11 +96,32 @@ def _surfaces(
         )
         thing = _solid_at(there, generator)
         colour[~of_hand], bump[~of_hand], gloss[~of_hand] = thing.colour, thing.bump, thing.gloss
-    directions += 0.06 * _slope(fragments, bump, size)
+    shadow = shadows(light.lamps[0], vertices, faces, points, directions)
+    directions += 0.06 * _slope(fragments, bump, scene.size)
     directions /= np.linalg.norm(directions, axis=1, keepdims=True) + np.float32(1e-9)
-    dark = closeness(fragments, size, float(np.median(scene.joints[:, 2]) / scene.camera[0, 0] / FINER))
-    shadow = shadows(light.lamps[0], vertices, faces, points)
-    return fragments.pixel, lit(light, points, directions, colour, gloss, soft, shadow, dark, skin.roughness)
+    dark = closeness(fragments, scene.size, float(np.median(scene.joints[:, 2]) / scene.camera[0, 0]))
+    sent = lit(light, points, directions, colour, gloss, soft, shadow, dark, skin.roughness)
+    return fragments.pixel, cover, sent
+
+
+def _covered(vertices: Floats, faces: NDArray[np.int64], scene: Scene) -> tuple[Fragments, Floats32]:
+    """One fragment for each pixel that shows a surface, and the share of the pixel's samples that do.
+
+    Edges against the background are smooth so; light, which costs most, is worked out once a pixel.
+    """
+    width, height = scene.size
+    fine = rasterise(
+        FINER * project(vertices, scene.camera), vertices[:, 2], faces, (FINER * width, FINER * height)
+    )
+    row, column = np.divmod(fine.pixel, FINER * width)
+    pixel = row // FINER * width + column // FINER
+    samples = np.bincount(pixel, minlength=width * height)
+    shown = np.flatnonzero(samples)
+    one = np.zeros(width * height, dtype=np.int64)
+    one[pixel] = np.arange(len(pixel))
+    chosen = fine.take(one[shown])
+    cover = (samples[shown] / FINER**2).astype(np.float32)
+    return Fragments(shown, chosen.face, chosen.weight, chosen.depth), cover
 
 
 def _slope(fragments: Fragments, height: Floats32, size: tuple[int, int]) -> Floats32:
@@ -206,39 +214,38 @@ def _solid_at(place: Floats32, generator: Generator) -> Surface:
     return Surface(colour.astype(np.float32), np.float32(generator.uniform(0, 0.5)) * fine, gloss)
 
 
-def _levels(light: Floats32) -> NDArray[np.uint8]:
+def _levels(light: Floats32) -> Floats32:
     """Linear light → sRGB levels, with a soft shoulder where a sensor would clip."""
     soft = np.where(light > 0.8, 0.8 + 0.25 * (1 - np.exp(-(light - 0.8) / 0.25)), light)
-    table = (255 * np.linspace(0, 1, 4096) ** (1 / 2.2) + 0.5).astype(np.uint8)
+    table = (255 * np.linspace(0, 1, 4096) ** (1 / 2.2)).astype(np.float32)
     return table[np.clip(soft * 4095, 0, 4095).astype(np.int32)]
 
 
-def _occlude(image: Image.Image, scene: Scene, generator: Generator, skin: Skin) -> None:
+def _occluded(image: Image.Image, scene: Scene, generator: Generator, skin: Skin) -> Image.Image:
     """A thing before the hand: over a part of it, never most."""
     x1, y1, x2, y2 = FINER * scene.box
     extent = generator.uniform(0.15, 0.4) * max(x2 - x1, y2 - y1)
     centre = generator.uniform([x1, y1], [x2, y2])
     like_skin = generator.uniform() < 0.2
     colour = 255 * skin.tone ** (1 / 2.2) if like_skin else generator.uniform(10, 245, 3)
-    fill = tuple(int(v) for v in np.clip(colour + generator.normal(0, 10, 3), 0, 255))
-    draw = ImageDraw.Draw(image)
+    red, green, blue = (int(v) for v in np.clip(colour + generator.normal(0, 10, 3), 0, 255))
+    mask = Image.new("L", (FINER * image.width, FINER * image.height))
+    draw = ImageDraw.Draw(mask)
     kind = generator.integers(3)
     if kind == 0:
-        draw.ellipse(
-            [*(centre - extent / 2), *(centre + extent / 2 * generator.uniform(0.4, 1, 2))], fill=fill
-        )
+        far = centre + extent / 2 * generator.uniform(0.4, 1, 2)
+        draw.ellipse((*(centre - extent / 2), *far), fill=255)
     elif kind == 1:
         angles = np.sort(generator.uniform(0, 2 * np.pi, 6))
         corners = centre + extent / 2 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
-        draw.polygon([tuple(corner) for corner in corners], fill=fill)
+        draw.polygon([(x, y) for x, y in corners], fill=255)
     else:
         way = generator.standard_normal(2)
-        way *= 2 * max(image.size) / np.linalg.norm(way)
-        draw.line(
-            [*(centre - way), *(centre + way)],
-            fill=fill,
-            width=max(2, int(extent * generator.uniform(0.1, 0.4))),
-        )
+        way *= 2 * max(mask.size) / np.linalg.norm(way)
+        thick = max(2, int(extent * generator.uniform(0.1, 0.4)))
+        draw.line((*(centre - way), *(centre + way)), fill=255, width=thick)
+    image.paste((red, green, blue), mask=mask.reduce(FINER))
+    return image
 
 
 def _shaken(image: Image.Image, generator: Generator) -> Image.Image:

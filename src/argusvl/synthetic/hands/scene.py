@@ -12,9 +12,9 @@ from scipy.spatial.transform import Rotation
 from argusvl.core.camera import camera_matrix, project
 from argusvl.core.primitives import Primitive
 from argusvl.synthetic.hands.grasps import contacts, random_grasp
+from argusvl.synthetic.hands.landmarks import forearm_share
 from argusvl.synthetic.hands.model import hand_model
 from argusvl.synthetic.hands.poses import random_pose
-from argusvl.synthetic.hands.skin import forearm_share
 
 Floats = NDArray[np.float64]
 Generator = np.random.Generator
@@ -114,7 +114,7 @@ def _before_camera(
     generator: Generator, size: tuple[int, int], vertices: Floats, joints: Floats
 ) -> tuple[Floats, Floats]:
     """A camera, and where the hand goes to be seen in it: most of it inside the picture."""
-    width, height = size
+    width = size[0]
     focal = width * np.exp(generator.uniform(np.log(0.8), np.log(2.8)))
     centre = np.array(size) / 2 + generator.normal(0, 0.03, 2) * width
     if generator.uniform() < 0.35:  # a part of a larger picture

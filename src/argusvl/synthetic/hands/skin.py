@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from argusvl.synthetic.hands.model import FIRST_PHALANX, FOREARM, NUM_BONES, hand_model
+from argusvl.synthetic.hands.landmarks import CREASE, FLUSH, NAIL, PALM, REST, landmarks
 from argusvl.synthetic.hands.noise import grain, in_space
 
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
 Generator = np.random.Generator
 
-REST, PALM, FLUSH, CREASE, NAIL, BLOTCH = slice(0, 3), 3, 4, slice(5, 7), slice(7, 10), 10
-"""Columns of :func:`marked`."""
+BLOTCH = 10
+"""Column of :func:`marked`, after those of the landmarks."""
 
 # sRGB of the back of hands from light to dark, between which tones are mixed.
 _TONES = np.array(
@@ -57,17 +56,19 @@ class Skin:
     offset: Floats
 
 
-def linear(srgb: Floats) -> Floats:
+def linear(srgb: ArrayLike) -> Floats:
     """Levels from 0 to 255 → light from 0 to 1; 2.2 is near enough to sRGB's curve here."""
     return np.asarray((np.asarray(srgb) / 255.0) ** 2.2)
 
 
 def random_skin(generator: Generator) -> Skin:
     """A person's."""
-    place = generator.uniform(0, len(_TONES) - 1.001)
+    place = (len(_TONES) - 1.001) * generator.beta(
+        1.1, 1.6
+    )  # all tones, those of most photographs more often
     low = int(place)
     tone = linear(_TONES[low] + (place - low) * (_TONES[low + 1] - _TONES[low]))
-    tone = tone * np.exp(generator.normal(0, [0.08, 0.07, 0.1])) * np.exp(generator.normal(0, 0.1))
+    tone = tone * np.exp(generator.normal(0, [0.05, 0.02, 0.06])) * np.exp(generator.normal(0, 0.12))
     dark = place / (len(_TONES) - 1)
     red = generator.uniform(0.4, 1.2)
     pink = linear([225, 165, 150]) * generator.uniform(0.8, 1.2)
@@ -84,70 +85,6 @@ def random_skin(generator: Generator) -> Skin:
         nail=painted if painted is not None else 0.55 * tone + 0.45 * pink * (1 - 0.5 * dark),
         offset=generator.uniform(0, 64, 3),
     )
-
-
-@cache
-def landmarks() -> Floats32:
-    """``[V, 10]`` what belongs to a vertex, for all hands: taken from the mean one.
-
-    Its place at rest (3, metres); how much it looks to the palm's side (-1 to 1); how much it is a knuckle or the end
-    of a finger (0 to 1); along its finger, millimetres from the nearest crease, and the number of that crease's
-    phalanx (0: none); on the last phalanx, places across (-1 to 1 over the finger), along (0 to 1), and towards the back.
-    """
-    model = hand_model()
-    shape = model.shape(np.zeros(model.num_shapes), 1.0)
-    vertices = shape.vertices
-    found = np.zeros((len(vertices), 10))
-    found[:, REST] = vertices
-    normals = vertex_normals(vertices, model.faces)
-    found[:, PALM] = normals[:, 2]
-    found[:, CREASE.start] = 99.0
-    finger_of = model.weights[:, 4:].reshape(-1, 5, 3).sum(2)
-    for finger, first in enumerate(FIRST_PHALANX):
-        own = finger_of[:, finger] > 0.5
-        ends = np.stack([*shape.heads[first : first + 3], shape.tips[finger]])
-        for part in range(3):
-            along = ends[part + 1] - ends[part]
-            length = np.linalg.norm(along)
-            along = along / length
-            across = shape.axes[first + part]
-            back = -np.cross(across, along)  # away from the side to which the axis turns it
-            offset = vertices - ends[part]
-            depth = offset @ along
-            near = own & (np.abs(depth) < 0.012) if (finger, part) != (0, 0) else np.zeros(len(own), bool)
-            closer = near & (np.abs(depth) * 1000 < np.abs(found[:, CREASE.start]))
-            found[closer, CREASE.start] = depth[closer] * 1000
-            found[closer, CREASE.start + 1] = part + 1
-            if (finger, part) != (0, 0):
-                red = np.exp(-((depth / 0.007) ** 2)) * np.clip(normals @ back, 0, 1)
-                found[own, FLUSH] = np.maximum(found[own, FLUSH], red[own])
-            if finger > 0 or part > 0:
-                found[own, PALM] = np.where(
-                    (depth > 0)[own] & (model.weights[own, first + part] > 0.3),
-                    -(normals @ back)[own],
-                    found[own, PALM],
-                )
-        tip = own & (model.weights[:, first + 2] > 0.5)
-        width = np.abs((vertices[tip] - ends[2]) @ across).max()
-        found[tip, NAIL.start] = (vertices[tip] - ends[2]) @ across / width
-        found[tip, NAIL.start + 1] = (vertices[tip] - ends[2]) @ along / (length + 0.002)
-        found[tip, NAIL.start + 2] = normals[tip] @ back
-        found[tip, FLUSH] = np.maximum(found[tip, FLUSH], np.clip(found[tip, NAIL.start + 1] - 0.3, 0, 0.7))
-    return found.astype(np.float32)
-
-
-def vertex_normals(vertices: Floats, faces: NDArray[np.int64]) -> Floats:
-    """``[V, 3]`` unit, outwards: those of the triangles around, by area."""
-    corners = vertices[faces]
-    of_face = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    total = np.stack(
-        [
-            sum(np.bincount(faces[:, k], of_face[:, axis], len(vertices)) for k in range(3))
-            for axis in range(3)
-        ],
-        axis=1,
-    )
-    return np.asarray(total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -205,10 +142,3 @@ def _towards(tone: Floats, share: Floats32, factor: Floats) -> Floats32:
 def _smooth(values: Floats32, low: float, high: float) -> Floats32:
     share = np.clip((values - low) / (high - low), 0, 1)
     return np.asarray(share * share * (3 - 2 * share), dtype=np.float32)
-
-
-@cache
-def forearm_share() -> Floats32:
-    """``[V]``: how much a vertex belongs to the forearm."""
-    assert hand_model().weights.shape[1] == NUM_BONES
-    return hand_model().weights[:, FOREARM].astype(np.float32)
