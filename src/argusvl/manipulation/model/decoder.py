@@ -61,11 +61,13 @@ class Decoded:
     Attributes:
         tokens: ``[B, 22, width]``: the joints', then the object's.
         hands: Coarse.
+        heat_logits: ``[B, 21, h, w]`` over the finest map; ``None`` without positions.
         attentions: Of each layer, ``[B, heads, 22, places]``: first those of stride 16, then those of stride 32.
     """
 
     tokens: Tensor
     hands: Hands25D
+    heat_logits: Tensor | None
     attentions: list[Tensor]
 
 
@@ -116,14 +118,15 @@ class HandDecoder(nn.Module):
             attentions.append(weights)
         tokens = self.norm(tokens)
         places: Tensor | float = 0.5
+        heat = None
         if self.positions:
-            tokens, places = self._look(tokens, maps[0])
+            tokens, places, heat = self._look(tokens, maps[0])
         with in_float32(cameras.device):
             joints = self.joint(tokens[:, :NUM_JOINTS].float()) + self.mean_joint
             depths = joints[..., 2] - joints[:, WRIST, None, 2]
             closeness = self.closeness(tokens[:, WRIST].float())[:, 0]
             hands = Hands25D((places + joints[..., :2]) * self.image_size, depths, closeness)
-        return Decoded(tokens, hands, attentions)
+        return Decoded(tokens, hands, heat, attentions)
 
     def _memory(self, maps: list[Tensor]) -> Tensor:
         """What queries attend to: ``[B, places, width]`` that know where they are and of which stride."""
@@ -135,9 +138,10 @@ class HandDecoder(nn.Module):
             )
         return torch.cat(memory, dim=1)
 
-    def _look(self, tokens: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Heat maps of the joints: tokens that know what is seen there, and the means, ``[B, 21, 2]`` in 0–1."""
+    def _look(self, tokens: Tensor, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Heat maps of the joints: tokens that know what is seen there, the means ``[B, 21, 2]`` in 0–1, and logits."""
         places = places_xy(features)
+        height = features.shape[2]
         features = features.flatten(2)
         heat = self.heat_query(tokens[:, :NUM_JOINTS]) @ features * features.shape[1] ** -0.5
         weights = heat.float().softmax(-1)
@@ -145,4 +149,4 @@ class HandDecoder(nn.Module):
             means = weights @ places
         found = torch.cat([weights.to(features.dtype) @ features.transpose(1, 2), means - 0.5], dim=-1)
         joints = tokens[:, :NUM_JOINTS] + self.seen(found)
-        return torch.cat([joints, tokens[:, NUM_JOINTS:]], dim=1), means
+        return torch.cat([joints, tokens[:, NUM_JOINTS:]], dim=1), means, heat.unflatten(2, (height, -1))

@@ -79,6 +79,7 @@ class Predicted:
         object_position_m: ``[B, 3]``.
         kind_logits: ``[B, kinds]``; none without objects.
         contact_logits: ``[B, 21]``.
+        heat_logits: ``[B, 21, h, w]`` over the crop, where there is a heat map.
         attentions: Of each layer, ``[B, heads, queries, places]``.
         tokens: ``[B, queries, width]``.
         image_size: Side of the crop, pixels.
@@ -93,6 +94,7 @@ class Predicted:
     object_position_m: Tensor
     kind_logits: Tensor
     contact_logits: Tensor
+    heat_logits: Tensor | None
     attentions: list[Tensor]
     tokens: Tensor
     image_size: int
@@ -171,6 +173,31 @@ def reprojection(predicted: Predicted) -> Tensor:
         off = (project_predicted(stage, labels.cameras) - true) / predicted.image_size
         sums.append((off * valid).abs().sum())
     return _mean(sums)
+
+
+def heatmap(predicted: Predicted) -> Tensor:
+    """Cross-entropy of the heat map, for joints inside the crop.
+
+    The target is spread over the four nearest places so that its mean is the joint: a mean alone, of a heat map that
+    is even at first, would hardly teach where to look.
+    """
+    labels, logits = predicted.labels, predicted.heat_logits
+    assert labels.joints_px is not None and labels.joints_px_valid is not None and logits is not None
+    marks = torch.where(labels.joints_px_valid[..., None], labels.joints_px.float(), -1.0) / predicted.image_size
+    inside = ((marks >= 0) & (marks <= 1)).all(-1)
+    height, width = logits.shape[2:]
+    rows, columns = (
+        _spread(marks[..., axis], count) for axis, count in ((1, height), (0, width))
+    )
+    target = rows[..., :, None] * columns[..., None, :]
+    each = -(target * logits.float().flatten(2).log_softmax(-1).unflatten(2, (height, width))).sum((-1, -2))
+    return (each * inside).sum()
+
+
+def _spread(fraction: Tensor, count: int) -> Tensor:
+    """``[...]`` in 0–1 → ``[..., count]`` weights of the two nearest of so many places, whose mean it is."""
+    place = (fraction * count - 0.5).clamp(0, count - 1)
+    return (1 - (torch.arange(count, device=place.device) - place[..., None]).abs()).clamp(min=0)
 
 
 def confidence(predicted: Predicted) -> Tensor:
@@ -331,6 +358,7 @@ LOSSES: dict[str, LossSpec] = {
     "reprojection": LossSpec(
         reprojection, "joints_px", 0.4, ("joints_px", "joints_px_valid"), "joints in the crop, its sides"
     ),
+    "heatmap": LossSpec(heatmap, "joints_px", 0.1, ("joints_px", "joints_px_valid"), "joints' heat map, nats"),
     "confidence": LossSpec(confidence, "joints", 0.05, _JOINTS, "each joint's confidence, nats"),
     "object_kind": LossSpec(object_kind, "objects", 0.1, ("object_kind",), "which object it is, nats"),
     "object_position": LossSpec(object_position, "objects", 0.2, _OBJECT, "the object's place, decimetres"),
@@ -349,10 +377,13 @@ def terms_of(predicted: Predicted) -> dict[str, Tensor]:
     there = {name for name, value in vars(predicted.labels).items() if value is not None}
     if not predicted.symmetries:
         there -= {"object_kind"}
+    absent = {"refined"} if not predicted.steps_m else set()
+    if predicted.heat_logits is None:
+        absent.add("heatmap")
     return {
         name: spec.function(predicted).float()
         for name, spec in LOSSES.items()
-        if there.issuperset(spec.needs)
+        if there.issuperset(spec.needs) and name not in absent
     }
 
 

@@ -160,6 +160,7 @@ class ArgusForHands(PreTrainedModel):
                 object_position_m=position,
                 kind_logits=kinds,
                 contact_logits=contact_logits,
+                heat_logits=decoded.heat_logits,
                 attentions=decoded.attentions,
                 tokens=tokens,
                 image_size=size,

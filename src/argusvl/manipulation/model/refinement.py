@@ -25,7 +25,8 @@ def sample(features: Tensor, points_px: Tensor, image_size: int) -> Tensor:
     """
     with in_float32(features.device):
         # grid_sample's -1 and 1 are the outer edges of the map, as ours, where corners are not aligned.
-        grid = (points_px.float() * (2 / image_size) - 1)[:, :, None]
+        # What is farther off than two crops is as far off as that: outside, and no overflow.
+        grid = (points_px.float() * (2 / image_size) - 1).clamp(-4, 4)[:, :, None]
         values = F.grid_sample(features.float(), grid, mode="bilinear", align_corners=False)
     return values[..., 0].transpose(1, 2).to(features.dtype)
 
