@@ -6,8 +6,8 @@ from pathlib import Path
 
 from argusvl.core.files import user_path
 
-MODELS = {"argus-tiny": Path(__file__).parent / "argus_tiny"}
-"""Name in ``model_path`` → checkpoint folder. ``scripts/make_argus_tiny.py`` makes it."""
+MODELS = {name: Path(__file__).parent / name.replace("-", "_") for name in ("argus-tiny", "argus-hand")}
+"""Name in ``model_path`` → checkpoint folder. ``scripts/make_argus_tiny.py`` and ``make_argus_hand.py`` make them."""
 
 
 def model_folder(model_path: str | Path) -> Path:
