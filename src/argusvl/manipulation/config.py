@@ -117,6 +117,8 @@ class HandLossSection(Section):
     """Of the wrist's depth."""
     reprojection_weight: Weight
     """Of where the joints are seen in the crop."""
+    heatmap_weight: Weight
+    """Of the heat map that says where in the crop each joint is."""
     confidence_weight: Weight
     """Of each joint's confidence."""
     object_kind_weight: Weight
