@@ -14,7 +14,7 @@ from argusvl.core.camera import project
 from argusvl.core.errors import DataError
 from argusvl.manipulation.data.formats.base import check_hands
 from argusvl.manipulation.data.formats.folder import HandFolder
-from argusvl.synthetic import draw_set, hands
+from argusvl.synthetic import draw_set, hands, processes
 
 IMAGES = 24
 
@@ -56,6 +56,16 @@ def test_the_same_seed_gives_the_same_bytes_and_more_pictures_change_none(
         name = f"images/{index:06d}.jpg"
         picture = (tmp_path / "fewer" / name).read_bytes()
         assert picture == (drawn / name).read_bytes() != (tmp_path / "other" / name).read_bytes()
+
+
+def test_several_processes_draw_the_same_bytes_as_one(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "_CHUNK", 4)
+    monkeypatch.setattr(processes, "_MIN_CHUNKS_A_PROCESS", 2)
+    hands.generate(tmp_path / "set", images=IMAGES, seed=2, width=128, height=112, workers=2)
+    for file in (file for file in drawn.rglob("*") if file.is_file()):
+        assert (tmp_path / "set" / file.relative_to(drawn)).read_bytes() == file.read_bytes()
 
 
 def test_a_set_that_is_there_stays_and_another_is_refused(drawn: Path, tmp_path: Path) -> None:
