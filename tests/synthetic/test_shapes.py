@@ -13,7 +13,7 @@ from PIL import Image
 
 from argusvl.core.errors import DataError
 from argusvl.detection.data.records import Record, RecordFile
-from argusvl.synthetic import generator_of, shapes, writing
+from argusvl.synthetic import generator_of, processes, shapes
 from argusvl.synthetic.bbu_room.terms import TERMS as ROOM_TERMS
 from argusvl.synthetic.shapes.composition import compose
 from argusvl.synthetic.shapes.kinds import FAMILIES, KINDS, SIBLINGS, any_siblings
@@ -371,7 +371,7 @@ def test_several_processes_draw_the_same_bytes_as_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = digests(draw(tmp_path / "one", images=5))
-    monkeypatch.setattr(writing, "_CHUNK", 1)
-    monkeypatch.setattr(writing, "_MIN_CHUNKS_A_PROCESS", 2)
-    monkeypatch.setattr(writing, "usable_cores", lambda: 2)
+    monkeypatch.setattr(processes, "_CHUNK", 1)
+    monkeypatch.setattr(processes, "_MIN_CHUNKS_A_PROCESS", 2)
+    monkeypatch.setattr(processes, "usable_cores", lambda: 2)
     assert digests(draw(tmp_path / "two", images=5)) == one

@@ -14,6 +14,7 @@ from scipy.spatial.transform import Rotation
 
 from argusvl.core.camera import PictureMap, camera_matrix, project
 from argusvl.core.errors import DataError
+from argusvl.core.primitives import Primitive
 from argusvl.manipulation.data.checking import pose_problem, told_side
 from argusvl.manipulation.data.records import HandRecord, ObjectPose
 from argusvl.manipulation.data.views import view_of
@@ -44,7 +45,8 @@ def record(make_hand: MakeHand) -> HandRecord:
         source="a.json: hands[0]",
         joints_px=project(joints, K),
         vertices_m=joints.repeat(2, 0),
-        held=ObjectPose("can", pose),
+        held=ObjectPose("cylinder", pose, Primitive("cylinder", (0.03, 0.12))),
+        contact=np.arange(21) % 4 == 0,
     )
 
 
@@ -67,11 +69,20 @@ def test_everything_moves_together(record: HandRecord, picture: Image.Image, see
     assert view.side == told_side(view.joints_m, view.joint_valid) == ("left" if change.mirrors else "right")
     np.testing.assert_array_equal(view.vertices_m[::2], view.joints_m)
     np.testing.assert_allclose(view.joints_m @ view.turn, record.joints_m, atol=1e-12)  # and back
+    np.testing.assert_array_equal(view.contact, record.contact)
     # The object: a proper rotation whose points are seen where the pixels went.
     assert pose_problem(view.held.camera_from_object) is None and view.held_mirrored == change.mirrors
     before = change.points_px(project(place(record.held.camera_from_object, MODEL), K))  # type: ignore[union-attr]
     model = MODEL * [-1, 1, 1] if view.held_mirrored else MODEL
     assert np.abs(project(place(view.held.camera_from_object, model), view.camera) - before).max() <= 0.01
+    # A solid is its own mirror image: as far from the joints as before, with no mirrored model.
+    gaps = []
+    for held, joints in ((record.held, record.joints_m), (view.held, view.joints_m)):
+        assert held is not None and held.shape == Primitive("cylinder", (0.03, 0.12))
+        gaps.append(
+            held.shape.distance((joints - held.camera_from_object[:, 3]) @ held.camera_from_object[:, :3])
+        )
+    np.testing.assert_allclose(gaps[0], gaps[1], atol=1e-12)
 
 
 @given(st.integers(0, 10_000))

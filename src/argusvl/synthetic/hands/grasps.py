@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 
 from argusvl.core.primitives import KINDS, Primitive
 from argusvl.synthetic.hands.balls import balls, overlap
-from argusvl.synthetic.hands.model import HAND, HandModel, HandShape, hand_model
+from argusvl.synthetic.hands.model import FIRST_PHALANX, HAND, HandModel, HandShape, hand_model
 from argusvl.synthetic.hands.poses import FLEXION_LIMITS, Pose, curled
 
 Floats = NDArray[np.float64]
@@ -28,7 +28,8 @@ DEEPEST_M = 0.005
 
 _NEAR_M = 0.02  # skin that is near a joint
 _TRIES = 10
-_STEPS = 28
+_STEPS = 16
+_PALM_M = 0.0955  # from the wrist to the middle knuckle
 _OUT_OF_PALM = np.array([0.0, 0.0, 1.0])
 
 
@@ -113,7 +114,7 @@ def _random_solid(generator: Generator, around: bool) -> Primitive:
 
 def _in_the_palm(generator: Generator, model: HandModel, shape: HandShape, solid: Primitive) -> Grasp:
     """The solid lies against the palm, its axis across the hand; all fingers go round it."""
-    scale = np.linalg.norm(shape.heads[10] - shape.heads[HAND]) / 0.0955
+    scale = _size(shape)
     pose = _opened(generator)
     tilt = Rotation.from_euler("zyx", generator.normal([8, 0, 0], [20, 10, 15]), degrees=True).as_matrix()
     # Columns: where the solid's x, y and z axes point. Its own axis z along the hand's x, its width over the palm.
@@ -161,34 +162,53 @@ def _opened(generator: Generator, curl: float = 0.05, thumb: tuple[float, float]
 
 
 def closed(generator: Generator, model: HandModel, shape: HandShape, grasp: Grasp) -> Grasp:
-    """The same with fingers bent until they touch; one that would meet nothing stops somewhere."""
+    """The same with fingers bent until they touch; one that meets nothing stops somewhere.
+
+    At first all joints of a finger bend together, then the middle and the last go on, then the last alone.
+    """
     flexion = grasp.pose.flexion.copy()
-    # How far a finger that meets nothing is bent.
-    loose = np.deg2rad(generator.uniform([55, 40, 20], [75, 80, 45])) * generator.uniform(0.5, 1)
-    goal = np.minimum(FLEXION_LIMITS[..., 1], np.maximum(loose, grasp.pose.flexion))
+    goal = FLEXION_LIMITS[..., 1].copy()
     goal[0] = np.deg2rad([32, 45, 55])
-    scale = np.linalg.norm(shape.heads[10] - shape.heads[HAND]) / 0.0955
+    together = generator.uniform(0.4, 1.0)
     share = np.linspace(0, 1, _STEPS)
+    touched = np.zeros(5, dtype=bool)
     for part in range(3):
-        steps = np.tile(flexion, (_STEPS, 1, 1))
-        steps[:, :, part] += share[:, None] * np.maximum(goal[:, part] - flexion[:, part], 0)
-        if part == 0:  # the others begin to bend with the first
-            steps[:, :, 1] += 0.25 * share[:, None] * np.maximum(goal[:, 1] - flexion[:, 1], 0)
-        tried = Pose(
-            steps,
-            np.tile(grasp.pose.spread, (_STEPS, 1)),
-            np.tile(grasp.pose.wrist, (_STEPS, 1)),
-            np.tile(grasp.pose.cup, _STEPS),
-        ).limited()
-        centres, radii = balls(model.joints(shape, model.place(shape, tried.turns(shape))))
-        gaps = (grasp.distance(centres) - radii * scale)[:, :, part:].reshape(_STEPS, 5, -1).min(-1)
+        way = np.maximum(goal - flexion, 0)
+        way[:, :part] = 0
+        if part == 0:
+            way[:, 1:] *= together
+        tried = _bent_to(grasp.pose, flexion + share[:, None, None] * way)
+        gaps = _gaps(model, shape, grasp, tried)[:, :, part:].min(-1)
         for finger in range(5):
             met = np.flatnonzero(gaps[:, finger] < 0)
-            stop = _STEPS - 1 if len(met) == 0 else int(met[0])
+            stop = int(met[0]) if len(met) else 0 if part else _STEPS - 1
+            touched[finger] |= len(met) > 0
             flexion[finger] = tried.flexion[stop, finger]
             if stop > 0 and len(met):  # between the step that meets it and the one before
                 before, after = gaps[stop - 1, finger], gaps[stop, finger]
-                back = after / (after - before)
-                flexion[finger] += back * (tried.flexion[stop - 1, finger] - flexion[finger])
+                flexion[finger] += (
+                    after / (after - before) * (tried.flexion[stop - 1, finger] - flexion[finger])
+                )
+    loose = np.deg2rad(generator.uniform([25, 25, 10], [70, 85, 45]))
+    flexion[1:][~touched[1:]] = np.maximum(grasp.pose.flexion[1:], loose)[~touched[1:]]
     pose = Pose(flexion, grasp.pose.spread, grasp.pose.wrist, grasp.pose.cup).limited()
     return Grasp(pose, grasp.solid, grasp.rotation, grasp.centre)
+
+
+def _bent_to(pose: Pose, flexion: Floats) -> Pose:
+    """One pose for each of ``[N, 5, 3]`` ways to bend its fingers."""
+    count = len(flexion)
+    return Pose(
+        flexion, np.tile(pose.spread, (count, 1)), np.tile(pose.wrist, (count, 1)), np.tile(pose.cup, count)
+    ).limited()
+
+
+def _gaps(model: HandModel, shape: HandShape, grasp: Grasp, poses: Pose) -> Floats:
+    """``[N, 5, 3]`` metres between each phalanx of N poses and the solid, negative inside."""
+    centres, radii = balls(model.joints(shape, model.place(shape, poses.turns(shape))))
+    return np.asarray((grasp.distance(centres) - radii * _size(shape)).min(-1))
+
+
+def _size(shape: HandShape) -> float:
+    """Of the palm, against that of the mean hand."""
+    return float(np.linalg.norm(shape.heads[FIRST_PHALANX[2]] - shape.heads[HAND])) / _PALM_M

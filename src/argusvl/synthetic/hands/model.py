@@ -20,7 +20,7 @@ FOREARM, HAND, RING_METACARPAL, LITTLE_METACARPAL = range(4)
 FIRST_PHALANX = (4, 7, 10, 13, 16)
 """The first of three bones of thumb, index, middle, ring and little finger."""
 
-_THUMB_AXIS = np.array([0.0, -0.5822, 0.8131])
+_THUMB_AXIS = np.array([0.0, -0.58, 0.81]) / np.hypot(0.58, 0.81)
 
 _JOINT_BONES = tuple(bone + part for bone in FIRST_PHALANX for part in range(3))
 _PLACES = tuple(4 * finger + 1 + part for finger in range(5) for part in range(3))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import pytest
 from PIL import Image
 
 from argusvl.core.errors import DataError
+from argusvl.core.hand_folders import hand_entry, write_hands
+from argusvl.core.primitives import Primitive
 from argusvl.manipulation.data.formats.coco import CocoHands
 from argusvl.manipulation.data.formats.folder import HandFolder
 from argusvl.manipulation.data.joints import ORDERS
@@ -84,6 +87,47 @@ def test_a_joint_that_is_null_is_masked(tmp_path: Path, make_hand: MakeHand) -> 
     assert np.flatnonzero(~record.joint_valid).tolist() == [6] and np.isnan(record.joints_m[6]).all()
 
 
+def test_contact_and_the_size_of_a_solid_are_read(tmp_path: Path, make_hand: MakeHand) -> None:
+    value = folder_json(make_hand())
+    touching = np.arange(21) % 3 == 0
+    hand = value["hands"][0]
+    hand["held"] |= {"name": "cylinder", "size": [30, 120]}
+    value["joint_order"] = "mano"
+    hand |= {name: in_order(np.array(hand[name]), "mano").tolist() for name in ("joints", "joints_px")}
+    hand["contact"] = [bool(touches) for touches in in_order(touching, "mano")]
+    (record,) = read_folder(tmp_path, value)
+    np.testing.assert_array_equal(record.contact, touching)
+    assert record.held is not None and record.held.shape == Primitive("cylinder", (0.03, 0.12))
+    del hand["contact"], hand["held"]["size"]
+    (record,) = read_folder(tmp_path, value)
+    assert record.contact is None and record.held is not None and record.held.shape is None
+
+
+def test_a_folder_that_was_written_is_read_as_it_was(tmp_path: Path, make_hand: MakeHand) -> None:
+    joints, valid = make_hand(seed=3), np.arange(21) != 7
+    turn = np.column_stack([np.eye(3)[[1, 2, 0]], [0.01, 0.02, 0.6]])
+    solid, touching = Primitive("cone", (0.02, 0.1)), np.arange(21) < 4
+    known = np.where(valid[:, None], joints, np.nan)
+    marks = np.clip(box(joints), 0, [320, 240, 320, 240])
+    first_of = partial(hand_entry, "a.png", (320, 240), K, "right", marks)
+    entries = [
+        first_of(known, contact=touching, held=("cone", turn), shape=solid),
+        first_of(joints, held=("003_cracker_box", turn)),
+        first_of(joints),
+    ]
+    Image.new("RGB", (320, 240)).save(tmp_path / "a.png")
+    write_hands(tmp_path, entries)
+    first, second, third = HandFolder(tmp_path)
+    np.testing.assert_allclose(first.joints_m, known, atol=1e-6)
+    np.testing.assert_array_equal(first.joint_valid, valid)
+    np.testing.assert_array_equal(first.contact, touching)
+    np.testing.assert_allclose(first.camera, K, atol=1e-3)
+    assert first.held is not None and (first.held.name, first.held.shape) == ("cone", solid)
+    np.testing.assert_allclose(first.held.camera_from_object, turn, atol=1e-8)
+    assert second.held is not None and second.held.shape is None and second.contact is None
+    assert third.held is None
+
+
 def put(path: str, new: Any) -> Callable[[dict[str, Any]], None]:
     """Sets a field of the first hand, or at the top; `None` takes it away."""
     place, _, key = path.rpartition(".")
@@ -112,6 +156,18 @@ def replaced(joints: list[Any], value: Any) -> list[Any]:
         ("malformed-hand-record", "'K_size': missing", put("K_size", None)),
         ("camera-other-resolution", "2 times K", put("K", (K * [[0.5], [0.5], [1]]).tolist())),
         ("box-out-of-bounds", "outside the image", put("hand.box", [0, 0, 400, 100])),
+        ("malformed-hand-record", "'contact'", put("hand.contact", [True, False])),
+        ("malformed-hand-record", "'contact'", put("hand.contact", [1] * 21)),
+        (
+            "malformed-hand-record",
+            "no solid is known as 'cup'",
+            put("hand.held", lambda held: held | {"size": [1, 2]}),
+        ),
+        (
+            "malformed-hand-record",
+            "no size of a box",
+            put("hand.held", lambda held: held | {"name": "box", "size": [1, 2]}),
+        ),
         ("box-inverted", "inverted", put("hand.box", [100, 100, 90, 120])),
         ("malformed-hand-record", "'box'", put("hand.box", [1, 2, 3])),
         ("joints-placeholder", "index_pip", put("hand.joints", lambda old: replaced(old, [-1, -1, -1]))),
