@@ -34,6 +34,7 @@ def predicted(labels: Labels | None = None, **changes: Any) -> Predicted:
         "object_position_m": torch.zeros(B, 3),
         "kind_logits": torch.randn(B, 3, generator=g),
         "contact_logits": torch.randn(B, 21, generator=g),
+        "heat_logits": torch.randn(B, 21, 8, 16, generator=g),
         "attentions": [torch.randn(B, 4, 22, 80, generator=g).softmax(-1)],
         "tokens": torch.randn(B, 22, 16, generator=g),
         "image_size": SIDE,
@@ -96,13 +97,36 @@ def test_reprojection_uses_the_crops_camera_and_its_side() -> None:
     exact = Labels(cameras=K, joints_px=_seen(view.coarse_m), joints_px_valid=valid)
     assert terms_of(predicted(exact, steps_m=[view.coarse_m]))["reprojection"].item() < 1e-3
     # K of another resolution is a large loss, not a scale that goes unnoticed.
-    halved = Labels(cameras=K * torch.tensor([[0.5], [0.5], [1.0]]), joints_px=_seen(hands(1)), joints_px_valid=valid)
+    halved = Labels(
+        cameras=K * torch.tensor([[0.5], [0.5], [1.0]]), joints_px=_seen(hands(1)), joints_px_valid=valid
+    )
     assert terms_of(predicted(halved, steps_m=[]))["reprojection"].item() > 1
 
 
 def _seen(joints: torch.Tensor) -> torch.Tensor:
     x, y, z = joints.unbind(-1)
     return torch.stack([200 * x / z + 64, 210 * y / z + 60], dim=-1)
+
+
+def test_the_heat_map_is_taught_the_four_places_around_a_joint_inside_the_crop() -> None:
+    valid = valid_of(6)
+    marks = torch.rand(B, 21, 2, generator=torch.Generator().manual_seed(2)) * SIDE * 1.2
+    labels = Labels(
+        cameras=K, joints_px=marks.masked_fill(~valid[..., None], math.nan), joints_px_valid=valid
+    )
+    view = predicted(labels)
+    expected = 0.0
+    for hand, joint in np.argwhere(valid.numpy()):
+        x, y = (marks[hand, joint] / SIDE).tolist()
+        if max(x, y) > 1:
+            continue
+        column, row = (min(max(f * n - 0.5, 0), n - 1) for f, n in ((x, 16), (y, 8)))
+        logs = view.heat_logits[hand, joint].flatten().log_softmax(0).unflatten(0, (8, 16))
+        for r in (math.floor(row), math.ceil(row)):
+            for c in (math.floor(column), math.ceil(column)):
+                share = (1 - abs(r - row) if row % 1 else 0.5) * (1 - abs(c - column) if column % 1 else 0.5)
+                expected -= share * logs[r, c].item()
+    assert terms_of(view)["heatmap"].item() == pytest.approx(expected, rel=1e-4)
 
 
 def test_a_projection_outside_of_the_crop_is_not_clamped_to_it() -> None:
@@ -299,6 +323,10 @@ def test_only_terms_with_labels_are_there() -> None:
 
 
 def test_what_may_mislead_is_off_unless_asked_for() -> None:
-    assert {name for name, spec in LOSSES.items() if spec.weight == 0} == {"diversity", "attention", "activation"}
+    assert {name for name, spec in LOSSES.items() if spec.weight == 0} == {
+        "diversity",
+        "attention",
+        "activation",
+    }
     assert LOSSES["joints"].weight == 1.0 and LOSSES["refined"].weight == 1.2
     assert 0.3 <= LOSSES["reprojection"].weight <= 0.5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -23,17 +24,22 @@ class Neck(nn.Module):
     def __init__(self, widths: list[int], config: HandConfig) -> None:
         super().__init__()
         width = config.hidden_size
-        self.lateral = nn.ModuleList(nn.Conv2d(w, width, 1) for w in widths)
+        self.widths = [width // 2, width, width]
+        self.lateral = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip(widths, self.widths, strict=True))
+        self.smooth = nn.ModuleList(nn.Conv2d(w, w, 3, padding=1) for w in self.widths[:2])
+        self.down = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairwise(self.widths))
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
         """Maps from fine to coarse, ``[B, C, h, w]`` → the same places, all of one width."""
-        merged: list[Tensor] = []
-        for lateral, features in zip(reversed(self.lateral), reversed(maps), strict=True):
-            own = lateral(features)
-            if merged:
-                own = own + F.interpolate(merged[0], size=own.shape[2:], mode="nearest")
-            merged.insert(0, own)
-        return merged
+        fine, middle, coarse = (lateral(m) for lateral, m in zip(self.lateral, maps, strict=True))
+        middle = self._merged(1, middle, coarse)
+        return [self._merged(0, fine, middle), middle, coarse]
+
+    def _merged(self, level: int, own: Tensor, coarser: Tensor) -> Tensor:
+        raised = F.interpolate(self.down[level](coarser), size=own.shape[2:], mode="nearest")
+        states = own + raised
+        result: Tensor = states + F.relu(self.smooth[level](F.relu(states)))
+        return result
 
 
 class DecoderLayer(nn.Module):
@@ -90,8 +96,8 @@ class HandDecoder(nn.Module):
         self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.num_layers))
         self.norm = nn.LayerNorm(width)
         if config.positions:
-            self.heat_query = nn.Linear(width, width)
-            self.seen = nn.Linear(width + 2, width)
+            self.heat_query = nn.Linear(width, self.neck.widths[0])
+            self.seen = nn.Linear(self.neck.widths[0] + 2, width)
         self.joint = nn.Sequential(
             nn.Linear(width, width), nn.GELU(), output_layer(width, 3, config.wide_initialisation)
         )

@@ -42,8 +42,19 @@ class SmallEncoder(nn.Module):
         )
         self.to_32 = _Down(channels[3], channels[4])
         self.positions = config.positions
-        frozen = [self.stem[0], self.stem[1], self.to_8, nn.ModuleList([self.to_16, self.layers]), self.to_32]
-        _freeze(frozen[: config.encoder_frozen_stages])
+        self.frozen = config.encoder_frozen_stages
+        self.freeze()
+
+    def freeze(self) -> None:
+        """Takes the first levels out of training."""
+        levels: list[list[nn.Module]] = [
+            [self.stem[0]],
+            [self.stem[1]],
+            [self.to_8],
+            [self.to_16, self.layers],
+            [self.to_32],
+        ]
+        _freeze(part for level in levels[: self.frozen] for part in level)
 
     @property
     def widths(self) -> list[int]:
@@ -103,8 +114,13 @@ class EfficientNetEncoder(nn.Module):
     def __init__(self, config: HandConfig) -> None:
         super().__init__()
         self.network = EfficientNetLite0().without_classifier().fold_norms()
-        self.network.freeze_stages(config.encoder_frozen_stages)
         self.widths = [STAGES[stage][-1] for stage in (2, 4, 6)]
+        self.frozen = config.encoder_frozen_stages
+        self.freeze()
+
+    def freeze(self) -> None:
+        """Takes the first stages out of training."""
+        self.network.freeze_stages(self.frozen)
 
     def load_packaged(self) -> None:
         """Takes the weights that were trained on ImageNet."""
@@ -143,13 +159,29 @@ class HubEncoder(nn.Module):
         self.positions = config.positions
         # Other models need to be told.
         self.told = {"interpolate_pos_encoding": True} if _wants_interpolation(self.network) else {}
+        self.frozen = config.encoder_frozen_stages
         if not config.positions:
-            _zero_positions(self.network)
-        if config.encoder_frozen_stages:
-            layers = next(
-                m for m in self.network.modules() if isinstance(m, nn.ModuleList) and len(m) == depth
-            )
-            _freeze([self.network.embeddings, *layers[: config.encoder_frozen_stages]])
+            self.zero_positions()
+        self.freeze()
+
+    def freeze(self) -> None:
+        """Takes the first layers out of training, and positions that are to stay zero."""
+        if not self.positions:
+            for parameter in self._position_embeddings():
+                parameter.requires_grad_(False)
+        if self.frozen:
+            depth = self.network.config.num_hidden_layers
+            stacks = (m for m in self.network.modules() if isinstance(m, nn.ModuleList) and len(m) == depth)
+            _freeze([self.network.embeddings, *next(stacks)[: self.frozen]])
+
+    @torch.no_grad()
+    def zero_positions(self) -> None:
+        """Makes all places alike."""
+        for parameter in self._position_embeddings():
+            parameter.zero_()
+
+    def _position_embeddings(self) -> list[nn.Parameter]:
+        return [p for name, p in self.network.named_parameters() if "position_embedding" in name]
 
     def forward(self, pixels: Tensor) -> list[Tensor]:
         """As :meth:`SmallEncoder.forward`; strides are half, one and two patches."""
@@ -196,7 +228,7 @@ def hub_config(folder: Path) -> PreTrainedConfig:
     return config
 
 
-def load_hub_weights(encoder: HubEncoder, folder: Path, positions: bool) -> None:
+def load_hub_weights(encoder: HubEncoder, folder: Path) -> None:
     """Takes the weights of the folder.
 
     Raises:
@@ -216,8 +248,8 @@ def load_hub_weights(encoder: HubEncoder, folder: Path, positions: bool) -> None
             f"weights are missing: {', '.join(lacking[:3])}", where=folder, remedy="copy the folder again"
         )
     encoder.network.load_state_dict(network.state_dict())
-    if not positions:
-        _zero_positions(encoder.network)
+    if not encoder.positions:
+        encoder.zero_positions()
 
 
 def _patch_size(config: PreTrainedConfig) -> int:
@@ -233,14 +265,6 @@ def _patch_size(config: PreTrainedConfig) -> int:
 
 def _wants_interpolation(network: nn.Module) -> bool:
     return "interpolate_pos_encoding" in inspect.signature(network.forward).parameters
-
-
-@torch.no_grad()
-def _zero_positions(network: nn.Module) -> None:
-    for name, parameter in network.named_parameters():
-        if "position_embedding" in name:
-            parameter.zero_()
-            parameter.requires_grad_(False)
 
 
 def _freeze(parts: Iterable[nn.Module]) -> None:

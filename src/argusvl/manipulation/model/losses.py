@@ -183,12 +183,12 @@ def heatmap(predicted: Predicted) -> Tensor:
     """
     labels, logits = predicted.labels, predicted.heat_logits
     assert labels.joints_px is not None and labels.joints_px_valid is not None and logits is not None
-    marks = torch.where(labels.joints_px_valid[..., None], labels.joints_px.float(), -1.0) / predicted.image_size
+    marks = (
+        torch.where(labels.joints_px_valid[..., None], labels.joints_px.float(), -1.0) / predicted.image_size
+    )
     inside = ((marks >= 0) & (marks <= 1)).all(-1)
     height, width = logits.shape[2:]
-    rows, columns = (
-        _spread(marks[..., axis], count) for axis, count in ((1, height), (0, width))
-    )
+    rows, columns = (_spread(marks[..., axis], count) for axis, count in ((1, height), (0, width)))
     target = rows[..., :, None] * columns[..., None, :]
     each = -(target * logits.float().flatten(2).log_softmax(-1).unflatten(2, (height, width))).sum((-1, -2))
     return (each * inside).sum()
@@ -358,7 +358,9 @@ LOSSES: dict[str, LossSpec] = {
     "reprojection": LossSpec(
         reprojection, "joints_px", 0.4, ("joints_px", "joints_px_valid"), "joints in the crop, its sides"
     ),
-    "heatmap": LossSpec(heatmap, "joints_px", 0.1, ("joints_px", "joints_px_valid"), "joints' heat map, nats"),
+    "heatmap": LossSpec(
+        heatmap, "joints_px", 0.1, ("joints_px", "joints_px_valid"), "joints' heat map, nats"
+    ),
     "confidence": LossSpec(confidence, "joints", 0.05, _JOINTS, "each joint's confidence, nats"),
     "object_kind": LossSpec(object_kind, "objects", 0.1, ("object_kind",), "which object it is, nats"),
     "object_position": LossSpec(object_position, "objects", 0.2, _OBJECT, "the object's place, decimetres"),

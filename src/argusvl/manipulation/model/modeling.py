@@ -92,13 +92,21 @@ class ArgusForHands(PreTrainedModel):
         super().__init__(config)
         self.encoder = build_encoder(config)
         self.decoder = HandDecoder(config, self.encoder.widths)
-        self.refinement = Refinement(config)
+        self.refinement = Refinement(config, self.decoder.neck.widths)
         self.heads = Heads(config)
         self.symmetries = tuple(config.symmetry_of(name) for name in config.objects)
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
         """Modules start as they were built; a hub's encoder initialises its own."""
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
+        """As the stock method, which makes every parameter trainable: what is frozen by the configuration stays so."""
+        loaded = super().from_pretrained(*args, **kwargs)
+        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        model.encoder.freeze()
+        return loaded
 
     def forward(
         self,
@@ -266,7 +274,7 @@ def new_model(encoder: str | Path, **fields: Any) -> ArgusForHands:
         model.encoder.load_packaged()
     elif folder is not None:
         assert isinstance(model.encoder, HubEncoder)
-        load_hub_weights(model.encoder, folder, model.config.positions)
+        load_hub_weights(model.encoder, folder)
     return model
 
 

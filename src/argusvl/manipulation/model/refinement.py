@@ -34,11 +34,11 @@ def sample(features: Tensor, points_px: Tensor, image_size: int) -> Tensor:
 class Refinement(nn.Module):
     """One step, taken ``num_refinement_steps`` times with the same weights, each time from where the last one ended."""
 
-    def __init__(self, config: HandConfig) -> None:
+    def __init__(self, config: HandConfig, widths: list[int]) -> None:
         super().__init__()
         width = config.hidden_size
         self.image_size, self.steps = config.image_size, config.num_refinement_steps
-        self.seen = nn.Linear(3 * width, width)
+        self.seen = nn.Linear(sum(widths), width)
         self.norm_seen = nn.LayerNorm(width)
         self.state = nn.Linear(6, width)
         self.layer = SelfAttentionLayer(config)

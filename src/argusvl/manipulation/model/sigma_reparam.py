@@ -103,4 +103,5 @@ def _replace(module: nn.Module, kind: type, change) -> nn.Module:  # type: ignor
 def attention_entropy(weights: Tensor) -> Tensor:
     """How evenly attention is spread: ``[..., keys]`` probabilities → ``[...]``, 0 (one key) to 1 (all alike)."""
     weights = weights.float()
-    return torch.special.entr(weights).sum(-1) / math.log(weights.shape[-1])
+    # Clamped, as the slope of p · log p has no bound at 0.
+    return -(weights * weights.clamp(min=1e-12).log()).sum(-1) / math.log(weights.shape[-1])
