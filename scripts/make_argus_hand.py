@@ -1,11 +1,11 @@
-"""Makes ``argus-hand``, the base model of hands inside the package: trains on drawn hands, keeps the weights in 16 bits.
+"""Makes ``argus-hand``, the base model of hands in the package: trains on drawn hands, keeps the weights in 16 bits.
 
     python scripts/make_argus_hand.py                        # pictures, training, export
-    python scripts/make_argus_hand.py --backgrounds PHOTOS   # half of the pictures on photographs without hands
+    python scripts/make_argus_hand.py --backgrounds PHOTOS   # four of five pictures on photographs without hands
     python scripts/make_argus_hand.py --export-only          # of a training that has ended
 
-Works in ``runs/argus_hand``; an interrupted training is continued. Keys of ``configs/argus_hand.yaml`` may be overridden
-with ``key=value``. Writes ``benchmarks/results/<date>-argus-hand.json``.
+It is what ``configs/manipulation_demo.yaml`` trains, in ``runs/hands``; keys of that file may be overridden with
+``key=value``. Writes ``benchmarks/results/<date>-argus-hand.json``.
 """
 
 from __future__ import annotations
@@ -24,18 +24,17 @@ import torch
 from argusvl import __version__
 from argusvl.assets import MODELS
 from argusvl.core.files import atomic_folder, write_text_atomically
-from argusvl.core.hand_folders import FILE
 from argusvl.manipulation.model.modeling import ArgusForHands
 from argusvl.task_parts import ASSETS_FILE
 from argusvl.training.checkpoints import read_best
 
-CONFIG = Path("configs/argus_hand.yaml")
-WORK = Path("runs/argus_hand")
+CONFIG = Path("configs/manipulation_demo.yaml")
+WORK = Path("runs/hands")
 RESULTS = Path("benchmarks/results")
 MEBIBYTES = 12
 """Most that the package may grow by."""
-DRAWN, ON_PHOTOGRAPHS, HELD_OUT = (6_000, 1), (6_000, 3), (800, 2)
-"""Pictures and seed of each set."""
+SETS = {"train": (6_000, 1), "val": (800, 2)}
+"""Name → pictures and seed."""
 
 
 def argus(*arguments: str | Path) -> str:
@@ -44,23 +43,6 @@ def argus(*arguments: str | Path) -> str:
     print("$ argus", *words, file=sys.stderr, flush=True)
     command = Path(sys.executable).with_name("argus")
     return subprocess.run([command, *words], stdout=subprocess.PIPE, text=True, check=True).stdout
-
-
-def draw(name: str, number: tuple[int, int], *more: str | Path) -> None:
-    """A set in the working folder; one that is there is left as it is."""
-    images, seed = number
-    argus("data", "synth", "hands", WORK / name, "--images", str(images), "--seed", str(seed), *more)
-
-
-def join(names: list[str]) -> None:
-    """One list of the hands of several sets."""
-    tops = [json.loads((WORK / name / FILE).read_text("utf-8")) for name in names]
-    hands = [
-        hand | {"image": f"{name}/{hand['image']}"}
-        for name, top in zip(names, tops, strict=True)
-        for hand in top["hands"]
-    ]
-    write_text_atomically(WORK / FILE, json.dumps(tops[0] | {"hands": hands}) + "\n")
 
 
 def export(checkpoint: Path) -> Path:
@@ -88,17 +70,17 @@ def main() -> None:
     parser.add_argument("--backgrounds", type=Path, help="folder with photographs that show no hands")
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     asked = parser.parse_args()
-    draw("val", HELD_OUT)
+    for name, (images, seed) in SETS.items():  # one that is there is left as it is
+        photographs = ("--backgrounds", asked.backgrounds) if asked.backgrounds and name == "train" else ()
+        out = WORK / "data" / name
+        argus("data", "synth", "hands", out, "--images", str(images), "--seed", str(seed), *photographs)
     if not asked.export_only:
-        draw("drawn", DRAWN)
-        draw("on_photographs", ON_PHOTOGRAPHS, *(("--backgrounds", asked.backgrounds) if asked.backgrounds else ()))
-        join(["drawn", "on_photographs"])
         argus("train", CONFIG, *asked.overrides)
-    best = read_best(WORK / "train")
+    best = read_best(WORK)
     if best is None:
-        raise SystemExit(f"{WORK / 'train'} holds no finished training")
-    base = export(WORK / "train" / best.checkpoint)
-    figures = json.loads(argus("eval", base, WORK / "val", "--json"))
+        raise SystemExit(f"{WORK} holds no finished training")
+    base = export(WORK / best.checkpoint)
+    figures = json.loads(argus("eval", base, WORK / "data" / "val", "--json"))
     today = datetime.date.today().isoformat()
     result = {
         "date": today,

@@ -1,0 +1,82 @@
+"""Pictures of hands: something is drawn where it should be, and what is not known is not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from argusvl.manipulation.data.dataset import CropSettings, HandDataset
+from argusvl.manipulation.data.joints import NUM_JOINTS
+from argusvl.manipulation.data.reading import open_hands
+from argusvl.manipulation.drawing import (
+    draw_comparison,
+    draw_errors,
+    draw_in_space,
+    draw_sampling,
+    draw_skeleton,
+    errors_of,
+    finger_colour,
+)
+from argusvl.manipulation.evaluation import HandPrediction
+from argusvl.manipulation.gallery import write_gallery
+
+MakeHand = Callable[..., np.ndarray]
+
+
+def predicted(joints: np.ndarray) -> HandPrediction:
+    steps = np.random.default_rng(0).uniform(10, 80, (2, NUM_JOINTS, 2))
+    ones = np.ones(NUM_JOINTS)
+    return HandPrediction(joints, joints, ones, steps, ones, -1, np.eye(3, 4))
+
+
+def test_joints_are_drawn_in_their_fingers_colour() -> None:
+    joints = np.stack(np.meshgrid(np.arange(7) * 30.0 + 20, np.arange(3) * 60.0 + 20), -1).reshape(-1, 2)
+    picture = np.asarray(draw_skeleton(Image.new("RGB", (220, 160)), joints, width=3))
+    for joint in range(1, NUM_JOINTS):
+        x, y = joints[joint].astype(int)
+        assert np.abs(picture[y, x].astype(int) - finger_colour(joint)).max() < 40
+
+
+def test_what_is_not_known_is_not_drawn() -> None:
+    joints = np.full((NUM_JOINTS, 2), np.nan)
+    blank = Image.new("RGB", (50, 40), (9, 9, 9))
+    assert np.array_equal(np.asarray(draw_skeleton(blank, joints)), np.asarray(blank))
+    joints[3] = 20, 20
+    assert not np.array_equal(np.asarray(draw_skeleton(blank, joints)), np.asarray(blank))
+
+
+def test_a_hand_in_space_lies_within_its_picture(make_hand: MakeHand) -> None:
+    for seed in range(5):
+        for axes in ((0, 1), (2, 1)):
+            picture = np.asarray(draw_in_space(make_hand(seed=seed), 120, axes=axes)).min(-1) < 200
+            assert picture.any() and not (picture[0].any() or picture[:, 0].any())
+            assert not (picture[-1].any() or picture[:, -1].any())
+
+
+def test_bars_and_paths_are_there() -> None:
+    bars = np.asarray(draw_errors([np.nan, *np.linspace(1, 20, 20)]))
+    assert (bars[:, 150] != bars[0, 0]).any()
+    crop = Image.new("RGB", (96, 96))
+    assert np.asarray(draw_sampling(crop, predicted(np.zeros((21, 3))).sampling_px)).any()
+
+
+def test_the_gallery_holds_the_best_and_the_worst(hand_folder: Path, tmp_path: Path) -> None:
+    dataset = HandDataset(list(open_hands(hand_folder / "val", "folder", {})), CropSettings(64, 1.25))
+    found, errors = [], []
+    for index in range(len(dataset)):
+        crop = dataset[index]
+        joints = crop.view.joints_m.copy()
+        joints[1:] += [index * 0.001, 0, 0]
+        found.append(predicted(joints))
+        errors.append(errors_of(found[-1], crop))
+        np.testing.assert_allclose(errors[-1][1:], index, atol=1e-6)
+    write_gallery(tmp_path / "hands", dataset, found, errors, 4, draw_comparison)
+    entries = json.loads((tmp_path / "hands" / "hands.json").read_text())
+    assert [round(one["error_mm"] * 21 / 20) for one in entries] == [0, 7, 8, 9]
+    assert [one["worst"] for one in entries] == [False, False, True, True]
+    sizes = {Image.open(tmp_path / "hands" / one["picture"]).size for one in entries}
+    assert len(sizes) == 1 and sizes.pop()[0] > 1000
