@@ -215,15 +215,16 @@ def test_narrow_attention_is_noticed_in_the_forward_pass_itself(make_model: Make
 
 
 def test_it_learns_hands_by_heart(make_model: Make, make_batch: Make) -> None:
-    model, batch = make_model(seed=1), make_batch(8, seed=1)
-    steps, rate = 200, 5e-3
+    model, batch = make_model(seed=2, num_layers=1, num_refinement_steps=1), make_batch(8, seed=2)
+    batch = {name: value for name, value in batch.items() if name.startswith(("pixel", "camera", "joint"))}
+    steps, rate = 160, 5e-3
     optimizer = torch.optim.Adam(model.parameters(), rate, fused=True)
     losses = []
     for number in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = rate * (1 - number / steps)
         output = model(**batch)
-        loss = total(output, batch)
+        loss = sum(output.loss_terms[name] for name in ("joints", "refined", "root", "reprojection"))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
