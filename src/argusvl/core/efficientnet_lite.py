@@ -6,6 +6,7 @@ place of Swish, so that it suits small devices (https://github.com/tensorflow/tp
 
 from __future__ import annotations
 
+import itertools
 import pickle
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,7 @@ class EfficientNetLite0(nn.Module):
         return x.mean(dim=(2, 3))
 
     def feature_maps(self, pixels: Tensor) -> list[Tensor]:
-        """What each of the seven stages ends in, see :data:`STAGES`.
+        """What each of the stages ends in, see :data:`STAGES`.
 
         Args:
             pixels: ``[N, 3, H, W]``, normalised by :data:`MEAN` and :data:`STD`.
@@ -94,11 +95,14 @@ class EfficientNetLite0(nn.Module):
     @property
     def stages(self) -> list[list[nn.Module]]:
         """The blocks by stage."""
-        blocks = iter(self._blocks)
-        return [[next(blocks) for _ in range(stage[0])] for stage in STAGES]
+        ends = list(itertools.accumulate(stage[0] for stage in STAGES))
+        starts = [0, *ends[:-1]]
+        blocks = list(self._blocks)
+        return [blocks[a:b] for a, b in zip(starts, ends, strict=True) if b <= len(blocks)]
 
-    def without_classifier(self) -> EfficientNetLite0:
-        """Drops what stands after the seven stages: half of the parameters. :meth:`feature_maps` remains."""
+    def without_classifier(self, stages: int = len(STAGES)) -> EfficientNetLite0:
+        """Drops what stands after the first stages: :meth:`feature_maps` remains, of those."""
+        self._blocks = self._blocks[: sum(stage[0] for stage in STAGES[:stages])]
         self._conv_head = self._bn1 = self._fc = nn.Identity()
         return self
 

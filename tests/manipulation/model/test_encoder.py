@@ -72,6 +72,19 @@ def test_first_stages_are_frozen_and_keep_no_graph(stages: int) -> None:
     assert all(torch.equal(p, before[name]) for name, p in network.named_parameters())
 
 
+def test_efficientnet_may_end_at_stride_16(make_batch: Make) -> None:
+    fields = {"image_size": 64, "hidden_size": 32, "encoder_frozen_stages": 5}
+    whole, part = (new_model("efficientnet-lite0", encoder_stages=k, **fields).eval() for k in (7, 5))
+    pixels = make_batch(2)["pixel_values"]
+    for ours, theirs in zip(part.encoder(pixels), whole.encoder(pixels)[:2], strict=True):
+        assert torch.equal(ours, theirs)
+    maps = [
+        [tuple(m.shape[1:]) for m in model.decoder.neck(model.encoder(pixels))] for model in (whole, part)
+    ]
+    assert maps[0] == maps[1] == [(16, 8, 8), (32, 4, 4), (32, 2, 2)]
+    assert sum(p.numel() for p in part.parameters()) < sum(p.numel() for p in whole.parameters()) / 2
+
+
 def test_frozen_convolutions_notice_other_weights() -> None:
     network = new_model("efficientnet-lite0", image_size=64, encoder_frozen_stages=7).encoder.network
     pixels = crops()[1]
@@ -163,6 +176,7 @@ def test_what_is_no_vit_is_refused(tmp_path: Path) -> None:
     ("fields", "says"),
     [
         ({"encoder": "smal"}, "did you mean"),
+        ({"encoder_stages": 6}, "choose one of 5, 7"),
         ({"image_size": 100}, "multiple of 32"),
         ({"hidden_size": 100}, "multiple of 16"),
         ({"encoder": "hub"}, "needs encoder_config"),

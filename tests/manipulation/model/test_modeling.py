@@ -215,23 +215,21 @@ def test_narrow_attention_is_noticed_in_the_forward_pass_itself(make_model: Make
 
 
 def test_it_learns_hands_by_heart(make_model: Make, make_batch: Make) -> None:
-    model, batch = make_model(seed=1), make_batch(8, seed=1)
-    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
-
-    def step() -> tuple[float, HandOutput]:
+    model, batch = make_model(seed=2, num_layers=1, num_refinement_steps=1), make_batch(8, seed=2)
+    batch = {name: value for name, value in batch.items() if name.startswith(("pixel", "camera", "joint"))}
+    steps, rate = 160, 5e-3
+    optimizer = torch.optim.Adam(model.parameters(), rate, fused=True)
+    losses = []
+    for number in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = rate * (1 - number / steps)
         output = model(**batch)
-        loss = total(output, batch)
+        loss = sum(output.loss_terms[name] for name in ("joints", "refined", "root", "reprojection"))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        return loss.item(), output
-
-    first, _ = step()
-    for number in range(400):
-        for group in optimizer.param_groups:
-            group["lr"] = 3e-3 * (1 - number / 400)
-        last, output = step()
-    assert last < first / 10
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] / 10
     valid = batch["joint_valid"] & batch["joint_valid"][:, :1]
     true = batch["joints_m"]
     for name in ("joints_3d", "joints_3d_refined"):

@@ -33,6 +33,8 @@ class HandConfig(PreTrainedConfig):
         encoder: ``small`` (convolutions and attention, trained here), ``efficientnet-lite0``, or ``hub``.
         encoder_config: Configuration of the ``hub`` encoder, or its dictionary.
         encoder_channels: Of the ``small`` encoder at strides 2, 4, 8, 16 and 32.
+        encoder_stages: Of EfficientNet, 5 or 7: with five, the coarsest map is made by the decoder's neck, of dense
+            convolutions, in less time and with half of the weights.
         encoder_layers: Attention layers of the ``small`` encoder, at stride 16.
         encoder_frozen_stages: Parts of the encoder, from the pixels on, that are never trained: of seven stages of
             EfficientNet, the layers of a ViT (its embeddings are frozen with the first), the five levels of ``small``.
@@ -62,6 +64,7 @@ class HandConfig(PreTrainedConfig):
         encoder: str = SMALL,
         encoder_config: PreTrainedConfig | dict[str, Any] | None = None,
         encoder_channels: Sequence[int] = (24, 48, 96, 160, 192),
+        encoder_stages: int = 7,
         encoder_layers: int = 2,
         encoder_frozen_stages: int = 0,
         positions: bool = True,
@@ -84,6 +87,7 @@ class HandConfig(PreTrainedConfig):
         self.encoder = encoder
         self.encoder_config = encoder_config
         self.encoder_channels = list(encoder_channels)
+        self.encoder_stages = encoder_stages
         self.encoder_layers = encoder_layers
         self.encoder_frozen_stages = encoder_frozen_stages
         self.positions = positions
@@ -115,6 +119,7 @@ class HandConfig(PreTrainedConfig):
         symmetries = {f"object_symmetries[{name!r}]": kind for name, kind in self.object_symmetries.items()}
         for key, value, known in (
             ("encoder", self.encoder, ENCODERS),
+            ("encoder_stages", str(self.encoder_stages), ("5", "7")),
             *((key, kind, KINDS_OF_SYMMETRY) for key, kind in symmetries.items()),
         ):
             if value not in known:

@@ -25,7 +25,7 @@ from argusvl.core.efficientnet_lite import (
 from argusvl.core.errors import CheckpointError, ConfigError
 from argusvl.core.wording import first_line
 from argusvl.manipulation.model.configuration import EFFICIENTNET, HUB, HandConfig
-from argusvl.manipulation.model.layers import SelfAttentionLayer, places_xy, sine_positions
+from argusvl.manipulation.model.layers import Down, Residual, SelfAttentionLayer, places_xy, sine_positions
 
 
 class SmallEncoder(nn.Module):
@@ -34,13 +34,13 @@ class SmallEncoder(nn.Module):
     def __init__(self, config: HandConfig) -> None:
         super().__init__()
         channels = self.channels = config.encoder_channels
-        self.stem = nn.ModuleList(_Down(a, b) for a, b in pairwise([3, *channels[:2]]))
-        self.to_8 = nn.Sequential(_Down(channels[1], channels[2]), _Residual(channels[2]))
-        self.to_16 = nn.Sequential(_Down(channels[2], channels[3]), _Residual(channels[3]))
+        self.stem = nn.ModuleList(Down(a, b) for a, b in pairwise([3, *channels[:2]]))
+        self.to_8 = nn.Sequential(Down(channels[1], channels[2]), Residual(channels[2]))
+        self.to_16 = nn.Sequential(Down(channels[2], channels[3]), Residual(channels[3]))
         self.layers = nn.ModuleList(
             SelfAttentionLayer(config, channels[3]) for _ in range(config.encoder_layers)
         )
-        self.to_32 = _Down(channels[3], channels[4])
+        self.to_32 = Down(channels[3], channels[4])
         self.positions = config.positions
         self.frozen = config.encoder_frozen_stages
         self.freeze()
@@ -77,44 +77,14 @@ class SmallEncoder(nn.Module):
         return [fine, middle, self.to_32(middle)]
 
 
-class _ChannelNorm(nn.LayerNorm):
-    """Layer norm over the channels of each place: without statistics of a batch."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-
-
-class _Down(nn.Module):
-    """Halves both sides."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, 3, stride=2, padding=1)
-        self.norm = _ChannelNorm(outputs)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.norm(self.conv(x)))
-
-
-class _Residual(nn.Module):
-    """A convolution whose result is added."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(width, width, 3, padding=1)
-        self.norm = _ChannelNorm(width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + F.relu(self.norm(self.conv(x)))
-
-
 class EfficientNetEncoder(nn.Module):
     """EfficientNet-Lite0 with its norms folded into the convolutions: running statistics, never those of a batch."""
 
     def __init__(self, config: HandConfig) -> None:
         super().__init__()
-        self.network = EfficientNetLite0().without_classifier().fold_norms()
-        self.widths = [STAGES[stage][-1] for stage in (2, 4, 6)]
+        self.network = EfficientNetLite0().without_classifier(config.encoder_stages).fold_norms()
+        self.ends = [stage for stage in (2, 4, 6) if stage < config.encoder_stages]
+        self.widths = [STAGES[stage][-1] for stage in self.ends]
         self.frozen = config.encoder_frozen_stages
         self.freeze()
 
@@ -124,11 +94,11 @@ class EfficientNetEncoder(nn.Module):
 
     def load_packaged(self) -> None:
         """Takes the weights that were trained on ImageNet."""
-        packaged = load_network(packaged_weights()).without_classifier().fold_norms()
+        packaged = load_network(packaged_weights()).without_classifier(len(self.network.stages)).fold_norms()
         self.network.load_state_dict(packaged.state_dict())
 
     def forward(self, pixels: Tensor) -> list[Tensor]:
-        """As :meth:`SmallEncoder.forward`."""
+        """As :meth:`SmallEncoder.forward`; with five stages without the last map."""
         # From the normalisation of the batch to the one that the weights know.
         scale, shift = (
             torch.tensor(values, device=pixels.device)[:, None, None]
@@ -138,7 +108,7 @@ class EfficientNetEncoder(nn.Module):
             )
         )
         maps = self.network.feature_maps((pixels * scale + shift).contiguous(memory_format=LAYOUT))
-        return [maps[2], maps[4], maps[6]]
+        return [maps[stage] for stage in self.ends]
 
 
 class HubEncoder(nn.Module):

@@ -1,4 +1,4 @@
-"""Attention whose weights are seen, feed-forward blocks, and where the places of a map are."""
+"""Attention whose weights are seen, feed-forward blocks, convolutions, and where the places of a map are."""
 
 from __future__ import annotations
 
@@ -74,6 +74,39 @@ class SelfAttentionLayer(nn.Module):
         attended, _ = self.attention(placed, placed, states)
         result: Tensor = self.feed_forward(tokens + self.dropout(attended))
         return result
+
+
+class _ChannelNorm(nn.LayerNorm):
+    """Layer norm over the channels of each place: without statistics of a batch."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class Down(nn.Module):
+    """Halves both sides."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 3, stride=2, padding=1)
+        self.norm = _ChannelNorm(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, inputs, h, w]`` → ``[B, outputs, h / 2, w / 2]``."""
+        return F.relu(self.norm(self.conv(x)))
+
+
+class Residual(nn.Module):
+    """A convolution whose result is added."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(width, width, 3, padding=1)
+        self.norm = _ChannelNorm(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, width, h, w]`` → the same shape."""
+        return x + F.relu(self.norm(self.conv(x)))
 
 
 def output_layer(width: int, outputs: int, wide: bool) -> nn.Linear:
