@@ -30,6 +30,7 @@ MakeTask = Callable[..., HandTask]
 SMALL: dict[str, Any] = {
     "encoder": "small",
     "frozen_stages": 0,
+    "encoder_lr": 1e-3,
     "image_size": 64,
     "hidden_size": 32,
     "num_layers": 1,

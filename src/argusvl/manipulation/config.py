@@ -82,6 +82,8 @@ class HandModelSection(Section):
     encoder: str
     """Of a new model: small (random weights), efficientnet-lite0 (pretrained on ImageNet), or the folder of a ViT in
     hub layout such as DINOv2."""
+    encoder_stages: Literal[5, 7]
+    """Of EfficientNet: with 5 the decoder's dense convolutions do what its last two would, in less time on a CPU."""
     frozen_stages: int = Field(ge=0)
     """Number of the encoder's first stages, or layers, that never train."""
     positions: bool

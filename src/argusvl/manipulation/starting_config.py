@@ -18,8 +18,8 @@ from argusvl.manipulation.data.records import HandRecord
 from argusvl.manipulation.model.losses import LOSSES
 
 EVALUATIONS = 5
-_BATCH = 32
-_PASSES = 96_000
+_BATCH = 64
+_PASSES = 64_000
 """Hands that a new model sees: what `configs/manipulation_demo.yaml` learns from."""
 _PASSES_FROM_BASE = 24_000
 _SURVEYED = 400
@@ -27,19 +27,20 @@ _SURVEYED = 400
 MODEL: dict[str, Any] = {
     "model_path": None,
     "encoder": "efficientnet-lite0",
-    "frozen_stages": 3,
+    "encoder_stages": 5,
+    "frozen_stages": 5,
     "positions": True,
     "image_size": 128,
-    "hidden_size": 192,
-    "num_layers": 3,
-    "num_heads": 6,
+    "hidden_size": 128,
+    "num_layers": 2,
+    "num_heads": 4,
     "num_refinement_steps": 2,
     "sigma_reparam": True,
     "dropout": 0.0,
     "wide_initialisation": False,
     "objects": [],
 }
-RATES = {"encoder_lr": 5e-4, "decoder_lr": 1e-3, "refinement_lr": 1e-3, "heads_lr": 1e-3}
+RATES = {"encoder_lr": 0.0, "decoder_lr": 2e-3, "refinement_lr": 2e-3, "heads_lr": 2e-3}
 
 
 def make_starting_config(
@@ -90,7 +91,7 @@ def make_starting_config(
             "input_noise": 0.0,
             "input_noise_epochs": 0.0,
             "augmentation": {
-                "rotation": 45.0,
+                "rotation": 90.0,
                 "scale": 0.2,
                 "shift": 0.08,
                 "colour": 0.3,
@@ -112,11 +113,11 @@ def make_starting_config(
             "gradient_accumulation_steps": 1,
             **RATES,
             "weight_decay": 0.05,
-            "adam_beta2": 0.99,
+            "adam_beta2": 0.98,
             "lr_scheduler_type": "cosine",
             "warmup_ratio": 0.05,
             "max_grad_norm": 1.0,
-            "ema_decay": 0.998,
+            "ema_decay": 0.995,
             "bf16": "auto",
             "gradient_checkpointing": False,
             "eval_steps": every,
