@@ -88,7 +88,7 @@ def main() -> None:
         "machine": f"{os.cpu_count()} cores",
         "torch": torch.__version__,
         "config": str(CONFIG),
-        "held_out_drawn_hands": figures,
+        "held_out_drawn_hands": {k: v for k, v in figures.items() if k not in ("checkpoint", "data")},
     }
     file = RESULTS / f"{today}-argus-hand.json"
     write_text_atomically(file, json.dumps(result, indent=1) + "\n")

@@ -359,7 +359,7 @@ LOSSES: dict[str, LossSpec] = {
         reprojection, "joints_px", 0.4, ("joints_px", "joints_px_valid"), "joints in the crop, its sides"
     ),
     "heatmap": LossSpec(
-        heatmap, "joints_px", 0.1, ("joints_px", "joints_px_valid"), "joints' heat map, nats"
+        heatmap, "joints_px", 0.5, ("joints_px", "joints_px_valid"), "joints' heat map, nats"
     ),
     "confidence": LossSpec(confidence, "joints", 0.05, _JOINTS, "each joint's confidence, nats"),
     "object_kind": LossSpec(object_kind, "objects", 0.1, ("object_kind",), "which object it is, nats"),
