@@ -131,7 +131,7 @@ class HandPredictor:
             raise CheckpointError(
                 f"its weights cannot be loaded: {error}", where=folder, remedy="copy the checkpoint again"
             ) from error
-        model.to(on)  # type: ignore[arg-type]  # transformers wraps `to` with a signature of its own
+        model.to(on)
         compute_in(decide("auto", on), model)
         return cls(model, assets)
 
