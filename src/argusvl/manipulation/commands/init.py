@@ -43,12 +43,14 @@ def init(
 
     base = None
     if model is not None:
+        from argusvl.assets import model_folder
         from argusvl.core.files import read_json_object
         from argusvl.manipulation.assets import HandAssets
-        from argusvl.tasks import find_checkpoint
+        from argusvl.training.checkpoints import checkpoint_at
 
-        folder = find_checkpoint(model)
+        folder = checkpoint_at(model_folder(model))
+        assets = HandAssets.load(folder)
         shape = read_json_object(folder / "config.json", remedy="copy the checkpoint again")
-        base = model, HandAssets.load(folder), shape
+        base = model, assets, shape
     text = make_starting_config(data, val, format, reader_options(option), reader_options(val_option), base)
     typer.echo(text, nl=False)
