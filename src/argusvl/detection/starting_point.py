@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 _STOCK_TYPE = "qwen2_5_vl"
 
+SHIPPED = "argus-tiny"
+"""The shipped model that finds boxes."""
+
 
 @dataclass(frozen=True, slots=True)
 class StartingPoint:
@@ -49,13 +52,13 @@ def starting_point(model: str | None) -> StartingPoint:
         CheckpointError: There is no such model, or the folder is none.
     """
     if model is None:
-        model = next((name for name, folder in MODELS.items() if folder.is_dir()), "random")
+        model = SHIPPED if MODELS[SHIPPED].is_dir() else "random"
     if model == "random":
         return StartingPoint("random")
     folder = model_folder(model)
     if not folder.is_dir():
-        known = ", ".join(MODELS)
-        if model in MODELS:
+        known = SHIPPED
+        if model == SHIPPED:
             raise CheckpointError(
                 "does not ship with this installation", where=model, remedy="give a folder, or --model random"
             )
