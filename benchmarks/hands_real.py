@@ -50,8 +50,7 @@ def main() -> None:
     model = HandPredictor.from_pretrained(folder, device=options.device).model
     found = evaluate_dataset(model, dataset, assets.mean_pose, batch_size=32, progress=True)
 
-    views = [dataset[k].view for k in range(len(dataset))]
-    truth, valid = np.stack([v.joints_m for v in views]), np.stack([v.joint_valid for v in views])
+    truth, valid = (np.stack([getattr(v, name) for v in found.views]) for name in ("joints_m", "joint_valid"))
     predicted = np.stack([p.joints_m for p in found.predictions])
     own = evaluate_hands(predicted, truth, valid, mean_pose(truth, valid))
     table = {

@@ -72,7 +72,7 @@ def test_the_gallery_holds_the_best_and_the_worst(hand_folder: Path, tmp_path: P
         joints = crop.view.joints_m.copy()
         joints[1:] += [index * 0.001, 0, 0]
         found.append(predicted(joints))
-        errors.append(errors_of(found[-1], crop))
+        errors.append(errors_of(found[-1], crop.view))
         np.testing.assert_allclose(errors[-1][1:], index, atol=1e-6)
     write_gallery(tmp_path / "hands", dataset, found, errors, 4, draw_comparison)
     entries = json.loads((tmp_path / "hands" / "hands.json").read_text())

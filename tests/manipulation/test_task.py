@@ -239,3 +239,19 @@ def test_answers_that_do_not_depend_on_the_picture_are_named_with_what_to_change
     found = {one["finding"]["id"]: one["finding"] for one in events if one["event"] == "found"}
     assert "differ by" in found["T-001"]["what"]
     assert "positions: false → true" in found["T-001"]["remedy"].lower()
+
+
+def test_a_picture_that_cannot_be_read_does_not_take_its_batch_with_it(
+    run_folder: Path, hand_folder: Path, tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"no picture")
+    good = sorted((hand_folder / "val").glob("*.png"))[:4]
+    refused: list[Path] = []
+    predictor = HandPredictor.from_pretrained(run_folder)
+    images = [good[0], bad, *good[1:]]
+    told = predictor.stream(images, HandQuery(), batch_size=3, on_error=lambda path, _: refused.append(path))
+    found = dict(told)
+    assert list(found) == good and refused == [bad]
+    (alone,) = predictor.predict([good[3]], [HandQuery()])
+    np.testing.assert_allclose(found[good[3]].joints_m, alone.joints_m, atol=1e-4)

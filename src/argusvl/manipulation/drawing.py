@@ -12,6 +12,7 @@ from argusvl.core.camera import project
 from argusvl.manipulation.alignment import Bools, Floats
 from argusvl.manipulation.data.dataset import HandCrop
 from argusvl.manipulation.data.joints import BONES, JOINTS, NUM_JOINTS, WRIST
+from argusvl.manipulation.data.views import HandView
 from argusvl.manipulation.evaluation import HandPrediction
 from argusvl.manipulation.metrics import MM
 from argusvl.visual.fonts import load_font
@@ -176,8 +177,7 @@ def side_by_side(panels: Sequence[tuple[str, Image.Image]]) -> Image.Image:
     return sheet
 
 
-def errors_of(found: HandPrediction, crop: HandCrop) -> Floats:
+def errors_of(found: HandPrediction, view: HandView) -> Floats:
     """``[21]``: of each joint relative to the wrist, millimetres; ``nan`` where it is not known."""
-    view = crop.view
     off = (found.joints_m - found.joints_m[WRIST]) - (view.joints_m - view.joints_m[WRIST])
     return np.where(view.joint_valid, np.linalg.norm(off, axis=-1) * MM, np.nan)

@@ -58,12 +58,14 @@ class HandEvaluation:
         figures: Refined, beside the mean pose.
         coarse: Before refinement.
         predictions: One for each hand.
+        views: What is true of each, in the crop; without its picture.
         scalars: All figures by the names of :data:`~argusvl.manipulation.figures.FIGURES`.
     """
 
     figures: HandFigures
     coarse: HandFigures
     predictions: Sequence[HandPrediction]
+    views: Sequence[HandView]
     scalars: Mapping[str, float]
 
 
@@ -164,7 +166,7 @@ def measure(
     scalars["mpjpe_2d"] = float(np.nanmean(off))
     scalars[SPREAD] = spread(refined, truth, valid)
     scalars |= _of_objects(predictions, views)
-    return HandEvaluation(figures, coarse, predictions, scalars)
+    return HandEvaluation(figures, coarse, predictions, views, scalars)
 
 
 def _of_objects(predictions: Sequence[HandPrediction], views: Sequence[HandView]) -> dict[str, float]:

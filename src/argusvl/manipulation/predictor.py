@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -14,7 +14,7 @@ from PIL import Image
 from argusvl.assets import model_folder
 from argusvl.core.camera import PictureMap, camera_matrix, project
 from argusvl.core.devices import usable_device
-from argusvl.core.errors import CheckpointError, DataError
+from argusvl.core.errors import ArgusError, CheckpointError, DataError
 from argusvl.core.images import exif_orientation, open_image, upright_rgb
 from argusvl.core.precision import compute_in, decide
 from argusvl.manipulation.alignment import Floats
@@ -148,7 +148,38 @@ class HandPredictor:
             ImageError: A picture cannot be read.
             DataError: A box lies outside its picture, or K is no camera.
         """
-        cuts = [self._cut(image, query) for image, query in zip(images, queries, strict=True)]
+        return self._predict([self._cut(*pair) for pair in zip(images, queries, strict=True)])
+
+    def stream(
+        self,
+        images: Sequence[Path],
+        query: HandQuery,
+        *,
+        batch_size: int,
+        on_error: Callable[[Path, ArgusError], None],
+    ) -> Iterator[tuple[Path, Hand]]:
+        """As :meth:`predict`, one query for all pictures, which are read as they are needed.
+
+        Args:
+            images: Of any number.
+            query: For each.
+            batch_size: Pictures in a forward pass.
+            on_error: Called with one that cannot be used, which is then left out.
+
+        Yields:
+            The pictures in their order, and their hands.
+        """
+        for start in range(0, len(images), batch_size):
+            cuts: dict[Path, _Cut] = {}
+            for image in images[start : start + batch_size]:
+                try:
+                    cuts[image] = self._cut(image, query)
+                except ArgusError as error:
+                    on_error(image, error)
+            if cuts:
+                yield from zip(cuts, self._predict(list(cuts.values())), strict=True)
+
+    def _predict(self, cuts: Sequence[_Cut]) -> list[Hand]:
         pixels = pixel_values([np.asarray(cut.picture) for cut in cuts])
         cameras = torch.from_numpy(np.stack([cut.camera for cut in cuts]).astype(np.float32))
         device = self.model.device

@@ -19,7 +19,7 @@ from argusvl.manipulation.model.losses import LOSSES
 
 EVALUATIONS = 5
 _BATCH = 64
-_PASSES = 64_000
+_PASSES = 46_080
 """Hands that a new model sees: what `configs/manipulation_demo.yaml` learns from."""
 _PASSES_FROM_BASE = 24_000
 _SURVEYED = 400

@@ -17,6 +17,7 @@ import pytest
 
 from argusvl.core.errors import ArgusError
 from argusvl.doctor.logs.diagnosis import Diagnosis, diagnose
+from argusvl.doctor.logs.exceptions import CAUSES
 from argusvl.doctor.logs.reading import _read_stream, read_log
 
 Diagnosed = Callable[..., Diagnosis]
@@ -215,9 +216,11 @@ def test_any_bytes_are_read_or_refused(tmp_path: Path) -> None:
             draw.choice(starts) + draw.randbytes(draw.randrange(300)).replace(b"\0", b"0" * (k % 2)),
         )
         try:
-            diagnose(str(path))
-        except ArgusError:
-            continue
+            found = diagnose(str(path))
+        except ArgusError as error:
+            assert error.what and error.remedy
+        else:
+            assert found.cause in CAUSES
 
 
 class Endless(io.RawIOBase):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,6 +13,7 @@ from argusvl.task_parts import Evaluated
 
 if TYPE_CHECKING:
     from argusvl.manipulation.data.records import HandRecord
+    from argusvl.manipulation.evaluation import HandEvaluation
 
 _SHOWN = 8
 _LISTED = 5
@@ -87,7 +89,7 @@ def evaluate_checkpoint(
         "collapsed": list(found.figures.collapsed),
     }
     if results is not None:
-        _write_results(results, format, every, dataset, found)
+        _write_results(results, format, every, found)
 
     def show(title: str) -> None:
         from rich.table import Table
@@ -109,26 +111,22 @@ def evaluate_checkpoint(
         from argusvl.manipulation.drawing import draw_comparison, draw_errors, errors_of
         from argusvl.manipulation.gallery import GALLERY, write_gallery
 
-        errors = [errors_of(p, dataset[k]) for k, p in enumerate(found.predictions)]
+        errors = [errors_of(p, view) for p, view in zip(found.predictions, found.views, strict=True)]
         write_gallery(out / GALLERY, dataset, found.predictions, errors, _SHOWN, draw_comparison)
-        joints = [found.figures.per_joint_mm[name] for name in found.figures.per_joint_mm]
-        draw_errors(joints).save(out / GALLERY / "joints.png")
+        draw_errors(list(found.figures.per_joint_mm.values())).save(out / GALLERY / "joints.png")
 
     return Evaluated(figures, show, write)
 
 
-def _write_results(path: Path, format_name: str, every: list[HandRecord], dataset: Any, found: Any) -> None:
+def _write_results(path: Path, format_name: str, every: Sequence[HandRecord], found: HandEvaluation) -> None:
     """Joints in the pictures' own camera frames; a picture without a hand is left out."""
     import numpy as np
 
     from argusvl.manipulation.results import write_dexycb_results, write_freihand_results
 
-    joints = {}
     numbers = [k for k, one in enumerate(every) if one.shows_hand and one.box_xyxy_px is not None]
-    for place, (number, prediction) in enumerate(zip(numbers, found.predictions, strict=True)):
-        crop = dataset[place]
-        _, turn = crop.change.camera(crop.record.camera)
-        joints[number] = prediction.joints_m @ turn
+    found_there = zip(numbers, found.predictions, found.views, strict=True)
+    joints = {number: prediction.joints_m @ view.turn for number, prediction, view in found_there}
     if format_name == "dexycb":
         write_dexycb_results(path, joints)
     else:

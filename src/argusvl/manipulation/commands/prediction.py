@@ -73,14 +73,7 @@ class HandStream:
         self, images: Sequence[Path], *, batch_size: int, on_error: Callable[[Path, ArgusError], None]
     ) -> Iterator[tuple[Path, Hand]]:
         """Hands in the order of the images."""
-        # One by one: they are small, and one that cannot be read does not take others with it.
-        for image in images:
-            try:
-                found = self.predictor.predict([image], [self.query])
-            except ArgusError as error:
-                on_error(image, error)
-                continue
-            yield image, found[0]
+        return self.predictor.stream(images, self.query, batch_size=batch_size, on_error=on_error)
 
 
 def draw(image: Path, prediction: Hand, *, font_path: Path | None) -> Image.Image:

@@ -47,16 +47,11 @@ class HandCrop:
 
     Attributes:
         pixels: ``uint8 [S, S, 3]``.
-        view: The labels, of the crop.
-        change: The picture's pixels → the crop's.
-        turn: ``[3, 3]``: the picture's camera → the crop's; its transpose brings predictions back.
-        record: Where it comes from.
+        view: The labels, of the crop; its ``turn`` brings predictions back to the picture's camera.
     """
 
     pixels: NDArray[np.uint8]
     view: HandView
-    change: PictureMap
-    record: HandRecord
 
 
 def usable(records: Sequence[HandRecord]) -> list[HandRecord]:
@@ -96,7 +91,7 @@ def cut_out(
         change = change.then(PictureMap.mirror(change.size))
     view = view_of(record, change, open_image(record.image, exif="ignore"))
     pixels = np.asarray(view.picture) if rng is None else changes.recolour(view.picture, rng)
-    return HandCrop(pixels, view, change, record)
+    return HandCrop(pixels, view)
 
 
 class HandDataset(Dataset[HandCrop]):

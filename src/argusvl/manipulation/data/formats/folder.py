@@ -23,6 +23,7 @@ import numpy as np
 from argusvl.config.messages import did_you_mean
 from argusvl.core.errors import DataError
 from argusvl.core.files import path_inside
+from argusvl.core.hand_folders import FILE
 from argusvl.core.images import image_size
 from argusvl.core.primitives import Primitive
 from argusvl.manipulation.data.checking import Bools
@@ -44,7 +45,6 @@ from argusvl.manipulation.data.formats.base import (
 from argusvl.manipulation.data.joints import places, to_our_order
 from argusvl.manipulation.data.records import HandRecord, ObjectPose
 
-FILE = "hands.json"
 TOP_KEYS = {"unit", "joint_order", "pixel_origin", "K", "K_size", "hands"}
 HAND_KEYS = {"image", "side", "box", "joints", "joints_px", "K", "K_size", "held", "contact"}
 HELD_KEYS = {"name", "pose", "size"}
