@@ -20,7 +20,7 @@ from argusvl.manipulation.model.losses import LOSSES
 EVALUATIONS = 5
 _BATCH = 64
 _PASSES = 46_080
-"""Hands that a new model sees: what `configs/manipulation_demo.yaml` learns from."""
+"""Hands that a new model sees, one after the other; as many as with `configs/manipulation_demo.yaml`."""
 _PASSES_FROM_BASE = 24_000
 _SURVEYED = 400
 
