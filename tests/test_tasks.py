@@ -71,13 +71,21 @@ def test_a_task_that_is_not_known_names_those_that_are(tmp_path: Path, text: str
 
 def test_a_part_that_is_not_there_names_the_tasks_that_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(TASKS, "other", TaskEntry("a:b", "a:c"))
-    for lacking, what in (
-        (lambda: task_part("other", "predictor"), "the task other has no predictor"),
-        (lambda: task_command("other", "data check"), "the task other has no `argus data check`"),
+    for lacking, what, those in (
+        (
+            lambda: task_part("other", "predictor"),
+            "the task other has no predictor",
+            "detection, manipulation",
+        ),
+        (
+            lambda: task_command("other", "data check"),
+            "the task other has no `argus data check`",
+            "detection",
+        ),
     ):
         with pytest.raises(ArgusError, match=what) as raised:
             lacking()
-        assert raised.value.remedy == "tasks that have it: detection"
+        assert raised.value.remedy == f"tasks that have it: {those}"
     assert TASKS["other"].figure_specs() == {}
 
 

@@ -36,7 +36,19 @@ MAY_BE_LEFT_OUT = {
         "training.rate_scaling",
         "training.recovery",
         "training.remedies",
-    }
+    },
+    "manipulation": {
+        "data.root",
+        "data.train_options",
+        "data.val",
+        "data.val_options",
+        "model.model_path",
+        "trainer_arguments",
+        "training.phases",
+        "training.rate_scaling",
+        "training.recovery",
+        "training.remedies",
+    },
 }
 
 

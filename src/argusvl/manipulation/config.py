@@ -126,7 +126,7 @@ class HandLossSection(Section):
     object_kind_weight: Weight
     """Of which object is held."""
     object_position_weight: Weight
-    """Of where it is."""
+    """Of where the object is."""
     object_rotation_weight: Weight
     """Of how it is turned: the angle, symmetries left out."""
     contact_weight: Weight
@@ -160,7 +160,9 @@ class HandRunConfig(RunConfig):
     """A run that learns hands and the objects that they hold."""
 
     task: Literal["manipulation"]
+    """Name of the task; chooses the schema."""
     data: HandDataSection
+    """Which hands are used, and how they are cut out."""
     model: HandModelSection
     """What is trained."""
     losses: HandLossSection
