@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from argusvl.assets import MODELS
+from argusvl.cli.main import run
 from argusvl.manipulation.assets import HandAssets
 from argusvl.manipulation.data.dataset import HandDataset
 from argusvl.manipulation.data.reading import open_hands
 from argusvl.manipulation.evaluation import evaluate_dataset
 from argusvl.manipulation.predictor import HandPredictor
+from argusvl.manipulation.starting_config import make_starting_config
 from argusvl.synthetic.hands import generate
 from argusvl.tasks import task_at
+
+pytestmark = pytest.mark.usefixtures("quiet_logging")
 
 MOST_BYTES = 12 * 2**20
 
@@ -40,3 +46,17 @@ def test_it_finds_hands_that_it_has_not_seen(drawn: Path) -> None:
     relative, aligned = (figures.figures[name] for name in ("mpjpe_root", "mpjpe_pa"))
     assert relative.value < relative.mean_pose / 2
     assert aligned.value < 0.85 * aligned.mean_pose
+
+
+def test_training_goes_on_from_it(drawn: Path, tmp_path: Path) -> None:
+    """As the README has it: init from the base, then train."""
+    config = tmp_path / "hands.yaml"
+    folder = MODELS["argus-hand"]
+    shape = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    base = "argus-hand", HandAssets.load(folder), shape
+    config.write_text(make_starting_config(drawn, None, "folder", {}, {}, base), encoding="utf-8")
+    quick = ["max_steps=2", "eval_steps=2", "save_steps=2", "per_device_train_batch_size=8"]
+    quick += ["dataloader_num_workers=0", "report_to=[]", f"output_dir={tmp_path / 'run'}"]
+    assert run(["train", str(config), *quick]) == 0
+    weights = HandPredictor.from_pretrained(tmp_path / "run").model.parameters()
+    assert {one.dtype for one in weights} == {torch.float32}

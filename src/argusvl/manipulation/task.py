@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 from transformers import PreTrainedModel
 
@@ -172,7 +173,7 @@ class HandTask:
                 where=folder,
                 remedy="write the same, or train a new model",
             )
-        return ArgusForHands.from_pretrained(folder)
+        return ArgusForHands.from_pretrained(folder, dtype=torch.float32)  # what ships is stored in 16 bits
 
     def loss_terms(self) -> Sequence[LossTerm]:
         """The table's losses with the configured weights."""
