@@ -36,6 +36,17 @@ def test_phases_choose_what_trains_and_how_fast(tmp_path: Path) -> None:
     assert [e["lr/body"] for e in entries] == pytest.approx([0.01] * 8)
 
 
+def test_phases_weigh_loss_terms(tmp_path: Path) -> None:
+    phases = [
+        PhaseSection(until=0.5, weights={"rare": 0.0, "size": 0.0}),
+        PhaseSection(until=1.0, weights={"fit": 0.0, "size": 0.0}),
+    ]
+    entries = train(ToyTask(), tmp_path, phases=phases, **STEADY)
+    # A term is not logged where a step has nothing to count it by.
+    shown = [e["fit_loss"] if e["step"] <= 4 else 0.5 * e.get("rare_loss", 0.0) for e in entries]
+    assert [e["loss"] for e in entries] == pytest.approx(shown)
+
+
 def test_a_group_that_rests_does_not_move(tmp_path: Path) -> None:
     trainer = ArgusTrainer(ToyTask(), toy_config(tmp_path, phases=PHASES, **STEADY))
     weights = []
@@ -73,6 +84,7 @@ def test_two_ranks_go_through_the_same_phases(tmp_path: Path) -> None:
     [
         (PhaseSection(until=1.0, train=["haed"]), "there is no group 'haed'; did you mean 'head'"),
         (PhaseSection(until=1.0, rates={"tail": 0.5}), "there is no group 'tail'"),
+        (PhaseSection(until=1.0, weights={"fat": 0.5}), "there is no loss term 'fat'; did you mean 'fit'"),
         (PhaseSection(until=1.0, train=[]), "nothing would train in it"),
         (PhaseSection(until=1.0, train=["head"], rates={"head": 0.0}), "nothing would train in it"),
     ],

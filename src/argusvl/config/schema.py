@@ -123,6 +123,8 @@ class PhaseSection(Section):
     """Names of the parameter groups that train in it; null for all."""
     rates: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
     """Factor of a group's learning rate in it, by the group's name; 1 where it is not named."""
+    weights: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
+    """Factor of a loss term's weight in it, by the term's name; 1 where it is not named."""
 
 
 class RateScalingSection(Section):
@@ -211,6 +213,9 @@ class TrainingSection(Section):
     """Parts of training in which other groups train, or at other rates; null for none."""
     rate_scaling: RateScalingSection | None = None
     """How learning rates follow the number of samples of a step; null: they are used as they are."""
+    balance_decay: float | None = Field(default=None, ge=0, lt=1)
+    """Decay per step of the averages by which each loss term is brought to the share of the loss that its weight has of
+    all weights; null: weights are used as they are."""
     recovery: RecoverySection | None = None
     """What happens to steps whose loss or gradient is not finite; null: the first one ends training."""
     remedies: RemediesSection | None = None

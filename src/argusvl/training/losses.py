@@ -28,7 +28,7 @@ class LossAggregation:
     """
 
     def __init__(self, terms: Sequence[LossTerm]) -> None:
-        self._terms = tuple(terms)
+        self.terms = tuple(terms)
         self.names = tuple(term.name for term in terms)
         if len(set(self.names)) != len(self.names):
             raise ModelError(
@@ -122,7 +122,7 @@ class LossAggregation:
                 scale * term.weight * weights.get(term.name, 1.0) / counts[term.count]
                 if counts[term.count]
                 else 0.0
-                for term in self._terms
+                for term in self.terms
             ]
             cached = self._factors = (counts, scale, weights, torch.tensor(factors, device=device))
         return cached[3]
@@ -138,7 +138,7 @@ class LossAggregation:
             Means by log name. A term that had nothing to be counted by in the whole window is left out.
         """
         figures: dict[str, float] = {}
-        for term, value in zip(self._terms, sums, strict=True):
+        for term, value in zip(self.terms, sums, strict=True):
             if counts[term.count] == 0 or term.log_as is None:
                 continue
             for name in (term.log_as,) if isinstance(term.log_as, str) else term.log_as:

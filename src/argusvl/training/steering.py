@@ -21,6 +21,7 @@ from argusvl.training.policies import (
     Stop,
     strongest,
 )
+from argusvl.training.policies.balancing import Balancing
 from argusvl.training.policies.non_finite import Recover, StopWhereNotFinite
 from argusvl.training.policies.phases import Phases
 from argusvl.training.policies.remedies import Remedies
@@ -49,9 +50,11 @@ def own_policies(trainer: ArgusTrainer, samples_per_step: float) -> list[Policy]
     """
     training, groups = trainer.config.training, [group.spec for group in trainer.groups]
     agreed = trainer.parallel, Examination(trainer)
+    terms, decay = trainer.losses.terms, training.balance_decay
     recovery, remedies = training.recovery, training.remedies
     return [
-        Phases(groups, training.phases, training.rate_scaling, samples_per_step),
+        Phases(groups, trainer.losses.names, training.phases, training.rate_scaling, samples_per_step),
+        *([] if decay is None else [Balancing(terms, decay, trainer.parallel.add)]),
         StopWhereNotFinite(*agreed) if recovery is None else Recover(*agreed, recovery),
         *([] if remedies is None else [Remedies(trainer, remedies)]),
     ]

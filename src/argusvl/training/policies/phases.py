@@ -1,4 +1,4 @@
-"""What trains when, and how fast: phases of training, groups that wait, rates for the samples that a step holds."""
+"""What trains when, how fast and for what: phases, groups that wait, rates for the samples that a step holds."""
 
 from __future__ import annotations
 
@@ -16,30 +16,32 @@ logger = get_logger(__name__)
 
 
 class Phases(Inactive):
-    """Which groups train, and factors of their rates, by the share of training that is done.
+    """Which groups train, and factors of rates and of loss terms' weights, by the share of training that is done.
 
     The optimizer holds all groups all the time (they must not change within a run, for resuming); one that is frozen
     has no gradient and gets neither a step nor state. What holds follows from step and epoch alone.
 
     Args:
         groups: The task's groups; those with ``frozen_epochs`` wait for that epoch in any phase.
+        terms: Names of the loss terms.
         phases: In order; ``None``: a single one, in which everything trains.
         scaling: How rates follow the number of samples; ``None``: they do not.
         samples_per_step: On all ranks together, on average.
 
     Raises:
-        ConfigError: A phase names a group that is not there, or leaves nothing to train.
+        ConfigError: A phase names a group or a term that is not there, or leaves nothing to train.
     """
 
     def __init__(
         self,
         groups: Sequence[ParameterGroup],
+        terms: Sequence[str],
         phases: Sequence[PhaseSection] | None,
         scaling: RateScalingSection | None,
         samples_per_step: float,
     ) -> None:
         self._waiting = {group.name: group.frozen_epochs for group in groups if group.frozen_epochs > 0}
-        self._phases = [(phase.until, _plan_of(phase, groups)) for phase in phases or ()]
+        self._phases = [(phase.until, _plan_of(phase, groups, terms)) for phase in phases or ()]
         self._scale = 1.0
         if scaling is not None:
             ratio = samples_per_step / scaling.reference_samples
@@ -66,16 +68,20 @@ def ever_freezes(groups: Sequence[ParameterGroup], phases: Sequence[PhaseSection
     return any(g.frozen_epochs > 0 or any(g.name not in train for train in names) for g in groups)
 
 
-def _plan_of(phase: PhaseSection, groups: Sequence[ParameterGroup]) -> Plan:
+def _plan_of(phase: PhaseSection, groups: Sequence[ParameterGroup], terms: Sequence[str]) -> Plan:
     names = [group.name for group in groups]
     where = f"phases, the one until {phase.until:g}"
-    for name in (*(phase.train or ()), *phase.rates):
-        if name not in names:
-            raise ConfigError(
-                f"there is no group {name!r}{did_you_mean(name, names)}",
-                where=where,
-                remedy=f"groups are {', '.join(names)}",
-            )
+    for what, asked, known in (
+        ("group", (*(phase.train or ()), *phase.rates), names),
+        ("loss term", tuple(phase.weights), terms),
+    ):
+        for name in asked:
+            if name not in known:
+                raise ConfigError(
+                    f"there is no {what} {name!r}{did_you_mean(name, known)}",
+                    where=where,
+                    remedy=f"{what}s are {', '.join(known)}",
+                )
     trains = names if phase.train is None else phase.train
     if not any(g.learning_rate > 0 and g.name in trains and phase.rates.get(g.name, 1.0) > 0 for g in groups):
         raise ConfigError(
@@ -83,4 +89,6 @@ def _plan_of(phase: PhaseSection, groups: Sequence[ParameterGroup]) -> Plan:
             where=where,
             remedy="name a group whose learning rate is not 0",
         )
-    return Plan(frozen=frozenset(names) - frozenset(trains), rates=dict(phase.rates))
+    return Plan(
+        frozen=frozenset(names) - frozenset(trains), rates=dict(phase.rates), weights=dict(phase.weights)
+    )

@@ -15,6 +15,7 @@ from argusvl.core.logging import get_logger
 from argusvl.doctor.findings import Finding
 from argusvl.doctor.remedies import APPLICABLE, REMEDIES, WHEN_TO_RESTART
 from argusvl.training.policies import Action, Continue, Inactive, Plan, Progress, RollBack, Stop
+from argusvl.training.policies.balancing import TermSizes
 from argusvl.training.snapshot import Snapshot
 from argusvl.training.step import StepRecord
 
@@ -152,14 +153,11 @@ class Remedies(Inactive):
         return options
 
     def _balanced(self) -> dict[str, float]:
-        """Factors that bring the weighted terms to one size, by their moving averages (0.99, as seed 001 has it)."""
-        sizes: dict[str, float] = {}
+        """Factors that bring each term to its weight's share, by moving averages (0.99, as seed 001 has it)."""
+        sizes = TermSizes(self._trainer.losses.terms, 0.99)
         for record in self._steps:
-            for name, value in zip(record.terms, record.sums.sum(0).abs().tolist(), strict=True):
-                sizes[name] = 0.99 * sizes.get(name, value) + 0.01 * value
-        known = {name: size for name, size in sizes.items() if size > 0 and math.isfinite(size)}
-        mean = math.exp(fmean(math.log(size) for size in known.values())) if known else 1.0
-        return {name: mean / size for name, size in known.items()}
+            sizes.add(dict(zip(record.terms, record.sums.sum(0).tolist(), strict=True)), record.counts)
+        return sizes.factors()
 
     # --- the trial
 
