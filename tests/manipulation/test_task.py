@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from PIL import Image
 
@@ -17,6 +18,7 @@ from argusvl.config.loading import load_config
 from argusvl.core.camera import project
 from argusvl.core.errors import ArgusError, CheckpointError, ConfigError, DataError
 from argusvl.manipulation.config import HandRunConfig
+from argusvl.manipulation.data.dataset import collate
 from argusvl.manipulation.data.reading import open_hands
 from argusvl.manipulation.predictor import HandPredictor, HandQuery, parse_camera_option
 from argusvl.manipulation.starting_config import make_starting_config
@@ -220,25 +222,37 @@ def test_other_checkpoints_and_odd_options_are_refused(tmp_path: Path, config_fi
     assert set(TASKS["manipulation"].figure_specs()) >= {"mpjpe_root", "mpjpe_pa", "auc_root"}
 
 
-def test_answers_that_do_not_depend_on_the_picture_are_named_with_what_to_change(
-    hand_folder: Path, config_file: Path, tmp_path: Path
-) -> None:
-    folders, generator = {}, np.random.default_rng(0)
-    for part in ("train", "val"):
-        folders[part] = tmp_path / part
-        folders[part].mkdir()
-        (folders[part] / "hands.json").write_bytes((hand_folder / part / "hands.json").read_bytes())
-        for picture in (hand_folder / part).glob("*.png"):
-            noise = generator.integers(0, 256, (*Image.open(picture).size[::-1], 3), dtype=np.uint8)
-            Image.fromarray(noise).save(folders[part] / picture.name)
-    steps = {"max_steps": 60, "eval_steps": 60, "save_steps": 60, "logging_steps": 60}
-    values = SMALL | steps | {key: str(path) for key, path in folders.items()}
-    values |= {"output_dir": str(tmp_path / "run"), "positions": False}
+def findings_and_spread(config_file: Path, out: Path, **changes: Any) -> tuple[dict[str, Any], float]:
+    """A run of 60 steps: what the doctor found, by id, and the spread of the last evaluation."""
+    steps = {"max_steps": 60, "eval_steps": 60, "save_steps": 60, "logging_steps": 60, "ema_decay": None}
+    values = SMALL | steps | {"output_dir": str(out)} | changes
     assert run(["train", str(config_file), *overrides(values)]) == 0
-    events = [json.loads(line) for line in (tmp_path / "run" / "events.jsonl").read_text().splitlines()]
-    found = {one["finding"]["id"]: one["finding"] for one in events if one["event"] == "found"}
-    assert "differ by" in found["T-001"]["what"]
+    events = [json.loads(line) for line in (out / "events.jsonl").read_text().splitlines()]
+    state = json.loads((out / "checkpoint-60" / "trainer_state.json").read_text())
+    (spread,) = (entry["eval_spread"] for entry in state["log_history"] if "eval_spread" in entry)
+    return {one["finding"]["id"]: one["finding"] for one in events if one["event"] == "found"}, spread
+
+
+def test_without_positions_a_run_collapses_and_what_the_doctor_says_cures_it(
+    config_file: Path, tmp_path: Path
+) -> None:
+    found, collapsed = findings_and_spread(config_file, tmp_path / "without", positions=False)
+    assert "differ by" in found["T-001"]["what"] and collapsed < 0.01
     assert "positions: false → true" in found["T-001"]["remedy"].lower()
+    found, cured = findings_and_spread(config_file, tmp_path / "with", positions=True)
+    assert "T-001" not in found and cured > 10 * collapsed
+
+
+def test_pictures_that_do_not_reach_the_model_are_named(
+    config_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def blank(*arguments: Any) -> dict[str, Any]:
+        batch = collate(*arguments)
+        return batch | {"pixel_values": torch.zeros_like(batch["pixel_values"])}
+
+    monkeypatch.setattr("argusvl.manipulation.task.collate", blank)
+    found, spread = findings_and_spread(config_file, tmp_path / "run")
+    assert "pixel_values" in found["N-419"]["what"] and spread < 0.01
 
 
 def test_a_picture_that_cannot_be_read_does_not_take_its_batch_with_it(

@@ -97,7 +97,7 @@ class HandModelSection(Section):
     num_heads: Count
     """Number of attention heads of each."""
     num_refinement_steps: int = Field(ge=0)
-    """Times that joints are projected, looked at in the picture and corrected."""
+    """Times that joints are projected, looked at in the picture and corrected; 0: no heat maps either."""
     sigma_reparam: bool
     """Whether linear layers of attention are divided by their largest singular value (arXiv 2303.06296)."""
     dropout: float = Field(ge=0, lt=1)

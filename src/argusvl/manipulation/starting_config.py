@@ -18,17 +18,18 @@ from argusvl.manipulation.data.records import HandRecord
 from argusvl.manipulation.model.losses import LOSSES
 
 EVALUATIONS = 5
-_BATCH = 64
-_PASSES = 46_080
-"""Hands that a new model sees, one after the other; as many as with `configs/manipulation_demo.yaml`."""
-_PASSES_FROM_BASE = 24_000
+_BATCH = 16
+_PASSES = 152_000
+"""Hands that a new model sees, one after the other; as many as with `configs/argus_hand.yaml`."""
+_PASSES_FROM_BASE = 19_200
+"""As many as with `configs/manipulation_demo.yaml`."""
 _SURVEYED = 400
 
 MODEL: dict[str, Any] = {
     "model_path": None,
     "encoder": "efficientnet-lite0",
     "encoder_stages": 5,
-    "frozen_stages": 5,
+    "frozen_stages": 1,
     "positions": True,
     "image_size": 128,
     "hidden_size": 128,
@@ -40,7 +41,8 @@ MODEL: dict[str, Any] = {
     "wide_initialisation": False,
     "objects": [],
 }
-RATES = {"encoder_lr": 0.0, "decoder_lr": 2e-3, "refinement_lr": 2e-3, "heads_lr": 2e-3}
+RATES = {"encoder_lr": 1e-3, "decoder_lr": 2e-3, "refinement_lr": 2e-3, "heads_lr": 2e-3}
+RATES_FROM_BASE = {"encoder_lr": 2e-4, "decoder_lr": 5e-4, "refinement_lr": 5e-4, "heads_lr": 5e-4}
 
 
 def make_starting_config(
@@ -111,12 +113,12 @@ def make_starting_config(
             "per_device_train_batch_size": _BATCH,
             "per_device_eval_batch_size": 64,
             "gradient_accumulation_steps": 1,
-            **RATES,
+            **(RATES if base is None else RATES_FROM_BASE),
             "weight_decay": 0.05,
             "adam_beta2": 0.98,
             "lr_scheduler_type": "cosine",
             "warmup_ratio": 0.05,
-            "max_grad_norm": 1.0,
+            "max_grad_norm": 10.0,
             "ema_decay": 0.995,
             "bf16": "auto",
             "gradient_checkpointing": False,
@@ -144,7 +146,7 @@ def make_starting_config(
         (
             "model",
             "frozen_stages",
-        ): "early features of pretrained encoders are good as they are, and cost most",
+        ): "edges and colours at half of the picture's size: they cost most and change least",
         ("training", "num_train_epochs"): "max_steps decides",
         ("training", "max_steps"): steps,
         ("training", "eval_steps"): f"{EVALUATIONS} times, the last one at the end",

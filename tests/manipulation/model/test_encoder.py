@@ -34,14 +34,14 @@ def crops(seed: int = 0, side: int = 64) -> tuple[torch.Tensor, torch.Tensor]:
     return normalised(IMAGENET_MEAN, IMAGENET_STD), normalised(MEAN, STD)
 
 
-def test_strides_are_8_16_and_32() -> None:
+def test_strides_are_4_8_16_and_32() -> None:
     for encoder in (
         SmallEncoder(HandConfig()),
         EfficientNetEncoder(HandConfig(encoder="efficientnet-lite0")),
     ):
         maps = encoder(torch.zeros(1, 3, 128, 128))
         assert [tuple(m.shape) for m in maps] == [
-            (1, width, side, side) for width, side in zip(encoder.widths, (16, 8, 4), strict=True)
+            (1, width, side, side) for width, side in zip(encoder.widths, (32, 16, 8, 4), strict=True)
         ]
 
 
@@ -51,11 +51,11 @@ def test_efficientnet_has_its_packaged_weights_and_running_statistics() -> None:
     pixels, own = crops()
     with torch.no_grad():
         expected = plain.feature_maps(own)
-    for found, stage in zip(encoder(pixels), (2, 4, 6), strict=True):
+    for found, stage in zip(encoder(pixels), (1, 2, 4, 6), strict=True):
         torch.testing.assert_close(found, expected[stage], rtol=1e-3, atol=1e-3)
     assert not any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in encoder.modules())
     # A crop is seen in the same way whatever the others are.
-    torch.testing.assert_close(encoder(pixels[:1])[2], encoder(pixels)[2][:1], rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(encoder(pixels[:1])[3], encoder(pixels)[3][:1], rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("stages", [0, 3, 7])
@@ -76,12 +76,12 @@ def test_efficientnet_may_end_at_stride_16(make_batch: Make) -> None:
     fields = {"image_size": 64, "hidden_size": 32, "encoder_frozen_stages": 5}
     whole, part = (new_model("efficientnet-lite0", encoder_stages=k, **fields).eval() for k in (7, 5))
     pixels = make_batch(2)["pixel_values"]
-    for ours, theirs in zip(part.encoder(pixels), whole.encoder(pixels)[:2], strict=True):
+    for ours, theirs in zip(part.encoder(pixels), whole.encoder(pixels)[:3], strict=True):
         assert torch.equal(ours, theirs)
     maps = [
         [tuple(m.shape[1:]) for m in model.decoder.neck(model.encoder(pixels))] for model in (whole, part)
     ]
-    assert maps[0] == maps[1] == [(16, 8, 8), (32, 4, 4), (32, 2, 2)]
+    assert maps[0] == maps[1] == [(8, 16, 16), (16, 8, 8), (32, 4, 4), (32, 2, 2)]
     assert sum(p.numel() for p in part.parameters()) < sum(p.numel() for p in whole.parameters()) / 2
 
 
@@ -103,9 +103,8 @@ def test_frozen_convolutions_notice_other_weights() -> None:
 @pytest.mark.parametrize("stages", [0, 2, 5])
 def test_levels_of_the_small_encoder_are_frozen(stages: int, make_model: Make) -> None:
     encoder = make_model(encoder_frozen_stages=stages).encoder
-    assert [m.requires_grad for m in encoder(crops()[0])] == [True, True, True][
-        : 3 - max(0, stages - 2)
-    ] or stages == 5
+    # The stem's two levels, then one for each map.
+    assert [m.requires_grad for m in encoder(crops()[0])] == [number >= stages for number in range(1, 5)]
     frozen = {name.split(".")[0] for name, p in encoder.named_parameters() if not p.requires_grad}
     assert frozen == {0: set(), 2: {"stem"}, 5: {"stem", "to_8", "to_16", "layers", "to_32"}}[stages]
 
@@ -127,9 +126,9 @@ def test_a_hub_vit_reads_crops_of_another_size(kind: str, tmp_path: Path, make_b
     reference = (Dinov2Model if kind == "dinov2" else ViTModel).from_pretrained(folder)
     for name, value in reference.state_dict().items():
         assert torch.equal(model.encoder.network.state_dict()[name], value)
-    # 64 is no multiple of 14: 5 × 5 patches, and maps of half, one and two patches.
+    # 64 is no multiple of 14: 5 × 5 patches, and maps of a quarter of a patch, half, one and two.
     maps = model.encoder(make_batch(2)["pixel_values"])
-    assert [tuple(m.shape[1:]) for m in maps] == [(16, 10, 10), (16, 5, 5), (16, 2, 2)]
+    assert [tuple(m.shape[1:]) for m in maps] == [(16, 20, 20), (16, 10, 10), (16, 5, 5), (16, 2, 2)]
     frozen = {name for name, p in model.encoder.network.named_parameters() if not p.requires_grad}
     assert {name.split(".")[0] for name in frozen} > {"embeddings"}
     assert {number for name in frozen for number in re.findall(r"layers?\.(\d)\.", name)} == {"0"}
@@ -155,7 +154,7 @@ def test_without_positions_a_vit_cannot_tell_where_a_patch_is(tmp_path: Path) ->
     fields = {"image_size": 64, "hidden_size": 32}
     for positions in (True, False):
         encoder = new_model(folder, positions=positions, **fields).eval().encoder
-        first, second = (encoder(p)[1] for p in (pixels, rolled))
+        first, second = (encoder(p)[2] for p in (pixels, rolled))
         moved = first.roll((2, 2), dims=(2, 3))
         assert torch.allclose(moved, second, atol=1e-4) != positions
 

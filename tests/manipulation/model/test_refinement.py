@@ -55,6 +55,24 @@ def test_each_step_samples_where_the_last_joints_are_seen(
     assert (moved.hand["root"] - output.hand["root"]).norm(dim=-1).min() > 0.05
 
 
+def test_the_first_step_goes_where_heat_maps_see_the_joints(
+    make_model: Callable[..., ArgusForHands], make_batch: Callable[..., dict[str, torch.Tensor]]
+) -> None:
+    model, batch = make_model(num_refinement_steps=1).eval(), make_batch(4)
+    seen = []
+    model.refinement.heatmaps.heat.register_forward_hook(lambda _, __, logits: seen.append(logits * 20))
+    model.refinement.heatmaps.heat.register_forward_hook(
+        lambda _, __, logits: logits * 20
+    )  # more than even maps
+    output = model(batch["pixel_values"], batch["cameras"])
+    chances = seen[0].flatten(2).softmax(-1).unflatten(2, seen[0].shape[2:])
+    centres = (torch.arange(chances.shape[-1]) + 0.5) * model.config.image_size / chances.shape[-1]
+    means = torch.stack([chances.sum(2) @ centres, chances.sum(3) @ centres], dim=-1)
+    # A new model's change is nearly nothing.
+    off = project(output.hand["joints_3d_refined"], batch["cameras"]) - means
+    assert off.abs().max() < 1 and (means - model.config.image_size / 2).abs().max() > 2
+
+
 def test_without_steps_refined_joints_are_the_coarse_ones(
     make_model: Callable[..., ArgusForHands], make_batch: Callable[..., dict[str, torch.Tensor]]
 ) -> None:
@@ -62,4 +80,4 @@ def test_without_steps_refined_joints_are_the_coarse_ones(
     output = model(**batch)
     assert torch.equal(output.hand["joints_3d"], output.hand["joints_3d_refined"])
     assert output.sampling_px.shape == (0, 4, 21, 2)
-    assert "refined" not in output.loss_terms and "joints" in output.loss_terms
+    assert not {"refined", "heatmap"} & set(output.loss_terms) and "joints" in output.loss_terms

@@ -109,8 +109,8 @@ def test_every_linear_layer_of_attention_has_it(make_model: Callable[..., ArgusF
     for reparameterised, kind in ((True, SigmaLinear), (False, nn.Linear)):
         model = make_model(sigma_reparam=reparameterised)
         attentions = [m for m in model.modules() if isinstance(m, Attention)]
-        # One in the encoder, two in each of two decoder layers, one in the refinement.
-        assert len(attentions) == 6
+        # One in the encoder, two in each of two decoder layers, two in the refinement.
+        assert len(attentions) == 7
         for attention in attentions:
             for name in ("query", "key", "value", "out"):
                 assert type(getattr(attention, name)) is kind
@@ -120,7 +120,7 @@ def test_every_linear_layer_of_attention_has_it(make_model: Callable[..., ArgusF
 def test_scale_and_vectors_are_no_matrices_to_decay(make_model: Callable[..., ArgusForHands]) -> None:
     model = make_model()
     gammas = [p for name, p in model.named_parameters() if name.endswith("gamma")]
-    assert len(gammas) == 24 and all(p.ndim == 1 for p in gammas)
+    assert len(gammas) == 28 and all(p.ndim == 1 for p in gammas)
     assert not any(name.endswith(("left", "right")) for name, _ in model.named_parameters())
 
 

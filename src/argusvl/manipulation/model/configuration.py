@@ -43,7 +43,7 @@ class HandConfig(PreTrainedConfig):
         num_layers: Layers of the decoder.
         num_heads: Attention heads.
         ffn_size: Width of the feed-forward layers.
-        num_refinement_steps: 0: refined joints are the coarse ones.
+        num_refinement_steps: 0: refined joints are the coarse ones, and there are no heat maps.
         sigma_reparam: Whether the linear layers of our own attention are reparameterised by their spectral norm.
         dropout: Probability, in the decoder and the refinement.
         wide_initialisation: Whether output layers begin wide (0.02) and with random biases, so that no two hands are

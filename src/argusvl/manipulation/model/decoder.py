@@ -27,9 +27,9 @@ OBJECT = NUM_JOINTS
 
 
 class Neck(nn.Module):
-    """Maps of any width → three of the decoder's, finer ones informed by coarser (Lin et al., 2017).
+    """Maps of any width → four of the decoder's, finer ones informed by coarser (Lin et al., 2017).
 
-    Of two maps it makes the third, and what a deeper encoder would have done at stride 16, with dense convolutions:
+    Of three maps it makes the fourth, and what a deeper encoder would have done at stride 16, with dense convolutions:
     a CPU is several times faster with these than with depthwise ones.
     """
 
@@ -37,23 +37,24 @@ class Neck(nn.Module):
         super().__init__()
         width = config.hidden_size
         self.deeper = None
-        if len(widths) == 2:
-            self.deeper = nn.Sequential(Residual(widths[1]), Residual(widths[1]))
-            self.coarser = nn.Sequential(Down(widths[1], width), Residual(width))
+        if len(widths) == 3:
+            self.deeper = nn.Sequential(Residual(widths[2]), Residual(widths[2]))
+            self.coarser = nn.Sequential(Down(widths[2], width), Residual(width))
             widths = [*widths, width]
-        self.widths = [width // 2, width, width]
+        self.widths = [width // 4, width // 2, width, width]
         self.lateral = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip(widths, self.widths, strict=True))
-        self.smooth = nn.ModuleList(nn.Conv2d(w, w, 3, padding=1) for w in self.widths[:2])
+        self.smooth = nn.ModuleList(nn.Conv2d(w, w, 3, padding=1) for w in self.widths[:3])
         self.down = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairwise(self.widths))
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
-        """Maps from fine to coarse, ``[B, C, h, w]`` → three, of :attr:`widths`."""
+        """Maps from fine to coarse, ``[B, C, h, w]`` → four, of :attr:`widths`."""
         if self.deeper is not None:
-            fine, middle = maps[0], self.deeper(maps[1])
-            maps = [fine, middle, self.coarser(middle)]
-        fine, middle, coarse = (lateral(m) for lateral, m in zip(self.lateral, maps, strict=True))
-        middle = self._merged(1, middle, coarse)
-        return [self._merged(0, fine, middle), middle, coarse]
+            deeper = self.deeper(maps[2])
+            maps = [*maps[:2], deeper, self.coarser(deeper)]
+        merged = [lateral(m) for lateral, m in zip(self.lateral, maps, strict=True)]
+        for level in (2, 1, 0):
+            merged[level] = self._merged(level, merged[level], merged[level + 1])
+        return merged
 
     def _merged(self, level: int, own: Tensor, coarser: Tensor) -> Tensor:
         raised = F.interpolate(self.down[level](coarser), size=own.shape[2:], mode="nearest")
@@ -86,23 +87,19 @@ class Decoded:
 
     Attributes:
         tokens: ``[B, 22, width]``: the joints', then the object's.
+        memory: ``[B, places, width]``: what they attended to.
         hands: Coarse.
-        heat_logits: ``[B, 21, h, w]`` over the finest map; ``None`` without positions.
         attentions: Of each layer, ``[B, heads, 22, places]``: first those of stride 16, then those of stride 32.
     """
 
     tokens: Tensor
+    memory: Tensor
     hands: Hands25D
-    heat_logits: Tensor | None
     attentions: list[Tensor]
 
 
 class HandDecoder(nn.Module):
-    """Query tokens that know the camera, and what they find in the maps.
-
-    A joint's place in the crop is the mean of a heat map over the finest map, plus an offset of its token that can
-    leave the crop; depths come from the tokens.
-    """
+    """Query tokens that know the camera, and what they find in the maps of strides 16 and 32: a coarse hand."""
 
     def __init__(self, config: HandConfig, widths: list[int]) -> None:
         super().__init__()
@@ -115,9 +112,6 @@ class HandDecoder(nn.Module):
         self.norm_memory = nn.LayerNorm(width)
         self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.num_layers))
         self.norm = nn.LayerNorm(width)
-        if config.positions:
-            self.heat_query = nn.Linear(width, self.neck.widths[0])
-            self.seen = nn.Linear(self.neck.widths[0] + 2, width)
         self.joint = nn.Sequential(
             nn.Linear(width, width), nn.GELU(), output_layer(width, 3, config.wide_initialisation)
         )
@@ -131,28 +125,25 @@ class HandDecoder(nn.Module):
         """Reads the neck's maps.
 
         Args:
-            maps: From fine to coarse, ``[B, width, h, w]``.
+            maps: From fine to coarse, ``[B, C, h, w]``; the two finest are left to the refinement.
             cameras: ``[B, 3, 3]`` K of the crops, float32.
         """
         with in_float32(cameras.device):
             known = camera_features(cameras, self.image_size)
-        memory = self._memory(maps[1:])
+        memory = self._memory(maps[2:])
         tokens = self.queries + self.camera(known)[:, None]
         attentions = []
         for layer in self.layers:
             tokens, weights = layer(tokens, memory)
             attentions.append(weights)
-        tokens = self.norm(tokens)
-        places: Tensor | float = 0.5
-        heat = None
-        if self.positions:
-            tokens, places, heat = self._look(tokens, maps[0])
         with in_float32(cameras.device):
-            joints = self.joint(tokens[:, :NUM_JOINTS].float()) + self.mean_joint
+            states = self.norm(tokens.float())
+            joints = self.joint(states[:, :NUM_JOINTS]) + self.mean_joint
             depths = joints[..., 2] - joints[:, WRIST, None, 2]
-            closeness = self.closeness(tokens[:, WRIST].float())[:, 0]
-            hands = Hands25D((places + joints[..., :2]) * self.image_size, depths, closeness)
-        return Decoded(tokens, hands, heat, attentions)
+            hands = Hands25D(
+                (0.5 + joints[..., :2]) * self.image_size, depths, self.closeness(states[:, WRIST])[:, 0]
+            )
+        return Decoded(tokens, memory, hands, attentions)
 
     def _memory(self, maps: list[Tensor]) -> Tensor:
         """What queries attend to: ``[B, places, width]`` that know where they are and of which stride."""
@@ -163,16 +154,3 @@ class HandDecoder(nn.Module):
                 states + sine_positions(places_xy(features), states.shape[-1]) if self.positions else states
             )
         return torch.cat(memory, dim=1)
-
-    def _look(self, tokens: Tensor, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Heat maps of the joints: tokens that know what is seen there, the means ``[B, 21, 2]`` in 0–1, and logits."""
-        places = places_xy(features)
-        height = features.shape[2]
-        features = features.flatten(2)
-        heat = self.heat_query(tokens[:, :NUM_JOINTS]) @ features * features.shape[1] ** -0.5
-        weights = heat.float().softmax(-1)
-        with in_float32(features.device):
-            means = weights @ places
-        found = torch.cat([weights.to(features.dtype) @ features.transpose(1, 2), means - 0.5], dim=-1)
-        joints = tokens[:, :NUM_JOINTS] + self.seen(found)
-        return torch.cat([joints, tokens[:, NUM_JOINTS:]], dim=1), means, heat.unflatten(2, (height, -1))

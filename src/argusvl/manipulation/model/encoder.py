@@ -1,4 +1,4 @@
-"""Pixels → feature maps of strides 8, 16 and 32: by a small network trained here, EfficientNet-Lite0 or a hub ViT."""
+"""Pixels → feature maps of strides 4, 8, 16, 32: by a small network trained here, EfficientNet-Lite0 or a hub ViT."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from argusvl.manipulation.model.layers import Down, Residual, SelfAttentionLayer
 
 
 class SmallEncoder(nn.Module):
-    """Convolutions down to strides 8, 16 and 32, with attention over all places at stride 16."""
+    """Convolutions down to strides 4, 8, 16 and 32, with attention over all places at stride 16."""
 
     def __init__(self, config: HandConfig) -> None:
         super().__init__()
@@ -59,10 +59,10 @@ class SmallEncoder(nn.Module):
     @property
     def widths(self) -> list[int]:
         """Channels of the maps."""
-        return self.channels[2:]
+        return self.channels[1:]
 
     def forward(self, pixels: Tensor) -> list[Tensor]:
-        """``[B, 3, S, S]`` → the three maps, ``[B, C, h, w]``."""
+        """``[B, 3, S, S]`` → the four maps, ``[B, C, h, w]``."""
         x = pixels.contiguous(memory_format=LAYOUT)
         for down in self.stem:
             x = down(x)
@@ -74,7 +74,7 @@ class SmallEncoder(nn.Module):
         for layer in self.layers:
             tokens = layer(tokens, positions)
         middle = tokens.transpose(1, 2).unflatten(2, (height, width))
-        return [fine, middle, self.to_32(middle)]
+        return [x, fine, middle, self.to_32(middle)]
 
 
 class EfficientNetEncoder(nn.Module):
@@ -83,7 +83,7 @@ class EfficientNetEncoder(nn.Module):
     def __init__(self, config: HandConfig) -> None:
         super().__init__()
         self.network = EfficientNetLite0().without_classifier(config.encoder_stages).fold_norms()
-        self.ends = [stage for stage in (2, 4, 6) if stage < config.encoder_stages]
+        self.ends = [stage for stage in (1, 2, 4, 6) if stage < config.encoder_stages]
         self.widths = [STAGES[stage][-1] for stage in self.ends]
         self.frozen = config.encoder_frozen_stages
         self.freeze()
@@ -113,6 +113,7 @@ class EfficientNetEncoder(nn.Module):
 
 class HubEncoder(nn.Module):
     """Any ViT of the hub that gives its layers' states: those at a third, two thirds and the end of its depth.
+    That at a third makes both of the finer maps.
 
     Its positions are interpolated to the crop's patches. The crop is resized where the patch does not divide it.
     """
@@ -124,8 +125,8 @@ class HubEncoder(nn.Module):
         self.patch = _patch_size(sizes)
         self.network = AutoModel.from_config(sizes)
         depth = sizes.num_hidden_layers
-        self.chosen = [max(1, depth // 3), max(1, 2 * depth // 3), depth]
-        self.widths = [sizes.hidden_size] * 3
+        self.chosen = [max(1, depth // 3)] * 2 + [max(1, 2 * depth // 3), depth]
+        self.widths = [sizes.hidden_size] * 4
         self.positions = config.positions
         # Other models need to be told.
         self.told = {"interpolate_pos_encoding": True} if _wants_interpolation(self.network) else {}
@@ -154,7 +155,7 @@ class HubEncoder(nn.Module):
         return [p for name, p in self.network.named_parameters() if "position_embedding" in name]
 
     def forward(self, pixels: Tensor) -> list[Tensor]:
-        """As :meth:`SmallEncoder.forward`; strides are half, one and two patches."""
+        """As :meth:`SmallEncoder.forward`; strides are a quarter of, half, one and two patches."""
         side = max(1, round(pixels.shape[-1] / self.patch))
         if pixels.shape[-1] != side * self.patch:
             pixels = F.interpolate(
@@ -162,7 +163,7 @@ class HubEncoder(nn.Module):
             )
         states = self.network(pixel_values=pixels, output_hidden_states=True, **self.told).hidden_states
         maps = []
-        for layer, scale in zip(self.chosen, (2.0, 1.0, 0.5), strict=True):
+        for layer, scale in zip(self.chosen, (4.0, 2.0, 1.0, 0.5), strict=True):
             # Class and register tokens stand before the patches.
             places = states[layer][:, -side * side :].transpose(1, 2).unflatten(2, (side, side))
             size = max(1, round(side * scale))

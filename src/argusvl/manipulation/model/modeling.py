@@ -154,30 +154,30 @@ class ArgusForHands(PreTrainedModel):
         size = self.config.image_size
         maps = self.decoder.neck(self.encoder(pixel_values))
         decoded = self.decoder(maps, cameras)
-        tokens, steps, sampled = self.refinement(decoded.tokens, decoded.hands, maps, cameras)
-        confidence, contact_logits, pose, kinds = self.heads(tokens)
+        refined = self.refinement(decoded, maps, cameras)
+        confidence, contact_logits, pose, kinds = self.heads(refined.tokens)
         with in_float32(pixel_values.device):
-            last = steps[-1] if steps else decoded.hands
+            last = refined.steps[-1] if refined.steps else decoded.hands
             depth = last.root_depth_m(cameras, size).detach() + LENGTH_M * pose[:, 2]
             position = unproject((0.5 + pose[:, None, :2]) * size, depth[:, None], cameras)[:, 0]
             predicted = Predicted(
                 coarse_m=decoded.hands.joints_m(cameras, size),
-                steps_m=[step.joints_m(cameras, size) for step in steps],
+                steps_m=[step.joints_m(cameras, size) for step in refined.steps],
                 confidence_logits=confidence,
                 object_rotation=rotation_from_6d(pose[:, 3:] + pose.new_tensor([1.0, 0, 0, 0, 1, 0])),
                 object_position_m=position,
                 kind_logits=kinds,
                 contact_logits=contact_logits,
-                heat_logits=decoded.heat_logits,
+                heat_logits=refined.heat_logits,
                 attentions=decoded.attentions,
-                tokens=tokens,
+                tokens=refined.tokens,
                 image_size=size,
                 symmetries=self.symmetries,
                 labels=labels,
             )
             terms = terms_of(predicted) if _has_labels(labels) else {}
         return HandOutput(
-            sampling_px=sampled,
+            sampling_px=refined.sampled_px,
             hand={
                 "joints_3d": predicted.coarse_m,
                 "joints_3d_refined": predicted.last_m,

@@ -1,6 +1,12 @@
-"""Pixel-aligned refinement: features are sampled where the joints are seen, and say how far they are off."""
+"""Pixel-aligned refinement: heat maps say where joints are seen, and features sampled there how far that is off.
+
+Of the finest map they are sampled around the joint, too: one place alone could hardly say in which direction to go.
+"""
 
 from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -8,8 +14,13 @@ from torch.nn import functional as F
 
 from argusvl.manipulation.data.joints import NUM_JOINTS, WRIST
 from argusvl.manipulation.model.configuration import HandConfig
+from argusvl.manipulation.model.decoder import Decoded, DecoderLayer
 from argusvl.manipulation.model.geometry import Hands25D, in_float32, project_predicted
-from argusvl.manipulation.model.layers import SelfAttentionLayer, output_layer
+from argusvl.manipulation.model.heatmaps import HeatMaps
+from argusvl.manipulation.model.layers import output_layer
+
+AROUND = tuple(itertools.product((0, -1, 1), repeat=2))
+"""Places sampled of the finest map, in its cells beside the joint's."""
 
 
 def sample(features: Tensor, points_px: Tensor, image_size: int) -> Tensor:
@@ -31,51 +42,79 @@ def sample(features: Tensor, points_px: Tensor, image_size: int) -> Tensor:
     return values[..., 0].transpose(1, 2).to(features.dtype)
 
 
+@dataclass(frozen=True)
+class Refined:
+    """What refinement gives of B hands.
+
+    Attributes:
+        tokens: ``[B, 22, width]``, the last.
+        steps: The hands after each step; none without steps.
+        sampled_px: ``[steps, B, 21, 2]``: where in the crop each step sampled.
+        heat_logits: ``[B, 21, h, w]`` over the map of stride 8; ``None`` without positions or without steps.
+    """
+
+    tokens: Tensor
+    steps: list[Hands25D]
+    sampled_px: Tensor
+    heat_logits: Tensor | None
+
+
 class Refinement(nn.Module):
-    """One step, taken ``num_refinement_steps`` times with the same weights, each time from where the last one ended."""
+    """Takes steps with the same weights, each from where the last one ended, the first from the coarse joints.
+
+    The first step puts each joint, in the crop, where its heat map sees it; without positions there are no heat maps.
+    """
 
     def __init__(self, config: HandConfig, widths: list[int]) -> None:
         super().__init__()
         width = config.hidden_size
-        self.image_size, self.steps = config.image_size, config.num_refinement_steps
-        self.seen = nn.Linear(sum(widths), width)
+        self.image_size, self.num_steps = config.image_size, config.num_refinement_steps
+        self.heatmaps = HeatMaps(widths[1], width) if config.positions and self.num_steps else None
+        self.seen = nn.Linear(sum(widths) + (len(AROUND) - 1) * widths[0], width)
         self.norm_seen = nn.LayerNorm(width)
         self.state = nn.Linear(6, width)
-        self.layer = SelfAttentionLayer(config)
+        self.layer = DecoderLayer(config)
         self.norm = nn.LayerNorm(width)
         self.change = output_layer(width, 3, config.wide_initialisation)
         self.change_closeness = output_layer(width, 1, config.wide_initialisation)
 
-    def forward(
-        self, tokens: Tensor, hands: Hands25D, maps: list[Tensor], cameras: Tensor
-    ) -> tuple[Tensor, list[Hands25D], Tensor]:
+    def forward(self, decoded: Decoded, maps: list[Tensor], cameras: Tensor) -> Refined:
         """Takes all steps.
 
         Args:
-            tokens: ``[B, 22, width]`` of the decoder.
-            hands: Coarse.
+            decoded: Of the decoder: where they begin.
             maps: Of the neck, from fine to coarse.
             cameras: ``[B, 3, 3]`` K of the crops, float32.
-
-        Returns:
-            The last tokens, the hands after each step, and ``[steps, B, 21, 2]``: the pixels where each step sampled.
         """
+        tokens, hands, seen = decoded.tokens, decoded.hands.detached(), None
+        if self.heatmaps is not None:
+            seen = self.heatmaps(maps[1])
+            tokens = tokens + seen.tokens
         steps, sampled = [], []
-        for _ in range(self.steps):
-            # What is supervised at each step is that step's change: no gradient comes through where it began.
-            hands = hands.detached()
+        for _ in range(self.num_steps):
             with in_float32(cameras.device):
                 joints = hands.joints_m(cameras, self.image_size)
                 points = project_predicted(joints, cameras)
                 state = self._state(hands)
             sampled.append(points)
-            seen = torch.cat([sample(m, points, self.image_size) for m in maps], dim=-1)
-            news = self.norm_seen(self.seen(seen)) + self.state(state)
-            tokens = self.layer(torch.cat([tokens[:, :NUM_JOINTS] + news, tokens[:, NUM_JOINTS:]], dim=1))
-            hands = self._changed(hands, self.norm(tokens))
-            steps.append(hands)
+            news = self.norm_seen(self.seen(self._seen(maps, points))) + self.state(state)
+            tokens = torch.cat([tokens[:, :NUM_JOINTS] + news, tokens[:, NUM_JOINTS:]], dim=1)
+            tokens, _ = self.layer(tokens, decoded.memory)
+            if seen is not None and not steps:
+                hands = Hands25D(seen.means * self.image_size, hands.depths, hands.closeness)
+            steps.append(self._changed(hands, self.norm(tokens)))
+            # What is supervised at each step is that step's change: no gradient comes through where it began.
+            hands = steps[-1].detached()
         places = torch.stack(sampled) if sampled else hands.points_px.new_empty(0, *hands.points_px.shape)
-        return tokens, steps, places
+        return Refined(tokens, steps, places, None if seen is None else seen.logits)
+
+    def _seen(self, maps: list[Tensor], points: Tensor) -> Tensor:
+        """What all maps hold at the joints, and the finest around them: ``[B, 21, ...]``."""
+        fine, *coarser = maps
+        cells = torch.tensor(AROUND, device=points.device) * (self.image_size / fine.shape[-1])
+        around = sample(fine, (points[:, :, None] + cells).flatten(1, 2), self.image_size)
+        at_joints = [sample(features, points, self.image_size) for features in coarser]
+        return torch.cat([around.unflatten(1, (NUM_JOINTS, -1)).flatten(2), *at_joints], dim=-1)
 
     def _state(self, hands: Hands25D) -> Tensor:
         """Where each joint is now, in the crop and beside the wrist: ``[B, 21, 6]``."""
