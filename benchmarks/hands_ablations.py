@@ -1,10 +1,10 @@
-"""What each part of the hand model is worth: the demo's run, short, with one part changed at a time.
+"""What each part of the hand model is worth: the training of its base, short, with one part changed.
 
     python benchmarks/hands_ablations.py                       # all, 300 steps each
     python benchmarks/hands_ablations.py --only positions sigma_reparam --steps 1500
 
-Needs the drawn hands of ``configs/manipulation_demo.yaml``; its head says how they are drawn. Each row is the run of
-that configuration with the changes that the row names, nothing else; one that has ended is not trained again.
+Needs the drawn hands of ``configs/manipulation_demo.yaml``, whose head says how they are drawn. Each row is a run of
+``configs/argus_hand.yaml`` with the changes that the row names, nothing else; one that has ended is not trained again.
 Writes ``benchmarks/results/<date>-hands-ablations.json``.
 """
 
@@ -17,7 +17,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-CONFIG = "configs/manipulation_demo.yaml"
+CONFIG = "configs/argus_hand.yaml"
+DATA = ["train=runs/hands/data/train", "val=runs/hands/data/val"]
 WORK = Path("runs/hands-ablations")
 RESULTS = Path("benchmarks/results")
 
@@ -45,7 +46,7 @@ def train(name: str, steps: int) -> dict[str, object]:
             f"save_steps={steps}",
             "ema_decay=null",
         ]
-        words = ["train", CONFIG, f"output_dir={out}", *quick, *CHANGES[name]]
+        words = ["train", CONFIG, *DATA, f"output_dir={out}", *quick, *CHANGES[name]]
         subprocess.run([str(Path(sys.executable).with_name("argus")), *words], check=True)
     history = [entry for entry in json.loads(state.read_text())["log_history"] if "eval_mpjpe" in entry]
     events = [json.loads(line) for line in (out / "events.jsonl").read_text("utf-8").splitlines()]
