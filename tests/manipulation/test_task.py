@@ -137,10 +137,11 @@ def test_a_mirrored_picture_of_the_other_hand_is_the_same_hand_mirrored(
     np.testing.assert_allclose(two.joints_m * [-1, 1, 1], one.joints_m, atol=2e-3)
 
 
-def test_without_k_one_is_assumed_and_said(run_folder: Path, hand_folder: Path) -> None:
+def test_without_k_and_box_some_are_assumed_and_said(run_folder: Path, hand_folder: Path) -> None:
     predictor = HandPredictor.from_pretrained(run_folder)
     (found,) = predictor.predict([hand_folder / "val" / "000.png"], [HandQuery()])
-    assert "no K was given" in found.note and np.isfinite(found.joints_m).all()
+    assert "no K was given" in found.note and "whole picture" in found.note
+    assert np.isfinite(found.joints_m).all()
     np.testing.assert_array_equal(parse_camera_option("4,5,6,7"), [[4, 0, 6], [0, 5, 7], [0, 0, 1]])
 
 

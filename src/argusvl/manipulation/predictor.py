@@ -194,9 +194,11 @@ class HandPredictor:
             where, turned = str(image), exif_orientation(image)
             picture = open_image(image, exif="upright")
         width, height = picture.size
+        notes = ["turned upright by its EXIF tag"] if turned not in (0, 1) else []
         box = query.box_xyxy_px
         if box is None:
             box, margin = np.array([0.0, 0.0, width, height]), 1.0
+            notes.append("no box was given: the whole picture is taken for the hand")
         else:
             margin = self.assets.box_margin
             if (problem := box_problem(box, picture.size)) is not None:
@@ -204,20 +206,18 @@ class HandPredictor:
         if query.camera is None:
             focal = ASSUMED_FOCAL * max(width, height)
             camera = camera_matrix(focal, focal, width / 2, height / 2)
-            note = (
+            notes.append(
                 f"no K was given: a focal length of {focal:.0f} px is assumed, distances are as good as that"
             )
         else:
-            camera, note = query.camera, ""
+            camera = query.camera
             if (problem := camera_problem(camera)) is not None:
                 raise record_error(problem, where)
-        if turned not in (0, 1):
-            note = "turned upright by its EXIF tag" + (f"; {note}" if note else "")
         change = _NO_CHANGE.crop(box, margin, self.assets.image_size, None)
         if query.side == "left":
             change = change.then(PictureMap.mirror(change.size))
         inner, turn = change.camera(camera)
-        return _Cut(change.picture(picture), change, inner, turn, query.side, camera, note)
+        return _Cut(change.picture(picture), change, inner, turn, query.side, camera, "; ".join(notes))
 
     def _hand(self, found: HandPrediction, cut: _Cut) -> Hand:
         joints = found.joints_m @ cut.turn
