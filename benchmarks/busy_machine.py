@@ -1,10 +1,10 @@
 """What training and prediction cost alone and beside other work, by how threads wait for each other.
 
-Draws a few scenes of the BBU room and starts four processes: two train the demo's model, two predict with the embedded
-base; of each two, one has OpenMP as it comes (threads that wait spin), the other as the command sets it
-(``core/threads.py``). They take turns of some images, alone and beside neighbours that compute without pause, so that
-all meet the same machine; who has no turn sleeps. On a machine that others use, too, "alone" is not quite alone, and
-the ratios count.
+Draws a few scenes of the BBU room and starts six processes: three train the demo's model, three predict with the
+embedded base; of each three, one has OpenMP as it comes (threads that wait spin for milliseconds), one sleeps at once,
+and one is as the command sets it (``core/threads.py``: a short spin). They take turns of some images, alone and beside
+neighbours that compute without pause, so that all meet the same machine; who has no turn sleeps. On a machine that
+others use, too, "alone" is not quite alone, and the ratios count.
 
     python benchmarks/busy_machine.py
     python benchmarks/busy_machine.py --rounds 1   # a trial; nothing is written
@@ -39,7 +39,11 @@ ARGUS = Path(sys.executable).with_name("argus")
 ROUNDS = 4
 STEPS, BATCH = 1, 8
 """Steps of training in a turn, and images of a step; prediction takes as many images."""
-WAYS = ("as OpenMP comes", "as the command sets it")
+WAYS: dict[str, Callable[[], None]] = {
+    "as OpenMP comes": lambda: None,
+    "passive": lambda: os.environ.update(OMP_WAIT_POLICY="PASSIVE"),
+    "as the command sets it": share_cores,
+}
 KINDS = ("training", "prediction")
 
 Result = dict[str, Any]
@@ -234,8 +238,7 @@ def main() -> None:
     parser.add_argument("folders", type=Path, nargs="*", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.work is not None:
-        if asked.way == WAYS[1]:
-            share_cores()
+        WAYS[asked.way]()
         WORK[asked.work](*asked.folders)
         return
     import torch

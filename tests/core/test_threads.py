@@ -76,13 +76,16 @@ def variables(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-def test_threads_wait_passively_unless_the_user_says_how(variables: pytest.MonkeyPatch, groups: Path) -> None:
+def test_threads_that_wait_soon_sleep_unless_the_user_says_how(
+    variables: pytest.MonkeyPatch, groups: Path
+) -> None:
     share_cores()
-    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
+    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE" and int(os.environ["GOMP_SPINCOUNT"]) <= 10_000
     assert "OMP_NUM_THREADS" not in os.environ, "OpenMP knows by itself which cores a process is bound to"
+    variables.delenv("GOMP_SPINCOUNT")
     variables.setenv("OMP_WAIT_POLICY", "ACTIVE")
     share_cores()
-    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
+    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE" and "GOMP_SPINCOUNT" not in os.environ
     variables.delenv("OMP_WAIT_POLICY")
     variables.setenv("GOMP_SPINCOUNT", "1000")
     share_cores()
