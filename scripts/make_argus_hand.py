@@ -1,14 +1,15 @@
-"""Makes ``argus-hand``, the base model of hands in the package: trains on drawn hands, keeps the weights in 16 bits.
+r"""Makes ``argus-hand``, the base model of hands in the package: trains on drawn hands, keeps the weights in 16 bits.
 
     python scripts/make_argus_hand.py                        # pictures, training, export
     python scripts/make_argus_hand.py --backgrounds PHOTOS   # four of five pictures on photographs without hands
     python scripts/make_argus_hand.py --export-only          # of a training that has ended
 
 It is what ``configs/argus_hand.yaml`` trains, in ``runs/argus-hand``; keys of that file may be overridden with
-``key=value``. A model is trained further, on other hands and with half of the rates, so:
+``key=value``. Once the folder of one training is moved away, its model is trained further on other hands, at half the
+rates, by:
 
-    python scripts/make_argus_hand.py --backgrounds PHOTOS --seed 4 model_path=argus-hand \\
-        encoder_lr=5e-4 decoder_lr=1e-3 refinement_lr=1e-3 heads_lr=1e-3
+    python scripts/make_argus_hand.py --backgrounds PHOTOS --seed 4 model_path=argus-hand \
+        max_steps=10000 encoder_lr=5e-4 decoder_lr=1e-3 refinement_lr=1e-3 heads_lr=1e-3
 
 Writes ``benchmarks/results/<date>-argus-hand.json``.
 """
