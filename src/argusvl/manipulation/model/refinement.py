@@ -90,7 +90,8 @@ class Refinement(nn.Module):
         if self.heatmaps is not None:
             seen = self.heatmaps(maps[1])
             tokens = tokens + seen.tokens
-        steps, sampled = [], []
+        steps: list[Hands25D] = []
+        sampled = []
         for _ in range(self.num_steps):
             with in_float32(cameras.device):
                 joints = hands.joints_m(cameras, self.image_size)
