@@ -224,12 +224,12 @@ def test_other_checkpoints_and_odd_options_are_refused(tmp_path: Path, config_fi
 
 
 def findings_and_spread(config_file: Path, out: Path, **changes: Any) -> tuple[dict[str, Any], float]:
-    """A run of 60 steps: what the doctor found, by id, and the spread of the last evaluation."""
-    steps = {"max_steps": 60, "eval_steps": 60, "save_steps": 60, "logging_steps": 60, "ema_decay": None}
+    """A run of 160 steps: what the doctor found, by id, and the spread of what it answers at the end."""
+    steps = {"max_steps": 160, "eval_steps": 160, "save_steps": 160, "logging_steps": 80, "ema_decay": None}
     values = SMALL | steps | {"output_dir": str(out)} | changes
     assert run(["train", str(config_file), *overrides(values)]) == 0
     events = [json.loads(line) for line in (out / "events.jsonl").read_text().splitlines()]
-    state = json.loads((out / "checkpoint-60" / "trainer_state.json").read_text())
+    state = json.loads((out / "checkpoint-160" / "trainer_state.json").read_text())
     (spread,) = (entry["eval_spread"] for entry in state["log_history"] if "eval_spread" in entry)
     return {one["finding"]["id"]: one["finding"] for one in events if one["event"] == "found"}, spread
 
@@ -238,10 +238,10 @@ def test_without_positions_a_run_collapses_and_what_the_doctor_says_cures_it(
     config_file: Path, tmp_path: Path
 ) -> None:
     found, collapsed = findings_and_spread(config_file, tmp_path / "without", positions=False)
-    assert "differ by" in found["T-001"]["what"] and collapsed < 0.01
+    assert "differ by" in found["T-001"]["what"] and collapsed < 0.05
     assert "positions: false → true" in found["T-001"]["remedy"].lower()
     found, cured = findings_and_spread(config_file, tmp_path / "with", positions=True)
-    assert "T-001" not in found and cured > 10 * collapsed
+    assert "T-001" not in found and cured > 5 * collapsed
 
 
 def test_pictures_that_do_not_reach_the_model_are_named(
@@ -253,7 +253,7 @@ def test_pictures_that_do_not_reach_the_model_are_named(
 
     monkeypatch.setattr("argusvl.manipulation.task.collate", blank)
     found, spread = findings_and_spread(config_file, tmp_path / "run")
-    assert "pixel_values" in found["N-419"]["what"] and spread < 0.01
+    assert "pixel_values" in found["N-419"]["what"] and spread < 0.05
 
 
 def test_a_picture_that_cannot_be_read_does_not_take_its_batch_with_it(

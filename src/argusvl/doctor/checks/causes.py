@@ -53,12 +53,13 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
         "input-ignored",
         *_OUTCOMES,
     ),
+    # Not a collapse: where all samples are answered alike, what looks at one place only has dead units, too.
     "dead-units": (
         "vanishing-gradient",
         "learning-rate-too-low",
         "input-ignored",
         "zero-gradient",
-        *_OUTCOMES,
+        *(outcome for outcome in _OUTCOMES if outcome != "mode-collapse"),
     ),
     "vanishing-gradient": ("learning-rate-too-low", "input-ignored", *_OUTCOMES),
     "learning-rate-too-low": _OUTCOMES,
