@@ -7,12 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
+import torch
 from PIL import Image
+from torch import Tensor, nn
 
 from argusvl.manipulation.data.dataset import CropSettings, HandDataset
 from argusvl.manipulation.data.joints import NUM_JOINTS
 from argusvl.manipulation.data.reading import open_hands
 from argusvl.manipulation.drawing import (
+    draw_attention,
     draw_comparison,
     draw_errors,
     draw_in_space,
@@ -21,8 +25,9 @@ from argusvl.manipulation.drawing import (
     errors_of,
     finger_colour,
 )
-from argusvl.manipulation.evaluation import HandPrediction
+from argusvl.manipulation.evaluation import HandPrediction, attention_of
 from argusvl.manipulation.gallery import write_gallery
+from argusvl.manipulation.model.modeling import HandOutput
 
 MakeHand = Callable[..., np.ndarray]
 
@@ -62,6 +67,37 @@ def test_bars_and_paths_are_there() -> None:
     assert (bars[:, 150] != bars[0, 0]).any()
     crop = Image.new("RGB", (96, 96))
     assert np.asarray(draw_sampling(crop, predicted(np.zeros((21, 3))).sampling_px)).any()
+
+
+class Attending(nn.Module):
+    """Each joint attends to one place of 22, those of a fine map and then of a coarse one."""
+
+    def __init__(self, places: int) -> None:
+        super().__init__()
+        self.attended = np.linspace(0, places - 1, 22).round().astype(int)
+        self.weights = nn.Parameter(torch.eye(places)[self.attended].expand(1, 2, -1, -1).clone())
+
+    def forward(self, pixel_values: Tensor, cameras: Tensor, output_attentions: bool) -> HandOutput:
+        return HandOutput(attentions=(self.weights,))
+
+
+@pytest.mark.parametrize("fine", [4, 5, 14])
+@pytest.mark.parametrize("coarse_rounded", [np.floor, np.ceil])
+def test_attention_is_where_it_was_paid(
+    fine: int, coarse_rounded: Callable[..., float], hand_folder: Path
+) -> None:
+    crop = HandDataset(list(open_hands(hand_folder / "val", "folder", {})), CropSettings(64, 1.25))[0]
+    coarse = int(coarse_rounded(fine / 2))
+    model = Attending(fine**2 + coarse**2)
+    found = attention_of(model, crop)
+    assert found.shape == (NUM_JOINTS, fine, fine) and np.abs(found.sum((1, 2)) - 1).max() < 0.2
+    blank = Image.new("RGB", (fine * 8, fine * 8), (200, 200, 200))
+    for place, attention in zip(model.attended, found, strict=False):
+        y, x = np.divmod(place, fine) if place < fine**2 else np.divmod(place - fine**2, coarse)
+        side = fine if place < fine**2 else coarse
+        red = np.asarray(draw_attention(blank, attention, (255, 0, 0)))[..., 0]
+        brightest = np.argwhere(red == red.max()).mean(0) / len(red)
+        assert np.abs(brightest - [(y + 0.5) / side, (x + 0.5) / side]).max() <= 0.5 / side
 
 
 def test_the_gallery_holds_the_best_and_the_worst(hand_folder: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Pictures of hands: skeletons on the image, the same hand in space, where refinement looked, errors of each joint."""
+"""Pictures of hands: skeletons on the image, the same hand in space, where the model looked, errors of each joint."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ _TRUTH: Colour = (255, 255, 255)
 _GROUND: Colour = (250, 250, 250)
 _INK: Colour = (40, 40, 40)
 _SMOOTH = 3
+_ATTENDING = JOINTS.index("index_tip")
 _VIEW_M = 0.24
 """What a view in space shows, metres from edge to edge: a hand in any pose."""
 
@@ -123,6 +124,20 @@ def draw_sampling(image: Image.Image, sampling_px: Floats) -> Image.Image:
     return drawn
 
 
+def draw_attention(image: Image.Image, attention: Floats, colour: Colour) -> Image.Image:
+    """Where a joint's query looks: the more, the more of a colour lies on the grey picture.
+
+    Args:
+        image: The crop.
+        attention: ``[h, w]`` over the crop, not negative.
+        colour: Of the most.
+    """
+    seen = Image.fromarray((attention / attention.max()).astype(np.float32))
+    share = np.asarray(seen.resize(image.size, Image.Resampling.BILINEAR))[..., None]
+    grey = np.asarray(image.convert("L"))[..., None] * 0.6
+    return Image.fromarray((grey + share * (np.array(colour) - grey)).astype(np.uint8))
+
+
 def draw_errors(errors_mm: Sequence[float], width: int = 460) -> Image.Image:
     """A bar for each joint.
 
@@ -144,8 +159,17 @@ def draw_errors(errors_mm: Sequence[float], width: int = 460) -> Image.Image:
     return picture
 
 
-def draw_comparison(crop: HandCrop, found: HandPrediction, size: int = 256) -> Image.Image:
-    """A crop: truth, prediction, where refinement looked, and both hands in space from the front and from the side."""
+def draw_comparison(
+    crop: HandCrop, found: HandPrediction, attention: Floats | None = None, size: int = 256
+) -> Image.Image:
+    """A crop: truth, prediction, where the model looked, and both hands in space from the front and from the side.
+
+    Args:
+        crop: With its truth.
+        found: What a model says of it.
+        attention: As of :func:`~argusvl.manipulation.evaluation.attention_of`, where it is to be shown.
+        size: Height of a panel, pixels.
+    """
     view = crop.view
     pixels: NDArray[np.uint8] = crop.pixels
     scale = size / pixels.shape[0]
@@ -154,6 +178,9 @@ def draw_comparison(crop: HandCrop, found: HandPrediction, size: int = 256) -> I
         ("truth", draw_skeleton(picture, view.joints_px * scale, valid=view.joint_valid)),
         ("prediction", draw_skeleton(picture, project(found.joints_m, view.camera) * scale)),
     ]
+    if attention is not None:
+        drawn = draw_attention(picture, attention[_ATTENDING], finger_colour(_ATTENDING))
+        panels.append((f"attention of {JOINTS[_ATTENDING].replace('_', ' ')}", drawn))
     if len(found.sampling_px):
         panels.append(("where refinement looked", draw_sampling(picture, found.sampling_px * scale)))
     truth = np.where(view.joint_valid[:, None], view.joints_m, np.nan)

@@ -17,6 +17,7 @@ from argusvl.core.figures import SPREAD
 from argusvl.core.progress import track
 from argusvl.manipulation.alignment import Bools, Floats
 from argusvl.manipulation.data.dataset import HandCrop, HandDataset, pixel_values
+from argusvl.manipulation.data.joints import NUM_JOINTS
 from argusvl.manipulation.data.views import HandView
 from argusvl.manipulation.metrics import HandFigures, evaluate_hands
 from argusvl.manipulation.object_metrics import add_s
@@ -80,6 +81,24 @@ def predict_crops(model: nn.Module, crops: Sequence[HandCrop], device: torch.dev
             pixel_values=pixel_values([c.pixels for c in crops]).to(device), cameras=cameras.to(device)
         )
     return predictions_of(output)
+
+
+def attention_of(model: nn.Module, crop: HandCrop) -> Floats:
+    """Where in a crop the decoder's last layer looks for each joint, mean of its heads: ``[21, h, h]``, of stride 16.
+
+    What goes to the places of stride 32 is spread over those below them; each map's sum is about 1.
+    """
+    device = next(model.parameters()).device
+    camera = torch.from_numpy(crop.view.camera.astype(np.float32))[None]
+    pixels = pixel_values([crop.pixels])
+    with torch.inference_mode():
+        output = model(pixel_values=pixels.to(device), cameras=camera.to(device), output_attentions=True)
+    weights = output.attentions[-1][0, :, :NUM_JOINTS].detach().float().mean(0).cpu()
+    side = round((weights.shape[1] / 1.25) ** 0.5)  # the coarser map has half of it, rounded somehow
+    fine, coarse = weights[:, : side**2].unflatten(1, (side, side)), weights[:, side**2 :]
+    coarse = coarse.unflatten(1, (round(coarse.shape[1] ** 0.5), -1))
+    spread_out = nn.functional.interpolate(coarse[None], size=(side, side), mode="bilinear")[0]
+    return (fine + spread_out * (coarse.shape[1] / side) ** 2).double().numpy()
 
 
 def predictions_of(output: Any) -> list[HandPrediction]:

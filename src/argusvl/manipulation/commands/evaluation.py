@@ -12,8 +12,11 @@ from argusvl.core.errors import ConfigError
 from argusvl.task_parts import Evaluated
 
 if TYPE_CHECKING:
+    from PIL import Image
+
+    from argusvl.manipulation.data.dataset import HandCrop
     from argusvl.manipulation.data.records import HandRecord
-    from argusvl.manipulation.evaluation import HandEvaluation
+    from argusvl.manipulation.evaluation import HandEvaluation, HandPrediction
 
 _SHOWN = 8
 _LISTED = 5
@@ -109,10 +112,14 @@ def evaluate_checkpoint(
 
     def write(out: Path) -> None:
         from argusvl.manipulation.drawing import draw_comparison, draw_errors, errors_of
+        from argusvl.manipulation.evaluation import attention_of
         from argusvl.manipulation.gallery import GALLERY, write_gallery
 
+        def draw(crop: HandCrop, prediction: HandPrediction) -> Image.Image:
+            return draw_comparison(crop, prediction, attention_of(model, crop))
+
         errors = [errors_of(p, view) for p, view in zip(found.predictions, found.views, strict=True)]
-        write_gallery(out / GALLERY, dataset, found.predictions, errors, _SHOWN, draw_comparison)
+        write_gallery(out / GALLERY, dataset, found.predictions, errors, _SHOWN, draw)
         draw_errors(list(found.figures.per_joint_mm.values())).save(out / GALLERY / "joints.png")
 
     return Evaluated(figures, show, write)
