@@ -52,6 +52,13 @@ def test_the_cause_is_gone_and_the_rest_is_as_it_was(slug: str, right: str, wron
     assert abs(len(mended.splitlines()) - len(text.splitlines())) <= 1
 
 
+@pytest.mark.parametrize("keyword", ["positions", "use_pos_embed", "pos_embedding"])
+def test_places_that_were_switched_off_come_back_against_collapse(keyword: str) -> None:
+    text = f"net = Net(width=32, {keyword}=False, bias=False)\n"
+    assert mend(text, "mode-collapse") == f"net = Net(width=32, {keyword}=True, bias=False)\n"
+    assert mend(f"net = Net({keyword}=True, position_ids=None, compose=False)\n", "mode-collapse") is None
+
+
 def test_what_is_not_in_the_source_is_not_mended() -> None:
     text = dedent(LOOP)
     assert mend(text, "wrong-sign") is None

@@ -62,6 +62,11 @@ def as_diff(text: str, mended: str, path: Path | str) -> str:
     return "".join(lines)
 
 
+def _answers_apart(tree: Tree, edits: Edits, numbers: Numbers) -> None:
+    weights.positions(tree, edits, numbers)
+    optimizer.decay(tree, edits, numbers)
+
+
 FIXES: dict[str, Fix] = {
     "missing-zero-grad": loop.zero_grad,
     "wrong-sign": loss.sign,
@@ -94,7 +99,7 @@ FIXES: dict[str, Fix] = {
     "update-lost": weights.full_precision,
     "zero-gradient": weights.one_random_factor,
     "objective-starved": loss.balance,
-    "mode-collapse": optimizer.decay,
+    "mode-collapse": _answers_apart,
     "labels-shifted": loss.shift,
     "target-in-inputs": data.blank_column,
 }

@@ -56,6 +56,24 @@ def rectify(tree: Tree, edits: Edits, numbers: Numbers) -> None:
             edits.replace(node.func, "torch.relu")
 
 
+_PLACES = re.compile(
+    r"(use_|add_|abs_)?(pos|position|positions|positional)(_(emb|embed|embedding|embeddings|encoding))?"
+)
+
+
+def positions(tree: Tree, edits: Edits, numbers: Numbers) -> None:
+    """Tokens know where they are, if that was switched off."""
+    for call in (node for node in ast.walk(tree.module) if isinstance(node, ast.Call)):
+        for keyword in call.keywords:
+            value = keyword.value
+            if (
+                _PLACES.fullmatch(keyword.arg or "")
+                and isinstance(value, ast.Constant)
+                and value.value is False
+            ):
+                edits.replace(value, "True")
+
+
 def full_precision(tree: Tree, edits: Edits, numbers: Numbers) -> None:
     """Weights stay in float32."""
     for node in ast.walk(tree.module):
