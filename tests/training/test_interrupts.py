@@ -141,7 +141,8 @@ def _train_in_a_group_of_its_own(folder: Path) -> None:
     (folder / "interrupted").write_text(str(result.interrupted))
 
 
-def test_a_terminal_s_ctrl_c_reaches_data_workers_too_and_harms_none(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_group_reaches_data_workers_too_and_harms_none(tmp_path: Path, number: int) -> None:
     processes = multiprocessing.get_context("spawn" if torch.cuda.is_available() else "fork")
     child = processes.Process(target=_train_in_a_group_of_its_own, args=(tmp_path,))
     child.start()
@@ -150,7 +151,7 @@ def test_a_terminal_s_ctrl_c_reaches_data_workers_too_and_harms_none(tmp_path: P
         while not list_checkpoints(tmp_path):
             assert child.is_alive() and time.monotonic() < deadline
             time.sleep(0.02)
-        os.killpg(child.pid or 0, signal.SIGINT)
+        os.killpg(child.pid or 0, number)
         child.join(60)
         assert child.exitcode == 0
     finally:

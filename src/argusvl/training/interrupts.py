@@ -61,12 +61,7 @@ class Interrupts:
 
     def _handle(self, number: int, frame: FrameType | None) -> Any:
         if os.getpid() != self._owner:
-            # A forked data worker: the terminal's Ctrl-C reaches the whole process group, but only the main process
-            # decides. Termination by the main process must still work.
-            if number == signal.SIGTERM:
-                signal.signal(number, signal.SIG_DFL)
-                os.kill(os.getpid(), number)
-            return
+            return  # a forked data worker, before leave_signals
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
@@ -78,3 +73,13 @@ class Interrupts:
         if self._abandon:
             self._abandon = False
             raise InterruptedWork
+
+
+def leave_signals(worker: int = 0) -> None:
+    """In a data worker: a signal that reaches the whole process group is for the main process to answer.
+
+    PyTorch's own handler ends a worker at any SIGTERM that is not its parent's, and the run with it. Here the first
+    one is passed over; a main process that must end a worker sends another.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, frame: signal.signal(number, signal.SIG_DFL))

@@ -17,6 +17,7 @@ from transformers import TrainingArguments
 
 from argusvl.core.errors import ArgusError, DataError
 from argusvl.core.files import cannot_read
+from argusvl.training.interrupts import leave_signals
 from argusvl.training.parallel import Parallel
 from argusvl.training.randomness import mixed_seed, preserved_cpu_randomness, seed_cpu
 
@@ -108,6 +109,7 @@ def planned_loader(
         pin_memory=args.dataloader_pin_memory,
         persistent_workers=args.dataloader_persistent_workers,
         prefetch_factor=args.dataloader_prefetch_factor,
+        worker_init_fn=leave_signals,
     )
 
 

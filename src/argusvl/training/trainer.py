@@ -37,7 +37,7 @@ from argusvl.training.callbacks import PlainNamesTensorBoard, Resuming
 from argusvl.training.ema import ExponentialMovingAverage
 from argusvl.training.evaluating import Evaluating
 from argusvl.training.events import append_event
-from argusvl.training.interrupts import Interrupts
+from argusvl.training.interrupts import Interrupts, leave_signals
 from argusvl.training.listeners import Listener, Listeners
 from argusvl.training.losses import Counts, LossAggregation, LossWindow
 from argusvl.training.norms import norm_figures
@@ -324,13 +324,10 @@ class ArgusTrainer(Trainer):
         samples = sampling.SeededSamples(self.train_dataset, self.config.training.seed)
         if isinstance(self._sampler, sampling.PlannedBatches):
             return sampling.planned_loader(samples, self._sampler, self.data_collator, self.args)
-        return self._get_dataloader(
-            samples,
-            description="Training",
-            batch_size=self._train_batch_size,
-            sampler_fn=lambda _: self._sampler,
-            is_training=True,
-        )
+        size, sampler = self._train_batch_size, self._sampler
+        loader = self._get_dataloader(samples, "Training", size, sampler_fn=lambda _: sampler)
+        getattr(loader, "base_dataloader", loader).worker_init_fn = leave_signals
+        return loader
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """An optimizer with the task's groups and rates."""
