@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -208,6 +209,32 @@ def test_findings_name_what_is_wrong_with_the_data(
     (spoilt / "hands.json").write_text(json.dumps(value))
     found = make_task(train=str(spoilt)).check()
     assert len(found) == 3 and all(one.remedy and "hands[" in one.where for one in found)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"num_heads": 4}, "num_heads 2"),
+        ({"objects": ["mug"], "positions": False}, r"positions True, objects \['box'\]"),
+        ({"encoder_stages": 7}, "encoder_stages 5"),
+    ],
+)
+def test_sizes_that_a_checkpoint_has_decided_are_refused_before_a_run(
+    change: dict[str, Any], told: str, run_folder: Path, make_task: MakeTask
+) -> None:
+    (found,) = make_task(model_path=str(run_folder), **change).check()
+    assert re.search(told, found.what) and "model_path: null" in found.remedy
+    assert make_task(model_path=str(run_folder), dropout=0.3, frozen_stages=2).check() == []
+
+
+def test_a_model_that_cannot_be_is_found_before_a_run(run_folder: Path, make_task: MakeTask) -> None:
+    for change, told in (
+        ({"num_heads": 7}, "multiple of 28"),
+        ({"model_path": str(run_folder / "nothing")}, "no such"),
+        ({"model_path": "argus-tiny"}, "another task"),
+    ):
+        (found,) = make_task(**change).check()
+        assert told in f"{found.what} {found.remedy}"
 
 
 def test_other_checkpoints_and_odd_options_are_refused(tmp_path: Path, config_file: Path) -> None:

@@ -27,8 +27,9 @@ from argusvl.manipulation.data.records import HandRecord
 from argusvl.manipulation.evaluation import HandEvaluation, evaluate_dataset
 from argusvl.manipulation.figures import FIGURES
 from argusvl.manipulation.metrics import mean_pose
+from argusvl.manipulation.model.configuration import HUB, HandConfig
 from argusvl.manipulation.model.losses import LOSSES
-from argusvl.manipulation.model.modeling import ArgusForHands, new_model
+from argusvl.manipulation.model.modeling import ArgusForHands, new_config, new_model
 from argusvl.training.checkpoints import checkpoint_at
 from argusvl.training.parallel import Parallel
 from argusvl.training.protocol import LossTerm, ParameterGroup
@@ -38,6 +39,17 @@ logger = get_logger(__name__)
 PICTURES_SHOWN = 4
 GROUPS = ("encoder", "decoder", "refinement", "heads")
 """Names of the model's parts, and so of the parameter groups."""
+FIXED_SIZES = (
+    "positions",
+    "image_size",
+    "hidden_size",
+    "num_layers",
+    "num_heads",
+    "num_refinement_steps",
+    "sigma_reparam",
+    "objects",
+)
+"""Keys of the configuration's model that a checkpoint has decided."""
 _MOST_FINDINGS = 20
 
 
@@ -118,7 +130,7 @@ class HandTask:
             train, held_out = usable(self._train_records), self._val_records
             usable(held_out) if held_out is not None else None
             if not self._problems:
-                _ = self.mean_pose
+                _ = self.mean_pose, self._base
                 self._refuse_shared(train, held_out or [])
         except ArgusError as error:
             self._problems.append(finding_of(error))
@@ -161,19 +173,39 @@ class HandTask:
         Raises:
             CheckpointError: The checkpoint is of other sizes.
         """
-        section, data = self.config.model, self.config.data
+        section = self.config.model
+        if self._base is None:
+            return new_model(section.encoder, **self._sizes)
+        # What ships is stored in 16 bits.
+        changeable = {"dropout": section.dropout, "encoder_frozen_stages": section.frozen_stages}
+        return ArgusForHands.from_pretrained(self._base, dtype=torch.float32, **changeable)
+
+    @property
+    def _sizes(self) -> dict[str, Any]:
+        section = self.config.model
+        fields = section.model_dump(exclude={"model_path", "encoder", "frozen_stages"})
+        return fields | {"encoder_frozen_stages": section.frozen_stages}
+
+    @cached_property
+    def _base(self) -> Path | None:
+        """Folder of the checkpoint to start from, whose sizes are the configured ones."""
+        section = self.config.model
         if section.model_path is None:
-            fields = section.model_dump(exclude={"model_path", "encoder", "frozen_stages"})
-            return new_model(section.encoder, **fields, encoder_frozen_stages=section.frozen_stages)
+            new_config(section.encoder, **self._sizes)
+            return None
         folder = checkpoint_at(model_folder(section.model_path))
-        trained = HandAssets.load(folder)
-        if (trained.image_size, trained.box_margin) != (section.image_size, data.box_margin):
+        trained, shape = HandAssets.load(folder), HandConfig.from_pretrained(folder)
+        fixed = FIXED_SIZES + (() if shape.encoder == HUB else ("encoder", "encoder_stages"))
+        there = {name: getattr(shape, name) for name in fixed} | {"box_margin": trained.box_margin}
+        asked = section.model_dump() | {"box_margin": self.config.data.box_margin}
+        other = [f"{name} {value}" for name, value in there.items() if asked[name] != value]
+        if other:
             raise CheckpointError(
-                f"it was trained with image_size {trained.image_size} and box_margin {trained.box_margin:g}",
+                f"it was trained with {', '.join(other)}",
                 where=folder,
-                remedy="write the same, or train a new model",
+                remedy="write the same, or model_path: null for a new model",
             )
-        return ArgusForHands.from_pretrained(folder, dtype=torch.float32)  # what ships is stored in 16 bits
+        return folder
 
     def loss_terms(self) -> Sequence[LossTerm]:
         """The table's losses with the configured weights."""

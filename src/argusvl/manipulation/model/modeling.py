@@ -254,27 +254,38 @@ def _has_labels(labels: Labels) -> bool:
     return any(value is not None for name, value in vars(labels).items() if name != "cameras")
 
 
-def new_model(encoder: str | Path, **fields: Any) -> ArgusForHands:
-    """A model whose encoder has the weights that it was pre-trained with, where it was; the rest is random.
+def new_config(encoder: str | Path, **fields: Any) -> HandConfig:
+    """The shape of a model.
 
     Args:
         encoder: ``small``, ``efficientnet-lite0``, or the folder of a ViT in the hub's layout.
         **fields: Of :class:`HandConfig`, but for the encoder's.
 
     Raises:
+        CheckpointError: The folder holds no model of the hub.
+        ConfigError: A field has a value that cannot be.
+    """
+    if str(encoder) in ENCODERS:
+        return HandConfig(encoder=str(encoder), **fields)
+    return HandConfig(encoder=HUB, encoder_config=hub_config(Path(encoder)), **fields)
+
+
+def new_model(encoder: str | Path, **fields: Any) -> ArgusForHands:
+    """A model whose encoder has the weights that it was pre-trained with, where it was; the rest is random.
+
+    Args:
+        encoder: As for :func:`new_config`.
+        **fields: As for :func:`new_config`.
+
+    Raises:
         CheckpointError: The weights are missing or do not fit.
         ConfigError: A field has a value that cannot be.
     """
-    folder = None if str(encoder) in ENCODERS else Path(encoder)
-    if folder is None:
-        model = ArgusForHands(HandConfig(encoder=str(encoder), **fields))
-    else:
-        model = ArgusForHands(HandConfig(encoder=HUB, encoder_config=hub_config(folder), **fields))
+    model = ArgusForHands(new_config(encoder, **fields))
     if isinstance(model.encoder, EfficientNetEncoder):
         model.encoder.load_packaged()
-    elif folder is not None:
-        assert isinstance(model.encoder, HubEncoder)
-        load_hub_weights(model.encoder, folder)
+    elif isinstance(model.encoder, HubEncoder):
+        load_hub_weights(model.encoder, Path(encoder))
     return model
 
 
