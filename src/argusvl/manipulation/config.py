@@ -43,6 +43,10 @@ class HandAugmentationSection(Section):
     """Largest standard deviation of pixel noise, as a share of white."""
     erase: Probability
     """Probability that a rectangle of the crop is covered."""
+    greyscale: Probability = 0.0
+    """Probability that all colour is taken away."""
+    texture: Probability = 0.0
+    """Probability that a random convolution gives the crop other textures and colours; for hands that are drawn."""
 
 
 class HandDataSection(DataSection):

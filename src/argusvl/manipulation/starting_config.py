@@ -100,6 +100,8 @@ def make_starting_config(
                 "blur": 0.2,
                 "noise": 0.03,
                 "erase": 0.3,
+                "greyscale": 0.1,
+                "texture": 0.0,
             },
         },
         "model": model,
@@ -140,6 +142,7 @@ def make_starting_config(
     comments: dict[tuple[str, ...], str] = {
         ("data", "box_margin"): "the crop shows a little more than the hand's box",
         ("data", "input_noise"): "above 0 where predictions begin as the mean pose and stay so",
+        ("data", "augmentation", "texture"): "0.5 where the hands are drawn and photographs are what counts",
         ("model", "objects"): "objects of the training data whose pose is learned"
         if objects
         else "the first records hold no object whose pose is known",

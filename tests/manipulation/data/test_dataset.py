@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from argusvl.core.camera import project
 from argusvl.core.errors import ConfigError, DataError
@@ -17,7 +18,9 @@ from argusvl.manipulation.data.reading import FORMATS, open_hands
 from argusvl.manipulation.data.records import HandRecord
 
 SETTINGS = CropSettings(size=96, margin=1.25)
-STRONG = HandAugmentation(rotation=180, scale=0.4, shift=0.1, colour=0.4, blur=0.5, noise=0.05, erase=0.5)
+STRONG = HandAugmentation(
+    180, 0.4, 0.1, colour=0.4, blur=0.5, noise=0.05, erase=0.5, greyscale=0.3, texture=0.5
+)
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +108,29 @@ def test_noise_on_the_input_falls_to_nothing(records: list[HandRecord]) -> None:
         dataset.set_epoch(epoch)
         off.append(np.abs(dataset[0].pixels - plain).mean())
     assert off[0] > 1.5 * off[1] > 0 and off[2] == 0
+
+
+def test_another_texture_keeps_what_is_even_and_where_it_ends() -> None:
+    changes, rng = HandAugmentation(0, 0, 0, 0, 0, 0, 0, texture=1), np.random.default_rng(2)
+    pixels = np.full((64, 64, 3), (90, 120, 60), np.uint8)
+    pixels[20:44, 20:44] = (160, 90, 140)
+    apart, hues = [], []
+    for _ in range(40):
+        changed = changes.recolour(Image.fromarray(pixels), rng).astype(float)
+        inside, outside = changed[24:40, 24:40].reshape(-1, 3), changed[4:16, 4:60].reshape(-1, 3)
+        assert inside.std(0).max() < 1 and outside.std(0).max() < 1
+        apart.append(np.abs(inside[0] - outside[0]).max())
+        hues.append(int(inside[0].argmax()))
+    assert np.median(apart) > 30 and len(set(hues)) == 3
+
+
+def test_without_colour_all_channels_are_alike() -> None:
+    changes, rng = HandAugmentation(0, 0, 0, 0, 0, 0, 0, greyscale=0.5), np.random.default_rng(3)
+    noise = Image.fromarray(np.random.default_rng(4).integers(0, 255, (16, 16, 3), dtype=np.uint8))
+    pictures = [changes.recolour(noise, rng).astype(int) for _ in range(200)]
+    grey = [np.ptp(picture, axis=2).max() <= 1 for picture in pictures]
+    assert 70 < sum(grey) < 130 and all(
+        np.array_equal(picture, np.asarray(noise))
+        for picture, is_grey in zip(pictures, grey, strict=True)
+        if not is_grey
+    )

@@ -98,7 +98,7 @@ def test_backgrounds_are_taken_from_a_folder(tmp_path: Path) -> None:
     photographs = tmp_path / "photographs"
     (photographs / "rooms").mkdir(parents=True)
     Image.new("RGB", (300, 200), (255, 0, 255)).save(photographs / "rooms" / "a.png")
-    hands.generate(tmp_path / "set", images=8, seed=1, width=112, height=112, backgrounds=photographs)
+    hands.generate(tmp_path / "set", images=16, seed=1, width=112, height=112, backgrounds=photographs)
     shares = []
     for file in sorted((tmp_path / "set" / "images").iterdir()):
         red, green, blue = np.moveaxis(np.asarray(Image.open(file)).astype(int), -1, 0)

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
+from torch.nn import functional as F
 
 from argusvl.core.camera import PictureMap
 from argusvl.manipulation.data.checking import Floats
@@ -32,6 +34,9 @@ class HandAugmentation:
         blur: Probability of a blur.
         noise: Largest standard deviation of pixel noise, of 255.
         erase: Probability that a rectangle of up to two fifths of each side is covered.
+        greyscale: Probability that all colour is taken away.
+        texture: Probability of a random convolution mixed with the crop (RandConv, Xu et al., ICLR 2021): textures and
+            colours are others, forms stay.
     """
 
     rotation: float
@@ -41,6 +46,8 @@ class HandAugmentation:
     blur: float
     noise: float
     erase: float
+    greyscale: float = 0.0
+    texture: float = 0.0
 
     def crop(
         self, box_xyxy_px: Floats, margin: float, size: int, rng: np.random.Generator | None
@@ -69,7 +76,11 @@ class HandAugmentation:
         if rng.random() < self.blur:
             picture = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.2)))
         pixels: NDArray[np.floating[Any]] = np.asarray(picture, dtype=np.float32)
+        if rng.random() < self.texture:
+            pixels = _other_texture(pixels, rng)
         brightness, contrast, saturation = rng.uniform(-1, 1, size=3) * self.colour
+        if rng.random() < self.greyscale:
+            saturation = -1
         tint = 1 + rng.uniform(-0.5, 0.5, size=3) * self.colour
         grey = pixels @ _LUMA
         pixels = grey[..., None] + (pixels - grey[..., None]) * np.float32(1 + saturation)
@@ -85,3 +96,15 @@ class HandAugmentation:
             top, left = rng.integers(0, height - h), rng.integers(0, width - w)
             pixels[top : top + h, left : left + w] = rng.uniform(0, 255, size=3)
         return np.clip(pixels, 0, 255).astype(np.uint8)
+
+
+def _other_texture(pixels: NDArray[np.floating[Any]], rng: np.random.Generator) -> NDArray[np.floating[Any]]:
+    """A random convolution of 1 to 7 pixels with the picture's own mean and deviation, mixed with the picture."""
+    side = int(rng.choice([1, 3, 5, 7]))
+    kernel = rng.standard_normal((3, 3, side, side), dtype=np.float32)
+    mean, deviation = pixels.mean((0, 1)), pixels.std() + 1e-3
+    planes = torch.from_numpy(np.ascontiguousarray(((pixels - mean) / deviation).transpose(2, 0, 1)))
+    changed = F.conv2d(planes[None], torch.from_numpy(kernel), padding="same")[0]
+    changed = ((changed - changed.mean()) / (changed.std() + 1e-3)).permute(1, 2, 0).numpy()
+    share = np.float32(rng.uniform())
+    return share * pixels + (1 - share) * (changed * deviation + mean)

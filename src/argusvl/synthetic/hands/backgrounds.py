@@ -46,11 +46,12 @@ def random_background(
     Raises:
         DataError: A picture cannot be read.
     """
+    # Walls, wood, faces, clothes: on what has the hand's own colour, its outline gets lost.
+    near = skin_srgb * generator.uniform(0.7, 1.3) if generator.uniform() < 0.3 else None
     if pictures and generator.uniform() < 0.8:
-        return _part_of(
-            open_image(pictures[int(generator.integers(len(pictures)))], exif="ignore"), generator, size
-        )
-    image = _plain(generator, size)
+        chosen = open_image(pictures[int(generator.integers(len(pictures)))], exif="ignore")
+        return _part_of(chosen, generator, size, near)
+    image = _plain(generator, size, near)
     if generator.uniform() < 0.45:
         image = _table(generator, size, image)
     if generator.uniform() < 0.75:
@@ -59,7 +60,10 @@ def random_background(
     return image.filter(ImageFilter.GaussianBlur(blur)) if blur else image
 
 
-def _part_of(image: Image.Image, generator: Generator, size: tuple[int, int]) -> Image.Image:
+def _part_of(
+    image: Image.Image, generator: Generator, size: tuple[int, int], near: NDArray[np.floating] | None
+) -> Image.Image:
+    """Any part, mirrored or not, in other light if its middle is to be ``near`` a colour."""
     aspect = size[0] / size[1]
     widest = min(image.width, image.height * aspect)
     width = generator.uniform(0.4, 1.0) * widest
@@ -67,7 +71,12 @@ def _part_of(image: Image.Image, generator: Generator, size: tuple[int, int]) ->
     top = generator.uniform(0, image.height - width / aspect)
     box = (left, top, left + width, top + width / aspect)
     part = image.convert("RGB").resize(size, Image.Resampling.BILINEAR, box=box)
-    return part.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if generator.uniform() < 0.5 else part
+    if generator.uniform() < 0.5:
+        part = part.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    if near is None:
+        return part
+    pixels = np.asarray(part, np.float32)
+    return Image.fromarray(np.clip(pixels + (near - pixels.mean((0, 1))), 0, 255).astype(np.uint8))
 
 
 def _colour(generator: Generator) -> NDArray[np.float64]:
@@ -77,10 +86,14 @@ def _colour(generator: Generator) -> NDArray[np.float64]:
     return grey + share * (vivid - grey) + generator.normal(0, 8, 3)
 
 
-def _plain(generator: Generator, size: tuple[int, int]) -> Image.Image:
-    """Two colours mixed by a slope and by noise, with or without a weave or a grain."""
+def _plain(
+    generator: Generator, size: tuple[int, int], near: NDArray[np.floating] | None = None
+) -> Image.Image:
+    """Two colours mixed by a slope and by noise, with or without a weave or a grain; the first ``near`` a colour."""
     width, height = size
     first, second = _colour(generator), _colour(generator)
+    if near is not None:
+        first = near + generator.normal(0, 10, 3)
     if generator.uniform() < 0.5:
         second = first + generator.normal(0, 25, 3)
     x, y = np.linspace(-1, 1, width, dtype=np.float32), np.linspace(-1, 1, height, dtype=np.float32)[:, None]
