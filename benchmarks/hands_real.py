@@ -6,7 +6,7 @@
 
 Prints error relative to the wrist, after the best similarity, and the area under PCK, beside the mean pose of the
 model's training data and beside the mean pose of these photographs, which knows more than it should.
-Writes ``benchmarks/results/<date>-hands-real.json``.
+Writes ``benchmarks/results/<date>-hands-real.json``, or the file that ``--out`` names.
 """
 
 from __future__ import annotations
@@ -14,11 +14,15 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
+import transformers
 
 from argusvl.assets import model_folder
+from argusvl.core.errors import ArgusError
+from argusvl.core.files import write_text_atomically
 from argusvl.manipulation.assets import HandAssets
 from argusvl.manipulation.commands.options import reader_options
 from argusvl.manipulation.data.dataset import HandDataset, usable
@@ -41,8 +45,19 @@ def main() -> None:
     parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--checkpoint", default="argus-hand")
     parser.add_argument("--device", default="auto")
+    today = datetime.date.today()
+    default = Path(__file__).parent / "results" / f"{today}-hands-real.json"
+    parser.add_argument("--out", type=Path, default=default, help="JSON file for the result")
     options = parser.parse_args()
+    try:
+        measure(options)
+    except ArgusError as error:
+        sys.exit(str(error))
 
+
+def measure(options: argparse.Namespace) -> None:
+    """Prints the table and writes the file."""
+    transformers.utils.logging.disable_progress_bar()
     folder = checkpoint_at(model_folder(options.checkpoint))
     assets = HandAssets.load(folder)
     hands = open_hands(options.data, options.format, reader_options(options.option))
@@ -62,6 +77,7 @@ def main() -> None:
         }
         for name in SHOWN
     }
+    print(f"{found.figures.hands} hands; errors in mm, areas from 0 to 1")
     print(f"{'':12}{'refined':>10}{'coarse':>10}{'mean pose':>12}{'their own':>12}")
     for name, row in table.items():
         print(
@@ -74,9 +90,8 @@ def main() -> None:
         "hands": found.figures.hands,
         "figures": table,
     }
-    out = Path(__file__).parent / "results" / f"{datetime.date.today()}-hands-real.json"
-    out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print(f"written: {out}")
+    write_text_atomically(options.out, json.dumps(result, indent=1) + "\n")
+    print(f"written: {options.out}")
 
 
 if __name__ == "__main__":

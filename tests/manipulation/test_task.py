@@ -117,7 +117,9 @@ def test_a_checkpoint_predicts_in_the_pictures_own_frame(run_folder: Path, hand_
         middle = np.array([left + right, top + bottom]) / 2
         assert np.abs(found.joints_px[0] - middle).max() < 3 * wide
         line = found.to_jsonl("a.png")
-        assert len(line["joints_mm"]) == 21 and line["object"]["name"] == "box"
+        assert len(line["joints_mm"]) == 21
+        touches = found.contact.max() >= 0.5
+        assert line.get("object", {}).get("name") == ("box" if touches else None) == found.object_name
         json.dumps(line)
 
 
@@ -142,6 +144,7 @@ def test_without_k_and_box_some_are_assumed_and_said(run_folder: Path, hand_fold
     predictor = HandPredictor.from_pretrained(run_folder)
     (found,) = predictor.predict([hand_folder / "val" / "000.png"], [HandQuery()])
     assert "no K was given" in found.note and "whole picture" in found.note
+    assert found.side == "right" and "taken for a right hand" in found.note
     assert np.isfinite(found.joints_m).all()
     np.testing.assert_array_equal(parse_camera_option("4,5,6,7"), [[4, 0, 6], [0, 5, 7], [0, 0, 1]])
 
@@ -161,6 +164,21 @@ def test_a_query_that_cannot_be_is_refused(
     with pytest.raises(DataError, match=what) as refused:
         predictor.predict([hand_folder / "val" / "000.png"], [query])
     assert refused.value.remedy
+
+
+def test_what_is_no_picture_and_no_query_is_refused(run_folder: Path, hand_folder: Path) -> None:
+    predictor, picture = HandPredictor.from_pretrained(run_folder), hand_folder / "val" / "000.png"
+    assert predictor.predict([], []) == []
+    (array,) = predictor.predict(
+        [picture], [HandQuery([2, 2, 60, 60], "left", np.diag([90.0, 90, 1]).tolist())]
+    )
+    assert array.side == "left"
+    for images, queries in (([picture], []), ([np.zeros((8, 8, 3))], [HandQuery()])):
+        with pytest.raises(DataError, match="queries|ndarray"):
+            predictor.predict(images, queries)
+    for wrong in ({"side": "Left"}, {"box_xyxy_px": ["a", 1, 2, 3]}, {"camera": "K"}):
+        with pytest.raises(DataError, match=next(iter(wrong))):
+            HandQuery(**wrong)
 
 
 def test_commands_work_for_hands_as_for_boxes(

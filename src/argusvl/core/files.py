@@ -70,7 +70,12 @@ def user_path(text: str) -> Path:
 
 
 def path_inside(
-    folder: Path, name: str, *, stated_in: Path, error: type[ArgusError] = CheckpointError
+    folder: Path,
+    name: str,
+    *,
+    stated_in: object,
+    error: type[ArgusError] = CheckpointError,
+    remedy: str = "it was changed by hand, or is not to be trusted: take the folder from its source again",
 ) -> Path:
     """What a file of ours names below its own folder. Such a file may come from anyone, and must not lead elsewhere.
 
@@ -79,6 +84,7 @@ def path_inside(
         name: A relative path in it, as it was read.
         stated_in: The file that it was read from.
         error: What to raise.
+        remedy: What to do.
 
     Raises:
         CheckpointError: Or ``error``: the name leads out of the folder.
@@ -88,7 +94,7 @@ def path_inside(
         raise error(
             f"names {name!r}, which is not in the folder",
             where=stated_in,
-            remedy="it was changed by hand, or is not to be trusted: take the folder from its source again",
+            remedy=remedy,
         )
     return folder / path
 

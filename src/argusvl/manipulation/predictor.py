@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,13 +40,26 @@ class HandQuery:
 
     Attributes:
         box_xyxy_px: ``[4]``, about the hand, in the picture's pixels; ``None``: the whole picture shows it.
-        side: Which hand.
+        side: Which hand; ``None``: it is taken for a right one.
         camera: ``[3, 3]`` K of the picture; ``None``: an ordinary telephone's is assumed.
+
+    Raises:
+        DataError: The side is none, or box or K hold something that is no number.
     """
 
     box_xyxy_px: Floats | None = None
-    side: Side = "right"
+    side: Side | None = None
     camera: Floats | None = None
+
+    def __post_init__(self) -> None:
+        if self.side not in ("left", "right", None):
+            raise DataError(f"side is {self.side!r}", where="a query", remedy="write left or right")
+        for name in ("box_xyxy_px", "camera"):
+            value = getattr(self, name)
+            try:
+                object.__setattr__(self, name, None if value is None else np.asarray(value, float))
+            except (TypeError, ValueError):
+                raise DataError(f"{name} is {value!r}", where="a query", remedy="give numbers") from None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +73,7 @@ class Hand:
         confidence: ``[21]`` from 0 to 1.
         side: As asked.
         camera: ``[3, 3]``: the K that was used.
-        object_name: What it holds; ``None`` where the model knows no objects.
+        object_name: What it holds; ``None`` where it is not likely to touch anything, or the model knows no objects.
         object_pose_m: ``[3, 4]`` rotation and translation, object's frame → camera's.
         contact: ``[21]`` probabilities.
         sampling_px: ``[steps, 21, 2]`` in the picture: where refinement looked.
@@ -146,8 +160,13 @@ class HandPredictor:
 
         Raises:
             ImageError: A picture cannot be read.
-            DataError: A box lies outside its picture, or K is no camera.
+            DataError: A box lies outside its picture, K is no camera, or there are not as many queries as pictures.
         """
+        if len(images) != len(queries):
+            told = f"{len(images)} images and {len(queries)} queries"
+            raise DataError(told, where="predict", remedy="give a query for each image")
+        if not images:
+            return []
         return self._predict([self._cut(*pair) for pair in zip(images, queries, strict=True)])
 
     def stream(
@@ -191,7 +210,11 @@ class HandPredictor:
         if isinstance(image, Image.Image):
             (picture, turned), where = upright_rgb(image), "an image"
         else:
-            where, turned = str(image), exif_orientation(image)
+            try:
+                where = os.fspath(image)
+            except TypeError as error:
+                raise DataError(str(error), where="predict", remedy="give a path or a Pillow image") from None
+            turned = exif_orientation(image)
             picture = open_image(image, exif="upright")
         width, height = picture.size
         notes = ["turned upright by its EXIF tag"] if turned not in (0, 1) else []
@@ -213,16 +236,20 @@ class HandPredictor:
             camera = query.camera
             if (problem := camera_problem(camera)) is not None:
                 raise record_error(problem, where)
+        if query.side is None:
+            notes.append("no side was given: it is taken for a right hand")
+        side = query.side or "right"
         change = _NO_CHANGE.crop(box, margin, self.assets.image_size, None)
-        if query.side == "left":
+        if side == "left":
             change = change.then(PictureMap.mirror(change.size))
         inner, turn = change.camera(camera)
-        return _Cut(change.picture(picture), change, inner, turn, query.side, camera, "; ".join(notes))
+        return _Cut(change.picture(picture), change, inner, turn, side, camera, "; ".join(notes))
 
     def _hand(self, found: HandPrediction, cut: _Cut) -> Hand:
         joints = found.joints_m @ cut.turn
         names = self.model.config.objects
-        named = names[found.object_kind] if found.object_kind >= 0 else None
+        holds = found.object_kind >= 0 and bool(found.contact.max() >= 0.5)
+        named = names[found.object_kind] if holds else None
         back = PictureMap(np.asarray(np.linalg.inv(cut.change.matrix)), cut.change.size)
         pose = cut.turn.T @ found.object_pose_m
         if cut.change.mirrors:

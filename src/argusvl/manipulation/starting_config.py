@@ -138,7 +138,9 @@ def make_starting_config(
         },
     }
     config_from_mapping(values, HandRunConfig, "argus init")
-    steps = f"{every * EVALUATIONS * _BATCH / len(hands):.3g} passes over {len(hands)} hands"
+    over = every * EVALUATIONS * _BATCH / len(hands)
+    steps = f"{over:.3g}" if over < 100 else f"{over:.0f}"
+    steps += f" passes over {len(hands)} hands"
     comments: dict[tuple[str, ...], str] = {
         ("data", "box_margin"): "the crop shows a little more than the hand's box",
         ("data", "input_noise"): "above 0 where predictions begin as the mean pose and stay so",

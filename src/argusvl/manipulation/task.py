@@ -135,7 +135,9 @@ class HandTask:
         except ArgusError as error:
             self._problems.append(finding_of(error))
         if not self._problems:
-            logger.info("%d training hands, %d held out", len(train), len(held_out or []))
+            left_out = len(self._train_records) - len(train)
+            without = f" ({left_out} records left out, which show none)" if left_out else ""
+            logger.info("%d training hands%s, %d held out", len(train), without, len(held_out or []))
         return self._problems
 
     def _refuse_shared(self, train: Sequence[HandRecord], held_out: Sequence[HandRecord]) -> None:

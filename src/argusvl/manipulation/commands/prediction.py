@@ -22,7 +22,10 @@ def load_predictor(
     checkpoint: Path,
     *,
     device: str,
-    side: Annotated[Literal["left", "right"], typer.Option(help="Which hand the pictures show.")] = "right",
+    side: Annotated[
+        Literal["left", "right"] | None,
+        typer.Option(help="Which hand the pictures show; without it, a right one is assumed."),
+    ] = None,
     box: Annotated[
         str | None,
         typer.Option(
@@ -39,8 +42,9 @@ def load_predictor(
 ) -> HandStream:
     """Find the 21 joints of a hand in images, in the image and in space.
 
-    One line of JSON for each image: joints in its pixels and in millimetres before the camera, confidences, and the
-    object that is held where the checkpoint knows objects. Without K distances are a guess; the hand's shape is not.
+    One line of JSON for each image: joints in its pixels and in millimetres before the camera, confidences, and,
+    where a joint is likely to touch one, the object that is held. Without K distances are a guess; the hand's shape is
+    not.
 
     Examples:
 

@@ -104,7 +104,7 @@ def _other_texture(pixels: NDArray[np.floating[Any]], rng: np.random.Generator) 
     kernel = rng.standard_normal((3, 3, side, side), dtype=np.float32)
     mean, deviation = pixels.mean((0, 1)), pixels.std() + 1e-3
     planes = torch.from_numpy(np.ascontiguousarray(((pixels - mean) / deviation).transpose(2, 0, 1)))
-    changed = F.conv2d(planes[None], torch.from_numpy(kernel), padding="same")[0]
-    changed = ((changed - changed.mean()) / (changed.std() + 1e-3)).permute(1, 2, 0).numpy()
+    filtered = F.conv2d(planes[None], torch.from_numpy(kernel), padding="same")[0]
+    changed = ((filtered - filtered.mean()) / (filtered.std() + 1e-3)).permute(1, 2, 0).numpy()
     share = np.float32(rng.uniform())
     return share * pixels + (1 - share) * (changed * deviation + mean)

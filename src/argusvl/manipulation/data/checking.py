@@ -33,6 +33,9 @@ _MISREAD = {
 _CERTAIN_BEND = 0.2
 """Sine of the mean bend of the fingers, from which on it tells the side: 12 degrees, more than labels shake."""
 
+FARTHEST_HELD_M = 1.0
+"""From the origin of a held object's frame to the nearest joint."""
+
 _FAR = 0.15
 """Of the hand's extent in the picture: how far the joints may be seen from where they are marked."""
 
@@ -202,15 +205,26 @@ def _marks_problem(seen: Floats, marked: Floats) -> Problem | None:
 def pose_problem(pose: Floats) -> Problem | None:
     """Whether ``[3, 4]`` is a rotation beside a translation to a place before the camera."""
     if pose.shape != (3, 4) or not np.isfinite(pose).all():
-        return "malformed-hand-record", f"the object's pose is {_told(pose)}, not 3 × 4 finite numbers"
+        return "malformed-hand-record", f"held: the object's pose is {_told(pose)}, not 3 × 4 finite numbers"
     rotation = pose[:, :3]
     if np.abs(rotation @ rotation.T - np.eye(3)).max() > 1e-3 or np.linalg.det(rotation) < 0:
         return (
             "malformed-hand-record",
-            f"the object's rotation {_told(rotation)} is none: stretched, or a mirror",
+            f"held: the object's rotation {_told(rotation)} is none: stretched, or a mirror",
         )
     if pose[2, 3] <= 0:
-        return "malformed-hand-record", f"the object is not before the camera: z is {pose[2, 3]:.4g} m"
+        return "malformed-hand-record", f"held: the object is not before the camera: z is {pose[2, 3]:.4g} m"
+    return None
+
+
+def reach_problem(pose: Floats, joints_m: Floats) -> Problem | None:
+    """Whether a held object is where no hand that has the known joints can hold it."""
+    off = np.linalg.norm(joints_m - pose[:, 3], axis=-1)
+    if np.isfinite(off).any() and (nearest := np.nanmin(off)) > FARTHEST_HELD_M:
+        return (
+            "malformed-hand-record",
+            f"held: the object's middle is {nearest:.3g} m from the hand: a translation in another unit?",
+        )
     return None
 
 

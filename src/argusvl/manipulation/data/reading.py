@@ -47,7 +47,7 @@ def open_hands(path: Path, format_name: str, options: Mapping[str, Any]) -> Hand
         raise ConfigError(
             f"the reader {format_name} needs {', '.join(missing)}",
             where=path,
-            remedy="write train_options and val_options, e.g. {setup: s0, split: train} for dexycb",
+            remedy=f"give --option {missing[0]}=…; in a configuration, train_options and val_options hold them",
         )
     found: HandData = reader(path, **{n: tuple(v) if isinstance(v, list) else v for n, v in options.items()})
     return found

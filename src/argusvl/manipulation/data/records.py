@@ -24,6 +24,7 @@ from argusvl.manipulation.data.checking import (
     camera_problem,
     joints_problem,
     pose_problem,
+    reach_problem,
     side_problem,
     view_problem,
 )
@@ -108,7 +109,7 @@ class HandRecord:
         vertices = self.vertices_m
         if vertices is not None and (vertices.shape[1:] != (3,) or not np.isfinite(vertices).all()):
             return "malformed-hand-record", f"vertices_m: expected finite [V, 3], got {list(vertices.shape)}"
-        box = self.box_xyxy_px
+        box, pose = self.box_xyxy_px, None if self.held is None else self.held.camera_from_object
         return (
             camera_problem(self.camera)
             or (None if box is None else box_problem(box, self.size))
@@ -122,7 +123,7 @@ class HandRecord:
                 box=box if self.box_given else None,
             )
             or side_problem(joints, valid, self.side)
-            or (None if self.held is None else pose_problem(self.held.camera_from_object))
+            or (None if pose is None else pose_problem(pose) or reach_problem(pose, joints))
         )
 
 

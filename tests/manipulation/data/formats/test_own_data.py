@@ -190,6 +190,17 @@ def replaced(joints: list[Any], value: Any) -> list[Any]:
         ("malformed-hand-record", "unknown field 'joint'; did you mean 'joints'", put("hand.joint", [])),
         ("malformed-hand-record", "unknown field 'units'; did you mean 'unit'", put("units", "m")),
         ("malformed-hand-record", "stretched", put("hand.held", {"name": "cup", "pose": [[2, 0, 0, 0]] * 3})),
+        (
+            "malformed-hand-record",
+            "an object of 120 m, in the declared unit mm",
+            put("hand.held", lambda held: held | {"name": "cylinder", "size": [30_000, 120_000]}),
+        ),
+        (
+            "malformed-hand-record",
+            "from the hand: a translation in another unit?",
+            put("hand.held", lambda held: held | {"pose": [*held["pose"][:2], [0, 0, 1, 620_000]]}),
+        ),
+        ("malformed-hand-record", "'image': found 5", put("hand.image", 5)),
         ("missing-image", "no such image", put("hand.image", "rgb/b.png")),
     ],
 )
@@ -202,6 +213,7 @@ def test_a_bad_folder_is_an_error_that_says_what_to_do(
         read_folder(tmp_path, value)[0]
     assert caught.value.slug == slug and said in caught.value.what, str(caught.value)
     assert caught.value.remedy and caught.value.where
+    assert slug != "missing-image" or "hands[0]" in str(caught.value.where)
 
 
 def test_another_order_than_the_declared_one_does_not_pass(tmp_path: Path, make_hand: MakeHand) -> None:
@@ -219,8 +231,16 @@ def test_a_path_out_of_the_folder_and_another_level_are_refused(tmp_path: Path, 
             HandFolder(wrong)
         assert caught.value.slug == "hand-data-wrong-folder" and caught.value.remedy == f"name {root}"
     value["hands"][0]["image"] = "../a.png"
-    with pytest.raises(DataError, match="not in the folder"):
+    with pytest.raises(DataError, match="not in the folder") as caught:
         read_folder(root, value)[0]
+    assert "relative to it" in str(caught.value.remedy) and "hands[0]" in str(caught.value.where)
+    (tmp_path / "other").mkdir()
+    read_folder(tmp_path / "other", value)
+    with pytest.raises(DataError) as caught:
+        HandFolder(tmp_path)
+    assert caught.value.remedy == f"name one of {root}, {tmp_path / 'other'}"
+    with pytest.raises(DataError, match="a file, not a folder"):
+        HandFolder(root / "hands.json")
 
 
 def coco_json(joints: np.ndarray) -> dict[str, Any]:

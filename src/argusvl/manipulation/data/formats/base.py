@@ -80,13 +80,20 @@ def find_root(root: str | Path, is_root: Callable[[Path], bool], expected: str) 
     if is_root(folder):
         return folder
     if not folder.is_dir():
-        what = "no such folder"
+        what = "a file, not a folder" if folder.is_file() else "no such folder"
     else:
-        inside = (child for child in sorted(folder.iterdir()) if child.is_dir())
-        near = next((one for one in (*inside, *list(folder.resolve().parents)[:3]) if is_root(one)), None)
+        inside = {
+            child.resolve(): child for child in sorted(folder.iterdir(), reverse=True) if is_root(child)
+        }
+        near = list(inside.values())[::-1] or [p for p in folder.resolve().parents[:3] if is_root(p)][:1]
         what = f"not the data set's folder, which holds {expected}"
-        if near is not None:
-            raise DataError(what, where=folder, remedy=f"name {near}", slug="hand-data-wrong-folder")
+        if near:
+            remedy = (
+                f"name {near[0]}"
+                if len(near) == 1
+                else f"name one of {listed([str(one) for one in near], 6)}"
+            )
+            raise DataError(what, where=folder, remedy=remedy, slug="hand-data-wrong-folder")
         what += f"; it holds {listed(sorted(child.name for child in folder.iterdir()), 6) or 'nothing'}"
     raise DataError(
         what, where=folder, remedy=f"name the folder that holds {expected}", slug="hand-data-wrong-folder"

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from argusvl.config.messages import did_you_mean
-from argusvl.core.errors import DataError
+from argusvl.core.errors import DataError, ImageError
 from argusvl.core.files import path_inside
 from argusvl.core.hand_folders import FILE
 from argusvl.core.images import image_size
@@ -48,6 +48,8 @@ from argusvl.manipulation.data.records import HandRecord, ObjectPose
 TOP_KEYS = {"unit", "joint_order", "pixel_origin", "K", "K_size", "hands"}
 HAND_KEYS = {"image", "side", "box", "joints", "joints_px", "K", "K_size", "held", "contact"}
 HELD_KEYS = {"name", "pose", "size"}
+LARGEST_HELD_M = 2.0
+_UNIT_OF_HELD = "write size and the translation of pose in the unit that the file declares"
 
 
 class HandFolder(HandData):
@@ -81,8 +83,7 @@ class HandFolder(HandData):
         source, hand = f"{self.path}: hands[{index}]", self._hands[index]
         name = needed(hand, "image", source, "the picture's path in this folder")
         _refuse_unknown(hand, HAND_KEYS, source)
-        image = path_inside(self.root, str(name), stated_in=self.path, error=DataError)
-        size = image_size(image)
+        image, size = self._image(name, source)
         rows, known = joint_rows(needed(hand, "joints", source, "21 × 3 numbers"), "joints", source)
         joints, valid = parse_joints(rows, known, source, unit=self._unit, order=self._order)
         marks = hand.get("joints_px")
@@ -104,6 +105,18 @@ class HandFolder(HandData):
             held=self._held(hand.get("held"), source),
             contact=self._contact(hand.get("contact"), source),
         )
+
+    def _image(self, name: Any, source: str) -> tuple[Path, tuple[int, int]]:
+        if not isinstance(name, str):
+            raise bad_field(source, "image", name, "the picture's path in this folder")
+        inside = "put the pictures into this folder, and write their paths relative to it"
+        image = path_inside(self.root, name, stated_in=source, error=DataError, remedy=inside)
+        try:
+            return image, image_size(image)
+        except ImageError as error:
+            raise ImageError(
+                error.what, where=f"{source}, {image}", remedy=error.remedy, slug=error.slug
+            ) from None
 
     def _camera(self, hand: dict[str, Any], size: tuple[int, int], source: str) -> Any:
         place = hand if hand.get("K") is not None else self._top
@@ -130,6 +143,9 @@ class HandFolder(HandData):
         if size is None:
             return None
         metres = numbers(size, (-1,), "size", source) * METRES[self._unit]
+        if metres.max() > LARGEST_HELD_M:
+            told = f"an object of {metres.max():.3g} m, in the declared unit {self._unit}"
+            raise DataError(told, where=source, remedy=_UNIT_OF_HELD, slug="malformed-hand-record")
         try:
             return Primitive(name, tuple(metres))
         except DataError as error:
