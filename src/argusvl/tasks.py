@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from argusvl.assets import model_folder
+from argusvl.assets import MODELS, model_folder
 from argusvl.core.errors import ArgusError, CheckpointError, ConfigError
 from argusvl.core.figures import FIGURES_FILE
 from argusvl.core.files import read_json, real_path
@@ -192,7 +192,10 @@ def find_checkpoint(path: str | Path) -> Path:
 
     folder = checkpoint_at(model_folder(path))
     if not folder.is_dir():
-        raise CheckpointError("no such checkpoint folder", where=folder, remedy="check the path")
+        shipped = " or ".join(MODELS)
+        raise CheckpointError(
+            "no such checkpoint folder", where=folder, remedy=f"check the path, or take {shipped}"
+        )
     return folder
 
 
