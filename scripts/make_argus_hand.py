@@ -8,8 +8,8 @@ It is what ``configs/argus_hand.yaml`` trains, in ``runs/argus-hand``; keys of t
 ``key=value``. Once the folder of one training is moved away, its model is trained further on other hands, at half the
 rates, by:
 
-    python scripts/make_argus_hand.py --backgrounds PHOTOS --seed 4 model_path=argus-hand \
-        max_steps=10000 encoder_lr=5e-4 decoder_lr=1e-3 refinement_lr=1e-3 heads_lr=1e-3
+    python scripts/make_argus_hand.py --backgrounds PHOTOS --seed 5 model_path=argus-hand \
+        max_steps=7000 encoder_lr=5e-4 decoder_lr=1e-3 refinement_lr=1e-3 heads_lr=1e-3
 
 Writes ``benchmarks/results/<date>-argus-hand.json``.
 """
