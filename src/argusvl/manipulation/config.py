@@ -43,9 +43,9 @@ class HandAugmentationSection(Section):
     """Largest standard deviation of pixel noise, as a share of white."""
     erase: Probability
     """Probability that a rectangle of the crop is covered."""
-    greyscale: Probability = 0.0
+    greyscale: Probability
     """Probability that all colour is taken away."""
-    texture: Probability = 0.0
+    texture: Probability
     """Probability that a random convolution gives the crop other textures and colours; for hands that are drawn."""
 
 
