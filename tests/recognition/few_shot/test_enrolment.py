@@ -23,6 +23,7 @@ from argusvl.core.errors import ArgusError, ConfigError, DataError
 from argusvl.recognition.backbones.views import with_views
 from argusvl.recognition.extraction import extractor as extractor_module
 from argusvl.recognition.extraction import writer as writer_module
+from argusvl.recognition.extraction.writer import StoreBusyError
 from argusvl.recognition.few_shot import embeddings as embeddings_module
 from argusvl.recognition.few_shot import enrolment as enrolment_module
 from argusvl.recognition.few_shot.enrolment import (
@@ -459,31 +460,57 @@ def interrupted_by(network: Any, action: Callable[[], object]) -> Any:
     return network
 
 
-def test_of_two_commands_at_a_time_one_is_told_and_nothing_is_lost(
-    tmp_path: Path, examples: Any, few_shot: Any
+@pytest.mark.parametrize("moment", ["while vectors are computed", "just before the header is replaced"])
+def test_of_two_commands_at_a_time_the_second_is_refused_and_nothing_is_lost(
+    tmp_path: Path, examples: Any, few_shot: Any, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     store = tmp_path / "store"
     add(store, examples({"apple": range(3)}), few_shot.TinyNetwork())
     pears, plums = examples({"pear": range(6)}), examples({"plum": range(3)})
-    slow = interrupted_by(few_shot.TinyNetwork(), lambda: add(store, plums, few_shot.TinyNetwork()))
-    with pytest.raises(DataError, match="another command has changed the store meanwhile") as error:
-        add(store, pears, slow)
-    assert "give the command again" in str(error.value)
-    assert SupportStore.open(store).vectors()[2] == ["apple", "plum"]
+
+    def second() -> None:
+        with pytest.raises(StoreBusyError, match="another process is writing into this store"):
+            add(store, plums, few_shot.TinyNetwork())
+
     network = few_shot.TinyNetwork()
-    assert add(store, pears, network).classes == {"apple": 3, "pear": 6, "plum": 3}
-    assert network.pictures == 0  # the part that was being made was left alone
+    if moment.startswith("while"):
+        network = interrupted_by(network, second)
+    else:
+        monkeypatch.setattr(enrolment_module, "write_text_atomically", after_once(second))
+    assert add(store, pears, network).classes == {"apple": 3, "pear": 6}
+    assert add(store, plums, few_shot.TinyNetwork()).classes == {"apple": 3, "pear": 6, "plum": 3}
+    assert len(SupportStore.open(store).vectors()[0]) == 12
 
 
-def test_the_same_command_twice_at_a_time_is_refused(tmp_path: Path, examples: Any, few_shot: Any) -> None:
-    store, pictures = tmp_path / "store", examples({"apple": range(3), "pear": range(3)})
+def after_once(action: Callable[[], object]) -> Callable[..., None]:
+    """Writing of the header, before which something else happens once."""
+    waiting = [action]
 
-    def again() -> None:
-        with pytest.raises(DataError, match="another process is writing into this store"):
-            add(store, pictures, few_shot.TinyNetwork())
+    def write(*args: Any) -> None:
+        if waiting:
+            waiting.pop()()
+        files_module.write_text_atomically(*args)
 
-    assert add(store, pictures, interrupted_by(few_shot.TinyNetwork(), again)).enrolled == 6
-    assert len(SupportStore.open(store).vectors()[0]) == 6
+    return write
+
+
+def test_a_store_that_another_command_has_changed_since_it_was_read_is_left_alone(
+    tmp_path: Path, examples: Any, few_shot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "store"
+    pears, plums = examples({"pear": range(3)}), examples({"plum": range(3)})
+    real = enrolment_module.read_contents
+
+    def read(files: Any, **options: Any) -> Any:
+        monkeypatch.setattr(enrolment_module, "read_contents", real)
+        add(store, plums, few_shot.TinyNetwork())
+        return real(files, **options)
+
+    monkeypatch.setattr(enrolment_module, "read_contents", read)
+    with pytest.raises(DataError, match="another command has changed the store meanwhile") as error:
+        add(store, pears, few_shot.TinyNetwork())
+    assert "give the command again" in str(error.value)
+    assert add(store, pears, few_shot.TinyNetwork()).classes == {"pear": 3, "plum": 3}
 
 
 def test_damage_is_named(tmp_path: Path, examples: Any, few_shot: Any) -> None:

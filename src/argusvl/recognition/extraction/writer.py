@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from argusvl.core.appending import Appender
 from argusvl.core.errors import ArgusError, DataError
-from argusvl.core.files import cannot_write, is_locked, write_bytes_atomically
+from argusvl.core.files import cannot_write, write_bytes_atomically
 from argusvl.core.wording import listed
 from argusvl.recognition.extraction.changes import inputs_bytes, require_same_header, require_same_names
 from argusvl.recognition.extraction.ledger import Entry, read_ledger
@@ -317,11 +317,6 @@ class _Scan:
     last_entries: list[Entry] = field(default_factory=list)
     shard_start: _Done = field(default_factory=_Done)
     done: _Done = field(default_factory=_Done)
-
-
-def is_being_written(folder: Path) -> bool:
-    """Whether another process is writing into a store at the moment."""
-    return is_locked(folder / LEDGER)
 
 
 def _require_nothing_else(folder: Path) -> None:

@@ -3,16 +3,19 @@
     support.json        what makes the vectors; the classes, and for each example its picture's hash, part and row
     parts/<digest>/     the vectors of what one enrolment added, a store as `argus recognize extract` makes
 
+    support.lock        held by the one command that adds to the store
+
 `support.json` is replaced in one step when the vectors are on the disk: before it the store is as it was, after it all
 is enrolled. Interrupted, the same command goes on with the part that it had begun.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -20,7 +23,7 @@ from typing import Any, Self
 import numpy as np
 
 from argusvl.core.errors import ConfigError, DataError
-from argusvl.core.files import path_inside, read_json, write_text_atomically
+from argusvl.core.files import cannot_write, lock_file, path_inside, read_json, write_text_atomically
 from argusvl.core.wording import listed, listed_below, printable
 from argusvl.recognition.backbones.protocol import Backbone
 from argusvl.recognition.decoding import Lane
@@ -31,7 +34,7 @@ from argusvl.recognition.extraction.fingerprint import (
     require_same_fingerprint,
 )
 from argusvl.recognition.extraction.store import EmbeddingStore
-from argusvl.recognition.extraction.writer import is_being_written
+from argusvl.recognition.extraction.writer import StoreBusyError
 from argusvl.recognition.few_shot.classifiers import Labels
 from argusvl.recognition.few_shot.embeddings import CHANGED, content_store, fingerprint_of, read_contents
 from argusvl.recognition.few_shot.features import Vectors
@@ -39,7 +42,7 @@ from argusvl.recognition.few_shot.layout import LayoutError
 from argusvl.recognition.few_shot.unknown import UNKNOWN
 
 FORMAT = 1
-HEADER, PARTS = "support.json", "parts"
+HEADER, PARTS, LOCK = "support.json", "parts", "support.lock"
 
 _SHOWN = 10
 _REMEDY = "bring it back from a copy, or enrol into another folder"
@@ -257,6 +260,7 @@ def enroll(
         LayoutError: A picture is of two classes, by its content; the pairs are named and nothing is enrolled.
         DataError: The store was made in another way, is damaged, or was changed by another command meanwhile; the
             folder holds other things.
+        StoreBusyError: Another command is adding to the store.
         ArgusError: The store cannot be written; it is as it was.
     """
     for label in pictures:
@@ -271,29 +275,21 @@ def enroll(
     files = [file for examples in pictures.values() for file in examples]
     digests, quarantined = read_contents(files, workers=workers, progress=progress)
     new = _new_pictures(before, pictures, digests)
-    store = None
+    after, enrolled = before, 0
     if new:
-        contents = {file: digests[file] for file in new}
-        parts = folder / PARTS
-        store = content_store(contents, parts, backbone, lane=lane, workers=workers, progress=progress)
-    classes = {label: list(examples) for label, examples in before.classes.items()}
-    row_of = {} if store is None else {digest: row for row, digest in enumerate(store.digests())}
-    reasons = {} if store is None else {entry.sha256: entry.reason for entry in store.quarantined}
-    for file, digest in digests.items():
-        if digest in reasons:
-            quarantined[file] = reasons[digest] or CHANGED
-        elif file in new and digest not in row_of:
-            quarantined[file] = CHANGED
-    enrolled = 0
-    for file, label in new.items():
-        digest = digests[file]
-        if store is not None and digest in row_of:
-            example = Example(str(file.absolute()), digest, store.folder.name, row_of[digest])
-            classes.setdefault(label, []).append(example)
-            enrolled += 1
-    after = replace(before, classes={label: tuple(examples) for label, examples in classes.items()})
-    if enrolled:
-        _commit(before, after)
+        with _only_writer(before):
+            contents = {file: digests[file] for file in new}
+            parts = folder / PARTS
+            store = content_store(contents, parts, backbone, lane=lane, workers=workers, progress=progress)
+            after = _with_examples(before, new, digests, store)
+            enrolled = sum(map(len, after.classes.values())) - sum(map(len, before.classes.values()))
+            if enrolled:
+                _commit(after)
+        reasons = {entry.sha256: entry.reason for entry in store.quarantined}
+        row_of = set(store.digests())
+        for file, digest in digests.items():
+            if digest in reasons or (file in new and digest not in row_of):
+                quarantined[file] = reasons.get(digest) or CHANGED
     return EnrolmentReport(
         inputs=len(files),
         enrolled=enrolled,
@@ -321,7 +317,7 @@ def _is_beginning(entry: Path) -> bool:
     """Whether an entry of a folder may be what a kill has left before the store was one."""
     if entry.name == PARTS:
         return entry.is_dir() and all(_PART_NAME.fullmatch(part.name) for part in entry.iterdir())
-    return entry.match(_UNFINISHED)
+    return entry.name == LOCK or entry.match(_UNFINISHED)
 
 
 def _new_pictures(
@@ -358,24 +354,58 @@ def _new_pictures(
     return new
 
 
-def _commit(before: SupportStore, after: SupportStore) -> None:
-    """Replaces the header, unless another command has done so meanwhile."""
-    file = after.folder / HEADER
-    now = SupportStore.open(after.folder).text() if file.exists() else None
-    expected = before.text() if before.classes or now is not None else None
-    if now != expected:
-        raise DataError(
-            "another command has changed the store meanwhile",
-            where=after.folder,
-            remedy="give the command again",
-        )
-    write_text_atomically(file, after.text())
+def _with_examples(
+    before: SupportStore, new: Mapping[Path, str], digests: Mapping[Path, str], store: EmbeddingStore
+) -> SupportStore:
+    """The store with those of the new pictures that have a vector."""
+    row_of = {digest: row for row, digest in enumerate(store.digests())}
+    classes = dict(before.classes)
+    for file, label in new.items():
+        if (row := row_of.get(digests[file])) is not None:
+            example = Example(str(file.absolute()), digests[file], store.folder.name, row)
+            classes[label] = (*classes.get(label, ()), example)
+    return replace(before, classes=classes)
+
+
+@contextlib.contextmanager
+def _only_writer(before: SupportStore) -> Iterator[None]:
+    """From here on nobody else adds to the store, which is still as it was read.
+
+    Raises:
+        StoreBusyError: Another command is adding to it.
+        DataError: One has done so since it was read.
+        ArgusError: It cannot be written.
+    """
+    folder = before.folder
+    try:
+        (folder / PARTS).mkdir(parents=True, exist_ok=True)
+        stream = (folder / LOCK).open("wb")
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    with stream:
+        if not lock_file(stream):
+            raise StoreBusyError(
+                "another process is writing into this store", where=folder, remedy="wait until it has ended"
+            )
+        now = SupportStore.open(folder).text() if (folder / HEADER).exists() else None
+        if now != (before.text() if before.classes else None):
+            raise DataError(
+                "another command has changed the store meanwhile",
+                where=folder,
+                remedy="give the command again",
+            )
+        yield
+
+
+def _commit(after: SupportStore) -> None:
+    """Replaces the header; parts that it does not name were begun for pictures that were not enrolled in the end."""
+    write_text_atomically(after.folder / HEADER, after.text())
     for unfinished in after.folder.glob(_UNFINISHED):
         unfinished.unlink(missing_ok=True)
     used = {e.part for examples in after.classes.values() for e in examples}
     for part in (after.folder / PARTS).iterdir():
-        if part.name not in used and _PART_NAME.fullmatch(part.name) and not is_being_written(part):
-            shutil.rmtree(part, ignore_errors=True)  # begun for pictures that were not enrolled in the end
+        if part.name not in used and _PART_NAME.fullmatch(part.name):
+            shutil.rmtree(part, ignore_errors=True)
 
 
 def require_classes(store: SupportStore) -> None:
