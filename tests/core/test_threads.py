@@ -11,7 +11,7 @@ import pytest
 
 from argusvl.core import threads
 from argusvl.core.cgroups import limit_files
-from argusvl.core.threads import divide_cores, share_cores, usable_cores
+from argusvl.core.threads import bound_kernel_cache, divide_cores, share_cores, usable_cores
 
 
 @pytest.fixture
@@ -132,3 +132,15 @@ def test_the_command_says_it_before_torch_is_imported() -> None:
         [sys.executable, "-c", code], env=plain, stdout=subprocess.PIPE, text=True, check=True
     )
     assert done.stdout == "PASSIVE\n"
+
+
+def test_kernels_that_are_kept_are_bounded_unless_the_user_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "")  # so that it is put back afterwards
+    del os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"]
+    bound_kernel_cache()
+    assert int(os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"]) < 1024
+    monkeypatch.setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "7")
+    bound_kernel_cache()
+    assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == "7"

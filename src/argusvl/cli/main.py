@@ -26,7 +26,7 @@ from argusvl.cli.session import Session, use_session
 from argusvl.core.errors import INTERRUPTED, ArgusError, TrainingError
 from argusvl.core.files import REMEDIES
 from argusvl.core.logging import configure_logging, parse_levels, write_crash_detail
-from argusvl.core.threads import share_cores
+from argusvl.core.threads import bound_kernel_cache, share_cores
 from argusvl.tasks import DEFAULT_TASK, task_entry
 from argusvl.training.launch import is_first_process
 
@@ -106,6 +106,7 @@ def main() -> None:
     begin()
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # transformers' bars would break ours
     share_cores()
+    bound_kernel_cache()
     run_and_exit(lambda: _flushed(run(sys.argv[1:])))
 
 

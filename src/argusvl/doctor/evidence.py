@@ -198,6 +198,25 @@ class Evaluations:
     samples: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class MemorySample:
+    """What memory the process took at a step, in MiB; ``None`` where it is not known.
+
+    Attributes:
+        step: Its number.
+        resident: Of the whole process, as the system counts it.
+        tensors: Of all CPU tensors alive; counted only where ``resident`` has risen since the last count.
+        allocated: Of the tensors alive on the GPU.
+        reserved: What the GPU's allocator holds, tensors and reserve.
+    """
+
+    step: int
+    resident: float
+    tensors: float | None = None
+    allocated: float | None = None
+    reserved: float | None = None
+
+
 @dataclass(slots=True)
 class NotFinite:
     """The first step whose loss or gradient was not finite.
@@ -247,7 +266,7 @@ class Evidence:
         uncalled: Modules with trainable parameters that no forward pass has called.
         not_finite: The first trouble with numbers.
         ranks_differ: The first step at which ranks had other weights, and of which.
-        memory: Host memory in MiB by step.
+        memory: What memory the process took, by step.
         source: Suspicions from the source.
         skipped: Steps that the scaler of mixed precision left out.
         failures: What of the watching itself went wrong, by part.
@@ -284,7 +303,7 @@ class Evidence:
     uncalled: set[str] = field(default_factory=set)
     not_finite: NotFinite | None = None
     ranks_differ: tuple[int, str] | None = None
-    memory: list[tuple[int, float]] = field(default_factory=list)
+    memory: list[MemorySample] = field(default_factory=list)
     source: list[Suspicion] = field(default_factory=list)
     skipped: int = 0
     failures: dict[str, str] = field(default_factory=dict)

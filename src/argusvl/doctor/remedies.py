@@ -108,10 +108,6 @@ REMEDIES: dict[str, tuple[Remedy, ...]] = {
         Remedy({"gradient_checkpointing": ("set", True)}),
         Remedy({"per_device_train_batch_size": ("times", 0.5), "gradient_accumulation_steps": ("times", 2)}),
     ),
-    "memory-climbs": (
-        Remedy({"vision_tokens_policy": ("set", "resize"), "max_pixels": ("times", 0.5)}),
-        Remedy({"per_device_eval_batch_size": ("times", 0.5)}),
-    ),
     "vision-token-inflation": (
         Remedy({"vision_tokens_policy": ("set", "resize"), "max_pixels": ("times", 0.5)}),
     ),

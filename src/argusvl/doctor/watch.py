@@ -29,10 +29,10 @@ from torch import Tensor, nn
 
 from argusvl.config.messages import did_you_mean
 from argusvl.core.errors import ModelError
-from argusvl.core.memory_figures import memory_figures
 from argusvl.doctor.checks import examine
 from argusvl.doctor.evidence import Evidence, NotFinite, Objective, Step
 from argusvl.doctor.findings import Finding
+from argusvl.doctor.sensors.memory import MemorySensor
 from argusvl.doctor.sensors.objective import examine_objective, trained_offset
 from argusvl.doctor.sensors.parameters import ParameterSensor, plain
 from argusvl.doctor.sensors.passes import PassSensor, first_module_not_finite, outputs_ignore
@@ -117,6 +117,7 @@ class Watch:
             self._model, self._optimizers, self.evidence, patterns, self._before_optimizer
         )
         self._ranks = RankSensor(self._model)
+        self._memory = MemorySensor()
         script = (
             calling_script() if source is True else None if source is False else Script.read(Path(source))
         )
@@ -174,8 +175,8 @@ class Watch:
         self._quietly("targets", lambda: self._take_targets(targets, batch, inputs, looked))
         if looked:
             self._quietly("objective", lambda: self._take_objective(targets_given))
-            if (resident := memory_figures().get("memory/rss_mib")) is not None:
-                self.evidence.memory.append((number, resident))
+            if (memory := self._memory.sample(number)) is not None:
+                self.evidence.memory.append(memory)
         self._quietly("passes", lambda: self._passes.finish_step(number))
         if number in _PROBES and self._probe:
             self._quietly("probe", self._probe_inputs)

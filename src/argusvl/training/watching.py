@@ -18,12 +18,12 @@ from argusvl.config.loading import flat
 from argusvl.config.schema import PhaseSection
 from argusvl.core.figures import SPREAD, spec_of
 from argusvl.core.logging import get_logger
-from argusvl.core.memory_figures import memory_figures
 from argusvl.doctor.checks import examine
 from argusvl.doctor.checks.groups import FAR_TOO_FAST
 from argusvl.doctor.evidence import Evidence, NotFinite, Step
 from argusvl.doctor.findings import Finding, finding
 from argusvl.doctor.remedies import change_of
+from argusvl.doctor.sensors.memory import MemorySensor
 from argusvl.doctor.sensors.parameters import ParameterSensor
 from argusvl.doctor.sensors.passes import PassSensor
 from argusvl.doctor.sensors.tensors import statistics
@@ -104,6 +104,7 @@ class RunWatch(Listener):
             lambda finite: None,
             every_step=False,
         )
+        self._memory = MemorySensor()
         for group in trainer.groups:
             for name in group.parameters:
                 if (found := self.evidence.parameters.get(name)) is not None:
@@ -215,8 +216,8 @@ class RunWatch(Listener):
         evidence.frozen_statistics |= {
             p.name for p in evidence.parameters.values() if p.declared_frozen and p.moved_by_others
         }
-        if (resident := memory_figures().get("memory/rss_mib")) is not None:
-            evidence.memory.append((record.step, resident))
+        if (memory := self._memory.sample(record.step)) is not None:
+            evidence.memory.append(memory)
         looks = []
         for name in PIXELS:
             tensor = record.batches[0].get(name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from argusvl.doctor.checks import batches, curves, groups, learning, modes, objective, optimizer
+from argusvl.doctor.checks import batches, curves, groups, learning, memory, modes, objective, optimizer
 from argusvl.doctor.checks.causes import join
 from argusvl.doctor.evidence import Evidence
 from argusvl.doctor.findings import Finding
@@ -50,6 +50,7 @@ CHECKS: tuple[Check, ...] = (
     curves.validation,
     curves.memory,
     curves.resources,
+    memory.memory_climbs,
 )
 
 

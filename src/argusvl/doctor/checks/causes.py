@@ -37,6 +37,8 @@ _ASIDE = (
     "graph-kept",
     "input-bound",
     "memory-climbs",
+    "memory-beside-tensors-climbs",
+    "gpu-memory-fragments",
     "learning-rate-vanished",
     "poor-generalisation",
     "objective-starved",

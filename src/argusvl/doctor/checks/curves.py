@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator
 
@@ -91,7 +90,7 @@ def validation(evidence: Evidence) -> Iterator[Suspicion]:
 
 
 def resources(evidence: Evidence) -> Iterator[Suspicion]:
-    """Graphs that are kept, memory that climbs, steps that wait for data."""
+    """Graphs that are kept, steps that wait for data."""
     alive, looked = evidence.alive_losses
     if looked >= 16 and alive >= 0.9 * looked:
         yield Suspicion(
@@ -101,18 +100,6 @@ def resources(evidence: Evidence) -> Iterator[Suspicion]:
             ".detach()",
             "loss",
         )
-    memory = [value for _, value in evidence.memory]
-    if len(memory) >= 16 and evidence.step >= 200:
-        quarter = len(memory) // 4
-        parts = [median(memory[place * quarter : (place + 1) * quarter]) for place in range(4)]
-        rises = [b - a for a, b in itertools.pairwise(parts[1:])]
-        if min(rises) > 100 and parts[3] > 1.2 * parts[1]:
-            yield Suspicion(
-                "memory-climbs",
-                0.7,
-                f"host memory rose from {parts[1]:.0f} to {parts[3]:.0f} MiB and goes on rising",
-                "memory",
-            )
     timed = evidence.steps[20:]
     if len(timed) >= 50:
         wait, whole = median(one.wait for one in timed), median(one.seconds for one in timed)

@@ -1,0 +1,62 @@
+"""What memory a training takes, as evidence: the process, the tensors alive in it, and the GPU's allocator."""
+
+from __future__ import annotations
+
+import gc
+
+import torch
+
+from argusvl.core.memory_figures import memory_figures
+from argusvl.doctor.evidence import MemorySample
+
+_RISE_MIB, _RISE = 64.0, 1.05
+"""Live tensors are counted where resident memory has risen by both since the last count: some twenty counts until it is
+three times as large, each of some 50 ms."""
+
+
+def live_tensors_mib() -> float:
+    """Memory of all CPU tensors that Python knows, each storage once.
+
+    Not among them: what autograd alone has saved for a backward pass. Whoever keeps that keeps a loss or an output,
+    which :mod:`~argusvl.doctor.checks.curves` sees by itself.
+    """
+    storages: dict[int, int] = {}
+    for one in gc.get_objects():
+        # Not isinstance: a proxy's ``__class__`` may be a property that does work.
+        if not issubclass(type(one), torch.Tensor):
+            continue
+        try:
+            if one.device.type == "cpu" and one.layout is torch.strided:
+                storage = one.untyped_storage()
+                storages[storage.data_ptr()] = storage.nbytes()
+        except (
+            RuntimeError,
+            NotImplementedError,
+        ):  # a tensor without memory of its own: fake, functional, wrapped
+            continue
+    storages.pop(0, None)
+    return sum(storages.values()) / 2**20
+
+
+class MemorySensor:
+    """Takes samples of memory; cheap where nothing has grown."""
+
+    def __init__(self) -> None:
+        self._counted_at = 0.0
+
+    def sample(self, step: int) -> MemorySample | None:
+        """What there is now, or ``None`` where the system does not tell."""
+        figures = memory_figures()
+        resident = figures.get("memory/rss_mib")
+        if resident is None:
+            return None
+        tensors = None
+        if resident > max(self._counted_at + _RISE_MIB, self._counted_at * _RISE):
+            tensors, self._counted_at = live_tensors_mib(), resident
+        return MemorySample(
+            step,
+            resident,
+            tensors,
+            figures.get("memory/cuda_allocated_mib"),
+            figures.get("memory/cuda_reserved_mib"),
+        )
