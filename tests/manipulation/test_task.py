@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from PIL import Image
+from PIL import ExifTags, Image
 
 from argusvl.cli.main import run
 from argusvl.config.loading import load_config
@@ -25,6 +26,7 @@ from argusvl.manipulation.predictor import HandPredictor, HandQuery, parse_camer
 from argusvl.manipulation.starting_config import make_starting_config
 from argusvl.manipulation.task import HandTask
 from argusvl.tasks import TASKS, task_at
+from argusvl.training.run import run_training
 
 pytestmark = pytest.mark.usefixtures("quiet_logging")
 
@@ -212,21 +214,53 @@ def test_findings_name_what_is_wrong_with_the_data(
     assert make_task().check() == []
     shared = make_task(val=str(hand_folder / "train")).check()
     assert [one.slug for one in shared] == ["hand-data-shared"]
-    value = json.loads((hand_folder / "train" / "hands.json").read_text())
-    for hand in value["hands"]:
-        hand["image"] = str(hand_folder / "train" / hand["image"])
-    spoilt = tmp_path / "spoilt"
-    spoilt.mkdir()
-    for name in (Path(hand["image"]).name for hand in value["hands"]):
-        (spoilt / name).write_bytes((hand_folder / "train" / name).read_bytes())
-    for hand in value["hands"]:
-        hand["image"] = Path(hand["image"]).name
-    value["hands"][3]["joints"][5] = [-1, -1, -1]
-    value["hands"][5]["side"] = "right" if value["hands"][5]["side"] == "left" else "left"
-    value["hands"][7]["joints"] = (1000 * np.array(value["hands"][7]["joints"])).tolist()
-    (spoilt / "hands.json").write_text(json.dumps(value))
+    spoilt = spoil(hand_folder / "train", tmp_path / "spoilt", range(24))
     found = make_task(train=str(spoilt)).check()
-    assert len(found) == 3 and all(one.remedy and "hands[" in one.where for one in found)
+    assert len(found) == 24 and all(one.remedy and "hands[" in one.where for one in found)
+
+
+def spoil(source: Path, folder: Path, numbers: Iterable[int]) -> Path:
+    """The same data with hands that are wrong, each in one of three ways."""
+    shutil.copytree(source, folder)
+    value = json.loads((folder / "hands.json").read_text())
+    for number in numbers:
+        hand = value["hands"][number]
+        if number % 3 == 0:
+            hand["joints"][5] = [-1, -1, -1]
+        elif number % 3 == 1:
+            hand["side"] = "right" if hand["side"] == "left" else "left"
+        else:
+            hand["joints"] = (1000 * np.array(hand["joints"])).tolist()
+    (folder / "hands.json").write_text(json.dumps(value))
+    return folder
+
+
+@pytest.mark.parametrize("part", ["train", "val"])
+def test_no_run_begins_on_what_is_left_of_data_with_bad_records(
+    part: str, hand_folder: Path, make_task: MakeTask, tmp_path: Path
+) -> None:
+    spoilt = spoil(hand_folder / part, tmp_path / "spoilt", range(1, 8))
+    task = make_task(**{part: str(spoilt)})
+    with pytest.raises(DataError, match=r"7 of \d+ hands cannot be used; the first: .*hands\[1\]") as refused:
+        run_training(task, task.config)
+    assert "--validate-only" in str(refused.value.remedy) and refused.value.where == str(spoilt)
+    assert len(task.check()) == 7 and not (tmp_path / "run" / "checkpoint-4").exists()
+
+
+def test_pictures_turned_by_their_exif_tag_are_refused_in_training_and_turned_in_prediction(
+    run_folder: Path, hand_folder: Path, make_task: MakeTask, tmp_path: Path
+) -> None:
+    turned = shutil.copytree(hand_folder / "train", tmp_path / "turned") / "003.png"
+    picture = Image.open(turned)
+    tag = Image.Exif()
+    tag[ExifTags.Base.Orientation] = 6
+    picture.transpose(Image.Transpose.ROTATE_90).save(turned, exif=tag)
+    (found,) = make_task(train=str(turned.parent)).check()
+    assert found.slug == "exif-orientation" and "upright" in found.remedy
+    predictor = HandPredictor.from_pretrained(run_folder)
+    ours, upright = predictor.predict([turned, picture], [HandQuery(), HandQuery()])
+    np.testing.assert_allclose(ours.joints_px, upright.joints_px, atol=1e-3)
+    assert "turned upright" in ours.note and "turned" not in upright.note
 
 
 @pytest.mark.parametrize(
@@ -313,5 +347,7 @@ def test_a_picture_that_cannot_be_read_does_not_take_its_batch_with_it(
     told = predictor.stream(images, HandQuery(), batch_size=3, on_error=lambda path, _: refused.append(path))
     found = dict(told)
     assert list(found) == good and refused == [bad]
+    twice = predictor.stream([good[0], good[0]], HandQuery(), batch_size=2, on_error=lambda *_: None)
+    assert [image for image, _ in twice] == [good[0], good[0]]
     (alone,) = predictor.predict([good[3]], [HandQuery()])
     np.testing.assert_allclose(found[good[3]].joints_m, alone.joints_m, atol=1e-4)

@@ -189,14 +189,15 @@ class HandPredictor:
             The pictures in their order, and their hands.
         """
         for start in range(0, len(images), batch_size):
-            cuts: dict[Path, _Cut] = {}
+            cuts: list[tuple[Path, _Cut]] = []
             for image in images[start : start + batch_size]:
                 try:
-                    cuts[image] = self._cut(image, query)
+                    cuts.append((image, self._cut(image, query)))
                 except ArgusError as error:
                     on_error(image, error)
             if cuts:
-                yield from zip(cuts, self._predict(list(cuts.values())), strict=True)
+                hands = self._predict([cut for _, cut in cuts])
+                yield from ((image, hand) for (image, _), hand in zip(cuts, hands, strict=True))
 
     def _predict(self, cuts: Sequence[_Cut]) -> list[Hand]:
         pixels = pixel_values([np.asarray(cut.picture) for cut in cuts])

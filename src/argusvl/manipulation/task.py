@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -50,7 +50,6 @@ FIXED_SIZES = (
     "objects",
 )
 """Keys of the configuration's model that a checkpoint has decided."""
-_MOST_FINDINGS = 20
 
 
 class HandTask:
@@ -66,7 +65,6 @@ class HandTask:
     def __init__(self, config: HandRunConfig) -> None:
         self.config = config
         self._last: tuple[HandDataset, HandEvaluation] | None = None
-        self._problems: list[Finding] = []
         self._learned: HandAssets | None = None
 
     def load_assets(self, checkpoint: Path) -> None:
@@ -86,27 +84,30 @@ class HandTask:
 
     # Data
 
-    def _read(self, path: Path, options: Mapping[str, Any]) -> list[HandRecord]:
+    def _read(self, part: Literal["train", "val"]) -> tuple[list[HandRecord], list[Finding]]:
         data = self.config.data
-        hands = open_hands(path, data.format, options)
-        found: list[HandRecord] = []
-        for index in range(min(len(hands), data.max_examples or len(hands))):
-            try:
-                found.append(hands[index])
-            except DataError as error:
-                self._problems.append(finding_of(error))
-                if len(self._problems) >= _MOST_FINDINGS:
-                    return found
-        return found
+        path: Path | None = getattr(data, part)
+        if path is None:
+            return [], []
+        return open_hands(path, data.format, getattr(data, f"{part}_options")).read(data.max_examples)
 
     @cached_property
-    def _train_records(self) -> list[HandRecord]:
-        return self._read(self.config.data.train, self.config.data.train_options)
+    def _train(self) -> tuple[list[HandRecord], list[Finding]]:
+        return self._read("train")
 
     @cached_property
-    def _val_records(self) -> list[HandRecord] | None:
-        data = self.config.data
-        return None if data.val is None else self._read(data.val, data.val_options)
+    def _val(self) -> tuple[list[HandRecord], list[Finding]]:
+        return self._read("val")
+
+    @cached_property
+    def _train_hands(self) -> list[HandRecord]:
+        return usable(_without_findings(self.config.data.train, *self._train))
+
+    @cached_property
+    def _val_hands(self) -> list[HandRecord]:
+        """None where there are no held-out data."""
+        path = self.config.data.val
+        return [] if path is None else usable(_without_findings(path, *self._val))
 
     @cached_property
     def _crop(self) -> CropSettings:
@@ -117,7 +118,7 @@ class HandTask:
         """``[21, 3]``: of the training crops: what answers without looking at the picture."""
         if self._learned is not None:
             return self._learned.mean_pose
-        records = usable(self._train_records)
+        records = self._train_hands
         # Left hands are mirrored, as in their crops.
         mirror = np.array([-1.0, 1.0, 1.0])
         joints = np.stack([r.joints_m * (mirror if r.side == "left" else 1.0) for r in records])
@@ -125,20 +126,18 @@ class HandTask:
 
     def check(self) -> Sequence[Finding]:
         """Reads every record."""
-        self._problems = []
         try:
-            train, held_out = usable(self._train_records), self._val_records
-            usable(held_out) if held_out is not None else None
-            if not self._problems:
-                _ = self.mean_pose, self._base
-                self._refuse_shared(train, held_out or [])
+            if findings := [*self._train[1], *self._val[1]]:
+                return findings
+            train, held_out = self._train_hands, self._val_hands
+            _ = self.mean_pose, self._base
+            self._refuse_shared(train, held_out)
         except ArgusError as error:
-            self._problems.append(finding_of(error))
-        if not self._problems:
-            left_out = len(self._train_records) - len(train)
-            without = f" ({left_out} records left out, which show none)" if left_out else ""
-            logger.info("%d training hands%s, %d held out", len(train), without, len(held_out or []))
-        return self._problems
+            return [finding_of(error)]
+        left_out = len(self._train[0]) - len(train)
+        without = f" ({left_out} records left out, which show none)" if left_out else ""
+        logger.info("%d training hands%s, %d held out", len(train), without, len(held_out))
+        return []
 
     def _refuse_shared(self, train: Sequence[HandRecord], held_out: Sequence[HandRecord]) -> None:
         shared = {one.image.resolve() for one in train} & {one.image.resolve() for one in held_out}
@@ -155,13 +154,11 @@ class HandTask:
         data, seed = self.config.data, self.config.training.seed
         changes = HandAugmentation(**data.augmentation.model_dump())
         noise = data.input_noise, data.input_noise_epochs
-        return HandDataset(usable(self._train_records), self._crop, changes, seed, noise)
+        return HandDataset(self._train_hands, self._crop, changes, seed, noise)
 
     def eval_dataset(self) -> HandDataset | None:
         """Held-out crops as they are."""
-        if self._val_records is None:
-            return None
-        return HandDataset(usable(self._val_records), self._crop)
+        return HandDataset(self._val_hands, self._crop) if self._val_hands else None
 
     def collate(self, samples: Sequence[HandCrop]) -> dict[str, Any]:
         """Crops → batch."""
@@ -256,3 +253,21 @@ class HandTask:
         crop = self._crop
         pose = self.mean_pose.round(6).tolist()
         HandAssets(crop.size, crop.margin, pose, self.config.model_dump(mode="json")).save(folder)
+
+
+def _without_findings(path: Path, records: list[HandRecord], findings: Sequence[Finding]) -> list[HandRecord]:
+    """The records, if nothing is wrong with any of the file.
+
+    Raises:
+        DataError: Something is: trained on the others, a model would be of other data than the user believes.
+    """
+    if not findings:
+        return records
+    first = findings[0]
+    raise DataError(
+        f"{len(findings)} of {len(records) + len(findings)} hands cannot be used; the first: {first.where}: "
+        f"{first.what}",
+        where=path,
+        remedy=f"{first.remedy}; `argus train CONFIG --validate-only` names each",
+        slug=first.slug,
+    )

@@ -12,7 +12,6 @@ from PIL import Image
 from argusvl.cli.main import run
 from argusvl.core.camera import project
 from argusvl.core.errors import DataError
-from argusvl.manipulation.data.formats.base import check_hands
 from argusvl.manipulation.data.formats.folder import HandFolder
 from argusvl.synthetic import draw_set, hands, processes
 
@@ -28,7 +27,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_set_is_read_again_and_passes_all_checks(drawn: Path) -> None:
     records = HandFolder(drawn)
-    assert len(records) == IMAGES and check_hands(records) == []
+    assert len(records) == IMAGES and records.read()[1] == []
     for index, record in enumerate(records):
         _, scene = hands.draw(2, index, width=128, height=112)
         assert record.size == (128, 112) and record.side == scene.side and record.joint_valid.all()

@@ -82,14 +82,14 @@ def cut_out(
         rng: Where they come from.
 
     Raises:
-        ImageError: The picture cannot be read.
+        ImageError: The picture cannot be read, or its EXIF tag turns it.
     """
     assert record.box_xyxy_px is not None
     changes = augmentation or HandAugmentation(0, 0, 0, 0, 0, 0, 0)
     change = changes.crop(record.box_xyxy_px, settings.margin, settings.size, rng)
     if record.side == "left":
         change = change.then(PictureMap.mirror(change.size))
-    view = view_of(record, change, open_image(record.image, exif="ignore"))
+    view = view_of(record, change, open_image(record.image, exif="refuse"))
     pixels = np.asarray(view.picture) if rng is None else changes.recolour(view.picture, rng)
     return HandCrop(pixels, view)
 

@@ -10,8 +10,9 @@ from typing import Any, Literal
 import numpy as np
 
 from argusvl.core.camera import HALF_PIXEL, camera_from_pixel_centres, camera_matrix, project
-from argusvl.core.errors import DataError
+from argusvl.core.errors import DataError, ImageError
 from argusvl.core.files import cannot_read, read_json
+from argusvl.core.images import UPRIGHT, exif_orientation, image_size
 from argusvl.core.strict_json import shown
 from argusvl.core.wording import listed
 from argusvl.doctor.findings import Finding, finding_of
@@ -50,16 +51,18 @@ class HandData(Sequence[HandRecord], ABC):
             raise IndexError(f"hand {index} of {len(self)}")
         return self.record(index % len(self))
 
+    def read(self, most: int | None = None) -> tuple[list[HandRecord], list[Finding]]:
+        """The first records, and what is wrong with those among them that are not as they should be.
 
-def check_hands(hands: HandData) -> list[Finding]:
-    """What is wrong with a data set, hand by hand: a bad one does not hide the next."""
-    found = []
-    for index in range(len(hands)):
-        try:
-            hands[index]
-        except DataError as error:
-            found.append(finding_of(error))
-    return found
+        A bad one does not hide the next; whoever takes the records answers for the findings.
+        """
+        records, findings = [], []
+        for index in range(len(self) if most is None else min(len(self), most)):
+            try:
+                records.append(self.record(index))
+            except DataError as error:
+                findings.append(finding_of(error))
+        return records, findings
 
 
 # --- folders and files -----------------------------------------------------------------------------------------------
@@ -120,6 +123,24 @@ def load_json(path: Path) -> Any:
     except ValueError as error:
         remedy = "take the file from its source again: it may have been cut off"
         raise DataError(str(error), where=path, remedy=remedy, slug="malformed-json") from None
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """``(width, height)`` of a picture whose pixels are stored upright.
+
+    Raises:
+        ImageError: It is missing or no picture, or its EXIF tag turns it: K and labels may be of either.
+    """
+    size, orientation = image_size(path), exif_orientation(path)
+    if orientation != UPRIGHT:
+        raise ImageError(
+            f"EXIF orientation is {orientation}: K, box and joints may be those of the pixels as they are stored, or "
+            "as viewers show them",
+            where=path,
+            remedy="store the pixels upright without the tag, and give K, box and joints of these pixels",
+            slug="exif-orientation",
+        )
+    return size
 
 
 # --- fields ----------------------------------------------------------------------------------------------------------

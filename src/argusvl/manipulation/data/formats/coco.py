@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from argusvl.core.errors import DataError
-from argusvl.core.images import image_size
 from argusvl.manipulation.data.checking import Bools, Floats
 from argusvl.manipulation.data.formats.base import (
     METRES,
@@ -30,6 +29,7 @@ from argusvl.manipulation.data.formats.base import (
     one_of,
     parse_camera,
     parse_joints,
+    picture_size,
     require_size,
     shift_pixels,
 )
@@ -85,7 +85,7 @@ class CocoHands(HandData):
         number, picture = known
         of_picture = f"{self.path}: images[{number}]"
         image = self.images / str(needed(picture, "file_name", of_picture, "a path"))
-        size = image_size(image)
+        size = picture_size(image)
         stated = tuple(needed(picture, side, of_picture, "pixels") for side in ("width", "height"))
         require_size(stated, size, of_picture)
         given = [

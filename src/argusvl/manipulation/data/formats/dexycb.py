@@ -21,7 +21,6 @@ import yaml
 
 from argusvl.core.errors import DataError
 from argusvl.core.files import cannot_read, open_file, read_text
-from argusvl.core.images import image_size
 from argusvl.manipulation.data.checking import Floats
 from argusvl.manipulation.data.formats.base import (
     ALL_KNOWN,
@@ -35,6 +34,7 @@ from argusvl.manipulation.data.formats.base import (
     one_of,
     parse_camera,
     parse_joints,
+    picture_size,
     require_size,
     shift_pixels,
 )
@@ -136,7 +136,7 @@ class DexYcb(HandData):
 
     def _read(self, folder: Path, frame: int, meta: dict[str, Any], camera: Floats) -> HandRecord:
         source, image = folder / f"labels_{frame:06d}.npz", folder / f"color_{frame:06d}.jpg"
-        require_size(SIZE, image_size(image), image)
+        require_size(SIZE, picture_size(image), image)
         label = _load_npz(source)
         written = numbers(label["joint_3d"], (1, 21, 3), "joint_3d", source)[0]
         marked = numbers(label["joint_2d"], (1, 21, 2), "joint_2d", source)[0]

@@ -24,7 +24,6 @@ from argusvl.config.messages import did_you_mean
 from argusvl.core.errors import DataError, ImageError
 from argusvl.core.files import path_inside
 from argusvl.core.hand_folders import FILE
-from argusvl.core.images import image_size
 from argusvl.core.primitives import Primitive
 from argusvl.manipulation.data.checking import Bools
 from argusvl.manipulation.data.formats.base import (
@@ -39,6 +38,7 @@ from argusvl.manipulation.data.formats.base import (
     one_of,
     parse_camera,
     parse_joints,
+    picture_size,
     require_size,
     shift_pixels,
 )
@@ -112,7 +112,7 @@ class HandFolder(HandData):
         inside = "put the pictures into this folder, and write their paths relative to it"
         image = path_inside(self.root, name, stated_in=source, error=DataError, remedy=inside)
         try:
-            return image, image_size(image)
+            return image, picture_size(image)
         except ImageError as error:
             raise ImageError(
                 error.what, where=f"{source}, {image}", remedy=error.remedy, slug=error.slug

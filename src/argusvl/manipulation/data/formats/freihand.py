@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from argusvl.core.errors import DataError
-from argusvl.core.images import image_size
 from argusvl.manipulation.data.formats.base import (
     ALL_KNOWN,
     HandData,
@@ -23,6 +22,7 @@ from argusvl.manipulation.data.formats.base import (
     one_of,
     parse_camera,
     parse_joints,
+    picture_size,
     require_size,
 )
 from argusvl.manipulation.data.records import HandRecord
@@ -87,7 +87,7 @@ class FreiHand(HandData):
         number = sample + VERSIONS.index(self._versions[version]) * self._samples
         image = self.root / self._part / "rgb" / f"{number:08d}.jpg"
         source = f"{self.root / f'{self._part}_xyz.json'}[{sample}]"
-        require_size(SIZE, size := image_size(image), image)
+        require_size(SIZE, size := picture_size(image), image)
         camera = parse_camera(self._lists["K"][sample], source.replace("_xyz", "_K"), "centre")
         written = numbers(self._lists["xyz"][sample], (21, 3), "xyz", source)
         joints, valid = parse_joints(written, ALL_KNOWN, source, unit="m", order="openpose")
