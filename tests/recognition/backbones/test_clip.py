@@ -51,15 +51,6 @@ def test_zero_shot_logits_are_those_of_the_whole_model(
     torch.testing.assert_close(classifier(backbone.embed(batch) * 7), logits)
 
 
-def test_several_templates_are_averaged_on_the_sphere(backbone: ClipBackbone) -> None:
-    templates = ["a {}.", "no {} 9", "{}"]
-    single = [backbone.zero_shot_classifier(CLASSES, t).text_vectors for t in templates]
-    together = backbone.zero_shot_classifier(CLASSES, templates).text_vectors
-    mean = torch.stack(single).mean(dim=0)
-    torch.testing.assert_close(together, mean / mean.norm(dim=1, keepdim=True), atol=1e-6, rtol=0)
-    torch.testing.assert_close(together.norm(dim=1), torch.ones(3))
-
-
 def test_a_class_does_not_depend_on_the_others(backbone: ClipBackbone) -> None:
     together = backbone.zero_shot_classifier(["a", "a very long name"], "{}").text_vectors[0]
     torch.testing.assert_close(
@@ -74,12 +65,11 @@ def test_a_class_does_not_depend_on_the_others(backbone: ClipBackbone) -> None:
         (["cat", "cat"], "a {}.", "zero-shot classes are"),
         (["cat"], "a cat", "the template is 'a cat'"),
         (["cat"], "{} {}", "the template is"),
-        (["cat"], [], "the template is"),
         (["cat", "x" * 40], "a {}.", r"'a x+\.' has 44 tokens, the text tower takes 24"),
     ],
 )
 def test_what_cannot_be_a_text_is_refused(
-    backbone: ClipBackbone, names: list[str], template: str | list[str], message: str
+    backbone: ClipBackbone, names: list[str], template: str, message: str
 ) -> None:
     with pytest.raises(ModelError, match=message):
         backbone.zero_shot_classifier(names, template)

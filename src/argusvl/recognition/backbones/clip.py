@@ -47,7 +47,7 @@ class ClipBackbone(TransformersBackbone):
         super().__init__(NAME, place, device=device)
 
     def zero_shot_classifier(
-        self, class_names: Sequence[str], template: str | Sequence[str] = "a photo of a {}."
+        self, class_names: Sequence[str], template: str = "a photo of a {}."
     ) -> ZeroShotClassifier:
         """Classes by their names alone.
 
@@ -55,27 +55,24 @@ class ClipBackbone(TransformersBackbone):
 
         Args:
             class_names: One for each class.
-            template: Sentence with ``{}`` where the name is to stand, or several, whose vectors are averaged.
+            template: Sentence with ``{}`` where the name is to stand.
 
         Raises:
-            ModelError: There is no class or no template, one occurs twice, or a sentence is too long.
+            ModelError: There is no class, one occurs twice, the template has no place for it; a sentence is too long.
             CheckpointError: The folder holds no text tower or no tokenizer.
         """
-        templates = [template] if isinstance(template, str) else list(template)
         names = list(class_names)
         if not names or len(set(names)) < len(names):
             raise ModelError(
                 f"zero-shot classes are {names!r:.80}", remedy="give one name or more, each only once"
             )
-        if not templates or any(t.count("{}") != 1 for t in templates):
+        if template.count("{}") != 1:
             raise ModelError(
                 f"the template is {template!r:.80}",
                 remedy="write {} once where the name of the class is to stand",
             )
-        sentences = [t.replace("{}", name) for name in names for t in templates]
-        vectors, scale = self._text_vectors(sentences)
-        mean = F.normalize(vectors, dim=1).unflatten(0, (len(names), len(templates))).mean(dim=1)
-        return ZeroShotClassifier(tuple(names), F.normalize(mean, dim=1), scale)
+        vectors, scale = self._text_vectors([template.replace("{}", name) for name in names])
+        return ZeroShotClassifier(tuple(names), F.normalize(vectors, dim=1), scale)
 
     def _text_vectors(self, sentences: list[str]) -> tuple[Tensor, float]:
         """``[len(sentences), D]``, not normalised, and the model's scale of cosines."""

@@ -13,7 +13,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from transformers.utils import cached_file
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import LocalEntryNotFoundError
 from transformers.utils import logging as transformers_logging
 
 from argusvl.core.errors import CheckpointError
@@ -116,31 +117,20 @@ def _downloaded(model_id: str) -> Path:
 
 
 def _cached(model_id: str, *, local_files_only: bool) -> Path | None:
-    """The model's folder in the cache, its files fetched where that is allowed; ``None`` where one is not to be had."""
-
-    def fetch(name: str) -> Path | None:
-        found = cached_file(
-            model_id,
-            name,
-            local_files_only=local_files_only,
-            _raise_exceptions_for_missing_entries=False,
-            _raise_exceptions_for_connection_errors=not local_files_only,
-        )
-        return None if found is None else Path(found)
-
-    config = fetch(CONFIG)
-    if config is None:
-        return None
-    for name in (*PREPROCESSOR, *TOKENIZER):
-        fetch(name)
-    index = None if fetch(SAFETENSORS) else fetch(INDEX)
-    for shard in _shards(index) if index is not None else ():
-        fetch(shard)
-    try:
-        weight_files(config.parent)
-    except CheckpointError:
-        return config.parent if fetch(PICKLED) else None
-    return config.parent
+    """The model's folder in the cache, its files fetched where that is allowed; ``None`` where it is not whole."""
+    wanted = [CONFIG, *PREPROCESSOR, *TOKENIZER]
+    for weights in ([SAFETENSORS, INDEX, "model-*.safetensors"], [PICKLED]):
+        try:
+            folder = Path(
+                snapshot_download(
+                    model_id, allow_patterns=[*wanted, *weights], local_files_only=local_files_only
+                )
+            )
+            weight_files(folder)
+        except (LocalEntryNotFoundError, CheckpointError):
+            continue
+        return folder if (folder / CONFIG).is_file() else None
+    return None
 
 
 def _shards(index: Path) -> list[str]:

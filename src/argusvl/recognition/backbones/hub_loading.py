@@ -1,41 +1,29 @@
 """A model from a folder in hub layout: its configuration, image processor and weights, or what is wrong, by name.
 
-The image processor is the one on Pillow, by its name: the library would take another where torchvision is installed,
-and its pixels differ.
+The image processor is always the one on Pillow: left to itself, the library would take another where torchvision is
+installed, and its pixels differ.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
 from safetensors import SafetensorError
-from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
-from transformers.models.bit.image_processing_pil_bit import BitImageProcessorPil
-from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
-from transformers.models.convnext.image_processing_pil_convnext import ConvNextImageProcessorPil
-from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
+from transformers import AutoConfig, AutoImageProcessor, PretrainedConfig, PreTrainedModel
 
 from argusvl.core.errors import CheckpointError
 from argusvl.core.files import read_json_object
-from argusvl.core.wording import listed
+from argusvl.core.wording import first_line, listed
 from argusvl.recognition.backbones.hub import CONFIG, PREPROCESSOR, quiet_transformers
 
 AGAIN = "copy the whole model folder again, or use another one"
 CANNOT_LOAD = (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, SafetensorError)
 _ALL_SIZES = 1 << 30
 """A side that no picture has: where the preprocessing does not resize, none may be decoded smaller."""
-
-_PROCESSORS: Mapping[str, type] = {
-    "BitImageProcessor": BitImageProcessorPil,
-    "CLIPImageProcessor": CLIPImageProcessorPil,
-    "ConvNextImageProcessor": ConvNextImageProcessorPil,
-    "SiglipImageProcessor": SiglipImageProcessorPil,
-}
 
 
 def read_config(folder: Path, model_types: tuple[str, ...], *, like: str) -> PretrainedConfig:
@@ -67,39 +55,25 @@ def read_config(folder: Path, model_types: tuple[str, ...], *, like: str) -> Pre
         raise CheckpointError(f"is damaged: {error}", where=file, remedy=AGAIN) from None
 
 
-def image_processor(folder: Path, default: str) -> Any:
-    """The image processor on Pillow that the folder names.
-
-    Args:
-        folder: In hub layout.
-        default: Type of the processor, where the folder names none.
+def image_processor(folder: Path) -> Any:
+    """The image processor on Pillow that the folder names, or that models of its type have.
 
     Raises:
-        CheckpointError: There is no readable description of it, or it is of a type that is not known here.
+        CheckpointError: There is no readable description of it, or it has no part on Pillow.
     """
-    try:
-        with quiet_transformers():
-            stated, _ = _PROCESSORS[default].get_image_processor_dict(folder)  # type: ignore[attr-defined]
-    except CANNOT_LOAD as error:
+    file = folder / PREPROCESSOR[0]
+    if not any((folder / name).is_file() for name in PREPROCESSOR):
         raise CheckpointError(
-            f"no readable {PREPROCESSOR[0]}: {str(error).splitlines()[0]}",
+            f"no {PREPROCESSOR[0]}",
             where=folder,
             remedy="copy the whole model folder: without this file, how to prepare pictures would be a guess",
-        ) from None
-    if not isinstance(stated, dict):
-        raise CheckpointError("holds no JSON object", where=folder / PREPROCESSOR[0], remedy=AGAIN)
-    kind = str(stated.get("image_processor_type") or stated.get("feature_extractor_type") or default)
-    kind = re.sub(r"(Fast|Pil)$", "", kind.replace("FeatureExtractor", "ImageProcessor"))
-    if kind not in _PROCESSORS:
-        raise CheckpointError(
-            f"image_processor_type is {kind!r}",
-            where=folder / PREPROCESSOR[0],
-            remedy=f"use a model whose pictures are prepared by one of {', '.join(_PROCESSORS)}",
         )
     try:
-        return _PROCESSORS[kind].from_dict(stated)  # type: ignore[attr-defined]
+        with quiet_transformers():
+            return AutoImageProcessor.from_pretrained(folder, backend="pil", local_files_only=True)
     except CANNOT_LOAD as error:
-        raise CheckpointError(f"is damaged: {error}", where=folder / PREPROCESSOR[0], remedy=AGAIN) from None
+        reason = first_line(error).partition(". ")[0]  # what follows lists all there are
+        raise CheckpointError(f"is damaged, or not for Pillow: {reason}", where=file, remedy=AGAIN) from None
 
 
 def fixed_size(processor: Any, folder: Path) -> tuple[int, int]:
@@ -108,23 +82,21 @@ def fixed_size(processor: Any, folder: Path) -> tuple[int, int]:
     Raises:
         CheckpointError: The processor fails, or what comes out depends on what goes in.
     """
+    file = folder / PREPROCESSOR[0]
     try:
-        sizes = {
+        first, second = (
             tuple(processor(images=Image.new("RGB", size), return_tensors="pt")["pixel_values"].shape[2:])
             for size in ((70, 50), (40, 90))
-        }
+        )
     except CANNOT_LOAD as error:
+        raise CheckpointError(f"cannot prepare a picture: {error}", where=file, remedy=AGAIN) from None
+    if first != second:
         raise CheckpointError(
-            f"cannot prepare a picture: {error}", where=folder / PREPROCESSOR[0], remedy=AGAIN
-        ) from None
-    if len(sizes) != 1:
-        raise CheckpointError(
-            f"makes pictures of no fixed size: {', '.join(f'{h}×{w}' for h, w in sorted(sizes))}",
-            where=folder / PREPROCESSOR[0],
+            f"makes pictures of no fixed size: {first[0]}×{first[1]}, {second[0]}×{second[1]}",
+            where=file,
             remedy="set do_center_crop and crop_size, or a size with height and width",
         )
-    height, width = sizes.pop()
-    return height, width
+    return first
 
 
 def resized_side(processor: Any) -> int:
@@ -134,9 +106,8 @@ def resized_side(processor: Any) -> int:
     size = processor.size
     if not size.shortest_edge:
         return max(size.height, size.width)
-    if isinstance(processor, ConvNextImageProcessorPil) and size.shortest_edge < 384:
-        return int(size.shortest_edge / processor.crop_pct)
-    return int(size.shortest_edge)
+    share = getattr(processor, "crop_pct", None)  # ConvNext's resizes by it, except large pictures
+    return int(size.shortest_edge / share if share and size.shortest_edge < 384 else size.shortest_edge)
 
 
 def load_network(

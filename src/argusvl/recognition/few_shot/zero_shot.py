@@ -21,9 +21,7 @@ class Naming(Protocol):
 
     dimension: int
 
-    def zero_shot_classifier(
-        self, class_names: Sequence[str], template: str | Sequence[str]
-    ) -> Callable[[Tensor], Tensor]:
+    def zero_shot_classifier(self, class_names: Sequence[str], template: str) -> Callable[[Tensor], Tensor]:
         """Vectors ``[N, D]`` → logits ``[N, classes]``."""
         ...
 

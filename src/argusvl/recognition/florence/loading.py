@@ -73,7 +73,7 @@ def _folder(source: str | Path) -> Path:
 
 def _processor(folder: Path) -> Florence2Processor:
     """Image processor and tokenizer put together: asking for the whole would choose an image processor by itself."""
-    pixels = image_processor(folder, "CLIPImageProcessor")
+    pixels = image_processor(folder)
     try:
         with quiet_transformers():
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
