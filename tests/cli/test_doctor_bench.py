@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -34,3 +40,43 @@ def test_what_is_not_there_is_refused(
 ) -> None:
     assert run(["doctor", "bench", *arguments]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_without_the_folder_of_a_clone_it_says_where_the_benchmark_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["doctor", "bench", "--folder", str(tmp_path)]) == 2
+    assert f"{tmp_path}: the doctor's benchmark is not here" in capsys.readouterr().err
+
+
+def test_an_interrupted_benchmark_says_so_in_a_line_and_leaves_no_process(tmp_path: Path) -> None:
+    detector = tmp_path / "waiting_detector.py"
+    detector.write_text(
+        "import os, time\n"
+        "from pathlib import Path\n"
+        "class Waiting:\n"
+        "    def start(self, model, optimizer, declared):\n"
+        "        here = Path(__file__).parent\n"
+        "        (here / 'writing').write_text(str(os.getpid()))\n"
+        "        (here / 'writing').rename(here / 'pid')\n"
+        "        time.sleep(1000)\n"
+    )
+    command = [sys.executable, "-m", "argusvl", "doctor", "bench", "--only-others", "--workers", "1"]
+    paths = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    process = subprocess.Popen(
+        [*command, "--with", "waiting_detector:Waiting"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": paths},
+        start_new_session=True,  # a terminal's Ctrl-C goes to all processes of its group
+    )
+    pid = tmp_path / "pid"
+    while not pid.exists():
+        assert process.poll() is None
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.strip().splitlines()[-1] == "interrupted" and len(said.strip().splitlines()) <= 3
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)

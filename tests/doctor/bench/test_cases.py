@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from argusvl.core.errors import ArgusError
-from argusvl.doctor.bench.case import SUITES, Case, Edit, Suite, Truth, cases_of, edited
+from doctor_bench.case import SUITES, Case, Edit, Suite, Truth, cases_of, edited
 
 
 def test_edits_are_made_one_after_the_other() -> None:

@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 
 from argusvl.core.errors import ArgusError
-from argusvl.doctor.bench.case import Case, Edit, Truth, cases_of
-from argusvl.doctor.bench.detectors.protocol import Found
-from argusvl.doctor.bench.detectors.together import run_of
-from argusvl.doctor.bench.proof import flaw_of
-from argusvl.doctor.bench.run import run_cases
-from argusvl.doctor.bench.scoring import score
+from doctor_bench.case import Case, Edit, Truth, cases_of
+from doctor_bench.detectors.protocol import Found
+from doctor_bench.detectors.together import run_of
+from doctor_bench.proof import flaw_of
+from doctor_bench.run import run_cases
+from doctor_bench.scoring import score
 
 DETECTOR = """
-from argusvl.doctor.bench.detectors.protocol import Found, NoDetector, NoWatcher
+from doctor_bench.detectors.protocol import Found, NoDetector, NoWatcher
 
 class Watcher(NoWatcher):
     first = last = None

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from argusvl.doctor.bench.case import Case, Edit, Truth
-from argusvl.doctor.bench.detectors.protocol import Found
-from argusvl.doctor.bench.execution import Executed
-from argusvl.doctor.bench.run import Outcome
-from argusvl.doctor.bench.scoring import FaultScore, is_place, score, wilson
+from doctor_bench.case import Case, Edit, Truth
+from doctor_bench.detectors.protocol import Found
+from doctor_bench.execution import Executed
+from doctor_bench.run import Outcome
+from doctor_bench.scoring import FaultScore, is_place, score, wilson
 
 TRUTH = Truth("wrong-sign", alternatives=("turned",), lines=("loss = -f(x)",), modules=("head",))
 FAULTY = "def train():\n    x = 1\n    loss = -f(x)\n    loss.backward()\n"

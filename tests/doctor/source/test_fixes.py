@@ -7,10 +7,10 @@ from textwrap import dedent
 
 import pytest
 
-from argusvl.doctor.bench.case import cases_of
 from argusvl.doctor.source.fixes import mend
 from argusvl.doctor.source.rules import RULES
 from argusvl.doctor.source.tree import Tree
+from doctor_bench.case import cases_of
 
 LOOP = """
     import torch

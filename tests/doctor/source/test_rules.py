@@ -9,10 +9,10 @@ from textwrap import dedent
 import pytest
 
 from argusvl.core.errors import DataError
-from argusvl.doctor.bench.case import cases_of
 from argusvl.doctor.source import Script
 from argusvl.doctor.source.rules import RULES
 from argusvl.doctor.source.tree import Tree
+from doctor_bench.case import cases_of
 
 PLAIN = """
     model = nn.Sequential(nn.Linear(8, 32), nn.Dropout(0.1), nn.Linear(32, 4))

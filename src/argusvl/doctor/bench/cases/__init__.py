@@ -1,1 +1,0 @@
-"""The cases: a file for each, with ``SEEDS`` and ``build(seed)``."""

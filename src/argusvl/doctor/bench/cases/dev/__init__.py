@@ -1,1 +1,0 @@
-"""The development cases: detectors may be tuned on them."""

@@ -1,1 +1,0 @@
-"""The held-out cases: whoever writes a detector does not look here."""

@@ -1,1 +1,0 @@
-"""The scripts that the development cases edit."""

@@ -1,1 +1,0 @@
-"""The scripts that the held-out cases edit. Whoever writes a detector does not look here."""
