@@ -34,6 +34,7 @@ class TaskEntry:
 
     Attributes:
         config: Its configuration class.
+        summary: What it learns, in a line.
         task: What makes, from a configuration, the :class:`~argusvl.training.protocol.Task` that the engine trains.
         figures: The table of its figures: name → :class:`~argusvl.core.figures.FigureSpec`.
         predictor: A :class:`~argusvl.task_parts.LoadPredictor`.
@@ -47,6 +48,7 @@ class TaskEntry:
 
     config: str
     task: str
+    summary: str = ""
     figures: str | None = None
     predictor: str | None = None
     pictures: str | None = None
@@ -64,6 +66,11 @@ class TaskEntry:
         """What meets ``training.protocol.Task`` when it is called with a configuration."""
         return pkgutil.resolve_name(self.task)
 
+    def has_verb(self, verb: str) -> bool:
+        """Whether it has a part, or a command, for ``argus VERB``."""
+        part = {"predict": self.predictor, "eval": self.evaluation}.get(verb)
+        return part is not None or any(command.split()[0] == verb for command in self.commands)
+
     def figure_specs(self) -> Mapping[str, FigureSpec]:
         """What it declares of its figures."""
         found: Mapping[str, FigureSpec] = {} if self.figures is None else pkgutil.resolve_name(self.figures)
@@ -74,6 +81,7 @@ TASKS: dict[str, TaskEntry] = {
     "detection": TaskEntry(
         config="argusvl.detection.config:DetectionRunConfig",
         task="argusvl.detection.task:DetectionTask",
+        summary="find and describe every object in an image",
         figures="argusvl.detection.figures:FIGURES",
         predictor="argusvl.detection.commands.prediction:load_predictor",
         pictures="argusvl.detection.commands.prediction:draw",
@@ -97,6 +105,7 @@ TASKS: dict[str, TaskEntry] = {
     "manipulation": TaskEntry(
         config="argusvl.manipulation.config:HandRunConfig",
         task="argusvl.manipulation.task:HandTask",
+        summary="find the joints of a hand, and the pose of what it holds",
         figures="argusvl.manipulation.figures:FIGURES",
         predictor="argusvl.manipulation.commands.prediction:load_predictor",
         pictures="argusvl.manipulation.commands.prediction:draw",

@@ -26,6 +26,7 @@ from argusvl.cli.main import VERBS, Verb, commands, run
 from argusvl.cli.session import current_session, start_run_log
 from argusvl.core.errors import ConfigError, TrainingError
 from argusvl.core.logging import get_logger
+from argusvl.tasks import TASKS
 
 pytestmark = pytest.mark.usefixtures("quiet_logging")
 
@@ -56,6 +57,16 @@ def test_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr().out
     for name, verb in VERBS.items():
         assert f"  {name} " in shown and verb.summary.split()[0] in shown
+
+
+def test_help_speaks_of_every_task(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+    general = " ".join(capsys.readouterr().out.split())
+    assert all(f"{name} ({entry.summary})" in general for name, entry in TASKS.items())
+    assert run(["predict", "--help"]) == 0
+    assert "argus predict --task manipulation --help" in " ".join(capsys.readouterr().out.split())
+    assert run(["data", "--help"]) == 0
+    assert "which alone has it" in " ".join(capsys.readouterr().out.split())
 
 
 def test_without_arguments_the_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,7 +25,8 @@ def for_task(task: str) -> Callable[..., None]:
         evaluate: EvaluateCheckpoint,
         checkpoint: Checkpoint,
         data: Annotated[
-            Path, typer.Argument(metavar="DATA", help="Annotated data: for detection a JSONL file.")
+            Path,
+            typer.Argument(metavar="DATA", help="Annotated data, laid out as those of the task's training."),
         ],
         as_json: AsJson = False,
         out: Annotated[

@@ -27,7 +27,7 @@ from argusvl.core.errors import INTERRUPTED, ArgusError, TrainingError
 from argusvl.core.files import REMEDIES
 from argusvl.core.logging import configure_logging, parse_levels, write_crash_detail
 from argusvl.core.threads import bound_kernel_cache, share_cores
-from argusvl.tasks import DEFAULT_TASK, task_entry
+from argusvl.tasks import DEFAULT_TASK, TASKS, task_entry
 from argusvl.training.launch import is_first_process
 
 DONE, USERS_MISTAKE, OUR_MISTAKE = 0, 2, 70
@@ -64,7 +64,9 @@ VERBS: dict[str, Verb] = {
     "init": Verb("argusvl.cli.init:for_task", "Write a configuration for a data set.", "option"),
     "train": Verb("argusvl.cli.train:command", "Train by a configuration file."),
     "eval": Verb("argusvl.cli.eval:for_task", "Measure a checkpoint on annotated images.", "checkpoint"),
-    "predict": Verb("argusvl.cli.predict:for_task", "Find and describe the objects in images.", "checkpoint"),
+    "predict": Verb(
+        "argusvl.cli.predict:for_task", "Find in images what a checkpoint was trained for.", "checkpoint"
+    ),
     "export": Verb("argusvl.cli.export:for_task", "Write a checkpoint as other tools load it.", "checkpoint"),
     "data": Verb("argusvl.cli.data:for_task", "Convert, check, split and draw data sets.", "option"),
     "doctor": Verb("argusvl.cli.doctor:app", "Explain what can go wrong, by its ID."),
@@ -85,7 +87,10 @@ def commands() -> Iterator[tuple[str, ...]]:
         yield from ((name,),) if subs is None else ((name, sub) for sub in subs)
 
 
-_HELP = """Train vision-language models that find and describe every object, and see what goes wrong.
+_HELP = f"""Train vision and vision-language models, and see what goes wrong.
+
+Tasks: {"; ".join(f"{name} ({entry.summary})" for name, entry in TASKS.items())}. What is recognised from a few
+examples has a verb of its own, recognize.
 
 Every verb takes --help, --debug (tracebacks of errors) and --log-level LEVEL (debug, info, warning, error; of
 single modules: info,training=debug). Verbs that work on a task's data or model take --task NAME; a checkpoint names
@@ -97,7 +102,9 @@ Examples:
 
     argus predict runs/demo/best photo.jpg --draw out/
 
-    argus train --help
+    argus predict argus-hand hand.jpg --draw out/
+
+    argus predict --task manipulation --help
 """
 
 
@@ -237,12 +244,20 @@ def _app(verb: str | None, task: str) -> Callable[..., Any]:
     for name, entry in VERBS.items():
         target = entry.load(task) if name == verb else _unused
         read_paths(target)
+        epilog = None if entry.task is None else _about_tasks(name, task)
         if isinstance(target, typer.Typer):
-            app.add_typer(target, name=name, short_help=entry.summary)
+            app.add_typer(target, name=name, short_help=entry.summary, epilog=epilog)
         else:
-            app.command(name, short_help=entry.summary)(target)
+            app.command(name, short_help=entry.summary, epilog=epilog)(target)
     command: Callable[..., Any] = typer.main.get_command(app)
     return command
+
+
+def _about_tasks(verb: str, task: str) -> str:
+    """Whose command line it is, and how that of another task is shown."""
+    others = [f"`argus {verb} --task {n} --help`" for n, e in TASKS.items() if n != task and e.has_verb(verb)]
+    known = f"; of others: {', '.join(others)}" if others else ", which alone has it"
+    return f"This is the command line of the task {task} ({TASKS[task].summary}){known}."
 
 
 def _show_version(wanted: bool) -> None:

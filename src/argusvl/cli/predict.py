@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -83,7 +84,7 @@ def for_task(task: str) -> Callable[..., None]:
             failed.append(image)
             terminal.print(Text.assemble(("error", "red"), f": {error}"), soft_wrap=True)
 
-        objects = 0
+        objects, notes = 0, Counter[str]()
         asked = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
         with _results(out, {"checkpoint": str(real_path(checkpoint)), **asked}, resume) as results:
             todo = [image for image in found if str(image) not in results.done]
@@ -91,11 +92,16 @@ def for_task(task: str) -> Callable[..., None]:
             shown = out is not None or not sys.stdout.isatty()
             for image, prediction in track(finished, len(todo), "Predicting", enabled=shown):
                 if prediction.note:
-                    say(f"{image}: {prediction.note}")
+                    if prediction.note not in notes:
+                        say(f"{image}: {prediction.note}")
+                    notes[prediction.note] += 1
                 if drawing is not None and names is not None:
                     drawing.write(image, prediction, names.of(image))
                 results.write(prediction.to_jsonl(str(image)))
                 objects += len(prediction)
+        for note, images_noted in notes.items():
+            if images_noted > 1:
+                say(f"{counted(images_noted - 1, 'more image')}: {note}")
         good = len(todo) - len(failed)
         threshold = options.get("score_threshold")
         lower = threshold is not None and good and not objects
