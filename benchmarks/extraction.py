@@ -194,7 +194,7 @@ class Watched(LocalEngine):
         done = 0
         for start in range(0, len(batches), together):
             for batch in super().run(batches[start : start + together], **options):
-                done += len(batch.outcomes)
+                done += len(batch.entries)
                 yield batch
             self._recorder.sample(done)
 

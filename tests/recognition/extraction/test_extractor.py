@@ -409,7 +409,7 @@ class Watched(LocalEngine):
     def run(self, *arguments: Any, **options: Any) -> Generator[EmbeddedBatch, None, None]:
         done = 0
         for batch in super().run(*arguments, **options):
-            done += len(batch.outcomes)
+            done += len(batch.entries)
             if done % 16 == 0:
                 self.recorder.sample(done)
             yield batch

@@ -20,7 +20,8 @@ from argusvl.recognition.extraction import writer as writer_module
 from argusvl.recognition.extraction.changes import inputs_sha256
 from argusvl.recognition.extraction.fingerprint import Plan, StoreFingerprint
 from argusvl.recognition.extraction.store import EmbeddingStore, Header
-from argusvl.recognition.extraction.writer import EmbeddedBatch, Outcome, StoreWriter
+from argusvl.recognition.extraction.writer import EmbeddedBatch, StoreWriter
+from argusvl.recognition.ledger import Entry
 
 DIMENSION = 3
 PATHS = tuple(f"{number:02d} \n螺丝.jpg" for number in range(11))
@@ -47,12 +48,15 @@ def header(paths: tuple[str, ...] = PATHS, **plan: Any) -> Header:
 
 
 def batch(numbers: range) -> EmbeddedBatch:
-    outcomes = [
-        Outcome(PATHS[n], f"{n:064x}", "damaged or truncated" if n in CORRUPT else None) for n in numbers
-    ]
     good = [n for n in numbers if n not in CORRUPT]
+    entries = [
+        Entry(PATHS[n], f"{n:064x}", row=good.index(n))
+        if n in good
+        else Entry(PATHS[n], f"{n:064x}", reason="damaged or truncated")
+        for n in numbers
+    ]
     vectors = np.array([[n, n / 3, -n] for n in good], dtype=np.float32).reshape(len(good), DIMENSION)
-    return EmbeddedBatch(outcomes, vectors)
+    return EmbeddedBatch(entries, vectors)
 
 
 def make(folder: Path, stop_at: int = len(PATHS)) -> None:

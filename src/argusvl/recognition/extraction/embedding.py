@@ -17,7 +17,8 @@ from argusvl.core.images import read_header, read_image_file
 from argusvl.recognition.backbones.protocol import Backbone
 from argusvl.recognition.decoding import Lane, decode_bytes
 from argusvl.recognition.extraction.reuse import KnownVectors
-from argusvl.recognition.extraction.writer import EmbeddedBatch, Outcome
+from argusvl.recognition.extraction.writer import EmbeddedBatch
+from argusvl.recognition.ledger import Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,18 +88,19 @@ class Embedder:
         """
         pixels = [item.pixels for item in batch if item.pixels is not None]
         computed = iter(self._vectors(torch.stack(pixels)) if pixels else ())
-        outcomes, vectors = [], []
+        entries, vectors, reused = [], list[NDArray[np.float32]](), 0
         for item in batch:
-            reason = item.reason
             vector = next(computed) if item.pixels is not None else item.vector
-            if vector is not None and not np.isfinite(vector).all():
-                reason, vector = "its vector is not finite", None
-            if vector is not None:
+            if vector is None:
+                entries.append(Entry(item.path, item.sha256, reason=item.reason))
+            elif not np.isfinite(vector).all():
+                entries.append(Entry(item.path, item.sha256, reason="its vector is not finite"))
+            else:
+                entries.append(Entry(item.path, item.sha256, len(vectors), note=item.note))
                 vectors.append(vector)
-            note = item.note if reason is None else None
-            outcomes.append(Outcome(item.path, item.sha256, reason, item.vector is not None, note))
+                reused += item.vector is not None
         stacked = np.stack(vectors) if vectors else np.empty((0, self._backbone.dimension), np.float32)
-        return EmbeddedBatch(outcomes, stacked)
+        return EmbeddedBatch(entries, stacked, reused)
 
     def _vectors(self, pixels: Tensor) -> NDArray[np.float32]:
         try:

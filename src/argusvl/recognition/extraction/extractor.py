@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -27,12 +28,12 @@ from argusvl.recognition.extraction.agreement import require_agreement
 from argusvl.recognition.extraction.changes import changed_inputs, inputs_sha256
 from argusvl.recognition.extraction.engines import Engine, LocalEngine
 from argusvl.recognition.extraction.fingerprint import Plan, StoreFingerprint
-from argusvl.recognition.extraction.ledger import Entry, read_ledger
 from argusvl.recognition.extraction.processors import processor_of
 from argusvl.recognition.extraction.shards import WRITER
 from argusvl.recognition.extraction.sources import Listing, Problem, find_images
 from argusvl.recognition.extraction.store import HEADER, LEDGER, Header
-from argusvl.recognition.extraction.writer import EmbeddedBatch, Outcome, StoreWriter
+from argusvl.recognition.extraction.writer import EmbeddedBatch, StoreWriter
+from argusvl.recognition.ledger import Entry, read_ledger
 
 BATCH_SIZE = {"cpu": 4, "cuda": 64}
 """By the kind of device. On a CPU the activations of more images leave its cache: 8 take half as long again."""
@@ -153,20 +154,18 @@ def extract(
         batches = [listing.paths[start : start + size] for start in range(done, total, size)]
         chosen = engine or LocalEngine(backbone, workers)
         computed = chosen.run(batches, root=listing.root, header=header, reuse=reuse)
-        embedded = quarantined = skipped = 0
-        with closing(_write(computed, writer)) as outcomes:
-            for outcome in track(outcomes, total - done, "Extracting", enabled=progress):
-                embedded += outcome.reason is None and not outcome.reused
-                quarantined += outcome.reason is not None
-                skipped += outcome.reused
+        counts: Counter[str] = Counter()
+        with closing(_write(computed, writer, counts)) as entries:
+            for _ in track(entries, total - done, "Extracting", enabled=progress):
+                pass
         rows = writer.rows
     odd = [entry for entry, _ in read_ledger(out / LEDGER) if entry.row is None or entry.note is not None]
     return ExtractionReport(
         store=out,
         inputs=total,
-        embedded=embedded,
-        quarantined=quarantined,
-        skipped=done + skipped,
+        embedded=counts["embedded"] - counts["reused"],
+        quarantined=counts["quarantined"],
+        skipped=done + counts["reused"],
         vectors=rows,
         quarantined_entries=tuple(entry for entry in odd if entry.row is None),
         noted=tuple(entry for entry in odd if entry.row is not None),
@@ -222,13 +221,15 @@ def plan_store(
 
 
 def _write(
-    computed: Generator[EmbeddedBatch, None, None], writer: StoreWriter
-) -> Generator[Outcome, None, None]:
-    """Writes each batch before its outcomes are counted; names the outcomes one by one, for the progress bar."""
+    computed: Generator[EmbeddedBatch, None, None], writer: StoreWriter, counts: Counter[str]
+) -> Generator[Entry, None, None]:
+    """Writes each batch before its entries are counted; gives them one by one, for the progress bar."""
     with closing(computed) as batches:
         for batch in batches:
             writer.append(batch)
-            yield from batch.outcomes
+            counts.update(entry.status for entry in batch.entries)
+            counts["reused"] += batch.reused
+            yield from batch.entries
 
 
 def _require_same_content(

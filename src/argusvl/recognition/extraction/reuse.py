@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from argusvl.recognition.extraction.fingerprint import StoreFingerprint, require_same_fingerprint
-from argusvl.recognition.extraction.ledger import read_ledger
 from argusvl.recognition.extraction.shards import count_rows, read_shard, shard_file
 from argusvl.recognition.extraction.store import LEDGER, Header
+from argusvl.recognition.ledger import read_ledger
 
 _SHARDS_IN_MEMORY = 4
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from argusvl.core.errors import DataError
 from argusvl.core.wording import first_line
-from argusvl.recognition.extraction.ledger import Entry
+from argusvl.recognition.ledger import Entry
 
 WRITER = f"pyarrow {pa.__version__}"
 """What writes the files: their bytes depend on it."""

@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from argusvl.core.errors import DataError
 from argusvl.core.files import read_json
 from argusvl.recognition.extraction.fingerprint import Plan, StoreFingerprint
-from argusvl.recognition.extraction.ledger import Entry, read_ledger
 from argusvl.recognition.extraction.shards import Rows, read_shard, shard_file
+from argusvl.recognition.ledger import Entry, read_ledger
 
 FORMAT = 1
 HEADER, INPUTS, LEDGER, SHARDS = "store.json", "inputs.jsonl", "ledger.jsonl", "shards"

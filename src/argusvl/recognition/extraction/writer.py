@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,9 +24,9 @@ from argusvl.core.errors import ArgusError, DataError
 from argusvl.core.files import cannot_write, write_bytes_atomically
 from argusvl.core.wording import listed
 from argusvl.recognition.extraction.changes import inputs_bytes, require_same_header, require_same_names
-from argusvl.recognition.extraction.ledger import Entry, read_ledger
 from argusvl.recognition.extraction.shards import count_rows, shard_bytes, shard_file
 from argusvl.recognition.extraction.store import HEADER, INPUTS, LEDGER, SHARDS, Header
+from argusvl.recognition.ledger import Entry, read_ledger
 
 _FLOAT_BYTES = 4
 _SYNC_SECONDS = 1.0
@@ -41,35 +41,18 @@ class StoreBusyError(DataError):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of an image.
-
-    Attributes:
-        path: As in the list of images.
-        sha256: Of its bytes; ``None`` where they could not be read.
-        reason: Why it has no vector; ``None`` where it has one.
-        reused: Whether the vector comes from an older store.
-        note: What is odd about it though it has a vector.
-    """
-
-    path: str
-    sha256: str | None
-    reason: str | None = None
-    reused: bool = False
-    note: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class EmbeddedBatch:
-    """What an engine gives for a batch: the outcome for each image, and the vectors of those that have one.
+    """What an engine gives for a batch.
 
     Attributes:
-        outcomes: In the order of the list of images.
-        vectors: ``[N, D]`` float32 on the CPU.
+        entries: One for each image, in the order of the list of images; rows count from the batch's first vector.
+        vectors: ``[N, D]`` float32 on the CPU, of the entries that have a row.
+        reused: How many of these come from an older store.
     """
 
-    outcomes: Sequence[Outcome]
+    entries: Sequence[Entry]
     vectors: NDArray[np.float32]
+    reused: int = 0
 
 
 @dataclass
@@ -87,6 +70,13 @@ class _Done:
     rows: int = 0
     ledger_bytes: int = 0
     entries: list[Entry] = field(default_factory=list)
+
+    def add(self, batch: Sequence[Entry], ledger_bytes: int = 0) -> None:
+        """Takes in the entries of a batch."""
+        self.entries += [entry for entry in batch if entry.row is not None]
+        self.rows += sum(entry.row is not None for entry in batch)
+        self.inputs += len(batch)
+        self.ledger_bytes = ledger_bytes
 
 
 class StoreWriter:
@@ -166,23 +156,16 @@ class StoreWriter:
         assert self._files is not None
         files, done, plan = self._files, self._done, self.header.plan
         end = min(done.inputs + plan.batch_size, len(self._paths))
-        assert [o.path for o in batch.outcomes] == list(self._paths[done.inputs : end])
-        entries, row = [], done.rows
-        for outcome in batch.outcomes:
-            if outcome.reason is None:
-                entries.append(Entry(outcome.path, outcome.sha256, row, note=outcome.note))
-                row += 1
-            else:
-                entries.append(Entry(outcome.path, outcome.sha256, None, outcome.reason))
-        assert batch.vectors.shape == (row - done.rows, self.header.dimension)
+        assert [e.path for e in batch.entries] == list(self._paths[done.inputs : end])
+        entries = [e if e.row is None else replace(e, row=done.rows + e.row) for e in batch.entries]
+        assert batch.vectors.shape == (sum(e.row is not None for e in entries), self.header.dimension)
         assert batch.vectors.dtype == np.float32
         lines = b"".join(entry.line() for entry in entries)
         with self._writing():
             if not files.has_data_file:
                 files.open_data(self._raw_file(done.inputs // plan.shard_rows))
             files.append(lines, batch.vectors.astype("<f4", copy=False).tobytes())
-            done.inputs, done.rows = end, row
-            done.entries += [entry for entry in entries if entry.row is not None]
+            done.add(entries)
             ends_shard = self._ends_shard(end)
             if ends_shard:
                 files.sync()
@@ -205,36 +188,29 @@ class StoreWriter:
             (self.folder / _NEW_INPUTS).replace(self.folder / INPUTS)
         require_same_header(Header.read(self.folder), self.header, self.folder)
         require_same_names(self.folder / INPUTS, self._paths)
-        found = self._scan()
-        for number, entries in enumerate(found.shard_rows):
-            file = shard_file(self.folder, number)
-            if number == len(found.shard_rows) - 1 and not file.is_file():
-                self._finish_shard(number, found.last_entries)
-            elif not file.is_file() or count_rows(file) != entries:
-                raise DataError(
-                    f"the store is damaged: this file is missing or has not the {entries} rows of the ledger",
-                    where=file,
-                    remedy=_REMEDY,
-                )
-        done, size = found.done, self.header.dimension * _FLOAT_BYTES
-        raw = self._raw_file(len(found.shard_rows))
+        done, begun, shards = _Done(), _Done(), 0  # at the end of a batch, and at that of a shard
+        for batch, end in self._whole_batches():
+            done.add(batch, end)
+            if self._ends_shard(done.inputs):
+                self._require_shard(shards, done.entries)
+                done.entries = []
+                begun, shards = replace(done, entries=[]), shards + 1
+        raw = self._raw_file(shards)
+        size = len(done.entries) * self.header.dimension * _FLOAT_BYTES
         for other in (self.folder / SHARDS).glob("*.rows"):
             if other != raw:
                 other.unlink()
-        if raw.is_file() and raw.stat().st_size >= len(done.entries) * size:
-            files.open_data(raw, len(done.entries) * size)
+        if raw.is_file() and raw.stat().st_size >= size:
+            files.open_data(raw, size)
         else:  # a disk that has lost what it had confirmed, or a copy without this file: the shard begins again
-            done = found.shard_start
+            done = begun
             raw.unlink(missing_ok=True)
         files.cut(done.ledger_bytes)
-        self._done = done
-        self._safe = done.inputs
+        self._done, self._safe = done, done.inputs
 
-    def _scan(self) -> _Scan:
-        """Reads the ledger up to the last whole batch."""
-        plan, total = self.header.plan, len(self._paths)
-        found, rows = _Scan(), 0
-        entries: list[Entry] = []
+    def _whole_batches(self) -> Iterator[tuple[list[Entry], int]]:
+        """The entries of each whole batch of the ledger, and where it ends there."""
+        rows, total, batch = 0, len(self._paths), list[Entry]()
         for inputs, (entry, end) in enumerate(read_ledger(self.folder / LEDGER), start=1):
             expected = self._paths[inputs - 1] if inputs <= total else None
             if entry.path != expected or entry.row not in (None, rows):
@@ -244,17 +220,23 @@ class StoreWriter:
                     where=f"{self.folder / LEDGER}, line {inputs}",
                     remedy=_REMEDY,
                 )
-            if entry.row is not None:
-                entries.append(entry)
-                rows += 1
-            if inputs % plan.batch_size == 0 or inputs == total:
-                found.done = _Done(inputs, rows, end, list(entries))
-            if self._ends_shard(inputs):
-                found.shard_rows.append(len(entries))
-                found.last_entries, entries = entries, []
-                found.shard_start = _Done(inputs, rows, end)
-                found.done = found.shard_start
-        return found
+            rows += entry.row is not None
+            batch.append(entry)
+            if inputs % self.header.plan.batch_size == 0 or inputs == total:
+                yield batch, end
+                batch = []
+
+    def _require_shard(self, number: int, entries: Sequence[Entry]) -> None:
+        """Makes the Parquet file of a shard whose images are all done, where it is not there."""
+        file = shard_file(self.folder, number)
+        if not file.is_file():
+            self._finish_shard(number, entries)
+        elif count_rows(file) != len(entries):
+            raise DataError(
+                f"the store is damaged: this file has not the {len(entries)} rows of the ledger",
+                where=file,
+                remedy=_REMEDY,
+            )
 
     def _ends_shard(self, inputs: int) -> bool:
         return inputs % self.header.plan.shard_rows == 0 or inputs == len(self._paths)
@@ -300,23 +282,6 @@ class StoreWriter:
 
     def _kept(self) -> str:
         return f"{self._safe} of {len(self._paths)} images are done and whole"
-
-
-@dataclass
-class _Scan:
-    """What a ledger says.
-
-    Attributes:
-        shard_rows: Rows of each shard of which all images are done.
-        last_entries: Entries of the last of these that have a row.
-        shard_start: How far the store was when the next one began.
-        done: How far it is, at the end of a batch.
-    """
-
-    shard_rows: list[int] = field(default_factory=list)
-    last_entries: list[Entry] = field(default_factory=list)
-    shard_start: _Done = field(default_factory=_Done)
-    done: _Done = field(default_factory=_Done)
 
 
 def _require_nothing_else(folder: Path) -> None:

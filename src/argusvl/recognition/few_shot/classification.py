@@ -10,7 +10,6 @@ import numpy as np
 
 from argusvl.core.errors import ConfigError
 from argusvl.recognition.backbones.protocol import Backbone
-from argusvl.recognition.extraction.ledger import read_ledger
 from argusvl.recognition.extraction.shards import Rows
 from argusvl.recognition.extraction.store import LEDGER, EmbeddingStore
 from argusvl.recognition.few_shot.classifiers import CLASSIFIERS, make_classifier
@@ -18,6 +17,7 @@ from argusvl.recognition.few_shot.conformal import ConformalSets, held_out_score
 from argusvl.recognition.few_shot.enrolment import SupportStore, require_classes
 from argusvl.recognition.few_shot.features import FeatureMap
 from argusvl.recognition.few_shot.unknown import THRESHOLD, UNKNOWN, KnownScore
+from argusvl.recognition.ledger import read_ledger
 
 DIGITS = 6
 """Of the figures in a line: what follows is rounding."""

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from argusvl.core.errors import ConfigError
-from argusvl.recognition.extraction.ledger import read_ledger
 from argusvl.recognition.extraction.store import LEDGER, EmbeddingStore
 from argusvl.recognition.few_shot.classification import DIGITS
 from argusvl.recognition.few_shot.index import VectorIndex
+from argusvl.recognition.ledger import read_ledger
 
 _QUERIES_AT_ONCE = 10_000
 """Exact search reads the whole store for each of these."""

@@ -27,8 +27,9 @@ from argusvl.core.images import open_image, read_image_file
 from argusvl.core.progress import track
 from argusvl.core.workers import map_in_order
 from argusvl.recognition.extraction.sources import Listing, Problem, find_images
+from argusvl.recognition.ledger import Entry
 from argusvl.recognition.pipeline.lease import Lease, LeaseReport, lease
-from argusvl.recognition.pipeline.stage_file import Counts, Outcome, StageFile
+from argusvl.recognition.pipeline.stage_file import StageFile
 
 M = TypeVar("M")
 
@@ -207,8 +208,8 @@ def run_stages(
             run = _StageRun(listing, out, stages[: number + 1], workers, progress)
             inputs = reports[-1].done if reports else len(listing.paths)
             reports.append(run.run(inputs, device))
-            failed = (outcome for outcome in run.file.read() if outcome.reason is not None)
-            quarantined += [Quarantined(o.path, stage.name, str(o.reason)) for o in failed]
+            failed = (entry for entry in run.file.read() if entry.reason is not None)
+            quarantined += [Quarantined(e.path, stage.name, str(e.reason)) for e in failed]
     return PipelineReport(
         out, len(listing.paths), reports[-1].done, tuple(reports), tuple(quarantined), listing.problems
     )
@@ -270,43 +271,39 @@ class _StageRun:
         self._earlier, self.file = files[:-1], files[-1][1]
 
     def run(self, inputs: int, device: torch.device | str) -> StageReport:
-        name = self.stage.name
-        if self.file.complete:
-            counts = self.file.counts()
-            return StageReport(name, inputs, counts.done, counts.quarantined, counts.total, None)
-        try:
-            before = self.file.resume(self.stage.batch_size, inputs)
-            todo = inputs - before.total
-            leased = self._compute(before, todo, device) if todo else None
-            self.file.finish()
-        finally:
-            self.file.close()
-        counts = self.file.counts()
+        resumed, leased = inputs, None
+        if not self.file.complete:
+            try:
+                resumed = self.file.resume(self.stage.batch_size, inputs)
+                leased = self._compute(resumed, inputs - resumed, device) if resumed < inputs else None
+                self.file.finish()
+            finally:
+                self.file.close()
+        done = sum(entry.reason is None for entry in self.file.read())
         report = None if leased is None else leased.report
-        return StageReport(name, inputs, counts.done, counts.quarantined, before.total, report)
+        return StageReport(self.stage.name, inputs, done, inputs - done, resumed, report)
 
-    def _compute(self, before: Counts, todo: int, device: torch.device | str) -> Lease[Any]:
-        inputs = itertools.islice(self._inputs(), before.total, None)
-        pictures = map_in_order(self._read, inputs, self._workers)
+    def _compute(self, done: int, todo: int, device: torch.device | str) -> Lease[Any]:
+        pictures = map_in_order(self._read, itertools.islice(self._inputs(), done, None), self._workers)
         shown = track(pictures, todo, self.stage.name.capitalize(), enabled=self._progress)
         # Batches are held back until the model has had a success, or no failure: see _MAX_INITIAL_FAILURES.
-        waiting: list[list[Outcome]] = []
+        waiting: list[list[Entry]] = []
         with (
             contextlib.closing(pictures),
             contextlib.closing(shown),
             lease(self.stage.load, device, name=self.stage.name) as leased,
         ):
             while batch := list(itertools.islice(shown, self.stage.batch_size)):
-                waiting.append(self._outcomes(leased, batch))
+                waiting.append(self._entries(leased, batch))
                 self._stop_if_all_failed(waiting)
                 if self._succeeded or not self._failed:
                     self._write(waiting)
         self._write(waiting)
         return leased
 
-    def _write(self, waiting: list[list[Outcome]]) -> None:
-        for outcomes in waiting:
-            self.file.append(outcomes)
+    def _write(self, waiting: list[list[Entry]]) -> None:
+        for entries in waiting:
+            self.file.append(entries)
         waiting.clear()
 
     def _inputs(self) -> Iterator[_Input]:
@@ -330,17 +327,15 @@ class _StageRun:
             return _Read(entry, digest, reason=error.what)
         return _Read(entry, digest, Picture(entry.path, image, entry.earlier))
 
-    def _outcomes(self, leased: Lease[Any], batch: Sequence[_Read]) -> list[Outcome]:
+    def _entries(self, leased: Lease[Any], batch: Sequence[_Read]) -> list[Entry]:
         pictures = [read.picture for read in batch if read.picture is not None]
         results = iter(self._results(leased, pictures) if pictures else [])
-        outcomes = []
+        entries = []
         for read in batch:
             found = read.reason if read.picture is None else next(results)
-            if isinstance(found, str):
-                outcomes.append(Outcome(read.entry.path, read.sha256, reason=found))
-            else:
-                outcomes.append(Outcome(read.entry.path, read.sha256, found))
-        return outcomes
+            told = {"reason": found} if isinstance(found, str) else {"result": found}
+            entries.append(Entry(read.entry.path, read.sha256, **told))
+        return entries
 
     def _results(self, leased: Lease[Any], pictures: list[Picture]) -> list[dict[str, Any] | str]:
         """A result for each picture, or the reason why there is none."""
@@ -377,7 +372,7 @@ class _StageRun:
     def _wrong(self, what: str) -> ModelError:
         return ModelError(what, where=f"stage {self.stage.name!r}", remedy="mend the stage's run()")
 
-    def _stop_if_all_failed(self, waiting: list[list[Outcome]]) -> None:
+    def _stop_if_all_failed(self, waiting: list[list[Entry]]) -> None:
         if self._succeeded or self._failed < _MAX_INITIAL_FAILURES:
             return
         raise ModelError(
@@ -389,21 +384,21 @@ class _StageRun:
 
 def _passed(files: Sequence[tuple[str, StageFile]]) -> Iterator[_Input]:
     """Pictures with a result of every one of these stages, read from their files in step."""
-    readers = [(name, (o for o in file.read() if o.reason is None), file) for name, file in files]
-    _, last, _ = readers[-1]
-    for outcome in last:
-        earlier: dict[str, Any] = {}
-        for name, reader, file in readers[:-1]:
+    readers = [(name, file, (e for e in file.read() if e.reason is None)) for name, file in files]
+    *before, (last_name, _, last) = readers
+    for entry in last:
+        results: dict[str, Any] = {}
+        for name, file, reader in before:
             # A stage has lines for all that the next one has, in the same order, and for those that failed there.
-            found = next((o for o in reader if o.path == outcome.path), None)
+            found = next((e for e in reader if e.path == entry.path), None)
             if found is None:
                 raise DataError(
-                    f"has no result for {outcome.path}, but a later stage has",
+                    f"has no result for {entry.path}, but a later stage has",
                     where=file.lines,
                     remedy="run the pipeline into another folder",
                 )
-            earlier[name] = found.result
-        yield _Input(outcome.path, outcome.sha256, {**earlier, readers[-1][0]: outcome.result})
+            results[name] = found.result
+        yield _Input(entry.path, entry.sha256, {**results, last_name: entry.result})
 
 
 @contextlib.contextmanager
