@@ -23,13 +23,13 @@ import transformers
 from argusvl.assets import model_folder
 from argusvl.core.errors import ArgusError
 from argusvl.core.files import write_text_atomically
-from argusvl.manipulation.assets import HandAssets
 from argusvl.manipulation.commands.options import reader_options
 from argusvl.manipulation.data.dataset import HandDataset, usable
 from argusvl.manipulation.data.reading import FORMATS, open_hands
-from argusvl.manipulation.evaluation import evaluate_dataset
-from argusvl.manipulation.metrics import evaluate_hands, mean_pose
-from argusvl.manipulation.predictor import HandPredictor
+from argusvl.manipulation.measure.evaluation import evaluate_dataset
+from argusvl.manipulation.measure.metrics import evaluate_hands, mean_pose
+from argusvl.manipulation.predict.checkpoint import HandAssets
+from argusvl.manipulation.predict.predictor import HandPredictor
 from argusvl.training.checkpoints import checkpoint_at
 
 SHOWN = ("mpjpe_root", "mpjpe_pa", "auc_root", "auc_pa")

@@ -106,11 +106,11 @@ TASKS: dict[str, TaskEntry] = {
         config="argusvl.manipulation.config:HandRunConfig",
         task="argusvl.manipulation.task:HandTask",
         summary="find the joints of a hand, and the pose of what it holds",
-        figures="argusvl.manipulation.figures:FIGURES",
+        figures="argusvl.manipulation.measure.figures:FIGURES",
         predictor="argusvl.manipulation.commands.prediction:load_predictor",
         pictures="argusvl.manipulation.commands.prediction:draw",
         evaluation="argusvl.manipulation.commands.evaluation:evaluate_checkpoint",
-        report="argusvl.manipulation.report:task_report",
+        report="argusvl.manipulation.report.sections:task_report",
         commands={"init": "argusvl.manipulation.commands.init:init"},
     ),
 }
@@ -255,11 +255,11 @@ if TYPE_CHECKING:  # mypy holds the parts of each task to what they are said to 
     from argusvl.detection.detections import Detections
     from argusvl.detection.report import sections
     from argusvl.detection.task import DetectionTask
-    from argusvl.manipulation import report as hand_report
     from argusvl.manipulation.commands import evaluation as hand_evaluation
     from argusvl.manipulation.commands import prediction as hand_prediction
     from argusvl.manipulation.config import HandRunConfig
-    from argusvl.manipulation.predictor import Hand
+    from argusvl.manipulation.predict.predictor import Hand
+    from argusvl.manipulation.report import sections as hand_report
     from argusvl.manipulation.task import HandTask
     from argusvl.task_parts import (
         DrawPrediction,

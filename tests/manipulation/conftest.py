@@ -12,7 +12,7 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from argusvl.core.camera import project
-from argusvl.manipulation.drawing import draw_skeleton
+from argusvl.manipulation.report.drawing import draw_skeleton
 
 MakeHand = Callable[..., np.ndarray]
 

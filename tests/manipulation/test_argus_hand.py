@@ -10,12 +10,12 @@ import torch
 
 from argusvl.assets import MODELS
 from argusvl.cli.main import run
-from argusvl.manipulation.assets import HandAssets
 from argusvl.manipulation.data.dataset import HandDataset
 from argusvl.manipulation.data.reading import open_hands
-from argusvl.manipulation.evaluation import evaluate_dataset
-from argusvl.manipulation.predictor import HandPredictor
-from argusvl.manipulation.starting_config import make_starting_config
+from argusvl.manipulation.init import make_starting_config
+from argusvl.manipulation.measure.evaluation import evaluate_dataset
+from argusvl.manipulation.predict.checkpoint import HandAssets
+from argusvl.manipulation.predict.predictor import HandPredictor
 from argusvl.synthetic.hands import generate
 from argusvl.tasks import task_at
 

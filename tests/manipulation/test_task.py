@@ -22,8 +22,8 @@ from argusvl.core.errors import ArgusError, CheckpointError, ConfigError, DataEr
 from argusvl.manipulation.config import HandRunConfig
 from argusvl.manipulation.data.dataset import collate
 from argusvl.manipulation.data.reading import open_hands
-from argusvl.manipulation.predictor import HandPredictor, HandQuery, parse_camera_option
-from argusvl.manipulation.starting_config import make_starting_config
+from argusvl.manipulation.init import make_starting_config
+from argusvl.manipulation.predict.predictor import HandPredictor, HandQuery, parse_camera_option
 from argusvl.manipulation.task import HandTask
 from argusvl.tasks import TASKS, task_at
 from argusvl.training.run import run_training

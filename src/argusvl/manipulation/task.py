@@ -17,19 +17,19 @@ from argusvl.core.errors import ArgusError, CheckpointError, DataError
 from argusvl.core.figures import FigureSpec
 from argusvl.core.logging import get_logger
 from argusvl.doctor.findings import Finding, finding_of
-from argusvl.manipulation.alignment import Floats
-from argusvl.manipulation.assets import HandAssets
 from argusvl.manipulation.config import HandRunConfig
 from argusvl.manipulation.data.augmentation import HandAugmentation
+from argusvl.manipulation.data.checking import Floats
 from argusvl.manipulation.data.dataset import CropSettings, HandCrop, HandDataset, collate, usable
 from argusvl.manipulation.data.reading import open_hands
 from argusvl.manipulation.data.records import HandRecord
-from argusvl.manipulation.evaluation import HandEvaluation, evaluate_dataset
-from argusvl.manipulation.figures import FIGURES
-from argusvl.manipulation.metrics import mean_pose
+from argusvl.manipulation.measure.evaluation import HandEvaluation, evaluate_dataset
+from argusvl.manipulation.measure.figures import FIGURES
+from argusvl.manipulation.measure.metrics import mean_pose
 from argusvl.manipulation.model.configuration import HUB, HandConfig
 from argusvl.manipulation.model.losses import LOSSES
 from argusvl.manipulation.model.modeling import ArgusForHands, new_config, new_model
+from argusvl.manipulation.predict.checkpoint import HandAssets
 from argusvl.training.checkpoints import checkpoint_at
 from argusvl.training.parallel import Parallel
 from argusvl.training.protocol import LossTerm, ParameterGroup
@@ -237,7 +237,7 @@ class HandTask:
 
     def pictures(self) -> Mapping[str, Image.Image]:
         """Truth beside prediction for the first hands of the last evaluation."""
-        from argusvl.manipulation.drawing import draw_comparison
+        from argusvl.manipulation.report.drawing import draw_comparison
 
         if self._last is None:
             return {}

@@ -18,7 +18,7 @@ from argusvl.core.primitives import Primitive
 from argusvl.manipulation.data.checking import pose_problem, told_side
 from argusvl.manipulation.data.records import HandRecord, ObjectPose
 from argusvl.manipulation.data.views import view_of
-from argusvl.manipulation.object_metrics import place
+from argusvl.manipulation.measure.object_metrics import place
 
 MakeHand = Callable[..., np.ndarray]
 SIZE = (320, 240)

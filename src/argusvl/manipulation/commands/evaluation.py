@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from argusvl.manipulation.data.dataset import HandCrop
     from argusvl.manipulation.data.records import HandRecord
-    from argusvl.manipulation.evaluation import HandEvaluation, HandPrediction
+    from argusvl.manipulation.measure.evaluation import HandEvaluation, HandPrediction
 
 _SHOWN = 8
 _LISTED = 5
@@ -60,10 +60,10 @@ def evaluate_checkpoint(
 
         argus eval argus-hand DexYCB --format dexycb --option setup=s0 --option split=test --results s0.txt
     """
-    from argusvl.manipulation.assets import HandAssets
     from argusvl.manipulation.commands.options import reader_options
     from argusvl.manipulation.data.dataset import usable
     from argusvl.manipulation.data.reading import open_hands
+    from argusvl.manipulation.predict.checkpoint import HandAssets
 
     assets = HandAssets.load(checkpoint)
     if results is not None and format not in ("freihand", "dexycb"):
@@ -76,8 +76,8 @@ def evaluate_checkpoint(
     records = usable(every)
 
     from argusvl.manipulation.data.dataset import HandDataset
-    from argusvl.manipulation.evaluation import evaluate_dataset
-    from argusvl.manipulation.predictor import HandPredictor
+    from argusvl.manipulation.measure.evaluation import evaluate_dataset
+    from argusvl.manipulation.predict.predictor import HandPredictor
 
     model = HandPredictor.from_pretrained(checkpoint, device=device).model
     dataset = HandDataset(records, assets.crop)
@@ -111,9 +111,9 @@ def evaluate_checkpoint(
         console().print(f"largest errors relative to the wrist, mm: {worst}")
 
     def write(out: Path) -> None:
-        from argusvl.manipulation.drawing import draw_comparison, draw_errors, errors_of
-        from argusvl.manipulation.evaluation import attention_of
-        from argusvl.manipulation.gallery import GALLERY, write_gallery
+        from argusvl.manipulation.measure.evaluation import attention_of
+        from argusvl.manipulation.report.drawing import draw_comparison, draw_errors, errors_of
+        from argusvl.manipulation.report.gallery import GALLERY, write_gallery
 
         def draw(crop: HandCrop, prediction: HandPrediction) -> Image.Image:
             return draw_comparison(crop, prediction, attention_of(model, crop))
@@ -129,7 +129,7 @@ def _write_results(path: Path, format_name: str, every: Sequence[HandRecord], fo
     """Joints in the pictures' own camera frames; a picture without a hand is left out."""
     import numpy as np
 
-    from argusvl.manipulation.results import write_dexycb_results, write_freihand_results
+    from argusvl.manipulation.predict.results import write_dexycb_results, write_freihand_results
 
     numbers = [k for k, one in enumerate(every) if one.shows_hand and one.box_xyxy_px is not None]
     found_there = zip(numbers, found.predictions, found.views, strict=True)

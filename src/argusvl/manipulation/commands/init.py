@@ -39,13 +39,13 @@ def init(
         argus init --task manipulation FreiHAND --format freihand --model argus-hand > freihand.yaml
     """
     from argusvl.manipulation.commands.options import reader_options
-    from argusvl.manipulation.starting_config import make_starting_config
+    from argusvl.manipulation.init import make_starting_config
 
     base = None
     if model is not None:
         from argusvl.assets import model_folder
         from argusvl.core.files import read_json_object
-        from argusvl.manipulation.assets import HandAssets
+        from argusvl.manipulation.predict.checkpoint import HandAssets
         from argusvl.training.checkpoints import checkpoint_at
 
         folder = checkpoint_at(model_folder(model))

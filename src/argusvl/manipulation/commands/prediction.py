@@ -14,8 +14,8 @@ from argusvl.core.errors import ArgusError, DataError
 if TYPE_CHECKING:
     from PIL import Image
 
-    from argusvl.manipulation.alignment import Floats
-    from argusvl.manipulation.predictor import Hand, HandPredictor, HandQuery
+    from argusvl.manipulation.data.checking import Floats
+    from argusvl.manipulation.predict.predictor import Hand, HandPredictor, HandQuery
 
 
 def load_predictor(
@@ -52,11 +52,11 @@ def load_predictor(
 
         argus predict runs/hands photos/ --camera 915,915,640,360 --side left
     """
-    from argusvl.manipulation.assets import HandAssets
+    from argusvl.manipulation.predict.checkpoint import HandAssets
 
     HandAssets.load(checkpoint)
 
-    from argusvl.manipulation.predictor import HandPredictor, HandQuery, parse_camera_option
+    from argusvl.manipulation.predict.predictor import HandPredictor, HandQuery, parse_camera_option
 
     query = HandQuery(
         None if box is None else _four(box),
@@ -83,7 +83,7 @@ class HandStream:
 def draw(image: Path, prediction: Hand, *, font_path: Path | None) -> Image.Image:
     """The skeleton on the image, and the hand in space."""
     from argusvl.core.images import open_image
-    from argusvl.manipulation.drawing import draw_in_space, draw_skeleton, side_by_side
+    from argusvl.manipulation.report.drawing import draw_in_space, draw_skeleton, side_by_side
 
     picture = draw_skeleton(open_image(image, exif="upright"), prediction.joints_px)
     size = min(512, picture.height)

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from argusvl.core.camera import project
-from argusvl.manipulation.alignment import Bools, Floats
+from argusvl.manipulation.data.checking import Bools, Floats
 from argusvl.manipulation.data.dataset import HandCrop
 from argusvl.manipulation.data.joints import BONES, JOINTS, NUM_JOINTS, WRIST
 from argusvl.manipulation.data.views import HandView
-from argusvl.manipulation.evaluation import HandPrediction
-from argusvl.manipulation.metrics import MM
+from argusvl.manipulation.measure.evaluation import HandPrediction
+from argusvl.manipulation.measure.metrics import MM
 from argusvl.visual.fonts import load_font
 
 Colour = tuple[int, int, int]
@@ -167,7 +167,7 @@ def draw_comparison(
     Args:
         crop: With its truth.
         found: What a model says of it.
-        attention: As of :func:`~argusvl.manipulation.evaluation.attention_of`, where it is to be shown.
+        attention: As of :func:`~argusvl.manipulation.measure.evaluation.attention_of`, where it is to be shown.
         size: Height of a panel, pixels.
     """
     view = crop.view

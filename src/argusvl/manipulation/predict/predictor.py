@@ -18,15 +18,14 @@ from argusvl.core.devices import usable_device
 from argusvl.core.errors import ArgusError, CheckpointError, DataError
 from argusvl.core.images import exif_orientation, open_image, upright_rgb
 from argusvl.core.precision import compute_in, decide
-from argusvl.manipulation.alignment import Floats
-from argusvl.manipulation.assets import HandAssets
 from argusvl.manipulation.data.augmentation import HandAugmentation
-from argusvl.manipulation.data.checking import Side, box_problem, camera_problem
+from argusvl.manipulation.data.checking import Floats, Side, box_problem, camera_problem
 from argusvl.manipulation.data.dataset import pixel_values
 from argusvl.manipulation.data.joints import JOINTS
 from argusvl.manipulation.data.records import record_error
-from argusvl.manipulation.evaluation import HandPrediction, predictions_of
+from argusvl.manipulation.measure.evaluation import HandPrediction, predictions_of
 from argusvl.manipulation.model.modeling import ArgusForHands
+from argusvl.manipulation.predict.checkpoint import HandAssets
 from argusvl.training.checkpoints import checkpoint_at
 
 ASSUMED_FOCAL = 1.2

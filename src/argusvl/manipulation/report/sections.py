@@ -10,9 +10,9 @@ from markupsafe import Markup
 
 from argusvl.core.errors import DataError
 from argusvl.core.files import read_json
-from argusvl.manipulation.figures import FIGURES
-from argusvl.manipulation.gallery import GALLERY, LIST
-from argusvl.manipulation.metrics import Measured
+from argusvl.manipulation.measure.figures import FIGURES
+from argusvl.manipulation.measure.metrics import Measured
+from argusvl.manipulation.report.gallery import GALLERY, LIST
 from argusvl.visual.page import page_environment
 from argusvl.visual.sections import RunFolder, Section, TaskReport
 
@@ -25,7 +25,7 @@ def task_report(run: RunFolder) -> TaskReport:
     Raises:
         DataError: A file of the evaluation is damaged.
     """
-    environment = page_environment("argusvl.manipulation")
+    environment = page_environment(__package__)
     sections = []
     rows = [
         {

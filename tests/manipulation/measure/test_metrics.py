@@ -13,8 +13,8 @@ import scipy.linalg
 from scipy.spatial.transform import Rotation
 
 from argusvl.core.errors import DataError
-from argusvl.manipulation.alignment import align_by_similarity
-from argusvl.manipulation.metrics import (
+from argusvl.manipulation.measure.alignment import align_by_similarity
+from argusvl.manipulation.measure.metrics import (
     FIGURES,
     Measured,
     area_under_pck,

@@ -9,13 +9,13 @@ from typing import Any
 from argusvl.config.commented_yaml import write_commented_yaml
 from argusvl.config.loading import config_from_mapping
 from argusvl.core.errors import ArgusError
-from argusvl.manipulation.assets import HandAssets
 from argusvl.manipulation.config import HandRunConfig
 from argusvl.manipulation.data.dataset import usable
 from argusvl.manipulation.data.formats.base import HandData
 from argusvl.manipulation.data.reading import open_hands
 from argusvl.manipulation.data.records import HandRecord
 from argusvl.manipulation.model.losses import LOSSES
+from argusvl.manipulation.predict.checkpoint import HandAssets
 
 EVALUATIONS = 5
 _BATCH = 16

@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image
 
 from argusvl.core.files import write_text_atomically
-from argusvl.manipulation.alignment import Floats
+from argusvl.manipulation.data.checking import Floats
 from argusvl.manipulation.data.dataset import HandCrop, HandDataset
-from argusvl.manipulation.evaluation import HandPrediction
+from argusvl.manipulation.measure.evaluation import HandPrediction
 
 GALLERY = "hands"
 """Folder of the pictures beside ``figures.json``."""

@@ -15,12 +15,12 @@ from torch.utils.data import DataLoader, Subset
 from argusvl.core.camera import project
 from argusvl.core.figures import SPREAD
 from argusvl.core.progress import track
-from argusvl.manipulation.alignment import Bools, Floats
+from argusvl.manipulation.data.checking import Bools, Floats
 from argusvl.manipulation.data.dataset import HandCrop, HandDataset, pixel_values
 from argusvl.manipulation.data.joints import NUM_JOINTS
 from argusvl.manipulation.data.views import HandView
-from argusvl.manipulation.metrics import HandFigures, evaluate_hands
-from argusvl.manipulation.object_metrics import add_s
+from argusvl.manipulation.measure.metrics import HandFigures, evaluate_hands
+from argusvl.manipulation.measure.object_metrics import add_s
 from argusvl.training.parallel import Parallel
 from argusvl.training.sandbox import evaluation_sandbox
 
@@ -60,7 +60,7 @@ class HandEvaluation:
         coarse: Before refinement.
         predictions: One for each hand.
         views: What is true of each, in the crop; without its picture.
-        scalars: All figures by the names of :data:`~argusvl.manipulation.figures.FIGURES`.
+        scalars: All figures by the names of :data:`~argusvl.manipulation.measure.figures.FIGURES`.
     """
 
     figures: HandFigures

@@ -10,9 +10,9 @@ import numpy as np
 
 from argusvl.core.errors import DataError
 from argusvl.core.files import cannot_read, read_text, write_text_atomically
-from argusvl.manipulation.alignment import Floats
+from argusvl.manipulation.data.checking import Floats
 from argusvl.manipulation.data.joints import NUM_JOINTS
-from argusvl.manipulation.metrics import MM
+from argusvl.manipulation.measure.metrics import MM
 
 _COLUMNS = 1 + 3 * NUM_JOINTS
 

@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from argusvl.manipulation.data.dataset import CropSettings, HandDataset
 from argusvl.manipulation.data.joints import NUM_JOINTS
 from argusvl.manipulation.data.reading import open_hands
-from argusvl.manipulation.drawing import (
+from argusvl.manipulation.measure.evaluation import HandPrediction, attention_of
+from argusvl.manipulation.model.modeling import HandOutput
+from argusvl.manipulation.report.drawing import (
     draw_attention,
     draw_comparison,
     draw_errors,
@@ -25,9 +27,7 @@ from argusvl.manipulation.drawing import (
     errors_of,
     finger_colour,
 )
-from argusvl.manipulation.evaluation import HandPrediction, attention_of
-from argusvl.manipulation.gallery import write_gallery
-from argusvl.manipulation.model.modeling import HandOutput
+from argusvl.manipulation.report.gallery import write_gallery
 
 MakeHand = Callable[..., np.ndarray]
 

@@ -10,7 +10,11 @@ import numpy as np
 import pytest
 
 from argusvl.core.errors import DataError
-from argusvl.manipulation.results import read_dexycb_results, write_dexycb_results, write_freihand_results
+from argusvl.manipulation.predict.results import (
+    read_dexycb_results,
+    write_dexycb_results,
+    write_freihand_results,
+)
 
 MakeHand = Callable[..., np.ndarray]
 

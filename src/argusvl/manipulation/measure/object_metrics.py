@@ -11,8 +11,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from argusvl.core.errors import DataError
-from argusvl.manipulation.alignment import Floats
-from argusvl.manipulation.metrics import MM, Measured
+from argusvl.manipulation.data.checking import Floats
+from argusvl.manipulation.measure.metrics import MM, Measured
 
 
 def place(pose: Floats, points_m: Floats) -> Floats:

@@ -1,9 +1,9 @@
-"""Figures of an evaluation of hands: those of :mod:`~argusvl.manipulation.metrics`, coarse and refined."""
+"""Figures of an evaluation of hands: those of :mod:`~argusvl.manipulation.measure.metrics`, coarse and refined."""
 
 from __future__ import annotations
 
 from argusvl.core.figures import SPREAD, FigureSpec
-from argusvl.manipulation import metrics
+from argusvl.manipulation.measure import metrics
 
 _COARSE = {"mpjpe_root": "before refinement", "mpjpe_pa": "before refinement"}
 

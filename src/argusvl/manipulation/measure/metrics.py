@@ -18,8 +18,9 @@ from scipy.spatial import cKDTree
 
 from argusvl.core.errors import DataError
 from argusvl.core.figures import FigureSpec
-from argusvl.manipulation.alignment import Bools, Floats, align_by_similarity
+from argusvl.manipulation.data.checking import Bools, Floats
 from argusvl.manipulation.data.joints import JOINTS, WRIST
+from argusvl.manipulation.measure.alignment import align_by_similarity
 
 MM = 1000.0
 THRESHOLDS_MM = np.linspace(0.0, 50.0, 100)
@@ -137,7 +138,8 @@ def evaluate_hands(
         valid: ``[N, 21]``. A hand counts relative to the wrist where the wrist is known, and after a similarity where
             three joints are.
         baseline_m: ``[21, 3]``: :func:`mean_pose` of the training data.
-        reflection: As the public evaluators have it; see :func:`~argusvl.manipulation.alignment.align_by_similarity`.
+        reflection: As the public evaluators have it; see
+            :func:`~argusvl.manipulation.measure.alignment.align_by_similarity`.
 
     Raises:
         DataError: Shapes contradict each other, or a prediction is no finite number.

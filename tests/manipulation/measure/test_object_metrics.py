@@ -9,7 +9,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from argusvl.core.errors import DataError
-from argusvl.manipulation.object_metrics import add, add_s, evaluate_object, mean_object_pose, place
+from argusvl.manipulation.measure.object_metrics import add, add_s, evaluate_object, mean_object_pose, place
 
 POINTS = np.random.default_rng(0).uniform(-0.05, 0.05, (200, 3))
 SQUARE = np.array([[0.1, 0, 0], [0, 0.1, 0], [-0.1, 0, 0], [0, -0.1, 0]])

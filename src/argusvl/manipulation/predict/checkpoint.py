@@ -12,7 +12,7 @@ import numpy as np
 
 from argusvl.core.errors import CheckpointError
 from argusvl.core.files import read_json_object, write_text_atomically
-from argusvl.manipulation.alignment import Floats
+from argusvl.manipulation.data.checking import Floats
 from argusvl.manipulation.data.dataset import CropSettings
 from argusvl.manipulation.data.joints import NUM_JOINTS
 from argusvl.task_parts import ASSETS_FILE

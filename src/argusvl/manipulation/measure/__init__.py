@@ -1,0 +1,1 @@
+"""Results beside the truth: what they are worth."""

@@ -1,0 +1,1 @@
+"""A checkpoint and pictures: hands in the caller's terms."""
