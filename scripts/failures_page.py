@@ -1,7 +1,7 @@
-"""Writes docs/failures.md, the catalogue of what can go wrong as a page.
+"""Writes the catalogue of what can go wrong as a page, which is not kept in the repository.
 
-python scripts/failures_page.py            # write it
-python scripts/failures_page.py --check    # exit with 1 where it is not current
+python scripts/failures_page.py           # docs/failures.md
+python scripts/failures_page.py FILE.md
 """
 
 from __future__ import annotations
@@ -71,9 +71,6 @@ def _plain(text: str) -> str:
 
 
 if __name__ == "__main__":
-    text = page()
-    if "--check" in sys.argv[1:]:
-        current = PAGE.is_file() and PAGE.read_text(encoding="utf-8") == text
-        print("current" if current else f"{PAGE} is not current: python scripts/failures_page.py")
-        sys.exit(not current)
-    PAGE.write_text(text, encoding="utf-8")
+    file = Path(sys.argv[1]) if len(sys.argv) > 1 else PAGE
+    file.write_text(page(), encoding="utf-8")
+    print(file)
