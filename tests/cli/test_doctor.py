@@ -17,8 +17,8 @@ def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
     assert [one["slug"] for one in listed] == list(catalogue())
     assert run(["doctor", "list"]) == 0
     output = capsys.readouterr()
-    assert not output.out
-    for one, line in zip(listed, output.err.splitlines(), strict=True):
+    assert not output.err
+    for one, line in zip(listed, output.out.splitlines(), strict=True):
         assert line.split()[:2] == [one["id"], one["slug"]] and one["title"] in line
 
 
@@ -27,7 +27,7 @@ def test_explain_works_for_every_entry(capsys: pytest.CaptureFixture[str]) -> No
         assert run(["doctor", "explain", entry.id, "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["slug"] == entry.slug
         assert run(["doctor", "explain", entry.slug]) == 0
-        shown = capsys.readouterr().err
+        shown = capsys.readouterr().out
         assert entry.id in shown and "What to do" in shown
 
 
@@ -47,7 +47,7 @@ def test_log_names_the_cause_and_exits_with_one(tmp_path: Path, capsys: pytest.C
     assert (found["cause"], found["where"]) == ("host_oom", "train.log:3")
     assert found["findings"][0]["id"] == "N-502"
     assert run(["doctor", "log", str(log)]) == 1
-    assert "MemoryError" in capsys.readouterr().err
+    assert "MemoryError" in capsys.readouterr().out
 
 
 def test_log_of_a_healthy_run_exits_with_zero_and_a_missing_one_with_two(

@@ -9,7 +9,7 @@ import typer
 from argusvl.cli import doctor_runs
 from argusvl.cli.doctor_bench import command as bench_command
 from argusvl.command_options import AsJson
-from argusvl.core.terminal import FOUND_SOMETHING, console, print_json, say
+from argusvl.core.terminal import FOUND_SOMETHING, answer_console, print_json, say
 
 _HELP = """Look up what can go wrong: every finding of every verb has an ID.
 
@@ -103,6 +103,6 @@ def log(
 
         if diagnosis.cause == "none":
             say("No cause of death: the log shows none.")
-        print_findings(diagnosis.findings, console())
+        print_findings(diagnosis.findings, answer_console())
     if diagnosis.findings:
         raise typer.Exit(FOUND_SOMETHING)

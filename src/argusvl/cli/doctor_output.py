@@ -1,4 +1,4 @@
-"""What `argus doctor` shows to people, on stderr."""
+"""What `argus doctor list` and `explain` show to people."""
 
 from __future__ import annotations
 
@@ -7,31 +7,26 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from argusvl.core.terminal import console
+from argusvl.core.terminal import answer_console
 from argusvl.doctor.findings import Entry
 from argusvl.doctor.remedies import changes_of
 from argusvl.doctor.rendering import STYLES
 
-_UNBROKEN = 250
-
 
 def print_entries(entries: Sequence[Entry]) -> None:
-    """A line for each; not broken where a program reads it."""
-    terminal = console()
-    if not terminal.is_terminal:
-        terminal.width = _UNBROKEN
+    """A line for each."""
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column("id", no_wrap=True)
     table.add_column("name", overflow="fold")
     table.add_column("title", overflow="fold")
     for entry in entries:
         table.add_row(Text(entry.id, style=STYLES[entry.severity]), entry.slug, Text(entry.title))
-    terminal.print(table)
+    answer_console().print(table)
 
 
 def print_entry(entry: Entry) -> None:
     """All that is known of one."""
-    terminal = console()
+    terminal = answer_console()
     terminal.print(Text.assemble((f"{entry.id} {entry.slug}", "bold"), f": {entry.title}"))
     about: dict[str, Sequence[str]] = {
         "Severity": [entry.severity],

@@ -11,10 +11,12 @@ import typer
 
 from argusvl.command_options import AsJson
 from argusvl.core.errors import ConfigError
-from argusvl.core.terminal import FOUND_SOMETHING, console, print_json, say
+from argusvl.core.terminal import FOUND_SOMETHING, answer_console, console, print_json, say
 from argusvl.core.wording import counted
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from argusvl.doctor.findings import Finding
 
 _ANOMALY = ("off", "batch", "all")
@@ -38,13 +40,11 @@ def watch(
     found: list[Finding] = []
     if once or as_json:
         found = findings_of(run)
-        if as_json:
-            print_json({"findings": [one.to_json() for one in found]})
-        _show(found)
+        _answer(found, as_json)
     else:
         with contextlib.suppress(KeyboardInterrupt):
             for new in follow(run):
-                _show(new)
+                _show(new, answer_console())
                 found += new
     say(counted(len(found), "finding") if found else "nothing was found")
     if found:
@@ -144,14 +144,14 @@ def _check_script(path: Path, as_json: bool, diff: bool) -> list[Finding]:
         finding(one.slug, one.where, one.what, numbers=one.numbers, probability=one.strength)
         for one in script.suspicions()
     ]
-    if diff:
+    if not diff:
+        _answer(found, as_json)
+    else:
         mended = script.text
         for one in found:
-            mended = mend(mended, one.slug, one.numbers) or mended
+            mended = mend(mended, one.slug) or mended
         typer.echo(as_diff(script.text, mended, path), nl=False)
-    if as_json:
-        print_json({"findings": [one.to_json() for one in found]})
-    _show(found)
+        _show(found, console())  # what goes to stdout is for `git apply`
     return found
 
 
@@ -163,15 +163,23 @@ def _check_run(path: Path, overrides: list[str] | None, anomaly: str, as_json: b
     answers = []
     for answer in preflight(task_entry(config.task).task_class()(config), config, anomaly):  # type: ignore[arg-type]
         answers.append(answer)
-        say(f"{'finding' if answer.findings else 'ok':8}{answer.name}: {answer.told}")
+        line = f"{'finding' if answer.findings else 'ok':8}{answer.name}: {answer.told}"
+        (say if as_json else typer.echo)(line)
     found = [one for answer in answers for one in answer.findings]
     if as_json:
         print_json({"answers": [one.to_json() for one in answers]})
-    _show(found)
+    _show(found, console() if as_json else answer_console())
     return found
 
 
-def _show(found: list[Finding]) -> None:
+def _answer(found: list[Finding], as_json: bool) -> None:
+    """On stdout what was asked for: as JSON, with the text for people on stderr, or the text."""
+    if as_json:
+        print_json({"findings": [one.to_json() for one in found]})
+    _show(found, console() if as_json else answer_console())
+
+
+def _show(found: list[Finding], terminal: Console) -> None:
     from argusvl.doctor.rendering import print_findings
 
-    print_findings(found, console())
+    print_findings(found, terminal)

@@ -10,6 +10,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+_UNBROKEN = 250
 FOUND_SOMETHING = 1
 """Exit code: done, and something is wrong with what was asked about."""
 
@@ -19,6 +20,16 @@ def console() -> Console:
     from rich.console import Console
 
     return Console(stderr=True)
+
+
+def answer_console() -> Console:
+    """A console on stdout for what was asked for; its lines are not broken where a program reads them."""
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console.width = _UNBROKEN
+    return console
 
 
 def say(text: str) -> None:

@@ -7,7 +7,8 @@ from textwrap import dedent
 
 import pytest
 
-from argusvl.doctor.source.fixes import mend
+from argusvl.doctor.findings import catalogue
+from argusvl.doctor.source.fixes import mend, place
 from argusvl.doctor.source.rules import RULES
 from argusvl.doctor.source.tree import Tree
 from doctor_bench.case import cases_of
@@ -35,9 +36,8 @@ def slugs(text: str) -> set[str]:
 @pytest.mark.parametrize(
     ("slug", "right", "wrong"),
     [
-        ("wrong-sign", "loss = F.cross", "loss = -F.cross"),
-        ("wrong-sign", "lr=0.1)", "lr=0.1, maximize=True)"),
         ("double-softmax", "F.cross_entropy(model(x), y)", "F.cross_entropy(model(x).softmax(1), y)"),
+        ("double-softmax", "F.cross_entropy(model(x), y)", "F.cross_entropy((model(x)).softmax(1), y)"),
         ("missing-zero-grad", "        optimizer.zero_grad()\n", ""),
         ("missing-softmax", "F.cross_entropy(model(x), y)", "F.nll_loss(F.softmax(model(x), 1), y)"),
     ],
@@ -52,35 +52,100 @@ def test_the_cause_is_gone_and_the_rest_is_as_it_was(slug: str, right: str, wron
     assert abs(len(mended.splitlines()) - len(text.splitlines())) <= 1
 
 
-@pytest.mark.parametrize("keyword", ["positions", "use_pos_embed", "pos_embedding"])
-def test_places_that_were_switched_off_come_back_against_collapse(keyword: str) -> None:
-    text = f"net = Net(width=32, {keyword}=False, bias=False)\n"
-    assert mend(text, "mode-collapse") == f"net = Net(width=32, {keyword}=True, bias=False)\n"
-    assert mend(f"net = Net({keyword}=True, position_ids=None, compose=False)\n", "mode-collapse") is None
+@pytest.mark.parametrize(
+    ("slug", "right", "wrong"),
+    [
+        ("no-gradient", "", "            optimizer.zero_grad()\n"),
+        (
+            "double-softmax",
+            "logits = model(x)\n            loss = F.cross_entropy(logits, y)",
+            "logits = F.softmax(model(x), dim=1)\n            loss = F.cross_entropy(logits, y)",
+        ),
+        ("graph-kept", "total += loss.detach()", "total += loss"),
+        ("graph-kept", "kept.append(loss.detach())", "kept.append(loss)"),
+        ("graph-kept", "kept = kept + loss.detach()", "kept = kept + loss"),
+        ("training-in-evaluation-mode", "        model.train()\n        x = x", "        x = x"),
+        ("non-finite-loss", "torch.log_softmax(model(x), 1)", "torch.log(torch.softmax(model(x), 1))"),
+        ("non-finite-loss", "(model(x) / 2).log_softmax(1)[y]", "(model(x) / 2).softmax(1).log()[y]"),
+        (
+            "loss-broadcast",
+            "F.mse_loss((model(x)).reshape(-1), (y).reshape(-1))",
+            "F.mse_loss(model(x), y)",
+        ),
+    ],
+)
+def test_an_edit_changes_the_fault_alone(slug: str, right: str, wrong: str) -> None:
+    begin = "optimizer = torch.optim.SGD(model.parameters(), lr=0.1)\nfor x, y in data:\n"
+    if slug == "no-gradient":
+        lines = ["    loss.backward()\n", "    optimizer.zero_grad()\n", "    optimizer.step()\n"]
+        assert mend(begin + "".join(lines), slug) == (begin + lines[1] + lines[0] + "    pass\n" + lines[2])
+        return
+    if slug == "training-in-evaluation-mode":
+        begin += "    x = x * 2\n    loss = F.l1_loss(model(x), y)\n    loss.backward()\n    model.eval()\n"
+        assert mend(begin, slug) == begin.replace("    x = x", "    model.train()\n    x = x")
+        return
+    text = f"{begin}    {wrong}\n    loss.backward()\n".replace("            ", "    ")
+    mended = mend(text, slug)
+    assert mended == text.replace(
+        wrong.replace("            ", "    "), right.replace("            ", "    ")
+    )
+
+
+FORWARD = "class Net(nn.Module):\n    def forward(self, z):\n        q = self.code(z)\n        "
+STEP = "        loss.backward()\n        optimizer.step()\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        FORWARD + "return z + (q - z).detach()\n",  # straight-through
+        FORWARD + "return 2 * (q - z).detach()\n",
+        FORWARD + "with torch.no_grad():\n            k = self.teacher(z)\n        return q, k\n",
+        FORWARD + "return torch.sigmoid(q) * z\n",  # a gate
+        FORWARD + "return torch.softmax(q @ z.mT, -1) @ z\n",  # attention
+        FORWARD + "a = torch.softmax(q, -1)\n        self.seen = a\n        return F.cross_entropy(a, z)\n",
+        "for p, e in zip(a, b):\n    e.data.mul_(0.99).add_(p.data, alpha=0.01)\n",  # a moving average
+        "nn.init.constant_(model.gate.bias, -4.0)\nmodel.ema.weight.data.copy_(model.head.weight)\n",
+        "order = torch.arange(len(x))\nfor i in order:\n    loss = F.cross_entropy(model(x[i]), x[order])\n",
+        "loader = DataLoader(train_set, shuffle=False, batch_size=1)  # a stream\n",
+        "loss = F.cross_entropy(model(x), y) + 1e-3 * penalty\nloss.backward()\n",
+        "loss = -F.cross_entropy(domain(model(x)), d)  # adversarial\nloss.backward()\n",
+        "optimizer = torch.optim.SGD(model.parameters(), lr=10.0, weight_decay=0.5)\n",
+        "loss = (p.log() * w.sqrt()).sum()\nloss.backward()\n",
+        # A step every fourth batch; another's gradients; a graph that is retained; a loss that is minimised later.
+        "opt = SGD(model.parameters())\nfor k, x in data:\n    loss = f(x)\n    loss.backward()\n"
+        "    if k % 4 == 3:\n        opt.step()\n",
+        "for x in data:\n    loss = f(x)\n    loss.backward()\n    optD.zero_grad()\n    optG.step()\n",
+        "for x in data:\n    loss = f(x)\n    loss.backward(retain_graph=True)\n    total += loss\n",
+        "for x in data:\n    loss = f(x)\n    losses.append(loss)\ntorch.stack(losses).mean().backward()\n",
+        # A target in a step, and a teacher that is meant to stay as it is.
+        "opt = SGD(model.parameters())\nfor x, n in data:\n    opt.zero_grad()\n    with torch.no_grad():\n"
+        "        target = model(n)  # Dropout\n    loss = f(model(x), target)\n    loss.backward()\n    opt.step()\n",
+        "opt = SGD(model.parameters())\nfor x in data:\n    teacher.eval()\n    loss = f(model(x), teacher(x))\n"
+        "    opt.zero_grad()\n    loss.backward()\n    opt.step()\n",
+    ],
+)
+def test_what_could_be_meant_is_left_as_it_is(text: str) -> None:
+    ast.parse(text)
+    assert [slug for slug in catalogue() if mend(text, slug) is not None] == []
 
 
 def test_what_is_not_in_the_source_is_not_mended() -> None:
     text = dedent(LOOP)
     assert mend(text, "wrong-sign") is None
     assert mend(text, "input-bound") is None
-    assert mend("def broken(:", "wrong-sign") is None
+    assert mend("def broken(:", "double-softmax") is None
 
 
-def test_a_rate_is_brought_back_by_what_the_first_steps_changed() -> None:
-    mended = mend(dedent(LOOP), "learning-rate-too-high", {"first_update_ratio": 3.0})
-    assert mended is not None and "lr=0.001)" in mended
+def test_a_cause_without_a_safe_edit_has_a_place() -> None:
+    text = dedent(LOOP)
+    assert place(text, "learning-rate-too-high") == 7
+    assert place(text.replace("= F.", "= -F."), "wrong-sign") == 10
+    assert place(text, "input-bound") is None
 
 
 def test_every_mended_script_of_the_benchmark_is_python() -> None:
-    numbers = {
-        "mean": 1.0,
-        "std": 2.0,
-        "training": [0.0, 1.0],
-        "evaluation": [1.0, 2.0],
-        "offset": 2,
-        "column": 1,
-    }
-    for case in cases_of("dev"):
-        if case.truth is not None:
-            mended = mend(case.source(), case.truth.slug, numbers)
-            assert mended is None or (mended != case.source() and ast.parse(mended))
+    mended = [mend(case.source(), case.truth.slug) for case in cases_of("dev") if case.truth is not None]
+    assert sum(one is not None for one in mended) >= 7
+    for one in filter(None, mended):
+        ast.parse(one)

@@ -58,4 +58,4 @@ def _found(finding: Any) -> Found:
 
 def repair(source: str, found: Found) -> str | None:
     """The source with what our doctor proposes for a finding."""
-    return mend(source, found.slug, found.numbers)
+    return mend(source, found.slug)

@@ -43,6 +43,8 @@ class Script:
             raise DataError(
                 f"cannot be read: {error}", where=path, remedy="give the training script"
             ) from error
+        except (RecursionError, MemoryError) as error:  # the parser's own, of an expression without end
+            raise _too_deep(path) from error
         except (SyntaxError, ValueError) as error:
             place = f"{path}:{getattr(error, 'lineno', None) or 1}"
             raise DataError(
@@ -50,13 +52,28 @@ class Script:
             ) from error
 
     def suspicions(self) -> list[Suspicion]:
-        """What the rules find, with the line."""
+        """What the rules find, with the line.
+
+        Raises:
+            DataError: The script is nested too deeply for them.
+        """
         found = []
-        for rule in RULES:
-            for slug, node, strength, what in rule(self.tree):
-                place = f"{self.path}:{node.lineno}"
-                found.append(Suspicion(slug, strength, what, place, {"line": node.lineno}))
+        try:
+            for rule in RULES:
+                for slug, node, strength, what in rule(self.tree):
+                    place = f"{self.path}:{node.lineno}"
+                    found.append(Suspicion(slug, strength, what, place, {"line": node.lineno}))
+        except RecursionError as error:
+            raise _too_deep(self.path) from error
         return found
+
+
+def _too_deep(path: Path) -> DataError:
+    return DataError(
+        "an expression is nested too deeply to be read",
+        where=path,
+        remedy="move data out of the script, or give the file that trains",
+    )
 
 
 def calling_script() -> Script | None:

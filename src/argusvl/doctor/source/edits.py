@@ -33,6 +33,13 @@ class Edits:
         begin, end = self.span(node)
         return self._text[begin:end]
 
+    def renamed(self, call: ast.Call, name: str) -> str:
+        """A call as it is written, of another function of the same module or object."""
+        begin, end = self.span(call)
+        named = self.span(call.func)[1]
+        old = call.func.attr if isinstance(call.func, ast.Attribute) else self.written(call.func)
+        return self._text[begin : named - len(old)] + name + self._text[named:end]
+
     def replace(self, node: ast.expr | ast.stmt | ast.keyword, new: str) -> None:
         """Puts a text in a node's place."""
         self._changes.append((*self.span(node), new))
@@ -42,23 +49,15 @@ class Edits:
         begin = self._starts[node.lineno - 1]
         self._changes.append((begin, begin, f"{' ' * node.col_offset}{line}\n"))
 
-    def insert_after(self, node: ast.stmt, line: str, indent: int | None = None) -> None:
-        """Puts a line after a statement, as far to the right as that or as asked."""
+    def insert_after(self, node: ast.stmt, line: str) -> None:
+        """Puts a line after a statement, as far to the right as that."""
         end = self._starts[node.end_lineno or node.lineno]
-        room = node.col_offset if indent is None else indent
         before = "" if self._text[:end].endswith("\n") else "\n"
-        self._changes.append((end, end, f"{before}{' ' * room}{line}\n"))
+        self._changes.append((end, end, f"{before}{' ' * node.col_offset}{line}\n"))
 
     def remove(self, node: ast.stmt) -> None:
         """Takes a statement out; ``pass`` stands for the only one of a block."""
         self._changes.append((*self.span(node), "pass"))
-
-    @property
-    def first_line(self) -> int | None:
-        """The line of the first change; ``None`` where there is none."""
-        if not self._changes:
-            return None
-        return self._text.count("\n", 0, min(begin for begin, _, _ in self._changes)) + 1
 
     def apply(self) -> str | None:
         """The new text; ``None`` where nothing was changed, or where the result is no Python."""
