@@ -30,7 +30,7 @@ from argusvl.manipulation.measure.evaluation import evaluate_dataset
 from argusvl.manipulation.measure.metrics import evaluate_hands, mean_pose
 from argusvl.manipulation.predict.checkpoint import HandAssets
 from argusvl.manipulation.predict.predictor import HandPredictor
-from argusvl.training.checkpoints import checkpoint_at
+from argusvl.run.checkpoints import checkpoint_at
 
 SHOWN = ("mpjpe_root", "mpjpe_pa", "auc_root", "auc_pa")
 

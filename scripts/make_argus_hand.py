@@ -31,8 +31,8 @@ from argusvl import __version__
 from argusvl.assets import MODELS
 from argusvl.core.files import atomic_folder, write_text_atomically
 from argusvl.manipulation.model.modeling import ArgusForHands
+from argusvl.run.checkpoints import read_best
 from argusvl.task_parts import ASSETS_FILE
-from argusvl.training.checkpoints import read_best
 
 CONFIG = Path("configs/argus_hand.yaml")
 WORK = Path("runs/argus-hand")

@@ -34,9 +34,9 @@ from argusvl.detection.data.descriptions import scenes_of
 from argusvl.detection.data.prompts import PROMPTS
 from argusvl.detection.data.records import RecordFile
 from argusvl.detection.data.tokenizer import load_tokenizer, tokenizer_texts, train_tokenizer
+from argusvl.run.checkpoints import read_best
 from argusvl.synthetic import shapes
 from argusvl.task_parts import ASSETS_FILE
-from argusvl.training.checkpoints import read_best
 
 CONFIG = Path("configs/argus_tiny.yaml")
 WORK = Path("runs/argus_tiny")

@@ -32,7 +32,6 @@ from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 from argusvl.config.loading import load_config
 from argusvl.core.allocator import keep_freed_memory
-from argusvl.core.efficientnet_lite import MEAN, STD, load_network
 from argusvl.detection.config import DetectionRunConfig
 from argusvl.detection.data.conversation import ChatProcessor
 from argusvl.detection.data.pixels import MERGE, PATCH, TEMPORAL, pixel_values
@@ -42,8 +41,9 @@ from argusvl.detection.data.tokenizer import load_tokenizer
 from argusvl.detection.model.modeling import ArgusForDetection, DetectionOutput
 from argusvl.detection.model.vision import raster_rows
 from argusvl.detection.task import DetectionTask
+from argusvl.networks.efficientnet_lite import MEAN, STD, load_network
+from argusvl.run.checkpoints import list_checkpoints
 from argusvl.synthetic import shapes
-from argusvl.training.checkpoints import list_checkpoints
 from argusvl.training.protocol import LossTerm
 from argusvl.training.run import run_training
 

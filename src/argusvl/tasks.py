@@ -14,7 +14,7 @@ from argusvl.assets import MODELS, model_folder
 from argusvl.core.errors import ArgusError, CheckpointError, ConfigError
 from argusvl.core.figures import FIGURES_FILE
 from argusvl.core.files import read_json, real_path
-from argusvl.core.run_layout import CONFIG_FILE
+from argusvl.run.layout import CONFIG_FILE
 from argusvl.task_parts import ASSETS_FILE
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ def find_checkpoint(path: str | Path) -> Path:
     Raises:
         CheckpointError: There is no such folder, or the record of the best one is damaged.
     """
-    from argusvl.training.checkpoints import checkpoint_at
+    from argusvl.run.checkpoints import checkpoint_at
 
     folder = checkpoint_at(model_folder(path))
     if not folder.is_dir():

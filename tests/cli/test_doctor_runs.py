@@ -16,7 +16,7 @@ from test_watching import STEPS, CarefulTask
 from toy_task import toy_config, train
 
 from argusvl.cli.main import run
-from argusvl.training.events import append_event
+from argusvl.run.events import append_event
 from argusvl.training.preflight import Answer, preflight
 from argusvl.training.protocol import ParameterGroup
 

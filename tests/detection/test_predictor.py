@@ -23,7 +23,7 @@ from argusvl.detection.detections import Detections
 from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.modeling import ArgusForDetection, load_qwen
 from argusvl.detection.predictor import Predictor
-from argusvl.training.checkpoints import BestCheckpoint, write_best
+from argusvl.run.checkpoints import BestCheckpoint, write_best
 
 LABELS = ("挡风板", "标签贴纸", "bbu基带处理单元")
 

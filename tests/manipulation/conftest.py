@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
-from argusvl.core.camera import project
 from argusvl.manipulation.report.drawing import draw_skeleton
+from argusvl.synthetic.hands.camera import project
 
 MakeHand = Callable[..., np.ndarray]
 

@@ -17,7 +17,6 @@ from PIL import ExifTags, Image
 
 from argusvl.cli.main import run
 from argusvl.config.loading import load_config
-from argusvl.core.camera import project
 from argusvl.core.errors import ArgusError, CheckpointError, ConfigError, DataError
 from argusvl.manipulation.config import HandRunConfig
 from argusvl.manipulation.data.dataset import collate
@@ -25,6 +24,7 @@ from argusvl.manipulation.data.reading import open_hands
 from argusvl.manipulation.init import make_starting_config
 from argusvl.manipulation.predict.predictor import HandPredictor, HandQuery, parse_camera_option
 from argusvl.manipulation.task import HandTask
+from argusvl.synthetic.hands.camera import project
 from argusvl.tasks import TASKS, task_at
 from argusvl.training.run import run_training
 

@@ -14,8 +14,8 @@ from toy_task import ToyModel, ToyTask, losses, toy_config, train
 
 from argusvl.core.errors import CheckpointError, ConfigError, DataError
 from argusvl.core.figures import FigureSpec
-from argusvl.training import checkpoints
-from argusvl.training.checkpoints import (
+from argusvl.run import checkpoints
+from argusvl.run.checkpoints import (
     checkpoint_at,
     list_checkpoints,
     read_best,

@@ -13,7 +13,7 @@ import torch
 from toy_task import ToyTask, losses, toy_config, train
 from transformers import TrainerCallback
 
-from argusvl.training.checkpoints import list_checkpoints, verify_checkpoint
+from argusvl.run.checkpoints import list_checkpoints, verify_checkpoint
 from argusvl.training.interrupts import InterruptedWork, Interrupts
 from argusvl.training.run import run_training
 

@@ -11,7 +11,7 @@ import torch
 from toy_task import ToyModel, ToyTask, losses, toy_config, train
 
 from argusvl.core import precision
-from argusvl.training.checkpoints import list_checkpoints
+from argusvl.run.checkpoints import list_checkpoints
 from argusvl.training.trainer import ArgusTrainer
 
 SLOW, FAST = 0.1, 5.0

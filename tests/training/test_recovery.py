@@ -15,7 +15,7 @@ from toy_task import ToyModel, ToyTask, toy_config, train
 
 from argusvl.config.schema import RecoverySection
 from argusvl.core.errors import CheckpointError, TrainingError
-from argusvl.training.events import read_events
+from argusvl.run.events import read_events
 from argusvl.training.policies import Action, Inactive, Plan, Progress
 from argusvl.training.replay import replay
 from argusvl.training.step import StepRecord

@@ -11,7 +11,7 @@ from toy_task import ToyModel, train
 
 from argusvl.config.schema import RemediesSection
 from argusvl.core.errors import ConfigError, TrainingError
-from argusvl.training.events import read_events
+from argusvl.run.events import read_events
 from argusvl.training.protocol import ParameterGroup
 
 FAST = ParameterGroup("head", r"^head\.", 0.02), ParameterGroup("body", r".", 30.0)

@@ -15,7 +15,7 @@ import toy_task
 from toy_task import PlannedTask, ToyData, ToyTask, losses, toy_config, train
 
 from argusvl.core.errors import CheckpointError, ConfigError
-from argusvl.training.checkpoints import checkpoint_at, list_checkpoints
+from argusvl.run.checkpoints import checkpoint_at, list_checkpoints
 from argusvl.training.run import run_training
 from argusvl.training.sampling import EpochSampler, SeededSamples
 from argusvl.training.trainer import ArgusTrainer

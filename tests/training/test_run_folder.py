@@ -17,7 +17,7 @@ from toy_task import ToyData, ToyTask, losses, toy_config, train
 from transformers import TrainerCallback
 
 from argusvl.core.errors import ArgusError, CheckpointError, ConfigError, DataError
-from argusvl.training.checkpoints import list_checkpoints
+from argusvl.run.checkpoints import list_checkpoints
 from argusvl.training.run import run_training
 
 

@@ -14,7 +14,7 @@ from toy_task import ToyTask, losses, toy_config, train
 from transformers import TrainerCallback
 
 from argusvl.core.errors import ConfigError, TrainingError
-from argusvl.training.events import append_event, read_events
+from argusvl.run.events import append_event, read_events
 from argusvl.training.listeners import Listener
 from argusvl.training.policies import Action, Inactive, Plan, Progress, RollBack, Scale, Skip, Stop
 from argusvl.training.randomness import random_state

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 
 from argusvl.config.schema import PhaseSection
 from argusvl.core.errors import TrainingError
-from argusvl.training.events import read_events
+from argusvl.run.events import read_events
 from argusvl.training.parallel import Parallel
 from argusvl.training.protocol import ParameterGroup
 from argusvl.training.trainer import ArgusTrainer

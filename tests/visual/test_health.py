@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from argusvl.run.reading import load_run
 from argusvl.visual.curves import chart_groups
 from argusvl.visual.health import Health, health_of
 from argusvl.visual.report import render_report
-from argusvl.visual.run_folder import load_run
 
 LOG: list[dict[str, Any]] = [
     {"step": s, "loss": 4.0 / s, "grad_norm": 2.0, "gn/head": 1.0, "wn/head": 9.0, "ur/head": 1e-3}

@@ -8,9 +8,9 @@ from pathlib import Path
 from markupsafe import Markup
 
 from argusvl.core.figures import FigureSpec
+from argusvl.run.reading import load_run
 from argusvl.visual.curves import chart_groups
 from argusvl.visual.report import FigureRow, ReportData, render_report
-from argusvl.visual.run_folder import load_run
 from argusvl.visual.sections import RunFolder, Section, TaskReport
 
 FIGURES = {

@@ -10,8 +10,8 @@ import typer
 
 from argusvl.command_options import Device
 from argusvl.core.errors import ArgusError
-from argusvl.core.run_layout import CONFIG_FILE, REPORT_FILE
 from argusvl.core.terminal import print_json, say
+from argusvl.run.layout import CONFIG_FILE, REPORT_FILE
 
 if TYPE_CHECKING:
     from argusvl.visual.inner import Inner
@@ -57,9 +57,9 @@ def command(
 
         argus report runs/demo --probe --landscape
     """
+    from argusvl.run.reading import load_run
     from argusvl.tasks import DEFAULT_TASK, task_at, task_entry, task_part
     from argusvl.visual.report import write_report
-    from argusvl.visual.run_folder import load_run
 
     if out is not None and out.is_dir():
         raise ArgusError("is a folder", where=out, remedy="name the HTML file to write")

@@ -11,9 +11,9 @@ import typer
 from argusvl.cli.session import current_session, start_run_log
 from argusvl.command_options import AsJson
 from argusvl.core.errors import INTERRUPTED, ConfigError
-from argusvl.core.run_layout import LOG_FILE
 from argusvl.core.terminal import FOUND_SOMETHING, console, print_json, say
 from argusvl.core.wording import counted
+from argusvl.run.layout import LOG_FILE
 from argusvl.training.launch import inside_a_launcher, is_first_process, launch
 
 if TYPE_CHECKING:

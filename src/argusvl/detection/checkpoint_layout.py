@@ -6,8 +6,8 @@ from pathlib import Path
 
 from argusvl.assets import model_folder
 from argusvl.core.errors import CheckpointError
+from argusvl.run.checkpoints import checkpoint_at
 from argusvl.task_parts import ASSETS_FILE
-from argusvl.training.checkpoints import checkpoint_at
 
 QWEN_FOLDER = "qwen"
 """The stock part: a plain Qwen2.5-VL in hub layout, or an adapter of one, with its tokenizer."""

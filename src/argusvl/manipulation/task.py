@@ -30,7 +30,7 @@ from argusvl.manipulation.model.configuration import HUB, HandConfig
 from argusvl.manipulation.model.losses import LOSSES
 from argusvl.manipulation.model.modeling import ArgusForHands, new_config, new_model
 from argusvl.manipulation.predict.checkpoint import HandAssets
-from argusvl.training.checkpoints import checkpoint_at
+from argusvl.run.checkpoints import checkpoint_at
 from argusvl.training.parallel import Parallel
 from argusvl.training.protocol import LossTerm, ParameterGroup
 

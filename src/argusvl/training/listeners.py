@@ -28,7 +28,7 @@ class Listener:
         """An evaluation gave its figures."""
 
     def on_event(self, event: Mapping[str, Any]) -> None:
-        """Something happened; see :mod:`argusvl.training.events`."""
+        """Something happened; see :mod:`argusvl.run.events`."""
 
 
 class Listeners:

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from argusvl.config.schema import RunConfig
 from argusvl.core.errors import ArgusError, CheckpointError
 from argusvl.core.files import read_json
-from argusvl.training import checkpoints
+from argusvl.run import checkpoints
 from argusvl.training.bad_step import BATCHES, REPORT, WEIGHTS, gradient_norms, term_sums, watched_modules
 from argusvl.training.protocol import LearnsAssets, Task
 from argusvl.training.trainer import ArgusTrainer

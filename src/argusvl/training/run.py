@@ -21,13 +21,13 @@ from argusvl.core.environment import environment
 from argusvl.core.errors import ConfigError
 from argusvl.core.files import write_text_atomically
 from argusvl.core.logging import get_logger
-from argusvl.core.run_layout import CONFIG_FILE, ENVIRONMENT_FILE
-from argusvl.training import checkpoints
+from argusvl.run import checkpoints
+from argusvl.run.layout import CONFIG_FILE, ENVIRONMENT_FILE
+from argusvl.run.lock import run_lock
 from argusvl.training.launch import is_first_process
 from argusvl.training.listeners import Listener
 from argusvl.training.policies import Policy
 from argusvl.training.protocol import FinishesRuns, Task
-from argusvl.training.run_lock import run_lock
 from argusvl.training.saving import POSITION_KEYS
 from argusvl.training.snapshot import SavedSnapshot
 from argusvl.training.trainer import ArgusTrainer

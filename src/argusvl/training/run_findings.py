@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from argusvl.core.errors import ArgusError, DataError
-from argusvl.core.run_layout import EVENTS_FILE, TRAINER_STATE
 from argusvl.doctor.findings import Finding, finding
 from argusvl.doctor.logs.diagnosis import diagnose
-from argusvl.training import checkpoints
-from argusvl.training.events import read_events
+from argusvl.run import checkpoints
+from argusvl.run.events import read_events
+from argusvl.run.layout import EVENTS_FILE, TRAINER_STATE
 
 _OF_ITSELF = ("id", "kind", "severity", "where", "what", "remedy", "probability")
 

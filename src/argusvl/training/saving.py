@@ -15,11 +15,11 @@ from torch import Tensor
 
 from argusvl.core.errors import CheckpointError
 from argusvl.core.logging import get_logger
-from argusvl.training import checkpoints
+from argusvl.run import checkpoints
+from argusvl.run.lock import is_moved
 from argusvl.training.parameter_groups import hold_configured_options
 from argusvl.training.protocol import LearnsAssets
 from argusvl.training.randomness import preserved_randomness, random_state, set_random_state
-from argusvl.training.run_lock import is_moved
 from argusvl.training.sharding import as_held, is_sharded, optimizer_state_as_held, save_shards, whole_state
 from argusvl.training.snapshot import EngineState, SavedSnapshot, Snapshot
 

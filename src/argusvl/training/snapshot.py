@@ -33,8 +33,8 @@ from transformers import PreTrainedModel, TrainerState
 
 from argusvl.core.errors import CheckpointError
 from argusvl.core.files import read_json
-from argusvl.core.run_layout import TRAINER_STATE
-from argusvl.training.checkpoints import OPTIMIZER, SCHEDULER, STATE_FOLDER
+from argusvl.run.checkpoints import OPTIMIZER, SCHEDULER, STATE_FOLDER
+from argusvl.run.layout import TRAINER_STATE
 from argusvl.training.protocol import ReadsCheckpoints
 from argusvl.training.sharding import load_shards
 

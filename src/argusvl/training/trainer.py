@@ -31,12 +31,12 @@ from argusvl.config.schema import RunConfig
 from argusvl.core.errors import ConfigError
 from argusvl.core.logging import get_logger
 from argusvl.core.memory_figures import memory_figures
+from argusvl.run.events import append_event
 from argusvl.training import sampling, sharding
 from argusvl.training.arguments import decide_together, started_with, training_arguments
 from argusvl.training.callbacks import PlainNamesTensorBoard, Resuming
 from argusvl.training.ema import ExponentialMovingAverage
 from argusvl.training.evaluating import Evaluating
-from argusvl.training.events import append_event
 from argusvl.training.interrupts import Interrupts, leave_signals
 from argusvl.training.listeners import Listener, Listeners
 from argusvl.training.losses import Counts, LossAggregation, LossWindow

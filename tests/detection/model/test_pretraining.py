@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from argusvl.core.efficientnet_lite import MEAN, STD
 from argusvl.detection.data.pixels import pixel_values
 from argusvl.detection.model.modeling import ArgusForDetection
+from argusvl.networks.efficientnet_lite import MEAN, STD
 
 
 @pytest.fixture(scope="module")

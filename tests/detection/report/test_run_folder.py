@@ -14,8 +14,8 @@ from argusvl.detection.figures import FIGURES
 from argusvl.detection.reliability import Bin, Reliability
 from argusvl.detection.report import sections
 from argusvl.detection.report.scored_curves import PrecisionCurve
+from argusvl.run.reading import load_run as load_run_of
 from argusvl.visual.report import ReportData
-from argusvl.visual.run_folder import load_run as load_run_of
 from argusvl.visual.sections import RunFolder, TaskReport
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from argusvl.core.camera import PictureMap, camera_matrix, project
 from argusvl.core.errors import DataError
 from argusvl.manipulation.data.checking import told_side
 from argusvl.manipulation.data.joints import BONES, JOINTS, ORDERS, PARENTS, TIPS, to_our_order
 from argusvl.manipulation.data.records import HandRecord, ObjectPose
+from argusvl.synthetic.hands.camera import PictureMap, camera_matrix, project
 
 MakeHand = Callable[..., np.ndarray]
 SIZE = (320, 240)

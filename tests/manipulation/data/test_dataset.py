@@ -9,13 +9,13 @@ import pytest
 import torch
 from PIL import Image
 
-from argusvl.core.camera import project
 from argusvl.core.errors import ConfigError, DataError
 from argusvl.manipulation.data.augmentation import HandAugmentation
 from argusvl.manipulation.data.checking import told_side
 from argusvl.manipulation.data.dataset import MEAN, STD, CropSettings, HandDataset, collate, cut_out, usable
 from argusvl.manipulation.data.reading import FORMATS, open_hands
 from argusvl.manipulation.data.records import HandRecord
+from argusvl.synthetic.hands.camera import project
 
 SETTINGS = CropSettings(size=96, margin=1.25)
 STRONG = HandAugmentation(

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
-from argusvl.core.camera import PictureMap, camera_matrix, project
 from argusvl.core.errors import DataError
-from argusvl.core.primitives import Primitive
 from argusvl.manipulation.data.checking import pose_problem, told_side
 from argusvl.manipulation.data.records import HandRecord, ObjectPose
 from argusvl.manipulation.data.views import view_of
 from argusvl.manipulation.measure.object_metrics import place
+from argusvl.synthetic.hands.camera import PictureMap, camera_matrix, project
+from argusvl.synthetic.hands.solids import Primitive
 
 MakeHand = Callable[..., np.ndarray]
 SIZE = (320, 240)

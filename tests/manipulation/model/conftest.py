@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from argusvl.core.camera import project
 from argusvl.manipulation.model.configuration import HandConfig
 from argusvl.manipulation.model.modeling import ArgusForHands
+from argusvl.synthetic.hands.camera import project
 
 Batch = dict[str, Tensor]
 

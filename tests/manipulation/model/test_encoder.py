@@ -13,11 +13,11 @@ import torch
 from torch import nn
 from transformers import BertConfig, Dinov2Config, Dinov2Model, ViTConfig, ViTModel
 
-from argusvl.core.efficientnet_lite import MEAN, STD, load_network, packaged_weights
 from argusvl.core.errors import CheckpointError, ConfigError
 from argusvl.manipulation.model.configuration import HandConfig
 from argusvl.manipulation.model.encoder import EfficientNetEncoder, SmallEncoder
 from argusvl.manipulation.model.modeling import ArgusForHands, new_model
+from argusvl.networks.efficientnet_lite import MEAN, STD, load_network, packaged_weights
 
 Make = Callable[..., Any]
 

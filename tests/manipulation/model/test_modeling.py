@@ -10,11 +10,11 @@ import pytest
 import torch
 from transformers import AutoModel
 
-from argusvl.core.camera import project
 from argusvl.core.errors import ModelError
 from argusvl.manipulation.model.configuration import HandConfig
 from argusvl.manipulation.model.losses import LOSSES
 from argusvl.manipulation.model.modeling import ArgusForHands, HandOutput
+from argusvl.synthetic.hands.camera import project
 
 Make = Callable[..., Any]
 Batch = dict[str, torch.Tensor]

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from argusvl.core.camera import project
 from argusvl.manipulation.model.modeling import ArgusForHands
 from argusvl.manipulation.model.refinement import sample
+from argusvl.synthetic.hands.camera import project
 
 SIDE = 128
 

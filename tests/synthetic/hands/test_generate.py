@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from argusvl.cli.main import run
-from argusvl.core.camera import project
 from argusvl.core.errors import DataError
 from argusvl.manipulation.data.formats.folder import HandFolder
 from argusvl.synthetic import draw_set, hands, processes
+from argusvl.synthetic.hands.camera import project
 
 IMAGES = 24
 

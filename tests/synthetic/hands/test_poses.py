@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from argusvl.core.primitives import Primitive
 from argusvl.manipulation.data.checking import joints_problem, told_side
 from argusvl.manipulation.data.joints import BONES, FINGERS, JOINTS
 from argusvl.synthetic.hands.balls import overlap
@@ -19,6 +18,7 @@ from argusvl.synthetic.hands.poses import (
     curled,
     random_pose,
 )
+from argusvl.synthetic.hands.solids import Primitive
 
 MODEL = hand_model()
 ALL = np.ones(21, bool)

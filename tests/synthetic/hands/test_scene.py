@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from argusvl.core.camera import project
 from argusvl.manipulation.data.checking import pose_problem, told_side
 from argusvl.manipulation.measure.object_metrics import place
 from argusvl.synthetic import hands
+from argusvl.synthetic.hands.camera import project
 from argusvl.synthetic.hands.grasps import CONTACT_M, skin_near_joints
 from argusvl.synthetic.hands.meshes import mesh_of
 from argusvl.synthetic.hands.rendering import render, silhouette

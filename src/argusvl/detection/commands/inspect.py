@@ -195,7 +195,7 @@ def _of_model(folder: Path, language: str) -> _View:
     from argusvl.detection.checkpoint_layout import stock_folder
     from argusvl.detection.data.samples import VisionLimits
     from argusvl.detection.data.tokenizer import load_tokenizer
-    from argusvl.training.checkpoints import checkpoint_at
+    from argusvl.run.checkpoints import checkpoint_at
 
     folder = checkpoint_at(model_folder(folder))
     tokenizer = load_tokenizer(stock_folder(folder))

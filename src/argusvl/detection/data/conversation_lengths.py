@@ -16,7 +16,7 @@ from argusvl.detection.data.records import RecordFile
 from argusvl.detection.data.samples import VisionLimits, measure_scene
 from argusvl.detection.data.tokenizer import learned_tokenizer, load_tokenizer
 from argusvl.detection.data.walk import Visit, Visitor
-from argusvl.training.checkpoints import checkpoint_at
+from argusvl.run.checkpoints import checkpoint_at
 
 LEARNED_VOCABULARY = 512
 """Tokens of a tokenizer that is learned from the records, as in the shipped configurations of small models."""

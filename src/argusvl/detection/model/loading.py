@@ -24,7 +24,7 @@ from argusvl.detection.checkpoint_layout import (
 )
 from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.published import PUBLISHED
-from argusvl.training.checkpoints import verify_checkpoint
+from argusvl.run.checkpoints import verify_checkpoint
 
 _AGAIN = "copy the folder again, or use another checkpoint"
 

@@ -14,7 +14,6 @@ from markupsafe import Markup
 
 from argusvl.core.figures import FIGURES_FILE
 from argusvl.core.logging import get_logger
-from argusvl.core.run_layout import SUMMARY_FILE
 from argusvl.detection.reliability import CALIBRATION, Reliability
 from argusvl.detection.report.classes import class_rows, confusion_matrix
 from argusvl.detection.report.evaluation_files import (
@@ -31,6 +30,7 @@ from argusvl.detection.report.scored_curves import (
     precision_chart,
     reliability_chart,
 )
+from argusvl.run.layout import SUMMARY_FILE
 from argusvl.visual.curves import Chart
 from argusvl.visual.json_files import bad_value, finite_number
 from argusvl.visual.page import page_environment

@@ -46,7 +46,7 @@ def init(
         from argusvl.assets import model_folder
         from argusvl.core.files import read_json_object
         from argusvl.manipulation.predict.checkpoint import HandAssets
-        from argusvl.training.checkpoints import checkpoint_at
+        from argusvl.run.checkpoints import checkpoint_at
 
         folder = checkpoint_at(model_folder(model))
         assets = HandAssets.load(folder)

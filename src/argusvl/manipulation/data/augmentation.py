@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from torch.nn import functional as F
 
-from argusvl.core.camera import PictureMap
 from argusvl.manipulation.data.checking import Floats
+from argusvl.synthetic.hands.camera import PictureMap
 
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 

@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from argusvl.core.camera import project
 from argusvl.manipulation.data.joints import BONES, JOINTS
+from argusvl.synthetic.hands.camera import project
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

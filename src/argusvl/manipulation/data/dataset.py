@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from argusvl.core.camera import PictureMap
 from argusvl.core.errors import DataError
 from argusvl.core.images import open_image
 from argusvl.manipulation.data.augmentation import HandAugmentation
 from argusvl.manipulation.data.joints import NUM_JOINTS
 from argusvl.manipulation.data.records import HandRecord
 from argusvl.manipulation.data.views import HandView, view_of
+from argusvl.synthetic.hands.camera import PictureMap
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)

@@ -1,8 +1,8 @@
 """One hand in one picture: what is known of it, checked when the record is built.
 
 Metres in the camera's frame (x right, y down, z forward), pixels counted from the picture's corner (see
-:mod:`~argusvl.core.camera`), joints in the order of :mod:`~argusvl.manipulation.data.joints`. What is not known is
-masked: ``nan`` where a joint is not valid, never a coordinate that might be one.
+:mod:`~argusvl.synthetic.hands.camera`), joints in the order of :mod:`~argusvl.manipulation.data.joints`. What is not
+known is masked: ``nan`` where a joint is not valid, never a coordinate that might be one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 
 from argusvl.core.errors import DataError
-from argusvl.core.primitives import Primitive
 from argusvl.doctor.findings import catalogue
 from argusvl.manipulation.data.checking import (
     Bools,
@@ -29,6 +28,7 @@ from argusvl.manipulation.data.checking import (
     view_problem,
 )
 from argusvl.manipulation.data.joints import NUM_JOINTS
+from argusvl.synthetic.hands.solids import Primitive
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from argusvl.core.camera import PictureMap, project
 from argusvl.core.errors import DataError
 from argusvl.manipulation.data.checking import Bools, Floats, Side
 from argusvl.manipulation.data.records import HandRecord, ObjectPose
+from argusvl.synthetic.hands.camera import PictureMap, project
 
 
 @dataclass(frozen=True, slots=True, eq=False)

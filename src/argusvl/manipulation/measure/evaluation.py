@@ -12,7 +12,6 @@ from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, Subset
 
-from argusvl.core.camera import project
 from argusvl.core.figures import SPREAD
 from argusvl.core.progress import track
 from argusvl.manipulation.data.checking import Bools, Floats
@@ -21,6 +20,7 @@ from argusvl.manipulation.data.joints import NUM_JOINTS
 from argusvl.manipulation.data.views import HandView
 from argusvl.manipulation.measure.metrics import HandFigures, evaluate_hands
 from argusvl.manipulation.measure.object_metrics import add_s
+from argusvl.synthetic.hands.camera import project
 from argusvl.training.parallel import Parallel
 from argusvl.training.sandbox import evaluation_sandbox
 

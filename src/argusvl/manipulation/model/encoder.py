@@ -13,7 +13,11 @@ from torch.nn import functional as F
 from transformers import AutoConfig, AutoModel, PreTrainedConfig
 from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
-from argusvl.core.efficientnet_lite import (
+from argusvl.core.errors import CheckpointError, ConfigError
+from argusvl.core.wording import first_line
+from argusvl.manipulation.model.configuration import EFFICIENTNET, HUB, HandConfig
+from argusvl.manipulation.model.layers import Down, Residual, SelfAttentionLayer, places_xy, sine_positions
+from argusvl.networks.efficientnet_lite import (
     LAYOUT,
     MEAN,
     STAGES,
@@ -22,10 +26,6 @@ from argusvl.core.efficientnet_lite import (
     load_network,
     packaged_weights,
 )
-from argusvl.core.errors import CheckpointError, ConfigError
-from argusvl.core.wording import first_line
-from argusvl.manipulation.model.configuration import EFFICIENTNET, HUB, HandConfig
-from argusvl.manipulation.model.layers import Down, Residual, SelfAttentionLayer, places_xy, sine_positions
 
 
 class SmallEncoder(nn.Module):

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from argusvl.core.camera import project, unproject
+from argusvl.synthetic.hands.camera import project, unproject
 
 LENGTH_M = 0.1
 """Unit in which networks give lengths: about half a hand, so that their outputs are of the order of one."""
@@ -62,7 +62,7 @@ class Hands25D:
 
 
 def project_predicted(joints_m: Tensor, cameras: Tensor) -> Tensor:
-    """As :func:`~argusvl.core.camera.project`, for predictions, which may lie behind the camera at first.
+    """As :func:`~argusvl.synthetic.hands.camera.project`, for predictions, which may lie behind the camera at first.
 
     What is nearer than 5 cm is seen as if it were there: its pixel is far off and wrong, but finite.
     """

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from transformers import AutoModel, PreTrainedModel
 from transformers.utils import ModelOutput
 
-from argusvl.core.camera import unproject
 from argusvl.core.errors import ModelError
 from argusvl.manipulation.data.joints import NUM_JOINTS, WRIST
 from argusvl.manipulation.model.configuration import ENCODERS, HUB, HandConfig
@@ -27,6 +26,7 @@ from argusvl.manipulation.model.geometry import LENGTH_M, in_float32, rotation_f
 from argusvl.manipulation.model.layers import output_layer
 from argusvl.manipulation.model.losses import Labels, Predicted, terms_of
 from argusvl.manipulation.model.refinement import Refinement
+from argusvl.synthetic.hands.camera import unproject
 
 
 @dataclass

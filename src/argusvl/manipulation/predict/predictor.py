@@ -13,7 +13,6 @@ import torch
 from PIL import Image
 
 from argusvl.assets import model_folder
-from argusvl.core.camera import PictureMap, camera_matrix, project
 from argusvl.core.devices import usable_device
 from argusvl.core.errors import ArgusError, CheckpointError, DataError
 from argusvl.core.images import exif_orientation, open_image, upright_rgb
@@ -26,7 +25,8 @@ from argusvl.manipulation.data.records import record_error
 from argusvl.manipulation.measure.evaluation import HandPrediction, predictions_of
 from argusvl.manipulation.model.modeling import ArgusForHands
 from argusvl.manipulation.predict.checkpoint import HandAssets
-from argusvl.training.checkpoints import checkpoint_at
+from argusvl.run.checkpoints import checkpoint_at
+from argusvl.synthetic.hands.camera import PictureMap, camera_matrix, project
 
 ASSUMED_FOCAL = 1.2
 """Focal length over the picture's longer side where no K is given: that of a telephone's main camera, about 45°."""

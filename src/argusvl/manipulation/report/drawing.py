@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from argusvl.core.camera import project
 from argusvl.manipulation.data.checking import Bools, Floats
 from argusvl.manipulation.data.dataset import HandCrop
 from argusvl.manipulation.data.joints import BONES, JOINTS, NUM_JOINTS, WRIST
 from argusvl.manipulation.data.views import HandView
 from argusvl.manipulation.measure.evaluation import HandPrediction
 from argusvl.manipulation.measure.metrics import MM
+from argusvl.synthetic.hands.camera import project
 from argusvl.visual.fonts import load_font
 
 Colour = tuple[int, int, int]

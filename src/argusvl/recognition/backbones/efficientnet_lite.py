@@ -12,10 +12,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from argusvl.core.efficientnet_lite import DIMENSION, LAYOUT, MEAN, STD, load_network, packaged_weights
 from argusvl.core.errors import ModelError
 from argusvl.core.files import user_path
 from argusvl.core.precision import full_precision
+from argusvl.networks.efficientnet_lite import DIMENSION, LAYOUT, MEAN, STD, load_network, packaged_weights
 from argusvl.recognition.backbones.frozen import FrozenBackbone, library_versions, weights_sha256
 from argusvl.recognition.backbones.protocol import BackboneFingerprint
 

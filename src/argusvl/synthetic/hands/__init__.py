@@ -18,9 +18,9 @@ from PIL import Image
 
 import argusvl
 from argusvl.core.files import atomic_folder, write_text_atomically
-from argusvl.core.hand_folders import hand_entry, write_hands
 from argusvl.synthetic.effects import Exposure, expose, random_exposure
 from argusvl.synthetic.hands.backgrounds import pictures_in
+from argusvl.synthetic.hands.folder import hand_entry, write_hands
 from argusvl.synthetic.hands.rendering import render
 from argusvl.synthetic.hands.scene import Scene, random_scene
 from argusvl.synthetic.processes import drawing_bar, drawn_in_order

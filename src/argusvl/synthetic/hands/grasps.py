@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from argusvl.core.primitives import KINDS, Primitive
 from argusvl.synthetic.hands.balls import balls, overlap
 from argusvl.synthetic.hands.model import FIRST_PHALANX, HAND, HandModel, HandShape, hand_model
 from argusvl.synthetic.hands.poses import FLEXION_LIMITS, Pose, curled
+from argusvl.synthetic.hands.solids import KINDS, Primitive
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

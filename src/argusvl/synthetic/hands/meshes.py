@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from argusvl.core.primitives import Primitive
+from argusvl.synthetic.hands.solids import Primitive
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]

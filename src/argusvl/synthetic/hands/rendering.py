@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from argusvl.core.camera import project
 from argusvl.synthetic.hands.backgrounds import random_background
+from argusvl.synthetic.hands.camera import project
 from argusvl.synthetic.hands.landmarks import forearm_share, landmarks, vertex_normals
 from argusvl.synthetic.hands.lighting import closeness, lit, random_light, shadows
 from argusvl.synthetic.hands.meshes import Mesh, mesh_of

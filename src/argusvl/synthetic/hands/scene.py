@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from argusvl.core.camera import camera_matrix, project
-from argusvl.core.primitives import Primitive
+from argusvl.synthetic.hands.camera import camera_matrix, project
 from argusvl.synthetic.hands.grasps import contacts, random_grasp
 from argusvl.synthetic.hands.landmarks import forearm_share
 from argusvl.synthetic.hands.model import hand_model
 from argusvl.synthetic.hands.poses import random_pose
+from argusvl.synthetic.hands.solids import Primitive
 
 Floats = NDArray[np.float64]
 Generator = np.random.Generator

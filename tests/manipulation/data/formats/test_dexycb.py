@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from argusvl.core.camera import project
 from argusvl.core.errors import DataError
 from argusvl.manipulation.data.formats.dexycb import SERIALS, SPLITS, DexYcb
+from argusvl.synthetic.hands.camera import project
 
 MakeHand = Callable[..., np.ndarray]
 Frame = Callable[..., Path]

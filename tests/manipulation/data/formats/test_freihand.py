@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from argusvl.core.camera import project
 from argusvl.core.errors import DataError
 from argusvl.manipulation.data.formats.freihand import FreiHand
+from argusvl.synthetic.hands.camera import project
 
 MakeHand = Callable[..., np.ndarray]
 K = [[480.0, 0, 111.5], [0, 480.0, 111.5], [0, 0, 1]]

@@ -14,11 +14,11 @@ import pytest
 from PIL import Image
 
 from argusvl.core.errors import DataError
-from argusvl.core.hand_folders import hand_entry, write_hands
-from argusvl.core.primitives import Primitive
 from argusvl.manipulation.data.formats.coco import CocoHands
 from argusvl.manipulation.data.formats.folder import HandFolder
 from argusvl.manipulation.data.joints import ORDERS
+from argusvl.synthetic.hands.folder import hand_entry, write_hands
+from argusvl.synthetic.hands.solids import Primitive
 
 MakeHand = Callable[..., np.ndarray]
 K = np.array([[400.0, 0, 160], [0, 400, 120], [0, 0, 1]])

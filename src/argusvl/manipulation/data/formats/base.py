@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from argusvl.core.camera import HALF_PIXEL, camera_from_pixel_centres, camera_matrix, project
 from argusvl.core.errors import DataError, ImageError
 from argusvl.core.files import cannot_read, read_json
 from argusvl.core.images import UPRIGHT, exif_orientation, image_size
@@ -25,6 +24,7 @@ from argusvl.manipulation.data.checking import (
 )
 from argusvl.manipulation.data.joints import NUM_JOINTS, to_our_order
 from argusvl.manipulation.data.records import HandRecord, record_error
+from argusvl.synthetic.hands.camera import HALF_PIXEL, camera_from_pixel_centres, camera_matrix, project
 
 Unit = Literal["m", "cm", "mm"]
 METRES: dict[str, float] = {"m": 1.0, "cm": 0.01, "mm": 0.001}

@@ -8,9 +8,10 @@
 camera's frame, ``null`` for one that is not known. A hand may have ``joints_px`` (21 × 2, ``null`` likewise),
 ``contact`` (21 booleans: whether the hand touches what it holds near that joint) and ``held``
 (``{"name": …, "pose": [R | t] as 3 × 4, t in the declared unit}``). A held object that is a simple solid has its kind
-as name and a ``size``, in the declared unit too (see :mod:`~argusvl.core.primitives`). Unknown fields are errors.
+as name and a ``size``, in the declared unit too (see :mod:`~argusvl.synthetic.hands.solids`). Unknown fields are
+errors.
 
-:mod:`argusvl.core.hand_folders` writes such folders.
+:mod:`argusvl.synthetic.hands.folder` writes such folders.
 """
 
 from __future__ import annotations
@@ -23,8 +24,6 @@ import numpy as np
 from argusvl.config.messages import did_you_mean
 from argusvl.core.errors import DataError, ImageError
 from argusvl.core.files import path_inside
-from argusvl.core.hand_folders import FILE
-from argusvl.core.primitives import Primitive
 from argusvl.manipulation.data.checking import Bools
 from argusvl.manipulation.data.formats.base import (
     METRES,
@@ -44,6 +43,8 @@ from argusvl.manipulation.data.formats.base import (
 )
 from argusvl.manipulation.data.joints import places, to_our_order
 from argusvl.manipulation.data.records import HandRecord, ObjectPose
+from argusvl.synthetic.hands.folder import FILE
+from argusvl.synthetic.hands.solids import Primitive
 
 TOP_KEYS = {"unit", "joint_order", "pixel_origin", "K", "K_size", "hands"}
 HAND_KEYS = {"image", "side", "box", "joints", "joints_px", "K", "K_size", "held", "contact"}

@@ -20,8 +20,8 @@ from typing import Any
 
 from argusvl.core.appending import read_objects
 from argusvl.core.logging import get_logger
-from argusvl.core.run_layout import EVENTS_FILE
-from argusvl.training.run_lock import is_moved
+from argusvl.run.layout import EVENTS_FILE
+from argusvl.run.lock import is_moved
 
 logger = get_logger(__name__)
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from argusvl.core.files import write_text_atomically
-from argusvl.core.primitives import Primitive
+from argusvl.synthetic.hands.solids import Primitive
 
 Floats = NDArray[np.float64]
 

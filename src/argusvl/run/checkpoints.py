@@ -23,8 +23,8 @@ from safetensors import SafetensorError
 from argusvl.core.errors import ArgusError, CheckpointError
 from argusvl.core.files import atomic_folder, path_inside, read_json_object, write_text_atomically
 from argusvl.core.logging import get_logger
-from argusvl.core.run_layout import TRAINER_STATE
 from argusvl.core.weight_files import safetensors_names
+from argusvl.run.layout import TRAINER_STATE
 
 logger = get_logger(__name__)
 

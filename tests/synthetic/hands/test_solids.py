@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from argusvl.core.errors import DataError
-from argusvl.core.primitives import KINDS, SIZES, Primitive
+from argusvl.synthetic.hands.solids import KINDS, SIZES, Primitive
 
 SOLIDS = [
     Primitive("box", (0.04, 0.07, 0.12)),

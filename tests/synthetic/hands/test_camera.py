@@ -9,8 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from argusvl.core.camera import PictureMap, camera_from_pixel_centres, camera_matrix, project, unproject
 from argusvl.core.errors import DataError
+from argusvl.synthetic.hands.camera import (
+    PictureMap,
+    camera_from_pixel_centres,
+    camera_matrix,
+    project,
+    unproject,
+)
 
 SIZE = (320, 240)
 K = np.array([[410.0, 3.0, 155.0], [0.0, 430.0, 128.0], [0.0, 0.0, 1.0]])  # neither square nor centred

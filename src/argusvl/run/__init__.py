@@ -1,0 +1,1 @@
+"""One run's folder: its layout, lock, checkpoints and events. Below models and engine, which both open checkpoints."""
