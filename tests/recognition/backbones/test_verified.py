@@ -10,7 +10,7 @@ import torch
 
 from argusvl.recognition.backbones.protocol import Backbone
 from argusvl.recognition.backbones.table import load_backbone
-from argusvl.recognition.verification.pictures import DrawnPictures
+from argusvl.recognition.verification.pictures import drawn_pictures
 from argusvl.recognition.verification.verify import verify
 
 NAMES = ("clip-vit-b32", "resnet50", "dinov2-base", "siglip2-base")
@@ -24,7 +24,7 @@ def load(spec: str, device: torch.device) -> Backbone:
 def test_backbones_from_a_folder_pass(hub_folders: dict[str, Path], name: str) -> None:
     found = verify(
         partial(load, f"{name}:{hub_folders[name]}"),
-        pictures=DrawnPictures(number=12),
+        pictures=drawn_pictures(number=12),
         count=240,
         batch_size=8,
         progress=False,

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from argusvl.core.errors import ConfigError, DataError
 from argusvl.recognition.backbones.protocol import BackboneFingerprint
-from argusvl.recognition.verification.pictures import DrawnPictures, FolderPictures
+from argusvl.recognition.verification.pictures import drawn_pictures, folder_pictures
 from argusvl.recognition.verification.verdict import GROUPS, Group
 from argusvl.recognition.verification.verify import Verification, verify
 
@@ -87,7 +87,7 @@ class Healthy:
 def check(load: Callable[[torch.device], Any], *groups: Group, count: int = 320) -> Verification:
     return verify(
         load,
-        pictures=DrawnPictures(number=12),
+        pictures=drawn_pictures(number=12),
         count=count,
         batch_size=8,
         groups=groups or GROUPS,
@@ -467,16 +467,16 @@ def test_a_backbone_that_cannot_embed_at_all_is_a_finding() -> None:
 
 
 def test_drawn_pictures_are_the_same_every_time_and_not_square() -> None:
-    first, second = ([image.tobytes() for image in DrawnPictures(seed=3, number=6)] for _ in range(2))
+    first, second = ([image.tobytes() for image in drawn_pictures(seed=3, number=6)] for _ in range(2))
     assert first == second
-    assert first != [image.tobytes() for image in DrawnPictures(seed=4, number=6)]
-    assert sum(image.width != image.height for image in DrawnPictures(number=6)) == 5
+    assert first != [image.tobytes() for image in drawn_pictures(seed=4, number=6)]
+    assert sum(image.width != image.height for image in drawn_pictures(number=6)) == 5
 
 
 def test_a_folder_is_used_without_what_cannot_be_read(photos: Path) -> None:
-    pictures = FolderPictures(photos, limit=100)
+    pictures = folder_pictures(photos, limit=100)
     assert len(pictures) == 9 and len(list(pictures)) == 9
-    assert len(FolderPictures(photos, limit=3)) == 3
+    assert len(folder_pictures(photos, limit=3)) == 3
     assert "1 that cannot be read left out" in pictures.description
     assert pictures.refused[0].startswith("004.png: ")
 
@@ -486,7 +486,7 @@ def test_a_folder_of_nothing_but_damage_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match="none of 1 pictures can be read, the first: a.jpg: the file is empty"
     ):
-        FolderPictures(tmp_path, limit=100)
+        folder_pictures(tmp_path, limit=100)
 
 
 def test_too_few_pictures_for_a_slope_are_refused() -> None:

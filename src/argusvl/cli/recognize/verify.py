@@ -35,13 +35,13 @@ def verify(
     from argusvl.cli.recognize.verification_output import print_verification
     from argusvl.core.terminal import print_json
     from argusvl.recognition.backbones.table import load_backbone
-    from argusvl.recognition.verification.pictures import FolderPictures
+    from argusvl.recognition.verification.pictures import folder_pictures
     from argusvl.recognition.verification.verify import verify as verify_backbone
 
     found = verify_backbone(
         lambda place: load_backbone(backbone, device=place),
         device=device,
-        pictures=None if images is None else FolderPictures(images, limit=count),
+        pictures=None if images is None else folder_pictures(images, limit=count),
         count=count,
         batch_size=batch_size,
     )

@@ -6,7 +6,6 @@ import contextlib
 import gc
 import itertools
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import torch
 from PIL import Image
@@ -27,18 +26,7 @@ _SAMPLES = 60
 def check_memory(
     backbone: Backbone, pictures: Pictures, count: int, batch_size: int, *, progress: bool
 ) -> Iterator[Verdict]:
-    """The checks of this group.
-
-    Args:
-        backbone: To be checked.
-        pictures: Gone through again and again until ``count`` are done.
-        count: How many pictures, after the warm-up.
-        batch_size: Pictures of a forward pass.
-        progress: Whether to show a bar.
-
-    Yields:
-        One check after the other; the first comes after ``count`` pictures.
-    """
+    """The checks of this group: over ``count`` pictures after the warm-up, and in one forward pass."""
     yield from _slopes(backbone, pictures, count, batch_size, progress)
     batch = torch.stack([backbone.preprocess(image) for image in itertools.islice(pictures, batch_size)])
     yield _no_graph(backbone, batch)
@@ -70,14 +58,8 @@ def _slopes(
     for kind, slope in recorder.slopes().items():
         yield _slope_verdict(slugs[kind], slope, done - warm_up)
     grown = tensors[-1] - tensors[0]
-    yield verdict(
-        "tensors-stay",
-        grown <= 0,
-        f"{grown} more after {done - warm_up} pictures"
-        if grown > 0
-        else f"none after {done - warm_up} pictures",
-        {"tensors_more": grown, "images": done - warm_up},
-    )
+    figure = f"{f'{grown} more' if grown > 0 else 'none'} after {done - warm_up} pictures"
+    yield verdict("tensors-stay", grown <= 0, figure, {"tensors_more": grown, "images": done - warm_up})
 
 
 def _slope_verdict(slug: str, slope: Slope, images: int) -> Verdict:
@@ -107,36 +89,32 @@ def _no_graph(backbone: Backbone, batch: Tensor) -> Verdict:
     with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(count, lambda kept: kept):
         vectors = backbone.embed(batch)
     attached = vectors.requires_grad or vectors.grad_fn is not None
-    return verdict(
-        "graph-built",
-        saved == 0 and not attached,
-        f"{saved} tensors saved for a backward pass"
-        + (", the vectors require gradients" if attached else ""),
-        {"saved_tensors": saved, "vectors_require_grad": attached},
-    )
+    figure = f"{saved} tensors saved for a backward pass"
+    figure += ", the vectors require gradients" if attached else ""
+    values = {"saved_tensors": saved, "vectors_require_grad": attached}
+    return verdict("graph-built", saved == 0 and not attached, figure, values)
 
 
 def _outputs_off_device(backbone: Backbone, batch: Tensor) -> Verdict:
     """Whether vectors are on the CPU at once, without a larger tensor that they are a part of."""
-    values: dict[str, Any] = {}
-    on_cuda = backbone.device.type == "cuda"
-    if on_cuda:
-        torch.cuda.synchronize(backbone.device)
-        before = torch.cuda.memory_allocated(backbone.device)
+    before = _on_device(backbone)
     vectors = backbone.embed(batch)
-    own = vectors.numel() * vectors.element_size()
-    held = vectors.untyped_storage().nbytes()
-    values |= {"device": str(vectors.device), "bytes": own, "bytes_held": held}
-    left = 0
-    if on_cuda:
-        torch.cuda.synchronize(backbone.device)
-        left = torch.cuda.memory_allocated(backbone.device) - before
-        values["left_on_device"] = left
+    own, held = vectors.nbytes, vectors.untyped_storage().nbytes()
+    left = _on_device(backbone) - before
     passed = vectors.device.type == "cpu" and held <= own and left <= 0
     figure = f"{len(vectors)} vectors on {vectors.device}, {held} bytes held for {own}"
-    if on_cuda:
+    if backbone.device.type == "cuda":
         figure += f", {left} left on the GPU"
+    values = {"device": str(vectors.device), "bytes": own, "bytes_held": held, "left_on_device": left}
     return verdict("vectors-held-elsewhere", passed, figure, values)
+
+
+def _on_device(backbone: Backbone) -> int:
+    """Bytes that are allocated on the backbone's GPU; 0 on the CPU."""
+    if backbone.device.type != "cuda":
+        return 0
+    torch.cuda.synchronize(backbone.device)
+    return torch.cuda.memory_allocated(backbone.device)
 
 
 def _batches(pictures: Iterable[Image.Image], number: int, batch_size: int) -> Iterator[list[Image.Image]]:

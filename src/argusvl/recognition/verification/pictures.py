@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from PIL import Image
@@ -20,78 +20,64 @@ DRAWN = 48
 _SIZES = ((320, 240), (240, 320), (400, 225), (256, 256), (200, 300), (640, 200))
 
 
-class Pictures(Protocol):
-    """A set of pictures that can be gone through again and again; each is decoded anew, as in an extraction."""
-
-    description: str
-
-    def __len__(self) -> int: ...
-
-    def __iter__(self) -> Iterator[Image.Image]: ...
-
-
-class DrawnPictures:
-    """Coloured shapes on a coloured ground, in several sizes, most of them not square, kept as JPEG.
+class Pictures:
+    """Pictures that can be gone through again and again; each is decoded anew, as in an extraction.
 
     Args:
-        seed: Of the drawing.
-        number: How many.
+        description: What they are.
+        files: Name and content of each; the content is read when it is needed.
+        refused: What was left out, and why.
     """
 
-    def __init__(self, seed: int = 0, number: int = DRAWN) -> None:
-        rng = np.random.default_rng(seed)
-        self._files = [_draw(rng, size) for size in itertools.islice(itertools.cycle(_SIZES), number)]
-        self.description = f"{number} drawn pictures, seed {seed}"
+    def __init__(
+        self, description: str, files: Sequence[tuple[str, Callable[[], bytes]]], refused: Sequence[str] = ()
+    ) -> None:
+        self.description = description
+        self.refused = tuple(refused)
+        self._files = files
 
     def __len__(self) -> int:
         return len(self._files)
 
     def __iter__(self) -> Iterator[Image.Image]:
-        for number, data in enumerate(self._files):
-            yield decode_bytes(data, f"drawn picture {number}", "exact", 1)
+        return (decode_bytes(read(), name, "exact", 1) for name, read in self._files)
 
 
-class FolderPictures:
-    """The first pictures of a folder that can be read.
+def drawn_pictures(seed: int = 0, number: int = DRAWN) -> Pictures:
+    """Coloured shapes on a coloured ground, in several sizes, most of them not square, kept as JPEG."""
+    rng = np.random.default_rng(seed)
+    sizes = itertools.islice(itertools.cycle(_SIZES), number)
+    files = [(f"drawn picture {n}", partial(bytes, _draw(rng, size))) for n, size in enumerate(sizes)]
+    return Pictures(f"{number} drawn pictures, seed {seed}", files)
 
-    Args:
-        folder: Searched with what is in it.
-        limit: So many are enough.
+
+def folder_pictures(folder: Path, limit: int) -> Pictures:
+    """The first pictures of a folder that can be read, at most ``limit``.
 
     Raises:
         DataError: None of its pictures can be read.
     """
-
-    def __init__(self, folder: Path, limit: int) -> None:
-        listing = find_images(folder)
-        self._files: list[tuple[str, Path]] = []
-        refused: list[str] = []
-        for path in listing.paths:
-            if len(self._files) == limit:
-                break
-            file = listing.file(path)
-            try:
-                decode_bytes(read_image_file(file), path, "exact", 1)
-            except ImageError as error:
-                refused.append(f"{path}: {error.what}")
-            else:
-                self._files.append((path, file))
-        if not self._files:
-            raise DataError(
-                f"none of {len(refused)} pictures can be read, the first: {refused[0]}",
-                where=folder,
-                remedy="name a folder with pictures, or leave --images out to use drawn ones",
-            )
-        self.refused = tuple(refused)
-        left_out = f", {len(refused)} that cannot be read left out" if refused else ""
-        self.description = f"{len(self._files)} pictures of {folder}{left_out}"
-
-    def __len__(self) -> int:
-        return len(self._files)
-
-    def __iter__(self) -> Iterator[Image.Image]:
-        for path, file in self._files:
-            yield decode_bytes(read_image_file(file), path, "exact", 1)
+    listing = find_images(folder)
+    files: list[tuple[str, Callable[[], bytes]]] = []
+    refused: list[str] = []
+    for path in listing.paths:
+        if len(files) == limit:
+            break
+        read = partial(read_image_file, listing.file(path))
+        try:
+            decode_bytes(read(), path, "exact", 1)
+        except ImageError as error:
+            refused.append(f"{path}: {error.what}")
+        else:
+            files.append((path, read))
+    if not files:
+        raise DataError(
+            f"none of {len(refused)} pictures can be read, the first: {refused[0]}",
+            where=folder,
+            remedy="name a folder with pictures, or leave --images out to use drawn ones",
+        )
+    left_out = f", {len(refused)} that cannot be read left out" if refused else ""
+    return Pictures(f"{len(files)} pictures of {folder}{left_out}", files, refused)
 
 
 def _draw(rng: np.random.Generator, size: tuple[int, int]) -> bytes:

@@ -8,8 +8,10 @@ and whose green says how far down; that black and white come out as two numbers 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,10 +20,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+from transformers import AutoImageProcessor
+from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from argusvl.recognition.backbones.protocol import Backbone
 from argusvl.recognition.verification.pictures import Pictures
-from argusvl.recognition.verification.reference import reference_pixels
 from argusvl.recognition.verification.verdict import Verdict, verdict
 
 TOLERANCE = 1e-5
@@ -29,18 +32,13 @@ TOLERANCE = 1e-5
 NOTICED = 1e-3
 """Mean cosine distance from which on a mistake in the pixels shows in the vectors."""
 
+_STATED = {"resize_shorter_side_px", "filter", "centre_crop_px", "mean", "std"}
 _LOW, _HIGH = 16, 240  # a ramp that touches neither black nor white: resizing may overshoot by a little
 _SIZES = ((480, 320), (320, 480), (500, 500), (900, 120), (90, 40))
 
 
 def check_preprocessing(backbone: Backbone, pictures: Pictures, batch_size: int) -> Iterator[Verdict]:
-    """The checks of this group.
-
-    Args:
-        backbone: To be checked.
-        pictures: Some of them are embedded, in the right way and in wrong ways.
-        batch_size: How many at most.
-    """
+    """The checks of this group; ``batch_size`` pictures at most are embedded, in the right way and in wrong ways."""
     yield _one_size(backbone)
     black, white = (backbone.preprocess(Image.new("RGB", (64, 64), (v, v, v))) for v in (0, 255))
     if not bool((white - black).abs().min() > 0):
@@ -56,8 +54,8 @@ def check_preprocessing(backbone: Backbone, pictures: Pictures, batch_size: int)
     yield _noticed("colours-unseen", vectors, backbone.embed(swapped))
     plain = (pixels - black) / (white - black)
     if bool((plain - pixels).abs().max() < 1e-3):  # this backbone normalises nothing: do so, wrongly
-        mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
-        plain = (pixels - mean[:, None, None]) / std[:, None, None]
+        mean, std = torch.tensor([IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD])[..., None, None]
+        plain = (pixels - mean) / std
     yield _noticed("normalisation-unseen", vectors, backbone.embed(plain.contiguous()))
 
 
@@ -170,21 +168,50 @@ def _line(values: NDArray[np.float64]) -> tuple[float, float]:
 
 def _reference(backbone: Backbone, samples: list[Image.Image]) -> Verdict:
     slug = "other-than-reference"
-    worst, source = 0.0, None
+    found = _second_computation(backbone)
+    if found is None:
+        return verdict(slug, None, "there is none to compare with")
+    compute, source = found
+    worst = 0.0
     for image in samples:
-        expected = reference_pixels(backbone, image)
-        if expected is None:
-            return verdict(slug, None, "there is none to compare with")
-        source = expected.source
-        given = backbone.preprocess(image)
-        if given.shape != expected.pixels.shape:
-            sizes = f"{list(given.shape)}, expected {list(expected.pixels.shape)}"
+        given, expected = backbone.preprocess(image), compute(image)
+        if given.shape != expected.shape:
+            sizes = f"{list(given.shape)}, expected {list(expected.shape)}"
             return verdict(slug, False, f"{sizes} ({source})", {"source": source})
-        worst = max(worst, float((given.double() - expected.pixels.double()).abs().max()))
+        worst = max(worst, float((given.double() - expected.double()).abs().max()))
     figure = f"differs by {worst:.1e} at most ({source}; limit {TOLERANCE:.0e})"
-    return verdict(
-        slug, worst <= TOLERANCE, figure, {"difference": worst, "limit": TOLERANCE, "source": source}
-    )
+    values = {"difference": worst, "limit": TOLERANCE, "source": source}
+    return verdict(slug, worst <= TOLERANCE, figure, values)
+
+
+def _second_computation(backbone: Backbone) -> tuple[Callable[[Image.Image], Tensor], str] | None:
+    """The pixels by another way than the backbone's own, and what that is; ``None`` where there is none.
+
+    A backbone from a folder in hub layout has the library's processor of that folder; one that states its sizes, mean
+    and standard deviation is computed anew from these.
+    """
+    folder = getattr(backbone, "folder", None)
+    if isinstance(folder, Path):
+        processor = AutoImageProcessor.from_pretrained(folder, backend="pil", local_files_only=True)
+        return (
+            lambda image: processor(images=image, return_tensors="pt")["pixel_values"][0],
+            f"{type(processor).__name__} of transformers",
+        )
+    stated = backbone.fingerprint.preprocessing
+    if set(stated) == _STATED:
+        return partial(_from_numbers, stated), "computed from the numbers that it states"
+    return None
+
+
+def _from_numbers(stated: Mapping[str, Any], image: Image.Image) -> Tensor:
+    side, crop = stated["resize_shorter_side_px"], stated["centre_crop_px"]
+    resampling = Image.Resampling[stated["filter"].upper()]
+    shorter = min(image.size)
+    width, height = (max(side, round(length * side / shorter)) for length in image.size)
+    scaled = np.asarray(image.resize((width, height), resampling), dtype=np.float64)
+    left, top = (width - crop) // 2, (height - crop) // 2
+    window = scaled[top : top + crop, left : left + crop] / 255
+    return torch.from_numpy(((window - stated["mean"]) / stated["std"]).transpose(2, 0, 1))
 
 
 def _noticed(slug: str, vectors: Tensor, others: Tensor) -> Verdict:

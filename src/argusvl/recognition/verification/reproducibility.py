@@ -5,8 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,14 +19,8 @@ BATCH_LIMIT = 1e-4
 another batch size, which float32 shows in its last digits; anything more is a dependence on the other pictures."""
 
 
-@dataclass(frozen=True, slots=True)
-class FirstLoad:
-    """What a second load of the backbone is compared with.
-
-    Attributes:
-        fingerprint: JSON-ready.
-        vectors: Of some pictures, ``[N, D]``.
-    """
+class FirstLoad(NamedTuple):
+    """What a second load of the backbone is compared with: vectors ``[N, D]``, and the fingerprint, JSON-ready."""
 
     fingerprint: dict[str, Any]
     vectors: Tensor
@@ -44,14 +37,7 @@ def embedded(backbone: Backbone, pictures: Pictures, batch_size: int, size: int 
 def check_passes(
     backbone: Backbone, pictures: Pictures, batch_size: int, first: FirstLoad
 ) -> Iterator[Verdict]:
-    """The checks that need one load of the backbone.
-
-    Args:
-        backbone: To be checked.
-        pictures: Some of them are embedded several times.
-        batch_size: How many.
-        first: What was found before any other check had used the backbone.
-    """
+    """The checks that need one load of the backbone; ``first`` was found before any other check had used it."""
     again = embedded(backbone, pictures, batch_size)
     yield _identical("passes-differ", first.vectors, again)
     sizes = [size for size in (1, 7) if size < len(again)]
@@ -99,12 +85,8 @@ def _identical(slug: str, vectors: Tensor, others: Tensor) -> Verdict:
     if vectors.shape != others.shape:
         return verdict(slug, False, f"shapes {list(vectors.shape)} and {list(others.shape)}")
     difference = _difference(vectors, others)
-    return verdict(
-        slug,
-        False,
-        f"they differ by {difference:.1e} of a vector's length",
-        {"difference": difference},
-    )
+    figure = f"they differ by {difference:.1e} of a vector's length"
+    return verdict(slug, False, figure, {"difference": difference})
 
 
 def _difference(vectors: Tensor, others: Tensor) -> float:

@@ -18,13 +18,7 @@ from argusvl.recognition.verification.verdict import Verdict, verdict
 
 
 def check_tensors(backbone: Backbone, pictures: Pictures, batch_size: int) -> Iterator[Verdict]:
-    """The checks of this group.
-
-    Args:
-        backbone: To be checked.
-        pictures: Some of them are embedded.
-        batch_size: How many at most.
-    """
+    """The checks of this group, on a batch."""
     prepared = [backbone.preprocess(image) for image in itertools.islice(pictures, batch_size)]
     yield _tensors("pixels", "pixels-wrong-dtype", prepared)
     batch = torch.stack(prepared)

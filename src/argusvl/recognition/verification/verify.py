@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -19,7 +18,7 @@ from argusvl.doctor.findings import Finding
 from argusvl.recognition.backbones.protocol import Backbone
 from argusvl.recognition.pipeline.lease import LeaseReport, lease
 from argusvl.recognition.verification.memory import check_memory
-from argusvl.recognition.verification.pictures import DrawnPictures, Pictures
+from argusvl.recognition.verification.pictures import Pictures, drawn_pictures
 from argusvl.recognition.verification.preprocessing import check_preprocessing
 from argusvl.recognition.verification.reproducibility import (
     FirstLoad,
@@ -111,11 +110,15 @@ def verify(
             where="--count",
             remedy=f"write at least {_BATCHES * batch_size}, or a smaller --batch-size",
         )
-    chosen = pictures if pictures is not None else DrawnPictures()
+    chosen = pictures if pictures is not None else drawn_pictures()
     verdicts: list[Verdict] = []
     loads: list[FirstLoad] = []
     name: list[str] = []
     wanted = [group for group in GROUPS if group in groups]
+
+    def state(backbone: Backbone) -> tuple[()]:
+        loads.append(FirstLoad(json_ready(backbone.fingerprint), embedded(backbone, chosen, batch_size)))
+        return ()
 
     def first_load(backbone: Backbone) -> None:
         name[:] = [backbone.name, str(backbone.device)]
@@ -125,30 +128,25 @@ def verify(
             "dtypes and devices": lambda: check_tensors(backbone, chosen, batch_size),
             "reproducibility": lambda: check_passes(backbone, chosen, batch_size, loads[0]),
         }
-        if not _runs(wanted[0], verdicts, lambda: loads.append(_state(backbone, chosen, batch_size))):
-            return
-        for group in wanted:
-            _runs(group, verdicts, partial(_extend, verdicts, steps[group]))
+        if _runs(wanted[0], verdicts, lambda: state(backbone)):
+            for group in wanted:
+                _runs(group, verdicts, steps[group])
 
     returned = _leased(load, device, first_load)
     if "memory" in wanted:
         verdicts.append(returned)
     if "reproducibility" in wanted and loads and returned.passed:
-        _leased(load, device, lambda backbone: loads.append(_state(backbone, chosen, batch_size)))
+        _leased(load, device, state)
         verdicts.extend(check_second_load(*loads))
     order = {group: place for place, group in enumerate(GROUPS)}
     verdicts.sort(key=lambda one: order[one.group])
     return Verification(name[0], name[1], chosen.description, tuple(verdicts), time.perf_counter() - began)
 
 
-def _extend(verdicts: list[Verdict], step: Callable[[], Iterable[Verdict]]) -> None:
-    verdicts.extend(step())
-
-
-def _runs(group: Group, verdicts: list[Verdict], step: Callable[[], object]) -> bool:
+def _runs(group: Group, verdicts: list[Verdict], step: Callable[[], Iterable[Verdict]]) -> bool:
     """Takes a step; an error in it is a failed check of the group, and the other groups are run."""
     try:
-        step()
+        verdicts.extend(step())
     except Exception as error:  # noqa: BLE001 - what a faulty backbone raises nobody knows; it is a finding
         first_line = str(error).strip().split("\n", 1)[0]
         what = f"{type(error).__name__}: {first_line}"
@@ -158,7 +156,7 @@ def _runs(group: Group, verdicts: list[Verdict], step: Callable[[], object]) -> 
 
 
 def _leased(
-    load: Callable[[torch.device], Backbone], device: str | torch.device, use: Callable[[Backbone], None]
+    load: Callable[[torch.device], Backbone], device: str | torch.device, use: Callable[[Backbone], object]
 ) -> Verdict:
     """Uses the backbone; says whether its memory came back."""
     finished = False
@@ -175,7 +173,3 @@ def _leased(
     assert isinstance(report, LeaseReport)
     taken = report.model_bytes / 2**20
     return verdict(slug, True, f"all of {taken:.1f} MiB", report.as_dict())
-
-
-def _state(backbone: Backbone, pictures: Pictures, batch_size: int) -> FirstLoad:
-    return FirstLoad(json_ready(backbone.fingerprint), embedded(backbone, pictures, batch_size))
