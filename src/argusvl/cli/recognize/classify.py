@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections import Counter
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -73,8 +70,8 @@ def classify(
 
         argus recognize classify support/ photo.jpg --threshold 0.8
     """
-    from argusvl.cli.recognize.few_shot_output import print_classified, print_single_examples
-    from argusvl.core.files import atomic_text_file
+    from argusvl.cli.recognize.output import NAMED, print_classified, print_note, write_lines
+    from argusvl.core.wording import listed, printable
     from argusvl.recognition.backbones.views import load_with_views
     from argusvl.recognition.few_shot.classification import ClassifyOptions, FewShotClassifier
     from argusvl.recognition.few_shot.classification import classify as classify_vectors
@@ -87,18 +84,16 @@ def classify(
     support = SupportStore.open(store)
     network = load_with_views(backbone or support.backbone, support.views, device=device)
     learned = FewShotClassifier(support, network, options)
-    print_single_examples(learned.single)
+    if learned.single:
+        names = listed([printable(label) for label in learned.single], NAMED)
+        print_note(
+            f"one example only of {names}: how probably a picture is known is a guess; --threshold 0 rejects none"
+        )
     with goes_on_when_interrupted():
         queries = query_vectors(images, network, support.lane, cache or default_cache(), workers=workers)
-    counts: Counter[str] = Counter()
     failed: dict[str, str] = {}
-    with atomic_text_file(out) if out is not None else nullcontext(sys.stdout) as stream:
-        for line in classify_vectors(learned, queries.store):
-            stream.write(json.dumps(line, ensure_ascii=False) + "\n")
-            if "error" in line:
-                failed[line["image"]] = line["error"]
-            else:
-                counts[line["class"]] += 1
+    lines = write_lines(classify_vectors(learned, queries.store), out, failed)
+    counts = Counter(line["class"] for line in lines)
     print_classified(counts, failed, queries.problems)
     if failed or queries.problems:
         raise typer.Exit(FOUND_SOMETHING)

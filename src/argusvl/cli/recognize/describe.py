@@ -61,8 +61,7 @@ def describe(
 
         argus recognize describe photos/ --model Florence-2-base/ --out cables/ --find cable
     """
-    from argusvl.cli.recognize.extraction_output import print_extraction
-    from argusvl.cli.recognize.pipeline_output import print_pipeline
+    from argusvl.cli.recognize.output import print_extraction, print_pipeline
     from argusvl.core.terminal import print_json, say
     from argusvl.recognition.backbones.table import load_backbone
     from argusvl.recognition.extraction.extractor import extract

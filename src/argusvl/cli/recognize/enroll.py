@@ -73,7 +73,7 @@ def enroll(
     pictures = read_examples(examples, label, layout, category)
 
     # These take seconds: a mistake in the above has been told.
-    from argusvl.cli.recognize.few_shot_output import print_enrolment
+    from argusvl.cli.recognize.output import print_enrolment
     from argusvl.core.terminal import print_json
     from argusvl.recognition.backbones.table import absolute_spec
     from argusvl.recognition.backbones.views import load_with_views

@@ -50,7 +50,7 @@ def extract(
 
         argus recognize extract photos.txt --out store/ --backbone dinov2-base:FOLDER --lane scaled
     """
-    from argusvl.cli.recognize.extraction_output import print_extraction, print_how_far
+    from argusvl.cli.recognize.output import print_extraction, print_how_far
     from argusvl.core.terminal import print_json
     from argusvl.recognition.backbones.views import load_with_views
     from argusvl.recognition.extraction.extractor import extract as extract_images

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -67,8 +64,7 @@ def search(
     there = EmbeddingStore.open(store)
 
     # These take seconds: a mistake in the above has been told.
-    from argusvl.cli.recognize.few_shot_output import print_not_searched, print_quarantined
-    from argusvl.core.files import atomic_text_file
+    from argusvl.cli.recognize.output import print_unusable, write_lines
     from argusvl.recognition.backbones.views import load_with_views
     from argusvl.recognition.extraction.fingerprint import require_same_fingerprint, views_of
     from argusvl.recognition.few_shot.embeddings import default_cache, fingerprint_of
@@ -84,12 +80,8 @@ def search(
             images, network, there.fingerprint.lane, cache or default_cache(), workers=workers
         )
     failed: dict[str, str] = {}
-    with atomic_text_file(out) if out is not None else nullcontext(sys.stdout) as stream:
-        for line in nearest_pictures(there, index_for(there, index), queries.store, count):
-            stream.write(json.dumps(line, ensure_ascii=False) + "\n")
-            if "error" in line:
-                failed[line["image"]] = line["error"]
-    print_not_searched(queries.problems)
-    print_quarantined(failed)
+    for _ in write_lines(nearest_pictures(there, index_for(there, index), queries.store, count), out, failed):
+        pass
+    print_unusable(failed, queries.problems)
     if failed or queries.problems:
         raise typer.Exit(FOUND_SOMETHING)

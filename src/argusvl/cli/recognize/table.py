@@ -88,7 +88,7 @@ def table(
 
         argus recognize table data/ --unknown cat,dog --format csv --out table.csv
     """
-    from argusvl.cli.recognize.few_shot_output import print_measured
+    from argusvl.cli.recognize.output import print_measured
     from argusvl.core.files import write_text_atomically
     from argusvl.core.terminal import print_json
     from argusvl.recognition.few_shot.embeddings import default_cache

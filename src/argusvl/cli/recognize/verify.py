@@ -32,7 +32,7 @@ def verify(
 
         argus recognize verify clip-vit-b32:FOLDER --count 200
     """
-    from argusvl.cli.recognize.verification_output import print_verification
+    from argusvl.cli.recognize.output import print_verification
     from argusvl.core.terminal import print_json
     from argusvl.recognition.backbones.table import load_backbone
     from argusvl.recognition.verification.pictures import folder_pictures
