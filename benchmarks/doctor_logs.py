@@ -26,7 +26,7 @@ from typing import Any
 
 from argusvl import __version__
 from argusvl.doctor.logs.diagnosis import diagnose
-from argusvl.doctor.logs.exceptions import CAUSES
+from argusvl.doctor.logs.signs import CAUSES
 
 sys.path.insert(0, str(Path(__file__).parent / "doctor_logs"))
 

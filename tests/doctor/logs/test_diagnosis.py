@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from argusvl.doctor.logs.diagnosis import SLUGS, Diagnosis
-from argusvl.doctor.logs.exceptions import CAUSES
+from argusvl.doctor.logs.signs import CAUSES
 
 Diagnosed = Callable[..., Diagnosis]
 

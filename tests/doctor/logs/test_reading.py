@@ -17,8 +17,8 @@ import pytest
 
 from argusvl.core.errors import ArgusError
 from argusvl.doctor.logs.diagnosis import Diagnosis, diagnose
-from argusvl.doctor.logs.exceptions import CAUSES
 from argusvl.doctor.logs.reading import _read_stream, read_log
+from argusvl.doctor.logs.signs import CAUSES
 
 Diagnosed = Callable[..., Diagnosis]
 
@@ -246,10 +246,10 @@ def test_a_long_log_takes_no_more_memory_than_a_short_one() -> None:
     peaks = []
     for megabytes in (2, 20):
         tracemalloc.start()
-        evidence = _read_stream(Endless(megabytes << 20), "stdin", None)  # type: ignore[arg-type]
+        contents = _read_stream(Endless(megabytes << 20), "stdin", None)  # type: ignore[arg-type]
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-        assert evidence.curves.main_loss() is not None
+        assert contents.curves.main_loss() is not None
     assert peaks[1] < 12 << 20 and peaks[1] < 1.3 * peaks[0]
 
 

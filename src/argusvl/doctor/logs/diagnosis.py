@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from argusvl.doctor.findings import Finding, finding
-from argusvl.doctor.logs.autopsy import ranked
 from argusvl.doctor.logs.curve_checks import check_curves
 from argusvl.doctor.logs.curves import GRADIENT_NORM, Curve, Curves
-from argusvl.doctor.logs.exceptions import GENERIC, Cause
-from argusvl.doctor.logs.reading import Evidence, read_log
+from argusvl.doctor.logs.deaths import ranked
+from argusvl.doctor.logs.reading import Contents, read_log
+from argusvl.doctor.logs.signs import GENERIC, Cause
 
 SLUGS: dict[Cause, str] = {
     "cuda_oom": "died-cuda-oom",
@@ -67,22 +67,22 @@ def diagnose(source: str) -> Diagnosis:
     return judge(read_log(source))
 
 
-def judge(evidence: Evidence) -> Diagnosis:
+def judge(contents: Contents) -> Diagnosis:
     """The two answers to what was read."""
-    curves = check_curves(evidence.curves)
-    cause, where, what = _death(evidence)
+    curves = check_curves(contents.curves)
+    cause, where, what = _death(contents)
     death = []
     if cause != "none":
         shown = what if len(what) <= _LONGEST else f"{what[:_LONGEST]}…"
         death.append(finding(SLUGS[cause], where, shown, numbers={"cause": cause}))
-    return Diagnosis(cause, where, [*death, *curves, *evidence.notes])
+    return Diagnosis(cause, where, [*death, *curves, *contents.notes])
 
 
-def _death(evidence: Evidence) -> tuple[Cause, str, str]:
-    incidents = [] if evidence.finished else ranked(evidence.incidents)
+def _death(contents: Contents) -> tuple[Cause, str, str]:
+    incidents = [] if contents.finished else ranked(contents.incidents)
     first = incidents[0] if incidents else None
     if first is None or first.cause in GENERIC:
-        lost = lost_loss(evidence.curves)
+        lost = lost_loss(contents.curves)
         if lost is not None and lost.tail_start is not None:
             step, where = lost.tail_start
             return "nan_loss", where, f"{lost.name} is no number from step {step:g} to the end"

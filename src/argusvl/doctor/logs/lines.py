@@ -92,7 +92,7 @@ def split_lines(stream: BinaryIO, start: bytes = b"") -> Iterator[tuple[int, str
         yield number, rest
 
 
-def dress_down(number: int, text: str) -> Line:
+def parse_line(number: int, text: str) -> Line:
     """A line without colours and without what loggers, launchers and clusters put before it."""
     text = _ESCAPES.sub("", text) if "\x1b" in text else text
     if text.startswith('{"') and ('"log":' in text or '"message":' in text or '"msg":' in text):

@@ -17,9 +17,9 @@ from typing import Any, BinaryIO, cast
 
 from argusvl.core.errors import ArgusError
 from argusvl.doctor.findings import Finding, finding
-from argusvl.doctor.logs.autopsy import Autopsy, Incident, Life, told
 from argusvl.doctor.logs.curves import Curves
-from argusvl.doctor.logs.lines import dress_down, split_lines
+from argusvl.doctor.logs.deaths import DeathReader, Ending, Incident, incident_in
+from argusvl.doctor.logs.lines import parse_line, split_lines
 from argusvl.doctor.logs.metrics_in_text import printed_in
 from argusvl.doctor.logs.record_files import WANDB_MAGIC, is_events, scalars, wandb_records
 from argusvl.doctor.logs.tables import (
@@ -53,7 +53,7 @@ _NO_LOGS = {
     ".yml",
     ".md",
 }
-_ASIDE = {
+_TRACKERS_OWN = {
     "debug.log",
     "debug-internal.log",
     "debug-core.log",
@@ -65,13 +65,13 @@ _ASIDE = {
 
 
 @dataclass(slots=True)
-class Evidence:
+class Contents:
     """What was read.
 
     Attributes:
         curves: The numbers.
         incidents: Signs of death, of each file best first.
-        life: How the run ended, as far as told.
+        ending: How the run ended, as far as told.
         finished: The engine itself noted that the run ended well, or was asked to stop.
         notes: What could not be read to its end.
         read: How many files said something.
@@ -79,12 +79,12 @@ class Evidence:
 
     curves: Curves = field(default_factory=Curves)
     incidents: list[Incident] = field(default_factory=list)
-    life: Life = Life.UNKNOWN
+    ending: Ending = Ending.UNKNOWN
     finished: bool = False
     notes: list[Finding] = field(default_factory=list)
     read: int = 0
 
-    def merge(self, other: Evidence) -> None:
+    def merge(self, other: Contents) -> None:
         """Adds another file of the same run: of a number that both have, the longer curve stands."""
         for name, curve in other.curves.by_name.items():
             mine = self.curves.by_name.get(name)
@@ -92,13 +92,13 @@ class Evidence:
                 self.curves.by_name[name] = curve
         self.curves.entries = max(self.curves.entries, other.curves.entries)
         self.incidents += other.incidents
-        self.life = max(self.life, other.life)
+        self.ending = max(self.ending, other.ending)
         self.finished |= other.finished
         self.notes += other.notes
         self.read += other.read
 
 
-def read_log(source: str) -> Evidence:
+def read_log(source: str) -> Contents:
     """Reads a file, a folder with all that is readable in it, or with ``-`` standard input.
 
     Raises:
@@ -114,24 +114,24 @@ def read_log(source: str) -> Evidence:
     return _read_file(path, path.name)
 
 
-def _read_folder(folder: Path) -> Evidence:
-    evidence = Evidence()
+def _read_folder(folder: Path) -> Contents:
+    contents = Contents()
     for count, path in enumerate(_files(folder)):
         if count >= _MOST_FILES:
             what = f"only the first {_MOST_FILES} files were read"
-            evidence.notes.append(finding("log-not-whole", folder, what))
+            contents.notes.append(finding("log-not-whole", folder, what))
             break
         try:
-            evidence.merge(_read_file(path, path.relative_to(folder).as_posix()))
+            contents.merge(_read_file(path, path.relative_to(folder).as_posix()))
         except ArgusError:
             continue  # pictures, weights: what is no log
-    if not evidence.read:
+    if not contents.read:
         raise ArgusError(
             "holds no log that can be read",
             where=folder,
             remedy="name the folder that a run has written its logs to",
         )
-    return evidence
+    return contents
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -143,14 +143,14 @@ def _files(folder: Path) -> Iterator[Path]:
         )
         for name in sorted(names):
             path = here / name
-            if name in _ASIDE or path.suffix.lower() in _NO_LOGS or here.name in ("params", "tags"):
+            if name in _TRACKERS_OWN or path.suffix.lower() in _NO_LOGS or here.name in ("params", "tags"):
                 continue
             # A link to a folder of another run is not followed by os.walk; one to a file is.
             if path.is_file() and path.stat().st_size:
                 yield path
 
 
-def _read_file(path: Path, name: str) -> Evidence:
+def _read_file(path: Path, name: str) -> Contents:
     try:
         with path.open("rb") as stream:
             return _read_stream(stream, name, path)
@@ -162,7 +162,7 @@ def _read_file(path: Path, name: str) -> Evidence:
         ) from None
 
 
-def _read_stream(stream: BinaryIO, name: str, path: Path | None) -> Evidence:
+def _read_stream(stream: BinaryIO, name: str, path: Path | None) -> Contents:
     start = stream.read(_START)
     if start[:2] == b"\x1f\x8b":
         with _unpacking(name):
@@ -189,7 +189,7 @@ def _read_stream(stream: BinaryIO, name: str, path: Path | None) -> Evidence:
     return _read_text(start, stream, name)
 
 
-def _read_text(start: bytes, stream: BinaryIO, name: str) -> Evidence:
+def _read_text(start: bytes, stream: BinaryIO, name: str) -> Contents:
     head = start.decode("utf-8", "replace").lstrip("\ufeff")
     first = head.lstrip()[:1]
     line = next((one for one in head.splitlines() if one.strip()), "")
@@ -207,7 +207,7 @@ def _read_text(start: bytes, stream: BinaryIO, name: str) -> Evidence:
 
 def _one_value(
     head: str, line: str, start: bytes, stream: BinaryIO, name: str
-) -> Iterable[Row] | Evidence | None:
+) -> Iterable[Row] | Contents | None:
     """The rows of a file that is one JSON value; ``None`` where it is none."""
     lone = (
         line.strip() in ("{", "[")
@@ -234,10 +234,10 @@ def _one_value(
                 where=name,
                 remedy="name an older checkpoint's, or the run's log",
             ) from None
-        evidence = _of_rows(state_rows(whole), name)
+        contents = _of_rows(state_rows(whole), name)
         what = f"is JSON that breaks at line {error.lineno}; {len(whole)} entries before were read"
-        evidence.notes.append(finding("log-not-whole", name, what))
-        return evidence
+        contents.notes.append(finding("log-not-whole", name, what))
+        return contents
 
 
 def _whole_entries(text: str) -> list[Any]:
@@ -253,106 +253,106 @@ def _whole_entries(text: str) -> list[Any]:
     return entries
 
 
-def _read_json_lines(lines: Iterable[tuple[int, str]], name: str) -> Evidence:
-    evidence, autopsy = Evidence(read=1), Autopsy(name)
+def _read_json_lines(lines: Iterable[tuple[int, str]], name: str) -> Contents:
+    contents, deaths = Contents(read=1), DeathReader(name)
     for item in json_rows(lines):
         if isinstance(item[1], str):
             if item[1].lstrip().startswith("{"):
                 continue  # half a record, of a process that was killed while it wrote, or writes now
-            _feed_text(item, autopsy, evidence.curves, name)
+            _feed_text(item, deaths, contents.curves, name)
             continue
         (number, step, values), entry = item
-        _note_event(entry, number, name, evidence)
+        _note_event(entry, number, name, contents)
         if values:
-            evidence.curves.add(values, step, f"{name}:{number}")
-            autopsy.alive(step)
-    _close(autopsy, evidence)
-    return evidence
+            contents.curves.add(values, step, f"{name}:{number}")
+            deaths.alive(step)
+    _close(deaths, contents)
+    return contents
 
 
-def _note_event(entry: dict[str, Any], number: int, name: str, evidence: Evidence) -> None:
+def _note_event(entry: dict[str, Any], number: int, name: str, contents: Contents) -> None:
     """What our own engine notes of a run: the last word on how it ended."""
     event = entry.get("event")
     if event in ("started", "resumed"):
-        evidence.finished = False
-        evidence.incidents.clear()
+        contents.finished = False
+        contents.incidents.clear()
     elif event == "stopped":
         why = str(entry.get("why", ""))
-        evidence.finished = why in ("finished", "interrupted")
-        if not evidence.finished and why:
-            evidence.incidents.append(told(why, f"{name}:{number}"))
+        contents.finished = why in ("finished", "interrupted")
+        if not contents.finished and why:
+            contents.incidents.append(incident_in(why, f"{name}:{number}"))
 
 
-def _read_plain(lines: Iterable[tuple[int, str]], name: str) -> Evidence:
-    evidence, autopsy = Evidence(read=1), Autopsy(name)
+def _read_plain(lines: Iterable[tuple[int, str]], name: str) -> Contents:
+    contents, deaths = Contents(read=1), DeathReader(name)
     for item in lines:
-        _feed_text(item, autopsy, evidence.curves, name)
-    _close(autopsy, evidence)
-    return evidence
+        _feed_text(item, deaths, contents.curves, name)
+    _close(deaths, contents)
+    return contents
 
 
-def _feed_text(item: tuple[int, str], autopsy: Autopsy, curves: Curves, name: str) -> None:
-    line = dress_down(*item)
+def _feed_text(item: tuple[int, str], deaths: DeathReader, curves: Curves, name: str) -> None:
+    line = parse_line(*item)
     printed = printed_in(line.body)
-    if autopsy.feed(line, printed) and printed is not None and printed.values:
+    if deaths.feed(line, printed) and printed is not None and printed.values:
         curves.add(printed.values, printed.step, f"{name}:{line.number}")
 
 
-def _close(autopsy: Autopsy, evidence: Evidence) -> None:
-    evidence.incidents += autopsy.finish()
-    evidence.life = max(evidence.life, autopsy.life)
+def _close(deaths: DeathReader, contents: Contents) -> None:
+    contents.incidents += deaths.finish()
+    contents.ending = max(contents.ending, deaths.ending)
 
 
-def _of_rows(rows: Iterable[Row] | Evidence, name: str) -> Evidence:
-    if isinstance(rows, Evidence):
+def _of_rows(rows: Iterable[Row] | Contents, name: str) -> Contents:
+    if isinstance(rows, Contents):
         return rows
-    evidence = Evidence(read=1)
+    contents = Contents(read=1)
     for number, step, values in rows:
         if values:
-            evidence.curves.add(values, step, f"{name}:{number}")
-    return evidence
+            contents.curves.add(values, step, f"{name}:{number}")
+    return contents
 
 
-def _read_events(stream: BinaryIO, name: str) -> Evidence:
-    evidence = Evidence(read=1)
+def _read_events(stream: BinaryIO, name: str) -> Contents:
+    contents = Contents(read=1)
     try:
         for step, values in scalars(stream):
-            evidence.curves.add(values, step, name)
+            contents.curves.add(values, step, name)
     except ValueError as error:
-        evidence.notes.append(
+        contents.notes.append(
             finding("log-not-whole", name, f"is damaged: {error}; what stands before was read")
         )
-    return evidence
+    return contents
 
 
-def _read_wandb(stream: BinaryIO, name: str) -> Evidence:
-    evidence, autopsy, number = Evidence(read=1), Autopsy(name), 0
+def _read_wandb(stream: BinaryIO, name: str) -> Contents:
+    contents, deaths, number = Contents(read=1), DeathReader(name), 0
     code: int | None = None
     try:
         for kind, value in wandb_records(stream):
             if kind == "history":
                 step, values = value
-                evidence.curves.add(values, step, name)
-                autopsy.alive(step)
+                contents.curves.add(values, step, name)
+                deaths.alive(step)
             elif kind == "output":
                 for text in str(value).splitlines():
                     number += 1
-                    autopsy.feed(dress_down(number, text), printed_in(text))
+                    deaths.feed(parse_line(number, text), printed_in(text))
             else:
                 code = int(value)
     except ValueError as error:
-        evidence.notes.append(
+        contents.notes.append(
             finding("log-not-whole", name, f"is damaged: {error}; what stands before was read")
         )
-    _close(autopsy, evidence)
+    _close(deaths, contents)
     if code == 0:
-        evidence.finished = True
-    elif code is not None and not evidence.incidents:
-        evidence.incidents.append(told(f"exit code {code}", name))
-    return evidence
+        contents.finished = True
+    elif code is not None and not contents.incidents:
+        contents.incidents.append(incident_in(f"exit code {code}", name))
+    return contents
 
 
-def _read_database(path: Path | None, name: str) -> Evidence:
+def _read_database(path: Path | None, name: str) -> Contents:
     if path is None:
         raise ArgusError("a database cannot be read from a stream", where=name, remedy="name the file itself")
     try:

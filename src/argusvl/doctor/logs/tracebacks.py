@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from argusvl.doctor.logs.exceptions import GENERIC, cause_of_exception
+from argusvl.doctor.logs.exceptions import cause_of_exception
 from argusvl.doctor.logs.lines import Line
 from argusvl.doctor.logs.metrics_in_text import printed_in
-from argusvl.doctor.logs.signs import CAUGHT
+from argusvl.doctor.logs.signs import CAUGHT, GENERIC
 
 _START = "Traceback (most recent call last)"
 _CHAIN = re.compile(
@@ -174,7 +174,7 @@ class Tracebacks:
         if one.lines >= 0:
             one.lines += 1
         body = line.body
-        if _BODY.match(body) and not (body[:1] in "│┃|" and False):
+        if _BODY.match(body):
             return iter(self._close(line.rank) if one.lines > _MOST_LINES else ())
         found = _RAISED.match(body) or _LIKELY.match(body) or _LOWER.match(body)
         if found is None:

@@ -11,18 +11,20 @@ import math
 from dataclasses import dataclass
 from enum import IntEnum
 
-from argusvl.doctor.logs.exceptions import GENERIC, Cause, cause_of_exception, cause_of_message
-from argusvl.doctor.logs.lines import Line, dress_down
+from argusvl.doctor.logs.exceptions import cause_of_exception, cause_of_message
+from argusvl.doctor.logs.lines import Line, parse_line
 from argusvl.doctor.logs.metrics_in_text import Printed
 from argusvl.doctor.logs.signs import (
     CAUGHT,
     ENDED,
     FAREWELL,
+    GENERIC,
     INTERRUPTED,
     LAUNCHER,
     RESTARTED,
     SIGNS,
     TROUBLE,
+    Cause,
     Grade,
 )
 from argusvl.doctor.logs.tracebacks import Raised, Tracebacks
@@ -59,7 +61,7 @@ class Incident:
     raised: bool = False
 
 
-class Life(IntEnum):
+class Ending(IntEnum):
     """How a log ends, as far as it says."""
 
     UNKNOWN = 0
@@ -67,7 +69,7 @@ class Life(IntEnum):
     INTERRUPTED = 2
 
 
-class Autopsy:
+class DeathReader:
     """Reads a log's lines.
 
     Args:
@@ -86,9 +88,9 @@ class Autopsy:
         self._quiet = True  # nothing but an error so far
         self._after = 0
         self._number = 0
-        self._dull: set[str] = set()
+        self._harmless: set[str] = set()
         self._interrupted_at = math.inf
-        self.life = Life.UNKNOWN
+        self.ending = Ending.UNKNOWN
 
     def feed(self, line: Line, printed: Printed | None) -> bool:
         """Takes a line, and what it tells of training; whether it is one of the run's own, outside tracebacks."""
@@ -143,15 +145,15 @@ class Autopsy:
         """Whether a line tells of a death, of its opposite, or is somebody else's talk."""
         text, raw = line.body[:_MOST], line.raw[:_MOST]
         shape = raw.translate(_DIGITS)
-        if shape in self._dull:
+        if shape in self._harmless:
             return False
         low = raw.lower()
         ended = any(word in low for word in FAREWELL) and ENDED.search(text) is not None
         if not TROUBLE.search(low):
             if ended:
                 return self._end()
-            if len(self._dull) < _MOST_SHAPES:
-                self._dull.add(shape)
+            if len(self._harmless) < _MOST_SHAPES:
+                self._harmless.add(shape)
             return False
         if LAUNCHER.search(raw):
             return True
@@ -181,7 +183,7 @@ class Autopsy:
     def _add(self, cause: Cause, grade: Grade, number: int, text: str, raised: bool = False) -> None:
         late = self._interrupted_at < number
         # Once it has ended well, processes lose each other as they leave.
-        if self.life is Life.ENDED and grade >= Grade.PEER:
+        if self.ending is Ending.ENDED and grade >= Grade.PEER:
             return
         if len(self._incidents) < 200:
             where = f"{self._file}:{number}"
@@ -199,8 +201,8 @@ class Autopsy:
             self._last[unit] = value
         if not moved:
             return
-        if self.life is Life.INTERRUPTED and not self._incidents:
-            self.life, self._interrupted_at = Life.UNKNOWN, math.inf
+        if self.ending is Ending.INTERRUPTED and not self._incidents:
+            self.ending, self._interrupted_at = Ending.UNKNOWN, math.inf
         self._before_restart.clear()
         if not self._incidents:
             return
@@ -211,7 +213,7 @@ class Autopsy:
         buffered = raised and (self._glued or (self._quiet and self._after < _BUFFER))
         if self._forward >= needed and not buffered:
             self._incidents.clear()
-            self.life = Life.UNKNOWN
+            self.ending = Ending.UNKNOWN
             self._after = 0
 
     def _settle(self) -> None:
@@ -225,29 +227,29 @@ class Autopsy:
         self._incidents = []
         self._last.clear()
         self._forward, self._after = 0.0, 0
-        self.life = Life.UNKNOWN
+        self.ending = Ending.UNKNOWN
         return True
 
     def _end(self) -> bool:
         self._settle()
         self._incidents.clear()
         self._before_restart.clear()
-        self.life = Life.ENDED
+        self.ending = Ending.ENDED
         return True
 
     def _interrupt(self) -> bool:
         self._settle()
         if not any(one.grade < Grade.ECHO for one in self._incidents):
-            self.life = Life.INTERRUPTED
+            self.ending = Ending.INTERRUPTED
             self._interrupted_at = self._number
         return True
 
 
-def told(text: str, where: str) -> Incident:
+def incident_in(text: str, where: str) -> Incident:
     """The incident that a text of few words tells of: why a run stopped, or its exit code."""
-    autopsy = Autopsy(where)
-    autopsy.feed(dress_down(1, text), None)
-    found = autopsy.finish()
+    deaths = DeathReader(where)
+    deaths.feed(parse_line(1, text), None)
+    found = deaths.finish()
     cause: Cause = found[0].cause if found else (cause_of_message(text) or "traceback")
     return Incident(cause, found[0].grade if found else Grade.ROOT, where, text)
 
