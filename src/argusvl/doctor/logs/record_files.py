@@ -2,7 +2,8 @@
 
 TensorBoard frames each record by its length (8 bytes), a checksum (4), the record, a checksum (4). W&B writes as
 LevelDB's log does: after a header of 7 bytes, blocks of 32 KiB with pieces of records, each with a checksum (4), its
-length (2) and whether it is whole or first, middle or last (1). Both hold protocol buffers.
+length (2) and whether it is whole or first, middle or last (1). Both hold protocol buffers: TensorBoard's own are read
+by its package; W&B's have no schema here, and are read by the numbers of their fields.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ import struct
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from argusvl.doctor.logs import protobuf
 from argusvl.doctor.logs.flat import flat_numbers
 
 WANDB_MAGIC = b":W&B"
 _BLOCK = 1 << 15
+_FLOATS = (1, 2)
+"""Types of tensors that are scalars of a run: DT_FLOAT and DT_DOUBLE."""
 _LARGEST = 1 << 28
 """Bytes of a record: a length above it is damage, or no length."""
 
@@ -32,6 +34,9 @@ def scalars(stream: BinaryIO) -> Iterator[tuple[float, dict[str, float]]]:
     Raises:
         ValueError: What follows is no record.
     """
+    from google.protobuf.message import DecodeError
+    from tensorboard.compat.proto import event_pb2
+
     while len(head := stream.read(12)) == 12:
         (length,) = struct.unpack("<Q", head[:8])
         if length > _LARGEST:
@@ -40,15 +45,13 @@ def scalars(stream: BinaryIO) -> Iterator[tuple[float, dict[str, float]]]:
         if len(record) < length:
             return
         stream.read(4)
-        step = protobuf.integer(record, 2) or 0
-        values = dict(
-            named
-            for summary in protobuf.messages(record, 5)
-            for value in protobuf.messages(summary, 1)
-            if (named := _scalar(value)) is not None
-        )
+        try:
+            event = event_pb2.Event.FromString(record)
+        except DecodeError as error:
+            raise ValueError(str(error)) from error
+        values = {one.tag: number for one in event.summary.value if (number := _scalar(one)) is not None}
         if values:
-            yield float(step), values
+            yield float(event.step), values
 
 
 def wandb_records(stream: BinaryIO) -> Iterator[tuple[str, Any]]:
@@ -58,51 +61,58 @@ def wandb_records(stream: BinaryIO) -> Iterator[tuple[str, Any]]:
         ValueError: A record is damaged.
     """
     for record in _wandb_frames(stream):
-        for number, value in protobuf.fields(record):
+        for number, value in _fields(record):
             if not isinstance(value, bytes):
                 continue
             if number == 2:
                 yield "history", _history(value)
             elif number in (4, 13):
-                yield "output", protobuf.text(value, 3)
+                yield "output", _text(value, 3)
             elif number == 18:
-                yield "exit", protobuf.integer(value, 1) or 0
+                code = next((code for field, code in _fields(value) if field == 1), 0)
+                yield "exit", code
 
 
-def _scalar(value: bytes) -> tuple[str, float] | None:
-    tag, number = "", None
-    for field, content in protobuf.fields(value):
-        if field == 1 and isinstance(content, bytes):
-            tag = content.decode("utf-8", "replace")
-        elif field == 2 and isinstance(content, bytes) and len(content) == 4:
-            (number,) = struct.unpack("<f", content)
-        elif field == 8 and isinstance(content, bytes):
-            number = _tensor(content)
-    return None if number is None or not tag else (tag, number)
-
-
-def _tensor(tensor: bytes) -> float | None:
-    """The one number of a tensor of rank 0; TensorFlow 2 writes scalars so."""
-    kind, raw = protobuf.integer(tensor, 1), b""
-    for number, content in protobuf.fields(tensor):
-        if number == 2 and content:
-            return None  # it has dimensions
-        if number in (4, 5, 6) and isinstance(content, bytes):
-            raw = content
-    code = {1: "<f", 2: "<d"}.get(kind or 0)
-    if code is None or len(raw) != struct.calcsize(code):
+def _scalar(value: Any) -> float | None:
+    """The number of a summary's value: on its own, or a tensor of rank 0, as TensorFlow 2 writes scalars."""
+    if value.HasField("simple_value"):
+        return float(value.simple_value)
+    if not value.HasField("tensor") or value.tensor.dtype not in _FLOATS or value.tensor.tensor_shape.dim:
         return None
-    return float(struct.unpack(code, raw)[0])
+    from tensorboard.util.tensor_util import make_ndarray
+
+    try:
+        return float(make_ndarray(value.tensor).item())
+    except ValueError:  # it holds another number of values than one
+        return None
+
+
+def _fields(message: bytes) -> list[tuple[int, int | bytes]]:
+    """Number and value of each field: an integer, or the bytes of a text or message."""
+    from google.protobuf.empty_pb2 import Empty
+    from google.protobuf.message import DecodeError
+    from google.protobuf.unknown_fields import UnknownFieldSet
+
+    try:
+        return [(one.field_number, one.data) for one in UnknownFieldSet(Empty.FromString(message))]
+    except DecodeError as error:
+        raise ValueError(str(error)) from error
+
+
+def _messages(message: bytes, number: int) -> list[bytes]:
+    return [value for found, value in _fields(message) if found == number and isinstance(value, bytes)]
+
+
+def _text(message: bytes, number: int) -> str:
+    return b"".join(_messages(message, number)).decode("utf-8", "replace")
 
 
 def _history(record: bytes) -> tuple[float | None, dict[str, float]]:
     values: dict[str, Any] = {}
-    for item in protobuf.messages(record, 1):
-        key = protobuf.text(item, 1) or "/".join(
-            k.decode("utf-8", "replace") for k in protobuf.messages(item, 2)
-        )
+    for item in _messages(record, 1):
+        key = _text(item, 1) or "/".join(k.decode("utf-8", "replace") for k in _messages(item, 2))
         try:
-            values[key] = json.loads(protobuf.text(item, 16))
+            values[key] = json.loads(_text(item, 16))
         except ValueError:
             continue
     step = values.get("_step")
