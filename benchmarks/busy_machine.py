@@ -112,7 +112,7 @@ def train(data: Path, folder: Path) -> None:
 
 def predict(data: Path, folder: Path) -> None:
     """Plain prediction, some images a turn."""
-    from argusvl.detection.predictor import Predictor
+    from argusvl.detection.predict.predictor import Predictor
 
     turns = Turns()
     predictor = Predictor.from_pretrained("argus-tiny", device="cpu")

@@ -21,7 +21,7 @@ import torch
 
 from argusvl.assets import model_folder
 from argusvl.core.devices import usable_device
-from argusvl.detection.footprint import BatchShape
+from argusvl.detection.measure.footprint import BatchShape
 from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.loading import load_config
 from argusvl.detection.model.losses import LossSettings

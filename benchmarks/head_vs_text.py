@@ -41,10 +41,10 @@ def measure(checkpoint: str, data: Path, batch_size: int, rounds: int, device: s
     """Turns of all three ways in this process."""
     share_cores()
     from argusvl.detection.data.answers import answer_entries, answer_text
+    from argusvl.detection.data.detections import Detections
     from argusvl.detection.data.records import RecordFile
     from argusvl.detection.data.samples import load_scene
-    from argusvl.detection.detections import Detections
-    from argusvl.detection.predictor import Predictor
+    from argusvl.detection.predict.predictor import Predictor
 
     predictor = Predictor.from_pretrained(checkpoint, device=device)
     records = RecordFile(data, max_examples=PICTURES)

@@ -48,7 +48,7 @@ def measure_before() -> dict[str, Any]:
 
     from argusvl.detection.config import DetectionRunConfig
     from argusvl.detection.data.records import RecordFile
-    from argusvl.detection.inference import RecordQuestions, evaluate_records
+    from argusvl.detection.predict.inference import RecordQuestions, evaluate_records
     from argusvl.detection.task import DetectionTask
 
     config = load_config(CONFIG, DetectionRunConfig)

@@ -28,8 +28,8 @@ from argusvl import __version__
 from argusvl.assets import MODELS
 from argusvl.config.loading import load_config
 from argusvl.core.files import atomic_folder, write_text_atomically
-from argusvl.detection.checkpoint_layout import QWEN_FOLDER
 from argusvl.detection.config import DetectionRunConfig
+from argusvl.detection.data.checkpoint_layout import QWEN_FOLDER
 from argusvl.detection.data.descriptions import scenes_of
 from argusvl.detection.data.prompts import PROMPTS
 from argusvl.detection.data.records import RecordFile

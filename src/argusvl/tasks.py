@@ -82,12 +82,12 @@ TASKS: dict[str, TaskEntry] = {
         config="argusvl.detection.config:DetectionRunConfig",
         task="argusvl.detection.task:DetectionTask",
         summary="find and describe every object in an image",
-        figures="argusvl.detection.figures:FIGURES",
+        figures="argusvl.detection.measure.figures:FIGURES",
         predictor="argusvl.detection.commands.prediction:load_predictor",
         pictures="argusvl.detection.commands.prediction:draw",
         evaluation="argusvl.detection.commands.evaluation:evaluate_checkpoint",
         report="argusvl.detection.report.sections:task_report",
-        probe="argusvl.detection.probing:probe",
+        probe="argusvl.detection.commands.probing:probe",
         commands={
             "init": "argusvl.detection.commands.init:init",
             "export": "argusvl.detection.commands.export:export",
@@ -249,10 +249,9 @@ def _task_in_config(file: Path) -> str | None:
 
 
 if TYPE_CHECKING:  # mypy holds the parts of each task to what they are said to be
-    from argusvl.detection import probing
-    from argusvl.detection.commands import evaluation, prediction
+    from argusvl.detection.commands import evaluation, prediction, probing
     from argusvl.detection.config import DetectionRunConfig
-    from argusvl.detection.detections import Detections
+    from argusvl.detection.data.detections import Detections
     from argusvl.detection.report import sections
     from argusvl.detection.task import DetectionTask
     from argusvl.manipulation.commands import evaluation as hand_evaluation

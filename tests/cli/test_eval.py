@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from argusvl.cli.main import run
-from argusvl.detection.assets import DetectionAssets
-from argusvl.detection.calibration import Calibration
+from argusvl.detection.measure.calibration import Calibration
+from argusvl.detection.predict.checkpoint import DetectionAssets
 
 pytestmark = pytest.mark.usefixtures("quiet_logging")
 

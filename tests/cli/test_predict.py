@@ -14,9 +14,9 @@ import pytest
 from PIL import ExifTags, Image
 
 from argusvl.cli.main import run
-from argusvl.detection.assets import DetectionAssets
-from argusvl.detection.calibration import Calibration
-from argusvl.detection.predictor import Predictor
+from argusvl.detection.measure.calibration import Calibration
+from argusvl.detection.predict.checkpoint import DetectionAssets
+from argusvl.detection.predict.predictor import Predictor
 
 pytestmark = pytest.mark.usefixtures("quiet_logging")
 

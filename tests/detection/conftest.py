@@ -8,7 +8,6 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from argusvl.detection.assets import DetectionAssets, save_teacher_pool
 from argusvl.detection.data.descriptions import scenes_of
 from argusvl.detection.data.prompts import PROMPTS
 from argusvl.detection.data.records import ObjectAnnotation, Record, Scene, write_records
@@ -16,6 +15,7 @@ from argusvl.detection.data.tokenizer import tokenizer_texts, train_tokenizer
 from argusvl.detection.model.architecture import qwen_config, random_qwen
 from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.modeling import ArgusForDetection
+from argusvl.detection.predict.checkpoint import DetectionAssets, save_teacher_pool
 
 LABELS = ("挡风板", "标签贴纸", "bbu基带处理单元")
 DESCRIPTIONS = ("挡风板/已安装", "标签贴纸", "bbu基带处理单元/华为", "bbu基带处理单元/中兴")

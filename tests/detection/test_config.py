@@ -10,7 +10,7 @@ import pytest
 from argusvl.config.loading import load_config
 from argusvl.core.errors import ConfigError
 from argusvl.detection.config import DetectionRunConfig
-from argusvl.detection.evaluation import Figures
+from argusvl.detection.measure.evaluation import Figures
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ from argusvl.detection.config import DetectionRunConfig
 from argusvl.detection.model.adapters import describe_base, find_base
 from argusvl.detection.model.architecture import random_qwen
 from argusvl.detection.model.modeling import ArgusForDetection
-from argusvl.detection.peft_methods import methods
-from argusvl.detection.predictor import Predictor
+from argusvl.detection.model.peft_methods import methods
+from argusvl.detection.predict.predictor import Predictor
 from argusvl.detection.task import DetectionTask
 from argusvl.training.parameter_groups import assign_parameters
 from argusvl.training.policies import Action, Continue, Inactive, RollBack
@@ -384,7 +384,7 @@ def another_base(folder: Path | None, tmp_path: Path) -> Path:
 def test_a_bad_section_is_refused_by_key(
     overrides: list[str], message: str, make_task: MakeTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("argusvl.detection.peft_methods.has_bitsandbytes", lambda: False)
+    monkeypatch.setattr("argusvl.detection.model.peft_methods.has_bitsandbytes", lambda: False)
     with pytest.raises(ConfigError, match=message):
         make_task(*overrides)
 

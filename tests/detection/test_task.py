@@ -17,15 +17,15 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from argusvl.config.loading import load_config, to_yaml
 from argusvl.core.errors import CheckpointError, ConfigError, ModelError
-from argusvl.detection.assets import DetectionAssets
-from argusvl.detection.calibration import Fit, fit_calibration
 from argusvl.detection.config import DetectionRunConfig
 from argusvl.detection.data import facts, records
 from argusvl.detection.data.tokenizer import load_tokenizer
-from argusvl.detection.judged import JudgedPredictions
+from argusvl.detection.measure.calibration import Fit, fit_calibration
+from argusvl.detection.measure.judged import JudgedPredictions
 from argusvl.detection.model.losses import LOSSES, AssignedPairs, Descriptions, LossSpec, WrittenAnswers
 from argusvl.detection.model.modeling import ArgusForDetection
-from argusvl.detection.predictor import Predictor
+from argusvl.detection.predict.checkpoint import DetectionAssets
+from argusvl.detection.predict.predictor import Predictor
 from argusvl.detection.task import DetectionTask
 from argusvl.training.losses import LossAggregation
 from argusvl.training.parallel import Parallel
@@ -875,7 +875,7 @@ def test_too_few_queries_for_crowded_images_are_named(
 def test_a_checkpoint_is_looked_into_with_its_held_out_records(
     make_task: MakeTask, checkpoint: Path, data: Path
 ) -> None:
-    from argusvl.detection.probing import probe
+    from argusvl.detection.commands.probing import probe
     from argusvl.doctor.features import layer_statistics
     from argusvl.doctor.landscape import loss_landscape
 
@@ -893,7 +893,7 @@ def test_a_checkpoint_is_looked_into_with_its_held_out_records(
 
 
 def test_a_run_without_held_out_records_cannot_be_looked_into(make_task: MakeTask, checkpoint: Path) -> None:
-    from argusvl.detection.probing import probe
+    from argusvl.detection.commands.probing import probe
 
     with pytest.raises(ConfigError, match="no held-out records"):
         probe(checkpoint, make_task("data.val=null").config, device="cpu")

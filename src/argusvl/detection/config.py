@@ -18,8 +18,8 @@ from argusvl.config.schema import (
     Section,
     TrainingSection,
 )
-from argusvl.detection import peft_methods
-from argusvl.detection.patches import TOKEN_AREA, TOKEN_SIDE
+from argusvl.detection.data.patches import TOKEN_AREA, TOKEN_SIDE
+from argusvl.detection.model import peft_methods
 
 Metric = Literal[
     "AP",

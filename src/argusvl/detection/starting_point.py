@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from argusvl.assets import MODELS, model_folder
 from argusvl.core.errors import CheckpointError
 from argusvl.core.files import read_json_object
-from argusvl.detection.checkpoint_layout import has_head
+from argusvl.detection.data.checkpoint_layout import has_head
 
 if TYPE_CHECKING:
     from argusvl.detection.model.configuration import ArgusDetectionConfig

@@ -19,13 +19,9 @@ from argusvl.core.errors import ArgusError, ConfigError
 from argusvl.core.figures import FigureSpec
 from argusvl.core.images import open_image
 from argusvl.core.logging import get_logger
-from argusvl.detection.assets import DetectionAssets, save_teacher_pool
-from argusvl.detection.calibration import Fit, fit_calibration
-from argusvl.detection.caption_scores import Meteor
-from argusvl.detection.captions import CaptionChoice, possible_descriptions
-from argusvl.detection.checkpoint_layout import QWEN_FOLDER, has_head, stock_folder
 from argusvl.detection.config import DetectionRunConfig, PeftSection
 from argusvl.detection.data.augmentation import Augmentation
+from argusvl.detection.data.checkpoint_layout import QWEN_FOLDER, has_head, stock_folder
 from argusvl.detection.data.collation import Collator
 from argusvl.detection.data.conversation import ChatProcessor
 from argusvl.detection.data.dataset import (
@@ -45,18 +41,22 @@ from argusvl.detection.data.tokenizer import (
     load_tokenizer,
 )
 from argusvl.detection.data.walk import walk
-from argusvl.detection.evaluation import Evaluation
-from argusvl.detection.figures import FIGURES
-from argusvl.detection.inference import RecordQuestions, evaluate_records
+from argusvl.detection.measure.calibration import Fit, fit_calibration
+from argusvl.detection.measure.caption_scores import Meteor
+from argusvl.detection.measure.evaluation import Evaluation
+from argusvl.detection.measure.figures import FIGURES
+from argusvl.detection.measure.pairing import SCORE_THRESHOLD
+from argusvl.detection.measure.reliability import CALIBRATION, write_reliability
+from argusvl.detection.measure.run_check import RunCheck
 from argusvl.detection.model.architecture import qwen_config, random_qwen
 from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.loading import load_config, load_qwen_config
 from argusvl.detection.model.losses import LOSSES, LossSettings, WrittenAnswers
 from argusvl.detection.model.modeling import ArgusForDetection, add_detection_head
 from argusvl.detection.model.vocabulary_transfer import transfer_vocabulary
-from argusvl.detection.reliability import CALIBRATION, write_reliability
-from argusvl.detection.report.pairing import SCORE_THRESHOLD
-from argusvl.detection.run_check import RunCheck
+from argusvl.detection.predict.captions import CaptionChoice, possible_descriptions
+from argusvl.detection.predict.checkpoint import DetectionAssets, save_teacher_pool
+from argusvl.detection.predict.inference import RecordQuestions, evaluate_records
 from argusvl.doctor.findings import Finding
 from argusvl.training.parallel import Parallel
 from argusvl.training.protocol import LossTerm, ParameterGroup
@@ -476,8 +476,8 @@ class DetectionTask:
 
     def memory_needed(self) -> int:
         """As ``argus inspect memory`` counts it: of the largest batch, with the configured strategy."""
-        from argusvl.detection.footprint import BatchShape, count_step
-        from argusvl.detection.strategies import counted, need, on_one_device
+        from argusvl.detection.measure.footprint import BatchShape, count_step
+        from argusvl.detection.measure.strategies import counted, need, on_one_device
 
         training = self.config.training
         on_gpu = self.config.infrastructure.device != "cpu" and torch.cuda.is_available()

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from argusvl.detection.measure.pairing import LabelledBox
 from argusvl.detection.report import pictures as pictures_module
-from argusvl.detection.report.pairing import LabelledBox
 from argusvl.detection.report.pictures import GalleryItem, gallery_data, make_pictures
 
 BOX = (10.0, 10.0, 60.0, 40.0)

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from argusvl.core.errors import ArgusError
-from argusvl.detection.reliability import Bin, Reliability
+from argusvl.detection.measure.pairing import LabelledBox
+from argusvl.detection.measure.reliability import Bin, Reliability
 from argusvl.detection.report.evaluation_files import GalleryFile
-from argusvl.detection.report.pairing import LabelledBox
 from argusvl.detection.report.pictures import MAX_PICTURES, GalleryItem
 from argusvl.detection.report.scored_curves import PrecisionCurve
 from argusvl.detection.report.sections import MAX_MISDESCRIBED, BoxData, box_sections

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from argusvl.detection.reliability import Bin, Reliability
+from argusvl.detection.measure.pairing import KINDS, LabelledBox, above, count_kinds, pair_up
+from argusvl.detection.measure.reliability import Bin, Reliability
 from argusvl.detection.report.evaluation_files import GalleryFile
-from argusvl.detection.report.pairing import KINDS, LabelledBox, above, count_kinds, pair_up
 from argusvl.detection.report.pictures import GalleryItem
 from argusvl.detection.report.scored_curves import PrecisionCurve
 from argusvl.detection.report.sections import BoxData, box_sections

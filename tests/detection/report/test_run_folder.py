@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from argusvl.core.errors import ArgusError, DataError
-from argusvl.detection.figures import FIGURES
-from argusvl.detection.reliability import Bin, Reliability
+from argusvl.detection.measure.figures import FIGURES
+from argusvl.detection.measure.reliability import Bin, Reliability
 from argusvl.detection.report import sections
 from argusvl.detection.report.scored_curves import PrecisionCurve
 from argusvl.run.reading import load_run as load_run_of

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from argusvl.detection.reliability import Bin, Reliability
+from argusvl.detection.measure.reliability import Bin, Reliability
 from argusvl.detection.report.scored_curves import (
     MAX_CLASSES,
     PrecisionCurve,

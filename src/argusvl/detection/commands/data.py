@@ -269,7 +269,7 @@ def check(
             data, format_name, options, pixel_offset=pixel_offset, exif_boxes=exif_boxes, progress=True
         )
     if html is not None:
-        from argusvl.detection.data.check_page import write_check_page
+        from argusvl.detection.report.check_page import write_check_page
 
         write_check_page(report, html, max_megapixels=max_megapixels)
     if as_json:

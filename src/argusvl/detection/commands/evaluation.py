@@ -69,20 +69,20 @@ def evaluate_checkpoint(
 
         argus eval runs/demo data/test.jsonl --path both
     """
-    from argusvl.detection.checkpoint_layout import assets_file
+    from argusvl.detection.data.checkpoint_layout import assets_file
 
     records = _records(data, root, max_examples)
     assets_file(checkpoint)
 
     # These take seconds: a mistake in the above has been told.
-    from argusvl.detection.calibration import measure
-    from argusvl.detection.caption_scores import Meteor
-    from argusvl.detection.captions import possible_descriptions
     from argusvl.detection.commands.evaluation_output import Measured
-    from argusvl.detection.inference import HeadEvaluation, RecordQuestions, evaluate_records
-    from argusvl.detection.predictor import Predictor
-    from argusvl.detection.report.pairing import SCORE_THRESHOLD
-    from argusvl.detection.text_path import TextEvaluation, evaluate_answers
+    from argusvl.detection.measure.calibration import measure
+    from argusvl.detection.measure.caption_scores import Meteor
+    from argusvl.detection.measure.pairing import SCORE_THRESHOLD
+    from argusvl.detection.predict.captions import possible_descriptions
+    from argusvl.detection.predict.inference import HeadEvaluation, RecordQuestions, evaluate_records
+    from argusvl.detection.predict.predictor import Predictor
+    from argusvl.detection.predict.text_path import TextEvaluation, evaluate_answers
 
     scored_by = Meteor() if meteor else None
     predictor = Predictor.from_pretrained(

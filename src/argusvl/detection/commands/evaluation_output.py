@@ -16,17 +16,17 @@ from rich.text import Text
 from argusvl.core.files import real_path, write_text_atomically
 from argusvl.core.terminal import console
 from argusvl.core.wording import counted, listed
-from argusvl.detection.assets import DetectionAssets
 from argusvl.detection.data.records import RecordFile
-from argusvl.detection.evaluation import Evaluation, Figures
-from argusvl.detection.gallery import (
+from argusvl.detection.measure.evaluation import Evaluation, Figures
+from argusvl.detection.measure.reliability import ReliabilityReport, write_reliability
+from argusvl.detection.predict.checkpoint import DetectionAssets
+from argusvl.detection.predict.inference import HeadEvaluation
+from argusvl.detection.predict.text_path import TextEvaluation
+from argusvl.detection.report.evaluation_files import GALLERY, PRECISION_RECALL
+from argusvl.detection.report.gallery import (
     make_gallery,
     precision_recall_file,
 )
-from argusvl.detection.inference import HeadEvaluation
-from argusvl.detection.reliability import ReliabilityReport, write_reliability
-from argusvl.detection.report.evaluation_files import GALLERY, PRECISION_RECALL
-from argusvl.detection.text_path import TextEvaluation
 
 PREDICTIONS_FILE = "predictions.jsonl"
 ANSWERS_FILE = "answers.jsonl"

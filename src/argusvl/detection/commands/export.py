@@ -41,7 +41,7 @@ def export(
 
         argus export runs/lora models/mine --merge --dtype bfloat16
     """
-    from argusvl.detection.checkpoint_layout import checkpoint_folder
+    from argusvl.detection.data.checkpoint_layout import checkpoint_folder
 
     folder = checkpoint_folder(checkpoint)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -51,7 +51,9 @@ def export(
             remedy="name a folder that is not there yet; nothing was changed",
         )
 
-    from argusvl.detection.exporting import export_checkpoint  # takes seconds: a mistake has been told
+    from argusvl.detection.commands.exporting import (
+        export_checkpoint,  # takes seconds: a mistake has been told
+    )
 
     kind = export_checkpoint(folder, out, merge=merge, base=base, dtype=dtype)
     say(f"{kind} written to {out}, the detection head in {out / 'head'}.")

@@ -113,14 +113,14 @@ def params(
 
         argus inspect params runs/demo/best
     """
-    from argusvl.detection.checkpoint_layout import checkpoint_folder
+    from argusvl.detection.data.checkpoint_layout import checkpoint_folder
 
     folder = checkpoint_folder(checkpoint)
 
     # These take seconds: a mistake in the above has been told.
-    from argusvl.detection.assets import DetectionAssets
     from argusvl.detection.commands.inspect_output import print_groups
     from argusvl.detection.model.modeling import ArgusForDetection
+    from argusvl.detection.predict.checkpoint import DetectionAssets
     from argusvl.detection.task import GROUP_PATTERNS, parameter_groups
     from argusvl.training.parameter_groups import describe_groups
 
@@ -192,7 +192,7 @@ def _of_config(path: Path) -> _View:
 def _of_model(folder: Path, language: str) -> _View:
     """A checkpoint says everything itself; of a plain hub folder its own files are read."""
     from argusvl.assets import model_folder
-    from argusvl.detection.checkpoint_layout import stock_folder
+    from argusvl.detection.data.checkpoint_layout import stock_folder
     from argusvl.detection.data.samples import VisionLimits
     from argusvl.detection.data.tokenizer import load_tokenizer
     from argusvl.run.checkpoints import checkpoint_at
@@ -205,7 +205,7 @@ def _of_model(folder: Path, language: str) -> _View:
     # Without a configuration there is no pool: the records' own teachers are shown, each time.
     own_teachers = TeacherSettings(None, 1.0, 0)
     if (folder / ASSETS_FILE).is_file():
-        from argusvl.detection.assets import DetectionAssets
+        from argusvl.detection.predict.checkpoint import DetectionAssets
 
         assets = DetectionAssets.load(folder)
         processor = _unlimited(tokenizer, assets.prompt_language)

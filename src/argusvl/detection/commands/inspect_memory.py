@@ -12,7 +12,7 @@ from argusvl.command_options import AsJson
 from argusvl.core.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from argusvl.detection.footprint import BatchShape
+    from argusvl.detection.measure.footprint import BatchShape
     from argusvl.detection.model.configuration import ArgusDetectionConfig
     from argusvl.detection.model.losses import LossSettings
 
@@ -72,7 +72,7 @@ def memory(
 
     from argusvl.core.terminal import print_json
     from argusvl.detection.commands.inspect_memory_output import needs_as_dict, print_needs
-    from argusvl.detection.strategies import need, on_one_device, on_several_devices
+    from argusvl.detection.measure.strategies import need, on_one_device, on_several_devices
 
     count = _counting(asked)
     strategies = [*on_one_device(), *on_several_devices((8,))]
@@ -99,8 +99,8 @@ class _Asked:
 
 def _counting(asked: _Asked) -> Any:
     from argusvl.core.terminal import say
-    from argusvl.detection.footprint import count_step
-    from argusvl.detection.strategies import counted
+    from argusvl.detection.measure.footprint import count_step
+    from argusvl.detection.measure.strategies import counted
 
     say("Counting: about a second for each kind of step.")
     return counted(lambda **kind: count_step(asked.config, asked.batch, asked.settings, **kind))
@@ -110,7 +110,7 @@ def _published(changes: dict[str, Any], as_json: bool) -> None:
     """The smallest configuration that fits, for every size and device."""
     from argusvl.core.terminal import print_json
     from argusvl.detection.commands.inspect_memory_output import Fit, fits_as_dict, print_fits
-    from argusvl.detection.strategies import (
+    from argusvl.detection.measure.strategies import (
         CARDS,
         first_that_fits,
         need,
@@ -170,7 +170,7 @@ def _settings() -> LossSettings:
 
 
 def _of_shape(name: str) -> _Asked:
-    from argusvl.detection.footprint import BatchShape
+    from argusvl.detection.measure.footprint import BatchShape
     from argusvl.detection.model.configuration import ArgusDetectionConfig
     from argusvl.detection.model.published import PUBLISHED
 
@@ -183,7 +183,7 @@ def _of_config(path: Path) -> _Asked:
 
     run = read_detection_config(path)
 
-    from argusvl.detection.footprint import BatchShape
+    from argusvl.detection.measure.footprint import BatchShape
     from argusvl.detection.task import DetectionTask
 
     bf16 = run.training.bf16
@@ -200,11 +200,11 @@ def _of_config(path: Path) -> _Asked:
 
 
 def _of_checkpoint(path: Path) -> _Asked:
-    from argusvl.detection.assets import DetectionAssets
-    from argusvl.detection.checkpoint_layout import checkpoint_folder
-    from argusvl.detection.footprint import BatchShape
+    from argusvl.detection.data.checkpoint_layout import checkpoint_folder
+    from argusvl.detection.data.patches import TOKEN_AREA
+    from argusvl.detection.measure.footprint import BatchShape
     from argusvl.detection.model.loading import load_config
-    from argusvl.detection.patches import TOKEN_AREA
+    from argusvl.detection.predict.checkpoint import DetectionAssets
 
     folder = checkpoint_folder(path)
     config, assets = load_config(folder), DetectionAssets.load(folder)
@@ -222,7 +222,7 @@ def _of_checkpoint(path: Path) -> _Asked:
 def _soak(what: str, steps: int, as_json: bool) -> None:
     from argusvl.core.terminal import print_json
     from argusvl.detection.commands.inspect_memory_output import print_soak
-    from argusvl.detection.soak import soak
+    from argusvl.detection.commands.soak import soak
 
     result = soak(what, steps)
     if as_json:

@@ -10,11 +10,11 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from argusvl.core.terminal import console
-from argusvl.detection.strategies import CARDS, GIB, Need, Strategy
+from argusvl.detection.measure.strategies import CARDS, GIB, Need, Strategy
 
 if TYPE_CHECKING:
-    from argusvl.detection.footprint import BatchShape, CountedStep
-    from argusvl.detection.soak import Soak
+    from argusvl.detection.commands.soak import Soak
+    from argusvl.detection.measure.footprint import BatchShape, CountedStep
 
 Fit = tuple[str, int, tuple[Strategy, Need] | None, tuple[Strategy, Need] | None]
 """Size, GiB of a device; what fits on one device, and on the fewest with all weights trained."""

@@ -11,13 +11,13 @@ import typer
 
 from argusvl.core.errors import ArgusError
 from argusvl.detection.commands.options import OpenCaptions, RawScores, TrainedMaxPixels, TrainedMinPixels
-from argusvl.detection.report.pairing import SCORE_THRESHOLD
+from argusvl.detection.measure.pairing import SCORE_THRESHOLD
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from argusvl.detection.detections import Detections
-    from argusvl.detection.predictor import Predictor
+    from argusvl.detection.data.detections import Detections
+    from argusvl.detection.predict.predictor import Predictor
 
 
 def load_predictor(
@@ -51,11 +51,13 @@ def load_predictor(
 
         argus predict runs/demo photos/ --out found.jsonl --labels 螺丝连接点,标签贴纸
     """
-    from argusvl.detection.checkpoint_layout import assets_file
+    from argusvl.detection.data.checkpoint_layout import assets_file
 
     assets_file(checkpoint)
 
-    from argusvl.detection.predictor import Predictor  # takes seconds: a mistake in the above has been told
+    from argusvl.detection.predict.predictor import (
+        Predictor,  # takes seconds: a mistake in the above has been told
+    )
 
     predictor = Predictor.from_pretrained(
         checkpoint, device=device, min_pixels=min_pixels, max_pixels=max_pixels

@@ -11,9 +11,9 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from argusvl.detection.data.patches import PATCH
 from argusvl.detection.data.pixels import Grid
 from argusvl.detection.data.records import ObjectAnnotation
-from argusvl.detection.patches import PATCH
 
 AnswerEntry = tuple[tuple[int, int, int, int], str, int | None]
 """Box in whole pixels ``xyxy``, label, and the image's index (``None`` where there is one image)."""

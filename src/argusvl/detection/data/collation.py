@@ -12,6 +12,7 @@ from torch import Tensor
 from argusvl.core.errors import DataError, ModelError
 from argusvl.detection.data.conversation import ChatProcessor
 from argusvl.detection.data.dataset import Vocabulary, label_of
+from argusvl.detection.data.patches import PATCH
 from argusvl.detection.data.pixels import (
     PATCH_VALUES,
     num_patches,
@@ -22,7 +23,6 @@ from argusvl.detection.data.pixels import (
 from argusvl.detection.data.positions import conversation_positions
 from argusvl.detection.data.records import ObjectAnnotation
 from argusvl.detection.data.samples import Sample
-from argusvl.detection.patches import PATCH
 
 IGNORED = -100
 """Label of a position that no loss looks at."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from argusvl.assets import model_folder
 from argusvl.core.errors import DataError
-from argusvl.detection.checkpoint_layout import stock_folder
+from argusvl.detection.data.checkpoint_layout import stock_folder
 from argusvl.detection.data.conversation import ChatProcessor
 from argusvl.detection.data.facts import digest_of
 from argusvl.detection.data.records import RecordFile

@@ -35,11 +35,11 @@ from argusvl.detection.data.manifest import (
     write_manifest,
 )
 from argusvl.detection.data.orientation import BoxFrame
+from argusvl.detection.data.patches import TOKEN_SIDE
 from argusvl.detection.data.pool import take_pool
 from argusvl.detection.data.records import ObjectAnnotation, Record, Scene, write_records
 from argusvl.detection.data.resize import ResizePlan, check_limits, plan_resize, resize_image
 from argusvl.detection.data.split import SplitOptions, split_records
-from argusvl.detection.patches import TOKEN_SIDE
 from argusvl.doctor.findings import Finding, count_kinds
 from argusvl.doctor.rendering import show_findings
 

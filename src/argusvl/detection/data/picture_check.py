@@ -16,8 +16,8 @@ from argusvl.core.wording import show_name
 from argusvl.detection.data.copies import Fingerprint, fingerprint
 from argusvl.detection.data.findings import describe_object, finding, show_box
 from argusvl.detection.data.inspection import missing_image
+from argusvl.detection.data.patches import PATCH
 from argusvl.detection.data.resize import Box, check_limits, plan_resize
-from argusvl.detection.patches import PATCH
 from argusvl.doctor.findings import Finding
 
 DUPLICATE_IOU = 0.95

@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 
 from argusvl.core.errors import ImageError
+from argusvl.detection.data.patches import PATCH, TOKEN_AREA
 from argusvl.detection.data.resize import plan_resize
 from argusvl.detection.data.survey import Shape, Survey, median_area, small_side
-from argusvl.detection.patches import PATCH, TOKEN_AREA
 
 _MIN_PIXELS = 4 * TOKEN_AREA
 _LEAST_TOKENS = 64

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from argusvl.core.errors import ModelError
-from argusvl.detection.patches import MERGE, PATCH, TOKEN_SIDE
+from argusvl.detection.data.patches import MERGE, PATCH, TOKEN_SIDE
 
 TEMPORAL = 2
 """Frames in a patch; a still image is repeated."""

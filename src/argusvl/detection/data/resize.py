@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from argusvl.core.errors import DataError, ImageError
-from argusvl.detection.patches import TOKEN_SIDE
+from argusvl.detection.data.patches import TOKEN_SIDE
 
 MAX_ASPECT_RATIO = 200
 """``smart_resize`` refuses longer images."""

@@ -20,10 +20,10 @@ from argusvl.core.images import UPRIGHT, exif_orientation, image_size, open_imag
 from argusvl.core.logging import get_logger
 from argusvl.core.wording import show_name
 from argusvl.detection.data.conversation import Conversation, Turn
+from argusvl.detection.data.patches import TOKEN_AREA
 from argusvl.detection.data.pixels import Grid, patch_grid
 from argusvl.detection.data.records import ObjectAnnotation, Scene
 from argusvl.detection.data.resize import ResizePlan, plan_resize, resize_image
-from argusvl.detection.patches import TOKEN_AREA
 
 VisionTokensPolicy = Literal["refuse", "resize"]
 

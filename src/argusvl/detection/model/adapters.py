@@ -26,8 +26,8 @@ from argusvl.core.errors import CheckpointError, ConfigError, ModelError
 from argusvl.core.files import real_path
 from argusvl.core.weight_files import safetensors_names, weights_fingerprint
 from argusvl.core.wording import listed
-from argusvl.detection.checkpoint_layout import ADAPTER_CONFIG, ADAPTER_WEIGHTS, stock_folder
-from argusvl.detection.peft_methods import make_config
+from argusvl.detection.data.checkpoint_layout import ADAPTER_CONFIG, ADAPTER_WEIGHTS, stock_folder
+from argusvl.detection.model.peft_methods import make_config
 
 PARTS = {
     "llm": r"model\.language_model\.",

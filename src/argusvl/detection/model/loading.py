@@ -14,7 +14,7 @@ from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 from argusvl.core.errors import CheckpointError
 from argusvl.core.files import read_json_object
 from argusvl.core.weight_files import safetensors_names
-from argusvl.detection.checkpoint_layout import (
+from argusvl.detection.data.checkpoint_layout import (
     ADAPTER_CONFIG,
     QWEN_FOLDER,
     has_head,

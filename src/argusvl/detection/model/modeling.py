@@ -21,7 +21,7 @@ from transformers.utils import ModelOutput
 from argusvl.assets import model_folder
 from argusvl.core.errors import CheckpointError, ModelError
 from argusvl.core.logging import get_logger
-from argusvl.detection.checkpoint_layout import (
+from argusvl.detection.data.checkpoint_layout import (
     HEAD_FILE,
     HEAD_FOLDER,
     QWEN_FOLDER,

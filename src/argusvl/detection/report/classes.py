@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from argusvl.detection.report.pairing import KINDS, Kind
+from argusvl.detection.measure.pairing import KINDS, Kind
 from argusvl.detection.report.scored_curves import PrecisionCurve
 
 MAX_CONFUSION_CLASSES = 24

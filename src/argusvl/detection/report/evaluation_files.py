@@ -24,8 +24,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from argusvl.detection.reliability import CALIBRATION, Bin, Reliability
-from argusvl.detection.report.pairing import KINDS, LabelledBox
+from argusvl.detection.measure.pairing import KINDS, LabelledBox
+from argusvl.detection.measure.reliability import CALIBRATION, Bin, Reliability
 from argusvl.detection.report.pictures import GalleryItem
 from argusvl.detection.report.scored_curves import PrecisionCurve
 from argusvl.visual.json_files import (

@@ -11,7 +11,15 @@ from PIL import Image
 
 from argusvl.core.errors import ImageError
 from argusvl.core.images import open_image
-from argusvl.detection.report.pairing import KINDS, LabelledBox, Pair, above, count_kinds, num_errors, pair_up
+from argusvl.detection.measure.pairing import (
+    KINDS,
+    LabelledBox,
+    Pair,
+    above,
+    count_kinds,
+    num_errors,
+    pair_up,
+)
 from argusvl.visual.pictures import jpeg_uri, reduced_jpeg
 
 MAX_PICTURES = 60

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from argusvl.detection.reliability import Bin, Reliability
+from argusvl.detection.measure.reliability import Bin, Reliability
 from argusvl.visual.curves import Chart, make_chart
 from argusvl.visual.plots import NUM_COLOURS, Series
 

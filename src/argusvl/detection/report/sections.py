@@ -14,7 +14,8 @@ from markupsafe import Markup
 
 from argusvl.core.figures import FIGURES_FILE
 from argusvl.core.logging import get_logger
-from argusvl.detection.reliability import CALIBRATION, Reliability
+from argusvl.detection.measure.pairing import Kind
+from argusvl.detection.measure.reliability import CALIBRATION, Reliability
 from argusvl.detection.report.classes import class_rows, confusion_matrix
 from argusvl.detection.report.evaluation_files import (
     GalleryFile,
@@ -22,7 +23,6 @@ from argusvl.detection.report.evaluation_files import (
     load_gallery,
     load_precision_recall,
 )
-from argusvl.detection.report.pairing import Kind
 from argusvl.detection.report.pictures import Picture, gallery_data, make_pictures
 from argusvl.detection.report.scored_curves import (
     PrecisionCurve,

@@ -1,0 +1,81 @@
+"""A checkpoint as other tools load it: the stock part at the top of the folder, our head below it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedConfig
+
+from argusvl.core.errors import CheckpointError
+from argusvl.core.files import atomic_folder
+from argusvl.detection.data.checkpoint_layout import is_adapter, stock_folder
+from argusvl.detection.model.modeling import ArgusForDetection
+from argusvl.detection.predict.checkpoint import POOL_FILE, POOL_IMAGES
+from argusvl.detection.report.evaluation_files import CALIBRATION
+from argusvl.task_parts import ASSETS_FILE
+
+_WRITTEN_BY_THE_MODEL = (
+    *("*.safetensors", "*.safetensors.index.json"),
+    *("config.json", "generation_config.json", "adapter_config.json"),
+)
+
+
+def export_checkpoint(
+    folder: Path, out: Path, *, merge: bool = False, base: Path | None = None, dtype: str = "auto"
+) -> str:
+    """Writes a checkpoint into a folder of its own; when that fails, nothing is left behind.
+
+    Args:
+        folder: A checkpoint of ours.
+        out: Appears complete, or not at all.
+        merge: Make an adapter part of the weights.
+        base: Where the base of an adapter is now; ``None``: where it was.
+        dtype: Of the weights; ``auto``: as stored.
+
+    Returns:
+        What was written, in words.
+
+    Raises:
+        CheckpointError: The checkpoint or the base is damaged, or the base is missing or another one.
+        ModelError: The adapter cannot be merged.
+    """
+    stock = stock_folder(folder)
+    adapted = is_adapter(stock)
+    if base is not None and not adapted:
+        raise CheckpointError("has no adapter, and so no base", where=folder, remedy="leave --base out")
+    if dtype != "auto" and adapted and not merge:
+        raise CheckpointError(
+            "would be written as an adapter, whose weights stay as they are",
+            where=folder,
+            remedy="leave --dtype out, or add --merge",
+        )
+    model = ArgusForDetection.from_pretrained(folder, base=base)
+    held = model.qwen.dtype
+    if adapted and merge:
+        # What is added is small beside a weight: in bfloat16 most of it would be rounded away twice.
+        model.float()
+        model.merge_adapter()
+    if dtype != "auto":
+        held = getattr(torch, dtype)
+    if not adapted or merge:
+        model.qwen.to(held)  # type: ignore[arg-type]  # transformers wraps `to` with a signature of its own
+        _say_type(model.qwen.config, held)
+    with atomic_folder(out) as temporary:
+        model.export(temporary)
+        kept = [p for p in stock.iterdir() if not any(p.match(pattern) for pattern in _WRITTEN_BY_THE_MODEL)]
+        for path in (*kept, *(folder / name for name in (ASSETS_FILE, POOL_FILE, CALIBRATION))):
+            if path.is_file():
+                shutil.copyfile(path, temporary / path.name)
+        if (folder / POOL_IMAGES).is_dir():
+            shutil.copytree(folder / POOL_IMAGES, temporary / POOL_IMAGES)
+    return (
+        "an adapter" if model.adapter is not None else f"a Qwen2.5-VL in {str(held).removeprefix('torch.')}"
+    )
+
+
+def _say_type(config: PreTrainedConfig, dtype: torch.dtype) -> None:
+    for part in (config, config.get_text_config(), getattr(config, "vision_config", None)):
+        if part is not None:
+            part.dtype = dtype

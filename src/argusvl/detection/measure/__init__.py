@@ -1,0 +1,1 @@
+"""Predictions and truth → figures; and what a run will take before it starts."""

@@ -1,0 +1,255 @@
+"""Scores that are probabilities: fitted on held-out predictions, applied wherever predictions are shown.
+
+Two things are calibrated, each by the fewest numbers that do it.
+
+- The *score* of a prediction, σ(objectness) × softmax of the type logits, becomes the probability that the prediction
+  is right: its box fits an object of its label at IoU 0.5 that no better prediction has taken. The map is beta
+  calibration (Kull, Silva Filho and Flach, AISTATS 2017), ``logit p = low · ln s − high · ln(1 − s) + bias`` with
+  ``low, high > 0``: logistic regression on the score, of which Platt scaling of its logit is the case ``low = high``
+  and the identity the case ``(1, 1, 0)``. A trace of ``s`` itself is mixed in: where the logistic curve is as good as
+  flat, scores would be equal in single precision. So the map rises everywhere, no ranking changes, and AP is what it
+  was. (Objectness and type logits calibrated one by one would reorder predictions.)
+- The *label score*, the probability of a label given that there is an object, gets a temperature for the type logits
+  (Guo et al., ICML 2017). The most likely label stays the most likely.
+
+Both are found by maximum likelihood. Nothing here knows a model or a file.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize, minimize_scalar
+from scipy.special import expit, log_softmax
+
+from argusvl.core.wording import counted
+from argusvl.detection.data.detections import Detections
+from argusvl.detection.measure.judged import JudgedPredictions
+from argusvl.detection.measure.reliability import (
+    Array,
+    Flags,
+    Reliability,
+    ReliabilityReport,
+    compare,
+    reliability,
+)
+
+MIN_IMAGES, MIN_RIGHT, MIN_WRONG = 5, 10, 10
+"""Fewer held-out images, right predictions or wrong ones say too little to change scores by."""
+
+FOLDS = 5
+SHOWN_FROM = 0.05
+"""Reliability is about predictions that somebody may look at: a hundred queries of background in each image, scored 0
+and rightly so, would make any model look calibrated."""
+
+_SMALLEST, _LARGEST = 1e-7, 1 - 1e-7
+"""Logarithms of scores beyond are those of these."""
+
+_LEAST_SLOPE = 0.01
+_TRACE = 0.005
+"""Part of the score itself in its probability: the most that it shifts one by."""
+
+_LOG_TEMPERATURE = math.log(10.0)
+_PRIOR_STD = 5.0
+"""A pull towards leaving scores as they are that some dozen predictions outweigh; without it predictions that one
+score divides into right and wrong would have no finite answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What turns the model's scores into probabilities.
+
+    Attributes:
+        low: Slope in ``ln s``; above 0.
+        high: Slope in ``−ln(1 − s)``; above 0.
+        bias: Added to both.
+        type_temperature: Type logits are divided by it; above 0.
+        images: Held-out images that it was fitted on.
+        predictions: Predictions that it was fitted on.
+    """
+
+    low: float
+    high: float
+    bias: float
+    type_temperature: float
+    images: int
+    predictions: int
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Calibration:
+        """Inverse of ``dataclasses.asdict``.
+
+        Raises:
+            ValueError: A field is missing, unknown, or holds what cannot be.
+        """
+        if set(value) != {f.name for f in fields(cls)}:
+            raise ValueError(f"expected {', '.join(f.name for f in fields(cls))}, got {', '.join(value)}")
+        for name, number in value.items():
+            if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+                raise ValueError(f"{name} is {number!r}, no number")
+            if name != "bias" and number <= 0:
+                raise ValueError(f"{name} is {number!r}, not above 0")
+        return cls(**value)
+
+    def probabilities(self, scores: NDArray[Any]) -> Array:
+        """``[N]`` scores → probabilities, in the same order."""
+        return _probabilities(scores, np.array([self.low, self.high, self.bias]))
+
+    def apply(self, detections: Detections) -> Detections:
+        """The same predictions with probabilities for scores; label scores get theirs where logits are known."""
+        return replace(detections, scores=self.probabilities(detections.scores).astype(np.float32))
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """What fitting came to.
+
+    Attributes:
+        calibration: ``None`` where the held-out images cannot give one.
+        note: Then why; else on what it was fitted.
+        report: How reliable scores are, before and after. *After* is measured on images that the map was not
+            fitted on: each fifth of the images by a map fitted on the others.
+    """
+
+    calibration: Calibration | None
+    note: str
+    report: ReliabilityReport
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for a run's snapshot."""
+        calibration = None if self.calibration is None else asdict(self.calibration)
+        return {"calibration": calibration, "note": self.note, "report": self.report.to_dict()}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Fit:
+        """Inverse of :meth:`to_dict`."""
+        calibration = value["calibration"]
+        return cls(
+            None if calibration is None else Calibration.from_dict(calibration),
+            value["note"],
+            ReliabilityReport.from_dict(value["report"]),
+        )
+
+
+def fit_calibration(judged: JudgedPredictions) -> Fit:
+    """Fits by maximum likelihood on held-out predictions; where these do not carry it, a reason takes its place."""
+    reason = _too_little(judged)
+    if reason:
+        return Fit(None, reason, measure(judged, None))
+    across = [_fit(judged.of_images(~held)) for held in _folds(judged.num_images)]
+    scores, types = np.zeros(len(judged.scores)), np.zeros(len(judged.types))
+    for held, one in zip(_folds(judged.num_images), across, strict=True):
+        entries, typed = held[judged.images], held[judged.type_images]
+        scores[entries] = one.probabilities(judged.scores[entries])
+        types[typed] = _confidences(judged.type_logits[typed], one.type_temperature)
+    report = ReliabilityReport(
+        compare(judged.scores, scores, judged.correct, SHOWN_FROM),
+        compare(_confidences(judged.type_logits), types, _types_right(judged), shown_from=0.0),
+    )
+    if not _surprise(scores, judged.correct) < _surprise(judged.scores, judged.correct):
+        return Fit(
+            None,
+            "fitted on four fifths of the held-out images, calibration does not improve the scores of the others",
+            measure(judged, None),
+        )
+    calibration = _fit(judged)
+    note = f"fitted on {calibration.predictions} predictions in {calibration.images} held-out images"
+    return Fit(calibration, note, report)
+
+
+def _too_little(judged: JudgedPredictions) -> str:
+    right = int(judged.correct.sum())
+    wrong = len(judged.correct) - right
+    if not judged.num_objects:
+        return "the held-out images show no object"
+    if judged.num_images < MIN_IMAGES:
+        return f"{counted(judged.num_images, 'held-out image')}: at least {MIN_IMAGES} are needed"
+    if not np.isfinite(judged.scores).all() or not np.isfinite(judged.type_logits).all():
+        return "the model's scores are not finite"
+    if right < MIN_RIGHT:
+        return f"{right} of {len(judged.correct)} held-out predictions are right: at least {MIN_RIGHT} are needed"
+    if wrong < MIN_WRONG:
+        return f"{wrong} of {len(judged.correct)} held-out predictions are wrong: at least {MIN_WRONG} are needed"
+    return ""
+
+
+def _folds(num_images: int) -> list[Flags]:
+    return [np.arange(num_images) % FOLDS == fold for fold in range(FOLDS)]
+
+
+def _fit(judged: JudgedPredictions) -> Calibration:
+    features = _features(judged.scores)
+    correct = judged.correct.astype(np.float64)
+    same = np.array([1.0, 1.0, 0.0])
+
+    def surprise(weights: Array) -> tuple[float, Array]:
+        logits = features @ weights
+        pull = (weights - same) / _PRIOR_STD**2
+        value = (np.logaddexp(0.0, logits) - correct * logits).sum() + 0.5 * (weights - same) @ pull
+        slope = features.T @ (expit(logits) - correct) + pull
+        return value / max(len(correct), 1), slope / max(len(correct), 1)
+
+    bounds = [(_LEAST_SLOPE, None), (_LEAST_SLOPE, None), (None, None)]
+    low, high, bias = minimize(surprise, same, jac=True, method="L-BFGS-B", bounds=bounds).x.tolist()
+    return Calibration(low, high, bias, _fit_temperature(judged), judged.num_images, len(judged.scores))
+
+
+def _fit_temperature(judged: JudgedPredictions) -> float:
+    if len(judged.types) < MIN_RIGHT or judged.type_logits.shape[1] < 2:
+        return 1.0
+
+    def surprise(log_temperature: float) -> float:
+        chances = log_softmax(judged.type_logits / math.exp(log_temperature), axis=1)
+        return float(-chances[np.arange(len(judged.types)), judged.types].sum() + log_temperature**2 / 2)
+
+    limits = (-_LOG_TEMPERATURE, _LOG_TEMPERATURE)
+    return math.exp(float(minimize_scalar(surprise, bounds=limits, method="bounded").x))
+
+
+def _features(scores: NDArray[Any]) -> Array:
+    inside = np.clip(scores.astype(np.float64), _SMALLEST, _LARGEST)
+    return np.stack([np.log(inside), -np.log1p(-inside), np.ones_like(inside)], axis=-1)
+
+
+def _probabilities(scores: NDArray[Any], weights: Array) -> Array:
+    probabilities: Array = (1 - _TRACE) * expit(_features(scores) @ weights) + _TRACE * scores
+    return probabilities
+
+
+def _surprise(scores: Array, correct: Flags) -> float:
+    """Mean negative log-likelihood."""
+    inside = np.clip(scores, _SMALLEST, _LARGEST)
+    return float(-np.where(correct, np.log(inside), np.log1p(-inside)).mean())
+
+
+def measure(judged: JudgedPredictions, calibration: Calibration | None) -> ReliabilityReport:
+    """How reliable scores are on images that ``calibration`` was not fitted on; ``None``: as the model gives them."""
+    right, raw = _types_right(judged), _confidences(judged.type_logits)
+    if calibration is None:
+        shown = judged.scores >= SHOWN_FROM
+        scores = reliability(judged.scores[shown], judged.correct[shown])
+        return ReliabilityReport(Reliability(*scores), Reliability(*reliability(raw, right)))
+    types = _confidences(judged.type_logits, calibration.type_temperature)
+    return ReliabilityReport(
+        compare(judged.scores, calibration.probabilities(judged.scores), judged.correct, SHOWN_FROM),
+        compare(raw, types, right, shown_from=0.0),
+    )
+
+
+def _confidences(type_logits: Array, temperature: float = 1.0) -> Array:
+    if not type_logits.size:
+        return np.zeros(len(type_logits))
+    best: Array = np.exp(log_softmax(type_logits / temperature, axis=1)).max(axis=1)
+    return best
+
+
+def _types_right(judged: JudgedPredictions) -> Flags:
+    if not judged.type_logits.size:
+        return np.zeros(len(judged.types), dtype=bool)
+    right: Flags = judged.type_logits.argmax(axis=1) == judged.types
+    return right

@@ -1,0 +1,176 @@
+"""What a checkpoint holds beside the weights, so that prediction meets the conditions of training.
+
+``argus.json`` says the labels, the pixel limits, the prompt's language and the run's whole configuration;
+``teacher_pool.jsonl`` the demonstrations that may be shown, with their images under ``teacher_images/``, so that the
+folder can be moved and needs nothing of the training data.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_args
+
+from argusvl.core.errors import CheckpointError
+from argusvl.core.files import path_inside, read_json_object, write_text_atomically
+from argusvl.detection.data.checkpoint_layout import assets_file
+from argusvl.detection.data.conversation import OverLengthPolicy
+from argusvl.detection.data.dataset import Vocabulary
+from argusvl.detection.data.records import Record, RecordFile, Scene, write_records
+from argusvl.detection.data.samples import VisionLimits, VisionTokensPolicy
+from argusvl.detection.measure.calibration import Calibration
+from argusvl.task_parts import ASSETS_FILE
+
+POOL_FILE = "teacher_pool.jsonl"
+POOL_IMAGES = "teacher_images"
+
+_CHOICES = {
+    "vocabulary": get_args(Vocabulary),
+    "over_length_policy": get_args(OverLengthPolicy),
+    "vision_tokens_policy": get_args(VisionTokensPolicy),
+}
+
+_LATER = {"descriptions", "calibration", "calibration_note"}
+"""Keys that checkpoints of earlier versions lack."""
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionAssets:
+    """The conditions of training that prediction must meet.
+
+    Attributes:
+        labels: Vocabulary of the type score, in the order of training; empty where only language was trained, on
+            records without objects.
+        vocabulary: ``closed``: a label is a whole description; ``open``: its first segment.
+        prompt_language: Of the fixed prompts.
+        model_max_length: Most tokens of a conversation.
+        over_length_policy: What happens to a longer one.
+        min_pixels: Smallest area of an image as the model sees it.
+        max_pixels: Largest area.
+        vision_tokens_warn: Merged vision tokens of an image from which a warning names it.
+        vision_tokens_max: Most merged vision tokens of an image.
+        vision_tokens_policy: What happens to an image with more.
+        descriptions: What captions are chosen from; ``None``: any text. A checkpoint that does not say so, of an
+            earlier version, chooses from the labels of a closed vocabulary.
+        calibration: Makes probabilities of scores; ``None``: there is none.
+        calibration_note: What the calibration was fitted on, or why there is none.
+        config: The run's configuration, for the record; nothing is read from it.
+    """
+
+    labels: tuple[str, ...]
+    vocabulary: Vocabulary
+    prompt_language: str
+    model_max_length: int
+    over_length_policy: OverLengthPolicy
+    min_pixels: int
+    max_pixels: int
+    vision_tokens_warn: int
+    vision_tokens_max: int
+    vision_tokens_policy: VisionTokensPolicy
+    descriptions: tuple[str, ...] | None = None
+    calibration: Calibration | None = None
+    calibration_note: str = "the checkpoint was written without one"
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def limits(self) -> VisionLimits:
+        """How images reach the network's grid."""
+        return VisionLimits(
+            min_pixels=self.min_pixels,
+            max_pixels=self.max_pixels,
+            vision_tokens_warn=self.vision_tokens_warn,
+            vision_tokens_max=self.vision_tokens_max,
+            vision_tokens_policy=self.vision_tokens_policy,
+        )
+
+    def save(self, folder: str | Path) -> None:
+        """Writes ``argus.json`` into a checkpoint folder."""
+        text = json.dumps(asdict(self), ensure_ascii=False, indent=2) + "\n"
+        write_text_atomically(Path(folder) / ASSETS_FILE, text)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> DetectionAssets:
+        """Inverse of :meth:`save`.
+
+        Raises:
+            CheckpointError: The folder is missing or no checkpoint, or ``argus.json`` is damaged.
+        """
+        file = assets_file(Path(folder))
+        value = read_json_object(file, remedy="copy the checkpoint again, or use another one")
+        if "descriptions" not in value and value.get("vocabulary") == "closed":
+            value["descriptions"] = value.get("labels") or None
+        known = {
+            f.name: _checked(f.name, str(f.type), value, file)
+            for f in fields(cls)
+            if f.name in value or f.name not in _LATER
+        }
+        return cls(**known)
+
+
+def save_teacher_pool(folder: str | Path, scenes: Sequence[Scene], root: str | Path) -> None:
+    """Copies a teacher pool with its images into a checkpoint folder.
+
+    Args:
+        folder: The checkpoint.
+        scenes: Demonstrations, in the order in which they are shown.
+        root: Folder that their image paths are relative to.
+    """
+    folder = Path(folder)
+    images = folder / POOL_IMAGES
+    images.mkdir(parents=True, exist_ok=True)
+    copied = []
+    for number, scene in enumerate(scenes):
+        names = []
+        for k, image in enumerate(scene.images):
+            name = f"{number:04d}_{k}{Path(image).suffix.lower()}"
+            shutil.copyfile(Path(root) / image, images / name)
+            names.append(f"{POOL_IMAGES}/{name}")
+        copied.append(Record(student=Scene(images=tuple(names), objects=scene.objects)))
+    write_records(folder / POOL_FILE, copied)
+
+
+def load_teacher_pool(folder: str | Path) -> tuple[Scene, ...]:
+    """The demonstrations of a checkpoint, image paths relative to it; none where it holds no pool.
+
+    Raises:
+        DataError: A line of the pool is no record.
+        CheckpointError: An image lies outside of the checkpoint.
+    """
+    file = Path(folder) / POOL_FILE
+    scenes = tuple(record.student for record in RecordFile(file)) if file.is_file() else ()
+    for name in (name for scene in scenes for name in scene.images):
+        path_inside(file.parent, name, stated_in=file)
+    return scenes
+
+
+def _checked(name: str, annotation: str, value: Mapping[str, Any], file: Path) -> Any:
+    """One field of ``argus.json``, of the type that the dataclass says."""
+    remedy = (
+        "the file was changed by hand or by another version: use the checkpoint as `argus train` wrote it"
+    )
+    if name not in value:
+        raise CheckpointError(f"key {name!r} is missing", where=file, remedy=remedy)
+    found = value[name]
+    fits = {
+        "int": type(found) is int and found > 0,
+        "str": isinstance(found, str),
+        "tuple[str, ...]": _is_texts(found),
+        "tuple[str, ...] | None": found is None or (_is_texts(found) and found),
+        "Calibration | None": found is None or isinstance(found, dict),
+        "Mapping[str, Any]": isinstance(found, dict),
+    }.get(annotation, found in _CHOICES.get(name, ()))
+    if not fits:
+        raise CheckpointError(f"key {name!r} is {found!r:.80}", where=file, remedy=remedy)
+    if name == "calibration" and found is not None:
+        try:
+            return Calibration.from_dict(found)
+        except ValueError as error:
+            raise CheckpointError(f"key {name!r}: {error}", where=file, remedy=remedy) from None
+    return tuple(found) if isinstance(found, list) else found
+
+
+def _is_texts(found: Any) -> bool:
+    return isinstance(found, list) and all(isinstance(v, str) and v for v in found)

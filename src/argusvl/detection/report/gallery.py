@@ -1,0 +1,194 @@
+"""What an evaluation leaves for the report: pictures with truth and predictions, and precision over recall."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from argusvl.core.files import real_path
+from argusvl.detection.data.dataset import Vocabulary
+from argusvl.detection.data.detections import Detections
+from argusvl.detection.measure.evaluation import Evaluation, Truth, claim, class_of
+from argusvl.detection.measure.pairing import MIN_IOU, SCORE_THRESHOLD, LabelledBox, Pair, num_errors, pair_up
+
+GALLERY_IMAGES = 48
+GALLERY_MIN_SCORE = 0.05
+"""Predictions below are noise that nobody looks at; down to here the report's reader may lower the threshold."""
+
+MISDESCRIBED = 50
+"""So many of the wrong descriptions are named, the most frequent ones."""
+
+_WORST_SHARE = 2 / 3
+
+
+def make_gallery(
+    evaluation: Evaluation,
+    root: str | Path,
+    *,
+    vocabulary: Vocabulary,
+    folder: str | Path | None = None,
+    count: int = GALLERY_IMAGES,
+    score_threshold: float = SCORE_THRESHOLD,
+) -> dict[str, Any]:
+    """JSON-ready: the images with the most errors, and as many as are left spread evenly over the others.
+
+    The evenly spread third is there so that the gallery does not show failures alone.
+
+    Args:
+        evaluation: With descriptions above the threshold.
+        root: Folder that the images' names are relative to.
+        vocabulary: ``closed``: a class is a whole description; ``open``: its first segment.
+        folder: Where the gallery will lie: images below it are named relative to it, so that both can be moved
+            together; others absolutely.
+        count: How many images.
+        score_threshold: From where predictions count as such.
+
+    Returns:
+        ``{"score_threshold": …, "images_total": …, "kinds": {class: {kind: count}}, "confusion": {class: {class:
+        count}}, "misdescribed": [{"truth": text, "said": text, "count": …}], "images": [{"image": path, "width": …,
+        "height": …, "chosen": "errors" | "spread", "truth": [{"bbox_2d", "desc", "label"}], "predictions":
+        [{"bbox_2d", "label", "score", "label_score", "desc"}]}]}``. The counts are over all images, at the threshold:
+        ``kinds``, what became of the objects (:data:`~argusvl.detection.measure.pairing.KINDS`); ``confusion``, of
+        those with a box of their own, which class was given to each class; ``misdescribed``, the most frequent wrong
+        descriptions.
+    """
+    paired = [
+        pair_up(_truth_boxes(t, vocabulary), _predicted_boxes(p.above(score_threshold)))
+        for t, p in zip(evaluation.truth, evaluation.predictions, strict=True)
+    ]
+    images = []
+    for k, why in _chosen([num_errors(pairs) for pairs in paired], count):
+        line = (
+            evaluation.predictions[k]
+            .above(GALLERY_MIN_SCORE)
+            .to_jsonl(_path(Path(root) / evaluation.images[k], folder))
+        )
+        line["chosen"] = why
+        line["truth"] = _truth(evaluation.truth[k], vocabulary)
+        line["predictions"] = line.pop("objects")
+        images.append(line)
+    every = [pair for pairs in paired for pair in pairs]
+    return {
+        "score_threshold": score_threshold,
+        "images_total": len(evaluation.images),
+        "kinds": _counted((pair.class_name, pair.kind) for pair in every),
+        "confusion": _counted(
+            (pair.class_name, pair.predicted.counted_as)
+            for pair in every
+            if pair.predicted and pair.kind in ("right", "misdescribed")
+        ),
+        "misdescribed": _misdescribed(every),
+        "images": images,
+    }
+
+
+def precision_recall_file(evaluation: Evaluation, vocabulary: Vocabulary) -> dict[str, Any]:
+    """Each class's precision over recall, and F1 over the score threshold, at IoU 0.5.
+
+    Precision is AP's, over all that the model considered; F1 is that of the predictions that a caller gets.
+
+    Returns:
+        JSON-ready: ``{"iou": 0.5, "classes": {class: {"precision": [101 numbers], "scores": [101 numbers], "f1": [101
+        numbers]}}}``.
+    """
+    f1 = _f1_over_thresholds(evaluation, vocabulary)
+    return {
+        "iou": MIN_IOU,
+        "classes": {
+            name: {
+                "precision": [round(p, 4) for p in curve.precision],
+                "scores": [round(s, 4) for s in curve.scores],
+                "f1": f1[name],
+            }
+            for name, curve in evaluation.figures.precision_recall.items()
+        },
+    }
+
+
+def _f1_over_thresholds(evaluation: Evaluation, vocabulary: Vocabulary) -> dict[str, list[float]]:
+    """For each class of the truth, F1 at the score thresholds 0, 0.01, … 1."""
+    objects: Counter[str] = Counter()
+    right: dict[str, list[float]] = defaultdict(list)
+    wrong: dict[str, list[float]] = defaultdict(list)
+    for truth, found in zip(evaluation.truth, evaluation.predictions, strict=True):
+        wanted = np.array([class_of(text, vocabulary) for text in truth.descriptions], dtype=np.str_)
+        labels = np.array([unicodedata.normalize("NFC", label) for label in found.labels], dtype=np.str_)
+        objects.update(wanted.tolist())
+        for name in {*wanted.tolist(), *labels.tolist()}:
+            boxes = truth.boxes_xyxy_px[wanted == name]
+            of_class = found[labels == name]
+            claimed = claim(Truth(boxes, (name,) * len(boxes)), of_class)
+            for k, score in enumerate(of_class.scores.tolist()):
+                (right if k in claimed else wrong)[name].append(score)
+    thresholds = np.linspace(0, 1, 101)[:, None]
+    f1 = {}
+    for name, count in objects.items():
+        hits, misses = ((np.array(scores[name]) >= thresholds).sum(axis=1) for scores in (right, wrong))
+        f1[name] = (2 * hits / (hits + misses + count)).round(4).tolist()
+    return f1
+
+
+def _chosen(errors: Sequence[int], count: int) -> list[tuple[int, str]]:
+    """Indices of images, in the order of the file, each with why it was chosen."""
+    if len(errors) <= count:
+        return [(k, "errors" if errors[k] else "spread") for k in range(len(errors))]
+    ordered = sorted(range(len(errors)), key=lambda k: -errors[k])
+    worst = [k for k in ordered[: round(count * _WORST_SHARE)] if errors[k]]
+    others = sorted(set(range(len(errors))) - set(worst))
+    spread = np.linspace(0, len(others) - 1, count - len(worst)).round().astype(int)
+    return sorted([(k, "errors") for k in worst] + [(others[k], "spread") for k in spread])
+
+
+def _counted(named: Iterable[tuple[str, str]]) -> dict[str, dict[str, int]]:
+    """How often each pair of names occurs, by the first one."""
+    counts: dict[str, Counter[str]] = {}
+    for first, second in named:
+        counts.setdefault(first, Counter())[second] += 1
+    return {name: dict(counts[name]) for name in sorted(counts)}
+
+
+def _misdescribed(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
+    counts = Counter(
+        (pair.truth.label, pair.predicted.label)
+        for pair in pairs
+        if pair.truth and pair.predicted and pair.kind == "misdescribed"
+    )
+    return [
+        {"truth": truth, "said": said, "count": count}
+        for (truth, said), count in counts.most_common(MISDESCRIBED)
+    ]
+
+
+def _path(image: Path, folder: str | Path | None) -> str:
+    image = real_path(image)
+    if folder is not None and image.is_relative_to(real_path(folder)):
+        return image.relative_to(real_path(folder)).as_posix()
+    return str(image)
+
+
+def _truth(truth: Truth, vocabulary: Vocabulary) -> list[dict[str, Any]]:
+    return [
+        {"bbox_2d": box, "desc": text, "label": class_of(text, vocabulary)}
+        for box, text in zip(truth.boxes_xyxy_px.tolist(), truth.descriptions, strict=True)
+    ]
+
+
+def _truth_boxes(truth: Truth, vocabulary: Vocabulary) -> list[LabelledBox]:
+    return [
+        LabelledBox(tuple(o["bbox_2d"]), o["desc"], class_name=o["label"]) for o in _truth(truth, vocabulary)
+    ]
+
+
+def _predicted_boxes(found: Detections) -> list[LabelledBox]:
+    captions = found.captions or (None,) * len(found)
+    return [
+        LabelledBox(tuple(box), caption or label, score, label)
+        for box, caption, label, score in zip(
+            found.boxes_xyxy_px.tolist(), captions, found.labels, found.scores.tolist(), strict=True
+        )
+    ]
