@@ -12,41 +12,18 @@ from argusvl.config.schema import (
     DataSection,
     FilePath,
     KeyProblem,
-    Probability,
     Rate,
     RunConfig,
     Section,
     TrainingSection,
 )
+from argusvl.manipulation.data.augmentation import HandAugmentation
+from argusvl.manipulation.data.reading import Format
 
 Metric = Literal["mpjpe", "mpjpe_root", "mpjpe_pa", "auc", "auc_root", "auc_pa"]
 """Figures of an evaluation that may choose the best checkpoint."""
 
 Weight = Annotated[float, Field(ge=0)]
-Change = Annotated[float, Field(ge=0, lt=1)]
-
-
-class HandAugmentationSection(Section):
-    """Random changes of training crops; 0 for none of a kind. K and labels change with the picture."""
-
-    rotation: float = Field(ge=0, le=180)
-    """Largest turn, degrees, to either side."""
-    scale: Change
-    """Largest relative change of the crop's side."""
-    shift: Change
-    """Largest shift of the crop, as a share of its side."""
-    colour: Change
-    """Largest relative change of brightness, contrast and saturation, and by half of it of each channel."""
-    blur: Probability
-    """Probability of a blur."""
-    noise: Change
-    """Largest standard deviation of pixel noise, as a share of white."""
-    erase: Probability
-    """Probability that a rectangle of the crop is covered."""
-    greyscale: Probability
-    """Probability that all colour is taken away."""
-    texture: Probability
-    """Probability that a random convolution gives the crop other textures and colours; for hands that are drawn."""
 
 
 class HandDataSection(DataSection):
@@ -58,7 +35,7 @@ class HandDataSection(DataSection):
     """Of held-out data, in the same format; without it there is no evaluation in training."""
     root: FilePath | None = None
     """Of no use here: a data set knows where its pictures are; coco has the option images."""
-    format: Literal["folder", "freihand", "dexycb", "coco"]
+    format: Format
     """How the data are laid out; docs/hand-data.md describes each."""
     train_options: dict[str, Any] = Field(default_factory=dict)
     """Options of the reader for the training data, such as {setup: s0, split: train} for dexycb."""
@@ -70,7 +47,7 @@ class HandDataSection(DataSection):
     """Deviation of noise on the normalised input in the first epochs, against answers that ignore the picture."""
     input_noise_epochs: float = Field(ge=0)
     """Epochs over which that noise falls to 0."""
-    augmentation: HandAugmentationSection
+    augmentation: HandAugmentation
     """Random changes of training crops."""
 
     def cross_field_problems(self) -> Iterator[KeyProblem]:  # noqa: D102

@@ -8,12 +8,9 @@ from typing import Any
 
 from argusvl.config.commented_yaml import write_commented_yaml
 from argusvl.config.loading import config_from_mapping
-from argusvl.core.errors import ArgusError
 from argusvl.manipulation.config import HandRunConfig
 from argusvl.manipulation.data.dataset import usable
-from argusvl.manipulation.data.formats.base import HandData
-from argusvl.manipulation.data.reading import open_hands
-from argusvl.manipulation.data.records import HandRecord
+from argusvl.manipulation.data.reading import Format, open_hands
 from argusvl.manipulation.model.losses import LOSSES
 from argusvl.manipulation.predict.checkpoint import HandAssets
 
@@ -48,7 +45,7 @@ RATES_FROM_BASE = {"encoder_lr": 2e-4, "decoder_lr": 5e-4, "refinement_lr": 5e-4
 def make_starting_config(
     train: Path,
     val: Path | None,
-    format_name: str,
+    format_name: Format,
     train_options: Mapping[str, Any],
     val_options: Mapping[str, Any],
     base: tuple[str, HandAssets, Mapping[str, Any]] | None = None,
@@ -69,7 +66,8 @@ def make_starting_config(
     hands = open_hands(train, format_name, train_options)
     if val is not None:
         open_hands(val, format_name, val_options)
-    surveyed = usable(_first(hands))
+    evenly = range(0, len(hands), max(1, len(hands) // _SURVEYED))
+    surveyed = usable([hands[number] for number in evenly])
     objects = sorted({one.held.name for one in surveyed if one.held is not None})
     passes = _PASSES if base is None else _PASSES_FROM_BASE
     every = max(1, passes // _BATCH // EVALUATIONS)
@@ -158,15 +156,3 @@ def make_starting_config(
     }
     head = f"Hands of {train}, read as {format_name}. Train: argus train THIS_FILE"
     return write_commented_yaml(values, comments, head)
-
-
-def _first(hands: HandData) -> list[HandRecord]:
-    """Some records, evenly over the data."""
-    numbers = range(0, len(hands), max(1, len(hands) // _SURVEYED))
-    found = []
-    for number in numbers:
-        try:
-            found.append(hands[number])
-        except ArgusError:
-            continue  # `argus train` names each that is wrong
-    return found

@@ -18,7 +18,6 @@ from argusvl.core.figures import FigureSpec
 from argusvl.core.logging import get_logger
 from argusvl.doctor.findings import Finding, finding_of
 from argusvl.manipulation.config import HandRunConfig
-from argusvl.manipulation.data.augmentation import HandAugmentation
 from argusvl.manipulation.data.checking import Floats
 from argusvl.manipulation.data.dataset import CropSettings, HandCrop, HandDataset, collate, usable
 from argusvl.manipulation.data.reading import open_hands
@@ -152,9 +151,8 @@ class HandTask:
     def train_dataset(self) -> HandDataset:
         """Crops, changed at random."""
         data, seed = self.config.data, self.config.training.seed
-        changes = HandAugmentation(**data.augmentation.model_dump())
         noise = data.input_noise, data.input_noise_epochs
-        return HandDataset(self._train_hands, self._crop, changes, seed, noise)
+        return HandDataset(self._train_hands, self._crop, data.augmentation, seed, noise)
 
     def eval_dataset(self) -> HandDataset | None:
         """Held-out crops as they are."""

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from argusvl.core.errors import ConfigError, DataError
-from argusvl.manipulation.data.augmentation import HandAugmentation
+from argusvl.manipulation.data.augmentation import NO_CHANGE, HandAugmentation
 from argusvl.manipulation.data.checking import told_side
 from argusvl.manipulation.data.dataset import MEAN, STD, CropSettings, HandDataset, collate, cut_out, usable
 from argusvl.manipulation.data.reading import FORMATS, open_hands
@@ -19,7 +19,15 @@ from argusvl.synthetic.hands.camera import project
 
 SETTINGS = CropSettings(size=96, margin=1.25)
 STRONG = HandAugmentation(
-    180, 0.4, 0.1, colour=0.4, blur=0.5, noise=0.05, erase=0.5, greyscale=0.3, texture=0.5
+    rotation=180,
+    scale=0.4,
+    shift=0.1,
+    colour=0.4,
+    blur=0.5,
+    noise=0.05,
+    erase=0.5,
+    greyscale=0.3,
+    texture=0.5,
 )
 
 
@@ -100,8 +108,7 @@ def test_options_of_a_reader_are_checked(hand_folder: Path) -> None:
 
 
 def test_noise_on_the_input_falls_to_nothing(records: list[HandRecord]) -> None:
-    still = HandAugmentation(0, 0, 0, 0, 0, 0, 0)
-    dataset = HandDataset(records, SETTINGS, still, seed=1, noise=(0.2, 2.0))
+    dataset = HandDataset(records, SETTINGS, NO_CHANGE, seed=1, noise=(0.2, 2.0))
     plain = cut_out(records[0], SETTINGS).pixels.astype(float)
     off = []
     for epoch in range(3):
@@ -111,7 +118,7 @@ def test_noise_on_the_input_falls_to_nothing(records: list[HandRecord]) -> None:
 
 
 def test_another_texture_keeps_what_is_even_and_where_it_ends() -> None:
-    changes, rng = HandAugmentation(0, 0, 0, 0, 0, 0, 0, texture=1), np.random.default_rng(2)
+    changes, rng = NO_CHANGE.model_copy(update={"texture": 1}), np.random.default_rng(2)
     pixels = np.full((64, 64, 3), (90, 120, 60), np.uint8)
     pixels[20:44, 20:44] = (160, 90, 140)
     apart, hues = [], []
@@ -125,7 +132,7 @@ def test_another_texture_keeps_what_is_even_and_where_it_ends() -> None:
 
 
 def test_without_colour_all_channels_are_alike() -> None:
-    changes, rng = HandAugmentation(0, 0, 0, 0, 0, 0, 0, greyscale=0.5), np.random.default_rng(3)
+    changes, rng = NO_CHANGE.model_copy(update={"greyscale": 0.5}), np.random.default_rng(3)
     noise = Image.fromarray(np.random.default_rng(4).integers(0, 255, (16, 16, 3), dtype=np.uint8))
     pictures = [changes.recolour(noise, rng).astype(int) for _ in range(200)]
     grey = [np.ptp(picture, axis=2).max() <= 1 for picture in pictures]

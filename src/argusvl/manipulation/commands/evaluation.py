@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from argusvl.core.errors import ConfigError
+from argusvl.manipulation.commands.options import FormatOption, ReaderOption, reader_options
 from argusvl.task_parts import Evaluated
 
 if TYPE_CHECKING:
@@ -29,15 +30,8 @@ def evaluate_checkpoint(
     device: str,
     batch_size: int,
     for_report: bool,
-    format: Annotated[  # noqa: A002 - the name of the option
-        Literal["folder", "freihand", "dexycb", "coco"], typer.Option(help="How the data are laid out.")
-    ] = "folder",
-    option: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=VALUE", help="Option of the reader, such as setup=s0; may be given several times."
-        ),
-    ] = None,
+    format: FormatOption = "folder",  # noqa: A002 - the name of the option
+    option: ReaderOption = None,
     max_examples: Annotated[
         int | None, typer.Option(min=1, help="Use only the first so many hands; all by default.")
     ] = None,
@@ -60,7 +54,6 @@ def evaluate_checkpoint(
 
         argus eval argus-hand DexYCB --format dexycb --option setup=s0 --option split=test --results s0.txt
     """
-    from argusvl.manipulation.commands.options import reader_options
     from argusvl.manipulation.data.dataset import usable
     from argusvl.manipulation.data.reading import open_hands
     from argusvl.manipulation.predict.checkpoint import HandAssets

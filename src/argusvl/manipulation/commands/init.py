@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
+
+from argusvl.manipulation.commands.options import FormatOption, ReaderOption, reader_options
 
 
 def init(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="The data set: a folder, or a coco JSON.")],
     val: Annotated[Path | None, typer.Option(help="Held-out data of the same format.")] = None,
-    format: Annotated[  # noqa: A002 - the name of the option
-        Literal["folder", "freihand", "dexycb", "coco"], typer.Option(help="How the data are laid out.")
-    ] = "folder",
-    option: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="Option of the reader for the training data, e.g. setup=s0."),
-    ] = None,
+    format: FormatOption = "folder",  # noqa: A002 - the name of the option
+    option: ReaderOption = None,
     val_option: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="Option of the reader for the held-out data."),
@@ -38,7 +35,6 @@ def init(
 
         argus init --task manipulation FreiHAND --format freihand --model argus-hand > freihand.yaml
     """
-    from argusvl.manipulation.commands.options import reader_options
     from argusvl.manipulation.init import make_starting_config
 
     base = None

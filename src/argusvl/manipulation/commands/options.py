@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
+
+import typer
 
 from argusvl.core.errors import ConfigError
+from argusvl.manipulation.data.reading import Format
+
+FormatOption = Annotated[Format, typer.Option(help="How the data are laid out.")]
+ReaderOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=VALUE", help="Option of the reader, such as setup=s0; may be given several times."
+    ),
+]
 
 
 def reader_options(texts: Sequence[str] | None) -> dict[str, str]:

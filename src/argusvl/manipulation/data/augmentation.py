@@ -6,48 +6,47 @@ Everything comes from the generator that the caller passes: a sample depends on 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
+from pydantic import Field
 from torch.nn import functional as F
 
+from argusvl.config.schema import Probability, Section
 from argusvl.manipulation.data.checking import Floats
 from argusvl.synthetic.hands.camera import PictureMap
 
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
-@dataclass(frozen=True, slots=True)
-class HandAugmentation:
-    """How strong the changes are; 0 for none of a kind.
+Change = Annotated[float, Field(ge=0, lt=1)]
 
-    Attributes:
-        rotation: Largest turn of the picture, degrees.
-        scale: Largest relative change of the crop's side, from 0 to below 1.
-        shift: Largest shift of the crop, as a share of its side.
-        colour: Largest relative change of brightness, contrast and saturation, and of each channel's strength by half
-            as much.
-        blur: Probability of a blur.
-        noise: Largest standard deviation of pixel noise, of 255.
-        erase: Probability that a rectangle of up to two fifths of each side is covered.
-        greyscale: Probability that all colour is taken away.
-        texture: Probability of a random convolution mixed with the crop (RandConv, Xu et al., ICLR 2021): textures and
-            colours are others, forms stay.
-    """
 
-    rotation: float
-    scale: float
-    shift: float
-    colour: float
-    blur: float
-    noise: float
-    erase: float
-    greyscale: float = 0.0
-    texture: float = 0.0
+class HandAugmentation(Section):
+    """Random changes of training crops; 0 for none of a kind. K and labels change with the picture."""
+
+    rotation: float = Field(ge=0, le=180)
+    """Largest turn, degrees, to either side."""
+    scale: Change
+    """Largest relative change of the crop's side."""
+    shift: Change
+    """Largest shift of the crop, as a share of its side."""
+    colour: Change
+    """Largest relative change of brightness, contrast and saturation, and by half of it of each channel."""
+    blur: Probability
+    """Probability of a blur."""
+    noise: Change
+    """Largest standard deviation of pixel noise, as a share of white."""
+    erase: Probability
+    """Probability that a rectangle of up to two fifths of each side of the crop is covered."""
+    greyscale: Probability
+    """Probability that all colour is taken away."""
+    texture: Probability
+    """Probability that a random convolution gives the crop other textures and colours (RandConv, Xu et al., ICLR 2021);
+    for hands that are drawn."""
 
     def crop(
         self, box_xyxy_px: Floats, margin: float, size: int, rng: np.random.Generator | None
@@ -96,6 +95,11 @@ class HandAugmentation:
             top, left = rng.integers(0, height - h), rng.integers(0, width - w)
             pixels[top : top + h, left : left + w] = rng.uniform(0, 255, size=3)
         return np.clip(pixels, 0, 255).astype(np.uint8)
+
+
+NO_CHANGE = HandAugmentation(
+    rotation=0, scale=0, shift=0, colour=0, blur=0, noise=0, erase=0, greyscale=0, texture=0
+)
 
 
 def _other_texture(pixels: NDArray[np.floating[Any]], rng: np.random.Generator) -> NDArray[np.floating[Any]]:

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from argusvl.core.errors import DataError
 from argusvl.core.images import open_image
-from argusvl.manipulation.data.augmentation import HandAugmentation
+from argusvl.manipulation.data.augmentation import NO_CHANGE, HandAugmentation
 from argusvl.manipulation.data.joints import NUM_JOINTS
 from argusvl.manipulation.data.records import HandRecord
 from argusvl.manipulation.data.views import HandView, view_of
@@ -85,7 +85,7 @@ def cut_out(
         ImageError: The picture cannot be read, or its EXIF tag turns it.
     """
     assert record.box_xyxy_px is not None
-    changes = augmentation or HandAugmentation(0, 0, 0, 0, 0, 0, 0)
+    changes = augmentation or NO_CHANGE
     change = changes.crop(record.box_xyxy_px, settings.margin, settings.size, rng)
     if record.side == "left":
         change = change.then(PictureMap.mirror(change.size))

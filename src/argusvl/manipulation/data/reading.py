@@ -6,13 +6,17 @@ import inspect
 import pkgutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from argusvl.config.messages import did_you_mean
 from argusvl.core.errors import ConfigError
-from argusvl.manipulation.data.formats.base import HandData
 
-FORMATS = {
+if TYPE_CHECKING:
+    from argusvl.manipulation.data.formats.base import HandData
+
+Format = Literal["folder", "freihand", "dexycb", "coco"]
+
+FORMATS: dict[Format, str] = {
     "folder": "argusvl.manipulation.data.formats.folder:HandFolder",
     "freihand": "argusvl.manipulation.data.formats.freihand:FreiHand",
     "dexycb": "argusvl.manipulation.data.formats.dexycb:DexYcb",
@@ -21,7 +25,7 @@ FORMATS = {
 """Name → reader; each is called with a path and its own options by their names."""
 
 
-def open_hands(path: Path, format_name: str, options: Mapping[str, Any]) -> HandData:
+def open_hands(path: Path, format_name: Format, options: Mapping[str, Any]) -> HandData:
     """A data set, opened by the reader of its format.
 
     Args:

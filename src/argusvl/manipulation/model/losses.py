@@ -34,7 +34,7 @@ ENTROPY_FLOOR = 0.3
 _SMALL = 1e-12
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Labels:
     """What is known of B hands; ``None``: of none of them.
 
@@ -65,6 +65,22 @@ class Labels:
     object_points_m: Tensor | None = None
     object_normals: Tensor | None = None
     surface_valid: Tensor | None = None
+
+
+LABELS: dict[str, tuple[int | None, ...]] = {
+    "joints_m": (NUM_JOINTS, 3),
+    "joint_valid": (NUM_JOINTS,),
+    "joints_px": (NUM_JOINTS, 2),
+    "joints_px_valid": (NUM_JOINTS,),
+    "object_kind": (),
+    "object_pose_m": (3, 4),
+    "contact": (NUM_JOINTS,),
+    "contact_valid": (),
+    "object_points_m": (None, 3),
+    "object_normals": (None, 3),
+    "surface_valid": (),
+}
+"""Names of :class:`Labels` and their shapes for one hand."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from argusvl.manipulation.model.encoder import (
 )
 from argusvl.manipulation.model.geometry import LENGTH_M, in_float32, rotation_from_6d
 from argusvl.manipulation.model.layers import output_layer
-from argusvl.manipulation.model.losses import Labels, Predicted, terms_of
+from argusvl.manipulation.model.losses import LABELS, Labels, Predicted, terms_of
 from argusvl.manipulation.model.refinement import Refinement
 from argusvl.synthetic.hands.camera import unproject
 
@@ -112,44 +111,22 @@ class ArgusForHands(PreTrainedModel):
         self,
         pixel_values: Tensor,
         cameras: Tensor,
-        joints_m: Tensor | None = None,
-        joint_valid: Tensor | None = None,
-        joints_px: Tensor | None = None,
-        joints_px_valid: Tensor | None = None,
-        object_kind: Tensor | None = None,
-        object_pose_m: Tensor | None = None,
-        contact: Tensor | None = None,
-        contact_valid: Tensor | None = None,
-        object_points_m: Tensor | None = None,
-        object_normals: Tensor | None = None,
-        surface_valid: Tensor | None = None,
         output_attentions: bool = False,
-        **unused: Any,
+        **batch: Any,
     ) -> HandOutput:
         """One pass over crops of right hands.
 
         Args:
             pixel_values: ``[B, 3, S, S]``, normalised by ImageNet's mean and deviation.
             cameras: ``[B, 3, 3]`` float32: K of the crop, in its pixels.
-            joints_m: This and the other labels are as in :class:`~argusvl.manipulation.model.losses.Labels`.
-            joint_valid: See there.
-            joints_px: See there.
-            joints_px_valid: See there.
-            object_kind: See there.
-            object_pose_m: See there.
-            contact: See there.
-            contact_valid: See there.
-            object_points_m: See there.
-            object_normals: See there.
-            surface_valid: See there.
             output_attentions: Whether the decoder's attention is returned.
-            **unused: Entries of the batch that are not for the model.
+            **batch: Labels by the names of :class:`~argusvl.manipulation.model.losses.Labels`; other entries of the
+                batch are not for the model.
 
         Raises:
             ModelError: A shape or a type does not fit, or labels come without what says which are valid.
         """
-        given = locals()
-        labels = Labels(**{name: given[name] for name in Labels.__dataclass_fields__})
+        labels = Labels(cameras, **{name: batch[name] for name in LABELS if name in batch})
         self._check(pixel_values, labels)
         size = self.config.image_size
         maps = self.decoder.neck(self.encoder(pixel_values))
@@ -196,26 +173,12 @@ class ArgusForHands(PreTrainedModel):
 
     def _check(self, pixel_values: Tensor, labels: Labels) -> None:
         size, batch = self.config.image_size, len(pixel_values)
-        shapes: Mapping[str, tuple[int | None, ...]] = {
-            "cameras": (3, 3),
-            "joints_m": (NUM_JOINTS, 3),
-            "joint_valid": (NUM_JOINTS,),
-            "joints_px": (NUM_JOINTS, 2),
-            "joints_px_valid": (NUM_JOINTS,),
-            "object_kind": (),
-            "object_pose_m": (3, 4),
-            "contact": (NUM_JOINTS,),
-            "contact_valid": (),
-            "object_points_m": (None, 3),
-            "object_normals": (None, 3),
-            "surface_valid": (),
-        }
         if pixel_values.shape[1:] != (3, size, size):
             raise ModelError(
                 f"pixel_values has shape {list(pixel_values.shape)}, expected [B, 3, {size}, {size}]",
                 remedy="crop to the model's image_size, and K with it",
             )
-        for name, shape in shapes.items():
+        for name, shape in {"cameras": (3, 3), **LABELS}.items():
             value = getattr(labels, name)
             if value is None:
                 continue

@@ -17,7 +17,7 @@ from argusvl.core.devices import usable_device
 from argusvl.core.errors import ArgusError, CheckpointError, DataError
 from argusvl.core.images import exif_orientation, open_image, upright_rgb
 from argusvl.core.precision import compute_in, decide
-from argusvl.manipulation.data.augmentation import HandAugmentation
+from argusvl.manipulation.data.augmentation import NO_CHANGE
 from argusvl.manipulation.data.checking import Floats, Side, box_problem, camera_problem
 from argusvl.manipulation.data.dataset import pixel_values
 from argusvl.manipulation.data.joints import JOINTS
@@ -30,7 +30,6 @@ from argusvl.synthetic.hands.camera import PictureMap, camera_matrix, project
 
 ASSUMED_FOCAL = 1.2
 """Focal length over the picture's longer side where no K is given: that of a telephone's main camera, about 45°."""
-_NO_CHANGE = HandAugmentation(0, 0, 0, 0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -239,7 +238,7 @@ class HandPredictor:
         if query.side is None:
             notes.append("no side was given: it is taken for a right hand")
         side = query.side or "right"
-        change = _NO_CHANGE.crop(box, margin, self.assets.image_size, None)
+        change = NO_CHANGE.crop(box, margin, self.assets.image_size, None)
         if side == "left":
             change = change.then(PictureMap.mirror(change.size))
         inner, turn = change.camera(camera)

@@ -9,12 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from argusvl.core.errors import DataError
-from argusvl.core.files import cannot_read, read_text, write_text_atomically
+from argusvl.core.files import write_text_atomically
 from argusvl.manipulation.data.checking import Floats
-from argusvl.manipulation.data.joints import NUM_JOINTS
 from argusvl.manipulation.measure.metrics import MM
-
-_COLUMNS = 1 + 3 * NUM_JOINTS
 
 
 def write_dexycb_results(path: str | Path, joints_m: Mapping[int, Floats]) -> None:
@@ -30,37 +27,6 @@ def write_dexycb_results(path: str | Path, joints_m: Mapping[int, Floats]) -> No
         values = _finite(joints, f"image {image}") * MM
         lines.append(",".join([str(image), *(f"{value:.4f}" for value in values.ravel())]) + "\n")
     write_text_atomically(path, "".join(lines))
-
-
-def read_dexycb_results(path: str | Path) -> dict[int, Floats]:
-    """Inverse of :func:`write_dexycb_results`: image id → ``[21, 3]`` metres.
-
-    Raises:
-        DataError: The file cannot be read, or a line has not 64 columns, is no number, or is of an image that was
-            there before.
-    """
-    try:
-        text = read_text(path)
-    except OSError as error:
-        raise cannot_read(path, error, DataError) from None
-    except ValueError as error:
-        raise DataError(str(error), where=path, remedy="write it as UTF-8") from None
-    found: dict[int, Floats] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
-        where, columns = f"{path}:{number}", line.split(",")
-        remedy = "write an image id and 63 numbers, millimetres, between commas"
-        if len(columns) != _COLUMNS:
-            raise DataError(f"{len(columns)} columns, not {_COLUMNS}", where=where, remedy=remedy)
-        try:
-            image, joints = int(columns[0]), np.array(columns[1:], dtype=np.float64).reshape(NUM_JOINTS, 3)
-        except ValueError as error:
-            raise DataError(str(error), where=where, remedy=remedy) from None
-        if image in found:
-            raise DataError(
-                f"image {image} stands in an earlier line too", where=where, remedy="write each once"
-            )
-        found[image] = _finite(joints, where) / MM
-    return found
 
 
 def write_freihand_results(path: str | Path, joints_m: Floats, vertices_m: Floats | None = None) -> None:

@@ -53,6 +53,8 @@ def test_versions_are_the_same_samples_before_other_backgrounds(root: Path) -> N
     assert len(FreiHand(root, "evaluation")) == 3
     with pytest.raises(DataError, match="field 'versions'"):
         FreiHand(root, "evaluation", versions=("hom",))
+    with pytest.raises(DataError, match="field 'versions': found 1"):
+        FreiHand(root, versions=1)
 
 
 def rewrite(path: Path, change: Callable[[list], object]) -> None:

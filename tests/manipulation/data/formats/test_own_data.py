@@ -154,6 +154,11 @@ def replaced(joints: list[Any], value: Any) -> list[Any]:
         ("malformed-hand-record", "expected shape [3, 3], got [2, 2]", put("K", [[1, 0], [0, 1]])),
         ("camera-other-resolution", "K is for pictures of 640×480", put("K_size", [640, 480])),
         ("malformed-hand-record", "'K_size': missing", put("K_size", None)),
+        (
+            "camera-other-resolution",
+            "K is for pictures of inf×nan",
+            put("K_size", [float("inf"), float("nan")]),
+        ),
         ("camera-other-resolution", "2 times K", put("K", (K * [[0.5], [0.5], [1]]).tolist())),
         ("box-out-of-bounds", "outside the image", put("hand.box", [0, 0, 400, 100])),
         ("malformed-hand-record", "'contact'", put("hand.contact", [True, False])),
@@ -293,6 +298,7 @@ def test_a_coco_json_is_read_in_our_terms(tmp_path: Path, make_hand: MakeHand) -
         ("camera-other-resolution", "0.5 times K", "cam_param", {"focal": [800, 800], "princpt": [320, 240]}),
         ("box-out-of-bounds", "outside", "bbox", [300, 200, 30, 30]),
         ("malformed-hand-record", "'image_id': found 99", "image_id", 99),
+        ("malformed-hand-record", "'image_id': found [3]", "image_id", [3]),
         ("malformed-hand-record", "'hand_type'", "hand_type", "interacting"),
         ("hand-other-side", "declared a left hand", "hand_type", "left"),
         ("malformed-hand-record", "'joints_coord_cam': missing", "joints_coord_cam", None),
@@ -309,6 +315,19 @@ def test_a_bad_annotation_is_an_error_that_names_it(
         read_coco(tmp_path, value)[0]
     assert caught.value.slug == slug and said in caught.value.what, str(caught.value)
     assert "annotations[0]" in str(caught.value.where) and caught.value.remedy
+
+
+@pytest.mark.parametrize("name", ["../outside.png", "/etc/passwd", "data/../../outside.png"])
+def test_no_picture_outside_of_the_images_folder_is_read(
+    tmp_path: Path, make_hand: MakeHand, name: str
+) -> None:
+    value = coco_json(make_hand())
+    Image.new("RGB", (320, 240)).save(tmp_path / "outside.png")
+    value["images"].append(value["images"][0] | {"id": 4, "file_name": name})
+    value["annotations"][0]["image_id"] = 4
+    with pytest.raises(DataError, match="not in the folder") as caught:
+        read_coco(tmp_path, value)[0]
+    assert "images[1]" in str(caught.value.where)
 
 
 def test_pictures_of_another_size_than_stated_are_found(tmp_path: Path, make_hand: MakeHand) -> None:
@@ -337,7 +356,10 @@ def test_a_file_that_is_no_such_json_is_refused(tmp_path: Path, make_hand: MakeH
     for value, said in (([], "'images': missing"), ({"images": []}, "'annotations': missing")):
         with pytest.raises(DataError, match=said):
             read_coco(tmp_path, value)
-    twice = coco_json(make_hand())
+    unhashable, twice = coco_json(make_hand()), coco_json(make_hand())
+    unhashable["images"][0]["id"] = [3]
+    with pytest.raises(DataError, match=r"images\[0\]: field 'id': found \[3\]"):
+        read_coco(tmp_path, unhashable)
     twice["images"] *= 2
     with pytest.raises(DataError, match=r"images\[1\]: field 'id': found 3"):
         read_coco(tmp_path, twice)

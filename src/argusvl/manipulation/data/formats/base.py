@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from argusvl.config.messages import did_you_mean
 from argusvl.core.errors import DataError, ImageError
 from argusvl.core.files import cannot_read, read_json
 from argusvl.core.images import UPRIGHT, exif_orientation, image_size
@@ -154,15 +155,15 @@ def bad_field(source: object, field: str, found: Any, expected: str) -> DataErro
     )
 
 
-def needed(entry: Any, field: str, source: object, expected: str) -> Any:
-    """A field's value.
+def one_of(value: Any, allowed: Iterable[str], field: str, source: object) -> Any:
+    """A word of a list.
 
     Raises:
-        DataError: It is missing, or the entry is no object.
+        DataError: It is another.
     """
-    value = entry.get(field) if isinstance(entry, dict) else None
-    if value is None:
-        raise bad_field(source, field, None, expected)
+    allowed = list(allowed)
+    if value not in allowed:
+        raise bad_field(source, field, value, f"one of {', '.join(allowed)}")
     return value
 
 
@@ -190,28 +191,59 @@ def numbers(value: Any, shape: tuple[int, ...], field: str, source: object) -> F
     return array
 
 
-def one_of(value: Any, allowed: Iterable[str], field: str, source: object) -> Any:
-    """A word of a list.
+class Fields:
+    """An object of an annotation file; a field that is missing or not as it should be is an error with its place.
+
+    Args:
+        value: As read; what is no object has no fields.
+        source: File and place in it, for errors.
+        known: All fields that there may be; any where ``None``.
 
     Raises:
-        DataError: It is another.
+        DataError: There is a field that is not known.
     """
-    allowed = list(allowed)
-    if value not in allowed:
-        raise bad_field(source, field, value, f"one of {', '.join(allowed)}")
-    return value
+
+    def __init__(self, value: Any, source: object, known: Collection[str] | None = None) -> None:
+        self.value: dict[str, Any] = value if isinstance(value, dict) else {}
+        self.source = source
+        unknown = [] if known is None else [key for key in self.value if key not in known]
+        if known is not None and unknown:
+            raise DataError(
+                f"unknown field '{unknown[0]}'{did_you_mean(unknown[0], known)}",
+                where=source,
+                remedy=f"the fields here are {', '.join(sorted(known))}",
+                slug="malformed-hand-record",
+            )
+
+    def get(self, field: str) -> Any:
+        """Its value; ``None`` where it is missing."""
+        return self.value.get(field)
+
+    def needed(self, field: str, expected: str, kind: Any = object) -> Any:
+        """Its value, which is there and of a kind."""
+        found = self.get(field)
+        if found is None or not isinstance(found, kind):
+            raise bad_field(self.source, field, found, expected)
+        return found
+
+    def one_of(self, field: str, allowed: Iterable[str]) -> Any:
+        """As :func:`one_of`."""
+        return one_of(self.get(field), allowed, field, self.source)
+
+    def numbers(self, field: str, shape: tuple[int, ...], expected: str = "numbers") -> Floats:
+        """As :func:`numbers`."""
+        return numbers(self.needed(field, expected), shape, field, self.source)
+
+    def joints(self, field: str, expected: str) -> tuple[Floats, Bools]:
+        """Joints in JSON: ``[21, 3]``, and which are not ``null``.
+
+        ``null`` says that a joint is not known; a ``NaN`` says nothing, and stays one to be found.
+        """
+        rows = self.numbers(field, (NUM_JOINTS, 3), expected)
+        return rows, np.array([row is not None for row in self.get(field)])
 
 
 # --- geometry --------------------------------------------------------------------------------------------------------
-
-
-def joint_rows(value: Any, field: str, source: object) -> tuple[Floats, Bools]:
-    """Joints in JSON: ``[21, 3]``, and which are not ``null``.
-
-    ``null`` says that a joint is not known; a ``NaN`` says nothing, and stays one to be found.
-    """
-    rows = numbers(value, (NUM_JOINTS, 3), field, source)
-    return rows, np.array([row is not None for row in value])
 
 
 def parse_joints(raw: Floats, valid: Bools, source: object, *, unit: str, order: str) -> tuple[Floats, Bools]:
@@ -242,9 +274,10 @@ def parse_camera(value: Any, source: object, origin: str, field: str = "K") -> F
     if value is None:
         raise record_error(("camera-missing", f"field '{field}': there is no K"), source)
     if isinstance(value, dict):
-        focal = numbers(needed(value, "focal", source, "[fx, fy]"), (2,), f"{field}.focal", source)
-        middle = numbers(needed(value, "princpt", source, "[cx, cy]"), (2,), f"{field}.princpt", source)
-        camera = camera_matrix(*focal, *middle)
+        given = Fields(value, f"{source}, {field}")
+        camera = camera_matrix(
+            *given.numbers("focal", (2,), "[fx, fy]"), *given.numbers("princpt", (2,), "[cx, cy]")
+        )
     else:
         camera = numbers(value, (3, 3), field, source)
     return camera_from_pixel_centres(camera) if origin == "centre" else camera
@@ -255,7 +288,7 @@ def shift_pixels(points: Floats, origin: str) -> Floats:
     return points + HALF_PIXEL if origin == "centre" else points
 
 
-def require_size(stated: tuple[int, int], found: tuple[int, int], source: object) -> None:
+def require_size(stated: tuple[float, float], found: tuple[int, int], source: object) -> None:
     """Refuses a K that is for pictures of another size.
 
     Raises:

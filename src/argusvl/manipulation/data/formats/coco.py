@@ -15,16 +15,16 @@ from typing import Any
 import numpy as np
 
 from argusvl.core.errors import DataError
+from argusvl.core.files import path_inside
 from argusvl.manipulation.data.checking import Bools, Floats
 from argusvl.manipulation.data.formats.base import (
     METRES,
+    Fields,
     HandData,
     PixelOrigin,
     Unit,
     bad_field,
-    joint_rows,
     load_json,
-    needed,
     numbers,
     one_of,
     parse_camera,
@@ -59,18 +59,16 @@ class CocoHands(HandData):
         self._origin = one_of(pixel_origin, ("corner", "centre"), "pixel_origin", self.path)
         places(joint_order)
         self._order = joint_order
-        value = load_json(self.path)
-        lists = {name: needed(value, name, self.path, "a list") for name in ("images", "annotations")}
-        for name, entries in lists.items():
-            if not isinstance(entries, list):
-                raise bad_field(self.path, name, entries, "a list")
-        self._annotations = lists["annotations"]
-        self._pictures: dict[Any, tuple[int, dict[str, Any]]] = {}
-        for k, entry in enumerate(lists["images"]):
-            name = needed(entry, "id", f"{self.path}: images[{k}]", "a number that no other image has")
+        top, own_number = Fields(load_json(self.path), self.path), "a number that no other image has"
+        pictures = top.needed("images", "a list", list)
+        self._annotations = top.needed("annotations", "a list", list)
+        self._pictures: dict[Any, Fields] = {}
+        for k, value in enumerate(pictures):
+            picture = Fields(value, f"{self.path}: images[{k}]")
+            name = picture.needed("id", own_number, int | str)
             if name in self._pictures:
-                raise bad_field(f"{self.path}: images[{k}]", "id", name, "a number that no other image has")
-            self._pictures[name] = (k, entry)
+                raise bad_field(picture.source, "id", name, own_number)
+            self._pictures[name] = picture
         self._refuse_other_folder()
 
     def __len__(self) -> int:
@@ -78,53 +76,53 @@ class CocoHands(HandData):
 
     def record(self, index: int) -> HandRecord:
         """The record at an index from 0."""
-        source, entry = f"{self.path}: annotations[{index}]", self._annotations[index]
-        known = self._pictures.get(needed(entry, "image_id", source, "the id of an image"))
-        if known is None:
-            raise bad_field(source, "image_id", entry["image_id"], "the id of an image of this file")
-        number, picture = known
-        of_picture = f"{self.path}: images[{number}]"
-        image = self.images / str(needed(picture, "file_name", of_picture, "a path"))
+        source = f"{self.path}: annotations[{index}]"
+        entry = Fields(self._annotations[index], source)
+        number = entry.needed("image_id", "the id of an image", int | str)
+        picture = self._pictures.get(number)
+        if picture is None:
+            raise bad_field(source, "image_id", number, "the id of an image of this file")
+        name = picture.needed("file_name", "a path", str)
+        inside = "write paths relative to the folder of the option images, which holds all pictures"
+        image = path_inside(self.images, name, stated_in=picture.source, error=DataError, remedy=inside)
         size = picture_size(image)
-        stated = tuple(needed(picture, side, of_picture, "pixels") for side in ("width", "height"))
-        require_size(stated, size, of_picture)
+        width, height = (picture.needed(side, "pixels", int | float) for side in ("width", "height"))
+        require_size((width, height), size, picture.source)
         given = [
-            one[key] for one in (entry, picture) for key in ("K", "cam_param") if one.get(key) is not None
+            one.get(key) for one in (entry, picture) for key in ("K", "cam_param") if one.get(key) is not None
         ]
-        joints, valid = self._joints(entry, source)
-        box = numbers(needed(entry, "bbox", source, "[left, top, width, height]"), (4,), "bbox", source)
+        joints, valid = self._joints(entry)
+        box = entry.numbers("bbox", (4,), "[left, top, width, height]")
         return HandRecord(
             image=image,
             size=size,
             camera=parse_camera(given[0] if given else None, source, self._origin),
-            side=one_of(entry.get("hand_type"), ("left", "right"), "hand_type", source),
+            side=entry.one_of("hand_type", ("left", "right")),
             joints_m=joints,
             joint_valid=valid,
             source=source,
             # An edge is where a pixel begins or ends in either convention: boxes are not moved.
             box_xyxy_px=np.concatenate([box[:2], box[:2] + box[2:]]),
-            joints_px=self._marks(entry, source),
+            joints_px=self._marks(entry),
         )
 
-    def _joints(self, entry: dict[str, Any], source: str) -> tuple[Floats, Bools]:
-        written = needed(
-            entry, "joints_coord_cam", source, "21 × 3 numbers, null for a joint that is not known"
-        )
-        rows, known = joint_rows(written, "joints_coord_cam", source)
+    def _joints(self, entry: Fields) -> tuple[Floats, Bools]:
+        written = "21 × 3 numbers, null for a joint that is not known"
+        rows, known = entry.joints("joints_coord_cam", written)
         if (valid := entry.get("joint_valid")) is not None:
-            known &= numbers(np.ravel(valid).tolist(), (21,), "joint_valid", source) > 0
-        return parse_joints(rows, known, source, unit=self._unit, order=self._order)
+            known &= numbers(np.ravel(valid).tolist(), (21,), "joint_valid", entry.source) > 0
+        return parse_joints(rows, known, entry.source, unit=self._unit, order=self._order)
 
-    def _marks(self, entry: dict[str, Any], source: str) -> Floats | None:
+    def _marks(self, entry: Fields) -> Floats | None:
         if entry.get("joints_img") is None:
             return None
-        marks = numbers(entry["joints_img"], (21, -1), "joints_img", source)
+        marks = entry.numbers("joints_img", (21, -1))
         if marks.shape[1] < 2:
-            raise bad_field(source, "joints_img", entry["joints_img"], "x and y of each joint")
+            raise bad_field(entry.source, "joints_img", entry.get("joints_img"), "x and y of each joint")
         return shift_pixels(to_our_order(marks[:, :2], self._order), self._origin)
 
     def _refuse_other_folder(self) -> None:
-        names = [str(entry.get("file_name")) for _, entry in list(self._pictures.values())[:100]]
+        names = [str(entry.get("file_name")) for entry in list(self._pictures.values())[:100]]
         if not names or any((self.images / name).is_file() for name in names):
             return
         near = [self.images.parent, *(one for one in sorted(self.images.glob("*")) if one.is_dir())]

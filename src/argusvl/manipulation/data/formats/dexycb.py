@@ -24,11 +24,11 @@ from argusvl.core.files import cannot_read, open_file, read_text
 from argusvl.manipulation.data.checking import Floats
 from argusvl.manipulation.data.formats.base import (
     ALL_KNOWN,
+    Fields,
     HandData,
     bad_field,
     box_of_joints,
     find_root,
-    needed,
     no_joints,
     numbers,
     one_of,
@@ -164,8 +164,9 @@ class DexYcb(HandData):
 
     def _calibration(self, serial: str) -> Floats:
         path = self.root / "calibration" / "intrinsics" / f"{serial}_{SIZE[0]}x{SIZE[1]}.yml"
-        color = needed(_load_yaml(path), "color", path, "fx, fy, ppx and ppy of the colour camera")
-        fx, fy, cx, cy = (needed(color, name, path, "a number") for name in ("fx", "fy", "ppx", "ppy"))
+        of_camera = Fields(_load_yaml(path), path).needed("color", "fx, fy, ppx and ppy of the colour camera")
+        color = Fields(of_camera, f"{path}: color")
+        fx, fy, cx, cy = (color.needed(name, "a number") for name in ("fx", "fy", "ppx", "ppy"))
         return parse_camera({"focal": [fx, fy], "princpt": [cx, cy]}, path, "centre", "color")
 
 
@@ -201,20 +202,18 @@ def _sequences(root: Path) -> list[list[Path]]:
 
 def _meta(folder: Path) -> dict[str, Any]:
     path = folder / "meta.yml"
-    value = _load_yaml(path)
-    frames = needed(value, "num_frames", path, "how many frames the sequence has")
-    ids = needed(value, "ycb_ids", path, "the objects' ids, from 1 to 21")
-    grasped = needed(value, "ycb_grasp_ind", path, "which of ycb_ids is grasped, from 0")
-    sides = needed(value, "mano_sides", path, "[right] or [left]")
-    if not isinstance(frames, int) or frames < 1:
-        raise bad_field(path, "num_frames", frames, "a whole number from 1")
-    if not isinstance(ids, list) or not all(isinstance(k, int) and 1 <= k <= len(YCB) for k in ids):
+    meta = Fields(_load_yaml(path), path)
+    ids = meta.needed("ycb_ids", "the objects' ids, from 1 to 21", list)
+    grasped = meta.needed("ycb_grasp_ind", "which of ycb_ids is grasped, from 0", int)
+    if meta.needed("num_frames", "how many frames the sequence has", int) < 1:
+        raise bad_field(path, "num_frames", meta.get("num_frames"), "a whole number from 1")
+    if not all(isinstance(k, int) and 1 <= k <= len(YCB) for k in ids):
         raise bad_field(path, "ycb_ids", ids, "a list of whole numbers from 1 to 21")
-    if not isinstance(grasped, int) or not 0 <= grasped < len(ids):
+    if not 0 <= grasped < len(ids):
         raise bad_field(path, "ycb_grasp_ind", grasped, "a place in ycb_ids, from 0")
-    if not isinstance(sides, list) or len(sides) != 1 or sides[0] not in ("left", "right"):
+    if (sides := meta.get("mano_sides")) not in (["left"], ["right"]):
         raise bad_field(path, "mano_sides", sides, "[right] or [left]")
-    return dict(value)
+    return meta.value
 
 
 # A thousand files are read before the first frame: libyaml takes a tenth of the time where PyYAML has it.

@@ -21,20 +21,16 @@ from typing import Any
 
 import numpy as np
 
-from argusvl.config.messages import did_you_mean
 from argusvl.core.errors import DataError, ImageError
 from argusvl.core.files import path_inside
-from argusvl.manipulation.data.checking import Bools
+from argusvl.manipulation.data.checking import Bools, Floats
 from argusvl.manipulation.data.formats.base import (
     METRES,
+    Fields,
     HandData,
     bad_field,
     find_root,
-    joint_rows,
     load_json,
-    needed,
-    numbers,
-    one_of,
     parse_camera,
     parse_joints,
     picture_size,
@@ -66,14 +62,11 @@ class HandFolder(HandData):
     def __init__(self, root: str | Path) -> None:
         self.root = find_root(root, lambda folder: (folder / FILE).is_file(), FILE)
         self.path = self.root / FILE
-        self._top = load_json(self.path)
-        self._hands = needed(self._top, "hands", self.path, "a list of hands")
-        if not isinstance(self._hands, list):
-            raise bad_field(self.path, "hands", self._hands, "a list of hands")
-        _refuse_unknown(self._top, TOP_KEYS, self.path)
-        self._unit = one_of(self._top.get("unit"), METRES, "unit", self.path)
-        self._origin = one_of(self._top.get("pixel_origin"), ("corner", "centre"), "pixel_origin", self.path)
-        self._order = str(needed(self._top, "joint_order", self.path, "the name of an order"))
+        self._top = Fields(load_json(self.path), self.path, TOP_KEYS)
+        self._hands = self._top.needed("hands", "a list of hands", list)
+        self._unit = self._top.one_of("unit", METRES)
+        self._origin = self._top.one_of("pixel_origin", ("corner", "centre"))
+        self._order = str(self._top.needed("joint_order", "the name of an order"))
         places(self._order)
 
     def __len__(self) -> int:
@@ -81,35 +74,29 @@ class HandFolder(HandData):
 
     def record(self, index: int) -> HandRecord:
         """The record at an index from 0."""
-        source, hand = f"{self.path}: hands[{index}]", self._hands[index]
-        name = needed(hand, "image", source, "the picture's path in this folder")
-        _refuse_unknown(hand, HAND_KEYS, source)
-        image, size = self._image(name, source)
-        rows, known = joint_rows(needed(hand, "joints", source, "21 × 3 numbers"), "joints", source)
+        source = f"{self.path}: hands[{index}]"
+        hand = Fields(self._hands[index], source, HAND_KEYS)
+        image, size = self._image(hand.needed("image", "the picture's path in this folder", str), source)
+        rows, known = hand.joints("joints", "21 × 3 numbers")
         joints, valid = parse_joints(rows, known, source, unit=self._unit, order=self._order)
-        marks = hand.get("joints_px")
-        if marks is not None:
-            marks = to_our_order(numbers(marks, (21, 2), "joints_px", source), self._order)
-            marks = shift_pixels(marks, self._origin)
+        marks = None
+        if hand.get("joints_px") is not None:
+            marks = shift_pixels(to_our_order(hand.numbers("joints_px", (21, 2)), self._order), self._origin)
         return HandRecord(
             image=image,
             size=size,
-            camera=self._camera(hand, size, source),
-            side=one_of(hand.get("side"), ("left", "right"), "side", source),
+            camera=self._camera(hand, size),
+            side=hand.one_of("side", ("left", "right")),
             joints_m=joints,
             joint_valid=valid,
             source=source,
-            box_xyxy_px=numbers(
-                needed(hand, "box", source, "[left, top, right, bottom]"), (4,), "box", source
-            ),
+            box_xyxy_px=hand.numbers("box", (4,), "[left, top, right, bottom]"),
             joints_px=marks,
             held=self._held(hand.get("held"), source),
             contact=self._contact(hand.get("contact"), source),
         )
 
-    def _image(self, name: Any, source: str) -> tuple[Path, tuple[int, int]]:
-        if not isinstance(name, str):
-            raise bad_field(source, "image", name, "the picture's path in this folder")
+    def _image(self, name: str, source: str) -> tuple[Path, tuple[int, int]]:
         inside = "put the pictures into this folder, and write their paths relative to it"
         image = path_inside(self.root, name, stated_in=source, error=DataError, remedy=inside)
         try:
@@ -119,31 +106,24 @@ class HandFolder(HandData):
                 error.what, where=f"{source}, {image}", remedy=error.remedy, slug=error.slug
             ) from None
 
-    def _camera(self, hand: dict[str, Any], size: tuple[int, int], source: str) -> Any:
+    def _camera(self, hand: Fields, size: tuple[int, int]) -> Floats:
         place = hand if hand.get("K") is not None else self._top
-        camera = parse_camera(place.get("K"), source, self._origin)
-        width, height = numbers(
-            needed(place, "K_size", source, "[width, height] of the pictures that K is for"),
-            (2,),
-            "K_size",
-            source,
-        )
-        require_size((int(width), int(height)), size, source)
+        camera = parse_camera(place.get("K"), hand.source, self._origin)
+        width, height = place.numbers("K_size", (2,), "[width, height] of the pictures that K is for")
+        require_size((width, height), size, hand.source)
         return camera
 
     def _held(self, held: Any, source: str) -> ObjectPose | None:
         if held is None:
             return None
-        name = needed(held, "name", f"{source}.held", "the object's name")
-        _refuse_unknown(held, HELD_KEYS, f"{source}.held")
-        pose = numbers(needed(held, "pose", f"{source}.held", "3 × 4 numbers"), (3, 4), "held.pose", source)
+        thing = Fields(held, f"{source}.held", HELD_KEYS)
+        name = str(thing.needed("name", "the object's name"))
+        pose = thing.numbers("pose", (3, 4), "3 × 4 numbers")
         pose[:, 3] *= METRES[self._unit]
-        return ObjectPose(str(name), pose, self._shape(name, held.get("size"), f"{source}.held"))
+        return ObjectPose(name, pose, None if thing.get("size") is None else self._shape(name, thing))
 
-    def _shape(self, name: Any, size: Any, source: str) -> Primitive | None:
-        if size is None:
-            return None
-        metres = numbers(size, (-1,), "size", source) * METRES[self._unit]
+    def _shape(self, name: str, thing: Fields) -> Primitive:
+        source, metres = thing.source, thing.numbers("size", (-1,)) * METRES[self._unit]
         if metres.max() > LARGEST_HELD_M:
             told = f"an object of {metres.max():.3g} m, in the declared unit {self._unit}"
             raise DataError(told, where=source, remedy=_UNIT_OF_HELD, slug="malformed-hand-record")
@@ -164,14 +144,3 @@ class HandFolder(HandData):
         ):
             raise bad_field(source, "contact", contact, "21 of true or false")
         return to_our_order(np.array(contact), self._order)
-
-
-def _refuse_unknown(entry: dict[str, Any], known: set[str], source: object) -> None:
-    for key in entry:
-        if key not in known:
-            raise DataError(
-                f"unknown field '{key}'{did_you_mean(key, known)}",
-                where=source,
-                remedy=f"the fields here are {', '.join(sorted(known))}",
-                slug="malformed-hand-record",
-            )

@@ -60,6 +60,8 @@ class FreiHand(HandData):
         one_of(part, ("training", "evaluation"), "part", root)
         expected = f"{part}_K.json, {part}_xyz.json and {part}/rgb/"
         self.root = find_root(root, lambda folder: (folder / f"{part}_K.json").is_file(), expected)
+        if not isinstance(versions, tuple):
+            raise bad_field(root, "versions", versions, f"a list of {', '.join(VERSIONS)}")
         for version in versions:
             one_of(version, VERSIONS if part == "training" else VERSIONS[:1], "versions", self.root)
         if not (self.root / part / "rgb").is_dir():
