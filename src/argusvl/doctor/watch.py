@@ -387,7 +387,7 @@ class Watch:
         where, numbers = one.where, {**one.numbers, "first_seen": step}
         if self._script is not None and where in _SOMEWHERE_IN_THE_SOURCE | {f"step {step}"}:
             with contextlib.suppress(Exception):  # a place is a help, and no reason to lose a finding
-                line = place(self._script.text, one.slug)
+                line = place(self._script.text, one.slug, where)
                 if line is not None:
                     where, numbers["seen_at"] = f"{self._script.path}:{line}", where
         return dataclasses.replace(one, where=where, numbers=numbers)

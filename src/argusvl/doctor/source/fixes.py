@@ -13,7 +13,7 @@ from pathlib import Path
 
 from argusvl.doctor.source.edits import Edits
 from argusvl.doctor.source.rules import OPTIMIZERS, RULES, SOFT
-from argusvl.doctor.source.tree import LOSSES, Function, Tree, base, last
+from argusvl.doctor.source.tree import Function, Tree, base, last
 
 Fix = Callable[[Tree, Edits], None]
 
@@ -50,12 +50,21 @@ def mend(text: str, slug: str) -> str | None:
     return None if (slug in before and slug in after) or after - before else mended
 
 
-def place(text: str, slug: str) -> int | None:
-    """The line where a cause sits that shows only at run time: of a rule that suspects it, or of what it is about."""
+def place(text: str, slug: str, where: str = "") -> int | None:
+    """The line where a cause sits that shows only at run time: of a rule that suspects it, or of what it is about.
+
+    Args:
+        text: The script.
+        slug: Of the finding.
+        where: What the finding says of its place, in words.
+    """
     tree = Tree(ast.parse(text))
     suspected = [node.lineno for rule in RULES for hit, node, _, _ in rule(tree) if hit == slug]
-    calls = tree.calls(*_ABOUT.get(slug, ()))
-    return next(iter(suspected), calls[0].lineno if calls else None)
+    if not suspected and slug in _ABOUT_THE_LOSS:
+        suspected = [node.lineno for node in tree.calls() if tree.loss_of(node) is not None]
+    if not suspected and (names := _ABOUT.get(where) or _ABOUT.get(slug)):
+        suspected = [call.lineno for call in tree.calls(*names)]
+    return next(iter(suspected), None)
 
 
 def as_diff(text: str, mended: str, path: Path | str) -> str:
@@ -231,16 +240,16 @@ _ABOUT: dict[str, tuple[str, ...]] = {
     "learning-rate-too-high": tuple(OPTIMIZERS),
     "learning-rate-too-low": tuple(OPTIMIZERS),
     "not-in-optimizer": tuple(OPTIMIZERS),
-    "wrong-loss": tuple(LOSSES),
-    "labels-shifted": tuple(LOSSES),
-    "loss-broadcast": tuple(LOSSES),
+    "weight decay": tuple(OPTIMIZERS),
+    "data-not-shuffled": ("DataLoader", "arange"),
     "non-finite-loss": ("log", "sqrt"),
     "accidental-freeze": ("requires_grad_",),
     "bad-initialisation": _INITIALISERS,
     "dead-units": _INITIALISERS,
     "exploding-gradient": _INITIALISERS,
 }
-"""Slug → calls of which the first is looked at where no rule suspects a line."""
+"""Place in words, or slug → calls of which the first is looked at where no rule suspects a line."""
+_ABOUT_THE_LOSS = ("wrong-loss", "labels-shifted", "loss-broadcast")
 
 
 def _optimizers(tree: Tree) -> set[str]:

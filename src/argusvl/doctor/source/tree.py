@@ -49,11 +49,11 @@ class Tree:
         return found
 
     def calls(self, *names: str, within: ast.AST | None = None) -> list[ast.Call]:
-        """Calls of functions or methods with one of these names, in order."""
+        """Calls of functions or methods with one of these names, or of any where none is given, in order."""
         found = [
             node
             for node in ast.walk(within or self.module)
-            if isinstance(node, ast.Call) and last(node.func) in names
+            if isinstance(node, ast.Call) and (not names or last(node.func) in names)
         ]
         return sorted(found, key=lambda node: (node.lineno, node.col_offset))
 
