@@ -12,6 +12,9 @@ from argusvl.doctor.evidence import MemorySample
 _RISE_MIB, _RISE = 64.0, 1.05
 """Live tensors are counted where resident memory has risen by both since the last count: some twenty counts until it is
 three times as large, each of some 50 ms."""
+_EARLY, _LATER = 30, 1.4
+"""They are also counted at that step, and whenever so many times as many were made: tensors that are kept may go where
+others have been freed, so that resident memory does not tell."""
 
 
 def live_tensors_mib() -> float:
@@ -42,7 +45,7 @@ class MemorySensor:
     """Takes samples of memory; cheap where nothing has grown."""
 
     def __init__(self) -> None:
-        self._counted_at = 0.0
+        self._counted_at, self._counted_step = 0.0, 0
 
     def sample(self, step: int) -> MemorySample | None:
         """What there is now, or ``None`` where the system does not tell."""
@@ -51,8 +54,9 @@ class MemorySensor:
         if resident is None:
             return None
         tensors = None
-        if resident > max(self._counted_at + _RISE_MIB, self._counted_at * _RISE):
-            tensors, self._counted_at = live_tensors_mib(), resident
+        rose = resident > max(self._counted_at + _RISE_MIB, self._counted_at * _RISE)
+        if rose or step >= max(_EARLY, _LATER * self._counted_step):
+            tensors, self._counted_at, self._counted_step = live_tensors_mib(), resident, step
         return MemorySample(
             step,
             resident,
