@@ -40,6 +40,7 @@ class TaskEntry:
         predictor: A :class:`~argusvl.task_parts.LoadPredictor`.
         pictures: A :class:`~argusvl.task_parts.DrawPrediction` for what the predictor finds.
         evaluation: An :class:`~argusvl.task_parts.EvaluateCheckpoint`.
+        evaluation_files: What its evaluation writes into a folder beside ``figures.json``.
         report: A :class:`~argusvl.task_parts.MakeTaskReport`.
         probe: A :class:`~argusvl.task_parts.ProbeCheckpoint`.
         commands: Commands of its own under the verbs that are left to the tasks: ``init``, ``data convert``,
@@ -53,6 +54,7 @@ class TaskEntry:
     predictor: str | None = None
     pictures: str | None = None
     evaluation: str | None = None
+    evaluation_files: tuple[str, ...] = ()
     report: str | None = None
     probe: str | None = None
     commands: Mapping[str, str] = field(default_factory=dict)
@@ -86,6 +88,13 @@ TASKS: dict[str, TaskEntry] = {
         predictor="argusvl.detection.commands.prediction:load_predictor",
         pictures="argusvl.detection.commands.prediction:draw",
         evaluation="argusvl.detection.commands.evaluation:evaluate_checkpoint",
+        evaluation_files=(
+            "predictions.jsonl",
+            "answers.jsonl",
+            "gallery.json",
+            "precision_recall.json",
+            "calibration.json",
+        ),
         report="argusvl.detection.report.sections:task_report",
         probe="argusvl.detection.commands.probing:probe",
         commands={
@@ -110,6 +119,7 @@ TASKS: dict[str, TaskEntry] = {
         predictor="argusvl.manipulation.commands.prediction:load_predictor",
         pictures="argusvl.manipulation.commands.prediction:draw",
         evaluation="argusvl.manipulation.commands.evaluation:evaluate_checkpoint",
+        evaluation_files=("hands",),
         report="argusvl.manipulation.report.sections:task_report",
         commands={"init": "argusvl.manipulation.commands.init:init"},
     ),

@@ -152,6 +152,10 @@ def test_check_writes_a_page_and_counts_conversations(
     assert json.loads(capsys.readouterr().out)["histograms"]["tokens of a conversation"] != learned
     assert run(["data", "check", data, "--model", str(voc.root)]) == 2
     assert run(["data", "check", data, "--html", str(page / "below.html")]) == 2
+    assert run(["data", "check", data, "--html", str(page)]) == 0  # a page of its own is made anew
+    page.write_text("my notes")
+    assert run(["data", "check", data, "--html", str(page)]) == 2
+    assert page.read_text() == "my notes"
 
 
 def test_split_and_pool_divide_what_was_converted(voc: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -54,6 +54,18 @@ def test_figures_predictions_and_a_gallery_are_written(
     assert set(gallery[0]["truth"][0]) == {"bbox_2d", "desc", "label"}
 
 
+def test_only_an_evaluation_is_replaced_by_an_evaluation(
+    tiny_checkpoint: Path, scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "predictions.jsonl").write_text("mine\n")
+    evaluate = ["eval", str(tiny_checkpoint), str(scenes), "--max-examples", "1", "--out", str(tmp_path)]
+    assert run(evaluate) == 2
+    assert "predictions.jsonl: is there already" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["predictions.jsonl"]
+    assert run([*evaluate, "--overwrite"]) == 0
+    assert run(evaluate) == 0  # what is there now is an evaluation's
+
+
 def test_teachers_are_measured_beside_none(
     tiny_checkpoint: Path, scenes: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -309,7 +309,9 @@ def test_nothing_is_replaced_unasked_and_no_photograph_ever(
     one = ["predict", str(tiny_checkpoint), str(photos / "a.jpg"), *EVERYTHING]
     for switch in ([], ["--overwrite"]):
         assert run([*one, "--draw", str(photos), *switch]) == 2
-        assert "would replace a photograph" in capsys.readouterr().err
+        assert "is what the command reads" in capsys.readouterr().err
+        assert run([*one, "--out", str(photos / "a.jpg"), *switch]) == 2
+        assert "is what the command reads" in capsys.readouterr().err
     assert run(["predict", str(tiny_checkpoint), str(photos / "0.png"), "--draw", str(photos / "a.jpg")]) == 2
     assert "is a file" in capsys.readouterr().err
 

@@ -104,7 +104,7 @@ class TestTable:
         assert (code, out) == (0, "")
         text = place.read_text(encoding="utf-8")
         assert text == table(argus, data)[1] and "| fruit | tiny |" in text
-        code, out, _ = table(argus, data, "--out", place, "--format", "csv", "--json")
+        code, out, _ = table(argus, data, "--out", place, "--overwrite", "--format", "csv", "--json")
         assert json.loads(out)["rows"] and place.read_text().startswith("backbone,category,shots")
 
         def full(descriptor: int) -> None:
@@ -113,6 +113,8 @@ class TestTable:
         before = place.read_bytes()
         monkeypatch.setattr(files_module.os, "fsync", full)
         code, _, err = table(argus, data, "--out", place)
+        assert code == 2 and "is there already" in err
+        code, _, err = table(argus, data, "--out", place, "--overwrite")
         assert code == 2 and "No space left on device" in err and str(place) in err
         assert place.read_bytes() == before and list(place.parent.iterdir()) == [place]
         # … and the cache, before anything can be measured
@@ -389,11 +391,11 @@ class TestClassify:
             ([store, photos, "--threshold", "2"], "the threshold is 2"),
             ([store, photos, "--coverage", "0"], "the coverage is 0"),
             ([store, photos, "--out", photos], "is what the command reads"),
-            ([store, photos, "--out", tmp_path], "cannot be written: Is a directory"),
+            ([store, photos, "--out", tmp_path], "is a folder"),
             ([store, photos, "--out", photos / "a.jpg"], "is the name of an image"),
             ([store, photos, "--out", store / "support.json"], "which the command reads"),
         ):
-            code, said_out, err = argus("classify", *words[:2], "--out", out, *words[2:])
+            code, said_out, err = argus("classify", *words[:2], "--out", out, "--overwrite", *words[2:])
             assert code == 2 and said_out == "" and said in err and "Traceback" not in err, (words, err)
             assert out.read_text() == "before"
 
@@ -404,6 +406,8 @@ class TestClassify:
         monkeypatch.setattr(files_module, "_sync_folder", lambda folder: None)
         monkeypatch.setattr(files_module.os, "fsync", full)
         code, _, err = argus("classify", store, photos, "--out", out)
+        assert code == 2 and "is there already" in err
+        code, _, err = argus("classify", store, photos, "--out", out, "--overwrite")
         assert code == 2 and "No space left on device" in err
         assert out.read_text() == "before" and not list(tmp_path.glob(".*"))
 

@@ -109,6 +109,12 @@ def test_what_cannot_be_used_is_named_and_the_rest_is_found(
     assert good["image"] == "a.png" and len(good["nearest"]) == 6
     assert bad == {"image": "broken.png", "error": "the file is empty (0 bytes)"}
 
+    out.write_text("mine")  # what is there is not replaced unasked
+    assert found([str(store), str(tmp_path / "queries"), "--out", str(out)], capsys, code=2) == []
+    assert out.read_text() == "mine"
+    assert found([str(store), str(tmp_path / "queries"), "--out", str(out), "--overwrite"], capsys, 1) == []
+    assert out.read_text() != "mine"
+
 
 @pytest.mark.parametrize(
     ("words", "message"),

@@ -20,6 +20,27 @@ def test_a_runs_report_is_written_into_its_folder(tmp_path: Path, capsys: pytest
     assert (tmp_path / "x" / "other.html").is_file()
 
 
+def test_only_a_report_is_replaced_by_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = [{"step": step, "loss": 1.0 / step} for step in range(1, 9)]
+    (tmp_path / "checkpoint-8").mkdir()
+    (tmp_path / "checkpoint-8" / "trainer_state.json").write_text(
+        json.dumps({"global_step": 8, "log_history": log})
+    )
+    mine, charts = tmp_path / "thesis.html", tmp_path / "charts"
+    mine.write_text("<title>Argus in my thesis</title>")
+    assert run(["report", str(tmp_path), "--out", str(mine)]) == 2
+    assert "thesis.html: is there already" in capsys.readouterr().err
+    assert mine.read_text() == "<title>Argus in my thesis</title>"
+    for _ in range(2):  # it is made anew where it was made before
+        assert run(["report", str(tmp_path)]) == 0
+    assert run(["report", str(tmp_path), "--out", str(mine), "--charts", str(charts), "--overwrite"]) == 0
+    drawn = next(charts.glob("*.png"))
+    drawn.write_bytes(b"retouched by hand")
+    assert run(["report", str(tmp_path), "--charts", str(charts)]) == 2
+    assert drawn.read_bytes() == b"retouched by hand"
+    assert "--overwrite" in capsys.readouterr().err
+
+
 def test_a_folder_that_is_no_run_is_the_users_mistake(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +14,9 @@ from argusvl.cli.by_task import with_options
 from argusvl.command_options import AsJson, Checkpoint, Device
 from argusvl.core.errors import DataError
 from argusvl.core.figures import FIGURES_FILE, FigureSpec
+from argusvl.core.files import already_there, read_json
 from argusvl.core.terminal import console, print_json, say
+from argusvl.run.layout import EVENTS_FILE
 from argusvl.task_parts import EvaluateCheckpoint
 from argusvl.tasks import find_checkpoint, task_entry, task_part
 
@@ -33,6 +36,9 @@ def for_task(task: str) -> Callable[..., None]:
             Path | None,
             typer.Option(metavar="DIR", help="Write figures, and what the report shows of them, here."),
         ] = None,
+        overwrite: Annotated[
+            bool, typer.Option("--overwrite", help="Replace files in DIR that are no evaluation's.")
+        ] = False,
         batch_size: Annotated[int, typer.Option(min=1, help="Records in a forward pass.")] = 8,
         device: Device = "auto",
         **options: Any,
@@ -41,6 +47,8 @@ def for_task(task: str) -> Callable[..., None]:
             raise DataError(
                 "is a file; an evaluation is written into a folder", where=out, remedy="name a folder"
             )
+        if out is not None and not overwrite:
+            _refuse_foreign(out, task_entry(task).evaluation_files)
         folder = find_checkpoint(checkpoint)
         evaluated = evaluate(
             folder, data, device=device, batch_size=batch_size, for_report=out is not None, **options
@@ -57,6 +65,28 @@ def for_task(task: str) -> Callable[..., None]:
             _write(out, result, evaluated.write)
 
     return with_options(command, task_part(task, "evaluation"))
+
+
+def _refuse_foreign(out: Path, names: Sequence[str]) -> None:
+    """Refuses to replace what no evaluation has written.
+
+    Raises:
+        ArgusError: A name that an evaluation writes is taken by something else.
+    """
+    if _is_evaluation(out):
+        return
+    trained = (out / EVENTS_FILE).is_file()
+    for name in (FIGURES_FILE, *names):
+        if os.path.lexists(out / name) and not (trained and name == "calibration.json"):  # a run has its own
+            raise already_there(out / name)
+
+
+def _is_evaluation(folder: Path) -> bool:
+    try:
+        found = read_json(folder / FIGURES_FILE)
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and {"task", "checkpoint", "data"} <= found.keys()
 
 
 def _write(out: Path, result: Mapping[str, Any], write_more: Callable[[Path], None] | None) -> None:

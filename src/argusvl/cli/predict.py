@@ -16,7 +16,7 @@ from argusvl.cli.by_task import with_options
 from argusvl.cli.predictions_file import PredictionsFile
 from argusvl.command_options import Checkpoint, Device
 from argusvl.core.errors import ArgusError, CheckpointError
-from argusvl.core.files import real_path, write_bytes_atomically
+from argusvl.core.files import real_path, refuse_replacing, write_bytes_atomically
 from argusvl.core.terminal import console, print_json, say
 from argusvl.core.wording import counted
 from argusvl.task_parts import DrawPrediction, LoadPredictor, Prediction
@@ -66,10 +66,7 @@ def for_task(task: str) -> Callable[..., None]:
             )
         drawing = None if draw is None else _Drawing(task, font_path)  # before the work, not after it
         found = find_images(images)
-        if out is not None and out.is_file() and not (overwrite or resume):
-            raise ArgusError(
-                "is there already", where=out, remedy="add --overwrite to replace it, or name another file"
-            )
+        refuse_replacing(out, overwrite=overwrite or resume, inputs=found)
         names = _PictureNames(draw, found, overwrite=overwrite or resume) if draw is not None else None
         predictor = load(find_checkpoint(checkpoint), device=device, **options)
 
@@ -185,20 +182,7 @@ class _PictureNames:
                 name = f"{image.stem}_{number}"
             taken.add(name.lower())
             self._names[image] = folder / f"{name}.jpg"
-        photographs = {real_path(image) for image in images}
-        for target in self._names.values():
-            if real_path(target) in photographs:
-                raise ArgusError(
-                    "the drawn picture would replace a photograph",
-                    where=target,
-                    remedy="name another folder with --draw",
-                )
-            if target.exists() and not overwrite:
-                raise ArgusError(
-                    "is there already",
-                    where=target,
-                    remedy="add --overwrite to replace it, or name another folder",
-                )
+        refuse_replacing(*self._names.values(), overwrite=overwrite, inputs=images)
 
     def of(self, image: Path) -> Path:
         return self._names[image]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from argusvl.command_options import Device
-from argusvl.core.errors import ArgusError
+from argusvl.core.files import refuse_replacing
 from argusvl.core.terminal import print_json, say
 from argusvl.run.layout import CONFIG_FILE, REPORT_FILE
 
@@ -39,6 +39,9 @@ def command(
         Path | None,
         typer.Option(metavar="DIR", help="Write each chart as SVG and PNG, too, into this folder."),
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files that are there and are no page of Argus.")
+    ] = False,
     device: Device = "auto",
     as_json: Annotated[
         bool, typer.Option("--json", help="Write the report's path as JSON to stdout.")
@@ -59,10 +62,10 @@ def command(
     """
     from argusvl.run.reading import load_run
     from argusvl.tasks import DEFAULT_TASK, task_at, task_entry, task_part
+    from argusvl.visual.page import is_page
     from argusvl.visual.report import write_report
 
-    if out is not None and out.is_dir():
-        raise ArgusError("is a folder", where=out, remedy="name the HTML file to write")
+    refuse_replacing(out or run / REPORT_FILE, overwrite=overwrite, ours=is_page)
     task = task_at(run) or DEFAULT_TASK
     entry = task_entry(task)
     own = task_part(task, "report") if entry.report else None
@@ -72,10 +75,10 @@ def command(
         from argusvl.visual.inner import inner_section
 
         data = replace(data, inner=[inner_section(inner)])
+    if charts is not None:
+        say(f"{_write_charts(data, inner, charts, overwrite=overwrite)} charts written to {charts}.")
     target = write_report(data, out or run / REPORT_FILE)
     say(f"Report written to {target}.")
-    if charts is not None:
-        say(f"{_write_charts(data, inner, charts)} charts written to {charts}.")
     if own is not None and not data.sections:
         say(f"It shows no evaluation; `argus eval {run} DATA --out {run / 'test'}` leaves one for it.")
     if as_json:
@@ -104,7 +107,7 @@ def _look_inside(run: Path, task: str, device: str, *, landscape: bool) -> Inner
     )
 
 
-def _write_charts(data: ReportData, inner: Inner | None, folder: Path) -> int:
+def _write_charts(data: ReportData, inner: Inner | None, folder: Path, *, overwrite: bool) -> int:
     from argusvl.visual.chart_files import chart_files
 
-    return len(chart_files(data, inner, folder))
+    return len(chart_files(data, inner, folder, overwrite=overwrite))

@@ -20,7 +20,7 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO, TypeVar
 
@@ -97,6 +97,50 @@ def path_inside(
             remedy=remedy,
         )
     return folder / path
+
+
+def refuse_replacing(
+    *targets: Path | None,
+    overwrite: bool | None,
+    inputs: Iterable[Path] = (),
+    ours: Callable[[Path], bool] | None = None,
+) -> None:
+    """The one rule of what a command may write over: asked before the work, and not after it.
+
+    Args:
+        targets: Files to be written; of ``None`` nothing is asked.
+        overwrite: Whether the user has allowed to replace what is there; ``None`` where the command has no such option.
+        inputs: Files that the command reads; they are not replaced even so.
+        ours: Tells what an earlier command has written and this one makes anew: it is replaced unasked.
+
+    Raises:
+        ArgusError: A target is there already, is an input, or is no ordinary file.
+    """
+    there = [target for target in targets if target is not None and os.path.lexists(target)]
+    read = {_identity(file) for file in inputs} - {None} if there else set()
+    for target in there:
+        if _identity(target) in read:
+            raise ArgusError("is what the command reads", where=target, remedy="name another file")
+        if target.exists() and not target.is_file():
+            what = "is a folder" if target.is_dir() else "is a pipe or a device"
+            raise ArgusError(what, where=target, remedy="name a file")
+        if not overwrite and not (ours is not None and ours(target)):
+            raise already_there(target, overwrite)
+
+
+def already_there(target: Path, overwrite: bool | None = False) -> ArgusError:
+    """What to tell of something that is not replaced unasked."""
+    own = "remove it yourself" if overwrite is None else "add --overwrite to replace it"
+    return ArgusError("is there already", where=target, remedy=f"{own}, or name another place")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What two names of one file share: links lead to it."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
 
 
 def real_path(path: str | Path) -> Path:

@@ -18,7 +18,7 @@ from xml.etree.ElementTree import Element
 
 from defusedxml import ElementTree
 
-from argusvl.core.files import write_bytes_atomically, write_text_atomically
+from argusvl.core.files import refuse_replacing, write_bytes_atomically, write_text_atomically
 from argusvl.visual.curves import Chart, chart_groups
 from argusvl.visual.fonts import load_font
 from argusvl.visual.health import health_of
@@ -31,11 +31,11 @@ _MARGIN, _LEFT, _RIGHT, _TITLE, _ROW = 14, 46, 12, 30, 22
 _SMALL = 13
 
 
-def chart_files(data: ReportData, inner: Inner | None, folder: Path) -> list[str]:
+def chart_files(data: ReportData, inner: Inner | None, folder: Path, *, overwrite: bool = False) -> list[str]:
     """Writes every chart of a report, and the attention over pictures; returns their names.
 
     Raises:
-        ArgusError: A file cannot be written.
+        ArgusError: A file is there already and ``overwrite`` is not set; one cannot be written.
     """
     groups = chart_groups(data.log_history, data.declared)
     health = health_of(data.log_history, data.events, groups)
@@ -45,6 +45,9 @@ def chart_files(data: ReportData, inner: Inner | None, folder: Path) -> list[str
         seen = {"features-by-layer": inner.features(), "loss-landscape": inner.landscape}
         charts |= {name: chart for name, chart in seen.items() if chart is not None}
     names = [name for name, chart in charts.items() if chart.svg]
+    files = [f"{name}.{suffix}" for name in names for suffix in ("svg", "png")]
+    files += [f"{file_name('attention', one.name)}.png" for one in (inner.attention if inner else ())]
+    refuse_replacing(*(folder / file for file in files), overwrite=overwrite)
     for name in names:
         write_chart(charts[name], folder, name)
     for one in inner.attention if inner is not None else ():

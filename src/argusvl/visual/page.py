@@ -6,13 +6,18 @@ import base64
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from argusvl.core.files import open_file
 from argusvl.visual.plots import format_number
+
+_HEAD_BYTES = 4096
 
 
 def page_environment(package: str | None = None) -> Environment:
@@ -31,6 +36,16 @@ def page_environment(package: str | None = None) -> Environment:
     )
     environment.filters |= {"json": json_in_page, "number": shown_number, "bar": bar_percentage}
     return environment
+
+
+def is_page(path: Path) -> bool:
+    """Whether a file is a page that Argus has written."""
+    try:
+        with open_file(path) as stream:
+            head = stream.read(_HEAD_BYTES)
+    except OSError:
+        return False
+    return re.search(rb"<title>[^<]* \xe2\x80\x93 Argus [a-z ]+</title>", head) is not None
 
 
 def script_sources(environment: Environment, names: Iterable[str]) -> dict[str, Markup]:

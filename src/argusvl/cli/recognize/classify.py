@@ -11,6 +11,7 @@ import typer
 from argusvl.cli.recognize.options import (
     Cache,
     LinesFile,
+    Overwrite,
     ReadingThreads,
     goes_on_when_interrupted,
     require_output,
@@ -29,6 +30,7 @@ def classify(
         ),
     ],
     out: LinesFile = None,
+    overwrite: Overwrite = False,
     classifier: Annotated[str, typer.Option(help="ridge, centroid, nearest, linear-probe, cache.")] = "ridge",
     features: Annotated[
         str,
@@ -79,7 +81,7 @@ def classify(
     from argusvl.recognition.few_shot.enrolment import SupportStore
     from argusvl.recognition.few_shot.queries import query_vectors
 
-    require_output(out, store, files=images)
+    require_output(out, store, files=images, overwrite=overwrite)
     options = ClassifyOptions(classifier, features, threshold, coverage)
     support = SupportStore.open(store)
     network = load_with_views(backbone or support.backbone, support.views, device=device)

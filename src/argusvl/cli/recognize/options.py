@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from argusvl.core.errors import ConfigError
-from argusvl.core.files import real_path
+from argusvl.core.files import real_path, refuse_replacing
 from argusvl.core.terminal import say
 from argusvl.recognition.backbones.table import known_backbones
 
@@ -50,18 +50,23 @@ Cache = Annotated[
     ),
 ]
 LinesFile = Annotated[Path | None, typer.Option(metavar="FILE", help="Write the lines here, not to stdout.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the --out file that is there.")]
 
 
-def require_output(out: Path | None, *folders: Path, files: Sequence[Path] = ()) -> None:
-    """Refuses to write over what the command reads.
+def require_output(
+    out: Path | None, *folders: Path, files: Sequence[Path] = (), overwrite: bool = False
+) -> None:
+    """Refuses to write over what the command reads, and unasked over anything.
 
     Args:
         out: Where the user wants the result; nothing is refused when ``None``.
+        overwrite: Whether what is there may be replaced.
         folders: Stores and data folders, which hold no results.
         files: Lists and the like that are read.
 
     Raises:
         ConfigError: It has the name of an image, as where a shell has put file names for ``*``, or lies in a folder.
+        ArgusError: It is there already, or is a file that is read.
     """
     from argusvl.core.images import IMAGE_SUFFIXES
 
@@ -71,13 +76,12 @@ def require_output(out: Path | None, *folders: Path, files: Sequence[Path] = ())
         raise ConfigError(
             f"--out {out} is the name of an image", remedy="name another file: --out result.jsonl"
         )
-    if real_path(out) in [real_path(file) for file in files]:
-        raise ConfigError(f"--out {out} is what the command reads", remedy="name another file")
     for folder in folders:
         if folder.is_dir() and real_path(folder) in real_path(out).parents:
             raise ConfigError(
                 f"--out {out} lies in {folder}, which the command reads", remedy="name a file elsewhere"
             )
+    refuse_replacing(out, overwrite=overwrite, inputs=files)
 
 
 @contextmanager

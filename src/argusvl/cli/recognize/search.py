@@ -10,6 +10,7 @@ import typer
 from argusvl.cli.recognize.options import (
     Cache,
     LinesFile,
+    Overwrite,
     ReadingThreads,
     goes_on_when_interrupted,
     require_output,
@@ -29,6 +30,7 @@ def search(
     ],
     count: Annotated[int, typer.Option(min=1, help="How many pictures to find for each.")] = 10,
     out: LinesFile = None,
+    overwrite: Overwrite = False,
     backbone: Annotated[
         str | None,
         typer.Option(
@@ -60,7 +62,7 @@ def search(
     """
     from argusvl.recognition.extraction.store import EmbeddingStore
 
-    require_output(out, store, files=images)
+    require_output(out, store, files=images, overwrite=overwrite)
     there = EmbeddingStore.open(store)
 
     # These take seconds: a mistake in the above has been told.

@@ -14,6 +14,7 @@ from argusvl.cli.recognize.options import (
     VIEWS_HELP,
     Cache,
     Lane,
+    Overwrite,
     ReadingThreads,
     goes_on_when_interrupted,
     require_output,
@@ -72,6 +73,7 @@ def table(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the tables here, not to stdout.")
     ] = None,
+    overwrite: Overwrite = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Write the figures to stdout as JSON; tables only with --out.")
     ] = False,
@@ -97,7 +99,7 @@ def table(
     from argusvl.recognition.few_shot.measurement import Recipe, measure
     from argusvl.recognition.few_shot.tables import FORMATS
 
-    require_output(out, data)
+    require_output(out, data, overwrite=overwrite)
     with goes_on_when_interrupted():
         measured = measure(
             data,

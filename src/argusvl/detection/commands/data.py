@@ -9,6 +9,7 @@ import typer
 
 from argusvl.command_options import AsJson, Root, Threads
 from argusvl.core.errors import DataError
+from argusvl.core.files import refuse_replacing
 from argusvl.core.terminal import FOUND_SOMETHING, print_json
 from argusvl.detection.data.formats import FORMATS
 from argusvl.synthetic import SCENES, draw_set
@@ -227,6 +228,9 @@ def check(
         Path | None,
         typer.Option(metavar="FILE", help="Write a page with the findings, figures and worst pictures, too."),
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the --html file even where it is no page of Argus.")
+    ] = False,
     pixel_offset: PixelOffset = 0.0,
     exif_boxes: ExifBoxes = None,
     max_megapixels: MaxMegapixels = 64.0,
@@ -248,6 +252,10 @@ def check(
     from argusvl.detection.commands.data_output import print_check, print_page
     from argusvl.detection.data.check import CheckOptions, check_records, check_source
 
+    if html is not None:
+        from argusvl.visual.page import is_page
+
+        refuse_replacing(html, overwrite=overwrite, inputs=[data], ours=is_page)
     options = CheckOptions(
         min_pixels=min_pixels,
         max_pixels=max_pixels,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from argusvl.core.errors import ConfigError
+from argusvl.core.files import refuse_replacing
 from argusvl.manipulation.commands.options import FormatOption, ReaderOption, reader_options
 from argusvl.task_parts import Evaluated
 
@@ -63,6 +64,7 @@ def evaluate_checkpoint(
         raise ConfigError(
             f"no public evaluator is known for {format}", where="--results", remedy="leave it out"
         )
+    refuse_replacing(results, overwrite=None)
     hands = open_hands(data, format, reader_options(option))
     numbers = range(min(len(hands), max_examples or len(hands)))
     every = [hands[k] for k in numbers]
