@@ -1,11 +1,10 @@
-"""Makes ``argus-tiny``, the base model inside the package: trains on drawn scenes, keeps the weights in bfloat16.
+"""Makes ``argus-tiny``, the base model inside the package: draws scenes, trains on them, keeps the weights in bfloat16.
 
     python scripts/make_argus_tiny.py                   # scenes, tokenizer, training, export
     python scripts/make_argus_tiny.py --export-only     # of a training that has ended
 
-Works in ``runs/argus_tiny``; an interrupted training is continued. The pictures that it learns from are drawn as it
-goes (``scripts/pretraining.py``); the set on disk gives the words and, held out, the figures. It starts from the base
-that the package has so far. Keys of ``configs/argus_tiny.yaml`` may be overridden with ``key=value``.
+Works in ``runs/argus_tiny``; an interrupted training is continued. Keys of ``configs/argus_tiny.yaml`` may be
+overridden with ``key=value``.
 """
 
 from __future__ import annotations
@@ -22,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pretraining import TOKENIZER, without_teacher
 
 from argusvl import __version__
 from argusvl.assets import MODELS
@@ -34,15 +32,15 @@ from argusvl.detection.data.descriptions import scenes_of
 from argusvl.detection.data.prompts import PROMPTS
 from argusvl.detection.data.records import RecordFile
 from argusvl.detection.data.tokenizer import load_tokenizer, tokenizer_texts, train_tokenizer
-from argusvl.run.checkpoints import read_best
-from argusvl.synthetic import shapes
+from argusvl.detection.model.modeling import ArgusForDetection
+from argusvl.run.checkpoints import list_checkpoints, read_best
 from argusvl.task_parts import ASSETS_FILE
 
 CONFIG = Path("configs/argus_tiny.yaml")
 WORK = Path("runs/argus_tiny")
-DATA, START, TRAIN = WORK / "data", WORK / "start", WORK / "train"
+DATA, TOKENIZER, TRAIN = WORK / "data", WORK / "tokenizer", WORK / "train"
 RESULTS = Path("benchmarks/results")
-SCENES, SEED = 2_000, 0
+SCENES, SEED = 12_000, 0
 MEBIBYTES = 12
 """Most that the package may grow by."""
 
@@ -66,13 +64,12 @@ def make_tokenizer(config: DetectionRunConfig) -> None:
     prompts = [text for p in PROMPTS.values() for text in (p.system, p.find, p.several)]
     texts = [
         *tokenizer_texts(scenes_of(RecordFile(config.data.train)), prompts, max_side=1280, seed=SEED),
-        *shapes.labels("zh"),
         # Often enough that each character is learned before rare pairs of them are.
         *(character for character in everyday_characters() for _ in range(50)),
     ]
-    assert config.model.transfer_vocab_size is not None
+    assert config.model.architecture is not None
     with atomic_folder(TOKENIZER) as folder:
-        train_tokenizer(texts, config.model.transfer_vocab_size).save_pretrained(folder)
+        train_tokenizer(texts, config.model.architecture.vocab_size).save_pretrained(folder)
 
 
 def everyday_characters() -> Iterator[str]:
@@ -86,7 +83,7 @@ def export(checkpoint: Path) -> Path:
     """Puts a checkpoint's weights into the package, in bfloat16 and without what only training needs."""
     target = MODELS["argus-tiny"]
     with atomic_folder(target) as folder:
-        without_teacher(checkpoint, torch.bfloat16).save_pretrained(folder)
+        ArgusForDetection.from_pretrained(checkpoint, dtype=torch.bfloat16).save_pretrained(folder)
         load_tokenizer(checkpoint / QWEN_FOLDER).save_pretrained(folder / QWEN_FOLDER)
         shutil.copyfile(
             checkpoint / QWEN_FOLDER / "preprocessor_config.json",
@@ -141,19 +138,12 @@ def main() -> None:
             "data", "synth", "shapes", DATA, "--images", str(SCENES), "--seed", str(SEED),
             "--width", "336", "--height", "252",
         )  # fmt: skip
-        if not START.is_dir():
-            shutil.copytree(MODELS["argus-tiny"], START)
         if not TOKENIZER.is_dir():
             make_tokenizer(load_config(CONFIG, DetectionRunConfig, asked.overrides))
-        words = [
-            "--standalone",
-            "--nproc-per-node",
-            str(asked.processes),
-            "scripts/pretraining.py",
-            str(CONFIG),
-        ]
-        launch = [sys.executable, "-m", "torch.distributed.run", *words, *asked.overrides]
-        trained = json.loads(subprocess.run(launch, stdout=subprocess.PIPE, text=True, check=True).stdout)
+        resume = ["--resume"] if list_checkpoints(TRAIN) else []
+        trained = json.loads(
+            argus("train", CONFIG, "--json", "--processes", str(asked.processes), *resume, *asked.overrides)
+        )
     best = read_best(TRAIN)
     if best is None:
         raise SystemExit(f"{TRAIN} holds no finished training")

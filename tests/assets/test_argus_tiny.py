@@ -1,4 +1,4 @@
-"""The base that ships: small, in the official format, and able to find things."""
+"""The base that ships: small, in the official format, and able to find and describe what it was trained on."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def test_its_language_model_and_tower_are_plain_qwen() -> None:
     assert len(tokenizer(text)["input_ids"]) <= len(text)
 
 
-def test_it_finds_drawn_things_of_kinds_that_it_never_saw(
+def test_it_finds_and_describes_drawn_things(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], quiet_logging: None
 ) -> None:
     generator_of("shapes")(tmp_path / "data", images=40, seed=77, width=336, height=252)
     assert run(["eval", "argus-tiny", str(tmp_path / "data" / "train.jsonl"), "--json"]) == 0
     figures = json.loads(capsys.readouterr().out)
-    assert figures["AP50_agnostic"] > 0.55 and figures["recall"] > 0.75
+    assert figures["AP50_agnostic"] > 0.6 and figures["recall"] > 0.75 and figures["caption_exact"] > 0.35

@@ -17,7 +17,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -244,20 +243,13 @@ def _draw_pool(
     return pictures
 
 
-def encoded(picture: PaintedPicture) -> bytes:
-    """The picture as its file holds it, a JPEG."""
-    file = BytesIO()
-    picture.image.save(file, format="JPEG", quality=picture.jpeg_quality)
-    return file.getvalue()
-
-
 def picture_source(scene: str, version: int, seed: int, stream: str, index: int) -> Random:
     """The source of chance of one picture; seeding by text is the same on every platform."""
     return Random(f"{scene}/{version}/{seed}/{stream}/{index}")
 
 
 def _save(folder: Path, name: str, picture: PaintedPicture) -> SavedPicture:
-    (folder / name).write_bytes(encoded(picture))
+    picture.image.save(folder / name, format="JPEG", quality=picture.jpeg_quality)
     return SavedPicture(name, picture.objects)
 
 

@@ -1,14 +1,14 @@
 """Composing pictures: what lies where.
 
-Scattered things, rows and grids, heaps, a table seen obliquely, a microscope's field, a panel with fasteners, a
-circuit board, one or two huge things with small ones about them, and nothing but clutter. In most pictures the
-things are of a few kinds that look alike, so that only a detail tells them apart.
+Seven kinds: scattered things, rows and grids, heaps, a microscope's field, a panel with fasteners, one or two huge
+things with small ones about them, and nothing but clutter.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from random import Random
 
@@ -16,38 +16,188 @@ from argusvl.synthetic.canvas import Colour, mix
 from argusvl.synthetic.effects import Exposure, random_exposure
 from argusvl.synthetic.shapes import grounds
 from argusvl.synthetic.shapes.cells import CELLS
-from argusvl.synthetic.shapes.characters import SIGNS
-from argusvl.synthetic.shapes.circuit import CIRCUIT
 from argusvl.synthetic.shapes.devices import DEVICES
-from argusvl.synthetic.shapes.draft import Draft, random_style
-from argusvl.synthetic.shapes.fasteners import FASTENERS
-from argusvl.synthetic.shapes.kinds import KINDS
-from argusvl.synthetic.shapes.lens import random_lens
+from argusvl.synthetic.shapes.forms import FORMS
 from argusvl.synthetic.shapes.paint import Plane
 from argusvl.synthetic.shapes.palette import random_colour, random_ground_colour
-from argusvl.synthetic.shapes.scene import Plan
-from argusvl.synthetic.shapes.terms import COLOURS, Label
-from argusvl.synthetic.shapes.turned import TURNED
+from argusvl.synthetic.shapes.scene import Item, Plan
+from argusvl.synthetic.shapes.terms import COLOURS, STATES, Label, allowed_colours
 
-_PLAIN = ("pale", "pale", "pale", "even", "even", "deep", "deep", "sickle", "spiky")
-_NUCLEATE = tuple(name for name in CELLS if "nucleus" in name or "lobes" in name)
-_PANEL_KINDS = (*DEVICES, *SIGNS, "filled disc", "ring")
+MIN_RADIUS_PX: dict[str, float] = {
+    "granule": 3.0,
+    "disc": 4.5,
+    "square": 5.5,
+    "ring": 6.0,
+    "bar": 8.0,
+    "triangle": 6.5,
+    "ellipse": 7.0,
+    "rectangle": 7.0,
+    "plain_cell": 8.0,
+    "rod": 7.0,
+    "cross": 7.0,
+    "nut": 8.0,
+    "screw": 9.0,
+    "letter": 8.0,
+    "digit": 8.0,
+    "star": 9.0,
+    "arrow": 9.0,
+    "crescent": 9.0,
+    "hexagon": 9.0,
+    "flower": 10.0,
+    "leaf": 11.0,
+    "tube": 12.0,
+    "key": 12.0,
+    "tag": 12.0,
+    "nucleate_cell": 14.0,
+    "bolt": 12.0,
+    "gear": 12.0,
+}
+"""Half of the longest side at which a kind can still be told from the others; 15 where none is given."""
+
+_TEXTURED_MIN_RADIUS_PX = 16.0
+_FASTENERS = ("screw", "bolt", "nut")
+_PANEL_KINDS = (
+    "plate",
+    "ports",
+    "plug",
+    "tag",
+    "dial",
+    "chip",
+    "grille",
+    "bracket",
+    "disc",
+    "ring",
+    "letter",
+    "gear",
+)
+
+
+@dataclass(slots=True)
+class Style:
+    """What the things of one picture have in common.
+
+    Attributes:
+        colours: That may occur.
+        kinds: That may occur.
+        opacity: Chooses an opacity.
+        lit: Share of the things that are shaded.
+        shadow: Length of the shadows, 0 for none.
+        turned: Whether things are turned at random.
+    """
+
+    colours: Sequence[str]
+    kinds: Sequence[str]
+    see_through: float
+    lit: float
+    shadow: float
+    turned: bool
+
+
+@dataclass(slots=True)
+class Draft:
+    """A picture in the making.
+
+    Attributes:
+        rng: Source of all chance.
+        width: Of the picture, pixels.
+        height: Of the picture, pixels.
+        style: Of its things.
+        items: So far, from the lowest up.
+    """
+
+    rng: Random
+    width: int
+    height: int
+    style: Style
+    items: list[Item] = field(default_factory=list)
+
+    @property
+    def unit(self) -> float:
+        """Length of a pixel of a 448 × 336 picture, in this picture's pixels."""
+        return math.sqrt(self.width * self.height / (448 * 336))
+
+    def add(
+        self,
+        x: float,
+        y: float,
+        radius: float,
+        *,
+        kind: str | None = None,
+        label: Label | None = None,
+        degrees: float | None = None,
+        colour: Colour | None = None,
+        seed: int | None = None,
+    ) -> None:
+        """Adds a thing in the picture's style; what is not given is drawn by chance."""
+        rng, style = self.rng, self.style
+        if label is None:
+            label = self.random_label(kind, radius)
+        radius = max(radius, _least_radius(label[0], label[2] if len(label) > 2 else ""))
+        lit = rng.random() < style.lit and label[1] not in ("black", "white")
+        light = (
+            (rng.uniform(-0.2, 0.2), rng.uniform(-0.2, 0.2), rng.choice((0.0, 0.3, -0.15)))
+            if lit
+            else (0, 0, 0)
+        )
+        turn = rng.uniform(0, 360) if style.turned else rng.choice((0.0, 0.0, 90.0)) + rng.uniform(-4, 4)
+        self.items.append(
+            Item(
+                label=label,
+                x=x,
+                y=y,
+                radius=radius,
+                degrees=turn if degrees is None else degrees,
+                colour=random_colour(rng, label[1]) if colour is None else colour,
+                opacity=rng.uniform(0.6, 0.85) if rng.random() < style.see_through else 1.0,
+                stain=label[0] in CELLS,
+                light=light,
+                shadow=0.0 if label[0] in CELLS else style.shadow,
+                seed=rng.getrandbits(32) if seed is None else seed,
+            )
+        )
+
+    def random_label(self, kind: str | None, radius: float) -> Label:
+        """A label in the picture's style that can be told at a size."""
+        rng = self.rng
+        if kind is None:
+            fitting = [k for k in self.style.kinds if _least_radius(k, "") <= radius]
+            kind = rng.choice(fitting or self.style.kinds)
+        states = [s for s in STATES[kind] if _least_radius(kind, s) <= radius] or list(STATES[kind][:1])
+        if "filled" in states and rng.random() < 0.3:
+            states = ["filled"]
+        state = rng.choice(states) if states else None
+        allowed = allowed_colours(kind, state)
+        colour = rng.choice([c for c in self.style.colours if c in allowed] or allowed)
+        return (kind, colour) if state is None else (kind, colour, state)
+
+    def inside(self, margin: float = 0.0) -> tuple[float, float]:
+        """A place in the picture; ``margin`` pixels from its edges, or beyond them when negative."""
+        return self.rng.uniform(margin, self.width - margin), self.rng.uniform(margin, self.height - margin)
 
 
 def compose(rng: Random, width: int, height: int) -> Plan:
     """A random plan; every choice is drawn from ``rng``."""
-    kind = rng.choices([kind for kind, _ in _KINDS], [share for _, share in _KINDS])[0]
-    draft = Draft(rng, width, height, random_style(rng))
+    kinds = (_scattered, _grid, _heaps, _microscope, _panel, _huge, _nothing)
+    kind = rng.choices(kinds, (0.27, 0.13, 0.09, 0.25, 0.16, 0.06, 0.04))[0]
+    draft = Draft(rng, width, height, _random_style(rng))
     ground = kind(draft)
+    items = tuple(draft.items)
     return Plan(
-        width=width,
-        height=height,
-        ground=ground,
-        items=tuple(draft.items),
-        dust=rng.random() ** 2,
-        seed=rng.getrandbits(32),
-        exposure=_exposure(rng, draft.unit),
-        lens=random_lens(rng, draft.unit),
+        width, height, ground, items, rng.random() ** 2, rng.getrandbits(32), _exposure(rng, draft.unit)
+    )
+
+
+def _random_style(rng: Random) -> Style:
+    kinds = rng.choices(([*FORMS], [*DEVICES], [*FORMS, *DEVICES, *CELLS]), (0.3, 0.25, 0.45))[0]
+    if rng.random() < 0.4:
+        kinds = rng.sample(kinds, rng.randrange(2, 7))
+    return Style(
+        colours=COLOURS if rng.random() < 0.7 else rng.sample(COLOURS, rng.randrange(2, 5)),
+        kinds=kinds,
+        see_through=rng.choice((0.0, 0.0, 0.15, 0.5)),
+        lit=rng.choice((0.0, 0.5, 1.0)),
+        shadow=rng.choice((0.0, 0.0, rng.uniform(0.05, 0.25))),
+        turned=rng.random() < 0.75,
     )
 
 
@@ -100,7 +250,7 @@ def _any_ground(draft: Draft) -> partial[Plane]:
 def _scattered(draft: Draft) -> partial[Plane]:
     """Things of all sizes anywhere."""
     rng = draft.rng
-    count = round(math.exp(rng.uniform(math.log(5) if draft.style.alike else 0, math.log(45))))
+    count = round(math.exp(rng.uniform(0, math.log(45))))
     middle = 0.36 * math.sqrt(draft.width * draft.height / max(count, 3))
     sizes = [middle * math.exp(rng.gauss(0, 0.55)) for _ in range(count)]
     # Large ones mostly below small ones, so that both can be seen.
@@ -115,15 +265,10 @@ def _grid(draft: Draft) -> partial[Plane]:
     rng, unit = draft.rng, draft.unit
     for _ in range(rng.choice((1, 1, 2, 3))):
         radius = unit * math.exp(rng.uniform(math.log(7), math.log(34)))
-        kinds = rng.sample(
-            list(draft.style.kinds),
-            min(len(draft.style.kinds), rng.choice((2, 4, 6) if draft.style.alike else (1, 1, 2, 4))),
-        )
+        kinds = rng.sample(list(draft.style.kinds), min(len(draft.style.kinds), rng.choice((1, 1, 2, 4))))
         label = draft.random_label(rng.choice(kinds), radius)
-        radius = max(radius, KINDS[label[0]].least)
-        same = rng.choice(
-            (0, 0, 0, 2) if draft.style.alike else (0, 1, 2)
-        )  # nothing, the kind, the whole label
+        radius = max(radius, _least_radius(label[0], label[2] if len(label) > 2 else ""))
+        same = rng.choice((0, 1, 2))  # nothing, the kind, the whole label
         seed = rng.getrandbits(32) if same == 2 and rng.random() < 0.5 else None  # and every detail
         pitch_x, pitch_y = radius * rng.uniform(2.1, 3.6), radius * rng.uniform(2.1, 3.6)
         columns = rng.randrange(2, max(3, min(11, int(draft.width / pitch_x) + 2)))
@@ -156,13 +301,13 @@ def _heaps(draft: Draft) -> partial[Plane]:
     rng = draft.rng
     for _ in range(rng.choice((1, 2, 2, 3, 4))):
         radius = draft.unit * math.exp(rng.uniform(math.log(9), math.log(42)))
-        kinds = rng.sample(list(draft.style.kinds), min(len(draft.style.kinds), rng.choice((2, 3, 4))))
+        kinds = rng.sample(list(draft.style.kinds), min(len(draft.style.kinds), rng.choice((1, 2, 3))))
         x, y = draft.inside(0.15 * draft.width)
         count = rng.randrange(3, 16)
         spread = radius * math.sqrt(count) * rng.uniform(0.7, 1.1)
         for _ in range(count):
             size = radius * math.exp(rng.gauss(0, 0.2))
-            draft.add(x + rng.gauss(0, spread), y + rng.gauss(0, 0.8 * spread), size, name=rng.choice(kinds))
+            draft.add(x + rng.gauss(0, spread), y + rng.gauss(0, 0.8 * spread), size, kind=rng.choice(kinds))
     return _any_ground(draft)
 
 
@@ -183,11 +328,10 @@ def _microscope(draft: Draft) -> partial[Plane]:
             (rng.choice(("cyan", "yellow", "red", "brown")), rng.choice(("blue", "green", "purple"))),
         )
     )
-    tone, middle = random_colour(rng, plain, stained=True), rng.choice(_PLAIN)
+    tone, state = random_colour(rng, plain, stained=True), rng.choice(STATES["plain_cell"])
     radius = unit * math.exp(rng.uniform(math.log(16), math.log(46)))
     room = draft.width * draft.height / (math.pi * radius * radius)
     count = min(46, round(room * rng.uniform(0.2, 1.2)))
-    draft.style.stains, draft.style.shadow = True, 0.0
     draft.style.see_through = rng.choice((0.0, 0.5))
     draft.style.lit = rng.choice((0.0, 0.3))
     draft.style.turned = True
@@ -198,12 +342,12 @@ def _microscope(draft: Draft) -> partial[Plane]:
         if rng.random() < clumped:
             cx, cy = rng.choice(clumps)
             x, y = cx + rng.gauss(0, 2.2 * radius), cy + rng.gauss(0, 2.2 * radius)
-        own = middle if rng.random() < 0.75 else rng.choice(_PLAIN)
+        own = state if rng.random() < 0.75 else rng.choice(STATES["plain_cell"])
         shaded = mix(tone, random_colour(rng, plain, stained=True), 0.3)
-        draft.add(x, y, radius * rng.uniform(0.8, 1.15), label=(f"{own} cell", plain), colour=shaded)
+        draft.add(x, y, radius * rng.uniform(0.8, 1.15), label=("plain_cell", plain, own), colour=shaded)
     for _ in range(rng.choice((0, 1, 1, 1, 2, 3))):
         size = radius * rng.uniform(1.2, 2.2)
-        label: Label = (rng.choice(_NUCLEATE), dark)
+        label: Label = ("nucleate_cell", dark, rng.choice(STATES["nucleate_cell"]))
         at = rng.randrange(len(draft.items) + 1)
         draft.add(*draft.inside(0.0), size, label=label, colour=random_colour(rng, dark, stained=True))
         draft.items.insert(at, draft.items.pop())
@@ -213,9 +357,8 @@ def _microscope(draft: Draft) -> partial[Plane]:
         draft.add(*draft.inside(0.0), size, label=("granule", dark), colour=colour)
     if rng.random() < 0.2:
         for _ in range(rng.randrange(3, 16)):
-            germ = rng.choice(("rod", "pair coccus", "chain coccus"))
             colour = random_colour(rng, dark, stained=True)
-            draft.add(*draft.inside(0.0), radius * rng.uniform(0.3, 0.7), label=(germ, dark), colour=colour)
+            draft.add(*draft.inside(0.0), radius * rng.uniform(0.3, 0.7), label=("rod", dark), colour=colour)
     return _ground(draft, grounds.transmitted, light, rng.choice((0.0, 0.2, 0.5)))
 
 
@@ -226,12 +369,15 @@ def _panel(draft: Draft) -> partial[Plane]:
     draft.style.shadow = rng.uniform(0.08, 0.22)
     for _ in range(rng.randrange(2, 9)):
         radius = unit * math.exp(rng.uniform(math.log(18), math.log(80)))
-        draft.add(*draft.inside(0.6 * radius), radius, name=rng.choice(_PANEL_KINDS))
+        draft.add(*draft.inside(0.6 * radius), radius, kind=rng.choice(_PANEL_KINDS))
     radius = unit * rng.uniform(9, 22)
     metal = rng.choice(("grey", "grey", "yellow", "black", "white", *COLOURS))
-    few = rng.sample(list(FASTENERS), rng.choice((1, 2, 3, 4)))
+    kind = rng.choice(_FASTENERS)
     for _ in range(rng.randrange(3, 22)):
-        label: Label = (rng.choice(few), metal)
+        if rng.random() < 0.3:
+            kind = rng.choice(_FASTENERS)
+        states = STATES[kind]
+        label: Label = (kind, metal, rng.choice(states)) if states else (kind, metal)
         draft.add(
             *draft.inside(radius), radius * rng.uniform(0.85, 1.2), label=label, degrees=rng.uniform(0, 360)
         )
@@ -260,63 +406,11 @@ def _nothing(draft: Draft) -> partial[Plane]:
     return _ground(draft, paint, random_ground_colour(rng), 1.0)
 
 
-def _board(draft: Draft) -> partial[Plane]:
-    """A circuit board: parts in rows, upright or lying, on a dark ground with tracks."""
-    rng, unit = draft.rng, draft.unit
-    draft.style.turned, draft.style.see_through, draft.style.shadow = False, 0.0, rng.uniform(0.0, 0.15)
-    draft.style.colours = ("black", "brown", "blue", "white", "yellow", "green", "grey", "red")
-    kinds = rng.sample(list(CIRCUIT), rng.randrange(3, 12))
-    size = unit * math.exp(rng.uniform(math.log(12), math.log(34)))
-    for _ in range(rng.randrange(6, 34)):
-        name, radius = rng.choice(kinds), size * math.exp(rng.gauss(0, 0.25))
-        x, y = draft.inside(0.0)
-        for i in range(rng.choice((1, 1, 1, 2, 4))):
-            draft.add(x + 1.7 * i * radius, y, radius, name=name, degrees=rng.choice((0.0, 90.0, 180.0)))
-    colour = rng.choice(
-        ((24, 84, 52), (18, 60, 40), (24, 48, 104), (30, 30, 34), (120, 30, 34), (60, 110, 60))
-    )
-    return _ground(draft, grounds.board, colour, rng.choice((0.0, 0.2)))
-
-
-def _table(draft: Draft) -> partial[Plane]:
-    """A table seen obliquely: nearer things are larger and lower, what lies flat is foreshortened."""
-    rng = draft.rng
-    tilt = rng.uniform(0.4, 0.9)
-    draft.style.see_through = 0.0
-    draft.style.shadow = rng.uniform(0.1, 0.4)
-    if rng.random() < 0.35:
-        draft.style.kinds, draft.style.alike = rng.sample(list(TURNED), rng.randrange(2, 13)), True
-        if rng.random() < 0.6:  # a set for two
-            draft.style.uniform = True
-            draft.style.colours = rng.choice(
-                (("white", "black"), ("yellow", "brown"), ("white", "brown"), ("orange", "black"))
-            )
-    count = round(math.exp(rng.uniform(math.log(3), math.log(34))))
-    near = draft.unit * min(90.0, 250 / math.sqrt(count)) * rng.uniform(0.6, 1.1)
-    far = rng.uniform(0.35, 0.9)  # size at the upper edge over that at the lower one
-    places = sorted((draft.inside(0.02 * draft.width) for _ in range(count)), key=lambda place: place[1])
-    for x, y in places:
-        depth = y / draft.height
-        radius = near * (far + (1 - far) * depth) * math.exp(rng.gauss(0, 0.12))
-        draft.add(x, y, radius, tilt=tilt)
-    pitch = near * rng.uniform(1.2, 3.0)
-    ground = partial(grounds.table_top, tilt=tilt, far=far, pitch=pitch) if rng.random() < 0.5 else None
-    return (
-        _ground(draft, ground, random_ground_colour(rng), 0.4 * rng.random())
-        if ground
-        else _any_ground(draft)
-    )
-
-
-_KINDS = (
-    (_scattered, 0.28),
-    (_grid, 0.15),
-    (_heaps, 0.1),
-    (_table, 0.16),
-    (_microscope, 0.08),
-    (_panel, 0.08),
-    (_board, 0.045),
-    (_huge, 0.07),
-    (_nothing, 0.03),
-)
-"""Kinds of pictures with how often each is composed."""
+def _least_radius(kind: str, state: str) -> float:
+    """Half of the longest side at which a kind and state can be told."""
+    least = MIN_RADIUS_PX.get(kind, 15.0)
+    if state in ("", "filled", "even"):
+        return least
+    if state in ("striped", "checked", "dotted", "graded"):
+        return max(least, _TEXTURED_MIN_RADIUS_PX)
+    return max(least, 10.0)

@@ -140,80 +140,6 @@ def transmitted(rng: Random, width: int, height: int, colour: Colour) -> Plane:
     return np.clip(_column(colour) * (fall * film), 0, 255)
 
 
-def board(rng: Random, width: int, height: int, colour: Colour) -> Plane:
-    """A circuit board: tracks of another shade, along the edges and aslant, and solder points."""
-    image = Image.new("RGB", (2 * width, 2 * height), colour)
-    pen = ImageDraw.Draw(image)
-    track, tin = shade(colour, rng.choice((0.75, 1.35))), (178, 180, 176)
-    step = rng.uniform(8, 20)
-    for _ in range(rng.randrange(8, 50)):
-        x, y = rng.randrange(0, 2 * width), rng.randrange(0, 2 * height)
-        path = [(x, y)]
-        for _ in range(rng.randrange(1, 5)):
-            dx, dy = rng.choice(((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1)))
-            length = step * rng.randrange(2, 14)
-            x, y = int(x + dx * length), int(y + dy * length)
-            path.append((x, y))
-        pen.line(path, fill=track, width=rng.choice((2, 3, 5)))
-        r = rng.choice((3, 4, 5))
-        for px, py in (path[0], path[-1]):
-            pen.ellipse((px - r, py - r, px + r, py + r), fill=tin)
-            pen.ellipse((px - r / 2, py - r / 2, px + r / 2, py + r / 2), fill=shade(colour, 0.4))
-    return np.ascontiguousarray(np.asarray(image.reduce(2), dtype=np.float32).transpose(2, 0, 1))
-
-
-def fabric(rng: Random, width: int, height: int, colour: Colour) -> Plane:
-    """Threads across and along, uneven, with soft folds."""
-    generator = np.random.default_rng(rng.getrandbits(32))
-    pitch = rng.uniform(2.2, 5.0)
-    x = np.arange(width, dtype=np.float32)[None, :] / pitch
-    y = np.arange(height, dtype=np.float32)[:, None] / pitch
-    threads = np.sin(2 * math.pi * x) * np.sin(2 * math.pi * y)
-    folds = smooth_noise(generator, width, height, rng.uniform(50, 140))
-    rough = smooth_noise(generator, width, height, 1.5)
-    return np.clip(_column(colour) * (1 + 0.1 * threads + 0.12 * folds + 0.05 * rough), 0, 255)
-
-
-def dead_leaves(rng: Random, width: int, height: int, colour: Colour) -> Plane:
-    """Soft discs of all sizes over each other: edges and occlusions as in photographs, with nothing to name."""
-    image = Image.new("RGB", (width, height), colour)
-    pen = ImageDraw.Draw(image)
-    close = rng.uniform(0.1, 0.5)
-    for _ in range(rng.randrange(80, 220)):
-        r = min(0.3 * width, 4 / max(0.02, rng.random()) ** 0.8)
-        x, y = rng.uniform(0, width), rng.uniform(0, height)
-        tone = mix(shade(colour, rng.uniform(0.6, 1.35)), random_ground_colour(rng), close)
-        pen.ellipse((x - r, y - r * rng.uniform(0.5, 1), x + r, y + r), fill=tone)
-    image = image.filter(ImageFilter.GaussianBlur(rng.uniform(1.2, 4.0)))
-    return np.ascontiguousarray(np.asarray(image, dtype=np.float32).transpose(2, 0, 1))
-
-
-def table_top(
-    rng: Random, width: int, height: int, colour: Colour, *, tilt: float, far: float, pitch: float
-) -> Plane:
-    """A table top seen obliquely: squares, boards or tiles that grow smaller towards the upper edge."""
-    x = np.arange(width, dtype=np.float32)[None, :] - width / 2
-    y = np.arange(height, dtype=np.float32)[:, None] / height
-    size = far + (1 - far) * y
-    u = x / (size * pitch) + rng.random()
-    # Rows grow as 1 / size: the integral of dy / (size² tilt).
-    v = -height / (pitch * tilt * max(1 - far, 0.05)) / size + rng.random()
-    turn = math.radians(rng.choice((0.0, rng.uniform(-40, 40))))
-    u, v = u * math.cos(turn) - v * math.sin(turn), u * math.sin(turn) + v * math.cos(turn)
-    pattern = rng.choice(("squares", "boards", "tiles"))
-    if pattern == "squares":
-        share = ((np.floor(u) + np.floor(v)) % 2).astype(np.float32)
-        share = np.clip(share, 0, 1)
-    elif pattern == "boards":
-        generator = np.random.default_rng(rng.getrandbits(32))
-        tones = generator.random(512, dtype=np.float32)
-        share = tones[np.floor(u).astype(np.int64) % 512] + 0.3 * smooth_noise(generator, width, height, 3)
-    else:
-        gap = np.minimum(np.abs(u - np.rint(u)), np.abs(v - np.rint(v)))
-        share = np.clip(1 - 12 * gap, 0, 1)
-    return _mixed(colour, _companion(rng, colour, rng.choice((0.2, 0.45, 0.7))), np.clip(share, 0, 1))
-
-
 GROUNDS: tuple[tuple[Ground, float], ...] = (
     (plain, 0.10),
     (graded, 0.16),
@@ -221,9 +147,7 @@ GROUNDS: tuple[tuple[Ground, float], ...] = (
     (patterned, 0.12),
     (brushed, 0.12),
     (out_of_focus, 0.17),
-    (natural, 0.12),
-    (fabric, 0.1),
-    (dead_leaves, 0.1),
+    (natural, 0.15),
 )
 """Grounds of ordinary scenes with how often each is taken."""
 

@@ -108,42 +108,6 @@ def gear(teeth: int, radius: float, depth: float) -> Outline:
     return np.array(out)
 
 
-def heart(radius: float) -> Outline:
-    """A heart, its tip down."""
-    t = np.linspace(0, 2 * math.pi, 40, endpoint=False)
-    x = 16 * np.sin(t) ** 3
-    y = -(13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t))
-    return np.stack((x, y - 2.5), axis=1) * (radius / 16)
-
-
-def shield(radius: float) -> Outline:
-    """A shield: a straight upper edge, and sides that meet in a tip below."""
-    t = np.linspace(0, 1, 12)
-    side = np.stack((0.78 * np.cos(0.5 * math.pi * t**1.5), -0.1 + 1.1 * t), axis=1)
-    left = (side * (-1, 1))[::-1]
-    return 0.95 * radius * np.concatenate([points((-0.78, -0.84), (0.78, -0.84)), side, left])
-
-
-def suit(name: str, radius: float) -> list[Outline]:
-    """The parts of a card's suit: ``heart``, ``diamond``, ``spade`` or ``club``."""
-    r = radius
-    if name == "heart":
-        return [heart(0.95 * r)]
-    if name == "diamond":
-        return [points((0, -r), (0.72 * r, 0), (0, r), (-0.72 * r, 0))]
-    stalk = points((-0.1 * r, 0.2 * r), (0.1 * r, 0.2 * r), (0.32 * r, r), (-0.32 * r, r))
-    if name == "spade":
-        return [moved(heart(0.86 * r), 0, -0.1 * r, 180), stalk]
-    places = ((0, -0.5), (-0.48, 0.22), (0.48, 0.22), (0, 0.0))
-    return [
-        *(
-            ellipse(x * r, y * r, s * r, s * r)
-            for (x, y), s in zip(places, (0.44,) * 3 + (0.2,), strict=True)
-        ),
-        stalk,
-    ]
-
-
 def blob(rng: Random, rx: float, ry: float, rough: float, waves: int = 5) -> Outline:
     """A closed, smooth, irregular outline about an ellipse; ``rough`` is the depth of its waves."""
     n = int(min(72, max(20, 9 * math.sqrt(max(rx, ry)))))

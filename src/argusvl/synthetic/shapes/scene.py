@@ -16,13 +16,28 @@ from PIL import Image, ImageFilter
 
 from argusvl.synthetic.canvas import Colour, Rect
 from argusvl.synthetic.effects import Exposure
+from argusvl.synthetic.shapes.cells import CELLS
+from argusvl.synthetic.shapes.devices import DEVICES
+from argusvl.synthetic.shapes.forms import FORMS
 from argusvl.synthetic.shapes.grounds import add_dust
-from argusvl.synthetic.shapes.kinds import KINDS
-from argusvl.synthetic.shapes.lens import Lens
-from argusvl.synthetic.shapes.look import Look
+from argusvl.synthetic.shapes.look import Draw, Look
 from argusvl.synthetic.shapes.paint import Light, Plane
 from argusvl.synthetic.shapes.sheet import Sheet
 from argusvl.synthetic.shapes.terms import Label
+
+KINDS: dict[str, Draw] = {**FORMS, **DEVICES, **CELLS}
+"""Every kind with what draws it."""
+
+SEEN = 0.35
+"""An object of which at least this share of its area can be seen is annotated."""
+
+SEEN_OF = {
+    "plain_cell": 0.25,
+    **dict.fromkeys(("plate", "ports", "bracket", "bottle"), 0.75),
+    **dict.fromkeys(("bolt", "screw", "nucleate_cell", "letter", "digit", "arrow", "key", "tag"), 0.5),
+}
+"""Kinds of which another share is asked: more where the kind or state is in how many parts there are or in one of
+them, less for plain cells, which are told by any stretch of their edge."""
 
 UNSEEN = 0.08
 """An object of which less than this share can be seen is not annotated; between the two there is none."""
@@ -43,7 +58,6 @@ class Item:
         y: Its centre in the picture, pixels.
         radius: Half of its longest side, pixels.
         degrees: How far it is turned, clockwise.
-        tilt: Height over width of a circle that lies where it lies: 1 where one looks straight down.
         colour: The colour that its label names.
         opacity: 1: nothing shows through.
         stain: Whether it takes light away from what is behind it, as a stained cell does, instead of covering it.
@@ -57,7 +71,6 @@ class Item:
     y: float
     radius: float
     degrees: float
-    tilt: float
     colour: Colour
     opacity: float
     stain: bool
@@ -78,7 +91,6 @@ class Plan:
         dust: Amount of specks over everything, 0 to 1.
         seed: Of the dust.
         exposure: How the picture is taken.
-        lens: How the camera spoils it.
     """
 
     width: int
@@ -88,7 +100,6 @@ class Plan:
     dust: float
     seed: int
     exposure: Exposure
-    lens: Lens
 
 
 @dataclass(slots=True)
@@ -118,11 +129,11 @@ class Shown:
 
 def draw_item(item: Item) -> Sheet:
     """The item on a sheet of its own."""
-    sheet = Sheet(item.x, item.y, 1.12 * item.radius + 2, item.degrees, item.tilt)
+    sheet = Sheet(item.x, item.y, 1.12 * item.radius + 2, item.degrees)
     right, down, bulge = item.light
     light = Light((right, down), bulge, item.radius) if any(item.light) else None
     state = item.label[2] if len(item.label) > 2 else ""
-    KINDS[item.label[0]].draw(sheet, Look(Random(item.seed), item.radius, item.colour, state, light))
+    KINDS[item.label[0]](sheet, Look(Random(item.seed), item.radius, item.colour, state, light))
     return sheet
 
 
@@ -142,7 +153,6 @@ def _lay(planes: Plane, shown: list[Shown], item: Item) -> None:
     """Lays one item on the picture, unless that would spoil it."""
     height, width = planes.shape[1:]
     sheet = draw_item(item)
-    kind = KINDS[item.label[0]]
     side = sheet.coverage.shape[0]
     x0, y0 = max(0, sheet.left), max(0, sheet.top)
     x1, y1 = min(width, sheet.left + side), min(height, sheet.top + side)
@@ -153,7 +163,7 @@ def _lay(planes: Plane, shown: list[Shown], item: Item) -> None:
     crop = (slice(y0 - sheet.top, y1 - sheet.top), slice(x0 - sheet.left, x1 - sheet.left))
     coverage = sheet.coverage[crop]
     area, inside = float(sheet.coverage.sum()), float(coverage.sum())
-    needed = kind.seen
+    needed = SEEN_OF.get(item.label[0], SEEN)
     passing = 1 - item.opacity * (_STAIN_HIDES if item.stain else 1.0) * coverage
     if inside < needed * area or not _leaves_room(shown, rows, columns, passing):
         return
@@ -216,15 +226,13 @@ def _cast_shadow(planes: Plane, sheet: Sheet, item: Item) -> None:
     height, width = planes.shape[1:]
     offset = item.shadow * min(item.radius, _LONG_SHADOW_RADIUS_PX)
     blur = max(0.6, 0.5 * offset)
-    step = 2 if blur > 1.5 else 1  # a soft shadow needs no fine mask
-    margin = (int(3 * blur) + step) // step * step
-    mask = Image.fromarray((sheet.coverage * 127).astype(np.uint8))
-    side = -(-(mask.width + 2 * margin) // step) * step
+    margin = int(3 * blur) + 1
+    mask = Image.fromarray((sheet.coverage * 255).astype(np.uint8))
+    side = mask.width + 2 * margin
     grown = Image.new("L", (side, side))
     grown.paste(mask, (margin, margin))
-    soft = grown.reduce(step).filter(ImageFilter.GaussianBlur(blur / step))
-    share = np.asarray(soft.resize((side, side)) if step > 1 else soft, dtype=np.float32) * (1 / 255)
+    soft = np.asarray(grown.filter(ImageFilter.GaussianBlur(blur)), dtype=np.float32) * (0.5 / 255)
     left, top = sheet.left - margin + round(0.8 * offset), sheet.top - margin + round(offset)
     x0, y0, x1, y1 = max(0, left), max(0, top), min(width, left + side), min(height, top + side)
     if x1 > x0 and y1 > y0:
-        planes[:, y0:y1, x0:x1] *= 1 - share[y0 - top : y1 - top, x0 - left : x1 - left]
+        planes[:, y0:y1, x0:x1] *= 1 - soft[y0 - top : y1 - top, x0 - left : x1 - left]

@@ -17,7 +17,6 @@ from argusvl.synthetic.shapes.outlines import Outline
 from argusvl.synthetic.shapes.paint import Paint, Plane
 
 _MIN_LINE_PX = 1.1
-_SMOOTH = 20  # a path of more points bends so little at each that its corners need no rounding
 
 
 class Sheet:
@@ -34,15 +33,13 @@ class Sheet:
         y: The object's centre in the picture, pixels.
         reach: No point of the object is further from the centre than this.
         degrees: How far the object is turned, clockwise.
-        tilt: Height over width of a circle: below 1 for what lies on a table that is seen obliquely.
     """
 
-    def __init__(self, x: float, y: float, reach: float, degrees: float, tilt: float = 1.0) -> None:
+    def __init__(self, x: float, y: float, reach: float, degrees: float) -> None:
         self.left, self.top = math.floor(x - reach) - 1, math.floor(y - reach) - 1
         side = math.ceil(2 * reach) + 4
         self._x, self._y = x - self.left, y - self.top
         self._cos, self._sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-        self._tilt = tilt
         self._zoom = 4 if reach < 36 else 3 if reach < 100 else 2
         self.colour: Plane = np.zeros((3, side, side), dtype=np.float32)
         self.coverage: Plane = np.zeros((side, side), dtype=np.float32)
@@ -110,46 +107,22 @@ class Sheet:
                 # Beyond the start again, so that the corner there is joined like the others.
                 whole = np.concatenate([path, path[:2]]) if closed else path
                 line = ((whole - (dx, dy)) * self._zoom - 0.5).ravel().tolist()
-                joint = "curve" if len(path) <= _SMOOTH else None
-                pen.line(line, fill=255, width=pixels, joint=joint)
+                pen.line(line, fill=255, width=pixels, joint="curve")
 
         self._layer(placed, width, draw, paint, opacity, soft, atop, counted)
 
-    def stamp(
-        self,
-        paint: Paint,
-        glyph: Image.Image,
-        height: float,
-        x: float = 0.0,
-        y: float = 0.0,
-        degrees: float = 0.0,
-        *,
-        slant: float = 0.0,
-        atop: bool = False,
-    ) -> None:
-        """Paints a mask (mode L) of a height in pixels around a point, turned and slanted in the object's frame."""
-        half_width, half_height = 0.5 * height * glyph.width / glyph.height, 0.5 * height
-        corners = np.array(((-1, -1), (1, -1), (1, 1), (-1, 1))) * (half_width, half_height)
-        cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-        own = np.array(((cos, sin), (-sin, cos)))
-        own = np.array(((1.0, 0.0), (-slant, 1.0))) @ own
-        placed = self._place(corners @ own + (x, y))
-        x0, y0, x1, y1 = self._region([placed], 0.0)
-        zoom = self._zoom
-        # From the mask's pixels back to the glyph's: three corners say it all.
-        across, along = (placed[1] - placed[0]) / glyph.width, (placed[3] - placed[0]) / glyph.height
-        back = np.linalg.inv(np.stack((across, along), axis=1))
-        start = back @ (np.array((x0, y0)) - placed[0])
-        matrix = (*(back[0] / zoom), start[0], *(back[1] / zoom), start[1])
+    def stamp(self, paint: Paint, glyph: Image.Image, height: float) -> None:
+        """Paints a mask (mode L) at a height in pixels, centred on the origin."""
+        side, zoom = self.coverage.shape[0], self._zoom
+        scale = glyph.height / (height * zoom)
+        a, b = self._cos * scale, self._sin * scale
+        x, y = self._x * zoom, self._y * zoom
+        matrix = (a, b, glyph.width / 2 - a * x - b * y, -b, a, glyph.height / 2 + b * x - a * y)
         mask = glyph.transform(
-            ((x1 - x0) * zoom, (y1 - y0) * zoom),
-            Image.Transform.AFFINE,
-            tuple(float(v) for v in matrix),
-            Image.Resampling.BILINEAR,
+            (side * zoom, side * zoom), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR
         )
-        if not atop:
-            self._count(mask.point(lambda value: 255 if value > 96 else 0), x0, y0)
-        self._blend(np.asarray(mask.reduce(zoom), dtype=np.float32) / 255, x0, y0, paint, atop=atop)
+        self._count(mask.point(lambda value: 255 if value > 127 else 0), 0, 0)
+        self._blend(np.asarray(mask.reduce(zoom), dtype=np.float32) / 255, 0, 0, paint, atop=False)
 
     def cut(self, *outlines: Outline) -> None:
         """Makes holes through all layers."""
@@ -164,13 +137,12 @@ class Sheet:
         self.coverage[y0:y1, x0:x1] *= left
 
     def _place(self, outline: Outline) -> Outline:
-        cos, sin, tilt = self._cos, self._sin, self._tilt
-        return outline @ np.array(((cos, tilt * sin), (-sin, tilt * cos))) + (self._x, self._y)
+        return outline @ np.array(((self._cos, self._sin), (-self._sin, self._cos))) + (self._x, self._y)
 
     def _region(self, placed: list[Outline], margin: float) -> tuple[int, int, int, int]:
         side = self.coverage.shape[0]
-        whole = placed[0] if len(placed) == 1 else np.concatenate(placed)
-        low, high = whole.min(axis=0) - margin, whole.max(axis=0) + margin
+        low = np.min([outline.min(axis=0) for outline in placed], axis=0) - margin
+        high = np.max([outline.max(axis=0) for outline in placed], axis=0) + margin
         x0, y0 = (max(0, min(side - 1, math.floor(v))) for v in low)
         x1, y1 = (max(0, min(side, math.ceil(v) + 1)) for v in high)
         return x0, y0, max(x1, x0 + 1), max(y1, y0 + 1)
@@ -202,7 +174,7 @@ class Sheet:
         height, width = mask.shape
         region = (slice(y0, y0 + height), slice(x0, x0 + width))
         xs = np.arange(x0 + 0.5 - self._x, x0 + width - self._x, dtype=np.float32)[None, :]
-        ys = np.arange(y0 + 0.5 - self._y, y0 + height - self._y, dtype=np.float32)[:, None] / self._tilt
+        ys = np.arange(y0 + 0.5 - self._y, y0 + height - self._y, dtype=np.float32)[:, None]
         colours = paint.planes(xs * self._cos + ys * self._sin, ys * self._cos - xs * self._sin)
         coverage = self.coverage[region]
         under = self.colour[:, region[0], region[1]]

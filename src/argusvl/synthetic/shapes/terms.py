@@ -1,200 +1,168 @@
-"""The words of the drawn things, in English and in Chinese.
+"""The words of the drawn things: kinds, colours and states, in Chinese and in English.
 
-A name is a few words, and every word says something that can be seen: ``striped disc``, ``card spade 7``. English
-names are the keys of all tables; a Chinese name is made word by word. What is not in the table (a letter, a number)
-stands for itself. The words are few and short, because the tokenizer of the embedded base is made from them.
+A label is kind, colour and, for kinds that have any, a state; every part of it can be seen in the picture. The
+words are few and short, because the tokenizer of the embedded base is made from them.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from argusvl.synthetic.languages import Language
 
 Label = tuple[str, ...]
-"""Names in English: kind, colour, and the state where the kind has any."""
+"""Keys of ``TERMS``: kind, colour, and the state where the kind has one."""
 
-COLOURS = {
-    "red": "红色",
-    "orange": "橙色",
-    "yellow": "黄色",
-    "green": "绿色",
-    "cyan": "青色",
-    "blue": "蓝色",
-    "purple": "紫色",
-    "pink": "粉色",
-    "brown": "棕色",
-    "black": "黑色",
-    "grey": "灰色",
-    "white": "白色",
+_FILLS = ("filled", "hollow", "striped", "checked", "dotted", "graded")
+_RECESSES = ("slotted", "crosshead", "socket")
+
+STATES: dict[str, tuple[str, ...]] = {
+    "disc": _FILLS,
+    "ring": (),
+    "ellipse": _FILLS,
+    "triangle": _FILLS,
+    "square": _FILLS,
+    "rectangle": _FILLS,
+    "bar": (),
+    "hexagon": _FILLS,
+    "star": _FILLS,
+    "cross": _FILLS,
+    "arrow": ("filled", "hollow"),
+    "crescent": ("filled", "hollow"),
+    "letter": (),
+    "digit": (),
+    "gear": (),
+    "bolt": _RECESSES,
+    "screw": _RECESSES,
+    "nut": (),
+    "bracket": ("l_shaped", "t_shaped", "u_shaped"),
+    "plate": ("one_hole", "two_holes", "four_holes"),
+    "ports": ("empty", "half_full", "full"),
+    "plug": (),
+    "tag": ("barcode", "text"),
+    "dial": (),
+    "chip": (),
+    "grille": (),
+    "tube": (),
+    "key": (),
+    "flower": (),
+    "leaf": (),
+    "bottle": ("capped", "open"),
+    "plain_cell": ("pale_centre", "even", "dark_centre"),
+    "nucleate_cell": ("round_nucleus", "lobed_nucleus", "bent_nucleus"),
+    "granule": (),
+    "rod": (),
+}
+"""Every kind with its states; none where kind and colour say everything."""
+
+COLOURS = (
+    "red",
+    "orange",
+    "yellow",
+    "green",
+    "cyan",
+    "blue",
+    "purple",
+    "pink",
+    "brown",
+    "black",
+    "grey",
+    "white",
+)
+
+TERMS: dict[str, dict[Language, str]] = {
+    "disc": {"zh": "圆盘", "en": "disc"},
+    "ring": {"zh": "圆环", "en": "ring"},
+    "ellipse": {"zh": "椭圆", "en": "ellipse"},
+    "triangle": {"zh": "三角形", "en": "triangle"},
+    "square": {"zh": "正方形", "en": "square"},
+    "rectangle": {"zh": "长方形", "en": "rectangle"},
+    "bar": {"zh": "长条", "en": "bar"},
+    "hexagon": {"zh": "六角形", "en": "hexagon"},
+    "star": {"zh": "星形", "en": "star"},
+    "cross": {"zh": "十字", "en": "cross"},
+    "arrow": {"zh": "箭头", "en": "arrow"},
+    "crescent": {"zh": "月牙", "en": "crescent"},
+    "letter": {"zh": "字母", "en": "letter"},
+    "digit": {"zh": "数字", "en": "digit"},
+    "gear": {"zh": "齿轮", "en": "gear"},
+    "bolt": {"zh": "六角螺栓", "en": "bolt"},
+    "screw": {"zh": "圆头螺钉", "en": "screw"},
+    "nut": {"zh": "螺母", "en": "nut"},
+    "bracket": {"zh": "支架", "en": "bracket"},
+    "plate": {"zh": "孔板", "en": "plate"},
+    "ports": {"zh": "端口排", "en": "row of ports"},
+    "plug": {"zh": "插头", "en": "plug"},
+    "tag": {"zh": "标牌", "en": "tag"},
+    "dial": {"zh": "表盘", "en": "dial"},
+    "chip": {"zh": "芯片", "en": "chip"},
+    "grille": {"zh": "格栅", "en": "grille"},
+    "tube": {"zh": "弯管", "en": "bent tube"},
+    "key": {"zh": "钥匙", "en": "key"},
+    "flower": {"zh": "花", "en": "flower"},
+    "leaf": {"zh": "叶片", "en": "leaf"},
+    "bottle": {"zh": "瓶子", "en": "bottle"},
+    "plain_cell": {"zh": "无核细胞", "en": "plain cell"},
+    "nucleate_cell": {"zh": "有核细胞", "en": "nucleate cell"},
+    "granule": {"zh": "颗粒", "en": "granule"},
+    "rod": {"zh": "杆菌", "en": "rod"},
+    "red": {"zh": "红色", "en": "red"},
+    "orange": {"zh": "橙色", "en": "orange"},
+    "yellow": {"zh": "黄色", "en": "yellow"},
+    "green": {"zh": "绿色", "en": "green"},
+    "cyan": {"zh": "青色", "en": "cyan"},
+    "blue": {"zh": "蓝色", "en": "blue"},
+    "purple": {"zh": "紫色", "en": "purple"},
+    "pink": {"zh": "粉色", "en": "pink"},
+    "brown": {"zh": "棕色", "en": "brown"},
+    "black": {"zh": "黑色", "en": "black"},
+    "grey": {"zh": "灰色", "en": "grey"},
+    "white": {"zh": "白色", "en": "white"},
+    "filled": {"zh": "实心", "en": "filled"},
+    "hollow": {"zh": "空心", "en": "hollow"},
+    "striped": {"zh": "条纹", "en": "striped"},
+    "checked": {"zh": "方格", "en": "checked"},
+    "dotted": {"zh": "圆点", "en": "dotted"},
+    "graded": {"zh": "渐变", "en": "graded"},
+    "slotted": {"zh": "一字槽", "en": "slotted"},
+    "crosshead": {"zh": "十字槽", "en": "crosshead"},
+    "socket": {"zh": "六角孔", "en": "hex socket"},
+    "l_shaped": {"zh": "L形", "en": "L-shaped"},
+    "t_shaped": {"zh": "T形", "en": "T-shaped"},
+    "u_shaped": {"zh": "U形", "en": "U-shaped"},
+    "one_hole": {"zh": "单孔", "en": "one hole"},
+    "two_holes": {"zh": "双孔", "en": "two holes"},
+    "four_holes": {"zh": "四孔", "en": "four holes"},
+    "empty": {"zh": "全空", "en": "unplugged"},
+    "half_full": {"zh": "半满", "en": "half plugged"},
+    "full": {"zh": "全满", "en": "all plugged"},
+    "barcode": {"zh": "条码", "en": "barcode"},
+    "text": {"zh": "文字", "en": "text"},
+    "capped": {"zh": "有盖", "en": "capped"},
+    "open": {"zh": "无盖", "en": "open"},
+    "pale_centre": {"zh": "淡心", "en": "pale centre"},
+    "even": {"zh": "匀色", "en": "even"},
+    "dark_centre": {"zh": "深心", "en": "dark centre"},
+    "round_nucleus": {"zh": "圆核", "en": "round nucleus"},
+    "lobed_nucleus": {"zh": "分叶核", "en": "lobed nucleus"},
+    "bent_nucleus": {"zh": "弯核", "en": "bent nucleus"},
 }
 
-CHROMATIC = tuple(colour for colour in COLOURS if colour not in ("black", "grey", "white"))
-"""Colours whose tints and shades have the same name."""
+TEXTURES = frozenset({"striped", "checked", "dotted", "graded"})
+"""States in which a form has a second colour: white, black, or a tint or shade of the first."""
 
-_FORMS = {
-    "disc": "圆盘",
-    "ring": "圆环",
-    "ellipse": "椭圆",
-    "triangle": "三角形",
-    "square": "正方形",
-    "rectangle": "长方形",
-    "diamond": "菱形",
-    "pentagon": "五角形",
-    "hexagon": "六角形",
-    "octagon": "八角形",
-    "star": "星形",
-    "cross": "十字",
-    "crescent": "月牙",
-    "heart": "心形",
-    "shield": "盾形",
-    "bar": "长条",
-    "filled": "实心",
-    "hollow": "空心",
-    "striped": "条纹",
-    "checked": "方格",
-    "dotted": "圆点",
-    "graded": "渐变",
-    "arrow": "箭头",
-    "up": "向上",
-    "down": "向下",
-    "left": "向左",
-    "right": "向右",
-}
+NEUTRALS = frozenset({"black", "grey", "white"})
+"""Colours that leave open, beside a second neutral, which of the two is meant."""
 
-_SYMBOLS = {
-    "letter": "字母",
-    "small": "小写",
-    "digit": "数字",
-    "die": "骰子",
-    "domino": "骨牌",
-    "card": "纸牌",
-    "corner": "牌角",
-    "suit": "花色",
-    "spade": "黑桃",
-    "club": "梅花",
-    "badge": "徽章",
-    "bars": "横条",
-    "dots": "点",
-    "chevrons": "人字",
-    "crosses": "叉",
-    "rings": "圈",
-    "wedges": "尖角",
-    "arcs": "弧",
-    "stars": "星",
-    "round": "圆",
-    "sign": "路牌",
-}
-
-_DEVICES = {
-    "gear": "齿轮",
-    "bolt": "螺栓",
-    "screw": "螺钉",
-    "nut": "螺母",
-    "washer": "垫圈",
-    "nail": "钉子",
-    "slot": "一字槽",
-    "socket": "六角孔",
-    "torx": "梅花孔",
-    "side": "侧面",
-    "long": "长",
-    "short": "短",
-    "flat": "平头",
-    "bracket": "支架",
-    "plate": "孔板",
-    "ports": "端口排",
-    "plugged": "已插",
-    "unplugged": "未插",
-    "plug": "插头",
-    "tag": "标牌",
-    "barcode": "条码",
-    "text": "文字",
-    "dial": "表盘",
-    "chip": "芯片",
-    "quad": "四边",
-    "resistor": "电阻",
-    "capacitor": "电容",
-    "inductor": "电感",
-    "crystal": "晶振",
-    "diode": "二极管",
-    "lamp": "灯珠",
-    "transistor": "三极管",
-    "header": "插针",
-    "button": "按钮",
-    "grille": "格栅",
-    "slots": "长孔",
-    "tube": "弯管",
-}
-
-_HOUSE = {
-    "turned": "车件",
-    "light": "浅色",
-    "dark": "深色",
-    "ball": "圆球",
-    "cone": "尖锥",
-    "crown": "冠",
-    "slit": "切口",
-    "tower": "塔",
-    "horse": "马头",
-    "hammer": "锤子",
-    "wrench": "扳手",
-    "driver": "螺丝刀",
-    "pliers": "钳子",
-    "scissors": "剪刀",
-    "saw": "锯子",
-    "key": "钥匙",
-    "bottle": "瓶子",
-    "slim": "细",
-    "stout": "粗",
-    "capped": "有盖",
-    "open": "无盖",
-    "mug": "马克杯",
-    "glass": "玻璃杯",
-    "goblet": "高脚杯",
-    "bowl": "碗",
-    "apple": "苹果",
-    "pear": "梨",
-    "banana": "香蕉",
-    "cherry": "樱桃",
-    "grapes": "葡萄",
-    "berry": "草莓",
-    "lemon": "柠檬",
-    "flower": "花",
-    "leaf": "叶片",
-    "oval": "卵形",
-    "toothed": "锯齿",
-    "lobed": "分裂",
-    "needle": "针形",
-    "paired": "羽状",
-}
-
-_CELLS = {
-    "cell": "细胞",
-    "pale": "淡心",
-    "even": "匀色",
-    "deep": "深心",
-    "sickle": "镰刀",
-    "spiky": "刺状",
-    "nucleus": "核",
-    "bent": "弯",
-    "lobes": "叶",
-    "granule": "颗粒",
-    "rod": "杆菌",
-    "coccus": "球菌",
-    "pair": "成对",
-    "chain": "成链",
-}
-
-WORDS: dict[str, str] = {**COLOURS, **_FORMS, **_SYMBOLS, **_DEVICES, **_HOUSE, **_CELLS}
-"""Every word with its Chinese."""
+WITHOUT_NEUTRAL = frozenset({"plain_cell", "nucleate_cell", "flower"})
+"""Kinds that are made of tints and shades of their colour, which a neutral one has none of."""
 
 
-@lru_cache(maxsize=4096)
-def translate(name: str, language: Language) -> str:
-    """A name in a language, e.g. ``striped disc`` as ``条纹圆盘``."""
-    return name if language == "en" else "".join(WORDS.get(word, word) for word in name.split(" "))
+def allowed_colours(kind: str, state: str | None) -> tuple[str, ...]:
+    """The colours in which a kind and state can be told by its colour."""
+    if state in TEXTURES or kind in WITHOUT_NEUTRAL:
+        return tuple(colour for colour in COLOURS if colour not in NEUTRALS)
+    return COLOURS
 
 
 def describe(label: Label, language: Language) -> str:
-    """The description of a label, e.g. ``条纹圆盘/红色`` or ``striped disc/red``."""
-    return "/".join(translate(name, language) for name in label)
+    """The description of a label, e.g. ``圆盘/红色/空心`` or ``disc/red/hollow``."""
+    return "/".join(TERMS[key][language] for key in label)
