@@ -74,6 +74,31 @@ def test_a_second_run_into_the_same_folder_is_refused(
     assert (tmp_path / "run" / "checkpoint-4").is_dir()
 
 
+@pytest.mark.parametrize("name", ["config.yaml", "train.log", "events.jsonl"])
+def test_a_folder_with_files_of_the_users_is_no_runs_folder(
+    name: str, config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "experiment" / name
+    mine.parent.mkdir()
+    mine.write_text("# why this learning rate\n" + Path(config).read_text("utf-8"), encoding="utf-8")
+    before = mine.read_bytes()
+    given = str(mine) if name == "config.yaml" else config
+    assert run(["train", given, f"output_dir={mine.parent}", "max_steps=2"]) == 2
+    assert f"{name} is not of a run" in capsys.readouterr().err
+    assert [path.name for path in mine.parent.iterdir()] == [name] and mine.read_bytes() == before
+
+
+def test_comments_in_a_runs_configuration_are_not_lost(
+    config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["train", config, "max_steps=2"]) == 0
+    own = tmp_path / "run" / "config.yaml"
+    assert run(["train", str(own), "max_steps=3", "--resume"]) == 0  # a run's own file goes on
+    own.write_text("# mine\n" + own.read_text("utf-8"), encoding="utf-8")
+    assert run(["train", str(own), "max_steps=4", "--resume"]) == 2
+    assert own.read_text("utf-8").startswith("# mine\n")
+
+
 def test_resuming_nothing_is_refused(config: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["train", config, "--resume"]) == 2
     assert "no checkpoint to resume" in capsys.readouterr().err

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from argusvl.core.errors import ConfigError
-from argusvl.core.files import cannot_write, lock_file
+from argusvl.core.files import cannot_write, lock_file, read_bytes
+from argusvl.run.layout import CONFIG_FILE, ENVIRONMENT_FILE, EVENTS_FILE, LOG_FILE, TRAINER_STATE
 
 LOCK_FILE = "run.lock"
 
@@ -25,6 +26,27 @@ def _close_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_close_in_child)
+
+
+def refuse_foreign(folder: Path) -> None:
+    """Refuses a folder in which a run would write over files that no run has written.
+
+    Raises:
+        ConfigError: It holds such a file, or a configuration with comments, which somebody has written by hand.
+    """
+    names = (CONFIG_FILE, ENVIRONMENT_FILE, EVENTS_FILE, LOG_FILE)
+    is_run = (folder / LOCK_FILE).exists() or any(folder.glob(f"checkpoint-*/{TRAINER_STATE}"))
+    there = [] if is_run else [name for name in names if os.path.lexists(folder / name)]
+    if not there and (folder / CONFIG_FILE).is_file():
+        lines = read_bytes(folder / CONFIG_FILE).splitlines()
+        there = [CONFIG_FILE] if any(line.lstrip().startswith(b"#") for line in lines) else []
+    if there:
+        raise ConfigError(
+            f"{folder / there[0]} is not of a run, which would write over it",
+            where="output_dir",
+            remedy="set it to a folder of the run's own, e.g. "
+            f"output_dir={folder / 'run'}, or move that file away; nothing was changed",
+        )
 
 
 def is_moved(folder: Path) -> bool:

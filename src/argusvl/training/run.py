@@ -23,7 +23,7 @@ from argusvl.core.files import write_text_atomically
 from argusvl.core.logging import get_logger
 from argusvl.run import checkpoints
 from argusvl.run.layout import CONFIG_FILE, ENVIRONMENT_FILE
-from argusvl.run.lock import run_lock
+from argusvl.run.lock import refuse_foreign, run_lock
 from argusvl.training.launch import is_first_process
 from argusvl.training.listeners import Listener
 from argusvl.training.policies import Policy
@@ -81,7 +81,8 @@ def opened_run(output_dir: Path, resume: bool) -> Iterator[Path | None]:
         resume: Whether to continue.
 
     Raises:
-        ConfigError: Another process trains there, or the folder holds checkpoints and ``resume`` is not asked for.
+        ConfigError: Another process trains there, the folder holds files of somebody else, or it holds checkpoints
+            and ``resume`` is not asked for.
         CheckpointError: ``resume`` is asked for and there is no complete checkpoint.
     """
     if not is_first_process():
@@ -98,6 +99,7 @@ def opened_run(output_dir: Path, resume: bool) -> Iterator[Path | None]:
         )
     if resume and not output_dir.is_dir():
         checkpoints.newest_complete(output_dir)  # raises, and leaves no folder behind
+    refuse_foreign(output_dir)
     with run_lock(output_dir):
         checkpoints.remove_leftovers(output_dir)
         if resume:
