@@ -196,7 +196,7 @@ def task_at(path: str | Path) -> str | None:
         for name in (ASSETS_FILE, FIGURES_FILE):
             if (place / name).is_file() and (found := _task_in_json(place / name)):
                 return found
-        run = place.parent if re.fullmatch(r"checkpoint-\d+", place.name) else place
+        run = place.parent if re.fullmatch(r"(checkpoint|best)-\d+", place.name) else place
         return _task_in_config(run / CONFIG_FILE)
     return None
 

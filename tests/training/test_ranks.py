@@ -18,7 +18,10 @@ from toy_task import GROUPS, PlannedTask, ToyData, ToyModel, ToyTask, logged, lo
 from argusvl.core import precision
 from argusvl.core.errors import ArgusError, ConfigError, DataError
 from argusvl.training.arguments import training_arguments
+from argusvl.training.parallel import Parallel
+from argusvl.training.policies import Action, Continue, Inactive, Policy, RollBack, Scale
 from argusvl.training.run import run_training
+from argusvl.training.step import StepRecord
 
 OPTIONS: dict[str, Any] = {"eval_steps": 6, "save_steps": 6, "max_grad_norm": 1e9, "max_steps": 9}
 QUIET = {"dropout": 0.0, "noise": 0.0, "length": 16}
@@ -51,7 +54,7 @@ def rank(number: int, port: int, folder: Path, resume: bool, task: ToyTask, opti
         **{"per_device_train_batch_size": 2, "bf16": "auto"} | OPTIONS | options,
     )
     try:
-        result = run_training(task, config, resume=resume)
+        result = run_training(task, config, resume=resume, policies=getattr(task, "policies", list)())
     except ArgusError as error:
         (folder / f"rank{number}.txt").write_text(f"{type(error).__name__}: {error}")
         return  # and its sockets close with it
@@ -296,3 +299,35 @@ def test_deepspeed_is_refused_with_what_does_the_same(
     with pytest.raises(ConfigError, match="before a step that is not finite could be passed over") as caught:
         training_arguments(toy_config(tmp_path, trainer_arguments=passed), GROUPS, ToyTask().figures())
     assert "write fsdp: true instead" in str(caught.value.remedy)
+
+
+class OwnRates(Inactive):
+    """Each rank wants other rates, and another change after a roll-back."""
+
+    snapshot_every = 2
+    done = False
+
+    def after_backward(self, record: StepRecord) -> Action:
+        own = 0.5 if os.environ["RANK"] == "0" else 0.1
+        if record.step == 3 and not self.done:
+            self.done = True
+            return RollBack("back", change=Scale("lower", own, steps=2))
+        return Scale("mine", own, steps=1) if record.step == 6 else Continue()
+
+
+class OwnRatesTask(ToyTask):
+    def policies(self) -> list[Policy]:
+        return [OwnRates()]
+
+    def evaluate(self, model: Any, dataset: Any, parallel: Parallel) -> dict[str, float]:
+        weights = parallel.gather(model.head.weight.detach().clone())
+        assert torch.equal(weights[0], weights[1])
+        return super().evaluate(model, dataset, parallel)
+
+
+def test_ranks_train_with_one_factor_whatever_each_wants(tmp_path: Path) -> None:
+    both_ranks(
+        tmp_path, task=OwnRatesTask(**QUIET), lr_scheduler_type="constant", warmup_ratio=0.0, eval_steps=1
+    )
+    rates = [entry["lr/head"] for entry in logged(tmp_path)]
+    assert rates == pytest.approx([0.02] * 2 + [0.01] * 2 + [0.02, 0.01] + [0.02] * 3)

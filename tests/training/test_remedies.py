@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from test_recovery import recovery
 from test_watching import STEPS, CarefulTask, found
 from toy_task import ToyModel, train
 
@@ -77,3 +78,39 @@ def test_a_healthy_run_is_the_same_with_remedies(tmp_path: Path) -> None:
 def test_a_finding_that_the_engine_cannot_mend_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="did you mean 'exploding-gradient'"):
         train(CarefulTask(), tmp_path, **STEPS, remedies=remedies("exploding-gradients"))
+
+
+class Broken(ToyModel):
+    """At steps 6 and 7 its loss is not finite, once."""
+
+    passes = 0
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        output = super().forward(*args, **kwargs)
+        if self.training:
+            Broken.passes += 1
+            if Broken.passes in (6, 7, 8):  # the one between looks for the module
+                output.loss_terms = {name: term * float("nan") for name, term in output.loss_terms.items()}
+        return output
+
+
+class BrokenTask(CarefulTask):
+    def model(self) -> ToyModel:
+        model = super().model()
+        model.__class__ = Broken
+        return model
+
+
+def test_a_trial_has_the_steps_of_the_way_that_was_gone_and_no_others(tmp_path: Path) -> None:
+    """Recovery rolls back in the middle of the steps that a remedy is compared on."""
+    Broken.passes = 0
+    settings = recovery(max_consecutive_nan=1, snapshot_steps=2, rate_factor=1.0, clip_factor=1.0)
+    task, options = BrokenTask(groups=FAST), STEPS | {"max_steps": 60}
+    mended = train(task, tmp_path, **options, remedies=remedies(), recovery=settings)
+    backs = events(tmp_path, "rolled_back")
+    assert [one["to"] for one in backs] == [4, 0]
+    (kept,) = [one for one in events(tmp_path, "remedy") if one["kept"]]
+    assert kept["steps"] == [1, 20] and len(kept["without"]) == 20
+    assert kept["with"][0] == kept["without"][0]
+    assert mended[-1]["lr/body"] < 1
+    assert int(mended[-1]["step"]) == 60

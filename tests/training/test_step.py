@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from toy_task import ToyTask, losses, toy_config, train
+from toy_task import ToyTask, history, losses, toy_config, train
 from transformers import TrainerCallback
 
 from argusvl.core.errors import ConfigError, TrainingError
+from argusvl.run.checkpoints import read_best, verify_checkpoint
 from argusvl.run.events import append_event, read_events
 from argusvl.training.listeners import Listener
 from argusvl.training.policies import Action, Inactive, Plan, Progress, RollBack, Scale, Skip, Stop
@@ -169,8 +170,9 @@ def test_scaled_rates_hold_over_a_resumption(tmp_path: Path) -> None:
 def test_a_skipped_step_changes_no_weight_and_uses_up_its_samples(tmp_path: Path) -> None:
     watching = Replaying()
     entries = train(ToyTask(), tmp_path, policies=[At(3, Skip("a test"))], listeners=[watching], **QUICK)
-    assert len(entries) == 12 and [not r.rates for r in watching.records].index(True) == 2
-    assert entries[2]["wn/head"] == entries[1]["wn/head"] != entries[3]["wn/head"]
+    assert len(entries) == 11 and [not r.rates for r in watching.records].index(True) == 2
+    weights = [e["wn/head"] for e in history(tmp_path) if "wn/head" in e]
+    assert weights[2] == weights[1] != weights[3]
     (event,) = [e for e in read_events(tmp_path) if e["event"] == "skipped"]
     assert len(event["samples"]) == 4
 
@@ -265,8 +267,11 @@ def test_a_failed_run_says_so_in_its_events(tmp_path: Path) -> None:
     assert last["event"] == "stopped" and "loss term 'fit' is not finite" in last["why"]
 
 
-def test_after_a_roll_back_nothing_of_the_way_that_was_given_up_remains(tmp_path: Path) -> None:
-    """Saved and found best at step 4, rolled back to step 3 from step 5; killed later, it goes on from the new way."""
+def test_after_a_roll_back_only_the_best_of_the_way_that_was_given_up_remains(tmp_path: Path) -> None:
+    """Saved and found best at step 4, rolled back to step 3 from step 5; killed later, it goes on from the new way.
+
+    The best checkpoint stays, whatever the new way finds at its step.
+    """
 
     class Once(At):
         snapshot_every = 3
@@ -285,7 +290,9 @@ def test_after_a_roll_back_nothing_of_the_way_that_was_given_up_remains(tmp_path
     whole = train(task, tmp_path / "whole", policies=[Once(5, back)], **options)
     run = tmp_path / "whole"
     best = json.loads((run / "best_checkpoint.json").read_text())
-    assert (run / best["checkpoint"]).is_dir() and best["value"] == 2.0
+    assert (best["checkpoint"], best["step"], best["value"]) == ("best-4", 4, 5.0)
+    verify_checkpoint(run / "best-4")
+    assert (run / "best").resolve() == (run / "best-4").resolve()
     (event,) = [e for e in read_events(run) if e["event"] == "rolled_back"]
     assert (event["step"], event["to"]) == (4, 3)
 
@@ -295,6 +302,20 @@ def test_after_a_roll_back_nothing_of_the_way_that_was_given_up_remains(tmp_path
     assert [path.name for path in (tmp_path / "parts").glob("checkpoint-*")] == ["checkpoint-3"]
     parts = train(ToyTask(scores=[2.0] * 9), tmp_path / "parts", True, policies=[Once(5, back)], **options)
     assert losses(parts) == losses(whole)
+    assert read_best(tmp_path / "parts") == read_best(run)
+
+
+def test_a_best_checkpoint_of_a_way_that_was_given_up_goes_when_a_better_one_comes(tmp_path: Path) -> None:
+    class Third(At):
+        snapshot_every = 3
+
+    scores = [1.0, 5.0, 2.0, 2.0, 6.0, 3.0, 3.0]
+    options: dict[str, Any] = {"save_steps": 2, "eval_steps": 2, "save_total_limit": 1}
+    train(ToyTask(scores=scores), tmp_path, policies=[Third(5, RollBack("a test"))], **options)
+    best = read_best(tmp_path)
+    assert best is not None and (best.checkpoint, best.value) == ("checkpoint-8", 6.0)
+    kept = sorted(path.name for path in tmp_path.iterdir() if path.is_dir() and not path.is_symlink())
+    assert kept == ["checkpoint-12", "checkpoint-8"]
 
 
 class Dying(TrainerCallback):
@@ -372,3 +393,81 @@ def test_a_snapshot_in_memory_is_not_used_up_by_a_roll_back(tmp_path: Path) -> N
     policy = Twice()
     assert losses(train(ToyTask(), tmp_path / "run", True, policies=[policy], **options)) == losses(plain)
     assert policy.left == 0
+
+
+class Window(Inactive):
+    """Remembers the steps that it has seen, as the windows of policies do."""
+
+    def __init__(self) -> None:
+        self.steps: list[int] = []
+
+    def after_backward(self, record: StepRecord) -> Action:
+        self.steps.append(record.step)
+        return super().after_backward(record)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"steps": list(self.steps)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.steps = list(state["steps"])
+
+
+def test_a_roll_back_of_one_policy_restores_the_windows_of_all(tmp_path: Path) -> None:
+    class Other(At):
+        snapshot_every = 3
+
+    window = Window()
+    policies = [window, At(5, RollBack("the first")), Other(8, RollBack("the second"))]
+    plain = train(ToyTask(), tmp_path / "plain", **QUICK)
+    assert losses(train(ToyTask(), tmp_path / "run", policies=policies, **QUICK)) == losses(plain)
+    assert [e["to"] for e in read_events(tmp_path / "run") if e["event"] == "rolled_back"] == [4, 6]
+    assert window.steps == list(range(1, 13))
+
+
+def test_what_a_way_that_was_given_up_has_scaled_is_no_longer_scaled(tmp_path: Path) -> None:
+    options: dict[str, Any] = {**QUICK, "lr_scheduler_type": "constant"}
+    policies = [At(6, Scale("on the way", 0.1, steps=50)), At(7, RollBack("a test"))]
+    policies[0].snapshot_every = policies[1].snapshot_every = 4
+    entries = train(ToyTask(), tmp_path, policies=policies, **options)
+    assert [e["lr/body"] for e in entries] == pytest.approx([0.01] * 12)
+
+
+def test_a_change_after_a_roll_back_outlives_a_roll_back_further_back(tmp_path: Path) -> None:
+    class Back(Inactive):
+        """Back to step 4 from step 6; then, for another reason, to step 2."""
+
+        snapshot_every = 2
+        done = 0
+
+        def after_backward(self, record: StepRecord) -> Action:
+            if record.step == 6 and self.done == 0:
+                self.done = 1
+                return RollBack("first", change=Scale("lower", 0.5, steps=4))
+            if record.step == 5 and self.done == 1:
+                self.done = 2
+                trainer.steering.keep(early[0], 2)
+                return RollBack("second")
+            return super().after_backward(record)
+
+    early: list[Any] = []
+
+    class Keeping(Inactive):
+        def plan(self, progress: Progress) -> Plan:
+            if progress.step == 2 and not early:
+                early.append(trainer.saving.snapshot().kept())
+            return Plan()
+
+    config = toy_config(tmp_path, **QUICK, lr_scheduler_type="constant")
+    trainer = ArgusTrainer(ToyTask(), config, policies=[Back(), Keeping()])
+    trainer.train()
+    rates = [e["lr/body"] for e in trainer.state.log_history if "loss" in e]
+    assert rates == pytest.approx([0.01] * 4 + [0.005] * 4 + [0.01] * 4)
+
+
+def test_memory_of_the_device_is_given_back_as_often_as_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_back: list[int] = []
+    monkeypatch.setattr("argusvl.training.trainer.clear_device_cache", lambda: given_back.append(1))
+    train(ToyTask(), tmp_path, trainer_arguments={"torch_empty_cache_steps": 5}, **QUICK)
+    assert len(given_back) == 2

@@ -37,7 +37,7 @@ class Run:
         said, taken = [], []
         for step in range(self.begins_at + 1, last + 1):
             seconds = self.steps[step - 1]
-            left.step_ended(seconds)
+            left.step_ended(step, seconds)
             forecast = left.seconds()
             assert forecast is not None
             said.append((step, forecast))
@@ -111,11 +111,20 @@ def test_a_part_of_a_checkpoint_and_of_an_evaluation_may_be_left() -> None:
     left = TimeLeft(0, 4, evaluate_every=2, save_every=4, evaluation_in_steps=0.0)
     left.evaluation_ended(10.0)
     left.saving_ended(1.0)
-    left.step_ended(2.0)
+    left.step_ended(1, 2.0)
     assert left.seconds() == pytest.approx(3 * 2.0 + 2 * 10.0 + 2 * 1.0)
-    left.step_ended(2.0)
+    left.step_ended(2, 2.0)
     assert left.seconds() == pytest.approx(2 * 2.0 + 2 * 10.0 + 2 * 1.0), "both are still to come"
     left.evaluation_ended(10.0)
     assert left.seconds() == pytest.approx(2 * 2.0 + 1 * 10.0 + 2 * 1.0)
     left.saving_ended(1.0)
     assert left.seconds() == pytest.approx(2 * 2.0 + 1 * 10.0 + 1 * 1.0)
+
+
+def test_a_roll_back_leaves_more_to_do() -> None:
+    left = TimeLeft(0, 10, evaluate_every=5, save_every=5, evaluation_in_steps=0.0)
+    for step in (*range(1, 7), *range(4, 8)):  # after step 6, from step 3 on
+        left.step_ended(step, 1.0)
+    left.evaluation_ended(10.0)
+    left.saving_ended(2.0)
+    assert left.seconds() == pytest.approx(3 * 1.0 + 10.0 + 2.0)

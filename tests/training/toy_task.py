@@ -244,8 +244,13 @@ def train(task: ToyTask, output_dir: Path, resume: bool = False, **changes: Any)
 
 def logged(output_dir: Path) -> list[dict[str, float]]:
     """Log entries of training steps."""
+    return [entry for entry in history(output_dir) if "loss" in entry]
+
+
+def history(output_dir: Path) -> list[dict[str, float]]:
+    """All log entries."""
     state = json.loads((output_dir / "trainer_state.json").read_text(encoding="utf-8"))
-    return [entry for entry in state["log_history"] if "loss" in entry]
+    return list(state["log_history"])
 
 
 def losses(entries: Sequence[dict[str, float]]) -> dict[int, tuple[float, float, float]]:

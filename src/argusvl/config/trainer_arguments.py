@@ -64,6 +64,7 @@ ENGINE: frozenset[str] = frozenset(
         "greater_is_better",
         "ignore_data_skip",
         "include_for_metrics",
+        "include_num_input_tokens_seen",
         "label_names",
         "label_smoothing_factor",
         "length_column_name",

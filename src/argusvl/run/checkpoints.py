@@ -3,6 +3,7 @@
 RUN/
   checkpoint-200/        weights and assets (what a predictor needs), then the state that resuming needs
     checkpoint.json      names and sizes of all files, written last
+  best-300/              the best one, where training was rolled back to a step before it
   best_checkpoint.json   which checkpoint is best, by which figure
 """
 
@@ -11,10 +12,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +40,8 @@ _STATE_FILES = {OPTIMIZER, SCHEDULER, "scaler.pt", TRAINER_STATE}
 _BINARY_SUFFIXES = {".safetensors", ".pt", ".pth", ".bin", ".distcp"}
 _COPY = "copy it again, or use another checkpoint"
 _NAME = re.compile(r"checkpoint-(\d+)")
-_LEFTOVER = re.compile(r"\.checkpoint-\d+\..*\.(part|old)|\.deleted-checkpoint-\d+")
+_KEPT_BEST = re.compile(r"best-\d+")
+_LEFTOVER = re.compile(r"\.(checkpoint|best)-\d+\..*\.(part|old)|\.deleted-(checkpoint|best)-\d+")
 
 
 @contextlib.contextmanager
@@ -283,13 +286,47 @@ class BestCheckpoint:
     value: float
 
 
-def record_best(run: Path, step: int, metric: str, value: float) -> Path:
+def record_best(run: Path, best: BestCheckpoint) -> Path:
     """Records a run's best checkpoint where it is another than before, and returns its folder."""
-    best = BestCheckpoint(checkpoint=f"checkpoint-{step}", step=step, metric=metric, value=float(value))
-    folder = run / best.checkpoint
-    if best != read_best(run) and folder.is_dir():
+    folder, before = run / best.checkpoint, read_best(run)
+    if best != before and folder.is_dir():
         write_best(run, best)
+        if (
+            before is not None
+            and before.checkpoint != best.checkpoint
+            and _KEPT_BEST.fullmatch(before.checkpoint)
+        ):
+            _delete(run / before.checkpoint)
     return folder
+
+
+def keep_best_after(run: Path, step: int) -> BestCheckpoint | None:
+    """Before training goes on from a step: the best checkpoint, where it is of a later one, is kept under another name.
+
+    So it stays what it is when training comes to its step once more.
+
+    Returns:
+        The best checkpoint, where it is of a later step.
+    """
+    try:
+        best = read_best(run)
+    except CheckpointError:
+        return None
+    if best is None or best.step <= step or not (run / best.checkpoint).is_dir():
+        return None
+    kept = replace(best, checkpoint=f"best-{best.step}")
+    if kept != best:
+        with atomic_folder(run / kept.checkpoint) as temporary:
+            shutil.copytree(run / best.checkpoint, temporary, copy_function=_linked, dirs_exist_ok=True)
+        write_best(run, kept)
+    return kept
+
+
+def _linked(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without links
+        shutil.copy2(source, target)
 
 
 def write_best(run: Path, best: BestCheckpoint) -> None:

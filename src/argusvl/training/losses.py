@@ -154,11 +154,12 @@ class LossWindow:
 
     Attributes:
         total: Sum of the losses of all steps that were drained.
+        steps: Their number.
     """
 
     def __init__(self, aggregation: LossAggregation) -> None:
         self._aggregation = aggregation
-        self.total = 0.0
+        self.total, self.steps = 0.0, 0
         self._empty()
 
     def _empty(self) -> None:
@@ -168,7 +169,7 @@ class LossWindow:
         self._counts: Counts = dict.fromkeys(self._aggregation.count_names, 0)
 
     def add(self, sums: Tensor, losses: Tensor, counts: Counts) -> None:
-        """Adds a step.
+        """Adds a step that was taken.
 
         Args:
             sums: This rank's sums, ``[micro-batches, terms]``.
@@ -194,13 +195,14 @@ class LossWindow:
             return {}
         *sums, loss = over_ranks(torch.cat((self._sums, self._loss[None]))).tolist()
         self.total += loss / ranks
+        self.steps += self._steps
         figures = {"loss": loss / ranks / self._steps, **self._aggregation.figures(sums, self._counts)}
         self._empty()
         return figures
 
-    def mean(self, steps: int) -> float:
+    def mean(self) -> float:
         """Mean loss of the drained steps."""
-        return self.total / max(steps, 1)
+        return self.total / max(self.steps, 1)
 
     def state(self) -> dict[str, object]:
         """For the snapshot: a resumed run logs the same figures as one that never stopped."""

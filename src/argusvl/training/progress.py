@@ -157,7 +157,7 @@ class ProgressCallback(TrainerCallback):
         if self._time_left.seconds_per_step() is None and seconds >= _LONG_SECONDS:
             parts = ", ".join(f"{doing} {self._spent[doing]:.0f} s" for doing in _STEP)
             self._print(f"the first step took {seconds:.0f} s: {parts}")
-        self._time_left.step_ended(seconds)
+        self._time_left.step_ended(state.global_step, seconds)
         self._spent.clear()
         self._move_bar()
         if not control.should_log:

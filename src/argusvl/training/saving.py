@@ -107,6 +107,7 @@ class Saving:
                 max_steps=trainer.state.max_steps,
                 bf16=trainer.precision.bf16,
                 total_loss=trainer.window.total,
+                steps_taken=trainer.window.steps,
                 policies=trainer.steering.policies.state_dict(),
             ),
             trainer=json.dumps(asdict(trainer.state), indent=2, sort_keys=True) + "\n",
@@ -137,6 +138,7 @@ class Saving:
         snapshot = saved.load(trainer.network, trainer.optimizer, trainer.trainable)
         try:
             self.restore(snapshot, saved.checkpoint)
+            self._keep_best()
         except (KeyError, IndexError, TypeError, AttributeError) as error:
             raise CheckpointError(
                 f"its training state is damaged ({type(error).__name__}: {error})",
@@ -181,6 +183,7 @@ class Saving:
         trainer.steering.policies.load_state_dict(engine.policies)
         trainer.window.restore(window, trainer.args.device)
         trainer.window.total = engine.total_loss or 0.0
+        trainer.window.steps = engine.last_logged if engine.steps_taken is None else engine.steps_taken
         trainer.last_logged, trainer.evaluation_due = engine.last_logged, engine.evaluation_due
         if isinstance(trainer.task, LearnsAssets):
             trainer.task.load_state_dict(snapshot.task)
@@ -219,16 +222,29 @@ class Saving:
             ema.restore(snapshot.averages, snapshot.engine.ema_updates or 0)
 
     def leave_branch(self) -> None:
-        """After a roll-back: what was saved on the way that is given up goes, and what is true now is saved."""
+        """After a roll-back: of what was saved on the way that is given up only the best stays; what is true now is
+        saved.
+        """
         trainer, state = self._trainer, self._trainer.state
         if trainer.curves is not None:
             trainer.curves.purge_after(state.global_step)
+        self._keep_best()
         if trainer.parallel.is_first:
             checkpoints.delete_after(trainer.output_dir, state.global_step)
-        best = f"checkpoint-{state.best_global_step}"
-        if not trainer.parallel.from_first((trainer.output_dir / best).is_dir()):
+        best = trainer.output_dir / Path(state.best_model_checkpoint or "none").name
+        if not trainer.parallel.from_first(best.is_dir()):
             state.best_metric = state.best_global_step = state.best_model_checkpoint = None
         self.save()
+
+    def _keep_best(self) -> None:
+        """A best checkpoint of a later step than the present one stays the best."""
+        trainer, state = self._trainer, self._trainer.state
+        kept = None
+        if trainer.parallel.is_first:
+            kept = checkpoints.keep_best_after(trainer.output_dir, state.global_step)
+        if (best := trainer.parallel.from_first(kept)) is not None:
+            state.best_metric, state.best_global_step = best.value, best.step
+            state.best_model_checkpoint = str(trainer.output_dir / best.checkpoint)
 
     def save(self) -> None:
         """Writes ``checkpoint-<step>`` atomically, records the best, rotates: the first rank, for all.
@@ -280,8 +296,10 @@ class Saving:
                 trainer.task.save_assets(temporary)
             snapshot.write(temporary, trainer.trainable, shards)
         if state.best_global_step is not None and state.best_metric is not None:
-            best = checkpoints.record_best(
-                run, state.best_global_step, training.metric_for_best_model, state.best_metric
+            name = Path(state.best_model_checkpoint or folder).name
+            found = checkpoints.BestCheckpoint(
+                name, state.best_global_step, training.metric_for_best_model, float(state.best_metric)
             )
+            best = checkpoints.record_best(run, found)
         checkpoints.rotate(run, training.save_total_limit, folder, best)
         trainer.event("saved", checkpoint=folder.name)

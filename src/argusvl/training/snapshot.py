@@ -55,7 +55,8 @@ class EngineState:
         data: Fingerprint of the training data; ``None`` where it has none.
         max_steps: Steps that the run was planned for.
         bf16: Whether the run computes in bfloat16.
-        total_loss: Sum of the losses of all steps that are logged.
+        total_loss: Sum of the losses of all steps that were taken and are logged.
+        steps_taken: Their number.
         policies: State of the policies.
     """
 
@@ -67,6 +68,7 @@ class EngineState:
     max_steps: int | None = None
     bf16: bool | None = None
     total_loss: float | None = None
+    steps_taken: int | None = None
     policies: dict[str, Any] = field(default_factory=dict)
 
 

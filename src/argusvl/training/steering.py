@@ -134,7 +134,8 @@ class Steering:
             (self._kept, self._kept_at), self._candidate = self._candidate, None
         if trainer.parallel.world_size > 1 and acts:
             common = strongest(trainer.parallel.gather(action))
-            if type(action) is not type(common):  # of ranks that want the same each speaks for itself
+            # Each rank may say itself why it stops or skips; what changes the weights is the same on all.
+            if type(action) is not type(common) or isinstance(common, Scale | RollBack):
                 action = common
         match action:
             case Stop():
@@ -148,18 +149,18 @@ class Steering:
                 trainer.event("skipped", why=action.why, samples=samples)
                 return False
             case Scale():
-                self._scale(action)
+                self._scale(action, stays=False)
                 self.plan = self.plan.joined(action.plan)
         return True
 
-    def _scale(self, action: Scale) -> None:
+    def _scale(self, action: Scale, *, stays: bool) -> None:
         changed = f"learning rates times {action.factor:g}"
         if action.clip != 1:
             changed += f", max_grad_norm times {action.clip:g}"
         logger.warning("%s for %d steps: %s", changed, action.steps, action.why)
         factors = {"factor": action.factor, "clip": action.clip}
         self._trainer.event("scaled", why=action.why, steps=action.steps, **factors)
-        self.policies.scale(action, self._trainer.state.global_step + 1)
+        self.policies.scale(action, self._trainer.state.global_step + 1, stays=stays)
 
     def _roll_back(self, action: RollBack) -> None:
         trainer, to = self._trainer, self._kept_at
@@ -177,13 +178,12 @@ class Steering:
             )
         logger.warning("step %d is rolled back to step %d: %s", trainer.state.global_step + 1, to, action.why)
         trainer.event("rolled_back", why=action.why, to=to)
-        # The policies know what has happened since: they would do the same for ever otherwise.
         known = self.policies.state_dict()
         trainer.model_wrapped.zero_grad()
         # A copy: the optimizer goes on in the very tensors that it is given.
         trainer.saving.restore(self._kept.kept())
-        self.policies.load_state_dict(known)
+        self.policies.rolled_back(to, known)
         if action.change is not None:
-            self._scale(action.change)
+            self._scale(action.change, stays=True)
         trainer.saving.leave_branch()
         raise RolledBack

@@ -47,10 +47,11 @@ class TimeLeft:
         self._evaluations: deque[float] = deque(maxlen=3)
         self._savings: deque[float] = deque(maxlen=3)
 
-    def step_ended(self, seconds: float) -> None:
-        """A step was made in so many seconds, its data included; evaluations and checkpoints not."""
+    def step_ended(self, step: int, seconds: float) -> None:
+        """A step, of that number, was made in so many seconds, its data included; evaluations and checkpoints not."""
+        self._step = step - 1  # after a roll-back it is not the one after the last
         before = self._evaluations_left(), self._savings_left()
-        self._step += 1
+        self._step = step
         self._evaluation_due, self._saving_due = (
             self._evaluations_left() < before[0],
             self._savings_left() < before[1],

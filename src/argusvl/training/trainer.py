@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 import torch
 from accelerate import skip_first_batches
+from accelerate.utils.memory import clear_device_cache
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedModel, Trainer, TrainerCallback, set_seed
@@ -243,11 +244,14 @@ class ArgusTrainer(Trainer):
         self.model_wrapped.zero_grad()
         state.global_step += 1
         state.epoch = epoch_after
-        if taken and self.ema is not None:
-            self.ema.update()
-        self.window.add(record.sums, record.losses, counts)
+        if taken:
+            self.window.add(record.sums, record.losses, counts)
+            if self.ema is not None:
+                self.ema.update()
         self.throughput.add(record.infos, record.seconds)
         self._record = record
+        if (every := self.args.torch_empty_cache_steps) is not None and state.global_step % every == 0:
+            clear_device_cache()
         self.listeners.on_step(record)
         self.control = self.callback_handler.on_step_end(self.args, state, self.control)
         if self.stop_requested:
@@ -294,7 +298,7 @@ class ArgusTrainer(Trainer):
         logs.pop("total_flos", None)
         if "train_loss" in logs:
             self.window.drain(self.parallel.add, self.parallel.world_size)
-            logs["train_loss"] = self.window.mean(self.state.global_step)
+            logs["train_loss"] = self.window.mean()
         super().log(logs, start_time)
 
     @contextlib.contextmanager

@@ -7,7 +7,7 @@ declared order, and the strongest action wins: stop, roll back, skip, scale, con
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -168,6 +168,16 @@ class Policy(Protocol):
         """Takes what :meth:`state_dict` returned."""
         ...
 
+    def rolled_back(self, step: int, known: Mapping[str, Any]) -> None:
+        """Training goes on from an earlier step, and :meth:`load_state_dict` has brought back what was then.
+
+        Args:
+            step: Optimizer steps made by then.
+            known: What :meth:`state_dict` returned just before. What must not be forgotten (how often the policy has
+                acted) is taken from it: the same would be done for ever otherwise.
+        """
+        ...
+
 
 class Inactive:
     """Changes nothing; a policy overrides what it is for."""
@@ -189,6 +199,26 @@ class Inactive:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Nothing to take."""
 
+    def rolled_back(self, step: int, known: Mapping[str, Any]) -> None:
+        """What was then holds again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """A change of the rates that holds for some steps.
+
+    Attributes:
+        plan: The change.
+        first: The first step that it holds for.
+        last: The last one.
+        stays: Whether it holds for them also after a roll-back to a step before them.
+    """
+
+    plan: Plan
+    first: int
+    last: int
+    stays: bool
+
 
 class Policies:
     """All of a run's policies, as one.
@@ -206,7 +236,7 @@ class Policies:
                     where=f"policy {type(policy).__name__}",
                     remedy="give a number of steps, or None",
                 )
-        self._scaled: list[tuple[Plan, int]] = []  # with the last step that it holds for
+        self._changes: list[_Change] = []
 
     @property
     def snapshot_every(self) -> int | None:
@@ -218,9 +248,11 @@ class Policies:
         plan = Plan()
         for policy in self._policies:
             plan = plan.joined(policy.plan(progress))
-        self._scaled = [(change, last) for change, last in self._scaled if last > progress.step]
-        for change, _ in self._scaled:
-            plan = plan.joined(change)
+        step = progress.step + 1
+        self._changes = [change for change in self._changes if change.last >= step]
+        for change in self._changes:
+            if change.first <= step:
+                plan = plan.joined(change.plan)
         return plan
 
     def after_backward(self, record: StepRecord) -> Action:
@@ -237,29 +269,48 @@ class Policies:
             actions.append(action)
         return strongest(actions)
 
-    def scale(self, change: Scale, step: int) -> None:
-        """Lets a change of the rates hold from a step on."""
-        self._scaled.append((change.plan, step + change.steps - 1))
+    def scale(self, change: Scale, step: int, *, stays: bool) -> None:
+        """Lets a change of the rates hold from a step on; ``stays``: also after a roll-back to a step before it."""
+        self._changes.append(_Change(change.plan, step, step + change.steps - 1, stays))
 
     def state_dict(self) -> dict[str, Any]:
         """Of all, in their order, and of the changes that still hold."""
         states = [[type(p).__name__, p.state_dict()] for p in self._policies]
-        scaled = [[plan.rates["*"], last, plan.clip] for plan, last in self._scaled]
+        scaled = [[c.plan.rates["*"], c.last, c.plan.clip, c.first, c.stays] for c in self._changes]
         return {"policies": states, "scaled": scaled}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Takes what :meth:`state_dict` returned; a policy that was not there then begins anew."""
+        for policy, values in self._each_with(state):
+            policy.load_state_dict(values)
+        self._changes = _changes(state)
+
+    def rolled_back(self, step: int, known: Mapping[str, Any]) -> None:
+        """Lets each take from what :meth:`state_dict` returned before the roll-back what it must not forget."""
+        for policy, values in self._each_with(known):
+            policy.rolled_back(step, values)
+        self._changes = [change for change in _changes(known) if change.stays or change.first <= step]
+
+    def _each_with(self, state: Mapping[str, Any]) -> Iterator[tuple[Policy, Mapping[str, Any]]]:
         saved = [(str(name), values) for name, values in state.get("policies", ())]
         for policy in self._policies:
             for position, (name, values) in enumerate(saved):
                 if name == type(policy).__name__:
-                    policy.load_state_dict(values)
+                    yield policy, values
                     del saved[position]
                     break
-        self._scaled = [
-            (Plan(rates={"*": float(factor)}, clip=float(*clip or (1.0,))), int(last))
-            for factor, last, *clip in state.get("scaled", ())  # earlier versions knew no factor of clipping
-        ]
+
+
+def _changes(state: Mapping[str, Any]) -> list[_Change]:
+    """Of a state; those of older checkpoints hold from their first step and after roll-backs."""
+    return [
+        _Change(Plan(rates={"*": float(factor)}, clip=float(more[0] if more else 1)), *_held(last, *more[1:]))
+        for factor, last, *more in state.get("scaled", ())
+    ]
+
+
+def _held(last: int, first: int = 0, stays: bool = True) -> tuple[int, int, bool]:
+    return int(first), int(last), bool(stays)
 
 
 def strongest(actions: Sequence[Action]) -> Action:

@@ -95,8 +95,6 @@ class Recover(StopWhereNotFinite):
         if self._roll_backs == limits.max_roll_backs:
             return self._give_up(found, why)
         self._roll_backs += 1
-        self._in_a_row = 0
-        self._window.clear()
         change = Scale(
             f"after roll-back {self._roll_backs} of at most {limits.max_roll_backs}",
             limits.rate_factor,
@@ -147,3 +145,9 @@ class Recover(StopWhereNotFinite):
         self._roll_backs = int(state["roll_backs"])
         self._window = deque(map(bool, state["window"]), self._settings.nan_window)
         self._seen = deque(state["seen"], _REMEMBERED)
+
+    def rolled_back(self, step: int, known: Mapping[str, Any]) -> None:
+        """The number of roll-backs and the diagnosis stay."""
+        self._roll_backs = int(known["roll_backs"])
+        self._seen = deque(known["seen"], _REMEMBERED)
+        self._in_a_row = 0

@@ -106,7 +106,7 @@ class Remedies(Inactive):
     def _treat(self, found: Finding, record: StepRecord) -> Action:
         left = self._settings.attempts - self._attempts
         options = self._options(found)[: max(left, 0)]
-        without = [one.totals[0] for one in self._steps]
+        without = [one.loss for one in self._steps if one.finite]  # others were passed over
         trials = self._try(options)
         self._attempts += len(trials)
         best = min(trials, key=lambda one: _end(one.losses), default=None)
@@ -128,7 +128,6 @@ class Remedies(Inactive):
         self._holds = self._holds.joined(best.plan)
         assert self._good is not None
         self._trainer.steering.keep(self._good, self._good_at)
-        self._steps, self._found = [], None
         why = (
             f"{found.slug}: {found.what}; with {best.words} the loss ends at {_end(best.losses):.3g} "
             f"instead of {_end(without):.3g}"
@@ -182,12 +181,13 @@ class Remedies(Inactive):
         trainer, losses = self._trainer, []
         assert trainer.lr_scheduler is not None
         for step in self._steps:
-            trainer.model_wrapped.zero_grad()
-            record = trainer.forward_backward(step.batches, step.counts, step.step)
-            losses.append(record.loss)
-            if not record.finite:
-                break
-            trainer.stepping.optimize(record)
+            if step.finite:
+                trainer.model_wrapped.zero_grad()
+                record = trainer.forward_backward(step.batches, step.counts, step.step)
+                losses.append(record.loss)
+                if not record.finite:
+                    break
+                trainer.stepping.optimize(record)
             trainer.lr_scheduler.step()
         return losses
 
@@ -207,6 +207,14 @@ class Remedies(Inactive):
         """Takes what :meth:`state_dict` returned."""
         self._holds = Plan(rates=state["rates"], weights=state["weights"], clip=float(state["clip"]))
         self._attempts = int(state["attempts"])
+
+    def rolled_back(self, step: int, known: Mapping[str, Any]) -> None:
+        """What was tried and what holds stay; what was seen of the steps that are given up goes."""
+        self.load_state_dict(known)
+        self._found = None
+        if step < self._good_at:
+            self._good = None
+        self._steps = [one for one in self._steps if one.step <= step] if self._good is not None else []
 
 
 def _factors(ratio: float | None, slug: str) -> list[float]:
