@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
 import shutil
@@ -11,7 +10,6 @@ import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from xml.sax.saxutils import escape
 
 import hypothesis
@@ -127,22 +125,6 @@ def repository() -> Path:
 def complete_config(repository: Path) -> str:
     """YAML of a complete detection run, with sections."""
     return (repository / "tests" / "config" / "complete.yaml").read_text(encoding="utf-8")
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
-    """A headless browser (``tests/chromium.py``); skips the test where there is none, except in CI."""
-    place = Path(__file__).with_name("chromium.py")
-    spec = importlib.util.spec_from_file_location("argus_tests_chromium", place)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    command = module.find_chromium()
-    if command is None:
-        message = f"none of {', '.join(module.NAMES)} is installed: apt-get install chromium"
-        (pytest.fail if os.environ.get(module.REQUIRED) else pytest.skip)(message)
-    with module.running(command) as browser:
-        yield browser
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,9 @@ from argusvl.doctor.findings import Finding
 
 HOSTILE = "</script><img src=x onerror=\"document.title='hacked'\">"
 LONG = "一段很长的描述/" * 12 + "x" * 80
-SIZES = pytest.mark.parametrize(("width", "height"), [(1280, 900), (375, 812)], ids=["desk", "phone"])
+SCREENS = pytest.mark.parametrize(
+    ("width", "height", "scheme"), [(1280, 900, "light"), (375, 812, "dark")], ids=["desk", "phone"]
+)
 
 
 def flawed(number: int) -> FlawedPicture:
@@ -59,8 +61,8 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def desk(chromium: Any, file: Path) -> Iterator[Any]:
-    with chromium.page(file) as page:
+def desk(open_page: Any, file: Path) -> Iterator[Any]:
+    with open_page(file) as page:
         yield page
 
 
@@ -78,12 +80,11 @@ VISIBLE = (
 )
 
 
-@SIZES
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@SCREENS
 def test_nothing_is_asked_of_the_network_nothing_complains_and_nothing_sticks_out(
-    chromium: Any, file: Path, width: int, height: int, dark: bool
+    open_page: Any, file: Path, width: int, height: int, scheme: str
 ) -> None:
-    with chromium.page(file, width, height, dark=dark) as page:
+    with open_page(file, width, height, color_scheme=scheme) as page:
         page.run("document.querySelectorAll('details').forEach(d => { d.open = true; })")
         assert page.run("document.documentElement.scrollWidth <= innerWidth")
         inside = (
@@ -92,9 +93,9 @@ def test_nothing_is_asked_of_the_network_nothing_complains_and_nothing_sticks_ou
         )
         assert page.run(inside)
         ground = page.run("getComputedStyle(document.body).backgroundColor")
-        assert (sum(int(v) for v in ground[4:-1].split(",")) < 200) == dark
-        assert page.requests() == []
-        assert page.complaints() == []
+        assert (sum(int(v) for v in ground[4:-1].split(",")) < 200) == (scheme == "dark")
+        assert page.requests == []
+        assert page.complaints == []
         assert page.run("document.title").startswith("data </script>")
 
 
@@ -154,13 +155,13 @@ def test_other_objects_can_be_hidden(page: Any) -> None:
 
 
 def test_pointing_at_a_flaw_or_a_box_shows_the_other(page: Any) -> None:
-    page.point(*page.middle(".sample:nth-child(2) .flaw:nth-child(2)"))
+    page.point(".sample:nth-child(2) .flaw:nth-child(2)")
     assert page.run(CHOSEN) == ["1"]
     page.click(".sample:nth-child(2) .flaw:nth-child(1)")
     assert page.run(CHOSEN) == ["0"]
 
 
-def test_without_scripts_all_is_there(chromium: Any, file: Path) -> None:
-    with chromium.page(file, scripts=False) as page:
+def test_without_scripts_all_is_there(open_page: Any, file: Path) -> None:
+    with open_page(file, java_script_enabled=False) as page:
         assert page.reads("document.querySelectorAll('.sample svg image').length") == 6
         assert page.reads("getComputedStyle(document.querySelector('#samples .tools')).display") == "none"
