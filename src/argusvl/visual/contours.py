@@ -82,7 +82,7 @@ def _picture(shares: NDArray[np.float64]) -> str:
         encoded, "PNG"
     )
     uri = "data:image/png;base64," + base64.b64encode(encoded.getvalue()).decode("ascii")
-    return f'<image href="{uri}" width="1000" height="{_SIDE}" preserveAspectRatio="none"/>'
+    return f'<image href="{uri}" width="100%" height="{_SIDE}" preserveAspectRatio="none"/>'
 
 
 def _numbers(middle: NDArray[np.float64], levels: Sequence[float], logarithmic: bool) -> str:

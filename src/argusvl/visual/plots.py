@@ -20,7 +20,9 @@ from argusvl.visual.marks import Mark, draw_marks, place_marks, room_for
 NUM_COLOURS = 8
 """Series colours that the style sheet has; further series begin again."""
 
-_SPAN = 1000.0  # the chart's width in the numbers of its lines; on the page it is what the page has room for
+SPAN = 1000.0
+"""The chart's width in the numbers of its lines; on the page it is what the page has room for."""
+
 _LEFT, _TOP, _BOTTOM = 46, 10, 26  # pixels; the first one is the padding of `.chart` in `report.css`
 _HEIGHT, _WIDE_HEIGHT, _UNIT_HEIGHT = 220, 320, 360  # pixels
 _NAME = 16  # height of an axis's name
@@ -100,10 +102,10 @@ def line_chart(
     height = _UNIT_HEIGHT if unit_square else _WIDE_HEIGHT if wide else _HEIGHT
     room = _NAME if y_name else 0  # for the axes' names
     bottom = height - _TOP - _BOTTOM - 2 * room
-    x_axis = _Axis.linear(first, last, 0.0, _SPAN, 8 if wide else 5)
+    x_axis = _Axis.linear(first, last, 0.0, SPAN, 8 if wide else 5)
     make = _Axis.logarithmic if log_scale else _Axis.linear
     y_axis = make(low, high, bottom, 0.0, 4)
-    placed = place_marks(marks, lambda step: x_axis.at(step) / _SPAN)
+    placed = place_marks(marks, lambda step: x_axis.at(step) / SPAN)
     height, top = height + room_for(placed), _TOP + room + room_for(placed)
     names = ""
     if y_name:
@@ -113,7 +115,7 @@ def line_chart(
     for i, (one, points) in enumerate(zip(series, lines, strict=True)):
         body.append(_series(one, points, x_axis, y_axis, colour_class(i, one.style), smooth))
     body.append(_readings(series, x_axis, bottom, x_name))
-    body.append(draw_marks(placed, lambda step: x_axis.at(step) / _SPAN, bottom))
+    body.append(draw_marks(placed, lambda step: x_axis.at(step) / SPAN, bottom))
     label = escape(", ".join(s.name for s in series), quote=True)
     return (
         f'<svg class="chart" height="{height}" role="img" aria-label="{label}" tabindex="0">{names}'
@@ -236,7 +238,7 @@ def _series(
             paths = f'<path class="raw {colour}" d="{_path(thinned, x_axis, y_axis)}"/>'
         line = _path(_running_mean(thinned) if smoothed else thinned, x_axis, y_axis)
         paths += f'<path class="line {colour}" d="{line}"/>'
-        box = f'viewBox="0 0 {_SPAN:g} {bottom:g}" height="{bottom:g}" preserveAspectRatio="none"'
+        box = f'viewBox="0 0 {SPAN:g} {bottom:g}" height="{bottom:g}" preserveAspectRatio="none"'
         paths = f'<svg class="stretched" {box}>{paths}</svg>'
     return f'<g class="series">{paths}{"".join(marks)}</g>'
 
@@ -253,7 +255,7 @@ def _readings(series: Sequence[Series], x_axis: _Axis, height: float, x_name: st
     bands = []
     for at, (left, right) in zip(places, itertools.pairwise(edges), strict=True):
         lines = [f"{x_name} {_tick(at)}", *(f"{one.name} {_value(one, at)}" for one in shown)]
-        width = f"{(x_axis.at(right) - x_axis.at(left)) * 100 / _SPAN:.2f}%"
+        width = f"{(x_axis.at(right) - x_axis.at(left)) * 100 / SPAN:.2f}%"
         bands.append(
             f'<rect class="reading" data-at="{at:g}" x="{x_axis.share(left)}" width="{width}" '
             f'height="{height:g}"><title>{escape(chr(10).join(lines))}</title></rect>'
