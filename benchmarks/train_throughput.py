@@ -208,10 +208,9 @@ def train_ours(kind: str, teacher_ratio: float) -> None:
     task.train_dataset = lambda: dataset
     collate = task.collate
 
-    def counted(chosen: Any) -> dict[str, Any]:
-        batch: dict[str, Any] = collate(chosen)
-        sizes = batch["sizes"]
-        turns.count(sizes["real_tokens"], sizes["tokens"], sizes["images"])
+    def counted(chosen: Any) -> Any:
+        batch = collate(chosen)
+        turns.count(batch.sizes.real_tokens, batch.sizes.tokens, batch.sizes.images)
         return batch
 
     task.collate = counted

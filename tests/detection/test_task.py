@@ -163,8 +163,8 @@ def test_without_detection_there_is_no_head_and_no_term_of_it(make_task: MakeTas
     assert [term.name for term in task.loss_terms()] == ["teacher_lm", "student_lm"]
     dataset = task.train_dataset()
     batch = task.collate([dataset[0], dataset[1]])
-    terms = model(**{name: value for name, value in batch.items() if name != "counts"}).loss_terms
-    loss, _ = LossAggregation(task.loss_terms()).combine(terms, batch["counts"], 1.0)
+    terms = model(**batch.inputs).loss_terms
+    loss, _ = LossAggregation(task.loss_terms()).combine(terms, batch.counts, 1.0)
     loss.backward()
     assert loss > 0
     assert task.evaluate(model, task.eval_dataset(), Parallel()) == {}
@@ -186,15 +186,15 @@ def test_every_term_of_the_model_is_declared_and_its_count_is_in_the_batch(
     torch.manual_seed(0)
     model, dataset = task.model(), task.train_dataset()
     batch = task.collate([dataset[k] for k in range(4)])
-    terms = model(**{name: value for name, value in batch.items() if name != "counts"}).loss_terms
+    terms = model(**batch.inputs).loss_terms
     declared = {term.name: term for term in task.loss_terms()}
     assert terms.keys() <= declared.keys()
     unused = {name for name in declared if name not in terms}
     assert unused == (set() if queries == "proposals" else {n for n in declared if n.endswith("_proposal")})
-    assert {term.count for term in declared.values()} <= batch["counts"].keys()
-    loss, _ = LossAggregation(task.loss_terms()).combine(terms, batch["counts"], 1.0)
+    assert {term.count for term in declared.values()} <= batch.counts.keys()
+    loss, _ = LossAggregation(task.loss_terms()).combine(terms, batch.counts, 1.0)
     by_hand = sum(
-        declared[name].weight * value / max(batch["counts"][declared[name].count], 1)
+        declared[name].weight * value / max(batch.counts[declared[name].count], 1)
         for name, value in terms.items()
     )
     torch.testing.assert_close(loss, by_hand)
@@ -244,10 +244,10 @@ def test_a_loss_is_a_function_and_a_line(
     torch.manual_seed(0)
     model, dataset = task.model().eval(), task.train_dataset()
     batch = task.collate([dataset[k] for k in range(4)])
-    counts = batch.pop("counts")
+    counts = batch.counts
 
     def step() -> tuple[dict[str, torch.Tensor], float, dict[str, float]]:
-        terms, losses = model(**batch).loss_terms, LossAggregation(task.loss_terms())
+        terms, losses = model(**batch.inputs).loss_terms, LossAggregation(task.loss_terms())
         loss, sums = losses.combine(terms, counts, 1.0)
         return terms, loss.item(), losses.figures(sums.tolist(), counts)
 
@@ -283,7 +283,7 @@ def test_four_samples_at_once_or_accumulated_give_the_same_gradients(
         batches = [task.collate(samples[k : k + size]) for k in range(0, 4, size)]
         counts = aggregation.counts_of(batches)
         for batch in batches:
-            terms = model(**{name: value for name, value in batch.items() if name != "counts"}).loss_terms
+            terms = model(**batch.inputs).loss_terms
             aggregation.combine(terms, counts, 1.0)[0].backward()
         gradients.append({name: p.grad for name, p in model.named_parameters()})
     for accumulated in gradients[1:]:
@@ -687,9 +687,7 @@ def test_training_goes_on_from_a_checkpoint_of_ours(make_task: MakeTask, checkpo
     assert task.check() == []
     dataset = task.train_dataset()
     batch = task.collate([dataset[0]])
-    model(**{name: value for name, value in batch.items() if name != "counts"}).loss_terms[
-        "bbox_l1"
-    ].backward()
+    model(**batch.inputs).loss_terms["bbox_l1"].backward()
 
 
 def test_a_plain_qwen_folder_gets_a_new_head(

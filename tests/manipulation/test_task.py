@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from PIL import ExifTags, Image
 
 from argusvl.cli.main import run
 from argusvl.config.loading import load_config
+from argusvl.core.batch import Batch
 from argusvl.core.errors import ArgusError, CheckpointError, ConfigError, DataError
 from argusvl.manipulation.config import HandRunConfig
 from argusvl.manipulation.data.dataset import collate
@@ -329,9 +331,11 @@ def test_without_positions_a_run_collapses_and_what_the_doctor_says_cures_it(
 def test_pictures_that_do_not_reach_the_model_are_named(
     config_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def blank(*arguments: Any) -> dict[str, Any]:
+    def blank(*arguments: Any) -> Batch:
         batch = collate(*arguments)
-        return batch | {"pixel_values": torch.zeros_like(batch["pixel_values"])}
+        return replace(
+            batch, inputs={**batch.inputs, "pixel_values": torch.zeros_like(batch.inputs["pixel_values"])}
+        )
 
     monkeypatch.setattr("argusvl.manipulation.task.collate", blank)
     found, spread = findings_and_spread(config_file, tmp_path / "run")

@@ -22,6 +22,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 from transformers.utils import ModelOutput
 
 from argusvl.config.schema import DataSection, Rate, RunConfig, Section
+from argusvl.core.batch import Batch
 from argusvl.core.errors import ArgusError, DataError
 from argusvl.core.figures import FigureSpec
 from argusvl.core.images import open_image
@@ -152,11 +153,9 @@ class PoseTask:
     def eval_dataset(self) -> Spots | None:
         return None if self.config.data.val is None else Spots(self.config.data.val, noise=0.0)
 
-    def collate(self, samples: Sequence[dict[str, Tensor]]) -> dict[str, Any]:
-        batch: dict[str, Any] = {
-            name: torch.stack([s[name] for s in samples]) for name in ("picture", "point")
-        }
-        return batch | {"counts": {"points": len(samples)}}
+    def collate(self, samples: Sequence[dict[str, Tensor]]) -> Batch:
+        inputs = {name: torch.stack([s[name] for s in samples]) for name in ("picture", "point")}
+        return Batch(inputs, counts={"points": len(samples)})
 
     def loss_terms(self) -> Sequence[LossTerm]:
         return (LossTerm("distance", "points", 1.0, "distance_loss"),)

@@ -32,7 +32,7 @@ def tries(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     def noted(trainer: Any) -> Any:
         batch = original(trainer)
-        batches.extend([] if batch is None else [index for _, index in batch["batch_info"].keys])
+        batches.extend([] if batch is None else [sample.index for sample in batch.samples])
         return batch
 
     monkeypatch.setattr(largest_first, "_largest_batch", noted)

@@ -9,9 +9,9 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from toy_task import ToyTask, toy_config, train
 
+from argusvl.core.batch import Batch, BatchSizes, SampleName
 from argusvl.training.norms import clip_gradients, gradient_norms, tensor_norms
 from argusvl.training.policies import Action, Continue, Inactive, Policies
-from argusvl.training.sampling import BatchInfo
 from argusvl.training.step import StepRecord
 from argusvl.training.throughput import Throughput
 from argusvl.training.trainer import ArgusTrainer
@@ -107,9 +107,9 @@ def test_clipping_is_torch_s_own() -> None:
 def test_throughput_counts_real_tokens_and_leaves_out_what_is_no_training() -> None:
     meter = Throughput(ranks=2)
     meter.start()
-    meter.add(
-        [BatchInfo(((0, 1), (0, 2)), tokens=30, positions=40, images=3)], {"data": 0.02, "forward": 0.5}
-    )
+    samples = SampleName(0, 1, "one"), SampleName(0, 2, "two")
+    batch = Batch({}, sizes=BatchSizes(images=3, tokens=40, real_tokens=30), samples=samples)
+    meter.add([batch], {"data": 0.02, "forward": 0.5})
     meter.add([], {"data": 0.0, "forward": 0.3})
     time.sleep(0.1)
     with meter.excluded():

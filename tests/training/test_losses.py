@@ -7,11 +7,11 @@ import pytest
 import torch
 from toy_task import ToyTask, toy_config, train
 
+from argusvl.core.batch import Batch
 from argusvl.core.errors import ModelError
 from argusvl.training.listeners import Listener, Listeners
 from argusvl.training.losses import LossAggregation
 from argusvl.training.protocol import LossTerm
-from argusvl.training.sampling import BATCH_INFO
 from argusvl.training.step import StepRecord
 from argusvl.training.trainer import ArgusTrainer
 
@@ -53,7 +53,7 @@ def test_the_batches_of_that_test_tell_global_counts_from_means_of_micro_batches
     """Otherwise it could not fail: with equal counts both are the same."""
     task = ToyTask(**QUIET)
     data = task.train_dataset()
-    rows = [task.collate([data[i], data[i + 1]])["counts"]["rows"] for i in range(0, 8, 2)]
+    rows = [task.collate([data[i], data[i + 1]]).counts["rows"] for i in range(0, 8, 2)]
     assert len(set(rows)) > 1
 
 
@@ -130,18 +130,17 @@ def test_terms_that_do_not_fit_are_errors(terms: dict[str, torch.Tensor], messag
         LossAggregation(TERMS).combine(terms, {"n": 1, "m": 1}, scale=1.0)
 
 
-@pytest.mark.parametrize("counts", [{"n": 1}, {"n": 1, "m": 1.5}, {"n": 1, "m": -1}, None])
+@pytest.mark.parametrize("counts", [{"n": 1}, {"n": 1, "m": 1.5}, {"n": 1, "m": -1}, {}])
 def test_counts_that_are_missing_or_no_numbers_are_errors(counts: Any) -> None:
     with pytest.raises(ModelError, match=r"counts\['m'\]"):
-        LossAggregation(TERMS).counts_of([{"counts": counts if counts is not None else {"n": 1}}])
+        LossAggregation(TERMS).counts_of([Batch({}, counts)])
 
 
 def test_compute_loss_is_a_scalar_and_the_model_sees_neither_counts_nor_bookkeeping(tmp_path: Path) -> None:
     trainer = ArgusTrainer(ToyTask(), toy_config(tmp_path / "run"))
     batch = next(iter(trainer.get_train_dataloader()))
-    assert "counts" in batch and BATCH_INFO in batch  # the toy's forward would refuse them
 
     loss = trainer.compute_loss(trainer.model, batch)
 
     assert loss.shape == () and loss.requires_grad
-    assert all(type(v) in (int, float) for v in [*batch["counts"].values()])
+    assert all(type(v) in (int, float) for v in [*batch.counts.values()])

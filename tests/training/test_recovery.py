@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -14,6 +15,7 @@ from test_ranks import QUIET, both_ranks, said
 from toy_task import ToyModel, ToyTask, history, losses, toy_config, train
 
 from argusvl.config.schema import RecoverySection
+from argusvl.core.batch import Batch
 from argusvl.core.errors import CheckpointError, TrainingError
 from argusvl.run.events import read_events
 from argusvl.training.policies import Action, Inactive, Plan, Progress
@@ -215,10 +217,10 @@ def test_what_the_limits_count_outlives_a_resumption(tmp_path: Path) -> None:
 
 
 class BadOnOneRank(ToyTask):
-    def collate(self, samples: Any) -> dict[str, Any]:
+    def collate(self, samples: Any) -> Batch:
         batch = super().collate(samples)
         if torch.distributed.get_rank() == 1 and any(len(s["x"]) == 4 for s in samples):
-            batch["y"] = batch["y"] * float("nan")
+            batch = replace(batch, inputs={**batch.inputs, "y": batch.inputs["y"] * float("nan")})
         return batch
 
 

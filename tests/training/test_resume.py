@@ -14,6 +14,7 @@ import torch
 import toy_task
 from toy_task import PlannedTask, ToyData, ToyTask, losses, toy_config, train
 
+from argusvl.core.batch import Batch
 from argusvl.core.errors import CheckpointError, ConfigError
 from argusvl.run.checkpoints import checkpoint_at, list_checkpoints
 from argusvl.training.run import run_training
@@ -32,7 +33,7 @@ class DyingTask(ToyTask):
         super().__init__(**kwargs)
         self.batches_left = batches
 
-    def collate(self, samples: Any) -> dict[str, Any]:
+    def collate(self, samples: Any) -> Batch:
         self.batches_left -= 1
         if self.batches_left < 0:
             raise Killed

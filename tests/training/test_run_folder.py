@@ -16,6 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from toy_task import ToyData, ToyTask, losses, toy_config, train
 from transformers import TrainerCallback
 
+from argusvl.core.batch import Batch
 from argusvl.core.errors import ArgusError, CheckpointError, ConfigError, DataError
 from argusvl.run.checkpoints import list_checkpoints
 from argusvl.training.run import run_training
@@ -25,7 +26,7 @@ def _train_slowly(folder: Path, started: Any) -> None:
     task = ToyTask()
     collate = task.collate
 
-    def slowly(samples: Any) -> dict[str, Any]:
+    def slowly(samples: Any) -> Batch:
         started.set()
         time.sleep(0.1)
         return collate(samples)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from toy_task import ToyModel, ToyTask, logged, toy_config, train
 
+from argusvl.core.batch import Batch
 from argusvl.core.errors import DataError, TrainingError
 from argusvl.training.trainer import ArgusTrainer
 
@@ -49,14 +50,13 @@ def test_a_loss_that_is_not_finite_stops_before_the_step(tmp_path: Path, accumul
     kept = torch.load(folder / "batches.pt", weights_only=True)
     assert len(kept) == accumulation
     assert kept[report["suspect_micro_batch"]]["y"].isnan().any()
-    assert kept[0]["counts"]["rows"] == len(kept[0]["y"])
+    assert report["counts"]["rows"] >= len(kept[0]["y"])
 
 
 def test_the_kept_batch_replays_the_failure(tmp_path: Path) -> None:
     with pytest.raises(TrainingError) as caught:
         train(ToyTask(broken=9), tmp_path)
     (batch,) = torch.load(Path(str(caught.value.where)) / "batches.pt", weights_only=True)
-    batch.pop("counts")
     assert ToyTask().model()(**batch).loss_terms["fit"].isnan()
 
 
@@ -93,7 +93,7 @@ def test_the_log_does_not_hide_a_loss(tmp_path: Path) -> None:
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_data_error_arrives_whole(tmp_path: Path, workers: int) -> None:
     class Picky(ToyTask):
-        def collate(self, samples: Any) -> dict[str, Any]:
+        def collate(self, samples: Any) -> Batch:
             raise DataError("too odd", where="file.jsonl:7", remedy="mend line 7")
 
     with pytest.raises(DataError) as caught:

@@ -26,8 +26,7 @@ class CarefulTask(ToyTask):
 
     def evaluate(self, model: PreTrainedModel, dataset: Any, parallel: Parallel) -> dict[str, float]:
         model.eval()
-        batch = self.collate([dataset[i] for i in range(len(dataset))])
-        batch.pop("counts"), batch.pop("sizes")
+        batch = self.collate([dataset[i] for i in range(len(dataset))]).inputs
         with torch.no_grad():
             error = model(**batch).loss_terms["fit"].item()
         return {"score": -error, "error": error}

@@ -17,6 +17,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 from transformers.utils import ModelOutput
 
 from argusvl.config.schema import DataSection, InfrastructureSection, RunConfig, TrainingSection
+from argusvl.core.batch import Batch, BatchSizes
 from argusvl.core.figures import FigureSpec
 from argusvl.doctor.findings import Finding, finding
 from argusvl.training.parallel import Parallel
@@ -186,18 +187,18 @@ class ToyTask:
     def eval_dataset(self) -> ToyData | None:
         return None if self.eval_length is None else ToyData(self.eval_length)
 
-    def collate(self, samples: Sequence[dict[str, Tensor]]) -> dict[str, Any]:
+    def collate(self, samples: Sequence[dict[str, Tensor]]) -> Batch:
         rows = [len(s["x"]) for s in samples]
-        batch: dict[str, Any] = {key: torch.cat([s[key] for s in samples]) for key in ("x", "y", "kind")}
-        batch["x"] = batch["x"] + 0.01 * self.noise * torch.rand(())  # a collator may draw, too
-        batch["attention_mask"] = (torch.arange(max(rows))[None] < torch.tensor(rows)[:, None]).long()
-        batch["sizes"] = {"tokens": batch["attention_mask"].numel(), "real_tokens": sum(rows)}
-        batch["counts"] = {
+        inputs: dict[str, Any] = {key: torch.cat([s[key] for s in samples]) for key in ("x", "y", "kind")}
+        inputs["x"] = inputs["x"] + 0.01 * self.noise * torch.rand(())  # a collator may draw, too
+        inputs["attention_mask"] = (torch.arange(max(rows))[None] < torch.tensor(rows)[:, None]).long()
+        counts = {
             "rows": sum(rows),
             "samples": len(samples),
-            "rare_rows": int((batch["kind"] == 2).sum()),
+            "rare_rows": int((inputs["kind"] == 2).sum()),
         }
-        return batch
+        sizes = BatchSizes(tokens=inputs["attention_mask"].numel(), real_tokens=sum(rows))
+        return Batch(inputs, counts, sizes)
 
     def loss_terms(self) -> Sequence[LossTerm]:
         return (
@@ -219,8 +220,7 @@ class ToyTask:
         model.seen += 1
         model.left_behind = 1  # type: ignore[assignment]
         batch = self.collate([dataset[i] for i in range(len(dataset))])  # type: ignore[arg-type]
-        batch.pop("counts"), batch.pop("sizes")
-        error = model(**batch).loss_terms["fit"].item()
+        error = model(**batch.inputs).loss_terms["fit"].item()
         return {"score": -error if self.scores is None else self.scores.pop(0), "error": error}
 
     def figures(self) -> dict[str, FigureSpec]:

@@ -15,6 +15,7 @@ from transformers import BitsAndBytesConfig, PreTrainedModel, Qwen2_5_VLConfig
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from argusvl.assets import model_folder
+from argusvl.core.batch import Batch
 from argusvl.core.errors import ArgusError, ConfigError
 from argusvl.core.figures import FigureSpec
 from argusvl.core.images import open_image
@@ -417,7 +418,7 @@ class DetectionTask:
             kind=self.config.data.collator_type,
         )
 
-    def collate(self, samples: Sequence[Sample]) -> dict[str, Any]:
+    def collate(self, samples: Sequence[Sample]) -> Batch:
         """Joins samples to a batch."""
         return self._collator(samples)
 

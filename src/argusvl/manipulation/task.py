@@ -13,6 +13,7 @@ from PIL import Image
 from transformers import PreTrainedModel
 
 from argusvl.assets import model_folder
+from argusvl.core.batch import Batch
 from argusvl.core.errors import ArgusError, CheckpointError, DataError
 from argusvl.core.figures import FigureSpec
 from argusvl.core.logging import get_logger
@@ -158,7 +159,7 @@ class HandTask:
         """Held-out crops as they are."""
         return HandDataset(self._val_hands, self._crop) if self._val_hands else None
 
-    def collate(self, samples: Sequence[HandCrop]) -> dict[str, Any]:
+    def collate(self, samples: Sequence[HandCrop]) -> Batch:
         """Crops → batch."""
         return collate(samples, self.config.model.objects)
 

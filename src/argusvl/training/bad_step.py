@@ -19,7 +19,6 @@ from torch import Tensor, nn
 
 from argusvl.core.files import atomic_folder
 from argusvl.core.logging import get_logger
-from argusvl.training.sampling import BATCH_INFO
 from argusvl.training.sharding import local, whole
 from argusvl.training.step import StepRecord
 
@@ -131,14 +130,13 @@ class Examination:
             "counts": dict(record.counts),
             "term_sums": term_sums(record),
             "gradient_norms": gradient_norms(record),
-            "samples": [list(names) for names in record.names],
-            "epoch_and_index": [[list(key) for key in info.keys] for info in record.infos],
+            "samples": record.names,
+            "epoch_and_index": [[[one.epoch, one.index] for one in b.samples] for b in record.batches],
         }
-        batches = [{key: value for key, value in b.items() if key != BATCH_INFO} for b in record.batches]
         weights = dict(trainer.trainable) | dict(trainer.network.named_buffers())
         copied = {n: whole(w.detach()).cpu().clone().contiguous() for n, w in weights.items()}
         with atomic_folder(folder) as temporary:
-            torch.save([_on_cpu(batch) for batch in batches], temporary / BATCHES)
+            torch.save([dict(batch.to("cpu").inputs) for batch in record.batches], temporary / BATCHES)
             save_file(copied, temporary / WEIGHTS)
             (temporary / REPORT).write_text(json.dumps(report, ensure_ascii=False, indent=2), "utf-8")
         logger.info("step %d is kept in %s", record.step, folder)
@@ -202,11 +200,3 @@ def _finite(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return all(_finite(item) for item in value)
     return True
-
-
-def _on_cpu(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        return value.detach().cpu()
-    if isinstance(value, Mapping):
-        return {key: _on_cpu(item) for key, item in value.items()}
-    return value

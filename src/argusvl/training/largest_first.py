@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from argusvl.core.batch import Batch
 from argusvl.core.errors import ArgusError, ConfigError
 from argusvl.core.logging import get_logger
 from argusvl.core.wording import listed
 from argusvl.training.policies.phases import ever_freezes
-from argusvl.training.sampling import BATCH_INFO, SeededSamples
+from argusvl.training.sampling import SeededSamples
 from argusvl.training.sandbox import preserved
 from argusvl.training.sharding import is_sharded
 
@@ -57,19 +58,19 @@ def try_largest_batch(trainer: ArgusTrainer) -> None:
         except (RuntimeError, MemoryError) as error:
             if not _is_out_of_memory(error):
                 raise
-            failed = _too_large(trainer, batch, error)
+            failed = _too_large(batch, error)
             if is_sharded(network):
                 raise failed from error  # the others wait inside the model, until the launcher ends them
         trainer.model_wrapped.zero_grad(set_to_none=True)
     parallel.raise_together(failed)
-    sizes = batch[BATCH_INFO]
+    sizes = batch.sizes
     logger.info(
         "the largest batch fits: %d samples, %d tokens, %d images",
-        *(len(sizes.keys), sizes.positions, sizes.images),
+        *(len(batch.samples), sizes.tokens, sizes.images),
     )
 
 
-def _largest_batch(trainer: ArgusTrainer) -> dict[str, Any] | None:
+def _largest_batch(trainer: ArgusTrainer) -> Batch | None:
     dataset: Any = trainer.train_dataset
     if not hasattr(dataset, "largest_batch"):
         return None
@@ -77,8 +78,8 @@ def _largest_batch(trainer: ArgusTrainer) -> dict[str, Any] | None:
     with contextlib.suppress(ArgusError, OSError):
         chosen: Sequence[int] = dataset.largest_batch(trainer._train_batch_size, trainer.parallel.world_size)
         collate: Any = trainer.data_collator
-        batch: dict[str, Any] = collate(samples.__getitems__([(0, int(i)) for i in chosen]))
-        return None if batch[BATCH_INFO].error is not None else batch
+        batch = collate(samples.__getitems__([(0, int(i)) for i in chosen]))
+        return batch if isinstance(batch, Batch) else None
     return None
 
 
@@ -91,14 +92,11 @@ def _is_out_of_memory(error: Exception) -> bool:
     )
 
 
-def _too_large(trainer: ArgusTrainer, batch: dict[str, Any], error: Exception) -> ConfigError:
-    dataset: Any = trainer.train_dataset
-    sizes = batch[BATCH_INFO]
-    name_of = getattr(dataset, "sample_name", lambda index: f"#{index}")
-    names = [str(name_of(index)) for _, index in sizes.keys]
+def _too_large(batch: Batch, error: Exception) -> ConfigError:
+    sizes, said = batch.sizes, str(error).splitlines() or ["no memory"]
     return ConfigError(
-        f"the largest batch does not fit into memory: {len(names)} samples, {sizes.positions} tokens, "
-        f"{sizes.images} images ({listed(names, 4)}); {str(error).splitlines()[0] if str(error) else 'no memory'}",
+        f"the largest batch does not fit into memory: {len(batch.samples)} samples, {sizes.tokens} tokens, "
+        f"{sizes.images} images ({listed(batch.names, 4)}); {said[0]}",
         where="per_device_train_batch_size",
         remedy="lower it and raise gradient_accumulation_steps, set gradient_checkpointing to true, or lower the "
         "limits of images and conversations; `argus inspect memory` shows what each takes",

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from argusvl.core.batch import Batch
 from argusvl.core.errors import ModelError
 from argusvl.training.protocol import LossTerm
 
@@ -39,7 +40,7 @@ class LossAggregation:
         self._factors: tuple[Counts, float, Mapping[str, float], Tensor] | None = None
         self._zero: Tensor | None = None
 
-    def counts_of(self, batches: Sequence[Mapping[str, object]]) -> Counts:
+    def counts_of(self, batches: Sequence[Batch]) -> Counts:
         """Adds the batches' counts.
 
         Raises:
@@ -47,9 +48,8 @@ class LossAggregation:
         """
         totals: Counts = dict.fromkeys(self.count_names, 0)
         for batch in batches:
-            counts = batch.get("counts")
             for name in self.count_names:
-                value = counts.get(name) if isinstance(counts, Mapping) else None
+                value = batch.counts.get(name)
                 if not isinstance(value, int) or value < 0:
                     raise ModelError(
                         f"the batch's counts[{name!r}] is {value!r}, expected an integer of at least 0",

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from argusvl.config.schema import RunConfig
+from argusvl.core.batch import Batch
 from argusvl.core.errors import ArgusError
 from argusvl.doctor.findings import Finding, finding, finding_of
 from argusvl.training.norms import clip_gradients
@@ -79,7 +80,7 @@ class Flight:
         self._steps = 0
 
     @cached_property
-    def batch(self) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    def batch(self) -> tuple[list[Batch], dict[str, int]]:
         """The first step's first micro-batch, and its counts."""
         loader = self.trainer.get_train_dataloader()
         ordered: tuple[Any, ...] = (loader, self.trainer.train_dataset)
@@ -106,22 +107,22 @@ class Flight:
     def loss(self, change: Callable[[Tensor], Tensor] | None = None) -> float:
         """The batch's loss in evaluation mode, with its pictures changed."""
         batches, counts = self.batch
-        batch, network = dict(batches[0]), self.trainer.network
+        inputs, network = dict(batches[0].inputs), self.trainer.network
         for name in self.pixels:
             if change is not None:
-                batch[name] = change(batch[name])
+                inputs[name] = change(inputs[name])
         network.eval()
         try:
             with torch.no_grad():
-                return float(self.trainer.stepping.loss(network, batch, counts)[0])
+                return float(self.trainer.stepping.loss(network, Batch(inputs), counts)[0])
         finally:
             network.train()
 
     @property
     def pixels(self) -> list[str]:
         """The batch's inputs that are numbers."""
-        batch = self.batch[0][0]
-        return [name for name in PIXELS if isinstance(batch.get(name), Tensor)]
+        inputs = self.batch[0][0].inputs
+        return [name for name in PIXELS if isinstance(inputs.get(name), Tensor)]
 
     @cached_property
     def learned(self) -> list[float]:
@@ -167,7 +168,7 @@ def parameters(flight: Flight) -> Answer:
 def batch(flight: Flight) -> Answer:
     """Shapes and ranges of what the model is given."""
     found, told = [], []
-    for name, value in flight.batch[0][0].items():
+    for name, value in flight.batch[0][0].inputs.items():
         if not isinstance(value, Tensor) or not value.numel():
             continue
         shape = f"{name} {list(value.shape)}"

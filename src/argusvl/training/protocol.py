@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from transformers import PreTrainedModel
 
+from argusvl.core.batch import Batch
 from argusvl.core.figures import FigureSpec
 from argusvl.doctor.findings import Finding
 from argusvl.training.parallel import Parallel
@@ -100,12 +101,8 @@ class Task(Protocol):
         """The held-out samples, or ``None``."""
         ...
 
-    def collate(self, samples: Sequence[Any]) -> dict[str, Any]:
-        """Samples → batch: the model's forward arguments plus ``counts`` and ``sizes``, which the engine takes out.
-
-        ``counts`` are what the loss terms are divided by; ``sizes`` what the batch holds, where it does: ``images``,
-        ``vision_tokens``, ``tokens`` (padding included) and ``real_tokens``.
-        """
+    def collate(self, samples: Sequence[Any]) -> Batch:
+        """Samples → batch: the model's forward arguments, what the loss terms are divided by, what it holds."""
         ...
 
     def loss_terms(self) -> Sequence[LossTerm]:

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from argusvl.config.schema import RunConfig
+from argusvl.core.batch import Batch
 from argusvl.core.errors import ArgusError, CheckpointError
 from argusvl.core.files import read_json
 from argusvl.run import checkpoints
@@ -71,7 +72,7 @@ def replay(task: Task, config: RunConfig, bundle: Path) -> Replay:
         trainer.model_wrapped = trainer.accelerator.prepare_model(trainer.network)
         with watched_modules(trainer.network) as seen:
             record = trainer.stepping.forward_backward(
-                batches, report["counts"], report["step"], rank=report["rank"]
+                [Batch(inputs) for inputs in batches], report["counts"], report["step"], rank=report["rank"]
             )
     found: dict[str, Any] = {"term_sums": term_sums(record)}
     if report["ranks"] == 1:  # of several, gradients were added up

@@ -6,6 +6,7 @@ the number of workers, or on the batch that the loader fetches ahead.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import TrainingArguments
 
+from argusvl.core.batch import Batch, SampleName
 from argusvl.core.errors import ArgusError, DataError
 from argusvl.core.files import cannot_read
 from argusvl.training.interrupts import leave_signals
@@ -23,9 +25,6 @@ from argusvl.training.randomness import mixed_seed, preserved_cpu_randomness, se
 
 SampleKey = tuple[int, int]
 """Epoch and index."""
-
-BATCH_INFO = "batch_info"
-"""Key of the batch under which :class:`BatchInfo` travels; the model never sees it."""
 
 
 class EpochSampler(Sampler[SampleKey]):
@@ -114,31 +113,9 @@ def planned_loader(
 
 
 @dataclass(frozen=True, slots=True)
-class BatchInfo:
-    """What the engine remembers of a batch, as the collator states it in ``sizes``.
-
-    Attributes:
-        keys: Epoch and index of each sample.
-        tokens: Positions that are not padding.
-        positions: All positions, padding included.
-        images: Number of images.
-        vision_tokens: Positions that stand for images.
-        error: What went wrong while the batch was made; then the batch holds nothing else.
-    """
-
-    keys: tuple[SampleKey, ...]
-    tokens: int = 0
-    positions: int = 0
-    images: int = 0
-    vision_tokens: int = 0
-    error: ArgusError | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class _Fetched:
-    keys: tuple[SampleKey, ...]
+    names: tuple[SampleName, ...]
     samples: list[Any]
-    error: ArgusError | None = None
 
 
 class SeededSamples(Dataset[Any]):
@@ -161,8 +138,8 @@ class SeededSamples(Dataset[Any]):
     def __getitem__(self, key: SampleKey) -> Any:
         return self._sample(key)
 
-    def __getitems__(self, keys: Sequence[SampleKey]) -> list[_Fetched]:
-        """All samples of a batch, wrapped in one item (torch's fetcher calls this where it exists)."""
+    def __getitems__(self, keys: Sequence[SampleKey]) -> list[_Fetched | ArgusError]:
+        """All samples of a batch, or what went wrong, as one item (torch's fetcher calls this where it exists)."""
         samples = []
         with preserved_cpu_randomness():
             try:
@@ -171,8 +148,9 @@ class SeededSamples(Dataset[Any]):
                     samples.append(self._sample(key))
             except (ArgusError, OSError) as error:
                 # Raised in a worker it would arrive as a traceback in a string; as a value it arrives whole.
-                return [_Fetched(tuple(keys), [], _to_tell(error))]
-        return [_Fetched(tuple(keys), samples)]
+                return [_to_tell(error)]
+        name_of = getattr(self._dataset, "sample_name", lambda index: f"#{index}")
+        return [_Fetched(tuple(SampleName(*key, str(name_of(key[1]))) for key in keys), samples)]
 
     def _sample(self, key: SampleKey) -> Any:
         epoch, index = key
@@ -184,44 +162,32 @@ class SeededSamples(Dataset[Any]):
 
 
 class SeededCollator:
-    """The task's collator, with seeded generators, noting what the engine wants to know of the batch.
+    """The task's collator, with seeded generators, noting which samples the batch is made of.
 
     Args:
-        collate: Samples → batch with ``counts`` and ``sizes``.
+        collate: Samples → batch.
         seed: The run's seed.
     """
 
-    def __init__(self, collate: Callable[[Sequence[Any]], dict[str, Any]], seed: int) -> None:
+    def __init__(self, collate: Callable[[Sequence[Any]], Batch], seed: int) -> None:
         self._collate = collate
         self._seed = seed
 
-    def __call__(self, fetched: Sequence[_Fetched]) -> dict[str, Any]:
-        """The batch, with its :class:`BatchInfo` under :data:`BATCH_INFO`."""
+    def __call__(self, fetched: Sequence[_Fetched | ArgusError]) -> Batch | ArgusError:
+        """The batch, or what went wrong while it was made."""
         (whole,) = fetched
-        if whole.error is not None:
-            return {BATCH_INFO: BatchInfo(whole.keys, error=whole.error)}
+        if isinstance(whole, ArgusError):
+            return whole
+        first = whole.names[0]
         with preserved_cpu_randomness():
-            seed_cpu(mixed_seed(self._seed, *whole.keys[0], 1))
+            seed_cpu(mixed_seed(self._seed, first.epoch, first.index, 1))
             try:
-                batch = dict(self._collate(whole.samples))
+                return dataclasses.replace(self._collate(whole.samples), samples=whole.names)
             except (ArgusError, OSError) as error:
-                return {BATCH_INFO: BatchInfo(whole.keys, error=_to_tell(error))}
-        batch[BATCH_INFO] = _batch_info(whole.keys, batch)
-        return batch
+                return _to_tell(error)
 
 
 def _to_tell(error: ArgusError | OSError) -> ArgusError:
     if isinstance(error, ArgusError):
         return error
     return cannot_read(error.filename or "training data", error, DataError)
-
-
-def _batch_info(keys: tuple[SampleKey, ...], batch: dict[str, Any]) -> BatchInfo:
-    sizes = batch.pop("sizes", {})
-    return BatchInfo(
-        keys,
-        tokens=sizes.get("real_tokens", 0),
-        positions=sizes.get("tokens", 0),
-        images=sizes.get("images", 0),
-        vision_tokens=sizes.get("vision_tokens", 0),
-    )

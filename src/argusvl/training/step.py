@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from argusvl.core.batch import Batch
 from argusvl.training.losses import Counts
 from argusvl.training.norms import GradientNorms
-from argusvl.training.sampling import BATCH_INFO, BatchInfo
 
 
 @dataclass
@@ -24,7 +24,6 @@ class StepRecord:
         step: Its number; the first is 1.
         epoch: Epochs trained before it, with fraction.
         batches: This rank's micro-batches, as collated.
-        names: Names of the samples of each micro-batch.
         counts: What the loss terms are divided by, over micro-batches and ranks.
         terms: Names of the loss terms.
         sums: Each term's sum by micro-batch of this rank, ``[micro-batches, terms]``.
@@ -39,8 +38,7 @@ class StepRecord:
 
     step: int
     epoch: float
-    batches: Sequence[Mapping[str, Any]]
-    names: Sequence[Sequence[str]]
+    batches: Sequence[Batch]
     counts: Counts
     terms: tuple[str, ...]
     sums: Tensor
@@ -53,9 +51,9 @@ class StepRecord:
     outputs: Sequence[Any] | None = None
 
     @property
-    def infos(self) -> list[BatchInfo]:
-        """What the collator states of each micro-batch: its samples and sizes."""
-        return [batch[BATCH_INFO] for batch in self.batches if BATCH_INFO in batch]
+    def names(self) -> list[list[str]]:
+        """Names of the samples of each micro-batch."""
+        return [batch.names for batch in self.batches]
 
     @functools.cached_property
     def totals(self) -> tuple[float, float]:

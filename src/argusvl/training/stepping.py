@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from argusvl.core.batch import Batch
+from argusvl.core.errors import ArgusError
 from argusvl.training.largest_first import try_largest_batch
 from argusvl.training.losses import Counts
 from argusvl.training.norms import clip_gradients, gradient_norms, update_ratios
 from argusvl.training.randomness import mixed_seed, preserved_randomness, seed_all
-from argusvl.training.sampling import BATCH_INFO
 from argusvl.training.sharding import local
 from argusvl.training.step import StepRecord
 
@@ -36,14 +37,13 @@ class Stepping:
         """See :func:`~argusvl.training.largest_first.try_largest_batch`."""
         try_largest_batch(self._trainer)
 
-    def fetch(
-        self, iterator: Iterator[dict[str, Any]], number: int
-    ) -> tuple[list[dict[str, Any]], Counts, float]:
+    def fetch(self, iterator: Iterator[Batch | ArgusError], number: int) -> tuple[list[Batch], Counts, float]:
         """A step's micro-batches, their counts over micro-batches and ranks, and the seconds that it took."""
         trainer = self._trainer
         started = time.perf_counter()
-        batches = [next(iterator) for _ in range(number)]
-        error = next((b[BATCH_INFO].error for b in batches if b[BATCH_INFO].error is not None), None)
+        fetched = [next(iterator) for _ in range(number)]
+        error = next((one for one in fetched if isinstance(one, ArgusError)), None)
+        batches = [one for one in fetched if isinstance(one, Batch)]
         seconds = time.perf_counter() - started
         if trainer.parallel.world_size == 1:
             if error is not None:
@@ -61,7 +61,7 @@ class Stepping:
 
     def forward_backward(
         self,
-        batches: Sequence[Mapping[str, Any]],
+        batches: Sequence[Batch],
         counts: Counts | None = None,
         step: int | None = None,
         wants: frozenset[str] = frozenset(),
@@ -107,13 +107,10 @@ class Stepping:
                 outputs.append(output if "outputs" in wants else None)
                 del loss, output
         trainer.accelerator.unscale_gradients()
-        name_of = getattr(trainer.train_dataset, "sample_name", lambda index: f"#{index}")
-        infos = [batch[BATCH_INFO] for batch in batches if BATCH_INFO in batch]
         return StepRecord(
             step=step,
             epoch=trainer.state.epoch or 0.0,
             batches=batches,
-            names=[[str(name_of(index)) for _, index in info.keys] for info in infos],
             counts=counts,
             terms=trainer.losses.names,
             sums=torch.stack(sums),
@@ -124,12 +121,11 @@ class Stepping:
             outputs=outputs if "outputs" in wants else None,
         )
 
-    def loss(self, model: nn.Module, batch: Mapping[str, Any], counts: Counts) -> tuple[Tensor, Tensor, Any]:
+    def loss(self, model: nn.Module, batch: Batch, counts: Counts) -> tuple[Tensor, Tensor, Any]:
         """A micro-batch's share of the step's loss, the sums of its terms, and what the model returned."""
         trainer = self._trainer
-        inputs = {name: value for name, value in batch.items() if name not in ("counts", "sizes", BATCH_INFO)}
         with trainer.compute_loss_context_manager():
-            outputs = model(**trainer._prepare_inputs(inputs))
+            outputs = model(**batch.to(trainer.args.device, non_blocking=True).inputs)
             # DDP and FSDP average gradients over ranks; the counts are global already.
             loss, sums = trainer.losses.combine(
                 outputs.loss_terms, counts, float(trainer.parallel.world_size), trainer.steering.plan.weights

@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
-from argusvl.training.sampling import BatchInfo
+from argusvl.core.batch import Batch
 
 
 class Throughput:
@@ -26,14 +26,14 @@ class Throughput:
     def _restart(self) -> None:
         self._started = time.perf_counter()
         self._excluded = self._waited = 0.0
-        self._samples = self._images = self._tokens = self._positions = self._steps = 0
+        self._samples = self._images = self._tokens = self._real_tokens = self._steps = 0
         self._spent: dict[str, float] = {}
 
     def start(self) -> None:
         """Starts a window; call it when training starts."""
         self._restart()
 
-    def add(self, batches: Sequence[BatchInfo], seconds: Mapping[str, float]) -> None:
+    def add(self, batches: Sequence[Batch], seconds: Mapping[str, float]) -> None:
         """Adds a step's batches.
 
         Args:
@@ -45,10 +45,10 @@ class Throughput:
         for part, spent in seconds.items():
             self._spent[part] = self._spent.get(part, 0.0) + spent
         for batch in batches:
-            self._samples += len(batch.keys)
-            self._images += batch.images
-            self._tokens += batch.tokens
-            self._positions += batch.positions
+            self._samples += len(batch.samples)
+            self._images += batch.sizes.images
+            self._tokens += batch.sizes.tokens
+            self._real_tokens += batch.sizes.real_tokens
 
     @contextlib.contextmanager
     def excluded(self) -> Iterator[None]:
@@ -72,9 +72,9 @@ class Throughput:
         } | {f"seconds/{part}": spent / self._steps for part, spent in self._spent.items()}
         if self._images:
             figures["throughput/images_per_second"] = self._ranks * self._images / seconds
-        if self._positions:
-            figures["throughput/tokens_per_second"] = self._ranks * self._tokens / seconds
-            figures["throughput/padding_share"] = 1.0 - self._tokens / self._positions
+        if self._tokens:
+            figures["throughput/tokens_per_second"] = self._ranks * self._real_tokens / seconds
+            figures["throughput/padding_share"] = 1.0 - self._real_tokens / self._tokens
         self.trained_seconds += seconds
         self.trained_samples += self._ranks * self._samples
         self.trained_images += self._ranks * self._images

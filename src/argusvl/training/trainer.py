@@ -29,6 +29,7 @@ from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import IntervalStrategy
 
 from argusvl.config.schema import RunConfig
+from argusvl.core.batch import Batch
 from argusvl.core.errors import ConfigError
 from argusvl.core.logging import get_logger
 from argusvl.core.memory_figures import memory_figures
@@ -110,7 +111,7 @@ class ArgusTrainer(Trainer):
         super().__init__(
             model=model,
             args=arguments,
-            data_collator=sampling.SeededCollator(task.collate, config.training.seed),
+            data_collator=sampling.SeededCollator(task.collate, config.training.seed),  # type: ignore[arg-type]
             train_dataset=train_dataset,
             eval_dataset=eval_dataset,
             callbacks=list(callbacks),
@@ -227,9 +228,7 @@ class ArgusTrainer(Trainer):
             self.control.should_training_stop = True
         self.control = self.callback_handler.on_epoch_end(self.args, self.state, self.control)
 
-    def _train_step(
-        self, batches: list[dict[str, Any]], counts: Counts, waited: float, epoch_after: float
-    ) -> None:
+    def _train_step(self, batches: list[Batch], counts: Counts, waited: float, epoch_after: float) -> None:
         state = self.state
         self.control = self.callback_handler.on_step_begin(self.args, state, self.control)
         self.steering.before_step()
@@ -248,7 +247,7 @@ class ArgusTrainer(Trainer):
             self.window.add(record.sums, record.losses, counts)
             if self.ema is not None:
                 self.ema.update()
-        self.throughput.add(record.infos, record.seconds)
+        self.throughput.add(record.batches, record.seconds)
         self._record = record
         if (every := self.args.torch_empty_cache_steps) is not None and state.global_step % every == 0:
             clear_device_cache()
@@ -260,7 +259,7 @@ class ArgusTrainer(Trainer):
     def compute_loss(
         self,
         model: nn.Module,
-        inputs: dict[str, Any],
+        inputs: Batch,  # type: ignore[override]
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:

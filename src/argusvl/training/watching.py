@@ -183,7 +183,7 @@ class RunWatch(Listener):
                 gradient_norm=norm,
                 wait=record.seconds.get("data", 0.0),
                 seconds=sum(record.seconds.values()),
-                vision_tokens=sum(info.vision_tokens for info in record.infos) or None,
+                vision_tokens=sum(batch.sizes.vision_tokens for batch in record.batches) or None,
             )
         )
         if len(evidence.steps) > 2 * _MOST_STEPS:
@@ -220,7 +220,7 @@ class RunWatch(Listener):
             evidence.memory.append(memory)
         looks = []
         for name in PIXELS:
-            tensor = record.batches[0].get(name)
+            tensor = record.batches[0].inputs.get(name)
             seen = None if tensor is None else statistics(name, tensor)
             if seen is not None:
                 # Pictures may be bright: of patches only what is far out says something.

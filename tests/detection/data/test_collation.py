@@ -82,16 +82,18 @@ def test_text_is_right_padded_and_masked(
     samples = samples_of(processor, mixture)
     batch = collator(samples)
     lengths = [len(sample.conversation) for sample in samples]
-    assert batch["input_ids"].shape == (len(samples), max(lengths))
-    assert batch["attention_mask"].sum(1).tolist() == lengths
+    assert batch.inputs["input_ids"].shape == (len(samples), max(lengths))
+    assert batch.inputs["attention_mask"].sum(1).tolist() == lengths
     for row, sample in enumerate(samples):
-        assert batch["input_ids"][row, : lengths[row]].tolist() == sample.conversation.input_ids.tolist()
-        assert (batch["input_ids"][row, lengths[row] :] == processor.tokenizer.pad_token_id).all()
-        assert (batch["attention_mask"][row, : lengths[row]] == 1).all()
+        assert (
+            batch.inputs["input_ids"][row, : lengths[row]].tolist() == sample.conversation.input_ids.tolist()
+        )
+        assert (batch.inputs["input_ids"][row, lengths[row] :] == processor.tokenizer.pad_token_id).all()
+        assert (batch.inputs["attention_mask"][row, : lengths[row]] == 1).all()
     for name in ("input_ids", "attention_mask", "mm_token_type_ids", "labels", "label_roles"):
-        assert batch[name].dtype == torch.int64
-    is_image = batch["input_ids"] == processor.image_token_id
-    assert torch.equal(batch["mm_token_type_ids"], is_image.long())
+        assert batch.inputs[name].dtype == torch.int64
+    is_image = batch.inputs["input_ids"] == processor.image_token_id
+    assert torch.equal(batch.inputs["mm_token_type_ids"], is_image.long())
 
 
 def test_labels_stand_on_the_answers_and_nowhere_else(
@@ -99,16 +101,16 @@ def test_labels_stand_on_the_answers_and_nowhere_else(
 ) -> None:
     samples = samples_of(processor, mixture)
     batch = collator(samples)
-    labels, roles = batch["labels"], batch["label_roles"]
+    labels, roles = batch.inputs["labels"], batch.inputs["label_roles"]
     assert torch.equal(labels != IGNORED, roles > 0)
-    assert torch.equal(labels[roles > 0], batch["input_ids"][roles > 0])
+    assert torch.equal(labels[roles > 0], batch.inputs["input_ids"][roles > 0])
     for row, (student, teachers) in enumerate(mixture):
         written = "".join(processor.answer(t.turn) + "<|im_end|>" for t in teachers)
         assert processor.tokenizer.decode(labels[row][roles[row] == 1]) == written
         answer = processor.answer(student.turn) + "<|im_end|>"
         assert processor.tokenizer.decode(labels[row][roles[row] == 2]) == answer
-    assert batch["counts"]["teacher_tokens"] == int((roles == 1).sum())
-    assert batch["counts"]["student_tokens"] == int((roles == 2).sum())
+    assert batch.counts["teacher_tokens"] == int((roles == 1).sum())
+    assert batch.counts["student_tokens"] == int((roles == 2).sum())
 
 
 def test_images_come_in_order_as_the_stock_processor_makes_them(
@@ -117,14 +119,14 @@ def test_images_come_in_order_as_the_stock_processor_makes_them(
     batch = collator(samples_of(processor, mixture))
     images = [image for student, teachers in mixture for s in (*teachers, student) for image in s.images]
     if not images:
-        assert batch["pixel_values"] is None
-        assert batch["image_grid_thw"] is None
+        assert batch.inputs["pixel_values"] is None
+        assert batch.inputs["image_grid_thw"] is None
         return
     stock = Qwen2VLImageProcessorPil()(images, do_resize=False, return_tensors="pt")
-    assert torch.equal(batch["pixel_values"], stock["pixel_values"])
-    assert torch.equal(batch["image_grid_thw"], stock["image_grid_thw"])
-    placeholders = int(batch["mm_token_type_ids"].sum())
-    assert placeholders == int(batch["image_grid_thw"].prod(1).sum()) // 4
+    assert torch.equal(batch.inputs["pixel_values"], stock["pixel_values"])
+    assert torch.equal(batch.inputs["image_grid_thw"], stock["image_grid_thw"])
+    placeholders = int(batch.inputs["mm_token_type_ids"].sum())
+    assert placeholders == int(batch.inputs["image_grid_thw"].prod(1).sum()) // 4
 
 
 @pytest.mark.parametrize("kind", ["standard", "packed"])
@@ -140,22 +142,25 @@ def test_student_images_are_found_by_row_sample_and_place(
         for _ in s.images
     ]
     rows = [index for index, (_, is_student) in enumerate(shown) if is_student]
-    assert batch["student_image_index"].tolist() == rows
-    assert batch["student_image_sample"].tolist() == [shown[index][0] for index in rows]
-    types, roles = batch["mm_token_type_ids"].flatten(), batch["label_roles"].flatten()
+    assert batch.inputs["student_image_index"].tolist() == rows
+    assert batch.inputs["student_image_sample"].tolist() == [shown[index][0] for index in rows]
+    types, roles = batch.inputs["mm_token_type_ids"].flatten(), batch.inputs["label_roles"].flatten()
     for index, number, start in zip(
-        batch["student_image_index"], batch["student_image_sample"], batch["student_image_start"], strict=True
+        batch.inputs["student_image_index"],
+        batch.inputs["student_image_sample"],
+        batch.inputs["student_image_start"],
+        strict=True,
     ):
-        tokens = int(batch["image_grid_thw"][index].prod()) // 4
+        tokens = int(batch.inputs["image_grid_thw"][index].prod()) // 4
         assert types[start - 1] == 0
         assert (types[start : start + tokens] == 1).all()
         assert types[start + tokens] == 0
-        first, last = batch["student_prompt_span"][number].tolist()
+        first, last = batch.inputs["student_prompt_span"][number].tolist()
         assert first < start
         assert start + tokens < last
-    begins = (batch["position_ids"][0].flatten() == 0).nonzero().flatten().tolist()
+    begins = (batch.inputs["position_ids"][0].flatten() == 0).nonzero().flatten().tolist()
     assert len(begins) == len(mixture)
-    for begin, (first, last) in zip(begins, batch["student_prompt_span"].tolist(), strict=True):
+    for begin, (first, last) in zip(begins, batch.inputs["student_prompt_span"].tolist(), strict=True):
         assert begin < first
         assert (roles[first:last] == 0).all()
         assert roles[last] == 2
@@ -167,16 +172,17 @@ def test_a_packed_batch_is_the_padded_one_without_its_padding(
 ) -> None:
     packing = Collator(processor, labels=LABELS, vocabulary="open", caption_max_tokens=16, kind="packed")
     padded, packed = collator(samples_of(processor, mixture)), packing(samples_of(processor, mixture))
-    real = padded["attention_mask"].bool()
+    real = padded.inputs["attention_mask"].bool()
     for name in ("input_ids", "mm_token_type_ids", "labels", "label_roles"):
-        assert torch.equal(packed[name], padded[name][real][None])
-    assert torch.equal(packed["position_ids"][:, 0], padded["position_ids"][:, real])
-    same = [name for name in padded if name.startswith(("object", "pixel", "image", "vocabulary", "counts"))]
+        assert torch.equal(packed.inputs[name], padded.inputs[name][real][None])
+    assert torch.equal(packed.inputs["position_ids"][:, 0], padded.inputs["position_ids"][:, real])
+    same = [name for name in padded.inputs if name.startswith(("object", "pixel", "image", "vocabulary"))]
     for name in same:
-        values = packed[name], padded[name]
+        values = packed.inputs[name], padded.inputs[name]
         assert torch.equal(*values) if isinstance(values[0], torch.Tensor) else values[0] == values[1]
-    assert packed["sizes"] == padded["sizes"] | {"tokens": int(real.sum())}
-    assert "attention_mask" not in packed
+    assert packed.sizes == replace(padded.sizes, tokens=int(real.sum()))
+    assert "attention_mask" not in packed.inputs
+    assert packed.counts == padded.counts
 
 
 def test_objects_are_normalised_indexed_and_described(
@@ -193,15 +199,15 @@ def test_objects_are_normalised_indexed_and_described(
             kind = annotation.first_segment
             expected.append((box, images_before + annotation.image, kind, annotation.desc))
         images_before += len(student.images)
-    assert batch["object_boxes_cxcywh_norm"].shape == (len(expected), 4)
-    assert batch["object_boxes_cxcywh_norm"].dtype == torch.float32
-    images = batch["object_image"].tolist()
+    assert batch.inputs["object_boxes_cxcywh_norm"].shape == (len(expected), 4)
+    assert batch.inputs["object_boxes_cxcywh_norm"].dtype == torch.float32
+    images = batch.inputs["object_image"].tolist()
     assert images == sorted(images)
     for row, (box, image, kind, desc) in enumerate(expected):
-        assert batch["object_boxes_cxcywh_norm"][row].tolist() == pytest.approx(box)
+        assert batch.inputs["object_boxes_cxcywh_norm"][row].tolist() == pytest.approx(box)
         assert images[row] == image
-        assert batch["object_label"][row] == (LABELS.index(kind) if kind in LABELS else -1)
-        ids = batch["object_caption_ids"][row]
+        assert batch.inputs["object_label"][row] == (LABELS.index(kind) if kind in LABELS else -1)
+        ids = batch.inputs["object_caption_ids"][row]
         assert processor.tokenizer.decode(ids[ids != IGNORED]) == desc + "<|im_end|>"
 
 
@@ -209,15 +215,15 @@ def test_counts_add_up(
     processor: ChatProcessor, collator: Collator, mixture: list[tuple[LoadedScene, list[LoadedScene]]]
 ) -> None:
     batch = collator(samples_of(processor, mixture))
-    counts = batch["counts"]
+    counts = batch.counts
     assert tuple(counts) == COUNTS
     assert all(type(value) is int for value in counts.values())
     assert counts["student_samples"] == len(mixture)
     assert counts["student_images"] == sum(len(student.images) for student, _ in mixture)
     assert counts["objects"] == sum(len(student.objects) for student, _ in mixture)
-    assert counts["caption_tokens"] == int((batch["object_caption_ids"] != IGNORED).sum())
-    assert counts["objects_labelled"] == int((batch["object_label"] >= 0).sum())
-    parts = [collator([sample])["counts"] for sample in samples_of(processor, mixture)]
+    assert counts["caption_tokens"] == int((batch.inputs["object_caption_ids"] != IGNORED).sum())
+    assert counts["objects_labelled"] == int((batch.inputs["object_label"] >= 0).sum())
+    parts = [collator([sample]).counts for sample in samples_of(processor, mixture)]
     assert counts == {name: sum(part[name] for part in parts) for name in COUNTS}
 
 
@@ -226,12 +232,12 @@ def test_an_inference_batch_is_the_training_batch_up_to_the_answer(
 ) -> None:
     asking = Collator(processor, labels=LABELS, vocabulary="open", caption_max_tokens=16, for_inference=True)
     samples = samples_of(processor, mixture)
-    training, batch = collator(samples), asking(samples)
+    training, batch = collator(samples).inputs, asking(samples).inputs
     prompts = [
         join(processor.inference(s.turn, [t.turn for t in teachers]), s, teachers, "")
         for s, teachers in mixture
     ]
-    from_prompts = asking(prompts)
+    from_prompts = asking(prompts).inputs
     targets = ("label", "object")
     assert set(batch) == {name for name in training if not name.startswith(targets)}
     for name, value in batch.items():
@@ -246,30 +252,33 @@ def test_an_inference_batch_is_the_training_batch_up_to_the_answer(
         assert end.endswith("<|im_start|>assistant\n")
     for name in ("pixel_values", "image_grid_thw", "student_image_index", "student_image_sample"):
         assert (batch[name] is training[name] is None) or torch.equal(batch[name], training[name])
-    assert batch["counts"]["objects"] == batch["counts"]["student_tokens"] == 0
+    counts = asking(samples).counts
+    assert counts["objects"] == counts["student_tokens"] == 0
 
 
 def test_a_sample_does_not_depend_on_its_neighbours(processor: ChatProcessor, collator: Collator) -> None:
     alone = collator(samples_of(processor, [(ONE, [SMALL])]))
     together = collator(samples_of(processor, [(TWO_IMAGES, [ONE]), (ONE, [SMALL])]))
-    length = alone["input_ids"].shape[1]
+    length = alone.inputs["input_ids"].shape[1]
     for name in ("input_ids", "labels", "label_roles", "mm_token_type_ids"):
-        assert torch.equal(together[name][1, :length], alone[name][0])
-    assert torch.equal(together["pixel_values"][-len(alone["pixel_values"]) :], alone["pixel_values"])
+        assert torch.equal(together.inputs[name][1, :length], alone.inputs[name][0])
+    assert torch.equal(
+        together.inputs["pixel_values"][-len(alone.inputs["pixel_values"]) :], alone.inputs["pixel_values"]
+    )
 
 
 def test_the_vocabulary_is_the_label_strings(processor: ChatProcessor, collator: Collator) -> None:
-    ids = collator(samples_of(processor, [(ONE, [])]))["vocabulary_ids"]
+    ids = collator(samples_of(processor, [(ONE, [])])).inputs["vocabulary_ids"]
     assert [processor.tokenizer.decode(row[row != IGNORED]) for row in ids] == LABELS
     none = Collator(processor, labels=[], vocabulary="open", caption_max_tokens=16)
     batch = none(samples_of(processor, [(ONE, [])]))
-    assert len(batch["vocabulary_ids"]) == 0
-    assert batch["object_label"].tolist() == [-1, -1]
+    assert len(batch.inputs["vocabulary_ids"]) == 0
+    assert batch.inputs["object_label"].tolist() == [-1, -1]
 
 
 def test_in_a_closed_vocabulary_a_label_is_the_whole_description(processor: ChatProcessor) -> None:
     closed = Collator(processor, labels=[SCREW, LABEL], vocabulary="closed", caption_max_tokens=16)
-    assert closed(samples_of(processor, [(ONE, [])]))["object_label"].tolist() == [0, -1]
+    assert closed(samples_of(processor, [(ONE, [])])).inputs["object_label"].tolist() == [0, -1]
 
 
 def test_a_description_too_long_for_the_caption_decoder_is_refused_by_name(processor: ChatProcessor) -> None:

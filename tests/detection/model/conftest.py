@@ -12,6 +12,7 @@ import torch
 from transformers import Qwen2_5_VLConfig
 from transformers.tokenization_utils_tokenizers import TokenizersBackend
 
+from argusvl.core.batch import Batch
 from argusvl.detection.data.collation import Collator, CollatorType
 from argusvl.detection.data.conversation import ChatProcessor
 from argusvl.detection.data.prompts import PROMPTS
@@ -59,14 +60,18 @@ class Kit:
         turns = [teacher.turn for teacher in teachers]
         return join(self.processor.training(student.turn, turns), student, teachers, "test")
 
-    def collate(
+    def collate(self, *samples: Sample, **options: Any) -> dict[str, Any]:
+        """The model's arguments."""
+        return dict(self.batch(*samples, **options).inputs)
+
+    def batch(
         self,
         *samples: Sample,
         for_inference: bool = False,
         labels: Sequence[str] = LABELS,
         kind: CollatorType = "standard",
-    ) -> dict[str, Any]:
-        """The model's arguments."""
+    ) -> Batch:
+        """Samples, collated."""
         collator = Collator(
             self.processor,
             labels=labels,

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from argusvl.core.batch import Batch
 from argusvl.core.errors import ModelError
 from argusvl.detection.data.records import ObjectAnnotation
 from argusvl.detection.data.samples import LoadedScene, join
@@ -106,17 +107,17 @@ def without_pictures(kit: Any, seed: int) -> LoadedScene:
     return kit.scene(seed, objects=0)
 
 
-def batches(kit: Any) -> dict[str, dict[str, Any]]:
+def batches(kit: Any) -> dict[str, Batch]:
     seen, other, empty = kit.scene(0, (84, 56)), kit.scene(1, (56, 56)), kit.scene(2, (56, 84), objects=0)
     text = without_pictures(kit, 3)
     return {
-        "teachers": kit.collate(kit.sample(seen, other), kit.sample(other)),
-        "no teachers": kit.collate(kit.sample(seen), kit.sample(other)),
-        "no objects": kit.collate(kit.sample(empty), kit.sample(empty, other)),
-        "one image without objects": kit.collate(kit.sample(seen), kit.sample(empty)),
-        "one sample without images": kit.collate(kit.sample(text), kit.sample(seen)),
-        "teachers' images only": kit.collate(kit.sample(text, seen), kit.sample(text)),
-        "no images": kit.collate(kit.sample(text), kit.sample(text)),
+        "teachers": kit.batch(kit.sample(seen, other), kit.sample(other)),
+        "no teachers": kit.batch(kit.sample(seen), kit.sample(other)),
+        "no objects": kit.batch(kit.sample(empty), kit.sample(empty, other)),
+        "one image without objects": kit.batch(kit.sample(seen), kit.sample(empty)),
+        "one sample without images": kit.batch(kit.sample(text), kit.sample(seen)),
+        "teachers' images only": kit.batch(kit.sample(text, seen), kit.sample(text)),
+        "no images": kit.batch(kit.sample(text), kit.sample(text)),
     }
 
 
@@ -127,7 +128,7 @@ IDLE = ("teachers' images only", "no images")
 @pytest.mark.parametrize("queries", FORMS)
 def test_every_parameter_gets_a_gradient_whatever_the_batch_holds(kit: Any, queries: str, name: str) -> None:
     """Ranks of a distributed run wait for each other's gradients: none may be left out (zero will do)."""
-    model, batch = kit.model(queries, tied=False), batches(kit)[name]
+    model, batch = kit.model(queries, tied=False), batches(kit)[name].inputs
     terms = model(**batch).loss_terms
     assert all(torch.isfinite(value) and value.requires_grad for value in terms.values())
     sum(terms.values()).backward()
@@ -149,13 +150,13 @@ def test_every_kind_of_batch_returns_the_same_terms(kit: Any, queries: str) -> N
         expected |= {name, f"{name}_aux"} | ({f"{name}_proposal"} if queries == "proposals" else set())
     for name, batch in batches(kit).items():
         with torch.no_grad():
-            output = model(**batch)
+            output = model(**batch.inputs)
         assert output.loss_terms.keys() == expected, name
-        assert (output.loss_terms["teacher_lm"] > 0) == (batch["counts"]["teacher_tokens"] > 0), name
+        assert (output.loss_terms["teacher_lm"] > 0) == (batch.counts["teacher_tokens"] > 0), name
         assert output.loss_terms["student_lm"] > 0, name
-        assert (output.loss_terms["bbox_l1"] > 0) == (batch["counts"]["objects"] > 0), name
-        assert (output.loss_terms["caption"] > 0) == (batch["counts"]["objects"] > 0), name
-        assert (output.loss_terms["objectness"] > 0) == (batch["counts"]["student_images"] > 0), name
+        assert (output.loss_terms["bbox_l1"] > 0) == (batch.counts["objects"] > 0), name
+        assert (output.loss_terms["caption"] > 0) == (batch.counts["objects"] > 0), name
+        assert (output.loss_terms["objectness"] > 0) == (batch.counts["student_images"] > 0), name
         assert (output.boxes_raw is None) == (name in IDLE), name
 
 
@@ -165,7 +166,8 @@ def test_without_a_head_the_language_path_is_trained_alone(kit: Any) -> None:
     assert all(name.startswith("qwen.") for name, _ in model.named_parameters())
     with_head = kit.model(tied=False)
     with_head.qwen.load_state_dict(model.qwen.state_dict())
-    for name, batch in batches(kit).items():
+    for name, each in batches(kit).items():
+        batch = each.inputs
         model.zero_grad()
         output = model(**batch)
         assert output.loss_terms.keys() == {"teacher_lm", "student_lm"} and output.boxes_raw is None

@@ -102,7 +102,6 @@ def test_the_language_terms_are_the_stock_loss(kit: Any) -> None:
         terms = model(**batch).loss_terms
         mean = model.qwen(**stock_arguments(batch), labels=batch["labels"], use_cache=False).loss
     labelled = int((batch["labels"] != -100).sum())
-    assert batch["counts"]["teacher_tokens"] + batch["counts"]["student_tokens"] == labelled
     assert terms["teacher_lm"] > 0 and terms["student_lm"] > 0
     torch.testing.assert_close(terms["teacher_lm"] + terms["student_lm"], mean * labelled)
 

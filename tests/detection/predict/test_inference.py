@@ -126,7 +126,7 @@ def test_evaluation_leaves_no_trace_on_the_model_or_the_random_states(
     assert all(p.grad is None for p in model.parameters())
     # What was computed in between must not stand in the way of training.
     sample = questions_of(predictor, scenes)[0][0]
-    output = model(**{k: v for k, v in predictor._collator(LABELS)([sample]).items() if k != "counts"})
+    output = model(**predictor._collator(LABELS)([sample]).inputs)
     output.objectness_logits.sum().backward()
 
 

@@ -282,7 +282,7 @@ def test_text_is_generated_with_the_pixels_in_the_first_step_only_and_with_2d_po
     sample, _ = image_question(
         predictor.processor, predictor.assets.limits, Image.open(pictures[0]).convert("RGB"), source="x"
     )
-    batch = predictor._collator(LABELS)([sample])
+    batch = predictor._collator(LABELS)([sample]).inputs
     ids, types = batch["input_ids"], batch["mm_token_type_ids"]
     for _ in range(6):
         qwen.model.rope_deltas = None

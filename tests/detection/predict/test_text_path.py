@@ -41,7 +41,7 @@ def stock_answer(predictor: Predictor, image: Path, prompt: str | None, teachers
         source="x",
         prompt=prompt,
     )
-    batch = predictor._collator(predictor.assets.labels)([sample])
+    batch = predictor._collator(predictor.assets.labels)([sample]).inputs
     given = ("input_ids", "attention_mask", "mm_token_type_ids", "pixel_values", "image_grid_thw")
     written = predictor.model.qwen.generate(
         **{name: batch[name] for name in given},

@@ -10,7 +10,7 @@ from argusvl.detection.commands.probing import raster_attention
 from argusvl.detection.data.collation import Collator
 from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.modeling import ArgusForDetection
-from argusvl.detection.predict.inference import RecordQuestions, on_device
+from argusvl.detection.predict.inference import RecordQuestions
 from argusvl.detection.predict.predictor import Predictor
 
 
@@ -33,7 +33,7 @@ def test_attention_lies_on_each_pictures_own_cells_and_leaves_no_hook(
         caption_max_tokens=6,
         for_inference=True,
     )
-    batch = on_device(collate([sample for sample, _ in questions]), model.device)
+    batch = collate([sample for sample, _ in questions]).inputs
     with torch.no_grad():
         plain = model(**batch)
         maps = raster_attention(model, lambda: model(**batch))

@@ -81,10 +81,10 @@ def test_a_batch_has_what_losses_are_divided_by(records: list[HandRecord]) -> No
     crops[1].view.joint_valid[4:] = False
     crops[1].view.joints_m[4:] = np.nan
     batch = collate(crops, ["sphere", "box"])
-    assert batch["counts"]["hands"] == 6 and batch["counts"]["joints"] == 6 * 21 - 17
-    assert batch["counts"]["objects"] == 2 and batch["object_kind"].tolist() == [1, -1, -1, 1, -1, -1]
-    assert all(torch.isfinite(v).all() for v in batch.values() if isinstance(v, torch.Tensor))
-    pixels = batch["pixel_values"] * torch.tensor(STD).view(3, 1, 1) + torch.tensor(MEAN).view(3, 1, 1)
+    assert batch.counts["hands"] == 6 and batch.counts["joints"] == 6 * 21 - 17
+    assert batch.counts["objects"] == 2 and batch.inputs["object_kind"].tolist() == [1, -1, -1, 1, -1, -1]
+    assert all(torch.isfinite(v).all() for v in batch.inputs.values() if isinstance(v, torch.Tensor))
+    pixels = batch.inputs["pixel_values"] * torch.tensor(STD).view(3, 1, 1) + torch.tensor(MEAN).view(3, 1, 1)
     np.testing.assert_allclose(pixels[0].permute(1, 2, 0) * 255, crops[0].pixels, atol=1e-3)
 
 

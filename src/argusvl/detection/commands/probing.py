@@ -17,7 +17,6 @@ from argusvl.detection.config import DetectionRunConfig
 from argusvl.detection.data.dataset import DetectionDataset
 from argusvl.detection.model.decoder import GlobalAttention, LocalSampling
 from argusvl.detection.model.modeling import ArgusForDetection, DetectionOutput
-from argusvl.detection.predict.inference import on_device
 from argusvl.detection.task import DetectionTask
 from argusvl.task_parts import AttentionMap, Probed
 from argusvl.training.losses import LossAggregation
@@ -53,7 +52,7 @@ def probe(checkpoint: Path, config: DetectionRunConfig, *, device: str) -> Probe
     batch = task.collate([questions[i] for i in range(count)])
     losses = LossAggregation(task.loss_terms())
     counts = losses.counts_of([batch])
-    inputs = on_device(batch, model.device)
+    inputs = batch.to(model.device).inputs
 
     @torch.no_grad()
     def forward() -> DetectionOutput:

@@ -1,4 +1,4 @@
-"""Collator: samples → the batch that the model's forward takes, with the counts its losses are divided by."""
+"""Collator: samples → a batch: what the model's forward takes, and the counts that its losses are divided by."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from argusvl.core.batch import Batch, BatchSizes
 from argusvl.core.errors import DataError, ModelError
 from argusvl.detection.data.conversation import ChatProcessor
 from argusvl.detection.data.dataset import Vocabulary, label_of
@@ -49,7 +50,7 @@ single row, without padding."""
 class Collator:
     """Joins samples to one batch.
 
-    The batch, where S are samples, N images, M student images, T objects, V labels; ``[B, L]`` is ``[S, longest]``, or
+    Its inputs, where S are samples, N images, M student images, T objects, V labels; ``[B, L]`` is ``[S, longest]``, or
     packed ``[1, ΣL]``; a *place* is a position in the rows laid end to end:
 
     - ``input_ids``, ``mm_token_type_ids`` (0 text, 1 image) ``[B, L]``; not packed ``attention_mask`` ``[B, L]``, too;
@@ -62,8 +63,9 @@ class Collator:
     - ``object_boxes_cxcywh_norm`` ``[T, 4]``, ``object_image`` ``[T]`` (0 … M-1, not decreasing),
       ``object_label`` ``[T]`` (-1: not in the vocabulary), ``object_caption_ids`` ``[T, C]`` (with
       ``<|im_end|>``, padded with -100);
-    - ``vocabulary_ids`` ``[V, C']``, padded with -100;
-    - ``counts``: see :data:`COUNTS`.
+    - ``vocabulary_ids`` ``[V, C']``, padded with -100.
+
+    Its counts are those of :data:`COUNTS`.
 
     Args:
         processor: Its tokenizer writes captions and labels, too.
@@ -98,7 +100,7 @@ class Collator:
         self._label_index = {label: number for number, label in enumerate(self.labels)}
         self._vocabulary_ids = _padded([processor.encode(label, source="labels") for label in self.labels])
 
-    def __call__(self, samples: Sequence[Sample]) -> dict[str, Any]:
+    def __call__(self, samples: Sequence[Sample]) -> Batch:
         """The batch.
 
         Raises:
@@ -115,28 +117,27 @@ class Collator:
         else:
             shape = (len(samples), max(lengths))
             starts = [row * shape[1] for row in range(len(samples))]
-        batch = self._text(samples, shape, starts) | _images(samples) | _student_images(samples, starts)
-        batch["vocabulary_ids"] = self._vocabulary_ids.clone()
+        inputs = self._text(samples, shape, starts) | _images(samples) | _student_images(samples, starts)
+        inputs["vocabulary_ids"] = self._vocabulary_ids.clone()
         counts = dict.fromkeys(COUNTS, 0)
         counts["student_samples"] = len(samples)
-        counts["student_images"] = len(batch["student_image_index"])
+        counts["student_images"] = len(inputs["student_image_index"])
         if not self.for_inference:
-            batch |= self._objects(samples)
-            counts["teacher_tokens"] = int((batch["label_roles"] == ROLE_TEACHER).sum())
-            counts["student_tokens"] = int((batch["label_roles"] == ROLE_STUDENT).sum())
-            counts["objects"] = len(batch["object_image"])
-            counts["caption_tokens"] = int((batch["object_caption_ids"] != IGNORED).sum())
-            counts["objects_labelled"] = int((batch["object_label"] >= 0).sum())
-        batch["counts"] = counts
-        batch["sizes"] = {
-            "images": sum(len(sample.images) for sample in samples),
-            "tokens": batch["input_ids"].numel(),
-            "real_tokens": sum(lengths),
-            "vision_tokens": sum(
+            inputs |= self._objects(samples)
+            counts["teacher_tokens"] = int((inputs["label_roles"] == ROLE_TEACHER).sum())
+            counts["student_tokens"] = int((inputs["label_roles"] == ROLE_STUDENT).sum())
+            counts["objects"] = len(inputs["object_image"])
+            counts["caption_tokens"] = int((inputs["object_caption_ids"] != IGNORED).sum())
+            counts["objects_labelled"] = int((inputs["object_label"] >= 0).sum())
+        sizes = BatchSizes(
+            images=sum(len(sample.images) for sample in samples),
+            vision_tokens=sum(
                 span.stop - span.start for sample in samples for span in sample.conversation.images
             ),
-        }
-        return batch
+            tokens=inputs["input_ids"].numel(),
+            real_tokens=sum(lengths),
+        )
+        return Batch(inputs, counts, sizes)
 
     def _text(
         self, samples: Sequence[Sample], shape: tuple[int, int], starts: Sequence[int]

@@ -287,10 +287,6 @@ class _LoraLinear(nn.Linear):
         return super().forward(hidden_states) + F.linear(down, self.lora_up)
 
 
-def _on_device(batch: dict[str, Any]) -> dict[str, Any]:
+def _on_device(inputs: dict[str, Any]) -> dict[str, Any]:
     """Tensors as they would come to the device."""
-    return {
-        name: value.clone() if isinstance(value, Tensor) else value
-        for name, value in batch.items()
-        if name not in ("counts", "sizes", "batch_info")
-    }
+    return {n: value.clone() if isinstance(value, Tensor) else value for n, value in inputs.items()}

@@ -176,7 +176,6 @@ class ArgusForDetection(PreTrainedModel):
         object_label: Tensor | None = None,
         object_caption_ids: Tensor | None = None,
         vocabulary_ids: Tensor | None = None,
-        **unused: Any,
     ) -> DetectionOutput:
         """One pass: the image is encoded once, read by the language model and by the head.
 
@@ -199,7 +198,6 @@ class ArgusForDetection(PreTrainedModel):
             object_label: ``[T]``, index into the vocabulary; -1 where unknown.
             object_caption_ids: ``[T, C]``, padded with -100.
             vocabulary_ids: ``[V, C]``, tokens of the label strings, padded with -100.
-            **unused: Entries of the batch that are not for the model, such as ``counts``.
 
         Raises:
             ModelError: Entries of the batch contradict each other, or one is missing that another one needs.

@@ -7,16 +7,14 @@ the model.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from argusvl.core.batch import Batch
 from argusvl.core.errors import ModelError
 from argusvl.core.progress import track
 from argusvl.detection.data.collation import Collator
@@ -147,7 +145,7 @@ class RecordQuestions(Dataset[Question]):
 
 def predict_batch(
     model: ArgusForDetection,
-    batch: Mapping[str, Any],
+    batch: Batch,
     metadata: Sequence[SampleMetadata],
     labels: Sequence[str],
     calibration: Calibration | None = None,
@@ -167,22 +165,13 @@ def predict_batch(
     sizes = [plan.size for one in metadata for plan in one.plans]
     if not sizes:  # there is no student image
         return DetectionOutput(loss_terms={}), []
-    output = model(**on_device(batch, model.device))
+    output = model(**batch.to(model.device, non_blocking=True).inputs)
     notes = [note for one in metadata for note in one.notes]
     temperature = 1.0 if calibration is None else calibration.type_temperature
     predictions = postprocess(
         output, labels, sizes, notes, nms_iou=model.config.nms_iou, type_temperature=temperature
     )
     return output, predictions
-
-
-def on_device(batch: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
-    """The model's arguments of a batch, on its device."""
-    return {
-        name: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
-        for name, value in batch.items()
-        if name not in ("counts", "sizes")
-    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,13 +334,13 @@ class _Batch:
     def __init__(self, collate: Collator) -> None:
         self.collate = collate
 
-    def __call__(self, questions: Sequence[Question]) -> tuple[dict[str, Any], list[SampleMetadata]]:
+    def __call__(self, questions: Sequence[Question]) -> tuple[Batch, list[SampleMetadata]]:
         return self.collate([sample for sample, _ in questions]), [metadata for _, metadata in questions]
 
 
 def question_batches(
     questions: Dataset[Question], collate: Collator, batch_size: int, num_workers: int
-) -> Iterator[tuple[dict[str, Any], list[SampleMetadata]]]:
+) -> Iterator[tuple[Batch, list[SampleMetadata]]]:
     """Collated questions with their metadata, in order."""
     return iter(
         DataLoader(

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig, Qwen2_5_VLForConditionalGeneration
 
+from argusvl.core.batch import Batch
 from argusvl.core.progress import track
 from argusvl.detection.data.answer_parsing import parse_answer
 from argusvl.detection.data.collation import Collator
@@ -20,7 +21,7 @@ from argusvl.detection.data.dataset import Vocabulary
 from argusvl.detection.data.detections import Detections
 from argusvl.detection.measure.caption_scores import TextScore
 from argusvl.detection.measure.evaluation import Evaluation, class_of, evaluate_detections
-from argusvl.detection.predict.inference import RecordQuestions, SampleMetadata, on_device, question_batches
+from argusvl.detection.predict.inference import RecordQuestions, SampleMetadata, question_batches
 from argusvl.training.sandbox import evaluation_sandbox
 
 _PER_TOKEN = ("input_ids", "attention_mask", "mm_token_type_ids")
@@ -132,7 +133,7 @@ def evaluate_answers(
 def write_answers(
     qwen: Qwen2_5_VLForConditionalGeneration,
     processor: ChatProcessor,
-    batch: Mapping[str, Any],
+    batch: Batch,
     metadata: Sequence[SampleMetadata],
     *,
     vocabulary: Vocabulary,
@@ -150,11 +151,13 @@ def write_answers(
     """
     # Generation goes on at the end of each row, so the padding must stand before it. Without mm_token_type_ids
     # positions would silently be those of plain text.
-    tokens = _left_padded({name: batch[name] for name in _PER_TOKEN})
-    images = {name: batch[name] for name in ("pixel_values", "image_grid_thw") if batch[name] is not None}
+    inputs = batch.to(qwen.device, non_blocking=True).inputs
+    tokens = _left_padded({name: inputs[name] for name in _PER_TOKEN})
+    images = {name: inputs[name] for name in ("pixel_values", "image_grid_thw") if inputs[name] is not None}
+    arguments: dict[str, Any] = {**tokens, **images}
     pad = processor.tokenizer.pad_token_id
     written: Tensor = qwen.generate(  # type: ignore[misc,assignment]  # the stock class does not meet its own protocol
-        **on_device({**tokens, **images}, qwen.device),
+        **arguments,
         generation_config=GenerationConfig(
             max_new_tokens=max_new_tokens,
             do_sample=False,

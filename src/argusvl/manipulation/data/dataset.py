@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from argusvl.core.batch import Batch, BatchSizes
 from argusvl.core.errors import DataError
 from argusvl.core.images import open_image
 from argusvl.manipulation.data.augmentation import NO_CHANGE, HandAugmentation
@@ -155,7 +156,7 @@ def pixel_values(pixels: Sequence[NDArray[np.uint8]]) -> Tensor:
     return stacked.sub_(mean).div_(std)
 
 
-def collate(crops: Sequence[HandCrop], objects: Sequence[str] = ()) -> dict[str, Any]:
+def collate(crops: Sequence[HandCrop], objects: Sequence[str] = ()) -> Batch:
     """Crops → batch: the model's arguments, and what its losses are divided by.
 
     Args:
@@ -163,13 +164,13 @@ def collate(crops: Sequence[HandCrop], objects: Sequence[str] = ()) -> dict[str,
         objects: Names of the objects that the model knows, in its order.
 
     Returns:
-        See :class:`~argusvl.manipulation.model.modeling.ArgusForHands`.
+        Its inputs: see :class:`~argusvl.manipulation.model.modeling.ArgusForHands`.
     """
     views = [crop.view for crop in crops]
     valid = np.stack([view.joint_valid for view in views])
     marks = np.stack([view.joints_px for view in views])
     marked = valid & np.isfinite(marks).all(-1)
-    batch: dict[str, Any] = {
+    inputs: dict[str, Any] = {
         "pixel_values": pixel_values([crop.pixels for crop in crops]),
         "cameras": _floats([view.camera for view in views]),
         "joints_m": _floats(np.where(valid[..., None], [view.joints_m for view in views], 0.0)),
@@ -177,14 +178,14 @@ def collate(crops: Sequence[HandCrop], objects: Sequence[str] = ()) -> dict[str,
         "joints_px": _floats(np.where(marked[..., None], marks, 0.0)),
         "joints_px_valid": torch.from_numpy(marked),
     }
-    held = _held_objects(views, objects)
+    held, held_counts = _held_objects(views, objects)
     counts = {"hands": int(valid.any(1).sum()), "joints": int(valid.sum()), "joints_px": int(marked.sum())}
-    counts |= held.pop("counts")
-    images = {"images": len(crops)}
-    return batch | held | {"counts": counts, "sizes": images}
+    return Batch(inputs | held, counts | held_counts, BatchSizes(images=len(crops)))
 
 
-def _held_objects(views: Sequence[HandView], objects: Sequence[str]) -> dict[str, Any]:
+def _held_objects(
+    views: Sequence[HandView], objects: Sequence[str]
+) -> tuple[dict[str, Tensor], dict[str, int]]:
     """Kind, pose, surface and contact, as far as they are known, and how often they are."""
     number, width = len(views), SURFACE_POINTS
     kinds, surfaces, contacts = [-1] * number, [False] * number, [False] * number
@@ -203,7 +204,7 @@ def _held_objects(views: Sequence[HandView], objects: Sequence[str]) -> dict[str
             inside, outward = view.held.shape.surface(width, np.random.default_rng(0))
             points[k], normals[k] = inside @ pose[:, :3].T + pose[:, 3], outward @ pose[:, :3].T
     counts = {"objects": sum(k >= 0 for k in kinds), "contacts": sum(contacts), "surfaces": sum(surfaces)}
-    return {
+    held = {
         "object_kind": torch.tensor(kinds),
         "object_pose_m": _floats(poses),
         "contact": _floats(contact),
@@ -211,8 +212,8 @@ def _held_objects(views: Sequence[HandView], objects: Sequence[str]) -> dict[str
         "object_points_m": _floats(points),
         "object_normals": _floats(normals),
         "surface_valid": torch.tensor(surfaces),
-        "counts": counts,
     }
+    return held, counts
 
 
 def _floats(values: Any) -> Tensor:
