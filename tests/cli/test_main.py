@@ -244,13 +244,6 @@ def test_env_writes_json_to_stdout_and_nothing_else(capsys: pytest.CaptureFixtur
     assert found["precision"] == "float32" and found["bfloat16_speed"] > 0
 
 
-def test_env_for_people_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["env"]) == 0
-    shown = capsys.readouterr()
-    assert shown.out == ""
-    assert "transformers" in shown.err and "memory" in shown.err
-
-
 def test_the_command_that_is_installed_is_this_one(repository: Path) -> None:
     project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert pkgutil.resolve_name(project["scripts"]["argus"]) is argusvl.__main__.main
@@ -522,3 +515,70 @@ def test_an_empty_path_is_refused(
     assert run(["try", *arguments]) == 2
     assert "a path is empty" in capsys.readouterr().err
     assert given_paths == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory"
+        ),
+        RuntimeError("can't start new thread"),
+        ImportError("libscipy.so: failed to map segment from shared object"),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+    ],
+)
+def test_too_little_memory_is_no_mistake_in_argus(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr("argusvl.core.environment.environment", fail)
+    assert run(["env"]) == 2
+    said = capsys.readouterr().err
+    assert "memory is not sufficient" in said and "Traceback" not in said
+
+
+def test_variables_of_a_launcher_are_checked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RANK", "")  # as a shell leaves it behind
+    assert run(["env", "--json"]) == 0
+    for value, said in (("x", "RANK: is 'x'"), ("1", "WORLD_SIZE is not")):
+        monkeypatch.setenv("RANK", value)
+        assert run(["train", "configs/bbu_room.yaml"]) == 2
+        assert said in capsys.readouterr().err
+
+
+def test_what_is_known_of_the_machine_goes_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["env"]) == 0
+    assert "argus" in capsys.readouterr().out
+
+
+def test_a_working_folder_that_was_removed_is_said(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    script = f"rmdir {tmp_path / 'gone'}; {sys.executable} -m argusvl env"
+    done = subprocess.run(
+        ["sh", "-c", script], cwd=tmp_path / "gone", capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2 and "the working folder: No such file" in done.stderr
+
+
+def test_more_processes_than_the_machine_can_run_are_refused(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", str(repository / "configs/bbu_room.yaml"), "--processes", "5000", "--validate-only"]
+    assert run(words) == 2
+    assert "5000 processes were asked for" in capsys.readouterr().err
+
+
+def test_warnings_of_libraries_do_not_reach_the_user(tmp_path: Path) -> None:
+    script = (
+        "import argusvl.cli.main as m, argusvl.core.environment as e, warnings\n"
+        "e.environment = lambda: (warnings.warn('of a library'), {})[1]\n"
+        "import sys; sys.argv = ['argus', 'env']; m.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "of a library" not in done.stderr

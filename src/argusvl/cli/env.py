@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argusvl.command_options import AsJson
-from argusvl.core.terminal import console, print_json
+from argusvl.core.terminal import answer_console, print_json
 
 
 def command(
@@ -34,4 +34,4 @@ def command(
                 table.add_row(key, str(item or "not installed"))
         else:
             table.add_row(name, "; ".join(map(str, value)) if isinstance(value, list) else str(value))
-    console().print(table)
+    answer_console().print(table)

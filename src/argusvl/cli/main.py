@@ -21,22 +21,16 @@ import typer
 
 from argusvl import __version__
 from argusvl.cli.paths import read_paths
-from argusvl.cli.process import STANDARD_OUTPUT, begin, run_and_exit
+from argusvl.cli.process import begin, run_and_exit
 from argusvl.cli.session import Session, use_session
-from argusvl.core.errors import INTERRUPTED, ArgusError, TrainingError
-from argusvl.core.files import REMEDIES
-from argusvl.core.logging import configure_logging, parse_levels, write_crash_detail
+from argusvl.cli.system_errors import system_error
+from argusvl.core.errors import INTERRUPTED, USERS_MISTAKE, ArgusError, TrainingError
+from argusvl.core.logging import configure_logging, keep_libraries_in_log, parse_levels, write_crash_detail
 from argusvl.core.threads import bound_kernel_cache, share_cores
 from argusvl.tasks import DEFAULT_TASK, TASKS, task_entry
-from argusvl.training.launch import is_first_process
+from argusvl.training.launch import is_first_process, read_launcher_variables
 
-DONE, USERS_MISTAKE, OUR_MISTAKE = 0, 2, 70
-
-_DISK = frozenset({errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC})
-"""Errors of writing, which need not say the file."""
-
-_LONGEST_PLACE = 200
-"""Characters of a path that is shown; a system that finds it too long has met more."""
+DONE, OUR_MISTAKE = 0, 70
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +106,7 @@ def main() -> None:
     """Entry point of the command."""
     begin()
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # transformers' bars would break ours
+    keep_libraries_in_log()
     share_cores()
     bound_kernel_cache()
     run_and_exit(lambda: _flushed(run(sys.argv[1:])))
@@ -123,7 +118,8 @@ def _flushed(code: int) -> int:
         sys.stdout.flush()
     except OSError as error:
         if error.errno != errno.EPIPE and code != USERS_MISTAKE:  # what was wrong has been said
-            return _systems_error(error)
+            _say(f"error: {system_error(error) or error}")
+            return USERS_MISTAKE
     return code
 
 
@@ -138,6 +134,7 @@ def run(arguments: Sequence[str]) -> int:
     """
     session = Session()
     try:
+        read_launcher_variables()
         session, rest = _take_common_options(arguments)
         level, per_module = parse_levels(session.log_level or "info")
         configure_logging(level, per_module)
@@ -158,29 +155,15 @@ def run(arguments: Sequence[str]) -> int:
             write_crash_detail(error)
         _say(traceback.format_exc() if session.debug else f"error: {error}")
         return USERS_MISTAKE
-    except OSError as error:
-        if not _is_the_systems(error):
+    except Exception as error:  # noqa: BLE001 - the outermost place: nothing above could handle it
+        told = system_error(error)
+        if told is None:
             return _our_mistake(error)
         if session.debug:
             _say(traceback.format_exc())
-        return _systems_error(error)
-    except Exception as error:  # noqa: BLE001 - the outermost place: nothing above could handle it
-        return _our_mistake(error)
+        _say(f"error: {told}")
+        return USERS_MISTAKE
     return DONE
-
-
-def _is_the_systems(error: OSError) -> bool:
-    """Whether it is no mistake in a program: what was named cannot be used, or the disk fails."""
-    if error.filename is None:
-        return error.errno in _DISK
-    return error.errno in REMEDIES or error.filename == STANDARD_OUTPUT
-
-
-def _systems_error(error: OSError) -> int:
-    place = "a file (--debug shows where)" if error.filename is None else str(error.filename)
-    shown = place if len(place) <= _LONGEST_PLACE else f"{place[:_LONGEST_PLACE]}…"
-    _say(f"error: {shown}: {error.strerror}\n  What to do: {REMEDIES.get(error.errno, 'write elsewhere')}")
-    return USERS_MISTAKE
 
 
 def _our_mistake(error: Exception) -> int:

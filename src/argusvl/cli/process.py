@@ -19,7 +19,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, NoReturn
 
-from argusvl.core.errors import INTERRUPTED
+from argusvl.core.errors import INTERRUPTED, USERS_MISTAKE
 
 STANDARD_OUTPUT = "standard output"
 """What an error of writing to it has for a file's name."""
@@ -46,6 +46,7 @@ def begin() -> None:
     stop_at_once()
     _require_utf8()
     _open_standard_streams()
+    _require_working_folder()
 
 
 def run_and_exit(command: Callable[[], int]) -> NoReturn:
@@ -100,6 +101,18 @@ def _require_utf8() -> None:
     """Under another locale Python could not even name a file 板.png; its UTF-8 mode can only be set at its start."""
     if os.name == "posix" and sys.getfilesystemencoding() != "utf-8" and sys.executable:
         os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
+
+
+def _require_working_folder() -> None:
+    """Libraries look for their parts there, and abort where it was removed."""
+    try:
+        os.getcwd()  # noqa: PTH109 - nothing else is imported yet
+    except OSError as error:
+        os.write(
+            2,
+            f"error: the working folder: {error.strerror}\n  What to do: cd to one that is there\n".encode(),
+        )
+        os._exit(USERS_MISTAKE)
 
 
 def _open_standard_streams() -> None:

@@ -14,7 +14,7 @@ from argusvl.core.errors import INTERRUPTED, ConfigError
 from argusvl.core.terminal import FOUND_SOMETHING, console, print_json, say
 from argusvl.core.wording import counted
 from argusvl.run.layout import LOG_FILE
-from argusvl.training.launch import inside_a_launcher, is_first_process, launch
+from argusvl.training.launch import check_processes, inside_a_launcher, is_first_process, launch
 
 if TYPE_CHECKING:
     from argusvl.config.schema import RunConfig
@@ -92,12 +92,15 @@ def command(
         else:
             typer.echo(to_yaml(config), nl=False)
     elif validate_only:
+        if processes > 1:
+            check_processes(processes)
         _validate(config, as_json)
     elif replay is not None:
         _replay(config, replay, as_json)
     else:
         again = ["train", str(config_file), *(overrides or ())]
-        if processes > 1 and not inside_a_launcher():
+        launched = inside_a_launcher()
+        if processes > 1 and not launched:
             options = [*(["--resume"] * resume), *(["--allow-changes"] * allow_changes)]
             _train_together(config, resume, processes, [*again, *options, *(["--json"] * as_json)])
         else:

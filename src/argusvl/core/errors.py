@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import re
 
+USERS_MISTAKE = 2
+"""The exit code where the user can mend what is wrong."""
+
 INTERRUPTED = 130
 """The exit code of a command that was asked to stop."""
 

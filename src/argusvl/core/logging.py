@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 import traceback
 from collections import deque
 from collections.abc import Mapping
@@ -97,6 +98,25 @@ def configure_logging(
         root.addHandler(handler)
     root.addHandler(_RING)
     root.setLevel(logging.DEBUG)  # everything reaches the ring; the handlers filter
+
+
+def keep_libraries_in_log() -> None:
+    """What libraries say, which tells a user nothing, goes where a crash's detail comes from.
+
+    These are their warnings, and files that a thread of theirs cannot write: whoever waits for that thread, as for
+    TensorBoard's, is told.
+    """
+    threading.excepthook = _thread_failed
+    if not sys.warnoptions:  # by which somebody has asked for them
+        logging.captureWarnings(True)
+        logging.getLogger("py.warnings").addHandler(_RING)
+
+
+def _thread_failed(failure: threading.ExceptHookArgs) -> None:
+    if isinstance(failure.exc_value, OSError):
+        get_logger(__name__).debug("a thread ended: %s", failure.exc_value)
+    else:
+        threading.__excepthook__(failure)
 
 
 def write_crash_detail(error: BaseException) -> Path | None:

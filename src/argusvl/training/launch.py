@@ -8,20 +8,82 @@ import sys
 from collections.abc import Sequence
 
 from argusvl.core.errors import INTERRUPTED, ConfigError
-from argusvl.core.threads import divide_cores
+from argusvl.core.threads import divide_cores, usable_cores
+from argusvl.core.wording import counted
+
+_MOST_A_CORE = 4
+"""Processes; to try something out, several may share one."""
+
+_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_PORT")
+"""By which a launcher tells its processes who they are."""
 
 _SAVE_SECONDS = 600
 """Between a request to stop and the end by force: a step is finished and a checkpoint written in it."""
 
 
+def read_launcher_variables() -> None:
+    """Refuses what no launcher sets; an empty variable, as a shell leaves it behind, is as none.
+
+    Raises:
+        ConfigError: One of them is no whole number, or those that a launcher sets together are not complete.
+    """
+    for name in _VARIABLES:
+        text = os.environ.get(name)
+        if text == "":
+            del os.environ[name]
+        elif text is not None and not (text.isascii() and text.isdigit()):
+            raise ConfigError(
+                f"is {text!r}, and no whole number",
+                where=name,
+                remedy=f"unset {name}: a launcher sets it for the processes that it starts",
+            )
+
+
 def inside_a_launcher() -> bool:
-    """Whether this process is one of several, of ours or of ``torchrun``."""
-    return "RANK" in os.environ
+    """Whether this process is one of several, of ours or of ``torchrun``.
+
+    Raises:
+        ConfigError: It has a rank, and other variables that a launcher sets beside it are missing.
+    """
+    if "RANK" not in os.environ:
+        return False
+    missing = [n for n in ("WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT") if not os.environ.get(n)]
+    if missing:
+        raise ConfigError(
+            f"is set and {missing[0]} is not",
+            where="RANK",
+            remedy="unset RANK, or start the processes with `torchrun` or --processes",
+        )
+    return True
 
 
 def is_first_process() -> bool:
     """Whether this process speaks for all of them: the only one, or rank 0."""
     return os.environ.get("RANK", "0") == "0"
+
+
+def check_processes(processes: int) -> int:
+    """The GPUs of this machine, where it can run so many processes.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    import torch
+
+    gpus, cores = torch.cuda.device_count(), usable_cores()
+    if 0 < gpus < processes:
+        raise ConfigError(
+            f"{processes} processes were asked for and this machine has {counted(gpus, 'GPU')}",
+            where="--processes",
+            remedy="ask for one process a GPU at most",
+        )
+    if not gpus and processes > _MOST_A_CORE * cores:
+        raise ConfigError(
+            f"{processes} processes were asked for and this command may use {counted(cores, 'core')}",
+            where="--processes",
+            remedy="ask for one process a core at most: more wait for each other",
+        )
+    return gpus
 
 
 def launch(arguments: Sequence[str], processes: int) -> int:
@@ -38,21 +100,13 @@ def launch(arguments: Sequence[str], processes: int) -> int:
         The exit code: of the first process that failed, or 130 when interrupted.
 
     Raises:
-        ConfigError: There are fewer GPUs than processes.
+        ConfigError: There are fewer GPUs, or far fewer cores, than processes.
     """
-    import torch
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    gpus = torch.cuda.device_count()
-    if 0 < gpus < processes:
-        raise ConfigError(
-            f"{processes} processes were asked for and this machine has {gpus} GPU{'s' if gpus > 1 else ''}",
-            where="--processes",
-            remedy="ask for one process a GPU at most",
-        )
-    if not gpus:
+    if not check_processes(processes):
         divide_cores(processes)
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # hints at speed, from each of them
     logging.getLogger("torch.distributed.elastic").setLevel(
