@@ -42,21 +42,6 @@ def test_make_has_the_documented_targets(repository: Path, target: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_what_the_makefile_runs_is_there(repository: Path) -> None:
-    makefile = (repository / "Makefile").read_text(encoding="utf-8")
-    scripts = re.findall(r"\bscripts/\S+\.py\b", makefile)
-    assert scripts
-    for script in scripts:
-        assert (repository / script).is_file()
-
-
-def test_ci_runs_check_and_test(repository: Path) -> None:
-    ci = repository / ".ci" / "run"
-    assert ci.stat().st_mode & 0o111
-    text = ci.read_text(encoding="utf-8")
-    assert "make check" in text and "make test" in text
-
-
 def test_every_dependency_is_justified_and_what_set_up_installs_is_pinned(
     repository: Path, project: dict[str, Any]
 ) -> None:
@@ -100,19 +85,6 @@ def test_torch_is_pinned_to_the_version_with_a_cpu_build(repository: Path, proje
     assert "torch>=2.11" in project["project"]["dependencies"]
     pinned = names_in((repository / "constraints.txt").read_text(encoding="utf-8"))
     assert not {"torchvision", "timm"} & pinned  # each would pull another torch with CUDA
-
-
-def test_hooks_are_local_and_use_the_tools_of_the_environment(repository: Path) -> None:
-    import yaml
-
-    hooks = yaml.safe_load((repository / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
-    assert [r["repo"] for r in hooks["repos"]] == ["local"]
-    assert all(h["entry"].startswith(".venv/bin/") for h in hooks["repos"][0]["hooks"])
-
-
-def test_the_licence_is_whole(repository: Path) -> None:
-    text = (repository / "LICENSE").read_text(encoding="utf-8")
-    assert "Apache License" in text and "END OF TERMS AND CONDITIONS" in text
 
 
 def test_images_are_opened_in_one_place(repository: Path) -> None:

@@ -44,11 +44,6 @@ def add_verb(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
     return add
 
 
-def argus(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from argusvl.cli.main import main; main()", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
 # ---------------------------------------------------------------- help
 
 
@@ -69,14 +64,11 @@ def test_help_speaks_of_every_task(capsys: pytest.CaptureFixture[str]) -> None:
     assert "which alone has it" in " ".join(capsys.readouterr().out.split())
 
 
-def test_without_arguments_the_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run([]) == 0
-    assert "Usage: argus" in capsys.readouterr().out
-
-
-def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_version_and_without_arguments_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--version"]) == 0
     assert capsys.readouterr().out == f"argus {__version__}\n"
+    assert run([]) == 0
+    assert "Usage: argus" in capsys.readouterr().out
 
 
 def test_every_help_has_an_example_whose_options_exist(capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,6 +97,21 @@ def test_brackets_in_help_are_kept(
 # ---------------------------------------------------------------- exit codes and errors
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["env", "--jsno"], "--jsno"),
+        (["--log-level", "loud", "env"], "unknown log level 'loud'"),
+        (["env", "--log-level"], "--log-level"),
+    ],
+)
+def test_a_wrong_option_is_the_users_mistake(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == 2
+    assert said in capsys.readouterr().err
+
+
 def test_an_unknown_verb_is_the_users_mistake(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["trian"]) == 2
     shown = capsys.readouterr()
@@ -113,20 +120,45 @@ def test_an_unknown_verb_is_the_users_mistake(capsys: pytest.CaptureFixture[str]
     assert shown.out == ""
 
 
-def test_an_unknown_option_is_the_users_mistake(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["env", "--jsno"]) == 2
-    assert "--jsno" in capsys.readouterr().err
+ENDS: dict[str, tuple[BaseException, int, str]] = {
+    "an error for the user": (
+        ConfigError("seed: missing", where="run.yaml", remedy="add it"),
+        2,
+        "error: run.yaml: seed: missing\n  What to do: add it\n",
+    ),
+    "a check that found something": (typer.Exit(1), 1, ""),
+    "Ctrl-C": (KeyboardInterrupt(), 130, "interrupted\n"),
+    **{
+        f"error {number} of the system": (
+            OSError(number, os.strerror(number), "some/place"),
+            2,
+            f"error: some/place: {os.strerror(number)}\n  What to do: ",
+        )
+        for number in (errno.EACCES, errno.ENOSPC, errno.EROFS)
+    },
+    "a full disk, as the system says it of a write": (
+        OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+        2,
+        "error: a file (--debug shows where): No space left on device\n",
+    ),
+    "an error of the system that says no place": (OSError(errno.EINVAL, "Invalid"), 70, "mistake in Argus"),
+}
 
 
-def test_an_argus_error_is_told_without_a_traceback(
-    add_verb: Callable[[Any], None], capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("end", ENDS)
+def test_how_a_command_ends(
+    end: str, add_verb: Callable[[Any], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
+    raised, code, said = ENDS[end]
+
     def verb() -> None:
-        raise ConfigError("seed: missing", where="run.yaml", remedy="add it")
+        raise raised
 
     add_verb(verb)
-    assert run(["try"]) == 2
-    assert capsys.readouterr().err == "error: run.yaml: seed: missing\n  What to do: add it\n"
+    assert run(["try"]) == code
+    shown = capsys.readouterr()
+    assert said in shown.err and bool(said) == bool(shown.err) and shown.out == ""
+    assert ("Traceback" in shown.err) == (code == 70)
 
 
 @pytest.mark.parametrize("arguments", [["--debug", "try"], ["try", "--debug"]])
@@ -141,49 +173,26 @@ def test_debug_shows_the_traceback(
     assert "Traceback" in (shown := capsys.readouterr().err) and "ConfigError: seed: missing" in shown
 
 
-def test_a_check_that_found_something_exits_with_1(add_verb: Callable[[Any], None]) -> None:
-    def verb() -> None:
-        raise typer.Exit(1)
-
-    add_verb(verb)
-    assert run(["try"]) == 1
-
-
-def test_ctrl_c_exits_with_130(add_verb: Callable[[Any], None], capsys: pytest.CaptureFixture[str]) -> None:
-    def verb() -> None:
-        raise KeyboardInterrupt
-
-    add_verb(verb)
-    assert run(["try"]) == 130
-    assert capsys.readouterr().err == "interrupted\n"
-
-
-def test_a_mistake_of_ours_says_so_and_leaves_its_detail_in_the_log(
-    add_verb: Callable[[Any], None], capsys: pytest.CaptureFixture[str], tmp_path: Any
+@pytest.mark.parametrize(
+    ("raised", "code"), [(RuntimeError("boom"), 70), (TrainingError("the loss is not finite"), 2)]
+)
+def test_what_breaks_off_leaves_its_detail_in_the_log(
+    raised: Exception,
+    code: int,
+    add_verb: Callable[[Any], None],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
     def verb() -> None:
         start_run_log("info", tmp_path / "run.log")
         get_logger("training").debug("the last thing before")
-        raise RuntimeError("boom")
+        raise raised
 
     add_verb(verb)
-    assert run(["try"]) == 70
+    assert run(["try"]) == code
+    assert "the last thing before" in (tmp_path / "run.log").read_text()
     shown = capsys.readouterr().err
-    assert "RuntimeError: boom" in shown and "mistake in Argus" in shown and "run.log" in shown
-    assert "the last thing before" in (tmp_path / "run.log").read_text()
-
-
-def test_a_run_that_breaks_off_leaves_its_detail_in_the_log(
-    add_verb: Callable[[Any], None], tmp_path: Any
-) -> None:
-    def verb() -> None:
-        start_run_log("info", tmp_path / "run.log")
-        get_logger("training").debug("the last thing before")
-        raise TrainingError("the loss is not finite")
-
-    add_verb(verb)
-    assert run(["try"]) == 2
-    assert "the last thing before" in (tmp_path / "run.log").read_text()
+    assert str(raised) in shown and ("mistake in Argus" in shown and "run.log" in shown) == (code == 70)
 
 
 def test_a_verb_whose_module_is_broken_does_not_break_the_others(
@@ -212,12 +221,6 @@ def test_the_log_level_is_the_sessions_and_wins_over_the_runs(
     shown = capsys.readouterr().err
     assert "detail" in shown and "news" not in shown
     assert current_session().log_level is None
-
-
-def test_an_unknown_log_level_is_the_users_mistake(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["--log-level", "loud", "env"]) == 2
-    assert "unknown log level 'loud'" in capsys.readouterr().err
-    assert run(["env", "--log-level"]) == 2
 
 
 def test_options_after_two_dashes_belong_to_the_verb(add_verb: Callable[[Any], None]) -> None:
@@ -249,42 +252,51 @@ def test_the_command_that_is_installed_is_this_one(repository: Path) -> None:
     assert pkgutil.resolve_name(project["scripts"]["argus"]) is argusvl.__main__.main
 
 
-def test_chinese_data_survives_a_locale_without_it() -> None:
-    code = (
-        "from argusvl.cli import main as m; from argusvl.core.terminal import print_json; import sys; "
-        "m.run = lambda a: print_json({'desc': '挡风板'}) or 0; m.main()"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, check=False, env={"PYTHONIOENCODING": "ascii"}
-    )
-    assert json.loads(done.stdout.decode("utf-8")) == {"desc": "挡风板"}
-
-
 # ---------------------------------------------------------------- a request to stop
 
 
-SLOW_VERB = """
-import sys, time, types
+WITH_A_VERB = """
+import sys, types
 from pathlib import Path
 from argusvl.cli import main as cli
+{verb}
+module = sys.modules["test_verb"] = types.ModuleType("test_verb")
+module.command = verb
+cli.VERBS["try"] = cli.Verb("test_verb:command", "Try.")
+cli.main()
+"""
+
+SLOW = """
+import time
 from argusvl.core.files import atomic_folder
 
-def slow(folder: Path) -> None:
+def verb(folder: Path) -> None:
     with atomic_folder(folder) as temporary:
         (temporary / "half").write_text("written")
         print("begun", flush=True)
         time.sleep(60)
+"""
 
-module = sys.modules["slow_verb"] = types.ModuleType("slow_verb")
-module.command = slow
-cli.VERBS["slow"] = cli.Verb("slow_verb:command", "Take long.")
-cli.main()
+INTERRUPTED_AFTER_ITS_RESULTS = """
+import atexit, os, signal
+
+def verb() -> None:
+    print("the result")
+    atexit.register(os.kill, os.getpid(), signal.SIGINT)
+"""
+
+INTERRUPTED_IN_AN_IMPORT = """
+def verb() -> None:
+    import interrupted_import
+    import time
+    print("imported", interrupted_import.whole, flush=True)
+    time.sleep(60)
 """
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_request_to_stop_leaves_no_half_written_folder(tmp_path: Path, number: int) -> None:
-    command = [sys.executable, "-c", SLOW_VERB, "slow", str(tmp_path / "out")]
+    command = [sys.executable, "-c", WITH_A_VERB.format(verb=SLOW), "try", str(tmp_path / "out")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None and child.stderr is not None
         assert child.stdout.readline() == "begun\n"
@@ -293,20 +305,6 @@ def test_a_request_to_stop_leaves_no_half_written_folder(tmp_path: Path, number:
         assert child.wait(timeout=90) == 130
         assert child.stderr.read() == "interrupted\n"
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("number", [errno.EACCES, errno.ENOSPC, errno.EROFS])
-def test_errors_of_the_system_are_no_mistakes_in_argus(
-    number: int, add_verb: Callable[[Any], None], capsys: pytest.CaptureFixture[str]
-) -> None:
-    def command() -> None:
-        raise OSError(number, os.strerror(number), "some/place")
-
-    add_verb(command)
-    assert run(["try"]) == 2
-    said = capsys.readouterr().err
-    assert f"error: some/place: {os.strerror(number)}" in said and "What to do: " in said
-    assert "Traceback" not in said
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
@@ -338,36 +336,6 @@ from argusvl.__main__ import main
 main()
 """
 
-INTERRUPTED_AFTER_ITS_RESULTS = """
-import atexit, os, signal, sys, types
-from argusvl.cli import main as cli
-
-def verb() -> None:
-    print("the result")
-    atexit.register(os.kill, os.getpid(), signal.SIGINT)
-
-module = sys.modules["test_verb"] = types.ModuleType("test_verb")
-module.command = verb
-cli.VERBS["try"] = cli.Verb("test_verb:command", "Try.")
-cli.main()
-"""
-
-INTERRUPTED_IN_AN_IMPORT = """
-import sys, types
-from argusvl.cli import main as cli
-
-def verb() -> None:
-    import interrupted_import
-    import time
-    print("imported", interrupted_import.whole, flush=True)
-    time.sleep(60)
-
-module = sys.modules["test_verb"] = types.ModuleType("test_verb")
-module.command = verb
-cli.VERBS["try"] = cli.Verb("test_verb:command", "Try.")
-cli.main()
-"""
-
 
 def test_ctrl_c_while_the_command_is_loaded_ends_it_without_a_traceback() -> None:
     done = python(INTERRUPTED_WHILE_LOADING, "--version")
@@ -375,7 +343,7 @@ def test_ctrl_c_while_the_command_is_loaded_ends_it_without_a_traceback() -> Non
 
 
 def test_ctrl_c_after_the_results_ends_with_130_without_a_traceback() -> None:
-    done = python(INTERRUPTED_AFTER_ITS_RESULTS, "try")
+    done = python(WITH_A_VERB.format(verb=INTERRUPTED_AFTER_ITS_RESULTS), "try")
     assert (done.returncode, done.stdout, done.stderr) == (130, "the result\n", "interrupted\n")
 
 
@@ -390,7 +358,7 @@ def test_ctrl_c_comes_after_an_import_and_not_into_it(tmp_path: Path) -> None:
         "else:\n"
         "    whole = True\n"
     )
-    done = python(INTERRUPTED_IN_AN_IMPORT, "try", cwd=tmp_path)
+    done = python(WITH_A_VERB.format(verb=INTERRUPTED_IN_AN_IMPORT), "try", cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (130, "imported True\n", "interrupted\n")
 
 
@@ -443,31 +411,6 @@ def test_names_and_data_are_utf8_under_every_locale(
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.decode("utf-8"))["training"]
     assert (found["output_dir"], found["run_name"]) == ("\u8fd0\u884c", "\u6321")
-
-
-def test_a_full_disk_is_not_blamed_on_standard_output(
-    add_verb: Callable[[Any], None], capsys: pytest.CaptureFixture[str]
-) -> None:
-    def command() -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as the system says it of a write
-
-    add_verb(command)
-    assert run(["try"]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("error: a file (--debug shows where): No space left") and "output" not in said
-    assert run(["try", "--debug"]) == 2
-    assert "raise OSError(errno.ENOSPC" in capsys.readouterr().err
-
-
-def test_an_error_of_the_system_that_says_no_place_may_be_ours(
-    add_verb: Callable[[Any], None], capsys: pytest.CaptureFixture[str]
-) -> None:
-    def command() -> None:
-        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-
-    add_verb(command)
-    assert run(["try"]) == 70
-    assert "mistake in Argus" in capsys.readouterr().err
 
 
 def test_a_path_of_thousands_of_characters_is_the_users_mistake(

@@ -17,13 +17,6 @@ def some_boxes(n: int = 50) -> torch.Tensor:
 def test_formats_invert_each_other() -> None:
     xyxy = some_boxes()
     torch.testing.assert_close(boxes.cxcywh_to_xyxy(boxes.xyxy_to_cxcywh(xyxy)), xyxy)
-    there_and_back = boxes.cxcywh_norm_to_xyxy_px(boxes.xyxy_px_to_cxcywh_norm(xyxy, 640, 480), 640, 480)
-    torch.testing.assert_close(there_and_back, xyxy)
-
-
-def test_normalising_divides_x_by_width_and_y_by_height() -> None:
-    box = boxes.xyxy_px_to_cxcywh_norm(torch.tensor([0.0, 0.0, 320.0, 120.0]), 640, 480)
-    assert box.tolist() == [0.25, 0.125, 0.5, 0.25]
 
 
 @pytest.mark.parametrize(

@@ -24,16 +24,6 @@ def cxcywh_to_xyxy(boxes: Float[Tensor, "... 4"]) -> Float[Tensor, "... 4"]:
     return torch.stack([cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2], dim=-1)
 
 
-def xyxy_px_to_cxcywh_norm(boxes: Float[Tensor, "... 4"], width: int, height: int) -> Float[Tensor, "... 4"]:
-    """Pixel corners to centre and size as fractions of an image of ``width`` × ``height`` pixels."""
-    return xyxy_to_cxcywh(boxes) / boxes.new_tensor([width, height, width, height])
-
-
-def cxcywh_norm_to_xyxy_px(boxes: Float[Tensor, "... 4"], width: int, height: int) -> Float[Tensor, "... 4"]:
-    """Inverse of :func:`xyxy_px_to_cxcywh_norm`."""
-    return cxcywh_to_xyxy(boxes) * boxes.new_tensor([width, height, width, height])
-
-
 def area_xyxy(boxes: Float[Tensor, "... 4"]) -> Float[Tensor, "..."]:
     """Area; an inverted box has area 0."""
     return (boxes[..., 2] - boxes[..., 0]).clamp(min=0) * (boxes[..., 3] - boxes[..., 1]).clamp(min=0)

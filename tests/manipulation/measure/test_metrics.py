@@ -19,7 +19,6 @@ from argusvl.manipulation.measure.metrics import (
     Measured,
     area_under_pck,
     evaluate_hands,
-    f_score,
     mean_pose,
     mpjpe,
     pck,
@@ -217,13 +216,3 @@ def test_better_is_declared_for_each_figure(hands: np.ndarray) -> None:
     assert Measured(0.1, 0.2, True).collapsed and not Measured(1.0, 2.0, False).collapsed
     assert Measured(0.0, 0.0, True).collapsed and Measured(1.96, 2.0, False).collapsed
     assert not Measured(1.0, 0.99, True).collapsed
-
-
-def test_f_scores_computed_by_hand_and_with_loops() -> None:
-    truth = np.array([[0.0, 0, 0], [0.1, 0, 0], [0.2, 0, 0]])
-    predicted = np.array([[0.003, 0, 0], [0.112, 0, 0]])
-    # Of both predictions one is nearer than 5 mm, of three truths one: 2 · (1/2 · 1/3) / (1/2 + 1/3).
-    assert f_score(predicted, truth, 5) == pytest.approx(0.4)
-    assert f_score(predicted, truth, 15) == pytest.approx(2 * 1 * (2 / 3) / (1 + 2 / 3))
-    assert f_score(predicted + 1, truth, 5) == 0
-    assert f_score(truth, truth, 5) == 1

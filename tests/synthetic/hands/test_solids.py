@@ -33,8 +33,6 @@ def test_points_of_the_surface_are_on_it_with_normals_that_point_outwards(solid:
     assert (inside < 0).mean() > 0.97 and np.isclose(inside, -0.002).mean() > 0.85
     assert (np.abs(points) <= solid.extent + 1e-9).all()
     np.testing.assert_allclose(np.abs(points).max(0), solid.extent, rtol=0.12)
-    apart = np.linalg.norm(points[:, None] - points[None], axis=-1).max()
-    assert 0.93 * solid.diameter < apart <= solid.diameter + 1e-9
 
 
 @each

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from argusvl.core.errors import DataError
 from argusvl.core.figures import FigureSpec
@@ -203,20 +202,6 @@ def pck(errors_mm: Floats, thresholds_mm: Floats = THRESHOLDS_MM) -> Floats:
 def area_under_pck(errors_mm: Floats) -> float:
     """Area under :func:`pck` from 0 to 50 mm by trapezoids, as a share of the whole: 1 if every error is 0."""
     return float(np.trapezoid(pck(errors_mm), THRESHOLDS_MM) / np.ptp(THRESHOLDS_MM))
-
-
-def f_score(predicted_m: Floats, true_m: Floats, threshold_mm: float) -> float:
-    """Harmonic mean of the shares of both surfaces' points that have one of the other nearer than a threshold.
-
-    Args:
-        predicted_m: ``[V, 3]``.
-        true_m: ``[W, 3]``.
-        threshold_mm: 5 and 15 in FreiHAND.
-    """
-    near, _ = cKDTree(true_m).query(predicted_m)
-    back, _ = cKDTree(predicted_m).query(true_m)
-    precision, recall = ((distances * MM < threshold_mm).mean() for distances in (near, back))
-    return float(2 * precision * recall / (precision + recall)) if precision + recall else 0.0
 
 
 def _errors(predicted: Floats, truth: Floats, valid: Bools, reflection: bool) -> dict[str, Floats]:

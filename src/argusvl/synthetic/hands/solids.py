@@ -73,18 +73,6 @@ class Primitive:
                 return np.array([radius, radius, height / 2])
         raise AssertionError(self.kind)
 
-    @property
-    def diameter(self) -> float:
-        """The largest distance between two of its points."""
-        match self.kind, self.size:
-            case "cylinder", (radius, height):
-                return float(np.hypot(2 * radius, height))
-            case "cone", (radius, height):
-                return float(max(2 * radius, np.hypot(radius, height)))
-            case "box", size:
-                return float(np.linalg.norm(size))
-        return float(2 * self.extent.max())
-
     def distance(self, points: Floats) -> Floats:
         """``[..., 3]`` in its frame → ``[...]`` distance to the surface, negative inside."""
         match self.kind:
