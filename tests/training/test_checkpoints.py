@@ -22,8 +22,9 @@ from argusvl.run.checkpoints import (
     remove_leftovers,
     verify_checkpoint,
 )
-from argusvl.training.saving import Saving
+from argusvl.training import saving
 from argusvl.training.snapshot import Snapshot
+from argusvl.training.state import TrainState
 from argusvl.training.trainer import ArgusTrainer
 
 
@@ -69,14 +70,14 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_earlier_ones(
 
     monkeypatch.setattr(place, name, second_time)
     before: dict[str, bytes] = {}
-    save = Saving.save
+    take_snapshot = saving.take_snapshot
 
-    def remembering(self: Saving) -> None:
+    def remembering(state: TrainState) -> Snapshot:
         if (tmp_path / "run" / "checkpoint-3").exists():
             before.update(contents(tmp_path / "run" / "checkpoint-3"))
-        save(self)
+        return take_snapshot(state)
 
-    monkeypatch.setattr(Saving, "save", remembering)
+    monkeypatch.setattr(saving, "take_snapshot", remembering)
     with pytest.raises(CheckpointError) as caught:
         train(ToyTask(), tmp_path / "run", **options)
 
@@ -310,7 +311,7 @@ def test_the_saved_weights_load_and_the_state_reads_without_pickled_code(tmp_pat
     trainer.train()
     folder = tmp_path / "run" / "checkpoint-2"
     loaded = ToyModel.from_pretrained(folder).state_dict()
-    for name, value in trainer.network.state_dict().items():
+    for name, value in trainer.run.network.state_dict().items():
         assert torch.equal(value, loaded[name]), name
     for path in folder.rglob("*.pt"):
         torch.load(path, weights_only=True)

@@ -63,10 +63,10 @@ def test_evaluation_and_checkpoint_use_the_average_and_training_does_not(tmp_pat
     options: dict[str, Any] = {"max_steps": 4, "eval_steps": 4, "save_steps": 4}
     trainer = ArgusTrainer(Watching(), toy_config(tmp_path / "run", ema_decay=0.9, **options))
     trainer.train()
-    raw = trainer.network.body.weight.detach()
+    raw = trainer.run.network.body.weight.detach()
     saved = ToyModel.from_pretrained(tmp_path / "run" / "checkpoint-4").body.weight
-    assert trainer.ema is not None
-    average = trainer.ema.state()["body.weight"]
+    assert trainer.run.ema is not None
+    average = trainer.run.ema.state()["body.weight"]
 
     assert not torch.equal(raw, average)
     assert torch.equal(seen[0], average)

@@ -11,7 +11,6 @@ from toy_task import ToyData, ToyTask, losses, train
 
 from argusvl.core.errors import ConfigError
 from argusvl.training import largest_first
-from argusvl.training.stepping import Stepping
 
 
 class SizedData(ToyData):
@@ -58,7 +57,7 @@ def test_a_batch_that_does_not_fit_is_named(tmp_path: Path, monkeypatch: pytest.
     def full(*_: Any) -> Any:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 7 GiB.")
 
-    monkeypatch.setattr(Stepping, "loss", full)
+    monkeypatch.setattr(largest_first, "batch_loss", full)
     with pytest.raises(ConfigError) as raised:
         train(SizedTask(), tmp_path)
     assert "toy-3" in str(raised.value) and "7 GiB" in str(raised.value)
@@ -70,6 +69,6 @@ def test_other_errors_are_not_taken_for_it(tmp_path: Path, monkeypatch: pytest.M
     def broken(*_: Any) -> Any:
         raise RuntimeError("shapes do not fit")
 
-    monkeypatch.setattr(Stepping, "loss", broken)
+    monkeypatch.setattr(largest_first, "batch_loss", broken)
     with pytest.raises(RuntimeError, match="shapes"):
         train(SizedTask(), tmp_path)

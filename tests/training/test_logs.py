@@ -61,11 +61,11 @@ def test_norms_and_rates_are_those_of_the_step(tmp_path: Path) -> None:
 
     class Looking(Inactive):
         def after_backward(self, record: StepRecord) -> Action:
-            gradients = [p.grad for p in trainer.network.head.parameters()]
+            gradients = [p.grad for p in trainer.run.network.head.parameters()]
             before_clipping.append(float(torch.cat([g.flatten() for g in gradients]).norm()))
             return Continue()
 
-    trainer.steering.policies = Policies([Looking()])
+    trainer.run.policies = Policies([Looking()])
     trainer.train()
     entries = [e for e in trainer.state.log_history if "loss" in e]
     assert [e["gn/head"] for e in entries] == pytest.approx(before_clipping, rel=1e-5)
@@ -75,7 +75,7 @@ def test_norms_and_rates_are_those_of_the_step(tmp_path: Path) -> None:
             entry["gn/head"] ** 2 + entry["gn/body"] ** 2, rel=1e-5
         )
         assert entry["lr/head"] == pytest.approx(2 * entry["lr/body"])
-    weights = torch.cat([p.detach().flatten() for p in trainer.network.head.parameters()])
+    weights = torch.cat([p.detach().flatten() for p in trainer.run.network.head.parameters()])
     assert entries[-1]["wn/head"] == pytest.approx(float(weights.norm()), rel=1e-5)
 
 

@@ -33,9 +33,9 @@ def step_of_sgd(folder: Path, batch: int, accumulation: int) -> dict[str, torch.
     )
     torch.manual_seed(0)
     trainer = ArgusTrainer(ToyTask(**QUIET), config)
-    before = {name: p.detach().clone() for name, p in trainer.network.named_parameters()}
+    before = {name: p.detach().clone() for name, p in trainer.run.network.named_parameters()}
     trainer.train()
-    return {name: before[name] - p.detach() for name, p in trainer.network.named_parameters()}
+    return {name: before[name] - p.detach() for name, p in trainer.run.network.named_parameters()}
 
 
 def test_accumulated_micro_batches_give_the_gradient_of_one_batch(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_logged_terms_are_means_over_the_window_without_weights(tmp_path: Path) 
                     sums[name] += value
             rows, rare = rows + record.counts["rows"], rare + record.counts["rare_rows"]
 
-    trainer.listeners = Listeners([Watching()])
+    trainer.run.listeners = Listeners([Watching()])
     trainer.train()
 
     (entry,) = [e for e in trainer.state.log_history if "loss" in e]

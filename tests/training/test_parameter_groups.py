@@ -85,15 +85,15 @@ def test_a_tied_parameter_in_two_groups_is_an_error() -> None:
 def test_rate_zero_freezes_a_group(tmp_path: Path) -> None:
     groups = (ParameterGroup("head", "head", 0.0), ParameterGroup("body", ".", 0.01))
     trainer = ArgusTrainer(ToyTask(groups=groups), toy_config(tmp_path / "run", max_steps=3))
-    frozen = trainer.network.head.weight.detach().clone()
+    frozen = trainer.run.network.head.weight.detach().clone()
     trainer.train()
 
-    assert torch.equal(trainer.network.head.weight, frozen)
-    assert not trainer.network.head.weight.requires_grad
+    assert torch.equal(trainer.run.network.head.weight, frozen)
+    assert not trainer.run.network.head.weight.requires_grad
     assert trainer.optimizer is not None
     held = {id(p) for entry in trainer.optimizer.param_groups for p in entry["params"]}
-    assert id(trainer.network.head.weight) not in held
-    assert id(trainer.network.body.weight) in held
+    assert id(trainer.run.network.head.weight) not in held
+    assert id(trainer.run.network.body.weight) in held
 
 
 def test_nothing_left_to_train_is_an_error() -> None:
@@ -174,15 +174,15 @@ def test_a_group_frozen_for_the_first_epochs_trains_from_then_on(tmp_path: Path)
         ToyTask(length=24, groups=groups),
         toy_config(tmp_path / "run", per_device_train_batch_size=6, num_train_epochs=1.0, warmup_ratio=0.0),
     )
-    weights = [trainer.network.head.weight.detach().clone()]
-    trainer.ema = None
-    log = trainer.log
+    weights = [trainer.run.network.head.weight.detach().clone()]
+    trainer.run.ema = None
+    log = trainer.run.log
 
     def spy(logs: dict[str, float], *args: Any) -> None:
-        weights.append(trainer.network.head.weight.detach().clone())
+        weights.append(trainer.run.network.head.weight.detach().clone())
         log(logs, *args)
 
-    trainer.log = spy  # type: ignore[method-assign]
+    trainer.run.log = spy  # type: ignore[method-assign]
     trainer.train()
 
     assert torch.equal(weights[0], weights[1]) and torch.equal(weights[0], weights[2])

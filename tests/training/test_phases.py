@@ -50,13 +50,13 @@ def test_phases_weigh_loss_terms(tmp_path: Path) -> None:
 def test_a_group_that_rests_does_not_move(tmp_path: Path) -> None:
     trainer = ArgusTrainer(ToyTask(), toy_config(tmp_path, phases=PHASES, **STEADY))
     weights = []
-    log = trainer.log
+    log = trainer.run.log
 
     def spy(logs: dict[str, float], *args: Any) -> None:
-        weights.append([trainer.network.head.weight.clone(), trainer.network.body.weight.clone()])
+        weights.append([trainer.run.network.head.weight.clone(), trainer.run.network.body.weight.clone()])
         log(logs, *args)
 
-    trainer.log = spy  # type: ignore[method-assign]
+    trainer.run.log = spy  # type: ignore[method-assign]
     trainer.train()
     head, body = zip(*weights[:8], strict=True)
     assert torch.equal(head[0], head[1]) and not torch.equal(head[1], head[2])

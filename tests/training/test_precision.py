@@ -55,7 +55,7 @@ def test_nobody_else_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     task = Watched()
     trainer = ArgusTrainer(task, toy_config(tmp_path, bf16=False, max_steps=1))
     trainer.train()
-    assert task.seen == {torch.float32} and not trainer.precision.bf16
+    assert task.seen == {torch.float32} and not trainer.run.precision.bf16
 
 
 @pytest.mark.parametrize(("then", "now"), [(FAST, SLOW), (SLOW, FAST)])

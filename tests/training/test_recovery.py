@@ -293,7 +293,7 @@ def test_the_module_is_the_first_in_the_order_of_computing(tmp_path: Path) -> No
         def after_backward(self, record: StepRecord) -> Action:
             if record.step == 3:
                 with torch.no_grad():
-                    trainer.network.norm.weight[2] = float("nan")
+                    trainer.run.network.norm.weight[2] = float("nan")
             return super().after_backward(record)
 
     trainer = ArgusTrainer(ToyTask(), toy_config(tmp_path, **OPTIONS), policies=[Inside()])

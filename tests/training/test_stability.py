@@ -39,7 +39,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_step(tmp_path: Path, accumul
     assert trainer.state.global_step == step - 1
     if step > 1:
         saved = ToyModel.from_pretrained(tmp_path / f"checkpoint-{step - 1}").state_dict()
-        for name, value in trainer.network.state_dict().items():
+        for name, value in trainer.run.network.state_dict().items():
             if name != "seen":
                 assert torch.equal(value, saved[name]), f"{name}: the step was taken"
 
@@ -77,12 +77,12 @@ class SteepTask(ToyTask):
 @pytest.mark.parametrize("max_grad_norm", [1.0, 1e9])
 def test_a_gradient_that_is_not_finite_is_named(tmp_path: Path, max_grad_norm: float) -> None:
     trainer = ArgusTrainer(SteepTask(), toy_config(tmp_path, max_grad_norm=max_grad_norm))
-    before = trainer.network.body.weight.detach().clone()
+    before = trainer.run.network.body.weight.detach().clone()
     with pytest.raises(
         TrainingError, match=r"losses are finite, the gradient of head\.bias is not, first in head at step 1"
     ):
         trainer.train()
-    assert torch.equal(trainer.network.body.weight, before)
+    assert torch.equal(trainer.run.network.body.weight, before)
 
 
 def test_the_log_does_not_hide_a_loss(tmp_path: Path) -> None:

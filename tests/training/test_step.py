@@ -20,7 +20,9 @@ from argusvl.training.listeners import Listener
 from argusvl.training.policies import Action, Inactive, Plan, Progress, RollBack, Scale, Skip, Stop
 from argusvl.training.randomness import random_state
 from argusvl.training.run import run_training
+from argusvl.training.saving import take_snapshot
 from argusvl.training.step import StepRecord
+from argusvl.training.stepping import forward_backward
 from argusvl.training.trainer import ArgusTrainer
 
 QUICK: dict[str, Any] = {"eval_steps": 100, "save_steps": 100}
@@ -47,10 +49,10 @@ def test_forward_backward_has_no_side_effect_and_repeats_itself(tmp_path: Path) 
 
     class Twice(Inactive):
         def after_backward(self, record: StepRecord) -> Action:
-            before, kept = random_state(), [p.grad.clone() for p in trainer.trainable.values()]
-            trainer.model_wrapped.zero_grad()
-            again = trainer.forward_backward(record.batches, record.counts, record.step)
-            for old, parameter in zip(kept, trainer.trainable.values(), strict=True):
+            before, kept = random_state(), [p.grad.clone() for p in trainer.run.trainable.values()]
+            trainer.run.wrapped.zero_grad()
+            again = forward_backward(trainer.run, record.batches, record.counts, record.step)
+            for old, parameter in zip(kept, trainer.run.trainable.values(), strict=True):
                 assert torch.equal(old, parameter.grad)
             assert torch.equal(before["torch"], random_state()["torch"])
             seen.append((record, again))
@@ -445,7 +447,7 @@ def test_a_change_after_a_roll_back_outlives_a_roll_back_further_back(tmp_path: 
                 return RollBack("first", change=Scale("lower", 0.5, steps=4))
             if record.step == 5 and self.done == 1:
                 self.done = 2
-                trainer.steering.keep(early[0], 2)
+                trainer.run.good.keep(early[0], 2)
                 return RollBack("second")
             return super().after_backward(record)
 
@@ -454,7 +456,7 @@ def test_a_change_after_a_roll_back_outlives_a_roll_back_further_back(tmp_path: 
     class Keeping(Inactive):
         def plan(self, progress: Progress) -> Plan:
             if progress.step == 2 and not early:
-                early.append(trainer.saving.snapshot().kept())
+                early.append(take_snapshot(trainer.run).kept())
             return Plan()
 
     config = toy_config(tmp_path, **QUICK, lr_scheduler_type="constant")
@@ -468,6 +470,6 @@ def test_memory_of_the_device_is_given_back_as_often_as_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given_back: list[int] = []
-    monkeypatch.setattr("argusvl.training.trainer.clear_device_cache", lambda: given_back.append(1))
+    monkeypatch.setattr("argusvl.training.loop.clear_device_cache", lambda: given_back.append(1))
     train(ToyTask(), tmp_path, trainer_arguments={"torch_empty_cache_steps": 5}, **QUICK)
     assert len(given_back) == 2

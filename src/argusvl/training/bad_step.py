@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -20,10 +20,9 @@ from torch import Tensor, nn
 from argusvl.core.files import atomic_folder
 from argusvl.core.logging import get_logger
 from argusvl.training.sharding import local, whole
+from argusvl.training.state import TrainState
 from argusvl.training.step import StepRecord
-
-if TYPE_CHECKING:
-    from argusvl.training.trainer import ArgusTrainer
+from argusvl.training.stepping import forward_backward
 
 logger = get_logger(__name__)
 
@@ -70,11 +69,11 @@ class Examination:
     """Looks at bad steps and keeps them.
 
     Args:
-        trainer: The engine.
+        state: The run.
     """
 
-    def __init__(self, trainer: ArgusTrainer) -> None:
-        self._trainer = trainer
+    def __init__(self, state: TrainState) -> None:
+        self._state = state
         self._kept = 0
 
     def __call__(self, record: StepRecord) -> BadStep:
@@ -84,10 +83,8 @@ class Examination:
         folder, module = None, None
         if self._kept < _MOST_BUNDLES:
             self._kept += 1
-            rank = self._trainer.parallel.rank
-            folder = (
-                self._trainer.output_dir / BUNDLES / f"step-{record.step}{f'-rank{rank}' if rank else ''}"
-            )
+            rank = self._state.parallel.rank
+            folder = self._state.output_dir / BUNDLES / f"step-{record.step}{f'-rank{rank}' if rank else ''}"
             module = self._first_bad_module(record)
         found = BadStep(
             record.step,
@@ -103,13 +100,13 @@ class Examination:
 
     def _first_bad_module(self, record: StepRecord) -> str | None:
         """By computing the step once more with an eye on every module; the gradients that are there are lost."""
-        trainer = self._trainer
-        trainer.model_wrapped.zero_grad()
-        with watched_modules(trainer.network) as seen:
-            trainer.forward_backward(record.batches, record.counts, record.step)
+        state = self._state
+        state.wrapped.zero_grad()
+        with watched_modules(state.network) as seen:
+            forward_backward(state, record.batches, record.counts, record.step)
         if seen.first_bad is not None:
             return seen.first_bad
-        modules = dict(trainer.network.named_modules())
+        modules = dict(state.network.named_modules())
         for name in reversed(seen.order):
             gradients = [p.grad for p in modules[name].parameters(recurse=False) if p.grad is not None]
             if any(not bool(torch.isfinite(local(g)).all()) for g in gradients):
@@ -117,12 +114,12 @@ class Examination:
         return None
 
     def _keep(self, record: StepRecord, found: BadStep, micro_batch: int | None, folder: Path) -> None:
-        trainer = self._trainer
+        state = self._state
         report = {
             "step": record.step,
-            "rank": trainer.parallel.rank,
-            "ranks": trainer.parallel.world_size,
-            "bf16": trainer.precision.bf16,
+            "rank": state.parallel.rank,
+            "ranks": state.parallel.world_size,
+            "bf16": state.precision.bf16,
             "term": found.term,
             "parameter": found.parameter,
             "module": found.module,
@@ -133,7 +130,7 @@ class Examination:
             "samples": record.names,
             "epoch_and_index": [[[one.epoch, one.index] for one in b.samples] for b in record.batches],
         }
-        weights = dict(trainer.trainable) | dict(trainer.network.named_buffers())
+        weights = dict(state.trainable) | dict(state.network.named_buffers())
         copied = {n: whole(w.detach()).cpu().clone().contiguous() for n, w in weights.items()}
         with atomic_folder(folder) as temporary:
             torch.save([dict(batch.to("cpu").inputs) for batch in record.batches], temporary / BATCHES)

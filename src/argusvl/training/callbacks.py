@@ -13,6 +13,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from transformers.integrations import TensorBoardCallback
 
 from argusvl.core.logging import get_logger
+from argusvl.training.listeners import Listener
 from argusvl.training.protocol import DrawsPictures, Task
 
 logger = get_logger(__name__)
@@ -20,7 +21,7 @@ logger = get_logger(__name__)
 TENSORBOARD_FOLDER = "tensorboard"
 
 
-class PlainNamesTensorBoard(TensorBoardCallback):
+class PlainNamesTensorBoard(TensorBoardCallback, Listener):
     """TensorBoard with our names as they are; Trainer's own callback would put ``train/`` before them.
 
     Figures of evaluations stand under ``eval/``, with the pictures of a task that draws any. A resumed run goes on in
@@ -46,13 +47,13 @@ class PlainNamesTensorBoard(TensorBoardCallback):
             self.tb_writer = self._SummaryWriter(log_dir=self.logging_dir, purge_step=purge)
         super().on_train_begin(args, state, control, **kwargs)
 
-    def purge_after(self, step: int) -> None:
-        """After a roll-back: what was written of later steps is no longer shown."""
-        if self.tb_writer is None:
+    def on_event(self, event: Mapping[str, Any]) -> None:
+        """After a roll-back what was written of later steps is no longer shown."""
+        if self.tb_writer is None or event["event"] != "rolled_back":
             return
         with self._not_in_the_way():
             self.tb_writer.close()
-            self.tb_writer = self._SummaryWriter(log_dir=self.logging_dir, purge_step=step + 1)
+            self.tb_writer = self._SummaryWriter(log_dir=self.logging_dir, purge_step=event["to"] + 1)
 
     def on_log(
         self,

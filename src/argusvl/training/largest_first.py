@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -16,44 +16,43 @@ from argusvl.training.policies.phases import ever_freezes
 from argusvl.training.sampling import SeededSamples
 from argusvl.training.sandbox import preserved
 from argusvl.training.sharding import is_sharded
-
-if TYPE_CHECKING:
-    from argusvl.training.trainer import ArgusTrainer
+from argusvl.training.state import TrainState
+from argusvl.training.stepping import batch_loss
 
 logger = get_logger(__name__)
 
 
-def try_largest_batch(trainer: ArgusTrainer) -> None:
+def try_largest_batch(state: TrainState) -> None:
     """Computes the gradients of the largest batch and throws them away; afterwards everything is as it was.
 
     Memory that the optimizer will take at its first step is held meanwhile, as much as AdamW takes. Where the training
     set does not say which batch is the largest, nothing happens; what is wrong with a sample is left to the run to say.
 
     Args:
-        trainer: The engine, prepared and not yet training.
+        state: The run, prepared and not yet training.
 
     Raises:
         ConfigError: There is not enough memory.
     """
-    parallel, network = trainer.parallel, trainer.network
-    specs = [group.spec for group in trainer.groups]
-    if parallel.world_size > 1 and ever_freezes(specs, trainer.config.training.phases):
+    parallel, network = state.parallel, state.network
+    specs = [group.spec for group in state.groups]
+    if parallel.world_size > 1 and ever_freezes(specs, state.config.training.phases):
         return  # DDP fails over a group that had a gradient before its first step and then has none
     with preserved(network):
-        batch = _largest_batch(trainer)
+        batch = _largest_batch(state)
         if any(parallel.any(batch is None)):
             return
         assert batch is not None
-        counts = trainer.losses.counts_of([batch])
+        counts = state.losses.counts_of([batch])
         network.train()
         failed = None
         try:
-            trained = [p for p in trainer.trainable.values() if p.requires_grad]
+            trained = [p for p in state.trainable.values() if p.requires_grad]
             moments = [torch.empty_like(p) for p in trained for _ in range(2)]
             # Not through DDP: a rank without memory must not leave the others waiting for its gradients.
-            loss, _, outputs = trainer.stepping.loss(network, batch, counts)
+            loss, _, outputs = batch_loss(state, network, batch, counts)
             del outputs
-            trainer.accelerator.backward(loss)
+            state.accelerator.backward(loss)
             del loss, moments
         except (RuntimeError, MemoryError) as error:
             if not _is_out_of_memory(error):
@@ -61,7 +60,7 @@ def try_largest_batch(trainer: ArgusTrainer) -> None:
             failed = _too_large(batch, error)
             if is_sharded(network):
                 raise failed from error  # the others wait inside the model, until the launcher ends them
-        trainer.model_wrapped.zero_grad(set_to_none=True)
+        state.wrapped.zero_grad(set_to_none=True)
     parallel.raise_together(failed)
     sizes = batch.sizes
     logger.info(
@@ -70,14 +69,16 @@ def try_largest_batch(trainer: ArgusTrainer) -> None:
     )
 
 
-def _largest_batch(trainer: ArgusTrainer) -> Batch | None:
-    dataset: Any = trainer.train_dataset
+def _largest_batch(state: TrainState) -> Batch | None:
+    dataset: Any = state.train_dataset
     if not hasattr(dataset, "largest_batch"):
         return None
-    samples = SeededSamples(dataset, trainer.config.training.seed)
+    samples = SeededSamples(dataset, state.config.training.seed)
     with contextlib.suppress(ArgusError, OSError):
-        chosen: Sequence[int] = dataset.largest_batch(trainer._train_batch_size, trainer.parallel.world_size)
-        collate: Any = trainer.data_collator
+        chosen: Sequence[int] = dataset.largest_batch(
+            state.arguments.train_batch_size, state.parallel.world_size
+        )
+        collate: Any = state.collate
         batch = collate(samples.__getitems__([(0, int(i)) for i in chosen]))
         return batch if isinstance(batch, Batch) else None
     return None

@@ -25,6 +25,7 @@ from argusvl.doctor.findings import Finding, finding, finding_of
 from argusvl.training.norms import clip_gradients
 from argusvl.training.protocol import KnowsChance, KnowsMemory, Task
 from argusvl.training.step import StepRecord
+from argusvl.training.stepping import batch_loss, fetch, forward_backward
 from argusvl.training.trainer import ArgusTrainer
 from argusvl.training.watching import PIXELS, never_trains
 
@@ -76,18 +77,19 @@ class Flight:
 
     def __init__(self, task: Task, trainer: ArgusTrainer, anomaly: Anomaly) -> None:
         self.task, self.trainer, self._anomaly = task, trainer, anomaly
-        trainer.model_wrapped = trainer.accelerator.prepare_model(trainer.network)
+        self.run = trainer.run
+        self.run.wrapped = self.run.accelerator.prepare_model(self.run.network)
         self._steps = 0
 
     @cached_property
     def batch(self) -> tuple[list[Batch], dict[str, int]]:
         """The first step's first micro-batch, and its counts."""
         loader = self.trainer.get_train_dataloader()
-        ordered: tuple[Any, ...] = (loader, self.trainer.train_dataset)
+        ordered: tuple[Any, ...] = (loader, self.run.train_dataset)
         for each in ordered:
             if hasattr(each, "set_epoch"):
                 each.set_epoch(0)
-        batches, counts, _ = self.trainer.stepping.fetch(iter(loader), 1)
+        batches, counts, _ = fetch(self.run, iter(loader), 1)
         return batches, counts
 
     @cached_property
@@ -98,23 +100,23 @@ class Flight:
     def compute(self) -> StepRecord:
         """Forward and backward pass of the batch."""
         batches, counts = self.batch
-        self.trainer.model_wrapped.zero_grad()
+        self.run.wrapped.zero_grad()
         self._steps += 1
         on = self._anomaly == "all" or (self._anomaly == "batch" and self._steps == 1)
         with torch.autograd.set_detect_anomaly(True) if on else contextlib.nullcontext():
-            return self.trainer.forward_backward(batches, counts, 1)
+            return forward_backward(self.run, batches, counts, 1)
 
     def loss(self, change: Callable[[Tensor], Tensor] | None = None) -> float:
         """The batch's loss in evaluation mode, with its pictures changed."""
         batches, counts = self.batch
-        inputs, network = dict(batches[0].inputs), self.trainer.network
+        inputs, network = dict(batches[0].inputs), self.run.network
         for name in self.pixels:
             if change is not None:
                 inputs[name] = change(inputs[name])
         network.eval()
         try:
             with torch.no_grad():
-                return float(self.trainer.stepping.loss(network, Batch(inputs), counts)[0])
+                return float(batch_loss(self.run, network, Batch(inputs), counts)[0])
         finally:
             network.train()
 
@@ -127,8 +129,8 @@ class Flight:
     @cached_property
     def learned(self) -> list[float]:
         """Losses of the same batch, learned by heart."""
-        trainer, losses = self.trainer, []
-        optimizer = trainer.create_optimizer()
+        run, losses = self.run, []
+        optimizer = self.trainer.create_optimizer()
         for entry in optimizer.param_groups:
             entry["lr"] *= RAISED
         for _ in range(STEPS):
@@ -136,9 +138,9 @@ class Flight:
             losses.append(record.loss)
             if not record.finite:
                 break
-            clip_gradients(trainer.trainable, record.gradients.total, trainer.args.max_grad_norm)
+            clip_gradients(run.trainable, record.gradients.total, run.arguments.max_grad_norm)
             optimizer.step()
-        trainer.model_wrapped.zero_grad()
+        run.wrapped.zero_grad()
         return losses
 
 
@@ -147,18 +149,18 @@ Question = Callable[[Flight], Answer]
 
 def parameters(flight: Flight) -> Answer:
     """How many, how many train, and whether every group that has a rate will."""
-    trainer = flight.trainer
-    every = sum(p.numel() for p in trainer.network.parameters())
-    training = sum(p.numel() for p in trainer.trainable.values())
+    run = flight.run
+    every = sum(p.numel() for p in run.network.parameters())
+    training = sum(p.numel() for p in run.trainable.values())
     groups = ", ".join(
         f"{g.name} {sum(p.numel() for p in g.trainable_parameters()):,} at {g.spec.learning_rate:g}"
         if g.trainable
         else f"{g.name} frozen"
-        for g in trainer.groups
+        for g in run.groups
         if g.parameters
     )
-    bad = [n for n, p in trainer.network.named_parameters() if p.is_floating_point() and not _finite(p)]
-    found = never_trains(trainer.groups, trainer.config.training.phases or (), _epochs(trainer))
+    bad = [n for n, p in run.network.named_parameters() if p.is_floating_point() and not _finite(p)]
+    found = never_trains(run.groups, run.config.training.phases or (), _epochs(flight))
     if bad:
         what = f"{len(bad)} parameters hold values that are not finite, the first is {bad[0]}"
         found.append(finding("weights-not-finite", bad[0], what))
@@ -186,7 +188,7 @@ def forward(flight: Flight) -> Answer:
     """Whether the first losses and gradients are finite, and near what they should be."""
     record = flight.first
     sums = dict(zip(record.terms, record.sums.sum(0).tolist(), strict=True))
-    counted = flight.trainer.losses.counted_by
+    counted = flight.run.losses.counted_by
     means = {name: sums[name] / count for name in sums if (count := record.counts.get(counted[name]))}
     told = f"loss {record.loss:.4g}: " + ", ".join(f"{name} {value:.4g}" for name, value in means.items())
     found = []
@@ -307,11 +309,11 @@ def _finite(value: Tensor) -> bool:
     return bool(torch.isfinite(value).all())
 
 
-def _epochs(trainer: ArgusTrainer) -> float:
-    training = trainer.config.training
+def _epochs(flight: Flight) -> float:
+    training = flight.run.config.training
     if training.max_steps < 0:
         return training.num_train_epochs
-    batches: Any = trainer.get_train_dataloader()
+    batches: Any = flight.trainer.get_train_dataloader()
     return training.max_steps * training.gradient_accumulation_steps / max(len(batches), 1)
 
 

@@ -19,6 +19,8 @@ from argusvl.core.files import read_json
 from argusvl.run import checkpoints
 from argusvl.training.bad_step import BATCHES, REPORT, WEIGHTS, gradient_norms, term_sums, watched_modules
 from argusvl.training.protocol import LearnsAssets, Task
+from argusvl.training.state import TrainState
+from argusvl.training.stepping import forward_backward
 from argusvl.training.trainer import ArgusTrainer
 
 
@@ -67,12 +69,16 @@ def replay(task: Task, config: RunConfig, bundle: Path) -> Replay:
     with tempfile.TemporaryDirectory() as elsewhere:
         changes = {"output_dir": Path(elsewhere), "bf16": report["bf16"]}
         training = config.training.model_copy(update=changes)
-        trainer = ArgusTrainer(task, config.model_copy(update={"training": training}))
-        _load_weights(trainer, weights, bundle)
-        trainer.model_wrapped = trainer.accelerator.prepare_model(trainer.network)
-        with watched_modules(trainer.network) as seen:
-            record = trainer.stepping.forward_backward(
-                [Batch(inputs) for inputs in batches], report["counts"], report["step"], rank=report["rank"]
+        run = ArgusTrainer(task, config.model_copy(update={"training": training})).run
+        _load_weights(run, weights, bundle)
+        run.wrapped = run.accelerator.prepare_model(run.network)
+        with watched_modules(run.network) as seen:
+            record = forward_backward(
+                run,
+                [Batch(inputs) for inputs in batches],
+                report["counts"],
+                report["step"],
+                rank=report["rank"],
             )
     found: dict[str, Any] = {"term_sums": term_sums(record)}
     if report["ranks"] == 1:  # of several, gradients were added up
@@ -104,8 +110,8 @@ def _differences(name: str, then: Any, now: Any) -> list[str]:
     return [] if then == now else [f"{name} was {then}, is {now}"]
 
 
-def _load_weights(trainer: ArgusTrainer, weights: Mapping[str, torch.Tensor], bundle: Path) -> None:
-    own = dict(trainer.trainable) | dict(trainer.network.named_buffers())
+def _load_weights(run: TrainState, weights: Mapping[str, torch.Tensor], bundle: Path) -> None:
+    own = dict(run.trainable) | dict(run.network.named_buffers())
     wrong = [n for n in own if n not in weights or weights[n].shape != own[n].shape]
     if wrong or len(weights) != len(own):
         raise CheckpointError(

@@ -30,6 +30,7 @@ from argusvl.training.policies import Policy
 from argusvl.training.protocol import FinishesRuns, Task
 from argusvl.training.saving import POSITION_KEYS
 from argusvl.training.snapshot import SavedSnapshot
+from argusvl.training.state import TrainState
 from argusvl.training.trainer import ArgusTrainer
 
 logger = get_logger(__name__)
@@ -146,20 +147,21 @@ def run_training(
         changes = [] if checkpoint is None else _changed_keys(SavedSnapshot(checkpoint).config, config)
         _refuse_or_tell(changes, allow_changes)  # before a model is loaded
         trainer = ArgusTrainer(task, config, callbacks, checkpoint, policies, listeners)
-        if trainer.resumed is not None and trainer.resumed.engine.data not in (None, trainer.saving.data):
+        run = trainer.run
+        if trainer.resumed is not None and trainer.resumed.engine.data not in (None, run.fingerprint):
             changes.append("the training records have changed")
             _refuse_or_tell(changes[-1:], allow_changes)  # before anything in the folder changes
-        trainer.parallel.check_same({"the content of the training records": trainer.saving.data})
-        if trainer.parallel.is_first:
-            logger.info("computing in %s: %s", trainer.precision.name, trainer.precision.why)
+        run.parallel.check_same({"the content of the training records": run.fingerprint})
+        if run.parallel.is_first:
+            logger.info("computing in %s: %s", run.precision.name, run.precision.why)
             write_text_atomically(output_dir / CONFIG_FILE, to_yaml(config))
-            found = json.dumps(environment() | trainer.precision.facts(), ensure_ascii=False, indent=2)
+            found = json.dumps(environment() | run.precision.facts(), ensure_ascii=False, indent=2)
             write_text_atomically(output_dir / ENVIRONMENT_FILE, found + "\n")
             if changes:
-                trainer.event("changed", changes=[str(change) for change in changes])
+                run.event("changed", changes=[str(change) for change in changes])
         trainer.train()
-        result = _result(trainer)
-        if trainer.parallel.is_first:
+        result = _result(run)
+        if run.parallel.is_first:
             trainer.save_state()
             checkpoint = result.best_checkpoint or result.last_checkpoint
             if checkpoint is not None and isinstance(task, FinishesRuns):
@@ -234,19 +236,19 @@ def _refuse_or_tell(changes: Sequence[str], allowed: bool) -> None:
         logger.warning("going on with a change: %s", change)
 
 
-def _result(trainer: ArgusTrainer) -> TrainingResult:
-    trainer.throughput.drain()
-    speed, folder = trainer.throughput, trainer.output_dir
+def _result(run: TrainState) -> TrainingResult:
+    run.throughput.drain()
+    speed, folder = run.throughput, run.output_dir
     seconds = max(speed.trained_seconds, 1e-9)
     best = checkpoints.read_best(folder)
     saved = checkpoints.list_checkpoints(folder)
-    evaluations = [e for e in trainer.state.log_history if any(key.startswith("eval_") for key in e)]
+    evaluations = [e for e in run.progress.log_history if any(key.startswith("eval_") for key in e)]
     figures = evaluations[-1] if evaluations else {}
     return TrainingResult(
         output_dir=folder,
-        steps=trainer.state.global_step,
-        epochs=float(trainer.state.epoch or 0.0),
-        interrupted=trainer.stop_requested,
+        steps=run.step,
+        epochs=float(run.progress.epoch or 0.0),
+        interrupted=run.stop_requested,
         last_checkpoint=saved[-1][1] if saved else None,
         best_checkpoint=None if best is None else folder / best.checkpoint,
         best_metric=None if best is None else best.value,

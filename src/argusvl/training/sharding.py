@@ -15,19 +15,21 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed.checkpoint as dcp
+from accelerate import Accelerator
 from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 from torch import Tensor, nn
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
+from transformers import TrainingArguments
 
 from argusvl.core.errors import CheckpointError
 from argusvl.core.precision import compute_in
 from argusvl.training.parameter_groups import verify_optimizer
 
 if TYPE_CHECKING:
-    from argusvl.training.trainer import ArgusTrainer
+    from argusvl.training.state import TrainState
 
 
 def is_sharded(network: nn.Module) -> bool:
@@ -69,45 +71,40 @@ def add_squares(norms: Tensor, tensors: Sequence[Tensor]) -> Tensor:
     return torch.where(in_parts, squares.sqrt().float(), norms)
 
 
-def prepare(trainer: ArgusTrainer) -> None:
-    """What must be done while the model is still whole.
-
-    Raises:
-        CheckpointError: What the run goes on from is damaged, or of another model.
-    """
-    state, options = trainer.accelerator.state, trainer.args.fsdp_plugin_args
+def prepare(accelerator: Accelerator, arguments: TrainingArguments) -> bool:
+    """What must be done while the model is still whole; whether FSDP is to be used where accelerate would not."""
+    state, options = accelerator.state, arguments.fsdp_plugin_args
     if options is None:
-        return
-    if trainer.resumed is not None:
-        trainer.resumed.read_weights(trainer.network)
+        return False
     # Accelerate takes up FSDP on accelerators only, and trains by DDP on CPUs without a word (1.15); yet all that it
     # then does for FSDP2 works over gloo as well.
     if state.distributed_type == DistributedType.MULTI_CPU:
         state.fsdp_plugin = FullyShardedDataParallelPlugin(**options)
         state.distributed_type = DistributedType.FSDP
-        trainer.is_fsdp_enabled = True
+        return True
+    return False
 
 
-def follow(trainer: ArgusTrainer) -> None:
+def follow(state: TrainState) -> None:
     """Lets the engine see the parameters that FSDP has put in the place of the model's own.
 
     Raises:
         ConfigError: The optimizer no longer holds them as the groups say.
     """
-    network = trainer.network
+    network = state.network
     if not is_sharded(network):
-        assert trainer.args.fsdp_plugin_args is None, "trained otherwise than asked for"
+        assert state.arguments.fsdp_plugin_args is None, "trained otherwise than asked for"
         return
     own = dict(network.named_parameters(remove_duplicate=False))
-    for parameters in (trainer.trainable, *(group.parameters for group in trainer.groups)):
+    for parameters in (state.trainable, *(group.parameters for group in state.groups)):
         assert isinstance(parameters, dict)
         parameters.update((name, own[name]) for name in parameters)
-    assert trainer.optimizer is not None
-    verify_optimizer(trainer.optimizer, trainer.groups)
-    if trainer.ema is not None:
-        trainer.ema.follow(trainer.trainable)
+    assert state.optimizer is not None
+    verify_optimizer(state.optimizer, state.groups)
+    if state.ema is not None:
+        state.ema.follow(state.trainable)
     # Accelerate would hand bfloat16 in and out, boxes and sums of losses included; autocast is what DDP has, too.
-    compute_in(trainer.precision, network)
+    compute_in(state.precision, network)
 
 
 def whole_state(network: nn.Module, keep: bool) -> dict[str, Tensor]:

@@ -1,26 +1,16 @@
-"""The engine: ``transformers.Trainer`` with loss terms, policies, exact resuming and atomic checkpoints.
+"""The engine: ``transformers.Trainer``, of which optimizer, schedule, data loader and wrapped model are used.
 
-Trainer makes the optimizer, the schedule, the data loader and the wrapped model; the order of a step is ours, and
-stands in :meth:`ArgusTrainer._run_epoch` and :meth:`ArgusTrainer._train_step`:
-
-    fetch the micro-batches; add their counts over micro-batches and ranks; an error of one rank reaches all
-    plan               policies: which groups train, factors of rates and of loss weights
-    forward_backward   for each micro-batch Σ weight · sum / global count, and its backward pass → StepRecord
-    after_backward     policies: continue, scale, skip, roll back or stop; the strongest action of all ranks
-    clip, optimizer.step, scheduler.step, moving average of the weights
-    listeners get the record, the doctor among them; log, evaluate (in a sandbox), save (atomically)
+The order of a step is ours, and stands in :mod:`argusvl.training.loop`; what a run is stands in
+:class:`~argusvl.training.state.TrainState`.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from accelerate import skip_first_batches
-from accelerate.utils.memory import clear_device_cache
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedModel, Trainer, TrainerCallback, set_seed
@@ -31,32 +21,26 @@ from transformers.trainer_utils import IntervalStrategy
 from argusvl.config.schema import RunConfig
 from argusvl.core.batch import Batch
 from argusvl.core.errors import ConfigError
-from argusvl.core.logging import get_logger
-from argusvl.core.memory_figures import memory_figures
-from argusvl.run.events import append_event
-from argusvl.training import sampling, sharding
+from argusvl.training import loop, sampling, sharding
 from argusvl.training.arguments import decide_together, started_with, training_arguments
 from argusvl.training.callbacks import PlainNamesTensorBoard, Resuming
 from argusvl.training.ema import ExponentialMovingAverage
-from argusvl.training.evaluating import Evaluating
-from argusvl.training.interrupts import Interrupts, leave_signals
+from argusvl.training.evaluating import evaluate
+from argusvl.training.interrupts import leave_signals
 from argusvl.training.listeners import Listener, Listeners
-from argusvl.training.losses import Counts, LossAggregation, LossWindow
-from argusvl.training.norms import norm_figures
+from argusvl.training.losses import LossAggregation, LossWindow
 from argusvl.training.parallel import Parallel
 from argusvl.training.parameter_groups import assign_parameters, freeze_untrained, make_optimizer
-from argusvl.training.policies import Policy
+from argusvl.training.policies import Policies, Policy
 from argusvl.training.progress import ProgressCallback
 from argusvl.training.protocol import LearnsAssets, Task
-from argusvl.training.saving import Saving
+from argusvl.training.saving import check_position
 from argusvl.training.snapshot import SavedSnapshot
-from argusvl.training.steering import RolledBack, Steering, own_policies
-from argusvl.training.step import StepRecord
-from argusvl.training.stepping import Stepping
+from argusvl.training.state import TrainState
+from argusvl.training.steering import own_policies
+from argusvl.training.stepping import batch_loss
 from argusvl.training.throughput import Throughput
 from argusvl.training.watching import RunWatch
-
-logger = get_logger(__name__)
 
 
 class ArgusTrainer(Trainer):
@@ -69,6 +53,11 @@ class ArgusTrainer(Trainer):
         checkpoint: A verified checkpoint to go on from.
         policies: Further policies, asked after the engine's own.
         listeners: Who gets each step's record.
+
+    Attributes:
+        run: What is trained, with what, and where it stands.
+        resumed: The checkpoint that it goes on from.
+        watch: The doctor.
 
     Raises:
         ConfigError: A setting, the parameter groups or the device do not fit.
@@ -84,113 +73,101 @@ class ArgusTrainer(Trainer):
         policies: Sequence[Policy] = (),
         listeners: Sequence[Listener] = (),
     ) -> None:
-        self.task = task
-        self.config = config
-        self.output_dir = config.training.output_dir
         specs = task.parameter_groups()
         arguments = training_arguments(config, specs, task.figures())
-        self.parallel = Parallel(arguments.process_index, arguments.world_size, arguments.device)
-        self.parallel.check_same(started_with(config))
-        checkpoint = self.parallel.from_first(checkpoint)
+        parallel = Parallel(arguments.process_index, arguments.world_size, arguments.device)
+        parallel.check_same(started_with(config))
+        checkpoint = parallel.from_first(checkpoint)
         self.resumed = None if checkpoint is None else SavedSnapshot(checkpoint)
         begun_in_bf16 = None if self.resumed is None else self.resumed.engine.bf16
-        self.precision = decide_together(arguments, config.training.bf16, begun_in_bf16)
+        precision = decide_together(arguments, config.training.bf16, begun_in_bf16)
         if checkpoint is not None and isinstance(task, LearnsAssets):
             task.load_assets(checkpoint)
         set_seed(config.training.seed)  # a new model's random weights
         model = task.model()
-        self.groups = assign_parameters(model, specs)
-        freeze_untrained(self.groups)
-        self.losses = LossAggregation(task.loss_terms())
+        groups, losses = assign_parameters(model, specs), LossAggregation(task.loss_terms())
+        freeze_untrained(groups)
         train_dataset, eval_dataset = task.train_dataset(), task.eval_dataset()
         if len(train_dataset) == 0:  # type: ignore[arg-type]
             raise ConfigError("there is no training sample", where="train", remedy="give a file with records")
         if eval_dataset is None:
             arguments.eval_strategy, arguments.metric_for_best_model = IntervalStrategy.NO, None
-        self._sampler = sampling.make_sampler(train_dataset, config.training.seed, self.parallel)
+        self._sampler = sampling.make_sampler(train_dataset, config.training.seed, parallel)
+        collate = sampling.SeededCollator(task.collate, config.training.seed)
         super().__init__(
             model=model,
             args=arguments,
-            data_collator=sampling.SeededCollator(task.collate, config.training.seed),  # type: ignore[arg-type]
+            data_collator=collate,  # type: ignore[arg-type]
             train_dataset=train_dataset,
             eval_dataset=eval_dataset,
             callbacks=list(callbacks),
         )
-        sharding.prepare(self)
-        trainable = frozenset[str]().union(*(group.trainable for group in self.groups))
-        self.trainable = {n: p for n, p in self.network.named_parameters() if n in trainable}
+        if arguments.fsdp_plugin_args is not None and self.resumed is not None:
+            self.resumed.read_weights(model)
+        if sharding.prepare(self.accelerator, arguments):
+            self.is_fsdp_enabled = True
+        names = frozenset[str]().union(*(group.trainable for group in groups))
+        trainable = {n: p for n, p in model.named_parameters() if n in names}
         decay = config.training.ema_decay
-        self.ema = None if decay is None else ExponentialMovingAverage(self.trainable, decay)
-        self.stepping, self.evaluating, self.saving = Stepping(self), Evaluating(self), Saving(self)
-        self.forward_backward = self.stepping.forward_backward
-        batch = getattr(self._sampler, "mean_samples", self._train_batch_size)
-        samples = batch * self.args.gradient_accumulation_steps * self.parallel.world_size
-        self.steering = Steering(self, [*own_policies(self, samples), *policies])
-        self.watch, self.interrupts = RunWatch(self), Interrupts()
-        self.listeners = Listeners([*listeners, self.watch])
-        self.throughput = Throughput(self.parallel.world_size)
+        batch = getattr(self._sampler, "mean_samples", arguments.train_batch_size)
+        samples = batch * arguments.gradient_accumulation_steps * parallel.world_size
         evaluated = 0 if eval_dataset is None else len(eval_dataset)  # type: ignore[arg-type]
-        self.progress = ProgressCallback(samples, evaluated / samples)
-        self.window = LossWindow(self.losses)
-        self.evaluation_due, self.ranks_stop, self.last_logged = False, False, 0
-        self._record: StepRecord | None = None
+        self.run = TrainState(
+            task=task,
+            config=config,
+            arguments=arguments,
+            train_dataset=train_dataset,
+            eval_dataset=eval_dataset,
+            collate=collate,
+            parallel=parallel,
+            precision=precision,
+            accelerator=self.accelerator,
+            network=model,
+            wrapped=model,
+            groups=groups,
+            trainable=trainable,
+            losses=losses,
+            ema=None if decay is None else ExponentialMovingAverage(trainable, decay),
+            progress=self.state,
+            control=self.control,
+            window=LossWindow(losses),
+            throughput=Throughput(parallel.world_size),
+            callbacks=self.callback_handler,
+            display=ProgressCallback(samples, evaluated / samples),
+        )
+        self.watch = RunWatch(self.run)
+        self.run.policies = Policies([*own_policies(self.run, self.watch, samples), *policies])
         self.remove_callback(PrinterCallback)
-        shown = self.pop_callback(TensorBoardCallback) is not None
-        self.curves = PlainNamesTensorBoard(self.output_dir, self.task) if shown else None
-        if self.curves is not None:
-            self.add_callback(self.curves)
-        self.add_callback(self.progress)  # before the hook, which may evaluate when training begins
+        curves = []
+        if self.pop_callback(TensorBoardCallback) is not None:
+            curves = [PlainNamesTensorBoard(config.training.output_dir, task)]
+            self.add_callback(curves[0])
+        self.run.listeners = Listeners([*listeners, self.watch, *curves])
+        self.add_callback(self.run.display)  # before the hook, which may evaluate when training begins
         self.add_callback(Resuming(self._begin))
         if self.resumed is not None:
-            self.saving.check_position(self.resumed)
+            check_position(self.run, self.resumed)
 
-    @property
-    def network(self) -> PreTrainedModel:
-        """The model, not wrapped."""
+    def _begin(self) -> None:
+        """Trainer has prepared everything."""
         assert isinstance(self.model, PreTrainedModel)
-        return self.model
-
-    @property
-    def stop_requested(self) -> bool:
-        """Whether training ends after the current step because the user asked for it."""
-        return self.ranks_stop if self.parallel.world_size > 1 else self.interrupts.requested
+        run = self.run
+        run.network, run.wrapped, run.accelerator = self.model, self.model_wrapped, self.accelerator
+        run.optimizer, run.scheduler = self.optimizer, self.lr_scheduler
+        run.progress, run.control, run.callbacks = self.state, self.control, self.callback_handler
+        loop.begin(run, self.resumed)
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
         """Trains, from the checkpoint if one was given; the first Ctrl-C saves and stops."""
-        checkpoint = None if self.resumed is None else str(self.resumed.checkpoint)
+        run, checkpoint = self.run, None if self.resumed is None else str(self.resumed.checkpoint)
         try:
-            with self.interrupts.watched(), self.progress.watched():
+            with run.interrupts.watched(), run.display.watched():
                 result = super().train(checkpoint, *args, **kwargs)
         except BaseException as error:
-            self.event("stopped", why=str(error) or type(error).__name__)
+            run.event("stopped", why=str(error) or type(error).__name__)
             raise
-        self.event("stopped", why="interrupted" if self.stop_requested else "finished")
+        run.event("stopped", why="interrupted" if run.stop_requested else "finished")
         return result
-
-    def _begin(self) -> None:
-        """Trainer has prepared everything: what the checkpoint holds is put in its place."""
-        sharding.follow(self)
-        self.last_logged = self.state.global_step
-        planned = {"max_steps": self.state.max_steps, "processes": self.parallel.world_size}
-        if self.resumed is None:
-            self.stepping.try_largest()
-            self.event("started", **planned)
-        else:
-            self.saving.resume(self.resumed)
-            self.event("resumed", checkpoint=self.resumed.checkpoint.name, **planned)
-            if self.evaluation_due and self.eval_dataset is not None:
-                if self.evaluating.due():
-                    self.saving.save()
-                self.control.should_save = False
-        self.throughput.start()
-
-    def event(self, event: str, **details: Any) -> None:
-        """Writes down what happened, and tells the listeners."""
-        if self.parallel.is_first:
-            entry = append_event(self.output_dir, self.state.global_step, event, **details)
-            self.listeners.on_event(entry)
-
-    # ---- one step ------------------------------------------------------------------------------------------------
 
     def _run_epoch(  # type: ignore[override]
         self,
@@ -201,60 +178,11 @@ class ArgusTrainer(Trainer):
         steps_in_epoch: int,
         **_: Any,
     ) -> None:
-        """Trains to the end of an epoch from where the state stands: its beginning, resumed, or rolled back."""
-        end = min((epoch + 1) * num_update_steps_per_epoch, self.state.max_steps)
-        while self.state.global_step < end and not self.control.should_training_stop:
-            now, done = divmod(self.state.global_step, num_update_steps_per_epoch)
-            accumulation = self.args.gradient_accumulation_steps
-            loader = skip_first_batches(train_dataloader, done * accumulation) if done else train_dataloader
-            # Accelerate passes its own count of epochs on, as far as it knows the nesting of samplers; ours is not
-            # reached by it inside a skipping sampler.
-            ordered: tuple[Any, ...] = (loader, self._sampler, self.train_dataset)
-            for each in ordered:
-                if hasattr(each, "set_epoch"):
-                    each.set_epoch(now)
-            # Left to the garbage collector after an error, data workers would keep it waiting for seconds.
-            batches = (batch for batch in loader)
-            with contextlib.suppress(RolledBack), contextlib.closing(batches):
-                for position in range(done, num_update_steps_per_epoch):
-                    number = min(accumulation, steps_in_epoch - position * accumulation)
-                    trained = min((position + 1) * accumulation, steps_in_epoch) / steps_in_epoch
-                    self._train_step(*self.stepping.fetch(batches, number), epoch_after=now + trained)
-                    self._log_evaluate_save()
-                    self._record = None  # its batches need not be there beside the next ones
-                    if self.control.should_training_stop or self.state.global_step >= end:
-                        break
-        if self.state.global_step >= self.state.max_steps:
-            self.control.should_training_stop = True
-        self.control = self.callback_handler.on_epoch_end(self.args, self.state, self.control)
-
-    def _train_step(self, batches: list[Batch], counts: Counts, waited: float, epoch_after: float) -> None:
-        state = self.state
-        self.control = self.callback_handler.on_step_begin(self.args, state, self.control)
-        self.steering.before_step()
-        record = self.stepping.forward_backward(batches, counts, wants=self.listeners.wants)
-        record.seconds["data"] = waited
-        taken = self.steering.act(record)
-        if taken:
-            self.control = self.callback_handler.on_pre_optimizer_step(self.args, state, self.control)
-            self.stepping.optimize(record)
-        assert self.lr_scheduler is not None
-        self.lr_scheduler.step()  # also where the step was skipped: the schedule is one of steps, not of updates
-        self.model_wrapped.zero_grad()
-        state.global_step += 1
-        state.epoch = epoch_after
-        if taken:
-            self.window.add(record.sums, record.losses, counts)
-            if self.ema is not None:
-                self.ema.update()
-        self.throughput.add(record.batches, record.seconds)
-        self._record = record
-        if (every := self.args.torch_empty_cache_steps) is not None and state.global_step % every == 0:
-            clear_device_cache()
-        self.listeners.on_step(record)
-        self.control = self.callback_handler.on_step_end(self.args, state, self.control)
-        if self.stop_requested:
-            self.control.should_save = self.control.should_training_stop = True
+        self.run.control = self.control
+        loop.train_epoch(
+            self.run, epoch, train_dataloader, self._sampler, num_update_steps_per_epoch, steps_in_epoch
+        )
+        self.control = self.run.control
 
     def compute_loss(
         self,
@@ -267,44 +195,17 @@ class ArgusTrainer(Trainer):
 
         ``num_items_in_batch`` are the step's global counts; the batch's own where the caller has none.
         """
-        counts = self.losses.counts_of([inputs]) if num_items_in_batch is None else num_items_in_batch
-        loss, _, outputs = self.stepping.loss(model, inputs, counts)
+        counts = self.run.losses.counts_of([inputs]) if num_items_in_batch is None else num_items_in_batch
+        loss, _, outputs = batch_loss(self.run, model, inputs, counts)
         return (loss, outputs) if return_outputs else loss
-
-    # ---- log, evaluate, save -------------------------------------------------------------------------------------
-
-    def _log_evaluate_save(self) -> None:
-        """What is due after a step."""
-        record = self._record
-        if record is not None and self.control.should_log and self.state.global_step > self.last_logged:
-            self.last_logged = self.state.global_step
-            self.log(
-                self.window.drain(self.parallel.add, self.parallel.world_size)
-                | {"grad_norm": record.gradients.total.item()}
-                | norm_figures(self.groups, record.gradients, self.args.device)
-                | {f"lr/{group}": rate for group, rate in record.rates.items()}
-                | self.throughput.drain()
-                | memory_figures()
-            )
-        if self.control.should_evaluate:
-            self.evaluating.due()
-        if self.control.should_save:
-            self.saving.save()
-            self.control = self.callback_handler.on_save(self.args, self.state, self.control)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """As Trainer's; the mean loss at the end is of the whole run, not of this process alone."""
         logs.pop("total_flos", None)
         if "train_loss" in logs:
-            self.window.drain(self.parallel.add, self.parallel.world_size)
-            logs["train_loss"] = self.window.mean()
+            self.run.window.drain(self.run.parallel.add, self.run.parallel.world_size)
+            logs["train_loss"] = self.run.window.mean()
         super().log(logs, start_time)
-
-    @contextlib.contextmanager
-    def between_steps(self, doing: Literal["evaluating", "saving"]) -> Iterator[None]:
-        """What the body takes is no time of training."""
-        with self.throughput.excluded(), self.progress.during(doing):
-            yield
 
     def evaluate(
         self,
@@ -312,19 +213,15 @@ class ArgusTrainer(Trainer):
         ignore_keys: list[str] | None = None,
         metric_key_prefix: str = "eval",
     ) -> dict[str, float]:
-        """See :meth:`Evaluating.evaluate`."""
-        return self.evaluating.evaluate(eval_dataset, metric_key_prefix)
-
-    def averaged_weights(self) -> contextlib.AbstractContextManager[None]:
-        """In its body the model has the averaged weights, where an average is kept."""
-        return contextlib.nullcontext() if self.ema is None else self.ema.applied()
+        """See :func:`argusvl.training.evaluating.evaluate`."""
+        return evaluate(self.run, eval_dataset, metric_key_prefix)
 
     # ---- what Trainer makes, by our data and groups ----------------------------------------------------------------
 
     def get_train_dataloader(self) -> DataLoader:
         """Batches of samples asked for by epoch and index."""
         assert self.train_dataset is not None
-        samples = sampling.SeededSamples(self.train_dataset, self.config.training.seed)
+        samples = sampling.SeededSamples(self.train_dataset, self.run.config.training.seed)
         if isinstance(self._sampler, sampling.PlannedBatches):
             return sampling.planned_loader(samples, self._sampler, self.data_collator, self.args)
         size, sampler = self._train_batch_size, self._sampler
@@ -335,8 +232,10 @@ class ArgusTrainer(Trainer):
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """An optimizer with the task's groups and rates."""
         if self.optimizer is None:
-            made_by = self.get_optimizer_cls_and_kwargs(self.args, self.network)
-            self.optimizer = make_optimizer(*made_by, self.network, self.groups, self.args.weight_decay)
+            made_by = self.get_optimizer_cls_and_kwargs(self.args, self.run.network)
+            self.optimizer = make_optimizer(
+                *made_by, self.run.network, self.run.groups, self.args.weight_decay
+            )
         return self.optimizer
 
     # The checkpoint is restored as a whole, in _begin.

@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from argusvl.config.loading import flat
 from argusvl.config.schema import PhaseSection
@@ -31,10 +31,8 @@ from argusvl.doctor.suspicion import median
 from argusvl.doctor.watch import is_look
 from argusvl.training.listeners import Listener
 from argusvl.training.parameter_groups import AssignedGroup
+from argusvl.training.state import TrainState
 from argusvl.training.step import StepRecord
-
-if TYPE_CHECKING:
-    from argusvl.training.trainer import ArgusTrainer
 
 logger = get_logger(__name__)
 
@@ -55,7 +53,7 @@ class RunWatch(Listener):
     """Watches a run of the engine; on several ranks the first one's.
 
     Args:
-        trainer: The engine.
+        state: The run.
 
     Attributes:
         evidence: Of the run since it began, was resumed or rolled back; ``None`` before that.
@@ -64,8 +62,8 @@ class RunWatch(Listener):
         seconds: What the watching has cost.
     """
 
-    def __init__(self, trainer: ArgusTrainer) -> None:
-        self._trainer = trainer
+    def __init__(self, state: TrainState) -> None:
+        self._state = state
         self.evidence: Evidence | None = None
         self.present: list[Finding] = []
         self.clean = True
@@ -80,32 +78,32 @@ class RunWatch(Listener):
         match event["event"]:
             case "started" | "resumed":
                 self._begin()
-                trainer = self._trainer
-                phases = trainer.config.training.phases or ()
-                self._tell(never_trains(trainer.groups, phases, trainer.state.num_train_epochs))
+                state = self._state
+                phases = state.config.training.phases or ()
+                self._tell(never_trains(state.groups, phases, state.progress.num_train_epochs))
             case "rolled_back":
                 self._begin()
             case "stopped":
                 self._close()
 
     def _begin(self) -> None:
-        trainer = self._trainer
-        assert trainer.optimizer is not None
+        state = self._state
+        assert state.optimizer is not None
         self._close()
         self._suspected, self.present, self.clean = set(), [], True
         self.evidence = Evidence()
-        self._passes = PassSensor(trainer.network, self.evidence, time.perf_counter)
+        self._passes = PassSensor(state.network, self.evidence, time.perf_counter)
         self._passes.looking = False  # the engine knows its batches and its terms better
         self._parameters = ParameterSensor(
-            trainer.network,
-            [getattr(trainer.optimizer, "optimizer", trainer.optimizer)],
+            state.network,
+            [getattr(state.optimizer, "optimizer", state.optimizer)],
             self.evidence,
             (),
             lambda finite: None,
             every_step=False,
         )
         self._memory = MemorySensor()
-        for group in trainer.groups:
+        for group in state.groups:
             for name in group.parameters:
                 if (found := self.evidence.parameters.get(name)) is not None:
                     found.group = group.name
@@ -121,8 +119,8 @@ class RunWatch(Listener):
     def _declare(self) -> None:
         """What is frozen by configuration at present is meant to be."""
         assert self.evidence is not None
-        frozen = self._trainer.steering.plan.frozen
-        for group in self._trainer.groups:
+        frozen = self._state.plan.frozen
+        for group in self._state.groups:
             for name in group.parameters:
                 if (found := self.evidence.parameters.get(name)) is not None:
                     found.declared_frozen = group.name in frozen or name not in group.trainable
@@ -153,7 +151,7 @@ class RunWatch(Listener):
         self._take(evidence, record, looked)
         if looked:
             self._look(evidence, record)
-        last = record.step >= self._trainer.state.max_steps
+        last = record.step >= self._state.progress.max_steps
         if self._steps >= _FIRST_EXAMINATION and (looked or last or not record.finite):
             self._examine(evidence)
         self._parameters.looking = is_look(self._steps + 1)
@@ -161,8 +159,8 @@ class RunWatch(Listener):
 
     def on_evaluation(self, step: int, figures: Mapping[str, float]) -> None:
         """The figure that chooses the best checkpoint is followed."""
-        name = self._trainer.config.training.metric_for_best_model.removeprefix("eval_")
-        spec = spec_of(name, self._trainer.task.figures())
+        name = self._state.config.training.metric_for_best_model.removeprefix("eval_")
+        spec = spec_of(name, self._state.task.figures())
         if self.evidence is None:
             return
         if name in figures and spec is not None:
@@ -201,7 +199,7 @@ class RunWatch(Listener):
         self._passes.call = None  # a batch need not be there beside the next one
         if not looked:
             return
-        counted = {name: record.counts.get(term) for name, term in self._trainer.losses.counted_by.items()}
+        counted = {name: record.counts.get(term) for name, term in self._state.losses.counted_by.items()}
         sums = record.sums.sum(0).tolist()
         evidence.steps[-1].terms = {
             name: value / count
@@ -251,20 +249,20 @@ class RunWatch(Listener):
 
     def _is_one_batch(self) -> bool:
         """Whether an epoch is a single batch: then the same one again and again is what was asked for."""
-        loader = self._trainer.callback_handler.train_dataloader
+        loader = self._state.callbacks.train_dataloader
         return loader is not None and len(loader) <= 1
 
     def _tell(self, findings: list[Finding]) -> None:
-        trainer = self._trainer
+        state = self._state
         for one in findings:
             if (one.slug, one.where) in self._told:
                 continue
             self._told.add((one.slug, one.where))
-            change = change_of(one, dict(flat(trainer.config.model_dump(mode="json"))))
+            change = change_of(one, dict(flat(state.config.model_dump(mode="json"))))
             told = replace(one, remedy=f"{one.remedy} ({change})" if change else one.remedy)
             place = f" in {told.where}" if told.where else ""
             logger.warning("%s %s%s: %s. What to do: %s", told.id, told.slug, place, told.what, told.remedy)
-            trainer.event("found", finding=told.to_json())
+            state.event("found", finding=told.to_json())
 
 
 def _is_certain(one: Finding) -> bool:

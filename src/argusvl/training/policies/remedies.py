@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from argusvl.config.messages import did_you_mean
 from argusvl.config.schema import RemediesSection
@@ -16,11 +16,12 @@ from argusvl.doctor.findings import Finding
 from argusvl.doctor.remedies import APPLICABLE, REMEDIES, WHEN_TO_RESTART
 from argusvl.training.policies import Action, Continue, Inactive, Plan, Progress, RollBack, Stop
 from argusvl.training.policies.balancing import TermSizes
+from argusvl.training.saving import restore, take_snapshot
 from argusvl.training.snapshot import Snapshot
+from argusvl.training.state import TrainState
 from argusvl.training.step import StepRecord
-
-if TYPE_CHECKING:
-    from argusvl.training.trainer import ArgusTrainer
+from argusvl.training.stepping import forward_backward, optimize
+from argusvl.training.watching import RunWatch
 
 logger = get_logger(__name__)
 
@@ -49,14 +50,15 @@ class Remedies(Inactive):
     bit for bit, so that what differs is the remedy.
 
     Args:
-        trainer: The engine.
+        state: The run.
+        watch: Who finds.
         settings: What may be done.
 
     Raises:
         ConfigError: A finding is named that the engine can do nothing about, or there are several processes.
     """
 
-    def __init__(self, trainer: ArgusTrainer, settings: RemediesSection) -> None:
+    def __init__(self, state: TrainState, watch: RunWatch, settings: RemediesSection) -> None:
         for slug in settings.apply:
             if slug not in APPLICABLE:
                 raise ConfigError(
@@ -64,13 +66,13 @@ class Remedies(Inactive):
                     where="remedies.apply",
                     remedy=f"name some of {', '.join(APPLICABLE)}",
                 )
-        if trainer.parallel.world_size > 1:
+        if state.parallel.world_size > 1:
             raise ConfigError(
                 "remedies are tried by one process only, and this run has several",
                 where="remedies",
                 remedy="set remedies to null, or train with one process",
             )
-        self._trainer, self._settings = trainer, settings
+        self._state, self._watch, self._settings = state, watch, settings
         self._holds = Plan()
         self._attempts = 0
         self._found: Finding | None = None
@@ -81,25 +83,25 @@ class Remedies(Inactive):
     def plan(self, progress: Progress) -> Plan:
         """The remedies that were kept; and a new point to go back to, where nothing is wrong."""
         full = len(self._steps) >= self._settings.trial_steps
-        if self._good is None or (full and self._trainer.watch.clean and self._found is None):
-            self._good, self._good_at = self._trainer.saving.snapshot().kept(), progress.step
+        if self._good is None or (full and self._watch.clean and self._found is None):
+            self._good, self._good_at = take_snapshot(self._state).kept(), progress.step
             self._steps = []
         return self._holds
 
     def after_backward(self, record: StepRecord) -> Action:
         """Continue; or, where something was found, what a trial of the remedies says."""
         # Once found, it is looked into, also where the next steps look better: the trial will tell.
-        seen = (one for one in self._trainer.watch.present if one.slug in self._settings.apply)
+        seen = (one for one in self._watch.present if one.slug in self._settings.apply)
         self._found = found = self._found or next(seen, None)
         if found is None or len(self._steps) < self._settings.trial_steps:
             if len(self._steps) < self._settings.trial_steps:
                 self._steps.append(replace(record, outputs=None))
             return Continue()
         if any(remedy.engine == "stop" for remedy in REMEDIES[found.slug]):
-            if not self._trainer.control.should_training_stop:
+            if not self._state.control.should_training_stop:
                 logger.warning("training ends here, the best checkpoint is kept: %s", found.what)
-                self._trainer.event("remedy", kind=found.slug, change="stop early", kept=True)
-            self._trainer.control.should_training_stop = True
+                self._state.event("remedy", kind=found.slug, change="stop early", kept=True)
+            self._state.control.should_training_stop = True
             return Continue()
         return self._treat(found, record)
 
@@ -113,7 +115,7 @@ class Remedies(Inactive):
         if best is not None and not _end(best.losses) < _BETTER * _end(without):
             best = None
         for trial in trials:
-            self._trainer.event(
+            self._state.event(
                 "remedy",
                 kind=found.slug,
                 change=trial.words,
@@ -127,7 +129,7 @@ class Remedies(Inactive):
             return Stop(f"{found.slug}: {found.what}. Tried in vain: {tried}", WHEN_TO_RESTART)
         self._holds = self._holds.joined(best.plan)
         assert self._good is not None
-        self._trainer.steering.keep(self._good, self._good_at)
+        self._state.good.keep(self._good, self._good_at)
         why = (
             f"{found.slug}: {found.what}; with {best.words} the loss ends at {_end(best.losses):.3g} "
             f"instead of {_end(without):.3g}"
@@ -153,7 +155,7 @@ class Remedies(Inactive):
 
     def _balanced(self) -> dict[str, float]:
         """Factors that bring each term to its weight's share, by moving averages (0.99, as seed 001 has it)."""
-        sizes = TermSizes(self._trainer.losses.terms, 0.99)
+        sizes = TermSizes(self._state.losses.terms, 0.99)
         for record in self._steps:
             sizes.add(dict(zip(record.terms, record.sums.sum(0).tolist(), strict=True)), record.counts)
         return sizes.factors()
@@ -162,33 +164,33 @@ class Remedies(Inactive):
 
     def _try(self, options: Sequence[tuple[Plan, str]]) -> list[_Trial]:
         """Computes the kept steps again with each remedy; the run is left as it was, but for its gradients."""
-        trainer = self._trainer
-        now, plan = trainer.saving.snapshot().kept(), trainer.steering.plan
+        state = self._state
+        now, plan = take_snapshot(state).kept(), state.plan
         assert self._good is not None
         trials = []
-        with trainer.watch.paused():
+        with self._watch.paused():
             for change, words in options:
                 logger.warning("trying for %d steps: %s", len(self._steps), words)
-                trainer.saving.restore(self._good.kept())
-                trainer.steering.plan = plan.joined(change)
+                restore(state, self._good.kept())
+                state.plan = plan.joined(change)
                 trials.append(_Trial(change, words, self._replay()))
-        trainer.saving.restore(now)
-        trainer.steering.plan = plan
-        trainer.model_wrapped.zero_grad()
+        restore(state, now)
+        state.plan = plan
+        state.wrapped.zero_grad()
         return trials
 
     def _replay(self) -> list[float]:
-        trainer, losses = self._trainer, []
-        assert trainer.lr_scheduler is not None
+        state, losses = self._state, []
+        assert state.scheduler is not None
         for step in self._steps:
             if step.finite:
-                trainer.model_wrapped.zero_grad()
-                record = trainer.forward_backward(step.batches, step.counts, step.step)
+                state.wrapped.zero_grad()
+                record = forward_backward(state, step.batches, step.counts, step.step)
                 losses.append(record.loss)
                 if not record.finite:
                     break
-                trainer.stepping.optimize(record)
-            trainer.lr_scheduler.step()
+                optimize(state, record)
+            state.scheduler.step()
         return losses
 
     # --- its state
