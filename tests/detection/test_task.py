@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -425,24 +424,6 @@ def test_a_resumed_run_keeps_the_tokenizer_labels_and_descriptions_that_it_learn
         assert tokenizer.get_vocab() == task.processor.tokenizer.get_vocab()
         assets = DetectionAssets.load(folder)
         assert set(assets.labels) == set(before) == set(assets.descriptions or ())
-
-
-def test_packed_training_resumes_to_the_same_losses(make_task: MakeTask, tmp_path: Path) -> None:
-    """Rows of an epoch are planned anew, from the records alone."""
-    options = (*QUICK, "collator_type=packed", "max_steps=5", "teacher_ratio=0.5")
-
-    def losses(folder: Path) -> dict[int, float]:
-        history = json.loads((folder / "trainer_state.json").read_text("utf-8"))["log_history"]
-        return {e["step"]: e["loss"] for e in history if "loss" in e}
-
-    whole = make_task(*options, f"output_dir={tmp_path}/whole")
-    assert len(set(losses(run_training(whole, whole.config).output_dir).values())) == 5
-    parts = make_task(*options, f"output_dir={tmp_path}/parts")
-    run_training(parts, parts.config)
-    shutil.rmtree(tmp_path / "parts" / "checkpoint-5")
-    again = make_task(*options, f"output_dir={tmp_path}/parts")
-    run_training(again, again.config, resume=True)
-    assert losses(tmp_path / "parts") == losses(tmp_path / "whole")
 
 
 def test_a_resumed_run_keeps_the_calibration_of_the_evaluation_before(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from test_phases import STEADY
 from test_ranks import QUIET, both_ranks
-from toy_task import ToyTask, logged, losses, train
+from toy_task import ToyTask, logged, train
 
 from argusvl.training.policies.balancing import MOST, TermSizes
 from argusvl.training.protocol import LossTerm
@@ -53,14 +53,6 @@ def test_a_run_is_balanced_from_its_second_step_on(tmp_path: Path) -> None:
     entries = train(task, tmp_path / "balanced", balance_decay=0.0, **STEADY)
     ours, theirs = ([e["loss"] for e in run] for run in (entries, plain))
     assert ours[0] == theirs[0] and ours[1] != pytest.approx(theirs[1], rel=1e-3)
-
-
-def test_balance_goes_on_over_a_resumption(tmp_path: Path) -> None:
-    options = {**STEADY, "balance_decay": 0.9, "save_steps": 3}
-    whole = train(ToyTask(weights=UNEVEN), tmp_path, **options)
-    for step in (6, 8):
-        (tmp_path / f"checkpoint-{step}").rename(tmp_path / f"gone-{step}")
-    assert losses(train(ToyTask(weights=UNEVEN), tmp_path, resume=True, **options)) == losses(whole)
 
 
 def test_two_ranks_balance_as_one(tmp_path: Path) -> None:

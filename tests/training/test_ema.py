@@ -77,19 +77,6 @@ def test_evaluation_and_checkpoint_use_the_average_and_training_does_not(tmp_pat
     assert losses(without) == losses(with_ema)
 
 
-def test_a_resumed_run_goes_on_with_average_and_raw_weights(tmp_path: Path) -> None:
-    options: dict[str, Any] = {"max_steps": 8, "save_steps": 4, "eval_steps": 4, "ema_decay": 0.9}
-    whole = train(ToyTask(), tmp_path / "whole", **options)
-    train(ToyTask(), tmp_path / "parts", **options)
-    (tmp_path / "parts" / "checkpoint-8").rename(tmp_path / "parts" / "gone")
-    parts = train(ToyTask(), tmp_path / "parts", resume=True, **options)
-
-    assert losses(parts) == losses(whole)
-    first, second = (ToyModel.from_pretrained(tmp_path / run / "checkpoint-8") for run in ("whole", "parts"))
-    for name, value in first.state_dict().items():
-        assert torch.equal(value, second.state_dict()[name]), name
-
-
 def test_turning_the_average_off_or_on_when_resuming(tmp_path: Path) -> None:
     options: dict[str, Any] = {"save_steps": 4, "eval_steps": 100}
     whole = train(ToyTask(), tmp_path / "whole", max_steps=8, **options)

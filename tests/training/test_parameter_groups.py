@@ -192,20 +192,6 @@ def test_a_group_frozen_for_the_first_epochs_trains_from_then_on(tmp_path: Path)
     assert all("wn/head" in e and "lr/head" in e for e in entries)
 
 
-def test_a_frozen_group_stays_frozen_over_a_resumption(tmp_path: Path) -> None:
-    groups = (ParameterGroup("head", "head", 0.02, frozen_epochs=1.5), ParameterGroup("body", ".", 0.01))
-    options: dict[str, Any] = {"save_steps": 3, "eval_steps": 100}
-    whole = train(ToyTask(groups=groups), tmp_path / "whole", **options)
-    train(ToyTask(groups=groups), tmp_path / "parts", **options)
-    for name in ("checkpoint-12", "checkpoint-9", "checkpoint-6"):
-        path = tmp_path / "parts" / name
-        path.rename(path.with_name(f"old-{name}"))
-    (tmp_path / "parts" / "old-checkpoint-6").rename(tmp_path / "parts" / "checkpoint-6")
-    parts = train(ToyTask(groups=groups), tmp_path / "parts", resume=True, **options)
-    assert [e["loss"] for e in parts] == [e["loss"] for e in whole]
-    assert ["gn/head" in e for e in parts] == ["gn/head" in e for e in whole]
-
-
 def test_resuming_with_another_rate_uses_the_configured_one(tmp_path: Path) -> None:
     options: dict[str, Any] = {"max_steps": 8, "save_steps": 4, "eval_steps": 100}
     options |= {"lr_scheduler_type": "constant", "warmup_ratio": 0.0}
