@@ -124,32 +124,6 @@ def warm_up() -> list[Finding]:
     return trained(model, optimizer, after=schedule.step)
 
 
-class LoRA(nn.Module):
-    def __init__(self, base: nn.Linear) -> None:
-        super().__init__()
-        self.base = base.requires_grad_(False)
-        self.a = nn.Parameter(torch.randn(2, base.in_features) / base.in_features**0.5)
-        self.b = nn.Parameter(torch.zeros(base.out_features, 2))
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        return self.base(inputs) + inputs @ self.a.T @ self.b.T
-
-
-@healthy
-def lora() -> list[Finding]:
-    model = mlp()
-    trained(model)
-    model[0], model[2] = LoRA(model[0]), LoRA(model[2])
-    return trained(model, torch.optim.Adam([p for p in model.parameters() if p.requires_grad], 0.01))
-
-
-@healthy
-def frozen_backbone_given_to_the_optimizer_as_declared() -> list[Finding]:
-    model = mlp()
-    model[0].requires_grad_(False)
-    return trained(model, frozen=["0"])
-
-
 @healthy
 def frozen_backbone_left_out_of_the_optimizer() -> list[Finding]:
     model = mlp()
@@ -203,22 +177,6 @@ def loss_on_a_scale_of_its_own() -> list[Finding]:
         optimizer.step()
         watch.step(loss=loss, batch=inputs)
     return watch.report()
-
-
-@healthy
-def evaluation_of_another_size() -> list[Finding]:
-    model = mlp(nn.Dropout(0.1))
-    held_out = next(points(1, 100))[0] + 1e-3
-    steps = iter(range(10**6))
-
-    def evaluate() -> None:
-        if next(steps) % 20 == 0:
-            model.eval()
-            with torch.inference_mode():
-                model(held_out)
-            model.train()
-
-    return trained(model, after=evaluate)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -324,18 +324,6 @@ def test_a_watched_model_can_be_copied_and_pickled() -> None:
     assert len(watch.evidence.inputs) == calls
 
 
-def test_a_check_that_fails_is_a_finding_beside_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    from argusvl.doctor import checks
-
-    def broken(_: Any) -> Any:
-        raise ZeroDivisionError("no steps")
-
-    monkeypatch.setattr(checks, "CHECKS", (broken, *checks.CHECKS))
-    found = train(Wrapped(), loss=float("nan")).report()
-    assert [one.id for one in found] == ["N-431", "N-449"]
-    assert "broken" in found[1].where and "no steps" in found[1].what
-
-
 @pytest.mark.parametrize("since", [0, 4])
 @pytest.mark.parametrize("part", ["_see_gradients", "finish_step", "take_stock"])
 def test_a_sensor_that_fails_is_a_finding_and_training_goes_on(
