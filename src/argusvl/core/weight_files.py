@@ -1,46 +1,123 @@
-"""Files of weights: a copy that broke off is seen in the header, without reading what follows."""
+"""Weights, and when to trust them: whole files, floating-point numbers, finite values.
+
+A copy that broke off is seen in the header, without reading what follows.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from argusvl.core.errors import CheckpointError
+from argusvl.core.files import cannot_read, open_file
+from argusvl.core.strict_json import decode_json
 from argusvl.core.wording import listed
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+_MOST_HEADER_BYTES = 100_000_000
+"""As the safetensors library has it."""
 
-def safetensors_names(path: Path) -> set[str]:
-    """Names of the tensors in a safetensors file, whose size is checked against its header.
+
+@dataclass(frozen=True, slots=True)
+class StoredTensor:
+    """A tensor as a safetensors file's header has it; ``begin`` and ``end`` are places in the file, in bytes."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+
+def safetensors_header(path: Path) -> dict[str, StoredTensor]:
+    """The tensors in a safetensors file by name; the file's size is checked against its header.
 
     Raises:
-        CheckpointError: The file is truncated or no safetensors file.
+        CheckpointError: The file cannot be read, is truncated, or is no safetensors file.
     """
 
     def damaged(what: str) -> CheckpointError:
         return CheckpointError(what, where=path, remedy="copy it again, or use another checkpoint")
 
-    size = path.stat().st_size
-    with path.open("rb") as stream:
-        length = int.from_bytes(stream.read(8), "little")
-        if size < 8 or length > size - 8:
-            raise damaged(f"is truncated: {size} bytes, its header alone has {length + 8}")
-        try:
-            header = json.loads(stream.read(length))
-            entries = {
-                name: entry["data_offsets"] for name, entry in header.items() if name != "__metadata__"
-            }
-            end = max((offsets[1] for offsets in entries.values()), default=0)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise damaged(f"is no safetensors file: {error}") from error
-    if size != 8 + length + end:
-        state = "truncated" if size < 8 + length + end else "too long"
-        raise damaged(f"is {state}: {size} bytes, its header announces {8 + length + end}")
-    return set(entries)
+    try:
+        with open_file(path) as stream:
+            size = os.fstat(stream.fileno()).st_size
+            length = int.from_bytes(stream.read(8), "little")
+            if size < 8 or length > size - 8:
+                raise damaged(f"is truncated: {size} bytes, its header alone has {length + 8}")
+            if length > _MOST_HEADER_BYTES:
+                raise damaged(f"is no safetensors file: its header has {length} bytes")
+            text = stream.read(length)
+    except OSError as error:
+        raise cannot_read(path, error, CheckpointError) from error
+    try:
+        header = decode_json(text.decode())
+        header.pop("__metadata__", None)
+        tensors = {name: _stored(entry, 8 + length) for name, entry in header.items()}
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise damaged(f"is no safetensors file: {error}") from error
+    end = max((tensor.end for tensor in tensors.values()), default=8 + length)
+    if size != end:
+        raise damaged(
+            f"is {'truncated' if size < end else 'too long'}: {size} bytes, its header announces {end}"
+        )
+    return tensors
+
+
+def _stored(entry: Any, data: int) -> StoredTensor:
+    begin, end = entry["data_offsets"]
+    shape = tuple(entry["shape"])
+    if not all(type(number) is int and number >= 0 for number in (begin, end, *shape)):
+        raise ValueError(f"a size or a place is no whole number: {entry!r:.80}")
+    return StoredTensor(str(entry["dtype"]), shape, data + begin, data + end)
+
+
+def safetensors_names(path: Path) -> set[str]:
+    """Names of the tensors in a safetensors file; raises as :func:`safetensors_header`."""
+    return set(safetensors_header(path))
+
+
+def check_floats(path: Path) -> None:
+    """Checks that a safetensors file holds nothing but numbers with a fraction, as weights are.
+
+    A library would convert whole numbers without a word.
+
+    Raises:
+        CheckpointError: It holds another type, or as :func:`safetensors_header`.
+    """
+    for name, tensor in safetensors_header(path).items():
+        if not tensor.dtype.startswith(("F", "BF")):
+            raise CheckpointError(
+                f"the weight {name} is stored as {tensor.dtype}",
+                where=path,
+                remedy="use a checkpoint whose weights are floating-point numbers",
+            )
+
+
+def check_finite(tensors: Iterable[tuple[str, Tensor]], where: object) -> None:
+    """Checks that weights are numbers: from one that is not, all that is computed would not be.
+
+    Raises:
+        CheckpointError: A value is infinite or NaN.
+    """
+    import torch
+
+    for name, tensor in tensors:
+        if not tensor.numel() or not tensor.is_floating_point() or tensor.is_meta:
+            continue
+        low, high = (tensor if tensor.itemsize > 1 else tensor.half()).detach().aminmax()  # carries NaN along
+        if not bool(torch.isfinite(low) & torch.isfinite(high)):
+            raise CheckpointError(
+                f"the weight {name} holds values that are not finite",
+                where=where,
+                remedy="use an earlier checkpoint of the run, or copy this one again",
+            )
 
 
 _SAMPLES, _SAMPLE_BYTES = 8, 4096
@@ -62,19 +139,13 @@ def weights_fingerprint(folder: Path) -> str:
         )
     digests: dict[str, bytes] = {}
     for file in files:
-        safetensors_names(file)
-        with file.open("rb") as stream:
-            length = int.from_bytes(stream.read(8), "little")
-            header = json.loads(stream.read(length))
-            for name, entry in header.items():
-                if name == "__metadata__":
-                    continue
-                begin, end = entry["data_offsets"]
-                digest = hashlib.blake2b(json.dumps([name, entry["dtype"], entry["shape"]]).encode())
-                last = max(0, end - begin - _SAMPLE_BYTES)
+        with open_file(file) as stream:
+            for name, one in safetensors_header(file).items():
+                digest = hashlib.blake2b(json.dumps([name, one.dtype, one.shape]).encode())
+                last = max(0, one.end - one.begin - _SAMPLE_BYTES)
                 for place in sorted({last * k // (_SAMPLES - 1) for k in range(_SAMPLES)}):
-                    stream.seek(8 + length + begin + place)
-                    digest.update(stream.read(min(_SAMPLE_BYTES, end - begin)))
+                    stream.seek(one.begin + place)
+                    digest.update(stream.read(min(_SAMPLE_BYTES, one.end - one.begin)))
                 digests[name] = digest.digest()
     whole = hashlib.blake2b(digest_size=16)
     for name in sorted(digests):
@@ -84,7 +155,6 @@ def weights_fingerprint(folder: Path) -> str:
 
 def state_differences(state: object, wanted: dict[str, Tensor]) -> str | None:
     """What is first wrong with what should be a network's state dict, or ``None``."""
-    import torch
     from torch import Tensor
 
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
@@ -96,6 +166,8 @@ def state_differences(state: object, wanted: dict[str, Tensor]) -> str | None:
         found = state[key]
         if found.shape != tensor.shape or found.dtype != tensor.dtype:
             return f"{key!r} is {found.dtype} {list(found.shape)}, wanted {tensor.dtype} {list(tensor.shape)}"
-        if not torch.isfinite(found).all():
-            return f"{key!r} holds values that are not finite"
+        try:
+            check_finite([(key, found)], key)
+        except CheckpointError as error:
+            return error.what
     return None

@@ -40,6 +40,7 @@ from argusvl.detection.data.tokenizer import (
     check_special_tokens,
     learned_tokenizer,
     load_tokenizer,
+    vocabulary_digest,
 )
 from argusvl.detection.data.walk import walk
 from argusvl.detection.measure.calibration import Fit, fit_calibration
@@ -59,6 +60,7 @@ from argusvl.detection.predict.captions import CaptionChoice, possible_descripti
 from argusvl.detection.predict.checkpoint import DetectionAssets, save_teacher_pool
 from argusvl.detection.predict.inference import RecordQuestions, evaluate_records
 from argusvl.doctor.findings import Finding
+from argusvl.task_parts import ASSETS_FILE
 from argusvl.training.parallel import Parallel
 from argusvl.training.protocol import LossTerm, ParameterGroup
 from argusvl.visual.drawing import draw_comparison
@@ -535,6 +537,7 @@ class DetectionTask:
             vision_tokens_policy=data.vision_tokens_policy,
             descriptions=self.descriptions,
             calibration=None if self._fit is None else self._fit.calibration,
+            vocabulary_digest=vocabulary_digest(self.processor.tokenizer),
             calibration_note="no held-out records were evaluated" if self._fit is None else self._fit.note,
             config=self.config.model_dump(mode="json"),
         ).save(folder)
@@ -588,8 +591,11 @@ class DetectionTask:
                 return load_tokenizer(section.tokenizer_path)
             vocab_size = section.architecture.vocab_size
         if vocab_size is None:
-            assert self._model_folder is not None
-            return load_tokenizer(stock_folder(self._model_folder))
+            folder = self._model_folder
+            assert folder is not None
+            if (folder / ASSETS_FILE).is_file():
+                return DetectionAssets.load(folder).tokenizer(folder)
+            return load_tokenizer(stock_folder(folder))
         return learned_tokenizer(
             self._described.scenes(),
             prompt_language=data.prompt_language,

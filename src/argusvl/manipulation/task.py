@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from PIL import Image
 from transformers import PreTrainedModel
 
@@ -26,9 +25,10 @@ from argusvl.manipulation.data.records import HandRecord
 from argusvl.manipulation.measure.evaluation import HandEvaluation, evaluate_dataset
 from argusvl.manipulation.measure.figures import FIGURES
 from argusvl.manipulation.measure.metrics import mean_pose
-from argusvl.manipulation.model.configuration import HUB, HandConfig
+from argusvl.manipulation.model.configuration import HUB
+from argusvl.manipulation.model.loading import load_config, load_model
 from argusvl.manipulation.model.losses import LOSSES
-from argusvl.manipulation.model.modeling import ArgusForHands, new_config, new_model
+from argusvl.manipulation.model.modeling import new_config, new_model
 from argusvl.manipulation.predict.checkpoint import HandAssets
 from argusvl.run.checkpoints import checkpoint_at
 from argusvl.training.parallel import Parallel
@@ -176,7 +176,7 @@ class HandTask:
             return new_model(section.encoder, **self._sizes)
         # What ships is stored in 16 bits.
         changeable = {"dropout": section.dropout, "encoder_frozen_stages": section.frozen_stages}
-        return ArgusForHands.from_pretrained(self._base, dtype=torch.float32, **changeable)
+        return load_model(self._base, **changeable)
 
     @property
     def _sizes(self) -> dict[str, Any]:
@@ -192,7 +192,7 @@ class HandTask:
             new_config(section.encoder, **self._sizes)
             return None
         folder = checkpoint_at(model_folder(section.model_path))
-        trained, shape = HandAssets.load(folder), HandConfig.from_pretrained(folder)
+        trained, shape = HandAssets.load(folder), load_config(folder)
         fixed = FIXED_SIZES + (() if shape.encoder == HUB else ("encoder", "encoder_stages"))
         there = {name: getattr(shape, name) for name in fixed} | {"box_margin": trained.box_margin}
         asked = section.model_dump() | {"box_margin": self.config.data.box_margin}

@@ -29,7 +29,8 @@ from argusvl.detection.data.special_tokens import (
     VISION_END,
     VISION_START,
 )
-from argusvl.detection.data.tokenizer import token_id
+from argusvl.detection.data.template_limits import exceeds_limits
+from argusvl.detection.data.tokenizer import CHAT_TEMPLATE, token_id
 
 if TYPE_CHECKING:
     from transformers.tokenization_utils_tokenizers import TokenizersBackend
@@ -357,7 +358,11 @@ class ChatProcessor:
         grid: Grid = (1, 2, 2)
         box = ObjectAnnotation(bbox_2d=(1, 2, 3, 4), desc="a")
         turn = Turn(grids=(grid,), objects=(box,))
-        rendered = self.render(self.messages(turn, [turn]))
+        messages = self.messages(turn, [turn])
+        template = self.tokenizer.chat_template
+        if template != CHAT_TEMPLATE and isinstance(template, str) and exceeds_limits(template, messages):
+            raise self._bad_template("takes more time or memory than a conversation can need")
+        rendered = self.render(messages)
         ours = self._write(turn, [turn], "", True, None, 0)
         expected = self.tokenizer.backend_tokenizer.encode(rendered, add_special_tokens=False).ids
         if list(ours.input_ids) != list(expected):

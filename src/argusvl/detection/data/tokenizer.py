@@ -252,6 +252,13 @@ def _processor_template(folder: Path) -> str | None:
     return str(template)
 
 
+def vocabulary_digest(tokenizer: TokenizersBackend) -> str:
+    """Tells a tokenizer from one that gives another id to any token, or writes a text by other tokens."""
+    merges = json.loads(tokenizer.backend_tokenizer.to_str())["model"].get("merges", [])
+    pairs = [merge if isinstance(merge, str) else " ".join(merge) for merge in merges]
+    return digest_of(json.dumps(sorted(tokenizer.get_vocab().items())), "\n".join(pairs))
+
+
 def token_id(tokenizer: TokenizersBackend, token: str) -> int:
     """Id of a special token.
 

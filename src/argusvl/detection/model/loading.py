@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import nn
-from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+from torch import Tensor, nn
+from transformers import PreTrainedConfig, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 from argusvl.core.errors import CheckpointError
 from argusvl.core.files import read_json_object
-from argusvl.core.weight_files import safetensors_names
+from argusvl.core.model_shapes import check_shape
+from argusvl.core.weight_files import check_finite, check_floats, safetensors_header
 from argusvl.detection.data.checkpoint_layout import (
     ADAPTER_CONFIG,
     QWEN_FOLDER,
@@ -22,9 +25,11 @@ from argusvl.detection.data.checkpoint_layout import (
     is_adapter,
     stock_folder,
 )
-from argusvl.detection.model.configuration import ArgusDetectionConfig
+from argusvl.detection.model.configuration import ArgusDetectionConfig, GenerationShape, HeadShape, check_qwen
 from argusvl.detection.model.published import PUBLISHED
 from argusvl.run.checkpoints import verify_checkpoint
+
+C = TypeVar("C", bound=PreTrainedConfig)
 
 _AGAIN = "copy the folder again, or use another checkpoint"
 
@@ -44,13 +49,11 @@ def load_config(folder: Path) -> ArgusDetectionConfig:
             where=folder,
             remedy="give a checkpoint folder that Argus wrote; a plain Qwen2.5-VL folder goes to model_path",
         )
-    _check_model_type(file, ArgusDetectionConfig.model_type)
-    try:
-        config: ArgusDetectionConfig = ArgusDetectionConfig.from_pretrained(file.parent)
-    except (OSError, ValueError, TypeError) as error:
-        raise CheckpointError(
-            f"does not describe a detection head: {error}", where=file, remedy=_AGAIN
-        ) from error
+    check_shape(_read_config(file, ArgusDetectionConfig.model_type), HeadShape, file)
+    config = _parsed(ArgusDetectionConfig, file)
+    check_qwen(config.qwen_config, file)
+    if config.hidden_size % config.num_heads:
+        raise CheckpointError("hidden_size is no multiple of num_heads", where=file, remedy=_AGAIN)
     return config
 
 
@@ -76,14 +79,21 @@ def load_qwen(folder: str | Path, **kwargs: Any) -> tuple[Qwen2_5_VLForCondition
         )
     if not (folder / "config.json").is_file():
         raise CheckpointError("no config.json", where=folder, remedy="give a Qwen2.5-VL folder in hub layout")
-    _check_model_type(folder / "config.json", Qwen2_5_VLConfig.model_type)
+    load_qwen_config(folder)
+    if (generation := folder / "generation_config.json").is_file():
+        check_shape(read_json_object(generation, remedy=_AGAIN), GenerationShape, generation)
     verify_checkpoint(folder)  # transformers' own error does not say which shard is truncated
+    quantised = "quantization_config" in read_json_object(folder / "config.json", remedy=_AGAIN)
+    for file in () if quantised else sorted(folder.glob("model*.safetensors")):
+        check_floats(file)
     # What does not fit is refused below, by name; transformers would name nothing.
     options = {"output_loading_info": True, "local_files_only": True, "ignore_mismatched_sizes": True}
     loaded: Any
     try:
         loaded = Qwen2_5_VLForConditionalGeneration.from_pretrained(folder, **{**kwargs, **options})
-    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever the library makes of files that anyone may have written
         raise CheckpointError(
             f"the weights cannot be loaded: {error}", where=folder, remedy=_AGAIN
         ) from error
@@ -100,6 +110,7 @@ def load_qwen(folder: str | Path, **kwargs: Any) -> tuple[Qwen2_5_VLForCondition
             where=folder,
             remedy="use a complete Qwen2.5-VL checkpoint with official key names",
         )
+    check_finite(qwen.named_parameters(), folder)
     return qwen, report
 
 
@@ -114,8 +125,10 @@ def load_qwen_config(folder: Path) -> Qwen2_5_VLConfig:
         return PUBLISHED[named[1]].config()
     if not (folder / "config.json").is_file():
         raise CheckpointError("no config.json", where=folder, remedy="give a Qwen2.5-VL folder in hub layout")
-    _check_model_type(folder / "config.json", Qwen2_5_VLConfig.model_type)
-    config: Qwen2_5_VLConfig = Qwen2_5_VLConfig.from_pretrained(folder)
+    file = folder / "config.json"
+    _read_config(file, Qwen2_5_VLConfig.model_type)
+    config = _parsed(Qwen2_5_VLConfig, file)
+    check_qwen(config, file)
     return config
 
 
@@ -125,40 +138,61 @@ def load_head(head: nn.Module, file: Path) -> None:
     Raises:
         CheckpointError: The file is missing, damaged, or of another head.
     """
-    if not file.is_file():
-        raise CheckpointError(f"no {file.name} with the detection head", where=file.parent, remedy=_AGAIN)
-    safetensors_names(file)
+    check_head(head.state_dict(), file)
     try:
         state = load_file(str(file))
     except (OSError, ValueError, SafetensorError) as error:
         raise CheckpointError(f"cannot be read: {error}", where=file, remedy=_AGAIN) from error
+    check_finite(state.items(), file)
     own = head.state_dict()
-    # One value is one value: the scale of type scores was saved as a scalar once.
-    state = {
-        n: t.reshape(own[n].shape) if n in own and t.numel() == own[n].numel() == 1 else t
-        for n, t in state.items()
-    }
-    missing, unexpected = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
-    others = [n for n in sorted(own.keys() & state.keys()) if own[n].shape != state[n].shape]
+    head.load_state_dict({name: tensor.reshape(own[name].shape) for name, tensor in state.items()})
+
+
+def check_head(own: Mapping[str, Tensor], file: Path) -> None:
+    """Compares a detection head, which may be one of shapes alone, with its file, of which only the header is read.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, or of another head.
+    """
+    if not file.is_file():
+        raise CheckpointError(f"no {file.name} with the detection head", where=file.parent, remedy=_AGAIN)
+    check_floats(file)
+    stored = {name: one.shape for name, one in safetensors_header(file).items()}
+    missing, unexpected = sorted(own.keys() - stored.keys()), sorted(stored.keys() - own.keys())
+    others = [
+        n
+        for n in sorted(own.keys() & stored.keys())
+        # One value is one value: the scale of type scores was saved as a scalar once.
+        if own[n].shape != stored[n] and not (own[n].numel() == math.prod(stored[n]) == 1)
+    ]
     if missing or unexpected or others:
-        shapes = [f"{n} {list(state[n].shape)} instead of {list(own[n].shape)}" for n in others]
+        shapes = [f"{n} {list(stored[n])} instead of {list(own[n].shape)}" for n in others]
         raise CheckpointError(
             f"the head does not fit config.json: {_named(missing)} missing, {_named(unexpected)} unexpected, "
             f"{_named(shapes)} of another shape",
             where=file,
             remedy="config.json and model.safetensors must come from the same run",
         )
-    head.load_state_dict(state)
 
 
-def _check_model_type(file: Path, expected: str) -> None:
-    found = read_json_object(file, remedy=_AGAIN).get("model_type")
+def _parsed(kind: type[C], file: Path) -> C:
+    """A configuration as transformers reads it, in its present form."""
+    try:
+        return kind.from_pretrained(file.parent)
+    except Exception as error:  # whatever the library makes of a file that anyone may have written
+        raise CheckpointError(f"is no {kind.__name__}: {error}", where=file, remedy=_AGAIN) from error
+
+
+def _read_config(file: Path, expected: str) -> dict[str, Any]:
+    value = read_json_object(file, remedy=_AGAIN)
+    found = value.get("model_type")
     if found != expected:
         raise CheckpointError(
             f"model_type is {found!r}, expected {expected!r}",
             where=file,
             remedy="give a Qwen2.5-VL folder in hub layout, or a checkpoint that Argus wrote",
         )
+    return value
 
 
 def _named(names: list[str], most: int = 3) -> str:

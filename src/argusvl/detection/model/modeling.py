@@ -36,7 +36,7 @@ from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.head import DetectionHead, HeadOutput
 from argusvl.detection.model.inputs import AXES, check_present, check_shapes, checked_images, cut_patches
 from argusvl.detection.model.label_trie import LabelTrie
-from argusvl.detection.model.loading import load_config, load_head, load_qwen
+from argusvl.detection.model.loading import check_head, load_config, load_head, load_qwen
 from argusvl.detection.model.losses import STUDENT, LossSettings, WrittenAnswers, terms_of
 from argusvl.detection.model.matching import Targets
 from argusvl.detection.model.vision import make_fast, raster_rows
@@ -548,6 +548,10 @@ class ArgusForDetection(PreTrainedModel):
             asked = isinstance(kwargs.get("dtype"), torch.dtype)
             head_dtype = torch.float32 if adapted and not asked else qwen.dtype
         config.qwen_config = qwen.config
+        if config.detection_enabled:
+            with torch.device("meta"):
+                shapes = DetectionHead(config).state_dict()  # before memory is taken for what does not fit
+            check_head(shapes, head_folder(folder) / HEAD_FILE)
         model = cls(config, qwen)
         if adapted:
             model.adapter = Adapter.load(qwen, stock)

@@ -12,17 +12,21 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from argusvl.core.errors import CheckpointError
 from argusvl.core.files import path_inside, read_json_object, write_text_atomically
-from argusvl.detection.data.checkpoint_layout import assets_file
+from argusvl.detection.data.checkpoint_layout import assets_file, stock_folder
 from argusvl.detection.data.conversation import OverLengthPolicy
 from argusvl.detection.data.dataset import Vocabulary
 from argusvl.detection.data.records import Record, RecordFile, Scene, write_records
 from argusvl.detection.data.samples import VisionLimits, VisionTokensPolicy
+from argusvl.detection.data.tokenizer import load_tokenizer, vocabulary_digest
 from argusvl.detection.measure.calibration import Calibration
 from argusvl.task_parts import ASSETS_FILE
+
+if TYPE_CHECKING:
+    from transformers.tokenization_utils_tokenizers import TokenizersBackend
 
 POOL_FILE = "teacher_pool.jsonl"
 POOL_IMAGES = "teacher_images"
@@ -33,7 +37,7 @@ _CHOICES = {
     "vision_tokens_policy": get_args(VisionTokensPolicy),
 }
 
-_LATER = {"descriptions", "calibration", "calibration_note"}
+_LATER = {"descriptions", "calibration", "calibration_note", "vocabulary_digest"}
 """Keys that checkpoints of earlier versions lack."""
 
 
@@ -57,6 +61,7 @@ class DetectionAssets:
             earlier version, chooses from the labels of a closed vocabulary.
         calibration: Makes probabilities of scores; ``None``: there is none.
         calibration_note: What the calibration was fitted on, or why there is none.
+        vocabulary_digest: Of the tokenizer; empty where the checkpoint does not say so.
         config: The run's configuration, for the record; nothing is read from it.
     """
 
@@ -73,7 +78,23 @@ class DetectionAssets:
     descriptions: tuple[str, ...] | None = None
     calibration: Calibration | None = None
     calibration_note: str = "the checkpoint was written without one"
+    vocabulary_digest: str = ""
     config: Mapping[str, Any] = field(default_factory=dict)
+
+    def tokenizer(self, folder: Path) -> TokenizersBackend:
+        """The tokenizer of training, from the checkpoint.
+
+        Raises:
+            CheckpointError: It cannot be read, or is another one: the ids that the model learned mean other tokens.
+        """
+        tokenizer = load_tokenizer(stock_folder(folder))
+        if self.vocabulary_digest and vocabulary_digest(tokenizer) != self.vocabulary_digest:
+            raise CheckpointError(
+                "the tokenizer is not that of training: its tokens have other ids or merges",
+                where=stock_folder(folder),
+                remedy="copy the tokenizer's files of the checkpoint again",
+            )
+        return tokenizer
 
     @property
     def limits(self) -> VisionLimits:
@@ -100,6 +121,12 @@ class DetectionAssets:
         """
         file = assets_file(Path(folder))
         value = read_json_object(file, remedy="copy the checkpoint again, or use another one")
+        if value.get("task", "detection") != "detection":
+            raise CheckpointError(
+                f"a checkpoint of the task {value['task']!r:.40}",
+                where=folder,
+                remedy="name one of detection, e.g. argus-tiny",
+            )
         if "descriptions" not in value and value.get("vocabulary") == "closed":
             value["descriptions"] = value.get("labels") or None
         known = {

@@ -24,7 +24,7 @@ from argusvl.detection.data.detections import Detections
 from argusvl.detection.data.pool import choose_cover
 from argusvl.detection.data.records import Record, Scene
 from argusvl.detection.data.samples import LoadedScene, load_scene
-from argusvl.detection.data.tokenizer import check_special_tokens, load_tokenizer
+from argusvl.detection.data.tokenizer import check_special_tokens
 from argusvl.detection.measure.pairing import SCORE_THRESHOLD
 from argusvl.detection.model.modeling import ArgusForDetection
 from argusvl.detection.predict.captions import CaptionChoice, possible_descriptions
@@ -104,7 +104,7 @@ class Predictor:
         on = usable_device(device)
         precision = decide("auto", on)
         _log.debug("computing in %s: %s", precision.name, precision.why)
-        tokenizer = load_tokenizer(stock_folder(folder))
+        tokenizer = assets.tokenizer(folder)
         # Whole weights under autocast, as in training, give the most exact boxes. On a GPU memory counts more: weights
         # that are stored in half precision stay so.
         dtype = "auto" if precision.bf16 and on.type != "cpu" else torch.float32

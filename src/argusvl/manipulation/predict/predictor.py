@@ -14,7 +14,7 @@ from PIL import Image
 
 from argusvl.assets import model_folder
 from argusvl.core.devices import usable_device
-from argusvl.core.errors import ArgusError, CheckpointError, DataError
+from argusvl.core.errors import ArgusError, DataError
 from argusvl.core.images import exif_orientation, open_image, upright_rgb
 from argusvl.core.precision import compute_in, decide
 from argusvl.manipulation.data.augmentation import NO_CHANGE
@@ -23,6 +23,7 @@ from argusvl.manipulation.data.dataset import pixel_values
 from argusvl.manipulation.data.joints import JOINTS
 from argusvl.manipulation.data.records import record_error
 from argusvl.manipulation.measure.evaluation import HandPrediction, predictions_of
+from argusvl.manipulation.model.loading import load_model
 from argusvl.manipulation.model.modeling import ArgusForHands
 from argusvl.manipulation.predict.checkpoint import HandAssets
 from argusvl.run.checkpoints import checkpoint_at
@@ -137,13 +138,8 @@ class HandPredictor:
         """
         folder = checkpoint_at(model_folder(path))
         assets, on = HandAssets.load(folder), usable_device(device)
-        try:
-            model = ArgusForHands.from_pretrained(folder, dtype=torch.float32)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise CheckpointError(
-                f"its weights cannot be loaded: {error}", where=folder, remedy="copy the checkpoint again"
-            ) from error
-        model.to(on)
+        model = load_model(folder)
+        model.to(on)  # type: ignore[arg-type]  # transformers wraps `to` with a signature of its own
         compute_in(decide("auto", on), model)
         return cls(model, assets)
 
