@@ -11,7 +11,6 @@ import torch
 from transformers import Florence2Processor
 
 from argusvl.recognition.florence.answers import Regions, parse_regions, to_numbers, to_pixels
-from argusvl.recognition.florence.loading import answer_tokens
 from argusvl.recognition.florence.model import Florence2
 
 
@@ -27,13 +26,12 @@ SQUARE = locations(100, 100, 200, 100, 200, 200, 100, 200)
 
 @pytest.fixture
 def parse(tiny_florence: Florence2) -> Any:
-    """Text with tokens → regions of a picture of 640×200."""
-    processor: Florence2Processor = tiny_florence._processor
-    tokens = answer_tokens(processor.tokenizer, "test")
+    """Text with tokens → regions of a picture of 640×200, by way of the tokenizer."""
+    tokenizer = tiny_florence._processor.tokenizer
 
     def parse_text(text: str, size: tuple[int, int] = (640, 200)) -> Regions:
-        ids = processor.tokenizer(text, add_special_tokens=False)["input_ids"]
-        return parse_regions(ids, tokens, processor.tokenizer.decode, size, truncated=False, raw=text)
+        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+        return parse_regions(tokenizer.decode(ids), size, truncated=False)
 
     return parse_text
 

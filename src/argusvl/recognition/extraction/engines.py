@@ -102,3 +102,12 @@ def make_embedder(backbone: Backbone, root: Path, header: Header, reuse: Path | 
     """What each engine runs."""
     known = KnownVectors(reuse, header.fingerprint) if reuse is not None else None
     return Embedder(backbone, root, header.fingerprint.lane, known)
+
+
+def processor_of(device: torch.device) -> str:
+    """Kind of processor, which chooses among kernels whose sums differ in their last bits: a GPU's name, or the
+    instruction set that torch uses on the CPU.
+    """
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return torch.backends.cpu.get_cpu_capability()

@@ -26,9 +26,8 @@ from argusvl.recognition.backbones.protocol import Backbone
 from argusvl.recognition.decoding import Lane, decoder_versions
 from argusvl.recognition.extraction.agreement import require_agreement
 from argusvl.recognition.extraction.changes import changed_inputs, inputs_sha256
-from argusvl.recognition.extraction.engines import Engine, LocalEngine
+from argusvl.recognition.extraction.engines import Engine, LocalEngine, processor_of
 from argusvl.recognition.extraction.fingerprint import Plan, StoreFingerprint
-from argusvl.recognition.extraction.processors import processor_of
 from argusvl.recognition.extraction.shards import WRITER
 from argusvl.recognition.extraction.sources import Listing, Problem, find_images
 from argusvl.recognition.extraction.store import HEADER, LEDGER, Header

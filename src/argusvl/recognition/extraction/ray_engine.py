@@ -23,9 +23,8 @@ from argusvl.core.logging import get_logger
 from argusvl.core.workers import map_in_order
 from argusvl.recognition.backbones.protocol import Backbone
 from argusvl.recognition.decoding import decoder_versions
-from argusvl.recognition.extraction.engines import make_embedder
+from argusvl.recognition.extraction.engines import make_embedder, processor_of
 from argusvl.recognition.extraction.fingerprint import StoreFingerprint, require_same_fingerprint
-from argusvl.recognition.extraction.processors import processor_of
 from argusvl.recognition.extraction.store import Header
 from argusvl.recognition.extraction.writer import EmbeddedBatch
 

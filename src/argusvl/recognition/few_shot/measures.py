@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.metrics import auc, roc_auc_score
 
 Scores = NDArray[np.float64]
 
@@ -15,16 +16,13 @@ def auroc(known: Scores, unknown: Scores) -> float:
         known: ``[N]``, at least one.
         unknown: ``[M]``, at least one.
     """
-    ordered = np.sort(unknown)
-    below = np.searchsorted(ordered, known, side="left")
-    not_above = np.searchsorted(ordered, known, side="right")
-    return float((below + not_above).sum() / (2 * len(known) * len(unknown)))
+    truth = np.repeat([1, 0], [len(known), len(unknown)])
+    return float(roc_auc_score(truth, np.concatenate([known, unknown])))
 
 
 def fpr95(known: Scores, unknown: Scores) -> float:
     """Share of the unknown that is accepted at the largest threshold that accepts at least 95 % of the known."""
-    accepted = int(np.ceil(0.95 * len(known)))
-    threshold = np.sort(known)[::-1][accepted - 1]
+    threshold = np.sort(known)[len(known) - int(np.ceil(0.95 * len(known)))]
     return float((unknown >= threshold).mean())
 
 
@@ -40,9 +38,8 @@ def oscr(known: Scores, correct: NDArray[np.bool_], unknown: Scores) -> float:
         unknown: ``[M]`` scores of unknown pictures.
     """
     thresholds = np.unique(np.concatenate([known, unknown]))[::-1]
-    right = np.sort(known[correct])
-    rates = (len(right) - np.searchsorted(right, thresholds, side="left")) / len(known)
-    ordered = np.sort(unknown)
-    accepted = (len(ordered) - np.searchsorted(ordered, thresholds, side="left")) / len(ordered)
-    rates, accepted = np.concatenate([[0.0], rates]), np.concatenate([[0.0], accepted])
-    return float(np.sum(np.diff(accepted) * (rates[1:] + rates[:-1]) / 2))  # trapezia: ties count half
+    right, accepted = (
+        (len(scores) - np.searchsorted(np.sort(scores), thresholds)) / number
+        for scores, number in ((known[correct], len(known)), (unknown, len(unknown)))
+    )
+    return float(auc([0.0, *accepted], [0.0, *right]))  # trapezia: ties count half

@@ -17,6 +17,7 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
 
 from argusvl.core.errors import DataError
 from argusvl.recognition.few_shot.classifiers import Labels, centroids
@@ -35,7 +36,6 @@ Scores = NDArray[np.float64]
 
 _PENALTY = 1e-3
 """Of the curve's slope, so that scores that do not overlap do not make it infinitely steep."""
-_STEPS = 50
 
 
 class KnownScore:
@@ -134,18 +134,12 @@ def _curve(known: Scores, unknown: Scores) -> tuple[float, float]:
         spread = max(float(there.std()), 1e-3)
         return float(there.mean()) + side * 2 * spread, 1 / spread
     scores = np.concatenate([known, unknown])
-    is_known = np.repeat([1.0, 0.0], [len(known), len(unknown)])
+    is_known = np.repeat([1, 0], [len(known), len(unknown)])
     weights = np.repeat([0.5 / len(known), 0.5 / len(unknown)], [len(known), len(unknown)])
     mean, spread = float(scores.mean()), max(float(scores.std()), 1e-12)
-    x = np.stack([(scores - mean) / spread, np.ones_like(scores)], axis=1)
-    penalty = np.diag([_PENALTY, 0.0])
-    found = np.zeros(2)
-    for _ in range(_STEPS):  # Newton's method; the penalty keeps the maximum finite
-        p = 1 / (1 + np.exp(-np.clip(x @ found, -500, 500)))
-        gradient = x.T @ (weights * (p - is_known)) + penalty @ found
-        curvature = (x * (weights * p * (1 - p))[:, None]).T @ x + penalty
-        found = found - np.linalg.solve(curvature + 1e-12 * np.eye(2), gradient)
-    slope, offset = float(found[0]), float(found[1])
+    fitted = LogisticRegression(C=1 / _PENALTY, solver="newton-cholesky", tol=1e-8)
+    fitted.fit((scores[:, None] - mean) / spread, is_known, sample_weight=weights)
+    slope, offset = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
     # Scores that do not tell known from unknown, or tell the reverse, give a flat curve that still rises.
     slope = max(slope, 1e-6)
     return mean - spread * offset / slope, slope / spread

@@ -8,12 +8,19 @@ are kept, and what makes no region is counted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 BINS = 1000
 """Location tokens: the parts into which each side of a picture is divided."""
+
+_LOCATIONS = r"(?:\s*<loc_\d+>)+"
+_MARKS = re.compile(rf"((?:{_LOCATIONS}|\s*</?poly>|\s*<sep>)+)")
+"""All that stands between two labels."""
+_SHAPES = re.compile(rf"<poly>((?:(?!<poly>|</poly>).)*</poly>|(?:(?!<poly>).)+)|({_LOCATIONS})")
+"""Outlines, of which an answer that was cut off may lack the end, or boxes."""
 
 Box = tuple[float, float, float, float]
 Polygon = tuple[tuple[float, float], ...]
@@ -93,70 +100,58 @@ class Regions:
         return values
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerTokens:
-    """The ids that have a meaning of their own.
-
-    Attributes:
-        locations: Id → number, of ``<loc_…>``.
-        silent: Ids that are not part of any text: begin, end, padding and other special tokens.
-        end: Id that ends an answer.
-        poly: Id of ``<poly>``; ``None`` where the tokenizer has none.
-        end_poly: Id of ``</poly>``.
-        separator: Id of ``<sep>``, between the polygons of one thing.
-    """
-
-    locations: Mapping[int, int]
-    silent: frozenset[int]
-    end: int
-    poly: int | None
-    end_poly: int | None
-    separator: int | None
-
-    def answer(self, ids: Sequence[int]) -> list[int]:
-        """The ids before the first end."""
-        found = list(ids)
-        return found[: found.index(self.end)] if self.end in found else found
-
-
-def parse_regions(
-    ids: Iterable[int],
-    tokens: AnswerTokens,
-    decode: Callable[[list[int]], str],
-    size: tuple[int, int],
-    *,
-    truncated: bool,
-    raw: str,
-) -> Regions:
+def parse_regions(raw: str, size: tuple[int, int], *, truncated: bool) -> Regions:
     """An answer's regions in the pixels of a picture.
 
     Args:
-        ids: Of the answer, without the silent ones.
-        tokens: The ids with a meaning.
-        decode: Ids of text → the text.
+        raw: The answer with its location tokens.
         size: Width and height of the picture.
         truncated: Whether the answer reached the limit of tokens.
-        raw: The answer as text.
     """
-    reader = _Reader(size)
-    words: list[int] = []
-    for token in ids:
-        structural = token in tokens.locations or token in (tokens.poly, tokens.end_poly, tokens.separator)
-        if words and structural:
-            reader.label(decode(words))
-            words.clear()
-        if token in tokens.locations:
-            reader.numbers.append(tokens.locations[token])
-        elif token == tokens.poly:
-            reader.begin_polygons()
-        elif token == tokens.end_poly:
-            reader.end_polygons()
-        elif token == tokens.separator:
-            reader.end_polygon()
+    regions: list[Region] = []
+    *pieces, rest = _MARKS.split(raw)  # label, marks, label, marks, …, and what no marks follow
+    malformed = int(bool(rest.strip()))
+    for label, marks in zip(pieces[::2], pieces[1::2], strict=True):
+        shapes, wrong = _shapes(marks, size)
+        malformed += wrong
+        if label.strip():
+            regions += [Region(label.strip(), *shape) for shape in shapes]
+            # A label without anything; of a box that is none it is known already.
+            malformed += not shapes and (not wrong or "<poly>" in marks)
         else:
-            words.append(token)
-    reader.end(words_left=bool(words and decode(words).strip()))
-    return Regions(tuple(reader.regions), reader.malformed, truncated, raw)
+            malformed += len(shapes)
+    return Regions(tuple(regions), malformed, truncated, raw)
+
+
+def _shapes(marks: str, size: tuple[int, int]) -> tuple[list[tuple[Box, tuple[Polygon, ...]]], int]:
+    """The boxes and outlines in what follows a label, and how many others are none."""
+    shapes: list[tuple[Box, tuple[Polygon, ...]]] = []
+    malformed = 0
+    for outlines, numbers in _SHAPES.findall(marks):
+        if outlines:
+            parts = [_pixels(part, size) for part in outlines.removesuffix("</poly>").split("<sep>")]
+            whole = [
+                tuple(zip(part[::2], part[1::2], strict=True))
+                for part in parts
+                if len(part) >= 6 and len(part) % 2 == 0
+            ]
+            malformed += len(parts) - len(whole)
+            if whole:
+                xs, ys = zip(*(corner for polygon in whole for corner in polygon), strict=True)
+                shapes.append(((min(xs), min(ys), max(xs), max(ys)), tuple(whole)))
+            continue
+        pixels = _pixels(numbers, size)
+        for start in range(0, len(pixels), 4):
+            box = pixels[start : start + 4]
+            if len(box) == 4 and box[0] <= box[2] and box[1] <= box[3]:
+                shapes.append(((box[0], box[1], box[2], box[3]), ()))
+            else:
+                malformed += 1
+    return shapes, malformed
+
+
+def _pixels(marks: str, size: tuple[int, int]) -> tuple[float, ...]:
+    return to_pixels([int(number) for number in re.findall(r"\d+", marks)], size)
 
 
 def to_pixels(numbers: Sequence[int], size: tuple[int, int]) -> tuple[float, ...]:
@@ -169,79 +164,3 @@ def to_numbers(box_xyxy_px: Sequence[float], size: tuple[int, int]) -> tuple[int
     return tuple(
         min(int(value * BINS / size[index % 2]), BINS - 1) for index, value in enumerate(box_xyxy_px)
     )
-
-
-@dataclass
-class _Reader:
-    """The state of reading: the label that holds, and the numbers since the last thing that ended a group."""
-
-    size: tuple[int, int]
-    regions: list[Region] = field(default_factory=list)
-    malformed: int = 0
-    numbers: list[int] = field(default_factory=list)
-    _label: str = ""
-    _polygons: list[Polygon] | None = None
-    _used: bool = True
-
-    def label(self, text: str) -> None:
-        """A new label; the one before is done."""
-        if not text.strip():
-            return
-        self._close()
-        self._label, self._used = text.strip(), False
-
-    def begin_polygons(self) -> None:
-        self._boxes()
-        self._polygons = []
-
-    def end_polygon(self) -> None:
-        if self._polygons is None:
-            return
-        corners = to_pixels(self.numbers, self.size)
-        if len(corners) % 2 or len(corners) < 6:
-            self.malformed += 1
-        else:
-            self._polygons.append(tuple(zip(corners[::2], corners[1::2], strict=True)))
-        self.numbers.clear()
-
-    def end_polygons(self) -> None:
-        if self._polygons is None:
-            return
-        self.end_polygon()
-        if self._polygons:
-            xs, ys = zip(*(corner for polygon in self._polygons for corner in polygon), strict=True)
-            self._add((min(xs), min(ys), max(xs), max(ys)), tuple(self._polygons))
-        self._polygons = None
-
-    def end(self, *, words_left: bool) -> None:
-        self._close()
-        self.malformed += words_left
-
-    def _close(self) -> None:
-        if self._polygons is not None:  # not ended: the answer was cut off, or the model forgot
-            self.end_polygons()
-        self._boxes()
-        if not self._used:
-            self.malformed += 1
-            self._used = True
-
-    def _boxes(self) -> None:
-        whole = len(self.numbers) // 4 * 4
-        for start in range(0, whole, 4):
-            x1, y1, x2, y2 = to_pixels(self.numbers[start : start + 4], self.size)
-            if x1 > x2 or y1 > y2:
-                self.malformed += 1
-                self._used = True
-            else:
-                self._add((x1, y1, x2, y2), ())
-        if len(self.numbers) > whole:
-            self.malformed += 1
-            self._used = True
-        self.numbers.clear()
-
-    def _add(self, box: Box, polygons: tuple[Polygon, ...]) -> None:
-        self._used = True
-        if self._label:
-            self.regions.append(Region(self._label, box, polygons))
-        else:
-            self.malformed += 1

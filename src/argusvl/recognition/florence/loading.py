@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from argusvl.core.files import read_json
 from argusvl.recognition.backbones.frozen import library_versions, weights_sha256
 from argusvl.recognition.backbones.hub import CONFIG, model_folder, quiet_transformers, weight_files
 from argusvl.recognition.backbones.hub_loading import CANNOT_LOAD, image_processor, load_network, read_config
-from argusvl.recognition.florence.answers import BINS, AnswerTokens
+from argusvl.recognition.florence.answers import BINS
 
 LIKE = "florence-community/Florence-2-base"
 """A published model in transformers' own layout."""
@@ -86,6 +87,26 @@ def _processor(folder: Path) -> Florence2Processor:
         ) from None
 
 
+@dataclass(frozen=True, slots=True)
+class AnswerTokens:
+    """The ids that have a meaning of their own.
+
+    Attributes:
+        locations: Of ``<loc_…>``.
+        silent: Ids that are not part of any text: begin, end, padding and other special tokens.
+        end: Id that ends an answer.
+    """
+
+    locations: frozenset[int]
+    silent: frozenset[int]
+    end: int
+
+    def answer(self, ids: Sequence[int]) -> list[int]:
+        """The ids before the first end."""
+        found = list(ids)
+        return found[: found.index(self.end)] if self.end in found else found
+
+
 def answer_tokens(tokenizer: Any, where: object) -> AnswerTokens:
     """The ids with a meaning of their own.
 
@@ -101,11 +122,10 @@ def answer_tokens(tokenizer: Any, where: object) -> AnswerTokens:
             where=where,
             remedy=_REMEDY,
         )
-    locations = {vocabulary[name]: number for number, name in enumerate(names)}
-    structure = [vocabulary.get(name) for name in ("<poly>", "</poly>", "<sep>")]
+    locations = frozenset(vocabulary[name] for name in names)
+    structure = {vocabulary.get(name) for name in ("<poly>", "</poly>", "<sep>")}
     special = {*tokenizer.all_special_ids, *tokenizer.get_added_vocab().values()}
-    silent = frozenset(special) - locations.keys() - set(structure)
-    return AnswerTokens(locations, silent, int(tokenizer.eos_token_id), *structure)
+    return AnswerTokens(locations, frozenset(special) - locations - structure, int(tokenizer.eos_token_id))
 
 
 def check_image_tokens(

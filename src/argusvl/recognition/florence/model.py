@@ -196,9 +196,7 @@ class Florence2:
     def _regions(self, images: Sequence[Image.Image], prompts: list[str]) -> list[Regions]:
         answers = self._answers(images, prompts)
         return [
-            parse_regions(
-                ids, self._tokens, self._decode, image.size, truncated=truncated, raw=self._decode(ids)
-            )
+            parse_regions(self._decode(ids), image.size, truncated=truncated)
             for image, (ids, truncated) in zip(images, answers, strict=True)
         ]
 
