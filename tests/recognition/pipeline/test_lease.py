@@ -15,8 +15,7 @@ from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutput
 
 from argusvl.core.errors import ConfigError, ModelError
-from argusvl.recognition.pipeline.lease import Lease, lease, resident_models
-from argusvl.recognition.pipeline.parts import parts_of
+from argusvl.recognition.pipeline.lease import Lease, lease, parts_of, resident_models
 
 MIB = 2**20
 

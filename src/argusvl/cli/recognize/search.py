@@ -70,8 +70,8 @@ def search(
     from argusvl.recognition.backbones.views import load_with_views
     from argusvl.recognition.extraction.fingerprint import require_same_fingerprint, views_of
     from argusvl.recognition.few_shot.embeddings import default_cache, fingerprint_of
+    from argusvl.recognition.few_shot.index import nearest_pictures
     from argusvl.recognition.few_shot.lance_index import index_for
-    from argusvl.recognition.few_shot.neighbours import nearest_pictures
     from argusvl.recognition.few_shot.queries import query_vectors
 
     made_by = there.fingerprint.backbone

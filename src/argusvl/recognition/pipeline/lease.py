@@ -14,6 +14,7 @@ import gc
 import threading
 import time
 import traceback
+import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
@@ -25,7 +26,6 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from argusvl.core.devices import usable_device
 from argusvl.core.errors import ModelError
 from argusvl.core.memory_slope import give_back_free_blocks, resident_bytes
-from argusvl.recognition.pipeline.parts import parts_of
 
 M = TypeVar("M")
 P = ParamSpec("P")
@@ -269,3 +269,30 @@ def _on_cpu(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(_on_cpu(item) for item in value)
     return value
+
+
+_NOT_FOLLOWED = (type, types.ModuleType, types.CodeType, types.FrameType, types.BuiltinFunctionType)
+
+
+def parts_of(root: object) -> list[nn.Module | Tensor]:
+    """The modules and tensors that an object holds, itself included, each once.
+
+    Attributes, containers, closures and bound methods are followed; modules of code, classes and global variables of
+    functions are not.
+    """
+    found: list[nn.Module | Tensor] = []
+    seen: dict[int, object] = {}  # holds what it has seen, so that no identity is used twice
+    waiting: list[object] = [root]
+    while waiting:
+        value = waiting.pop()
+        if id(value) in seen or isinstance(value, _NOT_FOLLOWED):
+            continue
+        seen[id(value)] = value
+        # Its class alone: some libraries' objects act on any access to an attribute.
+        if issubclass(type(value), nn.Module | Tensor):
+            found.append(value)  # type: ignore[arg-type]
+        if isinstance(value, types.FunctionType):  # its references lead to the globals of its module
+            waiting += [value.__closure__, value.__defaults__, value.__kwdefaults__, value.__dict__]
+        else:
+            waiting += gc.get_referents(value)
+    return found

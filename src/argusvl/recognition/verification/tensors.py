@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from argusvl.recognition.backbones.protocol import Backbone
-from argusvl.recognition.pipeline.parts import parts_of
+from argusvl.recognition.pipeline.lease import parts_of
 from argusvl.recognition.verification.pictures import Pictures
 from argusvl.recognition.verification.verdict import Verdict, verdict
 
