@@ -40,10 +40,10 @@ GOALS = {"head": 20, "head with captions": 5}
 def measure(checkpoint: str, data: Path, batch_size: int, rounds: int, device: str) -> dict[str, Any]:
     """Turns of all three ways in this process."""
     share_cores()
-    from argusvl.detection.data.answers import answer_entries, answer_text
     from argusvl.detection.data.detections import Detections
     from argusvl.detection.data.records import RecordFile
-    from argusvl.detection.data.samples import load_scene
+    from argusvl.detection.data.sampling.answers import answer_entries, answer_text
+    from argusvl.detection.data.sampling.samples import load_scene
     from argusvl.detection.predict.predictor import Predictor
 
     predictor = Predictor.from_pretrained(checkpoint, device=device)

@@ -119,7 +119,7 @@ def as_tensors(sample: Any) -> dict[str, Any]:
     import numpy as np
     import torch
 
-    from argusvl.detection.data.pixels import pixel_values
+    from argusvl.detection.data.sampling.pixels import pixel_values
 
     ids = torch.from_numpy(sample.conversation.input_ids)
     labels = torch.full_like(ids, IGNORED)

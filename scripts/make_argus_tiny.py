@@ -31,7 +31,7 @@ from argusvl.detection.data.checkpoint_layout import QWEN_FOLDER
 from argusvl.detection.data.descriptions import scenes_of
 from argusvl.detection.data.prompts import PROMPTS
 from argusvl.detection.data.records import RecordFile
-from argusvl.detection.data.tokenizer import load_tokenizer, tokenizer_texts, train_tokenizer
+from argusvl.detection.data.sampling.tokenizer import load_tokenizer, tokenizer_texts, train_tokenizer
 from argusvl.detection.model.modeling import ArgusForDetection
 from argusvl.run.checkpoints import list_checkpoints, read_best
 from argusvl.task_parts import ASSETS_FILE

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from argusvl.detection.data.descriptions import scenes_of
 from argusvl.detection.data.prompts import PROMPTS
 from argusvl.detection.data.records import ObjectAnnotation, Record, Scene, write_records
-from argusvl.detection.data.tokenizer import tokenizer_texts, train_tokenizer
+from argusvl.detection.data.sampling.tokenizer import tokenizer_texts, train_tokenizer
 from argusvl.detection.model.architecture import qwen_config, random_qwen
 from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.modeling import ArgusForDetection

@@ -155,7 +155,7 @@ def test_the_most_objects_decide_about_queries_and_about_small_images(tmp_path: 
 
 
 def test_the_manifest_decides_about_pixels(voc: Any, tmp_path: Path) -> None:
-    from argusvl.detection.data.convert import ConvertOptions, convert
+    from argusvl.detection.data.preparing.convert import ConvertOptions, convert
 
     for name in "abcdef":
         voc.pair(name)

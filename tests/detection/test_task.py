@@ -17,8 +17,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from argusvl.config.loading import load_config, to_yaml
 from argusvl.core.errors import CheckpointError, ConfigError, ModelError
 from argusvl.detection.config import DetectionRunConfig
-from argusvl.detection.data import facts, records
-from argusvl.detection.data.tokenizer import load_tokenizer
+from argusvl.detection.data import records
+from argusvl.detection.data import scan_cache as facts
+from argusvl.detection.data.sampling.tokenizer import load_tokenizer
 from argusvl.detection.measure.calibration import Fit, fit_calibration
 from argusvl.detection.measure.judged import JudgedPredictions
 from argusvl.detection.model.losses import LOSSES, AssignedPairs, Descriptions, LossSpec, WrittenAnswers

@@ -20,14 +20,14 @@ from argusvl.core.files import real_path
 from argusvl.core.wording import listed
 from argusvl.detection.config import DetectionRunConfig
 from argusvl.detection.data.checkpoint_layout import stock_folder
-from argusvl.detection.data.conversation_lengths import Lengths, open_processor
-from argusvl.detection.data.language import prompt_language
+from argusvl.detection.data.measuring.conversation_lengths import Lengths, open_processor
+from argusvl.detection.data.measuring.language import prompt_language
+from argusvl.detection.data.measuring.pixel_limits import PixelChoice, choose_pixel_limits
+from argusvl.detection.data.measuring.survey import Survey, record_files, refuse_bad, survey_data
 from argusvl.detection.data.patches import TOKEN_AREA
-from argusvl.detection.data.pixel_limits import PixelChoice, choose_pixel_limits
 from argusvl.detection.data.records import RecordFile
 from argusvl.detection.data.resize import plan_resize
-from argusvl.detection.data.survey import Survey, record_files, refuse_bad, survey_data
-from argusvl.detection.data.walk import walk
+from argusvl.detection.data.scan import walk
 from argusvl.detection.starting_point import StartingPoint, starting_point
 from argusvl.detection.starting_values import ARCHITECTURE, HEAD, LARGE_HEAD, LEARNING_RATES, LORA, LOSSES
 

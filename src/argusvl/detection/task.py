@@ -21,28 +21,28 @@ from argusvl.core.figures import FigureSpec
 from argusvl.core.images import open_image
 from argusvl.core.logging import get_logger
 from argusvl.detection.config import DetectionRunConfig, PeftSection
-from argusvl.detection.data.augmentation import Augmentation
 from argusvl.detection.data.checkpoint_layout import QWEN_FOLDER, has_head, stock_folder
-from argusvl.detection.data.collation import Collator
-from argusvl.detection.data.conversation import ChatProcessor
-from argusvl.detection.data.dataset import (
+from argusvl.detection.data.descriptions import Descriptions
+from argusvl.detection.data.preparing.shared_pictures import refuse_shared_pictures
+from argusvl.detection.data.records import RecordFile
+from argusvl.detection.data.sampling.augmentation import Augmentation
+from argusvl.detection.data.sampling.collation import Collator
+from argusvl.detection.data.sampling.conversation import ChatProcessor
+from argusvl.detection.data.sampling.dataset import (
     DetectionDataset,
     TeacherSettings,
     checked_labels,
     labels_of,
 )
-from argusvl.detection.data.descriptions import Descriptions
-from argusvl.detection.data.packing import PackingSettings
-from argusvl.detection.data.records import RecordFile
-from argusvl.detection.data.samples import Sample, VisionLimits
-from argusvl.detection.data.shared_pictures import refuse_shared_pictures
-from argusvl.detection.data.tokenizer import (
+from argusvl.detection.data.sampling.packing import PackingSettings
+from argusvl.detection.data.sampling.samples import Sample, VisionLimits
+from argusvl.detection.data.sampling.tokenizer import (
     check_special_tokens,
     learned_tokenizer,
     load_tokenizer,
     vocabulary_digest,
 )
-from argusvl.detection.data.walk import walk
+from argusvl.detection.data.scan import walk
 from argusvl.detection.measure.calibration import Fit, fit_calibration
 from argusvl.detection.measure.caption_scores import Meteor
 from argusvl.detection.measure.evaluation import Evaluation

@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 from transformers.tokenization_utils_tokenizers import TokenizersBackend
 
-from argusvl.detection.data.conversation import ChatProcessor, OverLengthPolicy
 from argusvl.detection.data.descriptions import scenes_of
 from argusvl.detection.data.prompts import PROMPTS
 from argusvl.detection.data.records import ObjectAnnotation, Record, RecordFile, Scene, write_records
-from argusvl.detection.data.samples import VisionLimits
-from argusvl.detection.data.tokenizer import tokenizer_texts, train_tokenizer
+from argusvl.detection.data.sampling.conversation import ChatProcessor, OverLengthPolicy
+from argusvl.detection.data.sampling.samples import VisionLimits
+from argusvl.detection.data.sampling.tokenizer import tokenizer_texts, train_tokenizer
 
 DESCRIPTIONS = ("螺丝连接点/BBU安装螺丝/连接正确", "挡风板/已安装", "标签贴纸", 'red "cell" {x}')
 

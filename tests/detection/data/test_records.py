@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from argusvl.core.errors import DataError
-from argusvl.detection.data.check import CheckOptions, check_records
+from argusvl.detection.data.preparing.check import CheckOptions, check_records
 from argusvl.detection.data.records import RecordFile, parse_record
 
 SCENE: dict[str, Any] = {"images": ["a.jpg"], "objects": []}

@@ -13,12 +13,12 @@ from transformers import Qwen2_5_VLConfig
 from transformers.tokenization_utils_tokenizers import TokenizersBackend
 
 from argusvl.core.batch import Batch
-from argusvl.detection.data.collation import Collator, CollatorType
-from argusvl.detection.data.conversation import ChatProcessor
 from argusvl.detection.data.prompts import PROMPTS
 from argusvl.detection.data.records import ObjectAnnotation
-from argusvl.detection.data.samples import LoadedScene, Sample, join
-from argusvl.detection.data.tokenizer import train_tokenizer
+from argusvl.detection.data.sampling.collation import Collator, CollatorType
+from argusvl.detection.data.sampling.conversation import ChatProcessor
+from argusvl.detection.data.sampling.samples import LoadedScene, Sample, join
+from argusvl.detection.data.sampling.tokenizer import train_tokenizer
 from argusvl.detection.model.architecture import qwen_config, random_qwen
 from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.losses import LossSettings

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from argusvl.detection.data.tokenizer import check_special_tokens
+from argusvl.detection.data.sampling.tokenizer import check_special_tokens
 from argusvl.detection.model.architecture import random_qwen
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from argusvl.core.errors import ModelError
-from argusvl.detection.data.pixels import pixel_values
+from argusvl.detection.data.sampling.pixels import pixel_values
 from argusvl.detection.model.inputs import check_shapes, checked_images, cut_patches
 
 

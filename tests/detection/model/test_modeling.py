@@ -11,7 +11,7 @@ from torch import Tensor
 from argusvl.core.batch import Batch
 from argusvl.core.errors import ModelError
 from argusvl.detection.data.records import ObjectAnnotation
-from argusvl.detection.data.samples import LoadedScene, join
+from argusvl.detection.data.sampling.samples import LoadedScene, join
 from argusvl.detection.model.modeling import DetectionOutput
 
 HEAD_OUTPUTS = ("boxes_raw", "boxes_cxcywh_norm", "objectness_logits", "type_logits", "query_states")

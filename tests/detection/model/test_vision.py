@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from argusvl.detection.data.pixels import PATCH, pixel_values
+from argusvl.detection.data.sampling.pixels import PATCH, pixel_values
 from argusvl.detection.model.architecture import random_qwen
 from argusvl.detection.model.vision import BatchedWindowAttention, make_fast, raster_rows, sine_embedding
 

@@ -8,12 +8,12 @@ import torch
 from transformers import Qwen2_5_VLForConditionalGeneration
 
 from argusvl.core.errors import ModelError
-from argusvl.detection.data.special_tokens import SPECIAL_TOKENS, TURN_END
-from argusvl.detection.data.tokenizer import (
+from argusvl.detection.data.sampling.tokenizer import (
     check_special_tokens,
     token_id,
     train_tokenizer,
 )
+from argusvl.detection.data.special_tokens import SPECIAL_TOKENS, TURN_END
 from argusvl.detection.model.architecture import qwen_config, random_qwen
 from argusvl.detection.model.vocabulary_transfer import transfer_vocabulary
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from argusvl.detection.data.check import CheckOptions, CheckReport, check_records, check_source
+from argusvl.detection.data.preparing.check import CheckOptions, CheckReport, check_records, check_source
 from argusvl.detection.report.check_page import MAX_PICTURES, write_check_page
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from argusvl.detection.commands.probing import raster_attention
-from argusvl.detection.data.collation import Collator
+from argusvl.detection.data.sampling.collation import Collator
 from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.modeling import ArgusForDetection
 from argusvl.detection.predict.inference import RecordQuestions

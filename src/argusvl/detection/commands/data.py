@@ -119,8 +119,8 @@ def convert(
         argus data convert voc in/ out/ --min-pixels 3136 --max-pixels 235200 --val-fraction 0.2
     """
     from argusvl.detection.commands.data_output import print_conversion
-    from argusvl.detection.data.convert import ConvertOptions
-    from argusvl.detection.data.convert import convert as convert_source
+    from argusvl.detection.data.preparing.convert import ConvertOptions
+    from argusvl.detection.data.preparing.convert import convert as convert_source
     from argusvl.doctor.findings import count_errors
 
     options = ConvertOptions(
@@ -175,8 +175,8 @@ def export(
         argus data export yolo data/ data_yolo/ --images link
     """
     from argusvl.detection.commands.data_output import print_export
-    from argusvl.detection.data.export import ExportOptions
-    from argusvl.detection.data.export import export as export_records
+    from argusvl.detection.data.preparing.export import ExportOptions
+    from argusvl.detection.data.preparing.export import export as export_records
 
     options = ExportOptions(format_name, root, images, prompt_language, workers)
     report = export_records(data, out, options, progress=True)
@@ -250,7 +250,7 @@ def check(
         argus data check photos/ --format voc
     """
     from argusvl.detection.commands.data_output import print_check, print_page
-    from argusvl.detection.data.check import CheckOptions, check_records, check_source
+    from argusvl.detection.data.preparing.check import CheckOptions, check_records, check_source
 
     if html is not None:
         from argusvl.visual.page import is_page
@@ -349,7 +349,7 @@ def split(
         argus data split data/all.jsonl --val-fraction 0.2 --seed 1 --group-key 'board_([0-9]+)'
     """
     from argusvl.detection.commands.data_output import print_counts
-    from argusvl.detection.data.split import SplitOptions, split_file
+    from argusvl.detection.data.preparing.split import SplitOptions, split_file
 
     counts = split_file(data, SplitOptions(val_fraction, seed, group_key, labels_are), overwrite=overwrite)
     print_counts(counts)
@@ -374,7 +374,7 @@ def pool(
     """
     from argusvl.core.terminal import console
     from argusvl.detection.commands.data_output import print_counts
-    from argusvl.detection.data.pool import make_pool
+    from argusvl.detection.data.preparing.pool import make_pool
     from argusvl.doctor.rendering import print_findings
 
     counts, warnings = make_pool(data, size, labels_are=labels_are, overwrite=overwrite)

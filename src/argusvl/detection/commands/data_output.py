@@ -19,9 +19,9 @@ from argusvl.doctor.rendering import print_findings
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from argusvl.detection.data.check import CheckReport
-    from argusvl.detection.data.export import ExportReport
-    from argusvl.detection.data.histogram import Range
+    from argusvl.detection.data.measuring.histogram import Range
+    from argusvl.detection.data.preparing.check import CheckReport
+    from argusvl.detection.data.preparing.export import ExportReport
 
 SHOWN_LABELS = 40
 

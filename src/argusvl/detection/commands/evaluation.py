@@ -15,7 +15,7 @@ from argusvl.task_parts import Evaluated
 
 if TYPE_CHECKING:
     from argusvl.detection.data.records import RecordFile
-    from argusvl.detection.data.samples import LoadedScene
+    from argusvl.detection.data.sampling.samples import LoadedScene
 
 
 def evaluate_checkpoint(

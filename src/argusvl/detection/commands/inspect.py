@@ -68,9 +68,9 @@ def tokens(
         print_conversation,
         print_token_table,
     )
-    from argusvl.detection.data.dataset import DetectionDataset
+    from argusvl.detection.data.measuring.token_table import token_table
     from argusvl.detection.data.records import RecordFile
-    from argusvl.detection.data.token_table import token_table
+    from argusvl.detection.data.sampling.dataset import DetectionDataset
 
     if root is None and view.root is not None:
         root = view.root
@@ -173,7 +173,7 @@ def read_detection_config(path: Path) -> DetectionRunConfig:
 
 
 def _of_config(path: Path) -> _View:
-    from argusvl.detection.data.dataset import TeacherSettings
+    from argusvl.detection.data.sampling.dataset import TeacherSettings
     from argusvl.detection.task import DetectionTask
 
     run = read_detection_config(path)
@@ -193,14 +193,14 @@ def _of_model(folder: Path, language: str) -> _View:
     """A checkpoint says everything itself; of a plain hub folder its own files are read."""
     from argusvl.assets import model_folder
     from argusvl.detection.data.checkpoint_layout import stock_folder
-    from argusvl.detection.data.samples import VisionLimits
-    from argusvl.detection.data.tokenizer import load_tokenizer
+    from argusvl.detection.data.sampling.samples import VisionLimits
+    from argusvl.detection.data.sampling.tokenizer import load_tokenizer
     from argusvl.run.checkpoints import checkpoint_at
 
     folder = checkpoint_at(model_folder(folder))
     tokenizer = load_tokenizer(stock_folder(folder))
 
-    from argusvl.detection.data.dataset import TeacherSettings
+    from argusvl.detection.data.sampling.dataset import TeacherSettings
 
     # Without a configuration there is no pool: the records' own teachers are shown, each time.
     own_teachers = TeacherSettings(None, 1.0, 0)
@@ -224,7 +224,7 @@ def _of_model(folder: Path, language: str) -> _View:
 
 
 def _unlimited(tokenizer: Any, language: str) -> Any:
-    from argusvl.detection.data.conversation import ChatProcessor
+    from argusvl.detection.data.sampling.conversation import ChatProcessor
 
     return ChatProcessor(
         tokenizer, prompt_language=language, model_max_length=sys.maxsize, over_length_policy="refuse"

@@ -9,11 +9,11 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from argusvl.core.terminal import console
+from argusvl.detection.data.measuring.token_table import TOTAL, TokenTable, part_name
 from argusvl.detection.data.special_tokens import IMAGE_PAD
-from argusvl.detection.data.token_table import TOTAL, TokenTable, part_name
 
 if TYPE_CHECKING:
-    from argusvl.detection.data.conversation import ChatProcessor, Conversation
+    from argusvl.detection.data.sampling.conversation import ChatProcessor, Conversation
     from argusvl.training.parameter_groups import GroupRow
 
 _STYLES = {

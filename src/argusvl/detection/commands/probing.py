@@ -14,7 +14,7 @@ from argusvl.core.devices import usable_device
 from argusvl.core.errors import ConfigError
 from argusvl.core.images import open_image
 from argusvl.detection.config import DetectionRunConfig
-from argusvl.detection.data.dataset import DetectionDataset
+from argusvl.detection.data.sampling.dataset import DetectionDataset
 from argusvl.detection.model.decoder import GlobalAttention, LocalSampling
 from argusvl.detection.model.modeling import ArgusForDetection, DetectionOutput
 from argusvl.detection.task import DetectionTask

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from argusvl.detection.data.records import Record
-from argusvl.detection.data.walk import Visit, Visitor
+from argusvl.detection.data.scan import Visit, Visitor
 
 
 def scenes_of(records: Iterable[Record]) -> Iterator[list[str]]:

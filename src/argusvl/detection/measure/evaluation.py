@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 
 from argusvl.core.errors import DataError
 from argusvl.core.matching import match, pairwise_iou
-from argusvl.detection.data.dataset import Vocabulary
 from argusvl.detection.data.detections import Detections
 from argusvl.detection.data.records import Scene
+from argusvl.detection.data.sampling.dataset import Vocabulary
 from argusvl.detection.measure.caption_scores import TextScore, chrf
 from argusvl.detection.measure.dense_captions import claim_merged, dense_caption_map
 from argusvl.detection.measure.pairing import MIN_IOU, SCORE_THRESHOLD

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from argusvl.detection.config import DetectionRunConfig
 from argusvl.detection.data.patches import TOKEN_AREA
-from argusvl.detection.data.positions import conversation_positions
+from argusvl.detection.data.sampling.positions import conversation_positions
 from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.losses import LossSettings
 from argusvl.detection.model.modeling import ArgusForDetection
@@ -77,7 +77,7 @@ class BatchShape:
         return 1, 2 * rows, 2 * (self.image_tokens // rows)
 
     def batch(self, config: ArgusDetectionConfig) -> dict[str, Any]:
-        """A batch of that size, as :class:`~argusvl.detection.data.collation.Collator` makes them."""
+        """A batch of that size, as :class:`~argusvl.detection.data.sampling.collation.Collator` makes them."""
         qwen, patch = config.qwen_config, config.vision_sizes
         grids = [self.grid] * self.images
         merged = self.grid[1] * self.grid[2] // 4

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from argusvl.core.matching import match, pairwise_iou
-from argusvl.detection.data.dataset import Vocabulary
 from argusvl.detection.data.detections import Detections
+from argusvl.detection.data.sampling.dataset import Vocabulary
 from argusvl.detection.measure.evaluation import Truth, claim, class_of
 from argusvl.detection.measure.pairing import MIN_IOU
 from argusvl.detection.measure.reliability import Array, Flags

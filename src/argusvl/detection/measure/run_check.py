@@ -10,15 +10,15 @@ from typing import Any, TypeVar
 
 from argusvl.core.errors import ArgusError, ConfigError
 from argusvl.detection.config import DetectionRunConfig
-from argusvl.detection.data.collation import encode_caption
-from argusvl.detection.data.conversation import ChatProcessor, Turn
-from argusvl.detection.data.dataset import label_of
-from argusvl.detection.data.facts import Marks, digest_of
-from argusvl.detection.data.pixels import num_placeholders
+from argusvl.detection.data.measuring.survey import crowd, objects_by_image
 from argusvl.detection.data.records import Record, RecordFile, Scene
-from argusvl.detection.data.samples import VisionLimits, measure_scene
-from argusvl.detection.data.survey import crowd, objects_by_image
-from argusvl.detection.data.walk import Visit, Visitor, walk
+from argusvl.detection.data.sampling.collation import encode_caption
+from argusvl.detection.data.sampling.conversation import ChatProcessor, Turn
+from argusvl.detection.data.sampling.dataset import label_of
+from argusvl.detection.data.sampling.pixels import num_placeholders
+from argusvl.detection.data.sampling.samples import VisionLimits, measure_scene
+from argusvl.detection.data.scan import Visit, Visitor, walk
+from argusvl.detection.data.scan_cache import Marks, digest_of
 from argusvl.doctor.findings import Finding, finding_of
 
 T = TypeVar("T")

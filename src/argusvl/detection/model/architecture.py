@@ -6,7 +6,7 @@ from typing import Any
 
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, TokenizersBackend
 
-from argusvl.detection.data.tokenizer import token_ids_for_config
+from argusvl.detection.data.sampling.tokenizer import token_ids_for_config
 
 ROPE_THETA = 1_000_000.0
 

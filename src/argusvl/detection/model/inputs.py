@@ -174,7 +174,7 @@ def _check_patches(pixel_values: Tensor, grid: Tensor | None, vision: PreTrained
         raise ModelError(
             f"pixel_values has shape {list(pixel_values.shape)}, expected [patches, {patch_width}] or "
             f"[images, {vision.in_channels}, height, width]",
-            remedy="make it by argusvl.detection.data.pixels.pixel_values",
+            remedy="make it by argusvl.detection.data.sampling.pixels.pixel_values",
         )
     if grid is None:
         raise ModelError("pixel_values is given and image_grid_thw is not", remedy="give both, or neither")

@@ -16,8 +16,8 @@ from torch.nn import functional as F
 from transformers import Qwen2_5_VLForConditionalGeneration
 from transformers.tokenization_utils_tokenizers import TokenizersBackend
 
+from argusvl.detection.data.sampling.tokenizer import token_id
 from argusvl.detection.data.special_tokens import END_OF_TEXT, SPECIAL_TOKENS
-from argusvl.detection.data.tokenizer import token_id
 
 
 def transfer_vocabulary(

@@ -11,10 +11,10 @@ from PIL import Image
 
 from argusvl.core.errors import ImageError
 from argusvl.core.images import UPRIGHT, exif_orientation, open_image
-from argusvl.detection.data.check import CheckReport
 from argusvl.detection.data.findings import show_number
 from argusvl.detection.data.manifest import token_statistics
-from argusvl.detection.data.picture_check import CheckedPicture
+from argusvl.detection.data.preparing.check import CheckReport
+from argusvl.detection.data.preparing.picture_check import CheckedPicture
 from argusvl.detection.report.data_page import (
     DataPage,
     Flaw,

@@ -12,8 +12,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from argusvl.core.errors import DataError
-from argusvl.detection.data.convert import ConvertOptions, convert
-from argusvl.detection.data.export import ExportOptions, export
 from argusvl.detection.data.formats import FORMATS, format_of
 from argusvl.detection.data.formats.base import (
     Format,
@@ -23,6 +21,8 @@ from argusvl.detection.data.formats.base import (
     ReadOptions,
     WriteOptions,
 )
+from argusvl.detection.data.preparing.convert import ConvertOptions, convert
+from argusvl.detection.data.preparing.export import ExportOptions, export
 from argusvl.detection.data.records import ObjectAnnotation, Record, RecordFile, Scene, write_records
 
 EVERY_FORMAT = pytest.mark.parametrize("name", FORMATS)

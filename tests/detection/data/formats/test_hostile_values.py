@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from argusvl.detection.data.check import CheckOptions, CheckReport, check_source
 from argusvl.detection.data.formats import FORMATS, format_of
 from argusvl.detection.data.formats.base import PlacedImage, PlacedRecord, PlacedScene, WriteOptions
+from argusvl.detection.data.preparing.check import CheckOptions, CheckReport, check_source
 from argusvl.detection.data.records import ObjectAnnotation
 
 JSON_FORMATS = ("coco", "labelme", "vendor", "qwen", "ms-swift", "argus")

@@ -1,0 +1,153 @@
+"""How many tokens the records of a file take, and for what: the figures behind ``argus inspect tokens``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from argusvl.detection.data.measuring.histogram import whole_ranges
+from argusvl.detection.data.sampling.conversation import Conversation
+from argusvl.detection.data.sampling.dataset import DetectionDataset
+from argusvl.detection.data.scan import Visit, Visitor, walk
+
+PARTS = (
+    "system",
+    "teacher prompt",
+    "teacher image",
+    "teacher answer",
+    "student prompt",
+    "student image",
+    "student answer",
+)
+"""What a token can belong to, in the order of a conversation."""
+
+TOTAL = "conversation"
+
+
+def part_name(role: str, kind: str) -> str:
+    """The name of a part's row in the table."""
+    return "system" if role == "system" else f"{role} {kind}"
+
+
+def count_parts(conversation: Conversation) -> list[int]:
+    """Tokens of each of :data:`PARTS`."""
+    counts = dict.fromkeys(PARTS, 0)
+    for part in conversation.parts:
+        counts[part_name(part.role, part.kind)] += part.stop - part.start
+    return list(counts.values())
+
+
+@dataclass(frozen=True, slots=True)
+class PartTokens:
+    """Tokens of one part over all records.
+
+    Attributes:
+        part: One of :data:`PARTS`, or the whole conversation.
+        least: Fewest in a record.
+        mean: Mean over records.
+        most: Most in a record.
+        total: In all records together.
+    """
+
+    part: str
+    least: int
+    mean: float
+    most: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class LongRecord:
+    """One of the longest records."""
+
+    index: int
+    source: str
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Records whose length is ``low`` to ``high`` tokens, both included."""
+
+    low: int
+    high: int
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
+class TokenTable:
+    """The figures of a record file.
+
+    Attributes:
+        records: Records counted.
+        model_max_length: Most tokens that a conversation may have.
+        too_long: Records with more.
+        with_teachers: Records that are shown teachers.
+        parts: A row for each part, the whole conversation last.
+        longest: The longest records, longest first.
+        histogram: Lengths of conversations.
+    """
+
+    records: int
+    model_max_length: int
+    too_long: int
+    with_teachers: int
+    parts: tuple[PartTokens, ...]
+    longest: tuple[LongRecord, ...]
+    histogram: tuple[Bin, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For ``--json``."""
+        return asdict(self)
+
+
+def token_table(dataset: DetectionDataset, model_max_length: int, *, longest: int = 5) -> TokenTable:
+    """Counts the tokens of every record, by the images' headers.
+
+    Args:
+        dataset: Its processor must accept conversations of any length, or the first too long one is an error.
+        model_max_length: The limit that lengths are compared with.
+        longest: How many of the longest records to name.
+
+    Raises:
+        DataError: A record, an image's header or a box is not what it should be.
+    """
+    seen = _Counts(dataset)
+    walk(dataset.records, [seen], strict=True, doing="counting tokens of", progress=True)
+    counts = seen.counts
+    lengths = counts.sum(axis=1)
+    order = np.argsort(-lengths, kind="stable")[:longest].tolist()
+    columns = [*zip(PARTS, counts.T, strict=True), (TOTAL, lengths)]
+    return TokenTable(
+        records=len(dataset),
+        model_max_length=model_max_length,
+        too_long=int((lengths > model_max_length).sum()),
+        with_teachers=int((counts[:, PARTS.index("teacher prompt")] > 0).sum()),
+        parts=tuple(_row(name, values) for name, values in columns) if len(dataset) else (),
+        longest=tuple(LongRecord(i, dataset.records.source(i), int(lengths[i])) for i in order),
+        histogram=tuple(Bin(one.low, one.high or 0, one.count) for one in whole_ranges(lengths)),
+    )
+
+
+class _Counts(Visitor[list[int]]):
+    """Counts the parts of each record's conversation."""
+
+    def __init__(self, dataset: DetectionDataset) -> None:
+        super().__init__()
+        # One row of integers a record: a million records are 28 MB.
+        self.counts = np.zeros((len(dataset), len(PARTS)), dtype=np.int32)
+        self._dataset = dataset
+
+    def look(self, visit: Visit) -> list[int]:
+        return count_parts(self._dataset.measure_record(visit.record, visit.index))
+
+    def take(self, visit: Visit, found: list[int]) -> None:
+        self.counts[visit.index] = found
+
+
+def _row(part: str, values: np.ndarray) -> PartTokens:
+    return PartTokens(
+        part, int(values.min()), float(values.mean()), int(values.max()), int(values.sum(dtype=np.int64))
+    )

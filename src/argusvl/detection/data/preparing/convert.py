@@ -1,0 +1,401 @@
+"""Conversion: photographs with annotations of some format → resized JPEGs, JSONL records and a manifest.
+
+Every image is decoded once, turned upright, resized to the network's grid and stored; its boxes go along. What
+cannot be used is refused by name, object by object where possible, and the rest is used. The result appears under its
+name only when it is complete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from argusvl.core.errors import DataError, ImageError
+from argusvl.core.files import atomic_folder, real_path
+from argusvl.core.images import open_image
+from argusvl.core.logging import get_logger
+from argusvl.core.progress import track
+from argusvl.core.workers import map_in_order
+from argusvl.detection.data.findings import box_problem, describe_object, finding
+from argusvl.detection.data.formats import format_of
+from argusvl.detection.data.formats.base import SPLITS, ReadOptions, Slot, Source, SourceImage
+from argusvl.detection.data.formats.terms import load_hierarchy, load_token_map
+from argusvl.detection.data.manifest import (
+    MANIFEST_NAME,
+    TEACHER_POOL,
+    Manifest,
+    ManifestImage,
+    ManifestSource,
+    PixelLimits,
+    Refused,
+    SplitOrigin,
+    build_manifest,
+    write_manifest,
+)
+from argusvl.detection.data.orientation import BoxFrame
+from argusvl.detection.data.patches import TOKEN_SIDE
+from argusvl.detection.data.preparing.inspection import Inspected, inspect_image, unreadable
+from argusvl.detection.data.preparing.pool import take_pool
+from argusvl.detection.data.preparing.split import SplitOptions, split_records
+from argusvl.detection.data.records import ObjectAnnotation, Record, Scene, write_records
+from argusvl.detection.data.resize import ResizePlan, check_limits, plan_resize, resize_image
+from argusvl.doctor.findings import Finding, count_kinds
+from argusvl.doctor.rendering import show_findings
+
+JPEG_QUALITY = 95
+IMAGES = "images"
+"""Folder of the stored images."""
+
+_BOX_DECIMALS = 4
+"""Stored boxes are rounded to a ten-thousandth of a pixel: 448.00000000000006 is 448."""
+
+
+logger = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertOptions:
+    """How to convert.
+
+    Attributes:
+        format: A key of :data:`~argusvl.detection.data.formats.FORMATS`.
+        min_pixels: Smallest area of a stored image, pixels.
+        max_pixels: Largest area of a stored image, pixels.
+        val_fraction: Share of the images to hold out for val, for a source that has none of its own.
+        seed: Seed of that split.
+        group_key: Regular expression that names an image's scene; see :class:`SplitOptions`.
+        teacher_pool: Images to take out of train as teachers; ``None`` for no pool.
+        pixel_offset: Subtracted from left and top edges; see :class:`ReadOptions`.
+        token_map: File (or name) of a token map, for formats whose text is free.
+        label_hierarchy: File (or name) of a label hierarchy, for formats whose text is free.
+        exif_boxes: Where boxes of turned images were drawn, when the sizes do not tell.
+        max_megapixels: The largest image that is decoded, millions of pixels.
+        workers: Threads; the number of usable cores when ``None``.
+        overwrite: Whether an earlier conversion may be replaced.
+    """
+
+    format: str
+    min_pixels: int
+    max_pixels: int
+    val_fraction: float | None = None
+    seed: int = 0
+    group_key: str | None = None
+    teacher_pool: int | None = None
+    pixel_offset: float = 0.0
+    token_map: str | None = None
+    label_hierarchy: str | None = None
+    exif_boxes: BoxFrame | None = None
+    max_megapixels: float = 64.0
+    workers: int | None = None
+    overwrite: bool = False
+
+    @property
+    def read_options(self) -> ReadOptions:
+        """What concerns the reader; the vocabulary's files are read.
+
+        Raises:
+            DataError: One of them cannot be read.
+        """
+        return read_options(self.pixel_offset, self.token_map, self.label_hierarchy)
+
+
+def read_options(
+    pixel_offset: float = 0.0, token_map: str | None = None, label_hierarchy: str | None = None
+) -> ReadOptions:
+    """How to read a source, with the vocabulary from its files.
+
+    Args:
+        pixel_offset: Subtracted from left and top edges, pixels.
+        token_map: File of synonyms, or the name of one that ships with the package.
+        label_hierarchy: File of types and terms, or the name of one that ships with the package.
+
+    Raises:
+        DataError: A file cannot be read.
+    """
+    return ReadOptions(
+        pixel_offset=pixel_offset,
+        token_map={} if token_map is None else load_token_map(token_map),
+        label_hierarchy=None if label_hierarchy is None else load_hierarchy(label_hierarchy),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Converted:
+    """One image's way through a worker; ``record`` is ``None`` where it was refused."""
+
+    entry: SourceImage
+    record: Record | None
+    image: ManifestImage | None
+    findings: tuple[Finding, ...]
+    refused_objects: int
+
+
+def convert(
+    source: str | Path, out: str | Path, options: ConvertOptions, *, progress: bool = False
+) -> Manifest:
+    """Converts a source to a data folder.
+
+    Args:
+        source: The folder to read.
+        out: The folder to make: ``images/``, a JSONL file a split, ``teacher_pool.jsonl`` if asked, ``manifest.json``.
+        options: How.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        The manifest as written; its findings say what was refused.
+
+    Raises:
+        DataError: The source is none of the format, nothing of it can be used, the options contradict it, or
+            ``out`` exists.
+        ArgusError: ``out`` cannot be written. Nothing is left behind, and what was there is unchanged.
+    """
+    folder, target = Path(source), Path(out)
+    check_limits(options.min_pixels, options.max_pixels)
+    _check_target(folder, target, options.overwrite)
+    listed = format_of(options.format).read(folder, options.read_options)
+    split_options = _split_options(listed, options, folder)
+    with atomic_folder(target) as temporary:
+        names = _output_names(image.name for image in listed.images)
+        jobs = list(zip(listed.images, names, strict=True))
+        results = map_in_order(lambda job: _convert_image(*job, temporary, options), jobs, options.workers)
+        done = list(track(results, len(jobs), f"converting {folder.name}", enabled=progress))
+        findings = [*listed.findings, *(f for one in done for f in one.findings)]
+        done, incomplete = _join_records(done, temporary)
+        findings += incomplete
+        if not any(one.record for one in done):
+            raise DataError(f"no image can be used{_refusals(findings)}", where=folder)
+        try:
+            splits, pool_warnings, origin = _split(done, split_options, options)
+        except DataError as error:
+            what = f"{error.what}{_refusals(findings)}"
+            raise DataError(what, where=error.where or folder, remedy=error.remedy) from None
+        for name, records in splits.items():
+            write_records(temporary / f"{name}.jsonl", records)
+        split_of = {
+            image: name
+            for name, records in splits.items()
+            for record in records
+            for scene in (record.student, *record.teachers)
+            for image in scene.images
+        }
+        manifest = build_manifest(
+            source=ManifestSource(
+                path=str(folder),
+                format=options.format,
+                options={
+                    "pixel_offset": options.pixel_offset,
+                    "exif_boxes": options.exif_boxes,
+                    "token_map": options.token_map,
+                    "label_hierarchy": options.label_hierarchy,
+                },
+            ),
+            limits=PixelLimits(
+                min_pixels=options.min_pixels, max_pixels=options.max_pixels, factor=TOKEN_SIDE
+            ),
+            split_origin=origin,
+            splits=splits,
+            images=(i.model_copy(update={"split": split_of[i.image]}) for i in (d.image for d in done) if i),
+            refused=Refused(
+                images=listed.refused_images + sum(one.image is None for one in done),
+                objects=sum(one.refused_objects for one in done),
+            ),
+            findings=[*findings, *pool_warnings],
+        )
+        write_manifest(temporary, manifest)
+    return manifest
+
+
+def _check_target(source: Path, target: Path, overwrite: bool) -> None:
+    inner, outer = real_path(target), real_path(source)
+    if inner == outer or outer in inner.parents or inner in outer.parents:
+        raise DataError(
+            f"overlaps with the source {source}", where=target, remedy="choose a folder beside the source"
+        )
+    if not target.exists():
+        return
+    if not overwrite:
+        raise DataError("exists already", where=target, remedy="choose another folder, or pass --overwrite")
+    is_ours = target.is_dir() and ((target / MANIFEST_NAME).is_file() or not any(target.iterdir()))
+    if not is_ours:
+        raise DataError(
+            f"is not an earlier conversion (it holds no {MANIFEST_NAME}) and is not replaced",
+            where=target,
+            remedy="choose another folder, or remove it yourself",
+        )
+
+
+def _split_options(listed: Source, options: ConvertOptions, folder: Path) -> SplitOptions | None:
+    """How to split what the source leaves open; ``None`` where its own splits are used."""
+    is_open = any(image.split is None for image in listed.images)
+    has_val = "val" in listed.splits
+    if options.val_fraction is None:
+        if is_open and not has_val:
+            raise DataError(
+                "the source has no train and val of its own",
+                where=folder,
+                remedy="give --val-fraction (0 puts everything into train)",
+            )
+        return None
+    if has_val:
+        logger.info("%s has a val split of its own, which is used; nothing else is held out", folder)
+        return None
+    return SplitOptions(options.val_fraction, options.seed, options.group_key)
+
+
+def _split(
+    done: Sequence[_Converted], split_options: SplitOptions | None, options: ConvertOptions
+) -> tuple[dict[str, list[Record]], list[Finding], SplitOrigin]:
+    splits: dict[str, list[Record]] = {}
+    for one in done:
+        if one.record is not None:
+            splits.setdefault(one.entry.split or "train", []).append(one.record)
+    origin = SplitOrigin(made_by="source")
+    if split_options is not None:
+        splits["train"], splits["val"] = split_records(splits.get("train", []), split_options)
+        origin = split_options.origin
+    warnings: list[Finding] = []
+    if options.teacher_pool is not None:
+        if TEACHER_POOL in splits:
+            raise DataError(
+                "the source has a teacher pool of its own, and one is asked for",
+                remedy="leave out --teacher-pool",
+            )
+        pool, splits["train"], warnings = take_pool(splits.get("train", []), options.teacher_pool)
+        splits[TEACHER_POOL] = pool
+    ordered = {name: splits[name] for name in (*SPLITS, TEACHER_POOL) if splits.get(name)}
+    return ordered, warnings, origin
+
+
+def _refusals(findings: Sequence[Finding]) -> str:
+    """How often which error was found, and the first ones, as the end of a message."""
+    errors = [one for one in findings if one.severity == "error"]
+    kinds = ", ".join(f"{kind} {count}" for kind, count in count_kinds(errors).items())
+    return f"; refused were: {kinds}\n{show_findings(errors, most=5)}" if errors else ""
+
+
+def _join_records(done: Sequence[_Converted], folder: Path) -> tuple[list[_Converted], list[Finding]]:
+    """Puts the images of records that show several back together, the student's and its teachers'.
+
+    A record of which an image was refused is refused whole: its objects would be learned without what they are shown
+    beside. The record stands with its first image; the others bring their entry in the manifest only.
+    """
+    members: dict[str, list[tuple[Slot, _Converted]]] = {}
+    for one in done:
+        if one.entry.slot is not None:
+            members.setdefault(one.entry.slot.record, []).append((one.entry.slot, one))
+    joined: dict[int, _Converted] = {}
+    findings: list[Finding] = []
+    for where, parts in members.items():
+        parts.sort(key=lambda part: (part[0].scene, part[0].image))
+        bad = [one.entry.name for _, one in parts if one.record is None]
+        if bad:
+            text = f"{bad[0]!r} cannot be used, so the record of {len(parts)} images cannot"
+            findings.append(finding("record-incomplete", where, text, image=bad[0]))
+        for position, (_, one) in enumerate(parts):
+            record = None if bad or position else _joined(parts, where)
+            if bad and one.image is not None:
+                (folder / one.image.image).unlink()
+            lost = one.image.objects if bad and one.image is not None else 0
+            image = None if bad else one.image
+            joined[id(one)] = replace(
+                one, record=record, image=image, refused_objects=one.refused_objects + lost
+            )
+    return [joined.get(id(one), one) for one in done], findings
+
+
+def _joined(parts: Sequence[tuple[Slot, _Converted]], where: str) -> Record:
+    scenes: dict[int, list[Scene]] = {}
+    for slot, one in parts:
+        assert one.record is not None
+        scenes.setdefault(slot.scene, []).append(one.record.student)
+    whole = [
+        Scene(
+            images=tuple(scene.images[0] for scene in of_scene),
+            objects=tuple(
+                replace(o, image=index) for index, scene in enumerate(of_scene) for o in scene.objects
+            ),
+        )
+        for of_scene in scenes.values()
+    ]
+    return Record(student=whole[0], teachers=tuple(whole[1:]), source=where)
+
+
+def _convert_image(entry: SourceImage, name: str, folder: Path, options: ConvertOptions) -> _Converted:
+    annotation = entry.annotate()
+    inspected = inspect_image(entry.path, entry.name, annotation, options.exif_boxes)
+    if not inspected.usable:
+        return _Converted(entry, None, None, inspected.findings, inspected.refused_objects)
+
+    def refused(problem: Finding) -> _Converted:
+        return _Converted(entry, None, None, (*inspected.findings, problem), annotation.num_objects)
+
+    try:
+        plan = plan_resize(*inspected.size, options.min_pixels, options.max_pixels)
+    except ImageError as error:
+        return refused(
+            finding("unresizable-image", entry.name, error.what, image=entry.name, remedy=error.remedy)
+        )
+    try:
+        image = open_image(entry.path, exif="upright", max_megapixels=options.max_megapixels)
+    except ImageError as error:
+        return refused(unreadable(error, entry.name))
+    objects, findings = _resized_objects(inspected, plan, entry.name)
+    target = folder / IMAGES / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Colour at full resolution: the image has just been made smaller, halving its chroma again would lose more.
+    resize_image(image, plan).save(target, format="JPEG", quality=JPEG_QUALITY, subsampling=0)
+    stored = f"{IMAGES}/{name}"
+    return _Converted(
+        entry=entry,
+        record=Record(student=Scene(images=(stored,), objects=tuple(objects)), source=annotation.where),
+        image=ManifestImage(
+            image=stored,
+            source=entry.name,
+            split=entry.split or "train",
+            original_size=plan.size,
+            size=plan.resized_size,
+            vision_tokens=plan.vision_tokens,
+            objects=len(objects),
+            exif_orientation=None if inspected.frame is None else inspected.orientation,
+            boxes_drawn_on=inspected.frame,
+        ),
+        findings=(*inspected.findings, *findings),
+        refused_objects=inspected.refused_objects + len(findings),
+    )
+
+
+def _resized_objects(
+    inspected: Inspected, plan: ResizePlan, name: str
+) -> tuple[list[ObjectAnnotation], list[Finding]]:
+    objects: list[ObjectAnnotation] = []
+    findings: list[Finding] = []
+    for one in inspected.objects:
+        x1, y1, x2, y2 = (round(v, _BOX_DECIMALS) for v in plan.box_to_resized(one.box_xyxy_px))
+        problem = box_problem((x1, y1, x2, y2), plan.resized_size)
+        if problem is None:
+            objects.append(ObjectAnnotation(bbox_2d=(x1, y1, x2, y2), desc=one.label))
+            continue
+        text = f"{describe_object(one.index, one.label)}: after the resize, {problem[1]}"
+        place = {"image": name, "object_index": one.index, "label": one.label, "box": one.box_xyxy_px}
+        findings.append(finding(problem[0], one.where, text, **place))  # type: ignore[arg-type]
+    return objects, findings
+
+
+def _output_names(names: Iterable[str]) -> list[str]:
+    """The stored files' names: sub-folders are kept, endings become ``.jpg``, and no two are equal.
+
+    Names that differ only by case are made different too: some file systems take them for the same file.
+    """
+    taken: dict[str, int] = {}  # with the number to go on from
+    result = []
+    for name in names:
+        path = PurePosixPath(name)
+        candidate = path.with_suffix(".jpg")
+        wanted = str(candidate).casefold()
+        while str(candidate).casefold() in taken:
+            number = taken[wanted] = taken[wanted] + 1
+            candidate = path.with_name(f"{path.stem}~{number}.jpg")
+        taken[str(candidate).casefold()] = 1
+        result.append(str(candidate))
+    return result

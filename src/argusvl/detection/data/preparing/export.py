@@ -1,0 +1,344 @@
+"""Export: records → the files of another format, with their images beside them.
+
+What the format cannot hold is refused by name, object by object where possible, and the rest is written. The result
+appears under its name only when it is complete.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from argusvl.core.errors import DataError, ImageError
+from argusvl.core.files import atomic_folder
+from argusvl.core.images import IMAGE_SUFFIXES, UPRIGHT, exif_orientation, image_size
+from argusvl.core.progress import track
+from argusvl.core.workers import map_in_order
+from argusvl.detection.data.findings import box_problem, describe_object, finding
+from argusvl.detection.data.formats import format_of
+from argusvl.detection.data.formats.base import (
+    Format,
+    PlacedImage,
+    PlacedRecord,
+    PlacedScene,
+    WriteOptions,
+)
+from argusvl.detection.data.formats.tree import name_of_path, split_named, stem_of
+from argusvl.detection.data.manifest import TEACHER_POOL
+from argusvl.detection.data.preparing.inspection import missing_image, unreadable
+from argusvl.detection.data.preparing.split import split_files
+from argusvl.detection.data.records import ObjectAnnotation, Record, RecordFile, Scene
+from argusvl.doctor.findings import Finding, count_errors
+from argusvl.doctor.rendering import show_findings
+
+ImageMode = Literal["copy", "link"]
+"""How images come into the folder: as copies, or as hard links (no space taken, but a change shows in both)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportOptions:
+    """How to export.
+
+    Attributes:
+        format: A key of :data:`~argusvl.detection.data.formats.FORMATS`.
+        root: Folder that the records' image paths are relative to; each file's own when ``None``.
+        images: Whether images are copied or hard-linked.
+        prompt_language: Of the question in formats that are conversations.
+        workers: Threads; the number of usable cores when ``None``.
+    """
+
+    format: str
+    root: str | Path | None = None
+    images: ImageMode = "copy"
+    prompt_language: str = "en"
+    workers: int | None = None
+
+
+@dataclass(slots=True)
+class ExportReport:
+    """What was exported.
+
+    Attributes:
+        images: Split → images.
+        objects: Split → objects.
+        findings: What was refused and why.
+        notes: What the format has no place for.
+    """
+
+    images: Counter[str] = field(default_factory=Counter)
+    objects: Counter[str] = field(default_factory=Counter)
+    findings: list[Finding] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def errors(self) -> int:
+        """How many findings are errors."""
+        return count_errors(self.findings)
+
+    def to_json(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "splits": {
+                name: {"images": self.images[name], "objects": self.objects[name]} for name in self.images
+            },
+            "notes": self.notes,
+            "findings": [one.to_json() for one in self.findings],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Split:
+    """A record, its split, and the folder that its image paths are relative to."""
+
+    name: str
+    record: Record
+    root: Path
+
+
+def export(
+    data: str | Path, out: str | Path, options: ExportOptions, *, progress: bool = False
+) -> ExportReport:
+    """Writes records in another format.
+
+    Args:
+        data: A data folder (every split of it), or one JSONL file.
+        out: The folder to make.
+        options: How.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        What was written, what was not and why.
+
+    Raises:
+        DataError: There are no records, none of them can be used, the format is unknown, or ``out`` exists.
+        ArgusError: ``out`` cannot be written. Nothing is left behind.
+    """
+    path, target = Path(data), Path(out)
+    chosen = format_of(options.format)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise DataError("exists already", where=target, remedy="choose another folder, or remove it yourself")
+    report = ExportReport()
+    records = _fitting(list(_read(path, options, report)), chosen, options.format, report)
+    sources = list(dict.fromkeys(one.root / image for one in records for image in _images_of(one.record)))
+    sizes = dict(zip(sources, map_in_order(_size, sources, options.workers), strict=True))
+    placing = _Placing(chosen, sizes, report)
+    placed = [done for one in records if (done := placing.place(one)) is not None]
+    if not placed:
+        raise DataError(f"nothing can be exported:\n{show_findings(report.findings)}", where=path)
+    with atomic_folder(target) as temporary:
+        for name, text in chosen.write(placed, WriteOptions(prompt_language=options.prompt_language)):
+            file = temporary / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(text.encode("utf-8"))
+        jobs = [(source, temporary / name) for name, source in placing.taken.items()]
+        bring = _link if options.images == "link" else _copy
+        brought = map_in_order(lambda job: bring(*job), jobs, options.workers)
+        for _ in track(brought, len(jobs), f"exporting {path.name}", enabled=progress):
+            pass
+    return report
+
+
+# --- records --------------------------------------------------------------------------------------------------------
+
+
+def _read(path: Path, options: ExportOptions, report: ExportReport) -> Iterator[_Split]:
+    """The records of a data folder or file; a bad line is a finding."""
+    for file in split_files(path, "name one, or convert the data first"):
+        records = RecordFile(file, options.root)
+        name = TEACHER_POOL if file.stem == TEACHER_POOL else split_named(file.stem) or "train"
+        for index in range(len(records)):
+            try:
+                record = records[index]
+            except DataError as error:
+                place = error.where or records.source(index)
+                report.findings.append(finding("malformed-record", place, error.what, remedy=error.remedy))
+                continue
+            yield _Split(name, record, records.root)
+
+
+def _fitting(records: Sequence[_Split], chosen: Format, name: str, report: ExportReport) -> list[_Split]:
+    """The records in the form that a format holds; what it has no place for is noted."""
+    result: list[_Split] = []
+    dropped = divided = pooled = 0
+    for one in records:
+        if one.record.teachers and not chosen.teachers:
+            dropped += 1
+            one = replace(one, record=replace(one.record, teachers=()))
+        if one.name == TEACHER_POOL and not chosen.teachers:
+            pooled += 1
+            one = replace(one, name="train")
+        if len(one.record.student.images) == 1 or chosen.several_images:
+            result.append(one)
+            continue
+        divided += 1
+        result += [
+            replace(one, record=replace(one.record, student=part)) for part in _parts(one.record.student)
+        ]
+    if dropped:
+        report.notes.append(f"{name} holds no teachers: those of {dropped} records were left out")
+    if pooled:
+        report.notes.append(f"{name} knows no teacher pool: its {pooled} records stand in train")
+    if divided:
+        report.notes.append(
+            f"{name} holds one image a record: {divided} records of several images were divided"
+        )
+    return result
+
+
+def _parts(scene: Scene) -> list[Scene]:
+    """A scene for each image."""
+    return [
+        Scene((image,), tuple(replace(one, image=0) for one in scene.objects if one.image == index))
+        for index, image in enumerate(scene.images)
+    ]
+
+
+def _images_of(record: Record) -> Iterator[str]:
+    for scene in (record.student, *record.teachers):
+        yield from scene.images
+
+
+# --- places ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Placing:
+    """Gives each image its place.
+
+    Attributes:
+        format: What is written.
+        sizes: Size of each image, or why it cannot be used.
+        report: Takes the counts and findings.
+        taken: Place → image.
+    """
+
+    format: Format
+    sizes: dict[Path, tuple[int, int] | Finding]
+    report: ExportReport
+    taken: dict[str, Path] = field(default_factory=dict)
+    _stems: dict[str, int] = field(default_factory=dict)  # with the number to go on from
+    _shared: dict[Path, str] = field(default_factory=dict)
+
+    def place(self, one: _Split) -> PlacedRecord | None:
+        """The record with its images at their places; ``None`` where it cannot be used."""
+        scenes = (one.record.student, *one.record.teachers)
+        for scene in scenes:
+            for image in scene.images:
+                problem = self._image_problem(one, image)
+                if problem is not None:
+                    self.report.findings.append(problem)
+                    return None
+        kept: list[Scene] = []
+        for scene in scenes:
+            objects = tuple(o for index, o in enumerate(scene.objects) if self._fits(one, scene, index, o))
+            if scene.objects and not objects:
+                text = f"none of its {len(scene.objects)} objects can be written, so the image cannot"
+                problem = finding("nothing-left", one.record.source, text, image=scene.images[0])
+                self.report.findings.append(problem)
+                return None
+            kept.append(Scene(scene.images, objects))
+        student, *teachers = [self._placed(one, scene) for scene in kept]
+        self.report.images[one.name] += len(student.images)
+        self.report.objects[one.name] += len(student.objects)
+        return PlacedRecord(one.name, student, tuple(teachers))
+
+    def _image_problem(self, one: _Split, image: str) -> Finding | None:
+        size = self.sizes[one.root / image]
+        if isinstance(size, Finding):
+            return replace(size, where=one.record.source, numbers={**size.numbers, "image": image})
+        if posixpath.splitext(image)[1].lower() not in IMAGE_SUFFIXES:
+            text = f"{image!r} does not end as images do ({', '.join(sorted(IMAGE_SUFFIXES))})"
+            return finding("not-exportable", one.record.source, text, image=image)
+        return None
+
+    def _fits(self, one: _Split, scene: Scene, index: int, annotation: ObjectAnnotation) -> bool:
+        image = scene.images[annotation.image]
+        size = self.sizes[one.root / image]
+        assert not isinstance(size, Finding)
+        problem = box_problem(annotation.bbox_2d, size)
+        because = self.format.label_problem(annotation.desc)
+        if problem is None and because is not None:
+            problem = ("not-exportable", f"the format cannot hold the description: {because}")
+        if problem is not None:
+            self.report.findings.append(
+                finding(
+                    problem[0],
+                    one.record.source,
+                    f"{describe_object(index, annotation.desc)}: {problem[1]}",
+                    image=image,
+                    object_index=index,
+                    label=annotation.desc,
+                    box=annotation.bbox_2d,
+                )
+            )
+        return problem is None
+
+    def _placed(self, one: _Split, scene: Scene) -> PlacedScene:
+        images = []
+        for image in scene.images:
+            source = one.root / image
+            size = self.sizes[source]
+            assert not isinstance(size, Finding)
+            images.append(PlacedImage(self._path(source, image, one.name), size))
+        return PlacedScene(tuple(images), scene.objects)
+
+    def _path(self, source: Path, image: str, split: str) -> str:
+        """A place of its own; shared where the format names images in its records, so that several may name one."""
+        if self.format.several_images and source in self._shared:
+            return self._shared[source]
+        folder = self.format.image_folder.format(split=split)
+        name = _clean(name_of_path(image).removeprefix(f"{split}/"))
+        stem, suffix = stem_of(name), posixpath.splitext(name)[1]
+        candidate = f"{folder}/{stem}"
+        wanted = candidate.casefold()
+        # Files beside an image share its name but not its ending, and some file systems do not tell case.
+        while candidate.casefold() in self._stems:
+            self._stems[wanted] += 1
+            candidate = f"{folder}/{stem}~{self._stems[wanted]}"
+        self._stems[candidate.casefold()] = 1
+        self.taken[candidate + suffix] = source
+        self._shared[source] = candidate + suffix
+        return candidate + suffix
+
+
+def _clean(name: str) -> str:
+    """A name that lists of names can hold: no line breaks, no spaces at an end, nothing hidden."""
+    parts = ["".join(c if c.isprintable() and c != "\\" else "_" for c in part) for part in name.split("/")]
+    parts = [f"_{part}" if part.startswith(".") else part for part in parts]
+    stem, suffix = posixpath.splitext("/".join(part.strip() or "_" for part in parts))
+    return (stem.rstrip() or "_") + suffix
+
+
+def _size(path: Path) -> tuple[int, int] | Finding:
+    try:
+        orientation = exif_orientation(path)
+        if orientation != UPRIGHT:
+            text = f"EXIF orientation is {orientation}: other tools would turn the picture under its boxes"
+            return finding("exif-orientation", path, text)
+        return image_size(path)
+    except ImageError as error:
+        absent = missing_image(path, path)
+        return unreadable(error, str(path)) if absent is None else finding("missing-image", path, absent)
+
+
+# --- images ---------------------------------------------------------------------------------------------------------
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+
+
+def _link(source: Path, target: Path) -> None:
+    """A hard link; a copy where the file system has none, or the folder lies on another one."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source.resolve(), target)
+    except OSError:
+        shutil.copyfile(source, target)

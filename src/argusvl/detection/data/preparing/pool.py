@@ -1,0 +1,163 @@
+"""The teacher pool: a small set of images that shows every label, apart from everything that is trained or measured on.
+
+A greedy set cover: the image that shows most labels not yet shown comes next, of equals the one with fewest objects
+(a teacher's answer is read at every step). When all labels are shown and there is room left, a new round begins.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from heapq import heappop, heapreplace
+from pathlib import Path
+
+from argusvl.core.errors import DataError
+from argusvl.detection.data.findings import finding
+from argusvl.detection.data.manifest import TEACHER_POOL
+from argusvl.detection.data.preparing.split import (
+    LabelKind,
+    existing_manifest,
+    label_of,
+    records_file,
+    update_manifest,
+)
+from argusvl.detection.data.records import Record, RecordFile, write_records
+from argusvl.doctor.findings import Finding
+
+
+def take_pool(
+    train: Sequence[Record], size: int, elsewhere: Iterable[str] = (), labels_are: LabelKind = "description"
+) -> tuple[list[Record], list[Record], list[Finding]]:
+    """Takes a teacher pool out of the training records.
+
+    Args:
+        train: The training records. The pool holds students only: a teacher has no teachers.
+        size: Images in the pool.
+        elsewhere: Image paths of other splits; a record that shows one is not taken.
+        labels_are: What the pool must show all of.
+
+    Returns:
+        The pool, the training records without it, and a warning for each label that train has lost.
+
+    Raises:
+        DataError: The pool would leave nothing to train on, or so few images cannot show every label.
+    """
+    if size < 1:
+        raise DataError(f"the pool's size is {size}", remedy="give at least 1")
+    other = set(elsewhere)
+    candidates = [
+        i for i, r in enumerate(train) if r.student.objects and not other.intersection(r.student.images)
+    ]
+    if size >= len(train) or size > len(candidates):
+        raise DataError(
+            f"a teacher pool of {size} cannot be taken out of {len(train)} training records "
+            f"({len(candidates)} of them show objects and stand in no other split)",
+            remedy="make the pool smaller, or add images",
+        )
+    shown = [Counter(label_of(a, labels_are) for a in record.student.objects) for record in train]
+    labels = [shown[i] for i in candidates]
+    chosen = [candidates[i] for i in choose_cover(labels, size)]
+    taken = set(chosen)
+    pool = [replace(train[i], teachers=()) for i in sorted(taken)]
+    rest = [record for i, record in enumerate(train) if i not in taken]
+    left = {label for i, counts in enumerate(shown) if i not in taken for label in counts}
+    lost = sorted({label for i in taken for label in shown[i]} - left)
+    warnings = [
+        finding(
+            "pool-took-last", TEACHER_POOL, f"every training image with {label!r} is in the pool", label=label
+        )
+        for label in lost
+    ]
+    return pool, rest, warnings
+
+
+def choose_cover(labels: Sequence[Mapping[str, int]], size: int) -> list[int]:
+    """Which items to take so that every label is shown; deterministic.
+
+    Args:
+        labels: For each item, label → number of objects.
+        size: How many items to take.
+
+    Raises:
+        DataError: More items are needed to show every label; says how many suffice.
+    """
+    copies: Counter[str] = Counter(label for item in labels for label in item)
+    left = dict(enumerate(labels))
+    missing = set(copies)
+    queue: list[tuple[int, int, int, int]] = []
+    chosen: list[int] = []
+    needed = 0
+    while left and (len(chosen) < size or needed == 0):
+        queue = queue or sorted(_worth(index, item, missing, copies) for index, item in left.items())
+        best = queue[0][-1]
+        # What is shown already makes items worth less, never more: the first whose worth still holds is the best.
+        worth = _worth(best, left[best], missing, copies)
+        if worth != queue[0]:
+            heapreplace(queue, worth)
+            continue
+        heappop(queue)
+        missing.difference_update(left[best])
+        copies.subtract(dict.fromkeys(left.pop(best), 1))
+        chosen.append(best)
+        if not missing:
+            needed = needed or len(chosen)
+            missing, queue = {label for item in left.values() for label in item}, []
+    if needed > size:
+        raise DataError(
+            f"{size} images cannot show all {len(set().union(*labels))} labels",
+            remedy=f"a pool of {needed} images can: give at least that size",
+        )
+    return chosen[:size]
+
+
+def _worth(
+    index: int, item: Mapping[str, int], missing: set[str], copies: Mapping[str, int]
+) -> tuple[int, int, int, int]:
+    """Least is best: most labels gained, fewest labels that nothing else shows, fewest objects, first in order."""
+    gain = sum(label in missing for label in item)
+    last = sum(copies[label] == 1 for label in item)
+    return -gain, last, sum(item.values()), index
+
+
+def make_pool(
+    data: str | Path, size: int, *, labels_are: LabelKind = "description", overwrite: bool = False
+) -> tuple[dict[str, int], list[Finding]]:
+    """Moves a teacher pool from a JSONL file to ``teacher_pool.jsonl`` beside it.
+
+    The pool is written first: an interruption in between leaves its records in both files, and loses none.
+
+    Args:
+        data: The training JSONL file, or a folder that holds ``train.jsonl``.
+        size: Images in the pool.
+        labels_are: What the pool must show all of.
+        overwrite: Whether an existing pool may be replaced; its records go back to the training file first.
+
+    Returns:
+        File → number of records, and warnings.
+
+    Raises:
+        DataError: The data cannot be read, the pool cannot be made, or a pool exists.
+    """
+    file = records_file(data)
+    target = file.parent / f"{TEACHER_POOL}.jsonl"
+    manifest = existing_manifest(file.parent)
+    train = list(RecordFile(file))
+    if target.exists():
+        if not overwrite:
+            raise DataError("exists already", where=target, remedy="move it away, or pass --overwrite")
+        present = {record.student for record in train}
+        train += [record for record in RecordFile(target) if record.student not in present]
+    others = [file.parent / f"{name}.jsonl" for name in ("val", "test")]
+    elsewhere = [
+        image
+        for path in others
+        if path.is_file() and path != file
+        for record in RecordFile(path)
+        for image in record.student.images
+    ]
+    pool, rest, warnings = take_pool(train, size, elsewhere, labels_are)
+    write_records(target, pool)
+    write_records(file, rest)
+    update_manifest(file.parent, manifest)
+    return {TEACHER_POOL: len(pool), file.stem: len(rest)}, warnings

@@ -1,0 +1,542 @@
+from __future__ import annotations
+
+import errno
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import ExifTags, Image, ImageDraw
+
+from argusvl.core.errors import ArgusError, DataError
+from argusvl.detection.data.manifest import Manifest, read_manifest
+from argusvl.detection.data.preparing import inspection
+from argusvl.detection.data.preparing.convert import ConvertOptions, convert
+from argusvl.detection.data.records import Record, RecordFile
+from argusvl.doctor.findings import count_kinds
+
+LOW, HIGH = 28 * 28, 56 * 56  # 64×48 becomes 56×56 at most
+
+
+def options(**changes: Any) -> ConvertOptions:
+    return ConvertOptions(
+        **{"format": "voc", "min_pixels": LOW, "max_pixels": HIGH, "val_fraction": 0.0, **changes}
+    )
+
+
+def run(voc: Any, **changes: Any) -> tuple[Manifest, Path]:
+    out = voc.root.parent / "out"
+    return convert(voc.root, out, options(**changes)), out
+
+
+def records(out: Path, name: str = "train") -> list[Record]:
+    return list(RecordFile(out / f"{name}.jsonl"))
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+# --- what comes out -------------------------------------------------------------------------------------------------
+
+
+def test_images_boxes_and_manifest_agree(voc: Any) -> None:
+    voc.tree(
+        {"train": ["a", "b"], "val": ["c"], "test": ["d"]},
+        [("cell", (0, 0, 64, 48)), ("谷/x", (8, 6, 16, 24))],
+    )
+    manifest, out = run(voc, val_fraction=None)
+    assert sorted(p.name for p in out.iterdir()) == [
+        "images",
+        "manifest.json",
+        "test.jsonl",
+        "train.jsonl",
+        "val.jsonl",
+    ]
+    first = records(out)[0].student
+    with Image.open(out / first.images[0]) as image:
+        assert image.format == "JPEG"
+        size = image.size
+    assert size == (56, 56)
+    assert [o.desc for o in first.objects] == ["cell", "谷/x"]
+    assert first.objects[0].bbox_2d == (0, 0, 56, 56)
+    assert first.objects[1].bbox_2d == (7, 7, 14, 28)
+    entry = manifest.images[-1]
+    assert (entry.original_size, entry.size, entry.vision_tokens) == ((64, 48), (56, 56), 4)
+    assert manifest.splits["train"].labels == {"cell": 2, "谷/x": 2}
+    assert {name: counts.images for name, counts in manifest.splits.items()} == {
+        "train": 2,
+        "val": 1,
+        "test": 1,
+    }
+    assert manifest.vision_tokens is not None
+    assert manifest.vision_tokens.total == 16
+    assert manifest.split_origin.made_by == "source"
+    assert manifest.findings == ()
+    assert read_manifest(out) == manifest
+
+
+def test_the_same_input_gives_the_same_bytes_with_any_number_of_workers(voc: Any) -> None:
+    for name in "abcdef":
+        voc.pair(name)
+    _, out = run(voc, workers=1, val_fraction=0.4, teacher_pool=1)
+    first = everything(out)
+    run(voc, workers=3, val_fraction=0.4, teacher_pool=1, overwrite=True)
+    assert everything(out) == first
+
+
+def test_an_image_without_objects_is_kept_as_one(voc: Any) -> None:
+    voc.pair("a", objects=[])
+    voc.pair("b")
+    _, out = run(voc)
+    assert [len(r.student.objects) for r in records(out)] == [0, 1]
+
+
+def test_equal_names_in_different_folders_and_endings_are_kept_apart(voc: Any) -> None:
+    voc.pair("day/a", [("day", (1, 1, 9, 9))])
+    voc.pair("night/a", [("night", (1, 1, 9, 9))])
+    voc.pair("night/A", [("capital", (1, 1, 9, 9))], suffix=".png")
+    voc.pair("柜 1 (neu)", [("spaces", (1, 1, 9, 9))])
+    _, out = run(voc)
+    by_label = {r.student.objects[0].desc: r.student.images[0] for r in records(out)}
+    assert by_label["day"] == "images/day/a.jpg"
+    assert by_label["spaces"] == "images/柜 1 (neu).jpg"
+    assert len({name.casefold() for name in by_label.values()}) == 4
+    assert all((out / name).is_file() for name in by_label.values())
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK"])
+def test_every_mode_becomes_rgb(voc: Any, mode: str) -> None:
+    suffix = ".jpg" if mode == "CMYK" else ".png"
+    Image.new("RGB", (64, 48), (200, 30, 30)).convert(mode).save(voc.root / f"a{suffix}")
+    voc.text("a.xml", voc.xml([("cell", (1, 1, 9, 9))]))
+    _, out = run(voc)
+    with Image.open(out / records(out)[0].student.images[0]) as image:
+        assert image.mode == "RGB"
+
+
+def test_the_pixel_offset_moves_left_and_top_edges(voc: Any) -> None:
+    voc.pair("a", [("cell", (1, 1, 64, 48))])
+    _, out = run(voc, pixel_offset=1)
+    assert records(out)[0].student.objects[0].bbox_2d == (0, 0, 56, 56)
+
+
+# --- splits and pool ------------------------------------------------------------------------------------------------
+
+
+def test_a_source_without_splits_is_split_here(voc: Any) -> None:
+    for number in range(10):
+        voc.pair(f"scene{number // 2}_{number}")
+    manifest, out = run(voc, val_fraction=0.2, seed=3, group_key=r"scene(\d+)")
+    train, val = records(out), records(out, "val")
+    assert (len(train), len(val)) == (8, 2)
+    scenes = [{r.student.images[0].split("_")[0] for r in part} for part in (train, val)]
+    assert not scenes[0] & scenes[1]
+    assert manifest.split_origin.model_dump() == {
+        "made_by": "argus",
+        "val_fraction": 0.2,
+        "seed": 3,
+        "group_key": r"scene(\d+)",
+    }
+    assert {i.image: i.split for i in manifest.images} == {
+        r.student.images[0]: name for name, part in (("train", train), ("val", val)) for r in part
+    }
+
+
+def test_a_missing_val_fraction_is_an_error(voc: Any) -> None:
+    voc.tree({"trainval": ["a"]})
+    with pytest.raises(DataError, match="give --val-fraction"):
+        run(voc, val_fraction=None)
+
+
+def test_a_val_split_of_the_sources_own_is_used_whatever_the_fraction(voc: Any) -> None:
+    voc.tree({"train": ["a", "c", "d"], "val": ["b"]})
+    manifest, out = run(voc, val_fraction=0.5)
+    assert {name: counts.images for name, counts in manifest.splits.items()} == {"train": 3, "val": 1}
+    assert [r.student.images for r in records(out, "val")] == [("images/b.jpg",)]
+
+
+def test_the_teacher_pool_shows_every_label_and_stands_apart(voc: Any) -> None:
+    for name, labels in {"a": "xy", "b": "x", "c": "y", "d": "z", "e": "xyzz", "f": "z"}.items():
+        voc.pair(name, [(label, (i, 0, i + 9, 9)) for i, label in enumerate(labels)])
+    manifest, out = run(voc, teacher_pool=1)
+    assert [r.student.images for r in records(out, "teacher_pool")] == [("images/e.jpg",)]
+    assert ("images/e.jpg",) not in [r.student.images for r in records(out)]
+    assert manifest.splits["teacher_pool"].labels == {"x": 1, "y": 1, "z": 2}
+
+
+# --- EXIF -----------------------------------------------------------------------------------------------------------
+
+
+def photograph_of_a_square(
+    voc: Any, stored: tuple[int, int], orientation: int, drawn: tuple[int, int, int, int]
+) -> None:
+    """White pixels in ``drawn`` (stored pixels) on black, with the tag."""
+    image = Image.new("RGB", stored)
+    ImageDraw.Draw(image).rectangle((drawn[0], drawn[1], drawn[2] - 1, drawn[3] - 1), fill="white")
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    image.save(voc.root / "a.png", exif=exif)
+
+
+def white_area(path: Path) -> tuple[float, ...]:
+    rows, columns = np.nonzero(np.asarray(Image.open(path).convert("L")) > 128)
+    return (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+
+
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+@pytest.mark.parametrize("frame", ["stored", "upright"])
+def test_turned_photographs_end_upright_with_boxes_on_their_objects(
+    voc: Any, orientation: int, frame: str
+) -> None:
+    stored, drawn = (112, 56), (28, 14, 56, 42)
+    photograph_of_a_square(voc, stored, orientation, drawn)
+    upright = {5: (14, 28, 42, 56), 6: (14, 28, 42, 56), 7: (14, 56, 42, 84), 8: (14, 56, 42, 84)}[
+        orientation
+    ]
+    box, size = (drawn, stored) if frame == "stored" else (upright, stored[::-1])
+    voc.text("a.xml", voc.xml([("cell", box)], size))
+    manifest, out = run(voc, max_pixels=112 * 56)
+    image = out / records(out)[0].student.images[0]
+    with Image.open(image) as opened:
+        assert opened.size == (56, 112)
+        assert ExifTags.Base.Orientation not in opened.getexif()
+    assert records(out)[0].student.objects[0].bbox_2d == upright
+    assert white_area(image) == pytest.approx(upright, abs=1)
+    assert manifest.images[0].exif_orientation == orientation
+    assert manifest.images[0].boxes_drawn_on == frame
+    assert manifest.images[0].original_size == (56, 112)
+
+
+@pytest.mark.parametrize(("stored", "orientation"), [((56, 56), 6), ((112, 56), 3), ((112, 56), 2)])
+def test_where_both_readings_fit_it_asks(voc: Any, stored: tuple[int, int], orientation: int) -> None:
+    photograph_of_a_square(voc, stored, orientation, (0, 14, 14, 28))
+    voc.text("a.xml", voc.xml([("cell", (0, 14, 14, 28))], stored))
+    voc.pair("b")
+    manifest, out = run(voc)
+    assert [r.student.images for r in records(out)] == [("images/b.jpg",)]
+    assert count_kinds(manifest.findings) == {"exif-ambiguous": 1}
+    assert "--exif-boxes" in manifest.findings[0].remedy
+    manifest, out = run(voc, exif_boxes="stored", overwrite=True, max_pixels=112 * 56)
+    assert manifest.findings == ()
+    stored_image = out / "images/a.jpg"
+    assert white_area(stored_image) == pytest.approx(records(out)[0].student.objects[0].bbox_2d, abs=1)
+    run(voc, exif_boxes="upright", overwrite=True, max_pixels=112 * 56)
+    assert records(out)[0].student.objects[0].bbox_2d == (0, 14, 14, 28)
+
+
+def test_a_turned_image_without_annotated_size_asks_too(voc: Any) -> None:
+    photograph_of_a_square(voc, (112, 56), 6, (0, 0, 14, 14))
+    voc.text("a.xml", voc.xml([("cell", (0, 0, 14, 14))], size=None))
+    voc.pair("b")
+    manifest, _ = run(voc)
+    assert count_kinds(manifest.findings) == {"missing-size": 1, "exif-ambiguous": 1}
+
+
+# --- bad input ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("box", "kind"),
+    [
+        ((5, 5, 5, 5), "box-zero-area"),
+        ((5, 5, 20, 5), "box-zero-area"),
+        ((20, 5, 5, 20), "box-inverted"),
+        ((5, 5, 65, 20), "box-out-of-bounds"),
+        ((-1, 5, 20, 20), "box-out-of-bounds"),
+        ((5, 5, 20, 48.5), "box-out-of-bounds"),
+        (("nan", 5, 20, 20), "box-not-a-number"),
+        ((5, 5, "inf", 20), "box-not-a-number"),
+        ((5, "five", 20, 20), "box-not-a-number"),
+    ],
+)
+def test_a_bad_box_is_refused_by_name_and_the_rest_is_used(voc: Any, box: tuple[Any, ...], kind: str) -> None:
+    voc.pair("a", [("good", (0, 0, 64, 48)), ("bad", box)])
+    manifest, out = run(voc)
+    assert [o.desc for o in records(out)[0].student.objects] == ["good"]
+    assert [f.slug for f in manifest.findings] == [kind]
+    found = manifest.findings[0]
+    assert (found.severity, found.where, found.numbers["object_index"], found.numbers["label"]) == (
+        "error",
+        "a.xml:4",
+        1,
+        "bad",
+    )
+    assert found.numbers["box"] is not None
+    assert manifest.refused.model_dump() == {"images": 0, "objects": 1}
+    assert read_manifest(out).findings == manifest.findings
+
+
+def break_xml(voc: Any) -> None:
+    voc.text("bad.xml", "<annotation><object>")
+
+
+def remove_image(voc: Any) -> None:
+    (voc.root / "bad.jpg").unlink()
+
+
+def truncate_image(voc: Any) -> None:
+    path = voc.root / "bad.jpg"
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+def text_as_image(voc: Any) -> None:
+    voc.text("bad.jpg", "not a picture")
+
+
+def other_size(voc: Any) -> None:
+    voc.text("bad.xml", voc.xml([("cell", (1, 1, 9, 9))], size=(640, 480)))
+
+
+def only_bad_boxes(voc: Any) -> None:
+    voc.text("bad.xml", voc.xml([("cell", (9, 9, 9, 9))]))
+
+
+def hundred_megapixels(voc: Any) -> None:
+    # A one-bit PNG: small on disk, a hundred million pixels when decoded.
+    (voc.root / "bad.jpg").unlink()
+    Image.new("1", (10_000, 10_000)).save(voc.root / "bad.png")
+    voc.text("bad.xml", voc.xml([("cell", (1, 1, 9, 9))], size=(10_000, 10_000)))
+
+
+def long_strip(voc: Any) -> None:
+    voc.pair("bad", size=(2010, 10), objects=[("cell", (1, 1, 9, 9))])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "kind"),
+    [
+        (break_xml, "malformed-xml"),
+        (remove_image, "annotation-without-image"),
+        (truncate_image, "unreadable-image"),
+        (text_as_image, "unreadable-image"),
+        (other_size, "size-mismatch"),
+        (only_bad_boxes, "nothing-left"),
+        (hundred_megapixels, "unreadable-image"),
+        (long_strip, "unresizable-image"),
+    ],
+)
+def test_a_bad_image_is_refused_by_name_and_the_others_are_used(
+    voc: Any, spoil: Callable[[Any], None], kind: str
+) -> None:
+    voc.pair("bad")
+    voc.pair("good")
+    spoil(voc)
+    manifest, out = run(voc)
+    assert [r.student.images for r in records(out)] == [("images/good.jpg",)]
+    assert [p.name for p in (out / "images").iterdir()] == ["good.jpg"]
+    found = manifest.findings[-1]
+    assert found.slug == kind
+    assert "bad" in found.where
+    assert found.remedy
+    assert manifest.refused.images == 1
+
+
+def test_nothing_usable_is_an_error_and_leaves_nothing(voc: Any) -> None:
+    voc.pair("a", [("cell", (9, 9, 9, 9))])
+    with pytest.raises(DataError, match=r"no image can be used(.|\n)*box-zero-area"):
+        run(voc)
+    assert [p.name for p in voc.root.parent.iterdir()] == ["source"]
+
+
+@pytest.mark.parametrize(
+    ("usable", "said"), [(0, "no image can be used"), (1, "1 record in 1 scene cannot be split")]
+)
+def test_where_nothing_is_left_to_split_it_says_what_was_refused(voc: Any, usable: int, said: str) -> None:
+    for name in ("a", "b", "c"):
+        voc.pair(name, [("cell", (9, 9, 9, 9))])
+    (voc.root / "c.jpg").unlink()
+    for number in range(usable):
+        voc.pair(f"good{number}")
+    with pytest.raises(DataError) as caught:
+        run(voc, val_fraction=0.5)
+    assert said in caught.value.what
+    assert "box-zero-area 2, nothing-left 2, annotation-without-image 1" in caught.value.what
+    assert "a.xml:3: box-zero-area" in caught.value.what
+
+
+def test_of_ten_thousand_files_three_bad_ones_are_named_and_the_others_are_converted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # All good images are one file with many names, and are not decoded: what is shown is that nothing is lost.
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    Image.new("RGB", (56, 56)).save(tmp_path / "picture.png")
+    shape = {"label": "cell", "points": [[1, 2], [30, 40]], "shape_type": "rectangle"}
+    document = {"shapes": [shape], "imageWidth": 56, "imageHeight": 56}
+    (tmp_path / "boxes.json").write_text(json.dumps(document))
+    bad = {"00017": b"\x89PNG\r\n\x1a\n cut", "04711": b"", "09998": (tmp_path / "picture.png").read_bytes()}
+    for number in range(10_000):
+        name = f"{number:05d}"
+        if name in bad:
+            (archive / f"{name}.png").write_bytes(bad[name])
+        else:
+            (archive / f"{name}.png").hardlink_to(tmp_path / "picture.png")
+        (archive / f"{name}.json").hardlink_to(tmp_path / "boxes.json")
+    (archive / "09998.json").unlink()
+    (archive / "09998.json").write_text('{"shapes": [\n')
+    real = inspection.image_size
+
+    def size(path: Path) -> tuple[int, int]:
+        return real(path) if path.stem in bad else (56, 56)
+
+    class Stored:
+        def save(self, *_: Any, **__: Any) -> None: ...
+
+    monkeypatch.setattr(inspection, "image_size", size)
+    monkeypatch.setattr(inspection, "exif_orientation", lambda path: 1)
+    monkeypatch.setattr("argusvl.detection.data.preparing.convert.open_image", lambda *_, **__: None)
+    monkeypatch.setattr("argusvl.detection.data.preparing.convert.resize_image", lambda *_: Stored())
+    manifest = convert(archive, tmp_path / "out", options(format="labelme", workers=1))
+    assert [(f.slug, f.where) for f in manifest.findings] == [
+        ("unreadable-image", "00017.png"),
+        ("unreadable-image", "04711.png"),
+        ("malformed-annotation", "09998.json:2"),
+    ]
+    assert manifest.refused.model_dump() == {"images": 3, "objects": 2}
+    assert len(records(tmp_path / "out")) == len(manifest.images) == 9997
+
+
+@pytest.mark.parametrize("bad", ["a", "b"])
+def test_a_record_of_several_images_is_used_whole_or_not_at_all(tmp_path: Path, bad: str) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in "abc":
+        Image.new("RGB", (56, 56)).save(source / f"{name}.png")
+    box = {"bbox_2d": [1, 2, 30, 40], "desc": "cell"}
+    several = {"images": ["a.png", "b.png"], "objects": [box, {**box, "image": 1}]}
+    alone = {"images": ["c.png"], "objects": [box]}
+    (source / "train.jsonl").write_text(f"{json.dumps(several)}\n{json.dumps(alone)}\n")
+    (source / f"{bad}.png").write_bytes(b"no picture")
+    manifest = convert(source, tmp_path / "out", options(format="argus"))
+    assert [(f.slug, f.where) for f in manifest.findings] == [
+        ("unreadable-image", f"{bad}.png"),
+        ("record-incomplete", "train.jsonl:1"),
+    ]
+    assert [r.student.images for r in records(tmp_path / "out")] == [("images/c.jpg",)]
+    assert [p.name for p in (tmp_path / "out/images").iterdir()] == ["c.jpg"]
+    assert [image.image for image in manifest.images] == ["images/c.jpg"]
+    assert manifest.refused.model_dump() == {"images": 2, "objects": 2}
+
+
+def test_fractions_are_of_the_picture_that_the_boxes_were_drawn_on(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    for name in ("a", "b"):
+        (source / "images").mkdir(parents=True, exist_ok=True)
+        exif = Image.Exif()
+        exif[ExifTags.Base.Orientation] = 6
+        Image.new("RGB", (112, 56)).save(source / f"images/{name}.png", exif=exif if name == "a" else None)
+        (source / "labels").mkdir(exist_ok=True)
+        (source / f"labels/{name}.txt").write_text("0 0.25 0.125 0.5 0.25\n")
+    (source / "classes.txt").write_text("cell\n")
+    changes: dict[str, Any] = {"format": "yolo", "max_pixels": 112 * 56}
+    manifest = convert(source, tmp_path / "out", options(**changes))
+    assert count_kinds(manifest.findings) == {"exif-ambiguous": 1}
+    assert records(tmp_path / "out")[0].student.objects[0].bbox_2d == (0, 0, 56, 14)
+    for frame, box in (("upright", (0, 0, 28, 28)), ("stored", (42, 0, 56, 56))):
+        convert(source, tmp_path / frame, options(**changes, exif_boxes=frame))
+        assert records(tmp_path / frame)[0].student.objects[0].bbox_2d == box
+
+
+def test_a_teacher_pool_of_the_source_is_kept_and_a_second_one_refused(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in ("train", "teacher_pool"):
+        Image.new("RGB", (56, 56)).save(source / f"{name}.png")
+        line = {"images": [f"{name}.png"], "objects": [{"bbox_2d": [1, 2, 3, 4], "desc": "cell"}]}
+        (source / f"{name}.jsonl").write_text(json.dumps(line) + "\n")
+    manifest = convert(source, tmp_path / "out", options(format="argus", val_fraction=None))
+    assert {name: counts.images for name, counts in manifest.splits.items()} == {
+        "train": 1,
+        "teacher_pool": 1,
+    }
+    with pytest.raises(DataError, match="leave out --teacher-pool"):
+        convert(source, tmp_path / "again", options(format="argus", val_fraction=None, teacher_pool=1))
+
+
+# --- what was there -------------------------------------------------------------------------------------------------
+
+
+def test_an_existing_folder_is_replaced_only_if_asked_and_ours(voc: Any) -> None:
+    voc.pair("a")
+    _, out = run(voc)
+    with pytest.raises(DataError, match="exists already"):
+        run(voc)
+    voc.pair("b")
+    run(voc, overwrite=True)
+    assert len(records(out)) == 2
+    (out / "manifest.json").unlink()
+    with pytest.raises(DataError, match="not an earlier conversion"):
+        run(voc, overwrite=True)
+    assert len(records(out)) == 2
+
+
+@pytest.mark.parametrize("out", [".", "..", "converted"])
+def test_the_source_is_never_overwritten(voc: Any, out: str) -> None:
+    voc.pair("a")
+    before = everything(voc.root)
+    with pytest.raises(DataError, match="overlaps with the source"):
+        convert(voc.root, voc.root / out, options(overwrite=True))
+    assert everything(voc.root) == before
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+def test_a_full_disk_or_ctrl_c_loses_nothing(
+    voc: Any, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    voc.pair("a")
+    _, out = run(voc)
+    before = everything(out)
+    voc.pair("b")
+    saved = Image.Image.save
+
+    def failing(image: Image.Image, path: Any, **keywords: Any) -> None:
+        if str(path).endswith("b.jpg"):
+            raise error
+        saved(image, path, **keywords)
+
+    monkeypatch.setattr(Image.Image, "save", failing)
+    with pytest.raises(ArgusError if isinstance(error, OSError) else KeyboardInterrupt):
+        run(voc, overwrite=True)
+    assert everything(out) == before
+    assert sorted(p.name for p in out.parent.iterdir()) == ["out", "source"]
+
+
+def test_an_unknown_format_and_bad_limits_are_errors(voc: Any) -> None:
+    voc.pair("a")
+    with pytest.raises(DataError, match=r"unknown format 'vok'(.|\n)*voc"):
+        run(voc, format="vok")
+    with pytest.raises(DataError, match="min_pixels"):
+        run(voc, min_pixels=9000)
+    with pytest.raises(DataError, match="val_fraction is 1.5"):
+        run(voc, val_fraction=1.5)
+
+
+# --- real photographs -----------------------------------------------------------------------------------------------
+
+
+def test_bccd_is_converted_and_its_two_zero_area_boxes_are_named(
+    shared_data: Callable[[str], Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "bccd"
+    manifest = convert(
+        shared_data("bccd"),
+        out,
+        options(min_pixels=3136, max_pixels=448 * 336, val_fraction=None, teacher_pool=8),
+    )
+    assert [(f.slug, f.where, f.numbers["object_index"], f.numbers["box"]) for f in manifest.findings] == [
+        ("box-zero-area", "Annotations/BloodImage_00338.xml:158", 12, (504, 337, 504, 337)),
+        ("box-zero-area", "Annotations/BloodImage_00343.xml:50", 3, (181, 329, 181, 329)),
+    ]
+    counts = {name: (c.images, c.objects) for name, c in manifest.splits.items()}
+    assert counts["val"] == (87, 1137)
+    assert counts["test"] == (72, 945)
+    assert [a + b for a, b in zip(counts["train"], counts["teacher_pool"], strict=True)] == [205, 2804]
+    assert set(manifest.splits["teacher_pool"].labels) == {"RBC", "WBC", "Platelets"}
+    assert {(i.original_size, i.size, i.vision_tokens) for i in manifest.images} == {
+        ((640, 480), (448, 336), 192)
+    }
+    assert len(list((out / "images").iterdir())) == 364
+    assert json.loads((out / "manifest.json").read_text("utf-8"))["refused"] == {"images": 0, "objects": 2}

@@ -1,0 +1,364 @@
+"""The data set: decided by seed, epoch and index alone; teachers as configured; bad input named."""
+
+from __future__ import annotations
+
+import itertools
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from argusvl.core.errors import ConfigError, DataError
+from argusvl.detection.data.descriptions import Descriptions
+from argusvl.detection.data.records import ObjectAnnotation, Record, RecordFile, Scene, write_records
+from argusvl.detection.data.sampling.augmentation import Augmentation
+from argusvl.detection.data.sampling.conversation import ChatProcessor, ConversationTooLongError
+from argusvl.detection.data.sampling.dataset import (
+    DetectionDataset,
+    TeacherSettings,
+    checked_labels,
+    labels_of,
+)
+from argusvl.detection.data.sampling.packing import PackingSettings
+from argusvl.detection.data.sampling.samples import Sample, VisionLimits
+from argusvl.detection.data.scan import walk
+
+STRONG = Augmentation(
+    horizontal_flip=0.5,
+    vertical_flip=0.5,
+    rotate90=0.5,
+    scale_min=0.7,
+    scale_max=1.4,
+    brightness=0.3,
+    contrast=0.3,
+    saturation=0.3,
+    hue=0.1,
+    mosaic=0.5,
+    min_visible=0.3,
+)
+
+
+@dataclass(frozen=True)
+class Photos:
+    """What the fixture of the folder holds; see ``conftest.py``."""
+
+    folder: Path
+    train: RecordFile
+    pool: RecordFile
+    limits: VisionLimits
+
+
+MakeDataset = Callable[..., DetectionDataset]
+
+
+@pytest.fixture
+def make_dataset(photo_set: Photos, processor: ChatProcessor) -> MakeDataset:
+    def make(**changed: Any) -> DetectionDataset:
+        settings: dict[str, Any] = {
+            "limits": photo_set.limits,
+            "teachers": TeacherSettings(photo_set.pool, 0.7, 1),
+            "augmentation": STRONG,
+            "seed": 3,
+        }
+        settings |= changed
+        return DetectionDataset(
+            settings.pop("records", photo_set.train), settings.pop("processor", processor), **settings
+        )
+
+    return make
+
+
+def same(a: Sample, b: Sample) -> bool:
+    return (
+        np.array_equal(a.conversation.input_ids, b.conversation.input_ids)
+        and a.objects == b.objects
+        and len(a.images) == len(b.images)
+        and all(np.array_equal(x, y) for x, y in zip(a.images, b.images, strict=True))
+    )
+
+
+def test_samples_have_the_names_of_their_lines_and_a_changed_file_another_fingerprint(
+    make_dataset: MakeDataset, photo_set: Photos
+) -> None:
+    dataset = make_dataset()
+    assert dataset.sample_name(1) == f"{photo_set.train.path}:2"
+    before = dataset.fingerprint()
+    assert make_dataset().fingerprint() == before
+    content = photo_set.train.path.read_bytes()
+    photo_set.train.path.write_bytes(content.replace(b"0", b"1", 1))
+    assert dataset.fingerprint() != before
+    photo_set.train.path.write_bytes(content)
+
+
+def test_seed_epoch_and_index_decide_a_sample_in_any_order(make_dataset: MakeDataset) -> None:
+    forwards, backwards = make_dataset(), make_dataset()
+    first = [forwards[i] for i in range(len(forwards))]
+    second = [backwards[i] for i in reversed(range(len(backwards)))][::-1]
+    assert all(same(a, b) for a, b in zip(first, second, strict=True))
+    for other in (make_dataset(seed=4), at_epoch(make_dataset(), 1)):
+        assert sum(same(other[i], first[i]) for i in range(len(first))) <= 1
+    assert all(same(at_epoch(forwards, 0)[i], first[i]) for i in range(3))
+
+
+def at_epoch(dataset: DetectionDataset, epoch: int) -> DetectionDataset:
+    dataset.set_epoch(epoch)
+    return dataset
+
+
+def test_augmentation_does_not_change_which_teachers_are_drawn(make_dataset: MakeDataset) -> None:
+    plain, augmented = make_dataset(augmentation=None), make_dataset()
+    for i in range(len(plain)):
+        ours, theirs = plain[i], augmented[i]
+        assert ours.conversation.num_teachers == theirs.conversation.num_teachers
+        for a, b in zip(ours.images[:-1], theirs.images[:-1], strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_teachers_and_changes_of_the_picture_are_drawn_apart(
+    make_dataset: MakeDataset, photo_set: Photos
+) -> None:
+    nothing = dict.fromkeys(("horizontal_flip", "vertical_flip", "rotate90", "hue"), 0.0)
+    nothing |= dict.fromkeys(("brightness", "contrast", "saturation"), 0.0)
+    mosaics = replace(STRONG, **nothing, mosaic=0.5, scale_min=1.0, scale_max=1.0)
+    dataset = make_dataset(teachers=TeacherSettings(photo_set.pool, 0.5, 1), augmentation=mosaics)
+    plain = make_dataset(teachers=None, augmentation=None)
+    seen = set()
+    for epoch in range(3):
+        dataset.set_epoch(epoch)
+        for i in range(len(dataset)):
+            sample = dataset[i]
+            changed = not np.array_equal(sample.images[-1], plain[i].images[0])
+            seen.add((sample.conversation.num_teachers, changed))
+    assert len(seen) == 4
+
+
+def test_without_augmentation_and_teachers_a_sample_is_its_record(
+    make_dataset: MakeDataset, photo_set: Photos
+) -> None:
+    dataset = make_dataset(augmentation=None, teachers=None)
+    for i, record in enumerate(photo_set.train):
+        sample = dataset[i]
+        assert sample.objects == record.student.objects
+        assert sample.source == record.source
+        assert len(sample.images) == 1
+        assert sample.conversation.num_teachers == 0
+    assert same(dataset[-1], dataset[len(dataset) - 1])
+    with pytest.raises(IndexError):
+        dataset[len(dataset)]
+
+
+def test_measuring_gives_the_conversation_before_augmentation(make_dataset: MakeDataset) -> None:
+    dataset = make_dataset()
+    plain = make_dataset(augmentation=None)
+    for i in range(len(dataset)):
+        measured, sample = dataset.measure(i), plain[i]
+        np.testing.assert_array_equal(measured.input_ids, sample.conversation.input_ids)
+        assert measured.parts == sample.conversation.parts
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.7, 1.0])
+def test_the_ratio_of_samples_gets_the_number_of_teachers(
+    make_dataset: MakeDataset, photo_set: Photos, ratio: float
+) -> None:
+    dataset = make_dataset(augmentation=None, teachers=TeacherSettings(photo_set.pool, ratio, 2))
+    counts = []
+    for epoch in range(20):
+        dataset.set_epoch(epoch)
+        counts += [dataset[i].conversation.num_teachers for i in range(len(dataset))]
+    assert set(counts) <= {0, 2}
+    # 240 draws: 4 standard deviations are 0.12.
+    assert abs(np.mean(np.array(counts) == 2) - ratio) <= (0.12 if 0 < ratio < 1 else 0)
+
+
+def test_every_teacher_of_the_pool_is_drawn_and_none_twice_in_a_sample(
+    make_dataset: MakeDataset, photo_set: Photos
+) -> None:
+    dataset = make_dataset(augmentation=None, teachers=TeacherSettings(photo_set.pool, 1.0, 2))
+    drawn = set()
+    for epoch in range(5):
+        dataset.set_epoch(epoch)
+        for i in range(len(dataset)):
+            pictures = [image.tobytes() for image in dataset[i].images]
+            assert len(set(pictures)) == 3
+            drawn |= set(pictures[:2])
+    assert len(drawn) == len(photo_set.pool)
+
+
+def test_a_student_is_never_its_own_teacher(make_dataset: MakeDataset, photo_set: Photos) -> None:
+    dataset = make_dataset(augmentation=None, teachers=TeacherSettings(photo_set.train, 1.0, 3))
+    for i in range(len(dataset)):
+        pictures = [image.tobytes() for image in dataset[i].images]
+        assert len(pictures) == 4
+        assert pictures[-1] not in pictures[:-1]
+
+
+def test_a_record_with_teachers_of_its_own_gets_those(
+    make_dataset: MakeDataset, photo_set: Photos, write_scene: Callable[..., RecordFile]
+) -> None:
+    records = write_scene(ObjectAnnotation((1, 1, 9, 9), "标签贴纸"), teachers=2)
+    always = make_dataset(
+        records=records, teachers=TeacherSettings(photo_set.pool, 1.0, 1), augmentation=None
+    )
+    assert always[0].conversation.num_teachers == 2
+    never = make_dataset(records=records, teachers=TeacherSettings(photo_set.pool, 0.0, 1), augmentation=None)
+    assert never[0].conversation.num_teachers == 0
+    no_pool = make_dataset(records=records, teachers=TeacherSettings(None, 1.0, 1), augmentation=None)
+    assert no_pool[0].conversation.num_teachers == 2
+
+
+def test_without_a_pool_a_record_without_teachers_gets_none(make_dataset: MakeDataset) -> None:
+    dataset = make_dataset(teachers=TeacherSettings(None, 1.0, 1))
+    assert dataset[0].conversation.num_teachers == 0
+
+
+@pytest.mark.parametrize(("ratio", "count", "key"), [(1.5, 1, "teacher_ratio"), (0.5, -1, "num_teachers")])
+def test_teacher_settings_out_of_range_are_named(
+    photo_set: Photos, ratio: float, count: int, key: str
+) -> None:
+    with pytest.raises(ConfigError, match=key):
+        TeacherSettings(photo_set.pool, ratio, count)
+
+
+def test_a_pool_smaller_than_the_number_of_teachers_is_refused(photo_set: Photos) -> None:
+    with pytest.raises(ConfigError, match=r"num_teachers is 6.*pool.jsonl has 5"):
+        TeacherSettings(photo_set.pool, 0.5, 6)
+
+
+def test_teachers_that_do_not_fit_are_left_out_with_their_pictures(
+    make_dataset: MakeDataset, make_processor: Callable[..., ChatProcessor], photo_set: Photos
+) -> None:
+    plain = make_dataset(augmentation=None, teachers=None)
+    longest = max(len(plain[i].conversation) for i in range(len(plain)))
+    dataset = make_dataset(
+        augmentation=None,
+        teachers=TeacherSettings(photo_set.pool, 1.0, 3),
+        processor=make_processor(max_length=longest + 40, policy="drop_teachers"),
+    )
+    dropped = 0
+    for i in range(len(dataset)):
+        sample = dataset[i]
+        assert len(sample.images) == len(sample.conversation.grids) == sample.conversation.num_teachers + 1
+        np.testing.assert_array_equal(sample.images[-1], plain[i].images[0])
+        dropped += sample.conversation.dropped_teachers
+    assert dropped
+
+
+def test_a_mosaic_that_is_too_long_is_shown_unchanged_but_a_record_that_is_too_long_is_refused(
+    make_dataset: MakeDataset, make_processor: Callable[..., ChatProcessor], photo_set: Photos
+) -> None:
+    plain = make_dataset(augmentation=None, teachers=None)
+    lengths = [len(plain[i].conversation) for i in range(len(plain))]
+    longest = int(np.argmax(lengths))
+    mosaic = replace(STRONG, mosaic=1.0, min_visible=0.0)
+    dataset = make_dataset(
+        teachers=None, augmentation=mosaic, processor=make_processor(max_length=lengths[longest])
+    )
+    unchanged = 0
+    for epoch in range(8):
+        dataset.set_epoch(epoch)
+        for i in range(len(dataset)):
+            unchanged += same(dataset[i], plain[i])
+    assert unchanged
+    tight = make_dataset(
+        teachers=None, augmentation=mosaic, processor=make_processor(max_length=lengths[longest] - 1)
+    )
+    with pytest.raises(ConversationTooLongError, match=photo_set.train[longest].source):
+        for epoch in range(8):
+            tight.set_epoch(epoch)
+            tight[longest]
+
+
+def test_several_student_images_are_changed_one_by_one(
+    make_dataset: MakeDataset, write_scene: Callable[..., RecordFile]
+) -> None:
+    objects = [ObjectAnnotation((10, 10, 60, 60), "标签贴纸", image=i) for i in (0, 1, 1)]
+    dataset = make_dataset(records=write_scene(*objects, images=2), teachers=None)
+    for epoch in range(6):
+        dataset.set_epoch(epoch)
+        sample = dataset[0]
+        assert len(sample.images) == 2
+        assert not np.array_equal(*sample.images) or sample.images[0].shape != sample.images[1].shape
+        for annotation in sample.objects:
+            height, width = sample.images[annotation.image].shape[:2]
+            assert annotation.bbox_2d[2] <= width
+            assert annotation.bbox_2d[3] <= height
+
+
+@pytest.mark.parametrize("bad", ['{"images": [', '{"images": ["gone.png"], "objects": []}'])
+def test_a_bad_record_is_an_error_and_not_another_sample(
+    make_dataset: MakeDataset, tmp_path: Path, bad: str
+) -> None:
+    (tmp_path / "bad.jsonl").write_text(bad + "\n")
+    with pytest.raises(DataError, match=r"bad.jsonl:1|gone.png"):
+        make_dataset(records=RecordFile(tmp_path / "bad.jsonl"))[0]
+
+
+class Fingerprints(Dataset[int]):
+    """Samples as one number each, so that a loader may pass them on."""
+
+    def __init__(self, dataset: DetectionDataset) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> int:
+        sample = self.dataset[index]
+        return int(sample.conversation.input_ids.sum()) + int(sample.images[-1].astype(np.int64).sum())
+
+
+def test_running_workers_see_the_new_epoch(make_dataset: MakeDataset) -> None:
+    dataset = Fingerprints(make_dataset())
+    loader: DataLoader[int] = DataLoader(dataset, batch_size=6, num_workers=1, persistent_workers=True)
+    for epoch in (0, 1, 5):
+        dataset.dataset.set_epoch(epoch)
+        found = torch.cat(list(loader)).tolist()
+        assert found == [dataset[i] for i in range(len(dataset))]
+
+
+def test_it_can_be_pickled_with_its_epoch(make_dataset: MakeDataset) -> None:
+    dataset = at_epoch(make_dataset(), 2)
+    dataset[0]
+    copy = pickle.loads(pickle.dumps(dataset))
+    assert copy.epoch == 2
+    assert same(copy[1], dataset[1])
+
+
+@pytest.mark.parametrize("packing", [None, PackingSettings(None, 2)])
+def test_no_batch_of_an_epoch_is_larger_than_the_largest(
+    make_dataset: MakeDataset, packing: PackingSettings | None
+) -> None:
+    dataset = make_dataset(packing=packing)
+    sizes = dataset._sizes(0).sum(1)
+    largest = dataset.largest_batch(2, 1)
+    if packing is None:
+        batches = [list(pair) for pair in itertools.combinations(range(len(dataset)), 2)]
+    else:
+        batches = list(dataset.batches(0, 1))
+        assert largest in batches
+    assert sizes[largest].sum() == max(sizes[batch].sum() for batch in batches)
+
+
+def test_labels_are_first_segments_or_whole_descriptions(tmp_path: Path) -> None:
+    scene = Scene(
+        ("a.jpg",), tuple(ObjectAnnotation((0, 0, 1, 1), d) for d in ("乙/一", "甲", "乙/二", "甲"))
+    )
+    teacher = Scene(("b.jpg",), (ObjectAnnotation((0, 0, 1, 1), "丁"),))
+    write_records(tmp_path / "r.jsonl", [Record(scene, (teacher,))])
+    described = Descriptions()
+    walk(RecordFile(tmp_path / "r.jsonl"), [described])
+    assert labels_of(described.counts, "open") == sorted(["乙", "甲"])
+    assert labels_of(described.counts, "closed") == sorted(["乙/一", "乙/二", "甲"])
+    assert checked_labels(["z", "a"]) == ["z", "a"]
+
+
+@pytest.mark.parametrize("labels", [["a", "a"], ["a", " "]])
+def test_a_label_given_twice_or_empty_is_refused(labels: list[str]) -> None:
+    with pytest.raises(ConfigError, match="labels"):
+        checked_labels(labels)
