@@ -17,8 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from argusvl.config.loading import load_config, to_yaml
 from argusvl.core.errors import CheckpointError, ConfigError, ModelError
 from argusvl.detection.config import DetectionRunConfig
-from argusvl.detection.data import records
-from argusvl.detection.data import scan_cache as facts
+from argusvl.detection.data import records, scan_cache
 from argusvl.detection.data.sampling.tokenizer import load_tokenizer
 from argusvl.detection.measure.calibration import Fit, fit_calibration
 from argusvl.detection.measure.judged import JudgedPredictions
@@ -451,7 +450,7 @@ def test_training_records_are_parsed_once_at_the_start_and_never_when_they_are_k
     parsed: list[bytes] = []
     decode = records.decode_line
     monkeypatch.setattr(records, "decode_line", lambda line: parsed.append(line) or decode(line))
-    monkeypatch.setattr(facts, "KEPT_FROM", 1)
+    monkeypatch.setattr(scan_cache, "CACHED_FROM", 1)
     overrides = ("vocabulary=open", "caption_vocabulary=closed")
 
     def learned() -> tuple[Any, ...]:

@@ -27,7 +27,7 @@ from argusvl.detection.data.measuring.survey import Survey, record_files, refuse
 from argusvl.detection.data.patches import TOKEN_AREA
 from argusvl.detection.data.records import RecordFile
 from argusvl.detection.data.resize import plan_resize
-from argusvl.detection.data.scan import walk
+from argusvl.detection.data.scan import scan
 from argusvl.detection.starting_point import StartingPoint, starting_point
 from argusvl.detection.starting_values import ARCHITECTURE, HEAD, LARGE_HEAD, LEARNING_RATES, LORA, LOSSES
 
@@ -182,7 +182,7 @@ class _Draft:
         files = survey.files()
         counted = [Lengths(processor, limits) for _ in files]
         for file, lengths in zip(files, counted, strict=True):
-            walk(file, [lengths], doing="counting tokens of", progress=progress)
+            scan(file, [lengths], doing="counting tokens of", progress=progress)
         refuse_bad([error for one in counted for _, error in one.bad], sum(map(len, files)), self._data)
         pool = counted.pop().as_teacher if survey.pool is not None else []
         return _Lengths(

@@ -42,7 +42,7 @@ from argusvl.detection.data.sampling.tokenizer import (
     load_tokenizer,
     vocabulary_digest,
 )
-from argusvl.detection.data.scan import walk
+from argusvl.detection.data.scan import scan
 from argusvl.detection.measure.calibration import Fit, fit_calibration
 from argusvl.detection.measure.caption_scores import Meteor
 from argusvl.detection.measure.evaluation import Evaluation
@@ -164,7 +164,7 @@ class DetectionTask:
     def _described(self) -> Descriptions:
         """What the training records call their objects: labels, captions and a learned tokenizer come from it."""
         found = Descriptions()
-        walk(self.train_records, [found], strict=True)
+        scan(self.train_records, [found], strict=True)
         return found
 
     @cached_property

@@ -1,4 +1,4 @@
-"""A walk visits each record once for all visitors, and what it finds is kept as long as it is true."""
+"""A scan reads each record once for all measurements, and what it finds is kept as long as it is true."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ import pytest
 from PIL import Image
 
 from argusvl.core.errors import DataError
-from argusvl.detection.data import records
-from argusvl.detection.data import scan_cache as facts
+from argusvl.detection.data import records, scan_cache
 from argusvl.detection.data.descriptions import Descriptions, scenes_of
 from argusvl.detection.data.measuring.conversation_lengths import Lengths, open_processor
 from argusvl.detection.data.measuring.survey import Shapes
 from argusvl.detection.data.records import ObjectAnnotation, Record, RecordFile, Scene, write_records
 from argusvl.detection.data.sampling.tokenizer import learned_tokenizer
-from argusvl.detection.data.scan import Visitor, walk
+from argusvl.detection.data.scan import Measurement, scan
 
 NAMES = ("screw/tight", "screw/loose", "标签", "teacher's")
 LIMITS = (28 * 28 * 4, 28 * 28 * 16)
@@ -49,7 +48,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def small_files_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(facts, "KEPT_FROM", 1)
+    monkeypatch.setattr(scan_cache, "CACHED_FROM", 1)
 
 
 @pytest.fixture
@@ -66,8 +65,8 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> Reads:
     return count
 
 
-def found(one: Visitor[Any]) -> dict[str, Any]:
-    """What a visitor has found, comparable."""
+def found(one: Measurement[Any]) -> dict[str, Any]:
+    """What was measured, comparable."""
     return {
         name: [*map(tuple, v)] if name == "images" else v for name in one.keeps for v in [getattr(one, name)]
     }
@@ -78,30 +77,30 @@ def lengths_for(file: Path) -> Lengths:
     return Lengths(processor, LIMITS)
 
 
-def test_each_record_is_read_once_for_all_visitors(file: Path, parsed: Reads) -> None:
-    visitors = [Descriptions(), Shapes(), lengths_for(file)]
+def test_each_record_is_read_once_for_all_measurements(file: Path, parsed: Reads) -> None:
+    measured = [Descriptions(), Shapes(), lengths_for(file)]
     parsed.clear()
-    walk(RecordFile(file), visitors, workers=2)
+    scan(RecordFile(file), measured, workers=2)
     assert parsed == Counter(file.read_text("utf-8").splitlines(keepends=True))
-    assert visitors[0].counts["screw/loose"] == sum(k % 5 >= 2 for k in range(40))
-    assert sum(len(one.images) for one in visitors if isinstance(one, Shapes)) == 40 + 6
+    assert measured[0].counts["screw/loose"] == sum(k % 5 >= 2 for k in range(40))
+    assert sum(len(one.images) for one in measured if isinstance(one, Shapes)) == 40 + 6
 
 
 @pytest.mark.parametrize("make", [Descriptions, Shapes, lengths_for])
 def test_threads_find_what_one_finds_and_what_is_kept_is_the_same(
-    file: Path, make: Callable[..., Visitor[Any]], small_files_too: None, parsed: Reads
+    file: Path, make: Callable[..., Measurement[Any]], small_files_too: None, parsed: Reads
 ) -> None:
-    visitors = [make(file) if make is lengths_for else make() for _ in range(3)]
-    walk(RecordFile(file), visitors[:1], workers=1)
-    kept = file.with_name("set.jsonl.facts") / f"{visitors[0].name}.bin"
+    measured = [make(file) if make is lengths_for else make() for _ in range(3)]
+    scan(RecordFile(file), measured[:1], workers=1)
+    kept = file.with_name("set.jsonl.facts") / f"{measured[0].name}.bin"
     kept.unlink()
-    walk(RecordFile(file), visitors[1:2], workers=4)
+    scan(RecordFile(file), measured[1:2], workers=4)
     assert kept.is_file()
     parsed.clear()
-    walk(RecordFile(file), visitors[2:])
+    scan(RecordFile(file), measured[2:])
     assert not parsed
-    assert found(visitors[0]) == found(visitors[1]) == found(visitors[2])
-    assert any(found(visitors[2]).values())
+    assert found(measured[0]) == found(measured[1]) == found(measured[2])
+    assert any(found(measured[2]).values())
 
 
 def test_a_tokenizer_that_was_learned_is_known_again(
@@ -130,28 +129,28 @@ def _fail(*_: object) -> None:
 
 
 def test_a_changed_line_is_read_anew(file: Path, small_files_too: None) -> None:
-    walk(RecordFile(file), [Descriptions()])
+    scan(RecordFile(file), [Descriptions()])
     text = file.read_text("utf-8")
     stat = file.stat()
     file.write_text(text.replace("loose", "LOOSE", 1), "utf-8")
     os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # as many bytes, the old time
     again = Descriptions()
-    walk(RecordFile(file), [again])
+    scan(RecordFile(file), [again])
     assert again.counts["screw/LOOSE"] == 1
     fewer = Descriptions()
-    walk(RecordFile(file, max_examples=3), [fewer])
+    scan(RecordFile(file, max_examples=3), [fewer])
     assert sum(fewer.counts.values()) == 0 + 1 + 2
 
 
 def test_a_changed_image_is_read_anew(file: Path, small_files_too: None) -> None:
-    walk(RecordFile(file), [Shapes()])
+    scan(RecordFile(file), [Shapes()])
     Image.new("RGB", (100, 90)).save(file.with_name("1.png"))
     again = Shapes()
-    walk(RecordFile(file), [again])
+    scan(RecordFile(file), [again])
     assert {tuple(one)[:2] for one in again.images} == {(80, 60), (100, 90), (80, 68)}
     file.with_name("1.png").unlink()
     without = Shapes()
-    walk(RecordFile(file), [without])
+    scan(RecordFile(file), [without])
     assert {type(error).__name__ for _, error in without.bad} == {"ImageError"}
     assert len(without.bad) == len(range(1, 40, 3))
 
@@ -159,7 +158,7 @@ def test_a_changed_image_is_read_anew(file: Path, small_files_too: None) -> None
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "other", "swapped", "folder"])
 def test_what_is_damaged_is_found_anew(file: Path, small_files_too: None, damage: str) -> None:
     first, again = Descriptions(), Descriptions()
-    walk(RecordFile(file), [first, Shapes()])
+    scan(RecordFile(file), [first, Shapes()])
     kept = file.with_name("set.jsonl.facts") / "descriptions.bin"
     data = kept.read_bytes()
     middle = len(data) // 2
@@ -175,7 +174,7 @@ def test_what_is_damaged_is_found_anew(file: Path, small_files_too: None, damage
         kept.mkdir()
     else:
         kept.write_bytes(changed[damage])
-    walk(RecordFile(file), [again])
+    scan(RecordFile(file), [again])
     assert found(again) == found(first)
     assert kept.is_dir() or kept.read_bytes() == data
 
@@ -186,13 +185,13 @@ def test_where_nothing_can_be_written_everything_is_found_and_it_is_said(
     file.with_name("set.jsonl.facts").write_text("in the way")
     seen = Descriptions()
     with caplog.at_level(logging.INFO, "argusvl"):
-        walk(RecordFile(file), [seen])
+        scan(RecordFile(file), [seen])
     assert seen.counts and "is not kept" in caplog.text
 
 
 def test_the_folder_of_a_few_records_stays_as_it_was(file: Path) -> None:
     before = sorted(file.parent.iterdir())
-    walk(RecordFile(file), [Descriptions(), Shapes()])
+    scan(RecordFile(file), [Descriptions(), Shapes()])
     assert sorted(file.parent.iterdir()) == before
 
 
@@ -201,8 +200,8 @@ def test_a_bad_record_is_noted_or_refused_and_told_each_time(file: Path, small_f
     file.write_text("\n".join([*lines[:2], "{", "", *lines[2:]]) + "\n", "utf-8")
     for _ in range(2):
         seen = Descriptions()
-        walk(RecordFile(file), [seen])
+        scan(RecordFile(file), [seen])
         assert [where for where, _ in seen.bad] == [f"{file}:3"]
         assert list(seen.scenes(2)) == list(scenes_of(RecordFile(file)[:2]))
         with pytest.raises(DataError, match="set.jsonl:3"):
-            walk(RecordFile(file), [Descriptions()], strict=True)
+            scan(RecordFile(file), [Descriptions()], strict=True)

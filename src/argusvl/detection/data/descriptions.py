@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from argusvl.detection.data.records import Record
-from argusvl.detection.data.scan import Visit, Visitor
+from argusvl.detection.data.scan import Measurement, RecordLine
 
 
 def scenes_of(records: Iterable[Record]) -> Iterator[list[str]]:
@@ -17,7 +17,7 @@ def scenes_of(records: Iterable[Record]) -> Iterator[list[str]]:
             yield [annotation.desc for annotation in scene.objects]
 
 
-class Descriptions(Visitor[list[list[str]]]):
+class Descriptions(Measurement[list[list[str]]]):
     """Collects the descriptions in their order: four bytes an object, and each different text once.
 
     Attributes:
@@ -35,11 +35,11 @@ class Descriptions(Visitor[list[list[str]]]):
         self._objects = array("i")  # of each scene
         self._scenes = array("i")  # of each record
 
-    def look(self, visit: Visit) -> list[list[str]]:
+    def measure(self, line: RecordLine) -> list[list[str]]:
         """The scenes, the student's last."""
-        return list(scenes_of([visit.record]))
+        return list(scenes_of([line.record]))
 
-    def take(self, visit: Visit, found: list[list[str]]) -> None:
+    def add(self, line: RecordLine, found: list[list[str]]) -> None:
         """Adds them."""
         for text in found[-1]:
             self.counts[text] = self.counts.get(text, 0) + 1

@@ -1,7 +1,7 @@
-"""One walk over records: each is read once, in threads, for all who want to know something of it.
+"""One scan of a record file: each record is read once, in threads, for everything that is measured of it.
 
-Who wants to know something is a :class:`Visitor`. One that knows already what it would find, since that was kept (see
-:mod:`~argusvl.detection.data.scan_cache`), stays at home.
+What is measured is a :class:`Measurement`. One whose results are cached (see :mod:`~argusvl.detection.data.scan_cache`)
+is not taken again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,14 @@ from argusvl.core.progress import track
 from argusvl.core.threads import usable_cores
 from argusvl.core.workers import map_in_order
 from argusvl.detection.data.records import Record, RecordFile
-from argusvl.detection.data.scan_cache import Marks, keep, marks_of, packed, recall, unpacked
+from argusvl.detection.data.scan_cache import (
+    FileStamps,
+    as_bytes,
+    from_bytes,
+    load_measured,
+    save_measured,
+    stamps_of,
+)
 
 T = TypeVar("T")
 
@@ -28,13 +35,13 @@ _MOST_AT_ONCE = 32
 """Records that a thread takes at a time: to hand over each one costs as much as to read it."""
 
 
-class Visit:
-    """A record that is passed by: where it stands, from 0, and the line as it stands there."""
+class RecordLine:
+    """One record of a file: where it stands, from 0, and the line as it stands there."""
 
-    def __init__(self, file: RecordFile, index: int, line: bytes) -> None:
+    def __init__(self, file: RecordFile, index: int, text: bytes) -> None:
         self.file = file
         self.index = index
-        self.line = line
+        self.text = text
 
     @property
     def source(self) -> str:
@@ -48,18 +55,18 @@ class Visit:
         Raises:
             DataError: The line is not a valid record.
         """
-        return self.file.parse(self.index, self.line)
+        return self.file.parse(self.index, self.text)
 
 
-class Visitor(ABC, Generic[T]):
-    """Wants to know something of each record.
+class Measurement(ABC, Generic[T]):
+    """Something that is measured of each record of a file.
 
     Attributes:
-        name: What it finds, where that is kept; empty where it is not.
-        keeps: The attributes that hold what it finds: arrays, or JSON values.
-        reads_images: Whether that rests on image files, too.
-        key: What it rests on besides.
-        bad: Where the records stand that cannot be used, and why. What was found is not kept then.
+        name: Under which the results are cached; empty where they are not.
+        keeps: The attributes that hold the results: arrays, or JSON values.
+        reads_images: Whether they rest on image files, too.
+        key: What they rest on besides.
+        bad: Where the records stand that cannot be used, and why. Results are not cached then.
     """
 
     name: ClassVar[str] = ""
@@ -71,50 +78,50 @@ class Visitor(ABC, Generic[T]):
         self.bad: list[tuple[str, ArgusError]] = []
 
     @abstractmethod
-    def look(self, visit: Visit) -> T:
-        """What it finds in a record, in any thread. An ``ArgusError`` says why the record cannot be used."""
+    def measure(self, line: RecordLine) -> T:
+        """Measures a record, in any thread. An ``ArgusError`` says why the record cannot be used."""
 
     @abstractmethod
-    def take(self, visit: Visit, found: T) -> None:
-        """Takes what it found in a record; called in their order."""
+    def add(self, line: RecordLine, found: T) -> None:
+        """Adds what was measured of a record; called in their order."""
 
-    def refuse(self, visit: Visit, error: ArgusError) -> None:
-        """Called in place of :meth:`take` where a record cannot be used."""
-        self.bad.append((visit.source, error))
+    def refuse(self, line: RecordLine, error: ArgusError) -> None:
+        """Called in place of :meth:`add` where a record cannot be used."""
+        self.bad.append((line.source, error))
 
-    def knows(self, file: RecordFile) -> bool:
-        """Whether it could recall what it would find."""
-        facts = recall(file, self.name, self.key) if self.name else None
-        if facts is None or not facts.keys() >= set(self.keeps):
+    def load_cached(self, file: RecordFile) -> bool:
+        """Takes the results from the cache, where they are there."""
+        results = load_measured(file, self.name, self.key) if self.name else None
+        if results is None or not results.keys() >= set(self.keeps):
             return False
         for attribute in self.keeps:
-            empty, known = getattr(self, attribute), facts[attribute]
-            value = array(empty.typecode, known.tobytes()) if isinstance(empty, array) else unpacked(known)
+            empty, known = getattr(self, attribute), results[attribute]
+            value = array(empty.typecode, known.tobytes()) if isinstance(empty, array) else from_bytes(known)
             setattr(self, attribute, value)
         return True
 
-    def remember(self, file: RecordFile, marks: Marks | None) -> None:
-        """Keeps what it found."""
+    def save_cached(self, file: RecordFile, images: FileStamps | None) -> None:
+        """Puts the results into the cache."""
         values = {attribute: getattr(self, attribute) for attribute in self.keeps}
-        facts = {k: np.array(v) if isinstance(v, array) else packed(v) for k, v in values.items()}
+        results = {k: np.array(v) if isinstance(v, array) else as_bytes(v) for k, v in values.items()}
         if self.name and not self.bad:
-            keep(file, self.name, self.key, facts, marks if self.reads_images else None)
+            save_measured(file, self.name, self.key, results, images if self.reads_images else None)
 
 
-def walk(
+def scan(
     file: RecordFile,
-    visitors: Sequence[Visitor[Any]],
+    measurements: Sequence[Measurement[Any]],
     *,
     strict: bool = False,
     workers: int | None = None,
     doing: str = "reading",
     progress: bool = False,
 ) -> None:
-    """Sends visitors past every record of a file.
+    """Takes measurements of every record of a file.
 
     Args:
         file: The records.
-        visitors: Those that know what they would find are not sent.
+        measurements: Those whose results are cached are not taken again.
         strict: Whether the first record that one of them cannot use is an error.
         workers: Threads; the number of usable cores when ``None``.
         doing: What the progress bar says.
@@ -123,48 +130,48 @@ def walk(
     Raises:
         ArgusError: A record cannot be used.
     """
-    sent = [one for one in visitors if not one.knows(file)]
-    if not sent:
+    taken = [one for one in measurements if not one.load_cached(file)]
+    if not taken:
         return
-    marks: Marks | None = {} if any(one.name and one.reads_images for one in sent) else None
-    look = partial(_look, file=file, visitors=sent, marks=marks)
+    images: FileStamps | None = {} if any(one.name and one.reads_images for one in taken) else None
+    measure = partial(_measure, file=file, measurements=taken, images=images)
     size = max(1, min(_MOST_AT_ONCE, len(file) // (8 * (workers or usable_cores()))))
     blocks = (range(k, min(k + size, len(file))) for k in range(0, len(file), size))
-    each = (one for block in map_in_order(look, blocks, workers) for one in block)
-    for visit, found in track(each, len(file), f"{doing} {file.path.name}", unit="records", enabled=progress):
-        for visitor, one in zip(sent, found, strict=True):
+    each = (one for block in map_in_order(measure, blocks, workers) for one in block)
+    for line, found in track(each, len(file), f"{doing} {file.path.name}", unit="records", enabled=progress):
+        for measurement, one in zip(taken, found, strict=True):
             if not isinstance(one, ArgusError):
-                visitor.take(visit, one)
+                measurement.add(line, one)
             elif strict:
                 raise one
             else:
-                visitor.refuse(visit, one)
-    for one in sent:
-        one.remember(file, marks)
+                measurement.refuse(line, one)
+    for one in taken:
+        one.save_cached(file, images)
 
 
-def _look(
-    indices: range, *, file: RecordFile, visitors: Sequence[Visitor[Any]], marks: Marks | None
-) -> list[tuple[Visit, list[Any]]]:
-    looked = []
-    for index, line in zip(indices, file.lines(indices), strict=True):
-        visit = Visit(file, index, line)
-        if marks is not None:
-            # Before the others: an image that changes while they look at it must not pass for the one that they saw.
-            _mark(visit, marks)
-        looked.append((visit, [_found(visitor, visit) for visitor in visitors]))
-    return looked
+def _measure(
+    indices: range, *, file: RecordFile, measurements: Sequence[Measurement[Any]], images: FileStamps | None
+) -> list[tuple[RecordLine, list[Any]]]:
+    measured = []
+    for index, text in zip(indices, file.lines(indices), strict=True):
+        line = RecordLine(file, index, text)
+        if images is not None:
+            # First: an image that changes while it is measured must not pass for the one that was measured.
+            _stamp(line, images)
+        measured.append((line, [_result(one, line) for one in measurements]))
+    return measured
 
 
-def _found(visitor: Visitor[T], visit: Visit) -> T | ArgusError:
+def _result(measurement: Measurement[T], line: RecordLine) -> T | ArgusError:
     try:
-        return visitor.look(visit)
+        return measurement.measure(line)
     except ArgusError as error:
         return error
 
 
-def _mark(visit: Visit, marks: Marks) -> None:
+def _stamp(line: RecordLine, images: FileStamps) -> None:
     with suppress(ArgusError):  # whoever needs the record is told
-        record = visit.record
+        record = line.record
         names = (name for scene in (record.student, *record.teachers) for name in scene.images)
-        marks |= marks_of(visit.file.root, [name for name in names if name not in marks])
+        images |= stamps_of(line.file.root, [name for name in names if name not in images])

@@ -1,13 +1,13 @@
-"""What walks over a records file found, kept beside it: the next start with the same records parses none of them.
+"""What was measured of a record file, cached beside it: the next start with the same records parses none of them.
 
-``train.jsonl.facts/`` holds a file for each kind of fact: a seal, which is a digest of the rest, of the content of
-``train.jsonl`` and of all else that the fact rests on; then arrays, as ``numpy.savez`` writes them. What another file,
-another version or damage has left does not fit its seal and is found anew. Facts that rest on images, too, hold while
-each image has as many bytes and the time of its last change, to the nanosecond, that it had: a new or edited image is
-noticed, but not one that was put in place with as many bytes and the old time. (Training reads each image itself, and
-refuses what does not fit its record.)
+``train.jsonl.facts/`` holds a file for each measurement: a digest of the rest, of the content of ``train.jsonl`` and of
+all else that the results rest on; then arrays, as ``numpy.savez`` writes them. What another file, another version or
+damage has left does not fit its digest and is measured anew. Results that rest on images, too, hold while each image
+has as many bytes and the time of its last change, to the nanosecond, that it had: a new or edited image is noticed, but
+not one that was put in place with as many bytes and the old time. (Training reads each image itself, and refuses what
+does not fit its record.)
 
-Nothing in there is needed. Where it cannot be written, everything is found anew each time.
+Nothing in there is needed. Where it cannot be written, everything is measured anew each time.
 """
 
 from __future__ import annotations
@@ -29,77 +29,83 @@ from argusvl.core.logging import get_logger
 from argusvl.detection.data.records import RecordFile
 
 Arrays = Mapping[str, np.ndarray]
-Marks = dict[str, tuple[int, int]]
+FileStamps = dict[str, tuple[int, int]]
 """By what images are known again: name → bytes, nanoseconds of the last change; (-1, -1) for a missing one."""
 
-FACTS_VERSION = 1
-"""Raised when what is kept, or how it is found, changes its meaning."""
+CACHE_VERSION = 2
+"""Raised when what is cached, or how it is measured, changes its meaning."""
 
-KEPT_FROM = 1000
+CACHED_FROM = 1000
 """Records. Fewer are read in a moment, and their folder stays as it was."""
 
-_SEAL_BYTES = 32
+_DIGEST_BYTES = 32
 _log = get_logger(__name__)
 
 
-def recall(file: RecordFile, name: str, key: str) -> Arrays | None:
-    """What is known of records under a name; ``None`` where that is nothing, or rests on something else.
+def load_measured(file: RecordFile, name: str, key: str) -> Arrays | None:
+    """What is cached of records under a name; ``None`` where that is nothing, or rests on something else.
 
     Args:
         file: The records.
-        name: What kind of fact.
+        name: Of the measurement.
         key: What it rests on besides records and images.
     """
     path = _path(file, name)
-    if len(file) < KEPT_FROM or not path.exists():
+    if len(file) < CACHED_FROM or not path.exists():
         return None
     try:
         data = read_bytes(path)
     except OSError as error:
         _log.info("%s cannot be read: %s", path, error)
         return None
-    seal, content = data[:_SEAL_BYTES], data[_SEAL_BYTES:]
-    if seal != _seal(content, file, name, key):
+    digest, content = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
+    if digest != _digest(content, file, name, key):
         _log.info("%s is damaged, or not of these records: they are read again", path)
         return None
     arrays = dict(np.load(io.BytesIO(content), allow_pickle=False))
-    if "marks" in arrays:
-        names = unpacked(arrays["names"])
-        if arrays["marks"].tolist() != [list(mark) for mark in marks_of(file.root, names).values()]:
+    if "stamps" in arrays:
+        names = from_bytes(arrays["names"])
+        if arrays["stamps"].tolist() != [list(stamp) for stamp in stamps_of(file.root, names).values()]:
             _log.info("images of %s have changed: they are read again", file.path)
             return None
     return arrays
 
 
-def keep(file: RecordFile, name: str, key: str, arrays: Arrays, marks: Marks | None = None) -> None:
-    """Keeps facts.
+def save_measured(
+    file: RecordFile, name: str, key: str, arrays: Arrays, images: FileStamps | None = None
+) -> None:
+    """Caches what was measured.
 
     Args:
-        file: The records that they are of.
-        name: What kind of fact.
-        key: What they rest on besides records and images.
-        arrays: The facts.
-        marks: The images that they rest on, as they were before the facts were found.
+        file: The records that were measured.
+        name: Of the measurement.
+        key: What it rests on besides records and images.
+        arrays: The results.
+        images: The images that they rest on, as they were before they were measured.
     """
-    if len(file) < KEPT_FROM:
+    if len(file) < CACHED_FROM:
         return
-    if marks is not None:
-        arrays = {**arrays, "names": packed(list(marks)), "marks": np.array(list(marks.values()), np.int64)}
+    if images is not None:
+        arrays = {
+            **arrays,
+            "names": as_bytes(list(images)),
+            "stamps": np.array(list(images.values()), np.int64),
+        }
     stream = io.BytesIO()
     np.savez(stream, **arrays)  # type: ignore[arg-type]
     content = stream.getvalue()
     try:
-        write_bytes_atomically(_path(file, name), _seal(content, file, name, key) + content)
+        write_bytes_atomically(_path(file, name), _digest(content, file, name, key) + content)
     except ArgusError as error:
-        _log.info("what is known of %s is not kept: %s", file.path, error)
+        _log.info("what was measured of %s is not kept: %s", file.path, error)
 
 
-def marks_of(root: Path, names: Iterable[str]) -> Marks:
+def stamps_of(root: Path, names: Iterable[str]) -> FileStamps:
     """Asks the file system, which takes a fraction of reading a header."""
-    return {name: _mark(os.path.join(root, name)) for name in names}  # noqa: PTH118 - a third of the time of Path
+    return {name: _stamp(os.path.join(root, name)) for name in names}  # noqa: PTH118 - a third of the time of Path
 
 
-def _mark(path: str) -> tuple[int, int]:
+def _stamp(path: str) -> tuple[int, int]:
     try:
         found = os.stat(path)  # noqa: PTH116
     except (OSError, ValueError):
@@ -107,13 +113,13 @@ def _mark(path: str) -> tuple[int, int]:
     return found.st_size, found.st_mtime_ns
 
 
-def packed(value: Any) -> np.ndarray:
+def as_bytes(value: Any) -> np.ndarray:
     """A JSON value as an array of bytes."""
     return np.frombuffer(json.dumps(value, ensure_ascii=False).encode(), np.uint8)
 
 
-def unpacked(array: np.ndarray) -> Any:
-    """Inverse of :func:`packed`."""
+def from_bytes(array: np.ndarray) -> Any:
+    """Inverse of :func:`as_bytes`."""
     return json.loads(array.tobytes())
 
 
@@ -126,6 +132,6 @@ def _path(file: RecordFile, name: str) -> Path:
     return file.path.with_name(f"{file.path.name}.facts") / f"{name}.bin"
 
 
-def _seal(content: bytes, file: RecordFile, name: str, key: str) -> bytes:
-    rests_on = digest_of(FACTS_VERSION, argusvl.__version__, file.content, len(file), name, key)
-    return blake2b(content, digest_size=_SEAL_BYTES, key=rests_on.encode()).digest()
+def _digest(content: bytes, file: RecordFile, name: str, key: str) -> bytes:
+    rests_on = digest_of(CACHE_VERSION, argusvl.__version__, file.content, len(file), name, key)
+    return blake2b(content, digest_size=_DIGEST_BYTES, key=rests_on.encode()).digest()

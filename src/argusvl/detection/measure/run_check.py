@@ -17,8 +17,8 @@ from argusvl.detection.data.sampling.conversation import ChatProcessor, Turn
 from argusvl.detection.data.sampling.dataset import label_of
 from argusvl.detection.data.sampling.pixels import num_placeholders
 from argusvl.detection.data.sampling.samples import VisionLimits, measure_scene
-from argusvl.detection.data.scan import Visit, Visitor, walk
-from argusvl.detection.data.scan_cache import Marks, digest_of
+from argusvl.detection.data.scan import Measurement, RecordLine, scan
+from argusvl.detection.data.scan_cache import FileStamps, digest_of
 from argusvl.doctor.findings import Finding, finding_of
 
 T = TypeVar("T")
@@ -73,7 +73,7 @@ class RunCheck:
     def pool(self, records: RecordFile) -> None:
         """The scenes that demonstrations are drawn from."""
         seen = _Pool(self)
-        walk(records, [seen])
+        scan(records, [seen])
         wanted = self.config.data.num_teachers
         self._teachers = sum(sorted(seen.lengths, reverse=True)[:wanted])
         with self.noting():
@@ -85,10 +85,10 @@ class RunCheck:
                     slug="pool-too-small",
                 )
 
-    def train(self, records: RecordFile, *others: Visitor[Any]) -> None:
+    def train(self, records: RecordFile, *others: Measurement[Any]) -> None:
         """The records that are trained on; others may come along past them."""
         seen = _Train(self)
-        walk(records, [seen, *others])
+        scan(records, [seen, *others])
         self.longest, self._crowds = max(seen.lengths, default=0), seen.crowds
         self.unlisted = Counter(seen.unlisted)
         most = self.config.model.model_max_length
@@ -109,10 +109,10 @@ class RunCheck:
 
     def val(self, records: RecordFile) -> None:
         """The held-out records: asked about without teachers, and their answers are not read."""
-        walk(records, [_Val(self)])
+        scan(records, [_Val(self)])
 
 
-class _Measuring(Visitor[T]):
+class _Measuring(Measurement[T]):
     """Measures scenes for a check; what is wrong with one is a finding."""
 
     reads_images = True
@@ -124,17 +124,17 @@ class _Measuring(Visitor[T]):
         self._check = check
         self._warned = False
 
-    def refuse(self, visit: Visit, error: ArgusError) -> None:
-        super().refuse(visit, error)
+    def refuse(self, line: RecordLine, error: ArgusError) -> None:
+        super().refuse(line, error)
         with self._check.noting():
             raise error
 
-    def remember(self, file: RecordFile, marks: Marks | None) -> None:
+    def save_cached(self, file: RecordFile, images: FileStamps | None) -> None:
         if not self._warned:  # a warning is given each time
-            super().remember(file, marks)
+            super().save_cached(file, images)
 
-    def _measure(self, scene: Scene, visit: Visit) -> Turn:
-        turn = measure_scene(scene, visit.file.root, self._check.limits, visit.source)
+    def _measure(self, scene: Scene, line: RecordLine) -> Turn:
+        turn = measure_scene(scene, line.file.root, self._check.limits, line.source)
         if any(num_placeholders(grid) > self._check.limits.vision_tokens_warn for grid in turn.grids):
             self._warned = True
         return turn
@@ -148,24 +148,24 @@ class _Pool(_Measuring[int]):
         super().__init__(check)
         self.lengths = array("i")  # what each scene adds to a conversation
 
-    def look(self, visit: Visit) -> int:
-        turn, processor = self._measure(visit.record.student, visit), self._check.processor
-        return 0 if processor is None else processor.training(turn, source=visit.source).tokens_as_teacher
+    def measure(self, line: RecordLine) -> int:
+        turn, processor = self._measure(line.record.student, line), self._check.processor
+        return 0 if processor is None else processor.training(turn, source=line.source).tokens_as_teacher
 
-    def take(self, visit: Visit, found: int) -> None:
+    def add(self, line: RecordLine, found: int) -> None:
         self.lengths.append(found)
 
 
 class _Val(_Measuring[None]):
     name = "checked-as-val"
 
-    def look(self, visit: Visit) -> None:
-        turn = self._measure(visit.record.student, visit)
-        _refuse_too_many_objects(visit.record, turn, self._check.config)
+    def measure(self, line: RecordLine) -> None:
+        turn = self._measure(line.record.student, line)
+        _refuse_too_many_objects(line.record, turn, self._check.config)
         if self._check.processor is not None:
-            self._check.processor.inference(turn, source=visit.source)
+            self._check.processor.inference(turn, source=line.source)
 
-    def take(self, visit: Visit, found: None) -> None:
+    def add(self, line: RecordLine, found: None) -> None:
         pass
 
 
@@ -183,28 +183,28 @@ class _Train(_Measuring[tuple[int, bool]]):
         self.crowds = array("i")  # objects of each image
         self.unlisted: dict[str, int] = {}
 
-    def look(self, visit: Visit) -> tuple[int, bool]:
-        check, record, turn = self._check, visit.record, self._measure(visit.record.student, visit)
+    def measure(self, line: RecordLine) -> tuple[int, bool]:
+        check, record, turn = self._check, line.record, self._measure(line.record.student, line)
         data, section, processor = check.config.data, check.config.detection, check.processor
-        teachers = [self._measure(scene, visit) for scene in record.teachers]
+        teachers = [self._measure(scene, line) for scene in record.teachers]
         _refuse_too_many_objects(record, turn, check.config)
         if processor is None:
             return 0, False
         if section.detection_enabled:
             for one in record.student.objects:
-                encode_caption(processor, one.desc, section.detection_caption_max_tokens, visit.source)
+                encode_caption(processor, one.desc, section.detection_caption_max_tokens, line.source)
         taught = data.teacher_ratio > 0
-        length = len(processor.training(turn, teachers if taught else [], source=visit.source))
+        length = len(processor.training(turn, teachers if taught else [], source=line.source))
         return length, taught and not teachers and processor.over_length_policy == "refuse"
 
-    def take(self, visit: Visit, found: tuple[int, bool]) -> None:
-        self.places.append(visit.index)
+    def add(self, line: RecordLine, found: tuple[int, bool]) -> None:
+        self.places.append(line.index)
         self.lengths.append(found[0])
         self.drawn.append(found[1])
-        self.crowds.extend(objects_by_image(visit.record))
+        self.crowds.extend(objects_by_image(line.record))
         data = self._check.config.data
         if data.labels is not None:
-            for label in (label_of(one, data.vocabulary) for one in visit.record.student.objects):
+            for label in (label_of(one, data.vocabulary) for one in line.record.student.objects):
                 if label not in data.labels:
                     self.unlisted[label] = self.unlisted.get(label, 0) + 1
 

@@ -180,8 +180,8 @@ class ArgusForDetection(PreTrainedModel):
         """One pass: the image is encoded once, read by the language model and by the head.
 
         Args:
-            input_ids: ``[B, L]``, padded or packed, see :class:`~argusvl.detection.data.sampling.collation.Collator`; image
-                placeholders already expanded.
+            input_ids: ``[B, L]``, padded or packed, see :class:`~argusvl.detection.data.sampling.collation.Collator`;
+                image placeholders already expanded.
             mm_token_type_ids: ``[B, L]``, 1 at image placeholders.
             position_ids: ``[4, B, L]``: place in the sample's text, 0 at its first token alone; time, height, width.
             attention_mask: ``[B, L]``, 0 at padding; without it nothing is padded.

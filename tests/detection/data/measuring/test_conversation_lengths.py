@@ -11,7 +11,7 @@ from argusvl.core.errors import CheckpointError, DataError
 from argusvl.detection.data.descriptions import Descriptions
 from argusvl.detection.data.measuring.conversation_lengths import Lengths, open_processor
 from argusvl.detection.data.records import Record, RecordFile, write_records
-from argusvl.detection.data.scan import walk
+from argusvl.detection.data.scan import scan
 
 LIMITS = (28 * 28 * 4, 28 * 28 * 16)
 
@@ -36,10 +36,10 @@ def counted(scenes: Path, model: Path | None = None, root: Path | None = None) -
 
 def lengths_of(records: RecordFile, model: Path | None = None) -> Lengths:
     described = Descriptions()
-    walk(records, [described])
+    scan(records, [described])
     processor = open_processor(described.scenes(), model=model, language="zh", max_pixels=LIMITS[1])
     lengths = Lengths(processor, LIMITS)
-    walk(records, [lengths], workers=2)
+    scan(records, [lengths], workers=2)
     return lengths
 
 

@@ -27,7 +27,7 @@ from argusvl.detection.data.sampling.dataset import (
 )
 from argusvl.detection.data.sampling.packing import PackingSettings
 from argusvl.detection.data.sampling.samples import Sample, VisionLimits
-from argusvl.detection.data.scan import walk
+from argusvl.detection.data.scan import scan
 
 STRONG = Augmentation(
     horizontal_flip=0.5,
@@ -352,7 +352,7 @@ def test_labels_are_first_segments_or_whole_descriptions(tmp_path: Path) -> None
     teacher = Scene(("b.jpg",), (ObjectAnnotation((0, 0, 1, 1), "丁"),))
     write_records(tmp_path / "r.jsonl", [Record(scene, (teacher,))])
     described = Descriptions()
-    walk(RecordFile(tmp_path / "r.jsonl"), [described])
+    scan(RecordFile(tmp_path / "r.jsonl"), [described])
     assert labels_of(described.counts, "open") == sorted(["乙", "甲"])
     assert labels_of(described.counts, "closed") == sorted(["乙/一", "乙/二", "甲"])
     assert checked_labels(["z", "a"]) == ["z", "a"]

@@ -14,7 +14,7 @@ from argusvl.detection.data.records import RecordFile
 from argusvl.detection.data.sampling.conversation import ChatProcessor
 from argusvl.detection.data.sampling.samples import VisionLimits, measure_scene
 from argusvl.detection.data.sampling.tokenizer import learned_tokenizer, load_tokenizer
-from argusvl.detection.data.scan import Visit, Visitor
+from argusvl.detection.data.scan import Measurement, RecordLine
 from argusvl.detection.data.scan_cache import digest_of
 from argusvl.run.checkpoints import checkpoint_at
 
@@ -71,7 +71,7 @@ def open_processor(
     )
 
 
-class Lengths(Visitor[tuple[int, int, int]]):
+class Lengths(Measurement[tuple[int, int, int]]):
     """Counts the tokens of every record by its images' headers.
 
     Args:
@@ -94,9 +94,9 @@ class Lengths(Visitor[tuple[int, int, int]]):
         self._processor = processor
         self._limits = VisionLimits(*limits, _UNLIMITED, _UNLIMITED, "refuse")
 
-    def look(self, visit: Visit) -> tuple[int, int, int]:
+    def measure(self, line: RecordLine) -> tuple[int, int, int]:
         """Counts one."""
-        record, processor, root = visit.record, self._processor, visit.file.root
+        record, processor, root = line.record, self._processor, line.file.root
         turn = measure_scene(record.student, root, self._limits, record.source)
         teachers = [measure_scene(one, root, self._limits, record.source) for one in record.teachers]
         alone = processor.training(turn, source=record.source)
@@ -105,7 +105,7 @@ class Lengths(Visitor[tuple[int, int, int]]):
         longest = max((len(processor.encode(text, source=record.source)) + 1 for text in captions), default=0)
         return len(shown), alone.tokens_as_teacher, longest
 
-    def take(self, visit: Visit, found: tuple[int, int, int]) -> None:
+    def add(self, line: RecordLine, found: tuple[int, int, int]) -> None:
         """Notes them."""
         for counts, count in zip((self.conversations, self.as_teacher, self.captions), found, strict=True):
             counts.append(count)

@@ -23,7 +23,7 @@ from argusvl.detection.data.descriptions import Descriptions
 from argusvl.detection.data.formats.base import SPLITS
 from argusvl.detection.data.manifest import MANIFEST_NAME, TEACHER_POOL, read_manifest
 from argusvl.detection.data.records import Record, RecordFile
-from argusvl.detection.data.scan import Visit, Visitor, walk
+from argusvl.detection.data.scan import Measurement, RecordLine, scan
 
 _TRAIN = "train.jsonl"
 _NAMED = 5
@@ -38,7 +38,7 @@ class Shape(NamedTuple):
     name: str = ""
 
 
-class Shapes(Visitor[tuple[list[Shape], list[float]]]):
+class Shapes(Measurement[tuple[list[Shape], list[float]]]):
     """Images, and how large and how many the objects in them are.
 
     Attributes:
@@ -58,24 +58,24 @@ class Shapes(Visitor[tuple[list[Shape], list[float]]]):
         self.crowds, self.sides = array("i"), array("d")
         self.with_teachers = 0
 
-    def look(self, visit: Visit) -> tuple[list[Shape], list[float]]:
+    def measure(self, line: RecordLine) -> tuple[list[Shape], list[float]]:
         """Reads the header of each image, the student's first."""
-        record, objects = visit.record, objects_by_image(visit.record)
+        record, objects = line.record, objects_by_image(line.record)
         names = [name for scene in (record.student, *record.teachers) for name in scene.images]
         # Demonstrations are shown, and nothing is to be found in them.
         objects += [0] * (len(names) - len(objects))
-        sizes = [image_size(visit.file.resolve(name)) for name in names]
+        sizes = [image_size(line.file.resolve(name)) for name in names]
         boxes = [(one.bbox_2d, math.prod(sizes[one.image])) for one in record.student.objects]
         sides = [((x2 - x1) * (y2 - y1) / area) ** 0.5 for (x1, y1, x2, y2), area in boxes]
         return [Shape(*size, n, name) for size, n, name in zip(sizes, objects, names, strict=True)], sides
 
-    def take(self, visit: Visit, found: tuple[list[Shape], list[float]]) -> None:
+    def add(self, line: RecordLine, found: tuple[list[Shape], list[float]]) -> None:
         """Adds them."""
         shapes, sides = found
         self.images += shapes
-        self.crowds.extend(shape.objects for shape in shapes[: len(visit.record.student.images)])
+        self.crowds.extend(shape.objects for shape in shapes[: len(line.record.student.images)])
         self.sides.extend(sides)
-        self.with_teachers += bool(visit.record.teachers)
+        self.with_teachers += bool(line.record.teachers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ def survey_data(data: str | Path, *, root: str | Path | None = None, progress: b
     files = [file for file in (train, val, pool) if file is not None]
     shapes = [Shapes() for _ in files]
     for file, of_file in zip(files, shapes, strict=True):
-        walk(file, [of_file, described] if file is train else [of_file], progress=progress)
+        scan(file, [of_file, described] if file is train else [of_file], progress=progress)
     refuse_bad([error for one in shapes for _, error in one.bad], sum(map(len, files)), data)
     # In the pool, too, nothing is to be found.
     images = [

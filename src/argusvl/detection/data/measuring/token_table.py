@@ -10,7 +10,7 @@ import numpy as np
 from argusvl.detection.data.measuring.histogram import whole_ranges
 from argusvl.detection.data.sampling.conversation import Conversation
 from argusvl.detection.data.sampling.dataset import DetectionDataset
-from argusvl.detection.data.scan import Visit, Visitor, walk
+from argusvl.detection.data.scan import Measurement, RecordLine, scan
 
 PARTS = (
     "system",
@@ -115,7 +115,7 @@ def token_table(dataset: DetectionDataset, model_max_length: int, *, longest: in
         DataError: A record, an image's header or a box is not what it should be.
     """
     seen = _Counts(dataset)
-    walk(dataset.records, [seen], strict=True, doing="counting tokens of", progress=True)
+    scan(dataset.records, [seen], strict=True, doing="counting tokens of", progress=True)
     counts = seen.counts
     lengths = counts.sum(axis=1)
     order = np.argsort(-lengths, kind="stable")[:longest].tolist()
@@ -131,7 +131,7 @@ def token_table(dataset: DetectionDataset, model_max_length: int, *, longest: in
     )
 
 
-class _Counts(Visitor[list[int]]):
+class _Counts(Measurement[list[int]]):
     """Counts the parts of each record's conversation."""
 
     def __init__(self, dataset: DetectionDataset) -> None:
@@ -140,11 +140,11 @@ class _Counts(Visitor[list[int]]):
         self.counts = np.zeros((len(dataset), len(PARTS)), dtype=np.int32)
         self._dataset = dataset
 
-    def look(self, visit: Visit) -> list[int]:
-        return count_parts(self._dataset.measure_record(visit.record, visit.index))
+    def measure(self, line: RecordLine) -> list[int]:
+        return count_parts(self._dataset.measure_record(line.record, line.index))
 
-    def take(self, visit: Visit, found: list[int]) -> None:
-        self.counts[visit.index] = found
+    def add(self, line: RecordLine, found: list[int]) -> None:
+        self.counts[line.index] = found
 
 
 def _row(part: str, values: np.ndarray) -> PartTokens:

@@ -45,7 +45,7 @@ from argusvl.detection.data.preparing.picture_check import (
 from argusvl.detection.data.preparing.split import split_files
 from argusvl.detection.data.records import RecordFile
 from argusvl.detection.data.resize import plan_resize
-from argusvl.detection.data.scan import Visit, Visitor, walk
+from argusvl.detection.data.scan import Measurement, RecordLine, scan
 from argusvl.doctor.findings import Finding, count_errors, count_kinds
 
 __all__ = ["CheckOptions", "CheckReport", "LabelCount", "check_records", "check_source"]
@@ -172,8 +172,8 @@ def check_records(
     for file, described in records.items():
         if not len(file):
             report.findings.append(finding("no-records", file.path, "the file holds no record"))
-        visitors: list[Visitor[Any]] = [_Lines(report, pictures), described]
-        walk(file, visitors, workers=options.workers, doing="checking", progress=progress)
+        measurements: list[Measurement[Any]] = [_Lines(report, pictures), described]
+        scan(file, measurements, workers=options.workers, doing="checking", progress=progress)
     _add_findings_on_all(report, options, progress)
     if conversations and report.limits is not None and report.pictures:
         _count_conversations(report, records, model, options.workers, progress)
@@ -234,7 +234,7 @@ def _with_manifest_limits(options: CheckOptions, folder: Path, report: CheckRepo
     return replace(options, min_pixels=limits.min_pixels, max_pixels=limits.max_pixels)
 
 
-class _Lines(Visitor[Checked]):
+class _Lines(Measurement[Checked]):
     """Checks each line, whether or not it is a record."""
 
     def __init__(self, report: CheckReport, pictures: Pictures) -> None:
@@ -242,13 +242,13 @@ class _Lines(Visitor[Checked]):
         self._report = report
         self._pictures = pictures
 
-    def look(self, visit: Visit) -> Checked:
-        file = visit.file
+    def measure(self, line: RecordLine) -> Checked:
+        file = line.file
         return check_line(
-            visit.line, visit.source, root=file.root, pictures=self._pictures, split=file.path.stem
+            line.text, line.source, root=file.root, pictures=self._pictures, split=file.path.stem
         )
 
-    def take(self, visit: Visit, found: Checked) -> None:
+    def add(self, line: RecordLine, found: Checked) -> None:
         _collect(self._report, found)
 
 
@@ -367,7 +367,7 @@ def _count_conversations(
         return
     for file in records:
         lengths = Lengths(processor, report.limits)
-        walk(file, [lengths], workers=workers, doing="counting tokens of", progress=progress)
+        scan(file, [lengths], workers=workers, doing="counting tokens of", progress=progress)
         report.conversation_tokens += lengths.conversations
         # What only this tokenizer minds: training with it would stop there.
         known = {one.where for one in report.findings if one.severity == "error"}

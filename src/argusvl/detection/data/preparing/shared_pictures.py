@@ -7,10 +7,10 @@ from typing import ClassVar
 from argusvl.core.errors import ConfigError
 from argusvl.core.files import real_path
 from argusvl.detection.data.records import RecordFile
-from argusvl.detection.data.scan import Visit, Visitor, walk
+from argusvl.detection.data.scan import Measurement, RecordLine, scan
 
 
-class _Pictures(Visitor[tuple[str, ...]]):
+class _Pictures(Measurement[tuple[str, ...]]):
     """The names of the students' images, with the records that show them."""
 
     name: ClassVar[str] = "pictures"
@@ -20,11 +20,11 @@ class _Pictures(Visitor[tuple[str, ...]]):
         super().__init__()
         self.shown: list[tuple[str, int]] = []
 
-    def look(self, visit: Visit) -> tuple[str, ...]:
-        return visit.record.student.images
+    def measure(self, line: RecordLine) -> tuple[str, ...]:
+        return line.record.student.images
 
-    def take(self, visit: Visit, found: tuple[str, ...]) -> None:
-        self.shown += [(name, visit.index) for name in found]
+    def add(self, line: RecordLine, found: tuple[str, ...]) -> None:
+        self.shown += [(name, line.index) for name in found]
 
 
 def refuse_shared_pictures(pool: RecordFile, val: RecordFile) -> None:
@@ -34,8 +34,8 @@ def refuse_shared_pictures(pool: RecordFile, val: RecordFile) -> None:
         ConfigError: It does; both records are named. (A record that cannot be read is no matter of this.)
     """
     teachers, held_out = _Pictures(), _Pictures()
-    walk(pool, [teachers])
-    walk(val, [held_out])
+    scan(pool, [teachers])
+    scan(val, [held_out])
     taught = {real_path(pool.root / name): index for name, index in teachers.shown}
     shared = [(taught[path], i) for n, i in held_out.shown if (path := real_path(val.root / n)) in taught]
     if shared:

@@ -12,11 +12,11 @@ from argusvl.detection.data.records import RecordFile
 from argusvl.detection.data.sampling.conversation import ChatProcessor
 from argusvl.detection.data.sampling.pixels import num_patches
 from argusvl.detection.data.sampling.samples import VisionLimits, measure_scene
-from argusvl.detection.data.scan import Visit, Visitor, walk
+from argusvl.detection.data.scan import Measurement, RecordLine, scan
 from argusvl.detection.data.scan_cache import digest_of
 
 
-class SceneSizes(Visitor[list[tuple[int, int]]]):
+class SceneSizes(Measurement[list[tuple[int, int]]]):
     """Tokens and patches that each scene of a records file adds to a conversation.
 
     Args:
@@ -36,7 +36,7 @@ class SceneSizes(Visitor[list[tuple[int, int]]]):
         super().__init__(digest_of(processor.fingerprint, limits))
         self._processor, self._limits = processor, limits
         self._tokens, self._patches, self._scenes = array("q"), array("q"), array("q")
-        walk(records, [self], strict=True, doing="measuring")
+        scan(records, [self], strict=True, doing="measuring")
         self._all = np.stack([np.asarray(self._tokens), np.asarray(self._patches)], axis=1).astype(np.int64)
         self._first = np.cumsum([0, *self._scenes])
 
@@ -49,15 +49,15 @@ class SceneSizes(Visitor[list[tuple[int, int]]]):
         """``[T, 2]``: of the teachers that a record brings along."""
         return self._all[self._first[index] + 1 : self._first[index + 1]]
 
-    def look(self, visit: Visit) -> list[tuple[int, int]]:  # noqa: D102
-        record, sizes = visit.record, []
+    def measure(self, line: RecordLine) -> list[tuple[int, int]]:  # noqa: D102
+        record, sizes = line.record, []
         for scene in (record.student, *record.teachers):
-            turn = measure_scene(scene, visit.file.root, self._limits, record.source)
+            turn = measure_scene(scene, line.file.root, self._limits, record.source)
             conversation = self._processor.training(turn, source=record.source)
             sizes.append((conversation.tokens_as_teacher, sum(map(num_patches, turn.grids))))
         return sizes
 
-    def take(self, visit: Visit, found: list[tuple[int, int]]) -> None:  # noqa: D102
+    def add(self, line: RecordLine, found: list[tuple[int, int]]) -> None:  # noqa: D102
         self._scenes.append(len(found))
         for tokens, patches in found:
             self._tokens.append(tokens)

@@ -20,7 +20,7 @@ from argusvl.core.errors import CheckpointError, ConfigError, ModelError
 from argusvl.core.files import read_json
 from argusvl.detection.data.prompts import prompts_for
 from argusvl.detection.data.records import RecordFile
-from argusvl.detection.data.scan_cache import digest_of, keep, packed, recall, unpacked
+from argusvl.detection.data.scan_cache import as_bytes, digest_of, from_bytes, load_measured, save_measured
 from argusvl.detection.data.special_tokens import (
     END_OF_TEXT,
     IMAGE_PAD,
@@ -190,13 +190,13 @@ def learned_tokenizer(
     prompts = prompts_for(prompt_language)
     written = [prompts.system, prompts.user(1), prompts.user(2)]
     key = digest_of(*written, max_pixels, seed, vocab_size, version("tokenizers"), version("transformers"))
-    known = None if learned_for is None else recall(learned_for, "tokenizer", key)
+    known = None if learned_for is None else load_measured(learned_for, "tokenizer", key)
     if known is not None:
-        return _with_vocabulary(*unpacked(known["vocabulary"]))
+        return _with_vocabulary(*from_bytes(known["vocabulary"]))
     texts = tokenizer_texts(scenes, written, max_side=int(max_pixels**0.5 * 2), seed=seed)
     vocabulary = _learn_vocabulary(texts, vocab_size)
     if learned_for is not None:
-        keep(learned_for, "tokenizer", key, {"vocabulary": packed(vocabulary)})
+        save_measured(learned_for, "tokenizer", key, {"vocabulary": as_bytes(vocabulary)})
     return _with_vocabulary(*vocabulary)
 
 
