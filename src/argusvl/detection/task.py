@@ -242,7 +242,7 @@ class DetectionTask:
             if self.teacher_pool is not None:
                 check.pool(self.teacher_pool)
         with check.noting():
-            # Descriptions come with the same walk, unless a tokenizer had to be learned from them.
+            # Descriptions come with the same scan, unless a tokenizer had to be learned from them.
             described = Descriptions()
             check.train(self.train_records, described)
             if not described.bad:

@@ -137,7 +137,7 @@ def checked_images(
 
 
 def cut_patches(pictures: Tensor, vision: PreTrainedConfig) -> tuple[Tensor, Tensor]:
-    """Normalised pictures of one size → patches in the tower's order, as ``detection.data.pixels`` writes them.
+    """Normalised pictures of one size → patches in the order of the tower (see ``detection.data.sampling.pixels``).
 
     Args:
         pictures: ``[N, channels, H, W]``; sides multiples of a merged token's side (28 pixels).
