@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from argusvl.assets import model_folder
 from argusvl.core.errors import ArgusError
-from argusvl.detection.data.tokenizer import load_tokenizer, vocabulary_digest
+from argusvl.detection.data.sampling.tokenizer import load_tokenizer, vocabulary_digest
 from argusvl.detection.predict.predictor import Predictor
 from argusvl.manipulation.predict.predictor import HandPredictor
 
@@ -177,7 +177,7 @@ def test_a_tokenizer_with_other_ids_is_refused(checkpoint: Path) -> None:
 def test_a_chat_template_without_end_is_refused(
     template: str, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from argusvl.detection.data import template_limits
+    from argusvl.detection.data.sampling import template_limits
 
     short = template_limits._SCRIPT.replace("(10, 10)", "(2, 2)")
     monkeypatch.setattr(template_limits, "_SCRIPT", short)

@@ -21,6 +21,7 @@ from argusvl.detection.data.prompts import prompts_for
 from argusvl.detection.data.records import ObjectAnnotation
 from argusvl.detection.data.sampling.answers import answer_entries, answer_text
 from argusvl.detection.data.sampling.pixels import Grid, num_placeholders
+from argusvl.detection.data.sampling.template_limits import exceeds_limits
 from argusvl.detection.data.sampling.tokenizer import CHAT_TEMPLATE, token_id
 from argusvl.detection.data.scan_cache import digest_of
 from argusvl.detection.data.special_tokens import (
@@ -30,7 +31,6 @@ from argusvl.detection.data.special_tokens import (
     VISION_END,
     VISION_START,
 )
-from argusvl.detection.data.template_limits import exceeds_limits
 
 if TYPE_CHECKING:
     from transformers.tokenization_utils_tokenizers import TokenizersBackend
