@@ -11,6 +11,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 import tomllib
 import types
 from collections.abc import Callable
@@ -358,7 +359,9 @@ def test_ctrl_c_comes_after_an_import_and_not_into_it(tmp_path: Path) -> None:
         "else:\n"
         "    whole = True\n"
     )
+    begun = time.monotonic()
     done = python(WITH_A_VERB.format(verb=INTERRUPTED_IN_AN_IMPORT), "try", cwd=tmp_path)
+    assert time.monotonic() - begun < 45, "it came when the verb had slept out"
     assert (done.returncode, done.stdout, done.stderr) == (130, "imported True\n", "interrupted\n")
 
 

@@ -6,7 +6,6 @@ there is nothing to clear away: the process ends at once, with the same exit cod
 
 from __future__ import annotations
 
-import _thread
 import atexit
 import contextlib
 import errno
@@ -74,7 +73,8 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     """Raises ``KeyboardInterrupt``, but into no import: PyTorch aborts there, and what is loaded by halves stays so."""
     while frame is not None and frame.f_code is not run_and_exit.__code__:
         if frame.f_code.co_filename == _IMPORTING:
-            again = threading.Timer(_AGAIN_SECONDS, _thread.interrupt_main, [number])
+            # As a signal: what only marks the main thread would wait for the call that it sleeps in.
+            again = threading.Timer(_AGAIN_SECONDS, os.kill, [os.getpid(), number])
             again.daemon = True
             again.start()
             return
