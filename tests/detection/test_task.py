@@ -541,6 +541,12 @@ def test_a_good_run_has_no_findings(make_task: MakeTask, data: Path) -> None:
     assert make_task("teacher_ratio=0.7", f"teacher_pool={data}/pool.jsonl").check() == []
 
 
+def test_a_model_of_another_task_is_found(make_task: MakeTask) -> None:
+    path = ("architecture=null", "model_path=argus-hand", "transfer_vocab_size=320")
+    (found,) = make_task(*path).check()
+    assert "model_type is 'argus_hand'" in found.what
+
+
 def test_the_check_finds_everything_at_once(make_task: MakeTask, data: Path) -> None:
     picture(data / "turned.jpg", orientation=6)
     (data / "none.png").write_bytes(b"no image at all")

@@ -74,6 +74,7 @@ def path_inside(
     name: str,
     *,
     stated_in: object,
+    links: bool = True,
     error: type[ArgusError] = CheckpointError,
     remedy: str = "it was changed by hand, or is not to be trusted: take the folder from its source again",
 ) -> Path:
@@ -83,6 +84,8 @@ def path_inside(
         folder: The folder.
         name: A relative path in it, as it was read.
         stated_in: The file that it was read from.
+        links: Whether a symbolic link may lead out of the folder, as in the cache of a hub, where all files of a
+            model are links. Files of a data set may be pictures of anything: there it may not.
         error: What to raise.
         remedy: What to do.
 
@@ -90,13 +93,23 @@ def path_inside(
         CheckpointError: Or ``error``: the name leads out of the folder.
     """
     path = Path(name)
-    if path.anchor or ".." in path.parts or not path.parts:
+    outside = path.anchor or ".." in path.parts or not path.parts
+    if outside or not (links or is_inside(folder, folder / path)):
         raise error(
             f"names {name!r}, which is not in the folder",
             where=stated_in,
             remedy=remedy,
         )
     return folder / path
+
+
+def is_inside(folder: Path, path: Path) -> bool:
+    """Whether a path leads into a folder when ``..`` and links are followed; what is missing may lie there."""
+    try:
+        real = real_path(path)
+    except ValueError:  # a name that no file has leads nowhere
+        return True
+    return real_path(folder) in (real, *real.parents)
 
 
 def refuse_replacing(

@@ -256,6 +256,7 @@ class DetectionTask:
             # Where the tokenizer is learned from the records, it is often one of the records found above.
             if setup_error is not None:
                 raise setup_error
+            self.model_config()  # what model_path names is a model of this task
             collator = self._collator
             # Descriptions of records are checked with the records.
             if (

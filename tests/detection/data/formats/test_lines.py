@@ -255,11 +255,42 @@ def test_whole_files_with_a_byte_order_mark_are_read(source: Any, found: Found, 
 def test_image_paths_are_relative_to_their_file_and_named_without_its_folders(source: Any) -> None:
     source.lines(
         "a.jsonl",
-        *(talk("[]", path) for path in ("images/x/a.jpg", "../out/b.jpg", "/abs/c.jpg", "d\\e.jpg")),
+        *(talk("[]", path) for path in ("images/x/a.jpg", f"{source.root}/c.jpg", "d\\e.jpg")),
     )
     listed = listing(source.root)
-    assert [image.name for image in listed.images] == ["x/a.jpg", "out/b.jpg", "abs/c.jpg", "d/e.jpg"]
+    names = [image.name for image in listed.images]
+    assert (names[0], names[2]) == ("x/a.jpg", "d/e.jpg") and names[1].endswith("/c.jpg")
     assert listed.images[0].path == source.root / "images/x/a.jpg"
+
+
+@pytest.mark.parametrize(
+    "stated", ["../outside.png", "/etc/hostname", "x/../../outside.png", "link.png", "far/a.png"]
+)
+@pytest.mark.parametrize("format_name", ["argus", "qwen", "ms-swift"])
+def test_nothing_outside_of_the_folder_is_read(stated: str, format_name: str, source: Any) -> None:
+    outside = source.root.parent / "outside"
+    outside.mkdir()
+    for file in (source.root.parent / "outside.png", outside / "a.png"):
+        file.write_bytes(b"secret")
+    (source.root / "link.png").symlink_to("../outside.png")
+    (source.root / "far").symlink_to(outside)
+    line = {
+        "argus": {"images": [stated], "objects": []},
+        "qwen": talk("[]", stated),
+        "ms-swift": {"images": [stated], "objects": {"ref": [], "bbox": []}, "messages": []},
+    }[format_name]
+    source.lines("a.jsonl", line)
+    listed = listing(source.root, format_name)
+    assert not listed.images and listed.refused_images == 1
+    (found,) = listed.findings
+    assert "leads out of" in found.what and "secret" not in str(found)
+
+
+def test_a_folder_above_may_be_named_for_pictures_beside_the_annotations(source: Any) -> None:
+    (source.root / "annotations").mkdir()
+    source.lines("annotations/train.jsonl", talk("[]", "../images/a.jpg"))
+    assert [image.name for image in listing(source.root).images] == ["a.jpg"]
+    assert not listing(source.root / "annotations").images
 
 
 def test_a_teacher_pool_is_a_split_of_argus_only(source: Any) -> None:

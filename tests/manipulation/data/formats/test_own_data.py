@@ -317,12 +317,14 @@ def test_a_bad_annotation_is_an_error_that_names_it(
     assert "annotations[0]" in str(caught.value.where) and caught.value.remedy
 
 
-@pytest.mark.parametrize("name", ["../outside.png", "/etc/passwd", "data/../../outside.png"])
+@pytest.mark.parametrize("name", ["../outside.png", "/etc/passwd", "data/../../outside.png", "link.png"])
 def test_no_picture_outside_of_the_images_folder_is_read(
     tmp_path: Path, make_hand: MakeHand, name: str
 ) -> None:
     value = coco_json(make_hand())
     Image.new("RGB", (320, 240)).save(tmp_path / "outside.png")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "link.png").symlink_to("../outside.png")
     value["images"].append(value["images"][0] | {"id": 4, "file_name": name})
     value["annotations"][0]["image_id"] = 4
     with pytest.raises(DataError, match="not in the folder") as caught:

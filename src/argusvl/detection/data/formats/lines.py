@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from argusvl.core.errors import DataError
-from argusvl.core.files import read_bytes
+from argusvl.core.files import is_inside, read_bytes
 from argusvl.core.strict_json import MalformedJsonError, decode_json, shown
 from argusvl.detection.data.findings import describe_object, finding
 from argusvl.detection.data.formats.base import Annotation, Slot, Source, SourceImage, SourceObject
 from argusvl.detection.data.formats.json_text import numbers, parse_json
 from argusvl.detection.data.formats.text import decode_text
-from argusvl.detection.data.formats.tree import list_files, name_of_path, split_named
+from argusvl.detection.data.formats.tree import list_files, name_of_path, outside_problem, split_named
 from argusvl.detection.data.manifest import TEACHER_POOL
 from argusvl.detection.data.records import is_path
 from argusvl.doctor.findings import Finding
@@ -94,7 +94,7 @@ def list_lines(source_path: Path, parse: LineParser, remedy: str, *, pool: bool 
             if isinstance(scenes, Finding):
                 _refuse_line(source, scenes)
                 continue
-            _add(source, scenes, where, file.parent, split)
+            _add(source, scenes, where, (file.parent, root), split)
     return source
 
 
@@ -221,11 +221,19 @@ def _refuse_line(source: Source, problem: Finding) -> None:
         source.refuse(problem)
 
 
-def _add(source: Source, scenes: list[LineScene], where: str, root: Path, split: str | None) -> None:
+def _add(
+    source: Source, scenes: list[LineScene], where: str, folders: tuple[Path, Path], split: str | None
+) -> None:
+    """Adds a line's images; ``folders``: the file's own, which paths are relative to, and the source's."""
+    parent, root = folders
     total = sum(len(scene.images) for scene in scenes)
+    for stated in (stated for scene in scenes for stated in scene.images):
+        if not is_inside(root, parent / stated.replace("\\", os.sep)):
+            source.refuse(outside_problem(stated, root, where))
+            return
     for number, scene in enumerate(scenes):
         for index, stated in enumerate(scene.images):
-            path = root / stated.replace("\\", os.sep)
+            path = parent / stated.replace("\\", os.sep)
             slot = None if total == 1 else Slot(record=where, scene=number, image=index, images=total)
             read = partial(scene.annotation, index, where)
             source.images.append(SourceImage(path, name_of_path(stated), split, read, slot))

@@ -9,9 +9,12 @@ from collections.abc import Collection, Iterable
 from pathlib import Path, PurePosixPath
 
 from argusvl.core.errors import DataError
+from argusvl.core.files import is_inside
 from argusvl.core.images import IMAGE_SUFFIXES
+from argusvl.core.strict_json import printable
 from argusvl.detection.data.findings import finding
 from argusvl.detection.data.formats.base import Source
+from argusvl.doctor.findings import Finding
 
 _SPLIT_NAME = re.compile(
     r"(train|training|val|valid|validation|test|testing)(?:[-_]?(?:19|20)\d\d)?", re.IGNORECASE
@@ -52,8 +55,22 @@ def list_files(root: Path, suffixes: Collection[str], source: Source) -> dict[st
             if not _is_utf8(relative):
                 source.refuse(finding("file-name-not-utf8", ascii(relative), "the file's name is not UTF-8"))
                 continue
-            found[relative] = Path(folder) / name
+            file = Path(folder) / name
+            if file.is_symlink() and not is_inside(root, file):
+                source.refuse(outside_problem(relative, root, relative))
+                continue
+            found[relative] = file
     return dict(sorted(found.items()))
+
+
+def outside_problem(stated: str, root: Path, where: str) -> Finding:
+    """Of a file that a data set names, or links to, outside of its own folder: it is not read.
+
+    A data set may come from anyone, and what it names becomes a picture of ours.
+    """
+    text = f"{printable(stated)!r:.200} leads out of {root}"
+    remedy = f"name a folder that holds the pictures too, or put them into {root}"
+    return finding("malformed-annotation", where, text, remedy=remedy)
 
 
 def list_images(root: Path, source: Source) -> dict[str, Path]:

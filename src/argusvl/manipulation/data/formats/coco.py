@@ -84,7 +84,9 @@ class CocoHands(HandData):
             raise bad_field(source, "image_id", number, "the id of an image of this file")
         name = picture.needed("file_name", "a path", str)
         inside = "write paths relative to the folder of the option images, which holds all pictures"
-        image = path_inside(self.images, name, stated_in=picture.source, error=DataError, remedy=inside)
+        image = path_inside(
+            self.images, name, stated_in=picture.source, links=False, error=DataError, remedy=inside
+        )
         size = picture_size(image)
         width, height = (picture.needed(side, "pixels", int | float) for side in ("width", "height"))
         require_size((width, height), size, picture.source)
@@ -122,7 +124,8 @@ class CocoHands(HandData):
         return shift_pixels(to_our_order(marks[:, :2], self._order), self._origin)
 
     def _refuse_other_folder(self) -> None:
-        names = [str(entry.get("file_name")) for entry in list(self._pictures.values())[:100]]
+        stated = [str(entry.get("file_name")) for entry in list(self._pictures.values())[:100]]
+        names = [name for name in stated if not Path(name).anchor and ".." not in Path(name).parts]
         if not names or any((self.images / name).is_file() for name in names):
             return
         near = [self.images.parent, *(one for one in sorted(self.images.glob("*")) if one.is_dir())]

@@ -98,7 +98,7 @@ class HandFolder(HandData):
 
     def _image(self, name: str, source: str) -> tuple[Path, tuple[int, int]]:
         inside = "put the pictures into this folder, and write their paths relative to it"
-        image = path_inside(self.root, name, stated_in=source, error=DataError, remedy=inside)
+        image = path_inside(self.root, name, stated_in=source, links=False, error=DataError, remedy=inside)
         try:
             return image, picture_size(image)
         except ImageError as error:
