@@ -94,7 +94,7 @@ def check_floats(path: Path) -> None:
     for name, tensor in safetensors_header(path).items():
         if not tensor.dtype.startswith(("F", "BF")):
             raise CheckpointError(
-                f"the weight {name} is stored as {tensor.dtype}",
+                f"the weight {name!r} is stored as {tensor.dtype}",
                 where=path,
                 remedy="use a checkpoint whose weights are floating-point numbers",
             )
@@ -114,7 +114,7 @@ def check_finite(tensors: Iterable[tuple[str, Tensor]], where: object) -> None:
         low, high = (tensor if tensor.itemsize > 1 else tensor.half()).detach().aminmax()  # carries NaN along
         if not bool(torch.isfinite(low) & torch.isfinite(high)):
             raise CheckpointError(
-                f"the weight {name} holds values that are not finite",
+                f"the weight {name!r} holds values that are not finite",
                 where=where,
                 remedy="use an earlier checkpoint of the run, or copy this one again",
             )

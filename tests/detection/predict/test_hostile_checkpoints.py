@@ -63,7 +63,7 @@ def with_nan(tensor: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("like", ["captioner", "queries", "type_scorer"])
 def test_weights_of_the_head_that_are_no_numbers_are_refused(like: str, checkpoint: Path) -> None:
     name = changed_weights(checkpoint / "model.safetensors", with_nan, like)
-    with pytest.raises(ArgusError, match=f"{re.escape(name)} holds values that are not finite"):
+    with pytest.raises(ArgusError, match=f"{re.escape(name)}' holds values that are not finite"):
         Predictor.from_pretrained(checkpoint)
 
 
@@ -217,7 +217,7 @@ def test_a_hand_models_weights_are_numbers(hands: Path) -> None:
     whole = hands / "model.safetensors"
     before = whole.read_bytes()
     name = changed_weights(whole, with_nan, "decoder.*weight")
-    with pytest.raises(ArgusError, match=f"{re.escape(name)} holds values that are not finite"):
+    with pytest.raises(ArgusError, match=f"{re.escape(name)}' holds values that are not finite"):
         HandPredictor.from_pretrained(hands)
     whole.write_bytes(before)
     changed_weights(whole, lambda tensor: tensor.long(), "decoder.*weight")
