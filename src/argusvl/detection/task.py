@@ -49,7 +49,7 @@ from argusvl.detection.measure.evaluation import Evaluation
 from argusvl.detection.measure.figures import FIGURES
 from argusvl.detection.measure.pairing import SCORE_THRESHOLD
 from argusvl.detection.measure.reliability import CALIBRATION, write_reliability
-from argusvl.detection.measure.run_check import RunCheck
+from argusvl.detection.measure.run_check import RunCheck, query_limit
 from argusvl.detection.model.architecture import qwen_config, random_qwen
 from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.loading import load_config, load_qwen_config
@@ -396,6 +396,7 @@ class DetectionTask:
             teachers=TeacherSettings(self.teacher_pool, data.teacher_ratio, data.num_teachers),
             augmentation=Augmentation(**data.augmentation.model_dump()),
             seed=self.config.training.seed,
+            query_limit=query_limit(self.config.detection),
             packing=None
             if data.collator_type == "standard"
             else PackingSettings(data.packed_max_tokens, self.config.training.per_device_train_batch_size),

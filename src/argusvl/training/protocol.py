@@ -86,7 +86,8 @@ class Task(Protocol):
 
         Random choices may use the global generators: the engine seeds them for each epoch and index. A
         ``sample_name(index) -> str`` method, where there is one, names samples in error messages. A
-        ``fingerprint() -> str`` method, where there is one, tells a resumed run whether the data are the same.
+        ``fingerprint() -> str`` method, where there is one, tells a resumed run whether the data are the same: a digest
+        of the training records, and ``, name digest`` for whatever else is learned from.
 
         Where a ``num_batches(ranks) -> int | None`` method gives a number, a multiple of ``ranks``, every epoch has so
         many batches, and ``batches(epoch, ranks) -> Iterable[Sequence[int]]`` says which samples they are, by nothing

@@ -148,9 +148,10 @@ def run_training(
         _refuse_or_tell(changes, allow_changes)  # before a model is loaded
         trainer = ArgusTrainer(task, config, callbacks, checkpoint, policies, listeners)
         run = trainer.run
-        if trainer.resumed is not None and trainer.resumed.engine.data not in (None, run.fingerprint):
-            changes.append("the training records have changed")
-            _refuse_or_tell(changes[-1:], allow_changes)  # before anything in the folder changes
+        if trainer.resumed is not None:
+            changed_data = _changed_data(trainer.resumed.engine.data, run.fingerprint)
+            _refuse_or_tell(changed_data, allow_changes)  # before anything in the folder changes
+            changes += changed_data
         run.parallel.check_same({"the content of the training records": run.fingerprint})
         if run.parallel.is_first:
             logger.info("computing in %s: %s", run.precision.name, run.precision.why)
@@ -222,6 +223,23 @@ def _changed_keys(saved: Mapping[str, Any] | None, config: RunConfig) -> list[st
 
 
 _NONE = object()
+
+
+def _changed_data(then: str | None, now: str | None) -> list[str]:
+    """Which parts of the data are other ones; see :meth:`argusvl.training.protocol.Task.train_dataset`."""
+    if then is None:
+        return []
+    known = _data_parts(then)  # of a part that it does not name, a checkpoint says nothing
+    return [
+        f"the {name} have changed"
+        for name, digest in _data_parts(now or "").items()
+        if known.get(name, digest) != digest
+    ]
+
+
+def _data_parts(fingerprint: str) -> dict[str, str]:
+    parts = (part.rpartition(" ") for part in fingerprint.split(", "))
+    return {name or "training records": digest for name, _, digest in parts}
 
 
 def _refuse_or_tell(changes: Sequence[str], allowed: bool) -> None:

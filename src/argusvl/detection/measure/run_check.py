@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from argusvl.core.errors import ArgusError, ConfigError
-from argusvl.detection.config import DetectionRunConfig
+from argusvl.detection.config import DetectionRunConfig, DetectionSection
 from argusvl.detection.data.measuring.survey import crowd, objects_by_image
 from argusvl.detection.data.records import Record, RecordFile, Scene
 from argusvl.detection.data.sampling.collation import encode_caption
 from argusvl.detection.data.sampling.conversation import ChatProcessor, Turn
 from argusvl.detection.data.sampling.dataset import label_of
 from argusvl.detection.data.sampling.pixels import num_placeholders
-from argusvl.detection.data.sampling.samples import VisionLimits, measure_scene
+from argusvl.detection.data.sampling.samples import QueryLimit, VisionLimits, measure_scene
 from argusvl.detection.data.scan import Measurement, RecordLine, scan
 from argusvl.detection.data.scan_cache import FileStamps, digest_of
 from argusvl.doctor.findings import Finding, finding_of
@@ -161,7 +161,7 @@ class _Val(_Measuring[None]):
 
     def measure(self, line: RecordLine) -> None:
         turn = self._measure(line.record.student, line)
-        _refuse_too_many_objects(line.record, turn, self._check.config)
+        _refuse_too_many_objects(line.record, turn, query_limit(self._check.config.detection))
         if self._check.processor is not None:
             self._check.processor.inference(turn, source=line.source)
 
@@ -187,7 +187,7 @@ class _Train(_Measuring[tuple[int, bool]]):
         check, record, turn = self._check, line.record, self._measure(line.record.student, line)
         data, section, processor = check.config.data, check.config.detection, check.processor
         teachers = [self._measure(scene, line) for scene in record.teachers]
-        _refuse_too_many_objects(record, turn, check.config)
+        _refuse_too_many_objects(record, turn, query_limit(section))
         if processor is None:
             return 0, False
         if section.detection_enabled:
@@ -209,15 +209,19 @@ class _Train(_Measuring[tuple[int, bool]]):
                     self.unlisted[label] = self.unlisted.get(label, 0) + 1
 
 
-def _refuse_too_many_objects(record: Record, turn: Turn, config: DetectionRunConfig) -> None:
-    section = config.detection
+def query_limit(section: DetectionSection) -> QueryLimit | None:
+    """How many objects the configured head can find; ``None`` without one."""
     if not section.detection_enabled:
+        return None
+    return QueryLimit(section.detection_num_queries, section.detection_queries == "proposals")
+
+
+def _refuse_too_many_objects(record: Record, turn: Turn, limit: QueryLimit | None) -> None:
+    if limit is None:
         return
     crowds = zip(record.student.images, turn.grids, objects_by_image(record), strict=True)
-    for name, (_, rows, columns), objects in crowds:
-        most, what = section.detection_num_queries, "detection_num_queries is"
-        if section.detection_queries == "proposals" and rows * columns < most:
-            most, what = rows * columns, "patches in it that can propose one are"
+    for name, grid, objects in crowds:
+        most, what = limit.of(grid)
         if objects > most:
             raise ConfigError(
                 f"{objects} objects in {name}, {what} {most}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import pickle
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +27,7 @@ from argusvl.detection.data.sampling.dataset import (
     labels_of,
 )
 from argusvl.detection.data.sampling.packing import PackingSettings
-from argusvl.detection.data.sampling.samples import Sample, VisionLimits
+from argusvl.detection.data.sampling.samples import QueryLimit, Sample, VisionLimits
 from argusvl.detection.data.scan import scan
 
 STRONG = Augmentation(
@@ -94,6 +95,20 @@ def test_samples_have_the_names_of_their_lines_and_a_changed_file_another_finger
     photo_set.train.path.write_bytes(content.replace(b"0", b"1", 1))
     assert dataset.fingerprint() != before
     photo_set.train.path.write_bytes(content)
+
+
+def test_other_demonstrations_are_other_data_where_they_are_shown(
+    make_dataset: MakeDataset, photo_set: Photos
+) -> None:
+    shown, not_shown = make_dataset(), make_dataset(teachers=TeacherSettings(photo_set.pool, 0.0, 1))
+    before = shown.fingerprint(), not_shown.fingerprint()
+    assert before[1] == photo_set.train.fingerprint()
+    content = photo_set.pool.path.read_bytes()
+    photo_set.pool.path.write_bytes(content.replace(b"0", b"1", 1))
+    after = shown.fingerprint(), not_shown.fingerprint()
+    photo_set.pool.path.write_bytes(content)
+    assert after[0] != before[0]
+    assert after[1] == before[1]
 
 
 def test_seed_epoch_and_index_decide_a_sample_in_any_order(make_dataset: MakeDataset) -> None:
@@ -272,6 +287,37 @@ def test_a_mosaic_that_is_too_long_is_shown_unchanged_but_a_record_that_is_too_l
         for epoch in range(8):
             tight.set_epoch(epoch)
             tight[longest]
+
+
+@pytest.mark.parametrize(("limit", "most"), [(QueryLimit(2, False), 2), (QueryLimit(90, True), 48)])
+def test_an_image_with_more_objects_than_can_be_found_is_named_once(
+    make_dataset: MakeDataset,
+    write_scene: Callable[..., RecordFile],
+    caplog: pytest.LogCaptureFixture,
+    limit: QueryLimit,
+    most: int,
+) -> None:
+    crowd = [ObjectAnnotation((10, 10, 60, 60), "标签贴纸")] * (most + 1)
+    dataset = make_dataset(records=write_scene(*crowd), teachers=None, augmentation=None, query_limit=limit)
+    assert dataset[0].objects == dataset[0].objects  # in the second epoch nothing more is said
+    (said,) = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert re.match(rf".*scene.jsonl:1 \(picture0.png\): {most + 1} objects .* {most}: ", said)
+    caplog.clear()
+    assert make_dataset(records=write_scene(*crowd[1:]), teachers=None, augmentation=None, query_limit=limit)[
+        0
+    ]
+    assert not caplog.records
+
+
+def test_a_mosaic_with_more_objects_than_can_be_found_is_named(
+    make_dataset: MakeDataset, photo_set: Photos, caplog: pytest.LogCaptureFixture
+) -> None:
+    most = max(len(record.student.objects) for record in photo_set.train)
+    mosaic = replace(STRONG, mosaic=1.0, min_visible=0.0)
+    dataset = make_dataset(teachers=None, augmentation=mosaic, query_limit=QueryLimit(most, False))
+    found = max(len(dataset[i].objects) for i in range(len(dataset)))
+    assert found > most
+    assert any(f": {found} objects" in r.getMessage() for r in caplog.records)
 
 
 def test_several_student_images_are_changed_one_by_one(

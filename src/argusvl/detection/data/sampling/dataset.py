@@ -28,11 +28,13 @@ from argusvl.detection.data.sampling.conversation import ChatProcessor, Conversa
 from argusvl.detection.data.sampling.packing import PackingSettings, RowPlan
 from argusvl.detection.data.sampling.samples import (
     LoadedScene,
+    QueryLimit,
     Sample,
     VisionLimits,
     join,
     load_scene,
     measure_scene,
+    warn_once,
 )
 from argusvl.detection.data.sampling.sizes import SceneSizes
 
@@ -103,6 +105,8 @@ class DetectionDataset(Dataset[Sample]):
         teachers: Demonstrations; ``None`` for none at all.
         augmentation: Changes of the student's pictures; ``None`` for none.
         seed: Seed of every draw.
+        query_limit: How many objects of an image are found at most; a warning names the images that show more, mosaics
+            too. ``None``: any number.
         packing: How full packed rows are; ``None``: no rows are planned.
     """
 
@@ -115,6 +119,7 @@ class DetectionDataset(Dataset[Sample]):
         teachers: TeacherSettings | None,
         augmentation: Augmentation | None,
         seed: int,
+        query_limit: QueryLimit | None = None,
         packing: PackingSettings | None = None,
     ) -> None:
         self.records = records
@@ -123,6 +128,7 @@ class DetectionDataset(Dataset[Sample]):
         self.teachers = teachers
         self.augmentation = augmentation
         self.seed = seed
+        self.query_limit = query_limit
         # In shared memory: workers that live through several epochs must see the new number.
         self._epoch = torch.zeros((), dtype=torch.int64)
         self._epoch.share_memory_()
@@ -143,8 +149,11 @@ class DetectionDataset(Dataset[Sample]):
         return self.records.source(self._position(index))
 
     def fingerprint(self) -> str:
-        """Of the records' file: another one as soon as a byte of it changes."""
-        return self.records.fingerprint()
+        """Of the records' file and the pool's, where one is drawn from: another one as soon as a byte changes."""
+        fingerprint, teachers = self.records.fingerprint(), self.teachers
+        if teachers is None or teachers.pool is None or not teachers.ratio * teachers.count:
+            return fingerprint
+        return f"{fingerprint}, records of the teacher pool {teachers.pool.fingerprint()}"
 
     def set_epoch(self, epoch: int) -> None:
         """Chooses the draws of an epoch; running workers see it too."""
@@ -160,10 +169,14 @@ class DetectionDataset(Dataset[Sample]):
         record = self.records[index]
         student = load_scene(record.student, self.records.root, self.limits, record.source)
         teachers = [self._load_teacher(teacher) for teacher in self._choose_teachers(record, index)]
+        self._warn_of_crowds(student, record)
         if self.augmentation is None:
             return self._sample(student, teachers, record.source)
         try:
-            return self._sample(self._augment(student, index), teachers, record.source)
+            augmented = self._augment(student, index)
+            sample = self._sample(augmented, teachers, record.source)
+            self._warn_of_crowds(augmented, record)
+            return sample
         except ConversationTooLongError:
             # A mosaic of crowded pictures can be longer than any of them. That is no fault of the data, so the
             # picture is shown as it is; if that is too long as well, it is the data's fault and an error.
@@ -200,6 +213,22 @@ class DetectionDataset(Dataset[Sample]):
         if conversation.dropped_teachers:
             _log.debug("%s: %d teachers left out, too long", source, conversation.dropped_teachers)
         return join(conversation, student, teachers, source)
+
+    def _warn_of_crowds(self, shown: LoadedScene, record: Record) -> None:
+        """Names images with more objects than can be found: the rest of them is not learned from."""
+        if self.query_limit is None:
+            return
+        for number, (name, grid) in enumerate(zip(record.student.images, shown.grids, strict=True)):
+            objects = sum(one.image == number for one in shown.objects)
+            most, what = self.query_limit.of(grid)
+            if objects > most:
+                warn_once(
+                    f"{record.source} ({name})",
+                    "%s: %d objects in it or in a mosaic with it, %s %d: the others are not learned",
+                    objects,
+                    what,
+                    most,
+                )
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_teacher_cache": OrderedDict()}

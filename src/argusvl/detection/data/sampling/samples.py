@@ -29,7 +29,7 @@ VisionTokensPolicy = Literal["refuse", "resize"]
 
 _log = get_logger(__name__)
 _MOST_WARNINGS = 100
-_warned: set[str] = set()
+_warned: dict[str, set[str]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +70,29 @@ class VisionLimits:
             # The image is being reduced: a lower limit near the upper one must not leave it without a size.
             plan = plan_resize(width, height, TOKEN_AREA, most, where=where)
         if plan.vision_tokens > self.vision_tokens_warn:
-            _warn_once(where, plan.vision_tokens, self.vision_tokens_warn)
+            limit = self.vision_tokens_warn
+            warn_once(where, "%s: %d vision tokens, vision_tokens_warn is %d", plan.vision_tokens, limit)
         return plan
+
+
+@dataclass(frozen=True, slots=True)
+class QueryLimit:
+    """How many objects of an image a model can find at most.
+
+    Attributes:
+        queries: Boxes that it predicts for an image.
+        proposed: Whether they are proposals, of which each patch makes one.
+    """
+
+    queries: int
+    proposed: bool
+
+    def of(self, grid: Grid) -> tuple[int, str]:
+        """The number for an image of so many patches, and what it is the number of."""
+        _, rows, columns = grid
+        if self.proposed and rows * columns < self.queries:
+            return rows * columns, "patches in it that can propose one are"
+        return self.queries, "detection_num_queries is"
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,8 +243,15 @@ def _move_objects(scene: Scene, plans: Sequence[ResizePlan], source: str) -> tup
     return tuple(moved)
 
 
-def _warn_once(where: object, tokens: int, limit: int) -> None:
-    """Names a large image the first time that it is met, not in every epoch."""
-    if str(where) not in _warned and len(_warned) < _MOST_WARNINGS:
-        _warned.add(str(where))
-        _log.warning("%s: %d vision tokens, vision_tokens_warn is %d", where, tokens, limit)
+def warn_once(where: object, message: str, *args: object) -> None:
+    """Warns of an image the first time that it is met, not in every epoch; of a hundred images at most.
+
+    Args:
+        where: The image.
+        message: Begins with ``%s``, which ``where`` is put in for.
+        *args: What else is put into it.
+    """
+    warned = _warned.setdefault(message, set())
+    if str(where) not in warned and len(warned) < _MOST_WARNINGS:
+        warned.add(str(where))
+        _log.warning(message, where, *args)
