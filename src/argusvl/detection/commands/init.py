@@ -46,7 +46,7 @@ def init(
 
         argus init data/ --model models/Qwen2.5-VL-3B-Instruct --lora > my.yaml
     """
-    from argusvl.detection.starting_config import make_starting_config
+    from argusvl.detection.init import make_starting_config
 
     made = make_starting_config(data, model=model, root=root, lora=lora, progress=True)
     typer.echo(made.yaml, nl=False)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from argusvl.core.memory_slope import MemoryRecorder, Verdict
-from argusvl.detection.starting_config import make_starting_config
+from argusvl.detection.init import make_starting_config
 from argusvl.detection.task import DetectionTask
 from argusvl.synthetic import bbu_room
 from argusvl.training.listeners import Listener

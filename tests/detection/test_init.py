@@ -17,7 +17,7 @@ from argusvl.assets import MODELS
 from argusvl.core.errors import CheckpointError, DataError
 from argusvl.detection.config import DetectionRunConfig
 from argusvl.detection.data.manifest import read_manifest
-from argusvl.detection.starting_config import StartingConfig, make_starting_config
+from argusvl.detection.init import StartingConfig, make_starting_config
 from argusvl.detection.task import DetectionTask
 from argusvl.tasks import load_run_config
 
