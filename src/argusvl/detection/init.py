@@ -556,9 +556,19 @@ def _refuse_what_the_head_cannot(
 
 def _head_values(head: ArgusDetectionConfig) -> dict[str, Any]:
     """The keys that a checkpoint's head settles."""
-    shaping = ("queries", "num_queries", "hidden_size", "num_heads", "ffn_size", "decoder_num_layers")
-    shaping += ("caption_decoder_num_layers", "caption_max_tokens", "adapter_bottleneck_ratio")
-    shaping += ("sampling_points", "nms_iou")
+    shaping = (
+        "queries",
+        "num_queries",
+        "hidden_size",
+        "num_heads",
+        "ffn_size",
+        "decoder_num_layers",
+        "caption_decoder_num_layers",
+        "caption_max_tokens",
+        "adapter_bottleneck_ratio",
+        "sampling_points",
+        "nms_iou",
+    )
     enabled = {"detection_enabled": head.detection_enabled}
     return enabled | {f"detection_{name}": getattr(head, name) for name in shaping}
 
