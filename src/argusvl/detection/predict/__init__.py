@@ -1,1 +1,20 @@
-"""A checkpoint and pictures → what is found in them, in the caller's terms."""
+"""A checkpoint and pictures → what is found in them, in the caller's terms: :class:`Predictor`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from argusvl.detection.predict.predictor import Predictor
+
+__all__ = ["Predictor"]
+
+
+def __getattr__(name: str) -> Any:
+    if (
+        name == "Predictor"
+    ):  # PyTorch is imported by those who predict, not by those who read a checkpoint's labels
+        from argusvl.detection.predict.predictor import Predictor
+
+        return Predictor
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
