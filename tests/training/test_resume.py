@@ -19,6 +19,7 @@ from argusvl.config.schema import PhaseSection
 from argusvl.core.batch import Batch
 from argusvl.core.errors import CheckpointError, ConfigError
 from argusvl.run.checkpoints import checkpoint_at, list_checkpoints
+from argusvl.run.events import read_events
 from argusvl.training.run import run_training
 from argusvl.training.sampling import EpochSampler, SeededSamples
 from argusvl.training.trainer import ArgusTrainer
@@ -288,3 +289,15 @@ def test_a_path_means_a_runs_best_checkpoint_or_its_newest_or_itself(tmp_path: P
     assert checkpoint_at(tmp_path / "best") == tmp_path / "best" / "checkpoint-5"
     train(ToyTask(eval_length=None), tmp_path / "newest", max_steps=10)
     assert checkpoint_at(tmp_path / "newest") == tmp_path / "newest" / "checkpoint-10"
+
+
+def test_another_folder_of_pictures_is_said_when_resuming(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    train(ToyTask(), tmp_path / "run", max_steps=4)
+    config = toy_config(tmp_path / "run", max_steps=6)
+    config = config.model_copy(update={"data": config.data.model_copy(update={"root": tmp_path})})
+    run_training(ToyTask(), config, resume=True)
+    assert f"root was None and is '{tmp_path}': the pictures there must be the same" in caplog.text
+    (event,) = [e for e in read_events(tmp_path / "run") if e["event"] == "changed"]
+    assert "root" in event["changes"][0]

@@ -146,6 +146,9 @@ def run_training(
         transformers.utils.logging.disable_progress_bar()  # its bars would break ours
         changes = [] if checkpoint is None else _changed_keys(SavedSnapshot(checkpoint).config, config)
         _refuse_or_tell(changes, allow_changes)  # before a model is loaded
+        moved = [] if checkpoint is None else _moved_root(SavedSnapshot(checkpoint).config, config)
+        _refuse_or_tell(moved, allowed=True)
+        changes += moved
         trainer = ArgusTrainer(task, config, callbacks, checkpoint, policies, listeners)
         run = trainer.run
         if trainer.resumed is not None:
@@ -223,6 +226,13 @@ def _changed_keys(saved: Mapping[str, Any] | None, config: RunConfig) -> list[st
 
 
 _NONE = object()
+
+
+def _moved_root(saved: Mapping[str, Any] | None, config: RunConfig) -> list[str]:
+    """What is no change of the records, and yet may be one of the pictures."""
+    then, now = dict(flat(saved or {})).get("data.root"), config.model_dump(mode="json")["data"]["root"]
+    same = saved is None or then == now
+    return [] if same else [f"root was {then!r} and is {now!r}: the pictures there must be the same"]
 
 
 def _changed_data(then: str | None, now: str | None) -> list[str]:
