@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
@@ -90,6 +90,42 @@ def decode_line(line: bytes) -> Any:
     return decode_json(text.rstrip("\r\n"))
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with a decoded line.
+
+    Attributes:
+        slug: Of the finding.
+        what: The field, the value found, and why it cannot be used.
+        remedy: What to do.
+        about: The object concerned: arguments of :func:`~argusvl.detection.data.findings.finding`.
+    """
+
+    slug: str
+    what: str
+    remedy: str
+    about: dict[str, Any]
+
+
+Report = Callable[[Problem], None]
+"""Takes a problem; reading stops there if it raises, else the rest of the line is read."""
+
+
+@dataclass(slots=True)
+class ReadScene:
+    """What could be read of a scene.
+
+    Attributes:
+        images: Its image paths; empty where they could not be read.
+        objects: The objects that could be read, by their position in the line.
+        num_objects: Objects in the line.
+    """
+
+    images: tuple[str, ...] = ()
+    objects: dict[int, ObjectAnnotation] = field(default_factory=dict)
+    num_objects: int = 0
+
+
 def parse_record(value: Any, source: str) -> Record:
     """Validates one decoded JSON line.
 
@@ -100,21 +136,39 @@ def parse_record(value: Any, source: str) -> Record:
     Raises:
         DataError: A field is missing, unknown, of the wrong type, or a box is not a box.
     """
+
+    def refuse(problem: Problem) -> None:
+        raise DataError(problem.what, where=source, remedy=problem.remedy, slug=problem.slug)
+
+    student, *teachers = (
+        Scene(one.images, tuple(one.objects.values())) for one in read_scenes(value, refuse)
+    )
+    return Record(student, tuple(teachers), source)
+
+
+def read_scenes(value: Any, report: Report) -> list[ReadScene]:
+    """Reads one decoded JSON line: the student's scene, then those of its teachers.
+
+    Args:
+        value: The decoded line.
+        report: Takes what is wrong with it. A line in which nothing is can be trained on, but for its images.
+    """
     if not isinstance(value, dict):
-        raise _bad(source, "the line", value, "write one JSON object a line")
+        report(_bad("the line", value, "write one JSON object a line"))
+        return []
     if "student" not in value and SCENE_KEYS & value.keys():
-        return Record(student=_parse_scene(value, source, ""), source=source)
-    _refuse_unknown(value, RECORD_KEYS, source, "")
-    if "student" not in value:
-        raise _bad(source, "field 'student'", "missing", 'add "student": {"images": […], "objects": […]}')
+        return [_read_scene(value, "", report)]
+    _report_unknown(value, RECORD_KEYS, "", report)
+    scenes = []
+    if "student" in value:
+        scenes.append(_read_scene(value["student"], "student.", report))
+    else:
+        report(_bad("field 'student'", _MISSING, 'add "student": {"images": […], "objects": […]}'))
     teachers = value.get("teachers", [])
     if not isinstance(teachers, list):
-        raise _bad(source, "field 'teachers'", teachers, "write a list of scenes, or leave it out")
-    return Record(
-        student=_parse_scene(value["student"], source, "student."),
-        teachers=tuple(_parse_scene(t, source, f"teachers[{i}].") for i, t in enumerate(teachers)),
-        source=source,
-    )
+        report(_bad("field 'teachers'", teachers, "write a list of scenes, or leave it out"))
+        return scenes
+    return scenes + [_read_scene(one, f"teachers[{i}].", report) for i, one in enumerate(teachers)]
 
 
 def is_path(value: Any) -> bool:
@@ -270,55 +324,74 @@ def write_records(path: str | Path, records: Sequence[Record]) -> None:
     write_text_atomically(path, text)
 
 
-def _parse_scene(value: Any, source: str, prefix: str) -> Scene:
+def _read_scene(value: Any, prefix: str, report: Report) -> ReadScene:
+    scene = ReadScene()
     if not isinstance(value, dict):
-        raise _bad(source, f"field '{prefix.rstrip('.')}'", value, 'write {"images": […], "objects": […]}')
-    _refuse_unknown(value, SCENE_KEYS, source, prefix)
-    images = value.get("images")
-    if not isinstance(images, list) or not all(map(is_path, images)):
-        raise _bad(source, f"field '{prefix}images'", images, "write a list of image paths")
-    objects = value.get("objects")
+        report(_bad(f"field '{prefix.rstrip('.')}'", value, 'write {"images": […], "objects": […]}'))
+        return scene
+    _report_unknown(value, SCENE_KEYS, prefix, report)
+    images = value.get("images", _MISSING)
+    if are_images := isinstance(images, list) and all(map(is_path, images)):
+        scene.images = tuple(images)
+    else:
+        report(_bad(f"field '{prefix}images'", images, "write a list of image paths"))
+    objects = value.get("objects", _MISSING)
     if not isinstance(objects, list):
-        raise _bad(
-            source, f"field '{prefix}objects'", objects, "write a list, empty when the image shows none"
-        )
+        remedy = "write a list, empty when the image shows none"
+        report(_bad(f"field '{prefix}objects'", objects, remedy))
+        return scene
+    scene.num_objects = len(objects)
     if (problem := crowd_problem(len(objects))) is not None:
-        raise _bad(source, f"field '{prefix}objects'", objects, catalogue()[problem[0]].remedies[0], problem)
-    return Scene(
-        images=tuple(images),
-        objects=tuple(
-            _parse_object(o, len(images), source, f"{prefix}objects[{i}]") for i, o in enumerate(objects)
-        ),
-    )
+        report(_bad(f"field '{prefix}objects'", objects, problem=problem))
+        return scene
+    for index, entry in enumerate(objects):
+        place = f"{prefix}objects[{index}]"
+        found = _read_object(entry, index, scene.images if are_images else None, place, report)
+        if found is not None:
+            scene.objects[index] = found
+    return scene
 
 
-def _parse_object(value: Any, num_images: int, source: str, field: str) -> ObjectAnnotation:
+def _read_object(
+    value: Any, index: int, images: tuple[str, ...] | None, place: str, report: Report
+) -> ObjectAnnotation | None:
+    """An object; ``None`` where it, or the scene's images (``None``), cannot be used."""
     if not isinstance(value, dict):
-        raise _bad(source, f"field '{field}'", value, 'write {"bbox_2d": [x1, y1, x2, y2], "desc": "…"}')
-    _refuse_unknown(value, OBJECT_KEYS, source, f"{field}.")
-    box = value.get("bbox_2d")
-    if not isinstance(box, list) or len(box) != 4 or not all(_is_number(v) for v in box):
-        raise _bad(source, f"field '{field}.bbox_2d'", box, "write four numbers [x1, y1, x2, y2] in pixels")
-    if (problem := box_problem(box, None)) is not None:
-        raise _bad(source, f"field '{field}.bbox_2d'", box, catalogue()[problem[0]].remedies[0], problem)
-    desc = value.get("desc")
-    if not isinstance(desc, str):
-        raise _bad(source, f"field '{field}.desc'", desc, "write a description that is not empty")
-    if (problem := description_problem(desc)) is not None:
-        raise _bad(source, f"field '{field}.desc'", desc, catalogue()[problem[0]].remedies[0], problem)
-    image = value.get("image", 0)
-    if num_images == 0:
-        raise _bad(
-            source,
-            f"field '{field}'",
-            value,
-            "name the image that shows it, or remove it",
-            ("malformed-record", "it has no image"),
-        )
-    if not isinstance(image, int) or isinstance(image, bool) or not 0 <= image < num_images:
-        raise _bad(source, f"field '{field}.image'", image, f"write an index from 0 to {num_images - 1}")
-    x1, y1, x2, y2 = (float(v) for v in box)
-    return ObjectAnnotation(bbox_2d=(x1, y1, x2, y2), desc=desc, image=image)
+        remedy = 'write {"bbox_2d": [x1, y1, x2, y2], "desc": "…"}'
+        report(_bad(f"field '{place}'", value, remedy, about={"object_index": index}))
+        return None
+    box, desc, image = value.get("bbox_2d", _MISSING), value.get("desc", _MISSING), value.get("image", 0)
+    is_box = isinstance(box, list) and len(box) == 4 and all(map(_is_number, box))
+    box_is_bad = box_problem(box, None) if is_box else ("box-not-a-number", "")
+    desc_is_bad = description_problem(desc) if isinstance(desc, str) else ("malformed-record", "")
+    image_is_bad = not isinstance(image, int) or isinstance(image, bool) or image < 0
+    image_is_bad = image_is_bad or (images is not None and image >= len(images))
+    found = None
+    if box_is_bad is desc_is_bad is None and images and not image_is_bad:
+        x1, y1, x2, y2 = map(float, box)
+        found = ObjectAnnotation(bbox_2d=(x1, y1, x2, y2), desc=desc, image=image)
+        if value.keys() <= OBJECT_KEYS:
+            return found
+    about = {
+        "object_index": index,
+        "label": desc if isinstance(desc, str) else None,
+        "box": box if isinstance(box, list) and len(box) == 4 else None,
+        "image": images[image] if images and not image_is_bad else None,
+    }
+    _report_unknown(value, OBJECT_KEYS, f"{place}.", report, about)
+    if box_is_bad is not None:
+        how = None if is_box else "write four numbers [x1, y1, x2, y2] in pixels"
+        report(_bad(f"field '{place}.bbox_2d'", box, how, box_is_bad, about))
+    if desc_is_bad is not None:
+        how = None if isinstance(desc, str) else "write a description that is not empty"
+        report(_bad(f"field '{place}.desc'", desc, how, desc_is_bad, about))
+    if images == ():
+        problem = ("malformed-record", "it has no image")
+        report(_bad(f"field '{place}'", value, "name the image that shows it, or remove it", problem, about))
+    elif image_is_bad:
+        most = f"from 0 to {len(images) - 1}" if images else "of one of the scene's images, from 0"
+        report(_bad(f"field '{place}.image'", image, f"write an index {most}", about=about))
+    return found
 
 
 _OTHER_NAMES = {
@@ -336,18 +409,17 @@ _LONGEST_KEY = 100
 """Characters of an unknown field that are told."""
 
 
-def _refuse_unknown(value: dict[str, Any], known: set[str], source: str, prefix: str) -> None:
-    for key in value:
-        if key not in known:
-            name = printable(key[:_LONGEST_KEY])
-            ours = _OTHER_NAMES.get(name)
-            hint = f"; did you mean {ours!r}?" if ours in known else did_you_mean(name, known)
-            raise DataError(
-                f"unknown field '{prefix}{name}'{hint}",
-                where=source,
-                remedy=f"the fields here are {', '.join(sorted(known))}",
-                slug="malformed-record",
-            )
+def _report_unknown(
+    value: dict[str, Any], known: set[str], prefix: str, report: Report, about: dict[str, Any] | None = None
+) -> None:
+    for key in (key for key in value if key not in known):
+        name = printable(key[:_LONGEST_KEY])
+        ours = _OTHER_NAMES.get(name)
+        hint = f"; did you mean {ours!r}?" if ours in known else did_you_mean(name, known)
+        what = f"unknown field '{prefix}{name}'{hint}"
+        report(
+            Problem("malformed-record", what, f"the fields here are {', '.join(sorted(known))}", about or {})
+        )
 
 
 def _is_number(value: Any) -> bool:
@@ -359,9 +431,18 @@ def plain_number(value: float) -> int | float:
     return int(value) if float(value).is_integer() else value
 
 
+_MISSING: Any = object()
+
+
 def _bad(
-    source: str, what: str, found: Any, remedy: str, problem: tuple[str, str] = ("malformed-record", "")
-) -> DataError:
+    what: str,
+    found: Any,
+    remedy: str | None = None,
+    problem: tuple[str, str] = ("malformed-record", ""),
+    about: dict[str, Any] | None = None,
+) -> Problem:
+    """A problem: which field, the value found, and why that cannot be used; by default with the catalogue's remedy."""
     slug, text = problem
     because = f"; {text}" if text else ""
-    return DataError(f"{what}: found {shown(found, 120)}{because}", where=source, remedy=remedy, slug=slug)
+    stated = "missing" if found is _MISSING else f"found {shown(found, 120)}"
+    return Problem(slug, f"{what}: {stated}{because}", remedy or catalogue()[slug].remedies[0], about or {})

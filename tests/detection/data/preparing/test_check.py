@@ -144,7 +144,7 @@ def test_teachers_are_checked_like_students(data: Path) -> None:
     student = {"images": ["a.jpg"], "objects": []}
     report = check(data, json.dumps({"teachers": [teacher, absent], "student": student}))
     assert [f.slug for f in own_findings(report)] == ["box-zero-area", "missing-image"]
-    assert report.findings[0].what.startswith("teacher 0, object 0 'x': ")
+    assert report.findings[0].what.startswith("field 'teachers[0].objects[0].bbox_2d': ")
     assert report.images == {"set": 1}
 
 
