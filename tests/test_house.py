@@ -87,6 +87,92 @@ def test_torch_is_pinned_to_the_version_with_a_cpu_build(repository: Path, proje
     assert not {"torchvision", "timm"} & pinned  # each would pull another torch with CUDA
 
 
+GATES = ("src/argusvl/core/files.py", "src/argusvl/core/images.py", "src/argusvl/core/weight_files.py")
+"""Where files of others are opened: ordinary ones only, within limits, and written so that nothing is lost."""
+
+PASSES_BY = {
+    "src/argusvl/doctor/": "a package of its own, which stands beside core and knows no gate of ours",
+    "src/argusvl/core/cgroups.py": "files of the kernel",
+    "src/argusvl/core/environment.py": "files of the kernel",
+    "src/argusvl/core/memory_figures.py": "files of the kernel",
+    "src/argusvl/core/memory_slope.py": "files of the kernel",
+    "src/argusvl/core/threads.py": "files of the kernel",
+    "src/argusvl/training/preflight.py": "files of the kernel",
+    "src/argusvl/cli/process.py": "the null device, before anything is imported",
+    "src/argusvl/run/lock.py": "a lock's descriptor, which is inherited by nobody and holds nothing",
+    "src/argusvl/run/checkpoints.py": "writes into an atomic folder",
+    "src/argusvl/training/snapshot.py": "writes into an atomic folder",
+    "src/argusvl/training/bad_step.py": "writes into an atomic folder",
+    "src/argusvl/synthetic/hands/__init__.py": "writes thousands of pictures into an atomic folder",
+    "src/argusvl/synthetic/hands/model.py": "an array of the package",
+    "src/argusvl/detection/data/preparing/export.py": "writes into an atomic folder",
+    "src/argusvl/recognition/few_shot/lance_index.py": "writes into an atomic folder",
+    "src/argusvl/visual/chart_files.py": "style sheets of the package",
+    "src/argusvl/detection/data/formats/terms.py": "YAML by a loader with bounds, of a text that a gate has read",
+    "src/argusvl/detection/data/formats/yolo.py": "YAML by a loader with bounds, of a text that a gate has read",
+    "src/argusvl/manipulation/data/formats/dexycb.py": "YAML without objects, and arrays, of what a gate has opened",
+    "src/argusvl/detection/data/scan_cache.py": "a cache of our own, whose content a digest seals",
+    "src/argusvl/detection/data/sampling/answer_parsing.py": "what a model has written, which is repaired first",
+    "src/argusvl/detection/data/sampling/tokenizer.py": "what a tokenizer in memory says of itself",
+    "src/argusvl/recognition/backbones/transformers_models.py": "what a processor in memory says of itself",
+}
+"""Files and folders with an opening or a parser beside the gates, and why."""
+
+_OPENING = {"open", "read_text", "read_bytes", "write_text", "write_bytes"}
+_CALLS = {
+    *(
+        "json.load",
+        "json.loads",
+        "yaml.load",
+        "yaml.safe_load",
+        "np.load",
+        "numpy.load",
+        "torch.load",
+        "os.open",
+    ),
+    *("Image.open", "load_file", "safe_open", "pickle.load", "pickle.loads", "tomllib.load", "tomllib.loads"),
+    *(f"shutil.{name}" for name in ("copy", "copy2", "copyfile", "copytree", "move")),
+}
+_OWN_READERS = (
+    "files.",
+    "Store.",
+)  # core.files as a module; stores of vectors, which are opened by their class
+
+
+def passings(file: Path) -> list[str]:
+    """Calls in a file that open, parse or copy beside the gates, each with its line."""
+    found = []
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.Call):
+            continue
+        called = ast.unparse(node.func)
+        method = isinstance(node.func, ast.Attribute) and node.func.attr in _OPENING
+        if called not in _CALLS and called != "open" and not method:
+            continue
+        if any(f"{owner}{called.rpartition('.')[2]}" in called for owner in _OWN_READERS):
+            continue
+        if called == "json.loads" and ast.unparse(node.args[0]).startswith("json.dumps("):
+            continue  # tuples become lists, and nothing is read
+        if called == "shutil.copytree" and "copy_function=copy_file" in ast.unparse(node):
+            continue
+        found.append(f"{file}:{node.lineno}: {called}")
+    return found
+
+
+def test_nothing_is_opened_parsed_or_copied_beside_the_gates(repository: Path) -> None:
+    passed_by = set()
+    for file in sorted((repository / "src").rglob("*.py")):
+        name = file.relative_to(repository).as_posix()
+        reason = next((place for place in PASSES_BY if name.startswith(place)), None)
+        if name in GATES or not (found := passings(file)):
+            continue
+        assert reason is not None, (
+            f"{found}: use core/files, core/strict_json, core/images or core/weight_files"
+        )
+        passed_by.add(reason)
+    assert passed_by == set(PASSES_BY), "what no longer passes by is no exception"
+
+
 def test_images_are_opened_in_one_place(repository: Path) -> None:
     """Which formats are read, and by which means, is decided there."""
     opening = [

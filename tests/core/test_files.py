@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 
 from argusvl.core import files
-from argusvl.core.errors import ArgusError, CheckpointError
+from argusvl.core.appending import Appender, read_lines, read_objects
+from argusvl.core.errors import ArgusError, CheckpointError, DataError
 from argusvl.core.files import (
     atomic_folder,
     atomic_text_file,
+    copy_file,
     lock_file,
     open_file,
+    open_to_append,
     path_inside,
     read_bytes,
     read_json,
@@ -24,6 +27,7 @@ from argusvl.core.files import (
     write_bytes_atomically,
     write_text_atomically,
 )
+from argusvl.core.strict_json import decode_json
 
 
 def names(folder: Path) -> list[str]:
@@ -155,6 +159,28 @@ def test_what_is_no_ordinary_file_is_refused_and_not_waited_for(tmp_path: Path) 
         assert (raised.value.strerror, raised.value.filename) == (reason, str(path))
     with pytest.raises(FileNotFoundError):
         open_file(tmp_path / "nowhere")
+
+
+def test_files_that_grow_are_ordinary_ones(tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger.jsonl"
+    os.mkfifo(ledger)
+    for opening in (
+        lambda: open_to_append(ledger),
+        lambda: Appender(ledger),
+        lambda: copy_file(ledger, tmp_path / "copy"),
+    ):
+        with pytest.raises(OSError, match="a pipe"):
+            opening()
+    with pytest.raises(DataError, match="a pipe"):
+        list(read_lines(ledger, decode_json, remedy="start anew"))  # type: ignore[arg-type]
+
+
+def test_lines_that_are_nested_without_end_are_no_entries(tmp_path: Path) -> None:
+    events = tmp_path / "events.jsonl"
+    events.write_text('{"step": 1}\n' + "[" * 100_000 + "]" * 100_000 + "\n" + '{"step": 2}\n')
+    assert [entry["step"] for entry in read_objects(events)] == [1, 2]
+    with pytest.raises(DataError, match="line 2"):
+        list(read_lines(events, lambda line: decode_json(line.decode()), remedy="start anew"))
 
 
 def test_a_file_larger_than_the_limit_is_refused(tmp_path: Path) -> None:

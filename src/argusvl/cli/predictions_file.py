@@ -12,7 +12,8 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 from argusvl.core.errors import DataError
-from argusvl.core.files import cannot_write, encode_text, is_locked, lock_file
+from argusvl.core.files import cannot_write, encode_text, is_locked, lock_file, open_to_append
+from argusvl.core.strict_json import decode_json
 
 
 class PredictionsFile:
@@ -64,7 +65,7 @@ class PredictionsFile:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             # To append, so that nothing of another process is touched before the lock is ours.
-            self._stream: BinaryIO = self.part.open("a+b")
+            self._stream: BinaryIO = open_to_append(self.part)
             if not lock_file(self._stream) or not self._is_ours():
                 self._stream.close()
                 raise self._busy()
@@ -119,7 +120,7 @@ class PredictionsFile:
         self._stream.seek(0)
         for line in self._stream:
             try:
-                self.done.add(json.loads(line)["image"])
+                self.done.add(decode_json(line.decode("utf-8"))["image"])
             except (ValueError, KeyError, TypeError):
                 break
             if not line.endswith(b"\n"):

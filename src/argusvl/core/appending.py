@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from argusvl.core.errors import DataError
-from argusvl.core.files import lock_file
+from argusvl.core.files import lock_file, open_file, open_to_append, read_bytes
+from argusvl.core.strict_json import decode_json
 
 T = TypeVar("T")
 
@@ -37,7 +38,7 @@ class Appender:
 
     def __init__(self, lines: Path, *, sync_seconds: float = 0.0) -> None:
         self.intact = True
-        self._lines: BinaryIO = lines.open("a+b", buffering=0)
+        self._lines: BinaryIO = open_to_append(lines, buffering=0)
         self._data: BinaryIO | None = None
         self._waiting = b""  # lines of batches whose data are written, perhaps not on the disk yet
         self._sync_seconds = sync_seconds
@@ -65,7 +66,7 @@ class Appender:
     def open_data(self, file: Path, end: int | None = None) -> None:
         """Takes a file of data, made where it is missing, and cuts it to its first ``end`` bytes."""
         self.close_data()
-        self._data = file.open("ab", buffering=0)
+        self._data = open_to_append(file, buffering=0)
         if end is not None:
             self._data.truncate(end)
 
@@ -134,7 +135,7 @@ def read_lines(file: Path, parse: Callable[[bytes], T], *, remedy: str) -> Itera
         DataError: The file cannot be read, or a whole line is damaged.
     """
     try:
-        with file.open("rb") as stream:
+        with open_file(file) as stream:
             end = 0
             for number, line in enumerate(stream, start=1):
                 if not line.endswith(b"\n"):
@@ -160,9 +161,9 @@ def read_objects(file: Path) -> Iterator[dict[str, Any]]:
     """
     if not file.is_file():
         return
-    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in read_bytes(file).decode("utf-8", "replace").splitlines():
         try:
-            entry = json.loads(line)
+            entry = decode_json(line)
         except ValueError:
             continue
         if isinstance(entry, dict):

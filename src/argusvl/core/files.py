@@ -184,6 +184,30 @@ def open_file(path: str | Path) -> io.BufferedReader:
     raise OSError(errno.EINVAL, f"{'a pipe' if stat.S_ISFIFO(mode) else 'a device'}, not a file", str(path))
 
 
+def open_to_append(path: str | Path, *, buffering: int = -1) -> BinaryIO:
+    """Opens an ordinary file to read it and to append to it; it is made where it is missing.
+
+    Raises:
+        OSError: As :func:`open_file`.
+    """
+    options = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, options, 0o666)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "a pipe or a device, not a file", str(path))
+    return os.fdopen(descriptor, "a+b", buffering=buffering)
+
+
+def copy_file(source: str | Path, target: str | Path) -> None:
+    """Copies an ordinary file's content to a name that is new, or in a folder that nobody else sees yet.
+
+    Raises:
+        OSError: As :func:`open_file`; the target cannot be written.
+    """
+    with open_file(source) as stream, Path(target).open("wb") as copy:
+        shutil.copyfileobj(stream, copy)
+
+
 def read_bytes(path: str | Path, *, most_bytes: int | None = None) -> bytes:
     """The content of an ordinary file.
 
@@ -282,7 +306,7 @@ def lock_file(stream: BinaryIO | int) -> bool:
 def is_locked(file: Path) -> bool:
     """Whether another process holds the lock of a file; ``False`` where there is no such file."""
     try:
-        with file.open("rb") as stream:
+        with open_file(file) as stream:
             return not lock_file(stream)
     except OSError:
         return False

@@ -78,6 +78,37 @@ def _stored(entry: Any, data: int) -> StoredTensor:
     return StoredTensor(str(entry["dtype"]), shape, data + begin, data + end)
 
 
+def load_safetensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, in the memory of the CPU.
+
+    Raises:
+        CheckpointError: As :func:`safetensors_header`.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    safetensors_header(path)
+    try:
+        return load_file(str(path))
+    except (OSError, ValueError, SafetensorError) as error:
+        raise CheckpointError(
+            f"cannot be read: {error}", where=path, remedy="copy it again, or use another checkpoint"
+        ) from error
+
+
+def load_pickled(path: Path) -> Any:
+    """What a file of ``torch.save`` holds, in the memory of the CPU: tensors and plain values, never code.
+
+    Raises:
+        OSError: As :func:`~argusvl.core.files.open_file`.
+        Exception: Whatever pickle and zipfile make of a damaged file.
+    """
+    import torch
+
+    with open_file(path) as stream:
+        return torch.load(stream, map_location="cpu", weights_only=True)
+
+
 def safetensors_names(path: Path) -> set[str]:
     """Names of the tensors in a safetensors file; raises as :func:`safetensors_header`."""
     return set(safetensors_header(path))

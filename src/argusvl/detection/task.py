@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +17,7 @@ from argusvl.assets import model_folder
 from argusvl.core.batch import Batch
 from argusvl.core.errors import ArgusError, ConfigError
 from argusvl.core.figures import FigureSpec
+from argusvl.core.files import copy_file
 from argusvl.core.images import open_image
 from argusvl.core.logging import get_logger
 from argusvl.detection.config import DetectionRunConfig, PeftSection
@@ -553,7 +553,7 @@ class DetectionTask:
         """Puts the reliability of the checkpoint's scores where the run's report looks for it."""
         measured = checkpoint / CALIBRATION
         if measured.is_file():
-            shutil.copyfile(measured, output_dir / CALIBRATION)
+            copy_file(measured, output_dir / CALIBRATION)
 
     def _log_sample(self, purpose: str, sample: Sample) -> None:
         """The first sample as the model gets it; a run of image placeholders is written as its number."""

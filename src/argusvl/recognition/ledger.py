@@ -6,13 +6,13 @@ half-written can only be the end of the file, and is cut off when the work goes 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from argusvl.core.appending import json_line, read_lines
+from argusvl.core.strict_json import decode_json
 
 REMEDY = "bring it back from a copy, or begin again in another folder"
 
@@ -55,7 +55,7 @@ class Entry:
         Raises:
             ValueError: It is no entry.
         """
-        values = json.loads(line)
+        values = decode_json(line.decode("utf-8"))
         if not isinstance(values, dict):
             raise ValueError("not an object")
         try:

@@ -23,7 +23,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from argusvl.core.errors import ArgusError, CheckpointError
-from argusvl.core.files import atomic_folder, path_inside, read_json_object, write_text_atomically
+from argusvl.core.files import atomic_folder, copy_file, path_inside, read_json_object, write_text_atomically
 from argusvl.core.logging import get_logger
 from argusvl.core.weight_files import safetensors_names
 from argusvl.run.layout import TRAINER_STATE
@@ -326,7 +326,7 @@ def _linked(source: str, target: str) -> None:
     try:
         os.link(source, target)
     except OSError:  # a file system without links
-        shutil.copy2(source, target)
+        copy_file(source, target)
 
 
 def write_best(run: Path, best: BestCheckpoint) -> None:

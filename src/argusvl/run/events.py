@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from argusvl.core.appending import read_objects
+from argusvl.core.files import open_to_append
 from argusvl.core.logging import get_logger
 from argusvl.run.layout import EVENTS_FILE
 from argusvl.run.lock import is_moved
@@ -35,7 +36,7 @@ def append_event(run: Path, step: int, event: str, **details: Any) -> dict[str, 
         return entry
     try:
         run.mkdir(parents=True, exist_ok=True)
-        with path.open("ab+") as stream:
+        with open_to_append(path) as stream:
             # A process that was killed while it wrote may have left half a line.
             if stream.tell() > 0:
                 stream.seek(-1, 2)

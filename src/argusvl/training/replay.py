@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 
 from argusvl.config.schema import RunConfig
 from argusvl.core.batch import Batch
 from argusvl.core.errors import ArgusError, CheckpointError
 from argusvl.core.files import read_json
+from argusvl.core.weight_files import load_pickled, load_safetensors
 from argusvl.run import checkpoints
 from argusvl.training.bad_step import BATCHES, REPORT, WEIGHTS, gradient_norms, term_sums, watched_modules
 from argusvl.training.protocol import LearnsAssets, Task
@@ -61,8 +61,8 @@ def replay(task: Task, config: RunConfig, bundle: Path) -> Replay:
         CheckpointError: The bundle is missing, damaged, or of another model.
     """
     report = _read(bundle, REPORT, read_json)
-    batches = _read(bundle, BATCHES, lambda path: torch.load(path, weights_only=True))
-    weights = _read(bundle, WEIGHTS, load_file)
+    batches = _read(bundle, BATCHES, load_pickled)
+    weights = _read(bundle, WEIGHTS, load_safetensors)
     saved = checkpoints.list_checkpoints(config.training.output_dir)
     if saved and isinstance(task, LearnsAssets):
         task.load_assets(saved[-1][1])  # what the run learned from its data, whatever they hold now

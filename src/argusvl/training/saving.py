@@ -13,6 +13,7 @@ from torch import Tensor
 
 from argusvl.core.errors import CheckpointError
 from argusvl.core.logging import get_logger
+from argusvl.core.strict_json import decode_json
 from argusvl.run import checkpoints
 from argusvl.run.lock import is_moved
 from argusvl.training.parameter_groups import hold_configured_options
@@ -138,7 +139,7 @@ def restore(state: TrainState, snapshot: Snapshot, where: str | Path = "the snap
     Raises:
         CheckpointError: The model, its groups or which of its parameters train are not what the run had.
     """
-    engine, progress = snapshot.engine, json.loads(snapshot.trainer)
+    engine, progress = snapshot.engine, decode_json(snapshot.trainer)
     assert state.optimizer is not None and state.scheduler is not None
     rank, ranks = state.parallel.rank, state.parallel.world_size
     window = state.window.of_rank([each["window"] for each in snapshot.ranks], rank, ranks)

@@ -25,14 +25,15 @@ from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, NonNegativeInt
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 from transformers import PreTrainedModel, TrainerState
 
 from argusvl.core.errors import CheckpointError
-from argusvl.core.files import read_json
+from argusvl.core.files import read_json, read_text
+from argusvl.core.weight_files import load_pickled, load_safetensors
 from argusvl.run.checkpoints import OPTIMIZER, SCHEDULER, STATE_FOLDER
 from argusvl.run.layout import TRAINER_STATE
 from argusvl.training.protocol import ReadsCheckpoints
@@ -250,12 +251,12 @@ class SavedSnapshot:
                 number, _, key = name.partition("/")
                 state["state"][int(number)][key] = tensor
         elif self.engine.ema_updates is not None:
-            weights |= _as_now(load_file(self._folder / _RAW_WEIGHTS), trained)
-            averages = _as_now(load_file(self._folder / _AVERAGES), trained)
+            weights |= _as_now(load_safetensors(self._folder / _RAW_WEIGHTS), trained)
+            averages = _as_now(load_safetensors(self._folder / _AVERAGES), trained)
         scaler = self.checkpoint / _SCALER
         return Snapshot(
             engine=self.engine,
-            trainer=(self.checkpoint / TRAINER_STATE).read_text(encoding="utf-8"),
+            trainer=read_text(self.checkpoint / TRAINER_STATE),
             weights=weights,
             optimizer=state,
             scheduler=_torch_file(self.checkpoint / SCHEDULER),
@@ -303,7 +304,7 @@ def _as_now(saved: Mapping[str, Tensor], trained: Mapping[str, Tensor]) -> dict[
 
 def _torch_file(path: Path) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return load_pickled(path)
     except Exception as error:  # zipfile, pickle, struct: whatever a damaged file makes of it
         raise _damaged(path, error) from error
 

@@ -106,7 +106,7 @@ def test_weights_of_another_model_are_refused_by_the_parameter(
 def test_a_file_that_is_no_state_dict_is_refused(fake_timm: Any, tmp_path: Path) -> None:
     for name, content in (("w.pth", b"no weights"), ("w.safetensors", b"no weights"), ("w.bin", b"")):
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(CheckpointError, match="the weights cannot be read"):
+        with pytest.raises(CheckpointError, match="the weights cannot be read|is truncated"):
             load_backbone(f"timm:small_net:{tmp_path / name}")
     torch.save([1, 2], tmp_path / "w.pth")
     with pytest.raises(CheckpointError, match="holds no dictionary of tensors"):

@@ -9,7 +9,7 @@ import torch
 from transformers import PreTrainedConfig
 
 from argusvl.core.errors import CheckpointError
-from argusvl.core.files import atomic_folder
+from argusvl.core.files import atomic_folder, copy_file
 from argusvl.detection.data.checkpoint_layout import is_adapter, stock_folder
 from argusvl.detection.model.modeling import ArgusForDetection
 from argusvl.detection.predict.checkpoint import POOL_FILE, POOL_IMAGES
@@ -67,9 +67,9 @@ def export_checkpoint(
         kept = [p for p in stock.iterdir() if not any(p.match(pattern) for pattern in _WRITTEN_BY_THE_MODEL)]
         for path in (*kept, *(folder / name for name in (ASSETS_FILE, POOL_FILE, CALIBRATION))):
             if path.is_file():
-                shutil.copyfile(path, temporary / path.name)
+                copy_file(path, temporary / path.name)
         if (folder / POOL_IMAGES).is_dir():
-            shutil.copytree(folder / POOL_IMAGES, temporary / POOL_IMAGES)
+            shutil.copytree(folder / POOL_IMAGES, temporary / POOL_IMAGES, copy_function=copy_file)
     return (
         "an adapter" if model.adapter is not None else f"a Qwen2.5-VL in {str(held).removeprefix('torch.')}"
     )

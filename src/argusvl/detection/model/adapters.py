@@ -18,14 +18,19 @@ from typing import Any
 import torch
 from peft import PeftModel, PeftType, get_peft_model
 from peft.utils import get_peft_model_state_dict, load_peft_weights, set_peft_model_state_dict
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import Qwen2_5_VLForConditionalGeneration
 
 from argusvl.assets import MODELS, model_folder
 from argusvl.core.errors import CheckpointError, ConfigError, ModelError
 from argusvl.core.files import real_path
-from argusvl.core.weight_files import check_finite, check_floats, safetensors_names, weights_fingerprint
+from argusvl.core.weight_files import (
+    check_finite,
+    check_floats,
+    load_safetensors,
+    safetensors_names,
+    weights_fingerprint,
+)
 from argusvl.core.wording import listed
 from argusvl.detection.data.checkpoint_layout import ADAPTER_CONFIG, ADAPTER_WEIGHTS, stock_folder
 from argusvl.detection.model.peft_methods import make_config
@@ -259,7 +264,7 @@ def _check_present(folder: Path) -> None:
         if not (folder / name).is_file():
             raise CheckpointError(f"no {name}", where=folder, remedy="copy the checkpoint again")
     check_floats(folder / ADAPTER_WEIGHTS)  # PEFT's own error does not say which file is truncated
-    check_finite(load_file(str(folder / ADAPTER_WEIGHTS)).items(), folder / ADAPTER_WEIGHTS)
+    check_finite(load_safetensors(folder / ADAPTER_WEIGHTS).items(), folder / ADAPTER_WEIGHTS)
 
 
 def _unfit(folder: Path, why: str) -> CheckpointError:

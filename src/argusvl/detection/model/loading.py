@@ -8,15 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 from argusvl.core.errors import CheckpointError
 from argusvl.core.files import read_json_object
 from argusvl.core.model_shapes import check_shape
-from argusvl.core.weight_files import check_finite, check_floats, safetensors_header
+from argusvl.core.weight_files import check_finite, check_floats, load_safetensors, safetensors_header
 from argusvl.detection.data.checkpoint_layout import (
     ADAPTER_CONFIG,
     QWEN_FOLDER,
@@ -139,10 +137,7 @@ def load_head(head: nn.Module, file: Path) -> None:
         CheckpointError: The file is missing, damaged, or of another head.
     """
     check_head(head.state_dict(), file)
-    try:
-        state = load_file(str(file))
-    except (OSError, ValueError, SafetensorError) as error:
-        raise CheckpointError(f"cannot be read: {error}", where=file, remedy=_AGAIN) from error
+    state = load_safetensors(file)
     check_finite(state.items(), file)
     own = head.state_dict()
     head.load_state_dict({name: tensor.reshape(own[name].shape) for name, tensor in state.items()})

@@ -8,14 +8,13 @@ folder can be moved and needs nothing of the training data.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from argusvl.core.errors import CheckpointError
-from argusvl.core.files import path_inside, read_json_object, write_text_atomically
+from argusvl.core.files import copy_file, path_inside, read_json_object, write_text_atomically
 from argusvl.detection.data.checkpoint_layout import assets_file, stock_folder
 from argusvl.detection.data.records import Record, RecordFile, Scene, write_records
 from argusvl.detection.data.sampling.conversation import OverLengthPolicy
@@ -153,7 +152,7 @@ def save_teacher_pool(folder: str | Path, scenes: Sequence[Scene], root: str | P
         names = []
         for k, image in enumerate(scene.images):
             name = f"{number:04d}_{k}{Path(image).suffix.lower()}"
-            shutil.copyfile(Path(root) / image, images / name)
+            copy_file(Path(root) / image, images / name)
             names.append(f"{POOL_IMAGES}/{name}")
         copied.append(Record(student=Scene(images=tuple(names), objects=scene.objects)))
     write_records(folder / POOL_FILE, copied)

@@ -129,7 +129,7 @@ def _inner(text: str) -> str:
     """The message of a line that a container's runtime or a logger wrote as JSON."""
     try:
         entry = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     message = next((entry[k] for k in ("log", "message", "msg") if isinstance(entry.get(k), str)), None)
     if message is None:

@@ -113,7 +113,7 @@ def _history(record: bytes) -> tuple[float | None, dict[str, float]]:
         key = _text(item, 1) or "/".join(k.decode("utf-8", "replace") for k in _messages(item, 2))
         try:
             values[key] = json.loads(_text(item, 16))
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
     step = values.get("_step")
     numbers = flat_numbers({k: v for k, v in values.items() if not k.startswith("_")})

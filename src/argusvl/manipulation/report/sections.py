@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from argusvl.core.errors import DataError
-from argusvl.core.files import read_json
+from argusvl.core.files import read_bytes, read_json
 from argusvl.manipulation.measure.figures import FIGURES
 from argusvl.manipulation.measure.metrics import Measured
 from argusvl.manipulation.report.gallery import GALLERY, LIST
@@ -79,4 +79,4 @@ def _pictures(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
 
 def _data_uri(file: Path) -> str:
     kind = "png" if file.suffix == ".png" else "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(file.read_bytes()).decode('ascii')}"
+    return f"data:image/{kind};base64,{base64.b64encode(read_bytes(file)).decode('ascii')}"

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from argusvl.core.errors import CheckpointError, ModelError
+from argusvl.core.files import open_file
 from argusvl.core.precision import full_precision
 from argusvl.recognition.backbones.protocol import BackboneFingerprint
 
@@ -100,7 +101,7 @@ def weights_sha256(files: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for file in sorted(files, key=lambda f: f.name):
         try:
-            with file.open("rb") as stream:
+            with open_file(file) as stream:
                 while chunk := stream.read(_CHUNK_BYTES):
                     digest.update(chunk)
         except OSError as error:

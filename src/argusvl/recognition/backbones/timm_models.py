@@ -15,14 +15,13 @@ from typing import Any
 import torch
 from PIL import Image
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from argusvl.config.messages import did_you_mean
 from argusvl.core.errors import CheckpointError, ConfigError
 from argusvl.core.extras import import_extra
 from argusvl.core.files import user_path
-from argusvl.core.weight_files import state_differences
+from argusvl.core.weight_files import load_pickled, load_safetensors, state_differences
 from argusvl.core.wording import first_line
 from argusvl.recognition.backbones.frozen import FrozenBackbone, library_versions
 from argusvl.recognition.backbones.protocol import BackboneFingerprint
@@ -129,9 +128,9 @@ def _read_state(file: Path) -> dict[str, Tensor]:
     """The parameters of a file by their names, in float32 where they are floats."""
     try:
         if file.suffix == ".safetensors":
-            state: Any = load_file(file)
+            state: Any = load_safetensors(file)
         else:
-            state = torch.load(file, map_location="cpu", weights_only=True)
+            state = load_pickled(file)
     except _CANNOT_LOAD as error:
         raise CheckpointError(
             f"the weights cannot be read: {first_line(error)}",

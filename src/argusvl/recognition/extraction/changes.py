@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from argusvl.core.appending import json_line
 from argusvl.core.errors import DataError
 from argusvl.core.files import read_bytes
+from argusvl.core.strict_json import decode_json
 from argusvl.core.wording import listed
 from argusvl.recognition.extraction.fingerprint import (
     differing_fields,
@@ -53,7 +53,7 @@ def require_same_names(inputs: Path, paths: Sequence[str]) -> None:
         data = read_bytes(inputs)
         if data == inputs_bytes(paths):
             return
-        stored = [json.loads(line) for line in data.split(b"\n")[:-1]]
+        stored = [decode_json(line.decode("utf-8")) for line in data.split(b"\n")[:-1]]
     except (OSError, ValueError) as error:
         raise DataError(
             f"cannot be read: {error}",

@@ -7,7 +7,6 @@ counted: nothing vanishes. An image that cannot be read stays in the list; the e
 from __future__ import annotations
 
 import errno
-import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from argusvl.core.errors import DataError
 from argusvl.core.files import read_bytes
 from argusvl.core.images import IMAGE_SUFFIXES
+from argusvl.core.strict_json import decode_json
 
 LIST_SUFFIXES = frozenset({".txt", ".jsonl"})
 
@@ -207,7 +207,7 @@ def _entries(file: Path) -> Iterator[str]:
 
 def _json_name(text: str, file: Path, number: int) -> str:
     try:
-        value = json.loads(text)
+        value = decode_json(text)
     except ValueError as error:
         raise DataError(
             f"not JSON: {error}", where=f"{file}, line {number}", remedy="write a JSON string on each line"

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from argusvl.core.appending import Appender
 from argusvl.core.errors import ArgusError, DataError
-from argusvl.core.files import cannot_write, write_bytes_atomically
+from argusvl.core.files import cannot_write, read_bytes, write_bytes_atomically
 from argusvl.core.wording import listed
 from argusvl.recognition.extraction.changes import inputs_bytes, require_same_header, require_same_names
 from argusvl.recognition.extraction.shards import count_rows, shard_bytes, shard_file
@@ -247,7 +247,7 @@ class StoreWriter:
     def _finish_shard(self, number: int, entries: Sequence[Entry]) -> None:
         """Makes the Parquet file from the raw one, which then goes."""
         raw = self._raw_file(number)
-        data = raw.read_bytes() if raw.is_file() else b""
+        data = read_bytes(raw) if raw.is_file() else b""
         size = len(entries) * self.header.dimension * _FLOAT_BYTES
         if len(data) < size:
             raise DataError(

@@ -23,7 +23,14 @@ from typing import Any, Self
 import numpy as np
 
 from argusvl.core.errors import ConfigError, DataError
-from argusvl.core.files import cannot_write, lock_file, path_inside, read_json, write_text_atomically
+from argusvl.core.files import (
+    cannot_write,
+    lock_file,
+    open_to_append,
+    path_inside,
+    read_json,
+    write_text_atomically,
+)
 from argusvl.core.wording import listed, listed_below, printable
 from argusvl.recognition.backbones.protocol import Backbone
 from argusvl.recognition.decoding import Lane
@@ -379,7 +386,7 @@ def _only_writer(before: SupportStore) -> Iterator[None]:
     folder = before.folder
     try:
         (folder / PARTS).mkdir(parents=True, exist_ok=True)
-        stream = (folder / LOCK).open("wb")
+        stream = open_to_append(folder / LOCK)
     except OSError as error:
         raise cannot_write(folder, error) from error
     with stream:

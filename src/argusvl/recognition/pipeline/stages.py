@@ -22,7 +22,7 @@ import torch
 from PIL import Image
 
 from argusvl.core.errors import ArgusError, DataError, ImageError, ModelError
-from argusvl.core.files import lock_file, read_json, write_text_atomically
+from argusvl.core.files import lock_file, open_to_append, read_json, write_text_atomically
 from argusvl.core.images import open_image, read_image_file
 from argusvl.core.progress import track
 from argusvl.core.workers import map_in_order
@@ -416,7 +416,7 @@ def _opened(out: Path, listing: Listing, stages: Sequence[Stage[Any]]) -> Iterat
         )
     try:
         out.mkdir(parents=True, exist_ok=True)
-        lock = (out / ".lock").open("wb")
+        lock = open_to_append(out / ".lock")
     except OSError as error:
         raise ArgusError(
             f"cannot be written: {error.strerror}", where=out, remedy="choose a folder that you may write to"

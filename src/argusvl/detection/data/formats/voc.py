@@ -19,7 +19,7 @@ from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
 from argusvl.core.errors import DataError
-from argusvl.core.files import read_bytes
+from argusvl.core.files import read_bytes, read_text
 from argusvl.core.images import IMAGE_SUFFIXES
 from argusvl.core.wording import listed
 from argusvl.detection.data.findings import describe_object, finding, show_box
@@ -329,7 +329,7 @@ def _read_list(path: Path, findings: list[Finding]) -> dict[str, str]:
         return {}
     place = f"ImageSets/Main/{path.name}"
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
+        lines = read_text(path).split("\n")
     except UnicodeDecodeError as error:
         raise DataError(
             f"not UTF-8: {error.reason} at byte {error.start}", where=path, remedy="save it as UTF-8"

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from argusvl.core.errors import ArgusError, DataError
+from argusvl.core.files import read_bytes
 from argusvl.core.images import image_size
 from argusvl.core.wording import listed_below
 from argusvl.detection.data.descriptions import Descriptions
@@ -216,7 +217,7 @@ def record_files(data: str | Path) -> tuple[Path, Path | None, Path | None]:
 def _beside(folder: Path | None, name: str) -> Path | None:
     """The file of that name, unless it is empty: an empty one is as good as none."""
     file = None if folder is None else folder / f"{name}.jsonl"
-    return file if file is not None and file.is_file() and file.read_bytes().strip() else None
+    return file if file is not None and file.is_file() and read_bytes(file).strip() else None
 
 
 def objects_by_image(record: Record) -> list[int]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import posixpath
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from argusvl.core.errors import DataError, ImageError
-from argusvl.core.files import atomic_folder
+from argusvl.core.files import atomic_folder, copy_file
 from argusvl.core.images import IMAGE_SUFFIXES, UPRIGHT, exif_orientation, image_size
 from argusvl.core.progress import track
 from argusvl.core.workers import map_in_order
@@ -332,7 +331,7 @@ def _size(path: Path) -> tuple[int, int] | Finding:
 
 def _copy(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
+    copy_file(source, target)
 
 
 def _link(source: Path, target: Path) -> None:
@@ -341,4 +340,4 @@ def _link(source: Path, target: Path) -> None:
     try:
         os.link(source.resolve(), target)
     except OSError:
-        shutil.copyfile(source, target)
+        copy_file(source, target)

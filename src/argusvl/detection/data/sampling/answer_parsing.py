@@ -114,7 +114,7 @@ def _read_object(text: str, start: int) -> _Read:
         repaired, end = _repaired(text, start)
         try:
             value = json.loads(repaired, strict=False)
-        except ValueError:
+        except (ValueError, RecursionError):
             return _Read(end)
     try:
         values = tuple(_leaves(value))
