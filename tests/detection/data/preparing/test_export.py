@@ -195,7 +195,7 @@ def test_a_full_disk_or_ctrl_c_leaves_nothing(
     def failing(*_: Any) -> None:
         raise error
 
-    monkeypatch.setattr("argusvl.detection.data.preparing.export.shutil.copyfile", failing)
+    monkeypatch.setattr("argusvl.detection.data.preparing.export.copy_file", failing)
     with pytest.raises(ArgusError if isinstance(error, OSError) else KeyboardInterrupt):
         run(data)
     assert [p.name for p in data.parent.iterdir()] == ["data"]
