@@ -81,3 +81,24 @@ def test_more_processes_than_gpus_are_refused(
     assert run([*command[3:], "max_steps=2"]) == 2
     assert "2 processes were asked for and this machine has 1 GPU" in capsys.readouterr().err
     assert "RANK" not in os.environ
+
+
+@pytest.mark.timeout(900)
+def test_a_process_that_is_killed_is_named(command: list[str], tmp_path: Path) -> None:
+    running = subprocess.Popen([*command, "max_steps=500"], stderr=subprocess.PIPE, text=True)
+    first = tmp_path / "run" / "checkpoint-2"
+    until = time.monotonic() + 300
+    while not first.is_dir() and running.poll() is None and time.monotonic() < until:
+        time.sleep(0.1)
+    children = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
+    ranks = {int(_environment(pid).get("RANK", -1)): int(pid) for pid in children}
+    os.kill(ranks[1], signal.SIGKILL)
+    _, err = running.communicate(timeout=200)
+    assert running.returncode == 2, err
+    assert "process 1 of 2 was ended by SIGKILL" in err and "--resume" in err
+    assert "Traceback" not in err and "mistake in Argus" not in err
+
+
+def _environment(pid: str) -> dict[str, str]:
+    entries = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
+    return dict(entry.split("=", 1) for entry in entries if "=" in entry)

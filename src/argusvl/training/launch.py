@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
-from argusvl.core.errors import INTERRUPTED, ConfigError
+from argusvl.core.errors import INTERRUPTED, ConfigError, TrainingError
 from argusvl.core.threads import divide_cores, usable_cores
 from argusvl.core.wording import counted
 
@@ -101,6 +102,7 @@ def launch(arguments: Sequence[str], processes: int) -> int:
 
     Raises:
         ConfigError: There are fewer GPUs, or far fewer cores, than processes.
+        TrainingError: A process was killed.
     """
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -128,5 +130,13 @@ def launch(arguments: Sequence[str], processes: int) -> int:
     except SignalException:
         return INTERRUPTED
     except ChildFailedError as failed:
-        return failed.get_first_failure()[1].exitcode
+        rank, failure = failed.get_first_failure()
+        if failure.exitcode >= 0:
+            return failure.exitcode
+        name = signal.Signals(-failure.exitcode).name
+        raise TrainingError(
+            f"process {rank} of {processes} was ended by {name}",
+            remedy="where nobody sent it, the system had no memory left: lower per_device_train_batch_size or the "
+            "number of processes; go on from the newest checkpoint with --resume",
+        ) from failed
     return 0

@@ -17,6 +17,20 @@ from argusvl.core.errors import ArgusError, TrainingError
 T = TypeVar("T")
 
 
+def lost_process(error: BaseException) -> TrainingError | None:
+    """What to say where a collective failed because another process is gone; ``None`` for any other error."""
+    if not isinstance(error, RuntimeError):
+        return None
+    # Of gloo there is but the text; NCCL's errors are of torch's own kind.
+    gloo = "gloo" in str(error) and any(sign in str(error) for sign in ("onnection", "imed out", "imeout"))
+    if not gloo and not isinstance(error, torch.distributed.DistError):
+        return None
+    return TrainingError(
+        "another process of the run has ended, or does not answer",
+        remedy="see what it said (train.log.rank<N>); go on from the newest checkpoint with --resume",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Parallel:
     """The processes that train together; one alone is a special case without communication.

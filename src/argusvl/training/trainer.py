@@ -29,7 +29,7 @@ from argusvl.training.evaluating import evaluate
 from argusvl.training.interrupts import leave_signals
 from argusvl.training.listeners import Listener, Listeners
 from argusvl.training.losses import LossAggregation, LossWindow
-from argusvl.training.parallel import Parallel
+from argusvl.training.parallel import Parallel, lost_process
 from argusvl.training.parameter_groups import assign_parameters, freeze_untrained, make_optimizer
 from argusvl.training.policies import Policies, Policy
 from argusvl.training.progress import ProgressCallback
@@ -164,7 +164,10 @@ class ArgusTrainer(Trainer):
             with run.interrupts.watched(), run.display.watched():
                 result = super().train(checkpoint, *args, **kwargs)
         except BaseException as error:
-            run.event("stopped", why=str(error) or type(error).__name__)
+            lost = lost_process(error) if run.parallel.world_size > 1 else None
+            run.event("stopped", why=str(lost or error) or type(error).__name__)
+            if lost is not None:
+                raise lost from error
             raise
         run.event("stopped", why="interrupted" if run.stop_requested else "finished")
         return result
