@@ -23,13 +23,13 @@ from argusvl.core.files import read_json_object, read_text, real_path
 from argusvl.core.wording import listed
 from argusvl.detection.config import DetectionRunConfig
 from argusvl.detection.data.checkpoint_layout import has_head, stock_folder
+from argusvl.detection.data.labels import Vocabulary, label_of, labels_of
 from argusvl.detection.data.measuring.conversation_lengths import Lengths, open_processor
 from argusvl.detection.data.measuring.language import prompt_language
 from argusvl.detection.data.measuring.pixel_limits import choose_pixel_limits
 from argusvl.detection.data.measuring.survey import Survey, record_files, refuse_bad, survey_data
 from argusvl.detection.data.patches import TOKEN_AREA
 from argusvl.detection.data.resize import plan_resize
-from argusvl.detection.data.sampling.dataset import Vocabulary, labels_of
 from argusvl.detection.data.scan import scan
 
 if TYPE_CHECKING:
@@ -440,7 +440,7 @@ def _decide_vocabulary(draft: _Draft, survey: Survey) -> None:
     )
     counts: Counter[str] = Counter()
     for text, objects in descriptions.items():
-        counts[labels_of([text], vocabulary)[0]] += objects
+        counts[label_of(text, vocabulary)] += objects
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     named = listed([f"{label[:40]} {objects}" for label, objects in ordered], _NAMED)
     draft.why("data.labels", f"those found in the training records: {named}")

@@ -23,17 +23,13 @@ from argusvl.core.logging import get_logger
 from argusvl.detection.config import DetectionRunConfig, PeftSection
 from argusvl.detection.data.checkpoint_layout import QWEN_FOLDER, has_head, stock_folder
 from argusvl.detection.data.descriptions import Descriptions
+from argusvl.detection.data.labels import checked_labels, labels_of
 from argusvl.detection.data.preparing.shared_pictures import refuse_shared_pictures
 from argusvl.detection.data.records import RecordFile
 from argusvl.detection.data.sampling.augmentation import Augmentation
 from argusvl.detection.data.sampling.collation import Collator
 from argusvl.detection.data.sampling.conversation import ChatProcessor
-from argusvl.detection.data.sampling.dataset import (
-    DetectionDataset,
-    TeacherSettings,
-    checked_labels,
-    labels_of,
-)
+from argusvl.detection.data.sampling.dataset import DetectionDataset, TeacherSettings
 from argusvl.detection.data.sampling.packing import PackingSettings
 from argusvl.detection.data.sampling.samples import Sample, VisionLimits
 from argusvl.detection.data.sampling.tokenizer import (

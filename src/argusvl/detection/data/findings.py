@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from argusvl.core.strict_json import finite_number, printable, shown
 from argusvl.core.wording import LONGEST_NAME
+from argusvl.detection.data.labels import type_of
 from argusvl.detection.data.special_tokens import special_token_in
 from argusvl.doctor.findings import Finding
 from argusvl.doctor.findings import finding as named_finding
@@ -95,7 +96,7 @@ def description_problem(text: str) -> tuple[str, str] | None:
         return "long-description", f"the description has {len(text):,} characters"
     if printable(text) != text:
         return "broken-text", f"the description holds half of a character, {shown(text)}"
-    if not text.split("/", 1)[0].strip():
+    if not type_of(text).strip():
         return "empty-type", f"nothing stands before the first '/' of {shown(text)}, where the type belongs"
     if (token := special_token_in(text)) is not None:
         return "special-token", f"the description holds the special token {token}"

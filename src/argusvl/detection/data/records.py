@@ -44,11 +44,6 @@ class ObjectAnnotation:
     desc: str
     image: int = 0
 
-    @property
-    def first_segment(self) -> str:
-        """The object type: what stands before the first ``/``."""
-        return self.desc.split("/", 1)[0]
-
 
 @dataclass(frozen=True, slots=True)
 class Scene:

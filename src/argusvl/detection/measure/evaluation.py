@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from argusvl.core.errors import DataError
 from argusvl.core.matching import match, pairwise_iou
 from argusvl.detection.data.detections import Detections
+from argusvl.detection.data.labels import Vocabulary, label_of
 from argusvl.detection.data.records import Scene
-from argusvl.detection.data.sampling.dataset import Vocabulary
 from argusvl.detection.measure.caption_scores import TextScore, chrf
 from argusvl.detection.measure.dense_captions import claim_merged, dense_caption_map
 from argusvl.detection.measure.pairing import MIN_IOU, SCORE_THRESHOLD
@@ -37,8 +37,7 @@ _BY_CLASS = ("per_class", "precision_recall")
 
 def class_of(description: str, vocabulary: Vocabulary) -> str:
     """The class that a description belongs to, in Unicode NFC."""
-    text = unicodedata.normalize("NFC", description)
-    return text if vocabulary == "closed" else text.split("/", 1)[0]
+    return label_of(unicodedata.normalize("NFC", description), vocabulary)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

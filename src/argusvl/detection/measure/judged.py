@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from argusvl.core.matching import match, pairwise_iou
 from argusvl.detection.data.detections import Detections
-from argusvl.detection.data.sampling.dataset import Vocabulary
+from argusvl.detection.data.labels import Vocabulary
 from argusvl.detection.measure.evaluation import Truth, claim, class_of
 from argusvl.detection.measure.pairing import MIN_IOU
 from argusvl.detection.measure.reliability import Array, Flags

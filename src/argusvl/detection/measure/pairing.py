@@ -12,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from argusvl.detection.data.labels import type_of
+
 SCORE_THRESHOLD = 0.3
 """Score from which a prediction is worth showing to people; evaluation uses none."""
 
@@ -45,7 +47,7 @@ class LabelledBox:
     @property
     def counted_as(self) -> str:
         """The class."""
-        return self.class_name or self.label.split("/", 1)[0]
+        return self.class_name or type_of(self.label)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 
 from argusvl.core.errors import ArgusError, ConfigError
 from argusvl.detection.config import DetectionRunConfig, DetectionSection
+from argusvl.detection.data.labels import label_of
 from argusvl.detection.data.measuring.survey import crowd, objects_by_image
 from argusvl.detection.data.records import Record, RecordFile, Scene
 from argusvl.detection.data.sampling.collation import encode_caption
 from argusvl.detection.data.sampling.conversation import ChatProcessor, Turn
-from argusvl.detection.data.sampling.dataset import label_of
 from argusvl.detection.data.sampling.pixels import num_placeholders
 from argusvl.detection.data.sampling.samples import QueryLimit, VisionLimits, measure_scene
 from argusvl.detection.data.scan import Measurement, RecordLine, scan
@@ -204,7 +204,7 @@ class _Train(_Measuring[tuple[int, bool]]):
         self.crowds.extend(objects_by_image(line.record))
         data = self._check.config.data
         if data.labels is not None:
-            for label in (label_of(one, data.vocabulary) for one in line.record.student.objects):
+            for label in (label_of(one.desc, data.vocabulary) for one in line.record.student.objects):
                 if label not in data.labels:
                     self.unlisted[label] = self.unlisted.get(label, 0) + 1
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from argusvl.core.errors import DataError
+from argusvl.detection.data.labels import Vocabulary
 from argusvl.detection.data.sampling.collation import encode_caption
 from argusvl.detection.data.sampling.conversation import ChatProcessor
-from argusvl.detection.data.sampling.dataset import Vocabulary
 from argusvl.detection.measure.evaluation import class_of
 from argusvl.detection.model.label_trie import LabelTrie
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, get_args
 from argusvl.core.errors import CheckpointError
 from argusvl.core.files import copy_file, path_inside, read_json_object, write_text_atomically
 from argusvl.detection.data.checkpoint_layout import assets_file, stock_folder
+from argusvl.detection.data.labels import Vocabulary
 from argusvl.detection.data.records import Record, RecordFile, Scene, write_records
 from argusvl.detection.data.sampling.conversation import OverLengthPolicy
-from argusvl.detection.data.sampling.dataset import Vocabulary
 from argusvl.detection.data.sampling.samples import VisionLimits, VisionTokensPolicy
 from argusvl.detection.data.sampling.tokenizer import load_tokenizer, vocabulary_digest
 from argusvl.detection.measure.calibration import Calibration

@@ -18,11 +18,11 @@ from argusvl.core.batch import Batch
 from argusvl.core.errors import ModelError
 from argusvl.core.progress import track
 from argusvl.detection.data.detections import Detections
+from argusvl.detection.data.labels import Vocabulary
 from argusvl.detection.data.records import RecordFile
 from argusvl.detection.data.resize import ResizePlan
 from argusvl.detection.data.sampling.collation import Collator
 from argusvl.detection.data.sampling.conversation import ChatProcessor
-from argusvl.detection.data.sampling.dataset import Vocabulary
 from argusvl.detection.data.sampling.samples import (
     LoadedScene,
     Sample,

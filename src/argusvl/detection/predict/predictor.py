@@ -18,11 +18,11 @@ from argusvl.core.logging import get_logger
 from argusvl.core.precision import compute_in, decide
 from argusvl.detection.data.checkpoint_layout import checkpoint_folder, stock_folder
 from argusvl.detection.data.detections import Detections
+from argusvl.detection.data.labels import checked_labels
 from argusvl.detection.data.preparing.pool import choose_cover
 from argusvl.detection.data.records import Record, Scene
 from argusvl.detection.data.sampling.collation import Collator
 from argusvl.detection.data.sampling.conversation import ChatProcessor
-from argusvl.detection.data.sampling.dataset import checked_labels
 from argusvl.detection.data.sampling.samples import LoadedScene, load_scene
 from argusvl.detection.data.sampling.tokenizer import check_special_tokens
 from argusvl.detection.measure.pairing import SCORE_THRESHOLD

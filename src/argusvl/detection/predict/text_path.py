@@ -15,10 +15,10 @@ from transformers import GenerationConfig, Qwen2_5_VLForConditionalGeneration
 from argusvl.core.batch import Batch
 from argusvl.core.progress import track
 from argusvl.detection.data.detections import Detections
+from argusvl.detection.data.labels import Vocabulary
 from argusvl.detection.data.sampling.answer_parsing import parse_answer
 from argusvl.detection.data.sampling.collation import Collator
 from argusvl.detection.data.sampling.conversation import ChatProcessor
-from argusvl.detection.data.sampling.dataset import Vocabulary
 from argusvl.detection.measure.caption_scores import TextScore
 from argusvl.detection.measure.evaluation import Evaluation, class_of, evaluate_detections
 from argusvl.detection.predict.inference import RecordQuestions, SampleMetadata, question_batches

@@ -12,7 +12,7 @@ import numpy as np
 
 from argusvl.core.files import real_path
 from argusvl.detection.data.detections import Detections
-from argusvl.detection.data.sampling.dataset import Vocabulary
+from argusvl.detection.data.labels import Vocabulary
 from argusvl.detection.measure.evaluation import Evaluation, Truth, claim, class_of
 from argusvl.detection.measure.pairing import MIN_IOU, SCORE_THRESHOLD, LabelledBox, Pair, num_errors, pair_up
 

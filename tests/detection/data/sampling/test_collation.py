@@ -11,6 +11,7 @@ import torch
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from argusvl.core.errors import DataError, ModelError
+from argusvl.detection.data.labels import type_of
 from argusvl.detection.data.records import ObjectAnnotation
 from argusvl.detection.data.sampling.collation import COUNTS, IGNORED, Collator, CollatorType
 from argusvl.detection.data.sampling.conversation import ChatProcessor
@@ -196,7 +197,7 @@ def test_objects_are_normalised_indexed_and_described(
             height, width = student.images[annotation.image].shape[:2]
             x1, y1, x2, y2 = np.array(annotation.bbox_2d) / [width, height, width, height]
             box = ((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1)
-            kind = annotation.first_segment
+            kind = type_of(annotation.desc)
             expected.append((box, images_before + annotation.image, kind, annotation.desc))
         images_before += len(student.images)
     assert batch.inputs["object_boxes_cxcywh_norm"].shape == (len(expected), 4)

@@ -17,15 +17,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from argusvl.core.errors import ConfigError, DataError
 from argusvl.detection.data.descriptions import Descriptions
+from argusvl.detection.data.labels import checked_labels, labels_of
 from argusvl.detection.data.records import ObjectAnnotation, Record, RecordFile, Scene, write_records
 from argusvl.detection.data.sampling.augmentation import Augmentation
 from argusvl.detection.data.sampling.conversation import ChatProcessor, ConversationTooLongError
-from argusvl.detection.data.sampling.dataset import (
-    DetectionDataset,
-    TeacherSettings,
-    checked_labels,
-    labels_of,
-)
+from argusvl.detection.data.sampling.dataset import DetectionDataset, TeacherSettings
 from argusvl.detection.data.sampling.packing import PackingSettings
 from argusvl.detection.data.sampling.samples import QueryLimit, Sample, VisionLimits
 from argusvl.detection.data.scan import scan

@@ -36,6 +36,7 @@ from argusvl.detection.data.formats.base import (
 from argusvl.detection.data.formats.json_text import JsonText, numbers, parse_json, side_lengths
 from argusvl.detection.data.formats.polygons import enclosing_box
 from argusvl.detection.data.formats.tree import ImageFinder, list_files, list_images, split_named
+from argusvl.detection.data.labels import type_of
 from argusvl.detection.data.records import plain_number
 from argusvl.detection.data.resize import Box
 from argusvl.doctor.findings import Finding
@@ -114,8 +115,7 @@ def write_coco(records: Sequence[PlacedRecord], options: WriteOptions) -> Iterat
     labels = sorted({a.desc for record in records for a in record.student.objects})
     ids = {label: number for number, label in enumerate(labels, start=1)}
     categories = [
-        {"id": number, "name": label, "supercategory": label.split("/", 1)[0]}
-        for label, number in ids.items()
+        {"id": number, "name": label, "supercategory": type_of(label)} for label, number in ids.items()
     ]
     for split, members in by_split(records):
         annotations: list[dict[str, Any]] = []

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from argusvl.core.wording import listed
 from argusvl.detection.data.findings import finding
+from argusvl.detection.data.labels import type_of
 from argusvl.doctor.findings import Finding
 
 FEW_OBJECTS = 10
@@ -37,7 +38,7 @@ def types_of(labels: Mapping[str, LabelCount]) -> dict[str, LabelCount]:
     """The labels by their first segment. An image that shows two labels of a type counts for each of them."""
     types: dict[str, LabelCount] = {}
     for label, count in labels.items():
-        entry = types.setdefault(label.split("/", 1)[0], LabelCount())
+        entry = types.setdefault(type_of(label), LabelCount())
         entry.objects += count.objects
         entry.images += count.images
         entry.where, entry.image = entry.where or count.where, entry.image or count.image

@@ -14,11 +14,12 @@ from pathlib import Path
 
 from argusvl.core.errors import DataError
 from argusvl.detection.data.findings import finding
+from argusvl.detection.data.labels import label_of
 from argusvl.detection.data.manifest import TEACHER_POOL
 from argusvl.detection.data.preparing.split import (
+    VOCABULARY_OF,
     LabelKind,
     existing_manifest,
-    label_of,
     records_file,
     update_manifest,
 )
@@ -55,7 +56,8 @@ def take_pool(
             f"({len(candidates)} of them show objects and stand in no other split)",
             remedy="make the pool smaller, or add images",
         )
-    shown = [Counter(label_of(a, labels_are) for a in record.student.objects) for record in train]
+    vocabulary = VOCABULARY_OF[labels_are]
+    shown = [Counter(label_of(a.desc, vocabulary) for a in record.student.objects) for record in train]
     labels = [shown[i] for i in candidates]
     chosen = [candidates[i] for i in choose_cover(labels, size)]
     taken = set(chosen)

@@ -20,6 +20,7 @@ from typing import Literal
 from argusvl.core.errors import DataError
 from argusvl.core.wording import counted
 from argusvl.detection.data.formats.base import SPLITS
+from argusvl.detection.data.labels import Vocabulary, label_of
 from argusvl.detection.data.manifest import (
     MANIFEST_NAME,
     TEACHER_POOL,
@@ -28,10 +29,12 @@ from argusvl.detection.data.manifest import (
     read_manifest,
     write_manifest,
 )
-from argusvl.detection.data.records import ObjectAnnotation, Record, RecordFile, write_records
+from argusvl.detection.data.records import Record, RecordFile, write_records
 
 LabelKind = Literal["description", "type"]
 """What counts as a label: the whole description, or the object type (what stands before the first ``/``)."""
+
+VOCABULARY_OF: dict[LabelKind, Vocabulary] = {"description": "closed", "type": "open"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,10 @@ def split_records(records: Sequence[Record], options: SplitOptions) -> tuple[lis
             f"{counted(len(records), 'record')} in {counted(len(groups), 'scene')} cannot be split",
             remedy="add images, or give a --group-key that tells scenes apart",
         )
-    shown = [{label_of(a, options.labels_are) for a in record.student.objects} for record in records]
+    shown = [
+        {label_of(a.desc, VOCABULARY_OF[options.labels_are]) for a in record.student.objects}
+        for record in records
+    ]
     labels = [Counter(label for i in members for label in shown[i]) for members in groups]
     in_val = stratify([len(members) for members in groups], labels, options.val_fraction, options.seed)
     held_out = {i for members, val in zip(groups, in_val, strict=True) if val for i in members}
@@ -253,11 +259,6 @@ def update_manifest(folder: Path, manifest: Manifest | None, origin: SplitOrigin
     names = dict.fromkeys([*manifest.splits, "train", "val", "teacher_pool"])
     splits = {n: list(RecordFile(folder / f"{n}.jsonl")) for n in names if (folder / f"{n}.jsonl").is_file()}
     write_manifest(folder, manifest.with_splits(splits, origin))
-
-
-def label_of(annotation: ObjectAnnotation, kind: LabelKind) -> str:
-    """An object's label."""
-    return annotation.first_segment if kind == "type" else annotation.desc
 
 
 def _needier(val: float, train: float, wanted_size: Mapping[bool, float], rng: random.Random) -> bool:

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from argusvl.core.batch import Batch, BatchSizes
 from argusvl.core.errors import DataError, ModelError
+from argusvl.detection.data.labels import Vocabulary, label_of
 from argusvl.detection.data.patches import PATCH
 from argusvl.detection.data.records import ObjectAnnotation
 from argusvl.detection.data.sampling.conversation import ChatProcessor
-from argusvl.detection.data.sampling.dataset import Vocabulary, label_of
 from argusvl.detection.data.sampling.pixels import (
     PATCH_VALUES,
     num_patches,
@@ -189,7 +189,7 @@ class Collator:
                     ((x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height)
                 )
                 images.append(first_image + annotation.image)
-                labels.append(self._label_index.get(label_of(annotation, self.vocabulary), -1))
+                labels.append(self._label_index.get(label_of(annotation.desc, self.vocabulary), -1))
                 captions.append(self.caption_ids(annotation, sample.source))
             first_image += len(student_images)
         return {

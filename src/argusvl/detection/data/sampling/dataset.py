@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import itertools
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,8 +38,6 @@ from argusvl.detection.data.sampling.samples import (
 )
 from argusvl.detection.data.sampling.sizes import SceneSizes
 
-Vocabulary = Literal["open", "closed"]
-
 _log = get_logger(__name__)
 
 _PICTURE_DRAWS = 1
@@ -49,21 +47,6 @@ _PARTNER_TRIES = 20
 _LARGEST_OF = 20_000
 """Of more samples only so many, the largest without their teachers, are compared with them."""
 _ROWS_COMPARED = 500
-
-
-def labels_of(descriptions: Iterable[str], vocabulary: Vocabulary) -> list[str]:
-    """The labels that descriptions come to, sorted.
-
-    Args:
-        descriptions: Of the training records' objects.
-        vocabulary: ``open``: first segments of the descriptions; ``closed``: whole descriptions.
-    """
-    return sorted({text if vocabulary == "closed" else text.split("/", 1)[0] for text in descriptions})
-
-
-def label_of(annotation: ObjectAnnotation, vocabulary: Vocabulary) -> str:
-    """What an object counts as: its first segment, or its whole description where the vocabulary is closed."""
-    return annotation.desc if vocabulary == "closed" else annotation.first_segment
 
 
 @dataclass(frozen=True, slots=True)
@@ -402,20 +385,3 @@ def _view(scene: LoadedScene, image: int) -> View:
 def _files(scene: Scene, root: Path) -> set[Path]:
     """The files of a scene's images, comparable between record files."""
     return {real_path(root / name) for name in scene.images}
-
-
-def checked_labels(labels: Sequence[str]) -> list[str]:
-    """Labels as a person has listed them.
-
-    Raises:
-        ConfigError: A label is empty or given twice.
-    """
-    for number, label in enumerate(labels):
-        if not label.strip() or label in labels[:number]:
-            raise ConfigError(
-                f"label {label!r} is " + ("empty" if not label.strip() else "given twice"),
-                where="labels",
-                remedy="list every label once",
-                slug="bad-label-list",
-            )
-    return list(labels)
