@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from PIL import ExifTags, Image
+from safetensors.torch import load_file, save_file
 
 from argusvl.cli.main import run
 from argusvl.detection.measure.calibration import Calibration
@@ -200,9 +201,10 @@ def test_an_interrupted_run_keeps_what_was_there_and_resumes(
 ) -> None:
     out = tmp_path / "found.jsonl"
     out.write_text("what was there before\n")
+    checkpoint = Path(shutil.copytree(tiny_checkpoint, tmp_path / "checkpoint"))
     arguments = [
         "predict",
-        str(tiny_checkpoint),
+        str(checkpoint),
         str(photos),
         "--out",
         str(out),
@@ -231,6 +233,13 @@ def test_an_interrupted_run_keeps_what_was_there_and_resumes(
     assert run([*arguments, "--resume", "--no-captions"]) == 2
     assert "nothing to resume" in capsys.readouterr().err
 
+    weights = checkpoint / "model.safetensors"  # the same path may lead to another model by now
+    before = weights.read_bytes()
+    save_file({name: weight + 0.01 for name, weight in load_file(weights).items()}, weights)
+    assert run([*arguments, "--resume"]) == 2
+    assert "nothing to resume" in capsys.readouterr().err
+    weights.write_bytes(before)
+
     (part,) = tmp_path.glob("*.part")
     with part.open("a") as stream_of_part:
         stream_of_part.write('{"image": "cut in the mid')
@@ -239,6 +248,21 @@ def test_an_interrupted_run_keeps_what_was_there_and_resumes(
     names = ["0.png", "1.png", "2.png", "deeper/0.png"]
     assert [line["image"] for line in lines(out.read_text("utf-8"))] == [str(photos / n) for n in names]
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_long_name_and_a_wide_picture_are_drawn(
+    tiny_checkpoint: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long, wide = tmp_path / f"{'a' * 250}.png", tmp_path / "wide.png"
+    shutil.copyfile(photos / "0.png", long)
+    Image.new("RGB", (65_500, 8), "teal").save(wide)
+    drawn, out = tmp_path / "drawn", tmp_path / "found.jsonl"
+    words = ["predict", str(tiny_checkpoint), str(long), "--draw", str(drawn), "--out", str(out), *EVERYTHING]
+    assert run(words) == 0
+    assert [path.name for path in drawn.iterdir()] == [f"{'a' * 240}.jpg"]
+    assert run(["predict", "argus-hand", str(wide), "--draw", str(tmp_path / "hands")]) == 0
+    with Image.open(tmp_path / "hands" / "wide.jpg") as picture:
+        assert max(picture.size) <= 65_535
 
 
 def test_a_full_disk_leaves_the_old_results(

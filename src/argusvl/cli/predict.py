@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,14 +17,19 @@ from argusvl.cli.by_task import with_options
 from argusvl.cli.predictions_file import PredictionsFile
 from argusvl.command_options import Checkpoint, Device
 from argusvl.core.errors import ArgusError, CheckpointError
-from argusvl.core.files import real_path, refuse_replacing, write_bytes_atomically
+from argusvl.core.files import refuse_replacing, write_bytes_atomically
 from argusvl.core.terminal import console, print_json, say
 from argusvl.core.wording import counted
+from argusvl.run.checkpoints import content_fingerprint
 from argusvl.task_parts import DrawPrediction, LoadPredictor, Prediction
 from argusvl.tasks import find_checkpoint, task_part
 
 SOME_FAILED, ALL_FAILED = 1, 2
 JPEG_QUALITY = 92
+_LONGEST_SIDE = 65_500
+"""Pixels that a JPEG can have."""
+_LONGEST_STEM = 240
+"""Bytes; file systems take names of 255."""
 
 
 def for_task(task: str) -> Callable[..., None]:
@@ -68,7 +74,8 @@ def for_task(task: str) -> Callable[..., None]:
         found = find_images(images)
         refuse_replacing(out, overwrite=overwrite or resume, inputs=found)
         names = _PictureNames(draw, found, overwrite=overwrite or resume) if draw is not None else None
-        predictor = load(find_checkpoint(checkpoint), device=device, **options)
+        folder = find_checkpoint(checkpoint)
+        predictor = load(folder, device=device, **options)
 
         from rich.text import Text
 
@@ -83,7 +90,9 @@ def for_task(task: str) -> Callable[..., None]:
 
         objects, notes = 0, Counter[str]()
         asked = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
-        with _results(out, {"checkpoint": str(real_path(checkpoint)), **asked}, resume) as results:
+        # The content and not the path: a run's best checkpoint may be another one tomorrow.
+        request = {"checkpoint": content_fingerprint(folder), **asked} if out is not None else asked
+        with _results(out, request, resume) as results:
             todo = [image for image in found if str(image) not in results.done]
             finished = predictor.stream(todo, batch_size=batch_size, on_error=refuse)
             shown = out is not None or not sys.stdout.isatty()
@@ -176,16 +185,24 @@ class _PictureNames:
         self._names: dict[Path, Path] = {}
         taken: set[str] = set()
         for image in images:
-            name, number = image.stem, 1
+            stem, number = _shortened(image.stem), 1
+            name = stem
             while name.lower() in taken:
                 number += 1
-                name = f"{image.stem}_{number}"
+                name = f"{stem}_{number}"
             taken.add(name.lower())
             self._names[image] = folder / f"{name}.jpg"
         refuse_replacing(*self._names.values(), overwrite=overwrite, inputs=images)
 
     def of(self, image: Path) -> Path:
         return self._names[image]
+
+
+def _shortened(stem: str) -> str:
+    """A name that leaves room for a number and an ending."""
+    while len(os.fsencode(stem)) > _LONGEST_STEM:
+        stem = stem[:-1]
+    return stem
 
 
 class _Drawing:
@@ -204,6 +221,8 @@ class _Drawing:
 
     def write(self, image: Path, prediction: Prediction, target: Path) -> None:
         picture = self._draw(image, prediction, font_path=self._font_path)
+        if max(picture.size) > _LONGEST_SIDE:
+            picture.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
         encoded = io.BytesIO()
         picture.save(encoded, "JPEG", quality=JPEG_QUALITY)
         write_bytes_atomically(target, encoded.getvalue())

@@ -346,13 +346,18 @@ def atomic_text_file(path: str | Path) -> Iterator[TextIO]:
         text.flush()
 
 
+def _beside(target: Path) -> str:
+    """How a temporary name begins: it tells whose it is, and fits where the name itself is as long as names can be."""
+    return f".{target.name[:60]}."
+
+
 @contextlib.contextmanager
 def _replacing(target: Path) -> Iterator[BinaryIO]:
     """A stream into a temporary file, which takes the target's name at the end."""
     temporary: str | None = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+        descriptor, temporary = tempfile.mkstemp(prefix=_beside(target), suffix=".part", dir=target.parent)
         with os.fdopen(descriptor, "wb") as stream:
             yield stream
             stream.flush()
@@ -387,7 +392,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     target = Path(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=_beside(target), suffix=".part", dir=target.parent))
         temporary.chmod(_ordinary_mode(0o777))
     except OSError as error:
         raise cannot_write(target, error) from error
@@ -411,7 +416,7 @@ def _put_in_place(new: Path, target: Path) -> None:
     else:
         # A folder that is not empty cannot be renamed over. Between these two renames the target's name is
         # missing, but both folders are whole on the disk, the old one inside `.<name>.….old`.
-        aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.parent))
+        aside = Path(tempfile.mkdtemp(prefix=_beside(target), suffix=".old", dir=target.parent))
         target.rename(aside / target.name)
         try:
             new.rename(target)

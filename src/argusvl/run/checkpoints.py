@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import re
@@ -23,9 +24,16 @@ from typing import Any
 from safetensors import SafetensorError
 
 from argusvl.core.errors import ArgusError, CheckpointError
-from argusvl.core.files import atomic_folder, copy_file, path_inside, read_json_object, write_text_atomically
+from argusvl.core.files import (
+    atomic_folder,
+    copy_file,
+    path_inside,
+    read_bytes,
+    read_json_object,
+    write_text_atomically,
+)
 from argusvl.core.logging import get_logger
-from argusvl.core.weight_files import safetensors_names
+from argusvl.core.weight_files import safetensors_names, weights_fingerprint
 from argusvl.run.layout import TRAINER_STATE
 
 logger = get_logger(__name__)
@@ -143,6 +151,26 @@ def verify_checkpoint(folder: str | Path, *, for_resume: bool = False) -> None:
         raise CheckpointError(
             "holds no weights (*.safetensors)", where=folder, remedy="copy the whole folder again"
         )
+
+
+def content_fingerprint(folder: Path) -> str:
+    """Tells a checkpoint from every other: its weights, and what prediction is told by its files of text.
+
+    Raises:
+        CheckpointError: A file is damaged.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for place in sorted({file.parent for file in folder.rglob("*.safetensors")} | {folder}):
+        name = place.relative_to(folder).as_posix()
+        if name == STATE_FOLDER:
+            continue
+        digest.update(name.encode())
+        if any(place.glob("*.safetensors")):
+            digest.update(weights_fingerprint(place).encode())
+        for file in sorted(place.glob("*.json")):
+            if not _is_training_state(file.name) and file.name != MANIFEST:
+                digest.update(read_bytes(file))
+    return digest.hexdigest()
 
 
 def _check_index(index: Path) -> None:
