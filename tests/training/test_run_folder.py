@@ -134,6 +134,15 @@ def test_a_run_whose_folder_is_removed_goes_on_and_saves(tmp_path: Path) -> None
     assert losses([e for e in state["log_history"] if "loss" in e]) == losses(whole)
 
 
+def test_a_run_of_which_nothing_is_left_does_not_end_well(tmp_path: Path) -> None:
+    class RemovingAtTheEnd(TrainerCallback):
+        def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            shutil.rmtree(tmp_path / "run")
+
+    with pytest.raises(CheckpointError, match="no checkpoint of this run is left"):
+        run_training(ToyTask(), toy_config(tmp_path / "run"), callbacks=[RemovingAtTheEnd()])
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_data_that_vanish_in_mid_run_are_named(tmp_path: Path, workers: int) -> None:
     (tmp_path / "train.jsonl").write_text("{}")

@@ -18,7 +18,7 @@ from argusvl.config.loading import flat, to_yaml
 from argusvl.config.schema import RunConfig
 from argusvl.core.allocator import keep_freed_memory
 from argusvl.core.environment import environment
-from argusvl.core.errors import ConfigError
+from argusvl.core.errors import CheckpointError, ConfigError
 from argusvl.core.files import write_text_atomically
 from argusvl.core.logging import get_logger
 from argusvl.run import checkpoints
@@ -166,6 +166,12 @@ def run_training(
         trainer.train()
         result = _result(run)
         if run.parallel.is_first:
+            if run.step and result.last_checkpoint is None:
+                raise CheckpointError(
+                    "no checkpoint of this run is left: its folder was removed or renamed while it trained",
+                    where=output_dir,
+                    remedy="leave the folder alone while a run trains, and train again",
+                )
             trainer.save_state()
             checkpoint = result.best_checkpoint or result.last_checkpoint
             if checkpoint is not None and isinstance(task, FinishesRuns):
