@@ -11,7 +11,7 @@ import pytest
 from argusvl.core.errors import ArgusError, DataError
 from argusvl.doctor.findings import Finding, by_kind, catalogue, count_errors, entry_of, finding, finding_of
 
-MAKERS = {"finding", "Suspicion", "named_finding", "about_object", "verdict", "Verdict"}
+MAKERS = {"finding", "Suspicion", "named_finding", "verdict", "Verdict"}
 """What makes a finding of a slug, its first argument."""
 
 FIRST_ENTRIES = (

@@ -13,11 +13,12 @@ from transformers.tokenization_utils_tokenizers import TokenizersBackend
 
 from argusvl.core.errors import DataError
 from argusvl.detection.data.findings import MOST_OBJECTS
+from argusvl.detection.data.formats.base import SourceObject
 from argusvl.detection.data.preparing import picture_check
 from argusvl.detection.data.preparing.check import CheckOptions, CheckReport, check_records, check_source
 from argusvl.detection.data.preparing.convert import ConvertOptions, convert
 from argusvl.detection.data.preparing.export import ExportOptions, export
-from argusvl.detection.data.preparing.picture_check import CheckedObject, Pictures
+from argusvl.detection.data.preparing.picture_check import Pictures
 from argusvl.detection.data.records import RecordFile
 from argusvl.detection.data.sampling.samples import VisionLimits, measure_scene
 from argusvl.detection.data.sampling.tokenizer import load_tokenizer
@@ -221,7 +222,7 @@ def test_without_the_boxes_that_are_named_none_stands_where_another_does() -> No
     ).T
     boxes = np.stack([left, top, left + width, top + height], axis=1)
     objects = [
-        CheckedObject(i, str(rng.integers(3)), tuple(box), "set.jsonl:1")
+        SourceObject(i, str(rng.integers(3)), tuple(box), "set.jsonl:1")
         for i, box in enumerate(boxes.tolist())
     ]
     overlap = _overlaps(boxes)
@@ -267,7 +268,7 @@ def test_duplicates_are_looked_for_with_a_few_comparisons_a_box(
         alike, 1 + rng.random((4000, 2)) / 10
     )
     objects = [
-        CheckedObject(i, "cell", (x, y, x + 9, y + 9), "w") for i, (x, y) in enumerate(corners.tolist())
+        SourceObject(i, "cell", (x, y, x + 9, y + 9), "w") for i, (x, y) in enumerate(corners.tolist())
     ]
     Pictures(CheckOptions()).check_objects((200, 200), "a.jpg", "w", objects)
     assert compared < 40 * len(objects)  # each with each: 2,000 a box

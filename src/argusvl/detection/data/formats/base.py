@@ -36,12 +36,29 @@ class SourceObject:
         box_xyxy_px: Pixels of the image that the annotator saw; where the annotation is ``relative``, fractions of
             that image's sides.
         where: ``file:line``.
+        scene: ``teacher 0`` and the like, where it is not the student's.
     """
 
     index: int
     label: str
     box_xyxy_px: Box
     where: str
+    scene: str = ""
+
+    def __str__(self) -> str:
+        return describe_object(self.index, self.label, self.scene)
+
+    def finding(self, slug: str, text: str, image: str) -> Finding:
+        """What is wrong with it in an image."""
+        return finding(
+            slug,
+            self.where,
+            f"{self}: {text}",
+            image=image,
+            object_index=self.index,
+            label=self.label,
+            box=self.box_xyxy_px,
+        )
 
 
 @dataclass(frozen=True, slots=True)

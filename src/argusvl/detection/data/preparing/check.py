@@ -36,10 +36,8 @@ from argusvl.detection.data.preparing.leakage import leakage
 from argusvl.detection.data.preparing.line_check import check_line
 from argusvl.detection.data.preparing.picture_check import (
     Checked,
-    CheckedObject,
     CheckedPicture,
     CheckOptions,
-    Looked,
     Pictures,
 )
 from argusvl.detection.data.preparing.split import split_files
@@ -260,26 +258,10 @@ def _check_source_image(
     checked = Checked(findings=list(inspected.findings))
     if not inspected.usable:
         return checked
-    looked = pictures.look(entry.path, entry.name, entry.name, any_orientation=True)
-    readable = isinstance(looked, Looked)
-    objects = [CheckedObject(one.index, one.label, one.box_xyxy_px, one.where) for one in inspected.objects]
-    checked.pictures.append(
-        CheckedPicture(
-            path=entry.path,
-            name=entry.name,
-            where=str(annotation.where),
-            split=split,
-            labels=tuple(one.label for one in objects),
-            boxes_xyxy_px=np.array([one.box for one in objects], dtype=np.float32).reshape(-1, 4),
-            size=inspected.size if readable else None,
-            vision_tokens=pictures.vision_tokens(inspected.size) if readable else None,
-            fingerprint=looked.fingerprint if isinstance(looked, Looked) else None,
-        )
+    where, size = annotation.where, inspected.size
+    checked.add(
+        pictures.check(entry.path, entry.name, where, inspected.objects, split=split, upright_size=size)
     )
-    if isinstance(looked, Finding):
-        checked.findings.append(looked)
-    else:
-        checked.findings += pictures.check_objects(inspected.size, entry.name, annotation.where, objects)
     return checked
 
 

@@ -17,7 +17,7 @@ from argusvl.core.images import open_image
 from argusvl.core.logging import get_logger
 from argusvl.core.progress import track
 from argusvl.core.workers import map_in_order
-from argusvl.detection.data.findings import box_problem, describe_object, finding
+from argusvl.detection.data.findings import box_problem, finding
 from argusvl.detection.data.formats import format_of
 from argusvl.detection.data.formats.base import SPLITS, ReadOptions, Slot, Source, SourceImage
 from argusvl.detection.data.formats.terms import load_hierarchy, load_token_map
@@ -376,9 +376,7 @@ def _resized_objects(
         if problem is None:
             objects.append(ObjectAnnotation(bbox_2d=(x1, y1, x2, y2), desc=one.label))
             continue
-        text = f"{describe_object(one.index, one.label)}: after the resize, {problem[1]}"
-        place = {"image": name, "object_index": one.index, "label": one.label, "box": one.box_xyxy_px}
-        findings.append(finding(problem[0], one.where, text, **place))  # type: ignore[arg-type]
+        findings.append(one.finding(problem[0], f"after the resize, {problem[1]}", name))
     return objects, findings
 
 

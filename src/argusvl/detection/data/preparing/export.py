@@ -19,13 +19,14 @@ from argusvl.core.files import atomic_folder, copy_file
 from argusvl.core.images import IMAGE_SUFFIXES, UPRIGHT, exif_orientation, image_size
 from argusvl.core.progress import track
 from argusvl.core.workers import map_in_order
-from argusvl.detection.data.findings import box_problem, describe_object, finding
+from argusvl.detection.data.findings import box_problem, finding
 from argusvl.detection.data.formats import format_of
 from argusvl.detection.data.formats.base import (
     Format,
     PlacedImage,
     PlacedRecord,
     PlacedScene,
+    SourceObject,
     WriteOptions,
 )
 from argusvl.detection.data.formats.tree import name_of_path, split_named, stem_of
@@ -265,17 +266,8 @@ class _Placing:
         if problem is None and because is not None:
             problem = ("not-exportable", f"the format cannot hold the description: {because}")
         if problem is not None:
-            self.report.findings.append(
-                finding(
-                    problem[0],
-                    one.record.source,
-                    f"{describe_object(index, annotation.desc)}: {problem[1]}",
-                    image=image,
-                    object_index=index,
-                    label=annotation.desc,
-                    box=annotation.bbox_2d,
-                )
-            )
+            found = SourceObject(index, annotation.desc, annotation.bbox_2d, one.record.source)
+            self.report.findings.append(found.finding(*problem, image))
         return problem is None
 
     def _placed(self, one: _Split, scene: Scene) -> PlacedScene:

@@ -15,31 +15,12 @@ from argusvl.core.wording import show_name
 from argusvl.detection.data.findings import (
     box_problem,
     crowd_problem,
-    describe_object,
     description_problem,
     finding,
 )
 from argusvl.detection.data.formats.base import Annotation, SourceObject
 from argusvl.detection.data.orientation import BoxFrame, box_to_upright, fitting_frames, upright_size
-from argusvl.detection.data.resize import Box
 from argusvl.doctor.findings import Finding
-
-
-@dataclass(frozen=True, slots=True)
-class InspectedObject:
-    """A usable object.
-
-    Attributes:
-        index: Position in the annotation, from 0.
-        label: The description.
-        box_xyxy_px: Pixels of the upright picture, within it.
-        where: ``file:line``.
-    """
-
-    index: int
-    label: str
-    box_xyxy_px: Box
-    where: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +28,7 @@ class Inspected:
     """What can be used of an image.
 
     Attributes:
-        objects: The usable objects.
+        objects: The usable objects; boxes in pixels of the upright picture, within it.
         findings: Why the others, or the whole image, cannot be used, and what is odd.
         usable: Whether the image can be used.
         size: ``(width, height)`` of the upright picture; ``(0, 0)`` where it cannot be read.
@@ -56,7 +37,7 @@ class Inspected:
         refused_objects: Objects of the annotation that cannot be used.
     """
 
-    objects: tuple[InspectedObject, ...]
+    objects: tuple[SourceObject, ...]
     findings: tuple[Finding, ...]
     usable: bool
     size: tuple[int, int] = (0, 0)
@@ -100,19 +81,19 @@ def inspect_image(
             return refused(_ambiguous(annotation, name, stored, orientation))
         frame = exif_boxes if len(frames) == 2 and exif_boxes is not None else frames[0]
     annotated_size = stored if frame == "stored" else upright_size(stored, orientation)
-    objects: list[InspectedObject] = []
+    objects: list[SourceObject] = []
     for source_object in annotation.objects:
         if annotation.relative:
             source_object = _in_pixels(source_object, annotated_size)
         problem = box_problem(source_object.box_xyxy_px, annotated_size)
         problem = problem or description_problem(source_object.label)
         if problem is not None:
-            findings.append(_bad_object(source_object, problem, name))
+            findings.append(source_object.finding(*problem, name))
             continue
         box = source_object.box_xyxy_px
         if frame == "stored":
             box = box_to_upright(box, stored, orientation)
-        objects.append(InspectedObject(source_object.index, source_object.label, box, source_object.where))
+        objects.append(replace(source_object, box_xyxy_px=box))
     if annotation.num_objects and not objects:
         # Without its objects the image would teach that there is nothing in it.
         text = f"none of its {annotation.num_objects} objects can be used, so the image cannot"
@@ -154,19 +135,6 @@ def missing_image(path: Path, name: object) -> str | None:
 def unreadable(error: ImageError, name: str) -> Finding:
     """The finding for an image that cannot be opened."""
     return finding("unreadable-image", name, error.what, image=name, remedy=error.remedy)
-
-
-def _bad_object(source_object: SourceObject, problem: tuple[str, str], name: str) -> Finding:
-    kind, text = problem
-    return finding(
-        kind,
-        source_object.where,
-        f"{describe_object(source_object.index, source_object.label)}: {text}",
-        image=name,
-        object_index=source_object.index,
-        label=source_object.label,
-        box=source_object.box_xyxy_px,
-    )
 
 
 def _size_mismatch(annotation: Annotation, name: str, stored: tuple[int, int], orientation: int) -> Finding:

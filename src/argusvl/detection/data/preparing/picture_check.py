@@ -13,7 +13,8 @@ import numpy as np
 from argusvl.core.errors import DataError, ImageError
 from argusvl.core.images import UPRIGHT, open_reduced
 from argusvl.core.wording import show_name
-from argusvl.detection.data.findings import describe_object, finding, show_box
+from argusvl.detection.data.findings import box_problem, finding, show_box
+from argusvl.detection.data.formats.base import SourceObject
 from argusvl.detection.data.patches import PATCH
 from argusvl.detection.data.preparing.copies import Fingerprint, fingerprint
 from argusvl.detection.data.preparing.inspection import missing_image
@@ -57,28 +58,6 @@ class CheckOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class CheckedObject:
-    """An object whose box is a box.
-
-    Attributes:
-        index: Position in its annotation, from 0.
-        label: Its description.
-        box: Pixels of the stored image.
-        where: ``file:line``.
-        scene: ``teacher 0`` and the like, where it is not the student's.
-    """
-
-    index: int
-    label: str
-    box: Box
-    where: str
-    scene: str = ""
-
-    def __str__(self) -> str:
-        return describe_object(self.index, self.label, self.scene)
-
-
-@dataclass(frozen=True, slots=True)
 class CheckedPicture:
     """An image to be learned from or measured on, as far as it could be read.
 
@@ -118,6 +97,11 @@ class Checked:
 
     findings: list[Finding] = field(default_factory=list)
     pictures: list[CheckedPicture] = field(default_factory=list)
+
+    def add(self, other: Checked) -> None:
+        """Adds what another check found."""
+        self.findings += other.findings
+        self.pictures += other.pictures
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +150,60 @@ class Pictures:
             return "unreadable-image", error.what, error.remedy
         return Looked(reduced.size, reduced.orientation, fingerprint(reduced.digest, reduced.picture))
 
+    def check(
+        self,
+        path: Path,
+        name: str,
+        where: str,
+        objects: Sequence[SourceObject],
+        *,
+        split: str | None,
+        upright_size: tuple[int, int] | None = None,
+        alone: bool = True,
+    ) -> Checked:
+        """Checks an image and the objects in it.
+
+        Args:
+            path: The file.
+            name: As the annotation names it.
+            where: ``file:line`` that names it.
+            objects: Those whose boxes are boxes.
+            split: The split that it is learned from or measured on in; ``None`` for a teacher's image.
+            upright_size: Where boxes lie in the upright picture, and within it: its size. Otherwise they lie in the
+                stored one, which an EXIF orientation may contradict.
+            alone: Whether its record shows no other image.
+        """
+        checked = Checked()
+        looked = self.look(
+            path, name, where if upright_size is None else name, any_orientation=upright_size is not None
+        )
+        size = None if isinstance(looked, Finding) else upright_size or looked.size
+        if split is not None:
+            boxes = np.array([one.box_xyxy_px for one in objects], dtype=np.float32).reshape(-1, 4)
+            checked.pictures.append(
+                CheckedPicture(
+                    path=path,
+                    name=name,
+                    where=where,
+                    split=split,
+                    labels=tuple(one.label for one in objects),
+                    boxes_xyxy_px=boxes,
+                    size=size,
+                    vision_tokens=None if size is None else self.vision_tokens(size),
+                    fingerprint=None if isinstance(looked, Finding) else looked.fingerprint,
+                    alone=alone,
+                )
+            )
+        if isinstance(looked, Finding):
+            checked.findings.append(looked)
+            return checked
+        assert size is not None
+        problems = [(one, box_problem(one.box_xyxy_px, size)) for one in objects]
+        checked.findings += [one.finding(*problem, name) for one, problem in problems if problem is not None]
+        inside = [one for one, problem in problems if problem is None]
+        checked.findings += self.check_objects(size, name, where, inside)
+        return checked
+
     def vision_tokens(self, size: tuple[int, int]) -> int | None:
         """Merged tokens of an image of this size; ``None`` where limits are not known or leave no size."""
         if self.options.min_pixels is None or self.options.max_pixels is None:
@@ -176,7 +214,7 @@ class Pictures:
             return None
 
     def check_objects(
-        self, size: tuple[int, int], name: str, where: str, objects: Sequence[CheckedObject]
+        self, size: tuple[int, int], name: str, where: str, objects: Sequence[SourceObject]
     ) -> list[Finding]:
         """Checks what depends on the size, and the objects against each other."""
         findings: list[Finding] = []
@@ -194,14 +232,14 @@ class Pictures:
                 return findings
             findings += self._token_problem(plan.vision_tokens, name, where)
             for one in objects:
-                x1, y1, x2, y2 = plan.box_to_resized(one.box)
+                x1, y1, x2, y2 = plan.box_to_resized(one.box_xyxy_px)
                 if (x2 - x1) * (y2 - y1) < PATCH * PATCH:
                     text = (
-                        f"{one}: box {show_box(one.box)} is "
+                        f"box {show_box(one.box_xyxy_px)} is "
                         f"{x2 - x1:.1f}×{y2 - y1:.1f} pixels after the resize to {plan.resized_width}×"
                         f"{plan.resized_height}, less than one patch of {PATCH}×{PATCH}"
                     )
-                    findings.append(about_object("box-under-patch", one, text, name))
+                    findings.append(one.finding("box-under-patch", text, name))
         return findings
 
     def _token_problem(self, tokens: int, name: str, where: str) -> list[Finding]:
@@ -215,14 +253,14 @@ class Pictures:
         return []
 
 
-def _duplicates(objects: Sequence[CheckedObject], name: str) -> list[Finding]:
+def _duplicates(objects: Sequence[SourceObject], name: str) -> list[Finding]:
     """A finding for each box that stands where an earlier one of its scene does, by label: at most two for a box."""
     places: dict[str, _Places] = defaultdict(_Places)
     findings = []
     for one in objects:
         for kind, first in places[one.scene].add(one):
-            text = f"{one}: box {show_box(one.box)} is nearly that of {first}, {show_box(first.box)}"
-            findings.append(about_object(kind, one, text, name))
+            text = f"box {show_box(one.box_xyxy_px)} is nearly that of {first}, {show_box(first.box_xyxy_px)}"
+            findings.append(one.finding(kind, text, name))
     return findings
 
 
@@ -233,16 +271,16 @@ class _Places:
     """
 
     def __init__(self) -> None:
-        self._cells: dict[_Cell, list[dict[str, CheckedObject]]] = defaultdict(list)
+        self._cells: dict[_Cell, list[dict[str, SourceObject]]] = defaultdict(list)
 
-    def add(self, one: CheckedObject) -> Iterator[tuple[str, CheckedObject]]:
+    def add(self, one: SourceObject) -> Iterator[tuple[str, SourceObject]]:
         """Notes an object; yields, with the kind of finding, the earlier ones at its place."""
-        x1, y1, x2, y2 = one.box
+        x1, y1, x2, y2 = one.box_xyxy_px
         own = (*next(_cells(x1, x2, 0.0)), *next(_cells(y1, y2, 0.0)))
         cells = dict.fromkeys([own, *((*x, *y) for x in _cells(x1, x2) for y in _cells(y1, y2))])
         for place in (place for cell in cells for place in self._cells.get(cell, ())):
             first = next(iter(place.values()))
-            if _iou(first.box, one.box) > DUPLICATE_IOU:
+            if _iou(first.box_xyxy_px, one.box_xyxy_px) > DUPLICATE_IOU:
                 if one.label in place:
                     yield "box-duplicate", place[one.label]
                 other = next((o for label, o in place.items() if label != one.label), None)
@@ -277,8 +315,3 @@ def _iou(first: Box, second: Box) -> float:
     (a1, b1, a2, b2), (c1, d1, c2, d2) = first, second
     shared = max(min(a2, c2) - max(a1, c1), 0.0) * max(min(b2, d2) - max(b1, d1), 0.0)
     return shared / ((a2 - a1) * (b2 - b1) + (c2 - c1) * (d2 - d1) - shared)
-
-
-def about_object(kind: str, one: CheckedObject, text: str, name: str) -> Finding:
-    """A finding about one object of the image ``name``."""
-    return finding(kind, one.where, text, image=name, object_index=one.index, label=one.label, box=one.box)
