@@ -17,13 +17,13 @@ from toy_task import toy_config, train
 
 from argusvl.cli.main import run
 from argusvl.run.events import append_event
-from argusvl.training.preflight import Answer, preflight
+from argusvl.training.preflight import CheckResult, preflight
 from argusvl.training.protocol import ParameterGroup
 
 FAST = ParameterGroup("head", r"^head\.", 0.02), ParameterGroup("body", r".", 30.0)
 
 
-def asked(task: CarefulTask, folder: Path, **changes: Any) -> dict[str, Answer]:
+def asked(task: CarefulTask, folder: Path, **changes: Any) -> dict[str, CheckResult]:
     config = toy_config(folder / "run", **STEPS | {"per_device_train_batch_size": 8} | changes)
     return {answer.name: answer for answer in preflight(task, config)}
 

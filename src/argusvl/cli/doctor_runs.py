@@ -160,14 +160,14 @@ def _check_run(path: Path, overrides: list[str] | None, anomaly: str, as_json: b
     from argusvl.training.preflight import preflight
 
     config = load_run_config(path, overrides or ())
-    answers = []
-    for answer in preflight(task_entry(config.task).task_class()(config), config, anomaly):  # type: ignore[arg-type]
-        answers.append(answer)
-        line = f"{'finding' if answer.findings else 'ok':8}{answer.name}: {answer.told}"
+    results = []
+    for result in preflight(task_entry(config.task).task_class()(config), config, anomaly):  # type: ignore[arg-type]
+        results.append(result)
+        line = f"{'finding' if result.findings else 'ok':8}{result.name}: {result.told}"
         (say if as_json else typer.echo)(line)
-    found = [one for answer in answers for one in answer.findings]
+    found = [one for result in results for one in result.findings]
     if as_json:
-        print_json({"answers": [one.to_json() for one in answers]})
+        print_json({"answers": [one.to_json() for one in results]})
     _show(found, console() if as_json else answer_console())
     return found
 

@@ -65,7 +65,7 @@ class BadStep:
         return what + ("" if self.module is None else f", first in {self.module}")
 
 
-class Examination:
+class BadStepRecorder:
     """Looks at bad steps and keeps them.
 
     Args:

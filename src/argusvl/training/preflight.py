@@ -1,6 +1,6 @@
 """What can be known of a run before it starts, by some twenty steps in a folder that is thrown away.
 
-Each question is a function of the :class:`Flight` and a line in :data:`QUESTIONS`; it answers in words, and with
+Each check is a function of the :class:`DryRun` and a line in :data:`CHECKS`; it says in words what it saw, and with
 findings where something is wrong. Weights on disk are never changed.
 """
 
@@ -43,11 +43,11 @@ Anomaly = Literal["off", "batch", "all"]
 
 
 @dataclass(slots=True)
-class Answer:
-    """What a question came to.
+class CheckResult:
+    """What a check came to.
 
     Attributes:
-        name: Of the question.
+        name: Of the check.
         told: In words.
         findings: What is wrong.
     """
@@ -66,7 +66,7 @@ class Answer:
         }
 
 
-class Flight:
+class DryRun:
     """An engine that is ready to train, with its first batch.
 
     Args:
@@ -77,19 +77,19 @@ class Flight:
 
     def __init__(self, task: Task, trainer: ArgusTrainer, anomaly: Anomaly) -> None:
         self.task, self.trainer, self._anomaly = task, trainer, anomaly
-        self.run = trainer.run
-        self.run.wrapped = self.run.accelerator.prepare_model(self.run.network)
+        self.state = trainer.run
+        self.state.wrapped = self.state.accelerator.prepare_model(self.state.network)
         self._steps = 0
 
     @cached_property
     def batch(self) -> tuple[list[Batch], dict[str, int]]:
         """The first step's first micro-batch, and its counts."""
         loader = self.trainer.get_train_dataloader()
-        ordered: tuple[Any, ...] = (loader, self.run.train_dataset)
+        ordered: tuple[Any, ...] = (loader, self.state.train_dataset)
         for each in ordered:
             if hasattr(each, "set_epoch"):
                 each.set_epoch(0)
-        batches, counts, _ = fetch(self.run, iter(loader), 1)
+        batches, counts, _ = fetch(self.state, iter(loader), 1)
         return batches, counts
 
     @cached_property
@@ -100,23 +100,23 @@ class Flight:
     def compute(self) -> StepRecord:
         """Forward and backward pass of the batch."""
         batches, counts = self.batch
-        self.run.wrapped.zero_grad()
+        self.state.wrapped.zero_grad()
         self._steps += 1
         on = self._anomaly == "all" or (self._anomaly == "batch" and self._steps == 1)
         with torch.autograd.set_detect_anomaly(True) if on else contextlib.nullcontext():
-            return forward_backward(self.run, batches, counts, 1)
+            return forward_backward(self.state, batches, counts, 1)
 
     def loss(self, change: Callable[[Tensor], Tensor] | None = None) -> float:
         """The batch's loss in evaluation mode, with its pictures changed."""
         batches, counts = self.batch
-        inputs, network = dict(batches[0].inputs), self.run.network
+        inputs, network = dict(batches[0].inputs), self.state.network
         for name in self.pixels:
             if change is not None:
                 inputs[name] = change(inputs[name])
         network.eval()
         try:
             with torch.no_grad():
-                return float(batch_loss(self.run, network, Batch(inputs), counts)[0])
+                return float(batch_loss(self.state, network, Batch(inputs), counts)[0])
         finally:
             network.train()
 
@@ -129,7 +129,7 @@ class Flight:
     @cached_property
     def learned(self) -> list[float]:
         """Losses of the same batch, learned by heart."""
-        run, losses = self.run, []
+        state, losses = self.state, []
         optimizer = self.trainer.create_optimizer()
         for entry in optimizer.param_groups:
             entry["lr"] *= RAISED
@@ -138,39 +138,39 @@ class Flight:
             losses.append(record.loss)
             if not record.finite:
                 break
-            clip_gradients(run.trainable, record.gradients.total, run.arguments.max_grad_norm)
+            clip_gradients(state.trainable, record.gradients.total, state.arguments.max_grad_norm)
             optimizer.step()
-        run.wrapped.zero_grad()
+        state.wrapped.zero_grad()
         return losses
 
 
-Question = Callable[[Flight], Answer]
+Check = Callable[[DryRun], CheckResult]
 
 
-def parameters(flight: Flight) -> Answer:
+def parameters(dry: DryRun) -> CheckResult:
     """How many, how many train, and whether every group that has a rate will."""
-    run = flight.run
-    every = sum(p.numel() for p in run.network.parameters())
-    training = sum(p.numel() for p in run.trainable.values())
+    state = dry.state
+    every = sum(p.numel() for p in state.network.parameters())
+    training = sum(p.numel() for p in state.trainable.values())
     groups = ", ".join(
         f"{g.name} {sum(p.numel() for p in g.trainable_parameters()):,} at {g.spec.learning_rate:g}"
         if g.trainable
         else f"{g.name} frozen"
-        for g in run.groups
+        for g in state.groups
         if g.parameters
     )
-    bad = [n for n, p in run.network.named_parameters() if p.is_floating_point() and not _finite(p)]
-    found = never_trains(run.groups, run.config.training.phases or (), _epochs(flight))
+    bad = [n for n, p in state.network.named_parameters() if p.is_floating_point() and not _finite(p)]
+    found = never_trains(state.groups, state.config.training.phases or (), _epochs(dry))
     if bad:
         what = f"{len(bad)} parameters hold values that are not finite, the first is {bad[0]}"
         found.append(finding("weights-not-finite", bad[0], what))
-    return Answer("parameters", f"{every:,}, of which {training:,} train: {groups}", found)
+    return CheckResult("parameters", f"{every:,}, of which {training:,} train: {groups}", found)
 
 
-def batch(flight: Flight) -> Answer:
+def batch(dry: DryRun) -> CheckResult:
     """Shapes and ranges of what the model is given."""
     found, told = [], []
-    for name, value in flight.batch[0][0].inputs.items():
+    for name, value in dry.batch[0][0].inputs.items():
         if not isinstance(value, Tensor) or not value.numel():
             continue
         shape = f"{name} {list(value.shape)}"
@@ -181,14 +181,14 @@ def batch(flight: Flight) -> Answer:
             elif name in PIXELS and value.std() == 0:
                 found.append(finding("inputs-constant", name, f"{shape}: all values are the same"))
         told.append(shape)
-    return Answer("batch", "; ".join(told), found)
+    return CheckResult("batch", "; ".join(told), found)
 
 
-def forward(flight: Flight) -> Answer:
+def forward(dry: DryRun) -> CheckResult:
     """Whether the first losses and gradients are finite, and near what they should be."""
-    record = flight.first
+    record = dry.first
     sums = dict(zip(record.terms, record.sums.sum(0).tolist(), strict=True))
-    counted = flight.run.losses.counted_by
+    counted = dry.state.losses.counted_by
     means = {name: sums[name] / count for name in sums if (count := record.counts.get(counted[name]))}
     told = f"loss {record.loss:.4g}: " + ", ".join(f"{name} {value:.4g}" for name, value in means.items())
     found = []
@@ -196,107 +196,105 @@ def forward(flight: Flight) -> Answer:
         term, parameter = record.first_non_finite_term(), record.gradients.first_non_finite()
         where = f"loss term {term[0]}" if term else str(parameter)
         found.append(finding("non-finite-loss", where, f"the first step is not finite: {where}"))
-    chance = flight.task.chance_losses() if isinstance(flight.task, KnowsChance) else {}
+    chance = dry.task.chance_losses() if isinstance(dry.task, KnowsChance) else {}
     for name, expected in chance.items():
         if name in means and math.isfinite(means[name]) and means[name] > _FAR_OFF * expected:
             what = f"{name} begins at {means[name]:.3g}; a constant answer would cost {expected:.3g}"
             found.append(finding("first-loss-off", name, what))
-    return Answer("first loss", told, found)
+    return CheckResult("first loss", told, found)
 
 
-def modes(flight: Flight) -> Answer:
+def modes(dry: DryRun) -> CheckResult:
     """The loss in evaluation mode beside that in training mode."""
-    training, evaluating = flight.first.loss, flight.loss()
+    training, evaluating = dry.first.loss, dry.loss()
     told = f"{training:.4g} in training mode, {evaluating:.4g} in evaluation mode"
     found = []
     if math.isfinite(training) and abs(evaluating - training) > 0.5 * abs(training) + 1e-3:
         found.append(finding("modes-differ", "loss", f"the same batch and weights give a loss of {told}"))
-    return Answer("train and eval", told, found)
+    return CheckResult("train and eval", told, found)
 
 
-def overfit(flight: Flight) -> Answer:
+def overfit(dry: DryRun) -> CheckResult:
     """Whether one batch can be learned by heart."""
-    losses = flight.learned
+    losses = dry.learned
     told = (
         f"from {losses[0]:.4g} to {min(losses[-4:]):.4g} in {len(losses)} steps at {RAISED:g} times the rates"
     )
     what = f"trained on one batch, again and again, the loss goes {told}"
-    return Answer("one batch", told, [] if _falls(losses) else [finding("batch-not-learned", "", what)])
+    return CheckResult("one batch", told, [] if _falls(losses) else [finding("batch-not-learned", "", what)])
 
 
-def pictures(flight: Flight) -> Answer:
+def pictures(dry: DryRun) -> CheckResult:
     """Whether the answers depend on the pictures, once something is learned; and each on its own."""
-    if not flight.pixels:
-        return Answer("pictures", "the batch has none")
-    if not _falls(flight.learned):
-        return Answer("pictures", "not asked: nothing was learned of them")
-    own, none = flight.loss(), flight.loss(torch.zeros_like)
-    others = flight.loss(lambda value: value.roll(max(1, len(value) // 2), 0))
+    if not dry.pixels:
+        return CheckResult("pictures", "the batch has none")
+    if not _falls(dry.learned):
+        return CheckResult("pictures", "not asked: nothing was learned of them")
+    own, none = dry.loss(), dry.loss(torch.zeros_like)
+    others = dry.loss(lambda value: value.roll(max(1, len(value) // 2), 0))
     told = f"loss {own:.4g} with its pictures, {none:.4g} without, {others:.4g} with each other's"
     found = []
     if abs(none - own) <= _SAME * abs(own):
         found.append(
-            finding("input-ignored", flight.pixels[0], f"without the pictures the loss is the same: {told}")
+            finding("input-ignored", dry.pixels[0], f"without the pictures the loss is the same: {told}")
         )
     elif others <= own:
         what = f"targets fit other pictures as well as their own: {told}"
         found.append(finding("labels-unrelated", "targets", what))
-    return Answer("pictures", told, found)
+    return CheckResult("pictures", told, found)
 
 
-def memory(flight: Flight) -> Answer:
+def memory(dry: DryRun) -> CheckResult:
     """What a step takes, against what is there."""
-    if not isinstance(flight.task, KnowsMemory):
-        return Answer("memory", "the task cannot say")
-    needed, there = flight.task.memory_needed(), _memory_there()
+    if not isinstance(dry.task, KnowsMemory):
+        return CheckResult("memory", "the task cannot say")
+    needed, there = dry.task.memory_needed(), _memory_there()
     told = f"the largest step needs {needed / _GIB:.2f} GiB"
     if there is None:
-        return Answer("memory", told)
+        return CheckResult("memory", told)
     told += f", {there / _GIB:.2f} GiB are there"
-    return Answer("memory", told, [] if needed <= there else [finding("out-of-memory", "memory", told)])
+    return CheckResult("memory", told, [] if needed <= there else [finding("out-of-memory", "memory", told)])
 
 
-QUESTIONS: tuple[Question, ...] = (parameters, batch, forward, modes, overfit, pictures, memory)
+CHECKS: tuple[Check, ...] = (parameters, batch, forward, modes, overfit, pictures, memory)
 
 
-def preflight(task: Task, config: RunConfig, anomaly: Anomaly = "off") -> Iterator[Answer]:
-    """Asks all that can be asked before a run, one answer as it comes.
+def preflight(task: Task, config: RunConfig, anomaly: Anomaly = "off") -> Iterator[CheckResult]:
+    """Checks all that can be checked before a run, one result as it comes.
 
     Args:
         task: Of the run.
         config: Of the run; nothing is written to its folder.
         anomaly: Of which steps autograd's anomaly detection is on.
     """
-    yield Answer("configuration", f"task {config.task}")
+    yield CheckResult("configuration", f"task {config.task}")
     try:
         findings = list(task.check())
     except ArgusError as error:
         findings = [finding_of(error)]
-    yield Answer("data", "every record was read" if not findings else "records are wrong", findings)
+    yield CheckResult("data", "every record was read" if not findings else "records are wrong", findings)
     if any(one.severity == "error" for one in findings):
         return
     with tempfile.TemporaryDirectory() as elsewhere:
         changes = {"output_dir": Path(elsewhere) / "run"}
         training = config.training.model_copy(update=changes)
         try:
-            flight = Flight(
-                task, ArgusTrainer(task, config.model_copy(update={"training": training})), anomaly
-            )
+            dry = DryRun(task, ArgusTrainer(task, config.model_copy(update={"training": training})), anomaly)
         except ArgusError as error:
-            yield Answer("model", "it cannot be made", [finding_of(error)])
+            yield CheckResult("model", "it cannot be made", [finding_of(error)])
             return
-        for question in QUESTIONS:
-            yield _asked(question, flight)
+        for check in CHECKS:
+            yield _checked(check, dry)
 
 
-def _asked(question: Question, flight: Flight) -> Answer:
+def _checked(check: Check, dry: DryRun) -> CheckResult:
     try:
-        return question(flight)
+        return check(dry)
     except ArgusError as error:
-        return Answer(question.__name__, error.what, [finding_of(error)])
+        return CheckResult(check.__name__, error.what, [finding_of(error)])
     except Exception as error:  # noqa: BLE001 - anomaly detection, shapes, devices: what a run would die of
         what = f"{type(error).__name__}: {error}"
-        return Answer(question.__name__, what, [finding("cannot-start", question.__name__, what)])
+        return CheckResult(check.__name__, what, [finding("cannot-start", check.__name__, what)])
 
 
 def _falls(losses: Sequence[float]) -> bool:
@@ -309,11 +307,11 @@ def _finite(value: Tensor) -> bool:
     return bool(torch.isfinite(value).all())
 
 
-def _epochs(flight: Flight) -> float:
-    training = flight.run.config.training
+def _epochs(dry: DryRun) -> float:
+    training = dry.state.config.training
     if training.max_steps < 0:
         return training.num_train_epochs
-    batches: Any = flight.trainer.get_train_dataloader()
+    batches: Any = dry.trainer.get_train_dataloader()
     return training.max_steps * training.gradient_accumulation_steps / max(len(batches), 1)
 
 

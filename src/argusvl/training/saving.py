@@ -204,7 +204,7 @@ def _restore_average(state: TrainState, snapshot: Snapshot, where: str | Path) -
         ema.restore(snapshot.averages, snapshot.engine.ema_updates or 0)
 
 
-def leave_branch(state: TrainState) -> None:
+def finish_roll_back(state: TrainState) -> None:
     """After a roll-back: of what was saved on the way that is given up only the best stays; what is true now is
     saved.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argusvl.core.errors import TrainingError
 from argusvl.core.logging import get_logger
-from argusvl.training.bad_step import Examination
+from argusvl.training.bad_step import BadStepRecorder
 from argusvl.training.policies import (
     Continue,
     Plan,
@@ -20,7 +20,7 @@ from argusvl.training.policies.balancing import Balancing
 from argusvl.training.policies.non_finite import Recover, StopWhereNotFinite
 from argusvl.training.policies.phases import Phases
 from argusvl.training.policies.remedies import Remedies
-from argusvl.training.saving import leave_branch, restore, take_snapshot
+from argusvl.training.saving import finish_roll_back, restore, take_snapshot
 from argusvl.training.state import TrainState
 from argusvl.training.step import StepRecord
 from argusvl.training.watching import RunWatch
@@ -43,7 +43,7 @@ def own_policies(state: TrainState, watch: RunWatch, samples_per_step: float) ->
         ConfigError: A phase does not fit the task's groups.
     """
     training, groups = state.config.training, [group.spec for group in state.groups]
-    agreed = state.parallel, Examination(state)
+    agreed = state.parallel, BadStepRecorder(state)
     terms, decay = state.losses.terms, training.balance_decay
     recovery, remedies = training.recovery, training.remedies
     return [
@@ -156,5 +156,5 @@ def _roll_back(state: TrainState, action: RollBack) -> None:
     state.policies.rolled_back(to, known)
     if action.change is not None:
         _scale(state, action.change, stays=True)
-    leave_branch(state)
+    finish_roll_back(state)
     raise RolledBack

@@ -179,7 +179,7 @@ class Policy(Protocol):
         ...
 
 
-class Inactive:
+class NeutralPolicy:
     """Changes nothing; a policy overrides what it is for."""
 
     snapshot_every: int | None = None

@@ -14,7 +14,7 @@ from argusvl.core.errors import ConfigError
 from argusvl.core.logging import get_logger
 from argusvl.doctor.findings import Finding
 from argusvl.doctor.remedies import APPLICABLE, REMEDIES, WHEN_TO_RESTART
-from argusvl.training.policies import Action, Continue, Inactive, Plan, Progress, RollBack, Stop
+from argusvl.training.policies import Action, Continue, NeutralPolicy, Plan, Progress, RollBack, Stop
 from argusvl.training.policies.balancing import TermSizes
 from argusvl.training.saving import restore, take_snapshot
 from argusvl.training.snapshot import Snapshot
@@ -42,7 +42,7 @@ class _Trial:
     losses: list[float]
 
 
-class Remedies(Inactive):
+class Remedies(NeutralPolicy):
     """Acts on findings: a trial, then a roll-back with the remedy that was better, or the advice to restart.
 
     Training keeps a snapshot of the last point at which nothing was found, and the steps that it made from there. Those
