@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -10,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image, ImageChops
 
-from argusvl.core.errors import DataError
 from argusvl.detection.data.records import Record, RecordFile
 from argusvl.synthetic import generator_of
 from argusvl.synthetic.bbu_room.composition import compose
@@ -27,11 +25,6 @@ def draw(out: Path, images: int = 5, seed: int = 3, **options: Any) -> Path:
     return out
 
 
-def digests(folder: Path) -> dict[str, str]:
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return {str(f.relative_to(folder)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
-
-
 def records(folder: Path, *splits: str) -> list[Record]:
     return [record for split in splits for record in RecordFile(folder / f"{split}.jsonl")]
 
@@ -40,31 +33,6 @@ def records(folder: Path, *splits: str) -> list[Record]:
 def sixty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """60 pictures of the usual size."""
     return draw(tmp_path_factory.mktemp("sixty") / "set", images=60, width=448, height=336)
-
-
-def test_the_same_seed_gives_the_same_bytes_and_another_one_others(tmp_path: Path) -> None:
-    first = digests(draw(tmp_path / "a"))
-    assert digests(draw(tmp_path / "b")) == first
-    other = digests(draw(tmp_path / "c", seed=4))
-    assert not {first[name] for name in first if name.endswith(".jpg")} & set(other.values())
-
-
-def test_a_picture_does_not_depend_on_how_many_are_drawn(tmp_path: Path) -> None:
-    few, many = digests(draw(tmp_path / "few", 3)), digests(draw(tmp_path / "many", 12))
-    same = {name: digest for name, digest in many.items() if name in few and name.startswith("images/")}
-    assert same == {name: digest for name, digest in few.items() if name.startswith("images/")}
-    assert few["teacher_pool.jsonl"] == many["teacher_pool.jsonl"]
-
-
-def test_records_are_valid_and_boxes_inside_their_images(sixty: Path) -> None:
-    for record in records(sixty, *SPLITS, "teacher_pool"):
-        with Image.open(sixty / record.student.images[0]) as image:
-            width, height = image.size
-            assert (width, height, image.mode) == (448, 336, "RGB")
-        for found in record.student.objects:
-            x1, y1, x2, y2 = found.bbox_2d
-            assert 0 <= x1 < x2 <= width
-            assert 0 <= y1 < y2 <= height
 
 
 def test_sixty_pictures_show_every_label_and_sizes_that_can_be_learned(sixty: Path) -> None:
@@ -76,31 +44,6 @@ def test_sixty_pictures_show_every_label_and_sizes_that_can_be_learned(sixty: Pa
     assert 0 in counts
     assert 6 <= np.mean(counts) <= 14
     assert max(counts) <= 20
-
-
-def test_splits_and_teacher_pool_share_no_picture_and_the_pool_shows_every_label(sixty: Path) -> None:
-    images = {
-        split: [r.student.images[0] for r in records(sixty, split)] for split in (*SPLITS, "teacher_pool")
-    }
-    assert [len(images[split]) for split in SPLITS] == [48, 6, 6]
-    every = [name for names in images.values() for name in names]
-    assert len(set(every)) == len(every)
-    assert {str(p.relative_to(sixty)) for p in (sixty / "images").iterdir()} == set(every)
-    shown = {o.desc for r in records(sixty, "teacher_pool") for o in r.student.objects}
-    assert shown == {describe(label, "zh") for label in LABELS}
-    assert len(images["teacher_pool"]) <= 12
-
-
-def test_english_descriptions_change_the_words_only(tmp_path: Path) -> None:
-    zh, en = draw(tmp_path / "zh"), draw(tmp_path / "en", language="en")
-    words = {describe(label, "zh"): describe(label, "en") for label in LABELS}
-    assert len(set(words.values())) == len(LABELS)
-    for theirs, ours in zip(records(zh, *SPLITS), records(en, *SPLITS), strict=True):
-        assert [(o.bbox_2d, words[o.desc]) for o in theirs.student.objects] == [
-            (o.bbox_2d, o.desc) for o in ours.student.objects
-        ]
-        image = theirs.student.images[0]
-        assert (zh / image).read_bytes() == (en / image).read_bytes()
 
 
 def plans(count: int, width: int = 448, height: int = 336) -> list[Plan]:
@@ -170,57 +113,6 @@ def test_other_sizes_and_shapes_can_be_drawn(width: int, height: int) -> None:
         count += len(objects)
         assert all(o.box.x0 >= 0 and o.box.x1 <= width and o.box.y1 <= height for o in objects)
     assert count >= 12
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"images": 0}, "0 images"),
-        ({"width": 60}, "60 pixels"),
-        ({"height": 11}, "11 pixels"),
-        ({"language": "fr"}, "'fr'"),
-    ],
-)
-def test_a_request_that_makes_no_sense_is_refused(
-    tmp_path: Path, change: dict[str, Any], message: str
-) -> None:
-    with pytest.raises(DataError, match=message):
-        draw(tmp_path / "out", **change)
-    assert not list(tmp_path.iterdir())
-
-
-def test_what_is_in_the_folder_is_never_replaced(tmp_path: Path) -> None:
-    out = draw(tmp_path / "set", 2)
-    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
-    draw(out, 2)  # the very same set: nothing to do
-    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
-    with pytest.raises(DataError, match="not empty"):
-        draw(out, 3)
-    (tmp_path / "notes").mkdir()
-    (tmp_path / "notes" / "mine.txt").write_text("keep")
-    with pytest.raises(DataError, match="not empty"):
-        draw(tmp_path / "notes")
-    with pytest.raises(DataError, match="is a file"):
-        draw(tmp_path / "notes" / "mine.txt")
-    assert (tmp_path / "notes" / "mine.txt").read_text() == "keep"
-    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
-
-
-def test_an_interruption_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import argusvl.synthetic.bbu_room as bbu_room
-
-    painted = []
-
-    def interrupted(plan: Plan) -> Any:
-        painted.append(plan)
-        if len(painted) == 3:
-            raise KeyboardInterrupt
-        return paint_plan(plan)
-
-    monkeypatch.setattr(bbu_room, "paint_plan", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        draw(tmp_path / "set")
-    assert not list(tmp_path.iterdir())
 
 
 def test_some_pictures_have_a_stamp_that_stays_in_its_corner() -> None:

@@ -10,11 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from argusvl.assets import MODELS
-from argusvl.detection.data.records import Record, RecordFile
-from argusvl.synthetic import generator_of, processes
+from argusvl.synthetic import generator_of
 from argusvl.synthetic.bbu_room.terms import TERMS as ROOM_TERMS
 from argusvl.synthetic.shapes.composition import MIN_RADIUS_PX, compose
 from argusvl.synthetic.shapes.palette import random_colour
@@ -34,7 +32,6 @@ from argusvl.synthetic.shapes.terms import (
     TERMS,
     Label,
     allowed_colours,
-    describe,
 )
 
 SPLITS = ("train", "val", "test")
@@ -50,15 +47,6 @@ def draw(out: Path, images: int = 4, seed: int = 3, **options: Any) -> Path:
     """A set of small pictures, fast to draw."""
     generator_of("shapes")(out, images=images, seed=seed, **{"width": 168, "height": 140, **options})
     return out
-
-
-def digests(folder: Path) -> dict[str, str]:
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return {str(f.relative_to(folder)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
-
-
-def records(folder: Path, *splits: str) -> list[Record]:
-    return [record for split in splits for record in RecordFile(folder / f"{split}.jsonl")]
 
 
 def plans(count: int, width: int = 448, height: int = 336) -> list[Plan]:
@@ -92,11 +80,6 @@ def item(label: Label, radius: float, seed: int, **change: Any) -> Item:
     return dataclasses.replace(plain, **change)
 
 
-@pytest.fixture(scope="module")
-def small_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return draw(tmp_path_factory.mktemp("shapes") / "set", images=20)
-
-
 def test_the_pictures_that_the_shipped_base_has_learned_from_can_still_be_drawn(tmp_path: Path) -> None:
     """At the size and with the seed of ``scripts/make_argus_tiny.py``; what the base names are its kinds."""
     folder = draw(tmp_path / "set", seed=0, width=336, height=252)
@@ -107,38 +90,6 @@ def test_the_pictures_that_the_shipped_base_has_learned_from_can_still_be_drawn(
     )
     known = json.loads((MODELS["argus-tiny"] / "argus.json").read_text("utf-8"))["labels"]
     assert sorted(known) == sorted(TERMS[kind]["zh"] for kind in STATES)
-
-
-def test_splits_and_boxes_are_sound(small_set: Path) -> None:
-    assert [len(records(small_set, split)) for split in SPLITS] == [16, 2, 2]
-    for record in records(small_set, *SPLITS, "teacher_pool"):
-        with Image.open(small_set / record.student.images[0]) as image:
-            assert (image.size, image.mode) == ((168, 140), "RGB")
-        for found in record.student.objects:
-            x1, y1, x2, y2 = found.bbox_2d
-            assert 0 <= x1 < x2 <= 168
-            assert 0 <= y1 < y2 <= 140
-
-
-def test_the_teacher_pool_shows_every_word_and_is_disjoint(small_set: Path) -> None:
-    pool = records(small_set, "teacher_pool")
-    shown = {term for r in pool for o in r.student.objects for term in o.desc.split("/")}
-    assert shown == {words["zh"] for words in TERMS.values()}
-    assert len(pool) <= 40
-    drawn = {r.student.images[0] for r in records(small_set, *SPLITS)}
-    assert not drawn & {r.student.images[0] for r in pool}
-
-
-def test_english_descriptions_change_the_words_only(tmp_path: Path) -> None:
-    zh, en = draw(tmp_path / "zh"), draw(tmp_path / "en", language="en")
-    words = {describe(label, "zh"): describe(label, "en") for label in LABELS}
-    assert len(set(words.values())) == len(LABELS) == len(words)
-    for theirs, ours in zip(records(zh, *SPLITS), records(en, *SPLITS), strict=True):
-        assert [(o.bbox_2d, words[o.desc]) for o in theirs.student.objects] == [
-            (o.bbox_2d, o.desc) for o in ours.student.objects
-        ]
-        image = theirs.student.images[0]
-        assert (zh / image).read_bytes() == (en / image).read_bytes()
 
 
 def test_words_are_few_and_none_is_the_demo_s() -> None:
@@ -289,13 +240,3 @@ def test_other_sizes_and_shapes_can_be_drawn(width: int, height: int) -> None:
         assert all(t.box.x0 >= 0 and t.box.y0 >= 0 for t in shown)
         assert all(t.box.x1 <= width and t.box.y1 <= height for t in shown)
     assert count >= 10
-
-
-def test_several_processes_draw_the_same_bytes_as_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    one = digests(draw(tmp_path / "one", images=5))
-    monkeypatch.setattr(processes, "_CHUNK", 1)
-    monkeypatch.setattr(processes, "_MIN_CHUNKS_A_PROCESS", 2)
-    monkeypatch.setattr(processes, "usable_cores", lambda: 2)
-    assert digests(draw(tmp_path / "two", images=5)) == one
