@@ -97,7 +97,7 @@ def test_a_wrong_path_is_refused_before_anything_heavy_is_imported(tmp_path: Pat
     assert not found & {"torch", "transformers", "sklearn", "ray"}
 
 
-def test_work_on_data_needs_no_torch(tmp_path: Path) -> None:
+def test_work_on_data_and_configurations_needs_no_torch(repository: Path, tmp_path: Path) -> None:
     size = ["--width", "112", "--height", "112"]
     pixels = ["--min-pixels", "3136", "--max-pixels", "50176"]
     found = imported_by(
@@ -109,6 +109,7 @@ def test_work_on_data_needs_no_torch(tmp_path: Path) -> None:
             ["data", "check", "coco", "--format", "coco", *pixels],
             ["data", "split", "converted", "--val-fraction", "0.2", "--seed", "0", "--overwrite"],
             ["data", "pool", "converted", "--size", "8", "--overwrite"],
+            ["train", str(repository / "tests" / "config" / "complete.yaml"), "--print-config"],
         ],
         tmp_path,
     )

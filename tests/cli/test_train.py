@@ -99,11 +99,6 @@ def test_comments_in_a_runs_configuration_are_not_lost(
     assert own.read_text("utf-8").startswith("# mine\n")
 
 
-def test_resuming_nothing_is_refused(config: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["train", config, "--resume"]) == 2
-    assert "no checkpoint to resume" in capsys.readouterr().err
-
-
 def test_ctrl_c_exits_with_130_and_says_how_to_go_on(
     config: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

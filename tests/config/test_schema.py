@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
 from transformers import SchedulerType, TrainingArguments
 
 from argusvl.config import trainer_arguments
@@ -118,25 +116,3 @@ def test_every_passable_option_can_be_checked() -> None:
 def test_schedules_are_transformers_own() -> None:
     field = SCHEMAS["detection"].model_fields["training"].annotation.model_fields["lr_scheduler_type"]
     assert set(field.annotation.__args__) <= {schedule.value for schedule in SchedulerType}
-
-
-def test_a_section_may_be_built_without_the_loader() -> None:
-    from argusvl.config.schema import InfrastructureSection
-
-    section = InfrastructureSection(device="cpu", report_to=[], dataloader_num_workers=0, log_level="info")
-    assert section.device == "cpu"
-    with pytest.raises(ValidationError, match="names a tracker twice"):
-        InfrastructureSection(
-            device="cpu", report_to=["wandb", "wandb"], dataloader_num_workers=0, log_level="info"
-        )
-
-
-def test_no_file_is_touched_by_validation(
-    tmp_path: Path, complete_config: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from argusvl.tasks import load_run_config
-
-    (tmp_path / "run.yaml").write_text(complete_config, encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    load_run_config("run.yaml")
-    assert [p.name for p in tmp_path.iterdir()] == ["run.yaml"]

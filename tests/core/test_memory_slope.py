@@ -58,17 +58,6 @@ def test_bounds_hold_as_often_as_they_say(memory: float) -> None:
         assert below > 0.02 and above > 0.02  # and not by being endlessly wide
 
 
-def test_bounds_that_take_samples_for_independent_would_be_wrong_twice_as_often() -> None:
-    """The control of the test above: it can fail."""
-    rng = np.random.default_rng(1)
-    steps = np.arange(100.0)
-    missed = 0
-    for noise in correlated_noise(rng, 300, 100, 0.8):
-        (slope, _), covariance = np.polyfit(steps, noise, 1, cov=True)
-        missed += bool(slope - 1.66 * math.sqrt(covariance[0, 0]) > 0)
-    assert missed / 300 > 0.16
-
-
 def test_a_random_walk_is_not_called_a_leak() -> None:
     rng = np.random.default_rng(2)
     walks = np.cumsum(rng.standard_normal((100, 100)), axis=1) * 4096
