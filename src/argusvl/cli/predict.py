@@ -20,7 +20,6 @@ from argusvl.core.errors import ArgusError, CheckpointError
 from argusvl.core.files import refuse_replacing, write_bytes_atomically
 from argusvl.core.terminal import console, print_json, say
 from argusvl.core.wording import counted
-from argusvl.run.checkpoints import content_fingerprint
 from argusvl.task_parts import DrawPrediction, LoadPredictor, Prediction
 from argusvl.tasks import find_checkpoint, task_part
 
@@ -80,6 +79,7 @@ def for_task(task: str) -> Callable[..., None]:
         from rich.text import Text
 
         from argusvl.core.progress import track
+        from argusvl.run.checkpoints import content_fingerprint
 
         terminal = console()
         failed: list[Path] = []
