@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from argusvl.core.errors import DataError
 from argusvl.detection.data.formats.base import ReadOptions, Source
 from argusvl.detection.data.formats.coco import read_coco
 
@@ -213,10 +212,3 @@ def test_broken_json_names_its_line(source: Any) -> None:
     assert [(f.slug, f.where) for f in listing(source.root).findings] == [
         ("malformed-annotation", "coco.json:2")
     ]
-
-
-def test_nothing_of_the_kind_is_an_error(source: Any) -> None:
-    with pytest.raises(DataError, match="no COCO JSON"):
-        listing(source.root)
-    with pytest.raises(DataError, match="no such file"):
-        listing(source.root / "absent")

@@ -202,6 +202,15 @@ def test_no_bytes_make_a_reader_fall_over(name: str) -> None:
     damaged()
 
 
+@EVERY_FORMAT
+@pytest.mark.parametrize("folder", ["absent", "empty"])
+def test_where_nothing_of_the_format_is_it_says_what_to_name(name: str, folder: str, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=f"{folder}: (no such|holds n)") as error:
+        format_of(name).read(tmp_path / folder, ReadOptions())
+    assert error.value.remedy and error.value.remedy.startswith("name ")
+
+
 @pytest.fixture
 def data_folder(tmp_path: Path) -> Path:
     """Records with pictures in three splits, a pool, one record of two images and one with a teacher."""

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from argusvl.core.errors import DataError
 from argusvl.detection.data.formats.base import Annotation, ReadOptions
 from argusvl.detection.data.formats.json_text import JsonText, parse_json
 from argusvl.detection.data.formats.labelme import parse_labelme, read_labelme
@@ -122,10 +121,3 @@ def test_a_file_without_its_image_broken_json_and_other_encodings(source: Any, f
     ]
     labels = {i.name: [o.label for o in i.annotate().objects] for i in listed.images if i.annotate().usable}
     assert labels == {name: ["螺丝连接点"] for name in ("bom.jpg", "gbk.jpg", "utf16.jpg")}
-
-
-def test_nothing_there_is_an_error(source: Any) -> None:
-    with pytest.raises(DataError, match="neither images nor JSON"):
-        read_labelme(source.root, ReadOptions())
-    with pytest.raises(DataError, match="no such folder"):
-        read_labelme(source.root / "absent", ReadOptions())

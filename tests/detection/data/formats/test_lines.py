@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from argusvl.core.errors import DataError
 from argusvl.detection.data.formats import format_of
 from argusvl.detection.data.formats.argus import parse_argus
 from argusvl.detection.data.formats.base import ReadOptions, Source
@@ -300,10 +299,3 @@ def test_a_teacher_pool_is_a_split_of_argus_only(source: Any) -> None:
         "a.jpg": "train",
         "b.jpg": "teacher_pool",
     }
-
-
-def test_nothing_there_is_an_error(source: Any) -> None:
-    with pytest.raises(DataError, match="holds no JSONL"):
-        listing(source.root)
-    with pytest.raises(DataError, match="no such file"):
-        listing(source.root / "absent.jsonl")

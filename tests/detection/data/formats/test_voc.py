@@ -4,57 +4,23 @@ import json
 import os
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from argusvl.core.errors import DataError
 from argusvl.detection.data.formats.base import Annotation, ReadOptions, Source
 from argusvl.detection.data.formats.voc import parse_voc, read_voc
 
-texts = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="￾￿"), min_size=1).filter(
-    lambda t: t.strip() == t
-)
-numbers = st.integers(-50, 9000) | st.floats(-50, 9000).map(lambda v: round(v, 3))
 
-
-def document(objects: list[tuple[str, list[float]]], size: tuple[int, int], file_name: str) -> bytes:
-    parts = [f"<annotation><filename>{escape(file_name)}</filename>"]
-    parts.append(f"<size>\n <width> {size[0]} </width><height>{size[1]}</height><depth>3</depth></size>")
-    for name, (x1, y1, x2, y2) in objects:
-        # The order of the corners' elements is free, and parts have boxes of their own.
-        parts.append(
-            f"<object><part><name>head</name><bndbox><xmin>0</xmin></bndbox></part><name>{escape(name)}</name>"
-            f"<bndbox><xmax>{x2}</xmax><xmin>{x1}</xmin><ymax>{y2}</ymax><ymin>{y1}</ymin></bndbox></object>\n"
-        )
-    return ("".join(parts) + "</annotation>").encode()
-
-
-@settings(max_examples=200, deadline=None)
-@given(
-    st.lists(st.tuples(texts, st.lists(numbers, min_size=4, max_size=4)), max_size=5),
-    st.tuples(st.integers(1, 9000), st.integers(1, 9000)),
-    texts,
-)
-def test_what_is_written_is_read(
-    objects: list[tuple[str, list[float]]], size: tuple[int, int], file_name: str
-) -> None:
-    read = parse_voc(document(objects, size, file_name), "a.xml")
-    assert read.findings == ()
-    assert read.size == size
-    assert read.file_name == file_name
-    assert [(o.label, list(o.box_xyxy_px)) for o in read.objects] == objects
-    assert [o.index for o in read.objects] == list(range(len(objects)))
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.binary(max_size=200) | texts.map(str.encode))
-def test_no_bytes_make_the_parser_fall_over(content: bytes) -> None:
-    read = parse_voc(content, "a.xml")
-    assert not read.usable
-    assert read.findings[-1].slug in ("malformed-xml", "unknown-encoding")
+def test_corners_stand_in_any_order_and_parts_have_boxes_of_their_own() -> None:
+    text = (
+        "<annotation><size>\n <width> 64 </width><height>48</height></size>"
+        "<object><part><name>head</name><bndbox><xmin>0</xmin></bndbox></part><name>cell</name>"
+        "<bndbox><xmax>30.5</xmax><xmin>1</xmin><ymax>40</ymax><ymin>2</ymin></bndbox></object></annotation>"
+    )
+    read = parse_voc(text.encode(), "a.xml")
+    assert (read.findings, read.size) == ((), (64, 48))
+    assert [(o.label, o.box_xyxy_px) for o in read.objects] == [("cell", (1, 2, 30.5, 40))]
 
 
 def kinds(read: Annotation | Source) -> list[str]:
@@ -118,7 +84,7 @@ def test_a_missing_size_is_said_and_the_rest_is_read(voc: Any, size: tuple[objec
     assert len(read.objects) == 1
 
 
-@pytest.mark.parametrize("value", ["ten", "", "1_000", "1,5", "0x10"])
+@pytest.mark.parametrize("value", ["ten", "", "1_000", "1,5", "0x10", "nan", "inf", "1e400"])
 def test_a_coordinate_that_is_no_number_refuses_its_object_only(voc: Any, value: str) -> None:
     read = parse_voc(voc.xml([("cell", (1, 2, 3, 4)), ("cell", (1, value, 3, 4))]).encode(), "a.xml")
     assert [o.index for o in read.objects] == [0]
@@ -127,14 +93,6 @@ def test_a_coordinate_that_is_no_number_refuses_its_object_only(voc: Any, value:
     assert (found.where, found.numbers["object_index"], found.numbers["label"]) == ("a.xml:4", 1, "cell")
     assert found.numbers["box"] == (1, value, 3, 4)
     assert read.num_objects == 2
-
-
-@pytest.mark.parametrize("number", ["nan", "inf", "1e400", "9" * 5000, "1_0"])
-def test_what_is_no_finite_number_is_found_by_name(voc: Any, number: str) -> None:
-    read = parse_voc(voc.xml([("cell", (1, 2, number, 4))]).encode(), "a.xml")
-    assert read.objects == ()
-    assert [f.slug for f in read.findings] == ["box-not-a-number"]
-    assert f"object 0 'cell': the box is [1, 2, {number[:20]}" in read.findings[0].what
 
 
 def test_a_box_without_a_corner_says_which() -> None:
@@ -273,13 +231,6 @@ def test_a_name_that_is_not_utf8_is_found(voc: Any) -> None:
     source = listing(voc.root)
     assert kinds(source) == ["file-name-not-utf8"]
     json.dumps(source.findings[0].to_json())
-
-
-def test_no_such_folder_and_nothing_in_it_are_errors(voc: Any) -> None:
-    with pytest.raises(DataError, match="no such folder"):
-        listing(voc.root / "absent")
-    with pytest.raises(DataError, match="neither images nor XML"):
-        listing(voc.root)
 
 
 def test_a_list_in_another_encoding_is_an_error(voc: Any) -> None:
