@@ -195,10 +195,12 @@ def test_annotations_and_images_in_two_folders_without_splits(voc: Any) -> None:
 
 def test_xml_without_image_and_image_without_xml_are_found(voc: Any) -> None:
     voc.pair("a")
-    voc.text("b.xml", voc.xml())
+    voc.text("0.xml", voc.xml())  # a copy that names a.jpg still
+    voc.text("b.xml", voc.xml().replace("a.jpg", "b.jpg"))
     voc.image("c.jpg")
     source = listing(voc.root)
     assert [(f.slug, f.where) for f in source.findings] == [
+        ("listed-twice", "0.xml"),
         ("annotation-without-image", "b.xml"),
         ("image-without-annotation", "c.jpg"),
     ]

@@ -26,7 +26,7 @@ from argusvl.detection.data.formats.base import (
     object_or_finding,
 )
 from argusvl.detection.data.formats.json_text import JsonText, side_lengths
-from argusvl.detection.data.formats.per_image import list_per_image, unusable
+from argusvl.detection.data.formats.per_image import json_parser, list_per_image, unusable
 from argusvl.detection.data.formats.polygons import around, enclosing_box, points_of
 from argusvl.detection.data.formats.tree import stem_of
 from argusvl.detection.data.records import plain_number
@@ -64,7 +64,7 @@ def read_labelme(folder: Path, options: ReadOptions) -> Source:
         DataError: There is no such folder, or it holds neither images nor JSON files.
     """
     return list_per_image(
-        folder, parse_labelme, "name a folder of images with LabelMe's JSON files beside them"
+        folder, json_parser(parse_labelme), "name a folder of images with LabelMe's JSON files beside them"
     )
 
 

@@ -1,4 +1,4 @@
-"""Formats with one JSON file an image: which image belongs to which file."""
+"""Formats with one annotation file an image: which image belongs to which file."""
 
 from __future__ import annotations
 
@@ -22,48 +22,74 @@ from argusvl.detection.data.formats.tree import (
 )
 from argusvl.doctor.findings import Finding
 
-Parser = Callable[[JsonText], Annotation]
+Parser = Callable[[bytes, str], Annotation]
+"""Bytes of an annotation file and its name for findings → what they say."""
 
 
-def list_per_image(folder: Path, parse: Parser, remedy: str) -> Source:
-    """Lists a folder of images with a JSON file each: beside them, or anywhere else under the same name.
+def json_parser(parse: Callable[[JsonText], Annotation]) -> Parser:
+    """Of a format whose files are JSON."""
+
+    def parse_bytes(content: bytes, where: str) -> Annotation:
+        document = parse_json(content, where)
+        return Annotation.unusable(where, document) if isinstance(document, Finding) else parse(document)
+
+    return parse_bytes
+
+
+def list_per_image(
+    folder: Path,
+    parse: Parser,
+    remedy: str,
+    *,
+    suffix: str = ".json",
+    image_folder: str = "",
+    annotation_folder: str = "",
+) -> Source:
+    """Lists a folder of images with a file each: beside them, or anywhere else under the same name.
 
     Folders called ``train``, ``val`` (``valid``) and ``test`` are splits.
 
     Args:
         folder: The source.
-        parse: Reads one document.
+        parse: Reads one file.
         remedy: What to do where the folder holds nothing of the kind.
+        suffix: How the files end.
+        image_folder: Where images stand in the source; their names begin below it.
+        annotation_folder: Where the files stand in the source.
 
     Raises:
-        DataError: There is no such folder, or it holds neither images nor JSON files.
+        DataError: There is no such folder, or it holds neither images nor such files.
     """
     require_folder(folder, remedy)
     source = Source()
-    images = list_images(folder, source)
+    images = list_images(folder / image_folder, source)
     finder = ImageFinder(images)
     used: set[str] = set()
-    for name, file in list_files(folder, {".json"}, source).items():
-        candidates = finder.of_stem(stem_of(name))
+    files = list_files(folder / annotation_folder, {suffix}, source)
+    named = {name: finder.of_stem(stem_of(name)) for name in files}
+    # Copied files state the image of another one: those that share its name come first.
+    for name, candidates in sorted(named.items(), key=lambda item: len(item[1]) != 1):
+        file, where = files[name], posixpath.join(annotation_folder, name)
         image = (
             candidates[0] if len(candidates) == 1 else _stated_image(file, name, parse, finder, candidates)
         )
         if image is None:
             text = "no image of this name belongs to it"
-            source.refuse(finding("annotation-without-image", name, text))
+            source.refuse(finding("annotation-without-image", where, text))
         elif image in used:
             text = f"belongs to {image!r}, which another file annotates"
-            source.refuse(finding("listed-twice", name, text, image=image))
+            source.refuse(finding("listed-twice", where, text, image=image))
         else:
             used.add(image)
-            read = partial(_read, file, name, parse)
+            read = partial(_read, file, where, parse)
             source.images.append(SourceImage(images[image], image, split_of_path(image), read))
     for image in images:
         if image not in used:
-            text = "no JSON file belongs to it"
-            source.refuse(finding("image-without-annotation", image, text, image=image))
+            text = f"no {suffix} file belongs to it"
+            where = posixpath.join(image_folder, image)
+            source.refuse(finding("image-without-annotation", where, text, image=image))
     if not source.images and not source.findings:
-        raise DataError("holds neither images nor JSON files", where=folder, remedy=remedy)
+        raise DataError(f"holds neither images nor {suffix} files", where=folder, remedy=remedy)
     source.images.sort(key=lambda image: image.name)
     return source
 
@@ -81,12 +107,11 @@ def _stated_image(
 
 def _read(file: Path, where: str, parse: Parser) -> Annotation:
     try:
-        document = parse_json(read_bytes(file), where)
+        content = read_bytes(file)
     except OSError as error:
-        document = finding("malformed-annotation", where, f"cannot be read: {error.strerror}")
-    if isinstance(document, Finding):
-        return Annotation.unusable(where, document)
-    return parse(document)
+        problem = finding("malformed-annotation", where, f"cannot be read: {error.strerror}")
+        return Annotation.unusable(where, problem)
+    return parse(content, where)
 
 
 def unusable(document: JsonText, text: str, *path: str | int) -> Annotation:

@@ -28,7 +28,7 @@ from argusvl.detection.data.formats.base import (
     object_or_finding,
 )
 from argusvl.detection.data.formats.json_text import JsonText, numbers, side_lengths
-from argusvl.detection.data.formats.per_image import list_per_image, unusable
+from argusvl.detection.data.formats.per_image import json_parser, list_per_image, unusable
 from argusvl.detection.data.formats.polygons import enclosing_box, points_of
 from argusvl.detection.data.formats.terms import Vocabulary
 from argusvl.detection.data.formats.tree import stem_of
@@ -81,7 +81,7 @@ def read_vendor(folder: Path, options: ReadOptions) -> Source:
         DataError: There is no such folder, or it holds neither images nor JSON files.
     """
     vocabulary = Vocabulary(options.token_map, options.label_hierarchy)
-    parse = partial(parse_vendor, vocabulary=vocabulary)
+    parse = json_parser(partial(parse_vendor, vocabulary=vocabulary))
     return list_per_image(folder, parse, "name a folder of images with one JSON file each")
 
 

@@ -14,13 +14,14 @@ from __future__ import annotations
 import posixpath
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
 from argusvl.core.errors import DataError
-from argusvl.core.files import read_bytes, read_text
-from argusvl.core.images import IMAGE_SUFFIXES
+from argusvl.core.files import read_text
 from argusvl.core.wording import listed
 from argusvl.detection.data.findings import describe_object, finding, show_box
 from argusvl.detection.data.formats.base import (
@@ -30,13 +31,13 @@ from argusvl.detection.data.formats.base import (
     PlacedRecord,
     ReadOptions,
     Source,
-    SourceImage,
     SourceObject,
     WriteOptions,
     by_split,
 )
+from argusvl.detection.data.formats.per_image import list_per_image
 from argusvl.detection.data.formats.text import decode_text, read_number
-from argusvl.detection.data.formats.tree import list_files, require_folder, stem_of
+from argusvl.detection.data.formats.tree import stem_of
 from argusvl.detection.data.formats.xml_tree import (
     MalformedXml,
     child_text,
@@ -92,20 +93,15 @@ def read_voc(folder: Path, options: ReadOptions) -> Source:
     Raises:
         DataError: There is no such folder, or it holds no image and no XML.
     """
-    require_folder(folder, "name the folder that holds the images and XML files")
-    if (folder / "ImageSets" / "Main").is_dir():
-        source = _list_tree(folder, options)
-    elif (folder / "Annotations").is_dir() and (folder / "JPEGImages").is_dir():
-        source = _list_pairs(folder, folder / "Annotations", folder / "JPEGImages", options)
-    else:
-        source = _list_pairs(folder, folder, folder, options)
-    if not source.images and not source.findings:
-        raise DataError(
-            "holds neither images nor XML files",
-            where=folder,
-            remedy="name a VOC tree (Annotations, JPEGImages, ImageSets) or a folder of images with XML beside them",
-        )
-    return source
+    remedy = "name a VOC tree (Annotations, JPEGImages, ImageSets) or a folder of images with XML beside them"
+    parse = partial(parse_voc, pixel_offset=options.pixel_offset)
+    has_lists = (folder / "ImageSets" / "Main").is_dir()
+    apart = has_lists or ((folder / "Annotations").is_dir() and (folder / "JPEGImages").is_dir())
+    image_folder, annotation_folder = ("JPEGImages", "Annotations") if apart else ("", "")
+    source = list_per_image(
+        folder, parse, remedy, suffix=".xml", image_folder=image_folder, annotation_folder=annotation_folder
+    )
+    return _by_image_sets(folder, source) if has_lists else source
 
 
 def write_voc(records: Sequence[PlacedRecord], options: WriteOptions) -> Iterator[tuple[str, str]]:
@@ -203,98 +199,28 @@ def _shown(values: list[float | None], texts: list[str | None]) -> list[object]:
 # --- the files around it --------------------------------------------------------------------------------------------
 
 
-def _read(path: Path, where: str, options: ReadOptions) -> Annotation:
-    try:
-        content = read_bytes(path)
-    except OSError as error:
-        problem = finding(
-            "malformed-xml", where, f"cannot be read: {error.strerror}", remedy="check the file"
-        )
-        return Annotation.unusable(where, problem)
-    return parse_voc(content, where, options.pixel_offset)
-
-
-def _list_tree(folder: Path, options: ReadOptions) -> Source:
-    """The challenge's tree; what stands in no split is not used."""
-    source = Source()
-    images = _by_key(folder / "JPEGImages", IMAGE_SUFFIXES, source)
-    annotations = _by_key(folder / "Annotations", {".xml"}, source)
+def _by_image_sets(folder: Path, paired: Source) -> Source:
+    """The images that the challenge's lists name, in their splits; what stands in no list is not used."""
+    source = Source(findings=[one for one in paired.findings if one.slug == "file-name-not-utf8"])
+    source.refused_images = len(source.findings)
+    images = {stem_of(image.name): image for image in paired.images}
+    alone = [one for one in paired.findings if one.slug == "image-without-annotation"]
+    without = {stem_of(str(one.numbers["image"])) for one in alone}
     split_of = _read_splits(folder / "ImageSets" / "Main", source.findings)
     for key, (split, listed_at) in split_of.items():
-        if key not in images:
-            text = f"{key!r} is listed in {split or 'trainval'}, but JPEGImages holds no such image"
-            source.refuse(finding("missing-image", listed_at, text, image=key))
-        elif key not in annotations:
+        if key in images:
+            source.images.append(replace(images[key], split=split))
+        elif key in without:
             text = f"{key!r} is listed in {split or 'trainval'}, but Annotations holds no {key}.xml"
             source.refuse(finding("image-without-annotation", listed_at, text, image=key))
         else:
-            _add(source, folder, images[key], folder / "JPEGImages", annotations[key], split, options)
-    unlisted = sorted((set(images) | set(annotations)) - set(split_of))
+            text = f"{key!r} is listed in {split or 'trainval'}, but JPEGImages holds no such image"
+            source.refuse(finding("missing-image", listed_at, text, image=key))
+    unlisted = sorted((images.keys() | without) - split_of.keys())
     if unlisted:
-        shown = listed(unlisted, 3)
-        place = (folder / "ImageSets" / "Main").relative_to(folder).as_posix()
-        source.findings.append(
-            finding("not-in-a-split", place, f"{len(unlisted)} images stand in no split: {shown}")
-        )
+        text = f"{len(unlisted)} images stand in no split: {listed(unlisted, 3)}"
+        source.findings.append(finding("not-in-a-split", "ImageSets/Main", text))
     return source
-
-
-def _list_pairs(folder: Path, xml_root: Path, image_root: Path, options: ReadOptions) -> Source:
-    """Images and XML files of the same name, in the same (sub-)folder of their roots."""
-    source = Source()
-    images = _by_key(image_root, IMAGE_SUFFIXES, source)
-    annotations = _by_key(xml_root, {".xml"}, source)
-    for key in sorted(set(images) | set(annotations)):
-        if key not in images:
-            text = "no image of this name stands beside it"
-            source.refuse(finding("annotation-without-image", _relative(annotations[key][0], folder), text))
-        elif key not in annotations:
-            for image in images[key]:
-                text = "no XML file of this name stands beside it"
-                name = _relative(image, folder)
-                source.refuse(finding("image-without-annotation", name, text, image=name))
-        else:
-            _add(source, folder, images[key], image_root, annotations[key], None, options)
-    return source
-
-
-def _add(
-    source: Source,
-    folder: Path,
-    images: list[Path],
-    image_root: Path,
-    xmls: list[Path],
-    split: str | None,
-    options: ReadOptions,
-) -> None:
-    """Adds an image with its XML; files of the same name but another ending (``a.jpg``, ``a.png``) are refused."""
-    xml = xmls[0]
-    image = images[0] if len(images) == 1 else _named_in(xml, images)
-    for other in images:
-        if other != image:
-            name = _relative(other, folder)
-            text = f"{xml.name} belongs to {image.name}"
-            source.refuse(finding("image-without-annotation", name, text, image=name))
-    for other in xmls[1:]:
-        text = f"{xml.name} is used instead"
-        source.refuse(finding("annotation-without-image", _relative(other, folder), text))
-    name = image.relative_to(image_root).as_posix()
-    where = _relative(xml, folder)
-    source.images.append(SourceImage(image, name, split, lambda: _read(xml, where, options)))
-
-
-def _named_in(xml: Path, candidates: list[Path]) -> Path:
-    """Of ``a.jpg`` and ``a.png`` beside ``a.xml``, the one that the XML names; else the first."""
-    named = _read(xml, xml.name, ReadOptions()).file_name or ""
-    return next((c for c in candidates if c.name == Path(named).name), candidates[0])
-
-
-def _by_key(root: Path, suffixes: frozenset[str] | set[str], source: Source) -> dict[str, list[Path]]:
-    """Path below ``root`` without its ending → the files, in a fixed order. Hidden files are passed over."""
-    found: dict[str, list[Path]] = {}
-    for name, path in list_files(root, suffixes, source).items():
-        found.setdefault(stem_of(name), []).append(path)
-    return found
 
 
 def _read_splits(folder: Path, findings: list[Finding]) -> dict[str, tuple[str | None, str]]:
@@ -350,7 +276,3 @@ def _read_list(path: Path, findings: list[Finding]) -> dict[str, str]:
     if not names:
         findings.append(finding("empty-split", place, "names no image"))
     return names
-
-
-def _relative(path: Path, folder: Path) -> str:
-    return path.relative_to(folder).as_posix()
