@@ -26,7 +26,7 @@ from argusvl.detection.model.peft_methods import methods
 from argusvl.detection.predict.predictor import Predictor
 from argusvl.detection.task import DetectionTask
 from argusvl.training.parameter_groups import assign_parameters
-from argusvl.training.policies import Action, Continue, Inactive, RollBack
+from argusvl.training.policies import Action, Continue, NeutralPolicy, RollBack
 from argusvl.training.run import run_training
 
 LORA = "{r: 4, lora_alpha: 8, lora_dropout: 0.0}"
@@ -54,10 +54,8 @@ def peft_options(
     ]
 
 
-@pytest.fixture
-def make_task(tmp_path: Path, tiny_checkpoint: Path, scenes: Path, complete_config: str) -> MakeTask:
-    """A run from a plain Qwen2.5-VL folder, with a tiny new head; keys of overrides may be given again."""
-    file = tmp_path / "run.yaml"
+def task_maker(folder: Path, tiny_checkpoint: Path, scenes: Path, complete_config: str) -> MakeTask:
+    file = folder / "run.yaml"
 
     def make(*overrides: str) -> DetectionTask:
         given = {
@@ -71,7 +69,7 @@ def make_task(tmp_path: Path, tiny_checkpoint: Path, scenes: Path, complete_conf
             "vision_tokens_max": "16",
             "vision_tokens_warn": "16",
             "horizontal_flip": "0.5",
-            "output_dir": str(tmp_path / "run"),
+            "output_dir": str(folder / "run"),
             "vision_lr": "0",
             "merger_lr": "0",
             "llm_lr": "1e-2",
@@ -95,9 +93,24 @@ def make_task(tmp_path: Path, tiny_checkpoint: Path, scenes: Path, complete_conf
 
 
 @pytest.fixture
-def checkpoint(make_task: MakeTask) -> Path:
-    """Three steps of a LoRA in the language model."""
-    return train(make_task(*peft_options()))
+def make_task(tmp_path: Path, tiny_checkpoint: Path, scenes: Path, complete_config: str) -> MakeTask:
+    """A run from a plain Qwen2.5-VL folder, with a tiny new head; keys of overrides may be given again."""
+    return task_maker(tmp_path, tiny_checkpoint, scenes, complete_config)
+
+
+@pytest.fixture(scope="module")
+def trained(
+    tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path, scenes: Path, complete_config: str
+) -> Path:
+    """A run of three steps of a LoRA in the language model."""
+    folder = tmp_path_factory.mktemp("trained")
+    return train(task_maker(folder, tiny_checkpoint, scenes, complete_config)(*peft_options())).parent
+
+
+@pytest.fixture
+def checkpoint(trained: Path, tmp_path: Path) -> Path:
+    """The last checkpoint of a copy of that run, which may be changed."""
+    return Path(shutil.copytree(trained, tmp_path / "run", symlinks=True)) / "checkpoint-3"
 
 
 def train(task: DetectionTask, **options: Any) -> Path:
@@ -261,7 +274,7 @@ def test_a_run_resumes_to_the_same_losses(options: list[str], make_task: MakeTas
 
 
 def test_a_run_with_an_adapter_rolls_back(make_task: MakeTask, tmp_path: Path) -> None:
-    class Once(Inactive):
+    class Once(NeutralPolicy):
         snapshot_every = 2
         done = False
 
