@@ -441,7 +441,8 @@ def test_a_resumed_run_keeps_the_calibration_of_the_evaluation_before(
     later = make_task("max_steps=5", *rest, "eval_steps=100", "save_steps=4")
     run_training(later, later.config, resume=True)
     assets = DetectionAssets.load(later.config.training.output_dir / "checkpoint-4")
-    assert assets.calibration == fitted.calibration is not None and assets.calibration_note == fitted.note
+    assert assets.calibration == fitted.calibration is not None
+    assert assets.calibration_note == f"{fitted.note}, 1 step before these weights"
 
 
 def test_training_records_are_parsed_once_at_the_start_and_never_when_they_are_known(

@@ -20,6 +20,7 @@ from argusvl.core.figures import FigureSpec
 from argusvl.core.files import copy_file
 from argusvl.core.images import open_image
 from argusvl.core.logging import get_logger
+from argusvl.core.wording import counted
 from argusvl.detection.config import DetectionRunConfig, PeftSection
 from argusvl.detection.data.checkpoint_layout import QWEN_FOLDER, has_head, stock_folder
 from argusvl.detection.data.descriptions import Descriptions
@@ -114,6 +115,7 @@ class DetectionTask:
         self.config = config
         self._last_evaluation: Evaluation | None = None
         self._fit: Fit | None = None
+        self._steps_since_evaluation = 0
         self._learned: DetectionAssets | None = None
         self._learned_tokenizer: Any = None
 
@@ -129,6 +131,10 @@ class DetectionTask:
     def state_dict(self) -> dict[str, Any]:
         """The calibration of the last evaluation."""
         return {} if self._fit is None else {"fit": self._fit.to_dict()}
+
+    def steps_since_evaluation(self, steps: int) -> None:
+        """How many steps the weights have moved on since the calibration was fitted."""
+        self._steps_since_evaluation = steps
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Takes the calibration of an evaluation before the checkpoint."""
@@ -516,8 +522,11 @@ class DetectionTask:
         """Writes tokenizer, image processor, labels, limits and teachers: the checkpoint stands on its own.
 
         Scores get the calibration of the last evaluation, which is of the same weights where one precedes a save, as
-        it does for the best checkpoint.
+        it does for the best checkpoint; elsewhere its note says how many steps they have moved on.
         """
+        measured = "no held-out records were evaluated" if self._fit is None else self._fit.note
+        if self._fit is not None and self._steps_since_evaluation:
+            measured += f", {counted(self._steps_since_evaluation, 'step')} before these weights"
         data, qwen = self.config.data, folder / QWEN_FOLDER
         self.processor.tokenizer.save_pretrained(qwen)
         size = {"shortest_edge": data.min_pixels, "longest_edge": data.max_pixels}
@@ -536,7 +545,7 @@ class DetectionTask:
             descriptions=self.descriptions,
             calibration=None if self._fit is None else self._fit.calibration,
             vocabulary_digest=vocabulary_digest(self.processor.tokenizer),
-            calibration_note="no held-out records were evaluated" if self._fit is None else self._fit.note,
+            calibration_note=measured,
             config=self.config.model_dump(mode="json"),
         ).save(folder)
         if self._fit is not None:

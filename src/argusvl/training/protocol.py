@@ -172,6 +172,15 @@ class LearnsAssets(Protocol):
 
 
 @runtime_checkable
+class SavesWhatItMeasured(Protocol):
+    """A task whose checkpoints hold what its last evaluation has measured of the weights, such as a calibration."""
+
+    def steps_since_evaluation(self, steps: int) -> None:
+        """Called before :meth:`Task.save_assets`: how many optimizer steps the weights have moved on since."""
+        ...
+
+
+@runtime_checkable
 class DrawsPictures(Protocol):
     """A task that can show what its last evaluation saw; trackers that take pictures get them."""
 

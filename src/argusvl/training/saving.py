@@ -17,7 +17,7 @@ from argusvl.core.strict_json import decode_json
 from argusvl.run import checkpoints
 from argusvl.run.lock import is_moved
 from argusvl.training.parameter_groups import hold_configured_options
-from argusvl.training.protocol import LearnsAssets
+from argusvl.training.protocol import LearnsAssets, SavesWhatItMeasured
 from argusvl.training.randomness import preserved_randomness, random_state, set_random_state
 from argusvl.training.sharding import as_held, is_sharded, optimizer_state_as_held, save_shards, whole_state
 from argusvl.training.snapshot import EngineState, SavedSnapshot, Snapshot
@@ -276,6 +276,11 @@ def _write(
             "where it is now",
         )
     folder, best = run / f"checkpoint-{state.step}", None
+    if isinstance(state.task, SavesWhatItMeasured):
+        evaluated = [
+            int(e["step"]) for e in progress.log_history if any(name.startswith("eval_") for name in e)
+        ]
+        state.task.steps_since_evaluation(state.step - max(evaluated, default=0))
     with checkpoints.writing_checkpoint(folder) as temporary:
         with state.averaged_weights():
             state.network.save_pretrained(temporary, state_dict=weights)
