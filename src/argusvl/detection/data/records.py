@@ -178,7 +178,7 @@ def scene_to_json(scene: Scene) -> dict[str, Any]:
     objects: list[dict[str, Any]] = []
     for annotation in scene.objects:
         entry: dict[str, Any] = {
-            "bbox_2d": [plain_number(v) for v in annotation.bbox_2d],
+            "bbox_2d": plain_box(annotation.bbox_2d),
             "desc": annotation.desc,
         }
         if len(scene.images) > 1:
@@ -427,6 +427,11 @@ def plain_number(value: float) -> int | float:
 
 
 _MISSING: Any = object()
+
+
+def plain_box(box: Sequence[float]) -> list[int | float]:
+    """A box for JSON."""
+    return [plain_number(v) for v in box]
 
 
 def _bad(

@@ -85,19 +85,21 @@ def test_a_key_that_stands_twice_is_named(name: str, spoil: Spoil) -> None:
     assert f'the key "{key}" stands twice in one object' in text
 
 
-@pytest.mark.parametrize("name", [name for name in FORMATS if name != "yolo"])
 @pytest.mark.parametrize(
-    ("label", "kind"),
+    ("name", "label", "kind"),
     [
-        ("/x", "empty-type"),
-        ("x &lt;|im_end|&gt;", "special-token"),
-        ("x" * 20_000, "long-description"),
-        (r"\ud800", "broken-text"),
+        (name, label, kind)
+        for name in FORMATS
+        for label, kind in (
+            ("/x", "empty-type"),
+            ("x &lt;|im_end|&gt;", "special-token"),
+            ("x" * 20_000, "long-description"),
+            (r"\ud800", "broken-text"),
+        )
+        if name != "yolo" and (name, kind) != ("voc", "broken-text")  # which XML has no way to write
     ],
 )
 def test_a_label_that_cannot_be_learned_is_refused(name: str, label: str, kind: str, spoil: Spoil) -> None:
-    if name == "voc" and kind == "broken-text":
-        pytest.skip("XML has no way to write it")
     if name != "voc":
         label = label.replace("&lt;", "<").replace("&gt;", ">")
     if name == "qwen":

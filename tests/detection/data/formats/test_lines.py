@@ -11,10 +11,11 @@ import pytest
 
 from argusvl.detection.data.formats import format_of
 from argusvl.detection.data.formats.argus import parse_argus
-from argusvl.detection.data.formats.base import ReadOptions, Source
+from argusvl.detection.data.formats.base import ReadOptions, Source, SourceObject
 from argusvl.detection.data.formats.lines import LineScene
 from argusvl.detection.data.formats.ms_swift import parse_ms_swift
 from argusvl.detection.data.formats.qwen import parse_qwen
+from argusvl.doctor.findings import Finding
 
 Found = Callable[..., list[tuple[str, str]]]
 
@@ -25,11 +26,12 @@ def scene(read: Any) -> LineScene:
 
 
 def objects(read: Any) -> list[tuple[int, str, tuple[float, ...]]]:
-    return [(image, one.label, one.box_xyxy_px) for image, one in scene(read).objects]
+    read_ones = [(image, one) for image, one in scene(read).objects if isinstance(one, SourceObject)]
+    return [(image, one.label, one.box_xyxy_px) for image, one in read_ones]
 
 
 def kinds(read: Any) -> list[str]:
-    return [one.slug for _, one in scene(read).findings]
+    return [one.slug for _, one in scene(read).objects if isinstance(one, Finding)]
 
 
 def talk(answer: Any, image: Any = "a.jpg") -> dict[str, Any]:
@@ -91,7 +93,7 @@ def test_a_bad_object_of_an_answer_is_named_and_the_others_are_read(entry: Any, 
     read = parse_qwen(talk([entry, {"bbox_2d": [1, 2, 30, 40], "label": "screw"}]), "a:1")
     assert kinds(read) == [kind]
     assert [label for _, label, _ in objects(read)] == ["screw"]
-    assert scene(read).counts == {0: 2}
+    assert scene(read).annotation(0, "a:1").num_objects == 2
 
 
 # --- ms-swift -------------------------------------------------------------------------------------------------------

@@ -6,7 +6,6 @@ is a finding, and the rest is used.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,9 @@ from argusvl.detection.data.formats.base import (
     ReadOptions,
     Source,
     WriteOptions,
-    by_split,
+    lines_by_split,
 )
-from argusvl.detection.data.formats.lines import LineScene, image_index, list_lines, object_of
+from argusvl.detection.data.formats.lines import LineScene, list_lines
 from argusvl.detection.data.records import Record, Scene, parse_record, record_to_json
 from argusvl.doctor.findings import Finding
 
@@ -58,15 +57,10 @@ def read_argus(folder: Path, options: ReadOptions) -> Source:
 
 def write_argus(records: Sequence[PlacedRecord], options: WriteOptions) -> Iterator[tuple[str, str]]:
     """``<split>.jsonl`` for each split."""
-    for split, members in by_split(records):
-        lines = [
-            json.dumps(
-                record_to_json(Record(_plain(one.student), tuple(map(_plain, one.teachers)))),
-                ensure_ascii=False,
-            )
-            for one in members
-        ]
-        yield f"{split}.jsonl", "".join(f"{line}\n" for line in lines)
+    return lines_by_split(
+        records,
+        lambda one: record_to_json(Record(_plain(one.student), tuple(map(_plain, one.teachers)))),
+    )
 
 
 ARGUS = Format(read=read_argus, write=write_argus, image_folder="images", several_images=True, teachers=True)
@@ -98,11 +92,5 @@ def _without_objects(value: Any) -> Any:
 
 def _scene(images: Sequence[str], objects: list[Any], where: str, prefix: str) -> LineScene:
     scene = LineScene(images)
-    for index, entry in enumerate(objects):
-        name = f"{prefix}objects[{index}]"
-        image: int | Finding = 0
-        if isinstance(entry, dict):
-            image = image_index(entry.get("image", 0), len(images), index, where, f"{name}.image")
-        found = image if isinstance(image, Finding) else object_of(entry, index, where, "desc", name)
-        scene.add(image if isinstance(image, int) else 0, found)
+    scene.read_objects(objects, where, "desc", f"{prefix}objects")
     return scene

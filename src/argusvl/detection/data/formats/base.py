@@ -9,10 +9,11 @@ Writing: records whose images have their place already → texts under their nam
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from argusvl.detection.data.findings import describe_object, finding
 from argusvl.detection.data.records import ObjectAnnotation
@@ -327,3 +328,12 @@ def by_split(records: Iterable[PlacedRecord]) -> Iterator[tuple[str, list[Placed
     for record in records:
         grouped.setdefault(record.split, []).append(record)
     yield from grouped.items()
+
+
+def lines_by_split(
+    records: Iterable[PlacedRecord], line: Callable[[PlacedRecord], Any]
+) -> Iterator[tuple[str, str]]:
+    """``<split>.jsonl`` for each split, with one JSON value a record."""
+    for split, members in by_split(records):
+        texts = [json.dumps(line(one), ensure_ascii=False) for one in members]
+        yield f"{split}.jsonl", "".join(f"{text}\n" for text in texts)

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from argusvl.core.errors import DataError
-from argusvl.core.files import read_bytes
 from argusvl.core.strict_json import shown
 from argusvl.core.wording import listed
 from argusvl.detection.data.findings import box_problem, finding
@@ -33,7 +32,7 @@ from argusvl.detection.data.formats.base import (
     by_split,
     object_or_finding,
 )
-from argusvl.detection.data.formats.json_text import JsonText, numbers, parse_json, side_lengths
+from argusvl.detection.data.formats.json_text import JsonText, numbers, read_json, side_lengths
 from argusvl.detection.data.formats.polygons import enclosing_box
 from argusvl.detection.data.formats.tree import ImageFinder, list_files, list_images, split_named
 from argusvl.detection.data.labels import type_of
@@ -313,11 +312,7 @@ def _list_file(
     source: Source,
     options: ReadOptions,
 ) -> None:
-    try:
-        document = parse_json(read_bytes(file), name)
-    except OSError as error:
-        source.findings.append(finding("malformed-annotation", name, f"cannot be read: {error.strerror}"))
-        return
+    document = read_json(file, name)
     if isinstance(document, Finding):
         source.findings.append(document)
         return

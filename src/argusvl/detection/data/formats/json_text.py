@@ -9,14 +9,15 @@ from __future__ import annotations
 import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from argusvl.core.strict_json import MalformedJsonError, decode_json, finite_number, members, skip_spaces
 from argusvl.detection.data.findings import finding
-from argusvl.detection.data.formats.text import decode_text
+from argusvl.detection.data.formats.text import decode_text, read_content
 from argusvl.doctor.findings import Finding
 
-Path = tuple["str | int", ...]
+KeyPath = tuple["str | int", ...]
 """Keys and positions from the document's root: ``("annotations", 17)``."""
 
 
@@ -35,7 +36,7 @@ class JsonText:
     text: str
     value: Any
     warnings: tuple[Finding, ...] = ()
-    _starts: dict[Path, dict[str | int, int]] = field(default_factory=dict, repr=False)
+    _starts: dict[KeyPath, dict[str | int, int]] = field(default_factory=dict, repr=False)
     _lines: list[int] = field(default_factory=list, repr=False)
 
     def place(self, *path: str | int) -> str:
@@ -48,7 +49,7 @@ class JsonText:
             self._lines = [i for i, c in enumerate(self.text) if c == "\n"]
         return bisect.bisect_left(self._lines, self._start(path)) + 1
 
-    def _start(self, path: Path) -> int:
+    def _start(self, path: KeyPath) -> int:
         position = skip_spaces(self.text, 0)
         for depth, step in enumerate(path):
             parent = path[:depth]
@@ -78,6 +79,12 @@ def parse_json(content: bytes, where: str) -> JsonText | Finding:
         return finding("malformed-annotation", f"{where}:{error.line}", str(error))
     warnings = () if decoded.problem is None else (decoded.problem,)
     return JsonText(where, decoded.text, value, warnings)
+
+
+def read_json(path: Path, where: str) -> JsonText | Finding:
+    """Reads and parses a file; a finding says why it is no document."""
+    content = read_content(path, where)
+    return content if isinstance(content, Finding) else parse_json(content, where)
 
 
 def numbers(value: Any, count: int | None = None) -> list[float] | None:

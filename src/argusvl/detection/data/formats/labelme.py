@@ -29,7 +29,7 @@ from argusvl.detection.data.formats.json_text import JsonText, side_lengths
 from argusvl.detection.data.formats.per_image import json_parser, list_per_image, unusable
 from argusvl.detection.data.formats.polygons import around, enclosing_box, points_of
 from argusvl.detection.data.formats.tree import stem_of
-from argusvl.detection.data.records import plain_number
+from argusvl.detection.data.records import plain_box
 from argusvl.detection.data.resize import Box
 from argusvl.doctor.findings import Finding
 
@@ -78,10 +78,7 @@ def write_labelme(records: Sequence[PlacedRecord], options: WriteOptions) -> Ite
             "shapes": [
                 {
                     "label": one.desc,
-                    "points": [
-                        [plain_number(v) for v in one.bbox_2d[:2]],
-                        [plain_number(v) for v in one.bbox_2d[2:]],
-                    ],
+                    "points": [plain_box(one.bbox_2d[:2]), plain_box(one.bbox_2d[2:])],
                     "group_id": None,
                     "description": "",
                     "shape_type": "rectangle",

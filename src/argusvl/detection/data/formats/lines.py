@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from argusvl.core.errors import DataError
-from argusvl.core.files import is_inside, read_bytes
+from argusvl.core.files import is_inside
 from argusvl.core.strict_json import MalformedJsonError, decode_json, shown
 from argusvl.detection.data.findings import describe_object, finding
 from argusvl.detection.data.formats.base import Annotation, Slot, Source, SourceImage, SourceObject
 from argusvl.detection.data.formats.json_text import numbers, parse_json
-from argusvl.detection.data.formats.text import decode_text
+from argusvl.detection.data.formats.text import decode_text, read_content
 from argusvl.detection.data.formats.tree import list_files, name_of_path, outside_problem, split_named
 from argusvl.detection.data.manifest import TEACHER_POOL
 from argusvl.detection.data.records import is_path
@@ -31,35 +31,29 @@ class LineScene:
 
     Attributes:
         images: Their paths, as written.
-        objects: The objects that could be read, each with the image that shows it.
-        findings: What could not, each with the image concerned.
-        counts: Objects of each image, those that could not be read included.
+        objects: Each with the image that shows it; or why it is none, with the image concerned.
         relative: Whether the boxes are fractions of their image's sides.
     """
 
     images: Sequence[str]
-    objects: list[tuple[int, SourceObject]] = field(default_factory=list)
-    findings: list[tuple[int, Finding]] = field(default_factory=list)
-    counts: dict[int, int] = field(default_factory=dict)
+    objects: list[tuple[int, SourceObject | Finding]] = field(default_factory=list)
     relative: bool = False
 
-    def add(self, image: int, found: SourceObject | Finding) -> None:
-        """Adds an object, or why it is none."""
-        self.counts[image] = self.counts.get(image, 0) + 1
-        if isinstance(found, SourceObject):
-            self.objects.append((image, found))
-        else:
-            self.findings.append((image, found))
+    def add(self, image: int | Finding, found: SourceObject | Finding) -> None:
+        """Adds an object, or why it, or the image that it names, is none."""
+        self.objects.append((0, image) if isinstance(image, Finding) else (image, found))
+
+    def read_objects(self, entries: Sequence[Any], where: str, label_key: str, field_name: str) -> None:
+        """Adds objects in the form of :func:`object_of`, each of which may name its ``image``."""
+        for index, entry in enumerate(entries):
+            place = f"{field_name}[{index}]"
+            found = object_of(entry, index, where, label_key, place)
+            of_image = entry.get("image", 0) if isinstance(entry, dict) else 0
+            self.add(image_index(of_image, len(self.images), index, where, f"{place}.image"), found)
 
     def annotation(self, image: int, where: str) -> Annotation:
         """What is known of one of the images."""
-        return Annotation(
-            where=where,
-            objects=tuple(one for i, one in self.objects if i == image),
-            findings=tuple(one for i, one in self.findings if i == image),
-            num_objects=self.counts.get(image, 0),
-            relative=self.relative,
-        )
+        return Annotation.of(where, [one for i, one in self.objects if i == image], relative=self.relative)
 
 
 LineParser = Callable[[Any, str], "list[LineScene] | Finding"]
@@ -170,10 +164,9 @@ def _files(path: Path, source: Source, pool: bool) -> list[tuple[Path, str | Non
 
 def _entries(file: Path, name: str) -> Iterator[tuple[str, Any]]:
     """``file:line`` and the decoded record, or the finding of a line that is none."""
-    try:
-        content = read_bytes(file)
-    except OSError as error:
-        yield name, finding("malformed-annotation", name, f"cannot be read: {error.strerror}")
+    content = read_content(file, name)
+    if isinstance(content, Finding):
+        yield name, content
         return
     if file.suffix.lower() == ".json":
         yield from _list_entries(content, name)

@@ -24,14 +24,14 @@ from argusvl.detection.data.formats.base import (
     Source,
     SourceObject,
     WriteOptions,
-    by_split,
+    lines_by_split,
     object_or_finding,
 )
 from argusvl.detection.data.formats.json_text import numbers
 from argusvl.detection.data.formats.lines import LineScene, image_index, image_paths, list_lines
 from argusvl.detection.data.formats.polygons import enclosing_box
 from argusvl.detection.data.prompts import prompts_for
-from argusvl.detection.data.records import plain_number
+from argusvl.detection.data.records import plain_box
 from argusvl.detection.data.resize import Box
 from argusvl.doctor.findings import Finding
 
@@ -70,8 +70,7 @@ def parse_ms_swift(value: Any, where: str) -> list[LineScene] | Finding:
         of_image = stated[index] if isinstance(stated, list) and index < len(stated) else 0
         image = image_index(of_image, len(images), index, where, name)
         label = refs[owners[index]]
-        found = image if isinstance(image, Finding) else _object(box, label, index, where, _SCALES[kind])
-        scene.add(image if isinstance(image, int) else 0, found)
+        scene.add(image, _object(box, label, index, where, _SCALES[kind]))
     return [scene]
 
 
@@ -89,32 +88,31 @@ def read_ms_swift(folder: Path, options: ReadOptions) -> Source:
 def write_ms_swift(records: Sequence[PlacedRecord], options: WriteOptions) -> Iterator[tuple[str, str]]:
     """``<split>.jsonl`` for each split; the answer is the JSON list of Qwen2.5-VL, with marks for boxes and labels."""
     prompts = prompts_for(options.prompt_language)
-    for split, members in by_split(records):
-        lines = []
-        for record in members:
-            student, several = record.student, len(record.student.images) > 1
-            items = [
-                (f'{{"image": {one.image}, ' if several else "{") + f'"bbox_2d": <bbox>, "label": {label}}}'
-                for one, label in zip(student.objects, _labels_in_answer(student), strict=True)
-            ]
-            objects: dict[str, Any] = {
-                "ref": [one.desc for one in student.objects],
-                "bbox": [[plain_number(v) for v in one.bbox_2d] for one in student.objects],
-                "bbox_type": "real",
-            }
-            if several:
-                objects["image_id"] = [one.image for one in student.objects]
-            question = "<image>" * len(student.images) + prompts.user(len(student.images))
-            line = {
-                "messages": [
-                    {"role": "user", "content": question},
-                    {"role": "assistant", "content": f"[{', '.join(items)}]"},
-                ],
-                "images": [image.path for image in student.images],
-                "objects": objects,
-            }
-            lines.append(json.dumps(line, ensure_ascii=False) + "\n")
-        yield f"{split}.jsonl", "".join(lines)
+
+    def line(record: PlacedRecord) -> dict[str, Any]:
+        student, several = record.student, len(record.student.images) > 1
+        items = [
+            (f'{{"image": {one.image}, ' if several else "{") + f'"bbox_2d": <bbox>, "label": {label}}}'
+            for one, label in zip(student.objects, _labels_in_answer(student), strict=True)
+        ]
+        objects: dict[str, Any] = {
+            "ref": [one.desc for one in student.objects],
+            "bbox": [plain_box(one.bbox_2d) for one in student.objects],
+            "bbox_type": "real",
+        }
+        if several:
+            objects["image_id"] = [one.image for one in student.objects]
+        question = "<image>" * len(student.images) + prompts.user(len(student.images))
+        return {
+            "messages": [
+                {"role": "user", "content": question},
+                {"role": "assistant", "content": f"[{', '.join(items)}]"},
+            ],
+            "images": [image.path for image in student.images],
+            "objects": objects,
+        }
+
+    return lines_by_split(records, line)
 
 
 def label_problem(label: str) -> str | None:

@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 
 from argusvl.core.errors import DataError
-from argusvl.core.files import read_bytes
 from argusvl.detection.data.findings import finding
 from argusvl.detection.data.formats.base import Annotation, Source, SourceImage
 from argusvl.detection.data.formats.json_text import JsonText, parse_json
+from argusvl.detection.data.formats.text import read_content
 from argusvl.detection.data.formats.tree import (
     ImageFinder,
     list_files,
@@ -106,12 +106,8 @@ def _stated_image(
 
 
 def _read(file: Path, where: str, parse: Parser) -> Annotation:
-    try:
-        content = read_bytes(file)
-    except OSError as error:
-        problem = finding("malformed-annotation", where, f"cannot be read: {error.strerror}")
-        return Annotation.unusable(where, problem)
-    return parse(content, where)
+    content = read_content(file, where)
+    return Annotation.unusable(where, content) if isinstance(content, Finding) else parse(content, where)
 
 
 def unusable(document: JsonText, text: str, *path: str | int) -> Annotation:

@@ -21,11 +21,11 @@ from argusvl.detection.data.formats.base import (
     ReadOptions,
     Source,
     WriteOptions,
-    by_split,
+    lines_by_split,
 )
-from argusvl.detection.data.formats.lines import LineScene, image_index, image_paths, list_lines, object_of
+from argusvl.detection.data.formats.lines import LineScene, image_paths, list_lines
 from argusvl.detection.data.prompts import prompts_for
-from argusvl.detection.data.records import plain_number
+from argusvl.detection.data.records import plain_box
 from argusvl.doctor.findings import Finding
 
 _FENCE = re.compile(r"\A\s*```(?:json)?\s*\n?(.*?)\n?\s*```\s*\Z", re.DOTALL)
@@ -54,13 +54,7 @@ def parse_qwen(value: Any, where: str) -> list[LineScene] | Finding:
         text = f"no answer is a JSON list of bbox_2d and label: {shown(answers[0]) if answers else 'there is none'}"
         return finding("malformed-annotation", where, text)
     scene = LineScene(images)
-    for index, entry in enumerate(entry for one in lists for entry in one):
-        name = f"answer[{index}]"
-        image: int | Finding = 0
-        if isinstance(entry, dict):
-            image = image_index(entry.get("image", 0), len(images), index, where, f"{name}.image")
-        found = image if isinstance(image, Finding) else object_of(entry, index, where, "label", name)
-        scene.add(image if isinstance(image, int) else 0, found)
+    scene.read_objects([entry for one in lists for entry in one], where, "label", "answer")
     return [scene]
 
 
@@ -78,25 +72,24 @@ def read_qwen(folder: Path, options: ReadOptions) -> Source:
 def write_qwen(records: Sequence[PlacedRecord], options: WriteOptions) -> Iterator[tuple[str, str]]:
     """``<split>.jsonl`` for each split; image paths are relative to it (QwenLM's ``data_path`` is its folder)."""
     prompts = prompts_for(options.prompt_language)
-    for split, members in by_split(records):
-        lines = []
-        for record in members:
-            paths = [image.path for image in record.student.images]
-            answer = [
-                {
-                    **({"image": one.image} if len(paths) > 1 else {}),
-                    "bbox_2d": [plain_number(v) for v in one.bbox_2d],
-                    "label": one.desc,
-                }
-                for one in record.student.objects
-            ]
-            conversation = [
-                {"from": "human", "value": "<image>\n" * len(paths) + prompts.user(len(paths))},
-                {"from": "gpt", "value": json.dumps(answer, ensure_ascii=False)},
-            ]
-            line = {"image": paths[0] if len(paths) == 1 else paths, "conversations": conversation}
-            lines.append(json.dumps(line, ensure_ascii=False) + "\n")
-        yield f"{split}.jsonl", "".join(lines)
+
+    def line(record: PlacedRecord) -> dict[str, Any]:
+        paths = [image.path for image in record.student.images]
+        answer = [
+            {
+                **({"image": one.image} if len(paths) > 1 else {}),
+                "bbox_2d": plain_box(one.bbox_2d),
+                "label": one.desc,
+            }
+            for one in record.student.objects
+        ]
+        conversation = [
+            {"from": "human", "value": "<image>\n" * len(paths) + prompts.user(len(paths))},
+            {"from": "gpt", "value": json.dumps(answer, ensure_ascii=False)},
+        ]
+        return {"image": paths[0] if len(paths) == 1 else paths, "conversations": conversation}
+
+    return lines_by_split(records, line)
 
 
 def label_problem(label: str) -> str | None:

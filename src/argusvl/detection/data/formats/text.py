@@ -72,14 +72,19 @@ def decode_text(content: bytes, where: str) -> Decoded:
     )
 
 
-def read_text(path: Path, where: str) -> Decoded:
-    """Reads and decodes a file; a file that cannot be read is a finding too."""
+def read_content(path: Path, where: str) -> bytes | Finding:
+    """The bytes of a file of the source, or why it cannot be read."""
     try:
-        content = read_bytes(path)
+        return read_bytes(path)
     except OSError as error:
         text = f"cannot be read: {error.strerror}"
-        return Decoded("", finding("malformed-annotation", where, text, remedy="check the file"))
-    return decode_text(content, where)
+        return finding("malformed-annotation", where, text, remedy="check the file")
+
+
+def read_text(path: Path, where: str) -> Decoded:
+    """Reads and decodes a file; a file that cannot be read is a finding too."""
+    content = read_content(path, where)
+    return Decoded("", content) if isinstance(content, Finding) else decode_text(content, where)
 
 
 def read_number(text: str) -> float | None:

@@ -27,16 +27,14 @@ from argusvl.detection.data.formats.base import (
     WriteOptions,
     object_or_finding,
 )
-from argusvl.detection.data.formats.json_text import JsonText, numbers, side_lengths
+from argusvl.detection.data.formats.json_text import JsonText, KeyPath, numbers, side_lengths
 from argusvl.detection.data.formats.per_image import json_parser, list_per_image, unusable
 from argusvl.detection.data.formats.polygons import enclosing_box, points_of
 from argusvl.detection.data.formats.terms import Vocabulary
 from argusvl.detection.data.formats.tree import stem_of
-from argusvl.detection.data.records import plain_number
+from argusvl.detection.data.records import plain_box
 from argusvl.detection.data.resize import Box
 from argusvl.doctor.findings import Finding
-
-Path_ = tuple["str | int", ...]
 
 
 def parse_vendor(document: JsonText, vocabulary: Vocabulary | None = None) -> Annotation:
@@ -91,10 +89,7 @@ def write_vendor(records: Sequence[PlacedRecord], options: WriteOptions) -> Iter
         width, height = record.image.size
         entries = [
             {
-                "coordinates": [
-                    [plain_number(v) for v in one.bbox_2d[:2]],
-                    [plain_number(v) for v in one.bbox_2d[2:]],
-                ],
+                "coordinates": [plain_box(one.bbox_2d[:2]), plain_box(one.bbox_2d[2:])],
                 "properties": {"label": one.desc},
             }
             for one in record.student.objects
@@ -106,7 +101,7 @@ def write_vendor(records: Sequence[PlacedRecord], options: WriteOptions) -> Iter
 VENDOR = Format(read=read_vendor, write=write_vendor, image_folder="{split}")
 
 
-def _entries(value: dict[str, Any]) -> list[tuple[Path_, Any]] | str:
+def _entries(value: dict[str, Any]) -> list[tuple[KeyPath, Any]] | str:
     """The objects of either form with their paths in the document, or what is wrong with it."""
     if "dataList" in value:
         listed = value["dataList"]
@@ -121,7 +116,7 @@ def _entries(value: dict[str, Any]) -> list[tuple[Path_, Any]] | str:
 
 
 def _object(
-    document: JsonText, path: Path_, entry: Any, index: int, words: Vocabulary, left_out: dict[str, int]
+    document: JsonText, path: KeyPath, entry: Any, index: int, words: Vocabulary, left_out: dict[str, int]
 ) -> SourceObject | Finding:
     place = document.place(*path)
     if not isinstance(entry, dict):

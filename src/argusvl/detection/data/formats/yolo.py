@@ -21,7 +21,6 @@ import yaml
 
 from argusvl.config.yaml_text import BoundedLoader, represent_text
 from argusvl.core.errors import DataError
-from argusvl.core.files import read_bytes
 from argusvl.detection.data.findings import describe_object, finding, show_box
 from argusvl.detection.data.formats.base import (
     Annotation,
@@ -34,7 +33,7 @@ from argusvl.detection.data.formats.base import (
     WriteOptions,
 )
 from argusvl.detection.data.formats.polygons import around
-from argusvl.detection.data.formats.text import decode_text, read_number, read_text
+from argusvl.detection.data.formats.text import decode_text, read_content, read_number, read_text
 from argusvl.detection.data.formats.tree import (
     list_files,
     list_images,
@@ -94,7 +93,7 @@ def read_yolo(folder: Path, options: ReadOptions) -> Source:
         names = _names_of(config, config_file)
         listed = _by_config(config, config_file, folder, source)
     else:
-        names = _names_from_list(folder, remedy)
+        names = _names_from_list(folder, remedy, source)
         listed = {name: (path, split_of_path(name)) for name, path in list_images(folder, source).items()}
     labels = {name for name in list_files(folder, {".txt"}, source) if not _is_list(name)}
     used: set[str] = set()
@@ -207,11 +206,9 @@ def _fraction(value: float) -> str:
 def _read(folder: Path, label: str | None, image: str, names: dict[int, str]) -> Annotation:
     if label is None:
         return Annotation(where=image, relative=True)
-    try:
-        content = read_bytes(folder / label)
-    except OSError as error:
-        problem = finding("malformed-annotation", label, f"cannot be read: {error.strerror}")
-        return Annotation.unusable(label, problem)
+    content = read_content(folder / label, label)
+    if isinstance(content, Finding):
+        return Annotation.unusable(label, content)
     return parse_yolo(content, label, names)
 
 
@@ -223,19 +220,28 @@ def _config_file(folder: Path) -> Path | None:
 
 
 def _load_yaml(file: Path, source: Source) -> dict[str, Any]:
+    try:
+        value = yaml.load(_text_of(file, source), Loader=BoundedLoader)
+    except (yaml.YAMLError, ValueError) as error:
+        raise DataError(f"is no YAML: {error}", where=file, remedy="correct it") from None
+    if not isinstance(value, dict):
+        raise DataError("holds no keys", where=file, remedy="write names: and train:, as Ultralytics does")
+    return value
+
+
+def _text_of(file: Path, source: Source) -> str:
+    """The text of a file without which nothing can be read.
+
+    Raises:
+        DataError: It cannot be read or decoded.
+    """
     decoded = read_text(file, file.name)
     if not decoded.is_usable:
         assert decoded.problem is not None
         raise DataError(decoded.problem.what, where=file, remedy="save it as UTF-8")
     if decoded.problem is not None:
         source.findings.append(decoded.problem)
-    try:
-        value = yaml.load(decoded.text, Loader=BoundedLoader)
-    except (yaml.YAMLError, ValueError) as error:
-        raise DataError(f"is no YAML: {error}", where=file, remedy="correct it") from None
-    if not isinstance(value, dict):
-        raise DataError("holds no keys", where=file, remedy="write names: and train:, as Ultralytics does")
-    return value
+    return decoded.text
 
 
 def _names_of(config: dict[str, Any], file: Path) -> dict[int, str]:
@@ -266,17 +272,13 @@ def _names_of(config: dict[str, Any], file: Path) -> dict[int, str]:
     return names
 
 
-def _names_from_list(folder: Path, remedy: str) -> dict[int, str]:
+def _names_from_list(folder: Path, remedy: str, source: Source) -> dict[int, str]:
     file = next((folder / name for name in _CLASS_LISTS if (folder / name).is_file()), None)
     if file is None:
         raise DataError(
             "holds neither data.yaml nor classes.txt: the classes have no names", where=folder, remedy=remedy
         )
-    decoded = read_text(file, file.name)
-    if not decoded.is_usable:
-        assert decoded.problem is not None
-        raise DataError(decoded.problem.what, where=file, remedy="save it as UTF-8")
-    lines = decoded.text.splitlines()
+    lines = _text_of(file, source).splitlines()
     names = {number: line.strip() for number, line in enumerate(lines) if line.strip()}
     repeated = [name for name, count in Counter(names.values()).items() if count > 1]
     if repeated:
