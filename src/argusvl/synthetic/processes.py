@@ -24,7 +24,7 @@ _MIN_CHUNKS_A_PROCESS = (
 
 
 def drawn_in_order(
-    draw: Callable[[Iterable[int]], list[Drawn]], images: int, workers: int | None
+    draw: Callable[[Iterable[int]], list[Drawn]], images: int, workers: int | None = None
 ) -> Iterator[Drawn]:
     """What a function draws for the numbers from 0, in their order.
 

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 
 from PIL import Image
 
@@ -27,6 +27,7 @@ import argusvl
 from argusvl.core.errors import DataError
 from argusvl.core.files import atomic_folder, read_text, write_text_atomically
 from argusvl.core.strict_json import MalformedJsonError, decode_json
+from argusvl.synthetic.languages import Language, known_language
 from argusvl.synthetic.processes import drawing_bar, drawn_in_order
 
 SPLITS = ("train", "val", "test")
@@ -131,49 +132,77 @@ def split_of(index: int) -> str:
     return {4: "val", 9: "test"}.get(index % 10, "train")
 
 
-def write_set(
-    out: str | Path,
-    request: SetRequest,
-    plan: Callable[[Random], PlannedPicture],
-    descriptions: Sequence[str],
-    *,
-    shows: Callable[[str], Iterable[str]] = lambda description: (description,),
-    workers: int | None = None,
-    progress: bool,
-) -> None:
-    """Draws a set into a new folder, complete or not at all.
+class PlanPicture(Protocol):
+    """Plans a picture; a function that can be pickled."""
 
-    Writes ``images/*.jpg``, ``train.jsonl``, ``val.jsonl``, ``test.jsonl``, ``teacher_pool.jsonl`` and
-    ``manifest.json``. A folder that holds the very set asked for is left as it is.
+    def __call__(self, rng: Random, width: int, height: int, language: Language) -> PlannedPicture:
+        """All chance comes from ``rng``."""
+        ...
 
-    Args:
-        out: The folder.
-        request: What to draw.
-        plan: The renderer; a function that can be pickled, and so can what it is given.
-        descriptions: What the teacher pool shows at least once: every description that the renderer can give,
-            or what ``shows`` makes of them.
-        shows: What an object counts for in the teacher pool, by its description; the description itself
-            unless given.
-        workers: Processes; as many as there are usable cores when ``None``, and fewer for a small set.
-        progress: Show a progress bar.
 
-    Raises:
-        DataError: The request makes no sense, or ``out`` holds something else.
-        ArgusError: The folder cannot be written.
+@dataclass(frozen=True, slots=True)
+class Scenes:
+    """Scenes of one kind, of which sets can be drawn.
+
+    Attributes:
+        name: On the command line.
+        version: Raised when its pictures change.
+        plan: Their renderer.
+        pooled: What the teacher pool shows at least once: every description that there can be in a language, or what
+            ``shows`` makes of them.
+        shows: What an object counts for in the teacher pool, by its description.
     """
-    check_size(request.images, request.width, request.height)
-    folder = Path(out)
-    if is_there(folder, _source_entry(request)):
-        return
-    with atomic_folder(folder) as work, drawing_bar(request.scene, request.images, progress) as advance:
-        (work / "images").mkdir()
-        splits: dict[str, list[SavedPicture]] = {name: [] for name in (*SPLITS, POOL)}
-        draw = partial(_draw_some, work, request, plan)
-        for index, picture in enumerate(drawn_in_order(draw, request.images, workers)):
-            splits[split_of(index)].append(picture)
-            advance()
-        splits[POOL] = _draw_pool(work, request, plan, descriptions, shows)
-        _write_index(work, request, splits)
+
+    name: str
+    version: int
+    plan: PlanPicture
+    pooled: Callable[[Language], Iterable[str]]
+    shows: Callable[[str], Iterable[str]] = lambda description: (description,)
+
+    def generate(
+        self,
+        out: str | Path,
+        *,
+        images: int,
+        seed: int,
+        width: int = 448,
+        height: int = 336,
+        language: str = "zh",
+        progress: bool = False,
+    ) -> None:
+        """Draws a set into a new folder, complete or not at all.
+
+        Writes ``images/*.jpg``, ``train.jsonl``, ``val.jsonl``, ``test.jsonl``, ``teacher_pool.jsonl`` and
+        ``manifest.json``.
+
+        Args:
+            out: New or empty folder; a folder with this very set is left as it is.
+            images: Number of pictures in train, val and test together (8 : 1 : 1).
+            seed: The same seed gives the same bytes.
+            width: Of every picture, in pixels.
+            height: Of every picture, in pixels.
+            language: Of the descriptions, ``"zh"`` or ``"en"``.
+            progress: Show a progress bar.
+
+        Raises:
+            DataError: An argument makes no sense, or ``out`` holds something else.
+            ArgusError: The folder cannot be written.
+        """
+        words = known_language(language)
+        request = SetRequest(self.name, self.version, images, seed, width, height, language)
+        check_size(images, width, height)
+        if is_there(Path(out), _source_entry(request)):
+            return
+        plan = partial(self.plan, width=width, height=height, language=words)
+        with atomic_folder(Path(out)) as work, drawing_bar(self.name, images, progress) as advance:
+            (work / "images").mkdir()
+            splits: dict[str, list[SavedPicture]] = {name: [] for name in (*SPLITS, POOL)}
+            draw = partial(_draw_some, work, request, plan)
+            for index, picture in enumerate(drawn_in_order(draw, images)):
+                splits[split_of(index)].append(picture)
+                advance()
+            splits[POOL] = _draw_pool(work, request, plan, self.pooled(words), self.shows)
+            _write_index(work, request, splits)
 
 
 def _draw_some(
@@ -220,7 +249,7 @@ def _draw_pool(
     folder: Path,
     request: SetRequest,
     plan: Callable[[Random], PlannedPicture],
-    descriptions: Sequence[str],
+    descriptions: Iterable[str],
     shows: Callable[[str], Iterable[str]],
 ) -> list[SavedPicture]:
     """Pictures of their own for the teachers: a new one is taken whenever it shows something not yet covered."""
