@@ -76,15 +76,6 @@ def test_best_per_query_lets_each_query_speak_once() -> None:
     assert len(make(queries=None).best_per_query()) == 4
 
 
-def test_coco_entries_are_xywh() -> None:
-    entries = make()[[1]].to_coco(17, {"screw": 1, "label": 2})
-    assert entries == [
-        {"image_id": 17, "category_id": 2, "bbox": [5.0, 5.0, 15.0, 20.0], "score": pytest.approx(0.9)}
-    ]
-    with pytest.raises(DataError, match="screw"):
-        make().to_coco(1, {"label": 2})
-
-
 def test_a_line_of_jsonl_names_image_size_note_and_objects() -> None:
     line = make(note="turned upright (EXIF 6)", captions=["a", None, "c", "d"]).to_jsonl("dir/photo.jpg")
     assert (line["image"], line["width"], line["height"]) == ("dir/photo.jpg", 64, 48)
@@ -104,7 +95,6 @@ def test_nothing_found_is_a_value_too() -> None:
     assert len(nothing) == 0
     assert nothing.boxes_xyxy_px.shape == (0, 4)
     assert nothing.top(5).to_jsonl("x")["objects"] == []
-    assert nothing.to_coco(1, {}) == []
 
 
 def test_supervision_missing_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

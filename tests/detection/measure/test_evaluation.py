@@ -73,7 +73,14 @@ def pycocotools_figures(
                     "iscrowd": 0,
                 }
             )
-    results = [e for k, p in enumerate(predictions, start=1) for e in p.top(limit).to_coco(k, ids)]
+    results = []
+    for image, found in enumerate(predictions, start=1):
+        best = found.top(limit)
+        for (x1, y1, x2, y2), score, name in zip(
+            best.boxes_xyxy_px.astype(float).tolist(), best.scores.tolist(), best.labels, strict=True
+        ):
+            box = [x1, y1, x2 - x1, y2 - y1]
+            results.append({"image_id": image, "category_id": ids[name], "bbox": box, "score": score})
     with contextlib.redirect_stdout(io.StringIO()):
         reference = COCO()
         reference.dataset = {

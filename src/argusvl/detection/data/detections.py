@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,22 +117,6 @@ class Detections:
             return ordered
         _, first = np.unique(ordered.queries, return_index=True)
         return ordered[np.sort(first)]
-
-    def to_coco(self, image_id: int, category_ids: Mapping[str, int]) -> list[dict[str, Any]]:
-        """Entries of a COCO results file; boxes are ``[x, y, width, height]``.
-
-        Raises:
-            DataError: A label has no category id.
-        """
-        unknown = sorted(set(self.labels) - set(category_ids))
-        if unknown:
-            raise DataError(f"no category id for the labels {unknown}", remedy="give every label an id")
-        boxes = self.boxes_xyxy_px.astype(np.float64)
-        boxes[:, 2:] -= boxes[:, :2]
-        return [
-            {"image_id": image_id, "category_id": category_ids[label], "bbox": box, "score": float(score)}
-            for box, score, label in zip(boxes.tolist(), self.scores, self.labels, strict=True)
-        ]
 
     def to_jsonl(self, image: str) -> dict[str, Any]:
         """One line of ``argus predict``: the objects in the form of our records, with scores.

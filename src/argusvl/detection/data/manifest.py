@@ -183,18 +183,27 @@ class Manifest(_Part):
             splits: Split → its records, all of them.
             origin: How they came about; unchanged when ``None``.
         """
-        split_of = {
-            image: name for name, records in splits.items() for r in records for image in r.student.images
-        }
         return self.model_copy(
             update={
                 "splits": {name: count_split(records) for name, records in splits.items()},
-                "images": tuple(
-                    i.model_copy(update={"split": split_of.get(i.image, i.split)}) for i in self.images
-                ),
+                "images": _in_splits(self.images, splits),
                 "split_origin": origin or self.split_origin,
             }
         )
+
+
+def _in_splits(
+    images: Iterable[ManifestImage], splits: Mapping[str, Sequence[Record]]
+) -> tuple[ManifestImage, ...]:
+    """The images, each with the split whose records show it."""
+    split_of = {
+        image: name
+        for name, records in splits.items()
+        for record in records
+        for scene in (record.student, *record.teachers)
+        for image in scene.images
+    }
+    return tuple(one.model_copy(update={"split": split_of.get(one.image, one.split)}) for one in images)
 
 
 def build_manifest(
@@ -208,7 +217,7 @@ def build_manifest(
     findings: Iterable[Finding] = (),
 ) -> Manifest:
     """Counts what is there and puts the manifest together."""
-    entries = tuple(images)
+    entries = _in_splits(images, splits)
     return Manifest(
         argus_version=argusvl.__version__,
         source=source,

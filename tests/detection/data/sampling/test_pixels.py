@@ -14,8 +14,9 @@ from argusvl.detection.data.sampling.pixels import num_placeholders, patch_grid,
 @pytest.mark.parametrize("sizes", [[(448, 336)], [(28, 28)], [(84, 140), (140, 84), (56, 28)]])
 def test_equal_to_the_stock_processor_bit_for_bit(sizes: list[tuple[int, int]]) -> None:
     rng = np.random.default_rng(0)
-    images = [Image.fromarray(rng.integers(0, 256, (h, w, 3), dtype=np.uint8)) for w, h in sizes]
-    stock = Qwen2VLImageProcessorPil()(images, do_resize=False, return_tensors="np")
+    images = [rng.integers(0, 256, (h, w, 3), dtype=np.uint8) for w, h in sizes]
+    pictures = [Image.fromarray(image) for image in images]
+    stock = Qwen2VLImageProcessorPil()(pictures, do_resize=False, return_tensors="np")
     values, grids = pixel_values(images)
     assert values.dtype == np.float32
     np.testing.assert_array_equal(values, stock["pixel_values"])
@@ -47,8 +48,6 @@ def test_a_side_off_the_grid_is_refused(width: int, height: int) -> None:
 
 
 def test_pixels_that_are_not_rgb_bytes_are_refused() -> None:
-    with pytest.raises(ModelError, match="mode L"):
-        pixel_values([Image.new("L", (28, 28))])
     with pytest.raises(ModelError, match=r"float32 \[28, 28, 3\]"):
         pixel_values([np.zeros((28, 28, 3), dtype=np.float32)])
     with pytest.raises(ModelError, match=r"uint8 \[3, 28, 28\]"):

@@ -172,13 +172,6 @@ def convert(
             raise DataError(what, where=error.where or folder, remedy=error.remedy) from None
         for name, records in splits.items():
             write_records(temporary / f"{name}.jsonl", records)
-        split_of = {
-            image: name
-            for name, records in splits.items()
-            for record in records
-            for scene in (record.student, *record.teachers)
-            for image in scene.images
-        }
         manifest = build_manifest(
             source=ManifestSource(
                 path=str(folder),
@@ -195,7 +188,7 @@ def convert(
             ),
             split_origin=origin,
             splits=splits,
-            images=(i.model_copy(update={"split": split_of[i.image]}) for i in (d.image for d in done) if i),
+            images=(one.image for one in done if one.image is not None),
             refused=Refused(
                 images=listed.refused_images + sum(one.image is None for one in done),
                 objects=sum(one.refused_objects for one in done),

@@ -15,13 +15,7 @@ from argusvl.detection.data.labels import Vocabulary, label_of
 from argusvl.detection.data.patches import PATCH
 from argusvl.detection.data.records import ObjectAnnotation
 from argusvl.detection.data.sampling.conversation import ChatProcessor
-from argusvl.detection.data.sampling.pixels import (
-    PATCH_VALUES,
-    num_patches,
-    num_placeholders,
-    patch_grid,
-    write_patches,
-)
+from argusvl.detection.data.sampling.pixels import num_placeholders, patch_grid, pixel_values
 from argusvl.detection.data.sampling.positions import conversation_positions
 from argusvl.detection.data.sampling.samples import Sample
 
@@ -252,18 +246,11 @@ def _check_placeholders(sample: Sample) -> None:
 
 
 def _images(samples: Sequence[Sample]) -> dict[str, Tensor | None]:
-    grids = [grid for sample in samples for grid in sample.conversation.grids]
-    if not grids:
+    images = [image for sample in samples for image in sample.images]
+    if not images:
         return {"pixel_values": None, "image_grid_thw": None}
-    values = torch.empty((sum(map(num_patches, grids)), PATCH_VALUES), dtype=torch.float32)
-    rows = values.numpy()
-    start = 0
-    for sample in samples:
-        for image, grid in zip(sample.images, sample.conversation.grids, strict=True):
-            stop = start + num_patches(grid)
-            write_patches(image, rows[start:stop])
-            start = stop
-    return {"pixel_values": values, "image_grid_thw": torch.tensor(grids, dtype=torch.int64)}
+    values, grids = pixel_values(images)
+    return {"pixel_values": torch.from_numpy(values), "image_grid_thw": torch.from_numpy(grids)}
 
 
 def _student_images(samples: Sequence[Sample], starts: Sequence[int]) -> dict[str, Tensor]:

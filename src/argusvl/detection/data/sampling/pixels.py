@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
-from PIL import Image
 
 from argusvl.core.errors import ModelError
 from argusvl.detection.data.patches import MERGE, PATCH, TOKEN_SIDE
@@ -26,27 +25,6 @@ PATCH_VALUES = 3 * TEMPORAL * PATCH * PATCH
 
 Grid = tuple[int, int, int]
 """``(t, h, w)`` of one image in patches before the merge."""
-
-
-def as_array(image: Image.Image | np.ndarray) -> np.ndarray:
-    """An RGB image as ``uint8 [height, width, 3]``.
-
-    Raises:
-        ModelError: The image is not RGB with 8 bits a channel.
-    """
-    if isinstance(image, Image.Image):
-        if image.mode != "RGB":
-            raise ModelError(
-                f"expected an RGB image, got mode {image.mode}",
-                remedy="open images by argusvl.core.images.open_image",
-            )
-        return np.asarray(image)
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise ModelError(
-            f"expected pixels uint8 [height, width, 3], got {image.dtype} {list(image.shape)}",
-            remedy="open images by argusvl.core.images.open_image",
-        )
-    return image
 
 
 def patch_grid(width: int, height: int) -> Grid:
@@ -86,16 +64,8 @@ def _lookup() -> np.ndarray:
     return (levels[None] - mean) / std
 
 
-def write_patches(image: Image.Image | np.ndarray, out: np.ndarray) -> None:
+def _write_patches(pixels: np.ndarray, grid: Grid, out: np.ndarray) -> None:
     """Writes one image's patches into ``out`` (``float32 [P, 1176]``, contiguous rows of a batch's array)."""
-    pixels = as_array(image)
-    height, width = pixels.shape[:2]
-    grid = patch_grid(width, height)
-    if out.shape != (num_patches(grid), PATCH_VALUES):
-        raise ModelError(
-            f"pixel_values: expected [{num_patches(grid)}, {PATCH_VALUES}] for an image of {width}×{height}, "
-            f"got {list(out.shape)}"
-        )
     _, h, w = grid
     # Rows of patches in 2×2 merge blocks: (h/2, w/2, 2, 2), then channel and the pixels of the patch.
     blocks = pixels.reshape(h // MERGE, MERGE, PATCH, w // MERGE, MERGE, PATCH, 3)
@@ -108,24 +78,29 @@ def write_patches(image: Image.Image | np.ndarray, out: np.ndarray) -> None:
             target[:, channel, frame] = values
 
 
-def pixel_values(images: Sequence[Image.Image | np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def pixel_values(images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Patches of resized RGB images, in order.
 
     Args:
-        images: RGB images (or ``uint8 [height, width, 3]``) whose sides are multiples of 28.
+        images: ``uint8 [height, width, 3]`` each, sides multiples of 28.
 
     Returns:
         ``pixel_values`` ``float32 [ΣP, 1176]`` and ``image_grid_thw`` ``int64 [N, 3]``.
 
     Raises:
-        ModelError: An image is not RGB, or not on the grid.
+        ModelError: An image is not RGB with 8 bits a channel, or not on the grid.
     """
-    arrays = [as_array(image) for image in images]
-    grids = [patch_grid(array.shape[1], array.shape[0]) for array in arrays]
+    for image in images:
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise ModelError(
+                f"expected pixels uint8 [height, width, 3], got {image.dtype} {list(image.shape)}",
+                remedy="open images by argusvl.core.images.open_image",
+            )
+    grids = [patch_grid(image.shape[1], image.shape[0]) for image in images]
     values = np.empty((sum(map(num_patches, grids)), PATCH_VALUES), dtype=np.float32)
     start = 0
-    for array, grid in zip(arrays, grids, strict=True):
+    for image, grid in zip(images, grids, strict=True):
         stop = start + num_patches(grid)
-        write_patches(array, values[start:stop])
+        _write_patches(image, grid, values[start:stop])
         start = stop
     return values, np.array(grids, dtype=np.int64).reshape(-1, 3)
