@@ -163,7 +163,7 @@ def refused(name: str, folder: Path, message: str) -> None:
     assert folder.name in str(raised.value) and "What to do" in str(raised.value)
 
 
-@pytest.mark.parametrize(("name", "other"), itertools.permutations(NAMES, 2))
+@pytest.mark.parametrize(("name", "other"), list(itertools.permutations(NAMES, 2)))
 def test_a_model_of_another_kind_is_refused(hub_folders: dict[str, Path], name: str, other: str) -> None:
     refused(name, hub_folders[other], r"config\.json: model_type is '\w+', expected")
 
