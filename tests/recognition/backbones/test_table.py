@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,7 @@ def test_every_fingerprint_is_stable_survives_json_and_knows_every_weight(
     spec = f"{name}:{place}"
     fingerprint = load_backbone(spec).fingerprint
     assert load_backbone(spec).fingerprint == fingerprint
-    again = BackboneFingerprint.from_dict(json.loads(json.dumps(fingerprint.to_dict())))
+    again = BackboneFingerprint(**json.loads(json.dumps(asdict(fingerprint))))
     assert again == fingerprint
     assert len(fingerprint.weights_sha256) == 64
     assert {"torch", "pillow"} <= set(fingerprint.libraries)

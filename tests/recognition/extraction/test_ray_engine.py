@@ -6,6 +6,7 @@ import pickle
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,6 @@ from typing import Any
 import pytest
 
 from argusvl.core.errors import ArgusError, ConfigError, DataError
-from argusvl.recognition.backbones.protocol import BackboneFingerprint
 from argusvl.recognition.backbones.table import load_backbone
 from argusvl.recognition.extraction.extractor import extract, plan_store
 from argusvl.recognition.extraction.ray_engine import RayEngine, _Actor
@@ -46,8 +46,7 @@ def content(folder: Path) -> dict[str, bytes]:
 def load_other() -> Any:
     """The same network under the name of other weights: a machine where something else is installed."""
     backbone = LOAD()
-    values = backbone.fingerprint.to_dict() | {"weights_sha256": "b" * 64}
-    backbone.fingerprint = BackboneFingerprint.from_dict(values)
+    backbone.fingerprint = replace(backbone.fingerprint, weights_sha256="b" * 64)
     return backbone
 
 

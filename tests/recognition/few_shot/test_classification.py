@@ -12,7 +12,6 @@ import pytest
 
 from argusvl.core.errors import ConfigError, DataError
 from argusvl.recognition.backbones.views import with_views
-from argusvl.recognition.extraction import sources
 from argusvl.recognition.extraction.extractor import extract
 from argusvl.recognition.few_shot.classification import ClassifyOptions, FewShotClassifier, classify
 from argusvl.recognition.few_shot.classifiers import CLASSIFIERS
@@ -153,16 +152,6 @@ def test_a_store_that_grew_in_two_steps_answers_as_one_made_at_once(
     assert answers(grown, few_shot, queries) == answers(known, few_shot, queries)
 
 
-def test_a_folder_and_an_extracted_store_of_the_same_views_give_the_same_lines(
-    known: SupportStore, few_shot: Any, queries: Queries, photos: Path, tmp_path: Path
-) -> None:
-    extract(photos, tmp_path / "store", network(few_shot), batch_size=7, shard_rows=14, progress=False)
-    backbone = network(few_shot)
-    stored = found(tmp_path / "store", few_shot, tmp_path / "cache", backbone)
-    assert backbone.parts[0].pictures == 0 and not (tmp_path / "cache").exists()
-    assert answers(known, few_shot, stored) == answers(known, few_shot, queries)
-
-
 def test_a_store_of_other_views_another_backbone_or_another_lane_is_refused_by_name(
     known: SupportStore, few_shot: Any, photos: Path, tmp_path: Path
 ) -> None:
@@ -188,16 +177,6 @@ def test_a_support_store_made_by_another_backbone_is_refused_by_name(
         FewShotClassifier(known, few_shot.TinyNetwork(side=14), ClassifyOptions())
 
 
-def test_an_example_among_the_pictures_is_marked_whatever_its_name(
-    known: SupportStore, few_shot: Any, tmp_path: Path
-) -> None:
-    few_shot.write(tmp_path / "p" / "of a\nplum.png", few_shot.picture("plum", 3))
-    few_shot.write(tmp_path / "p" / "new.png", few_shot.picture("plum", 103))
-    new, old = answers(known, few_shot, found(tmp_path / "p", few_shot, tmp_path / "cache"))
-    assert old["image"] == "of a\nplum.png" and old["example_of"] == "plum"
-    assert "example_of" not in new
-
-
 def test_pictures_that_cannot_be_used_have_an_error_in_their_place(
     known: SupportStore, few_shot: Any, tmp_path: Path
 ) -> None:
@@ -215,29 +194,6 @@ def test_pictures_that_cannot_be_used_have_an_error_in_their_place(
     assert errors.keys() == {"01.png", "03.png", "05.png", "99.jpg"}
     assert "0 bytes" in errors["01.png"] and "symbolic links" in errors["03.png"]
     assert {line["nearest"] for line in lines if "error" not in line} == {"fig"}
-
-
-def test_places_that_cannot_be_searched_are_named(
-    known: SupportStore, few_shot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path / "p"
-    few_shot.write(folder / "open" / "1.png", few_shot.picture("fig", 101))
-    few_shot.write(folder / "closed" / "2.png", few_shot.picture("fig", 102))
-    (folder / "open" / "back").symlink_to(folder)
-    real = sources.os.scandir
-
-    def refuse(path: str) -> object:  # mode 000 would not stop the super-user
-        if Path(path).name == "closed":
-            raise PermissionError(13, "Permission denied")
-        return real(path)
-
-    monkeypatch.setattr(sources.os, "scandir", refuse)
-    queries = found(folder, few_shot, tmp_path / "cache")
-    assert [(p.path, p.reason.split(":")[0]) for p in queries.problems] == [
-        ("closed", "the folder cannot be read"),
-        ("open/back", "a link that leads back to a folder that it is in; it was not followed"),
-    ]
-    assert [line["image"] for line in answers(known, few_shot, queries)] == ["open/1.png"]
 
 
 def test_pictures_asked_about_again_are_not_computed_again(few_shot: Any, tmp_path: Path) -> None:
@@ -312,23 +268,3 @@ def test_unequal_numbers_of_examples_are_fine(few_shot: Any, queries: Queries, t
                 line for line in answers(store, few_shot, queries, classifier=name) if label_of(line) in KNOWN
             ]
             assert np.mean([line["nearest"] == label_of(line) for line in lines]) > 0.8, name
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"classifier": "rigde"}, "unknown classifier 'rigde'; did you mean 'ridge'"),
-        ({"classifier": "soft-k-means"}, "soft-k-means is transductive"),
-        ({"features": "poor"}, "unknown features 'poor'"),
-        ({"features": "plain"}, "plain features are of one view"),
-        ({"threshold": 1.5}, "the threshold is 1.5"),
-        ({"threshold": float("nan")}, "the threshold is nan"),
-        ({"coverage": 1.0}, "the coverage is 1"),
-        ({"coverage": float("nan")}, "the coverage is nan"),
-    ],
-)
-def test_impossible_options_are_refused(
-    known: SupportStore, few_shot: Any, options: dict[str, Any], said: str
-) -> None:
-    with pytest.raises(ConfigError, match=said):
-        FewShotClassifier(known, network(few_shot), ClassifyOptions(**options))

@@ -47,7 +47,7 @@ def test_it_finds_what_exact_search_finds(index: LanceIndex, vectors: NDArray[np
     true_rows, true_scores = exact.search(queries, 5)
     assert index.recall >= 0.99
     # The graph is drawn at random, and 0.99 is what the index's own rows have on the average.
-    assert index.measure_recall(queries, exact) >= 0.95
+    assert (scores[:, 0] >= true_scores[:, 0] - 1e-5).mean() >= 0.95
     assert (rows == true_rows).mean() > 0.9
     same = rows == true_rows
     np.testing.assert_allclose(scores[same], true_scores[same], atol=1e-5)

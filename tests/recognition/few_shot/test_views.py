@@ -66,9 +66,9 @@ def test_a_backbone_of_one_size_gives_two_views_when_four_are_asked_for(
 
 def test_fingerprints_tell_views_apart(few_shot: Any) -> None:
     network = few_shot.TinyNetwork(side=14)
-    prints = [with_views(network, views).fingerprint.to_dict() for views in VIEWS]
+    prints = [with_views(network, views).fingerprint for views in VIEWS]
     assert prints[0] != prints[1] != prints[2] != prints[0]
-    assert {p["weights_sha256"] for p in prints} == {network.fingerprint.weights_sha256}
+    assert {p.weights_sha256 for p in prints} == {network.fingerprint.weights_sha256}
 
 
 def test_unknown_views_are_an_error(few_shot: Any) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import gc
-import threading
 import weakref
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutput
 
 from argusvl.core.errors import ConfigError, ModelError
-from argusvl.recognition.pipeline.lease import Lease, lease, parts_of, resident_models
+from argusvl.recognition.pipeline.lease import lease, parts_of
 
 MIB = 2**20
 
@@ -112,7 +111,6 @@ def test_nothing_of_the_model_is_left_and_the_memory_is_back() -> None:
     assert report is not None
     assert report.resident_loaded - report.resident_before > 44 * MIB
     assert report.resident_loaded - report.resident_after > 44 * MIB
-    assert report.as_dict()["device"] == "cpu"
 
 
 def test_a_loaded_model_is_in_evaluation_mode() -> None:
@@ -164,12 +162,6 @@ def test_a_part_that_is_still_held_is_told_by_its_size() -> None:
         leased.run(lambda model: keeper.weight(model[0]))
 
 
-def test_a_local_variable_that_holds_the_model_is_noticed() -> None:
-    with pytest.raises(ModelError, match="still there after its release"), lease(made, name="wide") as leased:
-        mine = leased._model[0]
-    assert isinstance(mine, Wide)
-
-
 def test_a_model_that_was_there_before_and_stays_is_reported() -> None:
     model = Wide()
     with (
@@ -204,50 +196,11 @@ def test_a_constant_that_a_model_shares_with_others_may_stay() -> None:
 
 def test_leases_on_one_device_do_not_nest() -> None:
     with lease(made, name="caption"):
-        assert resident_models() == {"cpu": "caption"}
         second = lease(made, torch.device("cpu", 0), name="detect")
         with pytest.raises(ModelError, match="'caption' is resident on cpu, so 'detect'"), second:
             pass
-    assert resident_models() == {}
-
-
-def test_threads_share_a_device_one_after_the_other() -> None:
-    resident: list[int] = []
-    now, lock = [0], threading.Lock()
-
-    def work(name: str) -> None:
-        with lease(made, name=name, wait_s=60) as leased:
-            with lock:
-                now[0] += 1
-                resident.append(now[0])
-            leased.run(lambda model: model(torch.ones(8, 256)))
-            with lock:
-                now[0] -= 1
-
-    threads = [threading.Thread(target=work, args=(f"model {i}",)) for i in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert resident == [1, 1, 1, 1]
-    assert resident_models() == {}
-
-
-def test_another_thread_is_refused_when_it_does_not_wait() -> None:
-    errors: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            with lease(made, name="second", wait_s=0.05):
-                pass
-        except ModelError as error:
-            errors.append(error)
-
-    with lease(made, name="first"):
-        thread = threading.Thread(target=work)
-        thread.start()
-        thread.join()
-    assert "wait_s" in str(errors[0])
+    with lease(made, name="detect"):
+        pass
 
 
 def test_an_error_inside_goes_on_and_its_traceback_holds_no_model() -> None:
@@ -262,7 +215,6 @@ def test_an_error_inside_goes_on_and_its_traceback_holds_no_model() -> None:
         leased.run(fail)
     assert parts and all(part() is None for part in parts)
     assert not getattr(raised.value, "__notes__", [])
-    assert resident_models() == {}
 
 
 def test_an_error_inside_keeps_its_place_where_memory_did_not_come_back_either() -> None:
@@ -285,7 +237,7 @@ def test_a_failed_load_leaves_the_device_free_and_nothing_behind() -> None:
     with pytest.raises(OSError, match="no weights"), lease(load, name="wide"):
         pass
     gc.collect()
-    assert made_before_failing[0]() is None and resident_models() == {}
+    assert made_before_failing[0]() is None
 
 
 def test_an_ended_lease_is_of_no_use() -> None:
@@ -299,12 +251,3 @@ def test_an_ended_lease_is_of_no_use() -> None:
 def test_a_device_that_is_not_there_is_named(device: str) -> None:
     with pytest.raises(ConfigError, match=f"'{device}' cannot be used"), lease(made, device, name="wide"):
         pass
-
-
-def test_no_lease_is_held_by_itself() -> None:
-    """The object that the body gets does not keep the model when the caller keeps the object."""
-    leases: list[Lease[Wide]] = []
-    for name in ("first", "second"):
-        with lease(made, name=name) as leased:
-            leases.append(leased)
-    assert [kept.name for kept in leases] == ["first", "second"]

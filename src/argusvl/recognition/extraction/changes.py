@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from argusvl.core.appending import json_line
@@ -33,7 +34,7 @@ def require_same_header(stored: Header, wanted: Header, folder: Path) -> None:
     """
     require_same_fingerprint(stored.fingerprint, wanted.fingerprint, folder)
     require_no_difference(
-        differing_fields(stored.plan.to_dict(), wanted.plan.to_dict()),
+        differing_fields(asdict(stored.plan), asdict(wanted.plan)),
         folder,
         remedy="go on with the values of the store, or extract into another folder with --out",
     )

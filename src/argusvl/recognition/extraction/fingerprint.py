@@ -28,14 +28,14 @@ class StoreFingerprint:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready, and the same whether it was read from a file or not."""
-        values = {"backbone": self.backbone.to_dict(), "lane": self.lane, "decoder": dict(self.decoder)}
+        values = {"backbone": asdict(self.backbone), "lane": self.lane, "decoder": dict(self.decoder)}
         plain: dict[str, Any] = json.loads(json.dumps(values))
         return plain
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Inverse of :meth:`to_dict`."""
-        backbone = BackboneFingerprint.from_dict(values["backbone"])
+        backbone = BackboneFingerprint(**values["backbone"])
         return cls(backbone=backbone, lane=values["lane"], decoder=values["decoder"])
 
     def __eq__(self, other: object) -> bool:
@@ -64,15 +64,6 @@ class Plan:
     threads: int
     processor: str
     writer: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Inverse of :meth:`to_dict`."""
-        return cls(**values)
 
 
 def differing_fields(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:

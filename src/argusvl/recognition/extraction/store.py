@@ -16,7 +16,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from itertools import accumulate, takewhile
 from pathlib import Path
@@ -69,7 +69,7 @@ class Header:
         values = {
             "format": FORMAT,
             "fingerprint": self.fingerprint.to_dict(),
-            "plan": self.plan.to_dict(),
+            "plan": asdict(self.plan),
             "dimension": self.dimension,
             "inputs": self.inputs,
             "inputs_sha256": self.inputs_sha256,
@@ -94,7 +94,7 @@ class Header:
                 )
             return cls(
                 fingerprint=StoreFingerprint.from_dict(values["fingerprint"]),
-                plan=Plan.from_dict(values["plan"]),
+                plan=Plan(**values["plan"]),
                 dimension=values["dimension"],
                 inputs=values["inputs"],
                 inputs_sha256=values["inputs_sha256"],

@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from argusvl.core.appending import Appender
 from argusvl.core.errors import ArgusError, DataError
 from argusvl.core.files import cannot_write, read_bytes, write_bytes_atomically
-from argusvl.core.wording import listed
 from argusvl.recognition.extraction.changes import inputs_bytes, require_same_header, require_same_names
 from argusvl.recognition.extraction.shards import count_rows, shard_bytes, shard_file
 from argusvl.recognition.extraction.store import HEADER, INPUTS, LEDGER, SHARDS, Header
 from argusvl.recognition.ledger import Entry, read_ledger
+from argusvl.recognition.output_folder import StoreBusyError, refuse_other_files
 
 _FLOAT_BYTES = 4
 _SYNC_SECONDS = 1.0
@@ -34,10 +34,6 @@ _SYNC_SECONDS = 1.0
 _NEW_INPUTS = ".inputs.jsonl.new"
 """``inputs.jsonl`` before ``store.json`` is there: a file of the user's own with that name is never replaced."""
 _REMEDY = "bring the file back from a copy, or extract into another folder"
-
-
-class StoreBusyError(DataError):
-    """Another process is writing into the store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,15 +111,11 @@ class StoreWriter:
     def __enter__(self) -> Self:
         with self._writing():
             self.folder.mkdir(parents=True, exist_ok=True)
-            _require_nothing_else(self.folder)
+            refuse_other_files(self.folder, HEADER, _is_beginning)
             files = Appender(self.folder / LEDGER, sync_seconds=_SYNC_SECONDS)
         try:
             if not files.lock():
-                raise StoreBusyError(
-                    "another process is writing into this store",
-                    where=self.folder,
-                    remedy="wait until it has ended",
-                )
+                raise StoreBusyError(self.folder)
             with self._writing():
                 self._remove_unfinished_files()
                 if not (self.folder / HEADER).exists():
@@ -282,23 +274,6 @@ class StoreWriter:
 
     def _kept(self) -> str:
         return f"{self._safe} of {len(self._paths)} images are done and whole"
-
-
-def _require_nothing_else(folder: Path) -> None:
-    """Refuses a folder that holds anything but a store, or the beginnings of one.
-
-    Raises:
-        DataError: It does.
-    """
-    if (folder / HEADER).exists():
-        return
-    others = sorted(entry.name for entry in folder.iterdir() if not _is_beginning(entry))
-    if others:
-        raise DataError(
-            f"the folder is no store and holds other files ({listed(others, 3)})",
-            where=folder,
-            remedy="name a new or an empty folder, or that of an interrupted extraction",
-        )
 
 
 def _is_beginning(entry: Path) -> bool:

@@ -24,8 +24,8 @@ from argusvl.recognition.decoding import Lane, decoder_versions
 from argusvl.recognition.extraction.extractor import extract
 from argusvl.recognition.extraction.fingerprint import StoreFingerprint
 from argusvl.recognition.extraction.store import EmbeddingStore
-from argusvl.recognition.extraction.writer import StoreBusyError
 from argusvl.recognition.few_shot.features import Vectors
+from argusvl.recognition.output_folder import StoreBusyError
 
 CACHE_VARIABLE = "ARGUS_CACHE"
 """Environment variable that names another folder for the cache."""

@@ -11,11 +11,10 @@ is enrolled. Interrupted, the same command goes on with the part that it had beg
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -23,15 +22,8 @@ from typing import Any, Self
 import numpy as np
 
 from argusvl.core.errors import ConfigError, DataError
-from argusvl.core.files import (
-    cannot_write,
-    lock_file,
-    open_to_append,
-    path_inside,
-    read_json,
-    write_text_atomically,
-)
-from argusvl.core.wording import listed, listed_below, printable
+from argusvl.core.files import path_inside, read_json, write_text_atomically
+from argusvl.core.wording import listed_below, printable
 from argusvl.recognition.backbones.protocol import Backbone
 from argusvl.recognition.decoding import Lane
 from argusvl.recognition.extraction.fingerprint import (
@@ -41,12 +33,12 @@ from argusvl.recognition.extraction.fingerprint import (
     require_same_fingerprint,
 )
 from argusvl.recognition.extraction.store import EmbeddingStore
-from argusvl.recognition.extraction.writer import StoreBusyError
 from argusvl.recognition.few_shot.classifiers import Labels
 from argusvl.recognition.few_shot.embeddings import CHANGED, content_store, fingerprint_of, read_contents
 from argusvl.recognition.few_shot.features import Vectors
 from argusvl.recognition.few_shot.layout import LayoutError
 from argusvl.recognition.few_shot.unknown import UNKNOWN
+from argusvl.recognition.output_folder import only_writer, refuse_other_files
 
 FORMAT = 1
 HEADER, PARTS, LOCK = "support.json", "parts", "support.lock"
@@ -284,7 +276,8 @@ def enroll(
     new = _new_pictures(before, pictures, digests)
     after, enrolled = before, 0
     if new:
-        with _only_writer(before):
+        with only_writer(folder, LOCK):
+            _require_unchanged(before)
             contents = {file: digests[file] for file in new}
             parts = folder / PARTS
             store = content_store(contents, parts, backbone, lane=lane, workers=workers, progress=progress)
@@ -310,13 +303,7 @@ def enroll(
 def _open_or_new(folder: Path, spec: str, views: str, fingerprint: StoreFingerprint) -> SupportStore:
     if (folder / HEADER).exists():
         return SupportStore.open(folder)
-    others = sorted(e.name for e in folder.iterdir() if not _is_beginning(e)) if folder.is_dir() else []
-    if others:
-        raise DataError(
-            f"the folder is no support store and holds other files ({listed(others, 3)})",
-            where=folder,
-            remedy="name a new or an empty folder",
-        )
+    refuse_other_files(folder, HEADER, _is_beginning)
     return SupportStore(folder, spec, views, fingerprint)
 
 
@@ -374,34 +361,19 @@ def _with_examples(
     return replace(before, classes=classes)
 
 
-@contextlib.contextmanager
-def _only_writer(before: SupportStore) -> Iterator[None]:
-    """From here on nobody else adds to the store, which is still as it was read.
+def _require_unchanged(before: SupportStore) -> None:
+    """Whether the store is still as it was read.
 
     Raises:
-        StoreBusyError: Another command is adding to it.
-        DataError: One has done so since it was read.
-        ArgusError: It cannot be written.
+        DataError: Another command has added to it since.
     """
-    folder = before.folder
-    try:
-        (folder / PARTS).mkdir(parents=True, exist_ok=True)
-        stream = open_to_append(folder / LOCK)
-    except OSError as error:
-        raise cannot_write(folder, error) from error
-    with stream:
-        if not lock_file(stream):
-            raise StoreBusyError(
-                "another process is writing into this store", where=folder, remedy="wait until it has ended"
-            )
-        now = SupportStore.open(folder).text() if (folder / HEADER).exists() else None
-        if now != (before.text() if before.classes else None):
-            raise DataError(
-                "another command has changed the store meanwhile",
-                where=folder,
-                remedy="give the command again",
-            )
-        yield
+    now = SupportStore.open(before.folder).text() if (before.folder / HEADER).exists() else None
+    if now != (before.text() if before.classes else None):
+        raise DataError(
+            "another command has changed the store meanwhile",
+            where=before.folder,
+            remedy="give the command again",
+        )
 
 
 def _commit(after: SupportStore) -> None:

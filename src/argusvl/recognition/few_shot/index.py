@@ -85,17 +85,10 @@ class ExactIndex:
         best = _Best(len(queries), k)
         scan = _Scan(exact, best)
         first_row = 0
-        for block in self._blocks():
+        for block in blocks_of(self._vectors, _BLOCK_ROWS):
             scan.block(torch.from_numpy(np.require(block, np.float32, ["C", "W"])), first_row)
             first_row += len(block)
         return best.rows.numpy(), best.scores.float().numpy()
-
-    def _blocks(self) -> Iterator[NDArray[np.float32]]:
-        if isinstance(self._vectors, EmbeddingStore):
-            for shard in self._vectors.iter_batches():
-                yield from _slices(shard.vectors)
-        else:
-            yield from _slices(self._vectors)
 
 
 def check_queries(queries: NDArray[np.float32], k: int, index: VectorIndex) -> None:
@@ -163,10 +156,8 @@ class _Scan:
         # Whole groups only, filled up with zeros; at least four groups for each row wanted, where there are so many.
         group = max(1, min(_GROUP, len(vectors) // (4 * self._best.k)))
         filled = -(-len(vectors) // group) * group
-        if self._unit.shape != (
-            filled,
-            vectors.shape[1],
-        ):  # kept from block to block: fresh memory costs time
+        # Kept from block to block: fresh memory costs time.
+        if self._unit.shape != (filled, vectors.shape[1]):
             self._unit = torch.zeros(filled, vectors.shape[1])
             self._scores = torch.empty(min(_BLOCK_QUERIES, len(self._queries)), filled)
         self._unit[: len(vectors)] = _unit(vectors, lengths)
@@ -204,8 +195,16 @@ def _parts(candidates: int, dimension: int) -> Iterator[slice]:
     return (slice(start, start + step) for start in range(0, candidates, step))
 
 
-def _slices(vectors: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
-    return (vectors[start : start + _BLOCK_ROWS] for start in range(0, len(vectors), _BLOCK_ROWS))
+def blocks_of(vectors: NDArray[np.float32] | EmbeddingStore, rows: int) -> Iterator[NDArray[np.float32]]:
+    """Vectors in their order, at most so many rows at a time; of a store, one shard is in memory."""
+    shards = (
+        (shard.vectors for shard in vectors.iter_batches())
+        if isinstance(vectors, EmbeddingStore)
+        else (vectors,)
+    )
+    for shard in shards:
+        for start in range(0, len(shard), rows):
+            yield shard[start : start + rows]
 
 
 def _unit(vectors: Tensor, lengths: Tensor) -> Tensor:

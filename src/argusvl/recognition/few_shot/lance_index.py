@@ -23,7 +23,14 @@ from argusvl.core.files import atomic_folder, read_json
 from argusvl.core.logging import get_logger
 from argusvl.core.wording import first_line
 from argusvl.recognition.extraction.store import EmbeddingStore
-from argusvl.recognition.few_shot.index import EXACT_LIMIT, ExactIndex, Found, VectorIndex, check_queries
+from argusvl.recognition.few_shot.index import (
+    EXACT_LIMIT,
+    ExactIndex,
+    Found,
+    VectorIndex,
+    blocks_of,
+    check_queries,
+)
 
 RECALL = 0.99
 """Share of queries whose nearest vector must be found."""
@@ -150,9 +157,8 @@ class LanceIndex:
                     ef_construction=_EFFORT_OF_BUILDING,
                 )
                 table.create_index("vector", config=config)
-            except (
-                RuntimeError
-            ) as error:  # also what LanceDB makes of our own error while it reads the batches
+            # Also what LanceDB makes of our own error while it reads the batches.
+            except RuntimeError as error:
                 raise (failures or [_failed(error, folder)])[0] from error
             (made / _FACTS).write_text(json.dumps(facts), encoding="utf-8")
             facts["effort"], facts["recall"] = cls(made)._least_effort(vectors, target_recall)
@@ -177,12 +183,6 @@ class LanceIndex:
             part = slice(start, start + _QUERIES_A_CALL)
             rows[part], scores[part] = self._search(queries[part], k, self.effort)
         return rows, scores
-
-    def measure_recall(self, queries: NDArray[np.float32], exact: ExactIndex, k: int = 1) -> float:
-        """Share of what this index finds that belongs to the ``k`` nearest; equally near ones are as good."""
-        _, found = self.search(queries, k)
-        _, true = exact.search(queries, k)
-        return float((found >= true[:, -1:] - _SAME_SCORE).mean())
 
     def _search(self, queries: NDArray[np.float32], k: int, effort: int | None) -> Found:
         """With so many candidates, or by comparing each query with each vector."""
@@ -273,7 +273,7 @@ def _batches(
     """What the table is made of; an error of ours is left in ``failures``, too."""
     row = 0
     try:
-        for block in _blocks(vectors):
+        for block in blocks_of(vectors, _ROWS_A_BATCH):
             empty = np.flatnonzero(~(np.isfinite(block).all(axis=1) & block.any(axis=1)))
             if len(empty):
                 raise DataError(
@@ -281,7 +281,8 @@ def _batches(
                     remedy="leave that image out",
                 )
             numbers = pa.array(np.arange(row, row + len(block)))
-            values = pa.FixedSizeListArray.from_arrays(pa.array(block.reshape(-1)), block.shape[1])
+            flat = pa.array(block.reshape(-1), pa.float32())
+            values = pa.FixedSizeListArray.from_arrays(flat, block.shape[1])
             yield pa.record_batch([numbers, values], schema=schema)
             row += len(block)
     except ArgusError as error:
@@ -297,23 +298,12 @@ def _failed(error: RuntimeError, folder: str | Path) -> ArgusError:
     )
 
 
-def _blocks(vectors: EmbeddingStore | NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
-    shards = (
-        (rows.vectors for rows in vectors.iter_batches())
-        if isinstance(vectors, EmbeddingStore)
-        else (vectors,)
-    )
-    for shard in shards:
-        for start in range(0, len(shard), _ROWS_A_BATCH):
-            yield np.ascontiguousarray(shard[start : start + _ROWS_A_BATCH], dtype=np.float32)
-
-
 def _rows_of(vectors: EmbeddingStore | NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
     """Some rows, in order, without having all in memory."""
     if not isinstance(vectors, EmbeddingStore):
         return np.ascontiguousarray(vectors[rows])
     found, first = [], 0
-    for block in _blocks(vectors):
+    for block in blocks_of(vectors, _ROWS_A_BATCH):
         found.append(block[rows[(rows >= first) & (rows < first + len(block))] - first])
         first += len(block)
     return np.concatenate(found)

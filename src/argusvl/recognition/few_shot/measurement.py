@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +140,7 @@ def measure(
                 refuse_known_queries(one, embedded)
             _note(found, data, categories, embedded)
         found.backbones.append(
-            {"name": spec, "features": feature_map.parts, "fingerprint": backbone.fingerprint.to_dict()}
+            {"name": spec, "features": feature_map.parts, "fingerprint": asdict(backbone.fingerprint)}
         )
         features = [make_features(one, embedded, feature_map, name_map) for one in categories]
         found.rows.extend(evaluate(spec, features, protocol))

@@ -17,8 +17,8 @@ from argusvl.recognition.extraction.extractor import extract
 from argusvl.recognition.extraction.fingerprint import require_same_fingerprint
 from argusvl.recognition.extraction.sources import Listing, Problem, find_images
 from argusvl.recognition.extraction.store import HEADER, EmbeddingStore
-from argusvl.recognition.extraction.writer import StoreBusyError
 from argusvl.recognition.few_shot.embeddings import digest_of_texts, fingerprint_of
+from argusvl.recognition.output_folder import StoreBusyError
 
 
 @dataclass(frozen=True)

@@ -60,10 +60,6 @@ class LeaseReport:
     allocated_loaded: int
     allocated_after: int
 
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return dataclasses.asdict(self)
-
 
 class Lease(Generic[M]):
     """The way to a leased model; of no use when the lease has ended.
@@ -108,7 +104,7 @@ class Lease(Generic[M]):
 
 @contextlib.contextmanager
 def lease(
-    load: Callable[[torch.device], M], device: torch.device | str = "cpu", *, name: str, wait_s: float = 0.0
+    load: Callable[[torch.device], M], device: torch.device | str = "cpu", *, name: str
 ) -> Iterator[Lease[M]]:
     """Loads a model, lends it, and sees to it that it is gone afterwards.
 
@@ -117,7 +113,6 @@ def lease(
             evaluation mode in any case. It must not keep the model.
         device: ``cpu``, ``cuda``, ``cuda:N``, or ``auto``: a GPU where there is one.
         name: Of the model, for errors and the report.
-        wait_s: How long to wait for another thread's lease on the same device to end, in seconds.
 
     Yields:
         The way to the model. Where the body raises, the frames of its traceback are emptied, because they hold
@@ -128,7 +123,7 @@ def lease(
         ModelError: A model is already resident on the device, or the model's memory did not come back.
     """
     place = _device(device)
-    _take(place, name, wait_s)
+    _take(place, name)
     try:
         before = _in_use(place)
         started = time.perf_counter()
@@ -152,35 +147,23 @@ def lease(
                 before[0], loaded[0], after[0], before[1], loaded[1], after[1],
             )  # fmt: skip
     finally:
-        _give_back(place)
-
-
-def resident_models() -> dict[str, str]:
-    """Device → name of the model that is leased on it now."""
-    with _CHANGED:
-        return {str(device): name for device, name in _RESIDENT.items()}
+        del _RESIDENT[place]
 
 
 _RESIDENT: dict[torch.device, str] = {}
-_CHANGED = threading.Condition()
+"""Device → name of the model that is leased on it now."""
+_TAKING = threading.Lock()
 
 
-def _take(device: torch.device, name: str, wait_s: float) -> None:
-    with _CHANGED:
-        if not _CHANGED.wait_for(lambda: device not in _RESIDENT, timeout=wait_s):
+def _take(device: torch.device, name: str) -> None:
+    with _TAKING:
+        if device in _RESIDENT:
             raise ModelError(
                 f"{_RESIDENT[device]!r} is resident on {device}, so {name!r} cannot be loaded there",
                 where=name,
-                remedy="end the first lease before the second begins: models run in sequence; "
-                "where another thread holds it, wait with wait_s, or use another device",
+                remedy="end the first lease before the second begins: models run in sequence, or on two devices",
             )
         _RESIDENT[device] = name
-
-
-def _give_back(device: torch.device) -> None:
-    with _CHANGED:
-        del _RESIDENT[device]
-        _CHANGED.notify_all()
 
 
 def _device(device: torch.device | str) -> torch.device:

@@ -14,7 +14,7 @@ import itertools
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -22,12 +22,13 @@ import torch
 from PIL import Image
 
 from argusvl.core.errors import ArgusError, DataError, ImageError, ModelError
-from argusvl.core.files import lock_file, open_to_append, read_json, write_text_atomically
+from argusvl.core.files import read_json, write_text_atomically
 from argusvl.core.images import open_image, read_image_file
 from argusvl.core.progress import track
 from argusvl.core.workers import map_in_order
 from argusvl.recognition.extraction.sources import Listing, Problem, find_images
 from argusvl.recognition.ledger import Entry
+from argusvl.recognition.output_folder import only_writer, refuse_other_files
 from argusvl.recognition.pipeline.lease import Lease, LeaseReport, lease
 from argusvl.recognition.pipeline.stage_file import StageFile
 
@@ -150,24 +151,7 @@ class PipelineReport:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
-        return {
-            "out": str(self.out),
-            "inputs": self.inputs,
-            "finished": self.finished,
-            "quarantined": [{"path": q.path, "stage": q.stage, "reason": q.reason} for q in self.quarantined],
-            "stages": [
-                {
-                    "name": stage.name,
-                    "inputs": stage.inputs,
-                    "done": stage.done,
-                    "quarantined": stage.quarantined,
-                    "resumed": stage.resumed,
-                    "lease": None if stage.lease is None else stage.lease.as_dict(),
-                }
-                for stage in self.stages
-            ],
-            "problems": [{"path": p.path, "reason": p.reason} for p in self.problems],
-        }
+        return asdict(self) | {"out": str(self.out)}
 
 
 def run_stages(
@@ -410,22 +394,8 @@ def _opened(out: Path, listing: Listing, stages: Sequence[Stage[Any]]) -> Iterat
         "pictures": {"count": len(listing.paths), "sha256": hashlib.sha256(names).hexdigest()},
         "stages": [stage.plan() for stage in stages],
     }
-    if out.is_dir() and not (out / PLAN).is_file() and any(not e.name.startswith(".") for e in out.iterdir()):
-        raise DataError(
-            "the folder holds other files", where=out, remedy="name a new or an empty folder for the results"
-        )
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        lock = open_to_append(out / ".lock")
-    except OSError as error:
-        raise ArgusError(
-            f"cannot be written: {error.strerror}", where=out, remedy="choose a folder that you may write to"
-        ) from error
-    with lock:
-        if not lock_file(lock):
-            raise DataError(
-                "another process is writing into this folder", where=out, remedy="wait until it has ended"
-            )
+    refuse_other_files(out, PLAN, lambda entry: entry.name.startswith("."))
+    with only_writer(out, ".lock"):
         if (out / PLAN).is_file():
             stored = _stored_plan(out)
             _require_same(out, stored, plan)

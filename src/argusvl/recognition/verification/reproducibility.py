@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import torch
@@ -63,7 +64,7 @@ def check_second_load(first: FirstLoad, second: FirstLoad) -> Iterator[Verdict]:
 
 def json_ready(fingerprint: BackboneFingerprint) -> dict[str, Any]:
     """As it comes back from a file."""
-    values: dict[str, Any] = json.loads(json.dumps(fingerprint.to_dict(), sort_keys=True))
+    values: dict[str, Any] = json.loads(json.dumps(asdict(fingerprint), sort_keys=True))
     return values
 
 
@@ -71,7 +72,7 @@ def _fingerprint(fingerprint: BackboneFingerprint, first: FirstLoad) -> Verdict:
     slug = "fingerprint-unstable"
     try:
         now = json_ready(fingerprint)
-        back = json_ready(BackboneFingerprint.from_dict(now))
+        back = json_ready(BackboneFingerprint(**now))
     except (TypeError, ValueError) as error:
         return verdict(slug, False, f"not JSON-ready: {error}")
     passed = now == first.fingerprint and back == now

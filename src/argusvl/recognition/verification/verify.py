@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -172,4 +172,4 @@ def _leased(
     report = leased.report
     assert isinstance(report, LeaseReport)
     taken = report.model_bytes / 2**20
-    return verdict(slug, True, f"all of {taken:.1f} MiB", report.as_dict())
+    return verdict(slug, True, f"all of {taken:.1f} MiB", asdict(report))
