@@ -156,6 +156,11 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; of a name that no file can have, which ``Path.is_file`` fails at, there is none."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
 def real_path(path: str | Path) -> Path:
     """The absolute path without links; of a link that leads back to itself, the link (``resolve`` fails there)."""
     return Path(os.path.realpath(path))

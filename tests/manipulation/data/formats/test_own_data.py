@@ -303,6 +303,7 @@ def test_a_coco_json_is_read_in_our_terms(tmp_path: Path, make_hand: MakeHand) -
         ("hand-other-side", "declared a left hand", "hand_type", "left"),
         ("malformed-hand-record", "'joints_coord_cam': missing", "joints_coord_cam", None),
         ("malformed-hand-record", "'joint_valid'", "joint_valid", [1, 1]),
+        ("malformed-hand-record", "'joint_valid'", "joint_valid", [1, [1, 1]]),
         ("malformed-hand-record", "'joints_img'", "joints_img", [[1]] * 21),
     ],
 )
@@ -339,6 +340,9 @@ def test_pictures_of_another_size_than_stated_are_found(tmp_path: Path, make_han
         DataError, match=r"images\[0\]: K is for pictures of 640×480, but the image has 320×240"
     ):
         read_coco(tmp_path, value)[0]
+    for field, wrong in (("width", 10**400), ("file_name", "a" * 5000)):
+        with pytest.raises(DataError):
+            read_coco(tmp_path, value | {"images": [value["images"][0] | {field: wrong}]})[0]
 
 
 def test_the_wrong_folder_of_pictures_is_told_which_to_name(tmp_path: Path, make_hand: MakeHand) -> None:

@@ -21,6 +21,7 @@ import yaml
 
 from argusvl.config.yaml_text import BoundedLoader, represent_text
 from argusvl.core.errors import DataError
+from argusvl.core.files import is_inside
 from argusvl.detection.data.findings import describe_object, finding, show_box
 from argusvl.detection.data.formats.base import (
     Annotation,
@@ -291,7 +292,7 @@ def _by_config(
 ) -> dict[str, tuple[Path, str | None]]:
     """Image (path below the folder) → file and split, in the order of the splits."""
     stated = config.get("path")
-    root = folder / stated if isinstance(stated, str) and (folder / stated).is_dir() else folder
+    root = folder / stated if isinstance(stated, str) and os.path.isdir(folder / stated) else folder  # noqa: PTH112
     images = list_images(folder, source)
     found: dict[str, tuple[Path, str | None]] = {}
     splits = _split_entries(config)
@@ -369,7 +370,8 @@ def _below(entry: str, root: Path, folder: Path) -> str | None:
     for candidate in (root / entry, folder / entry, folder / entry.removeprefix("../")):
         path = Path(os.path.normpath(candidate))
         base = Path(os.path.normpath(folder))
-        if path.exists() and (path == base or base in path.parents):
+        lies_below = path == base or base in path.parents
+        if lies_below and is_inside(base, path) and os.path.exists(path):  # noqa: PTH110 - any name is no error
             return path.relative_to(base).as_posix()
     return None
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from argusvl.core.errors import DataError
-from argusvl.core.files import path_inside
+from argusvl.core.files import is_file, path_inside
 from argusvl.manipulation.data.checking import Bools, Floats
 from argusvl.manipulation.data.formats.base import (
     METRES,
@@ -88,7 +88,8 @@ class CocoHands(HandData):
             self.images, name, stated_in=picture.source, links=False, error=DataError, remedy=inside
         )
         size = picture_size(image)
-        width, height = (picture.needed(side, "pixels", int | float) for side in ("width", "height"))
+        stated = [picture.needed(side, "pixels", int | float) for side in ("width", "height")]
+        width, height = numbers(stated, (2,), "width, height", picture.source).tolist()
         require_size((width, height), size, picture.source)
         given = [
             one.get(key) for one in (entry, picture) for key in ("K", "cam_param") if one.get(key) is not None
@@ -112,7 +113,11 @@ class CocoHands(HandData):
         written = "21 × 3 numbers, null for a joint that is not known"
         rows, known = entry.joints("joints_coord_cam", written)
         if (valid := entry.get("joint_valid")) is not None:
-            known &= numbers(np.ravel(valid).tolist(), (21,), "joint_valid", entry.source) > 0
+            rows_of = (
+                [v if isinstance(v, list) else [v] for v in valid] if isinstance(valid, list) else [[valid]]
+            )
+            flat = [value for row in rows_of for value in row]  # some files hold a column
+            known &= numbers(flat, (21,), "joint_valid", entry.source) > 0
         return parse_joints(rows, known, entry.source, unit=self._unit, order=self._order)
 
     def _marks(self, entry: Fields) -> Floats | None:
@@ -126,10 +131,10 @@ class CocoHands(HandData):
     def _refuse_other_folder(self) -> None:
         stated = [str(entry.get("file_name")) for entry in list(self._pictures.values())[:100]]
         names = [name for name in stated if not Path(name).anchor and ".." not in Path(name).parts]
-        if not names or any((self.images / name).is_file() for name in names):
+        if not names or any(is_file(self.images / name) for name in names):
             return
         near = [self.images.parent, *(one for one in sorted(self.images.glob("*")) if one.is_dir())]
-        right = next((folder for folder in near if any((folder / name).is_file() for name in names)), None)
+        right = next((folder for folder in near if any(is_file(folder / name) for name in names)), None)
         raise DataError(
             f"none of the first {len(names)} images of {self.path.name} is here, not even {names[0]}",
             where=self.images,
