@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable
+import re
 
 from argusvl.core.errors import ArgusError
 from argusvl.visual.fonts import covered_characters, default_font_path
@@ -12,12 +12,12 @@ from argusvl.visual.fonts import covered_characters, default_font_path
 _FIRST_CJK = 0x2E80  # where the radicals begin; what is before has glyphs everywhere
 
 
-def embedded_font(texts: Iterable[str]) -> str:
-    """A ``@font-face`` named "Argus glyphs" with just the Chinese (and Japanese, Korean) glyphs of the texts.
+def embedded_font(text: str) -> str:
+    """A ``@font-face`` named "Argus glyphs" with just the Chinese (and Japanese, Korean) glyphs of a text.
 
     Without the font's package the reader's own fonts must do; the page is no less complete.
     """
-    wanted = {character for text in texts for character in text if ord(character) >= _FIRST_CJK}
+    wanted = set(re.findall(f"[{chr(_FIRST_CJK)}-\U0010ffff]", text))
     try:
         path = default_font_path()
     except ArgusError:

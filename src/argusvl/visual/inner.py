@@ -84,8 +84,7 @@ def inner_section(inner: Inner) -> Section:
             ],
         )
     )
-    names = [text for one in inner.layers for text in (one.name, one.kind)]
-    return Section("inner", "", Markup(html), [*names, inner.batch, *(one.name for one in inner.attention)])
+    return Section("inner", "", Markup(html))
 
 
 def attention_over(name: str, image: Image.Image, heads: NDArray[Any]) -> Attention:

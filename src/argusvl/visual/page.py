@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from argusvl.core.files import open_file
+from argusvl.visual.glyphs import embedded_font
 from argusvl.visual.plots import format_number
 
 _HEAD_BYTES = 4096
@@ -36,6 +37,28 @@ def page_environment(package: str | None = None) -> Environment:
     )
     environment.filters |= {"json": json_in_page, "number": shown_number, "bar": bar_percentage}
     return environment
+
+
+def render_page(
+    environment: Environment,
+    template: str,
+    scripts: Mapping[str, Markup],
+    more_scripts: Iterable[str] = (),
+    **values: Any,
+) -> str:
+    """A page on ``page.html.jinja``, with its security policy and the glyphs of whatever it says.
+
+    Args:
+        environment: Of :func:`page_environment`.
+        template: What extends the page.
+        scripts: The page's, by their names.
+        more_scripts: Others that may run in it.
+        values: For the template.
+    """
+    policy = security_policy([*scripts.values(), *more_scripts])
+    html = environment.get_template(template).render(scripts=scripts, policy=policy, **values)
+    head, style, rest = html.partition("<style>\n")
+    return f"{head}{style}{embedded_font(html)}\n{rest}"
 
 
 def is_page(path: Path) -> bool:

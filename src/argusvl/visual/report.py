@@ -8,19 +8,16 @@ switched. What only the task understands, such as pictures with their boxes, it 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
 from argusvl.core.figures import FigureSpec
 from argusvl.core.files import write_text_atomically
-from argusvl.visual.curves import ChartGroup, chart_groups
-from argusvl.visual.glyphs import embedded_font
-from argusvl.visual.health import Health, health_of
-from argusvl.visual.page import page_environment, script_sources, security_policy, shown_number
+from argusvl.visual.curves import chart_groups
+from argusvl.visual.health import health_of
+from argusvl.visual.page import page_environment, render_page, script_sources, shown_number
 from argusvl.visual.sections import Section
 
 _SCRIPTS = ("theme.js", "charts.js", "tables.js")
@@ -107,12 +104,13 @@ def render_report(data: ReportData) -> str:
     scripts = script_sources(environment, _SCRIPTS)
     groups = chart_groups(data.log_history, data.declared)
     health = health_of(data.log_history, data.events, groups)
-    return environment.get_template("report.html.jinja").render(
+    return render_page(
+        environment,
+        "report.html.jinja",
+        scripts,
+        [section.script for section in data.sections if section.script],
         kind_of_page="Argus report",
         data=data,
-        policy=security_policy([*scripts.values(), *(s.script for s in data.sections if s.script)]),
-        scripts=scripts,
-        font=Markup(embedded_font(_texts(data, groups, health))),
         trained=any(row.before is not None for row in data.figures),
         tiles=[row for row in data.figures if row.after is not None][:4],
         inside=[section for section in data.sections if not section.title],
@@ -120,19 +118,6 @@ def render_report(data: ReportData) -> str:
         groups=[group for group in groups if not group.health],
         health=health,
     )
-
-
-def _texts(data: ReportData, groups: Sequence[ChartGroup], health: Health | None) -> Iterable[str]:
-    """Every text of the report that users wrote."""
-    yield from (data.title, data.subtitle, data.configuration, data.measured_on)
-    yield from (text for row in data.figures for text in (row.name, row.note))
-    yield from (str(value) for pair in (*data.facts.items(), *data.environment.items()) for value in pair)
-    yield from (text for section in (*data.sections, *data.inner) for text in section.texts)
-    if health is not None:
-        yield from (t for f in health.findings for t in (f.slug, f.where, f.what, f.remedy))
-        yield from (t for h in health.happenings for t in (h.name, h.details))
-    for chart in (chart for group in groups for chart in group.charts):
-        yield from (chart.title, *(entry.name for entry in chart.legend))
 
 
 def _fact(name: str, value: Any) -> tuple[str, str]:

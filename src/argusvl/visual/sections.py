@@ -18,7 +18,6 @@ class Section:
         id: Of the element, for links; not one of the report's own (``overview``, ``health``, ``training``, ``set-up``).
         title: Its heading and its link; without one it continues the overview.
         html: What stands below the heading. What users wrote must be escaped in it: use ``page_environment``.
-        texts: What users wrote in it, for the glyphs that the page carries.
         style: CSS that it needs beside ``report.css``.
         script: JavaScript that it needs; the page's security policy allows it.
     """
@@ -26,7 +25,6 @@ class Section:
     id: str
     title: str
     html: Markup
-    texts: Sequence[str] = ()
     style: Markup = field(default_factory=Markup)
     script: Markup = field(default_factory=Markup)
 

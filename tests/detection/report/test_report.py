@@ -19,7 +19,7 @@ from argusvl.detection.report.pictures import MAX_PICTURES, GalleryItem
 from argusvl.detection.report.scored_curves import PrecisionCurve
 from argusvl.detection.report.sections import MAX_MISDESCRIBED, BoxData, box_sections
 from argusvl.visual import glyphs as glyphs_module
-from argusvl.visual import report as report_module
+from argusvl.visual import page as page_module
 from argusvl.visual.report import FigureRow, ReportData, render_report, write_report
 
 HOSTILE = "</script></style><img src=x onerror=alert(1)><!-- <script>alert('1')</script>&\""
@@ -236,7 +236,7 @@ def test_the_file_is_written_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def fails(*_: object) -> str:
         raise MemoryError
 
-    monkeypatch.setattr(report_module, "embedded_font", fails)
+    monkeypatch.setattr(page_module, "embedded_font", fails)
     with pytest.raises(MemoryError):
         write_report(ReportData("two"), target)
     assert target.read_text(encoding="utf-8") == before

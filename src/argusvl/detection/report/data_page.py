@@ -18,9 +18,8 @@ from PIL import Image
 
 from argusvl.core.files import write_text_atomically
 from argusvl.doctor.findings import Finding, Severity, by_kind
-from argusvl.doctor.rendering import SHOWN_IN_A_PAGE, findings_html
-from argusvl.visual.glyphs import embedded_font
-from argusvl.visual.page import grouped_digits, page_environment, script_sources, security_policy
+from argusvl.doctor.rendering import findings_html
+from argusvl.visual.page import grouped_digits, page_environment, render_page, script_sources
 from argusvl.visual.pictures import jpeg_uri, reduced_jpeg
 
 MAX_BYTES = 5_000_000
@@ -145,14 +144,14 @@ def render_data_page(data: DataPage) -> str:
     scripts = script_sources(environment, _SCRIPTS)
     samples = _samples(data.pictures, environment)
     sample_kinds = Counter(kind for sample in samples for kind in sample.kinds)
-    return environment.get_template("check.html.jinja").render(
+    return render_page(
+        environment,
+        "check.html.jinja",
+        scripts,
         kind_of_page="Argus data check",
         data=data,
         findings=Markup(findings_html(data.findings, sample_kinds)),
         kinds=[(alike[0].slug, alike[0].severity) for alike in by_kind(data.findings, frequent_first=True)],
-        policy=security_policy(scripts.values()),
-        scripts=scripts,
-        font=Markup(embedded_font(_texts(data, samples))),
         samples=samples,
         sample_kinds=sample_kinds,
         labels_shown=_LABELS_SHOWN,
@@ -273,15 +272,3 @@ def drawable(box: Sequence[float | str] | None) -> tuple[float, float, float, fl
         return None
     numbers = [v for v in box if isinstance(v, int | float) and math.isfinite(v)]
     return (numbers[0], numbers[1], numbers[2], numbers[3]) if len(numbers) == 4 else None
-
-
-def _texts(data: DataPage, samples: Sequence[_Sample]) -> Iterable[str]:
-    """Every text of the page that users wrote."""
-    yield from (data.title, data.subtitle, *data.images, *data.notes, *data.facts.values())
-    for alike in by_kind(data.findings):
-        yield from (text for one in alike[:SHOWN_IN_A_PAGE] for text in (one.where, one.what))
-    yield from (row.label for row in data.labels)
-    for sample in samples:
-        yield from (sample.picture.name, sample.picture.where)
-        yield from (flaw.text for flaw in sample.picture.flaws)
-        yield from (label for _, label in sample.picture.others)

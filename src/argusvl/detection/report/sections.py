@@ -5,7 +5,7 @@ Boxes are drawn as SVG over the pictures, so that they stay sharp.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -140,9 +140,7 @@ def _classes(data: BoxData, pictures: Sequence[Picture], environment: Environmen
         score_threshold=gallery.score_threshold,
         to_see=_to_see(pictures),
     )
-    said = [text for truth, said, _ in gallery.misdescribed for text in (truth, said)]
-    texts = [*data.per_class, *gallery.kinds, *gallery.confusion, *said]
-    return Section("classes", "", Markup(html), texts)
+    return Section("classes", "", Markup(html))
 
 
 def _pictures(
@@ -158,7 +156,7 @@ def _pictures(
         gallery=gallery_data(pictures, gallery.score_threshold),
     )
     style, script = (_source(environment, name) for name in ("gallery.css", "gallery.js"))
-    return Section("pictures", "Pictures", Markup(html), list(_texts(gallery)), style, script)
+    return Section("pictures", "Pictures", Markup(html), style, script)
 
 
 def _scores(data: BoxData, environment: Environment) -> Section | None:
@@ -171,8 +169,7 @@ def _scores(data: BoxData, environment: Environment) -> Section | None:
         calibration=data.calibration,
         calibration_note=data.calibration_note,
     )
-    texts = [text for chart in charts for text in (chart.title, *(entry.name for entry in chart.legend))]
-    return Section("scores", "Scores", Markup(html), [*texts, data.calibration_note])
+    return Section("scores", "Scores", Markup(html))
 
 
 def _charts(data: BoxData) -> list[Chart]:
@@ -206,14 +203,6 @@ def _how_chosen(gallery: GalleryFile, pictures: Sequence[Picture], unusable: int
         return f"All {total} pictures, those with the most errors first."
     note = f" ({gallery.note})" if gallery.note else ""
     return f"{shown} of {total} pictures{note}, those with the most errors first."
-
-
-def _texts(gallery: GalleryFile) -> Iterable[str]:
-    """Every text of the pictures that users wrote."""
-    yield gallery.note
-    for item in gallery.items:
-        yield item.caption
-        yield from (text for box in (*item.truth, *item.predicted) for text in (box.label, box.counted_as))
 
 
 def _source(environment: Environment, name: str) -> Markup:

@@ -42,13 +42,13 @@ def task_report(run: RunFolder) -> TaskReport:
     if rows:
         html = Markup(environment.get_template("figures.html.jinja").render(rows=rows, collapsed=collapsed))
         sections.append(Section("hand-figures", "", html))
-    pictures, texts = _pictures(run.evaluated / GALLERY)
+    pictures = _pictures(run.evaluated / GALLERY)
     joints = run.evaluated / GALLERY / "joints.png"
     if pictures:
         template = environment.get_template("hands.html.jinja")
         bars = _data_uri(joints) if joints.is_file() else None
         html = Markup(template.render(pictures=pictures, joints=bars))
-        sections.append(Section("hands", "Hands", html, texts))
+        sections.append(Section("hands", "Hands", html))
     return TaskReport(sections)
 
 
@@ -57,13 +57,13 @@ def _collapsed(row: dict[str, Any]) -> bool:
     return isinstance(beside, (int, float)) and Measured(value, beside, higher_is_better=False).collapsed
 
 
-def _pictures(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
+def _pictures(folder: Path) -> list[dict[str, Any]]:
     file = folder / LIST
     if not file.is_file():
-        return [], []
+        return []
     try:
         entries = read_json(file)
-        shown = [
+        return [
             {
                 "image": _data_uri(folder / Path(one["picture"]).name),
                 "source": str(one["source"]),
@@ -74,7 +74,6 @@ def _pictures(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
         ]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise DataError(f"damaged: {error!r}", where=file, remedy="run `argus eval --out` again") from None
-    return shown, [str(one["source"]) for one in shown]
 
 
 def _data_uri(file: Path) -> str:
