@@ -20,7 +20,7 @@ import numpy as np
 
 from argusvl.config.messages import did_you_mean
 from argusvl.core.errors import DataError
-from argusvl.core.files import cannot_read, open_file, write_text_atomically
+from argusvl.core.files import cannot_read, open_file, real_path, write_text_atomically
 from argusvl.core.strict_json import MalformedJsonError, decode_json, printable, shown
 from argusvl.detection.data.findings import box_problem, crowd_problem, description_problem
 from argusvl.doctor.findings import catalogue
@@ -51,6 +51,13 @@ class Scene:
 
     images: tuple[str, ...]
     objects: tuple[ObjectAnnotation, ...]
+
+    def files(self, root: Path) -> set[Path]:
+        """The files of its images, by which the same picture is known in whichever words a record names it.
+
+        A demonstration is asked about later, or held out, where it shares one with a student: its answer is given away.
+        """
+        return {real_path(root / name) for name in self.images}
 
 
 @dataclass(frozen=True, slots=True)

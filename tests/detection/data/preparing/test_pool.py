@@ -90,7 +90,7 @@ def test_images_of_other_splits_and_images_without_objects_are_not_taken() -> No
         record("free.jpg", "x", "x"),
         record("more.jpg", "x", "x", "x"),
     ]
-    pool, _, _ = take_pool(train, 1, elsewhere=["leak.jpg"])
+    pool, _, _ = take_pool(train, 1, elsewhere={Path("leak.jpg").resolve()})
     assert names(pool) == ["free.jpg"]
 
 
@@ -123,7 +123,7 @@ def test_the_cover_is_complete_and_deterministic(labels: list[dict[str, int]]) -
 
 def test_a_folder_gets_a_pool_that_is_disjoint_from_all_splits(tmp_path: Path) -> None:
     write_records(tmp_path / "train.jsonl", [record(f"{i}.jpg", "xy"[i % 2]) for i in range(6)])
-    write_records(tmp_path / "val.jsonl", [record("0.jpg", "x")])
+    write_records(tmp_path / "val.jsonl", [record("./0.jpg", "x")])  # in other words the same file
     counts, warnings = make_pool(tmp_path, 2)
     assert counts == {"teacher_pool": 2, "train": 4}
     assert warnings == []

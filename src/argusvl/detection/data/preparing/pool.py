@@ -7,7 +7,8 @@ A greedy set cover: the image that shows most labels not yet shown comes next, o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from heapq import heappop, heapreplace
 from pathlib import Path
@@ -28,15 +29,20 @@ from argusvl.doctor.findings import Finding
 
 
 def take_pool(
-    train: Sequence[Record], size: int, elsewhere: Iterable[str] = (), labels_are: LabelKind = "description"
+    train: Sequence[Record],
+    size: int,
+    elsewhere: AbstractSet[Path] = frozenset(),
+    labels_are: LabelKind = "description",
+    root: Path = Path(),
 ) -> tuple[list[Record], list[Record], list[Finding]]:
     """Takes a teacher pool out of the training records.
 
     Args:
         train: The training records. The pool holds students only: a teacher has no teachers.
         size: Images in the pool.
-        elsewhere: Image paths of other splits; a record that shows one is not taken.
+        elsewhere: Image files of other splits; a record that shows one is not taken.
         labels_are: What the pool must show all of.
+        root: Folder that image paths are relative to.
 
     Returns:
         The pool, the training records without it, and a warning for each label that train has lost.
@@ -46,9 +52,10 @@ def take_pool(
     """
     if size < 1:
         raise DataError(f"the pool's size is {size}", remedy="give at least 1")
-    other = set(elsewhere)
     candidates = [
-        i for i, r in enumerate(train) if r.student.objects and not other.intersection(r.student.images)
+        i
+        for i, r in enumerate(train)
+        if r.student.objects and not (elsewhere and elsewhere & r.student.files(root))
     ]
     if size >= len(train) or size > len(candidates):
         raise DataError(
@@ -151,14 +158,14 @@ def make_pool(
         present = {record.student for record in train}
         train += [record for record in RecordFile(target) if record.student not in present]
     others = [file.parent / f"{name}.jsonl" for name in ("val", "test")]
-    elsewhere = [
+    elsewhere = {
         image
         for path in others
         if path.is_file() and path != file
         for record in RecordFile(path)
-        for image in record.student.images
-    ]
-    pool, rest, warnings = take_pool(train, size, elsewhere, labels_are)
+        for image in record.student.files(file.parent)
+    }
+    pool, rest, warnings = take_pool(train, size, elsewhere, labels_are, file.parent)
     write_records(target, pool)
     write_records(file, rest)
     update_manifest(file.parent, manifest)

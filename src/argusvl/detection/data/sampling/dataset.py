@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from argusvl.core.errors import ConfigError
-from argusvl.core.files import real_path
 from argusvl.core.logging import get_logger
 from argusvl.detection.data.records import ObjectAnnotation, Record, RecordFile, Scene
 from argusvl.detection.data.sampling.augmentation import Augmentation, View
@@ -235,11 +234,11 @@ class DetectionDataset(Dataset[Sample]):
         if settings.pool is None:
             return []
         # One more than needed: the student's own picture, should the pool hold it, would give the answer away.
-        own = _files(record.student, self.records.root)
+        own = record.student.files(self.records.root)
         root = settings.pool.root
         candidates = [(number, settings.pool[number]) for number in drawn.of(index, settings.count + 1)]
         chosen = [
-            _Teacher(r.student, root, r.source, n) for n, r in candidates if not own & _files(r.student, root)
+            _Teacher(r.student, root, r.source, n) for n, r in candidates if not own & r.student.files(root)
         ]
         return chosen[: settings.count]
 
@@ -380,8 +379,3 @@ def _view(scene: LoadedScene, image: int) -> View:
     shown = [a for a in scene.objects if a.image == image]
     boxes = np.array([a.bbox_2d for a in shown], dtype=np.float64).reshape(-1, 4)
     return View(scene.images[image], boxes, tuple(a.desc for a in shown))
-
-
-def _files(scene: Scene, root: Path) -> set[Path]:
-    """The files of a scene's images, comparable between record files."""
-    return {real_path(root / name) for name in scene.images}
