@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from argusvl.detection.config import DetectionRunConfig
 from argusvl.detection.data.patches import TOKEN_AREA
+from argusvl.detection.data.sampling.conversation import ROLE_IDS
 from argusvl.detection.data.sampling.positions import conversation_positions
 from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.losses import LossSettings
@@ -89,7 +90,7 @@ class BatchShape:
         ids = np.where(types == 1, qwen.image_token_id, 0)
         answer = places[-1] + merged + _PROMPT  # what follows is taught
         labels, roles = np.full(length, -100, dtype=np.int64), np.zeros(length, dtype=np.int64)
-        labels[answer:], roles[answer:] = 0, 2
+        labels[answer:], roles[answer:] = 0, ROLE_IDS["student"]
         shape = (1, self.samples * length) if self.packed else (self.samples, length)
         rows = {"input_ids": ids, "mm_token_type_ids": types, "labels": labels, "label_roles": roles}
         batch: dict[str, Any] = {

@@ -17,14 +17,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from argusvl.core.boxes import cxcywh_to_xyxy, giou_xyxy
+from argusvl.detection.data.sampling.conversation import ROLE_IDS
 from argusvl.detection.model.matching import Assignment, Targets, match_one_to_one, match_several_to_one
 from argusvl.detection.model.queries import QueryPredictions
 
 # Weight of the classification cost in matching, as in Deformable DETR.
 CLASS_COST = 2.0
-
-# Who wrote a token that is taught; 0 in a batch's ``label_roles`` is nobody.
-TEACHER, STUDENT = 1, 2
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ class WrittenAnswers:
     Attributes:
         logits: float32.
         ids: The tokens.
-        roles: Whose answer each is in: ``TEACHER`` or ``STUDENT``.
+        roles: Whose answer each is in: one of :data:`~argusvl.detection.data.sampling.conversation.ROLE_IDS`.
     """
 
     logits: Float[Tensor, "taught vocabulary"]
@@ -138,12 +136,12 @@ class Descriptions:
 
 def teacher_lm(answers: WrittenAnswers) -> Tensor:
     """Cross-entropy of the teachers' answers."""
-    return answers.cross_entropy[answers.roles == TEACHER].sum()
+    return answers.cross_entropy[answers.roles == ROLE_IDS["teacher"]].sum()
 
 
 def student_lm(answers: WrittenAnswers) -> Tensor:
     """Cross-entropy of the student's answer."""
-    return answers.cross_entropy[answers.roles == STUDENT].sum()
+    return answers.cross_entropy[answers.roles == ROLE_IDS["student"]].sum()
 
 
 def bbox_l1(pairs: AssignedPairs) -> Tensor:

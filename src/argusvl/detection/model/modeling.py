@@ -29,6 +29,7 @@ from argusvl.detection.data.checkpoint_layout import (
     is_adapter,
     stock_folder,
 )
+from argusvl.detection.data.sampling.conversation import ROLE_IDS
 from argusvl.detection.model.adapters import Adapter, describe_base, find_base
 from argusvl.detection.model.attention import VARLEN, check_can_pack, packed_arguments
 from argusvl.detection.model.captioner import CaptionDecoder
@@ -37,7 +38,7 @@ from argusvl.detection.model.head import DetectionHead, HeadOutput
 from argusvl.detection.model.inputs import AXES, check_present, check_shapes, checked_images, cut_patches
 from argusvl.detection.model.label_trie import LabelTrie
 from argusvl.detection.model.loading import check_head, load_config, load_head, load_qwen
-from argusvl.detection.model.losses import STUDENT, LossSettings, WrittenAnswers, terms_of
+from argusvl.detection.model.losses import LossSettings, WrittenAnswers, terms_of
 from argusvl.detection.model.matching import Targets
 from argusvl.detection.model.vision import make_fast, raster_rows
 
@@ -342,7 +343,7 @@ class ArgusForDetection(PreTrainedModel):
         """
         # The state at t predicts the token at t + 1.
         target = labels[:, 1:]
-        role = roles[:, 1:] if roles is not None else torch.where(target != -100, STUDENT, 0)
+        role = roles[:, 1:] if roles is not None else torch.where(target != -100, ROLE_IDS["student"], 0)
         chosen = target != -100
         logits = self.qwen.lm_head(hidden_states[:, :-1][chosen]).float()
         return terms_of(WrittenAnswers(logits, target[chosen], role[chosen]))

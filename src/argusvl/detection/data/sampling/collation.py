@@ -14,15 +14,13 @@ from argusvl.core.errors import DataError, ModelError
 from argusvl.detection.data.labels import Vocabulary, label_of
 from argusvl.detection.data.patches import PATCH
 from argusvl.detection.data.records import ObjectAnnotation
-from argusvl.detection.data.sampling.conversation import ChatProcessor
+from argusvl.detection.data.sampling.conversation import ROLE_IDS, ChatProcessor
 from argusvl.detection.data.sampling.pixels import num_placeholders, patch_grid, pixel_values
 from argusvl.detection.data.sampling.positions import conversation_positions
 from argusvl.detection.data.sampling.samples import Sample
 
 IGNORED = -100
 """Label of a position that no loss looks at."""
-ROLE_TEACHER = 1
-ROLE_STUDENT = 2
 
 COUNTS = (
     "teacher_tokens",
@@ -118,8 +116,8 @@ class Collator:
         counts["student_images"] = len(inputs["student_image_index"])
         if not self.for_inference:
             inputs |= self._objects(samples)
-            counts["teacher_tokens"] = int((inputs["label_roles"] == ROLE_TEACHER).sum())
-            counts["student_tokens"] = int((inputs["label_roles"] == ROLE_STUDENT).sum())
+            for role, number in ROLE_IDS.items():
+                counts[f"{role}_tokens"] = int((inputs["label_roles"] == number).sum())
             counts["objects"] = len(inputs["object_image"])
             counts["caption_tokens"] = int((inputs["object_caption_ids"] != IGNORED).sum())
             counts["objects_labelled"] = int((inputs["object_label"] >= 0).sum())
@@ -150,9 +148,7 @@ class Collator:
                 if part.kind == "image":
                     types[start + part.start : start + part.stop] = 1
                 elif part.kind == "answer" and part.stop <= length:
-                    roles[start + part.start : start + part.stop] = (
-                        ROLE_TEACHER if part.role == "teacher" else ROLE_STUDENT
-                    )
+                    roles[start + part.start : start + part.stop] = ROLE_IDS[part.role]
             own = slice(start, start + length)
             positions[:, own] = conversation_positions(types[own], sample.conversation.grids)
         batch = {"input_ids": ids, "mm_token_type_ids": types}

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from transformers.tokenization_utils_tokenizers import TokenizersBackend
 
 Role = Literal["system", "teacher", "student"]
+ROLE_IDS: dict[Role, int] = {"teacher": 1, "student": 2}
+"""Who wrote a token that is taught, as a batch's ``label_roles`` says it; 0 is nobody."""
 Kind = Literal["prompt", "image", "answer"]
 OverLengthPolicy = Literal["refuse", "drop_teachers"]
 
