@@ -12,12 +12,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 
-def xyxy_to_cxcywh(boxes: Float[Tensor, "... 4"]) -> Float[Tensor, "... 4"]:
-    """Corners to centre and size; any unit."""
-    x1, y1, x2, y2 = boxes.unbind(-1)
-    return torch.stack([(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1], dim=-1)
-
-
 def cxcywh_to_xyxy(boxes: Float[Tensor, "... 4"]) -> Float[Tensor, "... 4"]:
     """Centre and size to corners; any unit."""
     cx, cy, w, h = boxes.unbind(-1)
