@@ -141,10 +141,12 @@ def refuse_replacing(
             raise already_there(target, overwrite)
 
 
-def already_there(target: Path, overwrite: bool | None = False) -> ArgusError:
+def already_there(
+    target: Path, overwrite: bool | None = False, kind: type[ArgusError] = ArgusError
+) -> ArgusError:
     """What to tell of something that is not replaced unasked."""
     own = "remove it yourself" if overwrite is None else "add --overwrite to replace it"
-    return ArgusError("is there already", where=target, remedy=f"{own}, or name another place")
+    return kind("is there already", where=target, remedy=f"{own}, or name another place")
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.console import Console
@@ -31,6 +32,32 @@ class _Throughput(ProgressColumn):
         return Text("" if speed is None else f"{speed:.1f} {self._unit}/s", style="progress.data.speed")
 
 
+@contextmanager
+def progress_bar(
+    description: str, total: int, *, unit: str = "images", shown: bool = True
+) -> Iterator[Callable[[], None]]:
+    """A bar as long as the body lasts; gives what moves it on by one.
+
+    Args:
+        description: Shown before the bar.
+        total: How many there are.
+        unit: What is counted, for the throughput.
+        shown: Whether to show it. It is never shown where stderr is not a terminal.
+    """
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Throughput(unit),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not (shown and console.is_terminal)) as progress:
+        task = progress.add_task(description, total=total)
+        yield lambda: progress.advance(task)
+
+
 def track(
     items: Iterable[T], total: int, description: str, *, unit: str = "images", enabled: bool = True
 ) -> Generator[T, None, None]:
@@ -41,22 +68,9 @@ def track(
         total: How many there are.
         description: Shown before the bar.
         unit: What is counted, for the throughput.
-        enabled: Whether to show the bar. It is never shown where stderr is not a terminal.
+        enabled: Whether to show the bar.
     """
-    console = Console(stderr=True)
-    if not enabled or not console.is_terminal:
-        yield from items
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _Throughput(unit),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task(description, total=total)
+    with progress_bar(description, total, unit=unit, shown=enabled) as advance:
         for item in items:
             yield item
-            progress.advance(task)
+            advance()

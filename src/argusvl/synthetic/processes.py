@@ -10,9 +10,6 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from typing import TypeVar
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from argusvl.core.threads import usable_cores
 
 Drawn = TypeVar("Drawn")
@@ -51,15 +48,6 @@ def drawn_in_order(
             yield from pending.popleft().result()
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
-
-
-@contextlib.contextmanager
-def drawing_bar(scene: str, images: int, shown: bool) -> Iterator[Callable[[], None]]:
-    """A progress bar on stderr; gives what moves it on by one picture."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=not shown, transient=True) as bar:
-        task = bar.add_task(f"Drawing {scene}", total=images)
-        yield lambda: bar.advance(task)
 
 
 def _leave_ctrl_c() -> None:

@@ -26,9 +26,10 @@ from PIL import Image
 import argusvl
 from argusvl.core.errors import DataError
 from argusvl.core.files import atomic_folder, read_text, write_text_atomically
+from argusvl.core.progress import progress_bar
 from argusvl.core.strict_json import MalformedJsonError, decode_json
 from argusvl.synthetic.languages import Language, known_language
-from argusvl.synthetic.processes import drawing_bar, drawn_in_order
+from argusvl.synthetic.processes import drawn_in_order
 
 SPLITS = ("train", "val", "test")
 POOL = "teacher_pool"
@@ -194,7 +195,10 @@ class Scenes:
         if is_there(Path(out), _source_entry(request)):
             return
         plan = partial(self.plan, width=width, height=height, language=words)
-        with atomic_folder(Path(out)) as work, drawing_bar(self.name, images, progress) as advance:
+        with (
+            atomic_folder(Path(out)) as work,
+            progress_bar(f"Drawing {self.name}", images, shown=progress) as advance,
+        ):
             (work / "images").mkdir()
             splits: dict[str, list[SavedPicture]] = {name: [] for name in (*SPLITS, POOL)}
             draw = partial(_draw_some, work, request, plan)

@@ -18,12 +18,13 @@ from PIL import Image
 
 import argusvl
 from argusvl.core.files import atomic_folder, write_text_atomically
+from argusvl.core.progress import progress_bar
 from argusvl.synthetic.effects import Exposure, expose, random_exposure
 from argusvl.synthetic.hands.backgrounds import pictures_in
 from argusvl.synthetic.hands.folder import hand_entry, write_hands
 from argusvl.synthetic.hands.rendering import render
 from argusvl.synthetic.hands.scene import Scene, random_scene
-from argusvl.synthetic.processes import drawing_bar, drawn_in_order
+from argusvl.synthetic.processes import drawn_in_order
 from argusvl.synthetic.writing import MANIFEST, check_size, is_there, picture_source
 
 NAME = "hands"
@@ -69,7 +70,7 @@ def generate(
     folder = Path(out)
     if is_there(folder, source):
         return
-    with atomic_folder(folder) as work, drawing_bar(NAME, images, progress) as advance:
+    with atomic_folder(folder) as work, progress_bar(f"Drawing {NAME}", images, shown=progress) as advance:
         (work / "images").mkdir()
         draw = partial(_draw_some, work, seed, (width, height), pictures)
         entries = []

@@ -462,7 +462,7 @@ def test_a_teacher_pool_of_the_source_is_kept_and_a_second_one_refused(tmp_path:
 def test_an_existing_folder_is_replaced_only_if_asked_and_ours(voc: Any) -> None:
     voc.pair("a")
     _, out = run(voc)
-    with pytest.raises(DataError, match="exists already"):
+    with pytest.raises(DataError, match="is there already"):
         run(voc)
     voc.pair("b")
     run(voc, overwrite=True)

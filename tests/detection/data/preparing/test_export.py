@@ -178,7 +178,7 @@ def test_the_users_mistakes_are_errors_and_leave_nothing(make: MakeFolder) -> No
     assert [p.name for p in data.parent.iterdir()] == ["data"]
     (data.parent / "out").mkdir()
     (data.parent / "out/mine.txt").touch()
-    with pytest.raises(DataError, match="exists already"):
+    with pytest.raises(DataError, match="is there already"):
         run(data)
     empty = data.parent / "empty"
     empty.mkdir()

@@ -135,7 +135,7 @@ def test_a_folder_gets_a_pool_that_is_disjoint_from_all_splits(tmp_path: Path) -
 def test_replacing_a_pool_gives_its_images_back_first(tmp_path: Path) -> None:
     write_records(tmp_path / "train.jsonl", [record(f"{i}.jpg", "x") for i in range(6)])
     make_pool(tmp_path, 3)
-    with pytest.raises(DataError, match="exists already"):
+    with pytest.raises(DataError, match="is there already"):
         make_pool(tmp_path, 1)
     counts, _ = make_pool(tmp_path, 1, overwrite=True)
     assert counts == {"teacher_pool": 1, "train": 5}

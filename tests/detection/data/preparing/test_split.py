@@ -170,7 +170,7 @@ def test_a_file_of_any_name_is_left_as_it_is(tmp_path: Path) -> None:
 def test_an_existing_val_is_replaced_only_if_asked(folder: Path) -> None:
     split_file(folder, SplitOptions(0.2, 0))
     before = {p.name: p.read_bytes() for p in folder.iterdir()}
-    with pytest.raises(DataError, match=r"val\.jsonl: exists already"):
+    with pytest.raises(DataError, match=r"val\.jsonl: is there already"):
         split_file(folder, SplitOptions(0.5, 0))
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
 

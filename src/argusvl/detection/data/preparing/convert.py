@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from argusvl.core.errors import DataError, ImageError
-from argusvl.core.files import atomic_folder, real_path
+from argusvl.core.files import already_there, atomic_folder, real_path
 from argusvl.core.images import open_image
 from argusvl.core.logging import get_logger
 from argusvl.core.progress import track
@@ -208,7 +208,7 @@ def _check_target(source: Path, target: Path, overwrite: bool) -> None:
     if not target.exists():
         return
     if not overwrite:
-        raise DataError("exists already", where=target, remedy="choose another folder, or pass --overwrite")
+        raise already_there(target, kind=DataError)
     is_ours = target.is_dir() and ((target / MANIFEST_NAME).is_file() or not any(target.iterdir()))
     if not is_ours:
         raise DataError(

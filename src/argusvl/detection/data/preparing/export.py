@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from argusvl.core.errors import DataError, ImageError
-from argusvl.core.files import atomic_folder, copy_file
+from argusvl.core.files import already_there, atomic_folder, copy_file
 from argusvl.core.images import IMAGE_SUFFIXES, UPRIGHT, exif_orientation, image_size
 from argusvl.core.progress import track
 from argusvl.core.workers import map_in_order
@@ -122,7 +122,7 @@ def export(
     path, target = Path(data), Path(out)
     chosen = format_of(options.format)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise DataError("exists already", where=target, remedy="choose another folder, or remove it yourself")
+        raise already_there(target, None, DataError)
     report = ExportReport()
     records = _fitting(list(_read(path, options, report)), chosen, options.format, report)
     sources = list(dict.fromkeys(one.root / image for one in records for image in _images_of(one.record)))

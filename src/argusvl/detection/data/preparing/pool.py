@@ -14,6 +14,7 @@ from heapq import heappop, heapreplace
 from pathlib import Path
 
 from argusvl.core.errors import DataError
+from argusvl.core.files import already_there
 from argusvl.detection.data.findings import finding
 from argusvl.detection.data.labels import label_of
 from argusvl.detection.data.manifest import TEACHER_POOL
@@ -154,7 +155,7 @@ def make_pool(
     train = list(RecordFile(file))
     if target.exists():
         if not overwrite:
-            raise DataError("exists already", where=target, remedy="move it away, or pass --overwrite")
+            raise already_there(target, kind=DataError)
         present = {record.student for record in train}
         train += [record for record in RecordFile(target) if record.student not in present]
     others = [file.parent / f"{name}.jsonl" for name in ("val", "test")]

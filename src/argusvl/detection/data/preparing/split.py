@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from argusvl.core.errors import DataError
+from argusvl.core.files import already_there
 from argusvl.core.wording import counted
 from argusvl.detection.data.formats.base import SPLITS
 from argusvl.detection.data.labels import Vocabulary, label_of
@@ -186,7 +187,7 @@ def split_file(data: str | Path, options: SplitOptions, *, overwrite: bool = Fal
     targets = {name: file.parent / f"{name}.jsonl" for name in ("train", "val")}
     for target in targets.values():
         if target.exists() and target != file and not overwrite:
-            raise DataError("exists already", where=target, remedy="move it away, or pass --overwrite")
+            raise already_there(target, kind=DataError)
     manifest = existing_manifest(file.parent)
     records = list(RecordFile(file))
     if file == targets["train"] and targets["val"].exists():
