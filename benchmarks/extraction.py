@@ -40,11 +40,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from argusvl import __version__
+from argusvl.core.images import open_image
 from argusvl.core.memory_slope import LIMIT_BYTES_PER_IMAGE, MemoryRecorder, Slope
 from argusvl.core.progress import track
 from argusvl.core.threads import usable_cores
 from argusvl.recognition.backbones.efficientnet_lite import EfficientNetLite0Backbone
-from argusvl.recognition.decoding import Lane, decode
+from argusvl.recognition.decoding import Lane
 from argusvl.recognition.extraction.engines import LocalEngine
 from argusvl.recognition.extraction.extractor import extract
 from argusvl.recognition.extraction.store import EmbeddingStore
@@ -103,7 +104,7 @@ def plain_loop_of_ours(files: list[Path]) -> float:
     """The same loop around our own network. Seconds."""
     ours = OTHER_PROCESS["ours"]
     began = time.perf_counter()
-    vectors = [ours.embed(ours.preprocess(decode(file, "exact", 224))[None]).numpy() for file in files]
+    vectors = [ours.embed(ours.preprocess(open_image(file, exif="upright"))[None]).numpy() for file in files]
     assert len(vectors) == len(files)
     return time.perf_counter() - began
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import errno
-import io
 import json
 import re
 import shutil
@@ -20,7 +18,6 @@ from argusvl.core import files as files_module
 from argusvl.recognition.backbones.views import VIEWS
 from argusvl.recognition.extraction import sources
 from argusvl.recognition.few_shot.classifiers import CLASSIFIERS
-from argusvl.recognition.few_shot.enrolment import SupportStore
 from argusvl.recognition.few_shot.features import FEATURES
 from argusvl.recognition.few_shot.layout import LAYOUTS
 
@@ -121,27 +118,6 @@ class TestTable:
         code, out, err = table(argus, data, "--cache", tmp_path / "other")
         assert (code, out) == (2, "") and "No space left on device" in err
 
-    def test_odd_names_keep_their_place(self, argus: Any, tmp_path: Path, few_shot: Any) -> None:
-        name = "ob|st & 50%_\n梨"
-        few_shot.make_category(tmp_path / "data", name, dict.fromkeys(("a\nb", "c,d", "é|"), 3), queries=2)
-        code, out, _ = table(argus, tmp_path / "data", "--format", "csv")
-        rows = list(csv.DictReader(io.StringIO(out)))
-        assert code == 0 and [row["category"] for row in rows] == [name, name, "", ""]
-        markdown = [line for line in table(argus, tmp_path / "data")[1].splitlines() if "梨" in line]
-        assert [line.replace("\\|", "").count("|") for line in markdown] == [5]
-        latex = [
-            line
-            for line in table(argus, tmp_path / "data", "--format", "latex")[1].splitlines()
-            if "梨" in line
-        ]
-        assert len(latex) == 1 and r"\& 50\%\_\textbackslash{}n" in latex[0] and latex[0].endswith(r"\\")
-        found = json.loads(table(argus, tmp_path / "data", "--json")[1])
-        assert found["rows"][0]["category"] == name and set(found["rows"][0]["per_class"]) == {
-            "a\nb",
-            "c,d",
-            "é|",
-        }
-
     def test_backbones_side_by_side(
         self, argus: Any, tmp_path: Path, few_shot: Any, small_resnet: Path
     ) -> None:
@@ -192,25 +168,6 @@ class TestTable:
     def test_mistakes_are_named(self, argus: Any, data: Path, words: list[str], said: str) -> None:
         code, out, err = argus("table", data, *TINY, "--shots", 1, "--seeds", 1, *words)
         assert code == 2 and out == "" and said in err and "Traceback" not in err
-
-    def test_mistakes_in_the_folder_are_named(self, argus: Any, data: Path, few_shot: Any) -> None:
-        code, _, err = table(argus, data / "absent")
-        assert code == 2 and "absent: no such folder" in err and "6.preprocessed" in err
-        copy = few_shot.write(data / QUERIES / "pear" / "c.png", few_shot.picture("plum", 1))
-        code, _, err = table(argus, data)
-        assert code == 2 and "pear/c.png is the example" in err and "Class_plum/shot1/a.png" in err
-        copy.unlink()
-        (data / SUPPORT / "Class_fig" / "shot1").mkdir(parents=True)
-        (data / QUERIES / "back").symlink_to(data)
-        few_shot.write(data / SUPPORT / "astray.png", few_shot.picture("fig", 1))
-        code, _, err = table(argus, data)
-        assert code == 2
-        for named in (
-            "Class_fig: an empty class",
-            "back: a link that leads back",
-            "astray.png: does not fit",
-        ):
-            assert named in err
 
 
 class TestEnroll:
@@ -291,27 +248,6 @@ class TestEnroll:
             assert {file: file.read_bytes() for file in store.rglob("*") if file.is_file()} == before, words
         code, _, err = argus("enroll", tmp_path, new, *TINY)
         assert code == 2 and "holds other files" in err
-
-    def test_ctrl_c_leaves_the_store_as_it_was_and_the_command_goes_on(
-        self, argus: Any, examples: Path, tmp_path: Path, few_shot: Any, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        store = tmp_path / "store"
-        argus("enroll", store, examples, *TINY)
-        before = (store / "support.json").read_bytes()
-        new = class_folders(tmp_path / "new", few_shot, ("fig",), range(9))
-        real = few_shot.TinyNetwork.embed
-
-        def interrupted(network: Any, batch: Any) -> Any:
-            if network.pictures > 8:
-                raise KeyboardInterrupt
-            return real(network, batch)
-
-        with monkeypatch.context() as patched:
-            patched.setattr(few_shot.TinyNetwork, "embed", interrupted)
-            assert argus("enroll", store, new)[0] == 130
-        assert (store / "support.json").read_bytes() == before
-        assert argus("enroll", store, new)[0] == 0
-        assert len(SupportStore.open(store).vectors()[0]) == 24
 
 
 class TestClassify:

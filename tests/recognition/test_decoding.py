@@ -13,7 +13,7 @@ from PIL import ExifTags, Image
 from argusvl.core.errors import ImageError
 from argusvl.core.images import open_image
 from argusvl.recognition import decoding
-from argusvl.recognition.decoding import Lane, decode, decode_bytes, decoder_versions
+from argusvl.recognition.decoding import Lane, decode_bytes, decoder_versions
 
 LANES: tuple[Lane, ...] = ("exact", "scaled")
 
@@ -58,7 +58,6 @@ def test_the_exact_lane_is_the_opening_of_core(tmp_path: Path) -> None:
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
         expected = np.asarray(open_image(tmp_path / name, exif="upright"))
-        assert np.array_equal(np.asarray(decode(tmp_path / name, "exact", 8)), expected)
         assert np.array_equal(np.asarray(decode_bytes(data, name, "exact", 8)), expected)
 
 
@@ -166,18 +165,13 @@ def test_a_file_cut_off_anywhere_is_the_same_error_in_both_lanes(
     refused = 0
     for kept in (0, 1, 10, len(data) // 10, len(data) // 2, len(data) - 200):
         file = tmp_path / f"{kept}.{form.lower()}"
-        file.write_bytes(data[:kept])
         messages = []
         for lane in LANES:
-            for attempt in (
-                lambda f, way: decode(f, way, 50),
-                lambda f, way: decode_bytes(f.read_bytes(), f, way, 50),
-            ):
-                try:
-                    attempt(file, lane)
-                    messages.append("")
-                except ImageError as error:
-                    messages.append(str(error))
+            try:
+                decode_bytes(data[:kept], file, lane, 50)
+                messages.append("")
+            except ImageError as error:
+                messages.append(str(error))
         assert len(set(messages)) == 1, messages
         assert "0x" not in messages[0].replace(
             "\\x", ""
@@ -185,22 +179,6 @@ def test_a_file_cut_off_anywhere_is_the_same_error_in_both_lanes(
         assert messages[0] == "" or str(file) in messages[0]
         refused += messages[0] != ""
     assert refused == 6
-
-
-def test_an_empty_file_and_text_are_named_by_what_they_are() -> None:
-    for lane in LANES:
-        with pytest.raises(ImageError, match=r"photos/a\.jpg: the file is empty \(0 bytes\)"):
-            decode_bytes(b"", "photos/a.jpg", lane, 224)
-        with pytest.raises(ImageError, match=r"notes\.jpg: not an image: it begins with b'these are my'"):
-            decode_bytes(b"these are my notes", "notes.jpg", lane, 224)
-
-
-def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
-    for lane in LANES:
-        with pytest.raises(ImageError, match=r"gone\.jpg: no such image file"):
-            decode(tmp_path / "gone.jpg", lane, 224)
-        with pytest.raises(ImageError, match="a folder, not an image file"):
-            decode(tmp_path, lane, 224)
 
 
 def test_a_header_that_claims_too_much_is_refused_before_anything_is_decoded() -> None:

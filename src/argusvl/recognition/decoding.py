@@ -15,14 +15,7 @@ from typing import Literal
 import PIL
 from PIL import Image, features
 
-from argusvl.core.images import (
-    ImageHeader,
-    open_image,
-    open_reduced,
-    read_header,
-    read_image_file,
-    turn_upright,
-)
+from argusvl.core.images import ImageHeader, open_image, open_reduced, read_header, turn_upright
 
 try:
     import simplejpeg
@@ -35,29 +28,15 @@ _FACTORS = (8, 4, 2)
 """By which a JPEG's sides may be divided; the fractions between them are slower to decode than the whole picture."""
 
 
-def decode(path: Path, lane: Lane, side_px: int) -> Image.Image:
-    """Decodes a file as upright RGB.
-
-    Args:
-        path: The image file.
-        lane: ``exact`` or ``scaled``.
-        side_px: What the shorter side of the picture must have at least, where the file has it; the exact lane
-            takes no notice of it.
-
-    Raises:
-        ImageError: The file is missing, empty, no image, damaged or truncated, or too large.
-    """
-    return decode_bytes(read_image_file(path), path, lane, side_px)
-
-
 def decode_bytes(data: bytes, where: str | Path, lane: Lane, side_px: int) -> Image.Image:
-    """As :func:`decode`, of bytes that were read already.
+    """Decodes a file's bytes as upright RGB.
 
     Args:
         data: The file's bytes.
         where: The file, named in errors.
-        lane: As for :func:`decode`.
-        side_px: As for :func:`decode`.
+        lane: ``exact`` or ``scaled``.
+        side_px: What the shorter side of the picture must have at least, where the file has it; the exact lane
+            takes no notice of it.
 
     Raises:
         ImageError: The bytes are empty, no image, damaged or truncated, or claim too many pixels.

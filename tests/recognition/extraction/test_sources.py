@@ -27,33 +27,6 @@ def test_names_are_relative_and_sorted_by_their_bytes(tmp_path: Path) -> None:
     assert list(found) == sorted(found, key=lambda name: name.encode("utf-8"))
 
 
-def test_the_order_is_not_that_of_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    touch(tmp_path, *(f"{folder}/{number}.jpg" for folder in "ab" for number in range(5)))
-    forwards = find_images(tmp_path).paths
-    real = os.scandir
-
-    class Backwards:
-        def __init__(self, path: str) -> None:
-            with real(path) as entries:
-                self.entries = sorted(entries, key=lambda entry: entry.name, reverse=True)
-
-        def __enter__(self) -> Backwards:
-            return self
-
-        def __exit__(self, *error: object) -> None: ...
-
-        def __iter__(self) -> Backwards:
-            return self
-
-        def __next__(self) -> os.DirEntry[str]:
-            if not self.entries:
-                raise StopIteration
-            return self.entries.pop(0)
-
-    monkeypatch.setattr(os, "scandir", Backwards)
-    assert find_images(tmp_path).paths == forwards
-
-
 def test_odd_names_are_names(tmp_path: Path) -> None:
     names = [
         "line\nbreak.jpg",

@@ -243,15 +243,6 @@ def test_other_plans_are_refused_by_name(tmp_path: Path) -> None:
     refused(tmp_path, header(writer="v"), PATHS, r"writer: the store has 'w', now it is 'v'")
 
 
-def test_added_and_removed_images_are_named(tmp_path: Path, whole: dict[str, bytes]) -> None:
-    make(tmp_path, 4)
-    paths = (*PATHS[:6], "new\n.jpg", *PATHS[7:])
-    said = refused(tmp_path, header(paths), paths, "not those with which the store was begun")
-    assert r"1 added: 'new\n.jpg'" in said and r"1 removed: '06 \n螺丝.jpg'" in said
-    make(tmp_path)
-    assert content(tmp_path) == whole
-
-
 @pytest.mark.parametrize(
     ("damage", "message"),
     [

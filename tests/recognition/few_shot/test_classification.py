@@ -143,15 +143,6 @@ def blends(few_shot: Any, label: str, numbers: range) -> list[bytes]:
     return made
 
 
-def test_a_store_that_grew_in_two_steps_answers_as_one_made_at_once(
-    known: SupportStore, few_shot: Any, queries: Queries, tmp_path: Path
-) -> None:
-    support(tmp_path / "store", few_shot, {"pear": range(8), "fig": range(3)})
-    grown = support(tmp_path / "store", few_shot, dict.fromkeys(KNOWN, range(8)))
-    assert len(list((tmp_path / "store" / "parts").iterdir())) == 2
-    assert answers(grown, few_shot, queries) == answers(known, few_shot, queries)
-
-
 def test_a_store_of_other_views_another_backbone_or_another_lane_is_refused_by_name(
     known: SupportStore, few_shot: Any, photos: Path, tmp_path: Path
 ) -> None:

@@ -15,10 +15,8 @@ from argusvl.core.errors import ArgusError, DataError
 from argusvl.recognition.backbones.views import with_views
 from argusvl.recognition.few_shot.embeddings import (
     Embedded,
-    content_store,
     default_cache,
     embed_pictures,
-    read_contents,
     same_content,
 )
 
@@ -166,13 +164,6 @@ def test_same_content_is_found_whatever_the_name(files: list[Path], few_shot: An
     assert network.pictures == 6
     assert same_content(found, files, [copy]) == [(files[4], copy)]
     assert same_content(found, files[:2], [copy]) == []
-
-
-def test_a_store_of_contents_is_named_by_them(files: list[Path], few_shot: Any, tmp_path: Path) -> None:
-    digests, reasons = read_contents(files, progress=False)
-    assert not reasons
-    store = content_store(digests, tmp_path / "s", few_shot.TinyNetwork(), lane="exact", progress=False)
-    assert sorted(store.digests()) == sorted(digests.values())
 
 
 def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

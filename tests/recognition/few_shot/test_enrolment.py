@@ -20,7 +20,6 @@ from argusvl.core import appending
 from argusvl.core import files as files_module
 from argusvl.core.errors import ArgusError, ConfigError, DataError
 from argusvl.recognition.backbones.views import with_views
-from argusvl.recognition.extraction import extractor as extractor_module
 from argusvl.recognition.extraction import writer as writer_module
 from argusvl.recognition.extraction.writer import StoreBusyError
 from argusvl.recognition.few_shot import embeddings as embeddings_module
@@ -137,12 +136,6 @@ def test_a_picture_of_two_classes_is_refused_by_name_and_nothing_is_enrolled(
         add(tmp_path / "store", {"pear": pictures["pl\num"]}, network)
     assert "nothing was enrolled" in str(error.value)
     assert content(tmp_path / "store") == before
-
-
-def test_long_lists_of_such_pairs_are_counted(tmp_path: Path, examples: Any, few_shot: Any) -> None:
-    pictures = examples({"apple": range(14)})
-    with pytest.raises(LayoutError, match="and 4 more"):
-        add(tmp_path / "store", {**pictures, "pear": pictures["apple"]}, few_shot.TinyNetwork())
 
 
 def test_nothing_usable_makes_no_store(tmp_path: Path, few_shot: Any, examples: Any) -> None:
@@ -305,22 +298,6 @@ def test_another_backbone_other_views_another_lane_and_another_decoder_are_refus
     assert "lane: the store has 'exact', now it is 'scaled'" in said
     monkeypatch.setattr(embeddings_module, "decoder_versions", lambda lane: {"pillow": "0.1"})
     refused(store, more, few_shot.TinyNetwork(), "decoder.pillow: the store has .* now it is '0.1'")
-
-
-def test_pictures_that_the_scaled_lane_changes_too_much_are_refused(
-    tmp_path: Path, examples: Any, few_shot: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store = tmp_path / "store"
-    add(store, examples({"apple": range(3)}), few_shot.TinyNetwork(), lane="scaled")
-    asked = []
-
-    def refuse(*_: Any, **__: Any) -> None:
-        asked.append(1)
-        raise DataError("the scaled lane changes the first class of 9 of 9 pictures")
-
-    monkeypatch.setattr(extractor_module, "require_agreement", refuse)
-    refused(store, examples({"pear": range(3)}), few_shot.TinyNetwork(), "scaled lane changes", lane="scaled")
-    assert len(asked) == 1
 
 
 @pytest.mark.parametrize("grown", [False, True], ids=["the same pictures", "more pictures"])

@@ -218,15 +218,6 @@ def embedded_category(data: Path, few_shot: Any, tmp_path: Path) -> tuple[Catego
     return found, embed_pictures(files, few_shot.TinyNetwork(), tmp_path / "cache", progress=False)
 
 
-def test_a_query_that_is_an_example_is_refused_by_name(data: Path, few_shot: Any, tmp_path: Path) -> None:
-    source = data / "fruit/2.support-set/Class_apple/shot2/a.png"
-    few_shot.write(data / "fruit/6.preprocessed/pear/other name.png", source.read_bytes())
-    with pytest.raises(LayoutError) as error:
-        refuse_known_queries(*embedded_category(data, few_shot, tmp_path))
-    assert "pear/other name.png" in str(error.value)
-    assert "Class_apple/shot2/a.png" in str(error.value)
-
-
 def test_an_example_of_two_classes_is_refused_by_name(data: Path, few_shot: Any, tmp_path: Path) -> None:
     source = data / "fruit/2.support-set/Class_apple/shot2/a.png"
     few_shot.write(data / "fruit/2.support-set/Class_plum/shot9/b.png", source.read_bytes())
@@ -234,10 +225,6 @@ def test_an_example_of_two_classes_is_refused_by_name(data: Path, few_shot: Any,
         LayoutError, match=r"Class_plum/shot9/b\.png is also .*Class_apple/shot2/a\.png, of another"
     ):
         refuse_known_queries(*embedded_category(data, few_shot, tmp_path))
-
-
-def test_clean_data_is_not_refused(data: Path, few_shot: Any, tmp_path: Path) -> None:
-    refuse_known_queries(*embedded_category(data, few_shot, tmp_path))
 
 
 def test_damaged_pictures_are_left_out_and_a_class_of_nothing_else_is_refused(

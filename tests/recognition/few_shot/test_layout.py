@@ -31,14 +31,12 @@ def test_classes_shots_and_queries_are_read_in_order(data: Path, few_shot: Any) 
     assert [p.parent.name for p in category.classes["pear"]] == ["shot1", "shot2", "shot3", "shot4", "shot10"]
     assert {q.true_class for q in category.queries} == {"apple", "pear", "plum"}
     assert len(category.queries) == 18
-    assert category.shots == 4
 
 
 def test_unequal_shots_are_noted_by_name(tmp_path: Path, few_shot: Any) -> None:
     data = few_shot.make_category(tmp_path, classes={"apple": 3, "pear": 5})
     (category,) = read_layout(data)
     assert category.notes == ("unequal shots: apple 3, pear 5",)
-    assert category.shots == 3
 
 
 def test_queries_of_a_class_without_examples_are_noted(data: Path, few_shot: Any) -> None:

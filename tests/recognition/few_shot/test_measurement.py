@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from argusvl.core.errors import ArgusError, ConfigError, DataError
+from argusvl.core.errors import ArgusError, DataError
 from argusvl.recognition.few_shot import layout as layout_module
 from argusvl.recognition.few_shot.evaluation import Protocol
 from argusvl.recognition.few_shot.layout import LAYOUTS, LayoutError
@@ -118,40 +118,6 @@ def test_a_query_that_is_an_example_is_refused_by_name(data: Path, few_shot: Any
     ) as error:
         measured(data, backbones=("tiny", "tiny:b"))
     assert "remove one of each pair" in str(error.value)
-
-
-def test_an_unreadable_folder_is_refused_by_name(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from argusvl.recognition.extraction import sources
-
-    real = sources.os.scandir
-
-    def refuse(path: str) -> object:  # mode 000 would not stop the super-user
-        if Path(path).name == "pear":
-            raise PermissionError(13, "Permission denied")
-        return real(path)
-
-    monkeypatch.setattr(sources.os, "scandir", refuse)
-    with pytest.raises(LayoutError, match=rf"{QUERIES}/pear: the folder cannot be read: Permission denied"):
-        measured(data)
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"backbones": ()}, "no backbone is named"),
-        ({"backbones": ("tiny", "tinny-clip")}, "unknown backbone 'tinny-clip'"),
-        ({"classifier": "centroids"}, "unknown classifier 'centroids'; did you mean 'centroid'"),
-        ({"recipe": Recipe("poor")}, "unknown features 'poor'"),
-        ({"recipe": Recipe(views="three")}, "unknown views 'three'"),
-        ({"recipe": Recipe("plain", "four")}, "plain features are of one view"),
-        ({"category": "fruits"}, "fruits: no such category"),
-        ({"unknown": ("lemon",)}, "no class is called lemon"),
-        ({"shots": (1, 9)}, "9 shots are asked for"),
-    ],
-)
-def test_mistakes_are_named(data: Path, options: dict[str, Any], said: str) -> None:
-    with pytest.raises((ConfigError, DataError), match=said):
-        measured(data, **options)
 
 
 def test_a_wrong_name_is_said_before_anything_is_computed(

@@ -171,16 +171,6 @@ def test_a_model_that_was_there_before_and_stays_is_reported() -> None:
         pass
 
 
-def test_a_cached_backbone_is_reported_each_time() -> None:
-    @functools.cache
-    def load(_: torch.device) -> Holder:
-        return Holder()
-
-    for name in ("first", "second"):
-        with pytest.raises(ModelError, match="still there after its release"), lease(load, name=name):
-            pass
-
-
 def test_a_constant_that_a_model_shares_with_others_may_stay() -> None:
     constant = torch.ones(3)
 

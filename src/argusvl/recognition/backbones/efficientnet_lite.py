@@ -90,12 +90,8 @@ class EfficientNetLite0Backbone(FrozenBackbone):
         )
         return other
 
-    def logits(self, batch: Tensor) -> Tensor:
-        """Pixels as for :meth:`embed` → logits of ImageNet's 1000 classes, float32 ``[N, 1000]`` on the CPU."""
-        return self.logits_of(self.embed(batch))
-
     def logits_of(self, vectors: Tensor) -> Tensor:
-        """The same from the vectors that :meth:`embed` gave, ``[N, 1280]``: the classifier stands right on them.
+        """Vectors that :meth:`embed` gave, ``[N, 1280]`` → logits of ImageNet's 1000 classes on the CPU, ``[N, 1000]``.
 
         Raises:
             ModelError: The vectors have another shape or another dtype.

@@ -258,9 +258,6 @@ class KnownVectors:
             lambda number: read_shard(files[number], header.dimension, header.fingerprint_sha256).vectors
         )
 
-    def __len__(self) -> int:
-        return len(self._rows)
-
     def find(self, sha256: str) -> NDArray[np.float32] | None:
         """The vector ``[D]`` of the image whose file has this hash; may be called from several threads.
 

@@ -20,7 +20,7 @@ from argusvl.core.wording import listed_below, printable
 from argusvl.recognition.few_shot.classifiers import make_classifier
 from argusvl.recognition.few_shot.embeddings import Embedded, same_content
 from argusvl.recognition.few_shot.features import Evidence, FeatureMap, Features
-from argusvl.recognition.few_shot.layout import Category, LayoutError, Query
+from argusvl.recognition.few_shot.layout import Category, LayoutError
 from argusvl.recognition.few_shot.measures import auroc, fpr95, oscr
 from argusvl.recognition.few_shot.unknown import KnownScore
 from argusvl.recognition.few_shot.zero_shot import NameMap
@@ -109,7 +109,6 @@ class CategoryFeatures:
         queries: ``[M, F]``, those whose class is known to the data.
         query_evidence: The same.
         truths: ``[M]`` names of their classes.
-        unlabelled: Queries without a class, which are not measured.
         by_name: ``[M, classes]``, logits of the queries by the names of the sorted classes, where they are needed.
     """
 
@@ -119,7 +118,6 @@ class CategoryFeatures:
     queries: Features
     query_evidence: Evidence
     truths: tuple[str, ...]
-    unlabelled: int = 0
     by_name: Features | None = None
 
 
@@ -195,8 +193,7 @@ def make_features(
             )
         vectors = embedded.of(files)
         support[label], support_evidence[label] = feature_map(vectors), feature_map.evidence(vectors)
-    queries: list[Query] = [q for q in category.queries if q.path in embedded.rows]
-    labelled = [q for q in queries if q.true_class is not None]
+    labelled = [q for q in category.queries if q.path in embedded.rows and q.true_class is not None]
     if not any(q.true_class in support for q in labelled):
         raise LayoutError(
             "no query is of a class that has examples: nothing can be measured",
@@ -211,7 +208,6 @@ def make_features(
         queries=feature_map(vectors),
         query_evidence=feature_map.evidence(vectors),
         truths=tuple(q.true_class or "" for q in labelled),
-        unlabelled=len(queries) - len(labelled),
         by_name=name_map(vectors, sorted(support)) if name_map is not None else None,
     )
 

@@ -58,9 +58,6 @@ class Evidence:
     vectors: Features
     kinds: Features
 
-    def __len__(self) -> int:
-        return len(self.vectors)
-
     def __getitem__(self, rows: NDArray[np.bool_ | np.int64]) -> Self:
         return type(self)(self.vectors[rows], self.kinds[rows])
 

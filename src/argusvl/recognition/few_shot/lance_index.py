@@ -159,7 +159,13 @@ class LanceIndex:
                 table.create_index("vector", config=config)
             # Also what LanceDB makes of our own error while it reads the batches.
             except RuntimeError as error:
-                raise (failures or [_failed(error, folder)])[0] from error
+                if failures:
+                    raise failures[0] from error
+                raise ArgusError(
+                    f"LanceDB could not build the index: {first_line(error)}",
+                    where=folder,
+                    remedy="check the disk and build it again; what was there before is unchanged",
+                ) from error
             (made / _FACTS).write_text(json.dumps(facts), encoding="utf-8")
             facts["effort"], facts["recall"] = cls(made)._least_effort(vectors, target_recall)
             (made / _FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
@@ -290,18 +296,8 @@ def _batches(
         raise
 
 
-def _failed(error: RuntimeError, folder: str | Path) -> ArgusError:
-    return ArgusError(
-        f"LanceDB could not build the index: {first_line(error)}",
-        where=folder,
-        remedy="check the disk and build it again; what was there before is unchanged",
-    )
-
-
 def _rows_of(vectors: EmbeddingStore | NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
     """Some rows, in order, without having all in memory."""
-    if not isinstance(vectors, EmbeddingStore):
-        return np.ascontiguousarray(vectors[rows])
     found, first = [], 0
     for block in blocks_of(vectors, _ROWS_A_BATCH):
         found.append(block[rows[(rows >= first) & (rows < first + len(block))] - first])

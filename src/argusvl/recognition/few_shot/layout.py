@@ -94,11 +94,6 @@ class Category:
     queries: tuple[Query, ...]
     notes: tuple[str, ...] = ()
 
-    @property
-    def shots(self) -> int:
-        """Examples of the class that has the fewest."""
-        return min(len(examples) for examples in self.classes.values())
-
 
 def parse_layout(text: str) -> Layout:
     """A layout as a user writes it: a name, or ``support=PATTERN queries=PATTERN``, apart from each other by spaces.

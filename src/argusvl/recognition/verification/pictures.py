@@ -26,18 +26,11 @@ class Pictures:
     Args:
         description: What they are.
         files: Name and content of each; the content is read when it is needed.
-        refused: What was left out, and why.
     """
 
-    def __init__(
-        self, description: str, files: Sequence[tuple[str, Callable[[], bytes]]], refused: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, description: str, files: Sequence[tuple[str, Callable[[], bytes]]]) -> None:
         self.description = description
-        self.refused = tuple(refused)
         self._files = files
-
-    def __len__(self) -> int:
-        return len(self._files)
 
     def __iter__(self) -> Iterator[Image.Image]:
         return (decode_bytes(read(), name, "exact", 1) for name, read in self._files)
@@ -77,7 +70,7 @@ def folder_pictures(folder: Path, limit: int) -> Pictures:
             remedy="name a folder with pictures, or leave --images out to use drawn ones",
         )
     left_out = f", {len(refused)} that cannot be read left out" if refused else ""
-    return Pictures(f"{len(files)} pictures of {folder}{left_out}", files, refused)
+    return Pictures(f"{len(files)} pictures of {folder}{left_out}", files)
 
 
 def _draw(rng: np.random.Generator, size: tuple[int, int]) -> bytes:
