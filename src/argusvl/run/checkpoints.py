@@ -25,6 +25,7 @@ from safetensors import SafetensorError
 
 from argusvl.core.errors import ArgusError, CheckpointError
 from argusvl.core.files import (
+    REMEDIES,
     atomic_folder,
     copy_file,
     path_inside,
@@ -89,6 +90,7 @@ def _torch_could_not_write(error: RuntimeError) -> bool:
 
 def _not_written(folder: Path, error: BaseException) -> CheckpointError:
     free = shutil.disk_usage(folder.parent).free
+    limited = getattr(error, "errno", None) == errno.EFBIG or f"(os error {errno.EFBIG})" in str(error)
     numbers = (errno.ENOSPC, errno.EDQUOT)
     # safetensors reserves the room before it writes, so the disk need not look full; it has the number in its text.
     told = getattr(error, "errno", None) in numbers or any(
@@ -99,8 +101,12 @@ def _not_written(folder: Path, error: BaseException) -> CheckpointError:
     return CheckpointError(
         f"the checkpoint was not written: {what} ({free / 2**20:.0f} MiB were free)",
         where=folder,
-        remedy="free space, keep fewer checkpoints (save_total_limit) or choose another output_dir, then continue "
-        "with --resume; all earlier checkpoints are unchanged",
+        remedy=(
+            f"{REMEDIES[errno.EFBIG]}, or raise the limit"
+            if limited
+            else "free space, keep fewer checkpoints (save_total_limit) or choose another output_dir"
+        )
+        + ", then continue with --resume; all earlier checkpoints are unchanged",
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import BertConfig, Dinov2Config, Dinov2Model, ViTConfig, ViTModel
 
@@ -166,6 +167,13 @@ def test_what_is_no_vit_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no plain ViT"):
         new_model(tmp_path)
     folder = vit_folder(tmp_path / "vit")
+    weights = load_file(folder / "model.safetensors")
+    name = next(iter(weights))
+    save_file(
+        weights | {name: weights[name] * torch.nan}, folder / "model.safetensors", metadata={"format": "pt"}
+    )
+    with pytest.raises(CheckpointError, match="not finite"):
+        new_model(folder)
     (folder / "model.safetensors").unlink()
     with pytest.raises(CheckpointError, match="cannot be read"):
         new_model(folder)

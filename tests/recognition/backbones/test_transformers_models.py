@@ -221,7 +221,7 @@ def test_weights_that_are_not_finite_are_refused(copied: Callable[[str], Path]) 
     state = load_file(folder / "model.safetensors")
     state["layernorm.bias"][3] = float("nan")
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
-    refused("dinov2-base", folder, "layernorm.bias holds values that are not finite")
+    refused("dinov2-base", folder, "'layernorm.bias' holds values that are not finite")
 
 
 @pytest.mark.parametrize(

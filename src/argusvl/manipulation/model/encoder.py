@@ -14,6 +14,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedConfig
 from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from argusvl.core.errors import CheckpointError, ConfigError
+from argusvl.core.weight_files import check_finite
 from argusvl.core.wording import first_line
 from argusvl.manipulation.model.configuration import EFFICIENTNET, HUB, HandConfig
 from argusvl.manipulation.model.layers import Down, Residual, SelfAttentionLayer, places_xy, sine_positions
@@ -218,6 +219,7 @@ def load_hub_weights(encoder: HubEncoder, folder: Path) -> None:
         raise CheckpointError(
             f"weights are missing: {', '.join(lacking[:3])}", where=folder, remedy="copy the folder again"
         )
+    check_finite(network.named_parameters(), folder)
     encoder.network.load_state_dict(network.state_dict())
     if not encoder.positions:
         encoder.zero_positions()

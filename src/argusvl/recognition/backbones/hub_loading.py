@@ -17,6 +17,7 @@ from transformers import AutoConfig, AutoImageProcessor, PretrainedConfig, PreTr
 
 from argusvl.core.errors import CheckpointError
 from argusvl.core.files import read_json_object
+from argusvl.core.weight_files import check_finite
 from argusvl.core.wording import first_line, listed
 from argusvl.recognition.backbones.hub import CONFIG, PREPROCESSOR, quiet_transformers
 
@@ -151,7 +152,5 @@ def load_network(
                 where=folder,
                 remedy="copy both from one model",
             )
-    for key, parameter in loaded.named_parameters():
-        if not torch.isfinite(parameter).all():
-            raise CheckpointError(f"{key} holds values that are not finite", where=folder, remedy=AGAIN)
+    check_finite(loaded.named_parameters(), folder)
     return loaded.requires_grad_(False).eval()
