@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from argusvl.core.errors import DataError, ImageError
-from argusvl.detection.data.patches import TOKEN_SIDE
+from argusvl.detection.data.patches import TOKEN_AREA, TOKEN_SIDE
 
 MAX_ASPECT_RATIO = 200
 """``smart_resize`` refuses longer images."""
@@ -78,7 +78,7 @@ class ResizePlan:
     @property
     def vision_tokens(self) -> int:
         """Merged vision tokens of the resized image: ``t·h·w / merge²`` with ``t = 1``."""
-        return vision_tokens(self.resized_width, self.resized_height)
+        return (self.resized_width // TOKEN_SIDE) * (self.resized_height // TOKEN_SIDE)
 
     def box_to_resized(self, box: Sequence[float]) -> Box:
         """One box from the original's pixels to the resized image's."""
@@ -91,23 +91,16 @@ class ResizePlan:
             y2 * self.resized_height / self.height,
         )
 
-    def boxes_to_resized(self, boxes: np.ndarray | Sequence[Sequence[float]]) -> np.ndarray:
-        """Boxes ``[N, 4]`` from the original's pixels to the resized image's, ``float64 [N, 4]``."""
-        return _scaled(boxes, self.resized_size, self.size)
-
     def boxes_to_original(self, boxes: np.ndarray | Sequence[Sequence[float]]) -> np.ndarray:
-        """Inverse of :meth:`boxes_to_resized`."""
-        return _scaled(boxes, self.size, self.resized_size)
+        """Boxes ``[N, 4]`` from the resized image's pixels to the original's, ``float64 [N, 4]``."""
+        values = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
+        return (
+            values * np.array([*self.size] * 2, np.float64) / np.array([*self.resized_size] * 2, np.float64)
+        )
 
 
 def plan_resize(
-    width: int,
-    height: int,
-    min_pixels: int,
-    max_pixels: int,
-    factor: int = TOKEN_SIDE,
-    *,
-    where: object | None = None,
+    width: int, height: int, min_pixels: int, max_pixels: int, *, where: object | None = None
 ) -> ResizePlan:
     """The size that the network sees an image in.
 
@@ -118,14 +111,13 @@ def plan_resize(
         height: Original height, pixels.
         min_pixels: Smallest area of the resized image, pixels.
         max_pixels: Largest area of the resized image, pixels.
-        factor: The sides become multiples of this, pixels.
         where: The image, named in errors.
 
     Raises:
         DataError: The limits contradict each other.
         ImageError: The image is longer than 200 : 1, or no size on the grid near its ratio lies within the limits.
     """
-    check_limits(min_pixels, max_pixels, factor)
+    check_limits(min_pixels, max_pixels)
     if width < 1 or height < 1:
         raise ImageError(
             f"the size is {width}×{height}",
@@ -141,15 +133,14 @@ def plan_resize(
             remedy="cut the image into shorter pieces, or remove it",
             slug="unresizable-image",
         )
-    resized_height, resized_width = _smart_resize(
-        height, width, factor=factor, min_pixels=min_pixels, max_pixels=max_pixels
-    )
+    resized_height, resized_width = _smart_resize(height, width, min_pixels, max_pixels)
     area = resized_height * resized_width
     if not min_pixels <= area <= max_pixels:
         # Such a size would be changed again by the next resize: boxes and pixels would drift apart.
         raise ImageError(
             f"the image of {width}×{height} would become {resized_width}×{resized_height} = {area} pixels, outside "
-            f"the limits of {min_pixels} to {max_pixels}: they leave no size with sides that are multiples of {factor}",
+            f"the limits of {min_pixels} to {max_pixels}: they leave no size with sides that are multiples of "
+            f"{TOKEN_SIDE}",
             where=where,
             remedy="lower min_pixels" if area < min_pixels else "raise max_pixels",
             slug="unresizable-image",
@@ -157,7 +148,7 @@ def plan_resize(
     return ResizePlan(width, height, resized_width, resized_height)
 
 
-def check_limits(min_pixels: int, max_pixels: int, factor: int = TOKEN_SIDE) -> None:
+def check_limits(min_pixels: int, max_pixels: int) -> None:
     """Refuses pixel limits that no image can meet.
 
     Raises:
@@ -165,10 +156,10 @@ def check_limits(min_pixels: int, max_pixels: int, factor: int = TOKEN_SIDE) -> 
     """
     if min_pixels < 1:
         raise DataError(f"min_pixels is {min_pixels}", remedy="give a positive number of pixels")
-    if max_pixels < factor * factor:
+    if max_pixels < TOKEN_AREA:
         raise DataError(
             f"max_pixels is {max_pixels}, less than one vision token",
-            remedy=f"give at least {factor * factor}",
+            remedy=f"give at least {TOKEN_AREA}",
         )
     if min_pixels > max_pixels:
         raise DataError(
@@ -193,25 +184,12 @@ def resize_image(image: Image.Image, plan: ResizePlan) -> Image.Image:
     return image.resize(plan.resized_size, Image.Resampling.BICUBIC)
 
 
-def vision_tokens(width: int, height: int, factor: int = TOKEN_SIDE) -> int:
-    """Merged vision tokens of an image whose sides are multiples of ``factor``."""
-    return (width // factor) * (height // factor)
-
-
-def _scaled(
-    boxes: np.ndarray | Sequence[Sequence[float]], to: tuple[int, int], from_: tuple[int, int]
-) -> np.ndarray:
-    values = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
-    return values * np.array([*to, *to], dtype=np.float64) / np.array([*from_, *from_], dtype=np.float64)
-
-
-def _smart_resize(
-    height: int, width: int, *, factor: int, min_pixels: int, max_pixels: int
-) -> tuple[int, int]:
+def _smart_resize(height: int, width: int, min_pixels: int, max_pixels: int) -> tuple[int, int]:
     """``(height, width)`` by the steps of transformers' ``smart_resize``, to whose results a test holds it.
 
     Written out, since importing theirs brings torch along: seconds that a conversion would wait for a few divisions.
     """
+    factor = TOKEN_SIDE
     resized_height = round(height / factor) * factor
     resized_width = round(width / factor) * factor
     if resized_height * resized_width > max_pixels:

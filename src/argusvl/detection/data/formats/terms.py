@@ -18,14 +18,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from argusvl.config.yaml_text import BoundedLoader
 from argusvl.core.errors import DataError
 from argusvl.core.files import user_path
-from argusvl.core.strict_json import MalformedJsonError, decode_json, finite_number, shown
+from argusvl.core.strict_json import finite_number, shown
 from argusvl.detection.data.findings import show_number
-from argusvl.detection.data.formats.text import read_text
+from argusvl.detection.data.formats.text import read_mapping
 
 SHIPPED = Path(__file__).parent / "shipped"
 """Token maps and hierarchies that come with the package: ``<name>.tokens.json``, ``<name>.hierarchy.json``."""
@@ -109,7 +106,7 @@ def load_token_map(file: str) -> dict[str, str]:
         DataError: There is no such file, or it is not synonym → term.
     """
     path = _path_of(file, "tokens")
-    value = _load(path)
+    value, _ = read_mapping(path)
     for synonym, term in value.items():
         if not isinstance(synonym, str) or not isinstance(term, str) or not term.strip():
             raise DataError(
@@ -128,7 +125,7 @@ def load_hierarchy(file: str) -> dict[str, list[list[str]]]:
     """
     path = _path_of(file, "hierarchy")
     result: dict[str, list[list[str]]] = {}
-    for kind, stated in _load(path).items():
+    for kind, stated in read_mapping(path)[0].items():
         levels = [stated] if isinstance(stated, list) and stated and _is_texts(stated) else stated or []
         if not isinstance(kind, str) or not isinstance(levels, list) or not all(map(_is_texts, levels)):
             raise DataError(
@@ -157,25 +154,6 @@ def _path_of(file: str, kind: str) -> Path:
             "no such file", where=path, remedy=f"give a JSON or YAML file, or one that ships: {names}"
         )
     return path
-
-
-def _load(path: Path) -> dict[Any, Any]:
-    decoded = read_text(path, path.name)
-    if not decoded.is_usable:
-        assert decoded.problem is not None
-        raise DataError(decoded.problem.what, where=path, remedy="give a text file saved as UTF-8")
-    if path.suffix.lower() == ".json":
-        try:
-            decode_json(decoded.text)  # YAML takes the last of two equal keys
-        except MalformedJsonError as error:
-            raise DataError(str(error), where=f"{path}:{error.line}", remedy="correct it") from None
-    try:
-        value = yaml.load(decoded.text, Loader=BoundedLoader)  # JSON is YAML
-    except (yaml.YAMLError, ValueError) as error:
-        raise DataError(f"is neither JSON nor YAML: {error}", where=path, remedy="correct it") from None
-    if not isinstance(value, dict):
-        raise DataError("holds no keys", where=path, remedy="write key: value, one a line")
-    return value
 
 
 def _texts(value: Any, keys: Any = None) -> Iterator[str]:

@@ -10,9 +10,14 @@ from __future__ import annotations
 import codecs
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import yaml
+
+from argusvl.config.yaml_text import BoundedLoader
+from argusvl.core.errors import DataError
 from argusvl.core.files import read_bytes
-from argusvl.core.strict_json import finite_number
+from argusvl.core.strict_json import MalformedJsonError, decode_json, finite_number
 from argusvl.detection.data.findings import finding
 from argusvl.doctor.findings import Finding
 
@@ -85,6 +90,40 @@ def read_text(path: Path, where: str) -> Decoded:
     """Reads and decodes a file; a file that cannot be read is a finding too."""
     content = read_content(path, where)
     return Decoded("", content) if isinstance(content, Finding) else decode_text(content, where)
+
+
+def read_mapping(path: Path) -> tuple[dict[Any, Any], list[Finding]]:
+    """The keys of a YAML or JSON file without which nothing can be read, and what is odd about it.
+
+    Raises:
+        DataError: It cannot be read, or holds no keys.
+    """
+    text, odd = require_text(path)
+    if path.suffix.lower() == ".json":
+        try:
+            decode_json(text)  # YAML takes the last of two equal keys
+        except MalformedJsonError as error:
+            raise DataError(str(error), where=f"{path}:{error.line}", remedy="correct it") from None
+    try:
+        value = yaml.load(text, Loader=BoundedLoader)  # JSON is YAML
+    except (yaml.YAMLError, ValueError) as error:
+        raise DataError(f"is neither JSON nor YAML: {error}", where=path, remedy="correct it") from None
+    if not isinstance(value, dict):
+        raise DataError("holds no keys", where=path, remedy="write key: value, one a line")
+    return value, odd
+
+
+def require_text(path: Path) -> tuple[str, list[Finding]]:
+    """The text of such a file, and what is odd about it.
+
+    Raises:
+        DataError: It cannot be read or decoded.
+    """
+    decoded = read_text(path, path.name)
+    problems = [] if decoded.problem is None else [decoded.problem]
+    if not decoded.is_usable:
+        raise DataError(problems[0].what, where=path, remedy="save it as UTF-8")
+    return decoded.text, problems
 
 
 def read_number(text: str) -> float | None:

@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from argusvl.config.yaml_text import BoundedLoader, represent_text
+from argusvl.config.yaml_text import represent_text
 from argusvl.core.errors import DataError
 from argusvl.core.files import is_inside
 from argusvl.detection.data.findings import describe_object, finding, show_box
@@ -34,7 +34,14 @@ from argusvl.detection.data.formats.base import (
     WriteOptions,
 )
 from argusvl.detection.data.formats.polygons import around
-from argusvl.detection.data.formats.text import decode_text, read_content, read_number, read_text
+from argusvl.detection.data.formats.text import (
+    decode_text,
+    read_content,
+    read_mapping,
+    read_number,
+    read_text,
+    require_text,
+)
 from argusvl.detection.data.formats.tree import (
     list_files,
     list_images,
@@ -90,7 +97,8 @@ def read_yolo(folder: Path, options: ReadOptions) -> Source:
     source = Source()
     config_file = _config_file(folder)
     if config_file is not None:
-        config = _load_yaml(config_file, source)
+        config, odd = read_mapping(config_file)
+        source.findings += odd
         names = _names_of(config, config_file)
         listed = _by_config(config, config_file, folder, source)
     else:
@@ -220,31 +228,6 @@ def _config_file(folder: Path) -> Path | None:
     return named[0] if named else files[0] if len(files) == 1 else None
 
 
-def _load_yaml(file: Path, source: Source) -> dict[str, Any]:
-    try:
-        value = yaml.load(_text_of(file, source), Loader=BoundedLoader)
-    except (yaml.YAMLError, ValueError) as error:
-        raise DataError(f"is no YAML: {error}", where=file, remedy="correct it") from None
-    if not isinstance(value, dict):
-        raise DataError("holds no keys", where=file, remedy="write names: and train:, as Ultralytics does")
-    return value
-
-
-def _text_of(file: Path, source: Source) -> str:
-    """The text of a file without which nothing can be read.
-
-    Raises:
-        DataError: It cannot be read or decoded.
-    """
-    decoded = read_text(file, file.name)
-    if not decoded.is_usable:
-        assert decoded.problem is not None
-        raise DataError(decoded.problem.what, where=file, remedy="save it as UTF-8")
-    if decoded.problem is not None:
-        source.findings.append(decoded.problem)
-    return decoded.text
-
-
 def _names_of(config: dict[str, Any], file: Path) -> dict[int, str]:
     stated = config.get("names")
     if isinstance(stated, list):
@@ -279,7 +262,9 @@ def _names_from_list(folder: Path, remedy: str, source: Source) -> dict[int, str
         raise DataError(
             "holds neither data.yaml nor classes.txt: the classes have no names", where=folder, remedy=remedy
         )
-    lines = _text_of(file, source).splitlines()
+    text, odd = require_text(file)
+    source.findings += odd
+    lines = text.splitlines()
     names = {number: line.strip() for number, line in enumerate(lines) if line.strip()}
     repeated = [name for name, count in Counter(names.values()).items() if count > 1]
     if repeated:
