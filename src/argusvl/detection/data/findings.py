@@ -50,7 +50,7 @@ def finding(
     numbers = {
         "image": None if image is None else printable(image),
         "object_index": object_index,
-        "label": None if label is None else _told(label, LONGEST_DESCRIPTION),
+        "label": None if label is None else _shortened(label, LONGEST_DESCRIPTION),
         "box": None if box is None else tuple(_json_safe(v) for v in box),
         "other_image": None if other_image is None else printable(other_image),
     }
@@ -112,7 +112,7 @@ def crowd_problem(objects: int) -> tuple[str, str] | None:
 
 def describe_object(index: int, label: object, scene: str = "") -> str:
     """``object 3 'RBC'``, for texts; ``teacher 0, object 3 'RBC'`` where it belongs to a scene of its own."""
-    name = f"object {index} {_told(repr(label), LONGEST_NAME)}"
+    name = f"object {index} {_shortened(repr(label), LONGEST_NAME)}"
     return f"{scene}, {name}" if scene else name
 
 
@@ -125,12 +125,12 @@ def show_number(value: object) -> str:
     """A number without a needless ``.0``; anything else as it is."""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return f"{value:.10g}" if isinstance(value, float) else _told(str(value), LONGEST_NAME)
+    return f"{value:.10g}" if isinstance(value, float) else _shortened(str(value), LONGEST_NAME)
 
 
 def _json_safe(value: object) -> float | str:
     return show_number(value) if finite_number(value) is None else value  # type: ignore[return-value]
 
 
-def _told(text: str, most: int) -> str:
+def _shortened(text: str, most: int) -> str:
     return printable(text if len(text) <= most else text[: most - 1] + "…")

@@ -129,7 +129,7 @@ def _written(one: Finding) -> dict[str, Any]:
 
 
 def _read(value: Any) -> Finding:
-    """A finding as a manifest holds it; manifests of older versions know no IDs."""
+    """A finding as a manifest holds it."""
     if isinstance(value, Finding):
         return value
     texts = ("kind", "severity", "where", "what", "remedy")
@@ -297,3 +297,12 @@ def read_manifest(path: str | Path) -> Manifest:
         found = str(first.get("input"))
         shown = found if len(found) <= 80 else found[:77] + "…"
         raise DataError(f"{field}: {first['msg']}; found {shown!r}", where=file, remedy=remedy) from None
+
+
+def existing_manifest(folder: Path) -> Manifest | None:
+    """A folder's manifest; ``None`` where there is none.
+
+    Raises:
+        DataError: There is one that cannot be read.
+    """
+    return read_manifest(folder) if (folder / MANIFEST_NAME).is_file() else None

@@ -22,7 +22,7 @@ from argusvl.core.images import image_size
 from argusvl.core.wording import listed_below
 from argusvl.detection.data.descriptions import Descriptions
 from argusvl.detection.data.formats.base import SPLITS
-from argusvl.detection.data.manifest import MANIFEST_NAME, TEACHER_POOL, read_manifest
+from argusvl.detection.data.manifest import TEACHER_POOL, existing_manifest
 from argusvl.detection.data.records import Record, RecordFile
 from argusvl.detection.data.scan import Measurement, RecordLine, scan
 
@@ -145,8 +145,8 @@ def survey_data(data: str | Path, *, root: str | Path | None = None, progress: b
     """
     train, val, pool = (None if path is None else RecordFile(path, root) for path in record_files(data))
     assert train is not None
-    manifest = train.path.parent / MANIFEST_NAME
-    limits = read_manifest(manifest).limits if manifest.is_file() else None
+    manifest = existing_manifest(train.path.parent)
+    limits = None if manifest is None else manifest.limits
     if not len(train):
         raise DataError("holds no record", where=train.path, remedy="name a file of training records")
     described = Descriptions()

@@ -25,7 +25,7 @@ from argusvl.detection.data.descriptions import Descriptions
 from argusvl.detection.data.findings import finding
 from argusvl.detection.data.formats import format_of
 from argusvl.detection.data.formats.base import SPLITS, ReadOptions, SourceImage
-from argusvl.detection.data.manifest import MANIFEST_NAME, read_manifest, token_statistics
+from argusvl.detection.data.manifest import existing_manifest, token_statistics
 from argusvl.detection.data.measuring.histogram import SIDE_EDGES_PX, Range, ranges_between, whole_ranges
 from argusvl.detection.data.measuring.language import prompt_language
 from argusvl.detection.data.orientation import BoxFrame
@@ -222,7 +222,8 @@ def _with_manifest_limits(options: CheckOptions, folder: Path, report: CheckRepo
     if options.min_pixels is not None and options.max_pixels is not None:
         report.limits = (options.min_pixels, options.max_pixels)
         return options
-    limits = read_manifest(folder).limits if (folder / MANIFEST_NAME).is_file() else None
+    manifest = existing_manifest(folder)
+    limits = None if manifest is None else manifest.limits
     if limits is None:
         report.notes.append(
             "vision tokens and boxes under one patch were not checked: give --min-pixels and --max-pixels"

@@ -105,7 +105,7 @@ class Checked:
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class DecodedImage:
     """What is known of an image file that can be decoded."""
 
     size: tuple[int, int]
@@ -118,9 +118,11 @@ class Pictures:
 
     def __init__(self, options: CheckOptions) -> None:
         self.options = options
-        self._looked: dict[Path, Looked | tuple[str, str, str | None]] = {}
+        self._decoded: dict[Path, DecodedImage | tuple[str, str, str | None]] = {}
 
-    def look(self, path: Path, name: str, where: str, *, any_orientation: bool = False) -> Looked | Finding:
+    def decode(
+        self, path: Path, name: str, where: str, *, any_orientation: bool = False
+    ) -> DecodedImage | Finding:
         """Decodes an image to its end.
 
         Args:
@@ -130,25 +132,27 @@ class Pictures:
             any_orientation: Whether an EXIF orientation other than 1 is nothing to report.
         """
         # Two threads may decode the same image at the same time; they put the same into the table.
-        looked = self._looked.get(path)
-        if looked is None:
-            looked = self._looked[path] = self._look(path)
-        if not isinstance(looked, Looked):
-            kind, text, remedy = looked
+        decoded = self._decoded.get(path)
+        if decoded is None:
+            decoded = self._decoded[path] = self._decode(path)
+        if not isinstance(decoded, DecodedImage):
+            kind, text, remedy = decoded
             return finding(kind, where, f"{show_name(name)}: {text}", image=name, remedy=remedy)
-        if looked.orientation != UPRIGHT and not any_orientation:
-            text = f"{name}: EXIF orientation is {looked.orientation}; boxes may belong to the turned picture"
+        if decoded.orientation != UPRIGHT and not any_orientation:
+            text = (
+                f"{name}: EXIF orientation is {decoded.orientation}; boxes may belong to the turned picture"
+            )
             return finding("exif-orientation", where, text, image=name)
-        return looked
+        return decoded
 
-    def _look(self, path: Path) -> Looked | tuple[str, str, str | None]:
+    def _decode(self, path: Path) -> DecodedImage | tuple[str, str, str | None]:
         if (absent := missing_image(path, path)) is not None:
             return "missing-image", absent, None
         try:
             reduced = open_reduced(path, _REDUCED_SIDE, max_megapixels=self.options.max_megapixels)
         except ImageError as error:
             return "unreadable-image", error.what, error.remedy
-        return Looked(reduced.size, reduced.orientation, fingerprint(reduced.digest, reduced.picture))
+        return DecodedImage(reduced.size, reduced.orientation, fingerprint(reduced.digest, reduced.picture))
 
     def check(
         self,
@@ -174,10 +178,10 @@ class Pictures:
             alone: Whether its record shows no other image.
         """
         checked = Checked()
-        looked = self.look(
+        decoded = self.decode(
             path, name, where if upright_size is None else name, any_orientation=upright_size is not None
         )
-        size = None if isinstance(looked, Finding) else upright_size or looked.size
+        size = None if isinstance(decoded, Finding) else upright_size or decoded.size
         if split is not None:
             boxes = np.array([one.box_xyxy_px for one in objects], dtype=np.float32).reshape(-1, 4)
             checked.pictures.append(
@@ -190,12 +194,12 @@ class Pictures:
                     boxes_xyxy_px=boxes,
                     size=size,
                     vision_tokens=None if size is None else self.vision_tokens(size),
-                    fingerprint=None if isinstance(looked, Finding) else looked.fingerprint,
+                    fingerprint=None if isinstance(decoded, Finding) else decoded.fingerprint,
                     alone=alone,
                 )
             )
-        if isinstance(looked, Finding):
-            checked.findings.append(looked)
+        if isinstance(decoded, Finding):
+            checked.findings.append(decoded)
             return checked
         assert size is not None
         problems = [(one, box_problem(one.box_xyxy_px, size)) for one in objects]

@@ -17,11 +17,11 @@ from argusvl.core.errors import DataError
 from argusvl.core.files import already_there
 from argusvl.detection.data.findings import finding
 from argusvl.detection.data.labels import label_of
-from argusvl.detection.data.manifest import TEACHER_POOL
+from argusvl.detection.data.manifest import TEACHER_POOL, existing_manifest
 from argusvl.detection.data.preparing.split import (
     VOCABULARY_OF,
     LabelKind,
-    existing_manifest,
+    given_back,
     records_file,
     update_manifest,
 )
@@ -156,8 +156,7 @@ def make_pool(
     if target.exists():
         if not overwrite:
             raise already_there(target, kind=DataError)
-        present = {record.student for record in train}
-        train += [record for record in RecordFile(target) if record.student not in present]
+        train = given_back(train, target)
     others = [file.parent / f"{name}.jsonl" for name in ("val", "test")]
     elsewhere = {
         image

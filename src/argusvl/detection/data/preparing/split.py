@@ -23,11 +23,10 @@ from argusvl.core.wording import counted
 from argusvl.detection.data.formats.base import SPLITS
 from argusvl.detection.data.labels import Vocabulary, label_of
 from argusvl.detection.data.manifest import (
-    MANIFEST_NAME,
     TEACHER_POOL,
     Manifest,
     SplitOrigin,
-    read_manifest,
+    existing_manifest,
     write_manifest,
 )
 from argusvl.detection.data.records import Record, RecordFile, write_records
@@ -191,8 +190,7 @@ def split_file(data: str | Path, options: SplitOptions, *, overwrite: bool = Fal
     manifest = existing_manifest(file.parent)
     records = list(RecordFile(file))
     if file == targets["train"] and targets["val"].exists():
-        present = {record.student for record in records}
-        records += [record for record in RecordFile(targets["val"]) if record.student not in present]
+        records = given_back(records, targets["val"])
     train, val = split_records(records, options)
     if not val:
         raise DataError(
@@ -202,6 +200,12 @@ def split_file(data: str | Path, options: SplitOptions, *, overwrite: bool = Fal
     write_records(targets["train"], train)
     update_manifest(file.parent, manifest, options.origin)
     return {"train": len(train), "val": len(val)}
+
+
+def given_back(records: list[Record], taken: Path) -> list[Record]:
+    """Records, and those that were taken out of them earlier and stand in a file of their own."""
+    present = {record.student for record in records}
+    return records + [record for record in RecordFile(taken) if record.student not in present]
 
 
 def records_file(data: str | Path) -> Path:
@@ -236,15 +240,6 @@ def split_files(path: Path, remedy: str) -> list[Path]:
     if not files:
         raise DataError("holds no JSONL file", where=path, remedy=remedy)
     return files
-
-
-def existing_manifest(folder: Path) -> Manifest | None:
-    """The folder's manifest, read before anything is written; ``None`` where there is none.
-
-    Raises:
-        DataError: There is one that cannot be read.
-    """
-    return read_manifest(folder) if (folder / MANIFEST_NAME).is_file() else None
 
 
 def update_manifest(folder: Path, manifest: Manifest | None, origin: SplitOrigin | None = None) -> None:
