@@ -22,20 +22,16 @@ def store(tmp_path: Path, few_shot: Any, tiny_backbone: list[Any]) -> Path:
     for label in ("apple", "螺丝\n1"):
         for number in range(3):
             few_shot.write(tmp_path / f"photos/{label}/{number}.png", few_shot.picture(label, number))
-    assert (
-        run(
-            [
-                "recognize",
-                "extract",
-                str(tmp_path / "photos"),
-                "--backbone",
-                "tiny",
-                "--out",
-                str(tmp_path / "s"),
-            ]
-        )
-        == 0
-    )
+    words = [
+        "recognize",
+        "extract",
+        str(tmp_path / "photos"),
+        "--backbone",
+        "tiny",
+        "--out",
+        str(tmp_path / "s"),
+    ]
+    assert run(words) == 0
     return tmp_path / "s"
 
 

@@ -49,23 +49,9 @@ def small_backbones(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_healthy_backbone_passes(capsys: pytest.CaptureFixture[str]) -> None:
-    assert (
-        run(
-            [
-                "recognize",
-                "verify",
-                "mean",
-                "--count",
-                "1000",  # fewer do not always tell, beside other work, that memory does not grow
-                "--batch-size",
-                "8",
-                "--device",
-                "cpu",
-                "--json",
-            ]
-        )
-        == 0
-    )
+    # Fewer pictures do not always tell, beside other work, that memory does not grow.
+    words = "recognize verify mean --count 1000 --batch-size 8 --device cpu --json"
+    assert run(words.split()) == 0
     captured = capsys.readouterr()
     found = json.loads(captured.out)
     assert (

@@ -1,4 +1,4 @@
-"""What cuts writing off: a kill at a chosen line of the program, a disk that is full from some moment on."""
+"""What cuts writing off: a kill at a chosen line of the program, a full disk; and what it must leave as it is."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
 
@@ -57,3 +58,10 @@ def failing_after(calls: int, error: OSError) -> Callable[..., Any]:
             raise error
 
     return fsync
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """The bytes of each file of a folder, at any depth, by its name there."""
+    return {
+        file.relative_to(folder).as_posix(): file.read_bytes() for file in folder.rglob("*") if file.is_file()
+    }

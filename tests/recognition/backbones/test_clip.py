@@ -128,7 +128,7 @@ def test_a_table_s_zero_shots_are_those_of_the_names(
         "--backbone",
         f"clip-vit-b32:{folder}",
         "--cache",
-        str(tmp_path / "cache"),
+        str(tmp_path / "c"),
     ]
     assert run([*words, "--shots", "0,1", "--seeds", "2", "--json"]) == 0
     rows = {row["shots"]: row for row in json.loads(capsys.readouterr().out)["rows"]}

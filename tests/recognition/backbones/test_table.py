@@ -142,11 +142,6 @@ def test_an_unknown_name_is_answered_with_the_nearest_and_all(spec: str, message
         assert name in str(raised.value)
 
 
-def test_a_device_that_is_not_there_is_an_error() -> None:
-    with pytest.raises(ConfigError, match="device 'warp' cannot be used"):
-        load_backbone("efficientnet-lite0", device="warp")
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_a_place_that_is_not_there_is_named(fake_timm: Any, no_network: Path, name: str) -> None:
     with pytest.raises(ArgusError, match="/no/such/place") as raised:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from interruptions import content
 from PIL import Image
 
 from argusvl.core import images
@@ -30,12 +31,6 @@ from argusvl.recognition.extraction.writer import EmbeddedBatch
 def quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only a power cut would show the difference."""
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    return {
-        file.relative_to(folder).as_posix(): file.read_bytes() for file in folder.rglob("*") if file.is_file()
-    }
 
 
 def counts(report: ExtractionReport) -> tuple[int, int, int, int]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from interruptions import content
 
 from argusvl.core.errors import ArgusError, ConfigError, DataError
 from argusvl.recognition.backbones.table import load_backbone
@@ -35,12 +36,6 @@ def cluster() -> Iterator[Any]:
     )
     yield ray
     ray.shutdown()
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    return {
-        file.relative_to(folder).as_posix(): file.read_bytes() for file in folder.rglob("*") if file.is_file()
-    }
 
 
 def load_other() -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from interruptions import failing_after, in_child, lines_run
+from interruptions import content, failing_after, in_child, lines_run
 
 from argusvl.core import appending, files
 from argusvl.core.errors import ArgusError, DataError
@@ -63,12 +63,6 @@ def make(folder: Path, stop_at: int = len(PATHS)) -> None:
     with StoreWriter(folder, header(), PATHS) as writer:
         for start in range(writer.position, stop_at, 2):
             writer.append(batch(range(start, min(start + 2, len(PATHS)))))
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    return {
-        file.relative_to(folder).as_posix(): file.read_bytes() for file in folder.rglob("*") if file.is_file()
-    }
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.stats import ortho_group
-from sklearn.linear_model import LogisticRegression
 from sklearn.linear_model import Ridge as ReferenceRidge
 from sklearn.metrics.pairwise import cosine_similarity
 
-from argusvl.core.errors import ConfigError
 from argusvl.recognition.few_shot import classifiers
 from argusvl.recognition.few_shot.classifiers import CLASSIFIERS, make_classifier
 from argusvl.recognition.few_shot.features import unit
@@ -95,14 +93,6 @@ def test_ridge_against_scikit_learn(shots: int) -> None:
     assert np.allclose(np.eye(4)[labels].mean(axis=0), 0.25)  # … which is the same here
 
 
-def test_linear_probe_is_the_regression_of_scikit_learn() -> None:
-    support, labels, queries, _ = clusters(8)
-    found = make_classifier("linear-probe").fit(support, labels, 4).scores(queries)
-    model = LogisticRegression(C=classifiers.PROBE_C, max_iter=1000).fit(support, labels)
-    assert (found.argmax(axis=1) == model.predict(queries)).all()
-    assert np.allclose(np.exp(found) / np.exp(found).sum(axis=1, keepdims=True), model.predict_proba(queries))
-
-
 def test_cache_weighs_examples_by_their_nearness() -> None:
     support, labels, queries, _ = clusters(9, classes=2, shots=2)
     found = make_classifier("cache").fit(support, labels, 2).scores(queries[:1])
@@ -129,8 +119,3 @@ def test_one_class_has_scores() -> None:
     support, _, queries, _ = clusters(10)
     for name in CLASSIFIERS:
         assert make_classifier(name).fit(support, np.zeros(20, np.int64), 1).scores(queries).shape == (120, 1)
-
-
-def test_an_unknown_name_is_an_error() -> None:
-    with pytest.raises(ConfigError, match="did you mean 'centroid'"):
-        make_classifier("centroids")

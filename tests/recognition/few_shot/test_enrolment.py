@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from interruptions import failing_after, in_child, lines_run
+from interruptions import content, failing_after, in_child, lines_run
 
 from argusvl.core import appending
 from argusvl.core import files as files_module
@@ -61,12 +61,6 @@ def examples(tmp_path: Path, few_shot: Any) -> Callable[[Mapping[str, range]], P
 def add(folder: Path, pictures: Mapping[str, list[Path]], network: Any, **changes: Any) -> EnrolmentReport:
     options = {"spec": "tiny", "views": "one", "workers": 1, "progress": False, **changes}
     return enroll(folder, pictures, network, **options)
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    return {
-        file.relative_to(folder).as_posix(): file.read_bytes() for file in folder.rglob("*") if file.is_file()
-    }
 
 
 def same_examples(one: SupportStore, other: SupportStore) -> None:

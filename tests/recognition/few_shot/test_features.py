@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from argusvl.core.errors import ConfigError, ModelError
+from argusvl.core.errors import ModelError
 from argusvl.recognition.backbones.views import with_views
 from argusvl.recognition.few_shot.features import FeatureMap
 
@@ -86,13 +86,6 @@ def test_a_row_does_not_depend_on_the_others(few_shot: Any, vectors: np.ndarray)
     assert np.allclose(feature_map(vectors)[2:5], feature_map(vectors[2:5]), atol=1e-12)
 
 
-def test_scale_of_the_vectors_does_not_matter_to_a_backbone_without_logits(few_shot: Any) -> None:
-    feature_map = FeatureMap("rich", without_logits(few_shot.TinyNetwork()))
-    assert feature_map.parts == ["vector"]
-    vectors = np.random.default_rng(1).normal(size=(4, 24)).astype(np.float32)
-    assert np.allclose(feature_map(vectors), feature_map(3 * vectors))
-
-
 def test_no_rows_give_no_rows(few_shot: Any) -> None:
     feature_map = FeatureMap("rich", few_shot.TinyNetwork())
     assert feature_map(np.empty((0, 24), np.float32)).shape == (0, 36)
@@ -105,13 +98,6 @@ def test_vectors_without_a_direction_or_of_another_length_are_refused(few_shot: 
         feature_map(np.zeros((1, 24), np.float32))
     with pytest.raises(ModelError, match=r"\[N, 24\], got \[1, 25\]"):
         feature_map(np.ones((1, 25), np.float32))
-
-
-def test_wrong_names_and_combinations_are_refused(few_shot: Any) -> None:
-    with pytest.raises(ConfigError, match="unknown features 'best'"):
-        FeatureMap("best", few_shot.TinyNetwork())
-    with pytest.raises(ConfigError, match="plain features are of one view"):
-        FeatureMap("plain", with_views(few_shot.TinyNetwork(), "two"))
 
 
 def test_logits_of_equal_size_leave_nothing_above_the_rest(few_shot: Any) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import ortho_group
 
 from argusvl.core.errors import DataError
 from argusvl.recognition.few_shot.classifiers import centroids
 from argusvl.recognition.few_shot.features import Evidence, unit
-from argusvl.recognition.few_shot.unknown import SOFTNESS, KnownScore, rehearse, score, soft_maximum
+from argusvl.recognition.few_shot.unknown import KnownScore, rehearse, score
 
 
 def same(rows: np.ndarray) -> Evidence:
@@ -84,28 +83,6 @@ def test_both_parts_of_the_evidence_count() -> None:
     like_none = fitted.raw(pictures(kind[labels % 2], vector[np.full(20, 5)]))
     assert known.min() > of_another_kind.max()
     assert known.min() > like_none.max()
-
-
-def test_soft_maximum_lies_between_mean_and_maximum() -> None:
-    cosines = np.random.default_rng(2).uniform(-1, 1, (50, 6))
-    found = soft_maximum(cosines)
-    assert (found <= cosines.max(axis=1)).all()
-    assert (found >= cosines.mean(axis=1)).all()
-    assert np.allclose(soft_maximum(np.full((1, 9), 0.3)), 0.3)
-    assert np.allclose(found, SOFTNESS * np.log(np.exp(cosines / SOFTNESS).mean(axis=1)))
-
-
-def test_a_turned_space_gives_the_same_probability() -> None:
-    rng = np.random.default_rng(3)
-    support, labels, queries = (
-        unit(rng.normal(size=(9, 6))),
-        np.repeat(np.arange(3), 3),
-        unit(rng.normal(size=(9, 6))),
-    )
-    turn = ortho_group.rvs(6, random_state=0)
-    one = KnownScore().fit(same(support), labels, 3).probability(same(queries))
-    turned = KnownScore().fit(same(support @ turn), labels, 3)
-    assert np.allclose(one, turned.probability(same(queries @ turn)))
 
 
 def test_classes_that_do_not_overlap_at_all_give_finite_probabilities() -> None:

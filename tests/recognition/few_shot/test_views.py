@@ -9,7 +9,6 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
-from argusvl.core.errors import ConfigError
 from argusvl.recognition.backbones.views import VIEWS, with_views
 
 
@@ -69,11 +68,6 @@ def test_fingerprints_tell_views_apart(few_shot: Any) -> None:
     prints = [with_views(network, views).fingerprint for views in VIEWS]
     assert prints[0] != prints[1] != prints[2] != prints[0]
     assert {p.weights_sha256 for p in prints} == {network.fingerprint.weights_sha256}
-
-
-def test_unknown_views_are_an_error(few_shot: Any) -> None:
-    with pytest.raises(ConfigError, match="use one of one, two, four"):
-        with_views(few_shot.TinyNetwork(), "three")
 
 
 def test_efficientnet_takes_a_second_size() -> None:

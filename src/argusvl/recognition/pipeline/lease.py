@@ -66,13 +66,11 @@ class Lease(Generic[M]):
 
     Attributes:
         name: As given to :func:`lease`.
-        device: Where the model is.
         report: What it took and gave back; there when the lease has ended.
     """
 
-    def __init__(self, name: str, device: torch.device, model: M) -> None:
+    def __init__(self, name: str, model: M) -> None:
         self.name = name
-        self.device = device
         self.report: LeaseReport | None = None
         self._model: list[M] = [model]
 
@@ -189,7 +187,7 @@ def _load(load: Callable[[torch.device], M], device: torch.device, name: str) ->
         gc.collect()
         _in_use(device)
         raise
-    return Lease(name, device, model), _memory_of(model)
+    return Lease(name, model), _memory_of(model)
 
 
 def _memory_of(model: object) -> _Memory:
