@@ -167,13 +167,17 @@ def one_of(value: Any, allowed: Iterable[str], field: str, source: object) -> An
     return value
 
 
+_LARGEST = 1e12
+"""Of what a hand or a picture has: what is far beyond it would overflow in the checks."""
+
+
 def numbers(value: Any, shape: tuple[int, ...], field: str, source: object) -> Floats:
     """An array of a shape; ``-1`` of the shape takes any length. ``null`` becomes ``nan``, as do rows of it.
 
     Raises:
         DataError: It has another shape, or holds something that is no number.
     """
-    expected = f"numbers of shape {list(shape)}"
+    expected = f"numbers of shape {list(shape)}, none beyond {_LARGEST:g}"
     if len(shape) == 2 and isinstance(value, list):
         value = [[None] * shape[1] if row is None else row for row in value]
     try:
@@ -181,6 +185,8 @@ def numbers(value: Any, shape: tuple[int, ...], field: str, source: object) -> F
         if any(isinstance(v, str | bool) for v in raw.ravel()):
             raise ValueError
         array = raw.astype(np.float64)
+        if (np.abs(array[np.isfinite(array)]) > _LARGEST).any():
+            raise ValueError
     except (TypeError, ValueError, OverflowError):
         raise bad_field(source, field, value, expected) from None
     if array.ndim != len(shape) or any(
