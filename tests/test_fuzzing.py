@@ -26,10 +26,10 @@ from argusvl.detection.data.formats import FORMATS, format_of
 from argusvl.detection.data.formats.base import PlacedImage, PlacedRecord, PlacedScene, WriteOptions
 from argusvl.detection.data.preparing.convert import ConvertOptions, convert
 from argusvl.detection.data.records import ObjectAnnotation
-from argusvl.detection.predict.predictor import Predictor
+from argusvl.detection.predict import Predictor
 from argusvl.manipulation.data.reading import open_hands
+from argusvl.manipulation.predict import HandPredictor, HandQuery
 from argusvl.manipulation.predict.checkpoint import HandAssets
-from argusvl.manipulation.predict.predictor import HandPredictor, HandQuery
 
 SECONDS = 10
 """After which a case counts as endless; the slowest takes one."""

@@ -18,7 +18,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 from argusvl.cli.main import run
 from argusvl.detection.model import modeling
 from argusvl.detection.model.modeling import ArgusForDetection
-from argusvl.detection.predict.predictor import Predictor
+from argusvl.detection.predict import Predictor
 
 pytestmark = pytest.mark.usefixtures("quiet_logging")
 

@@ -14,8 +14,8 @@ from safetensors.torch import load_file, save_file
 
 from argusvl.cli.main import run
 from argusvl.detection.measure.calibration import Calibration
+from argusvl.detection.predict import Predictor
 from argusvl.detection.predict.checkpoint import DetectionAssets
-from argusvl.detection.predict.predictor import Predictor
 
 pytestmark = pytest.mark.usefixtures("quiet_logging")
 

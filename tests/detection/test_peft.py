@@ -23,7 +23,7 @@ from argusvl.detection.model.adapters import describe_base, find_base
 from argusvl.detection.model.architecture import random_qwen
 from argusvl.detection.model.modeling import ArgusForDetection
 from argusvl.detection.model.peft_methods import methods
-from argusvl.detection.predict.predictor import Predictor
+from argusvl.detection.predict import Predictor
 from argusvl.detection.task import DetectionTask
 from argusvl.training.parameter_groups import assign_parameters
 from argusvl.training.policies import Action, Continue, NeutralPolicy, RollBack

@@ -20,11 +20,11 @@ from argusvl.detection.config import DetectionRunConfig
 from argusvl.detection.data import records, scan_cache
 from argusvl.detection.data.sampling.tokenizer import load_tokenizer
 from argusvl.detection.measure.calibration import Fit, fit_calibration
-from argusvl.detection.measure.judged import JudgedPredictions
+from argusvl.detection.measure.matched_predictions import MatchedPredictions
 from argusvl.detection.model.losses import LOSSES, AssignedPairs, Descriptions, LossSpec, WrittenAnswers
 from argusvl.detection.model.modeling import ArgusForDetection
+from argusvl.detection.predict import Predictor
 from argusvl.detection.predict.checkpoint import DetectionAssets
-from argusvl.detection.predict.predictor import Predictor
 from argusvl.detection.task import DetectionTask
 from argusvl.training.losses import LossAggregation
 from argusvl.training.parallel import Parallel
@@ -430,12 +430,12 @@ def test_a_resumed_run_keeps_the_calibration_of_the_evaluation_before(
     make_task: MakeTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is saved between the evaluation before the stop and the next one is calibrated."""
-    fitted = fit_calibration(calibration_judged())
-    monkeypatch.setattr("argusvl.detection.task.fit_calibration", lambda judged: fitted)
+    fitted = fit_calibration(predictions_to_calibrate())
+    monkeypatch.setattr("argusvl.detection.task.fit_calibration", lambda matched: fitted)
     task = make_task("max_steps=3", *QUICK)
     run_training(task, task.config)
     monkeypatch.setattr(
-        "argusvl.detection.task.fit_calibration", lambda judged: Fit(None, "later", fitted.report)
+        "argusvl.detection.task.fit_calibration", lambda matched: Fit(None, "later", fitted.report)
     )
     rest = [option for option in QUICK if not option.startswith(("eval", "save_steps"))]
     later = make_task("max_steps=5", *rest, "eval_steps=100", "save_steps=4")
@@ -512,8 +512,8 @@ def test_scores_are_calibrated_by_the_evaluation_before_a_save(
     task.save_assets(folder)
     assert "2 held-out images: at least 5 are needed" in DetectionAssets.load(folder).calibration_note
 
-    fitted = fit_calibration(calibration_judged())
-    monkeypatch.setattr("argusvl.detection.task.fit_calibration", lambda judged: fitted)
+    fitted = fit_calibration(predictions_to_calibrate())
+    monkeypatch.setattr("argusvl.detection.task.fit_calibration", lambda matched: fitted)
     figures = task.evaluate(model, dataset, Parallel())
     assert figures["ece"] == fitted.report.scores.ece
     task.save_assets(folder)
@@ -525,11 +525,11 @@ def test_scores_are_calibrated_by_the_evaluation_before_a_save(
     assert written["ece"] < written["ece_before"] and "held-out" in written["measured_on"]
 
 
-def calibration_judged() -> JudgedPredictions:
+def predictions_to_calibrate() -> MatchedPredictions:
     rng = np.random.default_rng(0)
     scores, images = rng.random(600), np.arange(600) % 10
     none = np.zeros(0, np.int64)
-    return JudgedPredictions(
+    return MatchedPredictions(
         scores, rng.random(600) < scores**3, images, np.zeros((0, 1)), none, none, 10, 200
     )
 

@@ -14,8 +14,8 @@ from argusvl.manipulation.data.dataset import HandDataset
 from argusvl.manipulation.data.reading import open_hands
 from argusvl.manipulation.init import make_starting_config
 from argusvl.manipulation.measure.evaluation import evaluate_dataset
+from argusvl.manipulation.predict import HandPredictor
 from argusvl.manipulation.predict.checkpoint import HandAssets
-from argusvl.manipulation.predict.predictor import HandPredictor
 from argusvl.synthetic.hands import generate
 from argusvl.tasks import task_at
 

@@ -24,7 +24,8 @@ from argusvl.manipulation.config import HandRunConfig
 from argusvl.manipulation.data.dataset import collate
 from argusvl.manipulation.data.reading import open_hands
 from argusvl.manipulation.init import make_starting_config
-from argusvl.manipulation.predict.predictor import HandPredictor, HandQuery, parse_camera_option
+from argusvl.manipulation.predict import HandPredictor, HandQuery
+from argusvl.manipulation.predict.predictor import parse_camera_option
 from argusvl.manipulation.task import HandTask
 from argusvl.synthetic.hands.camera import project
 from argusvl.tasks import TASKS, task_at

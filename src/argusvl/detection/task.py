@@ -469,7 +469,7 @@ class DetectionTask:
             parallel=parallel,
         )
         self._last_evaluation = evaluation
-        self._fit = fit_calibration(evaluation.judged)
+        self._fit = fit_calibration(evaluation.matched)
         if self._fit.calibration is None:
             logger.info("scores stay as the model gives them: %s", self._fit.note)
         ece = self._fit.report.scores.ece
@@ -510,11 +510,11 @@ class DetectionTask:
         for number, name in enumerate(shown.images[:PICTURES_SHOWN]):
             truth, found = shown.truth[number], shown.predictions[number].above(SCORE_THRESHOLD)
             captions = found.captions or found.labels
-            spoken = [caption or label for caption, label in zip(captions, found.labels, strict=True)]
+            texts = [caption or label for caption, label in zip(captions, found.labels, strict=True)]
             pictures[f"{number}: {Path(name).name}"] = draw_comparison(
                 open_image(self.val_records.resolve(name), exif="refuse"),
                 (truth.boxes_xyxy_px.tolist(), truth.descriptions),
-                (found.boxes_xyxy_px.tolist(), spoken, found.scores.tolist()),
+                (found.boxes_xyxy_px.tolist(), texts, found.scores.tolist()),
             )
         return pictures
 

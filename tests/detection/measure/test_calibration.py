@@ -17,21 +17,21 @@ from scipy.special import expit, log_softmax
 from argusvl.detection.data.detections import Detections
 from argusvl.detection.measure.calibration import Calibration, fit_calibration, measure
 from argusvl.detection.measure.evaluation import Truth, evaluate_detections
-from argusvl.detection.measure.judged import JudgedPredictions, correct_predictions
+from argusvl.detection.measure.matched_predictions import MatchedPredictions, correct_predictions
 from argusvl.detection.measure.reliability import CALIBRATION, reliability, write_reliability
 
 LABELS = ("screw", "label", "fan")
 SIZE = (200, 150)
 
 
-def judged_of(
+def matched_of(
     scores: np.ndarray, correct: np.ndarray, images: int = 50, types: int = 0, seed: int = 0, **changes: Any
-) -> JudgedPredictions:
+) -> MatchedPredictions:
     """Predictions dealt out over images; ``types`` boxes whose logits are three times too sharp."""
     rng = np.random.default_rng(seed)
     honest = rng.normal(0, 1.5, (types, 3))
     drawn = [rng.choice(3, p=np.exp(row)) for row in log_softmax(honest, axis=1)] if types else []
-    made = JudgedPredictions(
+    made = MatchedPredictions(
         scores=np.asarray(scores, np.float64),
         correct=np.asarray(correct, bool),
         images=np.arange(len(scores)) % images,
@@ -46,12 +46,12 @@ def judged_of(
 
 def too_modest(
     count: int, seed: int, images: int = 50, types: int = 0
-) -> tuple[JudgedPredictions, np.ndarray]:
+) -> tuple[MatchedPredictions, np.ndarray]:
     """Predictions whose true probability is known: ``logit p = 3.5 · logit s + 1``."""
     rng = np.random.default_rng(seed)
     scores = rng.beta(1.2, 1.5, count).clip(0.001, 0.999)
     true = expit(3.5 * (np.log(scores) - np.log1p(-scores)) + 1)
-    return judged_of(scores, rng.random(count) < true, images, types, seed), true
+    return matched_of(scores, rng.random(count) < true, images, types, seed), true
 
 
 # The map
@@ -59,10 +59,10 @@ def too_modest(
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_true_probabilities_of_miscalibrated_scores_are_recovered(seed: int) -> None:
-    judged, true = too_modest(20_000, seed)
-    fit = fit_calibration(judged)
+    matched, true = too_modest(20_000, seed)
+    fit = fit_calibration(matched)
     assert fit.calibration is not None
-    error = np.abs(fit.calibration.probabilities(judged.scores) - true)
+    error = np.abs(fit.calibration.probabilities(matched.scores) - true)
     assert error.max() < 0.03 and error.mean() < 0.01
     assert "20000 predictions in 50 held-out images" in fit.note
 
@@ -71,10 +71,10 @@ def test_the_true_probabilities_of_miscalibrated_scores_are_recovered(seed: int)
 def test_the_error_falls_on_images_that_were_not_fitted(sharpness: float) -> None:
     rng = np.random.default_rng(7)
 
-    def sample() -> JudgedPredictions:
+    def sample() -> MatchedPredictions:
         true = rng.beta(0.7, 0.7, 3000).clip(0.001, 0.999)
         scores = expit(sharpness * (np.log(true) - np.log1p(-true)) - 0.8)
-        return judged_of(scores, rng.random(3000) < true, types=600, seed=int(rng.integers(99)))
+        return matched_of(scores, rng.random(3000) < true, types=600, seed=int(rng.integers(99)))
 
     fit = fit_calibration(sample())
     assert fit.calibration is not None
@@ -88,7 +88,7 @@ def test_the_error_falls_on_images_that_were_not_fitted(sharpness: float) -> Non
 
 def test_a_few_predictions_on_one_side_of_a_score_give_a_finite_map() -> None:
     scores = np.concatenate([np.linspace(0.1, 0.4, 30), np.linspace(0.6, 0.9, 30)])
-    fit = fit_calibration(judged_of(scores, scores > 0.5, images=10))
+    fit = fit_calibration(matched_of(scores, scores > 0.5, images=10))
     assert fit.calibration is not None
     assert all(math.isfinite(v) for v in asdict(fit.calibration).values())
     assert 0 < fit.calibration.probabilities(np.array([0.0]))[0] < 0.5
@@ -154,21 +154,23 @@ def test_every_figure_of_an_evaluation_is_what_it_was(calibration: Calibration) 
 
 
 @pytest.mark.parametrize(
-    ("judged", "reason"),
+    ("matched", "reason"),
     [
-        (JudgedPredictions.joined([]), "show no object"),
-        (judged_of(np.full(500, 0.4), np.zeros(500), num_objects=0), "show no object"),
-        (judged_of(np.full(500, 0.4), np.zeros(500)), "0 of 500 held-out predictions are right"),
-        (judged_of(np.full(500, 0.9), np.ones(500)), "0 of 500 held-out predictions are wrong"),
-        (judged_of(np.linspace(0, 1, 90), np.linspace(0, 1, 90) > 0.5, images=1), "1 held-out image:"),
-        (judged_of(np.zeros(0), np.zeros(0), num_objects=7), "0 of 0 held-out predictions are right"),
-        (judged_of(np.full(90, np.nan), np.arange(90) < 40), "not finite"),
+        (MatchedPredictions.joined([]), "show no object"),
+        (matched_of(np.full(500, 0.4), np.zeros(500), num_objects=0), "show no object"),
+        (matched_of(np.full(500, 0.4), np.zeros(500)), "0 of 500 held-out predictions are right"),
+        (matched_of(np.full(500, 0.9), np.ones(500)), "0 of 500 held-out predictions are wrong"),
+        (matched_of(np.linspace(0, 1, 90), np.linspace(0, 1, 90) > 0.5, images=1), "1 held-out image:"),
+        (matched_of(np.zeros(0), np.zeros(0), num_objects=7), "0 of 0 held-out predictions are right"),
+        (matched_of(np.full(90, np.nan), np.arange(90) < 40), "not finite"),
         # Nothing to learn: right and wrong as if by lot, and the scores say so already.
-        (judged_of(np.full(90, 0.5), np.arange(90) % 2 == 0, images=9), "does not improve"),
+        (matched_of(np.full(90, 0.5), np.arange(90) % 2 == 0, images=9), "does not improve"),
     ],
 )
-def test_a_bad_held_out_set_leaves_scores_alone_and_says_why(judged: JudgedPredictions, reason: str) -> None:
-    fit = fit_calibration(judged)
+def test_a_bad_held_out_set_leaves_scores_alone_and_says_why(
+    matched: MatchedPredictions, reason: str
+) -> None:
+    fit = fit_calibration(matched)
     assert fit.calibration is None
     assert reason in fit.note
     written = json.dumps(fit.report.to_dict(), allow_nan=False) if "finite" not in reason else "{}"
@@ -185,8 +187,8 @@ def test_images_without_objects_or_predictions_are_no_hindrance() -> None:
         if k % 4 == 2:
             predictions = Detections.empty(SIZE)
         logits = rng.normal(size=(len(predictions), 3))
-        parts.append(JudgedPredictions.of_image(predictions, truth, logits, LABELS, "closed"))
-    whole = JudgedPredictions.joined(parts)
+        parts.append(MatchedPredictions.of_image(predictions, truth, logits, LABELS, "closed"))
+    whole = MatchedPredictions.joined(parts)
     assert (whole.num_images, whole.num_objects) == (20, 90)
     assert set(whole.images) == {k for k in range(20) if k % 4 != 2}
     assert not whole.correct[np.isin(whole.images, [1, 5, 9])].any()
@@ -223,10 +225,10 @@ def test_types_are_learned_from_boxes_that_fit_whatever_their_label() -> None:
     scores = np.array([0.9, 0.8, 0.7], np.float32)
     found = Detections(boxes, scores, ("fan", "fan", "fan"), scores, SIZE, queries=np.arange(3))
     logits = np.arange(9.0).reshape(3, 3)
-    judged = JudgedPredictions.of_image(found, truth, logits, LABELS, "open")
-    assert judged.correct.tolist() == [False, False, False]
-    assert judged.types.tolist() == [0]
-    assert judged.type_logits.tolist() == [[3.0, 4.0, 5.0]]
+    matched = MatchedPredictions.of_image(found, truth, logits, LABELS, "open")
+    assert matched.correct.tolist() == [False, False, False]
+    assert matched.types.tolist() == [0]
+    assert matched.type_logits.tolist() == [[3.0, 4.0, 5.0]]
 
 
 # Figures
@@ -247,15 +249,15 @@ def test_bins_count_what_they_hold_and_the_error_is_their_mean_distance() -> Non
 
 
 def test_background_that_nobody_sees_does_not_make_scores_look_reliable() -> None:
-    judged, _ = too_modest(2000, 0)
-    background = judged_of(np.full(100_000, 1e-4), np.zeros(100_000))
-    alone = measure(judged, None).scores.ece
-    assert measure(JudgedPredictions.joined([judged, background]), None).scores.ece == pytest.approx(alone)
+    matched, _ = too_modest(2000, 0)
+    background = matched_of(np.full(100_000, 1e-4), np.zeros(100_000))
+    alone = measure(matched, None).scores.ece
+    assert measure(MatchedPredictions.joined([matched, background]), None).scores.ece == pytest.approx(alone)
 
 
 def test_the_file_holds_bins_before_and_after_for_the_same_predictions(tmp_path: Path) -> None:
-    judged, _ = too_modest(3000, 1, types=300)
-    fit = fit_calibration(judged)
+    matched, _ = too_modest(3000, 1, types=300)
+    fit = fit_calibration(matched)
     write_reliability(tmp_path, fit.report, "test.jsonl")
     written = json.loads((tmp_path / CALIBRATION).read_text("utf-8"))
     assert set(written) == {"bins", "ece", "bins_before", "ece_before", "types", "measured_on"}
@@ -263,7 +265,7 @@ def test_the_file_holds_bins_before_and_after_for_the_same_predictions(tmp_path:
     count = sum(b["count"] for b in written["bins"])
     assert count == sum(b["count"] for b in written["bins_before"]) <= 3000
     assert written["ece"] < written["ece_before"]
-    write_reliability(tmp_path, measure(judged, None), "test.jsonl")
+    write_reliability(tmp_path, measure(matched, None), "test.jsonl")
     written = json.loads((tmp_path / CALIBRATION).read_text("utf-8"))
     assert written["bins_before"] is None and written["ece_before"] is None and written["ece"] > 0.1
 

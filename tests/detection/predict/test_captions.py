@@ -13,10 +13,10 @@ import torch
 
 from argusvl.core.errors import DataError
 from argusvl.detection.data.records import RecordFile
+from argusvl.detection.predict import Predictor
 from argusvl.detection.predict.captions import CaptionChoice, possible_descriptions
 from argusvl.detection.predict.checkpoint import DetectionAssets
 from argusvl.detection.predict.inference import RecordQuestions, evaluate_records
-from argusvl.detection.predict.predictor import Predictor
 
 TEXTS = ("fan", "fin", "fa")
 HIERARCHY = ("挡风板/已安装", "挡风板/未安装", "标签贴纸", "bbu基带处理单元")

@@ -16,8 +16,8 @@ from safetensors.torch import load_file, save_file
 from argusvl.assets import model_folder
 from argusvl.core.errors import ArgusError
 from argusvl.detection.data.sampling.tokenizer import load_tokenizer, vocabulary_digest
-from argusvl.detection.predict.predictor import Predictor
-from argusvl.manipulation.predict.predictor import HandPredictor
+from argusvl.detection.predict import Predictor
+from argusvl.manipulation.predict import HandPredictor
 
 
 def edited(file: Path, edit: Callable[[Any], Any]) -> None:

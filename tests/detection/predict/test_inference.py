@@ -14,8 +14,8 @@ from argusvl.core.errors import DataError
 from argusvl.detection.data.records import RecordFile
 from argusvl.detection.measure.calibration import Calibration
 from argusvl.detection.measure.evaluation import Evaluation
+from argusvl.detection.predict import Predictor
 from argusvl.detection.predict.inference import RecordQuestions, evaluate_records
-from argusvl.detection.predict.predictor import Predictor
 
 LABELS = ("挡风板", "标签贴纸", "bbu基带处理单元")
 
@@ -183,7 +183,7 @@ def test_calibration_changes_scores_and_no_figure(predictor: Predictor, scenes: 
     before, after = evaluated(None), evaluated(calibration)
     assert after.figures.scalars() == before.figures.scalars()
     for name in ("scores", "correct", "images", "types"):
-        np.testing.assert_array_equal(getattr(after.judged, name), getattr(before.judged, name))
+        np.testing.assert_array_equal(getattr(after.matched, name), getattr(before.matched, name))
     for raw, shown in zip(before.predictions, after.predictions, strict=True):
         np.testing.assert_array_equal(shown.boxes_xyxy_px, raw.boxes_xyxy_px)
         np.testing.assert_allclose(shown.scores, calibration.probabilities(raw.scores), rtol=1e-5)
@@ -192,10 +192,10 @@ def test_calibration_changes_scores_and_no_figure(predictor: Predictor, scenes: 
         assert all(c is not None for c, s in zip(shown.captions or (), shown.scores, strict=True) if s >= 0.5)
 
 
-def test_judged_of_a_model_that_knows_the_truth(predictor: Predictor, scenes: Path) -> None:
+def test_matches_of_a_model_that_knows_the_truth(predictor: Predictor, scenes: Path) -> None:
     questions = questions_of(predictor, scenes)
     result = evaluate_records(Oracle(questions), questions, labels=LABELS, vocabulary="open", batch_size=2)  # type: ignore[arg-type]
-    judged = result.judged
-    assert (judged.num_images, judged.num_objects, int(judged.correct.sum())) == (6, 12, 12)
-    assert judged.correct.tolist() == (judged.scores > 0.5).tolist()
-    assert (judged.type_logits.argmax(1) == judged.types).all() and len(judged.types) == 12
+    matched = result.matched
+    assert (matched.num_images, matched.num_objects, int(matched.correct.sum())) == (6, 12, 12)
+    assert matched.correct.tolist() == (matched.scores > 0.5).tolist()
+    assert (matched.type_logits.argmax(1) == matched.types).all() and len(matched.types) == 12

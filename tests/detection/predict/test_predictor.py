@@ -21,8 +21,8 @@ from argusvl.detection.data.records import ObjectAnnotation, RecordFile, Scene
 from argusvl.detection.measure.calibration import Calibration
 from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.modeling import ArgusForDetection, load_qwen
+from argusvl.detection.predict import Predictor
 from argusvl.detection.predict.checkpoint import DetectionAssets, load_teacher_pool
-from argusvl.detection.predict.predictor import Predictor
 from argusvl.run.checkpoints import BestCheckpoint, write_best
 
 LABELS = ("挡风板", "标签贴纸", "bbu基带处理单元")

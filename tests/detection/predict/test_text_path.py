@@ -13,8 +13,8 @@ from transformers import GenerationConfig
 from argusvl.detection.data.records import RecordFile
 from argusvl.detection.data.sampling.answers import answer_entries, answer_text
 from argusvl.detection.data.sampling.samples import load_scene
+from argusvl.detection.predict import Predictor
 from argusvl.detection.predict.inference import RecordQuestions, image_question
-from argusvl.detection.predict.predictor import Predictor
 from argusvl.detection.predict.text_path import evaluate_answers
 
 TOKENS = 6

@@ -10,8 +10,8 @@ from argusvl.detection.commands.probing import raster_attention
 from argusvl.detection.data.sampling.collation import Collator
 from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.modeling import ArgusForDetection
+from argusvl.detection.predict import Predictor
 from argusvl.detection.predict.inference import RecordQuestions
-from argusvl.detection.predict.predictor import Predictor
 
 
 @pytest.mark.parametrize("queries", ["proposals", "learned"])

@@ -128,7 +128,7 @@ def evaluate_checkpoint(
         by_head = head(questions) if path != "text" else None
         return Measured(
             by_head,
-            None if by_head is None else measure(by_head.judged, calibration),
+            None if by_head is None else measure(by_head.matched, calibration),
             text(questions) if path != "head" else None,
         )
 

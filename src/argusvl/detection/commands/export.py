@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from argusvl.command_options import Checkpoint
-from argusvl.core.errors import ArgusError
+from argusvl.core.errors import ArgusError, CheckpointError
+from argusvl.core.files import atomic_folder, copy_file
 from argusvl.core.terminal import say
+from argusvl.detection.data.checkpoint_layout import checkpoint_folder, is_adapter, stock_folder
+from argusvl.task_parts import ASSETS_FILE
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedConfig
 
 
 def export(
@@ -41,8 +49,6 @@ def export(
 
         argus export runs/lora models/mine --merge --dtype bfloat16
     """
-    from argusvl.detection.data.checkpoint_layout import checkpoint_folder
-
     folder = checkpoint_folder(checkpoint)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ArgusError(
@@ -51,9 +57,76 @@ def export(
             remedy="name a folder that is not there yet; nothing was changed",
         )
 
-    from argusvl.detection.commands.exporting import (
-        export_checkpoint,  # takes seconds: a mistake has been told
-    )
-
     kind = export_checkpoint(folder, out, merge=merge, base=base, dtype=dtype)
     say(f"{kind} written to {out}, the detection head in {out / 'head'}.")
+
+
+_WRITTEN_BY_THE_MODEL = (
+    *("*.safetensors", "*.safetensors.index.json"),
+    *("config.json", "generation_config.json", "adapter_config.json"),
+)
+
+
+def export_checkpoint(
+    folder: Path, out: Path, *, merge: bool = False, base: Path | None = None, dtype: str = "auto"
+) -> str:
+    """Writes a checkpoint into a folder of its own; when that fails, nothing is left behind.
+
+    Args:
+        folder: A checkpoint of ours.
+        out: Appears complete, or not at all.
+        merge: Make an adapter part of the weights.
+        base: Where the base of an adapter is now; ``None``: where it was.
+        dtype: Of the weights; ``auto``: as stored.
+
+    Returns:
+        What was written, in words.
+
+    Raises:
+        CheckpointError: The checkpoint or the base is damaged, or the base is missing or another one.
+        ModelError: The adapter cannot be merged.
+    """
+    import torch
+
+    from argusvl.detection.measure.reliability import CALIBRATION
+    from argusvl.detection.model.modeling import ArgusForDetection
+    from argusvl.detection.predict.checkpoint import POOL_FILE, POOL_IMAGES
+
+    stock = stock_folder(folder)
+    adapted = is_adapter(stock)
+    if base is not None and not adapted:
+        raise CheckpointError("has no adapter, and so no base", where=folder, remedy="leave --base out")
+    if dtype != "auto" and adapted and not merge:
+        raise CheckpointError(
+            "would be written as an adapter, whose weights stay as they are",
+            where=folder,
+            remedy="leave --dtype out, or add --merge",
+        )
+    model = ArgusForDetection.from_pretrained(folder, base=base)
+    held = model.qwen.dtype
+    if adapted and merge:
+        # What is added is small beside a weight: in bfloat16 most of it would be rounded away twice.
+        model.float()
+        model.merge_adapter()
+    if dtype != "auto":
+        held = getattr(torch, dtype)
+    if not adapted or merge:
+        model.qwen.to(held)  # type: ignore[arg-type]  # transformers wraps `to` with a signature of its own
+        _say_type(model.qwen.config, held)
+    with atomic_folder(out) as temporary:
+        model.export(temporary)
+        kept = [p for p in stock.iterdir() if not any(p.match(pattern) for pattern in _WRITTEN_BY_THE_MODEL)]
+        for path in (*kept, *(folder / name for name in (ASSETS_FILE, POOL_FILE, CALIBRATION))):
+            if path.is_file():
+                copy_file(path, temporary / path.name)
+        if (folder / POOL_IMAGES).is_dir():
+            shutil.copytree(folder / POOL_IMAGES, temporary / POOL_IMAGES, copy_function=copy_file)
+    return (
+        "an adapter" if model.adapter is not None else f"a Qwen2.5-VL in {str(held).removeprefix('torch.')}"
+    )
+
+
+def _say_type(config: PreTrainedConfig, dtype: torch.dtype) -> None:
+    for part in (config, config.get_text_config(), getattr(config, "vision_config", None)):
+        if part is not None:
+            part.dtype = dtype

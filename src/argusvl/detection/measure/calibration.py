@@ -29,7 +29,7 @@ from scipy.special import expit, log_softmax
 
 from argusvl.core.wording import counted
 from argusvl.detection.data.detections import Detections
-from argusvl.detection.measure.judged import JudgedPredictions
+from argusvl.detection.measure.matched_predictions import MatchedPredictions
 from argusvl.detection.measure.reliability import (
     Array,
     Flags,
@@ -136,45 +136,45 @@ class Fit:
         )
 
 
-def fit_calibration(judged: JudgedPredictions) -> Fit:
+def fit_calibration(matched: MatchedPredictions) -> Fit:
     """Fits by maximum likelihood on held-out predictions; where these do not carry it, a reason takes its place."""
-    reason = _too_little(judged)
+    reason = _too_little(matched)
     if reason:
-        return Fit(None, reason, measure(judged, None))
-    across = [_fit(judged.of_images(~held)) for held in _folds(judged.num_images)]
-    scores, types = np.zeros(len(judged.scores)), np.zeros(len(judged.types))
-    for held, one in zip(_folds(judged.num_images), across, strict=True):
-        entries, typed = held[judged.images], held[judged.type_images]
-        scores[entries] = one.probabilities(judged.scores[entries])
-        types[typed] = _confidences(judged.type_logits[typed], one.type_temperature)
+        return Fit(None, reason, measure(matched, None))
+    across = [_fit(matched.of_images(~held)) for held in _folds(matched.num_images)]
+    scores, types = np.zeros(len(matched.scores)), np.zeros(len(matched.types))
+    for held, one in zip(_folds(matched.num_images), across, strict=True):
+        entries, typed = held[matched.images], held[matched.type_images]
+        scores[entries] = one.probabilities(matched.scores[entries])
+        types[typed] = _confidences(matched.type_logits[typed], one.type_temperature)
     report = ReliabilityReport(
-        compare(judged.scores, scores, judged.correct, SHOWN_FROM),
-        compare(_confidences(judged.type_logits), types, _types_right(judged), shown_from=0.0),
+        compare(matched.scores, scores, matched.correct, SHOWN_FROM),
+        compare(_confidences(matched.type_logits), types, _types_right(matched), shown_from=0.0),
     )
-    if not _surprise(scores, judged.correct) < _surprise(judged.scores, judged.correct):
+    if not _surprise(scores, matched.correct) < _surprise(matched.scores, matched.correct):
         return Fit(
             None,
             "fitted on four fifths of the held-out images, calibration does not improve the scores of the others",
-            measure(judged, None),
+            measure(matched, None),
         )
-    calibration = _fit(judged)
+    calibration = _fit(matched)
     note = f"fitted on {calibration.predictions} predictions in {calibration.images} held-out images"
     return Fit(calibration, note, report)
 
 
-def _too_little(judged: JudgedPredictions) -> str:
-    right = int(judged.correct.sum())
-    wrong = len(judged.correct) - right
-    if not judged.num_objects:
+def _too_little(matched: MatchedPredictions) -> str:
+    right = int(matched.correct.sum())
+    wrong = len(matched.correct) - right
+    if not matched.num_objects:
         return "the held-out images show no object"
-    if judged.num_images < MIN_IMAGES:
-        return f"{counted(judged.num_images, 'held-out image')}: at least {MIN_IMAGES} are needed"
-    if not np.isfinite(judged.scores).all() or not np.isfinite(judged.type_logits).all():
+    if matched.num_images < MIN_IMAGES:
+        return f"{counted(matched.num_images, 'held-out image')}: at least {MIN_IMAGES} are needed"
+    if not np.isfinite(matched.scores).all() or not np.isfinite(matched.type_logits).all():
         return "the model's scores are not finite"
     if right < MIN_RIGHT:
-        return f"{right} of {len(judged.correct)} held-out predictions are right: at least {MIN_RIGHT} are needed"
+        return f"{right} of {len(matched.correct)} held-out predictions are right: at least {MIN_RIGHT} are needed"
     if wrong < MIN_WRONG:
-        return f"{wrong} of {len(judged.correct)} held-out predictions are wrong: at least {MIN_WRONG} are needed"
+        return f"{wrong} of {len(matched.correct)} held-out predictions are wrong: at least {MIN_WRONG} are needed"
     return ""
 
 
@@ -182,9 +182,9 @@ def _folds(num_images: int) -> list[Flags]:
     return [np.arange(num_images) % FOLDS == fold for fold in range(FOLDS)]
 
 
-def _fit(judged: JudgedPredictions) -> Calibration:
-    features = _features(judged.scores)
-    correct = judged.correct.astype(np.float64)
+def _fit(matched: MatchedPredictions) -> Calibration:
+    features = _features(matched.scores)
+    correct = matched.correct.astype(np.float64)
     same = np.array([1.0, 1.0, 0.0])
 
     def surprise(weights: Array) -> tuple[float, Array]:
@@ -196,16 +196,16 @@ def _fit(judged: JudgedPredictions) -> Calibration:
 
     bounds = [(_LEAST_SLOPE, None), (_LEAST_SLOPE, None), (None, None)]
     low, high, bias = minimize(surprise, same, jac=True, method="L-BFGS-B", bounds=bounds).x.tolist()
-    return Calibration(low, high, bias, _fit_temperature(judged), judged.num_images, len(judged.scores))
+    return Calibration(low, high, bias, _fit_temperature(matched), matched.num_images, len(matched.scores))
 
 
-def _fit_temperature(judged: JudgedPredictions) -> float:
-    if len(judged.types) < MIN_RIGHT or judged.type_logits.shape[1] < 2:
+def _fit_temperature(matched: MatchedPredictions) -> float:
+    if len(matched.types) < MIN_RIGHT or matched.type_logits.shape[1] < 2:
         return 1.0
 
     def surprise(log_temperature: float) -> float:
-        chances = log_softmax(judged.type_logits / math.exp(log_temperature), axis=1)
-        return float(-chances[np.arange(len(judged.types)), judged.types].sum() + log_temperature**2 / 2)
+        chances = log_softmax(matched.type_logits / math.exp(log_temperature), axis=1)
+        return float(-chances[np.arange(len(matched.types)), matched.types].sum() + log_temperature**2 / 2)
 
     limits = (-_LOG_TEMPERATURE, _LOG_TEMPERATURE)
     return math.exp(float(minimize_scalar(surprise, bounds=limits, method="bounded").x))
@@ -227,16 +227,16 @@ def _surprise(scores: Array, correct: Flags) -> float:
     return float(-np.where(correct, np.log(inside), np.log1p(-inside)).mean())
 
 
-def measure(judged: JudgedPredictions, calibration: Calibration | None) -> ReliabilityReport:
+def measure(matched: MatchedPredictions, calibration: Calibration | None) -> ReliabilityReport:
     """How reliable scores are on images that ``calibration`` was not fitted on; ``None``: as the model gives them."""
-    right, raw = _types_right(judged), _confidences(judged.type_logits)
+    right, raw = _types_right(matched), _confidences(matched.type_logits)
     if calibration is None:
-        shown = judged.scores >= SHOWN_FROM
-        scores = reliability(judged.scores[shown], judged.correct[shown])
+        shown = matched.scores >= SHOWN_FROM
+        scores = reliability(matched.scores[shown], matched.correct[shown])
         return ReliabilityReport(Reliability(*scores), Reliability(*reliability(raw, right)))
-    types = _confidences(judged.type_logits, calibration.type_temperature)
+    types = _confidences(matched.type_logits, calibration.type_temperature)
     return ReliabilityReport(
-        compare(judged.scores, calibration.probabilities(judged.scores), judged.correct, SHOWN_FROM),
+        compare(matched.scores, calibration.probabilities(matched.scores), matched.correct, SHOWN_FROM),
         compare(raw, types, right, shown_from=0.0),
     )
 
@@ -248,8 +248,8 @@ def _confidences(type_logits: Array, temperature: float = 1.0) -> Array:
     return best
 
 
-def _types_right(judged: JudgedPredictions) -> Flags:
-    if not judged.type_logits.size:
-        return np.zeros(len(judged.types), dtype=bool)
-    right: Flags = judged.type_logits.argmax(axis=1) == judged.types
+def _types_right(matched: MatchedPredictions) -> Flags:
+    if not matched.type_logits.size:
+        return np.zeros(len(matched.types), dtype=bool)
+    right: Flags = matched.type_logits.argmax(axis=1) == matched.types
     return right

@@ -217,7 +217,7 @@ def evaluate_detections(
             f"got {len(predictions)}, {len(described)} and {len(truth)}"
         )
     ranked = [p.top(max_detections) for p in predictions]
-    spoken = [d.top(max_detections) for d in described]
+    kept = [d.top(max_detections) for d in described]
     truth_classes = [[class_of(d, vocabulary) for d in t.descriptions] for t in truth]
     counts = {unicodedata.normalize("NFC", label): 0 for label in labels}
     for name in (name for names in truth_classes for name in names):
@@ -225,14 +225,14 @@ def evaluate_detections(
 
     ranked_classes = [_nfc(p.labels) for p in ranked]
     scored = _Coco(ranked, ranked_classes, truth, truth_classes, list(counts), max_detections)
-    one_class = [["object"] * len(d) for d in spoken], [["object"] * len(t) for t in truth]
-    agnostic = _Coco(spoken, one_class[0], truth, one_class[1], ["object"], max_detections)
-    recall, caption_exact = _described(spoken, truth)
+    one_class = [["object"] * len(d) for d in kept], [["object"] * len(t) for t in truth]
+    agnostic = _Coco(kept, one_class[0], truth, one_class[1], ["object"], max_detections)
+    recall, caption_exact = _described(kept, truth)
 
     def dense(score: TextScore | None) -> float:
-        if score is None or all(d.captions is None for d in spoken):
+        if score is None or all(d.captions is None for d in kept):
             return math.nan
-        return dense_caption_map(spoken, truth, score)
+        return dense_caption_map(kept, truth, score)
 
     return Figures(
         AP=scored.ap(),
@@ -272,11 +272,11 @@ def to_describe(truth: Truth, predictions: Detections) -> list[int]:
     return sorted({*claimed[claimed >= 0].tolist(), *merged})
 
 
-def _described(spoken: Sequence[Detections], truth: Sequence[Truth]) -> tuple[float, float]:
+def _described(kept: Sequence[Detections], truth: Sequence[Truth]) -> tuple[float, float]:
     """Recall, and the share of the recalled objects that are described exactly."""
     objects = recalled = exact = 0
-    captioned = any(d.captions is not None for d in spoken)
-    for detections, image_truth in zip(spoken, truth, strict=True):
+    captioned = any(d.captions is not None for d in kept)
+    for detections, image_truth in zip(kept, truth, strict=True):
         objects += len(image_truth)
         for t, taken in enumerate(claim(image_truth, detections)):
             if taken < 0:

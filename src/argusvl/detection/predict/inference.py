@@ -34,7 +34,7 @@ from argusvl.detection.data.sampling.samples import (
 from argusvl.detection.measure.calibration import Calibration
 from argusvl.detection.measure.caption_scores import TextScore
 from argusvl.detection.measure.evaluation import Evaluation, Figures, Truth, evaluate_detections, to_describe
-from argusvl.detection.measure.judged import JudgedPredictions
+from argusvl.detection.measure.matched_predictions import MatchedPredictions
 from argusvl.detection.model.modeling import ArgusForDetection, DetectionOutput
 from argusvl.detection.predict.captions import CaptionChoice
 from argusvl.detection.predict.postprocessing import ImagePredictions, describe, num_kept, postprocess
@@ -182,11 +182,11 @@ class HeadEvaluation(Evaluation):
     ``describe_above``.
 
     Attributes:
-        judged: The same predictions as the model scores them, and which of them are right: what calibration is
+        matched: The same predictions as the model scores them, and which of them are right: what calibration is
             fitted and measured on.
     """
 
-    judged: JudgedPredictions
+    matched: MatchedPredictions
 
 
 def evaluate_records(
@@ -252,11 +252,11 @@ def evaluate_records(
             kept = num_kept(model.config.num_queries)
             best = [p.best.top(kept) for p in predictions]
             objects = [t for one in metadata for t in one.truth]
-            judged = []
+            matched = []
             for m, (shown, of_image) in enumerate(zip(best, objects, strict=True)):
                 assert output.type_logits is not None and shown.queries is not None
                 logits = output.type_logits[m].float().cpu().numpy()[shown.queries]
-                judged.append(JudgedPredictions.of_image(shown, of_image, logits, labels, vocabulary))
+                matched.append(MatchedPredictions.of_image(shown, of_image, logits, labels, vocabulary))
             if captions:
                 chosen = [
                     sorted(
@@ -270,7 +270,7 @@ def evaluate_records(
                 best = describe(model, output, questions.processor.tokenizer, best, chosen, among)
             names = [(index, name) for one in metadata for index in [next(indices)] for name in one.images]
             ranked = [p.ranked for p in predictions]
-            predicted += map(_Predicted, names, ranked, best, judged, objects)
+            predicted += map(_Predicted, names, ranked, best, matched, objects)
         return predicted
 
     with evaluation_sandbox(model):
@@ -294,7 +294,7 @@ def evaluate_records(
         tuple(calibrated(d, calibration) for d in described),
         tuple(truth),
         seconds,
-        JudgedPredictions.joined([row.judged for row in rows]),
+        MatchedPredictions.joined([row.matched for row in rows]),
     )
 
 
@@ -305,7 +305,7 @@ class _Predicted:
     name: tuple[int, str]
     ranked: Detections
     described: Detections
-    judged: JudgedPredictions
+    matched: MatchedPredictions
     truth: Truth
 
 

@@ -20,7 +20,7 @@ Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class JudgedPredictions:
+class MatchedPredictions:
     """Predictions of which it is known whether they are right; scores as the model gives them.
 
     Attributes:
@@ -51,7 +51,7 @@ class JudgedPredictions:
         type_logits: NDArray[Any],
         labels: Sequence[str],
         vocabulary: Vocabulary,
-    ) -> JudgedPredictions:
+    ) -> MatchedPredictions:
         """What one image teaches.
 
         Args:
@@ -82,7 +82,7 @@ class JudgedPredictions:
         )
 
     @classmethod
-    def joined(cls, parts: Sequence[JudgedPredictions]) -> JudgedPredictions:
+    def joined(cls, parts: Sequence[MatchedPredictions]) -> MatchedPredictions:
         """Predictions of several images or sets of them, numbered on."""
         if not parts:
             none = np.zeros(0)
@@ -100,7 +100,7 @@ class JudgedPredictions:
             num_objects=sum(p.num_objects for p in parts),
         )
 
-    def of_images(self, chosen: Flags) -> JudgedPredictions:
+    def of_images(self, chosen: Flags) -> MatchedPredictions:
         """Only what is of the images flagged in ``[num_images]``; numbers of images stay."""
         entries, typed = chosen[self.images], chosen[self.type_images]
         return replace(
