@@ -12,7 +12,7 @@ from argusvl.doctor.evidence import MemorySample
 _RISE_MIB, _RISE = 64.0, 1.05
 """Live tensors are counted where resident memory has risen by both since the last count: some twenty counts until it is
 three times as large, each of some 50 ms."""
-_EARLY, _LATER = 30, 1.4
+_EARLY, _LATER = 60, 1.4
 """They are also counted at that step, and whenever so many times as many were made: tensors that are kept may go where
 others have been freed, so that resident memory does not tell."""
 
