@@ -32,8 +32,9 @@ from argusvl.core.appending import read_objects
 from argusvl.core.errors import ArgusError
 from argusvl.core.figures import FIGURES_FILE, FigureSpec, spec_of
 from argusvl.core.files import real_path
+from argusvl.core.strict_json import finite_number
 from argusvl.run.layout import CONFIG_FILE, ENVIRONMENT_FILE, EVENTS_FILE, SUMMARY_FILE, TRAINER_STATE
-from argusvl.visual.json_files import bad_value, finite_number, read_json, read_object, read_text
+from argusvl.visual.json_files import bad_value, read_json, read_object, read_text
 from argusvl.visual.page import grouped_digits
 from argusvl.visual.report import FigureRow, ReportData
 from argusvl.visual.sections import RunFolder, TaskReport

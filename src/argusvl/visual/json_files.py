@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from argusvl.core import files
 from argusvl.core.errors import DataError
 from argusvl.core.files import cannot_read
-from argusvl.core.strict_json import finite_number, shown
+from argusvl.core.strict_json import shown
+
+_Schema = TypeVar("_Schema", bound=BaseModel)
 
 
 def read_text(file: Path) -> str:
@@ -66,17 +70,28 @@ def bad_value(file: Path, what: str, found: Any, remedy: str) -> DataError:
     return DataError(f"{what}: found {shown(found, 120)}", where=file, remedy=remedy)
 
 
+def validated(file: Path, schema: type[_Schema], value: Any) -> _Schema:
+    """The value by its schema.
+
+    Raises:
+        DataError: A field is missing, of another type, or beyond its bounds; the message names the first such field.
+    """
+    try:
+        return schema.model_validate(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        steps = (
+            f"[{step}]" if isinstance(step, int) else f".{step}" for step in first["loc"] if step != "[key]"
+        )
+        place = "".join(steps).removeprefix(".")
+        reason = first["msg"].removeprefix("Value error, ")
+        raise DataError(
+            f"{f'field {place!r}' if place else 'the file'}: {reason}, found {shown(first['input'], 120)}",
+            where=file,
+            remedy="evaluate again, or remove the file to report without it",
+        ) from None
+
+
 def is_count(value: Any) -> TypeGuard[int]:
     """Whether it is a number of things."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def is_share(value: Any) -> TypeGuard[float]:
-    """Whether it is a number from 0 to 1."""
-    number = finite_number(value)
-    return number is not None and 0 <= number <= 1
-
-
-def are_shares(value: Any) -> TypeGuard[list[float]]:
-    """Whether it is a list of numbers from 0 to 1 that holds any."""
-    return isinstance(value, list) and bool(value) and all(map(is_share, value))

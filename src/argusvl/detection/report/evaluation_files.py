@@ -1,45 +1,150 @@
-"""Reading what ``argus eval --out`` writes beside the figures.
+"""Reading what ``argus eval --out`` writes beside the figures: each file's format is a schema.
 
-``gallery.json``
-    ``{"score_threshold": number, "images_total": number, "kinds": {class: {kind: count}}, "confusion": {class: {class:
-    count}}, "misdescribed": [{"truth": text, "said": text, "count": count}], "images": [{"image": path, "width":
-    pixels, "height": pixels, "truth": [{"bbox_2d": [x1, y1, x2, y2], "desc": "…", "label": "…"}], "predictions":
-    [{"bbox_2d": […], "desc": "…", "label": "…", "score": number}]}]}``, or the list of images alone. Boxes are pixels
-    of the stored image; paths are absolute or relative to the folder. ``label`` is the class; without it the first
-    ``/`` segment of ``desc`` is. A prediction without ``desc`` is shown by its ``label``. Of an image all but
-    ``image`` may be left out, of the rest all but ``images``.
-``precision_recall.json``
-    ``{"iou": 0.5, "classes": {class: {"precision": [numbers], "scores": [numbers], "f1": [numbers]}}}``: the first two
-    at equally spaced recalls from 0 to 1, ``f1`` at equally spaced score thresholds from 0 to 1; it may be left out.
-``calibration.json``
-    ``{"bins": [{"confidence": number, "accuracy": number, "count": number}], "ece": number, "ece_before": number or
-    null, "bins_before": [the same] or null, "types": the same for label scores, "measured_on": text}``. The last two
-    may be left out; the accuracy of an empty bin may be ``null``, and so may ``ece`` where nothing was predicted.
+``gallery.json`` may also be the list of its images alone. Boxes are pixels of the stored image; paths are absolute or
+relative to the folder. ``label`` is the class; without it the first ``/`` segment of ``desc`` is. A prediction without
+``desc`` is shown by its ``label``. ``precision_recall.json`` has precision and scores at equally spaced recalls from 0
+to 1, ``f1`` at equally spaced score thresholds from 0 to 1. Keys that no schema names are left to whoever wrote them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Self
 
-from argusvl.detection.measure.pairing import KINDS, LabelledBox
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from argusvl.core.strict_json import finite_number
+from argusvl.detection.measure.pairing import Kind, LabelledBox
 from argusvl.detection.measure.reliability import CALIBRATION, Bin, Reliability
 from argusvl.detection.report.pictures import GalleryItem
 from argusvl.detection.report.scored_curves import PrecisionCurve
-from argusvl.visual.json_files import (
-    are_shares,
-    bad_value,
-    finite_number,
-    is_count,
-    is_share,
-    read_json,
-    read_object,
-)
+from argusvl.visual.json_files import is_count, read_json, read_object, validated
 
 GALLERY = "gallery.json"
 PRECISION_RECALL = "precision_recall.json"
+
+_Share = Annotated[float, Field(ge=0, le=1)]
+_Shares = Annotated[list[_Share], Field(min_length=1)]
+_Count = Annotated[int, Field(ge=0)]
+_NumberIfAny = Annotated[float | None, BeforeValidator(finite_number)]
+_CountIfAny = Annotated[int | None, BeforeValidator(lambda value: value if is_count(value) else None)]
+
+
+class _Schema(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False, frozen=True)
+
+
+class _Box(_Schema):
+    bbox_2d: Annotated[list[float], Field(min_length=4, max_length=4)]
+    desc: str
+    label: str | None = None
+    score: _NumberIfAny = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _describe_by_label(cls, value: Any) -> Any:
+        undescribed = isinstance(value, dict) and not value.get("desc")
+        return {**value, "desc": value.get("label")} if undescribed else value
+
+    def labelled(self) -> LabelledBox:
+        x1, y1, x2, y2 = self.bbox_2d
+        return LabelledBox((x1, y1, x2, y2), self.desc, self.score, self.label or "")
+
+
+class _Image(_Schema):
+    image: str
+    width: _CountIfAny = None
+    height: _CountIfAny = None
+    chosen: Any = None
+    truth: list[_Box] = []
+    predictions: list[_Box] = []
+
+    def item(self, folder: Path) -> GalleryItem:
+        path = folder / self.image  # an absolute path stands for itself
+        return GalleryItem(
+            image=path,
+            truth=[box.labelled() for box in self.truth],
+            predicted=[box.labelled() for box in self.predictions],
+            caption=path.name,
+            size=None if self.width is None or self.height is None else (self.width, self.height),
+        )
+
+
+class _Misdescribed(_Schema):
+    truth: str
+    said: str
+    count: _Count
+
+
+class _Gallery(_Schema):
+    images: list[_Image]
+    score_threshold: _NumberIfAny = None
+    images_total: _CountIfAny = None
+    # Other kinds than the report's are an error, for their sum would be wrong.
+    kinds: dict[str, dict[Kind, _Count]] = {}
+    confusion: dict[str, dict[str, _Count]] = {}
+    misdescribed: list[_Misdescribed] = []
+
+
+class _Curve(_Schema):
+    precision: _Shares
+    scores: _Shares
+    f1: _Shares | None = None
+
+    @model_validator(mode="after")
+    def _is_even(self) -> Self:
+        if len(self.scores) != len(self.precision) or len(self.f1 or self.scores) != len(self.precision):
+            raise ValueError("precision, scores and f1 should be lists of one length")
+        return self
+
+
+class _PrecisionRecall(_Schema):
+    classes: dict[str, _Curve] = {}
+
+    @model_validator(mode="after")
+    def _is_even(self) -> Self:
+        if len({len(curve.precision) for curve in self.classes.values()}) > 1:
+            raise ValueError("the classes should have lists of one length")
+        return self
+
+
+class _Bin(_Schema):
+    confidence: _Share
+    accuracy: _Share | None = None
+    count: _Count
+
+    @model_validator(mode="after")
+    def _is_measured(self) -> Self:
+        if self.count and self.accuracy is None:
+            raise ValueError("accuracy should be there where count is not 0")
+        return self
+
+
+class _Calibration(_Schema):
+    ece: _Share | None = None
+    ece_before: _Share | None = None
+    bins: list[_Bin]
+    bins_before: list[_Bin] | None = None
+
+    @model_validator(mode="after")
+    def _is_measured(self) -> Self:
+        if self.bins and self.ece is None:
+            raise ValueError("ece should be there where there are bins")
+        return self
+
+    def reliability(self) -> Reliability | None:
+        """``None`` where nothing was predicted."""
+        if self.ece is None:
+            return None
+        before = None if self.bins_before is None else _measured_bins(self.bins_before)
+        return Reliability(_measured_bins(self.bins), self.ece, before, self.ece_before)
+
+
+class _Calibrations(_Calibration):
+    types: _Calibration | None = None
+    measured_on: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,23 +180,16 @@ def load_gallery(folder: Path) -> GalleryFile:
     value = read_json(file)
     if value is None:
         return GalleryFile()
-    about: dict[str, Any] = {}
-    if isinstance(value, dict):
-        about, value = value, value.get("images")
-    if not isinstance(value, list):
-        raise bad_value(
-            file, "field 'images'", value, "write a list of images with their truth and predictions"
-        )
-    total = about.get("images_total")
+    read = validated(file, _Gallery, value if isinstance(value, dict) else {"images": value})
+    total = read.images_total
     return GalleryFile(
-        items=[_item(folder, file, i, entry) for i, entry in enumerate(value)],
-        score_threshold=finite_number(about.get("score_threshold")) or 0.0,
-        total=total if is_count(total) and total >= len(value) else None,
-        note=_how_chosen(value),
-        # Other kinds than the report's are an error, for their sum would be wrong.
-        kinds=_counts(file, "kinds", about.get("kinds", {}), KINDS),
-        confusion=_counts(file, "confusion", about.get("confusion", {})),
-        misdescribed=_misdescribed(file, about.get("misdescribed", [])),
+        items=[image.item(folder) for image in read.images],
+        score_threshold=read.score_threshold or 0.0,
+        total=total if total is not None and total >= len(read.images) else None,
+        note=_how_chosen([image.chosen for image in read.images]),
+        kinds={name: {str(kind): n for kind, n in counts.items()} for name, counts in read.kinds.items()},
+        confusion=read.confusion,
+        misdescribed=[(one.truth, one.said, one.count) for one in read.misdescribed],
     )
 
 
@@ -102,23 +200,8 @@ def load_precision_recall(folder: Path) -> dict[str, PrecisionCurve]:
         DataError: The file is damaged.
     """
     file = folder / PRECISION_RECALL
-    classes = read_object(file).get("classes", {})
-    if not isinstance(classes, dict):
-        raise bad_value(file, "field 'classes'", classes, "write an object with a curve for each class")
-    curves: dict[str, PrecisionCurve] = {}
-    for name, curve in classes.items():
-        given = curve if isinstance(curve, dict) else {}
-        precision, scores, f1 = given.get("precision"), given.get("scores"), given.get("f1")
-        place = f"field 'classes.{name}'"
-        if not (are_shares(precision) and are_shares(scores)):
-            raise bad_value(file, place, curve, "write precision and scores, lists of 0 to 1")
-        lengths = {len(precision), len(scores), *(len(c.precision) for c in curves.values())}
-        if len(lengths) > 1:
-            raise bad_value(file, place, sorted(lengths), "write lists of one length")
-        if f1 is not None and not (are_shares(f1) and len(f1) == len(precision)):
-            raise bad_value(file, f"{place}: f1", f1, "write a list as long as precision, of 0 to 1")
-        curves[name] = PrecisionCurve(precision, scores, f1 or ())
-    return curves
+    classes = validated(file, _PrecisionRecall, read_object(file)).classes
+    return {name: PrecisionCurve(c.precision, c.scores, c.f1 or ()) for name, c in classes.items()}
 
 
 def load_calibrations(folder: Path) -> tuple[dict[str, Reliability], str]:
@@ -129,122 +212,24 @@ def load_calibrations(folder: Path) -> tuple[dict[str, Reliability], str]:
     """
     file = folder / CALIBRATION
     value = read_object(file)
-    found = {"score": _calibration(file, "", value) if value else None}
-    if value.get("types") is not None:
-        found["label score"] = _calibration(file, "types.", value["types"])
-    measured_on = str(value.get("measured_on") or "")
-    return {name: calibration for name, calibration in found.items() if calibration}, measured_on
+    if not value:
+        return {}, ""
+    read = validated(file, _Calibrations, value)
+    found = {
+        "score": read.reliability(),
+        "label score": None if read.types is None else read.types.reliability(),
+    }
+    return {name: one for name, one in found.items() if one is not None}, read.measured_on or ""
 
 
-def _how_chosen(images: list[Any]) -> str:
+def _how_chosen(chosen: Sequence[Any]) -> str:
     """In words, where the file says of each image why it was chosen."""
-    chosen = [entry.get("chosen") for entry in images]
     worst, spread = chosen.count("errors"), chosen.count("spread")
-    if worst + spread < len(images):
+    if worst + spread < len(chosen):
         return ""
     return f"the {worst} with the most errors, and {spread} spread evenly over the others"
 
 
-def _counts(
-    file: Path, place: str, value: Any, allowed: Collection[str] | None = None
-) -> dict[str, dict[str, int]]:
-    if not isinstance(value, dict) or not all(isinstance(counts, dict) for counts in value.values()):
-        raise bad_value(file, f"field '{place}'", value, 'write {"class": {"name": number, …}, …}')
-    for name, counts in value.items():
-        for key, count in counts.items():
-            if not is_count(count) or (allowed is not None and key not in allowed):
-                remedy = f"write a number of {', '.join(allowed)}" if allowed else "write a number of objects"
-                raise bad_value(file, f"field '{place}.{name}.{key}'", count, remedy)
-    return value
-
-
-def _misdescribed(file: Path, value: Any) -> list[tuple[str, str, int]]:
-    if not isinstance(value, list):
-        raise bad_value(file, "field 'misdescribed'", value, "write a list of truth, said and count")
-    found = []
-    for i, entry in enumerate(value):
-        given = entry if isinstance(entry, dict) else {}
-        truth, said, count = (given.get(key) for key in ("truth", "said", "count"))
-        if not (isinstance(truth, str) and isinstance(said, str) and is_count(count)):
-            raise bad_value(
-                file, f"field 'misdescribed[{i}]'", entry, "write truth and said as texts, and their count"
-            )
-        found.append((truth, said, count))
-    return found
-
-
-def _calibration(file: Path, place: str, value: Any) -> Reliability | None:
-    """``None`` where nothing was predicted."""
-    if not isinstance(value, dict):
-        raise bad_value(file, f"field '{place.rstrip('.')}'", value, "write an object with bins and ece")
-    ece, before = value.get("ece"), value.get("ece_before")
-    if ece is None and value.get("bins") == []:
-        return None
-    if not is_share(ece) or not (before is None or is_share(before)):
-        raise bad_value(
-            file, f"fields '{place}ece' and '{place}ece_before'", [ece, before], "write numbers from 0 to 1"
-        )
-    bins_before = value.get("bins_before")
-    return Reliability(
-        bins=_bins(file, f"{place}bins", value.get("bins")),
-        ece=ece,
-        bins_before=None if bins_before is None else _bins(file, f"{place}bins_before", bins_before),
-        ece_before=before,
-    )
-
-
-def _bins(file: Path, place: str, value: Any) -> list[Bin]:
-    if not isinstance(value, list):
-        raise bad_value(file, f"field '{place}'", value, "write a list of bins")
-    bins = []
-    for i, entry in enumerate(value):
-        given: Mapping[str, Any] = entry if isinstance(entry, dict) else {}
-        confidence, accuracy, count = (given.get(key) for key in ("confidence", "accuracy", "count"))
-        if count == 0:
-            continue  # an empty bin has no accuracy
-        if not (is_share(confidence) and is_share(accuracy) and is_count(count)):
-            remedy = 'write {"confidence": 0 to 1, "accuracy": 0 to 1, "count": number}'
-            raise bad_value(file, f"field '{place}[{i}]'", entry, remedy)
-        bins.append(Bin(confidence, accuracy, count))
-    return bins
-
-
-def _item(folder: Path, file: Path, index: int, entry: Any) -> GalleryItem:
-    place = f"images[{index}]"
-    if not isinstance(entry, dict) or not isinstance(entry.get("image"), str):
-        raise bad_value(file, f"field '{place}.image'", entry, "write the path of the image")
-    path = folder / entry["image"]  # an absolute path stands for itself
-    width, height = entry.get("width"), entry.get("height")
-    return GalleryItem(
-        image=path,
-        truth=_boxes(file, f"{place}.truth", entry.get("truth", [])),
-        predicted=_boxes(file, f"{place}.predictions", entry.get("predictions", [])),
-        caption=path.name,
-        size=(width, height) if is_count(width) and is_count(height) else None,
-    )
-
-
-def _boxes(file: Path, place: str, value: Any) -> list[LabelledBox]:
-    if not isinstance(value, list):
-        raise bad_value(file, f"field '{place}'", value, "write a list of objects")
-    boxes = []
-    for i, entry in enumerate(value):
-        box = entry.get("bbox_2d") if isinstance(entry, dict) else None
-        if not isinstance(box, list) or len(box) != 4 or any(finite_number(v) is None for v in box):
-            raise bad_value(
-                file, f"field '{place}[{i}].bbox_2d'", box, "write four numbers [x1, y1, x2, y2] in pixels"
-            )
-        label = entry.get("desc") or entry.get("label")
-        if not isinstance(label, str):
-            raise bad_value(file, f"field '{place}[{i}].desc'", label, "write the description, or a label")
-        class_name = entry.get("label")
-        x1, y1, x2, y2 = (float(v) for v in box)
-        boxes.append(
-            LabelledBox(
-                (x1, y1, x2, y2),
-                label,
-                finite_number(entry.get("score")),
-                class_name if isinstance(class_name, str) else "",
-            )
-        )
-    return boxes
+def _measured_bins(bins: Sequence[_Bin]) -> list[Bin]:
+    """Those that hold predictions: an empty one has no accuracy."""
+    return [Bin(b.confidence, b.accuracy, b.count) for b in bins if b.count and b.accuracy is not None]

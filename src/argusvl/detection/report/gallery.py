@@ -49,10 +49,8 @@ def make_gallery(
         score_threshold: From where predictions count as such.
 
     Returns:
-        ``{"score_threshold": …, "images_total": …, "kinds": {class: {kind: count}}, "confusion": {class: {class:
-        count}}, "misdescribed": [{"truth": text, "said": text, "count": …}], "images": [{"image": path, "width": …,
-        "height": …, "chosen": "errors" | "spread", "truth": [{"bbox_2d", "desc", "label"}], "predictions":
-        [{"bbox_2d", "label", "score", "label_score", "desc"}]}]}``. The counts are over all images, at the threshold:
+        The content of ``gallery.json``, as :mod:`~argusvl.detection.report.evaluation_files` reads it. Of each image
+        ``chosen`` says why it is there, ``errors`` or ``spread``. The counts are over all images, at the threshold:
         ``kinds``, what became of the objects (:data:`~argusvl.detection.measure.pairing.KINDS`); ``confusion``, of
         those with a box of their own, which class was given to each class; ``misdescribed``, the most frequent wrong
         descriptions.

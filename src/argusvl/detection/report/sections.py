@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from argusvl.core.figures import FIGURES_FILE
 from argusvl.core.logging import get_logger
+from argusvl.core.strict_json import finite_number
 from argusvl.detection.measure.pairing import Kind
 from argusvl.detection.measure.reliability import CALIBRATION, Reliability
 from argusvl.detection.report.classes import class_rows, confusion_matrix
@@ -32,7 +33,7 @@ from argusvl.detection.report.scored_curves import (
 )
 from argusvl.run.layout import SUMMARY_FILE
 from argusvl.visual.curves import Chart
-from argusvl.visual.json_files import bad_value, finite_number
+from argusvl.visual.json_files import bad_value
 from argusvl.visual.page import page_environment
 from argusvl.visual.sections import RunFolder, Section, TaskReport
 
