@@ -12,7 +12,6 @@ from argusvl.command_options import Checkpoint
 from argusvl.core.errors import ArgusError, CheckpointError
 from argusvl.core.files import atomic_folder, copy_file
 from argusvl.core.terminal import say
-from argusvl.detection.data.checkpoint_layout import checkpoint_folder, is_adapter, stock_folder
 from argusvl.task_parts import ASSETS_FILE
 
 if TYPE_CHECKING:
@@ -49,6 +48,8 @@ def export(
 
         argus export runs/lora models/mine --merge --dtype bfloat16
     """
+    from argusvl.detection.data.checkpoint_layout import checkpoint_folder
+
     folder = checkpoint_folder(checkpoint)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ArgusError(
@@ -88,6 +89,7 @@ def export_checkpoint(
     """
     import torch
 
+    from argusvl.detection.data.checkpoint_layout import is_adapter, stock_folder
     from argusvl.detection.measure.reliability import CALIBRATION
     from argusvl.detection.model.modeling import ArgusForDetection
     from argusvl.detection.predict.checkpoint import POOL_FILE, POOL_IMAGES
