@@ -84,7 +84,7 @@ def test_a_folder_with_files_of_the_users_is_no_runs_folder(
     before = mine.read_bytes()
     given = str(mine) if name == "config.yaml" else config
     assert run(["train", given, f"output_dir={mine.parent}", "max_steps=2"]) == 2
-    assert f"{name} is not of a run" in capsys.readouterr().err
+    assert f"{name} is of no run" in capsys.readouterr().err
     assert [path.name for path in mine.parent.iterdir()] == [name] and mine.read_bytes() == before
 
 

@@ -42,7 +42,7 @@ def refuse_foreign(folder: Path) -> None:
         there = [CONFIG_FILE] if any(line.lstrip().startswith(b"#") for line in lines) else []
     if there:
         raise ConfigError(
-            f"{folder / there[0]} is not of a run, which would write over it",
+            f"{folder / there[0]} is of no run, and this one would write over it",
             where="output_dir",
             remedy="set it to a folder of the run's own, e.g. "
             f"output_dir={folder / 'run'}, or move that file away; nothing was changed",
