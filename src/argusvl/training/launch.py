@@ -130,9 +130,12 @@ def launch(arguments: Sequence[str], processes: int) -> int:
     except SignalException:
         return INTERRUPTED
     except ChildFailedError as failed:
-        rank, failure = failed.get_first_failure()
-        if failure.exitcode >= 0:
-            return failure.exitcode
+        # Others may have ended by then as well, for want of the one that was killed; those that are left get SIGTERM.
+        ended = failed.failures.items()
+        killed = [(rank, one) for rank, one in ended if one.exitcode < 0 and one.exitcode != -signal.SIGTERM]
+        if not killed:
+            return failed.get_first_failure()[1].exitcode
+        rank, failure = killed[0]
         name = signal.Signals(-failure.exitcode).name
         raise TrainingError(
             f"process {rank} of {processes} was ended by {name}",
