@@ -19,11 +19,11 @@ help:
 
 setup: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml packages/argus-doctor/pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Argus needs Python 3.11 or later: install it, or say where it is with make PYTHON=..." >&2; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e packages/argus-doctor -e '.[dev]'
 	@touch $@
 
 demo: setup

@@ -24,9 +24,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from argus_doctor.logs.diagnosis import diagnose
+from argus_doctor.logs.signs import CAUSES
 from argusvl import __version__
-from argusvl.doctor.logs.diagnosis import diagnose
-from argusvl.doctor.logs.signs import CAUSES
 
 sys.path.insert(0, str(Path(__file__).parent / "doctor_logs"))
 

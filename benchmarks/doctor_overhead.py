@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from argusvl.doctor import Watch
+from argus_doctor import Watch
 
 STEPS = 20
 """In a block."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
-from argusvl.doctor.integrations.lightning import WatchCallback
+from argus_doctor.integrations.lightning import WatchCallback
 
 
 class Classifier(lightning.LightningModule):

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from argusvl.doctor import Watch
+from argus_doctor import Watch
 
 torch.manual_seed(0)
 centres = 2 * torch.randn(4, 8)

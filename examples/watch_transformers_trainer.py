@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from transformers import Trainer, TrainingArguments
 
-from argusvl.doctor.integrations.transformers import WatchCallback
+from argus_doctor.integrations.transformers import WatchCallback
 
 
 class Classifier(nn.Module):

@@ -10,14 +10,15 @@ import sys
 from itertools import groupby
 from pathlib import Path
 
-from argusvl.doctor.findings import Entry, catalogue
+import argusvl  # noqa: F401 - brings its entries
+from argus_doctor.findings import Entry, catalogue
 
 PAGE = Path(__file__).parents[1] / "docs" / "failures.md"
 _HEAD = """# What can go wrong
 
 Every finding of every verb has an ID of this page; `argus doctor explain ID` shows its entry on the terminal. The
-page is made from the catalogue, `src/argusvl/doctor/catalogue/*.toml`, by `python scripts/failures_page.py`: change it
-there.
+page is made from the catalogue, `catalogue/*.toml` of `argusvl` and of `argus_doctor`, by
+`python scripts/failures_page.py`: change it there.
 
 """
 _GROUPS = {

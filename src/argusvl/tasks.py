@@ -150,7 +150,7 @@ def task_entry(name: str) -> TaskEntry:
         ConfigError: There is no such task.
     """
     if name not in TASKS:
-        from argusvl.config.messages import did_you_mean
+        from argus_doctor.wording import did_you_mean
 
         raise ConfigError(f"unknown task {name!r}{did_you_mean(name, TASKS)}", remedy=_known())
     return TASKS[name]

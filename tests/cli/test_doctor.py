@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from argus_doctor.findings import catalogue
 from argusvl.cli.main import run
-from argusvl.doctor.findings import catalogue
 
 
 def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:

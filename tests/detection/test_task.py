@@ -862,8 +862,8 @@ def test_a_checkpoint_is_looked_into_with_its_held_out_records(
     make_task: MakeTask, checkpoint: Path, data: Path
 ) -> None:
     from argusvl.detection.commands.probing import probe
-    from argusvl.doctor.features import layer_statistics
-    from argusvl.doctor.landscape import loss_landscape
+    from argusvl.visual.feature_statistics import layer_statistics
+    from argusvl.visual.loss_landscape import loss_landscape
 
     probed = probe(checkpoint, make_task().config, device="cpu")
     assert probed.batch == f"the first 2 records of {data}/val.jsonl"

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from argusvl.doctor.findings import catalogue
+from argus_doctor.findings import catalogue
 
 
 def test_the_page_of_failures_is_made_from_the_catalogue(repository: Path, tmp_path: Path) -> None:

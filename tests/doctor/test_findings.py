@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from argus_doctor.findings import Finding, by_kind, catalogue, count_errors, entry_of, finding, finding_of
 from argusvl.core.errors import ArgusError, DataError
-from argusvl.doctor.findings import Finding, by_kind, catalogue, count_errors, entry_of, finding, finding_of
 
 MAKERS = {"finding", "Suspicion", "named_finding", "verdict", "Verdict"}
 """What makes a finding of a slug, its first argument."""
@@ -23,9 +23,9 @@ FIRST_ENTRIES = (
 
 
 def sources(repository: Path) -> Iterator[ast.Module]:
-    """All of the package but the doctor's benchmark, whose cases name what others are to find."""
-    for path in sorted((repository / "src" / "argusvl").rglob("*.py")):
-        if not {"doctor", "bench"} <= set(path.parts):
+    """All of both packages."""
+    for folder in ("src/argusvl", "packages/argus-doctor/src"):
+        for path in sorted((repository / folder).rglob("*.py")):
             yield ast.parse(path.read_text(encoding="utf-8"))
 
 

@@ -4,8 +4,9 @@ import io
 
 from rich.console import Console
 
-from argusvl.doctor.findings import finding
-from argusvl.doctor.rendering import findings_html, print_findings, show_findings
+from argus_doctor.findings import finding
+from argus_doctor.rendering import print_findings, show_findings
+from argusvl.visual.findings_page import findings_html
 
 
 def shown(findings: list) -> str:

@@ -21,12 +21,12 @@ from torch.utils.data import Dataset
 from transformers import PretrainedConfig, PreTrainedModel
 from transformers.utils import ModelOutput
 
+from argus_doctor.findings import Finding
 from argusvl.config.schema import DataSection, Rate, RunConfig, Section
 from argusvl.core.batch import Batch
 from argusvl.core.errors import ArgusError, DataError
 from argusvl.core.figures import FigureSpec
 from argusvl.core.images import open_image
-from argusvl.doctor.findings import Finding
 from argusvl.task_parts import Evaluated
 from argusvl.training.parallel import Parallel
 from argusvl.training.protocol import LossTerm, ParameterGroup

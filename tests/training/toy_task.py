@@ -16,10 +16,10 @@ from torch.utils.data import Dataset
 from transformers import PretrainedConfig, PreTrainedModel
 from transformers.utils import ModelOutput
 
+from argus_doctor.findings import Finding, finding
 from argusvl.config.schema import DataSection, InfrastructureSection, RunConfig, TrainingSection
 from argusvl.core.batch import Batch, BatchSizes
 from argusvl.core.figures import FigureSpec
-from argusvl.doctor.findings import Finding, finding
 from argusvl.training.parallel import Parallel
 from argusvl.training.protocol import LossTerm, ParameterGroup
 from argusvl.training.run import run_training

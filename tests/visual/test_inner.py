@@ -6,11 +6,11 @@ import xml.etree.ElementTree as ET
 import numpy as np
 from PIL import Image
 
-from argusvl.doctor.features import LayerStatistics
-from argusvl.doctor.landscape import Landscape
 from argusvl.visual.contours import contour, landscape_chart
+from argusvl.visual.feature_statistics import LayerStatistics
 from argusvl.visual.heat import colours, over_picture
 from argusvl.visual.inner import Inner, attention_over, feature_strip, inner_section
+from argusvl.visual.loss_landscape import Landscape
 
 
 def layer(name: str, dead: int = 0) -> LayerStatistics:

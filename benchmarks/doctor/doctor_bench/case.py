@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from argusvl.config.messages import did_you_mean
+from argus_doctor.wording import did_you_mean
 from argusvl.core.errors import ArgusError
 
 Suite = Literal["dev", "held-out"]

@@ -39,15 +39,15 @@ def list_entries(as_json: AsJson = False) -> None:
 
         argus doctor list --json
     """
-    from argusvl.doctor.findings import catalogue
+    from argus_doctor.findings import catalogue
 
     entries = list(catalogue().values())
     if as_json:
         print_json([entry.to_json() for entry in entries])
     else:
-        from argusvl.cli.doctor_output import print_entries
+        from argus_doctor.rendering import print_entries
 
-        print_entries(entries)
+        print_entries(entries, answer_console())
 
 
 @app.command()
@@ -63,16 +63,16 @@ def explain(
 
         argus doctor explain box-out-of-bounds --json
     """
-    from argusvl.doctor.findings import entry_of
-    from argusvl.doctor.remedies import changes_of
+    from argus_doctor.findings import entry_of
+    from argusvl.training.remedy_table import changes_of
 
     entry = entry_of(name)
     if as_json:
         print_json(entry.to_json() | {"changes": changes_of(entry.slug)})
     else:
-        from argusvl.cli.doctor_output import print_entry
+        from argus_doctor.rendering import print_entry
 
-        print_entry(entry)
+        print_entry(entry, answer_console(), {"In the configuration": changes_of(entry.slug)})
 
 
 @app.command()
@@ -93,13 +93,13 @@ def log(
 
         kubectl logs trainer-0 | argus doctor log - --json
     """
-    from argusvl.doctor.logs.diagnosis import diagnose
+    from argus_doctor.logs.diagnosis import diagnose
 
     diagnosis = diagnose(source)
     if as_json:
         print_json(diagnosis.to_json())
     else:
-        from argusvl.doctor.rendering import print_findings
+        from argus_doctor.rendering import print_findings
 
         if diagnosis.cause == "none":
             say("No cause of death: the log shows none.")

@@ -17,7 +17,7 @@ from argusvl.core.wording import counted
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from argusvl.doctor.findings import Finding
+    from argus_doctor.findings import Finding
 
 _ANOMALY = ("off", "batch", "all")
 
@@ -108,7 +108,7 @@ def new(slug: Annotated[str, typer.Argument(metavar="SLUG", help="Its name, e.g.
 
         argus doctor new tokens-shifted
     """
-    from argusvl.doctor.findings import catalogue
+    from argus_doctor.findings import catalogue
 
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", slug):
         raise ConfigError(
@@ -135,22 +135,14 @@ def new(slug: Annotated[str, typer.Argument(metavar="SLUG", help="Its name, e.g.
 
 
 def _check_script(path: Path, as_json: bool, diff: bool) -> list[Finding]:
-    from argusvl.doctor.findings import finding
-    from argusvl.doctor.source import Script
-    from argusvl.doctor.source.fixes import as_diff, mend
+    from argus_doctor.lint import Script, mended_as_diff
 
     script = Script.read(path)
-    found = [
-        finding(one.slug, one.where, one.what, numbers=one.numbers, probability=one.strength)
-        for one in script.suspicions()
-    ]
+    found = script.findings()
     if not diff:
         _answer(found, as_json)
     else:
-        mended = script.text
-        for one in found:
-            mended = mend(mended, one.slug) or mended
-        typer.echo(as_diff(script.text, mended, path), nl=False)
+        typer.echo(mended_as_diff(script, found), nl=False)
         _show(found, console())  # what goes to stdout is for `git apply`
     return found
 
@@ -180,6 +172,6 @@ def _answer(found: list[Finding], as_json: bool) -> None:
 
 
 def _show(found: list[Finding], terminal: Console) -> None:
-    from argusvl.doctor.rendering import print_findings
+    from argus_doctor.rendering import print_findings
 
     print_findings(found, terminal)

@@ -109,7 +109,7 @@ def command(
 
 
 def _validate(config: RunConfig, as_json: bool) -> None:
-    from argusvl.doctor.rendering import print_findings
+    from argus_doctor.rendering import print_findings
     from argusvl.tasks import task_entry
 
     findings = task_entry(config.task).task_class()(config).check()

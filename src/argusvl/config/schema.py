@@ -17,8 +17,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, model_validator
 
+from argus_doctor.wording import did_you_mean
 from argusvl.config import trainer_arguments
-from argusvl.config.messages import did_you_mean
 from argusvl.core.errors import ArgusError, ConfigError
 from argusvl.core.files import user_path
 from argusvl.core.logging import parse_levels

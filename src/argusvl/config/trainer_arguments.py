@@ -12,7 +12,8 @@ from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from argusvl.config.messages import describe, did_you_mean
+from argus_doctor.wording import did_you_mean
+from argusvl.config.messages import describe
 
 OURS: dict[str, str] = {
     "activation_checkpointing": "gradient_checkpointing",

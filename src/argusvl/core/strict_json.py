@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from argus_doctor.wording import printable
+
 MOST_LEVELS = 100
 """Lists and objects inside each other: annotations need a tenth, and whoever walks through a value may recurse."""
 
@@ -117,11 +119,6 @@ def shown(value: Any, most: int = 80) -> str:
         if len(text) > most:
             break
     return printable(text if len(text) <= most else text[: most - 1] + "…")
-
-
-def printable(text: str) -> str:
-    """The text, with halves of characters (JSON can hold them, files cannot) as escapes."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, default=str)

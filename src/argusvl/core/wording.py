@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-LONGEST_NAME = 200
-"""Characters of a name that are shown in texts."""
-
 
 def counted(number: int, noun: str) -> str:
     """``1 image``, ``2 images``: nouns that take an s."""
@@ -17,12 +14,6 @@ def printable(name: object) -> str:
     """A name on one line: a line break or another control character in it is shown as its escape."""
     text = str(name)
     return text if text.isprintable() else repr(text)[1:-1]
-
-
-def show_name(name: object) -> str:
-    """A file's name or a label for texts, without its middle where it is very long."""
-    text, half = str(name), LONGEST_NAME // 2
-    return text if len(text) <= LONGEST_NAME else f"{text[:half]}…{text[-half:]}"
 
 
 def first_line(error: BaseException) -> str:

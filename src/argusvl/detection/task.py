@@ -13,6 +13,7 @@ from PIL import Image
 from transformers import BitsAndBytesConfig, PreTrainedModel, Qwen2_5_VLConfig
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
+from argus_doctor.findings import Finding
 from argusvl.assets import model_folder
 from argusvl.core.batch import Batch
 from argusvl.core.errors import ArgusError, ConfigError
@@ -56,7 +57,6 @@ from argusvl.detection.model.vocabulary_transfer import transfer_vocabulary
 from argusvl.detection.predict.captions import CaptionChoice, possible_descriptions
 from argusvl.detection.predict.checkpoint import DetectionAssets, save_teacher_pool
 from argusvl.detection.predict.inference import RecordQuestions, evaluate_records
-from argusvl.doctor.findings import Finding
 from argusvl.task_parts import ASSETS_FILE
 from argusvl.training.parallel import Parallel
 from argusvl.training.protocol import LossTerm, ParameterGroup

@@ -11,12 +11,12 @@ import numpy as np
 from PIL import Image
 from transformers import PreTrainedModel
 
+from argus_doctor.findings import Finding, finding_of
 from argusvl.assets import model_folder
 from argusvl.core.batch import Batch
 from argusvl.core.errors import ArgusError, CheckpointError, DataError
 from argusvl.core.figures import FigureSpec
 from argusvl.core.logging import get_logger
-from argusvl.doctor.findings import Finding, finding_of
 from argusvl.manipulation.config import HandRunConfig
 from argusvl.manipulation.data.checking import Floats
 from argusvl.manipulation.data.dataset import CropSettings, HandCrop, HandDataset, collate, usable

@@ -17,8 +17,8 @@ from accelerate import skip_first_batches
 from accelerate.utils.memory import clear_device_cache
 from torch.utils.data import DataLoader
 
+from argus_doctor.record.memory import memory_figures
 from argusvl.core.batch import Batch
-from argusvl.core.memory_figures import memory_figures
 from argusvl.training import sharding
 from argusvl.training.evaluating import evaluate_in_training
 from argusvl.training.largest_first import try_largest_batch

@@ -18,10 +18,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from argus_doctor.findings import Finding, finding, finding_of
 from argusvl.config.schema import RunConfig
 from argusvl.core.batch import Batch
 from argusvl.core.errors import ArgusError
-from argusvl.doctor.findings import Finding, finding, finding_of
 from argusvl.training.norms import clip_gradients
 from argusvl.training.protocol import KnowsChance, KnowsMemory, Task
 from argusvl.training.step import StepRecord

@@ -18,9 +18,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from transformers import PreTrainedModel
 
+from argus_doctor.findings import Finding
 from argusvl.core.batch import Batch
 from argusvl.core.figures import FigureSpec
-from argusvl.doctor.findings import Finding
 from argusvl.training.parallel import Parallel
 
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from argus_doctor.findings import Finding, finding
+from argus_doctor.logs.diagnosis import diagnose
 from argusvl.core.errors import ArgusError, DataError
-from argusvl.doctor.findings import Finding, finding
-from argusvl.doctor.logs.diagnosis import diagnose
 from argusvl.run import checkpoints
 from argusvl.run.events import read_events
 from argusvl.run.layout import EVENTS_FILE, TRAINER_STATE

@@ -14,23 +14,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from argus_doctor.checks import examine
+from argus_doctor.checks.groups import FAR_TOO_FAST
+from argus_doctor.evidence import Evidence, NotFinite, Step
+from argus_doctor.findings import Finding, finding
+from argus_doctor.record.memory import MemorySensor
+from argus_doctor.record.parameters import ParameterSensor
+from argus_doctor.record.passes import PassSensor
+from argus_doctor.record.tensors import statistics
+from argus_doctor.suspicion import median
+from argus_doctor.watch import is_look
 from argusvl.config.loading import flat
 from argusvl.config.schema import PhaseSection
 from argusvl.core.figures import SPREAD, spec_of
 from argusvl.core.logging import get_logger
-from argusvl.doctor.checks import examine
-from argusvl.doctor.checks.groups import FAR_TOO_FAST
-from argusvl.doctor.evidence import Evidence, NotFinite, Step
-from argusvl.doctor.findings import Finding, finding
-from argusvl.doctor.remedies import change_of
-from argusvl.doctor.sensors.memory import MemorySensor
-from argusvl.doctor.sensors.parameters import ParameterSensor
-from argusvl.doctor.sensors.passes import PassSensor
-from argusvl.doctor.sensors.tensors import statistics
-from argusvl.doctor.suspicion import median
-from argusvl.doctor.watch import is_look
 from argusvl.training.listeners import Listener
 from argusvl.training.parameter_groups import AssignedGroup
+from argusvl.training.remedy_table import change_of
 from argusvl.training.state import TrainState
 from argusvl.training.step import StepRecord
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from argusvl.doctor.landscape import Landscape
 from argusvl.visual.curves import Chart
 from argusvl.visual.heat import colours
+from argusvl.visual.loss_landscape import Landscape
 from argusvl.visual.plots import format_number
 
 _FINE = 57  # points on a side of the interpolated field

@@ -19,7 +19,7 @@ from argusvl.visual.plots import format_number
 from argusvl.visual.sections import Section
 
 if TYPE_CHECKING:  # a report without a look inside needs no torch
-    from argusvl.doctor.features import LayerStatistics
+    from argusvl.visual.feature_statistics import LayerStatistics
 
 _MOST_PARTS = 8
 _MOST_HEADS = 8
@@ -66,7 +66,7 @@ class Inner:
 
 def inner_section(inner: Inner) -> Section:
     """The part of the report."""
-    from argusvl.doctor.features import DEAD_BELOW
+    from argusvl.visual.feature_statistics import DEAD_BELOW
 
     dead = sorted((one for one in inner.layers if one.dead), key=lambda one: -one.dead_share)
     html = (

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from argus_doctor.findings import catalogue
 from argusvl.detection.data.findings import LONGEST_DESCRIPTION, description_problem, finding
 from argusvl.detection.data.special_tokens import SPECIAL_TOKENS
-from argusvl.doctor.findings import catalogue
 
 
 def test_the_text_names_the_image_where_the_place_does_not() -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from argus_doctor.findings import Finding
 from argusvl.detection.report.data_page import DataPage, Flaw, FlawedPicture, LabelRow, write_data_page
-from argusvl.doctor.findings import Finding
 
 HOSTILE = "</script><img src=x onerror=\"document.title='hacked'\">"
 LONG = "一段很长的描述/" * 12 + "x" * 80

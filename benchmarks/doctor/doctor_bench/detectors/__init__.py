@@ -5,7 +5,7 @@ from __future__ import annotations
 import pkgutil
 from typing import TYPE_CHECKING
 
-from argusvl.config.messages import did_you_mean
+from argus_doctor.wording import did_you_mean
 from argusvl.core.errors import ArgusError
 
 if TYPE_CHECKING:

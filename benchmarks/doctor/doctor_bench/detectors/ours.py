@@ -9,7 +9,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from argusvl.doctor.source.fixes import mend
+from argus_doctor.lint.fixes import mend
 from doctor_bench.detectors.protocol import Found, NoDetector, Watcher
 
 
@@ -25,11 +25,11 @@ class _OurWatcher:
 
 
 class OurDetector(NoDetector):
-    """``argusvl.doctor.Watch``, which is told the script that a user's call would come from."""
+    """``argus_doctor.Watch``, which is told the script that a user's call would come from."""
 
     def start(self, model: Any, optimizer: Any, declared: Mapping[str, Any]) -> Watcher:
         """A watch on the model."""
-        doctor = importlib.import_module("argusvl.doctor")
+        doctor = importlib.import_module("argus_doctor")
         return _OurWatcher(doctor.Watch(model, optimizer, source=_calling_script(), **declared))
 
 

@@ -146,7 +146,7 @@ def print_classified(
 
 def print_verification(found: Verification) -> None:
     """A table of the checks by group, what to do about those that failed, and how many have passed."""
-    from argusvl.doctor.rendering import print_findings
+    from argus_doctor.rendering import print_findings
 
     table = Table(box=None, pad_edge=False, show_header=False)
     for column in ("result", "check", "figure"):

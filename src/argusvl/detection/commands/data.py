@@ -118,10 +118,10 @@ def convert(
 
         argus data convert voc in/ out/ --min-pixels 3136 --max-pixels 235200 --val-fraction 0.2
     """
+    from argus_doctor.findings import count_errors
     from argusvl.detection.commands.data_output import print_conversion
     from argusvl.detection.data.preparing.convert import ConvertOptions
     from argusvl.detection.data.preparing.convert import convert as convert_source
-    from argusvl.doctor.findings import count_errors
 
     options = ConvertOptions(
         format=format_name,
@@ -372,10 +372,10 @@ def pool(
 
         argus data pool data/ --size 8
     """
+    from argus_doctor.rendering import print_findings
     from argusvl.core.terminal import console
     from argusvl.detection.commands.data_output import print_counts
     from argusvl.detection.data.preparing.pool import make_pool
-    from argusvl.doctor.rendering import print_findings
 
     counts, warnings = make_pool(data, size, labels_are=labels_are, overwrite=overwrite)
     print_counts(counts)

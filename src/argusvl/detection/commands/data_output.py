@@ -11,10 +11,11 @@ from rich.markup import escape
 from rich.table import Column, Table
 from rich.text import Text
 
+from argus_doctor.rendering import print_findings
+from argus_doctor.wording import show_name
 from argusvl.core.terminal import console, say
-from argusvl.core.wording import counted, show_name
+from argusvl.core.wording import counted
 from argusvl.detection.data.manifest import Manifest, TokenStatistics, token_statistics
-from argusvl.doctor.rendering import print_findings
 
 if TYPE_CHECKING:
     from rich.console import Console

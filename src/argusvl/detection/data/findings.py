@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from argusvl.core.strict_json import finite_number, printable, shown
-from argusvl.core.wording import LONGEST_NAME
+from argus_doctor.findings import Finding
+from argus_doctor.findings import finding as named_finding
+from argus_doctor.wording import LONGEST_NAME, printable
+from argusvl.core.strict_json import finite_number, shown
 from argusvl.detection.data.labels import type_of
 from argusvl.detection.data.special_tokens import special_token_in
-from argusvl.doctor.findings import Finding
-from argusvl.doctor.findings import finding as named_finding
 
 LONGEST_DESCRIPTION = 10_000
 """Characters. No model reads an answer with longer ones, and a slip of the pen (a whole file in a field) ends here."""

@@ -15,12 +15,12 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, ValidationError
 
 import argusvl
+from argus_doctor.findings import SEVERITIES, Finding, catalogue
 from argusvl.core.errors import DataError
 from argusvl.core.files import read_text, write_text_atomically
 from argusvl.detection.data.findings import ABOUT
 from argusvl.detection.data.orientation import BoxFrame
 from argusvl.detection.data.records import Record
-from argusvl.doctor.findings import SEVERITIES, Finding, catalogue
 
 MANIFEST_NAME = "manifest.json"
 MANIFEST_VERSION: Literal[1] = 1

@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from argusvl.config.messages import did_you_mean
+from argus_doctor.findings import catalogue
+from argus_doctor.wording import did_you_mean, printable
 from argusvl.core.errors import DataError
 from argusvl.core.files import cannot_read, open_file, real_path, write_text_atomically
-from argusvl.core.strict_json import MalformedJsonError, decode_json, printable, shown
+from argusvl.core.strict_json import MalformedJsonError, decode_json, shown
 from argusvl.detection.data.findings import box_problem, crowd_problem, description_problem
-from argusvl.doctor.findings import catalogue
 
 SCENE_KEYS = {"images", "objects"}
 RECORD_KEYS = {"teachers", "student"}

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from argus_doctor.findings import Finding, finding_of
 from argusvl.core.errors import ArgusError, ConfigError
 from argusvl.detection.config import DetectionRunConfig, DetectionSection
 from argusvl.detection.data.labels import label_of
@@ -19,7 +20,6 @@ from argusvl.detection.data.sampling.pixels import num_placeholders
 from argusvl.detection.data.sampling.samples import QueryLimit, VisionLimits, measure_scene
 from argusvl.detection.data.scan import Measurement, RecordLine, scan
 from argusvl.detection.data.scan_cache import FileStamps, digest_of
-from argusvl.doctor.findings import Finding, finding_of
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ import typing
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from argusvl.config.messages import did_you_mean
+from argus_doctor.wording import did_you_mean
 from argusvl.config.trainer_arguments import value_problem
 
 LORA_OPTIONS = ("r", "lora_alpha", "lora_dropout")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from argus_doctor.findings import Finding
 from argusvl.core.errors import ImageError
 from argusvl.core.images import UPRIGHT, exif_orientation, open_image
 from argusvl.detection.data.findings import show_number
@@ -23,7 +24,6 @@ from argusvl.detection.report.data_page import (
     drawable,
     write_data_page,
 )
-from argusvl.doctor.findings import Finding
 
 MAX_PICTURES = 48
 _OF_EACH_KIND = 4

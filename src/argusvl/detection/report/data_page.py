@@ -16,9 +16,9 @@ from jinja2 import Environment
 from markupsafe import Markup
 from PIL import Image
 
+from argus_doctor.findings import Finding, Severity, by_kind
 from argusvl.core.files import write_text_atomically
-from argusvl.doctor.findings import Finding, Severity, by_kind
-from argusvl.doctor.rendering import findings_html
+from argusvl.visual.findings_page import findings_html
 from argusvl.visual.page import grouped_digits, page_environment, render_page, script_sources
 from argusvl.visual.pictures import jpeg_uri, reduced_jpeg
 

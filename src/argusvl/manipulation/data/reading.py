@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from argusvl.config.messages import did_you_mean
+from argus_doctor.wording import did_you_mean
 from argusvl.core.errors import ConfigError
 
 if TYPE_CHECKING:

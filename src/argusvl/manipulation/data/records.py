@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from argus_doctor.findings import catalogue
 from argusvl.core.errors import DataError
-from argusvl.doctor.findings import catalogue
 from argusvl.manipulation.data.checking import (
     Bools,
     Floats,

@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 
-from argusvl.config.messages import did_you_mean
+from argus_doctor.wording import did_you_mean
 from argusvl.core.errors import ConfigError
 
 SMALL, EFFICIENTNET, HUB = "small", "efficientnet-lite0", "hub"

@@ -17,7 +17,7 @@ from PIL import Image
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from argusvl.config.messages import did_you_mean
+from argus_doctor.wording import did_you_mean
 from argusvl.core.errors import CheckpointError, ConfigError
 from argusvl.core.extras import import_extra
 from argusvl.core.files import user_path

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from argusvl.doctor.findings import Finding, catalogue, finding
+from argus_doctor.findings import Finding, catalogue, finding
 
 Group = Literal["memory", "preprocessing", "dtypes and devices", "reproducibility"]
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
+from argus_doctor.findings import Finding
 from argusvl.core.errors import ConfigError, ModelError
-from argusvl.doctor.findings import Finding
 from argusvl.recognition.backbones.protocol import Backbone
 from argusvl.recognition.pipeline.lease import LeaseReport, lease
 from argusvl.recognition.verification.memory import check_memory

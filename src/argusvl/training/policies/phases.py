@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from argusvl.config.messages import did_you_mean
+from argus_doctor.wording import did_you_mean
 from argusvl.config.schema import PhaseSection, RateScalingSection
 from argusvl.core.errors import ConfigError
 from argusvl.core.logging import get_logger

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
-from argusvl.config.messages import did_you_mean
+from argus_doctor.findings import Finding
+from argus_doctor.wording import did_you_mean
 from argusvl.config.schema import RemediesSection
 from argusvl.core.errors import ConfigError
 from argusvl.core.logging import get_logger
-from argusvl.doctor.findings import Finding
-from argusvl.doctor.remedies import APPLICABLE, REMEDIES, WHEN_TO_RESTART
 from argusvl.training.policies import Action, Continue, NeutralPolicy, Plan, Progress, RollBack, Stop
 from argusvl.training.policies.balancing import TermSizes
+from argusvl.training.remedy_table import APPLICABLE, REMEDIES, WHEN_TO_RESTART
 from argusvl.training.saving import restore, take_snapshot
 from argusvl.training.snapshot import Snapshot
 from argusvl.training.state import TrainState

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from argus_doctor.findings import Finding
 from argusvl.detection.data.formats import format_of
 from argusvl.detection.data.formats.argus import parse_argus
 from argusvl.detection.data.formats.base import ReadOptions, Source, SourceObject
 from argusvl.detection.data.formats.lines import LineScene
 from argusvl.detection.data.formats.ms_swift import parse_ms_swift
 from argusvl.detection.data.formats.qwen import parse_qwen
-from argusvl.doctor.findings import Finding
 
 Found = Callable[..., list[tuple[str, str]]]
 

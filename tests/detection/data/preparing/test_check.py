@@ -11,6 +11,7 @@ from PIL import ExifTags, Image
 from tokenizers import AddedToken
 from transformers.tokenization_utils_tokenizers import TokenizersBackend
 
+from argus_doctor.findings import Finding
 from argusvl.core.errors import DataError
 from argusvl.detection.data.findings import MOST_OBJECTS
 from argusvl.detection.data.formats.base import SourceObject
@@ -22,7 +23,6 @@ from argusvl.detection.data.preparing.picture_check import Pictures
 from argusvl.detection.data.records import RecordFile
 from argusvl.detection.data.sampling.samples import VisionLimits, measure_scene
 from argusvl.detection.data.sampling.tokenizer import load_tokenizer
-from argusvl.doctor.findings import Finding
 
 SIZE = (112, 84)
 LIMITS = VisionLimits(784, 112 * 84, 100, 100, "refuse")

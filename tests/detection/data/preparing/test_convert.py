@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageDraw
 
+from argus_doctor.findings import count_kinds
 from argusvl.core.errors import ArgusError, DataError
 from argusvl.detection.data.manifest import Manifest, read_manifest
 from argusvl.detection.data.preparing import inspection
 from argusvl.detection.data.preparing.convert import ConvertOptions, convert
 from argusvl.detection.data.records import Record, RecordFile
-from argusvl.doctor.findings import count_kinds
 
 LOW, HIGH = 28 * 28, 56 * 56  # 64×48 becomes 56×56 at most
 

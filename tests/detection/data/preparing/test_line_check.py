@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from argus_doctor.findings import Finding
 from argusvl.detection.data.preparing.check import CheckOptions, check_records
-from argusvl.doctor.findings import Finding
 
 
 @pytest.fixture

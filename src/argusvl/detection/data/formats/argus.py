@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from argus_doctor.findings import Finding
 from argusvl.core.errors import DataError
 from argusvl.detection.data.findings import finding
 from argusvl.detection.data.formats.base import (
@@ -23,7 +24,6 @@ from argusvl.detection.data.formats.base import (
 )
 from argusvl.detection.data.formats.lines import LineScene, list_lines
 from argusvl.detection.data.records import Record, Scene, parse_record, record_to_json
-from argusvl.doctor.findings import Finding
 
 
 def parse_argus(value: Any, where: str) -> list[LineScene] | Finding:

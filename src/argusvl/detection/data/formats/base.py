@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from argus_doctor.findings import Finding
 from argusvl.detection.data.findings import describe_object, finding
 from argusvl.detection.data.records import ObjectAnnotation
 from argusvl.detection.data.resize import Box
-from argusvl.doctor.findings import Finding
 
 SPLITS = ("train", "val", "test")
 """The splits by their usual names."""

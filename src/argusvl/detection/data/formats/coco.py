@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from argus_doctor.findings import Finding
 from argusvl.core.errors import DataError
 from argusvl.core.strict_json import shown
 from argusvl.core.wording import listed
@@ -38,7 +39,6 @@ from argusvl.detection.data.formats.tree import ImageFinder, list_files, list_im
 from argusvl.detection.data.labels import type_of
 from argusvl.detection.data.records import plain_number
 from argusvl.detection.data.resize import Box
-from argusvl.doctor.findings import Finding
 
 _DECIMALS = 9
 """``x + width`` is rounded to a billionth of a pixel, which undoes what the subtraction before it did."""

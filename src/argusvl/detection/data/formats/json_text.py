@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from argus_doctor.findings import Finding
 from argusvl.core.strict_json import MalformedJsonError, decode_json, finite_number, members, skip_spaces
 from argusvl.detection.data.findings import finding
 from argusvl.detection.data.formats.text import decode_text, read_content
-from argusvl.doctor.findings import Finding
 
 KeyPath = tuple["str | int", ...]
 """Keys and positions from the document's root: ``("annotations", 17)``."""

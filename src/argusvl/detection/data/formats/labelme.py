@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from argus_doctor.findings import Finding
 from argusvl.core.strict_json import shown
 from argusvl.detection.data.findings import finding
 from argusvl.detection.data.formats.base import (
@@ -31,7 +32,6 @@ from argusvl.detection.data.formats.polygons import around, enclosing_box, point
 from argusvl.detection.data.formats.tree import stem_of
 from argusvl.detection.data.records import plain_box
 from argusvl.detection.data.resize import Box
-from argusvl.doctor.findings import Finding
 
 _VERSION = "5.5.0"
 """Of LabelMe's file layout; it warns of files that state another major version."""

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from argus_doctor.findings import Finding
 from argusvl.core.errors import DataError
 from argusvl.core.files import is_inside
 from argusvl.core.strict_json import MalformedJsonError, decode_json, shown
@@ -22,7 +23,6 @@ from argusvl.detection.data.formats.text import decode_text, read_content
 from argusvl.detection.data.formats.tree import list_files, name_of_path, outside_problem, split_named
 from argusvl.detection.data.manifest import TEACHER_POOL
 from argusvl.detection.data.records import is_path
-from argusvl.doctor.findings import Finding
 
 
 @dataclass(slots=True)

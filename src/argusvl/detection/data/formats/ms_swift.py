@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from argus_doctor.findings import Finding
 from argusvl.core.strict_json import shown
 from argusvl.detection.data.findings import describe_object, finding, show_box
 from argusvl.detection.data.formats.base import (
@@ -33,7 +34,6 @@ from argusvl.detection.data.formats.polygons import enclosing_box
 from argusvl.detection.data.prompts import prompts_for
 from argusvl.detection.data.records import plain_box
 from argusvl.detection.data.resize import Box
-from argusvl.doctor.findings import Finding
 
 _SCALES = {"real": None, "norm1": 1.0, "norm1000": 1000.0}
 _MARK = re.compile(r"<ref-object>|<bbox>")

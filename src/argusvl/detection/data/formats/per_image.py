@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from argus_doctor.findings import Finding
 from argusvl.core.errors import DataError
 from argusvl.detection.data.findings import finding
 from argusvl.detection.data.formats.base import Annotation, Source, SourceImage
@@ -20,7 +21,6 @@ from argusvl.detection.data.formats.tree import (
     split_of_path,
     stem_of,
 )
-from argusvl.doctor.findings import Finding
 
 Parser = Callable[[bytes, str], Annotation]
 """Bytes of an annotation file and its name for findings → what they say."""

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from argus_doctor.findings import Finding
 from argusvl.core.strict_json import MalformedJsonError, decode_json, shown
 from argusvl.detection.data.findings import finding
 from argusvl.detection.data.formats.base import (
@@ -26,7 +27,6 @@ from argusvl.detection.data.formats.base import (
 from argusvl.detection.data.formats.lines import LineScene, image_paths, list_lines
 from argusvl.detection.data.prompts import prompts_for
 from argusvl.detection.data.records import plain_box
-from argusvl.doctor.findings import Finding
 
 _FENCE = re.compile(r"\A\s*```(?:json)?\s*\n?(.*?)\n?\s*```\s*\Z", re.DOTALL)
 

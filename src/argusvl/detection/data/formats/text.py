@@ -14,12 +14,12 @@ from typing import Any
 
 import yaml
 
+from argus_doctor.findings import Finding
 from argusvl.config.yaml_text import BoundedLoader
 from argusvl.core.errors import DataError
 from argusvl.core.files import read_bytes
 from argusvl.core.strict_json import MalformedJsonError, decode_json, finite_number
 from argusvl.detection.data.findings import finding
-from argusvl.doctor.findings import Finding
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),

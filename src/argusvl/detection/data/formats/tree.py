@@ -8,13 +8,13 @@ import re
 from collections.abc import Collection, Iterable
 from pathlib import Path, PurePosixPath
 
+from argus_doctor.findings import Finding
+from argus_doctor.wording import printable
 from argusvl.core.errors import DataError
 from argusvl.core.files import is_inside
 from argusvl.core.images import IMAGE_SUFFIXES
-from argusvl.core.strict_json import printable
 from argusvl.detection.data.findings import finding
 from argusvl.detection.data.formats.base import Source
-from argusvl.doctor.findings import Finding
 
 _SPLIT_NAME = re.compile(
     r"(train|training|val|valid|validation|test|testing)(?:[-_]?(?:19|20)\d\d)?", re.IGNORECASE

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from argus_doctor.findings import Finding
 from argusvl.core.strict_json import shown
 from argusvl.detection.data.findings import finding
 from argusvl.detection.data.formats.base import (
@@ -34,7 +35,6 @@ from argusvl.detection.data.formats.terms import Vocabulary
 from argusvl.detection.data.formats.tree import stem_of
 from argusvl.detection.data.records import plain_box
 from argusvl.detection.data.resize import Box
-from argusvl.doctor.findings import Finding
 
 
 def parse_vendor(document: JsonText, vocabulary: Vocabulary | None = None) -> Annotation:

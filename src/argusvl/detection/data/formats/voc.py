@@ -20,6 +20,7 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
+from argus_doctor.findings import Finding
 from argusvl.core.errors import DataError
 from argusvl.core.files import read_text
 from argusvl.core.wording import listed
@@ -47,7 +48,6 @@ from argusvl.detection.data.formats.xml_tree import (
     without_encoding,
 )
 from argusvl.detection.data.records import plain_number
-from argusvl.doctor.findings import Finding
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 

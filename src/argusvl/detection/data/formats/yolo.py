@@ -19,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from argus_doctor.findings import Finding
 from argusvl.config.yaml_text import represent_text
 from argusvl.core.errors import DataError
 from argusvl.core.files import is_inside
@@ -51,7 +52,6 @@ from argusvl.detection.data.formats.tree import (
     stem_of,
 )
 from argusvl.detection.data.resize import Box
-from argusvl.doctor.findings import Finding
 
 _DECIMALS = 10
 """Of written fractions: a millionth of a pixel in an image of ten thousand."""

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from argus_doctor.findings import Finding
 from argusvl.core.wording import listed
 from argusvl.detection.data.findings import finding
 from argusvl.detection.data.labels import type_of
-from argusvl.doctor.findings import Finding
 
 FEW_OBJECTS = 10
 """With fewer, a label is hardly learned, and its average precision is a matter of luck."""

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from argus_doctor.findings import Finding, count_errors, count_kinds
 from argusvl.core.errors import DataError
 from argusvl.core.images import open_image
 from argusvl.core.progress import track
@@ -44,7 +45,6 @@ from argusvl.detection.data.preparing.split import split_files
 from argusvl.detection.data.records import RecordFile
 from argusvl.detection.data.resize import plan_resize
 from argusvl.detection.data.scan import Measurement, RecordLine, scan
-from argusvl.doctor.findings import Finding, count_errors, count_kinds
 
 __all__ = ["CheckOptions", "CheckReport", "LabelCount", "check_records", "check_source"]
 

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from argus_doctor.findings import Finding, count_kinds
+from argus_doctor.rendering import show_findings
 from argusvl.core.errors import DataError, ImageError
 from argusvl.core.files import already_there, atomic_folder, real_path
 from argusvl.core.images import open_image
@@ -40,8 +42,6 @@ from argusvl.detection.data.preparing.pool import take_pool
 from argusvl.detection.data.preparing.split import SplitOptions, split_records
 from argusvl.detection.data.records import ObjectAnnotation, Record, Scene, write_records
 from argusvl.detection.data.resize import ResizePlan, check_limits, plan_resize, resize_image
-from argusvl.doctor.findings import Finding, count_kinds
-from argusvl.doctor.rendering import show_findings
 
 JPEG_QUALITY = 95
 IMAGES = "images"

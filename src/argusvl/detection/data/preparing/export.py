@@ -14,6 +14,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from argus_doctor.findings import Finding, count_errors
+from argus_doctor.rendering import show_findings
 from argusvl.core.errors import DataError, ImageError
 from argusvl.core.files import already_there, atomic_folder, copy_file
 from argusvl.core.images import IMAGE_SUFFIXES, UPRIGHT, exif_orientation, image_size
@@ -34,8 +36,6 @@ from argusvl.detection.data.manifest import TEACHER_POOL
 from argusvl.detection.data.preparing.inspection import missing_image, unreadable
 from argusvl.detection.data.preparing.split import split_files
 from argusvl.detection.data.records import ObjectAnnotation, Record, RecordFile, Scene
-from argusvl.doctor.findings import Finding, count_errors
-from argusvl.doctor.rendering import show_findings
 
 ImageMode = Literal["copy", "link"]
 """How images come into the folder: as copies, or as hard links (no space taken, but a change shows in both)."""

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from stat import S_ISREG
 
+from argus_doctor.findings import Finding
+from argus_doctor.wording import show_name
 from argusvl.core.errors import ImageError
 from argusvl.core.images import UPRIGHT, exif_orientation, image_size
-from argusvl.core.wording import show_name
 from argusvl.detection.data.findings import (
     box_problem,
     crowd_problem,
@@ -20,7 +21,6 @@ from argusvl.detection.data.findings import (
 )
 from argusvl.detection.data.formats.base import Annotation, SourceObject
 from argusvl.detection.data.orientation import BoxFrame, box_to_upright, fitting_frames, upright_size
-from argusvl.doctor.findings import Finding
 
 
 @dataclass(frozen=True, slots=True)

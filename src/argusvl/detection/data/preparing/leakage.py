@@ -8,10 +8,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from argus_doctor.findings import Finding
 from argusvl.detection.data.findings import finding
 from argusvl.detection.data.preparing.copies import Copies, Likeness
 from argusvl.detection.data.preparing.picture_check import CheckedPicture
-from argusvl.doctor.findings import Finding
 
 _IS: dict[Likeness, str] = {
     "file": "is the same file as",

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
+from argus_doctor.findings import Finding
+from argus_doctor.wording import show_name
 from argusvl.core.errors import DataError, ImageError
 from argusvl.core.images import UPRIGHT, open_reduced
-from argusvl.core.wording import show_name
 from argusvl.detection.data.findings import box_problem, finding, show_box
 from argusvl.detection.data.formats.base import SourceObject
 from argusvl.detection.data.patches import PATCH
 from argusvl.detection.data.preparing.copies import Fingerprint, fingerprint
 from argusvl.detection.data.preparing.inspection import missing_image
 from argusvl.detection.data.resize import Box, check_limits, plan_resize
-from argusvl.doctor.findings import Finding
 
 DUPLICATE_IOU = 0.95
 """Two boxes that overlap more than this are the same object annotated twice."""

@@ -13,6 +13,7 @@ from dataclasses import replace
 from heapq import heappop, heapreplace
 from pathlib import Path
 
+from argus_doctor.findings import Finding
 from argusvl.core.errors import DataError
 from argusvl.core.files import already_there
 from argusvl.detection.data.findings import finding
@@ -26,7 +27,6 @@ from argusvl.detection.data.preparing.split import (
     update_manifest,
 )
 from argusvl.detection.data.records import Record, RecordFile, write_records
-from argusvl.doctor.findings import Finding
 
 
 def take_pool(

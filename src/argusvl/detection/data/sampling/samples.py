@@ -15,10 +15,10 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from argus_doctor.wording import show_name
 from argusvl.core.errors import DataError, ImageError
 from argusvl.core.images import UPRIGHT, exif_orientation, image_size, open_image
 from argusvl.core.logging import get_logger
-from argusvl.core.wording import show_name
 from argusvl.detection.data.patches import TOKEN_AREA
 from argusvl.detection.data.records import ObjectAnnotation, Scene
 from argusvl.detection.data.resize import ResizePlan, plan_resize, resize_image

@@ -9,13 +9,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from argusvl.config.messages import did_you_mean
+from argus_doctor.findings import Finding, finding_of
+from argus_doctor.wording import did_you_mean
 from argusvl.core.errors import DataError, ImageError
 from argusvl.core.files import cannot_read, read_json
 from argusvl.core.images import UPRIGHT, exif_orientation, image_size
 from argusvl.core.strict_json import shown
 from argusvl.core.wording import listed
-from argusvl.doctor.findings import Finding, finding_of
 from argusvl.manipulation.data.checking import (
     Bools,
     Floats,

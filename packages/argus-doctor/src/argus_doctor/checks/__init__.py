@@ -1,0 +1,66 @@
+"""Checks: pure functions from evidence to suspicions; all suspicions together give the findings.
+
+A check is a function ``Evidence → Iterable[Suspicion]`` and a line in :data:`CHECKS`; what it is called is an entry of
+the catalogue. A check that lacks what it needs says nothing, and one that raises is itself a finding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from argus_doctor.checks import batches, curves, groups, learning, memory, modes, objective, optimizer
+from argus_doctor.checks.causes import join
+from argus_doctor.evidence import Evidence
+from argus_doctor.findings import Finding
+from argus_doctor.suspicion import Suspicion
+
+Check = Callable[[Evidence], Iterable[Suspicion]]
+
+CHECKS: tuple[Check, ...] = (
+    optimizer.old_gradients,
+    optimizer.coverage,
+    optimizer.reach,
+    optimizer.intent,
+    optimizer.precision,
+    optimizer.schedule,
+    optimizer.ranks,
+    objective.sign,
+    objective.form,
+    objective.unbounded,
+    objective.balance,
+    objective.shift,
+    batches.inputs,
+    batches.ignored,
+    batches.evaluation_inputs,
+    batches.order,
+    batches.leaks,
+    modes.evaluation,
+    modes.training,
+    learning.initialisation,
+    learning.rates,
+    groups.rates,
+    groups.vision_tokens,
+    groups.figure,
+    groups.spread,
+    learning.depth,
+    learning.dead,
+    learning.outcome,
+    learning.dimensions,
+    curves.numbers,
+    curves.validation,
+    curves.memory,
+    curves.resources,
+    memory.memory_climbs,
+)
+
+
+def examine(evidence: Evidence) -> list[Finding]:
+    """What is wrong, the most probable cause first."""
+    suspicions: list[Suspicion] = []
+    for check in CHECKS:
+        try:
+            suspicions.extend(check(evidence))
+        except Exception as error:  # noqa: BLE001 - a watcher never stops a training: it becomes a finding
+            name = f"{check.__module__.rpartition('.')[2]}.{check.__name__}"
+            evidence.failures.setdefault(name, repr(error))
+    return join(suspicions, evidence)

@@ -1,0 +1,224 @@
+"""What the model is given."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from argus_doctor.evidence import Evidence, TensorStatistics
+from argus_doctor.suspicion import Suspicion, median
+
+_NORMS = ("BatchNorm", "LayerNorm", "GroupNorm", "InstanceNorm", "RMSNorm")
+
+
+def _by_name(looks: Sequence[Sequence[TensorStatistics]]) -> dict[str, list[TensorStatistics]]:
+    found: dict[str, list[TensorStatistics]] = defaultdict(list)
+    for look in looks:
+        for one in look:
+            found[one.name].append(one)
+    return found
+
+
+def inputs(evidence: Evidence) -> Iterator[Suspicion]:
+    """Empty, never normalised, or normalised twice."""
+    first = next(iter(evidence.parameters.values()), None)
+    normalises = first is not None and any(one in first.kind for one in _NORMS)
+    for name, looks in _by_name(evidence.inputs).items():
+        if len(looks) < 3 or not looks[0].is_float:
+            continue
+        shape = looks[0].shape
+        constant = sum(
+            (one.std == 0 and one.mean == 0) or (one.rows_alike and len(one.shape) > 1) for one in looks
+        )
+        if (
+            constant >= 0.8 * len(looks)
+            and len(shape) > 1
+            and shape[0] > 1
+            and median(one.mean for one in looks) != 1
+        ):
+            yield Suspicion(
+                "inputs-constant",
+                0.95,
+                f"input {name} {list(shape)} is the same for all samples",
+                f"input {name}",
+            )
+            continue
+        if any(one.not_finite for one in looks):
+            share = max(one.not_finite for one in looks)
+            yield Suspicion(
+                "non-finite-input",
+                0.95,
+                f"{share:.0%} of a batch's samples hold values that are not finite",
+                f"input {name}",
+            )
+            continue
+        if normalises or len(shape) < 2:
+            continue
+        mean, std = median(one.mean for one in looks), median(one.std for one in looks)
+        low, high = min(one.low for one in looks), max(one.high for one in looks)
+        figures = (
+            f"input {name} {list(shape)}: mean {mean:.3g}, deviation {std:.3g}, from {low:.3g} to {high:.3g}"
+        )
+        columns = looks[-1].columns
+        numbers: dict[str, Any] = {"mean": mean, "std": std, "low": low, "high": high}
+        numbers |= {} if columns is None else {"columns": [list(row) for row in columns]}
+        picture = len(shape) >= 3
+        column = median((one.worst_column for one in looks if one.worst_column is not None), default=0.0)
+        if (picture and (std > 20 or abs(mean) > 30)) or column > 30:
+            yield Suspicion("inputs-not-normalised", 0.9, figures, f"input {name}", numbers)
+        elif picture and low >= 0 and 0 < high <= 0.02:
+            yield Suspicion(
+                "inputs-normalised-twice", 0.9, f"{figures}: divided by 255 twice", f"input {name}", numbers
+            )
+        elif picture and std > 0 and abs(mean) > 5 * std and not 0 <= low <= high <= 1:
+            yield Suspicion(
+                "inputs-normalised-twice",
+                0.88,
+                f"{figures}: next to its mean nothing is left",
+                f"input {name}",
+                numbers,
+            )
+        elif picture and ((mean < -0.8 and std > 1.2) or (mean < -1.5 and low < -2.5)):
+            yield Suspicion(
+                "inputs-normalised-twice",
+                0.85,
+                f"{figures}: shifted and scaled twice",
+                f"input {name}",
+                numbers,
+            )
+        elif column > 0 and abs(mean) > 2 * std and std > 0 and column > 1.5:
+            yield Suspicion(
+                "inputs-normalised-twice", 0.6, f"{figures}: shifted twice", f"input {name}", numbers
+            )
+
+
+def ignored(evidence: Evidence) -> Iterator[Suspicion]:
+    """Inputs that make no difference."""
+    if evidence.ignored_inputs and len(evidence.ignored_inputs) < evidence.asked_inputs:
+        for name in sorted(evidence.ignored_inputs):
+            yield Suspicion(
+                "input-ignored",
+                0.93,
+                f"the outputs stay the same when samples swap input {name}",
+                f"input {name}",
+            )
+    elif evidence.ignored_inputs:
+        yield Suspicion(
+            "mode-collapse", 0.8, "the outputs stay the same when samples swap their inputs", "outputs"
+        )
+
+
+def evaluation_inputs(evidence: Evidence) -> Iterator[Suspicion]:
+    """Evaluation that prepares its inputs in another way than training."""
+    training = _by_name(evidence.inputs)
+    for name, looks in _by_name(evidence.evaluations.statistics).items():
+        known = training.get(name, [])
+        if (
+            (len(looks) < 2 and looks[0].shape[0] < 50)
+            or len(known) < 3
+            or not looks[0].is_float
+            or len(looks[0].shape) < 2
+        ):
+            continue
+        if len(looks[0].shape) != len(known[0].shape):
+            continue
+        mean, std = median(one.mean for one in known), median(one.std for one in known)
+        mean_there, std_there = median(one.mean for one in looks), median(one.std for one in looks)
+        if std <= 0 or std_there <= 0:
+            continue
+        shifted = abs(mean_there - mean) / std
+        scaled = max(std_there / std, std / std_there)
+        if shifted > 1.0 or scaled > 2.0:
+            yield Suspicion(
+                "evaluation-inputs-differ",
+                0.9,
+                f"input {name} has mean {mean:.3g} and deviation {std:.3g} in training, {mean_there:.3g} and "
+                f"{std_there:.3g} in evaluation",
+                f"input {name}",
+                {"training": [mean, std], "evaluation": [mean_there, std_there]},
+            )
+
+
+def order(evidence: Evidence) -> Iterator[Suspicion]:
+    """The same batch for ever, or batches of one class."""
+    repeated, compared = evidence.batches_repeated
+    if compared >= 10 and repeated >= 0.95 * compared and not evidence.whole_set:
+        yield Suspicion(
+            "same-batch", 0.97, f"{repeated + 1} steps in a row trained on the very same batch", "data loader"
+        )
+        return
+    counts = list(evidence.labels.values())
+    total = sum(counts)
+    if len(counts) < 2 or total < 64 or len(evidence.batch_labels) < 8:
+        return
+    overall = -sum(count / total * math.log(count / total) for count in counts)
+    size = median(size for _, size in evidence.batch_labels)
+    expected = overall - (len(counts) - 1) / (2 * max(size, 1))  # of a fair draw (Miller's correction)
+    seen = sum(entropy for entropy, _ in evidence.batch_labels) / len(evidence.batch_labels)
+    if size >= 4 and expected > 0.25 and seen < 0.5 * expected:
+        yield Suspicion(
+            "data-not-shuffled",
+            0.9,
+            f"a batch has an entropy of {seen:.2f} nats over the classes, a fair draw would have {expected:.2f}",
+            "data loader",
+        )
+
+
+def leaks(evidence: Evidence) -> Iterator[Suspicion]:
+    """Samples that are where they must not be: of training in evaluation, or the target among the inputs."""
+    found = evidence.evaluations
+    if _rarely_alike(evidence):
+        meant = list(zip((share for _, share in found.known_share), found.meant, strict=False))
+        held_out = [share for share, name in meant if name == "validation"]
+        unnamed = [share for share, name in meant if not name]
+        # The share grows while training sees its samples for the first time; of the training set itself it ends at 1.
+        settled = len(unnamed) >= 3 and abs(unnamed[-1] - unnamed[-2]) < 0.03 and unnamed[-1] < 0.98
+        share = held_out[-1] if len(held_out) >= 2 else unnamed[-1] if settled else 0.0
+        if share >= 0.02 + _by_chance(evidence):
+            yield Suspicion(
+                "train-val-leak",
+                0.93,
+                f"{share:.0%} of the samples of an evaluation were trained on",
+                "evaluation data",
+                {"share": share},
+            )
+    if evidence.target_correlation is not None:
+        correlation, column = evidence.target_correlation
+        columns = next((one.shape[-1] for look in evidence.inputs for one in look if len(one.shape) == 2), 0)
+        if correlation > 0.9999 and columns > 2:
+            yield Suspicion(
+                "target-in-inputs",
+                0.93,
+                f"input column {column} is the target (correlation {correlation:.6f})",
+                f"input column {column}",
+                {"column": column},
+            )
+
+
+def _by_chance(evidence: Evidence) -> float:
+    """The share of an evaluation that may be like a training sample by chance, as often as two of a batch are alike.
+
+    Where no two were seen to be, three in all pairs is the bound (the rule of three).
+    """
+    if any(one.is_float and not one.whole for look in evidence.inputs for one in look):
+        return 0.0
+    alike, pairs = evidence.alike_in_batch
+    if not pairs:
+        return 1.0
+    if alike:  # what is frequent in training is frequent in evaluation: nothing short of all of it tells
+        return 0.93
+    return 1 - math.exp(-3 / pairs * evidence.distinct[0])
+
+
+def _rarely_alike(evidence: Evidence) -> bool:
+    """Whether two samples are hardly ever the same by chance."""
+    for look in evidence.inputs:
+        for one in look:
+            values = math.prod(one.shape[1:])
+            if one.is_float and not one.whole:
+                return True
+            if values * math.log(max(one.high - one.low + 1, 1)) > 20:
+                return True
+    return False

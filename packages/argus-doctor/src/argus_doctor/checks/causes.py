@@ -1,0 +1,143 @@
+"""All suspicions weighed together: source, batches, gradients and curves give one cause, with its probability.
+
+A cause explains what follows from it: nobody is told of a learning rate when it is old gradients that make the loss
+diverge. Probabilities are calibrated on runs whose truth is known; see ``benchmarks/results``.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from argus_doctor.evidence import Evidence
+from argus_doctor.findings import Finding, finding
+from argus_doctor.suspicion import Suspicion
+
+REPORTED = 0.5
+"""Least probability of a finding."""
+_OUTCOMES = (
+    "mode-collapse",
+    "labels-unrelated",
+    "poor-generalisation",
+    "non-finite-loss",
+    "augmentation-inconsistent",
+)
+_STATES = (
+    "exploding-gradient",
+    "learning-rate-too-high",
+    "dead-units",
+    "vanishing-gradient",
+    "input-ignored",
+    "learning-rate-too-low",
+)
+_ASIDE = (
+    "evaluation-in-training-mode",
+    "evaluation-inputs-differ",
+    "train-val-leak",
+    "graph-kept",
+    "input-bound",
+    "memory-climbs",
+    "memory-beside-tensors-climbs",
+    "gpu-memory-fragments",
+    "learning-rate-vanished",
+    "poor-generalisation",
+    "objective-starved",
+)
+"""What leaves the training itself as it is, and so explains nothing of it."""
+_BREAKS_AT_ONCE = (*_STATES, *_OUTCOMES)
+
+EXPLAINS: dict[str, tuple[str, ...]] = {
+    "exploding-gradient": ("learning-rate-too-high", "dead-units", *_OUTCOMES),
+    "learning-rate-too-high": (
+        "dead-units",
+        "exploding-gradient",
+        "vanishing-gradient",
+        "input-ignored",
+        *_OUTCOMES,
+    ),
+    # Not a collapse: where all samples are answered alike, what looks at one place only has dead units, too.
+    "dead-units": (
+        "vanishing-gradient",
+        "learning-rate-too-low",
+        "input-ignored",
+        "zero-gradient",
+        *(outcome for outcome in _OUTCOMES if outcome != "mode-collapse"),
+    ),
+    "vanishing-gradient": ("learning-rate-too-low", "input-ignored", *_OUTCOMES),
+    "learning-rate-too-low": _OUTCOMES,
+    "input-ignored": _OUTCOMES,
+    "mode-collapse": ("labels-unrelated",),
+    "non-finite-input": ("non-finite-loss", *_BREAKS_AT_ONCE),
+    "learning-rate-vanished": ("learning-rate-too-low", "labels-unrelated"),
+    "bad-initialisation": _BREAKS_AT_ONCE,
+    "labels-unrelated": ("poor-generalisation", "augmentation-inconsistent"),
+    "data-not-shuffled": ("poor-generalisation", "labels-unrelated", "mode-collapse"),
+    "train-val-leak": (),
+}
+"""Cause → what follows from it, and is not reported beside it. What is not listed explains every state and outcome."""
+
+
+def join(suspicions: Iterable[Suspicion], evidence: Evidence) -> list[Finding]:
+    """Findings, the most probable cause first."""
+    by_slug: dict[str, list[Suspicion]] = defaultdict(list)
+    for one in suspicions:
+        by_slug[one.slug].append(one)
+    strongest = {slug: max(alike, key=lambda one: one.strength) for slug, alike in by_slug.items()}
+    written = {one.slug: one for one in evidence.source}
+    probable = {}
+    for slug, one in strongest.items():
+        support = written.get(slug)
+        # Two witnesses that do not know of each other: odds multiply.
+        probable[slug] = one.strength if support is None else _both(one.strength, support.strength)
+    for slug, one in written.items():
+        if slug not in strongest and one.strength >= _SOURCE_ALONE and slug in _SEEN_IN_SOURCE_ONLY:
+            strongest[slug], probable[slug] = one, one.strength
+    explained = {
+        effect
+        for cause, probability in probable.items()
+        if probability >= REPORTED
+        for effect in _effects(cause)
+        if probable.get(effect, 0.0) <= probability + 0.12 and not _explains_back(effect, cause, probable)
+    }
+    kept = [
+        slug for slug, probability in probable.items() if probability >= REPORTED and slug not in explained
+    ]
+    kept.sort(key=lambda slug: (slug in _ASIDE or slug in _OUTCOMES, -probable[slug]))
+    found = []
+    for slug in kept:
+        one, support = strongest[slug], written.get(slug)
+        what, where = one.what, one.where
+        if support is not None and support is not one:
+            what, where = f"{what}; {support.what}", support.where
+        effects = sorted(set(probable) & set(_effects(slug)))
+        numbers = {**one.numbers, "explains": effects or None, "seen_at": one.where if support else None}
+        found.append(finding(slug, where, what, numbers=numbers, probability=round(probable[slug], 3)))
+    for part, error in evidence.failures.items():
+        found.append(
+            finding("check-failed", part, f"this part of the doctor stopped: {error}", probability=1.0)
+        )
+    return found
+
+
+_SOURCE_ALONE = 0.9
+_SEEN_IN_SOURCE_ONLY = ("graph-kept", "missing-freeze")
+
+
+def _explains_back(effect: str, cause: str, probable: Mapping[str, float]) -> bool:
+    """Of two that explain each other, the more probable one stays."""
+    return (
+        effect in probable
+        and cause in _effects(effect)
+        and (probable[effect], effect) > (probable[cause], cause)
+    )
+
+
+def _both(first: float, second: float) -> float:
+    odds = first / (1 - min(first, 0.999)) * max(second / (1 - min(second, 0.999)), 1.0)
+    return odds / (1 + odds)
+
+
+def _effects(cause: str) -> tuple[str, ...]:
+    if cause in EXPLAINS:
+        return EXPLAINS[cause]
+    return () if cause in (*_ASIDE, *_OUTCOMES) else _BREAKS_AT_ONCE

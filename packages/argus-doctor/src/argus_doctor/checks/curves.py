@@ -1,0 +1,112 @@
+"""What the curves and the machine tell."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from argus_doctor.evidence import Evidence
+from argus_doctor.suspicion import Suspicion, median
+
+
+def numbers(evidence: Evidence) -> Iterator[Suspicion]:
+    """The first number that was not finite."""
+    found = evidence.not_finite
+    if found is None:
+        return
+    later = [one.loss for one in evidence.steps if one.number >= found.step and one.loss is not None]
+    lasting = sum(not math.isfinite(one) for one in later)
+    words = {
+        "input": f"step {found.step}: {found.where} holds values that are not finite",
+        "weights": f"step {found.step}: the weights of {found.where} are not finite",
+        "forward": f"step {found.step}: the outputs of {found.where} are not finite, its inputs are",
+        "loss": f"step {found.step}: the loss is not finite, or its gradient at the outputs; the model's outputs are "
+        "finite",
+        "backward": f"step {found.step}: the gradient of {found.where} is not finite; outputs and loss are",
+    }
+    slug = "non-finite-input" if found.what == "input" else "non-finite-loss"
+    yield Suspicion(
+        slug,
+        0.96 if slug == "non-finite-input" else 0.85,
+        f"{words[found.what]}; {lasting} losses since are not finite",
+        found.where or f"step {found.step}",
+        {"step": found.step, "first": found.what},
+    )
+
+
+def memory(evidence: Evidence) -> Iterator[Suspicion]:
+    """Overfitting where no validation loss is given: sure of what was trained on, unsure of everything else."""
+    seen = [one.confidence for one in evidence.objectives if one.confidence is not None][-6:]
+    asked = evidence.evaluations.confidence[-3:]
+    distinct, total = evidence.distinct
+    if not distinct or total < 30 * distinct:
+        return
+    times = f"{distinct} samples were seen {total // distinct} times each"
+    late = [one for one in evidence.objectives if one.loss is not None and one.chance][-6:]
+    far = median((one.loss or 0.0) / (one.chance or 1.0) for one in late) if len(late) >= 4 else 1.0
+    if len(seen) >= 4 and len(asked) >= 2:
+        doubt, doubt_there = 1 - median(seen), 1 - median(asked)
+        if doubt < 0.01 and doubt_there > 8 * doubt + 0.03:
+            yield Suspicion(
+                "poor-generalisation",
+                0.8,
+                f"{times}: of them the model is {1 - doubt:.1%} sure, of those of an evaluation {1 - doubt_there:.1%}; "
+                "it knows them by heart",
+                "training data",
+                {"samples": distinct},
+            )
+    elif far < 0.02 and evidence.evaluations.samples >= 5 * distinct and total >= 100 * distinct:
+        yield Suspicion(
+            "poor-generalisation",
+            0.7,
+            f"{times}, until nothing of their loss was left ({far:.1%}); evaluations have "
+            f"{evidence.evaluations.samples}",
+            "training data",
+            {"samples": distinct},
+        )
+
+
+def validation(evidence: Evidence) -> Iterator[Suspicion]:
+    """Overfitting: validation gets worse while training gets better."""
+    values = [(number, value) for number, value in evidence.series("val_loss") if math.isfinite(value)]
+    if len(values) < 4:
+        return
+    losses = dict(evidence.series("loss"))
+    best_at, best = min(values, key=lambda one: one[1])
+    last = [value for _, value in values[-3:]]
+    around = [losses[n] for n in range(max(1, best_at - 8), best_at + 9) if n in losses]
+    now = median(value for _, value in list(losses.items())[-10:])
+    after = [value for number, value in values if number > best_at]
+    if len(after) >= 2 and min(last) > 1.25 * best and best > 0 and now < 0.5 * median(around):
+        yield Suspicion(
+            "poor-generalisation",
+            0.85,
+            f"the validation loss was {best:.3g} at step {best_at} and is {last[-1]:.3g}, while that of training "
+            "fell from "
+            f"{median(around):.3g} to {now:.3g}",
+            f"step {best_at}",
+            {"ratio": last[-1] / best},
+        )
+
+
+def resources(evidence: Evidence) -> Iterator[Suspicion]:
+    """Graphs that are kept, steps that wait for data."""
+    alive, looked = evidence.alive_losses
+    if looked >= 16 and alive >= 0.9 * looked:
+        yield Suspicion(
+            "graph-kept",
+            0.95,
+            f"the graphs of {alive} of the last {looked} losses are still held: a loss is kept without .item() or "
+            ".detach()",
+            "loss",
+        )
+    timed = evidence.steps[20:]
+    if len(timed) >= 50:
+        wait, whole = median(one.wait for one in timed), median(one.seconds for one in timed)
+        if wait > 0.05 and wait > 0.6 * whole:
+            yield Suspicion(
+                "input-bound",
+                0.7,
+                f"of {whole:.2f} s a step, {wait:.2f} s pass before the model is called",
+                "data loader",
+            )

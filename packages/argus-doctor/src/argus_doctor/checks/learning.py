@@ -1,0 +1,331 @@
+"""Whether the model learns, and if not, what in weights, rates and gradients keeps it from learning."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from argus_doctor.evidence import Evidence, Objective, Parameter
+from argus_doctor.suspicion import Suspicion, median, names
+
+_LAYERS = ("Linear", "Conv", "RNN", "LSTM", "GRU", "Attention")
+_RISK = 0.97
+"""Of the loss of a constant answer: what is above has learned nothing."""
+
+
+def _matrices(evidence: Evidence) -> list[Parameter]:
+    return [
+        p
+        for p in evidence.parameters.values()
+        if len(p.shape) > 1 and p.requires_grad and p.in_optimizer and "Embedding" not in p.kind
+    ]
+
+
+def progress(evidence: Evidence) -> float | None:
+    """The present loss over that of a constant answer; ``None`` where the objective is not known."""
+    late = [one for one in _first_output(evidence) if one.loss is not None and one.chance][-8:]
+    ratios = [one.loss / one.chance for one in late if one.loss is not None and one.chance]
+    return median(ratios) if len(ratios) >= 4 else None
+
+
+def _first_output(evidence: Evidence) -> list[Objective]:
+    return next(iter(evidence.by_output().values()), [])
+
+
+def _stands_still(evidence: Evidence) -> bool:
+    """Whether the loss has not come down since the start, beyond its noise."""
+    losses = [one for one in evidence.losses() if math.isfinite(one)]
+    if len(losses) < 40:
+        return False
+    part = max(10, len(losses) // 8)
+    first, last = losses[:part], losses[-part:]
+    noise = median(abs(one - median(last)) for one in last) * 1.4826 / math.sqrt(part)
+    return median(first) - median(last) < max(0.02 * abs(median(first)), 2 * noise)
+
+
+def initialisation(evidence: Evidence) -> Iterator[Suspicion]:
+    """Weights that make all units the same, or that are far too large."""
+    layers = [p for p in _matrices(evidence) if any(one in p.kind for one in _LAYERS)]
+    alike = [
+        p
+        for p in layers
+        if p.start in ("constant", "identical-rows") and p.identical_rows >= 5 and p.shape[0] > 1
+    ]
+    if alike:
+        yield Suspicion(
+            "bad-initialisation",
+            0.95,
+            f"all units of {names([p.name for p in alike])} began the same and stay the same: they can only learn "
+            "one thing",
+            names([p.module for p in alike]),
+        )
+    zeros = [p for p in layers if p.start == "zero"]
+    if (
+        len(zeros) >= 2
+        and len(zeros) >= 0.5 * sum(len(p.shape) > 1 for p in evidence.parameters.values())
+        and all(p.zero_gradient > 0.9 * p.steps for p in zeros[:-1])
+    ):
+        yield Suspicion(
+            "bad-initialisation",
+            0.93,
+            f"{names([p.name for p in zeros])} began at zero and stay there",
+            names([p.module for p in zeros]),
+        )
+    large = [
+        p
+        for p in layers
+        if p.weights and p.start == "other" and p.weights[0] * math.sqrt(max(p.numel // p.shape[0], 1)) > 6
+    ]
+    first = next((one for one in evidence.objectives if one.loss is not None and one.chance), None)
+    if large and first is not None and first.step <= 3 and (first.loss or 0) > 4 * (first.chance or 1):
+        gains = max(p.weights[0] * math.sqrt(p.numel // p.shape[0]) for p in large)
+        yield Suspicion(
+            "bad-initialisation",
+            0.9,
+            f"the first loss is {first.loss:.3g}, of a constant answer it would be {first.chance:.3g}; "
+            f"{names([p.name for p in large])} multiply their input by {gains:.0f}, a usual initialisation by about 1",
+            names([p.module for p in large]),
+        )
+
+
+def rates(evidence: Evidence) -> Iterator[Suspicion]:
+    """A learning rate out of range, by what a step does to the weights and the loss."""
+    layers = [p for p in _matrices(evidence) if p.start not in ("zero",) and len(p.ratios) >= 3]
+    losses = evidence.losses()
+    if not layers or len(losses) < 8:
+        return
+    biggest = max((rate for one in evidence.steps for rate in one.rates), default=0.0)
+    early = median(median(p.ratios[2:12] or p.ratios) for p in layers)
+    typical = median(median(p.ratios) for p in layers)
+    peak = median(max(p.ratios) for p in layers)
+    finite = [one for one in losses if math.isfinite(one)]
+    first = median(finite[:3])
+    last = median(finite[-10:])
+    far = progress(evidence)
+    shrunk = [p for p in layers if p.weights and p.weights[0] > 0 and p.weights[-1] < 0.05 * p.weights[0]]
+    if len(shrunk) > 0.5 * len(layers):
+        yield Suspicion(
+            "mode-collapse",
+            0.95,
+            f"the weights shrink to nothing ({names([p.name for p in shrunk])}): weight decay is stronger than "
+            "what is learned",
+            "weight decay",
+        )
+        return
+    found = evidence.not_finite
+    if found is not None and found.what in ("loss", "backward") and (found.largest or math.inf) < 1e4:
+        return  # outputs of a usual size: it is the loss that cannot take them
+    before = finite[-3:] if len(finite) < len(losses) else []
+    broken = last > 3 * abs(first) + 0.5 or (
+        bool(before) and (max(before) > 2 * abs(first) + 0.5 or peak > 1)
+    )
+    jumps = early > 0.1 and max(finite[1:40], default=0.0) > 1.4 * abs(first) + 0.1
+    worse = far is not None and far > 0.98
+    noise = _noise(finite)
+    first_looks = median(median(p.ratios[:3]) for p in layers)
+    numbers = {"update_ratio": typical, "first_update_ratio": first_looks, "learning_rate": biggest}
+    if (
+        jumps
+        or (broken and peak > 0.03)
+        or (worse and max(early, typical) > 0.05)
+        or (typical > 0.1 and noise > 0.5 and worse)
+    ):
+        yield Suspicion(
+            "learning-rate-too-high",
+            0.92 if broken or typical > 0.1 else 0.85,
+            f"a step changes the weights by {max(early, typical):.2g} of their size (usual is 0.001), and the loss "
+            + (
+                "diverges"
+                if broken
+                else "jumps up"
+                if jumps
+                else "does not fall below that of a constant answer"
+            ),
+            "learning rate",
+            numbers,
+        )
+        return
+    rising = [max(one.rates) for one in evidence.steps if one.rates]
+    warming = len(rising) > 10 and rising[-1] > 1.5 * rising[len(rising) // 2]
+    learned = far is not None and far < 0.6
+    if len(losses) >= 60 and typical < 5e-5 and not warming and not learned and _barely_moves(finite):
+        yield Suspicion(
+            "learning-rate-too-low",
+            0.9 if typical < 1e-5 else 0.75,
+            f"a step changes the weights by {typical:.1g} of their size (usual is 0.001): after {len(losses)} "
+            "steps the "
+            f"loss went from {first:.4g} to {last:.4g}",
+            "learning rate",
+            numbers,
+        )
+
+
+def _noise(losses: list[float]) -> float:
+    """Deviation of the loss from one step to the next, over its size."""
+    if len(losses) < 10:
+        return 0.0
+    jumps = [abs(b - a) for a, b in zip(losses[-60:], losses[-59:], strict=False)]
+    return median(jumps) / max(abs(median(losses[-60:])), 1e-12)
+
+
+def _barely_moves(losses: list[float]) -> bool:
+    part = max(8, len(losses) // 8)
+    first, last = median(losses[:part]), median(losses[-part:])
+    return abs(first - last) < 0.12 * max(abs(first), 1e-12)
+
+
+def _ordered(evidence: Evidence) -> list[tuple[str, float]]:
+    """Relative gradient of each layer, in the order of the layers."""
+    found = []
+    for p in _matrices(evidence):
+        if p.gradients and p.weights and any(one in p.kind for one in _LAYERS):
+            size = median(p.weights) * math.sqrt(p.numel)
+            finite = [one for one in p.gradients[:60] if math.isfinite(one)]
+            if size > 0 and finite:
+                found.append((p.name, median(finite) / size))
+    return found
+
+
+def depth(evidence: Evidence) -> Iterator[Suspicion]:
+    """Gradients that vanish or explode on their way through the layers."""
+    layers = _ordered(evidence)
+    if len(layers) >= 4 and evidence.step >= 20:
+        (first, early), (last, late) = layers[0], layers[-1]
+        far = progress(evidence)
+        if (
+            early > 0
+            and late > 0
+            and early / late < 1e-4
+            and (far > 0.9 if far is not None else _stands_still(evidence))
+        ):
+            yield Suspicion(
+                "vanishing-gradient",
+                0.93,
+                f"relative to its weights, the gradient at {first} is {early / late:.1g} of that at {last}, and the "
+                "loss does not fall",
+                first,
+            )
+    norms = [value for _, value in evidence.series("gradient_norm")]
+    finite = [one for one in norms if math.isfinite(one)]
+    losses = evidence.losses()
+    if len(finite) < 8:
+        return
+    start = [p for p in _matrices(evidence) if p.gradients]
+    # Where the loss itself is of the usual size, a gradient a thousand times the weights comes from the depth.
+    relative = median(
+        (p.gradients[0] / max(p.weights[0] * math.sqrt(p.numel), 1e-12) for p in start if p.weights), 0.0
+    )
+    grown = median(finite[-5:]) / max(median(finite[:5]), 1e-12)
+    bad_end = len(finite) < len(norms) or (losses and not math.isfinite(losses[-1]))
+    far = progress(evidence)
+    unlearned = _stands_still(evidence) or (far is not None and far > 0.9)
+    if (relative > 100 and (bad_end or unlearned)) or (grown > 1e4 and bad_end):
+        yield Suspicion(
+            "exploding-gradient",
+            0.88,
+            f"the gradient's norm is {finite[0]:.3g} at the first step, {relative:.3g} times that of the weights "
+            "in the typical layer, "
+            f"and {max(finite):.3g} at most",
+            start[0].name if start else "",
+        )
+
+
+def dead(evidence: Evidence) -> Iterator[Suspicion]:
+    """Units whose gradient is always zero."""
+    layers = [
+        p for p in _matrices(evidence) if len(p.dead_rows) >= 6 and any(one in p.kind for one in _LAYERS)
+    ]
+    found = [
+        p
+        for p in layers
+        if median(p.dead_rows[4:]) >= 0.85 and min(p.dead_rows[4:]) >= 0.7 and p.start != "zero"
+    ]
+    # Nothing reaches any weight: that is no matter of units. And where the bias learns, it is the inputs that are zero.
+    cut = all(p.zero_gradient == p.steps for p in _matrices(evidence))
+    biases = {p.module: p for p in evidence.parameters.values() if p.name.endswith("bias")}
+    hidden = [
+        p
+        for p in found
+        if not cut
+        and not (
+            min(p.dead_rows) == 1
+            and p.module in biases
+            and biases[p.module].zero_gradient < 0.5 * max(p.steps, 1)
+        )
+    ]
+    if hidden:
+        worst = max(hidden, key=lambda p: median(p.dead_rows[4:]))
+        since = "from the start" if median(worst.dead_rows[:3]) >= 0.85 else "after some steps"
+        yield Suspicion(
+            "dead-units",
+            0.9,
+            f"{median(worst.dead_rows[4:]):.0%} of the units of {worst.module or worst.name} get no gradient from "
+            f"any sample, {since}",
+            names([p.module or p.name for p in hidden]),
+            {"early": median(worst.dead_rows[:3])},
+        )
+
+
+def outcome(evidence: Evidence) -> Iterator[Suspicion]:
+    """Nothing is learned: the answers are constant, the labels tell nothing, or part of them does not."""
+    if evidence.step < 120:
+        return
+    late = [one for one in _first_output(evidence) if one.loss is not None][-8:]
+    far = progress(evidence)
+    # No loss that is compared with targets is below zero: whatever fits the outputs is not what is minimised.
+    if far is None or len(late) < 4 or min(evidence.losses(), default=0.0) < -1e-6:
+        return
+    spreads = [
+        one.output_spread / one.target_spread
+        for one in late
+        if one.output_spread is not None and one.target_spread
+    ]
+    flat = bool(spreads) and median(spreads) < 0.02
+    silent = not spreads and median(one.output_spread or 0.0 for one in late) < 1e-3
+    if far > 0.9 and (flat or silent):
+        yield Suspicion(
+            "mode-collapse",
+            0.7,
+            "the outputs hardly differ between samples"
+            + (f": {median(spreads):.2g} of the spread of the targets" if spreads else ""),
+            "outputs",
+        )
+    val = [value for _, value in evidence.series("val_loss") if math.isfinite(value)]
+    chance = median(one.chance or 0.0 for one in late)
+    unlearned = far > _RISK or (len(val) >= 2 and chance > 0 and min(val) > 0.98 * chance and far > 0.5)
+    if unlearned and not flat and not silent:
+        yield Suspicion(
+            "labels-unrelated",
+            0.8,
+            f"after {evidence.step} steps the loss is {far:.0%} of that of a constant answer, though gradients "
+            "and updates are in "
+            "range: the targets tell nothing of the inputs",
+            "targets",
+        )
+    elif unlearned:
+        yield Suspicion(
+            "labels-unrelated", 0.65, f"the loss is {far:.0%} of that of a constant answer", "targets"
+        )
+
+
+def dimensions(evidence: Evidence) -> Iterator[Suspicion]:
+    """Part of the targets that is not explained at all, beside another that is."""
+    if evidence.step < 120:
+        return
+    for known in evidence.by_output().values():
+        explained = [one.explained for one in known[-8:] if len(one.explained) >= 2]
+        if len(explained) >= 4:
+            columns = [
+                median(one[place] for one in explained) for place in range(min(len(one) for one in explained))
+            ]
+            best, worst = max(columns), min(columns)
+            if best > 0.5 and worst < 0.12:
+                place = columns.index(worst)
+                yield Suspicion(
+                    "augmentation-inconsistent",
+                    0.8,
+                    f"of target dimension {place} nothing is explained ({worst:.0%}), of the best one {best:.0%}: what "
+                    "changes the "
+                    "inputs does not change it with them",
+                    f"target dimension {place}",
+                )

@@ -1,0 +1,183 @@
+"""What the loss is, seen from its gradient at the outputs."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterator
+
+from argus_doctor.evidence import Evidence, Objective
+from argus_doctor.signature import FAULTY
+from argus_doctor.suspicion import Suspicion, median
+
+
+def ascends(evidence: Evidence) -> bool:
+    """Whether the optimizer goes up the gradient."""
+    directions = [median(p.directions) for p in evidence.parameters.values() if len(p.directions) >= 5]
+    return median(directions) > 0.2
+
+
+def sign(evidence: Evidence) -> Iterator[Suspicion]:
+    """A loss that training makes greater."""
+    upwards = evidence.maximises or ascends(evidence)
+    for known in evidence.by_output().values():
+        if len(known) < 3:
+            continue
+        turned = sum(one.cosines[one.best or ""] < 0 for one in known)
+        best = Counter(one.best for one in known).most_common(1)[0][0]
+        if turned >= 0.9 * len(known) and not upwards:
+            yield Suspicion(
+                "wrong-sign",
+                0.97,
+                f"the gradient at the outputs is that of {best} with the opposite sign: training makes it greater",
+                "loss",
+                {"looks": len(known)},
+            )
+        elif turned <= 0.1 * len(known) and upwards:
+            yield Suspicion(
+                "wrong-sign",
+                0.95,
+                f"the optimizer goes up the gradient of {best}: training makes it greater",
+                "optimizer",
+            )
+
+
+def unbounded(evidence: Evidence) -> Iterator[Suspicion]:
+    """A loss that falls below zero and goes on falling, of which nothing else is known."""
+    losses = evidence.losses()
+    if len(losses) < 60 or any(one.best for one in evidence.objectives):
+        return
+    part = len(losses) // 5
+    levels = [median(losses[place * part : (place + 1) * part]) for place in range(5)]
+    falls = [a - b for a, b in itertools.pairwise(levels)]
+    if (
+        levels[-1] < 0
+        and min(falls) > 0
+        and falls[-1] > 0.5 * falls[0]
+        and levels[-1] < -5 * abs(losses[0]) - 2
+    ):
+        yield Suspicion(
+            "wrong-sign",
+            0.45,
+            f"the loss falls without end, from {losses[0]:.3g} to {levels[-1]:.3g}",
+            "loss",
+        )
+
+
+def form(evidence: Evidence) -> Iterator[Suspicion]:
+    """A loss that is not what its targets and outputs call for."""
+    for known in evidence.by_output().values():
+        if len(known) >= 4:
+            yield from _form(evidence, known)
+
+
+def _form(evidence: Evidence, known: list[Objective]) -> Iterator[Suspicion]:
+    best, times = Counter(one.best for one in known).most_common(1)[0]
+    outputs = {one.outputs_are for one in known}
+    scores = ("cross-entropy", "smoothed-cross-entropy", "focal", "binary-cross-entropy")
+    if best in scores and times >= 0.6 * len(known):
+        if outputs == {"probabilities"}:
+            yield Suspicion(
+                "double-softmax",
+                0.97,
+                "the outputs are probabilities already, and the loss applies a softmax to them",
+                "outputs",
+            )
+        elif outputs == {"shares"} and len(known) >= 12:
+            yield Suspicion(
+                "double-softmax",
+                0.93,
+                "the outputs are between 0 and 1 already, and the loss applies its own softmax or sigmoid",
+                "outputs",
+            )
+    if best == "nll-of-scores" and outputs <= {"log-probabilities"}:
+        return
+    if best in FAULTY and times >= 0.6 * len(known) and _clearly(best, known):
+        yield Suspicion(
+            FAULTY[best], 0.6 if best == "squared-one-hot" else 0.96, _TOLD[best], "loss", {"form": best}
+        )
+    values = ("squared", "absolute", "huber", "log-cosh")
+    if best in values and all(one.integer for one in known) and times >= 0.6 * len(known):
+        classes = sorted(evidence.labels)
+        counts = [evidence.labels[one] for one in classes]
+        whole_range = classes == list(range(len(classes)))
+        if 3 <= len(classes) <= 50 and whole_range and max(counts) < 2.5 * min(counts):
+            yield Suspicion(
+                "wrong-loss",
+                0.85,
+                f"{best} error between one output and the numbers of {len(classes)} classes: it takes class 2 for "
+                "nearer to 1 than to 5",
+                "loss",
+            )
+
+
+_TOLD = {
+    "softmax-twice": "the gradient at the outputs is that of a softmax on top of a softmax",
+    "sigmoid-before-cross-entropy": "the gradient at the outputs is that of a sigmoid below the softmax of the loss",
+    "sigmoid-twice": "the gradient at the outputs is that of a sigmoid on top of a sigmoid",
+    "nll-of-scores": "the negative log-likelihood is taken of scores that are no logarithms of probabilities",
+    "nll-of-softmax": "the negative log-likelihood is taken of probabilities, not of their logarithms",
+    "squared-broadcast": "outputs [N, 1] and targets [N] are compared all with all: the model learns the mean",
+    "absolute-broadcast": "outputs [N, 1] and targets [N] are compared all with all: the model learns the median",
+    "huber-broadcast": "outputs [N, 1] and targets [N] are compared all with all: the model learns the mean",
+    "squared-number": "every score is pulled to the number of the class",
+    "absolute-number": "every score is pulled to the number of the class",
+    "cross-entropy-of-tags": "tags that do not exclude each other are compared by a softmax, as if one alone were true",
+    "squared-one-hot": "scores of classes are pulled to 0 and 1 by a squared error",
+}
+
+
+def _clearly(best: str, known: list[Objective]) -> bool:
+    """Whether the form fits exactly, and no right one nearly as well: at first, outputs near zero look alike."""
+    misfit = median(1 - abs(one.cosines.get(best, 0.0)) for one in known)
+    others = [
+        median(1 - abs(one.cosines[name]) for one in known if name in one.cosines)
+        for name in {name for one in known for name in one.cosines} - set(FAULTY)
+    ]
+    if best.endswith("broadcast"):  # apart from the pair's right form, which other shapes would have
+        return misfit < 1e-4
+    return misfit < 1e-3 and min(others, default=1.0) > 10 * misfit + 1e-6
+
+
+def balance(evidence: Evidence) -> Iterator[Suspicion]:
+    """One objective that leaves nothing for another."""
+    shares = evidence.output_shares
+    classes = any(one.classes for one in evidence.objectives)
+    if len(shares) < 5 or (classes and any(name.startswith("column") for name in shares[0])):
+        return
+    names = set.intersection(*(set(one) for one in shares))
+    if len(names) < 2:
+        return
+    typical = {name: median(one[name] for one in shares) for name in names}
+    least = min(typical, key=lambda name: typical[name])
+    if 0 < typical[least] < 2e-3 * max(typical.values()):
+        ratio = max(typical.values()) / typical[least]
+        yield Suspicion(
+            "objective-starved",
+            0.85,
+            f"the loss pulls at output {least} {ratio:,.0f} times less than at another",
+            least,
+            {"ratio": ratio},
+        )
+
+
+def shift(evidence: Evidence) -> Iterator[Suspicion]:
+    """Labels of a language model that are not those of the next token."""
+    offsets = [one.offset for one in evidence.objectives if one.offset is not None]
+    if len(offsets) < 3:
+        return
+    offset, times = Counter(offsets).most_common(1)[0]
+    if offset == 1 or times < 0.8 * len(offsets):
+        return
+    what = {
+        0: "its own input token: labels were not shifted",
+        -1: "the token before: labels were shifted the wrong way",
+    }
+    yield Suspicion(
+        "labels-shifted",
+        0.93,
+        "each output is trained to give "
+        f"{what.get(offset, f'the token {offset} places ahead: labels were shifted twice')}",
+        "labels",
+        {"offset": offset},
+    )

@@ -1,0 +1,333 @@
+"""Evidence: what was seen of a training, as plain records. Sensors fill it in, checks read it, nothing else joins them.
+
+Everything is optional: a loop that is watched from outside, a run of the engine and the curves of a log know
+different things, and a check that lacks what it needs says nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from argus_doctor.suspicion import Suspicion
+
+
+@dataclass(slots=True)
+class Step:
+    """One optimizer step.
+
+    Attributes:
+        number: The first is 1.
+        loss: As given; NaN where it was that, ``None`` where there is none.
+        val_loss: Of an evaluation since the last step.
+        rates: The learning rate of each of the optimizer's groups.
+        gradient_norm: Over everything that the optimizer trains, as the optimizer met it.
+        terms: Loss terms by name.
+        wait: Seconds between the end of the last step and the first forward pass of this one.
+        seconds: From the end of the last step to the end of this one.
+        vision_tokens: Of the pictures of its batches, where the batches state it.
+    """
+
+    number: int
+    loss: float | None = None
+    val_loss: float | None = None
+    rates: tuple[float, ...] = ()
+    gradient_norm: float | None = None
+    terms: dict[str, float] = field(default_factory=dict)
+    wait: float = 0.0
+    seconds: float = 0.0
+    vision_tokens: int | None = None
+
+
+@dataclass(slots=True)
+class Parameter:
+    """What is known of one parameter (or group of them).
+
+    Attributes:
+        name: In the model.
+        module: Its module's name.
+        kind: Its module's class.
+        shape: Its shape.
+        requires_grad: Whether it is to train.
+        in_optimizer: Whether an optimizer holds it.
+        declared_frozen: Whether it was said to be frozen.
+        start: How its values looked at the start: ``zero``, ``constant``, ``identical-rows``, ``default`` (as PyTorch
+            draws them anew) or ``other``.
+        steps: Optimizer steps that it was looked at.
+        without_gradient: Steps at which it had none.
+        zero_gradient: Steps at which it was zero everywhere.
+        gradients: Its norm at the last steps.
+        weights: Root mean square of its values, at the looks.
+        ratios: Norm of update over norm of weights, at the looks.
+        directions: Cosine between update and gradient, at the looks: below 0 where the optimizer descends.
+        unmoved: Looks at which it did not change in spite of a gradient.
+        moved: Looks at which it changed.
+        dead_rows: Share of output units whose gradient is zero, at the looks.
+        identical_rows: Looks at which all of its units were the same.
+        stuck: Share of its values with a gradient that a step did not change, at the looks.
+        moved_by_others: Whether it changed though no optimizer that is known holds it.
+        dtype: Its type.
+        group: The group of learning rates that it is in, where groups have names.
+    """
+
+    name: str
+    module: str
+    kind: str
+    shape: tuple[int, ...]
+    requires_grad: bool
+    in_optimizer: bool
+    declared_frozen: bool = False
+    start: str = "other"
+    dtype: str = "float32"
+    steps: int = 0
+    without_gradient: int = 0
+    zero_gradient: int = 0
+    gradients: list[float] = field(default_factory=list)
+    weights: list[float] = field(default_factory=list)
+    ratios: list[float] = field(default_factory=list)
+    directions: list[float] = field(default_factory=list)
+    unmoved: int = 0
+    moved: int = 0
+    dead_rows: list[float] = field(default_factory=list)
+    identical_rows: int = 0
+    stuck: list[float] = field(default_factory=list)
+    moved_by_others: bool = False
+    group: str = ""
+
+    @property
+    def numel(self) -> int:
+        """How many numbers it has."""
+        count = 1
+        for size in self.shape:
+            count *= size
+        return count
+
+
+@dataclass(slots=True)
+class TensorStatistics:
+    """One tensor of a batch at one look.
+
+    Attributes:
+        name: Its place in the call or the batch.
+        shape: Its shape.
+        is_float: Whether it holds floating-point numbers.
+        mean: Of all of its values, as the rest.
+        std: As above.
+        low: The least.
+        high: The greatest.
+        whole: Whether every value is a whole number.
+        rows_alike: Whether all samples are the same.
+        not_finite: Share of the samples with a value that is not finite.
+        worst_column: For tables, the greatest absolute mean or deviation of a column.
+        columns: Of small tables, mean and deviation of each column.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    is_float: bool
+    mean: float
+    std: float
+    low: float
+    high: float
+    whole: bool
+    rows_alike: bool
+    not_finite: float
+    worst_column: float | None = None
+    columns: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+
+
+@dataclass(slots=True)
+class Objective:
+    """What the gradient of the loss at the model's outputs says of the loss, at one look.
+
+    Attributes:
+        step: Of the look.
+        output: Of the model's outputs, which.
+        integer: Whether the targets that fit are of an integer type.
+        cosines: Hypothesis → cosine between its gradient and the one that was seen.
+        best: The hypothesis whose cosine is greatest in absolute value.
+        classes: Of outputs over classes, how many there are.
+        loss: What that hypothesis gives for these outputs and targets.
+        chance: What it gives for outputs that do not depend on the inputs.
+        output_spread: Deviation of the outputs over the samples, averaged over their dimensions.
+        target_spread: The same of the targets, where they are of the same kind.
+        explained: Share of each target dimension's variance that the outputs explain.
+        offset: In sequences, the distance from a token to the one that its output is trained to give.
+        outputs_are: ``probabilities`` (they add up to 1), ``log-probabilities``, ``shares`` (from 0 to 1) or ``any``.
+        confidence: Of classes, the mean greatest probability.
+    """
+
+    step: int
+    cosines: dict[str, float] = field(default_factory=dict)
+    best: str | None = None
+    classes: int | None = None
+    loss: float | None = None
+    chance: float | None = None
+    output_spread: float | None = None
+    target_spread: float | None = None
+    explained: tuple[float, ...] = ()
+    offset: int | None = None
+    outputs_are: str = "any"
+    confidence: float | None = None
+    output: str = ""
+    integer: bool = False
+
+
+@dataclass(slots=True)
+class Evaluations:
+    """Forward passes that no backward pass followed.
+
+    Attributes:
+        steps: At which steps there were some.
+        in_training_mode: Those of the steps at which dropout or batch normalisation worked as in training.
+        statistics: Of the inputs, as those of training.
+        known_share: For each evaluation, the share of its samples that training has seen.
+        meant: For each evaluation, what the lines that called it speak of: ``validation``, ``training``, or
+            nothing; ``rollout`` where nothing is said and the model is in training mode.
+        confidence: The mean greatest probability of the outputs, where those may be scores of classes.
+        samples: How many the largest evaluation had.
+    """
+
+    steps: list[int] = field(default_factory=list)
+    in_training_mode: list[int] = field(default_factory=list)
+    statistics: list[list[TensorStatistics]] = field(default_factory=list)
+    known_share: list[tuple[int, float]] = field(default_factory=list)
+    meant: list[str] = field(default_factory=list)
+    confidence: list[float] = field(default_factory=list)
+    samples: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MemorySample:
+    """What memory the process took at a step, in MiB; ``None`` where it is not known.
+
+    Attributes:
+        step: Its number.
+        resident: Of the whole process, as the system counts it.
+        tensors: Of all CPU tensors alive; counted only where ``resident`` has risen since the last count.
+        allocated: Of the tensors alive on the GPU.
+        reserved: What the GPU's allocator holds, tensors and reserve.
+    """
+
+    step: int
+    resident: float
+    tensors: float | None = None
+    allocated: float | None = None
+    reserved: float | None = None
+
+
+@dataclass(slots=True)
+class NotFinite:
+    """The first step whose loss or gradient was not finite.
+
+    Attributes:
+        step: Its number.
+        what: ``input``, ``forward``, ``loss``, ``backward`` or ``weights``: what was not finite first.
+        where: The module or tensor.
+        largest: The greatest absolute value of the model's outputs then, where they were finite.
+    """
+
+    step: int
+    what: str
+    where: str
+    largest: float | None = None
+
+
+@dataclass
+class Evidence:
+    """All that was seen of one training.
+
+    Attributes:
+        steps: In order.
+        parameters: By name.
+        foreign: Parameters that an optimizer holds and the model does not: how many, and how many got a gradient.
+        inputs: Statistics of what the model was given, by look.
+        targets: Statistics of the targets, by look.
+        labels: How often each class was seen, where targets are classes.
+        batch_labels: Entropy of the classes within a batch, by look, in nats.
+        batches_repeated: Steps whose batch was the same as the one before, and steps compared.
+        target_correlation: Greatest absolute correlation between an input column and the target, with the column.
+        objectives: By look.
+        output_shares: Norm of the gradient at each of several outputs, or columns of one, by look.
+        distinct: How many different samples training has seen, and how many in all.
+        alike_in_batch: Pairs of samples of one batch that are the same, and pairs compared.
+        whole_set: Whether each step trains on one and the same tensor, whole: gradient descent on all data.
+        stale_gradients: Steps whose gradients were added to those of an earlier step, and steps looked at.
+        passes_in_eval_mode: Steps trained with the whole model in evaluation mode; and those in training mode.
+        mode_matters: Whether the model has a module that is another in training.
+        evaluations: Forward passes without a backward pass.
+        declared_frozen: The patterns that were declared frozen.
+        frozen_statistics: Parameters and statistics that were declared frozen and changed.
+        maximises: Whether an optimizer is told to maximise.
+        alive_losses: Losses of earlier steps whose graph is still held, and losses looked at.
+        ignored_inputs: Inputs that the outputs were found not to depend on.
+        asked_inputs: Inputs that were asked about.
+        uncalled: Modules with trainable parameters that no forward pass has called.
+        not_finite: The first trouble with numbers.
+        ranks_differ: The first step at which ranks had other weights, and of which.
+        memory: What memory the process took, by step.
+        source: Suspicions from the source.
+        skipped: Steps that the scaler of mixed precision left out.
+        failures: What of the watching itself went wrong, by part.
+        figure: The figure that chooses the best checkpoint, by step; greater is better.
+        spread: Of an evaluation: how much predictions differ between samples, relative to the truth; by step.
+    """
+
+    steps: list[Step] = field(default_factory=list)
+    parameters: dict[str, Parameter] = field(default_factory=dict)
+    foreign: tuple[int, int] = (0, 0)
+    inputs: list[list[TensorStatistics]] = field(default_factory=list)
+    targets: list[list[TensorStatistics]] = field(default_factory=list)
+    labels: Counter[int] = field(default_factory=Counter)
+    target_is_integer: bool = False
+    batch_labels: list[tuple[float, int]] = field(default_factory=list)
+    batches_repeated: tuple[int, int] = (0, 0)
+    target_correlation: tuple[float, int] | None = None
+    objectives: list[Objective] = field(default_factory=list)
+    output_shares: list[dict[str, float]] = field(default_factory=list)
+    distinct: tuple[int, int] = (0, 0)
+    alike_in_batch: tuple[int, int] = (0, 0)
+    whole_set: bool = False
+    stale_gradients: tuple[int, int] = (0, 0)
+    passes_in_eval_mode: list[int] = field(default_factory=list)
+    passes_in_training_mode: list[int] = field(default_factory=list)
+    mode_matters: bool = False
+    evaluations: Evaluations = field(default_factory=Evaluations)
+    declared_frozen: tuple[str, ...] = ()
+    frozen_statistics: set[str] = field(default_factory=set)
+    maximises: bool = False
+    alive_losses: tuple[int, int] = (0, 0)
+    ignored_inputs: set[str] = field(default_factory=set)
+    asked_inputs: int = 0
+    uncalled: set[str] = field(default_factory=set)
+    not_finite: NotFinite | None = None
+    ranks_differ: tuple[int, str] | None = None
+    memory: list[MemorySample] = field(default_factory=list)
+    source: list[Suspicion] = field(default_factory=list)
+    skipped: int = 0
+    failures: dict[str, str] = field(default_factory=dict)
+    figure: list[tuple[int, float]] = field(default_factory=list)
+    spread: list[tuple[int, float]] = field(default_factory=list)
+
+    @property
+    def step(self) -> int:
+        """The last step's number."""
+        return self.steps[-1].number if self.steps else 0
+
+    def losses(self) -> list[float]:
+        """The losses that are known."""
+        return [one.loss for one in self.steps if one.loss is not None]
+
+    def by_output(self) -> dict[str, list[Objective]]:
+        """The looks at each of the model's outputs whose objective is known."""
+        found: dict[str, list[Objective]] = {}
+        for one in self.objectives:
+            if one.best is not None:
+                found.setdefault(one.output, []).append(one)
+        return found
+
+    def series(self, name: str) -> list[tuple[int, float]]:
+        """``(step, value)`` of one of a step's numbers, where it is known."""
+        values: list[tuple[int, Any]] = [(one.number, getattr(one, name)) for one in self.steps]
+        return [(number, value) for number, value in values if value is not None]

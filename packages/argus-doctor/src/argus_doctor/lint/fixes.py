@@ -1,0 +1,333 @@
+"""What mends a script: for a finding, the smallest edit of the source that takes its cause away.
+
+Only edits that cannot change what a model computes: they put back what is missing in the loop, or take out what nobody
+else reads. For every other cause there is advice in words, and :func:`place` says where to look.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+from collections.abc import Callable
+from pathlib import Path
+
+from argus_doctor.lint.edits import Edits
+from argus_doctor.lint.rules import OPTIMIZERS, RULES, SOFT
+from argus_doctor.lint.tree import Function, Tree, base, last
+
+Fix = Callable[[Tree, Edits], None]
+
+_FUNCTIONAL = ("F", "torch", "nn.functional", "torch.nn.functional")
+_ELEMENTWISE = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
+_ELEMENTWISE_MODULES = ("MSELoss", "L1Loss", "SmoothL1Loss", "HuberLoss")
+_TAKES_SCORES = ("cross_entropy", "CrossEntropyLoss")
+_TAKES_BINARY_SCORES = ("binary_cross_entropy_with_logits", "BCEWithLogitsLoss")
+_TAKES_LOGARITHMS = ("nll_loss", "NLLLoss")
+
+
+def mend(text: str, slug: str) -> str | None:
+    """The mended script; ``None`` where the cause is not in the source, or no edit of it is safe.
+
+    Args:
+        text: The script.
+        slug: Of the finding.
+    """
+    fix = FIXES.get(slug)
+    if fix is None:
+        return None
+    try:
+        tree = Tree(ast.parse(text))
+    except SyntaxError:
+        return None
+    edits = Edits(text)
+    fix(tree, edits)
+    mended = edits.apply()
+    if mended is None:
+        return None
+    before, after = (
+        {hit[0] for rule in RULES for hit in rule(one)} for one in (tree, Tree(ast.parse(mended)))
+    )
+    return None if (slug in before and slug in after) or after - before else mended
+
+
+def place(text: str, slug: str, where: str = "") -> int | None:
+    """The line where a cause sits that shows only at run time: of a rule that suspects it, or of what it is about.
+
+    Args:
+        text: The script.
+        slug: Of the finding.
+        where: What the finding says of its place, in words.
+    """
+    tree = Tree(ast.parse(text))
+    suspected = [node.lineno for rule in RULES for hit, node, _, _ in rule(tree) if hit == slug]
+    if not suspected and slug in _ABOUT_THE_LOSS:
+        suspected = [node.lineno for node in tree.calls() if tree.loss_of(node) is not None]
+    if not suspected and (names := _ABOUT.get(where) or _ABOUT.get(slug)):
+        suspected = [call.lineno for call in tree.calls(*names)]
+    return next(iter(suspected), None)
+
+
+def as_diff(text: str, mended: str, path: Path | str) -> str:
+    """The change as a unified diff."""
+    lines = difflib.unified_diff(
+        text.splitlines(keepends=True), mended.splitlines(keepends=True), f"a/{path}", f"b/{path}", n=2
+    )
+    return "".join(lines)
+
+
+def zero_grad(tree: Tree, edits: Edits) -> None:
+    """``zero_grad`` before the one backward pass of a script that clears nothing and steps after each pass."""
+    backwards = tree.calls("backward")
+    if len(backwards) != 1 or tree.calls("zero_grad") or tree.loop(backwards[0]) is None:
+        return
+    statement = tree.statement(backwards[0])
+    # A step under a condition may be meant to add up the gradients of several passes.
+    steps = {base(call.func) for one in _following(tree, statement) for call in _called_by(one, "step")}
+    made = _optimizers(tree)
+    if len(steps & made) == 1:
+        edits.insert_before(statement, f"{next(iter(steps & made))}.zero_grad()")
+
+
+def clearing_first(tree: Tree, edits: Edits) -> None:
+    """Gradients are cleared before the backward pass, and not between it and the step that needs them."""
+    for backward in tree.calls("backward"):
+        statement = tree.statement(backward)
+        cleared: dict[str, ast.stmt] = {}
+        for one in _following(tree, statement):
+            if tree.calls("backward", within=one):
+                break
+            cleared |= {base(call.func): one for call in _called_by(one, "zero_grad")}
+            for call in _called_by(one, "step"):
+                late = cleared.pop(base(call.func), None)
+                if late is not None:
+                    edits.insert_before(statement, edits.written(late))
+                    edits.remove(late)
+
+
+def evaluate(tree: Tree, edits: Edits) -> None:
+    """``eval`` before an evaluation and ``train`` after it, in a script that sets no mode of its own."""
+    if tree.calls("eval") or any(call.args or call.keywords for call in tree.calls("train")):
+        return
+    for node in ast.walk(tree.module):
+        if isinstance(node, ast.With) and _without_gradients(node.items):
+            names = _models_called(tree, node)
+            leaves = any(
+                isinstance(one, (ast.Return, ast.Break, ast.Continue, ast.Yield)) for one in ast.walk(node)
+            )
+            if len(names) == 1 and not leaves and not _is_in_a_step(tree, node):
+                edits.insert_before(node, f"{names[0]}.eval()")
+                edits.insert_after(node, f"{names[0]}.train()")
+        elif isinstance(node, ast.FunctionDef) and _without_gradients(node.decorator_list):
+            names = _models_called(tree, node)
+            returns = [one for one in ast.walk(node) if isinstance(one, ast.Return)]
+            used = tree.calls(node.name)
+            if len(names) != 1 or not used or any(_is_in_a_step(tree, call) for call in used):
+                continue
+            if len(returns) == 1 and returns[0] is node.body[-1] and returns[0].value is not None:
+                edits.insert_before(node.body[0], f"{names[0]}.eval()")
+                indent = " " * returns[0].col_offset
+                lines = (
+                    f"result = {edits.written(returns[0].value)}",
+                    f"{names[0]}.train()",
+                    "return result",
+                )
+                edits.replace(returns[0], f"\n{indent}".join(lines))
+
+
+def train_mode(tree: Tree, edits: Edits) -> None:
+    """``train`` at the head of the loop, of a model that is trained and of which no part is put into ``eval`` alone."""
+    backwards = tree.calls("backward")
+    loop = tree.loop(backwards[0]) if len(backwards) == 1 else None
+    trained = {
+        base(call.func)
+        for made in tree.calls(*OPTIMIZERS)
+        for call in ast.walk(made)
+        if isinstance(call, ast.Call) and last(call.func) == "parameters"
+    }
+    evals = tree.calls("eval")
+    if loop is None or len(trained) != 1 or not evals:
+        return
+    (model,) = trained
+    for call in evals:
+        function = tree.function(call)
+        arguments = [] if function is None else [one.arg for one in function.args.args]
+        if base(call.func) != model and base(call.func) not in arguments:
+            return
+    if model in {ast.unparse(call.func) for call in ast.walk(loop) if isinstance(call, ast.Call)}:
+        edits.insert_before(loop.body[0], f"{model}.train()")
+
+
+def scores(tree: Tree, edits: Edits) -> None:
+    """Scores go into the loss as they are, where nobody else reads what the activation gives."""
+    for activation, loss in _activations(tree):
+        wrong = SOFT if loss in _TAKES_SCORES else {"sigmoid"} if loss in _TAKES_BINARY_SCORES else set()
+        inner = _argument(activation)
+        if last(activation.func) in wrong and inner is not None:
+            edits.replace(activation, edits.written(inner))
+
+
+def logarithms(tree: Tree, edits: Edits) -> None:
+    """A log-likelihood is given logarithms, where nobody else reads the probabilities."""
+    for activation, loss in _activations(tree):
+        if loss in _TAKES_LOGARITHMS and last(activation.func) == "softmax":
+            edits.replace(activation, edits.renamed(activation, "log_softmax"))
+
+
+def logarithm_of_softmax(tree: Tree, edits: Edits) -> None:
+    """The logarithm of a softmax in one: the same number, and finite."""
+    for call in tree.calls("log"):
+        inner = call.args[0] if base(call.func) == "torch" and len(call.args) == 1 else None
+        if isinstance(call.func, ast.Attribute) and not call.args and not call.keywords:
+            inner = call.func.value
+        if isinstance(inner, ast.Call) and last(inner.func) == "softmax" and _argument(inner) is not None:
+            edits.replace(call, edits.renamed(inner, "log_softmax"))
+
+
+def detached_losses(tree: Tree, edits: Edits) -> None:
+    """What is kept of a loss is kept without its graph, which the backward pass has freed: nobody can go through it."""
+    for backward in tree.calls("backward"):
+        name, loop = base(backward.func), tree.loop(backward)
+        if loop is None or backward.args or backward.keywords:  # a graph that is retained may be used again
+            continue
+        if not isinstance(tree.parent.get(tree.statement(backward)), ast.For | ast.While):
+            continue  # not at every turn
+        for node in ast.walk(loop):
+            kept: ast.expr | None = None
+            if isinstance(node, ast.Call) and last(node.func) == "append" and len(node.args) == 1:
+                kept = node.args[0]
+            elif isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Add):
+                kept = node.value if ast.unparse(node.target) != name else None
+            elif (
+                isinstance(node, ast.Assign)
+                and isinstance(node.value, ast.BinOp)
+                and isinstance(node.value.op, ast.Add)
+            ):
+                target, sides = ast.unparse(node.targets[0]), [node.value.left, node.value.right]
+                others = [one for one in sides if ast.unparse(one) != target]
+                kept = others[0] if len(others) == 1 and target != name else None
+            if kept is not None and ast.unparse(kept) == name:
+                edits.replace(kept, f"{name}.detach()")
+
+
+def one_shape(tree: Tree, edits: Edits) -> None:
+    """Outputs and targets are compared one by one: of as many values of each, in whatever shape."""
+    calls = [
+        node for node in ast.walk(tree.module) if tree.loss_of(node) in (*_ELEMENTWISE, *_ELEMENTWISE_MODULES)
+    ]
+    made = [call for call in tree.calls(*_ELEMENTWISE_MODULES) if call.args or call.keywords]
+    if len(calls) != 1 or made or not isinstance(calls[0], ast.Call):
+        return
+    if len(calls[0].args) == 2 and not calls[0].keywords:  # without a reduction or a weight
+        for one in calls[0].args:
+            edits.replace(one, f"({edits.written(one)}).reshape(-1)")
+
+
+FIXES: dict[str, Fix] = {
+    "missing-zero-grad": zero_grad,
+    "no-gradient": clearing_first,
+    "evaluation-in-training-mode": evaluate,
+    "training-in-evaluation-mode": train_mode,
+    "double-softmax": scores,
+    "missing-softmax": logarithms,
+    "non-finite-loss": logarithm_of_softmax,
+    "graph-kept": detached_losses,
+    "loss-broadcast": one_shape,
+}
+"""Slug → what changes the script."""
+
+_INITIALISERS = ("constant_", "zeros_", "ones_", "normal_", "uniform_")
+_ABOUT: dict[str, tuple[str, ...]] = {
+    "learning-rate-too-high": tuple(OPTIMIZERS),
+    "learning-rate-too-low": tuple(OPTIMIZERS),
+    "not-in-optimizer": tuple(OPTIMIZERS),
+    "weight decay": tuple(OPTIMIZERS),
+    "data-not-shuffled": ("DataLoader", "arange"),
+    "non-finite-loss": ("log", "sqrt"),
+    "accidental-freeze": ("requires_grad_",),
+    "bad-initialisation": _INITIALISERS,
+    "dead-units": _INITIALISERS,
+    "exploding-gradient": _INITIALISERS,
+}
+"""Place in words, or slug → calls of which the first is looked at where no rule suspects a line."""
+_ABOUT_THE_LOSS = ("wrong-loss", "labels-shifted", "loss-broadcast")
+
+
+def _optimizers(tree: Tree) -> set[str]:
+    return {
+        ast.unparse(node.targets[0])
+        for node in ast.walk(tree.module)
+        if isinstance(node, ast.Assign)
+        and isinstance(node.value, ast.Call)
+        and last(node.value.func) in OPTIMIZERS
+    }
+
+
+def _following(tree: Tree, statement: ast.stmt) -> list[ast.stmt]:
+    """What comes after a statement in its block."""
+    body = getattr(tree.parent.get(statement), "body", [])
+    return body[body.index(statement) + 1 :] if statement in body else []
+
+
+def _called_by(statement: ast.stmt, name: str) -> list[ast.Call]:
+    """The call that a statement is, where it is one of this name."""
+    call = statement.value if isinstance(statement, ast.Expr) else None
+    return [call] if isinstance(call, ast.Call) and last(call.func) == name else []
+
+
+def _without_gradients(where: list[ast.withitem] | list[ast.expr]) -> bool:
+    return any("no_grad" in ast.unparse(one) or "inference_mode" in ast.unparse(one) for one in where)
+
+
+def _models_called(tree: Tree, node: ast.AST) -> list[str]:
+    """Names that are called in it and whose parameters, or modes, the script speaks of; or its own argument."""
+    called = {ast.unparse(one.func) for one in ast.walk(node) if isinstance(one, ast.Call)}
+    known = {base(call.func) for call in tree.calls("parameters", "named_parameters", "train", "state_dict")}
+    own = {one.arg for one in node.args.args} if isinstance(node, Function) else set()
+    around = tree.function(node)
+    own |= {one.arg for one in around.args.args} if around is not None else set()
+    return sorted(called & (known | own))
+
+
+def _is_in_a_step(tree: Tree, node: ast.AST) -> bool:
+    """Whether it belongs to a step of training: targets of a teacher, say, and no evaluation."""
+    function, loop = tree.function(node), tree.loop(node)
+    steps = tree.calls("backward")
+    if loop is not None:
+        return any(tree.loop(one) is loop for one in steps)
+    if function is None:
+        return False
+    if function.name == "forward" or any(tree.function(one) is function for one in steps):
+        return True
+    return any(
+        tree.function(one) is not function and _is_in_a_step(tree, one) for one in tree.calls(function.name)
+    )
+
+
+def _activations(tree: Tree) -> list[tuple[ast.Call, str]]:
+    """Calls whose result goes into a loss as its first argument, directly or by a name, and nowhere else."""
+    found: list[tuple[ast.Call, str]] = []
+    for node in ast.walk(tree.module):
+        loss = tree.loss_of(node)
+        if loss is None or not isinstance(node, ast.Call) or not node.args:
+            continue
+        given: ast.expr = node.args[0]
+        if isinstance(given, ast.Name):
+            scope = tree.function(node) or tree.module
+            names = [one for one in ast.walk(scope) if isinstance(one, ast.Name) and one.id == given.id]
+            values = tree.assigned(given.id, scope)
+            if len(values) != 1 or len(names) != 2:
+                continue
+            given = values[0]
+        if isinstance(given, ast.Call):
+            found.append((given, loss))
+    return found
+
+
+def _argument(activation: ast.Call) -> ast.expr | None:
+    """What PyTorch's softmax or sigmoid is applied to; ``None`` of a method of somebody else's."""
+    if not isinstance(activation.func, ast.Attribute):
+        return None
+    if base(activation.func) in _FUNCTIONAL:
+        return activation.args[0] if activation.args else None
+    numbers = all(isinstance(one, ast.Constant | ast.UnaryOp) for one in activation.args)
+    return activation.func.value if numbers and not base(activation.func).startswith("self") else None

@@ -1,0 +1,107 @@
+"""The two answers about a log: why the run died, and what had gone wrong before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from argus_doctor.findings import Finding, finding
+from argus_doctor.logs.curve_checks import check_curves
+from argus_doctor.logs.curves import GRADIENT_NORM, Curve, Curves
+from argus_doctor.logs.deaths import ranked
+from argus_doctor.logs.reading import Contents, read_log
+from argus_doctor.logs.signs import GENERIC, Cause
+
+SLUGS: dict[Cause, str] = {
+    "cuda_oom": "died-cuda-oom",
+    "host_oom": "died-host-oom",
+    "oom_killer": "died-oom-killer",
+    "nccl": "died-nccl",
+    "cuda_runtime": "died-cuda-runtime",
+    "device_mismatch": "died-device-mismatch",
+    "nan_loss": "died-nan-loss",
+    "segfault": "died-segfault",
+    "missing_module": "died-missing-module",
+    "file_not_found": "died-file-not-found",
+    "permission": "died-permission",
+    "assertion": "died-assertion",
+    "div_zero": "died-div-zero",
+    "runtime_error": "died-runtime-error",
+    "traceback": "died-traceback",
+}
+_LONGEST = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What a log says.
+
+    Attributes:
+        cause: Why the run died; ``none`` where it did not, or does not say.
+        where: ``file:line`` of what shows it.
+        findings: The death, and what the curves show.
+    """
+
+    cause: Cause
+    where: str
+    findings: list[Finding]
+
+    def to_json(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "cause": self.cause,
+            "where": self.where,
+            "findings": [one.to_json() for one in self.findings],
+        }
+
+
+def diagnose(source: str) -> Diagnosis:
+    """Reads a log and judges it.
+
+    Args:
+        source: A file, a run's folder, or ``-`` for standard input.
+
+    Raises:
+        ArgusError: There is nothing that could be read.
+    """
+    return judge(read_log(source))
+
+
+def judge(contents: Contents) -> Diagnosis:
+    """The two answers to what was read."""
+    curves = check_curves(contents.curves)
+    cause, where, what = _death(contents)
+    death = []
+    if cause != "none":
+        shown = what if len(what) <= _LONGEST else f"{what[:_LONGEST]}…"
+        death.append(finding(SLUGS[cause], where, shown, numbers={"cause": cause}))
+    return Diagnosis(cause, where, [*death, *curves, *contents.notes])
+
+
+def _death(contents: Contents) -> tuple[Cause, str, str]:
+    incidents = [] if contents.finished else ranked(contents.incidents)
+    first = incidents[0] if incidents else None
+    if first is None or first.cause in GENERIC:
+        lost = lost_loss(contents.curves)
+        if lost is not None and lost.tail_start is not None:
+            step, where = lost.tail_start
+            return "nan_loss", where, f"{lost.name} is no number from step {step:g} to the end"
+    if first is None:
+        return "none", "", ""
+    return first.cause, first.where, first.text
+
+
+def lost_loss(curves: Curves) -> Curve | None:
+    """The training loss, where it is no number until the end; or its gradient's norm, where the loss is then zero.
+
+    transformers logs a loss that is no number as 0.0 unless it is told not to.
+    """
+    loss = curves.main_loss()
+    if loss is None:
+        return None
+    if loss.bad_tail >= 3 or loss.bad_tail == loss.count > 1:
+        return loss
+    if len(loss.values) >= 3 and not any(loss.values[-3:]):
+        norms = (curve for curve in curves.of(GRADIENT_NORM) if curve.bad_tail >= 3)
+        return next(norms, None)
+    return None

@@ -1,0 +1,82 @@
+"""What memory a training takes, as evidence: the process, the tensors alive in it, and the GPU's allocator."""
+
+from __future__ import annotations
+
+import gc
+import os
+from pathlib import Path
+
+import torch
+
+from argus_doctor.evidence import MemorySample
+
+_STATM = Path("/proc/self/statm")
+_MIB = 2**20
+_RISE_MIB, _RISE = 64.0, 1.05
+"""Live tensors are counted where resident memory has risen by both since the last count: some twenty counts until it is
+three times as large, each of some 50 ms."""
+_EARLY, _LATER = 60, 1.4
+"""They are also counted at that step, and whenever so many times as many were made: tensors that are kept may go where
+others have been freed, so that resident memory does not tell."""
+
+
+def memory_figures() -> dict[str, float]:
+    """Memory in MiB: resident of this process (on Linux) and, with CUDA, allocated, its peak, and reserved."""
+    figures = {}
+    if _STATM.exists():
+        pages = int(_STATM.read_text(encoding="ascii").split()[1])
+        figures["memory/rss_mib"] = pages * os.sysconf("SC_PAGE_SIZE") / _MIB
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        figures["memory/cuda_allocated_mib"] = torch.cuda.memory_allocated() / _MIB
+        figures["memory/cuda_peak_mib"] = torch.cuda.max_memory_allocated() / _MIB
+        figures["memory/cuda_reserved_mib"] = torch.cuda.memory_reserved() / _MIB
+    return figures
+
+
+def live_tensors_mib() -> float:
+    """Memory of all CPU tensors that Python knows, each storage once.
+
+    Not among them: what autograd alone has saved for a backward pass. Whoever keeps that keeps a loss or an output,
+    which :mod:`~argus_doctor.checks.curves` sees by itself.
+    """
+    storages: dict[int, int] = {}
+    for one in gc.get_objects():
+        # Not isinstance: a proxy's ``__class__`` may be a property that does work.
+        if not issubclass(type(one), torch.Tensor):
+            continue
+        try:
+            if one.device.type == "cpu" and one.layout is torch.strided:
+                storage = one.untyped_storage()
+                storages[storage.data_ptr()] = storage.nbytes()
+        except (
+            RuntimeError,
+            NotImplementedError,
+        ):  # a tensor without memory of its own: fake, functional, wrapped
+            continue
+    storages.pop(0, None)
+    return sum(storages.values()) / _MIB
+
+
+class MemorySensor:
+    """Takes samples of memory; cheap where nothing has grown."""
+
+    def __init__(self) -> None:
+        self._counted_at, self._counted_step = 0.0, 0
+
+    def sample(self, step: int) -> MemorySample | None:
+        """What there is now, or ``None`` where the system does not tell."""
+        figures = memory_figures()
+        resident = figures.get("memory/rss_mib")
+        if resident is None:
+            return None
+        tensors = None
+        rose = resident > max(self._counted_at + _RISE_MIB, self._counted_at * _RISE)
+        if rose or step >= max(_EARLY, _LATER * self._counted_step):
+            tensors, self._counted_at, self._counted_step = live_tensors_mib(), resident, step
+        return MemorySample(
+            step,
+            resident,
+            tensors,
+            figures.get("memory/cuda_allocated_mib"),
+            figures.get("memory/cuda_reserved_mib"),
+        )

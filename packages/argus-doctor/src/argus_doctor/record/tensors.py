@@ -1,0 +1,115 @@
+"""Tensors wherever they are: in tuples, mappings, dataclasses and outputs of any shape."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from argus_doctor.evidence import TensorStatistics
+
+MOST_ROWS = 256
+MOST_VALUES = 4096
+"""Of a sample: statistics are of every n-th value where there are more."""
+_DEEPEST = 6
+_MOST_COLUMNS = 32
+
+
+def held_here(tensor: Tensor) -> Tensor:
+    """The part of a sharded tensor (a ``DTensor``) that this process has; any other as it is.
+
+    A watcher computes with nothing else: of the whole, all processes would have to ask at the same moment.
+    """
+    # Known by its method: importing its class takes over a second, and most trainings have none.
+    part: Tensor = getattr(tensor, "to_local", lambda: tensor)()
+    return part
+
+
+def tensors_in(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, Tensor]]:
+    """Every tensor in a nested value, with its place."""
+    if isinstance(value, Tensor):
+        yield name or "tensor", value
+        return
+    if depth == _DEEPEST or isinstance(value, (str, bytes)):
+        return
+    prefix = f"{name}." if name else ""
+    if isinstance(value, Mapping):
+        for key, one in value.items():
+            yield from tensors_in(one, f"{prefix}{key}", depth + 1)
+    elif isinstance(value, (list, tuple)):
+        for number, one in enumerate(value[:64]):
+            yield from tensors_in(one, f"{prefix}{number}", depth + 1)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for part in dataclasses.fields(value):
+            yield from tensors_in(getattr(value, part.name, None), f"{prefix}{part.name}", depth + 1)
+
+
+def rows_of(tensor: Tensor, most_rows: int = MOST_ROWS, most_values: int = MOST_VALUES) -> Tensor:
+    """Samples by some of their values: ``[N, V]``, without a copy where nothing is left out."""
+    flat = tensor.detach().reshape(tensor.shape[0], -1) if tensor.ndim > 1 else tensor.detach().reshape(-1, 1)
+    stride = math.ceil(flat.shape[1] / most_values) if flat.shape[1] else 1
+    return flat[:most_rows, ::stride]
+
+
+def statistics(name: str, tensor: Tensor) -> TensorStatistics | None:
+    """Of a tensor whose first dimension is the samples; ``None`` of an empty one or a scalar."""
+    if tensor.ndim == 0 or tensor.numel() == 0 or tensor.is_complex():
+        return None
+    raw = rows_of(tensor)
+    rows = raw.double()
+    finite = torch.isfinite(rows)
+    bad = 1.0 - finite.all(dim=1).double().mean()
+    rows = torch.where(finite, rows, torch.zeros_like(rows))
+    column = torch.zeros((), dtype=torch.float64)
+    table = tensor.ndim == 2 and tensor.is_floating_point() and tensor.shape[0] > 1
+    if table:
+        column = torch.maximum(rows.mean(0).abs(), rows.std(0)).max()
+    numbers = torch.stack(
+        [
+            rows.mean(),
+            rows.std(unbiased=False),
+            rows.min(),
+            rows.max(),
+            (rows == rows.round()).all().double(),
+            (rows == rows[:1]).all().double() if len(rows) > 1 else rows.new_zeros(()),
+            bad,
+            column.to(rows.device),
+        ]
+    ).tolist()
+    mean, std, low, high, whole, alike, not_finite, worst = numbers
+    columns = None
+    if table and tensor.shape[1] <= _MOST_COLUMNS:
+        columns = tuple(rows.mean(0).tolist()), tuple(rows.std(0).clamp_min(1e-6).tolist())
+    return TensorStatistics(
+        name,
+        tuple(tensor.shape),
+        tensor.is_floating_point(),
+        mean,
+        std,
+        low,
+        high,
+        bool(whole),
+        bool(alike),
+        not_finite,
+        worst if table else None,
+        columns,
+    )
+
+
+_PRINTED = 64
+
+
+def fingerprints(tensor: Tensor) -> Tensor:
+    """A number for each sample, the same for the same values: ``[N]`` int64, on the tensor's device."""
+    flat = rows_of(tensor, most_rows=tensor.shape[0], most_values=_PRINTED)
+    bits = flat.float().contiguous().view(torch.int32).to(torch.int64)
+    # Odd multipliers keep every bit; the sum wraps.
+    weights = (
+        torch.arange(1, bits.shape[1] + 1, device=bits.device, dtype=torch.int64) * 2_654_435_761 * 2 + 1
+    )
+    mixed = (bits * weights) ^ (bits >> 7)
+    return mixed.sum(dim=1)

@@ -1,0 +1,84 @@
+"""How findings are shown: on a terminal and as text. What they are as JSON, they know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
+from typing import TYPE_CHECKING
+
+from argus_doctor import CATALOGUES
+from argus_doctor.findings import Entry, Finding, by_kind
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+STYLES = {"error": "red", "warning": "yellow"}
+SHOWN = 20
+SHOWN_OF_A_KIND = 3
+
+
+def print_findings(findings: Sequence[Finding], terminal: Console) -> None:
+    """Some findings of each kind, errors before warnings: hundreds of one kind must not hide the others."""
+    from rich.text import Text
+
+    kinds = by_kind(findings)
+    # As many of each as there is room for, where there are few kinds.
+    most = max(SHOWN_OF_A_KIND, SHOWN // max(len(kinds), 1))
+    for alike in kinds:
+        for one, following in zip_longest(alike[:most], alike[1:most]):
+            style = STYLES[one.severity]
+            text, _, remedy = str(one).rpartition("\n")
+            told_next = following is not None and following.remedy == one.remedy
+            lines = text if told_next else f"{text}\n{remedy}"
+            terminal.print(Text.assemble((f"{one.severity} {one.id}", style), f" {lines}"), soft_wrap=True)
+        if len(alike) > most:
+            terminal.print(Text(f"  … and {len(alike) - most} more of {len(alike)}: {alike[0].slug}"))
+    if findings:
+        command = "argus-doctor" if len(CATALOGUES) == 1 else "argus doctor"
+        words = f"`{command} explain ID` says what is behind a finding"
+        terminal.print(Text(words, style="dim"), soft_wrap=True)
+
+
+def show_findings(findings: Sequence[Finding], most: int = SHOWN) -> str:
+    """The first findings as text, a few lines each; errors before warnings."""
+    ordered = sorted(findings, key=lambda one: one.severity != "error")
+    more = f"\n… and {len(findings) - most} more" if len(findings) > most else ""
+    return "\n".join(str(one) for one in ordered[:most]) + more
+
+
+def print_entries(entries: Sequence[Entry], terminal: Console) -> None:
+    """A line for each."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column("id", no_wrap=True)
+    table.add_column("name", overflow="fold")
+    table.add_column("title", overflow="fold")
+    for entry in entries:
+        table.add_row(Text(entry.id, style=STYLES[entry.severity]), entry.slug, Text(entry.title))
+    terminal.print(table)
+
+
+def print_entry(entry: Entry, terminal: Console, more: Mapping[str, Sequence[str]] | None = None) -> None:
+    """All that is known of one, and what else the caller knows of it."""
+    from rich.table import Table
+    from rich.text import Text
+
+    terminal.print(Text.assemble((f"{entry.id} {entry.slug}", "bold"), f": {entry.title}"))
+    about: dict[str, Sequence[str]] = {
+        "Severity": [entry.severity],
+        "Seen": [entry.symptom],
+        "Why": entry.causes,
+        "Found by": [entry.detector],
+        "What to do": entry.remedies,
+        **(more or {}),
+        "From": [entry.source] if entry.source else [],
+    }
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for column in ("what", "text"):
+        table.add_column(column, overflow="fold")
+    for name, texts in about.items():
+        for number, text in enumerate(texts):
+            table.add_row("" if number else name, Text(text))
+    terminal.print(table)

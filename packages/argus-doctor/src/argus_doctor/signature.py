@@ -1,0 +1,322 @@
+"""Which loss is at work, read from its gradient at the model's outputs.
+
+A loss is a function of outputs and targets, and its gradient there is its signature: cross-entropy's is
+``softmax(outputs) - one_hot``, whatever the reduction and the scale. So each hypothesis (the right losses, and the
+known wrong ones: softmax twice, a sign turned, targets that broadcast) is differentiated at the very outputs that were
+seen, and compared by its direction.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from argus_doctor.evidence import Objective
+
+MOST_ROWS = 1024
+_SEQUENCES = 8
+_ALL_TURNED = 0.97
+_MOST_NUMBERS = 2**16
+"""Rows times classes: a large vocabulary is judged by fewer rows."""
+MOST_CLASSES = 4096
+MATCH = 0.85
+"""Least cosine at which a hypothesis explains a gradient: class weights and smoothing bend it."""
+EXACT = 0.9985
+"""Least cosine at which a gradient *is* that of a faulty form, and not of a relative of the right one."""
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def _nll_raw(outputs: Tensor, targets: Tensor) -> Tensor:
+    return F.nll_loss(outputs, targets)
+
+
+def _tags(outputs: Tensor, targets: Tensor) -> Tensor:
+    if outputs.ndim != 2 or outputs.shape[1] < 2 or bool((targets.sum(1) == 1).all()):
+        raise ValueError("one class each")
+    return F.cross_entropy(outputs, targets)
+
+
+def _one_hot(targets: Tensor, classes: int) -> Tensor:
+    return F.one_hot(targets, classes).to(torch.float64)
+
+
+CLASSES: dict[str, Loss] = {
+    "cross-entropy": F.cross_entropy,
+    "smoothed-cross-entropy": lambda o, t: F.cross_entropy(o, t, label_smoothing=0.1),
+    "focal": lambda o, t: (
+        (1 - F.softmax(o, -1).gather(1, t[:, None])[:, 0]) ** 2 * F.cross_entropy(o, t, reduction="none")
+    ).mean(),
+    "softmax-twice": lambda o, t: F.cross_entropy(F.softmax(o, -1), t),
+    "sigmoid-before-cross-entropy": lambda o, t: F.cross_entropy(torch.sigmoid(o), t),
+    "nll-of-scores": _nll_raw,
+    "nll-of-softmax": lambda o, t: F.nll_loss(F.softmax(o, -1), t),
+    "nll-of-probabilities": lambda o, t: F.nll_loss(o.clamp_min(1e-12).log(), t),
+    "squared-softmax": lambda o, t: F.mse_loss(F.softmax(o, -1), _one_hot(t, o.shape[1])),
+    "squared-one-hot": lambda o, t: F.mse_loss(o, _one_hot(t, o.shape[1])),
+    "squared-number": lambda o, t: ((o - t[:, None]) ** 2).mean(),
+    "absolute-number": lambda o, t: (o - t[:, None]).abs().mean(),
+    "one-to-rest": lambda o, t: F.binary_cross_entropy_with_logits(o, _one_hot(t, o.shape[1])),
+    "hinge": lambda o, t: F.multi_margin_loss(o, t),
+}
+"""Outputs ``[R, C]``, targets ``[R]`` integer."""
+
+BINARY: dict[str, Loss] = {
+    "binary-cross-entropy": F.binary_cross_entropy_with_logits,
+    "sigmoid-twice": lambda o, t: F.binary_cross_entropy_with_logits(torch.sigmoid(o), t),
+    "binary-of-probabilities": lambda o, t: F.binary_cross_entropy(o.clamp(1e-7, 1 - 1e-7), t),
+    "cross-entropy-of-tags": lambda o, t: _tags(o, t),
+    "squared-sigmoid": lambda o, t: F.mse_loss(torch.sigmoid(o), t),
+}
+"""Outputs and targets of one shape, targets 0 or 1."""
+
+VALUES: dict[str, Loss] = {
+    "squared": F.mse_loss,
+    "absolute": F.l1_loss,
+    "huber": F.smooth_l1_loss,
+    "distance": lambda o, t: (o - t).reshape(-1, 2 if o.shape[-1] % 2 == 0 else 1).norm(dim=1).mean(),
+    "log-cosh": lambda o, t: torch.log(torch.cosh((o - t).clamp(-30, 30))).mean(),
+    "squared-softmax-values": lambda o, t: F.mse_loss(F.softmax(o, -1), t),
+}
+"""Outputs and targets of one shape, any values."""
+
+BROADCAST: dict[str, Loss] = {
+    "squared-broadcast": lambda o, t: ((o[:, None] - t[None, :]) ** 2).mean(),
+    "absolute-broadcast": lambda o, t: (o[:, None] - t[None, :]).abs().mean(),
+    "huber-broadcast": lambda o, t: F.smooth_l1_loss(
+        o[:, None].expand(-1, len(t)), t[None, :].expand(len(o), -1)
+    ),
+}
+"""Outputs ``[R]`` that came as ``[R, 1]``, targets ``[R]``."""
+
+FAULTY = {
+    "softmax-twice": "double-softmax",
+    "sigmoid-before-cross-entropy": "double-softmax",
+    "sigmoid-twice": "double-softmax",
+    "nll-of-scores": "missing-softmax",
+    "nll-of-softmax": "missing-softmax",
+    "squared-broadcast": "loss-broadcast",
+    "absolute-broadcast": "loss-broadcast",
+    "huber-broadcast": "loss-broadcast",
+    "squared-one-hot": "wrong-loss",
+    "squared-number": "wrong-loss",
+    "absolute-number": "wrong-loss",
+    "cross-entropy-of-tags": "wrong-loss",
+}
+"""Hypothesis → what it is called among the findings."""
+
+
+_NEVER_TURNED = (
+    "focal",
+    "squared-softmax",
+    "squared-softmax-values",
+    "smoothed-cross-entropy",
+    "hinge",
+    "one-to-rest",
+    "nll-of-probabilities",
+)
+"""Forms that other losses happen to point away from."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """Outputs, their gradient, and targets that fit them, in rows."""
+
+    outputs: Tensor
+    gradient: Tensor
+    targets: Tensor
+    kind: str
+    integer: bool = False
+
+
+def _pairs(outputs: Tensor, gradient: Tensor, targets: Tensor) -> Iterator[_Pair]:
+    """The ways in which targets can belong to outputs."""
+    integer = not targets.is_floating_point()
+    shape, wanted = tuple(outputs.shape), tuple(targets.shape)
+    if targets.ndim == outputs.ndim and wanted[-1:] == (1,) and shape[:-1] == wanted[:-1] and shape[-1] > 1:
+        targets, wanted = targets[..., 0], wanted[:-1]
+    whole = integer or bool((targets == targets.round()).all())
+    if whole and outputs.ndim >= 2 and targets.ndim == outputs.ndim - 1 and targets.dtype != torch.bool:
+        moved = None
+        if wanted == shape[:-1] and shape[-1] > 1:
+            moved = outputs, gradient
+        elif wanted == (shape[0], *shape[2:]) and shape[1] > 1:
+            moved = outputs.movedim(1, -1), gradient.movedim(1, -1)
+        if moved is not None and moved[0].shape[-1] <= MOST_CLASSES:
+            classes = moved[0].shape[-1]
+            flat_o, flat_g = (one.reshape(-1, classes) for one in moved)
+            flat_t = targets.reshape(-1).long()
+            keep = (flat_t >= 0) & (flat_t < classes) & (flat_g.abs().amax(1) > 0)
+            if bool((flat_t < classes).all()) and bool(keep.any()):
+                index = keep.nonzero()[: min(MOST_ROWS, max(32, _MOST_NUMBERS // classes)), 0]
+                yield _Pair(flat_o[index], flat_g[index], flat_t[index], "classes", integer)
+    if shape == wanted or (shape == (*wanted, 1)) or ((*shape, 1) == wanted):
+        if shape == wanted and targets.is_floating_point() and outputs.ndim == 2 and shape[-1] > 1:
+            total = targets.double().sum(-1)
+            if bool((targets >= 0).all()) and bool((total - 1).abs().max() < 1e-4):  # one-hot or soft classes
+                yield _Pair(outputs, gradient, targets.argmax(-1), "classes")
+        flat_o, flat_g = outputs.reshape(-1), gradient.reshape(-1)
+        flat_t = targets.reshape(-1).double()
+        binary = bool(((flat_t == 0) | (flat_t == 1)).all())
+        if outputs.ndim == 2 and shape == wanted:
+            rows = slice(0, MOST_ROWS)
+            pair = outputs[rows], gradient[rows], targets[rows].double()
+        else:
+            pair = flat_o[: MOST_ROWS * 16], flat_g[: MOST_ROWS * 16], flat_t[: MOST_ROWS * 16]
+        if binary:
+            yield _Pair(*pair, "binary")
+        yield _Pair(*pair, "values", integer)
+        if len(flat_o) == shape[0] == wanted[0] and len(flat_o) <= MOST_ROWS:
+            yield _Pair(flat_o, flat_g, flat_t, "broadcast")
+
+
+_TABLES = {"classes": CLASSES, "binary": BINARY, "values": VALUES, "broadcast": BROADCAST}
+
+
+def _cosine(first: Tensor, second: Tensor) -> float:
+    norm = first.norm() * second.norm()
+    return float((first * second).sum() / norm) if norm > 0 else 0.0
+
+
+def _rowwise(first: Tensor, second: Tensor) -> float:
+    """Mean cosine of the rows: what weights of samples and classes leave alone."""
+    return float(F.cosine_similarity(first, second, dim=-1, eps=1e-30).mean())
+
+
+def examine_objective(
+    step: int, outputs: Tensor, gradient: Tensor, candidates: list[Tensor]
+) -> Objective | None:
+    """What the gradient says, for the targets that fit best; ``None`` where none explains it."""
+    best: tuple[float, str, _Pair, dict[str, float]] | None = None
+    for targets in candidates:
+        if targets.numel() == 0 or targets.is_complex() or targets.shape[:1] != outputs.shape[:1]:
+            continue
+        for pair in _pairs(outputs.detach(), gradient.detach(), targets.detach().to(outputs.device)):
+            cosines = {}
+            rows = pair.outputs.double()
+            seen = pair.gradient.double()
+            for name, loss in _TABLES[pair.kind].items():
+                leaf = rows.clone().requires_grad_()
+                try:
+                    with torch.enable_grad():
+                        (expected,) = torch.autograd.grad(loss(leaf, pair.targets), leaf)
+                except (RuntimeError, ValueError, IndexError):
+                    continue
+                cosine = _cosine(expected, seen)
+                if (
+                    name == "cross-entropy" and rows.shape[1] > 2
+                ):  # weights of classes bend the whole, not a row
+                    by_row = _rowwise(expected, seen)
+                    cosine = by_row if abs(by_row) > abs(cosine) else cosine
+                if math.isfinite(cosine):
+                    cosines[name] = cosine
+            for name, cosine in cosines.items():
+                if cosine < 0 and name in _NEVER_TURNED:
+                    continue
+                if abs(cosine) >= (EXACT if name in FAULTY or name in _NEVER_TURNED else MATCH) and (
+                    best is None or abs(cosine) > abs(best[0]) + 1e-6
+                ):
+                    best = cosine, name, pair, cosines
+    if best is None:
+        return None
+    _, name, pair, cosines = best
+    found = _described(step, name, pair, cosines)
+    if pair.kind == "classes" and cosines[name] < 0:
+        # Advantages of both signs weigh the samples of a policy gradient: not a sign, but weights.
+        against = (pair.gradient.gather(1, pair.targets[:, None]) > 0).double().mean()
+        if float(against) < _ALL_TURNED:
+            return None
+    found.integer = pair.integer
+    return found
+
+
+def _described(step: int, name: str, pair: _Pair, cosines: dict[str, float]) -> Objective:
+    outputs, targets = pair.outputs.double(), pair.targets
+    found = Objective(step, cosines, name)
+    with torch.no_grad():
+        found.loss = float(_TABLES[pair.kind][name](outputs, targets))
+        if pair.kind == "classes":
+            found.classes = outputs.shape[1]
+            frequency = torch.bincount(targets, minlength=found.classes).double() / len(targets)
+            found.chance = float(-(frequency * frequency.clamp_min(1e-12).log()).sum())
+            found.output_spread = float(outputs.std(0).mean()) if len(outputs) > 1 else None
+            found.outputs_are = _kind_of(outputs)
+            found.confidence = confidence(outputs)
+        else:
+            rows = outputs if outputs.ndim == 2 else outputs[:, None]
+            wanted = targets.double() if targets.ndim == 2 else targets.double()[:, None]
+            if len(rows) > 3:
+                spread, target_spread = rows.std(0), wanted.std(0)
+                found.output_spread = float(spread.mean())
+                found.target_spread = float(target_spread.mean())
+                if pair.kind == "values" and rows.shape[1] <= 64:
+                    variance = wanted.var(0).clamp_min(1e-12)
+                    found.explained = tuple((1 - ((rows - wanted) ** 2).mean(0) / variance).tolist())
+                if pair.kind == "binary" and float(rows.min()) >= 0 and float(rows.max()) <= 1:
+                    found.outputs_are = "shares"
+                constant = wanted.mean(0, keepdim=True).expand_as(wanted)
+                if pair.kind == "values":
+                    found.chance = float(_TABLES["values"][name](constant, wanted))
+                elif pair.kind == "binary":
+                    mean = wanted.mean(0).clamp(1e-6, 1 - 1e-6)
+                    found.chance = float(-(mean * mean.log() + (1 - mean) * (1 - mean).log()).mean())
+                else:
+                    found.chance = float(((wanted - wanted.mean()) ** 2).mean())
+    return found
+
+
+def _kind_of(outputs: Tensor) -> str:
+    low, high = float(outputs.min()), float(outputs.max())
+    if low >= 0 and float((outputs.sum(-1) - 1).abs().max()) < 1e-3:
+        return "probabilities"
+    if high <= 0 and float(outputs.logsumexp(-1).abs().max()) < 1e-3:
+        return "log-probabilities"
+    return "shares" if low >= 0 and high <= 1 else "any"
+
+
+def confidence(outputs: Tensor) -> float:
+    """The mean greatest probability of scores ``[R, C]``."""
+    return float(outputs.softmax(-1).amax(-1).mean())
+
+
+def trained_offset(tokens: Tensor, outputs: Tensor, gradient: Tensor) -> int | None:
+    """In sequences, how far ahead of its input each output is trained to be: 1 for a language model.
+
+    Args:
+        tokens: ``[B, L]`` integer.
+        outputs: ``[B, L or fewer, V]``.
+        gradient: Of the loss at the outputs.
+
+    Returns:
+        The distance at which the tokens that the gradient asks for are found; ``None`` where it is not clear.
+    """
+    if tokens.ndim != 2 or outputs.ndim != 3 or outputs.shape[0] != tokens.shape[0] or outputs.shape[2] < 6:
+        return None
+    length = min(tokens.shape[1], outputs.shape[1])
+    tokens, gradient = tokens[:_SEQUENCES], gradient[:_SEQUENCES, :length].detach().float()
+    there = gradient.abs().amax(-1) > 0
+    # The one class that is pulled up against all others; turned signs turn both.
+    pulled = torch.where(
+        (gradient < 0).sum(-1) <= gradient.shape[-1] // 2, gradient.argmin(-1), gradient.argmax(-1)
+    )
+    shares = {}
+    for offset in range(-1, 4):
+        begin, end = max(0, -offset), min(length, tokens.shape[1] - offset)
+        if end - begin < 4:
+            continue
+        counted = there[:, begin:end]
+        if int(counted.sum()) < 16:
+            continue
+        same = pulled[:, begin:end] == tokens[:, begin + offset : end + offset].to(pulled.device)
+        shares[offset] = float(same[counted].double().mean())
+    if not shares:
+        return None
+    offset = max(shares, key=lambda one: shares[one])
+    others = [share for other, share in shares.items() if other != offset]
+    clear = shares[offset] > 0.97 and max(others, default=0.0) < 0.9
+    return offset if clear else None

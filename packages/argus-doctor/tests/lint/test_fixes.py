@@ -1,0 +1,151 @@
+"""Edits that mend a script: they take the cause away, and nothing else changes."""
+
+from __future__ import annotations
+
+import ast
+from textwrap import dedent
+
+import pytest
+
+from argus_doctor.findings import catalogue
+from argus_doctor.lint.fixes import mend, place
+from argus_doctor.lint.rules import RULES
+from argus_doctor.lint.tree import Tree
+from doctor_bench.case import cases_of
+
+LOOP = """
+    import torch
+    from torch import nn
+    import torch.nn.functional as F
+
+    def train(model, loader):
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)  # as always
+        for x, y in loader:
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(x), y)
+            loss.backward()
+            optimizer.step()
+"""
+
+
+def slugs(text: str) -> set[str]:
+    tree = Tree(ast.parse(text))
+    return {slug for rule in RULES for slug, *_ in rule(tree)}
+
+
+@pytest.mark.parametrize(
+    ("slug", "right", "wrong"),
+    [
+        ("double-softmax", "F.cross_entropy(model(x), y)", "F.cross_entropy(model(x).softmax(1), y)"),
+        ("double-softmax", "F.cross_entropy(model(x), y)", "F.cross_entropy((model(x)).softmax(1), y)"),
+        ("missing-zero-grad", "        optimizer.zero_grad()\n", ""),
+        ("missing-softmax", "F.cross_entropy(model(x), y)", "F.nll_loss(F.softmax(model(x), 1), y)"),
+    ],
+)
+def test_the_cause_is_gone_and_the_rest_is_as_it_was(slug: str, right: str, wrong: str) -> None:
+    text = dedent(LOOP)
+    broken = text.replace(right, wrong)
+    assert broken != text and slug in slugs(broken)
+    mended = mend(broken, slug)
+    assert mended is not None and slugs(mended) == set()
+    assert "# as always" in mended
+    assert abs(len(mended.splitlines()) - len(text.splitlines())) <= 1
+
+
+@pytest.mark.parametrize(
+    ("slug", "right", "wrong"),
+    [
+        ("no-gradient", "", "            optimizer.zero_grad()\n"),
+        (
+            "double-softmax",
+            "logits = model(x)\n            loss = F.cross_entropy(logits, y)",
+            "logits = F.softmax(model(x), dim=1)\n            loss = F.cross_entropy(logits, y)",
+        ),
+        ("graph-kept", "total += loss.detach()", "total += loss"),
+        ("graph-kept", "kept.append(loss.detach())", "kept.append(loss)"),
+        ("graph-kept", "kept = kept + loss.detach()", "kept = kept + loss"),
+        ("training-in-evaluation-mode", "        model.train()\n        x = x", "        x = x"),
+        ("non-finite-loss", "torch.log_softmax(model(x), 1)", "torch.log(torch.softmax(model(x), 1))"),
+        ("non-finite-loss", "(model(x) / 2).log_softmax(1)[y]", "(model(x) / 2).softmax(1).log()[y]"),
+        (
+            "loss-broadcast",
+            "F.mse_loss((model(x)).reshape(-1), (y).reshape(-1))",
+            "F.mse_loss(model(x), y)",
+        ),
+    ],
+)
+def test_an_edit_changes_the_fault_alone(slug: str, right: str, wrong: str) -> None:
+    begin = "optimizer = torch.optim.SGD(model.parameters(), lr=0.1)\nfor x, y in data:\n"
+    if slug == "no-gradient":
+        lines = ["    loss.backward()\n", "    optimizer.zero_grad()\n", "    optimizer.step()\n"]
+        assert mend(begin + "".join(lines), slug) == (begin + lines[1] + lines[0] + "    pass\n" + lines[2])
+        return
+    if slug == "training-in-evaluation-mode":
+        begin += "    x = x * 2\n    loss = F.l1_loss(model(x), y)\n    loss.backward()\n    model.eval()\n"
+        assert mend(begin, slug) == begin.replace("    x = x", "    model.train()\n    x = x")
+        return
+    text = f"{begin}    {wrong}\n    loss.backward()\n".replace("            ", "    ")
+    mended = mend(text, slug)
+    assert mended == text.replace(
+        wrong.replace("            ", "    "), right.replace("            ", "    ")
+    )
+
+
+FORWARD = "class Net(nn.Module):\n    def forward(self, z):\n        q = self.code(z)\n        "
+STEP = "        loss.backward()\n        optimizer.step()\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        FORWARD + "return z + (q - z).detach()\n",  # straight-through
+        FORWARD + "return 2 * (q - z).detach()\n",
+        FORWARD + "with torch.no_grad():\n            k = self.teacher(z)\n        return q, k\n",
+        FORWARD + "return torch.sigmoid(q) * z\n",  # a gate
+        FORWARD + "return torch.softmax(q @ z.mT, -1) @ z\n",  # attention
+        FORWARD + "a = torch.softmax(q, -1)\n        self.seen = a\n        return F.cross_entropy(a, z)\n",
+        "for p, e in zip(a, b):\n    e.data.mul_(0.99).add_(p.data, alpha=0.01)\n",  # a moving average
+        "nn.init.constant_(model.gate.bias, -4.0)\nmodel.ema.weight.data.copy_(model.head.weight)\n",
+        "order = torch.arange(len(x))\nfor i in order:\n    loss = F.cross_entropy(model(x[i]), x[order])\n",
+        "loader = DataLoader(train_set, shuffle=False, batch_size=1)  # a stream\n",
+        "loss = F.cross_entropy(model(x), y) + 1e-3 * penalty\nloss.backward()\n",
+        "loss = -F.cross_entropy(domain(model(x)), d)  # adversarial\nloss.backward()\n",
+        "optimizer = torch.optim.SGD(model.parameters(), lr=10.0, weight_decay=0.5)\n",
+        "loss = (p.log() * w.sqrt()).sum()\nloss.backward()\n",
+        # A step every fourth batch; another's gradients; a graph that is retained; a loss that is minimised later.
+        "opt = SGD(model.parameters())\nfor k, x in data:\n    loss = f(x)\n    loss.backward()\n"
+        "    if k % 4 == 3:\n        opt.step()\n",
+        "for x in data:\n    loss = f(x)\n    loss.backward()\n    optD.zero_grad()\n    optG.step()\n",
+        "for x in data:\n    loss = f(x)\n    loss.backward(retain_graph=True)\n    total += loss\n",
+        "for x in data:\n    loss = f(x)\n    losses.append(loss)\ntorch.stack(losses).mean().backward()\n",
+        # A target in a step, and a teacher that is meant to stay as it is.
+        "opt = SGD(model.parameters())\nfor x, n in data:\n    opt.zero_grad()\n    with torch.no_grad():\n"
+        "        target = model(n)  # Dropout\n    loss = f(model(x), target)\n    loss.backward()\n    opt.step()\n",
+        "opt = SGD(model.parameters())\nfor x in data:\n    teacher.eval()\n    loss = f(model(x), teacher(x))\n"
+        "    opt.zero_grad()\n    loss.backward()\n    opt.step()\n",
+    ],
+)
+def test_what_could_be_meant_is_left_as_it_is(text: str) -> None:
+    ast.parse(text)
+    assert [slug for slug in catalogue() if mend(text, slug) is not None] == []
+
+
+def test_what_is_not_in_the_source_is_not_mended() -> None:
+    text = dedent(LOOP)
+    assert mend(text, "wrong-sign") is None
+    assert mend(text, "input-bound") is None
+    assert mend("def broken(:", "double-softmax") is None
+
+
+def test_a_cause_without_a_safe_edit_has_a_place() -> None:
+    text = dedent(LOOP)
+    assert place(text, "learning-rate-too-high") == 7
+    assert place(text.replace("= F.", "= -F."), "wrong-sign") == 10
+    assert place(text, "input-bound") is None
+
+
+def test_every_mended_script_of_the_benchmark_is_python() -> None:
+    mended = [mend(case.source(), case.truth.slug) for case in cases_of("dev") if case.truth is not None]
+    assert sum(one is not None for one in mended) >= 7
+    for one in filter(None, mended):
+        ast.parse(one)

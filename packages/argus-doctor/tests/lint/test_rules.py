@@ -1,0 +1,206 @@
+"""What a script's text gives away, in the styles in which people write; healthy scripts give away nothing."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from argus_doctor.errors import ArgusError
+from argus_doctor.lint import Script
+from argus_doctor.lint.rules import RULES
+from argus_doctor.lint.tree import Tree
+from doctor_bench.case import cases_of
+
+PLAIN = """
+    model = nn.Sequential(nn.Linear(8, 32), nn.Dropout(0.1), nn.Linear(32, 4))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, 10)
+    losses = []
+    loader = DataLoader(train_set, batch_size=32, shuffle=True)
+    for epoch in range(10):
+        model.train()
+        for x, y in loader:
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(x), y)
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        schedule.step()
+        model.eval()
+        with torch.no_grad():
+            accuracy = (model(x_val).argmax(1) == y_val).float().mean()
+"""
+FUNCTIONS = """
+    criterion = nn.CrossEntropyLoss()
+
+    def train_step(model, optimizer, x, y):
+        optimizer.zero_grad(set_to_none=True)
+        scores = model(x)
+        loss = criterion(scores, y)
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        return loss.item()
+
+    @torch.no_grad()
+    def evaluate(model, x, y):
+        model.eval()
+        return (model(x).argmax(1) == y).float().mean().item()
+
+    def main():
+        model = Net(dropout=0.1)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+        order = torch.randperm(len(points))
+        for epoch in range(10):
+            model.train()
+            total = 0.0
+            for x, y in zip(points[order].split(32), labels[order].split(32)):
+                total += train_step(model, optimizer, x, y)
+            evaluate(model, points, labels)
+"""
+CLASSES = """
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = nn.Linear(8, 32)
+            self.head = nn.Linear(32, 4)
+
+        def forward(self, x):
+            hidden = F.relu(self.body(x))
+            return self.head(hidden)
+
+    class Trainer:
+        def __init__(self, model):
+            self.model = model
+            for p in self.model.body.parameters():
+                p.requires_grad = False
+            self.criterion = nn.CrossEntropyLoss()
+            self.opt = torch.optim.Adam([p for p in self.model.parameters() if p.requires_grad])
+
+        def fit(self, loader):
+            for batch in loader:
+                self.opt.zero_grad()
+                loss = self.criterion(self.model(batch["x"]), batch["y"])
+                loss.backward()
+                self.opt.step()
+"""
+CLOSURES = """
+    def fit(model, loader):
+        optimizer = torch.optim.LBFGS(model.parameters())
+        for x, y in loader:
+            def closure():
+                optimizer.zero_grad()
+                loss = F.nll_loss(F.log_softmax(model(x), 1), y)
+                loss.backward()
+                return loss
+            optimizer.step(closure)
+"""
+STYLES = {"plain": PLAIN, "functions": FUNCTIONS, "classes": CLASSES, "closures": CLOSURES}
+
+FAULTS = [
+    ("missing-zero-grad", "plain", "optimizer.zero_grad()", "pass"),
+    ("missing-zero-grad", "functions", "optimizer.zero_grad(set_to_none=True)", "pass"),
+    ("missing-zero-grad", "classes", "self.opt.zero_grad()", "pass"),
+    ("wrong-sign", "plain", "loss = F.cross", "loss = -F.cross"),
+    ("wrong-sign", "plain", "loss.backward()", "(-loss).backward()"),
+    ("wrong-sign", "functions", "loss = criterion", "loss = -criterion"),
+    ("wrong-sign", "functions", "lr=1e-3", "lr=1e-3, maximize=True"),
+    ("wrong-sign", "classes", "loss = self.criterion", "loss = -self.criterion"),
+    ("double-softmax", "plain", "F.cross_entropy(model(x), y)", "F.cross_entropy(model(x).softmax(1), y)"),
+    ("double-softmax", "plain", "nn.Linear(32, 4))", "nn.Linear(32, 4), nn.Softmax(1))"),
+    ("double-softmax", "functions", "scores = model(x)", "scores = torch.softmax(model(x), 1)"),
+    ("double-softmax", "classes", "return self.head(hidden)", "return torch.sigmoid(self.head(hidden))"),
+    ("missing-softmax", "closures", "F.log_softmax(model(x), 1)", "F.softmax(model(x), 1)"),
+    ("training-in-evaluation-mode", "plain", "model.train()", "pass"),
+    ("evaluation-in-training-mode", "plain", "model.eval()", "pass"),
+    ("evaluation-in-training-mode", "functions", "model.eval()", "pass"),
+    ("graph-kept", "plain", "losses.append(loss.item())", "losses.append(loss)"),
+    ("graph-kept", "plain", "losses.append(loss.item())", "total += loss"),
+    ("stale-optimizer", "plain", "losses = []", "model[2] = nn.Linear(32, 7)"),
+    ("stale-optimizer", "functions", "order = torch.randperm(len(points))", "model.head = nn.Linear(32, 7)"),
+    ("missing-freeze", "classes", "p.requires_grad = False", "p.require_grad = False"),
+    ("missing-freeze", "classes", "p.requires_grad = False", "p.requires_grad == False"),
+    (
+        "missing-freeze",
+        "classes",
+        "self.criterion = nn",
+        "self.model.requires_grad_(True); self.criterion = nn",
+    ),
+    ("learning-rate-vanished", "plain", "losses.append(loss.item())", "schedule.step()"),
+    ("no-gradient", "classes", "F.relu(self.body(x))", "F.relu(self.body(x)).detach()"),
+    ("no-gradient", "plain", "loss.backward()", "loss.backward(); optimizer.zero_grad()"),
+    ("data-not-shuffled", "plain", "shuffle=True", "shuffle=False"),
+    ("labels-unrelated", "functions", "labels[order]", "labels[torch.randperm(len(labels))]"),
+]
+
+
+def hits(text: str) -> list[tuple[str, int, float]]:
+    tree = Tree(ast.parse(dedent(text)))
+    return [(slug, node.lineno, strength) for rule in RULES for slug, node, strength, _ in rule(tree)]
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_script_without_a_fault_gives_away_nothing(style: str) -> None:
+    assert hits(STYLES[style]) == []
+
+
+@pytest.mark.parametrize(("slug", "style", "right", "wrong"), FAULTS)
+def test_a_fault_is_read_off_the_text(slug: str, style: str, right: str, wrong: str) -> None:
+    text = STYLES[style]
+    assert text.count(right) == 1
+    found = hits(text.replace(right, wrong))
+    assert {name for name, _, _ in found} == {slug}
+    assert all(0.5 <= strength < 1 for _, _, strength in found)
+
+
+def test_every_rule_has_a_fault_here() -> None:
+    silent = set(RULES)
+    for _, style, right, wrong in FAULTS:
+        tree = Tree(ast.parse(dedent(STYLES[style].replace(right, wrong))))
+        silent -= {rule for rule in silent if list(rule(tree))}
+    assert not silent
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "for x in data:\n    loss = model(x)\n    loss.backward()",  # accumulates for whoever calls it
+        "def step(loss):\n    loss.backward()\n    opt.step()\n    opt.zero_grad()",
+        "for x in data:\n    for p in model.parameters():\n        p.grad = None\n    f(x).backward()\n    opt.step()",
+        "probabilities = F.softmax(model(x), 1)\nprint(probabilities)",
+        "loss = F.nll_loss(F.log_softmax(model(x), 1), y)",
+        "loss = -log_likelihood(model(x), y).mean()",
+        "score = -loss.item()\nbest = max(best, -val_loss)",
+        "generator = torch.Generator()\nx = data[torch.randint(10, (4,))]",
+        "loader = DataLoader(val_set, shuffle=False)",
+        "total += loss.item()\nlosses.append(loss.detach())",
+        "",
+    ],
+)
+def test_what_only_looks_like_a_fault(text: str) -> None:
+    assert hits(text) == []
+
+
+def test_no_rule_fires_on_a_healthy_script_or_a_twin() -> None:
+    seen = set()
+    for case in cases_of("dev"):
+        text = case.twin_source()
+        if text not in seen:
+            seen.add(text)
+            found = [(rule.__name__, slug) for rule in RULES for slug, *_ in rule(Tree(ast.parse(text)))]
+            assert not found, (case.title, found)
+    assert len(seen) > 30
+
+
+def test_what_is_no_script_is_refused_by_name(tmp_path: Path) -> None:
+    file = tmp_path / "train.py"
+    for content in (b"for x in:\n", b"\xff\xfe", b"x = '\0'"):
+        file.write_bytes(content)
+        with pytest.raises(ArgusError) as raised:
+            Script.read(file)
+        assert "train.py" in str(raised.value.where) and raised.value.remedy
+    with pytest.raises(ArgusError):
+        Script.read(tmp_path)

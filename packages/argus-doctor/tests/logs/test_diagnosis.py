@@ -1,0 +1,121 @@
+"""Why did it die? Over the logs that the rules were written with, and those that the benchmark holds."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from argus_doctor.logs.diagnosis import SLUGS, Diagnosis
+from argus_doctor.logs.signs import CAUSES
+
+Diagnosed = Callable[..., Diagnosis]
+
+HERE = Path(__file__).parent
+BUNDLES = [
+    HERE / "development.txt",
+    *sorted((HERE.parents[3] / "benchmarks" / "doctor_logs").glob("held_out*.txt")),
+]
+
+
+def corpus_module() -> object:
+    path = HERE.parents[3] / "benchmarks" / "doctor_logs" / "corpus.py"
+    spec = importlib.util.spec_from_file_location("corpus", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    import sys
+
+    sys.modules["corpus"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.stem)
+def test_the_cause_of_death_is_named_and_nothing_for_runs_that_did_not_die(
+    bundle: Path, diagnosed: Diagnosed
+) -> None:
+    cases = list(corpus_module().cases(bundle))  # type: ignore[attr-defined]
+    said = {case.name + "/" + case.cause: diagnosed(case.text).cause for case in cases}
+    wrong = {name: answer for name, answer in said.items() if not name.endswith(f"/{answer}")}
+    assert len(cases) > 50 and not wrong
+    assert {case.cause for case in cases} == set(CAUSES)
+
+
+def test_the_line_is_shown_and_what_to_do(diagnosed: Diagnosed) -> None:
+    text = "step 1 loss 2\nTraceback (most recent call last):\n  File \"a.py\", line 1\nKeyError: 'x'\n"
+    found = diagnosed(text)
+    assert (found.cause, found.where) == ("traceback", "train.log:4")
+    (death,) = found.findings
+    assert death.slug == "died-traceback" and death.what == "KeyError: 'x'" and death.remedy
+    assert found.to_json()["findings"][0]["where"] == "train.log:4"
+
+
+def test_every_cause_but_none_has_a_finding() -> None:
+    assert set(SLUGS) == set(CAUSES) - {"none"}
+
+
+OOM = """Traceback (most recent call last):
+  File "a.py", line 1, in f
+torch.OutOfMemoryError: CUDA out of memory. Tried
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "cause"),
+    [
+        ("step 1 loss 2\nstep 2 loss 2\n", "step 3 loss 1\nstep 4 loss 1\n", "none"),
+        ("step 1 loss 2\nstep 2 loss 2\n", "", "cuda_oom"),
+        ("step 1 loss 2\n", "Training complete\n", "none"),
+        # A bar is drawn once more as it is closed.
+        (
+            "  1%|  | 1/99 [00:01<01:00]\r  2%|  | 2/99 [00:02<01:00]\n",
+            "  3%|  | 3/99 [00:03<01:00]\n",
+            "cuda_oom",
+        ),
+        # Standard output was held back: what was printed before comes after.
+        ("step 1 loss 2\nstep 2 lo", "ss 2\nstep 3 loss 1\nstep 4 loss 1\n", "cuda_oom"),
+        ("step 100 loss 2\n", "Resuming from checkpoint-90\nstep 91 loss 1\nstep 92 loss 1\n", "none"),
+    ],
+)
+def test_what_a_run_survives_is_no_death(before: str, after: str, cause: str, diagnosed: Diagnosed) -> None:
+    assert diagnosed(before + OOM + after).cause == cause
+
+
+def test_a_rank_that_prints_a_little_longer_does_not_hide_the_death_of_another(diagnosed: Diagnosed) -> None:
+    died = "".join(f"[rank1]: {line}\n" for line in OOM.splitlines())
+    others = "[rank0]: step 2 loss 1\n[rank2]: step 2 loss 1\n[rank0]: step 3 loss 1\n"
+    assert diagnosed(f"[rank0]: step 1 loss 2\n{died}{others}").cause == "cuda_oom"
+
+
+def test_two_interleaved_tracebacks_are_told_apart_by_rank(diagnosed: Diagnosed) -> None:
+    lines = [
+        "[rank0]: Traceback (most recent call last):",
+        "[rank1]: Traceback (most recent call last):",
+        '[rank1]:   File "a.py", line 1',
+        '[rank0]:   File "a.py", line 1',
+        "[rank1]: AssertionError: first",
+        "[rank0]: RuntimeError: NCCL communicator was aborted on rank 0.",
+    ]
+    found = diagnosed("\n".join(lines))
+    assert (found.cause, found.where) == ("assertion", "train.log:5")
+
+
+@pytest.mark.parametrize("cut", range(0, 400, 7))
+def test_a_log_cut_anywhere_is_read(cut: int, diagnosed: Diagnosed) -> None:
+    text = (
+        "step 1 loss 2.0\n"
+        + OOM
+        + "\nDuring handling of the above exception, another exception occurred:\n\n"
+        + OOM
+    )
+    assert diagnosed(text[: cut + 1]).cause in CAUSES
+
+
+def test_readme_of_the_catalogue_names_the_verb() -> None:
+    from argus_doctor.findings import catalogue
+
+    own = [e for e in catalogue().values() if re.fullmatch(r"N-5(0\d|1\d|2[1-9])", e.id)]
+    assert len(own) >= 20 and all("argus doctor log" in e.detector for e in own)

@@ -1,0 +1,562 @@
+"""Every failure mode of training, in the smallest loop that has it; the same loop without the fault is healthy."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterator
+from importlib import resources
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from argus_doctor import Watch
+from argus_doctor.checks import examine
+from argus_doctor.evidence import Evidence, Step
+from argus_doctor.findings import Finding
+from argus_doctor.record.ranks import RankSensor
+
+Loop = Callable[[bool], list[Finding]]
+FAULTS: dict[str, Loop] = {}
+"""ID → a loop that has the fault where it is asked to."""
+
+
+def fault(identity: str) -> Callable[[Loop], Loop]:
+    def keep(loop: Loop) -> Loop:
+        assert identity not in FAULTS
+        FAULTS[identity] = loop
+        return loop
+
+    return keep
+
+
+def points(classes: int = 4, size: int = 32, seed: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of points around one centre for each class, without end."""
+    rng = torch.Generator().manual_seed(seed)
+    centres = 2 * torch.randn(classes, 8, generator=rng)
+    while True:
+        labels = torch.randint(classes, (size,), generator=rng)
+        yield centres[labels] + torch.randn(size, 8, generator=rng), labels
+
+
+def values(columns: int = 1, size: int = 32, seed: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of a linear function with a little noise, without end."""
+    rng = torch.Generator().manual_seed(seed)
+    weight = torch.randn(8, columns, generator=rng)
+    while True:
+        inputs = torch.randn(size, 8, generator=rng)
+        yield inputs, inputs @ weight + 0.1 * torch.randn(size, columns, generator=rng)
+
+
+def pictures(size: int = 32, seed: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of 6 x 6 pixels from 0 to 255, bright above or below."""
+    rng = torch.Generator().manual_seed(seed)
+    while True:
+        labels = torch.randint(2, (size,), generator=rng)
+        noise = 100 * torch.rand(size, 1, 6, 6, generator=rng)
+        bright = torch.stack([torch.arange(6) < 3, torch.arange(6) >= 3]).float()
+        yield noise + 150 * bright[labels][:, None, :, None], labels
+
+
+def mlp(outputs: int = 4, *between: nn.Module) -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(8, 32), nn.ReLU(), *between, nn.Linear(32, outputs))
+
+
+def convolution() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 16, 2))
+
+
+def trained(
+    model: nn.Module,
+    batches: Iterator[tuple[Any, Any]],
+    loss_of: Callable[[Any, Any], Any] = F.cross_entropy,
+    *,
+    lr: float = 0.05,
+    optimizer: torch.optim.Optimizer | None = None,
+    steps: int = 60,
+    clear: bool = True,
+    frozen: tuple[str, ...] = (),
+    after: Callable[[int, Any], Any] = lambda step, loss: None,
+) -> list[Finding]:
+    """The plain loop; ``after`` is called at the end of each step."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9) if optimizer is None else optimizer
+    watch = Watch(model, optimizer, frozen=frozen, source=False)
+    for step in range(1, steps + 1):
+        inputs, targets = next(batches)
+        if clear:
+            optimizer.zero_grad()
+        loss = loss_of(model(*inputs) if isinstance(inputs, tuple) else model(inputs), targets)
+        loss.backward()
+        optimizer.step()
+        watch.step(loss=loss, batch=(inputs, targets))
+        after(step, loss)
+    watch.close()
+    return watch.report()
+
+
+@fault("N-401")
+def missing_zero_grad(faulty: bool) -> list[Finding]:
+    return trained(mlp(), points(), clear=not faulty, steps=30)
+
+
+@fault("N-402")
+def not_in_optimizer(faulty: bool) -> list[Finding]:
+    model = mlp()
+    held = model[2].parameters() if faulty else model.parameters()
+    return trained(model, points(), optimizer=torch.optim.Adam(held, 0.01), steps=30)
+
+
+@fault("N-403")
+def stale_optimizer(faulty: bool) -> list[Finding]:
+    model = mlp(10)
+    optimizer = torch.optim.Adam(model.parameters(), 0.01)
+    model[2] = nn.Linear(32, 4)
+    if not faulty:
+        optimizer = torch.optim.Adam(model.parameters(), 0.01)
+    return trained(model, points(), optimizer=optimizer, steps=30)
+
+
+class Detached(nn.Module):
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs.detach()
+
+
+@fault("N-404")
+def no_gradient(faulty: bool) -> list[Finding]:
+    return trained(mlp(4, Detached() if faulty else nn.Identity()), points(), steps=30)
+
+
+class LoRA(nn.Module):
+    def __init__(self, base: nn.Linear, first: Tensor) -> None:
+        super().__init__()
+        self.base = base.requires_grad_(False)
+        self.a = nn.Parameter(first)
+        self.b = nn.Parameter(torch.zeros(base.out_features, len(first)))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.base(inputs) + inputs @ self.a.T @ self.b.T
+
+
+@fault("N-405")
+def zero_gradient(faulty: bool) -> list[Finding]:
+    base = mlp()
+    trained(base, points(), steps=10)
+    rank = torch.zeros(2, 32) if faulty else torch.randn(2, 32) / 6
+    model = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), LoRA(base[2], rank))
+    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], 0.01)
+    return trained(model, points(), optimizer=optimizer, steps=40)
+
+
+@fault("N-406")
+def accidental_freeze(faulty: bool) -> list[Finding]:
+    model = mlp()
+    model[0].requires_grad_(False)
+    return trained(model, points(), frozen=() if faulty else ("0.*",), steps=30)
+
+
+@fault("N-407")
+def missing_freeze(faulty: bool) -> list[Finding]:
+    model = mlp()
+    if not faulty:
+        model[0].requires_grad_(False)
+    return trained(model, points(), frozen=("0.*",), steps=30)
+
+
+@fault("N-408")
+def learning_rate_too_high(faulty: bool) -> list[Finding]:
+    return trained(mlp(), points(), lr=30.0 if faulty else 0.05, steps=40)
+
+
+@fault("N-409")
+def learning_rate_too_low(faulty: bool) -> list[Finding]:
+    return trained(mlp(), points(), lr=1e-8 if faulty else 0.05, steps=70)
+
+
+@fault("N-410")
+def wrong_sign(faulty: bool) -> list[Finding]:
+    sign = -1 if faulty else 1
+    return trained(
+        mlp(), points(), lambda outputs, targets: sign * F.cross_entropy(outputs, targets), lr=0.01
+    )
+
+
+@fault("N-411")
+def double_softmax(faulty: bool) -> list[Finding]:
+    model = mlp()
+    return trained(nn.Sequential(model, nn.Softmax(-1)) if faulty else model, points())
+
+
+@fault("N-412")
+def missing_softmax(faulty: bool) -> list[Finding]:
+    model = mlp()
+    return trained(
+        model if faulty else nn.Sequential(model, nn.LogSoftmax(-1)), points(), F.nll_loss, lr=0.01
+    )
+
+
+def _to_the_number(outputs: Tensor, targets: Tensor) -> Tensor:
+    return F.mse_loss(outputs[:, 0], targets.float())
+
+
+@fault("N-413")
+def wrong_loss(faulty: bool) -> list[Finding]:
+    if faulty:
+        return trained(mlp(1), points(), _to_the_number, lr=0.01)
+    return trained(mlp(4), points(), lr=0.01)
+
+
+@fault("N-414")
+def loss_broadcast(faulty: bool) -> list[Finding]:
+    def loss_of(outputs: Tensor, targets: Tensor) -> Tensor:
+        return (((outputs if faulty else outputs[:, 0]) - targets) ** 2).mean()
+
+    batches = ((inputs, targets[:, 0]) for inputs, targets in values())
+    return trained(mlp(1), batches, loss_of, lr=0.01)
+
+
+def evaluated(
+    model: nn.Module, data: Iterator[tuple[Tensor, Tensor]], every: int = 10
+) -> Callable[..., None]:
+    held_out = next(data)[0]
+
+    def after(step: int, _: Any) -> None:
+        if step % every == 0:
+            with torch.no_grad():
+                model(held_out)
+
+    return after
+
+
+@fault("N-415")
+def evaluation_in_training_mode(faulty: bool) -> list[Finding]:
+    model = mlp(4, nn.Dropout(0.1))
+    evaluate = evaluated(model, points(size=100))
+
+    def after(step: int, loss: Tensor) -> None:
+        model.train(faulty)
+        evaluate(step, loss)
+        model.train()
+
+    return trained(model, points(seed=0), after=after)
+
+
+@fault("N-416")
+def training_in_evaluation_mode(faulty: bool) -> list[Finding]:
+    model = mlp(4, nn.Dropout(0.1))
+    evaluate = evaluated(model, points(size=100))
+
+    def after(step: int, loss: Tensor) -> None:
+        if step % 10 == 0:
+            model.eval()
+            evaluate(step, loss)
+            model.train(not faulty)
+
+    return trained(model, points(), after=after)
+
+
+def scaled(batches: Iterator[tuple[Tensor, Tensor]], by: float) -> Iterator[tuple[Tensor, Tensor]]:
+    for inputs, targets in batches:
+        yield by * inputs, targets
+
+
+@fault("N-417")
+def inputs_not_normalised(faulty: bool) -> list[Finding]:
+    return trained(convolution(), scaled(pictures(), 1 if faulty else 1 / 255), lr=1e-5 if faulty else 0.02)
+
+
+@fault("N-418")
+def inputs_normalised_twice(faulty: bool) -> list[Finding]:
+    by = 1 / 255**2 if faulty else 1 / 255
+    return trained(convolution(), scaled(pictures(), by), lr=0.02)
+
+
+@fault("N-419")
+def inputs_constant(faulty: bool) -> list[Finding]:
+    return trained(mlp(), scaled(points(), 0 if faulty else 1))
+
+
+@fault("N-420")
+def evaluation_inputs_differ(faulty: bool) -> list[Finding]:
+    model = mlp()
+    return trained(model, points(), after=evaluated(model, scaled(points(size=100), 20 if faulty else 1)))
+
+
+@fault("N-421")
+def labels_unrelated(faulty: bool) -> list[Finding]:
+    def batches() -> Iterator[tuple[Tensor, Tensor]]:
+        rng = torch.Generator().manual_seed(1)
+        for inputs, labels in points():
+            yield inputs, labels[torch.randperm(len(labels), generator=rng)] if faulty else labels
+
+    return trained(mlp(), batches(), lr=0.01, steps=150)
+
+
+class Language(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.embedding, self.mix, self.head = nn.Embedding(12, 16), nn.Linear(16, 32), nn.Linear(32, 12)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.head(F.relu(self.mix(self.embedding(tokens))))
+
+
+@fault("N-422")
+def labels_shifted(faulty: bool) -> list[Finding]:
+    def batches() -> Iterator[tuple[Tensor, Tensor]]:
+        rng = torch.Generator().manual_seed(0)
+        while True:
+            tokens = torch.randint(12, (16, 1), generator=rng)
+            for _ in range(12):  # the next token is five on, or now and then any
+                any_token = torch.randint(12, (16, 1), generator=rng)
+                stays = torch.rand(16, 1, generator=rng) < 0.8
+                tokens = torch.cat([tokens, torch.where(stays, (tokens[:, -1:] + 5) % 12, any_token)], 1)
+            yield tokens[:, :-1], tokens[:, :-1] if faulty else tokens[:, 1:]
+
+    def loss_of(outputs: Tensor, targets: Tensor) -> Tensor:
+        return F.cross_entropy(outputs.flatten(0, 1), targets.flatten())
+
+    return trained(Language(), batches(), loss_of)
+
+
+@fault("N-423")
+def data_not_shuffled(faulty: bool) -> list[Finding]:
+    def batches() -> Iterator[tuple[Tensor, Tensor]]:
+        data = points(size=800)
+        while True:
+            inputs, labels = next(data)
+            order = labels.argsort() if faulty else torch.arange(800)
+            yield from zip(inputs[order].split(32), labels[order].split(32), strict=True)
+
+    return trained(mlp(), batches(), lr=0.01)
+
+
+@fault("N-424")
+def train_val_leak(faulty: bool) -> list[Finding]:
+    model, data = mlp(), points(size=320)
+    inputs, labels = next(data)
+    held_out = inputs[:100] if faulty else next(data)[0]
+
+    def batches() -> Iterator[tuple[Tensor, Tensor]]:
+        while True:
+            yield from zip(inputs.split(32), labels.split(32), strict=True)
+
+    def validate(step: int, _: Any) -> None:
+        if step % 20 == 0:
+            with torch.no_grad():
+                model(held_out)
+
+    return trained(model, batches(), after=validate)
+
+
+@fault("N-425")
+def target_in_inputs(faulty: bool) -> list[Finding]:
+    def batches() -> Iterator[tuple[Tensor, Tensor]]:
+        for inputs, targets in values():
+            yield torch.cat([inputs[:, :7], targets], 1) if faulty else inputs, targets
+
+    return trained(mlp(1), batches(), F.mse_loss, lr=0.01)
+
+
+@fault("N-426")
+def same_batch(faulty: bool) -> list[Finding]:
+    batches = points()
+    first = next(batches)
+    again = iter(lambda: tuple(one.clone() for one in first), None)  # as next(iter(loader)) gives it
+    return trained(mlp(), again if faulty else batches)
+
+
+@fault("N-427")
+def bad_initialisation(faulty: bool) -> list[Finding]:
+    model = mlp()
+    if faulty:
+        for layer in (model[0], model[2]):
+            nn.init.constant_(layer.weight, 0.1)
+            nn.init.zeros_(layer.bias)
+    return trained(model, points(), lr=0.01)
+
+
+@fault("N-428")
+def dead_units(faulty: bool) -> list[Finding]:
+    model = mlp(4, nn.Linear(32, 32), nn.ReLU())
+    if faulty:
+        with torch.no_grad():
+            model[2].bias[:30] = -100
+    return trained(model, points())
+
+
+@fault("N-429")
+def vanishing_gradient(faulty: bool) -> list[Finding]:
+    activation = nn.Sigmoid if faulty else nn.ReLU
+    between = [one for _ in range(12) for one in (nn.Linear(32, 32), nn.LayerNorm(32), activation())]
+    return trained(mlp(4, *between), points(), lr=0.02)
+
+
+class Recurrence(nn.Module):
+    def __init__(self, gain: float) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.read, self.step, self.head = nn.Linear(8, 32), nn.Linear(32, 32), nn.Linear(32, 1)
+        nn.init.orthogonal_(self.step.weight, gain)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        state = self.read(inputs)
+        for _ in range(15):
+            state = self.step(state)
+        return self.head(state)
+
+
+@fault("N-430")
+def exploding_gradient(faulty: bool) -> list[Finding]:
+    model = Recurrence(2.0 if faulty else 1.0)
+    return trained(model, values(), F.mse_loss, optimizer=torch.optim.Adam(model.parameters(), 1e-3))
+
+
+@fault("N-431")
+def non_finite_loss(faulty: bool) -> list[Finding]:
+    def loss_of(outputs: Tensor, targets: Tensor) -> Tensor:
+        shares = outputs.softmax(-1) if not faulty else F.relu(outputs)
+        return F.nll_loss(shares.log(), targets)
+
+    return trained(mlp(), points(), loss_of, steps=30)
+
+
+@fault("N-432")
+def non_finite_input(faulty: bool) -> list[Finding]:
+    def batches() -> Iterator[tuple[Tensor, Tensor]]:
+        for number, (inputs, targets) in enumerate(points()):
+            if faulty and number >= 5:
+                inputs[3, 2] = torch.nan
+            yield inputs, targets
+
+    return trained(mlp(), batches(), steps=30)
+
+
+class TwoTowers(nn.Module):
+    def __init__(self, seen: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.left, self.right, self.head = nn.Linear(4, 16), nn.Linear(4, 16), nn.Linear(32, 4)
+        self.seen = seen
+
+    def forward(self, left: Tensor, right: Tensor) -> Tensor:
+        return self.head(torch.cat([self.left(left), self.right(right if self.seen else left)], 1).relu())
+
+
+@fault("N-433")
+def input_ignored(faulty: bool) -> list[Finding]:
+    batches = (((inputs[:, :4], inputs[:, 4:]), labels) for inputs, labels in points())
+    return trained(TwoTowers(not faulty), batches)
+
+
+@fault("N-434")
+def augmentation_inconsistent(faulty: bool) -> list[Finding]:
+    def batches() -> Iterator[tuple[Tensor, Tensor]]:
+        rng = torch.Generator().manual_seed(1)
+        for inputs, targets in values(2):
+            if faulty:  # mirrored now and then, and nobody told the inputs
+                targets[:, 1] *= 2.0 * torch.randint(2, (len(targets),), generator=rng) - 1
+            yield inputs, targets
+
+    return trained(mlp(2), batches(), F.mse_loss, lr=0.02, steps=150)
+
+
+@fault("N-435")
+def graph_kept(faulty: bool) -> list[Finding]:
+    kept = []
+    return trained(mlp(), points(), after=lambda _, loss: kept.append(loss if faulty else loss.item()))
+
+
+@fault("N-436")
+def ranks_disagree(faulty: bool) -> list[Finding]:
+    evidence = Evidence(steps=[Step(number) for number in range(1, 5)])
+    store = torch.distributed.HashStore()
+    sensors = [RankSensor(mlp()), RankSensor(mlp())]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.distributed, "is_initialized", lambda: True)
+        patch.setattr(torch.distributed, "get_world_size", lambda: 2)
+        patch.setattr(torch.distributed.distributed_c10d, "_get_default_store", lambda: store)
+        for step in range(1, 5):
+            for rank, sensor in enumerate(sensors):
+                patch.setattr(torch.distributed, "get_rank", lambda rank=rank: rank)
+                if faulty and step == 3 and rank == 1:
+                    with torch.no_grad():
+                        sensor._model[0].weight[0, 0] += 1
+                who = sensor.compare(step)
+                if who is not None and evidence.ranks_differ is None:
+                    evidence.ranks_differ = step, who
+    return examine(evidence)
+
+
+@fault("N-437")
+def learning_rate_vanished(faulty: bool) -> list[Finding]:
+    model = mlp()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.02)
+    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
+    every = 1 if faulty else 30
+    return trained(
+        model,
+        points(),
+        optimizer=optimizer,
+        after=lambda step, _: schedule.step() if step % every == 0 else None,
+    )
+
+
+@fault("N-438")
+def update_lost(faulty: bool) -> list[Finding]:
+    model = mlp().to(torch.bfloat16 if faulty else torch.float32)
+    dtype = next(model.parameters()).dtype
+    batches = ((inputs.to(dtype), labels) for inputs, labels in points())
+    optimizer = torch.optim.Adam(model.parameters(), lr=5e-5)
+    return trained(model, batches, optimizer=optimizer)
+
+
+@fault("N-439")
+def objective_starved(faulty: bool) -> list[Finding]:
+    weights = torch.tensor([1.0, 1e-4 if faulty else 1.0])
+    optimizer = torch.optim.Adam((model := mlp(2)).parameters(), 0.01)
+    return trained(
+        model, values(2), lambda o, t: (weights * (o - t) ** 2).mean(), optimizer=optimizer, steps=40
+    )
+
+
+@fault("N-440")
+def input_bound(faulty: bool) -> list[Finding]:
+    wait = 0.4 if faulty else 0.01
+    return examine(Evidence(steps=[Step(number, wait=wait, seconds=0.5) for number in range(1, 101)]))
+
+
+@fault("N-449")
+def check_failed(faulty: bool) -> list[Finding]:
+    def broken(_: Evidence) -> list[Any]:
+        raise KeyError("layer")
+
+    with pytest.MonkeyPatch.context() as patch:
+        if faulty:
+            patch.setattr("argus_doctor.checks.CHECKS", (broken,))
+        return trained(mlp(), points(), steps=20)
+
+
+def catalogued() -> list[dict[str, Any]]:
+    file = resources.files("argus_doctor") / "catalogue" / "training.toml"
+    return tomllib.loads(file.read_text(encoding="utf-8"))["entry"]
+
+
+def test_every_failure_mode_of_training_has_a_loop_here() -> None:
+    assert {entry["id"] for entry in catalogued()} == set(FAULTS)
+
+
+@pytest.mark.parametrize("identity", FAULTS)
+def test_a_fault_is_named(identity: str) -> None:
+    found = FAULTS[identity](True)
+    assert [one.id for one in found] == [identity], "\n".join(map(str, found))
+    assert found[0].what and found[0].where and found[0].remedy
+
+
+@pytest.mark.parametrize("identity", FAULTS)
+def test_the_same_loop_without_the_fault_is_healthy(identity: str) -> None:
+    assert FAULTS[identity](False) == []

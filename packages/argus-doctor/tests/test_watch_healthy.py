@@ -1,0 +1,184 @@
+"""Loops that look odd and are right: nothing is found in them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from argus_doctor import Watch
+from argus_doctor.findings import Finding
+
+CASES: dict[str, Callable[[], list[Finding]]] = {}
+
+
+def healthy(case: Callable[[], list[Finding]]) -> Callable[[], list[Finding]]:
+    CASES[case.__name__] = case
+    return case
+
+
+def points(steps: int = 100, size: int = 32) -> Iterator[tuple[Tensor, Tensor]]:
+    rng = torch.Generator().manual_seed(0)
+    centres = 2 * torch.randn(4, 8, generator=rng)
+    for _ in range(steps):
+        labels = torch.randint(4, (size,), generator=rng)
+        yield centres[labels] + torch.randn(size, 8, generator=rng), labels
+
+
+def mlp(*between: nn.Module, outputs: int = 4) -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(8, 32), *between, nn.ReLU(), nn.Linear(32, outputs))
+
+
+def trained(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer | None = None,
+    *,
+    scale: float = 1.0,
+    before: Callable[[], Any] = lambda: None,
+    after: Callable[[], Any] = lambda: None,
+    **watching: Any,
+) -> list[Finding]:
+    optimizer = torch.optim.Adam(model.parameters(), 0.01) if optimizer is None else optimizer
+    watch = Watch(model, optimizer, source=False, **watching)
+    for inputs, labels in points():
+        before()
+        optimizer.zero_grad()
+        loss = scale * F.cross_entropy(model(inputs), labels)
+        loss.backward()
+        optimizer.step()
+        watch.step(loss=loss, batch=(inputs, labels))
+        after()
+    return watch.report()
+
+
+@healthy
+def gan() -> list[Finding]:
+    torch.manual_seed(0)
+    maker = nn.Sequential(nn.Linear(4, 32), nn.LeakyReLU(0.2), nn.Linear(32, 8))
+    judge = nn.Sequential(nn.Linear(8, 32), nn.LeakyReLU(0.2), nn.Linear(32, 1))
+    optimizers = [
+        torch.optim.Adam(m.parameters(), lr, betas=(0.5, 0.9)) for m, lr in ((maker, 1e-3), (judge, 2e-3))
+    ]
+    watches = [Watch(m, o, source=False) for m, o in zip((maker, judge), optimizers, strict=True)]
+    ones, zeros = torch.ones(32, 1), torch.zeros(32, 1)
+    for real, _ in points():
+        noise = torch.randn(32, 4)
+        made = maker(noise)
+        optimizers[1].zero_grad()
+        loss = F.binary_cross_entropy_with_logits(judge(real), ones)
+        loss = loss + F.binary_cross_entropy_with_logits(judge(made.detach()), zeros)
+        loss.backward()
+        optimizers[1].step()
+        watches[1].step(loss=loss, batch=real)
+        optimizers[0].zero_grad()
+        loss = F.binary_cross_entropy_with_logits(judge(made), ones)
+        loss.backward()
+        optimizers[0].step()
+        watches[0].step(loss=loss, batch=noise)
+    return [found for watch in watches for found in watch.report()]
+
+
+@healthy
+def accumulation() -> list[Finding]:
+    model = mlp()
+    optimizer = torch.optim.Adam(model.parameters(), 0.01)
+    watch = Watch(model, optimizer, source=False)
+    for number, (inputs, labels) in enumerate(points(200, 8), 1):
+        loss = F.cross_entropy(model(inputs), labels)
+        (loss / 4).backward()
+        if number % 4 == 0:
+            optimizer.step()
+            optimizer.zero_grad()
+            watch.step(loss=loss, batch=(inputs, labels))
+    return watch.report()
+
+
+@healthy
+def scaler_that_skips_steps() -> list[Finding]:
+    model = mlp()
+    optimizer = torch.optim.Adam(model.parameters(), 0.01)
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**127, growth_interval=40)
+    watch = Watch(model, optimizer, source=False)
+    for inputs, labels in points():
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(inputs), labels)
+        scaler.scale(2 * loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        watch.step(loss=loss, batch=(inputs, labels))
+    assert watch.evidence.skipped
+    return watch.report()
+
+
+@healthy
+def warm_up() -> list[Finding]:
+    model = mlp()
+    optimizer = torch.optim.Adam(model.parameters(), 0.01)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: step / 100)
+    return trained(model, optimizer, after=schedule.step)
+
+
+@healthy
+def frozen_backbone_left_out_of_the_optimizer() -> list[Finding]:
+    model = mlp()
+    model[0].requires_grad_(False)
+    return trained(model, torch.optim.Adam(model[2].parameters(), 0.01))
+
+
+@healthy
+def batch_norm_in_evaluation_mode() -> list[Finding]:
+    model = mlp(nn.BatchNorm1d(32))
+    trained(model)
+    model[1].requires_grad_(False)
+    return trained(model, before=model[1].eval, frozen=["1"])
+
+
+@healthy
+def tied_weights() -> list[Finding]:
+    model = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 4))
+    model[2].weight = model[0].weight
+    return trained(model)
+
+
+@healthy
+def teacher_of_moving_averages() -> list[Finding]:
+    model = mlp(nn.Dropout(0.1))
+    teacher = copy.deepcopy(model).requires_grad_(False)
+    optimizer = torch.optim.Adam(model.parameters(), 0.01)
+    watch = Watch(model, optimizer, source=False)
+    for inputs, labels in points():
+        optimizer.zero_grad()
+        scores = model(inputs)
+        loss = F.cross_entropy(scores, labels) + 0.1 * F.mse_loss(scores, teacher(inputs))
+        loss.backward()
+        optimizer.step()
+        with torch.no_grad():
+            for mean, now in zip(teacher.parameters(), model.parameters(), strict=True):
+                mean.lerp_(now, 0.05)
+        watch.step(loss=loss, batch=(inputs, labels))
+    return watch.report()
+
+
+@healthy
+def loss_on_a_scale_of_its_own() -> list[Finding]:
+    model = mlp(outputs=2)
+    optimizer = torch.optim.Adam(model.parameters(), 0.01)
+    watch = Watch(model, optimizer, source=False)
+    for inputs, _ in points():
+        optimizer.zero_grad()
+        loss = 1e5 * ((model(inputs) - inputs[:, :2]).abs() ** 1.2 * inputs[:, 2:4].abs()).mean()
+        loss.backward()
+        optimizer.step()
+        watch.step(loss=loss, batch=inputs)
+    return watch.report()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_nothing_is_found(name: str) -> None:
+    assert CASES[name]() == []

@@ -1,0 +1,381 @@
+"""Models and loops that nobody thought of: training goes on as it would, and the watch says what it can."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections import namedtuple
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from argus_doctor import Watch
+from argus_doctor.record.parameters import ParameterSensor
+
+Pair = namedtuple("Pair", ["scores", "state"])
+
+
+@dataclass
+class Answer:
+    scores: Tensor
+    name: str = "answer"
+
+
+class Wrapped(nn.Module):
+    """A small classifier whose output is put into something."""
+
+    def __init__(self, wrap: Callable[[Tensor], Any] = lambda scores: scores) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.body, self.drop, self.head = nn.Linear(6, 16), nn.Dropout(0.1), nn.Linear(16, 3)
+        self.wrap = wrap
+
+    def forward(self, inputs: Tensor) -> Any:
+        return self.wrap(self.head(self.drop(F.relu(self.body(inputs)))))
+
+
+def batches(steps: int = 15) -> Iterator[tuple[Tensor, Tensor]]:
+    rng = torch.Generator().manual_seed(0)
+    for _ in range(steps):
+        inputs = torch.randn(16, 6, generator=rng)
+        yield inputs, inputs[:, :3].argmax(1)
+
+
+def train(
+    model: nn.Module,
+    scores_of: Callable[[Any], Tensor] = lambda output: output,
+    *,
+    call: Callable[[Tensor], Any] | None = None,
+    optimizer: torch.optim.Optimizer | None = None,
+    **seen: Any,
+) -> Watch:
+    """The plain loop; ``seen`` replaces what the watch is given."""
+    optimizer = torch.optim.SGD(model.parameters(), 0.05) if optimizer is None else optimizer
+    watch = Watch(model, optimizer, source=False)
+    for inputs, targets in batches():
+        optimizer.zero_grad()
+        loss = F.cross_entropy(scores_of((call or model)(inputs)), targets)
+        loss.backward()
+        optimizer.step()
+        watch.step(**({"loss": loss, "batch": (inputs, targets)} | seen))
+    return watch
+
+
+@pytest.mark.parametrize(
+    ("wrap", "scores_of"),
+    [
+        (lambda s: (s, None, "text"), lambda o: o[0]),
+        (lambda s: {"scores": s, "meta": {"n": 3}}, lambda o: o["scores"]),
+        (lambda s: [{"deep": (s, [s.detach()])}], lambda o: o[0]["deep"][0]),
+        (lambda s: Pair(s, 0), lambda o: o.scores),
+        (Answer, lambda o: o.scores),
+    ],
+    ids=["tuple", "mapping", "nested", "namedtuple", "dataclass"],
+)
+def test_outputs_of_any_shape_are_looked_into(wrap: Any, scores_of: Any) -> None:
+    watch = train(Wrapped(wrap), scores_of)
+    assert {one.best for one in watch.evidence.objectives} == {"cross-entropy"}
+    assert watch.report() == []
+
+
+def test_a_batch_of_a_dataclass_beside_what_is_no_tensor() -> None:
+    @dataclass
+    class Batch:
+        inputs: Tensor
+        targets: Tensor
+        paths: list[str]
+
+    model = Wrapped()
+    optimizer = torch.optim.SGD(model.parameters(), 0.05)
+    watch = Watch(model, optimizer, source=False)
+    for inputs, targets in batches():
+        batch = Batch(inputs, targets, ["a.jpg"])
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(batch.inputs), batch.targets)
+        loss.backward()
+        optimizer.step()
+        watch.step(loss=loss, batch=batch)
+    assert watch.evidence.objectives and watch.report() == []
+
+
+@pytest.mark.parametrize("batch", [None, ["a", "b"], {"text": "words"}, torch.zeros(0), torch.tensor(3), 7])
+def test_a_batch_that_tells_nothing(batch: Any) -> None:
+    assert train(Wrapped(), batch=batch).report() == []
+
+
+@pytest.mark.parametrize("loss", [0.5, None, torch.tensor(0.5), torch.ones(4), 3])
+def test_a_loss_of_any_kind(loss: Any) -> None:
+    watch = train(Wrapped(), loss=loss)
+    assert watch.report() == [] and len(watch.evidence.losses()) == (0 if loss is None else 15)
+
+
+@pytest.mark.parametrize("loss", [float("nan"), torch.tensor(float("nan"))])
+def test_a_loss_that_is_not_a_number_is_named(loss: Any) -> None:
+    assert [one.slug for one in train(Wrapped(), loss=loss).report()] == ["non-finite-loss"]
+
+
+def test_what_is_no_loss_is_a_finding_about_the_watch() -> None:
+    found = train(Wrapped(), loss="low", val_loss="low", lr="low", terms={"box": "low"}).report()
+    assert {one.where for one in found} == {"loss", "val_loss", "lr", "terms"}
+    assert {one.id for one in found} == {"N-449"} and all("low" in one.what for one in found)
+
+
+def test_a_model_without_parameters_or_without_any_that_trains() -> None:
+    class Add(nn.Module):
+        def forward(self, inputs: Tensor) -> Tensor:
+            return inputs + 1
+
+    outside = torch.zeros(6, requires_grad=True)
+    optimizer = torch.optim.SGD([outside], 0.1)
+    for model in (Add(), nn.Linear(6, 3).requires_grad_(False)):
+        watch = Watch(model, optimizer, source=False)
+        for inputs, _ in batches():
+            optimizer.zero_grad()
+            loss = (model(inputs * outside) ** 2).mean()
+            loss.backward()
+            optimizer.step()
+            watch.step(loss=loss, batch=inputs)
+        assert not [one for one in watch.report() if one.slug == "check-failed"]
+
+
+def test_a_model_whose_parts_are_called_and_never_the_whole() -> None:
+    model = Wrapped()
+    assert train(model, call=lambda inputs: model.head(F.relu(model.body(inputs)))).report() == []
+
+
+def test_without_an_optimizer_losses_are_still_seen() -> None:
+    model = Wrapped()
+    watch = Watch(model, source=False)
+    for inputs, targets in batches():
+        loss = F.cross_entropy(model(inputs), targets)
+        gradients = torch.autograd.grad(loss, list(model.parameters()))
+        with torch.no_grad():
+            for parameter, gradient in zip(model.parameters(), gradients, strict=True):
+                parameter -= 0.05 * gradient
+        watch.step(loss=loss, batch=(inputs, targets))
+    assert watch.report() == [] and len(watch.evidence.losses()) == 15
+
+
+def test_several_optimizers_cover_a_model_together() -> None:
+    model = Wrapped()
+    parts = [torch.optim.SGD(model.body.parameters(), 0.05), torch.optim.Adam(model.head.parameters(), 1e-3)]
+    watch = Watch(model, parts, source=False)
+    for inputs, targets in batches():
+        loss = F.cross_entropy(model(inputs), targets)
+        model.zero_grad()
+        loss.backward()
+        for one in parts:
+            one.step()
+        watch.step(loss=loss, batch=(inputs, targets))
+    assert watch.report() == []
+    assert all(len(one.rates) == 2 for one in watch.evidence.steps)
+
+
+def test_a_compiled_model() -> None:
+    model = Wrapped()
+    watch = train(torch.compile(model, backend="eager"))
+    assert watch.report() == []
+    assert "body.weight" in watch.evidence.parameters and watch.evidence.objectives
+
+
+def test_a_model_wrapped_for_several_processes(tmp_path: Path) -> None:
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1
+    )
+    try:
+        watch = train(nn.parallel.DistributedDataParallel(Wrapped()))
+    finally:
+        torch.distributed.destroy_process_group()
+    assert watch.report() == []
+    assert "body.weight" in watch.evidence.parameters and watch.evidence.objectives
+
+
+def test_sparse_gradients() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.EmbeddingBag(10, 8, sparse=True), nn.Linear(8, 3))
+    watch = train(
+        model,
+        call=lambda inputs: model((inputs * 2).long().clamp(0, 9)),
+        optimizer=torch.optim.SGD(model.parameters(), 0.05),
+    )
+    assert watch.report() == [] and watch.evidence.parameters["0.weight"].gradients
+
+
+def test_complex_parameters() -> None:
+    class Spectral(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.filter = nn.Parameter(torch.ones(4, dtype=torch.complex64))
+            self.head = nn.Linear(6, 3)
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            return self.head(torch.fft.irfft(torch.fft.rfft(inputs) * self.filter, n=6))
+
+    assert train(Spectral()).report() == []
+
+
+def test_a_model_that_works_in_place() -> None:
+    model = nn.Sequential(nn.Linear(6, 16), nn.ReLU(inplace=True), nn.Linear(16, 3))
+    assert train(model, lambda scores: scores.mul_(2.0)).report() == []
+
+
+def test_gradient_checkpointing() -> None:
+    class Checkpointed(Wrapped):
+        def forward(self, inputs: Tensor) -> Tensor:
+            hidden = checkpoint(self.body, inputs, use_reentrant=False)
+            return self.head(hidden.relu())
+
+    assert train(Checkpointed()).report() == []
+
+
+def test_evaluation_under_inference_mode() -> None:
+    model = Wrapped()
+    optimizer = torch.optim.SGD(model.parameters(), 0.05)
+    watch = Watch(model, optimizer, source=False)
+    for inputs, targets in batches(20):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(inputs), targets)
+        loss.backward()
+        optimizer.step()
+        model.eval()
+        with torch.inference_mode():
+            model(inputs)
+        model.train()
+        watch.step(loss=loss, batch=(inputs, targets))
+    assert watch.report() == [] and len(watch.evidence.evaluations.steps) == 20
+
+
+def test_parts_on_the_meta_device_are_never_computed_with() -> None:
+    model = Wrapped()
+    model.unused = nn.Linear(4, 4, device="meta").requires_grad_(False)
+    watch = train(
+        model, optimizer=torch.optim.SGD([*model.body.parameters(), *model.head.parameters()], 0.05)
+    )
+    assert watch.report() == []
+
+
+def test_a_lazy_module_is_seen_once_it_has_weights() -> None:
+    model = nn.Sequential(nn.LazyLinear(16), nn.ReLU(), nn.LazyLinear(3))
+    torch.manual_seed(0)
+    optimizer = torch.optim.SGD(model.parameters(), 0.05)
+    watch = train(model, optimizer=optimizer)
+    assert watch.report() == [] and "0.weight" in watch.evidence.parameters
+
+
+def test_double_and_half_precision() -> None:
+    for dtype in (torch.float64, torch.bfloat16):
+        model = Wrapped().to(dtype)
+        assert (
+            train(
+                model, lambda scores: scores.float(), call=lambda x, m=model: m(x.to(m.head.weight.dtype))
+            ).report()
+            == []
+        )
+
+
+def test_hooks_of_others_stay_and_all_of_ours_go() -> None:
+    model, calls = Wrapped(), []
+    model.register_forward_hook(lambda *_: calls.append("forward"))
+    model.body.weight.register_hook(lambda _: calls.append("gradient"))
+    optimizer = torch.optim.SGD(model.parameters(), 0.05)
+    optimizer.register_step_post_hook(lambda *_: calls.append("step"))
+
+    def hooks() -> list[int]:
+        of_modules = [len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules()]
+        of_tensors = [len(p._backward_hooks or ()) for p in model.parameters()]
+        return [
+            *of_modules,
+            *of_tensors,
+            len(optimizer._optimizer_step_pre_hooks),
+            len(optimizer._optimizer_step_post_hooks),
+        ]
+
+    before = hooks()
+    with train(model, optimizer=optimizer) as watch:
+        assert sum(hooks()) > sum(before)
+    assert hooks() == before and watch.report() == []
+    assert all(calls.count(one) >= 15 for one in ("forward", "gradient", "step"))
+
+
+def test_a_watched_model_can_be_copied_and_pickled() -> None:
+    model = Wrapped(torch.relu)
+    names = list(model.state_dict())
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+    watch = train(model, optimizer=optimizer)
+    twin = copy.deepcopy(model)
+    again = pickle.loads(pickle.dumps(model))
+    calls = len(watch.evidence.inputs)
+    for one in (twin, again):
+        assert list(one.state_dict()) == names == list(model.state_dict())
+        assert torch.equal(one.head.weight, model.head.weight)
+        one(torch.zeros(2, 6)).sum().backward()  # no part of the watch any more
+    copy.deepcopy(optimizer)
+    pickle.loads(pickle.dumps(optimizer.state_dict()))
+    for inputs, targets in batches(2):
+        watch.step(loss=F.cross_entropy(twin(inputs), targets))
+    assert len(watch.evidence.inputs) == calls
+
+
+@pytest.mark.parametrize("since", [0, 4])
+@pytest.mark.parametrize("part", ["_see_gradients", "finish_step", "take_stock"])
+def test_a_sensor_that_fails_is_a_finding_and_training_goes_on(
+    part: str, since: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def broken(*_: Any) -> None:
+        calls.append(part)
+        raise RuntimeError("what a model")
+
+    real = getattr(ParameterSensor, part)
+    monkeypatch.setattr(
+        ParameterSensor, part, lambda *a: broken() if a[0]._evidence.step >= since else real(*a)
+    )
+    watch = train(Wrapped())
+    assert calls and watch.evidence.step == 15
+    assert [one.id for one in watch.report()] == ["N-449"]
+
+
+def test_a_model_that_cannot_be_called_again_is_not_probed_and_nothing_breaks() -> None:
+    class Once(Wrapped):
+        def forward(self, inputs: Tensor) -> Tensor:
+            if not self.training:
+                raise RuntimeError("not without its head")
+            return super().forward(inputs)
+
+    (found,) = train(Once()).report()
+    assert found.id == "N-449" and found.where == "probe" and "not without its head" in found.what
+
+
+@pytest.mark.parametrize("kind", ["closure", "several-times", "wrapped"])
+def test_gradients_that_come_about_within_the_step(kind: str) -> None:
+    class Wrapper(torch.optim.Optimizer):
+        """As Accelerate has it: an optimizer by its class, with nothing of one."""
+
+        def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+            self.optimizer = optimizer
+
+    model = Wrapped()
+    real: torch.optim.Optimizer = torch.optim.SGD(model.parameters(), 0.05)
+    if kind == "several-times":
+        real = torch.optim.LBFGS(model.parameters(), 0.1, max_iter=3)
+    watch = Watch(model, Wrapper(real) if kind == "wrapped" else real, source=False)
+    for inputs, targets in batches():
+
+        def closure(inputs: Tensor = inputs, targets: Tensor = targets) -> Tensor:
+            real.zero_grad()
+            loss = F.cross_entropy(model(inputs), targets)
+            loss.backward()
+            return loss
+
+        watch.step(loss=real.step(closure), batch=(inputs, targets))
+    assert watch.report() == []
+    assert all(one.gradients for one in watch.evidence.parameters.values())
