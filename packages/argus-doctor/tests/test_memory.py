@@ -12,6 +12,7 @@ from torch import nn
 from argus_doctor import Watch
 from argus_doctor.checks.memory import memory_climbs
 from argus_doctor.evidence import Evidence, MemorySample, Step
+from argus_doctor.record import memory
 
 LOOKS = (*range(1, 20), *range(20, 100, 10), *range(100, 4001, 50))
 
@@ -80,7 +81,11 @@ def test_a_gpu_with_fragments_is_told_from_one_with_a_leak() -> None:
 
 @pytest.mark.parametrize("keeps", [True, False])
 @pytest.mark.parametrize("freed_before", [0, 1024])
-def test_a_loop_that_keeps_its_outputs_is_seen(keeps: bool, freed_before: int) -> None:
+def test_a_loop_that_keeps_its_outputs_is_seen(
+    keeps: bool, freed_before: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for patience in ("_PATIENCE", "_PATIENCE_AT_A_RISE"):  # a second of this loop stands for hours
+        monkeypatch.setattr(memory, patience, 0.1)
     # Where the process has freed much before, the heap takes what is kept without growing.
     blocks = [torch.ones(25_000) for _ in range(freed_before * 10)]
     last = torch.ones(1)  # above the blocks: the heap does not shrink

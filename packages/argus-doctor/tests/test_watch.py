@@ -16,6 +16,7 @@ from argus_doctor import Watch
 from argus_doctor.checks import examine
 from argus_doctor.evidence import Evidence, Step
 from argus_doctor.findings import Finding
+from argus_doctor.record.bounded import Course
 from argus_doctor.record.ranks import RankSensor
 
 Loop = Callable[[bool], list[Finding]]
@@ -80,11 +81,12 @@ def trained(
     steps: int = 60,
     clear: bool = True,
     frozen: tuple[str, ...] = (),
+    probe: bool = False,
     after: Callable[[int, Any], Any] = lambda step, loss: None,
 ) -> list[Finding]:
     """The plain loop; ``after`` is called at the end of each step."""
     optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9) if optimizer is None else optimizer
-    watch = Watch(model, optimizer, frozen=frozen, source=False)
+    watch = Watch(model, optimizer, frozen=frozen, source=False, probe=probe)
     for step in range(1, steps + 1):
         inputs, targets = next(batches)
         if clear:
@@ -339,7 +341,9 @@ def data_not_shuffled(faulty: bool) -> list[Finding]:
 def train_val_leak(faulty: bool) -> list[Finding]:
     model, data = mlp(), points(size=320)
     inputs, labels = next(data)
-    held_out = inputs[:100] if faulty else next(data)[0]
+    held_out = next(data)[0]
+    if faulty:
+        held_out = torch.cat([held_out[:200], inputs[:100]])
 
     def batches() -> Iterator[tuple[Tensor, Tensor]]:
         while True:
@@ -450,7 +454,7 @@ class TwoTowers(nn.Module):
 @fault("N-433")
 def input_ignored(faulty: bool) -> list[Finding]:
     batches = (((inputs[:, :4], inputs[:, 4:]), labels) for inputs, labels in points())
-    return trained(TwoTowers(not faulty), batches)
+    return trained(TwoTowers(not faulty), batches, probe=True)
 
 
 @fault("N-434")
@@ -473,9 +477,10 @@ def graph_kept(faulty: bool) -> list[Finding]:
 
 @fault("N-436")
 def ranks_disagree(faulty: bool) -> list[Finding]:
-    evidence = Evidence(steps=[Step(number) for number in range(1, 5)])
+    evidence = Evidence(steps=Course(Step(number) for number in range(1, 5)))
     store = torch.distributed.HashStore()
-    sensors = [RankSensor(mlp()), RankSensor(mlp())]
+    models = [mlp(), mlp()]
+    sensors = [RankSensor(one) for one in models]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.distributed, "is_initialized", lambda: True)
         patch.setattr(torch.distributed, "get_world_size", lambda: 2)
@@ -485,10 +490,8 @@ def ranks_disagree(faulty: bool) -> list[Finding]:
                 patch.setattr(torch.distributed, "get_rank", lambda rank=rank: rank)
                 if faulty and step == 3 and rank == 1:
                     with torch.no_grad():
-                        sensor._model[0].weight[0, 0] += 1
-                who = sensor.compare(step)
-                if who is not None and evidence.ranks_differ is None:
-                    evidence.ranks_differ = step, who
+                        models[rank][0].weight[0, 0] += 1
+                sensor.compare(step, evidence)
     return examine(evidence)
 
 
@@ -527,7 +530,7 @@ def objective_starved(faulty: bool) -> list[Finding]:
 @fault("N-440")
 def input_bound(faulty: bool) -> list[Finding]:
     wait = 0.4 if faulty else 0.01
-    return examine(Evidence(steps=[Step(number, wait=wait, seconds=0.5) for number in range(1, 101)]))
+    return examine(Evidence(steps=Course(Step(number, wait=wait, seconds=0.5) for number in range(1, 101))))
 
 
 @fault("N-449")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -18,11 +19,11 @@ from argus_doctor.checks import examine
 from argus_doctor.checks.groups import FAR_TOO_FAST
 from argus_doctor.evidence import Evidence, NotFinite, Step
 from argus_doctor.findings import Finding, finding
+from argus_doctor.record.calls import CallRecord
 from argus_doctor.record.memory import MemorySensor
-from argus_doctor.record.parameters import ParameterSensor
-from argus_doctor.record.passes import PassSensor
+from argus_doctor.record.parameters import ParameterRecord
 from argus_doctor.record.tensors import statistics
-from argus_doctor.suspicion import median
+from argus_doctor.suspicion import Suspicion, median
 from argus_doctor.watch import is_look
 from argusvl.config.loading import flat
 from argusvl.config.schema import PhaseSection
@@ -37,7 +38,9 @@ from argusvl.training.step import StepRecord
 logger = get_logger(__name__)
 
 _FIRST_EXAMINATION = 3
-_MOST_STEPS = 20_000
+_MOST_COUNTS, _FEW_COUNTS = 1_000, 30
+_INFLATED = 4.0
+"""Times the usual number of vision tokens."""
 _SETTLED = 20
 """Steps after which a loss that has not fallen means something."""
 _CALLS_COUNTED = 30
@@ -92,38 +95,32 @@ class RunWatch(Listener):
         self._close()
         self._suspected, self.present, self.clean = set(), [], True
         self.evidence = Evidence()
-        self._passes = PassSensor(state.network, self.evidence, time.perf_counter)
-        self._passes.looking = False  # the engine knows its batches and its terms better
-        self._parameters = ParameterSensor(
-            state.network,
-            [getattr(state.optimizer, "optimizer", state.optimizer)],
-            self.evidence,
-            (),
-            lambda finite: None,
-            every_step=False,
-        )
+        self._calls = CallRecord(state.network, self.evidence, time.perf_counter)
+        self._calls.looking = False  # the engine knows its batches and its terms better
+        optimizer = getattr(state.optimizer, "optimizer", state.optimizer)
+        self._parameters = ParameterRecord(state.network, [optimizer], self.evidence)
         self._memory = MemorySensor()
-        for group in state.groups:
-            for name in group.parameters:
-                if (found := self.evidence.parameters.get(name)) is not None:
-                    found.group = group.name
+        self._vision_tokens: deque[tuple[int, int]] = deque(maxlen=_MOST_COUNTS)
         self._declare()
         self._steps = 0
 
     def _close(self) -> None:
         if self.evidence is not None:
-            self._passes.close()
+            self._calls.close()
             self._parameters.close()
             self.evidence = None
 
     def _declare(self) -> None:
         """What is frozen by configuration at present is meant to be."""
-        assert self.evidence is not None
         frozen = self._state.plan.frozen
-        for group in self._state.groups:
-            for name in group.parameters:
-                if (found := self.evidence.parameters.get(name)) is not None:
-                    found.declared_frozen = group.name in frozen or name not in group.trainable
+        self._parameters.declare(
+            {
+                name
+                for group in self._state.groups
+                for name in group.parameters
+                if group.name in frozen or name not in group.trainable
+            }
+        )
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -132,11 +129,11 @@ class RunWatch(Listener):
             yield
             return
         looking = self._parameters.looking
-        self._passes.paused, self._parameters.looking = True, False
+        self._calls.paused, self._parameters.looking = True, False
         try:
             yield
         finally:
-            self._passes.paused, self._parameters.looking = False, looking
+            self._calls.paused, self._parameters.looking = False, looking
 
     # --- a step
 
@@ -181,11 +178,10 @@ class RunWatch(Listener):
                 gradient_norm=norm,
                 wait=record.seconds.get("data", 0.0),
                 seconds=sum(record.seconds.values()),
-                vision_tokens=sum(batch.sizes.vision_tokens for batch in record.batches) or None,
             )
         )
-        if len(evidence.steps) > 2 * _MOST_STEPS:
-            del evidence.steps[:_MOST_STEPS]
+        if tokens := sum(batch.sizes.vision_tokens for batch in record.batches):
+            self._vision_tokens.append((record.step, tokens))
         if not record.finite and evidence.not_finite is None:
             term = record.first_non_finite_term()
             where = record.gradients.first_non_finite() if term is None else f"loss term {term[0]}"
@@ -194,9 +190,8 @@ class RunWatch(Listener):
             before = next((abs(x) for x in reversed(evidence.losses()[:-1]) if math.isfinite(x)), None)
             evidence.not_finite = NotFinite(record.step, what, where or "", before)
         if self._steps == _CALLS_COUNTED:
-            self._passes.stop_counting_calls()
-        self._passes.finish_step(record.step)
-        self._passes.call = None  # a batch need not be there beside the next one
+            self._calls.stop_counting_calls()
+        self._calls.finish_step(record.step)
         if not looked:
             return
         counted = {name: record.counts.get(term) for name, term in self._state.losses.counted_by.items()}
@@ -211,9 +206,7 @@ class RunWatch(Listener):
         self._parameters.finish_step()
         self._parameters.take_stock()
         self._declare()
-        evidence.frozen_statistics |= {
-            p.name for p in evidence.parameters.values() if p.declared_frozen and p.moved_by_others
-        }
+        evidence.frozen_statistics |= self._parameters.declared_frozen_that_moved()
         if (memory := self._memory.sample(record.step)) is not None:
             evidence.memory.append(memory)
         looks = []
@@ -231,13 +224,33 @@ class RunWatch(Listener):
     def _examine(self, evidence: Evidence) -> None:
         if self._is_one_batch():
             evidence.batches_repeated = (0, 0)
-        every = examine(evidence)
+        groups = {name: group.name for group in self._state.groups for name in group.parameters}
+        known = self._parameters.summary()
+        evidence.parameters = {name: replace(p, group=groups.get(name, "")) for name, p in known.items()}
+        every = examine(evidence, [self._inflated_tokens])
         seen = [one for one in every if not self._may_pass(evidence, one)]
         # What two examinations agree on: curves have their moments.
-        known = self._suspected
+        before = self._suspected
         self._suspected, self.clean = {one.slug for one in seen}, not every
-        self.present = [one for one in seen if one.slug in known or _is_certain(one)]
+        self.present = [one for one in seen if one.slug in before or _is_certain(one)]
         self._tell(self.present)
+
+    def _inflated_tokens(self, _: Evidence) -> Iterator[Suspicion]:
+        """Batches whose pictures have far more tokens than usual, again and again."""
+        counts = list(self._vision_tokens)
+        if len(counts) < _FEW_COUNTS:
+            return
+        usual = median(count for _, count in counts)
+        large = [(number, count) for number, count in counts[-50:] if count > _INFLATED * usual]
+        if len(large) >= 3:
+            yield Suspicion(
+                "vision-token-inflation",
+                "sizes far above usual",
+                f"{len(large)} of the last {len(counts[-50:])} steps had more than {_INFLATED:g} times the usual "
+                f"{usual:.0f} vision tokens, step {large[-1][0]} {large[-1][1]}",
+                f"step {large[-1][0]}",
+                proven=True,
+            )
 
     def _may_pass(self, evidence: Evidence, one: Finding) -> bool:
         """Whether it may be the noise of the first steps: small batches and new weights look like too high a rate."""

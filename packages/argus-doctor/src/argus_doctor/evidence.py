@@ -6,10 +6,12 @@ different things, and a check that lacks what it needs says nothing.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from argus_doctor.record.bounded import Course, Ends
 from argus_doctor.suspicion import Suspicion
 
 
@@ -20,29 +22,29 @@ class Step:
     Attributes:
         number: The first is 1.
         loss: As given; NaN where it was that, ``None`` where there is none.
-        val_loss: Of an evaluation since the last step.
         rates: The learning rate of each of the optimizer's groups.
         gradient_norm: Over everything that the optimizer trains, as the optimizer met it.
         terms: Loss terms by name.
         wait: Seconds between the end of the last step and the first forward pass of this one.
         seconds: From the end of the last step to the end of this one.
-        vision_tokens: Of the pictures of its batches, where the batches state it.
     """
 
     number: int
     loss: float | None = None
-    val_loss: float | None = None
     rates: tuple[float, ...] = ()
     gradient_norm: float | None = None
     terms: dict[str, float] = field(default_factory=dict)
     wait: float = 0.0
     seconds: float = 0.0
-    vision_tokens: int | None = None
 
 
-@dataclass(slots=True)
+STARTS = ("other", "zero", "constant", "identical-rows", "default")
+"""How a parameter's values may look at the start; ``default``: as PyTorch draws them anew."""
+
+
+@dataclass(frozen=True, slots=True)
 class Parameter:
-    """What is known of one parameter (or group of them).
+    """What is known of one parameter, from the *looks*: the steps that were looked at.
 
     Attributes:
         name: In the model.
@@ -52,22 +54,31 @@ class Parameter:
         requires_grad: Whether it is to train.
         in_optimizer: Whether an optimizer holds it.
         declared_frozen: Whether it was said to be frozen.
-        start: How its values looked at the start: ``zero``, ``constant``, ``identical-rows``, ``default`` (as PyTorch
-            draws them anew) or ``other``.
-        steps: Optimizer steps that it was looked at.
-        without_gradient: Steps at which it had none.
-        zero_gradient: Steps at which it was zero everywhere.
-        gradients: Its norm at the last steps.
-        weights: Root mean square of its values, at the looks.
-        ratios: Norm of update over norm of weights, at the looks.
-        directions: Cosine between update and gradient, at the looks: below 0 where the optimizer descends.
-        unmoved: Looks at which it did not change in spite of a gradient.
-        moved: Looks at which it changed.
-        dead_rows: Share of output units whose gradient is zero, at the looks.
-        identical_rows: Looks at which all of its units were the same.
-        stuck: Share of its values with a gradient that a step did not change, at the looks.
-        moved_by_others: Whether it changed though no optimizer that is known holds it.
+        start: One of :data:`STARTS`.
         dtype: Its type.
+        looks: At which an optimizer held it and it was to train.
+        without_gradient: Looks at which it had none.
+        zero_gradient: Looks at which it was zero everywhere.
+        got_gradient: Whether a gradient was ever seen at it, whoever holds it.
+        first_gradient: Norm of its first gradient; ``None`` where there was none.
+        early_gradient: Geometric mean of the norms at the first looks; 0 where none was finite and above 0.
+        first_weight: Root mean square of its values at first.
+        weight: The same at last.
+        updates: Looks at which its update was measured and it changed.
+        ratio: Norm of update over norm of weights, geometric mean.
+        first_ratio: Of the first three.
+        early_ratio: Of the third to the twelfth.
+        peak_ratio: The greatest.
+        direction: Cosine between update and gradient, mean: below 0 where the optimizer descends.
+        unmoved: Looks at which it did not change in spite of a gradient.
+        dead_looks: Looks at which its units were counted.
+        dead: Share of output units whose gradient is zero, mean from the fifth look on.
+        dead_first: Of the first three.
+        dead_least: The least from the fifth look on.
+        identical_rows: Looks at which all of its units were the same; asked only where they began so.
+        stuck: Share of its values with a gradient that a step did not change, mean.
+        stuck_looks: How often that was asked.
+        moved_by_others: Whether it changed though no optimizer that is known holds it.
         group: The group of learning rates that it is in, where groups have names.
     """
 
@@ -80,28 +91,35 @@ class Parameter:
     declared_frozen: bool = False
     start: str = "other"
     dtype: str = "float32"
-    steps: int = 0
+    looks: int = 0
     without_gradient: int = 0
     zero_gradient: int = 0
-    gradients: list[float] = field(default_factory=list)
-    weights: list[float] = field(default_factory=list)
-    ratios: list[float] = field(default_factory=list)
-    directions: list[float] = field(default_factory=list)
+    got_gradient: bool = False
+    first_gradient: float | None = None
+    early_gradient: float = 0.0
+    first_weight: float = 0.0
+    weight: float = 0.0
+    updates: int = 0
+    ratio: float = 0.0
+    first_ratio: float = 0.0
+    early_ratio: float = 0.0
+    peak_ratio: float = 0.0
+    direction: float = 0.0
     unmoved: int = 0
-    moved: int = 0
-    dead_rows: list[float] = field(default_factory=list)
+    dead_looks: int = 0
+    dead: float = 0.0
+    dead_first: float = 0.0
+    dead_least: float = 1.0
     identical_rows: int = 0
-    stuck: list[float] = field(default_factory=list)
+    stuck: float = 0.0
+    stuck_looks: int = 0
     moved_by_others: bool = False
     group: str = ""
 
     @property
     def numel(self) -> int:
         """How many numbers it has."""
-        count = 1
-        for size in self.shape:
-            count *= size
-        return count
+        return math.prod(self.shape)
 
 
 @dataclass(slots=True)
@@ -135,6 +153,11 @@ class TensorStatistics:
     not_finite: float
     worst_column: float | None = None
     columns: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    normalised_next: bool = False
+
+    def of_layer(self, normalises: bool) -> TensorStatistics:
+        """The same of a layer that normalises what it is given, or does not."""
+        return replace(self, normalised_next=normalises)
 
 
 @dataclass(slots=True)
@@ -179,22 +202,30 @@ class Evaluations:
     """Forward passes that no backward pass followed.
 
     Attributes:
-        steps: At which steps there were some.
-        in_training_mode: Those of the steps at which dropout or batch normalisation worked as in training.
-        statistics: Of the inputs, as those of training.
-        known_share: For each evaluation, the share of its samples that training has seen.
-        meant: For each evaluation, what the lines that called it speak of: ``validation``, ``training``, or
-            nothing; ``rollout`` where nothing is said and the model is in training mode.
+        count: At how many steps there were some.
+        first: The first of these steps.
+        in_training_mode: At how many of them dropout or batch normalisation worked as in training.
+        first_in_training_mode: The first of those.
+        repeated: At how many of them a sample was asked about again: answers are averaged over chance.
+        ever_in_evaluation_mode: Whether the model as a whole was ever called in evaluation mode.
+        statistics: Of what the first layer was given, as those of training.
+        known_share: For each evaluation step, the share of its samples that training has seen (where calls differ, the
+            least), and whether a validation loss was told with it.
+        same_samples: At how many of them the samples were those of the evaluation before.
         confidence: The mean greatest probability of the outputs, where those may be scores of classes.
         samples: How many the largest evaluation had.
     """
 
-    steps: list[int] = field(default_factory=list)
-    in_training_mode: list[int] = field(default_factory=list)
-    statistics: list[list[TensorStatistics]] = field(default_factory=list)
-    known_share: list[tuple[int, float]] = field(default_factory=list)
-    meant: list[str] = field(default_factory=list)
-    confidence: list[float] = field(default_factory=list)
+    count: int = 0
+    first: int = 0
+    in_training_mode: int = 0
+    first_in_training_mode: int = 0
+    repeated: int = 0
+    ever_in_evaluation_mode: bool = False
+    statistics: list[list[TensorStatistics]] = field(default_factory=lambda: Ends(24))
+    known_share: list[tuple[float, bool]] = field(default_factory=Ends)
+    same_samples: int = 0
+    confidence: list[float] = field(default_factory=Ends)
     samples: int = 0
 
 
@@ -236,16 +267,17 @@ class NotFinite:
 
 @dataclass
 class Evidence:
-    """All that was seen of one training.
+    """All that was seen of one training; it does not grow with the training's length.
 
     Attributes:
-        steps: In order.
+        steps: In order: the first, the last, and between them every so-many-th.
+        validations: Step and loss of the evaluations whose loss was told.
         parameters: By name.
         foreign: Parameters that an optimizer holds and the model does not: how many, and how many got a gradient.
-        inputs: Statistics of what the model was given, by look.
+        inputs: Statistics of what the first layer was given, by look.
         targets: Statistics of the targets, by look.
         labels: How often each class was seen, where targets are classes.
-        batch_labels: Entropy of the classes within a batch, by look, in nats.
+        batch_labels: Entropy of the classes within a batch, by look, in nats, and the batch's size.
         batches_repeated: Steps whose batch was the same as the one before, and steps compared.
         target_correlation: Greatest absolute correlation between an input column and the target, with the column.
         objectives: By look.
@@ -253,8 +285,9 @@ class Evidence:
         distinct: How many different samples training has seen, and how many in all.
         alike_in_batch: Pairs of samples of one batch that are the same, and pairs compared.
         whole_set: Whether each step trains on one and the same tensor, whole: gradient descent on all data.
-        stale_gradients: Steps whose gradients were added to those of an earlier step, and steps looked at.
-        passes_in_eval_mode: Steps trained with the whole model in evaluation mode; and those in training mode.
+        stale_gradients: Looks whose gradients were added to those of an earlier step, and looks at which that was seen.
+        passes_in_eval_mode: How many steps trained with the whole model in evaluation mode; and the first of them.
+        passes_in_training_mode: The same of those in training mode.
         mode_matters: Whether the model has a module that is another in training.
         evaluations: Forward passes without a backward pass.
         declared_frozen: The patterns that were declared frozen.
@@ -263,9 +296,11 @@ class Evidence:
         alive_losses: Losses of earlier steps whose graph is still held, and losses looked at.
         ignored_inputs: Inputs that the outputs were found not to depend on.
         asked_inputs: Inputs that were asked about.
+        later_tokens_matter: Whether outputs of a sequence change with what comes after them, where that was asked.
         uncalled: Modules with trainable parameters that no forward pass has called.
         not_finite: The first trouble with numbers.
-        ranks_differ: The first step at which ranks had other weights, and of which.
+        terms: Loss terms by name: at how many steps they were told, and at how many they were 0.
+        ranks_differ: The first step at which ranks had other weights, of which, and whether they must be equal.
         memory: What memory the process took, by step.
         source: Suspicions from the source.
         skipped: Steps that the scaler of mixed precision left out.
@@ -274,24 +309,25 @@ class Evidence:
         spread: Of an evaluation: how much predictions differ between samples, relative to the truth; by step.
     """
 
-    steps: list[Step] = field(default_factory=list)
+    steps: Course[Step] = field(default_factory=Course)
+    validations: list[tuple[int, float]] = field(default_factory=lambda: Ends(256))
     parameters: dict[str, Parameter] = field(default_factory=dict)
     foreign: tuple[int, int] = (0, 0)
-    inputs: list[list[TensorStatistics]] = field(default_factory=list)
-    targets: list[list[TensorStatistics]] = field(default_factory=list)
+    inputs: list[list[TensorStatistics]] = field(default_factory=lambda: Ends(24))
+    targets: list[list[TensorStatistics]] = field(default_factory=lambda: Ends(24))
     labels: Counter[int] = field(default_factory=Counter)
     target_is_integer: bool = False
-    batch_labels: list[tuple[float, int]] = field(default_factory=list)
+    batch_labels: list[tuple[float, int]] = field(default_factory=lambda: Ends(256))
     batches_repeated: tuple[int, int] = (0, 0)
     target_correlation: tuple[float, int] | None = None
-    objectives: list[Objective] = field(default_factory=list)
-    output_shares: list[dict[str, float]] = field(default_factory=list)
+    objectives: list[Objective] = field(default_factory=Ends)
+    output_shares: list[dict[str, float]] = field(default_factory=Ends)
     distinct: tuple[int, int] = (0, 0)
     alike_in_batch: tuple[int, int] = (0, 0)
     whole_set: bool = False
     stale_gradients: tuple[int, int] = (0, 0)
-    passes_in_eval_mode: list[int] = field(default_factory=list)
-    passes_in_training_mode: list[int] = field(default_factory=list)
+    passes_in_eval_mode: tuple[int, int] = (0, 0)
+    passes_in_training_mode: tuple[int, int] = (0, 0)
     mode_matters: bool = False
     evaluations: Evaluations = field(default_factory=Evaluations)
     declared_frozen: tuple[str, ...] = ()
@@ -300,23 +336,25 @@ class Evidence:
     alive_losses: tuple[int, int] = (0, 0)
     ignored_inputs: set[str] = field(default_factory=set)
     asked_inputs: int = 0
+    later_tokens_matter: bool | None = None
     uncalled: set[str] = field(default_factory=set)
     not_finite: NotFinite | None = None
-    ranks_differ: tuple[int, str] | None = None
-    memory: list[MemorySample] = field(default_factory=list)
+    terms: dict[str, tuple[int, int]] = field(default_factory=dict)
+    ranks_differ: tuple[int, str, bool] | None = None
+    memory: list[MemorySample] = field(default_factory=lambda: Ends(256))
     source: list[Suspicion] = field(default_factory=list)
     skipped: int = 0
     failures: dict[str, str] = field(default_factory=dict)
-    figure: list[tuple[int, float]] = field(default_factory=list)
-    spread: list[tuple[int, float]] = field(default_factory=list)
+    figure: list[tuple[int, float]] = field(default_factory=lambda: Ends(256))
+    spread: list[tuple[int, float]] = field(default_factory=lambda: Ends(256))
 
     @property
     def step(self) -> int:
         """The last step's number."""
-        return self.steps[-1].number if self.steps else 0
+        return self.steps[-1].number if len(self.steps) else 0
 
     def losses(self) -> list[float]:
-        """The losses that are known."""
+        """The losses that are known, of the steps that are kept."""
         return [one.loss for one in self.steps if one.loss is not None]
 
     def by_output(self) -> dict[str, list[Objective]]:

@@ -20,7 +20,7 @@ from argus_doctor import CATALOGUES
 from argus_doctor.errors import ArgusError
 from argus_doctor.wording import did_you_mean, printable, show_name
 
-Severity = Literal["error", "warning"]
+Severity = Literal["error", "warning", "hint"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
 _LONGEST_TEXT = 1000
@@ -35,7 +35,8 @@ class Entry:
     Attributes:
         id: ``G-001``; it never changes and is never used again.
         slug: Its name in code and in JSON.
-        severity: ``error``: cannot be used, or must not go on, as it is; ``warning``: goes on, but look at it.
+        severity: ``error``: cannot be used, or must not go on, as it is; ``warning``: goes on, but look at it;
+            ``hint`` (of findings alone): a likelihood, which something healthy may look like, too.
         title: What is wrong, in a line.
         symptom: What one sees of it.
         causes: Why it comes about.
@@ -53,6 +54,11 @@ class Entry:
     detector: str
     remedies: tuple[str, ...]
     source: str = ""
+
+    @property
+    def caveat(self) -> str:
+        """What of health may look so: what the detector is known to get wrong."""
+        return self.detector.partition("; ")[2]
 
     def to_json(self) -> dict[str, Any]:
         """For programs."""
@@ -141,13 +147,14 @@ def finding(
     numbers: Mapping[str, Any] | None = None,
     remedy: str | None = None,
     probability: float | None = None,
+    certain: bool = True,
 ) -> Finding:
-    """A finding of a known kind, with the kind's ID, severity and, unless given, its remedy."""
+    """A finding of a known kind, with the kind's ID, severity and, unless given, its remedy; a hint if not certain."""
     entry = catalogue()[slug]
     return Finding(
         id=entry.id,
         slug=slug,
-        severity=entry.severity,
+        severity=entry.severity if certain else "hint",
         where=printable(str(where)),
         what=_told(what),
         numbers=numbers or {},

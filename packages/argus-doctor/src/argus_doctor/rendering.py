@@ -7,18 +7,33 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from argus_doctor import CATALOGUES
-from argus_doctor.findings import Entry, Finding, by_kind
+from argus_doctor.findings import Entry, Finding, by_kind, entry_of
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-STYLES = {"error": "red", "warning": "yellow"}
+STYLES = {"error": "red", "warning": "yellow", "hint": "cyan"}
 SHOWN = 20
 SHOWN_OF_A_KIND = 3
 
 
 def print_findings(findings: Sequence[Finding], terminal: Console) -> None:
-    """Some findings of each kind, errors before warnings: hundreds of one kind must not hide the others."""
+    """What is found for certain, then hints under a heading of their own: some of each kind, so that hundreds of one
+    kind do not hide the others.
+    """
+    from rich.text import Text
+
+    _print_kinds([one for one in findings if one.severity != "hint"], terminal)
+    if hints := [one for one in findings if one.severity == "hint"]:
+        terminal.print(Text("Hints: likelihoods, which something healthy may look like, too", style="bold"))
+        _print_kinds(sorted(hints, key=lambda one: -(one.probability or 0.0)), terminal)
+    if findings:
+        command = "argus-doctor" if len(CATALOGUES) == 1 else "argus doctor"
+        words = f"`{command} explain ID` says what is behind a finding"
+        terminal.print(Text(words, style="dim"), soft_wrap=True)
+
+
+def _print_kinds(findings: Sequence[Finding], terminal: Console) -> None:
     from rich.text import Text
 
     kinds = by_kind(findings)
@@ -30,13 +45,15 @@ def print_findings(findings: Sequence[Finding], terminal: Console) -> None:
             text, _, remedy = str(one).rpartition("\n")
             told_next = following is not None and following.remedy == one.remedy
             lines = text if told_next else f"{text}\n{remedy}"
-            terminal.print(Text.assemble((f"{one.severity} {one.id}", style), f" {lines}"), soft_wrap=True)
+            sure = "" if one.probability is None else f" ({one.probability:.0%})"
+            terminal.print(
+                Text.assemble((f"{one.severity} {one.id}{sure}", style), f" {lines}"), soft_wrap=True
+            )
+            caveat = entry_of(one.id).caveat if one.severity == "hint" else ""
+            if caveat and not told_next:
+                terminal.print(Text(f"  Could also be: {caveat}"), soft_wrap=True)
         if len(alike) > most:
             terminal.print(Text(f"  … and {len(alike) - most} more of {len(alike)}: {alike[0].slug}"))
-    if findings:
-        command = "argus-doctor" if len(CATALOGUES) == 1 else "argus doctor"
-        words = f"`{command} explain ID` says what is behind a finding"
-        terminal.print(Text(words, style="dim"), soft_wrap=True)
 
 
 def show_findings(findings: Sequence[Finding], most: int = SHOWN) -> str:

@@ -19,10 +19,7 @@ from torch import Tensor
 from argus_doctor.evidence import Objective
 
 MOST_ROWS = 1024
-_SEQUENCES = 8
 _ALL_TURNED = 0.97
-_MOST_NUMBERS = 2**16
-"""Rows times classes: a large vocabulary is judged by fewer rows."""
 MOST_CLASSES = 4096
 MATCH = 0.85
 """Least cosine at which a hypothesis explains a gradient: class weights and smoothing bend it."""
@@ -153,7 +150,7 @@ def _pairs(outputs: Tensor, gradient: Tensor, targets: Tensor) -> Iterator[_Pair
             flat_t = targets.reshape(-1).long()
             keep = (flat_t >= 0) & (flat_t < classes) & (flat_g.abs().amax(1) > 0)
             if bool((flat_t < classes).all()) and bool(keep.any()):
-                index = keep.nonzero()[: min(MOST_ROWS, max(32, _MOST_NUMBERS // classes)), 0]
+                index = keep.nonzero()[:MOST_ROWS, 0]
                 yield _Pair(flat_o[index], flat_g[index], flat_t[index], "classes", integer)
     if shape == wanted or (shape == (*wanted, 1)) or ((*shape, 1) == wanted):
         if shape == wanted and targets.is_floating_point() and outputs.ndim == 2 and shape[-1] > 1:
@@ -242,11 +239,13 @@ def _described(step: int, name: str, pair: _Pair, cosines: dict[str, float]) -> 
         found.loss = float(_TABLES[pair.kind][name](outputs, targets))
         if pair.kind == "classes":
             found.classes = outputs.shape[1]
-            frequency = torch.bincount(targets, minlength=found.classes).double() / len(targets)
-            found.chance = float(-(frequency * frequency.clamp_min(1e-12).log()).sum())
+            found.chance = math.log(found.classes)
+            if len(targets) >= 5 * found.classes:  # of fewer their frequencies are not known
+                frequency = torch.bincount(targets, minlength=found.classes).double() / len(targets)
+                found.chance = float(-(frequency * frequency.clamp_min(1e-12).log()).sum())
             found.output_spread = float(outputs.std(0).mean()) if len(outputs) > 1 else None
             found.outputs_are = _kind_of(outputs)
-            found.confidence = confidence(outputs)
+            found.confidence = float(confidence(outputs))
         else:
             rows = outputs if outputs.ndim == 2 else outputs[:, None]
             wanted = targets.double() if targets.ndim == 2 else targets.double()[:, None]
@@ -279,44 +278,76 @@ def _kind_of(outputs: Tensor) -> str:
     return "shares" if low >= 0 and high <= 1 else "any"
 
 
-def confidence(outputs: Tensor) -> float:
+def confidence(outputs: Tensor) -> Tensor:
     """The mean greatest probability of scores ``[R, C]``."""
-    return float(outputs.softmax(-1).amax(-1).mean())
+    return outputs.softmax(-1).amax(-1).mean()
 
 
-def trained_offset(tokens: Tensor, outputs: Tensor, gradient: Tensor) -> int | None:
+def examine_vocabulary(step: int, ends: Tensor, candidates: list[Tensor]) -> Objective | None:
+    """Whether cross-entropy over a vocabulary is at work, and with which sign, by the ends of its gradient's rows.
+
+    Args:
+        step: Of the look.
+        ends: ``[..., 5]``, as :class:`~argus_doctor.record.outputs.OutputSample` keeps them.
+        candidates: Targets, of the same rows.
+    """
+    rows = ends.reshape(-1, 5)
+    low, high, least, greatest, total = rows.unbind(-1)
+    size = torch.maximum(least.abs(), greatest.abs())
+    there = (size > 0) & (total.abs() < 0.01 * size)  # softmax minus one-hot adds up to nothing
+    for targets in candidates:
+        wanted = targets.reshape(-1)
+        if targets.is_floating_point() or len(wanted) != len(rows):
+            continue
+        counted = there & (wanted >= 0)
+        if int(counted.sum()) < 4:
+            continue
+        right = float((low.long() == wanted)[counted].float().mean())
+        turned = float((high.long() == wanted)[counted].float().mean())
+        if max(right, turned) > 0.97:
+            cosine = 1.0 if right > turned else -1.0
+            return Objective(step, {"cross-entropy": cosine}, "cross-entropy", integer=True)
+    return None
+
+
+def pulled_classes(gradient: Tensor) -> tuple[Tensor, Tensor]:
+    """Of each row ``[..., V]`` of a gradient the class that is pulled against all others, and whether there is one."""
+    few = (gradient < 0).sum(-1) <= gradient.shape[-1] // 2  # turned signs turn both
+    return torch.where(few, gradient.argmin(-1), gradient.argmax(-1)), gradient.abs().amax(-1) > 0
+
+
+def trained_offset(
+    tokens: Tensor, pulled: Tensor, there: Tensor, index: tuple[slice, ...], vocabulary: int
+) -> int | None:
     """In sequences, how far ahead of its input each output is trained to be: 1 for a language model.
 
     Args:
-        tokens: ``[B, L]`` integer.
-        outputs: ``[B, L or fewer, V]``.
-        gradient: Of the loss at the outputs.
+        tokens: ``[B, L]`` integer: what the model was given.
+        pulled: ``[b, l]``: the classes that the gradient asks for, of some of the outputs.
+        there: Where it asks for any.
+        index: Which of the outputs these are.
+        vocabulary: How many classes there are.
 
     Returns:
         The distance at which the tokens that the gradient asks for are found; ``None`` where it is not clear.
     """
-    if tokens.ndim != 2 or outputs.ndim != 3 or outputs.shape[0] != tokens.shape[0] or outputs.shape[2] < 6:
+    if tokens.ndim != 2 or pulled.ndim != 2 or vocabulary < 6:
         return None
-    length = min(tokens.shape[1], outputs.shape[1])
-    tokens, gradient = tokens[:_SEQUENCES], gradient[:_SEQUENCES, :length].detach().float()
-    there = gradient.abs().amax(-1) > 0
-    # The one class that is pulled up against all others; turned signs turn both.
-    pulled = torch.where(
-        (gradient < 0).sum(-1) <= gradient.shape[-1] // 2, gradient.argmin(-1), gradient.argmax(-1)
-    )
+    tokens = tokens[index[0]]
+    if len(tokens) != len(pulled):
+        return None
+    places = torch.arange(pulled.shape[1]) * (index[1].step or 1)
     shares = {}
     for offset in range(-1, 4):
-        begin, end = max(0, -offset), min(length, tokens.shape[1] - offset)
-        if end - begin < 4:
-            continue
-        counted = there[:, begin:end]
+        asked = places + offset
+        inside = (asked >= 0) & (asked < tokens.shape[1])
+        counted = there[:, inside]
         if int(counted.sum()) < 16:
             continue
-        same = pulled[:, begin:end] == tokens[:, begin + offset : end + offset].to(pulled.device)
+        same = pulled[:, inside] == tokens[:, asked[inside]]
         shares[offset] = float(same[counted].double().mean())
     if not shares:
         return None
     offset = max(shares, key=lambda one: shares[one])
     others = [share for other, share in shares.items() if other != offset]
-    clear = shares[offset] > 0.97 and max(others, default=0.0) < 0.9
-    return offset if clear else None
+    return offset if shares[offset] > 0.97 and max(others, default=0.0) < 0.9 else None

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import statistics
+import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
 from typing import Any
 
 
@@ -14,17 +17,32 @@ class Suspicion:
 
     Attributes:
         slug: Of the catalogue.
-        strength: How sure the check is by itself, from 0 to 1.
+        sign: What gives it away; ``signs.toml`` says how often it has been right.
         what: What was seen, with the numbers.
         where: Module, tensor, step or line.
         numbers: For programs.
+        proven: Whether it cannot be otherwise; any other belief is a hint.
     """
 
     slug: str
-    strength: float
+    sign: str
     what: str
     where: str = ""
     numbers: Mapping[str, Any] = field(default_factory=dict)
+    proven: bool = False
+
+    @property
+    def strength(self) -> float:
+        """The probability that it is right, of the sign alone."""
+        return signs()[self.sign]
+
+
+@cache
+def signs() -> Mapping[str, float]:
+    """Sign → how often what it said was right, fitted on runs whose truth is known (``benchmarks/doctor/fit.py``)."""
+    file = resources.files("argus_doctor.checks") / "signs.toml"
+    found: dict[str, float] = tomllib.loads(file.read_text(encoding="utf-8"))["probability"]
+    return found
 
 
 def median(values: Iterable[float], default: float = 0.0) -> float:

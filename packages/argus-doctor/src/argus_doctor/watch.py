@@ -7,8 +7,9 @@
         watch.step(loss=loss, batch=batch)
     watch.print()
 
-What it does is look: hooks on the model and the optimizer take down cheap numbers at each step and more at *looks*,
-which are dense at first and rare later. Whatever goes wrong in it is a finding about itself; training goes on.
+What it does is look: hooks on the model and the optimizer take down cheap numbers at *looks*, which are dense at first
+and rare later. It holds neither model nor batch, waits for no GPU and calls no model of its own accord. Whatever goes
+wrong in it is a finding about itself; training goes on.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ import math
 import time
 import weakref
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,23 +31,32 @@ from torch import Tensor, nn
 
 from argus_doctor.checks import examine
 from argus_doctor.errors import ArgusError
-from argus_doctor.evidence import Evidence, NotFinite, Objective, Step
+from argus_doctor.evidence import Evidence, NotFinite, Objective, Parameter, Step, TensorStatistics
 from argus_doctor.findings import Finding
 from argus_doctor.lint import Script, calling_script
-from argus_doctor.lint.fixes import place
+from argus_doctor.record.calls import CallRecord
+from argus_doctor.record.host import HostReads
 from argus_doctor.record.memory import MemorySensor
-from argus_doctor.record.parameters import ParameterSensor, plain
-from argus_doctor.record.passes import PassSensor, first_module_not_finite, outputs_ignore
+from argus_doctor.record.outputs import OutputSample
+from argus_doctor.record.parameters import ParameterRecord, plain
+from argus_doctor.record.probe import first_module_not_finite, ignored_inputs, later_tokens_matter
 from argus_doctor.record.ranks import RankSensor
-from argus_doctor.record.tensors import statistics, tensors_in
-from argus_doctor.signature import examine_objective, trained_offset
+from argus_doctor.record.tables import TargetTable
+from argus_doctor.record.tensors import described, held_here, tensors_in
+from argus_doctor.signature import (
+    examine_objective,
+    examine_vocabulary,
+    pulled_classes,
+    trained_offset,
+)
 from argus_doctor.wording import did_you_mean
 
 _FIRST_LOOKS = 10
 _LOOKS = ((200, 10), (400, 20), (1000, 50))
 _PROBES = (12, 90)
-"""Steps at which inputs are swapped between samples to see whether outputs notice."""
+"""Steps at which inputs are swapped between samples to see whether outputs notice, where that was asked for."""
 _CALLS_COUNTED = 30
+_MOST_LABELS = 2000
 _SOMEWHERE_IN_THE_SOURCE = frozenset(
     {
         "loss",
@@ -62,8 +73,6 @@ _SOMEWHERE_IN_THE_SOURCE = frozenset(
 _EXAMINED = frozenset({10, 20, 35, 50, 75, 100, 150, 200, 300, 400, 600, 800})
 _EXAMINED_EVERY = 1000
 """Steps at which all checks are asked, so that it is known when a finding came."""
-_TABLE_ROWS = 512
-_TABLE_COLUMNS = 256
 
 
 def is_look(step: int) -> bool:
@@ -78,13 +87,14 @@ class Watch:
     """Watches a training loop.
 
     Args:
-        model: What is trained; compiled or wrapped for several processes, too.
+        model: What is trained; compiled or wrapped for several processes, too. It is not held: it can be deleted.
         optimizer: What trains it, one or several; ``None`` where the loop changes the weights itself.
         frozen: Names or patterns (``backbone.*``) of parameters that are meant not to train: intent, to be compared
             with what happens.
         source: The script whose source is read as well; found from the caller where not given, ``False`` for none.
-        probe: Whether the model may be called, twice in a run and in evaluation mode, to see which inputs its outputs
-            depend on.
+        probe: Whether the model may be called, on copies of its weights, at two steps of a run and where a loss is no
+            number: to see which inputs its outputs depend on, and which module failed first. Never in several
+            processes.
     """
 
     def __init__(
@@ -94,29 +104,30 @@ class Watch:
         *,
         frozen: Collection[str] | str = (),
         source: str | Path | bool = True,
-        probe: bool = True,
+        probe: bool = False,
     ) -> None:
         _check_arguments(model, optimizer, frozen)
         self.evidence = Evidence()
         self.first_seen: dict[str, int] = {}
         optimizers = list(optimizer) if isinstance(optimizer, (list, tuple)) else [optimizer]
-        self._optimizers = [plain(one) for one in optimizers if one is not None]
-        self._model = _unwrapped(model)
+        optimizers = [plain(one) for one in optimizers if one is not None]
+        self._optimizers = [weakref.ref(one) for one in optimizers]
+        inner = _unwrapped(model)
+        self._model = weakref.ref(inner)
         self._probe, self._step = probe, 0
         self._losses: deque[weakref.ref[Any]] = deque(maxlen=64)
-        self._alive = (0, 0)
-        self._pending: deque[tuple[Step, Tensor]] = deque()
-        self._tables: list[tuple[Tensor, Tensor]] = []
-        self._table_rows = 0
+        self._host = HostReads()
+        self._table = TargetTable(self.evidence)
         self._ended_at = time.perf_counter()
         patterns = (frozen,) if isinstance(frozen, str) else tuple(frozen)
         self.evidence.declared_frozen = patterns
         # The call that the loop makes is the wrapper's where there is one; a compiled model's is its own.
-        self._passes = PassSensor(model, self.evidence, time.perf_counter)
-        self._parameters = ParameterSensor(
-            self._model, self._optimizers, self.evidence, patterns, self._before_optimizer
+        self._calls = CallRecord(model, self.evidence, time.perf_counter, self._host, keep=probe)
+        self._parameters = ParameterRecord(
+            inner, optimizers, self.evidence, patterns, self._meet_not_finite, self._host
         )
-        self._ranks = RankSensor(self._model)
+        self._ranks = RankSensor(model)
+        self._quietly("ranks", lambda: self._ranks.compare(0, self.evidence))
         self._memory = MemorySensor()
         script = (
             calling_script() if source is True else None if source is False else Script.read(Path(source))
@@ -129,6 +140,11 @@ class Watch:
     def optimizer_stepped(self) -> bool:
         """Whether an optimizer has stepped since the last :meth:`step`: not while gradients are accumulated."""
         return self._parameters.stepped
+
+    @property
+    def parameters(self) -> dict[str, Parameter]:
+        """What is known of each parameter, by its name."""
+        return self._parameters.summary()
 
     # --- each step -------------------------------------------------------------------------------------------------
 
@@ -151,46 +167,53 @@ class Watch:
             batch: What the loader gave: any nesting of tensors.
             inputs: Of it, what the model was given; what it was called with where not said.
             targets: Of it, what the outputs are compared with; what fits the outputs is found where not said.
-            outputs: What the model returned; its own are seen where not said.
+            outputs: Of what the model returned, what the loss is made of; all of it where not said.
             val_loss: Of an evaluation since the last step.
             lr: The learning rate; the optimizer's where not said.
             terms: Loss terms by name.
         """
         now = time.perf_counter()
+        self._quietly("host", self._host.read)
         self._step += 1
         number = self._step
         record = Step(number, seconds=now - self._ended_at)
-        if self._passes.first_call is not None:
-            record.wait = max(0.0, self._passes.first_call - self._ended_at)
+        if self._calls.first_call is not None:
+            record.wait = max(0.0, self._calls.first_call - self._ended_at)
         self._quietly("loss", lambda: self._take_loss(record, loss))
-        self._quietly("val_loss", lambda: setattr(record, "val_loss", _number(val_loss)))
+        self._quietly("val_loss", lambda: self._take_val_loss(number, val_loss))
         self._quietly("lr", lambda: setattr(record, "rates", self._rates(lr)))
-        self._quietly("terms", lambda: record.terms.update(_numbers(terms)))
+        self._quietly("terms", lambda: self._take_terms(record, terms))
         self.evidence.steps.append(record)
         if not self._parameters.stepped and self._optimizers:
             self.evidence.skipped += 1
-        self._quietly("gradients", lambda: setattr(record, "gradient_norm", self._parameters.finish_step()))
-        looked = self._passes.looking
-        targets_given = targets if targets is not None else batch
+        looked = self._calls.looking
+        self._quietly(
+            "gradients",
+            lambda: self._parameters.finish_step(lambda norm: setattr(record, "gradient_norm", norm)),
+        )
         self._quietly("targets", lambda: self._take_targets(targets, batch, inputs, looked))
         if looked:
-            self._quietly("objective", lambda: self._take_objective(targets_given))
+            self._quietly(
+                "objective", lambda: self._take_objectives(targets if targets is not None else batch, outputs)
+            )
             if (memory := self._memory.sample(number)) is not None:
                 self.evidence.memory.append(memory)
-        self._quietly("passes", lambda: self._passes.finish_step(number))
         if number in _PROBES and self._probe:
             self._quietly("probe", self._probe_inputs)
+        self._quietly("calls", lambda: self._calls.finish_step(number, validated=val_loss is not None))
+        self._calls.outputs = {}
         if number == _CALLS_COUNTED:
-            self._passes.stop_counting_calls()
+            self._calls.stop_counting_calls()
         if looked:
             self._quietly("parameters", self._take_stock)
-        self._passes.looking = self._parameters.looking = is_look(number + 1)
+        self._calls.looking = self._parameters.looking = is_look(number + 1)
         if number in _EXAMINED or number % _EXAMINED_EVERY == 0:
-            for one in self.report():
+            for one in self._findings():
                 self.first_seen.setdefault(one.slug, number)
+        self._host.begin_step()
         self._ended_at = time.perf_counter()
 
-    def _quietly(self, what: str, do: Any) -> None:
+    def _quietly(self, what: str, do: Callable[[], Any]) -> None:
         try:
             do()
         except Exception as error:  # noqa: BLE001 - a watcher never stops a training: it becomes a finding
@@ -199,172 +222,235 @@ class Watch:
     def _rates(self, stated: float | None) -> tuple[float, ...]:
         if stated is not None:
             return (float(stated),)
-        return tuple(float(group["lr"]) for one in self._optimizers for group in one.param_groups)
+        there = [one for reference in self._optimizers if (one := reference()) is not None]
+        # Adafactor chooses its own.
+        return tuple(
+            float(group["lr"]) for one in there for group in one.param_groups if group.get("lr") is not None
+        )
 
     def _take_loss(self, record: Step, loss: Any) -> None:
-        if isinstance(loss, Tensor):
-            if loss.grad_fn is not None:
-                sentinel = _Sentinel()
-                loss.grad_fn.metadata["argus-watch"] = sentinel  # type: ignore[index]
-                self._losses.append(weakref.ref(sentinel))
-            if loss.device.type == "cpu":
-                record.loss = float(loss.detach().float().mean())
-            else:  # read when the next one has been queued, so that nothing waits for it
-                self._pending.append((record, loss.detach().float().mean()))
-                while len(self._pending) > 1:
-                    self._read_pending()
-        else:
-            record.loss = _number(loss)
-        if record.loss is not None and not math.isfinite(record.loss) and self.evidence.not_finite is None:
-            self.evidence.not_finite = NotFinite(record.number, "loss", "")
+        if isinstance(loss, Tensor) and loss.grad_fn is not None:
+            sentinel = _Sentinel()
+            loss.grad_fn.metadata[f"argus-watch-{id(self)}"] = sentinel  # type: ignore[index]
+            self._losses.append(weakref.ref(sentinel))
+        self._ask_number(loss, lambda value: self._take_loss_value(record, value))
 
-    def _read_pending(self) -> None:
-        record, value = self._pending.popleft()
-        record.loss = value.item()
-        if not math.isfinite(record.loss) and self.evidence.not_finite is None:
-            self.evidence.not_finite = NotFinite(record.number, "loss", "")
+    def _ask_number(self, value: Any, then: Callable[[float], None]) -> None:
+        """The mean of a tensor, or the number itself."""
+        if isinstance(value, Tensor):
+            self._host.ask(held_here(value.detach()).float().mean(), lambda there: then(float(there)))
+        elif value is not None:
+            then(float(value))
 
-    def _before_optimizer(self, finite: bool | None) -> None:
-        """With the weights still as they were when the loss was computed."""
-        if finite is not False or self.evidence.not_finite is not None:
+    def _take_loss_value(self, record: Step, value: float) -> None:
+        record.loss = value
+        if not math.isfinite(value) and self.evidence.not_finite is None:
+            self._meet_not_finite(record.number)
+
+    def _take_val_loss(self, number: int, value: Any) -> None:
+        self._ask_number(value, lambda there: self.evidence.validations.append((number, there)))
+
+    def _take_terms(self, record: Step, terms: Mapping[str, Any] | None) -> None:
+        for name, value in (terms or {}).items():
+            self._ask_number(value, partial(self._take_term, record, str(name)))
+
+    def _take_term(self, record: Step, name: str, value: float) -> None:
+        record.terms[name] = value
+        told, zero = self.evidence.terms.get(name, (0, 0))
+        self.evidence.terms[name] = told + 1, zero + (value == 0)
+        if (
+            not math.isfinite(value)
+            and (found := self.evidence.not_finite) is not None
+            and found.what == "loss"
+        ):
+            found.where = f"loss term {name}" if "term" not in found.where else found.where
+
+    def _meet_not_finite(self, number: int | None = None) -> None:
+        """What is not finite first, of what is still there: before the weights took it up, if an optimizer met it."""
+        if self.evidence.not_finite is None:
+            found = NotFinite(number or self._step + 1, "loss", "the loss function")
+            self.evidence.not_finite = found
+            self._quietly("not finite", lambda: self._trace_not_finite(found, met=number is None))
+
+    def _trace_not_finite(self, found: NotFinite, *, met: bool) -> None:
+        model = self._model()
+        for name, reference in self._calls.inputs:
+            tensor = reference()
+            if tensor is not None and tensor.is_floating_point() and not _is_finite(tensor):
+                found.what, found.where = "input", name
+                return
+        named = [] if model is None else [(n, p) for n, p in model.named_parameters() if not p.is_meta]
+        if met and (bad := next((name for name, p in named if not _is_finite(p)), None)):
+            found.what, found.where = "weights", bad
             return
-        number = self._step + 1
-        call = self._passes.call
-        if call is not None:
-            for name, tensor in tensors_in([list(call[0]), call[1]], "inputs"):
-                if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-                    self.evidence.not_finite = NotFinite(number, "input", name)
-                    return
-            weights = [
-                name
-                for name, p in self._model.named_parameters()
-                if not p.is_meta and not bool(torch.isfinite(p).all())
-            ]
-            if weights:
-                self.evidence.not_finite = NotFinite(number, "weights", weights[0])
-                return
-            self._passes.paused = True
-            try:
-                where = first_module_not_finite(self._model, *call)
-            finally:
-                self._passes.paused = False
-            if where is not None:
-                self.evidence.not_finite = NotFinite(number, "forward", where)
-                return
-        bad = [
-            name
-            for name, p in self._model.named_parameters()
-            if p.grad is not None and not bool(torch.isfinite(p.grad).all())
-        ]
-        outputs = [name for name, (_, g) in self._passes.outputs.items() if not bool(torch.isfinite(g).all())]
-        values = [float(value.abs().max()) for value, _ in self._passes.outputs.values() if value.numel()]
-        # The backward pass goes from the outputs back: the last parameter that shows it is the first that met it.
-        what, where = ("loss", "the loss function") if outputs else ("backward", bad[-1] if bad else "")
-        self.evidence.not_finite = NotFinite(number, what, where, max(values, default=None))
+        alive = [tensor for _, reference in self._calls.last_outputs if (tensor := reference()) is not None]
+        outputs = [float(one.detach().abs().max()) for one in alive if one.numel()]
+        if outputs and all(math.isfinite(one) for one in outputs):
+            found.largest = max(outputs)
+            gradients = [one.gradient for one in self._calls.outputs.values() if one.gradient is not None]
+            wrong = [name for name, p in named if p.grad is not None and not _is_finite(p.grad)]
+            if met and gradients and wrong and all(_is_finite(one) for one in gradients):
+                # From the outputs back: the last parameter that shows it is the first that met it.
+                found.what, found.where = "backward", wrong[-1]
+        elif outputs:
+            found.what, found.where = "forward", "outputs"
+            if met and model is not None and self._may_call():
+                assert self._calls.call is not None
+                with self._own_calls():
+                    found.where = first_module_not_finite(model, self._calls.call) or found.where
+
+    def _may_call(self) -> bool:
+        several = torch.distributed.is_available() and torch.distributed.is_initialized()
+        several = several and torch.distributed.get_world_size() > 1
+        return self._probe and not several and self._calls.call is not None
+
+    @contextlib.contextmanager
+    def _own_calls(self) -> Any:
+        self._calls.paused = True
+        try:
+            yield
+        finally:
+            self._calls.paused = False
 
     def _take_targets(self, targets: Any, batch: Any, inputs: Any, looked: bool) -> None:
         """Classes, spreads and what the inputs tell of them."""
         # Of a batch, what the model was not given; what is said to be the targets may be given to it as well.
-        own = self._own_tensors(inputs) if targets is None else set()
-        given = batch if targets is None else targets
-        candidates = [one for _, one in tensors_in(given) if id(one) not in own and one.ndim > 0]
+        given = self._given()
+        own = (
+            {id(one) for one in given} | {id(one) for _, one in tensors_in(inputs)}
+            if targets is None
+            else set()
+        )
+        candidates = [
+            one
+            for _, one in tensors_in(batch if targets is None else targets)
+            if id(one) not in own and one.ndim > 0 and one.numel() and not one.is_complex()
+        ]
         if not candidates:
             return
         target = candidates[-1]
-        if target.device.type != "cpu" and not looked:
-            return
         evidence = self.evidence
         if not target.is_floating_point() and target.dtype != torch.bool and target.ndim == 1:
             evidence.target_is_integer = True
-            counts = torch.unique(target, return_counts=True)
-            of_batch = dict(zip(counts[0].tolist(), counts[1].tolist(), strict=True))
-            if len(evidence.labels) <= 10_000:
-                evidence.labels.update(of_batch)
-            if len(evidence.batch_labels) < 1000:
-                evidence.batch_labels.append((_entropy(list(of_batch.values())), len(target)))
+            if target.device.type == "cpu" or looked:
+                self._host.ask(target.detach()[:4096].clone(), self._count_labels)
         if looked:
-            described = [statistics(f"targets.{n}", one) for n, one in enumerate(candidates[:3])]
-            evidence.targets.append([one for one in described if one is not None])
-        self._take_table(target)
+            for place, one in enumerate(candidates[:3]):
+                if (found := described(f"targets.{place}", one)) is not None:
+                    numbers, made = found
+                    self._host.ask(numbers, partial(self._take_target_statistics, made))
+        if not self._table.done:
+            self._table.take(next(iter(given), None), target)
 
-    def _take_table(self, target: Tensor) -> None:
-        """Rows of tabular inputs beside their targets, as far as they are needed to see whether one tells the other."""
-        call = self._passes.call
-        if call is None or self._table_rows >= _TABLE_ROWS or target.shape[0] < 2:
-            return
-        table = next((one for _, one in tensors_in([list(call[0]), call[1]])), None)
-        if table is None or table.ndim != 2 or not table.is_floating_point() or len(table) != len(target):
-            return
-        if table.shape[1] <= _TABLE_COLUMNS and target[0].numel() <= 64:
-            self._tables.append(
-                (table.detach().cpu().float(), target.detach().reshape(len(target), -1).cpu().float())
-            )
-            self._table_rows += len(table)
-            if self._table_rows >= _TABLE_ROWS:
-                self.evidence.target_correlation = _strongest_correlation(self._tables)
-                self._tables = []
+    def _take_target_statistics(self, made: Callable[[Tensor], TensorStatistics], numbers: Tensor) -> None:
+        self.evidence.targets.append([made(numbers)])
 
-    def _own_tensors(self, inputs: Any) -> set[int]:
-        given = {id(one) for _, one in tensors_in(inputs)}
-        call = self._passes.call
-        if call is not None:
-            given |= {id(one) for _, one in tensors_in([list(call[0]), call[1]])}
-        return given
+    def _count_labels(self, labels: Tensor) -> None:
+        values, counts = torch.unique(labels, return_counts=True)
+        of_batch = dict(zip(values.tolist(), counts.tolist(), strict=True))
+        if len(self.evidence.labels) <= _MOST_LABELS:
+            self.evidence.labels.update(of_batch)
+        self.evidence.batch_labels.append((_entropy(list(of_batch.values())), len(labels)))
 
-    def _take_objective(self, targets: Any) -> None:
-        call = self._passes.call
+    def _given(self) -> list[Tensor]:
+        """What the model was last called with, as far as it is still there."""
+        return [tensor for _, reference in self._calls.inputs if (tensor := reference()) is not None]
+
+    def _take_objectives(self, targets: Any, outputs: Any) -> None:
+        given = [one for one in self._given() if one.ndim > 0]
         candidates = [one for _, one in tensors_in(targets) if one.ndim > 0]
-        if call is not None:
-            given = [one for _, one in tensors_in([list(call[0]), call[1]]) if one.ndim > 1]
-            own = {id(one) for one in given}
-            # An autoencoder's targets are its inputs: asked last.
-            candidates = [one for one in candidates if id(one) not in own] or candidates or given
-        outputs = self._passes.outputs
-        if len(outputs) > 1:
-            self.evidence.output_shares.append({name: float(g.norm()) for name, (_, g) in outputs.items()})
-        elif self._step <= _FIRST_LOOKS:  # when nothing is learned yet, all columns have as much to learn
-            value, gradient = next(iter(outputs.values()), (None, None))
-            if gradient is not None and gradient.ndim == 2 and 2 <= gradient.shape[1] <= 64:
-                norms = gradient.norm(dim=0).tolist()
-                self.evidence.output_shares.append({f"column {n}": norm for n, norm in enumerate(norms)})
-        for name, (value, gradient) in outputs.items():
-            if value.ndim == 0:
-                if name.rpartition(".")[2] == "loss" and float(gradient) < 0:
-                    self.evidence.objectives.append(Objective(self._step, {"own-loss": -1.0}, "own-loss"))
-                continue
-            if not bool(torch.isfinite(value).all()) or not bool(torch.isfinite(gradient).all()):
-                continue
-            result = examine_objective(self._step, value, gradient, candidates)
-            tokens = () if call is None else tensors_in([list(call[0]), call[1]])
-            offsets = (
-                trained_offset(one, value, gradient) for _, one in tokens if not one.is_floating_point()
+        # An autoencoder's targets are its inputs: asked last.
+        own = {id(one) for one in given}
+        candidates = [one for one in candidates if id(one) not in own] or candidates or given
+        named = {id(one) for _, one in tensors_in(outputs)}
+        samples = {
+            name: one
+            for name, one in self._calls.outputs.items()
+            if one.gradient is not None and (not named or one.identity in named)
+        }
+        shares = {name: one.norm for name, one in samples.items() if one.shape and one.norm is not None}
+        if len(shares) > 1:
+            self._host.ask_all(
+                list(shares.values()),
+                lambda there: self.evidence.output_shares.append(
+                    dict(zip(shares, (float(one) for one in there), strict=True))
+                ),
             )
-            offset = next((one for one in offsets if one is not None), None)
+        elif (
+            samples and self._step <= _FIRST_LOOKS
+        ):  # when nothing is learned yet, all columns have as much to learn
+            columns = next(iter(samples.values())).columns
+            if columns is not None:
+                self._host.ask(columns, self._take_columns)
+        for name, sample in samples.items():
+            self._take_objective(name, sample, candidates, given)
+
+    def _take_columns(self, norms: Tensor) -> None:
+        self.evidence.output_shares.append({f"column {n}": norm for n, norm in enumerate(norms.tolist())})
+
+    def _take_objective(
+        self, name: str, sample: OutputSample, candidates: Sequence[Tensor], given: Sequence[Tensor]
+    ) -> None:
+        assert sample.gradient is not None
+        step = self._step
+        if not sample.shape:
+            if name.rpartition(".")[2] == "loss":
+                self._host.ask(sample.gradient, lambda there: self._take_own_loss(step, float(there)))
+            return
+        tokens = next((one for one in given if not one.is_floating_point() and one.ndim == 2), None)
+        parts = [sample.part_of(one).detach() for one in candidates[:4]]
+        own = [] if tokens is None else [tokens.detach()]
+
+        def examine_it(there: list[Tensor]) -> None:
+            values, gradient, *rest = there
+            targets = rest[: len(parts)]
+            result = None
+            if sample.wide:
+                result = examine_vocabulary(step, gradient, targets)
+                pulled = gradient[..., 0].long(), gradient[..., 2].abs() > 0
+            else:
+                if not (_is_finite(values) and _is_finite(gradient)):
+                    return
+                result = examine_objective(step, values, gradient, targets)
+                pulled = pulled_classes(gradient) if gradient.ndim == 3 else (gradient, gradient)
+            offset = None
+            if own and len(sample.shape) == 3:
+                offset = trained_offset(rest[-1], *pulled, sample.index, sample.shape[-1])
             if result is not None or offset is not None:
-                objective = Objective(self._step) if result is None else result
+                objective = Objective(step) if result is None else result
                 objective.offset, objective.output = offset, name
+                self._correct_chance(objective)
                 self.evidence.objectives.append(objective)
 
+        self._host.ask_all([sample.values, sample.gradient, *parts, *own], examine_it)
+
+    def _take_own_loss(self, step: int, gradient: float) -> None:
+        if gradient < 0:
+            self.evidence.objectives.append(Objective(step, {"own-loss": -1.0}, "own-loss"))
+
+    def _correct_chance(self, objective: Objective) -> None:
+        """The classes of all batches tell more of what chance gives than those of a block."""
+        labels = self.evidence.labels
+        total = sum(labels.values())
+        if objective.classes and total >= 5 * objective.classes and max(labels) < objective.classes:
+            objective.chance = _entropy(list(labels.values()))
+
     def _probe_inputs(self) -> None:
-        if self._passes.call is None:
+        model, call = self._model(), self._calls.call
+        if model is None or call is None or not self._may_call():
             return
-        self._passes.paused = True
-        try:
+        with self._own_calls():
             # Not by the wrapper, whose call may wait for other ranks or compile anew.
-            answers = outputs_ignore(self._model, *self._passes.call)
-        finally:
-            self._passes.paused = False
+            answers = ignored_inputs(model, call)
+            self.evidence.later_tokens_matter = later_tokens_matter(model, call)
         self.evidence.asked_inputs = len(answers)
-        ignored = {name for name, same in answers.items() if same}
         # What outputs do not depend on at the start they may learn to: the last answer counts.
-        self.evidence.ignored_inputs = ignored
+        self.evidence.ignored_inputs = {name for name, same in answers.items() if same}
 
     def _take_stock(self) -> None:
         self._parameters.take_stock()
-        self.evidence.frozen_statistics |= set(self._parameters.declared_frozen_that_moved())
-        difference = self._ranks.compare(self._step)
-        if difference is not None and self.evidence.ranks_differ is None:
-            self.evidence.ranks_differ = self._step, difference
+        self.evidence.frozen_statistics |= self._parameters.declared_frozen_that_moved()
+        self._ranks.compare(self._step, self.evidence)
         # The last few may be held for a moment, and a sum over an epoch is let go at its end.
         old = list(self._losses)[-20:-3]
         if len(old) >= 16:
@@ -374,20 +460,25 @@ class Watch:
     # --- the answer ------------------------------------------------------------------------------------------------
 
     def report(self) -> list[Finding]:
-        """What is wrong, the most probable cause first."""
-        while self._pending:
-            self._read_pending()
+        """What is wrong: what is proven first, then hints, the most probable cause first."""
+        self._quietly("host", lambda: self._host.read(everything=True))
         self._quietly("parameters", self._take_stock)
-        self._quietly("passes", lambda: self._passes.finish_step(self._step))  # an evaluation at the very end
-        found = examine(self.evidence)
-        return [self._dated(one) for one in found]
+        self._quietly("calls", lambda: self._calls.finish_step(self._step))  # an evaluation at the very end
+        self._quietly("host", lambda: self._host.read(everything=True))
+        return self._findings()
+
+    def _findings(self) -> list[Finding]:
+        self.evidence.parameters = self._parameters.summary()
+        found = [self._dated(one) for one in examine(self.evidence)]
+        self.evidence.parameters = {}  # made anew when it is asked for
+        return found
 
     def _dated(self, one: Finding) -> Finding:
         step = self.first_seen.setdefault(one.slug, self._step)
         where, numbers = one.where, {**one.numbers, "first_seen": step}
         if self._script is not None and where in _SOMEWHERE_IN_THE_SOURCE | {f"step {step}"}:
             with contextlib.suppress(Exception):  # a place is a help, and no reason to lose a finding
-                line = place(self._script.text, one.slug, where)
+                line = self._script.place(one.slug, where)
                 if line is not None:
                     where, numbers["seen_at"] = f"{self._script.path}:{line}", where
         return dataclasses.replace(one, where=where, numbers=numbers)
@@ -405,7 +496,7 @@ class Watch:
 
     def close(self) -> None:
         """Takes all hooks away; a report is still given."""
-        self._passes.close()
+        self._calls.close()
         self._parameters.close()
 
     def __enter__(self) -> Watch:
@@ -452,16 +543,8 @@ class _Sentinel:
     __slots__ = ("__weakref__",)
 
 
-def _number(value: Any) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, Tensor):
-        return float(value.detach().float().mean())
-    return float(value)
-
-
-def _numbers(values: Mapping[str, Any] | None) -> dict[str, float]:
-    return {name: value for name, one in (values or {}).items() if (value := _number(one)) is not None}
+def _is_finite(tensor: Tensor) -> bool:
+    return bool(torch.isfinite(held_here(tensor.detach())).all())
 
 
 def _entropy(counts: Sequence[int]) -> float:
@@ -478,17 +561,3 @@ def _unwrapped(model: nn.Module) -> nn.Module:
         if inner is None:
             return model
         model = inner
-
-
-def _strongest_correlation(tables: Sequence[tuple[Tensor, Tensor]]) -> tuple[float, int] | None:
-    """The greatest absolute correlation of an input column with a target, and the column."""
-    inputs, targets = (torch.cat(parts).double() for parts in zip(*tables, strict=True))
-    if inputs.shape[0] < 32:
-        return None
-    inputs, targets = inputs - inputs.mean(0), targets - targets.mean(0)
-    norms = inputs.norm(dim=0)[:, None] * targets.norm(dim=0)[None, :]
-    matrix = (inputs.T @ targets).abs() / norms.clamp_min(1e-12)
-    matrix[norms < 1e-9] = 0
-    best = matrix.amax(1)
-    column = int(best.argmax())
-    return float(best[column]), column

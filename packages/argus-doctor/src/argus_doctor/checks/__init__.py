@@ -39,7 +39,6 @@ CHECKS: tuple[Check, ...] = (
     learning.initialisation,
     learning.rates,
     groups.rates,
-    groups.vision_tokens,
     groups.figure,
     groups.spread,
     learning.depth,
@@ -54,10 +53,15 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-def examine(evidence: Evidence) -> list[Finding]:
-    """What is wrong, the most probable cause first."""
+def examine(evidence: Evidence, more: Iterable[Check] = ()) -> list[Finding]:
+    """What is wrong: what is proven, then hints, the most probable cause first.
+
+    Args:
+        evidence: Of the training.
+        more: Checks of the caller's own.
+    """
     suspicions: list[Suspicion] = []
-    for check in CHECKS:
+    for check in (*CHECKS, *more):
         try:
             suspicions.extend(check(evidence))
         except Exception as error:  # noqa: BLE001 - a watcher never stops a training: it becomes a finding

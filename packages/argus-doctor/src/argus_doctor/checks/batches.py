@@ -10,8 +10,6 @@ from typing import Any
 from argus_doctor.evidence import Evidence, TensorStatistics
 from argus_doctor.suspicion import Suspicion, median
 
-_NORMS = ("BatchNorm", "LayerNorm", "GroupNorm", "InstanceNorm", "RMSNorm")
-
 
 def _by_name(looks: Sequence[Sequence[TensorStatistics]]) -> dict[str, list[TensorStatistics]]:
     found: dict[str, list[TensorStatistics]] = defaultdict(list)
@@ -22,76 +20,81 @@ def _by_name(looks: Sequence[Sequence[TensorStatistics]]) -> dict[str, list[Tens
 
 
 def inputs(evidence: Evidence) -> Iterator[Suspicion]:
-    """Empty, never normalised, or normalised twice."""
-    first = next(iter(evidence.parameters.values()), None)
-    normalises = first is not None and any(one in first.kind for one in _NORMS)
+    """Empty, never normalised, or normalised twice: as the first layer gets them."""
     for name, looks in _by_name(evidence.inputs).items():
         if len(looks) < 3 or not looks[0].is_float:
             continue
         shape = looks[0].shape
-        constant = sum(
-            (one.std == 0 and one.mean == 0) or (one.rows_alike and len(one.shape) > 1) for one in looks
-        )
-        if (
-            constant >= 0.8 * len(looks)
-            and len(shape) > 1
-            and shape[0] > 1
-            and median(one.mean for one in looks) != 1
-        ):
-            yield Suspicion(
-                "inputs-constant",
-                0.95,
-                f"input {name} {list(shape)} is the same for all samples",
-                f"input {name}",
-            )
-            continue
         if any(one.not_finite for one in looks):
             share = max(one.not_finite for one in looks)
             yield Suspicion(
                 "non-finite-input",
-                0.95,
+                "input not finite",
                 f"{share:.0%} of a batch's samples hold values that are not finite",
                 f"input {name}",
+                proven=True,
             )
             continue
-        if normalises or len(shape) < 2:
+        if len(shape) < 2:
             continue
-        mean, std = median(one.mean for one in looks), median(one.std for one in looks)
-        low, high = min(one.low for one in looks), max(one.high for one in looks)
-        figures = (
-            f"input {name} {list(shape)}: mean {mean:.3g}, deviation {std:.3g}, from {low:.3g} to {high:.3g}"
-        )
-        columns = looks[-1].columns
-        numbers: dict[str, Any] = {"mean": mean, "std": std, "low": low, "high": high}
-        numbers |= {} if columns is None else {"columns": [list(row) for row in columns]}
-        picture = len(shape) >= 3
-        column = median((one.worst_column for one in looks if one.worst_column is not None), default=0.0)
-        if (picture and (std > 20 or abs(mean) > 30)) or column > 30:
-            yield Suspicion("inputs-not-normalised", 0.9, figures, f"input {name}", numbers)
-        elif picture and low >= 0 and 0 < high <= 0.02:
+        empty = sum(one.std == 0 and one.mean == 0 for one in looks) >= 0.8 * len(looks)
+        alike = sum(one.rows_alike for one in looks) >= 0.8 * len(looks) and shape[0] > 1
+        if empty or alike:
             yield Suspicion(
-                "inputs-normalised-twice", 0.9, f"{figures}: divided by 255 twice", f"input {name}", numbers
-            )
-        elif picture and std > 0 and abs(mean) > 5 * std and not 0 <= low <= high <= 1:
-            yield Suspicion(
-                "inputs-normalised-twice",
-                0.88,
-                f"{figures}: next to its mean nothing is left",
+                "inputs-constant",
+                "input all zero" if empty else "samples all alike",
+                f"input {name} {list(shape)} is {'zero' if empty else 'the same for all samples'}",
                 f"input {name}",
-                numbers,
+                proven=empty,
             )
-        elif picture and ((mean < -0.8 and std > 1.2) or (mean < -1.5 and low < -2.5)):
-            yield Suspicion(
-                "inputs-normalised-twice",
-                0.85,
-                f"{figures}: shifted and scaled twice",
-                f"input {name}",
-                numbers,
-            )
-        elif column > 0 and abs(mean) > 2 * std and std > 0 and column > 1.5:
-            yield Suspicion(
-                "inputs-normalised-twice", 0.6, f"{figures}: shifted twice", f"input {name}", numbers
-            )
+        elif not looks[0].normalised_next:
+            yield from _ranges(name, looks)
+
+
+def _ranges(name: str, looks: Sequence[TensorStatistics]) -> Iterator[Suspicion]:
+    """By mean and deviation: a first layer as PyTorch draws it expects about 0 and 1."""
+    mean, std = median(one.mean for one in looks), median(one.std for one in looks)
+    low, high = min(one.low for one in looks), max(one.high for one in looks)
+    shape, columns = looks[0].shape, looks[-1].columns
+    figures = (
+        f"input {name} {list(shape)}: mean {mean:.3g}, deviation {std:.3g}, from {low:.3g} to {high:.3g}"
+    )
+    numbers: dict[str, Any] = {"mean": mean, "std": std, "low": low, "high": high}
+    numbers |= {} if columns is None else {"columns": [list(row) for row in columns]}
+    picture = len(shape) == 4 and shape[1] in (1, 3, 4)
+    column = median((one.worst_column for one in looks if one.worst_column is not None), default=0.0)
+    kinds: tuple[tuple[str, str, bool, str], ...] = (
+        ("inputs-not-normalised", "input far from unit size", picture and (std > 20 or abs(mean) > 30), ""),
+        ("inputs-not-normalised", "column far from unit size", column > 30, ""),
+        (
+            "inputs-normalised-twice",
+            "divided twice",
+            picture and low >= 0 and 0 < high <= 0.02,
+            ": divided by 255 twice",
+        ),
+        (
+            "inputs-normalised-twice",
+            "next to its mean nothing",
+            picture and std > 0 and abs(mean) > 5 * std and not 0 <= low <= high <= 1,
+            ": next to its mean nothing is left",
+        ),
+        (
+            "inputs-normalised-twice",
+            "shifted and scaled twice",
+            picture and ((mean < -0.8 and std > 1.2) or (mean < -1.5 and low < -2.5)),
+            ": shifted and scaled twice",
+        ),
+        (
+            "inputs-normalised-twice",
+            "shifted twice",
+            std > 0 and abs(mean) > 2 * std and 1.5 < column <= 30,
+            ": shifted twice",
+        ),
+    )
+    for slug, sign, seen, words in kinds:
+        if seen:
+            yield Suspicion(slug, sign, figures + words, f"input {name}", numbers)
+            return
 
 
 def ignored(evidence: Evidence) -> Iterator[Suspicion]:
@@ -100,13 +103,16 @@ def ignored(evidence: Evidence) -> Iterator[Suspicion]:
         for name in sorted(evidence.ignored_inputs):
             yield Suspicion(
                 "input-ignored",
-                0.93,
+                "outputs ignore an input",
                 f"the outputs stay the same when samples swap input {name}",
                 f"input {name}",
             )
     elif evidence.ignored_inputs:
         yield Suspicion(
-            "mode-collapse", 0.8, "the outputs stay the same when samples swap their inputs", "outputs"
+            "mode-collapse",
+            "outputs ignore all inputs",
+            "the outputs stay the same when samples swap their inputs",
+            "outputs",
         )
 
 
@@ -133,7 +139,7 @@ def evaluation_inputs(evidence: Evidence) -> Iterator[Suspicion]:
         if shifted > 1.0 or scaled > 2.0:
             yield Suspicion(
                 "evaluation-inputs-differ",
-                0.9,
+                "evaluated on other ranges",
                 f"input {name} has mean {mean:.3g} and deviation {std:.3g} in training, {mean_there:.3g} and "
                 f"{std_there:.3g} in evaluation",
                 f"input {name}",
@@ -146,7 +152,10 @@ def order(evidence: Evidence) -> Iterator[Suspicion]:
     repeated, compared = evidence.batches_repeated
     if compared >= 10 and repeated >= 0.95 * compared and not evidence.whole_set:
         yield Suspicion(
-            "same-batch", 0.97, f"{repeated + 1} steps in a row trained on the very same batch", "data loader"
+            "same-batch",
+            "the very same batch",
+            f"{repeated + 1} steps in a row trained on the very same batch",
+            "data loader",
         )
         return
     counts = list(evidence.labels.values())
@@ -160,7 +169,7 @@ def order(evidence: Evidence) -> Iterator[Suspicion]:
     if size >= 4 and expected > 0.25 and seen < 0.5 * expected:
         yield Suspicion(
             "data-not-shuffled",
-            0.9,
+            "batches of few classes",
             f"a batch has an entropy of {seen:.2f} nats over the classes, a fair draw would have {expected:.2f}",
             "data loader",
         )
@@ -169,17 +178,23 @@ def order(evidence: Evidence) -> Iterator[Suspicion]:
 def leaks(evidence: Evidence) -> Iterator[Suspicion]:
     """Samples that are where they must not be: of training in evaluation, or the target among the inputs."""
     found = evidence.evaluations
-    if _rarely_alike(evidence):
-        meant = list(zip((share for _, share in found.known_share), found.meant, strict=False))
-        held_out = [share for share, name in meant if name == "validation"]
-        unnamed = [share for share, name in meant if not name]
+    if _rarely_alike(evidence) and found.known_share:
+        told = [share for share, validated in found.known_share if validated]
+        shares = [share for share, _ in found.known_share]
         # The share grows while training sees its samples for the first time; of the training set itself it ends at 1.
-        settled = len(unnamed) >= 3 and abs(unnamed[-1] - unnamed[-2]) < 0.03 and unnamed[-1] < 0.98
-        share = held_out[-1] if len(held_out) >= 2 else unnamed[-1] if settled else 0.0
+        settled = len(shares) >= 3 and abs(shares[-1] - shares[-2]) < 0.03 and shares[-1] < 0.98
+        # To ask about all training samples is to measure training; about a fixed part of them is seldom meant.
+        part = len(shares) >= 3 and found.same_samples >= len(shares) - 1
+        part = part and found.samples < 0.5 * evidence.distinct[0] and min(shares[1:]) >= 0.98
+        share = told[-1] if len(told) >= 2 else shares[-1] if settled or part else 0.0
         if share >= 0.02 + _by_chance(evidence):
             yield Suspicion(
                 "train-val-leak",
-                0.93,
+                "validated on training samples"
+                if len(told) >= 2
+                else "evaluated on a part of the training samples"
+                if part
+                else "evaluated on some training samples",
                 f"{share:.0%} of the samples of an evaluation were trained on",
                 "evaluation data",
                 {"share": share},
@@ -190,7 +205,7 @@ def leaks(evidence: Evidence) -> Iterator[Suspicion]:
         if correlation > 0.9999 and columns > 2:
             yield Suspicion(
                 "target-in-inputs",
-                0.93,
+                "a column is the target",
                 f"input column {column} is the target (correlation {correlation:.6f})",
                 f"input column {column}",
                 {"column": column},

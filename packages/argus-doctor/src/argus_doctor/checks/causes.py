@@ -1,7 +1,7 @@
 """All suspicions weighed together: source, batches, gradients and curves give one cause, with its probability.
 
 A cause explains what follows from it: nobody is told of a learning rate when it is old gradients that make the loss
-diverge. Probabilities are calibrated on runs whose truth is known; see ``benchmarks/results``.
+diverge.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from argus_doctor.suspicion import Suspicion
 
 REPORTED = 0.5
 """Least probability of a finding."""
+_NEARLY = 0.12
+"""By so much a consequence may be surer than its cause: it shows sooner and more clearly."""
 _OUTCOMES = (
     "mode-collapse",
     "labels-unrelated",
@@ -57,19 +59,21 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     ),
     # Not a collapse: where all samples are answered alike, what looks at one place only has dead units, too.
     "dead-units": (
+        "no-gradient",
         "vanishing-gradient",
         "learning-rate-too-low",
         "input-ignored",
         "zero-gradient",
         *(outcome for outcome in _OUTCOMES if outcome != "mode-collapse"),
     ),
-    "vanishing-gradient": ("learning-rate-too-low", "input-ignored", *_OUTCOMES),
+    "vanishing-gradient": ("no-gradient", "learning-rate-too-low", "input-ignored", *_OUTCOMES),
     "learning-rate-too-low": _OUTCOMES,
     "input-ignored": _OUTCOMES,
     "mode-collapse": ("labels-unrelated",),
     "non-finite-input": ("non-finite-loss", *_BREAKS_AT_ONCE),
     "learning-rate-vanished": ("learning-rate-too-low", "labels-unrelated"),
-    "bad-initialisation": _BREAKS_AT_ONCE,
+    "bad-initialisation": ("no-gradient", *_BREAKS_AT_ONCE),
+    "inputs-constant": ("no-gradient", *_BREAKS_AT_ONCE),
     "labels-unrelated": ("poor-generalisation", "augmentation-inconsistent"),
     "data-not-shuffled": ("poor-generalisation", "labels-unrelated", "mode-collapse"),
     "train-val-leak": (),
@@ -78,49 +82,59 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
 
 
 def join(suspicions: Iterable[Suspicion], evidence: Evidence) -> list[Finding]:
-    """Findings, the most probable cause first."""
+    """Findings: what is proven, then hints, the most probable cause first."""
     by_slug: dict[str, list[Suspicion]] = defaultdict(list)
     for one in suspicions:
         by_slug[one.slug].append(one)
-    strongest = {slug: max(alike, key=lambda one: one.strength) for slug, alike in by_slug.items()}
+    strongest = {
+        slug: max(alike, key=lambda one: (one.proven, one.strength)) for slug, alike in by_slug.items()
+    }
     written = {one.slug: one for one in evidence.source}
-    probable = {}
-    for slug, one in strongest.items():
-        support = written.get(slug)
-        # Two witnesses that do not know of each other: odds multiply.
-        probable[slug] = one.strength if support is None else _both(one.strength, support.strength)
-    for slug, one in written.items():
-        if slug not in strongest and one.strength >= _SOURCE_ALONE and slug in _SEEN_IN_SOURCE_ONLY:
-            strongest[slug], probable[slug] = one, one.strength
+    strongest |= {slug: one for slug, one in written.items() if slug in _SEEN_IN_SOURCE_ONLY}
+    probable = {slug: one.strength for slug, one in strongest.items()}
     explained = {
         effect
         for cause, probability in probable.items()
         if probability >= REPORTED
         for effect in _effects(cause)
-        if probable.get(effect, 0.0) <= probability + 0.12 and not _explains_back(effect, cause, probable)
+        if _outweighs(strongest[cause], strongest.get(effect)) and not _explains_back(effect, cause, probable)
     }
     kept = [
         slug for slug, probability in probable.items() if probability >= REPORTED and slug not in explained
     ]
-    kept.sort(key=lambda slug: (slug in _ASIDE or slug in _OUTCOMES, -probable[slug]))
+    kept.sort(
+        key=lambda slug: (not strongest[slug].proven, slug in _ASIDE or slug in _OUTCOMES, -probable[slug])
+    )
     found = []
     for slug in kept:
         one, support = strongest[slug], written.get(slug)
         what, where = one.what, one.where
-        if support is not None and support is not one:
+        if support is not None and support is not one:  # the place is known better there
             what, where = f"{what}; {support.what}", support.where
         effects = sorted(set(probable) & set(_effects(slug)))
-        numbers = {**one.numbers, "explains": effects or None, "seen_at": one.where if support else None}
-        found.append(finding(slug, where, what, numbers=numbers, probability=round(probable[slug], 3)))
+        numbers = {
+            **one.numbers,
+            "sign": one.sign,
+            "explains": effects or None,
+            "seen_at": one.where if support else None,
+        }
+        probability = round(probable[slug], 3)
+        # Where a training is broken for certain, it is no hint that names why.
+        certain = one.proven or any(strongest[effect].proven for effect in effects)
+        found.append(finding(slug, where, what, numbers=numbers, probability=probability, certain=certain))
     for part, error in evidence.failures.items():
-        found.append(
-            finding("check-failed", part, f"this part of the doctor stopped: {error}", probability=1.0)
-        )
+        found.append(finding("check-failed", part, f"this part of the doctor stopped: {error}"))
     return found
 
 
-_SOURCE_ALONE = 0.9
-_SEEN_IN_SOURCE_ONLY = ("graph-kept", "missing-freeze")
+def _outweighs(cause: Suspicion, effect: Suspicion | None) -> bool:
+    """Whether a cause may stand for what follows from it: not where that is clearly the surer of the two."""
+    if effect is None or cause.proven or effect.slug == "non-finite-loss":
+        return True
+    return not effect.proven and effect.strength <= cause.strength + _NEARLY
+
+
+_SEEN_IN_SOURCE_ONLY = ("missing-freeze",)
 
 
 def _explains_back(effect: str, cause: str, probable: Mapping[str, float]) -> bool:
@@ -130,11 +144,6 @@ def _explains_back(effect: str, cause: str, probable: Mapping[str, float]) -> bo
         and cause in _effects(effect)
         and (probable[effect], effect) > (probable[cause], cause)
     )
-
-
-def _both(first: float, second: float) -> float:
-    odds = first / (1 - min(first, 0.999)) * max(second / (1 - min(second, 0.999)), 1.0)
-    return odds / (1 + odds)
 
 
 def _effects(cause: str) -> tuple[str, ...]:

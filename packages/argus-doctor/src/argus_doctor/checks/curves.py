@@ -25,12 +25,15 @@ def numbers(evidence: Evidence) -> Iterator[Suspicion]:
         "backward": f"step {found.step}: the gradient of {found.where} is not finite; outputs and loss are",
     }
     slug = "non-finite-input" if found.what == "input" else "non-finite-loss"
+    # One step may overflow, and mixed precision leaves it out.
+    certain = slug == "non-finite-input" or found.what == "weights" or lasting >= 2
     yield Suspicion(
         slug,
-        0.96 if slug == "non-finite-input" else 0.85,
+        f"{found.what} not finite" if certain else "not finite for a moment",
         f"{words[found.what]}; {lasting} losses since are not finite",
         found.where or f"step {found.step}",
         {"step": found.step, "first": found.what},
+        proven=certain,
     )
 
 
@@ -49,7 +52,7 @@ def memory(evidence: Evidence) -> Iterator[Suspicion]:
         if doubt < 0.01 and doubt_there > 8 * doubt + 0.03:
             yield Suspicion(
                 "poor-generalisation",
-                0.8,
+                "sure of training samples alone",
                 f"{times}: of them the model is {1 - doubt:.1%} sure, of those of an evaluation {1 - doubt_there:.1%}; "
                 "it knows them by heart",
                 "training data",
@@ -58,7 +61,7 @@ def memory(evidence: Evidence) -> Iterator[Suspicion]:
     elif far < 0.02 and evidence.evaluations.samples >= 5 * distinct and total >= 100 * distinct:
         yield Suspicion(
             "poor-generalisation",
-            0.7,
+            "few samples known by heart",
             f"{times}, until nothing of their loss was left ({far:.1%}); evaluations have "
             f"{evidence.evaluations.samples}",
             "training data",
@@ -68,7 +71,7 @@ def memory(evidence: Evidence) -> Iterator[Suspicion]:
 
 def validation(evidence: Evidence) -> Iterator[Suspicion]:
     """Overfitting: validation gets worse while training gets better."""
-    values = [(number, value) for number, value in evidence.series("val_loss") if math.isfinite(value)]
+    values = [(number, value) for number, value in evidence.validations if math.isfinite(value)]
     if len(values) < 4:
         return
     losses = dict(evidence.series("loss"))
@@ -80,7 +83,7 @@ def validation(evidence: Evidence) -> Iterator[Suspicion]:
     if len(after) >= 2 and min(last) > 1.25 * best and best > 0 and now < 0.5 * median(around):
         yield Suspicion(
             "poor-generalisation",
-            0.85,
+            "validation loss rose",
             f"the validation loss was {best:.3g} at step {best_at} and is {last[-1]:.3g}, while that of training "
             "fell from "
             f"{median(around):.3g} to {now:.3g}",
@@ -95,10 +98,11 @@ def resources(evidence: Evidence) -> Iterator[Suspicion]:
     if looked >= 16 and alive >= 0.9 * looked:
         yield Suspicion(
             "graph-kept",
-            0.95,
+            "graphs of old losses alive",
             f"the graphs of {alive} of the last {looked} losses are still held: a loss is kept without .item() or "
             ".detach()",
             "loss",
+            proven=True,
         )
     timed = evidence.steps[20:]
     if len(timed) >= 50:
@@ -106,7 +110,7 @@ def resources(evidence: Evidence) -> Iterator[Suspicion]:
         if wait > 0.05 and wait > 0.6 * whole:
             yield Suspicion(
                 "input-bound",
-                0.7,
+                "waits for data",
                 f"of {whole:.2f} s a step, {wait:.2f} s pass before the model is called",
                 "data loader",
             )

@@ -14,9 +14,6 @@ _FAST = 0.1
 """Of its size, by a step: where the loss does not fall, that is why."""
 FAR_TOO_FAST = 10.0
 """Times its size, by a step: a weight that moves so far keeps nothing, whatever the loss does."""
-_INFLATED = 4.0
-"""Times the usual number of vision tokens."""
-
 _SPREAD, _SPREAD_FROM = 0.1, 50
 """Share of the truth's spread below which answers are constant, and steps before which they may be."""
 
@@ -26,10 +23,9 @@ def rates(evidence: Evidence) -> Iterator[Suspicion]:
     ratios: dict[str, list[float]] = defaultdict(list)
     for p in evidence.parameters.values():
         # What began at zero moves by many times its size at first, and so it must.
-        known = len(p.ratios) >= _LOOKS and len(p.weights) > 0 and p.weights[0] > 0
-        if known and p.group and len(p.shape) > 1 and p.start != "zero":
+        if p.updates >= _LOOKS and p.first_weight > 0 and p.group and len(p.shape) > 1 and p.start != "zero":
             # Of the size at the start: weights that have grown a thousandfold are moved by little of what they are now.
-            ratios[p.group].append(median(p.ratios) * median(p.weights) / p.weights[0])
+            ratios[p.group].append(p.ratio * max(p.weight, p.first_weight) / p.first_weight)
     losses = evidence.losses()
     if len(losses) < 3 or not ratios:
         return
@@ -43,29 +39,12 @@ def rates(evidence: Evidence) -> Iterator[Suspicion]:
     beside = f", of the other groups {max(others):.2g} at most" if others else ""
     yield Suspicion(
         "learning-rate-too-high",
-        0.95,
+        "group moves too fast",
         f"a step changes the weights of group {group} by {speed:.2g} times their first size (usual is 0.001{beside}); "
         f"the loss went from {first:.3g} to {last:.3g}",
         f"group {group}",
         {"group": group, "update_ratio": speed},
     )
-
-
-def vision_tokens(evidence: Evidence) -> Iterator[Suspicion]:
-    """Batches whose pictures have far more tokens than usual, again and again."""
-    counts = [(one.number, one.vision_tokens) for one in evidence.steps if one.vision_tokens]
-    if len(counts) < 30:
-        return
-    usual = median(count for _, count in counts)
-    large = [(number, count) for number, count in counts[-50:] if count > _INFLATED * usual]
-    if len(large) >= 3:
-        yield Suspicion(
-            "vision-token-inflation",
-            0.8,
-            f"{len(large)} of the last {len(counts[-50:])} steps had more than {_INFLATED:g} times the usual "
-            f"{usual:.0f} vision tokens, step {large[-1][0]} {large[-1][1]}",
-            f"step {large[-1][0]}",
-        )
 
 
 def spread(evidence: Evidence) -> Iterator[Suspicion]:
@@ -79,7 +58,7 @@ def spread(evidence: Evidence) -> Iterator[Suspicion]:
     if step >= _SPREAD_FROM and value < _SPREAD and not grows:
         yield Suspicion(
             "mode-collapse",
-            0.9,
+            "held-out predictions alike",
             f"held-out predictions differ by {value:.2g} of what the truth differs by: nearly the same answer for "
             "every sample",
             f"step {step}",
@@ -100,7 +79,7 @@ def figure(evidence: Evidence) -> Iterator[Suspicion]:
     if len(after) >= 4 and max(after[-3:]) < best - max(0.1 * abs(best), 0.02) and 0 < now < 0.7 * then:
         yield Suspicion(
             "poor-generalisation",
-            0.8,
+            "figure fell while training improved",
             f"the figure was {best:.4g} at step {best_at} and is {after[-1]:.4g}, while the loss of training fell from "
             f"{then:.3g} to {now:.3g}",
             f"step {best_at}",

@@ -54,34 +54,36 @@ def initialisation(evidence: Evidence) -> Iterator[Suspicion]:
     if alike:
         yield Suspicion(
             "bad-initialisation",
-            0.95,
+            "units all the same",
             f"all units of {names([p.name for p in alike])} began the same and stay the same: they can only learn "
             "one thing",
             names([p.module for p in alike]),
+            proven=True,
         )
     zeros = [p for p in layers if p.start == "zero"]
     if (
         len(zeros) >= 2
         and len(zeros) >= 0.5 * sum(len(p.shape) > 1 for p in evidence.parameters.values())
-        and all(p.zero_gradient > 0.9 * p.steps for p in zeros[:-1])
+        and all(p.zero_gradient > 0.9 * p.looks for p in zeros[:-1])
     ):
         yield Suspicion(
             "bad-initialisation",
-            0.93,
+            "weights zero and stay so",
             f"{names([p.name for p in zeros])} began at zero and stay there",
             names([p.module for p in zeros]),
+            proven=True,
         )
     large = [
         p
         for p in layers
-        if p.weights and p.start == "other" and p.weights[0] * math.sqrt(max(p.numel // p.shape[0], 1)) > 6
+        if p.start == "other" and p.first_weight * math.sqrt(max(p.numel // p.shape[0], 1)) > 6
     ]
     first = next((one for one in evidence.objectives if one.loss is not None and one.chance), None)
     if large and first is not None and first.step <= 3 and (first.loss or 0) > 4 * (first.chance or 1):
-        gains = max(p.weights[0] * math.sqrt(p.numel // p.shape[0]) for p in large)
+        gains = max(p.first_weight * math.sqrt(p.numel // p.shape[0]) for p in large)
         yield Suspicion(
             "bad-initialisation",
-            0.9,
+            "weights too large at first",
             f"the first loss is {first.loss:.3g}, of a constant answer it would be {first.chance:.3g}; "
             f"{names([p.name for p in large])} multiply their input by {gains:.0f}, a usual initialisation by about 1",
             names([p.module for p in large]),
@@ -90,23 +92,23 @@ def initialisation(evidence: Evidence) -> Iterator[Suspicion]:
 
 def rates(evidence: Evidence) -> Iterator[Suspicion]:
     """A learning rate out of range, by what a step does to the weights and the loss."""
-    layers = [p for p in _matrices(evidence) if p.start not in ("zero",) and len(p.ratios) >= 3]
+    layers = [p for p in _matrices(evidence) if p.start not in ("zero",) and p.updates >= 3]
     losses = evidence.losses()
     if not layers or len(losses) < 8:
         return
     biggest = max((rate for one in evidence.steps for rate in one.rates), default=0.0)
-    early = median(median(p.ratios[2:12] or p.ratios) for p in layers)
-    typical = median(median(p.ratios) for p in layers)
-    peak = median(max(p.ratios) for p in layers)
+    early = median(p.early_ratio for p in layers)
+    typical = median(p.ratio for p in layers)
+    peak = median(p.peak_ratio for p in layers)
     finite = [one for one in losses if math.isfinite(one)]
     first = median(finite[:3])
     last = median(finite[-10:])
     far = progress(evidence)
-    shrunk = [p for p in layers if p.weights and p.weights[0] > 0 and p.weights[-1] < 0.05 * p.weights[0]]
+    shrunk = [p for p in layers if 0 < p.weight < 0.05 * p.first_weight]
     if len(shrunk) > 0.5 * len(layers):
         yield Suspicion(
             "mode-collapse",
-            0.95,
+            "weights shrink to nothing",
             f"the weights shrink to nothing ({names([p.name for p in shrunk])}): weight decay is stronger than "
             "what is learned",
             "weight decay",
@@ -119,10 +121,10 @@ def rates(evidence: Evidence) -> Iterator[Suspicion]:
     broken = last > 3 * abs(first) + 0.5 or (
         bool(before) and (max(before) > 2 * abs(first) + 0.5 or peak > 1)
     )
-    jumps = early > 0.1 and max(finite[1:40], default=0.0) > 1.4 * abs(first) + 0.1
+    jumps = early > 0.08 and max(finite[1:40], default=0.0) > 1.4 * abs(first) + 0.1
     worse = far is not None and far > 0.98
     noise = _noise(finite)
-    first_looks = median(median(p.ratios[:3]) for p in layers)
+    first_looks = median(p.first_ratio for p in layers)
     numbers = {"update_ratio": typical, "first_update_ratio": first_looks, "learning_rate": biggest}
     if (
         jumps
@@ -132,7 +134,11 @@ def rates(evidence: Evidence) -> Iterator[Suspicion]:
     ):
         yield Suspicion(
             "learning-rate-too-high",
-            0.92 if broken or typical > 0.1 else 0.85,
+            "diverges with large updates"
+            if broken
+            else "jumps with large updates"
+            if jumps
+            else "large updates, nothing learned",
             f"a step changes the weights by {max(early, typical):.2g} of their size (usual is 0.001), and the loss "
             + (
                 "diverges"
@@ -151,7 +157,7 @@ def rates(evidence: Evidence) -> Iterator[Suspicion]:
     if len(losses) >= 60 and typical < 5e-5 and not warming and not learned and _barely_moves(finite):
         yield Suspicion(
             "learning-rate-too-low",
-            0.9 if typical < 1e-5 else 0.75,
+            "updates next to nothing" if typical < 1e-5 else "updates small",
             f"a step changes the weights by {typical:.1g} of their size (usual is 0.001): after {len(losses)} "
             "steps the "
             f"loss went from {first:.4g} to {last:.4g}",
@@ -178,11 +184,9 @@ def _ordered(evidence: Evidence) -> list[tuple[str, float]]:
     """Relative gradient of each layer, in the order of the layers."""
     found = []
     for p in _matrices(evidence):
-        if p.gradients and p.weights and any(one in p.kind for one in _LAYERS):
-            size = median(p.weights) * math.sqrt(p.numel)
-            finite = [one for one in p.gradients[:60] if math.isfinite(one)]
-            if size > 0 and finite:
-                found.append((p.name, median(finite) / size))
+        size = p.first_weight * math.sqrt(p.numel)
+        if size > 0 and p.early_gradient > 0 and any(one in p.kind for one in _LAYERS):
+            found.append((p.name, p.early_gradient / size))
     return found
 
 
@@ -200,7 +204,7 @@ def depth(evidence: Evidence) -> Iterator[Suspicion]:
         ):
             yield Suspicion(
                 "vanishing-gradient",
-                0.93,
+                "gradient lost in depth",
                 f"relative to its weights, the gradient at {first} is {early / late:.1g} of that at {last}, and the "
                 "loss does not fall",
                 first,
@@ -210,10 +214,10 @@ def depth(evidence: Evidence) -> Iterator[Suspicion]:
     losses = evidence.losses()
     if len(finite) < 8:
         return
-    start = [p for p in _matrices(evidence) if p.gradients]
+    start = [p for p in _matrices(evidence) if p.first_gradient is not None]
     # Where the loss itself is of the usual size, a gradient a thousand times the weights comes from the depth.
     relative = median(
-        (p.gradients[0] / max(p.weights[0] * math.sqrt(p.numel), 1e-12) for p in start if p.weights), 0.0
+        ((p.first_gradient or 0.0) / max(p.first_weight * math.sqrt(p.numel), 1e-12) for p in start), 0.0
     )
     grown = median(finite[-5:]) / max(median(finite[:5]), 1e-12)
     bad_end = len(finite) < len(norms) or (losses and not math.isfinite(losses[-1]))
@@ -222,7 +226,7 @@ def depth(evidence: Evidence) -> Iterator[Suspicion]:
     if (relative > 100 and (bad_end or unlearned)) or (grown > 1e4 and bad_end):
         yield Suspicion(
             "exploding-gradient",
-            0.88,
+            "gradient grows out of bounds",
             f"the gradient's norm is {finite[0]:.3g} at the first step, {relative:.3g} times that of the weights "
             "in the typical layer, "
             f"and {max(finite):.3g} at most",
@@ -232,37 +236,38 @@ def depth(evidence: Evidence) -> Iterator[Suspicion]:
 
 def dead(evidence: Evidence) -> Iterator[Suspicion]:
     """Units whose gradient is always zero."""
-    layers = [
-        p for p in _matrices(evidence) if len(p.dead_rows) >= 6 and any(one in p.kind for one in _LAYERS)
-    ]
     found = [
         p
-        for p in layers
-        if median(p.dead_rows[4:]) >= 0.85 and min(p.dead_rows[4:]) >= 0.7 and p.start != "zero"
+        for p in _matrices(evidence)
+        if p.dead_looks >= 6 and any(one in p.kind for one in _LAYERS)
+        # What is never called has no units to speak of: an expert that nobody asks.
+        if p.module not in evidence.uncalled and p.without_gradient < 0.5 * p.looks
+        if p.dead >= 0.85 and p.dead_least >= 0.7 and p.start != "zero"
     ]
     # Nothing reaches any weight: that is no matter of units. And where the bias learns, it is the inputs that are zero.
-    cut = all(p.zero_gradient == p.steps for p in _matrices(evidence))
+    cut = all(
+        p.zero_gradient == p.looks for p in evidence.parameters.values() if p.requires_grad and p.in_optimizer
+    )
     biases = {p.module: p for p in evidence.parameters.values() if p.name.endswith("bias")}
     hidden = [
         p
         for p in found
         if not cut
         and not (
-            min(p.dead_rows) == 1
+            p.dead_least == 1
             and p.module in biases
-            and biases[p.module].zero_gradient < 0.5 * max(p.steps, 1)
+            and biases[p.module].zero_gradient < 0.5 * max(p.looks, 1)
         )
     ]
     if hidden:
-        worst = max(hidden, key=lambda p: median(p.dead_rows[4:]))
-        since = "from the start" if median(worst.dead_rows[:3]) >= 0.85 else "after some steps"
+        worst = max(hidden, key=lambda p: p.dead)
+        since = "from the start" if worst.dead_first >= 0.85 else "after some steps"
         yield Suspicion(
             "dead-units",
-            0.9,
-            f"{median(worst.dead_rows[4:]):.0%} of the units of {worst.module or worst.name} get no gradient from "
-            f"any sample, {since}",
+            "units without gradient",
+            f"{worst.dead:.0%} of the units of {worst.module or worst.name} get no gradient from any sample, {since}",
             names([p.module or p.name for p in hidden]),
-            {"early": median(worst.dead_rows[:3])},
+            {"early": worst.dead_first},
         )
 
 
@@ -285,18 +290,18 @@ def outcome(evidence: Evidence) -> Iterator[Suspicion]:
     if far > 0.9 and (flat or silent):
         yield Suspicion(
             "mode-collapse",
-            0.7,
+            "outputs hardly differ",
             "the outputs hardly differ between samples"
             + (f": {median(spreads):.2g} of the spread of the targets" if spreads else ""),
             "outputs",
         )
-    val = [value for _, value in evidence.series("val_loss") if math.isfinite(value)]
+    val = [value for _, value in evidence.validations if math.isfinite(value)]
     chance = median(one.chance or 0.0 for one in late)
     unlearned = far > _RISK or (len(val) >= 2 and chance > 0 and min(val) > 0.98 * chance and far > 0.5)
     if unlearned and not flat and not silent:
         yield Suspicion(
             "labels-unrelated",
-            0.8,
+            "nothing learned",
             f"after {evidence.step} steps the loss is {far:.0%} of that of a constant answer, though gradients "
             "and updates are in "
             "range: the targets tell nothing of the inputs",
@@ -304,7 +309,10 @@ def outcome(evidence: Evidence) -> Iterator[Suspicion]:
         )
     elif unlearned:
         yield Suspicion(
-            "labels-unrelated", 0.65, f"the loss is {far:.0%} of that of a constant answer", "targets"
+            "labels-unrelated",
+            "nothing learned, outputs flat",
+            f"the loss is {far:.0%} of that of a constant answer",
+            "targets",
         )
 
 
@@ -323,7 +331,7 @@ def dimensions(evidence: Evidence) -> Iterator[Suspicion]:
                 place = columns.index(worst)
                 yield Suspicion(
                     "augmentation-inconsistent",
-                    0.8,
+                    "one dimension not explained",
                     f"of target dimension {place} nothing is explained ({worst:.0%}), of the best one {best:.0%}: what "
                     "changes the "
                     "inputs does not change it with them",

@@ -28,23 +28,23 @@ def memory_climbs(evidence: Evidence) -> Iterator[Suspicion]:
     allocated = [(one.step, one.allocated) for one in samples if one.allocated is not None]
     reserved = [(one.step, one.reserved) for one in samples if one.reserved is not None]
     if grown := _steady_rise(allocated):
-        yield _climbs("GPU tensors that are alive", grown, 0.8)
+        yield _climbs("GPU tensors that are alive", grown)
         return
     if grown := _steady_rise(reserved):
         yield Suspicion(
             "gpu-memory-fragments",
-            0.5,
+            "reserve climbs",
             f"the allocator's reserve grew from {grown[0]:.0f} to {grown[1]:.0f} MiB, the tensors alive did not",
             "GPU memory",
             {"first_mib": grown[0], "last_mib": grown[1]},
         )
     grown = _steady_rise([(one.step, one.resident) for one in samples])
     if tensors := _tensors_climb(samples, evidence.step):
-        yield _climbs("live tensors", tensors, 0.9)
+        yield _climbs("live tensors", tensors)
     elif grown and evidence.step >= _UNEXPLAINED_FROM_STEP:
         yield Suspicion(
             "memory-beside-tensors-climbs",
-            0.4,
+            "host memory climbs",
             f"host memory rose evenly from {grown[0]:.0f} to {grown[1]:.0f} MiB, the tensors alive did not: other "
             "objects that are kept, caches of libraries, or a heap in fragments",
             "host memory",
@@ -52,14 +52,15 @@ def memory_climbs(evidence: Evidence) -> Iterator[Suspicion]:
         )
 
 
-def _climbs(what: str, grown: tuple[float, float], strength: float) -> Suspicion:
+def _climbs(what: str, grown: tuple[float, float]) -> Suspicion:
     first, last = grown
     return Suspicion(
         "memory-climbs",
-        strength,
+        "live tensors climb",
         f"{what} rose from {first:.0f} to {last:.0f} MiB and go on rising: something keeps them from step to step",
         "memory",
         {"first_mib": first, "last_mib": last},
+        proven=True,
     )
 
 

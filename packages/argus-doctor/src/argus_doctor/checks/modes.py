@@ -11,30 +11,34 @@ from argus_doctor.suspicion import Suspicion
 def evaluation(evidence: Evidence) -> Iterator[Suspicion]:
     """Evaluation with dropout at work, or with batch normalisation that learns from it."""
     found = evidence.evaluations
-    # Passes without a gradient at most steps are part of the method: a teacher, a generator, a roll-out.
-    if not evidence.mode_matters or len(found.steps) < 2 or len(found.steps) > 0.5 * evidence.step:
+    # Passes without a gradient at most steps are part of the method: a teacher, a generator, a roll-out. And who asks
+    # about a sample again averages over dropout.
+    if not evidence.mode_matters or found.count < 2 or found.count > 0.5 * evidence.step or found.repeated:
         return
-    if len(found.in_training_mode) >= 0.9 * len(found.steps):
+    if found.in_training_mode >= 0.9 * found.count:
+        never = not found.ever_in_evaluation_mode
         yield Suspicion(
             "evaluation-in-training-mode",
-            0.95,
-            f"at {len(found.in_training_mode)} of {len(found.steps)} evaluations dropout or batch normalisation "
-            "worked as in training",
-            f"step {found.in_training_mode[0]}",
+            "never in evaluation mode" if never else "evaluated with dropout",
+            f"at {found.in_training_mode} of {found.count} evaluations dropout or batch normalisation worked as in "
+            f"training{'; eval() was never called' if never else ''}",
+            f"step {found.first_in_training_mode}",
+            proven=never,
         )
 
 
 def training(evidence: Evidence) -> Iterator[Suspicion]:
     """Training in evaluation mode."""
-    wrong, right = evidence.passes_in_eval_mode, evidence.passes_in_training_mode
-    if not evidence.mode_matters or len(wrong) < 5:
+    (wrong, first), (right, before) = evidence.passes_in_eval_mode, evidence.passes_in_training_mode
+    if not evidence.mode_matters or wrong < 5:
         return
-    left = bool(right) and min(right) < min(wrong)
-    words = f"from step {wrong[0]} on, after an evaluation" if left else "from the start"
-    if (left and len(wrong) > 0.2 * (evidence.step - wrong[0] + 1)) or not right:
+    left = bool(right) and before < first
+    words = f"from step {first} on, after an evaluation" if left else "from the start"
+    if (left and wrong > 0.2 * (evidence.step - first + 1)) or not right:
         yield Suspicion(
             "training-in-evaluation-mode",
-            0.97 if left else 0.8,
-            f"{len(wrong)} steps trained with the model in evaluation mode, {words}",
-            f"step {wrong[0]}",
+            "left in evaluation mode" if left else "trained in evaluation mode",
+            f"{wrong} steps trained with the model in evaluation mode, {words}",
+            f"step {first}",
+            proven=left,
         )

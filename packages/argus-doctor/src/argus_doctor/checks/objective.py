@@ -13,7 +13,7 @@ from argus_doctor.suspicion import Suspicion, median
 
 def ascends(evidence: Evidence) -> bool:
     """Whether the optimizer goes up the gradient."""
-    directions = [median(p.directions) for p in evidence.parameters.values() if len(p.directions) >= 5]
+    directions = [p.direction for p in evidence.parameters.values() if p.updates >= 5]
     return median(directions) > 0.2
 
 
@@ -25,21 +25,29 @@ def sign(evidence: Evidence) -> Iterator[Suspicion]:
             continue
         turned = sum(one.cosines[one.best or ""] < 0 for one in known)
         best = Counter(one.best for one in known).most_common(1)[0][0]
+        # A relative of a loss may point away from it by chance: the very gradient does not.
+        exact = all(abs(one.cosines[one.best or ""]) > _VERY for one in known) and best in _PLAIN
         if turned >= 0.9 * len(known) and not upwards:
             yield Suspicion(
                 "wrong-sign",
-                0.97,
+                "the very gradient, turned" if exact else "gradient turned",
                 f"the gradient at the outputs is that of {best} with the opposite sign: training makes it greater",
                 "loss",
                 {"looks": len(known)},
+                proven=exact,
             )
         elif turned <= 0.1 * len(known) and upwards:
             yield Suspicion(
                 "wrong-sign",
-                0.95,
+                "goes up the gradient",
                 f"the optimizer goes up the gradient of {best}: training makes it greater",
                 "optimizer",
+                proven=exact,
             )
+
+
+_VERY = 0.999
+_PLAIN = ("cross-entropy", "binary-cross-entropy", "squared", "absolute", "huber", "own-loss")
 
 
 def unbounded(evidence: Evidence) -> Iterator[Suspicion]:
@@ -58,7 +66,9 @@ def unbounded(evidence: Evidence) -> Iterator[Suspicion]:
     ):
         yield Suspicion(
             "wrong-sign",
-            0.45,
+            "loss falls without end, turned in the source"
+            if any(one.slug == "wrong-sign" for one in evidence.source)
+            else "loss falls without end",
             f"the loss falls without end, from {losses[0]:.3g} to {levels[-1]:.3g}",
             "loss",
         )
@@ -79,23 +89,23 @@ def _form(evidence: Evidence, known: list[Objective]) -> Iterator[Suspicion]:
         if outputs == {"probabilities"}:
             yield Suspicion(
                 "double-softmax",
-                0.97,
+                "probabilities into cross-entropy",
                 "the outputs are probabilities already, and the loss applies a softmax to them",
                 "outputs",
+                proven=True,
             )
         elif outputs == {"shares"} and len(known) >= 12:
             yield Suspicion(
                 "double-softmax",
-                0.93,
+                "shares into cross-entropy",
                 "the outputs are between 0 and 1 already, and the loss applies its own softmax or sigmoid",
                 "outputs",
             )
     if best == "nll-of-scores" and outputs <= {"log-probabilities"}:
         return
     if best in FAULTY and times >= 0.6 * len(known) and _clearly(best, known):
-        yield Suspicion(
-            FAULTY[best], 0.6 if best == "squared-one-hot" else 0.96, _TOLD[best], "loss", {"form": best}
-        )
+        certain = best not in ("squared-one-hot", "cross-entropy-of-tags")
+        yield Suspicion(FAULTY[best], f"form: {best}", _TOLD[best], "loss", {"form": best}, proven=certain)
     values = ("squared", "absolute", "huber", "log-cosh")
     if best in values and all(one.integer for one in known) and times >= 0.6 * len(known):
         classes = sorted(evidence.labels)
@@ -104,7 +114,7 @@ def _form(evidence: Evidence, known: list[Objective]) -> Iterator[Suspicion]:
         if 3 <= len(classes) <= 50 and whole_range and max(counts) < 2.5 * min(counts):
             yield Suspicion(
                 "wrong-loss",
-                0.85,
+                "class numbers as values",
                 f"{best} error between one output and the numbers of {len(classes)} classes: it takes class 2 for "
                 "nearer to 1 than to 5",
                 "loss",
@@ -154,7 +164,7 @@ def balance(evidence: Evidence) -> Iterator[Suspicion]:
         ratio = max(typical.values()) / typical[least]
         yield Suspicion(
             "objective-starved",
-            0.85,
+            "one output hardly pulled at",
             f"the loss pulls at output {least} {ratio:,.0f} times less than at another",
             least,
             {"ratio": ratio},
@@ -175,7 +185,7 @@ def shift(evidence: Evidence) -> Iterator[Suspicion]:
     }
     yield Suspicion(
         "labels-shifted",
-        0.93,
+        "its own token" if offset == 0 else "another token than the next",
         "each output is trained to give "
         f"{what.get(offset, f'the token {offset} places ahead: labels were shifted twice')}",
         "labels",

@@ -9,9 +9,10 @@ from argus_doctor.evidence import Evidence, Parameter
 from argus_doctor.suspicion import Suspicion, median, names
 
 _ENOUGH = 8
-"""Steps after which what has never happened is taken for what does not happen."""
+"""Looks after which what has never happened is taken for what does not happen."""
 _SHARE = 0.1
 """Of all trainable numbers: less may be an auxiliary part that rests on purpose."""
+_RANDOM = ("default", "identical-rows", "constant")
 
 
 def old_gradients(evidence: Evidence) -> Iterator[Suspicion]:
@@ -20,11 +21,12 @@ def old_gradients(evidence: Evidence) -> Iterator[Suspicion]:
     if looked >= 5 and stale >= 0.9 * looked:
         yield Suspicion(
             "missing-zero-grad",
-            0.98,
-            f"at {stale} of {looked} steps the gradient of the step before was still there and the new one was "
-            "added to it",
+            "gradient added to an old one",
+            f"at {stale} of {looked} steps that were looked at, the gradient of the step before was still there and "
+            "the new one was added to it",
             "optimizer.zero_grad",
             {"steps": looked, "stale": stale},
+            proven=True,
         )
 
 
@@ -33,39 +35,46 @@ def coverage(evidence: Evidence) -> Iterator[Suspicion]:
     known = evidence.parameters.values()
     if evidence.step >= 2 and known and not any(one.requires_grad for one in known):
         yield Suspicion(
-            "no-gradient", 0.97, "nothing can train: no parameter of the model requires a gradient", "model"
+            "no-gradient",
+            "nothing requires a gradient",
+            "nothing can train: no parameter of the model requires a gradient",
+            "model",
+            proven=True,
         )
         return
-    if not any(one.in_optimizer for one in evidence.parameters.values()) and not evidence.foreign[0]:
+    if not any(one.in_optimizer for one in known) and not evidence.foreign[0]:
         return
     held, reached = evidence.foreign
     missing = [
         p
-        for p in evidence.parameters.values()
+        for p in known
         if p.requires_grad and not p.in_optimizer and not p.declared_frozen and not p.moved_by_others
     ]
     if held and not reached and missing and evidence.step >= 2:
         yield Suspicion(
             "stale-optimizer",
-            0.97,
+            "optimizer holds what the model lost",
             f"the optimizer holds {held} parameters that the model no longer has, and lacks {names(_modules(missing))}",
             names(_modules(missing)),
             {"held": held},
+            proven=True,
         )
         return
     if not missing or evidence.step < _ENOUGH:
         return
-    total = sum(p.numel for p in evidence.parameters.values() if p.requires_grad)
+    total = sum(p.numel for p in known if p.requires_grad)
     share = sum(p.numel for p in missing) / max(total, 1)
-    # Weights as PyTorch draws them are not worth keeping as they are; trained ones may be.
-    untrained = any(p.start in ("default", "identical-rows", "constant") for p in missing if len(p.shape) > 1)
+    # Weights as PyTorch draws them are not worth keeping as they are, and a gradient is computed for them in vain.
+    drawn = [p for p in missing if p.start in _RANDOM and len(p.shape) > 1 and p.got_gradient]
+    certain = bool(drawn) and share > 0.001
     yield Suspicion(
         "not-in-optimizer",
-        0.95 if untrained and share > 0.001 else 0.3,
-        f"{len(missing)} parameters ({share:.0%} of those that are to train) are in no optimizer: "
-        f"{names(_modules(missing))}",
+        "random weights in no optimizer" if certain else "weights in no optimizer",
+        f"{len(missing)} parameters ({share:.0%} of those that are to train) are in no optimizer"
+        f"{', though they get gradients' if certain else ''}: {names(_modules(missing))}",
         names(_modules(missing)),
         {"share": share},
+        proven=certain,
     )
 
 
@@ -73,35 +82,61 @@ def reach(evidence: Evidence) -> Iterator[Suspicion]:
     """Parameters that train by name and get no gradient."""
     training = [p for p in evidence.parameters.values() if p.requires_grad and p.in_optimizer]
     total = sum(p.numel for p in training) or 1
-    none = [p for p in training if p.steps >= _ENOUGH and p.without_gradient == p.steps]
-    if none:
-        share = sum(p.numel for p in none) / total
-        uncalled = [p for p in none if p.module in evidence.uncalled]
+    none = [p for p in training if p.looks >= _ENOUGH and p.without_gradient == p.looks]
+    # What is never called may rest on purpose: an expert that nobody asks, a head of another task.
+    called = [p for p in none if p.module not in evidence.uncalled]
+    for cut, parts in ((True, called), (False, [p for p in none if p not in called])):
+        share = sum(p.numel for p in parts) / total
+        if not parts:
+            continue
+        certain = cut and share >= _SHARE
         why = (
-            "is never called"
-            if len(uncalled) == len(none)
-            else "gets no gradient: something cuts the graph behind it"
+            "is called, and no gradient comes back: something cuts the graph behind it"
+            if cut
+            else "is never called"
         )
         yield Suspicion(
             "no-gradient",
-            0.92 if share >= _SHARE else 0.3,
-            f"{names(_modules(none))} ({share:.0%} of what is to train) {why}, at {none[0].steps} steps",
-            names(_modules(none)),
+            "called without gradient"
+            if certain
+            else "small part without gradient"
+            if cut
+            else "never called",
+            f"{names(_modules(parts))} ({share:.0%} of what is to train) {why}, at {parts[0].looks} looks",
+            names(_modules(parts)),
             {"share": share},
+            proven=certain,
         )
     zero = [
         p
         for p in training
-        if p.steps >= 20 and p.zero_gradient >= 0.95 * p.steps and len(p.shape) > 1 and p.start == "zero"
+        if p.looks >= 12 and p.zero_gradient >= 0.95 * p.looks and len(p.shape) > 1 and p.start == "zero"
     ]
     matrices = [p for p in evidence.parameters.values() if len(p.shape) > 1]
     if zero and len(zero) < 0.5 * len(matrices):
         yield Suspicion(
             "zero-gradient",
-            0.93,
+            "zero weights with zero gradient",
             f"the gradient of {names([p.name for p in zero])} is zero at every step: factors that are both zero "
             "hold each other there",
             names(_modules(zero)),
+            proven=True,
+        )
+    alive = [p for p in training if p.looks >= 12 and p.zero_gradient < 0.5 * p.looks]
+    silent = [
+        p
+        for p in training
+        if p.looks >= 12 and p.zero_gradient == p.looks - p.without_gradient > 0 and p.start not in ("zero",)
+    ]
+    share = sum(p.numel for p in silent) / total
+    if alive and not zero and share >= _SHARE:
+        yield Suspicion(
+            "no-gradient",
+            "gradient always zero",
+            f"the gradient of {names(_modules(silent))} ({share:.0%} of what is to train) is zero at every look: what "
+            "it computes is multiplied by nothing, or is cut off",
+            names(_modules(silent)),
+            {"share": share},
         )
 
 
@@ -111,10 +146,11 @@ def intent(evidence: Evidence) -> Iterator[Suspicion]:
         moved = sorted(evidence.frozen_statistics)
         yield Suspicion(
             "missing-freeze",
-            0.97,
+            "declared frozen and changed",
             f"declared frozen, but changed since the start: {names(moved)}",
             names(_modules_of(moved)),
             {"declared": list(evidence.declared_frozen)},
+            proven=True,
         )
     frozen = [
         p
@@ -122,13 +158,14 @@ def intent(evidence: Evidence) -> Iterator[Suspicion]:
         if not p.requires_grad
         and p.in_optimizer
         and not p.declared_frozen
+        and not p.moved_by_others  # by a moving average, say
         and len(p.shape) > 1
         and p.start == "default"
     ]
     if frozen and evidence.step >= _ENOUGH:
         yield Suspicion(
             "accidental-freeze",
-            0.9,
+            "random weights frozen in an optimizer",
             f"{names(_modules(frozen))}: handed to the optimizer and frozen, with the random weights that they "
             "were made with",
             names(_modules(frozen)),
@@ -137,17 +174,19 @@ def intent(evidence: Evidence) -> Iterator[Suspicion]:
 
 def precision(evidence: Evidence) -> Iterator[Suspicion]:
     """Updates smaller than what the weights' type can hold."""
+    if not any(rate > 0 for one in evidence.steps for rate in one.rates):
+        return
     half = [
         p
         for p in evidence.parameters.values()
-        if p.dtype in ("bfloat16", "float16") and len(p.stuck) >= 5 and len(p.shape) > 1
+        if p.dtype in ("bfloat16", "float16") and p.stuck_looks >= 5 and len(p.shape) > 1
     ]
-    lost = [p for p in half if median(p.stuck) >= 0.45]
+    lost = [p for p in half if p.stuck >= 0.45]
     if lost and len(lost) >= 0.5 * len(half):
-        share = median(median(p.stuck) for p in lost)
+        share = median(p.stuck for p in lost)
         yield Suspicion(
             "update-lost",
-            0.92,
+            "weights of 16 bits stand still",
             f"{share:.0%} of the weights do not change at a step: their updates are smaller than {lost[0].dtype} "
             "can add to them",
             names(_modules(lost)),
@@ -162,16 +201,23 @@ def schedule(evidence: Evidence) -> Iterator[Suspicion]:
         return
     peak = max(rate for _, rate in rates)
     if peak <= 0:
-        yield Suspicion("learning-rate-too-low", 0.9, "the learning rate is 0 at every step", "lr")
+        yield Suspicion(
+            "learning-rate-too-low",
+            "rate is zero",
+            "the learning rate is 0 at every step",
+            "lr",
+            proven=True,
+        )
         return
     top = max(place for place, (_, rate) in enumerate(rates) if rate == peak)
     gone = [number for number, rate in rates[top:] if rate < 1e-3 * peak]
-    if len(gone) >= max(30, 0.35 * len(rates)) and rates[-1][1] < 1e-3 * peak:
+    since = evidence.step - gone[0] + 1 if gone else 0
+    if since >= max(30, 0.35 * evidence.step) and rates[-1][1] < 1e-3 * peak:
         yield Suspicion(
             "learning-rate-vanished",
-            0.92,
+            "rate gone early",
             f"the learning rate fell from {peak:.3g} below a thousandth of it by step {gone[0]} and stays there: "
-            f"{len(gone)} of {len(rates)} steps are made with it",
+            f"{since} of {evidence.step} steps are made with it",
             f"step {gone[0]}",
         )
 
@@ -179,8 +225,14 @@ def schedule(evidence: Evidence) -> Iterator[Suspicion]:
 def ranks(evidence: Evidence) -> Iterator[Suspicion]:
     """Processes that should hold the same weights."""
     if evidence.ranks_differ is not None:
-        step, who = evidence.ranks_differ
-        yield Suspicion("ranks-disagree", 0.97, f"{who}: their weights differ", f"step {step}")
+        step, who, promised = evidence.ranks_differ
+        yield Suspicion(
+            "ranks-disagree",
+            "replicas differ" if promised else "ranks differ that were alike",
+            f"{who}: their weights differ",
+            f"step {step}",
+            proven=promised,
+        )
 
 
 def _modules(parameters: Sequence[Parameter]) -> list[str]:

@@ -62,9 +62,9 @@ class Script:
         found = []
         try:
             for rule in RULES:
-                for slug, node, strength, what in rule(self.tree):
+                for slug, node, _, what in rule(self.tree):
                     place = f"{self.path}:{node.lineno}"
-                    found.append(Suspicion(slug, strength, what, place, {"line": node.lineno}))
+                    found.append(Suspicion(slug, "source", what, place, {"line": node.lineno}))
         except RecursionError as error:
             raise _too_deep(self.path) from error
         return found
@@ -72,9 +72,17 @@ class Script:
     def findings(self) -> list[Finding]:
         """The same as findings."""
         return [
-            finding(one.slug, one.where, one.what, numbers=one.numbers, probability=one.strength)
+            finding(
+                one.slug, one.where, one.what, numbers=one.numbers, probability=one.strength, certain=False
+            )
             for one in self.suspicions()
         ]
+
+    def place(self, slug: str, where: str) -> int | None:
+        """The line where a cause sits that shows only at run time; ``None`` where it cannot be told."""
+        from argus_doctor.lint.fixes import place
+
+        return place(self.text, slug, where)
 
 
 def mended_as_diff(script: Script, found: Sequence[Finding]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import time
 from pathlib import Path
 
 import torch
@@ -13,11 +14,11 @@ from argus_doctor.evidence import MemorySample
 _STATM = Path("/proc/self/statm")
 _MIB = 2**20
 _RISE_MIB, _RISE = 64.0, 1.05
-"""Live tensors are counted where resident memory has risen by both since the last count: some twenty counts until it is
-three times as large, each of some 50 ms."""
-_EARLY, _LATER = 60, 1.4
-"""They are also counted at that step, and whenever so many times as many were made: tensors that are kept may go where
-others have been freed, so that resident memory does not tell."""
+_PATIENCE, _PATIENCE_AT_A_RISE = 200.0, 5.0
+"""Live tensors are counted again when so many times the time of a count has passed, or the smaller number where
+resident memory has risen by both of the above: tensors that are kept may go where others have been freed, so that
+resident memory does not tell."""
+_SECONDS_OF_A_COUNT = 0.02
 
 
 def memory_figures() -> dict[str, float]:
@@ -61,7 +62,8 @@ class MemorySensor:
     """Takes samples of memory; cheap where nothing has grown."""
 
     def __init__(self) -> None:
-        self._counted_at, self._counted_step = 0.0, 0
+        self._counted_at, self._resident = time.perf_counter(), 0.0
+        self._seconds = _SECONDS_OF_A_COUNT
 
     def sample(self, step: int) -> MemorySample | None:
         """What there is now, or ``None`` where the system does not tell."""
@@ -69,10 +71,12 @@ class MemorySensor:
         resident = figures.get("memory/rss_mib")
         if resident is None:
             return None
-        tensors = None
-        rose = resident > max(self._counted_at + _RISE_MIB, self._counted_at * _RISE)
-        if rose or step >= max(_EARLY, _LATER * self._counted_step):
-            tensors, self._counted_at, self._counted_step = live_tensors_mib(), resident, step
+        tensors, now = None, time.perf_counter()
+        rose = resident > max(self._resident + _RISE_MIB, self._resident * _RISE)
+        if now - self._counted_at > (_PATIENCE_AT_A_RISE if rose else _PATIENCE) * self._seconds:
+            tensors, self._resident = live_tensors_mib(), resident
+            self._counted_at = time.perf_counter()
+            self._seconds = self._counted_at - now
         return MemorySample(
             step,
             resident,

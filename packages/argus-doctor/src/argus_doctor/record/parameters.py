@@ -1,27 +1,52 @@
-"""Parameters, their gradients and their updates, seen by the hooks of the optimizers."""
+"""Parameters, their gradients and their updates, seen by the hooks of the optimizers at *looks*.
+
+Of a parameter some hundred bytes are kept, however long the training is; nothing of a parameter's or a gradient's
+values outlives the optimizer's step that it was taken in.
+"""
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+import weakref
+import zlib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from fnmatch import fnmatch
+from functools import partial
 from typing import Any
+from zlib import crc32
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from argus_doctor.evidence import Evidence, Parameter
+from argus_doctor.evidence import STARTS, Evidence, Parameter
+from argus_doctor.record.host import HostReads
 from argus_doctor.record.tensors import held_here
 
-KEPT = 200
-"""Norms that are kept of each parameter: of the last steps."""
-SLICE = 1024
+SLICE = 256
 """Values of a parameter that its update is measured on."""
+_MOST_MEASURED = 64
+"""Parameters whose update is measured at one look; of more, each look takes others."""
+_EARLY = 60
+"""Looks whose gradients are the early ones."""
 _GUARDS = 4
-"""Parameters that are asked at every backward pass whether a gradient is there already."""
+"""Parameters that are asked at a backward pass whether a gradient is there already, and before a step whether it is a
+number."""
+_GUARD_VALUES = 4096
 
-Hook = Callable[[], None]
+_KEPT = np.dtype(
+    [
+        ("identity", "i8"), ("name", "u4"), ("start_print", "u4"), ("start", "u1"), ("flags", "u1"),
+        ("looks", "u2"), ("without", "u2"), ("zero", "u2"), ("moved", "u2"), ("unmoved", "u2"), ("alike", "u2"),
+        ("dead_looks", "u2"), ("stuck_looks", "u2"),
+        ("gradient_first", "f4"), ("gradient_early", "f4"), ("weight_first", "f4"), ("weight", "f4"),
+        ("ratio", "f4"), ("ratio_first", "f4"), ("ratio_early", "f4"), ("ratio_peak", "f4"), ("direction", "f4"),
+        ("dead", "f4"), ("dead_first", "f4"), ("dead_least", "f4"), ("stuck", "f4"),
+    ]
+)  # fmt: skip
+_TRAINS, _HELD, _DECLARED, _BY_OTHERS, _GRADED = 1, 2, 4, 8, 16
 
 
 def plain(optimizer: Any) -> torch.optim.Optimizer:
@@ -31,17 +56,21 @@ def plain(optimizer: Any) -> torch.optim.Optimizer:
     return optimizer  # type: ignore[no-any-return]
 
 
-class ParameterSensor:
+class ParameterRecord:
     """Watches what an optimizer does to a model's parameters.
 
     Args:
-        model: Its parameters are named.
-        optimizers: All that train it.
+        model: Its parameters are named; it is not held.
+        optimizers: All that train it; they are not held.
         evidence: Is filled in.
         frozen: Patterns of the names that were declared frozen.
-        before_step: Called with the gradients there and the weights still as they were, with whether all gradients are
-            finite (``None`` where asking would wait for a GPU).
-        every_step: Whether norms are taken at each step; else at looks alone, and nothing is done between them.
+        before_step: Called with the gradients there and the weights still as they were, where one of some gradients is
+            not finite.
+        host: Brings numbers from a GPU.
+
+    Attributes:
+        looking: Whether the step that is being made is looked at; nothing is done at others.
+        stepped: Whether an optimizer has stepped.
     """
 
     def __init__(
@@ -49,28 +78,29 @@ class ParameterSensor:
         model: nn.Module,
         optimizers: Sequence[torch.optim.Optimizer],
         evidence: Evidence,
-        frozen: Collection[str],
-        before_step: Callable[[bool | None], None],
-        every_step: bool = True,
+        frozen: Collection[str] = (),
+        before_step: Callable[[], None] = lambda: None,
+        host: HostReads | None = None,
     ) -> None:
-        self._model, self._optimizers, self._evidence = model, optimizers, evidence
-        self._frozen, self._before_step, self._every_step = frozen, before_step, every_step
-        self._named: dict[str, nn.Parameter] = {}
-        self._kinds = dict(model.named_modules())
-        self._norms: dict[str, Tensor] = {}
-        self._slices: dict[str, tuple[Tensor, Tensor]] = {}
+        self._model = weakref.ref(model)
+        self._optimizers = [weakref.ref(one) for one in optimizers]
+        self._evidence, self._before_step, self._host = evidence, before_step, host or HostReads()
+        self._frozen = tuple(frozen)
+        self._rows, self._about = np.zeros(0, _KEPT), zlib.compress(b"[]")
+        self._norms: list[tuple[int, Tensor]] = []
+        self._slices: dict[int, tuple[Tensor, Tensor]] = {}
+        self._buffers: dict[str, float] = {}
+        self._moved_buffers: set[str] = set()
+        self._turn, self._unknown = 0, False
         self._clean: set[int] = set()
         self._reached: set[int] = set()
         self._stale = [0, 0]
         self._foreign: dict[int, bool] = {}
-        self.looking = True
-        self.stepped = False
-        self._unknown = False
+        self._guards: list[weakref.ref[nn.Parameter]] = []
+        self.looking, self.stepped = True, False
         self._handles: list[Any] = []
-        self._starts: dict[str, Tensor] = {}
         try:
             self.take_stock()
-            self.declared_frozen_that_moved()
         except Exception as error:  # noqa: BLE001 - a watcher never stops a training: it becomes a finding
             evidence.failures.setdefault("parameters", repr(error))
         for optimizer in optimizers:
@@ -83,102 +113,143 @@ class ParameterSensor:
         for handle in self._handles:
             handle.remove()
 
+    def _held(self) -> Iterator[tuple[torch.optim.Optimizer, Mapping[str, Any]]]:
+        for reference in self._optimizers:
+            optimizer = reference()
+            for group in () if optimizer is None else optimizer.param_groups:
+                yield optimizer, group  # type: ignore[misc]
+
+    def _named(self) -> list[tuple[str, nn.Parameter]]:
+        model = self._model()
+        if model is None:
+            return []
+        return [(name, p) for name, p in model.named_parameters() if not _has_no_values(p)]
+
     def take_stock(self) -> None:
-        """Which parameters there are, and who holds them; done again from time to time, for both may change."""
-        held = {id(p) for o in self._optimizers for group in o.param_groups for p in group["params"]}
-        known = self._evidence.parameters
-        self._named = {name: p for name, p in self._model.named_parameters() if not _has_no_values(p)}
-        self._kinds = dict(self._model.named_modules())
-        every = {id(p) for _, p in self._model.named_parameters(remove_duplicate=False)}
-        for name, parameter in self._named.items():
-            found = known.get(name)
-            if found is None or found.shape != tuple(parameter.shape):
-                module = name.rpartition(".")[0]
-                found = known[name] = Parameter(
-                    name,
-                    module,
-                    type(self._kinds.get(module)).__name__,
-                    tuple(parameter.shape),
-                    parameter.requires_grad,
-                    False,
-                    declared_frozen=any(fnmatch(name, p) or fnmatch(name, f"{p}.*") for p in self._frozen),
-                    start=_look_of(parameter),
-                    dtype=str(parameter.dtype).removeprefix("torch."),
-                )
-                if found.declared_frozen or id(parameter) not in held:
-                    self._starts[name] = _slice(parameter)
-            found.requires_grad = parameter.requires_grad
-            found.in_optimizer = id(parameter) in held
-            if not found.in_optimizer and name in self._starts and not found.moved_by_others:
-                found.moved_by_others = not torch.equal(_slice(parameter), self._starts[name])
-        foreign = [
-            p for o in self._optimizers for g in o.param_groups for p in g["params"] if id(p) not in every
-        ]
-        for parameter in foreign:
-            self._foreign[id(parameter)] = (
-                self._foreign.get(id(parameter), False) or parameter.grad is not None
-            )
-        self._foreign = {
-            key: value for key, value in self._foreign.items() if key in {id(p) for p in foreign}
-        }
+        """Which parameters there are, and who holds them; done at each look, for both may change."""
+        model, named = self._model(), self._named()
+        if model is None:  # it was deleted: what is known of it stays
+            return
+        identities = np.fromiter((id(p) for _, p in named), np.int64, len(named))
+        held = {id(p) for _, group in self._held() for p in group["params"]}
+        if not np.array_equal(identities, self._rows["identity"]):
+            self._begin(named)
+        flags = self._rows["flags"]
+        for place, (_, parameter) in enumerate(named):
+            kept = flags[place] & (_DECLARED | _BY_OTHERS | _GRADED)
+            flag = kept | (_TRAINS * parameter.requires_grad) | (_HELD * (id(parameter) in held))
+            if parameter.grad is not None:
+                flag |= _GRADED
+            flags[place] = flag
+        self._compare(named)
+        self._compare_buffers()
+        every = {id(p) for _, p in model.named_parameters(remove_duplicate=False)}
+        foreign = [p for _, group in self._held() for p in group["params"] if id(p) not in every]
+        self._foreign = {id(p): self._foreign.get(id(p), False) or p.grad is not None for p in foreign}
         self._evidence.foreign = len(self._foreign), sum(self._foreign.values())
         # Neither alone is a fault: minimising the negated loss is maximising.
-        self._evidence.maximises = any(
-            g.get("maximize") or g["lr"] < 0 for o in self._optimizers for g in o.param_groups
-        )
+        self._evidence.maximises = any(g.get("maximize") or g["lr"] < 0 for _, g in self._held())
 
-    def declared_frozen_that_moved(self) -> list[str]:
-        """Parameters, and running statistics, that were declared frozen and have other values than at the start."""
-        buffers = self._model.named_buffers()
-        now = self._named | {n: b for n, b in buffers if b.is_floating_point() and not b.is_meta}
-        moved = []
-        for name, tensor in now.items():
-            if any(fnmatch(name, one) or fnmatch(name, f"{one}.*") for one in self._frozen):
-                values = _slice(tensor)
-                if not torch.equal(self._starts.setdefault(name, values), values):
-                    moved.append(name)
-        return moved
+    def _begin(self, named: Sequence[tuple[str, nn.Parameter]]) -> None:
+        """Rows for the parameters that there are now; what is known of those that were there before stays."""
+        known = {int(row["name"]): row for row in self._rows}
+        rows = np.zeros(len(named), _KEPT)
+        for place, (name, parameter) in enumerate(named):
+            key = crc32(f"{name}{tuple(parameter.shape)}".encode())
+            if key in known:
+                rows[place] = known[key]
+            else:
+                rows[place]["start"] = STARTS.index(_look_of(parameter))
+                rows[place]["dead_least"] = 1.0
+                rows[place]["flags"] = _DECLARED * _matches(name, self._frozen)
+            rows[place]["name"], rows[place]["identity"] = key, id(parameter)
+        self._rows = rows
+        kinds = {} if (model := self._model()) is None else dict(model.named_modules())
+        about = [
+            [name, type(kinds.get(name.rpartition(".")[0])).__name__, list(p.shape), str(p.dtype)]
+            for name, p in named
+        ]
+        # Names alone would take as much as all numbers; the report may be asked for when the model is gone.
+        self._about = zlib.compress(json.dumps(about).encode(), 1)
+
+    def _compare(self, named: Sequence[tuple[str, nn.Parameter]]) -> None:
+        """Whether those have changed that no optimizer is to change."""
+        flags = self._rows["flags"]
+        resting = ((flags & (_HELD | _TRAINS)) != _HELD | _TRAINS) | ((flags & _DECLARED) > 0)
+        asked = [int(place) for place in np.flatnonzero(resting & ((flags & _BY_OTHERS) == 0))]
+        rows = self._rows
+        for device in {named[place][1].device for place in asked}:
+            there = [place for place in asked if named[place][1].device == device]
+            prints = torch.stack([_print(named[place][1]) for place in there])
+
+            def take(values: Tensor, there: list[int] = there) -> None:
+                for place, value in zip(there, values.numpy(), strict=True):
+                    now = crc32(value.tobytes()) | 1
+                    known = rows[place]["start_print"]
+                    if known == 0:
+                        rows[place]["start_print"] = now
+                    elif known != now:
+                        rows[place]["flags"] |= _BY_OTHERS
+
+            self._host.ask(prints, take)
+
+    def _compare_buffers(self) -> None:
+        model = self._model()
+        if model is None or not self._frozen:
+            return
+        for name, buffer in model.named_buffers():
+            if buffer.is_floating_point() and not buffer.is_meta and _matches(name, self._frozen):
+                now = float(_print(buffer))
+                if self._buffers.setdefault(name, now) != now:
+                    self._moved_buffers.add(name)
 
     # --- gradients that were there before --------------------------------------------------------------------------
 
     def _guard(self) -> None:
-        """Some small parameters tell at each backward pass whether it adds to an older gradient.
+        """Some small parameters tell at the backward passes of a look whether they add to an older gradient.
 
         A hook on a leaf runs before its gradient is added to what is there. What a step trains with is old where
         *every* backward pass since the last step found a gradient: accumulation finds none at its first, and a
         gradient that another loss left behind is cleared before this one's.
         """
-        held = {id(p) for o in self._optimizers for group in o.param_groups for p in group["params"]}
-        small = sorted(
-            (p for p in self._named.values() if p.requires_grad and id(p) in held), key=Tensor.numel
-        )
+        held = {id(p) for _, group in self._held() for p in group["params"]}
+        small = sorted((p for _, p in self._named() if p.requires_grad and id(p) in held), key=Tensor.numel)
         chosen = small[:: max(1, len(small) // _GUARDS)][:_GUARDS]
+        self._guards = [weakref.ref(p) for p in chosen]
         for parameter in chosen:
-            self._handles.append(parameter.register_hook(self._guarding(parameter)))  # type: ignore[no-untyped-call]
+            self._handles.append(parameter.register_hook(self._guarding(weakref.ref(parameter))))  # type: ignore[no-untyped-call]
 
-    def _guarding(self, parameter: nn.Parameter) -> Callable[[Tensor], None]:
+    def _guarding(self, reference: weakref.ref[nn.Parameter]) -> Callable[[Tensor], None]:
         def hook(_: Tensor) -> None:
-            if not (self._every_step or self.looking):
+            if not self.looking or (parameter := reference()) is None:
                 return
-            self._reached.add(id(parameter))
-            if parameter.grad is None:
-                self._clean.add(id(parameter))
-            elif parameter.grad.device.type == "cpu" or self.looking:  # asking a GPU would wait for it
-                if not bool(held_here(parameter.grad).any()):
-                    self._clean.add(id(parameter))
-            else:
-                self._clean.add(id(parameter))
+            key = id(reference)
+            self._reached.add(key)
+            old = parameter.grad
+            if old is None or old.is_sparse:
+                self._clean.add(key)
+            elif old.device.type == "cpu":
+                if not bool(held_here(old).any()):
+                    self._clean.add(key)
+            else:  # asking a GPU would wait for it: whether it was zero is known a step later
+                self._host.ask(held_here(old).detach().any(), lambda there: self._recant(bool(there)))
 
         return hook
+
+    def _recant(self, stale: bool) -> None:
+        """A gradient on a GPU was taken for an old one, and was zero."""
+        if not stale:
+            self._stale[0] = max(0, self._stale[0] - 1)
+            self._evidence.stale_gradients = self._stale[0], self._stale[1]
 
     # --- a step ----------------------------------------------------------------------------------------------------
 
     def _before(self, optimizer: torch.optim.Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if not (self._every_step or self.looking):
-            return None
         closure = next((one for one in (*args[1:], *kwargs.values()) if callable(one)), None)
         if closure is None:
             self._see(optimizer)
+            return None
+        if not self.looking:
             return None
 
         # Gradients come about within the step, as Lightning and LBFGS have it.
@@ -194,111 +265,240 @@ class ParameterSensor:
 
     def _see(self, optimizer: torch.optim.Optimizer) -> None:
         try:
-            self._see_gradients(optimizer)
+            if self.looking:
+                self._see_gradients(optimizer)
+            if self._evidence.not_finite is None:
+                self._check_guards()
         except Exception as error:  # noqa: BLE001 - a watcher never stops a training: it becomes a finding
             self._evidence.failures.setdefault("gradients", repr(error))
             self._unknown = True
 
+    def _check_guards(self) -> None:
+        """On the CPU a gradient that is no number is met before the weights take it up."""
+        for reference in self._guards:
+            parameter = reference()
+            gradient = None if parameter is None else parameter.grad
+            if gradient is None or gradient.device.type != "cpu" or gradient.is_sparse:
+                continue
+            part = held_here(gradient).detach().reshape(-1)[:_GUARD_VALUES]
+            if not math.isfinite(float(part.abs().sum())):
+                self._before_step()
+                return
+
     def _see_gradients(self, optimizer: torch.optim.Optimizer) -> None:
         held = {id(p) for group in optimizer.param_groups for p in group["params"]}
-        with_gradient = {
-            name: p.grad for name, p in self._named.items() if id(p) in held and p.grad is not None
-        }
-        dense = {name: _plain(gradient) for name, gradient in with_gradient.items()}
+        named = self._named()
+        if len(named) != len(self._rows):
+            return  # they have changed since the last look: the next one counts them
+        there = [(place, p) for place, (_, p) in enumerate(named) if id(p) in held and p.grad is not None]
         if self._reached:
             self._stale[1] += 1
             self._stale[0] += bool(self._reached - self._clean)
             self._evidence.stale_gradients = self._stale[0], self._stale[1]
         self._reached.clear()
         self._clean.clear()
-        finite: bool | None = True
-        if dense:
-            self._norms.update(_norms(dense))
-            if all(gradient.device.type == "cpu" for gradient in dense.values()):
-                finite = math.isfinite(sum(self._norms[name].item() for name in dense))
-            else:
-                finite = None
-        self._before_step(finite)
-        if self.looking and finite is not False:
-            self._slices = {
-                name: (_slice(self._named[name]), _slice(gradient))
-                for name, gradient in dense.items()
-                if not with_gradient[name].is_sparse
-            }
-            for name in self._slices:
-                gradient = dense[name]
-                found = self._evidence.parameters[name]
-                if gradient.ndim >= 2 and gradient.shape[0] > 1 and found.kind != "Embedding":
-                    dead = gradient.detach().flatten(1).abs().amax(1) == 0
-                    found.dead_rows.append(float(dead.double().mean()))
+        dense = [(place, _plain(p.grad)) for place, p in there if p.grad is not None]
+        scale = getattr(
+            optimizer, "grad_scale", None
+        )  # a fused optimizer takes the scaler's factor out by itself
+        self._norms += [(place, norm if scale is None else norm / scale) for place, norm in _norms(dense)]
+        measured = [(place, p) for place, p in there if p.grad is not None and not p.grad.is_sparse]
+        if len(measured) > _MOST_MEASURED:
+            begin = self._turn % len(measured)
+            measured = (measured[begin:] + measured[:begin])[:_MOST_MEASURED]
+            self._turn += _MOST_MEASURED
+        self._slices = {}
+        for place, parameter in measured:
+            assert parameter.grad is not None
+            self._slices[place] = (_slice(parameter).clone(), _slice(parameter.grad).clone())
+            self._see_units(place, named[place][0], held_here(parameter.grad).detach())
+
+    def _see_units(self, place: int, name: str, gradient: Tensor) -> None:
+        """The share of output units whose gradient is zero."""
+        if gradient.ndim < 2 or gradient.shape[0] < 2 or "embed" in name.lower() or gradient.is_complex():
+            return
+        rows = gradient[:: math.ceil(gradient.shape[0] / 64)].flatten(1)
+        dead = (rows.abs().amax(1) == 0).float().mean()
+        row = self._rows[place]
+
+        def take(there: Tensor) -> None:
+            share, seen = float(there), int(row["dead_looks"])
+            row["dead_looks"] = min(seen + 1, 60_000)
+            if seen < 3:
+                row["dead_first"] += (share - row["dead_first"]) / (seen + 1)
+            elif seen >= 4:
+                row["dead"] += (share - row["dead"]) / (seen - 3)
+                row["dead_least"] = min(row["dead_least"], share)
+
+        self._host.ask(dead, take)
 
     def _after(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
-        self.stepped = self._every_step or self.looking
-        if not self.stepped:
+        self.stepped = True
+        if not self.looking:
             return
         try:
             slices, self._slices = self._slices, {}
-            for name, (before, gradient) in slices.items():
-                parameter, found = self._named[name], self._evidence.parameters[name]
-                after = _slice(parameter)
-                change = (after - before).float()
-                moved, steep, size = (float(one.float().norm()) for one in (change, gradient, before))
-                pulled = gradient != 0
-                if steep > 0:
-                    found.stuck.append(float((change[pulled] == 0).double().mean()))
-                if moved == 0:
-                    found.unmoved += steep > 0
-                else:
-                    found.moved += 1
-                    if size > 0:
-                        found.ratios.append(moved / size)
-                    if steep > 0 and math.isfinite(moved * steep):
-                        found.directions.append(float((change * gradient.float()).sum()) / (moved * steep))
-                if parameter.ndim >= 2:
-                    flat = held_here(parameter).detach().flatten(1)
-                    alike = (
-                        flat.shape[0] > 1
-                        and flat.shape[1] > 0
-                        and bool((flat == flat[:1]).all())
-                        and bool(flat.any())
-                    )
-                    found.identical_rows += alike
+            named = self._named()
+            places = [place for place in slices if place < len(named)]
+            if not places:
+                return
+            figures = []
+            for place in places:
+                before, gradient = slices[place]
+                parameter = held_here(named[place][1]).detach()
+                figures.append(_update(before, gradient, _slice(parameter)))
+                if STARTS[self._rows[place]["start"]] in ("constant", "identical-rows"):
+                    flat = parameter.flatten(1) if parameter.ndim > 1 else parameter[:, None]
+                    self._rows[place]["alike"] += bool((flat == flat[:1]).all()) and bool(flat.any())
+            for device in {one.device for one in figures}:
+                chosen = [n for n, one in enumerate(figures) if one.device == device]
+                rows = [places[n] for n in chosen]
+                table = torch.stack([figures[n] for n in chosen])
+                self._host.ask(table, partial(self._take_updates, rows))
         except Exception as error:  # noqa: BLE001 - a watcher never stops a training: it becomes a finding
             self._evidence.failures.setdefault("updates", repr(error))
 
-    def finish_step(self) -> float | None:
-        """Takes down the norms of the step that was made; the norm of all."""
+    def _take_updates(self, places: Sequence[int], table: Tensor) -> None:
+        for place, (moved, steep, size, stuck, along, now) in zip(places, table.tolist(), strict=True):
+            row = self._rows[place]
+            if row["weight_first"] == 0 and row["moved"] + row["unmoved"] == 0:
+                row["weight_first"] = size
+            row["weight"] = now
+            if not math.isfinite(moved * steep * size):
+                continue
+            if steep > 0:
+                row["stuck"] += (stuck - row["stuck"]) / (int(row["stuck_looks"]) + 1)
+                row["stuck_looks"] = min(int(row["stuck_looks"]) + 1, 60_000)
+            if moved == 0:
+                row["unmoved"] += steep > 0
+                continue
+            seen = int(row["moved"])
+            row["moved"] = min(seen + 1, 60_000)
+            if steep > 0:
+                row["direction"] += (along - row["direction"]) / (seen + 1)
+            if size > 0:
+                ratio = math.log(moved / size)
+                row["ratio"] += (ratio - row["ratio"]) / (seen + 1)
+                row["ratio_peak"] = max(row["ratio_peak"], moved / size)
+                if seen < 3:
+                    row["ratio_first"] += (ratio - row["ratio_first"]) / (seen + 1)
+                if 2 <= seen < 12:
+                    row["ratio_early"] += (ratio - row["ratio_early"]) / (seen - 1)
+
+    def finish_step(self, then: Callable[[float], None] = lambda norm: None) -> None:
+        """Takes down the norms of the step that was made, and tells the norm of all."""
         if not self.stepped:
-            return None
-        self.stepped = False
-        if self._unknown:  # how the gradients were, nobody knows
-            self._unknown, self._norms = False, {}
-            return None
-        by_name: dict[str, float] = {}
-        for device in {norm.device for norm in self._norms.values()}:  # one copy, not one for each parameter
-            there = {name: norm.float() for name, norm in self._norms.items() if norm.device == device}
-            by_name |= zip(there, torch.stack(list(there.values())).tolist(), strict=True)
-        values = list(by_name.values())
-        self._norms = {}
-        for name, found in self._evidence.parameters.items():
-            if not (found.requires_grad and found.in_optimizer):
-                continue
-            found.steps += 1
-            norm = by_name.get(name)
+            return
+        unknown, self.stepped, self._unknown = self._unknown, False, False
+        if not self.looking or unknown:  # how the gradients were, nobody knows
+            return
+        norms, self._norms = self._norms, []
+        trained = (self._rows["flags"] & (_TRAINS | _HELD)) == _TRAINS | _HELD
+        by_device: dict[torch.device, list[tuple[int, Tensor]]] = {}
+        for one in norms:
+            by_device.setdefault(one[1].device, []).append(one)
+        if not norms:
+            self._take_norms(trained, {}, then)
+        elif len(by_device) == 1:
+            there = torch.stack([norm.float().reshape(()) for _, norm in norms])
+            places = [place for place, _ in norms]
+            self._host.ask(
+                there,
+                lambda values: self._take_norms(
+                    trained, dict(zip(places, values.tolist(), strict=True)), then
+                ),
+            )
+        else:  # a model over several devices: their numbers are brought together
+            values = {place: float(norm) for place, norm in norms}
+            self._take_norms(trained, values, then)
+
+    def _take_norms(self, trained: Any, norms: Mapping[int, float], then: Callable[[float], None]) -> None:
+        if len(trained) != len(self._rows):
+            return
+        for place in np.flatnonzero(trained):
+            row = self._rows[place]
+            row["looks"] = min(int(row["looks"]) + 1, 60_000)
+            norm = norms.get(int(place))
             if norm is None:
-                found.without_gradient += 1
+                row["without"] = min(int(row["without"]) + 1, 60_000)
                 continue
-            found.zero_gradient += norm == 0
-            found.gradients.append(norm)
-            if len(found.gradients) > 2 * KEPT:
-                del found.gradients[:KEPT]
-        if self.looking:
-            for name, parameter in self._named.items():
-                if parameter.is_floating_point():
-                    part = _slice(parameter).float()
-                    rms = float(part.square().mean().sqrt()) if len(part) else 0.0
-                    self._evidence.parameters[name].weights.append(rms)
-        return math.sqrt(sum(value * value for value in values)) if values else None
+            row["zero"] = min(int(row["zero"]) + (norm == 0), 60_000)
+            seen = int(row["looks"]) - int(row["without"])
+            if seen == 1:
+                row["gradient_first"] = norm
+            if seen <= _EARLY and 0 < norm < math.inf:
+                row["gradient_early"] += (math.log(norm) - row["gradient_early"]) / seen
+        if norms:
+            then(math.sqrt(sum(value * value for value in norms.values())))
+
+    # --- what is known ---------------------------------------------------------------------------------------------
+
+    def summary(self) -> dict[str, Parameter]:
+        """What is known of each parameter, by its name."""
+        about = json.loads(zlib.decompress(self._about))
+        return {one[0]: _summary(one, row) for one, row in zip(about, self._rows, strict=True)}
+
+    def declare(self, frozen: Collection[str]) -> None:
+        """Exactly these parameters are frozen on purpose, at present."""
+        for place, (name, _) in enumerate(self._named()):
+            if place < len(self._rows):
+                declared = _DECLARED if name in frozen else 0
+                self._rows[place]["flags"] = (int(self._rows[place]["flags"]) & ~_DECLARED) | declared
+
+    def declared_frozen_that_moved(self) -> set[str]:
+        """Parameters, and running statistics, that were declared frozen and have other values than at the start."""
+        moved = (self._rows["flags"] & (_DECLARED | _BY_OTHERS)) == _DECLARED | _BY_OTHERS
+        if not moved.any():
+            return set(self._moved_buffers)
+        about = json.loads(zlib.decompress(self._about))
+        return {about[place][0] for place in np.flatnonzero(moved)} | self._moved_buffers
+
+
+def _summary(about: tuple[str, str, list[int], str], row: Any) -> Parameter:
+    name, kind, shape, dtype = about
+    flags, moved = int(row["flags"]), int(row["moved"])
+    # The root of how many values an update is measured on.
+    size = math.prod(shape)
+    values = math.sqrt(max(math.ceil(size / max(1, math.ceil(size / SLICE))), 1))
+    graded = int(row["looks"]) - int(row["without"])
+    return Parameter(
+        name=name,
+        module=name.rpartition(".")[0],
+        kind=kind,
+        shape=tuple(shape),
+        requires_grad=bool(flags & _TRAINS),
+        in_optimizer=bool(flags & _HELD),
+        declared_frozen=bool(flags & _DECLARED),
+        start=STARTS[int(row["start"])],
+        dtype=dtype.removeprefix("torch."),
+        looks=int(row["looks"]),
+        without_gradient=int(row["without"]),
+        zero_gradient=int(row["zero"]),
+        got_gradient=bool(flags & _GRADED) or graded > 0,
+        first_gradient=float(row["gradient_first"]) if graded else None,
+        early_gradient=math.exp(float(row["gradient_early"])) if graded and row["gradient_early"] else 0.0,
+        first_weight=float(row["weight_first"]) / values,
+        weight=float(row["weight"]) / values,
+        updates=moved,
+        ratio=math.exp(float(row["ratio"])) if moved else 0.0,
+        first_ratio=math.exp(float(row["ratio_first"])) if moved else 0.0,
+        early_ratio=math.exp(float(row["ratio_early"] if moved > 2 else row["ratio"])) if moved else 0.0,
+        peak_ratio=float(row["ratio_peak"]),
+        direction=float(row["direction"]),
+        unmoved=int(row["unmoved"]),
+        dead_looks=int(row["dead_looks"]),
+        dead=float(row["dead"]),
+        dead_first=float(row["dead_first"]),
+        dead_least=float(row["dead_least"]),
+        identical_rows=int(row["alike"]),
+        stuck=float(row["stuck"]),
+        stuck_looks=int(row["stuck_looks"]),
+        moved_by_others=bool(flags & _BY_OTHERS),
+    )
+
+
+def _matches(name: str, patterns: Collection[str]) -> bool:
+    return any(fnmatch(name, one) or fnmatch(name, f"{one}.*") for one in patterns)
 
 
 def _has_no_values(parameter: nn.Parameter) -> bool:
@@ -314,15 +514,27 @@ def _plain(gradient: Tensor) -> Tensor:
     return torch.view_as_real(gradient.resolve_conj()) if gradient.is_complex() else gradient
 
 
-def _norms(gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _norms(gradients: Sequence[tuple[int, Tensor]]) -> list[tuple[int, Tensor]]:
     """Of each; those of 16 bits are summed up in 32."""
-    found: dict[str, Tensor] = {}
+    found: list[tuple[int, Tensor]] = []
     for half in (True, False):
-        alike = {name: g for name, g in gradients.items() if (g.dtype.itemsize < 4) == half}
+        alike = [(place, g) for place, g in gradients if (g.dtype.itemsize < 4) == half]
         if alike:
-            wide = torch.float32 if half else None
-            found |= zip(alike, torch._foreach_norm(list(alike.values()), 2, dtype=wide), strict=True)
+            norms = torch._foreach_norm([g for _, g in alike], 2, dtype=torch.float32 if half else None)
+            found += zip((place for place, _ in alike), norms, strict=True)
     return found
+
+
+def _update(before: Tensor, gradient: Tensor, after: Tensor) -> Tensor:
+    """Norms of the update, of the gradient and of the weights; the share that did not move in spite of a gradient; the
+    cosine between update and gradient; the norm of the new weights.
+    """
+    change, pull = (after - before).float(), gradient.float()
+    pulled = pull != 0
+    moved, steep = change.norm(), pull.norm()
+    stuck = ((change == 0) & pulled).sum() / pulled.sum().clamp_min(1)
+    along = (change * pull).sum() / (moved * steep).clamp_min(1e-30)
+    return torch.stack([moved, steep, before.float().norm(), stuck, along, after.float().norm()])
 
 
 def _slice(tensor: Tensor) -> Tensor:
@@ -331,27 +543,34 @@ def _slice(tensor: Tensor) -> Tensor:
         tensor = torch.view_as_real(tensor.resolve_conj())
     flat = tensor.reshape(-1)
     stride = math.ceil(flat.shape[0] / SLICE) if flat.shape[0] else 1
-    return flat[::stride].clone()
+    return flat[::stride]
+
+
+def _print(tensor: Tensor) -> Tensor:
+    """A number that is another where values have changed."""
+    part = _slice(tensor).double()
+    return (part * torch.arange(1, len(part) + 1, dtype=torch.float64, device=part.device)).sum()
 
 
 def _look_of(parameter: nn.Parameter) -> str:
-    """How the values look at the start."""
+    """How the values look at the start, by some of them."""
     values = held_here(parameter).detach()
     if not values.is_floating_point() or values.numel() < 2:
         return "other"
-    values = values.float()
-    low, high = float(values.min()), float(values.max())
-    if low == high == 0:
-        return "zero"
+    rows = values.flatten(1) if values.ndim > 1 else values[:, None]
+    few = rows[:: math.ceil(rows.shape[0] / 64), :: max(1, math.ceil(rows.shape[1] / 64))].float()
+    low, high = (float(one) for one in torch.aminmax(few))
     if low == high:
-        return "constant"
+        # Of what looks constant all is asked.
+        if bool((values == values.reshape(-1)[0]).all()):
+            return "zero" if low == 0 else "constant"
+        return "other"
     if values.ndim < 2:
         return "other"
-    flat = values.flatten(1)
-    if flat.shape[0] > 1 and flat.shape[1] > 0 and bool((flat == flat[:1]).all()):
-        return "identical-rows"
+    if rows.shape[0] > 1 and rows.shape[1] > 0 and bool((few == few[:1]).all()):
+        return "identical-rows" if bool((rows == rows[:1]).all()) else "other"
     # Linear and convolution layers are drawn uniformly from ±1/sqrt(fan_in).
-    bound = 1 / math.sqrt(flat.shape[1])
-    spread = float(flat.std())
-    drawn = max(-low, high) <= bound * 1.0001 and abs(spread - bound / math.sqrt(3)) < 0.06 * bound
-    return "default" if drawn and flat.numel() >= 64 else "other"
+    bound, number = 1 / math.sqrt(rows.shape[1]), few.numel()
+    drawn = max(-low, high) <= bound * 1.0001
+    drawn = drawn and abs(float(few.std()) - bound / math.sqrt(3)) < (0.06 + 1 / math.sqrt(number)) * bound
+    return "default" if drawn and values.numel() >= 64 else "other"

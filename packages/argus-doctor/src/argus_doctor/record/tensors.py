@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -13,10 +13,11 @@ from torch import Tensor
 from argus_doctor.evidence import TensorStatistics
 
 MOST_ROWS = 256
-MOST_VALUES = 4096
+MOST_VALUES = 1024
 """Of a sample: statistics are of every n-th value where there are more."""
 _DEEPEST = 6
 _MOST_COLUMNS = 32
+_PRINTED = 64
 
 
 def held_here(tensor: Tensor) -> Tensor:
@@ -30,9 +31,10 @@ def held_here(tensor: Tensor) -> Tensor:
 
 
 def tensors_in(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, Tensor]]:
-    """Every tensor in a nested value, with its place."""
+    """Every dense tensor in a nested value, with its place."""
     if isinstance(value, Tensor):
-        yield name or "tensor", value
+        if value.layout is torch.strided and not value.is_meta:
+            yield name or "tensor", value
         return
     if depth == _DEEPEST or isinstance(value, (str, bytes)):
         return
@@ -57,50 +59,44 @@ def rows_of(tensor: Tensor, most_rows: int = MOST_ROWS, most_values: int = MOST_
 
 def statistics(name: str, tensor: Tensor) -> TensorStatistics | None:
     """Of a tensor whose first dimension is the samples; ``None`` of an empty one or a scalar."""
-    if tensor.ndim == 0 or tensor.numel() == 0 or tensor.is_complex():
+    found = described(name, tensor)
+    if found is None:
         return None
-    raw = rows_of(tensor)
-    rows = raw.double()
+    numbers, made = found
+    return made(numbers.cpu())
+
+
+def described(name: str, tensor: Tensor) -> tuple[Tensor, Callable[[Tensor], TensorStatistics]] | None:
+    """The numbers, still on the tensor's device, and what makes statistics of them on the host."""
+    if tensor.ndim == 0 or tensor.numel() == 0 or tensor.is_complex() or tensor.layout is not torch.strided:
+        return None
+    rows = rows_of(tensor).float()
     finite = torch.isfinite(rows)
-    bad = 1.0 - finite.all(dim=1).double().mean()
+    bad = 1.0 - finite.all(dim=1).float().mean()
     rows = torch.where(finite, rows, torch.zeros_like(rows))
-    column = torch.zeros((), dtype=torch.float64)
     table = tensor.ndim == 2 and tensor.is_floating_point() and tensor.shape[0] > 1
-    if table:
-        column = torch.maximum(rows.mean(0).abs(), rows.std(0)).max()
-    numbers = torch.stack(
-        [
-            rows.mean(),
-            rows.std(unbiased=False),
-            rows.min(),
-            rows.max(),
-            (rows == rows.round()).all().double(),
-            (rows == rows[:1]).all().double() if len(rows) > 1 else rows.new_zeros(()),
-            bad,
-            column.to(rows.device),
-        ]
-    ).tolist()
-    mean, std, low, high, whole, alike, not_finite, worst = numbers
-    columns = None
-    if table and tensor.shape[1] <= _MOST_COLUMNS:
-        columns = tuple(rows.mean(0).tolist()), tuple(rows.std(0).clamp_min(1e-6).tolist())
-    return TensorStatistics(
-        name,
-        tuple(tensor.shape),
-        tensor.is_floating_point(),
-        mean,
-        std,
-        low,
-        high,
-        bool(whole),
-        bool(alike),
-        not_finite,
-        worst if table else None,
-        columns,
-    )
+    few = table and tensor.shape[1] <= _MOST_COLUMNS
+    mean, spread = (rows.mean(0), rows.std(0)) if table else (rows[:0].sum(0)[:0], rows[:0].sum(0)[:0])
+    worst = torch.maximum(mean.abs(), spread).max() if table else bad.new_zeros(())
+    alike = (rows == rows[:1]).all().float() if len(rows) > 1 else bad.new_zeros(())
+    figures = [rows.mean(), rows.std(unbiased=False), rows.min(), rows.max()]
+    figures += [(rows == rows.round()).all().float(), alike, bad, worst]
+    numbers = torch.cat([torch.stack(figures), *((mean, spread.clamp_min(1e-6)) if few else ())])
+    shape, is_float = tuple(tensor.shape), tensor.is_floating_point()
 
+    def made(there: Tensor) -> TensorStatistics:
+        values = there.tolist()
+        columns = None
+        if few:
+            width = shape[1]
+            columns = tuple(values[8 : 8 + width]), tuple(values[8 + width :])
+        mean_there, std, low, high, whole, alike_there, not_finite, greatest = values[:8]
+        return TensorStatistics(
+            name, shape, is_float, mean_there, std, low, high, bool(whole), bool(alike_there), not_finite,
+            greatest if table else None, columns,
+        )  # fmt: skip
 
-_PRINTED = 64
+    return numbers, made
 
 
 def fingerprints(tensor: Tensor) -> Tensor:

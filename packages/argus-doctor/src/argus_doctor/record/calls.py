@@ -1,0 +1,337 @@
+"""Calls of the model: in which mode, with which samples, and what gradient comes back at the outputs.
+
+Nothing of a call is held beyond its step but some numbers: inputs and outputs are referred to weakly, and of outputs
+and gradients a small block of values is taken at looks.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from argus_doctor.evidence import Evidence, TensorStatistics
+from argus_doctor.record.hooks import Hook
+from argus_doctor.record.host import HostReads
+from argus_doctor.record.outputs import OutputSample
+from argus_doctor.record.seen import SeenSamples
+from argus_doctor.record.tensors import described, fingerprints, tensors_in
+from argus_doctor.signature import confidence
+
+_MOST_OUTPUTS = 4
+_CALLS_OF_AN_EVALUATION = 4
+"""That are examined; of a generation's hundreds the rest are only counted."""
+_MOST_PAIRS = 100_000
+_CONFIDENT_CLASSES = 4096
+_MODES = ("Dropout", "BatchNorm", "AlphaDropout", "SyncBatchNorm", "DropPath", "StochasticDepth")
+_FIRST_LAYERS = (nn.Linear, nn.modules.conv._ConvNd, nn.RNNBase, nn.modules.batchnorm._NormBase, nn.LayerNorm)
+
+
+def _matters(module: nn.Module) -> bool:
+    """Whether a module does something else in training."""
+    name = type(module).__name__
+    if isinstance(module, nn.modules.batchnorm._BatchNorm):
+        return True
+    probability = getattr(module, "p", getattr(module, "drop_prob", None))
+    if any(name.startswith(one) or name.endswith(one) for one in _MODES):
+        return not isinstance(probability, (int, float)) or probability > 0
+    dropout = getattr(module, "dropout", None)  # of recurrent layers and of attention
+    return isinstance(dropout, float) and dropout > 0
+
+
+@dataclass(slots=True)
+class _StepCalls:
+    """The calls since the last step.
+
+    Attributes:
+        evaluations: How many no gradient can come back to.
+        active: Whether dropout or batch normalisation worked as in training in one of those.
+        trained_active: The same of the calls with gradients, or whether the model as a whole was in training mode.
+        trained: Whether a gradient came back to an output.
+        graded: How many calls had gradients.
+        prints: Fingerprints of the samples of evaluations.
+        training_prints: Of the last call with gradients.
+        inputs: Statistics of what the first layer was given in training.
+        evaluated: The same in evaluations.
+        confidence: Of the outputs of evaluations, where they may be scores of classes.
+    """
+
+    evaluations: int = 0
+    active: bool = False
+    trained_active: bool = False
+    trained: bool = False
+    graded: int = 0
+    prints: list[Tensor] = field(default_factory=list)
+    training_prints: list[Tensor] = field(default_factory=list)
+    inputs: list[TensorStatistics] = field(default_factory=list)
+    evaluated: list[TensorStatistics] = field(default_factory=list)
+    confidence: list[float] = field(default_factory=list)
+
+
+class CallRecord:
+    """Watches a model's calls.
+
+    Args:
+        model: The one that the loop calls; it is not held.
+        evidence: Is filled in.
+        clock: Tells the time.
+        host: Brings numbers from a GPU.
+        keep: Whether the arguments of a step's last call are held until the step is told.
+
+    Attributes:
+        call: Those arguments.
+        looking: Whether this step's inputs and outputs are examined.
+        paused: Whether calls are our own.
+        outputs: Samples of the outputs of this step's calls, with the gradients that came back, by name.
+        first_call: When the step's first call began.
+        inputs: The tensors of the last call with gradients, as long as others hold them.
+        last_outputs: The same of its outputs.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        evidence: Evidence,
+        clock: Callable[[], float],
+        host: HostReads | None = None,
+        *,
+        keep: bool = False,
+    ) -> None:
+        self._keep = keep
+        self.call: tuple[tuple[Any, ...], dict[str, Any]] | None = None
+        self._model, self._evidence, self._clock = weakref.ref(model), evidence, clock
+        self._host = host or HostReads()
+        self.looking, self.paused = True, False
+        self.outputs: dict[str, OutputSample] = {}
+        self.first_call: float | None = None
+        self.inputs: list[tuple[str, weakref.ref[Tensor]]] = []
+        self.last_outputs: list[tuple[str, weakref.ref[Tensor]]] = []
+        self._modes = [weakref.ref(module) for module in model.modules() if _matters(module)]
+        evidence.mode_matters = bool(self._modes)
+        self._calls = _StepCalls()
+        self._seen = SeenSamples()
+        self._last_sum: int | None = None
+        self._last_evaluated: int | None = None
+        self._alike = self._pairs = 0
+        self._last_input: weakref.ref[Tensor] | None = None
+        self._layer_taken = False
+        self._handles = [
+            model.register_forward_pre_hook(Hook(self._before)),
+            model.register_forward_hook(Hook(self._after), with_kwargs=True),
+        ]
+        # Within what is compiled a hook would break the graph.
+        compiled = hasattr(model, "_orig_mod") or getattr(model, "_compiled_call_impl", None) is not None
+        own = {
+            name: module
+            for name, module in model.named_modules()
+            if not compiled and next(module.parameters(recurse=False), None) is not None
+        }
+        self._uncalled = {
+            name
+            for name, m in own.items()
+            if name and any(p.requires_grad for p in m.parameters(recurse=False))
+        }
+        self._callers = {
+            name: own[name].register_forward_pre_hook(Hook(self._calling(name))) for name in self._uncalled
+        }
+        self._first_layer: weakref.ref[nn.Module] | None = None
+        self._layers = {
+            id(module): module.register_forward_pre_hook(Hook(self._layer))
+            for module in own.values()
+            if isinstance(module, _FIRST_LAYERS)
+        }
+
+    def close(self) -> None:
+        """Takes all hooks away."""
+        for handle in (*self._handles, *self._callers.values(), *self._layers.values()):
+            handle.remove()
+
+    def _calling(self, name: str) -> Callable[..., None]:
+        def hook(*_: Any) -> None:
+            self._uncalled.discard(name)
+
+        return hook
+
+    def stop_counting_calls(self) -> None:
+        """Which modules are called is known after some steps."""
+        for handle in self._callers.values():
+            handle.remove()
+        self._callers = {}
+        self._evidence.uncalled = set(self._uncalled)
+
+    def _before(self, *_: Any) -> None:
+        self._layer_taken = False
+        if not self.paused and self.first_call is None:
+            self.first_call = self._clock()
+
+    def _layer(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+        """The first layer that a call comes to: what it is given is what the model makes of its inputs."""
+        if self.paused or self._layer_taken or torch.compiler.is_compiling():
+            return
+        self._layer_taken = True
+        if self._first_layer is None:
+            self._first_layer = weakref.ref(module)
+        calls = self._calls
+        training = torch.is_grad_enabled()
+        if not (self.looking if training else calls.evaluations < _CALLS_OF_AN_EVALUATION):
+            return
+        given = next((one for one in args if isinstance(one, Tensor)), None)
+        found = None if given is None or not given.numel() else described("of the first layer", given)
+        if found is not None:
+            numbers, made = found
+            into = calls.inputs if training else calls.evaluated
+            if len(into) < _CALLS_OF_AN_EVALUATION:
+                normalises = isinstance(module, (nn.modules.batchnorm._NormBase, nn.LayerNorm))
+                self._host.ask(numbers, lambda there: into.append(made(there).of_layer(normalises)))
+
+    def _after(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+        if self.paused:
+            return
+        try:
+            self._see(module, args, kwargs, output)
+        except Exception as error:  # noqa: BLE001 - a watcher never stops a training: it becomes a finding
+            self._evidence.failures.setdefault("calls", repr(error))
+
+    def _see(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+        calls = self._calls
+        tensors = []
+        if torch.is_grad_enabled():
+            tensors = [
+                (name, one)
+                for name, one in tensors_in(output)
+                if one.requires_grad and one.is_floating_point() and one.grad_fn is not None
+            ]
+        root = module.training
+        self._evidence.evaluations.ever_in_evaluation_mode |= not root
+        if not tensors and calls.evaluations >= _CALLS_OF_AN_EVALUATION:
+            calls.evaluations += 1
+            return
+        active = any(one.training for reference in self._modes if (one := reference()) is not None)
+        given = [(n, t) for n, t in tensors_in([list(args), kwargs]) if t.ndim > 0 and t.numel()]
+        if not tensors:
+            calls.evaluations += 1
+            calls.active |= active
+            self._take_prints(given, calls.prints)
+            self._take_confidence(output)
+            return
+        calls.graded += 1
+        if self._keep:
+            self.call = args, kwargs
+        calls.trained_active |= root or active
+        if calls.graded == 1 or not self.inputs:
+            self.inputs = [(name, weakref.ref(one)) for name, one in given]
+            self.last_outputs = [(name, weakref.ref(one)) for name, one in tensors[:_MOST_OUTPUTS]]
+        if calls.graded <= _CALLS_OF_AN_EVALUATION:
+            self._take_prints(given, calls.training_prints)
+        if given:
+            tensor = given[0][1]
+            whole = tensor.numel() * tensor.element_size() == tensor.untyped_storage().nbytes()
+            self._evidence.whole_set = whole and self._last_input is not None and self._last_input() is tensor
+            self._last_input = weakref.ref(tensor)
+
+        def reached(_: Tensor) -> None:
+            calls.trained = True
+
+        # Of several outputs the loss may use any.
+        for name, tensor in tensors[:_MOST_OUTPUTS]:
+            if self.looking:
+                sample = self.outputs[name] = OutputSample(tensor)
+                tensor.register_hook(sample.keeping(reached))  # type: ignore[no-untyped-call]
+            elif not calls.trained:
+                tensor.register_hook(reached)  # type: ignore[no-untyped-call]
+
+    def _take_prints(self, given: list[tuple[str, Tensor]], into: list[Tensor]) -> None:
+        prints = _prints([one for _, one in given])
+        if prints is not None:
+            self._host.ask(prints, into.append)
+
+    def _take_confidence(self, output: Any) -> None:
+        scores = next((one for _, one in tensors_in(output) if one.ndim == 2 and one.shape[1] > 2), None)
+        if scores is not None and scores.is_floating_point() and scores.shape[1] <= _CONFIDENT_CLASSES:
+            into = self._calls.confidence
+            self._host.ask(confidence(scores.detach()[:64].float()), lambda there: into.append(float(there)))
+
+    def finish_step(self, step: int, *, validated: bool = False) -> None:
+        """Takes down what this step's calls were.
+
+        Args:
+            step: Its number.
+            validated: Whether a validation loss was told with it.
+        """
+        calls, evidence = self._calls, self._evidence
+        self._calls, self.first_call, self.call = _StepCalls(), None, None
+        if self._first_layer is not None and len(self._layers) > 1:  # it stays the first one
+            first = id(self._first_layer())
+            for key in [key for key in self._layers if key != first]:
+                self._layers.pop(key).remove()
+        if calls.graded and self._modes and calls.trained:
+            name = "passes_in_training_mode" if calls.trained_active else "passes_in_eval_mode"
+            count, first = getattr(evidence, name)
+            setattr(evidence, name, (count + 1, first or step))
+        if not calls.evaluations and not calls.trained:
+            return
+        # On a GPU the numbers of this step come with the next: they are read in the same order.
+        self._host.ask(torch.zeros(()), lambda _: self._take(calls, step, validated))
+
+    def _take(self, calls: _StepCalls, step: int, validated: bool) -> None:
+        evidence = self._evidence
+        if calls.trained:
+            if calls.inputs:
+                evidence.inputs.append(calls.inputs[:1])
+            for prints in calls.training_prints:
+                self._seen.add(prints.numpy())
+            evidence.distinct = self._seen.distinct, self._seen.total
+            if calls.training_prints:
+                self._compare_batches(calls.training_prints[-1].numpy())
+        if not calls.evaluations:
+            return
+        found = evidence.evaluations
+        found.count += 1
+        found.first = found.first or step
+        if calls.active:
+            found.in_training_mode += 1
+            found.first_in_training_mode = found.first_in_training_mode or step
+        if calls.evaluated:
+            found.statistics.append(calls.evaluated[:1])
+        if calls.confidence:
+            found.confidence.append(sum(calls.confidence) / len(calls.confidence))
+        if calls.prints:
+            asked = np.concatenate([one.numpy() for one in calls.prints])
+            found.samples = max(found.samples, len(asked))
+            total = int(asked.sum())
+            found.same_samples += total == self._last_evaluated
+            self._last_evaluated = total
+            alike = [one for one in calls.prints if len(one) == len(calls.prints[0])]
+            found.repeated += len(alike) > 1 and torch.equal(alike[0], alike[1])
+            if not self._seen.full:
+                shares = [self._seen.share(one.numpy()) for one in calls.prints]
+                found.known_share.append((min(shares), validated))
+
+    def _compare_batches(self, prints: Any) -> None:
+        total = int((prints * np.arange(1, len(prints) + 1)).sum())  # the order counts
+        if self._pairs < _MOST_PAIRS and len(prints) > 1:
+            counts = np.unique(prints, return_counts=True)[1]
+            self._pairs += len(prints) * (len(prints) - 1) // 2
+            self._alike += int((counts * (counts - 1) // 2).sum())
+            self._evidence.alike_in_batch = self._alike, self._pairs
+        if self._last_sum is not None:
+            repeated, compared = self._evidence.batches_repeated
+            self._evidence.batches_repeated = repeated + (total == self._last_sum), compared + 1
+        self._last_sum = total
+
+
+def _prints(tensors: list[Tensor]) -> Tensor | None:
+    """A fingerprint of each sample, of all inputs together."""
+    same = [one for one in tensors if one.ndim > 1 and len(one) == len(tensors[0])][:3] or tensors[:1]
+    found: Tensor | None = None
+    for number, one in enumerate(same):
+        if one.is_complex():
+            continue
+        prints = fingerprints(one) * (2 * number + 1)
+        found = prints if found is None else found ^ prints
+    return found

@@ -1,0 +1,66 @@
+"""Numbers on their way from a device to the host: they are read one step later, so that nothing waits for a GPU."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Taker = Callable[[Tensor], None]
+
+
+class HostReads:
+    """Brings small tensors to the host and hands them to whoever asked.
+
+    On the CPU at once. On CUDA the copy goes to pinned memory beside the computation, and is handed over at the next
+    :meth:`read`, when a whole step lies between.
+    """
+
+    def __init__(self) -> None:
+        self._asked: deque[tuple[Any, Tensor, Taker]] = deque()
+        self._now = 0
+
+    def ask(self, value: Tensor, then: Taker) -> None:
+        """Hands ``value`` to ``then``, on the host."""
+        if value.device.type == "cpu":
+            then(value)
+        elif value.device.type == "cuda":
+            host = torch.empty(value.shape, dtype=value.dtype, pin_memory=True)
+            host.copy_(value, non_blocking=True)
+            event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            event.record()
+            self._asked.append((event, host, then))
+        else:
+            self._asked.append((None, value, then))
+
+    def ask_all(self, values: Sequence[Tensor], then: Callable[[list[Tensor]], None]) -> None:
+        """Hands all of them over together."""
+        there: list[Tensor] = []
+
+        def take(value: Tensor) -> None:
+            there.append(value)
+            if len(there) == len(values):
+                then([there[n] for n in order])
+
+        # What is on the host comes at once, the rest in its order.
+        on_host = [n for n, one in enumerate(values) if one.device.type == "cpu"]
+        came = on_host + [n for n, one in enumerate(values) if one.device.type != "cpu"]
+        order = [came.index(n) for n in range(len(values))]
+        for n in came:
+            self.ask(values[n], take)
+
+    def begin_step(self) -> None:
+        """What was asked until now is of a step that has ended."""
+        self._now = len(self._asked)
+
+    def read(self, *, everything: bool = False) -> None:
+        """Hands over what was asked before the last :meth:`begin_step`, or all of it."""
+        for _ in range(len(self._asked) if everything else self._now):
+            event, value, then = self._asked.popleft()
+            if event is not None:
+                event.synchronize()
+            then(value.cpu())
+        self._now = 0

@@ -1,0 +1,135 @@
+"""Questions that only a call of one's own can answer: asked where the user allows it, on copies of the weights."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from argus_doctor.record.tensors import tensors_in
+
+Call = tuple[tuple[Any, ...], dict[str, Any]]
+_MOST_INPUTS = 4
+
+
+@contextlib.contextmanager
+def undisturbed(model: nn.Module, call: Call) -> Iterator[Callable[..., Any]]:
+    """A function that calls the model in evaluation mode and leaves nothing behind.
+
+    It computes with copies of weights and buffers, so that what a model changes in ``forward`` (running statistics, a
+    momentum encoder) is changed in the copies; modes and the states of chance are put back.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    tensors = {name: one.detach().clone() for name, one in model.named_parameters(remove_duplicate=True)}
+    tensors |= {name: one.detach().clone() for name, one in model.named_buffers(remove_duplicate=True)}
+    devices = {one.device.index for _, one in tensors_in([list(call[0]), call[1]]) if one.is_cuda}
+    python, arrays = random.getstate(), np.random.get_state()
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        return torch.func.functional_call(model, tensors, args, kwargs)
+
+    try:
+        with torch.random.fork_rng(devices=sorted(devices)), torch.no_grad():
+            for module, _ in modes:
+                module.training = False
+            yield run
+    finally:
+        random.setstate(python)
+        np.random.set_state(arrays)
+        for module, mode in modes:
+            module.training = mode
+
+
+def first_module_not_finite(model: nn.Module, call: Call) -> str | None:
+    """Replays a forward pass and names the first module whose output is not finite though its inputs were.
+
+    Hooks on every module double a pass's time: it is done once, when there is something to find.
+    """
+    found: list[str] = []
+
+    def finite(value: Any) -> bool:
+        return all(bool(torch.isfinite(one).all()) for _, one in tensors_in(value) if one.is_floating_point())
+
+    def watch(name: str) -> Callable[..., None]:
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+            if not found and not finite(output) and finite(inputs):
+                found.append(name or type(module).__name__)
+
+        return hook
+
+    handles = [module.register_forward_hook(watch(name)) for name, module in model.named_modules()]
+    try:
+        with undisturbed(model, call) as run:
+            run(*call[0], **call[1])
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found[0] if found else None
+
+
+def ignored_inputs(model: nn.Module, call: Call) -> dict[str, bool]:
+    """For each input that differs between samples, whether the outputs stay the same when samples swap it."""
+    args, kwargs = call
+    names = [(name, one) for name, one in tensors_in([list(args), kwargs]) if one.ndim >= 1 and len(one) > 1]
+    answers: dict[str, bool] = {}
+    with undisturbed(model, call) as run:
+        before = _numbers(run(*args, **kwargs))
+        for name, tensor in names[:_MOST_INPUTS]:
+            rolled = tensor.roll(1, 0)
+            if torch.equal(rolled, tensor) or (not tensor.is_floating_point() and tensor.dtype != torch.long):
+                continue
+            new_args, new_kwargs = _replaced((args, dict(kwargs)), tensor, rolled)
+            after = _numbers(run(*new_args, **new_kwargs))
+            same = [_same(a, b) for a, b in zip(before, after, strict=True) if a.shape == b.shape]
+            answers[name] = bool(same) and all(same)
+    return answers
+
+
+def later_tokens_matter(model: nn.Module, call: Call) -> bool | None:
+    """Whether an output of a sequence changes with tokens that come after it; ``None`` where there is no sequence."""
+    args, kwargs = call
+    tokens = next(
+        (one for _, one in tensors_in([list(args), kwargs]) if one.ndim == 2 and one.dtype == torch.long),
+        None,
+    )
+    if tokens is None or tokens.shape[1] < 4 or len(tokens) < 2:
+        return None
+    half = tokens.shape[1] // 2
+    changed = torch.cat([tokens[:, :half], tokens.roll(1, 0)[:, half:]], 1)
+    if torch.equal(changed, tokens):
+        return None
+    with undisturbed(model, call) as run:
+        before = _numbers(run(*args, **kwargs))
+        new_args, new_kwargs = _replaced((args, dict(kwargs)), tokens, changed)
+        after = _numbers(run(*new_args, **new_kwargs))
+    pairs = [
+        (a, b) for a, b in zip(before, after, strict=True) if a.ndim == 3 and a.shape[1] == tokens.shape[1]
+    ]
+    return None if not pairs else not all(_same(a[:, :half], b[:, :half]) for a, b in pairs)
+
+
+def _numbers(output: Any) -> list[Tensor]:
+    return [one for _, one in tensors_in(output) if one.is_floating_point()]
+
+
+def _same(first: Tensor, second: Tensor) -> bool:
+    scale = float(first.abs().max()) if first.numel() else 0.0
+    return not math.isfinite(scale) or float((first - second).abs().max()) <= 1e-5 * max(scale, 1e-12)
+
+
+def _replaced(value: Any, old: Tensor, new: Tensor) -> Any:
+    if value is old:
+        return new
+    if isinstance(value, tuple) and not hasattr(value, "_fields"):
+        return tuple(_replaced(one, old, new) for one in value)
+    if isinstance(value, list):
+        return [_replaced(one, old, new) for one in value]
+    if isinstance(value, dict):
+        return {key: _replaced(one, old, new) for key, one in value.items()}
+    return value
