@@ -204,6 +204,8 @@ def examine_objective(
                         (expected,) = torch.autograd.grad(loss(leaf, pair.targets), leaf)
                 except (RuntimeError, ValueError, IndexError):
                     continue
+                if float(expected.std()) < 1e-3 * float(expected.abs().mean()):
+                    continue  # the same everywhere: it says nothing of the targets
                 cosine = _cosine(expected, seen)
                 if (
                     name == "cross-entropy" and rows.shape[1] > 2
@@ -213,11 +215,14 @@ def examine_objective(
                 if math.isfinite(cosine):
                     cosines[name] = cosine
             for name, cosine in cosines.items():
-                if cosine < 0 and name in _NEVER_TURNED:
+                of_ids = pair.kind == "values" and pair.integer
+                if cosine < 0 and (of_ids or name in _NEVER_TURNED or name in BROADCAST):
                     continue
-                if abs(cosine) >= (EXACT if name in FAULTY or name in _NEVER_TURNED else MATCH) and (
-                    best is None or abs(cosine) > abs(best[0]) + 1e-6
-                ):
+                # Numbers of users or words beside values fit by chance, unless they fit exactly.
+                by_chance = of_ids or (pair.kind == "values" and cosine < 0)
+                if abs(cosine) >= (
+                    EXACT if by_chance or name in FAULTY or name in _NEVER_TURNED else MATCH
+                ) and (best is None or abs(cosine) > abs(best[0]) + 1e-6):
                     best = cosine, name, pair, cosines
     if best is None:
         return None

@@ -27,6 +27,8 @@ def numbers(evidence: Evidence) -> Iterator[Suspicion]:
     slug = "non-finite-input" if found.what == "input" else "non-finite-loss"
     # One step may overflow, and mixed precision leaves it out.
     certain = slug == "non-finite-input" or found.what == "weights" or lasting >= 2
+    if not certain and not lasting and len(later) >= 3:
+        return
     yield Suspicion(
         slug,
         f"{found.what} not finite" if certain else "not finite for a moment",

@@ -121,7 +121,9 @@ def rates(evidence: Evidence) -> Iterator[Suspicion]:
     broken = last > 3 * abs(first) + 0.5 or (
         bool(before) and (max(before) > 2 * abs(first) + 0.5 or peak > 1)
     )
-    jumps = early > 0.08 and max(finite[1:40], default=0.0) > 1.4 * abs(first) + 0.1
+    learned = far is not None and far < 0.6
+    jump = max(finite[1:40], default=0.0)
+    jumps = early > 0.08 and jump > (4.0 * abs(finite[0]) if learned else 1.4 * abs(first)) + 0.1
     worse = far is not None and far > 0.98
     noise = _noise(finite)
     first_looks = median(p.first_ratio for p in layers)
@@ -153,8 +155,15 @@ def rates(evidence: Evidence) -> Iterator[Suspicion]:
         return
     rising = [max(one.rates) for one in evidence.steps if one.rates]
     warming = len(rising) > 10 and rising[-1] > 1.5 * rising[len(rising) // 2]
-    learned = far is not None and far < 0.6
-    if len(losses) >= 60 and typical < 5e-5 and not warming and not learned and _barely_moves(finite):
+    fresh = sum(p.start == "default" for p in layers) >= 0.5 * len(layers)  # what is fine-tuned moves little
+    if (
+        fresh
+        and len(losses) >= 60
+        and typical < 5e-5
+        and not warming
+        and not learned
+        and _barely_moves(finite)
+    ):
         yield Suspicion(
             "learning-rate-too-low",
             "updates next to nothing" if typical < 1e-5 else "updates small",

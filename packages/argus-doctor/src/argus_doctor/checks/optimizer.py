@@ -85,6 +85,7 @@ def reach(evidence: Evidence) -> Iterator[Suspicion]:
     none = [p for p in training if p.looks >= _ENOUGH and p.without_gradient == p.looks]
     # What is never called may rest on purpose: an expert that nobody asks, a head of another task.
     called = [p for p in none if p.module not in evidence.uncalled]
+    none = [p for p in none if p in called or not _is_one_of_several(p, evidence)]
     for cut, parts in ((True, called), (False, [p for p in none if p not in called])):
         share = sum(p.numel for p in parts) / total
         if not parts:
@@ -99,9 +100,9 @@ def reach(evidence: Evidence) -> Iterator[Suspicion]:
             "no-gradient",
             "called without gradient"
             if certain
-            else "small part without gradient"
-            if cut
-            else "never called",
+            else "never called"
+            if share >= _SHARE
+            else "small part without gradient",
             f"{names(_modules(parts))} ({share:.0%} of what is to train) {why}, at {parts[0].looks} looks",
             names(_modules(parts)),
             {"share": share},
@@ -170,6 +171,18 @@ def intent(evidence: Evidence) -> Iterator[Suspicion]:
             "were made with",
             names(_modules(frozen)),
         )
+
+
+def _is_one_of_several(parameter: Parameter, evidence: Evidence) -> bool:
+    """Whether it belongs to a numbered part of a list whose other parts are called: an expert that nobody asks."""
+    parts = parameter.module.split(".")
+    for place, part in enumerate(parts):
+        if part.isdigit() and place > 0:
+            others = (".".join([*parts[:place], other, *parts[place + 1 :]]) for other in map(str, range(64)))
+            known = {p.module for p in evidence.parameters.values()}
+            if any(one in known and one not in evidence.uncalled for one in others):
+                return True
+    return False
 
 
 def precision(evidence: Evidence) -> Iterator[Suspicion]:

@@ -211,7 +211,10 @@ class CallRecord:
         if not tensors and calls.evaluations >= _CALLS_OF_AN_EVALUATION:
             calls.evaluations += 1
             return
-        active = any(one.training for reference in self._modes if (one := reference()) is not None)
+        modes = [one for reference in self._modes if (one := reference()) is not None]
+        # Without a momentum batch normalisation is being calibrated, which is no evaluation.
+        calibrating = any(one.training and getattr(one, "momentum", 0) is None for one in modes)
+        active = not calibrating and any(one.training for one in modes)
         given = [(n, t) for n, t in tensors_in([list(args), kwargs]) if t.ndim > 0 and t.numel()]
         if not tensors:
             calls.evaluations += 1
@@ -280,6 +283,10 @@ class CallRecord:
 
     def _take(self, calls: _StepCalls, step: int, validated: bool) -> None:
         evidence = self._evidence
+        if (
+            calls.evaluations
+        ):  # first: what is trained on in this very step was not yet when it was asked about
+            self._take_evaluation(calls, step, validated)
         if calls.trained:
             if calls.inputs:
                 evidence.inputs.append(calls.inputs[:1])
@@ -288,8 +295,9 @@ class CallRecord:
             evidence.distinct = self._seen.distinct, self._seen.total
             if calls.training_prints:
                 self._compare_batches(calls.training_prints[-1].numpy())
-        if not calls.evaluations:
-            return
+
+    def _take_evaluation(self, calls: _StepCalls, step: int, validated: bool) -> None:
+        evidence = self._evidence
         found = evidence.evaluations
         found.count += 1
         found.first = found.first or step

@@ -148,7 +148,9 @@ class ParameterRecord:
         self._foreign = {id(p): self._foreign.get(id(p), False) or p.grad is not None for p in foreign}
         self._evidence.foreign = len(self._foreign), sum(self._foreign.values())
         # Neither alone is a fault: minimising the negated loss is maximising.
-        self._evidence.maximises = any(g.get("maximize") or g["lr"] < 0 for _, g in self._held())
+        self._evidence.maximises = any(
+            g.get("maximize") or (g.get("lr") is not None and g["lr"] < 0) for _, g in self._held()
+        )
 
     def _begin(self, named: Sequence[tuple[str, nn.Parameter]]) -> None:
         """Rows for the parameters that there are now; what is known of those that were there before stays."""
@@ -310,7 +312,11 @@ class ParameterRecord:
         self._slices = {}
         for place, parameter in measured:
             assert parameter.grad is not None
-            self._slices[place] = (_slice(parameter).clone(), _slice(parameter.grad).clone())
+            gradient = _slice(parameter.grad)
+            self._slices[place] = (
+                _slice(parameter).clone(),
+                gradient.clone() if scale is None else gradient / scale,
+            )
             self._see_units(place, named[place][0], held_here(parameter.grad).detach())
 
     def _see_units(self, place: int, name: str, gradient: Tensor) -> None:

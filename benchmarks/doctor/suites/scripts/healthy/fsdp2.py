@@ -1,0 +1,52 @@
+"""FSDP2 (``fully_shard``) of two processes whose batches differ in size."""
+
+import os
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+import torch.nn as nn
+import torch.nn.functional as F
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+
+
+def worker(rank, watch_factory, seed, port, queue):
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", rank=rank, world_size=2)
+    torch.manual_seed(seed)
+    rng = torch.Generator().manual_seed(seed + 10 * rank)
+    centres = torch.randn(5, 12, generator=torch.Generator().manual_seed(seed))
+    model = nn.Sequential(nn.Linear(12, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 5))
+    mesh = init_device_mesh("cpu", (2,))
+    for layer in model:
+        if isinstance(layer, nn.Linear):
+            fully_shard(layer, mesh=mesh)
+    fully_shard(model, mesh=mesh)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    watch = watch_factory(model, optimizer)
+    for step in range(60):
+        y = torch.randint(5, (24 + 16 * rank,), generator=rng)
+        x = centres[y] + 0.6 * torch.randn(len(y), 12, generator=rng)
+        logits = model(x)
+        loss = F.cross_entropy(logits, y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        watch.step(loss=loss, batch=(x, y))
+    if rank == 0:
+        queue.append((logits.argmax(1) == y).float().mean().item())
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+def train(watch_factory, seed):
+    context = mp.get_context("fork")
+    port = 20000 + (os.getpid() + 7) % 20000
+    other = context.Process(target=worker, args=(1, watch_factory, seed, port, []))
+    other.start()
+    quality = []
+    worker(0, watch_factory, seed, port, quality)
+    other.join()
+    return {"quality": quality[0]}
