@@ -8,10 +8,11 @@ from doctor_bench.case import cases_of
 from doctor_bench.run import run_cases
 
 SOME = (
-    "adafactor", "bpr-recommender", "byol", "camera-matrices", "compiled", "dcgan", "ddp-unequal", "divides-by-255",
-    "dpo", "dqn", "expert-parallel", "focal-loss", "fp16-scaler", "frozen-batchnorm", "fsdp2", "gcn", "generate-in-loop",
-    "lbfgs-pinn", "mc-dropout", "moe-dead-expert", "normalising-flow", "quantile-forecast", "random-features", "swa",
-    "thousand-classes", "token-autoencoder", "training-accuracy", "vqvae", "warm-restarts",
+    "adafactor", "bpr-recommender", "byol", "camera-matrices", "compiled", "dcgan", "ddp-unequal",
+    "divides-by-255", "dpo", "dqn", "expert-parallel", "focal-loss", "fp16-scaler", "frozen-batchnorm",
+    "fsdp2", "gcn", "generate-in-loop", "lbfgs-pinn", "mc-dropout", "moe-dead-expert", "normalising-flow",
+    "quantile-forecast", "random-features", "swa", "thousand-classes", "token-autoencoder",
+    "training-accuracy", "vqvae", "warm-restarts",
 )  # fmt: skip
 """The rest are run by ``argus doctor bench --suite healthy``."""
 
