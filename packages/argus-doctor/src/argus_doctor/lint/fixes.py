@@ -17,9 +17,8 @@ from argus_doctor.lint.tree import Function, Tree, base, last
 
 Fix = Callable[[Tree, Edits], None]
 
+_MODES = ("Dropout", "dropout", "BatchNorm")
 _FUNCTIONAL = ("F", "torch", "nn.functional", "torch.nn.functional")
-_ELEMENTWISE = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
-_ELEMENTWISE_MODULES = ("MSELoss", "L1Loss", "SmoothL1Loss", "HuberLoss")
 _TAKES_SCORES = ("cross_entropy", "CrossEntropyLoss")
 _TAKES_BINARY_SCORES = ("binary_cross_entropy_with_logits", "BCEWithLogitsLoss")
 _TAKES_LOGARITHMS = ("nll_loss", "NLLLoss")
@@ -108,13 +107,17 @@ def evaluate(tree: Tree, edits: Edits) -> None:
     """``eval`` before an evaluation and ``train`` after it, in a script that sets no mode of its own."""
     if tree.calls("eval") or any(call.args or call.keywords for call in tree.calls("train")):
         return
+    # Only in a script that trains that very model, and whose layers differ in training.
+    trained, written = _trained(tree), ast.unparse(tree.module)
+    if len(trained) != 1 or not tree.calls("backward") or not any(one in written for one in _MODES):
+        return
     for node in ast.walk(tree.module):
         if isinstance(node, ast.With) and _without_gradients(node.items):
             names = _models_called(tree, node)
             leaves = any(
                 isinstance(one, (ast.Return, ast.Break, ast.Continue, ast.Yield)) for one in ast.walk(node)
             )
-            if len(names) == 1 and not leaves and not _is_in_a_step(tree, node):
+            if set(names) == trained and not leaves and not _is_in_a_step(tree, node):
                 edits.insert_before(node, f"{names[0]}.eval()")
                 edits.insert_after(node, f"{names[0]}.train()")
         elif isinstance(node, ast.FunctionDef) and _without_gradients(node.decorator_list):
@@ -124,28 +127,24 @@ def evaluate(tree: Tree, edits: Edits) -> None:
             if len(names) != 1 or not used or any(_is_in_a_step(tree, call) for call in used):
                 continue
             if len(returns) == 1 and returns[0] is node.body[-1] and returns[0].value is not None:
-                edits.insert_before(node.body[0], f"{names[0]}.eval()")
-                indent = " " * returns[0].col_offset
+                edits.insert_before(_first(node), f"{names[0]}.eval()")
                 lines = (
                     f"result = {edits.written(returns[0].value)}",
                     f"{names[0]}.train()",
                     "return result",
                 )
-                edits.replace(returns[0], f"\n{indent}".join(lines))
+                edits.replace(returns[0], "\n".join(lines))
 
 
 def train_mode(tree: Tree, edits: Edits) -> None:
     """``train`` at the head of the loop, of a model that is trained and of which no part is put into ``eval`` alone."""
     backwards = tree.calls("backward")
     loop = tree.loop(backwards[0]) if len(backwards) == 1 else None
-    trained = {
-        base(call.func)
-        for made in tree.calls(*OPTIMIZERS)
-        for call in ast.walk(made)
-        if isinstance(call, ast.Call) and last(call.func) == "parameters"
-    }
+    trained = _trained(tree)
     evals = tree.calls("eval")
-    if loop is None or len(trained) != 1 or not evals:
+    if loop is None or len(trained) != 1 or not evals or any(base(c.func) for c in tree.calls("train")):
+        return
+    if not any(one in ast.unparse(tree.module) for one in _MODES):
         return
     (model,) = trained
     for call in evals:
@@ -191,6 +190,11 @@ def detached_losses(tree: Tree, edits: Edits) -> None:
             continue
         if not isinstance(tree.parent.get(tree.statement(backward)), ast.For | ast.While):
             continue  # not at every turn
+        stored = [
+            one for one in ast.walk(loop) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)
+        ]
+        if sum(one.id == name for one in stored) > 1:
+            continue  # it may be a number by then
         for node in ast.walk(loop):
             kept: ast.expr | None = None
             if isinstance(node, ast.Call) and last(node.func) == "append" and len(node.args) == 1:
@@ -209,19 +213,6 @@ def detached_losses(tree: Tree, edits: Edits) -> None:
                 edits.replace(kept, f"{name}.detach()")
 
 
-def one_shape(tree: Tree, edits: Edits) -> None:
-    """Outputs and targets are compared one by one: of as many values of each, in whatever shape."""
-    calls = [
-        node for node in ast.walk(tree.module) if tree.loss_of(node) in (*_ELEMENTWISE, *_ELEMENTWISE_MODULES)
-    ]
-    made = [call for call in tree.calls(*_ELEMENTWISE_MODULES) if call.args or call.keywords]
-    if len(calls) != 1 or made or not isinstance(calls[0], ast.Call):
-        return
-    if len(calls[0].args) == 2 and not calls[0].keywords:  # without a reduction or a weight
-        for one in calls[0].args:
-            edits.replace(one, f"({edits.written(one)}).reshape(-1)")
-
-
 FIXES: dict[str, Fix] = {
     "missing-zero-grad": zero_grad,
     "no-gradient": clearing_first,
@@ -231,7 +222,6 @@ FIXES: dict[str, Fix] = {
     "missing-softmax": logarithms,
     "non-finite-loss": logarithm_of_softmax,
     "graph-kept": detached_losses,
-    "loss-broadcast": one_shape,
 }
 """Slug → what changes the script."""
 
@@ -252,6 +242,16 @@ _ABOUT: dict[str, tuple[str, ...]] = {
 _ABOUT_THE_LOSS = ("wrong-loss", "labels-shifted", "loss-broadcast")
 
 
+def _trained(tree: Tree) -> set[str]:
+    """Names of what the optimizers get the parameters of."""
+    return {
+        base(call.func)
+        for made in tree.calls(*OPTIMIZERS)
+        for call in ast.walk(made)
+        if isinstance(call, ast.Call) and last(call.func) == "parameters"
+    }
+
+
 def _optimizers(tree: Tree) -> set[str]:
     return {
         ast.unparse(node.targets[0])
@@ -260,6 +260,12 @@ def _optimizers(tree: Tree) -> set[str]:
         and isinstance(node.value, ast.Call)
         and last(node.value.func) in OPTIMIZERS
     }
+
+
+def _first(function: ast.FunctionDef) -> ast.stmt:
+    """The first statement after the docstring."""
+    documented = ast.get_docstring(function) is not None and len(function.body) > 1
+    return function.body[1 if documented else 0]
 
 
 def _following(tree: Tree, statement: ast.stmt) -> list[ast.stmt]:
