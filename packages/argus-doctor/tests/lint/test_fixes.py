@@ -79,6 +79,7 @@ def test_an_edit_changes_the_fault_alone(slug: str, right: str, wrong: str) -> N
         assert mend(begin + "".join(lines), slug) == (begin + lines[1] + lines[0] + "    pass\n" + lines[2])
         return
     if slug == "training-in-evaluation-mode":
+        begin = "model = nn.Sequential(nn.Linear(8, 8), nn.Dropout(0.1))\n" + begin
         begin += "    x = x * 2\n    loss = F.l1_loss(model(x), y)\n    loss.backward()\n    model.eval()\n"
         assert mend(begin, slug) == begin.replace("    x = x", "    model.train()\n    x = x")
         return
