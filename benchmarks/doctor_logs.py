@@ -1,7 +1,7 @@
 """`argus doctor log` on logs that its rules were not written from, beside `grep` for the obvious words.
 
 The held-out logs (`doctor_logs/held_out.txt`) were composed after the rules had been committed, from messages that
-frameworks, drivers and clusters are documented to give; `tests/doctor/logs/development.txt` is what the rules were
+frameworks, drivers and clusters are documented to give; `development.txt` of the package's tests is what the rules were
 written with. In the dated result, `first` is what the rules reached on `held out` before anything was mended by it;
 then they were mended, and `second` has what they reached on `held out, second`, composed after that; `after` is with
 all of them known, and so says nothing of logs never seen. Reports accuracy, macro-F1 over all causes with `none`, and
@@ -34,7 +34,7 @@ from corpus import Case, cases
 
 HERE = Path(__file__).parent
 BUNDLES = {
-    "development": HERE.parent / "tests" / "doctor" / "logs" / "development.txt",
+    "development": HERE.parent / "packages" / "argus-doctor" / "tests" / "logs" / "development.txt",
     "held out": HERE / "doctor_logs" / "held_out.txt",
     "held out, second": HERE / "doctor_logs" / "held_out_2.txt",
 }
@@ -53,6 +53,8 @@ GREP = {
     "permission": r"PermissionError|Permission denied",
     "assertion": r"AssertionError",
     "div_zero": r"ZeroDivisionError",
+    "timeout": r"TIME LIMIT|time limit",
+    "interrupted": r"KeyboardInterrupt|SIGTERM|SIGINT|CANCELLED",
     "runtime_error": r"RuntimeError",
     "traceback": r"Traceback",
 }
@@ -76,6 +78,7 @@ def scores(logs: Sequence[Case], judge: Callable[[str], str]) -> dict[str, Any]:
     """Accuracy, macro-F1, and what was said instead of what was true."""
     said = [judge(case.text) for case in logs]
     truth = [case.cause for case in logs]
+    there = sorted({*said, *truth})
     wrong = [
         f"{case.cause}/{case.name}: {answer}"
         for case, answer in zip(logs, said, strict=True)
@@ -83,7 +86,7 @@ def scores(logs: Sequence[Case], judge: Callable[[str], str]) -> dict[str, Any]:
     ]
     return {
         "accuracy": round(sum(a == b for a, b in zip(said, truth, strict=True)) / len(logs), 4),
-        "macro_f1": round(sum(f1(cause, said, truth) for cause in CAUSES) / len(CAUSES), 4),
+        "macro_f1": round(sum(f1(cause, said, truth) for cause in there) / len(there), 4),
         "named_for_runs_that_did_not_die": sum(
             a != "none" and b == "none" for a, b in zip(said, truth, strict=True)
         ),

@@ -23,6 +23,7 @@ from argus_doctor.logs.signs import (
     LAUNCHER,
     RESTARTED,
     SIGNS,
+    TIME_LIMIT,
     TROUBLE,
     Cause,
     Grade,
@@ -90,6 +91,7 @@ class DeathReader:
         self._number = 0
         self._harmless: set[str] = set()
         self._interrupted_at = math.inf
+        self._interruption: Incident | None = None
         self.ending = Ending.UNKNOWN
 
     def feed(self, line: Line, printed: Printed | None) -> bool:
@@ -125,11 +127,14 @@ class DeathReader:
         left = self._incidents or self._before_restart
         # What was caught, by the words around it, killed nothing, unless it was the last that was said.
         kept = [one for one in left if one.grade < Grade.FAINT or one.number >= self._number - _LAST_WORDS]
-        return ranked(sorted(kept, key=lambda one: one.number))
+        found = ranked(sorted(kept, key=lambda one: one.number))
+        if not found and self.ending is Ending.INTERRUPTED and self._interruption is not None:
+            return [self._interruption]
+        return found
 
     def _add_raised(self, one: Raised) -> None:
         if one.interrupt:
-            self._interrupt()
+            self._interrupt(one.number, one.text)
             return
         if one.caught:  # by its own words; where the run ends with it, it is all there is
             grade = Grade.FAINT
@@ -160,7 +165,7 @@ class DeathReader:
         if RESTARTED.search(text):
             return self._restart()
         if INTERRUPTED.search(raw):
-            return self._interrupt()
+            return self._interrupt(line.number, line.raw)
         if line.level in ("WARNING", "INFO", "DEBUG", "NOTICE"):
             return self._end() if ended else False
         for sign in SIGNS:
@@ -237,9 +242,13 @@ class DeathReader:
         self.ending = Ending.ENDED
         return True
 
-    def _interrupt(self) -> bool:
+    def _interrupt(self, number: int, text: str) -> bool:
         self._settle()
         if not any(one.grade < Grade.ECHO for one in self._incidents):
+            if self.ending is not Ending.INTERRUPTED:
+                cause: Cause = "timeout" if TIME_LIMIT.search(text) else "interrupted"
+                where = f"{self._file}:{number}"
+                self._interruption = Incident(cause, Grade.ECHO, where, text.strip(), number=number)
             self.ending = Ending.INTERRUPTED
             self._interrupted_at = self._number
         return True

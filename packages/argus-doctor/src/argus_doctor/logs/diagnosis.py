@@ -26,6 +26,8 @@ SLUGS: dict[Cause, str] = {
     "permission": "died-permission",
     "assertion": "died-assertion",
     "div_zero": "died-div-zero",
+    "timeout": "stopped-by-time-limit",
+    "interrupted": "interrupted",
     "runtime_error": "died-runtime-error",
     "traceback": "died-traceback",
 }

@@ -24,6 +24,8 @@ Cause = Literal[
     "permission",
     "assertion",
     "div_zero",
+    "timeout",
+    "interrupted",
     "runtime_error",
     "traceback",
     "none",
@@ -79,6 +81,8 @@ LAUNCHER = _any(_OTHER["launcher"])
 """What launchers and libraries say beside it."""
 RESTARTED = _any(_OTHER["restarted"], re.IGNORECASE)
 INTERRUPTED = _any(_OTHER["interrupted"], re.IGNORECASE)
+TIME_LIMIT = _any(_OTHER["time_limit"], re.IGNORECASE)
+"""Of what interrupts a run: its time was up."""
 ENDED = _any(_OTHER["ended"], re.IGNORECASE)
 
 TROUBLE = re.compile(
