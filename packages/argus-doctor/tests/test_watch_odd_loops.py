@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import pickle
 from collections import namedtuple
 from collections.abc import Callable, Iterator
@@ -381,3 +382,69 @@ def test_gradients_that_come_about_within_the_step(kind: str) -> None:
         watch.step(loss=real.step(closure), batch=(inputs, targets))
     assert watch.report() == []
     assert all(one.got_gradient for one in watch.parameters.values())
+
+
+class Fails(Wrapped):
+    """Its forward pass raises now and then."""
+
+    calls = 0
+
+    def forward(self, inputs: Tensor) -> Any:
+        self.calls += 1
+        hidden = self.body(inputs)
+        if self.calls % 3 == 0:
+            raise ValueError("not this one")
+        return self.head(hidden.relu())
+
+
+def test_a_forward_pass_that_raises_now_and_then() -> None:
+    model = Fails()
+
+    def call(inputs: Tensor) -> Any:
+        try:
+            return model(inputs)
+        except ValueError:
+            return model(inputs)
+
+    assert train(model, call=call).report() == []
+
+
+def test_a_model_that_is_watched_twice() -> None:
+    model = Wrapped()
+    optimizer = torch.optim.SGD(model.parameters(), 0.05)
+    first, second = (Watch(model, optimizer, source=False) for _ in range(2))
+    for inputs, targets in batches(30):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(inputs), targets)
+        loss.backward()
+        optimizer.step()
+        for one in (first, second):
+            one.step(loss=loss, batch=(inputs, targets))
+    assert first.report() == second.report() == []
+
+
+def test_a_sparse_parameter_is_left_alone() -> None:
+    model = Wrapped()
+    model.extra = nn.Parameter(torch.eye(3).to_sparse())
+    parts = [*model.body.parameters(), *model.head.parameters()]
+    assert train(model, optimizer=torch.optim.SGD(parts, 0.05)).report() == []
+
+
+def test_steps_without_a_step_of_the_optimizer_are_named() -> None:
+    model = Wrapped()
+    watch = Watch(model, torch.optim.SGD(model.parameters(), 0.05), source=False)
+    for inputs, targets in batches(30):
+        loss = F.cross_entropy(model(inputs), targets)
+        watch.step(loss=loss, batch=(inputs, targets))
+    (found,) = watch.report()
+    assert (found.slug, found.severity, found.where) == ("no-gradient", "error", "optimizer")
+
+
+def test_a_watched_training_goes_on_in_a_fork() -> None:
+    model = Wrapped()
+    optimizer = torch.optim.SGD(model.parameters(), 0.05)
+    train(model, optimizer=optimizer)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if train(model, optimizer=optimizer).report() == [] else 1)
+    assert os.waitpid(child, 0)[1] == 0

@@ -42,6 +42,15 @@ def coverage(evidence: Evidence) -> Iterator[Suspicion]:
             proven=True,
         )
         return
+    if evidence.skipped == evidence.step >= 20:
+        yield Suspicion(
+            "no-gradient",
+            "the optimizer never steps",
+            f"no optimizer has made a step in {evidence.step} steps: its step() is not called, or a scaler leaves all out",
+            "optimizer",
+            proven=True,
+        )
+        return
     if not any(one.in_optimizer for one in known) and not evidence.foreign[0]:
         return
     held, reached = evidence.foreign

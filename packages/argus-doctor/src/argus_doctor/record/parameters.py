@@ -508,7 +508,9 @@ def _matches(name: str, patterns: Collection[str]) -> bool:
 
 
 def _has_no_values(parameter: nn.Parameter) -> bool:
-    """On the meta device, of a lazy module that was never called, or with all of its part on other ranks."""
+    """On the meta device, of a lazy module that was never called, sparse, or with all of its part on other ranks."""
+    if parameter.layout is not torch.strided:
+        return True
     return parameter.is_meta or is_lazy(parameter) or (parameter.numel() > 0 == held_here(parameter).numel())
 
 
