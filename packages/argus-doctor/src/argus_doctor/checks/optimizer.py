@@ -46,7 +46,7 @@ def coverage(evidence: Evidence) -> Iterator[Suspicion]:
         yield Suspicion(
             "no-gradient",
             "the optimizer never steps",
-            f"no optimizer has made a step in {evidence.step} steps: its step() is not called, or a scaler leaves all out",
+            f"no optimizer has made a step in {evidence.step} steps: step() is not called, or a scaler leaves all out",
             "optimizer",
             proven=True,
         )
