@@ -53,3 +53,5 @@ def test_the_halves_are_large_enough_and_share_neither_script_nor_seed() -> None
     pairs = Counter(case.truth.slug for case in held_out if case.truth)
     assert pairs.total() >= 60 and sum(count >= 4 for count in pairs.values()) >= 15
     assert len([case for case in held_out if not case.truth]) >= 60
+    reported = [case.truth.slug for case in cases_of("reported") if case.truth]
+    assert len(reported) >= 40 and len(set(reported)) >= 20

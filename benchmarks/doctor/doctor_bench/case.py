@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 from argus_doctor.wording import did_you_mean
 from argusvl.core.errors import ArgusError
 
-Suite = Literal["dev", "held-out", "healthy"]
+Suite = Literal["dev", "held-out", "reported", "healthy"]
 SUITES: tuple[Suite, ...] = get_args(Suite)
 
 FOLDER = Path(__file__).parents[1] / "suites"
@@ -123,7 +123,9 @@ def edited(text: str, edits: Sequence[Edit], *, where: str) -> str:
 
 def script_text(suite: Suite, script: str) -> str:
     """A base script as it stands."""
-    file = FOLDER / "scripts" / _file_name(suite) / f"{script}.py"
+    # Faults that were reported are put into the healthy recipes.
+    folder = "healthy" if suite == "reported" else _file_name(suite)
+    file = FOLDER / "scripts" / folder / f"{script}.py"
     if not file.is_file():
         raise ArgusError(f"there is no script {script!r} in the suite {suite}")
     return file.read_text(encoding="utf-8")
