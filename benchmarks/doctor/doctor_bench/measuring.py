@@ -18,12 +18,15 @@ from doctor_bench.scoring import Score, score
 
 _WORDS = {
     "detected": "faults detected",
+    "detected_by_proof": "by proofs alone",
     "detected_in_time": "within the first steps",
     "class_right": "cause named first",
     "class_named": "cause named at all",
     "place_right": "place right, where it is named",
     "repaired": "repaired",
+    "healthy_runs_with_error": "healthy runs with an error",
     "healthy_runs_with_alarm": "healthy runs with an alarm",
+    "twins_with_error": "twins with an error",
     "twins_with_alarm": "twins with an alarm",
 }
 

@@ -35,6 +35,7 @@ class FaultScore:
         case: Name and seed.
         slug: The truth.
         detected: Something is found that the twin does not have.
+        proven: Something of that is no hint.
         step: The first step at which something of that was found, where the detector says it.
         named: One of all findings, of whatever rank, names the cause.
         first_right: The first finding does.
@@ -49,6 +50,7 @@ class FaultScore:
     case: str
     slug: str
     detected: bool
+    proven: bool
     step: int | None
     named: bool
     first_right: bool
@@ -67,12 +69,14 @@ class HealthScore:
     Attributes:
         case: Name and seed.
         alarms: Slugs of the findings.
+        certain: Those of them that are no hints.
         problem: A detector's or the script's error.
         probability: Of the first finding, as the detector gives it.
     """
 
     case: str
     alarms: tuple[str, ...]
+    certain: tuple[str, ...]
     problem: str
     probability: float | None = None
 
@@ -108,12 +112,15 @@ class Score:
         placed = [one for one in self.faults if one.place_right is not None]
         figures = {
             "detected": _share([one.detected for one in self.faults]),
+            "detected_by_proof": _share([one.proven for one in self.faults]),
             "detected_in_time": _share([one.step is not None and one.step <= IN_TIME for one in self.faults]),
             "class_right": _share([one.first_right for one in self.faults]),
             "class_named": _share([one.named for one in self.faults]),
             "place_right": _share([bool(one.place_right) for one in placed]),
             "repaired": _share([bool(one.repaired) for one in tried]),
+            "healthy_runs_with_error": _share([bool(one.certain) for one in self.healthy]),
             "healthy_runs_with_alarm": _share([bool(one.alarms) for one in self.healthy]),
+            "twins_with_error": _share([bool(one.certain) for one in self.twins]),
             "twins_with_alarm": _share([bool(one.alarms) for one in self.twins]),
         }
         alarms = sum(len(one.alarms) for one in self.healthy)
@@ -205,6 +212,7 @@ def _score_fault(outcome: Outcome, truth: Truth) -> FaultScore:
         case=outcome.case.title,
         slug=truth.slug,
         detected=bool(new),
+        proven=any(found.severity != "hint" for found in new),
         step=min(steps, default=None),
         named=bool(naming),
         # Of all findings, not of the new ones: the first is what the user reads.
@@ -221,7 +229,8 @@ def _score_fault(outcome: Outcome, truth: Truth) -> FaultScore:
 def _score_health(title: str, run: Executed) -> HealthScore:
     alarms = tuple(found.slug for found in run.alarms)
     probability = run.alarms[0].numbers.get("probability") if alarms else None
-    return HealthScore(title, alarms, run.detector_error or run.error or "", probability)
+    certain = tuple(found.slug for found in run.alarms if found.severity != "hint")
+    return HealthScore(title, alarms, certain, run.detector_error or run.error or "", probability)
 
 
 def _is_repaired(outcome: Outcome, truth: Truth) -> bool | None:

@@ -15,6 +15,8 @@ from argus_doctor.suspicion import Suspicion
 
 REPORTED = 0.5
 """Least probability of a finding."""
+_EXPLAINS_FROM = 0.5
+"""Least probability of what may stand for others."""
 _NEARLY = 0.12
 """By so much a consequence may be surer than its cause: it shows sooner and more clearly."""
 _OUTCOMES = (
@@ -95,7 +97,7 @@ def join(suspicions: Iterable[Suspicion], evidence: Evidence) -> list[Finding]:
     explained = {
         effect
         for cause, probability in probable.items()
-        if probability >= REPORTED
+        if probability >= _EXPLAINS_FROM
         for effect in _effects(cause)
         if _outweighs(strongest[cause], strongest.get(effect)) and not _explains_back(effect, cause, probable)
     }

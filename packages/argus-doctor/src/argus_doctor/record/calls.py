@@ -26,6 +26,10 @@ from argus_doctor.signature import confidence
 _MOST_OUTPUTS = 4
 _CALLS_OF_AN_EVALUATION = 4
 """That are examined; of a generation's hundreds the rest are only counted."""
+_SAMPLES_OF_AN_EVALUATION = 64
+"""More calls are, where they are of single samples."""
+_FEW_SAMPLES = 16
+"""Of so few it says nothing that training has seen them."""
 _MOST_PAIRS = 100_000
 _CONFIDENT_CLASSES = 4096
 _MODES = ("Dropout", "BatchNorm", "AlphaDropout", "SyncBatchNorm", "DropPath", "StochasticDepth")
@@ -50,6 +54,7 @@ class _StepCalls:
 
     Attributes:
         evaluations: How many no gradient can come back to.
+        samples: How many those were asked about, as far as it was counted.
         active: Whether dropout or batch normalisation worked as in training in one of those.
         trained_active: The same of the calls with gradients, or whether the model as a whole was in training mode.
         trained: Whether a gradient came back to an output.
@@ -62,6 +67,7 @@ class _StepCalls:
     """
 
     evaluations: int = 0
+    samples: int = 0
     active: bool = False
     trained_active: bool = False
     trained: bool = False
@@ -208,7 +214,8 @@ class CallRecord:
             ]
         root = module.training
         self._evidence.evaluations.ever_in_evaluation_mode |= not root
-        if not tensors and calls.evaluations >= _CALLS_OF_AN_EVALUATION:
+        enough = calls.evaluations >= _CALLS_OF_AN_EVALUATION and calls.samples >= _SAMPLES_OF_AN_EVALUATION
+        if not tensors and (enough or calls.evaluations >= _SAMPLES_OF_AN_EVALUATION):
             calls.evaluations += 1
             return
         modes = [one for reference in self._modes if (one := reference()) is not None]
@@ -219,6 +226,7 @@ class CallRecord:
         if not tensors:
             calls.evaluations += 1
             calls.active |= active
+            calls.samples += len(given[0][1]) if given else 0
             self._take_prints(given, calls.prints)
             self._take_confidence(output)
             return
@@ -316,7 +324,7 @@ class CallRecord:
             self._last_evaluated = total
             alike = [one for one in calls.prints if len(one) == len(calls.prints[0])]
             found.repeated += len(alike) > 1 and torch.equal(alike[0], alike[1])
-            if not self._seen.full:
+            if not self._seen.full and len(asked) >= _FEW_SAMPLES:
                 shares = [self._seen.share(one.numpy()) for one in calls.prints]
                 found.known_share.append((min(shares), validated))
 
