@@ -168,7 +168,7 @@ def _pairs(outputs: Tensor, gradient: Tensor, targets: Tensor) -> Iterator[_Pair
         if binary:
             yield _Pair(*pair, "binary")
         yield _Pair(*pair, "values", integer)
-        if len(flat_o) == shape[0] == wanted[0] and len(flat_o) <= MOST_ROWS:
+        if not integer and len(flat_o) == shape[0] == wanted[0] and len(flat_o) <= MOST_ROWS:
             yield _Pair(flat_o, flat_g, flat_t, "broadcast")
 
 
