@@ -37,6 +37,8 @@ _HEAD = """# Sign → how often what it said was right. Fitted by `benchmarks/do
 [probability]
 """
 _GUESS = 0.8
+_WEIGHTS = "\n# Which of two signs"
+"""What follows in the table is a judgement, which no fit changes."""
 
 
 def observations() -> list[tuple[str, bool]]:
@@ -61,21 +63,24 @@ def _signs(run: Executed) -> list[tuple[str, str]]:
 def main() -> None:
     """Fits and writes."""
     seen = observations()
-    known = sorted({*signs(), *(sign for sign, _ in seen)})
+    guesses = signs()["probability"]
+    known = sorted({*guesses, *(sign for sign, _ in seen)})
     encoder = OneHotEncoder(categories=[known], sparse_output=False)
     columns = encoder.fit_transform([[sign] for sign, _ in seen])
     model = LogisticRegression(C=_RIDGE).fit(columns, [right for _, right in seen])
     fitted = model.predict_proba(encoder.transform([[sign] for sign in known]))[:, 1]
     counts, rights = Counter(sign for sign, _ in seen), Counter(sign for sign, right in seen if right)
     probable = {
-        sign: float(value) if counts[sign] else min(signs()[sign], _GUESS)
+        sign: float(value) if counts[sign] else min(guesses[sign], _GUESS)
         for sign, value in zip(known, fitted, strict=True)
     }
     lines = [
         f'"{sign}" = {value:.3f}{"" if counts[sign] else "  # never seen"}'
         for sign, value in probable.items()
     ]
-    _TABLE.write_text(_HEAD + "\n".join(lines) + "\n", encoding="utf-8")
+    weights = _TABLE.read_text(encoding="utf-8").partition(_WEIGHTS)
+    text = _HEAD + "\n".join(lines) + "\n" + weights[1] + weights[2]
+    _TABLE.write_text(text, encoding="utf-8")
     table = {
         sign: {"probability": round(value, 3), "seen": counts[sign], "right": rights[sign]}
         for sign, value in probable.items()

@@ -199,7 +199,7 @@ def test_calls_without_gradients_are_linear() -> None:
     with torch.no_grad():
         for _ in range(5000):
             model(torch.zeros(1, 8))
-    assert watch._calls._calls.evaluations == 5000 and len(watch._calls._calls.prints) <= 4
+    assert watch._calls._calls.evaluations == 5000 and len(watch._calls._calls.prints) <= 64
 
 
 @pytest.mark.parametrize("make", [lambda: Ends[int](64), lambda: SeenSamples()])

@@ -32,16 +32,21 @@ class Suspicion:
     proven: bool = False
 
     @property
-    def strength(self) -> float:
-        """The probability that it is right, of the sign alone."""
-        return signs()[self.sign]
+    def probability(self) -> float:
+        """That it is right, of the sign alone."""
+        return signs()["probability"][self.sign]
+
+    @property
+    def weight(self) -> float:
+        """How near to the cause its sign is, where two could explain each other."""
+        return signs()["weight"][self.sign]
 
 
 @cache
-def signs() -> Mapping[str, float]:
-    """Sign → how often what it said was right, fitted on runs whose truth is known (``benchmarks/doctor/fit.py``)."""
+def signs() -> Mapping[str, Mapping[str, float]]:
+    """``probability``: sign → how often what it said was right, fitted on runs whose truth is known; ``weight``."""
     file = resources.files("argus_doctor.checks") / "signs.toml"
-    found: dict[str, float] = tomllib.loads(file.read_text(encoding="utf-8"))["probability"]
+    found: dict[str, dict[str, float]] = tomllib.loads(file.read_text(encoding="utf-8"))
     return found
 
 

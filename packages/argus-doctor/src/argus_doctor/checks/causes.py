@@ -16,7 +16,7 @@ from argus_doctor.suspicion import Suspicion
 REPORTED = 0.5
 """Least probability of a finding."""
 _EXPLAINS_FROM = 0.5
-"""Least probability of what may stand for others."""
+"""Least weight of what may stand for others."""
 _NEARLY = 0.12
 """By so much a consequence may be surer than its cause: it shows sooner and more clearly."""
 _OUTCOMES = (
@@ -89,23 +89,29 @@ def join(suspicions: Iterable[Suspicion], evidence: Evidence) -> list[Finding]:
     for one in suspicions:
         by_slug[one.slug].append(one)
     strongest = {
-        slug: max(alike, key=lambda one: (one.proven, one.strength)) for slug, alike in by_slug.items()
+        slug: max(alike, key=lambda one: (one.proven, one.weight)) for slug, alike in by_slug.items()
     }
     written = {one.slug: one for one in evidence.source}
     strongest |= {slug: one for slug, one in written.items() if slug in _SEEN_IN_SOURCE_ONLY}
-    probable = {slug: one.strength for slug, one in strongest.items()}
+    probable = {slug: one.probability for slug, one in strongest.items()}
     explained = {
         effect
-        for cause, probability in probable.items()
-        if probability >= _EXPLAINS_FROM
+        for cause in probable
+        if strongest[cause].weight >= _EXPLAINS_FROM
         for effect in _effects(cause)
-        if _outweighs(strongest[cause], strongest.get(effect)) and not _explains_back(effect, cause, probable)
+        if _outweighs(strongest[cause], strongest.get(effect))
+        and not _explains_back(effect, cause, strongest)
     }
     kept = [
         slug for slug, probability in probable.items() if probability >= REPORTED and slug not in explained
     ]
     kept.sort(
-        key=lambda slug: (not strongest[slug].proven, slug in _ASIDE or slug in _OUTCOMES, -probable[slug])
+        key=lambda slug: (
+            not strongest[slug].proven,
+            slug in _ASIDE or slug in _OUTCOMES,
+            -round(probable[slug], 2),
+            -strongest[slug].weight,
+        )
     )
     found = []
     for slug in kept:
@@ -133,19 +139,17 @@ def _outweighs(cause: Suspicion, effect: Suspicion | None) -> bool:
     """Whether a cause may stand for what follows from it: not where that is clearly the surer of the two."""
     if effect is None or cause.proven or effect.slug == "non-finite-loss":
         return True
-    return not effect.proven and effect.strength <= cause.strength + _NEARLY
+    return not effect.proven and effect.weight <= cause.weight + _NEARLY
 
 
 _SEEN_IN_SOURCE_ONLY = ("missing-freeze",)
 
 
-def _explains_back(effect: str, cause: str, probable: Mapping[str, float]) -> bool:
-    """Of two that explain each other, the more probable one stays."""
-    return (
-        effect in probable
-        and cause in _effects(effect)
-        and (probable[effect], effect) > (probable[cause], cause)
-    )
+def _explains_back(effect: str, cause: str, known: Mapping[str, Suspicion]) -> bool:
+    """Of two that explain each other, the weightier one stays."""
+    if effect not in known or cause not in _effects(effect):
+        return False
+    return (known[effect].weight, effect) > (known[cause].weight, cause)
 
 
 def _effects(cause: str) -> tuple[str, ...]:

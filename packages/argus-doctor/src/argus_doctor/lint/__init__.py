@@ -73,7 +73,7 @@ class Script:
         """The same as findings."""
         return [
             finding(
-                one.slug, one.where, one.what, numbers=one.numbers, probability=one.strength, certain=False
+                one.slug, one.where, one.what, numbers=one.numbers, probability=one.probability, certain=False
             )
             for one in self.suspicions()
         ]
