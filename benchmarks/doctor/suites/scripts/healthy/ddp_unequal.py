@@ -1,6 +1,7 @@
 """DDP of two processes with batches of unequal size and number, under ``join``."""
 
 import os
+import socket
 
 import torch
 import torch.distributed as dist
@@ -37,7 +38,9 @@ def worker(rank, watch_factory, seed, port, queue):
 
 def train(watch_factory, seed):
     context = mp.get_context("fork")
-    port = 20000 + os.getpid() % 20000
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
     other = context.Process(target=worker, args=(1, watch_factory, seed, port, []))
     other.start()
     quality = []

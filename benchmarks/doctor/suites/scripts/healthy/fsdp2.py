@@ -1,6 +1,7 @@
 """FSDP2 (``fully_shard``) of two processes whose batches differ in size."""
 
 import os
+import socket
 
 import torch
 import torch.distributed as dist
@@ -43,7 +44,9 @@ def worker(rank, watch_factory, seed, port, queue):
 
 def train(watch_factory, seed):
     context = mp.get_context("fork")
-    port = 20000 + (os.getpid() + 7) % 20000
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
     other = context.Process(target=worker, args=(1, watch_factory, seed, port, []))
     other.start()
     quality = []
