@@ -179,6 +179,26 @@ def loss_on_a_scale_of_its_own() -> list[Finding]:
     return watch.report()
 
 
+@healthy
+def a_part_of_a_table_by_lbfgs() -> list[Finding]:
+    torch.manual_seed(0)
+    table = torch.randn(80, 9)
+    inputs, targets = table[16:, :8], table[16:, :8].sum(1, keepdim=True).tanh()
+    model = mlp(outputs=1)
+    optimizer = torch.optim.LBFGS(model.parameters(), lr=0.5, max_iter=4)
+    watch = Watch(model, optimizer, source=False)
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = F.mse_loss(model(inputs), targets)
+        loss.backward()
+        return loss
+
+    for _ in range(40):
+        watch.step(loss=optimizer.step(closure), batch=(inputs, targets))
+    return watch.report()
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_nothing_is_found(name: str) -> None:
     assert CASES[name]() == []

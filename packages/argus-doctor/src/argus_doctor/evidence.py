@@ -284,6 +284,7 @@ class Evidence:
         output_shares: Norm of the gradient at each of several outputs, or columns of one, by look.
         distinct: How many different samples training has seen, and how many in all.
         alike_in_batch: Pairs of samples of one batch that are the same, and pairs compared.
+        by_closure: Whether an optimizer asks for the loss again and again within a step, as L-BFGS does.
         whole_set: Whether each step trains on one and the same tensor, whole: gradient descent on all data.
         stale_gradients: Looks whose gradients were added to those of an earlier step, and looks at which that was seen.
         passes_in_eval_mode: How many steps trained with the whole model in evaluation mode; and the first of them.
@@ -324,6 +325,7 @@ class Evidence:
     output_shares: list[dict[str, float]] = field(default_factory=Ends)
     distinct: tuple[int, int] = (0, 0)
     alike_in_batch: tuple[int, int] = (0, 0)
+    by_closure: bool = False
     whole_set: bool = False
     stale_gradients: tuple[int, int] = (0, 0)
     passes_in_eval_mode: tuple[int, int] = (0, 0)

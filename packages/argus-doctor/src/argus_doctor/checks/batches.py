@@ -151,7 +151,7 @@ def evaluation_inputs(evidence: Evidence) -> Iterator[Suspicion]:
 def order(evidence: Evidence) -> Iterator[Suspicion]:
     """The same batch for ever, or batches of one class."""
     repeated, compared = evidence.batches_repeated
-    if compared >= 10 and repeated >= 0.95 * compared and not evidence.whole_set:
+    if compared >= 10 and repeated >= 0.95 * compared and not (evidence.whole_set or evidence.by_closure):
         yield Suspicion(
             "same-batch",
             "the very same batch",

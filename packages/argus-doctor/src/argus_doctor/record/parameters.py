@@ -251,6 +251,7 @@ class ParameterRecord:
         if closure is None:
             self._see(optimizer)
             return None
+        self._evidence.by_closure |= type(optimizer).__name__ == "LBFGS"
         if not self.looking:
             return None
 
