@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,11 @@ from test_recovery import recovery
 from test_watching import STEPS, CarefulTask, found
 from toy_task import ToyModel, train
 
+from argus_doctor.checks import examine
 from argusvl.config.schema import RemediesSection
 from argusvl.core.errors import ConfigError, TrainingError
 from argusvl.run.events import read_events
+from argusvl.training import watching
 from argusvl.training.protocol import ParameterGroup
 
 FAST = ParameterGroup("head", r"^head\.", 0.02), ParameterGroup("body", r".", 30.0)
@@ -61,12 +65,27 @@ class NoiseTask(CarefulTask):
         return model
 
 
-def test_where_nothing_helps_the_run_ends_with_the_advice_to_restart(tmp_path: Path) -> None:
+def test_a_hint_that_no_trial_proves_ends_no_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        curve = train(NoiseTask(groups=FAST), tmp_path, **STEPS, remedies=remedies(attempts=2))
+    assert int(curve[-1]["step"]) == STEPS["max_steps"]
+    (told,) = (one.getMessage() for one in caplog.records if "Tried in vain" in one.getMessage())
+    assert "the run goes on" in told and "restart with" in told
+    tried = events(tmp_path, "remedy")
+    assert len(tried) == 2 and not any(one["kept"] for one in tried)
+    assert not events(tmp_path, "rolled_back")
+
+
+def test_an_error_that_no_remedy_mends_ends_the_run_with_the_advice_to_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def proven(*asked: Any) -> list[Any]:
+        return [replace(one, severity="error") for one in examine(*asked)]
+
+    monkeypatch.setattr(watching, "examine", proven)
     with pytest.raises(TrainingError, match="Tried in vain: .*times") as raised:
         train(NoiseTask(groups=FAST), tmp_path, **STEPS, remedies=remedies(attempts=2))
     assert "restart" in str(raised.value.remedy)
-    tried = events(tmp_path, "remedy")
-    assert len(tried) == 2 and not any(one["kept"] for one in tried)
 
 
 def test_a_healthy_run_is_the_same_with_remedies(tmp_path: Path) -> None:

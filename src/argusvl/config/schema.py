@@ -169,7 +169,7 @@ class RemediesSection(Section):
     trial_steps: int = Field(ge=5)
     """Number of optimizer steps that are computed again with a remedy, beside those without it."""
     attempts: Count
-    """Number of remedies tried in all; where none is left, training ends with advice."""
+    """Number of remedies tried in all; where none is left, an error ends the training with advice, a hint does not."""
 
 
 class TrainingSection(Section):

@@ -73,6 +73,7 @@ class RunWatch(Listener):
         self.seconds = 0.0
         self._suspected: set[str] = set()
         self._told: set[tuple[str, str]] = set()
+        self._sizes: dict[str, float] = {}
 
     # --- the course of a run
 
@@ -226,7 +227,12 @@ class RunWatch(Listener):
             evidence.batches_repeated = (0, 0)
         groups = {name: group.name for group in self._state.groups for name in group.parameters}
         known = self._parameters.summary()
-        evidence.parameters = {name: replace(p, group=groups.get(name, "")) for name, p in known.items()}
+        # Where a run was rolled back to, weights may have run away already: how large they began stays known.
+        self._sizes = {name: p.first_weight for name, p in known.items() if p.first_weight > 0} | self._sizes
+        evidence.parameters = {
+            name: replace(p, group=groups.get(name, ""), first_weight=self._sizes.get(name, 0.0))
+            for name, p in known.items()
+        }
         every = examine(evidence, [self._inflated_tokens])
         seen = [one for one in every if not self._may_pass(evidence, one)]
         # What two examinations agree on: curves have their moments.

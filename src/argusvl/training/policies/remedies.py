@@ -43,7 +43,9 @@ class _Trial:
 
 
 class Remedies(NeutralPolicy):
-    """Acts on findings: a trial, then a roll-back with the remedy that was better, or the advice to restart.
+    """Acts on findings: a trial, then a roll-back with the remedy that was better.
+
+    Where none is better, an error ends the run with the advice to restart. A hint is put at rest and the run goes on.
 
     Training keeps a snapshot of the last point at which nothing was found, and the steps that it made from there. Those
     are the trial without the remedy; the same batches from the same snapshot are computed again with it. Losses repeat
@@ -75,6 +77,7 @@ class Remedies(NeutralPolicy):
         self._state, self._watch, self._settings = state, watch, settings
         self._holds = Plan()
         self._attempts = 0
+        self._rests: set[str] = set()
         self._found: Finding | None = None
         self._good: Snapshot | None = None
         self._good_at = 0
@@ -91,7 +94,7 @@ class Remedies(NeutralPolicy):
     def after_backward(self, record: StepRecord) -> Action:
         """Continue; or, where something was found, what a trial of the remedies says."""
         # Once found, it is looked into, also where the next steps look better: the trial will tell.
-        seen = (one for one in self._watch.present if one.slug in self._settings.apply)
+        seen = (one for one in self._watch.present if self._is_asked(one))
         self._found = found = self._found or next(seen, None)
         if found is None or len(self._steps) < self._settings.trial_steps:
             if len(self._steps) < self._settings.trial_steps:
@@ -104,6 +107,9 @@ class Remedies(NeutralPolicy):
             self._state.control.should_training_stop = True
             return Continue()
         return self._treat(found, record)
+
+    def _is_asked(self, one: Finding) -> bool:
+        return one.slug in self._settings.apply and one.slug not in self._rests
 
     def _treat(self, found: Finding, record: StepRecord) -> Action:
         left = self._settings.attempts - self._attempts
@@ -126,7 +132,14 @@ class Remedies(NeutralPolicy):
             )
         if best is None:
             tried = ", ".join(one.words for one in trials) or "no attempt is left"
-            return Stop(f"{found.slug}: {found.what}. Tried in vain: {tried}", WHEN_TO_RESTART)
+            why = f"{found.slug}: {found.what}. Tried in vain: {tried}"
+            if found.severity == "error":
+                return Stop(why, WHEN_TO_RESTART)
+            # A hint that no trial proves ends no run: it may be wrong.
+            logger.warning("%s; the run goes on. %s", why, WHEN_TO_RESTART)
+            self._rests.add(found.slug)
+            self._found = None
+            return Continue()
         self._holds = self._holds.joined(best.plan)
         assert self._good is not None
         self._state.good.keep(self._good, self._good_at)
@@ -203,12 +216,14 @@ class Remedies(NeutralPolicy):
             "weights": dict(held.weights),
             "clip": held.clip,
             "attempts": self._attempts,
+            "rests": sorted(self._rests),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Takes what :meth:`state_dict` returned."""
         self._holds = Plan(rates=state["rates"], weights=state["weights"], clip=float(state["clip"]))
         self._attempts = int(state["attempts"])
+        self._rests = set(state.get("rests", ()))  # checkpoints from before have none
 
     def rolled_back(self, step: int, known: Mapping[str, Any]) -> None:
         """What was tried and what holds stay; what was seen of the steps that are given up goes."""
