@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,14 @@ import pytest
 from test_recovery import recovery
 from test_watching import STEPS, CarefulTask, found
 from toy_task import ToyModel, train
+from transformers import PreTrainedModel
 
 from argus_doctor.checks import examine
 from argusvl.config.schema import RemediesSection
 from argusvl.core.errors import ConfigError, TrainingError
 from argusvl.run.events import read_events
 from argusvl.training import watching
+from argusvl.training.parallel import Parallel
 from argusvl.training.protocol import ParameterGroup
 
 FAST = ParameterGroup("head", r"^head\.", 0.02), ParameterGroup("body", r".", 30.0)
@@ -74,6 +77,47 @@ def test_a_hint_that_no_trial_proves_ends_no_run(tmp_path: Path, caplog: pytest.
     tried = events(tmp_path, "remedy")
     assert len(tried) == 2 and not any(one["kept"] for one in tried)
     assert not events(tmp_path, "rolled_back")
+
+
+class SizeTask(NoiseTask):
+    """Its figure says what its loss does not: weights that have run away are bad."""
+
+    def evaluate(self, model: PreTrainedModel, dataset: Any, parallel: Parallel) -> dict[str, float]:
+        error = sum(p.detach().square().sum().item() for p in model.parameters()) ** 0.5
+        return {"score": -error, "error": error}
+
+
+def test_the_figure_that_users_choose_by_decides_before_the_loss(tmp_path: Path) -> None:
+    train(SizeTask(groups=FAST), tmp_path, **STEPS, remedies=remedies())
+    (kept,) = [one for one in events(tmp_path, "remedy") if one["kept"]]
+    without, with_it = kept["figures"]
+    assert with_it > 0.1 * without  # both are negative
+    assert kept["with"] == kept["without"]
+
+
+def test_a_group_that_would_never_train_trains_as_if_nothing_had_frozen_it(tmp_path: Path) -> None:
+    groups = [
+        (ParameterGroup("head", r"^head\.", 0.02, frozen_epochs=wait), ParameterGroup("body", r".", 0.01))
+        for wait in (0.0, 50.0)
+    ]
+    healthy = train(CarefulTask(groups=groups[0]), tmp_path / "healthy", **STEPS)
+    cured = train(
+        CarefulTask(groups=groups[1]), tmp_path / "cured", **STEPS, remedies=remedies("frozen-head")
+    )
+    assert [(e["loss"], e["lr/head"]) for e in cured] == [(e["loss"], e["lr/head"]) for e in healthy]
+    (kept,) = events(tmp_path / "cured", "remedy")
+    assert kept["kept"] and "head" in kept["change"]
+    (told,) = found(tmp_path / "cured")
+    assert told["kind"] == "frozen-head"
+
+
+def test_what_was_thawed_trains_after_a_resume(tmp_path: Path) -> None:
+    groups = ParameterGroup("head", r"^head\.", 0.02, frozen_epochs=50.0), ParameterGroup("body", r".", 0.01)
+    options = STEPS | {"save_steps": 20, "remedies": remedies("frozen-head")}
+    whole = train(CarefulTask(groups=groups), tmp_path, **options)
+    shutil.rmtree(tmp_path / "checkpoint-40")
+    resumed = train(CarefulTask(groups=groups), tmp_path, resume=True, **options)
+    assert resumed[-1]["loss"] == whole[-1]["loss"]
 
 
 def test_an_error_that_no_remedy_mends_ends_the_run_with_the_advice_to_restart(

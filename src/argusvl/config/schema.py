@@ -167,7 +167,7 @@ class RemediesSection(Section):
     apply: list[str] = Field(min_length=1)
     """Findings that may be acted on, by the names that `argus doctor list` shows."""
     trial_steps: int = Field(ge=5)
-    """Number of optimizer steps that are computed again with a remedy, beside those without it."""
+    """Number of optimizer steps that are computed again with each remedy, then evaluated, beside those without it."""
     attempts: Count
     """Number of remedies tried in all; where none is left, an error ends the training with advice, a hint does not."""
 

@@ -27,15 +27,9 @@ def evaluate(
     Each rank does its share; the figures are those of the first.
     """
     dataset = state.eval_dataset if dataset is None else dataset
-    assert isinstance(dataset, Dataset)
     started = time.perf_counter()
-    with (
-        state.between_steps("evaluating"),
-        evaluation_sandbox(state.network),
-        state.averaged_weights(),
-        unsharded(state.network),
-    ):
-        figures = state.parallel.from_first(state.task.evaluate(state.network, dataset, state.parallel))
+    with state.between_steps("evaluating"):
+        figures = measure(state, dataset)
     metrics = {f"{prefix}_{name}": float(value) for name, value in figures.items()}
     metrics[f"{prefix}_seconds"] = time.perf_counter() - started
     state.log(metrics)
@@ -45,6 +39,13 @@ def evaluate(
         "evaluated", figures={name: float(value) for name, value in figures.items() if "/" not in name}
     )
     return metrics
+
+
+def measure(state: TrainState, dataset: Dataset[Any] | None) -> dict[str, float]:
+    """The task's own figures and nothing else: neither told nor logged."""
+    assert isinstance(dataset, Dataset)
+    with evaluation_sandbox(state.network), state.averaged_weights(), unsharded(state.network):
+        return state.parallel.from_first(state.task.evaluate(state.network, dataset, state.parallel))
 
 
 def evaluate_in_training(state: TrainState) -> bool:

@@ -23,12 +23,13 @@ class Remedy:
     Attributes:
         keys: Key of the configuration, or a pattern of keys → how it changes.
         why: What it does, where the keys do not say.
-        engine: What the engine does where ``training.remedies`` lets it: ``rate``, ``clip``, ``balance`` or ``stop``.
+        engine: What the engine does where ``training.remedies`` lets it: ``rate``, ``clip``, ``balance``,
+            ``thaw`` or ``stop``.
     """
 
     keys: Mapping[str, Change]
     why: str = ""
-    engine: Literal["rate", "clip", "balance", "stop"] | None = None
+    engine: Literal["rate", "clip", "balance", "thaw", "stop"] | None = None
 
     def diff(self, config: Mapping[str, Any] | None = None, group: str | None = None) -> str:
         """The change in words: with the values of a configuration (its keys flat, with dots) where there is one."""
@@ -98,7 +99,7 @@ REMEDIES: dict[str, tuple[Remedy, ...]] = {
         Remedy({"weight_decay": ("at most", 0.05), "*_lr": ("times", 0.1)}),
         Remedy({"ema_decay": ("set", 0.99)}, "an average of the weights forgets a bad step"),
     ),
-    "frozen-head": (Remedy({"detection_freeze_epochs": ("set", 0.0)}),),
+    "frozen-head": (Remedy({"detection_freeze_epochs": ("set", 0.0)}, engine="thaw"),),
     "out-of-memory": (
         Remedy({"gradient_checkpointing": ("set", True)}),
         Remedy({"per_device_train_batch_size": ("times", 0.5), "gradient_accumulation_steps": ("times", 2)}),

@@ -62,6 +62,7 @@ class RunWatch(Listener):
         evidence: Of the run since it began, was resumed or rolled back; ``None`` before that.
         present: What the last two examinations found.
         clean: Whether the last one found nothing at all.
+        idle: What the plan of the whole run proves: groups that no step would train.
         seconds: What the watching has cost.
     """
 
@@ -70,6 +71,7 @@ class RunWatch(Listener):
         self.evidence: Evidence | None = None
         self.present: list[Finding] = []
         self.clean = True
+        self.idle: list[Finding] = []
         self.seconds = 0.0
         self._suspected: set[str] = set()
         self._told: set[tuple[str, str]] = set()
@@ -84,7 +86,8 @@ class RunWatch(Listener):
                 self._begin()
                 state = self._state
                 phases = state.config.training.phases or ()
-                self._tell(never_trains(state.groups, phases, state.progress.num_train_epochs))
+                self.idle = never_trains(state.groups, phases, state.progress.num_train_epochs)
+                self._tell(self.idle)
             case "rolled_back":
                 self._begin()
             case "stopped":
@@ -305,5 +308,6 @@ def never_trains(
             why = "no phase names it"
         else:
             continue
-        found.append(finding("frozen-head", f"group {group.name}", rate + why))
+        one = finding("frozen-head", f"group {group.name}", rate + why)
+        found.append(replace(one, numbers={"group": group.name}))
     return found

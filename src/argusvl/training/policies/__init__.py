@@ -44,12 +44,14 @@ class Plan:
         rates: Factor of a group's learning rate; 1 where it is not named. ``"*"`` stands for all groups.
         weights: Factor of a loss term's weight; 1 where it is not named.
         clip: Factor of ``max_grad_norm``.
+        thawed: Groups that train whatever freezes them.
     """
 
     frozen: frozenset[str] = frozenset()
     rates: Mapping[str, float] = field(default_factory=dict)
     weights: Mapping[str, float] = field(default_factory=dict)
     clip: float = 1.0
+    thawed: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         for name, factor in (*self.rates.items(), *self.weights.items(), ("max_grad_norm", self.clip)):
@@ -60,12 +62,14 @@ class Plan:
         return self.rates.get("*", 1.0) * self.rates.get(group, 1.0)
 
     def joined(self, other: Plan) -> Plan:
-        """Frozen where either says so; factors multiplied."""
+        """Frozen where either says so and neither has it train all the same; factors multiplied."""
+        thawed = self.thawed | other.thawed
         return Plan(
-            self.frozen | other.frozen,
+            (self.frozen | other.frozen) - thawed,
             _multiplied(self.rates, other.rates),
             _multiplied(self.weights, other.weights),
             self.clip * other.clip,
+            thawed,
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from statistics import fmean
 from typing import Any
 
@@ -13,6 +14,7 @@ from argus_doctor.wording import did_you_mean
 from argusvl.config.schema import RemediesSection
 from argusvl.core.errors import ConfigError
 from argusvl.core.logging import get_logger
+from argusvl.training.evaluating import measure
 from argusvl.training.policies import Action, Continue, NeutralPolicy, Plan, Progress, RollBack, Stop
 from argusvl.training.policies.balancing import TermSizes
 from argusvl.training.remedy_table import APPLICABLE, REMEDIES, WHEN_TO_RESTART
@@ -26,7 +28,9 @@ from argusvl.training.watching import RunWatch
 logger = get_logger(__name__)
 
 _BETTER = 0.95
-"""Of the loss without the remedy: what is above may be chance."""
+"""Of the other's loss: what is above may be chance."""
+_CLEARLY = 0.05
+"""Of a figure's size, what two must differ by to say anything; at least a fifth of it as such."""
 _USUAL = 3e-3
 """Of its size, what a step may change a weight by at the peak of the rates."""
 _TELLING = 2
@@ -40,6 +44,24 @@ class _Trial:
     plan: Plan
     words: str
     losses: list[float]
+    figure: float | None
+    more_is_better: bool
+
+    def beats(self, other: _Trial) -> bool:
+        """Whether it is clearly better: by the figure that users choose by, else by the loss.
+
+        A head learns around a tower that a high rate has ruined: its loss falls, and it finds nothing it has not seen.
+        """
+        if self.figure is not None and other.figure is not None:
+            gain = self.figure - other.figure
+            if abs(gain) > max(_CLEARLY * abs(other.figure), _CLEARLY / 5):
+                return (gain > 0) == self.more_is_better
+        return _end(self.losses) < _BETTER * _end(other.losses)
+
+    def told(self) -> str:
+        """How it ends, in words."""
+        figure = "" if self.figure is None else f" and the figure is {self.figure:.3g}"
+        return f"the loss ends at {_end(self.losses):.3g}{figure}"
 
 
 class Remedies(NeutralPolicy):
@@ -49,7 +71,9 @@ class Remedies(NeutralPolicy):
 
     Training keeps a snapshot of the last point at which nothing was found, and the steps that it made from there. Those
     are the trial without the remedy; the same batches from the same snapshot are computed again with it. Losses repeat
-    bit for bit, so that what differs is the remedy.
+    bit for bit, so that what differs is the remedy. What is compared is the figure that chooses the best checkpoint,
+    on the evaluation data, and where that says nothing (yet) the loss. A group that would never train trains at once:
+    that needs no trial.
 
     Args:
         state: The run.
@@ -89,6 +113,13 @@ class Remedies(NeutralPolicy):
         if self._good is None or (full and self._watch.clean and self._found is None):
             self._good, self._good_at = take_snapshot(self._state).kept(), progress.step
             self._steps = []
+        for one in self._watch.idle:
+            group = one.numbers["group"]
+            if self._is_asked(one) and group not in self._holds.thawed:
+                self._holds = self._holds.joined(Plan(thawed=frozenset({group})))
+                self._state.event(
+                    "remedy", kind=one.slug, change=f"group {group} trains from now on", kept=True
+                )
         return self._holds
 
     def after_backward(self, record: StepRecord) -> Action:
@@ -114,23 +145,23 @@ class Remedies(NeutralPolicy):
     def _treat(self, found: Finding, record: StepRecord) -> Action:
         left = self._settings.attempts - self._attempts
         options = self._options(found)[: max(left, 0)]
-        without = [one.loss for one in self._steps if one.finite]  # others were passed over
-        trials = self._try(options)
-        self._attempts += len(trials)
-        best = min(trials, key=lambda one: _end(one.losses), default=None)
-        if best is not None and not _end(best.losses) < _BETTER * _end(without):
-            best = None
+        trials, best = [], None
+        if options:
+            without, *trials = self._try([(Plan(), "no remedy"), *options])
+            self._attempts += len(trials)
+            best = reduce(lambda best, one: one if one.beats(best) else best, trials, without)
         for trial in trials:
             self._state.event(
                 "remedy",
                 kind=found.slug,
                 change=trial.words,
                 steps=[self._good_at + 1, self._good_at + len(trial.losses)],
-                without=_rounded(without),
+                without=_rounded(without.losses),
                 kept=trial is best,
+                figures=_rounded([without.figure, trial.figure]),
                 **{"with": _rounded(trial.losses)},
             )
-        if best is None:
+        if best is None or best is without:
             tried = ", ".join(one.words for one in trials) or "no attempt is left"
             why = f"{found.slug}: {found.what}. Tried in vain: {tried}"
             if found.severity == "error":
@@ -143,10 +174,7 @@ class Remedies(NeutralPolicy):
         self._holds = self._holds.joined(best.plan)
         assert self._good is not None
         self._state.good.keep(self._good, self._good_at)
-        why = (
-            f"{found.slug}: {found.what}; with {best.words} the loss ends at {_end(best.losses):.3g} "
-            f"instead of {_end(without):.3g}"
-        )
+        why = f"{found.slug}: {found.what}; with {best.words} {best.told()}, without {without.told()}"
         return RollBack(why)
 
     def _options(self, found: Finding) -> list[tuple[Plan, str]]:
@@ -176,17 +204,20 @@ class Remedies(NeutralPolicy):
     # --- the trial
 
     def _try(self, options: Sequence[tuple[Plan, str]]) -> list[_Trial]:
-        """Computes the kept steps again with each remedy; the run is left as it was, but for its gradients."""
+        """Computes the kept steps again with each plan; the run is left as it was, but for its gradients."""
         state = self._state
         now, plan = take_snapshot(state).kept(), state.plan
         assert self._good is not None
         trials = []
         with self._watch.paused():
             for change, words in options:
-                logger.warning("trying for %d steps: %s", len(self._steps), words)
+                logger.warning("trying from step %d for %d steps: %s", self._good_at, len(self._steps), words)
                 restore(state, self._good.kept())
                 state.plan = plan.joined(change)
-                trials.append(_Trial(change, words, self._replay()))
+                losses = self._replay()
+                figure = self._figure() if all(map(math.isfinite, losses)) else None
+                higher = state.arguments.greater_is_better
+                trials.append(_Trial(change, words, losses, figure, bool(higher)))
         restore(state, now)
         state.plan = plan
         state.wrapped.zero_grad()
@@ -203,8 +234,19 @@ class Remedies(NeutralPolicy):
                 if not record.finite:
                     break
                 optimize(state, record)
+                if state.ema is not None:
+                    state.ema.update()
             state.scheduler.step()
         return losses
+
+    def _figure(self) -> float | None:
+        """What chooses the best checkpoint, of the weights as they are; none where it is no number."""
+        state = self._state
+        if state.eval_dataset is None:
+            return None
+        name = state.config.training.metric_for_best_model.removeprefix("eval_")
+        figure = measure(state, state.eval_dataset).get(name, math.nan)
+        return figure if math.isfinite(figure) else None
 
     # --- its state
 
@@ -217,13 +259,19 @@ class Remedies(NeutralPolicy):
             "clip": held.clip,
             "attempts": self._attempts,
             "rests": sorted(self._rests),
+            "thawed": sorted(held.thawed),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Takes what :meth:`state_dict` returned."""
-        self._holds = Plan(rates=state["rates"], weights=state["weights"], clip=float(state["clip"]))
+        self._holds = Plan(
+            rates=state["rates"],
+            weights=state["weights"],
+            clip=float(state["clip"]),
+            thawed=frozenset(state.get("thawed", ())),  # checkpoints from before have neither
+        )
         self._attempts = int(state["attempts"])
-        self._rests = set(state.get("rests", ()))  # checkpoints from before have none
+        self._rests = set(state.get("rests", ()))
 
     def rolled_back(self, step: int, known: Mapping[str, Any]) -> None:
         """What was tried and what holds stay; what was seen of the steps that are given up goes."""
@@ -251,5 +299,5 @@ def _end(losses: Sequence[float]) -> float:
     return fmean(tail) if tail and all(map(math.isfinite, tail)) else math.inf
 
 
-def _rounded(losses: Sequence[float]) -> list[float | None]:
-    return [float(f"{loss:.5g}") if math.isfinite(loss) else None for loss in losses]
+def _rounded(values: Sequence[float | None]) -> list[float | None]:
+    return [None if one is None or not math.isfinite(one) else float(f"{one:.5g}") for one in values]
