@@ -43,8 +43,8 @@ def test_a_rate_that_is_too_high_is_lowered_and_the_run_ends_well(tmp_path: Path
     tried = events(tmp_path / "mended", "remedy")
     kept = [one for one in tried if one["kept"]]
     assert len(kept) == 1 and "body" in kept[0]["change"]
-    assert len(kept[0]["with"]) == len(kept[0]["without"]) >= 5
-    assert kept[0]["with"][0] == kept[0]["without"][0]  # of the same weights and batch
+    assert len(kept[0]["losses_with"]) == len(kept[0]["losses_without"]) >= 5
+    assert kept[0]["losses_with"][0] == kept[0]["losses_without"][0]  # of the same weights and batch
     (back,) = events(tmp_path / "mended", "rolled_back")
     assert "learning-rate-too-high" in back["why"] and back["to"] == 0
     assert [one["kind"] for one in found(tmp_path / "mended")] == ["learning-rate-too-high"]
@@ -92,7 +92,7 @@ def test_the_figure_that_users_choose_by_decides_before_the_loss(tmp_path: Path)
     (kept,) = [one for one in events(tmp_path, "remedy") if one["kept"]]
     without, with_it = kept["figures"]
     assert with_it > 0.1 * without  # both are negative
-    assert kept["with"] == kept["without"]
+    assert kept["losses_with"] == kept["losses_without"]
 
 
 def test_a_group_that_would_never_train_trains_as_if_nothing_had_frozen_it(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_a_trial_has_the_steps_of_the_way_that_was_gone_and_no_others(tmp_path: 
     backs = events(tmp_path, "rolled_back")
     assert [one["to"] for one in backs] == [4, 0]
     (kept,) = [one for one in events(tmp_path, "remedy") if one["kept"]]
-    assert kept["steps"] == [1, 20] and len(kept["without"]) == 20
-    assert kept["with"][0] == kept["without"][0]
+    assert kept["steps"] == [1, 20] and len(kept["losses_without"]) == 20
+    assert kept["losses_with"][0] == kept["losses_without"][0]
     assert mended[-1]["lr/body"] < 1
     assert int(mended[-1]["step"]) == 60

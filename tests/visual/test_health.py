@@ -77,3 +77,48 @@ def test_the_report_of_a_run_has_the_section_and_no_markup_of_a_finding(tmp_path
     assert '<section id="health">' in html and "loss-spike" in html
     assert "<x>" not in html
     assert html.count("<figcaption>gradient norm ") == 1  # not once more among the curves of training
+
+
+def test_trials_of_remedies_are_drawn_and_what_was_kept_is_told() -> None:
+    trial: dict[str, Any] = {
+        "step": 20,
+        "event": "remedy",
+        "kind": "learning-rate-too-high",
+        "steps": [1, 3],
+        "losses_without": [4.0, 5.0, None],
+        "figure": "AP50",
+    }
+    tried = [
+        trial
+        | {
+            "change": "rates times 0.1",
+            "losses_with": [4.0, 3.0, 2.5],
+            "figures": [0.01, 0.3],
+            "kept": False,
+        },
+        trial
+        | {
+            "change": "rates times 0.01",
+            "losses_with": [4.0, 3.5, 3.0],
+            "figures": [0.01, 0.6],
+            "kept": True,
+        },
+    ]
+    shown = health(
+        LOG, [*tried, {"step": 21, "event": "remedy", "change": "group head trains", "kept": True}]
+    )
+    assert shown is not None
+    (chart,) = next(group.charts for group in shown.groups if group.title == "Remedies")
+    assert [(entry.name, entry.last) for entry in chart.legend] == [
+        ("no remedy", "AP50 0.01"),
+        ("rates times 0.1", "AP50 0.3"),
+        ("rates times 0.01", "AP50 0.6, kept"),
+    ]
+    assert all("3.5" not in one.details for one in shown.happenings)  # curves are drawn, not told
+
+
+def test_what_is_not_proven_is_called_a_hint_with_its_probability() -> None:
+    hint = FOUND["finding"] | {"severity": "hint", "probability": 0.739}  # type: ignore[operator]
+    shown = health(LOG, [FOUND | {"finding": hint}])
+    assert shown is not None and shown.summary == "1 hint."
+    assert shown.findings[0].hint == "hint, probability 0.74"

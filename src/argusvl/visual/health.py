@@ -10,6 +10,7 @@ from argusvl.visual.curves import ChartGroup, curve_chart, log_series
 from argusvl.visual.marks import Mark
 from argusvl.visual.page import grouped_digits
 from argusvl.visual.plots import Series
+from argusvl.visual.remedy_trials import trial_charts
 from argusvl.visual.run_events import Found, Happened, findings_of, happenings_of, marks_of
 
 _LOGARITHMIC_FROM = 30.0  # times the smallest loss: one that blew up would press the rest flat
@@ -46,7 +47,10 @@ def health_of(
     """
     findings, happenings = findings_of(events or ()), happenings_of(events or ())
     line = _time_line(log_history, marks_of(findings, happenings))
-    shown = [group for group in (line, *(g for g in groups if g.health)) if group.charts]
+    trials = ChartGroup(
+        "Remedies", "tried on the same steps from the same weights", trial_charts(events or ())
+    )
+    shown = [group for group in (line, trials, *(g for g in groups if g.health)) if group.charts]
     if not shown and events is None:
         return None
     return Health(_summary(findings, happenings, events), findings, happenings, shown)
@@ -87,7 +91,8 @@ def _summary(
     if not findings:
         told = "No finding is recorded."
     else:
-        counts = [(sum(f.severity == kind for f in findings), kind) for kind in ("error", "warning")]
+        kinds = ["hint" if f.hint else f.severity for f in findings]
+        counts = [(kinds.count(kind), kind) for kind in ("error", "warning", "hint")]
         told = ", ".join(f"{n} {kind}{'' if n == 1 else 's'}" for n, kind in counts if n) + "."
     times: dict[str, int] = {}
     for one in happenings:

@@ -14,9 +14,10 @@ from typing import Any
 from argusvl.core.strict_json import finite_number
 from argusvl.visual.marks import Mark, MarkKind
 from argusvl.visual.page import grouped_digits
+from argusvl.visual.remedy_trials import WITH, WITHOUT
 
 _ROUTINE = {"started", "saved", "evaluated"}
-_NO_DETAILS = {"time", "step", "event"}
+_NO_DETAILS = {"time", "step", "event", WITH, WITHOUT}
 _STEPS_NAMED = 6
 _LONGEST = 300
 
@@ -28,7 +29,8 @@ class Found:
     Attributes:
         id: Of the catalogue.
         slug: Its name.
-        severity: ``error`` or ``warning``.
+        severity: ``error``, or ``warning`` for all that may be wrong.
+        hint: For what is not proven: that it is a hint, with its probability.
         where: The place.
         what: The first one's words.
         remedy: What to do.
@@ -38,6 +40,7 @@ class Found:
     id: str
     slug: str
     severity: MarkKind
+    hint: str
     where: str
     what: str
     remedy: str
@@ -76,6 +79,7 @@ def findings_of(events: Iterable[Mapping[str, Any]]) -> list[Found]:
             id=_text(one.get("id")) or "?",
             slug=_text(one.get("kind")),
             severity="error" if one.get("severity") == "error" else "warning",
+            hint=_hint(one),
             where=_text(one.get("where")),
             what=_text(one.get("what")),
             remedy=_text(one.get("remedy")),
@@ -111,6 +115,13 @@ def marks_of(findings: Iterable[Found], happenings: Iterable[Happened]) -> list[
     ]
 
 
+def _hint(found: Mapping[str, Any]) -> str:
+    if found.get("severity") != "hint":
+        return ""
+    probability = finite_number(found.get("probability"))
+    return "hint" if probability is None else f"hint, probability {probability:.2f}"
+
+
 def _details(event: Mapping[str, Any]) -> str:
     """What belongs to the event, the reason first; long lists (of samples) are shortened."""
     parts = []
@@ -131,6 +142,8 @@ def _text(value: Any) -> str:
         value = ", ".join(f"{name} {_text(one)}" for name, one in value.items())
     elif isinstance(value, list):
         value = ", ".join(map(_text, value))
+    elif isinstance(value, bool):
+        value = "yes" if value else "no"
     text = "" if value is None else str(value)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 

@@ -156,10 +156,11 @@ class Remedies(NeutralPolicy):
                 kind=found.slug,
                 change=trial.words,
                 steps=[self._good_at + 1, self._good_at + len(trial.losses)],
-                without=_rounded(without.losses),
+                losses_without=_rounded(without.losses),
                 kept=trial is best,
+                figure=self._state.config.training.metric_for_best_model,
                 figures=_rounded([without.figure, trial.figure]),
-                **{"with": _rounded(trial.losses)},
+                losses_with=_rounded(trial.losses),
             )
         if best is None or best is without:
             tried = ", ".join(one.words for one in trials) or "no attempt is left"
