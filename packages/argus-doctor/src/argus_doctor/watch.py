@@ -19,7 +19,7 @@ import dataclasses
 import math
 import time
 import weakref
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from fnmatch import fnmatch
 from functools import partial
@@ -238,7 +238,9 @@ class Watch:
     def _ask_number(self, value: Any, then: Callable[[float], None]) -> None:
         """The mean of a tensor, or the number itself."""
         if isinstance(value, Tensor):
-            self._host.ask(held_here(value.detach()).float().mean(), lambda there: then(float(there)))
+            value = held_here(value.detach())
+            one = value if value.numel() == 1 else value.float().mean()
+            self._host.ask(one, lambda there: then(float(there)))
         elif value is not None:
             then(float(value))
 
@@ -333,7 +335,7 @@ class Watch:
         if not target.is_floating_point() and target.dtype != torch.bool and target.ndim == 1:
             evidence.target_is_integer = True
             if target.device.type == "cpu" or looked:
-                self._host.ask(target.detach()[:4096].clone(), self._count_labels)
+                self._host.ask(target.detach()[:4096], self._count_labels)
         if looked:
             for place, one in enumerate(candidates[:3]):
                 if (found := described(f"targets.{place}", one)) is not None:
@@ -346,8 +348,7 @@ class Watch:
         self.evidence.targets.append([made(numbers)])
 
     def _count_labels(self, labels: Tensor) -> None:
-        values, counts = torch.unique(labels, return_counts=True)
-        of_batch = dict(zip(values.tolist(), counts.tolist(), strict=True))
+        of_batch = Counter(labels.tolist())
         if len(self.evidence.labels) <= _MOST_LABELS:
             self.evidence.labels.update(of_batch)
         self.evidence.batch_labels.append((_entropy(list(of_batch.values())), len(labels)))
@@ -468,6 +469,7 @@ class Watch:
         return self._findings()
 
     def _findings(self) -> list[Finding]:
+        self._quietly("calls", self._calls.settle)
         self.evidence.parameters = self._parameters.summary()
         found = [self._dated(one) for one in examine(self.evidence)]
         self.evidence.parameters = {}  # made anew when it is asked for

@@ -7,6 +7,7 @@ and gradients a small block of values is taken at looks.
 from __future__ import annotations
 
 import weakref
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +27,8 @@ from argus_doctor.signature import confidence
 _MOST_OUTPUTS = 4
 _CALLS_OF_AN_EVALUATION = 4
 """That are examined; of a generation's hundreds the rest are only counted."""
+_SETTLED_AFTER, _SETTLED_AT = 16, 4096
+"""Batches, and samples, after which those that were trained on are counted."""
 _SAMPLES_OF_AN_EVALUATION = 64
 """More calls are, where they are of single samples."""
 _FEW_SAMPLES = 16
@@ -121,6 +124,7 @@ class CallRecord:
         evidence.mode_matters = bool(self._modes)
         self._calls = _StepCalls()
         self._seen = SeenSamples()
+        self._unsettled: list[Any] = []
         self._last_sum: int | None = None
         self._last_evaluated: int | None = None
         self._alike = self._pairs = 0
@@ -218,10 +222,9 @@ class CallRecord:
         if not tensors and (enough or calls.evaluations >= _SAMPLES_OF_AN_EVALUATION):
             calls.evaluations += 1
             return
-        modes = [one for reference in self._modes if (one := reference()) is not None]
+        modes = [one for reference in self._modes if (one := reference()) is not None and one.training]
         # Without a momentum batch normalisation is being calibrated, which is no evaluation.
-        calibrating = any(one.training and getattr(one, "momentum", 0) is None for one in modes)
-        active = not calibrating and any(one.training for one in modes)
+        active = bool(modes) and not any("momentum" in vars(one) and one.momentum is None for one in modes)
         given = [(n, t) for n, t in tensors_in([list(args), kwargs]) if t.ndim > 0 and t.numel()]
         if not tensors:
             calls.evaluations += 1
@@ -298,13 +301,21 @@ class CallRecord:
         if calls.trained:
             if calls.inputs:
                 evidence.inputs.append(calls.inputs[:1])
-            for prints in calls.training_prints:
-                self._seen.add(prints.numpy())
-            evidence.distinct = self._seen.distinct, self._seen.total
+            self._unsettled += [prints.numpy() for prints in calls.training_prints]
             if calls.training_prints:
-                self._compare_batches(calls.training_prints[-1].numpy())
+                self._compare_batches(self._unsettled[-1])
+            if sum(map(len, self._unsettled)) >= _SETTLED_AT or len(self._unsettled) >= _SETTLED_AFTER:
+                self.settle()
+
+    def settle(self) -> None:
+        """Counts the samples of the last steps: many at once cost hardly more than one step's."""
+        if self._unsettled:
+            self._seen.add(np.concatenate(self._unsettled))
+            self._unsettled.clear()
+            self._evidence.distinct = self._seen.distinct, self._seen.total
 
     def _take_evaluation(self, calls: _StepCalls, step: int, validated: bool) -> None:
+        self.settle()
         evidence = self._evidence
         found = evidence.evaluations
         found.count += 1
@@ -329,11 +340,10 @@ class CallRecord:
                 found.known_share.append((min(shares), validated))
 
     def _compare_batches(self, prints: Any) -> None:
-        total = int((prints * np.arange(1, len(prints) + 1)).sum())  # the order counts
+        total = hash(prints.tobytes())
         if self._pairs < _MOST_PAIRS and len(prints) > 1:
-            counts = np.unique(prints, return_counts=True)[1]
             self._pairs += len(prints) * (len(prints) - 1) // 2
-            self._alike += int((counts * (counts - 1) // 2).sum())
+            self._alike += sum(count * (count - 1) // 2 for count in Counter(prints.tolist()).values())
             self._evidence.alike_in_batch = self._alike, self._pairs
         if self._last_sum is not None:
             repeated, compared = self._evidence.batches_repeated

@@ -14,7 +14,7 @@ from argus_doctor.evidence import MemorySample
 _STATM = Path("/proc/self/statm")
 _MIB = 2**20
 _RISE_MIB, _RISE = 64.0, 1.05
-_PATIENCE, _PATIENCE_AT_A_RISE = 200.0, 5.0
+_PATIENCE, _PATIENCE_AT_A_RISE = 1000.0, 5.0
 """Live tensors are counted again when so many times the time of a count has passed, or the smaller number where
 resident memory has risen by both of the above: tensors that are kept may go where others have been freed, so that
 resident memory does not tell."""
@@ -41,10 +41,10 @@ def live_tensors_mib() -> float:
     which :mod:`~argus_doctor.checks.curves` sees by itself.
     """
     storages: dict[int, int] = {}
-    for one in gc.get_objects():
-        # Not isinstance: a proxy's ``__class__`` may be a property that does work.
-        if not issubclass(type(one), torch.Tensor):
-            continue
+    objects = gc.get_objects()
+    # Not isinstance: a proxy's ``__class__`` may be a property that does work.
+    kinds = {kind for kind in set(map(type, objects)) if issubclass(kind, torch.Tensor)}
+    for one in [one for one in objects if type(one) in kinds]:
         try:
             if one.device.type == "cpu" and one.layout is torch.strided:
                 storage = one.untyped_storage()

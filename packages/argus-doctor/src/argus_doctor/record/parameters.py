@@ -6,6 +6,7 @@ values outlives the optimizer's step that it was taken in.
 
 from __future__ import annotations
 
+import cmath
 import json
 import math
 import weakref
@@ -278,15 +279,13 @@ class ParameterRecord:
 
     def _check_guards(self) -> None:
         """On the CPU a gradient that is no number is met before the weights take it up."""
-        for reference in self._guards:
-            parameter = reference()
-            gradient = None if parameter is None else parameter.grad
-            if gradient is None or gradient.device.type != "cpu" or gradient.is_sparse:
-                continue
-            part = held_here(gradient).detach().reshape(-1)[:_GUARD_VALUES]
-            if not math.isfinite(float(part.abs().sum())):
-                self._before_step()
-                return
+        there = [one for reference in self._guards if (one := reference()) is not None]
+        gradients = [held_here(g) for p in there if (g := p.grad) is not None and not g.is_sparse]
+        parts = [
+            g.reshape(-1)[:_GUARD_VALUES] if g.numel() > _GUARD_VALUES else g for g in gradients if g.is_cpu
+        ]
+        if not all(cmath.isfinite(part.sum().item()) for part in parts):
+            self._before_step()
 
     def _see_gradients(self, optimizer: torch.optim.Optimizer) -> None:
         held = {id(p) for group in optimizer.param_groups for p in group["params"]}

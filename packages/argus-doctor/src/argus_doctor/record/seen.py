@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 _BITS = 1 << 21
-_HASHES = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9)
+_HASHES = np.array([[0x9E3779B97F4A7C15], [0xC2B2AE3D27D4EB4F], [0x165667B19E3779F9]], np.uint64)
+_BIT = (1 << np.arange(8)).astype(np.uint8)
 _MOST = 200_000
 """Samples; with more, too many that were never seen would be taken for seen."""
 
@@ -37,21 +38,22 @@ class SeenSamples:
         self.total += len(prints)
         if self.full:
             return
-        self.distinct += int((~self._has(np.unique(prints))).sum())
-        for place in self._places(prints):
-            np.bitwise_or.at(self._bits, place >> 3, (1 << (place & 7)).astype(np.uint8))
+        byte, bit = self._places(prints)
+        unseen = prints[~self._set(byte, bit)]
+        if len(unseen):
+            self.distinct += len(set(unseen.tolist()))  # of few, quicker than numpy's
+            np.bitwise_or.at(self._bits, byte, bit)
 
     def share(self, prints: npt.NDArray[np.int64]) -> float:
         """Of a batch, the share that was seen before."""
-        return float(self._has(prints).mean()) if len(prints) else 0.0
+        return float(self._set(*self._places(prints)).mean()) if len(prints) else 0.0
 
-    def _has(self, prints: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        found = np.ones(len(prints), bool)
-        for place in self._places(prints):
-            found &= (self._bits[place >> 3] >> (place & 7).astype(np.uint8)) & 1 == 1
+    def _set(self, byte: npt.NDArray[np.int64], bit: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+        found: npt.NDArray[np.bool_] = ((self._bits[byte] & bit) != 0).all(0)
         return found
 
     @staticmethod
-    def _places(prints: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
-        numbers = prints.view(np.uint64)
-        return [((numbers * np.uint64(one)) >> np.uint64(64 - 21)).astype(np.int64) for one in _HASHES]
+    def _places(prints: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+        """Of each print, by each hash, a byte and one bit of it: both ``[hashes, N]``."""
+        place = (prints.view(np.uint64) * _HASHES) >> np.uint64(64 - 21)
+        return (place >> np.uint64(3)).view(np.int64), _BIT[(place & np.uint64(7)).view(np.int64)]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 
 from argus_doctor.evidence import TensorStatistics
 
@@ -26,6 +28,8 @@ def held_here(tensor: Tensor) -> Tensor:
     A watcher computes with nothing else: of the whole, all processes would have to ask at the same moment.
     """
     # Known by its method: importing its class takes over a second, and most trainings have none.
+    if type(tensor) in (Tensor, Parameter):  # to look for what is not there takes long
+        return tensor
     part: Tensor = getattr(tensor, "to_local", lambda: tensor)()
     return part
 
@@ -39,12 +43,12 @@ def tensors_in(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str
     if depth == _DEEPEST or isinstance(value, (str, bytes)):
         return
     prefix = f"{name}." if name else ""
-    if isinstance(value, Mapping):
-        for key, one in value.items():
-            yield from tensors_in(one, f"{prefix}{key}", depth + 1)
-    elif isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple)):
         for number, one in enumerate(value[:64]):
             yield from tensors_in(one, f"{prefix}{number}", depth + 1)
+    elif isinstance(value, Mapping):
+        for key, one in value.items():
+            yield from tensors_in(one, f"{prefix}{key}", depth + 1)
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         for part in dataclasses.fields(value):
             yield from tensors_in(getattr(value, part.name, None), f"{prefix}{part.name}", depth + 1)
@@ -54,7 +58,7 @@ def rows_of(tensor: Tensor, most_rows: int = MOST_ROWS, most_values: int = MOST_
     """Samples by some of their values: ``[N, V]``, without a copy where nothing is left out."""
     flat = tensor.detach().reshape(tensor.shape[0], -1) if tensor.ndim > 1 else tensor.detach().reshape(-1, 1)
     stride = math.ceil(flat.shape[1] / most_values) if flat.shape[1] else 1
-    return flat[:most_rows, ::stride]
+    return flat if stride == 1 and flat.shape[0] <= most_rows else flat[:most_rows, ::stride]
 
 
 def statistics(name: str, tensor: Tensor) -> TensorStatistics | None:
@@ -102,10 +106,12 @@ def described(name: str, tensor: Tensor) -> tuple[Tensor, Callable[[Tensor], Ten
 def fingerprints(tensor: Tensor) -> Tensor:
     """A number for each sample, the same for the same values: ``[N]`` int64, on the tensor's device."""
     flat = rows_of(tensor, most_rows=tensor.shape[0], most_values=_PRINTED)
-    bits = flat.float().contiguous().view(torch.int32).to(torch.int64)
-    # Odd multipliers keep every bit; the sum wraps.
-    weights = (
-        torch.arange(1, bits.shape[1] + 1, device=bits.device, dtype=torch.int64) * 2_654_435_761 * 2 + 1
-    )
-    mixed = (bits * weights) ^ (bits >> 7)
-    return mixed.sum(dim=1)
+    bits = flat.float().contiguous().view(torch.int32)
+    # The sum wraps; factors drawn by chance tell samples of few values (bits, tokens) apart as well as any.
+    return (bits * _factors(tensor.device)[: bits.shape[1]]).sum(dim=1)
+
+
+@cache
+def _factors(device: torch.device) -> Tensor:
+    drawn = torch.randint(2**62, (_PRINTED,), generator=torch.Generator().manual_seed(0))
+    return (2 * drawn + 1).to(device)
