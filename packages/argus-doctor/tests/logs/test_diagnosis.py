@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from argus_doctor.logs.diagnosis import SLUGS, Diagnosis
-from argus_doctor.logs.signs import CAUSES
+from argus_doctor.logs.diagnosis import Diagnosis
+from argus_doctor.logs.signs import CAUSES, SLUGS
 
 Diagnosed = Callable[..., Diagnosis]
 

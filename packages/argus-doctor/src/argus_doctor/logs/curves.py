@@ -37,6 +37,11 @@ class Curve:
     tail_start: tuple[float, str] | None = None
     _stride: int = 1
 
+    @property
+    def lost(self) -> bool:
+        """Whether it is no number until the end: one value alone may be of a batch without a target."""
+        return self.bad_tail >= 3 or self.bad_tail == self.count > 1
+
     def add(self, step: float, value: float, where: str = "") -> None:
         """Appends a value."""
         self.count += 1

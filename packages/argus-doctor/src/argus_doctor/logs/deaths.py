@@ -8,32 +8,20 @@ the run's last sign of life.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
-from argus_doctor.logs.exceptions import cause_of_exception, cause_of_message
 from argus_doctor.logs.lines import Line, parse_line
 from argus_doctor.logs.metrics_in_text import Printed
-from argus_doctor.logs.signs import (
-    CAUGHT,
-    ENDED,
-    FAREWELL,
-    GENERIC,
-    INTERRUPTED,
-    LAUNCHER,
-    RESTARTED,
-    SIGNS,
-    TIME_LIMIT,
-    TROUBLE,
-    Cause,
-    Grade,
-)
+from argus_doctor.logs.signs import GENERIC, QUIET_LEVELS, SIGNS, Cause, Grade, cause_of_message, says
 from argus_doctor.logs.tracebacks import Raised, Tracebacks
 
 _BUFFER = 8192
 """Bytes that Python's standard output holds back; at the end they come after the traceback on standard error."""
-_MOST = 2000
+_LONGEST = 2000
 _LAST_WORDS = 3
+_MOST_INCIDENTS = 200
 _MOST_SHAPES = 4096
 """Lines that differ in their digits alone are looked at once: a log of gigabytes has few others."""
 _DIGITS = str.maketrans("", "", "0123456789")
@@ -48,8 +36,8 @@ class Incident:
         grade: How much it is a cause, and how little an echo.
         where: ``file:line``.
         text: The line.
-        late: It came after the run had been asked to stop.
         number: Its line.
+        late: It came after the run had been asked to stop.
         raised: It is an exception's, by its traceback.
     """
 
@@ -57,8 +45,8 @@ class Incident:
     grade: Grade
     where: str
     text: str
-    late: bool = False
     number: int = 0
+    late: bool = False
     raised: bool = False
 
 
@@ -75,6 +63,9 @@ class DeathReader:
 
     Args:
         file: The log's name, for places.
+
+    Attributes:
+        ending: How it ends, as far as it was read.
     """
 
     def __init__(self, file: str) -> None:
@@ -82,16 +73,12 @@ class DeathReader:
         self._tracebacks = Tracebacks()
         self._incidents: list[Incident] = []
         self._before_restart: list[Incident] = []
-        self._last: dict[str, float] = {}
-        self._forward = 0.0
-        self._ranks: set[str] = set()
-        self._glued = False
-        self._quiet = True  # nothing but an error so far
-        self._after = 0
-        self._number = 0
-        self._harmless: set[str] = set()
-        self._interrupted_at = math.inf
         self._interruption: Incident | None = None
+        self._last: dict[str, float] = {}
+        self._ranks: set[str] = set()
+        self._harmless: set[str] = set()
+        self._quiet = True  # nothing but an error so far
+        self._forward, self._after, self._number = 0.0, 0, 0
         self.ending = Ending.UNKNOWN
 
     def feed(self, line: Line, printed: Printed | None) -> bool:
@@ -101,156 +88,132 @@ class DeathReader:
             self._ranks.add(line.rank)
         if self._incidents:
             self._after += len(line.raw) + 1
-        raised = self._tracebacks.feed(line)
-        for one in raised:
-            self._add_raised(one)
-        if self._tracebacks.glued:
-            self._glued = True
+        self._add_raised(self._tracebacks.feed(line))
         if self._tracebacks.took:
             return False
         if self._look(line):
             return True
         if printed is not None:
-            self._progress(printed)
+            self.progress(printed)
         elif line.number > 5 and not self._incidents:
             self._quiet = False
         return True
 
-    def alive(self, step: float | None) -> None:
-        """Notes that something was logged."""
-        self._progress(Printed(position={} if step is None else {"step": step}))
-
     def finish(self) -> list[Incident]:
         """What may have killed it, best first; nothing where it did not die."""
-        for one in self._tracebacks.finish():
-            self._add_raised(one)
+        self._add_raised(self._tracebacks.finish())
         left = self._incidents or self._before_restart
         # What was caught, by the words around it, killed nothing, unless it was the last that was said.
         kept = [one for one in left if one.grade < Grade.FAINT or one.number >= self._number - _LAST_WORDS]
         found = ranked(sorted(kept, key=lambda one: one.number))
-        if not found and self.ending is Ending.INTERRUPTED and self._interruption is not None:
-            return [self._interruption]
-        return found
+        interrupted = self._interruption if self.ending is Ending.INTERRUPTED else None
+        return found or ([] if interrupted is None else [interrupted])
 
-    def _add_raised(self, one: Raised) -> None:
-        if one.interrupt:
-            self._interrupt(one.number, one.text)
+    def progress(self, printed: Printed) -> None:
+        """Takes a sign of life: where the run goes on from where it was, it has survived what was before."""
+        self._settle()
+        self._quiet &= bool(self._incidents)
+        moved = False
+        for unit, value in (printed.position or {"entry": self._last.get("entry", 0.0) + 1}).items():
+            moved |= value > self._last.get(unit, math.inf)
+            self._last[unit] = value
+        if not moved:
             return
-        if one.caught:  # by its own words; where the run ends with it, it is all there is
-            grade = Grade.FAINT
-        elif one.echo:
-            grade = Grade.ECHO
-        else:
-            cause = cause_of_exception(one.name, one.message)
-            grade = Grade.PEER if cause == "nccl" else Grade.FAINT if one.faint else Grade.ROOT
-        cause = cause_of_exception(one.name, one.message)
-        self._add(cause, grade, one.number, one.text, raised=True)
+        self._before_restart.clear()
+        if not self._incidents:
+            if self.ending is Ending.INTERRUPTED:
+                self.ending = Ending.UNKNOWN
+            return
+        # A bar is drawn once more when it is closed; other ranks go on for a while.
+        self._forward += 0.5 if printed.bar else 1.0
+        several = len(self._ranks) > 1 or any(one.cause == "nccl" for one in self._incidents)
+        raised = any(one.raised and one.grade is not Grade.FAINT for one in self._incidents)
+        held_back = raised and (self._tracebacks.glued or (self._quiet and self._after < _BUFFER))
+        if self._forward >= (3 if several else 1) and not held_back:
+            self._begin_anew()
 
     def _look(self, line: Line) -> bool:
         """Whether a line tells of a death, of its opposite, or is somebody else's talk."""
-        text, raw = line.body[:_MOST], line.raw[:_MOST]
+        text, raw = line.body[:_LONGEST], line.raw[:_LONGEST]
         shape = raw.translate(_DIGITS)
         if shape in self._harmless:
             return False
         low = raw.lower()
-        ended = any(word in low for word in FAREWELL) and ENDED.search(text) is not None
-        if not TROUBLE.search(low):
-            if ended:
-                return self._end()
-            if len(self._harmless) < _MOST_SHAPES:
+        ended = says("farewell", low) and says("ended", text)
+        if not says("trouble", low):
+            if not ended and len(self._harmless) < _MOST_SHAPES:
                 self._harmless.add(shape)
-            return False
-        if LAUNCHER.search(raw):
+            return ended and self._end()
+        if says("launcher", raw):
             return True
-        if RESTARTED.search(text):
-            return self._restart()
-        if INTERRUPTED.search(raw):
+        if says("restarted", text):
+            self._settle()
+            self._before_restart = self._before_restart or self._incidents
+            self._last.clear()
+            return self._begin_anew()
+        if says("interrupted", raw):
             return self._interrupt(line.number, line.raw)
-        if line.level in ("WARNING", "INFO", "DEBUG", "NOTICE"):
-            return self._end() if ended else False
-        for sign in SIGNS:
-            if sign.pattern.search(raw if sign.whole else text):
-                caught = CAUGHT.search(text) and sign.grade is not Grade.HARD
-                cause = sign.cause or cause_of_message(text)
-                if cause is not None:
-                    self._settle()
-                    self._add(cause, Grade.FAINT if caught else sign.grade, line.number, line.raw)
-                return cause is not None
-        if ended:
+        if line.level in QUIET_LEVELS:
+            return ended and self._end()
+        sign = next((one for one in SIGNS if one.pattern.search(raw if one.whole else text)), None)
+        if sign is None and ended:
             return self._end()
-        if line.level in ("ERROR", "CRITICAL", "FATAL", "SEVERE"):
-            cause = cause_of_message(text)
-            if cause is not None and not CAUGHT.search(text):
-                self._add(cause, Grade.PEER if cause == "nccl" else Grade.ROOT, line.number, line.raw)
-            return cause is not None
-        return False
+        if sign is None and line.level not in ("ERROR", "CRITICAL", "FATAL", "SEVERE"):
+            return False
+        cause = (sign.cause if sign else None) or cause_of_message(text)
+        if cause is None:
+            return False
+        caught = says("caught", text)
+        if sign is not None:
+            self._settle()
+            faint = caught and sign.grade is not Grade.HARD
+            self._add(cause, Grade.FAINT if faint else sign.grade, line.number, line.raw)
+        elif not caught:
+            self._add(cause, Grade.PEER if cause == "nccl" else Grade.ROOT, line.number, line.raw)
+        return True
 
     def _add(self, cause: Cause, grade: Grade, number: int, text: str, raised: bool = False) -> None:
-        late = self._interrupted_at < number
         # Once it has ended well, processes lose each other as they leave.
         if self.ending is Ending.ENDED and grade >= Grade.PEER:
             return
-        if len(self._incidents) < 200:
-            where = f"{self._file}:{number}"
-            self._incidents.append(Incident(cause, grade, where, text.strip(), late, number, raised))
+        if len(self._incidents) < _MOST_INCIDENTS:
+            self._incidents.append(self._incident(cause, grade, number, text, raised))
         self._forward = 0.0
 
-    def _progress(self, printed: Printed) -> None:
-        self._settle()
-        moved = False
-        if not self._incidents:
-            self._quiet = False
-        for unit, value in (printed.position or {"entry": self._last.get("entry", 0.0) + 1}).items():
-            last = self._last.get(unit, math.inf)
-            moved |= value > last
-            self._last[unit] = value
-        if not moved:
-            return
-        if self.ending is Ending.INTERRUPTED and not self._incidents:
-            self.ending, self._interrupted_at = Ending.UNKNOWN, math.inf
-        self._before_restart.clear()
-        if not self._incidents:
-            return
-        # A bar is drawn once more when it is closed.
-        self._forward += 0.5 if printed.bar else 1.0
-        needed = 3.0 if len(self._ranks) > 1 or any(i.cause == "nccl" for i in self._incidents) else 1.0
-        raised = any(one.raised and one.grade is not Grade.FAINT for one in self._incidents)
-        buffered = raised and (self._glued or (self._quiet and self._after < _BUFFER))
-        if self._forward >= needed and not buffered:
-            self._incidents.clear()
-            self.ending = Ending.UNKNOWN
-            self._after = 0
+    def _incident(self, cause: Cause, grade: Grade, number: int, text: str, raised: bool) -> Incident:
+        asked = self._interruption if self.ending is Ending.INTERRUPTED else None
+        late = asked is not None and asked.number < number
+        return Incident(cause, grade, f"{self._file}:{number}", text.strip(), number, late, raised)
+
+    def _add_raised(self, ended: Iterable[Raised]) -> None:
+        for one in ended:
+            if one.interrupt:
+                self._interrupt(one.number, one.text)
+            else:
+                self._add(one.cause, one.grade, one.number, one.text, raised=True)
 
     def _settle(self) -> None:
         """Notes tracebacks that only wait for more of a message: what comes now came after them."""
-        for one in self._tracebacks.settle():
-            self._add_raised(one)
+        self._add_raised(self._tracebacks.settle())
 
-    def _restart(self) -> bool:
-        self._settle()
-        self._before_restart = self._before_restart or self._incidents
+    def _begin_anew(self, ending: Ending = Ending.UNKNOWN) -> bool:
         self._incidents = []
-        self._last.clear()
         self._forward, self._after = 0.0, 0
-        self.ending = Ending.UNKNOWN
+        self.ending = ending
         return True
 
     def _end(self) -> bool:
         self._settle()
-        self._incidents.clear()
         self._before_restart.clear()
-        self.ending = Ending.ENDED
-        return True
+        return self._begin_anew(Ending.ENDED)
 
     def _interrupt(self, number: int, text: str) -> bool:
         self._settle()
         if not any(one.grade < Grade.ECHO for one in self._incidents):
             if self.ending is not Ending.INTERRUPTED:
-                cause: Cause = "timeout" if TIME_LIMIT.search(text) else "interrupted"
-                where = f"{self._file}:{number}"
-                self._interruption = Incident(cause, Grade.ECHO, where, text.strip(), number=number)
+                cause = "timeout" if says("time_limit", text) else "interrupted"
+                self._interruption = self._incident(cause, Grade.ECHO, number, text, raised=False)
             self.ending = Ending.INTERRUPTED
-            self._interrupted_at = self._number
         return True
 
 
@@ -259,7 +222,7 @@ def incident_in(text: str, where: str) -> Incident:
     deaths = DeathReader(where)
     deaths.feed(parse_line(1, text), None)
     found = deaths.finish()
-    cause: Cause = found[0].cause if found else (cause_of_message(text) or "traceback")
+    cause = found[0].cause if found else (cause_of_message(text) or "traceback")
     return Incident(cause, found[0].grade if found else Grade.ROOT, where, text)
 
 
@@ -270,13 +233,19 @@ def ranked(incidents: list[Incident]) -> list[Incident]:
         for one in incidents
         if not one.late
         or one.grade is Grade.HARD
-        or (one.grade is Grade.ROOT and one.cause not in GENERIC and one.cause not in ("nccl", "oom_killer"))
+        or (one.grade is Grade.ROOT and one.cause not in GENERIC | {"nccl", "oom_killer"})
     ]
-    roots = [one for one in kept if one.grade <= Grade.ROOT]
-    killed = [one for one in kept if one.grade is Grade.ECHO and one.cause in ("oom_killer", "segfault")]
     peers = [one for one in kept if one.grade is Grade.PEER]
-    rest = [one for one in kept if one not in roots and one not in killed and one not in peers]
+    roots = [one for one in kept if one.grade <= Grade.ROOT]
     # Memory corrupted after a communicator was torn down is that one's echo.
-    if peers and roots and all(one.cause == "segfault" and one.number > peers[0].number for one in roots):
-        return [*peers, *roots, *rest]
-    return [*roots, *killed, *peers, *rest]
+    torn = bool(peers and roots) and all(
+        one.cause == "segfault" and one.number > peers[0].number for one in roots
+    )
+
+    def place(one: Incident) -> int:
+        if one.grade is Grade.PEER:
+            return -1 if torn else 2
+        killed = one.grade is Grade.ECHO and one.cause in ("oom_killer", "segfault")
+        return 0 if one.grade <= Grade.ROOT else 1 if killed else 3
+
+    return sorted(kept, key=place)

@@ -10,27 +10,8 @@ from argus_doctor.logs.curve_checks import check_curves
 from argus_doctor.logs.curves import GRADIENT_NORM, Curve, Curves
 from argus_doctor.logs.deaths import ranked
 from argus_doctor.logs.reading import Contents, read_log
-from argus_doctor.logs.signs import GENERIC, Cause
+from argus_doctor.logs.signs import GENERIC, SLUGS, Cause
 
-SLUGS: dict[Cause, str] = {
-    "cuda_oom": "died-cuda-oom",
-    "host_oom": "died-host-oom",
-    "oom_killer": "died-oom-killer",
-    "nccl": "died-nccl",
-    "cuda_runtime": "died-cuda-runtime",
-    "device_mismatch": "died-device-mismatch",
-    "nan_loss": "died-nan-loss",
-    "segfault": "died-segfault",
-    "missing_module": "died-missing-module",
-    "file_not_found": "died-file-not-found",
-    "permission": "died-permission",
-    "assertion": "died-assertion",
-    "div_zero": "died-div-zero",
-    "timeout": "stopped-by-time-limit",
-    "interrupted": "interrupted",
-    "runtime_error": "died-runtime-error",
-    "traceback": "died-traceback",
-}
 _LONGEST = 300
 
 
@@ -50,11 +31,8 @@ class Diagnosis:
 
     def to_json(self) -> dict[str, Any]:
         """For programs."""
-        return {
-            "cause": self.cause,
-            "where": self.where,
-            "findings": [one.to_json() for one in self.findings],
-        }
+        found = [one.to_json() for one in self.findings]
+        return {"cause": self.cause, "where": self.where, "findings": found}
 
 
 def diagnose(source: str) -> Diagnosis:
@@ -71,26 +49,22 @@ def diagnose(source: str) -> Diagnosis:
 
 def judge(contents: Contents) -> Diagnosis:
     """The two answers to what was read."""
-    curves = check_curves(contents.curves)
+    findings = [*check_curves(contents.curves), *contents.notes]
     cause, where, what = _death(contents)
-    death = []
     if cause != "none":
         shown = what if len(what) <= _LONGEST else f"{what[:_LONGEST]}…"
-        death.append(finding(SLUGS[cause], where, shown, numbers={"cause": cause}))
-    return Diagnosis(cause, where, [*death, *curves, *contents.notes])
+        findings.insert(0, finding(SLUGS[cause], where, shown, numbers={"cause": cause}))
+    return Diagnosis(cause, where, findings)
 
 
 def _death(contents: Contents) -> tuple[Cause, str, str]:
-    incidents = [] if contents.finished else ranked(contents.incidents)
-    first = incidents[0] if incidents else None
+    first = next(iter([] if contents.finished else ranked(contents.incidents)), None)
     if first is None or first.cause in GENERIC:
         lost = lost_loss(contents.curves)
         if lost is not None and lost.tail_start is not None:
             step, where = lost.tail_start
             return "nan_loss", where, f"{lost.name} is no number from step {step:g} to the end"
-    if first is None:
-        return "none", "", ""
-    return first.cause, first.where, first.text
+    return ("none", "", "") if first is None else (first.cause, first.where, first.text)
 
 
 def lost_loss(curves: Curves) -> Curve | None:
@@ -99,11 +73,8 @@ def lost_loss(curves: Curves) -> Curve | None:
     transformers logs a loss that is no number as 0.0 unless it is told not to.
     """
     loss = curves.main_loss()
-    if loss is None:
-        return None
-    if loss.bad_tail >= 3 or loss.bad_tail == loss.count > 1:
+    if loss is None or loss.lost:
         return loss
     if len(loss.values) >= 3 and not any(loss.values[-3:]):
-        norms = (curve for curve in curves.of(GRADIENT_NORM) if curve.bad_tail >= 3)
-        return next(norms, None)
+        return next((curve for curve in curves.of(GRADIENT_NORM) if curve.bad_tail >= 3), None)
     return None

@@ -20,7 +20,7 @@ from argus_doctor.findings import Finding, finding
 from argus_doctor.logs.curves import Curves
 from argus_doctor.logs.deaths import DeathReader, Ending, Incident, incident_in
 from argus_doctor.logs.lines import parse_line, split_lines
-from argus_doctor.logs.metrics_in_text import printed_in
+from argus_doctor.logs.metrics_in_text import Printed, printed_in
 from argus_doctor.logs.record_files import WANDB_MAGIC, is_events, scalars, wandb_records
 from argus_doctor.logs.tables import (
     Row,
@@ -265,7 +265,7 @@ def _read_json_lines(lines: Iterable[tuple[int, str]], name: str) -> Contents:
         _note_event(entry, number, name, contents)
         if values:
             contents.curves.add(values, step, f"{name}:{number}")
-            deaths.alive(step)
+            deaths.progress(Printed(position={} if step is None else {"step": step}))
     _close(deaths, contents)
     return contents
 
@@ -333,7 +333,7 @@ def _read_wandb(stream: BinaryIO, name: str) -> Contents:
             if kind == "history":
                 step, values = value
                 contents.curves.add(values, step, name)
-                deaths.alive(step)
+                deaths.progress(Printed(position={} if step is None else {"step": step}))
             elif kind == "output":
                 for text in str(value).splitlines():
                     number += 1

@@ -1,39 +1,19 @@
-"""What lines of a log tell: of a death, of its opposite, or of neither. The patterns are the table ``signs.toml``."""
+"""What lines, messages and exceptions of a log tell: of a death, of its opposite, or of neither.
+
+All that is known is the table ``signs.toml``: its causes, with the finding that each becomes, and its patterns.
+"""
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from importlib import resources
-from typing import Any, Literal, get_args
+from typing import Any
 
-Cause = Literal[
-    "cuda_oom",
-    "host_oom",
-    "oom_killer",
-    "nccl",
-    "cuda_runtime",
-    "device_mismatch",
-    "nan_loss",
-    "segfault",
-    "missing_module",
-    "file_not_found",
-    "permission",
-    "assertion",
-    "div_zero",
-    "timeout",
-    "interrupted",
-    "runtime_error",
-    "traceback",
-    "none",
-]
-CAUSES: tuple[Cause, ...] = get_args(Cause)
-
-GENERIC: frozenset[Cause] = frozenset({"runtime_error", "traceback", "assertion"})
-"""Causes that say little: a special one in the same chain, or a loss that had been no number, says more."""
+Cause = str
+"""A key of the table's ``cause``; or ``none``."""
 
 
 class Grade(IntEnum):
@@ -56,51 +36,59 @@ class Sign:
     whole: bool = False
 
 
-def _any(patterns: Iterable[str], flags: re.RegexFlag = re.NOFLAG) -> re.Pattern[str]:
+def _any(patterns: list[str], flags: re.RegexFlag = re.NOFLAG) -> re.Pattern[str]:
     return re.compile("|".join(patterns), flags)
 
 
 _TABLE: dict[str, Any] = tomllib.loads(
     (resources.files("argus_doctor.logs") / "signs.toml").read_text(encoding="utf-8")
 )
-_OTHER: dict[str, list[str]] = _TABLE["other"]
-
-SIGNS: tuple[Sign, ...] = tuple(
+SLUGS: dict[Cause, str] = _TABLE["cause"]
+"""Cause → its entry in the catalogue."""
+CAUSES: tuple[Cause, ...] = (*SLUGS, "none")
+GENERIC = frozenset({"runtime_error", "traceback", "assertion"})
+"""Causes that say little: a special one in the same chain, or a loss that had been no number, says more."""
+QUIET_LEVELS = frozenset({"WARNING", "INFO", "DEBUG", "NOTICE"})
+"""Of loggers: a run does not die of what is said there."""
+SIGNS = tuple(
     Sign(one.get("cause"), Grade[one["grade"].upper()], _any(one["patterns"]), one.get("whole", False))
     for one in _TABLE["line"]
 )
 """In order: the first that matches is what a line means."""
-MESSAGES: tuple[tuple[Cause, re.Pattern[str]], ...] = tuple(
-    (one["cause"], _any(one["patterns"], re.IGNORECASE)) for one in _TABLE["message"]
-)
-"""The same of messages, whatever said them."""
-CLASSES: dict[str, Cause] = _TABLE["class"]
-"""Exception → what it means where its message says nothing special."""
+_MESSAGES = [(one["cause"], _any(one["patterns"], re.IGNORECASE)) for one in _TABLE["message"]]
+_TALK = {kind: _any(patterns, re.IGNORECASE) for kind, patterns in _TABLE["talk"].items()}
+_TALK |= {kind: _any(patterns) for kind, patterns in _TABLE["exact"].items()}
+_CLASSES = {name: cause for cause, names in _TABLE["class"].items() for name in names}
+_ALLOWED: dict[str, list[Cause]] = dict.fromkeys(_TABLE["allowed"]["nothing"], []) | _TABLE["allowed"]
 
-LAUNCHER = _any(_OTHER["launcher"])
-"""What launchers and libraries say beside it."""
-RESTARTED = _any(_OTHER["restarted"], re.IGNORECASE)
-INTERRUPTED = _any(_OTHER["interrupted"], re.IGNORECASE)
-TIME_LIMIT = _any(_OTHER["time_limit"], re.IGNORECASE)
-"""Of what interrupts a run: its time was up."""
-ENDED = _any(_OTHER["ended"], re.IGNORECASE)
 
-TROUBLE = re.compile(
-    r"error|fail|kill|fault|abort|fatal|signal|exit|nan\b|\binf\b|finit|memory|oom|nccl|died|terminat|interrupt|cancel"
-    r"|preempt|restart|resum|requeue|sig[kistbu]|dumped|xid|assert|no module|not found|denied|no such|exception"
-    r"|invalid|instruction|evict|watchdog|what\(\)|free\(\)|alloc|corrupt|attempt|smash|exhausted|crash|time limit"
-    r"|graceful|double free"
-)
-"""Small letters of which every line below has some; most lines of a log have none."""
+def says(kind: str, text: str) -> bool:
+    """Whether a text is talk of a kind: a key of the table's ``talk`` or ``exact``."""
+    return _TALK[kind].search(text) is not None
 
-CAUGHT = re.compile(
-    r"\b(skip(ping|ped)?|ignor(ing|ed)|retry(ing)?|continu(e|ing)|fall(ing)?[ -]?back|recover(ed"
-    r"|ing)?|roll(ed|ing)? back"
-    r"|caught|trying \d+|will be (ignored|skipped)|disabl(ed|ing)|non-?fatal|attempt(ing)? loss scale"
-    r"|reduc(ing"
-    r"|ed)( the)? (loss scale|batch))\b",
-    re.IGNORECASE,
-)
 
-FAREWELL = ("train", "finish", "done", "complet", "stop", "exit", "max_", "final", "epochs")
-"""The same of the lines that say that a run ended well."""
+def cause_of_exception(name: str, message: str) -> Cause:
+    """What an exception is as a cause of death.
+
+    Args:
+        name: Its class, with or without modules; ``RayTaskError(OutOfMemoryError)`` is what is in the brackets.
+        message: What it says.
+    """
+    inner = re.search(r"\((\w[\w.]*)\)$", name)
+    short = (inner[1] if inner else name).rsplit(".", 1)[-1]
+    if short == "OutOfMemoryError" and name.startswith("ray.") and inner is None:
+        return "oom_killer"
+    if short == "FileNotFoundError" and "shared object file" in message:
+        return "missing_module"
+    # What the message of a general class may make of it; of others, anything.
+    allowed = _ALLOWED.get(short, CAUSES)
+    by_message = cause_of_message(message) if allowed else None
+    if by_message in allowed:
+        return by_message
+    known = "runtime_error" if short.endswith("RuntimeError") else "traceback"
+    return "nccl" if short.startswith("nccl") else _CLASSES.get(short, known)
+
+
+def cause_of_message(message: str) -> Cause | None:
+    """What a message is known to mean, whatever said it; ``None`` where it says nothing special."""
+    return next((cause for cause, pattern in _MESSAGES if pattern.search(message)), None)
