@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,17 +40,15 @@ Values = NDArray[np.float64]
 
 def check_curves(curves: Curves) -> list[Finding]:
     """All that the curves show."""
-    found = list(_not_finite(curves))
+    found = [one for curve in curves.of(_ANY_LOSS) for one in _not_finite(curve)]
     loss = curves.main_loss()
     if loss is not None and len(loss.values) >= _FEWEST:
-        found += _diverged(loss) or _spikes(loss, curves) or _flat(loss, curves)
-    for held_out in curves.of(HELD_OUT_LOSS):
-        found += _overfitting(held_out, loss)
+        checks = (_diverged(loss), _spikes(loss, curves), _flat(loss, curves))
+        found += next((one for check in checks if (one := list(check))), [])
+    found += [one for held_out in curves.of(HELD_OUT_LOSS) for one in _overfitting(held_out, loss)]
     for check, role in ((_rate, LEARNING_RATE), (_slower, SPEED), (_memory, MEMORY)):
-        found += next((one for curve in curves.of(role) if (one := check(curve))), [])
-    for norm in curves.of(GRADIENT_NORM):
-        found += _gradients(norm, loss)
-    return found
+        found += next((one for curve in curves.of(role) if (one := list(check(curve)))), [])
+    return found + [one for norm in curves.of(GRADIENT_NORM) for one in _gradients(norm, loss)]
 
 
 def noise_of(values: Values) -> float:
@@ -68,69 +67,51 @@ def _array(curve: Curve) -> Values:
     return np.asarray(curve.values, dtype=np.float64)
 
 
-def _at(curve: Curve, index: int) -> str:
-    return f"{curve.name}, step {curve.steps[index]:g}"
+def _shown(slug: str, curve: Curve, index: int, what: str, **numbers: Any) -> Iterator[Finding]:
+    """A finding at one of a curve's values."""
+    step = curve.steps[index]
+    numbers = {"curve": curve.name, "step": step, **numbers}
+    yield finding(slug, f"{curve.name}, step {step:g}", what, numbers=numbers)
 
 
-def _not_finite(curves: Curves) -> Iterator[Finding]:
-    for curve in curves.of(_ANY_LOSS):
-        name = plain_name(curve.name)
-        if curve.first_bad is None or "scale" in name:
-            continue
-        # One batch without a target, and the loop goes on: only what lasts, or comes again and again, is a finding.
-        lasting = curve.bad_tail >= 3 or curve.bad_tail == curve.count > 1
-        often = curve.not_finite >= 5 and curve.not_finite > 0.02 * curve.count
-        if not lasting and not often:
-            continue
-        step, where = curve.first_bad
-        stays = (
-            "and stays so"
-            if curve.bad_tail == curve.not_finite
-            else f"{curve.not_finite} of {curve.count} values"
-        )
-        what = (
-            f"{curve.name} is no number from step {step:g} on, {stays}"
-            if lasting
-            else f"{curve.name} is no number at step {step:g} first; {stays}"
-        )
-        yield finding(
-            "instability",
-            where or curve.name,
-            what,
-            numbers={"curve": curve.name, "step": step, "count": curve.not_finite},
-        )
+def _no_number(curve: Curve, since: tuple[float, str], what: str, **numbers: Any) -> Iterator[Finding]:
+    """A finding where a curve has no numbers; the log's line is known."""
+    step, where = since
+    numbers = {"curve": curve.name, "step": step, **numbers}
+    what = f"{curve.name} is no number {what.format(f'step {step:g}')}"
+    yield finding("instability", where or curve.name, what, numbers=numbers)
 
 
-def _diverged(loss: Curve) -> list[Finding]:
+def _not_finite(curve: Curve) -> Iterator[Finding]:
+    if curve.first_bad is None or "scale" in plain_name(curve.name):
+        return
+    # One batch without a target, and the loop goes on: only what lasts, or comes again and again, is a finding.
+    often = curve.not_finite >= 5 and curve.not_finite > 0.02 * curve.count
+    if curve.lost or often:
+        share = f"{curve.not_finite} of {curve.count} values"
+        stays = "and stays so" if curve.bad_tail == curve.not_finite else share
+        what = f"from {{}} on, {stays}" if curve.lost else f"at {{}} first; {stays}"
+        yield from _no_number(curve, curve.first_bad, what, count=curve.not_finite)
+
+
+def _diverged(loss: Curve) -> Iterator[Finding]:
     values = _array(loss)
     parts = _windows(values, 10)
     noise = max(noise_of(values), 1e-12)
     best = int(np.argmin(parts))
     start, last, lowest = float(parts[0]), float(parts[-1]), float(parts[best])
     # Above where it began, for good, and not since yesterday.
-    above = last > start + 6 * noise and last > 1.5 * max(abs(start), 1e-12) and float(parts[-2]) > lowest
+    above = last > start + 6 * noise and last > 1.5 * max(abs(start), 1e-12) and parts[-2] > lowest
+    fell = start - lowest
     lost = (
-        start - lowest > 6 * noise
-        and last - lowest > 0.8 * (start - lowest)
-        and parts[-2] - lowest > 0.6 * (start - lowest)
-        and best < 8
-        and last - lowest > 10 * noise
+        fell > 6 * noise and last - lowest > max(0.8 * fell, 10 * noise) and parts[-2] - lowest > 0.6 * fell
     )
-    if not above and not lost:
-        return []
-    begins = int(len(values) * best / 10)
-    what = f"rises from {lowest:.4g} to {last:.4g} (it began at {start:.4g}) and does not come back"
-    return [
-        finding(
-            "instability",
-            _at(loss, begins),
-            what,
-            numbers={"curve": loss.name, "step": loss.steps[begins], "lowest": lowest, "last": last},
-        )
-    ]
+    if above or (lost and best < 8):
+        what = f"rises from {lowest:.4g} to {last:.4g} (it began at {start:.4g}) and does not come back"
+        yield from _shown("instability", loss, int(len(values) * best / 10), what, lowest=lowest, last=last)
 
 
-def _spikes(loss: Curve, curves: Curves) -> list[Finding]:
+def _spikes(loss: Curve, curves: Curves) -> Iterator[Finding]:
     values = _array(loss)
     parts = _windows(values, 10)
     fallen = max(float(parts[0] - parts.min()), 0.0)
@@ -144,176 +125,105 @@ def _spikes(loss: Curve, curves: Curves) -> list[Finding]:
     jumps = (above > max(_OUT_OF_TAIL * usual, np.log(2))) & (here - middle > 0.5 * fallen)
     indices = np.flatnonzero(jumps) + _BEFORE
     groups = [int(i) for k, i in enumerate(indices) if k == 0 or i - indices[k - 1] > 3]
-    if len(groups) < 3 or _restarts(curves):
-        return []
-    highest, first = float(values[groups].max()), loss.steps[groups[0]]
-    what = f"jumps {len(groups)} times to a multiple of what is usual, highest {highest:.4g}"
-    numbers = {"curve": loss.name, "step": first, "count": len(groups)}
-    return [finding("instability", _at(loss, groups[0]), what, numbers=numbers)]
+    # Where the rate goes up again, a loss that jumps was meant to.
+    if len(groups) >= 3 and not any(_restarts(_array(rate)) for rate in curves.of(LEARNING_RATE)):
+        highest = float(values[groups].max())
+        what = f"jumps {len(groups)} times to a multiple of what is usual, highest {highest:.4g}"
+        yield from _shown("instability", loss, groups[0], what, count=len(groups))
 
 
-def _restarts(curves: Curves) -> bool:
-    """Whether the rate goes up again after it has fallen: a loss that jumps then was meant to."""
-    for rate in curves.of(LEARNING_RATE):
-        values = _array(rate)
-        if len(values) > 3:
-            top = int(np.argmax(values))
-            after = values[top:]
-            if len(after) > 3 and bool(np.any(np.diff(after) > 0.2 * values.max())):
-                return True
-    return False
+def _restarts(rate: Values) -> bool:
+    after = rate[int(np.argmax(rate)) :] if len(rate) else rate
+    return len(after) > 3 and bool(np.any(np.diff(after) > 0.2 * rate.max()))
 
 
-def _flat(loss: Curve, curves: Curves) -> list[Finding]:
+def _flat(loss: Curve, curves: Curves) -> Iterator[Finding]:
     values = _array(loss)
     if len(values) < 2 * _FEWEST or loss.not_finite:
-        return []
-    spacing = float(np.median(np.diff(loss.steps))) if len(loss.steps) > 1 else 1.0
-    resumed = loss.steps[0] > 20 * max(spacing, 1e-9)
+        return
+    resumed = loss.steps[0] > 20 * max(float(np.median(np.diff(loss.steps))), 1e-9)
     parts = _windows(values, 6)
     level, noise = float(np.median(values)), noise_of(values)
     change = float(parts[0] - parts[-1])
     # Fine-tuning of what is good already is flat as well, but never so still: batches differ by more than 2 %.
     still = noise < 0.02 * abs(level) and float(np.ptp(parts)) < 0.01 * abs(level)
-    better = any(_improves(curve) for curve in curves.of(HELD_OUT_LOSS))
-    if resumed or not still or better or abs(level) < 0.05 or change > 4 * noise:
-        return []
-    what = f"stays at {level:.4g} over {loss.count} values: it changed by {change:.2g} in all"
-    return [
-        finding(
-            "curve-flat", _at(loss, 0), what, numbers={"curve": loss.name, "level": level, "change": change}
-        )
-    ]
+    held_out = [curve.values for curve in curves.of(HELD_OUT_LOSS)]
+    better = any(len(one) >= 3 and one[-1] < one[0] * 0.97 for one in held_out)
+    if still and not resumed and not better and abs(level) >= 0.05 and change <= 4 * noise:
+        what = f"stays at {level:.4g} over {loss.count} values: it changed by {change:.2g} in all"
+        yield from _shown("curve-flat", loss, 0, what, level=level, change=change)
 
 
-def _improves(curve: Curve) -> bool:
-    values = _array(curve)
-    return len(values) >= 3 and bool(values[-1] < values[0] * 0.97)
-
-
-def _overfitting(held_out: Curve, loss: Curve | None) -> list[Finding]:
+def _overfitting(held_out: Curve, loss: Curve | None) -> Iterator[Finding]:
     values = _array(held_out)
     if len(values) < 6 or loss is None or len(loss.values) < 6:
-        return []
+        return
     best = int(np.argmin(values))
     after = values[best + 1 :]
     if best == 0 or len(after) < max(4, len(values) // 5):
-        return []
-    noise, lowest = noise_of(values), float(values[best])
-    end = float(np.median(after[-3:]))
+        return
+    lowest, end = float(values[best]), float(np.median(after[-3:]))
     halves = _windows(after, 2)
-    rises = end > lowest + max(4 * noise, 0.1 * abs(lowest)) and halves[1] > halves[0]
+    rises = end > lowest + max(4 * noise_of(values), 0.1 * abs(lowest)) and halves[1] > halves[0]
     training = _windows(_array(loss), 4)
-    falls = training[-1] < training[1] - noise_of(_array(loss)) * 0.1 and training[-1] < 0.95 * training[1]
-    if not rises or not falls:
-        return []
-    what = (
-        f"is lowest at step {held_out.steps[best]:g} ({lowest:.4g}) and {end:.4g} at the end, "
-        f"while {loss.name} goes on falling"
-    )
-    return [
-        finding(
-            "poor-generalisation",
-            _at(held_out, best),
-            what,
-            numbers={"curve": held_out.name, "step": held_out.steps[best], "lowest": lowest, "last": end},
+    falls = training[-1] < min(training[1] - noise_of(_array(loss)) * 0.1, 0.95 * training[1])
+    if rises and falls:
+        what = (
+            f"is lowest at step {held_out.steps[best]:g} ({lowest:.4g}) and {end:.4g} at the end, "
+            f"while {loss.name} goes on falling"
         )
-    ]
+        yield from _shown("poor-generalisation", held_out, best, what, lowest=lowest, last=end)
 
 
-def _rate(rate: Curve) -> list[Finding]:
-    values = _array(rate)
-    if len(values) < 10:
-        return []
-    zero = values <= 0
+def _rate(rate: Curve) -> Iterator[Finding]:
+    zero = _array(rate) <= 0
     # A schedule may begin and end with zero.
     inner = zero[len(zero) // 20 + 2 : len(zero) - len(zero) // 20 - 2]
-    if not len(inner) or inner.mean() < 0.2:
-        return []
-    first = int(np.argmax(zero)) if not zero.all() else 0
-    what = f"is zero in {int(zero.sum())} of {len(values)} values: nothing is learned there"
-    return [
-        finding(
-            "curve-rate-zero", _at(rate, first), what, numbers={"curve": rate.name, "step": rate.steps[first]}
-        )
-    ]
+    if len(zero) >= 10 and inner.mean() >= 0.2:
+        what = f"is zero in {int(zero.sum())} of {len(zero)} values: nothing is learned there"
+        yield from _shown("curve-rate-zero", rate, int(np.argmax(zero)), what)
 
 
-def _gradients(norm: Curve, loss: Curve | None) -> list[Finding]:
+def _gradients(norm: Curve, loss: Curve | None) -> Iterator[Finding]:
     values = _array(norm)
     if norm.bad_tail >= 5 and norm.bad_tail > 0.05 * norm.count and norm.tail_start is not None:
-        step, where = norm.tail_start
-        what = f"{norm.name} is no number from step {step:g} to the end"
-        return [finding("instability", where or norm.name, what, numbers={"curve": norm.name, "step": step})]
+        yield from _no_number(norm, norm.tail_start, "from {} to the end")
+        return
     if len(values) < _FEWEST:
-        return []
+        return
     parts = _windows(values, 10)
-    usual = float(np.median(parts[:5]))
+    usual, peak = float(np.median(parts[:5])), float(parts.max())
     if usual > 0 and parts[-1] > 50 * usual and parts[-2] > 10 * usual:
-        what = f"grows from {usual:.4g} to {parts[-1]:.4g}"
-        index = int(np.argmax(values > 10 * usual))
-        return [
-            finding(
-                "instability", _at(norm, index), what, numbers={"curve": norm.name, "step": norm.steps[index]}
-            )
-        ]
-    fell = loss is not None and len(loss.values) >= _FEWEST and _fell(_array(loss))
-    peak = float(parts.max())
-    if loss is not None and not fell and peak > 0 and (parts[-3:] < 1e-3 * peak).all():
+        first = int(np.argmax(values > 10 * usual))
+        yield from _shown("instability", norm, first, f"grows from {usual:.4g} to {parts[-1]:.4g}")
+    elif loss is not None and not _fell(loss) and peak > 0 and (parts[-3:] < 1e-3 * peak).all():
         what = f"falls from {peak:.4g} to {parts[-1]:.4g}, and the loss with it hardly"
-        index = int(np.argmax(values < 1e-3 * peak))
-        return [
-            finding(
-                "curve-gradients-vanish",
-                _at(norm, index),
-                what,
-                numbers={"curve": norm.name, "step": norm.steps[index]},
-            )
-        ]
-    return []
+        yield from _shown("curve-gradients-vanish", norm, int(np.argmax(values < 1e-3 * peak)), what)
 
 
-def _fell(values: Values) -> bool:
-    parts = _windows(values, 10)
+def _fell(loss: Curve) -> bool:
+    parts = _windows(_array(loss), 10) if len(loss.values) >= _FEWEST else np.ones(2)
     return bool(parts[-1] < 0.7 * parts[0])
 
 
-def _slower(speed: Curve) -> list[Finding]:
+def _slower(speed: Curve) -> Iterator[Finding]:
     values = _array(speed)
-    if len(values) < 20:
-        return []
     # The first values are those of a run that warms up.
-    parts = _windows(values[len(values) // 20 :], 5)
-    if not (np.diff(parts[1:]) < 0).all() or parts[-1] > 0.6 * parts[0] or parts[0] <= 0:
-        return []
-    what = f"falls from {parts[0]:.4g} to {parts[-1]:.4g}, more with each fifth of the run"
-    return [
-        finding(
-            "curve-slows",
-            _at(speed, 0),
-            what,
-            numbers={"curve": speed.name, "first": parts[0], "last": parts[-1]},
-        )
-    ]
+    parts = _windows(values[len(values) // 20 :], 5) if len(values) >= 20 else np.ones(5)
+    if (np.diff(parts[1:]) < 0).all() and parts[-1] <= 0.6 * parts[0] and parts[0] > 0:
+        what = f"falls from {parts[0]:.4g} to {parts[-1]:.4g}, more with each fifth of the run"
+        yield from _shown("curve-slows", speed, 0, what, first=parts[0], last=parts[-1])
 
 
-def _memory(memory: Curve) -> list[Finding]:
-    name = plain_name(memory.name)
+def _memory(memory: Curve) -> Iterator[Finding]:
     values = _array(memory)
-    if len(values) < 20 or _NOT_A_TREND.search(name):
-        return []
+    if len(values) < 20 or _NOT_A_TREND.search(plain_name(memory.name)):
+        return
     settled = values[len(values) // 5 :]
     parts = _windows(settled, 5)
     steps = np.diff(parts)
     even = bool((steps > 0).all() and steps.min() > 0.4 * np.median(steps))
-    if not even or parts[-1] < 1.15 * parts[0] or steps.sum() < 10 * noise_of(settled) / 3:
-        return []
-    what = f"climbs steadily from {parts[0]:.4g} to {parts[-1]:.4g} after the first fifth of the run"
-    return [
-        finding(
-            "memory-climbs",
-            _at(memory, len(values) // 5),
-            what,
-            numbers={"curve": memory.name, "first": parts[0], "last": parts[-1]},
-        )
-    ]
+    if even and parts[-1] >= 1.15 * parts[0] and steps.sum() >= 10 * noise_of(settled) / 3:
+        what = f"climbs steadily from {parts[0]:.4g} to {parts[-1]:.4g} after the first fifth of the run"
+        numbers = {"first": parts[0], "last": parts[-1]}
+        yield from _shown("memory-climbs", memory, len(values) // 5, what, **numbers)

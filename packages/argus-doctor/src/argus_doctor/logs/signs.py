@@ -59,7 +59,7 @@ _MESSAGES = [(one["cause"], _any(one["patterns"], re.IGNORECASE)) for one in _TA
 _TALK = {kind: _any(patterns, re.IGNORECASE) for kind, patterns in _TABLE["talk"].items()}
 _TALK |= {kind: _any(patterns) for kind, patterns in _TABLE["exact"].items()}
 _CLASSES = {name: cause for cause, names in _TABLE["class"].items() for name in names}
-_ALLOWED: dict[str, list[Cause]] = dict.fromkeys(_TABLE["allowed"]["nothing"], []) | _TABLE["allowed"]
+_ALLOWED: dict[str, list[Cause]] = {one: [] for one in _TABLE["allowed"]["nothing"]} | _TABLE["allowed"]
 
 
 def says(kind: str, text: str) -> bool:
@@ -83,7 +83,7 @@ def cause_of_exception(name: str, message: str) -> Cause:
     # What the message of a general class may make of it; of others, anything.
     allowed = _ALLOWED.get(short, CAUSES)
     by_message = cause_of_message(message) if allowed else None
-    if by_message in allowed:
+    if by_message is not None and by_message in allowed:
         return by_message
     known = "runtime_error" if short.endswith("RuntimeError") else "traceback"
     return "nccl" if short.startswith("nccl") else _CLASSES.get(short, known)
