@@ -57,6 +57,8 @@ _PROBES = (12, 90)
 """Steps at which inputs are swapped between samples to see whether outputs notice, where that was asked for."""
 _CALLS_COUNTED = 30
 _MOST_LABELS = 2000
+_LABELS_OF_A_BATCH, _FEW_LABELS = 4096, 256
+_BATCHES_AT_ONCE = 16
 _SOMEWHERE_IN_THE_SOURCE = frozenset(
     {
         "loss",
@@ -116,6 +118,7 @@ class Watch:
         self._model = weakref.ref(inner)
         self._probe, self._step = probe, 0
         self._losses: deque[weakref.ref[Any]] = deque(maxlen=64)
+        self._labels: list[list[int]] = []
         self._host = HostReads()
         self._table = TargetTable(self.evidence)
         self._ended_at = time.perf_counter()
@@ -335,7 +338,7 @@ class Watch:
         if not target.is_floating_point() and target.dtype != torch.bool and target.ndim == 1:
             evidence.target_is_integer = True
             if target.device.type == "cpu" or looked:
-                self._host.ask(target.detach()[:4096], self._count_labels)
+                self._host.ask(target.detach()[:_LABELS_OF_A_BATCH], partial(self._take_labels, looked))
         if looked:
             for place, one in enumerate(candidates[:3]):
                 if (found := described(f"targets.{place}", one)) is not None:
@@ -347,11 +350,19 @@ class Watch:
     def _take_target_statistics(self, made: Callable[[Tensor], TensorStatistics], numbers: Tensor) -> None:
         self.evidence.targets.append([made(numbers)])
 
-    def _count_labels(self, labels: Tensor) -> None:
-        of_batch = Counter(labels.tolist())
-        if len(self.evidence.labels) <= _MOST_LABELS:
-            self.evidence.labels.update(of_batch)
-        self.evidence.batch_labels.append((_entropy(list(of_batch.values())), len(labels)))
+    def _take_labels(self, looked: bool, labels: Tensor) -> None:
+        self._labels.append(labels.tolist())
+        if looked or len(labels) > _FEW_LABELS or len(self._labels) >= _BATCHES_AT_ONCE:
+            self._count_labels()
+
+    def _count_labels(self) -> None:
+        """Some batches at once: one by one each would cost as much as all."""
+        for labels in self._labels:
+            of_batch = Counter(labels)
+            if len(self.evidence.labels) <= _MOST_LABELS:
+                self.evidence.labels.update(of_batch)
+            self.evidence.batch_labels.append((_entropy(list(of_batch.values())), len(labels)))
+        self._labels.clear()
 
     def _given(self) -> list[Tensor]:
         """What the model was last called with, as far as it is still there."""
@@ -470,6 +481,7 @@ class Watch:
 
     def _findings(self) -> list[Finding]:
         self._quietly("calls", self._calls.settle)
+        self._quietly("targets", self._count_labels)
         self.evidence.parameters = self._parameters.summary()
         found = [self._dated(one) for one in examine(self.evidence)]
         self.evidence.parameters = {}  # made anew when it is asked for

@@ -70,7 +70,6 @@ class ParameterRecord:
         host: Brings numbers from a GPU.
 
     Attributes:
-        looking: Whether the step that is being made is looked at; nothing is done at others.
         stepped: Whether an optimizer has stepped.
     """
 
@@ -98,8 +97,9 @@ class ParameterRecord:
         self._stale = [0, 0]
         self._foreign: dict[int, bool] = {}
         self._guards: list[weakref.ref[nn.Parameter]] = []
-        self.looking, self.stepped = True, False
+        self._looking, self.stepped = True, False
         self._handles: list[Any] = []
+        self._guarding_now: list[Any] = []
         try:
             self.take_stock()
         except Exception as error:  # noqa: BLE001 - a watcher never stops a training: it becomes a finding
@@ -111,8 +111,25 @@ class ParameterRecord:
 
     def close(self) -> None:
         """Takes all hooks away."""
+        self.looking = False
         for handle in self._handles:
             handle.remove()
+
+    @property
+    def looking(self) -> bool:
+        """Whether the step that is being made is looked at; at others nothing is done and no hook is in the way."""
+        return self._looking
+
+    @looking.setter
+    def looking(self, whether: bool) -> None:
+        if whether and not self._guarding_now:
+            there = [(reference, one) for reference in self._guards if (one := reference()) is not None]
+            self._guarding_now = [p.register_hook(self._guarding(r)) for r, p in there]  # type: ignore[no-untyped-call]
+        elif not whether:
+            for handle in self._guarding_now:
+                handle.remove()
+            self._guarding_now = []
+        self._looking = whether
 
     def _held(self) -> Iterator[tuple[torch.optim.Optimizer, Mapping[str, Any]]]:
         for reference in self._optimizers:
@@ -219,12 +236,11 @@ class ParameterRecord:
         small = sorted((p for _, p in self._named() if p.requires_grad and id(p) in held), key=Tensor.numel)
         chosen = small[:: max(1, len(small) // _GUARDS)][:_GUARDS]
         self._guards = [weakref.ref(p) for p in chosen]
-        for parameter in chosen:
-            self._handles.append(parameter.register_hook(self._guarding(weakref.ref(parameter))))  # type: ignore[no-untyped-call]
+        self.looking = True
 
     def _guarding(self, reference: weakref.ref[nn.Parameter]) -> Callable[[Tensor], None]:
         def hook(_: Tensor) -> None:
-            if not self.looking or (parameter := reference()) is None:
+            if (parameter := reference()) is None:
                 return
             key = id(reference)
             self._reached.add(key)

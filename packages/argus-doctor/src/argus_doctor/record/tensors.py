@@ -106,9 +106,10 @@ def described(name: str, tensor: Tensor) -> tuple[Tensor, Callable[[Tensor], Ten
 def fingerprints(tensor: Tensor) -> Tensor:
     """A number for each sample, the same for the same values: ``[N]`` int64, on the tensor's device."""
     flat = rows_of(tensor, most_rows=tensor.shape[0], most_values=_PRINTED)
-    bits = flat.float().contiguous().view(torch.int32)
+    bits = flat.float().view(torch.int32).to(torch.int64)
     # The sum wraps; factors drawn by chance tell samples of few values (bits, tokens) apart as well as any.
-    return (bits * _factors(tensor.device)[: bits.shape[1]]).sum(dim=1)
+    factors = _factors(tensor.device)[: bits.shape[1]]
+    return bits @ factors if bits.is_cpu else (bits * factors).sum(dim=1)  # CUDA has no product of integers
 
 
 @cache
