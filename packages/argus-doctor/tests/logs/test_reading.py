@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import random
+import socket
 import sqlite3
 import struct
 import tracemalloc
@@ -256,3 +258,94 @@ def test_a_long_log_takes_no_more_memory_than_a_short_one() -> None:
 def test_a_line_without_end_is_read_in_pieces() -> None:
     stream = io.BytesIO(b"x" * (3 << 20) + b"\nMemoryError: y\n")
     assert _read_stream(stream, "x", None).incidents[0].where == "x:2"
+
+
+LOG = "step 1 loss 2\nMemoryError: x\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_a_log_is_read_in_any_encoding_with_or_without_its_mark(tmp_path: Path, encoding: str) -> None:
+    assert diagnose(str(write(tmp_path / "x", LOG.encode(encoding)))).where == "x:2"
+    rows = "step,loss\n" + "".join(f"{k},{1 / k}\n" for k in range(1, 5))
+    assert steps(write(tmp_path / "x", rows.encode(encoding))) == [1, 2, 3, 4]
+    records = "\n".join(json.dumps(entry) for entry in HISTORY)
+    assert steps(write(tmp_path / "x", records.encode(encoding))) == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("hole", ["before", "between", "after", "nothing else"])
+def test_a_hole_in_a_log_is_nothing_that_was_said(tmp_path: Path, hole: str) -> None:
+    """A log that is emptied while it is written begins with one; a machine that crashes leaves one at the end."""
+    path, size = tmp_path / "x", 32 << 20
+    parts = {
+        "before": ("", LOG),
+        "between": (LOG[:14] * 500, LOG),
+        "after": (LOG, ""),
+        "nothing else": ("", ""),
+    }
+    with path.open("wb") as file:
+        file.write(parts[hole][0].encode())
+        file.truncate(size)
+        file.seek(size)
+        file.write(parts[hole][1].encode())
+    tracemalloc.start()
+    try:
+        if hole == "nothing else":
+            with pytest.raises(ArgusError, match="is empty"):
+                diagnose(str(path))
+        else:
+            assert diagnose(str(path)).cause == "host_oom"
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_packed_log_that_was_cut_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    lines = "".join(f"step {k} loss {1 / k} {random.Random(k).random()}\n" for k in range(1, 20_000))
+    packed = gzip.compress(f"{LOG[14:]}{lines}".encode())
+    path = write(tmp_path / "x.gz", packed[: len(packed) // 2])
+    (note,) = diagnose(str(path)).findings
+    assert note.slug == "log-not-whole" and "unpacked" in note.what and len(steps(path)) > 1000
+    damaged = bytearray(packed)
+    damaged[len(packed) // 2] ^= 0xFF
+    assert "log-not-whole" in {one.slug for one in diagnose(str(write(path, bytes(damaged)))).findings}
+    with pytest.raises(ArgusError, match="cannot be unpacked"):
+        diagnose(str(write(path, packed[:12])))
+
+
+def test_a_pipe_is_read_and_one_that_nobody_writes_to_is_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(ArgusError, match="nobody writes to"):
+        diagnose(str(pipe))
+    with pytest.raises(ArgusError, match="holds no log"):
+        diagnose(str(tmp_path))
+    reading, writing = os.pipe()
+    with os.fdopen(reading), os.fdopen(writing, "wb") as file:
+        file.write(LOG.encode())
+        file.close()
+        assert diagnose(f"/dev/fd/{reading}").cause == "host_oom"
+
+
+def test_a_socket_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # a socket's path is short
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind("x")
+        with pytest.raises(ArgusError, match="cannot be read"):
+            diagnose("x")
+
+
+def test_a_list_of_records_is_read_entry_by_entry(tmp_path: Path) -> None:
+    """However long it is; what comes after the list is not its own."""
+    entries = [{"loss": 1 / step, "step": step, "text": "x" * 400} for step in range(1, 2001)]
+    path = write(tmp_path / "x", json.dumps({"log_history": entries, "z": {"loss": 9.0, "step": 9}}))
+    assert steps(path) == list(range(1, 2001))
+    assert steps(write(tmp_path / "x", json.dumps(entries, indent=1))) == list(range(1, 2001))
+    found = diagnose(str(write(tmp_path / "x", json.dumps(entries, indent=1)[:-700])))
+    assert [one.slug for one in found.findings] == ["log-not-whole"] and "line 9" in found.findings[0].what
+
+
+def test_text_in_brackets_is_no_list_of_records(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "x", "[    0.000000] Linux version 6\n[   99.1] Out of memory: Killed process 7\n"
+    )
+    assert diagnose(str(path)).cause == "oom_killer"

@@ -64,19 +64,32 @@ class Line:
     level: str = ""
 
 
-def split_lines(stream: BinaryIO, start: bytes = b"") -> Iterator[tuple[int, str]]:
-    """Number and text of each line; carriage returns end one, too, but do not count.
+def encoding_of(start: bytes) -> str | None:
+    """How a text is written, by its first bytes; ``None`` where it is none. PowerShell's ``>`` writes UTF-16."""
+    if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return "utf-16"
+    sample = start[:4096].rstrip(b"\0")
+    even, odd = sample[::2].count(0), sample[1::2].count(0)
+    if not even and not odd:
+        return "utf-8-sig"
+    if min(even, odd) > 0 or max(even, odd) < len(sample) // 4:
+        return None
+    return "utf-16-be" if even else "utf-16-le"
 
-    Args:
-        stream: Any binary stream; it is read once and never whole.
-        start: What has been read of it already.
-    """
-    decoder = codecs.getincrementaldecoder(_encoding(start))(errors="replace")
+
+def decoded(stream: BinaryIO, encoding: str) -> Iterator[str]:
+    """The text of a stream in pieces; it is read once and never whole. Bytes of zero, a hole in a file, are none."""
+    decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
+    while chunk := stream.read1(CHUNK):  # type: ignore[attr-defined]
+        yield decoder.decode(chunk).replace("\0", "")
+    yield decoder.decode(b"", final=True)
+
+
+def split_lines(stream: BinaryIO, encoding: str) -> Iterator[tuple[int, str]]:
+    """Number and text of each line; carriage returns end one, too, but do not count."""
     number, rest = 1, ""
-    chunk = start or stream.read(CHUNK)
-    while chunk:
-        text = rest + decoder.decode(chunk)
-        position = 0
+    for piece in decoded(stream, encoding):
+        text, position = rest + piece, 0
         for end in _ENDS.finditer(text):
             if end.end() == len(text) and end.group() == "\r":
                 break  # its line feed may follow
@@ -87,8 +100,7 @@ def split_lines(stream: BinaryIO, start: bytes = b"") -> Iterator[tuple[int, str
         while len(rest) > LONGEST_LINE:
             yield number, rest[:LONGEST_LINE]
             rest = rest[LONGEST_LINE:]
-        chunk = stream.read(CHUNK)
-    if rest := (rest + decoder.decode(b"", final=True)).rstrip("\r"):
+    if rest := rest.rstrip("\r"):
         yield number, rest
 
 
@@ -118,11 +130,6 @@ def parse_line(number: int, text: str) -> Line:
                     body[found.end() :],
                 )
     return Line(number, text, body, rank, level)
-
-
-def _encoding(start: bytes) -> str:
-    """PowerShell's ``>`` writes UTF-16."""
-    return "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
 
 
 def _inner(text: str) -> str:
