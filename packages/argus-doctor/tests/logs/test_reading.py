@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from argus_doctor.errors import ArgusError
+from argus_doctor.logs import reading
 from argus_doctor.logs.diagnosis import Diagnosis, diagnose
 from argus_doctor.logs.reading import _read_stream, read_log
 from argus_doctor.logs.signs import CAUSES
@@ -349,3 +350,16 @@ def test_text_in_brackets_is_no_list_of_records(tmp_path: Path) -> None:
         tmp_path / "x", "[    0.000000] Linux version 6\n[   99.1] Out of memory: Killed process 7\n"
     )
     assert diagnose(str(path)).cause == "oom_killer"
+
+
+def test_of_a_log_that_is_very_long_both_ends_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "_READ_AT_AN_END", 2 << 20)
+    lines = [f"step {k} loss {1 / k:.5f} {'x' * 200}" for k in range(1, 40_001)]
+    path = write(tmp_path / "x", "\n".join([*lines, "MemoryError: x\n"]))
+    found = diagnose(str(path))
+    assert (found.cause, found.where) == ("host_oom", "x:40001")
+    assert [one.slug for one in found.findings] == ["died-host-oom", "log-not-whole"]
+    seen = set(steps(path))
+    assert min(seen) < 100 and max(seen) > 39_900 and not seen & set(range(15_000, 25_000))

@@ -7,7 +7,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -77,23 +77,32 @@ def encoding_of(start: bytes) -> str | None:
     return "utf-16-be" if even else "utf-16-le"
 
 
-def decoded(stream: BinaryIO, encoding: str) -> Iterator[str]:
-    """The text of a stream in pieces; it is read once and never whole. Bytes of zero, a hole in a file, are none."""
-    decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
+def decoded(stream: BinaryIO, encoding: str, middle: range = range(0)) -> Iterator[str]:
+    """The text of a stream in pieces; it is read once and never whole. Bytes of zero, a hole in a file, are none.
+
+    Args:
+        stream: Any buffered one.
+        encoding: How it is written.
+        middle: Bytes of which only the ends of lines are wanted.
+    """
+    decoder, at = codecs.getincrementaldecoder(encoding)(errors="replace"), 0
     while chunk := stream.read1(CHUNK):  # type: ignore[attr-defined]
-        yield decoder.decode(chunk).replace("\0", "")
+        at += len(chunk)
+        text = decoder.decode(chunk)
+        yield "\n" * text.count("\n") if at in middle else text.replace("\0", "")
     yield decoder.decode(b"", final=True)
 
 
-def split_lines(stream: BinaryIO, encoding: str) -> Iterator[tuple[int, str]]:
-    """Number and text of each line; carriage returns end one, too, but do not count."""
+def split_lines(pieces: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """Number and text of each line that is not empty; carriage returns end one, too, but do not count."""
     number, rest = 1, ""
-    for piece in decoded(stream, encoding):
+    for piece in pieces:
         text, position = rest + piece, 0
         for end in _ENDS.finditer(text):
             if end.end() == len(text) and end.group() == "\r":
                 break  # its line feed may follow
-            yield number, text[position : end.start()]
+            if position < end.start():
+                yield number, text[position : end.start()]
             number += end.group() != "\r"
             position = end.end()
         rest = text[position:]

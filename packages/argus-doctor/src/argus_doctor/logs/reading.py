@@ -24,6 +24,7 @@ from argus_doctor.logs.metrics_in_text import Printed, printed_in
 
 STDIN = "-"
 _START = 1 << 16
+_READ_AT_AN_END = 64 << 20
 _MOST_FILES = 1000
 _LEVELS_DOWN = 6
 _NO_LOGS = {
@@ -165,6 +166,9 @@ def _read_stream(stream: BinaryIO, name: str, path: Path | None) -> Contents:
     if broken:
         what = f"{broken}; what stands before was read"
         contents.notes.append(finding("log-not-whole", name, what))
+    if source.left_out:
+        what = f"is so long that {len(source.left_out) >> 20} MiB in its middle were left out"
+        contents.notes.append(finding("log-not-whole", name, what))
     contents.incidents = deaths.finish() or contents.incidents
     return contents
 
@@ -191,7 +195,10 @@ def _entries(source: _Source, name: str, path: Path | None) -> Iterable[formats.
     first = next(line for line in head.splitlines() if line.strip()).strip()
     if _LIST.match(head) or (first[0] == "{" and (first == "{" or '"log_history"' in head[:4096])):
         return formats.json_entries(decoded(stream, encoding))
-    lines = split_lines(stream, encoding)
+    size = path.stat().st_size if path is not None and path.is_file() else 0
+    # Of a text that would take many minutes the middle is left out: it died at its end.
+    source.left_out = range(_READ_AT_AN_END, size - _READ_AT_AN_END)
+    lines = split_lines(decoded(stream, encoding, source.left_out))
     if first[0] == "{" and _is_record(first):
         return formats.json_lines(lines)
     if formats.is_metric_file(head):
@@ -227,11 +234,12 @@ class _Source(io.RawIOBase):
     Attributes:
         start: Its first bytes; a hole, as it stays where a log was cut while it was written, is left out.
         broken: Why it ended early, if it did.
+        left_out: Bytes of which only lines are counted.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
         self._take = getattr(stream, "read1", stream.read)  # hands over what is there before it fails
-        self.broken = ""
+        self.broken, self.left_out = "", range(0)
         self.start = b""
         while len(self.start) < _START and (more := self._read(_START)):
             hole = 0 if self.start else len(more) - len(more.lstrip(b"\0"))
