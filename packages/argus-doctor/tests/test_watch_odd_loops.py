@@ -448,3 +448,19 @@ def test_a_watched_training_goes_on_in_a_fork() -> None:
     if child == 0:
         os._exit(0 if train(model, optimizer=optimizer).report() == [] else 1)
     assert os.waitpid(child, 0)[1] == 0
+
+
+def test_parameters_that_are_frozen_while_they_are_watched() -> None:
+    model = Wrapped()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    watch = Watch(model, optimizer, source=False)
+    for step, (inputs, targets) in enumerate(batches(45)):
+        for parameter in model.body.parameters():
+            parameter.requires_grad_(not 12 < step < 32)  # looks go on in between
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(inputs), targets)
+        loss.backward()
+        optimizer.step()
+        watch.step(loss=loss, batch=(inputs, targets))
+    watch.report()
+    assert watch.evidence.failures == {} and watch.evidence.stale_gradients[0] == 0

@@ -209,7 +209,8 @@ class Watch:
             self._calls.stop_counting_calls()
         if looked:
             self._quietly("parameters", self._take_stock)
-        self._calls.looking = self._parameters.looking = is_look(number + 1)
+        self._calls.looking = looking = is_look(number + 1)
+        self._quietly("parameters", lambda: self._parameters.look(looking))
         if number in _EXAMINED or number % _EXAMINED_EVERY == 0:
             for one in self._findings():
                 self.first_seen.setdefault(one.slug, number)

@@ -70,6 +70,7 @@ class ParameterRecord:
         host: Brings numbers from a GPU.
 
     Attributes:
+        looking: Whether the step that is being made is looked at; nothing is done at others.
         stepped: Whether an optimizer has stepped.
     """
 
@@ -97,7 +98,7 @@ class ParameterRecord:
         self._stale = [0, 0]
         self._foreign: dict[int, bool] = {}
         self._guards: list[weakref.ref[nn.Parameter]] = []
-        self._looking, self.stepped = True, False
+        self.looking, self.stepped = True, False
         self._handles: list[Any] = []
         self._guarding_now: list[Any] = []
         try:
@@ -111,25 +112,24 @@ class ParameterRecord:
 
     def close(self) -> None:
         """Takes all hooks away."""
-        self.looking = False
+        self.look(False)
         for handle in self._handles:
             handle.remove()
 
-    @property
-    def looking(self) -> bool:
-        """Whether the step that is being made is looked at; at others nothing is done and no hook is in the way."""
-        return self._looking
-
-    @looking.setter
-    def looking(self, whether: bool) -> None:
-        if whether and not self._guarding_now:
-            there = [(reference, one) for reference in self._guards if (one := reference()) is not None]
-            self._guarding_now = [p.register_hook(self._guarding(r)) for r, p in there]  # type: ignore[no-untyped-call]
-        elif not whether:
+    def look(self, whether: bool) -> None:
+        """Whether the next step is looked at; where it is not, no hook is in the way of its backward pass."""
+        self.looking = whether
+        if not whether:
             for handle in self._guarding_now:
                 handle.remove()
             self._guarding_now = []
-        self._looking = whether
+        elif not self._guarding_now:
+            there = [(reference, one) for reference in self._guards if (one := reference()) is not None]
+            self._guarding_now = [
+                one.register_hook(self._guarding(reference))  # type: ignore[no-untyped-call]
+                for reference, one in there
+                if one.requires_grad  # it may have been frozen since
+            ]
 
     def _held(self) -> Iterator[tuple[torch.optim.Optimizer, Mapping[str, Any]]]:
         for reference in self._optimizers:
@@ -236,7 +236,7 @@ class ParameterRecord:
         small = sorted((p for _, p in self._named() if p.requires_grad and id(p) in held), key=Tensor.numel)
         chosen = small[:: max(1, len(small) // _GUARDS)][:_GUARDS]
         self._guards = [weakref.ref(p) for p in chosen]
-        self.looking = True
+        self.look(True)
 
     def _guarding(self, reference: weakref.ref[nn.Parameter]) -> Callable[[Tensor], None]:
         def hook(_: Tensor) -> None:
