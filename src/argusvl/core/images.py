@@ -241,13 +241,17 @@ def upright_rgb(image: Image.Image, *, where: object = "an image") -> tuple[Imag
     return _decode(image, where, "upright"), _orientation(image)
 
 
-def exif_orientation(path: str | Path) -> int:
+def exif_orientation(path: str | Path, data: bytes | None = None) -> int:
     """EXIF orientation from the header: 1 (upright, also where there is no tag) to 8.
+
+    Args:
+        path: The image file.
+        data: As for :func:`open_image`.
 
     Raises:
         ImageError: The file is missing, empty or no image.
     """
-    with _open_header(Path(path)) as image:
+    with _open_header(Path(path), data) as image:
         return _orientation(image)
 
 

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import json
+import os
 import shutil
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -259,6 +262,29 @@ def test_nothing_accumulates_over_images(predictor: Predictor, pictures: list[Pa
         if k in (5, 11, 17):
             counts.append(tensors())
     assert len(set(counts)) == 1
+
+
+def test_each_picture_is_opened_once_and_read_at_most_a_batch_ahead(
+    predictor: Predictor, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, taken = Counter[str](), 0
+    real = os.open
+
+    def counted(path: Any, *args: Any, **kwargs: Any) -> int:
+        opened.update([str(path)] if Path(str(path)) in pictures else [])
+        return real(path, *args, **kwargs)
+
+    def given() -> Iterator[Path]:
+        nonlocal taken
+        for picture in itertools.islice(itertools.cycle(pictures), 12):
+            taken += 1
+            yield picture
+
+    monkeypatch.setattr(os, "open", counted)
+    answered = 0
+    for answered, _ in enumerate(predictor.stream(given(), batch_size=2, captions=False), 1):
+        assert taken <= answered + 2 * 2
+    assert answered == taken == opened.total() == 12
 
 
 def test_text_is_generated_with_the_pixels_in_the_first_step_only_and_with_2d_positions(

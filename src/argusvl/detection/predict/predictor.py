@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn, Self
@@ -13,7 +15,7 @@ from PIL import Image
 from argusvl.core.devices import usable_device
 from argusvl.core.errors import ArgusError, CheckpointError, ConfigError, DataError, ModelError
 from argusvl.core.files import read_json_object
-from argusvl.core.images import exif_orientation, open_image, upright_rgb
+from argusvl.core.images import exif_orientation, open_image, read_image_file, upright_rgb
 from argusvl.core.logging import get_logger
 from argusvl.core.precision import compute_in, decide
 from argusvl.detection.data.checkpoint_layout import checkpoint_folder, stock_folder
@@ -323,22 +325,34 @@ class Predictor:
         teachers: Sequence[LoadedScene],
         on_error: OnError | None,
     ) -> Iterator[tuple[list[ImageLike], list[Question]]]:
-        """Images that can be used, with their questions, ``batch_size`` at a time."""
+        """Images that can be used, with their questions, ``batch_size`` at a time, read up to a batch ahead."""
         if batch_size < 1:
             raise ConfigError(f"batch_size is {batch_size}", remedy="give 1 or more")
 
-        def usable() -> Iterator[tuple[ImageLike, Question]]:
-            for image in images:
+        def usable(decoder: ThreadPoolExecutor) -> Iterator[tuple[ImageLike, Question]]:
+            coming: deque[tuple[ImageLike, Future[Question]]] = deque()
+            given = iter(images)
+            while True:
+                # Decoded beside the forward pass: the rest of this batch and the next one.
+                for image in islice(given, 2 * batch_size - len(coming)):
+                    coming.append((image, decoder.submit(self._question, image, prompt, teachers)))
+                if not coming:
+                    return
+                image, question = coming.popleft()
                 try:
-                    yield image, self._question(image, prompt, teachers)
+                    yield image, question.result()
                 except DataError as error:
                     if on_error is None:
                         raise
                     on_error(image, error)
 
-        questions = usable()
-        while batch := list(islice(questions, batch_size)):
-            yield [image for image, _ in batch], [question for _, question in batch]
+        decoder = ThreadPoolExecutor(1)
+        try:
+            questions = usable(decoder)
+            while batch := list(islice(questions, batch_size)):
+                yield [image for image, _ in batch], [question for _, question in batch]
+        finally:
+            decoder.shutdown(cancel_futures=True)
 
     def _question(self, image: ImageLike, prompt: str | None, teachers: Sequence[LoadedScene]) -> Question:
         if isinstance(image, Image.Image):
@@ -346,7 +360,9 @@ class Predictor:
             opened, orientation = upright_rgb(image, where=source)
         elif isinstance(image, str | Path):
             source = str(image)
-            opened, orientation = open_image(image, exif="upright"), exif_orientation(image)
+            data = read_image_file(image)
+            opened = open_image(image, exif="upright", data=data)
+            orientation = exif_orientation(image, data)
         else:
             raise DataError(
                 f"expected a path or a Pillow image, got {type(image).__name__}",
