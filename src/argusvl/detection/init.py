@@ -567,6 +567,7 @@ def _head_values(head: ArgusDetectionConfig) -> dict[str, Any]:
         "caption_max_tokens",
         "adapter_bottleneck_ratio",
         "sampling_points",
+        "second_eye",
         "nms_iou",
     )
     enabled = {"detection_enabled": head.detection_enabled}

@@ -70,7 +70,7 @@ PICTURES_SHOWN = 4
 # Patterns are tried in this order: an adapter of the head is an adapter although its name begins with detection_head,
 # and the merger is the merger although it stands inside the vision tower. What PEFT puts into a layer is of its part.
 GROUP_PATTERNS = {
-    "adapter": r"^detection_head\..*adapter",
+    "adapter": r"^detection_head\.(.*adapter|memory_builder\.eye\.)",
     "detection": r"^detection_head\.",
     "merger": r"\.visual\.merger\.",
     "vision": r"\.visual\.",
@@ -300,6 +300,8 @@ class DetectionTask:
         if folder is None:
             qwen = random_qwen(self._new_qwen_config(), section.attn_implementation)
             model = ArgusForDetection(ArgusDetectionConfig(qwen_config=qwen.config, **head), qwen)
+            if model.detection_head is not None:
+                model.detection_head.load_packaged()
         elif has_head(folder):
             model = ArgusForDetection.from_pretrained(
                 folder,
@@ -307,6 +309,9 @@ class DetectionTask:
                 head_dtype=torch.float32,
                 **self._stock_options(),
             )
+            if model.config.second_eye != (eye := head["second_eye"]):
+                model.add_second_eye(eye)
+                logger.info("the head of %s gets a second eye, %s, with ImageNet's weights", folder, eye)
         else:
             model, _ = add_detection_head(folder, head, **self._stock_options())
         if section.peft is not None:
@@ -626,6 +631,7 @@ class DetectionTask:
             "caption_max_tokens": section.detection_caption_max_tokens,
             "adapter_bottleneck_ratio": section.detection_adapter_bottleneck_ratio,
             "sampling_points": section.detection_sampling_points,
+            "second_eye": section.detection_second_eye,
             "nms_iou": section.detection_nms_iou,
             "dropout": section.detection_dropout,
         }
@@ -637,6 +643,8 @@ class DetectionTask:
         if saved.queries == "proposals":
             shapeless.add("num_queries")  # the best so many vision tokens; learned queries are weights
         for name, value in wanted.items():
+            if name == "second_eye" and saved.second_eye == "none":
+                continue  # added once the head is loaded
             if name in shapeless:
                 setattr(saved, name, value)
             elif getattr(saved, name) != value:

@@ -15,9 +15,8 @@ from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.label_trie import LabelTrie
 from argusvl.detection.model.layers import MLP, FeedForward
 from argusvl.detection.model.memory import Memory
-
-# Cells of the grid, per side, that is sampled inside a box: what the decoder sees of the object itself.
-BOX_GRID = 4
+from argusvl.detection.model.sampling import BOX_GRID, box_grid, sample
+from argusvl.detection.model.second_eye import zero_linear
 
 
 class CausalLayer(GradientCheckpointingLayer):
@@ -61,6 +60,7 @@ class CaptionDecoder(nn.Module):
         self.prefix_length = 1 + BOX_GRID**2
         self.query_input = nn.Linear(size, size)
         self.cell_input = nn.Linear(size, size)
+        self.eye_input = None if config.second_eye == "none" else zero_linear(size)
         self.box_input = MLP(4, size, size, 2)
         self.token_input = nn.Linear(text_size, size)
         self.positions = nn.Parameter(
@@ -200,14 +200,16 @@ class CaptionDecoder(nn.Module):
         """
         # Outside of autocast, states may still come in half precision from inside it.
         dtype = self.query_input.weight.dtype
-        # Cells inside the box: offsets in (-0.5, 0.5) of its sides.
-        offsets = (torch.arange(BOX_GRID, device=states.device) + 0.5) / BOX_GRID - 0.5
-        grid = torch.stack(torch.broadcast_tensors(offsets[None, :], offsets[:, None]), dim=-1).view(1, -1, 2)
-        centres, sides = boxes_cxcywh_norm[:, None, :2], boxes_cxcywh_norm[:, None, 2:]
-        points = (centres + grid * sides) * memory.valid_ratio[image][:, None]
-        cells = _sample(memory.raster, points, image, memory.raster_mask)
+        points = box_grid(boxes_cxcywh_norm)
+        mask = memory.raster_mask
+        scale = points.new_tensor([mask.shape[2], mask.shape[1]])
+        sizes = torch.stack([mask[:, 0].sum(-1), mask[:, :, 0].sum(-1)], dim=-1)
+        places = points * memory.valid_ratio[image][:, None] * scale
+        cells = self.cell_input(sample(memory.raster, places, image, sizes).to(dtype))
+        if self.eye_input is not None and memory.eye is not None:
+            cells = cells + self.eye_input(memory.eye.at(points, image).to(dtype))
         first = self.query_input(states.to(dtype)) + self.box_input(boxes_cxcywh_norm.to(dtype))
-        return torch.cat([first[:, None], self.cell_input(cells.to(dtype))], dim=1)
+        return torch.cat([first[:, None], cells], dim=1)
 
 
 class _Writing:
@@ -234,26 +236,3 @@ class _Writing:
             hidden, self._caches[i] = layer(hidden, self._caches[i])
         logits: Tensor = self._lm_head(self._decoder.token_output(self._decoder.norm(hidden[:, -1])))
         return logits
-
-
-def _sample(raster: Tensor, points: Tensor, image: Tensor, mask: Tensor) -> Tensor:
-    """Bilinear samples of ``raster`` ``[M, H, W, D]`` at ``points`` ``[N, K, 2]`` (0–1) of ``image`` ``[N]``.
-
-    Gathers the four neighbours of each point instead of repeating the raster for each box. Points stay within the
-    image's own cells (``mask`` ``[M, H, W]``): what a batch pads must not reach a description.
-    """
-    _, height, width, _ = raster.shape
-    scale = points.new_tensor([width, height])
-    sizes = torch.stack([mask[:, 0].sum(-1), mask[:, :, 0].sum(-1)], dim=-1)  # [M, 2]: cells in x and y
-    limit = (sizes[image] - 1).to(points.dtype)[:, None]
-    # A box that is not finite is for the losses to report; here it must not become an index.
-    xy = torch.minimum((points.nan_to_num() * scale - 0.5).clamp(min=0), limit)
-    low = xy.floor()
-    fraction = (xy - low).to(raster.dtype)
-    x0, y0 = low.long().unbind(-1)
-    x1, y1 = (x0 + 1).clamp(max=width - 1), (y0 + 1).clamp(max=height - 1)
-    fx, fy = fraction[..., :1], fraction[..., 1:]
-    row = image[:, None].expand_as(x0)
-    top = raster[row, y0, x0] * (1 - fx) + raster[row, y0, x1] * fx
-    bottom = raster[row, y1, x0] * (1 - fx) + raster[row, y1, x1] * fx
-    return top * (1 - fy) + bottom * fy

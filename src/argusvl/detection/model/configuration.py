@@ -11,6 +11,9 @@ from transformers import AutoConfig, PreTrainedConfig, Qwen2_5_VLConfig
 from argusvl.core.errors import CheckpointError
 from argusvl.core.model_shapes import Count, Layers, ModelShape, Positive, Share, Size, check_shape
 
+SecondEyeName = Literal["none", "efficientnet-lite0"]
+"""Encoders beside the vision tower."""
+
 
 class HeadShape(ModelShape):
     """Schema of the fields of :class:`ArgusDetectionConfig`; ``config.json`` may leave out what has a default."""
@@ -26,6 +29,7 @@ class HeadShape(ModelShape):
     caption_max_tokens: Annotated[int, Field(ge=1, le=100_000)] = 32
     adapter_bottleneck_ratio: Size = 8
     sampling_points: Annotated[int, Field(ge=1, le=1000)] = 4
+    second_eye: SecondEyeName = "none"
     nms_iou: Annotated[float, Field(gt=0, le=1)] | None = None
     dropout: Share = 0.0
     adapter_base: dict[str, str] | None = None
@@ -125,6 +129,7 @@ class ArgusDetectionConfig(PreTrainedConfig):
         caption_max_tokens: Longest description written, in tokens.
         adapter_bottleneck_ratio: Width of an adapter's input divided by the width of its bottleneck.
         sampling_points: Points that a query samples around its box, per attention head (``proposals``).
+        second_eye: The encoder beside the vision tower whose maps the head reads too (``proposals``); or ``none``.
         nms_iou: Overlap at which the lower-scored of two boxes with one label is dropped; ``None``: never.
         dropout: Probability, in the head.
         adapter_base: Of a stock part that is an adapter, which base it is for: its ``path`` and its ``fingerprint``.
@@ -146,6 +151,7 @@ class ArgusDetectionConfig(PreTrainedConfig):
         caption_max_tokens: int = 32,
         adapter_bottleneck_ratio: int = 8,
         sampling_points: int = 4,
+        second_eye: SecondEyeName = "none",
         nms_iou: float | None = None,
         dropout: float = 0.0,
         adapter_base: dict[str, str] | None = None,
@@ -165,6 +171,7 @@ class ArgusDetectionConfig(PreTrainedConfig):
         self.caption_max_tokens = caption_max_tokens
         self.adapter_bottleneck_ratio = adapter_bottleneck_ratio
         self.sampling_points = sampling_points
+        self.second_eye = second_eye
         self.nms_iou = nms_iou
         self.dropout = dropout
         self.adapter_base = adapter_base

@@ -12,16 +12,33 @@ from transformers.models.rt_detr.modeling_rt_detr import RTDetrMultiscaleDeforma
 from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.layers import FeedForward
 from argusvl.detection.model.memory import Memory
+from argusvl.detection.model.second_eye import LEVELS
 
 
 class LocalSampling(nn.Module):
-    """Deformable sampling of the 14-px raster around each query's box (Zhu et al., 2021; one level)."""
+    """Deformable sampling of the 14-px raster around each query's box (Zhu et al., 2021), and of the second eye's maps.
+
+    The maps have an attention of their own, so that weights from before fit as they are.
+    """
 
     def __init__(self, config: ArgusDetectionConfig) -> None:
         super().__init__()
         shape = RTDetrConfig(d_model=config.hidden_size, num_feature_levels=1)
         self.attention = RTDetrMultiscaleDeformableAttention(shape, config.num_heads, config.sampling_points)
         self._spread_points(config.num_heads, config.sampling_points)
+        self.eye_attention = None
+        if config.second_eye != "none":
+            shape = RTDetrConfig(d_model=config.hidden_size, num_feature_levels=len(LEVELS))
+            self.eye_attention = RTDetrMultiscaleDeformableAttention(
+                shape, config.num_heads, config.sampling_points
+            )
+            with torch.no_grad():
+                offsets = self.attention.sampling_offsets.bias.view(config.num_heads, 1, -1)
+                self.eye_attention.sampling_offsets.weight.zero_()
+                self.eye_attention.sampling_offsets.bias.copy_(offsets.expand(-1, len(LEVELS), -1).flatten())
+                for layer in (self.eye_attention.attention_weights, self.eye_attention.output_proj):
+                    layer.weight.zero_()
+                    layer.bias.zero_()
 
     def _spread_points(self, num_heads: int, points: int) -> None:
         # Each head starts by looking in its own direction, its points at growing distance from the centre.
@@ -51,7 +68,19 @@ class LocalSampling(nn.Module):
             reference_points=reference[:, :, None].to(self.attention.value_proj.weight.dtype),
             spatial_shapes_list=[(height, width)],
         )
-        return sampled
+        if self.eye_attention is None or memory.eye is None:
+            return sampled
+        levels = memory.eye.levels
+        reference = boxes[:, :, None] * memory.eye.ratios.repeat(1, 1, 2)[:, None]
+        also, _ = self.eye_attention(
+            hidden_states=queries,
+            position_embeddings=positions,
+            encoder_hidden_states=torch.cat([level.flatten(1, 2) for level in levels], dim=1),
+            attention_mask=torch.cat([mask.flatten(1) for mask in memory.eye.masks], dim=1),
+            reference_points=reference.to(self.attention.value_proj.weight.dtype),
+            spatial_shapes_list=[(level.shape[1], level.shape[2]) for level in levels],
+        )
+        return sampled + also
 
 
 class GlobalAttention(nn.Module):

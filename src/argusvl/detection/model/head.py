@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from argusvl.detection.model.captioner import CaptionDecoder
@@ -49,15 +50,35 @@ class DetectionHead(nn.Module):
         rasters: list[Tensor],
         image_states: list[Tensor],
         prompt_states: list[Tensor],
+        pictures: list[Tensor],
         vocabulary_ids: Tensor,
         embed_tokens: nn.Module,
     ) -> HeadOutput:
-        """See :class:`MemoryBuilder` for the first three; ``vocabulary_ids``: ``[V, C]`` padded with -100."""
-        memory = self.memory_builder(rasters, image_states, prompt_states)
+        """See :class:`MemoryBuilder` for the first four; ``vocabulary_ids``: ``[V, C]`` padded with -100."""
+        memory = self.memory_builder(rasters, image_states, prompt_states, pictures)
         queries = self.queries(memory)
         labels = self.type_scorer.encode_labels(vocabulary_ids, embed_tokens)
-        type_logits = [self.type_scorer(layer.states, labels) for layer in queries.layers]
+        type_logits = []
+        for layer in queries.layers:
+            images, count, width = layer.states.shape
+            image = torch.arange(images, device=layer.states.device).repeat_interleave(count)
+            states = self._with_eye(
+                layer.states.flatten(0, 1), layer.boxes_cxcywh_norm.flatten(0, 1), image, memory
+            )
+            type_logits.append(self.type_scorer(states.view(images, count, width), labels))
         return HeadOutput(memory, queries, labels, type_logits)
+
+    def load_packaged(self) -> None:
+        """The second eye takes the weights that its package brings; without one nothing happens."""
+        if self.memory_builder.eye is not None:
+            self.memory_builder.eye.load_packaged()
+
+    def _with_eye(self, states: Tensor, boxes: Tensor, image: Tensor, memory: Memory) -> Tensor:
+        """What is known of ``N`` boxes, with what the second eye saw in them."""
+        eye = self.memory_builder.eye
+        if eye is None or memory.eye is None:
+            return states
+        return states + eye.of_boxes(boxes.detach(), image, memory.eye).to(states.dtype)
 
     def loss_terms(
         self,
@@ -103,6 +124,10 @@ class DetectionHead(nn.Module):
         centres = cell_centres(height, width, memory.raster.device).flatten(0, 1).expand(images, -1, -1)
         centres = centres / memory.valid_ratio[:, None]
         assignment = match_cells(proposals, centres, targets, settings)
-        type_logits = self.type_scorer(proposals.states[assignment.image, assignment.query], output.labels)
+        chosen = assignment.image, assignment.query
+        states = self._with_eye(
+            proposals.states[chosen], proposals.boxes_cxcywh_norm[chosen], assignment.image, memory
+        )
+        type_logits = self.type_scorer(states, output.labels)
         pairs = AssignedPairs(proposals, type_logits, assignment, targets, settings)
         return terms_of(pairs, PROPOSAL)

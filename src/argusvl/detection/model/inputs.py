@@ -168,6 +168,28 @@ def cut_patches(pictures: Tensor, vision: PreTrainedConfig) -> tuple[Tensor, Ten
     return patches, grid.contiguous()
 
 
+def pictures_of(patches: Tensor, grid: Tensor, chosen: Tensor, vision: PreTrainedConfig) -> list[Tensor]:
+    """Back from patches to normalised pictures ``[channels, H, W]``: what :func:`cut_patches` cut, first frames.
+
+    Args:
+        patches: ``[ΣP, patch width]``.
+        grid: ``[N, 3]``.
+        chosen: ``[M]``, rows of ``grid``.
+        vision: Sizes of patches.
+    """
+    patch, merge, channels = vision.patch_size, vision.spatial_merge_size, vision.in_channels
+    rows = patches.split(grid.prod(-1).tolist())
+    pictures = []
+    for index in chosen.tolist():
+        _, height, width = grid[index].tolist()
+        blocks = rows[index].view(
+            height // merge, width // merge, merge, merge, channels, vision.temporal_patch_size, patch, patch
+        )[:, :, :, :, :, 0]
+        # → channel, row of the merged token, row inside it, pixel, and the same of columns
+        pictures.append(blocks.permute(4, 0, 2, 5, 1, 3, 6).reshape(channels, height * patch, width * patch))
+    return pictures
+
+
 def _check_patches(pixel_values: Tensor, grid: Tensor | None, vision: PreTrainedConfig) -> None:
     patch_width = vision.in_channels * vision.temporal_patch_size * vision.patch_size**2
     if pixel_values.dim() != 2 or pixel_values.shape[1] != patch_width:

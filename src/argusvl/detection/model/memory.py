@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from argusvl.detection.model.configuration import ArgusDetectionConfig
+from argusvl.detection.model.second_eye import EyeMaps, SecondEye
 from argusvl.detection.model.vision import sine_embedding
 
 
@@ -22,6 +24,7 @@ class Memory:
         language: ``[M, L, D]``, the language model's states at the image's and the prompt's tokens.
         language_mask: ``[M, L]``, true where there is a token.
         positions: ``[M, H, W, D]`` and ``[M, L, D]``: 2-D sine positions of both.
+        eye: What the second eye saw, where there is one.
     """
 
     raster: Tensor
@@ -30,6 +33,7 @@ class Memory:
     language_mask: Tensor
     raster_positions: Tensor
     language_positions: Tensor
+    eye: EyeMaps | None = None
 
     @property
     def valid_ratio(self) -> Tensor:
@@ -87,9 +91,14 @@ class MemoryBuilder(nn.Module):
         )
         self.prompt_position = nn.Parameter(torch.zeros(config.hidden_size))
         self.norm = nn.LayerNorm(config.hidden_size)
+        self.eye = None if config.second_eye == "none" else SecondEye(config)
 
     def forward(
-        self, rasters: list[Tensor], image_states: list[Tensor], prompt_states: list[Tensor]
+        self,
+        rasters: list[Tensor],
+        image_states: list[Tensor],
+        prompt_states: list[Tensor],
+        pictures: Sequence[Tensor] = (),
     ) -> Memory:
         """Builds the memory of ``M`` images.
 
@@ -97,6 +106,7 @@ class MemoryBuilder(nn.Module):
             rasters: For each image ``[h, w, vision width]``: the tower's tokens in raster order.
             image_states: For each image ``[h·w / merge², text width]``: the language model's states.
             prompt_states: For each image ``[p, text width]``: states of the student's prompt text.
+            pictures: For each image ``[3, height, width]`` for the second eye; not looked at where there is none.
         """
         height = max(r.shape[0] for r in rasters)
         width = max(r.shape[1] for r in rasters)
@@ -131,8 +141,20 @@ class MemoryBuilder(nn.Module):
             )
             for i, (r, image) in enumerate(zip(rasters, image_states, strict=True))
         ]
+        seen = self.vision_adapter(torch.stack(raster_parts)) + torch.stack(merged)
+        eye = None
+        if self.eye is not None:
+            eye = self.eye(pictures)
+            sizes = torch.tensor([[r.shape[1], r.shape[0]] for r in rasters], device=seen.device)
+            cells = (cell_centres(height, width, seen.device) * seen.new_tensor([width, height])).flatten(
+                0, 1
+            )
+            points = cells.float() / sizes[:, None]
+            beside = eye.at(points, torch.arange(len(rasters), device=seen.device))
+            seen = seen + self.eye.to_raster(beside).unflatten(1, (height, width))
         return Memory(
-            raster=self.norm(self.vision_adapter(torch.stack(raster_parts)) + torch.stack(merged)),
+            raster=self.norm(seen),
+            eye=eye,
             raster_mask=torch.stack(mask_parts),
             language=language,
             language_mask=torch.stack(language_masks),

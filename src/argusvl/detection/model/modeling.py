@@ -33,9 +33,16 @@ from argusvl.detection.data.sampling.conversation import ROLE_IDS
 from argusvl.detection.model.adapters import Adapter, describe_base, find_base
 from argusvl.detection.model.attention import VARLEN, check_can_pack, packed_arguments
 from argusvl.detection.model.captioner import CaptionDecoder
-from argusvl.detection.model.configuration import ArgusDetectionConfig
+from argusvl.detection.model.configuration import ArgusDetectionConfig, SecondEyeName
 from argusvl.detection.model.head import DetectionHead, HeadOutput
-from argusvl.detection.model.inputs import AXES, check_present, check_shapes, checked_images, cut_patches
+from argusvl.detection.model.inputs import (
+    AXES,
+    check_present,
+    check_shapes,
+    checked_images,
+    cut_patches,
+    pictures_of,
+)
 from argusvl.detection.model.label_trie import LabelTrie
 from argusvl.detection.model.loading import check_head, load_config, load_head, load_qwen
 from argusvl.detection.model.losses import LossSettings, WrittenAnswers, terms_of
@@ -237,7 +244,9 @@ class ArgusForDetection(PreTrainedModel):
 
         check_present(batch, _STUDENT_IMAGES, "student_image_index")
         assert image_grid_thw is not None
-        head = self._detect(vision.last_hidden_state, hidden_states, image_grid_thw, batch)
+        head = self._detect(
+            vision.last_hidden_state, hidden_states, image_grid_thw, batch | {"pixel_values": pixel_values}
+        )
         if object_boxes_cxcywh_norm is not None:
             terms |= self._head_terms(head, batch)
         last = head.queries.layers[-1]
@@ -391,6 +400,7 @@ class ArgusForDetection(PreTrainedModel):
                 [raster],
                 [image_states],
                 [hidden_states[0, :1]],
+                [image_states.new_zeros((3, *(self.config.vision_sizes.patch_size * merge,) * 2))],
                 batch["vocabulary_ids"],
                 self.get_input_embeddings(),
             )
@@ -415,10 +425,32 @@ class ArgusForDetection(PreTrainedModel):
             # Nothing at or after the student's answer is read: it would leak the answer in training, and at
             # inference there is none.
             prompt_states.append(states[first:end][types[first:end] == 0])
+        pixels = batch["pixel_values"] if self.config.second_eye != "none" else None
+        pictures = (
+            []
+            if pixels is None
+            else pictures_of(pixels, grid, batch["student_image_index"], self.config.vision_sizes)
+        )
         head: HeadOutput = self.detection_head(
-            rasters, image_states, prompt_states, batch["vocabulary_ids"], self.get_input_embeddings()
+            rasters,
+            image_states,
+            prompt_states,
+            pictures,
+            batch["vocabulary_ids"],
+            self.get_input_embeddings(),
         )
         return head
+
+    def add_second_eye(self, name: SecondEyeName) -> None:
+        """Gives the head an eye, with the weights that its package brings; everything else stays as it is."""
+        old = self.detection_head
+        config = self.config
+        assert old is not None and isinstance(config, ArgusDetectionConfig) and config.second_eye == "none"
+        config.second_eye = name
+        head = DetectionHead(config)
+        head.load_state_dict(head.state_dict() | old.state_dict())
+        head.load_packaged()
+        self.detection_head = head.to(next(old.parameters()))
 
     def attach_adapter(
         self, method: str, parts: Sequence[str], options: Mapping[str, Any], model_path: str | Path
@@ -590,6 +622,8 @@ def add_detection_head(
     """
     qwen, _ = load_qwen(folder, **kwargs)
     model = ArgusForDetection(ArgusDetectionConfig(qwen_config=qwen.config, **head), qwen)
+    if model.detection_head is not None:
+        model.detection_head.load_packaged()
     new = [name for name, _ in model.named_parameters() if name.startswith("detection_head.")]
     logger.info("loaded %s; new, starting at random: %s", folder, ", ".join(new) or "nothing")
     return model, new
