@@ -29,6 +29,7 @@ MAY_BE_LEFT_OUT = {
         "model.tokenizer_path",
         "model.transfer_vocab_size",
         "trainer_arguments",
+        "detection.detection_second_eye",
         "training.gradient_checkpointing_parts",
         "training.balance_decay",
         "training.phases",

@@ -706,6 +706,31 @@ def test_what_shapes_no_weight_may_change_from_one_training_to_the_next(
     assert f"{checkpoint}/qwen" in str(caught.value)
 
 
+def test_a_checkpoint_gets_a_second_eye_and_keeps_it(
+    make_task: MakeTask, checkpoint: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    eye = "detection_second_eye=efficientnet-lite0"
+    with caplog.at_level("INFO"):
+        task = make_task("architecture=null", f"model_path={checkpoint}", eye)
+        model = task.model()
+    assert "gets a second eye, efficientnet-lite0" in caplog.text
+    groups = assign_parameters(model, task.parameter_groups())
+    (adapters,) = (group.parameters for group in groups if group.name == "adapter")
+    assert any(".eye.network." in name for name in adapters)
+    model.save_pretrained(tmp_path / "seeing")
+    task.save_assets(tmp_path / "seeing")
+    path = ("architecture=null", f"model_path={tmp_path}/seeing")
+    again = make_task(*path, eye).model()
+    assert all(torch.equal(t, model.state_dict()[n]) for n, t in again.state_dict().items())
+    with pytest.raises(ConfigError, match="detection_second_eye is 'none', .* has 'efficientnet-lite0'"):
+        make_task(*path).model()
+
+
+def test_queries_that_begin_without_a_box_have_no_second_eye(make_task: MakeTask) -> None:
+    with pytest.raises(ConfigError, match="detection_second_eye"):
+        make_task("detection_queries=learned", "detection_second_eye=efficientnet-lite0")
+
+
 def test_the_number_of_learned_queries_is_the_checkpoints(
     make_task: MakeTask, data: Path, tmp_path: Path
 ) -> None:

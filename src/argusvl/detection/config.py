@@ -394,6 +394,12 @@ class DetectionSection(Section):
                 "detection_num_heads",
                 self.detection_num_heads,
             )
+        if self.detection_second_eye != "none" and self.detection_queries != "proposals":
+            yield KeyProblem(
+                "detection_second_eye",
+                f"{self.detection_second_eye} reads boxes, and {self.detection_queries} queries begin without",
+                "write none, or detection_queries: proposals",
+            )
         if self.detection_assignment == "several_to_one" and self.detection_nms_iou is None:
             yield KeyProblem(
                 "detection_nms_iou",

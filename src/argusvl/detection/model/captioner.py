@@ -13,10 +13,8 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from argusvl.core.errors import ModelError
 from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.label_trie import LabelTrie
-from argusvl.detection.model.layers import MLP, FeedForward
+from argusvl.detection.model.layers import BOX_GRID, MLP, FeedForward, box_grid, zero_linear
 from argusvl.detection.model.memory import Memory
-from argusvl.detection.model.sampling import BOX_GRID, box_grid, sample
-from argusvl.detection.model.second_eye import zero_linear
 
 
 class CausalLayer(GradientCheckpointingLayer):
@@ -201,11 +199,8 @@ class CaptionDecoder(nn.Module):
         # Outside of autocast, states may still come in half precision from inside it.
         dtype = self.query_input.weight.dtype
         points = box_grid(boxes_cxcywh_norm)
-        mask = memory.raster_mask
-        scale = points.new_tensor([mask.shape[2], mask.shape[1]])
-        sizes = torch.stack([mask[:, 0].sum(-1), mask[:, :, 0].sum(-1)], dim=-1)
-        places = points * memory.valid_ratio[image][:, None] * scale
-        cells = self.cell_input(sample(memory.raster, places, image, sizes).to(dtype))
+        inside = points * memory.valid_ratio[image][:, None]
+        cells = self.cell_input(_sample(memory.raster, inside, image, memory.raster_mask).to(dtype))
         if self.eye_input is not None and memory.eye is not None:
             cells = cells + self.eye_input(memory.eye.at(points, image).to(dtype))
         first = self.query_input(states.to(dtype)) + self.box_input(boxes_cxcywh_norm.to(dtype))
@@ -236,3 +231,26 @@ class _Writing:
             hidden, self._caches[i] = layer(hidden, self._caches[i])
         logits: Tensor = self._lm_head(self._decoder.token_output(self._decoder.norm(hidden[:, -1])))
         return logits
+
+
+def _sample(raster: Tensor, points: Tensor, image: Tensor, mask: Tensor) -> Tensor:
+    """Bilinear samples of ``raster`` ``[M, H, W, D]`` at ``points`` ``[N, K, 2]`` (0–1) of ``image`` ``[N]``.
+
+    Gathers the four neighbours of each point instead of repeating the raster for each box. Points stay within the
+    image's own cells (``mask`` ``[M, H, W]``): what a batch pads must not reach a description.
+    """
+    _, height, width, _ = raster.shape
+    scale = points.new_tensor([width, height])
+    sizes = torch.stack([mask[:, 0].sum(-1), mask[:, :, 0].sum(-1)], dim=-1)  # [M, 2]: cells in x and y
+    limit = (sizes[image] - 1).to(points.dtype)[:, None]
+    # A box that is not finite is for the losses to report; here it must not become an index.
+    xy = torch.minimum((points.nan_to_num() * scale - 0.5).clamp(min=0), limit)
+    low = xy.floor()
+    fraction = (xy - low).to(raster.dtype)
+    x0, y0 = low.long().unbind(-1)
+    x1, y1 = (x0 + 1).clamp(max=width - 1), (y0 + 1).clamp(max=height - 1)
+    fx, fy = fraction[..., :1], fraction[..., 1:]
+    row = image[:, None].expand_as(x0)
+    top = raster[row, y0, x0] * (1 - fx) + raster[row, y0, x1] * fx
+    bottom = raster[row, y1, x0] * (1 - fx) + raster[row, y1, x1] * fx
+    return top * (1 - fy) + bottom * fy

@@ -5,7 +5,28 @@ from __future__ import annotations
 from itertools import pairwise
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
+
+# Points of the grid, per side, that is laid into a box: what is seen of the object itself.
+BOX_GRID = 4
+
+
+def box_grid(boxes_cxcywh: Float[Tensor, "n 4"]) -> Float[Tensor, "n p 2"]:
+    """Points inside boxes: the centres of ``BOX_GRID²`` equal parts, row after row."""
+    # Offsets in (-0.5, 0.5) of the sides.
+    offsets = (torch.arange(BOX_GRID, device=boxes_cxcywh.device) + 0.5) / BOX_GRID - 0.5
+    grid = torch.stack(torch.broadcast_tensors(offsets[None, :], offsets[:, None]), dim=-1).view(1, -1, 2)
+    centres, sides = boxes_cxcywh[:, None, :2], boxes_cxcywh[:, None, 2:]
+    return centres + grid * sides
+
+
+def zero_linear(size: int) -> nn.Linear:
+    """A layer that says nothing until it has learned to."""
+    layer = nn.Linear(size, size)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
 
 
 def inverse_sigmoid(values: Tensor, epsilon: float = 1e-4) -> Tensor:

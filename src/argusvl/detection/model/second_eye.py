@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 from argusvl.detection.model.configuration import ArgusDetectionConfig
-from argusvl.detection.model.sampling import box_grid, sample
+from argusvl.detection.model.layers import box_grid, zero_linear
 from argusvl.networks.efficientnet_lite import (
     LAYOUT,
     MEAN,
@@ -32,8 +32,8 @@ from argusvl.networks.efficientnet_lite import (
 
 LEVELS = {2: 8, 4: 16, 6: 32}
 """Stage of the network → the stride of its map in pixels."""
-FROZEN_STAGES = 2
-"""First stages that do not train: edges and colours are what they are, and their maps are the largest."""
+FROZEN_STAGES = 3
+"""First stages that do not train, up to the stride of 8: edges and colours are what they are, the maps are large."""
 
 
 @dataclass
@@ -67,13 +67,22 @@ class EyeMaps:
         return (self.extents / padded[:, None]).transpose(0, 1)
 
     def at(self, points: Float[Tensor, "n k 2"], image: Int[Tensor, " n"]) -> Float[Tensor, "n k d"]:
-        """The sum of all levels at points in 0–1 of their pictures."""
-        return torch.stack(
-            [
-                sample(level, points * extents[image][:, None], image, sizes)
-                for level, extents, sizes in zip(self.levels, self.extents, self.sizes, strict=True)
-            ]
-        ).sum(0)
+        """The sum of all levels, bilinear, at points in 0–1 of their pictures; none reads what is padded."""
+        # Side by side for each picture: gathered point by point, the backward pass takes longer than the encoder's.
+        places = F.one_hot(image, len(self.levels[0])).cumsum(0).gather(1, image[:, None])[:, 0] - 1
+        most = int(places.max()) + 1 if len(places) else 0
+        # A box that is not finite is for the losses to report.
+        laid = points.new_zeros((len(self.levels[0]), most, *points.shape[1:])).float()
+        laid[image, places] = points.float().nan_to_num()
+        laid = laid.flatten(1, 2)
+        found: Tensor | float = 0.0
+        for level, extents, sizes in zip(self.levels, self.extents, self.sizes, strict=True):
+            cells = (laid * extents[:, None] - 0.5).clamp(min=0).minimum(sizes[:, None] - 1.0)
+            corners = 2 * cells / sizes.new_tensor([level.shape[2] - 1, level.shape[1] - 1]).clamp(min=1) - 1
+            seen = F.grid_sample(level.float().permute(0, 3, 1, 2), corners[:, :, None], align_corners=True)
+            found = found + seen[..., 0].transpose(1, 2)
+        assert isinstance(found, Tensor)
+        return found.unflatten(1, (most, points.shape[1]))[image, places]
 
 
 class SecondEye(nn.Module):
@@ -97,8 +106,8 @@ class SecondEye(nn.Module):
             load_network(packaged_weights()).without_classifier().fold_norms().state_dict()
         )
 
-    def forward(self, pictures: Sequence[Float[Tensor, "3 h w"]]) -> EyeMaps:
-        """Pictures of any sizes, normalised as CLIP's; none sees the padding of another."""
+    def forward(self, pictures: Sequence[Tensor]) -> EyeMaps:
+        """Pictures ``[3, H, W]`` of any sizes, normalised as CLIP's; none sees the padding of another."""
         alike: dict[tuple[int, ...], list[int]] = defaultdict(list)
         for i, picture in enumerate(pictures):
             alike[tuple(picture.shape)].append(i)
@@ -134,17 +143,15 @@ class SecondEye(nn.Module):
                 [(mean - own) / std for mean, own, std in zip(OPENAI_CLIP_MEAN, MEAN, STD, strict=True)],
             )
         )
-        maps = self.network.feature_maps((pixels * scale + shift).contiguous(memory_format=LAYOUT))
+        # On CPUs convolutions by channel are slower in bfloat16, forward and backward.
+        low = torch.is_autocast_enabled(pixels.device.type) and pixels.device.type != "cpu"
+        with torch.autocast(pixels.device.type, enabled=low):
+            pixels = (pixels.to(self.projections[0].weight.dtype) * scale + shift).contiguous(
+                memory_format=LAYOUT
+            )
+            maps = self.network.feature_maps(pixels)
         found = [
             norm(project(maps[stage].permute(0, 2, 3, 1)))
             for stage, project, norm in zip(LEVELS, self.projections, self.norms, strict=True)
         ]
         return [[level[i] for level in found] for i in range(len(pixels))]
-
-
-def zero_linear(size: int) -> nn.Linear:
-    """A layer that says nothing until it has learned to."""
-    layer = nn.Linear(size, size)
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
-    return layer
