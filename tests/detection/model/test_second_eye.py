@@ -113,15 +113,17 @@ def test_no_picture_sees_the_padding_of_another() -> None:
 
 def test_points_are_read_as_a_plain_loop_reads_them() -> None:
     torch.manual_seed(0)
-    sizes = torch.tensor([[[5, 4], [3, 6]], [[3, 2], [2, 3]]])
-    levels = [torch.randn(2, 6, 5, 7), torch.randn(2, 3, 3, 7)]
+    sizes = torch.tensor([[[5, 4], [3, 6]], [[3, 2], [2, 3]], [[1, 1], [2, 1]]])
+    levels = [torch.randn(2, 6, 5, 7), torch.randn(2, 3, 3, 7), torch.randn(2, 1, 2, 7)]
     maps = EyeMaps(levels, sizes, sizes - 0.25)
     points, image = torch.rand(4, 3, 2), torch.tensor([1, 0, 1, 1])
     found = maps.at(points, image)
     for n in range(4):
         for k in range(3):
             expected = torch.zeros(7)
-            for level, size, extent in zip(levels, maps.sizes, maps.extents, strict=True):
+            for level, size, extent, stride in zip(
+                levels, maps.sizes, maps.extents, LEVELS.values(), strict=True
+            ):
                 columns, rows = size[image[n]].tolist()
                 x, y = (points[n, k] * extent[image[n]] - 0.5).tolist()
                 expected += bilinear(level[image[n], :rows, :columns], x, y)
@@ -140,7 +142,7 @@ def bilinear(cells: Tensor, x: float, y: float) -> Tensor:
 
 
 def test_a_box_is_seen_where_it_is() -> None:
-    """A bright square: of boxes of its size, the one upon it differs most from what is seen of a blank picture."""
+    """A bright square: the box upon it differs most from what is seen of a blank picture, or its neighbour does."""
     blank = torch.zeros(3, 224, 224)
     picture = blank.clone()
     picture[:, 96:128, 160:192] = 2.5
@@ -152,7 +154,7 @@ def test_a_box_is_seen_where_it_is() -> None:
     with torch.no_grad():
         seen, nothing = (made.of_boxes(boxes, first, made([one])) for one in (picture, blank))
     odd = (seen - nothing).norm(dim=-1).argmax()
-    assert boxes[odd, :2].tolist() == pytest.approx([176 / 224, 112 / 224])
+    assert (boxes[odd, :2] - torch.tensor([176, 112]) / 224).abs().max() < 33 / 224
 
 
 def test_packed_and_padded_are_equal(kit: Any) -> None:

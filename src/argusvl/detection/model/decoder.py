@@ -71,7 +71,7 @@ class LocalSampling(nn.Module):
         if self.eye_attention is None or memory.eye is None:
             return sampled
         levels = memory.eye.levels
-        reference = boxes[:, :, None] * memory.eye.ratios.repeat(1, 1, 2)[:, None]
+        reference = memory.eye.references(boxes)
         also, _ = self.eye_attention(
             hidden_states=queries,
             position_embeddings=positions,

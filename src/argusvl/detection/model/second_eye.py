@@ -60,11 +60,13 @@ class EyeMaps:
             masks.append((rows[:, None] < sizes[:, 1, None, None]) & (columns < sizes[:, 0, None, None]))
         return masks
 
-    @property
-    def ratios(self) -> Tensor:
-        """``[M, L, 2]``: sides of each picture as fractions of the padded maps."""
-        padded = torch.tensor([[x.shape[2], x.shape[1]] for x in self.levels], device=self.extents.device)
-        return (self.extents / padded[:, None]).transpose(0, 1)
+    def references(self, boxes: Float[Tensor, "m q 4"]) -> Float[Tensor, "m q l 4"]:
+        """Boxes in 0–1 of their pictures → in 0–1 of the padded maps."""
+        found = []
+        for level, extents in zip(self.levels, self.extents, strict=True):
+            padded = extents.new_tensor([level.shape[2], level.shape[1]])
+            found.append(boxes * (extents / padded).repeat(1, 2)[:, None])
+        return torch.stack(found, dim=2)
 
     def at(self, points: Float[Tensor, "n k 2"], image: Int[Tensor, " n"]) -> Float[Tensor, "n k d"]:
         """The sum of all levels, bilinear, at points in 0–1 of their pictures; none reads what is padded."""
@@ -108,13 +110,19 @@ class SecondEye(nn.Module):
 
     def forward(self, pictures: Sequence[Tensor]) -> EyeMaps:
         """Pictures ``[3, H, W]`` of any sizes, normalised as CLIP's; none sees the padding of another."""
+        # On sides that are multiples of the largest stride "SAME" pads alike everywhere: right and below.
+        coarse = max(LEVELS.values())
+        whole = [F.pad(p, (0, -p.shape[2] % coarse, 0, -p.shape[1] % coarse)) for p in pictures]
         alike: dict[tuple[int, ...], list[int]] = defaultdict(list)
-        for i, picture in enumerate(pictures):
+        for i, picture in enumerate(whole):
             alike[tuple(picture.shape)].append(i)
         own: list[list[Tensor]] = [[] for _ in pictures]
         for members in alike.values():
-            for i, maps in zip(members, self._look(torch.stack([pictures[i] for i in members])), strict=True):
-                own[i] = maps
+            for i, maps in zip(members, self._look(torch.stack([whole[i] for i in members])), strict=True):
+                own[i] = [
+                    of[: -(-pictures[i].shape[1] // stride), : -(-pictures[i].shape[2] // stride)]
+                    for of, stride in zip(maps, LEVELS.values(), strict=True)
+                ]
         levels, sizes, extents = [], [], []
         for number, stride in enumerate(LEVELS.values()):
             maps = [of[number] for of in own]
@@ -146,9 +154,7 @@ class SecondEye(nn.Module):
         # On CPUs convolutions by channel are slower in bfloat16, forward and backward.
         low = torch.is_autocast_enabled(pixels.device.type) and pixels.device.type != "cpu"
         with torch.autocast(pixels.device.type, enabled=low):
-            pixels = (pixels.to(self.projections[0].weight.dtype) * scale + shift).contiguous(
-                memory_format=LAYOUT
-            )
+            pixels = (pixels.to(self.to_kind.weight.dtype) * scale + shift).contiguous(memory_format=LAYOUT)
             maps = self.network.feature_maps(pixels)
         found = [
             norm(project(maps[stage].permute(0, 2, 3, 1)))
