@@ -62,10 +62,9 @@ class DetectionHead(nn.Module):
         for layer in queries.layers:
             images, count, width = layer.states.shape
             image = torch.arange(images, device=layer.states.device).repeat_interleave(count)
-            states = self._with_eye(
-                layer.states.flatten(0, 1), layer.boxes_cxcywh_norm.flatten(0, 1), image, memory
-            )
-            type_logits.append(self.type_scorer(states.view(images, count, width), labels))
+            seen = self._seen(layer.boxes_cxcywh_norm.flatten(0, 1), image, memory)
+            seen = None if seen is None else seen.view(images, count, width)
+            type_logits.append(self.type_scorer(layer.states, labels, seen))
         return HeadOutput(memory, queries, labels, type_logits)
 
     def load_packaged(self) -> None:
@@ -73,12 +72,10 @@ class DetectionHead(nn.Module):
         if self.memory_builder.eye is not None:
             self.memory_builder.eye.load_packaged()
 
-    def _with_eye(self, states: Tensor, boxes: Tensor, image: Tensor, memory: Memory) -> Tensor:
-        """What is known of ``N`` boxes, with what the second eye saw in them."""
+    def _seen(self, boxes: Tensor, image: Tensor, memory: Memory) -> Tensor | None:
+        """What the second eye saw in ``N`` boxes."""
         eye = self.memory_builder.eye
-        if eye is None or memory.eye is None:
-            return states
-        return states + eye.of_boxes(boxes.detach(), image, memory.eye).to(states.dtype)
+        return None if eye is None or memory.eye is None else eye.of_boxes(boxes.detach(), image, memory.eye)
 
     def loss_terms(
         self,
@@ -125,9 +122,7 @@ class DetectionHead(nn.Module):
         centres = centres / memory.valid_ratio[:, None]
         assignment = match_cells(proposals, centres, targets, settings)
         chosen = assignment.image, assignment.query
-        states = self._with_eye(
-            proposals.states[chosen], proposals.boxes_cxcywh_norm[chosen], assignment.image, memory
-        )
-        type_logits = self.type_scorer(states, output.labels)
+        seen = self._seen(proposals.boxes_cxcywh_norm[chosen], assignment.image, memory)
+        type_logits = self.type_scorer(proposals.states[chosen], output.labels, seen)
         pairs = AssignedPairs(proposals, type_logits, assignment, targets, settings)
         return terms_of(pairs, PROPOSAL)

@@ -32,9 +32,13 @@ class TypeScorer(nn.Module):
         mean = embedded.sum(1) / known.sum(1, keepdim=True).clamp(min=1)
         return F.normalize(self.label_encoder(self.label_norm(mean)).float(), dim=-1)
 
-    def forward(self, queries: Tensor, labels: Tensor) -> Tensor:
-        """Queries ``[..., D]`` and encoded labels ``[V, D]`` → logits ``[..., V]``; softmax over V gives classes."""
-        encoded = F.normalize(self.query_encoder(queries).float(), dim=-1)
+    def forward(self, queries: Tensor, labels: Tensor, seen: Tensor | None = None) -> Tensor:
+        """Queries ``[..., D]`` and encoded labels ``[V, D]`` → logits ``[..., V]``; softmax over V gives classes.
+
+        ``seen`` ``[..., D]``: what a second eye adds to the encoded queries.
+        """
+        encoded = self.query_encoder(queries).float()
+        encoded = F.normalize(encoded if seen is None else encoded + seen.float(), dim=-1)
         # In full precision: autocast would round logits of 10 to steps of 0.06.
         with torch.autocast(queries.device.type, enabled=False):
             return encoded @ labels.T * self.log_scale.float().exp().clamp(max=100)
