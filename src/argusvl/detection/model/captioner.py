@@ -13,7 +13,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from argusvl.core.errors import ModelError
 from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.label_trie import LabelTrie
-from argusvl.detection.model.layers import BOX_GRID, MLP, FeedForward, box_grid, zero_linear
+from argusvl.detection.model.layers import BOX_GRID, MLP, FeedForward, box_grid
 from argusvl.detection.model.memory import Memory
 
 
@@ -58,7 +58,7 @@ class CaptionDecoder(nn.Module):
         self.prefix_length = 1 + BOX_GRID**2
         self.query_input = nn.Linear(size, size)
         self.cell_input = nn.Linear(size, size)
-        self.eye_input = None if config.second_eye == "none" else zero_linear(size)
+        self.eye_input = None if config.second_eye == "none" else nn.Linear(size, size)
         self.box_input = MLP(4, size, size, 2)
         self.token_input = nn.Linear(text_size, size)
         self.positions = nn.Parameter(

@@ -36,9 +36,8 @@ class LocalSampling(nn.Module):
                 offsets = self.attention.sampling_offsets.bias.view(config.num_heads, 1, -1)
                 self.eye_attention.sampling_offsets.weight.zero_()
                 self.eye_attention.sampling_offsets.bias.copy_(offsets.expand(-1, len(LEVELS), -1).flatten())
-                for layer in (self.eye_attention.attention_weights, self.eye_attention.output_proj):
-                    layer.weight.zero_()
-                    layer.bias.zero_()
+                self.eye_attention.attention_weights.weight.zero_()
+                self.eye_attention.attention_weights.bias.zero_()
 
     def _spread_points(self, num_heads: int, points: int) -> None:
         # Each head starts by looking in its own direction, its points at growing distance from the centre.

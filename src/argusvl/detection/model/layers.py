@@ -21,14 +21,6 @@ def box_grid(boxes_cxcywh: Float[Tensor, "n 4"]) -> Float[Tensor, "n p 2"]:
     return centres + grid * sides
 
 
-def zero_linear(size: int) -> nn.Linear:
-    """A layer that says nothing until it has learned to."""
-    layer = nn.Linear(size, size)
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
-    return layer
-
-
 def inverse_sigmoid(values: Tensor, epsilon: float = 1e-4) -> Tensor:
     """Logit of probabilities, finite at 0 and 1."""
     return torch.logit(values.float(), eps=epsilon)

@@ -2,8 +2,8 @@
 
 The tower's tokens are 14 pixels wide and, in a small base, have seen little. A convolutional encoder beside it, at
 strides of 8 to 32, is what hybrid encoders add (Cambrian-1, Tong et al., 2024, arXiv 2406.16860; VLM-FO1, Liu et al.,
-2025, arXiv 2509.25916). All that it adds to the head comes through layers that start at zero: a head without it goes
-on from where it was.
+2025, arXiv 2509.25916). What it says has weight from the first step on: through layers that start at zero it was not
+heard within hundreds of steps.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 from argusvl.detection.model.configuration import ArgusDetectionConfig
-from argusvl.detection.model.layers import box_grid, zero_linear
+from argusvl.detection.model.layers import box_grid
 from argusvl.networks.efficientnet_lite import (
     LAYOUT,
     MEAN,
@@ -100,7 +100,7 @@ class SecondEye(nn.Module):
         self.network.freeze_stages(FROZEN_STAGES)
         self.projections = nn.ModuleList(nn.Linear(STAGES[stage][-1], size) for stage in LEVELS)
         self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in LEVELS)
-        self.to_raster, self.to_kind = zero_linear(size), zero_linear(size)
+        self.to_raster, self.to_kind = nn.Linear(size, size), nn.Linear(size, size)
 
     def load_packaged(self) -> None:
         """Takes the weights that were trained on ImageNet."""

@@ -37,8 +37,9 @@ class TypeScorer(nn.Module):
 
         ``seen`` ``[..., D]``: what a second eye adds to the encoded queries.
         """
-        encoded = self.query_encoder(queries).float()
-        encoded = F.normalize(encoded if seen is None else encoded + seen.float(), dim=-1)
+        encoded = F.normalize(self.query_encoder(queries).float(), dim=-1)
+        if seen is not None:  # both have the same say, however long a trained query has become
+            encoded = F.normalize(encoded + F.normalize(seen.float(), dim=-1), dim=-1)
         # In full precision: autocast would round logits of 10 to steps of 0.06.
         with torch.autocast(queries.device.type, enabled=False):
             return encoded @ labels.T * self.log_scale.float().exp().clamp(max=100)
