@@ -18,6 +18,7 @@ from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.loading import load_config
 from argusvl.detection.model.losses import LossSettings
 from argusvl.detection.model.published import PublishedShape
+from argusvl.networks.efficientnet_lite import EfficientNetLite0
 
 SETTINGS = LossSettings(
     objectness="iou_aware",
@@ -134,6 +135,20 @@ def test_layers_that_are_alike_are_counted_once_and_repeated(
         all_of_them.linear,
     )
     assert few.timeline.peak() == pytest.approx(all_of_them.timeline.peak(), rel=0.03)
+
+
+def test_a_second_eye_is_counted_and_its_first_stages_do_not_train() -> None:
+    batch = BatchShape(1, 200, 1, 16, 2, 4, 4)
+    counted = {}
+    for name in ("none", "efficientnet-lite0"):
+        config = small(4, 3)
+        config.second_eye = name
+        counted[name] = count_step(config, batch, SETTINGS, precision="float32", checkpointing=False)
+    none, eye = counted.values()
+    network = sum(p.numel() for p in EfficientNetLite0().without_classifier().fold_norms().parameters())
+    assert eye.parameters["head"] > none.parameters["head"] + network
+    assert eye.trainable < eye.total and none.trainable == none.total
+    assert eye.timeline.peak() > none.timeline.peak()
 
 
 def test_strategies_take_less_as_they_promise() -> None:
