@@ -233,6 +233,7 @@ class _SameConv(nn.Conv2d):
         """Whether the weights are those of a network that is not trained any more, on a CPU with oneDNN."""
         return (
             _FUSES
+            and type(x) is Tensor  # what only counts memory has no such operation
             and x.device.type == "cpu"
             and x.dtype == torch.float32
             and not (x.requires_grad or self.weight.requires_grad)
