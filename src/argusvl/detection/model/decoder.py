@@ -69,7 +69,7 @@ class LocalSampling(nn.Module):
         )
         if self.eye_attention is None or memory.eye is None:
             return sampled
-        levels = memory.eye.only_read().levels
+        levels = memory.eye.levels
         reference = memory.eye.references(boxes)
         also, _ = self.eye_attention(
             hidden_states=queries,

@@ -150,7 +150,7 @@ class MemoryBuilder(nn.Module):
                 0, 1
             )
             points = cells.float() / sizes[:, None]
-            beside = eye.only_read().at(points, torch.arange(len(rasters), device=seen.device))
+            beside = eye.at(points, torch.arange(len(rasters), device=seen.device))
             seen = seen + self.eye.to_raster(beside).unflatten(1, (height, width))
         return Memory(
             raster=self.norm(seen),

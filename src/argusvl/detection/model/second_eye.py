@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
@@ -50,13 +50,6 @@ class EyeMaps:
     levels: list[Tensor]
     sizes: Tensor
     extents: Tensor
-
-    def only_read(self) -> EyeMaps:
-        """The same, without a way back: what reads boxes from them does not train the eye.
-
-        Losses of boxes are many times those of kinds. Were both to train it, it would forget what it knows of kinds.
-        """
-        return replace(self, levels=[level.detach() for level in self.levels])
 
     @property
     def masks(self) -> list[Tensor]:
