@@ -377,6 +377,7 @@ class DetectionTask:
             return ArgusDetectionConfig(qwen_config=self._new_qwen_config(), **head)
         if has_head(folder):
             config = self._checkpoint_config(folder, head)
+            config.second_eye = head["second_eye"]
         else:
             config = ArgusDetectionConfig(qwen_config=load_qwen_config(folder), **head)
         if self.config.model.transfer_vocab_size is not None:
