@@ -130,14 +130,11 @@ def parse_line(number: int, text: str) -> Line:
                 body = body[found.end() :]
             else:
                 break
-        if not level and (found := _LEVEL.match(body)) and found.end("level") < 100:
-            name = found["level"]
-            # "Error" alone is a level only as "Error: …" of a program, which says no class.
-            if name.isupper():
-                level, body = (
-                    name.replace("WARN", "WARNING").replace("WARNINGING", "WARNING"),
-                    body[found.end() :],
-                )
+        found = None if level else _LEVEL.match(body)
+        # "Error" alone is a level only as "Error: …" of a program, which says no class.
+        if found and found.end("level") < 100 and found["level"].isupper():
+            level = {"WARN": "WARNING"}.get(found["level"], found["level"])
+            body = body[found.end() :]
     return Line(number, text, body, rank, level)
 
 
