@@ -154,7 +154,8 @@ class SecondEye(nn.Module):
         # On CPUs convolutions by channel are slower in bfloat16, forward and backward.
         low = torch.is_autocast_enabled(pixels.device.type) and pixels.device.type != "cpu"
         with torch.autocast(pixels.device.type, enabled=low):
-            pixels = (pixels.to(self.to_kind.weight.dtype) * scale + shift).contiguous(memory_format=LAYOUT)
+            pixels = (pixels.float() * scale + shift).to(next(self.network.parameters()).dtype)
+            pixels = pixels.contiguous(memory_format=LAYOUT)
             maps = self.network.feature_maps(pixels)
         found = [
             norm(project(maps[stage].permute(0, 2, 3, 1)))
