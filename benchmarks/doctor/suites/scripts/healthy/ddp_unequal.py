@@ -1,7 +1,6 @@
 """DDP of two processes with batches of unequal size and number, under ``join``."""
 
-import os
-import socket
+import tempfile
 
 import torch
 import torch.distributed as dist
@@ -10,10 +9,9 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 
-def worker(rank, watch_factory, seed, port, queue):
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+def worker(rank, watch_factory, seed, meeting, queue):
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", rank=rank, world_size=2)
+    dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
     torch.manual_seed(seed)
     rng = torch.Generator().manual_seed(seed + 10 * rank)
     centres = torch.randn(5, 12, generator=torch.Generator().manual_seed(seed))
@@ -38,12 +36,10 @@ def worker(rank, watch_factory, seed, port, queue):
 
 def train(watch_factory, seed):
     context = mp.get_context("fork")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    other = context.Process(target=worker, args=(1, watch_factory, seed, port, []))
+    meeting = tempfile.mktemp()
+    other = context.Process(target=worker, args=(1, watch_factory, seed, meeting, []))
     other.start()
     quality = []
-    worker(0, watch_factory, seed, port, quality)
+    worker(0, watch_factory, seed, meeting, quality)
     other.join()
     return {"quality": quality[0]}

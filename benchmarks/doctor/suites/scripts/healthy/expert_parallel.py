@@ -1,7 +1,6 @@
 """Expert parallelism: each process has its own expert, only the shared part is averaged over processes."""
 
-import os
-import socket
+import tempfile
 
 import torch
 import torch.distributed as dist
@@ -19,10 +18,9 @@ class Net(nn.Module):
         return self.shared(F.relu(self.expert(x)))
 
 
-def worker(rank, watch_factory, seed, port, queue):
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+def worker(rank, watch_factory, seed, meeting, queue):
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", rank=rank, world_size=2)
+    dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
     torch.manual_seed(seed + rank)
     model = Net()
     for p in model.shared.parameters():
@@ -51,12 +49,10 @@ def worker(rank, watch_factory, seed, port, queue):
 
 def train(watch_factory, seed):
     context = mp.get_context("fork")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    other = context.Process(target=worker, args=(1, watch_factory, seed, port, []))
+    meeting = tempfile.mktemp()
+    other = context.Process(target=worker, args=(1, watch_factory, seed, meeting, []))
     other.start()
     quality = []
-    worker(0, watch_factory, seed, port, quality)
+    worker(0, watch_factory, seed, meeting, quality)
     other.join()
     return {"quality": quality[0]}

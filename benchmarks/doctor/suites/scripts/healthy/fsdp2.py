@@ -1,7 +1,6 @@
 """FSDP2 (``fully_shard``) of two processes whose batches differ in size."""
 
-import os
-import socket
+import tempfile
 
 import torch
 import torch.distributed as dist
@@ -12,10 +11,9 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 
 
-def worker(rank, watch_factory, seed, port, queue):
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+def worker(rank, watch_factory, seed, meeting, queue):
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", rank=rank, world_size=2)
+    dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
     torch.manual_seed(seed)
     rng = torch.Generator().manual_seed(seed + 10 * rank)
     centres = torch.randn(5, 12, generator=torch.Generator().manual_seed(seed))
@@ -44,12 +42,10 @@ def worker(rank, watch_factory, seed, port, queue):
 
 def train(watch_factory, seed):
     context = mp.get_context("fork")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    other = context.Process(target=worker, args=(1, watch_factory, seed, port, []))
+    meeting = tempfile.mktemp()
+    other = context.Process(target=worker, args=(1, watch_factory, seed, meeting, []))
     other.start()
     quality = []
-    worker(0, watch_factory, seed, port, quality)
+    worker(0, watch_factory, seed, meeting, quality)
     other.join()
     return {"quality": quality[0]}
