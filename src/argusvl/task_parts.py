@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from argusvl.core.errors import ArgusError
-    from argusvl.visual.sections import RunFolder, TaskReport
+    from argusvl.visual.sections import RunFolder, Section, TaskReport
 
 
 ASSETS_FILE = "argus.json"
@@ -102,6 +102,14 @@ class MakeTaskReport(Protocol):
 
     def __call__(self, run: RunFolder) -> TaskReport:
         """Raises ``DataError`` where a file is damaged."""
+        ...
+
+
+class CompareRuns(Protocol):
+    """``argus report RUN RUN``: what evaluations on the same data say of the runs, by their names."""
+
+    def __call__(self, runs: Mapping[str, RunFolder]) -> Sequence[Section]:
+        """The first run is compared with. Raises ``DataError`` where a file is damaged."""
         ...
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from argusvl.config.schema import RunConfig
     from argusvl.core.figures import FigureSpec
 
-Part = Literal["predictor", "evaluation", "report", "pictures", "probe"]
+Part = Literal["predictor", "evaluation", "report", "pictures", "probe", "comparison"]
 
 DEFAULT_TASK = "detection"
 """Of checkpoints that name none: those of earlier versions, folders in hub layout, what ships."""
@@ -43,6 +43,7 @@ class TaskEntry:
         evaluation_files: What its evaluation writes into a folder beside ``figures.json``.
         report: A :class:`~argusvl.task_parts.MakeTaskReport`.
         probe: A :class:`~argusvl.task_parts.ProbeCheckpoint`.
+        comparison: A :class:`~argusvl.task_parts.CompareRuns`.
         commands: Commands of its own under the verbs that are left to the tasks: ``init``, ``data convert``,
             ``inspect tokens``. The function's signature is the command line.
     """
@@ -57,6 +58,7 @@ class TaskEntry:
     evaluation_files: tuple[str, ...] = ()
     report: str | None = None
     probe: str | None = None
+    comparison: str | None = None
     commands: Mapping[str, str] = field(default_factory=dict)
 
     def config_class(self) -> type[RunConfig]:
@@ -97,6 +99,7 @@ TASKS: dict[str, TaskEntry] = {
         ),
         report="argusvl.detection.report.sections:task_report",
         probe="argusvl.detection.commands.probing:probe",
+        comparison="argusvl.detection.report.comparison:compare",
         commands={
             "init": "argusvl.detection.commands.init:init",
             "export": "argusvl.detection.commands.export:export",
@@ -262,7 +265,7 @@ if TYPE_CHECKING:  # mypy holds the parts of each task to what they are said to 
     from argusvl.detection.commands import evaluation, prediction, probing
     from argusvl.detection.config import DetectionRunConfig
     from argusvl.detection.data.detections import Detections
-    from argusvl.detection.report import sections
+    from argusvl.detection.report import comparison, sections
     from argusvl.detection.task import DetectionTask
     from argusvl.manipulation.commands import evaluation as hand_evaluation
     from argusvl.manipulation.commands import prediction as hand_prediction
@@ -271,6 +274,7 @@ if TYPE_CHECKING:  # mypy holds the parts of each task to what they are said to 
     from argusvl.manipulation.report import sections as hand_report
     from argusvl.manipulation.task import HandTask
     from argusvl.task_parts import (
+        CompareRuns,
         DrawPrediction,
         EvaluateCheckpoint,
         LoadPredictor,
@@ -287,6 +291,7 @@ if TYPE_CHECKING:  # mypy holds the parts of each task to what they are said to 
     _evaluation: EvaluateCheckpoint = evaluation.evaluate_checkpoint
     _report: MakeTaskReport = sections.task_report
     _probe: ProbeCheckpoint = probing.probe
+    _comparison: CompareRuns = comparison.compare
 
     _hand_task: Callable[[HandRunConfig], Task] = HandTask
     _hand_shows: Callable[[HandRunConfig], DrawsPictures] = HandTask

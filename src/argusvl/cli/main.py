@@ -68,7 +68,8 @@ VERBS: dict[str, Verb] = {
         "argusvl.cli.inspect:for_task", "Look at what a model is given, and at its parts.", "checkpoint"
     ),
     "recognize": Verb("argusvl.cli.recognize:app", "Extract features; recognise from few examples."),
-    "report": Verb("argusvl.cli.report:command", "Write a run's HTML report."),
+    "report": Verb("argusvl.cli.report:command", "Write a run's HTML report; of several, a comparison."),
+    "runs": Verb("argusvl.cli.runs:command", "List runs with state, figure and age."),
     "env": Verb("argusvl.cli.env:command", "Show versions, devices, cores and memory."),
 }
 

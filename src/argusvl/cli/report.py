@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from argusvl.command_options import Device
-from argusvl.core.files import refuse_replacing
+from argusvl.core.errors import ArgusError
+from argusvl.core.files import refuse_replacing, write_text_atomically
 from argusvl.core.terminal import print_json, say
 from argusvl.run.layout import CONFIG_FILE, REPORT_FILE
 
@@ -19,9 +20,15 @@ if TYPE_CHECKING:
 
 
 def command(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run (its output_dir).")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN [RUN …]", help="Folder of a run (its output_dir); several are compared."),
+    ],
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Where to write; RUN/report.html when left out.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Where to write; RUN/report.html when left out, or comparison.html here."
+        ),
     ] = None,
     probe: Annotated[
         bool,
@@ -49,6 +56,9 @@ def command(
 ) -> None:
     """Write one HTML file with a run's figures, curves and pictures, truth beside prediction.
 
+    Of several runs it is a comparison: what differs, curves on one chart, whether differences of figures are chance,
+    classes that gained and lost, and pictures that changed, side by side.
+
     The file needs nothing else: pictures and fonts are inside. Pictures are those of an evaluation, which `argus eval
     RUN DATA --out RUN/test` leaves inside the run; a folder of its own that it has written has a report, too.
 
@@ -59,7 +69,18 @@ def command(
         argus report runs/demo --out demo.html
 
         argus report runs/demo --probe --landscape
+
+        argus report runs/before runs/after --out comparison.html
     """
+    if len(runs) > 1:
+        if probe or landscape or charts is not None:
+            raise ArgusError(
+                "--probe, --landscape and --charts are of one run",
+                remedy="report each run by itself for them",
+            )
+        _compare(runs, out or Path("comparison.html"), overwrite=overwrite, as_json=as_json)
+        return
+    (run,) = runs
     from argusvl.run.reading import load_run
     from argusvl.tasks import DEFAULT_TASK, task_at, task_entry, task_part
     from argusvl.visual.page import is_page
@@ -83,6 +104,40 @@ def command(
         say(f"It shows no evaluation; `argus eval {run} DATA --out {run / 'test'}` leaves one for it.")
     if as_json:
         print_json({"report": str(target)})
+
+
+def _compare(folders: list[Path], out: Path, *, overwrite: bool, as_json: bool) -> None:
+    from argusvl.run.comparing import load_runs, on_the_same_data
+    from argusvl.tasks import DEFAULT_TASK, task_at, task_entry, task_part
+    from argusvl.visual.comparison import render_comparison
+    from argusvl.visual.page import is_page
+
+    refuse_replacing(out, overwrite=overwrite, ours=is_page)
+    tasks = [task_at(folder) or DEFAULT_TASK for folder in folders]
+    entry = task_entry(tasks[0])
+    if len(set(tasks)) > 1:
+        told = ", ".join(f"{folder} ({task})" for folder, task in zip(folders, tasks, strict=True))
+        raise ArgusError(f"runs of different tasks: {told}", remedy="compare runs of one task")
+    runs = load_runs(folders, entry.figure_specs())
+    measured, gap = on_the_same_data(folders)
+    gaps = [gap] if gap else []
+    gaps += [
+        f"{one.name} has not finished: {one.state}."
+        for one in runs
+        if one.state not in ("finished", "not known")
+    ]
+    sections = []
+    if measured and entry.comparison is None:
+        gaps.append(f"Single pictures are not compared: the task {tasks[0]} has no such part.")
+    elif measured:
+        names = [one.name for one in runs]
+        sections = task_part(tasks[0], "comparison")(dict(zip(names, measured, strict=True)))
+    write_text_atomically(out, render_comparison(runs, entry.figure_specs(), sections, gaps))
+    say(f"Comparison written to {out}.")
+    for one in gaps:
+        say(one)
+    if as_json:
+        print_json({"report": str(out)})
 
 
 def _look_inside(run: Path, task: str, device: str, *, landscape: bool) -> Inner:

@@ -63,7 +63,7 @@ def load_run(
     if not folder.is_dir():
         raise ArgusError("no such run folder", where=folder, remedy="name the output_dir of a run")
     log = _log(folder)
-    evaluated, *others = _evaluations(folder) or [folder]
+    evaluated, *others = evaluations(folder) or [folder]
     summary = read_object(folder / SUMMARY_FILE)
     measured = read_object(evaluated / FIGURES_FILE)
     before, after = (
@@ -158,7 +158,7 @@ def _log(folder: Path) -> _Log:
     return log
 
 
-def _evaluations(folder: Path) -> list[Path]:
+def evaluations(folder: Path) -> list[Path]:
     """Folders that ``argus eval --out`` has written: the run's own first, then those inside it, newest first."""
     own = [folder] if (folder / FIGURES_FILE).is_file() else []
     inside = sorted(folder.glob(f"*/{FIGURES_FILE}"), key=lambda file: (-file.stat().st_mtime, file))

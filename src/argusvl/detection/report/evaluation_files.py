@@ -233,3 +233,18 @@ def _how_chosen(chosen: Sequence[Any]) -> str:
 def _measured_bins(bins: Sequence[_Bin]) -> list[Bin]:
     """Those that hold predictions: an empty one has no accuracy."""
     return [Bin(b.confidence, b.accuracy, b.count) for b in bins if b.count and b.accuracy is not None]
+
+
+class _Predicted(_Schema):
+    image: str
+    objects: list[_Box]
+
+
+def predicted_line(file: Path, value: Any) -> tuple[str, list[LabelledBox]]:
+    """The image's name and the boxes of a line of ``predictions.jsonl``.
+
+    Raises:
+        DataError: It is damaged.
+    """
+    read = validated(file, _Predicted, value)
+    return read.image, [box.labelled() for box in read.objects]
