@@ -1,8 +1,8 @@
 """The paired bootstrap: whether two figures on the same pictures differ by more than chance.
 
-Pictures are drawn anew with replacement, the same ones for both, and the figures are computed of each draw: the spread of
-the difference says how much of it is due to which pictures there happen to be (Efron and Tibshirani, An Introduction to the
-Bootstrap, 1993). It knows nothing of how two trainings of the same configuration differ.
+Pictures are drawn anew with replacement, the same ones for both, and the figures are computed of each draw: the spread
+of the difference says how much of it is due to which pictures there happen to be (Efron and Tibshirani, An Introduction
+to the Bootstrap, 1993). It knows nothing of how two trainings of the same configuration differ.
 """
 
 from __future__ import annotations

@@ -52,13 +52,17 @@ class _Changed:
 def compare(runs: Mapping[str, RunFolder]) -> list[Section]:
     """Figures with intervals, classes and pictures of evaluations on the same data; the first is compared with.
 
-    Raises:
-        DataError: A file of an evaluation is damaged.
+    Where data or predictions are gone, changed or damaged, the section says so in place of figures.
     """
     environment = page_environment(__package__)
     try:
         truth, names, root = _truth(next(iter(runs.values())))
         found = [_predictions(run.evaluated, names) for run in runs.values()]
+        if len({len(one) for one in found}) > 1:
+            raise ArgusError(
+                f"predictions of {' and '.join(str(len(one)) for one in found)} pictures",
+                remedy="evaluate all runs on the same records (--max-examples)",
+            )
     except ArgusError as error:
         gap = Markup('<p class="lead gap">Pictures are not compared: {}.</p>').format(error)
         return [Section("chance", "Is it chance?", gap)]
@@ -70,7 +74,7 @@ def compare(runs: Mapping[str, RunFolder]) -> list[Section]:
     ]
     classes = [average_precisions(truth, boxes, weights) for boxes in found]
     figures = [
-        {"AP50": _mean(by_class, len(weights)), **shares(pairs, weights)}
+        {"AP50, best class of a box only": _mean(by_class, len(weights)), **shares(pairs, weights)}
         for by_class, pairs in zip(classes, paired, strict=True)
     ]
     pictures, left_out = _changed(list(runs), names, root, paired)
@@ -109,7 +113,7 @@ def _mean(by_class: Mapping[str, NDArray[np.float64]], draws: int) -> NDArray[np
 
 def _truth(run: RunFolder) -> tuple[list[list[LabelledBox]], list[str], Path]:
     """The objects and names of all pictures of the data that an evaluation names."""
-    records = RecordFile(run.figures["data"])
+    records = RecordFile(str(run.figures["data"]))
     known = run.figures.get("per_class") or {}
     truth: list[list[LabelledBox]] = []
     names: list[str] = []

@@ -1,0 +1,183 @@
+"""`argus report RUN RUN` and `argus runs`: what is said of several runs, and what of those that cannot be compared."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from argusvl.cli.main import run
+from argusvl.core.files import lock_file
+
+pytestmark = pytest.mark.usefixtures("quiet_logging")
+
+BOX = [10, 10, 60, 60]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    lines = []
+    for k in range(40):
+        Image.new("RGB", (100, 80), (k, 90, 120)).save(folder / f"{k}.png")
+        lines.append(
+            {"images": [f"{k}.png"], "objects": [{"bbox_2d": BOX, "desc": "ace" if k % 2 else "<ten>"}]}
+        )
+    (folder / "val.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
+    return folder / "val.jsonl"
+
+
+def make_run(
+    folder: Path, data: Path | None, right: int = 0, *, ended: bool = True, rate: float = 0.1
+) -> Path:
+    """A run whose evaluation finds the objects of the first ``right`` pictures."""
+    (folder / "checkpoint-4").mkdir(parents=True)
+    (folder / "config.yaml").write_text(f"task: detection\ntraining:\n  seed: 1\n  detection_lr: {rate}\n")
+    (folder / "environment.json").write_text(json.dumps({"cores": 2}))
+    log: list[dict[str, Any]] = [{"step": k, "loss": 1 / k} for k in (1, 2, 3)]
+    log.append({"step": 4, "loss": 0.2, "eval_AP50": 0.5})
+    state = {"global_step": 4, "log_history": log}
+    (folder / "checkpoint-4" / "trainer_state.json").write_text(json.dumps(state))
+    found = {
+        "id": "T-901",
+        "kind": "loss-is-flat",
+        "severity": "warning",
+        "where": "loss",
+        "what": f"of {folder.name}",
+    }
+    events: list[dict[str, Any]] = [
+        {"step": 0, "event": "started"},
+        {"step": 2, "event": "found", "finding": found},
+    ]
+    events += [{"step": 4, "event": "stopped", "why": "finished"}] if ended else []
+    (folder / "events.jsonl").write_text("".join(json.dumps(one) + "\n" for one in events))
+    if data is not None:
+        evaluate(folder / "test", data, right)
+    return folder
+
+
+def evaluate(folder: Path, data: Path, right: int) -> None:
+    folder.mkdir()
+    figures = {"task": "detection", "checkpoint": "x", "data": str(data), "AP50": right / 40}
+    per_class = {"ace": {"AP50": 0.5, "count": 20}, "<ten>": {"AP50": 0.5, "count": 20}}
+    (folder / "figures.json").write_text(json.dumps({**figures, "per_class": per_class}))
+    lines = []
+    for k in range(40):
+        name = "ace" if k % 2 else "<ten>"
+        objects = [{"bbox_2d": BOX, "label": name, "score": 0.9, "desc": name}] if k < right else []
+        lines.append({"image": f"{k}.png", "width": 100, "height": 80, "objects": objects})
+    (folder / "predictions.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
+
+
+def compared(tmp_path: Path, *runs: Path) -> str:
+    out = tmp_path / "c.html"
+    assert run(["report", *map(str, runs), "--out", str(out)]) == 0
+    return out.read_text(encoding="utf-8")
+
+
+def test_runs_are_set_beside_each_other(tmp_path: Path, data: Path) -> None:
+    old = make_run(tmp_path / "old", data, 10)
+    new = make_run(tmp_path / "new", data, 30, rate=0.2)
+    page = compared(tmp_path, old, new)
+    assert "detection_lr" in page and "training.seed" not in page  # what differs, and not what is the same
+    assert "of old" in page and "of new" in page  # findings
+    assert "40 pictures." in page and "1000 draws" in page and "seed 0" in page
+    assert page.count("gained") >= 5 and "<ten>" not in page and "&lt;ten&gt;" in page
+    assert page.count('class="changed"') == 20 and "-1 errors" in page  # those that changed, and no others
+    assert page.count("</svg></div>") == 40  # old and new of each
+
+
+def test_equal_runs_differ_by_nothing(tmp_path: Path, data: Path) -> None:
+    page = compared(tmp_path, make_run(tmp_path / "a", data, 20), make_run(tmp_path / "b", data, 20))
+    assert "may be chance" in page and ">gained<" not in page and ">lost<" not in page
+    assert "No picture has another number of errors" in page
+    assert page.count("The same, as far as") == 3
+
+
+def test_what_cannot_be_compared_is_a_stated_gap(tmp_path: Path, data: Path) -> None:
+    first = make_run(tmp_path / "first", data, 20)
+    other_data = data.with_name("other.jsonl")
+    other_data.write_bytes(data.read_bytes())
+    elsewhere = make_run(tmp_path / "elsewhere", other_data, 20)
+    page = compared(tmp_path, first, elsewhere)
+    assert "not evaluated on the same data" in page and "other.jsonl" in page and "Is it chance?" not in page
+    unmeasured = make_run(tmp_path / "unmeasured", None)
+    assert "no evaluation" in compared(tmp_path, first, unmeasured)
+    without = make_run(tmp_path / "without", data, 20)
+    (without / "test" / "predictions.jsonl").unlink()
+    assert "has no predictions" in compared(tmp_path, first, without)
+    short = make_run(tmp_path / "short", data, 20)
+    predictions = short / "test" / "predictions.jsonl"
+    whole = predictions.read_text()
+    predictions.write_text("".join(whole.splitlines(keepends=True)[:9]))
+    assert "predictions of 40 and 9 pictures" in compared(tmp_path, first, short)
+    predictions.write_text("no JSON\n" + whole)
+    assert "the line is damaged" in compared(tmp_path, first, short)
+    predictions.write_text(whole.replace('"0.png"', '"renamed.png"'))
+    assert "is of other pictures" in compared(tmp_path, first, short)
+    running_on = make_run(tmp_path / "cut", data, 20, ended=False)
+    assert "cut has not finished: broken off" in compared(tmp_path, first, running_on)
+    data.with_name("0.png").unlink()
+    more = make_run(tmp_path / "more", data, 0)
+    assert "1 could not be opened" in compared(tmp_path, first, more)
+    data.unlink()
+    assert "Pictures are not compared" in compared(tmp_path, first, more)
+
+
+def test_where_a_run_shows_nothing_its_precision_cannot_be_compared(tmp_path: Path, data: Path) -> None:
+    page = compared(tmp_path, make_run(tmp_path / "some", data, 20), make_run(tmp_path / "nothing", data, 0))
+    assert page.count("cannot be said") == 1 and ">lost<" in page and "nan" not in page.split("<main")[1]
+
+
+def test_what_is_no_run_or_of_another_task_is_the_users_mistake(
+    tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = make_run(tmp_path / "first", data, 20), make_run(tmp_path / "second", data, 20)
+    out = ["--out", str(tmp_path / "c.html")]
+
+    def refused(*arguments: Path | str) -> str:
+        assert run(["report", str(first), *map(str, arguments), *out]) == 2
+        assert not (tmp_path / "c.html").exists()
+        return capsys.readouterr().err
+
+    assert "no such run folder" in refused(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    assert "holds nothing to report" in refused(tmp_path / "empty")
+    assert "the same run twice" in refused(first)
+    assert "are of one run" in refused(second, "--probe")
+    (second / "config.yaml").write_text("task: manipulation\n")
+    (second / "test" / "figures.json").unlink()
+    assert "runs of different tasks" in refused(second)
+    (second / "config.yaml").write_text("task: detection\n")
+    (second / "checkpoint-4" / "trainer_state.json").write_text('{"log_history": [')
+    assert "not valid JSON" in refused(second)
+
+
+def test_runs_are_listed_with_state_and_age(
+    tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_run(tmp_path / "runs" / "done", data)
+    make_run(tmp_path / "runs" / "sweep" / "cut", None, ended=False)
+    busy = make_run(tmp_path / "runs" / "busy", None, ended=False)
+    damaged = make_run(tmp_path / "runs" / "damaged", None)
+    (damaged / "best_checkpoint.json").write_text("{")
+    best = {"checkpoint": "checkpoint-4", "step": 4, "metric": "AP50", "value": 0.5}
+    (tmp_path / "runs" / "done" / "best_checkpoint.json").write_text(json.dumps(best))
+    with (busy / "run.lock").open("wb") as lock:
+        assert lock_file(lock)
+        assert run(["runs", str(tmp_path / "runs"), "--json"]) == 0
+    listed = {Path(one["folder"]).name: one for one in json.loads(capsys.readouterr().out)}
+    states = {name: one["state"] for name, one in listed.items()}
+    assert states.pop("damaged").startswith("damaged: ")
+    assert states == {"done": "finished", "cut": "broken off", "busy": "running"}
+    assert listed["done"]["figures"] == {"AP50": 0.5} and listed["done"]["step"] == 4
+    assert run(["runs", str(tmp_path / "runs")]) == 0
+    assert "broken off" in capsys.readouterr().out
+    assert run(["runs", str(data.parent)]) == 0
+    assert "holds no run" in capsys.readouterr().err
+    assert run(["runs", str(tmp_path / "nowhere")]) == 2
+    assert "no such folder" in capsys.readouterr().err
