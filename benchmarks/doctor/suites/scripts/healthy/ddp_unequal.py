@@ -1,5 +1,6 @@
 """DDP of two processes with batches of unequal size and number, under ``join``."""
 
+import gc
 import tempfile
 
 import torch
@@ -31,6 +32,10 @@ def worker(rank, watch_factory, seed, meeting, queue):
     if rank == 0:
         queue.append((logits.argmax(1) == y).float().mean().item())
     dist.barrier()
+    # The wrapper goes before its group: freed after it, its last reference to the group joins gloo's thread while it
+    # holds Python's lock, which that thread may be waiting for.
+    del model, optimizer, watch, logits, loss
+    gc.collect()
     dist.destroy_process_group()
 
 
