@@ -159,7 +159,6 @@ export class Space {
     pen.scale(density, density);
     pen.lineCap = "round";
     const points = joints.map((joint) => this.project(joint, side));
-    const rim = getComputedStyle(canvas).getPropertyValue("color");
     const drawn = [
       ...BONES.map(([from, to]) => ({ depth: (points[from][2] + points[to][2]) / 2, from, to })),
       ...points.map((point, joint) => ({ depth: point[2] - 0.01, joint })),
@@ -170,7 +169,7 @@ export class Space {
         const [[x1, y1, , near], [x2, y2]] = [points[from], points[to]];
         pen.moveTo(x1, y1);
         pen.lineTo(x2, y2);
-        pen.strokeStyle = rim;
+        pen.strokeStyle = RIM;
         pen.lineWidth = 6.5 * near;
         pen.stroke();
         pen.strokeStyle = css(fingerColour(to));
@@ -181,7 +180,7 @@ export class Space {
       const [x, y, , near] = points[joint];
       pen.arc(x, y, 4.6 * near, 0, 2 * Math.PI);
       pen.fillStyle = css(fingerColour(joint));
-      pen.strokeStyle = rim;
+      pen.strokeStyle = RIM;
       pen.lineWidth = 1;
       pen.fill();
       pen.stroke();
@@ -192,7 +191,7 @@ export class Space {
   // A bar of 50 mm, true at the depth of the hand's middle.
   drawScale(pen, side) {
     const long = (side * 0.42 * 50) / this.radius;
-    pen.strokeStyle = pen.fillStyle = getComputedStyle(this.canvas).getPropertyValue("--soft");
+    pen.strokeStyle = pen.fillStyle = getComputedStyle(this.canvas).color;
     pen.lineWidth = 2;
     pen.beginPath();
     pen.moveTo(12, side - 12);
