@@ -113,6 +113,10 @@ def command(
         batch=max_batch,
         wait_ms=wait_ms,
     )
+    if label_studio_files is not None and not label_studio_files.is_dir():
+        raise ConfigError(
+            "no such folder", where=label_studio_files, remedy="name the folder of the pictures"
+        )
     token = None if token_file is None else _token(token_file)
     require_token_beyond_loopback(host, token)
     with listen(host, port) as bound:
@@ -122,6 +126,7 @@ def command(
         require_different_names(models)
 
         from argusvl.serving.app import make_app
+        from argusvl.serving.label_studio import Backend
 
         server, config = make_server(limits)
         gate = make_app(
@@ -130,6 +135,7 @@ def command(
             hosts=allowed_hosts(host, allowed_host or ()),
             token=token,
             is_stopping=lambda: server.should_exit,
+            extend=Backend(limits, label_studio_files),
         )
         address, number = bound.getsockname()[:2]
         shown = f"[{address}]" if ":" in address else address

@@ -113,5 +113,5 @@ _EXAMPLE = {
     "score": 0.93,
     "margin": 0.41,
     "possible": ["scratch"],
-    "example_of": None,
+    "example_of": "scratch",
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field, create_model
 
@@ -35,7 +35,8 @@ class Answer(BaseModel):
 def answer_class(endpoint: Endpoint) -> type[Answer]:
     """An endpoint's answer: what every answer holds, and what was found."""
     name = endpoint.path.rpartition("/")[2].capitalize()
-    made: type[Answer] = create_model(f"{name}Answer", __base__=(Answer, endpoint.found))
+    bases: tuple[Any, ...] = (Answer, endpoint.found)
+    made: type[Answer] = create_model(f"{name}Answer", __base__=bases)
     return made
 
 

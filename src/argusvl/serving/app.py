@@ -28,7 +28,7 @@ from argusvl.serving.problems import MEDIA_TYPE, ProblemDetails, ProblemError, d
 DECODERS = 2
 """Threads that decode pictures beside the models; each holds one decoded picture."""
 
-_OPEN = frozenset({"/healthz", "/readyz"})
+_OPEN = frozenset({"/healthz", "/readyz", "/health"})
 """Answered without a token, besides the page: they tell nothing."""
 
 
@@ -137,8 +137,10 @@ def _add_state(
     @app.get(
         "/metrics",
         response_class=Response,
-        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
-        | documented(401, 403, 421),
+        responses={
+            200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
+            **documented(401, 403, 421),
+        },
     )
     async def figures() -> Response:
         """For Prometheus."""
@@ -170,9 +172,9 @@ def _describe(app: FastAPI, *, secured: bool) -> None:
     if secured:
         document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         document["security"] = [{"token": []}]
-        for path in _OPEN:
+        for path in _OPEN & document["paths"].keys():
             document["paths"][path]["get"]["security"] = []
-    app.openapi_schema = document
+    app.openapi = lambda: document  # type: ignore[method-assign]
 
 
 async def _told(_: Request, error: Exception) -> Response:

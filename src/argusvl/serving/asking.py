@@ -69,8 +69,9 @@ def add_endpoint(
         summary=endpoint.summary,
         description=f"A picture as the multipart field `{FIELD}`, or its bytes.",
         response_model=answered,
-        responses={200: {"content": {"application/json": {"example": example_of(endpoint, hosted)}}}}
-        | documented(400, 401, 403, 408, 413, 415, 421, 422, 500, 503),
+        responses=documented(
+            *(400, 401, 403, 408, 413, 415, 421, 422, 500, 503), example=example_of(endpoint, hosted)
+        ),
         openapi_extra={"requestBody": _REQUEST_BODY},
     )(ask)
 
@@ -138,14 +139,10 @@ def example_of(endpoint: Endpoint, hosted: HostedModel) -> dict[str, Any]:
 
 
 def _settings_class(endpoint: Endpoint, names: tuple[str, ...]) -> type[BaseModel]:
-    made: type[BaseModel] = create_model(
-        f"{endpoint.path.rpartition('/')[2].capitalize()}Query",
-        __base__=endpoint.settings,
-        model=(
-            Literal[names] | None,
-            Field(None, description=f"Which model answers; {names[0]} where not said."),
-        ),
-    )
+    choice: Any = Literal[names] | None
+    described = Field(None, description=f"Which model answers; {names[0]} where not said.")
+    name = f"{endpoint.path.rpartition('/')[2].capitalize()}Query"
+    made: type[BaseModel] = create_model(name, __base__=endpoint.settings, model=(choice, described))
     return made
 
 

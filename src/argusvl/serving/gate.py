@@ -6,6 +6,8 @@ Bodies are read here, whole and within bounds, so that nothing behind ever waits
 from __future__ import annotations
 
 import asyncio
+import base64
+import contextlib
 import hmac
 import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
@@ -144,11 +146,21 @@ class Gate:
     def _check_token(self, path: str, headers: dict[bytes, bytes]) -> None:
         if self._token is None or path in self._open_paths:
             return
-        scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
-        if scheme.lower() != b"bearer" or not hmac.compare_digest(given.strip(), self._token):
+        if not hmac.compare_digest(_shown_token(headers.get(b"authorization", b"")), self._token):
             raise ProblemError(
                 401, "send the header Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"}
             )
+
+
+def _shown_token(authorization: bytes) -> bytes:
+    """The token in the header: ``Bearer TOKEN``, or the password of ``Basic``, which is all that Label Studio knows."""
+    scheme, _, given = authorization.partition(b" ")
+    if scheme.lower() == b"bearer":
+        return given.strip()
+    if scheme.lower() == b"basic":
+        with contextlib.suppress(ValueError):
+            return base64.b64decode(given.strip(), validate=True).partition(b":")[2]
+    return b""
 
 
 class _GoneError(Exception):

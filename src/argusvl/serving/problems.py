@@ -54,15 +54,16 @@ def busy(detail: str) -> ProblemError:
     return ProblemError(503, detail, {"Retry-After": "1"})
 
 
-def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The ``responses`` of an OpenAPI operation for some statuses."""
-    return {
-        status: {
-            "description": _title(status),
-            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}},
-        }
+def documented(*statuses: int, example: Mapping[str, Any] | None = None) -> dict[int | str, dict[str, Any]]:
+    """The ``responses`` of an OpenAPI operation: problems of some statuses, and an example of its answer."""
+    schema = {"$ref": "#/components/schemas/ProblemDetails"}
+    told: dict[int | str, dict[str, Any]] = {
+        status: {"description": _title(status), "content": {MEDIA_TYPE: {"schema": schema}}}
         for status in statuses
     }
+    if example is not None:
+        told[200] = {"content": {"application/json": {"example": dict(example)}}}
+    return told
 
 
 def _title(status: int) -> str:

@@ -134,7 +134,11 @@ _EXAMPLE = {
             "wrist_mm": [0.0, 60.0, 420.0],
             "confidence": {"wrist": 0.98},
             "camera": [[268.8, 0.0, 112.0], [0.0, 268.8, 112.0], [0.0, 0.0, 1.0]],
-            "held": None,
+            "held": {
+                "name": "sphere",
+                "pose_mm": [[1.0, 0.0, 0.0, 4.0], [0.0, 1.0, 0.0, 20.0], [0.0, 0.0, 1.0, 430.0]],
+                "contact": {"thumb_tip": 0.9},
+            },
             "note": "no side was given: it is taken for a right hand",
         }
     ]
