@@ -139,7 +139,9 @@ def command(
         )
         address, number = bound.getsockname()[:2]
         shown = f"[{address}]" if ":" in address else address
-        say(f"answering {', '.join(model.name for model in models)} on http://{shown}:{number}")
+        server.on_start = lambda: say(
+            f"answering {', '.join(model.name for model in models)} on http://{shown}:{number}"
+        )
         run(server, config, gate, bound)
 
 

@@ -8,7 +8,7 @@ import logging
 import signal
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 
 import uvicorn
@@ -25,7 +25,20 @@ _BACKLOG = 1024
 
 
 class Server(uvicorn.Server):
-    """uvicorn's, whose end by a signal is an ordinary one: what was taken is answered, and the exit code is 0."""
+    """uvicorn's, whose end by a signal is an ordinary one: what was taken is answered, and the exit code is 0.
+
+    Attributes:
+        on_start: Called when it listens.
+    """
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.on_start: Callable[[], None] = lambda: None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listens, and says so."""
+        await super().startup(sockets)
+        self.on_start()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
