@@ -162,10 +162,11 @@ const drawStrip = () => {
 const drawFilters = () => {
   const done = state.pictures.map((picture) => queue.entry(picture)).filter(({ status }) => status === "done");
   const objects = done.flatMap((one) => one.found.objects);
-  const here = found().objects.filter((object) => object.score === undefined || object.score >= state.threshold);
+  const isSure = (object) => object.score === undefined || object.score >= state.threshold;
+  const here = found().objects.filter(isSure);
   const order = (state.models.find(({ name }) => name === state.model) || { labels: [] }).labels;
   const rank = (label) => (order.includes(label) ? order.indexOf(label) : order.length);
-  const labels = [...new Set(objects.map((object) => object.label))].sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
+  const labels = [...new Set([...state.hidden, ...objects.filter(isSure).map((object) => object.label)])].sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
   const area = find("#classes"), focused = area.contains(document.activeElement) ? document.activeElement.dataset.label : null;
   area.replaceChildren(...labels.map((label) => {
     const chip = make("span", { class: "chip", "aria-hidden": "true" });
