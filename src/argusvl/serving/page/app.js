@@ -1,7 +1,7 @@
 // The page: what the reader does, and what is shown then.
 
 import { ask } from "./api.js";
-import { drawnPicture, drawOverlay, wordsOf } from "./boxes.js";
+import { drawnPicture, drawOverlay } from "./boxes.js";
 import { colourOf, css, fingerColour, inkOn } from "./colours.js";
 import { counted, find, make, shape } from "./dom.js";
 import { Space } from "./hands.js";
@@ -65,9 +65,9 @@ const row = (object, position, isNumbered) => {
   const mark = make("span", { class: isNumbered ? "mark numbered" : "mark", "aria-hidden": "true" }, isNumbered ? String(position + 1) : "");
   mark.style.cssText = `background: ${css(colour)}; color: ${inkOn(colour)}; display: grid; place-items: center`;
   const said = make("span", { class: "said" }, object.description);
-  if (object.label !== object.description) said.append(make("small", {}, object.label));
-  const score = make("span", { class: "score" }, object.score === undefined ? "" : object.score.toFixed(2));
-  const button = make("button", { type: "button", "data-object": object.index, "aria-label": wordsOf(object), "aria-pressed": "false", tabindex: -1 }, mark, said, score);
+  if (object.label !== object.description) said.append(" ", make("small", {}, object.label));
+  const score = object.score === undefined ? [] : [make("span", { class: "unseen" }, "score "), object.score.toFixed(2)];
+  const button = make("button", { type: "button", "data-object": object.index, "aria-pressed": "false", tabindex: -1 }, mark, said, " ", make("span", { class: "score" }, ...score));
   return make("li", {}, button);
 };
 
@@ -106,6 +106,8 @@ const drawPicture = () => {
   const isNumbered = drawOver();
   const kept = list.contains(document.activeElement);
   list.replaceChildren(...shown().map((object, i) => row(object, i, isNumbered)), ...found().lines.map(line));
+  list.toggleAttribute("tabindex", !shown().length && found().lines.length > 0); // lines are no buttons, yet they scroll
+  if (list.hasAttribute("tabindex")) list.tabIndex = 0;
   find("#name").textContent = picture.name;
   const told = tally();
   if (find("#tally").textContent !== told) find("#tally").textContent = told;
@@ -146,8 +148,9 @@ const drawStrip = () => {
     const { status, found: read } = queue.entry(picture);
     const bad = picture.refusal || status === "failed";
     const number = read ? read.objects.filter(passes).length || read.hands.length : 0;
-    const words = bad ? "not answered" : status !== "done" ? "not yet answered" : read.lines.length ? "answered" : counted(number, "object");
-    const badge = bad ? make("span", { class: "badge bad" }, "!") : status === "done" && number ? make("span", { class: "badge" }, String(number)) : "";
+    const counts = () => (read.hands.length ? counted(number, "hand") : read.lines.length ? "answered" : counted(number, "object"));
+    const words = bad ? "not answered" : status === "done" ? counts() : "not yet answered";
+    const badge = bad ? make("span", { class: "badge bad", "aria-hidden": "true" }, "!") : status === "done" && number ? make("span", { class: "badge" }, String(number)) : "";
     const isCurrent = picture === state.current;
     return make("button", { type: "button", "data-id": picture.id, "aria-label": `${picture.name}, ${words}`, title: picture.name, tabindex: isCurrent ? 0 : -1, ...(isCurrent ? { "aria-current": "true" } : {}) },
       picture.size ? make("img", { src: picture.source, alt: "" }) : "", badge);

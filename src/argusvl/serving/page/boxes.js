@@ -15,17 +15,17 @@ const measuring = (size) => {
   return (text) => { ruler.font = `${size}px ${FONT}`; return ruler.measureText(text).width; };
 };
 
-export const area = ([x1, y1, x2, y2]) => Math.max(0, x2 - x1) * Math.max(0, y2 - y1);
+const area = ([x1, y1, x2, y2]) => Math.max(0, x2 - x1) * Math.max(0, y2 - y1);
 
 const fit = ([x1, y1, x2, y2], { width, height }) => [
   Math.min(Math.max(x1, 0), width), Math.min(Math.max(y1, 0), height), Math.min(Math.max(x2, 0), width), Math.min(Math.max(y2, 0), height),
 ];
 
 /** "red blood cell 0.91". */
-export const tagOf = (object) => (object.score === undefined ? object.description : `${object.description} ${object.score.toFixed(2)}`);
+const tagOf = (object) => (object.score === undefined ? object.description : `${object.description} ${object.score.toFixed(2)}`);
 
 /** What a screen reader says of an object. */
-export const wordsOf = (object) => (object.score === undefined ? object.description : `${object.description}, score ${object.score.toFixed(2)}`);
+const wordsOf = (object) => (object.score === undefined ? object.description : `${object.description}, score ${object.score.toFixed(2)}`);
 
 /**
  * Draws objects over the picture.
