@@ -7,7 +7,7 @@ and starts it again, `fuzz` lets schemathesis (installed anywhere, `--schemathes
 document.
 
     python benchmarks/serving.py throughput --seconds 6 --rounds 2
-    python benchmarks/serving.py soak --requests 20000
+    python benchmarks/serving.py soak --requests 20000 --minutes 9
     python benchmarks/serving.py kill --kills 6
     python benchmarks/serving.py fuzz --schemathesis schemathesis --minutes 3
 
@@ -139,6 +139,7 @@ def wrk(server: Server, picture: Path, clients: int, seconds: float) -> Result:
     )
     found = json.loads(re.search(r"RESULT (.*)", told.stdout)[1])  # type: ignore[index]
     assert not found["errors"], told.stdout
+    assert found["requests"] >= 20, "too few answers to tell anything: give more --seconds"
     milliseconds = {f"{p}_ms": round(found[p] / 1000, 1) for p in ("p50", "p95", "p99")}
     return {"per_second": found["requests"] / found["us"] * 1e6, **milliseconds}
 
@@ -173,7 +174,7 @@ def throughput(folder: Path, seconds: float, rounds: int) -> Result:
     return told
 
 
-def soak(folder: Path, requests: int) -> Result:
+def soak(folder: Path, requests: int, minutes: float) -> Result:
     """Resident memory over many requests, and its slope."""
     (picture,) = draw(folder / "soak", 1, min(CLIENTS))
     done: list[int] = []
@@ -181,7 +182,7 @@ def soak(folder: Path, requests: int) -> Result:
     with Server() as server:
         wrk(server, picture, 16, 5)  # arenas and caches fill
         began, so_far = time.monotonic(), 0
-        while so_far < requests and time.monotonic() - began < 540:
+        while so_far < requests and time.monotonic() - began < 60 * minutes:
             found = wrk(server, picture, 16, 5)
             so_far += round(found["per_second"] * 5)
             done.append(so_far)
@@ -240,8 +241,12 @@ def kill(folder: Path, kills: int) -> Result:
         client.join()
     with server:
         pass
+    others = [
+        (one, dict(other, image=one["image"])) for one in wanted for other in wanted if other is not one
+    ]
     return {
         "kills": kills,
+        "told_apart_by_objects_alone": sum(1 for one, other in others if _differs(other, one)) / len(others),
         "clients": len(pictures),
         "told": dict(told),
         "wrong": wrong[:5],
@@ -286,6 +291,7 @@ def fuzz(program: str, minutes: float) -> Result:
             ]
             # Which bytes are a picture, no schema says: that they are refused is no contradiction to it.
             words += ["--exclude-checks", "positive_data_acceptance", "--phases", "examples,coverage,fuzzing"]
+            words += ["--max-time", f"{max(until - time.monotonic(), 10):.0f}"]
             done = subprocess.run(words, capture_output=True, text=True)
             runs.append(done.returncode)
             outputs = done.stdout
@@ -336,7 +342,7 @@ def main() -> None:
         if asked.part == "throughput":
             found = throughput(folder, asked.seconds, asked.rounds)
         elif asked.part == "soak":
-            found = soak(folder, asked.requests)
+            found = soak(folder, asked.requests, asked.minutes)
         elif asked.part == "kill":
             found = kill(folder, asked.kills)
         else:
