@@ -39,27 +39,26 @@ const readClass = (answer) => ({
 
 /**
  * By the path that is asked. `query`: settings of a request about a picture. `read`: an answer's objects, hands, lines and text.
- * `all`: whether every picture is asked about at once, or each when it is looked at, because an answer takes long. `found`: what
- * is counted.
+ * `all`: whether every picture is asked about at once, or each when it is looked at, because an answer takes long.
  */
 export const TASKS = {
   "/v1/detect": {
-    title: "Find objects", all: true, found: "object",
+    title: "Find objects", all: true,
     query: () => ({ threshold: LOWEST_SCORE }),
     read: (answer) => ({ ...nothing, objects: numbered(answer.objects) }),
   },
   "/v1/describe": {
-    title: "Write", all: false, found: "object",
+    title: "In words", all: false,
     query: () => ({}),
     read: (answer) => ({ ...nothing, objects: numbered(answer.objects), text: answer.text, complete: answer.complete }),
   },
   "/v1/hands": {
-    title: "Hands", all: true, found: "hand",
+    title: "Hands", all: true,
     query: (picture) => ({ side: picture.side, ...(picture.box ? { box: picture.box.join(",") } : {}) }),
     read: readHands,
   },
   "/v1/recognize": {
-    title: "Recognise", all: true, found: "class",
+    title: "Recognise", all: true,
     query: () => ({}),
     read: readClass,
   },
