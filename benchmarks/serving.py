@@ -272,7 +272,7 @@ def _differs(answer: Result, wanted: Result) -> str | None:
 
 def fuzz(program: str, minutes: float) -> Result:
     """Requests made by the OpenAPI document."""
-    with Server("--max-seconds", "20", models=("argus-tiny", "argus-hand")) as server:
+    with Server(*_PATIENT, models=("argus-tiny", "argus-hand")) as server:
         url = f"http://127.0.0.1:{server.port}/openapi.json"
         until, runs, outputs = time.monotonic() + 60 * minutes, [], ""
         seed = 0
@@ -287,7 +287,7 @@ def fuzz(program: str, minutes: float) -> Result:
                 "--max-examples",
                 "40",
                 "--request-timeout",
-                "40",
+                "200",
             ]
             # Which bytes are a picture, no schema says: that they are refused is no contradiction to it.
             words += ["--exclude-checks", "positive_data_acceptance", "--phases", "examples,coverage,fuzzing"]

@@ -172,8 +172,8 @@ class Upload:
     turned: bool
     max_megapixels: float
 
-    def open(self) -> Image.Image:
-        """The picture, upright and RGB.
+    def picture(self) -> Image.Image:
+        """Decodes it, upright and RGB.
 
         Raises:
             ImageError: It is damaged or truncated.

@@ -142,7 +142,7 @@ class Echo:
         self.go_on.set()
 
     def _prepare(self, upload: Upload, settings: EchoSettings) -> float:
-        return float(np.asarray(upload.open()).mean()) * settings.factor
+        return float(np.asarray(upload.picture()).mean()) * settings.factor
 
     def _answer(self, means: Sequence[float]) -> list[Echoed]:
         self.batches.append(len(means))

@@ -92,7 +92,7 @@ def load_service(checkpoint: Path, *, device: str) -> Service:
         detect = predictor.detector()
 
         def question(upload: Upload, settings: DetectSettings) -> tuple[Question, float]:
-            return predictor.question(upload.open()), settings.threshold
+            return predictor.question(upload.picture()), settings.threshold
 
         def found(asked: Sequence[tuple[Question, float]]) -> list[FoundObjects]:
             questions, thresholds = zip(*asked, strict=True)
@@ -111,7 +111,7 @@ def load_service(checkpoint: Path, *, device: str) -> Service:
         )
 
     def to_write(upload: Upload, settings: DescribeSettings) -> tuple[Question, int]:
-        return predictor.question(upload.open()), settings.max_new_tokens
+        return predictor.question(upload.picture()), settings.max_new_tokens
 
     def written(asked: Sequence[tuple[Question, int]]) -> list[WrittenObjects]:
         questions, lengths = zip(*asked, strict=True)

@@ -88,7 +88,7 @@ def load_service(checkpoint: Path, *, device: str) -> Service:
         box = None if settings.box is None else np.array([float(part) for part in settings.box.split(",")])
         camera = None if settings.camera is None else parse_camera_option(settings.camera)
         looked_at = np.array([0.0, 0.0, *upload.size]) if box is None else box
-        return predictor.cut(upload.open(), HandQuery(box, settings.side, camera)), looked_at
+        return predictor.cut(upload.picture(), HandQuery(box, settings.side, camera)), looked_at
 
     def found(cuts: Sequence[tuple[CutHand, Floats]]) -> list[FoundHands]:
         hands = predictor.predict_cuts([cut for cut, _ in cuts])
