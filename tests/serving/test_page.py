@@ -150,6 +150,8 @@ def test_the_drawn_picture_is_saved_with_its_boxes(shipped: Any, open_page: Open
 
 def test_everything_can_be_done_by_keys(shipped: Any, open_page: OpenPage, drawn: bytes) -> None:
     with open_page(shipped) as tab:
+        # From now on the browser hands its dialog over; asked for only just before the key, it might come too late.
+        tab.on("filechooser", lambda _: None)
         expect(tab.locator("#intake")).to_be_visible()
         tab.locator("#task button").last.focus()
         tab.keyboard.press("Tab")
