@@ -1,4 +1,4 @@
-"""What tests of several areas use: the repository, a complete configuration, a Pascal VOC source, shared real data."""
+"""What tests of several areas use: the repository, a configuration, a Pascal VOC source, real data, a browser."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
 import hypothesis
@@ -18,6 +19,9 @@ import pytest
 from PIL import ExifTags, Image
 
 from argusvl.core import precision
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 VocObject = tuple[str, Sequence[object]]
 """Name and the four values of the box, whatever they are."""
@@ -164,3 +168,20 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
     for folder in mounted:
         # Lazily: a file that is still mapped, or held by a caught error's traceback, decides no test.
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium; skips the test where there is none, except in CI.
+
+    One for all areas: a second driver cannot be started beside the first.
+    """
+    from playwright.sync_api import sync_playwright
+
+    command = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if command is None:
+        give_up = pytest.fail if os.environ.get("ARGUS_REQUIRE_CHROMIUM") else pytest.skip
+        give_up("Chromium is not installed: apt-get install chromium")
+    start = {"executable_path": command, "args": ["--no-sandbox"]}
+    with sync_playwright() as driver, driver.chromium.launch(**start) as started:
+        yield started

@@ -7,7 +7,7 @@ verb's ``--help``. So its module must be light to import: what does the work is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
+    from pydantic import BaseModel
     from torch import nn
 
     from argusvl.core.errors import ArgusError
@@ -152,4 +153,80 @@ class ProbeCheckpoint(Protocol):
 
     def __call__(self, checkpoint: Path, config: Any, *, device: str) -> Probed:
         """``config``: the run's, of the task's class. Raises ``ArgusError`` where one of them cannot be used."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A picture that somebody has sent; its header was checked, its pixels are not decoded yet.
+
+    Attributes:
+        data: The bytes of its file.
+        size: ``(width, height)`` of the upright picture.
+        turned: Whether its EXIF tag says that the stored pixels must be turned.
+        max_megapixels: What it may have at most.
+    """
+
+    data: bytes
+    size: tuple[int, int]
+    turned: bool
+    max_megapixels: float
+
+    def picture(self) -> Image.Image:
+        """Decodes it, upright and RGB.
+
+        Raises:
+            ImageError: It is damaged or truncated.
+        """
+        from argusvl.core.images import open_image
+
+        return open_image("image", exif="upright", max_megapixels=self.max_megapixels, data=self.data)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A question about one picture that a loaded checkpoint answers.
+
+    Attributes:
+        path: Where it is asked, e.g. ``/v1/detect``.
+        summary: A line about it.
+        settings: What may be asked for besides; no field is required, and each has bounds.
+        found: What an answer holds besides the picture and the model.
+        prepare: ``(upload, settings)`` → what waits for the model. Called on a thread of its own, beside the model's
+            work. Raises ``DataError`` where the picture or a setting cannot be used.
+        answer: What waits → ``found`` for each, in one pass of the model. Never called twice at the same time.
+        example: Of ``found``, JSON-ready.
+        together: Settings → what must be equal for two questions to be answered in one pass.
+    """
+
+    path: str
+    summary: str
+    settings: type[BaseModel]
+    found: type[BaseModel]
+    prepare: Callable[[Upload, Any], Any]
+    answer: Callable[[Sequence[Any]], Sequence[BaseModel]]
+    example: Mapping[str, Any]
+    together: Callable[[Any], Hashable] = lambda settings: None
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A checkpoint that is loaded to answer for as long as a process lives.
+
+    Attributes:
+        task: What it was trained for.
+        endpoints: What can be asked.
+        labels: What it can name; empty where it names nothing.
+    """
+
+    task: str
+    endpoints: Sequence[Endpoint]
+    labels: Sequence[str] = ()
+
+
+class LoadService(Protocol):
+    """``argus serve``: loads a checkpoint, to be asked from outside."""
+
+    def __call__(self, checkpoint: Path, *, device: str) -> Service:
+        """Raises ``ArgusError`` where the checkpoint cannot be used, before anything heavy is imported."""
         ...

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from argusvl.config.schema import RunConfig
     from argusvl.core.figures import FigureSpec
 
-Part = Literal["predictor", "evaluation", "report", "pictures", "probe", "comparison"]
+Part = Literal["predictor", "evaluation", "report", "pictures", "probe", "comparison", "service"]
 
 DEFAULT_TASK = "detection"
 """Of checkpoints that name none: those of earlier versions, folders in hub layout, what ships."""
@@ -44,6 +44,7 @@ class TaskEntry:
         report: A :class:`~argusvl.task_parts.MakeTaskReport`.
         probe: A :class:`~argusvl.task_parts.ProbeCheckpoint`.
         comparison: A :class:`~argusvl.task_parts.CompareRuns`.
+        service: A :class:`~argusvl.task_parts.LoadService`.
         commands: Commands of its own under the verbs that are left to the tasks: ``init``, ``data convert``,
             ``inspect tokens``. The function's signature is the command line.
     """
@@ -59,6 +60,7 @@ class TaskEntry:
     report: str | None = None
     probe: str | None = None
     comparison: str | None = None
+    service: str | None = None
     commands: Mapping[str, str] = field(default_factory=dict)
 
     def config_class(self) -> type[RunConfig]:
@@ -100,6 +102,7 @@ TASKS: dict[str, TaskEntry] = {
         report="argusvl.detection.report.sections:task_report",
         probe="argusvl.detection.commands.probing:probe",
         comparison="argusvl.detection.report.comparison:compare",
+        service="argusvl.detection.commands.service:load_service",
         commands={
             "init": "argusvl.detection.commands.init:init",
             "export": "argusvl.detection.commands.export:export",
@@ -124,6 +127,7 @@ TASKS: dict[str, TaskEntry] = {
         evaluation="argusvl.manipulation.commands.evaluation:evaluate_checkpoint",
         evaluation_files=("hands",),
         report="argusvl.manipulation.report.sections:task_report",
+        service="argusvl.manipulation.commands.service:load_service",
         commands={"init": "argusvl.manipulation.commands.init:init"},
     ),
 }

@@ -61,6 +61,7 @@ VERBS: dict[str, Verb] = {
     "predict": Verb(
         "argusvl.cli.predict:for_task", "Find in images what a checkpoint was trained for.", "checkpoint"
     ),
+    "serve": Verb("argusvl.cli.serve:command", "Answer over HTTP what checkpoints say of pictures."),
     "export": Verb("argusvl.cli.export:for_task", "Write a checkpoint as other tools load it.", "checkpoint"),
     "data": Verb("argusvl.cli.data:for_task", "Convert, check, split and draw data sets.", "option"),
     "doctor": Verb("argusvl.cli.doctor:app", "Explain what can go wrong, by its ID."),

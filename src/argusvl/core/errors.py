@@ -26,6 +26,10 @@ class ImageError(DataError):
     """An image cannot be used: missing, truncated, too large, or rotated by its EXIF tag."""
 
 
+class ImageTooLargeError(ImageError):
+    """An image's header claims more pixels than are accepted; nothing of it was decoded."""
+
+
 class CheckpointError(ArgusError):
     """A checkpoint folder is incomplete, damaged, or does not fit the request."""
 

@@ -28,3 +28,19 @@ def import_extra(extra: str, *modules: str) -> Any:
             remedy=f"install the extra that brings it: pip install 'argusvl[{extra}]'",
         ) from error
     return package
+
+
+def require_extra(extra: str, *packages: str) -> None:
+    """Refuses to go on without the packages of an extra that is called as none of them.
+
+    Raises:
+        ArgusError: One is not installed.
+    """
+    for package in packages:
+        try:
+            importlib.import_module(package)
+        except ImportError as error:
+            raise ArgusError(
+                f"{package} cannot be imported: {error}",
+                remedy=f"install the extra that brings it: pip install 'argusvl[{extra}]'",
+            ) from error

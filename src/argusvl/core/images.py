@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from argusvl.core.errors import DataError, ImageError
+from argusvl.core.errors import DataError, ImageError, ImageTooLargeError
 from argusvl.core.files import cannot_read, open_file, read_bytes
 
 FORMATS = {
@@ -328,7 +328,7 @@ def _identified(stream: BinaryIO, file: Path) -> Image.Image:
             return Image.open(stream, formats=_readable_formats())
     except Image.DecompressionBombError:
         # Pillow refuses from about 179 megapixels on, before it returns the size that was found.
-        raise ImageError(
+        raise ImageTooLargeError(
             "the header claims more than 178 million pixels; nothing was decoded",
             where=file,
             remedy="scale the image down if it is real, remove the file if it is not",
@@ -381,7 +381,7 @@ def _check_size(image: Image.Image, file: Path, max_megapixels: float) -> None:
     megapixels = width * height / 1e6
     if megapixels > max_megapixels:
         image.close()
-        raise ImageError(
+        raise ImageTooLargeError(
             f"{width}×{height} is {megapixels:.0f} megapixels, more than the limit of {max_megapixels:g}; "
             "nothing was decoded",
             where=file,

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 
 class ReadPage:
@@ -66,18 +64,6 @@ class ReadPage:
 
 
 OpenPage = Callable[..., AbstractContextManager[ReadPage]]
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """The system's Chromium; skips the test where there is none, except in CI."""
-    command = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if command is None:
-        give_up = pytest.fail if os.environ.get("ARGUS_REQUIRE_CHROMIUM") else pytest.skip
-        give_up("Chromium is not installed: apt-get install chromium")
-    start = {"executable_path": command, "args": ["--no-sandbox"]}
-    with sync_playwright() as driver, driver.chromium.launch(**start) as started:
-        yield started
 
 
 @pytest.fixture(scope="session")

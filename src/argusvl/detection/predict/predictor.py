@@ -204,27 +204,50 @@ class Predictor:
         Yields:
             The image as it was given, and its objects.
         """
+        detect = self.detector(labels, captions=captions, open_captions=open_captions, raw_scores=raw_scores)
+        shown = self.load_teachers(teachers)
+        for batch, questions in self._batches(images, batch_size, prompt, shown, on_error):
+            found = detect(questions, [score_threshold] * len(questions))
+            del questions  # nothing of the batch stays referenced while the caller works on its results
+            yield from zip(batch, found, strict=True)
+
+    def detector(
+        self,
+        labels: Sequence[str] | None = None,
+        *,
+        captions: bool = True,
+        open_captions: bool = False,
+        raw_scores: bool = False,
+    ) -> Callable[[Sequence[Question], Sequence[float]], list[Detections]]:
+        """What answers questions of :meth:`question`, a forward pass at each call; arguments as for :meth:`stream`.
+
+        Returns:
+            ``(questions, score_thresholds) -> objects``: for each question, those that score at least its threshold.
+        """
         vocabulary = checked_labels(self.assets.labels if labels is None else labels)
         collate = self._collator(vocabulary)
-        shown = self.load_teachers(teachers)
         among = self._caption_choice(vocabulary) if captions and not open_captions else None
         calibration = None if raw_scores else self.assets.calibration
-        for batch, questions in self._batches(images, batch_size, prompt, shown, on_error):
-            with torch.inference_mode():
-                output, predictions = predict_batch(
-                    self.model,
-                    collate([s for s, _ in questions]),
-                    [a for _, a in questions],
-                    vocabulary,
-                    calibration,
-                )
-                found = [calibrated(p.best, calibration).above(score_threshold) for p in predictions]
-                if captions:
-                    chosen = [range(len(detections)) for detections in found]
-                    found = describe(self.model, output, self.processor.tokenizer, found, chosen, among)
-            # Nothing of the batch stays referenced while the caller works on its results.
-            del output, predictions, questions
-            yield from zip(batch, found, strict=True)
+
+        @torch.inference_mode()
+        def detect(questions: Sequence[Question], score_thresholds: Sequence[float]) -> list[Detections]:
+            output, predictions = predict_batch(
+                self.model,
+                collate([s for s, _ in questions]),
+                [a for _, a in questions],
+                vocabulary,
+                calibration,
+            )
+            found = [
+                calibrated(p.best, calibration).above(least)
+                for p, least in zip(predictions, score_thresholds, strict=True)
+            ]
+            if not captions:
+                return found
+            chosen = [range(len(detections)) for detections in found]
+            return describe(self.model, output, self.processor.tokenizer, found, chosen, among)
+
+        return detect
 
     def predict_text(
         self,
@@ -247,19 +270,23 @@ class Predictor:
         Raises:
             ImageError: An image cannot be used.
         """
-        collate = self._collator(self.assets.labels)
         shown = self.load_teachers(teachers)
         written: list[TextPrediction] = []
         for _, questions in self._batches(_listed(images), batch_size, prompt, shown, None):
-            written += write_answers(
-                self.model.qwen,
-                self.processor,
-                collate([s for s, _ in questions]),
-                [a for _, a in questions],
-                vocabulary=self.assets.vocabulary,
-                max_new_tokens=max_new_tokens,
-            )
+            written += self.write(questions, max_new_tokens=max_new_tokens)
         return written
+
+    def write(self, questions: Sequence[Question], *, max_new_tokens: int) -> list[TextPrediction]:
+        """What the language model writes about questions of :meth:`question`, all at once."""
+        collate = self._collator(self.assets.labels)
+        return write_answers(
+            self.model.qwen,
+            self.processor,
+            collate([s for s, _ in questions]),
+            [a for _, a in questions],
+            vocabulary=self.assets.vocabulary,
+            max_new_tokens=max_new_tokens,
+        )
 
     def generate(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Points to what gives boxes: text generation knows nothing of the detection head (G-002).
@@ -335,7 +362,7 @@ class Predictor:
             while True:
                 # Decoded beside the forward pass: the rest of this batch and the next one.
                 for image in islice(given, 2 * batch_size - len(coming)):
-                    coming.append((image, decoder.submit(self._question, image, prompt, teachers)))
+                    coming.append((image, decoder.submit(self.question, image, prompt, teachers)))
                 if not coming:
                     return
                 image, question = coming.popleft()
@@ -354,7 +381,15 @@ class Predictor:
         finally:
             decoder.shutdown(cancel_futures=True)
 
-    def _question(self, image: ImageLike, prompt: str | None, teachers: Sequence[LoadedScene]) -> Question:
+    def question(
+        self, image: ImageLike, prompt: str | None = None, teachers: Sequence[LoadedScene] = ()
+    ) -> Question:
+        """What is asked about an image, decoded and on the grid; no model is needed for it.
+
+        Raises:
+            ImageError: The image cannot be used.
+            DataError: The conversation is too long.
+        """
         if isinstance(image, Image.Image):
             source = str(getattr(image, "filename", "")) or "an image"
             opened, orientation = upright_rgb(image, where=source)

@@ -161,7 +161,7 @@ class HandPredictor:
             raise DataError(told, where="predict", remedy="give a query for each image")
         if not images:
             return []
-        return self._predict([self._cut(*pair) for pair in zip(images, queries, strict=True)])
+        return self.predict_cuts([self.cut(*pair) for pair in zip(images, queries, strict=True)])
 
     def stream(
         self,
@@ -183,17 +183,18 @@ class HandPredictor:
             The pictures in their order, and their hands.
         """
         for start in range(0, len(images), batch_size):
-            cuts: list[tuple[Path, _Cut]] = []
+            cuts: list[tuple[Path, CutHand]] = []
             for image in images[start : start + batch_size]:
                 try:
-                    cuts.append((image, self._cut(image, query)))
+                    cuts.append((image, self.cut(image, query)))
                 except ArgusError as error:
                     on_error(image, error)
             if cuts:
-                hands = self._predict([cut for _, cut in cuts])
+                hands = self.predict_cuts([cut for _, cut in cuts])
                 yield from ((image, hand) for (image, _), hand in zip(cuts, hands, strict=True))
 
-    def _predict(self, cuts: Sequence[_Cut]) -> list[Hand]:
+    def predict_cuts(self, cuts: Sequence[CutHand]) -> list[Hand]:
+        """The hands of some cuts, in one forward pass: the second half of :meth:`predict`."""
         pixels = pixel_values([np.asarray(cut.picture) for cut in cuts])
         cameras = torch.from_numpy(np.stack([cut.camera for cut in cuts]).astype(np.float32))
         device = self.model.device
@@ -201,7 +202,13 @@ class HandPredictor:
             output = self.model(pixel_values=pixels.to(device), cameras=cameras.to(device))
         return [self._hand(found, cut) for found, cut in zip(predictions_of(output), cuts, strict=True)]
 
-    def _cut(self, image: str | Path | Image.Image, query: HandQuery) -> _Cut:
+    def cut(self, image: str | Path | Image.Image, query: HandQuery) -> CutHand:
+        """A hand cut out for the model: the first half of :meth:`predict`, which needs no model.
+
+        Raises:
+            ImageError: The picture cannot be read.
+            DataError: The box lies outside the picture, or K is no camera.
+        """
         if isinstance(image, Image.Image):
             (picture, turned), where = upright_rgb(image), "an image"
         else:
@@ -238,9 +245,9 @@ class HandPredictor:
         if side == "left":
             change = change.then(PictureMap.mirror(change.size))
         inner, turn = change.camera(camera)
-        return _Cut(change.picture(picture), change, inner, turn, side, camera, "; ".join(notes))
+        return CutHand(change.picture(picture), change, inner, turn, side, camera, "; ".join(notes))
 
-    def _hand(self, found: HandPrediction, cut: _Cut) -> Hand:
+    def _hand(self, found: HandPrediction, cut: CutHand) -> Hand:
         joints = found.joints_m @ cut.turn
         names = self.model.config.objects
         holds = found.object_kind >= 0 and bool(found.contact.max() >= 0.5)
@@ -265,7 +272,19 @@ class HandPredictor:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Cut:
+class CutHand:
+    """A hand as the model sees it, and the way back to the picture.
+
+    Attributes:
+        picture: The crop; that of a left hand is mirrored.
+        change: Picture → crop.
+        camera: ``[3, 3]`` K of the crop.
+        turn: ``[3, 3]``: rotation from the picture's camera to the crop's.
+        side: Which hand it is taken for.
+        source_camera: ``[3, 3]`` K of the picture.
+        note: What the caller should know.
+    """
+
     picture: Image.Image
     change: PictureMap
     camera: Floats

@@ -1,0 +1,117 @@
+"""What `argus serve --store` answers by a support store: `/v1/recognize`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from argusvl.task_parts import Endpoint, Service, Upload
+
+
+class RecognizeSettings(BaseModel):
+    """What may be asked of the store."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    threshold: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+        description="Probability of being known below which a picture is Unknown; 0: nothing is.",
+    )
+
+
+class RecognizedClass(BaseModel):
+    """Which of the enrolled classes a picture shows."""
+
+    label: str = Field(description="A class, or Unknown.")
+    nearest: str = Field(description="The best class in any case.")
+    score: float = Field(ge=0, le=1, description="Probability that the picture is of a known class.")
+    margin: float = Field(
+        description="Between the best two classes; small where they are hard to tell apart."
+    )
+    possible: list[str] = Field(
+        description="Classes that hold the true one nine times out of ten, if the picture is of a known class."
+    )
+    example_of: str | None = Field(description="The class whose example this very file is.")
+
+
+def load_service(store: Path, *, backbone: str | None, device: str) -> Service:
+    """Loads a support store to be asked from outside.
+
+    Args:
+        store: As ``argus recognize enroll`` made it.
+        backbone: ``NAME:FOLDER``; where enrolment found it when ``None``.
+        device: Where to compute.
+
+    Raises:
+        ArgusError: It is no such store, or its backbone cannot be loaded.
+    """
+    import numpy as np
+    import torch
+
+    from argusvl.recognition.backbones.views import load_with_views
+    from argusvl.recognition.decoding import decode_bytes
+    from argusvl.recognition.extraction.shards import Rows
+    from argusvl.recognition.few_shot.classification import ClassifyOptions, FewShotClassifier
+    from argusvl.recognition.few_shot.enrolment import SupportStore
+    from argusvl.recognition.few_shot.unknown import UNKNOWN
+
+    support = SupportStore.open(store)
+    network = load_with_views(backbone or support.backbone, support.views, device=device)
+    learned = FewShotClassifier(support, network, ClassifyOptions(threshold=0))
+    lane = support.lane
+
+    def prepare(upload: Upload, settings: RecognizeSettings) -> tuple[Any, str, float]:
+        picture = decode_bytes(upload.data, "image", lane, network.decode_side_px)
+        return network.preprocess(picture), hashlib.sha256(upload.data).hexdigest(), settings.threshold
+
+    def recognized(asked: Sequence[tuple[Any, str, float]]) -> list[RecognizedClass]:
+        pixels, digests, thresholds = zip(*asked, strict=True)
+        vectors = network.embed(torch.stack(pixels)).numpy().astype(np.float32)
+        lines = learned.lines(Rows(["image"] * len(asked), list(digests), vectors))
+        return [_of_line(line, least, UNKNOWN) for line, least in zip(lines, thresholds, strict=True)]
+
+    endpoint = Endpoint(
+        path="/v1/recognize",
+        summary="Recognise what a picture shows, by the examples of a store",
+        settings=RecognizeSettings,
+        found=RecognizedClass,
+        prepare=prepare,
+        answer=recognized,
+        example=_EXAMPLE,
+    )
+    return Service("recognition", (endpoint,), tuple(learned.labels))
+
+
+def store_fingerprint(store: Path) -> str:
+    """Tells a store from every other: by its examples and by what made their vectors."""
+    from argusvl.recognition.few_shot.enrolment import SupportStore
+
+    return hashlib.blake2b(SupportStore.open(store).text().encode(), digest_size=16).hexdigest()
+
+
+def _of_line(line: dict[str, Any], threshold: float, unknown: str) -> RecognizedClass:
+    return RecognizedClass(
+        label=line["nearest"] if line["score"] >= threshold else unknown,
+        nearest=line["nearest"],
+        score=line["score"],
+        margin=line["margin"],
+        possible=line["set"],
+        example_of=line.get("example_of"),
+    )
+
+
+_EXAMPLE = {
+    "label": "scratch",
+    "nearest": "scratch",
+    "score": 0.93,
+    "margin": 0.41,
+    "possible": ["scratch"],
+    "example_of": "scratch",
+}

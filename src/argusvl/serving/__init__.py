@@ -1,0 +1,1 @@
+"""Checkpoints that are asked over HTTP: bounded in everything, answering in batches."""

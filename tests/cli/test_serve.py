@@ -1,0 +1,72 @@
+"""`argus serve` as a process: it says where it listens, ends in order at SIGTERM, and tells a user's mistakes."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from argusvl.cli.main import run
+
+pytestmark = pytest.mark.usefixtures("quiet_logging")
+
+
+def test_it_answers_until_sigterm_and_ends_with_0() -> None:
+    words = [sys.executable, "-m", "argusvl", "serve", "argus-hand", "--port", "0"]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        said = process.stderr.readline()
+        address = re.search(r"answering argus-hand on http://127\.0\.0\.1:(\d+)", said)
+        assert address is not None, said
+        connection = http.client.HTTPConnection("127.0.0.1", int(address[1]), timeout=20)
+        connection.request("GET", "/readyz")
+        assert connection.getresponse().status == 200
+        process.send_signal(signal.SIGTERM)
+        assert (process.wait(20), process.stderr.read()) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], "no checkpoint and no store"),
+        (["nowhere"], "no such checkpoint"),
+        (["argus-hand", "--host", "0.0.0.0", "--port", "0"], "--token-file"),
+        (["argus-hand", "--host", "127.0.0.256", "--port", "0"], "--token-file"),
+        (["argus-hand", "argus-hand", "--port", "0"], "two models are called argus-hand"),
+        (["--store", "nowhere", "--port", "0"], "not a support store"),
+        (["argus-hand", "--token-file", "nowhere"], "no such file"),
+        (["argus-hand", "--label-studio-files", "nowhere"], "no such folder"),
+    ],
+)
+def test_mistakes_are_told(
+    words: list[str],
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["serve", *words]) == 2
+    said = capsys.readouterr().err
+    assert told in said.lower() and "Traceback" not in said
+
+
+@pytest.mark.parametrize("token", ["", "short", "two words of some length", "schlüssel-schlüssel-1"])
+def test_a_weak_token_is_refused(token: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "token.txt"
+    file.write_text(token, encoding="utf-8")
+    assert run(["serve", "argus-hand", "--token-file", str(file)]) == 2
+    said = capsys.readouterr().err
+    assert "at least 16" in said and (not token or token not in said)
+
+
+def test_a_port_that_is_taken_is_told_before_anything_is_loaded(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert run(["serve", "argus-hand", "--port", str(taken.getsockname()[1])]) == 2
+    assert "another port" in capsys.readouterr().err
