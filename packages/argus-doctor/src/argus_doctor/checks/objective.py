@@ -183,11 +183,19 @@ def shift(evidence: Evidence) -> Iterator[Suspicion]:
         0: "its own input token: labels were not shifted",
         -1: "the token before: labels were shifted the wrong way",
     }
+    # The labels of the batch are the next tokens, and the loss compares with others.
+    told = [one.labels_offset for one in evidence.objectives if one.offset == offset]
+    certain = offset in (0, 2) and all(one == 1 for one in told) and len(evidence.by_output()) <= 1
     yield Suspicion(
         "labels-shifted",
-        "its own token" if offset == 0 else "another token than the next",
+        "the batch's labels are the next tokens, the loss's are not"
+        if certain
+        else "its own token"
+        if offset == 0
+        else "another token than the next",
         "each output is trained to give "
         f"{what.get(offset, f'the token {offset} places ahead: labels were shifted twice')}",
         "labels",
         {"offset": offset},
+        proven=certain,
     )

@@ -12,6 +12,8 @@ Rule = Callable[[Tree], Iterator[Hit]]
 
 OPTIMIZERS = {"SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "NAdam", "RAdam", "Adamax", "Adadelta", "LBFGS"}
 SOFT = {"softmax", "Softmax", "sigmoid", "Sigmoid"}
+MISSPELT = ("require_grad", "requires_grads", "require_grads", "required_grad", "grad_required")
+"""What is written for ``requires_grad``."""
 _NEEDS_SCORES = {"cross_entropy", "CrossEntropyLoss"}
 _NEEDS_BINARY_SCORES = {"binary_cross_entropy_with_logits", "BCEWithLogitsLoss"}
 _NEEDS_LOGARITHMS = {"nll_loss", "NLLLoss"}
@@ -259,13 +261,7 @@ def misspelt_freeze(tree: Tree) -> Iterator[Hit]:
     for node in ast.walk(tree.module):
         if isinstance(node, ast.Assign):
             for target in node.targets:
-                if isinstance(target, ast.Attribute) and target.attr in (
-                    "require_grad",
-                    "requires_grads",
-                    "require_grads",
-                    "required_grad",
-                    "grad_required",
-                ):
+                if isinstance(target, ast.Attribute) and target.attr in MISSPELT:
                     yield (
                         "missing-freeze",
                         node,
