@@ -229,3 +229,40 @@ def test_a_gradient_that_is_lost_in_depth() -> None:
     model = nn.Sequential(nn.Linear(8, 16), nn.Sigmoid(), *deep, nn.Linear(16, 4))
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)
     assert "vanishing-gradient" in proven(trained(model, points(), optimizer=optimizer, steps=60))
+
+
+@pytest.mark.parametrize(("over", "certain"), [(0, True), (1, False)])
+def test_a_softmax_over_the_samples(over: int, certain: bool) -> None:
+    model = classifier(outputs=4)
+    model.append(nn.LogSoftmax(dim=over))
+    assert ("softmax-wrong-dimension" in proven(trained(model, points(), F.nll_loss, steps=20))) == certain
+
+
+class Language(nn.Module):
+    """One layer of attention over embedded tokens."""
+
+    def __init__(self, *, causal: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.embedding, self.head, self.causal = nn.Embedding(12, 16), nn.Linear(16, 12), causal
+
+    def forward(self, text: Tensor) -> Tensor:
+        hidden = self.embedding(text)
+        return self.head(
+            hidden + F.scaled_dot_product_attention(hidden, hidden, hidden, is_causal=self.causal)
+        )
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_a_language_model_that_sees_what_it_is_to_foretell(causal: bool) -> None:
+    model, batches = Language(causal=causal), tokens(ahead=1)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    with Watch(model, optimizer, source=False, probe=True) as watch:
+        for _ in range(20):
+            text, (labels, _) = next(batches)
+            loss = F.cross_entropy(model(text).transpose(1, 2), labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            watch.step(loss=loss, batch=(text, labels))
+    assert ("future-visible" in proven(watch.report())) != causal

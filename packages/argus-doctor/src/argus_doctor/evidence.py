@@ -181,7 +181,8 @@ class Objective:
         explained: Share of each target dimension's variance that the outputs explain.
         offset: In sequences, the distance from a token to the one that its output is trained to give.
         labels_offset: The same of labels that the batch brings, whether the loss uses them or not.
-        outputs_are: ``probabilities`` (they add up to 1), ``log-probabilities``, ``shares`` (from 0 to 1) or ``any``.
+        outputs_are: ``probabilities`` (they add up to 1), ``log-probabilities``, ``shares`` (from 0 to 1),
+            ``over-samples`` (those of a class add up to 1 over the samples) or ``any``.
         confidence: Of classes, the mean greatest probability.
     """
 
@@ -315,6 +316,7 @@ class Evidence:
         ranks_differ: The first step at which ranks had other weights, of which, and whether they must be equal.
         memory: What memory the process took, by step.
         source: Suspicions from the source.
+        unmasked: Place and words of attention without a mask in the source; what is wrong only of a model of sequences.
         skipped: Steps that the scaler of mixed precision left out.
         failures: What of the watching itself went wrong, by part.
         figure: The figure that chooses the best checkpoint, by step; greater is better.
@@ -359,6 +361,7 @@ class Evidence:
     ranks_differ: tuple[int, str, bool] | None = None
     memory: list[MemorySample] = field(default_factory=lambda: Ends(256))
     source: list[Suspicion] = field(default_factory=list)
+    unmasked: tuple[str, str] | None = None
     skipped: int = 0
     failures: dict[str, str] = field(default_factory=dict)
     figure: list[tuple[int, float]] = field(default_factory=lambda: Ends(256))

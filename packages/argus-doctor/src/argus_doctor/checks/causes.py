@@ -35,6 +35,8 @@ _STATES = (
     "learning-rate-too-low",
 )
 _ASIDE = (
+    "future-visible",
+    "target-not-updated",
     "evaluation-in-training-mode",
     "evaluation-inputs-differ",
     "train-val-leak",
@@ -144,7 +146,7 @@ def _outweighs(cause: Suspicion, effect: Suspicion | None) -> bool:
     return not effect.proven and effect.weight <= cause.weight + _NEARLY
 
 
-_SEEN_IN_SOURCE_ONLY = {"missing-freeze"}
+_SEEN_IN_SOURCE_ONLY = {"missing-freeze", "target-not-updated"}
 
 
 def _explains_back(effect: str, cause: str, known: Mapping[str, Suspicion]) -> bool:

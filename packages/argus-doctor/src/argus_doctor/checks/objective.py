@@ -84,6 +84,16 @@ def form(evidence: Evidence) -> Iterator[Suspicion]:
 def _form(evidence: Evidence, known: list[Objective]) -> Iterator[Suspicion]:
     best, times = Counter(one.best for one in known).most_common(1)[0]
     outputs = {one.outputs_are for one in known}
+    if outputs == {"over-samples"}:
+        yield Suspicion(
+            "softmax-wrong-dimension",
+            "adds up to 1 over the samples",
+            "the outputs of each class add up to 1 over the samples of a batch, those of a sample over the classes do "
+            "not: the softmax is taken over the wrong dimension",
+            "outputs",
+            proven=True,
+        )
+        return
     scores = ("cross-entropy", "smoothed-cross-entropy", "focal", "binary-cross-entropy")
     if best in scores and times >= 0.6 * len(known):
         if outputs == {"probabilities"}:
@@ -168,6 +178,29 @@ def balance(evidence: Evidence) -> Iterator[Suspicion]:
             f"the loss pulls at output {least} {ratio:,.0f} times less than at another",
             least,
             {"ratio": ratio},
+        )
+
+
+def future(evidence: Evidence) -> Iterator[Suspicion]:
+    """A model that is trained to give the next token and may look at it."""
+    offsets = [one.offset for one in evidence.objectives if one.offset is not None]
+    if len(offsets) < 3 or Counter(offsets).most_common(1)[0][0] != 1:
+        return
+    if evidence.later_tokens_matter:
+        yield Suspicion(
+            "future-visible",
+            "later tokens are seen",
+            "the outputs are trained to give the next token, and change when the tokens after theirs are changed",
+            "outputs",
+            proven=True,
+        )
+    elif evidence.unmasked is not None and evidence.later_tokens_matter is None:
+        place, words = evidence.unmasked
+        yield Suspicion(
+            "future-visible",
+            "attention without a mask, trained for the next token",
+            f"the outputs are trained to give the next token, and {words}",
+            place,
         )
 
 
