@@ -101,6 +101,7 @@ CLOSURES = """
 STYLES = {"plain": PLAIN, "functions": FUNCTIONS, "classes": CLASSES, "closures": CLOSURES}
 
 FAULTS = [
+    ("target-not-updated", "plain", "schedule.step()", "model.load_state_dict(model.state_dict())"),
     ("missing-zero-grad", "plain", "optimizer.zero_grad()", "pass"),
     ("missing-zero-grad", "functions", "optimizer.zero_grad(set_to_none=True)", "pass"),
     ("missing-zero-grad", "classes", "self.opt.zero_grad()", "pass"),

@@ -81,7 +81,9 @@ class Script:
     def unmasked_attention(self) -> tuple[str, str] | None:
         """Place and words of attention without a mask, in a script that calls none with one."""
         found = unmasked_attention(self.tree)
-        return found and (f"{self.path}:{found.lineno}", f"`{ast.unparse(found.func)}(...)` is given no mask")
+        if found is None:
+            return None
+        return f"{self.path}:{found.lineno}", f"`{ast.unparse(found.func)}(...)` is given no mask"
 
     def place(self, slug: str, where: str) -> int | None:
         """The line where a cause sits that shows only at run time; ``None`` where it cannot be told."""
