@@ -139,6 +139,8 @@ class TensorStatistics:
         not_finite: Share of the samples with a value that is not finite.
         worst_column: For tables, the greatest absolute mean or deviation of a column.
         columns: Of small tables, mean and deviation of each column.
+        grid: Of pictures whose values all lie on one grid, as bytes do: its spacing, and how many steps apart the least
+            and the greatest value are.
     """
 
     name: str
@@ -153,6 +155,7 @@ class TensorStatistics:
     not_finite: float
     worst_column: float | None = None
     columns: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    grid: tuple[float, int] | None = None
     normalised_next: bool = False
 
     def of_layer(self, normalises: bool) -> TensorStatistics:
@@ -177,7 +180,9 @@ class Objective:
         target_spread: The same of the targets, where they are of the same kind.
         explained: Share of each target dimension's variance that the outputs explain.
         offset: In sequences, the distance from a token to the one that its output is trained to give.
-        outputs_are: ``probabilities`` (they add up to 1), ``log-probabilities``, ``shares`` (from 0 to 1) or ``any``.
+        labels_offset: The same of labels that the batch brings, whether the loss uses them or not.
+        outputs_are: ``probabilities`` (they add up to 1), ``log-probabilities``, ``shares`` (from 0 to 1),
+            ``over-samples`` (those of a class add up to 1 over the samples) or ``any``.
         confidence: Of classes, the mean greatest probability.
     """
 
@@ -191,6 +196,7 @@ class Objective:
     target_spread: float | None = None
     explained: tuple[float, ...] = ()
     offset: int | None = None
+    labels_offset: int | None = None
     outputs_are: str = "any"
     confidence: float | None = None
     output: str = ""
@@ -279,6 +285,12 @@ class Evidence:
         labels: How often each class was seen, where targets are classes.
         batch_labels: Entropy of the classes within a batch, by look, in nats, and the batch's size.
         batches_repeated: Steps whose batch was the same as the one before, and steps compared.
+        batches_in_order: Steps whose batch was that of the round before, at the same place of it; batches that could
+            have been; and how many a round has.
+        misspelt: Parameters and modules that carry an attribute which nobody reads and ``requires_grad`` was meant,
+            with its name.
+        still: Looks in a row, at the end, at which no weight changed by a bit though gradients were there; the step of
+            the first; and whether weights had changed before.
         target_correlation: Greatest absolute correlation between an input column and the target, with the column.
         objectives: By look.
         output_shares: Norm of the gradient at each of several outputs, or columns of one, by look.
@@ -304,6 +316,7 @@ class Evidence:
         ranks_differ: The first step at which ranks had other weights, of which, and whether they must be equal.
         memory: What memory the process took, by step.
         source: Suspicions from the source.
+        unmasked: Place and words of attention without a mask in the source; what is wrong only of a model of sequences.
         skipped: Steps that the scaler of mixed precision left out.
         failures: What of the watching itself went wrong, by part.
         figure: The figure that chooses the best checkpoint, by step; greater is better.
@@ -320,6 +333,9 @@ class Evidence:
     target_is_integer: bool = False
     batch_labels: list[tuple[float, int]] = field(default_factory=lambda: Ends(256))
     batches_repeated: tuple[int, int] = (0, 0)
+    batches_in_order: tuple[int, int, int] = (0, 0, 0)
+    misspelt: dict[str, str] = field(default_factory=dict)
+    still: tuple[int, int, bool] = (0, 0, False)
     target_correlation: tuple[float, int] | None = None
     objectives: list[Objective] = field(default_factory=Ends)
     output_shares: list[dict[str, float]] = field(default_factory=Ends)
@@ -345,6 +361,7 @@ class Evidence:
     ranks_differ: tuple[int, str, bool] | None = None
     memory: list[MemorySample] = field(default_factory=lambda: Ends(256))
     source: list[Suspicion] = field(default_factory=list)
+    unmasked: tuple[str, str] | None = None
     skipped: int = 0
     failures: dict[str, str] = field(default_factory=dict)
     figure: list[tuple[int, float]] = field(default_factory=lambda: Ends(256))

@@ -283,6 +283,17 @@ def _kind_of(outputs: Tensor) -> str:
     return "shares" if low >= 0 and high <= 1 else "any"
 
 
+def over_samples(outputs: Tensor) -> bool:
+    """Whether outputs ``[N, C]``, or their exponentials, add up to 1 over the samples and not over the classes."""
+    if outputs.ndim != 2 or min(outputs.shape) < 3:
+        return False
+    shares = outputs.double().exp() if float(outputs.max()) <= 0 else outputs.double()
+    if float(shares.min()) < 0:
+        return False
+    columns, rows = ((shares.sum(axis) - 1).abs() for axis in (0, 1))
+    return float(columns.max()) < 1e-3 and float(rows.min()) > 1e-2
+
+
 def confidence(outputs: Tensor) -> Tensor:
     """The mean greatest probability of scores ``[R, C]``."""
     return outputs.softmax(-1).amax(-1).mean()

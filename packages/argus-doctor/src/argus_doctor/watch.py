@@ -46,6 +46,7 @@ from argus_doctor.record.tensors import described, held_here, tensors_in
 from argus_doctor.signature import (
     examine_objective,
     examine_vocabulary,
+    over_samples,
     pulled_classes,
     trained_offset,
 )
@@ -138,6 +139,7 @@ class Watch:
         self._script = script
         if script is not None:
             self._quietly("source", lambda: self.evidence.source.extend(script.suspicions()))
+            self._quietly("source", lambda: setattr(self.evidence, "unmasked", script.unmasked_attention()))
 
     @property
     def optimizer_stepped(self) -> bool:
@@ -426,12 +428,22 @@ class Watch:
                     return
                 result = examine_objective(step, values, gradient, targets)
                 pulled = pulled_classes(gradient) if gradient.ndim == 3 else (gradient, gradient)
-            offset = None
+            offset = told = None
             if own and len(sample.shape) == 3:
                 offset = trained_offset(rest[-1], *pulled, sample.index, sample.shape[-1])
+                brought = (one for one in targets if one.ndim == 2 and not one.is_floating_point())
+                offsets = (
+                    trained_offset(rest[-1], one, one >= 0, sample.index, sample.shape[-1])
+                    for one in brought
+                    if one.shape == pulled[0].shape
+                )
+                told = next((one for one in offsets if one is not None), None)
+            whole = all(one.step in (None, 1) for one in sample.index)
+            if result is not None and result.classes and whole and over_samples(values):
+                result.outputs_are = "over-samples"
             if result is not None or offset is not None:
                 objective = Objective(step) if result is None else result
-                objective.offset, objective.output = offset, name
+                objective.offset, objective.labels_offset, objective.output = offset, told, name
                 self._correct_chance(objective)
                 self.evidence.objectives.append(objective)
 

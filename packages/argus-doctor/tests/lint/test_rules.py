@@ -101,6 +101,7 @@ CLOSURES = """
 STYLES = {"plain": PLAIN, "functions": FUNCTIONS, "classes": CLASSES, "closures": CLOSURES}
 
 FAULTS = [
+    ("target-not-updated", "plain", "schedule.step()", "model.load_state_dict(model.state_dict())"),
     ("missing-zero-grad", "plain", "optimizer.zero_grad()", "pass"),
     ("missing-zero-grad", "functions", "optimizer.zero_grad(set_to_none=True)", "pass"),
     ("missing-zero-grad", "classes", "self.opt.zero_grad()", "pass"),
@@ -204,3 +205,30 @@ def test_what_is_no_script_is_refused_by_name(tmp_path: Path) -> None:
         assert "train.py" in str(raised.value.where) and raised.value.remedy
     with pytest.raises(ArgusError):
         Script.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("call", "unmasked"),
+    [
+        ("F.scaled_dot_product_attention(q, k, v)", True),
+        ("F.scaled_dot_product_attention(q, k, v, is_causal=False)", True),
+        ("F.scaled_dot_product_attention(q, k, v, is_causal=True)", False),
+        ("F.scaled_dot_product_attention(q, k, v, mask)", False),
+        ("F.scaled_dot_product_attention(q, k, v, is_causal=cache is None)", False),
+        ("F.scaled_dot_product_attention(q, k, v, **options)", False),
+    ],
+)
+def test_attention_without_a_mask_is_seen(call: str, unmasked: bool, tmp_path: Path) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(f"y = {call}\n")
+    assert (Script.read(script).unmasked_attention() is not None) == unmasked
+    assert not Script.read(script).findings()  # of itself no fault
+
+
+def test_a_network_that_is_copied_into_itself_is_seen(tmp_path: Path) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(
+        "target.load_state_dict(target.state_dict())\nother.load_state_dict(target.state_dict())\n"
+    )
+    (found,) = Script.read(script).findings()
+    assert (found.slug, found.where) == ("target-not-updated", f"{script}:1")

@@ -29,6 +29,7 @@ CHECKS: tuple[Check, ...] = (
     objective.unbounded,
     objective.balance,
     objective.shift,
+    objective.future,
     batches.inputs,
     batches.ignored,
     batches.evaluation_inputs,

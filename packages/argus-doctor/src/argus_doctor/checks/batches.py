@@ -48,10 +48,10 @@ def inputs(evidence: Evidence) -> Iterator[Suspicion]:
                 proven=empty,
             )
         elif not looks[0].normalised_next:
-            yield from _ranges(name, looks)
+            yield from _ranges(name, looks, raw=_takes_bytes_as_they_are(looks, evidence))
 
 
-def _ranges(name: str, looks: Sequence[TensorStatistics]) -> Iterator[Suspicion]:
+def _ranges(name: str, looks: Sequence[TensorStatistics], *, raw: bool) -> Iterator[Suspicion]:
     """By mean and deviation: a first layer as PyTorch draws it expects about 0 and 1."""
     mean, std = median(one.mean for one in looks), median(one.std for one in looks)
     low, high = min(one.low for one in looks), max(one.high for one in looks)
@@ -62,8 +62,17 @@ def _ranges(name: str, looks: Sequence[TensorStatistics]) -> Iterator[Suspicion]
     numbers: dict[str, Any] = {"mean": mean, "std": std, "low": low, "high": high}
     numbers |= {} if columns is None else {"columns": [list(row) for row in columns]}
     picture = len(shape) == 4 and shape[1] in (1, 3, 4)
+    span = _span_of_bytes(looks)
     column = median((one.worst_column for one in looks if one.worst_column is not None), default=0.0)
     kinds: tuple[tuple[str, str, bool, str], ...] = (
+        ("inputs-not-normalised", "bytes into a fresh layer", raw and span is not None and high >= 128, ""),
+        (
+            "inputs-normalised-twice",
+            "bytes within less than one division leaves",
+            # One division by 255, or by a deviation of pixels that were, leaves a span of 1 or more.
+            span is not None and span < 0.25,
+            f": all 256 values of a byte would lie within {span or 0:.3g}",
+        ),
         ("inputs-not-normalised", "input far from unit size", picture and (std > 20 or abs(mean) > 30), ""),
         ("inputs-not-normalised", "column far from unit size", column > 30, ""),
         (
@@ -93,8 +102,29 @@ def _ranges(name: str, looks: Sequence[TensorStatistics]) -> Iterator[Suspicion]
     )
     for slug, sign, seen, words in kinds:
         if seen:
-            yield Suspicion(slug, sign, figures + words, f"input {name}", numbers)
+            yield Suspicion(slug, sign, figures + words, f"input {name}", numbers, proven=sign in _BYTES_TELL)
             return
+
+
+_BYTES_TELL = ("bytes into a fresh layer", "bytes within less than one division leaves")
+
+
+def _span_of_bytes(looks: Sequence[TensorStatistics]) -> float | None:
+    """From the least to the greatest value that a byte could have; ``None`` where inputs are no pictures of bytes."""
+    grids = [one.grid for one in looks]
+    known = [grid for grid in grids if grid is not None and grid[1] >= 64]
+    if len(known) < max(3, 0.8 * len(grids)):
+        return None
+    spacing = median(grid[0] for grid in known)
+    return 255 * spacing if all(abs(grid[0] / spacing - 1) < 0.01 for grid in known) else None
+
+
+def _takes_bytes_as_they_are(looks: Sequence[TensorStatistics], evidence: Evidence) -> bool:
+    """Whether bytes go into weights that PyTorch has just drawn, of a model that normalises nowhere."""
+    first = next((p for p in evidence.parameters.values() if len(p.shape) > 1), None)
+    fresh = first is not None and first.start == "default" and "Conv" in first.kind
+    normalises = any("Norm" in p.kind for p in evidence.parameters.values())
+    return fresh and not normalises and all(one.whole and one.low >= 0 and one.high <= 255 for one in looks)
 
 
 def ignored(evidence: Evidence) -> Iterator[Suspicion]:
@@ -138,13 +168,19 @@ def evaluation_inputs(evidence: Evidence) -> Iterator[Suspicion]:
         scaled = max(std_there / std, std / std_there)
         # A series goes on beyond the window that was trained on: that is no other way of preparing it.
         if shifted > 3.0 or scaled > 2.0:
+            span, span_there = _span_of_bytes(known), _span_of_bytes(looks)
+            # Both are bytes: no other data, but other arithmetic.
+            certain = (
+                span is not None and span_there is not None and max(span / span_there, span_there / span) > 4
+            )
             yield Suspicion(
                 "evaluation-inputs-differ",
-                "evaluated on other ranges",
+                "bytes scaled otherwise in evaluation" if certain else "evaluated on other ranges",
                 f"input {name} has mean {mean:.3g} and deviation {std:.3g} in training, {mean_there:.3g} and "
                 f"{std_there:.3g} in evaluation",
                 f"input {name}",
                 {"training": [mean, std], "evaluation": [mean_there, std_there]},
+                proven=certain,
             )
 
 
@@ -168,11 +204,16 @@ def order(evidence: Evidence) -> Iterator[Suspicion]:
     expected = overall - (len(counts) - 1) / (2 * max(size, 1))  # of a fair draw (Miller's correction)
     seen = sum(entropy for entropy, _ in evidence.batch_labels) / len(evidence.batch_labels)
     if size >= 4 and expected > 0.25 and seen < 0.5 * expected:
+        same, rounds, length = evidence.batches_in_order
+        # The same batches in the same order, round after round: nobody draws them.
+        certain = length >= 4 and rounds >= length and same == rounds
         yield Suspicion(
             "data-not-shuffled",
-            "batches of few classes",
-            f"a batch has an entropy of {seen:.2f} nats over the classes, a fair draw would have {expected:.2f}",
+            "batches of few classes in a fixed order" if certain else "batches of few classes",
+            f"a batch has an entropy of {seen:.2f} nats over the classes, a fair draw would have {expected:.2f}"
+            + (f"; after {length} batches the same come again in the same order" if certain else ""),
             "data loader",
+            proven=certain,
         )
 
 
@@ -206,12 +247,15 @@ def leaks(evidence: Evidence) -> Iterator[Suspicion]:
         correlation, column = evidence.target_correlation
         columns = next((one.shape[-1] for look in evidence.inputs for one in look if len(one.shape) == 2), 0)
         if correlation > 0.9999 and columns > 2:
+            # To the last digit over hundreds of rows: the target itself, scaled and shifted.
+            exact = 1 - correlation < 1e-10
             yield Suspicion(
                 "target-in-inputs",
-                "a column is the target",
+                "a column is the target, exactly" if exact else "a column is the target",
                 f"input column {column} is the target (correlation {correlation:.6f})",
                 f"input column {column}",
                 {"column": column},
+                proven=exact,
             )
 
 

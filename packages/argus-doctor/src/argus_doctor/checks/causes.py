@@ -35,6 +35,8 @@ _STATES = (
     "learning-rate-too-low",
 )
 _ASIDE = (
+    "future-visible",
+    "target-not-updated",
     "evaluation-in-training-mode",
     "evaluation-inputs-differ",
     "train-val-leak",
@@ -92,7 +94,9 @@ def join(suspicions: Iterable[Suspicion], evidence: Evidence) -> list[Finding]:
         slug: max(alike, key=lambda one: (one.proven, one.weight)) for slug, alike in by_slug.items()
     }
     written = {one.slug: one for one in evidence.source}
-    strongest |= {slug: one for slug, one in written.items() if slug in _SEEN_IN_SOURCE_ONLY}
+    for slug in _SEEN_IN_SOURCE_ONLY & written.keys():
+        if slug not in strongest or not strongest[slug].proven:
+            strongest[slug] = written[slug]
     probable = {slug: one.probability for slug, one in strongest.items()}
     explained = {
         effect
@@ -142,7 +146,7 @@ def _outweighs(cause: Suspicion, effect: Suspicion | None) -> bool:
     return not effect.proven and effect.weight <= cause.weight + _NEARLY
 
 
-_SEEN_IN_SOURCE_ONLY = ("missing-freeze",)
+_SEEN_IN_SOURCE_ONLY = {"missing-freeze", "target-not-updated"}
 
 
 def _explains_back(effect: str, cause: str, known: Mapping[str, Suspicion]) -> bool:

@@ -9,6 +9,7 @@ from argus_doctor.evidence import Evidence, Objective, Parameter
 from argus_doctor.suspicion import Suspicion, median, names
 
 _LAYERS = ("Linear", "Conv", "RNN", "LSTM", "GRU", "Attention")
+_TELLS = 64
 _RISK = 0.97
 """Of the loss of a constant answer: what is above has learned nothing."""
 
@@ -81,13 +82,27 @@ def initialisation(evidence: Evidence) -> Iterator[Suspicion]:
     first = next((one for one in evidence.objectives if one.loss is not None and one.chance), None)
     if large and first is not None and first.step <= 3 and (first.loss or 0) > 4 * (first.chance or 1):
         gains = max(p.first_weight * math.sqrt(p.numel // p.shape[0]) for p in large)
+        spread = first.output_spread or 0.0
+        certain = (
+            first.step == 1
+            and (first.loss or 0) > 1e4 * (first.chance or 1)
+            and spread > max(1e3, 1e2 * (first.target_spread or 0.0))
+            and _inputs_of_usual_size(evidence)
+        )
         yield Suspicion(
             "bad-initialisation",
-            "weights too large at first",
+            "weights far too large before the first step" if certain else "weights too large at first",
             f"the first loss is {first.loss:.3g}, of a constant answer it would be {first.chance:.3g}; "
             f"{names([p.name for p in large])} multiply their input by {gains:.0f}, a usual initialisation by about 1",
             names([p.module for p in large]),
+            proven=certain,
         )
+
+
+def _inputs_of_usual_size(evidence: Evidence) -> bool:
+    """Whether it is not what the model is given that makes its outputs large."""
+    floats = [one for look in evidence.inputs for one in look if one.is_float]
+    return all(max(abs(one.low), abs(one.high)) < 100 for one in floats)
 
 
 def rates(evidence: Evidence) -> Iterator[Suspicion]:
@@ -106,12 +121,15 @@ def rates(evidence: Evidence) -> Iterator[Suspicion]:
     far = progress(evidence)
     shrunk = [p for p in layers if 0 < p.weight < 0.05 * p.first_weight]
     if len(shrunk) > 0.5 * len(layers):
+        # A thousandth of each layer's weights is left, and less of what several of them pass on.
+        certain = all(0 < p.weight < 1e-3 * p.first_weight for p in layers) and (far is None or far > _RISK)
         yield Suspicion(
             "mode-collapse",
-            "weights shrink to nothing",
+            "weights shrunk to less than a thousandth" if certain else "weights shrink to nothing",
             f"the weights shrink to nothing ({names([p.name for p in shrunk])}): weight decay is stronger than "
             "what is learned",
             "weight decay",
+            proven=certain,
         )
         return
     found = evidence.not_finite
@@ -164,15 +182,29 @@ def rates(evidence: Evidence) -> Iterator[Suspicion]:
         and not learned
         and _barely_moves(finite)
     ):
+        # All steps together cannot have taken the weights further than this from where chance put them.
+        furthest = typical * evidence.step
+        certain = evidence.step >= 200 and furthest < 2e-3 and _as_drawn(layers)
         yield Suspicion(
             "learning-rate-too-low",
-            "updates next to nothing" if typical < 1e-5 else "updates small",
+            "weights still as they were drawn"
+            if certain
+            else "updates next to nothing"
+            if typical < 1e-5
+            else "updates small",
             f"a step changes the weights by {typical:.1g} of their size (usual is 0.001): after {len(losses)} "
             "steps the "
-            f"loss went from {first:.4g} to {last:.4g}",
+            f"loss went from {first:.4g} to {last:.4g}"
+            + (f", and the weights are within {furthest:.2%} of where chance put them" if certain else ""),
             "learning rate",
             numbers,
+            proven=certain,
         )
+
+
+def _as_drawn(layers: list[Parameter]) -> bool:
+    """Whether all began as PyTorch draws them, but for those that are too small to tell."""
+    return all(p.start == "default" or p.numel < _TELLS for p in layers)
 
 
 def _noise(losses: list[float]) -> float:
@@ -211,12 +243,15 @@ def depth(evidence: Evidence) -> Iterator[Suspicion]:
             and early / late < 1e-4
             and (far > 0.9 if far is not None else _stands_still(evidence))
         ):
+            # Less than float32 resolves: beside what reaches the last layer, nothing reaches the first.
+            certain = early / late < 1e-9 and _as_drawn(_matrices(evidence))
             yield Suspicion(
                 "vanishing-gradient",
-                "gradient lost in depth",
+                "gradient lost to the last digit" if certain else "gradient lost in depth",
                 f"relative to its weights, the gradient at {first} is {early / late:.1g} of that at {last}, and the "
                 "loss does not fall",
                 first,
+                proven=certain,
             )
     norms = [value for _, value in evidence.series("gradient_norm")]
     finite = [one for one in norms if math.isfinite(one)]
@@ -271,12 +306,22 @@ def dead(evidence: Evidence) -> Iterator[Suspicion]:
     if hidden:
         worst = max(hidden, key=lambda p: p.dead)
         since = "from the start" if worst.dead_first >= 0.85 else "after some steps"
+        # The layer behind has a gradient at its bias and none at its weights: it is given nothing but zeros.
+        places = {p.name: place for place, p in enumerate(evidence.parameters.values())}
+        starved = [
+            p
+            for p in _matrices(evidence)
+            if places[p.name] > places[worst.name] and p.looks >= 12 and p.zero_gradient == p.looks
+            if p.module in biases and biases[p.module].zero_gradient == 0 == biases[p.module].without_gradient
+        ]
+        certain = worst.dead == worst.dead_first == 1 and worst.zero_gradient == worst.looks and bool(starved)
         yield Suspicion(
             "dead-units",
-            "units without gradient",
+            "all units dead, zeros behind them" if certain else "units without gradient",
             f"{worst.dead:.0%} of the units of {worst.module or worst.name} get no gradient from any sample, {since}",
             names([p.module or p.name for p in hidden]),
             {"early": worst.dead_first},
+            proven=certain,
         )
 
 

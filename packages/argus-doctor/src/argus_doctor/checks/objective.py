@@ -84,6 +84,16 @@ def form(evidence: Evidence) -> Iterator[Suspicion]:
 def _form(evidence: Evidence, known: list[Objective]) -> Iterator[Suspicion]:
     best, times = Counter(one.best for one in known).most_common(1)[0]
     outputs = {one.outputs_are for one in known}
+    if outputs == {"over-samples"}:
+        yield Suspicion(
+            "softmax-wrong-dimension",
+            "adds up to 1 over the samples",
+            "the outputs of each class add up to 1 over the samples of a batch, those of a sample over the classes do "
+            "not: the softmax is taken over the wrong dimension",
+            "outputs",
+            proven=True,
+        )
+        return
     scores = ("cross-entropy", "smoothed-cross-entropy", "focal", "binary-cross-entropy")
     if best in scores and times >= 0.6 * len(known):
         if outputs == {"probabilities"}:
@@ -171,6 +181,29 @@ def balance(evidence: Evidence) -> Iterator[Suspicion]:
         )
 
 
+def future(evidence: Evidence) -> Iterator[Suspicion]:
+    """A model that is trained to give the next token and may look at it."""
+    offsets = [one.offset for one in evidence.objectives if one.offset is not None]
+    if len(offsets) < 3 or Counter(offsets).most_common(1)[0][0] != 1:
+        return
+    if evidence.later_tokens_matter:
+        yield Suspicion(
+            "future-visible",
+            "later tokens are seen",
+            "the outputs are trained to give the next token, and change when the tokens after theirs are changed",
+            "outputs",
+            proven=True,
+        )
+    elif evidence.unmasked is not None and evidence.later_tokens_matter is None:
+        place, words = evidence.unmasked
+        yield Suspicion(
+            "future-visible",
+            "attention without a mask, trained for the next token",
+            f"the outputs are trained to give the next token, and {words}",
+            place,
+        )
+
+
 def shift(evidence: Evidence) -> Iterator[Suspicion]:
     """Labels of a language model that are not those of the next token."""
     offsets = [one.offset for one in evidence.objectives if one.offset is not None]
@@ -183,11 +216,19 @@ def shift(evidence: Evidence) -> Iterator[Suspicion]:
         0: "its own input token: labels were not shifted",
         -1: "the token before: labels were shifted the wrong way",
     }
+    # The labels of the batch are the next tokens, and the loss compares with others.
+    told = [one.labels_offset for one in evidence.objectives if one.offset == offset]
+    certain = offset in (0, 2) and all(one == 1 for one in told) and len(evidence.by_output()) <= 1
     yield Suspicion(
         "labels-shifted",
-        "its own token" if offset == 0 else "another token than the next",
+        "the batch's labels are the next tokens, the loss's are not"
+        if certain
+        else "its own token"
+        if offset == 0
+        else "another token than the next",
         "each output is trained to give "
         f"{what.get(offset, f'the token {offset} places ahead: labels were shifted twice')}",
         "labels",
         {"offset": offset},
+        proven=certain,
     )

@@ -162,6 +162,18 @@ def intent(evidence: Evidence) -> Iterator[Suspicion]:
             {"declared": list(evidence.declared_frozen)},
             proven=True,
         )
+    elif evidence.misspelt:
+        attribute = next(iter(evidence.misspelt.values()))
+        concerned = sorted(evidence.misspelt)
+        yield Suspicion(
+            "missing-freeze",
+            "frozen by an attribute that nobody reads",
+            f"{attribute} was set to False on {names(concerned)}, which PyTorch does not read there: what was to be "
+            "frozen trains",
+            names(_modules_of(concerned)),
+            {"attribute": attribute},
+            proven=True,
+        )
     frozen = [
         p
         for p in evidence.parameters.values()
@@ -206,13 +218,18 @@ def precision(evidence: Evidence) -> Iterator[Suspicion]:
     lost = [p for p in half if p.stuck >= 0.45]
     if lost and len(lost) >= 0.5 * len(half):
         share = median(p.stuck for p in lost)
+        # What was trained before may be meant to move little; what PyTorch has just drawn has everything to learn.
+        fresh = sum(p.start == "default" for p in lost) > 0.5 * len(lost)
+        late = [max(one.rates) for one in evidence.steps if one.rates]
+        certain = fresh and share >= 0.8 and late[-1] >= 0.5 * max(late)
         yield Suspicion(
             "update-lost",
-            "weights of 16 bits stand still",
+            "random weights of 16 bits stand still" if certain else "weights of 16 bits stand still",
             f"{share:.0%} of the weights do not change at a step: their updates are smaller than {lost[0].dtype} "
             "can add to them",
             names(_modules(lost)),
             {"share": share},
+            proven=certain,
         )
 
 
@@ -235,12 +252,16 @@ def schedule(evidence: Evidence) -> Iterator[Suspicion]:
     gone = [number for number, rate in rates[top:] if rate < 1e-3 * peak]
     since = evidence.step - gone[0] + 1 if gone else 0
     if since >= max(30, 0.35 * evidence.step) and rates[-1][1] < 1e-3 * peak:
+        looks, first, moved_before = evidence.still
+        stands = looks >= 5 and moved_before and evidence.step - first >= 0.2 * evidence.step
         yield Suspicion(
             "learning-rate-vanished",
-            "rate gone early",
+            "rate gone, weights stand still" if stands else "rate gone early",
             f"the learning rate fell from {peak:.3g} below a thousandth of it by step {gone[0]} and stays there: "
-            f"{since} of {evidence.step} steps are made with it",
+            f"{since} of {evidence.step} steps are made with it"
+            + (f"; since step {first} no weight has changed by a bit" if stands else ""),
             f"step {gone[0]}",
+            proven=stands,
         )
 
 

@@ -12,7 +12,7 @@ from types import FrameType
 
 from argus_doctor.errors import ArgusError
 from argus_doctor.findings import Finding, finding
-from argus_doctor.lint.rules import RULES
+from argus_doctor.lint.rules import RULES, unmasked_attention
 from argus_doctor.lint.tree import Tree
 from argus_doctor.suspicion import Suspicion
 
@@ -77,6 +77,13 @@ class Script:
             )
             for one in self.suspicions()
         ]
+
+    def unmasked_attention(self) -> tuple[str, str] | None:
+        """Place and words of attention without a mask, in a script that calls none with one."""
+        found = unmasked_attention(self.tree)
+        if found is None:
+            return None
+        return f"{self.path}:{found.lineno}", f"`{ast.unparse(found.func)}(...)` is given no mask"
 
     def place(self, slug: str, where: str) -> int | None:
         """The line where a cause sits that shows only at run time; ``None`` where it cannot be told."""

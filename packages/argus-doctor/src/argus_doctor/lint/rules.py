@@ -12,6 +12,9 @@ Rule = Callable[[Tree], Iterator[Hit]]
 
 OPTIMIZERS = {"SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "NAdam", "RAdam", "Adamax", "Adadelta", "LBFGS"}
 SOFT = {"softmax", "Softmax", "sigmoid", "Sigmoid"}
+MISSPELT = ("require_grad", "requires_grads", "require_grads", "required_grad", "grad_required")
+"""What is written for ``requires_grad``."""
+_ATTENTION = ("MultiheadAttention", "TransformerEncoder", "TransformerEncoderLayer")
 _NEEDS_SCORES = {"cross_entropy", "CrossEntropyLoss"}
 _NEEDS_BINARY_SCORES = {"binary_cross_entropy_with_logits", "BCEWithLogitsLoss"}
 _NEEDS_LOGARITHMS = {"nll_loss", "NLLLoss"}
@@ -195,6 +198,40 @@ def modes(tree: Tree) -> Iterator[Hit]:
                 return
 
 
+def unmasked_attention(tree: Tree) -> ast.Call | None:
+    """The first call of PyTorch's attention without a mask, where none has one: no fault but of a causal model."""
+    made = {
+        ast.unparse(node.targets[0])
+        for node in ast.walk(tree.module)
+        if isinstance(node, ast.Assign)
+        and isinstance(node.value, ast.Call)
+        and last(node.value.func) in _ATTENTION
+    }
+    calls = [
+        call
+        for call in tree.calls()
+        if last(call.func) == "scaled_dot_product_attention" or ast.unparse(call.func) in made
+    ]
+    return None if any(_is_masked(call) for call in calls) else next(iter(calls), None)
+
+
+def _is_masked(call: ast.Call) -> bool:
+    """Whether a call of attention has a mask, or something that may be one."""
+    if len(call.args) not in (1, 3) or any(one.arg is None for one in call.keywords):
+        return True
+    masks = [one for one in call.keywords if one.arg in ("attn_mask", "is_causal", "mask", "src_mask")]
+    return any(not (isinstance(one.value, ast.Constant) and not one.value.value) for one in masks)
+
+
+def target_network(tree: Tree) -> Iterator[Hit]:
+    """A network that is copied into itself: nothing is updated."""
+    for call in tree.calls("load_state_dict"):
+        given = call.args[0] if call.args else None
+        taken_of = base(given.func) if isinstance(given, ast.Call) and last(given.func) == "state_dict" else ""
+        if taken_of and taken_of == base(call.func):
+            yield "target-not-updated", call, 0.9, f"`{ast.unparse(call)}` copies a network into itself"
+
+
 def kept_graph(tree: Tree) -> Iterator[Hit]:
     """A loss that is kept with its graph."""
     for backward in tree.calls("backward"):
@@ -259,13 +296,7 @@ def misspelt_freeze(tree: Tree) -> Iterator[Hit]:
     for node in ast.walk(tree.module):
         if isinstance(node, ast.Assign):
             for target in node.targets:
-                if isinstance(target, ast.Attribute) and target.attr in (
-                    "require_grad",
-                    "requires_grads",
-                    "require_grads",
-                    "required_grad",
-                    "grad_required",
-                ):
+                if isinstance(target, ast.Attribute) and target.attr in MISSPELT:
                     yield (
                         "missing-freeze",
                         node,
@@ -406,6 +437,7 @@ RULES: tuple[Rule, ...] = (
     turned_sign,
     softmax,
     modes,
+    target_network,
     kept_graph,
     stale_optimizer,
     misspelt_freeze,

@@ -34,6 +34,8 @@ _SAMPLES_OF_AN_EVALUATION = 64
 _FEW_SAMPLES = 16
 """Of so few it says nothing that training has seen them."""
 _MOST_PAIRS = 100_000
+_LONGEST_ROUND = 1024
+"""Batches of an epoch whose order is remembered."""
 _CONFIDENT_CLASSES = 4096
 _MODES = ("Dropout", "BatchNorm", "AlphaDropout", "SyncBatchNorm", "DropPath", "StochasticDepth")
 _FIRST_LAYERS = (nn.Linear, nn.modules.conv._ConvNd, nn.RNNBase, nn.modules.batchnorm._NormBase, nn.LayerNorm)
@@ -126,6 +128,7 @@ class CallRecord:
         self._seen = SeenSamples()
         self._unsettled: list[Any] = []
         self._last_sum: int | None = None
+        self._rounds, self._in_round = list[int](), 0
         self._last_evaluated: int | None = None
         self._alike = self._pairs = 0
         self._last_input: weakref.ref[Tensor] | None = None
@@ -345,10 +348,24 @@ class CallRecord:
             self._pairs += len(prints) * (len(prints) - 1) // 2
             self._alike += sum(count * (count - 1) // 2 for count in Counter(prints.tolist()).values())
             self._evidence.alike_in_batch = self._alike, self._pairs
+        self._compare_rounds(total)
         if self._last_sum is not None:
             repeated, compared = self._evidence.batches_repeated
             self._evidence.batches_repeated = repeated + (total == self._last_sum), compared + 1
         self._last_sum = total
+
+    def _compare_rounds(self, total: int) -> None:
+        """Whether a batch is that of the round before: the first batch comes again where a round begins."""
+        same, compared, length = self._evidence.batches_in_order
+        if not length and len(self._rounds) > 1 and total == self._rounds[0] != self._rounds[1]:
+            length = len(self._rounds)
+        if length:
+            place = self._in_round % length
+            same, compared = same + (self._rounds[place] == total), compared + 1
+            self._in_round += 1
+            self._evidence.batches_in_order = same, compared, length
+        elif len(self._rounds) < _LONGEST_ROUND:
+            self._rounds.append(total)
 
 
 def _prints(tensors: list[Tensor]) -> Tensor | None:

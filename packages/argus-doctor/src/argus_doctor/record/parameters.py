@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from argus_doctor.evidence import STARTS, Evidence, Parameter
+from argus_doctor.lint.rules import MISSPELT
 from argus_doctor.record.host import HostReads
 from argus_doctor.record.tensors import held_here
 
@@ -161,6 +162,7 @@ class ParameterRecord:
             flags[place] = flag
         self._compare(named)
         self._compare_buffers()
+        self._find_misspelt(model, named)
         every = {id(p) for _, p in model.named_parameters(remove_duplicate=False)}
         foreign = [p for _, group in self._held() for p in group["params"] if id(p) not in every]
         self._foreign = {id(p): self._foreign.get(id(p), False) or p.grad is not None for p in foreign}
@@ -169,6 +171,23 @@ class ParameterRecord:
         self._evidence.maximises = any(
             g.get("maximize") or (g.get("lr") is not None and g["lr"] < 0) for _, g in self._held()
         )
+
+    def _find_misspelt(self, model: nn.Module, named: Sequence[tuple[str, nn.Parameter]]) -> None:
+        """Attributes that PyTorch does not know, on what trains all the same."""
+        found = {}
+        for name, parameter in named:
+            for attribute in vars(parameter):
+                if attribute in MISSPELT and not vars(parameter)[attribute] and parameter.requires_grad:
+                    found[name] = attribute
+        for name, module in model.named_modules():
+            own = vars(module)
+            for attribute in ("requires_grad", *MISSPELT):
+                # A module of somebody's own may read what it keeps under this name.
+                theirs = type(module).__module__.startswith("torch.nn.")
+                trains = any(p.requires_grad for p in module.parameters())
+                if theirs and own.get(attribute, True) is False and trains:
+                    found[name or "model"] = attribute
+        self._evidence.misspelt = found
 
     def _begin(self, named: Sequence[tuple[str, nn.Parameter]]) -> None:
         """Rows for the parameters that there are now; what is known of those that were there before stays."""
@@ -381,6 +400,12 @@ class ParameterRecord:
             self._evidence.failures.setdefault("updates", repr(error))
 
     def _take_updates(self, places: Sequence[int], table: Tensor) -> None:
+        changed, pulled = bool((table[:, 0] != 0).any()), bool((table[:, 1] > 0).any())
+        looks, since, before = self._evidence.still
+        if changed:
+            self._evidence.still = 0, 0, True
+        elif pulled:
+            self._evidence.still = looks + 1, since or self._evidence.step, before
         for place, (moved, steep, size, stuck, along, now) in zip(places, table.tolist(), strict=True):
             row = self._rows[place]
             if row["weight_first"] == 0 and row["moved"] + row["unmoved"] == 0:

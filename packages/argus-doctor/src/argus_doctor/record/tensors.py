@@ -20,6 +20,8 @@ MOST_VALUES = 1024
 _DEEPEST = 6
 _MOST_COLUMNS = 32
 _PRINTED = 64
+_CHANNELS = (1, 3, 4)
+_GRID_ROWS, _GRID_VALUES = 32, 4096
 
 
 def held_here(tensor: Tensor) -> Tensor:
@@ -85,6 +87,8 @@ def described(name: str, tensor: Tensor) -> tuple[Tensor, Callable[[Tensor], Ten
     alike = (rows == rows[:1]).all().float() if len(rows) > 1 else bad.new_zeros(())
     figures = [rows.mean(), rows.std(unbiased=False), rows.min(), rows.max()]
     figures += [(rows == rows.round()).all().float(), alike, bad, worst]
+    picture = tensor.ndim == 4 and tensor.is_floating_point() and tensor.shape[1] in _CHANNELS
+    figures += _grid(tensor) if picture else [bad.new_zeros(())] * 2
     numbers = torch.cat([torch.stack(figures), *((mean, spread.clamp_min(1e-6)) if few else ())])
     shape, is_float = tuple(tensor.shape), tensor.is_floating_point()
 
@@ -93,14 +97,27 @@ def described(name: str, tensor: Tensor) -> tuple[Tensor, Callable[[Tensor], Ten
         columns = None
         if few:
             width = shape[1]
-            columns = tuple(values[8 : 8 + width]), tuple(values[8 + width :])
-        mean_there, std, low, high, whole, alike_there, not_finite, greatest = values[:8]
+            columns = tuple(values[10 : 10 + width]), tuple(values[10 + width :])
+        mean_there, std, low, high, whole, alike_there, not_finite, greatest, spacing, levels = values[:10]
         return TensorStatistics(
             name, shape, is_float, mean_there, std, low, high, bool(whole), bool(alike_there), not_finite,
-            greatest if table else None, columns,
+            greatest if table else None, columns, (spacing, int(levels)) if levels > 0 else None,
         )  # fmt: skip
 
     return numbers, made
+
+
+def _grid(pictures: Tensor) -> list[Tensor]:
+    """Spacing and number of steps of the grid that all values of the first channel lie on; zeros where they do not."""
+    flat = pictures.detach()[:_GRID_ROWS, 0].reshape(-1).float()
+    values = flat[:: math.ceil(len(flat) / _GRID_VALUES)].sort().values
+    span, steps = values[-1] - values[0], values.diff()
+    least = torch.where(steps > span * 1e-4, steps, torch.inf).min() if len(steps) else span
+    levels = (span / least).round()
+    spacing = span / levels.clamp_min(1)
+    place = (values - values[0]) / spacing.clamp_min(1e-30)
+    fits = ((place - place.round()).abs().max() < 0.05) & (levels < 256) & (span > 0) & torch.isfinite(span)
+    return [torch.where(fits, spacing, 0.0), torch.where(fits, levels, 0.0)]
 
 
 def fingerprints(tensor: Tensor) -> Tensor:

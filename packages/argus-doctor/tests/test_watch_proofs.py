@@ -1,0 +1,268 @@
+"""What is proven: each certain finding, and beside it the nearest thing in health, of which nothing is certain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from argus_doctor import Watch
+from argus_doctor.findings import Finding
+
+Batches = Iterator[tuple[Tensor, Tensor]]
+
+
+def points(*, by_class: bool = False, drawn: bool = True, seed: int = 0) -> Batches:
+    """Batches of points around four centres: drawn anew, or round by round in one order."""
+    rng = torch.Generator().manual_seed(seed)
+    centres = 2 * torch.randn(4, 8, generator=rng)
+    labels = torch.randint(4, (256,), generator=rng)
+    labels = labels.sort().values if by_class else labels
+    inputs = centres[labels] + torch.randn(256, 8, generator=rng)
+    while True:
+        order = torch.randperm(256, generator=rng) if drawn else torch.arange(256)
+        for rows in order.split(16):
+            yield inputs[rows], labels[rows]
+
+
+def pictures(prepare: Callable[[Tensor], Tensor], seed: int = 0) -> Batches:
+    """Pictures of bytes, bright or dark, prepared for the model."""
+    rng = torch.Generator().manual_seed(seed)
+    while True:
+        labels = torch.randint(2, (16,), generator=rng)
+        pixels = torch.randint(0, 128, (16, 1, 8, 8), generator=rng) + 127 * labels[:, None, None, None]
+        yield prepare(pixels.to(torch.uint8).float()), labels
+
+
+def tokens(ahead: int, labels: int = 1, seed: int = 0) -> Iterator[tuple[Tensor, tuple[Tensor, Tensor]]]:
+    """Sequences with labels so many places ahead, and what the loss compares with instead."""
+    rng = torch.Generator().manual_seed(seed)
+    while True:
+        text = torch.randint(12, (8, 20), generator=rng)
+        yield text[:, :16], (text[:, labels : 16 + labels], text[:, ahead : 16 + ahead])
+
+
+def classifier(*between: nn.Module, outputs: int = 4) -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(8, 32), nn.ReLU(), *between, nn.Linear(32, outputs))
+
+
+def convolution(*between: nn.Module) -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(1, 8, 3), *between, nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 2))
+
+
+def trained(
+    model: nn.Module,
+    batches: Iterator[tuple[Any, Any]],
+    loss_of: Callable[[Any, Any], Tensor] = F.cross_entropy,
+    *,
+    optimizer: torch.optim.Optimizer | None = None,
+    steps: int = 60,
+    after: Callable[[int], Any] = lambda step: None,
+) -> list[Finding]:
+    optimizer = optimizer or torch.optim.SGD(model.parameters(), lr=0.02)
+    with Watch(model, optimizer, source=False) as watch:
+        for step in range(1, steps + 1):
+            inputs, targets = next(batches)
+            loss = loss_of(model(inputs), targets)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            after(step)
+            watch.step(loss=loss, batch=(inputs, targets))
+    return watch.report()
+
+
+def proven(found: list[Finding]) -> set[str]:
+    return {one.slug for one in found if one.severity != "hint"}
+
+
+def test_batches_of_one_class_in_an_order_that_comes_again() -> None:
+    sorted_for_ever = trained(classifier(), points(by_class=True, drawn=False))
+    assert proven(sorted_for_ever) == {"data-not-shuffled"}
+    assert not proven(trained(classifier(), points(by_class=True)))
+    assert not trained(classifier(), points(drawn=False))  # an order that mixes the classes harms little
+
+
+@pytest.mark.parametrize(
+    ("prepare", "slug"),
+    [
+        (lambda pixels: pixels, "inputs-not-normalised"),
+        (lambda pixels: pixels / 255 / 255, "inputs-normalised-twice"),
+        (lambda pixels: ((pixels / 255 - 0.5) / 0.25 / 255 - 0.5) / 0.25, "inputs-normalised-twice"),
+    ],
+)
+def test_bytes_are_known_by_their_grid(prepare: Callable[[Tensor], Tensor], slug: str) -> None:
+    assert proven(trained(convolution(), pictures(prepare))) == {slug}
+
+
+@pytest.mark.parametrize(
+    "prepare",
+    [
+        lambda pixels: pixels / 255,
+        lambda pixels: pixels / 127.5 - 1,
+        lambda pixels: (pixels / 255 - 0.5) / 0.25,
+    ],
+)
+def test_bytes_that_were_normalised_once(prepare: Callable[[Tensor], Tensor]) -> None:
+    assert not proven(trained(convolution(), pictures(prepare)))
+
+
+def test_bytes_into_a_model_that_normalises_by_itself() -> None:
+    assert not proven(trained(convolution(nn.BatchNorm2d(8)), pictures(lambda pixels: pixels)))
+
+
+@pytest.mark.parametrize(("scale", "certain"), [(1.0, True), (1 / 255, False)])
+def test_bytes_that_are_evaluated_on_another_scale(scale: float, certain: bool) -> None:
+    model, asked = convolution(), pictures(lambda pixels: pixels * scale, seed=1)
+
+    def evaluate(step: int) -> None:
+        if step % 10 == 0:
+            model.eval()
+            with torch.no_grad():
+                model(next(asked)[0])
+            model.train()
+
+    found = trained(model, pictures(lambda pixels: pixels / 255), after=evaluate)
+    assert ("evaluation-inputs-differ" in proven(found)) == certain
+
+
+@pytest.mark.parametrize(("noise", "certain"), [(0.0, True), (1e-3, False)])
+def test_a_column_that_is_the_target(noise: float, certain: bool) -> None:
+    rng = torch.Generator().manual_seed(0)
+
+    def rows() -> Iterator[tuple[Tensor, Tensor]]:
+        while True:
+            inputs = torch.randn(32, 8, generator=rng)
+            yield inputs, 3 * inputs[:, 2:3] - 1 + noise * torch.randn(32, 1, generator=rng)
+
+    assert proven(trained(classifier(outputs=1), rows(), F.mse_loss)) == (
+        {"target-in-inputs"} if certain else set()
+    )
+
+
+@pytest.mark.parametrize(
+    ("ahead", "labels", "certain"), [(1, 1, False), (2, 1, True), (0, 1, True), (0, 0, False)]
+)
+def test_labels_that_the_batch_brings_and_the_loss_does_not_use(
+    ahead: int, labels: int, certain: bool
+) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Embedding(12, 16), nn.Linear(16, 12))
+    found = trained(
+        model,
+        tokens(ahead, labels),
+        lambda scores, wanted: F.cross_entropy(scores.transpose(1, 2), wanted[1]),
+        steps=30,
+    )
+    # Labels that are the inputs themselves may be those of an auto-encoder.
+    assert ("labels-shifted" in proven(found)) == certain
+
+
+@pytest.mark.parametrize(("attribute", "certain"), [("require_grad", True), ("requires_grad", False)])
+def test_an_attribute_that_nobody_reads(attribute: str, certain: bool) -> None:
+    model = classifier()
+    for parameter in model[0].parameters():
+        setattr(parameter, attribute, False)
+    found = trained(model, points(), steps=20)
+    assert ("missing-freeze" in proven(found)) == certain
+
+
+def test_requires_grad_of_a_module_is_read_by_nobody() -> None:
+    model = classifier()
+    model[0].requires_grad = False
+    (found,) = (one for one in trained(model, points(), steps=20) if one.severity == "error")
+    assert (found.slug, found.where) == ("missing-freeze", "0")
+
+
+@pytest.mark.parametrize(("gamma", "certain"), [(0.7, True), (0.97, False)])
+def test_a_rate_so_small_that_no_weight_changes_by_a_bit(gamma: float, certain: bool) -> None:
+    model = classifier()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma)
+    found = trained(model, points(), optimizer=optimizer, steps=200, after=lambda _: schedule.step())
+    assert ("learning-rate-vanished" in proven(found)) == certain
+
+
+@pytest.mark.parametrize(("rate", "certain"), [(1e-7, True), (1e-3, False)])
+def test_weights_that_are_still_as_they_were_drawn(rate: float, certain: bool) -> None:
+    model = classifier()
+    optimizer = torch.optim.Adam(model.parameters(), rate)
+    found = trained(model, points(), optimizer=optimizer, steps=200)
+    assert ("learning-rate-too-low" in proven(found)) == certain
+
+
+@pytest.mark.parametrize(("rate", "certain"), [(2e-5, True), (1e-2, False)])
+def test_updates_that_sixteen_bits_cannot_hold(rate: float, certain: bool) -> None:
+    model = classifier().to(torch.bfloat16)
+    optimizer = torch.optim.Adam(model.parameters(), rate)
+    batches = ((inputs.bfloat16(), labels) for inputs, labels in points())
+    found = trained(
+        model, batches, lambda scores, labels: F.cross_entropy(scores.float(), labels), optimizer=optimizer
+    )
+    assert ("update-lost" in proven(found)) == certain
+
+
+@pytest.mark.parametrize(("bias", "certain"), [(-100.0, True), (0.0, False)])
+def test_a_layer_whose_units_are_all_dead(bias: float, certain: bool) -> None:
+    model = classifier(nn.Linear(32, 32), nn.ReLU())
+    with torch.no_grad():
+        model[0].bias.fill_(bias)
+    assert ("dead-units" in proven(trained(model, points(), steps=150))) == certain
+
+
+def test_weights_that_begin_far_too_large() -> None:
+    model = classifier(nn.Linear(32, 32), nn.ReLU())
+    for layer in (model[0], model[2], model[4]):
+        nn.init.normal_(layer.weight, std=20.0)
+    assert "bad-initialisation" in proven(trained(model, points(), steps=20))
+
+
+def test_a_gradient_that_is_lost_in_depth() -> None:
+    torch.manual_seed(0)
+    deep = [part for _ in range(14) for part in (nn.Linear(16, 16), nn.Sigmoid())]
+    model = nn.Sequential(nn.Linear(8, 16), nn.Sigmoid(), *deep, nn.Linear(16, 4))
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+    assert "vanishing-gradient" in proven(trained(model, points(), optimizer=optimizer, steps=60))
+
+
+@pytest.mark.parametrize(("over", "certain"), [(0, True), (1, False)])
+def test_a_softmax_over_the_samples(over: int, certain: bool) -> None:
+    model = classifier(outputs=4)
+    model.append(nn.LogSoftmax(dim=over))
+    assert ("softmax-wrong-dimension" in proven(trained(model, points(), F.nll_loss, steps=20))) == certain
+
+
+class Language(nn.Module):
+    """One layer of attention over embedded tokens."""
+
+    def __init__(self, *, causal: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.embedding, self.head, self.causal = nn.Embedding(12, 16), nn.Linear(16, 12), causal
+
+    def forward(self, text: Tensor) -> Tensor:
+        hidden = self.embedding(text)
+        return self.head(
+            hidden + F.scaled_dot_product_attention(hidden, hidden, hidden, is_causal=self.causal)
+        )
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_a_language_model_that_sees_what_it_is_to_foretell(causal: bool) -> None:
+    model, batches = Language(causal=causal), tokens(ahead=1)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    with Watch(model, optimizer, source=False, probe=True) as watch:
+        for _ in range(20):
+            text, (labels, _) = next(batches)
+            loss = F.cross_entropy(model(text).transpose(1, 2), labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            watch.step(loss=loss, batch=(text, labels))
+    assert ("future-visible" in proven(watch.report())) != causal
