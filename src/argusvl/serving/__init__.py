@@ -1,0 +1,1 @@
+"""Checkpoints that are asked by other programs: bounded in everything."""
