@@ -52,7 +52,8 @@ class Folders:
         try:
             width, height = image_size(file)
         except ImageError as error:
-            raise ImageError(error.what, where=self.shown(file), remedy="name an image") from None
+            what = error.what.partition(": it begins")[0]  # what else a file holds is no agent's business
+            raise ImageError(what, where=self.shown(file), remedy="name an image") from None
         if width * height > MOST_MEGAPIXELS * 1_000_000:
             raise ImageError(
                 f"has {width} × {height} pixels, more than {MOST_MEGAPIXELS} million",
