@@ -10,6 +10,7 @@ from typing import Any
 
 from argusvl.core.errors import ArgusError, ConfigError
 from argusvl.core.extras import import_extra
+from argusvl.core.wording import first_line
 
 
 def import_ray() -> Any:
@@ -100,12 +101,23 @@ def room(ray: Any, needs: Mapping[str, float], actors: int | None, remedy: str) 
 
 @contextmanager
 def _cluster(ray: Any) -> Iterator[None]:
-    """A running Ray; one that the caller has started stays."""
+    """A running Ray; one that the caller has started stays.
+
+    Raises:
+        ArgusError: None could be started or joined.
+    """
     if ray.is_initialized():
         yield
         return
     # With RAY_ADDRESS set, this joins that cluster.
-    ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    try:
+        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    except Exception as error:  # Ray has no class of its own for this  # noqa: BLE001
+        raise ArgusError(
+            f"Ray could not be started or joined: {first_line(error)}",
+            remedy="try again when the machine is less busy, or start it yourself (ray start --head) and set "
+            "RAY_ADDRESS=auto; without Ray: --engine local",
+        ) from error
     try:
         yield
     finally:
