@@ -112,7 +112,7 @@ def _cluster(ray: Any) -> Iterator[None]:
     # With RAY_ADDRESS set, this joins that cluster.
     try:
         ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    except Exception as error:  # Ray has no class of its own for this  # noqa: BLE001
+    except Exception as error:  # Ray has no class of its own for this
         raise ArgusError(
             f"Ray could not be started or joined: {first_line(error)}",
             remedy="try again when the machine is less busy, or start it yourself (ray start --head) and set "

@@ -1,4 +1,4 @@
-"""A recorded session, message by message over the command's own streams: what agents are answered does not change unseen.
+"""A recorded session, message by message over the command's own streams: what agents are answered stays as it is.
 
 `python tests/serving/agents/test_session.py` records it anew.
 """
