@@ -74,7 +74,9 @@ class RayPredictor:
         """
         batches = [images[k : k + batch_size] for k in range(0, len(images), batch_size)]
         rows = [{"number": n, "paths": pickle.dumps(_absolute(batch))} for n, batch in enumerate(batches)]
-        needs: dict[str, float] = {"num_cpus": self._threads} | ({"num_gpus": 1} if self._on_gpu else {})
+        needs: dict[str, float] = {"num_cpus": self._threads}
+        if self._on_gpu:
+            needs["num_gpus"] = 1
         results = map_rows(
             self._ray,
             _Actor,
