@@ -43,6 +43,7 @@ class Prediction(Protocol):
         ...
 
 
+T = TypeVar("T")
 P_co = TypeVar("P_co", bound=Prediction, covariant=True)
 P_contra = TypeVar("P_contra", bound=Prediction, contravariant=True)
 
@@ -230,3 +231,50 @@ class LoadService(Protocol):
     def __call__(self, checkpoint: Path, *, device: str) -> Service:
         """Raises ``ArgusError`` where the checkpoint cannot be used, before anything heavy is imported."""
         ...
+
+
+class Workplace(Protocol):
+    """What an agent's tool may reach: files below the folders that were allowed, and checkpoints that were named."""
+
+    def image(self, name: str) -> Path:
+        """An image, its bytes and pixels within the limits. Raises ``ArgusError`` of whatever else the name means."""
+        ...
+
+    def folder(self, name: str) -> Path:
+        """A folder from which no link leads out. Raises ``ArgusError`` of whatever else the name means."""
+        ...
+
+    def file_or_folder(self, name: str, *, most_bytes: int) -> Path:
+        """As :meth:`folder`, or an ordinary file of at most so many bytes."""
+        ...
+
+    def checkpoint(self, name: str | None, task: str) -> Path:
+        """The folder of a named checkpoint of the task; its first one without a name."""
+        ...
+
+    def loaded(self, folder: Path, load: Callable[[Path], T]) -> T:
+        """What ``load`` makes of a checkpoint's folder; kept for the next call."""
+        ...
+
+    def shown(self, path: Path) -> str:
+        """How a path is named to the agent: as it lies in its folder."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AgentTool:
+    """``argus mcp``: a question that an agent may ask.
+
+    Attributes:
+        name: Of the tool.
+        description: What it does, for the agent.
+        request: Its arguments; each field has a description.
+        answer: What it gives.
+        run: Answers a request. Raises ``ArgusError`` where it cannot.
+    """
+
+    name: str
+    description: str
+    request: type[BaseModel]
+    answer: type[BaseModel]
+    run: Callable[[Workplace, Any], BaseModel]

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from argusvl.config.schema import RunConfig
     from argusvl.core.figures import FigureSpec
 
-Part = Literal["predictor", "evaluation", "report", "pictures", "probe", "comparison", "service"]
+Part = Literal[
+    "predictor", "evaluation", "report", "pictures", "probe", "comparison", "service", "agent_tools"
+]
 
 DEFAULT_TASK = "detection"
 """Of checkpoints that name none: those of earlier versions, folders in hub layout, what ships."""
@@ -45,6 +47,7 @@ class TaskEntry:
         probe: A :class:`~argusvl.task_parts.ProbeCheckpoint`.
         comparison: A :class:`~argusvl.task_parts.CompareRuns`.
         service: A :class:`~argusvl.task_parts.LoadService`.
+        agent_tools: A tuple of :class:`~argusvl.task_parts.AgentTool`.
         commands: Commands of its own under the verbs that are left to the tasks: ``init``, ``data convert``,
             ``inspect tokens``. The function's signature is the command line.
     """
@@ -61,6 +64,7 @@ class TaskEntry:
     probe: str | None = None
     comparison: str | None = None
     service: str | None = None
+    agent_tools: str | None = None
     commands: Mapping[str, str] = field(default_factory=dict)
 
     def config_class(self) -> type[RunConfig]:
@@ -103,6 +107,7 @@ TASKS: dict[str, TaskEntry] = {
         probe="argusvl.detection.commands.probing:probe",
         comparison="argusvl.detection.report.comparison:compare",
         service="argusvl.detection.commands.service:load_service",
+        agent_tools="argusvl.detection.commands.agent_tools:TOOLS",
         commands={
             "init": "argusvl.detection.commands.init:init",
             "export": "argusvl.detection.commands.export:export",
@@ -128,6 +133,7 @@ TASKS: dict[str, TaskEntry] = {
         evaluation_files=("hands",),
         report="argusvl.manipulation.report.sections:task_report",
         service="argusvl.manipulation.commands.service:load_service",
+        agent_tools="argusvl.manipulation.commands.agent_tools:TOOLS",
         commands={"init": "argusvl.manipulation.commands.init:init"},
     ),
 }
@@ -266,11 +272,12 @@ def _task_in_config(file: Path) -> str | None:
 
 
 if TYPE_CHECKING:  # mypy holds the parts of each task to what they are said to be
-    from argusvl.detection.commands import evaluation, prediction, probing
+    from argusvl.detection.commands import agent_tools, evaluation, prediction, probing
     from argusvl.detection.config import DetectionRunConfig
     from argusvl.detection.data.detections import Detections
     from argusvl.detection.report import comparison, sections
     from argusvl.detection.task import DetectionTask
+    from argusvl.manipulation.commands import agent_tools as hand_agent_tools
     from argusvl.manipulation.commands import evaluation as hand_evaluation
     from argusvl.manipulation.commands import prediction as hand_prediction
     from argusvl.manipulation.config import HandRunConfig
@@ -278,6 +285,7 @@ if TYPE_CHECKING:  # mypy holds the parts of each task to what they are said to 
     from argusvl.manipulation.report import sections as hand_report
     from argusvl.manipulation.task import HandTask
     from argusvl.task_parts import (
+        AgentTool,
         CompareRuns,
         DrawPrediction,
         EvaluateCheckpoint,
@@ -296,6 +304,7 @@ if TYPE_CHECKING:  # mypy holds the parts of each task to what they are said to 
     _report: MakeTaskReport = sections.task_report
     _probe: ProbeCheckpoint = probing.probe
     _comparison: CompareRuns = comparison.compare
+    _agent_tools: tuple[AgentTool, ...] = agent_tools.TOOLS
 
     _hand_task: Callable[[HandRunConfig], Task] = HandTask
     _hand_shows: Callable[[HandRunConfig], DrawsPictures] = HandTask
@@ -303,3 +312,4 @@ if TYPE_CHECKING:  # mypy holds the parts of each task to what they are said to 
     _hand_pictures: DrawPrediction[Hand] = hand_prediction.draw
     _hand_evaluation: EvaluateCheckpoint = hand_evaluation.evaluate_checkpoint
     _hand_report: MakeTaskReport = hand_report.task_report
+    _hand_agent_tools: tuple[AgentTool, ...] = hand_agent_tools.TOOLS

@@ -71,6 +71,7 @@ VERBS: dict[str, Verb] = {
     "recognize": Verb("argusvl.cli.recognize:app", "Extract features; recognise from few examples."),
     "report": Verb("argusvl.cli.report:command", "Write a run's HTML report; of several, a comparison."),
     "runs": Verb("argusvl.cli.runs:command", "List runs with state, figure and age."),
+    "mcp": Verb("argusvl.cli.mcp:command", "Let agents use Argus, by the Model Context Protocol."),
     "env": Verb("argusvl.cli.env:command", "Show versions, devices, cores and memory."),
 }
 

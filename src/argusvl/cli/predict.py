@@ -7,9 +7,10 @@ import io
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -20,7 +21,7 @@ from argusvl.core.errors import ArgusError, CheckpointError
 from argusvl.core.files import refuse_replacing, write_bytes_atomically
 from argusvl.core.terminal import console, print_json, say
 from argusvl.core.wording import counted
-from argusvl.task_parts import DrawPrediction, LoadPredictor, Prediction
+from argusvl.task_parts import DrawPrediction, LoadPredictor, Prediction, Predictor
 from argusvl.tasks import find_checkpoint, task_part
 
 SOME_FAILED, ALL_FAILED = 1, 2
@@ -59,10 +60,23 @@ def for_task(task: str) -> Callable[..., None]:
         ] = None,
         batch_size: Annotated[int, typer.Option(min=1, help="Images in a forward pass.")] = 8,
         device: Device = "auto",
+        engine: Annotated[
+            Literal["local", "ray"],
+            typer.Option(help="This process, or Ray Data on one machine or many (an extra)."),
+        ] = "local",
+        workers: Annotated[
+            int | None,
+            typer.Option(
+                min=1,
+                help="With --engine ray: processes, each with OMP_NUM_THREADS cores; all there is room for.",
+            ),
+        ] = None,
         **options: Any,
     ) -> None:
         if resume and out is None:
             raise ArgusError("--resume needs --out", remedy="name the file of the interrupted run with --out")
+        if workers is not None and engine != "ray":
+            raise ArgusError("--workers needs --engine ray", remedy="add it, or leave --workers out")
         if checkpoint.is_file():
             raise CheckpointError(
                 "a file, not a checkpoint folder",
@@ -74,7 +88,13 @@ def for_task(task: str) -> Callable[..., None]:
         refuse_replacing(out, overwrite=overwrite or resume, inputs=found)
         names = _PictureNames(draw, found, overwrite=overwrite or resume) if draw is not None else None
         folder = find_checkpoint(checkpoint)
-        predictor = load(folder, device=device, **options)
+        if engine == "ray":
+            from argusvl.cli.predict_ray import RayPredictor
+
+            loading = partial(load, folder.resolve(), device=device, **options)
+            predictor: Predictor[Prediction] = RayPredictor(loading, folder, device=device, actors=workers)
+        else:
+            predictor = load(folder, device=device, **options)
 
         from rich.text import Text
 
@@ -93,10 +113,13 @@ def for_task(task: str) -> Callable[..., None]:
         # The content and not the path: a run's best checkpoint may be another one tomorrow.
         request = {"checkpoint": content_fingerprint(folder), **asked} if out is not None else asked
         with _results(out, request, resume) as results:
-            todo = [image for image in found if str(image) not in results.done]
+            kept = frozenset(results.done)
+            todo = _unfinished_batches(found, kept, batch_size)
             finished = predictor.stream(todo, batch_size=batch_size, on_error=refuse)
             shown = out is not None or not sys.stdout.isatty()
             for image, prediction in track(finished, len(todo), "Predicting", enabled=shown):
+                if str(image) in kept:
+                    continue
                 if prediction.note:
                     if prediction.note not in notes:
                         say(f"{image}: {prediction.note}")
@@ -108,6 +131,7 @@ def for_task(task: str) -> Callable[..., None]:
         for note, images_noted in notes.items():
             if images_noted > 1:
                 say(f"{counted(images_noted - 1, 'more image')}: {note}")
+        todo = [image for image in todo if str(image) not in kept]
         good = len(todo) - len(failed)
         threshold = options.get("score_threshold")
         lower = threshold is not None and good and not objects
@@ -143,6 +167,12 @@ def find_images(paths: Iterable[Path]) -> list[Path]:
             )
         found.update(dict.fromkeys(inside))
     return list(found)
+
+
+def _unfinished_batches(images: Sequence[Path], done: Set[str], batch_size: int) -> list[Path]:
+    """The images of all batches that are not done: what is computed together stays what it was before."""
+    batches = (images[k : k + batch_size] for k in range(0, len(images), batch_size))
+    return [image for batch in batches if any(str(one) not in done for one in batch) for image in batch]
 
 
 class _Stdout:

@@ -77,12 +77,12 @@ def decide(
         measure: Times the speed of bfloat16 in float32's; this machine's CPU when ``None``.
     """
     if wanted == "auto" and begun_with is None:
-        return _where_it_pays(device, measure or cpu_speed)
+        return _where_it_pays(device, measure or _speed)
     goes_on = wanted == "auto"
     bf16, why = (begun_with, "as the run began") if goes_on else (wanted, "as bf16 says")
     if not bf16:
         return Precision(False, why)
-    found = _where_it_pays(device, measure or cpu_speed)
+    found = _where_it_pays(device, measure or _speed)
     if not found.bf16 and (found.speed is None or found.speed < 1):
         remedy = (
             "bf16=false would go on faster, with other losses" if goes_on else "bf16=auto would be faster"
@@ -104,6 +104,19 @@ def _where_it_pays(device: torch.device, measure: Callable[[], float]) -> Precis
     return Precision(
         speed >= PAYS_FROM, f"bfloat16 has {speed:.2g} times the speed of float32 on this CPU", speed
     )
+
+
+_taken_over: float | None = None
+
+
+def take_over_cpu_speed(speed: float) -> None:
+    """Lets this process decide as another one that works on the same: two measurements of one machine may differ."""
+    global _taken_over
+    _taken_over = speed
+
+
+def _speed() -> float:
+    return cpu_speed() if _taken_over is None else _taken_over
 
 
 @functools.cache

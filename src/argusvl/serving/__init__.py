@@ -1,1 +1,1 @@
-"""Checkpoints that are asked over HTTP: bounded in everything, answering in batches."""
+"""Checkpoints that others ask, over HTTP or as tools of an agent: bounded in everything."""

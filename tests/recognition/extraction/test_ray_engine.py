@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from interruptions import content
 
-from argusvl.core.errors import ArgusError, ConfigError, DataError
+from argusvl.core.errors import ArgusError, DataError
 from argusvl.recognition.backbones.table import load_backbone
 from argusvl.recognition.extraction.extractor import extract, plan_store
-from argusvl.recognition.extraction.ray_engine import RayEngine, _Actor
+from argusvl.recognition.extraction.ray_engine import RayEngine, _Actor, _embedded
 from argusvl.recognition.extraction.sources import find_images
 
 LOAD = partial(load_backbone, "efficientnet-lite0")
@@ -73,32 +73,13 @@ def test_ray_goes_on_with_a_store_of_the_local_engine_to_the_same_bytes(
     assert content(tmp_path / "ray") == content(tmp_path / "local")
 
 
-class _Rows:
-    """What a data set of one row gives."""
-
-    def __init__(self, row: dict[str, Any]) -> None:
-        self.row = row
-
-    def iter_rows(self) -> Iterator[dict[str, Any]]:
-        yield self.row
-
-
 def test_an_actor_with_another_backbone_is_refused(tmp_path: Path, make_photos: Callable[..., Path]) -> None:
     """The actor's own code, in this process: starting one more takes seconds."""
     photos = make_photos(tmp_path / "photos", 2)
     header = plan_store(tmp_path / "store", LOAD(), find_images(photos), lane="exact")
     row = _Actor(load_other, photos, header, None)({"number": 0, "paths": pickle.dumps(["000.png"])})
     with pytest.raises(DataError, match=r"Ray actor on .*\n  backbone.weights_sha256: the store has"):
-        next(RayEngine(LOAD)._results(_Rows(row), header))
-
-
-def test_a_cluster_without_room_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = RayEngine(LOAD)
-    monkeypatch.setattr(engine._ray, "cluster_resources", lambda: {"CPU": 8.0, "GPU": 1.0})
-    assert engine._room({"num_cpus": 2}) == 4
-    assert engine._room({"num_cpus": 2, "num_gpus": 1}) == 1
-    with pytest.raises(ConfigError, match="no room for an actor with 64 cpus"):
-        engine._room({"num_cpus": 64})
+        next(_embedded([row], header))
 
 
 def test_a_missing_ray_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

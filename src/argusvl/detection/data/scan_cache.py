@@ -15,7 +15,9 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,17 @@ CACHED_FROM = 1000
 
 _DIGEST_BYTES = 32
 _log = get_logger(__name__)
+_saves = ContextVar("_saves", default=True)
+
+
+@contextmanager
+def without_saving() -> Iterator[None]:
+    """In the body nothing is written beside the records: for those who may only read there."""
+    token = _saves.set(False)
+    try:
+        yield
+    finally:
+        _saves.reset(token)
 
 
 def load_measured(file: RecordFile, name: str, key: str) -> Arrays | None:
@@ -83,7 +96,7 @@ def save_measured(
         arrays: The results.
         images: The images that they rest on, as they were before they were measured.
     """
-    if len(file) < CACHED_FROM:
+    if len(file) < CACHED_FROM or not _saves.get():
         return
     if images is not None:
         arrays = {

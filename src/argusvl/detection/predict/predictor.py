@@ -352,32 +352,37 @@ class Predictor:
         teachers: Sequence[LoadedScene],
         on_error: OnError | None,
     ) -> Iterator[tuple[list[ImageLike], list[Question]]]:
-        """Images that can be used, with their questions, ``batch_size`` at a time, read up to a batch ahead."""
+        """Images that can be used, with their questions; read up to a batch ahead.
+
+        A batch is ``batch_size`` images as they were given, without those that cannot be used: so what is computed
+        together does not depend on what else could not be, nor on who computes it.
+        """
         if batch_size < 1:
             raise ConfigError(f"batch_size is {batch_size}", remedy="give 1 or more")
-
-        def usable(decoder: ThreadPoolExecutor) -> Iterator[tuple[ImageLike, Question]]:
+        decoder = ThreadPoolExecutor(1)
+        try:
             coming: deque[tuple[ImageLike, Future[Question]]] = deque()
             given = iter(images)
             while True:
-                # Decoded beside the forward pass: the rest of this batch and the next one.
+                # Decoded beside the forward pass: this batch and the next one.
                 for image in islice(given, 2 * batch_size - len(coming)):
                     coming.append((image, decoder.submit(self.question, image, prompt, teachers)))
                 if not coming:
                     return
-                image, question = coming.popleft()
-                try:
-                    yield image, question.result()
-                except DataError as error:
-                    if on_error is None:
-                        raise
-                    on_error(image, error)
-
-        decoder = ThreadPoolExecutor(1)
-        try:
-            questions = usable(decoder)
-            while batch := list(islice(questions, batch_size)):
-                yield [image for image, _ in batch], [question for _, question in batch]
+                batch: list[ImageLike] = []
+                questions: list[Question] = []
+                for _ in range(min(batch_size, len(coming))):
+                    image, question = coming.popleft()
+                    try:
+                        questions.append(question.result())
+                    except DataError as error:
+                        if on_error is None:
+                            raise
+                        on_error(image, error)
+                    else:
+                        batch.append(image)
+                if batch:
+                    yield batch, questions
         finally:
             decoder.shutdown(cancel_futures=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -17,6 +18,7 @@ from argusvl.core.devices import usable_device
 from argusvl.core.errors import ArgusError, DataError
 from argusvl.core.images import exif_orientation, open_image, upright_rgb
 from argusvl.core.precision import compute_in, decide
+from argusvl.core.workers import map_in_order
 from argusvl.manipulation.data.augmentation import NO_CHANGE
 from argusvl.manipulation.data.checking import Floats, Side, box_problem, camera_problem
 from argusvl.manipulation.data.dataset import pixel_values
@@ -31,6 +33,9 @@ from argusvl.synthetic.hands.camera import PictureMap, camera_matrix, project
 
 ASSUMED_FOCAL = 1.2
 """Focal length over the picture's longer side where no K is given: that of a telephone's main camera, about 45°."""
+
+_READERS = 2
+"""Threads that read pictures while the model computes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -182,16 +187,26 @@ class HandPredictor:
         Yields:
             The pictures in their order, and their hands.
         """
-        for start in range(0, len(images), batch_size):
-            cuts: list[tuple[Path, CutHand]] = []
-            for image in images[start : start + batch_size]:
-                try:
-                    cuts.append((image, self.cut(image, query)))
-                except ArgusError as error:
-                    on_error(image, error)
-            if cuts:
-                hands = self.predict_cuts([cut for _, cut in cuts])
-                yield from ((image, hand) for (image, _), hand in zip(cuts, hands, strict=True))
+
+        def cut(image: Path) -> CutHand | ArgusError:
+            try:
+                return self.cut(image, query)
+            except ArgusError as error:
+                return error
+
+        # Read and decoded beside the forward pass, a few ahead.
+        with closing(map_in_order(cut, images, _READERS)) as found:
+            for start in range(0, len(images), batch_size):
+                cuts: list[tuple[Path, CutHand]] = []
+                for image in images[start : start + batch_size]:
+                    one = next(found)
+                    if isinstance(one, ArgusError):
+                        on_error(image, one)
+                    else:
+                        cuts.append((image, one))
+                if cuts:
+                    hands = self.predict_cuts([each for _, each in cuts])
+                    yield from ((image, hand) for (image, _), hand in zip(cuts, hands, strict=True))
 
     def predict_cuts(self, cuts: Sequence[CutHand]) -> list[Hand]:
         """The hands of some cuts, in one forward pass: the second half of :meth:`predict`."""

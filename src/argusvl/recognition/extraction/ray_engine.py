@@ -6,20 +6,17 @@ store is therefore the same, byte by byte, as one made by the local engine on a 
 
 from __future__ import annotations
 
-import logging
-import os
 import pickle
 import platform
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from argusvl.core.errors import ArgusError, ConfigError
-from argusvl.core.extras import import_extra
+from argusvl.core.errors import ArgusError
 from argusvl.core.logging import get_logger
+from argusvl.core.ray_cluster import import_ray, map_rows
 from argusvl.core.workers import map_in_order
 from argusvl.recognition.backbones.protocol import Backbone
 from argusvl.recognition.decoding import decoder_versions
@@ -46,7 +43,7 @@ class RayEngine:
     """
 
     def __init__(self, load: Callable[[], Backbone], actors: int | None = None) -> None:
-        self._ray = _import_ray()
+        self._ray = import_ray()
         self._load = load
         self._actors = actors
 
@@ -59,60 +56,38 @@ class RayEngine:
             ConfigError: The cluster has no room for an actor.
             DataError: An actor's backbone is not the one of the store, e.g. by other versions on that machine.
         """
-        if not batches:
-            return
-        with _cluster(self._ray), _quiet(self._ray):
-            needs: dict[str, float] = {"num_cpus": header.plan.threads}
-            if header.plan.device == "cuda":
-                needs["num_gpus"] = 1
-            # Names go as bytes: Arrow, in which Ray Data keeps rows, takes only those that are UTF-8.
-            rows = [{"number": n, "paths": pickle.dumps(list(paths))} for n, paths in enumerate(batches)]
-            tasks = -(-len(rows) // _BATCHES_OF_A_TASK)
-            dataset = self._ray.data.from_items(rows, override_num_blocks=tasks).map(
-                _Actor,
-                fn_constructor_args=(self._load, root.resolve(), header, reuse.resolve() if reuse else None),
-                compute=self._ray.data.ActorPoolStrategy(size=min(self._room(needs), tasks)),
-                **needs,
-            )
-            yield from self._results(dataset, header)
-
-    def _results(self, dataset: Any, header: Header) -> Generator[EmbeddedBatch, None, None]:
-        warned = False
-        try:
-            for expected, row in enumerate(dataset.iter_rows()):
-                assert row["number"] == expected
-                batch: EmbeddedBatch | ArgusError = pickle.loads(row["batch"])
-                if isinstance(batch, ArgusError):
-                    raise batch
-                if row["processor"] != header.plan.processor and not warned:
-                    warned = True
-                    _log.warning(
-                        "an actor runs on %s, the store is made for %s: vectors may differ in their last bits",
-                        row["processor"],
-                        header.plan.processor,
-                    )
-                yield batch
-        except self._ray.exceptions.RayError as error:
-            lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-            raise ArgusError(
-                f"Ray has failed: {lines[-1]}",
-                remedy="see Ray's logs (/tmp/ray/session_latest/logs); what was written is whole, and the same "
-                "command goes on",
-            ) from error
-
-    def _room(self, needs: dict[str, float]) -> int:
-        """How many actors the cluster can hold, or as many as were requested."""
-        has = self._ray.cluster_resources()
-        room = min(
-            int(has.get(name.removeprefix("num_").upper()[:3], 0) // count) for name, count in needs.items()
+        needs: dict[str, float] = {"num_cpus": header.plan.threads}
+        if header.plan.device == "cuda":
+            needs["num_gpus"] = 1
+        # Names go as bytes: Arrow, in which Ray Data keeps rows, takes only those that are UTF-8.
+        rows = [{"number": n, "paths": pickle.dumps(list(paths))} for n, paths in enumerate(batches)]
+        results = map_rows(
+            self._ray,
+            _Actor,
+            (self._load, root.resolve(), header, reuse.resolve() if reuse else None),
+            rows,
+            needs=needs,
+            actors=self._actors,
+            rows_of_a_task=_BATCHES_OF_A_TASK,
+            remedy="start Ray with more, or begin the store with fewer threads (OMP_NUM_THREADS=1)",
         )
-        if room < 1:
-            wanted = ", ".join(f"{count:g} {name.removeprefix('num_')}" for name, count in needs.items())
-            raise ConfigError(
-                f"the Ray cluster has no room for an actor with {wanted}",
-                remedy="start Ray with more, or begin the store with fewer threads (OMP_NUM_THREADS=1)",
+        yield from _embedded(results, header)
+
+
+def _embedded(results: Iterable[dict[str, Any]], header: Header) -> Iterator[EmbeddedBatch]:
+    warned = False
+    for row in results:
+        batch: EmbeddedBatch | ArgusError = pickle.loads(row["batch"])
+        if isinstance(batch, ArgusError):
+            raise batch
+        if row["processor"] != header.plan.processor and not warned:
+            warned = True
+            _log.warning(
+                "an actor runs on %s, the store is made for %s: vectors may differ in their last bits",
+                row["processor"],
+                header.plan.processor,
             )
-        return min(room, self._actors) if self._actors else room
+        yield batch
 
 
 class _Actor:
@@ -142,36 +117,3 @@ class _Actor:
             return {"number": row["number"], "batch": pickle.dumps(batch), "processor": self._processor}
         except ArgusError as error:
             return {"number": row["number"], "batch": pickle.dumps(error), "processor": ""}
-
-
-def _import_ray() -> Any:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere unasked
-    return import_extra("ray", "data")
-
-
-@contextmanager
-def _cluster(ray: Any) -> Iterator[None]:
-    """A running Ray; one that the caller has started stays."""
-    if ray.is_initialized():
-        yield
-        return
-    # With RAY_ADDRESS set, this joins that cluster.
-    ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-@contextmanager
-def _quiet(ray: Any) -> Iterator[None]:
-    """Results in order; no bars and no notices beside ours."""
-    context, log = ray.data.DataContext.get_current(), logging.getLogger("ray.data")
-    before = context.execution_options.preserve_order, context.enable_progress_bars, log.level
-    context.execution_options.preserve_order, context.enable_progress_bars = True, False
-    log.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        context.execution_options.preserve_order, context.enable_progress_bars = before[:2]
-        log.setLevel(before[2])

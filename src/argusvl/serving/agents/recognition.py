@@ -1,0 +1,89 @@
+"""What agents may ask of a support store: the class of an image by a few examples, or that it is unknown."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from pydantic import BaseModel, Field
+
+from argusvl.core.errors import ArgusError, ImageError
+from argusvl.serving.agents.workplace import LocalWorkplace
+from argusvl.task_parts import AgentTool, Workplace
+
+if TYPE_CHECKING:
+    from argusvl.recognition.backbones.protocol import Backbone
+    from argusvl.recognition.few_shot.classification import FewShotClassifier
+    from argusvl.recognition.few_shot.enrolment import SupportStore
+
+    Learned = tuple[SupportStore, Backbone, FewShotClassifier]
+
+
+class RecognizeRequest(BaseModel, extra="forbid", frozen=True):
+    """An image to sort."""
+
+    image: str = Field(description="Path of the image, in a folder of this server.")
+    store: str | None = Field(
+        default=None, description="Name of a support store, as list_places says; the first by default."
+    )
+
+
+class Recognized(BaseModel, extra="forbid", frozen=True):
+    """What an image is of."""
+
+    image: str
+    label: str = Field(description="The class, or Unknown.")
+    nearest: str = Field(description="The best class in any case.")
+    known: float = Field(description="Probability that the picture is of a known class at all.")
+    margin: float = Field(
+        description="Between the best two classes; small where they are hard to tell apart."
+    )
+    possible: list[str] = Field(description="Classes that hold the right one nine times in ten.")
+
+
+def _recognize(place: Workplace, request: RecognizeRequest) -> Recognized:
+    stores = cast(LocalWorkplace, place).stores
+    name = request.store or next(iter(stores))
+    if name not in stores:
+        raise ArgusError(f"there is no support store {name!r}", remedy=f"name one of: {', '.join(stores)}")
+    image = place.image(request.image)
+    support, network, learned = place.loaded(stores[name], _load)
+
+    from argusvl.recognition.few_shot.classification import classify
+    from argusvl.recognition.few_shot.queries import query_vectors
+
+    with tempfile.TemporaryDirectory(prefix="argus-agents-") as cache:
+        queries = query_vectors([image], network, support.lane, Path(cache), workers=1, progress=False)
+        (line,) = classify(learned, queries.store)
+    if "error" in line:
+        raise ImageError(str(line["error"]), where=place.shown(image), remedy="name another image")
+    return Recognized(
+        image=place.shown(image),
+        label=line["class"],
+        nearest=line["nearest"],
+        known=line["score"],
+        margin=line["margin"],
+        possible=line["set"],
+    )
+
+
+def _load(store: Path) -> Learned:
+    from argusvl.recognition.backbones.views import load_with_views
+    from argusvl.recognition.few_shot.classification import ClassifyOptions, FewShotClassifier
+    from argusvl.recognition.few_shot.enrolment import SupportStore
+
+    support = SupportStore.open(store)
+    network = load_with_views(support.backbone, support.views, device="auto")
+    return support, network, FewShotClassifier(support, network, ClassifyOptions())
+
+
+TOOLS = (
+    AgentTool(
+        "recognize",
+        "Say which class an image is of, by the few examples of a support store, or that it is of none of them.",
+        RecognizeRequest,
+        Recognized,
+        _recognize,
+    ),
+)

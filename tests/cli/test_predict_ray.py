@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from argusvl.cli.main import run
+from argusvl.cli.predict_ray import RayPredictor, _Actor
+from argusvl.core.errors import CheckpointError
+
+pytestmark = pytest.mark.usefixtures("quiet_logging")
+
+
+@pytest.fixture
+def cluster() -> Iterator[Any]:
+    """A Ray of two cores on this machine."""
+    ray = pytest.importorskip("ray")
+    ray.init(
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        object_store_memory=80 * 2**20,
+    )
+    yield ray
+    ray.shutdown()
+
+
+@pytest.fixture
+def photos(scenes: Path, tmp_path: Path) -> Path:
+    """Seven photographs, and one that cannot be used between them."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for k in range(7):
+        shutil.copyfile(scenes.parent / f"{k % 4}.png", folder / f"{k}.png")
+    (folder / "3b.png").write_bytes(b"no image")
+    return folder
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.*")
+def test_ray_goes_on_where_one_machine_was_killed_to_the_same_lines(
+    cluster: Any,
+    tiny_checkpoint: Path,
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["predict", str(tiny_checkpoint), str(photos), "--score-threshold", "0", "--batch-size", "2"]
+    assert run([*words, "--out", str(tmp_path / "local.jsonl")]) == 1
+    assert "3b.png" in capsys.readouterr().err
+
+    real = RayPredictor.stream
+
+    def killed(self: RayPredictor, images: Any, **options: Any) -> Any:
+        for k, result in enumerate(real(self, images, **options)):
+            if k == 3:
+                raise KeyboardInterrupt
+            yield result
+
+    out = tmp_path / "ray.jsonl"
+    ray_words = [*words, "--out", str(out), "--engine", "ray", "--workers", "1"]
+    monkeypatch.setattr(RayPredictor, "stream", killed)
+    assert run(ray_words) == 130
+    (part,) = tmp_path.glob("ray.jsonl.*.part")
+    assert len(part.read_text("utf-8").splitlines()) == 3
+    monkeypatch.setattr(RayPredictor, "stream", real)
+    capsys.readouterr()
+    assert run([*ray_words, "--resume"]) == 1
+    assert "3b.png" in capsys.readouterr().err
+    assert out.read_bytes() == (tmp_path / "local.jsonl").read_bytes()
+
+
+def test_an_actor_with_another_checkpoint_is_refused(tiny_checkpoint: Path) -> None:
+    """The actor's own code, in this process: starting one more takes seconds."""
+    for folder in (tiny_checkpoint, tiny_checkpoint / "missing"):
+        found = _Actor(lambda: pytest.fail("loaded"), folder, "another", 1, None)._found([Path("a.png")])
+        assert isinstance(found, CheckpointError)
+        assert "is missing or another one on" in found.what
+
+
+def test_workers_are_of_ray(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["predict", "argus-tiny", "x.png", "--workers", "2"]) == 2
+    assert "--workers needs --engine ray" in capsys.readouterr().err
