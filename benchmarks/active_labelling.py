@@ -84,7 +84,13 @@ def train(
     file = data / f"labelled-{folder.name}.jsonl"
     file.write_text("".join(json.dumps(one, ensure_ascii=False) + "\n" for one in records), "utf-8")
     shutil.rmtree(folder, ignore_errors=True)
-    overrides = {"train": file, "output_dir": folder, "run_name": folder.name, "seed": seed, "max_steps": steps}
+    overrides = {
+        "train": file,
+        "output_dir": folder,
+        "run_name": folder.name,
+        "seed": seed,
+        "max_steps": steps,
+    }
     overrides |= {"eval_steps": steps, "save_steps": steps, "per_device_train_batch_size": 4}
     began, used = time.perf_counter(), os.times().children_user
     done = json.loads(argus("train", config, *(f"{k}={v}" for k, v in overrides.items()), "--json"))
@@ -156,7 +162,9 @@ def summarise(files: list[Path]) -> None:
 
 def main() -> None:
     """Runs the study of a set and writes its dated result, which grows with each seed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("set", choices=SETS, nargs="?")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--summary", type=Path, nargs="+", help="only show what these results come to")

@@ -116,7 +116,9 @@ def boxes_of(tasks: list[dict[str, Any]], key: str) -> dict[str, list[tuple[str,
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("prelabels", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--label-studio", type=Path, required=True)

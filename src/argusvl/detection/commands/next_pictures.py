@@ -16,7 +16,9 @@ from argusvl.core.wording import counted
 
 
 def next_pictures(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The run, or checkpoint, that was trained so far.")],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="The run, or checkpoint, that was trained so far.")
+    ],
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of photographs to choose from.")],
     count: Annotated[int, typer.Option(min=1, help="Photographs to choose.")],
     out: Annotated[
@@ -44,7 +46,9 @@ def next_pictures(
     """
     refuse_replacing(out, overwrite=overwrite, inputs=[run, folder])
     if not folder.is_dir():
-        raise DataError("no such folder", where=folder, remedy="name the folder of photographs to choose from")
+        raise DataError(
+            "no such folder", where=folder, remedy="name the folder of photographs to choose from"
+        )
     found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
     if not found:
         raise DataError("holds no photographs", where=folder, remedy="name a folder with images")
@@ -124,7 +128,9 @@ def _labelled(run: Path, stated: Path | None) -> list[Path]:
         stated, root = Path(data.train), data.root
         if not stated.is_file():
             raise DataError(
-                "what the run was trained on is not there", where=stated, remedy="name it with --labelled FILE"
+                "what the run was trained on is not there",
+                where=stated,
+                remedy="name it with --labelled FILE",
             )
     records = RecordFile(stated, root)
     images = (image for k in range(len(records)) for image in records[k].student.images)

@@ -11,7 +11,15 @@ from typing import Any
 import numpy as np
 
 from argusvl.core.errors import DataError
-from argusvl.core.files import already_there, atomic_folder, copy_file, read_text, write_text_atomically
+from argusvl.core.files import (
+    already_there,
+    atomic_folder,
+    copy_file,
+    is_inside,
+    read_text,
+    real_path,
+    write_text_atomically,
+)
 from argusvl.core.strict_json import MalformedJsonError, decode_json
 from argusvl.core.wording import first_line
 from argusvl.detection.data.detections import Detections
@@ -101,7 +109,13 @@ class Prelabelled:
 
 
 def write_prelabels(
-    found: Path, out: Path, *, model_version: str, labels: Sequence[str] = (), link: bool = False
+    found: Path,
+    out: Path,
+    *,
+    model_version: str,
+    labels: Sequence[str] = (),
+    link: bool = False,
+    served: Path | None = None,
 ) -> Prelabelled:
     """Makes a folder that Label Studio serves: tasks with predictions, the labelling interface, and the images.
 
@@ -111,12 +125,18 @@ def write_prelabels(
         model_version: What Label Studio calls the model.
         labels: Offered even where nothing of the kind was found.
         link: Hard-link the images in place of copying them.
+        served: The folder that Label Studio serves, ``out`` or one around it; ``out`` when ``None``.
 
     Raises:
         DataError: ``found`` cannot be used or names no image, an image is missing, or ``out`` exists.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise already_there(out, None, DataError)
+    root = out if served is None else served
+    if not is_inside(root, out):
+        text = f"does not lie in {root}, which Label Studio serves"
+        raise DataError(text, where=out, remedy="name a folder inside of it")
+    below = real_path(out).relative_to(real_path(root))
     pairs = list(read_predictions(found))
     if not pairs:
         raise DataError("names no image", where=found, remedy="predict some photographs first")
@@ -141,7 +161,9 @@ def write_prelabels(
             else:
                 copy_file(image, folder / place)
             prediction = label_studio_prediction(detections, model_version)
-            tasks.append({"data": {DATA_KEY: local_file(place.as_posix())}, "predictions": [prediction]})
+            tasks.append(
+                {"data": {DATA_KEY: local_file((below / place).as_posix())}, "predictions": [prediction]}
+            )
         for name, text in ((TASKS_FILE, tasks_text(tasks)), (INTERFACE_FILE, labelling_interface(offered))):
             write_text_atomically(folder / name, text)
     return Prelabelled(len(pairs), sum(len(d) for _, d in pairs), tuple(offered))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from argusvl.networks.picture_vectors import PictureVectors
 
 LEAST_SCORE = 0.05
-"""What scores less is no candidate for an object: of two hundred queries, most of them, they would outweigh the rest."""
+"""What scores less is no candidate for an object: most of two hundred queries, they would outweigh the rest."""
 
 _BATCH = 32
 
@@ -110,9 +110,7 @@ class Seen:
     fingerprints: list[Fingerprint]
 
 
-def see(
-    paths: Iterable[Path], network: PictureVectors, on_error: Callable[[Path, DataError], None]
-) -> Seen:
+def see(paths: Iterable[Path], network: PictureVectors, on_error: Callable[[Path, DataError], None]) -> Seen:
     """Reads pictures small; one that cannot be read is told and left out."""
 
     def read(path: Path) -> tuple[Path, object]:

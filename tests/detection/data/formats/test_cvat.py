@@ -25,7 +25,9 @@ def read(source: Any, text: str) -> Any:
 
 def test_boxes_and_the_subset_come_out(source: Any, found: Found) -> None:
     polygon = '<polygon label="p" points="1,2;30,5.5;7,40"/>'
-    listed = read(source, document(BOX, polygon, image='name="a.jpg" subset="Validation" width="64" height="48"'))
+    listed = read(
+        source, document(BOX, polygon, image='name="a.jpg" subset="Validation" width="64" height="48"')
+    )
     assert found(listed) == []
     assert listed.images[0].split == "val"
     annotation = listed.images[0].annotate()

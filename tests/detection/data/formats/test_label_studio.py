@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +21,9 @@ def region(label: str = "cell", **changes: Any) -> dict[str, Any]:
     return {"id": "a", "type": "rectanglelabels", **sides, "value": value, **changes}
 
 
-def task(*regions: Any, image: str = "/data/local-files/?d=images/a%20b.jpg", **changes: Any) -> dict[str, Any]:
+def task(
+    *regions: Any, image: str = "/data/local-files/?d=images/a%20b.jpg", **changes: Any
+) -> dict[str, Any]:
     return {"id": 1, "data": {"image": image}, "annotations": [{"result": list(regions)}], **changes}
 
 
@@ -60,7 +63,9 @@ def test_an_image_is_found_by_whatever_address_a_task_has(address: str, source: 
         ("region", "malformed-annotation"),
     ],
 )
-def test_what_is_no_box_is_refused_by_name_and_the_rest_used(one: Any, kind: str, source: Any, found: Found) -> None:
+def test_what_is_no_box_is_refused_by_name_and_the_rest_used(
+    one: Any, kind: str, source: Any, found: Found
+) -> None:
     source.image("a.jpg")
     source.json("export.json", [task(one, region("other"), image="a.jpg")])
     listed = read_label_studio(source.root, ReadOptions())
@@ -76,7 +81,9 @@ def test_a_prediction_is_nobodys_label(source: Any, found: Found) -> None:
     assert not listed.images[0].annotate().usable
 
 
-def test_of_several_answers_the_ground_truth_is_used_and_a_cancelled_one_never(source: Any, found: Found) -> None:
+def test_of_several_answers_the_ground_truth_is_used_and_a_cancelled_one_never(
+    source: Any, found: Found
+) -> None:
     source.image("a.jpg")
     answers = [
         {"result": [region("true")], "ground_truth": True},
@@ -104,8 +111,30 @@ def test_a_pixel_offset_is_refused(source: Any) -> None:
         read_label_studio(source.root, ReadOptions(pixel_offset=1))
 
 
-@pytest.mark.parametrize("value", [{}, 3, [3], [{"data": {}}], [{"data": {"image": 3}}], [{"data": {"image": "//["}}]])
+@pytest.mark.parametrize(
+    "value", [{}, 3, [3], [{"data": {}}], [{"data": {"image": 3}}], [{"data": {"image": "//["}}]]
+)
 def test_what_is_no_task_is_a_finding(value: Any, source: Any, found: Found) -> None:
     source.text("export.json", json.dumps(value))
     listed = read_label_studio(source.root, ReadOptions())
     assert [slug for slug, _ in found(listed)] == ["malformed-annotation"]
+
+
+def test_what_a_real_label_studio_has_exported_is_read_whole(source: Any, found: Found) -> None:
+    recorded = Path(__file__).with_name("label_studio_export.json").read_text("utf-8")
+    tasks = json.loads(recorded)
+    for one in tasks:
+        source.image(f"images/{one['data']['image'].rpartition('/')[2]}", (364, 252))
+    source.text("export.json", recorded)
+    listed = read_label_studio(source.root, ReadOptions())
+    assert found(listed) == []
+    assert len(listed.images) == len(tasks) == 3
+    for entry, one in zip(listed.images, tasks, strict=True):
+        annotation, stated = entry.annotate(), one["annotations"][0]["result"]
+        assert annotation.size == (364, 252)
+        assert [o.label for o in annotation.objects] == [r["value"]["rectanglelabels"][0] for r in stated]
+        for shown, wanted in zip(annotation.objects, stated, strict=True):
+            left, top, right, bottom = shown.box_xyxy_px
+            sides = (left, top, right - left, bottom - top)
+            names = ("x", "y", "width", "height")
+            assert sides == pytest.approx([wanted["value"][name] / 100 for name in names])

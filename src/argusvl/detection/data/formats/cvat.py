@@ -44,7 +44,9 @@ _CORNERS = ("xtl", "ytl", "xbr", "ybr")
 _NO_BOXES = ("polyline", "points", "ellipse", "mask", "cuboid", "skeleton")
 
 
-def parse_cvat(content: bytes, where: str, pixel_offset: float = 0.0) -> tuple[list[tuple[str, Annotation]], list[Finding]]:
+def parse_cvat(
+    content: bytes, where: str, pixel_offset: float = 0.0
+) -> tuple[list[tuple[str, Annotation]], list[Finding]]:
     """Reads one document; no file is touched.
 
     Args:
@@ -106,9 +108,7 @@ def write_cvat(records: Sequence[PlacedRecord], options: WriteOptions) -> Iterat
         width, height = record.image.size
         name = quoteattr(posixpath.relpath(record.image.path, "images"))
         subset = quoteattr(record.split)
-        lines.append(
-            f'  <image id="{number}" name={name} subset={subset} width="{width}" height="{height}">'
-        )
+        lines.append(f'  <image id="{number}" name={name} subset={subset} width="{width}" height="{height}">')
         for one in record.student.objects:
             edges = " ".join(f'{c}="{plain_number(v)}"' for c, v in zip(_CORNERS, one.bbox_2d, strict=True))
             label = quoteattr(one.desc)

@@ -1,12 +1,12 @@
 """Label Studio: a JSON list of tasks, boxes as ``RectangleLabels`` in percent of the image's sides.
 
-A full export is read, and a list of tasks as it is imported. Of the answers of several annotators the one that is marked
-as ground truth is used, else the last. What only a model has predicted is nobody's label: such a task is refused by name.
-Turned boxes, turned images, and shapes that are no boxes are refused by name as well; choices and texts are left out,
-which is said.
+A full export is read, and a list of tasks as it is imported. Of the answers of several annotators the one that is
+marked as ground truth is used, else the last. What only a model has predicted is nobody's label: such a task is refused by
+name. Turned boxes, turned images, and shapes that are no boxes are refused by name as well; choices and texts are left
+out, which is said.
 
-What is written is a folder that Label Studio serves itself: ``label-studio.json`` names each image by its path below the
-folder (``/data/local-files/?d=images/a.jpg``), and ``labels.xml`` is the labelling interface.
+What is written is a folder that Label Studio serves itself: ``label-studio.json`` names each image by its path below
+the folder (``/data/local-files/?d=images/a.jpg``), and ``labels.xml`` is the labelling interface.
 """
 
 from __future__ import annotations
@@ -223,10 +223,13 @@ class _Task:
             if isinstance(one, dict) and isinstance(one.get("result"), list) and not one.get("was_cancelled")
         ]
         if not usable:
-            predicted = " (a model's predictions are nobody's labels)" if self.value.get("predictions") else ""
+            predicted = (
+                " (a model's predictions are nobody's labels)" if self.value.get("predictions") else ""
+            )
             text = f"{name!r}: nobody has annotated it{predicted}"
             findings.append(finding("image-without-annotation", self.place(), text, image=name))
             return None
+        assert answers is not None
         true = [k for k in usable if answers[k].get("ground_truth") is True]
         chosen = (true or usable)[-1]
         if len(usable) > 1:
@@ -269,7 +272,11 @@ class _Task:
         kind = str(region.get("type"))
         if not kind.startswith("rectangle"):
             labels = value.get(kind, labels)
-        texts = [one for one in labels if isinstance(one, str) and one.strip()] if isinstance(labels, list) else []
+        texts = (
+            [one for one in labels if isinstance(one, str) and one.strip()]
+            if isinstance(labels, list)
+            else []
+        )
         if not texts:
             return finding("empty-label", place, f"object {index} has no label", object_index=index)
         if len(texts) > 1:
@@ -302,7 +309,11 @@ def _box(region: Mapping[str, Any], value: Mapping[str, Any], kind: str) -> Box 
 
 def _image_name(data: Mapping[str, Any]) -> str | None:
     """The image's path as far as the task's address tells it; ``None`` where it names none."""
-    texts = [data[DATA_KEY]] if DATA_KEY in data else [v for v in data.values() if isinstance(v, str) and "." in v]
+    texts = (
+        [data[DATA_KEY]]
+        if DATA_KEY in data
+        else [v for v in data.values() if isinstance(v, str) and "." in v]
+    )
     if len(texts) != 1 or not isinstance(texts[0], str):
         return None
     try:

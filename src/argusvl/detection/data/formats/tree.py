@@ -152,7 +152,9 @@ def take_listed(
         source.refuse(finding("listed-twice", annotation.where, text, image=found))
     else:
         used.add(found)
-        source.images.append(SourceImage(images[found], found, split or split_of_path(found), lambda: annotation))
+        source.images.append(
+            SourceImage(images[found], found, split or split_of_path(found), lambda: annotation)
+        )
 
 
 def name_of_path(stated: str) -> str:
