@@ -44,7 +44,7 @@ def test_predictions_become_tasks_to_correct_with_the_pictures_and_the_interface
     assert (prediction["model_version"], prediction["score"]) == ("m", 0.75)
     edges = {"x": 25, "y": 25, "width": 50, "height": 25, "rotation": 0}
     assert prediction["result"][0]["value"] == {**edges, "rectanglelabels": ["cell/<red>"]}
-    interface = ElementTree.parse(tmp_path / "out/labels.xml")  # noqa: S314 - our own
+    interface = ElementTree.parse(tmp_path / "out/labels.xml")
     assert [one.get("value") for one in interface.iter("Label")] == ["other", "cell/<red>"]
 
 
