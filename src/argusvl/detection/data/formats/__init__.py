@@ -15,6 +15,8 @@ FORMATS: dict[str, str] = {
     "coco": "argusvl.detection.data.formats.coco:COCO",
     "yolo": "argusvl.detection.data.formats.yolo:YOLO",
     "labelme": "argusvl.detection.data.formats.labelme:LABELME",
+    "label-studio": "argusvl.detection.data.formats.label_studio:LABEL_STUDIO",
+    "cvat": "argusvl.detection.data.formats.cvat:CVAT",
     "vendor": "argusvl.detection.data.formats.vendor:VENDOR",
     "qwen": "argusvl.detection.data.formats.qwen:QWEN",
     "ms-swift": "argusvl.detection.data.formats.ms_swift:MS_SWIFT",

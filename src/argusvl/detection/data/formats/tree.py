@@ -14,7 +14,7 @@ from argusvl.core.errors import DataError
 from argusvl.core.files import is_inside
 from argusvl.core.images import IMAGE_SUFFIXES
 from argusvl.detection.data.findings import finding
-from argusvl.detection.data.formats.base import Source
+from argusvl.detection.data.formats.base import Annotation, Source, SourceImage
 
 _SPLIT_NAME = re.compile(
     r"(train|training|val|valid|validation|test|testing)(?:[-_]?(?:19|20)\d\d)?", re.IGNORECASE
@@ -118,6 +118,43 @@ class ImageFinder:
                 self._by_stem.setdefault(stem_of(name), []).append(name)
                 self._by_bare_stem.setdefault(posixpath.basename(stem_of(name)), []).append(name)
         return self._by_stem.get(stem) or self._by_bare_stem.get(posixpath.basename(stem), [])
+
+
+def take_listed(
+    annotation: Annotation,
+    split: str | None,
+    finder: ImageFinder,
+    images: dict[str, Path],
+    used: set[str],
+    source: Source,
+) -> None:
+    """Adds the image that an annotation file names, once.
+
+    Args:
+        annotation: What the file says of it; one without a name is refused by its own findings.
+        split: The split that the file states; ``None``: that of the image's folder.
+        finder: Of the images.
+        images: Path below the source's folder → file.
+        used: Names that are taken; this one is added.
+        source: Takes the image, or the finding.
+    """
+    stated = annotation.file_name
+    if stated is None:
+        source.findings += annotation.findings
+        source.refused_images += 1
+        return
+    found = finder.find(stated, ["", "images"])
+    if found is None:
+        text = f"there is no image {printable(stated)!r:.200}"
+        source.refuse(finding("missing-image", annotation.where, text, image=stated))
+    elif found in used:
+        text = f"{found!r} is listed before"
+        source.refuse(finding("listed-twice", annotation.where, text, image=found))
+    else:
+        used.add(found)
+        source.images.append(
+            SourceImage(images[found], found, split or split_of_path(found), lambda: annotation)
+        )
 
 
 def name_of_path(stated: str) -> str:

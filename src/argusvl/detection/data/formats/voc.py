@@ -37,16 +37,9 @@ from argusvl.detection.data.formats.base import (
     by_split,
 )
 from argusvl.detection.data.formats.per_image import list_per_image
-from argusvl.detection.data.formats.text import decode_text, read_number
+from argusvl.detection.data.formats.text import read_number
 from argusvl.detection.data.formats.tree import stem_of
-from argusvl.detection.data.formats.xml_tree import (
-    MalformedXml,
-    child_text,
-    declared_encoding,
-    line_of,
-    parse_xml,
-    without_encoding,
-)
+from argusvl.detection.data.formats.xml_tree import child_text, line_of, parse_document, unwritable
 from argusvl.detection.data.records import plain_number
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -60,27 +53,9 @@ def parse_voc(content: bytes, where: str, pixel_offset: float = 0.0) -> Annotati
         where: Its file, named in findings.
         pixel_offset: Subtracted from ``xmin`` and ``ymin``, pixels.
     """
-    findings: list[Finding] = []
-    if declared_encoding(content) is None:
-        decoded = decode_text(content, where)
-        if decoded.problem is not None:
-            findings.append(decoded.problem)
-        if not decoded.is_usable:
-            return Annotation.unusable(where, *findings)
-        content = without_encoding(decoded.text.encode("utf-8"))
-    try:
-        root = parse_xml(content)
-    except MalformedXml as error:
-        problem = finding("malformed-xml", f"{where}:{error.line}", f"malformed XML: {error.reason}")
-        return Annotation.unusable(where, *findings, problem)
-    if root.tag != "annotation":
-        problem = finding(
-            "malformed-xml",
-            f"{where}:{line_of(root)}",
-            f"the document is <{root.tag}>, not <annotation>",
-            remedy="give Pascal VOC files, or choose the format that this file has",
-        )
-        return Annotation.unusable(where, problem)
+    root, findings = parse_document(content, where, "annotation", "Pascal VOC")
+    if root is None:
+        return Annotation.unusable(where, *findings)
     size = _size(root, where, findings)
     objects = [_object(e, i, where, pixel_offset) for i, e in enumerate(root.findall("object"))]
     name = child_text(root, "filename") or None
@@ -114,15 +89,7 @@ def write_voc(records: Sequence[PlacedRecord], options: WriteOptions) -> Iterato
         yield f"ImageSets/Main/{split}.txt", "".join(f"{key}\n" for key in keys)
 
 
-def label_problem(label: str) -> str | None:
-    """XML has no way to write control characters, and spaces around a name are layout in it."""
-    if label != label.strip():
-        return "it begins or ends with a space"
-    bad = next((c for c in label if not _is_xml(ord(c))), None)
-    return None if bad is None else f"XML cannot hold its character {bad!r}"
-
-
-VOC = Format(read=read_voc, write=write_voc, image_folder="JPEGImages", label_problem=label_problem)
+VOC = Format(read=read_voc, write=write_voc, image_folder="JPEGImages", label_problem=unwritable)
 
 
 # --- one document ---------------------------------------------------------------------------------------------------
@@ -182,11 +149,6 @@ def _document(record: PlacedRecord) -> str:
 def _text(text: str) -> str:
     # A parser turns a bare carriage return into a line feed.
     return escape(text, {"\r": "&#13;"})
-
-
-def _is_xml(code: int) -> bool:
-    """Whether XML 1.0 (section 2.2) can hold a character."""
-    return code in (9, 10, 13) or 0x20 <= code <= 0xD7FF or 0xE000 <= code <= 0xFFFD or code >= 0x10000
 
 
 def _shown(values: list[float | None], texts: list[str | None]) -> list[object]:

@@ -15,7 +15,13 @@ from xml.parsers.expat import ErrorString
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser
 
-_LINE = "line"
+from argus_doctor.findings import Finding
+from argusvl.detection.data.findings import finding
+from argusvl.detection.data.formats.text import decode_text
+
+_LINE = " line"
+"""Holds a space, so that no attribute of a document has this name."""
+
 _DECLARATION = re.compile(rb"""\A(<\?xml[^>]*?)\s+encoding\s*=\s*(["'])([A-Za-z][A-Za-z0-9._-]*)\2""")
 
 _PARSER_ENCODINGS = frozenset({"utf-8", "utf-16", "utf-16-le", "utf-16-be", "iso8859-1", "ascii"})
@@ -37,12 +43,12 @@ class MalformedXml(Exception):  # noqa: N818 - what is wrong is the document, an
 
 
 class _Builder(TreeBuilder):
-    """Writes into each element the line that it begins on; of attributes nothing is read."""
+    """Writes into each element the line that it begins on, beside its attributes."""
 
     parser: Any
 
     def start(self, tag: str, attrs: dict[str, str], /) -> Element:
-        return super().start(tag, {_LINE: str(self.parser.CurrentLineNumber)})
+        return super().start(tag, {**attrs, _LINE: str(self.parser.CurrentLineNumber)})
 
 
 def parse_xml(content: bytes) -> Element:
@@ -66,6 +72,38 @@ def parse_xml(content: bytes) -> Element:
     except (ValueError, LookupError) as error:
         raise MalformedXml(str(error), 1) from None
     return root
+
+
+def parse_document(content: bytes, where: str, root: str, kind: str) -> tuple[Element | None, list[Finding]]:
+    """Parses the document of a format, and says what is wrong with it or odd about its text.
+
+    Args:
+        content: The bytes of the file.
+        where: Its name, for findings.
+        root: The tag of the format's documents.
+        kind: What such files are called, for the remedy.
+
+    Returns:
+        The root, ``None`` where the document cannot be used; the last finding then says why.
+    """
+    findings: list[Finding] = []
+    if declared_encoding(content) is None:
+        decoded = decode_text(content, where)
+        if decoded.problem is not None:
+            findings.append(decoded.problem)
+        if not decoded.is_usable:
+            return None, findings
+        content = without_encoding(decoded.text.encode("utf-8"))
+    try:
+        found = parse_xml(content)
+    except MalformedXml as error:
+        text = f"malformed XML: {error.reason}"
+        return None, [*findings, finding("malformed-xml", f"{where}:{error.line}", text)]
+    if found.tag == root:
+        return found, findings
+    text = f"the document is <{found.tag}>, not <{root}>"
+    remedy = f"give {kind} files, or choose the format that this file has"
+    return None, [finding("malformed-xml", f"{where}:{line_of(found)}", text, remedy=remedy)]
 
 
 def line_of(element: Element) -> int:
@@ -105,3 +143,18 @@ def _as_utf8(content: bytes) -> bytes:
 def without_encoding(content: bytes) -> bytes:
     """A document that is UTF-8 now, whatever its declaration still says."""
     return _DECLARATION.sub(rb"\1", content, count=1)
+
+
+def unwritable(text: str) -> str | None:
+    """Why XML cannot hold a text as a name, or ``None``: it has no way to write control characters, and spaces around
+    a name are layout in it.
+    """
+    if text != text.strip():
+        return "it begins or ends with a space"
+    bad = next((c for c in text if not _is_xml(ord(c))), None)
+    return None if bad is None else f"XML cannot hold its character {bad!r}"
+
+
+def _is_xml(code: int) -> bool:
+    """Whether XML 1.0 (section 2.2) can hold a character."""
+    return code in (9, 10, 13) or 0x20 <= code <= 0xD7FF or 0xE000 <= code <= 0xFFFD or code >= 0x10000

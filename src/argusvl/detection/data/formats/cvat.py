@@ -1,0 +1,178 @@
+"""CVAT for images 1.1: one XML file for all images, boxes as ``xtl, ytl, xbr, ybr`` in pixels.
+
+Polygons become the boxes around them. Boxes that are turned, and shapes that are no boxes (polylines, points, ellipses,
+masks, cuboids, skeletons) are refused by name, and so are the tracks of CVAT's format for video. Attributes of a box,
+and tags of an image, have no place in a record: that they are left out is said once for each image.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from xml.etree.ElementTree import Element
+from xml.sax.saxutils import escape, quoteattr
+
+from argus_doctor.findings import Finding
+from argusvl.core.errors import DataError
+from argusvl.detection.data.findings import finding
+from argusvl.detection.data.formats.base import (
+    Annotation,
+    Format,
+    PlacedRecord,
+    ReadOptions,
+    Source,
+    SourceObject,
+    WriteOptions,
+    object_or_finding,
+)
+from argusvl.detection.data.formats.json_text import side_lengths
+from argusvl.detection.data.formats.polygons import enclosing_box
+from argusvl.detection.data.formats.text import read_content, read_number
+from argusvl.detection.data.formats.tree import (
+    ImageFinder,
+    list_files,
+    list_images,
+    split_named,
+    take_listed,
+)
+from argusvl.detection.data.formats.xml_tree import line_of, parse_document, unwritable
+from argusvl.detection.data.records import plain_number
+from argusvl.detection.data.resize import Box
+
+_CORNERS = ("xtl", "ytl", "xbr", "ybr")
+_NO_BOXES = ("polyline", "points", "ellipse", "mask", "cuboid", "skeleton")
+
+
+def parse_cvat(
+    content: bytes, where: str, pixel_offset: float = 0.0
+) -> tuple[list[tuple[str, Annotation]], list[Finding]]:
+    """Reads one document; no file is touched.
+
+    Args:
+        content: The document.
+        where: Its file, named in findings.
+        pixel_offset: Subtracted from ``xtl`` and ``ytl``, pixels.
+
+    Returns:
+        The images' annotations by the subset that each states, and what concerns no image.
+    """
+    root, findings = parse_document(content, where, "annotations", "CVAT for images 1.1")
+    if root is None:
+        return [], findings
+    for track in root.findall("track"):
+        text = f"the track of {track.get('label')!r} belongs to a video"
+        remedy = "export the task as CVAT for images 1.1"
+        findings.append(finding("not-a-box", f"{where}:{line_of(track)}", text, remedy=remedy))
+    images = root.findall("image")
+    return [(e.get("subset") or "", _annotation(e, where, pixel_offset)) for e in images], findings
+
+
+def read_cvat(folder: Path, options: ReadOptions) -> Source:
+    """Lists a CVAT source: a folder with images and XML files, or one XML file beside its images.
+
+    Raises:
+        DataError: There is no such folder or file, or it holds no XML.
+    """
+    remedy = "name a folder with CVAT's annotations.xml and its images, or that file"
+    if not folder.exists():
+        raise DataError("no such file or folder", where=folder, remedy=remedy)
+    source = Source()
+    root = folder if folder.is_dir() else folder.parent
+    files = list_files(root, {".xml"}, source) if folder.is_dir() else {folder.name: folder}
+    if not files:
+        raise DataError("holds no XML file", where=folder, remedy=remedy)
+    images = list_images(root, source)
+    finder = ImageFinder(images)
+    used: set[str] = set()
+    for name, file in files.items():
+        content = read_content(file, name)
+        if isinstance(content, Finding):
+            source.findings.append(content)
+            continue
+        annotations, findings = parse_cvat(content, name, options.pixel_offset)
+        source.findings += findings
+        for subset, annotation in annotations:
+            take_listed(annotation, split_named(subset), finder, images, used, source)
+    return source
+
+
+def write_cvat(records: Sequence[PlacedRecord], options: WriteOptions) -> Iterator[tuple[str, str]]:
+    """``annotations.xml``, with a subset for each split; labels are listed as CVAT does."""
+    labels = sorted({one.desc for record in records for one in record.student.objects})
+    lines = ['<?xml version="1.0" encoding="utf-8"?>', "<annotations>", "  <version>1.1</version>"]
+    lines += ["  <meta>", "    <job>", "      <labels>"]
+    lines += [f"        <label><name>{_text(one)}</name><type>rectangle</type></label>" for one in labels]
+    lines += ["      </labels>", "    </job>", "  </meta>"]
+    for number, record in enumerate(records):
+        width, height = record.image.size
+        name = quoteattr(posixpath.relpath(record.image.path, "images"))
+        subset = quoteattr(record.split)
+        lines.append(f'  <image id="{number}" name={name} subset={subset} width="{width}" height="{height}">')
+        for one in record.student.objects:
+            edges = " ".join(f'{c}="{plain_number(v)}"' for c, v in zip(_CORNERS, one.bbox_2d, strict=True))
+            label = quoteattr(one.desc)
+            lines.append(f'    <box label={label} source="manual" occluded="0" {edges} z_order="0"></box>')
+        lines.append("  </image>")
+    yield "annotations.xml", "\n".join([*lines, "</annotations>", ""])
+
+
+CVAT = Format(read=read_cvat, write=write_cvat, image_folder="images/{split}", label_problem=unwritable)
+
+
+def _text(text: str) -> str:
+    return escape(text, {"\r": "&#13;"})
+
+
+# --- one image ------------------------------------------------------------------------------------------------------
+
+
+def _annotation(element: Element, where: str, offset: float) -> Annotation:
+    place = f"{where}:{line_of(element)}"
+    name = (element.get("name") or "").strip()
+    if not name:
+        return Annotation.unusable(place, finding("malformed-annotation", place, "an image has no name"))
+    findings: list[Finding] = []
+    stated = element.get("width"), element.get("height")
+    size = side_lengths(*(None if text is None else read_number(text) for text in stated))
+    if size is None:
+        text = f"{name!r}: width is {stated[0]!r}, height {stated[1]!r}"
+        findings.append(finding("missing-size", place, text, image=name))
+    shapes = [one for one in element if one.tag in ("box", "polygon", *_NO_BOXES)]
+    objects = [_object(one, index, where, offset) for index, one in enumerate(shapes)]
+    tags = sum(one.tag == "tag" for one in element)
+    attributes = sum(len(one.findall("attribute")) for one in element)
+    if tags or attributes:
+        text = f"{name!r}: {tags} tags and {attributes} attributes have no place in a record and are left out"
+        findings.append(finding("left-out", place, text, image=name))
+    return Annotation.of(place, objects, findings=findings, size=size, file_name=name)
+
+
+def _object(element: Element, index: int, where: str, offset: float) -> SourceObject | Finding:
+    place = f"{where}:{line_of(element)}"
+    label = (element.get("label") or "").strip()
+    if not label:
+        return finding("empty-label", place, f"object {index} has no label", object_index=index)
+    return object_or_finding(index, label, _box(element, offset), place)
+
+
+def _box(element: Element, offset: float) -> Box | str:
+    """The box, or ``kind: why`` there is none."""
+    if element.tag in _NO_BOXES:
+        return f"not-a-box: a {element.tag} is no box"
+    turn = element.get("rotation")
+    angle = 0.0 if turn is None else read_number(turn)
+    if angle is None or angle % 360:
+        return f"not-a-box: it is turned by {turn!r} degrees"
+    if element.tag == "polygon":
+        points = [
+            [read_number(number) for number in point.split(",")]
+            for point in (element.get("points") or "").split(";")
+        ]
+        return enclosing_box(points)
+    texts = [element.get(corner) for corner in _CORNERS]
+    values = [None if text is None else read_number(text) for text in texts]
+    if None in values:
+        return f"box-not-a-number: {', '.join(f'{c} is {t!r}' for c, t in zip(_CORNERS, texts, strict=True))}"
+    x1, y1, x2, y2 = (float(v) for v in values if v is not None)
+    return (x1 - offset, y1 - offset, x2, y2)

@@ -1,0 +1,150 @@
+"""Which photographs are worth labelling next: those that the model is unsure of, unlike each other and the labelled.
+
+Uncertainty alone takes twenty pictures of the same scene, diversity alone (k-centre greedy, Sener and Savarese, 2018,
+arXiv 1708.00489) the odd ones that show nothing. Their product is chosen greedily: each choice lowers what the pictures
+like it are worth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from argusvl.core.errors import DataError
+from argusvl.core.images import open_reduced
+from argusvl.core.workers import map_in_order
+from argusvl.detection.data.detections import Detections
+from argusvl.detection.data.preparing.copies import Copies, Fingerprint, fingerprint
+
+if TYPE_CHECKING:
+    from argusvl.networks.picture_vectors import PictureVectors
+
+LEAST_SCORE = 0.05
+"""What scores less is no candidate for an object: most of two hundred queries, they would outweigh the rest."""
+
+_BATCH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A picture that was chosen.
+
+    Attributes:
+        index: Among the candidates.
+        corrections: See :func:`expected_corrections`.
+        distance: One minus the cosine to the nearest picture that was labelled or chosen before, 0 to 2; ``None``
+            where there was none.
+    """
+
+    index: int
+    corrections: float
+    distance: float | None
+
+    @property
+    def why(self) -> str:
+        """The reason, in words."""
+        unlike = "the first" if self.distance is None else f"distance {self.distance:.3f} from the nearest"
+        return f"{self.corrections:.1f} corrections expected, {unlike}"
+
+
+def expected_corrections(detections: Detections) -> float:
+    """How many boxes a person would change who keeps those of score 0.5 and more: the sum of ``min(p, 1 - p)``.
+
+    Args:
+        detections: Every query once, with probabilities for scores (of a calibrated checkpoint).
+    """
+    scores = detections.above(LEAST_SCORE).scores.astype(np.float64)
+    return float(np.minimum(scores, 1 - scores).sum())
+
+
+def choose(
+    corrections: Sequence[float],
+    vectors: NDArray[np.float32],
+    labelled: NDArray[np.float32],
+    count: int,
+) -> list[Choice]:
+    """Chooses pictures one after the other, the one with most expected corrections times distance first.
+
+    Args:
+        corrections: Of ``N`` pictures.
+        vectors: ``[N, D]``, of length 1.
+        labelled: ``[M, D]``, of the pictures that have labels already; ``M`` may be 0.
+        count: How many to choose, at most.
+    """
+    worth = np.asarray(corrections, np.float64)
+    nearest = np.full(len(worth), np.inf)
+    for block in np.array_split(labelled, max(1, len(labelled) // 1024)):
+        if len(block):
+            nearest = np.minimum(nearest, 1 - (vectors @ block.T).max(axis=1))
+    left = np.ones(len(worth), bool)
+    chosen: list[Choice] = []
+    for _ in range(min(count, len(worth))):
+        # Without any picture to be unlike, uncertainty alone decides; and distance alone where nothing is uncertain.
+        unlike = np.where(np.isinf(nearest), 1.0, np.maximum(nearest, 0.0))
+        value = np.where(left, (worth + 1e-6) * (unlike + 1e-6), -1.0)
+        best = int(value.argmax())
+        distance = None if np.isinf(nearest[best]) else float(max(nearest[best], 0.0))
+        chosen.append(Choice(best, float(worth[best]), distance))
+        left[best] = False
+        nearest = np.minimum(nearest, 1 - vectors @ vectors[best])
+    return chosen
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Pictures as they are compared.
+
+    Attributes:
+        paths: Those that could be read.
+        vectors: ``[N, D]``.
+        fingerprints: What they are recognised by.
+    """
+
+    paths: list[Path]
+    vectors: NDArray[np.float32]
+    fingerprints: list[Fingerprint]
+
+
+def see(paths: Iterable[Path], network: PictureVectors, on_error: Callable[[Path, DataError], None]) -> Seen:
+    """Reads pictures small; one that cannot be read is told and left out."""
+
+    def read(path: Path) -> tuple[Path, object]:
+        try:
+            return path, open_reduced(path, 256)
+        except DataError as error:
+            return path, error
+
+    seen = Seen([], np.zeros((0, 0), np.float32), [])
+    vectors, waiting = [], []
+    for path, found in map_in_order(read, paths):
+        if isinstance(found, DataError):
+            on_error(path, found)
+            continue
+        seen.paths.append(path)
+        seen.fingerprints.append(fingerprint(found.digest, found.picture))  # type: ignore[attr-defined]
+        waiting.append(found.picture)  # type: ignore[attr-defined]
+        if len(waiting) == _BATCH:
+            vectors.append(network(waiting))
+            waiting = []
+    vectors.append(network(waiting))
+    return Seen(seen.paths, np.concatenate(vectors), seen.fingerprints)
+
+
+def copies_of(candidates: Seen, labelled: Seen) -> set[int]:
+    """The candidates that are a labelled picture: the same file, or encoded again or resized."""
+    paths = [*labelled.paths, *candidates.paths]
+    copies = Copies(
+        [*labelled.fingerprints, *candidates.fingerprints], lambda k: open_reduced(paths[k], 64).picture
+    )
+    known = len(labelled.paths)
+    again: set[int] = set()
+    for group in copies.groups:
+        for k in group:
+            if k >= known and any(j < known and copies.likeness(j, k) in ("file", "copy") for j in group):
+                again.add(k - known)
+    return again

@@ -1,0 +1,63 @@
+"""`argus data next`: which photographs to label, from outside."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from argusvl.cli.main import run
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Four photographs, one of them twice, and a file that is none."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for name in "abcd":
+        Image.fromarray(random.integers(0, 255, (6, 8, 3), np.uint8)).resize((112, 84)).save(
+            folder / f"{name}.png"
+        )
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff no more")
+    return folder
+
+
+def test_each_line_says_why_and_what_cannot_be_read_is_named(
+    photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listed = photos.parent / "next.txt"
+    assert run(["data", "next", "argus-tiny", str(photos), "--count", "3", "--out", str(listed)]) == 1
+    shown = capsys.readouterr()
+    rows = [line.split("\t") for line in shown.out.splitlines()]
+    assert len(rows) == 3 and len({path for path, _ in rows}) == 3
+    assert all("corrections expected" in why for _, why in rows)
+    assert "distance" in rows[1][1] and "distance" not in rows[0][1]
+    assert listed.read_text("utf-8").splitlines() == [path for path, _ in rows]
+    assert "broken.jpg" in shown.err
+
+
+def test_what_is_labelled_is_left_out_also_as_a_smaller_copy(
+    photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (photos / "broken.jpg").unlink()
+    labelled = photos.parent / "labelled"
+    labelled.mkdir()
+    with Image.open(photos / "a.png") as picture:
+        picture.resize((56, 42)).save(labelled / "small.jpg", quality=95)
+    (labelled / "train.jsonl").write_text('{"images": ["small.jpg"], "objects": []}\n', "utf-8")
+    words = ["data", "next", "argus-tiny", str(photos), "--count", "9", "--json"]
+    assert run([*words, "--labelled", str(labelled / "train.jsonl")]) == 0
+    chosen = json.loads(capsys.readouterr().out)
+    assert sorted(Path(one["image"]).name for one in chosen) == ["b.png", "c.png", "d.png"]
+    assert all(one["distance"] > 0 and one["expected_corrections"] >= 0 for one in chosen)
+
+
+def test_a_folder_without_photographs_is_the_users_mistake(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["data", "next", "argus-tiny", str(tmp_path), "--count", "3"]) == 2
+    assert "holds no photographs" in capsys.readouterr().err

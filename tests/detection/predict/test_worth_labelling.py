@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from argusvl.detection.data.detections import Detections
+from argusvl.detection.data.preparing.copies import fingerprint
+from argusvl.detection.predict.worth_labelling import Seen, choose, copies_of, expected_corrections
+
+
+def found(*scores: float) -> Detections:
+    count = len(scores)
+    boxes = np.tile([0, 0, 10, 10], (count, 1))
+    return Detections(boxes, np.array(scores), ("a",) * count, np.ones(count), (64, 48))
+
+
+def test_expected_corrections_are_those_of_boxes_kept_and_boxes_left_away() -> None:
+    assert expected_corrections(found(0.9, 0.3)) == pytest.approx(0.1 + 0.3)
+    assert expected_corrections(found(0.5, 0.5)) > expected_corrections(found(0.99, 0.98, 0.1))
+    assert expected_corrections(found(*[0.01] * 200)) == 0.0
+
+
+def test_the_second_of_two_alike_pictures_is_worth_little_although_it_is_uncertain() -> None:
+    vectors = np.array([[1, 0], [1, 0], [0, 1], [0.6, 0.8]], np.float32)
+    none = np.zeros((0, 2), np.float32)
+    chosen = choose([5, 5, 1, 0.1], vectors, none, 3)
+    assert [one.index for one in chosen] == [0, 2, 3]
+    assert chosen[0].distance is None and chosen[1].distance == pytest.approx(1.0)
+    assert "5.0 corrections expected" in chosen[0].why
+
+
+def test_what_is_like_the_labelled_comes_last() -> None:
+    vectors = np.array([[1, 0], [0, 1]], np.float32)
+    chosen = choose([3, 1], vectors, np.array([[1, 0]], np.float32), 5)
+    assert [one.index for one in chosen] == [1, 0]
+
+
+def test_a_labelled_picture_is_known_by_its_smaller_copy(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    pictures = [
+        Image.fromarray(random.integers(0, 255, (6, 8, 3), np.uint8)).resize((256, 192)) for _ in range(2)
+    ]
+    files = [tmp_path / name for name in ("a.png", "b.png", "small.jpg")]
+    pictures[0].save(files[0])
+    pictures[1].save(files[1])
+    pictures[0].resize((128, 96)).save(files[2])
+
+    def seen(*numbers: int) -> Seen:
+        marks = [fingerprint(bytes([k]), Image.open(files[k]).convert("RGB")) for k in numbers]
+        return Seen([files[k] for k in numbers], np.zeros((len(numbers), 1), np.float32), marks)
+
+    assert copies_of(seen(0, 1), seen(2)) == {0}

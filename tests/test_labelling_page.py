@@ -1,0 +1,65 @@
+"""The commands of docs/labelling.md, run on small data in their order."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from argusvl.cli.main import run
+
+PAGE = (Path(__file__).parent.parent / "docs/labelling.md").read_text("utf-8")
+COMMANDS = re.findall(r"^ +\.venv/bin/argus (.+)$", PAGE, flags=re.MULTILINE)
+
+
+def submitted(folder: Path) -> None:
+    """What an annotator would export: two boxes in every task of the first round."""
+    tasks = json.loads((folder / "round-1/label-studio.json").read_text("utf-8"))
+    sides = {"original_width": 112, "original_height": 84, "image_rotation": 0}
+    regions = [
+        {
+            "type": "rectanglelabels",
+            "value": {"x": x, "y": 20, "width": 25, "height": 40, "rectanglelabels": [label]},
+        }
+        for x, label in ((10, "cell"), (60, "platelet"))
+    ]
+    export = [{**task, "annotations": [{"result": [one | sides for one in regions]}]} for task in tasks]
+    (folder / "export.json").write_text(json.dumps(export), encoding="utf-8")
+
+
+def test_the_page_leads_from_photographs_to_pre_labels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number in range(6):
+        picture = Image.effect_noise((112, 84), 20 + 10 * number).convert("RGB")
+        for folder in ("photos", "first") if number < 4 else ("photos",):
+            Path(folder).mkdir(exist_ok=True)
+            picture.save(f"{folder}/{number}.png")
+    for command in COMMANDS:
+        words, _, target = command.partition(" > ")
+        if "export.json" in words:
+            submitted(Path("labelling"))
+        # What is trained in minutes is only validated here; the shipped model stands for it.
+        words = words.replace("runs/mine", "argus-tiny") + (
+            " --validate-only" if words.startswith("train") else ""
+        )
+        if "$(cat next.txt)" in words:
+            words = words.replace("$(cat next.txt)", Path("next.txt").read_text("utf-8").replace("\n", " "))
+        capsys.readouterr()
+        assert run(shlex.split(words)) == 0, f"{command}\n{capsys.readouterr().err}"
+        if target:
+            Path(target).write_text(capsys.readouterr().out, encoding="utf-8")
+    tasks = json.loads(Path("labelling/round-2/label-studio.json").read_text("utf-8"))
+    assert tasks and all(
+        one["data"]["image"].startswith("/data/local-files/?d=round-2/images/") for one in tasks
+    )
+    assert all(one["predictions"][0]["model_version"] == "argus" for one in tasks)
+
+
+def test_every_command_of_the_page_is_run() -> None:
+    assert len(COMMANDS) == PAGE.count(".venv/bin/argus ") == 9
