@@ -42,7 +42,7 @@ check: setup
 	$(BIN)/lint-imports
 
 docs: $(VENV)/.docs
-	$(BIN)/python scripts/site.py
+	$(BIN)/python scripts/site_build.py
 
 $(VENV)/.docs: $(STAMP)
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e packages/argus-doctor -e '.[docs]'

@@ -13,15 +13,14 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from benchmarks_page import page as benchmarks_page
 from failures_page import page as failures_page
 from latex2mathml.converter import convert
 from reference_pages import cli_page, configuration_page, python_pages
+from site_links import broken_links
 
 ROOT = Path(__file__).parents[1]
 PAGES, SITE = ROOT / "build" / "docs", ROOT / "build" / "site"
@@ -56,7 +55,7 @@ def gather() -> None:
 def _with_formulae(text: str) -> str:
     """LaTeX between ``$$`` (a block) or in ``$`…`$`` (in a line) as MathML, which browsers draw by themselves."""
     text = re.sub(r"^\$\$\n(.+?)\n\$\$$", lambda m: _block(m[1]), text, flags=re.DOTALL | re.MULTILINE)
-    return re.sub(r"\$`([^`\n]+)`\$", lambda m: _spread(convert(m[1])), text)
+    return re.sub(r"\$`([^`\n]+)`\$", lambda m: f"<span>{_spread(convert(m[1]))}</span>", text)
 
 
 def _block(latex: str) -> str:
@@ -80,57 +79,6 @@ def missing_from_navigation() -> list[str]:
 
     navigation = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))["project"]["nav"]
     return sorted({str(f.relative_to(PAGES)) for f in PAGES.rglob("*.md")} - {*named(navigation)})
-
-
-class _Links(HTMLParser):
-    """Where a page leads to, and what in it can be led to."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.targets: set[str] = set()
-        self.anchors: set[str] = {""}
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        for name, value in attrs:
-            if value is None:
-                continue
-            if name == "id" or (tag == "a" and name == "name"):
-                self.anchors.add(value)
-            elif name in ("href", "src"):
-                self.targets.add(value)
-
-
-def broken_links(site: Path) -> list[str]:
-    """Links of a built site that lead nowhere, and what is fetched from elsewhere to show a page.
-
-    Args:
-        site: Folder of the site.
-
-    Returns:
-        A line for each: the page, and where it leads.
-    """
-    pages = {file: _read(file) for file in sorted(site.rglob("*.html"))}
-    broken = []
-    for file, page in pages.items():
-        for target in sorted(page.targets):
-            parts = urlsplit(target)
-            if parts.scheme or parts.netloc:
-                continue
-            place = file if not parts.path else (file.parent / unquote(parts.path)).resolve()
-            if parts.path.startswith("/"):
-                place = site / unquote(parts.path).lstrip("/")
-            if place.is_dir():
-                place /= "index.html"
-            anchors = pages[place].anchors if place in pages else {""}
-            if not place.is_file() or unquote(parts.fragment) not in anchors:
-                broken.append(f"{file.relative_to(site)}: {target}")
-    return broken
-
-
-def _read(file: Path) -> _Links:
-    links = _Links()
-    links.feed(file.read_text(encoding="utf-8"))
-    return links
 
 
 def main() -> int:
