@@ -19,8 +19,9 @@ RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
 Rows = list[tuple[str, ...]]
 _HEAD = """# Results, from their files
 
-Made from the dated files in `benchmarks/results/` by `scripts/benchmarks_page.py`: each was written by the command that
-stands above it, on the machine that it names. [What was measured](figures.md) says what the figures mean and what they do not.
+Made from the dated files in `benchmarks/results/` by `scripts/benchmarks_page.py`: each was
+written by the command that stands above it, on the machine that it names. [What was measured](figures.md) says what the
+figures mean and what they do not.
 
 """
 
@@ -56,7 +57,13 @@ def _runs(result: Any) -> Rows:
         test, minutes = run.get("test", {}), run.get("wall_minutes", run["train_minutes"])
         who = f"Argus, {run['name']}"
         rows.append(
-            (who, str(run["steps"]), _number(run["val_AP50"]), *(_number(test.get(k)) for k in ("AP50", "AP")), f"{minutes:.0f}")
+            (
+                who,
+                str(run["steps"]),
+                _number(run["val_AP50"]),
+                *(_number(test.get(k)) for k in ("AP50", "AP")),
+                f"{minutes:.0f}",
+            )
         )
     peers = result.get("peers_AP50") or {}
     return [*rows, *((name, "", "", _number(value), "", "") for name, value in peers.items())]
@@ -89,7 +96,10 @@ def _head_vs_text(result: Any) -> Rows:
 
 
 def _few_shot(result: Any) -> Rows:
-    ways = [(f"{w['classifier']}, {w['features']} vectors, {w['views']} view(s)", w["accuracy"]) for w in result["ways"]]
+    ways = [
+        (f"{w['classifier']}, {w['features']} vectors, {w['views']} view(s)", w["accuracy"])
+        for w in result["ways"]
+    ]
     return [(who, *(f"{100 * shots[k]:.1f} %" for k in ("1", "5", "10", "20"))) for who, shots in ways]
 
 
@@ -97,7 +107,13 @@ def _bench(result: Any) -> Rows:
     rows = []
     for suite in ("dev", "reported", "healthy"):
         found = result[suite]["summary"]
-        keys = ("detected", "class_named", "place_right", "healthy_runs_with_error", "healthy_runs_with_alarm")
+        keys = (
+            "detected",
+            "class_named",
+            "place_right",
+            "healthy_runs_with_error",
+            "healthy_runs_with_alarm",
+        )
         rows.append((suite, *(_of(found[key]) for key in keys)))
     return rows
 
@@ -127,7 +143,12 @@ def _peers(result: Any) -> Rows:
 
 def _logs(result: Any) -> Rows:
     return [
-        (stage, part, str(of["logs"]), *(_number(of[who]["macro_f1"], 2) for who in ("argus doctor log", "grep")))
+        (
+            stage,
+            part,
+            str(of["logs"]),
+            *(_number(of[who]["macro_f1"], 2) for who in ("argus doctor log", "grep")),
+        )
         for stage in ("first", "second", "after")
         for part, of in result[stage].items()
     ]
@@ -145,14 +166,24 @@ def _busy(result: Any) -> Rows:
 def _first_bench(result: Any) -> Rows:
     first, after = result["first"], result["after"]["summary"]
     return [
-        ("first sight", f"{first['detected']} of {first['faulty']}", f"{first['healthy_with_alarm']} of {first['healthy']}"),
+        (
+            "first sight",
+            f"{first['detected']} of {first['faulty']}",
+            f"{first['healthy_with_alarm']} of {first['healthy']}",
+        ),
         ("after mending", _of(after["detected"]), _of(after["healthy_runs_with_alarm"])),
     ]
 
 
 def _starts(result: Any) -> Rows:
     return [
-        (records, when, _number(part["imports_seconds"], 1), _number(part["seconds_after"], 1), _number(part["peak_mb"], 0))
+        (
+            records,
+            when,
+            _number(part["imports_seconds"], 1),
+            _number(part["seconds_after"], 1),
+            _number(part["peak_mb"], 0),
+        )
         for records, parts in result["starts"].items()
         for when, part in parts.items()
         if isinstance(part, dict)
@@ -221,7 +252,10 @@ BENCHMARKS: dict[str, Benchmark] = {
         "benchmarks/data_check.py",
         ("seconds", "images a second", "peak MiB", "times the plain decoding"),
         lambda r: [
-            (*(_number(r["check"][k], 1) for k in ("seconds", "images_per_second", "peak_memory_mib")), _number(r["times_the_baseline"], 2))
+            (
+                *(_number(r["check"][k], 1) for k in ("seconds", "images_per_second", "peak_memory_mib")),
+                _number(r["times_the_baseline"], 2),
+            )
         ],
     ),
     r"decoding": Benchmark(
@@ -254,7 +288,8 @@ BENCHMARKS: dict[str, Benchmark] = {
         "benchmarks/extraction.py throughput",
         ("way", "images a second", "times the plain loop"),
         lambda r: [
-            (way, _number(speed, 0), _number(r["over_the_plain_loop"][way], 2)) for way, speed in r["images_per_second"].items()
+            (way, _number(speed, 0), _number(r["over_the_plain_loop"][way], 2))
+            for way, speed in r["images_per_second"].items()
         ],
     ),
     r"preprocessing": Benchmark(
@@ -309,7 +344,10 @@ BENCHMARKS: dict[str, Benchmark] = {
         "Start of the commands",
         "benchmarks/startup.py",
         ("command", "seconds", "processor seconds"),
-        lambda r: [(f"`{k}`", _number(v["wall_seconds"], 2), _number(v["cpu_seconds"], 2)) for k, v in r["commands"].items()],
+        lambda r: [
+            (f"`{k}`", _number(v["wall_seconds"], 2), _number(v["cpu_seconds"], 2))
+            for k, v in r["commands"].items()
+        ],
     ),
     r"startup-records": Benchmark(
         "How soon training makes its first step",
@@ -322,7 +360,11 @@ BENCHMARKS: dict[str, Benchmark] = {
         "benchmarks/teachers.py",
         ("teacher ratio", "seed", "AP50", "caption_exact"),
         lambda r: [
-            (str(run["teacher_ratio"]), str(run["seed"]), *(_number(run["measured"][k]) for k in ("AP50", "caption_exact")))
+            (
+                str(run["teacher_ratio"]),
+                str(run["seed"]),
+                *(_number(run["measured"][k]) for k in ("AP50", "caption_exact")),
+            )
             for run in r["runs"]
         ],
     ),
@@ -355,7 +397,8 @@ BENCHMARKS: dict[str, Benchmark] = {
         "benchmarks/hands_ablations.py",
         ("changed", "to the wrist", "after the similarity", "findings"),
         lambda r: [
-            (k, _number(v["mpjpe_root"], 1), _number(v["mpjpe_pa"], 1), ", ".join(v["found"])) for k, v in r.items()
+            (k, _number(v["mpjpe_root"], 1), _number(v["mpjpe_pa"], 1), ", ".join(v["found"]))
+            for k, v in r.items()
         ],
     ),
     r"busy-machine": Benchmark(
@@ -365,7 +408,10 @@ BENCHMARKS: dict[str, Benchmark] = {
         "Memory by the kernels that oneDNN keeps",
         "benchmarks/kernel_cache.py",
         ("kernels kept", "highest MiB", "samples a second"),
-        lambda r: [(k, _number(v["highest_mib"]), _number(v["samples_per_second"], 1)) for k, v in r["kernels"].items()],
+        lambda r: [
+            (k, _number(v["highest_mib"]), _number(v["samples_per_second"], 1))
+            for k, v in r["kernels"].items()
+        ],
     ),
 }
 """By what follows the date in a file's name, or by the whole name where one day was measured otherwise."""
@@ -390,7 +436,9 @@ def page(results: Path = RESULTS) -> str:
     for file in sorted(results.glob("*.json"), key=lambda f: (benchmark_of(f).title, f.stem)):
         benchmark, result = benchmark_of(file), decode_json(file.read_text(encoding="utf-8"))
         date = file.stem[:10]
-        command = benchmark.command if benchmark.command.startswith("argus ") else f"python {benchmark.command}"
+        command = (
+            benchmark.command if benchmark.command.startswith("argus ") else f"python {benchmark.command}"
+        )
         facts = [f"`{command}`", _machine(result), f"`benchmarks/results/{file.name}`"]
         parts.append(f"## {benchmark.title} ({date}{_weights(result)})\n\n{'; '.join(facts)}.\n\n")
         lines = [benchmark.columns, tuple("---" for _ in benchmark.columns), *benchmark.rows(result)]

@@ -43,7 +43,11 @@ _PYTHON = {
     ),
     "training": (
         "# Python: the engine\n\nWhat a task brings so that the engine trains it, and what may watch.\n",
-        ("argusvl.training.protocol", "argusvl.training.listeners.Listener", "argusvl.training.step.StepRecord"),
+        (
+            "argusvl.training.protocol",
+            "argusvl.training.listeners.Listener",
+            "argusvl.training.step.StepRecord",
+        ),
     ),
     "doctor": (
         "# Python: the doctor\n\nThe interface of `argus-doctor`, for any PyTorch loop.\n",
@@ -93,7 +97,9 @@ def _sections(model: type[BaseModel], schema: dict[str, Any], task: str, path: t
         field = model.model_fields[name]
         section = next((t for t in _types(field.annotation) if _is_section(t)), None)
         kind = _kind(key, schema) if section is None else "section"
-        default = "required" if field.is_required() else f"`{_yaml(field.get_default(call_default_factory=True))}`"
+        default = (
+            "required" if field.is_required() else f"`{_yaml(field.get_default(call_default_factory=True))}`"
+        )
         rows.append(f"| `{name}` | {kind} | {default} | {_cell(field.description or '')} |\n")
         if section is not None:
             inner += _sections(section, schema, task, (*path, name))
@@ -118,7 +124,13 @@ def _kind(key: dict[str, Any], schema: dict[str, Any]) -> str:
         return " or ".join(f"`{one}`" for one in key["enum"])
     if "const" in key:
         return f"`{_yaml(key['const'])}`"
-    named = {"integer": "integer", "number": "number", "string": "text", "boolean": "`true` or `false`", "null": "`null`"}
+    named = {
+        "integer": "integer",
+        "number": "number",
+        "string": "text",
+        "boolean": "`true` or `false`",
+        "null": "`null`",
+    }
     if key.get("type") == "array":
         return f"list of {_kind(key.get('items', {}), schema)}"
     if key.get("type") == "object":
@@ -130,7 +142,11 @@ def _kind(key: dict[str, Any], schema: dict[str, Any]) -> str:
 
 
 def _yaml(value: Any) -> str:
-    return {None: "null", True: "true", False: "false"}.get(value, str(value)) if _hashable(value) else str(value)
+    return (
+        {None: "null", True: "true", False: "false"}.get(value, str(value))
+        if _hashable(value)
+        else str(value)
+    )
 
 
 def _hashable(value: Any) -> bool:

@@ -28,7 +28,7 @@ def commands_of(page: Path) -> Iterator[str]:
     """Every ``argus …`` that is shown, in a block of its own or in a line."""
     text = page.read_text("utf-8")
     yield from re.findall(r"^ +(?:\.venv/bin/)?argus (.+)$", text, flags=re.MULTILINE)
-    yield from re.findall(r"`argus ((?:%s)\b[^`\n]*)`" % "|".join(VERBS), text)
+    yield from re.findall(rf"`argus ((?:{'|'.join(VERBS)})\b[^`\n]*)`", text)
 
 
 COMMANDS = sorted({command for page in PAGES for command in commands_of(page)})
@@ -80,7 +80,16 @@ def test_the_tutorial_runs_from_its_first_command_to_its_last(
     monkeypatch.chdir(tmp_path)
     text = (ROOT / "docs" / "tutorial.md").read_text("utf-8")
     commands = re.findall(r"^    \.venv/bin/argus (.+)$", text, flags=re.MULTILINE)
-    assert [c.split()[0] for c in commands] == ["data", "data", "init", "train", "train", "eval", "predict", "report"]
+    assert [c.split()[0] for c in commands] == [
+        "data",
+        "data",
+        "init",
+        "train",
+        "train",
+        "eval",
+        "predict",
+        "report",
+    ]
     for command in commands:
         # Two small steps take the same path as twenty.
         small = "max_steps=2 per_device_train_batch_size=2"
@@ -146,7 +155,9 @@ def test_keys_that_pages_name_are_keys() -> None:
         key for section in DetectionRunConfig.model_fields.values()
         for key in getattr(section.annotation, "model_fields", {})
     }  # fmt: skip
-    text = "".join((ROOT / "docs" / f"{name}.md").read_text("utf-8") for name in ("losses", "matching", "recovery"))
+    text = "".join(
+        (ROOT / "docs" / f"{name}.md").read_text("utf-8") for name in ("losses", "matching", "recovery")
+    )
     assert {*re.findall(r"`(detection_\w+)`", text)} <= keys
 
 
@@ -166,7 +177,10 @@ def test_what_is_extrapolated_to_a_million_follows_from_what_was_measured() -> N
     weights, layers, width, tokens = 7.07e9, 28, 3584, 1524
     tower, patches, pairs, tower_width = 6.8e8, 4096, 4096 * (4 * 4096 + 28 * 64), 1280
     flops = (
-        6 * weights * tokens + 12 * layers * width * tokens**2 + 6 * tower * patches + 12 * tower_width * pairs
+        6 * weights * tokens
+        + 12 * layers * width * tokens**2
+        + 6 * tower * patches
+        + 12 * tower_width * pairs
     )
     assert f"{flops / 1e13:.1f} \\cdot 10^{{13}}" in text
     for share in (0.2, 0.3, 0.4):
@@ -175,6 +189,8 @@ def test_what_is_extrapolated_to_a_million_follows_from_what_was_measured() -> N
 
 
 def test_a_link_that_leads_nowhere_is_seen(tmp_path: Path, scripts: None) -> None:
-    (tmp_path / "a.html").write_text('<a href="b.html#there">x</a><a href="b.html#gone">x</a><img src="c.png">')
+    (tmp_path / "a.html").write_text(
+        '<a href="b.html#there">x</a><a href="b.html#gone">x</a><img src="c.png">'
+    )
     (tmp_path / "b.html").write_text('<p id="there"></p><a href="https://example.org/">x</a>')
     assert script("site_links").broken_links(tmp_path) == ["a.html: b.html#gone", "a.html: c.png"]

@@ -1,4 +1,4 @@
-"""What README.md tells a new user to type exists, the files that it names are there, and its figures are those of the results."""
+"""README.md: what it tells a new user to type exists, so do its files, and its figures are those of the results."""
 
 from __future__ import annotations
 
@@ -58,9 +58,14 @@ def test_figures_are_those_of_the_result_files() -> None:
         assert f"{systems[name]['real_tokens_per_cpu_second']:,}" in row("real tokens")
     bench = result("2026-11-24-doctor-bench")
     assert "{} of {}".format(*bench["reported"]["summary"]["detected"]) in row("reported faults")
-    assert "{} of {}".format(*bench["healthy"]["summary"]["healthy_runs_with_alarm"]) in row("reported faults")
+    assert "{} of {}".format(*bench["healthy"]["summary"]["healthy_runs_with_alarm"]) in row(
+        "reported faults"
+    )
     shots = result("2026-11-21-cifar10-fewshot")["command"]["accuracy"]
-    assert [abs(100 * shots[k] - float(v)) <= 0.0501 for k, v in zip(("1", "20"), re.findall(r"([\d.]+) %", row("CIFAR-10")), strict=False)] == [True, True]
+    assert [
+        abs(100 * shots[k] - float(v)) <= 0.0501
+        for k, v in zip(("1", "20"), re.findall(r"([\d.]+) %", row("CIFAR-10")), strict=False)
+    ] == [True, True]
     hand = result("2026-11-23-argus-hand")["held_out_drawn_hands"]
     assert f"{hand['mpjpe_root']:.1f} mm" in row("a drawn hand")
     watched = next(iter(result("2026-11-24-doctor-overhead")["machines"].values()))
