@@ -96,7 +96,7 @@ def _sections(model: type[BaseModel], schema: dict[str, Any], task: str, path: t
     for name, key in own["properties"].items():
         field = model.model_fields[name]
         section = next((t for t in _types(field.annotation) if _is_section(t)), None)
-        kind = _kind(key, schema) if section is None else "section"
+        kind = _kind(key, schema)
         default = (
             "required" if field.is_required() else f"`{_yaml(field.get_default(call_default_factory=True))}`"
         )
@@ -122,6 +122,8 @@ def _kind(key: dict[str, Any], schema: dict[str, Any]) -> str:
         return " or ".join(_kind(one, schema) for one in key["anyOf"])
     if "enum" in key:
         return " or ".join(f"`{one}`" for one in key["enum"])
+    if "$ref" in key:
+        return "section"
     if "const" in key:
         return f"`{_yaml(key['const'])}`"
     named = {
@@ -132,7 +134,8 @@ def _kind(key: dict[str, Any], schema: dict[str, Any]) -> str:
         "null": "`null`",
     }
     if key.get("type") == "array":
-        return f"list of {_kind(key.get('items', {}), schema)}"
+        of = _kind(key.get("items", {}), schema)
+        return "list of sections" if of == "section" else f"list of {of}"
     if key.get("type") == "object":
         return "keys and values"
     kind = "path" if key.get("format") == "path" else named.get(key.get("type", ""), "any")
