@@ -9,13 +9,14 @@ PYTHON ?= $(shell for p in python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check
+.PHONY: help setup demo test check docs
 
 help:
 	@echo "make setup   create .venv with the command argus and the developers' tools"
 	@echo "make demo    draw a data set, train on it, evaluate, write runs/demo/report.html"
 	@echo "make test    the whole test suite"
 	@echo "make check   lint, format, types, import contracts"
+	@echo "make docs    the documentation site, build/site/index.html; every link checked"
 
 setup: $(STAMP)
 
@@ -39,3 +40,10 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(VENV)/.docs
+	$(BIN)/python scripts/site_build.py
+
+$(VENV)/.docs: $(STAMP)
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e packages/argus-doctor -e '.[docs]'
+	@touch $@

@@ -33,7 +33,7 @@ def test_import_contracts_hold(repository: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("target", ["setup", "demo", "test", "check"])
+@pytest.mark.parametrize("target", ["setup", "demo", "test", "check", "docs"])
 def test_make_has_the_documented_targets(repository: Path, target: str) -> None:
     makefile = (repository / "Makefile").read_text(encoding="utf-8")
     assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE)

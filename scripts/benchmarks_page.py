@@ -1,0 +1,465 @@
+"""The page of benchmarks, made from the dated results in ``benchmarks/results/``: who, what, ratio, machine, command.
+
+A result that has no entry in :data:`BENCHMARKS` is an error: nothing stands in the folder that the page leaves out, and
+nothing on the page that no command makes again.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from argusvl.core.strict_json import decode_json
+
+RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
+Rows = list[tuple[str, ...]]
+_HEAD = """# Results, from their files
+
+Made from the dated files in `benchmarks/results/` by `scripts/benchmarks_page.py`: each was
+written by the command that stands above it, on the machine that it names. [What was measured](figures.md) says what the
+figures mean and what they do not.
+
+"""
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """How the result files of one command are shown.
+
+    Attributes:
+        title: What was measured.
+        command: What makes it again; its first word that ends in ``.py`` or in ``.yaml`` is a file here.
+        columns: Of the table.
+        rows: A result → the rows.
+    """
+
+    title: str
+    command: str
+    columns: tuple[str, ...]
+    rows: Callable[[Any], Rows]
+
+
+def _number(value: Any, digits: int = 3) -> str:
+    if value is None:
+        return "not measured"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.{digits}f}"
+
+
+def _runs(result: Any) -> Rows:
+    rows = []
+    for run in result["runs"]:
+        test, minutes = run.get("test", {}), run.get("wall_minutes", run["train_minutes"])
+        who = f"Argus, {run['name']}"
+        rows.append(
+            (
+                who,
+                str(run["steps"]),
+                _number(run["val_AP50"]),
+                *(_number(test.get(k)) for k in ("AP50", "AP")),
+                f"{minutes:.0f}",
+            )
+        )
+    peers = result.get("peers_AP50") or {}
+    return [*rows, *((name, "", "", _number(value), "", "") for name, value in peers.items())]
+
+
+def _throughput(result: Any) -> Rows:
+    own = result["systems"]["packed"]["real_tokens_per_cpu_second"]
+    return [
+        (
+            name,
+            _number(s["real_tokens_per_cpu_second"]),
+            f"{own / s['real_tokens_per_cpu_second']:.2f}",
+            f"{s['padding_share']:.0%}",
+            _number(s["peak_mib"]),
+        )
+        for name, s in result["systems"].items()
+    ]
+
+
+def _head_vs_text(result: Any) -> Rows:
+    rows = []
+    for machine in ("as it is", "AVX2 only"):
+        for part in result[machine]:
+            text = part["boxes_per_second"]["text"]
+            rows += [
+                (machine, str(part["batch_size"]), who, _number(value, 1), f"{value / text:.1f}")
+                for who, value in part["boxes_per_second"].items()
+            ]
+    return rows
+
+
+def _few_shot(result: Any) -> Rows:
+    ways = [
+        (f"{w['classifier']}, {w['features']} vectors, {w['views']} view(s)", w["accuracy"])
+        for w in result["ways"]
+    ]
+    return [(who, *(f"{100 * shots[k]:.1f} %" for k in ("1", "5", "10", "20"))) for who, shots in ways]
+
+
+def _bench(result: Any) -> Rows:
+    rows = []
+    for suite in ("dev", "reported", "healthy"):
+        found = result[suite]["summary"]
+        keys = (
+            "detected",
+            "class_named",
+            "place_right",
+            "healthy_runs_with_error",
+            "healthy_runs_with_alarm",
+        )
+        rows.append((suite, *(_of(found[key]) for key in keys)))
+    return rows
+
+
+def _of(pair: Any) -> str:
+    return f"{pair[0]} of {pair[1]}" if pair[1] else ""
+
+
+def _overhead(result: Any) -> Rows:
+    machines = result.get("machines") or {result["machine"]: result["models"]}
+    rows = []
+    for machine, models in machines.items():
+        for model in models:
+            bounds = model.get("watched_95")
+            error = model.get("watched_standard_error")
+            spread = f"{bounds[0]:.3f} to {bounds[1]:.3f}" if bounds else f"± {1.96 * error:.3f}"
+            ms, watched = _number(model["step_ms"], 1), f"× {model['watched']:.3f}"
+            rows.append((machine, model["model"], ms, watched, spread, f"× {model['control']:.3f}"))
+    return rows
+
+
+def _peers(result: Any) -> Rows:
+    peers = result["dev"].items()
+    keys = ("detected", "class_named", "healthy_runs_with_alarm")
+    return [(name, *(_of(peer["summary"][key]) for key in keys)) for name, peer in peers]
+
+
+def _logs(result: Any) -> Rows:
+    return [
+        (
+            stage,
+            part,
+            str(of["logs"]),
+            *(_number(of[who]["macro_f1"], 2) for who in ("argus doctor log", "grep")),
+        )
+        for stage in ("first", "second", "after")
+        for part, of in result[stage].items()
+    ]
+
+
+def _busy(result: Any) -> Rows:
+    return [
+        (what, when, how, _number(figures["images_per_second"], 1))
+        for what in ("training", "prediction")
+        for when, ways in result[what].items()
+        for how, figures in ways.items()
+    ]
+
+
+def _first_bench(result: Any) -> Rows:
+    first, after = result["first"], result["after"]["summary"]
+    return [
+        (
+            "first sight",
+            f"{first['detected']} of {first['faulty']}",
+            f"{first['healthy_with_alarm']} of {first['healthy']}",
+        ),
+        ("after mending", _of(after["detected"]), _of(after["healthy_runs_with_alarm"])),
+    ]
+
+
+def _starts(result: Any) -> Rows:
+    return [
+        (
+            records,
+            when,
+            _number(part["imports_seconds"], 1),
+            _number(part["seconds_after"], 1),
+            _number(part["peak_mb"], 0),
+        )
+        for records, parts in result["starts"].items()
+        for when, part in parts.items()
+        if isinstance(part, dict)
+    ]
+
+
+def _hand(result: Any) -> Rows:
+    found = result["held_out_drawn_hands"]
+    names = ("mpjpe_root", "mpjpe_pa", "mean_pose_mpjpe_root", "mean_pose_mpjpe_pa")
+    return [tuple(_number(found[name], 1) for name in names)]
+
+
+def _soak(result: Any) -> Rows:
+    return [
+        (name, _number(result[key]["images"]), _number(result[key]["high"], 0), result[key]["verdict"])
+        for name, key in (("extraction", "extraction"), ("with a leak put in", "leaking_control"))
+    ]
+
+
+def _search(result: Any) -> Rows:
+    exact, product, index = min(result["exact_seconds"]), result["product_seconds"], result["lancedb"]
+    return [
+        ("all compared", f"{exact:.0f} s for {result['queries']:,} queries", "exact"),
+        ("a bare matrix product", f"{sum(product) / len(product):.0f} s", "exact"),
+        ("LanceDB's HNSW", f"{index['ms_per_query']:.1f} ms a query", f"recall@1 {index['recall_at_1']:.3f}"),
+    ]
+
+
+_PHOTOGRAPHS = ("who", "steps", "val AP50", "test AP50", "test AP", "minutes")
+BENCHMARKS: dict[str, Benchmark] = {
+    r"argus-tiny": Benchmark(
+        "argus-tiny, as it ships, on held-out drawn scenes",
+        "scripts/make_argus_tiny.py",
+        ("figure", "value"),
+        lambda r: [(k, _number(v)) for k, v in r["held_out_scenes"].items()],
+    ),
+    r"bccd-figure-\w+": Benchmark(
+        "Blood cells", "benchmarks/photographs.py bccd figure", _PHOTOGRAPHS, _runs
+    ),
+    r"chess-figure-\w+": Benchmark(
+        "Chess pieces", "benchmarks/photographs.py chess figure", _PHOTOGRAPHS, _runs
+    ),
+    r"bccd-ablations-\w+": Benchmark(
+        "Parts of the recipe, one changed at a time, blood cells",
+        "benchmarks/photographs.py bccd ablations --weights random",
+        _PHOTOGRAPHS,
+        _runs,
+    ),
+    r"bccd-curve-\w+": Benchmark(
+        "From how many photographs, blood cells", "benchmarks/photographs.py bccd curve", _PHOTOGRAPHS, _runs
+    ),
+    r"bccd-queries-\w+": Benchmark(
+        "Learned queries against proposals, blood cells",
+        "benchmarks/photographs.py bccd queries --weights random --steps 800",
+        _PHOTOGRAPHS,
+        _runs,
+    ),
+    r"cifar10-fewshot": Benchmark(
+        "CIFAR-10 from a few examples",
+        "benchmarks/cifar10_fewshot.py",
+        ("way", "1 shot", "5 shots", "10 shots", "20 shots"),
+        _few_shot,
+    ),
+    r"data-check": Benchmark(
+        "argus data check on 10,000 photographs",
+        "benchmarks/data_check.py",
+        ("seconds", "images a second", "peak MiB", "times the plain decoding"),
+        lambda r: [
+            (
+                *(_number(r["check"][k], 1) for k in ("seconds", "images_per_second", "peak_memory_mib")),
+                _number(r["times_the_baseline"], 2),
+            )
+        ],
+    ),
+    r"decoding": Benchmark(
+        "Lanes of decoding",
+        "benchmarks/decoding.py",
+        ("size", "lane", "images a second", "times exact"),
+        lambda r: [
+            (size, lane, _number(speed, 0), _number(of["times_faster_than_exact"][lane], 2))
+            for size, of in r["sizes"].items()
+            for lane, speed in of["images_per_second"].items()
+        ],
+    ),
+    r"extraction-kill": Benchmark(
+        "Extraction, killed at random moments",
+        "benchmarks/extraction.py kill",
+        ("kills", "the same bytes"),
+        lambda r: [(str(r["kills"]), str(r["byte_identical"]))],
+    ),
+    r"extraction-search": Benchmark(
+        "A million vectors asked", "benchmarks/extraction.py search", ("way", "time", "quality"), _search
+    ),
+    r"extraction-soak": Benchmark(
+        "Memory over 10,000 images",
+        "benchmarks/extraction.py soak",
+        ("what", "images", "further bytes an image, 95 % bound", "verdict"),
+        _soak,
+    ),
+    r"extraction-throughput": Benchmark(
+        "Images to vectors",
+        "benchmarks/extraction.py throughput",
+        ("way", "images a second", "times the plain loop"),
+        lambda r: [
+            (way, _number(speed, 0), _number(r["over_the_plain_loop"][way], 2))
+            for way, speed in r["images_per_second"].items()
+        ],
+    ),
+    r"preprocessing": Benchmark(
+        "What a backbone's own preprocessing is worth (percent right)",
+        "benchmarks/preprocessing.py",
+        ("preprocessing", "1 shot", "5 shots", "10 shots", "20 shots"),
+        lambda r: [(way, *map(str, shots.values())) for way, shots in r["accuracy_by_shots"].items()],
+    ),
+    r"doctor-bench-peers": Benchmark(
+        "Other detectors on the doctor's development faults, as they were on that day",
+        "benchmarks/doctor/peers.py dev",
+        ("who", "found", "named", "healthy runs with an alarm"),
+        _peers,
+    ),
+    r"2026-11-22-doctor-bench": Benchmark(
+        "The doctor's benchmark as it was on that day",
+        "argus doctor bench",
+        ("when", "found", "healthy runs with an alarm"),
+        _first_bench,
+    ),
+    r"doctor-bench": Benchmark(
+        "The doctor's benchmark",
+        "argus doctor bench --suite reported",
+        ("suite", "found", "named", "place right", "healthy with an error", "healthy with a hint"),
+        _bench,
+    ),
+    r"doctor-logs": Benchmark(
+        "Why a log ends (macro-F1)",
+        "benchmarks/doctor_logs.py",
+        ("stage", "logs", "number", "argus doctor log", "grep"),
+        _logs,
+    ),
+    r"doctor-overhead": Benchmark(
+        "What watching costs",
+        "benchmarks/doctor_overhead.py",
+        ("machine", "model", "step, ms", "watched", "95 %", "unwatched copy"),
+        _overhead,
+    ),
+    r"doctor-signs": Benchmark(
+        "How often each sign of the doctor is right",
+        "benchmarks/doctor/fit.py",
+        ("sign", "probability", "seen", "right"),
+        lambda r: [(k, _number(v["probability"]), str(v["seen"]), str(v["right"])) for k, v in r.items()],
+    ),
+    r"head-vs-text": Benchmark(
+        "The head against the same model's written answer",
+        "benchmarks/head_vs_text.py runs/demo runs/demo/data/test.jsonl",
+        ("processor", "pictures at a time", "who", "boxes a second", "times text"),
+        _head_vs_text,
+    ),
+    r"startup": Benchmark(
+        "Start of the commands",
+        "benchmarks/startup.py",
+        ("command", "seconds", "processor seconds"),
+        lambda r: [
+            (f"`{k}`", _number(v["wall_seconds"], 2), _number(v["cpu_seconds"], 2))
+            for k, v in r["commands"].items()
+        ],
+    ),
+    r"startup-records": Benchmark(
+        "How soon training makes its first step",
+        "benchmarks/startup.py --records",
+        ("records", "when", "imports, s", "after them, s", "peak MB"),
+        _starts,
+    ),
+    r"teachers": Benchmark(
+        "Whether demonstrations pay (stopped after four of nine runs)",
+        "benchmarks/teachers.py",
+        ("teacher ratio", "seed", "AP50", "caption_exact"),
+        lambda r: [
+            (
+                str(run["teacher_ratio"]),
+                str(run["seed"]),
+                *(_number(run["measured"][k]) for k in ("AP50", "caption_exact")),
+            )
+            for run in r["runs"]
+        ],
+    ),
+    r"train-throughput": Benchmark(
+        "Real tokens a second of training",
+        "benchmarks/train_throughput.py",
+        ("who", "real tokens a processor second", "packed over it", "padding", "peak MiB"),
+        _throughput,
+    ),
+    r"training-kill": Benchmark(
+        "Training, killed at random moments",
+        "benchmarks/training_kill.py",
+        ("case", "kills", "the same losses"),
+        lambda r: [(c["case"], str(c["kills"]), _number(c["equal"])) for c in r["cases"]],
+    ),
+    r"argus-hand": Benchmark(
+        "argus-hand on held-out drawn hands, mm",
+        "scripts/make_argus_hand.py",
+        ("to the wrist", "after the similarity", "mean pose, to the wrist", "mean pose, after"),
+        _hand,
+    ),
+    r"hands-demo": Benchmark(
+        "The hands' demo, from argus-hand, mm",
+        "argus train configs/manipulation_demo.yaml",
+        ("to the wrist", "after the similarity", "mean pose, to the wrist", "mean pose, after"),
+        _hand,
+    ),
+    r"hands-ablations": Benchmark(
+        "Parts of the hand model, mm",
+        "benchmarks/hands_ablations.py",
+        ("changed", "to the wrist", "after the similarity", "findings"),
+        lambda r: [
+            (k, _number(v["mpjpe_root"], 1), _number(v["mpjpe_pa"], 1), ", ".join(v["found"]))
+            for k, v in r.items()
+        ],
+    ),
+    r"busy-machine": Benchmark(
+        "How threads wait", "benchmarks/busy_machine.py", ("what", "beside", "how", "images a second"), _busy
+    ),
+    r"kernel-cache": Benchmark(
+        "Memory by the kernels that oneDNN keeps",
+        "benchmarks/kernel_cache.py",
+        ("kernels kept", "highest MiB", "samples a second"),
+        lambda r: [
+            (k, _number(v["highest_mib"]), _number(v["samples_per_second"], 1))
+            for k, v in r["kernels"].items()
+        ],
+    ),
+}
+"""By what follows the date in a file's name, or by the whole name where one day was measured otherwise."""
+
+
+def benchmark_of(file: Path) -> Benchmark:
+    """The entry of a result file.
+
+    Raises:
+        LookupError: There is none.
+    """
+    for name in (file.stem, re.sub(r"^\d{4}-\d\d-\d\d-", "", file.stem)):
+        for pattern, benchmark in BENCHMARKS.items():
+            if re.fullmatch(pattern, name):
+                return benchmark
+    raise LookupError(f"{file.name} has no entry in BENCHMARKS of scripts/benchmarks_page.py")
+
+
+def page(results: Path = RESULTS) -> str:
+    """The whole page."""
+    parts = [_HEAD]
+    for file in sorted(results.glob("*.json"), key=lambda f: (benchmark_of(f).title, f.stem)):
+        benchmark, result = benchmark_of(file), decode_json(file.read_text(encoding="utf-8"))
+        date = file.stem[:10]
+        command = (
+            benchmark.command if benchmark.command.startswith("argus ") else f"python {benchmark.command}"
+        )
+        facts = [f"`{command}`", _machine(result), f"`benchmarks/results/{file.name}`"]
+        parts.append(f"## {benchmark.title} ({date}{_weights(result)})\n\n{'; '.join(facts)}.\n\n")
+        lines = [benchmark.columns, tuple("---" for _ in benchmark.columns), *benchmark.rows(result)]
+        parts += [f"| {' | '.join(line)} |\n" for line in lines]
+        parts.append("\n")
+    return "".join(parts)
+
+
+def _weights(result: Any) -> str:
+    weights = result.get("weights")
+    return f", from {'random weights' if weights == 'random' else weights}" if weights else ""
+
+
+def _machine(result: Any) -> str:
+    machine = result.get("machine")
+    if isinstance(machine, dict):
+        return f"{machine['cores']} cores, {machine['memory_gib']} GiB, torch {machine['packages']['torch']}"
+    if machine is None and "machines" in result:
+        return "machines in the table"
+    return str(machine) if machine else "the file names no machine"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())
