@@ -27,7 +27,7 @@ $(STAMP): pyproject.toml packages/argus-doctor/pyproject.toml constraints.txt
 	@touch $@
 
 demo: setup
-	$(BIN)/python scripts/demo.py
+	$(BIN)/python -m argusvl demo --overwrite
 
 # One thread a process: two processes with two threads each would fight for two cores.
 test: setup

@@ -101,6 +101,7 @@ TASKS: dict[str, TaskEntry] = {
         probe="argusvl.detection.commands.probing:probe",
         comparison="argusvl.detection.report.comparison:compare",
         commands={
+            "demo": "argusvl.detection.commands.demo:demo",
             "init": "argusvl.detection.commands.init:init",
             "export": "argusvl.detection.commands.export:export",
             "data convert": "argusvl.detection.commands.data:convert",
