@@ -9,13 +9,14 @@ PYTHON ?= $(shell for p in python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check
+.PHONY: help setup demo test check wheels check-wheels
 
 help:
 	@echo "make setup   create .venv with the command argus and the developers' tools"
 	@echo "make demo    draw a data set, train on it, evaluate, write runs/demo/report.html"
 	@echo "make test    the whole test suite"
 	@echo "make check   lint, format, types, import contracts"
+	@echo "make wheels  dist/: what pip installs; make check-wheels tries it in an empty environment"
 
 setup: $(STAMP)
 
@@ -39,3 +40,11 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Of each package the source archive, and from that the wheel: what an earlier build has left here is not in it.
+wheels: setup
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m build --outdir dist packages/argus-doctor
+
+check-wheels: setup
+	$(BIN)/python scripts/check_wheels.py dist
