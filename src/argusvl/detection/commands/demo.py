@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import sys
 import time
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,7 +19,8 @@ import typer
 
 from argusvl.command_options import AsJson
 from argusvl.core.errors import ArgusError
-from argusvl.core.files import already_there, cannot_write, write_text_atomically
+from argusvl.core.files import already_there, cannot_write, copy_file, write_text_atomically
+from argusvl.core.strict_json import decode_json
 from argusvl.core.terminal import console, print_json, say
 from argusvl.core.threads import usable_cores
 
@@ -69,8 +69,8 @@ def demo(
     say("\nMeasuring the model before it is fine-tuned")
     before = _measure_before(out, config)
     options = [f"per_device_train_batch_size={BATCH // processes}", "--processes", processes, "--json"]
-    trained = json.loads(_argus("train", out / CONFIG, *options))
-    after = json.loads(_argus("eval", trained["best_checkpoint"], out / HELD_OUT, "--json", "--out", out))
+    trained = decode_json(_argus("train", out / CONFIG, *options))
+    after = decode_json(_argus("eval", trained["best_checkpoint"], out / HELD_OUT, "--json", "--out", out))
     summary = _summary(before, after, trained, images, time.perf_counter() - began)
     write_text_atomically(out / SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     _argus("report", out)
@@ -102,9 +102,8 @@ def _write_config(out: Path, steps: int) -> DetectionRunConfig:
     from argusvl.config.loading import load_config, to_yaml
     from argusvl.detection.config import DetectionRunConfig
 
-    text = files("argusvl.detection.commands").joinpath(CONFIG).read_text(encoding="utf-8")
     out.mkdir(parents=True, exist_ok=True)
-    write_text_atomically(out / CONFIG, text)
+    copy_file(Path(__file__).with_name(CONFIG), out / CONFIG)
     places = {name: out / "data" / f"{name}.jsonl" for name in ("train", "val", "teacher_pool")}
     places["output_dir"] = out
     words = [f"{key}={json.dumps(str(place), ensure_ascii=False)}" for key, place in places.items()]
