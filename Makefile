@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check docs
+.PHONY: help setup demo test check docs wheels check-wheels
 
 help:
 	@echo "make setup   create .venv with the command argus and the developers' tools"
@@ -17,6 +17,7 @@ help:
 	@echo "make test    the whole test suite"
 	@echo "make check   lint, format, types, import contracts"
 	@echo "make docs    the documentation site, build/site/index.html; every link checked"
+	@echo "make wheels  dist/: what pip installs; make check-wheels tries it in an empty environment"
 
 setup: $(STAMP)
 
@@ -28,7 +29,7 @@ $(STAMP): pyproject.toml packages/argus-doctor/pyproject.toml constraints.txt
 	@touch $@
 
 demo: setup
-	$(BIN)/python scripts/demo.py
+	$(BIN)/python -m argusvl demo --overwrite
 
 # One thread a process: two processes with two threads each would fight for two cores.
 test: setup
@@ -47,3 +48,11 @@ docs: $(VENV)/.docs
 $(VENV)/.docs: $(STAMP)
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e packages/argus-doctor -e '.[docs]'
 	@touch $@
+
+# Of each package the source archive, and from that the wheel: what an earlier build has left here is not in it.
+wheels: setup
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m build --outdir dist packages/argus-doctor
+
+check-wheels: setup
+	$(BIN)/python scripts/check_wheels.py dist

@@ -109,6 +109,7 @@ TASKS: dict[str, TaskEntry] = {
         service="argusvl.detection.commands.service:load_service",
         agent_tools="argusvl.detection.commands.agent_tools:TOOLS",
         commands={
+            "demo": "argusvl.detection.commands.demo:demo",
             "init": "argusvl.detection.commands.init:init",
             "export": "argusvl.detection.commands.export:export",
             "data convert": "argusvl.detection.commands.data:convert",

@@ -181,3 +181,12 @@ def test_runs_are_listed_with_state_and_age(
     assert "holds no run" in capsys.readouterr().err
     assert run(["runs", str(tmp_path / "nowhere")]) == 2
     assert "no such folder" in capsys.readouterr().err
+
+
+def test_without_a_folder_runs_are_looked_for_in_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "runs").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert run(["runs"]) == 0
+    assert "runs holds no run" in capsys.readouterr().err

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from test_ranks import OPTIONS, QUIET, SizedTask, both_ranks
+from torch.distributed.tensor import DTensor
 from toy_task import GROUPS, ToyModel, ToyTask, logged, toy_config, train
 
+from argusvl.config.deepspeed import carry_out, read_deepspeed
 from argusvl.config.schema import RecoverySection
 from argusvl.core.errors import CheckpointError, ConfigError
 from argusvl.training.arguments import training_arguments
@@ -71,6 +73,41 @@ def test_it_computes_what_whole_weights_do(sharded: Path, tmp_path: Path) -> Non
     ours, theirs = weights(sharded / "checkpoint-7"), weights(tmp_path / "whole" / "checkpoint-7")
     for name, tensor in theirs.items():
         torch.testing.assert_close(ours[name], tensor, rtol=1e-5, atol=1e-6)
+
+
+@dataclass
+class SeenTask(ToyTask):
+    """Notes of each training forward pass whether weights are in parts again at its end."""
+
+    notes: Path = Path()
+
+    def model(self) -> ToyModel:
+        model = super().model()
+
+        def note(module: torch.nn.Module, *_: Any) -> None:
+            if torch.is_grad_enabled() and torch.distributed.get_rank() == 0:
+                with self.notes.open("a") as stream:
+                    stream.write(f"{isinstance(module.get_parameter('body.weight'), DTensor)}\n")
+
+        model.register_forward_hook(note)
+        return model
+
+
+@pytest.mark.parametrize("stage", [2, 3])
+def test_a_file_of_deepspeeds_trains_to_the_losses_of_one_process(
+    repository: Path, tmp_path: Path, stage: int
+) -> None:
+    options = {**WHOLE, "per_device_train_batch_size": 2}
+    file = repository / "configs" / "deepspeed" / f"zero{stage}.json"
+    config = toy_config(
+        tmp_path, **options, trainer_arguments={"fsdp_config": FSDP["fsdp_config"]}, bf16="auto"
+    )
+    carried = carry_out(read_deepspeed(file), config, 2, file).config
+    seen = SeenTask(**QUIET, notes=tmp_path / "notes")
+    both_ranks(tmp_path / "both", task=seen, **options, trainer_arguments=dict(carried.trainer_arguments))
+    close(logged(tmp_path / "both"), train(ToyTask(**QUIET), tmp_path / "one", **ALONE))
+    assert (tmp_path / "both" / "checkpoint-7" / "training_state" / "shards" / "__1_0.distcp").is_file()
+    assert {*seen.notes.read_text().split()} == {str(stage == 3)}
 
 
 def test_each_process_writes_its_parts(sharded: Path) -> None:

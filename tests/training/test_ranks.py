@@ -298,7 +298,7 @@ def test_deepspeed_is_refused_with_what_does_the_same(
     passed = {} if by_launcher else {"deepspeed": "configs/deepspeed/zero2.json"}
     with pytest.raises(ConfigError, match="before a step that is not finite could be passed over") as caught:
         training_arguments(toy_config(tmp_path, trainer_arguments=passed), GROUPS, ToyTask().figures())
-    assert "write fsdp: true instead" in str(caught.value.remedy)
+    assert "--deepspeed FILE" in str(caught.value.remedy)
 
 
 class OwnRates(NeutralPolicy):

@@ -55,6 +55,9 @@ class Verb:
 
 
 VERBS: dict[str, Verb] = {
+    "demo": Verb(
+        "argusvl.cli.demo:for_task", "Draw, train, measure, report: the whole in minutes.", "option"
+    ),
     "init": Verb("argusvl.cli.init:for_task", "Write a configuration for a data set.", "option"),
     "train": Verb("argusvl.cli.train:command", "Train by a configuration file."),
     "eval": Verb("argusvl.cli.eval:for_task", "Measure a checkpoint on annotated images.", "checkpoint"),

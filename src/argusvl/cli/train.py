@@ -14,7 +14,13 @@ from argusvl.core.errors import INTERRUPTED, ConfigError
 from argusvl.core.terminal import FOUND_SOMETHING, console, print_json, say
 from argusvl.core.wording import counted
 from argusvl.run.layout import LOG_FILE
-from argusvl.training.launch import check_processes, inside_a_launcher, is_first_process, launch
+from argusvl.training.launch import (
+    check_processes,
+    inside_a_launcher,
+    is_first_process,
+    launch,
+    processes_of_launcher,
+)
 
 if TYPE_CHECKING:
     from argusvl.config.schema import RunConfig
@@ -63,6 +69,14 @@ def command(
             min=1, help="Processes that train together: one a GPU; without one, as many as cores are faster."
         ),
     ] = 1,
+    deepspeed: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A JSON file of DeepSpeed's ZeRO; FSDP2 does what it asks for, and each key that it does not need is "
+            "named.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train by a configuration file.
@@ -79,6 +93,8 @@ def command(
         argus train configs/bbu_room.yaml --replay runs/bbu_room/non_finite/step-120
 
         argus train configs/bbu_room.yaml per_device_train_batch_size=4 --processes 2
+
+        argus train configs/qwen25_vl_3b.yaml --processes 8 --deepspeed configs/deepspeed/zero2.json
     """
     from argusvl.config.loading import to_yaml
     from argusvl.tasks import load_run_config
@@ -86,6 +102,8 @@ def command(
     if allow_changes and not resume:
         raise ConfigError("--allow-changes is for a run that goes on", remedy="add --resume, or leave it out")
     config = load_run_config(config_file, overrides or ())
+    if deepspeed is not None:
+        config = _as_deepspeed_asks(deepspeed, config, processes)
     if print_config:
         if as_json:
             print_json(config.model_dump(mode="json"))
@@ -99,6 +117,7 @@ def command(
         _replay(config, replay, as_json)
     else:
         again = ["train", str(config_file), *(overrides or ())]
+        again += [] if deepspeed is None else ["--deepspeed", str(deepspeed)]
         launched = inside_a_launcher()
         if processes > 1 and not launched:
             options = [*(["--resume"] * resume), *(["--allow-changes"] * allow_changes)]
@@ -106,6 +125,18 @@ def command(
         else:
             together = ["--processes", str(processes)] if processes > 1 else []
             _train(config, resume, allow_changes, as_json, again=["argus", *again, *together])
+
+
+def _as_deepspeed_asks(file: Path, config: RunConfig, processes: int) -> RunConfig:
+    from argusvl.config.deepspeed import carry_out, read_deepspeed
+
+    launched = inside_a_launcher()
+    together = processes_of_launcher() if launched else processes
+    carried = carry_out(read_deepspeed(file), config, together, file)
+    if is_first_process() and not (launched and processes > 1):  # who has started them has said it
+        for line in carried.said:
+            say(f"{file.name}: {line}")
+    return carried.config
 
 
 def _validate(config: RunConfig, as_json: bool) -> None:

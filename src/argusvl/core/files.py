@@ -49,12 +49,13 @@ REMEDIES: dict[int | None, str] = {
 # --- paths ----------------------------------------------------------------------------------------------------------
 
 
-def user_path(text: str) -> Path:
-    """A path as a user has written it; ``~`` stands for a home folder, as in a shell.
+def user_path(text: str | Path) -> Path:
+    """A path as a user has written it, or an option's default; ``~`` stands for a home folder, as in a shell.
 
     Raises:
         ArgusError: The text is empty, which a file system would take for the current folder; it is no path.
     """
+    text = str(text)
     if not text:
         raise ArgusError("a path is empty", remedy="write a path; the current folder is .")
     if "\0" in text:

@@ -126,7 +126,8 @@ def _refuse_what_cannot_work(config: RunConfig, groups: Sequence[ParameterGroup]
             "the engine does not train through DeepSpeed: Accelerate lets it step inside the backward pass, before a "
             "step that is not finite could be passed over",
             where="trainer_arguments.deepspeed",
-            remedy="write fsdp: true instead, which shares out what ZeRO-3 does (docs/distribution.md)",
+            remedy="give its file to `argus train CONFIG --deepspeed FILE`, or write fsdp: true instead: FSDP2 shares "
+            "out what ZeRO-3 does (docs/distribution.md)",
         )
     if _asked_by_launcher("FSDP") and not passed.get("fsdp"):
         raise ConfigError(

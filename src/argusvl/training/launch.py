@@ -58,6 +58,11 @@ def inside_a_launcher() -> bool:
     return True
 
 
+def processes_of_launcher() -> int:
+    """How many processes a launcher has started on all machines together; 1 without one."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def is_first_process() -> bool:
     """Whether this process speaks for all of them: the only one, or rank 0."""
     return os.environ.get("RANK", "0") == "0"
