@@ -227,7 +227,9 @@ def target_network(tree: Tree) -> Iterator[Hit]:
     """A network that is copied into itself: nothing is updated."""
     for call in tree.calls("load_state_dict"):
         given = call.args[0] if call.args else None
-        taken_of = base(given.func) if isinstance(given, ast.Call) and last(given.func) == "state_dict" else ""
+        taken_of = (
+            base(given.func) if isinstance(given, ast.Call) and last(given.func) == "state_dict" else ""
+        )
         if taken_of and taken_of == base(call.func):
             yield "target-not-updated", call, 0.9, f"`{ast.unparse(call)}` copies a network into itself"
 
