@@ -57,6 +57,7 @@ class Server:
             self.process = subprocess.Popen(command, env=os.environ | _QUIET | local, stdout=log, stderr=log)
 
     def wait(self, seconds: float = 1200) -> None:
+        """Until it answers."""
         end = time.monotonic() + seconds
         while time.monotonic() < end and self.process.poll() is None:
             try:
@@ -68,6 +69,7 @@ class Server:
         raise SystemExit(f"Label Studio did not start, see {self.log}")
 
     def ask(self, path: str, body: Any = None) -> Any:
+        """What it answers to a request, a POST where there is a body."""
         data = None if body is None else json.dumps(body).encode()
         headers = {"Authorization": f"Token {TOKEN}", "Content-Type": "application/json"}
         request = urllib.request.Request(self.address + path, data, headers)
@@ -116,6 +118,7 @@ def boxes_of(tasks: list[dict[str, Any]], key: str) -> dict[str, list[tuple[str,
 
 
 def main() -> None:
+    """Goes once around."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

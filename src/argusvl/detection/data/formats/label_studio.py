@@ -1,9 +1,9 @@
 """Label Studio: a JSON list of tasks, boxes as ``RectangleLabels`` in percent of the image's sides.
 
 A full export is read, and a list of tasks as it is imported. Of the answers of several annotators the one that is
-marked as ground truth is used, else the last. What only a model has predicted is nobody's label: such a task is refused by
-name. Turned boxes, turned images, and shapes that are no boxes are refused by name as well; choices and texts are left
-out, which is said.
+marked as ground truth is used, else the last. What only a model has predicted is nobody's label: such a task is refused
+by name. Turned boxes, turned images, and shapes that are no boxes are refused by name as well; choices and texts are
+left out, which is said.
 
 What is written is a folder that Label Studio serves itself: ``label-studio.json`` names each image by its path below
 the folder (``/data/local-files/?d=images/a.jpg``), and ``labels.xml`` is the labelling interface.
