@@ -715,8 +715,8 @@ def test_a_checkpoint_gets_a_second_eye_and_keeps_it(
         model = task.model()
     assert "gets a second eye, efficientnet-lite0" in caplog.text
     groups = assign_parameters(model, task.parameter_groups())
-    (adapters,) = (group.parameters for group in groups if group.name == "adapter")
-    assert any(".eye.network." in name for name in adapters)
+    (network,) = (group.parameters for group in groups if group.name == "eye")
+    assert network and all(".eye.network." in name for name in network)
     model.save_pretrained(tmp_path / "seeing")
     task.save_assets(tmp_path / "seeing")
     path = ("architecture=null", f"model_path={tmp_path}/seeing")

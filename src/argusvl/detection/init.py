@@ -42,6 +42,11 @@ _EMBEDDED = "argus-tiny"
 _CLOSED_MOST, _REPEATED = 200, 5
 """Descriptions are a vocabulary when there are at most so many, each used so often on the mean."""
 
+_SECOND_EYE = "efficientnet-lite0"
+_WHY_SECOND_EYE = (
+    "features of photographs, which tell kinds apart; a step takes half as long again; none: without it"
+)
+
 _EVALUATIONS = 7
 """In a run; each also saves a checkpoint."""
 
@@ -515,6 +520,8 @@ def _decide_head(draft: _Draft, survey: Survey, start: _StartingPoint, tokens: _
         _refuse_what_the_head_cannot(start, start.head, tokens, survey)
         for key, value in _head_values(start.head).items():
             draft.put(f"detection.{key}", value, "of the checkpoint, whose weights have this shape")
+        if start.kind == "argus" and start.head.queries == "proposals" and start.head.second_eye == "none":
+            draft.put("detection.detection_second_eye", _SECOND_EYE, _WHY_SECOND_EYE)
         draft.why("detection.detection_nms_iou", "as the checkpoint has it")
         draft.why("detection.detection_caption_max_tokens", f"of the checkpoint; {why_caption}")
         if start.head.queries == "proposals":

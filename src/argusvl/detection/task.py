@@ -77,18 +77,30 @@ GROUP_PATTERNS = {
     "llm": r"\.language_model\.|lm_head|embed_tokens",
 }
 
+EYE_PATTERN, EYE_RATE = r"^detection_head\.memory_builder\.eye\.network\.", 0.2
+"""What the second eye's network learns by, as a share of the adapters' rate: ImageNet taught it already."""
+
 
 def parameter_groups(
-    rates: Mapping[str, float], *, detection_enabled: bool, head_frozen_epochs: float = 0.0
+    rates: Mapping[str, float],
+    *,
+    detection_enabled: bool,
+    second_eye: bool = False,
+    head_frozen_epochs: float = 0.0,
 ) -> list[ParameterGroup]:
-    """The five groups.
+    """The five groups, and the network of a second eye where there is one.
 
     Args:
-        rates: Peak learning rate of each.
+        rates: Peak learning rate of each of the five.
         detection_enabled: Whether the model has a head.
+        second_eye: Whether the head has a second eye.
         head_frozen_epochs: Epochs from the start for which head and adapters do not train.
     """
-    head = {"detection", "adapter"}
+    head = {"detection", "adapter", "eye"}
+    patterns = GROUP_PATTERNS
+    if second_eye:
+        rates = {**rates, "eye": EYE_RATE * rates["adapter"]}
+        patterns = {"eye": EYE_PATTERN, **patterns}
     return [
         ParameterGroup(
             name,
@@ -97,7 +109,7 @@ def parameter_groups(
             optional=name in head and not detection_enabled,
             frozen_epochs=head_frozen_epochs if name in head else 0.0,
         )
-        for name, pattern in GROUP_PATTERNS.items()
+        for name, pattern in patterns.items()
     ]
 
 
@@ -455,6 +467,7 @@ class DetectionTask:
         return parameter_groups(
             {name: getattr(training, f"{name}_lr") for name in GROUP_PATTERNS},
             detection_enabled=self.config.detection.detection_enabled,
+            second_eye=self.config.detection.detection_second_eye != "none",
             head_frozen_epochs=training.detection_freeze_epochs,
         )
 

@@ -14,6 +14,8 @@ from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.inputs import cut_patches, pictures_of
 from argusvl.detection.model.modeling import ArgusForDetection
 from argusvl.detection.model.second_eye import LEVELS, EyeMaps, SecondEye
+from argusvl.detection.task import EYE_RATE, GROUP_PATTERNS, parameter_groups
+from argusvl.training.parameter_groups import assign_parameters
 
 NAME = "efficientnet-lite0"
 
@@ -185,3 +187,45 @@ def test_half_precision_sees_much_the_same(kit: Any) -> None:
     with torch.autocast("cpu", torch.bfloat16):
         low = said(model, batch)
     assert F.cosine_similarity(full, low, dim=0) > 0.95
+
+
+def test_kinds_are_learnt_at_true_boxes_wherever_queries_look(
+    kit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, batch = seeing(kit.model()), batch_of(kit)
+    head = model.detection_head
+    kept: dict[str, Any] = {}
+    terms_of_head = head.loss_terms
+
+    def keep(output: Any, targets: Any, *rest: Any) -> Any:
+        kept.update(output=output, targets=targets)
+        return terms_of_head(output, targets, *rest)
+
+    monkeypatch.setattr(head, "loss_terms", keep)
+    with torch.no_grad():
+        whole = model(**batch).loss_terms["type_aux"]
+        monkeypatch.setattr(head, "_kinds_at_truth", lambda output, targets: None)
+        without = model(**batch).loss_terms["type_aux"]
+        eye, targets, output = head.memory_builder.eye, kept["targets"], kept["output"]
+        seen = eye.of_boxes(targets.boxes_cxcywh_norm, targets.image, output.memory.eye)
+        scale = head.type_scorer.log_scale.exp()
+        expected = sum(
+            F.cross_entropy(F.cosine_similarity(one, output.labels) * scale, label, reduction="sum")
+            for one, label in zip(seen, targets.label, strict=True)
+            if label >= 0
+        )
+    assert float(expected) > 0
+    torch.testing.assert_close(whole - without, torch.as_tensor(expected), rtol=1e-4, atol=1e-4)
+
+
+def test_its_network_learns_more_slowly_than_what_is_new(kit: Any) -> None:
+    model = seeing(kit.model())
+    rates = dict.fromkeys(GROUP_PATTERNS, 1e-3)
+    groups = assign_parameters(model, parameter_groups(rates, detection_enabled=True, second_eye=True))
+    by_name = {name: group for group in groups for name in group.parameters}
+    for name, group in by_name.items():
+        if ".eye.network." in name:
+            assert group.spec.learning_rate == pytest.approx(1e-3 * EYE_RATE)
+            assert (name in group.trainable) == model.get_parameter(name).requires_grad
+        else:
+            assert group.spec.learning_rate == 1e-3 and group.name in GROUP_PATTERNS

@@ -135,7 +135,11 @@ def params(
             remedy="use a checkpoint as `argus train` wrote it",
         )
     model = ArgusForDetection.from_pretrained(folder)
-    groups = parameter_groups(rates, detection_enabled=model.config.detection_enabled)
+    groups = parameter_groups(
+        rates,
+        detection_enabled=model.config.detection_enabled,
+        second_eye=model.config.second_eye != "none",
+    )
     rows = describe_groups(model, groups)
     if as_json:
         print_json([row.as_dict() for row in rows])

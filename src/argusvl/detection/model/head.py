@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from argusvl.detection.model.captioner import CaptionDecoder
 from argusvl.detection.model.configuration import ArgusDetectionConfig
@@ -90,6 +91,9 @@ class DetectionHead(nn.Module):
         terms, assignment = decoder_terms(output.queries.layers, output.type_logits, targets, settings)
         if output.queries.proposals is not None:
             terms |= self._proposal_terms(output, targets, settings)
+        kinds = self._kinds_at_truth(output, targets)
+        if kinds is not None:
+            terms["type_aux"] = kinds + terms.get("type_aux", 0.0)
         last = output.queries.layers[-1]
         # Of several queries that found an object, non-maximum suppression keeps the one with the highest score: it is
         # the one that describes.
@@ -111,6 +115,17 @@ class DetectionHead(nn.Module):
         logits = self.captioner(prefix, captions, embed_tokens, lm_head)
         written = terms_of(Descriptions(logits, captions))
         return terms | {name: weight * value for name, value in written.items()}
+
+    def _kinds_at_truth(self, output: HeadOutput, targets: Targets) -> Tensor | None:
+        """What the second eye alone makes of each object, seen in its true box: a sum over objects, in ``type_aux``.
+
+        It learns kinds from the first step on, long before the boxes of queries are upon their objects.
+        """
+        seen = self._seen(targets.boxes_cxcywh_norm, targets.image, output.memory)
+        if seen is None or output.labels.shape[0] == 0:
+            return None
+        logits = self.type_scorer.compare(seen, output.labels)
+        return F.cross_entropy(logits, targets.label, ignore_index=-1, reduction="sum")
 
     def _proposal_terms(
         self, output: HeadOutput, targets: Targets, settings: LossSettings

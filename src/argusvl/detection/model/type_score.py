@@ -39,7 +39,12 @@ class TypeScorer(nn.Module):
         """
         encoded = F.normalize(self.query_encoder(queries).float(), dim=-1)
         if seen is not None:  # both have the same say, however long a trained query has become
-            encoded = F.normalize(encoded + F.normalize(seen.float(), dim=-1), dim=-1)
+            encoded = encoded + F.normalize(seen.float(), dim=-1)
+        return self.compare(encoded, labels)
+
+    def compare(self, encoded: Tensor, labels: Tensor) -> Tensor:
+        """What speaks for a kind ``[..., D]`` and encoded labels ``[V, D]`` → logits ``[..., V]``."""
         # In full precision: autocast would round logits of 10 to steps of 0.06.
-        with torch.autocast(queries.device.type, enabled=False):
-            return encoded @ labels.T * self.log_scale.float().exp().clamp(max=100)
+        with torch.autocast(encoded.device.type, enabled=False):
+            unit = F.normalize(encoded.float(), dim=-1)
+            return unit @ labels.T * self.log_scale.float().exp().clamp(max=100)
