@@ -10,7 +10,6 @@ import typer
 from argusvl.command_options import AsJson, Device
 from argusvl.core.errors import DataError
 from argusvl.core.files import refuse_replacing, write_text_atomically
-from argusvl.core.images import IMAGE_SUFFIXES
 from argusvl.core.terminal import FOUND_SOMETHING, print_json, say
 from argusvl.core.wording import counted
 
@@ -49,6 +48,8 @@ def next_pictures(
         raise DataError(
             "no such folder", where=folder, remedy="name the folder of photographs to choose from"
         )
+    from argusvl.core.images import IMAGE_SUFFIXES
+
     found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
     if not found:
         raise DataError("holds no photographs", where=folder, remedy="name a folder with images")
