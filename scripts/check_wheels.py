@@ -4,7 +4,7 @@ PyTorch alone, then `argus demo` in an empty folder. A connection to another mac
     make wheels check-wheels
     python scripts/check_wheels.py dist --images 1000 --steps 300   # the whole demo
 
-Takes three to six minutes on two cores, most of it for pip and the demo.
+Takes three to eight minutes on two cores, most of it for pip and the demo.
 """
 
 from __future__ import annotations
