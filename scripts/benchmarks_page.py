@@ -401,6 +401,48 @@ BENCHMARKS: dict[str, Benchmark] = {
             for k, v in r.items()
         ],
     ),
+    r"serving": Benchmark(
+        "Pictures of 64 x 64 a second over HTTP",
+        "benchmarks/serving.py throughput",
+        ("clients", "one at a time", "in batches", "ratio", "p50 / p95 / p99 in batches, ms"),
+        lambda r: [
+            (
+                str(row["clients"]),
+                *(_number(row[way]["per_second"], 1) for way in ("one at a time", "batched")),
+                _number(row["ratio"], 2),
+                " / ".join(_number(row["batched"][f"p{share}_ms"], 0) for share in (50, 95, 99)),
+            )
+            for row in r["throughput"]["pictures"]["64x64"]
+        ],
+    ),
+    r"predict-batch": Benchmark(
+        "A folder predicted by one process and by Ray",
+        "benchmarks/predict_batch.py",
+        ("way", "images a second in each round", "seconds in all"),
+        lambda r: [
+            (way, *(", ".join(_number(v, 1) for v in r[key][way]) for key in ("of_rounds", "seconds_in_all")))
+            for way in r["of_rounds"]
+        ],
+    ),
+    r"active-labelling-\w+": Benchmark(
+        "Photographs chosen by `argus data next` against chance",
+        "benchmarks/active_labelling.py SET",
+        ("seed", "chosen", "photographs", "boxes", "AP50"),
+        lambda r: [
+            (str(run["seed"]), way, str(one["images"]), str(one["objects"]), _number(one["AP50"]))
+            for run in r["runs"]
+            for way in ("chance", "next")
+            for one in run[way]
+        ],
+    ),
+    r"doctor-fixes": Benchmark(
+        "The doctor's fixes on public code that holds what they look for",
+        "benchmarks/doctor/fixes_on_public_code.py",
+        ("fix", "files", "of them changed"),
+        lambda r: [
+            (name, str(of["files_that_hold_it"]), str(len(of["changed"]))) for name, of in r["fixes"].items()
+        ],
+    ),
     r"busy-machine": Benchmark(
         "How threads wait", "benchmarks/busy_machine.py", ("what", "beside", "how", "images a second"), _busy
     ),

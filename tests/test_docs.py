@@ -57,7 +57,8 @@ def test_every_command_that_a_page_shows_has_its_options(
     words = shlex.split(command.replace("…", ""), comments=True)
     named = words[0] in GROUPS and len(words) > 1 and not words[1].startswith("-")
     verb = words[:2] if named else words[:1]
-    task = ["--task", "manipulation"] if {"manipulation", "argus-hand"} & {*words} else []
+    of_hands = VERBS[words[0]].task is not None and {"manipulation", "argus-hand"} & {*words}
+    task = ["--task", "manipulation"] if of_hands else []
     assert run([*verb, *task, "--help"]) == 0
     shown = capsys.readouterr().out
     for option in (w for w in words if w.startswith("--") and w not in ("--task", "--help", "--log-level")):
