@@ -497,7 +497,11 @@ def _weights(result: Any) -> str:
 def _machine(result: Any) -> str:
     machine = result.get("machine")
     if isinstance(machine, dict):
-        return f"{machine['cores']} cores, {machine['memory_gib']} GiB, torch {machine['packages']['torch']}"
+        facts = [f"{machine['cores']} cores"]
+        facts += [f"{machine['memory_gib']} GiB"] if "memory_gib" in machine else []
+        facts += [f"torch {machine['packages']['torch']}"] if "packages" in machine else []
+        facts += [f"load {machine['load']}"] if "load" in machine else []
+        return ", ".join(facts)
     if machine is None and "machines" in result:
         return "machines in the table"
     return str(machine) if machine else "the file names no machine"
