@@ -4,7 +4,7 @@
 #   docker build -t argus-cuda --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu130 .
 # The token that clients must show lies in a file:
 #   docker run -p 127.0.0.1:8000:8000 -v ./token.txt:/run/secrets/argus-token:ro argus
-#   docker run --gpus all -p 127.0.0.1:8000:8000 -v ./token.txt:/run/secrets/argus-token:ro -v ./runs:/work/runs:ro \
+#   docker run --gpus all -p 127.0.0.1:8000:8000 -v ./token.txt:/run/secrets/argus-token:ro -v ./runs:/data/runs:ro \
 #     argus-cuda serve runs/mine --host 0.0.0.0 --token-file /run/secrets/argus-token
 # Any other verb stands in the place of serve: docker run argus env
 
@@ -34,11 +34,11 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends python3 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --create-home --shell /usr/sbin/nologin argus \
-    && install --directory --owner argus --group argus /work
+    && install --directory --owner argus --group argus /data
 COPY --from=build /opt/argus /opt/argus
 ENV PATH=/opt/argus/bin:$PATH
 USER 10001
-WORKDIR /work
+WORKDIR /data
 EXPOSE 8000
 HEALTHCHECK --start-period=120s CMD ["python3", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=5)"]
 ENTRYPOINT ["argus"]
