@@ -3,9 +3,10 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jsonschema
 import pytest
@@ -22,7 +23,14 @@ from argusvl.serving.agents.server import make_server
 from argusvl.serving.agents.worker import Worker
 from argusvl.serving.agents.workplace import Settings, named
 
+T = TypeVar("T")
 Ask = Callable[..., dict[str, Any]]
+
+
+def finished(work: Coroutine[Any, Any, T]) -> T:
+    """What a coroutine gives. On a thread of its own: the browser of other tests keeps a loop in this one."""
+    with ThreadPoolExecutor(1) as threads:
+        return threads.submit(asyncio.run, work).result()
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +70,7 @@ def ask(settings: Settings, worker: Worker) -> Ask:
             found: dict[str, Any] = result.structured_content
             return found
 
-    return lambda tool, **arguments: asyncio.run(call(tool, arguments))
+    return lambda tool, **arguments: finished(call(tool, arguments))
 
 
 def test_every_tool_says_what_it_takes_and_gives_and_that_it_only_reads(
@@ -72,7 +80,7 @@ def test_every_tool_says_what_it_takes_and_gives_and_that_it_only_reads(
         async with Client(make_server(settings, worker)) as client:
             return list((await client.list_tools()).tools)
 
-    tools = {tool.name: tool for tool in asyncio.run(listed())}
+    tools = {tool.name: tool for tool in finished(listed())}
     general = {"list_places", "check_training_script", "why_log_ended", "explain_finding", "run_figures"}
     assert tools.keys() == general | {"detect", "describe", "check_data", "find_hand"}
     assert all(tool.annotations.read_only_hint and tool.output_schema for tool in tools.values())
