@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
@@ -67,3 +68,13 @@ def test_an_empty_data_set_is_an_error(tmp_path: Path) -> None:
 def test_other_ways_to_train(tmp_path: Path, changes: dict[str, Any]) -> None:
     entries = train(ToyTask(), tmp_path / "run", num_train_epochs=6.0, **changes)
     assert sum(e["loss"] for e in entries[-5:]) < sum(e["loss"] for e in entries[:5])
+
+
+def test_the_configuration_keeps_what_it_was_given(tmp_path: Path) -> None:
+    given = {"fsdp": True, "fsdp_config": {"reshard_after_forward": False}}
+    config = toy_config(tmp_path, trainer_arguments={"accelerator_config": {"even_batches": True}, **given})
+    before = config.model_dump()
+    with mock.patch("argusvl.training.arguments.several", return_value=True):
+        arguments = training_arguments(config, GROUPS, ToyTask().figures())
+    assert arguments.fsdp_plugin_args is not None
+    assert config.model_dump() == before  # it is written into the run's folder, and read again

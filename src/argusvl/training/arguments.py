@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -86,7 +87,8 @@ def training_arguments(
         "disable_tqdm": True,  # the progress bar is ours
     }
     others: dict[str, Any] = {"dataloader_pin_memory": not on_cpu}
-    passed = dict(config.trainer_arguments)
+    # transformers writes its defaults into the options of FSDP: the run keeps its own.
+    passed = copy.deepcopy(dict(config.trainer_arguments))
     if not several():
         # Weights that one process alone would hold are whole: so it may go on with what several have begun.
         passed.pop("fsdp", None)

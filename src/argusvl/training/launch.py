@@ -126,6 +126,7 @@ def launch(arguments: Sequence[str], processes: int) -> int:
         run_id="argus",
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",  # any free port
+        local_addr="127.0.0.1",  # in a container the machine's own name may lead nowhere
         max_restarts=0,
         shutdown_timeout=_SAVE_SECONDS,
     )
