@@ -355,7 +355,7 @@ class DetectionSection(Section):
     detection_sampling_points: Count
     """Number of places in the image that a query looks at, for each head of a layer."""
     detection_second_eye: Literal["none", "efficientnet-lite0"] = "none"
-    """Encoder beside the vision tower, whose maps of 8 to 32 pixels the head reads too; trains at adapter_lr."""
+    """Encoder beside the vision tower, whose maps of 8 to 32 pixels the head reads too; trains at 0.2 of adapter_lr."""
     detection_positives_per_object: Count
     """Number of proposals that each object is assigned to where proposals are chosen."""
     detection_assignment: Literal["one_to_one", "several_to_one"]

@@ -462,7 +462,7 @@ class DetectionTask:
         ]
 
     def parameter_groups(self) -> Sequence[ParameterGroup]:
-        """The five groups and their rates."""
+        """The five groups and their rates, and that of a second eye."""
         training = self.config.training
         return parameter_groups(
             {name: getattr(training, f"{name}_lr") for name in GROUP_PATTERNS},
