@@ -27,7 +27,13 @@ from argusvl.detection.data.labels import Vocabulary, label_of, labels_of
 from argusvl.detection.data.measuring.conversation_lengths import Lengths, open_processor
 from argusvl.detection.data.measuring.language import prompt_language
 from argusvl.detection.data.measuring.pixel_limits import choose_pixel_limits
-from argusvl.detection.data.measuring.survey import Survey, record_files, refuse_bad, survey_data
+from argusvl.detection.data.measuring.survey import (
+    Survey,
+    record_files,
+    refuse_bad,
+    small_side,
+    survey_data,
+)
 from argusvl.detection.data.patches import TOKEN_AREA
 from argusvl.detection.data.resize import plan_resize
 from argusvl.detection.data.scan import scan
@@ -300,7 +306,7 @@ def _decide(
     progress: bool,
 ) -> None:
     """Decides every key; later ones rest on earlier ones."""
-    pixels = choose_pixel_limits(survey)
+    pixels = choose_pixel_limits(survey.images, small_side(survey.trained_on.sides), survey.limits)
     language = prompt_language(survey.descriptions)
     draft.put("data.min_pixels", pixels.min_pixels, pixels.why_min)
     draft.put("data.max_pixels", pixels.max_pixels, pixels.why_max)

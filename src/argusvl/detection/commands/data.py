@@ -15,12 +15,17 @@ from argusvl.detection.data.formats import FORMATS
 from argusvl.synthetic import SCENES, draw_set
 
 MinPixels = Annotated[
-    int, typer.Option(help="Smallest area of an image after the resize, pixels, e.g. 3136 (56×56).")
+    int | None,
+    typer.Option(
+        help="Smallest area of an image after the resize, pixels, e.g. 3136 (56×56); by default chosen by the "
+        "images' and the objects' sizes, with the reason in the log."
+    ),
 ]
 MaxPixels = Annotated[
-    int,
+    int | None,
     typer.Option(
-        help="Largest area of an image after the resize, pixels; the model sees 784 of them (28×28) as one token."
+        help="Largest area of an image after the resize, pixels; the model sees 784 of them (28×28) as one token. By "
+        "default chosen likewise."
     ),
 ]
 PixelOffset = Annotated[
@@ -80,8 +85,8 @@ def convert(
         ),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to make.")],
-    min_pixels: MinPixels,
-    max_pixels: MaxPixels,
+    min_pixels: MinPixels = None,
+    max_pixels: MaxPixels = None,
     val_fraction: Annotated[
         float | None,
         typer.Option(
@@ -114,9 +119,9 @@ def convert(
 
     Examples:
 
-        argus data convert coco in/ out/ --min-pixels 3136 --max-pixels 235200
+        argus data convert coco in/ out/
 
-        argus data convert voc in/ out/ --min-pixels 3136 --max-pixels 235200 --val-fraction 0.2
+        argus data convert voc in/ out/ --val-fraction 0.2 --max-pixels 235200
     """
     from argus_doctor.findings import count_errors
     from argusvl.detection.commands.data_output import print_conversion

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from argusvl.detection.data.measuring.pixel_limits import TOKEN_AREA, PixelChoice, choose_pixel_limits
-from argusvl.detection.data.measuring.survey import survey_data
+from argusvl.detection.data.measuring.survey import small_side, survey_data
 from argusvl.detection.data.resize import plan_resize
 
 
@@ -20,7 +20,8 @@ def choice(folder: Path, size: tuple[int, int], side: int, objects: int = 1) -> 
     corners = [(side * (k % across), side * (k // across)) for k in range(objects)]
     entries = [{"bbox_2d": [x, y, x + side, y + side], "desc": "x"} for x, y in corners]
     (folder / "train.jsonl").write_text(json.dumps({"images": ["a.png"], "objects": entries}))
-    return choose_pixel_limits(survey_data(folder))
+    survey = survey_data(folder)
+    return choose_pixel_limits(survey.images, small_side(survey.trained_on.sides))
 
 
 @pytest.mark.parametrize("size", [(56, 56), (448, 336), (640, 480), (2000, 1500), (4000, 3000)])

@@ -39,6 +39,32 @@ def everything(folder: Path) -> dict[str, bytes]:
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
+# --- pixel limits ---------------------------------------------------------------------------------------------------
+
+
+def test_pixel_limits_not_given_are_chosen_by_images_and_objects(
+    voc: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("a", "b"):
+        voc.pair(name, [("cell", (0, 0, 4, 4))], size=(640, 480))
+    with caplog.at_level("INFO"):
+        manifest, _ = run(voc, min_pixels=None, max_pixels=None)
+    assert manifest.limits is not None
+    # Objects of four pixels need every pixel that there is.
+    assert manifest.limits.max_pixels >= 640 * 480
+    assert "sides below" in caplog.text
+
+
+@pytest.mark.parametrize(("given", "other"), [("min_pixels", "max_pixels"), ("max_pixels", "min_pixels")])
+def test_one_pixel_limit_given_is_kept_and_the_other_fits(voc: Any, given: str, other: str) -> None:
+    voc.tree({"train": ["a"]}, [("cell", (0, 0, 60, 40))])
+    for pixels in (800, 40_000, 400_000):
+        manifest, _ = run(voc, **{given: pixels, other: None}, overwrite=True)
+        assert manifest.limits is not None
+        assert getattr(manifest.limits, given) == pixels
+        assert manifest.limits.min_pixels <= manifest.limits.max_pixels
+
+
 # --- what comes out -------------------------------------------------------------------------------------------------
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from argusvl.core.errors import ImageError
-from argusvl.detection.data.measuring.survey import Shape, Survey, median_area, small_side
+from argusvl.detection.data.measuring.survey import Shape, median_area
 from argusvl.detection.data.patches import PATCH, TOKEN_AREA
 from argusvl.detection.data.resize import plan_resize
 
@@ -33,15 +34,23 @@ class PixelChoice:
         return self.min_pixels, self.max_pixels
 
 
-def choose_pixel_limits(survey: Survey) -> PixelChoice:
-    """The manifest's limits, or limits by the images' and the objects' sizes."""
-    if survey.limits is not None:
-        low, high = survey.limits
+def choose_pixel_limits(
+    images: Sequence[Shape], small_side: float, limits: tuple[int, int] | None = None
+) -> PixelChoice:
+    """The manifest's limits, or limits by the images' and the objects' sizes.
+
+    Args:
+        images: At least one.
+        small_side: The side that nine of ten objects exceed, over their image's, as by :func:`small_side`.
+        limits: Of the manifest, where images have been resized already.
+    """
+    if limits is not None:
+        low, high = limits
         why_low, why_high = "of the manifest", f"of the manifest; {high // TOKEN_AREA} merged tokens"
     else:
         low, why_low = _MIN_PIXELS, "16 patches: smaller images are enlarged"
-        high, why_high = _max_pixels(survey)
-    crowded = [one for one in survey.images if one.objects > _patches(one, low, high)]
+        high, why_high = _max_pixels(median_area(images), small_side)
+    crowded = [one for one in images if one.objects > _patches(one, low, high)]
     if crowded:
         most = max(crowded, key=lambda one: one.objects)
         low = _up_to_tokens(_ROOM * PATCH * PATCH * most.objects)
@@ -53,10 +62,9 @@ def choose_pixel_limits(survey: Survey) -> PixelChoice:
     return PixelChoice(low, high, why_low, why_high)
 
 
-def _max_pixels(survey: Survey) -> tuple[int, str]:
-    area = _up_to_tokens(median_area(survey.images))
+def _max_pixels(median: int, side: float) -> tuple[int, str]:
+    area = _up_to_tokens(median)
     usual = max(min(area, _USUAL_TOKENS * TOKEN_AREA), _LEAST_TOKENS * TOKEN_AREA)
-    side = small_side(survey)
     if side * usual**0.5 >= _SMALL_PX or usual >= area:
         why = "as large as half of the images" if usual == area else "what small machines train in an hour"
         if usual > area:

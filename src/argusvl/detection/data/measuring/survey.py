@@ -24,6 +24,7 @@ from argusvl.detection.data.descriptions import Descriptions
 from argusvl.detection.data.formats.base import SPLITS
 from argusvl.detection.data.manifest import TEACHER_POOL, existing_manifest
 from argusvl.detection.data.records import Record, RecordFile
+from argusvl.detection.data.resize import Box
 from argusvl.detection.data.scan import Measurement, RecordLine, scan
 
 _TRAIN = "train.jsonl"
@@ -67,7 +68,7 @@ class Shapes(Measurement[tuple[list[Shape], list[float]]]):
         objects += [0] * (len(names) - len(objects))
         sizes = [image_size(line.file.resolve(name)) for name in names]
         boxes = [(one.bbox_2d, math.prod(sizes[one.image])) for one in record.student.objects]
-        sides = [((x2 - x1) * (y2 - y1) / area) ** 0.5 for (x1, y1, x2, y2), area in boxes]
+        sides = [relative_side(box, area) for box, area in boxes]
         return [Shape(*size, n, name) for size, n, name in zip(sizes, objects, names, strict=True)], sides
 
     def add(self, line: RecordLine, found: tuple[list[Shape], list[float]]) -> None:
@@ -231,9 +232,15 @@ def crowd(objects: Sequence[int]) -> int:
     return sorted(objects)[int(0.95 * (len(objects) - 1))] if objects else 0
 
 
-def small_side(survey: Survey) -> float:
-    """The side that nine of ten objects exceed, over the image's."""
-    return float(np.quantile(survey.trained_on.sides, 0.1))
+def small_side(sides: Sequence[float]) -> float:
+    """The side that nine of ten objects exceed, over the image's; 1 where there are none."""
+    return float(np.quantile(sides, 0.1)) if len(sides) else 1.0
+
+
+def relative_side(box_xyxy_px: Box, area: float) -> float:
+    """Side of a square as large as the box, over that of one as large as its image of ``area`` pixels."""
+    x1, y1, x2, y2 = box_xyxy_px
+    return float(((x2 - x1) * (y2 - y1) / area) ** 0.5)
 
 
 def median_area(images: Iterable[Shape]) -> int:

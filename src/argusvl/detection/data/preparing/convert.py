@@ -7,6 +7,7 @@ name only when it is complete.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -35,6 +36,8 @@ from argusvl.detection.data.manifest import (
     build_manifest,
     write_manifest,
 )
+from argusvl.detection.data.measuring.pixel_limits import choose_pixel_limits
+from argusvl.detection.data.measuring.survey import Shape, relative_side, small_side
 from argusvl.detection.data.orientation import BoxFrame
 from argusvl.detection.data.patches import TOKEN_SIDE
 from argusvl.detection.data.preparing.inspection import Inspected, inspect_image, unreadable
@@ -46,6 +49,12 @@ from argusvl.detection.data.resize import ResizePlan, check_limits, plan_resize,
 JPEG_QUALITY = 95
 IMAGES = "images"
 """Folder of the stored images."""
+
+_LOOKED_AT = 4000
+"""So many images at most are looked at for the pixel limits."""
+
+_SPAN = 2
+"""Between the least and the greatest area that are chosen: an image of any ratio finds a size."""
 
 _BOX_DECIMALS = 4
 """Stored boxes are rounded to a ten-thousandth of a pixel: 448.00000000000006 is 448."""
@@ -60,8 +69,8 @@ class ConvertOptions:
 
     Attributes:
         format: A key of :data:`~argusvl.detection.data.formats.FORMATS`.
-        min_pixels: Smallest area of a stored image, pixels.
-        max_pixels: Largest area of a stored image, pixels.
+        min_pixels: Smallest area of a stored image, pixels; chosen by the images' and objects' sizes when ``None``.
+        max_pixels: Largest area of a stored image, pixels; likewise.
         val_fraction: Share of the images to hold out for val, for a source that has none of its own.
         seed: Seed of that split.
         group_key: Regular expression that names an image's scene; see :class:`SplitOptions`.
@@ -76,8 +85,8 @@ class ConvertOptions:
     """
 
     format: str
-    min_pixels: int
-    max_pixels: int
+    min_pixels: int | None = None
+    max_pixels: int | None = None
     val_fraction: float | None = None
     seed: int = 0
     group_key: str | None = None
@@ -151,14 +160,18 @@ def convert(
         ArgusError: ``out`` cannot be written. Nothing is left behind, and what was there is unchanged.
     """
     folder, target = Path(source), Path(out)
-    check_limits(options.min_pixels, options.max_pixels)
     _check_target(folder, target, options.overwrite)
+    if options.max_pixels is not None:
+        check_limits(options.min_pixels or 1, options.max_pixels)
     listed = format_of(options.format).read(folder, options.read_options)
+    limits = _pixel_limits(listed, options)
     split_options = _split_options(listed, options, folder)
     with atomic_folder(target) as temporary:
         names = _output_names(image.name for image in listed.images)
         jobs = list(zip(listed.images, names, strict=True))
-        results = map_in_order(lambda job: _convert_image(*job, temporary, options), jobs, options.workers)
+        results = map_in_order(
+            lambda job: _convert_image(*job, temporary, options, limits), jobs, options.workers
+        )
         done = list(track(results, len(jobs), f"converting {folder.name}", enabled=progress))
         findings = [*listed.findings, *(f for one in done for f in one.findings)]
         done, incomplete = _join_records(done, temporary)
@@ -183,9 +196,7 @@ def convert(
                     "label_hierarchy": options.label_hierarchy,
                 },
             ),
-            limits=PixelLimits(
-                min_pixels=options.min_pixels, max_pixels=options.max_pixels, factor=TOKEN_SIDE
-            ),
+            limits=limits,
             split_origin=origin,
             splits=splits,
             images=(one.image for one in done if one.image is not None),
@@ -314,7 +325,35 @@ def _joined(parts: Sequence[tuple[Slot, _Converted]], where: str) -> Record:
     return Record(student=whole[0], teachers=tuple(whole[1:]), source=where)
 
 
-def _convert_image(entry: SourceImage, name: str, folder: Path, options: ConvertOptions) -> _Converted:
+def _pixel_limits(listed: Source, options: ConvertOptions) -> PixelLimits:
+    """Those given; what is not given is chosen by the images that are trained on, or thousands of them."""
+    low, high = options.min_pixels, options.max_pixels
+    if low is None or high is None:
+        entries = [one for one in listed.images if one.split in (None, "train")] or listed.images
+        some = entries[:: math.ceil(len(entries) / _LOOKED_AT) or 1]
+        looked = map_in_order(
+            lambda one: inspect_image(one.path, one.name, one.annotate(), options.exif_boxes),
+            some,
+            options.workers,
+        )
+        usable = [(entry.name, one) for entry, one in zip(some, looked, strict=True) if one.usable]
+        shapes = [Shape(*one.size, len(one.objects), name) for name, one in usable]
+        sides = [relative_side(o.box_xyxy_px, math.prod(one.size)) for _, one in usable for o in one.objects]
+        # Where nothing can be used, conversion says why.
+        chosen = choose_pixel_limits(shapes or [Shape(TOKEN_SIDE, TOKEN_SIDE)], small_side(sides))
+        if low is None:
+            low = chosen.min_pixels if high is None else min(chosen.min_pixels, max(1, high // _SPAN))
+            logger.info("min_pixels %d: %s", low, chosen.why_min)
+        if high is None:
+            high = max(chosen.max_pixels, _SPAN * low)
+            logger.info("max_pixels %d: %s", high, chosen.why_max)
+    check_limits(low, high)
+    return PixelLimits(min_pixels=low, max_pixels=high, factor=TOKEN_SIDE)
+
+
+def _convert_image(
+    entry: SourceImage, name: str, folder: Path, options: ConvertOptions, limits: PixelLimits
+) -> _Converted:
     annotation = entry.annotate()
     inspected = inspect_image(entry.path, entry.name, annotation, options.exif_boxes)
     if not inspected.usable:
@@ -324,7 +363,7 @@ def _convert_image(entry: SourceImage, name: str, folder: Path, options: Convert
         return _Converted(entry, None, None, (*inspected.findings, problem), annotation.num_objects)
 
     try:
-        plan = plan_resize(*inspected.size, options.min_pixels, options.max_pixels)
+        plan = plan_resize(*inspected.size, limits.min_pixels, limits.max_pixels)
     except ImageError as error:
         return refused(
             finding("unresizable-image", entry.name, error.what, image=entry.name, remedy=error.remedy)
