@@ -1,7 +1,7 @@
 """Photographs of users: how well, in how long, and what each part of the recipe is worth.
 
     python benchmarks/photographs.py bccd figure --seeds 0 1 2     # the figure; --weights random: without the base
-    python benchmarks/photographs.py chess figure --seeds 0 1 2
+    python benchmarks/photographs.py chess figure --seeds 0 1 2    # or cards
     python benchmarks/photographs.py bccd queries --weights random --steps 800   # learned against proposals
     python benchmarks/photographs.py bccd curve                    # 10, 25, 50, 100 % of the photographs
     python benchmarks/photographs.py chess ablations               # one part of the recipe changed at a time
@@ -52,12 +52,14 @@ class PhotographSet:
 SETS = {
     "bccd": PhotographSet("voc", {"YOLOv8n (COCO pre-trained)": 0.904, "YOLOv5s (COCO pre-trained)": 0.945}),
     "chess": PhotographSet("coco", {}),
+    "cards": PhotographSet("voc", {}),
 }
 WEIGHTS = ("argus-tiny", "random")
 # Learned queries as DETR trains them: exactly one answers for an object.
 ONE_TO_ONE = ["detection_queries=learned", "detection_assignment=one_to_one"]
 ABLATIONS = {
     "as-shipped": [],
+    "no-second-eye": ["detection_second_eye=none"],
     "no-mosaic": ["mosaic=0"],
     "no-average-of-weights": ["ema_decay=null"],
     "one-sampling-point": ["detection_sampling_points=1"],
@@ -116,9 +118,16 @@ def prepare(name: str, start: str) -> tuple[Path, Path]:
     data = WORK / name
     # Exit code 1: a box or two were refused by name; the rest was used.
     argus(
-        "data", "convert", SETS[name].format, source, data, "--min-pixels", "3136", "--max-pixels", "235200",
-        "--overwrite", accept=(0, 1),
-    )  # fmt: skip
+        "data",
+        "convert",
+        SETS[name].format,
+        source,
+        data,
+        "--val-fraction",
+        "0.2",
+        "--overwrite",
+        accept=(0, 1),
+    )
     config = WORK / f"{name}.yaml"
     config.write_text(argus("init", data, "--model", start), encoding="utf-8")
     return data, config

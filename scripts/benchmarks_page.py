@@ -226,6 +226,9 @@ BENCHMARKS: dict[str, Benchmark] = {
     r"chess-figure-\w+": Benchmark(
         "Chess pieces", "benchmarks/photographs.py chess figure", _PHOTOGRAPHS, _runs
     ),
+    r"cards-figure-\w+": Benchmark(
+        "Playing cards", "benchmarks/photographs.py cards figure", _PHOTOGRAPHS, _runs
+    ),
     r"bccd-ablations-\w+": Benchmark(
         "Parts of the recipe, one changed at a time, blood cells",
         "benchmarks/photographs.py bccd ablations --weights random",
