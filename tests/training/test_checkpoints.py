@@ -263,6 +263,19 @@ def test_the_best_survives_a_resumption_and_a_move(tmp_path: Path) -> None:
     assert best is not None and best.step == 3
 
 
+@pytest.mark.parametrize("killed", [False, True])
+def test_training_ends_where_the_figure_no_longer_gains(tmp_path: Path, killed: bool) -> None:
+    scores = [0.1, 0.5, 0.3, 0.5, 0.2, 0.9]
+    options: dict[str, Any] = {"eval_steps": 2, "save_steps": 2, "early_stopping_patience": 3}
+    task = ToyTask(scores=list(scores))
+    if killed:
+        train(task, tmp_path / "run", max_steps=6, **options)
+    train(task, tmp_path / "run", resume=killed, max_steps=12, **options)
+    best = read_best(tmp_path / "run")
+    assert best is not None and best.step == 4
+    assert [step for step, _ in list_checkpoints(tmp_path / "run")][-1] == 10
+
+
 def test_a_figure_that_is_declared_and_not_given_is_named_and_the_state_is_saved(tmp_path: Path) -> None:
     class Promising(ToyTask):
         def figures(self) -> dict[str, FigureSpec]:

@@ -238,6 +238,8 @@ class TrainingSection(Section):
     """Number of optimizer steps between log entries."""
     metric_for_best_model: str
     """Figure of an evaluation that chooses the best checkpoint; the task says which way is better."""
+    early_stopping_patience: Count | None = None
+    """Evaluations without a better figure after which training ends before its last step; null: it goes to the end."""
 
     def cross_field_problems(self) -> Iterator[KeyProblem]:  # noqa: D102
         if self.max_steps != -1 and self.max_steps < 1:

@@ -56,6 +56,9 @@ _WHY_SECOND_EYE = (
 _EVALUATIONS = 7
 """In a run; each also saves a checkpoint."""
 
+_PATIENCE = 3
+"""Of them without a better figure, after which a run ends."""
+
 _LENGTHS = {"random": (80, 3, 16_800), "argus": (36, 2, 9_600), "stock": (10, 2, 16_000)}
 """Passes over the records and the fewest of them, and the most samples, by what a run starts from."""
 
@@ -508,6 +511,12 @@ def _decide_training(draft: _Draft, survey: Survey, start: _StartingPoint, lora:
         draft.why("training.vision_lr", "trained weights move less than the new head")
     draft.put("training.eval_steps", every, f"{_EVALUATIONS} times, the last one at the end")
     draft.put("training.save_steps", every)
+    if survey.val is not None:
+        draft.put(
+            "training.early_stopping_patience",
+            _PATIENCE,
+            "training ends earlier where held-out records gain nothing",
+        )
     draft.put("training.logging_steps", max(1, min(20, steps // 10)))
 
 

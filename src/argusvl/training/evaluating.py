@@ -12,11 +12,14 @@ from torch.utils.data import Dataset
 
 from argusvl.core.errors import ConfigError
 from argusvl.core.figures import spec_of
+from argusvl.core.logging import get_logger
 from argusvl.training.interrupts import InterruptedWork
 from argusvl.training.sandbox import evaluation_sandbox
 from argusvl.training.saving import save
 from argusvl.training.sharding import unsharded
 from argusvl.training.state import TrainState
+
+logger = get_logger(__name__)
 
 
 def evaluate(
@@ -72,6 +75,24 @@ def evaluate_in_training(state: TrainState) -> bool:
     state.evaluation_due = False
     # The best state is kept whatever save_steps says.
     state.control.should_save = state.control.should_save or is_best
+    if _no_longer_gains(state):
+        state.control.should_save = state.control.should_training_stop = True
+    return True
+
+
+def _no_longer_gains(state: TrainState) -> bool:
+    """Whether as many evaluations as ``early_stopping_patience`` have passed since the best one."""
+    patience, best = state.config.training.early_stopping_patience, state.progress.best_global_step
+    if patience is None or best is None or state.step >= state.progress.max_steps:
+        return False
+    # Of the history, which snapshots keep: a run that was killed or went back counts the same.
+    since = {
+        one["step"] for one in state.progress.log_history if "eval_seconds" in one and one["step"] > best
+    }
+    if len(since) < patience:
+        return False
+    name = state.config.training.metric_for_best_model
+    logger.info("%s is no better %d evaluations after step %d: training ends here", name, len(since), best)
     return True
 
 
