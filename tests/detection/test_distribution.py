@@ -86,6 +86,11 @@ CASES: dict[str, tuple[str, ...]] = {
         "max_steps=4",
         "phases=[{until: 0.5, train: [vision, merger, llm]}, {until: 1.0, rates: {llm: 0.5}}]",
     ),
+    "sharded, with a second eye": (
+        "trainer_arguments.fsdp=true",
+        "detection_second_eye=efficientnet-lite0",
+        "max_steps=4",
+    ),
 }
 
 

@@ -71,11 +71,14 @@ def add_squares(norms: Tensor, tensors: Sequence[Tensor]) -> Tensor:
     return torch.where(in_parts, squares.sqrt().float(), norms)
 
 
-def prepare(accelerator: Accelerator, arguments: TrainingArguments) -> bool:
+def prepare(accelerator: Accelerator, arguments: TrainingArguments, network: nn.Module) -> bool:
     """What must be done while the model is still whole; whether FSDP is to be used where accelerate would not."""
     state, options = accelerator.state, arguments.fsdp_plugin_args
     if options is None:
         return False
+    for tensor in network.parameters():
+        # FSDP2 divides rows, and refuses weights of convolutions that lie channels last.
+        tensor.data = tensor.data.contiguous()
     # Accelerate takes up FSDP on accelerators only, and trains by DDP on CPUs without a word (1.15); yet all that it
     # then does for FSDP2 works over gloo as well.
     if state.distributed_type == DistributedType.MULTI_CPU:

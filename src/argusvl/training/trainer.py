@@ -104,7 +104,7 @@ class ArgusTrainer(Trainer):
         )
         if arguments.fsdp_plugin_args is not None and self.resumed is not None:
             self.resumed.read_weights(model)
-        if sharding.prepare(self.accelerator, arguments):
+        if sharding.prepare(self.accelerator, arguments, model):
             self.is_fsdp_enabled = True
         names = frozenset[str]().union(*(group.trainable for group in groups))
         trainable = {n: p for n, p in model.named_parameters() if n in names}
