@@ -193,6 +193,16 @@ def test_training_leaves_the_base_and_moves_adapter_and_head(
     assert len(set(losses(checkpoint.parent).values())) == 3
 
 
+def test_a_second_eye_trains_beside_an_adapter_and_is_saved_with_the_head(make_task: MakeTask) -> None:
+    task = make_task(*peft_options(), "detection_second_eye=efficientnet-lite0")
+    start = task.model().detection_head.state_dict()
+    end = ArgusForDetection.from_pretrained(train(task)).detection_head.state_dict()
+    eye = {name for name in start if ".eye." in f".{name}" and start[name].is_floating_point()}
+    assert eye <= end.keys()
+    moved = {name for name in eye if not torch.equal(start[name], end[name].to(start[name].dtype))}
+    assert any(".network." in name for name in moved) and any(".network." not in name for name in moved)
+
+
 # What is saved
 
 
