@@ -92,6 +92,7 @@ def train(
         "max_steps": steps,
     }
     overrides |= {"eval_steps": steps, "save_steps": steps, "per_device_train_batch_size": 4}
+    overrides["metric_for_best_model"] = "AP50"
     began, used = time.perf_counter(), os.times().children_user
     done = json.loads(argus("train", config, *(f"{k}={v}" for k, v in overrides.items()), "--json"))
     return folder, {

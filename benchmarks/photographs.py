@@ -142,6 +142,14 @@ def share_of(data: Path, share: float) -> Path:
     return file
 
 
+def held_out(run: Path, checkpoint: str) -> dict[str, float]:
+    """AP50 and AP of val at a checkpoint, as training measured them."""
+    history = json.loads((run / "trainer_state.json").read_text("utf-8"))["log_history"]
+    step = int(checkpoint.removeprefix("checkpoint-"))
+    (entry,) = (one for one in history if one.get("step") == step and "eval_AP50" in one)
+    return {f"val_{name}": entry[f"eval_{name}"] for name in ("AP50", "AP")}
+
+
 def run_trial(
     trial: Trial, config: Path, data: Path, folder: Path, common: list[str], processes: int
 ) -> dict[str, Any]:
@@ -165,7 +173,7 @@ def run_trial(
         "wall_minutes": round((time.perf_counter() - began) / 60, 1),
         "train_minutes": round(trained["train_seconds"] / 60, 1),
         "images_per_second": round(trained["images_per_second"], 2),
-        "val_AP50": trained["best_metric"],
+        **held_out(run, Path(trained["best_checkpoint"]).name),
         "best_checkpoint": Path(trained["best_checkpoint"]).name,
     }
     if trial.read_test:

@@ -59,8 +59,16 @@ _EVALUATIONS = 7
 _PATIENCE = 3
 """Of them without a better figure, after which a run ends."""
 
-_LENGTHS = {"random": (80, 3, 16_800), "argus": (36, 2, 9_600), "stock": (10, 2, 16_000)}
-"""Passes over the records and the fewest of them, and the most samples, by what a run starts from."""
+_LENGTHS = {
+    "random": (80, 3, 16_800),
+    "argus": (36, 2, 9_600),
+    "argus with a second eye": (16, 2, 6_400),
+    "stock": (10, 2, 16_000),
+}
+"""Passes over the records and the fewest of them, and the most samples, by what a run starts from.
+
+With a second eye AP50 of held-out cards and chess pieces rises no more after 10 passes, AP a little until 20.
+"""
 
 _DIRECTION = re.compile(
     r"\b(left|right|leftmost|rightmost|clockwise|counter-?clockwise|anticlockwise)\b|[左右]|[顺逆]时针", re.I
@@ -154,6 +162,11 @@ class _StartingPoint:
     head: ArgusDetectionConfig | None = None
     longest: int | None = None
     width: int | None = None
+
+    @property
+    def sees(self) -> bool:
+        """Whether the head has a second eye, or gets one."""
+        return self.kind == "argus" and self.head is not None and self.head.queries == "proposals"
 
 
 def _starting_point(model: str | None) -> _StartingPoint:
@@ -486,7 +499,7 @@ def _decide_training(draft: _Draft, survey: Survey, start: _StartingPoint, lora:
     harder = ["any text is to be written"] * (draft.values["data", "caption_vocabulary"] == "open")
     harder += [f"there are {descriptions} descriptions"] * (descriptions > _MANY)
     factor = 1.0 + 0.5 * len(harder)
-    epochs, least, most = _LENGTHS[start.kind]
+    epochs, least, most = _LENGTHS[f"{start.kind} with a second eye" if start.sees else start.kind]
     samples = max(min(epochs * records, most), least * records) * factor
     every = max(2, round(samples / at_once / _EVALUATIONS))
     steps = every * _EVALUATIONS
@@ -535,7 +548,7 @@ def _decide_head(draft: _Draft, survey: Survey, start: _StartingPoint, tokens: _
         _refuse_what_the_head_cannot(start, start.head, tokens, survey)
         for key, value in _head_values(start.head).items():
             draft.put(f"detection.{key}", value, "of the checkpoint, whose weights have this shape")
-        if start.kind == "argus" and start.head.queries == "proposals" and start.head.second_eye == "none":
+        if start.sees and start.head.second_eye == "none":
             draft.put("detection.detection_second_eye", _SECOND_EYE, _WHY_SECOND_EYE)
         draft.why("detection.detection_nms_iou", "as the checkpoint has it")
         draft.why("detection.detection_caption_max_tokens", f"of the checkpoint; {why_caption}")
