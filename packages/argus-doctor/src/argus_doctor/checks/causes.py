@@ -143,6 +143,8 @@ def _outweighs(cause: Suspicion, effect: Suspicion | None) -> bool:
     """Whether a cause may stand for what follows from it: not where that is clearly the surer of the two."""
     if effect is None or cause.proven or effect.slug == "non-finite-loss":
         return True
+    if effect.slug == "mode-collapse" and effect.proven:
+        return True  # as with a loss that is no number, it is certain that something is wrong, and not what
     return not effect.proven and effect.weight <= cause.weight + _NEARLY
 
 

@@ -60,7 +60,6 @@ def _climbs(what: str, grown: tuple[float, float]) -> Suspicion:
         f"{what} rose from {first:.0f} to {last:.0f} MiB and go on rising: something keeps them from step to step",
         "memory",
         {"first_mib": first, "last_mib": last},
-        proven=True,
     )
 
 
