@@ -320,8 +320,8 @@ class Evidence:
         not_finite: The first trouble with numbers.
         terms: Loss terms by name: at how many steps they were told, and at how many they were 0.
         ranks_differ: The first step at which ranks had other weights, of which, and whether they must be equal.
-        rank_scaled: The first step at which ranks' gradients were one and the same but for a factor, of which ranks, and
-            the factor.
+        rank_scaled: The first step at which ranks' gradients were the same but for a factor, of which ranks, and the
+            factor.
         memory: What memory the process took, by step.
         source: Suspicions from the source.
         unmasked: Place and words of attention without a mask in the source; what is wrong only of a model of sequences.

@@ -77,9 +77,9 @@ class RankSensor:
                     evidence.ranks_differ = step, who, self._promised
 
 
-def _digest(parameter: nn.Parameter) -> float:
+def _digest(tensor: torch.Tensor) -> float:
     """The sum of the squares of some values: in float64 the order of additions is the same on every rank."""
-    flat = parameter.detach().reshape(-1)
+    flat = tensor.detach().reshape(-1)
     return float(flat[:: max(1, len(flat) // _VALUES)].double().square().sum().real)
 
 
