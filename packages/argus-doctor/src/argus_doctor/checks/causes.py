@@ -131,8 +131,9 @@ def join(suspicions: Iterable[Suspicion], evidence: Evidence) -> list[Finding]:
             "seen_at": one.where if support else None,
         }
         probability = round(probable[slug], 3)
-        # Where a training is broken for certain, it is no hint that names why.
-        certain = one.proven or any(strongest[effect].proven for effect in effects)
+        # A loss that is no number is broken for certain, and what names why stands for it. Nothing else makes a hint
+        # an error: what is proven beside it may have another cause.
+        certain = one.proven or any(strongest[it].proven for it in effects if it == "non-finite-loss")
         found.append(finding(slug, where, what, numbers=numbers, probability=probability, certain=certain))
     for part, error in evidence.failures.items():
         found.append(finding("check-failed", part, f"this part of the doctor stopped: {error}"))
@@ -143,8 +144,6 @@ def _outweighs(cause: Suspicion, effect: Suspicion | None) -> bool:
     """Whether a cause may stand for what follows from it: not where that is clearly the surer of the two."""
     if effect is None or cause.proven or effect.slug == "non-finite-loss":
         return True
-    if effect.slug == "mode-collapse" and effect.proven:
-        return True  # as with a loss that is no number, it is certain that something is wrong, and not what
     return not effect.proven and effect.weight <= cause.weight + _NEARLY
 
 
