@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 from argus_doctor.wording import did_you_mean
 from argusvl.core.errors import ArgusError
 
-Suite = Literal["dev", "held-out", "reported", "healthy"]
+Suite = Literal["dev", "held-out", "reported", "other-loops", "healthy"]
 SUITES: tuple[Suite, ...] = get_args(Suite)
 
 FOLDER = Path(__file__).parents[1] / "suites"

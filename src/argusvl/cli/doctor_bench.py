@@ -18,7 +18,9 @@ _IN_A_CLONE = Path(__file__).parents[3] / "benchmarks" / "doctor"
 
 
 def command(
-    suite: Annotated[str, typer.Option(help="Which one: dev, held-out or healthy.")] = "dev",
+    suite: Annotated[
+        str, typer.Option(help="Which one: dev, held-out, reported, other-loops or healthy.")
+    ] = "dev",
     beside: Annotated[
         str, typer.Option("--with", metavar="NAMES", help="Other detectors too, with commas between them.")
     ] = "",

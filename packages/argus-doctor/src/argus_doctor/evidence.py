@@ -184,6 +184,7 @@ class Objective:
         outputs_are: ``probabilities`` (they add up to 1), ``log-probabilities``, ``shares`` (from 0 to 1),
             ``over-samples`` (those of a class add up to 1 over the samples) or ``any``.
         confidence: Of classes, the mean greatest probability.
+        all_alike: Whether the outputs of several samples were the same to the bit.
     """
 
     step: int
@@ -199,6 +200,7 @@ class Objective:
     labels_offset: int | None = None
     outputs_are: str = "any"
     confidence: float | None = None
+    all_alike: bool = False
     output: str = ""
     integer: bool = False
 
@@ -212,6 +214,8 @@ class Evaluations:
         first: The first of these steps.
         in_training_mode: At how many of them dropout or batch normalisation worked as in training.
         first_in_training_mode: The first of those.
+        validated_in_training_mode: The same of those that a validation loss was told with.
+        single_input: Whether all were given one tensor alone.
         repeated: At how many of them a sample was asked about again: answers are averaged over chance.
         ever_in_evaluation_mode: Whether the model as a whole was ever called in evaluation mode.
         statistics: Of what the first layer was given, as those of training.
@@ -226,6 +230,8 @@ class Evaluations:
     first: int = 0
     in_training_mode: int = 0
     first_in_training_mode: int = 0
+    validated_in_training_mode: int = 0
+    single_input: bool = True
     repeated: int = 0
     ever_in_evaluation_mode: bool = False
     statistics: list[list[TensorStatistics]] = field(default_factory=lambda: Ends(24))
@@ -314,6 +320,8 @@ class Evidence:
         not_finite: The first trouble with numbers.
         terms: Loss terms by name: at how many steps they were told, and at how many they were 0.
         ranks_differ: The first step at which ranks had other weights, of which, and whether they must be equal.
+        rank_scaled: The first step at which ranks' gradients were the same but for a factor, of which ranks, and the
+            factor.
         memory: What memory the process took, by step.
         source: Suspicions from the source.
         unmasked: Place and words of attention without a mask in the source; what is wrong only of a model of sequences.
@@ -359,6 +367,7 @@ class Evidence:
     not_finite: NotFinite | None = None
     terms: dict[str, tuple[int, int]] = field(default_factory=dict)
     ranks_differ: tuple[int, str, bool] | None = None
+    rank_scaled: tuple[int, str, float] | None = None
     memory: list[MemorySample] = field(default_factory=lambda: Ends(256))
     source: list[Suspicion] = field(default_factory=list)
     unmasked: tuple[str, str] | None = None

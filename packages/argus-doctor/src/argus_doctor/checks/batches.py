@@ -68,6 +68,12 @@ def _ranges(name: str, looks: Sequence[TensorStatistics], *, raw: bool) -> Itera
         ("inputs-not-normalised", "bytes into a fresh layer", raw and span is not None and high >= 128, ""),
         (
             "inputs-normalised-twice",
+            "bytes divided by 255 twice, exactly",
+            span is not None and abs(span * 255 - 1) < _TO_THE_DIGIT,
+            ": neighbouring values of a byte lie 1/255/255 apart",
+        ),
+        (
+            "inputs-normalised-twice",
             "bytes within less than one division leaves",
             # One division by 255, or by a deviation of pixels that were, leaves a span of 1 or more.
             span is not None and span < 0.25,
@@ -102,11 +108,16 @@ def _ranges(name: str, looks: Sequence[TensorStatistics], *, raw: bool) -> Itera
     )
     for slug, sign, seen, words in kinds:
         if seen:
-            yield Suspicion(slug, sign, figures + words, f"input {name}", numbers, proven=sign in _BYTES_TELL)
+            yield Suspicion(
+                slug, sign, figures + words, f"input {name}", numbers, proven=sign == _EXACTLY_TWICE
+            )
             return
 
 
-_BYTES_TELL = ("bytes into a fresh layer", "bytes within less than one division leaves")
+# Bytes themselves, or bytes of little contrast, may be what a healthy network is given: the arithmetic is certain.
+_EXACTLY_TWICE = "bytes divided by 255 twice, exactly"
+_TO_THE_DIGIT = 1e-3
+"""Of a spacing: nothing but a division by 255 divides by so nearly 255."""
 
 
 def _span_of_bytes(looks: Sequence[TensorStatistics]) -> float | None:
@@ -146,6 +157,10 @@ def ignored(evidence: Evidence) -> Iterator[Suspicion]:
         )
 
 
+_NO_BYTES = 20.0
+"""Span of what was bytes and has been divided and normalised: no other contrast leaves so little of 255."""
+
+
 def evaluation_inputs(evidence: Evidence) -> Iterator[Suspicion]:
     """Evaluation that prepares its inputs in another way than training."""
     training = _by_name(evidence.inputs)
@@ -169,10 +184,11 @@ def evaluation_inputs(evidence: Evidence) -> Iterator[Suspicion]:
         # A series goes on beyond the window that was trained on: that is no other way of preparing it.
         if shifted > 3.0 or scaled > 2.0:
             span, span_there = _span_of_bytes(known), _span_of_bytes(looks)
-            # Both are bytes: no other data, but other arithmetic.
-            certain = (
-                span is not None and span_there is not None and max(span / span_there, span_there / span) > 4
-            )
+            # Both are bytes: no other data, but other arithmetic. Less than the whole division may be another contrast.
+            spans = [] if span is None or span_there is None else sorted((span, span_there))
+            raw = bool(spans) and abs(spans[1] / 255 - 1) < _TO_THE_DIGIT
+            divided = bool(spans) and abs(spans[1] / spans[0] / 255 - 1) < _TO_THE_DIGIT
+            certain = divided or (raw and spans[0] < _NO_BYTES)
             yield Suspicion(
                 "evaluation-inputs-differ",
                 "bytes scaled otherwise in evaluation" if certain else "evaluated on other ranges",
@@ -231,10 +247,20 @@ def leaks(evidence: Evidence) -> Iterator[Suspicion]:
         part = len(shares) >= 3 and found.same_samples >= len(shares) - 1
         part = part and found.samples < 0.5 * evidence.distinct[0] and min(shares[1:]) >= 0.98
         share = told[-1] if len(told) >= 2 else shares[-1] if settled or part else 0.0
+        # Numbers that are drawn are not drawn twice; and all that there is would be the nodes of one graph.
+        certain = (
+            len(told) >= 3
+            and min(told) == 1
+            and found.single_input
+            and found.samples < 0.9 * evidence.distinct[0]
+            and all(one.is_float and not one.whole for look in evidence.inputs for one in look)
+        )
         if share >= 0.02 + _by_chance(evidence):
             yield Suspicion(
                 "train-val-leak",
-                "validated on training samples"
+                "validated on training samples alone"
+                if certain
+                else "validated on training samples"
                 if len(told) >= 2
                 else "evaluated on a part of the training samples"
                 if part
@@ -242,6 +268,7 @@ def leaks(evidence: Evidence) -> Iterator[Suspicion]:
                 f"{share:.0%} of the samples of an evaluation were trained on",
                 "evaluation data",
                 {"share": share},
+                proven=certain,
             )
     if evidence.target_correlation is not None:
         correlation, column = evidence.target_correlation

@@ -131,8 +131,9 @@ def join(suspicions: Iterable[Suspicion], evidence: Evidence) -> list[Finding]:
             "seen_at": one.where if support else None,
         }
         probability = round(probable[slug], 3)
-        # Where a training is broken for certain, it is no hint that names why.
-        certain = one.proven or any(strongest[effect].proven for effect in effects)
+        # A loss that is no number is broken for certain, and what names why stands for it. Nothing else makes a hint
+        # an error: what is proven beside it may have another cause.
+        certain = one.proven or any(strongest[it].proven for it in effects if it == "non-finite-loss")
         found.append(finding(slug, where, what, numbers=numbers, probability=probability, certain=certain))
     for part, error in evidence.failures.items():
         found.append(finding("check-failed", part, f"this part of the doctor stopped: {error}"))

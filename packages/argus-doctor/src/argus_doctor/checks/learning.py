@@ -9,7 +9,10 @@ from argus_doctor.evidence import Evidence, Objective, Parameter
 from argus_doctor.suspicion import Suspicion, median, names
 
 _LAYERS = ("Linear", "Conv", "RNN", "LSTM", "GRU", "Attention")
-_TELLS = 64
+_NEVER = 12
+"""Looks at which a layer has not moved, after which it is no chance."""
+_STAYS = 5
+"""Looks after which what has been exactly so at each of them is no state that is passed through."""
 _RISK = 0.97
 """Of the loss of a constant answer: what is above has learned nothing."""
 
@@ -82,27 +85,13 @@ def initialisation(evidence: Evidence) -> Iterator[Suspicion]:
     first = next((one for one in evidence.objectives if one.loss is not None and one.chance), None)
     if large and first is not None and first.step <= 3 and (first.loss or 0) > 4 * (first.chance or 1):
         gains = max(p.first_weight * math.sqrt(p.numel // p.shape[0]) for p in large)
-        spread = first.output_spread or 0.0
-        certain = (
-            first.step == 1
-            and (first.loss or 0) > 1e4 * (first.chance or 1)
-            and spread > max(1e3, 1e2 * (first.target_spread or 0.0))
-            and _inputs_of_usual_size(evidence)
-        )
         yield Suspicion(
             "bad-initialisation",
-            "weights far too large before the first step" if certain else "weights too large at first",
+            "weights too large at first",
             f"the first loss is {first.loss:.3g}, of a constant answer it would be {first.chance:.3g}; "
             f"{names([p.name for p in large])} multiply their input by {gains:.0f}, a usual initialisation by about 1",
             names([p.module for p in large]),
-            proven=certain,
         )
-
-
-def _inputs_of_usual_size(evidence: Evidence) -> bool:
-    """Whether it is not what the model is given that makes its outputs large."""
-    floats = [one for look in evidence.inputs for one in look if one.is_float]
-    return all(max(abs(one.low), abs(one.high)) < 100 for one in floats)
 
 
 def rates(evidence: Evidence) -> Iterator[Suspicion]:
@@ -121,11 +110,10 @@ def rates(evidence: Evidence) -> Iterator[Suspicion]:
     far = progress(evidence)
     shrunk = [p for p in layers if 0 < p.weight < 0.05 * p.first_weight]
     if len(shrunk) > 0.5 * len(layers):
-        # A thousandth of each layer's weights is left, and less of what several of them pass on.
-        certain = all(0 < p.weight < 1e-3 * p.first_weight for p in layers) and (far is None or far > _RISK)
+        certain = _answers_alike(evidence)
         yield Suspicion(
             "mode-collapse",
-            "weights shrunk to less than a thousandth" if certain else "weights shrink to nothing",
+            "weights shrunk, all answers the same" if certain else "weights shrink to nothing",
             f"the weights shrink to nothing ({names([p.name for p in shrunk])}): weight decay is stronger than "
             "what is learned",
             "weight decay",
@@ -184,27 +172,37 @@ def rates(evidence: Evidence) -> Iterator[Suspicion]:
     ):
         # All steps together cannot have taken the weights further than this from where chance put them.
         furthest = typical * evidence.step
-        certain = evidence.step >= 200 and furthest < 2e-3 and _as_drawn(layers)
         yield Suspicion(
             "learning-rate-too-low",
-            "weights still as they were drawn"
-            if certain
-            else "updates next to nothing"
-            if typical < 1e-5
-            else "updates small",
+            "updates next to nothing" if typical < 1e-5 else "updates small",
             f"a step changes the weights by {typical:.1g} of their size (usual is 0.001): after {len(losses)} "
             "steps the "
             f"loss went from {first:.4g} to {last:.4g}"
-            + (f", and the weights are within {furthest:.2%} of where chance put them" if certain else ""),
+            + (
+                f", and the weights are within {furthest:.2%} of where chance put them"
+                if furthest < 0.01
+                else ""
+            ),
             "learning rate",
             numbers,
-            proven=certain,
         )
 
 
-def _as_drawn(layers: list[Parameter]) -> bool:
-    """Whether all began as PyTorch draws them, but for those that are too small to tell."""
-    return all(p.start == "default" or p.numel < _TELLS for p in layers)
+def _answers_alike(evidence: Evidence) -> bool:
+    """Whether unlike samples are answered the same to the bit, and have been for the last looks."""
+    late = _first_output(evidence)[-_STAYS:]
+    given = list(evidence.inputs)[-_STAYS:]
+    unlike = bool(given) and not any(one.rows_alike for look in given for one in look)
+    return len(late) == _STAYS and all(one.all_alike for one in late) and unlike
+
+
+def _never_reached(evidence: Evidence, first: str, last: str) -> bool:
+    """Whether no step has changed the first layer by a bit, by the rate that moves the last one."""
+    start, end = evidence.parameters[first], evidence.parameters[last]
+    one_rate = all(len(set(one.rates)) == 1 for one in evidence.steps)
+    return (
+        one_rate and start.updates == 0 < end.updates and start.unmoved >= _NEVER and start.start == "default"
+    )
 
 
 def _noise(losses: list[float]) -> float:
@@ -243,11 +241,10 @@ def depth(evidence: Evidence) -> Iterator[Suspicion]:
             and early / late < 1e-4
             and (far > 0.9 if far is not None else _stands_still(evidence))
         ):
-            # Less than float32 resolves: beside what reaches the last layer, nothing reaches the first.
-            certain = early / late < 1e-9 and _as_drawn(_matrices(evidence))
+            certain = _never_reached(evidence, first, last)
             yield Suspicion(
                 "vanishing-gradient",
-                "gradient lost to the last digit" if certain else "gradient lost in depth",
+                "the first layer never moved by a bit" if certain else "gradient lost in depth",
                 f"relative to its weights, the gradient at {first} is {early / late:.1g} of that at {last}, and the "
                 "loss does not fall",
                 first,
@@ -341,7 +338,16 @@ def outcome(evidence: Evidence) -> Iterator[Suspicion]:
     ]
     flat = bool(spreads) and median(spreads) < 0.02
     silent = not spreads and median(one.output_spread or 0.0 for one in late) < 1e-3
-    if far > 0.9 and (flat or silent):
+    alike = _answers_alike(evidence)
+    if alike:
+        yield Suspicion(
+            "mode-collapse",
+            "all answers the same to the bit",
+            "the outputs are the same to the bit for every sample of a batch, whose inputs differ",
+            "outputs",
+            proven=True,
+        )
+    elif far > 0.9 and (flat or silent):
         yield Suspicion(
             "mode-collapse",
             "outputs hardly differ",

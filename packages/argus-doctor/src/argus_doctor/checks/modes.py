@@ -17,13 +17,19 @@ def evaluation(evidence: Evidence) -> Iterator[Suspicion]:
         return
     if found.in_training_mode >= 0.9 * found.count:
         never = not found.ever_in_evaluation_mode
+        # Pictures are drawn, and figures of training taken, in training mode: a validation loss is something else.
+        certain = never and found.validated_in_training_mode == found.count >= 3
         yield Suspicion(
             "evaluation-in-training-mode",
-            "never in evaluation mode" if never else "evaluated with dropout",
+            "validation loss in training mode"
+            if certain
+            else "never in evaluation mode"
+            if never
+            else "evaluated with dropout",
             f"at {found.in_training_mode} of {found.count} evaluations dropout or batch normalisation worked as in "
             f"training{'; eval() was never called' if never else ''}",
             f"step {found.first_in_training_mode}",
-            proven=never,
+            proven=certain,
         )
 
 

@@ -11,15 +11,15 @@ from argus_doctor.signature import FAULTY
 from argus_doctor.suspicion import Suspicion, median
 
 
-def ascends(evidence: Evidence) -> bool:
-    """Whether the optimizer goes up the gradient."""
-    directions = [p.direction for p in evidence.parameters.values() if p.updates >= 5]
-    return median(directions) > 0.2
+def ascent(evidence: Evidence) -> float:
+    """Cosine of the angle between what the optimizer does and the gradient; below 0 where it descends."""
+    return median(p.direction for p in evidence.parameters.values() if p.updates >= 5)
 
 
 def sign(evidence: Evidence) -> Iterator[Suspicion]:
     """A loss that training makes greater."""
-    upwards = evidence.maximises or ascends(evidence)
+    along = ascent(evidence)
+    upwards = evidence.maximises or along > _UPWARDS
     for known in evidence.by_output().values():
         if len(known) < 3:
             continue
@@ -42,10 +42,12 @@ def sign(evidence: Evidence) -> Iterator[Suspicion]:
                 "goes up the gradient",
                 f"the optimizer goes up the gradient of {best}: training makes it greater",
                 "optimizer",
-                proven=exact,
+                # A strong weight decay may point that way by chance, and not exactly.
+                proven=exact and (evidence.maximises or along > _VERY),
             )
 
 
+_UPWARDS = 0.2
 _VERY = 0.999
 _PLAIN = ("cross-entropy", "binary-cross-entropy", "squared", "absolute", "huber", "own-loss")
 

@@ -12,6 +12,8 @@ _ENOUGH = 8
 """Looks after which what has never happened is taken for what does not happen."""
 _SHARE = 0.1
 """Of all trainable numbers: less may be an auxiliary part that rests on purpose."""
+_NEVER = 20
+"""Looks at which no weight has moved by a bit: all of the first hundred steps' looks."""
 _RANDOM = ("default", "identical-rows", "constant")
 
 
@@ -99,7 +101,9 @@ def reach(evidence: Evidence) -> Iterator[Suspicion]:
         share = sum(p.numel for p in parts) / total
         if not parts:
             continue
-        certain = cut and share >= _SHARE
+        # What was trained before may be called without gradients on purpose, and be handed over with the rest.
+        fresh = any(p.start in _RANDOM and len(p.shape) > 1 for p in parts)
+        certain = cut and fresh and share >= _SHARE
         why = (
             "is called, and no gradient comes back: something cuts the graph behind it"
             if cut
@@ -109,6 +113,8 @@ def reach(evidence: Evidence) -> Iterator[Suspicion]:
             "no-gradient",
             "called without gradient"
             if certain
+            else "trained weights called without gradient"
+            if cut and share >= _SHARE
             else "never called"
             if share >= _SHARE
             else "small part without gradient",
@@ -221,11 +227,14 @@ def precision(evidence: Evidence) -> Iterator[Suspicion]:
         # What was trained before may be meant to move little; what PyTorch has just drawn has everything to learn.
         fresh = sum(p.start == "default" for p in lost) > 0.5 * len(lost)
         late = [max(one.rates) for one in evidence.steps if one.rates]
-        certain = fresh and share >= 0.8 and late[-1] >= 0.5 * max(late)
+        # A sum that is kept beside the weights (Kahan's) moves each of them now and then: here none has ever moved.
+        looks, _, before = evidence.still
+        certain = fresh and share == 1 and looks >= _NEVER and not before and late[-1] >= 0.5 * max(late)
         yield Suspicion(
             "update-lost",
-            "random weights of 16 bits stand still" if certain else "weights of 16 bits stand still",
-            f"{share:.0%} of the weights do not change at a step: their updates are smaller than {lost[0].dtype} "
+            "weights of 16 bits never moved" if certain else "weights of 16 bits stand still",
+            f"{share:.0%} of the weights do not change at a step"
+            f"{f', of {looks} looks at none' if certain else ''}: their updates are smaller than {lost[0].dtype} "
             "can add to them",
             names(_modules(lost)),
             {"share": share},
@@ -248,11 +257,26 @@ def schedule(evidence: Evidence) -> Iterator[Suspicion]:
             proven=True,
         )
         return
+    looks, first, moved_before = evidence.still
+    drawn = any(
+        p.start == "default" and p.requires_grad and p.in_optimizer for p in evidence.parameters.values()
+    )
+    # Sixteen bits have a finding of their own; and a rate that is still rising has not begun.
+    whole = all(p.dtype == "float32" for p in evidence.parameters.values())
+    if looks >= _NEVER and not moved_before and drawn and whole and rates[-1][1] >= 0.5 * peak:
+        yield Suspicion(
+            "learning-rate-too-low",
+            "no weight ever moved by a bit",
+            f"at none of {looks} looks has a weight changed by a bit, though gradients were there: the updates at a "
+            f"learning rate of {peak:.3g} are smaller than the last digit of the weights",
+            "learning rate",
+            proven=True,
+        )
+        return
     top = max(place for place, (_, rate) in enumerate(rates) if rate == peak)
     gone = [number for number, rate in rates[top:] if rate < 1e-3 * peak]
     since = evidence.step - gone[0] + 1 if gone else 0
     if since >= max(30, 0.35 * evidence.step) and rates[-1][1] < 1e-3 * peak:
-        looks, first, moved_before = evidence.still
         stands = looks >= 5 and moved_before and evidence.step - first >= 0.2 * evidence.step
         yield Suspicion(
             "learning-rate-vanished",
@@ -267,6 +291,17 @@ def schedule(evidence: Evidence) -> Iterator[Suspicion]:
 
 def ranks(evidence: Evidence) -> Iterator[Suspicion]:
     """Processes that should hold the same weights."""
+    if evidence.rank_scaled is not None:
+        step, who, factor = evidence.rank_scaled
+        yield Suspicion(
+            "ranks-disagree",
+            "one gradient, scaled on one rank",
+            f"{who}: their gradients are the same but for a factor of {factor:.3g}: clipped or scaled on one of them "
+            "after they were averaged",
+            f"step {step}",
+            {"factor": factor},
+            proven=True,
+        )
     if evidence.ranks_differ is not None:
         step, who, promised = evidence.ranks_differ
         yield Suspicion(

@@ -233,6 +233,7 @@ class CallRecord:
             calls.evaluations += 1
             calls.active |= active
             calls.samples += len(given[0][1]) if given else 0
+            self._evidence.evaluations.single_input &= len(given) == 1
             self._take_prints(given, calls.prints)
             self._take_confidence(output)
             return
@@ -325,6 +326,7 @@ class CallRecord:
         found.first = found.first or step
         if calls.active:
             found.in_training_mode += 1
+            found.validated_in_training_mode += validated
             found.first_in_training_mode = found.first_in_training_mode or step
         if calls.evaluated:
             found.statistics.append(calls.evaluated[:1])

@@ -9,6 +9,7 @@ contrary, and a loop that averages gradients by itself may mean either.
 from __future__ import annotations
 
 import json
+import math
 import weakref
 
 import torch
@@ -19,6 +20,10 @@ from argus_doctor.evidence import Evidence
 _PARAMETERS = 64
 _VALUES = 1024
 _REMEMBERED = 16
+_PROPORTIONS = 3
+"""Parameters whose proportions must agree."""
+_SCALED = 1e-3
+"""Least difference of the factor from 1."""
 
 
 class RankSensor:
@@ -31,7 +36,7 @@ class RankSensor:
     def __init__(self, model: nn.Module) -> None:
         self._promised = isinstance(model, nn.parallel.DistributedDataParallel)
         self._model = weakref.ref(model)
-        self._own: dict[int, list[float]] = {}
+        self._own: dict[int, tuple[list[float], list[float]]] = {}
         self._alike = False
 
     def compare(self, step: int, evidence: Evidence) -> None:
@@ -45,32 +50,53 @@ class RankSensor:
         if ranks < 2 or any(type(p.data) is not torch.Tensor or p.is_meta for p in model.parameters()):
             return
         store = distributed.distributed_c10d._get_default_store()
+        parameters = list(model.parameters())[:_PARAMETERS]
         with torch.no_grad():
-            digest = [_digest(p) for p in list(model.parameters())[:_PARAMETERS]]
-        self._own[step] = digest
+            digest = [_digest(p) for p in parameters]
+            pulled = [_digest(p.grad) for p in parameters if p.grad is not None and not p.grad.is_sparse]
+        self._own[step] = digest, pulled
         while len(self._own) > _REMEMBERED:  # of a rank that has ended, or makes fewer steps
             self._own.pop(next(iter(self._own)))
-        store.set(f"argus-watch/{step}/{rank}", json.dumps(digest))
-        for earlier, own in list(self._own.items()):
+        store.set(f"argus-watch/{step}/{rank}", json.dumps([digest, pulled]))
+        for earlier, (own, own_pulled) in list(self._own.items()):
             keys = [f"argus-watch/{earlier}/{other}" for other in range(ranks) if other != rank]
             if not store.check(keys):
                 continue
             del self._own[earlier]
             for key in keys:
-                theirs = json.loads(store.get(key))
+                theirs, their_pulled = json.loads(store.get(key))
                 if len(own) != len(theirs):
                     return  # other parts of the model: pipeline parallelism
+                who = f"rank {rank} and rank {key.rpartition('/')[2]} at step {earlier}"
+                factor = _factor(own_pulled, their_pulled)
+                if self._alike and factor is not None and evidence.rank_scaled is None:
+                    evidence.rank_scaled = step, who, factor
                 if not any(_unlike(a, b) for a, b in zip(own, theirs, strict=True)):
                     self._alike = True
                 elif self._promised or self._alike:
-                    who = f"rank {rank} and rank {key.rpartition('/')[2]} at step {earlier}"
                     evidence.ranks_differ = step, who, self._promised
 
 
-def _digest(parameter: nn.Parameter) -> float:
+def _digest(tensor: torch.Tensor) -> float:
     """The sum of the squares of some values: in float64 the order of additions is the same on every rank."""
-    flat = parameter.detach().reshape(-1)
+    flat = tensor.detach().reshape(-1)
     return float(flat[:: max(1, len(flat) // _VALUES)].double().square().sum().real)
+
+
+def _factor(own: list[float], theirs: list[float]) -> float | None:
+    """By what one rank's gradient is another's, the same in every parameter; ``None`` where it is not, or is by 1.
+
+    Averaged gradients are alike on all ranks. The sums of squares of several parameters, in one proportion to the last
+    digits, are those of one gradient: what each rank found by itself has no such proportion.
+    """
+    pairs = [(a, b) for a, b in zip(own, theirs, strict=False) if a > 0 and b > 0]
+    if len(own) != len(theirs) or len(pairs) < max(_PROPORTIONS, len(own)):
+        return None
+    ratios = [a / b for a, b in pairs]
+    if not all(math.isfinite(one) for one in ratios) or max(ratios) > (1 + 1e-5) * min(ratios):
+        return None
+    factor = math.sqrt(ratios[0])
+    return factor if abs(factor - 1) > _SCALED else None
 
 
 def _unlike(first: float, second: float) -> bool:
