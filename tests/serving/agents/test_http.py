@@ -26,7 +26,12 @@ ACCEPTED = {"Content-Type": "application/json", "Accept": "application/json, tex
 
 
 def message(method: str, params: dict[str, Any], number: int | None = 1) -> dict[str, Any]:
-    return {"jsonrpc": "2.0", "method": method, "params": params, **({} if number is None else {"id": number})}
+    return {
+        "jsonrpc": "2.0",
+        "method": method,
+        "params": params,
+        **({} if number is None else {"id": number}),
+    }
 
 
 class Caller:
