@@ -415,7 +415,9 @@ BENCHMARKS: dict[str, Benchmark] = {
                 _number(row["ratio"], 2),
                 " / ".join(_number(row["batched"][f"p{share}_ms"], 0) for share in (50, 95, 99)),
             )
-            for row in r["throughput"]["pictures"]["64x64"]
+            for row in r.get("throughput", {"pictures": {"64x64": []}})["pictures"][
+                "64x64"
+            ]  # a day may have other parts only
         ],
     ),
     r"predict-batch": Benchmark(

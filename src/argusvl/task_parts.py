@@ -195,7 +195,8 @@ class Endpoint:
         found: What an answer holds besides the picture and the model.
         prepare: ``(upload, settings)`` → what waits for the model. Called on a thread of its own, beside the model's
             work. Raises ``DataError`` where the picture or a setting cannot be used.
-        answer: What waits → ``found`` for each, in one pass of the model. Never called twice at the same time.
+        answer: What waits, and the settings of each question → ``found`` for each, in one pass of the model. Never
+            called twice at the same time.
         example: Of ``found``, JSON-ready.
         together: Settings → what must be equal for two questions to be answered in one pass.
     """
@@ -205,7 +206,7 @@ class Endpoint:
     settings: type[BaseModel]
     found: type[BaseModel]
     prepare: Callable[[Upload, Any], Any]
-    answer: Callable[[Sequence[Any]], Sequence[BaseModel]]
+    answer: Callable[[Sequence[Any], Sequence[Any]], Sequence[BaseModel]]
     example: Mapping[str, Any]
     together: Callable[[Any], Hashable] = lambda settings: None
 

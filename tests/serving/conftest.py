@@ -144,7 +144,7 @@ class Echo:
     def _prepare(self, upload: Upload, settings: EchoSettings) -> float:
         return float(np.asarray(upload.picture()).mean()) * settings.factor
 
-    def _answer(self, means: Sequence[float]) -> list[Echoed]:
+    def _answer(self, means: Sequence[float], settings: Sequence[EchoSettings]) -> list[Echoed]:
         self.batches.append(len(means))
         assert self.go_on.wait(20)
         if self.fails_on(means):

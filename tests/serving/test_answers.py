@@ -119,7 +119,7 @@ def test_the_page_is_served_from_a_table(shipped: Any, tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("<p>é</p>", encoding="utf-8")
     (tmp_path / "deeper").mkdir()
     (tmp_path / "deeper" / "a.js").write_text("1")
-    assert page_files(tmp_path) == {
+    assert page_files(tmp_path, ()) == {
         "/": ("<p>é</p>".encode(), "text/html; charset=utf-8"),
         "/index.html": ("<p>é</p>".encode(), "text/html; charset=utf-8"),
         "/deeper/a.js": (b"1", "text/javascript; charset=utf-8"),

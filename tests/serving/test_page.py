@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -14,12 +15,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from fontTools.ttLib import TTFont
 from PIL import Image, ImageDraw
 from playwright.sync_api import Browser, Page, Route, expect
 
+from argusvl.cli.main import run as argus
+from argusvl.serving.hosting import load_store
 from argusvl.serving.limits import Limits
-from argusvl.serving.page_files import PAGE
 from argusvl.visual.drawing import colour_of
+
+LATIN_FONTS = (Path("/usr/share/fonts/truetype/dejavu"), Path("/usr/share/fonts/truetype/liberation"))
 
 OpenPage = Callable[..., AbstractContextManager[Page]]
 
@@ -397,8 +402,98 @@ def test_labels_have_the_colours_of_argus_predict(shipped: Any, open_page: OpenP
         ]
 
 
-def test_the_page_has_the_colours_of_the_report(repository: Path) -> None:
-    report = (repository / "src/argusvl/visual/templates/report.css").read_text(encoding="utf-8")
-    own = re.findall(r"--[\w-]+: light-dark\([^)]*\)", (PAGE / "page.css").read_text(encoding="utf-8"))
-    assert len(own) > 8
-    assert all(f"{one};" in report for one in own)
+def test_every_colour_of_the_page_is_one_of_the_report(shipped: Any) -> None:
+    colours = set(re.findall(r"(--[\w-]+): light-dark", shipped.get("/colours.css").body.decode()))
+    used = set(re.findall(r"var\((--[\w-]+)\)", shipped.get("/page.css").body.decode()))
+    assert len(used) > 8
+    assert used <= colours
+
+
+def test_the_tab_of_a_store_says_the_class_and_what_is_of_none(
+    kit: SimpleNamespace, open_page: OpenPage, tmp_path: Path, tiny_backbone: Any
+) -> None:
+    examples = tmp_path / "examples"
+    for name, colour in (("red", (220, 30, 30)), ("蓝色", (30, 30, 220)), ("green", (30, 200, 60))):
+        (examples / name).mkdir(parents=True)
+        for number in range(4):
+            (examples / name / f"{number}.png").write_bytes(disc(colour, number))
+    store = tmp_path / "support"
+    assert (
+        argus(["recognize", "enroll", str(store), str(examples), "--backbone", "tiny", "--workers", "1"]) == 0
+    )
+    with kit.serving([load_store(store, backbone=None, device="cpu")]) as client, open_page(client) as tab:
+        expect(tab.locator("#serves")).to_have_text("support (3 classes)")
+        seen = disc((225, 35, 28), 9)
+        give(tab, ("seen.png", seen), ("enrolled.png", disc((30, 30, 220), 0)))
+        answered(tab)
+        rows, told = tab.locator("#objects .row"), client.post("/v1/recognize", seen).json
+        expect(rows.first).to_have_text(f"{told['label']}class")
+        expect(rows.filter(has_text="probability that it is")).to_contain_text(f"{100 * told['score']:.0f} %")
+        assert told["nearest"] == "red"
+        tab.click("#next")
+        expect(rows.last).to_contain_text("蓝色this very file is one of its examples")
+        expect(tab.locator("#download")).to_be_enabled()
+
+
+def disc(colour: tuple[int, int, int], number: int) -> bytes:
+    image = Image.new("RGB", (96, 72), (210, 210, 205))
+    ImageDraw.Draw(image).ellipse((20 + number, 8, 70 + number, 58), fill=colour)
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    return out.getvalue()
+
+
+INK = """letters => letters.map(letter => {
+  const canvas = document.createElement("canvas"), pen = canvas.getContext("2d");
+  pen.font = "32px " + getComputedStyle(document.querySelector("#objects .said")).fontFamily;
+  pen.fillText(letter, 2, 40);
+  return [...pen.getImageData(0, 0, 60, 60).data].filter((value, i) => i % 4 === 3).join();
+})"""
+
+
+def test_letters_that_the_readers_system_lacks_come_from_the_server(
+    shipped: Any, browser: Browser, tmp_path: Path, drawn: bytes
+) -> None:
+    fonts = next((folder for folder in LATIN_FONTS if folder.is_dir()), None)
+    if fonts is None:
+        pytest.skip("no folder with Latin fonts only")
+    (tmp_path / "fonts.conf").write_text(
+        f"<fontconfig><dir>{fonts}</dir><cachedir>{tmp_path}</cachedir></fontconfig>"
+    )
+    poor = browser.browser_type.launch(
+        executable_path=shutil.which("chromium") or shutil.which("google-chrome"),
+        args=["--no-sandbox"],
+        env={**os.environ, "FONTCONFIG_FILE": str(tmp_path / "fonts.conf")},
+    )
+    try:
+        tab = poor.new_page()
+        complaints: list[str] = []
+        tab.on("console", lambda said: said.type in ("error", "warning") and complaints.append(said.text))
+        tab.goto(f"http://127.0.0.1:{shipped.port}/")
+        with tab.expect_response(re.compile(r"/glyphs\.woff")) as brought:
+            give(tab, ("drawn.png", drawn))
+        answered(tab)
+        said = "".join(tab.locator("#objects .said").all_inner_texts())
+        letters = sorted(set(re.findall(r"[\u4e00-\u9fff]", said)))
+        assert len(letters) >= 2
+        tab.wait_for_function("document.fonts.size > 0")
+        shapes = tab.evaluate(INK, [*letters, "\u9fa0"])
+        assert (
+            len(set(shapes)) == len(letters) + 1
+        )  # none of them is the box that stands for a letter not brought
+        assert brought.value.body()[:4] == b"wOFF" and len(brought.value.body()) < 20_000
+        assert complaints == []
+    finally:
+        poor.close()
+
+
+def test_glyphs_are_bounded_and_of_the_text(shipped: Any, kit: SimpleNamespace) -> None:
+    reply = shipped.get("/glyphs.woff?text=%E7%BA%A2a%E8%89%B2")
+    assert (reply.status, reply.headers["content-type"]) == (200, "font/woff")
+    assert set(TTFont(io.BytesIO(reply.body)).getBestCmap()) == {ord("红"), ord("色")}
+    assert shipped.get("/glyphs.woff?text=abc").status == 204
+    for text in ("", "?text=", "?text=" + "a" * 513):
+        refused = shipped.get(f"/glyphs.woff{text}")
+        assert (refused.status, refused.is_problem) == (422, True)
+    with kit.serving([kit.Echo().loaded], token="t" * 20) as client:
+        assert client.get("/glyphs.woff?text=a").status == 401

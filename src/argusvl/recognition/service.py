@@ -55,27 +55,26 @@ def load_service(store: Path, *, backbone: str | None, device: str) -> Service:
     import numpy as np
     import torch
 
-    from argusvl.recognition.backbones.views import load_with_views
     from argusvl.recognition.decoding import decode_bytes
     from argusvl.recognition.extraction.shards import Rows
     from argusvl.recognition.few_shot.classification import ClassifyOptions, FewShotClassifier
-    from argusvl.recognition.few_shot.enrolment import SupportStore
     from argusvl.recognition.few_shot.unknown import UNKNOWN
 
-    support = SupportStore.open(store)
-    network = load_with_views(backbone or support.backbone, support.views, device=device)
-    learned = FewShotClassifier(support, network, ClassifyOptions(threshold=0))
-    lane = support.lane
+    options = ClassifyOptions(threshold=0)  # each question has its own
+    learned = FewShotClassifier.load(store, options, backbone=backbone, device=device)
+    lane, network = learned.store.lane, learned.backbone
 
-    def prepare(upload: Upload, settings: RecognizeSettings) -> tuple[Any, str, float]:
+    def prepare(upload: Upload, settings: RecognizeSettings) -> tuple[Any, str]:
         picture = decode_bytes(upload.data, "image", lane, network.decode_side_px)
-        return network.preprocess(picture), hashlib.sha256(upload.data).hexdigest(), settings.threshold
+        return network.preprocess(picture), hashlib.sha256(upload.data).hexdigest()
 
-    def recognized(asked: Sequence[tuple[Any, str, float]]) -> list[RecognizedClass]:
-        pixels, digests, thresholds = zip(*asked, strict=True)
+    def recognized(
+        asked: Sequence[tuple[Any, str]], settings: Sequence[RecognizeSettings]
+    ) -> list[RecognizedClass]:
+        pixels, digests = zip(*asked, strict=True)
         vectors = network.embed(torch.stack(pixels)).numpy().astype(np.float32)
         lines = learned.lines(Rows(["image"] * len(asked), list(digests), vectors))
-        return [_of_line(line, least, UNKNOWN) for line, least in zip(lines, thresholds, strict=True)]
+        return [_of_line(line, own.threshold, UNKNOWN) for line, own in zip(lines, settings, strict=True)]
 
     endpoint = Endpoint(
         path="/v1/recognize",

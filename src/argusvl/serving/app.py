@@ -23,6 +23,7 @@ from argusvl.serving.hosting import HostedModel, LoadedModel, answering, host
 from argusvl.serving.limits import Limits
 from argusvl.serving.metrics import Metrics
 from argusvl.serving.page_files import page_files
+from argusvl.serving.page_glyphs import add_glyphs
 from argusvl.serving.problems import MEDIA_TYPE, ProblemDetails, ProblemError, documented, explained
 
 DECODERS = 2
@@ -63,6 +64,7 @@ def make_app(
         for one in hosted:
             await one.batcher.stop()
         decoders.shutdown(wait=True, cancel_futures=True)
+        end_glyphs()
 
     app = FastAPI(
         title="Argus",
@@ -84,6 +86,7 @@ def make_app(
         extend(app, hosted, decoders)
     page = page_files()
     _add_page(app, page)
+    end_glyphs = add_glyphs(app)
     _describe(app, secured=token is not None)
     return Gate(
         app,

@@ -101,7 +101,7 @@ async def answer_picture(
         upload, prepared = await loop.run_in_executor(decoders, prepare)
     except DataError as error:
         raise ProblemError(422, error.what) from None
-    return upload, await model.batcher.ask(endpoint, prepared, endpoint.together(settings))
+    return upload, await model.batcher.ask(endpoint, prepared, settings)
 
 
 async def within(seconds: float, request: Request, work: Any) -> Any:

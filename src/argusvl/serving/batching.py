@@ -16,6 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import BaseModel
+
 from argusvl.core.logging import get_logger
 from argusvl.serving.limits import Limits
 from argusvl.serving.metrics import Metrics
@@ -29,14 +31,14 @@ _log = get_logger(__name__)
 class _Question:
     endpoint: Endpoint
     prepared: Any
-    together: Hashable
+    settings: BaseModel
     answer: asyncio.Future[Any]
     came: float = field(default_factory=time.monotonic)
 
     @property
     def kind(self) -> Hashable:
         """What is equal among the questions of a batch."""
-        return self.endpoint.path, self.together
+        return self.endpoint.path, self.endpoint.together(self.settings)
 
 
 class Batcher:
@@ -73,7 +75,7 @@ class Batcher:
         """Whether another question would be refused."""
         return len(self._waiting) >= self._limits.queue
 
-    async def ask(self, endpoint: Endpoint, prepared: Any, together: Hashable) -> Any:
+    async def ask(self, endpoint: Endpoint, prepared: Any, settings: BaseModel) -> Any:
         """The endpoint's answer; cancelled, the question leaves the queue.
 
         Raises:
@@ -82,7 +84,7 @@ class Batcher:
         if self.is_full:
             raise busy(f"{self._limits.queue} pictures wait already; come again")
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        question = _Question(endpoint, prepared, together, answer)
+        question = _Question(endpoint, prepared, settings, answer)
         self._waiting.append(question)
         self._tell()
         try:
@@ -141,7 +143,7 @@ class Batcher:
 def _answers(batch: Sequence[_Question]) -> list[tuple[Any, Exception | None]]:
     """Each question's answer, or why it has none; on the model's thread."""
     try:
-        answers = batch[0].endpoint.answer([one.prepared for one in batch])
+        answers = batch[0].endpoint.answer([one.prepared for one in batch], [one.settings for one in batch])
         return [(answer, None) for answer in answers]
     except Exception as error:  # noqa: BLE001 - whatever happens in a model must not end the server
         if len(batch) == 1:

@@ -128,7 +128,7 @@ def _style() -> str:
     """The style sheet of charts by day; no reader of SVG files but browsers knows names for colours."""
     folder = resources.files("argusvl.visual") / "templates"
     css = (folder / "charts.css").read_text(encoding="utf-8")
-    page = (folder / "report.css").read_text(encoding="utf-8")
+    page = (folder / "colours.css").read_text(encoding="utf-8")
     colours = dict(re.findall(r"--([\w-]+): light-dark\((#[0-9a-f]{6})", page))
     css = re.sub(r"var\(--(colour|kind)\)", "currentColor", re.sub(r"--(colour|kind):", "color:", css))
     own = (

@@ -53,3 +53,24 @@ def test_a_labelled_picture_is_known_by_its_smaller_copy(tmp_path: Path) -> None
         return Seen([files[k] for k in numbers], np.zeros((len(numbers), 1), np.float32), marks)
 
     assert copies_of(seen(0, 1), seen(2)) == {0}
+
+
+def test_what_shows_nearly_the_same_is_the_labelled_picture_where_it_has_kept_its_name(
+    tmp_path: Path,
+) -> None:
+    """As a picture full of texture does after it was resized to another shape."""
+    threads = np.random.default_rng(0).integers(0, 255, (6, 8, 3)).astype(np.uint8)
+    picture = Image.fromarray(threads).resize((256, 192))
+
+    def of(*names: str, changed: bool = False) -> Seen:
+        shown = picture.copy()
+        if changed:
+            shown.paste((128, 128, 128), (96, 72, 128, 96))
+        for name in names:
+            shown.save(tmp_path / name)
+        marks = [fingerprint(name.encode(), shown) for name in names]
+        return Seen([tmp_path / name for name in names], np.zeros((len(names), 1), np.float32), marks)
+
+    candidates = of("one.png", "other.png", changed=True)
+    assert copies_of(candidates, of("one.bmp")) == {0}
+    assert copies_of(candidates, of("third.bmp")) == set()

@@ -74,25 +74,23 @@ def classify(
     """
     from argusvl.cli.recognize.output import NAMED, print_classified, print_note, write_lines
     from argusvl.core.wording import listed, printable
-    from argusvl.recognition.backbones.views import load_with_views
     from argusvl.recognition.few_shot.classification import ClassifyOptions, FewShotClassifier
     from argusvl.recognition.few_shot.classification import classify as classify_vectors
     from argusvl.recognition.few_shot.embeddings import default_cache
-    from argusvl.recognition.few_shot.enrolment import SupportStore
     from argusvl.recognition.few_shot.queries import query_vectors
 
     require_output(out, store, files=images, overwrite=overwrite)
     options = ClassifyOptions(classifier, features, threshold, coverage)
-    support = SupportStore.open(store)
-    network = load_with_views(backbone or support.backbone, support.views, device=device)
-    learned = FewShotClassifier(support, network, options)
+    learned = FewShotClassifier.load(store, options, backbone=backbone, device=device)
     if learned.single:
         names = listed([printable(label) for label in learned.single], NAMED)
         print_note(
             f"one example only of {names}: how probably a picture is known is a guess; --threshold 0 rejects none"
         )
     with goes_on_when_interrupted():
-        queries = query_vectors(images, network, support.lane, cache or default_cache(), workers=workers)
+        queries = query_vectors(
+            images, learned.backbone, learned.store.lane, cache or default_cache(), workers=workers
+        )
     failed: dict[str, str] = {}
     lines = write_lines(classify_vectors(learned, queries.store), out, failed)
     counts = Counter(line["class"] for line in lines)

@@ -88,15 +88,15 @@ def load_service(checkpoint: Path, *, device: str) -> Service:
 
     predictor = Predictor.from_pretrained(checkpoint, device=device)
     endpoints = []
+
+    def question(upload: Upload, settings: DetectSettings | DescribeSettings) -> Question:
+        return predictor.question(upload.picture())
+
     if predictor.model.config.detection_enabled:
         detect = predictor.detector()
 
-        def question(upload: Upload, settings: DetectSettings) -> tuple[Question, float]:
-            return predictor.question(upload.picture()), settings.threshold
-
-        def found(asked: Sequence[tuple[Question, float]]) -> list[FoundObjects]:
-            questions, thresholds = zip(*asked, strict=True)
-            return [_found(one) for one in detect(questions, thresholds)]
+        def found(questions: Sequence[Question], settings: Sequence[DetectSettings]) -> list[FoundObjects]:
+            return [_found(one) for one in detect(questions, [asked.threshold for asked in settings])]
 
         endpoints.append(
             Endpoint(
@@ -110,12 +110,9 @@ def load_service(checkpoint: Path, *, device: str) -> Service:
             )
         )
 
-    def to_write(upload: Upload, settings: DescribeSettings) -> tuple[Question, int]:
-        return predictor.question(upload.picture()), settings.max_new_tokens
-
-    def written(asked: Sequence[tuple[Question, int]]) -> list[WrittenObjects]:
-        questions, lengths = zip(*asked, strict=True)
-        return [_written(one) for one in predictor.write(questions, max_new_tokens=lengths[0])]
+    def written(questions: Sequence[Question], settings: Sequence[DescribeSettings]) -> list[WrittenObjects]:
+        most = settings[0].max_new_tokens  # the same for all, by `together`
+        return [_written(one) for one in predictor.write(questions, max_new_tokens=most)]
 
     endpoints.append(
         Endpoint(
@@ -123,7 +120,7 @@ def load_service(checkpoint: Path, *, device: str) -> Service:
             summary="Let the language model write the objects of a picture down",
             settings=DescribeSettings,
             found=WrittenObjects,
-            prepare=to_write,
+            prepare=question,
             answer=written,
             example=_WRITTEN_EXAMPLE,
             together=lambda settings: settings.max_new_tokens,

@@ -136,15 +136,24 @@ def see(paths: Iterable[Path], network: PictureVectors, on_error: Callable[[Path
 
 
 def copies_of(candidates: Seen, labelled: Seen) -> set[int]:
-    """The candidates that are a labelled picture: the same file, or encoded again or resized."""
+    """The candidates that are a labelled picture: the same file, or encoded again or resized.
+
+    Conversion gives pictures another shape, after which one full of texture is no longer sure to be a copy; where it
+    shows nearly the same and has kept its name, it is taken for one.
+    """
     paths = [*labelled.paths, *candidates.paths]
     copies = Copies(
         [*labelled.fingerprints, *candidates.fingerprints], lambda k: open_reduced(paths[k], 64).picture
     )
     known = len(labelled.paths)
     again: set[int] = set()
+
+    def is_same(one: int, other: int) -> bool:
+        likeness = copies.likeness(one, other)
+        return likeness in ("file", "copy") or (likeness == "view" and paths[one].stem == paths[other].stem)
+
     for group in copies.groups:
         for k in group:
-            if k >= known and any(j < known and copies.likeness(j, k) in ("file", "copy") for j in group):
+            if k >= known and any(j < known and is_same(j, k) for j in group):
                 again.add(k - known)
     return again

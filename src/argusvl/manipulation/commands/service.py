@@ -90,7 +90,7 @@ def load_service(checkpoint: Path, *, device: str) -> Service:
         looked_at = np.array([0.0, 0.0, *upload.size]) if box is None else box
         return predictor.cut(upload.picture(), HandQuery(box, settings.side, camera)), looked_at
 
-    def found(cuts: Sequence[tuple[CutHand, Floats]]) -> list[FoundHands]:
+    def found(cuts: Sequence[tuple[CutHand, Floats]], settings: Sequence[HandSettings]) -> list[FoundHands]:
         hands = predictor.predict_cuts([cut for cut, _ in cuts])
         return [FoundHands(hands=[_found(hand, box)]) for hand, (_, box) in zip(hands, cuts, strict=True)]
 

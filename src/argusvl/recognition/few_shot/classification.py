@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from argusvl.core.errors import ConfigError
 from argusvl.recognition.backbones.protocol import Backbone
+from argusvl.recognition.backbones.views import load_with_views
 from argusvl.recognition.extraction.shards import Rows
 from argusvl.recognition.extraction.store import LEDGER, EmbeddingStore
 from argusvl.recognition.few_shot.classifiers import CLASSIFIERS, make_classifier
@@ -57,6 +59,8 @@ class FewShotClassifier:
     """Learned from a support store.
 
     Attributes:
+        store: The examples.
+        backbone: What makes vectors of pictures.
         labels: The classes.
         single: Those that have one example only.
 
@@ -73,6 +77,7 @@ class FewShotClassifier:
     def __init__(self, store: SupportStore, backbone: Backbone, options: ClassifyOptions) -> None:
         store.require(backbone)
         require_classes(store)
+        self.store, self.backbone = store, backbone
         self._options = options
         self._features = FeatureMap(options.features, backbone)
         vectors, numbers, self.labels = store.vectors()
@@ -84,6 +89,25 @@ class FewShotClassifier:
         self._known = KnownScore().fit(self._features.evidence(vectors), numbers, classes)
         held_out = held_out_scores(lambda: make_classifier(options.classifier), support, numbers, classes)
         self._sets = ConformalSets(options.coverage).fit(*held_out)
+
+    @classmethod
+    def load(
+        cls, store: Path, options: ClassifyOptions, *, backbone: str | None = None, device: str = "auto"
+    ) -> FewShotClassifier:
+        """Opens a support store and its backbone, and learns from the examples.
+
+        Args:
+            store: As ``argus recognize enroll`` made it.
+            options: How pictures are classified.
+            backbone: ``NAME:FOLDER``; where enrolment found it when ``None``.
+            device: Where vectors are computed.
+
+        Raises:
+            ArgusError: It is no such store, or its backbone cannot be loaded.
+        """
+        support = SupportStore.open(store)
+        network = load_with_views(backbone or support.backbone, support.views, device=device)
+        return cls(support, network, options)
 
     def lines(self, rows: Rows) -> Iterator[dict[str, Any]]:
         """A JSON-ready line for each picture of some rows of a store.

@@ -13,11 +13,7 @@ from argusvl.serving.agents.workplace import LocalWorkplace
 from argusvl.task_parts import AgentTool, Workplace
 
 if TYPE_CHECKING:
-    from argusvl.recognition.backbones.protocol import Backbone
     from argusvl.recognition.few_shot.classification import FewShotClassifier
-    from argusvl.recognition.few_shot.enrolment import SupportStore
-
-    Learned = tuple[SupportStore, Backbone, FewShotClassifier]
 
 
 class RecognizeRequest(BaseModel, extra="forbid", frozen=True):
@@ -48,13 +44,14 @@ def _recognize(place: Workplace, request: RecognizeRequest) -> Recognized:
     if name not in stores:
         raise ArgusError(f"there is no support store {name!r}", remedy=f"name one of: {', '.join(stores)}")
     image = place.image(request.image)
-    support, network, learned = place.loaded(stores[name], _load)
+    learned = place.loaded(stores[name], _load)
 
     from argusvl.recognition.few_shot.classification import classify
     from argusvl.recognition.few_shot.queries import query_vectors
 
     with tempfile.TemporaryDirectory(prefix="argus-agents-") as cache:
-        queries = query_vectors([image], network, support.lane, Path(cache), workers=1, progress=False)
+        lane = learned.store.lane
+        queries = query_vectors([image], learned.backbone, lane, Path(cache), workers=1, progress=False)
         (line,) = classify(learned, queries.store)
     if "error" in line:
         raise ImageError(str(line["error"]), where=place.shown(image), remedy="name another image")
@@ -68,14 +65,10 @@ def _recognize(place: Workplace, request: RecognizeRequest) -> Recognized:
     )
 
 
-def _load(store: Path) -> Learned:
-    from argusvl.recognition.backbones.views import load_with_views
+def _load(store: Path) -> FewShotClassifier:
     from argusvl.recognition.few_shot.classification import ClassifyOptions, FewShotClassifier
-    from argusvl.recognition.few_shot.enrolment import SupportStore
 
-    support = SupportStore.open(store)
-    network = load_with_views(support.backbone, support.views, device="auto")
-    return support, network, FewShotClassifier(support, network, ClassifyOptions())
+    return FewShotClassifier.load(store, ClassifyOptions())
 
 
 TOOLS = (

@@ -42,14 +42,8 @@ const told = async (response) => {
   return new Problem(response.status, problem.title || `Error ${response.status}`, problem.detail || response.statusText);
 };
 
-/**
- * The JSON of an answer.
- *
- * @param options of `fetch`
- * @param onWait called with the seconds to wait where a busy server is asked a second time
- * @throws Problem
- */
-export const ask = async (path, options = {}, onWait = () => {}) => {
+// An answer that is none of a problem; a busy server is asked a second time.
+const answerOf = async (path, options, onWait) => {
   let response = await once(path, options);
   if (response.status === 503) {
     const wished = parseFloat(response.headers.get("Retry-After")) || UNSAID_WAIT_S;
@@ -60,9 +54,24 @@ export const ask = async (path, options = {}, onWait = () => {}) => {
     }
   }
   if (!response.ok) throw await told(response);
+  return response;
+};
+
+/**
+ * The JSON of an answer.
+ *
+ * @param options of `fetch`
+ * @param onWait called with the seconds to wait where a busy server is asked a second time
+ * @throws Problem
+ */
+export const ask = async (path, options = {}, onWait = () => {}) => {
+  const response = await answerOf(path, options, onWait);
   try {
     return await response.json();
   } catch {
     throw new Problem(response.status, "The answer cannot be read", "it is not JSON; something may stand between this page and the server");
   }
 };
+
+/** The bytes of an answer. Throws a Problem. */
+export const bytesOf = async (path) => (await answerOf(path, {}, () => {})).arrayBuffer();

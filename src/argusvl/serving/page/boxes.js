@@ -2,13 +2,14 @@
 
 import { colourOf, css, inkOn } from "./colours.js";
 import { shape } from "./dom.js";
+import { FAMILY } from "./glyphs.js";
 import { drawSkeleton, skeleton } from "./hands.js";
 import { label } from "./placing.js";
 
 const INK = "rgb(24, 26, 30)", PAPER = "rgb(250, 250, 248)", FAINT = "rgb(110, 114, 120)";
 const LEGIBLE_SIDE_PX = 1080, MOST_PIXELS = 16e6; // what telephones can hold on a canvas
 const LETTERS_PX = 13; // on the page
-const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif";
+const FONT = `"${FAMILY}", system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif`;
 
 const ruler = document.createElement("canvas").getContext("2d");
 const measuring = (size) => {
