@@ -77,14 +77,14 @@ def line_reader(parse: LineParser, remedy: str, *, pool: bool = False) -> Reader
         pool: Whether ``teacher_pool.jsonl`` is a split.
     """
 
-    def read(path: Path, options: ReadOptions) -> Source:
-        if not path.exists():
-            raise DataError("no such file or folder", where=path, remedy=remedy)
+    def read(folder: Path, options: ReadOptions) -> Source:
+        if not folder.exists():
+            raise DataError("no such file or folder", where=folder, remedy=remedy)
         source = Source()
-        root = path if path.is_dir() else path.parent
-        files = _files(path, source, pool)
+        root = folder if folder.is_dir() else folder.parent
+        files = _files(folder, source, pool)
         if not files:
-            raise DataError("holds no JSONL file", where=path, remedy=remedy)
+            raise DataError("holds no JSONL file", where=folder, remedy=remedy)
         for file, split in files:
             for where, value in _entries(file, file.relative_to(root).as_posix()):
                 scenes = value if isinstance(value, Finding) else parse(value, where)
