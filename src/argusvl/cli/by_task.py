@@ -7,11 +7,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, get_type_hints
 
 import typer
 
 from argusvl.tasks import DEFAULT_TASK, TASKS, task_at, task_command
+
+# Verbs that are wholly a task's own: its name → its command.
+demo = partial(task_command, command="demo")
+init = partial(task_command, command="init")
+export = partial(task_command, command="export")
 
 
 def task_of_arguments(arguments: Sequence[str]) -> str:

@@ -55,17 +55,15 @@ class Verb:
 
 
 VERBS: dict[str, Verb] = {
-    "demo": Verb(
-        "argusvl.cli.demo:for_task", "Draw, train, measure, report: the whole in minutes.", "option"
-    ),
-    "init": Verb("argusvl.cli.init:for_task", "Write a configuration for a data set.", "option"),
+    "demo": Verb("argusvl.cli.by_task:demo", "Draw, train, measure, report: the whole in minutes.", "option"),
+    "init": Verb("argusvl.cli.by_task:init", "Write a configuration for a data set.", "option"),
     "train": Verb("argusvl.cli.train:command", "Train by a configuration file."),
     "eval": Verb("argusvl.cli.eval:for_task", "Measure a checkpoint on annotated images.", "checkpoint"),
     "predict": Verb(
         "argusvl.cli.predict:for_task", "Find in images what a checkpoint was trained for.", "checkpoint"
     ),
     "serve": Verb("argusvl.cli.serve:command", "Answer over HTTP what checkpoints say of pictures."),
-    "export": Verb("argusvl.cli.export:for_task", "Write a checkpoint as other tools load it.", "checkpoint"),
+    "export": Verb("argusvl.cli.by_task:export", "Write a checkpoint as other tools load it.", "checkpoint"),
     "data": Verb("argusvl.cli.data:for_task", "Convert, check, split and draw data sets.", "option"),
     "doctor": Verb("argusvl.cli.doctor:app", "Explain what can go wrong, by its ID."),
     "inspect": Verb(

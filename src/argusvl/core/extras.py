@@ -18,20 +18,12 @@ def import_extra(extra: str, *modules: str) -> Any:
     Raises:
         ArgusError: It is not installed.
     """
-    try:
-        package = importlib.import_module(extra)
-        for name in modules:
-            importlib.import_module(f"{extra}.{name}")
-    except ImportError as error:
-        raise ArgusError(
-            f"{extra} cannot be imported: {error}",
-            remedy=f"install the extra that brings it: pip install 'argusvl[{extra}]'",
-        ) from error
-    return package
+    require_extra(extra, extra, *(f"{extra}.{name}" for name in modules))
+    return importlib.import_module(extra)
 
 
 def require_extra(extra: str, *packages: str) -> None:
-    """Refuses to go on without the packages of an extra that is called as none of them.
+    """Refuses to go on without the packages of an extra.
 
     Raises:
         ArgusError: One is not installed.
@@ -41,6 +33,6 @@ def require_extra(extra: str, *packages: str) -> None:
             importlib.import_module(package)
         except ImportError as error:
             raise ArgusError(
-                f"{package} cannot be imported: {error}",
+                f"{package.partition('.')[0]} cannot be imported: {error}",
                 remedy=f"install the extra that brings it: pip install 'argusvl[{extra}]'",
             ) from error

@@ -199,26 +199,6 @@ def test_pictures_asked_about_again_are_not_computed_again(few_shot: Any, tmp_pa
     assert len(list((tmp_path / "cache" / "queries").iterdir())) == 1
 
 
-def test_cut_off_it_goes_on(few_shot: Any, tmp_path: Path) -> None:
-    for n in range(12):
-        few_shot.write(tmp_path / "p" / f"{n:02d}.png", few_shot.picture("fig", n))
-    backbone = network(few_shot)
-    real, batches = backbone.embed, []
-
-    def embed(batch: Any) -> Any:
-        batches.append(len(batch))
-        if len(batches) == 3:
-            raise KeyboardInterrupt
-        return real(batch)
-
-    backbone.embed = embed
-    with pytest.raises(KeyboardInterrupt):
-        found(tmp_path / "p", few_shot, tmp_path / "cache", backbone)
-    again = network(few_shot)
-    assert len(found(tmp_path / "p", few_shot, tmp_path / "cache", again).store) == 12
-    assert 0 < again.parts[0].pictures < 24
-
-
 def test_two_commands_at_a_time_do_not_disturb_each_other(few_shot: Any, tmp_path: Path) -> None:
     for n in range(6):
         few_shot.write(tmp_path / "p" / f"{n}.png", few_shot.picture("fig", n))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from argusvl.core.errors import ArgusError, DataError
+from argusvl.core.errors import DataError
 from argusvl.recognition.backbones.views import with_views
 from argusvl.recognition.few_shot.embeddings import (
     Embedded,
@@ -117,16 +115,6 @@ def test_a_damaged_cache_is_made_again(files: list[Path], few_shot: Any, tmp_pat
         embed(files, few_shot.TinyNetwork(), tmp_path)
 
 
-def test_an_interrupted_extraction_is_gone_on_with(files: list[Path], few_shot: Any, tmp_path: Path) -> None:
-    class Interrupted(few_shot.TinyNetwork):  # type: ignore[name-defined, misc]
-        def embed(self, batch: Any) -> Any:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        embed(files, Interrupted(), tmp_path)
-    assert embed(files, few_shot.TinyNetwork(), tmp_path).of(files).shape == (6, 24)
-
-
 def test_two_commands_at_a_time_do_not_disturb_each_other(
     files: list[Path], few_shot: Any, tmp_path: Path
 ) -> None:
@@ -142,19 +130,6 @@ def test_two_commands_at_a_time_do_not_disturb_each_other(
 
     assert np.array_equal(embed(files, Slow(), tmp_path).of(files), expected)
     assert refusals
-
-
-def test_a_full_disk_is_an_error_and_the_same_call_goes_on(
-    files: list[Path], few_shot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(descriptor: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(os, "fsync", full)
-        with pytest.raises(ArgusError, match="No space left on device"):
-            embed(files, few_shot.TinyNetwork(), tmp_path)
-    assert embed(files, few_shot.TinyNetwork(), tmp_path).of(files).shape == (6, 24)
 
 
 def test_same_content_is_found_whatever_the_name(files: list[Path], few_shot: Any, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import json
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -92,14 +92,7 @@ class EnrolmentReport:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
-        return {
-            "inputs": self.inputs,
-            "enrolled": self.enrolled,
-            "known": self.known,
-            "quarantined": [{"path": p, "reason": r} for p, r in self.quarantined.items()],
-            "classes": dict(self.classes),
-            "new_classes": list(self.new_classes),
-        }
+        return asdict(self) | {"quarantined": [{"path": p, "reason": r} for p, r in self.quarantined.items()]}
 
 
 @dataclass(frozen=True)

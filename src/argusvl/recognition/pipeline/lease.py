@@ -1,8 +1,8 @@
 """A lease of a device: one model is resident on it at a time, and when it goes its memory is seen to come back.
 
 Models used one after the other (caption, then detect, then embed) need the memory of the largest only, if each is gone
-before the next is loaded. A forgotten reference, an output left on the GPU or a traceback is enough to keep one
-(seed 004's first entry). So a model is only reached through its lease: it is loaded by it, its outputs leave the
+before the next is loaded. A forgotten reference, an output left on the GPU or a traceback is enough to keep one.
+So a model is only reached through its lease: it is loaded by it, its outputs leave the
 device at once as copies of their own, and at the end the memory of its tensors must be free, or that is an error.
 """
 

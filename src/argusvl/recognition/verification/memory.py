@@ -1,4 +1,4 @@
-"""Does memory stay where it is over many pictures? Seed 004's first entry: it did not, until a process died."""
+"""Does memory stay where it is over many pictures? Where it does not, a process dies in the end."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Is preprocessing what it should be? Measured from outside, with pictures whose pixels say where they are.
 
-Seed 004's second entry: BGR instead of RGB, another model's processor, missing normalisation. None of them raises an
+The usual mistakes are BGR instead of RGB, another model's processor, missing normalisation. None of them raises an
 error; each only costs accuracy. The geometry is measured with a picture whose red says how far to the right a pixel is
 and whose green says how far down; that black and white come out as two numbers undoes any normalisation.
 """

@@ -1,4 +1,4 @@
-"""Are all tensors float32 and in one place? Seed 004: float64 from NumPy, and half of a model left on the CPU."""
+"""Are all tensors float32 and in one place? Not float64 from NumPy, nor half of a model left on the CPU."""
 
 from __future__ import annotations
 

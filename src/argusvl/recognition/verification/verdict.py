@@ -39,7 +39,7 @@ QUESTIONS: dict[str, tuple[Group, str]] = {
     "reload-changes-fingerprint": ("reproducibility", "loaded again, its fingerprint is the same"),
     "reload-changes-vectors": ("reproducibility", "loaded again, its vectors are the same bytes"),
 }
-"""What fails, as the catalogue of findings calls it → its group in seed 004's checklist, and what is asked for."""
+"""What fails, as the catalogue of findings calls it → its group, and what is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Verdict:
 
     Attributes:
         slug: What it is found as where it fails.
-        group: Of seed 004's checklist.
+        group: Of the checks.
         name: What is asked for.
         passed: Whether it is so; ``None`` where the question does not arise.
         figure: What was found, in words and numbers.

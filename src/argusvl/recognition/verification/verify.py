@@ -1,4 +1,4 @@
-"""Seed 004's checklist as a command: memory, preprocessing, dtypes and devices, reproducibility.
+"""What makes a backbone trustworthy, as a command: memory, preprocessing, dtypes and devices, reproducibility.
 
 Each check looks at a backbone from outside, through its protocol, and says what it found in figures; none trusts what
 the backbone says of itself. The backbone is loaded twice, one load after the other, each under a device lease.

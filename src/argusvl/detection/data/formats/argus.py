@@ -7,7 +7,6 @@ is a finding, and the rest is used.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from argus_doctor.findings import Finding
@@ -17,12 +16,10 @@ from argusvl.detection.data.formats.base import (
     Format,
     PlacedRecord,
     PlacedScene,
-    ReadOptions,
-    Source,
     WriteOptions,
     lines_by_split,
 )
-from argusvl.detection.data.formats.lines import LineScene, list_lines
+from argusvl.detection.data.formats.lines import LineScene, line_reader
 from argusvl.detection.data.records import Record, Scene, parse_record, record_to_json
 
 
@@ -46,15 +43,6 @@ def parse_argus(value: Any, where: str) -> list[LineScene] | Finding:
     ]
 
 
-def read_argus(folder: Path, options: ReadOptions) -> Source:
-    """Lists a data folder of Argus', or one JSONL file.
-
-    Raises:
-        DataError: There is no such file or folder, or no JSONL file in it.
-    """
-    return list_lines(folder, parse_argus, "name a JSONL file, or a folder with train.jsonl", pool=True)
-
-
 def write_argus(records: Sequence[PlacedRecord], options: WriteOptions) -> Iterator[tuple[str, str]]:
     """``<split>.jsonl`` for each split."""
     return lines_by_split(
@@ -63,7 +51,13 @@ def write_argus(records: Sequence[PlacedRecord], options: WriteOptions) -> Itera
     )
 
 
-ARGUS = Format(read=read_argus, write=write_argus, image_folder="images", several_images=True, teachers=True)
+ARGUS = Format(
+    read=line_reader(parse_argus, "name a JSONL file, or a folder with train.jsonl", pool=True),
+    write=write_argus,
+    image_folder="images",
+    several_images=True,
+    teachers=True,
+)
 
 
 def _plain(scene: PlacedScene) -> Scene:

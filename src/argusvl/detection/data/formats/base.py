@@ -98,16 +98,7 @@ class Annotation:
         file_name: str | None = None,
         relative: bool = False,
     ) -> Annotation:
-        """Of the entries of an image, each of which is an object or the reason why it is none.
-
-        Args:
-            where: As the class has it.
-            entries: In their order.
-            findings: What concerns no entry.
-            size: As the class has it.
-            file_name: As the class has it.
-            relative: As the class has it.
-        """
+        """Of the entries of an image, each an object or why it is none; ``findings`` are what concerns no entry."""
         return cls(
             where=where,
             size=size,

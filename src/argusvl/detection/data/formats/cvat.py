@@ -14,7 +14,6 @@ from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape, quoteattr
 
 from argus_doctor.findings import Finding
-from argusvl.core.errors import DataError
 from argusvl.detection.data.findings import finding
 from argusvl.detection.data.formats.base import (
     Annotation,
@@ -29,13 +28,7 @@ from argusvl.detection.data.formats.base import (
 from argusvl.detection.data.formats.json_text import side_lengths
 from argusvl.detection.data.formats.polygons import enclosing_box
 from argusvl.detection.data.formats.text import read_content, read_number
-from argusvl.detection.data.formats.tree import (
-    ImageFinder,
-    list_files,
-    list_images,
-    split_named,
-    take_listed,
-)
+from argusvl.detection.data.formats.tree import list_documents, split_named
 from argusvl.detection.data.formats.xml_tree import line_of, parse_document, unwritable
 from argusvl.detection.data.records import plain_number
 from argusvl.detection.data.resize import Box
@@ -46,7 +39,7 @@ _NO_BOXES = ("polyline", "points", "ellipse", "mask", "cuboid", "skeleton")
 
 def parse_cvat(
     content: bytes, where: str, pixel_offset: float = 0.0
-) -> tuple[list[tuple[str, Annotation]], list[Finding]]:
+) -> tuple[list[tuple[str | None, Annotation]], list[Finding]]:
     """Reads one document; no file is touched.
 
     Args:
@@ -55,7 +48,7 @@ def parse_cvat(
         pixel_offset: Subtracted from ``xtl`` and ``ytl``, pixels.
 
     Returns:
-        The images' annotations by the subset that each states, and what concerns no image.
+        The images' annotations by the split that each states, and what concerns no image.
     """
     root, findings = parse_document(content, where, "annotations", "CVAT for images 1.1")
     if root is None:
@@ -65,7 +58,9 @@ def parse_cvat(
         remedy = "export the task as CVAT for images 1.1"
         findings.append(finding("not-a-box", f"{where}:{line_of(track)}", text, remedy=remedy))
     images = root.findall("image")
-    return [(e.get("subset") or "", _annotation(e, where, pixel_offset)) for e in images], findings
+    return [
+        (split_named(e.get("subset") or ""), _annotation(e, where, pixel_offset)) for e in images
+    ], findings
 
 
 def read_cvat(folder: Path, options: ReadOptions) -> Source:
@@ -74,27 +69,13 @@ def read_cvat(folder: Path, options: ReadOptions) -> Source:
     Raises:
         DataError: There is no such folder or file, or it holds no XML.
     """
-    remedy = "name a folder with CVAT's annotations.xml and its images, or that file"
-    if not folder.exists():
-        raise DataError("no such file or folder", where=folder, remedy=remedy)
-    source = Source()
-    root = folder if folder.is_dir() else folder.parent
-    files = list_files(root, {".xml"}, source) if folder.is_dir() else {folder.name: folder}
-    if not files:
-        raise DataError("holds no XML file", where=folder, remedy=remedy)
-    images = list_images(root, source)
-    finder = ImageFinder(images)
-    used: set[str] = set()
-    for name, file in files.items():
+
+    def parse(file: Path, name: str) -> tuple[list[tuple[str | None, Annotation]], list[Finding]] | Finding:
         content = read_content(file, name)
-        if isinstance(content, Finding):
-            source.findings.append(content)
-            continue
-        annotations, findings = parse_cvat(content, name, options.pixel_offset)
-        source.findings += findings
-        for subset, annotation in annotations:
-            take_listed(annotation, split_named(subset), finder, images, used, source)
-    return source
+        return content if isinstance(content, Finding) else parse_cvat(content, name, options.pixel_offset)
+
+    remedy = "name a folder with CVAT's annotations.xml and its images, or that file"
+    return list_documents(folder, ".xml", parse, remedy)
 
 
 def write_cvat(records: Sequence[PlacedRecord], options: WriteOptions) -> Iterator[tuple[str, str]]:

@@ -34,13 +34,7 @@ from argusvl.detection.data.formats.base import (
     object_or_finding,
 )
 from argusvl.detection.data.formats.json_text import JsonText, KeyPath, numbers, read_json, side_lengths
-from argusvl.detection.data.formats.tree import (
-    ImageFinder,
-    list_files,
-    list_images,
-    split_named,
-    take_listed,
-)
+from argusvl.detection.data.formats.tree import list_documents, split_named
 from argusvl.detection.data.formats.xml_tree import unwritable
 from argusvl.detection.data.resize import Box
 
@@ -115,30 +109,16 @@ def read_label_studio(folder: Path, options: ReadOptions) -> Source:
     Raises:
         DataError: There is no such folder or file, it holds no JSON, or a pixel offset is given.
     """
-    remedy = "name a folder with Label Studio's JSON export and its images, or that file"
-    if not folder.exists():
-        raise DataError("no such file or folder", where=folder, remedy=remedy)
-    if options.pixel_offset:
+    if options.pixel_offset and folder.exists():
         text = "a pixel offset is given, but Label Studio's boxes are shares of the image"
         raise DataError(text, where=folder, remedy="leave out --pixel-offset")
-    source = Source()
-    root = folder if folder.is_dir() else folder.parent
-    files = list_files(root, {".json"}, source) if folder.is_dir() else {folder.name: folder}
-    if not files:
-        raise DataError("holds no JSON file", where=folder, remedy=remedy)
-    images = list_images(root, source)
-    finder = ImageFinder(images)
-    used: set[str] = set()
-    for name, file in files.items():
+
+    def parse(file: Path, name: str) -> tuple[list[tuple[str | None, Annotation]], list[Finding]] | Finding:
         document = read_json(file, name)
-        if isinstance(document, Finding):
-            source.findings.append(document)
-            continue
-        annotations, findings = parse_label_studio(document)
-        source.findings += findings
-        for split, annotation in annotations:
-            take_listed(annotation, split, finder, images, used, source)
-    return source
+        return document if isinstance(document, Finding) else parse_label_studio(document)
+
+    remedy = "name a folder with Label Studio's JSON export and its images, or that file"
+    return list_documents(folder, ".json", parse, remedy)
 
 
 def parse_label_studio(document: JsonText) -> tuple[list[tuple[str | None, Annotation]], list[Finding]]:

@@ -17,7 +17,15 @@ from argusvl.core.errors import DataError
 from argusvl.core.files import is_inside
 from argusvl.core.strict_json import MalformedJsonError, decode_json, shown
 from argusvl.detection.data.findings import describe_object, finding
-from argusvl.detection.data.formats.base import Annotation, Slot, Source, SourceImage, SourceObject
+from argusvl.detection.data.formats.base import (
+    Annotation,
+    Reader,
+    ReadOptions,
+    Slot,
+    Source,
+    SourceImage,
+    SourceObject,
+)
 from argusvl.detection.data.formats.json_text import numbers, parse_json
 from argusvl.detection.data.formats.text import decode_text, read_content
 from argusvl.detection.data.formats.tree import list_files, name_of_path, outside_problem, split_named
@@ -60,36 +68,33 @@ LineParser = Callable[[Any, str], "list[LineScene] | Finding"]
 """Decoded line and ``file:line`` → the student's scene and those of its teachers, or why the line cannot be used."""
 
 
-def list_lines(source_path: Path, parse: LineParser, remedy: str, *, pool: bool = False) -> Source:
-    """Lists the images of JSONL files, or of JSON files that hold a list of records.
+def line_reader(parse: LineParser, remedy: str, *, pool: bool = False) -> Reader:
+    """The reader of JSONL files, or of JSON files that hold a list of records: of one file, or a folder with some.
 
     Args:
-        source_path: A file, or a folder with files.
         parse: Reads one line.
         remedy: What to do where there is nothing of the kind.
         pool: Whether ``teacher_pool.jsonl`` is a split.
-
-    Raises:
-        DataError: There is no such file or folder, or no file in it.
     """
-    if not source_path.exists():
-        raise DataError("no such file or folder", where=source_path, remedy=remedy)
-    source = Source()
-    root = source_path if source_path.is_dir() else source_path.parent
-    files = _files(source_path, source, pool)
-    if not files:
-        raise DataError("holds no JSONL file", where=source_path, remedy=remedy)
-    for file, split in files:
-        for where, value in _entries(file, file.relative_to(root).as_posix()):
-            if isinstance(value, Finding):
-                _refuse_line(source, value)
-                continue
-            scenes = parse(value, where)
-            if isinstance(scenes, Finding):
-                _refuse_line(source, scenes)
-                continue
-            _add(source, scenes, where, (file.parent, root), split)
-    return source
+
+    def read(folder: Path, options: ReadOptions) -> Source:
+        if not folder.exists():
+            raise DataError("no such file or folder", where=folder, remedy=remedy)
+        source = Source()
+        root = folder if folder.is_dir() else folder.parent
+        files = _files(folder, source, pool)
+        if not files:
+            raise DataError("holds no JSONL file", where=folder, remedy=remedy)
+        for file, split in files:
+            for where, value in _entries(file, file.relative_to(root).as_posix()):
+                scenes = value if isinstance(value, Finding) else parse(value, where)
+                if isinstance(scenes, Finding):
+                    _refuse_line(source, scenes)
+                else:
+                    _add(source, scenes, where, (file.parent, root), split)
+        return source
+
+    return read
 
 
 def object_of(entry: Any, index: int, place: str, label_key: str, field_name: str) -> SourceObject | Finding:

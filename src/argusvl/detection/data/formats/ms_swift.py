@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from argus_doctor.findings import Finding
@@ -21,15 +20,13 @@ from argusvl.detection.data.formats.base import (
     Format,
     PlacedRecord,
     PlacedScene,
-    ReadOptions,
-    Source,
     SourceObject,
     WriteOptions,
     lines_by_split,
     object_or_finding,
 )
 from argusvl.detection.data.formats.json_text import numbers
-from argusvl.detection.data.formats.lines import LineScene, image_index, image_paths, list_lines
+from argusvl.detection.data.formats.lines import LineScene, image_index, image_paths, line_reader
 from argusvl.detection.data.formats.polygons import enclosing_box
 from argusvl.detection.data.prompts import prompts_for
 from argusvl.detection.data.records import plain_box
@@ -74,17 +71,6 @@ def parse_ms_swift(value: Any, where: str) -> list[LineScene] | Finding:
     return [scene]
 
 
-def read_ms_swift(folder: Path, options: ReadOptions) -> Source:
-    """Lists a file of ms-swift records, or a folder with such files.
-
-    Raises:
-        DataError: There is no such file or folder, or no JSONL or JSON file in it.
-    """
-    return list_lines(
-        folder, parse_ms_swift, "name a JSONL or JSON file of ms-swift records, or a folder with one"
-    )
-
-
 def write_ms_swift(records: Sequence[PlacedRecord], options: WriteOptions) -> Iterator[tuple[str, str]]:
     """``<split>.jsonl`` for each split; the answer is the JSON list of Qwen2.5-VL, with marks for boxes and labels."""
     prompts = prompts_for(options.prompt_language)
@@ -122,7 +108,7 @@ def label_problem(label: str) -> str | None:
 
 
 MS_SWIFT = Format(
-    read=read_ms_swift,
+    read=line_reader(parse_ms_swift, "name a JSONL or JSON file of ms-swift records, or a folder with one"),
     write=write_ms_swift,
     image_folder="images",
     several_images=True,

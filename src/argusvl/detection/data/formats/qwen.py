@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from argus_doctor.findings import Finding
@@ -19,12 +18,10 @@ from argusvl.detection.data.findings import finding
 from argusvl.detection.data.formats.base import (
     Format,
     PlacedRecord,
-    ReadOptions,
-    Source,
     WriteOptions,
     lines_by_split,
 )
-from argusvl.detection.data.formats.lines import LineScene, image_paths, list_lines
+from argusvl.detection.data.formats.lines import LineScene, image_paths, line_reader
 from argusvl.detection.data.prompts import prompts_for
 from argusvl.detection.data.records import plain_box
 
@@ -58,17 +55,6 @@ def parse_qwen(value: Any, where: str) -> list[LineScene] | Finding:
     return [scene]
 
 
-def read_qwen(folder: Path, options: ReadOptions) -> Source:
-    """Lists a file of conversations, or a folder with such files.
-
-    Raises:
-        DataError: There is no such file or folder, or no JSONL or JSON file in it.
-    """
-    return list_lines(
-        folder, parse_qwen, "name a JSONL or JSON file of conversations, or a folder with train.jsonl"
-    )
-
-
 def write_qwen(records: Sequence[PlacedRecord], options: WriteOptions) -> Iterator[tuple[str, str]]:
     """``<split>.jsonl`` for each split; image paths are relative to it (QwenLM's ``data_path`` is its folder)."""
     prompts = prompts_for(options.prompt_language)
@@ -98,7 +84,11 @@ def label_problem(label: str) -> str | None:
 
 
 QWEN = Format(
-    read=read_qwen, write=write_qwen, image_folder="images", several_images=True, label_problem=label_problem
+    read=line_reader(parse_qwen, "name a JSONL or JSON file of conversations, or a folder with train.jsonl"),
+    write=write_qwen,
+    image_folder="images",
+    several_images=True,
+    label_problem=label_problem,
 )
 
 

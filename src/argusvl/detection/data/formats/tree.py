@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from argus_doctor.findings import Finding
@@ -120,7 +120,46 @@ class ImageFinder:
         return self._by_stem.get(stem) or self._by_bare_stem.get(posixpath.basename(stem), [])
 
 
-def take_listed(
+FileParser = Callable[[Path, str], "tuple[Sequence[tuple[str | None, Annotation]], list[Finding]] | Finding"]
+"""File and its name for findings → the images' annotations, each with the split that the file states, and what concerns
+no image; or why the file cannot be read."""
+
+
+def list_documents(folder: Path, suffix: str, parse: FileParser, remedy: str) -> Source:
+    """Lists images by files that annotate many of them each.
+
+    Args:
+        folder: A folder with such files and images, or one such file beside its images.
+        suffix: How the files end.
+        parse: Reads one file.
+        remedy: What to do where there is nothing of the kind.
+
+    Raises:
+        DataError: There is no such folder or file, or no such file in the folder.
+    """
+    if not folder.exists():
+        raise DataError("no such file or folder", where=folder, remedy=remedy)
+    source = Source()
+    root = folder if folder.is_dir() else folder.parent
+    files = list_files(root, {suffix}, source) if folder.is_dir() else {folder.name: folder}
+    if not files:
+        raise DataError(f"holds no {suffix[1:].upper()} file", where=folder, remedy=remedy)
+    images = list_images(root, source)
+    finder = ImageFinder(images)
+    used: set[str] = set()
+    for name, file in files.items():
+        found = parse(file, name)
+        if isinstance(found, Finding):
+            source.findings.append(found)
+            continue
+        annotations, findings = found
+        source.findings += findings
+        for split, annotation in annotations:
+            _take_listed(annotation, split, finder, images, used, source)
+    return source
+
+
+def _take_listed(
     annotation: Annotation,
     split: str | None,
     finder: ImageFinder,
@@ -128,16 +167,7 @@ def take_listed(
     used: set[str],
     source: Source,
 ) -> None:
-    """Adds the image that an annotation file names, once.
-
-    Args:
-        annotation: What the file says of it; one without a name is refused by its own findings.
-        split: The split that the file states; ``None``: that of the image's folder.
-        finder: Of the images.
-        images: Path below the source's folder → file.
-        used: Names that are taken; this one is added.
-        source: Takes the image, or the finding.
-    """
+    """Adds the image that an annotation file names, once; one without a name is refused by its own findings."""
     stated = annotation.file_name
     if stated is None:
         source.findings += annotation.findings

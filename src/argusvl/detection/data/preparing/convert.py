@@ -106,27 +106,12 @@ class ConvertOptions:
         Raises:
             DataError: One of them cannot be read.
         """
-        return read_options(self.pixel_offset, self.token_map, self.label_hierarchy)
-
-
-def read_options(
-    pixel_offset: float = 0.0, token_map: str | None = None, label_hierarchy: str | None = None
-) -> ReadOptions:
-    """How to read a source, with the vocabulary from its files.
-
-    Args:
-        pixel_offset: Subtracted from left and top edges, pixels.
-        token_map: File of synonyms, or the name of one that ships with the package.
-        label_hierarchy: File of types and terms, or the name of one that ships with the package.
-
-    Raises:
-        DataError: A file cannot be read.
-    """
-    return ReadOptions(
-        pixel_offset=pixel_offset,
-        token_map={} if token_map is None else load_token_map(token_map),
-        label_hierarchy=None if label_hierarchy is None else load_hierarchy(label_hierarchy),
-    )
+        hierarchy = self.label_hierarchy
+        return ReadOptions(
+            pixel_offset=self.pixel_offset,
+            token_map={} if self.token_map is None else load_token_map(self.token_map),
+            label_hierarchy=None if hierarchy is None else load_hierarchy(hierarchy),
+        )
 
 
 @dataclass(frozen=True, slots=True)
