@@ -109,7 +109,7 @@ def test_weights_in_parts_are_refused_by_name(tmp_path: Path) -> None:
     both_ranks(
         tmp_path,
         gradient_shares_every=1,
-        trainer_arguments={"fsdp": True, "fsdp_config": {"version": 2}},
+        trainer_arguments={"fsdp": True, "fsdp_config": {"transformer_layer_cls_to_wrap": ["Linear"]}},
     )
     for number in range(2):
         said = (tmp_path / f"rank{number}.txt").read_text()

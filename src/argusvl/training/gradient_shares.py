@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -33,11 +33,13 @@ class GradientShares:
         shares: Objective → its part of the sum of these norms.
         greatest: Objective → its greatest such part in any parameter group of the trunk. One group's gradients may be a
             hundred times another's: who pulls at either is not starved.
+        values: Objective → its weighted loss.
     """
 
     norms: dict[str, float] = field(default_factory=dict)
     shares: dict[str, float] = field(default_factory=dict)
     greatest: dict[str, float] = field(default_factory=dict)
+    values: dict[str, float] = field(default_factory=dict)
 
     def figures(self) -> dict[str, float]:
         """``gt/<objective>`` and ``gs/<objective>``, for the log."""
@@ -81,7 +83,7 @@ def gradient_shares(state: TrainState, loss_terms: Mapping[str, Tensor], counts:
     weighted = state.losses.objectives(loss_terms, counts, state.plan.weights)
     scaler = getattr(state.accelerator, "scaler", None)
     scale = 1.0 if scaler is None else float(scaler.get_scale())  # float16 has no room for small gradients
-    rows, known = [], []
+    rows, known, values = [], [], []
     for objective, loss in weighted.items():
         if not parameters or not loss.requires_grad:
             continue
@@ -93,10 +95,13 @@ def gradient_shares(state: TrainState, loss_terms: Mapping[str, Tensor], counts:
         del gradients
         rows.append(row)
         known.append(objective)
+        values.append(loss.detach())
     if len(rows) < 2:
         return GradientShares()
     group_of = {name: group.name for group in state.groups for name in group.parameters}
-    return shares_of(known, torch.stack(rows).double().cpu(), [group_of[name] for name in names])
+    found = shares_of(known, torch.stack(rows).double().cpu(), [group_of[name] for name in names])
+    pairs = zip(known, torch.stack(values).tolist(), strict=True)
+    return replace(found, values={name: value for name, value in pairs if name in found.shares})
 
 
 def shares_of(objectives: Sequence[str], norms: Tensor, groups: Sequence[str]) -> GradientShares:
