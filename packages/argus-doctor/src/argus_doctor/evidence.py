@@ -354,7 +354,7 @@ class Evidence:
         figure: The figure that chooses the best checkpoint, by step; greater is better.
         spread: Of an evaluation: how much predictions differ between samples, relative to the truth; by step.
         pulls: How strongly each objective pulls, by name, where that was measured.
-        attention: Layer → entropy of its attention over the greatest one possible, in the order in which it was measured.
+        attention: Layer → entropy of its attention over the greatest one possible, as it was measured.
         stalls: Steps that took far longer than their neighbours.
     """
 

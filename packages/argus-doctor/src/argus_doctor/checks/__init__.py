@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from argus_doctor.checks import batches, curves, groups, learning, measured, memory, modes, objective, optimizer
+from argus_doctor.checks import (
+    batches,
+    curves,
+    groups,
+    learning,
+    measured,
+    memory,
+    modes,
+    objective,
+    optimizer,
+)
 from argus_doctor.checks.causes import join
 from argus_doctor.evidence import Evidence
 from argus_doctor.findings import Finding
