@@ -63,7 +63,8 @@ class Layers(nn.Module):
 
 def test_layers_have_their_names_and_results_are_the_same_to_the_bit() -> None:
     torch.manual_seed(0)
-    model, x, seen = Layers(), torch.randn(2, 5, 8), {}
+    model, x = Layers(), torch.randn(2, 5, 8)
+    seen: dict[str, Tensor] = {}
     plain = F.scaled_dot_product_attention
     results = []
     for observe in (False, True):

@@ -32,7 +32,8 @@ def observed_attention(network: nn.Module, into: dict[str, Tensor]) -> Iterator[
     """
     names = {module: name for name, module in network.named_modules()}
     inside: list[str] = []
-    plain = F.scaled_dot_product_attention
+    functional: Any = F  # layers look it up there at each call, torch's own among them
+    plain = functional.scaled_dot_product_attention
 
     def entered(module: nn.Module, _: Any) -> None:
         inside.append(names.get(module, inside[-1] if inside else ""))
@@ -48,14 +49,15 @@ def observed_attention(network: nn.Module, into: dict[str, Tensor]) -> Iterator[
                 entropy = attention_entropy(query, key, *args, **kwargs)
             if entropy is not None:
                 into[name] = entropy
-        return plain(query, key, value, *args, **kwargs)
+        attended: Tensor = plain(query, key, value, *args, **kwargs)
+        return attended
 
     hooks = [register_module_forward_pre_hook(entered), register_module_forward_hook(left, always_call=True)]
-    F.scaled_dot_product_attention = attend
+    functional.scaled_dot_product_attention = attend
     try:
         yield
     finally:
-        F.scaled_dot_product_attention = plain
+        functional.scaled_dot_product_attention = plain
         for hook in hooks:
             hook.remove()
 
