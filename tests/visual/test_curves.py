@@ -20,6 +20,8 @@ def test_a_log_is_sorted_into_charts() -> None:
         {"step": s, "epoch": s / 10, "loss": 9.0 - s, "bbox_l1_loss": 1 / (s + 1), "learning_rate": 1e-3}
         | {"bbox_l1_aux_loss": 2.0, "lm_loss": 3.0, "teacher_lm_loss": 1.0, "student_lm_loss": 2.0}
         | {"caption_loss": 5.0, "lr/vision": 1e-3, "lr/llm": 1e-4, "grad_norm": 3.0, "gn/vision": 2.0}
+        | {"gs/bbox_l1": 0.75, "gs/lm": 0.25, "gt/bbox_l1": 3.0, "gt/lm": 1.0}
+        | {f"ae/m.vision.layers.{n}.attn": 0.5 + n / 10 for n in range(2)}
         | {"wn/llm": 40.0, "throughput/images_per_second": 12.0, "train_runtime": 3.0}
         for s in range(3)
     ]
@@ -32,6 +34,7 @@ def test_a_log_is_sorted_into_charts() -> None:
         ("Quality", "all classes"): ["AP50", "AP"],
         ("Quality", "AP50 by class"): ["a"],
         ("Loss by term", "all terms"): ["bbox l1", "lm", "caption"],
+        ("Loss by term", "share of the gradients at what objectives share"): ["bbox l1", "lm"],
         ("Loss by term", "total loss"): ["training", "held-out"],
         ("Loss by term", "bbox l1"): ["bbox l1", "aux"],
         ("Loss by term", "lm"): ["lm", "teacher", "student", "lm, held-out"],
@@ -39,6 +42,7 @@ def test_a_log_is_sorted_into_charts() -> None:
         ("By parameter group", "learning rate"): ["vision", "llm"],
         ("Gradients and weights", "gradient norm"): ["vision", "all"],
         ("Gradients and weights", "weight norm"): ["llm"],
+        ("Gradients and weights", "entropy of attention, the narrowest layer"): ["vision.layers.attn"],
         ("Everything else", "throughput: images per second"): ["images per second"],
     }
     quality = charts(log)["Quality", "all classes"]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from argus_doctor import Watch
 from argus_doctor.checks import examine
-from argus_doctor.evidence import Evidence, Step
+from argus_doctor.evidence import Evidence, Stall, Step
 from argus_doctor.findings import Finding
 from argus_doctor.record.bounded import Course
 from argus_doctor.record.ranks import RankSensor
@@ -532,6 +532,17 @@ def objective_starved(faulty: bool) -> list[Finding]:
 def input_bound(faulty: bool) -> list[Finding]:
     wait = 0.4 if faulty else 0.01
     return examine(Evidence(steps=Course(Step(number, wait=wait, seconds=0.5) for number in range(1, 101))))
+
+
+@fault("N-444")
+def attention_collapsed(faulty: bool) -> list[Finding]:
+    values = [0.8] * 5 + [0.001 if faulty else 0.3] * 5
+    return examine(Evidence(attention={"layers.3": values, "layers.4": [0.01] * 10}))
+
+
+@fault("N-445")
+def stalled_step(faulty: bool) -> list[Finding]:
+    return examine(Evidence(stalls=[Stall(70, 60.0, 0.5, "data", 59.4)] if faulty else []))
 
 
 @fault("N-449")

@@ -236,6 +236,11 @@ class TrainingSection(Section):
     """Number of checkpoints kept, the best one included."""
     logging_steps: Count
     """Number of optimizer steps between log entries."""
+    gradient_shares_every: Count | None = None
+    """Number of log entries from one to the next that says how strongly each objective pulls at what they share; it
+    takes a backward pass for each. null: never."""
+    attention_entropy_every: Count | None = None
+    """Number of log entries from one to the next that says how widely each layer's attention looks; null: never."""
     metric_for_best_model: str
     """Figure of an evaluation that chooses the best checkpoint; the task says which way is better."""
     early_stopping_patience: Count | None = None

@@ -455,6 +455,7 @@ class DetectionTask:
                 spec.count_in(section),
                 spec.weight_in(section, stage),
                 spec.logged_as(loss + stage),
+                objective=loss,
             )
             for loss, spec in LOSSES.items()
             if section.detection_enabled or spec.reads is WrittenAnswers

@@ -101,7 +101,7 @@ def train_step(
     """
     state.notify("on_step_begin")
     before_step(state)
-    record = forward_backward(state, batches, counts, wants=state.listeners.wants)
+    record = forward_backward(state, batches, counts, wants=state.listeners.wants | measurements_due(state))
     record.seconds["data"] = waited
     taken = act(state, record)
     if taken:
@@ -126,6 +126,16 @@ def train_step(
     return record
 
 
+def measurements_due(state: TrainState) -> frozenset[str]:
+    """What the step that comes is to measure beyond what it needs: on logging steps, by the first process alone."""
+    training, step = state.config.training, state.step + 1
+    if not state.parallel.is_first or step % training.logging_steps:
+        return frozenset()
+    entry = step // training.logging_steps
+    every = {"gradient_shares": training.gradient_shares_every, "attention": training.attention_entropy_every}
+    return frozenset(name for name, one in every.items() if one is not None and entry % one == 0)
+
+
 def log_evaluate_save(state: TrainState, record: StepRecord) -> None:
     """What is due after a step."""
     if state.control.should_log and state.step > state.last_logged:
@@ -135,6 +145,8 @@ def log_evaluate_save(state: TrainState, record: StepRecord) -> None:
             | {"grad_norm": record.gradients.total.item()}
             | norm_figures(state.groups, record.gradients, state.arguments.device)
             | {f"lr/{group}": rate for group, rate in record.rates.items()}
+            | (record.gradient_shares.figures() if record.gradient_shares is not None else {})
+            | {f"ae/{layer}": value for layer, value in record.attention_entropy.items()}
             | state.throughput.drain()
             | memory_figures()
         )

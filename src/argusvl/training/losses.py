@@ -108,6 +108,29 @@ class LossAggregation:
         sums = torch.stack(values)
         return (sums * self._factor(counts, scale, weights or {}, device)).sum(), sums.detach()
 
+    def objectives(
+        self, loss_terms: Mapping[str, Tensor], counts: Counts, weights: Mapping[str, float]
+    ) -> dict[str, Tensor]:
+        """Each objective's share of the loss that :meth:`combine` gives, alone and with its graph.
+
+        Args:
+            loss_terms: The model's sums by name.
+            counts: Global counts of the step.
+            weights: Factors of single terms' weights, by name.
+
+        Returns:
+            Scalars; without objectives that weigh nothing in this step.
+        """
+        found: dict[str, Tensor] = {}
+        for term in self.terms:
+            weight = term.weight * weights.get(term.name, 1.0)
+            if term.name not in loss_terms or weight == 0 or counts[term.count] == 0:
+                continue
+            value = loss_terms[term.name].float().reshape(()) * (weight / counts[term.count])
+            name = term.objective or term.name
+            found[name] = found[name] + value if name in found else value
+        return found
+
     def _factor(
         self, counts: Counts, scale: float, weights: Mapping[str, float], device: torch.device
     ) -> Tensor:

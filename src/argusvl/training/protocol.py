@@ -34,12 +34,15 @@ class LossTerm:
         weight: Factor in the total loss.
         log_as: Name in the logs, or several. Terms with the same name are added up there (``lm_loss`` may be
             the sum of two terms that are logged apart as well); ``None``: not logged. Logged without the weight.
+        objective: What it serves, where others serve the same (a loss at several layers): their gradients are
+            measured as one. By default its name.
     """
 
     name: str
     count: str
     weight: float
     log_as: str | tuple[str, ...] | None
+    objective: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

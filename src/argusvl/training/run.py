@@ -190,6 +190,7 @@ FREE_KEYS = frozenset(
             "eval_steps",
         ),
         *("save_steps", "save_total_limit", "logging_steps", "metric_for_best_model"),
+        *("gradient_shares_every", "attention_entropy_every"),
         *(
             "bf16",
             "gradient_checkpointing",

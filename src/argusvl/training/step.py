@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from argusvl.core.batch import Batch
+from argusvl.training.gradient_shares import GradientShares
 from argusvl.training.losses import Counts
 from argusvl.training.norms import GradientNorms
 
@@ -29,11 +30,15 @@ class StepRecord:
         sums: Each term's sum by micro-batch of this rank, ``[micro-batches, terms]``.
         losses: Each micro-batch's share of the total loss, times the number of ranks, ``[micro-batches]``.
         gradients: Norms of the gradients before clipping.
-        seconds: What this rank spent, by ``data``, ``forward``, ``backward`` and, after the step, ``optimizer``.
+        seconds: What this rank spent, by ``data``, ``forward``, ``backward`` and, after the step, ``optimizer``;
+            by ``measuring`` where it measured more than it needs.
         loss_is_scaled: Whether a gradient scaler is at work, under which a gradient may overflow in health.
         rates: The learning rate that each group trained with; empty until the optimizer has stepped.
         update_ratios: Norm of each group's update over that of its weights; filled in where a listener wants it.
         outputs: What the model returned for each micro-batch; kept where a listener wants it.
+        gradient_shares: How strongly each objective pulls, where the step was to measure it.
+        attention: Entropy of attention by layer, where the step was to measure it; see
+            :func:`~argusvl.training.attention_entropy.observed_attention`.
     """
 
     step: int
@@ -49,6 +54,8 @@ class StepRecord:
     rates: dict[str, float] = field(default_factory=dict)
     update_ratios: dict[str, Tensor] = field(default_factory=dict)
     outputs: Sequence[Any] | None = None
+    gradient_shares: GradientShares | None = None
+    attention: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def names(self) -> list[list[str]]:
@@ -72,6 +79,16 @@ class StepRecord:
         """Whether loss and gradients of this rank are finite."""
         loss, norm = self.totals
         return math.isfinite(loss) and (self.loss_is_scaled or math.isfinite(norm))
+
+    @functools.cached_property
+    def attention_entropy(self) -> dict[str, float]:
+        """:attr:`attention` on the host, of the layers whose queries see several keys."""
+        if not self.attention:
+            return {}
+        device = next(iter(self.attention.values())).device
+        values = torch.stack([one.to(device) for one in self.attention.values()]).tolist()
+        pairs = zip(self.attention, values, strict=True)
+        return {name: value for name, value in pairs if math.isfinite(value)}
 
     def first_non_finite_term(self) -> tuple[str, int] | None:
         """The first loss term that is not finite, in declared order, and the first micro-batch that shows it."""

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from argusvl.core.batch import Batch
 from argusvl.core.errors import ArgusError
+from argusvl.training.attention_entropy import observed_attention
+from argusvl.training.gradient_shares import GradientShares, gradient_shares
 from argusvl.training.losses import Counts
 from argusvl.training.norms import clip_gradients, gradient_norms, update_ratios
 from argusvl.training.randomness import mixed_seed, preserved_randomness, seed_all
@@ -58,7 +60,8 @@ def forward_backward(
         batches: The micro-batches, as collated.
         counts: The step's global counts; added over the batches and ranks where not given.
         step: Its number; the next one where not given.
-        wants: ``"outputs"`` to keep what the model returns.
+        wants: ``"outputs"`` to keep what the model returns; ``"gradient_shares"`` and ``"attention"`` to measure
+            them, in the first micro-batch.
         rank: Whose draws; this process's where not given.
     """
     step = state.step + 1 if step is None else step
@@ -67,6 +70,8 @@ def forward_backward(
         totals = state.parallel.add(torch.tensor(list(counts.values()))).tolist()
         counts = dict(zip(counts, totals, strict=True))
     model, sums, losses, outputs = state.wrapped, [], [], []
+    shares: GradientShares | None = None
+    attention: dict[str, Tensor] = {}
     seconds = {"forward": 0.0, "backward": 0.0}
     model.train()
     with preserved_randomness():
@@ -78,10 +83,17 @@ def forward_backward(
             # Gradients are added over ranks once, in the last backward pass.
             with contextlib.nullcontext() if last else state.accelerator.no_sync(model=model):
                 begun = time.perf_counter()
-                loss, term_sums, output = batch_loss(state, model, batch, counts)
+                observed = number == 0 and "attention" in wants
+                with observed_attention(state.network, attention) if observed else contextlib.nullcontext():
+                    loss, term_sums, output = batch_loss(state, model, batch, counts)
                 forwarded = time.perf_counter()
+                seconds["forward"] += forwarded - begun
+                if number == 0 and "gradient_shares" in wants:
+                    shares = gradient_shares(state, output.loss_terms, counts)
+                    measured = time.perf_counter()
+                    seconds["measuring"] = measured - forwarded
+                    forwarded = measured
                 state.accelerator.backward(loss)
-            seconds["forward"] += forwarded - begun
             seconds["backward"] += time.perf_counter() - forwarded
             losses.append(loss.detach())
             sums.append(term_sums)
@@ -100,6 +112,8 @@ def forward_backward(
         seconds=seconds,
         loss_is_scaled=getattr(state.accelerator, "scaler", None) is not None,
         outputs=outputs if "outputs" in wants else None,
+        gradient_shares=shares,
+        attention=attention,
     )
 
 

@@ -26,6 +26,7 @@ from argusvl.training.arguments import decide_together, started_with, training_a
 from argusvl.training.callbacks import PlainNamesTensorBoard, Resuming
 from argusvl.training.ema import ExponentialMovingAverage
 from argusvl.training.evaluating import evaluate
+from argusvl.training.gradient_shares import refuse_where_impossible
 from argusvl.training.interrupts import leave_signals
 from argusvl.training.listeners import Listener, Listeners
 from argusvl.training.losses import LossAggregation, LossWindow
@@ -104,6 +105,7 @@ class ArgusTrainer(Trainer):
         )
         if arguments.fsdp_plugin_args is not None and self.resumed is not None:
             self.resumed.read_weights(model)
+        refuse_where_impossible(config.training.gradient_shares_every, arguments)
         if sharding.prepare(self.accelerator, arguments, model):
             self.is_fsdp_enabled = True
         names = frozenset[str]().union(*(group.trainable for group in groups))

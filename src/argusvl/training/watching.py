@@ -17,8 +17,9 @@ from typing import Any
 
 from argus_doctor.checks import examine
 from argus_doctor.checks.groups import FAR_TOO_FAST
-from argus_doctor.evidence import Evidence, NotFinite, Step
+from argus_doctor.evidence import Evidence, NotFinite, Pull, Step
 from argus_doctor.findings import Finding, finding
+from argus_doctor.record.bounded import Ends
 from argus_doctor.record.calls import CallRecord
 from argus_doctor.record.memory import MemorySensor
 from argus_doctor.record.parameters import ParameterRecord
@@ -32,6 +33,7 @@ from argusvl.core.logging import get_logger
 from argusvl.training.listeners import Listener
 from argusvl.training.parameter_groups import AssignedGroup
 from argusvl.training.remedy_table import change_of
+from argusvl.training.stalls import Stalls
 from argusvl.training.state import TrainState
 from argusvl.training.step import StepRecord
 
@@ -104,6 +106,7 @@ class RunWatch(Listener):
         optimizer = getattr(state.optimizer, "optimizer", state.optimizer)
         self._parameters = ParameterRecord(state.network, [optimizer], self.evidence)
         self._memory = MemorySensor()
+        self._stalls = Stalls()
         self._vision_tokens: deque[tuple[int, int]] = deque(maxlen=_MOST_COUNTS)
         self._declare()
         self._steps = 0
@@ -184,6 +187,12 @@ class RunWatch(Listener):
                 seconds=sum(record.seconds.values()),
             )
         )
+        if (stall := self._stalls.judge(record.step, record.seconds)) is not None:
+            evidence.stalls.append(stall)
+        if (pulls := record.gradient_shares) is not None and pulls.shares:
+            evidence.pulls.append({n: Pull(pulls.greatest[n], value) for n, value in pulls.values.items()})
+        for layer, entropy in record.attention_entropy.items():
+            evidence.attention.setdefault(layer, Ends()).append(entropy)
         if tokens := sum(batch.sizes.vision_tokens for batch in record.batches):
             self._vision_tokens.append((record.step, tokens))
         if not record.finite and evidence.not_finite is None:

@@ -85,7 +85,8 @@ def chart_groups(
 
     Quality figures that are shares have a chart together; one with a unit has its own. The loss terms share one, on a
     logarithmic axis, and each has one of its own with its parts (``lm``: ``teacher_lm`` and ``student_lm``) and its
-    value on held-out data. The parameter groups' learning rates, gradient norms, weight norms and updates have one
+    value on held-out data; beside them stands how strongly each objective pulls, where a run has measured it. The
+    parameter groups' learning rates, gradient norms, weight norms and updates have one
     each, and so have memory and the seconds of a step. Every other number follows.
 
     Args:
@@ -174,6 +175,11 @@ def _quality_charts(log: _Log, figures: Mapping[str, FigureSpec]) -> list[Chart]
 
 def _loss_charts(log: _Log) -> list[Chart]:
     charts = []
+    shares = [n for n in log.series if n.startswith("gs/")]
+    if shares:
+        log.taken.update(n for n in log.series if n.startswith("gt/"))  # the norms that these are shares of
+        lines = log.take(shares, {n: _title(_line_name(n)) for n in shares})
+        charts.append(curve_chart("share of the gradients at what objectives share", lines, zero_based=True))
     total = [n for n in ("loss", "eval_loss") if n in log.series]
     if total:
         charts.append(curve_chart("total loss", log.take(total, _held_out(total, "loss")), zero_based=True))
@@ -216,7 +222,25 @@ def _norm_charts(log: _Log) -> list[Chart]:
         if names:
             lines = log.take(names, {n: _line_name(n) for n in names})
             charts.append(curve_chart(title, lines, log_scale=True, smooth=title != "weight norm"))
+    if entropies := [n for n in log.series if n.startswith("ae/")]:
+        charts.append(_entropy_chart(log, entropies))
     return charts
+
+
+def _entropy_chart(log: _Log, names: Sequence[str]) -> Chart:
+    """Of each part's layers the one whose attention looks at least: it is the one to worry about."""
+    parts: dict[str, list[Series]] = {}
+    for name in names:
+        kind = re.sub(r"\.\d+", "", name.removeprefix("ae/"))
+        parts.setdefault(".".join(kind.split(".")[-3:]), []).extend(log.take([name]))
+    lines = []
+    for part, layers in parts.items():
+        least: dict[float, float] = {}
+        for layer in layers:
+            for step, value in layer.finite():
+                least[step] = min(value, least.get(step, value))
+        lines.append(Series(part, list(least), list(least.values())))
+    return curve_chart("entropy of attention, the narrowest layer", lines, zero_based=True, smooth=False)
 
 
 def _cost_charts(log: _Log) -> list[Chart]:

@@ -277,6 +277,38 @@ class NotFinite:
     largest: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """What one of several objectives is to what they share.
+
+    Attributes:
+        share: Its greatest part of the sum of all objectives' gradient norms in any group of parameters.
+        value: Its weighted loss.
+    """
+
+    share: float
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """A step that took far longer than its neighbours.
+
+    Attributes:
+        step: Its number.
+        seconds: What it took.
+        usual: What its neighbours took.
+        part: What took so long: ``data``, ``forward``, ``backward``, …
+        of_part: Seconds of that.
+    """
+
+    step: int
+    seconds: float
+    usual: float
+    part: str
+    of_part: float
+
+
 @dataclass
 class Evidence:
     """All that was seen of one training; it does not grow with the training's length.
@@ -329,6 +361,9 @@ class Evidence:
         failures: What of the watching itself went wrong, by part.
         figure: The figure that chooses the best checkpoint, by step; greater is better.
         spread: Of an evaluation: how much predictions differ between samples, relative to the truth; by step.
+        pulls: How strongly each objective pulls, by name, where that was measured.
+        attention: Layer → entropy of its attention over the greatest one possible, as it was measured.
+        stalls: Steps that took far longer than their neighbours.
     """
 
     steps: Course[Step] = field(default_factory=Course)
@@ -375,6 +410,9 @@ class Evidence:
     failures: dict[str, str] = field(default_factory=dict)
     figure: list[tuple[int, float]] = field(default_factory=lambda: Ends(256))
     spread: list[tuple[int, float]] = field(default_factory=lambda: Ends(256))
+    pulls: list[dict[str, Pull]] = field(default_factory=Ends)
+    attention: dict[str, list[float]] = field(default_factory=dict)
+    stalls: list[Stall] = field(default_factory=Ends)
 
     @property
     def step(self) -> int:

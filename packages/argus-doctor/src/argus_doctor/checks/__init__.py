@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from argus_doctor.checks import batches, curves, groups, learning, memory, modes, objective, optimizer
+from argus_doctor.checks import (
+    batches,
+    curves,
+    groups,
+    learning,
+    measured,
+    memory,
+    modes,
+    objective,
+    optimizer,
+)
 from argus_doctor.checks.causes import join
 from argus_doctor.evidence import Evidence
 from argus_doctor.findings import Finding
@@ -51,6 +61,9 @@ CHECKS: tuple[Check, ...] = (
     curves.memory,
     curves.resources,
     memory.memory_climbs,
+    measured.objectives,
+    measured.attention,
+    measured.stalls,
 )
 
 

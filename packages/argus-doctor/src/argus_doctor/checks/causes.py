@@ -48,6 +48,8 @@ _ASIDE = (
     "learning-rate-vanished",
     "poor-generalisation",
     "objective-starved",
+    "attention-collapsed",
+    "stalled-step",
 )
 """What leaves the training itself as it is, and so explains nothing of it."""
 _BREAKS_AT_ONCE = (*_STATES, *_OUTCOMES)
