@@ -58,7 +58,10 @@ def stock(processor: Any) -> Way:
 def measure(pictures: list[Image.Image], rounds: int) -> dict[str, Any]:
     """Turns of both, and what they differ by."""
     limits = {"min_pixels": MIN_PIXELS, "max_pixels": MAX_PIXELS}
-    ways: dict[str, Way] = {"argus": ours, "Qwen2VLImageProcessorPil": stock(Qwen2VLImageProcessorPil(**limits))}
+    ways: dict[str, Way] = {
+        "argus": ours,
+        "Qwen2VLImageProcessorPil": stock(Qwen2VLImageProcessorPil(**limits)),
+    }
     if importlib.util.find_spec("torchvision"):
         from transformers import Qwen2VLImageProcessor
 

@@ -213,13 +213,12 @@ class Turns:
             self.peak = max(self.peak, int(own.split()[1]))
             time.sleep(0.02)
 
-    def count(self, tokens: int, positions: int, images: int) -> None:
-        """Adds a batch that was made."""
-        self.tokens, self.positions, self.images = (
-            self.tokens + tokens,
-            self.positions + positions,
-            self.images + images,
-        )
+    def count(self, _: Any, __: Any, batch: dict[str, Any]) -> None:
+        """Adds a batch as it enters the model: loaders make theirs a step ahead."""
+        ids, mask = batch["input_ids"], batch.get("attention_mask")
+        self.positions += ids.numel()
+        self.tokens += ids.numel() if mask is None else int(mask.sum())
+        self.images += len(batch["image_grid_thw"])
 
     def callback(self) -> Any:
         """For any ``transformers.Trainer``."""
@@ -228,6 +227,9 @@ class Turns:
         turns = self
 
         class Waiting(TrainerCallback):
+            def on_train_begin(self, *_: Any, model: Any, **__: Any) -> None:
+                model.register_forward_pre_hook(turns.count, with_kwargs=True)
+
             def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
                 done = state.global_step - WARM_UP
                 if done < 0 or done % STEPS:
@@ -273,14 +275,6 @@ def train_ours(kind: str, folder: str, shape: Shape, turns: Turns) -> None:
         "Prepared", (type(dataset),), {"__getitem__": lambda self, index: samples[index]}
     )
     task.train_dataset = lambda: dataset
-    collate = task.collate
-
-    def counted(chosen: Any) -> Any:
-        batch = collate(chosen)
-        turns.count(batch.sizes.real_tokens, batch.sizes.tokens, batch.sizes.images)
-        return batch
-
-    task.collate = counted
     run_training(task, task.config, callbacks=[turns.callback()])
 
 
@@ -302,10 +296,10 @@ def train_stock(kind: str, folder: str, shape: Shape, turns: Turns) -> None:
             return samples[index]
 
     def collate(chosen: list[dict[str, Any]]) -> dict[str, Any]:
+        chosen = [samples[one["number"]] if "number" in one else one for one in chosen]
         pad = torch.nn.utils.rnn.pad_sequence
         ids = [one["input_ids"] for one in chosen]
         mask = pad([torch.ones_like(one) for one in ids], batch_first=True)
-        turns.count(int(mask.sum()), mask.numel(), sum(len(one["image_grid_thw"]) for one in chosen))
         return {
             "input_ids": pad(ids, batch_first=True, padding_value=0),
             "attention_mask": mask,
@@ -331,8 +325,13 @@ def train_stock(kind: str, folder: str, shape: Shape, turns: Turns) -> None:
     if kind.endswith("grouped"):
         options["train_sampling_strategy"] = "group_by_length"
     if kind in TRL:
+        from datasets import Dataset
         from transformers import AutoTokenizer
         from trl import SFTConfig, SFTTrainer
+
+        common["train_dataset"] = Dataset.from_dict(
+            {"number": list(range(len(samples)))}
+        )  # it takes no other kind
 
         arguments = SFTConfig(
             **options, dataset_kwargs={"skip_prepare_dataset": True}, max_length=None, bf16=False
