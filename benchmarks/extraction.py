@@ -456,7 +456,7 @@ PARTS: dict[str, tuple[Callable[[argparse.Namespace], Result], dict[str, int]]] 
     "kill": (kill, {"kills": 100, "images": 64, "commands": 5}),
     "exact-search": (
         exact_search,
-        {"vectors": 1_000_000, "queries": 2000, "dimension": 512, "k": 10, "rounds": 5},
+        {"vectors": 1_000_000, "queries": 2000, "dimension": 512, "k": 10, "rounds": 3},
     ),
     "search": (search, {"vectors": 1_000_000, "queries": 10_000, "dimension": 512, "k": 10, "rounds": 2}),
 }
