@@ -43,7 +43,6 @@ from PIL import Image
 from argusvl import __version__
 from argusvl.core.images import open_image
 from argusvl.core.memory_slope import LIMIT_BYTES_PER_IMAGE, MemoryRecorder, Slope
-from argusvl.core.precision import decide
 from argusvl.core.progress import track
 from argusvl.core.threads import usable_cores
 from argusvl.recognition.backbones.efficientnet_lite import EfficientNetLite0Backbone
@@ -391,7 +390,6 @@ def exact_search(asked: argparse.Namespace) -> Result:
     ratios = [a / b for a, b in zip(taken["product"], taken["exact"], strict=True)]
     return {
         **{name: getattr(asked, name) for name in ("vectors", "queries", "dimension", "k")},
-        "bfloat16": decide("auto", torch.device("cpu")).why,
         "processor_seconds": {name: [round(v, 2) for v in seconds] for name, seconds in taken.items()},
         "times_the_product_s_speed": [
             round(v, 3) for v in (min(ratios), statistics.median(ratios), max(ratios))

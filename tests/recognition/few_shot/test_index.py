@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from argusvl.core.errors import DataError
-from argusvl.core.precision import Precision
 from argusvl.recognition.extraction.extractor import extract
 from argusvl.recognition.extraction.store import EmbeddingStore
 from argusvl.recognition.few_shot import index as index_module
@@ -44,35 +43,6 @@ def block_rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     """Blocks of several sizes; five queries at a time."""
     monkeypatch.setattr(index_module, "_BLOCK_ROWS", request.param)
     monkeypatch.setattr(index_module, "_BLOCK_QUERIES", 5)
-
-
-@pytest.fixture(params=[64, 10_000], ids=["until it tells too little apart", "always"])
-def coarse(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Products in bfloat16 from the second block on; how many products there were."""
-    calls: list[int] = []
-    scan = index_module._Scan
-    first_look = scan._coarse_candidates
-
-    def counted(self: Any, queries: Any, *rest: Any) -> Any:
-        calls.append(len(queries))
-        return first_look(self, queries, *rest)
-
-    monkeypatch.setattr(scan, "_coarse_candidates", counted)
-    monkeypatch.setattr(index_module, "_BLOCK_ROWS", 512)
-    monkeypatch.setattr(index_module, "_COARSE_FROM_ROW", 512)
-    monkeypatch.setattr(index_module, "_COARSE_CANDIDATES", request.param)
-    monkeypatch.setattr(index_module, "decide", lambda *_: Precision(True, "the test says so"))
-    return calls
-
-
-@pytest.mark.parametrize("spread", [1.0, 0.02, 1e-3])
-def test_products_in_bfloat16_lose_none_of_the_best(coarse: list[int], spread: float) -> None:
-    """Far apart, and nearer than bfloat16 can tell."""
-    rng = np.random.default_rng(3)
-    vectors = (rng.standard_normal(48) + spread * rng.standard_normal((1200, 48))).astype(np.float32)
-    vectors[[700, 1199]] = vectors[5]
-    check(vectors, vectors[:70] + np.float32(spread / 4), 10)
-    assert coarse
 
 
 @pytest.mark.usefixtures("block_rows")

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from argusvl.core.errors import ConfigError, DataError
-from argusvl.core.precision import decide
 from argusvl.recognition.extraction.store import LEDGER, EmbeddingStore
 from argusvl.recognition.few_shot.classification import DIGITS
 from argusvl.recognition.ledger import read_ledger
@@ -30,10 +29,6 @@ _BLOCK_QUERIES = 1024
 _GROUP = 64
 """Scores of which only the largest is looked at first."""
 _RESCORED_BYTES = 64 << 20
-_COARSE_FROM_ROW = 65_536
-"""Where products in bfloat16 begin: earlier too little is known of what is among the best."""
-_COARSE_CANDIDATES = 64
-"""For each query of a block; to compute more exactly takes longer than such products save."""
 
 
 class VectorIndex(Protocol):
@@ -61,10 +56,9 @@ class VectorIndex(Protocol):
 class ExactIndex:
     """Compares each query with each vector; a vector of zeros has the cosine 0 with everything.
 
-    A block of scores is one matrix product in float32, or in bfloat16 where the processor is faster at it. What could
-    be among the ``k`` best by the worst rounding error of such a product is computed again in float64, and only those
-    numbers decide: the answer is that of float64 arithmetic, however the blocks fall, and equal vectors have equal
-    scores.
+    A block of scores is one matrix product in float32. What could be among the ``k`` best by the worst rounding error
+    of such a product is computed again in float64, and only those numbers decide: the answer is that of float64
+    arithmetic, however the blocks fall, and equal vectors have equal scores.
 
     In memory is one block at a time, besides ``vectors`` itself where that is an array.
 
@@ -150,9 +144,6 @@ class _Scan:
         self._error = (queries.shape[1] + 8) * 2.0**-24
         self._unit = torch.empty(0, 0)
         self._scores = torch.empty(0, 0)
-        self._coarse_is_open = len(queries) >= _GROUP  # with fewer it is memory that takes the time
-        self._coarse_queries: Tensor | None = None
-        self._query_error = 0.0
 
     def block(self, vectors: Tensor, first_row: int) -> None:
         """Takes in ``[B, D]`` float32 vectors."""
@@ -170,54 +161,21 @@ class _Scan:
             self._unit = torch.zeros(filled, vectors.shape[1])
             self._scores = torch.empty(min(_BLOCK_QUERIES, len(self._queries)), filled)
         self._unit[: len(vectors)] = _unit(vectors, lengths)
-        if self._coarse_is_open and first_row >= _COARSE_FROM_ROW:
-            self._coarse_is_open = False
-            self._start_coarse()
-        coarse = None if self._coarse_queries is None else self._unit.bfloat16()
-        unit_error = 0.0 if coarse is None else _rounding(self._unit, coarse)
         for start in range(0, len(self._queries), _BLOCK_QUERIES):
-            found = None
-            if coarse is not None and self._coarse_queries is not None:
-                part_of = self._coarse_queries[start : start + _BLOCK_QUERIES]
-                found = self._coarse_candidates(part_of, coarse, unit_error, start, len(vectors), group)
-            if found is None:
-                queries = self._queries[start : start + _BLOCK_QUERIES]
-                scores = torch.mm(queries, self._unit.T, out=self._scores[: len(queries)])  # [q, filled]
-                scores[:, len(vectors) :] = -torch.inf
-                found = self._candidates(scores.unflatten(1, (-1, group)), start, self._error)
-            query, column = found
+            queries = self._queries[start : start + _BLOCK_QUERIES]
+            scores = torch.mm(queries, self._unit.T, out=self._scores[: len(queries)])  # [q, filled]
+            scores[:, len(vectors) :] = -torch.inf
+            query, column = self._candidates(scores.unflatten(1, (-1, group)), start)
             for part in _parts(len(query), vectors.shape[1]):
                 exact = self._rescore(query[part] + start, vectors[column[part]], lengths[column[part]])
                 self._best.offer(query[part] + start, exact, column[part] + first_row)
 
-    def _start_coarse(self) -> None:
-        """From now on scores are first computed in bfloat16, where this processor is faster at it."""
-        if decide("auto", torch.device("cpu")).bf16:
-            self._coarse_queries = self._queries.bfloat16()
-            self._query_error = _rounding(self._queries, self._coarse_queries)
-
-    def _coarse_candidates(
-        self, queries: Tensor, unit: Tensor, unit_error: float, start: int, rows: int, group: int
-    ) -> tuple[Tensor, Tensor] | None:
-        """As :meth:`_candidates`, by products in bfloat16; ``None`` where they tell too little apart, then for good."""
-        scores = queries @ unit.T
-        scores[:, rows:] = -torch.inf
-        # |q·v - q'·v'| <= |q - q'| |v| + |q'| |v - v'|. Sums are float32's; the result, of a size of 1 at most but for
-        # these errors, is rounded to eight bits. A hundredth more for lengths that are not quite 1.
-        rounded = self._query_error + (1 + self._query_error) * unit_error
-        error = 1.01 * (rounded + 2 * self._error + 2.0**-9)
-        found = self._candidates(scores.unflatten(1, (-1, group)), start, error)
-        if len(found[0]) <= _COARSE_CANDIDATES * len(queries):
-            return found
-        self._coarse_queries = None
-        return None
-
-    def _candidates(self, scores: Tensor, start: int, error: float) -> tuple[Tensor, Tensor]:
-        """What may be among the best: ``[q, G, group]`` scores, off by ``error`` → query and column, ``[C]`` each."""
+    def _candidates(self, scores: Tensor, start: int) -> tuple[Tensor, Tensor]:
+        """What may be among the best: ``[q, G, group]`` scores → query and column, ``[C]`` each."""
         largest = scores.amax(2)  # [q, G]
-        least = self._best.scores[start : start + len(scores), -1] - error
+        least = self._best.scores[start : start + len(scores), -1] - self._error
         if largest.shape[1] >= self._best.k:  # k groups have a score of at least this, so k scores are
-            among_these = largest.topk(self._best.k).values[:, -1].double() - 2 * error
+            among_these = largest.topk(self._best.k).values[:, -1].double() - 2 * self._error
             least = torch.maximum(least, among_these)
         # Rounded down: a limit must not be lifted by its own conversion.
         limit = torch.nextafter(least.float(), torch.tensor(-torch.inf))
@@ -229,11 +187,6 @@ class _Scan:
         """Cosines in float64: ``[C]`` queries, their vectors ``[C, D]`` and these vectors' lengths → ``[C]``."""
         products = (self._exact[queries] * vectors).sum(1)
         return products / torch.where(lengths > 0, lengths, 1)
-
-
-def _rounding(vectors: Tensor, rounded: Tensor) -> float:
-    """Length of the longest difference."""
-    return float(torch.linalg.vector_norm(vectors - rounded, dim=1, dtype=torch.float64).max())
 
 
 def _parts(candidates: int, dimension: int) -> Iterator[slice]:
