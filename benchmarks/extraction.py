@@ -4,6 +4,7 @@
     python benchmarks/extraction.py soak         # 10,000 images: growth of memory for an image, and a leak as control
     python benchmarks/extraction.py kill         # 100 SIGKILLs at random moments: the same bytes each time
     python benchmarks/extraction.py search       # 1,000,000 vectors, 10,000 queries; exact, and LanceDB
+    python benchmarks/extraction.py exact-search # the same without LanceDB, and 2,000 queries; processor seconds
 
 Each part writes a dated result; with a size given (``throughput --images 40``, see ``--help``) it is a trial, and
 nothing is written. On a machine that others use, too, the ratios count.
@@ -368,6 +369,34 @@ def bare_product(vectors: NDArray[np.float32], queries: NDArray[np.float32]) -> 
     return time.perf_counter() - began
 
 
+def exact_search(asked: argparse.Namespace) -> Result:
+    """Exact search beside a matrix product, in turns on one thread, by processor seconds."""
+    torch.set_num_threads(1)
+    vectors, queries = (
+        embeddings(asked.vectors, asked.dimension, 1),
+        embeddings(asked.queries, asked.dimension, 2),
+    )
+    exact = ExactIndex(vectors)
+    taken: dict[str, list[float]] = {"product": [], "exact": []}
+    for _ in range(asked.rounds):
+        for name, work in (
+            ("product", lambda: bare_product(vectors, queries)),
+            ("exact", lambda: exact.search(queries, asked.k)),
+        ):
+            began = time.process_time()
+            work()
+            taken[name].append(time.process_time() - began)
+        print({name: round(seconds[-1], 2) for name, seconds in taken.items()}, flush=True)
+    ratios = [a / b for a, b in zip(taken["product"], taken["exact"], strict=True)]
+    return {
+        **{name: getattr(asked, name) for name in ("vectors", "queries", "dimension", "k")},
+        "processor_seconds": {name: [round(v, 2) for v in seconds] for name, seconds in taken.items()},
+        "times_the_product_s_speed": [
+            round(v, 3) for v in (min(ratios), statistics.median(ratios), max(ratios))
+        ],
+    }
+
+
 def search(asked: argparse.Namespace) -> Result:
     """Exact search beside a matrix product; LanceDB beside exact search."""
     vectors, queries = (
@@ -423,6 +452,10 @@ PARTS: dict[str, tuple[Callable[[argparse.Namespace], Result], dict[str, int]]] 
     "throughput": (throughput, {"images": 728}),
     "soak": (soak, {"images": 10_000}),
     "kill": (kill, {"kills": 100, "images": 64, "commands": 5}),
+    "exact-search": (
+        exact_search,
+        {"vectors": 1_000_000, "queries": 2000, "dimension": 512, "k": 10, "rounds": 3},
+    ),
     "search": (search, {"vectors": 1_000_000, "queries": 10_000, "dimension": 512, "k": 10, "rounds": 2}),
 }
 

@@ -280,6 +280,23 @@ BENCHMARKS: dict[str, Benchmark] = {
     r"extraction-search": Benchmark(
         "A million vectors asked", "benchmarks/extraction.py search", ("way", "time", "quality"), _search
     ),
+    r"extraction-exact-search": Benchmark(
+        "A million vectors asked, against a matrix product on one thread",
+        "benchmarks/extraction.py exact-search",
+        (
+            "queries",
+            "product, processor s",
+            "exact search, processor s",
+            "times as fast (least, median, most)",
+        ),
+        lambda r: [
+            (
+                _number(r["queries"]),
+                *(", ".join(map(str, r["processor_seconds"][k])) for k in ("product", "exact")),
+                " / ".join(_number(v, 2) for v in r["times_the_product_s_speed"]),
+            )
+        ],
+    ),
     r"extraction-soak": Benchmark(
         "Memory over 10,000 images",
         "benchmarks/extraction.py soak",
@@ -300,6 +317,22 @@ BENCHMARKS: dict[str, Benchmark] = {
         "benchmarks/preprocessing.py",
         ("preprocessing", "1 shot", "5 shots", "10 shots", "20 shots"),
         lambda r: [(way, *map(str, shots.values())) for way, shots in r["accuracy_by_shots"].items()],
+    ),
+    r"pixels": Benchmark(
+        "Photographs to patches, against transformers' image processor",
+        "benchmarks/pixels.py",
+        ("pictures", "who", "ms a picture", "Argus times as fast (95 %)", "largest difference"),
+        lambda r: [
+            (
+                size,
+                who,
+                _number(of["ms_a_picture"], 1),
+                "{:.2f} ({:.2f} to {:.2f})".format(*of["argus_times_as_fast"]),
+                _number(of["largest_difference"], 1),
+            )
+            for size, ways in r["sizes"].items()
+            for who, of in ways.items()
+        ],
     ),
     r"doctor-bench-peers": Benchmark(
         "Other detectors on the doctor's development faults, as they were on that day",
@@ -371,9 +404,9 @@ BENCHMARKS: dict[str, Benchmark] = {
             for run in r["runs"]
         ],
     ),
-    r"train-throughput": Benchmark(
+    r"train-throughput(-\w+)*": Benchmark(
         "Real tokens a second of training",
-        "benchmarks/train_throughput.py",
+        "benchmarks/train_throughput.py --trl PYTHON",
         ("who", "real tokens a processor second", "packed over it", "padding", "peak MiB"),
         _throughput,
     ),
