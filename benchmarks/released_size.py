@@ -1,0 +1,157 @@
+"""A model of the published 3B shape, with random weights, trained for two steps by LoRA: does it fit, and into what?
+
+    python benchmarks/released_size.py
+
+In bfloat16 with gradient checkpointing, on the CPU: the highest resident memory of the training beside what
+`argus inspect memory` predicts for the same configuration; then head and adapter are saved and merged into a plain
+Qwen2.5-VL, which stock transformers loads. Only the weights are no real ones, and the tokenizer is argus-tiny's.
+Takes 24 GiB of memory and of disk. Writes ``benchmarks/results/``.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import platform
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import Qwen2_5_VLForConditionalGeneration
+
+from argusvl import __version__
+from argusvl.assets import MODELS
+from argusvl.detection.model.published import PUBLISHED
+
+RESULTS = Path("benchmarks/results")
+SIZE = "3B"
+GIB = 2**30
+STEPS = 2
+
+
+def make_base(folder: Path) -> None:
+    """A folder in hub layout: the published shape, random weights, the tokens of ``argus-tiny``."""
+    small = MODELS["argus-tiny"] / "qwen"
+    config = PUBLISHED[SIZE].config()
+    words = json.loads((small / "config.json").read_text("utf-8"))
+    for name in ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id"):
+        setattr(config, name, words[name])
+    for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
+        setattr(config.text_config, name, words["text_config"][name])
+    torch.manual_seed(0)
+    torch.set_default_dtype(torch.bfloat16)
+    Qwen2_5_VLForConditionalGeneration(config).save_pretrained(folder)
+    for file in small.iterdir():
+        if file.name not in ("config.json", "model.safetensors"):
+            shutil.copy(file, folder)
+
+
+def argus(*words: str | Path) -> tuple[str, dict[str, float]]:
+    """Runs ``argus``; its stdout, its seconds and its highest resident memory."""
+    command = [str(Path(sys.executable).with_name("argus")), *map(str, words)]
+    print("$", *command, file=sys.stderr, flush=True)
+    began = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    out = process.stdout.read()
+    _, status, used = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"argus {words[0]} ended with {os.waitstatus_to_exitcode(status)}")
+    return out, {
+        "minutes": round((time.perf_counter() - began) / 60, 1),
+        "cpu_minutes": round((used.ru_utime + used.ru_stime) / 60, 1),
+        "highest_resident_gib": round(used.ru_maxrss * 1024 / GIB, 2),
+    }
+
+
+def main() -> None:
+    """Makes it, trains it, exports it and loads it."""
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], stdout=subprocess.PIPE, text=True).stdout.strip()
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        base, data, config, run = work / "base", work / "data", work / "mine.yaml", work / "run"
+        # In a process of its own: what it held is free before training begins.
+        subprocess.run([sys.executable, __file__, "--base", str(base)], check=True)
+        argus("data", "synth", "shapes", data, "--images", "12", "--seed", "0", "--language", "en")
+        for held_out in ("val.jsonl", "test.jsonl"):
+            (data / held_out).unlink(missing_ok=True)
+        written, _ = argus("init", data, "--model", base, "--lora")
+        changes = {"max_steps: ": STEPS, "output_dir: ": run, "device: ": "cpu", "bf16: ": "true"}
+        changes |= {
+            "gradient_checkpointing: ": "true",
+            "logging_steps: ": 1,
+            "gradient_accumulation_steps: ": 1,
+        }
+        changes |= {"per_device_train_batch_size: ": 1, "teacher_pool: ": "null", "teacher_ratio: ": 0.0}
+        changes |= {"num_teachers: ": 0}
+        for key, value in changes.items():
+            written = re.sub(rf"(?m)^( *{key}).*", rf"\g<1>{value}", written)
+        config.write_text(written, encoding="utf-8")
+        predicted, _ = argus("inspect", "memory", config, "--json")
+        trained, training = argus("train", config, "--json")
+        _, exporting = argus("export", run, work / "merged", "--merge", "--dtype", "bfloat16")
+        check = subprocess.run(
+            [sys.executable, __file__, "--load", str(work / "merged")],
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        result: dict[str, Any] = {
+            "date": datetime.date.today().isoformat(),
+            "argus": __version__,
+            "commit": commit,
+            "machine": f"{os.cpu_count()} cores, {platform.machine()}, no GPU",
+            "torch": torch.__version__,
+            "size": SIZE,
+            "config": written.replace(name, "WORK"),
+            "predicted": json.loads(predicted),
+            "training": training | {"steps": json.loads(trained)["steps"]},
+            "exporting": exporting,
+            "loaded_by_transformers": json.loads(check.stdout),
+        }
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    file = RESULTS / f"{result['date']}-released-size.json"
+    file.write_text(
+        json.dumps(result, indent=2, ensure_ascii=False).replace(name, "WORK") + "\n", encoding="utf-8"
+    )
+    print(json.dumps(result["training"]), json.dumps(result["loaded_by_transformers"]))
+    print(file)
+
+
+def load(folder: Path) -> None:
+    """Stock transformers loads it and computes with it; prints what it saw."""
+    model = Qwen2_5_VLForConditionalGeneration.from_pretrained(folder, dtype=torch.bfloat16)
+    with torch.no_grad():
+        logits = model(input_ids=torch.arange(5, 25)[None]).logits
+    print(
+        json.dumps(
+            {
+                "parameters": sum(p.numel() for p in model.parameters()),
+                "finite": bool(torch.isfinite(logits).all()),
+                "head_beside_it": (folder / "head").is_dir(),
+                "highest_resident_gib": round(
+                    resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GIB, 2
+                ),
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["--base", folder]:
+            make_base(Path(folder))
+        case ["--load", folder]:
+            load(Path(folder))
+        case []:
+            main()
+        case _:
+            raise SystemExit(__doc__)
