@@ -516,14 +516,15 @@ def page(results: Path = RESULTS) -> str:
     for file in sorted(results.glob("*.json"), key=lambda f: (benchmark_of(f).title, f.stem)):
         benchmark, result = benchmark_of(file), decode_json(file.read_text(encoding="utf-8"))
         rows = list(benchmark.rows(result))
-        if not rows:
-            continue  # a part of the benchmark that has no table
         date = file.stem[:10]
         command = (
             benchmark.command if benchmark.command.startswith("argus ") else f"python {benchmark.command}"
         )
         facts = [f"`{command}`", _machine(result), f"`benchmarks/results/{file.name}`"]
         parts.append(f"## {benchmark.title} ({date}{_weights(result)})\n\n{'; '.join(facts)}.\n\n")
+        if not rows:
+            parts.append("A part of the benchmark that has no table.\n\n")
+            continue
         lines = [benchmark.columns, tuple("---" for _ in benchmark.columns), *rows]
         parts += [f"| {' | '.join(line)} |\n" for line in lines]
         parts.append("\n")

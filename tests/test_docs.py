@@ -102,7 +102,7 @@ def test_the_tutorial_runs_from_its_first_command_to_its_last(
             assert run(shlex.split(written)) == 0, command
     shown = capsys.readouterr()
     assert "66 images, 606 objects: 0 errors, 1 warning" in shown.out + shown.err
-    assert "max_steps: 217 # 36.2 passes over 48 records" in Path("room.yaml").read_text("utf-8")
+    assert "max_steps: 252 # 42 passes over 48 records" in Path("room.yaml").read_text("utf-8")
     assert json.loads(Path("runs/room/test/figures.json").read_text("utf-8"))["objects"] == 55
     assert Path("runs/room/report.html").stat().st_size > 100_000
     assert [*Path("out").iterdir()]
