@@ -29,6 +29,7 @@ from transformers import Qwen2_5_VLForConditionalGeneration
 
 from argusvl import __version__
 from argusvl.assets import MODELS
+from argusvl.detection.data.sampling.tokenizer import FULL_VOCABULARY_START
 from argusvl.detection.model.published import PUBLISHED
 
 RESULTS = Path("benchmarks/results")
@@ -41,6 +42,9 @@ def make_base(folder: Path) -> None:
     """A folder in hub layout: the published shape, random weights, the tokens of ``argus-tiny``."""
     small = MODELS["argus-tiny"] / "qwen"
     config = PUBLISHED[SIZE].config()
+    config.text_config.vocab_size = (
+        FULL_VOCABULARY_START  # 293 fewer: with more, a tokenizer must be the real one
+    )
     words = json.loads((small / "config.json").read_text("utf-8"))
     for name in ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id"):
         setattr(config, name, words[name])
