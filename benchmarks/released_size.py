@@ -59,20 +59,26 @@ def make_base(folder: Path) -> None:
 
 
 def argus(*words: str | Path) -> tuple[str, dict[str, float]]:
-    """Runs ``argus``; its stdout, its seconds and its highest resident memory."""
+    """Runs ``argus``; all it said, its minutes and the most memory that it held for itself, mapped files left out."""
     command = [str(Path(sys.executable).with_name("argus")), *map(str, words)]
     print("$", *command, file=sys.stderr, flush=True)
-    began = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    out = process.stdout.read()
-    _, status, used = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"argus {words[0]} ended with {os.waitstatus_to_exitcode(status)}")
-    return out, {
+    began, highest = time.perf_counter(), 0
+    with tempfile.TemporaryFile("w+") as out:
+        process = subprocess.Popen(
+            command, stdout=out, stderr=out if words[0] == "train" else None, text=True
+        )
+        status = Path(f"/proc/{process.pid}/status")
+        while process.poll() is None:
+            held = re.search(r"RssAnon:\s+(\d+)", status.read_text("utf-8"))
+            highest = max(highest, int(held[1]) if held else 0)
+            time.sleep(0.5)
+        if process.returncode:
+            raise SystemExit(f"argus {words[0]} ended with {process.returncode}")
+        out.seek(0)
+        said = out.read()
+    return said, {
         "minutes": round((time.perf_counter() - began) / 60, 1),
-        "cpu_minutes": round((used.ru_utime + used.ru_stime) / 60, 1),
-        "highest_resident_gib": round(used.ru_maxrss * 1024 / GIB, 2),
+        "highest_own_gib": round(highest * 1024 / GIB, 2),
     }
 
 
@@ -99,8 +105,11 @@ def main() -> None:
         for key, value in changes.items():
             written = re.sub(rf"(?m)^( *{key}).*", rf"\g<1>{value}", written)
         config.write_text(written, encoding="utf-8")
-        predicted, _ = argus("inspect", "memory", config, "--json")
-        trained, training = argus("train", config, "--json")
+        trained, training = argus("train", config)
+        (tokens,) = re.findall(r"the largest batch fits: 1 samples, (\d+) tokens, 1 images", trained)
+        asked = ("--samples", "1", "--tokens", tokens, "--images", "1")
+        counted = json.loads(argus("inspect", "memory", config, *asked, "--json")[0])
+        (lora,) = (one for one in counted["strategies"] if one["name"].startswith("LoRA"))
         _, exporting = argus("export", run, work / "merged", "--merge", "--dtype", "bfloat16")
         check = subprocess.run(
             [sys.executable, __file__, "--load", str(work / "merged")],
@@ -116,8 +125,8 @@ def main() -> None:
             "torch": torch.__version__,
             "size": SIZE,
             "config": written.replace(name, "WORK"),
-            "predicted": json.loads(predicted),
-            "training": training | {"steps": json.loads(trained)["steps"]},
+            "predicted_gib": round(lora["peak"] / GIB, 2),
+            "training": training | {"steps": STEPS, "tokens": int(tokens)},
             "exporting": exporting,
             "loaded_by_transformers": json.loads(check.stdout),
         }

@@ -69,6 +69,12 @@ def _runs(result: Any) -> Rows:
     return [*rows, *((name, "", "", _number(value), "", "") for name, value in peers.items())]
 
 
+def _released(result: Any) -> Rows:
+    training = result["training"]
+    measured = (training["tokens"], result["predicted_gib"], training["highest_own_gib"], training["minutes"])
+    return [tuple(map(str, measured))]
+
+
 def _throughput(result: Any) -> Rows:
     own = result["systems"]["packed"]["real_tokens_per_cpu_second"]
     return [
@@ -452,6 +458,17 @@ BENCHMARKS: dict[str, Benchmark] = {
                 "64x64"
             ]  # a day may have other parts only
         ],
+    ),
+    r"released-size": Benchmark(
+        "The published 3B shape on a CPU: LoRA, bfloat16, checkpointing",
+        "benchmarks/released_size.py",
+        (
+            "tokens of the largest batch",
+            "memory predicted, GiB",
+            "memory of its own, GiB",
+            "minutes for two steps",
+        ),
+        _released,
     ),
     r"predict-batch": Benchmark(
         "A folder predicted by one process and by Ray",
