@@ -200,6 +200,14 @@ def test_memory_of_a_checkpoint_by_strategy(
     assert plain["fits_on_gib"] == [24, 40, 80]
 
 
+def test_memory_of_a_configuration_with_a_lora_is_that_of_a_lora(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = repository / "configs/qwen25_vl_3b_lora_24gib.yaml"
+    assert run(["inspect", "memory", str(config), "--tokens", "128", "--image-tokens", "16", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["configured"] == "LoRA 16, checkpointing"
+
+
 @pytest.mark.parametrize("what", ["nothing.yaml", "nowhere", "13B"])
 def test_memory_of_nothing_is_the_users_mistake(what: str) -> None:
     assert run(["inspect", "memory", what]) == 2

@@ -78,7 +78,12 @@ def memory(
     strategies = [*on_one_device(), *on_several_devices((8,))]
     needs = {s: need(s, count(s), averaged=asked.averaged) for s in strategies}
     configured = next(
-        (s for s in strategies if (s.offered, s.precision, s.checkpointing) == (True, *asked.trains)), None
+        (
+            s
+            for s in strategies
+            if s.offered and (s.precision, s.checkpointing, s.lora_rank, s.quantised) == asked.trains
+        ),
+        None,
     )
     if as_json:
         print_json(needs_as_dict(asked.batch, needs, count(strategies[0]), configured))
@@ -88,12 +93,12 @@ def memory(
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A model, and how it is to be trained: precision, and whether with gradient checkpointing."""
+    """A model, and how it is to be trained: precision, gradient checkpointing, rank of a LoRA, its base in few bits."""
 
     config: ArgusDetectionConfig
     settings: LossSettings
     batch: BatchShape
-    trains: tuple[str, bool] = ("mixed", True)
+    trains: tuple[str, bool, int | None, bool] = ("mixed", True, None, False)
     averaged: bool = False
 
 
@@ -189,12 +194,13 @@ def _of_config(path: Path) -> _Asked:
     bf16 = run.training.bf16
     if bf16 == "auto":
         bf16 = run.infrastructure.device != "cpu"  # as on the GPU that may not be here
-    task = DetectionTask(run)
+    task, peft = DetectionTask(run), run.model.peft
+    adapter = (None, False) if peft is None else (peft.peft_options.get("r"), peft.base_dtype == "nf4")
     return _Asked(
         task.model_config(),
         task.loss_settings(),
         BatchShape.largest(run),
-        ("mixed" if bf16 else "float32", run.training.gradient_checkpointing),
+        ("mixed" if bf16 else "float32", run.training.gradient_checkpointing, *adapter),
         run.training.ema_decay is not None,
     )
 
@@ -216,7 +222,7 @@ def _of_checkpoint(path: Path) -> _Asked:
         caption_tokens=config.caption_max_tokens,
         labels=len(assets.labels),
     )
-    return _Asked(config, _settings(), batch, ("float32", False))
+    return _Asked(config, _settings(), batch, ("float32", False, None, False))
 
 
 def _soak(what: str, steps: int, as_json: bool) -> None:
