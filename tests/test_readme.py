@@ -51,7 +51,7 @@ def row(begins: str) -> str:
 
 
 def test_figures_are_those_of_the_result_files() -> None:
-    cells = [run["test"]["AP50"] for run in result("2026-11-21-bccd-figure-argus_tiny")["runs"]]
+    cells = [run["test"]["AP50"] for run in result("2026-11-25-bccd-figure-argus_tiny")["runs"]]
     assert ", ".join(f"{value:.3f}" for value in cells) in row("BCCD")
     assert f"{result('2026-11-22-chess-figure-argus_tiny')['runs'][0]['test']['AP50']:.3f}" in row("chess")
     systems = result("2026-11-22-train-throughput")["systems"]
