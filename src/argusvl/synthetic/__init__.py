@@ -32,6 +32,7 @@ class SceneGenerator(Protocol):
 
 SCENES: dict[str, str] = {
     "bbu-room": "argusvl.synthetic.bbu_room:generate",
+    "hand-scenes": "argusvl.synthetic.hands.several:generate",
     "hands": "argusvl.synthetic.hands:generate",
     "shapes": "argusvl.synthetic.shapes:generate",
 }

@@ -113,6 +113,7 @@ class SetRequest:
         width: Of every picture, in pixels.
         height: Of every picture, in pixels.
         language: Of the descriptions.
+        backgrounds: Number of the user's photographs on which things are drawn, of scenes that take some.
     """
 
     scene: str
@@ -122,6 +123,7 @@ class SetRequest:
     width: int
     height: int
     language: str
+    backgrounds: int | None = None
 
 
 def split_of(index: int) -> str:
@@ -169,6 +171,7 @@ class Scenes:
         width: int = 448,
         height: int = 336,
         language: str = "zh",
+        backgrounds: int | None = None,
         progress: bool = False,
     ) -> None:
         """Draws a set into a new folder, complete or not at all.
@@ -183,6 +186,7 @@ class Scenes:
             width: Of every picture, in pixels.
             height: Of every picture, in pixels.
             language: Of the descriptions, ``"zh"`` or ``"en"``.
+            backgrounds: Number of photographs that the plan draws on, for the manifest.
             progress: Show a progress bar.
 
         Raises:
@@ -190,7 +194,7 @@ class Scenes:
             ArgusError: The folder cannot be written.
         """
         words = known_language(language)
-        request = SetRequest(self.name, self.version, images, seed, width, height, language)
+        request = SetRequest(self.name, self.version, images, seed, width, height, language, backgrounds)
         check_size(images, width, height)
         if is_there(Path(out), _source_entry(request)):
             return
@@ -241,7 +245,8 @@ def _write_index(folder: Path, request: SetRequest, splits: dict[str, list[Saved
 
 
 def _source_entry(request: SetRequest) -> dict[str, Any]:
-    return {"path": request.scene, "format": "synthetic", "options": asdict(request)}
+    options = {name: value for name, value in asdict(request).items() if value is not None}
+    return {"path": request.scene, "format": "synthetic", "options": options}
 
 
 def _counts(pictures: Sequence[SavedPicture]) -> dict[str, Any]:

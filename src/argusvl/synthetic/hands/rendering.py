@@ -26,16 +26,20 @@ Generator = np.random.Generator
 FINER = 2  # samples a pixel, along each side
 
 
-def render(scene: Scene, generator: Generator, pictures: Sequence[Path] = ()) -> Image.Image:
+def render(
+    scene: Scene, generator: Generator, pictures: Sequence[Path] = (), behind: Image.Image | None = None
+) -> Image.Image:
     """The picture of a scene as it falls on the sensor; what the camera makes of it comes after.
 
     Args:
         scene: What there is.
         generator: Source of chance for all looks.
         pictures: Backgrounds of the user's.
+        behind: The background itself, of the scene's size, where it is not to be chosen.
     """
     skin = random_skin(generator)
-    behind = random_background(generator, scene.size, pictures, 255 * skin.tone ** (1 / 2.2))
+    if behind is None:
+        behind = random_background(generator, scene.size, pictures, 255 * skin.tone ** (1 / 2.2))
     pixel, cover, light = _surfaces(scene, skin, generator)
     canvas = np.asarray(behind).reshape(-1, 3).astype(np.float32)
     canvas[pixel] += cover[:, None] * (_levels(light) - canvas[pixel])

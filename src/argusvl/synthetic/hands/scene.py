@@ -85,7 +85,7 @@ def random_scene(generator: Generator, size: tuple[int, int]) -> Scene:
     vertices, joints = vertices + offset, joints + offset
     return Scene(
         size, camera, "left" if side == "left" else "right", vertices, faces, joints,
-        _box(vertices, camera, size), contact, solid, frame,
+        box_of(vertices, camera, size), contact, solid, frame,
     )  # fmt: skip
 
 
@@ -140,6 +140,7 @@ def _before_camera(
     return camera, best
 
 
-def _box(vertices: Floats, camera: Floats, size: tuple[int, int]) -> Floats:
+def box_of(vertices: Floats, camera: Floats, size: tuple[int, int]) -> Floats:
+    """``[4]``: left, top, right, bottom of the hand without its forearm, as far as it is in the picture."""
     seen = project(vertices[forearm_share() < 0.5], camera)
     return np.concatenate([np.maximum(seen.min(0), 0), np.minimum(seen.max(0), size)])
