@@ -79,9 +79,9 @@ def everyday_characters() -> Iterator[str]:
             yield bytes([row + 0xA0, column + 0xA0]).decode("gb2312")
 
 
-def export(checkpoint: Path) -> Path:
+def export(checkpoint: Path, name: str = "argus-tiny", most_mebibytes: int = MEBIBYTES) -> Path:
     """Puts a checkpoint's weights into the package, in bfloat16 and without what only training needs."""
-    target = MODELS["argus-tiny"]
+    target = MODELS[name]
     with atomic_folder(target) as folder:
         ArgusForDetection.from_pretrained(checkpoint, dtype=torch.bfloat16).save_pretrained(folder)
         load_tokenizer(checkpoint / QWEN_FOLDER).save_pretrained(folder / QWEN_FOLDER)
@@ -93,8 +93,8 @@ def export(checkpoint: Path) -> Path:
         for file in folder.rglob("*.safetensors"):
             file.chmod(0o644)  # written for their owner alone
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-        if size > MEBIBYTES * 2**20:
-            raise SystemExit(f"the model takes {size / 2**20:.1f} MiB, more than {MEBIBYTES}")
+        if size > most_mebibytes * 2**20:
+            raise SystemExit(f"the model takes {size / 2**20:.1f} MiB, more than {most_mebibytes}")
     print(f"{target}: {size / 2**20:.1f} MiB", file=sys.stderr)
     return target
 

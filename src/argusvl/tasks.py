@@ -284,7 +284,7 @@ if TYPE_CHECKING:  # mypy holds the parts of each task to what they are said to 
     from argusvl.manipulation.commands import evaluation as hand_evaluation
     from argusvl.manipulation.commands import prediction as hand_prediction
     from argusvl.manipulation.config import HandRunConfig
-    from argusvl.manipulation.predict.predictor import Hand
+    from argusvl.manipulation.predict.predictor import Hand, Hands
     from argusvl.manipulation.report import sections as hand_report
     from argusvl.manipulation.task import HandTask
     from argusvl.task_parts import (
@@ -311,8 +311,8 @@ if TYPE_CHECKING:  # mypy holds the parts of each task to what they are said to 
 
     _hand_task: Callable[[HandRunConfig], Task] = HandTask
     _hand_shows: Callable[[HandRunConfig], DrawsPictures] = HandTask
-    _hand_predictor: LoadPredictor[Hand] = hand_prediction.load_predictor
-    _hand_pictures: DrawPrediction[Hand] = hand_prediction.draw
+    _hand_predictor: LoadPredictor[Hand | Hands] = hand_prediction.load_predictor
+    _hand_pictures: DrawPrediction[Hand | Hands] = hand_prediction.draw
     _hand_evaluation: EvaluateCheckpoint = hand_evaluation.evaluate_checkpoint
     _hand_report: MakeTaskReport = hand_report.task_report
     _hand_agent_tools: tuple[AgentTool, ...] = hand_agent_tools.TOOLS

@@ -1,4 +1,4 @@
-"""What ships inside the package: the small pre-trained model that Argus starts from where no model hub is near."""
+"""What ships inside the package: small trained models, to start from or to use where no model hub is near."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from pathlib import Path
 
 from argusvl.core.files import user_path
 
-MODELS = {name: Path(__file__).parent / name.replace("-", "_") for name in ("argus-tiny", "argus-hand")}
-"""Name in ``model_path`` → checkpoint folder. ``scripts/make_argus_tiny.py`` and ``make_argus_hand.py`` make them."""
+MODELS = {
+    name: Path(__file__).parent / name.replace("-", "_")
+    for name in ("argus-tiny", "argus-hand", "argus-hand-finder")
+}
+"""Name in ``model_path`` → checkpoint folder; ``scripts/make_argus_*.py`` make them."""
 
 
 def model_folder(model_path: str | Path) -> Path:

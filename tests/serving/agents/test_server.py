@@ -82,7 +82,7 @@ def test_every_tool_says_what_it_takes_and_gives_and_that_it_only_reads(
 
     tools = {tool.name: tool for tool in finished(listed())}
     general = {"list_places", "check_training_script", "why_log_ended", "explain_finding", "run_figures"}
-    assert tools.keys() == general | {"detect", "describe", "check_data", "find_hand"}
+    assert tools.keys() == general | {"detect", "describe", "check_data", "find_hands"}
     assert all(tool.annotations.read_only_hint and tool.output_schema for tool in tools.values())
     assert "untrusted" in tools["why_log_ended"].description
     assert all("description" in p for p in tools["detect"].input_schema["properties"].values())
@@ -109,9 +109,10 @@ def test_objects_are_found_and_described(ask: Ask) -> None:
 
 
 def test_a_hand_has_21_joints(ask: Ask) -> None:
-    found = ask("find_hand", image="white.png", side="left", box_xyxy_px=[10, 10, 80, 80])
+    (found,) = ask("find_hands", image="white.png", side="left", box_xyxy_px=[10, 10, 80, 80])["hands"]
     assert (found["side"], len(found["joints"]), found["joints"][0]["name"]) == ("left", 21, "wrist")
-    assert "problem" in ask("find_hand", image="white.png", box_xyxy_px=[500, 500, 600, 600])
+    assert ask("find_hands", image="white.png")["hands"] == []
+    assert "problem" in ask("find_hands", image="white.png", box_xyxy_px=[500, 500, 600, 600])
 
 
 def test_a_script_is_read_and_its_mistakes_come_with_a_diff(ask: Ask) -> None:
@@ -158,7 +159,7 @@ def test_data_are_checked_and_nothing_is_written_beside_them(ask: Ask, files: Pa
     assert sorted(files.rglob("*")) == before
 
 
-@pytest.mark.parametrize("tool", ["detect", "describe", "find_hand"])
+@pytest.mark.parametrize("tool", ["detect", "describe", "find_hands"])
 def test_outside_is_refused_by_every_tool_that_takes_an_image(ask: Ask, tool: str) -> None:
     for name in ("/etc/passwd", "../outside.jpg"):
         told = ask(tool, image=name)["problem"]

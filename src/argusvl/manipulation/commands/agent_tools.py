@@ -1,4 +1,4 @@
-"""What agents may ask of the hand model: the joints of a hand, in the picture and in space."""
+"""What agents may ask of the hand model: hands and their joints, in the picture and in space."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ from pydantic import BaseModel, Field
 from argusvl.task_parts import AgentTool, Workplace
 
 if TYPE_CHECKING:
-    from argusvl.manipulation.predict.predictor import HandPredictor
+    from argusvl.manipulation.predict.finding import HandFinder
+    from argusvl.manipulation.predict.predictor import Hand, HandPredictor
 
 TASK = "manipulation"
 Four = tuple[float, float, float, float]
 
 
 class HandRequest(BaseModel, extra="forbid", frozen=True):
-    """A picture with a hand in it."""
+    """A picture with hands in it."""
 
     image: str = Field(description="Path of the image, in a folder of this server.")
     checkpoint: str | None = Field(
         default=None, description="Name of a hand checkpoint, as list_places says; the first by default."
     )
     box_xyxy_px: Four | None = Field(
-        default=None, description="Where the hand is, pixels; without it the hand fills the picture."
+        default=None, description="Where one hand is, pixels; without it the picture is searched."
     )
     side: Literal["left", "right"] | None = Field(
-        default=None, description="Which hand; a right one by default."
+        default=None, description="Which hand; by default the one of which the model is surer."
     )
     camera: Four | None = Field(
         default=None, description="fx, fy, cx, cy in pixels; a telephone's by default, and distances a guess."
@@ -53,58 +54,77 @@ class HeldObject(BaseModel, extra="forbid", frozen=True):
 class FoundHand(BaseModel, extra="forbid", frozen=True):
     """The 21 joints of a hand, from the wrist to the little finger's tip."""
 
-    image: str
     side: str
+    box_xyxy_px: list[float] = Field(description="Where it was looked for, pixels.")
+    score: float | None = Field(
+        description="How sure it is that there is a hand; null where the box was given."
+    )
     joints: list[HandJoint]
     held: HeldObject | None = None
+
+
+class FoundHands(BaseModel, extra="forbid", frozen=True):
+    """The hands of an image, the surest first."""
+
+    image: str
+    hands: list[FoundHand]
     note: str = Field(default="", description="What to know of the image.")
 
 
-def _hands(place: Workplace, request: HandRequest) -> FoundHand:
+def _hands(place: Workplace, request: HandRequest) -> FoundHands:
     image = place.image(request.image)
     folder = place.checkpoint(request.checkpoint, TASK)
 
     import numpy as np
 
-    from argusvl.manipulation.data.joints import JOINTS
-    from argusvl.manipulation.predict.predictor import HandQuery
+    from argusvl.core.images import open_image
+    from argusvl.manipulation.predict.finding import HandBox
     from argusvl.synthetic.hands.camera import camera_matrix
 
-    query = HandQuery(
-        None if request.box_xyxy_px is None else np.array(request.box_xyxy_px),
-        request.side,
-        None if request.camera is None else camera_matrix(*request.camera),
-    )
-    (hand,) = place.loaded(folder, _load).predict([image], [query])
-    line = hand.to_jsonl(place.shown(image))
+    predictor, finder = place.loaded(folder, _load)
+    picture = open_image(image, exif="upright")
+    if request.box_xyxy_px is None:
+        (boxes,) = finder.found([finder.look(None, picture)])
+    else:
+        boxes = [HandBox(np.array(request.box_xyxy_px))]
+    camera = None if request.camera is None else camera_matrix(*request.camera)
+    found = predictor.at(picture, boxes, request.side, camera)
+    return FoundHands(image=place.shown(image), hands=[_found(hand) for hand in found.hands], note=found.note)
+
+
+def _found(hand: Hand) -> FoundHand:
+    from argusvl.manipulation.data.joints import JOINTS
+
+    line = hand.to_jsonl("")
     joints = [
         HandJoint(name=name, xy_px=xy, xyz_mm=xyz, confidence=line["confidence"][name])
         for name, xy, xyz in zip(JOINTS, line["joints_px"], line["joints_mm"], strict=True)
     ]
     held = line.get("object")
     return FoundHand(
-        image=line["image"],
         side=hand.side,
+        box_xyxy_px=hand.box_xyxy_px.round(2).tolist(),
+        score=hand.score,
         joints=joints,
         held=None if held is None else HeldObject(**held),
-        note=hand.note,
     )
 
 
-def _load(folder: Path) -> HandPredictor:
+def _load(folder: Path) -> tuple[HandPredictor, HandFinder]:
+    from argusvl.manipulation.predict.finding import HandFinder
     from argusvl.manipulation.predict.predictor import HandPredictor
 
-    return HandPredictor.from_pretrained(folder)
+    return HandPredictor.from_pretrained(folder), HandFinder.from_pretrained()
 
 
 TOOLS = (
     AgentTool(
-        "find_hand",
-        "Find the 21 joints of one hand in an image, in pixels and in millimetres, and what it holds. It looks at "
-        "the box that it is given: it does not search the image, and always answers with a hand, whether or not "
-        "there is one; confidences tell.",
+        "find_hands",
+        "Find the hands of an image, or one in a given box, and the 21 joints of each, in pixels and in millimetres, "
+        "and what it holds. In a given box it always answers with a hand, whether or not there is one; confidences "
+        "tell.",
         HandRequest,
-        FoundHand,
+        FoundHands,
         _hands,
     ),
 )

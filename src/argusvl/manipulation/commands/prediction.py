@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from argusvl.core.errors import ArgusError, DataError
+from argusvl.manipulation.predict.finding import FINDER, SCORE_THRESHOLD, BoxFile, HandFinder, LooksForHands
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from argusvl.manipulation.data.checking import Floats
-    from argusvl.manipulation.predict.predictor import Hand, HandPredictor, HandQuery
+    from argusvl.manipulation.predict.predictor import Hand, HandPredictor, HandQuery, Hands
 
 
 def load_predictor(
@@ -24,15 +25,27 @@ def load_predictor(
     device: str,
     side: Annotated[
         Literal["left", "right"] | None,
-        typer.Option(help="Which hand the pictures show; without it, a right one is assumed."),
+        typer.Option(help="Which hand they are; without it the one of which the model is surer."),
     ] = None,
     box: Annotated[
         str | None,
         typer.Option(
             metavar="LEFT,TOP,RIGHT,BOTTOM",
-            help="Where the hand is, pixels, in every picture; without it the hand fills the picture.",
+            help="Look at one hand, there in every picture, pixels; `whole`: it fills the picture.",
         ),
     ] = None,
+    boxes: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.jsonl", help="Look where this file says, e.g. a track; lines as of `argus predict`."
+        ),
+    ] = None,
+    finder: Annotated[
+        str, typer.Option(metavar="CHECKPOINT", help="The detector that finds the hands.")
+    ] = FINDER,
+    score_threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="Leave out hands that the detector gives less, from 0 to 1.")
+    ] = SCORE_THRESHOLD,
     camera: Annotated[
         str | None,
         typer.Option(
@@ -40,61 +53,88 @@ def load_predictor(
         ),
     ] = None,
 ) -> HandStream:
-    """Find the 21 joints of a hand in images, in the image and in space.
+    """Find the hands of images, and the 21 joints of each, in the image and in space.
 
-    One line of JSON for each image: joints in its pixels and in millimetres before the camera, confidences, and,
-    where a joint is likely to touch one, the object that is held. Without K distances are a guess; the hand's shape is
-    not.
+    One line of JSON for each image, with its hands: box, side and score, joints in its pixels and in millimetres
+    before the camera, confidences, and, where a joint is likely to touch one, the object that is held. With --box the
+    line is that hand alone. Without K distances are a guess; a hand's shape is not.
 
     Examples:
 
-        argus predict argus-hand hand.jpg --draw out/
+        argus predict argus-hand photo.jpg --draw out/
 
-        argus predict runs/hands photos/ --camera 915,915,640,360 --side left
+        argus predict argus-hand hand.jpg --box whole --side left
+
+        argus predict runs/hands film/ --boxes track.jsonl --camera 915,915,640,360
     """
     from argusvl.manipulation.predict.checkpoint import HandAssets
 
     HandAssets.load(checkpoint)
+    if box is not None and boxes is not None:
+        raise DataError("--box and --boxes contradict each other", remedy="give one of them")
 
     from argusvl.manipulation.predict.predictor import HandPredictor, HandQuery, parse_camera_option
 
-    query = HandQuery(
-        None if box is None else _four(box),
-        side,
-        None if camera is None else parse_camera_option(camera),
+    known = None if camera is None else parse_camera_option(camera)
+    if box is not None:
+        query = HandQuery(None if box == "whole" else _four(box), side, known)
+        return HandStream(HandPredictor.from_pretrained(checkpoint, device=device), query)
+    where: LooksForHands = (
+        HandFinder.from_pretrained(finder, device=device, threshold=score_threshold)
+        if boxes is None
+        else BoxFile(boxes)
     )
-    return HandStream(HandPredictor.from_pretrained(checkpoint, device=device), query)
+    query = HandQuery(None, side, known)
+    return HandStream(HandPredictor.from_pretrained(checkpoint, device=device), query, where)
 
 
 @dataclass(frozen=True, slots=True)
 class HandStream:
-    """A predictor with a query for every picture; meets :class:`argusvl.task_parts.Predictor`."""
+    """A predictor with what is asked of every picture; meets :class:`argusvl.task_parts.Predictor`.
+
+    Attributes:
+        predictor: Of the joints.
+        query: Side and camera; the hand itself where there is no finder.
+        finder: Says where the hands are.
+    """
 
     predictor: HandPredictor
     query: HandQuery
+    finder: LooksForHands | None = None
 
     def stream(
         self, images: Sequence[Path], *, batch_size: int, on_error: Callable[[Path, ArgusError], None]
-    ) -> Iterator[tuple[Path, Hand]]:
+    ) -> Iterator[tuple[Path, Hand | Hands]]:
         """Hands in the order of the images."""
-        return self.predictor.stream(images, self.query, batch_size=batch_size, on_error=on_error)
+        if self.finder is None:
+            yield from self.predictor.stream(images, self.query, batch_size=batch_size, on_error=on_error)
+            return
+        side, camera = self.query.side, self.query.camera
+        yield from self.predictor.find(
+            images, self.finder, side=side, camera=camera, batch_size=batch_size, on_error=on_error
+        )
 
 
-def draw(image: Path, prediction: Hand, *, font_path: Path | None) -> Image.Image:
-    """The skeleton on the image, and the hand in space."""
+def draw(image: Path, prediction: Hand | Hands, *, font_path: Path | None) -> Image.Image:
+    """The skeletons on the image, and the surest hand in space."""
     from argusvl.core.images import open_image
+    from argusvl.manipulation.predict.predictor import Hands
     from argusvl.manipulation.report.drawing import draw_in_space, draw_skeleton, side_by_side
 
-    picture = draw_skeleton(open_image(image, exif="upright"), prediction.joints_px)
+    hands = prediction.hands if isinstance(prediction, Hands) else [prediction]
+    picture = open_image(image, exif="upright")
+    for hand in reversed(hands):
+        picture = draw_skeleton(picture, hand.joints_px)
     size = min(512, picture.height)
     picture = picture.resize((max(1, round(picture.width * size / picture.height)), size))
-    return side_by_side(
-        [
-            (f"{prediction.side} hand", picture),
-            ("from the front", draw_in_space(prediction.joints_m, size)),
-            ("from the side", draw_in_space(prediction.joints_m, size, axes=(2, 1))),
+    told = ", ".join(f"{hand.side} hand" for hand in hands) or "no hand"
+    views = [(told, picture)]
+    if hands:
+        views += [
+            ("from the front", draw_in_space(hands[0].joints_m, size)),
+            ("from the side", draw_in_space(hands[0].joints_m, size, axes=(2, 1))),
         ]
-    )
+    return side_by_side(views)
 
 
 def _four(text: str) -> Floats:
@@ -106,6 +146,8 @@ def _four(text: str) -> Floats:
         numbers = np.zeros(0)
     if numbers.shape != (4,):
         raise DataError(
-            f"{text!r} is not four numbers", where="--box", remedy="write left,top,right,bottom in pixels"
+            f"{text!r} is not four numbers",
+            where="--box",
+            remedy="write left,top,right,bottom in pixels, or whole",
         )
     return numbers

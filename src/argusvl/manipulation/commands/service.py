@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,11 +24,14 @@ class HandSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    side: Literal["left", "right"] | None = Field(None, description="Which hand it is; right where not said.")
+    side: Literal["left", "right"] | None = Field(
+        None, description="Which hand it is; where not said, the one of which the model is surer."
+    )
     box: str | None = Field(
         None,
         pattern=_FOUR,
-        description="left,top,right,bottom about the hand, pixels of the upright picture; all of it where not said.",
+        description="left,top,right,bottom about one hand, pixels of the upright picture; without it hands are "
+        "searched for.",
     )
     camera: str | None = Field(
         None,
@@ -53,6 +57,9 @@ class FoundHand(BaseModel):
 
     box_xyxy_px: tuple[float, float, float, float] = Field(description="The box that was looked at, pixels.")
     side: Literal["left", "right"]
+    score: float | None = Field(
+        description="How sure it is that there is a hand; null where the box was given."
+    )
     joints_px: list[tuple[float, float]] = Field(
         min_length=21, max_length=21, description="In pixels of the upright picture."
     )
@@ -67,7 +74,7 @@ class FoundHand(BaseModel):
 
 
 class FoundHands(BaseModel):
-    """The hand that was looked at."""
+    """The hand that was looked at, or all that were found, the surest first."""
 
     hands: list[FoundHand]
 
@@ -80,40 +87,74 @@ def load_service(checkpoint: Path, *, device: str) -> Service:
 
     import numpy as np
 
+    from argusvl.manipulation.data.checking import camera_problem
+    from argusvl.manipulation.data.records import record_error
+    from argusvl.manipulation.predict.finding import HandFinder
     from argusvl.manipulation.predict.predictor import HandPredictor, HandQuery, parse_camera_option
 
     predictor = HandPredictor.from_pretrained(checkpoint, device=device)
+    finder = HandFinder.from_pretrained(device=device)
 
-    def cut(upload: Upload, settings: HandSettings) -> tuple[CutHand, Floats]:
-        box = None if settings.box is None else np.array([float(part) for part in settings.box.split(",")])
-        camera = None if settings.camera is None else parse_camera_option(settings.camera)
-        looked_at = np.array([0.0, 0.0, *upload.size]) if box is None else box
-        return predictor.cut(upload.picture(), HandQuery(box, settings.side, camera)), looked_at
+    def camera_of(settings: HandSettings) -> Floats | None:
+        return None if settings.camera is None else parse_camera_option(settings.camera)
 
-    def found(cuts: Sequence[tuple[CutHand, Floats]], settings: Sequence[HandSettings]) -> list[FoundHands]:
-        hands = predictor.predict_cuts([cut for cut, _ in cuts])
-        return [FoundHands(hands=[_found(hand, box)]) for hand, (_, box) in zip(hands, cuts, strict=True)]
+    def prepare(upload: Upload, settings: HandSettings) -> tuple[CutHand, ...] | _Unsearched:
+        camera = camera_of(settings)
+        if settings.box is None:
+            if camera is not None and (problem := camera_problem(camera)) is not None:
+                raise record_error(problem, "camera")
+            return _Unsearched(upload, finder.look(None, upload.picture()))
+        box = np.array([float(part) for part in settings.box.split(",")])
+        return predictor.cut(upload.picture(), HandQuery(box, settings.side, camera))
+
+    def answer(
+        waiting: Sequence[tuple[CutHand, ...] | _Unsearched], settings: Sequence[HandSettings]
+    ) -> list[FoundHands]:
+        cuts = [one for one in waiting if not isinstance(one, _Unsearched)]
+        told = iter(predictor.predict_cuts(cuts) if cuts else [])
+        searched = [one for one in waiting if isinstance(one, _Unsearched)]
+        boxes = iter(finder.found([one.looked for one in searched]) if searched else [])
+        found = []
+        for one, asked in zip(waiting, settings, strict=True):
+            if isinstance(one, _Unsearched):
+                own = next(boxes)
+                # Decoded once more, and only where there is a hand: what waits is as small as it was sent.
+                picture = one.upload.picture() if own else None
+                hands = predictor.at(picture, own, asked.side, camera_of(asked)).hands if picture else ()
+            else:
+                hands = (next(told),)
+            found.append(FoundHands(hands=[_found(hand) for hand in hands]))
+        return found
 
     endpoint = Endpoint(
         path="/v1/hands",
-        summary="Find the 21 joints of a hand, in the picture and in space",
+        summary="Find hands and the 21 joints of each, in the picture and in space",
         settings=HandSettings,
         found=FoundHands,
-        prepare=cut,
-        answer=found,
+        prepare=prepare,
+        answer=answer,
         example=_EXAMPLE,
     )
     return Service("manipulation", (endpoint,), tuple(predictor.model.config.objects))
 
 
-def _found(hand: Hand, box: Floats) -> FoundHand:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Unsearched:
+    """A picture, and what its finder has to know of it."""
+
+    upload: Upload
+    looked: Any
+
+
+def _found(hand: Hand) -> FoundHand:
     """The numbers are those of a line of `argus predict`, but for the wrist, which is taken off."""
     line = hand.to_jsonl("")
     joints_mm = hand.joints_m * 1000
     held = line.get("object")
     return FoundHand(
-        box_xyxy_px=tuple(box.round(2).tolist()),
+        box_xyxy_px=tuple(hand.box_xyxy_px.round(2).tolist()),
         side=hand.side,
+        score=hand.score,
         joints_px=line["joints_px"],
         joints_mm=(joints_mm - joints_mm[0]).round(2).tolist(),
         wrist_mm=tuple(joints_mm[0].round(2).tolist()),
@@ -129,6 +170,7 @@ _EXAMPLE = {
         {
             "box_xyxy_px": [0.0, 0.0, 224.0, 224.0],
             "side": "right",
+            "score": 0.93,
             "joints_px": [[112.0 + k, 150.0 - 4 * k] for k in range(21)],
             "joints_mm": [[2.0 * k, -8.0 * k, 0.5 * k] for k in range(21)],
             "wrist_mm": [0.0, 60.0, 420.0],
@@ -139,7 +181,7 @@ _EXAMPLE = {
                 "pose_mm": [[1.0, 0.0, 0.0, 4.0], [0.0, 1.0, 0.0, 20.0], [0.0, 0.0, 1.0, 430.0]],
                 "contact": {"thumb_tip": 0.9},
             },
-            "note": "no side was given: it is taken for a right hand",
+            "note": "no K was given: a focal length of 269 px is assumed, distances are as good as that",
         }
     ]
 }

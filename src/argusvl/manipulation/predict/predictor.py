@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -28,12 +29,14 @@ from argusvl.manipulation.measure.evaluation import HandPrediction, predictions_
 from argusvl.manipulation.model.loading import load_model
 from argusvl.manipulation.model.modeling import ArgusForHands
 from argusvl.manipulation.predict.checkpoint import HandAssets
+from argusvl.manipulation.predict.finding import HandBox, LooksForHands
 from argusvl.run.checkpoints import checkpoint_at
 from argusvl.synthetic.hands.camera import PictureMap, camera_matrix, project
 
 ASSUMED_FOCAL = 1.2
 """Focal length over the picture's longer side where no K is given: that of a telephone's main camera, about 45°."""
 
+_TURNED = "turned upright by its EXIF tag"
 _READERS = 2
 """Threads that read pictures while the model computes."""
 
@@ -44,7 +47,7 @@ class HandQuery:
 
     Attributes:
         box_xyxy_px: ``[4]``, about the hand, in the picture's pixels; ``None``: the whole picture shows it.
-        side: Which hand; ``None``: it is taken for a right one.
+        side: Which hand; ``None``: it is looked at as either, and taken for the one of which the model is surer.
         camera: ``[3, 3]`` K of the picture; ``None``: an ordinary telephone's is assumed.
 
     Raises:
@@ -75,7 +78,9 @@ class Hand:
         joints_px: ``[21, 2]`` in the picture.
         coarse_m: ``[21, 3]`` before refinement.
         confidence: ``[21]`` from 0 to 1.
-        side: As asked.
+        side: As asked, as the finder says, or that of which the model is surer.
+        box_xyxy_px: ``[4]``: where it was looked for.
+        score: How sure it is that there is a hand, 0 to 1; ``None`` where the box was given.
         camera: ``[3, 3]``: the K that was used.
         object_name: What it holds; ``None`` where it is not likely to touch anything, or the model knows no objects.
         object_pose_m: ``[3, 4]`` rotation and translation, object's frame → camera's.
@@ -89,12 +94,14 @@ class Hand:
     coarse_m: Floats
     confidence: Floats
     side: Side
+    box_xyxy_px: Floats
     camera: Floats
     object_name: str | None
     object_pose_m: Floats | None
     contact: Floats
     sampling_px: Floats
     note: str = ""
+    score: float | None = None
 
     def __len__(self) -> int:
         """One hand."""
@@ -116,6 +123,34 @@ class Hand:
             line["object"] = {"name": self.object_name, "pose_mm": pose.round(4).tolist()}
             line["contact"] = dict(zip(JOINTS, self.contact.round(3).tolist(), strict=True))
         return line | ({"note": self.note} if self.note else {})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hands:
+    """The hands that were found in a picture, the surest first.
+
+    Attributes:
+        hands: May be none.
+        note: What the caller should know.
+    """
+
+    hands: Sequence[Hand]
+    note: str = ""
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self.hands)
+
+    def to_jsonl(self, image: str) -> dict[str, Any]:
+        """The line of ``argus predict``: each hand as :meth:`Hand.to_jsonl` has it, with its box and score."""
+        found = []
+        for hand in self.hands:
+            line = hand.to_jsonl(image)
+            known = {"side": line["side"], "box_xyxy_px": hand.box_xyxy_px.round(2).tolist()}
+            if hand.score is not None:
+                known["score"] = round(hand.score, 5)
+            found.append(known | {k: v for k, v in line.items() if k not in ("image", "note")})
+        return {"image": image, "hands": found} | ({"note": self.note} if self.note else {})
 
 
 class HandPredictor:
@@ -188,7 +223,7 @@ class HandPredictor:
             The pictures in their order, and their hands.
         """
 
-        def cut(image: Path) -> CutHand | ArgusError:
+        def cut(image: Path) -> tuple[CutHand, ...] | ArgusError:
             try:
                 return self.cut(image, query)
             except ArgusError as error:
@@ -197,7 +232,7 @@ class HandPredictor:
         # Read and decoded beside the forward pass, a few ahead.
         with closing(map_in_order(cut, images, _READERS)) as found:
             for start in range(0, len(images), batch_size):
-                cuts: list[tuple[Path, CutHand]] = []
+                cuts: list[tuple[Path, tuple[CutHand, ...]]] = []
                 for image in images[start : start + batch_size]:
                     one = next(found)
                     if isinstance(one, ArgusError):
@@ -208,8 +243,87 @@ class HandPredictor:
                     hands = self.predict_cuts([each for _, each in cuts])
                     yield from ((image, hand) for (image, _), hand in zip(cuts, hands, strict=True))
 
-    def predict_cuts(self, cuts: Sequence[CutHand]) -> list[Hand]:
-        """The hands of some cuts, in one forward pass: the second half of :meth:`predict`."""
+    def find(
+        self,
+        images: Sequence[Path],
+        finder: LooksForHands,
+        *,
+        side: Side | None = None,
+        camera: Floats | None = None,
+        batch_size: int,
+        on_error: Callable[[Path, ArgusError], None],
+    ) -> Iterator[tuple[Path, Hands]]:
+        """As :meth:`stream`, with all hands that a finder says a picture has.
+
+        Args:
+            images: Of any number.
+            finder: Says where hands are.
+            side: What every hand is taken for; by default what the finder says, else that of which the model is surer.
+            camera: ``[3, 3]`` K of every picture.
+            batch_size: Pictures, and then hands, in a forward pass.
+            on_error: Called with a picture that cannot be used, which is then left out.
+
+        Yields:
+            The pictures in their order, and their hands.
+        """
+
+        def look(image: Path) -> tuple[Image.Image, Any, str] | ArgusError:
+            try:
+                picture = open_image(image, exif="upright")
+                note = _TURNED if exif_orientation(image) not in (0, 1) else ""
+                return picture, finder.look(image, picture), note
+            except ArgusError as error:
+                return error
+
+        with closing(map_in_order(look, images, _READERS)) as seen:
+            for start in range(0, len(images), batch_size):
+                pictures: list[tuple[Path, Image.Image, Any, str]] = []
+                for image in images[start : start + batch_size]:
+                    one = next(seen)
+                    if isinstance(one, ArgusError):
+                        on_error(image, one)
+                    else:
+                        pictures.append((image, *one))
+                boxes = finder.found([looked for _, _, looked, _ in pictures]) if pictures else []
+                for (image, picture, _, note), own in zip(pictures, boxes, strict=True):
+                    try:
+                        yield image, self.at(picture, own, side, camera, batch_size=batch_size, note=note)
+                    except ArgusError as error:
+                        on_error(image, error)
+
+    def at(
+        self,
+        picture: Image.Image,
+        boxes: Sequence[HandBox],
+        side: Side | None = None,
+        camera: Floats | None = None,
+        *,
+        batch_size: int = 8,
+        note: str = "",
+    ) -> Hands:
+        """The hands in some boxes of one upright picture; ``note``: what is known of it.
+
+        Raises:
+            DataError: A box lies outside of it, or K is no camera.
+        """
+        cuts = [self.cut(picture, HandQuery(box.box_xyxy_px, side or box.side, camera)) for box in boxes]
+        found: list[Hand] = []
+        for start in range(0, len(cuts), batch_size):
+            found += self.predict_cuts(cuts[start : start + batch_size])
+        hands = [replace(hand, score=box.score) for hand, box in zip(found, boxes, strict=True)]
+        notes = [note, hands[0].note if hands else "no hand was found"]
+        return Hands(hands, "; ".join(filter(None, notes)))
+
+    def predict_cuts(self, cuts: Sequence[Sequence[CutHand]]) -> list[Hand]:
+        """The hands of some cuts, in one forward pass: the second half of :meth:`predict`.
+
+        Args:
+            cuts: Of each hand, as either side that it may be; that of which the model is surer is taken.
+        """
+        hands = iter(self._hands([cut for own in cuts for cut in own]))
+        return [max(islice(hands, len(own)), key=lambda hand: float(hand.confidence.mean())) for own in cuts]
+
+    def _hands(self, cuts: Sequence[CutHand]) -> list[Hand]:
         pixels = pixel_values([np.asarray(cut.picture) for cut in cuts])
         cameras = torch.from_numpy(np.stack([cut.camera for cut in cuts]).astype(np.float32))
         device = self.model.device
@@ -217,8 +331,11 @@ class HandPredictor:
             output = self.model(pixel_values=pixels.to(device), cameras=cameras.to(device))
         return [self._hand(found, cut) for found, cut in zip(predictions_of(output), cuts, strict=True)]
 
-    def cut(self, image: str | Path | Image.Image, query: HandQuery) -> CutHand:
+    def cut(self, image: str | Path | Image.Image, query: HandQuery) -> tuple[CutHand, ...]:
         """A hand cut out for the model: the first half of :meth:`predict`, which needs no model.
+
+        Returns:
+            It as either side that it may be.
 
         Raises:
             ImageError: The picture cannot be read.
@@ -234,7 +351,7 @@ class HandPredictor:
             turned = exif_orientation(image)
             picture = open_image(image, exif="upright")
         width, height = picture.size
-        notes = ["turned upright by its EXIF tag"] if turned not in (0, 1) else []
+        notes = [_TURNED] if turned not in (0, 1) else []
         box = query.box_xyxy_px
         if box is None:
             box, margin = np.array([0.0, 0.0, width, height]), 1.0
@@ -253,14 +370,18 @@ class HandPredictor:
             camera = query.camera
             if (problem := camera_problem(camera)) is not None:
                 raise record_error(problem, where)
-        if query.side is None:
-            notes.append("no side was given: it is taken for a right hand")
-        side = query.side or "right"
+        note = "; ".join(notes)
+        sides: tuple[Side, ...] = (query.side,) if query.side else ("right", "left")
+        return tuple(self._cut_as(side, picture, box, margin, camera, note) for side in sides)
+
+    def _cut_as(
+        self, side: Side, picture: Image.Image, box: Floats, margin: float, camera: Floats, note: str
+    ) -> CutHand:
         change = NO_CHANGE.crop(box, margin, self.assets.image_size, None)
         if side == "left":
             change = change.then(PictureMap.mirror(change.size))
         inner, turn = change.camera(camera)
-        return CutHand(change.picture(picture), change, inner, turn, side, camera, "; ".join(notes))
+        return CutHand(change.picture(picture), change, inner, turn, side, box, camera, note)
 
     def _hand(self, found: HandPrediction, cut: CutHand) -> Hand:
         joints = found.joints_m @ cut.turn
@@ -277,6 +398,7 @@ class HandPredictor:
             coarse_m=found.coarse_m @ cut.turn,
             confidence=found.confidence,
             side=cut.side,
+            box_xyxy_px=cut.box_xyxy_px,
             camera=cut.source_camera,
             object_name=named,
             object_pose_m=pose if named is not None else None,
@@ -296,6 +418,7 @@ class CutHand:
         camera: ``[3, 3]`` K of the crop.
         turn: ``[3, 3]``: rotation from the picture's camera to the crop's.
         side: Which hand it is taken for.
+        box_xyxy_px: ``[4]`` in the picture: what was cut out, without its margin.
         source_camera: ``[3, 3]`` K of the picture.
         note: What the caller should know.
     """
@@ -305,6 +428,7 @@ class CutHand:
     camera: Floats
     turn: Floats
     side: Side
+    box_xyxy_px: Floats
     source_camera: Floats
     note: str
 

@@ -43,7 +43,7 @@ class NamedCheckpoint(BaseModel, extra="forbid", frozen=True):
     """A checkpoint that was named at the start, or that ships."""
 
     name: str
-    task: str = Field(description="detection: detect, describe. manipulation: find_hand.")
+    task: str = Field(description="detection: detect, describe. manipulation: find_hands.")
 
 
 class Places(BaseModel, extra="forbid", frozen=True):

@@ -45,7 +45,7 @@ export const watchAsked = (refresh) => {
     state.current.side = event.target.value;
     lookAt(state.current.box);
   });
-  find("#whole").addEventListener("click", () => lookAt(null));
+  find("#search").addEventListener("click", () => lookAt(null));
   find("#look").addEventListener("click", () => {
     const box = [0, 1, 2, 3].map((i) => find(`#box-${i}`).valueAsNumber);
     if (box.every(Number.isFinite) && box[2] > box[0] && box[3] > box[1]) lookAt(box);

@@ -33,7 +33,7 @@ export const takeIn = async (file, limits) => {
   number += 1;
   const name = file.name && file.name !== "image.png" ? file.name : `picture ${number}`;
   const source = URL.createObjectURL(file);
-  const picture = { id: number, file, name, source, size: null, refusal: null, answers: new Map(), side: "right", box: null };
+  const picture = { id: number, file, name, source, size: null, refusal: null, answers: new Map(), side: "", box: null };
   if (file.size === 0) picture.refusal = "The file is empty.";
   else if (file.type && !file.type.startsWith("image/")) picture.refusal = `The file is no picture (${file.type}).`;
   else if (file.size > limits.bytes) {

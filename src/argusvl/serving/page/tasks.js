@@ -20,6 +20,7 @@ const readHands = ({ hands }) => ({
   ...nothing,
   hands,
   lines: hands.flatMap((hand) => [
+    { said: `${hand.side} hand`, more: hand.score === null ? "in the box" : percent(hand.score), strong: true },
     ...fingerLines(hand),
     ...(hand.held ? [{ said: `holds ${hand.held.name}` }] : []),
     ...(hand.note ? [{ said: "Assumed", more: hand.note }] : []),
@@ -54,7 +55,7 @@ export const TASKS = {
   },
   "/v1/hands": {
     title: "Hands", all: true,
-    query: (picture) => ({ side: picture.side, ...(picture.box ? { box: picture.box.join(",") } : {}) }),
+    query: (picture) => ({ ...(picture.side ? { side: picture.side } : {}), ...(picture.box ? { box: picture.box.join(",") } : {}) }),
     read: readHands,
   },
   "/v1/recognize": {

@@ -1,0 +1,123 @@
+"""Hands are found in pictures, or looked at where a file says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from argusvl.assets import MODELS
+from argusvl.cli.main import run
+from argusvl.core.boxes import pairwise_iou
+from argusvl.core.errors import DataError
+from argusvl.manipulation.predict import HandPredictor, HandQuery
+from argusvl.manipulation.predict.finding import BoxFile, side_of
+from argusvl.synthetic import draw_set
+from argusvl.synthetic.hands import draw
+
+pytestmark = pytest.mark.usefixtures("quiet_logging")
+
+MOST_BYTES = 14 * 2**20
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("scenes") / "set"
+    draw_set("hand-scenes", folder, images=24, seed=91)
+    return folder
+
+
+def predicted(capsys: pytest.CaptureFixture[str], *words: str | Path) -> list[dict[str, Any]]:
+    capsys.readouterr()
+    assert run(["predict", "argus-hand", *map(str, words)]) == 0
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_the_finder_is_small() -> None:
+    files = [file for file in MODELS["argus-hand-finder"].rglob("*") if file.is_file()]
+    assert sum(file.stat().st_size for file in files) <= MOST_BYTES
+
+
+def test_hands_of_unseen_scenes_are_found(scenes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    truth = {}
+    for split in ("train", "val", "test"):
+        for text in (scenes / f"{split}.jsonl").read_text(encoding="utf-8").splitlines():
+            record = json.loads(text)
+            truth[Path(record["images"][0]).name] = [entry["bbox_2d"] for entry in record["objects"]]
+    lines = predicted(capsys, *sorted((scenes / "images").glob("0*.jpg")))
+    hit = false = 0
+    for line in lines:
+        own = np.array(truth[Path(line["image"]).name], float).reshape(-1, 4)
+        found = np.array([hand["box_xyxy_px"] for hand in line["hands"]], float).reshape(-1, 4)
+        overlap = pairwise_iou(own, found) if len(own) and len(found) else np.zeros((len(own), len(found)))
+        hit += int((overlap.max(1, initial=0) >= 0.5).sum())
+        false += int((overlap.max(0, initial=0) < 0.5).sum())
+        for hand in line["hands"]:
+            assert len(hand["joints_px"]) == 21 and 0 <= hand["score"] <= 1
+    total = sum(map(len, truth.values()))
+    assert hit >= 0.8 * total and false <= 0.25 * total
+
+
+def test_the_side_is_told_from_the_picture() -> None:
+    predictor = HandPredictor.from_pretrained("argus-hand")
+    drawn = [draw(77, index) for index in range(40)]
+    queries = [HandQuery(scene.box, None, scene.camera) for _, scene in drawn]
+    found = predictor.predict([image for image, _ in drawn], queries)
+    right = [hand.side == scene.side for hand, (_, scene) in zip(found, drawn, strict=True)]
+    assert np.mean(right) >= 0.75
+
+
+def test_a_track_is_followed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    track = []
+    for index in range(3):
+        image, scene = draw(5, index)
+        image.save(tmp_path / f"{index}.png")
+        entry = {"bbox_2d": scene.box.tolist(), "label": f"{scene.side} hand"}
+        track.append({"image": f"{index}.png", "objects": [entry] if index else []})
+    file = tmp_path / "track.jsonl"
+    file.write_text("\n".join(map(json.dumps, track)), encoding="utf-8")
+    lines = predicted(capsys, tmp_path, "--boxes", file)
+    assert [len(line["hands"]) for line in lines] == [0, 1, 1]
+    assert "no hand" in lines[0]["note"]
+    for line, told in zip(lines[1:], track[1:], strict=True):
+        (hand,), (entry,) = line["hands"], told["objects"]
+        assert hand["side"] == entry["label"].split()[0] and "score" not in hand
+        np.testing.assert_allclose(hand["box_xyxy_px"], entry["bbox_2d"], atol=0.01)
+    Image.new("RGB", (200, 200)).save(tmp_path / "new.png")
+    assert run(["predict", "argus-hand", str(tmp_path / "new.png"), "--boxes", str(file)]) == 2
+    assert "no line names this picture" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{",
+        "[]",
+        '{"image": "a.png"}',
+        '{"image": 5, "objects": []}',
+        '{"image": "a.png", "objects": [{"bbox_2d": [1, 2, 3]}]}',
+        '{"image": "a.png", "objects": [{"bbox_2d": [1, 2, 3, "x"]}]}',
+        '{"image": "a.png", "objects": [{"bbox_2d": [1, 2, 3, NaN]}]}',
+    ],
+)
+def test_a_line_that_is_none_is_named(tmp_path: Path, line: str) -> None:
+    (tmp_path / "boxes.jsonl").write_text(f'{{"image": "b.png", "objects": []}}\n{line}\n', encoding="utf-8")
+    with pytest.raises(DataError) as refused:
+        BoxFile(tmp_path / "boxes.jsonl")
+    assert "boxes.jsonl:2" in str(refused.value) and refused.value.remedy
+
+
+def test_box_and_boxes_are_not_given_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["predict", "argus-hand", str(tmp_path), "--box", "whole", "--boxes", "x.jsonl"]
+    assert run(words) == 2
+    assert "contradict" in capsys.readouterr().err
+
+
+def test_labels_say_the_side() -> None:
+    assert [side_of(text) for text in ("left hand", "RIGHT", "右手", "左手", "hand", "left or right", "")] == [
+        "left", "right", "right", "left", None, None, None,
+    ]  # fmt: skip
