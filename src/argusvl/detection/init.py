@@ -93,11 +93,13 @@ class StartingConfig:
         yaml: The text.
         config: What it loads to.
         notes: What a person should know that no key shows.
+        is_small: Whether it trains a model of the shipped size, not a Qwen2.5-VL as it is published.
     """
 
     yaml: str
     config: DetectionRunConfig
     notes: tuple[str, ...]
+    is_small: bool
 
 
 def make_starting_config(
@@ -138,7 +140,7 @@ def make_starting_config(
     values = draft.nested()
     config = config_from_mapping(values, DetectionRunConfig, "the configuration for these data")
     text = write_commented_yaml(values, draft.reasons, _head(data, survey, start))
-    return StartingConfig(text, config, tuple(draft.notes))
+    return StartingConfig(text, config, tuple(draft.notes), start.kind != "stock")
 
 
 # --- what a run starts from -----------------------------------------------------------------------------------------

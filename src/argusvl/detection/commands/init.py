@@ -33,6 +33,9 @@ def init(
         ),
     ] = False,
     root: Root = None,
+    price: Annotated[
+        bool, typer.Option(help="Time a step of a small model here, and say what the run costs in minutes.")
+    ] = True,
 ) -> None:
     """Write a complete configuration for a data set, commented with why each value is what it is.
 
@@ -52,3 +55,7 @@ def init(
     typer.echo(made.yaml, nl=False)
     for note in made.notes:
         say(f"Note: {note}.")
+    if price and made.is_small:
+        from argusvl.detection.commands.step_time import price as minutes
+
+        say(f"Note: {minutes(made.config)}.")
