@@ -113,6 +113,7 @@ def test_a_line_that_is_none_is_named(tmp_path: Path, line: str) -> None:
 
 
 def test_box_and_boxes_are_not_given_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
     words = ["predict", "argus-hand", str(tmp_path), "--box", "whole", "--boxes", "x.jsonl"]
     assert run(words) == 2
     assert "contradict" in capsys.readouterr().err

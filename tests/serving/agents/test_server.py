@@ -93,7 +93,7 @@ def test_places_are_listed_without_where_they_are_on_the_machine(ask: Ask, files
     assert {"name": "train.py", "kind": "file", "bytes": (files / "train.py").stat().st_size} in found[
         "entries"
     ]
-    assert [one["name"] for one in found["checkpoints"]] == ["argus-tiny", "argus-hand"]
+    assert [one["name"] for one in found["checkpoints"]] == ["argus-tiny", "argus-hand", "argus-hand-finder"]
     assert [one["name"] for one in ask("list_places")["entries"]] == [files.name]
 
 

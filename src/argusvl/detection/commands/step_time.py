@@ -65,7 +65,7 @@ def seconds_per_step(config: DetectionRunConfig, image_tokens: int) -> float:
         assert terms is not None
         loss = torch.stack([term.float() for term in terms.values()]).sum()
         loss.backward()
-        float(loss)  # waits for a GPU
+        loss.item()  # waits for a GPU
         model.zero_grad()
         fastest = min(fastest, time.perf_counter() - start)
         if fastest > 4 * _BRIEF:
