@@ -124,6 +124,16 @@ def _bench(result: Any) -> Rows:
     return rows
 
 
+def _growth(result: Any) -> Rows:
+    rows = []
+    for what, lines in result["growth"].items():
+        for name, line in lines.items():
+            amounts = list(line["seconds"].items())
+            ends = (f"{amount}: {_number(value)}" for amount, value in (amounts[0], amounts[-1]))
+            rows.append((what, name, *ends, _number(line["slope"], 2)))
+    return rows
+
+
 def _of(pair: Any) -> str:
     return f"{pair[0]} of {pair[1]}" if pair[1] else ""
 
@@ -427,6 +437,20 @@ BENCHMARKS: dict[str, Benchmark] = {
         "scripts/make_argus_hand.py",
         ("to the wrist", "after the similarity", "mean pose, to the wrist", "mean pose, after"),
         _hand,
+    ),
+    r"argus-hand-finder": Benchmark(
+        "argus-hand-finder on held-out drawn scenes",
+        "scripts/make_argus_hand_finder.py",
+        ("AP50", "AP", "recall", "scenes", "hands"),
+        lambda r: [
+            tuple(_number(r["held_out_scenes"][k]) for k in ("AP50", "AP", "recall", "images", "objects"))
+        ],
+    ),
+    r"growth": Benchmark(
+        "Cost as work grows, seconds",
+        "benchmarks/growth.py",
+        ("what", "of", "least", "most", "slope of the last tenfold, 1 is proportional"),
+        _growth,
     ),
     r"hands-demo": Benchmark(
         "The hands' demo, from argus-hand, mm",

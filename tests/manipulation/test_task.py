@@ -198,7 +198,8 @@ def test_commands_work_for_hands_as_for_boxes(
     assert run(["eval", str(run_folder), val, "--out", str(run_folder / "val"), "--json"]) == 0
     figures = json.loads(capsys.readouterr().out)
     assert figures["hands"] == 10 and set(figures["per_joint_mm"]) >= {"wrist", "thumb_tip"}
-    assert run(["predict", str(run_folder), f"{val}/001.png", "--box", "whole", "--side", "left", "--draw", str(out)]) == 0
+    words = ["predict", str(run_folder), f"{val}/001.png", "--box", "whole", "--side", "left"]
+    assert run([*words, "--draw", str(out)]) == 0
     assert json.loads(capsys.readouterr().out)["side"] == "left"
     assert [one.suffix for one in out.iterdir()] == [".jpg"]
     assert run(["predict", str(run_folder), val, "--box", "whole"]) == 0
