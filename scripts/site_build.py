@@ -94,7 +94,8 @@ def main() -> int:
     broken = [line for line in broken_links(SITE) if not line.startswith("404.html")]
     for line in broken:
         print(f"leads nowhere: {line}", file=sys.stderr)
-    print(SITE / "index.html")
+    print(f"{SITE / 'index.html'}; the search works where a server shows it:")
+    print(f"{sys.executable} -m http.server --bind 127.0.0.1 --directory {SITE} 8001")
     return 1 if broken else 0
 
 

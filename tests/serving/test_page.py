@@ -348,6 +348,9 @@ def test_a_telephone_shows_all_of_it_and_may_photograph(
             "all => all.filter(b => b.offsetHeight < 40).length"
         )
         assert small == 0
+        tops = tab.locator(".actions button:visible").evaluate_all("all => all.map(b => b.offsetTop)")
+        assert len(tops) == 3
+        assert len(set(tops)) == 1
         tab.get_by_role("button", name="Hands").click()
         answered(tab)
         assert tab.evaluate("document.documentElement.scrollWidth") == 390

@@ -35,9 +35,12 @@ const row = (object, position, isNumbered) => {
 };
 
 const line = ({ said, more, finger, strong }) => {
-  const mark = make("span", { class: "mark", "aria-hidden": "true" });
-  if (finger) mark.style.background = css(fingerColour(finger));
-  return make("li", { class: "row" }, mark, make("span", { class: "said" }, make(strong ? "b" : "span", {}, said), ...(more ? [make("small", {}, more)] : [])));
+  const made = make("li", { class: "row" }, make("span", { class: "said" }, make(strong ? "b" : "span", {}, said), ...(more ? [make("small", {}, more)] : [])));
+  if (finger) {
+    made.prepend(make("span", { class: "mark", "aria-hidden": "true" }));
+    made.firstChild.style.background = css(fingerColour(finger));
+  }
+  return made;
 };
 
 const drawOver = () => {
