@@ -38,6 +38,9 @@ class Step:
     seconds: float = 0.0
 
 
+SELDOM = 1000
+"""Steps after which a training is looked at as seldom as it ever is."""
+
 STARTS = ("other", "zero", "constant", "identical-rows", "default")
 """How a parameter's values may look at the start; ``default``: as PyTorch draws them anew."""
 

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 from argus_doctor.checks import examine
 from argus_doctor.errors import ArgusError
-from argus_doctor.evidence import Evidence, NotFinite, Objective, Parameter, Step, TensorStatistics
+from argus_doctor.evidence import SELDOM, Evidence, NotFinite, Objective, Parameter, Step, TensorStatistics
 from argus_doctor.findings import Finding
 from argus_doctor.lint import Script, calling_script
 from argus_doctor.record.calls import CallRecord
@@ -74,6 +74,12 @@ _SOMEWHERE_IN_THE_SOURCE = frozenset(
     }
 )
 _EXAMINED = frozenset({10, 20, 35, 50, 75, 100, 150, 200, 300, 400, 600, 800})
+_LOSSES_ASKED = 20
+"""Of so many steps before a look the graphs are asked for."""
+_OBJECTIVE_EVERY = 200
+"""Of so many steps one is asked which loss is at work, late in a training: the dearest question of a look."""
+_LABELS_EVERY = 10
+"""Of so many steps one is asked for its classes, late in a training."""
 _EXAMINED_EVERY = 1000
 """Steps at which all checks are asked, so that it is known when a finding came."""
 
@@ -197,12 +203,12 @@ class Watch:
             lambda: self._parameters.finish_step(lambda norm: setattr(record, "gradient_norm", norm)),
         )
         self._quietly("targets", lambda: self._take_targets(targets, batch, inputs, looked))
-        if looked:
+        if looked and (memory := self._memory.sample(number)) is not None:
+            self.evidence.memory.append(memory)
+        if looked and (number <= SELDOM or number % _OBJECTIVE_EVERY == 0):
             self._quietly(
                 "objective", lambda: self._take_objectives(targets if targets is not None else batch, outputs)
             )
-            if (memory := self._memory.sample(number)) is not None:
-                self.evidence.memory.append(memory)
         if number in _PROBES and self._probe:
             self._quietly("probe", self._probe_inputs)
         self._quietly("calls", lambda: self._calls.finish_step(number, validated=val_loss is not None))
@@ -235,7 +241,9 @@ class Watch:
         )
 
     def _take_loss(self, record: Step, loss: Any) -> None:
-        if isinstance(loss, Tensor) and loss.grad_fn is not None:
+        # Whether graphs stay is asked at looks, of the steps before.
+        near = record.number <= SELDOM or record.number % 100 >= 100 - _LOSSES_ASKED
+        if near and isinstance(loss, Tensor) and loss.grad_fn is not None:
             sentinel = _Sentinel()
             loss.grad_fn.metadata[f"argus-watch-{id(self)}"] = sentinel  # type: ignore[index]
             self._losses.append(weakref.ref(sentinel))
@@ -322,6 +330,8 @@ class Watch:
 
     def _take_targets(self, targets: Any, batch: Any, inputs: Any, looked: bool) -> None:
         """Classes, spreads and what the inputs tell of them."""
+        if not looked and self._step > SELDOM and self._step % _LABELS_EVERY:
+            return
         # Of a batch, what the model was not given; what is said to be the targets may be given to it as well.
         given = self._given()
         own = (
@@ -477,7 +487,7 @@ class Watch:
         self.evidence.frozen_statistics |= self._parameters.declared_frozen_that_moved()
         self._ranks.compare(self._step, self.evidence)
         # The last few may be held for a moment, and a sum over an epoch is let go at its end.
-        old = list(self._losses)[-20:-3]
+        old = list(self._losses)[-_LOSSES_ASKED:-3]
         if len(old) >= 16:
             alive = sum(one() is not None for one in old)
             self.evidence.alive_losses = max(self.evidence.alive_losses, (alive, len(old)))

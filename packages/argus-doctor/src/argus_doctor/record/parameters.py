@@ -21,8 +21,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
+from torch.nn.utils.rnn import pad_sequence
 
-from argus_doctor.evidence import STARTS, Evidence, Parameter
+from argus_doctor.evidence import SELDOM, STARTS, Evidence, Parameter
 from argus_doctor.lint.rules import MISSPELT
 from argus_doctor.record.host import HostReads
 from argus_doctor.record.tensors import held_here
@@ -163,8 +164,10 @@ class ParameterRecord:
         self._compare(named)
         self._compare_buffers()
         self._find_misspelt(model, named)
-        every = {id(p) for _, p in model.named_parameters(remove_duplicate=False)}
-        foreign = [p for _, group in self._held() for p in group["params"] if id(p) not in every]
+        foreign = []
+        if not held <= set(identities.tolist()):
+            every = {id(p) for p in model.parameters()}
+            foreign = [p for _, group in self._held() for p in group["params"] if id(p) not in every]
         self._foreign = {id(p): self._foreign.get(id(p), False) or p.grad is not None for p in foreign}
         self._evidence.foreign = len(self._foreign), sum(self._foreign.values())
         # Neither alone is a fault: minimising the negated loss is maximising.
@@ -181,12 +184,11 @@ class ParameterRecord:
                     found[name] = attribute
         for name, module in model.named_modules():
             own = vars(module)
-            for attribute in ("requires_grad", *MISSPELT):
-                # A module of somebody's own may read what it keeps under this name.
-                theirs = type(module).__module__.startswith("torch.nn.")
-                trains = any(p.requires_grad for p in module.parameters())
-                if theirs and own.get(attribute, True) is False and trains:
-                    found[name or "model"] = attribute
+            said = [one for one in ("requires_grad", *MISSPELT) if own.get(one, True) is False]
+            # A module of somebody's own may read what it keeps under this name.
+            theirs = type(module).__module__.startswith("torch.nn.")
+            if said and theirs and any(p.requires_grad for p in module.parameters()):
+                found[name or "model"] = said[-1]
         self._evidence.misspelt = found
 
     def _begin(self, named: Sequence[tuple[str, nn.Parameter]]) -> None:
@@ -314,7 +316,10 @@ class ParameterRecord:
 
     def _check_guards(self) -> None:
         """On the CPU a gradient that is no number is met before the weights take it up."""
-        there = [one for reference in self._guards if (one := reference()) is not None]
+        guards, step = self._guards, self._evidence.step
+        if step > SELDOM and guards:  # what is no number spreads: late in a training they take turns
+            guards = [guards[step % len(guards)]]
+        there = [one for reference in guards if (one := reference()) is not None]
         gradients = [held_here(g) for p in there if (g := p.grad) is not None and not g.is_sparse]
         parts = [
             g.reshape(-1)[:_GUARD_VALUES] if g.numel() > _GUARD_VALUES else g for g in gradients if g.is_cpu
@@ -383,18 +388,16 @@ class ParameterRecord:
             places = [place for place in slices if place < len(named)]
             if not places:
                 return
-            figures = []
+            by_device: dict[torch.device, list[int]] = {}
             for place in places:
-                before, gradient = slices[place]
                 parameter = held_here(named[place][1]).detach()
-                figures.append(_update(before, gradient, _slice(parameter)))
+                by_device.setdefault(parameter.device, []).append(place)
                 if STARTS[self._rows[place]["start"]] in ("constant", "identical-rows"):
                     flat = parameter.flatten(1) if parameter.ndim > 1 else parameter[:, None]
                     self._rows[place]["alike"] += bool((flat == flat[:1]).all()) and bool(flat.any())
-            for device in {one.device for one in figures}:
-                chosen = [n for n, one in enumerate(figures) if one.device == device]
-                rows = [places[n] for n in chosen]
-                table = torch.stack([figures[n] for n in chosen])
+            for rows in by_device.values():
+                before, gradients = ([slices[place][n] for place in rows] for n in (0, 1))
+                table = _updates(before, gradients, [_slice(named[place][1]) for place in rows])
                 self._host.ask(table, partial(self._take_updates, rows))
         except Exception as error:  # noqa: BLE001 - a watcher never stops a training: it becomes a finding
             self._evidence.failures.setdefault("updates", repr(error))
@@ -574,16 +577,22 @@ def _norms(gradients: Sequence[tuple[int, Tensor]]) -> list[tuple[int, Tensor]]:
     return found
 
 
-def _update(before: Tensor, gradient: Tensor, after: Tensor) -> Tensor:
-    """Norms of the update, of the gradient and of the weights; the share that did not move in spite of a gradient; the
-    cosine between update and gradient; the norm of the new weights.
+def _updates(before: Sequence[Tensor], gradients: Sequence[Tensor], after: Sequence[Tensor]) -> Tensor:
+    """Of each parameter ``[P, 6]``: norms of update, gradient and weights; the share that did not move
+    in spite of a gradient; the cosine between update and gradient; the norm of the new weights.
     """
-    change, pull = (after - before).float(), gradient.float()
-    pulled = pull != 0
-    moved, steep = change.norm(), pull.norm()
-    stuck = ((change == 0) & pulled).sum() / pulled.sum().clamp_min(1)
-    along = (change * pull).sum() / (moved * steep).clamp_min(1e-30)
-    return torch.stack([moved, steep, before.float().norm(), stuck, along, after.float().norm()])
+    old, pull, new = (_in_rows(parts) for parts in (before, gradients, after))
+    change, pulled = new - old, pull != 0
+    moved, steep = change.norm(dim=1), pull.norm(dim=1)
+    stuck = ((change == 0) & pulled).sum(1) / pulled.sum(1).clamp_min(1)
+    along = (change * pull).sum(1) / (moved * steep).clamp_min(1e-30)
+    return torch.stack([moved, steep, old.norm(dim=1), stuck, along, new.norm(dim=1)], 1)
+
+
+def _in_rows(parts: Sequence[Tensor]) -> Tensor:
+    """Vectors one below the other, filled up with zeros: a few operations for all instead of a few for each."""
+    exact = any(one.dtype == torch.float64 for one in parts)
+    return pad_sequence([one.double() if exact else one.float() for one in parts], batch_first=True)
 
 
 def _slice(tensor: Tensor) -> Tensor:
