@@ -408,27 +408,24 @@ class Watch:
             if columns is not None:
                 self._host.ask(columns, self._take_columns)
         for name, sample in samples.items():
-            self._take_objective(name, sample, candidates, given)
+            self._take_objective(name, sample, candidates)
 
     def _take_columns(self, norms: Tensor) -> None:
         self.evidence.output_shares.append({f"column {n}": norm for n, norm in enumerate(norms.tolist())})
 
-    def _take_objective(
-        self, name: str, sample: OutputSample, candidates: Sequence[Tensor], given: Sequence[Tensor]
-    ) -> None:
+    def _take_objective(self, name: str, sample: OutputSample, candidates: Sequence[Tensor]) -> None:
         assert sample.gradient is not None
         step = self._step
         if not sample.shape:
             if name.rpartition(".")[2] == "loss":
                 self._host.ask(sample.gradient, lambda there: self._take_own_loss(step, float(there)))
             return
-        tokens = next((one for one in given if not one.is_floating_point() and one.ndim == 2), None)
         parts = [sample.part_of(one).detach() for one in candidates[:4]]
-        own = [] if tokens is None else [tokens.detach()]
+        own = self._calls.tokens
 
         def examine_it(there: list[Tensor]) -> None:
             values, gradient, *rest = there
-            targets = rest[: len(parts)]
+            targets, sequences = rest[: len(parts)], rest[len(parts) :]
             result = None
             if sample.wide:
                 result = examine_vocabulary(step, gradient, targets)
@@ -440,14 +437,21 @@ class Watch:
                 pulled = pulled_classes(gradient) if gradient.ndim == 3 else (gradient, gradient)
             offset = told = None
             if own and len(sample.shape) == 3:
-                offset = trained_offset(rest[-1], *pulled, sample.index, sample.shape[-1])
+                offsets = [
+                    (one, offset)
+                    for one in sequences
+                    if (offset := trained_offset(one, *pulled, sample.index, sample.shape[-1])) is not None
+                ]
+                # An encoder may be given what the decoder is to write; the decoder's own tokens come last.
+                offsets = [pair for pair in offsets if pair[1] == 1] or offsets
+                tokens, offset = offsets[-1] if offsets else (sequences[-1], None)
                 brought = (one for one in targets if one.ndim == 2 and not one.is_floating_point())
-                offsets = (
-                    trained_offset(rest[-1], one, one >= 0, sample.index, sample.shape[-1])
+                told_offsets = (
+                    trained_offset(tokens, one, one >= 0, sample.index, sample.shape[-1])
                     for one in brought
                     if one.shape == pulled[0].shape
                 )
-                told = next((one for one in offsets if one is not None), None)
+                told = next((one for one in told_offsets if one is not None), None)
             whole = all(one.step in (None, 1) for one in sample.index)
             if result is not None and result.classes and whole and over_samples(values):
                 result.outputs_are = "over-samples"

@@ -29,14 +29,16 @@ _CALLS_OF_AN_EVALUATION = 4
 """That are examined; of a generation's hundreds the rest are only counted."""
 _SETTLED_AFTER, _SETTLED_AT = 16, 1024
 """Batches, and samples, after which those that were trained on are counted."""
-_SAMPLES_OF_AN_EVALUATION = 64
-"""More calls are, where they are of single samples."""
+_CALLS_TOLD_APART = 64
+"""Whose samples are compared with those of training: what is evaluated first may be the training set."""
 _FEW_SAMPLES = 16
 """Of so few it says nothing that training has seen them."""
 _MOST_PAIRS = 100_000
 _LONGEST_ROUND = 1024
 """Batches of an epoch whose order is remembered."""
 _CONFIDENT_CLASSES = 4096
+_MOST_TOKENS = 1 << 14
+"""64 KiB."""
 _MODES = ("Dropout", "BatchNorm", "AlphaDropout", "SyncBatchNorm", "DropPath", "StochasticDepth")
 _FIRST_LAYERS = (nn.Linear, nn.modules.conv._ConvNd, nn.RNNBase, nn.modules.batchnorm._NormBase, nn.LayerNorm)
 
@@ -106,6 +108,7 @@ class CallRecord:
         first_call: When the step's first call began.
         inputs: The tensors of the last call with gradients, as long as others hold them.
         last_outputs: The same of its outputs.
+        tokens: Of a look, copies of the sequences of tokens among the inputs: a slice of a batch is gone at once.
     """
 
     def __init__(
@@ -126,6 +129,7 @@ class CallRecord:
         self.first_call: float | None = None
         self.inputs: list[tuple[str, weakref.ref[Tensor]]] = []
         self.last_outputs: list[tuple[str, weakref.ref[Tensor]]] = []
+        self.tokens: list[Tensor] = []
         self._modes = [weakref.ref(module) for module in model.modules() if _matters(module)]
         evidence.mode_matters = bool(self._modes)
         self._calls = _StepCalls()
@@ -225,8 +229,7 @@ class CallRecord:
             ]
         root = module.training
         self._evidence.evaluations.ever_in_evaluation_mode |= not root
-        enough = calls.evaluations >= _CALLS_OF_AN_EVALUATION and calls.samples >= _SAMPLES_OF_AN_EVALUATION
-        if not tensors and (enough or calls.evaluations >= _SAMPLES_OF_AN_EVALUATION):
+        if not tensors and calls.evaluations >= _CALLS_TOLD_APART:
             calls.evaluations += 1
             return
         given = [(n, t) for n, t in tensors_in([list(args), kwargs]) if t.ndim > 0 and t.numel()]
@@ -237,7 +240,8 @@ class CallRecord:
             self._evidence.evaluations.single_input &= len(given) == 1
             if samples := _samples([one for _, one in given]):
                 self._host.ask(_prints(samples), calls.prints.append)
-            self._take_confidence(output)
+            if calls.evaluations <= _CALLS_OF_AN_EVALUATION:
+                self._take_confidence(output)
             return
         calls.graded += 1
         if self._keep:
@@ -246,6 +250,10 @@ class CallRecord:
         if calls.graded == 1 or not self.inputs:
             self.inputs = [(name, weakref.ref(one)) for name, one in given]
             self.last_outputs = [(name, weakref.ref(one)) for name, one in tensors[:_MOST_OUTPUTS]]
+            if self.looking:
+                self.tokens = [
+                    one.detach().to(torch.int32, copy=True) for _, one in given if _are_tokens(one)
+                ]
         if calls.graded <= _CALLS_OF_AN_EVALUATION:
             self._take_samples([one for _, one in given])
         if given:
@@ -293,7 +301,7 @@ class CallRecord:
             validated: Whether a validation loss was told with it.
         """
         calls, evidence = self._calls, self._evidence
-        self._calls, self.first_call, self.call = _StepCalls(), None, None
+        self._calls, self.first_call, self.call, self.tokens = _StepCalls(), None, None, []
         if self._first_layer is not None and len(self._layers) > 1:  # it stays the first one
             first = id(self._first_layer())
             for key in [key for key in self._layers if key != first]:
@@ -358,7 +366,9 @@ class CallRecord:
             alike = [one for one in calls.prints if len(one) == len(calls.prints[0])]
             found.repeated += len(alike) > 1 and torch.equal(alike[0], alike[1])
             if not self._seen.full and len(asked) >= _FEW_SAMPLES:
-                shares = [self._seen.share(one.numpy()) for one in calls.prints]
+                # Of a few samples a share says little.
+                many = [one for one in calls.prints if len(one) >= _FEW_SAMPLES] or calls.prints
+                shares = [self._seen.share(one.numpy()) for one in many]
                 found.known_share.append((min(shares), validated))
 
     def _compare_batches(self, prints: Any) -> None:
@@ -385,6 +395,11 @@ class CallRecord:
             self._evidence.batches_in_order = same, compared, length
         elif len(self._rounds) < _LONGEST_ROUND:
             self._rounds.append(total)
+
+
+def _are_tokens(tensor: Tensor) -> bool:
+    whole = not tensor.is_floating_point() and not tensor.is_complex() and tensor.dtype != torch.bool
+    return whole and tensor.ndim == 2 and tensor.numel() <= _MOST_TOKENS
 
 
 def _samples(tensors: list[Tensor]) -> _Samples:

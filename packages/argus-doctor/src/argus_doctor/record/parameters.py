@@ -37,7 +37,7 @@ _EARLY = 60
 _GUARDS = 4
 """Parameters that are asked at a backward pass whether a gradient is there already, and before a step whether it is a
 number."""
-_GUARD_VALUES = 4096
+_GUARD_VALUES, _FEW_VALUES = 4096, 256
 
 _KEPT = np.dtype(
     [
@@ -50,6 +50,9 @@ _KEPT = np.dtype(
     ]
 )  # fmt: skip
 _TRAINS, _HELD, _DECLARED, _BY_OTHERS, _GRADED = 1, 2, 4, 8, 16
+
+
+_DECAYS_APART = ("AdamW", "SGD", "AdamW8bit", "Lion", "LAMB")
 
 
 def plain(optimizer: Any) -> torch.optim.Optimizer:
@@ -170,6 +173,16 @@ class ParameterRecord:
             foreign = [p for _, group in self._held() for p in group["params"] if id(p) not in every]
         self._foreign = {id(p): self._foreign.get(id(p), False) or p.grad is not None for p in foreign}
         self._evidence.foreign = len(self._foreign), sum(self._foreign.values())
+        # Where decay is no part of the gradient, each step takes this share of every weight.
+        self._evidence.decay = max(
+            self._evidence.decay,
+            *(
+                float(group["lr"]) * float(group["weight_decay"])
+                for optimizer, group in self._held()
+                if type(optimizer).__name__ in _DECAYS_APART and group.get("lr") and group.get("weight_decay")
+            ),
+            0.0,
+        )
         # Neither alone is a fault: minimising the negated loss is maximising.
         self._evidence.maximises = any(
             g.get("maximize") or (g.get("lr") is not None and g["lr"] < 0) for _, g in self._held()
@@ -321,10 +334,7 @@ class ParameterRecord:
             guards = [guards[step % len(guards)]]
         there = [one for reference in guards if (one := reference()) is not None]
         gradients = [held_here(g) for p in there if (g := p.grad) is not None and not g.is_sparse]
-        parts = [
-            g.reshape(-1)[:_GUARD_VALUES] if g.numel() > _GUARD_VALUES else g for g in gradients if g.is_cpu
-        ]
-        if not all(cmath.isfinite(part.sum().item()) for part in parts):
+        if not all(cmath.isfinite(_total(g)) for g in gradients if g.is_cpu):
             self._before_step()
 
     def _see_gradients(self, optimizer: torch.optim.Optimizer) -> None:
@@ -564,6 +574,14 @@ def _plain(gradient: Tensor) -> Tensor:
     if gradient.is_sparse:
         gradient = gradient.coalesce().values()
     return torch.view_as_real(gradient.resolve_conj()) if gradient.is_complex() else gradient
+
+
+def _total(gradient: Tensor) -> complex:
+    """Of what is small or of a part; of few numbers Python adds up sooner than PyTorch finds how to."""
+    if gradient.ndim == 1 and len(gradient) <= _FEW_VALUES:
+        return sum(gradient.tolist())  # type: ignore[no-any-return]
+    part = gradient if gradient.numel() <= _GUARD_VALUES else gradient.reshape(-1)[:_GUARD_VALUES]
+    return part.sum().item()
 
 
 def _norms(gradients: Sequence[tuple[int, Tensor]]) -> list[tuple[int, Tensor]]:
