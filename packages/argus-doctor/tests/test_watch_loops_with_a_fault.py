@@ -184,3 +184,27 @@ def test_weight_decay_that_takes_the_weights_is_found(decay: float, expected: bo
     found = named(watch.report()).get("mode-collapse")
     assert (found is not None) == expected
     assert found is None or (found.severity == "hint" and found.where == "weight decay")
+
+
+class Masked(Tagger):
+    """Computes its loss itself, of the labels that it is given beside its tokens."""
+
+    def forward(self, ids: Tensor, begun: Tensor | None = None) -> dict[str, Tensor]:  # type: ignore[override]
+        assert begun is not None
+        scores = super().forward(ids)
+        return {"loss": F.cross_entropy(scores.transpose(1, 2), begun, ignore_index=-100), "logits": scores}
+
+
+def test_labels_that_a_model_is_given_for_its_own_loss_are_not_its_tokens() -> None:
+    rng, model = torch.Generator().manual_seed(0), Masked()
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+    watch = Watch(model, optimizer, source=False)
+    for _ in range(30):
+        ids = torch.randint(1, VOCABULARY, (16, 8), generator=rng)
+        masked = torch.rand(ids.shape, generator=rng) < 0.3
+        loss = model(ids.masked_fill(masked, 0), ids.masked_fill(~masked, -100))["loss"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        watch.step(loss=loss, batch=ids)
+    assert "labels-shifted" not in named(watch.report())

@@ -251,8 +251,12 @@ class CallRecord:
             self.inputs = [(name, weakref.ref(one)) for name, one in given]
             self.last_outputs = [(name, weakref.ref(one)) for name, one in tensors[:_MOST_OUTPUTS]]
             if self.looking:
+                sequences = [one for _, one in given if _are_tokens(one)]
+                # Where the model computes its loss itself, the others are its labels.
+                own_loss = any(one.ndim == 0 for _, one in tensors)
                 self.tokens = [
-                    one.detach().to(torch.int32, copy=True) for _, one in given if _are_tokens(one)
+                    one.detach().to(torch.int32, copy=True)
+                    for one in (sequences[:1] if own_loss else sequences)
                 ]
         if calls.graded <= _CALLS_OF_AN_EVALUATION:
             self._take_samples([one for _, one in given])
