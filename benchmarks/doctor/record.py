@@ -27,13 +27,13 @@ def in_short(result: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def main(suite: str, note: str = "") -> None:
-    """Reads stdin."""
+def main(name: str, note: str = "") -> None:
+    """Keeps what comes on stdin under a name: the suite's, or which look at it this is."""
     said = json.load(sys.stdin)
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     file = RESULTS / f"{today}-doctor-bench.json"
     known = json.loads(file.read_text("utf-8")) if file.exists() else {"date": today}
-    known[suite] = in_short(said["argus"]) | ({"note": note} if note else {})
+    known[name] = in_short(said["detectors"]["argus"]) | ({"note": note} if note else {})
     file.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
 
 
