@@ -38,6 +38,9 @@ class Step:
     seconds: float = 0.0
 
 
+SELDOM = 1000
+"""Steps after which a training is looked at as seldom as it ever is."""
+
 STARTS = ("other", "zero", "constant", "identical-rows", "default")
 """How a parameter's values may look at the start; ``default``: as PyTorch draws them anew."""
 
@@ -344,6 +347,8 @@ class Evidence:
         declared_frozen: The patterns that were declared frozen.
         frozen_statistics: Parameters and statistics that were declared frozen and changed.
         maximises: Whether an optimizer is told to maximise.
+        decay: The greatest share of a weight that weight decay alone takes at a step, of all looks; 0 where it is
+            part of a gradient that is scaled anew.
         alive_losses: Losses of earlier steps whose graph is still held, and losses looked at.
         ignored_inputs: Inputs that the outputs were found not to depend on.
         asked_inputs: Inputs that were asked about.
@@ -394,6 +399,7 @@ class Evidence:
     declared_frozen: tuple[str, ...] = ()
     frozen_statistics: set[str] = field(default_factory=set)
     maximises: bool = False
+    decay: float = 0.0
     alive_losses: tuple[int, int] = (0, 0)
     ignored_inputs: set[str] = field(default_factory=set)
     asked_inputs: int = 0

@@ -39,6 +39,12 @@ def _tags(outputs: Tensor, targets: Tensor) -> Tensor:
     return F.cross_entropy(outputs, targets)
 
 
+def _over_samples(outputs: Tensor, targets: Tensor) -> Tensor:
+    if len(outputs) == outputs.shape[1]:  # each with each: the other direction of a contrast
+        raise ValueError("a square")
+    return F.nll_loss(F.log_softmax(outputs, 0), targets)
+
+
 def _one_hot(targets: Tensor, classes: int) -> Tensor:
     return F.one_hot(targets, classes).to(torch.float64)
 
@@ -54,6 +60,7 @@ CLASSES: dict[str, Loss] = {
     "nll-of-scores": _nll_raw,
     "nll-of-softmax": lambda o, t: F.nll_loss(F.softmax(o, -1), t),
     "nll-of-probabilities": lambda o, t: F.nll_loss(o.clamp_min(1e-12).log(), t),
+    "over-samples": lambda o, t: _over_samples(o, t),
     "squared-softmax": lambda o, t: F.mse_loss(F.softmax(o, -1), _one_hot(t, o.shape[1])),
     "squared-one-hot": lambda o, t: F.mse_loss(o, _one_hot(t, o.shape[1])),
     "squared-number": lambda o, t: ((o - t[:, None]) ** 2).mean(),
@@ -97,6 +104,7 @@ FAULTY = {
     "sigmoid-twice": "double-softmax",
     "nll-of-scores": "missing-softmax",
     "nll-of-softmax": "missing-softmax",
+    "over-samples": "softmax-wrong-dimension",
     "squared-broadcast": "loss-broadcast",
     "absolute-broadcast": "loss-broadcast",
     "huber-broadcast": "loss-broadcast",

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 from argus_doctor.checks import examine
 from argus_doctor.errors import ArgusError
-from argus_doctor.evidence import Evidence, NotFinite, Objective, Parameter, Step, TensorStatistics
+from argus_doctor.evidence import SELDOM, Evidence, NotFinite, Objective, Parameter, Step, TensorStatistics
 from argus_doctor.findings import Finding
 from argus_doctor.lint import Script, calling_script
 from argus_doctor.record.calls import CallRecord
@@ -74,6 +74,12 @@ _SOMEWHERE_IN_THE_SOURCE = frozenset(
     }
 )
 _EXAMINED = frozenset({10, 20, 35, 50, 75, 100, 150, 200, 300, 400, 600, 800})
+_LOSSES_ASKED = 20
+"""Of so many steps before a look the graphs are asked for."""
+_OBJECTIVE_EVERY = 200
+"""Of so many steps one is asked which loss is at work, late in a training: the dearest question of a look."""
+_LABELS_EVERY = 10
+"""Of so many steps one is asked for its classes, late in a training."""
 _EXAMINED_EVERY = 1000
 """Steps at which all checks are asked, so that it is known when a finding came."""
 
@@ -197,12 +203,12 @@ class Watch:
             lambda: self._parameters.finish_step(lambda norm: setattr(record, "gradient_norm", norm)),
         )
         self._quietly("targets", lambda: self._take_targets(targets, batch, inputs, looked))
-        if looked:
+        if looked and (memory := self._memory.sample(number)) is not None:
+            self.evidence.memory.append(memory)
+        if looked and (number <= SELDOM or number % _OBJECTIVE_EVERY == 0):
             self._quietly(
                 "objective", lambda: self._take_objectives(targets if targets is not None else batch, outputs)
             )
-            if (memory := self._memory.sample(number)) is not None:
-                self.evidence.memory.append(memory)
         if number in _PROBES and self._probe:
             self._quietly("probe", self._probe_inputs)
         self._quietly("calls", lambda: self._calls.finish_step(number, validated=val_loss is not None))
@@ -235,7 +241,9 @@ class Watch:
         )
 
     def _take_loss(self, record: Step, loss: Any) -> None:
-        if isinstance(loss, Tensor) and loss.grad_fn is not None:
+        # Whether graphs stay is asked at looks, of the steps before.
+        near = record.number <= SELDOM or record.number % 100 >= 100 - _LOSSES_ASKED
+        if near and isinstance(loss, Tensor) and loss.grad_fn is not None:
             sentinel = _Sentinel()
             loss.grad_fn.metadata[f"argus-watch-{id(self)}"] = sentinel  # type: ignore[index]
             self._losses.append(weakref.ref(sentinel))
@@ -322,6 +330,8 @@ class Watch:
 
     def _take_targets(self, targets: Any, batch: Any, inputs: Any, looked: bool) -> None:
         """Classes, spreads and what the inputs tell of them."""
+        if not looked and self._step > SELDOM and self._step % _LABELS_EVERY:
+            return
         # Of a batch, what the model was not given; what is said to be the targets may be given to it as well.
         given = self._given()
         own = (
@@ -398,27 +408,24 @@ class Watch:
             if columns is not None:
                 self._host.ask(columns, self._take_columns)
         for name, sample in samples.items():
-            self._take_objective(name, sample, candidates, given)
+            self._take_objective(name, sample, candidates)
 
     def _take_columns(self, norms: Tensor) -> None:
         self.evidence.output_shares.append({f"column {n}": norm for n, norm in enumerate(norms.tolist())})
 
-    def _take_objective(
-        self, name: str, sample: OutputSample, candidates: Sequence[Tensor], given: Sequence[Tensor]
-    ) -> None:
+    def _take_objective(self, name: str, sample: OutputSample, candidates: Sequence[Tensor]) -> None:
         assert sample.gradient is not None
         step = self._step
         if not sample.shape:
             if name.rpartition(".")[2] == "loss":
                 self._host.ask(sample.gradient, lambda there: self._take_own_loss(step, float(there)))
             return
-        tokens = next((one for one in given if not one.is_floating_point() and one.ndim == 2), None)
         parts = [sample.part_of(one).detach() for one in candidates[:4]]
-        own = [] if tokens is None else [tokens.detach()]
+        own = self._calls.tokens
 
         def examine_it(there: list[Tensor]) -> None:
             values, gradient, *rest = there
-            targets = rest[: len(parts)]
+            targets, sequences = rest[: len(parts)], rest[len(parts) :]
             result = None
             if sample.wide:
                 result = examine_vocabulary(step, gradient, targets)
@@ -430,14 +437,21 @@ class Watch:
                 pulled = pulled_classes(gradient) if gradient.ndim == 3 else (gradient, gradient)
             offset = told = None
             if own and len(sample.shape) == 3:
-                offset = trained_offset(rest[-1], *pulled, sample.index, sample.shape[-1])
+                offsets = [
+                    (one, offset)
+                    for one in sequences
+                    if (offset := trained_offset(one, *pulled, sample.index, sample.shape[-1])) is not None
+                ]
+                # An encoder may be given what the decoder is to write; the decoder's own tokens come last.
+                offsets = [pair for pair in offsets if pair[1] == 1] or offsets
+                tokens, offset = offsets[-1] if offsets else (sequences[-1], None)
                 brought = (one for one in targets if one.ndim == 2 and not one.is_floating_point())
-                offsets = (
-                    trained_offset(rest[-1], one, one >= 0, sample.index, sample.shape[-1])
+                told_offsets = (
+                    trained_offset(tokens, one, one >= 0, sample.index, sample.shape[-1])
                     for one in brought
                     if one.shape == pulled[0].shape
                 )
-                told = next((one for one in offsets if one is not None), None)
+                told = next((one for one in told_offsets if one is not None), None)
             whole = all(one.step in (None, 1) for one in sample.index)
             if result is not None and result.classes and whole and over_samples(values):
                 result.outputs_are = "over-samples"
@@ -477,7 +491,7 @@ class Watch:
         self.evidence.frozen_statistics |= self._parameters.declared_frozen_that_moved()
         self._ranks.compare(self._step, self.evidence)
         # The last few may be held for a moment, and a sum over an epoch is let go at its end.
-        old = list(self._losses)[-20:-3]
+        old = list(self._losses)[-_LOSSES_ASKED:-3]
         if len(old) >= 16:
             alive = sum(one() is not None for one in old)
             self.evidence.alive_losses = max(self.evidence.alive_losses, (alive, len(old)))

@@ -120,6 +120,15 @@ def rates(evidence: Evidence) -> Iterator[Suspicion]:
             proven=certain,
         )
         return
+    if evidence.decay >= _DECAY and _shrinks(layers):
+        yield Suspicion(
+            "mode-collapse",
+            "decay takes the weights within a hundred steps",
+            f"weight decay takes up to {evidence.decay:.1%} of every weight at a step: after "
+            f"{_steps(evidence.decay)} such steps half of what was learned is gone, and the weights have shrunk",
+            "weight decay",
+            {"decay": evidence.decay},
+        )
     found = evidence.not_finite
     if found is not None and found.what in ("loss", "backward") and (found.largest or math.inf) < 1e4:
         return  # outputs of a usual size: it is the loss that cannot take them
@@ -186,6 +195,20 @@ def rates(evidence: Evidence) -> Iterator[Suspicion]:
             "learning rate",
             numbers,
         )
+
+
+_DECAY = 0.01
+"""Share of a weight at a step: what was learned a hundred steps ago is hardly there any more."""
+
+
+def _steps(decay: float) -> int:
+    """Half of a weight's life under decay alone."""
+    return max(1, round(math.log(0.5) / math.log1p(-min(decay, 0.999))))
+
+
+def _shrinks(layers: list[Parameter]) -> bool:
+    """Whether most matrices are well below their first size."""
+    return sum(0 < p.weight < 0.7 * p.first_weight for p in layers) > 0.5 * len(layers)
 
 
 def _answers_alike(evidence: Evidence) -> bool:

@@ -78,6 +78,15 @@ def unbounded(evidence: Evidence) -> Iterator[Suspicion]:
 
 def form(evidence: Evidence) -> Iterator[Suspicion]:
     """A loss that is not what its targets and outputs call for."""
+    written = next((one for one in evidence.source if one.slug == "softmax-wrong-dimension"), None)
+    looks = [one for one in evidence.objectives if one.classes]
+    if written is not None and len(looks) >= 4:
+        yield Suspicion(
+            written.slug,
+            "softmax over the samples of a loss, in the source",
+            f"the outputs are scores of {looks[-1].classes} classes, a row for each sample, and {written.what}",
+            written.where,
+        )
     for known in evidence.by_output().values():
         if len(known) >= 4:
             yield from _form(evidence, known)
@@ -134,6 +143,7 @@ def _form(evidence: Evidence, known: list[Objective]) -> Iterator[Suspicion]:
 
 
 _TOLD = {
+    "over-samples": "the loss takes its softmax over the samples of a batch, and not over the classes",
     "softmax-twice": "the gradient at the outputs is that of a softmax on top of a softmax",
     "sigmoid-before-cross-entropy": "the gradient at the outputs is that of a sigmoid below the softmax of the loss",
     "sigmoid-twice": "the gradient at the outputs is that of a sigmoid on top of a sigmoid",

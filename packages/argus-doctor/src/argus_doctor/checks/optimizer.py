@@ -101,6 +101,15 @@ def reach(evidence: Evidence) -> Iterator[Suspicion]:
         share = sum(p.numel for p in parts) / total
         if not parts:
             continue
+        if not cut and (tables := _unused_tables(parts, evidence)):
+            yield Suspicion(
+                "no-gradient",
+                "a table beside the tokens' never called",
+                f"{names(_modules(tables))}, as wide as the embedding of the tokens and handed to the optimizer, is "
+                f"never called, at {parts[0].looks} looks: positions or kinds of tokens are missing",
+                names(_modules(tables)),
+            )
+            continue
         # What was trained before may be called without gradients on purpose, and be handed over with the rest.
         fresh = any(p.start in _RANDOM and len(p.shape) > 1 for p in parts)
         certain = cut and fresh and share >= _SHARE
@@ -154,6 +163,16 @@ def reach(evidence: Evidence) -> Iterator[Suspicion]:
             names(_modules(silent)),
             {"share": share},
         )
+
+
+def _unused_tables(parts: Sequence[Parameter], evidence: Evidence) -> list[Parameter]:
+    """Embeddings that nobody calls, of the width of one that trains beside them."""
+    widths = {
+        p.shape[-1]
+        for p in evidence.parameters.values()
+        if p.kind == "Embedding" and p.module not in evidence.uncalled and p.updates
+    }
+    return [p for p in parts if p.kind == "Embedding" and p.shape[-1] in widths]
 
 
 def intent(evidence: Evidence) -> Iterator[Suspicion]:

@@ -18,6 +18,7 @@ _ATTENTION = ("MultiheadAttention", "TransformerEncoder", "TransformerEncoderLay
 _NEEDS_SCORES = {"cross_entropy", "CrossEntropyLoss"}
 _NEEDS_BINARY_SCORES = {"binary_cross_entropy_with_logits", "BCEWithLogitsLoss"}
 _NEEDS_LOGARITHMS = {"nll_loss", "NLLLoss"}
+_COMPARES = {"kl_div", "KLDivLoss"}
 
 
 def missing_zero_grad(tree: Tree) -> Iterator[Hit]:
@@ -96,6 +97,14 @@ def softmax(tree: Tree) -> Iterator[Hit]:
         loss = tree.loss_of(node)
         if not isinstance(node, ast.Call) or loss is None or not node.args:
             continue
+        for given in node.args[:2]:
+            if loss in _NEEDS_LOGARITHMS | _COMPARES and _softens_samples(given):
+                yield (
+                    "softmax-wrong-dimension",
+                    given,
+                    0.8,
+                    f"`{ast.unparse(given)}` adds up to 1 over the first dimension, the samples",
+                )
         soft = _soft(tree, node.args[0], tree.function(node) or tree.module)
         if (loss in _NEEDS_SCORES and soft in SOFT) or (
             loss in _NEEDS_BINARY_SCORES and soft in ("sigmoid", "Sigmoid")
@@ -119,6 +128,15 @@ def softmax(tree: Tree) -> Iterator[Hit]:
     for call in tree.calls("Sequential"):
         if call.args and isinstance(call.args[-1], ast.Call):
             yield from _at_the_end(last(call.args[-1].func), call.args[-1], names)
+
+
+def _softens_samples(node: ast.expr) -> bool:
+    """Whether it is a softmax over dimension 0."""
+    if not isinstance(node, ast.Call) or last(node.func) not in ("softmax", "log_softmax"):
+        return False
+    method = not isinstance(node.func, ast.Attribute) or base(node.func) in ("F", "torch", "nn.functional")
+    places = [*node.args[1 if method else 0 :][:1], *(k.value for k in node.keywords if k.arg == "dim")]
+    return any(isinstance(one, ast.Constant) and one.value == 0 for one in places)
 
 
 def _at_the_end(soft: str | None, node: ast.expr | ast.stmt, losses: set[str | None]) -> Iterator[Hit]:

@@ -21,22 +21,24 @@ from argus_doctor.record.hooks import Hook
 from argus_doctor.record.host import HostReads
 from argus_doctor.record.outputs import OutputSample
 from argus_doctor.record.seen import SeenSamples
-from argus_doctor.record.tensors import described, fingerprints, tensors_in
+from argus_doctor.record.tensors import described, fingerprints, printed, tensors_in
 from argus_doctor.signature import confidence
 
 _MOST_OUTPUTS = 4
 _CALLS_OF_AN_EVALUATION = 4
 """That are examined; of a generation's hundreds the rest are only counted."""
-_SETTLED_AFTER, _SETTLED_AT = 16, 4096
+_SETTLED_AFTER, _SETTLED_AT = 16, 1024
 """Batches, and samples, after which those that were trained on are counted."""
-_SAMPLES_OF_AN_EVALUATION = 64
-"""More calls are, where they are of single samples."""
+_CALLS_TOLD_APART = 64
+"""Whose samples are compared with those of training: what is evaluated first may be the training set."""
 _FEW_SAMPLES = 16
 """Of so few it says nothing that training has seen them."""
 _MOST_PAIRS = 100_000
 _LONGEST_ROUND = 1024
 """Batches of an epoch whose order is remembered."""
 _CONFIDENT_CLASSES = 4096
+_MOST_TOKENS = 1 << 14
+"""64 KiB."""
 _MODES = ("Dropout", "BatchNorm", "AlphaDropout", "SyncBatchNorm", "DropPath", "StochasticDepth")
 _FIRST_LAYERS = (nn.Linear, nn.modules.conv._ConvNd, nn.RNNBase, nn.modules.batchnorm._NormBase, nn.LayerNorm)
 
@@ -53,6 +55,10 @@ def _matters(module: nn.Module) -> bool:
     return isinstance(dropout, float) and dropout > 0
 
 
+_Samples = list[Tensor]
+"""Of one call, some values of each sample, of each input; on a GPU the samples' fingerprints alone."""
+
+
 @dataclass(slots=True)
 class _StepCalls:
     """The calls since the last step.
@@ -65,7 +71,7 @@ class _StepCalls:
         trained: Whether a gradient came back to an output.
         graded: How many calls had gradients.
         prints: Fingerprints of the samples of evaluations.
-        training_prints: Of the last call with gradients.
+        trained_on: Samples of the first calls with gradients, of each call.
         inputs: Statistics of what the first layer was given in training.
         evaluated: The same in evaluations.
         confidence: Of the outputs of evaluations, where they may be scores of classes.
@@ -78,7 +84,7 @@ class _StepCalls:
     trained: bool = False
     graded: int = 0
     prints: list[Tensor] = field(default_factory=list)
-    training_prints: list[Tensor] = field(default_factory=list)
+    trained_on: list[_Samples] = field(default_factory=list)
     inputs: list[TensorStatistics] = field(default_factory=list)
     evaluated: list[TensorStatistics] = field(default_factory=list)
     confidence: list[float] = field(default_factory=list)
@@ -102,6 +108,7 @@ class CallRecord:
         first_call: When the step's first call began.
         inputs: The tensors of the last call with gradients, as long as others hold them.
         last_outputs: The same of its outputs.
+        tokens: Of a look, copies of the sequences of tokens among the inputs: a slice of a batch is gone at once.
     """
 
     def __init__(
@@ -122,11 +129,12 @@ class CallRecord:
         self.first_call: float | None = None
         self.inputs: list[tuple[str, weakref.ref[Tensor]]] = []
         self.last_outputs: list[tuple[str, weakref.ref[Tensor]]] = []
+        self.tokens: list[Tensor] = []
         self._modes = [weakref.ref(module) for module in model.modules() if _matters(module)]
         evidence.mode_matters = bool(self._modes)
         self._calls = _StepCalls()
         self._seen = SeenSamples()
-        self._unsettled: list[Any] = []
+        self._unsettled: list[list[_Samples]] = []
         self._last_sum: int | None = None
         self._rounds, self._in_round = list[int](), 0
         self._last_evaluated: int | None = None
@@ -221,35 +229,43 @@ class CallRecord:
             ]
         root = module.training
         self._evidence.evaluations.ever_in_evaluation_mode |= not root
-        enough = calls.evaluations >= _CALLS_OF_AN_EVALUATION and calls.samples >= _SAMPLES_OF_AN_EVALUATION
-        if not tensors and (enough or calls.evaluations >= _SAMPLES_OF_AN_EVALUATION):
+        if not tensors and calls.evaluations >= _CALLS_TOLD_APART:
             calls.evaluations += 1
             return
-        modes = [one for reference in self._modes if (one := reference()) is not None and one.training]
-        # Without a momentum batch normalisation is being calibrated, which is no evaluation.
-        active = bool(modes) and not any("momentum" in vars(one) and one.momentum is None for one in modes)
         given = [(n, t) for n, t in tensors_in([list(args), kwargs]) if t.ndim > 0 and t.numel()]
         if not tensors:
             calls.evaluations += 1
-            calls.active |= active
+            calls.active |= self._works_as_in_training()
             calls.samples += len(given[0][1]) if given else 0
             self._evidence.evaluations.single_input &= len(given) == 1
-            self._take_prints(given, calls.prints)
-            self._take_confidence(output)
+            if samples := _samples([one for _, one in given]):
+                self._host.ask(_prints(samples), calls.prints.append)
+            if calls.evaluations <= _CALLS_OF_AN_EVALUATION:
+                self._take_confidence(output)
             return
         calls.graded += 1
         if self._keep:
             self.call = args, kwargs
-        calls.trained_active |= root or active
+        calls.trained_active |= root or self._works_as_in_training()
         if calls.graded == 1 or not self.inputs:
             self.inputs = [(name, weakref.ref(one)) for name, one in given]
             self.last_outputs = [(name, weakref.ref(one)) for name, one in tensors[:_MOST_OUTPUTS]]
+            if self.looking:
+                sequences = [one for _, one in given if _are_tokens(one)]
+                # Where the model computes its loss itself, the others are its labels.
+                own_loss = any(one.ndim == 0 for _, one in tensors)
+                self.tokens = [
+                    one.detach().to(torch.int32, copy=True)
+                    for one in (sequences[:1] if own_loss else sequences)
+                ]
         if calls.graded <= _CALLS_OF_AN_EVALUATION:
-            self._take_prints(given, calls.training_prints)
+            self._take_samples([one for _, one in given])
         if given:
             tensor = given[0][1]
-            whole = tensor.numel() * tensor.element_size() == tensor.untyped_storage().nbytes()
-            self._evidence.whole_set = whole and self._last_input is not None and self._last_input() is tensor
+            again = self._last_input is not None and self._last_input() is tensor
+            self._evidence.whole_set = (
+                again and tensor.numel() * tensor.element_size() == tensor.untyped_storage().nbytes()
+            )
             self._last_input = weakref.ref(tensor)
 
         def reached(_: Tensor) -> None:
@@ -263,10 +279,17 @@ class CallRecord:
             elif not calls.trained:
                 tensor.register_hook(reached)  # type: ignore[no-untyped-call]
 
-    def _take_prints(self, given: list[tuple[str, Tensor]], into: list[Tensor]) -> None:
-        prints = _prints([one for _, one in given])
-        if prints is not None:
-            self._host.ask(prints, into.append)
+    def _works_as_in_training(self) -> bool:
+        modes = [one for reference in self._modes if (one := reference()) is not None and one.training]
+        # Without a momentum batch normalisation is being calibrated, which is no evaluation.
+        return bool(modes) and not any("momentum" in vars(one) and one.momentum is None for one in modes)
+
+    def _take_samples(self, given: list[Tensor]) -> None:
+        into, samples = self._calls.trained_on, _samples(given)
+        if samples and samples[0].is_cpu:
+            into.append(samples)
+        elif samples:  # a number of each is less to copy
+            self._host.ask(_prints(samples), lambda prints: into.append([prints]))
 
     def _take_confidence(self, output: Any) -> None:
         scores = next((one for _, one in tensors_in(output) if one.ndim == 2 and one.shape[1] > 2), None)
@@ -282,7 +305,7 @@ class CallRecord:
             validated: Whether a validation loss was told with it.
         """
         calls, evidence = self._calls, self._evidence
-        self._calls, self.first_call, self.call = _StepCalls(), None, None
+        self._calls, self.first_call, self.call, self.tokens = _StepCalls(), None, None, []
         if self._first_layer is not None and len(self._layers) > 1:  # it stays the first one
             first = id(self._first_layer())
             for key in [key for key in self._layers if key != first]:
@@ -293,8 +316,8 @@ class CallRecord:
             setattr(evidence, name, (count + 1, first or step))
         if not calls.evaluations and not calls.trained:
             return
-        # On a GPU the numbers of this step come with the next: they are read in the same order.
-        self._host.ask(torch.zeros(()), lambda _: self._take(calls, step, validated))
+        # On a GPU the numbers of this step come with the next.
+        self._host.after(lambda: self._take(calls, step, validated))
 
     def _take(self, calls: _StepCalls, step: int, validated: bool) -> None:
         evidence = self._evidence
@@ -305,18 +328,24 @@ class CallRecord:
         if calls.trained:
             if calls.inputs:
                 evidence.inputs.append(calls.inputs[:1])
-            self._unsettled += [prints.numpy() for prints in calls.training_prints]
-            if calls.training_prints:
-                self._compare_batches(self._unsettled[-1])
-            if sum(map(len, self._unsettled)) >= _SETTLED_AT or len(self._unsettled) >= _SETTLED_AFTER:
-                self.settle()
+            if calls.trained_on:
+                self._unsettled.append(calls.trained_on)
+                waiting = sum(len(samples[0]) for step_calls in self._unsettled for samples in step_calls)
+                if waiting >= _SETTLED_AT or len(self._unsettled) >= _SETTLED_AFTER:
+                    self.settle()
 
     def settle(self) -> None:
         """Counts the samples of the last steps: many at once cost hardly more than one step's."""
-        if self._unsettled:
-            self._seen.add(np.concatenate(self._unsettled))
-            self._unsettled.clear()
-            self._evidence.distinct = self._seen.distinct, self._seen.total
+        steps, self._unsettled = self._unsettled, []
+        every = [samples for calls in steps for samples in calls]
+        if not every:
+            return
+        prints, last = _prints_of_all(every), -1
+        for calls in steps:
+            last += len(calls)
+            self._compare_batches(prints[last])
+        self._seen.add(np.concatenate(prints))
+        self._evidence.distinct = self._seen.distinct, self._seen.total
 
     def _take_evaluation(self, calls: _StepCalls, step: int, validated: bool) -> None:
         self.settle()
@@ -341,7 +370,9 @@ class CallRecord:
             alike = [one for one in calls.prints if len(one) == len(calls.prints[0])]
             found.repeated += len(alike) > 1 and torch.equal(alike[0], alike[1])
             if not self._seen.full and len(asked) >= _FEW_SAMPLES:
-                shares = [self._seen.share(one.numpy()) for one in calls.prints]
+                # Of a few samples a share says little.
+                many = [one for one in calls.prints if len(one) >= _FEW_SAMPLES] or calls.prints
+                shares = [self._seen.share(one.numpy()) for one in many]
                 found.known_share.append((min(shares), validated))
 
     def _compare_batches(self, prints: Any) -> None:
@@ -370,13 +401,30 @@ class CallRecord:
             self._rounds.append(total)
 
 
-def _prints(tensors: list[Tensor]) -> Tensor | None:
-    """A fingerprint of each sample, of all inputs together."""
+def _are_tokens(tensor: Tensor) -> bool:
+    whole = not tensor.is_floating_point() and not tensor.is_complex() and tensor.dtype != torch.bool
+    return whole and tensor.ndim == 2 and tensor.numel() <= _MOST_TOKENS
+
+
+def _samples(tensors: list[Tensor]) -> _Samples:
+    """What tells samples apart, of the inputs that have a row for each."""
     same = [one for one in tensors if one.ndim > 1 and len(one) == len(tensors[0])][:3] or tensors[:1]
-    found: Tensor | None = None
-    for number, one in enumerate(same):
-        if one.is_complex():
-            continue
-        prints = fingerprints(one) * (2 * number + 1)
-        found = prints if found is None else found ^ prints
+    return [printed(one) for one in same if not one.is_complex()]
+
+
+def _prints(samples: _Samples) -> Tensor:
+    """A fingerprint of each sample, of all inputs together: ``[N]`` int64."""
+    if samples[0].dtype == torch.int64:
+        return samples[0]
+    found = fingerprints(samples[0])
+    for number, one in enumerate(samples[1:], 1):
+        found = found ^ (fingerprints(one) * (2 * number + 1))
     return found
+
+
+def _prints_of_all(calls: list[_Samples]) -> list[Any]:
+    """The fingerprints of each call, as NumPy has them; at once where all calls are alike."""
+    if len({tuple((one.shape[1:], one.dtype) for one in samples) for samples in calls}) > 1:
+        return [_prints(samples).numpy() for samples in calls]
+    together = _prints([torch.cat(parts) for parts in zip(*calls, strict=True)])
+    return [one.numpy() for one in torch.split(together, [len(samples[0]) for samples in calls])]

@@ -36,6 +36,13 @@ class HostReads:
         else:
             self._asked.append((None, value, then))
 
+    def after(self, then: Callable[[], None]) -> None:
+        """Calls ``then`` when all that was asked so far is handed over."""
+        if self._asked:
+            self._asked.append((None, torch.zeros(()), lambda _: then()))
+        else:
+            then()
+
     def ask_all(self, values: Sequence[Tensor], then: Callable[[list[Tensor]], None]) -> None:
         """Hands all of them over together."""
         there: list[Tensor] = []

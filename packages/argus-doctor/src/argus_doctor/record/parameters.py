@@ -21,8 +21,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
+from torch.nn.utils.rnn import pad_sequence
 
-from argus_doctor.evidence import STARTS, Evidence, Parameter
+from argus_doctor.evidence import SELDOM, STARTS, Evidence, Parameter
 from argus_doctor.lint.rules import MISSPELT
 from argus_doctor.record.host import HostReads
 from argus_doctor.record.tensors import held_here
@@ -36,7 +37,7 @@ _EARLY = 60
 _GUARDS = 4
 """Parameters that are asked at a backward pass whether a gradient is there already, and before a step whether it is a
 number."""
-_GUARD_VALUES = 4096
+_GUARD_VALUES, _FEW_VALUES = 4096, 256
 
 _KEPT = np.dtype(
     [
@@ -49,6 +50,9 @@ _KEPT = np.dtype(
     ]
 )  # fmt: skip
 _TRAINS, _HELD, _DECLARED, _BY_OTHERS, _GRADED = 1, 2, 4, 8, 16
+
+
+_DECAYS_APART = ("AdamW", "SGD", "AdamW8bit", "Lion", "LAMB")
 
 
 def plain(optimizer: Any) -> torch.optim.Optimizer:
@@ -163,10 +167,22 @@ class ParameterRecord:
         self._compare(named)
         self._compare_buffers()
         self._find_misspelt(model, named)
-        every = {id(p) for _, p in model.named_parameters(remove_duplicate=False)}
-        foreign = [p for _, group in self._held() for p in group["params"] if id(p) not in every]
+        foreign = []
+        if not held <= set(identities.tolist()):
+            every = {id(p) for p in model.parameters()}
+            foreign = [p for _, group in self._held() for p in group["params"] if id(p) not in every]
         self._foreign = {id(p): self._foreign.get(id(p), False) or p.grad is not None for p in foreign}
         self._evidence.foreign = len(self._foreign), sum(self._foreign.values())
+        # Where decay is no part of the gradient, each step takes this share of every weight.
+        self._evidence.decay = max(
+            self._evidence.decay,
+            *(
+                float(group["lr"]) * float(group["weight_decay"])
+                for optimizer, group in self._held()
+                if type(optimizer).__name__ in _DECAYS_APART and group.get("lr") and group.get("weight_decay")
+            ),
+            0.0,
+        )
         # Neither alone is a fault: minimising the negated loss is maximising.
         self._evidence.maximises = any(
             g.get("maximize") or (g.get("lr") is not None and g["lr"] < 0) for _, g in self._held()
@@ -181,12 +197,11 @@ class ParameterRecord:
                     found[name] = attribute
         for name, module in model.named_modules():
             own = vars(module)
-            for attribute in ("requires_grad", *MISSPELT):
-                # A module of somebody's own may read what it keeps under this name.
-                theirs = type(module).__module__.startswith("torch.nn.")
-                trains = any(p.requires_grad for p in module.parameters())
-                if theirs and own.get(attribute, True) is False and trains:
-                    found[name or "model"] = attribute
+            said = [one for one in ("requires_grad", *MISSPELT) if own.get(one, True) is False]
+            # A module of somebody's own may read what it keeps under this name.
+            theirs = type(module).__module__.startswith("torch.nn.")
+            if said and theirs and any(p.requires_grad for p in module.parameters()):
+                found[name or "model"] = said[-1]
         self._evidence.misspelt = found
 
     def _begin(self, named: Sequence[tuple[str, nn.Parameter]]) -> None:
@@ -314,12 +329,12 @@ class ParameterRecord:
 
     def _check_guards(self) -> None:
         """On the CPU a gradient that is no number is met before the weights take it up."""
-        there = [one for reference in self._guards if (one := reference()) is not None]
+        guards, step = self._guards, self._evidence.step
+        if step > SELDOM and guards:  # what is no number spreads: late in a training they take turns
+            guards = [guards[step % len(guards)]]
+        there = [one for reference in guards if (one := reference()) is not None]
         gradients = [held_here(g) for p in there if (g := p.grad) is not None and not g.is_sparse]
-        parts = [
-            g.reshape(-1)[:_GUARD_VALUES] if g.numel() > _GUARD_VALUES else g for g in gradients if g.is_cpu
-        ]
-        if not all(cmath.isfinite(part.sum().item()) for part in parts):
+        if not all(cmath.isfinite(_total(g)) for g in gradients if g.is_cpu):
             self._before_step()
 
     def _see_gradients(self, optimizer: torch.optim.Optimizer) -> None:
@@ -383,18 +398,16 @@ class ParameterRecord:
             places = [place for place in slices if place < len(named)]
             if not places:
                 return
-            figures = []
+            by_device: dict[torch.device, list[int]] = {}
             for place in places:
-                before, gradient = slices[place]
                 parameter = held_here(named[place][1]).detach()
-                figures.append(_update(before, gradient, _slice(parameter)))
+                by_device.setdefault(parameter.device, []).append(place)
                 if STARTS[self._rows[place]["start"]] in ("constant", "identical-rows"):
                     flat = parameter.flatten(1) if parameter.ndim > 1 else parameter[:, None]
                     self._rows[place]["alike"] += bool((flat == flat[:1]).all()) and bool(flat.any())
-            for device in {one.device for one in figures}:
-                chosen = [n for n, one in enumerate(figures) if one.device == device]
-                rows = [places[n] for n in chosen]
-                table = torch.stack([figures[n] for n in chosen])
+            for rows in by_device.values():
+                before, gradients = ([slices[place][n] for place in rows] for n in (0, 1))
+                table = _updates(before, gradients, [_slice(named[place][1]) for place in rows])
                 self._host.ask(table, partial(self._take_updates, rows))
         except Exception as error:  # noqa: BLE001 - a watcher never stops a training: it becomes a finding
             self._evidence.failures.setdefault("updates", repr(error))
@@ -563,6 +576,14 @@ def _plain(gradient: Tensor) -> Tensor:
     return torch.view_as_real(gradient.resolve_conj()) if gradient.is_complex() else gradient
 
 
+def _total(gradient: Tensor) -> complex:
+    """Of what is small or of a part; of few numbers Python adds up sooner than PyTorch finds how to."""
+    if gradient.ndim == 1 and len(gradient) <= _FEW_VALUES:
+        return sum(gradient.tolist())  # type: ignore[no-any-return]
+    part = gradient if gradient.numel() <= _GUARD_VALUES else gradient.reshape(-1)[:_GUARD_VALUES]
+    return part.sum().item()
+
+
 def _norms(gradients: Sequence[tuple[int, Tensor]]) -> list[tuple[int, Tensor]]:
     """Of each; those of 16 bits are summed up in 32."""
     found: list[tuple[int, Tensor]] = []
@@ -574,16 +595,22 @@ def _norms(gradients: Sequence[tuple[int, Tensor]]) -> list[tuple[int, Tensor]]:
     return found
 
 
-def _update(before: Tensor, gradient: Tensor, after: Tensor) -> Tensor:
-    """Norms of the update, of the gradient and of the weights; the share that did not move in spite of a gradient; the
-    cosine between update and gradient; the norm of the new weights.
+def _updates(before: Sequence[Tensor], gradients: Sequence[Tensor], after: Sequence[Tensor]) -> Tensor:
+    """Of each parameter ``[P, 6]``: norms of update, gradient and weights; the share that did not move
+    in spite of a gradient; the cosine between update and gradient; the norm of the new weights.
     """
-    change, pull = (after - before).float(), gradient.float()
-    pulled = pull != 0
-    moved, steep = change.norm(), pull.norm()
-    stuck = ((change == 0) & pulled).sum() / pulled.sum().clamp_min(1)
-    along = (change * pull).sum() / (moved * steep).clamp_min(1e-30)
-    return torch.stack([moved, steep, before.float().norm(), stuck, along, after.float().norm()])
+    old, pull, new = (_in_rows(parts) for parts in (before, gradients, after))
+    change, pulled = new - old, pull != 0
+    moved, steep = change.norm(dim=1), pull.norm(dim=1)
+    stuck = ((change == 0) & pulled).sum(1) / pulled.sum(1).clamp_min(1)
+    along = (change * pull).sum(1) / (moved * steep).clamp_min(1e-30)
+    return torch.stack([moved, steep, old.norm(dim=1), stuck, along, new.norm(dim=1)], 1)
+
+
+def _in_rows(parts: Sequence[Tensor]) -> Tensor:
+    """Vectors one below the other, filled up with zeros: a few operations for all instead of a few for each."""
+    exact = any(one.dtype == torch.float64 for one in parts)
+    return pad_sequence([one.double() if exact else one.float() for one in parts], batch_first=True)
 
 
 def _slice(tensor: Tensor) -> Tensor:

@@ -120,12 +120,22 @@ def _grid(pictures: Tensor) -> list[Tensor]:
     return [torch.where(fits, spacing, 0.0), torch.where(fits, levels, 0.0)]
 
 
-def fingerprints(tensor: Tensor) -> Tensor:
-    """A number for each sample, the same for the same values: ``[N]`` int64, on the tensor's device."""
-    flat = rows_of(tensor, most_rows=tensor.shape[0], most_values=_PRINTED)
-    bits = flat.float().view(torch.int32).to(torch.int64)
+def printed(tensor: Tensor) -> Tensor:
+    """Of each sample the values that its fingerprint is made of: a copy, ``[N, V]`` float32."""
+    width = math.prod(tensor.shape[1:])
+    if width and tensor.is_contiguous():  # at each step: in as few operations as it takes
+        stride = math.ceil(width / _PRINTED)
+        rows = tensor.detach().as_strided((len(tensor), math.ceil(width / stride)), (width, stride))
+    else:
+        rows = rows_of(tensor, most_rows=tensor.shape[0], most_values=_PRINTED)
+    return rows.to(torch.float32, copy=True)
+
+
+def fingerprints(samples: Tensor) -> Tensor:
+    """A number for each row of :func:`printed`, the same for the same values: ``[N]`` int64, on the same device."""
+    bits = samples.view(torch.int32).to(torch.int64)
     # The sum wraps; factors drawn by chance tell samples of few values (bits, tokens) apart as well as any.
-    factors = _factors(tensor.device)[: bits.shape[1]]
+    factors = _factors(samples.device)[: bits.shape[1]]
     return bits @ factors if bits.is_cpu else (bits * factors).sum(dim=1)  # CUDA has no product of integers
 
 

@@ -1,0 +1,210 @@
+"""Faults of the loop, of the loss and of the optimizer, each beside its nearest healthy neighbour."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from argus_doctor import Watch
+from argus_doctor.findings import Finding
+
+VOCABULARY = 12
+
+
+class Tagger(nn.Module):
+    """Scores of each token, by its neighbours before it; with a table of positions that may go unused."""
+
+    def __init__(self, *, positions: bool = True) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.word, self.position = nn.Embedding(VOCABULARY, 16), nn.Embedding(8, 16)
+        self.body, self.head = nn.GRU(16, 32, batch_first=True), nn.Linear(32, VOCABULARY)
+        self.with_positions = positions
+
+    def forward(self, ids: Tensor, begun: Tensor | None = None) -> Tensor:
+        asked = ids if begun is None else begun
+        x = self.word(asked)
+        if self.with_positions:
+            x = x + self.position(torch.arange(asked.shape[1]))
+        scores: Tensor = self.head(self.body(x)[0])
+        return scores if begun is None else scores + self.word(ids).mean((1, 2), keepdim=True)
+
+
+def classifier() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 4))
+
+
+def points(count: int, seed: int = 1) -> tuple[Tensor, Tensor]:
+    rng = torch.Generator().manual_seed(seed)
+    labels = torch.randint(4, (count,), generator=rng)
+    centres = 2 * torch.randn(4, 8, generator=torch.Generator().manual_seed(0))
+    return centres[labels] + torch.randn(count, 8, generator=rng), labels
+
+
+def named(found: list[Finding]) -> dict[str, Finding]:
+    return {one.slug: one for one in found}
+
+
+def written_by(model: nn.Module, begin: int, *, encoder: bool = False, steps: int = 40) -> dict[str, Finding]:
+    """What is found where labels begin at a token: at 1, each is the next one of what the model is given."""
+    rng = torch.Generator().manual_seed(0)
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+    watch = Watch(model, optimizer, source=False)
+    for _ in range(steps):
+        ids = torch.randint(VOCABULARY, (16, 9), generator=rng)
+        source = torch.randint(VOCABULARY, (16, 8), generator=rng)
+        scores = model(source, ids[:, :-1]) if encoder else model(ids[:, :-1])
+        loss = F.cross_entropy(scores.transpose(1, 2), ids[:, begin : begin + 8])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        watch.step(loss=loss, batch={"source": source, "ids": ids} if encoder else ids)
+    return named(watch.report())
+
+
+@pytest.mark.parametrize("encoder", [False, True])
+def test_labels_that_are_the_models_own_tokens_are_found_in_a_slice_of_a_batch(encoder: bool) -> None:
+    assert "own input token" in written_by(Tagger(), begin=0, encoder=encoder)["labels-shifted"].what
+    assert "labels-shifted" not in written_by(Tagger(), begin=1, encoder=encoder)
+
+
+def test_a_table_of_positions_that_nobody_calls_is_found() -> None:
+    assert written_by(Tagger(positions=False), begin=1)["no-gradient"].where == "position"
+    assert "no-gradient" not in written_by(Tagger(), begin=1)
+
+
+def over_classes(scores: Tensor, labels: Tensor) -> Tensor:
+    return F.nll_loss(F.log_softmax(scores, 1), labels)
+
+
+def over_samples(scores: Tensor, labels: Tensor) -> Tensor:
+    return F.nll_loss(F.log_softmax(scores, 0), labels)
+
+
+def test_a_softmax_over_the_samples_outside_of_the_model_is_proven() -> None:
+    found = {}
+    for loss_of in (over_classes, over_samples):
+        model, (inputs, labels) = classifier(), points(640)
+        optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+        watch = Watch(model, optimizer, source=False)
+        for x, y in zip(inputs.split(32), labels.split(32), strict=True):
+            loss = loss_of(model(x), y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            watch.step(loss=loss, batch=(x, y))
+        found[loss_of] = named(watch.report())
+    assert found[over_samples]["softmax-wrong-dimension"].severity == "error"
+    assert not found[over_classes]
+
+
+def test_one_direction_of_a_contrast_is_no_softmax_over_the_wrong_dimension() -> None:
+    model = classifier()
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+    watch = Watch(model, optimizer, source=False)
+    for seed in range(20):
+        x, own = points(4, seed + 1)[0], torch.arange(4)
+        loss = over_samples(model(x), own)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        watch.step(loss=loss, batch=(x, own))
+    assert "softmax-wrong-dimension" not in named(watch.report())
+
+
+@pytest.mark.parametrize("dimension", ["0", "1"])
+def test_a_softmax_over_the_samples_of_soft_targets_is_a_hint(dimension: str, tmp_path: Path) -> None:
+    """No targets of the batch tell which loss it is: the text does, and the outputs are scores of classes."""
+    script = tmp_path / "distil.py"
+    script.write_text(
+        dedent(f"""
+        soft = F.kl_div(F.log_softmax(logits / 2, {dimension}), teacher.softmax(1), reduction="batchmean")
+        """)
+    )
+    model, (inputs, labels) = classifier(), points(640)
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+    watch = Watch(model, optimizer, source=script)
+    for x, y in zip(inputs.split(32), labels.split(32), strict=True):
+        logits = model(x)
+        soft = F.kl_div(
+            F.log_softmax(logits / 2, int(dimension)), F.one_hot(y, 4) * 0.9, reduction="batchmean"
+        )
+        loss = 0.2 * soft + F.cross_entropy(logits, y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        watch.step(loss=loss, batch=(x, y))
+    found = named(watch.report()).get("softmax-wrong-dimension")
+    assert (found is None) == (dimension == "1")
+    assert found is None or found.severity == "hint"
+
+
+@pytest.mark.parametrize("shared", [0, 40])
+def test_training_samples_are_found_in_a_validation_set_that_is_asked_after_the_training_set(
+    shared: int,
+) -> None:
+    (inputs, labels), (others, _) = points(240), points(80, seed=2)
+    asked = torch.cat([inputs[:shared], others[shared:]])
+    model = classifier()
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+    watch = Watch(model, optimizer, source=False)
+    for epoch in range(6):
+        order = torch.randperm(240, generator=torch.Generator().manual_seed(epoch))
+        for rows in order.split(24):
+            loss = F.cross_entropy(model(inputs[rows]), labels[rows])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            watch.step(loss=loss, batch=(inputs[rows], labels[rows]))
+        with torch.no_grad():
+            for part in (*inputs[order].split(24), asked):
+                model(part)
+    found = named(watch.report()).get("train-val-leak")
+    assert (found is None) == (shared == 0)
+    assert found is None or "50%" in found.what
+
+
+@pytest.mark.parametrize(("decay", "expected"), [(0.05, False), (50.0, True)])
+def test_weight_decay_that_takes_the_weights_is_found(decay: float, expected: bool) -> None:
+    model, (inputs, labels) = classifier(), points(1600)
+    optimizer = torch.optim.AdamW(model.parameters(), 2e-3, weight_decay=decay)
+    watch = Watch(model, optimizer, source=False)
+    for x, y in zip(inputs.split(16), labels.split(16), strict=True):
+        loss = F.cross_entropy(model(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        watch.step(loss=loss, batch=(x, y))
+    found = named(watch.report()).get("mode-collapse")
+    assert (found is not None) == expected
+    assert found is None or (found.severity == "hint" and found.where == "weight decay")
+
+
+class Masked(Tagger):
+    """Computes its loss itself, of the labels that it is given beside its tokens."""
+
+    def forward(self, ids: Tensor, begun: Tensor | None = None) -> dict[str, Tensor]:  # type: ignore[override]
+        assert begun is not None
+        scores = super().forward(ids)
+        return {"loss": F.cross_entropy(scores.transpose(1, 2), begun, ignore_index=-100), "logits": scores}
+
+
+def test_labels_that_a_model_is_given_for_its_own_loss_are_not_its_tokens() -> None:
+    rng, model = torch.Generator().manual_seed(0), Masked()
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+    watch = Watch(model, optimizer, source=False)
+    for _ in range(30):
+        ids = torch.randint(1, VOCABULARY, (16, 8), generator=rng)
+        masked = torch.rand(ids.shape, generator=rng) < 0.3
+        loss = model(ids.masked_fill(masked, 0), ids.masked_fill(~masked, -100))["loss"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        watch.step(loss=loss, batch=ids)
+    assert "labels-shifted" not in named(watch.report())
