@@ -38,7 +38,15 @@ Generator = np.random.Generator
 FINER = 2  # samples a pixel, along each side
 UP = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
 """The body's frame (z up, looking to -y) → a camera's before it (y down, z forward)."""
-HAIR = [(20, 15, 12), (60, 40, 25), (110, 75, 45), (190, 150, 90), (150, 70, 35), (150, 150, 150), (225, 220, 215)]
+HAIR = [
+    (20, 15, 12),
+    (60, 40, 25),
+    (110, 75, 45),
+    (190, 150, 90),
+    (150, 70, 35),
+    (150, 150, 150),
+    (225, 220, 215),
+]
 
 
 class Bodies:
@@ -177,7 +185,9 @@ def dressed(
     brow = (np.abs(np.abs(x) - 0.52) < 0.32) & (np.abs(z - 0.33 + 0.25 * (np.abs(x) - 0.5) ** 2) < 0.055)
     paint(in_front & brow, 0.6 * hair + 0.1 * tone)
     across, up = np.abs(np.abs(x) - 0.5), z
-    lid = (across < 0.24) & (np.abs(np.abs(up) - 0.105 * np.sqrt(np.clip(1 - (across / 0.25) ** 2, 0, 1))) < 0.028)
+    lid = (across < 0.24) & (
+        np.abs(np.abs(up) - 0.105 * np.sqrt(np.clip(1 - (across / 0.25) ** 2, 0, 1))) < 0.028
+    )
     paint(in_front & lid & (eyes < 0.5), 0.35 * tone)
     ball = eyes > 0.5
     paint(ball, linear([225, 222, 218]))
@@ -187,7 +197,9 @@ def dressed(
     paint(ball & (gaze < 0.045), linear([8, 8, 8]))
     if generator.uniform() < 0.2:
         ring = np.abs(np.hypot(across / 0.38, up / 0.28) - 1) < 0.12
-        paint(in_front & (ring | ((np.abs(up - 0.05) < 0.03) & (np.abs(x) < 0.14))), linear([15, 15, 15]))  # glasses
+        paint(
+            in_front & (ring | ((np.abs(up - 0.05) < 0.03) & (np.abs(x) < 0.14))), linear([15, 15, 15])
+        )  # glasses
     if generator.uniform() < 0.2:
         paint((y < -0.15) & (z < -0.85) & (z > -2.2) & ~mouth & (head > 0.6), hair)  # a beard
 

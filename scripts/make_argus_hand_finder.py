@@ -1,7 +1,10 @@
 """Makes ``argus-hand-finder``, the detector of hands in the package: as a user would, from drawn scenes with hands.
 
-    python scripts/make_argus_hand_finder.py --backgrounds PHOTOS   # photographs that show no hands
+    python scripts/make_argus_hand_finder.py --backgrounds PHOTOS   # that show no hands; draw_people.py makes some
     python scripts/make_argus_hand_finder.py --export-only          # of a training that has ended
+
+What ships was trained in two goes: 400 of 700 steps on scenes without people, then, by ``model_path=argus-hand-finder
+max_steps=220 eval_steps=220 save_steps=220``, on scenes with them.
 
 Works in ``runs/argus-hand-finder``; keys of the configuration that ``argus init`` writes may be overridden with
 ``key=value``. Writes ``benchmarks/results/<date>-argus-hand-finder.json``.

@@ -301,10 +301,16 @@ def synth(
     images: Annotated[int, typer.Option(min=1, help="Pictures to draw, the teacher pool not counted.")],
     seed: Annotated[int, typer.Option(help="Seed of what is drawn; the same one gives the same bytes.")],
     width: Annotated[
-        int | None, typer.Option(help="Width of every picture, pixels; by default 448, of hands 224.")
+        int | None,
+        typer.Option(
+            help="Width of every picture, pixels; by default 448, of hands 224, of hand-scenes 384."
+        ),
     ] = None,
     height: Annotated[
-        int | None, typer.Option(help="Height of every picture, pixels; by default 336, of hands 224.")
+        int | None,
+        typer.Option(
+            help="Height of every picture, pixels; by default 336, of hands 224, of hand-scenes 320."
+        ),
     ] = None,
     language: Annotated[
         str | None, typer.Option(help="Language of the descriptions, zh or en; zh by default.")
@@ -323,6 +329,8 @@ def synth(
         argus data synth shapes data/shapes --images 500 --seed 1 --language en
 
         argus data synth hands data/hands --images 5000 --seed 1
+
+        argus data synth hand-scenes data/scenes --images 3000 --seed 1 --backgrounds photographs/
     """
     options = {"width": width, "height": height, "language": language, "backgrounds": backgrounds}
     draw_set(name, out, images=images, seed=seed, progress=True, **options)
