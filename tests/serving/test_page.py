@@ -223,6 +223,13 @@ def test_hands_have_bones_and_can_be_turned_and_boxed(
         tab.get_by_role("button", name="Hands").click()
         give(tab, ("hand.png", drawn))
         answered(tab)
+        expect(tab.locator("#overlay .skeleton circle")).to_have_count(0)  # shapes: the search finds no hand
+        for name, value in zip(("#box-0", "#box-1", "#box-2", "#box-3"), (20, 30, 140, 150), strict=True):
+            tab.fill(name, str(value))
+        with tab.expect_request(re.compile("/v1/hands")) as asking:
+            tab.click("#look")
+        assert "box=20%2C30%2C140%2C150" in asking.value.url
+        answered(tab)
         expect(tab.locator("#overlay .skeleton circle")).to_have_count(21)
         expect(tab.locator("#overlay .skeleton line")).to_have_count(40)  # 20 bones, each over its edge
         canvas = tab.locator("#turning")
@@ -236,12 +243,6 @@ def test_hands_have_bones_and_can_be_turned_and_boxed(
         tab.mouse.move(middle["x"] + 150, middle["y"] + 130)
         tab.mouse.up()
         assert canvas.screenshot() != turned
-        for name, value in zip(("#box-0", "#box-1", "#box-2", "#box-3"), (20, 30, 140, 150), strict=True):
-            tab.fill(name, str(value))
-        with tab.expect_request(re.compile("/v1/hands")) as asking:
-            tab.click("#look")
-        assert "box=20%2C30%2C140%2C150" in asking.value.url
-        answered(tab)
         stage = tab.locator("#stage").bounding_box() or {}
         tab.mouse.move(stage["x"] + 20, stage["y"] + 20)
         tab.mouse.down()
