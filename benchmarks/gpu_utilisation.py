@@ -24,7 +24,7 @@ from argusvl.core.devices import usable_device
 from argusvl.detection.measure.footprint import BatchShape
 from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.loading import load_config
-from argusvl.detection.model.losses import LossSettings
+from argusvl.detection.model.losses import SHIPPED
 from argusvl.detection.model.modeling import ArgusForDetection
 from argusvl.detection.model.published import PUBLISHED
 
@@ -74,15 +74,7 @@ def main() -> None:
     torch.manual_seed(0)
     with device:
         model = ArgusForDetection(config).to(torch.bfloat16)
-    model.loss_settings = LossSettings(
-        objectness="iou_aware",
-        focal_alpha=0.75,
-        focal_gamma=2.0,
-        bbox_weight=25.0,
-        giou_weight=10.0,
-        positives_per_object=6,
-        assignment="several_to_one",
-    )
+    model.loss_settings = SHIPPED
     model.train()
     if options.checkpointing:
         model.activation_checkpointing_enable({"use_reentrant": False})

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
+import datetime
 import json
 import math
 import os
@@ -34,7 +35,7 @@ from startup import RESULTS, first_step, write_data, write_result
 from argusvl.assets import MODELS
 from argusvl.detection.measure.footprint import BatchShape
 from argusvl.detection.model.configuration import ArgusDetectionConfig
-from argusvl.detection.model.losses import LossSettings
+from argusvl.detection.model.losses import SHIPPED
 from argusvl.detection.model.modeling import ArgusForDetection
 from argusvl.detection.predict.predictor import Predictor
 from argusvl.synthetic import draw_set
@@ -74,15 +75,7 @@ def objects() -> dict[str, Points]:
     settings = ArgusDetectionConfig.from_pretrained(MODELS["argus-tiny"])
     settings.num_queries = 1024
     model = ArgusForDetection(settings)
-    model.loss_settings = LossSettings(
-        objectness="iou_aware",
-        focal_alpha=0.75,
-        focal_gamma=2.0,
-        bbox_weight=25.0,
-        giou_weight=10.0,
-        positives_per_object=4,
-        assignment="several_to_one",
-    )
+    model.loss_settings = SHIPPED
     found: Points = {}
     for number in (1, 2, 4, 8, 16, 32, 64, 128, 256):
         batch = BatchShape(tokens=512, images=1, image_tokens=256, objects=number, caption_tokens=6).batch(
@@ -134,10 +127,10 @@ def ranks() -> dict[str, Points]:
                 env=environment, check=True, stdout=subprocess.DEVNULL,
             )  # fmt: skip
             times = [
-                json.loads(line)["time"]
+                datetime.datetime.fromisoformat(json.loads(line)["time"])
                 for line in (folder / f"run{processes}" / "events.jsonl").read_text("utf-8").splitlines()
             ]
-            found[processes] = times[-1] - times[0]
+            found[processes] = (times[-1] - times[0]).total_seconds()
     return {"64 samples": found}
 
 

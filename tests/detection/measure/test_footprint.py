@@ -16,19 +16,10 @@ from argusvl.detection.measure.footprint import BatchShape, count_step
 from argusvl.detection.measure.strategies import GIB, Strategy, first_that_fits, need
 from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.loading import load_config
-from argusvl.detection.model.losses import LossSettings
+from argusvl.detection.model.losses import SHIPPED
 from argusvl.detection.model.published import PublishedShape
 from argusvl.networks.efficientnet_lite import EfficientNetLite0
 
-SETTINGS = LossSettings(
-    objectness="iou_aware",
-    focal_alpha=0.75,
-    focal_gamma=2.0,
-    bbox_weight=25.0,
-    giou_weight=10.0,
-    positives_per_object=6,
-    assignment="several_to_one",
-)
 CASES = [(2, False, False), (2, True, True), (8, False, True), (8, True, False)]
 """Samples, whether they are packed, and whether layers are computed again."""
 
@@ -55,7 +46,7 @@ import ctypes, gc, json, sys, torch
 from argusvl.assets import model_folder
 from argusvl.detection.model.modeling import ArgusForDetection
 sys.path.insert(0, sys.argv[1])
-from test_footprint import CASES, SETTINGS, shape
+from test_footprint import CASES, SHIPPED, shape
 
 def status(key):
     with open("/proc/self/status") as lines:
@@ -66,7 +57,7 @@ def step(batch):
 
 torch.set_num_threads(1)
 model = ArgusForDetection.from_pretrained(model_folder("argus-tiny"), dtype=torch.float32)
-model.loss_settings = SETTINGS
+model.loss_settings = SHIPPED
 measured = []
 for samples, packed, saves in CASES:
     model.train()
@@ -101,7 +92,7 @@ def test_the_peak_is_within_15_percent_of_what_a_process_takes() -> None:
     ratios: dict[tuple[Any, ...], float] = {}
     for case, measured in zip(CASES, json.loads(done.stdout), strict=True):
         samples, packed, saves = case
-        step = count_step(tiny(), shape(samples, packed), SETTINGS, precision="float32", checkpointing=saves)
+        step = count_step(tiny(), shape(samples, packed), SHIPPED, precision="float32", checkpointing=saves)
         batch = int(step.timeline.bytes_in_use[:, step.timeline.parts.index("batch")].max())
         ratios[case] = (step.timeline.peak() - batch) / measured  # the batch was there before
     assert all(0.85 <= ratio <= 1.15 for ratio in ratios.values()), ratios
@@ -122,13 +113,13 @@ def test_layers_that_are_alike_are_counted_once_and_repeated(
     from argusvl.detection.measure import footprint
 
     batch = BatchShape(1, 200, 1, 16, 2, 4, 4)
-    few = count_step(small(6, 4), batch, SETTINGS, precision=precision, checkpointing=saves)
+    few = count_step(small(6, 4), batch, SHIPPED, precision=precision, checkpointing=saves)
 
     def whole(config: ArgusDetectionConfig) -> Any:
         return config, {(part, k): 1 for part in ("language", "vision") for k in range(8)}
 
     monkeypatch.setattr(footprint, "_shortened", whole)
-    all_of_them = count_step(small(6, 4), batch, SETTINGS, precision=precision, checkpointing=saves)
+    all_of_them = count_step(small(6, 4), batch, SHIPPED, precision=precision, checkpointing=saves)
     assert (few.parameters, few.trainable, few.linear) == (
         all_of_them.parameters,
         all_of_them.trainable,
@@ -143,7 +134,7 @@ def test_a_second_eye_is_counted_and_its_first_stages_do_not_train() -> None:
     for name in ("none", "efficientnet-lite0"):
         config = small(4, 3)
         config.second_eye = name
-        counted[name] = count_step(config, batch, SETTINGS, precision="float32", checkpointing=False)
+        counted[name] = count_step(config, batch, SHIPPED, precision="float32", checkpointing=False)
     none, eye = counted.values()
     network = sum(p.numel() for p in EfficientNetLite0().without_classifier().fold_norms().parameters())
     assert eye.parameters["head"] > none.parameters["head"] + network
@@ -153,9 +144,9 @@ def test_a_second_eye_is_counted_and_its_first_stages_do_not_train() -> None:
 
 def test_strategies_take_less_as_they_promise() -> None:
     batch = BatchShape(1, 200, 1, 16, 2, 4, 4)
-    plain = count_step(small(4, 3), batch, SETTINGS, precision="float32", checkpointing=False)
-    saving = count_step(small(4, 3), batch, SETTINGS, precision="float32", checkpointing=True)
-    lora = count_step(small(4, 3), batch, SETTINGS, precision="mixed", checkpointing=True, lora_rank=4)
+    plain = count_step(small(4, 3), batch, SHIPPED, precision="float32", checkpointing=False)
+    saving = count_step(small(4, 3), batch, SHIPPED, precision="float32", checkpointing=True)
+    lora = count_step(small(4, 3), batch, SHIPPED, precision="mixed", checkpointing=True, lora_rank=4)
     assert saving.timeline.forward_peak() < plain.timeline.forward_peak()
     assert plain.trainable == plain.total
     # Two matrices of rank 4 beside each of seven linear layers, and the head.

@@ -160,27 +160,14 @@ def _asked(what: str) -> _Asked:
     return _of_checkpoint(path)
 
 
-def _settings() -> LossSettings:
-    from argusvl.detection.model.losses import LossSettings
-
-    return LossSettings(
-        objectness="iou_aware",
-        focal_alpha=0.75,
-        focal_gamma=2.0,
-        bbox_weight=25.0,
-        giou_weight=10.0,
-        positives_per_object=6,
-        assignment="several_to_one",
-    )
-
-
 def _of_shape(name: str) -> _Asked:
     from argusvl.detection.measure.footprint import BatchShape
     from argusvl.detection.model.configuration import ArgusDetectionConfig
+    from argusvl.detection.model.losses import SHIPPED
     from argusvl.detection.model.published import PUBLISHED
 
     head = ArgusDetectionConfig(PUBLISHED[name].config(), **_SHIPPED_HEAD)
-    return _Asked(head, _settings(), BatchShape())
+    return _Asked(head, SHIPPED, BatchShape())
 
 
 def _of_config(path: Path) -> _Asked:
@@ -210,6 +197,7 @@ def _of_checkpoint(path: Path) -> _Asked:
     from argusvl.detection.data.patches import TOKEN_AREA
     from argusvl.detection.measure.footprint import BatchShape
     from argusvl.detection.model.loading import load_config
+    from argusvl.detection.model.losses import SHIPPED
     from argusvl.detection.predict.checkpoint import DetectionAssets
 
     folder = checkpoint_folder(path)
@@ -222,7 +210,7 @@ def _of_checkpoint(path: Path) -> _Asked:
         caption_tokens=config.caption_max_tokens,
         labels=len(assets.labels),
     )
-    return _Asked(config, _settings(), batch, ("float32", False, None, False))
+    return _Asked(config, SHIPPED, batch, ("float32", False, None, False))
 
 
 def _soak(what: str, steps: int, as_json: bool) -> None:

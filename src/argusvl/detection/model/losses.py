@@ -48,6 +48,18 @@ class LossSettings:
     assignment: str
 
 
+SHIPPED = LossSettings(
+    objectness="iou_aware",
+    focal_alpha=0.75,
+    focal_gamma=2.0,
+    bbox_weight=25.0,
+    giou_weight=10.0,
+    positives_per_object=6,
+    assignment="several_to_one",
+)
+"""As ``argus init`` writes them: what a step is measured and counted with where no configuration is at hand."""
+
+
 def focal_sum(logits: Tensor, targets: Tensor, alpha: float, gamma: float) -> Tensor:
     """Focal loss of binary targets (Lin et al., 2017), summed."""
     cross_entropy = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
