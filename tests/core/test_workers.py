@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -46,3 +46,40 @@ def test_an_error_stops_what_has_not_begun() -> None:
         list(map_in_order(fails_early, range(200), 2))
     assert len(done) < 12
     assert threading.active_count() < 20
+
+
+def test_closing_waits_for_nobody_who_waits_for_the_closer() -> None:
+    """As the garbage collector closes it: in any thread, holding a lock that the workers need."""
+    lock = threading.Lock()
+
+    def locked(n: int) -> int:
+        with lock:
+            return n
+
+    results = map_in_order(locked, range(100), 2)
+    assert next(results) == 0
+
+    def close() -> None:
+        with lock:
+            time.sleep(0.05)
+            results.close()
+
+    closer = threading.Thread(target=close, daemon=True)
+    closer.start()
+    closer.join(10)
+    assert not closer.is_alive()
+
+
+def test_a_worker_may_close_it() -> None:
+    held: list[Generator[int, None, None]] = []
+    closed = threading.Event()
+
+    def closes(n: int) -> int:
+        if n == 5:
+            held[0].close()
+            closed.set()
+        return n
+
+    held.append(map_in_order(lambda n: n, range(100), 2))
+    next(held[0])
+    assert list(map_in_order(closes, range(10), 2)) == list(range(10)) and closed.is_set()

@@ -24,7 +24,8 @@ def map_in_order(
 ) -> Generator[R, None, None]:
     """Applies a function in threads and yields the results in the order of the items.
 
-    An error or Ctrl-C, and closing the generator, stop what has not begun.
+    An error or Ctrl-C, and closing the generator, stop what has not begun. After an error what has begun is waited for;
+    closing waits for nothing.
 
     Args:
         function: Applied to each item.
@@ -37,6 +38,7 @@ def map_in_order(
         return
     pending: deque[Future[R]] = deque()
     executor = ThreadPoolExecutor(threads)
+    wait = True
     try:
         for item in items:
             pending.append(executor.submit(function, item))
@@ -44,5 +46,10 @@ def map_in_order(
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
+    except GeneratorExit:
+        # What was left behind is closed by the garbage collector, in any thread, one of these too, and under any lock,
+        # one that they wait for too.
+        wait = False
+        raise
     finally:
-        executor.shutdown(wait=True, cancel_futures=True)
+        executor.shutdown(wait=wait, cancel_futures=True)
