@@ -173,7 +173,7 @@ def _claw(generator: Generator, count: int) -> Pose:
 def _signs(generator: Generator, count: int) -> Pose:
     """Some fingers stretched, the others curled: pointing, counting, the fist."""
     stretched = generator.uniform(size=(count, 4)) < generator.uniform(0.1, 0.7, (count, 1))
-    point, fist = generator.uniform(size=count) < 0.3, generator.uniform(size=count) < 0.2
+    point, fist = generator.uniform(size=count) < 0.25, generator.uniform(size=count) < 0.4
     stretched[point] = [True, False, False, False]
     stretched[fist] = False
     curl = np.where(
@@ -200,7 +200,7 @@ KINDS: dict[str, tuple[float, Callable[[Generator, int], Pose]]] = {
     "relaxed": (0.2, _relaxed),
     "free": (0.27, _free),
     "claw": (0.1, _claw),
-    "signs": (0.16, _signs),
+    "signs": (0.22, _signs),
     "pinch": (0.12, _pinch),
 }
 """Name → how often it is seen, and what draws many of it."""
