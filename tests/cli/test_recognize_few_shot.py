@@ -260,6 +260,13 @@ class TestClassify:
     def photos(self, tmp_path: Path, few_shot: Any) -> Path:
         return class_folders(tmp_path / "photos", few_shot, ("pear", "plum", "brick"), range(50, 53))
 
+    def test_where_most_are_unknown_it_says_how_to_name_them_all_the_same(
+        self, argus: Any, store: Path, photos: Path
+    ) -> None:
+        for threshold, told in ((1, True), (0, False)):
+            _, _, err = argus("classify", store, photos, "--threshold", threshold)
+            assert ("--threshold 0 names the nearest" in " ".join(err.split())) == told
+
     def test_a_line_for_each_picture(self, argus: Any, store: Path, photos: Path, tmp_path: Path) -> None:
         code, out, err = argus("classify", store, photos)
         lines = [json.loads(line) for line in out.splitlines()]

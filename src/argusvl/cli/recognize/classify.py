@@ -78,6 +78,7 @@ def classify(
     from argusvl.recognition.few_shot.classification import classify as classify_vectors
     from argusvl.recognition.few_shot.embeddings import default_cache
     from argusvl.recognition.few_shot.queries import query_vectors
+    from argusvl.recognition.few_shot.unknown import UNKNOWN
 
     require_output(out, store, files=images, overwrite=overwrite)
     options = ClassifyOptions(classifier, features, threshold, coverage)
@@ -95,5 +96,7 @@ def classify(
     lines = write_lines(classify_vectors(learned, queries.store), out, failed)
     counts = Counter(line["class"] for line in lines)
     print_classified(counts, failed, queries.problems)
+    if 2 * counts[UNKNOWN] > sum(counts.values()):
+        print_note("most are Unknown; if all are sure to be of these classes, --threshold 0 names the nearest")
     if failed or queries.problems:
         raise typer.Exit(FOUND_SOMETHING)
