@@ -17,7 +17,7 @@ from argusvl.core.errors import ConfigError, TrainingError
 from argusvl.run.checkpoints import read_best, verify_checkpoint
 from argusvl.run.events import append_event, read_events
 from argusvl.training.listeners import Listener
-from argusvl.training.policies import Action, NeutralPolicy, Plan, Progress, RollBack, Scale, Skip, Stop
+from argusvl.training.policies import Action, Plan, Policy, Progress, RollBack, Scale, Skip, Stop
 from argusvl.training.randomness import random_state
 from argusvl.training.run import run_training
 from argusvl.training.saving import take_snapshot
@@ -47,7 +47,7 @@ def test_forward_backward_has_no_side_effect_and_repeats_itself(tmp_path: Path) 
     plain = train(ToyTask(), tmp_path / "plain", **options)
     seen: list[tuple[StepRecord, StepRecord]] = []
 
-    class Twice(NeutralPolicy):
+    class Twice(Policy):
         def after_backward(self, record: StepRecord) -> Action:
             before, kept = random_state(), [p.grad.clone() for p in trainer.run.trainable.values()]
             trainer.run.wrapped.zero_grad()
@@ -101,7 +101,7 @@ def test_a_record_says_what_the_step_was(tmp_path: Path) -> None:
             assert (float(record.update_ratios[group]) > 0) == (record.rates[group] > 0)
 
 
-class At(NeutralPolicy):
+class At(Policy):
     """One action at one step, once."""
 
     snapshot_every = 2
@@ -188,7 +188,7 @@ def test_the_strongest_action_wins(tmp_path: Path) -> None:
 
 
 def test_a_plan_freezes_and_weighs(tmp_path: Path) -> None:
-    class Half(NeutralPolicy):
+    class Half(Policy):
         def plan(self, progress: Progress) -> Plan:
             late = progress.fraction >= 0.5
             return Plan(
@@ -203,7 +203,7 @@ def test_a_plan_freezes_and_weighs(tmp_path: Path) -> None:
 
 
 def test_policies_have_their_state_in_the_checkpoint(tmp_path: Path) -> None:
-    class Counting(NeutralPolicy):
+    class Counting(Policy):
         def __init__(self) -> None:
             self.steps = 0
 
@@ -336,13 +336,13 @@ class Dying(TrainerCallback):
 @pytest.mark.parametrize(
     ("policy", "message"),
     [
-        (type("Silent", (NeutralPolicy,), {"after_backward": lambda self, record: None})(), "returned None"),
+        (type("Silent", (Policy,), {"after_backward": lambda self, record: None})(), "returned None"),
         (
-            type("Odd", (NeutralPolicy,), {"plan": lambda self, progress: Plan(frozenset({"none"}))})(),
+            type("Odd", (Policy,), {"plan": lambda self, progress: Plan(frozenset({"none"}))})(),
             "plans for",
         ),
         (
-            type("Deaf", (NeutralPolicy,), {"plan": lambda self, p: Plan(frozenset({"head", "body"}))})(),
+            type("Deaf", (Policy,), {"plan": lambda self, p: Plan(frozenset({"head", "body"}))})(),
             "nothing would train",
         ),
         (
@@ -378,7 +378,7 @@ def test_a_figure_that_is_not_declared_is_refused_before_the_start(tmp_path: Pat
 def test_a_snapshot_in_memory_is_not_used_up_by_a_roll_back(tmp_path: Path) -> None:
     """A resumed run keeps its first snapshot where it begins; two roll-backs to it find it as it was."""
 
-    class Twice(NeutralPolicy):
+    class Twice(Policy):
         snapshot_every = 100
 
         def __init__(self) -> None:
@@ -400,7 +400,7 @@ def test_a_snapshot_in_memory_is_not_used_up_by_a_roll_back(tmp_path: Path) -> N
     assert policy.left == 0
 
 
-class Window(NeutralPolicy):
+class Window(Policy):
     """Remembers the steps that it has seen, as the windows of policies do."""
 
     def __init__(self) -> None:
@@ -438,7 +438,7 @@ def test_what_a_way_that_was_given_up_has_scaled_is_no_longer_scaled(tmp_path: P
 
 
 def test_a_change_after_a_roll_back_outlives_a_roll_back_further_back(tmp_path: Path) -> None:
-    class Back(NeutralPolicy):
+    class Back(Policy):
         """Back to step 4 from step 6; then, for another reason, to step 2."""
 
         snapshot_every = 2
@@ -456,7 +456,7 @@ def test_a_change_after_a_roll_back_outlives_a_roll_back_further_back(tmp_path: 
 
     early: list[Any] = []
 
-    class Keeping(NeutralPolicy):
+    class Keeping(Policy):
         def plan(self, progress: Progress) -> Plan:
             if progress.step == 2 and not early:
                 early.append(take_snapshot(trainer.run).kept())
