@@ -26,7 +26,7 @@ from argusvl.detection.model.peft_methods import methods
 from argusvl.detection.predict import Predictor
 from argusvl.detection.task import DetectionTask
 from argusvl.training.parameter_groups import assign_parameters
-from argusvl.training.policies import Action, Continue, NeutralPolicy, RollBack
+from argusvl.training.policies import Action, Continue, Policy, RollBack
 from argusvl.training.run import run_training
 
 LORA = "{r: 4, lora_alpha: 8, lora_dropout: 0.0}"
@@ -284,7 +284,7 @@ def test_a_run_resumes_to_the_same_losses(options: list[str], make_task: MakeTas
 
 
 def test_a_run_with_an_adapter_rolls_back(make_task: MakeTask, tmp_path: Path) -> None:
-    class Once(NeutralPolicy):
+    class Once(Policy):
         snapshot_every = 2
         done = False
 

@@ -74,7 +74,7 @@ def test_the_configuration_keeps_what_it_was_given(tmp_path: Path) -> None:
     given = {"fsdp": True, "fsdp_config": {"reshard_after_forward": False}}
     config = toy_config(tmp_path, trainer_arguments={"accelerator_config": {"even_batches": True}, **given})
     before = config.model_dump()
-    with mock.patch("argusvl.training.arguments.several", return_value=True):
+    with mock.patch("argusvl.training.arguments.processes_of_launcher", return_value=2):
         arguments = training_arguments(config, GROUPS, ToyTask().figures())
     assert arguments.fsdp_plugin_args is not None
     assert config.model_dump() == before  # it is written into the run's folder, and read again

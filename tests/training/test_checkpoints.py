@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
-from toy_task import ToyModel, ToyTask, losses, toy_config, train
+from toy_task import ToyModel, ToyTask, contents, losses, toy_config, train
 
 from argusvl.core.errors import CheckpointError, ConfigError, DataError
 from argusvl.core.figures import FigureSpec
@@ -26,10 +26,6 @@ from argusvl.training import saving
 from argusvl.training.snapshot import Snapshot
 from argusvl.training.state import TrainState
 from argusvl.training.trainer import ArgusTrainer
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
 def hidden(folder: Path) -> list[str]:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import threading
@@ -9,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from toy_task import ToyTask, losses, toy_config, train
+from toy_task import ToyTask, another_process, losses, toy_config, train, wait_until
 from transformers import TrainerCallback
 
 from argusvl.run.checkpoints import list_checkpoints, verify_checkpoint
@@ -143,19 +141,10 @@ def _train_in_a_group_of_its_own(folder: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_to_the_group_reaches_data_workers_too_and_harms_none(tmp_path: Path, number: int) -> None:
-    processes = multiprocessing.get_context("spawn" if torch.cuda.is_available() else "fork")
-    child = processes.Process(target=_train_in_a_group_of_its_own, args=(tmp_path,))
-    child.start()
-    try:
-        deadline = time.monotonic() + 120
-        while not list_checkpoints(tmp_path):
-            assert child.is_alive() and time.monotonic() < deadline
-            time.sleep(0.02)
+    with another_process(_train_in_a_group_of_its_own, tmp_path) as child:
+        wait_until(child, lambda: list_checkpoints(tmp_path))
         os.killpg(child.pid or 0, number)
         child.join(60)
         assert child.exitcode == 0
-    finally:
-        child.kill()
-        child.join()
     assert (tmp_path / "interrupted").read_text() == "True"
     verify_checkpoint(list_checkpoints(tmp_path)[-1][1], for_resume=True)

@@ -11,7 +11,7 @@ from toy_task import ToyTask, toy_config, train
 
 from argusvl.core.batch import Batch, BatchSizes, SampleName
 from argusvl.training.norms import clip_gradients, gradient_norms, tensor_norms
-from argusvl.training.policies import Action, Continue, NeutralPolicy, Policies
+from argusvl.training.policies import Action, Continue, Policies, Policy
 from argusvl.training.step import StepRecord
 from argusvl.training.throughput import Throughput
 from argusvl.training.trainer import ArgusTrainer
@@ -59,7 +59,7 @@ def test_norms_and_rates_are_those_of_the_step(tmp_path: Path) -> None:
     trainer = ArgusTrainer(ToyTask(), toy_config(tmp_path / "run", max_steps=2, max_grad_norm=0.5))
     before_clipping: list[float] = []
 
-    class Looking(NeutralPolicy):
+    class Looking(Policy):
         def after_backward(self, record: StepRecord) -> Action:
             gradients = [p.grad for p in trainer.run.network.head.parameters()]
             before_clipping.append(float(torch.cat([g.flatten() for g in gradients]).norm()))

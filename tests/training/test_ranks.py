@@ -19,7 +19,7 @@ from argusvl.core import precision
 from argusvl.core.errors import ArgusError, ConfigError, DataError
 from argusvl.training.arguments import training_arguments
 from argusvl.training.parallel import Parallel
-from argusvl.training.policies import Action, Continue, NeutralPolicy, Policy, RollBack, Scale
+from argusvl.training.policies import Action, Continue, Policy, RollBack, Scale
 from argusvl.training.run import run_training
 from argusvl.training.step import StepRecord
 
@@ -301,7 +301,7 @@ def test_deepspeed_is_refused_with_what_does_the_same(
     assert "--deepspeed FILE" in str(caught.value.remedy)
 
 
-class OwnRates(NeutralPolicy):
+class OwnRates(Policy):
     """Each rank wants other rates, and another change after a roll-back."""
 
     snapshot_every = 2

@@ -18,7 +18,7 @@ from argusvl.config.schema import RecoverySection
 from argusvl.core.batch import Batch
 from argusvl.core.errors import CheckpointError, TrainingError
 from argusvl.run.events import read_events
-from argusvl.training.policies import Action, NeutralPolicy, Plan, Progress
+from argusvl.training.policies import Action, Plan, Policy, Progress
 from argusvl.training.replay import replay
 from argusvl.training.step import StepRecord
 from argusvl.training.trainer import ArgusTrainer
@@ -97,7 +97,7 @@ class BadWeights(ToyTask):
         return self.kept
 
 
-class LoseWeight(NeutralPolicy):
+class LoseWeight(Policy):
     def __init__(self, task: BadWeights) -> None:
         self._task, self._done = task, False
 
@@ -289,7 +289,7 @@ def test_a_damaged_bundle_is_named(tmp_path: Path, name: str) -> None:
 
 
 def test_the_module_is_the_first_in_the_order_of_computing(tmp_path: Path) -> None:
-    class Inside(NeutralPolicy):
+    class Inside(Policy):
         def after_backward(self, record: StepRecord) -> Action:
             if record.step == 3:
                 with torch.no_grad():

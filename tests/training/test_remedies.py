@@ -11,13 +11,12 @@ from typing import Any
 import pytest
 from test_recovery import recovery
 from test_watching import STEPS, CarefulTask, found
-from toy_task import ToyModel, train
+from toy_task import ToyModel, events, train
 from transformers import PreTrainedModel
 
 from argus_doctor.checks import examine
 from argusvl.config.schema import RemediesSection
 from argusvl.core.errors import ConfigError, TrainingError
-from argusvl.run.events import read_events
 from argusvl.training import watching
 from argusvl.training.parallel import Parallel
 from argusvl.training.protocol import ParameterGroup
@@ -29,10 +28,6 @@ def remedies(*slugs: str, attempts: int = 3) -> RemediesSection:
     return RemediesSection(
         apply=list(slugs or ("learning-rate-too-high",)), trial_steps=20, attempts=attempts
     )
-
-
-def events(folder: Path, kind: str) -> list[dict[str, Any]]:
-    return [event for event in read_events(folder) if event["event"] == kind]
 
 
 def test_a_rate_that_is_too_high_is_lowered_and_the_run_ends_well(tmp_path: Path) -> None:

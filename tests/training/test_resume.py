@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import shutil
 import time
 from dataclasses import replace
@@ -11,15 +10,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 import toy_task
-from toy_task import GROUPS, PlannedTask, ToyData, ToyTask, losses, toy_config, train
+from toy_task import (
+    GROUPS,
+    PlannedTask,
+    ToyData,
+    ToyTask,
+    another_process,
+    contents,
+    events,
+    losses,
+    toy_config,
+    train,
+    wait_until,
+)
 
 from argusvl.config.schema import PhaseSection
 from argusvl.core.batch import Batch
 from argusvl.core.errors import CheckpointError, ConfigError
 from argusvl.run.checkpoints import checkpoint_at, list_checkpoints
-from argusvl.run.events import read_events
 from argusvl.training.run import run_training
 from argusvl.training.sampling import EpochSampler, SeededSamples
 from argusvl.training.trainer import ArgusTrainer
@@ -99,18 +108,8 @@ def _train_slowly(folder: Path, options: dict[str, Any]) -> None:
 
 def test_a_killed_process_with_data_workers_resumes_to_the_same_losses(tmp_path: Path) -> None:
     options: dict[str, Any] = {"save_steps": 4, "dataloader_num_workers": 2, "num_train_epochs": 4.0}
-    # Autograd's threads survive no fork where a GPU is present; a new process must import everything again.
-    processes = multiprocessing.get_context("spawn" if torch.cuda.is_available() else "fork")
-    child = processes.Process(target=_train_slowly, args=(tmp_path / "parts", options))
-    child.start()
-    try:
-        deadline = time.monotonic() + 150
-        while not (tmp_path / "parts" / "checkpoint-8").is_dir():
-            assert child.is_alive() and time.monotonic() < deadline
-            time.sleep(0.02)
-    finally:
-        child.kill()
-        child.join()
+    with another_process(_train_slowly, tmp_path / "parts", options) as child:
+        wait_until(child, (tmp_path / "parts" / "checkpoint-8").is_dir)
     assert list_checkpoints(tmp_path / "parts")[-1][0] < 24, "it was killed too late to show anything"
 
     # Neither the number of workers nor the process is part of what a run computes.
@@ -211,10 +210,10 @@ def test_resuming_with_another_order_of_data_is_an_error(
 
 def test_resuming_with_other_data_or_another_model_is_an_error(tmp_path: Path) -> None:
     train(ToyTask(), tmp_path / "run", max_steps=5)
-    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    before = contents(tmp_path / "run")
     with pytest.raises(CheckpointError, match="training samples 22, now it is 30"):
         train(ToyTask(length=30), tmp_path / "run", resume=True)
-    assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
+    assert contents(tmp_path / "run") == before
 
     class Wider(ToyTask):
         def model(self) -> Any:
@@ -299,5 +298,5 @@ def test_another_folder_of_pictures_is_said_when_resuming(
     config = config.model_copy(update={"data": config.data.model_copy(update={"root": tmp_path})})
     run_training(ToyTask(), config, resume=True)
     assert f"root was None and is '{tmp_path}': the pictures there must be the same" in caplog.text
-    (event,) = [e for e in read_events(tmp_path / "run") if e["event"] == "changed"]
+    (event,) = events(tmp_path / "run", "changed")
     assert "root" in event["changes"][0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import shutil
 import time
 from collections.abc import Iterator
@@ -12,7 +11,17 @@ from typing import Any
 
 import pytest
 import torch
-from toy_task import ToyData, ToyTask, losses, toy_config, train
+from toy_task import (
+    ToyData,
+    ToyTask,
+    another_process,
+    contents,
+    events,
+    losses,
+    toy_config,
+    train,
+    wait_until,
+)
 from transformers import TrainerCallback
 
 from argusvl.core.batch import Batch
@@ -21,12 +30,12 @@ from argusvl.run.checkpoints import list_checkpoints
 from argusvl.training.run import run_training
 
 
-def _train_slowly(folder: Path, started: Any) -> None:
+def _train_slowly(folder: Path) -> None:
     task = ToyTask()
     collate = task.collate
 
     def slowly(samples: Any) -> Batch:
-        started.set()
+        (folder / "started").touch()
         time.sleep(0.1)
         return collate(samples)
 
@@ -37,17 +46,10 @@ def _train_slowly(folder: Path, started: Any) -> None:
 @pytest.fixture
 def live_run(tmp_path: Path) -> Iterator[Path]:
     """The folder of a run that another process is training."""
-    processes = multiprocessing.get_context("spawn" if torch.cuda.is_available() else "fork")
-    started = processes.Event()
-    child = processes.Process(target=_train_slowly, args=(tmp_path / "run", started))
-    child.start()
-    try:
-        assert started.wait(120)
+    with another_process(_train_slowly, tmp_path / "run") as child:
+        wait_until(child, (tmp_path / "run" / "started").exists)
         yield tmp_path / "run"
         assert child.is_alive()
-    finally:
-        child.kill()
-        child.join()
 
 
 @pytest.mark.parametrize("resume", [False, True])
@@ -69,14 +71,8 @@ def test_two_identical_starts_do_not_both_train(live_run: Path) -> None:
 
 
 def test_a_folder_is_free_once_its_run_is_killed(tmp_path: Path) -> None:
-    processes = multiprocessing.get_context("spawn" if torch.cuda.is_available() else "fork")
-    started = processes.Event()
-    child = processes.Process(target=_train_slowly, args=(tmp_path / "run", started))
-    child.start()
-    while not list_checkpoints(tmp_path / "run"):
-        time.sleep(0.02)
-    child.kill()
-    child.join()
+    with another_process(_train_slowly, tmp_path / "run") as child:
+        wait_until(child, lambda: list_checkpoints(tmp_path / "run"))
     assert train(ToyTask(), tmp_path / "run", resume=True, num_train_epochs=100.0, max_steps=10)
 
 
@@ -93,15 +89,14 @@ def test_a_resume_that_would_train_otherwise_is_refused_unless_told(
     tmp_path: Path, change: dict[str, Any], said: str
 ) -> None:
     train(ToyTask(), tmp_path / "run", max_steps=5)
-    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    before = contents(tmp_path / "run")
     with pytest.raises(ConfigError) as caught:
         train(ToyTask(), tmp_path / "run", resume=True, max_steps=7, **change)
     assert said in str(caught.value) and "--allow-changes" in str(caught.value)
-    assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
+    assert contents(tmp_path / "run") == before
 
     train(ToyTask(), tmp_path / "run", resume=True, max_steps=7, allow_changes=True, **change)
-    events = [json.loads(line) for line in (tmp_path / "run" / "events.jsonl").read_text().splitlines()]
-    (changed,) = [event for event in events if event["event"] == "changed"]
+    (changed,) = events(tmp_path / "run", "changed")
     assert changed["changes"] == [said]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from toy_task import PlannedTask, ToyModel, ToyTask, toy_config, train
+from toy_task import PlannedTask, ToyModel, ToyTask, events, toy_config, train
 from transformers import PreTrainedModel
 
 from argusvl.config.schema import PhaseSection
@@ -38,7 +38,7 @@ class CarefulPlannedTask(CarefulTask, PlannedTask):
 
 def found(folder: Path) -> list[dict[str, Any]]:
     """Findings with the steps at which they were told."""
-    told = [event for event in read_events(folder) if event["event"] == "found"]
+    told = events(folder, "found")
     return [{**event["finding"], "step": event["step"]} for event in told]
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import multiprocessing
 import random
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ from argus_doctor.findings import Finding, finding
 from argusvl.config.schema import DataSection, InfrastructureSection, RunConfig, TrainingSection
 from argusvl.core.batch import Batch, BatchSizes
 from argusvl.core.figures import FigureSpec
+from argusvl.run.events import read_events
 from argusvl.training.parallel import Parallel
 from argusvl.training.protocol import LossTerm, ParameterGroup
 from argusvl.training.run import run_training
@@ -270,3 +274,35 @@ class PlannedTask(ToyTask):
 
     def train_dataset(self) -> ToyData:
         return PlannedData(self.length, self.noise, self.broken)
+
+
+def events(folder: Path, kind: str) -> list[dict[str, Any]]:
+    """What a run has written of one kind of event."""
+    return [event for event in read_events(folder) if event["event"] == kind]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """All files of a folder."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@contextlib.contextmanager
+def another_process(target: Callable[..., None], *args: Any) -> Iterator[multiprocessing.Process]:
+    """A process that computes something and is killed at the end of the body."""
+    # Autograd's threads survive no fork where a GPU is present; a new process must import everything again.
+    processes: Any = multiprocessing.get_context("spawn" if torch.cuda.is_available() else "fork")
+    child = processes.Process(target=target, args=args)
+    child.start()
+    try:
+        yield child
+    finally:
+        child.kill()
+        child.join()
+
+
+def wait_until(child: multiprocessing.Process, done: Callable[[], object]) -> None:
+    """Waits for something that another process does."""
+    deadline = time.monotonic() + 150
+    while not done():
+        assert child.is_alive() and time.monotonic() < deadline
+        time.sleep(0.02)

@@ -5,14 +5,36 @@ Which one that is: ``--task NAME``, or what a checkpoint among the arguments say
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from functools import partial
+from inspect import Signature, getdoc, signature
 from typing import Any, get_type_hints
 
 import typer
 
 from argusvl.tasks import DEFAULT_TASK, TASKS, task_at, task_command
+
+_DATA = """Convert, export, check, draw and divide data sets.
+
+Examples:
+
+    argus data convert coco in/ data/ --min-pixels 3136 --max-pixels 235200
+
+    argus data check data/ --html check.html
+
+    argus data synth --help
+"""
+
+_INSPECT = """Look at what a model is given, at its parts, and at what they take.
+
+Examples:
+
+    argus inspect tokens data/train.jsonl --model runs/demo/best
+
+    argus inspect params runs/demo/best
+
+    argus inspect memory my.yaml
+"""
 
 # Verbs that are wholly a task's own: its name → its command.
 demo = partial(task_command, command="demo")
@@ -33,11 +55,11 @@ def with_options(verb: Callable[..., None], part: Callable[..., Any]) -> Callabl
         verb: Its first argument is the part; ``**options`` takes the part's own.
         part: Its keyword arguments with defaults are the options, its docstring is the help.
     """
-    _, *own, _ = inspect.signature(verb).parameters.values()
+    _, *own, _ = signature(verb).parameters.values()
     names = {parameter.name for parameter in own}
     theirs = [
         parameter
-        for parameter in inspect.signature(part).parameters.values()
+        for parameter in signature(part).parameters.values()
         if parameter.default is not parameter.empty and parameter.name not in names
     ]
     hints = get_type_hints(part, include_extras=True) | get_type_hints(verb, include_extras=True)
@@ -46,9 +68,9 @@ def with_options(verb: Callable[..., None], part: Callable[..., Any]) -> Callabl
         verb(part, **values)
 
     parameters = [p.replace(kind=p.POSITIONAL_OR_KEYWORD, annotation=hints[p.name]) for p in (*own, *theirs)]
-    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in parameters}
-    command.__doc__ = inspect.getdoc(part)
+    command.__doc__ = getdoc(part)
     return command
 
 
@@ -66,6 +88,16 @@ def command_group(task: str, verb: str, summary: str) -> typer.Typer:
             anything = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
             app.command(name, hidden=True, context_settings=anything)(_lacking(task, words))
     return app
+
+
+def data(task: str) -> typer.Typer:
+    """``argus data``: what a task can do with data sets."""
+    return command_group(task, "data", _DATA)
+
+
+def inspect(task: str) -> typer.Typer:
+    """``argus inspect``: what a task's model is given, and its parts."""
+    return command_group(task, "inspect", _INSPECT)
 
 
 def _lacking(task: str, words: str) -> Callable[[], None]:

@@ -64,10 +64,10 @@ VERBS: dict[str, Verb] = {
     ),
     "serve": Verb("argusvl.cli.serve:command", "Answer over HTTP what checkpoints say of pictures."),
     "export": Verb("argusvl.cli.by_task:export", "Write a checkpoint as other tools load it.", "checkpoint"),
-    "data": Verb("argusvl.cli.data:for_task", "Convert, check, split and draw data sets.", "option"),
+    "data": Verb("argusvl.cli.by_task:data", "Convert, check, split and draw data sets.", "option"),
     "doctor": Verb("argusvl.cli.doctor:app", "Explain what can go wrong, by its ID."),
     "inspect": Verb(
-        "argusvl.cli.inspect:for_task", "Look at what a model is given, and at its parts.", "checkpoint"
+        "argusvl.cli.by_task:inspect", "Look at what a model is given, and at its parts.", "checkpoint"
     ),
     "recognize": Verb("argusvl.cli.recognize:app", "Extract features; recognise from few examples."),
     "report": Verb("argusvl.cli.report:command", "Write a run's HTML report; of several, a comparison."),
@@ -182,9 +182,15 @@ def _take_common_options(arguments: Sequence[str]) -> tuple[Session, list[str]]:
     parser = argparse.ArgumentParser(prog="argus", add_help=False, allow_abbrev=False)
     parser.add_argument("--debug", action="store_true")
     parser.add_argument("--log-level")
-    end = list(arguments).index("--") if "--" in arguments else len(arguments)
-    found, rest = parser.parse_known_args(list(arguments[:end]))
-    return Session(debug=found.debug, log_level=found.log_level), [*rest, *arguments[end:]]
+    found, rest = _taken(parser, list(arguments))
+    return Session(debug=found.debug, log_level=found.log_level), rest
+
+
+def _taken(parser: argparse.ArgumentParser, arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """What a parser takes of the arguments before ``--``, and all the others."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    found, rest = parser.parse_known_args(arguments[:end])
+    return found, rest + arguments[end:]
 
 
 def _verb_in(arguments: Sequence[str]) -> str | None:
@@ -206,9 +212,7 @@ def _task_in(verb: str | None, arguments: list[str]) -> tuple[str, list[str]]:
         return DEFAULT_TASK, arguments
     parser = argparse.ArgumentParser(prog=f"argus {verb}", add_help=False, allow_abbrev=False)
     parser.add_argument("--task", metavar="NAME")
-    end = arguments.index("--") if "--" in arguments else len(arguments)
-    named, rest = parser.parse_known_args(arguments[:end])
-    rest += arguments[end:]
+    named, rest = _taken(parser, arguments)
     task: str | None = named.task
     if task is None and found_by == "checkpoint":
         from argusvl.cli.by_task import task_of_arguments

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from argusvl.command_options import Device
+from argusvl.command_options import AsJson, Device
 from argusvl.core.errors import ArgusError
 from argusvl.core.files import refuse_replacing, write_text_atomically
 from argusvl.core.terminal import print_json, say
@@ -16,7 +16,6 @@ from argusvl.run.layout import CONFIG_FILE, REPORT_FILE
 
 if TYPE_CHECKING:
     from argusvl.visual.inner import Inner
-    from argusvl.visual.report import ReportData
 
 
 def command(
@@ -50,9 +49,7 @@ def command(
         bool, typer.Option("--overwrite", help="Replace files that are there and are no page of Argus.")
     ] = False,
     device: Device = "auto",
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Write the report's path as JSON to stdout.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write one HTML file with a run's figures, curves and pictures, truth beside prediction.
 
@@ -97,7 +94,10 @@ def command(
 
         data = replace(data, inner=[inner_section(inner)])
     if charts is not None:
-        say(f"{_write_charts(data, inner, charts, overwrite=overwrite)} charts written to {charts}.")
+        from argusvl.visual.chart_files import chart_files
+
+        written = chart_files(data, inner, charts, overwrite=overwrite)
+        say(f"{len(written)} charts written to {charts}.")
     target = write_report(data, out or run / REPORT_FILE)
     say(f"Report written to {target}.")
     if own is not None and not data.sections:
@@ -160,9 +160,3 @@ def _look_inside(run: Path, task: str, device: str, *, landscape: bool) -> Inner
         if landscape
         else None,
     )
-
-
-def _write_charts(data: ReportData, inner: Inner | None, folder: Path, *, overwrite: bool) -> int:
-    from argusvl.visual.chart_files import chart_files
-
-    return len(chart_files(data, inner, folder, overwrite=overwrite))

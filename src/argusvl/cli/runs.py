@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from argusvl.command_options import AsJson
 from argusvl.core.terminal import answer_console, print_json, say
 
 
@@ -15,7 +16,7 @@ def command(
     folder: Annotated[
         Path, typer.Argument(metavar="[FOLDER]", help="Where the runs are; folders in it are looked into.")
     ] = Path("runs"),
-    as_json: Annotated[bool, typer.Option("--json", help="Write the list as JSON to stdout.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the runs in a folder with state, figure and age, the last active one first.
 

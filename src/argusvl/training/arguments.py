@@ -14,10 +14,12 @@ from transformers import TrainingArguments
 
 from argusvl.config.loading import flat
 from argusvl.config.schema import RunConfig
+from argusvl.config.trainer_arguments import OURS
 from argusvl.core.environment import environment
 from argusvl.core.errors import ConfigError
 from argusvl.core.figures import FigureSpec, spec_of
 from argusvl.core.precision import Precision, decide
+from argusvl.training.launch import processes_of_launcher
 from argusvl.training.policies.phases import ever_freezes
 from argusvl.training.protocol import ParameterGroup
 
@@ -53,32 +55,20 @@ def training_arguments(
             remedy=f"use one of {', '.join(figures)}",
         )
     on_cpu = infrastructure.device == "cpu" or not cuda
+    # Of the options that are called as ours; these two are decided below.
+    alike = {name for name, key in OURS.items() if name == key} - {"bf16", "gradient_checkpointing"}
     ours: dict[str, Any] = {
+        **{name: value for name, value in training if name in alike},
         "output_dir": str(training.output_dir),
-        "run_name": training.run_name,
-        "seed": training.seed,
-        "num_train_epochs": training.num_train_epochs,
-        "max_steps": training.max_steps,
-        "per_device_train_batch_size": training.per_device_train_batch_size,
-        "per_device_eval_batch_size": training.per_device_eval_batch_size,
-        "gradient_accumulation_steps": training.gradient_accumulation_steps,
         # Some schedules express their floor relative to it.
         "learning_rate": max((group.learning_rate for group in groups), default=0.0),
-        "weight_decay": training.weight_decay,
-        "adam_beta2": training.adam_beta2,
-        "lr_scheduler_type": training.lr_scheduler_type,
         "warmup_steps": training.warmup_ratio,  # below 1 it is a share of the steps
-        "max_grad_norm": training.max_grad_norm,
         "activation_checkpointing": training.gradient_checkpointing,
         "eval_strategy": "steps",
-        "eval_steps": training.eval_steps,
         "save_strategy": "steps",
-        "save_steps": training.save_steps,
         "save_total_limit": None,  # we rotate ourselves; Trainer may delete the newest checkpoint at the end
         "logging_strategy": "steps",
-        "logging_steps": training.logging_steps,
         "logging_nan_inf_filter": False,  # it would replace a NaN by the mean of the losses before
-        "metric_for_best_model": training.metric_for_best_model,
         "greater_is_better": best_by.higher_is_better,
         "report_to": list(infrastructure.report_to),
         "dataloader_num_workers": infrastructure.dataloader_num_workers,
@@ -89,7 +79,7 @@ def training_arguments(
     others: dict[str, Any] = {"dataloader_pin_memory": not on_cpu}
     # transformers writes its defaults into the options of FSDP: the run keeps its own.
     passed = copy.deepcopy(dict(config.trainer_arguments))
-    if not several():
+    if processes_of_launcher() == 1:
         # Weights that one process alone would hold are whole: so it may go on with what several have begun.
         passed.pop("fsdp", None)
         passed.pop("fsdp_config", None)
@@ -109,11 +99,6 @@ def training_arguments(
         # Several visible GPUs without a launcher would mean DataParallel, which cannot gather loss terms.
         arguments._n_gpu = 1
     return arguments
-
-
-def several() -> bool:
-    """Whether several processes train together."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 def _asked_by_launcher(what: str) -> bool:
@@ -138,7 +123,7 @@ def _refuse_what_cannot_work(config: RunConfig, groups: Sequence[ParameterGroup]
             remedy="write fsdp: true into the section trainer_arguments, and start with `argus train --processes`, "
             "torchrun, or accelerate launch --multi_gpu",
         )
-    if not several():
+    if processes_of_launcher() == 1:
         return
     _refuse_sharding_that_cannot_work(passed)
     accelerator = passed.get("accelerator_config") or {}

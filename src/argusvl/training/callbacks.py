@@ -113,8 +113,6 @@ class Resuming(TrainerCallback):
     def __init__(self, begin: Callable[[], None]) -> None:
         self._begin = begin
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
+    def on_train_begin(self, *_: Any, **__: Any) -> None:
         """Begins."""
         self._begin()

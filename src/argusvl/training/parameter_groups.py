@@ -23,6 +23,8 @@ from argusvl.training.protocol import ParameterGroup
 
 logger = get_logger(__name__)
 
+_KEEPS_GROUPS = "use an optimizer (key optim of trainer_arguments) that keeps parameter groups"
+
 
 @dataclass(frozen=True, slots=True)
 class AssignedGroup:
@@ -71,28 +73,25 @@ def assign_parameters(model: nn.Module, specs: Sequence[ParameterGroup]) -> list
             shadowed[other].add(group)
         first = group_of.setdefault(id(parameter), (name, group))
         if first[1] != group:
-            raise ConfigError(
+            raise _wrong(
                 f"the tied parameter has two names in two groups: {first[0]} in {first[1]!r}, {name} in {group!r}",
-                where="parameter groups",
-                remedy="change a pattern so that both names fall into one group",
+                "change a pattern so that both names fall into one group",
             )
         if first[0] == name:
             members[group][name] = parameter
     if homeless:
-        raise ConfigError(
+        raise _wrong(
             f"{counted(len(homeless), 'trainable parameter')} in no group: {listed(homeless, 3)}",
-            where="parameter groups",
-            remedy="add a group whose pattern matches, or freeze these parameters in the model",
+            "add a group whose pattern matches, or freeze these parameters in the model",
         )
     for spec in specs:
         if not members[spec.name] and not spec.optional:
             why = "matches no parameter"
             if shadowed[spec.name]:
                 why = f"matches only parameters that {listed(sorted(shadowed[spec.name]), 3)} took before"
-            raise ConfigError(
+            raise _wrong(
                 f"the pattern {spec.pattern!r} of group {spec.name!r} {why}",
-                where="parameter groups",
-                remedy="mend the pattern, or mark the group as optional where the model may lack this part",
+                "mend the pattern, or mark the group as optional where the model may lack this part",
             )
     return [
         AssignedGroup(
@@ -115,11 +114,9 @@ def freeze_untrained(groups: Sequence[AssignedGroup]) -> None:
             if name not in group.trainable:
                 parameter.requires_grad_(False)
     if not any(group.trainable and not group.spec.frozen_epochs for group in groups):
-        raise ConfigError(
+        raise _wrong(
             "no parameter is left to train from the first step on",
-            where="parameter groups",
-            remedy=f"give a learning rate above 0 (and no freezing) to one of "
-            f"{listed([g.name for g in groups], 3)}",
+            f"give a learning rate above 0 (and no freezing) to one of {listed([g.name for g in groups], 3)}",
         )
 
 
@@ -135,12 +132,10 @@ def optimizer_groups(
     entries: list[dict[str, Any]] = []
     for group in groups:
         spared = norms if group.spec.decay_embeddings else norms | embeddings
-        decayed: list[nn.Parameter] = []
-        undecayed: list[nn.Parameter] = []
+        by_decay: dict[bool, list[nn.Parameter]] = {True: [], False: []}
         for parameter in group.trainable_parameters():
-            flat = parameter.ndim < 2 or id(parameter) in spared
-            (undecayed if flat else decayed).append(parameter)
-        for parameters, decays in ((decayed, True), (undecayed, False)):
+            by_decay[parameter.ndim >= 2 and id(parameter) not in spared].append(parameter)
+        for decays, parameters in by_decay.items():
             if parameters:
                 entries.append(
                     {
@@ -174,17 +169,12 @@ def verify_optimizer(optimizer: Optimizer, groups: Sequence[AssignedGroup]) -> N
             rates = held.pop(id(parameter), [])
             expected = [group.spec.learning_rate] if name in group.trainable else []
             if rates != expected:
-                raise ConfigError(
+                raise _wrong(
                     f"the optimizer holds {name} with rates {rates}, the group {group.name!r} declares {expected}",
-                    where="parameter groups",
-                    remedy="use an optimizer (key optim of trainer_arguments) that keeps parameter groups",
+                    _KEEPS_GROUPS,
                 )
     if held:
-        raise ConfigError(
-            f"the optimizer holds {counted(len(held), 'parameter')} of no group",
-            where="parameter groups",
-            remedy="use an optimizer (key optim of trainer_arguments) that keeps parameter groups",
-        )
+        raise _wrong(f"the optimizer holds {counted(len(held), 'parameter')} of no group", _KEEPS_GROUPS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,24 +229,26 @@ def describe_groups(model: nn.Module, specs: Sequence[ParameterGroup]) -> list[G
     return rows
 
 
+def _wrong(what: str, remedy: str | None = None) -> ConfigError:
+    return ConfigError(what, where="parameter groups", remedy=remedy)
+
+
 def _compiled(specs: Sequence[ParameterGroup]) -> list[tuple[ParameterGroup, re.Pattern[str]]]:
     names = [spec.name for spec in specs]
     if len(set(names)) != len(names):
-        raise ConfigError(f"two groups have one name: {names}", where="parameter groups")
+        raise _wrong(f"two groups have one name: {names}")
     compiled = []
     for spec in specs:
         if not math.isfinite(spec.learning_rate) or spec.learning_rate < 0:
-            raise ConfigError(
+            raise _wrong(
                 f"the rate of group {spec.name!r} is {spec.learning_rate}",
-                where="parameter groups",
-                remedy="give a finite number of at least 0; 0 freezes the group",
+                "give a finite number of at least 0; 0 freezes the group",
             )
         try:
             compiled.append((spec, re.compile(spec.pattern)))
         except re.error as error:
-            raise ConfigError(
-                f"the pattern {spec.pattern!r} of group {spec.name!r} is no regular expression: {error}",
-                where="parameter groups",
+            raise _wrong(
+                f"the pattern {spec.pattern!r} of group {spec.name!r} is no regular expression: {error}"
             ) from error
     return compiled
 

@@ -134,15 +134,11 @@ class ProgressCallback(TrainerCallback):
             self._move_bar()
             self._bar.start()
 
-    def on_step_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
+    def on_step_begin(self, *_: Any, **__: Any) -> None:
         """The step's batches are there."""
         self._turn_to("forward and backward")
 
-    def on_pre_optimizer_step(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
+    def on_pre_optimizer_step(self, *_: Any, **__: Any) -> None:
         """The gradients are there."""
         self._turn_to("optimizer")
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -103,15 +103,8 @@ class Snapshot:
 
     def kept(self) -> Snapshot:
         """A copy on the CPU that training does not reach."""
-        return Snapshot(
-            self.engine,
-            self.trainer,
-            **{
-                name: _copied(getattr(self, name))
-                for name in ("weights", "optimizer", "scheduler", "ranks", "task", "averages", "scaler")
-            },
-            config=self.config,
-        )
+        changing = ("weights", "optimizer", "scheduler", "ranks", "task", "averages", "scaler")
+        return replace(self, **{name: _copied(getattr(self, name)) for name in changing})
 
     def shards(self, trained: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What is in parts and therefore written by all processes together; empty where weights are whole.

@@ -148,29 +148,29 @@ _STRENGTH: tuple[type, ...] = (Continue, Scale, Skip, RollBack, Stop)
 
 
 class Policy(Protocol):
-    """One reason for which training may change.
+    """One reason for which training may change. A subclass overrides what it is for; the rest changes nothing.
 
     Attributes:
         snapshot_every: Steps between the snapshots in memory that it may roll back to; ``None``: it needs none.
     """
 
-    snapshot_every: int | None
+    snapshot_every: int | None = None
 
     def plan(self, progress: Progress) -> Plan:
         """What holds for the next step; a function of progress and of the policy's own state alone."""
-        ...
+        return Plan()
 
     def after_backward(self, record: StepRecord) -> Action:
         """Called with the gradients there and the optimizer's step still to come."""
-        ...
+        return Continue()
 
     def state_dict(self) -> dict[str, Any]:
         """Plain values that JSON can write, part of every snapshot."""
-        ...
+        return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Takes what :meth:`state_dict` returned."""
-        ...
+        return
 
     def rolled_back(self, step: int, known: Mapping[str, Any]) -> None:
         """Training goes on from an earlier step, and :meth:`load_state_dict` has brought back what was then.
@@ -180,31 +180,7 @@ class Policy(Protocol):
             known: What :meth:`state_dict` returned just before. What must not be forgotten (how often the policy has
                 acted) is taken from it: the same would be done for ever otherwise.
         """
-        ...
-
-
-class NeutralPolicy:
-    """Changes nothing; a policy overrides what it is for."""
-
-    snapshot_every: int | None = None
-
-    def plan(self, progress: Progress) -> Plan:
-        """Everything trains as configured."""
-        return Plan()
-
-    def after_backward(self, record: StepRecord) -> Action:
-        """The step is taken."""
-        return Continue()
-
-    def state_dict(self) -> dict[str, Any]:
-        """None."""
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Nothing to take."""
-
-    def rolled_back(self, step: int, known: Mapping[str, Any]) -> None:
-        """What was then holds again."""
+        return
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from argusvl.training.policies import Action, Continue, NeutralPolicy, Plan, Progress
+from argusvl.training.policies import Action, Continue, Plan, Policy, Progress
 from argusvl.training.protocol import LossTerm
 from argusvl.training.step import StepRecord
 
@@ -49,7 +49,7 @@ class TermSizes:
         return {name: min(max(factor, 1 / MOST), MOST) for name, factor in factors.items()}
 
 
-class Balancing(NeutralPolicy):
+class Balancing(Policy):
     """Balances in each step by the steps before it.
 
     Args:

@@ -9,14 +9,14 @@ from typing import Any
 from argusvl.config.schema import RecoverySection
 from argusvl.training.bad_step import BadStep
 from argusvl.training.parallel import Parallel
-from argusvl.training.policies import Action, Continue, NeutralPolicy, RollBack, Scale, Skip, Stop
+from argusvl.training.policies import Action, Continue, Policy, RollBack, Scale, Skip, Stop
 from argusvl.training.step import StepRecord
 
 _REMEMBERED = 50
 """Bad steps that a diagnosis is made of."""
 
 
-class StopWhereNotFinite(NeutralPolicy):
+class StopWhereNotFinite(Policy):
     """Ends the run at the first bad step: nothing was changed by it, and it is kept for replay.
 
     Args:

@@ -9,13 +9,13 @@ from argus_doctor.wording import did_you_mean
 from argusvl.config.schema import PhaseSection, RateScalingSection
 from argusvl.core.errors import ConfigError
 from argusvl.core.logging import get_logger
-from argusvl.training.policies import NeutralPolicy, Plan, Progress
+from argusvl.training.policies import Plan, Policy, Progress
 from argusvl.training.protocol import ParameterGroup
 
 logger = get_logger(__name__)
 
 
-class Phases(NeutralPolicy):
+class Phases(Policy):
     """Which groups train, and factors of rates and of loss terms' weights, by the share of training that is done.
 
     The optimizer holds all groups all the time (they must not change within a run, for resuming); one that is frozen

@@ -15,7 +15,7 @@ from argusvl.config.schema import RemediesSection
 from argusvl.core.errors import ConfigError
 from argusvl.core.logging import get_logger
 from argusvl.training.evaluating import measure
-from argusvl.training.policies import Action, Continue, NeutralPolicy, Plan, Progress, RollBack, Stop
+from argusvl.training.policies import Action, Continue, Plan, Policy, Progress, RollBack, Stop
 from argusvl.training.policies.balancing import TermSizes
 from argusvl.training.remedy_table import APPLICABLE, REMEDIES, WHEN_TO_RESTART
 from argusvl.training.saving import restore, take_snapshot
@@ -64,7 +64,7 @@ class _Trial:
         return f"the loss ends at {_end(self.losses):.3g}{figure}"
 
 
-class Remedies(NeutralPolicy):
+class Remedies(Policy):
     """Acts on findings: a trial, then a roll-back with the remedy that was better.
 
     Where none is better, an error ends the run with the advice to restart. A hint is put at rest and the run goes on.
