@@ -97,6 +97,8 @@ def classify(
     counts = Counter(line["class"] for line in lines)
     print_classified(counts, failed, queries.problems)
     if 2 * counts[UNKNOWN] > sum(counts.values()):
-        print_note("most are Unknown; if all are sure to be of these classes, --threshold 0 names the nearest")
+        print_note(
+            "most are Unknown; if all are sure to be of these classes, --threshold 0 names the nearest"
+        )
     if failed or queries.problems:
         raise typer.Exit(FOUND_SOMETHING)
