@@ -70,7 +70,7 @@ def test_figures_are_those_of_the_result_files() -> None:
         abs(100 * shots[k] - float(v)) <= 0.0501
         for k, v in zip(("1", "20"), re.findall(r"([\d.]+) %", row("CIFAR-10")), strict=False)
     ] == [True, True]
-    hand = result("2026-11-23-argus-hand")["held_out_drawn_hands"]
+    hand = result("2026-11-25-argus-hand")["held_out_drawn_hands"]
     assert f"{hand['mpjpe_root']:.1f} mm" in row("a drawn hand")
     watched = next(iter(result("2026-11-24-doctor-overhead")["machines"].values()))
     assert all(f"× {model['watched']:.3f}" in row("what watching") for model in watched[:2])
