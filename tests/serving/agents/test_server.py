@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import jsonschema
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 pytest.importorskip("mcp")
 
@@ -108,10 +108,14 @@ def test_objects_are_found_and_described(ask: Ask) -> None:
     assert all(one["description"] is None for one in plain["objects"])
 
 
-def test_a_hand_has_21_joints(ask: Ask) -> None:
+def test_a_hand_has_21_joints(ask: Ask, files: Path) -> None:
     (found,) = ask("find_hands", image="white.png", side="left", box_xyxy_px=[10, 10, 80, 80])["hands"]
     assert (found["side"], len(found["joints"]), found["joints"][0]["name"]) == ("left", 21, "wrist")
     assert ask("find_hands", image="white.png")["hands"] == []
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.new("RGB", (90, 60), "white").save(files / "turned.jpg", exif=exif)
+    assert "turned upright" in ask("find_hands", image="turned.jpg", box_xyxy_px=[10, 10, 50, 80])["note"]
     assert "problem" in ask("find_hands", image="white.png", box_xyxy_px=[500, 500, 600, 600])
 
 

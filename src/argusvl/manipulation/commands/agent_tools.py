@@ -77,18 +77,18 @@ def _hands(place: Workplace, request: HandRequest) -> FoundHands:
 
     import numpy as np
 
-    from argusvl.core.images import open_image
     from argusvl.manipulation.predict.finding import HandBox
+    from argusvl.manipulation.predict.predictor import open_upright
     from argusvl.synthetic.hands.camera import camera_matrix
 
     predictor, finder = place.loaded(folder, _load)
-    picture = open_image(image, exif="upright")
+    picture, note = open_upright(image)
     if request.box_xyxy_px is None:
         (boxes,) = finder.found([finder.look(None, picture)])
     else:
         boxes = [HandBox(np.array(request.box_xyxy_px))]
     camera = None if request.camera is None else camera_matrix(*request.camera)
-    found = predictor.at(picture, boxes, request.side, camera)
+    found = predictor.at(picture, boxes, request.side, camera, note=note)
     return FoundHands(image=place.shown(image), hands=[_found(hand) for hand in found.hands], note=found.note)
 
 

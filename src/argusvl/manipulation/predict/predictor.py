@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import torch
@@ -36,9 +36,10 @@ from argusvl.synthetic.hands.camera import PictureMap, camera_matrix, project
 ASSUMED_FOCAL = 1.2
 """Focal length over the picture's longer side where no K is given: that of a telephone's main camera, about 45°."""
 
-_TURNED = "turned upright by its EXIF tag"
 _READERS = 2
 """Threads that read pictures while the model computes."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -222,26 +223,9 @@ class HandPredictor:
         Yields:
             The pictures in their order, and their hands.
         """
-
-        def cut(image: Path) -> tuple[CutHand, ...] | ArgusError:
-            try:
-                return self.cut(image, query)
-            except ArgusError as error:
-                return error
-
-        # Read and decoded beside the forward pass, a few ahead.
-        with closing(map_in_order(cut, images, _READERS)) as found:
-            for start in range(0, len(images), batch_size):
-                cuts: list[tuple[Path, tuple[CutHand, ...]]] = []
-                for image in images[start : start + batch_size]:
-                    one = next(found)
-                    if isinstance(one, ArgusError):
-                        on_error(image, one)
-                    else:
-                        cuts.append((image, one))
-                if cuts:
-                    hands = self.predict_cuts([each for _, each in cuts])
-                    yield from ((image, hand) for (image, _), hand in zip(cuts, hands, strict=True))
+        for batch in _read_ahead(images, lambda image: self.cut(image, query), batch_size, on_error):
+            hands = self.predict_cuts([cuts for _, cuts in batch])
+            yield from ((image, hand) for (image, _), hand in zip(batch, hands, strict=True))
 
     def find(
         self,
@@ -267,29 +251,17 @@ class HandPredictor:
             The pictures in their order, and their hands.
         """
 
-        def look(image: Path) -> tuple[Image.Image, Any, str] | ArgusError:
-            try:
-                picture = open_image(image, exif="upright")
-                note = _TURNED if exif_orientation(image) not in (0, 1) else ""
-                return picture, finder.look(image, picture), note
-            except ArgusError as error:
-                return error
+        def look(image: Path) -> tuple[Image.Image, str, Any]:
+            picture, note = open_upright(image)
+            return picture, note, finder.look(image, picture)
 
-        with closing(map_in_order(look, images, _READERS)) as seen:
-            for start in range(0, len(images), batch_size):
-                pictures: list[tuple[Path, Image.Image, Any, str]] = []
-                for image in images[start : start + batch_size]:
-                    one = next(seen)
-                    if isinstance(one, ArgusError):
-                        on_error(image, one)
-                    else:
-                        pictures.append((image, *one))
-                boxes = finder.found([looked for _, _, looked, _ in pictures]) if pictures else []
-                for (image, picture, _, note), own in zip(pictures, boxes, strict=True):
-                    try:
-                        yield image, self.at(picture, own, side, camera, batch_size=batch_size, note=note)
-                    except ArgusError as error:
-                        on_error(image, error)
+        for batch in _read_ahead(images, look, batch_size, on_error):
+            boxes = finder.found([looked for _, (_, _, looked) in batch])
+            for (image, (picture, note, _)), own in zip(batch, boxes, strict=True):
+                try:
+                    yield image, self.at(picture, own, side, camera, batch_size=batch_size, note=note)
+                except ArgusError as error:
+                    on_error(image, error)
 
     def at(
         self,
@@ -341,17 +313,10 @@ class HandPredictor:
             ImageError: The picture cannot be read.
             DataError: The box lies outside the picture, or K is no camera.
         """
-        if isinstance(image, Image.Image):
-            (picture, turned), where = upright_rgb(image), "an image"
-        else:
-            try:
-                where = os.fspath(image)
-            except TypeError as error:
-                raise DataError(str(error), where="predict", remedy="give a path or a Pillow image") from None
-            turned = exif_orientation(image)
-            picture = open_image(image, exif="upright")
+        where = "an image" if isinstance(image, Image.Image) else str(image)
+        picture, turned = open_upright(image)
         width, height = picture.size
-        notes = [_TURNED] if turned not in (0, 1) else []
+        notes = [turned] if turned else []
         box = query.box_xyxy_px
         if box is None:
             box, margin = np.array([0.0, 0.0, width, height]), 1.0
@@ -406,6 +371,51 @@ class HandPredictor:
             sampling_px=back.points_px(found.sampling_px),
             note=cut.note,
         )
+
+
+def open_upright(image: str | Path | Image.Image) -> tuple[Image.Image, str]:
+    """A picture as it is seen, and what its caller should know of that.
+
+    Raises:
+        ImageError: It cannot be read.
+        DataError: It is neither a path nor a picture.
+    """
+    if isinstance(image, Image.Image):
+        picture, orientation = upright_rgb(image)
+    else:
+        try:
+            orientation = exif_orientation(os.fspath(image))
+        except TypeError as error:
+            raise DataError(str(error), where="predict", remedy="give a path or a Pillow image") from None
+        picture = open_image(image, exif="upright")
+    return picture, "" if orientation in (0, 1) else "turned upright by its EXIF tag"
+
+
+def _read_ahead(
+    images: Sequence[Path],
+    read: Callable[[Path], T],
+    batch_size: int,
+    on_error: Callable[[Path, ArgusError], None],
+) -> Iterator[list[tuple[Path, T]]]:
+    """Pictures in batches, read and decoded beside the forward pass, a few ahead; none that cannot be used."""
+
+    def attempt(image: Path) -> T | ArgusError:
+        try:
+            return read(image)
+        except ArgusError as error:
+            return error
+
+    with closing(map_in_order(attempt, images, _READERS)) as attempts:
+        for start in range(0, len(images), batch_size):
+            batch: list[tuple[Path, T]] = []
+            for image in images[start : start + batch_size]:
+                one = next(attempts)
+                if isinstance(one, ArgusError):
+                    on_error(image, one)
+                else:
+                    batch.append((image, one))
+            if batch:
+                yield batch
 
 
 @dataclass(frozen=True, slots=True, eq=False)
