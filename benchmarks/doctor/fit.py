@@ -79,8 +79,10 @@ def main() -> None:
         f'"{sign}" = {value:.3f}{"" if counts[sign] else "  # never seen"}'
         for sign, value in probable.items()
     ]
-    weights = _TABLE.read_text(encoding="utf-8").partition(_WEIGHTS)
-    text = _HEAD + "\n".join(lines) + "\n" + weights[1] + weights[2]
+    before, marker, weights = _TABLE.read_text(encoding="utf-8").partition(_WEIGHTS)
+    if "[weight]" in before:
+        sys.exit(f"{_TABLE}: {_WEIGHTS.strip()!r} does not stand before [weight]")
+    text = _HEAD + "\n".join(lines) + "\n" + marker + weights
     _TABLE.write_text(text, encoding="utf-8")
     table = {
         sign: {"probability": round(value, 3), "seen": counts[sign], "right": rights[sign]}

@@ -251,7 +251,8 @@ class HandTask:
         """How hands are cut out, and the mean pose."""
         crop = self._crop
         pose = self.mean_pose.round(6).tolist()
-        HandAssets(crop.size, crop.margin, pose, self.config.model_dump(mode="json")).save(folder)
+        turned = self.config.data.augmentation.rotation >= 90
+        HandAssets(crop.size, crop.margin, pose, self.config.model_dump(mode="json"), turned).save(folder)
 
 
 def _without_findings(path: Path, records: list[HandRecord], findings: Sequence[Finding]) -> list[HandRecord]:

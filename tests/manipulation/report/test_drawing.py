@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from argusvl.manipulation.data.dataset import CropSettings, HandDataset
 from argusvl.manipulation.data.joints import NUM_JOINTS
 from argusvl.manipulation.data.reading import open_hands
-from argusvl.manipulation.measure.evaluation import HandPrediction, attention_of
+from argusvl.manipulation.measure.evaluation import attention_of
+from argusvl.manipulation.measure.predictions import HandPrediction
 from argusvl.manipulation.model.modeling import HandOutput
 from argusvl.manipulation.report.drawing import (
     draw_attention,

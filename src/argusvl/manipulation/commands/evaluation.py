@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from argusvl.manipulation.data.dataset import HandCrop
     from argusvl.manipulation.data.records import HandRecord
-    from argusvl.manipulation.measure.evaluation import HandEvaluation, HandPrediction
+    from argusvl.manipulation.measure.evaluation import HandEvaluation
+    from argusvl.manipulation.measure.predictions import HandPrediction
 
 _SHOWN = 8
 _LISTED = 5
@@ -77,7 +78,13 @@ def evaluate_checkpoint(
     model = HandPredictor.from_pretrained(checkpoint, device=device).model
     dataset = HandDataset(records, assets.crop)
     found = evaluate_dataset(
-        model, dataset, assets.mean_pose, batch_size=batch_size, workers=workers, progress=True
+        model,
+        dataset,
+        assets.mean_pose,
+        batch_size=batch_size,
+        turns=assets.turns,
+        workers=workers,
+        progress=True,
     )
     figures: dict[str, Any] = {
         "task": "manipulation",

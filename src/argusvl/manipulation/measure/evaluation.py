@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,35 +19,13 @@ from argusvl.manipulation.data.joints import NUM_JOINTS
 from argusvl.manipulation.data.views import HandView
 from argusvl.manipulation.measure.metrics import HandFigures, evaluate_hands
 from argusvl.manipulation.measure.object_metrics import add_s
+from argusvl.manipulation.measure.predictions import AS_IT_IS, HandPrediction, predict_crops
 from argusvl.synthetic.hands.camera import project
 from argusvl.training.parallel import Parallel
 from argusvl.training.sandbox import evaluation_sandbox
 
 _NO_PICTURE = Image.new("RGB", (1, 1))
 """In the place of a crop's: an evaluation keeps the labels of all hands, and of none the pixels."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class HandPrediction:
-    """What a model says of one crop, in the crop's camera frame.
-
-    Attributes:
-        joints_m: ``[21, 3]``, refined.
-        coarse_m: ``[21, 3]``, before refinement.
-        confidence: ``[21]`` from 0 to 1.
-        sampling_px: ``[steps, 21, 2]``: where each step of refinement looked, crop pixels.
-        contact: ``[21]`` probability that a joint touches the object.
-        object_kind: Index of the likeliest object; -1 where the model knows none.
-        object_pose_m: ``[3, 4]``, camera's frame of the crop.
-    """
-
-    joints_m: Floats
-    coarse_m: Floats
-    confidence: Floats
-    sampling_px: Floats
-    contact: Floats
-    object_kind: int
-    object_pose_m: Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,16 +50,6 @@ class HandEvaluation:
 _Row = tuple[int, HandPrediction, HandView]
 
 
-def predict_crops(model: nn.Module, crops: Sequence[HandCrop], device: torch.device) -> list[HandPrediction]:
-    """One forward pass."""
-    cameras = torch.from_numpy(np.stack([c.view.camera for c in crops]).astype(np.float32))
-    with torch.inference_mode():
-        output = model(
-            pixel_values=pixel_values([c.pixels for c in crops]).to(device), cameras=cameras.to(device)
-        )
-    return predictions_of(output)
-
-
 def attention_of(model: nn.Module, crop: HandCrop) -> Floats:
     """Where in a crop the decoder's last layer looks for each joint, mean of its heads: ``[21, h, h]``, of stride 16.
 
@@ -101,32 +68,13 @@ def attention_of(model: nn.Module, crop: HandCrop) -> Floats:
     return (fine + spread_out * (coarse.shape[1] / side) ** 2).double().numpy()
 
 
-def predictions_of(output: Any) -> list[HandPrediction]:
-    """A model's output, hand by hand."""
-
-    def array(tensor: torch.Tensor) -> Floats:
-        return tensor.detach().double().cpu().numpy()
-
-    hand = output.hand
-    refined, coarse = array(hand["joints_3d_refined"]), array(hand["joints_3d"])
-    confidence, contact = array(hand["confidence"]), array(output.contact.sigmoid())
-    sampling = array(output.sampling_px).swapaxes(0, 1)
-    held = output.object
-    knows = held["kind_logits"].shape[-1] > 0
-    kinds = held["kind_logits"].argmax(-1).tolist() if knows else [-1] * len(refined)
-    poses = np.concatenate([array(held["rotation"]), array(held["position"])[..., None]], axis=-1)
-    return [
-        HandPrediction(*one)
-        for one in zip(refined, coarse, confidence, sampling, contact, kinds, poses, strict=True)
-    ]
-
-
 def evaluate_dataset(
     model: nn.Module,
     dataset: HandDataset,
     mean_pose: Floats,
     *,
     batch_size: int,
+    turns: Sequence[int] = AS_IT_IS,
     parallel: Parallel | None = None,
     workers: int = 0,
     progress: bool = False,
@@ -138,12 +86,12 @@ def evaluate_dataset(
         dataset: Without random changes.
         mean_pose: ``[21, 3]``: of the training crops, the baseline.
         batch_size: Hands in a forward pass.
+        turns: See :func:`~argusvl.manipulation.measure.predictions.predict_crops`.
         parallel: The ranks that share the work.
         workers: Processes that read pictures.
         progress: Whether to show a bar.
     """
     parallel = parallel or Parallel()
-    device = next(model.parameters()).device
     mine = list(parallel.share(len(dataset)))
 
     def predict() -> list[_Row]:
@@ -153,8 +101,10 @@ def evaluate_dataset(
         rows: list[_Row] = []
         numbers = iter(mine)
         for crops in track(loader, len(loader), "Evaluating", enabled=progress):
-            for crop, found in zip(crops, predict_crops(model, crops, device), strict=True):
-                rows.append((next(numbers), found, replace(crop.view, picture=_NO_PICTURE)))
+            pixels, cameras = pixel_values([c.pixels for c in crops]), [c.view.camera for c in crops]
+            found = predict_crops(model, pixels, cameras, turns)
+            for crop, one in zip(crops, found, strict=True):
+                rows.append((next(numbers), one, replace(crop.view, picture=_NO_PICTURE)))
         return rows
 
     with evaluation_sandbox(model):

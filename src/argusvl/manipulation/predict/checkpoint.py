@@ -15,6 +15,7 @@ from argusvl.core.files import read_json_object, write_text_atomically
 from argusvl.manipulation.data.checking import Floats
 from argusvl.manipulation.data.dataset import CropSettings
 from argusvl.manipulation.data.joints import NUM_JOINTS
+from argusvl.manipulation.measure.predictions import AS_IT_IS, TURNED
 from argusvl.task_parts import ASSETS_FILE
 
 _REMEDY = "name a checkpoint that `argus train` wrote for the task manipulation, or argus-hand"
@@ -29,12 +30,19 @@ class HandAssets:
         box_margin: Factor of the longer side of a hand's box.
         mean_pose_m: ``[21][3]``: the mean of the training crops, which every figure stands beside.
         config: The run's configuration, for the record; nothing is read from it.
+        quarter_turns: Whether hands were turned by up to a quarter in training: prediction looks at them so, too.
     """
 
     image_size: int
     box_margin: float
     mean_pose_m: list[list[float]]
     config: Mapping[str, Any] = field(default_factory=dict)
+    quarter_turns: bool = False
+
+    @property
+    def turns(self) -> tuple[int, ...]:
+        """Quarter turns that prediction looks at a crop in."""
+        return TURNED if self.quarter_turns else AS_IT_IS
 
     @property
     def crop(self) -> CropSettings:
@@ -70,6 +78,7 @@ class HandAssets:
             assert (
                 found.mean_pose.shape == (NUM_JOINTS, 3) and found.image_size >= 1 and found.box_margin >= 1
             )
+            assert isinstance(found.quarter_turns, bool)
         except (TypeError, ValueError, AssertionError) as error:
             raise CheckpointError(
                 f"damaged: {error or 'impossible values'}",

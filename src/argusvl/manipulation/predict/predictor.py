@@ -25,7 +25,7 @@ from argusvl.manipulation.data.checking import Floats, Side, box_problem, camera
 from argusvl.manipulation.data.dataset import pixel_values
 from argusvl.manipulation.data.joints import JOINTS
 from argusvl.manipulation.data.records import record_error
-from argusvl.manipulation.measure.evaluation import HandPrediction, predictions_of
+from argusvl.manipulation.measure.predictions import HandPrediction, predict_crops
 from argusvl.manipulation.model.loading import load_model
 from argusvl.manipulation.model.modeling import ArgusForHands
 from argusvl.manipulation.predict.checkpoint import HandAssets
@@ -297,11 +297,8 @@ class HandPredictor:
 
     def _hands(self, cuts: Sequence[CutHand]) -> list[Hand]:
         pixels = pixel_values([np.asarray(cut.picture) for cut in cuts])
-        cameras = torch.from_numpy(np.stack([cut.camera for cut in cuts]).astype(np.float32))
-        device = self.model.device
-        with torch.inference_mode():
-            output = self.model(pixel_values=pixels.to(device), cameras=cameras.to(device))
-        return [self._hand(found, cut) for found, cut in zip(predictions_of(output), cuts, strict=True)]
+        found = predict_crops(self.model, pixels, [cut.camera for cut in cuts], self.assets.turns)
+        return [self._hand(*one) for one in zip(found, cuts, strict=True)]
 
     def cut(self, image: str | Path | Image.Image, query: HandQuery) -> tuple[CutHand, ...]:
         """A hand cut out for the model: the first half of :meth:`predict`, which needs no model.

@@ -12,7 +12,7 @@ from PIL import Image
 from argusvl.core.files import write_text_atomically
 from argusvl.manipulation.data.checking import Floats
 from argusvl.manipulation.data.dataset import HandCrop, HandDataset
-from argusvl.manipulation.measure.evaluation import HandPrediction
+from argusvl.manipulation.measure.predictions import HandPrediction
 
 GALLERY = "hands"
 """Folder of the pictures beside ``figures.json``."""
