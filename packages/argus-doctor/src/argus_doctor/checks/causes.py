@@ -14,7 +14,9 @@ from argus_doctor.findings import Finding, finding
 from argus_doctor.suspicion import Suspicion
 
 REPORTED = 0.5
-"""Least probability of a finding."""
+"""Least probability of a hint."""
+_LIKELY = 0.65
+"""Probability from which hints stand in the order of their weights: nearer to the cause first."""
 _EXPLAINS_FROM = 0.5
 """Least weight of what may stand for others."""
 _NEARLY = 0.12
@@ -99,25 +101,25 @@ def join(suspicions: Iterable[Suspicion], evidence: Evidence) -> list[Finding]:
     for slug in _SEEN_IN_SOURCE_ONLY & written.keys():
         if slug not in strongest or not strongest[slug].proven:
             strongest[slug] = written[slug]
-    probable = {slug: one.probability for slug, one in strongest.items()}
+    # What is not said itself explains nothing away.
+    said = {slug for slug, one in strongest.items() if one.proven or one.probability >= REPORTED}
     explained = {
         effect
-        for cause in probable
+        for cause in said
         if strongest[cause].weight >= _EXPLAINS_FROM
         for effect in _effects(cause)
         if _outweighs(strongest[cause], strongest.get(effect))
         and not _explains_back(effect, cause, strongest)
     }
-    kept = [
-        slug for slug, probability in probable.items() if probability >= REPORTED and slug not in explained
-    ]
-    kept.sort(
+    kept = sorted(
+        said - explained,
         key=lambda slug: (
             not strongest[slug].proven,
             slug in _ASIDE or slug in _OUTCOMES,
-            -round(probable[slug], 2),
+            strongest[slug].probability < _LIKELY,
             -strongest[slug].weight,
-        )
+            slug,
+        ),
     )
     found = []
     for slug in kept:
@@ -125,14 +127,14 @@ def join(suspicions: Iterable[Suspicion], evidence: Evidence) -> list[Finding]:
         what, where = one.what, one.where
         if support is not None and support is not one:  # the place is known better there
             what, where = f"{what}; {support.what}", support.where
-        effects = sorted(set(probable) & set(_effects(slug)))
+        effects = sorted(strongest.keys() & set(_effects(slug)))
         numbers = {
             **one.numbers,
             "sign": one.sign,
             "explains": effects or None,
             "seen_at": one.where if support else None,
         }
-        probability = round(probable[slug], 3)
+        probability = round(one.probability, 3)
         # A loss that is no number is broken for certain, and what names why stands for it. Nothing else makes a hint
         # an error: what is proven beside it may have another cause.
         certain = one.proven or any(strongest[it].proven for it in effects if it == "non-finite-loss")

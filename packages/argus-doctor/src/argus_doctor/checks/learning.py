@@ -151,7 +151,9 @@ def rates(evidence: Evidence) -> Iterator[Suspicion]:
     ):
         yield Suspicion(
             "learning-rate-too-high",
-            "diverges with large updates"
+            "not finite after large updates"
+            if len(finite) < len(losses)
+            else "diverges with large updates"
             if broken
             else "jumps with large updates"
             if jumps
