@@ -501,11 +501,12 @@ def learning_rate_vanished(faulty: bool) -> list[Finding]:
     model = mlp()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.02)
     schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
-    every = 1 if faulty else 30
+    every = 1 if faulty else 100
     return trained(
         model,
         points(),
         optimizer=optimizer,
+        steps=300,
         after=lambda step, _: schedule.step() if step % every == 0 else None,
     )
 
