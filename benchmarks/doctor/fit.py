@@ -31,9 +31,9 @@ _PRIOR = 15 / 22
 _PRIOR_COUNT = 2
 _TABLE = Path(__file__).parents[2] / "packages/argus-doctor/src/argus_doctor/checks/signs.toml"
 _RESULT = Path(__file__).parents[1] / "results" / f"{datetime.date.today()}-doctor-signs.json"
-_HEAD = """# Sign → how often what it said is right, by `benchmarks/doctor/fit.py`: what was seen on runs whose truth is known,
-# drawn towards how often hints were right on runs that no check was made on. A sign that no run has shown keeps a
-# guess, of at most that.
+_HEAD = """# Sign → how often what it said is right, by `benchmarks/doctor/fit.py`: what was seen on runs whose truth
+# is known, drawn towards how often hints were right on runs that no check was made on. A sign that no run has shown
+# keeps a guess, of at most that.
 
 [probability]
 """
