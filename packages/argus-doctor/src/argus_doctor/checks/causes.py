@@ -85,6 +85,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "labels-unrelated": ("poor-generalisation", "augmentation-inconsistent"),
     "data-not-shuffled": ("poor-generalisation", "labels-unrelated", "mode-collapse"),
     "train-val-leak": (),
+    "target-not-updated": ("accidental-freeze",),
 }
 """Cause → what follows from it, and is not reported beside it. What is not listed explains every state and outcome."""
 

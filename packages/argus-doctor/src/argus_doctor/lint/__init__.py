@@ -62,7 +62,7 @@ class Script:
         found = []
         try:
             for rule in RULES:
-                for slug, node, _, what in rule(self.tree):
+                for slug, node, what in rule(self.tree):
                     place = f"{self.path}:{node.lineno}"
                     found.append(Suspicion(slug, "source", what, place, {"line": node.lineno}))
         except RecursionError as error:

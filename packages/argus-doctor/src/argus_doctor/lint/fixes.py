@@ -58,7 +58,7 @@ def place(text: str, slug: str, where: str = "") -> int | None:
         where: What the finding says of its place, in words.
     """
     tree = Tree(ast.parse(text))
-    suspected = [node.lineno for rule in RULES for hit, node, _, _ in rule(tree) if hit == slug]
+    suspected = [node.lineno for rule in RULES for hit, node, _ in rule(tree) if hit == slug]
     if not suspected and slug in _ABOUT_THE_LOSS:
         suspected = [node.lineno for node in tree.calls() if tree.loss_of(node) is not None]
     if not suspected and (names := _ABOUT.get(where) or _ABOUT.get(slug)):

@@ -1,13 +1,15 @@
-"""Rules: each looks at a training script for one cause, and says how sure it is by the text alone."""
+"""Rules: each looks at a training script for one cause."""
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Iterator
 
-from argus_doctor.lint.tree import Tree, base, last, names_in
+from argus_doctor.lint.tree import Function, Tree, base, last, names_in
 
-Hit = tuple[str, ast.expr | ast.stmt, float, str]
+Hit = tuple[str, ast.expr | ast.stmt, str]
+"""Cause, place, what is seen there."""
 Rule = Callable[[Tree], Iterator[Hit]]
 
 OPTIMIZERS = {"SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "NAdam", "RAdam", "Adamax", "Adadelta", "LBFGS"}
@@ -40,7 +42,6 @@ def missing_zero_grad(tree: Tree) -> Iterator[Hit]:
         yield (
             "missing-zero-grad",
             backward,
-            0.9,
             "no zero_grad() in the loop that calls backward() and step()",
         )
 
@@ -70,9 +71,9 @@ def turned_sign(tree: Tree) -> Iterator[Hit]:
             # A name of its own may be negated again: only what is minimised itself tells.
             itself = not isinstance(statement, ast.Assign) or ast.unparse(statement.targets[0]) in minimised
             if tree.loss_of(node.operand) is not None and itself:
-                yield "wrong-sign", node, 0.9, f"`{ast.unparse(node)}`: the loss is negated"
+                yield "wrong-sign", node, f"`{ast.unparse(node)}`: the loss is negated"
             elif isinstance(tree.parent.get(node), ast.Attribute) and last(tree.parent[node]) == "backward":
-                yield "wrong-sign", node, 0.8, f"`{ast.unparse(tree.parent[node])}()`: the loss is negated"
+                yield "wrong-sign", node, f"`{ast.unparse(tree.parent[node])}()`: the loss is negated"
         if isinstance(node, ast.Call) and last(node.func) in OPTIMIZERS and not negated:
             for keyword in node.keywords:
                 if (
@@ -80,13 +81,13 @@ def turned_sign(tree: Tree) -> Iterator[Hit]:
                     and isinstance(keyword.value, ast.Constant)
                     and keyword.value.value is True
                 ):
-                    yield "wrong-sign", node, 0.8, "maximize=True: the optimizer makes the loss greater"
+                    yield "wrong-sign", node, "maximize=True: the optimizer makes the loss greater"
         if (
             isinstance(node, ast.AugAssign)
             and isinstance(node.op, ast.Add)
             and ".grad" in ast.unparse(node.value)
         ):
-            yield "wrong-sign", node, 0.7, f"`{ast.unparse(node)}`: goes up the gradient"
+            yield "wrong-sign", node, f"`{ast.unparse(node)}`: goes up the gradient"
 
 
 def softmax(tree: Tree) -> Iterator[Hit]:
@@ -102,19 +103,17 @@ def softmax(tree: Tree) -> Iterator[Hit]:
                 yield (
                     "softmax-wrong-dimension",
                     given,
-                    0.8,
                     f"`{ast.unparse(given)}` adds up to 1 over the first dimension, the samples",
                 )
         soft = _soft(tree, node.args[0], tree.function(node) or tree.module)
         if (loss in _NEEDS_SCORES and soft in SOFT) or (
             loss in _NEEDS_BINARY_SCORES and soft in ("sigmoid", "Sigmoid")
         ):
-            yield "double-softmax", node, 0.9, f"{soft} of the outputs goes into {loss}, which takes scores"
+            yield "double-softmax", node, f"{soft} of the outputs goes into {loss}, which takes scores"
         if loss in _NEEDS_LOGARITHMS and soft in ("softmax", "Softmax"):
             yield (
                 "missing-softmax",
                 node,
-                0.9,
                 f"{soft} goes into {loss}, which takes logarithms of probabilities",
             )
     for made in (node for node in ast.walk(tree.module) if isinstance(node, ast.ClassDef)):
@@ -141,11 +140,11 @@ def _softens_samples(node: ast.expr) -> bool:
 
 def _at_the_end(soft: str | None, node: ast.expr | ast.stmt, losses: set[str | None]) -> Iterator[Hit]:
     if soft in SOFT and losses & _NEEDS_SCORES and not losses & {"binary_cross_entropy", "BCELoss"}:
-        yield "double-softmax", node, 0.8, f"the model ends in {soft}, and cross-entropy takes scores"
+        yield "double-softmax", node, f"the model ends in {soft}, and cross-entropy takes scores"
     elif soft in ("sigmoid", "Sigmoid") and losses & _NEEDS_BINARY_SCORES:
-        yield "double-softmax", node, 0.8, f"the model ends in {soft}, and the loss has one of its own"
+        yield "double-softmax", node, f"the model ends in {soft}, and the loss has one of its own"
     elif soft in ("softmax", "Softmax") and losses & _NEEDS_LOGARITHMS:
-        yield "missing-softmax", node, 0.8, f"the model ends in {soft}, and the loss takes logarithms"
+        yield "missing-softmax", node, f"the model ends in {soft}, and the loss takes logarithms"
 
 
 def _soft(tree: Tree, node: ast.expr, scope: ast.AST) -> str | None:
@@ -185,7 +184,6 @@ def modes(tree: Tree) -> Iterator[Hit]:
                 yield (
                     "training-in-evaluation-mode",
                     inside[0],
-                    0.85,
                     f"`{ast.unparse(inside[0])}` in the training loop, and no train() after it",
                 )
                 return
@@ -210,7 +208,6 @@ def modes(tree: Tree) -> Iterator[Hit]:
                 yield (
                     "evaluation-in-training-mode",
                     node,
-                    0.7,
                     "evaluation without eval(), of a model with dropout or batch normalisation",
                 )
                 return
@@ -242,14 +239,85 @@ def _is_masked(call: ast.Call) -> bool:
 
 
 def target_network(tree: Tree) -> Iterator[Hit]:
-    """A network that is copied into itself: nothing is updated."""
-    for call in tree.calls("load_state_dict"):
+    """A network that is copied into itself, or that is called a target and never follows what it was copied from."""
+    copies: dict[str, ast.expr] = {}
+    for call in tree.calls("load_state_dict", "deepcopy"):
         given = call.args[0] if call.args else None
-        taken_of = (
-            base(given.func) if isinstance(given, ast.Call) and last(given.func) == "state_dict" else ""
-        )
-        if taken_of and taken_of == base(call.func):
-            yield "target-not-updated", call, 0.9, f"`{ast.unparse(call)}` copies a network into itself"
+        owner = tree.parent.get(call)
+        if last(call.func) == "load_state_dict":
+            if not (isinstance(given, ast.Call) and last(given.func) == "state_dict"):
+                continue
+            network, source = base(call.func), base(given.func)
+            if source == network:
+                yield "target-not-updated", call, f"`{ast.unparse(call)}` copies a network into itself"
+                return
+        elif isinstance(owner, ast.Assign) and len(owner.targets) == 1:
+            network = ast.unparse(owner.targets[0])
+        else:
+            continue
+        if _FOLLOWER.search(network.rpartition(".")[2]):
+            copies.setdefault(network, call)
+    for network, copy in copies.items():
+        used_in = {tree.function(call) for call in tree.calls() if ast.unparse(call.func) == network}
+        updates = (node for node in ast.walk(tree.module) if _may_update(tree, node, network, copy))
+        if used_in and not any(_is_reached(tree, node, copy, used_in) for node in updates):
+            what = f"`{network}` is copied once (line {copy.lineno}) and nothing updates it later"
+            yield "target-not-updated", copy, what
+
+
+_FOLLOWER = re.compile(r"(?i)(^|_)(target|ema|momentum)(_|$)")
+"""What a network is called that has to follow another."""
+_LEAVES_AS_IT_IS = {
+    "eval",
+    "train",
+    "to",
+    "requires_grad_",
+    "parameters",
+    "state_dict",
+    "forward",
+    "cuda",
+    "cpu",
+}
+
+
+def _may_update(tree: Tree, node: ast.AST, network: str, copy: ast.expr) -> bool:
+    """Whether a place may change a network's weights, other than its first copy."""
+    if isinstance(node, ast.Assign):
+        return node.value is not copy and network in map(ast.unparse, node.targets)
+    if not isinstance(node, ast.Call) or node is copy or last(node.func) == "deepcopy":
+        return False
+    if base(node.func) == network:
+        return last(node.func) not in _LEAVES_AS_IT_IS
+    handed = (one for part in node.args for one in ast.walk(part) if ast.unparse(one) == network)
+    return any(
+        getattr(tree.parent[one], "func", None) is not one for one in handed
+    )  # itself, and not its answer
+
+
+def _is_reached(tree: Tree, node: ast.AST, copy: ast.expr, used_in: set[Function | None]) -> bool:
+    """Whether a place is come to again after the first copy."""
+    own = tree.function(node)
+    if not tree.loops(node) and own in (None, tree.function(copy)):
+        return False
+    named = (last(one) for one in ast.walk(tree.module) if isinstance(one, ast.expr))
+    return (own is None or own in used_in or own.name in named) and not any(map(_never, tree.above(node)))
+
+
+def _never(node: ast.AST) -> bool:
+    """Whether it is an ``if`` that a remainder cannot reach: ``step % 25 == 25``."""
+    test = node.test if isinstance(node, ast.If) else None
+    if not (isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq)):
+        return False
+    left, right = test.left, test.comparators[0]
+    return (
+        isinstance(left, ast.BinOp)
+        and isinstance(left.op, ast.Mod)
+        and isinstance(left.right, ast.Constant)
+        and isinstance(right, ast.Constant)
+        and isinstance(left.right.value, int)
+        and isinstance(right.value, int)
+        and not 0 <= right.value < left.right.value
+    )
 
 
 def kept_graph(tree: Tree) -> Iterator[Hit]:
@@ -264,14 +332,14 @@ def kept_graph(tree: Tree) -> Iterator[Hit]:
                 and node.args
                 and ast.unparse(node.args[0]) == name
             ):
-                yield "graph-kept", node, 0.9, f"`{ast.unparse(node)}` keeps the loss with its graph"
+                yield "graph-kept", node, f"`{ast.unparse(node)}` keeps the loss with its graph"
             if (
                 isinstance(node, ast.AugAssign)
                 and isinstance(node.op, ast.Add)
                 and ast.unparse(node.value) == name
                 and ast.unparse(node.target) != name
             ):
-                yield "graph-kept", node, 0.75, f"`{ast.unparse(node)}` adds up losses with their graphs"
+                yield "graph-kept", node, f"`{ast.unparse(node)}` adds up losses with their graphs"
 
 
 def stale_optimizer(tree: Tree) -> Iterator[Hit]:
@@ -306,7 +374,6 @@ def stale_optimizer(tree: Tree) -> Iterator[Hit]:
                     yield (
                         "stale-optimizer",
                         later,
-                        0.85,
                         f"`{ast.unparse(later)}` after the optimizer was made",
                     )
 
@@ -320,7 +387,6 @@ def misspelt_freeze(tree: Tree) -> Iterator[Hit]:
                     yield (
                         "missing-freeze",
                         node,
-                        0.93,
                         f"`{ast.unparse(node)}`: the attribute is requires_grad",
                     )
         if (
@@ -328,7 +394,7 @@ def misspelt_freeze(tree: Tree) -> Iterator[Hit]:
             and isinstance(node.value, ast.Compare)
             and "requires_grad" in ast.unparse(node.value)
         ):
-            yield "missing-freeze", node, 0.93, f"`{ast.unparse(node)}` compares and changes nothing"
+            yield "missing-freeze", node, f"`{ast.unparse(node)}` compares and changes nothing"
 
 
 def undone_freeze(tree: Tree) -> Iterator[Hit]:
@@ -358,7 +424,7 @@ def undone_freeze(tree: Tree) -> Iterator[Hit]:
             elif tree.loop(node.value) is None:
                 held = {name for value in tree.assigned(owner, tree.module) for name in names_in(value)}
                 if any(part.startswith(f"{owner}.") or part in held for part in frozen):
-                    yield "missing-freeze", node, 0.9, f"`{written}` thaws again what was frozen before"
+                    yield "missing-freeze", node, f"`{written}` thaws again what was frozen before"
 
 
 def schedule(tree: Tree) -> Iterator[Hit]:
@@ -391,7 +457,6 @@ def schedule(tree: Tree) -> Iterator[Hit]:
                 yield (
                     "learning-rate-vanished",
                     call,
-                    0.7,
                     f"`{ast.unparse(call)}` at every batch, of a schedule for epochs",
                 )
 
@@ -403,9 +468,9 @@ def cut_graph(tree: Tree) -> Iterator[Hit]:
     ):
         for node in ast.walk(made):
             if isinstance(node, ast.Call) and last(node.func) == "detach":
-                yield "no-gradient", node, 0.6, f"`{ast.unparse(node)}` in forward()"
+                yield "no-gradient", node, f"`{ast.unparse(node)}` in forward()"
             if isinstance(node, ast.With) and any("no_grad" in ast.unparse(item) for item in node.items):
-                yield "no-gradient", node, 0.6, "no_grad() in forward()"
+                yield "no-gradient", node, "no_grad() in forward()"
 
 
 def order_of_clearing(tree: Tree) -> Iterator[Hit]:
@@ -424,7 +489,6 @@ def order_of_clearing(tree: Tree) -> Iterator[Hit]:
                         yield (
                             "no-gradient",
                             cleared,
-                            0.95,
                             "the gradients are cleared between backward() and step()",
                         )
                     break
@@ -442,14 +506,14 @@ def shuffled_apart(tree: Tree) -> Iterator[Hit]:
                 if k.arg == "shuffle" and isinstance(k.value, ast.Constant) and k.value.value is False
             ]
             if off and any("train" in name.lower() for name in names_in(node)):
-                yield "data-not-shuffled", node, 0.6, "shuffle=False of the training data"
+                yield "data-not-shuffled", node, "shuffle=False of the training data"
     for node in ast.walk(tree.module):
         if (
             isinstance(node, ast.Subscript)
             and isinstance(node.slice, ast.Call)
             and last(node.slice.func) == "randperm"
         ):
-            yield "labels-unrelated", node, 0.75, f"`{ast.unparse(node)}`: an order of its own"
+            yield "labels-unrelated", node, f"`{ast.unparse(node)}`: an order of its own"
 
 
 RULES: tuple[Rule, ...] = (
