@@ -291,3 +291,27 @@ def test_a_copy_that_is_meant_to_stay_is_no_target(tmp_path: Path) -> None:
         "for x in data:\n    loss = (policy(x) - reference(x)).mean() + F.mse_loss(guess(x), target(x))\n"
     )
     assert "target-not-updated" not in [one.slug for one in Script.read(script).findings()]
+
+
+@pytest.mark.parametrize(
+    ("answer", "doubled"),
+    [
+        ("self.head(h)", True),
+        ("self.real(h), self.head(h)", True),
+        ("shares", True),
+        ("self.real((self.head(h) * h).sum(1))", False),
+        ("(shares * h).sum(1)", False),
+    ],
+)
+def test_a_softmax_that_weighs_is_no_answer(answer: str, doubled: bool, tmp_path: Path) -> None:
+    """Attention over instances ends in a softmax; a head of a network with two losses may not."""
+    script = tmp_path / "train.py"
+    script.write_text(
+        "class Net(nn.Module):\n    def __init__(self):\n"
+        "        self.head = nn.Sequential(nn.Linear(8, 4), nn.Softmax(dim=1))\n"
+        "        self.real = nn.Sequential(nn.Linear(8, 1), nn.Sigmoid())\n"
+        f"    def forward(self, h):\n        shares = self.head(h)\n        return {answer}\n"
+        "loss = F.cross_entropy(net(x), y) + nn.BCELoss()(r, t)\n"
+    )
+    found = [one.slug for one in Script.read(script).findings()]
+    assert ("double-softmax" in found) == doubled

@@ -125,7 +125,7 @@ def softmax(tree: Tree) -> Iterator[Hit]:
             soft = _soft(tree, one.value, forward) if one.value is not None and forward is not None else None
             yield from _at_the_end(soft, one, names)
     for call in tree.calls("Sequential"):
-        if call.args and isinstance(call.args[-1], ast.Call):
+        if call.args and isinstance(call.args[-1], ast.Call) and _is_answer(tree, call):
             yield from _at_the_end(last(call.args[-1].func), call.args[-1], names)
 
 
@@ -138,8 +138,24 @@ def _softens_samples(node: ast.expr) -> bool:
     return any(isinstance(one, ast.Constant) and one.value == 0 for one in places)
 
 
+def _is_answer(tree: Tree, part: ast.Call) -> bool:
+    """Whether a part of a model gives what ``forward`` returns, as it is: attention within it may end in a softmax."""
+    made = tree.parent.get(part)
+    if not isinstance(made, ast.Assign) or not isinstance(made.targets[0], ast.Attribute):
+        return True
+    name = ast.unparse(made.targets[0])
+    owner = next((one for one in tree.above(part) if isinstance(one, ast.ClassDef)), tree.module)
+    for returned in (node.value for node in ast.walk(owner) if isinstance(node, ast.Return) and node.value):
+        for one in returned.elts if isinstance(returned, ast.Tuple) else [returned]:
+            values = [one, *(tree.assigned(one.id, owner) if isinstance(one, ast.Name) else [])]
+            if any(isinstance(value, ast.Call) and ast.unparse(value.func) == name for value in values):
+                return True
+    return False
+
+
 def _at_the_end(soft: str | None, node: ast.expr | ast.stmt, losses: set[str | None]) -> Iterator[Hit]:
-    if soft in SOFT and losses & _NEEDS_SCORES and not losses & {"binary_cross_entropy", "BCELoss"}:
+    binary = soft in ("sigmoid", "Sigmoid") and losses & {"binary_cross_entropy", "BCELoss"}
+    if soft in SOFT and losses & _NEEDS_SCORES and not binary:
         yield "double-softmax", node, f"the model ends in {soft}, and cross-entropy takes scores"
     elif soft in ("sigmoid", "Sigmoid") and losses & _NEEDS_BINARY_SCORES:
         yield "double-softmax", node, f"the model ends in {soft}, and the loss has one of its own"
