@@ -438,6 +438,24 @@ BENCHMARKS: dict[str, Benchmark] = {
         ("to the wrist", "after the similarity", "mean pose, to the wrist", "mean pose, after"),
         _hand,
     ),
+    r"argus-hand-turned": Benchmark(
+        "argus-hand, one look at a hand and three, mm",
+        "argus eval argus-hand HANDS --json",
+        ("looks", "to the wrist", "after the similarity", "hands"),
+        lambda r: [
+            (looks, *(_number(r[key][k]) for k in ("mpjpe_root", "mpjpe_pa")), str(r[key]["hands"]))
+            for looks, key in (("one", "once"), ("three, turned", "turned"))
+        ],
+    ),
+    r"crops-named": Benchmark(
+        "Crops of test photographs named right by a fine-tuned EfficientNet-Lite0",
+        "benchmarks/crops_named.py DATA",
+        ("set", "kinds", "crops", "minutes", "right"),
+        lambda r: [
+            (name, str(one["kinds"]), str(one["test_crops"]), _number(one["minutes"]), _number(one["right"]))
+            for name, one in r.items()
+        ],
+    ),
     r"argus-hand-finder": Benchmark(
         "argus-hand-finder on held-out drawn scenes",
         "scripts/make_argus_hand_finder.py",

@@ -122,3 +122,9 @@ def test_a_model_is_looked_into_where_that_is_asked(
     written = {path.name for path in (tmp_path / "charts").iterdir()}
     assert {"loss-landscape.png", "features-by-layer.svg", "attention-a-jpg.png"} <= written
     assert "charts written to" in capsys.readouterr().err
+    # What took minutes is not written over by a report without it.
+    assert run(["report", str(tmp_path)]) == 2
+    assert "--probe" in capsys.readouterr().err
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == html
+    assert run(["report", str(tmp_path), "--overwrite"]) == 0
+    assert "Features by layer" not in (tmp_path / "report.html").read_text(encoding="utf-8")

@@ -68,8 +68,11 @@ def test_a_second_run_into_the_same_folder_is_refused(
     assert run(["train", config]) == 2
     error = capsys.readouterr().err
     assert "already holds checkpoint-2" in error and "--resume" in error and "Traceback" not in error
+    assert run(["train", config, "--validate-only"]) == 2
+    assert "already holds checkpoint-2" in capsys.readouterr().err
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*")} == before
 
+    assert run(["train", config, "--validate-only", "--resume"]) == 0
     assert run(["train", config, "--resume", "max_steps=4"]) == 0
     assert (tmp_path / "run" / "checkpoint-4").is_dir()
 

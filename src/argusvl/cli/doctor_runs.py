@@ -81,8 +81,10 @@ def check(
 
         argus doctor check train.py --diff | git apply
     """
-    if diff and (as_json or what.suffix != ".py"):
-        raise ConfigError("a diff is of a script, and not JSON", where="--diff", remedy="leave one out")
+    if diff and what.suffix != ".py":
+        raise ConfigError("a diff is of a training script", where=what, remedy="leave --diff out")
+    if diff and as_json:
+        raise ConfigError("a diff is no JSON", where="--diff", remedy="leave --diff or --json out")
     if what.suffix == ".py" and (overrides or anomaly != "off"):
         raise ConfigError(
             "a script's source is read, and nothing set or run", where=what, remedy="give it alone"

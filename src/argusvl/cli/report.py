@@ -43,7 +43,9 @@ def command(
     ] = False,
     charts: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Write each chart as SVG and PNG, too, into this folder."),
+        typer.Option(
+            metavar="DIR", help="Write each chart as SVG and PNG, and pictures as PNG, into this folder, too."
+        ),
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace files that are there and are no page of Argus.")
@@ -80,10 +82,18 @@ def command(
     (run,) = runs
     from argusvl.run.reading import load_run
     from argusvl.tasks import DEFAULT_TASK, task_at, task_entry, task_part
+    from argusvl.visual.inner import shows_inner
     from argusvl.visual.page import is_page
     from argusvl.visual.report import write_report
 
-    refuse_replacing(out or run / REPORT_FILE, overwrite=overwrite, ours=is_page)
+    page = out or run / REPORT_FILE
+    refuse_replacing(page, overwrite=overwrite, ours=is_page)
+    if not (probe or landscape or overwrite) and shows_inner(page):
+        raise ArgusError(
+            "the report there shows what --probe has found, and this one would not",
+            where=page,
+            remedy="add --probe, with --landscape where it was there; --out for another file; or --overwrite",
+        )
     task = task_at(run) or DEFAULT_TASK
     entry = task_entry(task)
     own = task_part(task, "report") if entry.report else None
@@ -98,7 +108,7 @@ def command(
 
         written = chart_files(data, inner, charts, overwrite=overwrite)
         say(f"{len(written)} charts written to {charts}.")
-    target = write_report(data, out or run / REPORT_FILE)
+    target = write_report(data, page)
     say(f"Report written to {target}.")
     if own is not None and not data.sections:
         say(f"It shows no evaluation; `argus eval {run} DATA --out {run / 'test'}` leaves one for it.")

@@ -41,7 +41,7 @@ def command(
     token_file: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Its first line is the token that clients must show; needed beyond loopback."
+            metavar="FILE", help="Holds the token that clients must show, one word; needed beyond loopback."
         ),
     ] = None,
     allowed_host: Annotated[

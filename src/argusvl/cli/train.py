@@ -112,7 +112,7 @@ def command(
     elif validate_only:
         if processes > 1:
             check_processes(processes)
-        _validate(config, as_json)
+        _validate(config, resume, as_json)
     elif replay is not None:
         _replay(config, replay, as_json)
     else:
@@ -139,10 +139,12 @@ def _as_deepspeed_asks(file: Path, config: RunConfig, processes: int) -> RunConf
     return carried.config
 
 
-def _validate(config: RunConfig, as_json: bool) -> None:
+def _validate(config: RunConfig, resume: bool, as_json: bool) -> None:
     from argus_doctor.rendering import print_findings
     from argusvl.tasks import task_entry
+    from argusvl.training.run import check_output_dir
 
+    check_output_dir(config.training.output_dir, resume)
     findings = task_entry(config.task).task_class()(config).check()
     if as_json:
         print_json({"findings": [one.to_json() for one in findings]})

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO, TypeVar
 
-from argusvl.core.errors import ArgusError, CheckpointError
+from argusvl.core.errors import ArgusError, CheckpointError, DataError
 from argusvl.core.strict_json import decode_json
 
 E = TypeVar("E", bound=ArgusError)
@@ -247,6 +247,28 @@ def read_text(path: str | Path, *, most_bytes: int | None = None) -> str:
     return read_bytes(path, most_bytes=most_bytes).decode("utf-8-sig")
 
 
+def read_lines(
+    path: str | Path, *, remedy: str, error: type[ArgusError] = DataError
+) -> list[tuple[str, str]]:
+    """The lines of a text file that hold something, each with its place, ``FILE:NUMBER``.
+
+    Args:
+        path: The file.
+        remedy: What to do where it is none that is meant.
+        error: What to raise.
+
+    Raises:
+        DataError: Or ``error``: it cannot be read, or is not UTF-8.
+    """
+    try:
+        lines = read_text(path).splitlines()
+    except UnicodeDecodeError:
+        raise error("is no text in UTF-8", where=path, remedy=remedy) from None
+    except OSError as problem:
+        raise cannot_read(path, problem, error) from None
+    return [(f"{path}:{number}", line) for number, line in enumerate(lines, 1) if line.strip()]
+
+
 def read_json(path: str | Path) -> Any:
     """The value that a JSON file holds.
 
@@ -282,7 +304,9 @@ def read_json_object(
 
 def cannot_read(path: str | Path, error: OSError, kind: type[E]) -> E:
     """What to tell of a file that cannot be opened."""
-    remedy = REMEDIES.get(error.errno, "check the file and its permissions")
+    remedy = REMEDIES.get(error.errno, "check the path, the file and its permissions")
+    if error.errno == errno.EFBIG:
+        remedy = "name the file that is meant: it is far smaller"
     return kind(f"cannot be read: {error.strerror or error}", where=path, remedy=remedy)
 
 

@@ -206,13 +206,20 @@ def _starting_point(model: str | None) -> _StartingPoint:
 def _stock_sizes(folder: Path) -> tuple[int | None, int | None]:
     """Most tokens, and features of the language model, of a folder in hub layout."""
     file = folder / "config.json"
-    remedy = "give a Qwen2.5-VL folder in hub layout, or a checkpoint that `argus train` wrote"
+    remedy = (
+        "give a Qwen2.5-VL folder in hub layout, or a checkpoint that `argus train` wrote; one of another task "
+        "needs its --task"
+    )
     if not file.is_file():
         raise CheckpointError("no config.json", where=folder, remedy=remedy)
     values = read_json_object(file, remedy="copy the folder again")
     found = values.get("model_type")
     if found != "qwen2_5_vl":
-        raise CheckpointError(f"model_type is {found!r}, expected 'qwen2_5_vl'", where=file, remedy=remedy)
+        raise CheckpointError(
+            f"no detector and no Qwen2.5-VL: its config.json has the model_type {found!r}",
+            where=folder,
+            remedy=remedy,
+        )
     text = values.get("text_config") or values
     longest, width = text.get("max_position_embeddings"), text.get("hidden_size")
     return (longest if isinstance(longest, int) else None), (width if isinstance(width, int) else None)

@@ -89,6 +89,24 @@ def opened_run(output_dir: Path, resume: bool) -> Iterator[Path | None]:
     if not is_first_process():
         yield checkpoints.newest_complete(output_dir, quiet=True) if resume else None
         return
+    check_output_dir(output_dir, resume)
+    with run_lock(output_dir):
+        checkpoints.remove_leftovers(output_dir)
+        yield checkpoints.newest_complete(output_dir) if resume else None
+
+
+def check_output_dir(output_dir: Path, resume: bool) -> None:
+    """Refuses a folder that a run cannot have; changes nothing.
+
+    Args:
+        output_dir: The run's folder.
+        resume: Whether a run is to go on there.
+
+    Raises:
+        ConfigError: It is a file, lies in a checkpoint, holds files of somebody else, or holds checkpoints and
+            ``resume`` is not asked for.
+        CheckpointError: ``resume`` is asked for and there is no complete checkpoint.
+    """
     inside = next(
         (p for p in (output_dir, *output_dir.parents) if (p / checkpoints.MANIFEST).is_file()), None
     )
@@ -99,21 +117,15 @@ def opened_run(output_dir: Path, resume: bool) -> Iterator[Path | None]:
             remedy="set it to a folder of the run's own",
         )
     if resume and not output_dir.is_dir():
-        checkpoints.newest_complete(output_dir)  # raises, and leaves no folder behind
+        checkpoints.newest_complete(output_dir)  # raises
     refuse_foreign(output_dir)
-    with run_lock(output_dir):
-        checkpoints.remove_leftovers(output_dir)
-        if resume:
-            yield checkpoints.newest_complete(output_dir)
-            return
-        existing = checkpoints.list_checkpoints(output_dir)
-        if existing:
-            raise ConfigError(
-                f"the folder {output_dir} already holds {existing[-1][1].name}",
-                where="output_dir",
-                remedy="continue that run with --resume, or set another output_dir; nothing was changed",
-            )
-        yield None
+    existing = checkpoints.list_checkpoints(output_dir)
+    if existing and not resume:
+        raise ConfigError(
+            f"the folder {output_dir} already holds {existing[-1][1].name}",
+            where="output_dir",
+            remedy="continue that run with --resume, or set another output_dir; nothing was changed",
+        )
 
 
 def run_training(

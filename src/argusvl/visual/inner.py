@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
+from argusvl.core.files import read_bytes
 from argusvl.visual.curves import Chart
 from argusvl.visual.heat import contact_sheet, over_picture, strip
 from argusvl.visual.page import page_environment
@@ -85,6 +87,14 @@ def inner_section(inner: Inner) -> Section:
         )
     )
     return Section("inner", "", Markup(html))
+
+
+def shows_inner(page: Path) -> bool:
+    """Whether a report that is there already has this part."""
+    try:
+        return b'<div id="inner">' in read_bytes(page)
+    except OSError:
+        return False
 
 
 def attention_over(name: str, image: Image.Image, heads: NDArray[Any]) -> Attention:

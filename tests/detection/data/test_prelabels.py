@@ -75,6 +75,15 @@ def test_what_is_no_prediction_is_refused_and_nothing_written(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("content", [None, b"\xff\xd8\xff\xe0 a picture"])
+def test_a_file_that_holds_no_predictions_is_named(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "found.jsonl").write_bytes(content)
+    with pytest.raises(DataError, match="found.jsonl"):
+        write_prelabels(tmp_path / "found.jsonl", tmp_path / "out", model_version="m")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_folder_that_is_not_served_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not lie in"):
         write_prelabels(predicted(tmp_path), tmp_path / "out", model_version="m", served=tmp_path / "other")

@@ -112,6 +112,15 @@ def test_a_line_that_is_none_is_named(tmp_path: Path, line: str) -> None:
     assert "boxes.jsonl:2" in str(refused.value) and refused.value.remedy
 
 
+@pytest.mark.parametrize("content", [None, b"\xff\xd8\xff\xe0 a picture"])
+def test_a_file_that_is_none_of_boxes_is_named(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "boxes.jsonl").write_bytes(content)
+    with pytest.raises(DataError, match="boxes.jsonl") as refused:
+        BoxFile(tmp_path / "boxes.jsonl")
+    assert refused.value.remedy
+
+
 def test_box_and_boxes_are_not_given_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
     words = ["predict", "argus-hand", str(tmp_path), "--box", "whole", "--boxes", "x.jsonl"]

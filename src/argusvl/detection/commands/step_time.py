@@ -83,7 +83,7 @@ def price(config: DetectionRunConfig) -> str:
     full, half = (seconds_per_step(config, tokens) for tokens in (most, max(1, most // 2)))
     steps = config.training.max_steps
     return (
-        f"a step takes about {full:.2g} s on this machine, so {counted(steps, 'step')} some "
+        f"a step takes about {full:.2g} s on this machine, as busy as it is now, so {counted(steps, 'step')} some "
         f"{_minutes(steps * full)} and evaluations besides; with half of max_pixels some {_minutes(steps * half)}"
     )
 

@@ -16,7 +16,7 @@ from argusvl.core.files import (
     atomic_folder,
     copy_file,
     is_inside,
-    read_text,
+    read_lines,
     real_path,
     write_text_atomically,
 )
@@ -68,9 +68,8 @@ def read_predictions(file: Path) -> Iterator[tuple[Path, Detections]]:
     Raises:
         DataError: It is missing, or a line is none of a detector's.
     """
-    for number, line in enumerate(read_text(file).splitlines(), start=1):
-        if not line.strip():
-            continue
+    remedy = "name a file that `argus predict RUN PHOTOS --out FILE` wrote"
+    for where, line in read_lines(file, remedy=remedy):
         try:
             value = decode_json(line)
             objects = value["objects"]
@@ -87,8 +86,8 @@ def read_predictions(file: Path) -> Iterator[tuple[Path, Detections]]:
         except (MalformedJsonError, KeyError, TypeError, ValueError, AttributeError, DataError) as error:
             raise DataError(
                 f"is no line of `argus predict` of a detector: {first_line(error)}",
-                where=f"{file}:{number}",
-                remedy="name a file that `argus predict RUN PHOTOS --out FILE` wrote",
+                where=where,
+                remedy=remedy,
             ) from None
         yield image, detections
 

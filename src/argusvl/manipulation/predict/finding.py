@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import numpy as np
 
 from argusvl.core.errors import CheckpointError, DataError
-from argusvl.core.files import read_text, user_path
+from argusvl.core.files import read_lines, user_path
 from argusvl.core.strict_json import MalformedJsonError, decode_json, finite_number, shown
 from argusvl.manipulation.data.checking import Floats, Side
 
@@ -24,6 +24,7 @@ FINDER = "argus-hand-finder"
 """The detector of hands that ships with Argus."""
 SCORE_THRESHOLD = 0.4
 """Least score of a hand that is looked at."""
+_LINE = 'write {"image": "PATH", "objects": [{"bbox_2d": [x1, y1, x2, y2], "label": "left hand"}]}'
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,9 +112,8 @@ class BoxFile:
     def __init__(self, file: str | Path) -> None:
         self._file = user_path(file)
         self._boxes: dict[str, list[HandBox]] = {}
-        for number, line in enumerate(read_text(self._file).splitlines(), 1):
-            if line.strip():
-                self._read(line, f"{self._file}:{number}")
+        for where, line in read_lines(self._file, remedy=_LINE):
+            self._read(line, where)
 
     def look(self, image: Path | None, picture: Image.Image) -> list[HandBox]:
         """What the file says of a picture: by its path as it was named there, else by its file's name.
@@ -143,7 +143,7 @@ class BoxFile:
             raise DataError(
                 f"no line of boxes: {shown(line)}",
                 where=where,
-                remedy='write {"image": "PATH", "objects": [{"bbox_2d": [x1, y1, x2, y2], "label": "left hand"}]}',
+                remedy=_LINE,
             ) from None
         self._boxes[image] = boxes
 

@@ -317,7 +317,7 @@ class HandPredictor:
         box = query.box_xyxy_px
         if box is None:
             box, margin = np.array([0.0, 0.0, width, height]), 1.0
-            notes.append("no box was given: the whole picture is taken for the hand")
+            notes.append("the whole picture is taken for the hand")
         else:
             margin = self.assets.box_margin
             if (problem := box_problem(box, picture.size)) is not None:

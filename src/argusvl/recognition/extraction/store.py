@@ -107,7 +107,7 @@ class Header:
             ) from None
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(
-                f"damaged: {error!r}",
+                f"damaged: {error!r:.80}",
                 where=file,
                 remedy="bring it back from a copy, or extract into another folder",
             ) from None

@@ -146,7 +146,7 @@ class SupportStore:
                 remedy="make one with argus recognize enroll STORE EXAMPLES",
             ) from None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DataError(f"damaged: {error!r}", where=file, remedy=_REMEDY) from None
+            raise DataError(f"damaged: {error!r:.80}", where=file, remedy=_REMEDY) from None
 
     @property
     def lane(self) -> Lane:

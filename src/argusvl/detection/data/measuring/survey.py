@@ -204,9 +204,11 @@ def record_files(data: str | Path) -> tuple[Path, Path | None, Path | None]:
         held_out = {f"{name}.jsonl" for name in (*SPLITS, TEACHER_POOL)}
         others = sorted(file for file in data.glob("*.jsonl") if file.name not in held_out)
         if len(others) != 1:
-            found = ", ".join(file.name for file in others) or "no JSONL file"
+            found = (
+                f", but {', '.join(file.name for file in others)}" if others else " and no other JSONL file"
+            )
             raise DataError(
-                f"holds no {_TRAIN} but {found}",
+                f"holds no {_TRAIN}{found}",
                 where=data,
                 remedy="name the file of training records; photographs with annotations of another format become "
                 "records by `argus data convert`",
