@@ -270,7 +270,7 @@ def test_no_such_model(scenes: Path, tmp_path: Path, model: str, monkeypatch: py
 def test_nothing_to_train_on(tmp_path: Path) -> None:
     for name, said in (
         ("absent", "no such file or folder"),
-        ("empty", "no JSONL file"),
+        ("empty", "no other JSONL file"),
         ("two", "a.jsonl, b.jsonl"),
     ):
         if name != "absent":
