@@ -87,10 +87,13 @@ def entry_of(name: str) -> Entry:
     Raises:
         ArgusError: There is none.
     """
-    names = {known: entry for entry in catalogue().values() for known in (entry.id.lower(), entry.slug)}
-    if (found := names.get(name.strip().lower())) is not None:
-        return found
-    close = did_you_mean(name.lower(), names)
+    entries = catalogue().values()
+    for entry in entries:
+        if name.strip().lower() in (entry.id.lower(), entry.slug):
+            return entry
+    close = did_you_mean(name.upper(), (one.id for one in entries)) or did_you_mean(
+        name.lower(), (one.slug for one in entries)
+    )
     raise ArgusError(
         f"nothing is known as {name!r}{close}", remedy="`argus doctor list` shows every ID with its name"
     )

@@ -225,6 +225,8 @@ def _split_options(listed: Source, options: ConvertOptions, folder: Path) -> Spl
                 where=folder,
                 remedy="give --val-fraction (0 puts everything into train)",
             )
+        if not has_val:
+            logger.info("%s has no val split, and --val-fraction was not given: nothing is held out", folder)
         return None
     if has_val:
         logger.info("%s has a val split of its own, which is used; nothing else is held out", folder)
