@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 from PIL import EpsImagePlugin, ExifTags, Image, features
 
-from argusvl.core.errors import ImageError
+from argusvl.core.errors import DataError, ImageError
 from argusvl.core.images import (
     FORMATS,
     exif_orientation,
     image_size,
     open_image,
     open_reduced,
+    open_upright,
     read_header,
     read_image_file,
-    upright_rgb,
 )
 
 
@@ -169,12 +169,16 @@ def test_upright_turns_the_pixels(tmp_path: Path, orientation: int, red_corner: 
 def test_an_image_that_is_open_already_becomes_what_its_file_gives(tmp_path: Path) -> None:
     path = with_orientation(tmp_path / "phone.png", 6)
     with Image.open(path) as given:
-        image, orientation = upright_rgb(given)
+        image, note = open_upright(given)
         assert given.getexif()[ExifTags.Base.Orientation] == 6
-    assert orientation == 6
+    named, same = open_upright(path)
+    assert note == same == "turned upright (EXIF 6)"
     assert np.array_equal(np.asarray(image), np.asarray(open_image(path, exif="upright")))
-    grey, orientation = upright_rgb(Image.new("L", (3, 2), 7))
-    assert (grey.getpixel((0, 0)), orientation) == ((7, 7, 7), 1)
+    assert np.array_equal(np.asarray(named), np.asarray(image))
+    grey, note = open_upright(Image.new("L", (3, 2), 7))
+    assert (grey.getpixel((0, 0)), note) == ((7, 7, 7), "")
+    with pytest.raises(DataError, match="PIL.Image.fromarray"):
+        open_upright(np.zeros((2, 2, 3)))  # type: ignore[arg-type]
 
 
 def test_ignore_takes_the_pixels_as_stored(tmp_path: Path) -> None:

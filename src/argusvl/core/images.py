@@ -225,20 +225,31 @@ def turn_upright(picture: Image.Image, orientation: int) -> Image.Image:
     return picture if orientation == UPRIGHT else picture.transpose(_ORIENTATIONS[orientation][1])
 
 
-def upright_rgb(image: Image.Image, *, where: object = "an image") -> tuple[Image.Image, int]:
-    """An image that the caller has opened, as :func:`open_image` gives it upright.
+def open_upright(image: str | Path | Image.Image) -> tuple[Image.Image, str]:
+    """An image of either kind, RGB and upright, and what its user should know of that.
 
     Args:
-        image: Any Pillow image; it is not changed.
-        where: Named in errors.
+        image: A file, read once, or a Pillow image, which is not changed.
 
     Returns:
-        The RGB image without an EXIF tag, and the orientation that it had (1: it was upright).
+        The image without an EXIF tag, and ``turned upright (EXIF 6)`` where it was turned.
 
     Raises:
-        ImageError: The image is damaged or truncated.
+        ImageError: It cannot be read.
+        DataError: It is something else.
     """
-    return _decode(image, where, "upright"), _orientation(image)
+    if isinstance(image, Image.Image):
+        where = getattr(image, "filename", "") or "an image"
+        opened, orientation = _decode(image, where, "upright"), _orientation(image)
+    elif isinstance(image, str | Path):
+        data = read_image_file(image)
+        opened, orientation = open_image(image, exif="upright", data=data), exif_orientation(image, data)
+    else:
+        raise DataError(
+            f"expected a path or a Pillow image, got {type(image).__name__}",
+            remedy="open arrays by PIL.Image.fromarray",
+        )
+    return opened, "" if orientation == UPRIGHT else f"turned upright (EXIF {orientation})"
 
 
 def exif_orientation(path: str | Path, data: bytes | None = None) -> int:

@@ -15,7 +15,7 @@ from PIL import Image
 from argusvl.core.devices import usable_device
 from argusvl.core.errors import ArgusError, CheckpointError, ConfigError, DataError, ModelError
 from argusvl.core.files import read_json_object
-from argusvl.core.images import exif_orientation, open_image, read_image_file, upright_rgb
+from argusvl.core.images import open_upright
 from argusvl.core.logging import get_logger
 from argusvl.core.precision import compute_in, decide
 from argusvl.detection.data.checkpoint_layout import checkpoint_folder, stock_folder
@@ -395,20 +395,12 @@ class Predictor:
             ImageError: The image cannot be used.
             DataError: The conversation is too long.
         """
-        if isinstance(image, Image.Image):
-            source = str(getattr(image, "filename", "")) or "an image"
-            opened, orientation = upright_rgb(image, where=source)
-        elif isinstance(image, str | Path):
-            source = str(image)
-            data = read_image_file(image)
-            opened = open_image(image, exif="upright", data=data)
-            orientation = exif_orientation(image, data)
-        else:
-            raise DataError(
-                f"expected a path or a Pillow image, got {type(image).__name__}",
-                remedy="open arrays by PIL.Image.fromarray",
-            )
-        note = "" if orientation == 1 else f"turned upright (EXIF {orientation})"
+        source = (
+            str(getattr(image, "filename", "")) or "an image"
+            if isinstance(image, Image.Image)
+            else str(image)
+        )
+        opened, note = open_upright(image)
         return image_question(
             self.processor, self.assets.limits, opened, teachers, source=source, prompt=prompt, note=note
         )

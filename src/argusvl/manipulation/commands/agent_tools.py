@@ -77,8 +77,8 @@ def _hands(place: Workplace, request: HandRequest) -> FoundHands:
 
     import numpy as np
 
+    from argusvl.core.images import open_upright
     from argusvl.manipulation.predict.finding import HandBox
-    from argusvl.manipulation.predict.predictor import open_upright
     from argusvl.synthetic.hands.camera import camera_matrix
 
     predictor, finder = place.loaded(folder, _load)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from PIL import Image
 from argusvl.assets import model_folder
 from argusvl.core.devices import usable_device
 from argusvl.core.errors import ArgusError, DataError
-from argusvl.core.images import exif_orientation, open_image, upright_rgb
+from argusvl.core.images import open_upright
 from argusvl.core.precision import compute_in, decide
 from argusvl.core.workers import map_in_order
 from argusvl.manipulation.data.augmentation import NO_CHANGE
@@ -368,24 +367,6 @@ class HandPredictor:
             sampling_px=back.points_px(found.sampling_px),
             note=cut.note,
         )
-
-
-def open_upright(image: str | Path | Image.Image) -> tuple[Image.Image, str]:
-    """A picture as it is seen, and what its caller should know of that.
-
-    Raises:
-        ImageError: It cannot be read.
-        DataError: It is neither a path nor a picture.
-    """
-    if isinstance(image, Image.Image):
-        picture, orientation = upright_rgb(image)
-    else:
-        try:
-            orientation = exif_orientation(os.fspath(image))
-        except TypeError as error:
-            raise DataError(str(error), where="predict", remedy="give a path or a Pillow image") from None
-        picture = open_image(image, exif="upright")
-    return picture, "" if orientation in (0, 1) else "turned upright by its EXIF tag"
 
 
 def _read_ahead(
