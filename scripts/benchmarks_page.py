@@ -447,6 +447,21 @@ BENCHMARKS: dict[str, Benchmark] = {
             for looks, key in (("one", "once"), ("three, turned", "turned"))
         ],
     ),
+    r"batches-of-4": Benchmark(
+        "Photographs in batches of 4 instead of 8, one seed",
+        "argus train CONFIG per_device_train_batch_size=4",
+        ("set", "steps", "minutes", "val AP", "test AP50", "AP", "description right"),
+        lambda r: [
+            (
+                one["set"],
+                str(one["steps"]),
+                _number(one["train_minutes"]),
+                _number(one["val_AP"]),
+                *(_number(one["test"][k]) for k in ("AP50", "AP", "caption_exact")),
+            )
+            for one in r["runs"].values()
+        ],
+    ),
     r"crops-named": Benchmark(
         "Crops of test photographs named right by a fine-tuned EfficientNet-Lite0",
         "benchmarks/crops_named.py DATA",
