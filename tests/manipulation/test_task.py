@@ -204,7 +204,8 @@ def test_commands_work_for_hands_as_for_boxes(
     assert [one.suffix for one in out.iterdir()] == [".jpg"]
     assert run(["predict", str(run_folder), val, "--box", "whole"]) == 0
     said = capsys.readouterr().err
-    assert said.count("no K was given") == 2 and "000.png: the whole picture" in said and "9 more images: the whole picture" in said
+    assert said.count("no K was given") == 2
+    assert "000.png: the whole picture" in said and "9 more images: the whole picture" in said
     assert run(["report", str(run_folder)]) == 0
     page = (run_folder / "report.html").read_text()
     assert "mean pose" in page and "data:image/jpeg" in page and "Mean error of each joint" in page
