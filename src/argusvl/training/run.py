@@ -89,9 +89,11 @@ def opened_run(output_dir: Path, resume: bool) -> Iterator[Path | None]:
     if not is_first_process():
         yield checkpoints.newest_complete(output_dir, quiet=True) if resume else None
         return
-    check_output_dir(output_dir, resume)
+    _refuse_place(output_dir, resume)
     with run_lock(output_dir):
         checkpoints.remove_leftovers(output_dir)
+        if not resume:
+            _refuse_checkpoints(output_dir)
         yield checkpoints.newest_complete(output_dir) if resume else None
 
 
@@ -107,6 +109,12 @@ def check_output_dir(output_dir: Path, resume: bool) -> None:
             ``resume`` is not asked for.
         CheckpointError: ``resume`` is asked for and there is no complete checkpoint.
     """
+    _refuse_place(output_dir, resume)
+    if not resume:
+        _refuse_checkpoints(output_dir)
+
+
+def _refuse_place(output_dir: Path, resume: bool) -> None:
     inside = next(
         (p for p in (output_dir, *output_dir.parents) if (p / checkpoints.MANIFEST).is_file()), None
     )
@@ -119,8 +127,11 @@ def check_output_dir(output_dir: Path, resume: bool) -> None:
     if resume and not output_dir.is_dir():
         checkpoints.newest_complete(output_dir)  # raises
     refuse_foreign(output_dir)
+
+
+def _refuse_checkpoints(output_dir: Path) -> None:
     existing = checkpoints.list_checkpoints(output_dir)
-    if existing and not resume:
+    if existing:
         raise ConfigError(
             f"the folder {output_dir} already holds {existing[-1][1].name}",
             where="output_dir",

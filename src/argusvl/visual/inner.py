@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # a report without a look inside needs no torch
 _MOST_PARTS = 8
 _MOST_HEADS = 8
 _TILE_SIDE = 420  # pixels
+_HERE = '<div id="inner">'
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +87,13 @@ def inner_section(inner: Inner) -> Section:
             ],
         )
     )
-    return Section("inner", "", Markup(html))
+    return Section("inner", "", Markup(f"{_HERE}{html}</div>" if html.strip() else ""))
 
 
 def shows_inner(page: Path) -> bool:
     """Whether a report that is there already has this part."""
     try:
-        return b'<div id="inner">' in read_bytes(page)
+        return _HERE.encode() in read_bytes(page)
     except OSError:
         return False
 
