@@ -273,10 +273,12 @@ def target_network(tree: Tree) -> Iterator[Hit]:
             continue
         if _FOLLOWER.search(network.rpartition(".")[2]):
             copies.setdefault(network, call)
+    named = {last(one) for one in ast.walk(tree.module) if isinstance(one, ast.expr)} if copies else set()
     for network, copy in copies.items():
         used_in = {tree.function(call) for call in tree.calls() if ast.unparse(call.func) == network}
         updates = (node for node in ast.walk(tree.module) if _may_update(tree, node, network, copy))
-        if used_in and not any(_is_reached(tree, node, copy, used_in) for node in updates):
+        reached = (node for node in updates if _is_reached(tree, node, copy, used_in, named))
+        if used_in and next(reached, None) is None:
             what = f"`{network}` is copied once (line {copy.lineno}) and nothing updates it later"
             yield "target-not-updated", copy, what
 
@@ -310,12 +312,13 @@ def _may_update(tree: Tree, node: ast.AST, network: str, copy: ast.expr) -> bool
     )  # itself, and not its answer
 
 
-def _is_reached(tree: Tree, node: ast.AST, copy: ast.expr, used_in: set[Function | None]) -> bool:
-    """Whether a place is come to again after the first copy."""
+def _is_reached(
+    tree: Tree, node: ast.AST, copy: ast.expr, used_in: set[Function | None], named: set[str]
+) -> bool:
+    """Whether a place is come to again after the first copy: in code that runs, or that something names."""
     own = tree.function(node)
     if not tree.loops(node) and own in (None, tree.function(copy)):
         return False
-    named = (last(one) for one in ast.walk(tree.module) if isinstance(one, ast.expr))
     return (own is None or own in used_in or own.name in named) and not any(map(_never, tree.above(node)))
 
 
