@@ -37,6 +37,7 @@ class TaskEntry:
     Attributes:
         config: Its configuration class.
         summary: What it learns, in a line.
+        finds: What its predictor finds in a picture, one of them.
         task: What makes, from a configuration, the :class:`~argusvl.training.protocol.Task` that the engine trains.
         figures: The table of its figures: name → :class:`~argusvl.core.figures.FigureSpec`.
         predictor: A :class:`~argusvl.task_parts.LoadPredictor`.
@@ -55,6 +56,7 @@ class TaskEntry:
     config: str
     task: str
     summary: str = ""
+    finds: str = "object"
     figures: str | None = None
     predictor: str | None = None
     pictures: str | None = None
@@ -128,6 +130,7 @@ TASKS: dict[str, TaskEntry] = {
     "manipulation": TaskEntry(
         config="argusvl.manipulation.config:HandRunConfig",
         task="argusvl.manipulation.task:HandTask",
+        finds="hand",
         summary="find the joints of a hand, and the pose of what it holds",
         figures="argusvl.manipulation.measure.figures:FIGURES",
         predictor="argusvl.manipulation.commands.prediction:load_predictor",

@@ -84,6 +84,7 @@ def test_many_findings_of_one_kind_hide_no_other(voc: Any, capsys: pytest.Captur
         (["data", "convert", "vok", "{src}", "{out}", *LIMITS], "unknown format 'vok'"),
         (["data", "convert", "voc", "{src}/absent", "{out}", *LIMITS], "no such folder"),
         (["data", "convert", "voc", "{src}", "{out}", *LIMITS], "give --val-fraction"),
+        (["data", "convert", "voc", "{src}", "{out}", *LIMITS, "--val-fraction", "2"], "val_fraction is 2"),
         (["data", "convert", "voc", "{src}", "{out}"], "give --val-fraction"),
         (["data", "convert", "voc", "{src}", "{src}/out", *LIMITS], "overlaps with the source"),
         (["data", "check", "{src}"], "holds no JSONL file"),

@@ -45,7 +45,7 @@ def test_a_folder_that_is_no_run_is_the_users_mistake(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["report", str(tmp_path / "none")]) == 2
-    assert "no such run folder" in capsys.readouterr().err
+    assert "no such folder" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 

@@ -144,7 +144,7 @@ def test_what_is_no_run_or_of_another_task_is_the_users_mistake(
         assert not (tmp_path / "c.html").exists()
         return capsys.readouterr().err
 
-    assert "no such run folder" in refused(tmp_path / "nowhere")
+    assert "no such folder" in refused(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     assert "holds nothing to report" in refused(tmp_path / "empty")
     assert "the same run twice" in refused(first)

@@ -42,6 +42,7 @@ def test_it_answers_until_sigterm_and_ends_with_0() -> None:
         (["--store", "nowhere", "--port", "0"], "not a support store"),
         (["argus-hand", "--token-file", "nowhere"], "no such file"),
         (["argus-hand", "--label-studio-files", "nowhere"], "no such folder"),
+        (["argus-hand", "--label-studio-files", __file__], "a file, not a folder"),
     ],
 )
 def test_mistakes_are_told(

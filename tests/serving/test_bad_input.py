@@ -82,6 +82,7 @@ def test_settings_out_of_bounds_are_named(shipped: Any, kit: Any, query: str) ->
 def test_an_impossible_hand_is_refused(shipped: Any, kit: Any, query: str) -> None:
     reply = shipped.post(f"/v1/hands?{query}", kit.picture())
     assert (reply.status, reply.is_problem) == (422, True), reply.body
+    assert r"\d" not in reply.json["detail"], "a regular expression helps only who knows it"
 
 
 def test_forms_that_are_none(shipped: Any, kit: Any) -> None:

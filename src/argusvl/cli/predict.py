@@ -22,7 +22,7 @@ from argusvl.core.files import refuse_replacing, write_bytes_atomically
 from argusvl.core.terminal import console, print_json, say
 from argusvl.core.wording import counted
 from argusvl.task_parts import DrawPrediction, LoadPredictor, Prediction, Predictor
-from argusvl.tasks import find_checkpoint, task_part
+from argusvl.tasks import find_checkpoint, task_entry, task_part
 
 SOME_FAILED, ALL_FAILED = 1, 2
 JPEG_QUALITY = 92
@@ -138,7 +138,7 @@ def for_task(task: str) -> Callable[..., None]:
         hint = f"; none scores {threshold:g}: try a lower --score-threshold" if lower else ""
         refused = f", {counted(len(failed), 'image')} refused" if failed else ""
         drawn = f"; drawn into {draw}" if draw is not None and good else ""
-        say(f"{counted(good, 'image')}, {counted(objects, 'object')}{refused}{drawn}{hint}")
+        say(f"{counted(good, 'image')}, {counted(objects, task_entry(task).finds)}{refused}{drawn}{hint}")
         if failed:
             raise typer.Exit(SOME_FAILED if good or len(todo) < len(found) else ALL_FAILED)
 

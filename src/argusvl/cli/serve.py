@@ -88,6 +88,7 @@ def command(
     """
     require_extra("serve", "fastapi", "uvicorn", "prometheus_client", "python_multipart")
 
+    from argusvl.core.files import require_folder
     from argusvl.serving.hosting import load_model, load_store, require_different_names
     from argusvl.serving.limits import Limits
     from argusvl.serving.server import (
@@ -113,10 +114,8 @@ def command(
         batch=max_batch,
         wait_ms=wait_ms,
     )
-    if label_studio_files is not None and not label_studio_files.is_dir():
-        raise ConfigError(
-            "no such folder", where=label_studio_files, remedy="name the folder of the pictures"
-        )
+    if label_studio_files is not None:
+        require_folder(label_studio_files, remedy="name the folder of the pictures", error=ConfigError)
     token = None if token_file is None else _token(token_file)
     require_token_beyond_loopback(host, token)
     with listen(host, port) as bound:

@@ -302,6 +302,17 @@ def read_json_object(
     return value
 
 
+def require_folder(folder: str | Path, *, remedy: str, error: type[ArgusError] = DataError) -> None:
+    """Refuses what is no folder.
+
+    Raises:
+        DataError: Or ``error``: there is none, or a file of that name.
+    """
+    if not Path(folder).is_dir():
+        what = "a file, not a folder" if os.path.lexists(folder) else "no such folder"
+        raise error(what, where=folder, remedy=remedy)
+
+
 def cannot_read(path: str | Path, error: OSError, kind: type[E]) -> E:
     """What to tell of a file that cannot be opened."""
     remedy = REMEDIES.get(error.errno, "check the path, the file and its permissions")

@@ -31,6 +31,7 @@ from argusvl.core.files import (
     path_inside,
     read_bytes,
     read_json_object,
+    require_folder,
     write_text_atomically,
 )
 from argusvl.core.logging import get_logger
@@ -133,8 +134,7 @@ def verify_checkpoint(folder: str | Path, *, for_resume: bool = False) -> None:
         CheckpointError: A file is missing, truncated or unreadable; the message names it.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise CheckpointError("no such folder", where=folder, remedy="give the path of a checkpoint folder")
+    require_folder(folder, remedy="give the path of a checkpoint folder", error=CheckpointError)
     manifest = folder / MANIFEST
     if manifest.is_file():
         files = _read_json(manifest).get("files")

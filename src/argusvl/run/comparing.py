@@ -11,7 +11,7 @@ from typing import Any
 from argusvl.config.loading import read_config
 from argusvl.core.errors import ArgusError
 from argusvl.core.figures import FIGURES_FILE, FigureSpec
-from argusvl.core.files import is_locked, real_path
+from argusvl.core.files import is_locked, real_path, require_folder
 from argusvl.run.checkpoints import list_checkpoints, read_best
 from argusvl.run.events import read_events
 from argusvl.run.layout import CONFIG_FILE, EVENTS_FILE, SUMMARY_FILE, TRAINER_STATE
@@ -64,8 +64,7 @@ def list_runs(folder: Path) -> list[Listed]:
     Raises:
         ArgusError: There is no such folder.
     """
-    if not folder.is_dir():
-        raise ArgusError("no such folder", where=folder, remedy="name the folder that holds your runs")
+    require_folder(folder, remedy="name the folder that holds your runs", error=ArgusError)
     found, level = [], [folder]
     for _ in range(_DEPTH + 1):
         found += [one for one in level if is_run(one)]

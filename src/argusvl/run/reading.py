@@ -31,7 +31,7 @@ from typing import Any
 from argusvl.core.appending import read_objects
 from argusvl.core.errors import ArgusError
 from argusvl.core.figures import FIGURES_FILE, FigureSpec, spec_of
-from argusvl.core.files import real_path
+from argusvl.core.files import real_path, require_folder
 from argusvl.core.strict_json import finite_number
 from argusvl.run.layout import CONFIG_FILE, ENVIRONMENT_FILE, EVENTS_FILE, SUMMARY_FILE, TRAINER_STATE
 from argusvl.visual.json_files import bad_value, read_json, read_object, read_text
@@ -60,8 +60,7 @@ def load_run(
         DataError: A file in it is damaged.
     """
     folder = Path(run)
-    if not folder.is_dir():
-        raise ArgusError("no such run folder", where=folder, remedy="name the output_dir of a run")
+    require_folder(folder, remedy="name the output_dir of a run", error=ArgusError)
     log = _log(folder)
     evaluated, *others = evaluations(folder) or [folder]
     summary = read_object(folder / SUMMARY_FILE)

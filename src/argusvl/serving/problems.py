@@ -13,6 +13,11 @@ MEDIA_TYPE = "application/problem+json"
 
 _MOST_TOLD = 5
 """Of several mistakes in a request."""
+_PLAINER = {
+    "extra_forbidden": "there is no such setting; /openapi.json lists those that there are",
+    "string_pattern_mismatch": "is not of the form that /openapi.json describes",
+}
+"""Of pydantic's kinds of errors, those whose own words help only who knows the source."""
 
 
 class ProblemDetails(BaseModel):
@@ -78,5 +83,6 @@ def explained(errors: Sequence[Any]) -> str:
     told = []
     for error in errors[:_MOST_TOLD]:
         place = ".".join(str(part) for part in error["loc"] if part not in ("query", "body"))
-        told.append(f"{place[:80]}: {error['msg']}" if place else str(error["msg"]))
+        says = _PLAINER.get(error["type"], error["msg"])
+        told.append(f"{place[:80]}: {says}" if place else str(says))
     return "; ".join(told)

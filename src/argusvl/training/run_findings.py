@@ -11,6 +11,7 @@ from typing import Any
 from argus_doctor.findings import Finding, finding
 from argus_doctor.logs.diagnosis import diagnose
 from argusvl.core.errors import ArgusError, DataError
+from argusvl.core.files import require_folder
 from argusvl.run import checkpoints
 from argusvl.run.events import read_events
 from argusvl.run.layout import EVENTS_FILE, TRAINER_STATE
@@ -24,8 +25,7 @@ def findings_of(run: Path) -> list[Finding]:
     Raises:
         DataError: There is no run in that folder, or nothing of it can be read.
     """
-    if not run.is_dir():
-        raise DataError("no such folder", where=run, remedy="name the folder of a run: its output_dir")
+    require_folder(run, remedy="name the folder of a run: its output_dir")
     events = list(read_events(run))
     told = [one for event in events if event.get("event") == "found" if (one := _read(event.get("finding")))]
     log = next((path for path in _logs(run) if path.is_file()), None)

@@ -295,7 +295,7 @@ def test_a_file_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_with_nothing_to_show_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ArgusError, match="no such run folder"):
+    with pytest.raises(ArgusError, match="no such folder"):
         load_run(tmp_path / "none")
     with pytest.raises(ArgusError, match="nothing to report"):
         load_run(tmp_path)

@@ -22,6 +22,7 @@ from pathlib import Path, PurePosixPath
 
 from argus_doctor.wording import did_you_mean
 from argusvl.core.errors import DataError
+from argusvl.core.files import require_folder
 from argusvl.core.wording import listed_below, printable
 from argusvl.recognition.extraction.sources import Listing, find_images
 
@@ -145,10 +146,7 @@ def read_layout(data: Path, category: str | None = None, layout: Layout = LAYOUT
             two folders are one class, there are no examples or no queries. All are named, with the expected form.
         DataError: There is no such folder, or no picture in it.
     """
-    if not data.is_dir():
-        raise LayoutError(
-            "no such folder", where=data, remedy=f"name a folder that holds {layout.expected()}"
-        )
+    require_folder(data, remedy=f"name a folder that holds {layout.expected()}", error=LayoutError)
     listing = find_images(data)
     reader = _Reader(data, layout, category)
     reader.read(listing)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from argusvl.core.errors import ArgusError, ImageError
-from argusvl.core.files import is_inside, real_path
+from argusvl.core.files import is_inside, real_path, require_folder
 from argusvl.core.images import image_size
 from argusvl.core.wording import printable
 
@@ -38,8 +38,7 @@ class Folders:
         if not folders:
             raise ArgusError("no folder is allowed", remedy="name one or more: --folder DIR")
         for folder in folders:
-            if not folder.is_dir():
-                raise ArgusError("no such folder", where=folder, remedy="name an existing folder")
+            require_folder(folder, remedy="name an existing folder", error=ArgusError)
         self.roots = [real_path(folder) for folder in folders]
 
     def image(self, name: str) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from argus_doctor.findings import Finding
 from argusvl.core.errors import DataError
+from argusvl.core.files import require_folder
 from argusvl.detection.data.findings import finding
 from argusvl.detection.data.formats.base import Annotation, Source, SourceImage
 from argusvl.detection.data.formats.json_text import JsonText, parse_json
@@ -17,7 +18,6 @@ from argusvl.detection.data.formats.tree import (
     ImageFinder,
     list_files,
     list_images,
-    require_folder,
     split_of_path,
     stem_of,
 )
@@ -60,7 +60,7 @@ def list_per_image(
     Raises:
         DataError: There is no such folder, or it holds neither images nor such files.
     """
-    require_folder(folder, remedy)
+    require_folder(folder, remedy=remedy)
     source = Source()
     images = list_images(folder / image_folder, source)
     finder = ImageFinder(images)

@@ -201,16 +201,6 @@ def stem_of(name: str) -> str:
     return posixpath.splitext(name)[0]
 
 
-def require_folder(folder: Path, remedy: str) -> None:
-    """Refuses what is no folder.
-
-    Raises:
-        DataError: There is no such folder.
-    """
-    if not folder.is_dir():
-        raise DataError("no such folder", where=folder, remedy=remedy)
-
-
 def _is_utf8(name: str) -> bool:
     try:
         name.encode("utf-8")

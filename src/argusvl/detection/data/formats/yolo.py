@@ -22,7 +22,7 @@ import yaml
 from argus_doctor.findings import Finding
 from argusvl.config.yaml_text import represent_text
 from argusvl.core.errors import DataError
-from argusvl.core.files import is_inside
+from argusvl.core.files import is_inside, require_folder
 from argusvl.detection.data.findings import describe_object, finding, show_box
 from argusvl.detection.data.formats.base import (
     Annotation,
@@ -46,7 +46,6 @@ from argusvl.detection.data.formats.text import (
 from argusvl.detection.data.formats.tree import (
     list_files,
     list_images,
-    require_folder,
     split_named,
     split_of_path,
     stem_of,
@@ -87,7 +86,7 @@ def read_yolo(folder: Path, options: ReadOptions) -> Source:
         DataError: There is no such folder, nothing in it names the classes, or it holds no image.
     """
     remedy = "name a folder with data.yaml (or classes.txt), images/ and labels/"
-    require_folder(folder, remedy)
+    require_folder(folder, remedy=remedy)
     if options.pixel_offset:
         raise DataError(
             "a pixel offset is given, but YOLO's boxes are fractions",
