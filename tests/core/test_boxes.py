@@ -52,6 +52,28 @@ def test_a_wrong_shape_is_found_in_the_tests() -> None:
         boxes.cxcywh_to_xyxy(torch.zeros(3, 5))
 
 
+def test_boxes_of_one_thing_vote_on_where_it_is_and_those_of_others_have_no_part_in_it() -> None:
+    generator = torch.Generator().manual_seed(0)
+    things = torch.tensor([[10.0, 10, 60, 50], [200, 20, 260, 120], [70, 10, 120, 50]], dtype=torch.float64)
+    told = things.repeat_interleave(8, dim=0)
+    told = told + torch.randn(told.shape, generator=generator, dtype=torch.float64)
+    scores = torch.rand(len(told), generator=generator, dtype=torch.float64) + 0.1
+    voted = boxes.vote(told, scores)
+    truth = things.repeat_interleave(8, dim=0)
+    assert (voted - truth).abs().mean() < (told - truth).abs().mean() / 2
+    torch.testing.assert_close(boxes.vote(told, 0.3 * scores), voted)
+    order = torch.randperm(len(told), generator=generator)
+    torch.testing.assert_close(boxes.vote(told[order], scores[order]), voted[order])
+    sure = torch.tensor([1.0, 1e-6], dtype=torch.float64)
+    torch.testing.assert_close(boxes.vote(told[:2], sure)[1], told[0], atol=1e-3, rtol=0)
+
+
+def test_a_box_alone_stays_where_it_is() -> None:
+    alone = torch.tensor([[[0.0, 0, 10, 10], [50, 50, 60, 60], [5, 5, 5, 5]]], dtype=torch.float64)
+    torch.testing.assert_close(boxes.vote(alone, torch.tensor([[0.9, 0.0, 0.5]], dtype=torch.float64)), alone)
+    assert boxes.vote(torch.zeros(2, 0, 4), torch.zeros(2, 0)).shape == (2, 0, 4)
+
+
 def test_suppression_keeps_the_best_of_each_group_in_order() -> None:
     corners = torch.tensor([[0.0, 0, 10, 10], [1, 0, 11, 10], [50, 50, 60, 60], [2, 0, 12, 10]])
     ranking, one_group = torch.tensor([1, 0, 2, 3]), torch.zeros(4, dtype=torch.long)

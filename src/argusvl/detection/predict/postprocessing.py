@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from argusvl.core.boxes import cxcywh_to_xyxy, non_maximum_suppression
+from argusvl.core.boxes import cxcywh_to_xyxy, non_maximum_suppression, vote
 from argusvl.core.errors import ModelError
 from argusvl.detection.data.detections import Detections
 from argusvl.detection.measure.evaluation import MAX_DETECTIONS
@@ -75,7 +75,8 @@ def postprocess(
         image_sizes: ``M`` times ``(width, height)`` of the images that the boxes are wanted on.
         notes: ``M`` remarks for the caller.
         nms_iou: Overlap at which the lower-scored of two boxes goes: among boxes of one label in ``ranked``, among
-            all in ``best`` (two names for one place are one thing to a person). ``None``: never.
+            all in ``best`` (two names for one place are one thing to a person); before, boxes of one thing have
+            voted on where it is. ``None``: neither.
         type_temperature: Of the label scores that are given back; scores and ranking are as without it.
 
     Raises:
@@ -98,6 +99,8 @@ def postprocess(
     boxes = cxcywh_to_xyxy(boxes_norm.double().cpu()).clamp(0, 1) * sides[:, None]
     # One transfer from the device for the whole batch.
     label_scores, objectness = label_scores.cpu(), objectness.cpu()
+    if nms_iou is not None:  # several queries answer for an object
+        boxes = vote(boxes, objectness.double())
     shown_scores = label_scores
     if type_temperature != 1.0:
         shown_scores = (type_logits.float() / type_temperature).softmax(-1).cpu()
