@@ -18,15 +18,21 @@ def found(*scores: float) -> Detections:
 
 
 def test_expected_corrections_are_those_of_boxes_kept_and_boxes_left_away() -> None:
-    assert expected_corrections(found(0.9, 0.3)) == pytest.approx(0.1 + 0.3)
-    assert expected_corrections(found(0.5, 0.5)) > expected_corrections(found(0.99, 0.98, 0.1))
-    assert expected_corrections(found(*[0.01] * 200)) == 0.0
+    def counted(*scores: float) -> float:
+        (zero, all_of_them) = expected_corrections(found(*scores), ["b", "a"])
+        assert zero == 0
+        return float(all_of_them)
+
+    assert counted(0.9, 0.3) == pytest.approx(0.1 + 0.3)
+    assert counted(0.5, 0.5) > counted(0.99, 0.98, 0.1)
+    assert counted(*[0.01] * 200) == 0.0
+    assert counted() == 0.0
 
 
 def test_the_second_of_two_alike_pictures_is_worth_little_although_it_is_uncertain() -> None:
     vectors = np.array([[1, 0], [1, 0], [0, 1], [0.6, 0.8]], np.float32)
     none = np.zeros((0, 2), np.float32)
-    chosen = choose([5, 5, 1, 0.1], vectors, none, 3)
+    chosen = choose(np.array([[5], [5], [1], [0.1]]), np.array([4]), vectors, none, 3)
     assert [one.index for one in chosen] == [0, 2, 3]
     assert chosen[0].distance is None and chosen[1].distance == pytest.approx(1.0)
     assert "5.0 corrections expected" in chosen[0].why
@@ -34,8 +40,16 @@ def test_the_second_of_two_alike_pictures_is_worth_little_although_it_is_uncerta
 
 def test_what_is_like_the_labelled_comes_last() -> None:
     vectors = np.array([[1, 0], [0, 1]], np.float32)
-    chosen = choose([3, 1], vectors, np.array([[1, 0]], np.float32), 5)
+    chosen = choose(np.array([[3.0], [1.0]]), np.array([0]), vectors, np.array([[1, 0]], np.float32), 5)
     assert [one.index for one in chosen] == [1, 0]
+
+
+def test_a_few_of_a_rare_label_are_worth_more_than_many_of_one_that_is_labelled_often() -> None:
+    vectors = np.eye(3, dtype=np.float32)
+    corrections = np.array([[6.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    none = np.zeros((0, 3), np.float32)
+    assert [one.index for one in choose(corrections, np.array([900, 2]), vectors, none, 2)] == [2, 1]
+    assert [one.index for one in choose(corrections, np.array([2, 900]), vectors, none, 1)] == [0]
 
 
 def test_a_labelled_picture_is_known_by_its_smaller_copy(tmp_path: Path) -> None:

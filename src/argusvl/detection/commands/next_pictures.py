@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from argusvl.command_options import AsJson, Device
 from argusvl.core.errors import DataError
-from argusvl.core.files import refuse_replacing, write_text_atomically
+from argusvl.core.files import refuse_replacing, require_folder, write_text_atomically
 from argusvl.core.terminal import FOUND_SOMETHING, print_json, say
 from argusvl.core.wording import counted
+
+if TYPE_CHECKING:
+    from argusvl.detection.data.records import RecordFile
 
 
 def next_pictures(
@@ -44,25 +48,26 @@ def next_pictures(
         argus data next runs/mine photos/ --count 20 --labelled data/mine/train.jsonl
     """
     refuse_replacing(out, overwrite=overwrite, inputs=[run, folder])
-    if not folder.is_dir():
-        raise DataError(
-            "no such folder", where=folder, remedy="name the folder of photographs to choose from"
-        )
+    require_folder(folder, remedy="name the folder of photographs to choose from")
     from argusvl.core.images import IMAGE_SUFFIXES
 
     found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
     if not found:
         raise DataError("holds no photographs", where=folder, remedy="name a folder with images")
-    known = _labelled(run, labelled)
+    records = _labelled(run, labelled)
+
+    import numpy as np
 
     from argusvl.core.devices import usable_device
     from argusvl.core.progress import track
+    from argusvl.detection.data.labels import label_of
     from argusvl.detection.predict.predictor import Predictor
     from argusvl.detection.predict.worth_labelling import choose, copies_of, expected_corrections, see
     from argusvl.networks.picture_vectors import PictureVectors
 
     predictor = Predictor.from_pretrained(run, device=device)
-    if predictor.assets.calibration is None:
+    assets = predictor.assets
+    if assets.calibration is None:
         say("The checkpoint is not calibrated: its scores stand for probabilities as they are.")
     failed: list[Path] = []
 
@@ -71,7 +76,11 @@ def next_pictures(
         say(f"error: {error}")
 
     network = PictureVectors(usable_device(device))
-    had = see(known, network, lambda path, error: say(f"labelled picture is left out: {error}"))
+    scenes = [] if records is None else [record.student for record in records]
+    images = [] if records is None else [records.root / image for scene in scenes for image in scene.images]
+    had = see(
+        dict.fromkeys(images), network, lambda path, error: say(f"labelled picture is left out: {error}")
+    )
     seen = see(found, network, refuse)
     again = copies_of(seen, had)
     places = [k for k in range(len(seen.paths)) if k not in again]
@@ -83,13 +92,16 @@ def next_pictures(
         on_error=refuse,
     )
     corrections = {
-        str(image): expected_corrections(one) for image, one in track(streamed, len(places), "Predicting")
+        str(image): expected_corrections(one, assets.labels)
+        for image, one in track(streamed, len(places), "Predicting")
     }
     places = [k for k in places if str(seen.paths[k]) in corrections]
     if not places:
         raise DataError("holds no photograph that could be labelled next", where=folder)
-    worth = [corrections[str(seen.paths[k])] for k in places]
-    chosen = choose(worth, seen.vectors[places], had.vectors, count)
+    expected = np.stack([corrections[str(seen.paths[k])] for k in places])
+    told = Counter(label_of(one.desc, assets.vocabulary) for scene in scenes for one in scene.objects)
+    objects = np.array([told[label] for label in assets.labels])
+    chosen = choose(expected, objects, seen.vectors[places], had.vectors, count)
     rows = [(seen.paths[places[one.index]], one) for one in chosen]
     if as_json:
         print_json(
@@ -111,8 +123,8 @@ def next_pictures(
         raise typer.Exit(FOUND_SOMETHING)
 
 
-def _labelled(run: Path, stated: Path | None) -> list[Path]:
-    """The pictures that have labels: of a record file, or of the records that the run was trained on."""
+def _labelled(run: Path, stated: Path | None) -> RecordFile | None:
+    """What is labelled: a record file, or the records that the run was trained on; ``None`` where it is not known."""
     from argusvl.detection.data.records import RecordFile
     from argusvl.run.layout import CONFIG_FILE
 
@@ -121,7 +133,7 @@ def _labelled(run: Path, stated: Path | None) -> list[Path]:
         file = next((f / CONFIG_FILE for f in (run, run.parent) if (f / CONFIG_FILE).is_file()), None)
         if file is None:
             say("It is not known what the checkpoint was trained on (--labelled FILE says so).")
-            return []
+            return None
         from argusvl.config.loading import build, read_config
         from argusvl.detection.config import DetectionRunConfig
 
@@ -133,6 +145,4 @@ def _labelled(run: Path, stated: Path | None) -> list[Path]:
                 where=stated,
                 remedy="name it with --labelled FILE",
             )
-    records = RecordFile(stated, root)
-    images = (image for k in range(len(records)) for image in records[k].student.images)
-    return list(dict.fromkeys(records.root / image for image in images))
+    return RecordFile(stated, root)

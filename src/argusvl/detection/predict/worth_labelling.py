@@ -2,7 +2,9 @@
 
 Uncertainty alone takes twenty pictures of the same scene, diversity alone (k-centre greedy, Sener and Savarese, 2018,
 arXiv 1708.00489) the odd ones that show nothing. Their product is chosen greedily: each choice lowers what the pictures
-like it are worth.
+like it are worth. The hundredth object of a label teaches less than the third: uncertain objects count as much as they
+add to the square root of how many of their label there are by then, which is submodular, as the coverage functions of
+Wei et al. (2015) are.
 """
 
 from __future__ import annotations
@@ -52,45 +54,53 @@ class Choice:
         return f"{self.corrections:.1f} corrections expected, {unlike}"
 
 
-def expected_corrections(detections: Detections) -> float:
-    """How many boxes a person would change who keeps those of score 0.5 and more: the sum of ``min(p, 1 - p)``.
+def expected_corrections(detections: Detections, labels: Sequence[str]) -> NDArray[np.float64]:
+    """How many boxes of each label a person would change who keeps those of score 0.5 and more: Σ ``min(p, 1 - p)``.
 
     Args:
         detections: Every query once, with probabilities for scores (of a calibrated checkpoint).
+        labels: The ``V`` labels, in whose order they are counted.
     """
-    scores = detections.above(LEAST_SCORE).scores.astype(np.float64)
-    return float(np.minimum(scores, 1 - scores).sum())
+    found = detections.above(LEAST_SCORE)
+    number = {label: k for k, label in enumerate(labels)}
+    changed = np.zeros(len(labels))
+    np.add.at(changed, [number[one] for one in found.labels], np.minimum(found.scores, 1 - found.scores))
+    return changed
 
 
 def choose(
-    corrections: Sequence[float],
+    corrections: NDArray[np.float64],
+    had: NDArray[np.int64],
     vectors: NDArray[np.float32],
     labelled: NDArray[np.float32],
     count: int,
 ) -> list[Choice]:
-    """Chooses pictures one after the other, the one with most expected corrections times distance first.
+    """Chooses pictures one after the other, the one first whose expected corrections and distance are worth most.
 
     Args:
-        corrections: Of ``N`` pictures.
+        corrections: ``[N, V]``, of ``N`` pictures by label.
+        had: ``[V]``: objects of each label that are labelled already.
         vectors: ``[N, D]``, of length 1.
         labelled: ``[M, D]``, of the pictures that have labels already; ``M`` may be 0.
         count: How many to choose, at most.
     """
-    worth = np.asarray(corrections, np.float64)
-    nearest = np.full(len(worth), np.inf)
+    objects = had.astype(np.float64)
+    nearest = np.full(len(corrections), np.inf)
     for block in np.array_split(labelled, max(1, len(labelled) // 1024)):
         if len(block):
             nearest = np.minimum(nearest, 1 - (vectors @ block.T).max(axis=1))
-    left = np.ones(len(worth), bool)
+    left = np.ones(len(corrections), bool)
     chosen: list[Choice] = []
-    for _ in range(min(count, len(worth))):
+    for _ in range(min(count, len(corrections))):
+        worth = (np.sqrt(objects + corrections) - np.sqrt(objects)).sum(axis=1)
         # Without any picture to be unlike, uncertainty alone decides; and distance alone where nothing is uncertain.
         unlike = np.where(np.isinf(nearest), 1.0, np.maximum(nearest, 0.0))
         value = np.where(left, (worth + 1e-6) * (unlike + 1e-6), -1.0)
         best = int(value.argmax())
         distance = None if np.isinf(nearest[best]) else float(max(nearest[best], 0.0))
-        chosen.append(Choice(best, float(worth[best]), distance))
+        chosen.append(Choice(best, float(corrections[best].sum()), distance))
         left[best] = False
+        objects += corrections[best]
         nearest = np.minimum(nearest, 1 - vectors @ vectors[best])
     return chosen
 
