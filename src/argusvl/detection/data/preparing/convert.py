@@ -228,6 +228,7 @@ def _split_options(listed: Source, options: ConvertOptions, folder: Path) -> Spl
         if not has_val:
             logger.info("%s has no val split, and --val-fraction was not given: nothing is held out", folder)
         return None
+    # Made before it is known whether it is used: a share that cannot be is refused either way.
     split_options = SplitOptions(options.val_fraction, options.seed, options.group_key)
     if has_val:
         logger.info("%s has a val split of its own, which is used; nothing else is held out", folder)
