@@ -85,6 +85,37 @@ def test_the_same_tokenizer_changes_nothing(old: Any) -> None:
         torch.testing.assert_close(qwen(input_ids=ids).logits, before)
 
 
+@pytest.mark.parametrize("tied", [True, False])
+def test_tokens_that_were_never_learned_are_drawn_apart(old: Any, new: Any, tied: bool) -> None:
+    qwen = model_for(old, tied=tied)
+    learned = {i for text in ("标签贴纸", "挡风板", *SPECIAL_TOKENS) for i in old.encode(text)}
+    layers = (qwen.get_input_embeddings(), qwen.get_output_embeddings())
+    with torch.no_grad():
+        for layer in layers[: 1 if tied else 2]:
+            noise = 0.02 * torch.randn(layer.weight.shape)
+            layer.weight.copy_(torch.nn.functional.normalize(torch.randn(layer.weight.shape), dim=1))
+            for number in set(range(len(layer.weight))) - learned:
+                layer.weight[number] = 3 + noise[number]  # pushed by the softmax until they are one vector
+    before = copy.deepcopy(qwen)
+    again = copy.deepcopy(qwen)
+    for one in (qwen, again):
+        transfer_vocabulary(one, old, new)
+    for number in (0, 1):
+        rows, source, same = (
+            (model.get_input_embeddings(), model.get_output_embeddings())[number].weight.detach()
+            for model in (qwen, before, again)
+        )
+        assert torch.equal(rows, same)
+        words = [i for token, i in new.get_vocab().items() if token.isascii() and token.isalpha()]
+        unit = torch.nn.functional.normalize(rows[words], dim=1)
+        alike = unit @ unit.T - torch.eye(len(words))
+        assert alike.max() < 0.8 and alike.mean().abs() < 0.1
+        assert rows[words].norm(dim=1).mean().item() == pytest.approx(1, abs=0.1)
+        token = token_id(new, TURN_END)
+        assert torch.equal(rows[token], source[token_id(old, TURN_END)])
+    assert (qwen.get_input_embeddings().weight is qwen.get_output_embeddings().weight) == tied
+
+
 def test_configurations_speak_of_the_new_ids(old: Any, new: Any) -> None:
     qwen = model_for(old)
     qwen.generation_config.eos_token_id = [old.eos_token_id, old.pad_token_id]
