@@ -319,6 +319,7 @@ def train_stock(kind: str, folder: str, shape: Shape, turns: Turns) -> None:
         "save_strategy": "no",
         "logging_steps": 1000,
         "remove_unused_columns": False,
+        "gradient_checkpointing": False,  # as ours: TRL's default is on
         "disable_tqdm": True,
     }
     common = {"model": model, "train_dataset": Prepared(), "data_collator": collate}
