@@ -322,8 +322,11 @@ class DetectionTask:
                 **self._stock_options(),
             )
             if model.config.second_eye != (eye := head["second_eye"]):
-                model.add_second_eye(eye)
-                logger.info("the head of %s gets a second eye, %s, with ImageNet's weights", folder, eye)
+                model.set_second_eye(eye)
+                if eye == "none":
+                    logger.info("the head of %s goes on without its second eye", folder)
+                else:
+                    logger.info("the head of %s gets a second eye, %s, with ImageNet's weights", folder, eye)
         else:
             model, _ = add_detection_head(folder, head, **self._stock_options())
         if section.peft is not None:
@@ -658,8 +661,8 @@ class DetectionTask:
         if saved.queries == "proposals":
             shapeless.add("num_queries")  # the best so many vision tokens; learned queries are weights
         for name, value in wanted.items():
-            if name == "second_eye" and saved.second_eye == "none":
-                continue  # added once the head is loaded
+            if name == "second_eye":
+                continue  # added or taken away once the head is loaded
             if name in shapeless:
                 setattr(saved, name, value)
             elif getattr(saved, name) != value:

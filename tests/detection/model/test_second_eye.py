@@ -45,7 +45,7 @@ def eye(seed: int = 0) -> SecondEye:
 def seeing(model: ArgusForDetection) -> ArgusForDetection:
     """With ImageNet's weights."""
     torch.manual_seed(1)
-    model.add_second_eye(NAME)
+    model.set_second_eye(NAME)
     return model.train()
 
 
@@ -73,7 +73,7 @@ def test_a_head_that_gets_an_eye_keeps_its_weights_and_none_has_no_weight_of_it(
     model = kit.model()
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
     assert not any("eye" in name for name in before)
-    model.add_second_eye(NAME)
+    model.set_second_eye(NAME)
     after = model.state_dict()
     assert all(torch.equal(after[name], weight) for name, weight in before.items())
     assert all("eye" in name for name in after.keys() - before.keys())

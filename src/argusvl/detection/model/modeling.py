@@ -441,15 +441,16 @@ class ArgusForDetection(PreTrainedModel):
         )
         return head
 
-    def add_second_eye(self, name: SecondEyeName) -> None:
-        """Gives the head an eye, with the weights that its package brings; everything else stays as it is."""
+    def set_second_eye(self, name: SecondEyeName) -> None:
+        """Gives the head an eye, with the weights that its package brings, or takes it away; the rest stays as it is."""
         old = self.detection_head
         config = self.config
-        assert old is not None and isinstance(config, ArgusDetectionConfig) and config.second_eye == "none"
+        assert old is not None and isinstance(config, ArgusDetectionConfig)
         config.second_eye = name
         head = DetectionHead(config)
-        head.load_state_dict(head.state_dict() | old.state_dict())
         head.load_packaged()
+        weights = head.state_dict()
+        head.load_state_dict(weights | {n: one for n, one in old.state_dict().items() if n in weights})
         self.detection_head = head.to(next(old.parameters()))
 
     def attach_adapter(
