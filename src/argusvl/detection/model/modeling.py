@@ -442,7 +442,7 @@ class ArgusForDetection(PreTrainedModel):
         return head
 
     def set_second_eye(self, name: SecondEyeName) -> None:
-        """Gives the head an eye, with the weights that its package brings, or takes it away; the rest stays as it is."""
+        """Gives the head an eye, with the weights that its package brings, or takes it away; the rest stays."""
         old = self.detection_head
         config = self.config
         assert old is not None and isinstance(config, ArgusDetectionConfig)

@@ -36,7 +36,8 @@ def transfer_vocabulary(
     """Replaces the model's vocabulary, in place.
 
     Rows of the embedding, and of the output layer where it is not tied to it, become the means of the rows of the old
-    pieces; special tokens keep theirs, and rows that were never learned are drawn anew. The ids in the configurations become those of the new tokenizer.
+    pieces; special tokens keep theirs, and rows that were never learned are drawn anew. The ids in the configurations
+    become those of the new tokenizer.
 
     Args:
         qwen: The stock model, which has been trained with ``old``.
@@ -49,9 +50,7 @@ def transfer_vocabulary(
     pieces = _pieces(old, new)
     offsets = torch.tensor([0, *itertools.accumulate(len(one) for one in pieces[:-1])])
     flat = torch.tensor([piece for one in pieces for piece in one])
-    means = [
-        _means(layer.weight.detach().float().cpu(), flat, offsets) for layer in _vocabulary_layers(qwen)
-    ]
+    means = [_means(layer.weight.detach().float().cpu(), flat, offsets) for layer in _vocabulary_layers(qwen)]
     qwen.resize_token_embeddings(len(new), mean_resizing=False)
     with torch.no_grad():
         for layer, rows in zip(_vocabulary_layers(qwen), means, strict=True):
@@ -75,7 +74,7 @@ def _vocabulary_layers(qwen: Qwen2_5_VLForConditionalGeneration) -> tuple[Any, A
 
 
 def _means(rows: Tensor, flat: Tensor, offsets: Tensor) -> Tensor:
-    """The mean of ``rows`` ``[V, D]`` for each bag of :func:`~torch.nn.functional.embedding_bag`; of what was learned."""
+    """Of ``rows`` ``[V, D]`` for each bag of :func:`~torch.nn.functional.embedding_bag`; drawn where none was learned."""
     means = F.embedding_bag(flat, rows, offsets, mode="mean")
     common = F.normalize(rows, dim=1).mean(0)
     unlearned = F.cosine_similarity(means, common, dim=1) > SAME
