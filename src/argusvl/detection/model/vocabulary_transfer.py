@@ -74,7 +74,7 @@ def _vocabulary_layers(qwen: Qwen2_5_VLForConditionalGeneration) -> tuple[Any, A
 
 
 def _means(rows: Tensor, flat: Tensor, offsets: Tensor) -> Tensor:
-    """Of ``rows`` ``[V, D]`` for each bag of :func:`~torch.nn.functional.embedding_bag`; drawn where none was learned."""
+    """The mean of each bag of ``rows`` ``[V, D]``; drawn where all of it was never learned."""
     means = F.embedding_bag(flat, rows, offsets, mode="mean")
     common = F.normalize(rows, dim=1).mean(0)
     unlearned = F.cosine_similarity(means, common, dim=1) > SAME
