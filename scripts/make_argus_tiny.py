@@ -3,10 +3,8 @@
     python scripts/make_argus_tiny.py                   # scenes, tokenizer, training, export
     python scripts/make_argus_tiny.py --export-only     # of a training that has ended
 
-Twice: from random weights, and then with a second eye, which stays as its package brings it, so that the base need not
-repeat its weights. In a quarter of those steps the head goes without it, so that it still can. Works in
-``runs/argus_tiny``; an interrupted training is continued. Keys of ``configs/argus_tiny.yaml`` may be overridden with
-``key=value``.
+Works in ``runs/argus_tiny``; an interrupted training is continued. Keys of ``configs/argus_tiny.yaml`` may be
+overridden with ``key=value``.
 """
 
 from __future__ import annotations
@@ -23,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel
 
 from argusvl import __version__
 from argusvl.assets import MODELS
@@ -35,30 +32,15 @@ from argusvl.detection.data.descriptions import scenes_of
 from argusvl.detection.data.prompts import PROMPTS
 from argusvl.detection.data.records import RecordFile
 from argusvl.detection.data.sampling.tokenizer import load_tokenizer, tokenizer_texts, train_tokenizer
-from argusvl.detection.model.loading import EYE_NETWORK
 from argusvl.detection.model.modeling import ArgusForDetection
-from argusvl.detection.task import DetectionTask
 from argusvl.run.checkpoints import list_checkpoints, read_best
 from argusvl.task_parts import ASSETS_FILE
-from argusvl.training.run import run_training
 
 CONFIG = Path("configs/argus_tiny.yaml")
 WORK = Path("runs/argus_tiny")
 DATA, TOKENIZER, TRAIN = WORK / "data", WORK / "tokenizer", WORK / "train"
-EYE_DATA, EYE_TRAIN = WORK / "eye_data", WORK / "eye_train"
 RESULTS = Path("benchmarks/results")
 SCENES, SEED = 12_000, 0
-EYE_SCENES, EYE_SEED, WITHOUT_EYE = 8_000, 7, 0.25
-EYE_RUN = (
-    "architecture=null",
-    "tokenizer_path=null",
-    "detection_second_eye=efficientnet-lite0",
-    *("vision_lr=3e-4", "merger_lr=3e-4", "llm_lr=3e-4"),
-    *("max_steps=1000", "eval_steps=500", "save_steps=250"),
-    f"train={EYE_DATA}/train.jsonl",
-    f"val={EYE_DATA}/val.jsonl",
-    f"output_dir={EYE_TRAIN}",
-)
 MEBIBYTES = 12
 """Most that the package may grow by."""
 
@@ -97,44 +79,11 @@ def everyday_characters() -> Iterator[str]:
             yield bytes([row + 0xA0, column + 0xA0]).decode("gb2312")
 
 
-class BesideEye(DetectionTask):
-    """Trains all but the second eye's own network, sometimes without it."""
-
-    def model(self) -> PreTrainedModel:
-        """With the network frozen."""
-        model = super().model()
-        assert isinstance(model, ArgusForDetection) and model.detection_head is not None
-        eye = model.detection_head.memory_builder.eye
-        assert eye is not None
-        eye.network.freeze_stages(len(eye.network.stages))
-        model.detection_head.register_forward_pre_hook(_look_away)
-        return model
-
-
-def _look_away(head: torch.nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...] | None:
-    rasters, images, prompts, _, *rest = given
-    away = head.training and torch.rand(()).item() < WITHOUT_EYE
-    return (rasters, images, prompts, [], *rest) if away else None
-
-
-def train_beside_eye(base: Path) -> dict[str, Any]:
-    """Trains a checkpoint further with a second eye."""
-    argus(
-        "data", "synth", "shapes", EYE_DATA, "--images", str(EYE_SCENES), "--seed", str(EYE_SEED),
-        "--width", "336", "--height", "252",
-    )  # fmt: skip
-    config = load_config(CONFIG, DetectionRunConfig, [f"model_path={base}", *EYE_RUN])
-    result = run_training(BesideEye(config), config, bool(list_checkpoints(EYE_TRAIN)))
-    return {"steps": result.steps, "best_metric": result.best_metric, "train_seconds": result.train_seconds}
-
-
 def export(checkpoint: Path, name: str = "argus-tiny", most_mebibytes: int = MEBIBYTES) -> Path:
     """Puts a checkpoint's weights into the package, in bfloat16 and without what only training needs."""
     target = MODELS[name]
     with atomic_folder(target) as folder:
-        model = ArgusForDetection.from_pretrained(checkpoint, dtype=torch.bfloat16)
-        kept = {name: one for name, one in model.state_dict().items() if EYE_NETWORK not in name}
-        model.save_pretrained(folder, state_dict=kept if name == "argus-tiny" else None)
+        ArgusForDetection.from_pretrained(checkpoint, dtype=torch.bfloat16).save_pretrained(folder)
         load_tokenizer(checkpoint / QWEN_FOLDER).save_pretrained(folder / QWEN_FOLDER)
         shutil.copyfile(
             checkpoint / QWEN_FOLDER / "preprocessor_config.json",
@@ -195,14 +144,10 @@ def main() -> None:
         trained = json.loads(
             argus("train", CONFIG, "--json", "--processes", str(asked.processes), *resume, *asked.overrides)
         )
-        best = read_best(TRAIN)
-        if best is None:
-            raise SystemExit(f"{TRAIN} holds no finished training")
-        trained["with_second_eye"] = train_beside_eye(TRAIN / best.checkpoint)
-    best = read_best(EYE_TRAIN)
+    best = read_best(TRAIN)
     if best is None:
-        raise SystemExit(f"{EYE_TRAIN} holds no finished training")
-    base = export(EYE_TRAIN / best.checkpoint)
+        raise SystemExit(f"{TRAIN} holds no finished training")
+    base = export(TRAIN / best.checkpoint)
     figures = json.loads(argus("eval", base, DATA / "test.jsonl", "--json"))
     print(write_figures(figures, trained))
 

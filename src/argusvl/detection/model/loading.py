@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedConfig, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 from argusvl.core.errors import CheckpointError
@@ -24,14 +24,11 @@ from argusvl.detection.data.checkpoint_layout import (
     stock_folder,
 )
 from argusvl.detection.model.configuration import ArgusDetectionConfig, GenerationShape, HeadShape, check_qwen
-from argusvl.detection.model.head import DetectionHead
 from argusvl.detection.model.published import PUBLISHED
 from argusvl.run.checkpoints import verify_checkpoint
 
 C = TypeVar("C", bound=PreTrainedConfig)
 
-EYE_NETWORK = "memory_builder.eye.network."
-"""What the names of the second eye's own weights begin with."""
 _AGAIN = "copy the folder again, or use another checkpoint"
 
 
@@ -133,10 +130,8 @@ def load_qwen_config(folder: Path) -> Qwen2_5_VLConfig:
     return config
 
 
-def load_head(head: DetectionHead, file: Path) -> None:
+def load_head(head: nn.Module, file: Path) -> None:
     """Fills a detection head from its file.
-
-    A file without the network of the second eye is of a head that was trained beside it as its package brings it.
 
     Raises:
         CheckpointError: The file is missing, damaged, or of another head.
@@ -144,10 +139,8 @@ def load_head(head: DetectionHead, file: Path) -> None:
     check_head(head.state_dict(), file)
     state = load_safetensors(file)
     check_finite(state.items(), file)
-    if not any(name.startswith(EYE_NETWORK) for name in state):
-        head.load_packaged()
     own = head.state_dict()
-    head.load_state_dict(own | {name: tensor.reshape(own[name].shape) for name, tensor in state.items()})
+    head.load_state_dict({name: tensor.reshape(own[name].shape) for name, tensor in state.items()})
 
 
 def check_head(own: Mapping[str, Tensor], file: Path) -> None:
@@ -161,8 +154,6 @@ def check_head(own: Mapping[str, Tensor], file: Path) -> None:
     check_floats(file)
     stored = {name: one.shape for name, one in safetensors_header(file).items()}
     missing, unexpected = sorted(own.keys() - stored.keys()), sorted(stored.keys() - own.keys())
-    if not any(name.startswith(EYE_NETWORK) for name in stored):
-        missing = [name for name in missing if not name.startswith(EYE_NETWORK)]
     others = [
         n
         for n in sorted(own.keys() & stored.keys())

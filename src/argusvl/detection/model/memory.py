@@ -106,8 +106,7 @@ class MemoryBuilder(nn.Module):
             rasters: For each image ``[h, w, vision width]``: the tower's tokens in raster order.
             image_states: For each image ``[h·w / merge², text width]``: the language model's states.
             prompt_states: For each image ``[p, text width]``: states of the student's prompt text.
-            pictures: For each image ``[3, height, width]`` for the second eye; not looked at where there is none, and
-                where they are left out the head goes without it.
+            pictures: For each image ``[3, height, width]`` for the second eye; not looked at where there is none.
         """
         height = max(r.shape[0] for r in rasters)
         width = max(r.shape[1] for r in rasters)
@@ -144,7 +143,7 @@ class MemoryBuilder(nn.Module):
         ]
         seen = self.vision_adapter(torch.stack(raster_parts)) + torch.stack(merged)
         eye = None
-        if self.eye is not None and len(pictures):
+        if self.eye is not None:
             eye = self.eye(pictures)
             sizes = torch.tensor([[r.shape[1], r.shape[0]] for r in rasters], device=seen.device)
             cells = (cell_centres(height, width, seen.device) * seen.new_tensor([width, height])).flatten(
