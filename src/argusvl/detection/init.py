@@ -573,7 +573,7 @@ def _decide_head(draft: _Draft, survey: Survey, start: _StartingPoint, tokens: _
         found = draft.values["detection", "detection_num_queries"]
         draft.put("detection.detection_positives_per_object", min(positives, found))
     descriptions = len(survey.descriptions)
-    if draft.values["data", "caption_vocabulary"] == "open" or descriptions > 10:
+    if draft.values["data", "caption_vocabulary"] == "open" or descriptions > _MANY:
         # Few steps from a trained detector leave little time to learn words.
         weight = 5.0 if start.kind == "argus" else 2.5
         why = f"{descriptions} descriptions are to be told apart; 0.5 for a handful"
