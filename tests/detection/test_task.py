@@ -786,6 +786,21 @@ def test_a_checkpoint_takes_a_vocabulary_learned_from_the_records(
         make_task("transfer_vocab_size=320")
 
 
+def test_the_order_of_tokens_counts_where_labels_would_be_the_same_without_it(
+    make_task: MakeTask, tmp_path: Path
+) -> None:
+    assert not make_task("labels=['12', '22']").model().config.labels_in_order
+    task = make_task("labels=['12', '21']")
+    model = task.model()
+    assert model.config.labels_in_order
+    model.save_pretrained(tmp_path / "c")
+    task.save_assets(tmp_path / "c")
+    predictor = Predictor.from_pretrained(tmp_path / "c")
+    assert predictor.model.detection_head.type_scorer.in_order
+    again = make_task("architecture=null", f"model_path={tmp_path}/c", "labels=['1', '2']").model()
+    assert not again.detection_head.type_scorer.in_order
+
+
 def test_the_attention_that_is_configured_reaches_the_stock_model(
     make_task: MakeTask, checkpoint: Path
 ) -> None:

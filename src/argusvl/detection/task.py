@@ -337,10 +337,19 @@ class DetectionTask:
         if folder is not None and section.transfer_vocab_size is not None:
             transfer_vocabulary(model.qwen, load_tokenizer(stock_folder(folder)), self.processor.tokenizer)
         check_special_tokens(self.processor.tokenizer, model.qwen.config)
+        if model.detection_head is not None:
+            model.config.labels_in_order = self._labels_share_tokens()
+            model.detection_head.type_scorer.in_order = model.config.labels_in_order
         model.loss_settings = self.loss_settings()
         if self.config.training.gradient_checkpointing_parts is not None:
             model.checkpointed_parts = frozenset(self.config.training.gradient_checkpointing_parts)
         return model
+
+    def _labels_share_tokens(self) -> bool:
+        """Whether two labels are written with the same tokens, in another order."""
+        encode = self.processor.tokenizer.encode
+        bags = {tuple(sorted(encode(label, add_special_tokens=False))) for label in self.labels}
+        return len(bags) < len(self.labels)
 
     def _stock_options(self) -> dict[str, Any]:
         """How the stock part is loaded: float32 where it trains, what is configured where it is frozen."""

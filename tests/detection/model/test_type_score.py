@@ -52,3 +52,15 @@ def test_an_empty_vocabulary_gives_no_scores(kit: Any) -> None:
     score, embed = scorer(kit)
     labels = score.encode_labels(torch.zeros(0, 1, dtype=torch.long), embed)
     assert score(torch.randn(2, 3, 32), labels).shape == (2, 3, 0)
+
+
+def test_labels_of_the_same_tokens_are_told_apart_by_their_order(kit: Any) -> None:
+    score, embed = scorer(kit)
+    ids = tokens(kit, "12", "21", "7")
+    mean = score.encode_labels(ids, embed)
+    torch.testing.assert_close(mean[0], mean[1])  # what the order is for
+    score.in_order = True
+    ordered = score.encode_labels(ids, embed)
+    assert not torch.allclose(ordered[0], ordered[1], atol=1e-2)
+    torch.testing.assert_close(ordered[2], mean[2])
+    torch.testing.assert_close(score.encode_labels(tokens(kit, "12", width=9), embed)[0], ordered[0])

@@ -30,6 +30,7 @@ class HeadShape(ModelShape):
     adapter_bottleneck_ratio: Size = 8
     sampling_points: Annotated[int, Field(ge=1, le=1000)] = 4
     second_eye: SecondEyeName = "none"
+    labels_in_order: bool = False
     nms_iou: Annotated[float, Field(gt=0, le=1)] | None = None
     dropout: Share = 0.0
     adapter_base: dict[str, str] | None = None
@@ -130,6 +131,8 @@ class ArgusDetectionConfig(PreTrainedConfig):
         adapter_bottleneck_ratio: Width of an adapter's input divided by the width of its bottleneck.
         sampling_points: Points that a query samples around its box, per attention head (``proposals``).
         second_eye: The encoder beside the vision tower whose maps the head reads too (``proposals``); or ``none``.
+        labels_in_order: Whether the order of a label's tokens counts for its type score; where no two labels have the
+            same tokens it need not.
         nms_iou: Overlap at which the lower-scored of two boxes with one label is dropped; ``None``: never.
         dropout: Probability, in the head.
         adapter_base: Of a stock part that is an adapter, which base it is for: its ``path`` and its ``fingerprint``.
@@ -152,6 +155,7 @@ class ArgusDetectionConfig(PreTrainedConfig):
         adapter_bottleneck_ratio: int = 8,
         sampling_points: int = 4,
         second_eye: SecondEyeName = "none",
+        labels_in_order: bool = False,
         nms_iou: float | None = None,
         dropout: float = 0.0,
         adapter_base: dict[str, str] | None = None,
@@ -172,6 +176,7 @@ class ArgusDetectionConfig(PreTrainedConfig):
         self.adapter_bottleneck_ratio = adapter_bottleneck_ratio
         self.sampling_points = sampling_points
         self.second_eye = second_eye
+        self.labels_in_order = labels_in_order
         self.nms_iou = nms_iou
         self.dropout = dropout
         self.adapter_base = adapter_base

@@ -14,12 +14,14 @@ class TypeScorer(nn.Module):
     """Compares a query with encoded label strings by cosine similarity and a learned temperature.
 
     A label is encoded from its tokens' embeddings (the language model's own), so labels that were never trained
-    on can be asked for.
+    on can be asked for. Their mean is the same for "12" and "21": where a vocabulary has such pairs, each embedding is
+    turned round by its place first (``in_order``).
     """
 
     def __init__(self, config: ArgusDetectionConfig) -> None:
         super().__init__()
         text_size = config.text_sizes.hidden_size
+        self.in_order = config.labels_in_order
         self.label_norm = nn.LayerNorm(text_size)
         self.label_encoder = MLP(text_size, config.hidden_size, config.hidden_size, 2)
         self.query_encoder = MLP(config.hidden_size, config.hidden_size, config.hidden_size, 2)
@@ -29,6 +31,10 @@ class TypeScorer(nn.Module):
         """Token ids of the labels ``[V, C]``, padded with -100 → unit vectors ``[V, D]``."""
         known = vocabulary_ids != -100
         embedded = embed_tokens(vocabulary_ids.clamp(min=0)) * known[..., None]
+        if self.in_order:
+            embedded = torch.stack(
+                [row.roll(place, -1) for place, row in enumerate(embedded.unbind(1))], dim=1
+            )
         mean = embedded.sum(1) / known.sum(1, keepdim=True).clamp(min=1)
         return F.normalize(self.label_encoder(self.label_norm(mean)).float(), dim=-1)
 
