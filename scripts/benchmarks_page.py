@@ -463,6 +463,26 @@ BENCHMARKS: dict[str, Benchmark] = {
             for one in r["runs"].values()
         ],
     ),
+    r"words-apart": Benchmark(
+        "Photographs from a base whose unused words are drawn apart; held out, one seed",
+        "argus train CONFIG max_pixels=125440 max_steps=120",
+        ("what", "set", "steps", "AP50", "AP", "description right"),
+        lambda r: [
+            (what, one["set"], str(one["steps"]), *(_number(one[k]) for k in ("AP50", "AP", "caption_exact")))
+            for what, one in [
+                *r["short"].items(),
+                *(
+                    (f"`argus init`'s, of {one['steps']} steps", one | {"steps": step} | figures)
+                    for one in r["whole"].values()
+                    for step, figures in one["held_out"].items()
+                ),
+                *(
+                    (f"the same, test split, {one['train_minutes']} minutes", one | one["test"])
+                    for one in r["whole"].values()
+                ),
+            ]
+        ],
+    ),
     r"crops-named": Benchmark(
         "Crops of test photographs named right by a fine-tuned EfficientNet-Lite0",
         "benchmarks/crops_named.py DATA",
