@@ -58,7 +58,7 @@ def test_figures_are_those_of_the_result_files() -> None:
     chess = result("2026-11-25-without-mosaics")["runs"]["chess"]
     for one, start in ((cards, "playing cards"), (chess, "chess pieces")):
         assert f"{one['test']['AP50']:.3f}" in row(start) and f"{one['steps']} steps" in row(start)
-    systems = result("2026-11-22-train-throughput")["systems"]
+    systems = result("2026-11-26-train-throughput-pictures")["systems"]
     for name in ("packed", "trainer-random", "trainer-grouped"):
         assert f"{systems[name]['real_tokens_per_cpu_second']:,}" in row("real tokens")
     bench = result("2026-11-24-doctor-bench")
