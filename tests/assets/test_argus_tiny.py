@@ -9,9 +9,13 @@ import pytest
 import torch
 from safetensors import safe_open
 from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration
+from transformers.tokenization_utils_tokenizers import TokenizersBackend
 
 from argusvl.assets import MODELS
 from argusvl.cli.main import run
+from argusvl.detection.data.sampling.tokenizer import load_tokenizer, train_tokenizer
+from argusvl.detection.model.modeling import ArgusForDetection
+from argusvl.detection.model.vocabulary_transfer import transfer_vocabulary
 from argusvl.synthetic import generator_of
 
 FOLDER = MODELS["argus-tiny"]
@@ -36,6 +40,24 @@ def test_its_language_model_and_tower_are_plain_qwen() -> None:
     # Everyday characters are tokens of their own: a user's Chinese description is not spelled in bytes.
     text = "螺丝连接点未拧紧，光缆弯曲半径不合格"
     assert len(tokenizer(text)["input_ids"]) <= len(text)
+
+
+@pytest.mark.parametrize("kinds", [["bishop", "black-king", "white-pawn"], ["红细胞", "白细胞", "血小板"]])
+def test_kinds_that_it_never_saw_are_not_the_same_to_it(kinds: list[str]) -> None:
+    model = ArgusForDetection.from_pretrained(FOLDER, dtype=torch.float32)
+    old, new = load_tokenizer(FOLDER / "qwen"), train_tokenizer(kinds, 512)
+    transfer_vocabulary(model.qwen, old, new)
+    assert alike(model, new, kinds) < 0.95
+
+
+def alike(model: ArgusForDetection, tokenizer: TokenizersBackend, kinds: list[str]) -> float:
+    """The highest cosine of two labels as the type score has them."""
+    ids = [torch.tensor(tokenizer.encode(kind, add_special_tokens=False)) for kind in kinds]
+    padded = torch.nn.utils.rnn.pad_sequence(ids, batch_first=True, padding_value=-100)
+    assert model.detection_head is not None
+    with torch.no_grad():
+        labels = model.detection_head.type_scorer.encode_labels(padded, model.get_input_embeddings())
+    return float((labels @ labels.T - 2 * torch.eye(len(kinds))).max())
 
 
 def test_it_finds_and_describes_drawn_things(

@@ -99,7 +99,9 @@ def _together(config: DetectionRunConfig) -> str:
     count = max(one for one in range(1, most + 1) if batch % one == 0)
     if count == 1:
         return ""
-    return f"; `per_device_train_batch_size={batch // count} --processes {count}` behind `argus train` is faster"
+    return (
+        f"; `per_device_train_batch_size={batch // count} --processes {count}` behind `argus train` is faster"
+    )
 
 
 def _minutes(seconds: float) -> str:

@@ -36,8 +36,8 @@ def transfer_vocabulary(
     """Replaces the model's vocabulary, in place.
 
     Rows of the embedding, and of the output layer where it is not tied to it, become the means of the rows of the old
-    pieces; special tokens keep theirs, and rows that were never learned are drawn anew. The ids in the configurations
-    become those of the new tokenizer.
+    pieces, special tokens keep theirs, and of both those that were never learned are drawn anew. The ids in the
+    configurations become those of the new tokenizer.
 
     Args:
         qwen: The stock model, which has been trained with ``old``.
