@@ -477,7 +477,7 @@ BENCHMARKS: dict[str, Benchmark] = {
                     for step, figures in one["held_out"].items()
                 ),
                 *(
-                    (f"the same, test split, {one['train_minutes']} minutes", one | one["test"])
+                    (f"the same to its end, {one['train_minutes']} minutes, test split", one | one["test"])
                     for one in r["whole"].values()
                 ),
             ]
