@@ -64,6 +64,8 @@ def test_boxes_of_one_thing_vote_on_where_it_is_and_those_of_others_have_no_part
     torch.testing.assert_close(boxes.vote(told, 0.3 * scores), voted)
     order = torch.randperm(len(told), generator=generator)
     torch.testing.assert_close(boxes.vote(told[order], scores[order]), voted[order])
+    apart = boxes.vote(told[::2], scores[::2], (told[1::2], scores[1::2]))
+    torch.testing.assert_close(apart, voted[::2])
     sure = torch.tensor([1.0, 1e-6], dtype=torch.float64)
     torch.testing.assert_close(boxes.vote(told[:2], sure)[1], told[0], atol=1e-3, rtol=0)
 

@@ -50,17 +50,29 @@ def giou_xyxy(a: Float[Tensor, "... 4"], b: Float[Tensor, "... 4"]) -> Float[Ten
     return iou - (hull - union) / hull.clamp(min=1e-9)
 
 
-def vote(boxes_xyxy: Float[Tensor, "... n 4"], scores: Float[Tensor, "... n"]) -> Float[Tensor, "... n 4"]:
+def vote(
+    boxes_xyxy: Float[Tensor, "... n 4"],
+    scores: Float[Tensor, "... n"],
+    also: tuple[Float[Tensor, "... m 4"], Float[Tensor, "... m"]] | None = None,
+) -> Float[Tensor, "... n 4"]:
     """Boxes that several predictions agree on: each becomes the mean of all, by score and by how much they overlap it.
 
     A prediction weighs score · exp(−(1 − IoU)² / :data:`VOTING_WIDTH`), as in the variance voting of He et al. (2019,
     arXiv 1809.08545), whose learned variances the scores stand for.
+
+    Args:
+        boxes_xyxy: What becomes better.
+        scores: What each is worth.
+        also: Boxes and scores of others that have a vote, as of a second look at the picture.
     """
-    iou = iou_xyxy(boxes_xyxy[..., :, None, :], boxes_xyxy[..., None, :, :])
-    own = torch.eye(iou.shape[-1], dtype=torch.bool, device=iou.device)
+    voters, worth = boxes_xyxy, scores
+    if also is not None:
+        voters, worth = torch.cat([voters, also[0]], -2), torch.cat([worth, also[1]], -1)
+    iou = iou_xyxy(boxes_xyxy[..., :, None, :], voters[..., None, :, :])
+    own = torch.eye(*iou.shape[-2:], dtype=torch.bool, device=iou.device)
     distance = (1 - iou).masked_fill(own, 0)  # of a box without area, too
-    weights = scores.clamp(min=1e-9)[..., None, :] * torch.exp(-(distance**2) / VOTING_WIDTH)
-    return weights @ boxes_xyxy / weights.sum(-1, keepdim=True)
+    weights = worth.clamp(min=1e-9)[..., None, :] * torch.exp(-(distance**2) / VOTING_WIDTH)
+    return weights @ voters / weights.sum(-1, keepdim=True)
 
 
 def non_maximum_suppression(

@@ -57,6 +57,23 @@ def test_known_boxes_come_back_in_the_callers_pixels() -> None:
     assert predictions.best.image_size == (640, 480)
 
 
+def test_a_second_look_in_the_mirror_halves_what_is_off() -> None:
+    output, mirrored = make_output(queries=1), make_output(queries=1)
+    truth = output.boxes_cxcywh_norm
+    truth[..., 2:] += 0.3
+    # To the right by a hundredth, in the picture and in its mirror image.
+    output.boxes_cxcywh_norm = truth + torch.tensor([0.01, 0, 0, 0])
+    mirrored.boxes_cxcywh_norm = torch.cat([1.01 - truth[..., :1], truth[..., 1:]], dim=-1)
+    found = postprocess(output, LABELS, [(100, 100)] * 2, mirrored=mirrored)
+    alone = postprocess(output, LABELS, [(100, 100)] * 2)
+    for both, one, (box,) in zip(found, alone, truth.tolist(), strict=True):
+        assert both.best.labels == one.best.labels
+        assert both.best.scores.tolist() == one.best.scores.tolist()
+        left = 100 * (box[0] - box[2] / 2)
+        assert one.best.boxes_xyxy_px[0, 0] == pytest.approx(left + 1, abs=1e-3)
+        assert both.best.boxes_xyxy_px[0, 0] == pytest.approx(left, abs=0.5)
+
+
 def test_the_score_is_objectness_times_label_probability() -> None:
     output = make_output()
     for m, predictions in enumerate(postprocess(output, LABELS, [(100, 100), (50, 80)])):

@@ -95,6 +95,23 @@ def test_boxes_come_back_in_the_pixels_of_the_callers_image(
     assert (w * 14, h * 14) != size  # the model saw another size
 
 
+def test_the_mirror_is_a_second_look_at_the_callers_pictures_alone(
+    predictor: Predictor, pictures: list[Path]
+) -> None:
+    head = FixedHead([[0.3, 0.5, 0.4, 0.4], [0.7, 0.5, 0.4, 0.4]])
+    predictor.model = head  # type: ignore[assignment]
+    (once,) = predictor.predict_detection(pictures[0], teachers=1, captions=False)
+    (twice,) = predictor.predict_detection(pictures[0], teachers=1, captions=False, mirror=True)
+    alone, first, second = head.batches
+    torch.testing.assert_close(first["pixel_values"], alone["pixel_values"])
+    of_teacher = int(first["image_grid_thw"][0].prod())
+    seen, again = first["pixel_values"], second["pixel_values"]
+    torch.testing.assert_close(again[:of_teacher], seen[:of_teacher])
+    assert not torch.equal(again[of_teacher:], seen[of_teacher:])
+    # The two boxes are each other's mirror images: they have nothing to correct.
+    np.testing.assert_allclose(twice.boxes_xyxy_px, once.boxes_xyxy_px, atol=0.1)
+
+
 def test_a_batch_of_different_sizes_gives_what_single_images_give(
     predictor: Predictor, pictures: list[Path]
 ) -> None:

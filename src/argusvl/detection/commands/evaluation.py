@@ -10,7 +10,13 @@ import typer
 
 from argusvl.command_options import Root
 from argusvl.core.errors import DataError
-from argusvl.detection.commands.options import OpenCaptions, RawScores, TrainedMaxPixels, TrainedMinPixels
+from argusvl.detection.commands.options import (
+    Mirror,
+    OpenCaptions,
+    RawScores,
+    TrainedMaxPixels,
+    TrainedMinPixels,
+)
 from argusvl.task_parts import Evaluated
 
 if TYPE_CHECKING:
@@ -45,6 +51,7 @@ def evaluate_checkpoint(
     ] = False,
     open_captions: OpenCaptions = False,
     raw_scores: RawScores = False,
+    mirror: Mirror = False,
     max_examples: Annotated[
         int | None, typer.Option(min=1, help="Use only the first so many records; all by default.")
     ] = None,
@@ -105,6 +112,7 @@ def evaluate_checkpoint(
             calibration=calibration,
             # A written answer describes every box: beside it the head describes all that it shows.
             describe_above=SCORE_THRESHOLD if for_report or path == "both" else 1.0,
+            mirror=mirror,
             meteor=scored_by,
             num_workers=workers,
             show_progress=True,

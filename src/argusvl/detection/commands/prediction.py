@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from argusvl.core.errors import ArgusError
-from argusvl.detection.commands.options import OpenCaptions, RawScores, TrainedMaxPixels, TrainedMinPixels
+from argusvl.detection.commands.options import (
+    Mirror,
+    OpenCaptions,
+    RawScores,
+    TrainedMaxPixels,
+    TrainedMinPixels,
+)
 from argusvl.detection.measure.pairing import SCORE_THRESHOLD
 
 if TYPE_CHECKING:
@@ -37,6 +43,7 @@ def load_predictor(
     captions: Annotated[bool, typer.Option(help="Write descriptions; without them it is faster.")] = True,
     open_captions: OpenCaptions = False,
     raw_scores: RawScores = False,
+    mirror: Mirror = False,
     min_pixels: TrainedMinPixels = None,
     max_pixels: TrainedMaxPixels = None,
 ) -> DetectionStream:
@@ -69,6 +76,7 @@ def load_predictor(
         "captions": captions,
         "open_captions": open_captions,
         "raw_scores": raw_scores,
+        "mirror": mirror,
         "score_threshold": score_threshold,
     }
     return DetectionStream(predictor, request)

@@ -63,6 +63,7 @@ def postprocess(
     notes: Sequence[str] | None = None,
     nms_iou: float | None = None,
     type_temperature: float = 1.0,
+    mirrored: HeadOutput | None = None,
 ) -> list[ImagePredictions]:
     """Boxes, labels and scores of every student image of a batch.
 
@@ -78,6 +79,7 @@ def postprocess(
             all in ``best`` (two names for one place are one thing to a person); before, boxes of one thing have
             voted on where it is. ``None``: neither.
         type_temperature: Of the label scores that are given back; scores and ranking are as without it.
+        mirrored: Of the mirror images: its boxes have a vote on where things are, too.
 
     Raises:
         ModelError: The shapes contradict each other, or the output is not finite.
@@ -99,8 +101,8 @@ def postprocess(
     boxes = cxcywh_to_xyxy(boxes_norm.double().cpu()).clamp(0, 1) * sides[:, None]
     # One transfer from the device for the whole batch.
     label_scores, objectness = label_scores.cpu(), objectness.cpu()
-    if nms_iou is not None:  # several queries answer for an object
-        boxes = vote(boxes, objectness.double())
+    if nms_iou is not None or mirrored is not None:  # several answer for an object
+        boxes = vote(boxes, objectness.double(), _turned_back(mirrored, labels, sides))
     shown_scores = label_scores
     if type_temperature != 1.0:
         shown_scores = (type_logits.float() / type_temperature).softmax(-1).cpu()
@@ -193,8 +195,20 @@ def _captions(
     return texts
 
 
+def _turned_back(
+    mirrored: HeadOutput | None, labels: Sequence[str], sides: Tensor
+) -> tuple[Tensor, Tensor] | None:
+    """Boxes of mirror images where they stand in the images, and their objectness."""
+    if mirrored is None:
+        return None
+    boxes, objectness, _ = _checked(mirrored, labels, sides)
+    x, rest = boxes.double().cpu().split([1, 3], dim=-1)
+    turned = cxcywh_to_xyxy(torch.cat([1 - x, rest], dim=-1)).clamp(0, 1) * sides[:, None]
+    return turned, objectness.double().sigmoid().cpu()
+
+
 def _checked(
-    output: HeadOutput, labels: Sequence[str], image_sizes: Sequence[tuple[int, int]]
+    output: HeadOutput, labels: Sequence[str], image_sizes: Sequence[tuple[int, int]] | Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Boxes, objectness and type logits, of shapes that fit each other and finite."""
     boxes, objectness, types = output.boxes_cxcywh_norm, output.objectness_logits, output.type_logits

@@ -134,6 +134,7 @@ class Predictor:
         captions: bool = True,
         open_captions: bool = False,
         raw_scores: bool = False,
+        mirror: bool = False,
         score_threshold: float = SCORE_THRESHOLD,
     ) -> list[Detections]:
         """Finds the objects of each image, one pass a batch.
@@ -151,6 +152,7 @@ class Predictor:
             captions: Whether to write descriptions.
             open_captions: Let them be any text where the checkpoint would choose from its descriptions.
             raw_scores: Leave scores as the model gives them where the checkpoint would make probabilities of them.
+            mirror: Look at the mirror image as well: boxes are more exact, for twice the time.
             score_threshold: Leave out what scores less.
 
         Returns:
@@ -169,6 +171,7 @@ class Predictor:
             captions=captions,
             open_captions=open_captions,
             raw_scores=raw_scores,
+            mirror=mirror,
             score_threshold=score_threshold,
         )
         return [detections for _, detections in found]
@@ -184,6 +187,7 @@ class Predictor:
         captions: bool = True,
         open_captions: bool = False,
         raw_scores: bool = False,
+        mirror: bool = False,
         score_threshold: float = SCORE_THRESHOLD,
         on_error: OnError | None = None,
     ) -> Iterator[tuple[ImageLike, Detections]]:
@@ -198,13 +202,16 @@ class Predictor:
             captions: Whether to write descriptions.
             open_captions: Let them be any text.
             raw_scores: Leave scores as the model gives them.
+            mirror: Look at the mirror image as well.
             score_threshold: Leave out what scores less.
             on_error: Called with an image that cannot be used, which is then left out; ``None``: the error is raised.
 
         Yields:
             The image as it was given, and its objects.
         """
-        detect = self.detector(labels, captions=captions, open_captions=open_captions, raw_scores=raw_scores)
+        detect = self.detector(
+            labels, captions=captions, open_captions=open_captions, raw_scores=raw_scores, mirror=mirror
+        )
         shown = self.load_teachers(teachers)
         for batch, questions in self._batches(images, batch_size, prompt, shown, on_error):
             found = detect(questions, [score_threshold] * len(questions))
@@ -218,6 +225,7 @@ class Predictor:
         captions: bool = True,
         open_captions: bool = False,
         raw_scores: bool = False,
+        mirror: bool = False,
     ) -> Callable[[Sequence[Question], Sequence[float]], list[Detections]]:
         """What answers questions of :meth:`question`, a forward pass at each call; arguments as for :meth:`stream`.
 
@@ -237,6 +245,7 @@ class Predictor:
                 [a for _, a in questions],
                 vocabulary,
                 calibration,
+                mirror=mirror,
             )
             found = [
                 calibrated(p.best, calibration).above(least)

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from argusvl.core.errors import ModelError
-from argusvl.detection.data.sampling.pixels import num_placeholders, patch_grid, pixel_values
+from argusvl.detection.data.sampling.pixels import (
+    mirror_images,
+    num_placeholders,
+    patch_grid,
+    pixel_values,
+)
 
 
 @pytest.mark.parametrize("sizes", [[(448, 336)], [(28, 28)], [(84, 140), (140, 84), (56, 28)]])
@@ -28,6 +34,17 @@ def test_every_level_of_every_channel_is_the_stock_processors() -> None:
     image = np.stack([ramp, 255 - ramp, ramp[::-1]], axis=2).astype(np.uint8)
     stock = Qwen2VLImageProcessorPil()(Image.fromarray(image), do_resize=False, return_tensors="np")
     np.testing.assert_array_equal(pixel_values([image])[0], stock["pixel_values"])
+
+
+def test_patches_mirrored_are_those_of_mirrored_images() -> None:
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 256, (h, w, 3), dtype=np.uint8) for w, h in [(84, 140), (56, 28), (140, 84)]]
+    wanted, grids = pixel_values([images[0][:, ::-1], images[1], images[2][:, ::-1]])
+    given = torch.from_numpy(pixel_values(images)[0])
+    before = given.clone()
+    mirrored = mirror_images(given, torch.from_numpy(grids), torch.tensor([0, 2]))
+    np.testing.assert_array_equal(mirrored, wanted)
+    torch.testing.assert_close(given, before)
 
 
 def test_no_images_give_no_rows() -> None:

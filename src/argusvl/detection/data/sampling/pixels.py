@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,6 +23,9 @@ TEMPORAL = 2
 """Frames in a patch; a still image is repeated."""
 PATCH_VALUES = 3 * TEMPORAL * PATCH * PATCH
 """Numbers in a patch: 1,176."""
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Grid = tuple[int, int, int]
 """``(t, h, w)`` of one image in patches before the merge."""
@@ -104,3 +108,20 @@ def pixel_values(images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         _write_patches(image, grid, values[start:stop])
         start = stop
     return values, np.array(grids, dtype=np.int64).reshape(-1, 3)
+
+
+def mirror_images(values: Tensor, grids: Tensor, images: Tensor) -> Tensor:
+    """The patches of a batch, left and right exchanged in some of its images.
+
+    Args:
+        values: ``[ΣP, 1176]``, see :func:`pixel_values`.
+        grids: ``[N, 3]``.
+        images: Which rows of ``grids``.
+    """
+    mirrored = values.clone()
+    parts = mirrored.split([num_patches(grid) for grid in grids.tolist()])
+    for image in images.tolist():
+        _, h, w = grids[image].tolist()
+        blocks = parts[image].view(h // MERGE, w // MERGE, MERGE, MERGE, 3, TEMPORAL, PATCH, PATCH)
+        blocks.copy_(blocks.flip(1, 3, 7))
+    return mirrored
