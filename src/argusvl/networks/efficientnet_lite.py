@@ -113,6 +113,11 @@ class EfficientNetLite0(nn.Module):
         for part in [*frozen, *(block for stage in self.stages[:count] for block in stage)]:
             part.requires_grad_(False)
 
+    def freeze_filters(self) -> None:
+        """Takes the filters of single channels out of training: their gradient takes ten times what they do."""
+        for block in self._blocks:
+            block.get_submodule("_depthwise_conv").requires_grad_(False)
+
     def fold_norms(self) -> EfficientNetLite0:
         """Puts every norm into the convolution before it: the same function in evaluation mode, in less time."""
         _fold(self, "_conv_stem", "_bn0")

@@ -64,6 +64,18 @@ def attend_segments(
     return torch.cat(parts)[torch.cat(rows).argsort()]
 
 
+def attend_short(query: Tensor, key: Tensor, value: Tensor, *, causal: bool) -> Tensor:
+    """Attention over some dozens of tokens, ``[N, heads, tokens, dim]``; on a CPU in float32, whatever autocast says.
+
+    There the backward pass of bfloat16 over so few takes four times as long.
+    """
+    if query.device.type != "cpu":
+        return F.scaled_dot_product_attention(query, key, value, is_causal=causal)
+    with torch.autocast("cpu", enabled=False):
+        found = F.scaled_dot_product_attention(query.float(), key.float(), value.float(), is_causal=causal)
+    return found.to(query.dtype)
+
+
 def packed_arguments(text_positions: Tensor) -> dict[str, Any]:
     """What attention must know of rows that hold several samples; nothing where each row is one sample.
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn import functional as F
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from argusvl.core.errors import ModelError
+from argusvl.detection.model.attention import attend_short
 from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.label_trie import LabelTrie
 from argusvl.detection.model.layers import BOX_GRID, MLP, FeedForward, box_grid
@@ -40,7 +40,7 @@ class CausalLayer(GradientCheckpointingLayer):
         if cache is not None:
             key, value = torch.cat([cache[0], key], dim=2), torch.cat([cache[1], value], dim=2)
         # With a cache there is one new token, which may look at everything.
-        attended = F.scaled_dot_product_attention(query, key, value, is_causal=cache is None)
+        attended = attend_short(query, key, value, causal=cache is None)
         hidden_states = hidden_states + self.out(attended.transpose(1, 2).reshape(count, length, size))
         return self.feed_forward(hidden_states), (key, value)
 
