@@ -174,7 +174,7 @@ def predict_batch(
     if mirror:
         images = inputs["student_image_index"]
         pixels = mirror_images(inputs["pixel_values"], inputs["image_grid_thw"], images)
-        mirrored = model(**inputs | {"pixel_values": pixels})
+        mirrored = model(**{**inputs, "pixel_values": pixels})
     notes = [note for one in metadata for note in one.notes]
     temperature = 1.0 if calibration is None else calibration.type_temperature
     predictions = postprocess(
