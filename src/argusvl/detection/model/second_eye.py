@@ -164,12 +164,8 @@ class SecondEye(nn.Module):
                 [(mean - own) / std for mean, own, std in zip(OPENAI_CLIP_MEAN, MEAN, STD, strict=True)],
             )
         )
-        # On CPUs convolutions by channel are slower in bfloat16, forward and backward.
-        low = torch.is_autocast_enabled(pixels.device.type) and pixels.device.type != "cpu"
-        with torch.autocast(pixels.device.type, enabled=low):
-            pixels = (pixels.float() * scale + shift).to(next(self.network.parameters()).dtype)
-            pixels = pixels.contiguous(memory_format=LAYOUT)
-            maps = self.network.feature_maps(pixels)
+        pixels = (pixels.float() * scale + shift).to(next(self.network.parameters()).dtype)
+        maps = self.network.feature_maps(pixels.contiguous(memory_format=LAYOUT))
         return [
             norm(project(maps[stage].permute(0, 2, 3, 1)))
             for stage, project, norm in zip(LEVELS, self.projections, self.norms, strict=True)
