@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -140,22 +139,6 @@ def test_descriptions_that_tell_sides_or_colours_keep_them(tmp_path: Path) -> No
         starting, config = made(tmp_path, tmp_path / name)
         assert (config.data.augmentation.horizontal_flip, config.data.augmentation.hue) == (flip, hue)
         assert (repr(label) in starting.yaml) == (flip == 0 or hue == 0)
-
-
-@pytest.mark.parametrize(("differ", "most"), [(0.0, 1.1), (0.08, 1.17), (0.4, 1.35)])
-def test_things_of_one_size_are_scaled_little(tmp_path: Path, differ: float, most: float) -> None:
-    Image.new("RGB", (600, 600)).save(tmp_path / "a.png")
-    rng = np.random.default_rng(0)
-    objects = [
-        {"bbox_2d": [10, 10, 10 + side, 10 + side], "desc": kind}
-        for kind, usual in (("coin", 30), ("plate", 90))
-        for side in usual * np.exp(differ * rng.standard_normal(40)).clip(0.1, 5)
-    ]
-    (tmp_path / "train.jsonl").write_text(json.dumps({"images": ["a.png"], "objects": objects}) + "\n")
-    _, config = made(tmp_path, tmp_path)
-    augmentation = config.data.augmentation
-    assert augmentation.scale_max == pytest.approx(most, abs=0.04)
-    assert augmentation.scale_min == pytest.approx(1 / most, abs=0.03)
 
 
 def test_the_most_objects_decide_about_queries_and_about_small_images(tmp_path: Path) -> None:

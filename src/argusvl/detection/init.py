@@ -79,7 +79,6 @@ _COLOUR = re.compile(
     r"|[红绿蓝黄黑白灰橙紫粉棕]",
     re.I,
 )
-_NARROWEST = 1.1  # what pictures are enlarged by at least: cameras move a little
 _MANY = 20  # descriptions; to tell so many apart takes longer
 _NAMED = 8
 _NO_VAL = "`argus data split` divides train.jsonl"
@@ -492,16 +491,6 @@ def _decide_augmentation(draft: _Draft, survey: Survey) -> None:
         0.0 if directed else 0.5,
         f"off: {directed!r} tells left from right" if directed else "no description names a side",
     )
-    spread = survey.trained_on.spread
-    most = draft.values[("data", "augmentation", "scale_max")]
-    if spread is not None and math.exp(2 * spread) < most:
-        widest = max(_NARROWEST, round(math.exp(2 * spread), 2))
-        draft.put(f"{section}.scale_min", round(1 / widest, 2))
-        draft.put(
-            f"{section}.scale_max",
-            widest,
-            f"things of a kind differ by some {round(100 * math.expm1(spread))} % in size",
-        )
     draft.why(f"{section}.vertical_flip", "0.5 if your pictures have no up and down, as under a microscope")
     for key, little, much, word in (("saturation", 0.1, 0.3, "little"), ("hue", 0.0, 0.02, "off")):
         draft.put(

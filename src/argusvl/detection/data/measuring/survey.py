@@ -29,7 +29,6 @@ from argusvl.detection.data.scan import Measurement, RecordLine, scan
 
 _TRAIN = "train.jsonl"
 _NAMED = 5
-_ENOUGH = 30  # objects, for a spread
 
 
 class Shape(NamedTuple):
@@ -41,62 +40,44 @@ class Shape(NamedTuple):
     name: str = ""
 
 
-class Shapes(Measurement[tuple[list[Shape], list[tuple[str, float]]]]):
+class Shapes(Measurement[tuple[list[Shape], list[float]]]):
     """Images, and how large and how many the objects in them are.
 
     Attributes:
         images: Every image of every scene: the values of :class:`Shape`.
         crowds: Of each of the students' images, how many objects it shows.
         sides: Sides of squares as large as the students' objects, over the side of a square as large as their image.
-        kinds: Description of students' objects → how many, the sum of their sides' logarithms and that of the squares.
         with_teachers: Records that bring demonstrations of their own.
     """
 
     name = "shapes"
-    keeps = ("images", "crowds", "sides", "kinds", "with_teachers")
+    keeps = ("images", "crowds", "sides", "with_teachers")
     reads_images = True
 
     def __init__(self) -> None:
         super().__init__()
         self.images: list[Sequence[Any]] = []
         self.crowds, self.sides = array("i"), array("d")
-        self.kinds: dict[str, list[float]] = {}
         self.with_teachers = 0
 
-    def measure(self, line: RecordLine) -> tuple[list[Shape], list[tuple[str, float]]]:
+    def measure(self, line: RecordLine) -> tuple[list[Shape], list[float]]:
         """Reads the header of each image, the student's first."""
         record, objects = line.record, objects_by_image(line.record)
         names = [name for scene in (record.student, *record.teachers) for name in scene.images]
         # Demonstrations are shown, and nothing is to be found in them.
         objects += [0] * (len(names) - len(objects))
         sizes = [image_size(line.file.resolve(name)) for name in names]
-        sides = [
-            (one.desc, relative_side(one.bbox_2d, math.prod(sizes[one.image])))
-            for one in record.student.objects
-        ]
+        boxes = [(one.bbox_2d, math.prod(sizes[one.image])) for one in record.student.objects]
+        sides = [relative_side(box, area) for box, area in boxes]
         return [Shape(*size, n, name) for size, n, name in zip(sizes, objects, names, strict=True)], sides
 
-    def add(self, line: RecordLine, found: tuple[list[Shape], list[tuple[str, float]]]) -> None:
+    def add(self, line: RecordLine, found: tuple[list[Shape], list[float]]) -> None:
         """Adds them."""
         shapes, sides = found
         self.images += shapes
         self.crowds.extend(shape.objects for shape in shapes[: len(line.record.student.images)])
-        for description, side in sides:
-            self.sides.append(side)
-            logarithm = math.log(max(side, 1e-6))
-            sums = self.kinds.setdefault(description, [0, 0.0, 0.0])
-            for place, value in enumerate((1, logarithm, logarithm**2)):
-                sums[place] += value
+        self.sides.extend(sides)
         self.with_teachers += bool(line.record.teachers)
-
-    @property
-    def spread(self) -> float | None:
-        """How much things of a kind differ in size: the deviation of their sides' logarithms; ``None``: too few."""
-        counted = sum(count - 1 for count, _, _ in self.kinds.values())
-        if counted < _ENOUGH:
-            return None
-        within = sum(squares - total**2 / count for count, total, squares in self.kinds.values())
-        return math.sqrt(max(within, 0.0) / counted)
 
 
 @dataclass(frozen=True, slots=True)
