@@ -483,6 +483,26 @@ BENCHMARKS: dict[str, Benchmark] = {
             ]
         ],
     ),
+    r"boxes": Benchmark(
+        "What makes boxes of photographs more exact, one seed",
+        "argus train CONFIG max_pixels=125440 max_steps=120",
+        ("what", "set", "AP50", "AP", "AP75"),
+        lambda r: [
+            (what, one["set"], *(_number(figures[k]) for k in ("AP50", "AP", "AP75")))
+            for what, one, figures in [
+                *((f"{one['what']}; 120 steps, held out", one, one) for one in r["short"]),
+                *(
+                    (f"{one['what']}; {one['steps']} steps, held out", one, one["held_out"])
+                    for one in r["whole"]
+                ),
+                *(
+                    (f"{one['what']}; {one['steps']} steps, test split", one, one["test"])
+                    for one in r["whole"]
+                ),
+                *((f"{one['what']}, held out", one, one) for one in r["mirror"]),
+            ]
+        ],
+    ),
     r"crops-named": Benchmark(
         "Crops of test photographs named right by a fine-tuned EfficientNet-Lite0",
         "benchmarks/crops_named.py DATA",

@@ -564,6 +564,9 @@ def _decide_head(draft: _Draft, survey: Survey, start: _StartingPoint, tokens: _
             draft.put(f"detection.{key}", value, "of the checkpoint, whose weights have this shape")
         if start.sees and start.head.second_eye == "none":
             draft.put("detection.detection_second_eye", _SECOND_EYE, _WHY_SECOND_EYE)
+        if start.sees:  # kinds come soon with it, and boxes are what is left
+            draft.put("detection.detection_bbox_weight", 50.0)
+            draft.put("detection.detection_giou_weight", 20.0)
         draft.why("detection.detection_nms_iou", "as the checkpoint has it")
         draft.why("detection.detection_caption_max_tokens", f"of the checkpoint; {why_caption}")
         if start.head.queries == "proposals":
