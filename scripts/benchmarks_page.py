@@ -499,7 +499,7 @@ BENCHMARKS: dict[str, Benchmark] = {
                     (f"{one['what']}; {one['steps']} steps, test split", one, one["test"])
                     for one in r["whole"]
                 ),
-                *((f"{one['what']}, held out", one, one) for one in r["mirror"]),
+                *((one["what"], one, one) for one in r["mirror"]),
             ]
         ],
     ),

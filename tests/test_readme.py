@@ -51,13 +51,13 @@ def row(begins: str) -> str:
 
 
 def test_figures_are_those_of_the_result_files() -> None:
-    cells = [run["test"]["AP50"] for run in result("2026-11-25-bccd-figure-argus_tiny")["runs"]]
-    assert ", ".join(f"{value:.3f}" for value in cells) in row("BCCD")
-    assert f"{result('2026-11-22-chess-figure-argus_tiny')['runs'][0]['test']['AP50']:.3f}" in row("chess")
+    whole = {(run["set"], run["what"]): run for run in result("2026-11-26-boxes")["whole"]}
+    (chess,) = (run for (kind, what), run in whole.items() if kind == "chess" and "writes it now" in what)
+    (cells,) = (run for (kind, _), run in whole.items() if kind == "bccd")
     (cards,) = result("2026-11-25-cards-figure-argus_tiny")["runs"]
-    chess = result("2026-11-25-without-mosaics")["runs"]["chess"]
-    for one, start in ((cards, "playing cards"), (chess, "chess pieces")):
+    for one, start in ((cards, "playing cards"), (chess, "chess pieces"), (cells, "BCCD")):
         assert f"{one['test']['AP50']:.3f}" in row(start) and f"{one['steps']} steps" in row(start)
+    assert f"{result('2026-11-22-chess-figure-argus_tiny')['runs'][0]['test']['AP50']:.3f}" in row("chess")
     systems = result("2026-11-26-train-throughput-pictures")["systems"]
     for name in ("packed", "trainer-random", "trainer-grouped"):
         assert f"{systems[name]['real_tokens_per_cpu_second']:,}" in row("real tokens")
