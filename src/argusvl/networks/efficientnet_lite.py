@@ -227,14 +227,14 @@ class _SameConv(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         if self._fuses(x):
             return self._on_cpu(x, "none", [])
-        if self.kernel_size == (1, 1):
-            # A product over channels, which autocast makes half as long, there and back.
+        on_cpu, low = x.device.type == "cpu", torch.is_autocast_enabled(x.device.type)
+        if on_cpu and low and self.kernel_size == (1, 1):
+            # A product over channels takes half as long in bfloat16, there and back.
             product = F.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias)
             return product.permute(0, 3, 1, 2).to(x.dtype)
         x, padding = self._padded(x)
         # On CPUs filters of single channels are slower in bfloat16.
-        low = torch.is_autocast_enabled(x.device.type) and x.device.type != "cpu"
-        with torch.autocast(x.device.type, enabled=low):
+        with torch.autocast(x.device.type, enabled=low and not on_cpu):
             return F.conv2d(x, self.weight, self.bias, self.stride, padding, groups=self.groups)
 
     def clamped(self, x: Tensor) -> Tensor:
