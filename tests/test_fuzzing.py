@@ -24,7 +24,7 @@ from PIL import Image
 from argusvl.assets import model_folder
 from argusvl.core.errors import ArgusError
 from argusvl.detection.data.formats import FORMATS, format_of
-from argusvl.detection.data.formats.base import PlacedImage, PlacedRecord, PlacedScene, WriteOptions
+from argusvl.detection.data.formats.base import PlacedImage, PlacedRecord, PlacedScene
 from argusvl.detection.data.preparing.convert import ConvertOptions, convert
 from argusvl.detection.data.records import ObjectAnnotation
 from argusvl.detection.predict import Predictor
@@ -200,7 +200,7 @@ def test_formats(name: str, tmp_path: Path) -> None:
         if not link.is_symlink():
             link.symlink_to(tmp_path / "outside" / "secret.png")
     files = []
-    for file, text in chosen.write([record], WriteOptions()):
+    for file, text in chosen.write([record], "en"):
         (source / file).parent.mkdir(parents=True, exist_ok=True)
         (source / file).write_text(text, encoding="utf-8")
         files.append(source / file)

@@ -19,7 +19,6 @@ from argusvl.detection.data.formats.base import (
     PlacedRecord,
     PlacedScene,
     ReadOptions,
-    WriteOptions,
 )
 from argusvl.detection.data.preparing.convert import ConvertOptions, convert
 from argusvl.detection.data.preparing.export import ExportOptions, export
@@ -98,7 +97,7 @@ def data_sets(draw: Any, chosen: Format) -> list[PlacedRecord]:
 
 def write(root: Path, chosen: Format, records: list[PlacedRecord]) -> None:
     """The files, and an empty one for each image: a reader opens none."""
-    for name, text in chosen.write(records, WriteOptions()):
+    for name, text in chosen.write(records, "en"):
         file = root / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(text.encode("utf-8"))
@@ -177,9 +176,7 @@ def test_no_bytes_make_a_reader_fall_over(name: str) -> None:
             (ObjectAnnotation((1, 2, 30, 40), "cell"), ObjectAnnotation((3, 4, 50, 40), "螺丝")),
         ),
     )
-    files = [
-        (path, text.encode()) for path, text in chosen.write([record], WriteOptions()) if path != "data.yaml"
-    ]
+    files = [(path, text.encode()) for path, text in chosen.write([record], "en") if path != "data.yaml"]
 
     @settings(max_examples=40, deadline=None)
     @given(st.data())
@@ -244,7 +241,7 @@ def contents(folder: Path) -> dict[tuple[str, str], list[Any]]:
     read = {}
     for file in sorted(folder.glob("*.jsonl")):
         for record in RecordFile(file):
-            for scene in (record.student, *record.teachers):
+            for scene in record.scenes:
                 for index, image in enumerate(scene.images):
                     shown = [(o.bbox_2d, o.desc) for o in scene.objects if o.image == index]
                     read[file.stem, Path(image).name] = shown

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from argusvl.detection.data.formats import FORMATS, format_of
-from argusvl.detection.data.formats.base import PlacedImage, PlacedRecord, PlacedScene, WriteOptions
+from argusvl.detection.data.formats.base import PlacedImage, PlacedRecord, PlacedScene
 from argusvl.detection.data.preparing.check import CheckOptions, CheckReport, check_source
 from argusvl.detection.data.records import ObjectAnnotation
 
@@ -40,7 +40,7 @@ def spoil(tmp_path: Path) -> Spoil:
         (tmp_path / image).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (64, 48)).save(tmp_path / image)
         spoilt = 0
-        for file, text in chosen.write([record], WriteOptions()):
+        for file, text in chosen.write([record], "en"):
             (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
             changed = new + text if not old else text.replace(old, new)
             spoilt += changed != text

@@ -14,7 +14,6 @@ from argusvl.detection.data.formats.base import (
     PlacedScene,
     ReadOptions,
     Source,
-    WriteOptions,
 )
 from argusvl.detection.data.formats.yolo import parse_yolo, read_yolo, write_yolo
 from argusvl.detection.data.records import ObjectAnnotation
@@ -200,5 +199,5 @@ def test_nothing_of_the_kind_is_an_error(source: Any) -> None:
 def test_any_label_is_read_back_by_the_yaml_that_ultralytics_uses(label: str) -> None:
     image = PlacedImage("images/train/a.jpg", (10, 10))
     scene = PlacedScene((image,), (ObjectAnnotation((0, 0, 5, 5), label),))
-    written = dict(write_yolo([PlacedRecord("train", scene, ())], WriteOptions()))
+    written = dict(write_yolo([PlacedRecord("train", scene, ())], "en"))
     assert yaml.safe_load(written["data.yaml"])["names"] == {0: label}

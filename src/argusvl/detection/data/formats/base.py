@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from argus_doctor.findings import Finding
 from argusvl.detection.data.findings import describe_object, finding
@@ -118,14 +118,9 @@ class Annotation:
 def object_or_finding(
     index: int, label: str, box: Box | str, where: str, before: str = ""
 ) -> SourceObject | Finding:
-    """An object, or why its box is none.
+    """An object, or why its box is none: then ``box`` is ``kind: why``.
 
-    Args:
-        index: Position among the annotation's objects.
-        label: Its description.
-        box: Its box, or ``kind: why`` there is none.
-        where: ``file:line``.
-        before: What the text of a finding begins with.
+    ``where`` is ``file:line``; the text of a finding begins with ``before``.
     """
     if isinstance(box, tuple):
         return SourceObject(index, label, box, where)
@@ -212,16 +207,9 @@ class ReadOptions:
     label_hierarchy: Mapping[str, Sequence[Sequence[str]]] | None = None
 
 
-class Reader(Protocol):
-    """Lists a source of one format."""
-
-    def __call__(self, folder: Path, options: ReadOptions) -> Source:
-        """Lists the images of ``folder`` (or of an annotation file, where the format has one for all images).
-
-        Raises:
-            DataError: It does not hold data of this format.
-        """
-        ...
+Reader = Callable[[Path, ReadOptions], Source]
+"""Lists the images of a folder, or of an annotation file, where the format has one for all images; a ``DataError`` says
+that it does not hold data of the format."""
 
 
 # --- writing --------------------------------------------------------------------------------------------------------
@@ -268,28 +256,11 @@ class PlacedRecord:
         return self.student.images[0]
 
 
-@dataclass(frozen=True, slots=True)
-class WriteOptions:
-    """How to write.
+Files = Iterator[tuple[str, str]]
+"""Path relative to the folder that is written, and text."""
 
-    Attributes:
-        prompt_language: Of the question in formats that are conversations.
-    """
-
-    prompt_language: str = "en"
-
-
-class Writer(Protocol):
-    """Renders records as the files of one format."""
-
-    def __call__(self, records: Sequence[PlacedRecord], options: WriteOptions) -> Iterable[tuple[str, str]]:
-        """Yields the files: path relative to the folder that is written, and text."""
-        ...
-
-
-def any_label(label: str) -> str | None:
-    """For formats that hold every description."""
-    return None
+Writer = Callable[[Sequence[PlacedRecord], str], Files]
+"""Records, and the language of the question in formats that are conversations → the files of one format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,21 +281,37 @@ class Format:
     image_folder: str
     several_images: bool = False
     teachers: bool = False
-    label_problem: Callable[[str], str | None] = any_label
+    label_problem: Callable[[str], str | None] = lambda label: None
 
 
-def by_split(records: Iterable[PlacedRecord]) -> Iterator[tuple[str, list[PlacedRecord]]]:
+def by_split(records: Iterable[PlacedRecord]) -> dict[str, list[PlacedRecord]]:
     """The records of each split, splits in the order of their first record."""
     grouped: dict[str, list[PlacedRecord]] = {}
     for record in records:
         grouped.setdefault(record.split, []).append(record)
-    yield from grouped.items()
+    return grouped
 
 
-def lines_by_split(
-    records: Iterable[PlacedRecord], line: Callable[[PlacedRecord], Any]
-) -> Iterator[tuple[str, str]]:
+def labels_in(records: Iterable[PlacedRecord]) -> list[str]:
+    """The different descriptions of their objects, sorted."""
+    return sorted({one.desc for record in records for one in record.student.objects})
+
+
+def lines_by_split(records: Iterable[PlacedRecord], line: Callable[[PlacedRecord], Any]) -> Files:
     """``<split>.jsonl`` for each split, with one JSON value a record."""
-    for split, members in by_split(records):
+    for split, members in by_split(records).items():
         texts = [json.dumps(line(one), ensure_ascii=False) for one in members]
         yield f"{split}.jsonl", "".join(f"{text}\n" for text in texts)
+
+
+def json_by_lines(fields: Mapping[str, Any]) -> str:
+    """JSON with a line for each entry of its lists: findings can name it, and version control shows differences."""
+    parts = []
+    for name, value in fields.items():
+        if isinstance(value, list) and value:
+            lines = ",\n".join("    " + json.dumps(one, ensure_ascii=False) for one in value)
+            text = f"[\n{lines}\n  ]"
+        else:
+            text = json.dumps(value, ensure_ascii=False, indent=2).replace("\n", "\n  ")
+        parts.append(f"  {json.dumps(name)}: {text}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"

@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from argus_doctor.findings import Finding
 from argusvl.core.strict_json import shown
-from argusvl.detection.data.findings import describe_object, finding, show_box
+from argusvl.detection.data.findings import finding, show_box
 from argusvl.detection.data.formats.base import (
+    Files,
     Format,
     PlacedRecord,
     PlacedScene,
     SourceObject,
-    WriteOptions,
     lines_by_split,
     object_or_finding,
 )
@@ -42,9 +43,8 @@ def parse_ms_swift(value: Any, where: str) -> list[LineScene] | Finding:
         return finding("malformed-annotation", where, f"the line is {shown(value)}, not an object")
     images = image_paths(value.get("images"))
     if not images:
-        return finding(
-            "malformed-annotation", where, f"images is {shown(value.get('images'))}, not a list of paths"
-        )
+        text = f"images is {shown(value.get('images'))}, not a list of paths"
+        return finding("malformed-annotation", where, text)
     objects = value.get("objects")
     if not isinstance(objects, dict):
         return finding("malformed-annotation", where, f"objects is {shown(objects)}, not {{ref, bbox}}")
@@ -71,9 +71,9 @@ def parse_ms_swift(value: Any, where: str) -> list[LineScene] | Finding:
     return [scene]
 
 
-def write_ms_swift(records: Sequence[PlacedRecord], options: WriteOptions) -> Iterator[tuple[str, str]]:
+def write_ms_swift(records: Sequence[PlacedRecord], language: str) -> Files:
     """``<split>.jsonl`` for each split; the answer is the JSON list of Qwen2.5-VL, with marks for boxes and labels."""
-    prompts = prompts_for(options.prompt_language)
+    prompts = prompts_for(language)
 
     def line(record: PlacedRecord) -> dict[str, Any]:
         student, several = record.student, len(record.student.images) > 1
@@ -150,18 +150,16 @@ def _object(box: Any, label: Any, index: int, place: str, scale: float | None) -
     if not isinstance(label, str) or not label.strip():
         text = f"objects.ref of box {index} is {shown(label)}, not a description"
         return finding("empty-label", place, text, object_index=index)
-    found = _box(box)
-    name = describe_object(index, label)
-    if isinstance(found, str) or scale is None:
-        return object_or_finding(index, label, found, place)
-    if any(v < 0 or v > scale for v in found):
-        text = f"{name}: box {show_box(found)} reaches outside 0 to {scale:g}"
+    found = object_or_finding(index, label, _box(box), place)
+    if isinstance(found, Finding) or scale is None:
+        return found
+    x1, y1, x2, y2 = found.box_xyxy_px
+    if any(v < 0 or v > scale for v in found.box_xyxy_px):
+        text = f"{found}: box {show_box(found.box_xyxy_px)} reaches outside 0 to {scale:g}"
         remedy = f"write numbers from 0 to {scale:g}, or the bbox_type that they have"
-        return finding(
-            "box-not-normalised", place, text, object_index=index, label=label, box=found, remedy=remedy
-        )
-    x1, y1, x2, y2 = (v / scale for v in found)
-    return SourceObject(index, label, (x1, y1, x2, y2), place)
+        about = {"object_index": index, "label": label, "box": found.box_xyxy_px}
+        return finding("box-not-normalised", place, text, **about, remedy=remedy)
+    return replace(found, box_xyxy_px=(x1 / scale, y1 / scale, x2 / scale, y2 / scale))
 
 
 def _box(value: Any) -> Box | str:

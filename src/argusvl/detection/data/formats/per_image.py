@@ -62,9 +62,7 @@ def list_per_image(
     """
     require_folder(folder, remedy=remedy)
     source = Source()
-    images = list_images(folder / image_folder, source)
-    finder = ImageFinder(images)
-    used: set[str] = set()
+    finder = ImageFinder(list_images(folder / image_folder, source))
     files = list_files(folder / annotation_folder, {suffix}, source)
     named = {name: finder.of_stem(stem_of(name)) for name in files}
     # Copied files state the image of another one: those that share its name come first.
@@ -76,15 +74,14 @@ def list_per_image(
         if image is None:
             text = "no image of this name belongs to it"
             source.refuse(finding("annotation-without-image", where, text))
-        elif image in used:
+        elif image in finder.used:
             text = f"belongs to {image!r}, which another file annotates"
             source.refuse(finding("listed-twice", where, text, image=image))
         else:
-            used.add(image)
             read = partial(_read, file, where, parse)
-            source.images.append(SourceImage(images[image], image, split_of_path(image), read))
-    for image in images:
-        if image not in used:
+            source.images.append(SourceImage(finder.use(image), image, split_of_path(image), read))
+    for image in finder.images:
+        if image not in finder.used:
             text = f"no {suffix} file belongs to it"
             where = posixpath.join(image_folder, image)
             source.refuse(finding("image-without-annotation", where, text, image=image))

@@ -35,7 +35,7 @@ def count_parts(conversation: Conversation) -> list[int]:
     """Tokens of each of :data:`PARTS`."""
     counts = dict.fromkeys(PARTS, 0)
     for part in conversation.parts:
-        counts[part_name(part.role, part.kind)] += part.stop - part.start
+        counts[part_name(part.role, part.kind)] += len(part)
     return list(counts.values())
 
 

@@ -52,11 +52,9 @@ def counted_labels(labels: Mapping[str, LabelCount]) -> Mapping[str, LabelCount]
 
 
 def balance_findings(data: str, labels: Mapping[str, LabelCount]) -> list[Finding]:
-    """Labels with few objects, and a few labels that have nearly all of them.
+    """Labels (description → counts) with few objects, and a few labels that have nearly all of them.
 
-    Args:
-        data: The data, named in findings.
-        labels: Description → counts.
+    Findings name the first place of a label, or else the data.
     """
     counted = counted_labels(labels)
     ordered = sorted(counted.items(), key=lambda item: (item[1].objects, item[0]))

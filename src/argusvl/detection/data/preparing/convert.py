@@ -8,6 +8,7 @@ name only when it is complete.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -205,8 +206,7 @@ def _check_target(source: Path, target: Path, overwrite: bool) -> None:
         return
     if not overwrite:
         raise already_there(target, kind=DataError)
-    is_ours = target.is_dir() and ((target / MANIFEST_NAME).is_file() or not any(target.iterdir()))
-    if not is_ours:
+    if not target.is_dir() or (not (target / MANIFEST_NAME).is_file() and any(target.iterdir())):
         raise DataError(
             f"is not an earlier conversion (it holds no {MANIFEST_NAME}) and is not replaced",
             where=target,
@@ -273,10 +273,10 @@ def _join_records(done: Sequence[_Converted], folder: Path) -> tuple[list[_Conve
     A record of which an image was refused is refused whole: its objects would be learned without what they are shown
     beside. The record stands with its first image; the others bring their entry in the manifest only.
     """
-    members: dict[str, list[tuple[Slot, _Converted]]] = {}
+    members: dict[str, list[tuple[Slot, _Converted]]] = defaultdict(list)
     for one in done:
         if one.entry.slot is not None:
-            members.setdefault(one.entry.slot.record, []).append((one.entry.slot, one))
+            members[one.entry.slot.record].append((one.entry.slot, one))
     joined: dict[int, _Converted] = {}
     findings: list[Finding] = []
     for where, parts in members.items():
@@ -287,31 +287,24 @@ def _join_records(done: Sequence[_Converted], folder: Path) -> tuple[list[_Conve
             findings.append(finding("record-incomplete", where, text, image=bad[0]))
         for position, (_, one) in enumerate(parts):
             record = None if bad or position else _joined(parts, where)
-            if bad and one.image is not None:
-                (folder / one.image.image).unlink()
-            lost = one.image.objects if bad and one.image is not None else 0
-            image = None if bad else one.image
-            joined[id(one)] = replace(
-                one, record=record, image=image, refused_objects=one.refused_objects + lost
-            )
+            image, refused = one.image, one.refused_objects
+            if bad and image is not None:
+                (folder / image.image).unlink()
+                image, refused = None, refused + image.objects
+            joined[id(one)] = replace(one, record=record, image=image, refused_objects=refused)
     return [joined.get(id(one), one) for one in done], findings
 
 
 def _joined(parts: Sequence[tuple[Slot, _Converted]], where: str) -> Record:
-    scenes: dict[int, list[Scene]] = {}
-    for slot, one in parts:
-        assert one.record is not None
-        scenes.setdefault(slot.scene, []).append(one.record.student)
-    whole = [
-        Scene(
-            images=tuple(scene.images[0] for scene in of_scene),
-            objects=tuple(
-                replace(o, image=index) for index, scene in enumerate(of_scene) for o in scene.objects
-            ),
-        )
-        for of_scene in scenes.values()
-    ]
-    return Record(student=whole[0], teachers=tuple(whole[1:]), source=where)
+    scenes: dict[int, list[Scene]] = defaultdict(list)
+    for slot, part in parts:
+        assert part.record is not None
+        scenes[slot.scene].append(part.record.student)
+    whole = []
+    for of_scene in scenes.values():
+        objects = (replace(o, image=index) for index, one in enumerate(of_scene) for o in one.objects)
+        whole.append(Scene(tuple(one.images[0] for one in of_scene), tuple(objects)))
+    return Record(whole[0], tuple(whole[1:]), where)
 
 
 def _pixel_limits(listed: Source, options: ConvertOptions) -> PixelLimits:
@@ -354,9 +347,8 @@ def _convert_image(
     try:
         plan = plan_resize(*inspected.size, limits.min_pixels, limits.max_pixels)
     except ImageError as error:
-        return refused(
-            finding("unresizable-image", entry.name, error.what, image=entry.name, remedy=error.remedy)
-        )
+        problem = finding("unresizable-image", entry.name, error.what, image=entry.name, remedy=error.remedy)
+        return refused(problem)
     try:
         image = open_image(entry.path, exif="upright", max_megapixels=options.max_megapixels)
     except ImageError as error:

@@ -10,6 +10,7 @@ import os
 import posixpath
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -29,7 +30,6 @@ from argusvl.detection.data.formats.base import (
     PlacedRecord,
     PlacedScene,
     SourceObject,
-    WriteOptions,
 )
 from argusvl.detection.data.formats.tree import name_of_path, split_named, stem_of
 from argusvl.detection.data.manifest import TEACHER_POOL
@@ -104,13 +104,7 @@ class _Split:
 def export(
     data: str | Path, out: str | Path, options: ExportOptions, *, progress: bool = False
 ) -> ExportReport:
-    """Writes records in another format.
-
-    Args:
-        data: A data folder (every split of it), or one JSONL file.
-        out: The folder to make.
-        options: How.
-        progress: Whether to show a progress bar.
+    """Writes records, a data folder (every split of it) or one JSONL file, in another format.
 
     Returns:
         What was written, what was not and why.
@@ -125,20 +119,19 @@ def export(
         raise already_there(target, None, DataError)
     report = ExportReport()
     records = _fitting(list(_read(path, options, report)), chosen, options.format, report)
-    sources = list(dict.fromkeys(one.root / image for one in records for image in _images_of(one.record)))
+    sources = list(dict.fromkeys(one.root / image for one in records for image in one.record.images))
     sizes = dict(zip(sources, map_in_order(_size, sources, options.workers), strict=True))
     placing = _Placing(chosen, sizes, report)
     placed = [done for one in records if (done := placing.place(one)) is not None]
     if not placed:
         raise DataError(f"nothing can be exported:\n{show_findings(report.findings)}", where=path)
     with atomic_folder(target) as temporary:
-        for name, text in chosen.write(placed, WriteOptions(prompt_language=options.prompt_language)):
+        for name, text in chosen.write(placed, options.prompt_language):
             file = temporary / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(text.encode("utf-8"))
-        jobs = [(source, temporary / name) for name, source in placing.taken.items()]
-        bring = _link if options.images == "link" else _copy
-        brought = map_in_order(lambda job: bring(*job), jobs, options.workers)
+        jobs = [(source, temporary / name, options.images) for name, source in placing.taken.items()]
+        brought = map_in_order(lambda job: _bring(*job), jobs, options.workers)
         for _ in track(brought, len(jobs), f"exporting {path.name}", enabled=progress):
             pass
     return report
@@ -177,31 +170,18 @@ def _fitting(records: Sequence[_Split], chosen: Format, name: str, report: Expor
             result.append(one)
             continue
         divided += 1
-        result += [
-            replace(one, record=replace(one.record, student=part)) for part in _parts(one.record.student)
-        ]
+        scene = one.record.student
+        for index, image in enumerate(scene.images):
+            objects = tuple(replace(o, image=0) for o in scene.objects if o.image == index)
+            result.append(replace(one, record=replace(one.record, student=Scene((image,), objects))))
     if dropped:
         report.notes.append(f"{name} holds no teachers: those of {dropped} records were left out")
     if pooled:
         report.notes.append(f"{name} knows no teacher pool: its {pooled} records stand in train")
     if divided:
-        report.notes.append(
-            f"{name} holds one image a record: {divided} records of several images were divided"
-        )
+        text = f"{name} holds one image a record: {divided} records of several images were divided"
+        report.notes.append(text)
     return result
-
-
-def _parts(scene: Scene) -> list[Scene]:
-    """A scene for each image."""
-    return [
-        Scene((image,), tuple(replace(one, image=0) for one in scene.objects if one.image == index))
-        for index, image in enumerate(scene.images)
-    ]
-
-
-def _images_of(record: Record) -> Iterator[str]:
-    for scene in (record.student, *record.teachers):
-        yield from scene.images
 
 
 # --- places ---------------------------------------------------------------------------------------------------------
@@ -227,20 +207,17 @@ class _Placing:
 
     def place(self, one: _Split) -> PlacedRecord | None:
         """The record with its images at their places; ``None`` where it cannot be used."""
-        scenes = (one.record.student, *one.record.teachers)
-        for scene in scenes:
-            for image in scene.images:
-                problem = self._image_problem(one, image)
-                if problem is not None:
-                    self.report.findings.append(problem)
-                    return None
+        for image in one.record.images:
+            if (problem := self._image_problem(one, image)) is not None:
+                self.report.findings.append(problem)
+                return None
         kept: list[Scene] = []
-        for scene in scenes:
+        for scene in one.record.scenes:
             objects = tuple(o for index, o in enumerate(scene.objects) if self._fits(one, scene, index, o))
             if scene.objects and not objects:
                 text = f"none of its {len(scene.objects)} objects can be written, so the image cannot"
-                problem = finding("nothing-left", one.record.source, text, image=scene.images[0])
-                self.report.findings.append(problem)
+                image = scene.images[0]
+                self.report.findings.append(finding("nothing-left", one.record.source, text, image=image))
                 return None
             kept.append(Scene(scene.images, objects))
         student, *teachers = [self._placed(one, scene) for scene in kept]
@@ -259,9 +236,7 @@ class _Placing:
 
     def _fits(self, one: _Split, scene: Scene, index: int, annotation: ObjectAnnotation) -> bool:
         image = scene.images[annotation.image]
-        size = self.sizes[one.root / image]
-        assert not isinstance(size, Finding)
-        problem = box_problem(annotation.bbox_2d, size)
+        problem = box_problem(annotation.bbox_2d, self._size(one, image))
         because = self.format.label_problem(annotation.desc)
         if problem is None and because is not None:
             problem = ("not-exportable", f"the format cannot hold the description: {because}")
@@ -271,13 +246,16 @@ class _Placing:
         return problem is None
 
     def _placed(self, one: _Split, scene: Scene) -> PlacedScene:
-        images = []
-        for image in scene.images:
-            source = one.root / image
-            size = self.sizes[source]
-            assert not isinstance(size, Finding)
-            images.append(PlacedImage(self._path(source, image, one.name), size))
+        images = [
+            PlacedImage(self._path(one.root / image, image, one.name), self._size(one, image))
+            for image in scene.images
+        ]
         return PlacedScene(tuple(images), scene.objects)
+
+    def _size(self, one: _Split, image: str) -> tuple[int, int]:
+        size = self.sizes[one.root / image]
+        assert not isinstance(size, Finding)
+        return size
 
     def _path(self, source: Path, image: str, split: str) -> str:
         """A place of its own; shared where the format names images in its records, so that several may name one."""
@@ -318,18 +296,10 @@ def _size(path: Path) -> tuple[int, int] | Finding:
         return unreadable(error, str(path)) if absent is None else finding("missing-image", path, absent)
 
 
-# --- images ---------------------------------------------------------------------------------------------------------
-
-
-def _copy(source: Path, target: Path) -> None:
+def _bring(source: Path, target: Path, mode: ImageMode) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
+    if mode == "link":
+        with suppress(OSError):  # the file system has no hard links, or the folder lies on another one
+            os.link(source.resolve(), target)
+            return
     copy_file(source, target)
-
-
-def _link(source: Path, target: Path) -> None:
-    """A hard link; a copy where the file system has none, or the folder lies on another one."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(source.resolve(), target)
-    except OSError:
-        copy_file(source, target)

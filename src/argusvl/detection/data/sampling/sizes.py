@@ -51,7 +51,7 @@ class SceneSizes(Measurement[list[tuple[int, int]]]):
 
     def measure(self, line: RecordLine) -> list[tuple[int, int]]:  # noqa: D102
         record, sizes = line.record, []
-        for scene in (record.student, *record.teachers):
+        for scene in record.scenes:
             turn = measure_scene(scene, line.file.root, self._limits, record.source)
             conversation = self._processor.training(turn, source=record.source)
             sizes.append((conversation.tokens_as_teacher, sum(map(num_patches, turn.grids))))
