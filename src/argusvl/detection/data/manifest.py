@@ -36,13 +36,7 @@ class _Part(BaseModel):
 
 
 class ManifestSource(_Part):
-    """Where the data came from.
-
-    Attributes:
-        path: The folder that was converted, or the name of the scenes that were drawn.
-        format: ``voc``, … or ``synthetic``.
-        options: How it was read or drawn.
-    """
+    """Where the data came from (a folder, or a name of drawn scenes), its format or ``synthetic``, how it was read."""
 
     path: str
     format: str
@@ -153,13 +147,10 @@ class Manifest(_Part):
     Attributes:
         manifest_version: Of this layout.
         argus_version: What wrote it.
-        source: Where the data came from.
         limits: The pixel limits that the images were resized by; ``None`` where they were not resized.
-        split_origin: How the splits came about.
         splits: Split → counts; the teacher pool is one of them.
         vision_tokens: Over all images; ``None`` where they were not resized.
         images: Every stored image, where they were resized.
-        refused: How much was refused.
         findings: What was refused and why, and what is odd.
     """
 

@@ -84,13 +84,7 @@ def read_predictions(file: Path) -> Iterator[tuple[Path, Detections]]:
 
 @dataclass(frozen=True, slots=True)
 class Prelabelled:
-    """What was written.
-
-    Attributes:
-        images: How many tasks.
-        boxes: How many pre-labels.
-        labels: What the labelling interface offers.
-    """
+    """How many tasks and pre-labels were written, and what the labelling interface offers."""
 
     images: int
     boxes: int

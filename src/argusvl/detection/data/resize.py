@@ -26,16 +26,10 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class ResizePlan:
-    """From an image's own pixels to the resized image's, and back.
+    """From an image's own pixels to those that the network sees (sides that are multiples of the grid), and back.
 
     Boxes are ``xyxy`` in pixels, and edges rather than pixel indices: the right edge of an image ``width`` wide is
     ``width``. Both directions are computed in double precision; there and back differs by rounding only (≤ 1e-6 px).
-
-    Attributes:
-        width: Original width, pixels.
-        height: Original height, pixels.
-        resized_width: Width that the network sees, a multiple of the grid.
-        resized_height: Height that the network sees, a multiple of the grid.
     """
 
     width: int

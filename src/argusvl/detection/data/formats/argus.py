@@ -12,13 +12,7 @@ from typing import Any
 from argus_doctor.findings import Finding
 from argusvl.core.errors import DataError
 from argusvl.detection.data.findings import finding
-from argusvl.detection.data.formats.base import (
-    Files,
-    Format,
-    PlacedRecord,
-    PlacedScene,
-    lines_by_split,
-)
+from argusvl.detection.data.formats.base import Files, Format, PlacedRecord, PlacedScene, lines_by_split
 from argusvl.detection.data.formats.lines import LineScene, line_reader
 from argusvl.detection.data.records import Record, Scene, parse_record, record_to_json
 

@@ -131,14 +131,7 @@ def object_or_finding(
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """Where an image stands in a record that shows several, or that has teachers.
-
-    Attributes:
-        record: The record, ``file:line``.
-        scene: 0 for the student, then the teachers.
-        image: Position in the scene.
-        images: Images in the whole record.
-    """
+    """Where an image stands in a record of so many ``images``; scene 0 is the student's, then come the teachers'."""
 
     record: str
     scene: int
@@ -151,10 +144,8 @@ class SourceImage:
     """An image of the source and how to read its annotation.
 
     Attributes:
-        path: The image file.
         name: Its path below the source's image folder, with ``/``.
         split: The source's own split, ``None`` where it has none.
-        annotate: Reads the annotation.
         slot: Its place in a record of several images; ``None`` where the image is a record of its own.
     """
 
@@ -167,11 +158,9 @@ class SourceImage:
 
 @dataclass(slots=True)
 class Source:
-    """A listed source.
+    """A listed source: what is to be read, and what was found while listing.
 
     Attributes:
-        images: What is to be read.
-        findings: What was found while listing.
         refused_images: Images that listing found unusable; a finding says why for each.
     """
 
@@ -217,12 +206,7 @@ that it does not hold data of the format."""
 
 @dataclass(frozen=True, slots=True)
 class PlacedImage:
-    """An image at its place in what is written.
-
-    Attributes:
-        path: Relative to the folder that is written, with ``/``.
-        size: ``(width, height)``, pixels.
-    """
+    """An image at its place, relative to the folder that is written, with ``/``; its ``(width, height)`` in pixels."""
 
     path: str
     size: tuple[int, int]
@@ -240,10 +224,7 @@ class PlacedScene:
 class PlacedRecord:
     """A record to be written.
 
-    Attributes:
-        split: ``train``, ``val``, ``test``, …
-        student: Its scene; exactly one image where the format holds one only.
-        teachers: Demonstrations; empty where the format holds none.
+    One image and no teachers where the format holds no more.
     """
 
     split: str
@@ -268,8 +249,6 @@ class Format:
     """One annotation format, in and out.
 
     Attributes:
-        read: Its reader.
-        write: Its writer.
         image_folder: Where images stand in what is written; ``{split}`` is replaced.
         several_images: Whether a record of it may show several images.
         teachers: Whether a record of it may have teachers, and whether it knows a teacher pool.

@@ -11,7 +11,6 @@ from __future__ import annotations
 import posixpath
 from collections import Counter
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,7 @@ from argusvl.detection.data.formats.base import (
 )
 from argusvl.detection.data.formats.json_text import JsonText, numbers, read_json, side_lengths
 from argusvl.detection.data.formats.polygons import enclosing_box
-from argusvl.detection.data.formats.tree import ImageFinder, list_files, list_images, split_named
+from argusvl.detection.data.formats.tree import ImageFinder, known, list_files, list_images, split_named
 from argusvl.detection.data.labels import type_of
 from argusvl.detection.data.records import plain_number
 from argusvl.detection.data.resize import Box
@@ -256,8 +255,13 @@ def _list_file(
     split = _split_of(name)
     annotations, findings = parse_coco(document, options.pixel_offset)
     source.findings += findings
-    if annotations:
-        _count_categories(document.value, categories)
+    if annotations:  # how many of them name each category, also where that is none
+        value = document.value
+        named = (one.get("category_id") for one in value["annotations"] if isinstance(one, dict))
+        ids = Counter(filter(_is_id, named))
+        for entry in value["categories"]:
+            if _is_named(entry, "name"):
+                categories[entry["name"]] += ids[entry["id"]]
     folders = _image_folders(posixpath.dirname(name), posixpath.splitext(posixpath.basename(name))[0], split)
     for position, annotation in annotations.items():
         stated = str(annotation.file_name)
@@ -268,17 +272,7 @@ def _list_file(
         elif found in finder.used:
             source.refuse(finding("listed-twice", place, f"{found!r} is listed before", image=found))
         else:
-            read = partial(_keep, annotation)
-            source.images.append(SourceImage(finder.use(found), found, split, read))
-
-
-def _count_categories(value: dict[str, Any], categories: Counter[str]) -> None:
-    """Adds how many annotations name each category, also where that is none."""
-    named = (entry.get("category_id") for entry in value["annotations"] if isinstance(entry, dict))
-    ids = Counter(one for one in named if _is_id(one))
-    for entry in value["categories"]:
-        if _is_named(entry, "name"):
-            categories[entry["name"]] += ids[entry["id"]]
+            source.images.append(SourceImage(finder.use(found), found, split, known(annotation)))
 
 
 def _report_unused(categories: Counter[str], where: str, source: Source) -> None:
@@ -288,10 +282,6 @@ def _report_unused(categories: Counter[str], where: str, source: Source) -> None
         have = "has" if len(unused) == 1 else "have"
         text = f"{len(unused)} of {len(categories)} categories {have} no object: {named}"
         source.findings.append(finding("unused-category", where, text))
-
-
-def _keep(annotation: Annotation) -> Annotation:
-    return annotation
 
 
 def _image_folders(folder: str, stem: str, split: str | None) -> list[str]:

@@ -23,14 +23,7 @@ KeyPath = tuple["str | int", ...]
 
 @dataclass(slots=True, eq=False)
 class JsonText:
-    """A decoded document and its text.
-
-    Attributes:
-        where: Its file, named in findings.
-        text: The text.
-        value: What it says.
-        warnings: What is odd about the file itself.
-    """
+    """A decoded document and its text; findings name its file ``where``, ``warnings`` say what is odd about that."""
 
     where: str
     text: str

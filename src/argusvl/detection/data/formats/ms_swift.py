@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from argus_doctor.findings import Finding
@@ -39,27 +40,25 @@ _MARK = re.compile(r"<ref-object>|<bbox>")
 
 def parse_ms_swift(value: Any, where: str) -> list[LineScene] | Finding:
     """Reads one decoded line."""
+    bad = partial(finding, "malformed-annotation", where)
     if not isinstance(value, dict):
-        return finding("malformed-annotation", where, f"the line is {shown(value)}, not an object")
+        return bad(f"the line is {shown(value)}, not an object")
     images = image_paths(value.get("images"))
     if not images:
-        text = f"images is {shown(value.get('images'))}, not a list of paths"
-        return finding("malformed-annotation", where, text)
+        return bad(f"images is {shown(value.get('images'))}, not a list of paths")
     objects = value.get("objects")
     if not isinstance(objects, dict):
-        return finding("malformed-annotation", where, f"objects is {shown(objects)}, not {{ref, bbox}}")
+        return bad(f"objects is {shown(objects)}, not {{ref, bbox}}")
     boxes, refs = objects.get("bbox"), objects.get("ref")
     kind = objects.get("bbox_type") or "real"
     if not isinstance(boxes, list) or not isinstance(refs, list):
-        text = f"objects: bbox is {shown(boxes)} and ref {shown(refs)}: both must be lists"
-        return finding("malformed-annotation", where, text)
+        return bad(f"objects: bbox is {shown(boxes)} and ref {shown(refs)}: both must be lists")
     if not isinstance(kind, str) or kind not in _SCALES:
-        text = f"objects: bbox_type is {shown(kind)}: known are {', '.join(_SCALES)}"
-        return finding("malformed-annotation", where, text)
+        return bad(f"objects: bbox_type is {shown(kind)}: known are {', '.join(_SCALES)}")
     owners = _owners(value.get("messages"), len(boxes), len(refs))
     if owners is None:
-        text = f"objects: {len(boxes)} boxes and {len(refs)} names, and the messages do not say which belong together"
-        return finding("malformed-annotation", where, text)
+        counts = f"{len(boxes)} boxes and {len(refs)} names"
+        return bad(f"objects: {counts}, and the messages do not say which belong together")
     scene = LineScene(images, relative=_SCALES[kind] is not None)
     stated = objects.get("image_id") or []
     for index, box in enumerate(boxes):

@@ -10,17 +10,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from argus_doctor.findings import Finding
 from argusvl.core.strict_json import MalformedJsonError, decode_json, shown
 from argusvl.detection.data.findings import finding
-from argusvl.detection.data.formats.base import (
-    Files,
-    Format,
-    PlacedRecord,
-    lines_by_split,
-)
+from argusvl.detection.data.formats.base import Files, Format, PlacedRecord, lines_by_split
 from argusvl.detection.data.formats.lines import LineScene, image_paths, line_reader
 from argusvl.detection.data.prompts import prompts_for
 from argusvl.detection.data.records import plain_box
@@ -30,24 +26,23 @@ _FENCE = re.compile(r"\A\s*```(?:json)?\s*\n?(.*?)\n?\s*```\s*\Z", re.DOTALL)
 
 def parse_qwen(value: Any, where: str) -> list[LineScene] | Finding:
     """Reads one decoded line."""
+    bad = partial(finding, "malformed-annotation", where)
     if not isinstance(value, dict):
-        return finding("malformed-annotation", where, f"the line is {shown(value)}, not an object")
+        return bad(f"the line is {shown(value)}, not an object")
     images = image_paths(value.get("image", value.get("images")))
     if not images:
-        text = f"image is {shown(value.get('image'))}, not a path or paths"
-        return finding("malformed-annotation", where, text)
+        return bad(f"image is {shown(value.get('image'))}, not a path or paths")
     turns = value.get("conversations")
     if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
-        return finding("malformed-annotation", where, f"conversations is {shown(turns)}, not a list of turns")
+        return bad(f"conversations is {shown(turns)}, not a list of turns")
     answers = [turn.get("value") for turn in turns if turn.get("from") in ("gpt", "assistant")]
     try:
         lists = [one for answer in answers if (one := _object_list(answer)) is not None]
     except MalformedJsonError as error:
-        text = f"an answer is no JSON list of bbox_2d and label: {error}"
-        return finding("malformed-annotation", where, text)
+        return bad(f"an answer is no JSON list of bbox_2d and label: {error}")
     if not lists:
-        text = f"no answer is a JSON list of bbox_2d and label: {shown(answers[0]) if answers else 'there is none'}"
-        return finding("malformed-annotation", where, text)
+        first = shown(answers[0]) if answers else "there is none"
+        return bad(f"no answer is a JSON list of bbox_2d and label: {first}")
     scene = LineScene(images)
     scene.read_objects([entry for one in lists for entry in one], where, "label", "answer")
     return [scene]

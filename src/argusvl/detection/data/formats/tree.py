@@ -152,27 +152,25 @@ def list_documents(folder: Path, suffix: str, parse: Callable[[bytes, str], Pars
         annotations, findings = ([], [content]) if isinstance(content, Finding) else parse(content, name)
         source.findings += findings
         for split, annotation in annotations:
-            _take_listed(annotation, split, finder, source)
+            stated, where = annotation.file_name, annotation.where
+            found = None if stated is None else finder.find(stated, ["", "images"])
+            if stated is None:  # refused by its own findings
+                source.findings += annotation.findings
+                source.refused_images += 1
+            elif found is None:
+                text = f"there is no image {printable(stated)!r:.200}"
+                source.refuse(finding("missing-image", where, text, image=stated))
+            elif found in finder.used:
+                source.refuse(finding("listed-twice", where, f"{found!r} is listed before", image=found))
+            else:
+                split = split or split_of_path(found)
+                source.images.append(SourceImage(finder.use(found), found, split, known(annotation)))
     return source
 
 
-def _take_listed(annotation: Annotation, split: str | None, finder: ImageFinder, source: Source) -> None:
-    """Adds the image that an annotation file names, once; one without a name is refused by its own findings."""
-    stated = annotation.file_name
-    if stated is None:
-        source.findings += annotation.findings
-        source.refused_images += 1
-        return
-    found = finder.find(stated, ["", "images"])
-    if found is None:
-        text = f"there is no image {printable(stated)!r:.200}"
-        source.refuse(finding("missing-image", annotation.where, text, image=stated))
-    elif found in finder.used:
-        text = f"{found!r} is listed before"
-        source.refuse(finding("listed-twice", annotation.where, text, image=found))
-    else:
-        image = SourceImage(finder.use(found), found, split or split_of_path(found), lambda: annotation)
-        source.images.append(image)
+def known(annotation: Annotation) -> Callable[[], Annotation]:
+    """Of an image whose annotation was read when the source was listed."""
+    return lambda: annotation
 
 
 def name_of_path(stated: str) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import posixpath
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,22 +37,16 @@ from argusvl.detection.data.formats.base import (
     object_or_finding,
 )
 from argusvl.detection.data.formats.json_text import numbers
+from argusvl.detection.data.formats.per_image import read_annotation
 from argusvl.detection.data.formats.polygons import around
 from argusvl.detection.data.formats.text import (
     decode_text,
-    read_content,
     read_mapping,
     read_number,
     read_text,
     require_text,
 )
-from argusvl.detection.data.formats.tree import (
-    list_files,
-    list_images,
-    split_named,
-    split_of_path,
-    stem_of,
-)
+from argusvl.detection.data.formats.tree import list_files, list_images, split_named, split_of_path, stem_of
 from argusvl.detection.data.resize import Box
 
 _DECIMALS = 10
@@ -97,11 +91,13 @@ def read_yolo(folder: Path, options: ReadOptions) -> Source:
     without: list[str] = []
     for name, (path, split) in listed.items():
         label = next((candidate for candidate in _label_names(name) if candidate in labels), None)
+        read: Callable[[], Annotation]
         if label is None:
             without.append(name)
+            read = partial(Annotation, where=name, relative=True)
         else:
             used.add(label)
-        read = partial(_read, folder, label, name, names)
+            read = partial(read_annotation, folder / label, label, partial(parse_yolo, names=names))
         source.images.append(SourceImage(path, name.removeprefix("images/"), split, read))
     for label in sorted(labels - used):
         text = "no image of this name belongs to it"
@@ -186,15 +182,6 @@ def _rounding(fields: list[str]) -> float:
 
 
 # --- the files around it --------------------------------------------------------------------------------------------
-
-
-def _read(folder: Path, label: str | None, image: str, names: dict[int, str]) -> Annotation:
-    if label is None:
-        return Annotation(where=image, relative=True)
-    content = read_content(folder / label, label)
-    if isinstance(content, Finding):
-        return Annotation.unusable(label, content)
-    return parse_yolo(content, label, names)
 
 
 def _config_file(folder: Path) -> Path | None:

@@ -72,11 +72,7 @@ def open_processor(
 
 
 class Lengths(Measurement[tuple[int, int, int]]):
-    """Counts the tokens of every record by its images' headers.
-
-    Args:
-        processor: From :func:`open_processor`.
-        limits: Least and greatest area of an image, pixels.
+    """Counts the tokens of every record by its images' headers, whose least and greatest area (pixels) the limits are.
 
     Attributes:
         conversations: Tokens of each record, from the system prompt to the answer's end, its own teachers included.

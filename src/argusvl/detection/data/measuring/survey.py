@@ -85,7 +85,6 @@ class Survey:
     """What a data set is like.
 
     Attributes:
-        train: Training records.
         val: Held-out records, where there are any.
         pool: Scenes for demonstrations, where there are any.
         limits: Pixel limits of the manifest, where there is one.

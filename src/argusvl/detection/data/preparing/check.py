@@ -35,12 +35,7 @@ from argusvl.detection.data.preparing.balance import LabelCount, balance_finding
 from argusvl.detection.data.preparing.inspection import inspect_image
 from argusvl.detection.data.preparing.label_typos import levels_of, near_duplicates
 from argusvl.detection.data.preparing.leakage import leakage
-from argusvl.detection.data.preparing.picture_check import (
-    Checked,
-    CheckedPicture,
-    CheckOptions,
-    Pictures,
-)
+from argusvl.detection.data.preparing.picture_check import Checked, CheckedPicture, CheckOptions, Pictures
 from argusvl.detection.data.preparing.split import split_files
 from argusvl.detection.data.records import Problem, RecordFile, decode_line, read_scenes
 from argusvl.detection.data.resize import plan_resize

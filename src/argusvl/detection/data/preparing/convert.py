@@ -66,19 +66,15 @@ logger = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ConvertOptions:
-    """How to convert.
+    """How to convert; what concerns the split and the reader is told at :class:`SplitOptions` and :class:`ReadOptions`.
 
     Attributes:
         format: A key of :data:`~argusvl.detection.data.formats.FORMATS`.
         min_pixels: Smallest area of a stored image, pixels; chosen by the images' and objects' sizes when ``None``.
         max_pixels: Largest area of a stored image, pixels; likewise.
         val_fraction: Share of the images to hold out for val, for a source that has none of its own.
-        seed: Seed of that split.
-        group_key: Regular expression that names an image's scene; see :class:`SplitOptions`.
         teacher_pool: Images to take out of train as teachers; ``None`` for no pool.
-        pixel_offset: Subtracted from left and top edges; see :class:`ReadOptions`.
-        token_map: File (or name) of a token map, for formats whose text is free.
-        label_hierarchy: File (or name) of a label hierarchy, for formats whose text is free.
+        token_map: File (or name) of a token map, for formats whose text is free; ``label_hierarchy`` likewise.
         exif_boxes: Where boxes of turned images were drawn, when the sizes do not tell.
         max_megapixels: The largest image that is decoded, millions of pixels.
         workers: Threads; the number of usable cores when ``None``.
@@ -129,13 +125,7 @@ class _Converted:
 def convert(
     source: str | Path, out: str | Path, options: ConvertOptions, *, progress: bool = False
 ) -> Manifest:
-    """Converts a source to a data folder.
-
-    Args:
-        source: The folder to read.
-        out: The folder to make: ``images/``, a JSONL file a split, ``teacher_pool.jsonl`` if asked, ``manifest.json``.
-        options: How.
-        progress: Whether to show a progress bar.
+    """Converts a source to a data folder: ``images/``, a JSONL file a split, the teacher pool if asked, and a manifest.
 
     Returns:
         The manifest as written; its findings say what was refused.

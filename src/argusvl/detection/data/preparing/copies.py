@@ -70,12 +70,7 @@ _TRIES = 8
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What a picture is recognised by.
-
-    Attributes:
-        digest: Of the file's bytes.
-        thumbnail: ``uint8 [16 · 16]`` grey, row by row, as bytes.
-    """
+    """What a picture is recognised by: a digest of the file's bytes, and a grey thumbnail ``uint8 [16 · 16]``."""
 
     digest: bytes
     thumbnail: bytes

@@ -24,13 +24,7 @@ from argusvl.core.progress import track
 from argusvl.core.workers import map_in_order
 from argusvl.detection.data.findings import box_problem, finding
 from argusvl.detection.data.formats import format_of
-from argusvl.detection.data.formats.base import (
-    Format,
-    PlacedImage,
-    PlacedRecord,
-    PlacedScene,
-    SourceObject,
-)
+from argusvl.detection.data.formats.base import Format, PlacedImage, PlacedRecord, PlacedScene, SourceObject
 from argusvl.detection.data.formats.tree import name_of_path, split_named, stem_of
 from argusvl.detection.data.manifest import TEACHER_POOL
 from argusvl.detection.data.preparing.inspection import missing_image, unreadable
@@ -48,7 +42,6 @@ class ExportOptions:
     Attributes:
         format: A key of :data:`~argusvl.detection.data.formats.FORMATS`.
         root: Folder that the records' image paths are relative to; each file's own when ``None``.
-        images: Whether images are copied or hard-linked.
         prompt_language: Of the question in formats that are conversations.
         workers: Threads; the number of usable cores when ``None``.
     """
@@ -62,14 +55,7 @@ class ExportOptions:
 
 @dataclass(slots=True)
 class ExportReport:
-    """What was exported.
-
-    Attributes:
-        images: Split → images.
-        objects: Split → objects.
-        findings: What was refused and why.
-        notes: What the format has no place for.
-    """
+    """What was exported, by split; what was refused and why; and what the format has no place for."""
 
     images: Counter[str] = field(default_factory=Counter)
     objects: Counter[str] = field(default_factory=Counter)
@@ -189,13 +175,9 @@ def _fitting(records: Sequence[_Split], chosen: Format, name: str, report: Expor
 
 @dataclass(slots=True)
 class _Placing:
-    """Gives each image its place.
+    """Gives each image its place: ``taken``, place → image.
 
-    Attributes:
-        format: What is written.
-        sizes: Size of each image, or why it cannot be used.
-        report: Takes the counts and findings.
-        taken: Place → image.
+    ``sizes`` are those of the images, or why one cannot be used; ``report`` takes the counts and findings.
     """
 
     format: Format

@@ -13,12 +13,7 @@ from argus_doctor.findings import Finding
 from argus_doctor.wording import show_name
 from argusvl.core.errors import ImageError
 from argusvl.core.images import UPRIGHT, exif_orientation, image_size
-from argusvl.detection.data.findings import (
-    box_problem,
-    crowd_problem,
-    description_problem,
-    finding,
-)
+from argusvl.detection.data.findings import box_problem, crowd_problem, description_problem, finding
 from argusvl.detection.data.formats.base import Annotation, SourceObject
 from argusvl.detection.data.orientation import BoxFrame, box_to_upright, fitting_frames, upright_size
 

@@ -92,12 +92,7 @@ class CheckedPicture:
 
 @dataclass(slots=True)
 class Checked:
-    """What the check of one line, or of one annotated image, found.
-
-    Attributes:
-        findings: What is wrong.
-        pictures: The student's images.
-    """
+    """What the check of one line, or of one annotated image, found; ``pictures`` are the student's."""
 
     findings: list[Finding] = field(default_factory=list)
     pictures: list[CheckedPicture] = field(default_factory=list)

@@ -44,20 +44,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """Which changes, and how strong.
-
-    Attributes:
-        horizontal_flip: Probability of swapping left and right.
-        vertical_flip: Probability of swapping top and bottom.
-        rotate90: Probability of a quarter turn, to the left or right alike.
-        scale_min: Smallest zoom factor; below 1 the picture shrinks on a ground of its mean colour.
-        scale_max: Largest zoom factor; above 1 a random part of the picture is enlarged. 1 and 1: no zoom.
-        brightness: Largest relative change of brightness, 0 to 1.
-        contrast: Largest relative change of contrast, 0 to 1.
-        saturation: Largest relative change of saturation, 0 to 1.
-        hue: Largest shift of hue as a part of the colour circle, 0 to 0.5.
-        mosaic: Probability of putting parts of four pictures together.
-        min_visible: An object goes when less than this part of its box is left in the picture, 0 to 1.
+    """Which changes, and how strong: the section ``augmentation`` of the configuration says it of each.
 
     Raises:
         ConfigError: A value is outside its range.

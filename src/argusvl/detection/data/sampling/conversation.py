@@ -24,13 +24,7 @@ from argusvl.detection.data.sampling.pixels import Grid, num_placeholders
 from argusvl.detection.data.sampling.template_limits import exceeds_limits
 from argusvl.detection.data.sampling.tokenizer import CHAT_TEMPLATE, token_id
 from argusvl.detection.data.scan_cache import digest_of
-from argusvl.detection.data.special_tokens import (
-    IMAGE_PAD,
-    TURN_END,
-    TURN_START,
-    VISION_END,
-    VISION_START,
-)
+from argusvl.detection.data.special_tokens import IMAGE_PAD, TURN_END, TURN_START, VISION_END, VISION_START
 
 if TYPE_CHECKING:
     from transformers.tokenization_utils_tokenizers import TokenizersBackend
@@ -48,12 +42,7 @@ class ConversationTooLongError(DataError):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A scene as the conversation needs it.
-
-    Attributes:
-        grids: The turn's images, resized, in patches ``(t, h, w)``.
-        objects: Their objects; boxes in pixels of the resized images.
-    """
+    """A scene as the conversation needs it: resized images in patches ``(t, h, w)``, and objects in pixels of these."""
 
     grids: tuple[Grid, ...]
     objects: tuple[ObjectAnnotation, ...] = ()

@@ -19,11 +19,6 @@ from argusvl.detection.data.scan_cache import digest_of
 class SceneSizes(Measurement[list[tuple[int, int]]]):
     """Tokens and patches that each scene of a records file adds to a conversation.
 
-    Args:
-        records: The file.
-        processor: Writes the conversations.
-        limits: Of the images.
-
     Raises:
         DataError: A record, an image's header or a conversation's length is not what it should be.
     """
