@@ -92,11 +92,9 @@ class ManifestImage(_Part):
     Attributes:
         image: Path as in the records.
         source: Its path below the source's image folder; ``None`` where it was drawn.
-        split: The split that it stands in.
         original_size: ``(width, height)`` of the upright original, pixels: boxes go back to it by the ratio of sizes.
         size: ``(width, height)`` as stored, pixels.
         vision_tokens: Merged vision tokens, ``t·h·w / merge²``.
-        objects: Number of objects.
         exif_orientation: The original's, where it was not 1.
         boxes_drawn_on: The original's pixels that its boxes were drawn on, where the orientation was not 1.
     """

@@ -62,12 +62,9 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A student scene to learn from, and teacher scenes that are shown before it.
+    """A student scene, whose objects are to be found and described, and teacher scenes that are shown before it.
 
-    Attributes:
-        student: The scene whose objects are to be found and described.
-        teachers: Demonstrations; may be empty.
-        source: ``file:line``, for messages.
+    ``source`` is ``file:line``, for messages.
     """
 
     student: Scene
@@ -100,13 +97,9 @@ def decode_line(line: bytes) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with a decoded line.
+    """What is wrong with a decoded line: the field, the value found, and why it cannot be used.
 
-    Attributes:
-        slug: Of the finding.
-        what: The field, the value found, and why it cannot be used.
-        remedy: What to do.
-        about: The object concerned: arguments of :func:`~argusvl.detection.data.findings.finding`.
+    ``about`` are the arguments of :func:`~argusvl.detection.data.findings.finding` on the object concerned.
     """
 
     slug: str
@@ -121,13 +114,7 @@ Report = Callable[[Problem], None]
 
 @dataclass(slots=True)
 class ReadScene:
-    """What could be read of a scene.
-
-    Attributes:
-        images: Its image paths; empty where they could not be read.
-        objects: The objects that could be read, by their position in the line.
-        num_objects: Objects in the line.
-    """
+    """What could be read of a scene: image paths, and objects by their position in the line, of ``num_objects``."""
 
     images: tuple[str, ...] = ()
     objects: dict[int, ObjectAnnotation] = field(default_factory=dict)

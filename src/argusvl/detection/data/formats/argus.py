@@ -12,9 +12,9 @@ from typing import Any
 from argus_doctor.findings import Finding
 from argusvl.core.errors import DataError
 from argusvl.detection.data.findings import finding
-from argusvl.detection.data.formats.base import Files, Format, PlacedRecord, PlacedScene, lines_by_split
+from argusvl.detection.data.formats.base import Files, Format, PlacedRecord, lines_by_split
 from argusvl.detection.data.formats.lines import LineScene, line_reader
-from argusvl.detection.data.records import Record, Scene, parse_record, record_to_json
+from argusvl.detection.data.records import parse_record, record_to_json
 
 
 def parse_argus(value: Any, where: str) -> list[LineScene] | Finding:
@@ -35,11 +35,7 @@ def parse_argus(value: Any, where: str) -> list[LineScene] | Finding:
 
 def write_argus(records: Sequence[PlacedRecord], language: str) -> Files:
     """``<split>.jsonl`` for each split."""
-
-    def line(one: PlacedRecord) -> dict[str, Any]:
-        return record_to_json(Record(_plain(one.student), tuple(map(_plain, one.teachers))))
-
-    return lines_by_split(records, line)
+    return lines_by_split(records, lambda one: record_to_json(one.record))
 
 
 ARGUS = Format(
@@ -49,10 +45,6 @@ ARGUS = Format(
     several_images=True,
     teachers=True,
 )
-
-
-def _plain(scene: PlacedScene) -> Scene:
-    return Scene(tuple(image.path for image in scene.images), scene.objects)
 
 
 def _without_objects(value: Any) -> Any:

@@ -17,7 +17,7 @@ from typing import Any
 
 from argus_doctor.findings import Finding
 from argusvl.detection.data.findings import describe_object, finding
-from argusvl.detection.data.records import ObjectAnnotation
+from argusvl.detection.data.records import ObjectAnnotation, Record
 from argusvl.detection.data.resize import Box
 
 SPLITS = ("train", "val", "test")
@@ -205,36 +205,35 @@ that it does not hold data of the format."""
 
 
 @dataclass(frozen=True, slots=True)
-class PlacedImage:
-    """An image at its place, relative to the folder that is written, with ``/``; its ``(width, height)`` in pixels."""
-
-    path: str
-    size: tuple[int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class PlacedScene:
-    """Images at their places, and the objects in them (boxes in pixels of these images)."""
-
-    images: tuple[PlacedImage, ...]
-    objects: tuple[ObjectAnnotation, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class PlacedRecord:
-    """A record to be written.
+    """A record to be written: its images stand at their places below the folder that is written, with ``/``.
 
     One image and no teachers where the format holds no more.
+
+    Attributes:
+        split: ``train``, ``val``, ``test``, …
+        record: Boxes are pixels of the images.
+        sizes: Image → ``(width, height)``, pixels.
     """
 
     split: str
-    student: PlacedScene
-    teachers: tuple[PlacedScene, ...] = ()
+    record: Record
+    sizes: Mapping[str, tuple[int, int]]
 
     @property
-    def image(self) -> PlacedImage:
+    def objects(self) -> tuple[ObjectAnnotation, ...]:
+        """The student's."""
+        return self.record.student.objects
+
+    @property
+    def image(self) -> str:
         """The only image, for formats that hold one."""
-        return self.student.images[0]
+        return self.record.student.images[0]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Of that image."""
+        return self.sizes[self.image]
 
 
 Files = Iterator[tuple[str, str]]
@@ -273,7 +272,7 @@ def by_split(records: Iterable[PlacedRecord]) -> dict[str, list[PlacedRecord]]:
 
 def labels_in(records: Iterable[PlacedRecord]) -> list[str]:
     """The different descriptions of their objects, sorted."""
-    return sorted({one.desc for record in records for one in record.student.objects})
+    return sorted({one.desc for record in records for one in record.objects})
 
 
 def lines_by_split(records: Iterable[PlacedRecord], line: Callable[[PlacedRecord], Any]) -> Files:

@@ -43,6 +43,8 @@ from argusvl.detection.data.resize import Box
 _DECIMALS = 9
 """``x + width`` is rounded to a billionth of a pixel, which undoes what the subtraction before it did."""
 
+_LISTS = ("images", "annotations", "categories")
+
 _OTHER_TASKS = ("captions_", "person_keypoints_", "panoptic_", "stuff_", "image_info_")
 """Files beside the instances of the official tree that annotate the same images otherwise."""
 
@@ -55,11 +57,12 @@ def parse_coco(document: JsonText, pixel_offset: float) -> tuple[dict[int, Annot
         no image that could be read.
     """
     findings: list[Finding] = list(document.warnings)
-    value, lists = document.value, ("images", "annotations", "categories")
-    problem = f"the file holds {shown(value)}, not a COCO object" if not isinstance(value, dict) else ""
-    if not problem and (missing := [key for key in lists if not isinstance(value.get(key), list)]):
+    value, problem = document.value, None
+    if not isinstance(value, dict):
+        problem = f"the file holds {shown(value)}, not a COCO object"
+    elif missing := [key for key in _LISTS if not isinstance(value.get(key), list)]:
         problem = f"lacks {' and '.join(missing)}: without them nothing of the file can be used"
-    if problem:
+    if problem is not None:
         return {}, [*findings, finding("malformed-annotation", document.place(), problem)]
     categories = _by_id(document, "categories", "name", findings)
     names = {key: value["categories"][position]["name"] for key, position in categories.items()}
@@ -112,10 +115,10 @@ def write_coco(records: Sequence[PlacedRecord], language: str) -> Files:
         annotations: list[dict[str, Any]] = []
         images = []
         for number, record in enumerate(members, start=1):
-            width, height = record.image.size
-            file_name = posixpath.relpath(record.image.path, f"images/{split}")
+            width, height = record.size
+            file_name = posixpath.relpath(record.image, f"images/{split}")
             images.append({"id": number, "file_name": file_name, "width": width, "height": height})
-            for one in record.student.objects:
+            for one in record.objects:
                 x1, y1, x2, y2 = one.bbox_2d
                 box = [plain_number(round(v, _DECIMALS)) for v in (x1, y1, x2 - x1, y2 - y1)]
                 annotations.append(

@@ -68,11 +68,11 @@ def write_cvat(records: Sequence[PlacedRecord], language: str) -> Files:
     lines += [f"        <label><name>{text_of(one)}</name><type>rectangle</type></label>" for one in labels]
     lines += ["      </labels>", "    </job>", "  </meta>"]
     for number, record in enumerate(records):
-        width, height = record.image.size
-        name = quoteattr(posixpath.relpath(record.image.path, "images"))
+        width, height = record.size
+        name = quoteattr(posixpath.relpath(record.image, "images"))
         subset = quoteattr(record.split)
         lines.append(f'  <image id="{number}" name={name} subset={subset} width="{width}" height="{height}">')
-        for one in record.student.objects:
+        for one in record.objects:
             edges = " ".join(f'{c}="{plain_number(v)}"' for c, v in zip(_CORNERS, one.bbox_2d, strict=True))
             label = quoteattr(one.desc)
             lines.append(f'    <box label={label} source="manual" occluded="0" {edges} z_order="0"></box>')

@@ -117,10 +117,9 @@ def write_label_studio(records: Sequence[PlacedRecord], language: str) -> Files:
     tasks = []
     for record in records:
         result = [
-            rectangle(f"r{k}", one.bbox_2d, one.desc, record.image.size)
-            for k, one in enumerate(record.student.objects)
+            rectangle(f"r{k}", one.bbox_2d, one.desc, record.size) for k, one in enumerate(record.objects)
         ]
-        data = {DATA_KEY: local_file(record.image.path), "split": record.split}
+        data = {DATA_KEY: local_file(record.image), "split": record.split}
         tasks.append({"data": data, "annotations": [{"result": result}]})
     yield TASKS_FILE, tasks_text(tasks)
     yield INTERFACE_FILE, labelling_interface(labels_in(records))

@@ -66,7 +66,7 @@ def read_labelme(folder: Path, options: ReadOptions) -> Source:
 def write_labelme(records: Sequence[PlacedRecord], language: str) -> Files:
     """One JSON file beside each image."""
     for record in records:
-        width, height = record.image.size
+        width, height = record.size
         document: dict[str, Any] = {
             "version": _VERSION,
             "flags": {},
@@ -79,14 +79,14 @@ def write_labelme(records: Sequence[PlacedRecord], language: str) -> Files:
                     "shape_type": "rectangle",
                     "flags": {},
                 }
-                for one in record.student.objects
+                for one in record.objects
             ],
-            "imagePath": posixpath.basename(record.image.path),
+            "imagePath": posixpath.basename(record.image),
             "imageData": None,
             "imageHeight": height,
             "imageWidth": width,
         }
-        yield f"{stem_of(record.image.path)}.json", json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+        yield f"{stem_of(record.image)}.json", json.dumps(document, ensure_ascii=False, indent=2) + "\n"
 
 
 LABELME = Format(read=read_labelme, write=write_labelme, image_folder="{split}")

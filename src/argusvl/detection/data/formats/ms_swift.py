@@ -22,7 +22,6 @@ from argusvl.detection.data.formats.base import (
     Files,
     Format,
     PlacedRecord,
-    PlacedScene,
     SourceObject,
     lines_by_split,
     object_or_finding,
@@ -31,7 +30,7 @@ from argusvl.detection.data.formats.json_text import numbers
 from argusvl.detection.data.formats.lines import LineScene, image_index, image_paths, line_reader
 from argusvl.detection.data.formats.polygons import enclosing_box
 from argusvl.detection.data.prompts import prompts_for
-from argusvl.detection.data.records import plain_box
+from argusvl.detection.data.records import Scene, plain_box
 from argusvl.detection.data.resize import Box
 
 _SCALES = {"real": None, "norm1": 1.0, "norm1000": 1000.0}
@@ -75,7 +74,7 @@ def write_ms_swift(records: Sequence[PlacedRecord], language: str) -> Files:
     prompts = prompts_for(language)
 
     def line(record: PlacedRecord) -> dict[str, Any]:
-        student, several = record.student, len(record.student.images) > 1
+        student, several = record.record.student, len(record.record.student.images) > 1
         items = [
             (f'{{"image": {one.image}, ' if several else "{") + f'"bbox_2d": <bbox>, "label": {label}}}'
             for one, label in zip(student.objects, _labels_in_answer(student), strict=True)
@@ -93,7 +92,7 @@ def write_ms_swift(records: Sequence[PlacedRecord], language: str) -> Files:
                 {"role": "user", "content": question},
                 {"role": "assistant", "content": f"[{', '.join(items)}]"},
             ],
-            "images": [image.path for image in student.images],
+            "images": list(student.images),
             "objects": objects,
         }
 
@@ -115,7 +114,7 @@ MS_SWIFT = Format(
 )
 
 
-def _labels_in_answer(scene: PlacedScene) -> list[str]:
+def _labels_in_answer(scene: Scene) -> list[str]:
     """Marks, or where a description holds quotes or line breaks, the JSON texts: a mark is replaced without escapes."""
     texts = [json.dumps(one.desc, ensure_ascii=False) for one in scene.objects]
     if all(text == f'"{one.desc}"' for text, one in zip(texts, scene.objects, strict=True)):
@@ -156,8 +155,10 @@ def _object(box: Any, label: Any, index: int, place: str, scale: float | None) -
     if any(v < 0 or v > scale for v in found.box_xyxy_px):
         text = f"{found}: box {show_box(found.box_xyxy_px)} reaches outside 0 to {scale:g}"
         remedy = f"write numbers from 0 to {scale:g}, or the bbox_type that they have"
-        about = {"object_index": index, "label": label, "box": found.box_xyxy_px}
-        return finding("box-not-normalised", place, text, **about, remedy=remedy)
+        box = found.box_xyxy_px
+        return finding(
+            "box-not-normalised", place, text, object_index=index, label=label, box=box, remedy=remedy
+        )
     return replace(found, box_xyxy_px=(x1 / scale, y1 / scale, x2 / scale, y2 / scale))
 
 

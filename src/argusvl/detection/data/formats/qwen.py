@@ -53,16 +53,16 @@ def write_qwen(records: Sequence[PlacedRecord], language: str) -> Files:
     prompts = prompts_for(language)
 
     def line(record: PlacedRecord) -> dict[str, Any]:
-        paths = [image.path for image in record.student.images]
+        paths = record.record.student.images
         answer = []
-        for one in record.student.objects:
+        for one in record.objects:
             image = {"image": one.image} if len(paths) > 1 else {}
             answer.append({**image, "bbox_2d": plain_box(one.bbox_2d), "label": one.desc})
         conversation = [
             {"from": "human", "value": "<image>\n" * len(paths) + prompts.user(len(paths))},
             {"from": "gpt", "value": json.dumps(answer, ensure_ascii=False)},
         ]
-        return {"image": paths[0] if len(paths) == 1 else paths, "conversations": conversation}
+        return {"image": paths[0] if len(paths) == 1 else list(paths), "conversations": conversation}
 
     return lines_by_split(records, line)
 

@@ -75,16 +75,16 @@ def read_vendor(folder: Path, options: ReadOptions) -> Source:
 def write_vendor(records: Sequence[PlacedRecord], language: str) -> Files:
     """One JSON file beside each image, in the form with ``dataList``."""
     for record in records:
-        width, height = record.image.size
+        width, height = record.size
         entries = [
             {
                 "coordinates": [plain_box(one.bbox_2d[:2]), plain_box(one.bbox_2d[2:])],
                 "properties": {"label": one.desc},
             }
-            for one in record.student.objects
+            for one in record.objects
         ]
         document = {"info": {"width": width, "height": height}, "dataList": entries}
-        yield f"{stem_of(record.image.path)}.json", json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+        yield f"{stem_of(record.image)}.json", json.dumps(document, ensure_ascii=False, indent=2) + "\n"
 
 
 VENDOR = Format(read=read_vendor, write=write_vendor, image_folder="{split}")

@@ -72,10 +72,10 @@ def read_voc(folder: Path, options: ReadOptions) -> Source:
 def write_voc(records: Sequence[PlacedRecord], language: str) -> Files:
     """The challenge's tree: ``Annotations/``, and the lists of ``ImageSets/Main/``."""
     for record in records:
-        key = stem_of(posixpath.relpath(record.image.path, "JPEGImages"))
+        key = stem_of(posixpath.relpath(record.image, "JPEGImages"))
         yield f"Annotations/{key}.xml", _document(record)
     for split, members in by_split(records).items():
-        keys = [stem_of(posixpath.relpath(record.image.path, "JPEGImages")) for record in members]
+        keys = [stem_of(posixpath.relpath(record.image, "JPEGImages")) for record in members]
         yield f"ImageSets/Main/{split}.txt", "".join(f"{key}\n" for key in keys)
 
 
@@ -123,15 +123,15 @@ def _object(element: Element, index: int, where: str, pixel_offset: float) -> So
 
 
 def _document(record: PlacedRecord) -> str:
-    width, height = record.image.size
+    width, height = record.size
     lines = [
         "<annotation>",
-        f"  <folder>{text_of(posixpath.dirname(record.image.path))}</folder>",
-        f"  <filename>{text_of(posixpath.basename(record.image.path))}</filename>",
+        f"  <folder>{text_of(posixpath.dirname(record.image))}</folder>",
+        f"  <filename>{text_of(posixpath.basename(record.image))}</filename>",
         f"  <size><width>{width}</width><height>{height}</height><depth>3</depth></size>",
         "  <segmented>0</segmented>",
     ]
-    for one in record.student.objects:
+    for one in record.objects:
         box = "".join(
             f"<{corner}>{plain_number(v)}</{corner}>" for corner, v in zip(_CORNERS, one.bbox_2d, strict=True)
         )

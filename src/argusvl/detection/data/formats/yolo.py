@@ -130,13 +130,13 @@ def write_yolo(records: Sequence[PlacedRecord], language: str) -> Files:
     yield "data.yaml", yaml.dump(config, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=1000)
     for record in records:
         lines = []
-        width, height = record.image.size
-        for one in record.student.objects:
+        width, height = record.size
+        for one in record.objects:
             x1, y1, x2, y2 = one.bbox_2d
             box = ((x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height)
             fractions = (f"{v:.{_DECIMALS}f}".rstrip("0").rstrip(".") for v in box)
             lines.append(f"{number_of[one.desc]} {' '.join(fractions)}\n")
-        yield next(_label_names(record.image.path)), "".join(lines)
+        yield next(_label_names(record.image)), "".join(lines)
 
 
 YOLO = Format(read=read_yolo, write=write_yolo, image_folder="images/{split}")

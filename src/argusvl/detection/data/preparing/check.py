@@ -58,13 +58,11 @@ class CheckReport:
     """What a check found.
 
     Attributes:
-        data: What was checked.
         findings: In the order of the data, then what concerns all of it.
         pictures: Every image to be learned from or measured on, in the order of the data.
         labels: Whole description → counts.
         conversation_tokens: Of each record, where conversations were counted.
         notes: What was not checked, and what figures rest on.
-        limits: Pixel limits, where known.
     """
 
     data: str

@@ -280,7 +280,8 @@ def _join_records(done: Sequence[_Converted], folder: Path) -> tuple[list[_Conve
             image, refused = one.image, one.refused_objects
             if bad and image is not None:
                 (folder / image.image).unlink()
-                image, refused = None, refused + image.objects
+                refused += image.objects
+                image = None
             joined[id(one)] = replace(one, record=record, image=image, refused_objects=refused)
     return [joined.get(id(one), one) for one in done], findings
 

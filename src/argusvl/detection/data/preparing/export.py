@@ -24,7 +24,7 @@ from argusvl.core.progress import track
 from argusvl.core.workers import map_in_order
 from argusvl.detection.data.findings import box_problem, finding
 from argusvl.detection.data.formats import format_of
-from argusvl.detection.data.formats.base import Format, PlacedImage, PlacedRecord, PlacedScene, SourceObject
+from argusvl.detection.data.formats.base import Format, PlacedRecord, SourceObject
 from argusvl.detection.data.formats.tree import name_of_path, split_named, stem_of
 from argusvl.detection.data.manifest import TEACHER_POOL
 from argusvl.detection.data.preparing.inspection import missing_image, unreadable
@@ -202,10 +202,15 @@ class _Placing:
                 self.report.findings.append(finding("nothing-left", one.record.source, text, image=image))
                 return None
             kept.append(Scene(scene.images, objects))
-        student, *teachers = [self._placed(one, scene) for scene in kept]
-        self.report.images[one.name] += len(student.images)
-        self.report.objects[one.name] += len(student.objects)
-        return PlacedRecord(one.name, student, tuple(teachers))
+        sizes: dict[str, tuple[int, int]] = {}
+        placed: list[Scene] = []
+        for scene in kept:
+            places = tuple(self._path(one.root / image, image, one.name) for image in scene.images)
+            sizes |= {p: self._size(one, image) for p, image in zip(places, scene.images, strict=True)}
+            placed.append(Scene(places, scene.objects))
+        self.report.images[one.name] += len(placed[0].images)
+        self.report.objects[one.name] += len(placed[0].objects)
+        return PlacedRecord(one.name, Record(placed[0], tuple(placed[1:])), sizes)
 
     def _image_problem(self, one: _Split, image: str) -> Finding | None:
         size = self.sizes[one.root / image]
@@ -226,13 +231,6 @@ class _Placing:
             found = SourceObject(index, annotation.desc, annotation.bbox_2d, one.record.source)
             self.report.findings.append(found.finding(*problem, image))
         return problem is None
-
-    def _placed(self, one: _Split, scene: Scene) -> PlacedScene:
-        images = [
-            PlacedImage(self._path(one.root / image, image, one.name), self._size(one, image))
-            for image in scene.images
-        ]
-        return PlacedScene(tuple(images), scene.objects)
 
     def _size(self, one: _Split, image: str) -> tuple[int, int]:
         size = self.sizes[one.root / image]

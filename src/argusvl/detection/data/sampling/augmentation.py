@@ -24,13 +24,7 @@ _FROM_YIQ = np.linalg.inv(_TO_YIQ)
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A picture with its objects.
-
-    Attributes:
-        pixels: ``uint8 [height, width, 3]``.
-        boxes_xyxy_px: ``float64 [N, 4]``.
-        descs: Their N descriptions.
-    """
+    """A picture, ``uint8 [height, width, 3]``, with N boxes, ``float64 [N, 4]``, and their descriptions."""
 
     pixels: np.ndarray
     boxes_xyxy_px: np.ndarray
@@ -80,10 +74,8 @@ class Augmentation:
     ) -> View:
         """A changed copy; the view given is left as it is.
 
-        Args:
-            view: The picture to change.
-            rng: Where every random decision comes from.
-            another: Gives one more picture of the data set for each call; without it there is no mosaic.
+        Every random decision comes from ``rng``; ``another`` gives one more picture of the data set for each call, and
+        without it there is no mosaic.
         """
         if another is not None and rng.random() < self.mosaic:
             view = mosaic([view, another(), another(), another()], rng, self._scale(rng), self.min_visible)
