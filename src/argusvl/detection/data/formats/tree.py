@@ -185,3 +185,18 @@ def name_of_path(stated: str) -> str:
 def stem_of(name: str) -> str:
     """A path without its ending."""
     return posixpath.splitext(name)[0]
+
+
+def unique_stem(stem: str, taken: dict[str, int]) -> str:
+    """A path without its ending that no other has, whatever the case: some file systems do not tell it.
+
+    Args:
+        stem: The path; a number is added where it is taken.
+        taken: Those of the files so far, with the number to go on from; the new one is added.
+    """
+    candidate, wanted = stem, stem.casefold()
+    while candidate.casefold() in taken:
+        taken[wanted] += 1
+        candidate = f"{stem}~{taken[wanted]}"
+    taken[candidate.casefold()] = 1
+    return candidate

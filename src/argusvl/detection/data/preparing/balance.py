@@ -33,16 +33,19 @@ class LabelCount:
     image: str = ""
     splits: Counter[str] = field(default_factory=Counter)
 
+    def add(self, other: LabelCount) -> None:
+        """Adds what comes after it in the data."""
+        self.objects += other.objects
+        self.images += other.images
+        self.where, self.image = self.where or other.where, self.image or other.image
+        self.splits.update(other.splits)
+
 
 def types_of(labels: Mapping[str, LabelCount]) -> dict[str, LabelCount]:
     """The labels by their first segment. An image that shows two labels of a type counts for each of them."""
     types: dict[str, LabelCount] = {}
     for label, count in labels.items():
-        entry = types.setdefault(type_of(label), LabelCount())
-        entry.objects += count.objects
-        entry.images += count.images
-        entry.where, entry.image = entry.where or count.where, entry.image or count.image
-        entry.splits.update(count.splits)
+        types.setdefault(type_of(label), LabelCount()).add(count)
     return types
 
 

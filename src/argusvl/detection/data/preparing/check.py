@@ -268,11 +268,8 @@ def _collect(report: CheckReport, checked: Checked) -> None:
     report.pictures += checked.pictures
     for picture in checked.pictures:
         for label, count in Counter(picture.labels).items():
-            entry = report.labels[label]
-            entry.objects += count
-            entry.images += 1
-            entry.where, entry.image = entry.where or picture.where, entry.image or picture.name
-            entry.splits[picture.split] += count
+            splits = Counter({picture.split: count})
+            report.labels[label].add(LabelCount(count, 1, picture.where, picture.name, splits))
 
 
 def _add_findings_on_all(report: CheckReport, options: CheckOptions, progress: bool) -> None:

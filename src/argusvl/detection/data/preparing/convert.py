@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -25,6 +25,7 @@ from argusvl.detection.data.findings import box_problem, finding
 from argusvl.detection.data.formats import format_of
 from argusvl.detection.data.formats.base import SPLITS, ReadOptions, Slot, Source, SourceImage
 from argusvl.detection.data.formats.terms import load_hierarchy, load_token_map
+from argusvl.detection.data.formats.tree import unique_stem
 from argusvl.detection.data.manifest import (
     MANIFEST_NAME,
     TEACHER_POOL,
@@ -143,8 +144,12 @@ def convert(
     limits = _pixel_limits(listed, options)
     split_options = _split_options(listed, options, folder)
     with atomic_folder(target) as temporary:
-        names = _output_names(image.name for image in listed.images)
-        jobs = list(zip(listed.images, names, strict=True))
+        taken: dict[str, int] = {}
+        stems = [str(PurePosixPath(image.name).with_suffix("")) for image in listed.images]
+        jobs = [
+            (image, f"{unique_stem(stem, taken)}.jpg")
+            for image, stem in zip(listed.images, stems, strict=True)
+        ]
         results = map_in_order(
             lambda job: _convert_image(*job, temporary, options, limits), jobs, options.workers
         )
@@ -382,22 +387,3 @@ def _resized_objects(
             continue
         findings.append(one.finding(problem[0], f"after the resize, {problem[1]}", name))
     return objects, findings
-
-
-def _output_names(names: Iterable[str]) -> list[str]:
-    """The stored files' names: sub-folders are kept, endings become ``.jpg``, and no two are equal.
-
-    Names that differ only by case are made different too: some file systems take them for the same file.
-    """
-    taken: dict[str, int] = {}  # with the number to go on from
-    result = []
-    for name in names:
-        path = PurePosixPath(name)
-        candidate = path.with_suffix(".jpg")
-        wanted = str(candidate).casefold()
-        while str(candidate).casefold() in taken:
-            number = taken[wanted] = taken[wanted] + 1
-            candidate = path.with_name(f"{path.stem}~{number}.jpg")
-        taken[str(candidate).casefold()] = 1
-        result.append(str(candidate))
-    return result

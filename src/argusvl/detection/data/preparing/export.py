@@ -25,7 +25,7 @@ from argusvl.core.workers import map_in_order
 from argusvl.detection.data.findings import box_problem, finding
 from argusvl.detection.data.formats import format_of
 from argusvl.detection.data.formats.base import Format, PlacedRecord, SourceObject
-from argusvl.detection.data.formats.tree import name_of_path, split_named, stem_of
+from argusvl.detection.data.formats.tree import name_of_path, split_named, unique_stem
 from argusvl.detection.data.manifest import TEACHER_POOL
 from argusvl.detection.data.preparing.inspection import missing_image, unreadable
 from argusvl.detection.data.preparing.split import split_files
@@ -184,7 +184,7 @@ class _Placing:
     sizes: dict[Path, tuple[int, int] | Finding]
     report: ExportReport
     taken: dict[str, Path] = field(default_factory=dict)
-    _stems: dict[str, int] = field(default_factory=dict)  # with the number to go on from
+    _stems: dict[str, int] = field(default_factory=dict)
     _shared: dict[Path, str] = field(default_factory=dict)
 
     def place(self, one: _Split) -> PlacedRecord | None:
@@ -243,17 +243,12 @@ class _Placing:
             return self._shared[source]
         folder = self.format.image_folder.format(split=split)
         name = _clean(name_of_path(image).removeprefix(f"{split}/"))
-        stem, suffix = stem_of(name), posixpath.splitext(name)[1]
-        candidate = f"{folder}/{stem}"
-        wanted = candidate.casefold()
-        # Files beside an image share its name but not its ending, and some file systems do not tell case.
-        while candidate.casefold() in self._stems:
-            self._stems[wanted] += 1
-            candidate = f"{folder}/{stem}~{self._stems[wanted]}"
-        self._stems[candidate.casefold()] = 1
-        self.taken[candidate + suffix] = source
-        self._shared[source] = candidate + suffix
-        return candidate + suffix
+        stem, suffix = posixpath.splitext(name)
+        # Files beside an image share its name but not its ending.
+        place = unique_stem(f"{folder}/{stem}", self._stems) + suffix
+        self.taken[place] = source
+        self._shared[source] = place
+        return place
 
 
 def _clean(name: str) -> str:
