@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -248,17 +247,6 @@ def _overlaps(boxes: np.ndarray) -> np.ndarray:
     overlap = intersection / (area[:, None] + area[None, :] - intersection)
     np.fill_diagonal(overlap, 0)
     return overlap
-
-
-@pytest.mark.parametrize("spread", [1000, 0, 0.1])
-def test_as_many_boxes_as_a_scene_may_have_are_compared_in_a_moment(spread: float) -> None:
-    corners = 1 + np.random.default_rng(0).random((MOST_OBJECTS, 2)) * spread
-    objects = [
-        SourceObject(i, "cell", (x, y, x + 9, y + 9), "w") for i, (x, y) in enumerate(corners.tolist())
-    ]
-    began = time.process_time()
-    Pictures(CheckOptions()).check_objects((2000, 2000), "a.jpg", "w", objects)
-    assert time.process_time() - began < 20  # one by one, each with each, 50 million take more
 
 
 def test_a_scene_of_more_objects_than_any_model_names_is_refused(data: Path, tmp_path: Path) -> None:
