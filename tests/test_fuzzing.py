@@ -24,9 +24,9 @@ from PIL import Image
 from argusvl.assets import model_folder
 from argusvl.core.errors import ArgusError
 from argusvl.detection.data.formats import FORMATS, format_of
-from argusvl.detection.data.formats.base import PlacedImage, PlacedRecord, PlacedScene, WriteOptions
+from argusvl.detection.data.formats.base import PlacedRecord
 from argusvl.detection.data.preparing.convert import ConvertOptions, convert
-from argusvl.detection.data.records import ObjectAnnotation
+from argusvl.detection.data.records import ObjectAnnotation, Record, Scene
 from argusvl.detection.predict import Predictor
 from argusvl.manipulation.data.reading import open_hands
 from argusvl.manipulation.predict import HandPredictor, HandQuery
@@ -193,14 +193,14 @@ def test_formats(name: str, tmp_path: Path) -> None:
     chosen, source, out = format_of(name), tmp_path / "source", tmp_path / "out"
     image = f"{chosen.image_folder.format(split='train')}/a.jpg"
     objects = (ObjectAnnotation((0, 0, 37, 41), "cell"), ObjectAnnotation((3, 4, 20, 30), "板/未安装"))
-    record = PlacedRecord("train", PlacedScene((PlacedImage(image, (64, 48)),), objects))
+    record = PlacedRecord("train", Record(Scene((image,), objects)), {image: (64, 48)})
     (source / image).parent.mkdir(parents=True)
     Image.new("RGB", (64, 48)).save(source / image)
     for link in (source / "link.png", (source / image).parent / "link.png"):
         if not link.is_symlink():
             link.symlink_to(tmp_path / "outside" / "secret.png")
     files = []
-    for file, text in chosen.write([record], WriteOptions()):
+    for file, text in chosen.write([record], "en"):
         (source / file).parent.mkdir(parents=True, exist_ok=True)
         (source / file).write_text(text, encoding="utf-8")
         files.append(source / file)

@@ -119,11 +119,7 @@ class Detections:
         return ordered[np.sort(first)]
 
     def to_jsonl(self, image: str) -> dict[str, Any]:
-        """One line of ``argus predict``: the objects in the form of our records, with scores.
-
-        Args:
-            image: How the line names the image, e.g. its path.
-        """
+        """One line of ``argus predict``, which names the image so: objects in the form of our records, with scores."""
         line: dict[str, Any] = {"image": image, "width": self.image_size[0], "height": self.image_size[1]}
         if self.note:
             line["note"] = self.note
@@ -143,8 +139,7 @@ class Detections:
     def to_supervision(self, labels: Sequence[str] | None = None) -> Any:
         """The same as ``supervision.Detections``; labels and captions are in its ``data``.
 
-        Args:
-            labels: Vocabulary that gives the class ids their order; the sorted labels found when ``None``.
+        The vocabulary gives the class ids their order; without one it is that of the sorted labels found.
 
         Raises:
             ArgusError: The package ``supervision`` is not installed.

@@ -34,35 +34,23 @@ def finding(
     other_image: str | None = None,
     remedy: str | None = None,
 ) -> Finding:
-    """A finding about data.
+    """A finding about data; ``named_finding`` with the numbers of :data:`ABOUT`.
 
-    Args:
-        slug: Its name in the catalogue.
-        where: ``file:line`` of the annotation, or the image.
-        what: What was found, with the numbers.
-        image: The image concerned.
-        object_index: Position of the object in its annotation, from 0.
-        label: The object's label.
-        box: The box's four values as found; values that are no finite numbers stand as text.
-        other_image: The image that it is a copy of.
-        remedy: What to do; the catalogue's first remedy when ``None``.
+    ``where`` is ``file:line`` of the annotation, or the image. Values of a box that are no finite numbers stand as
+    text; the remedy is the catalogue's first when ``None``.
     """
     numbers = {
         "image": None if image is None else printable(image),
         "object_index": object_index,
         "label": None if label is None else _shortened(label, LONGEST_DESCRIPTION),
-        "box": None if box is None else tuple(_json_safe(v) for v in box),
+        "box": None if box is None else tuple(show_number(v) if finite_number(v) is None else v for v in box),
         "other_image": None if other_image is None else printable(other_image),
     }
     return named_finding(slug, where, what, numbers=numbers, remedy=remedy)
 
 
 def box_problem(box: Sequence[float], size: tuple[int, int] | None) -> tuple[str, str] | None:
-    """What is wrong with a box as a box.
-
-    Args:
-        box: ``(x1, y1, x2, y2)``, pixels.
-        size: ``(width, height)`` of the image, when known.
+    """What is wrong with a box ``(x1, y1, x2, y2)`` in an image of this size, where that is known; pixels.
 
     Returns:
         The finding's kind and text, or ``None`` for a good box.
@@ -74,10 +62,8 @@ def box_problem(box: Sequence[float], size: tuple[int, int] | None) -> tuple[str
     if x2 < x1 or y2 < y1:
         return "box-inverted", f"box {show_box(box)} is inverted"
     if x2 == x1 or y2 == y1:
-        return (
-            "box-zero-area",
-            f"box {show_box(box)} has no area: {show_number(x2 - x1)}×{show_number(y2 - y1)} pixels",
-        )
+        area = f"{show_number(x2 - x1)}×{show_number(y2 - y1)}"
+        return "box-zero-area", f"box {show_box(box)} has no area: {area} pixels"
     if x1 < 0 or y1 < 0 or (size is not None and (x2 > size[0] or y2 > size[1])):
         extent = "" if size is None else f" of {size[0]}×{size[1]}"
         return "box-out-of-bounds", f"box {show_box(box)} reaches outside the image{extent}"
@@ -126,10 +112,6 @@ def show_number(value: object) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return f"{value:.10g}" if isinstance(value, float) else _shortened(str(value), LONGEST_NAME)
-
-
-def _json_safe(value: object) -> float | str:
-    return show_number(value) if finite_number(value) is None else value  # type: ignore[return-value]
 
 
 def _shortened(text: str, most: int) -> str:

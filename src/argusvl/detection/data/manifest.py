@@ -6,7 +6,7 @@ input gives the same bytes.
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,6 +19,7 @@ from argus_doctor.findings import SEVERITIES, Finding, catalogue
 from argusvl.core.errors import DataError
 from argusvl.core.files import read_text, write_text_atomically
 from argusvl.detection.data.findings import ABOUT
+from argusvl.detection.data.formats.base import json_by_lines
 from argusvl.detection.data.orientation import BoxFrame
 from argusvl.detection.data.records import Record
 
@@ -35,13 +36,7 @@ class _Part(BaseModel):
 
 
 class ManifestSource(_Part):
-    """Where the data came from.
-
-    Attributes:
-        path: The folder that was converted, or the name of the scenes that were drawn.
-        format: ``voc``, … or ``synthetic``.
-        options: How it was read or drawn.
-    """
+    """Where the data came from (a folder, or a name of drawn scenes), its format or ``synthetic``, how it was read."""
 
     path: str
     format: str
@@ -97,11 +92,9 @@ class ManifestImage(_Part):
     Attributes:
         image: Path as in the records.
         source: Its path below the source's image folder; ``None`` where it was drawn.
-        split: The split that it stands in.
         original_size: ``(width, height)`` of the upright original, pixels: boxes go back to it by the ratio of sizes.
         size: ``(width, height)`` as stored, pixels.
         vision_tokens: Merged vision tokens, ``t·h·w / merge²``.
-        objects: Number of objects.
         exif_orientation: The original's, where it was not 1.
         boxes_drawn_on: The original's pixels that its boxes were drawn on, where the orientation was not 1.
     """
@@ -129,7 +122,6 @@ def _written(one: Finding) -> dict[str, Any]:
 
 
 def _read(value: Any) -> Finding:
-    """A finding as a manifest holds it."""
     if isinstance(value, Finding):
         return value
     texts = ("kind", "severity", "where", "what", "remedy")
@@ -153,13 +145,10 @@ class Manifest(_Part):
     Attributes:
         manifest_version: Of this layout.
         argus_version: What wrote it.
-        source: Where the data came from.
         limits: The pixel limits that the images were resized by; ``None`` where they were not resized.
-        split_origin: How the splits came about.
         splits: Split → counts; the teacher pool is one of them.
         vision_tokens: Over all images; ``None`` where they were not resized.
         images: Every stored image, where they were resized.
-        refused: How much was refused.
         findings: What was refused and why, and what is odd.
     """
 
@@ -177,12 +166,7 @@ class Manifest(_Part):
     def with_splits(
         self, splits: Mapping[str, Sequence[Record]], origin: SplitOrigin | None = None
     ) -> Manifest:
-        """The same data in other splits: counts and each image's split are brought up to date.
-
-        Args:
-            splits: Split → its records, all of them.
-            origin: How they came about; unchanged when ``None``.
-        """
+        """The same data in other splits, all of whose records are given; ``None`` for an origin that is unchanged."""
         return self.model_copy(
             update={
                 "splits": {name: count_split(records) for name, records in splits.items()},
@@ -197,11 +181,7 @@ def _in_splits(
 ) -> tuple[ManifestImage, ...]:
     """The images, each with the split whose records show it."""
     split_of = {
-        image: name
-        for name, records in splits.items()
-        for record in records
-        for scene in (record.student, *record.teachers)
-        for image in scene.images
+        image: name for name, records in splits.items() for record in records for image in record.images
     }
     return tuple(one.model_copy(update={"split": split_of.get(one.image, one.split)}) for one in images)
 
@@ -233,13 +213,12 @@ def build_manifest(
 
 def count_split(records: Iterable[Record]) -> SplitCounts:
     """Images, objects and objects per label of the students of these records."""
-    labels: dict[str, int] = {}
+    labels: Counter[str] = Counter()
     images = 0
     for record in records:
         images += len(record.student.images)
-        for annotation in record.student.objects:
-            labels[annotation.desc] = labels.get(annotation.desc, 0) + 1
-    return SplitCounts(images=images, objects=sum(labels.values()), labels=dict(sorted(labels.items())))
+        labels.update(annotation.desc for annotation in record.student.objects)
+    return SplitCounts(images=images, objects=labels.total(), labels=dict(sorted(labels.items())))
 
 
 def token_statistics(counts: Sequence[int]) -> TokenStatistics | None:
@@ -259,23 +238,11 @@ def token_statistics(counts: Sequence[int]) -> TokenStatistics | None:
 
 def write_manifest(folder: str | Path, manifest: Manifest) -> None:
     """Writes ``manifest.json`` into a folder, atomically; images and findings take a line each."""
-    fields = manifest.model_dump(mode="json")
-    parts = []
-    for name, value in fields.items():
-        if isinstance(value, list) and value:
-            lines = ",\n".join("    " + json.dumps(v, ensure_ascii=False) for v in value)
-            text = f"[\n{lines}\n  ]"
-        else:
-            text = json.dumps(value, ensure_ascii=False, indent=2).replace("\n", "\n  ")
-        parts.append(f"  {json.dumps(name)}: {text}")
-    write_text_atomically(Path(folder) / MANIFEST_NAME, "{\n" + ",\n".join(parts) + "\n}\n")
+    write_text_atomically(Path(folder) / MANIFEST_NAME, json_by_lines(manifest.model_dump(mode="json")))
 
 
 def read_manifest(path: str | Path) -> Manifest:
-    """Reads and validates a manifest.
-
-    Args:
-        path: The file, or the folder that it stands in.
+    """Reads and validates a manifest: a file, or that of a folder.
 
     Raises:
         DataError: There is none, it is no JSON, or a field is missing, unknown or of the wrong type.
@@ -306,3 +273,10 @@ def existing_manifest(folder: Path) -> Manifest | None:
         DataError: There is one that cannot be read.
     """
     return read_manifest(folder) if (folder / MANIFEST_NAME).is_file() else None
+
+
+def limits_of(folder: Path) -> tuple[int, int] | None:
+    """Least and greatest area of a folder's images, pixels; ``None`` where no manifest tells."""
+    manifest = existing_manifest(folder)
+    limits = None if manifest is None else manifest.limits
+    return None if limits is None else (limits.min_pixels, limits.max_pixels)

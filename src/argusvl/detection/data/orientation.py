@@ -25,12 +25,9 @@ def upright_size(stored: tuple[int, int], orientation: int) -> tuple[int, int]:
 def fitting_frames(
     stored: tuple[int, int], orientation: int, annotated: tuple[int, int] | None
 ) -> list[BoxFrame]:
-    """The readings that agree with the annotated size; both where it is unknown.
+    """The readings that agree with the annotated ``(width, height)``; both where it is unknown.
 
-    Args:
-        stored: ``(width, height)`` of the pixels in the file.
-        orientation: EXIF orientation, 1 to 8.
-        annotated: ``(width, height)`` in the annotation.
+    ``stored`` is the size of the pixels in the file, ``orientation`` its EXIF tag, 1 to 8.
     """
     frames: list[tuple[BoxFrame, tuple[int, int]]] = [
         ("stored", stored),
@@ -42,10 +39,7 @@ def fitting_frames(
 def box_to_upright(box: Sequence[float], stored: tuple[int, int], orientation: int) -> Box:
     """A box drawn on the stored pixels, in the upright picture.
 
-    Args:
-        box: ``(x1, y1, x2, y2)``, stored pixels.
-        stored: ``(width, height)`` of the stored pixels.
-        orientation: EXIF orientation, 1 to 8 (EXIF 2.32, tag 0x0112).
+    ``stored`` is the size of those pixels, ``orientation`` 1 to 8 (EXIF 2.32, tag 0x0112).
     """
     x1, y1, x2, y2 = (float(v) for v in box)
     if orientation in _SWAPS_SIDES:

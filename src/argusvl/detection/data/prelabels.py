@@ -25,10 +25,8 @@ from argusvl.core.wording import first_line
 from argusvl.detection.data.detections import Detections
 from argusvl.detection.data.formats.label_studio import (
     DATA_KEY,
-    FROM_NAME,
     INTERFACE_FILE,
     TASKS_FILE,
-    TO_NAME,
     labelling_interface,
     local_file,
     rectangle,
@@ -43,19 +41,11 @@ def described(detections: Detections) -> list[str]:
     return [caption or label for caption, label in zip(captions, detections.labels, strict=True)]
 
 
-def label_studio_prediction(
-    detections: Detections, model_version: str, names: tuple[str, str] = (FROM_NAME, TO_NAME)
-) -> dict[str, Any]:
-    """One entry of a task's ``predictions``, as tasks are imported with and as a machine-learning back end answers.
-
-    Args:
-        detections: Of the task's image, in the pixels of the upright picture, as Label Studio shows it.
-        model_version: What Label Studio calls the model.
-        names: ``from_name`` and ``to_name`` of the project's labelling interface.
-    """
+def label_studio_prediction(detections: Detections, model_version: str) -> dict[str, Any]:
+    """One entry of a task's ``predictions``: boxes in the pixels of the upright picture, as Label Studio shows it."""
     result = []
     for k, (box, label) in enumerate(zip(detections.boxes_xyxy_px, described(detections), strict=True)):
-        region = rectangle(f"p{k}", box.tolist(), label, detections.image_size, names)
+        region = rectangle(f"p{k}", box.tolist(), label, detections.image_size)
         result.append({**region, "score": round(float(detections.scores[k]), 5)})
     # Label Studio sorts tasks by this score: the least certain box says how much a picture needs a look.
     score = float(detections.scores.min()) if len(detections) else 0.0
@@ -94,13 +84,7 @@ def read_predictions(file: Path) -> Iterator[tuple[Path, Detections]]:
 
 @dataclass(frozen=True, slots=True)
 class Prelabelled:
-    """What was written.
-
-    Attributes:
-        images: How many tasks.
-        boxes: How many pre-labels.
-        labels: What the labelling interface offers.
-    """
+    """How many tasks and pre-labels were written, and what the labelling interface offers."""
 
     images: int
     boxes: int

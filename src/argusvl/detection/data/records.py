@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
@@ -62,21 +62,24 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A student scene to learn from, and teacher scenes that are shown before it.
+    """A student scene, whose objects are to be found and described, and teacher scenes that are shown before it.
 
-    Attributes:
-        student: The scene whose objects are to be found and described.
-        teachers: Demonstrations; may be empty.
-        source: ``file:line``, for messages.
+    ``source`` is ``file:line``, for messages.
     """
 
     student: Scene
     teachers: tuple[Scene, ...] = ()
     source: str = ""
 
-    def with_teachers(self, teachers: Sequence[Scene]) -> Record:
-        """The same student after other demonstrations."""
-        return replace(self, teachers=tuple(teachers))
+    @property
+    def scenes(self) -> tuple[Scene, ...]:
+        """The student's, then those of its teachers."""
+        return self.student, *self.teachers
+
+    @property
+    def images(self) -> list[str]:
+        """The images of its scenes, in their order."""
+        return [image for scene in self.scenes for image in scene.images]
 
 
 def decode_line(line: bytes) -> Any:
@@ -94,13 +97,9 @@ def decode_line(line: bytes) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with a decoded line.
+    """What is wrong with a decoded line: the field, the value found, and why it cannot be used.
 
-    Attributes:
-        slug: Of the finding.
-        what: The field, the value found, and why it cannot be used.
-        remedy: What to do.
-        about: The object concerned: arguments of :func:`~argusvl.detection.data.findings.finding`.
+    ``about`` are the arguments of :func:`~argusvl.detection.data.findings.finding` on the object concerned.
     """
 
     slug: str
@@ -115,13 +114,7 @@ Report = Callable[[Problem], None]
 
 @dataclass(slots=True)
 class ReadScene:
-    """What could be read of a scene.
-
-    Attributes:
-        images: Its image paths; empty where they could not be read.
-        objects: The objects that could be read, by their position in the line.
-        num_objects: Objects in the line.
-    """
+    """What could be read of a scene: image paths, and objects by their position in the line, of ``num_objects``."""
 
     images: tuple[str, ...] = ()
     objects: dict[int, ObjectAnnotation] = field(default_factory=dict)
@@ -129,11 +122,7 @@ class ReadScene:
 
 
 def parse_record(value: Any, source: str) -> Record:
-    """Validates one decoded JSON line.
-
-    Args:
-        value: The decoded line.
-        source: ``file:line``, named in errors.
+    """Validates one decoded JSON line, which errors name ``source``.
 
     Raises:
         DataError: A field is missing, unknown, of the wrong type, or a box is not a box.
@@ -151,9 +140,7 @@ def parse_record(value: Any, source: str) -> Record:
 def read_scenes(value: Any, report: Report) -> list[ReadScene]:
     """Reads one decoded JSON line: the student's scene, then those of its teachers.
 
-    Args:
-        value: The decoded line.
-        report: Takes what is wrong with it. A line in which nothing is can be trained on, but for its images.
+    ``report`` takes what is wrong with it. A line in which nothing is can be trained on, but for its images.
     """
     if not isinstance(value, dict):
         report(_bad("the line", value, "write one JSON object a line"))
@@ -184,10 +171,7 @@ def scene_to_json(scene: Scene) -> dict[str, Any]:
     """Inverse of the scene parser: a JSON-ready dictionary."""
     objects: list[dict[str, Any]] = []
     for annotation in scene.objects:
-        entry: dict[str, Any] = {
-            "bbox_2d": plain_box(annotation.bbox_2d),
-            "desc": annotation.desc,
-        }
+        entry: dict[str, Any] = {"bbox_2d": plain_box(annotation.bbox_2d), "desc": annotation.desc}
         if len(scene.images) > 1:
             entry["image"] = annotation.image
         objects.append(entry)
@@ -271,11 +255,9 @@ class RecordFile(Sequence[Record]):
         try:
             return open_file(self.path)
         except FileNotFoundError:
+            remedy = "check the path of the JSONL file"
             raise DataError(
-                "no such records file",
-                where=self.path,
-                remedy="check the path of the JSONL file",
-                slug="missing-records",
+                "no such records file", where=self.path, remedy=remedy, slug="missing-records"
             ) from None
         except OSError as error:
             raise cannot_read(self.path, error, DataError) from None
@@ -363,7 +345,7 @@ def _read_object(
         report(_bad(f"field '{place}'", value, remedy, about={"object_index": index}))
         return None
     box, desc, image = value.get("bbox_2d", _MISSING), value.get("desc", _MISSING), value.get("image", 0)
-    is_box = isinstance(box, list) and len(box) == 4 and all(map(_is_number, box))
+    is_box = isinstance(box, list) and len(box) == 4 and all(type(v) in (int, float) for v in box)
     box_is_bad = box_problem(box, None) if is_box else ("box-not-a-number", "")
     desc_is_bad = description_problem(desc) if isinstance(desc, str) else ("malformed-record", "")
     image_is_bad = not isinstance(image, int) or isinstance(image, bool) or image < 0
@@ -419,13 +401,8 @@ def _report_unknown(
         ours = _OTHER_NAMES.get(name)
         hint = f"; did you mean {ours!r}?" if ours in known else did_you_mean(name, known)
         what = f"unknown field '{prefix}{name}'{hint}"
-        report(
-            Problem("malformed-record", what, f"the fields here are {', '.join(sorted(known))}", about or {})
-        )
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+        remedy = f"the fields here are {', '.join(sorted(known))}"
+        report(Problem("malformed-record", what, remedy, about or {}))
 
 
 def plain_number(value: float) -> int | float:

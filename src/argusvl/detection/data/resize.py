@@ -26,16 +26,10 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class ResizePlan:
-    """From an image's own pixels to the resized image's, and back.
+    """From an image's own pixels to those that the network sees (sides that are multiples of the grid), and back.
 
     Boxes are ``xyxy`` in pixels, and edges rather than pixel indices: the right edge of an image ``width`` wide is
     ``width``. Both directions are computed in double precision; there and back differs by rounding only (≤ 1e-6 px).
-
-    Attributes:
-        width: Original width, pixels.
-        height: Original height, pixels.
-        resized_width: Width that the network sees, a multiple of the grid.
-        resized_height: Height that the network sees, a multiple of the grid.
     """
 
     width: int
@@ -94,24 +88,15 @@ class ResizePlan:
     def boxes_to_original(self, boxes: np.ndarray | Sequence[Sequence[float]]) -> np.ndarray:
         """Boxes ``[N, 4]`` from the resized image's pixels to the original's, ``float64 [N, 4]``."""
         values = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
-        return (
-            values * np.array([*self.size] * 2, np.float64) / np.array([*self.resized_size] * 2, np.float64)
-        )
+        return np.asarray(values * (*self.size, *self.size) / (*self.resized_size, *self.resized_size))
 
 
 def plan_resize(
     width: int, height: int, min_pixels: int, max_pixels: int, *, where: object | None = None
 ) -> ResizePlan:
-    """The size that the network sees an image in.
+    """The size that the network sees an image in, whose area (pixels) the limits bound; errors name ``where``.
 
     Applied to an image of the planned size it gives that size again: an image is never resized twice.
-
-    Args:
-        width: Original width, pixels.
-        height: Original height, pixels.
-        min_pixels: Smallest area of the resized image, pixels.
-        max_pixels: Largest area of the resized image, pixels.
-        where: The image, named in errors.
 
     Raises:
         DataError: The limits contradict each other.
@@ -119,12 +104,9 @@ def plan_resize(
     """
     check_limits(min_pixels, max_pixels)
     if width < 1 or height < 1:
-        raise ImageError(
-            f"the size is {width}×{height}",
-            where=where,
-            remedy="remove the image: it shows nothing",
-            slug="unresizable-image",
-        )
+        remedy = "remove the image: it shows nothing"
+        text = f"the size is {width}×{height}"
+        raise ImageError(text, where=where, remedy=remedy, slug="unresizable-image")
     ratio = max(width, height) / min(width, height)
     if ratio > MAX_ASPECT_RATIO:
         raise ImageError(

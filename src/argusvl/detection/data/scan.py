@@ -158,7 +158,8 @@ def _measure(
         line = RecordLine(file, index, text)
         if images is not None:
             # First: an image that changes while it is measured must not pass for the one that was measured.
-            _stamp(line, images)
+            with suppress(ArgusError):  # whoever needs the record is told
+                images |= stamps_of(file.root, [name for name in line.record.images if name not in images])
         measured.append((line, [_result(one, line) for one in measurements]))
     return measured
 
@@ -168,10 +169,3 @@ def _result(measurement: Measurement[T], line: RecordLine) -> T | ArgusError:
         return measurement.measure(line)
     except ArgusError as error:
         return error
-
-
-def _stamp(line: RecordLine, images: FileStamps) -> None:
-    with suppress(ArgusError):  # whoever needs the record is told
-        record = line.record
-        names = (name for scene in (record.student, *record.teachers) for name in scene.images)
-        images |= stamps_of(line.file.root, [name for name in names if name not in images])

@@ -56,12 +56,9 @@ def without_saving() -> Iterator[None]:
 
 
 def load_measured(file: RecordFile, name: str, key: str) -> Arrays | None:
-    """What is cached of records under a name; ``None`` where that is nothing, or rests on something else.
+    """What is cached of records under a measurement's name; ``None`` where that is nothing, or rests on something else.
 
-    Args:
-        file: The records.
-        name: Of the measurement.
-        key: What it rests on besides records and images.
+    ``key`` says what it rests on besides records and images.
     """
     path = _path(file, name)
     if len(file) < CACHED_FROM or not path.exists():
@@ -87,14 +84,9 @@ def load_measured(file: RecordFile, name: str, key: str) -> Arrays | None:
 def save_measured(
     file: RecordFile, name: str, key: str, arrays: Arrays, images: FileStamps | None = None
 ) -> None:
-    """Caches what was measured.
+    """Caches what was measured of records, see :func:`load_measured`.
 
-    Args:
-        file: The records that were measured.
-        name: Of the measurement.
-        key: What it rests on besides records and images.
-        arrays: The results.
-        images: The images that they rest on, as they were before they were measured.
+    ``images`` are those that it rests on, as they were before they were measured.
     """
     if len(file) < CACHED_FROM or not _saves.get():
         return

@@ -15,11 +15,8 @@ from argusvl.core.errors import DataError
 from argusvl.detection.data.formats import FORMATS, format_of
 from argusvl.detection.data.formats.base import (
     Format,
-    PlacedImage,
     PlacedRecord,
-    PlacedScene,
     ReadOptions,
-    WriteOptions,
 )
 from argusvl.detection.data.preparing.convert import ConvertOptions, convert
 from argusvl.detection.data.preparing.export import ExportOptions, export
@@ -62,7 +59,9 @@ def boxes(draw: Any, size: tuple[int, int]) -> tuple[float, float, float, float]
 
 
 @st.composite
-def scenes(draw: Any, chosen: Format, split: str, taken: set[str], images: int) -> PlacedScene:
+def scenes(
+    draw: Any, chosen: Format, split: str, taken: set[str], images: int, sizes: dict[str, tuple[int, int]]
+) -> Scene:
     placed = []
     for _ in range(images):
         name = draw(names.filter(lambda text: f"{split}/{text}".casefold() not in taken))
@@ -71,14 +70,14 @@ def scenes(draw: Any, chosen: Format, split: str, taken: set[str], images: int) 
             taken.update(f"{other}/{name}".casefold() for other in ("train", "val", "test", "teacher_pool"))
         folder = chosen.image_folder.format(split=split)
         suffix = draw(st.sampled_from([".jpg", ".PNG"]))
-        size = draw(st.tuples(st.integers(1, 5000), st.integers(1, 5000)))
-        placed.append(PlacedImage(f"{folder}/{name}{suffix}", size))
+        placed.append(f"{folder}/{name}{suffix}")
+        sizes[placed[-1]] = draw(st.tuples(st.integers(1, 5000), st.integers(1, 5000)))
     objects = []
     for _ in range(draw(st.integers(0, 3))):
         image = draw(st.integers(0, images - 1))
         label = draw(labels.filter(lambda text: chosen.label_problem(text) is None))
-        objects.append(ObjectAnnotation(draw(boxes(placed[image].size)), label, image))
-    return PlacedScene(tuple(placed), tuple(sorted(objects, key=lambda one: one.image)))
+        objects.append(ObjectAnnotation(draw(boxes(sizes[placed[image]])), label, image))
+    return Scene(tuple(placed), tuple(sorted(objects, key=lambda one: one.image)))
 
 
 @st.composite
@@ -89,25 +88,23 @@ def data_sets(draw: Any, chosen: Format) -> list[PlacedRecord]:
     for _ in range(draw(st.integers(1, 4))):
         split = draw(st.sampled_from(splits))
         images = draw(st.integers(1, 2 if chosen.several_images else 1))
-        student = draw(scenes(chosen, split, taken, images))
+        sizes: dict[str, tuple[int, int]] = {}
+        student = draw(scenes(chosen, split, taken, images, sizes))
         teachers = draw(st.integers(0, 1 if chosen.teachers else 0))
-        shown = [draw(scenes(chosen, split, taken, 1)) for _ in range(teachers)]
-        records.append(PlacedRecord(split, student, tuple(shown)))
+        shown = [draw(scenes(chosen, split, taken, 1, sizes)) for _ in range(teachers)]
+        records.append(PlacedRecord(split, Record(student, tuple(shown)), sizes))
     return records
 
 
 def write(root: Path, chosen: Format, records: list[PlacedRecord]) -> None:
     """The files, and an empty one for each image: a reader opens none."""
-    for name, text in chosen.write(records, WriteOptions()):
+    for name, text in chosen.write(records, "en"):
         file = root / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(text.encode("utf-8"))
-    for record in records:
-        for scene in (record.student, *record.teachers):
-            for image in scene.images:
-                file = root / image.path
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.touch()
+    for image in (image for record in records for image in record.sizes):
+        (root / image).parent.mkdir(parents=True, exist_ok=True)
+        (root / image).touch()
 
 
 @EVERY_FORMAT
@@ -121,7 +118,7 @@ def test_what_is_written_comes_back(name: str) -> None:
             root = Path(folder)
             write(root, chosen, records)
             source = chosen.read(root, ReadOptions())
-            sizes = {i.path: i.size for r in records for s in (r.student, *r.teachers) for i in s.images}
+            sizes = {image: size for record in records for image, size in record.sizes.items()}
             read = {}
             for entry in source.images:
                 annotation = entry.annotate()
@@ -140,12 +137,11 @@ def test_what_is_written_comes_back(name: str) -> None:
                 read[path] = (entry.split, place, objects)
         expected = {}
         for record in records:
-            whole = (record.student, *record.teachers)
-            total = sum(len(scene.images) for scene in whole)
-            for number, scene in enumerate(whole):
+            total = len(record.sizes)
+            for number, scene in enumerate(record.record.scenes):
                 for index, image in enumerate(scene.images):
                     shown = [(o.desc, o.bbox_2d) for o in scene.objects if o.image == index]
-                    expected[image.path] = (
+                    expected[image] = (
                         record.split,
                         None if total == 1 else (number, index, total),
                         shown,
@@ -170,16 +166,10 @@ def missing_size_only(findings: tuple[Any, ...]) -> tuple[tuple[Any, ...], ...]:
 @EVERY_FORMAT
 def test_no_bytes_make_a_reader_fall_over(name: str) -> None:
     chosen = format_of(name)
-    record = PlacedRecord(
-        "train",
-        PlacedScene(
-            (PlacedImage(f"{chosen.image_folder.format(split='train')}/a.jpg", (64, 48)),),
-            (ObjectAnnotation((1, 2, 30, 40), "cell"), ObjectAnnotation((3, 4, 50, 40), "螺丝")),
-        ),
-    )
-    files = [
-        (path, text.encode()) for path, text in chosen.write([record], WriteOptions()) if path != "data.yaml"
-    ]
+    image = f"{chosen.image_folder.format(split='train')}/a.jpg"
+    objects = (ObjectAnnotation((1, 2, 30, 40), "cell"), ObjectAnnotation((3, 4, 50, 40), "螺丝"))
+    record = PlacedRecord("train", Record(Scene((image,), objects)), {image: (64, 48)})
+    files = [(path, text.encode()) for path, text in chosen.write([record], "en") if path != "data.yaml"]
 
     @settings(max_examples=40, deadline=None)
     @given(st.data())
@@ -244,7 +234,7 @@ def contents(folder: Path) -> dict[tuple[str, str], list[Any]]:
     read = {}
     for file in sorted(folder.glob("*.jsonl")):
         for record in RecordFile(file):
-            for scene in (record.student, *record.teachers):
+            for scene in record.scenes:
                 for index, image in enumerate(scene.images):
                     shown = [(o.bbox_2d, o.desc) for o in scene.objects if o.image == index]
                     read[file.stem, Path(image).name] = shown

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from argusvl.detection.data.formats import FORMATS, format_of
-from argusvl.detection.data.formats.base import PlacedImage, PlacedRecord, PlacedScene, WriteOptions
+from argusvl.detection.data.formats.base import PlacedRecord
 from argusvl.detection.data.preparing.check import CheckOptions, CheckReport, check_source
-from argusvl.detection.data.records import ObjectAnnotation
+from argusvl.detection.data.records import ObjectAnnotation, Record, Scene
 
 JSON_FORMATS = ("coco", "labelme", "vendor", "qwen", "ms-swift", "argus")
 KEYS = {
@@ -34,13 +34,12 @@ def spoil(tmp_path: Path) -> Spoil:
     def write(name: str, old: str, new: str) -> CheckReport:
         chosen = format_of(name)
         image = f"{chosen.image_folder.format(split='train')}/a.jpg"
-        record = PlacedRecord(
-            "train", PlacedScene((PlacedImage(image, (64, 48)),), (ObjectAnnotation((0, 0, 37, 41), "cell"),))
-        )
+        scene = Scene((image,), (ObjectAnnotation((0, 0, 37, 41), "cell"),))
+        record = PlacedRecord("train", Record(scene), {image: (64, 48)})
         (tmp_path / image).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (64, 48)).save(tmp_path / image)
         spoilt = 0
-        for file, text in chosen.write([record], WriteOptions()):
+        for file, text in chosen.write([record], "en"):
             (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
             changed = new + text if not old else text.replace(old, new)
             spoilt += changed != text

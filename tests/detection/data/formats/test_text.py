@@ -14,34 +14,31 @@ TEXT = '{"label": "螺丝连接点/已安装"}'
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
 def test_certain_encodings_are_read_without_a_word(encoding: str) -> None:
-    read = decode_text(TEXT.encode(encoding), "a.json")
-    assert (read.text, read.problem) == (TEXT, None)
+    assert decode_text(TEXT.encode(encoding), "a.json") == (TEXT, [])
 
 
 def test_common_chinese_in_gbk_is_read_and_said() -> None:
-    read = decode_text(TEXT.encode("gbk"), "a.json")
-    assert read.text == TEXT
-    assert read.problem is not None
-    assert (read.problem.slug, read.problem.severity) == ("encoding-guessed", "warning")
-    assert "螺丝连接点" in read.problem.what
+    text, (problem,) = decode_text(TEXT.encode("gbk"), "a.json")
+    assert text == TEXT
+    assert (problem.slug, problem.severity) == ("encoding-guessed", "warning")
+    assert "螺丝连接点" in problem.what
 
 
 @pytest.mark.parametrize("text", ["Schlüssel", "café noir", "señal"])
 def test_western_encodings_are_not_taken_for_chinese(text: str) -> None:
-    read = decode_text(b"{}\n" + text.encode("latin-1"), "a.json")
-    assert not read.is_usable
-    assert read.problem is not None
-    assert (read.problem.slug, read.problem.where) == ("unknown-encoding", "a.json:2")
+    read, (problem,) = decode_text(b"{}\n" + text.encode("latin-1"), "a.json")
+    assert read is None
+    assert (problem.slug, problem.where) == ("unknown-encoding", "a.json:2")
 
 
 def test_a_byte_order_mark_is_taken_at_its_word() -> None:
-    assert not decode_text(b"\xff\xfe{", "a.json").is_usable
+    assert decode_text(b"\xff\xfe{", "a.json")[0] is None
 
 
 @given(st.binary(max_size=60))
 def test_any_bytes_are_a_text_or_a_finding(content: bytes) -> None:
-    read = decode_text(content, "a.json")
-    assert read.is_usable or read.text == ""
+    text, findings = decode_text(content, "a.json")
+    assert text is not None or [one.severity for one in findings] == ["error"]
 
 
 values = st.recursive(

@@ -28,7 +28,7 @@ def feature(outline: Any, **properties: Any) -> dict[str, Any]:
 def parse(value: Any, vocabulary: Vocabulary | None = None) -> Annotation:
     read = parse_json(json.dumps(value, indent=1, ensure_ascii=False).encode(), "a.json")
     assert isinstance(read, JsonText)
-    return parse_vendor(read, vocabulary)
+    return parse_vendor(read, vocabulary or Vocabulary())
 
 
 def labels(read: Annotation) -> list[str]:

@@ -9,15 +9,12 @@ import yaml
 
 from argusvl.core.errors import DataError
 from argusvl.detection.data.formats.base import (
-    PlacedImage,
     PlacedRecord,
-    PlacedScene,
     ReadOptions,
     Source,
-    WriteOptions,
 )
 from argusvl.detection.data.formats.yolo import parse_yolo, read_yolo, write_yolo
-from argusvl.detection.data.records import ObjectAnnotation
+from argusvl.detection.data.records import ObjectAnnotation, Record, Scene
 
 Found = Callable[..., list[tuple[str, str]]]
 NAMES = {0: "screw", 1: "螺丝"}
@@ -198,7 +195,7 @@ def test_nothing_of_the_kind_is_an_error(source: Any) -> None:
 
 @pytest.mark.parametrize("label", ["0\x85", "a\u2028b", "on", "no", "1e3", "螺丝: 未拧紧"])
 def test_any_label_is_read_back_by_the_yaml_that_ultralytics_uses(label: str) -> None:
-    image = PlacedImage("images/train/a.jpg", (10, 10))
-    scene = PlacedScene((image,), (ObjectAnnotation((0, 0, 5, 5), label),))
-    written = dict(write_yolo([PlacedRecord("train", scene, ())], WriteOptions()))
+    image = "images/train/a.jpg"
+    record = Record(Scene((image,), (ObjectAnnotation((0, 0, 5, 5), label),)))
+    written = dict(write_yolo([PlacedRecord("train", record, {image: (10, 10)})], "en"))
     assert yaml.safe_load(written["data.yaml"])["names"] == {0: label}

@@ -15,7 +15,6 @@ from argus_doctor.findings import Finding
 from argusvl.core.errors import DataError
 from argusvl.detection.data.findings import MOST_OBJECTS
 from argusvl.detection.data.formats.base import SourceObject
-from argusvl.detection.data.preparing import picture_check
 from argusvl.detection.data.preparing.check import CheckOptions, CheckReport, check_records, check_source
 from argusvl.detection.data.preparing.convert import ConvertOptions, convert
 from argusvl.detection.data.preparing.export import ExportOptions, export
@@ -248,30 +247,6 @@ def _overlaps(boxes: np.ndarray) -> np.ndarray:
     overlap = intersection / (area[:, None] + area[None, :] - intersection)
     np.fill_diagonal(overlap, 0)
     return overlap
-
-
-@pytest.mark.parametrize("alike", ["apart", "the same", "nearly the same"])
-def test_duplicates_are_looked_for_with_a_few_comparisons_a_box(
-    alike: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    compared = 0
-    overlap = picture_check._iou
-
-    def counted(first: Any, second: Any) -> float:
-        nonlocal compared
-        compared += 1
-        return overlap(first, second)
-
-    monkeypatch.setattr(picture_check, "_iou", counted)
-    rng = np.random.default_rng(0)
-    corners = {"apart": rng.random((4000, 2)) * 100, "the same": np.ones((4000, 2))}.get(
-        alike, 1 + rng.random((4000, 2)) / 10
-    )
-    objects = [
-        SourceObject(i, "cell", (x, y, x + 9, y + 9), "w") for i, (x, y) in enumerate(corners.tolist())
-    ]
-    Pictures(CheckOptions()).check_objects((200, 200), "a.jpg", "w", objects)
-    assert compared < 40 * len(objects)  # each with each: 2,000 a box
 
 
 def test_a_scene_of_more_objects_than_any_model_names_is_refused(data: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ def test_images_of_other_splits_and_images_without_objects_are_not_taken() -> No
 
 def test_a_teacher_has_no_teachers() -> None:
     teacher = Scene(("t.jpg",), ())
-    train = [record("a.jpg", "x").with_teachers([teacher]), record("b.jpg", "x", "x")]
+    train = [replace(record("a.jpg", "x"), teachers=(teacher,)), record("b.jpg", "x", "x")]
     pool, _, _ = take_pool(train, 1)
     assert pool[0].teachers == ()
 

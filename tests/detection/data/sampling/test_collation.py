@@ -16,6 +16,8 @@ from argusvl.detection.data.records import ObjectAnnotation
 from argusvl.detection.data.sampling.collation import COUNTS, IGNORED, Collator, CollatorType
 from argusvl.detection.data.sampling.conversation import ChatProcessor
 from argusvl.detection.data.sampling.samples import LoadedScene, Sample, join
+from argusvl.detection.data.sampling.tokenizer import token_id
+from argusvl.detection.data.special_tokens import IMAGE_PAD
 
 SCREW, BAFFLE, LABEL = "螺丝连接点/BBU安装螺丝/连接正确", "挡风板/已安装", "标签贴纸"
 LABELS = ["挡风板", "螺丝连接点"]
@@ -93,7 +95,7 @@ def test_text_is_right_padded_and_masked(
         assert (batch.inputs["attention_mask"][row, : lengths[row]] == 1).all()
     for name in ("input_ids", "attention_mask", "mm_token_type_ids", "labels", "label_roles"):
         assert batch.inputs[name].dtype == torch.int64
-    is_image = batch.inputs["input_ids"] == processor.image_token_id
+    is_image = batch.inputs["input_ids"] == token_id(processor.tokenizer, IMAGE_PAD)
     assert torch.equal(batch.inputs["mm_token_type_ids"], is_image.long())
 
 

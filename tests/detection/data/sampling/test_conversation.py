@@ -19,6 +19,7 @@ from argusvl.detection.data.sampling.conversation import (
     ConversationTooLongError,
     Turn,
 )
+from argusvl.detection.data.sampling.tokenizer import token_id
 from argusvl.detection.data.special_tokens import END_OF_TEXT, IMAGE_PAD, TURN_END
 
 GRID = (1, 6, 8)
@@ -72,7 +73,7 @@ def expanded(processor: ChatProcessor, rendered: str, conversation: Conversation
     grids: Iterator[tuple[int, int, int]] = iter(conversation.grids)
     ids: list[int] = []
     for token in processor.tokenizer(rendered).input_ids:
-        t, h, w = next(grids) if token == processor.image_token_id else (4, 1, 1)
+        t, h, w = next(grids) if token == token_id(processor.tokenizer, IMAGE_PAD) else (4, 1, 1)
         ids += [token] * (t * h * w // 4)
     assert next(grids, None) is None
     return ids
@@ -108,7 +109,7 @@ def test_image_spans_hold_the_expanded_placeholders_in_order_with_their_owner(
     processor: ChatProcessor,
 ) -> None:
     conversation = processor.training(TWO_IMAGES, [TEACHER])
-    image = processor.image_token_id
+    image = token_id(processor.tokenizer, IMAGE_PAD)
     assert [p.stop - p.start for p in conversation.images] == [8, 12, 8]
     assert [p.role for p in conversation.images] == ["teacher", "student", "student"]
     assert conversation.grids == (TALL, GRID, TALL)

@@ -6,21 +6,15 @@ is a finding, and the rest is used.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from argus_doctor.findings import Finding
 from argusvl.core.errors import DataError
 from argusvl.detection.data.findings import finding
-from argusvl.detection.data.formats.base import (
-    Format,
-    PlacedRecord,
-    PlacedScene,
-    WriteOptions,
-    lines_by_split,
-)
+from argusvl.detection.data.formats.base import Files, Format, PlacedRecord, lines_by_split
 from argusvl.detection.data.formats.lines import LineScene, line_reader
-from argusvl.detection.data.records import Record, Scene, parse_record, record_to_json
+from argusvl.detection.data.records import parse_record, record_to_json
 
 
 def parse_argus(value: Any, where: str) -> list[LineScene] | Finding:
@@ -29,26 +23,19 @@ def parse_argus(value: Any, where: str) -> list[LineScene] | Finding:
         record = parse_record(_without_objects(value), where)
     except DataError as error:
         return finding("malformed-record", where, error.what, remedy=error.remedy)
-    if not all(scene.images for scene in (record.student, *record.teachers)):
+    scenes = [LineScene(scene.images) for scene in record.scenes]
+    if not all(scene.images for scene in scenes):
         return finding("malformed-record", where, "a scene without an image: there is nothing to convert")
-    bodies = [value.get("student", value), *value.get("teachers", [])]
-    prefixes = [
-        "" if "student" not in value else "student.",
-        *(f"teachers[{i}]." for i in range(len(bodies))),
-    ]
-    scenes = (record.student, *record.teachers)
-    return [
-        _scene(scene.images, body["objects"], where, prefix)
-        for scene, body, prefix in zip(scenes, bodies, prefixes, strict=False)
-    ]
+    bodies = {f"teachers[{i}].": body for i, body in enumerate(value.get("teachers", []))}
+    bodies = {"student.": value["student"], **bodies} if "student" in value else {"": value}
+    for scene, (prefix, body) in zip(scenes, bodies.items(), strict=True):
+        scene.read_objects(body["objects"], where, "desc", f"{prefix}objects")
+    return scenes
 
 
-def write_argus(records: Sequence[PlacedRecord], options: WriteOptions) -> Iterator[tuple[str, str]]:
+def write_argus(records: Sequence[PlacedRecord], language: str) -> Files:
     """``<split>.jsonl`` for each split."""
-    return lines_by_split(
-        records,
-        lambda one: record_to_json(Record(_plain(one.student), tuple(map(_plain, one.teachers)))),
-    )
+    return lines_by_split(records, lambda one: record_to_json(one.record))
 
 
 ARGUS = Format(
@@ -60,31 +47,13 @@ ARGUS = Format(
 )
 
 
-def _plain(scene: PlacedScene) -> Scene:
-    return Scene(tuple(image.path for image in scene.images), scene.objects)
-
-
 def _without_objects(value: Any) -> Any:
-    """The line with empty lists of objects: what remains to be wrong concerns the whole line."""
-
-    def bare(scene: Any) -> Any:
-        return (
-            {**scene, "objects": []}
-            if isinstance(scene, dict) and isinstance(scene.get("objects"), list)
-            else scene
-        )
-
+    """A line, or a scene of it, with empty lists of objects: what remains to be wrong concerns the whole line."""
     if not isinstance(value, dict):
         return value
-    if "student" not in value:
-        return bare(value)
-    stripped = {**value, "student": bare(value["student"])}
-    if isinstance(value.get("teachers"), list):
-        stripped["teachers"] = [bare(teacher) for teacher in value["teachers"]]
-    return stripped
-
-
-def _scene(images: Sequence[str], objects: list[Any], where: str, prefix: str) -> LineScene:
-    scene = LineScene(images)
-    scene.read_objects(objects, where, "desc", f"{prefix}objects")
-    return scene
+    bare = {**value, "objects": []} if isinstance(value.get("objects"), list) else {**value}
+    if "student" in value:
+        bare["student"] = _without_objects(value["student"])
+        if isinstance(value.get("teachers"), list):
+            bare["teachers"] = [_without_objects(teacher) for teacher in value["teachers"]]
+    return bare

@@ -13,11 +13,11 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from argus_doctor.findings import Finding
 from argusvl.detection.data.findings import describe_object, finding
-from argusvl.detection.data.records import ObjectAnnotation
+from argusvl.detection.data.records import ObjectAnnotation, Record
 from argusvl.detection.data.resize import Box
 
 SPLITS = ("train", "val", "test")
@@ -118,14 +118,9 @@ class Annotation:
 def object_or_finding(
     index: int, label: str, box: Box | str, where: str, before: str = ""
 ) -> SourceObject | Finding:
-    """An object, or why its box is none.
+    """An object, or why its box is none: then ``box`` is ``kind: why``.
 
-    Args:
-        index: Position among the annotation's objects.
-        label: Its description.
-        box: Its box, or ``kind: why`` there is none.
-        where: ``file:line``.
-        before: What the text of a finding begins with.
+    ``where`` is ``file:line``; the text of a finding begins with ``before``.
     """
     if isinstance(box, tuple):
         return SourceObject(index, label, box, where)
@@ -136,14 +131,7 @@ def object_or_finding(
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """Where an image stands in a record that shows several, or that has teachers.
-
-    Attributes:
-        record: The record, ``file:line``.
-        scene: 0 for the student, then the teachers.
-        image: Position in the scene.
-        images: Images in the whole record.
-    """
+    """Where an image stands in a record of so many ``images``; scene 0 is the student's, then come the teachers'."""
 
     record: str
     scene: int
@@ -156,10 +144,8 @@ class SourceImage:
     """An image of the source and how to read its annotation.
 
     Attributes:
-        path: The image file.
         name: Its path below the source's image folder, with ``/``.
         split: The source's own split, ``None`` where it has none.
-        annotate: Reads the annotation.
         slot: Its place in a record of several images; ``None`` where the image is a record of its own.
     """
 
@@ -172,11 +158,9 @@ class SourceImage:
 
 @dataclass(slots=True)
 class Source:
-    """A listed source.
+    """A listed source: what is to be read, and what was found while listing.
 
     Attributes:
-        images: What is to be read.
-        findings: What was found while listing.
         refused_images: Images that listing found unusable; a finding says why for each.
     """
 
@@ -212,84 +196,51 @@ class ReadOptions:
     label_hierarchy: Mapping[str, Sequence[Sequence[str]]] | None = None
 
 
-class Reader(Protocol):
-    """Lists a source of one format."""
-
-    def __call__(self, folder: Path, options: ReadOptions) -> Source:
-        """Lists the images of ``folder`` (or of an annotation file, where the format has one for all images).
-
-        Raises:
-            DataError: It does not hold data of this format.
-        """
-        ...
+Reader = Callable[[Path, ReadOptions], Source]
+"""Lists the images of a folder, or of an annotation file, where the format has one for all images; a ``DataError`` says
+that it does not hold data of the format."""
 
 
 # --- writing --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class PlacedImage:
-    """An image at its place in what is written.
-
-    Attributes:
-        path: Relative to the folder that is written, with ``/``.
-        size: ``(width, height)``, pixels.
-    """
-
-    path: str
-    size: tuple[int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class PlacedScene:
-    """Images at their places, and the objects in them (boxes in pixels of these images)."""
-
-    images: tuple[PlacedImage, ...]
-    objects: tuple[ObjectAnnotation, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class PlacedRecord:
-    """A record to be written.
+    """A record to be written: its images stand at their places below the folder that is written, with ``/``.
+
+    One image and no teachers where the format holds no more.
 
     Attributes:
         split: ``train``, ``val``, ``test``, …
-        student: Its scene; exactly one image where the format holds one only.
-        teachers: Demonstrations; empty where the format holds none.
+        record: Boxes are pixels of the images.
+        sizes: Image → ``(width, height)``, pixels.
     """
 
     split: str
-    student: PlacedScene
-    teachers: tuple[PlacedScene, ...] = ()
+    record: Record
+    sizes: Mapping[str, tuple[int, int]]
 
     @property
-    def image(self) -> PlacedImage:
+    def objects(self) -> tuple[ObjectAnnotation, ...]:
+        """The student's."""
+        return self.record.student.objects
+
+    @property
+    def image(self) -> str:
         """The only image, for formats that hold one."""
-        return self.student.images[0]
+        return self.record.student.images[0]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Of that image."""
+        return self.sizes[self.image]
 
 
-@dataclass(frozen=True, slots=True)
-class WriteOptions:
-    """How to write.
+Files = Iterator[tuple[str, str]]
+"""Path relative to the folder that is written, and text."""
 
-    Attributes:
-        prompt_language: Of the question in formats that are conversations.
-    """
-
-    prompt_language: str = "en"
-
-
-class Writer(Protocol):
-    """Renders records as the files of one format."""
-
-    def __call__(self, records: Sequence[PlacedRecord], options: WriteOptions) -> Iterable[tuple[str, str]]:
-        """Yields the files: path relative to the folder that is written, and text."""
-        ...
-
-
-def any_label(label: str) -> str | None:
-    """For formats that hold every description."""
-    return None
+Writer = Callable[[Sequence[PlacedRecord], str], Files]
+"""Records, and the language of the question in formats that are conversations → the files of one format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,8 +248,6 @@ class Format:
     """One annotation format, in and out.
 
     Attributes:
-        read: Its reader.
-        write: Its writer.
         image_folder: Where images stand in what is written; ``{split}`` is replaced.
         several_images: Whether a record of it may show several images.
         teachers: Whether a record of it may have teachers, and whether it knows a teacher pool.
@@ -310,21 +259,37 @@ class Format:
     image_folder: str
     several_images: bool = False
     teachers: bool = False
-    label_problem: Callable[[str], str | None] = any_label
+    label_problem: Callable[[str], str | None] = lambda label: None
 
 
-def by_split(records: Iterable[PlacedRecord]) -> Iterator[tuple[str, list[PlacedRecord]]]:
+def by_split(records: Iterable[PlacedRecord]) -> dict[str, list[PlacedRecord]]:
     """The records of each split, splits in the order of their first record."""
     grouped: dict[str, list[PlacedRecord]] = {}
     for record in records:
         grouped.setdefault(record.split, []).append(record)
-    yield from grouped.items()
+    return grouped
 
 
-def lines_by_split(
-    records: Iterable[PlacedRecord], line: Callable[[PlacedRecord], Any]
-) -> Iterator[tuple[str, str]]:
+def labels_in(records: Iterable[PlacedRecord]) -> list[str]:
+    """The different descriptions of their objects, sorted."""
+    return sorted({one.desc for record in records for one in record.objects})
+
+
+def lines_by_split(records: Iterable[PlacedRecord], line: Callable[[PlacedRecord], Any]) -> Files:
     """``<split>.jsonl`` for each split, with one JSON value a record."""
-    for split, members in by_split(records):
+    for split, members in by_split(records).items():
         texts = [json.dumps(line(one), ensure_ascii=False) for one in members]
         yield f"{split}.jsonl", "".join(f"{text}\n" for text in texts)
+
+
+def json_by_lines(fields: Mapping[str, Any]) -> str:
+    """JSON with a line for each entry of its lists: findings can name it, and version control shows differences."""
+    parts = []
+    for name, value in fields.items():
+        if isinstance(value, list) and value:
+            lines = ",\n".join("    " + json.dumps(one, ensure_ascii=False) for one in value)
+            text = f"[\n{lines}\n  ]"
+        else:
+            text = json.dumps(value, ensure_ascii=False, indent=2).replace("\n", "\n  ")
+        parts.append(f"  {json.dumps(name)}: {text}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"

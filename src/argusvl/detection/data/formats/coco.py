@@ -8,11 +8,9 @@ nothing: that is what COCO means by it.
 
 from __future__ import annotations
 
-import json
 import posixpath
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +21,21 @@ from argusvl.core.wording import listed
 from argusvl.detection.data.findings import box_problem, finding
 from argusvl.detection.data.formats.base import (
     Annotation,
+    Files,
     Format,
     PlacedRecord,
     ReadOptions,
     Source,
     SourceImage,
     SourceObject,
-    WriteOptions,
     by_split,
+    json_by_lines,
+    labels_in,
     object_or_finding,
 )
 from argusvl.detection.data.formats.json_text import JsonText, numbers, read_json, side_lengths
 from argusvl.detection.data.formats.polygons import enclosing_box
-from argusvl.detection.data.formats.tree import ImageFinder, list_files, list_images, split_named
+from argusvl.detection.data.formats.tree import ImageFinder, known, list_files, list_images, split_named
 from argusvl.detection.data.labels import type_of
 from argusvl.detection.data.records import plain_number
 from argusvl.detection.data.resize import Box
@@ -43,34 +43,34 @@ from argusvl.detection.data.resize import Box
 _DECIMALS = 9
 """``x + width`` is rounded to a billionth of a pixel, which undoes what the subtraction before it did."""
 
+_LISTS = ("images", "annotations", "categories")
+
 _OTHER_TASKS = ("captions_", "person_keypoints_", "panoptic_", "stuff_", "image_info_")
 """Files beside the instances of the official tree that annotate the same images otherwise."""
 
 
-def parse_coco(
-    document: JsonText, options: ReadOptions | None = None
-) -> tuple[dict[int, Annotation], list[Finding]]:
+def parse_coco(document: JsonText, pixel_offset: float) -> tuple[dict[int, Annotation], list[Finding]]:
     """Annotations of each entry of ``images``, by its position; no file is touched.
-
-    Args:
-        document: The JSON file.
-        options: How to read.
 
     Returns:
         The annotations, in the order of ``images`` (entries that cannot be used are not among them), and what concerns
         no image that could be read.
     """
-    offset = (options or ReadOptions()).pixel_offset
     findings: list[Finding] = list(document.warnings)
-    problem = _structure_problem(document)
+    value, problem = document.value, None
+    if not isinstance(value, dict):
+        problem = f"the file holds {shown(value)}, not a COCO object"
+    elif missing := [key for key in _LISTS if not isinstance(value.get(key), list)]:
+        problem = f"lacks {' and '.join(missing)}: without them nothing of the file can be used"
     if problem is not None:
-        return {}, [*findings, problem]
-    names = _categories(document, findings)
-    image_at = _images(document, findings)
+        return {}, [*findings, finding("malformed-annotation", document.place(), problem)]
+    categories = _by_id(document, "categories", "name", findings)
+    names = {key: value["categories"][position]["name"] for key, position in categories.items()}
+    image_at = _by_id(document, "images", "file_name", findings)
     entries: dict[Any, list[int]] = {key: [] for key in image_at}
-    for position, entry in enumerate(document.value["annotations"]):
+    for position, entry in enumerate(value["annotations"]):
         key = entry.get("image_id") if isinstance(entry, dict) else None
-        if isinstance(key, bool) or not isinstance(key, int | str) or key not in entries:
+        if not _is_id(key) or key not in entries:
             text = f"annotations[{position}] belongs to no image: image_id is {shown(key)}"
             if not isinstance(entry, dict):
                 text = f"annotations[{position}] is {shown(entry)}, not an object"
@@ -78,52 +78,47 @@ def parse_coco(
             continue
         entries[key].append(position)
     annotations = {
-        position: _annotation(document, position, entries[key], names, offset)
+        position: _annotation(document, position, entries[key], names, pixel_offset)
         for key, position in image_at.items()
     }
     return annotations, findings
 
 
 def read_coco(folder: Path, options: ReadOptions) -> Source:
-    """Lists a COCO source: a tree, or one JSON file.
-
-    Raises:
-        DataError: There is no such folder or file, or it holds no COCO JSON.
-    """
+    """Lists a COCO source: a tree, or one JSON file."""
     remedy = "name a COCO tree (annotations/instances_train.json and images), or one JSON file"
     if not folder.exists():
         raise DataError("no such file or folder", where=folder, remedy=remedy)
     source = Source()
-    root = folder if folder.is_dir() else _root_of(folder)
-    files = {_relative(folder, root): folder} if folder.is_file() else _annotation_files(folder, source)
+    if folder.is_dir():
+        root, files = folder, _annotation_files(folder, source)
+    else:  # its images stand beside it, or in the tree that annotations/ stands in
+        root = folder.parent.parent if folder.parent.name == "annotations" else folder.parent
+        files = {folder.relative_to(root).as_posix(): folder}
     if not files:
         raise DataError("holds no COCO JSON", where=folder, remedy=remedy)
-    images = list_images(root, source)
-    finder = ImageFinder(images)
-    used: set[str] = set()
+    finder = ImageFinder(list_images(root, source))
     categories: Counter[str] = Counter()
     for name, file in files.items():
-        _list_file(file, name, finder, images, used, categories, source, options)
+        _list_file(file, name, finder, categories, source, options)
     _report_unused(categories, ", ".join(files), source)
-    _report_unlisted(images, used, source)
+    _report_unlisted(finder, source)
     return source
 
 
-def write_coco(records: Sequence[PlacedRecord], options: WriteOptions) -> Iterator[tuple[str, str]]:
+def write_coco(records: Sequence[PlacedRecord], language: str) -> Files:
     """``annotations/instances_<split>.json`` for each split; category ids are the same in all of them."""
-    labels = sorted({a.desc for record in records for a in record.student.objects})
+    labels = labels_in(records)
     ids = {label: number for number, label in enumerate(labels, start=1)}
-    categories = [
-        {"id": number, "name": label, "supercategory": type_of(label)} for label, number in ids.items()
-    ]
-    for split, members in by_split(records):
+    categories = [{"id": n, "name": label, "supercategory": type_of(label)} for label, n in ids.items()]
+    for split, members in by_split(records).items():
         annotations: list[dict[str, Any]] = []
         images = []
         for number, record in enumerate(members, start=1):
-            width, height = record.image.size
-            file_name = posixpath.relpath(record.image.path, f"images/{split}")
+            width, height = record.size
+            file_name = posixpath.relpath(record.image, f"images/{split}")
             images.append({"id": number, "file_name": file_name, "width": width, "height": height})
-            for one in record.student.objects:
+            for one in record.objects:
                 x1, y1, x2, y2 = one.bbox_2d
                 box = [plain_number(round(v, _DECIMALS)) for v in (x1, y1, x2 - x1, y2 - y1)]
                 annotations.append(
@@ -137,7 +132,7 @@ def write_coco(records: Sequence[PlacedRecord], options: WriteOptions) -> Iterat
                     }
                 )
         parts = {"images": images, "annotations": annotations, "categories": categories}
-        yield f"annotations/instances_{split}.json", _line_by_line(parts)
+        yield f"annotations/instances_{split}.json", json_by_lines(parts)
 
 
 COCO = Format(read=read_coco, write=write_coco, image_folder="images/{split}")
@@ -146,63 +141,31 @@ COCO = Format(read=read_coco, write=write_coco, image_folder="images/{split}")
 # --- one document ---------------------------------------------------------------------------------------------------
 
 
-def _structure_problem(document: JsonText) -> Finding | None:
-    value = document.value
-    if not isinstance(value, dict):
-        return finding(
-            "malformed-annotation", document.place(), f"the file holds {shown(value)}, not a COCO object"
-        )
-    missing = [key for key in ("images", "annotations", "categories") if not isinstance(value.get(key), list)]
-    if not missing:
-        return None
-    text = f"lacks {' and '.join(missing)}: without them nothing of the file can be used"
-    return finding("malformed-annotation", document.place(), text)
-
-
-def _categories(document: JsonText, findings: list[Finding]) -> dict[Any, str]:
-    names: dict[Any, str] = {}
-    for position, entry in enumerate(document.value["categories"]):
-        place = document.place("categories", position) if not _is_category(entry) else ""
-        if place:
-            text = f"categories[{position}] is {shown(entry)}: it needs an id and a name"
-            findings.append(finding("malformed-annotation", place, text))
-        elif entry["id"] in names:
-            text = (
-                f"categories[{position}] {entry['name']!r} has the id {entry['id']} of {names[entry['id']]!r}"
-            )
-            findings.append(finding("duplicate-id", document.place("categories", position), text))
+def _by_id(document: JsonText, key: str, name: str, findings: list[Finding]) -> dict[Any, int]:
+    """Of a list's entries that have a name and an id of their own: id → position."""
+    found: dict[Any, int] = {}
+    entries = document.value[key]
+    for position, entry in enumerate(entries):
+        if not _is_named(entry, name):
+            text = f"{key}[{position}] is {shown(entry)}: it needs an id and a {name}"
+            findings.append(finding("malformed-annotation", document.place(key, position), text))
+        elif (number := entry["id"]) in found:
+            other = "another image" if key == "images" else repr(entries[found[number]][name])
+            text = f"{key}[{position}] {entry[name]!r} has the id {number} of {other}"
+            findings.append(finding("duplicate-id", document.place(key, position), text))
         else:
-            names[entry["id"]] = entry["name"]
-    return names
+            found[number] = position
+    return found
 
 
-def _is_category(entry: Any) -> bool:
-    if not isinstance(entry, dict) or not isinstance(entry.get("name"), str) or not entry["name"].strip():
+def _is_named(entry: Any, name: str) -> bool:
+    if not isinstance(entry, dict) or not _is_id(entry.get("id")):
         return False
-    return _is_id(entry.get("id"))
+    return isinstance(entry.get(name), str) and bool(entry[name].strip())
 
 
 def _is_id(value: Any) -> bool:
     return isinstance(value, int | str) and not isinstance(value, bool)
-
-
-def _images(document: JsonText, findings: list[Finding]) -> dict[Any, int]:
-    """Image id → position of the image's entry."""
-    result: dict[Any, int] = {}
-    for position, entry in enumerate(document.value["images"]):
-        if not isinstance(entry, dict) or not _is_id(entry.get("id")) or not _is_name(entry.get("file_name")):
-            text = f"images[{position}] is {shown(entry)}: it needs an id and a file_name"
-            findings.append(finding("malformed-annotation", document.place("images", position), text))
-        elif entry["id"] in result:
-            text = f"images[{position}] {entry['file_name']!r} has the id {entry['id']} of another image"
-            findings.append(finding("duplicate-id", document.place("images", position), text))
-        else:
-            result[entry["id"]] = position
-    return result
-
-
-def _is_name(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip())
 
 
 def _annotation(
@@ -213,9 +176,8 @@ def _annotation(
     size = side_lengths(entry.get("width"), entry.get("height"))
     if size is None:
         text = f"{entry['file_name']!r}: width is {shown(entry.get('width'))}, height {shown(entry.get('height'))}"
-        findings.append(
-            finding("missing-size", document.place("images", position), text, image=entry["file_name"])
-        )
+        place = document.place("images", position)
+        findings.append(finding("missing-size", place, text, image=entry["file_name"]))
     objects = [_object(document, i, index, names, size, offset) for index, i in enumerate(members)]
     return Annotation.of(document.where, objects, findings=findings, size=size, file_name=entry["file_name"])
 
@@ -262,15 +224,6 @@ def _box(entry: dict[str, Any], offset: float) -> Box | str:
     return enclosing_box(outline)
 
 
-def _line_by_line(parts: dict[str, list[dict[str, Any]]]) -> str:
-    """JSON with one entry a line: findings can name it, and a difference shows in version control."""
-    blocks = []
-    for name, entries in parts.items():
-        lines = ",\n".join("    " + json.dumps(entry, ensure_ascii=False) for entry in entries)
-        blocks.append(f"  {json.dumps(name)}: [\n{lines}\n  ]" if entries else f"  {json.dumps(name)}: []")
-    return "{\n" + ",\n".join(blocks) + "\n}\n"
-
-
 # --- the files around it --------------------------------------------------------------------------------------------
 
 
@@ -283,31 +236,17 @@ def _annotation_files(folder: Path, source: Source) -> dict[str, Path]:
     return instances or roboflow or others
 
 
-def _root_of(file: Path) -> Path:
-    """Where the images of a single file are looked for: its folder, or the tree that ``annotations/`` stands in."""
-    return file.parent.parent if file.parent.name == "annotations" else file.parent
-
-
-def _relative(file: Path, root: Path) -> str:
-    return file.relative_to(root).as_posix()
-
-
 def _split_of(name: str) -> str | None:
     """``annotations/instances_train2017.json`` and ``train/_annotations.coco.json`` are of ``train``."""
     stem = posixpath.splitext(posixpath.basename(name))[0]
-    for part in (stem, *stem.split("_"), *reversed(name.split("/")[:-1])):
-        split = split_named(part)
-        if split is not None:
-            return split
-    return None
+    parts = (stem, *stem.split("_"), *reversed(name.split("/")[:-1]))
+    return next((split for part in parts if (split := split_named(part)) is not None), None)
 
 
 def _list_file(
     file: Path,
     name: str,
     finder: ImageFinder,
-    images: dict[str, Path],
-    used: set[str],
     categories: Counter[str],
     source: Source,
     options: ReadOptions,
@@ -317,31 +256,26 @@ def _list_file(
         source.findings.append(document)
         return
     split = _split_of(name)
-    annotations, findings = parse_coco(document, options)
+    annotations, findings = parse_coco(document, options.pixel_offset)
     source.findings += findings
-    if annotations:
-        _count_categories(document.value, categories)
+    if annotations:  # how many of them name each category, also where that is none
+        value = document.value
+        named = (one.get("category_id") for one in value["annotations"] if isinstance(one, dict))
+        ids = Counter(filter(_is_id, named))
+        for entry in value["categories"]:
+            if _is_named(entry, "name"):
+                categories[entry["name"]] += ids[entry["id"]]
     folders = _image_folders(posixpath.dirname(name), posixpath.splitext(posixpath.basename(name))[0], split)
     for position, annotation in annotations.items():
         stated = str(annotation.file_name)
         found = finder.find(stated, folders)
-        place = document.place("images", position) if found is None or found in used else ""
+        place = document.place("images", position) if found is None or found in finder.used else ""
         if found is None:
             source.refuse(finding("missing-image", place, f"there is no image {stated}", image=stated))
-        elif found in used:
+        elif found in finder.used:
             source.refuse(finding("listed-twice", place, f"{found!r} is listed before", image=found))
         else:
-            used.add(found)
-            read = partial(_keep, annotation)
-            source.images.append(SourceImage(images[found], found, split, read))
-
-
-def _count_categories(value: dict[str, Any], categories: Counter[str]) -> None:
-    """Adds how many annotations name each category, also where that is none."""
-    named = (entry.get("category_id") for entry in value["annotations"] if isinstance(entry, dict))
-    ids = Counter(one for one in named if _is_id(one))
-    for entry in filter(_is_category, value["categories"]):
-        categories[entry["name"]] += ids[entry["id"]]
+            source.images.append(SourceImage(finder.use(found), found, split, known(annotation)))
 
 
 def _report_unused(categories: Counter[str], where: str, source: Source) -> None:
@@ -353,29 +287,19 @@ def _report_unused(categories: Counter[str], where: str, source: Source) -> None
         source.findings.append(finding("unused-category", where, text))
 
 
-def _keep(annotation: Annotation) -> Annotation:
-    return annotation
-
-
 def _image_folders(folder: str, stem: str, split: str | None) -> list[str]:
     """Where the images of a file may stand, the likeliest first."""
     year = stem.removeprefix("instances_")  # train2017, the folder's name in the official tree
     outer = posixpath.dirname(folder)
     names = dict.fromkeys([year, *([split] if split else [])])
     below = [posixpath.join(*parts) for one in names for parts in (("images", one), (one,), (one, "images"))]
-    return [
-        *(posixpath.join(outer, one) for one in below),
-        *below,
-        folder,
-        posixpath.join(outer, "images"),
-        outer,
-        "",
-    ]
+    around = [posixpath.join(outer, one) for one in below]
+    return [*around, *below, folder, posixpath.join(outer, "images"), outer, ""]
 
 
-def _report_unlisted(images: dict[str, Path], used: set[str], source: Source) -> None:
-    folders = {posixpath.dirname(name) for name in used}
-    unlisted = [name for name in images if name not in used and posixpath.dirname(name) in folders]
+def _report_unlisted(finder: ImageFinder, source: Source) -> None:
+    folders = {posixpath.dirname(name) for name in finder.used}
+    unlisted = [n for n in finder.images if n not in finder.used and posixpath.dirname(n) in folders]
     if unlisted:
         example = unlisted[0]
         text = f"{len(unlisted)} images stand beside listed ones but in no annotation file, e.g. {example!r}"

@@ -8,28 +8,30 @@ and tags of an image, have no place in a record: that they are left out is said 
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from xml.etree.ElementTree import Element
-from xml.sax.saxutils import escape, quoteattr
+from xml.sax.saxutils import quoteattr
 
 from argus_doctor.findings import Finding
 from argusvl.detection.data.findings import finding
 from argusvl.detection.data.formats.base import (
     Annotation,
+    Files,
     Format,
     PlacedRecord,
     ReadOptions,
     Source,
     SourceObject,
-    WriteOptions,
+    labels_in,
     object_or_finding,
 )
-from argusvl.detection.data.formats.json_text import side_lengths
+from argusvl.detection.data.formats.json_text import numbers, side_lengths
 from argusvl.detection.data.formats.polygons import enclosing_box
-from argusvl.detection.data.formats.text import read_content, read_number
-from argusvl.detection.data.formats.tree import list_documents, split_named
-from argusvl.detection.data.formats.xml_tree import line_of, parse_document, unwritable
+from argusvl.detection.data.formats.text import read_number
+from argusvl.detection.data.formats.tree import Parsed, list_documents, split_named
+from argusvl.detection.data.formats.xml_tree import line_of, parse_document, text_of, unwritable
 from argusvl.detection.data.records import plain_number
 from argusvl.detection.data.resize import Box
 
@@ -37,19 +39,8 @@ _CORNERS = ("xtl", "ytl", "xbr", "ybr")
 _NO_BOXES = ("polyline", "points", "ellipse", "mask", "cuboid", "skeleton")
 
 
-def parse_cvat(
-    content: bytes, where: str, pixel_offset: float = 0.0
-) -> tuple[list[tuple[str | None, Annotation]], list[Finding]]:
-    """Reads one document; no file is touched.
-
-    Args:
-        content: The document.
-        where: Its file, named in findings.
-        pixel_offset: Subtracted from ``xtl`` and ``ytl``, pixels.
-
-    Returns:
-        The images' annotations by the split that each states, and what concerns no image.
-    """
+def parse_cvat(content: bytes, where: str, pixel_offset: float = 0.0) -> Parsed:
+    """Reads one document, which findings name ``where``; no file is touched."""
     root, findings = parse_document(content, where, "annotations", "CVAT for images 1.1")
     if root is None:
         return [], findings
@@ -58,39 +49,30 @@ def parse_cvat(
         remedy = "export the task as CVAT for images 1.1"
         findings.append(finding("not-a-box", f"{where}:{line_of(track)}", text, remedy=remedy))
     images = root.findall("image")
-    return [
-        (split_named(e.get("subset") or ""), _annotation(e, where, pixel_offset)) for e in images
-    ], findings
+    named = [(split_named(e.get("subset") or ""), _annotation(e, where, pixel_offset)) for e in images]
+    return named, findings
 
 
 def read_cvat(folder: Path, options: ReadOptions) -> Source:
-    """Lists a CVAT source: a folder with images and XML files, or one XML file beside its images.
-
-    Raises:
-        DataError: There is no such folder or file, or it holds no XML.
-    """
-
-    def parse(file: Path, name: str) -> tuple[list[tuple[str | None, Annotation]], list[Finding]] | Finding:
-        content = read_content(file, name)
-        return content if isinstance(content, Finding) else parse_cvat(content, name, options.pixel_offset)
-
+    """Lists a CVAT source: a folder with images and XML files, or one XML file beside its images."""
+    parse = partial(parse_cvat, pixel_offset=options.pixel_offset)
     remedy = "name a folder with CVAT's annotations.xml and its images, or that file"
     return list_documents(folder, ".xml", parse, remedy)
 
 
-def write_cvat(records: Sequence[PlacedRecord], options: WriteOptions) -> Iterator[tuple[str, str]]:
+def write_cvat(records: Sequence[PlacedRecord], language: str) -> Files:
     """``annotations.xml``, with a subset for each split; labels are listed as CVAT does."""
-    labels = sorted({one.desc for record in records for one in record.student.objects})
+    labels = labels_in(records)
     lines = ['<?xml version="1.0" encoding="utf-8"?>', "<annotations>", "  <version>1.1</version>"]
     lines += ["  <meta>", "    <job>", "      <labels>"]
-    lines += [f"        <label><name>{_text(one)}</name><type>rectangle</type></label>" for one in labels]
+    lines += [f"        <label><name>{text_of(one)}</name><type>rectangle</type></label>" for one in labels]
     lines += ["      </labels>", "    </job>", "  </meta>"]
     for number, record in enumerate(records):
-        width, height = record.image.size
-        name = quoteattr(posixpath.relpath(record.image.path, "images"))
+        width, height = record.size
+        name = quoteattr(posixpath.relpath(record.image, "images"))
         subset = quoteattr(record.split)
         lines.append(f'  <image id="{number}" name={name} subset={subset} width="{width}" height="{height}">')
-        for one in record.student.objects:
+        for one in record.objects:
             edges = " ".join(f'{c}="{plain_number(v)}"' for c, v in zip(_CORNERS, one.bbox_2d, strict=True))
             label = quoteattr(one.desc)
             lines.append(f'    <box label={label} source="manual" occluded="0" {edges} z_order="0"></box>')
@@ -99,10 +81,6 @@ def write_cvat(records: Sequence[PlacedRecord], options: WriteOptions) -> Iterat
 
 
 CVAT = Format(read=read_cvat, write=write_cvat, image_folder="images/{split}", label_problem=unwritable)
-
-
-def _text(text: str) -> str:
-    return escape(text, {"\r": "&#13;"})
 
 
 # --- one image ------------------------------------------------------------------------------------------------------
@@ -115,7 +93,7 @@ def _annotation(element: Element, where: str, offset: float) -> Annotation:
         return Annotation.unusable(place, finding("malformed-annotation", place, "an image has no name"))
     findings: list[Finding] = []
     stated = element.get("width"), element.get("height")
-    size = side_lengths(*(None if text is None else read_number(text) for text in stated))
+    size = side_lengths(*map(read_number, stated))
     if size is None:
         text = f"{name!r}: width is {stated[0]!r}, height {stated[1]!r}"
         findings.append(finding("missing-size", place, text, image=name))
@@ -146,14 +124,11 @@ def _box(element: Element, offset: float) -> Box | str:
     if angle is None or angle % 360:
         return f"not-a-box: it is turned by {turn!r} degrees"
     if element.tag == "polygon":
-        points = [
-            [read_number(number) for number in point.split(",")]
-            for point in (element.get("points") or "").split(";")
-        ]
-        return enclosing_box(points)
+        outline = (element.get("points") or "").split(";")
+        return enclosing_box([[read_number(number) for number in point.split(",")] for point in outline])
     texts = [element.get(corner) for corner in _CORNERS]
-    values = [None if text is None else read_number(text) for text in texts]
-    if None in values:
+    values = numbers([read_number(text) for text in texts])
+    if values is None:
         return f"box-not-a-number: {', '.join(f'{c} is {t!r}' for c, t in zip(_CORNERS, texts, strict=True))}"
-    x1, y1, x2, y2 = (float(v) for v in values if v is not None)
+    x1, y1, x2, y2 = values
     return (x1 - offset, y1 - offset, x2, y2)

@@ -23,19 +23,12 @@ KeyPath = tuple["str | int", ...]
 
 @dataclass(slots=True, eq=False)
 class JsonText:
-    """A decoded document and its text.
-
-    Attributes:
-        where: Its file, named in findings.
-        text: The text.
-        value: What it says.
-        warnings: What is odd about the file itself.
-    """
+    """A decoded document and its text; findings name its file ``where``, ``warnings`` say what is odd about that."""
 
     where: str
     text: str
     value: Any
-    warnings: tuple[Finding, ...] = ()
+    warnings: Sequence[Finding] = ()
     _starts: dict[KeyPath, dict[str | int, int]] = field(default_factory=dict, repr=False)
     _lines: list[int] = field(default_factory=list, repr=False)
 
@@ -63,22 +56,14 @@ class JsonText:
 
 
 def parse_json(content: bytes, where: str) -> JsonText | Finding:
-    """Parses a document; a finding says why it is none.
-
-    Args:
-        content: The bytes of the file; see :func:`~argusvl.detection.data.formats.text.decode_text`.
-        where: The file, named in findings.
-    """
-    decoded = decode_text(content, where)
-    if not decoded.is_usable:
-        assert decoded.problem is not None
-        return decoded.problem
+    """Parses the bytes of a file, which findings name ``where``; a finding says why they are no document."""
+    text, findings = decode_text(content, where)
+    if text is None:
+        return findings[0]
     try:
-        value = decode_json(decoded.text)
+        return JsonText(where, text, decode_json(text), findings)
     except MalformedJsonError as error:
         return finding("malformed-annotation", f"{where}:{error.line}", str(error))
-    warnings = () if decoded.problem is None else (decoded.problem,)
-    return JsonText(where, decoded.text, value, warnings)
 
 
 def read_json(path: Path, where: str) -> JsonText | Finding:
@@ -89,11 +74,7 @@ def read_json(path: Path, where: str) -> JsonText | Finding:
 
 def numbers(value: Any, count: int | None = None) -> list[float] | None:
     """A list of (so many) finite numbers; ``None`` where it is none."""
-    if (
-        not isinstance(value, Sequence)
-        or isinstance(value, str)
-        or (count is not None and len(value) != count)
-    ):
+    if not isinstance(value, list) or count not in (None, len(value)):
         return None
     found = [finite_number(v) for v in value]
     return None if None in found else found  # type: ignore[return-value]

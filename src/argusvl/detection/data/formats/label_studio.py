@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
@@ -25,16 +25,17 @@ from argusvl.core.strict_json import finite_number, shown
 from argusvl.detection.data.findings import finding
 from argusvl.detection.data.formats.base import (
     Annotation,
+    Files,
     Format,
     PlacedRecord,
     ReadOptions,
     Source,
     SourceObject,
-    WriteOptions,
+    labels_in,
     object_or_finding,
 )
-from argusvl.detection.data.formats.json_text import JsonText, KeyPath, numbers, read_json, side_lengths
-from argusvl.detection.data.formats.tree import list_documents, split_named
+from argusvl.detection.data.formats.json_text import JsonText, KeyPath, numbers, parse_json, side_lengths
+from argusvl.detection.data.formats.tree import Parsed, list_documents, split_named
 from argusvl.detection.data.formats.xml_tree import unwritable
 from argusvl.detection.data.resize import Box
 
@@ -56,30 +57,16 @@ def local_file(path: str) -> str:
     return f"/data/local-files/?d={quote(path)}"
 
 
-def rectangle(
-    key: str,
-    box_xyxy_px: Sequence[float],
-    label: str,
-    size: tuple[int, int],
-    names: tuple[str, str] = (FROM_NAME, TO_NAME),
-) -> dict[str, Any]:
-    """One box as a region of a result.
-
-    Args:
-        key: Its id, unique in the result.
-        box_xyxy_px: Pixels.
-        label: Its label.
-        size: ``(width, height)`` of the image, pixels.
-        names: ``from_name`` and ``to_name`` of the labelling interface.
-    """
+def rectangle(key: str, box_xyxy_px: Sequence[float], label: str, size: tuple[int, int]) -> dict[str, Any]:
+    """One box as a region of a result, where its ``key`` is unique; ``size`` is the image's, in pixels."""
     x1, y1, x2, y2 = (float(v) for v in box_xyxy_px)
     width, height = size
     edges = {"x": x1 / width, "y": y1 / height, "width": (x2 - x1) / width, "height": (y2 - y1) / height}
     return {
         "id": key,
         "type": "rectanglelabels",
-        "from_name": names[0],
-        "to_name": names[1],
+        "from_name": FROM_NAME,
+        "to_name": TO_NAME,
         "original_width": width,
         "original_height": height,
         "image_rotation": 0,
@@ -104,30 +91,19 @@ def tasks_text(tasks: Iterable[Mapping[str, Any]]) -> str:
 
 
 def read_label_studio(folder: Path, options: ReadOptions) -> Source:
-    """Lists a Label Studio source: a folder with exports and images, or one JSON file beside its images.
-
-    Raises:
-        DataError: There is no such folder or file, it holds no JSON, or a pixel offset is given.
-    """
+    """Lists a Label Studio source: a folder with exports and images, or one JSON file beside its images."""
     if options.pixel_offset and folder.exists():
         text = "a pixel offset is given, but Label Studio's boxes are shares of the image"
         raise DataError(text, where=folder, remedy="leave out --pixel-offset")
-
-    def parse(file: Path, name: str) -> tuple[list[tuple[str | None, Annotation]], list[Finding]] | Finding:
-        document = read_json(file, name)
-        return document if isinstance(document, Finding) else parse_label_studio(document)
-
     remedy = "name a folder with Label Studio's JSON export and its images, or that file"
-    return list_documents(folder, ".json", parse, remedy)
+    return list_documents(folder, ".json", parse_label_studio, remedy)
 
 
-def parse_label_studio(document: JsonText) -> tuple[list[tuple[str | None, Annotation]], list[Finding]]:
-    """Reads one document; no file is touched.
-
-    Returns:
-        The tasks' annotations, whose boxes are fractions of the image's sides, by the split that each states; and what
-        concerns no task.
-    """
+def parse_label_studio(content: bytes, where: str) -> Parsed:
+    """Reads one document, which findings name ``where``; no file is touched. Boxes are fractions of the sides."""
+    document = parse_json(content, where)
+    if isinstance(document, Finding):
+        return [], [document]
     findings = list(document.warnings)
     if not isinstance(document.value, list):
         text = f"the file holds {shown(document.value)}, not a list of tasks"
@@ -136,21 +112,17 @@ def parse_label_studio(document: JsonText) -> tuple[list[tuple[str | None, Annot
     return tasks, findings
 
 
-def write_label_studio(records: Sequence[PlacedRecord], options: WriteOptions) -> Iterator[tuple[str, str]]:
+def write_label_studio(records: Sequence[PlacedRecord], language: str) -> Files:
     """The list of annotated tasks, and the labelling interface."""
     tasks = []
     for record in records:
         result = [
-            rectangle(f"r{k}", one.bbox_2d, one.desc, record.image.size)
-            for k, one in enumerate(record.student.objects)
+            rectangle(f"r{k}", one.bbox_2d, one.desc, record.size) for k, one in enumerate(record.objects)
         ]
-        data = {DATA_KEY: local_file(record.image.path), "split": record.split}
+        data = {DATA_KEY: local_file(record.image), "split": record.split}
         tasks.append({"data": data, "annotations": [{"result": result}]})
     yield TASKS_FILE, tasks_text(tasks)
-    yield (
-        INTERFACE_FILE,
-        labelling_interface(sorted({one.desc for record in records for one in record.student.objects})),
-    )
+    yield INTERFACE_FILE, labelling_interface(labels_in(records))
 
 
 LABEL_STUDIO = Format(
@@ -197,21 +169,19 @@ class _Task:
             text = f"{name!r}: annotations is {shown(answers)}, not a list"
             findings.append(finding("malformed-annotation", self.place("annotations"), text, image=name))
             return None
-        usable = [
-            k
+        usable = {
+            k: one
             for k, one in enumerate(answers or ())
             if isinstance(one, dict) and isinstance(one.get("result"), list) and not one.get("was_cancelled")
-        ]
+        }
         if not usable:
-            predicted = (
-                " (a model's predictions are nobody's labels)" if self.value.get("predictions") else ""
-            )
-            text = f"{name!r}: nobody has annotated it{predicted}"
+            text = f"{name!r}: nobody has annotated it"
+            if self.value.get("predictions"):
+                text += " (a model's predictions are nobody's labels)"
             findings.append(finding("image-without-annotation", self.place(), text, image=name))
             return None
-        assert answers is not None
-        true = [k for k in usable if answers[k].get("ground_truth") is True]
-        chosen = (true or usable)[-1]
+        true = [k for k, one in usable.items() if one.get("ground_truth") is True]
+        chosen = (true or list(usable))[-1]
         if len(usable) > 1:
             text = f"{name!r}: {len(usable)} annotators have answered; the answer {chosen} is used"
             findings.append(finding("left-out", self.place("annotations"), text, image=name))
@@ -238,9 +208,8 @@ class _Task:
             text = f"{name!r}: its boxes state different sizes of the image"
             findings.append(finding("missing-size", self.place(*path), text, image=name))
         size = sizes.pop() if len(sizes) == 1 else None
-        return Annotation.of(
-            self.place(), objects, findings=findings, size=size, file_name=name, relative=True
-        )
+        where = self.place()
+        return Annotation.of(where, objects, findings=findings, size=size, file_name=name, relative=True)
 
     def _object(self, region: Any, index: int, path: KeyPath) -> SourceObject | Finding:
         place = self.place(*path)
@@ -252,11 +221,8 @@ class _Task:
         kind = str(region.get("type"))
         if not kind.startswith("rectangle"):
             labels = value.get(kind, labels)
-        texts = (
-            [one for one in labels if isinstance(one, str) and one.strip()]
-            if isinstance(labels, list)
-            else []
-        )
+        labels = labels if isinstance(labels, list) else []
+        texts = [one for one in labels if isinstance(one, str) and one.strip()]
         if not texts:
             return finding("empty-label", place, f"object {index} has no label", object_index=index)
         if len(texts) > 1:
@@ -289,21 +255,18 @@ def _box(region: Mapping[str, Any], value: Mapping[str, Any], kind: str) -> Box 
 
 def _image_name(data: Mapping[str, Any]) -> str | None:
     """The image's path as far as the task's address tells it; ``None`` where it names none."""
-    texts = (
-        [data[DATA_KEY]]
-        if DATA_KEY in data
-        else [v for v in data.values() if isinstance(v, str) and "." in v]
-    )
-    if len(texts) != 1 or not isinstance(texts[0], str):
+    dotted = [value for value in data.values() if isinstance(value, str) and "." in value]
+    text = data.get(DATA_KEY, dotted[0] if len(dotted) == 1 else None)
+    if not isinstance(text, str):
         return None
     try:
-        parts = urlsplit(texts[0])
+        parts = urlsplit(text)
     except ValueError:
         return None
     served = parse_qs(parts.query).get("d") if parts.path.rstrip("/").endswith("/data/local-files") else None
     if served:
         return served[0].strip("/") or None
-    name = unquote(parts.path) if parts.scheme or parts.path.startswith("/data/") else texts[0]
+    name = unquote(parts.path) if parts.scheme or parts.path.startswith("/data/") else text
     if parts.path.startswith("/data/upload/"):
         name = _UPLOADED.sub("", name.rpartition("/")[2])
     return name.strip("/") or None

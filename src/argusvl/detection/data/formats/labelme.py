@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,12 @@ from argusvl.core.strict_json import shown
 from argusvl.detection.data.findings import finding
 from argusvl.detection.data.formats.base import (
     Annotation,
+    Files,
     Format,
     PlacedRecord,
     ReadOptions,
     Source,
     SourceObject,
-    WriteOptions,
     object_or_finding,
 )
 from argusvl.detection.data.formats.json_text import JsonText, side_lengths
@@ -58,20 +58,15 @@ def parse_labelme(document: JsonText) -> Annotation:
 
 
 def read_labelme(folder: Path, options: ReadOptions) -> Source:
-    """Lists a folder of images with LabelMe files.
-
-    Raises:
-        DataError: There is no such folder, or it holds neither images nor JSON files.
-    """
-    return list_per_image(
-        folder, json_parser(parse_labelme), "name a folder of images with LabelMe's JSON files beside them"
-    )
+    """Lists a folder of images with LabelMe files."""
+    remedy = "name a folder of images with LabelMe's JSON files beside them"
+    return list_per_image(folder, json_parser(parse_labelme), remedy)
 
 
-def write_labelme(records: Sequence[PlacedRecord], options: WriteOptions) -> Iterator[tuple[str, str]]:
+def write_labelme(records: Sequence[PlacedRecord], language: str) -> Files:
     """One JSON file beside each image."""
     for record in records:
-        width, height = record.image.size
+        width, height = record.size
         document: dict[str, Any] = {
             "version": _VERSION,
             "flags": {},
@@ -84,14 +79,14 @@ def write_labelme(records: Sequence[PlacedRecord], options: WriteOptions) -> Ite
                     "shape_type": "rectangle",
                     "flags": {},
                 }
-                for one in record.student.objects
+                for one in record.objects
             ],
-            "imagePath": posixpath.basename(record.image.path),
+            "imagePath": posixpath.basename(record.image),
             "imageData": None,
             "imageHeight": height,
             "imageWidth": width,
         }
-        yield f"{stem_of(record.image.path)}.json", json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+        yield f"{stem_of(record.image)}.json", json.dumps(document, ensure_ascii=False, indent=2) + "\n"
 
 
 LABELME = Format(read=read_labelme, write=write_labelme, image_folder="{split}")
@@ -110,10 +105,8 @@ def _object(document: JsonText, shape: Any, index: int) -> SourceObject | Findin
 
 def _box(shape: dict[str, Any]) -> Box | str:
     """The box around a shape, or ``kind: why`` there is none."""
-    kind, outline = (
-        shape.get("shape_type", "polygon"),
-        shape.get("points"),
-    )  # the oldest files have no shape_type
+    kind = shape.get("shape_type", "polygon")  # the oldest files have none
+    outline = shape.get("points")
     points = points_of(outline, depth=2)
     if points is None:
         return f"box-not-a-number: points is {shown(outline)}, not a list of points [x, y] of finite numbers"

@@ -16,7 +16,8 @@ from argus_doctor.findings import Finding
 from argusvl.core.errors import DataError
 from argusvl.core.files import is_inside
 from argusvl.core.strict_json import MalformedJsonError, decode_json, shown
-from argusvl.detection.data.findings import describe_object, finding
+from argusvl.core.wording import counted
+from argusvl.detection.data.findings import finding
 from argusvl.detection.data.formats.base import (
     Annotation,
     Reader,
@@ -25,6 +26,7 @@ from argusvl.detection.data.formats.base import (
     Source,
     SourceImage,
     SourceObject,
+    object_or_finding,
 )
 from argusvl.detection.data.formats.json_text import numbers, parse_json
 from argusvl.detection.data.formats.text import decode_text, read_content
@@ -71,10 +73,7 @@ LineParser = Callable[[Any, str], "list[LineScene] | Finding"]
 def line_reader(parse: LineParser, remedy: str, *, pool: bool = False) -> Reader:
     """The reader of JSONL files, or of JSON files that hold a list of records: of one file, or a folder with some.
 
-    Args:
-        parse: Reads one line.
-        remedy: What to do where there is nothing of the kind.
-        pool: Whether ``teacher_pool.jsonl`` is a split.
+    ``remedy`` says what to do where there is nothing of the kind; with a ``pool``, ``teacher_pool.jsonl`` is a split.
     """
 
     def read(folder: Path, options: ReadOptions) -> Source:
@@ -88,25 +87,19 @@ def line_reader(parse: LineParser, remedy: str, *, pool: bool = False) -> Reader
         for file, split in files:
             for where, value in _entries(file, file.relative_to(root).as_posix()):
                 scenes = value if isinstance(value, Finding) else parse(value, where)
-                if isinstance(scenes, Finding):
-                    _refuse_line(source, scenes)
-                else:
+                if not isinstance(scenes, Finding):
                     _add(source, scenes, where, (file.parent, root), split)
+                elif scenes.severity == "warning":
+                    source.findings.append(scenes)
+                else:
+                    source.refuse(scenes)
         return source
 
     return read
 
 
 def object_of(entry: Any, index: int, place: str, label_key: str, field_name: str) -> SourceObject | Finding:
-    """One ``{"bbox_2d": [x1, y1, x2, y2], label_key: "…"}``.
-
-    Args:
-        entry: The decoded object.
-        index: Its position.
-        place: ``file:line``.
-        label_key: Where its description stands.
-        field_name: Where it stands itself, for texts.
-    """
+    """One ``{"bbox_2d": [x1, y1, x2, y2], label_key: "…"}``, which stands in ``field_name`` of the line ``place``."""
     if not isinstance(entry, dict):
         return finding("malformed-annotation", place, f"{field_name} is {shown(entry)}, not an object")
     label = entry.get(label_key)
@@ -115,10 +108,8 @@ def object_of(entry: Any, index: int, place: str, label_key: str, field_name: st
         return finding("empty-label", place, text, object_index=index)
     box = numbers(entry.get("bbox_2d"), 4)
     if box is None:
-        text = f"{describe_object(index, label)}: {field_name}.bbox_2d is {shown(entry.get('bbox_2d'))}, "
-        return finding(
-            "box-not-a-number", place, text + "not four finite numbers", object_index=index, label=label
-        )
+        text = f"{field_name}.bbox_2d is {shown(entry.get('bbox_2d'))}, not four finite numbers"
+        return object_or_finding(index, label, f"box-not-a-number: {text}", place)
     x1, y1, x2, y2 = box
     return SourceObject(index, label, (x1, y1, x2, y2), place)
 
@@ -127,9 +118,7 @@ def image_index(value: Any, num_images: int, index: int, place: str, field_name:
     """The image that an object names: a position among the line's images, or why it is none."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < num_images:
         return value
-    text = (
-        f"{field_name} is {shown(value)}, and the line has {num_images} image{'s' if num_images != 1 else ''}"
-    )
+    text = f"{field_name} is {shown(value)}, and the line has {counted(num_images, 'image')}"
     return finding("unknown-id", place, text, object_index=index)
 
 
@@ -151,20 +140,17 @@ def _files(path: Path, source: Source, pool: bool) -> list[tuple[Path, str | Non
 
     if path.is_file():
         return [(path, split_of(path))]
-    files = list(list_files(path, {".jsonl"}, source).values()) or list(
-        list_files(path, {".json"}, source).values()
-    )
-    named: list[tuple[Path, str | None]] = [
-        (file, split) for file in files if (split := split_of(file)) is not None
-    ]
+    found = list_files(path, {".jsonl"}, source) or list_files(path, {".json"}, source)
+    files = [(file, split_of(file)) for file in found.values()]
+    named = [(file, split) for file, split in files if split is not None]
+    others = [name for name, (_, split) in zip(found, files, strict=True) if split is None]
     if not named:
-        return [(file, None) for file in files]
-    others = [file.relative_to(path).as_posix() for file in files if split_of(file) is None]
+        return files
     if others:
         text = f"{len(others)} files beside the splits were not read, e.g. {others[0]!r}"
         remedy = "name such a file itself if it is to be converted"
         source.findings.append(finding("not-listed", others[0], text, remedy=remedy))
-    return named
+    return [*named]
 
 
 def _entries(file: Path, name: str) -> Iterator[tuple[str, Any]]:
@@ -177,22 +163,21 @@ def _entries(file: Path, name: str) -> Iterator[tuple[str, Any]]:
         yield from _list_entries(content, name)
         return
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):  # UTF-16, in which a line break is two bytes
-        whole = decode_text(content, name)
-        if not whole.is_usable:
-            yield name, whole.problem
+        text, findings = decode_text(content, name)
+        if text is None:
+            yield name, findings[0]
             return
-        content = whole.text.encode("utf-8", "surrogatepass")
+        content = text.encode("utf-8", "surrogatepass")
     for number, line in enumerate(content.split(b"\n"), start=1):
         if not line.strip():
             continue
         where = f"{name}:{number}"
-        decoded = decode_text(line, name)
-        if decoded.problem is not None:
-            yield where, replace(decoded.problem, where=where)
-            if not decoded.is_usable:
-                continue
+        text, findings = decode_text(line, name)
+        yield from ((where, replace(one, where=where)) for one in findings)
+        if text is None:
+            continue
         try:
-            yield where, decode_json(decoded.text.rstrip("\r"))
+            yield where, decode_json(text.rstrip("\r"))
         except MalformedJsonError as error:
             yield where, finding("malformed-json", where, str(error))
 
@@ -210,13 +195,6 @@ def _list_entries(content: bytes, name: str) -> Iterator[tuple[str, Any]]:
         return
     for position, value in enumerate(document.value):
         yield document.place(position), value
-
-
-def _refuse_line(source: Source, problem: Finding) -> None:
-    if problem.severity == "warning":
-        source.findings.append(problem)
-    else:
-        source.refuse(problem)
 
 
 def _add(

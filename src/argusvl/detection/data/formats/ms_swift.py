@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from argus_doctor.findings import Finding
 from argusvl.core.strict_json import shown
-from argusvl.detection.data.findings import describe_object, finding, show_box
+from argusvl.detection.data.findings import finding, show_box
 from argusvl.detection.data.formats.base import (
+    Files,
     Format,
     PlacedRecord,
-    PlacedScene,
     SourceObject,
-    WriteOptions,
     lines_by_split,
     object_or_finding,
 )
@@ -29,7 +30,7 @@ from argusvl.detection.data.formats.json_text import numbers
 from argusvl.detection.data.formats.lines import LineScene, image_index, image_paths, line_reader
 from argusvl.detection.data.formats.polygons import enclosing_box
 from argusvl.detection.data.prompts import prompts_for
-from argusvl.detection.data.records import plain_box
+from argusvl.detection.data.records import Scene, plain_box
 from argusvl.detection.data.resize import Box
 
 _SCALES = {"real": None, "norm1": 1.0, "norm1000": 1000.0}
@@ -38,28 +39,25 @@ _MARK = re.compile(r"<ref-object>|<bbox>")
 
 def parse_ms_swift(value: Any, where: str) -> list[LineScene] | Finding:
     """Reads one decoded line."""
+    bad = partial(finding, "malformed-annotation", where)
     if not isinstance(value, dict):
-        return finding("malformed-annotation", where, f"the line is {shown(value)}, not an object")
+        return bad(f"the line is {shown(value)}, not an object")
     images = image_paths(value.get("images"))
     if not images:
-        return finding(
-            "malformed-annotation", where, f"images is {shown(value.get('images'))}, not a list of paths"
-        )
+        return bad(f"images is {shown(value.get('images'))}, not a list of paths")
     objects = value.get("objects")
     if not isinstance(objects, dict):
-        return finding("malformed-annotation", where, f"objects is {shown(objects)}, not {{ref, bbox}}")
+        return bad(f"objects is {shown(objects)}, not {{ref, bbox}}")
     boxes, refs = objects.get("bbox"), objects.get("ref")
     kind = objects.get("bbox_type") or "real"
     if not isinstance(boxes, list) or not isinstance(refs, list):
-        text = f"objects: bbox is {shown(boxes)} and ref {shown(refs)}: both must be lists"
-        return finding("malformed-annotation", where, text)
+        return bad(f"objects: bbox is {shown(boxes)} and ref {shown(refs)}: both must be lists")
     if not isinstance(kind, str) or kind not in _SCALES:
-        text = f"objects: bbox_type is {shown(kind)}: known are {', '.join(_SCALES)}"
-        return finding("malformed-annotation", where, text)
+        return bad(f"objects: bbox_type is {shown(kind)}: known are {', '.join(_SCALES)}")
     owners = _owners(value.get("messages"), len(boxes), len(refs))
     if owners is None:
-        text = f"objects: {len(boxes)} boxes and {len(refs)} names, and the messages do not say which belong together"
-        return finding("malformed-annotation", where, text)
+        counts = f"{len(boxes)} boxes and {len(refs)} names"
+        return bad(f"objects: {counts}, and the messages do not say which belong together")
     scene = LineScene(images, relative=_SCALES[kind] is not None)
     stated = objects.get("image_id") or []
     for index, box in enumerate(boxes):
@@ -71,12 +69,12 @@ def parse_ms_swift(value: Any, where: str) -> list[LineScene] | Finding:
     return [scene]
 
 
-def write_ms_swift(records: Sequence[PlacedRecord], options: WriteOptions) -> Iterator[tuple[str, str]]:
+def write_ms_swift(records: Sequence[PlacedRecord], language: str) -> Files:
     """``<split>.jsonl`` for each split; the answer is the JSON list of Qwen2.5-VL, with marks for boxes and labels."""
-    prompts = prompts_for(options.prompt_language)
+    prompts = prompts_for(language)
 
     def line(record: PlacedRecord) -> dict[str, Any]:
-        student, several = record.student, len(record.student.images) > 1
+        student, several = record.record.student, len(record.record.student.images) > 1
         items = [
             (f'{{"image": {one.image}, ' if several else "{") + f'"bbox_2d": <bbox>, "label": {label}}}'
             for one, label in zip(student.objects, _labels_in_answer(student), strict=True)
@@ -94,7 +92,7 @@ def write_ms_swift(records: Sequence[PlacedRecord], options: WriteOptions) -> It
                 {"role": "user", "content": question},
                 {"role": "assistant", "content": f"[{', '.join(items)}]"},
             ],
-            "images": [image.path for image in student.images],
+            "images": list(student.images),
             "objects": objects,
         }
 
@@ -116,7 +114,7 @@ MS_SWIFT = Format(
 )
 
 
-def _labels_in_answer(scene: PlacedScene) -> list[str]:
+def _labels_in_answer(scene: Scene) -> list[str]:
     """Marks, or where a description holds quotes or line breaks, the JSON texts: a mark is replaced without escapes."""
     texts = [json.dumps(one.desc, ensure_ascii=False) for one in scene.objects]
     if all(text == f'"{one.desc}"' for text, one in zip(texts, scene.objects, strict=True)):
@@ -150,18 +148,18 @@ def _object(box: Any, label: Any, index: int, place: str, scale: float | None) -
     if not isinstance(label, str) or not label.strip():
         text = f"objects.ref of box {index} is {shown(label)}, not a description"
         return finding("empty-label", place, text, object_index=index)
-    found = _box(box)
-    name = describe_object(index, label)
-    if isinstance(found, str) or scale is None:
-        return object_or_finding(index, label, found, place)
-    if any(v < 0 or v > scale for v in found):
-        text = f"{name}: box {show_box(found)} reaches outside 0 to {scale:g}"
+    found = object_or_finding(index, label, _box(box), place)
+    if isinstance(found, Finding) or scale is None:
+        return found
+    x1, y1, x2, y2 = found.box_xyxy_px
+    if any(v < 0 or v > scale for v in found.box_xyxy_px):
+        text = f"{found}: box {show_box(found.box_xyxy_px)} reaches outside 0 to {scale:g}"
         remedy = f"write numbers from 0 to {scale:g}, or the bbox_type that they have"
+        box = found.box_xyxy_px
         return finding(
-            "box-not-normalised", place, text, object_index=index, label=label, box=found, remedy=remedy
+            "box-not-normalised", place, text, object_index=index, label=label, box=box, remedy=remedy
         )
-    x1, y1, x2, y2 = (v / scale for v in found)
-    return SourceObject(index, label, (x1, y1, x2, y2), place)
+    return replace(found, box_xyxy_px=(x1 / scale, y1 / scale, x2 / scale, y2 / scale))
 
 
 def _box(value: Any) -> Box | str:

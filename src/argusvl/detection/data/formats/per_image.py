@@ -14,13 +14,7 @@ from argusvl.detection.data.findings import finding
 from argusvl.detection.data.formats.base import Annotation, Source, SourceImage
 from argusvl.detection.data.formats.json_text import JsonText, parse_json
 from argusvl.detection.data.formats.text import read_content
-from argusvl.detection.data.formats.tree import (
-    ImageFinder,
-    list_files,
-    list_images,
-    split_of_path,
-    stem_of,
-)
+from argusvl.detection.data.formats.tree import ImageFinder, list_files, list_images, split_of_path, stem_of
 
 Parser = Callable[[bytes, str], Annotation]
 """Bytes of an annotation file and its name for findings → what they say."""
@@ -62,9 +56,7 @@ def list_per_image(
     """
     require_folder(folder, remedy=remedy)
     source = Source()
-    images = list_images(folder / image_folder, source)
-    finder = ImageFinder(images)
-    used: set[str] = set()
+    finder = ImageFinder(list_images(folder / image_folder, source))
     files = list_files(folder / annotation_folder, {suffix}, source)
     named = {name: finder.of_stem(stem_of(name)) for name in files}
     # Copied files state the image of another one: those that share its name come first.
@@ -76,15 +68,14 @@ def list_per_image(
         if image is None:
             text = "no image of this name belongs to it"
             source.refuse(finding("annotation-without-image", where, text))
-        elif image in used:
+        elif image in finder.used:
             text = f"belongs to {image!r}, which another file annotates"
             source.refuse(finding("listed-twice", where, text, image=image))
         else:
-            used.add(image)
-            read = partial(_read, file, where, parse)
-            source.images.append(SourceImage(images[image], image, split_of_path(image), read))
-    for image in images:
-        if image not in used:
+            read = partial(read_annotation, file, where, parse)
+            source.images.append(SourceImage(finder.use(image), image, split_of_path(image), read))
+    for image in finder.images:
+        if image not in finder.used:
             text = f"no {suffix} file belongs to it"
             where = posixpath.join(image_folder, image)
             source.refuse(finding("image-without-annotation", where, text, image=image))
@@ -98,14 +89,15 @@ def _stated_image(
     file: Path, name: str, parse: Parser, finder: ImageFinder, candidates: list[str]
 ) -> str | None:
     """The image that the document names; else, of ``a.jpg`` and ``a.png`` beside ``a.json``, the first."""
-    stated = _read(file, name, parse).file_name
+    stated = read_annotation(file, name, parse).file_name
     found = finder.find(stated, [posixpath.dirname(name)]) if stated else None
     if found is not None:
         return found
     return next((c for c in candidates if posixpath.dirname(c) == posixpath.dirname(name)), None)
 
 
-def _read(file: Path, where: str, parse: Parser) -> Annotation:
+def read_annotation(file: Path, where: str, parse: Parser) -> Annotation:
+    """What a file says of its image, or why it cannot be read."""
     content = read_content(file, where)
     return Annotation.unusable(where, content) if isinstance(content, Finding) else parse(content, where)
 

@@ -10,10 +10,7 @@ from argusvl.detection.data.resize import Box
 
 
 def enclosing_box(outline: Any) -> Box | str:
-    """The box around an outline.
-
-    Args:
-        outline: Points ``[[x, y], …]``, flat ``[x, y, x, y, …]``, or a list of either (rings, parts).
+    """The box around an outline: points ``[[x, y], …]``, flat ``[x, y, x, y, …]``, or a list of either (rings, parts).
 
     Returns:
         The box, or ``kind: why`` there is none: a polygon of fewer than three points encloses nothing.

@@ -9,18 +9,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from argus_doctor.findings import Finding
 from argusvl.core.strict_json import MalformedJsonError, decode_json, shown
 from argusvl.detection.data.findings import finding
-from argusvl.detection.data.formats.base import (
-    Format,
-    PlacedRecord,
-    WriteOptions,
-    lines_by_split,
-)
+from argusvl.detection.data.formats.base import Files, Format, PlacedRecord, lines_by_split
 from argusvl.detection.data.formats.lines import LineScene, image_paths, line_reader
 from argusvl.detection.data.prompts import prompts_for
 from argusvl.detection.data.records import plain_box
@@ -30,50 +26,43 @@ _FENCE = re.compile(r"\A\s*```(?:json)?\s*\n?(.*?)\n?\s*```\s*\Z", re.DOTALL)
 
 def parse_qwen(value: Any, where: str) -> list[LineScene] | Finding:
     """Reads one decoded line."""
+    bad = partial(finding, "malformed-annotation", where)
     if not isinstance(value, dict):
-        return finding("malformed-annotation", where, f"the line is {shown(value)}, not an object")
+        return bad(f"the line is {shown(value)}, not an object")
     images = image_paths(value.get("image", value.get("images")))
     if not images:
-        return finding(
-            "malformed-annotation", where, f"image is {shown(value.get('image'))}, not a path or paths"
-        )
+        return bad(f"image is {shown(value.get('image'))}, not a path or paths")
     turns = value.get("conversations")
     if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
-        return finding("malformed-annotation", where, f"conversations is {shown(turns)}, not a list of turns")
+        return bad(f"conversations is {shown(turns)}, not a list of turns")
     answers = [turn.get("value") for turn in turns if turn.get("from") in ("gpt", "assistant")]
     try:
         lists = [one for answer in answers if (one := _object_list(answer)) is not None]
     except MalformedJsonError as error:
-        return finding(
-            "malformed-annotation", where, f"an answer is no JSON list of bbox_2d and label: {error}"
-        )
+        return bad(f"an answer is no JSON list of bbox_2d and label: {error}")
     if not lists:
-        text = f"no answer is a JSON list of bbox_2d and label: {shown(answers[0]) if answers else 'there is none'}"
-        return finding("malformed-annotation", where, text)
+        first = shown(answers[0]) if answers else "there is none"
+        return bad(f"no answer is a JSON list of bbox_2d and label: {first}")
     scene = LineScene(images)
     scene.read_objects([entry for one in lists for entry in one], where, "label", "answer")
     return [scene]
 
 
-def write_qwen(records: Sequence[PlacedRecord], options: WriteOptions) -> Iterator[tuple[str, str]]:
+def write_qwen(records: Sequence[PlacedRecord], language: str) -> Files:
     """``<split>.jsonl`` for each split; image paths are relative to it (QwenLM's ``data_path`` is its folder)."""
-    prompts = prompts_for(options.prompt_language)
+    prompts = prompts_for(language)
 
     def line(record: PlacedRecord) -> dict[str, Any]:
-        paths = [image.path for image in record.student.images]
-        answer = [
-            {
-                **({"image": one.image} if len(paths) > 1 else {}),
-                "bbox_2d": plain_box(one.bbox_2d),
-                "label": one.desc,
-            }
-            for one in record.student.objects
-        ]
+        paths = record.record.student.images
+        answer = []
+        for one in record.objects:
+            image = {"image": one.image} if len(paths) > 1 else {}
+            answer.append({**image, "bbox_2d": plain_box(one.bbox_2d), "label": one.desc})
         conversation = [
             {"from": "human", "value": "<image>\n" * len(paths) + prompts.user(len(paths))},
             {"from": "gpt", "value": json.dumps(answer, ensure_ascii=False)},
         ]
-        return {"image": paths[0] if len(paths) == 1 else paths, "conversations": conversation}
+        return {"image": paths[0] if len(paths) == 1 else list(paths), "conversations": conversation}
 
     return lines_by_split(records, line)
 

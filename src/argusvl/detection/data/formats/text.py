@@ -8,7 +8,6 @@ every character is one of the common Chinese ones, and then it is said; what is 
 from __future__ import annotations
 
 import codecs
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,52 +28,37 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
-
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """A file's text.
-
-    Attributes:
-        text: The text; empty where it could not be read.
-        problem: Why it could not be read (an error), or that the encoding was guessed (a warning).
-    """
-
-    text: str
-    problem: Finding | None = None
-
-    @property
-    def is_usable(self) -> bool:
-        """Whether there is a text."""
-        return self.problem is None or self.problem.severity == "warning"
+_ZEROS: dict[tuple[bool, ...], str] = {
+    (False, True, False, True): "utf-16-le",
+    (True, False, True, False): "utf-16-be",
+}
+"""UTF-16 without a mark shows by its zero bytes: every second one of what is ASCII, which JSON and XML begin with."""
 
 
-def decode_text(content: bytes, where: str) -> Decoded:
-    """Decodes a file's bytes; no file is touched.
+def decode_text(content: bytes, where: str) -> tuple[str | None, list[Finding]]:
+    """Decodes the bytes of a file, which findings name ``where``.
 
-    Args:
-        content: The bytes.
-        where: The file, named in findings.
+    Returns:
+        The text, ``None`` where it cannot be read; and why it cannot, or that its encoding was guessed.
     """
     encoding = next((name for mark, name in _MARKS if content.startswith(mark)), None)
-    encoding = encoding or _utf16_without_mark(content) or "utf-8"
+    encoding = encoding or _ZEROS.get(tuple(byte == 0 for byte in content[:4]), "utf-8")
     try:
-        return Decoded(content.decode(encoding))
+        return content.decode(encoding), []
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         problem = f"is neither UTF-8 ({error.reason} at byte {error.start}) nor surely another encoding"
         if encoding != "utf-8":
             problem = f"begins as {encoding}, but is not: {error.reason} at byte {error.start}"
-            return Decoded("", finding("unknown-encoding", f"{where}:{line}", problem))
+            return None, [finding("unknown-encoding", f"{where}:{line}", problem)]
     try:
         # GB2312 is the common part of GBK: both bytes of a character lie above 0xA0, which text in a Western
         # encoding, with single accented letters between ASCII ones, does not meet.
         text = content.decode("gb2312")
     except UnicodeDecodeError:
-        return Decoded("", finding("unknown-encoding", f"{where}:{line}", problem))
+        return None, [finding("unknown-encoding", f"{where}:{line}", problem)]
     sample = "".join(c for c in text if ord(c) > 127)[:12]
-    return Decoded(
-        text, finding("encoding-guessed", where, f"is not UTF-8 and was read as GBK: {sample!r}, …")
-    )
+    return text, [finding("encoding-guessed", where, f"is not UTF-8 and was read as GBK: {sample!r}, …")]
 
 
 def read_content(path: Path, where: str) -> bytes | Finding:
@@ -86,10 +70,10 @@ def read_content(path: Path, where: str) -> bytes | Finding:
         return finding("malformed-annotation", where, text, remedy="check the file")
 
 
-def read_text(path: Path, where: str) -> Decoded:
-    """Reads and decodes a file; a file that cannot be read is a finding too."""
+def read_text(path: Path, where: str) -> tuple[str | None, list[Finding]]:
+    """Reads and decodes a file, see :func:`decode_text`."""
     content = read_content(path, where)
-    return Decoded("", content) if isinstance(content, Finding) else decode_text(content, where)
+    return (None, [content]) if isinstance(content, Finding) else decode_text(content, where)
 
 
 def read_mapping(path: Path) -> tuple[dict[Any, Any], list[Finding]]:
@@ -119,29 +103,16 @@ def require_text(path: Path) -> tuple[str, list[Finding]]:
     Raises:
         DataError: It cannot be read or decoded.
     """
-    decoded = read_text(path, path.name)
-    problems = [] if decoded.problem is None else [decoded.problem]
-    if not decoded.is_usable:
-        raise DataError(problems[0].what, where=path, remedy="save it as UTF-8")
-    return decoded.text, problems
+    text, findings = read_text(path, path.name)
+    if text is None:
+        raise DataError(findings[0].what, where=path, remedy="save it as UTF-8")
+    return text, findings
 
 
-def read_number(text: str) -> float | None:
+def read_number(text: str | None) -> float | None:
     """A finite number written as text; ``None`` for anything else."""
     try:
         # float() would take Python's own "1_000" for a thousand; no tool writes that.
-        return None if "_" in text else finite_number(float(text))
+        return None if text is None or "_" in text else finite_number(float(text))
     except ValueError:
         return None
-
-
-def _utf16_without_mark(content: bytes) -> str | None:
-    """UTF-16 shows by its zero bytes: every second one of what is ASCII, which JSON and XML begin with."""
-    head = content[:4]
-    if len(head) < 4 or b"\x00" not in head:
-        return None
-    if head[1] == head[3] == 0 and head[0] and head[2]:
-        return "utf-16-le"
-    if head[0] == head[2] == 0 and head[1] and head[3]:
-        return "utf-16-be"
-    return None

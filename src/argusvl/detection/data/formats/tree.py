@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path, PurePosixPath
 
 from argus_doctor.findings import Finding
@@ -15,6 +15,7 @@ from argusvl.core.files import is_inside
 from argusvl.core.images import IMAGE_SUFFIXES
 from argusvl.detection.data.findings import finding
 from argusvl.detection.data.formats.base import Annotation, Source, SourceImage
+from argusvl.detection.data.formats.text import read_content
 
 _SPLIT_NAME = re.compile(
     r"(train|training|val|valid|validation|test|testing)(?:[-_]?(?:19|20)\d\d)?", re.IGNORECASE
@@ -37,12 +38,9 @@ def split_of_path(name: str) -> str | None:
 
 
 def list_files(root: Path, suffixes: Collection[str], source: Source) -> dict[str, Path]:
-    """Path below ``root``, with ``/`` → file, in a fixed order; hidden ones are passed over.
+    """Path below ``root``, with ``/`` → file with such an ending (lower case), in a fixed order, without hidden ones.
 
-    Args:
-        root: The folder.
-        suffixes: Lower-case endings.
-        source: Takes the findings of names that are not UTF-8.
+    ``source`` takes the findings of names that are not UTF-8, and of links that lead outside.
     """
     found: dict[str, Path] = {}
     for folder, folders, names in os.walk(root):
@@ -52,7 +50,7 @@ def list_files(root: Path, suffixes: Collection[str], source: Source) -> dict[st
             if name.startswith(".") or posixpath.splitext(name)[1].lower() not in suffixes:
                 continue
             relative = name if here == os.curdir else posixpath.join(*Path(here).parts, name)
-            if not _is_utf8(relative):
+            if printable(relative) != relative:
                 source.refuse(finding("file-name-not-utf8", ascii(relative), "the file's name is not UTF-8"))
                 continue
             file = Path(folder) / name
@@ -83,10 +81,14 @@ class ImageFinder:
 
     Args:
         images: Path below the source's folder → file.
+
+    Attributes:
+        used: Those that an annotation was found for.
     """
 
     def __init__(self, images: dict[str, Path]) -> None:
-        self._images = images
+        self.images = images
+        self.used: set[str] = set()
         self._by_name: dict[str, list[str]] = {}
         self._by_stem: dict[str, list[str]] = {}
         self._by_bare_stem: dict[str, list[str]] = {}
@@ -96,17 +98,13 @@ class ImageFinder:
     def find(self, stated: str, folders: Iterable[str]) -> str | None:
         """The image's path below the source's folder, or ``None``.
 
-        Looked for in ``folders`` one after the other, then by the bare name where just one image has it: annotation
-        files are moved, and the folders that they state stay behind.
-
-        Args:
-            stated: The name, as the annotation has it.
-            folders: Below the source's folder; ``""`` for the folder itself.
+        Looked for in ``folders`` (below the source's, which is ``""``) one after the other, then by the bare name where
+        just one image has it: annotation files are moved, and the folders that they state stay behind.
         """
         wanted = stated.replace("\\", "/")
         for folder in folders:
             candidate = posixpath.normpath(posixpath.join(folder, wanted))
-            if candidate in self._images:
+            if candidate in self.images:
                 return candidate
         named = self._by_name.get(posixpath.basename(wanted), [])
         return named[0] if len(named) == 1 else None
@@ -114,24 +112,28 @@ class ImageFinder:
     def of_stem(self, stem: str) -> list[str]:
         """The images of a path without its ending; else those with this bare name, in whatever folder."""
         if not self._by_stem:
-            for name in self._images:
+            for name in self.images:
                 self._by_stem.setdefault(stem_of(name), []).append(name)
                 self._by_bare_stem.setdefault(posixpath.basename(stem_of(name)), []).append(name)
         return self._by_stem.get(stem) or self._by_bare_stem.get(posixpath.basename(stem), [])
 
+    def use(self, name: str) -> Path:
+        """The file of an image, which is used from now on."""
+        self.used.add(name)
+        return self.images[name]
 
-FileParser = Callable[[Path, str], "tuple[Sequence[tuple[str | None, Annotation]], list[Finding]] | Finding"]
-"""File and its name for findings → the images' annotations, each with the split that the file states, and what concerns
-no image; or why the file cannot be read."""
+
+Parsed = tuple[list[tuple[str | None, Annotation]], list[Finding]]
+"""The images' annotations, each with the split that a file states for it, and what concerns no image."""
 
 
-def list_documents(folder: Path, suffix: str, parse: FileParser, remedy: str) -> Source:
+def list_documents(folder: Path, suffix: str, parse: Callable[[bytes, str], Parsed], remedy: str) -> Source:
     """Lists images by files that annotate many of them each.
 
     Args:
         folder: A folder with such files and images, or one such file beside its images.
         suffix: How the files end.
-        parse: Reads one file.
+        parse: Reads the bytes of a file, which findings name by the text.
         remedy: What to do where there is nothing of the kind.
 
     Raises:
@@ -144,47 +146,31 @@ def list_documents(folder: Path, suffix: str, parse: FileParser, remedy: str) ->
     files = list_files(root, {suffix}, source) if folder.is_dir() else {folder.name: folder}
     if not files:
         raise DataError(f"holds no {suffix[1:].upper()} file", where=folder, remedy=remedy)
-    images = list_images(root, source)
-    finder = ImageFinder(images)
-    used: set[str] = set()
+    finder = ImageFinder(list_images(root, source))
     for name, file in files.items():
-        found = parse(file, name)
-        if isinstance(found, Finding):
-            source.findings.append(found)
-            continue
-        annotations, findings = found
+        content = read_content(file, name)
+        annotations, findings = ([], [content]) if isinstance(content, Finding) else parse(content, name)
         source.findings += findings
         for split, annotation in annotations:
-            _take_listed(annotation, split, finder, images, used, source)
+            stated, where = annotation.file_name, annotation.where
+            found = None if stated is None else finder.find(stated, ["", "images"])
+            if stated is None:  # refused by its own findings
+                source.findings += annotation.findings
+                source.refused_images += 1
+            elif found is None:
+                text = f"there is no image {printable(stated)!r:.200}"
+                source.refuse(finding("missing-image", where, text, image=stated))
+            elif found in finder.used:
+                source.refuse(finding("listed-twice", where, f"{found!r} is listed before", image=found))
+            else:
+                split = split or split_of_path(found)
+                source.images.append(SourceImage(finder.use(found), found, split, known(annotation)))
     return source
 
 
-def _take_listed(
-    annotation: Annotation,
-    split: str | None,
-    finder: ImageFinder,
-    images: dict[str, Path],
-    used: set[str],
-    source: Source,
-) -> None:
-    """Adds the image that an annotation file names, once; one without a name is refused by its own findings."""
-    stated = annotation.file_name
-    if stated is None:
-        source.findings += annotation.findings
-        source.refused_images += 1
-        return
-    found = finder.find(stated, ["", "images"])
-    if found is None:
-        text = f"there is no image {printable(stated)!r:.200}"
-        source.refuse(finding("missing-image", annotation.where, text, image=stated))
-    elif found in used:
-        text = f"{found!r} is listed before"
-        source.refuse(finding("listed-twice", annotation.where, text, image=found))
-    else:
-        used.add(found)
-        source.images.append(
-            SourceImage(images[found], found, split or split_of_path(found), lambda: annotation)
-        )
+def known(annotation: Annotation) -> Callable[[], Annotation]:
+    """Of an image whose annotation was read when the source was listed."""
+    return lambda: annotation
 
 
 def name_of_path(stated: str) -> str:
@@ -201,9 +187,16 @@ def stem_of(name: str) -> str:
     return posixpath.splitext(name)[0]
 
 
-def _is_utf8(name: str) -> bool:
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:  # undecodable bytes of a file name arrive as lone surrogates
-        return False
-    return True
+def unique_stem(stem: str, taken: dict[str, int]) -> str:
+    """A path without its ending that no other has, whatever the case: some file systems do not tell it.
+
+    Args:
+        stem: The path; a number is added where it is taken.
+        taken: Those of the files so far, with the number to go on from; the new one is added.
+    """
+    candidate, wanted = stem, stem.casefold()
+    while candidate.casefold() in taken:
+        taken[wanted] += 1
+        candidate = f"{stem}~{taken[wanted]}"
+    taken[candidate.casefold()] = 1
+    return candidate

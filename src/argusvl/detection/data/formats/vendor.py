@@ -10,7 +10,7 @@ the values of the properties, in their order, are the description.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,12 @@ from argusvl.core.strict_json import shown
 from argusvl.detection.data.findings import finding
 from argusvl.detection.data.formats.base import (
     Annotation,
+    Files,
     Format,
     PlacedRecord,
     ReadOptions,
     Source,
     SourceObject,
-    WriteOptions,
     object_or_finding,
 )
 from argusvl.detection.data.formats.json_text import JsonText, KeyPath, numbers, side_lengths
@@ -37,21 +37,14 @@ from argusvl.detection.data.records import plain_box
 from argusvl.detection.data.resize import Box
 
 
-def parse_vendor(document: JsonText, vocabulary: Vocabulary | None = None) -> Annotation:
-    """Reads one document; no file is touched.
-
-    Args:
-        document: The JSON file.
-        vocabulary: Which words mean what.
-    """
-    words = vocabulary or Vocabulary()
+def parse_vendor(document: JsonText, words: Vocabulary) -> Annotation:
+    """Reads one document; no file is touched."""
     value = document.value
     if not isinstance(value, dict):
         return unusable(document, f"holds {shown(value)}, not an object")
     info = value.get("info")
     if not isinstance(info, dict):
-        text = "has no info: the size that the boxes were drawn on is not known"
-        return unusable(document, text)
+        return unusable(document, "has no info: the size that the boxes were drawn on is not known")
     size = side_lengths(info.get("width"), info.get("height"))
     if size is None:
         text = f"info: width is {shown(info.get('width'))} and height {shown(info.get('height'))}"
@@ -73,29 +66,25 @@ def parse_vendor(document: JsonText, vocabulary: Vocabulary | None = None) -> An
 
 
 def read_vendor(folder: Path, options: ReadOptions) -> Source:
-    """Lists a folder of images with vendor files.
-
-    Raises:
-        DataError: There is no such folder, or it holds neither images nor JSON files.
-    """
-    vocabulary = Vocabulary(options.token_map, options.label_hierarchy)
-    parse = json_parser(partial(parse_vendor, vocabulary=vocabulary))
+    """Lists a folder of images with vendor files."""
+    words = Vocabulary(options.token_map, options.label_hierarchy)
+    parse = json_parser(partial(parse_vendor, words=words))
     return list_per_image(folder, parse, "name a folder of images with one JSON file each")
 
 
-def write_vendor(records: Sequence[PlacedRecord], options: WriteOptions) -> Iterator[tuple[str, str]]:
+def write_vendor(records: Sequence[PlacedRecord], language: str) -> Files:
     """One JSON file beside each image, in the form with ``dataList``."""
     for record in records:
-        width, height = record.image.size
+        width, height = record.size
         entries = [
             {
                 "coordinates": [plain_box(one.bbox_2d[:2]), plain_box(one.bbox_2d[2:])],
                 "properties": {"label": one.desc},
             }
-            for one in record.student.objects
+            for one in record.objects
         ]
         document = {"info": {"width": width, "height": height}, "dataList": entries}
-        yield f"{stem_of(record.image.path)}.json", json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+        yield f"{stem_of(record.image)}.json", json.dumps(document, ensure_ascii=False, indent=2) + "\n"
 
 
 VENDOR = Format(read=read_vendor, write=write_vendor, image_folder="{split}")

@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import posixpath
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from xml.etree.ElementTree import Element
-from xml.sax.saxutils import escape
 
 from argus_doctor.findings import Finding
 from argusvl.core.errors import DataError
@@ -28,31 +27,26 @@ from argusvl.detection.data.findings import describe_object, finding, show_box
 from argusvl.detection.data.formats.base import (
     SPLITS,
     Annotation,
+    Files,
     Format,
     PlacedRecord,
     ReadOptions,
     Source,
     SourceObject,
-    WriteOptions,
     by_split,
 )
+from argusvl.detection.data.formats.json_text import numbers, side_lengths
 from argusvl.detection.data.formats.per_image import list_per_image
 from argusvl.detection.data.formats.text import read_number
 from argusvl.detection.data.formats.tree import stem_of
-from argusvl.detection.data.formats.xml_tree import child_text, line_of, parse_document, unwritable
+from argusvl.detection.data.formats.xml_tree import child_text, line_of, parse_document, text_of, unwritable
 from argusvl.detection.data.records import plain_number
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
 def parse_voc(content: bytes, where: str, pixel_offset: float = 0.0) -> Annotation:
-    """Reads one XML document; no file is touched.
-
-    Args:
-        content: The document.
-        where: Its file, named in findings.
-        pixel_offset: Subtracted from ``xmin`` and ``ymin``, pixels.
-    """
+    """Reads one XML document, which findings name ``where``; no file is touched."""
     root, findings = parse_document(content, where, "annotation", "Pascal VOC")
     if root is None:
         return Annotation.unusable(where, *findings)
@@ -63,11 +57,7 @@ def parse_voc(content: bytes, where: str, pixel_offset: float = 0.0) -> Annotati
 
 
 def read_voc(folder: Path, options: ReadOptions) -> Source:
-    """Lists a Pascal VOC source: an ``ImageSets/Main`` tree, or a folder of images with their XML beside them.
-
-    Raises:
-        DataError: There is no such folder, or it holds no image and no XML.
-    """
+    """Lists a Pascal VOC source: an ``ImageSets/Main`` tree, or a folder of images with their XML beside them."""
     remedy = "name a VOC tree (Annotations, JPEGImages, ImageSets) or a folder of images with XML beside them"
     parse = partial(parse_voc, pixel_offset=options.pixel_offset)
     has_lists = (folder / "ImageSets" / "Main").is_dir()
@@ -79,13 +69,13 @@ def read_voc(folder: Path, options: ReadOptions) -> Source:
     return _by_image_sets(folder, source) if has_lists else source
 
 
-def write_voc(records: Sequence[PlacedRecord], options: WriteOptions) -> Iterator[tuple[str, str]]:
+def write_voc(records: Sequence[PlacedRecord], language: str) -> Files:
     """The challenge's tree: ``Annotations/``, and the lists of ``ImageSets/Main/``."""
     for record in records:
-        key = stem_of(posixpath.relpath(record.image.path, "JPEGImages"))
+        key = stem_of(posixpath.relpath(record.image, "JPEGImages"))
         yield f"Annotations/{key}.xml", _document(record)
-    for split, members in by_split(records):
-        keys = [stem_of(posixpath.relpath(record.image.path, "JPEGImages")) for record in members]
+    for split, members in by_split(records).items():
+        keys = [stem_of(posixpath.relpath(record.image, "JPEGImages")) for record in members]
         yield f"ImageSets/Main/{split}.txt", "".join(f"{key}\n" for key in keys)
 
 
@@ -97,65 +87,56 @@ VOC = Format(read=read_voc, write=write_voc, image_folder="JPEGImages", label_pr
 
 def _size(root: Element, where: str, findings: list[Finding]) -> tuple[int, int] | None:
     element = root.find("size")
-    texts = [("" if element is None else child_text(element, side)) or "" for side in ("width", "height")]
-    width, height = (read_number(t) for t in texts)
-    if width is not None and height is not None and _is_side(width) and _is_side(height):
-        return int(width), int(height)
-    shown = "there is no <size>" if element is None else f"width is {texts[0]!r} and height is {texts[1]!r}"
-    line = line_of(root if element is None else element)
-    findings.append(finding("missing-size", f"{where}:{line}", f"no usable image size: {shown}"))
-    return None
-
-
-def _is_side(value: float) -> bool:
-    return value >= 1 and value.is_integer()
+    texts = [child_text(element, side) or "" for side in ("width", "height")]
+    size = side_lengths(*map(read_number, texts))
+    if size is None:
+        found = (
+            f"width is {texts[0]!r} and height is {texts[1]!r}"
+            if element is not None
+            else "there is no <size>"
+        )
+        line = line_of(root if element is None else element)
+        findings.append(finding("missing-size", f"{where}:{line}", f"no usable image size: {found}"))
+    return size
 
 
 def _object(element: Element, index: int, where: str, pixel_offset: float) -> SourceObject | Finding:
     place = f"{where}:{line_of(element)}"
     label = child_text(element, "name") or ""
     box_element = element.find("bndbox")
-    texts = [None if box_element is None else child_text(box_element, corner) for corner in _CORNERS]
-    values = [None if text is None else read_number(text) for text in texts]
+    texts = [child_text(box_element, corner) for corner in _CORNERS]
+    values = [read_number(text) for text in texts]
+    stated = [
+        value if value is not None else "missing" if text is None else text
+        for value, text in zip(values, texts, strict=True)
+    ]
     if not label:
-        text, box = f"object {index} has no name", _shown(values, texts)
-        return finding("empty-label", place, text, object_index=index, box=box)
-    if box_element is None or any(value is None for value in values):
+        return finding("empty-label", place, f"object {index} has no name", object_index=index, box=stated)
+    box = numbers(values)
+    if box is None:
         missing = [corner for corner, text in zip(_CORNERS, texts, strict=True) if text is None]
-        shown = f"lacks {', '.join(missing)}" if missing else f"is {show_box(_shown(values, texts))}"
-        text, box = f"{describe_object(index, label)}: the box {shown}", _shown(values, texts)
-        return finding("box-not-a-number", place, text, object_index=index, label=label, box=box)
-    x1, y1, x2, y2 = (float(v) for v in values if v is not None)
+        found = f"lacks {', '.join(missing)}" if missing else f"is {show_box(stated)}"
+        text = f"{describe_object(index, label)}: the box {found}"
+        return finding("box-not-a-number", place, text, object_index=index, label=label, box=stated)
+    x1, y1, x2, y2 = box
     return SourceObject(index, label, (x1 - pixel_offset, y1 - pixel_offset, x2, y2), place)
 
 
 def _document(record: PlacedRecord) -> str:
-    width, height = record.image.size
+    width, height = record.size
     lines = [
         "<annotation>",
-        f"  <folder>{_text(posixpath.dirname(record.image.path))}</folder>",
-        f"  <filename>{_text(posixpath.basename(record.image.path))}</filename>",
+        f"  <folder>{text_of(posixpath.dirname(record.image))}</folder>",
+        f"  <filename>{text_of(posixpath.basename(record.image))}</filename>",
         f"  <size><width>{width}</width><height>{height}</height><depth>3</depth></size>",
         "  <segmented>0</segmented>",
     ]
-    for one in record.student.objects:
+    for one in record.objects:
         box = "".join(
             f"<{corner}>{plain_number(v)}</{corner}>" for corner, v in zip(_CORNERS, one.bbox_2d, strict=True)
         )
-        lines.append(f"  <object><name>{_text(one.desc)}</name><bndbox>{box}</bndbox></object>")
+        lines.append(f"  <object><name>{text_of(one.desc)}</name><bndbox>{box}</bndbox></object>")
     return "\n".join([*lines, "</annotation>", ""])
-
-
-def _text(text: str) -> str:
-    # A parser turns a bare carriage return into a line feed.
-    return escape(text, {"\r": "&#13;"})
-
-
-def _shown(values: list[float | None], texts: list[str | None]) -> list[object]:
-    return [
-        value if value is not None else ("missing" if text is None else text)
-        for value, text in zip(values, texts, strict=True)
-    ]
 
 
 # --- the files around it --------------------------------------------------------------------------------------------
@@ -206,9 +187,7 @@ def _read_splits(folder: Path, findings: list[Finding]) -> dict[str, tuple[str |
         findings.append(finding("not-in-a-split", place, text))
         return result
     split_of_rest = "val" if listed["train"] else "train" if listed["val"] else None
-    for key, place in rest.items():
-        result[key] = (split_of_rest, place)
-    return result
+    return result | {key: (split_of_rest, place) for key, place in rest.items()}
 
 
 def _read_list(path: Path, findings: list[Finding]) -> dict[str, str]:
@@ -226,9 +205,7 @@ def _read_list(path: Path, findings: list[Finding]) -> dict[str, str]:
     counts = Counter(line.strip() for line in lines if line.strip())
     for number, line in enumerate(lines, start=1):
         name = line.strip()
-        if not name:
-            continue
-        if name in names:
+        if not name or name in names:
             continue
         names[name] = f"{place}:{number}"
         if counts[name] > 1:

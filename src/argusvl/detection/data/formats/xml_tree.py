@@ -11,6 +11,7 @@ import re
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError, TreeBuilder
 from xml.parsers.expat import ErrorString
+from xml.sax.saxutils import escape
 
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser
@@ -28,20 +29,6 @@ _PARSER_ENCODINGS = frozenset({"utf-8", "utf-16", "utf-16-le", "utf-16-be", "iso
 """What the parser decodes itself; any other encoding that a document declares is decoded before it."""
 
 
-class MalformedXml(Exception):  # noqa: N818 - what is wrong is the document, and a finding reports it
-    """The text is not XML, or not XML that we read.
-
-    Args:
-        reason: What is wrong.
-        line: Where, from 1.
-    """
-
-    def __init__(self, reason: str, line: int) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.line = line
-
-
 class _Builder(TreeBuilder):
     """Writes into each element the line that it begins on, beside its attributes."""
 
@@ -51,98 +38,73 @@ class _Builder(TreeBuilder):
         return super().start(tag, {**attrs, _LINE: str(self.parser.CurrentLineNumber)})
 
 
-def parse_xml(content: bytes) -> Element:
-    """Parses a document; its encoding is what its byte order mark or declaration says, else UTF-8.
-
-    Raises:
-        MalformedXml: Not well-formed, an unknown encoding, or entities (never expanded).
-    """
-    builder = _Builder()
-    parser = DefusedXMLParser(target=builder)
-    builder.parser = parser.parser
-    try:
-        parser.feed(_as_utf8(content))
-        root: Element = parser.close()
-    except DefusedXmlException as error:
-        raise MalformedXml(
-            f"holds entities or external references, which are not read ({error})", 1
-        ) from None
-    except ParseError as error:
-        raise MalformedXml(ErrorString(error.code), error.position[0]) from None
-    except (ValueError, LookupError) as error:
-        raise MalformedXml(str(error), 1) from None
-    return root
-
-
 def parse_document(content: bytes, where: str, root: str, kind: str) -> tuple[Element | None, list[Finding]]:
-    """Parses the document of a format, and says what is wrong with it or odd about its text.
+    """Parses the document of a format, and says what is wrong with it or odd about its text; findings name ``where``.
 
-    Args:
-        content: The bytes of the file.
-        where: Its name, for findings.
-        root: The tag of the format's documents.
-        kind: What such files are called, for the remedy.
+    Its encoding is what its byte order mark or declaration says, else UTF-8; entities are never expanded. ``root`` is
+    the tag of the format's documents, ``kind`` what such files are called in the remedy.
 
     Returns:
         The root, ``None`` where the document cannot be used; the last finding then says why.
     """
     findings: list[Finding] = []
-    if declared_encoding(content) is None:
-        decoded = decode_text(content, where)
-        if decoded.problem is not None:
-            findings.append(decoded.problem)
-        if not decoded.is_usable:
+    declared = _DECLARATION.match(content)
+    if declared is None:
+        text, findings = decode_text(content, where)
+        if text is None:
             return None, findings
-        content = without_encoding(decoded.text.encode("utf-8"))
+        content = _without_encoding(text)
+    builder = _Builder()
+    parser = DefusedXMLParser(target=builder)
+    builder.parser = parser.parser
     try:
-        found = parse_xml(content)
-    except MalformedXml as error:
-        text = f"malformed XML: {error.reason}"
-        return None, [*findings, finding("malformed-xml", f"{where}:{error.line}", text)]
-    if found.tag == root:
-        return found, findings
-    text = f"the document is <{found.tag}>, not <{root}>"
-    remedy = f"give {kind} files, or choose the format that this file has"
-    return None, [finding("malformed-xml", f"{where}:{line_of(found)}", text, remedy=remedy)]
+        parser.feed(content if declared is None else _as_utf8(content, declared[3].decode("ascii")))
+        found: Element = parser.close()
+    except DefusedXmlException as error:
+        problem, line = f"holds entities or external references, which are not read ({error})", 1
+    except ParseError as error:
+        problem, line = ErrorString(error.code), error.position[0]
+    except (ValueError, LookupError) as error:
+        problem, line = str(error), 1
+    else:
+        if found.tag == root:
+            return found, findings
+        problem = f"the document is <{found.tag}>, not <{root}>"
+        remedy = f"give {kind} files, or choose the format that this file has"
+        return None, [finding("malformed-xml", f"{where}:{line_of(found)}", problem, remedy=remedy)]
+    return None, [*findings, finding("malformed-xml", f"{where}:{line}", f"malformed XML: {problem}")]
 
 
 def line_of(element: Element) -> int:
-    """The line that an element of :func:`parse_xml` begins on, from 1."""
+    """The line that an element of :func:`parse_document` begins on, from 1."""
     return int(element.attrib[_LINE])
 
 
-def child_text(element: Element, tag: str) -> str | None:
+def child_text(element: Element | None, tag: str) -> str | None:
     """The stripped text of the first direct child with this tag; ``None`` where there is no such child."""
-    child = element.find(tag)
-    return (
-        None if child is None else "".join([child.text or "", *(part.tail or "" for part in child)]).strip()
-    )
+    child = None if element is None else element.find(tag)
+    if child is None:
+        return None
+    return "".join([child.text or "", *(part.tail or "" for part in child)]).strip()
 
 
-def declared_encoding(content: bytes) -> str | None:
-    """The encoding that a document's declaration names; ``None`` where it names none."""
-    match = _DECLARATION.match(content)
-    return None if match is None else match.group(3).decode("ascii")
+def text_of(text: str) -> str:
+    """A text as an element's content. A parser turns a bare carriage return into a line feed."""
+    return escape(text, {"\r": "&#13;"})
 
 
-def _as_utf8(content: bytes) -> bytes:
+def _as_utf8(content: bytes, declared: str) -> bytes:
     """A document in an encoding that the parser does not know (GBK, Big5, …) as UTF-8, its lines unchanged."""
-    declared = declared_encoding(content)
-    if declared is None:
-        return content
     try:
         name = codecs.lookup(declared).name
-        if name in _PARSER_ENCODINGS:
-            return content
-        text = content.decode(name)
+        return content if name in _PARSER_ENCODINGS else _without_encoding(content.decode(name))
     except (LookupError, UnicodeDecodeError) as error:
-        raise MalformedXml(f"declares the encoding {declared}: {error}", 1) from None
-    return without_encoding(text.encode("utf-8"))
+        raise ValueError(f"declares the encoding {declared}: {error}") from None
 
 
-def without_encoding(content: bytes) -> bytes:
+def _without_encoding(text: str) -> bytes:
     """A document that is UTF-8 now, whatever its declaration still says."""
-    return _DECLARATION.sub(rb"\1", content, count=1)
+    return _DECLARATION.sub(rb"\1", text.encode("utf-8"), count=1)
 
 
 def unwritable(text: str) -> str | None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import posixpath
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,30 +26,27 @@ from argusvl.core.files import is_inside, require_folder
 from argusvl.detection.data.findings import describe_object, finding, show_box
 from argusvl.detection.data.formats.base import (
     Annotation,
+    Files,
     Format,
     PlacedRecord,
     ReadOptions,
     Source,
     SourceImage,
     SourceObject,
-    WriteOptions,
+    labels_in,
+    object_or_finding,
 )
+from argusvl.detection.data.formats.json_text import numbers
+from argusvl.detection.data.formats.per_image import read_annotation
 from argusvl.detection.data.formats.polygons import around
 from argusvl.detection.data.formats.text import (
     decode_text,
-    read_content,
     read_mapping,
     read_number,
     read_text,
     require_text,
 )
-from argusvl.detection.data.formats.tree import (
-    list_files,
-    list_images,
-    split_named,
-    split_of_path,
-    stem_of,
-)
+from argusvl.detection.data.formats.tree import list_files, list_images, split_named, split_of_path, stem_of
 from argusvl.detection.data.resize import Box
 
 _DECIMALS = 10
@@ -60,39 +57,25 @@ _SPLIT_KEYS = {"train": "train", "val": "val", "valid": "val", "validation": "va
 
 
 def parse_yolo(content: bytes, where: str, names: dict[int, str]) -> Annotation:
-    """Reads one label file; no file is touched.
+    """Reads one label file, which findings name ``where``; no file is touched. Boxes are fractions of the sides.
 
-    Args:
-        content: The file.
-        where: Its name, for findings.
-        names: Class number → name.
-
-    Returns:
-        An annotation whose boxes are fractions of the image's sides.
+    ``names`` are the classes by their numbers.
     """
-    decoded = decode_text(content, where)
-    findings = [] if decoded.problem is None else [decoded.problem]
-    if not decoded.is_usable:
+    text, findings = decode_text(content, where)
+    if text is None:
         return Annotation.unusable(where, *findings)
-    lines = [(n, line) for n, line in enumerate(decoded.text.splitlines(), start=1) if line.strip()]
+    lines = [(n, line) for n, line in enumerate(text.splitlines(), start=1) if line.strip()]
     objects = [_object(line.split(), i, f"{where}:{n}", names) for i, (n, line) in enumerate(lines)]
     return Annotation.of(where, objects, findings=findings, relative=True)
 
 
 def read_yolo(folder: Path, options: ReadOptions) -> Source:
-    """Lists a YOLO source.
-
-    Raises:
-        DataError: There is no such folder, nothing in it names the classes, or it holds no image.
-    """
+    """Lists a YOLO source. That nothing names the classes is an error, too."""
     remedy = "name a folder with data.yaml (or classes.txt), images/ and labels/"
     require_folder(folder, remedy=remedy)
     if options.pixel_offset:
-        raise DataError(
-            "a pixel offset is given, but YOLO's boxes are fractions",
-            where=folder,
-            remedy="leave out --pixel-offset",
-        )
+        text = "a pixel offset is given, but YOLO's boxes are fractions"
+        raise DataError(text, where=folder, remedy="leave out --pixel-offset")
     source = Source()
     config_file = _config_file(folder)
     if config_file is not None:
@@ -108,13 +91,14 @@ def read_yolo(folder: Path, options: ReadOptions) -> Source:
     without: list[str] = []
     for name, (path, split) in listed.items():
         label = next((candidate for candidate in _label_names(name) if candidate in labels), None)
+        read: Callable[[], Annotation]
         if label is None:
             without.append(name)
+            read = partial(Annotation, where=name, relative=True)
         else:
             used.add(label)
-        source.images.append(
-            SourceImage(path, _short(name), split, partial(_read, folder, label, name, names))
-        )
+            read = partial(read_annotation, folder / label, label, partial(parse_yolo, names=names))
+        source.images.append(SourceImage(path, name.removeprefix("images/"), split, read))
     for label in sorted(labels - used):
         text = "no image of this name belongs to it"
         source.refuse(finding("annotation-without-image", label, text))
@@ -133,23 +117,26 @@ class _Dumper(yaml.SafeDumper):
 _Dumper.add_representer(str, represent_text)
 
 
-def write_yolo(records: Sequence[PlacedRecord], options: WriteOptions) -> Iterator[tuple[str, str]]:
+def write_yolo(records: Sequence[PlacedRecord], language: str) -> Files:
     """``data.yaml`` and one label file an image; classes are numbered in the order of their names."""
-    labels = sorted({a.desc for record in records for a in record.student.objects})
-    numbers = {label: number for number, label in enumerate(labels)}
+    labels = labels_in(records)
+    number_of = {label: number for number, label in enumerate(labels)}
     splits = dict.fromkeys(record.split for record in records)
     config: dict[str, Any] = {split: f"images/{split}" for split in splits}
     # Ultralytics trains with both; where there is only one it stands for the other, as its documentation does it.
-    config = {**config, "train": config.get("train", next(iter(config.values()), "images/train"))}
-    config = {**config, "val": config.get("val", config["train"]), "nc": len(labels)}
-    config["names"] = {number: label for label, number in numbers.items()}
+    config.setdefault("train", next(iter(config.values()), "images/train"))
+    config.setdefault("val", config["train"])
+    config |= {"nc": len(labels), "names": dict(enumerate(labels))}
     yield "data.yaml", yaml.dump(config, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=1000)
     for record in records:
         lines = []
-        for one in record.student.objects:
-            fractions = " ".join(_fraction(v) for v in _to_cxcywh(one.bbox_2d, record.image.size))
-            lines.append(f"{numbers[one.desc]} {fractions}\n")
-        yield next(_label_names(record.image.path)), "".join(lines)
+        width, height = record.size
+        for one in record.objects:
+            x1, y1, x2, y2 = one.bbox_2d
+            box = ((x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height)
+            fractions = (f"{v:.{_DECIMALS}f}".rstrip("0").rstrip(".") for v in box)
+            lines.append(f"{number_of[one.desc]} {' '.join(fractions)}\n")
+        yield next(_label_names(record.image)), "".join(lines)
 
 
 YOLO = Format(read=read_yolo, write=write_yolo, image_folder="images/{split}")
@@ -159,31 +146,27 @@ YOLO = Format(read=read_yolo, write=write_yolo, image_folder="images/{split}")
 
 
 def _object(fields: list[str], index: int, place: str, names: dict[int, str]) -> SourceObject | Finding:
-    values = [read_number(field) for field in fields]
-    if any(value is None for value in values):
-        bad = next(field for field, value in zip(fields, values, strict=True) if value is None)
-        text = f"object {index}: {bad!r} is no number"
-        return finding("box-not-a-number", place, text, object_index=index)
-    kind, *coordinates = (value for value in values if value is not None)
+    values = numbers([read_number(field) for field in fields])
+    if values is None:
+        bad = next(field for field in fields if read_number(field) is None)
+        return finding("box-not-a-number", place, f"object {index}: {bad!r} is no number", object_index=index)
+    kind, *coordinates = values
     label = names.get(int(kind)) if kind.is_integer() else None
     if label is None:
         text = f"object {index}: no class has the number {fields[0]}; there are {len(names)}"
         return finding("unknown-id", place, text, object_index=index)
-    shown = describe_object(index, label)
     if len(coordinates) == 4:
         cx, cy, width, height = coordinates
         box: Box = (cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2)
     elif len(coordinates) >= 6 and len(coordinates) % 2 == 0:
         box = around(list(zip(coordinates[::2], coordinates[1::2], strict=True)))
     else:
-        text = (
-            f"{shown}: {len(coordinates)} numbers after the class: neither a box (4) nor a polygon (6, 8, …)"
-        )
-        return finding("box-not-a-number", place, text, object_index=index, label=label)
+        text = f"{len(coordinates)} numbers after the class: neither a box (4) nor a polygon (6, 8, …)"
+        return object_or_finding(index, label, f"box-not-a-number: {text}", place)
     slack = _rounding(fields[1:])
     if any(v < -slack or v > 1 + slack for v in box):
-        edges = show_box(tuple(round(v, 6) for v in box))
-        text = f"{shown}: the edges {edges} reach outside 0 to 1"
+        edges = show_box([round(v, 6) for v in box])
+        text = f"{describe_object(index, label)}: the edges {edges} reach outside 0 to 1"
         return finding("box-not-normalised", place, text, object_index=index, label=label, box=box)
     # An edge that lies outside by rounding only stands on the border that it was written from.
     x1, y1, x2, y2 = (min(max(v, 0.0), 1.0) for v in box)
@@ -198,26 +181,7 @@ def _rounding(fields: list[str]) -> float:
     return min(max(0.75 * 10.0**-decimals, 1e-9), 1e-3) if decimals else 1e-9
 
 
-def _to_cxcywh(box: Sequence[float], size: tuple[int, int]) -> tuple[float, float, float, float]:
-    x1, y1, x2, y2 = box
-    width, height = size
-    return ((x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height)
-
-
-def _fraction(value: float) -> str:
-    return f"{value:.{_DECIMALS}f}".rstrip("0").rstrip(".")
-
-
 # --- the files around it --------------------------------------------------------------------------------------------
-
-
-def _read(folder: Path, label: str | None, image: str, names: dict[int, str]) -> Annotation:
-    if label is None:
-        return Annotation(where=image, relative=True)
-    content = read_content(folder / label, label)
-    if isinstance(content, Finding):
-        return Annotation.unusable(label, content)
-    return parse_yolo(content, label, names)
 
 
 def _config_file(folder: Path) -> Path | None:
@@ -263,8 +227,7 @@ def _names_from_list(folder: Path, remedy: str, source: Source) -> dict[int, str
         )
     text, odd = require_text(file)
     source.findings += odd
-    lines = text.splitlines()
-    names = {number: line.strip() for number, line in enumerate(lines) if line.strip()}
+    names = {number: line.strip() for number, line in enumerate(text.splitlines()) if line.strip()}
     repeated = [name for name, count in Counter(names.values()).items() if count > 1]
     if repeated:
         raise DataError(f"names {repeated[0]!r} twice", where=file, remedy="give each class one line")
@@ -317,9 +280,8 @@ def _images_of(
     below = _below(entry, root, folder)
     if below is None:
         text = f"{key}: there is no folder or list {entry!r} in the source"
-        source.findings.append(
-            finding("missing-image", file, text, remedy="correct the path in the YAML file")
-        )
+        remedy = "correct the path in the YAML file"
+        source.findings.append(finding("missing-image", file, text, remedy=remedy))
         return []
     if (folder / below).is_dir():
         prefix = "" if below == "." else f"{below}/"
@@ -327,11 +289,10 @@ def _images_of(
         if not names:
             source.findings.append(finding("empty-split", file, f"{key}: {entry!r} holds no image"))
         return names
-    decoded = read_text(folder / below, below)
-    if decoded.problem is not None:
-        source.findings.append(decoded.problem)
+    lines, odd = read_text(folder / below, below)
+    source.findings += odd
     names = []
-    for number, line in enumerate(decoded.text.splitlines(), start=1):
+    for number, line in enumerate((lines or "").splitlines(), start=1):
         stated = line.strip()
         if not stated:
             continue
@@ -378,8 +339,3 @@ def _is_list(name: str) -> bool:
     # Roboflow's README.dataset.txt, and train.txt: in the top folder only, below it they belong to images.
     stem = stem_of(name.lower())
     return "/" not in name and (stem in _SPLIT_KEYS or stem.startswith("readme") or stem == "notes")
-
-
-def _short(name: str) -> str:
-    """``images/train/a.jpg`` → ``train/a.jpg``."""
-    return name.removeprefix("images/")

@@ -37,15 +37,15 @@ def open_processor(
     """A processor that counts conversations of any length.
 
     Args:
-        scenes: What a tokenizer is learned from, where it is, see
+        scenes: What a tokenizer is learned from, where it is; this and the rest as for
             :func:`~argusvl.detection.data.sampling.tokenizer.learned_tokenizer`.
         model: Whose tokenizer to use: a Qwen2.5-VL folder in hub layout, a checkpoint of ours, or the name of a model
             that ships with us. ``None`` to learn one.
         language: Of the prompts.
-        max_pixels: Largest area of an image, for the coordinates that the tokenizer must know.
-        seed: Of those coordinates.
+        max_pixels: Largest area of an image.
+        seed: Of the coordinates.
         vocab_size: Most tokens of a learned tokenizer.
-        learned_for: As for that function.
+        learned_for: The records' file, where all of it is learned from.
 
     Raises:
         CheckpointError: The folder holds no tokenizer.
@@ -72,11 +72,7 @@ def open_processor(
 
 
 class Lengths(Measurement[tuple[int, int, int]]):
-    """Counts the tokens of every record by its images' headers.
-
-    Args:
-        processor: From :func:`open_processor`.
-        limits: Least and greatest area of an image, pixels.
+    """Counts the tokens of every record by its images' headers, whose least and greatest area (pixels) the limits are.
 
     Attributes:
         conversations: Tokens of each record, from the system prompt to the answer's end, its own teachers included.

@@ -40,11 +40,9 @@ def whole_ranges(values: Sequence[int]) -> tuple[Range, ...]:
 
 
 def ranges_between(values: np.ndarray, edges: Sequence[int]) -> tuple[Range, ...]:
-    """Counts between edges, the last range open; a value on an edge belongs to the range that begins there.
+    """Counts between ascending edges, the last range open; a value on an edge belongs to the range that begins there.
 
-    Args:
-        values: Numbers, none below the first edge.
-        edges: Ascending.
+    No value is below the first edge.
     """
     if not len(values):
         return ()

@@ -10,11 +10,7 @@ _CHINESE_FROM = 0.2
 
 
 def chinese_share(texts: Mapping[str, int]) -> float:
-    """Share of Chinese characters among the letters of texts; 0 without letters.
-
-    Args:
-        texts: Text → how often it stands.
-    """
+    """Share of Chinese characters among the letters of texts, each as often as is said; 0 without letters."""
     letters = chinese = 0
     for text, count in texts.items():
         for character in text:
@@ -25,9 +21,5 @@ def chinese_share(texts: Mapping[str, int]) -> float:
 
 
 def prompt_language(texts: Mapping[str, int]) -> str:
-    """``zh`` for descriptions in Chinese, ``en`` for all others.
-
-    Args:
-        texts: Description → how often it stands.
-    """
+    """``zh`` for descriptions (each with how often it stands) in Chinese, ``en`` for all others."""
     return "zh" if chinese_share(texts) >= _CHINESE_FROM else "en"

@@ -22,7 +22,7 @@ from argusvl.core.images import image_size
 from argusvl.core.wording import listed_below
 from argusvl.detection.data.descriptions import Descriptions
 from argusvl.detection.data.formats.base import SPLITS
-from argusvl.detection.data.manifest import TEACHER_POOL, existing_manifest
+from argusvl.detection.data.manifest import TEACHER_POOL, limits_of
 from argusvl.detection.data.records import Record, RecordFile
 from argusvl.detection.data.resize import Box
 from argusvl.detection.data.scan import Measurement, RecordLine, scan
@@ -63,7 +63,7 @@ class Shapes(Measurement[tuple[list[Shape], list[float]]]):
     def measure(self, line: RecordLine) -> tuple[list[Shape], list[float]]:
         """Reads the header of each image, the student's first."""
         record, objects = line.record, objects_by_image(line.record)
-        names = [name for scene in (record.student, *record.teachers) for name in scene.images]
+        names = record.images
         # Demonstrations are shown, and nothing is to be found in them.
         objects += [0] * (len(names) - len(objects))
         sizes = [image_size(line.file.resolve(name)) for name in names]
@@ -85,7 +85,6 @@ class Survey:
     """What a data set is like.
 
     Attributes:
-        train: Training records.
         val: Held-out records, where there are any.
         pool: Scenes for demonstrations, where there are any.
         limits: Pixel limits of the manifest, where there is one.
@@ -146,8 +145,7 @@ def survey_data(data: str | Path, *, root: str | Path | None = None, progress: b
     """
     train, val, pool = (None if path is None else RecordFile(path, root) for path in record_files(data))
     assert train is not None
-    manifest = existing_manifest(train.path.parent)
-    limits = None if manifest is None else manifest.limits
+    limits = limits_of(train.path.parent)
     if not len(train):
         raise DataError("holds no record", where=train.path, remedy="name a file of training records")
     described = Descriptions()
@@ -162,8 +160,7 @@ def survey_data(data: str | Path, *, root: str | Path | None = None, progress: b
         for file, one in zip(files, shapes, strict=True)
         for width, height, objects, name in one.images
     ]
-    area = None if limits is None else (limits.min_pixels, limits.max_pixels)
-    survey = Survey(train, val, pool, area, images, shapes[0], described)
+    survey = Survey(train, val, pool, limits, images, shapes[0], described)
     if not survey.objects:
         raise DataError(
             f"none of {len(train)} records has an object, so there is nothing to learn",

@@ -35,21 +35,13 @@ def count_parts(conversation: Conversation) -> list[int]:
     """Tokens of each of :data:`PARTS`."""
     counts = dict.fromkeys(PARTS, 0)
     for part in conversation.parts:
-        counts[part_name(part.role, part.kind)] += part.stop - part.start
+        counts[part_name(part.role, part.kind)] += len(part)
     return list(counts.values())
 
 
 @dataclass(frozen=True, slots=True)
 class PartTokens:
-    """Tokens of one part over all records.
-
-    Attributes:
-        part: One of :data:`PARTS`, or the whole conversation.
-        least: Fewest in a record.
-        mean: Mean over records.
-        most: Most in a record.
-        total: In all records together.
-    """
+    """Tokens of one part, one of :data:`PARTS` or the whole conversation: of a record, and in all records together."""
 
     part: str
     least: int
@@ -81,13 +73,10 @@ class TokenTable:
     """The figures of a record file.
 
     Attributes:
-        records: Records counted.
-        model_max_length: Most tokens that a conversation may have.
-        too_long: Records with more.
+        too_long: Records with more tokens than ``model_max_length``.
         with_teachers: Records that are shown teachers.
         parts: A row for each part, the whole conversation last.
         longest: The longest records, longest first.
-        histogram: Lengths of conversations.
     """
 
     records: int
@@ -104,12 +93,9 @@ class TokenTable:
 
 
 def token_table(dataset: DetectionDataset, model_max_length: int, *, longest: int = 5) -> TokenTable:
-    """Counts the tokens of every record, by the images' headers.
+    """Counts the tokens of every record, by the images' headers, and names so many of the longest.
 
-    Args:
-        dataset: Its processor must accept conversations of any length, or the first too long one is an error.
-        model_max_length: The limit that lengths are compared with.
-        longest: How many of the longest records to name.
+    The dataset's processor must accept conversations of any length, or the first too long one is an error.
 
     Raises:
         DataError: A record, an image's header or a box is not what it should be.
@@ -125,7 +111,11 @@ def token_table(dataset: DetectionDataset, model_max_length: int, *, longest: in
         model_max_length=model_max_length,
         too_long=int((lengths > model_max_length).sum()),
         with_teachers=int((counts[:, PARTS.index("teacher prompt")] > 0).sum()),
-        parts=tuple(_row(name, values) for name, values in columns) if len(dataset) else (),
+        parts=tuple(
+            PartTokens(name, int(v.min()), float(v.mean()), int(v.max()), int(v.sum(dtype=np.int64)))
+            for name, v in columns
+            if len(dataset)
+        ),
         longest=tuple(LongRecord(i, dataset.records.source(i), int(lengths[i])) for i in order),
         histogram=tuple(Bin(one.low, one.high or 0, one.count) for one in whole_ranges(lengths)),
     )
@@ -145,9 +135,3 @@ class _Counts(Measurement[list[int]]):
 
     def add(self, line: RecordLine, found: list[int]) -> None:
         self.counts[line.index] = found
-
-
-def _row(part: str, values: np.ndarray) -> PartTokens:
-    return PartTokens(
-        part, int(values.min()), float(values.mean()), int(values.max()), int(values.sum(dtype=np.int64))
-    )

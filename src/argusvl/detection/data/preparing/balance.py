@@ -33,16 +33,19 @@ class LabelCount:
     image: str = ""
     splits: Counter[str] = field(default_factory=Counter)
 
+    def add(self, other: LabelCount) -> None:
+        """Adds what comes after it in the data."""
+        self.objects += other.objects
+        self.images += other.images
+        self.where, self.image = self.where or other.where, self.image or other.image
+        self.splits.update(other.splits)
+
 
 def types_of(labels: Mapping[str, LabelCount]) -> dict[str, LabelCount]:
     """The labels by their first segment. An image that shows two labels of a type counts for each of them."""
     types: dict[str, LabelCount] = {}
     for label, count in labels.items():
-        entry = types.setdefault(type_of(label), LabelCount())
-        entry.objects += count.objects
-        entry.images += count.images
-        entry.where, entry.image = entry.where or count.where, entry.image or count.image
-        entry.splits.update(count.splits)
+        types.setdefault(type_of(label), LabelCount()).add(count)
     return types
 
 
@@ -52,11 +55,9 @@ def counted_labels(labels: Mapping[str, LabelCount]) -> Mapping[str, LabelCount]
 
 
 def balance_findings(data: str, labels: Mapping[str, LabelCount]) -> list[Finding]:
-    """Labels with few objects, and a few labels that have nearly all of them.
+    """Labels (description → counts) with few objects, and a few labels that have nearly all of them.
 
-    Args:
-        data: The data, named in findings.
-        labels: Description → counts.
+    Findings name the first place of a label, or else the data.
     """
     counted = counted_labels(labels)
     ordered = sorted(counted.items(), key=lambda item: (item[1].objects, item[0]))

@@ -21,12 +21,13 @@ from argus_doctor.findings import Finding, count_errors, count_kinds
 from argusvl.core.errors import DataError
 from argusvl.core.images import open_image
 from argusvl.core.progress import track
+from argusvl.core.strict_json import MalformedJsonError
 from argusvl.core.workers import map_in_order
 from argusvl.detection.data.descriptions import Descriptions
 from argusvl.detection.data.findings import finding
 from argusvl.detection.data.formats import format_of
-from argusvl.detection.data.formats.base import SPLITS, ReadOptions, SourceImage
-from argusvl.detection.data.manifest import existing_manifest, token_statistics
+from argusvl.detection.data.formats.base import SPLITS, ReadOptions, SourceImage, SourceObject
+from argusvl.detection.data.manifest import limits_of, token_statistics
 from argusvl.detection.data.measuring.histogram import SIDE_EDGES_PX, Range, ranges_between, whole_ranges
 from argusvl.detection.data.measuring.language import prompt_language
 from argusvl.detection.data.orientation import BoxFrame
@@ -34,15 +35,9 @@ from argusvl.detection.data.preparing.balance import LabelCount, balance_finding
 from argusvl.detection.data.preparing.inspection import inspect_image
 from argusvl.detection.data.preparing.label_typos import levels_of, near_duplicates
 from argusvl.detection.data.preparing.leakage import leakage
-from argusvl.detection.data.preparing.line_check import check_line
-from argusvl.detection.data.preparing.picture_check import (
-    Checked,
-    CheckedPicture,
-    CheckOptions,
-    Pictures,
-)
+from argusvl.detection.data.preparing.picture_check import Checked, CheckedPicture, CheckOptions, Pictures
 from argusvl.detection.data.preparing.split import split_files
-from argusvl.detection.data.records import RecordFile
+from argusvl.detection.data.records import Problem, RecordFile, decode_line, read_scenes
 from argusvl.detection.data.resize import plan_resize
 from argusvl.detection.data.scan import Measurement, RecordLine, scan
 
@@ -63,13 +58,11 @@ class CheckReport:
     """What a check found.
 
     Attributes:
-        data: What was checked.
         findings: In the order of the data, then what concerns all of it.
         pictures: Every image to be learned from or measured on, in the order of the data.
         labels: Whole description → counts.
         conversation_tokens: Of each record, where conversations were counted.
         notes: What was not checked, and what figures rest on.
-        limits: Pixel limits, where known.
     """
 
     data: str
@@ -187,15 +180,7 @@ def check_source(
     exif_boxes: BoxFrame | None = None,
     progress: bool = False,
 ) -> CheckReport:
-    """Checks data that is still to be converted.
-
-    Args:
-        folder: The source.
-        format_name: A key of :data:`~argusvl.detection.data.formats.FORMATS`.
-        options: What to check against.
-        pixel_offset: As in the conversion.
-        exif_boxes: As in the conversion.
-        progress: Whether to show a progress bar.
+    """Checks data that is still to be converted: a source of a format, by the options of its conversion.
 
     Raises:
         DataError: The folder does not hold data of this format.
@@ -219,22 +204,17 @@ def check_source(
 
 
 def _with_manifest_limits(options: CheckOptions, folder: Path, report: CheckReport) -> CheckOptions:
-    if options.min_pixels is not None and options.max_pixels is not None:
-        report.limits = (options.min_pixels, options.max_pixels)
-        return options
-    manifest = existing_manifest(folder)
-    limits = None if manifest is None else manifest.limits
-    if limits is None:
+    report.limits = options.limits or limits_of(folder)
+    if report.limits is None:
         report.notes.append(
             "vision tokens and boxes under one patch were not checked: give --min-pixels and --max-pixels"
         )
         return options
-    report.limits = (limits.min_pixels, limits.max_pixels)
-    return replace(options, min_pixels=limits.min_pixels, max_pixels=limits.max_pixels)
+    return replace(options, min_pixels=report.limits[0], max_pixels=report.limits[1])
 
 
 class _Lines(Measurement[Checked]):
-    """Checks each line, whether or not it is a record."""
+    """Checks each line, whether or not it is a record: everything that is wrong with it, then its pictures."""
 
     def __init__(self, report: CheckReport, pictures: Pictures) -> None:
         super().__init__()
@@ -242,10 +222,29 @@ class _Lines(Measurement[Checked]):
         self._pictures = pictures
 
     def measure(self, line: RecordLine) -> Checked:
-        file = line.file
-        return check_line(
-            line.text, line.source, root=file.root, pictures=self._pictures, split=file.path.stem
-        )
+        checked, file, where = Checked(), line.file, line.source
+
+        def note(problem: Problem) -> None:
+            found = finding(problem.slug, where, problem.what, remedy=problem.remedy, **problem.about)
+            checked.findings.append(found)
+
+        try:
+            value = decode_line(line.text)
+        except MalformedJsonError as error:
+            checked.findings.append(finding("malformed-json", where, str(error)))
+            return checked
+        for number, scene in enumerate(read_scenes(value, note)):
+            teacher, split = (f"teacher {number - 1}", None) if number else ("", file.path.stem)
+            alone = len(scene.images) == 1
+            for position, name in enumerate(scene.images):
+                objects = [
+                    SourceObject(index, one.desc, one.bbox_2d, where, teacher)
+                    for index, one in scene.objects.items()
+                    if one.image == position
+                ]
+                path = file.root / name
+                checked.add(self._pictures.check(path, name, where, objects, split=split, alone=alone))
+        return checked
 
     def add(self, line: RecordLine, found: Checked) -> None:
         _collect(self._report, found)
@@ -259,10 +258,8 @@ def _check_source_image(
     checked = Checked(findings=list(inspected.findings))
     if not inspected.usable:
         return checked
-    where, size = annotation.where, inspected.size
-    checked.add(
-        pictures.check(entry.path, entry.name, where, inspected.objects, split=split, upright_size=size)
-    )
+    where, objects, size = annotation.where, inspected.objects, inspected.size
+    checked.add(pictures.check(entry.path, entry.name, where, objects, split=split, upright_size=size))
     return checked
 
 
@@ -271,11 +268,8 @@ def _collect(report: CheckReport, checked: Checked) -> None:
     report.pictures += checked.pictures
     for picture in checked.pictures:
         for label, count in Counter(picture.labels).items():
-            entry = report.labels[label]
-            entry.objects += count
-            entry.images += 1
-            entry.where, entry.image = entry.where or picture.where, entry.image or picture.name
-            entry.splits[picture.split] += count
+            splits = Counter({picture.split: count})
+            report.labels[label].add(LabelCount(count, 1, picture.where, picture.name, splits))
 
 
 def _add_findings_on_all(report: CheckReport, options: CheckOptions, progress: bool) -> None:

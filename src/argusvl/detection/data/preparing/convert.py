@@ -8,7 +8,8 @@ name only when it is complete.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -24,6 +25,7 @@ from argusvl.detection.data.findings import box_problem, finding
 from argusvl.detection.data.formats import format_of
 from argusvl.detection.data.formats.base import SPLITS, ReadOptions, Slot, Source, SourceImage
 from argusvl.detection.data.formats.terms import load_hierarchy, load_token_map
+from argusvl.detection.data.formats.tree import unique_stem
 from argusvl.detection.data.manifest import (
     MANIFEST_NAME,
     TEACHER_POOL,
@@ -65,19 +67,15 @@ logger = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ConvertOptions:
-    """How to convert.
+    """How to convert; what concerns the split and the reader is told at :class:`SplitOptions` and :class:`ReadOptions`.
 
     Attributes:
         format: A key of :data:`~argusvl.detection.data.formats.FORMATS`.
         min_pixels: Smallest area of a stored image, pixels; chosen by the images' and objects' sizes when ``None``.
         max_pixels: Largest area of a stored image, pixels; likewise.
         val_fraction: Share of the images to hold out for val, for a source that has none of its own.
-        seed: Seed of that split.
-        group_key: Regular expression that names an image's scene; see :class:`SplitOptions`.
         teacher_pool: Images to take out of train as teachers; ``None`` for no pool.
-        pixel_offset: Subtracted from left and top edges; see :class:`ReadOptions`.
-        token_map: File (or name) of a token map, for formats whose text is free.
-        label_hierarchy: File (or name) of a label hierarchy, for formats whose text is free.
+        token_map: File (or name) of a token map, for formats whose text is free; ``label_hierarchy`` likewise.
         exif_boxes: Where boxes of turned images were drawn, when the sizes do not tell.
         max_megapixels: The largest image that is decoded, millions of pixels.
         workers: Threads; the number of usable cores when ``None``.
@@ -128,13 +126,7 @@ class _Converted:
 def convert(
     source: str | Path, out: str | Path, options: ConvertOptions, *, progress: bool = False
 ) -> Manifest:
-    """Converts a source to a data folder.
-
-    Args:
-        source: The folder to read.
-        out: The folder to make: ``images/``, a JSONL file a split, ``teacher_pool.jsonl`` if asked, ``manifest.json``.
-        options: How.
-        progress: Whether to show a progress bar.
+    """Converts a source to a data folder: ``images/``, a JSONL file a split, the teacher pool if asked, and a manifest.
 
     Returns:
         The manifest as written; its findings say what was refused.
@@ -152,8 +144,12 @@ def convert(
     limits = _pixel_limits(listed, options)
     split_options = _split_options(listed, options, folder)
     with atomic_folder(target) as temporary:
-        names = _output_names(image.name for image in listed.images)
-        jobs = list(zip(listed.images, names, strict=True))
+        taken: dict[str, int] = {}
+        stems = [str(PurePosixPath(image.name).with_suffix("")) for image in listed.images]
+        jobs = [
+            (image, f"{unique_stem(stem, taken)}.jpg")
+            for image, stem in zip(listed.images, stems, strict=True)
+        ]
         results = map_in_order(
             lambda job: _convert_image(*job, temporary, options, limits), jobs, options.workers
         )
@@ -205,8 +201,7 @@ def _check_target(source: Path, target: Path, overwrite: bool) -> None:
         return
     if not overwrite:
         raise already_there(target, kind=DataError)
-    is_ours = target.is_dir() and ((target / MANIFEST_NAME).is_file() or not any(target.iterdir()))
-    if not is_ours:
+    if not target.is_dir() or (not (target / MANIFEST_NAME).is_file() and any(target.iterdir())):
         raise DataError(
             f"is not an earlier conversion (it holds no {MANIFEST_NAME}) and is not replaced",
             where=target,
@@ -273,10 +268,10 @@ def _join_records(done: Sequence[_Converted], folder: Path) -> tuple[list[_Conve
     A record of which an image was refused is refused whole: its objects would be learned without what they are shown
     beside. The record stands with its first image; the others bring their entry in the manifest only.
     """
-    members: dict[str, list[tuple[Slot, _Converted]]] = {}
+    members: dict[str, list[tuple[Slot, _Converted]]] = defaultdict(list)
     for one in done:
         if one.entry.slot is not None:
-            members.setdefault(one.entry.slot.record, []).append((one.entry.slot, one))
+            members[one.entry.slot.record].append((one.entry.slot, one))
     joined: dict[int, _Converted] = {}
     findings: list[Finding] = []
     for where, parts in members.items():
@@ -287,31 +282,25 @@ def _join_records(done: Sequence[_Converted], folder: Path) -> tuple[list[_Conve
             findings.append(finding("record-incomplete", where, text, image=bad[0]))
         for position, (_, one) in enumerate(parts):
             record = None if bad or position else _joined(parts, where)
-            if bad and one.image is not None:
-                (folder / one.image.image).unlink()
-            lost = one.image.objects if bad and one.image is not None else 0
-            image = None if bad else one.image
-            joined[id(one)] = replace(
-                one, record=record, image=image, refused_objects=one.refused_objects + lost
-            )
+            image, refused = one.image, one.refused_objects
+            if bad and image is not None:
+                (folder / image.image).unlink()
+                refused += image.objects
+                image = None
+            joined[id(one)] = replace(one, record=record, image=image, refused_objects=refused)
     return [joined.get(id(one), one) for one in done], findings
 
 
 def _joined(parts: Sequence[tuple[Slot, _Converted]], where: str) -> Record:
-    scenes: dict[int, list[Scene]] = {}
-    for slot, one in parts:
-        assert one.record is not None
-        scenes.setdefault(slot.scene, []).append(one.record.student)
-    whole = [
-        Scene(
-            images=tuple(scene.images[0] for scene in of_scene),
-            objects=tuple(
-                replace(o, image=index) for index, scene in enumerate(of_scene) for o in scene.objects
-            ),
-        )
-        for of_scene in scenes.values()
-    ]
-    return Record(student=whole[0], teachers=tuple(whole[1:]), source=where)
+    scenes: dict[int, list[Scene]] = defaultdict(list)
+    for slot, part in parts:
+        assert part.record is not None
+        scenes[slot.scene].append(part.record.student)
+    whole = []
+    for of_scene in scenes.values():
+        objects = (replace(o, image=index) for index, one in enumerate(of_scene) for o in one.objects)
+        whole.append(Scene(tuple(one.images[0] for one in of_scene), tuple(objects)))
+    return Record(whole[0], tuple(whole[1:]), where)
 
 
 def _pixel_limits(listed: Source, options: ConvertOptions) -> PixelLimits:
@@ -354,9 +343,8 @@ def _convert_image(
     try:
         plan = plan_resize(*inspected.size, limits.min_pixels, limits.max_pixels)
     except ImageError as error:
-        return refused(
-            finding("unresizable-image", entry.name, error.what, image=entry.name, remedy=error.remedy)
-        )
+        problem = finding("unresizable-image", entry.name, error.what, image=entry.name, remedy=error.remedy)
+        return refused(problem)
     try:
         image = open_image(entry.path, exif="upright", max_megapixels=options.max_megapixels)
     except ImageError as error:
@@ -399,22 +387,3 @@ def _resized_objects(
             continue
         findings.append(one.finding(problem[0], f"after the resize, {problem[1]}", name))
     return objects, findings
-
-
-def _output_names(names: Iterable[str]) -> list[str]:
-    """The stored files' names: sub-folders are kept, endings become ``.jpg``, and no two are equal.
-
-    Names that differ only by case are made different too: some file systems take them for the same file.
-    """
-    taken: dict[str, int] = {}  # with the number to go on from
-    result = []
-    for name in names:
-        path = PurePosixPath(name)
-        candidate = path.with_suffix(".jpg")
-        wanted = str(candidate).casefold()
-        while str(candidate).casefold() in taken:
-            number = taken[wanted] = taken[wanted] + 1
-            candidate = path.with_name(f"{path.stem}~{number}.jpg")
-        taken[str(candidate).casefold()] = 1
-        result.append(str(candidate))
-    return result

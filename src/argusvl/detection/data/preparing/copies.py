@@ -70,12 +70,7 @@ _TRIES = 8
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What a picture is recognised by.
-
-    Attributes:
-        digest: Of the file's bytes.
-        thumbnail: ``uint8 [16 · 16]`` grey, row by row, as bytes.
-    """
+    """What a picture is recognised by: a digest of the file's bytes, and a grey thumbnail ``uint8 [16 · 16]``."""
 
     digest: bytes
     thumbnail: bytes
@@ -152,12 +147,7 @@ class Copies:
 
 
 def compare(first: np.ndarray, second: np.ndarray) -> Likeness | None:
-    """Compares two pictures at 64×64, whatever their brightness and contrast.
-
-    Args:
-        first: ``uint8 [64, 64]``.
-        second: ``uint8 [64, 64]``.
-    """
+    """Compares two pictures, ``uint8 [64, 64]``, whatever their brightness and contrast."""
     a, b = (picture.astype(np.float64) - picture.mean() for picture in (first, second))
     if min(a.std(), b.std()) < _PLAIN:
         return None
@@ -216,11 +206,7 @@ def _what_is_its_own(thumbnails: Sequence[bytes]) -> tuple[np.ndarray, np.ndarra
 
 
 def perceptual_hashes(thumbnails: np.ndarray) -> np.ndarray:
-    """The signs of the lowest frequencies of thumbnails, ``uint64 [N]``; the mean brightness is left out.
-
-    Args:
-        thumbnails: ``float [N, 256]``.
-    """
+    """The signs of the lowest frequencies of thumbnails ``float [N, 256]``, ``uint64 [N]``; brightness is left out."""
     pictures = thumbnails.reshape(-1, THUMBNAIL_SIDE, THUMBNAIL_SIDE)
     low = dctn(pictures, axes=(1, 2), norm="ortho")[:, :_HASH_SIDE, :_HASH_SIDE].reshape(len(pictures), -1)
     signs = low > 0

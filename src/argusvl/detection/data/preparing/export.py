@@ -10,6 +10,7 @@ import os
 import posixpath
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -23,15 +24,8 @@ from argusvl.core.progress import track
 from argusvl.core.workers import map_in_order
 from argusvl.detection.data.findings import box_problem, finding
 from argusvl.detection.data.formats import format_of
-from argusvl.detection.data.formats.base import (
-    Format,
-    PlacedImage,
-    PlacedRecord,
-    PlacedScene,
-    SourceObject,
-    WriteOptions,
-)
-from argusvl.detection.data.formats.tree import name_of_path, split_named, stem_of
+from argusvl.detection.data.formats.base import Format, PlacedRecord, SourceObject
+from argusvl.detection.data.formats.tree import name_of_path, split_named, unique_stem
 from argusvl.detection.data.manifest import TEACHER_POOL
 from argusvl.detection.data.preparing.inspection import missing_image, unreadable
 from argusvl.detection.data.preparing.split import split_files
@@ -48,7 +42,6 @@ class ExportOptions:
     Attributes:
         format: A key of :data:`~argusvl.detection.data.formats.FORMATS`.
         root: Folder that the records' image paths are relative to; each file's own when ``None``.
-        images: Whether images are copied or hard-linked.
         prompt_language: Of the question in formats that are conversations.
         workers: Threads; the number of usable cores when ``None``.
     """
@@ -62,14 +55,7 @@ class ExportOptions:
 
 @dataclass(slots=True)
 class ExportReport:
-    """What was exported.
-
-    Attributes:
-        images: Split → images.
-        objects: Split → objects.
-        findings: What was refused and why.
-        notes: What the format has no place for.
-    """
+    """What was exported, by split; what was refused and why; and what the format has no place for."""
 
     images: Counter[str] = field(default_factory=Counter)
     objects: Counter[str] = field(default_factory=Counter)
@@ -104,13 +90,7 @@ class _Split:
 def export(
     data: str | Path, out: str | Path, options: ExportOptions, *, progress: bool = False
 ) -> ExportReport:
-    """Writes records in another format.
-
-    Args:
-        data: A data folder (every split of it), or one JSONL file.
-        out: The folder to make.
-        options: How.
-        progress: Whether to show a progress bar.
+    """Writes records, a data folder (every split of it) or one JSONL file, in another format.
 
     Returns:
         What was written, what was not and why.
@@ -125,20 +105,19 @@ def export(
         raise already_there(target, None, DataError)
     report = ExportReport()
     records = _fitting(list(_read(path, options, report)), chosen, options.format, report)
-    sources = list(dict.fromkeys(one.root / image for one in records for image in _images_of(one.record)))
+    sources = list(dict.fromkeys(one.root / image for one in records for image in one.record.images))
     sizes = dict(zip(sources, map_in_order(_size, sources, options.workers), strict=True))
     placing = _Placing(chosen, sizes, report)
     placed = [done for one in records if (done := placing.place(one)) is not None]
     if not placed:
         raise DataError(f"nothing can be exported:\n{show_findings(report.findings)}", where=path)
     with atomic_folder(target) as temporary:
-        for name, text in chosen.write(placed, WriteOptions(prompt_language=options.prompt_language)):
+        for name, text in chosen.write(placed, options.prompt_language):
             file = temporary / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(text.encode("utf-8"))
-        jobs = [(source, temporary / name) for name, source in placing.taken.items()]
-        bring = _link if options.images == "link" else _copy
-        brought = map_in_order(lambda job: bring(*job), jobs, options.workers)
+        jobs = [(source, temporary / name, options.images) for name, source in placing.taken.items()]
+        brought = map_in_order(lambda job: _bring(*job), jobs, options.workers)
         for _ in track(brought, len(jobs), f"exporting {path.name}", enabled=progress):
             pass
     return report
@@ -177,31 +156,18 @@ def _fitting(records: Sequence[_Split], chosen: Format, name: str, report: Expor
             result.append(one)
             continue
         divided += 1
-        result += [
-            replace(one, record=replace(one.record, student=part)) for part in _parts(one.record.student)
-        ]
+        scene = one.record.student
+        for index, image in enumerate(scene.images):
+            objects = tuple(replace(o, image=0) for o in scene.objects if o.image == index)
+            result.append(replace(one, record=replace(one.record, student=Scene((image,), objects))))
     if dropped:
         report.notes.append(f"{name} holds no teachers: those of {dropped} records were left out")
     if pooled:
         report.notes.append(f"{name} knows no teacher pool: its {pooled} records stand in train")
     if divided:
-        report.notes.append(
-            f"{name} holds one image a record: {divided} records of several images were divided"
-        )
+        text = f"{name} holds one image a record: {divided} records of several images were divided"
+        report.notes.append(text)
     return result
-
-
-def _parts(scene: Scene) -> list[Scene]:
-    """A scene for each image."""
-    return [
-        Scene((image,), tuple(replace(one, image=0) for one in scene.objects if one.image == index))
-        for index, image in enumerate(scene.images)
-    ]
-
-
-def _images_of(record: Record) -> Iterator[str]:
-    for scene in (record.student, *record.teachers):
-        yield from scene.images
 
 
 # --- places ---------------------------------------------------------------------------------------------------------
@@ -209,44 +175,42 @@ def _images_of(record: Record) -> Iterator[str]:
 
 @dataclass(slots=True)
 class _Placing:
-    """Gives each image its place.
+    """Gives each image its place: ``taken``, place → image.
 
-    Attributes:
-        format: What is written.
-        sizes: Size of each image, or why it cannot be used.
-        report: Takes the counts and findings.
-        taken: Place → image.
+    ``sizes`` are those of the images, or why one cannot be used; ``report`` takes the counts and findings.
     """
 
     format: Format
     sizes: dict[Path, tuple[int, int] | Finding]
     report: ExportReport
     taken: dict[str, Path] = field(default_factory=dict)
-    _stems: dict[str, int] = field(default_factory=dict)  # with the number to go on from
+    _stems: dict[str, int] = field(default_factory=dict)
     _shared: dict[Path, str] = field(default_factory=dict)
 
     def place(self, one: _Split) -> PlacedRecord | None:
         """The record with its images at their places; ``None`` where it cannot be used."""
-        scenes = (one.record.student, *one.record.teachers)
-        for scene in scenes:
-            for image in scene.images:
-                problem = self._image_problem(one, image)
-                if problem is not None:
-                    self.report.findings.append(problem)
-                    return None
+        for image in one.record.images:
+            if (problem := self._image_problem(one, image)) is not None:
+                self.report.findings.append(problem)
+                return None
         kept: list[Scene] = []
-        for scene in scenes:
+        for scene in one.record.scenes:
             objects = tuple(o for index, o in enumerate(scene.objects) if self._fits(one, scene, index, o))
             if scene.objects and not objects:
                 text = f"none of its {len(scene.objects)} objects can be written, so the image cannot"
-                problem = finding("nothing-left", one.record.source, text, image=scene.images[0])
-                self.report.findings.append(problem)
+                image = scene.images[0]
+                self.report.findings.append(finding("nothing-left", one.record.source, text, image=image))
                 return None
             kept.append(Scene(scene.images, objects))
-        student, *teachers = [self._placed(one, scene) for scene in kept]
-        self.report.images[one.name] += len(student.images)
-        self.report.objects[one.name] += len(student.objects)
-        return PlacedRecord(one.name, student, tuple(teachers))
+        sizes: dict[str, tuple[int, int]] = {}
+        placed: list[Scene] = []
+        for scene in kept:
+            places = tuple(self._path(one.root / image, image, one.name) for image in scene.images)
+            sizes |= {p: self._size(one, image) for p, image in zip(places, scene.images, strict=True)}
+            placed.append(Scene(places, scene.objects))
+        self.report.images[one.name] += len(placed[0].images)
+        self.report.objects[one.name] += len(placed[0].objects)
+        return PlacedRecord(one.name, Record(placed[0], tuple(placed[1:])), sizes)
 
     def _image_problem(self, one: _Split, image: str) -> Finding | None:
         size = self.sizes[one.root / image]
@@ -259,9 +223,7 @@ class _Placing:
 
     def _fits(self, one: _Split, scene: Scene, index: int, annotation: ObjectAnnotation) -> bool:
         image = scene.images[annotation.image]
-        size = self.sizes[one.root / image]
-        assert not isinstance(size, Finding)
-        problem = box_problem(annotation.bbox_2d, size)
+        problem = box_problem(annotation.bbox_2d, self._size(one, image))
         because = self.format.label_problem(annotation.desc)
         if problem is None and because is not None:
             problem = ("not-exportable", f"the format cannot hold the description: {because}")
@@ -270,14 +232,10 @@ class _Placing:
             self.report.findings.append(found.finding(*problem, image))
         return problem is None
 
-    def _placed(self, one: _Split, scene: Scene) -> PlacedScene:
-        images = []
-        for image in scene.images:
-            source = one.root / image
-            size = self.sizes[source]
-            assert not isinstance(size, Finding)
-            images.append(PlacedImage(self._path(source, image, one.name), size))
-        return PlacedScene(tuple(images), scene.objects)
+    def _size(self, one: _Split, image: str) -> tuple[int, int]:
+        size = self.sizes[one.root / image]
+        assert not isinstance(size, Finding)
+        return size
 
     def _path(self, source: Path, image: str, split: str) -> str:
         """A place of its own; shared where the format names images in its records, so that several may name one."""
@@ -285,17 +243,12 @@ class _Placing:
             return self._shared[source]
         folder = self.format.image_folder.format(split=split)
         name = _clean(name_of_path(image).removeprefix(f"{split}/"))
-        stem, suffix = stem_of(name), posixpath.splitext(name)[1]
-        candidate = f"{folder}/{stem}"
-        wanted = candidate.casefold()
-        # Files beside an image share its name but not its ending, and some file systems do not tell case.
-        while candidate.casefold() in self._stems:
-            self._stems[wanted] += 1
-            candidate = f"{folder}/{stem}~{self._stems[wanted]}"
-        self._stems[candidate.casefold()] = 1
-        self.taken[candidate + suffix] = source
-        self._shared[source] = candidate + suffix
-        return candidate + suffix
+        stem, suffix = posixpath.splitext(name)
+        # Files beside an image share its name but not its ending.
+        place = unique_stem(f"{folder}/{stem}", self._stems) + suffix
+        self.taken[place] = source
+        self._shared[source] = place
+        return place
 
 
 def _clean(name: str) -> str:
@@ -318,18 +271,10 @@ def _size(path: Path) -> tuple[int, int] | Finding:
         return unreadable(error, str(path)) if absent is None else finding("missing-image", path, absent)
 
 
-# --- images ---------------------------------------------------------------------------------------------------------
-
-
-def _copy(source: Path, target: Path) -> None:
+def _bring(source: Path, target: Path, mode: ImageMode) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
+    if mode == "link":
+        with suppress(OSError):  # the file system has no hard links, or the folder lies on another one
+            os.link(source.resolve(), target)
+            return
     copy_file(source, target)
-
-
-def _link(source: Path, target: Path) -> None:
-    """A hard link; a copy where the file system has none, or the folder lies on another one."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(source.resolve(), target)
-    except OSError:
-        copy_file(source, target)

@@ -13,12 +13,7 @@ from argus_doctor.findings import Finding
 from argus_doctor.wording import show_name
 from argusvl.core.errors import ImageError
 from argusvl.core.images import UPRIGHT, exif_orientation, image_size
-from argusvl.detection.data.findings import (
-    box_problem,
-    crowd_problem,
-    description_problem,
-    finding,
-)
+from argusvl.detection.data.findings import box_problem, crowd_problem, description_problem, finding
 from argusvl.detection.data.formats.base import Annotation, SourceObject
 from argusvl.detection.data.orientation import BoxFrame, box_to_upright, fitting_frames, upright_size
 
@@ -49,13 +44,9 @@ class Inspected:
 def inspect_image(
     path: Path, name: str, annotation: Annotation, exif_boxes: BoxFrame | None = None
 ) -> Inspected:
-    """Holds an annotation against its image; reads the image's header only.
+    """Holds an annotation against its image, which findings name so; reads the image's header only.
 
-    Args:
-        path: The image file.
-        name: The image, as named in findings.
-        annotation: What was read for it.
-        exif_boxes: Where boxes of turned images were drawn, when the sizes do not tell.
+    ``exif_boxes`` says where boxes of turned images were drawn, when the sizes do not tell.
     """
     findings = list(annotation.findings)
 
@@ -77,23 +68,23 @@ def inspect_image(
         return refused(_size_mismatch(annotation, name, stored, orientation))
     frame: BoxFrame | None = None
     if orientation != UPRIGHT:
-        if len(frames) == 2 and exif_boxes is None:
+        frame = frames[0] if len(frames) == 1 else exif_boxes
+        if frame is None:
             return refused(_ambiguous(annotation, name, stored, orientation))
-        frame = exif_boxes if len(frames) == 2 and exif_boxes is not None else frames[0]
     annotated_size = stored if frame == "stored" else upright_size(stored, orientation)
     objects: list[SourceObject] = []
-    for source_object in annotation.objects:
+    width, height = annotated_size
+    for one in annotation.objects:
         if annotation.relative:
-            source_object = _in_pixels(source_object, annotated_size)
-        problem = box_problem(source_object.box_xyxy_px, annotated_size)
-        problem = problem or description_problem(source_object.label)
+            x1, y1, x2, y2 = one.box_xyxy_px
+            one = replace(one, box_xyxy_px=(x1 * width, y1 * height, x2 * width, y2 * height))
+        problem = box_problem(one.box_xyxy_px, annotated_size) or description_problem(one.label)
         if problem is not None:
-            findings.append(source_object.finding(*problem, name))
-            continue
-        box = source_object.box_xyxy_px
-        if frame == "stored":
-            box = box_to_upright(box, stored, orientation)
-        objects.append(replace(source_object, box_xyxy_px=box))
+            findings.append(one.finding(*problem, name))
+        elif frame == "stored":
+            objects.append(replace(one, box_xyxy_px=box_to_upright(one.box_xyxy_px, stored, orientation)))
+        else:
+            objects.append(one)
     if annotation.num_objects and not objects:
         # Without its objects the image would teach that there is nothing in it.
         text = f"none of its {annotation.num_objects} objects can be used, so the image cannot"
@@ -109,20 +100,8 @@ def inspect_image(
     )
 
 
-def _in_pixels(source_object: SourceObject, size: tuple[int, int]) -> SourceObject:
-    """An object whose box is in fractions of the image's sides, in its pixels."""
-    x1, y1, x2, y2 = source_object.box_xyxy_px
-    width, height = size
-    return replace(source_object, box_xyxy_px=(x1 * width, y1 * height, x2 * width, y2 * height))
-
-
 def missing_image(path: Path, name: object) -> str | None:
-    """What to tell of an image whose file is not there; ``None`` where it is.
-
-    Args:
-        path: The file.
-        name: The image, as the text names it.
-    """
+    """What to tell of an image whose file is not there, by the name that it has in texts; ``None`` where it is."""
     text = f"there is no image {show_name(name)}"
     try:
         return None if S_ISREG(path.stat().st_mode) else f"{text}: it is no file"

@@ -26,10 +26,7 @@ def leakage(
 ) -> list[Finding]:
     """Finds pictures that are learned from and measured on, and pictures that count twice.
 
-    Args:
-        pictures: Of all splits, in their order.
-        open_picture: Opens a file as the upright picture.
-        progress: Whether to show a progress bar.
+    ``pictures`` are those of all splits, in their order; ``open_picture`` opens a file as the upright picture.
     """
     by_path: dict[Path, list[CheckedPicture]] = defaultdict(list)
     for picture in pictures:

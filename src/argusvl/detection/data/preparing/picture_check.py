@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +17,7 @@ from argusvl.detection.data.formats.base import SourceObject
 from argusvl.detection.data.patches import PATCH
 from argusvl.detection.data.preparing.copies import Fingerprint, fingerprint
 from argusvl.detection.data.preparing.inspection import missing_image
-from argusvl.detection.data.resize import Box, check_limits, plan_resize
+from argusvl.detection.data.resize import check_limits, plan_resize
 
 DUPLICATE_IOU = 0.95
 """Two boxes that overlap more than this are the same object annotated twice."""
@@ -53,8 +51,14 @@ class CheckOptions:
     def __post_init__(self) -> None:
         if (self.min_pixels is None) != (self.max_pixels is None):
             raise DataError("one pixel limit without the other", remedy="give both min_pixels and max_pixels")
-        if self.min_pixels is not None and self.max_pixels is not None:
-            check_limits(self.min_pixels, self.max_pixels)
+        if self.limits is not None:
+            check_limits(*self.limits)
+
+    @property
+    def limits(self) -> tuple[int, int] | None:
+        """Least and greatest area after the resize, where known."""
+        known = self.min_pixels is not None and self.max_pixels is not None
+        return (self.min_pixels, self.max_pixels) if known else None  # type: ignore[return-value]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +92,7 @@ class CheckedPicture:
 
 @dataclass(slots=True)
 class Checked:
-    """What the check of one line, or of one annotated image, found.
-
-    Attributes:
-        findings: What is wrong.
-        pictures: The student's images.
-    """
+    """What the check of one line, or of one annotated image, found; ``pictures`` are the student's."""
 
     findings: list[Finding] = field(default_factory=list)
     pictures: list[CheckedPicture] = field(default_factory=list)
@@ -120,39 +119,20 @@ class Pictures:
         self.options = options
         self._decoded: dict[Path, DecodedImage | tuple[str, str, str | None]] = {}
 
-    def decode(
-        self, path: Path, name: str, where: str, *, any_orientation: bool = False
-    ) -> DecodedImage | Finding:
-        """Decodes an image to its end.
-
-        Args:
-            path: The file.
-            name: As the annotation names it.
-            where: ``file:line`` that names it.
-            any_orientation: Whether an EXIF orientation other than 1 is nothing to report.
-        """
-        # Two threads may decode the same image at the same time; they put the same into the table.
-        decoded = self._decoded.get(path)
-        if decoded is None:
-            decoded = self._decoded[path] = self._decode(path)
-        if not isinstance(decoded, DecodedImage):
-            kind, text, remedy = decoded
-            return finding(kind, where, f"{show_name(name)}: {text}", image=name, remedy=remedy)
-        if decoded.orientation != UPRIGHT and not any_orientation:
-            text = (
-                f"{name}: EXIF orientation is {decoded.orientation}; boxes may belong to the turned picture"
-            )
-            return finding("exif-orientation", where, text, image=name)
-        return decoded
-
     def _decode(self, path: Path) -> DecodedImage | tuple[str, str, str | None]:
-        if (absent := missing_image(path, path)) is not None:
-            return "missing-image", absent, None
-        try:
-            reduced = open_reduced(path, _REDUCED_SIDE, max_megapixels=self.options.max_megapixels)
-        except ImageError as error:
-            return "unreadable-image", error.what, error.remedy
-        return DecodedImage(reduced.size, reduced.orientation, fingerprint(reduced.digest, reduced.picture))
+        """What is known of an image that can be decoded to its end; else kind, text and remedy of a finding."""
+        # Two threads may decode the same image at the same time; they put the same into the table.
+        if path not in self._decoded:
+            try:
+                if (absent := missing_image(path, path)) is not None:
+                    self._decoded[path] = "missing-image", absent, None
+                else:
+                    reduced = open_reduced(path, _REDUCED_SIDE, max_megapixels=self.options.max_megapixels)
+                    mark = fingerprint(reduced.digest, reduced.picture)
+                    self._decoded[path] = DecodedImage(reduced.size, reduced.orientation, mark)
+            except ImageError as error:
+                self._decoded[path] = "unreadable-image", error.what, error.remedy
+        return self._decoded[path]
 
     def check(
         self,
@@ -171,17 +151,26 @@ class Pictures:
             path: The file.
             name: As the annotation names it.
             where: ``file:line`` that names it.
-            objects: Those whose boxes are boxes.
+            objects: Those whose boxes are boxes, all of one scene.
             split: The split that it is learned from or measured on in; ``None`` for a teacher's image.
             upright_size: Where boxes lie in the upright picture, and within it: its size. Otherwise they lie in the
                 stored one, which an EXIF orientation may contradict.
             alone: Whether its record shows no other image.
         """
         checked = Checked()
-        decoded = self.decode(
-            path, name, where if upright_size is None else name, any_orientation=upright_size is not None
-        )
-        size = None if isinstance(decoded, Finding) else upright_size or decoded.size
+        decoded, place = self._decode(path), where if upright_size is None else name
+        size = mark = None
+        if not isinstance(decoded, DecodedImage):
+            kind, text, remedy = decoded
+            text = f"{show_name(name)}: {text}"
+            checked.findings.append(finding(kind, place, text, image=name, remedy=remedy))
+        elif decoded.orientation != UPRIGHT and upright_size is None:
+            text = (
+                f"{name}: EXIF orientation is {decoded.orientation}; boxes may belong to the turned picture"
+            )
+            checked.findings.append(finding("exif-orientation", place, text, image=name))
+        else:
+            size, mark = upright_size or decoded.size, decoded.fingerprint
         if split is not None:
             boxes = np.array([one.box_xyxy_px for one in objects], dtype=np.float32).reshape(-1, 4)
             checked.pictures.append(
@@ -193,27 +182,26 @@ class Pictures:
                     labels=tuple(one.label for one in objects),
                     boxes_xyxy_px=boxes,
                     size=size,
-                    vision_tokens=None if size is None else self.vision_tokens(size),
-                    fingerprint=None if isinstance(decoded, Finding) else decoded.fingerprint,
+                    vision_tokens=None if size is None else self._vision_tokens(size),
+                    fingerprint=mark,
                     alone=alone,
                 )
             )
-        if isinstance(decoded, Finding):
-            checked.findings.append(decoded)
-            return checked
-        assert size is not None
-        problems = [(one, box_problem(one.box_xyxy_px, size)) for one in objects]
-        checked.findings += [one.finding(*problem, name) for one, problem in problems if problem is not None]
-        inside = [one for one, problem in problems if problem is None]
-        checked.findings += self.check_objects(size, name, where, inside)
+        if size is not None:
+            problems = [(one, box_problem(one.box_xyxy_px, size)) for one in objects]
+            checked.findings += [one.finding(*problem, name) for one, problem in problems if problem]
+            inside = [one for one, problem in problems if problem is None]
+            checked.findings += self.check_objects(size, name, where, inside)
         return checked
 
-    def vision_tokens(self, size: tuple[int, int]) -> int | None:
+    def _vision_tokens(self, size: tuple[int, int]) -> int | None:
         """Merged tokens of an image of this size; ``None`` where limits are not known or leave no size."""
-        if self.options.min_pixels is None or self.options.max_pixels is None:
-            return None
         try:
-            return plan_resize(*size, self.options.min_pixels, self.options.max_pixels).vision_tokens
+            return (
+                None
+                if self.options.limits is None
+                else plan_resize(*size, *self.options.limits).vision_tokens
+            )
         except ImageError:
             return None
 
@@ -227,95 +215,63 @@ class Pictures:
             text = f"{name} shows {len(objects)} objects, more than {limit} queries can find"
             findings.append(finding("too-many-objects", where, text, image=name))
         findings += _duplicates(objects, name)
-        if self.options.min_pixels is not None and self.options.max_pixels is not None:
-            try:
-                plan = plan_resize(*size, self.options.min_pixels, self.options.max_pixels)
-            except ImageError as error:
-                problem = finding("unresizable-image", where, error.what, image=name, remedy=error.remedy)
-                findings.append(problem)
-                return findings
-            findings += self._token_problem(plan.vision_tokens, name, where)
-            for one in objects:
-                x1, y1, x2, y2 = plan.box_to_resized(one.box_xyxy_px)
-                if (x2 - x1) * (y2 - y1) < PATCH * PATCH:
-                    text = (
-                        f"box {show_box(one.box_xyxy_px)} is "
-                        f"{x2 - x1:.1f}×{y2 - y1:.1f} pixels after the resize to {plan.resized_width}×"
-                        f"{plan.resized_height}, less than one patch of {PATCH}×{PATCH}"
-                    )
-                    findings.append(one.finding("box-under-patch", text, name))
-        return findings
-
-    def _token_problem(self, tokens: int, name: str, where: str) -> list[Finding]:
-        warn, most = self.options.vision_tokens_warn, self.options.vision_tokens_max
+        if self.options.limits is None:
+            return findings
+        try:
+            plan = plan_resize(*size, *self.options.limits)
+        except ImageError as error:
+            problem = finding("unresizable-image", where, error.what, image=name, remedy=error.remedy)
+            return [*findings, problem]
+        tokens, warn, most = (
+            plan.vision_tokens,
+            self.options.vision_tokens_warn,
+            self.options.vision_tokens_max,
+        )
         if most is not None and tokens > most:
             text = f"{name} takes {tokens} vision tokens, more than the limit of {most}"
-            return [finding("vision-tokens-over-max", where, text, image=name)]
-        if warn is not None and tokens > warn:
+            findings.append(finding("vision-tokens-over-max", where, text, image=name))
+        elif warn is not None and tokens > warn:
             text = f"{name} takes {tokens} vision tokens, more than {warn}"
-            return [finding("vision-tokens-over-warn", where, text, image=name)]
-        return []
+            findings.append(finding("vision-tokens-over-warn", where, text, image=name))
+        for one in objects:
+            x1, y1, x2, y2 = plan.box_to_resized(one.box_xyxy_px)
+            if (x2 - x1) * (y2 - y1) < PATCH * PATCH:
+                text = (
+                    f"box {show_box(one.box_xyxy_px)} is "
+                    f"{x2 - x1:.1f}×{y2 - y1:.1f} pixels after the resize to {plan.resized_width}×"
+                    f"{plan.resized_height}, less than one patch of {PATCH}×{PATCH}"
+                )
+                findings.append(one.finding("box-under-patch", text, name))
+        return findings
 
 
 def _duplicates(objects: Sequence[SourceObject], name: str) -> list[Finding]:
-    """A finding for each box that stands where an earlier one of its scene does, by label: at most two for a box."""
-    places: dict[str, _Places] = defaultdict(_Places)
+    """A finding for each box that stands where an earlier one does, by label: at most two for a box.
+
+    It stands where the first box of a place does if it overlaps that by more than :data:`DUPLICATE_IOU`.
+    """
     findings = []
-    for one in objects:
-        for kind, first in places[one.scene].add(one):
-            text = f"box {show_box(one.box_xyxy_px)} is nearly that of {first}, {show_box(first.box_xyxy_px)}"
-            findings.append(one.finding(kind, text, name))
+    boxes = np.array([one.box_xyxy_px for one in objects], dtype=np.float64).reshape(-1, 4)
+    firsts, places = np.empty((4, len(boxes))), list[dict[str, SourceObject]]()
+    for one, box in zip(objects, boxes, strict=True):
+        near = np.flatnonzero(_iou(firsts[:, : len(places)], box) > DUPLICATE_IOU)
+        if not len(near):
+            firsts[:, len(places)] = box
+            places.append({one.label: one})
+            continue
+        place = places[near[0]]
+        other = next((o for label, o in place.items() if label != one.label), None)
+        for kind, first in (("box-duplicate", place.get(one.label)), ("box-two-labels", other)):
+            if first is not None:
+                text = f"box {show_box(one.box_xyxy_px)} is nearly that of {first}, {show_box(first.box_xyxy_px)}"
+                findings.append(one.finding(kind, text, name))
+        place.setdefault(one.label, one)
     return findings
 
 
-class _Places:
-    """Where boxes stand: a box that overlaps the first one of a place by more than :data:`DUPLICATE_IOU` is there, too.
-
-    A table of places finds it without a look at all other boxes, of which a slip of an exporter makes thousands.
-    """
-
-    def __init__(self) -> None:
-        self._cells: dict[_Cell, list[dict[str, SourceObject]]] = defaultdict(list)
-
-    def add(self, one: SourceObject) -> Iterator[tuple[str, SourceObject]]:
-        """Notes an object; yields, with the kind of finding, the earlier ones at its place."""
-        x1, y1, x2, y2 = one.box_xyxy_px
-        own = (*next(_cells(x1, x2, 0.0)), *next(_cells(y1, y2, 0.0)))
-        cells = dict.fromkeys([own, *((*x, *y) for x in _cells(x1, x2) for y in _cells(y1, y2))])
-        for place in (place for cell in cells for place in self._cells.get(cell, ())):
-            first = next(iter(place.values()))
-            if _iou(first.box_xyxy_px, one.box_xyxy_px) > DUPLICATE_IOU:
-                if one.label in place:
-                    yield "box-duplicate", place[one.label]
-                other = next((o for label, o in place.items() if label != one.label), None)
-                if other is not None:
-                    yield "box-two-labels", other
-                place.setdefault(one.label, one)
-                return
-        self._cells[own].append({one.label: one})
-
-
-_Cell = tuple[int, int, int, int]
-_SCALE = -2 * math.log(DUPLICATE_IOU)
-
-
-def _cells(low: float, high: float, slack: float = 1.0) -> Iterator[tuple[int, int]]:
-    """Where an edge may stand of boxes that overlap so much: its size class and its position in units of that class.
-
-    Their sides differ by a factor of at most the overlap, and their edges by less than what is left of a side: two
-    classes and two positions, where a class is twice as wide as that.
-    """
-    side = max(high - low, 1e-9)
-    reach = slack * side * (1 / DUPLICATE_IOU - 1)
-    spread = slack * _SCALE / 2
-    for size in {math.floor((math.log(side) + sign * spread) / _SCALE) for sign in (-1, 1)}:
-        unit = 2 * (1 / DUPLICATE_IOU - 1) / DUPLICATE_IOU * math.exp(_SCALE * (size + 1))
-        for position in {math.floor((low + sign * reach) / unit) for sign in (-1, 1)}:
-            yield size, position
-
-
-def _iou(first: Box, second: Box) -> float:
-    """Overlap of two boxes. ``core.boxes`` would bring torch along, for a check without tensors."""
-    (a1, b1, a2, b2), (c1, d1, c2, d2) = first, second
-    shared = max(min(a2, c2) - max(a1, c1), 0.0) * max(min(b2, d2) - max(b1, d1), 0.0)
-    return shared / ((a2 - a1) * (b2 - b1) + (c2 - c1) * (d2 - d1) - shared)
+def _iou(boxes: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """Overlap of boxes ``[4, N]`` with one, ``[N]``. ``core.boxes`` would bring torch along, for a check without it."""
+    (x1, y1, x2, y2), (a, b, c, d) = boxes, box
+    wide, high = np.minimum(x2, c) - np.maximum(x1, a), np.minimum(y2, d) - np.maximum(y1, b)
+    shared = wide.clip(0) * high.clip(0)
+    return np.asarray(shared / ((x2 - x1) * (y2 - y1) + (c - a) * (d - b) - shared))

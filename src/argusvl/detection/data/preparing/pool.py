@@ -53,10 +53,9 @@ def take_pool(
     """
     if size < 1:
         raise DataError(f"the pool's size is {size}", remedy="give at least 1")
+    students = [record.student for record in train]
     candidates = [
-        i
-        for i, r in enumerate(train)
-        if r.student.objects and not (elsewhere and elsewhere & r.student.files(root))
+        i for i, one in enumerate(students) if one.objects and not (elsewhere and elsewhere & one.files(root))
     ]
     if size >= len(train) or size > len(candidates):
         raise DataError(
@@ -65,7 +64,7 @@ def take_pool(
             remedy="make the pool smaller, or add images",
         )
     vocabulary = VOCABULARY_OF[labels_are]
-    shown = [Counter(label_of(a.desc, vocabulary) for a in record.student.objects) for record in train]
+    shown = [Counter(label_of(a.desc, vocabulary) for a in one.objects) for one in students]
     labels = [shown[i] for i in candidates]
     chosen = [candidates[i] for i in choose_cover(labels, size)]
     taken = set(chosen)
@@ -73,24 +72,18 @@ def take_pool(
     rest = [record for i, record in enumerate(train) if i not in taken]
     left = {label for i, counts in enumerate(shown) if i not in taken for label in counts}
     lost = sorted({label for i in taken for label in shown[i]} - left)
-    warnings = [
-        finding(
-            "pool-took-last", TEACHER_POOL, f"every training image with {label!r} is in the pool", label=label
-        )
-        for label in lost
-    ]
+    text = "every training image with {!r} is in the pool"
+    warnings = [finding("pool-took-last", TEACHER_POOL, text.format(one), label=one) for one in lost]
     return pool, rest, warnings
 
 
 def choose_cover(labels: Sequence[Mapping[str, int]], size: int) -> list[int]:
     """Which items to take so that every label is shown; deterministic.
 
-    Args:
-        labels: For each item, label → number of objects.
-        size: How many items to take.
+    Each item is label → number of objects.
 
     Raises:
-        DataError: More items are needed to show every label; says how many suffice.
+        DataError: More items than ``size`` are needed to show every label; says how many suffice.
     """
     copies: Counter[str] = Counter(label for item in labels for label in item)
     left = dict(enumerate(labels))

@@ -71,9 +71,7 @@ class SplitOptions:
 def split_records(records: Sequence[Record], options: SplitOptions) -> tuple[list[Record], list[Record]]:
     """Deals records to train and val; both keep the order of the input.
 
-    Args:
-        records: What to split.
-        options: How. The group key is searched in the path of a record's first image.
+    The group key is searched in the path of a record's first image.
 
     Raises:
         DataError: The group key is no regular expression or does not match an image, or one side would be empty.
@@ -86,10 +84,8 @@ def split_records(records: Sequence[Record], options: SplitOptions) -> tuple[lis
             f"{counted(len(records), 'record')} in {counted(len(groups), 'scene')} cannot be split",
             remedy="add images, or give a --group-key that tells scenes apart",
         )
-    shown = [
-        {label_of(a.desc, VOCABULARY_OF[options.labels_are]) for a in record.student.objects}
-        for record in records
-    ]
+    vocabulary = VOCABULARY_OF[options.labels_are]
+    shown = [{label_of(a.desc, vocabulary) for a in record.student.objects} for record in records]
     labels = [Counter(label for i in members for label in shown[i]) for members in groups]
     in_val = stratify([len(members) for members in groups], labels, options.val_fraction, options.seed)
     held_out = {i for members, val in zip(groups, in_val, strict=True) if val for i in members}
@@ -112,20 +108,16 @@ def stratify(
     rng = random.Random(seed)
     order = list(range(len(sizes)))
     rng.shuffle(order)
-    total = sum(sizes)
-    wanted_size = {True: val_fraction * total, False: (1 - val_fraction) * total}
+    wanted_size = {True: val_fraction * sum(sizes), False: (1 - val_fraction) * sum(sizes)}
     holders: dict[str, set[int]] = defaultdict(set)
     image_count: Counter[str] = Counter()
     for group, counts in enumerate(labels):
         for label, count in counts.items():
             holders[label].add(group)
             image_count[label] += count
+    shares = {True: val_fraction, False: 1 - val_fraction}
     wanted = {
-        side: {
-            label: count * (val_fraction if side else 1 - val_fraction)
-            for label, count in image_count.items()
-        }
-        for side in (True, False)
+        side: {label: count * share for label, count in image_count.items()} for side, share in shares.items()
     }
     # Labels that are too rare for half a scene to fall to the smaller side cannot be dealt in proportion: dealt
     # by label they would all go to the larger side, and where most labels are rare, nearly every image with them.
@@ -226,12 +218,8 @@ def records_file(data: str | Path) -> Path:
 def split_files(path: Path, remedy: str) -> list[Path]:
     """The JSONL files of a data folder, those of the splits in their order and the pool last; or the one file named.
 
-    Args:
-        path: The folder or file.
-        remedy: What to do where a folder holds none.
-
     Raises:
-        DataError: It holds none.
+        DataError: A folder holds none; ``remedy`` says what to do.
     """
     if not path.is_dir():
         return [path]  # RecordFile says what is wrong with it
@@ -243,12 +231,9 @@ def split_files(path: Path, remedy: str) -> list[Path]:
 
 
 def update_manifest(folder: Path, manifest: Manifest | None, origin: SplitOrigin | None = None) -> None:
-    """Brings the counts of a folder's manifest up to date with its JSONL files.
+    """Brings the counts of a folder's manifest, if it has one, up to date with its JSONL files.
 
-    Args:
-        folder: The data folder.
-        manifest: Its manifest so far; without one nothing is written.
-        origin: How the splits came about; unchanged when ``None``.
+    ``origin`` says how the splits came about; unchanged when ``None``.
     """
     if manifest is None:
         return

@@ -20,12 +20,7 @@ AnswerEntry = tuple[tuple[int, int, int, int], str, int | None]
 
 
 def answer_entries(objects: Iterable[ObjectAnnotation], grids: Sequence[Grid]) -> list[AnswerEntry]:
-    """Objects (boxes in pixels of the resized images) as an answer lists them: rounded and sorted.
-
-    Args:
-        objects: The turn's objects.
-        grids: The turn's images, in patches.
-    """
+    """Objects (boxes in pixels of the resized images of these grids) as an answer lists them: rounded and sorted."""
     several = len(grids) > 1
     entries = []
     for annotation in objects:

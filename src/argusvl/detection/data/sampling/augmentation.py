@@ -24,13 +24,7 @@ _FROM_YIQ = np.linalg.inv(_TO_YIQ)
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A picture with its objects.
-
-    Attributes:
-        pixels: ``uint8 [height, width, 3]``.
-        boxes_xyxy_px: ``float64 [N, 4]``.
-        descs: Their N descriptions.
-    """
+    """A picture, ``uint8 [height, width, 3]``, with N boxes, ``float64 [N, 4]``, and their descriptions."""
 
     pixels: np.ndarray
     boxes_xyxy_px: np.ndarray
@@ -44,20 +38,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """Which changes, and how strong.
-
-    Attributes:
-        horizontal_flip: Probability of swapping left and right.
-        vertical_flip: Probability of swapping top and bottom.
-        rotate90: Probability of a quarter turn, to the left or right alike.
-        scale_min: Smallest zoom factor; below 1 the picture shrinks on a ground of its mean colour.
-        scale_max: Largest zoom factor; above 1 a random part of the picture is enlarged. 1 and 1: no zoom.
-        brightness: Largest relative change of brightness, 0 to 1.
-        contrast: Largest relative change of contrast, 0 to 1.
-        saturation: Largest relative change of saturation, 0 to 1.
-        hue: Largest shift of hue as a part of the colour circle, 0 to 0.5.
-        mosaic: Probability of putting parts of four pictures together.
-        min_visible: An object goes when less than this part of its box is left in the picture, 0 to 1.
+    """Which changes, and how strong: the section ``augmentation`` of the configuration says it of each.
 
     Raises:
         ConfigError: A value is outside its range.
@@ -93,10 +74,8 @@ class Augmentation:
     ) -> View:
         """A changed copy; the view given is left as it is.
 
-        Args:
-            view: The picture to change.
-            rng: Where every random decision comes from.
-            another: Gives one more picture of the data set for each call; without it there is no mosaic.
+        Every random decision comes from ``rng``; ``another`` gives one more picture of the data set for each call, and
+        without it there is no mosaic.
         """
         if another is not None and rng.random() < self.mosaic:
             view = mosaic([view, another(), another(), another()], rng, self._scale(rng), self.min_visible)

@@ -13,7 +13,6 @@ from argusvl.core.batch import Batch, BatchSizes
 from argusvl.core.errors import DataError, ModelError
 from argusvl.detection.data.labels import Vocabulary, label_of
 from argusvl.detection.data.patches import PATCH
-from argusvl.detection.data.records import ObjectAnnotation
 from argusvl.detection.data.sampling.conversation import ROLE_IDS, ChatProcessor
 from argusvl.detection.data.sampling.pixels import num_placeholders, patch_grid, pixel_values
 from argusvl.detection.data.sampling.positions import conversation_positions
@@ -123,9 +122,7 @@ class Collator:
             counts["objects_labelled"] = int((inputs["object_label"] >= 0).sum())
         sizes = BatchSizes(
             images=sum(len(sample.images) for sample in samples),
-            vision_tokens=sum(
-                span.stop - span.start for sample in samples for span in sample.conversation.images
-            ),
+            vision_tokens=sum(len(span) for sample in samples for span in sample.conversation.images),
             tokens=inputs["input_ids"].numel(),
             real_tokens=sum(lengths),
         )
@@ -164,13 +161,11 @@ class Collator:
         return sample.conversation.student_prompt_span[1] if self.for_inference else len(sample.conversation)
 
     def _objects(self, samples: Sequence[Sample]) -> dict[str, Any]:
-        boxes: list[tuple[float, float, float, float]] = []
-        images: list[int] = []
-        labels: list[int] = []
-        captions: list[list[int]] = []
+        boxes, images, labels, captions = [], [], [], []
         first_image = 0
         for sample in samples:
-            student_images = sample.images[len(sample.images) - _num_student_images(sample) :]
+            num_images = len(sample.conversation.of_kind("image", "student"))
+            student_images = sample.images[len(sample.images) - num_images :]
             # In order of the images; sorted() keeps the order within one.
             for annotation in sorted(sample.objects, key=lambda a: a.image):
                 height, width = student_images[annotation.image].shape[:2]
@@ -180,8 +175,11 @@ class Collator:
                 )
                 images.append(first_image + annotation.image)
                 labels.append(self._label_index.get(label_of(annotation.desc, self.vocabulary), -1))
-                captions.append(self.caption_ids(annotation, sample.source))
-            first_image += len(student_images)
+                caption = encode_caption(
+                    self._processor, annotation.desc, self.caption_max_tokens, sample.source
+                )
+                captions.append(caption)
+            first_image += num_images
         return {
             "object_boxes_cxcywh_norm": torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
             "object_image": torch.tensor(images, dtype=torch.int64),
@@ -189,22 +187,12 @@ class Collator:
             "object_caption_ids": _padded(captions),
         }
 
-    def caption_ids(self, annotation: ObjectAnnotation, source: str) -> list[int]:
-        """The tokens of an object's description; see :func:`encode_caption`."""
-        return encode_caption(self._processor, annotation.desc, self.caption_max_tokens, source)
-
 
 def encode_caption(processor: ChatProcessor, text: str, max_tokens: int, source: str) -> list[int]:
     """The tokens of a description, its end included: what the caption decoder learns to write.
 
-    Args:
-        processor: Its tokenizer is the model's.
-        text: The description.
-        max_tokens: Most tokens that the caption decoder writes.
-        source: Where the description stands, named in errors.
-
     Raises:
-        DataError: They are more, or the description holds a special token.
+        DataError: They are more than ``max_tokens``, or the description holds a special token; names the ``source``.
     """
     ids = [*processor.encode(text, source=source), processor.end_token_id]
     if len(ids) > max_tokens:
@@ -218,10 +206,6 @@ def encode_caption(processor: ChatProcessor, text: str, max_tokens: int, source:
     return ids
 
 
-def _num_student_images(sample: Sample) -> int:
-    return len(sample.conversation.of_kind("image", "student"))
-
-
 def _check_placeholders(sample: Sample) -> None:
     """Every image has as many placeholders as merged vision tokens: one too few and the next image reads its rows."""
     spans, grids = sample.conversation.images, sample.conversation.grids
@@ -232,9 +216,9 @@ def _check_placeholders(sample: Sample) -> None:
         )
     for number, (span, grid, image) in enumerate(zip(spans, grids, sample.images, strict=True)):
         actual = patch_grid(image.shape[1], image.shape[0])
-        if actual != grid or span.stop - span.start != num_placeholders(grid):
+        if actual != grid or len(span) != num_placeholders(grid):
             raise ModelError(
-                f"image {number} has {span.stop - span.start} placeholders and grid {grid}, its pixels make {actual} "
+                f"image {number} has {len(span)} placeholders and grid {grid}, its pixels make {actual} "
                 f"({PATCH}-pixel patches), which takes {num_placeholders(actual)}",
                 where=sample.source,
                 remedy="make conversation and pixels from the same resized image",
@@ -250,25 +234,17 @@ def _images(samples: Sequence[Sample]) -> dict[str, Tensor | None]:
 
 
 def _student_images(samples: Sequence[Sample], starts: Sequence[int]) -> dict[str, Tensor]:
-    index: list[int] = []
-    owners: list[int] = []
-    places: list[int] = []
-    seen = 0
-    for number, (sample, start) in enumerate(zip(samples, starts, strict=True)):
-        for part in sample.conversation.images:
-            if part.role == "student":
-                index.append(seen)
-                owners.append(number)
-                places.append(start + part.start)
-            seen += 1
-    spans = [
-        [start + place for place in sample.conversation.student_prompt_span]
-        for sample, start in zip(samples, starts, strict=True)
+    placed = list(enumerate(zip(samples, starts, strict=True)))
+    parts = [(n, start, part) for n, (one, start) in placed for part in one.conversation.images]
+    images = [
+        (row, n, start + part.start) for row, (n, start, part) in enumerate(parts) if part.role == "student"
     ]
+    spans = [[start + place for place in one.conversation.student_prompt_span] for _, (one, start) in placed]
+    index, owners, places = torch.tensor(images, dtype=torch.int64).reshape(-1, 3).T.contiguous()
     return {
-        "student_image_index": torch.tensor(index, dtype=torch.int64),
-        "student_image_sample": torch.tensor(owners, dtype=torch.int64),
-        "student_image_start": torch.tensor(places, dtype=torch.int64),
+        "student_image_index": index,
+        "student_image_sample": owners,
+        "student_image_start": places,
         "student_prompt_span": torch.tensor(spans, dtype=torch.int64),
     }
 

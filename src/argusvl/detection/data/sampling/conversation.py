@@ -24,13 +24,7 @@ from argusvl.detection.data.sampling.pixels import Grid, num_placeholders
 from argusvl.detection.data.sampling.template_limits import exceeds_limits
 from argusvl.detection.data.sampling.tokenizer import CHAT_TEMPLATE, token_id
 from argusvl.detection.data.scan_cache import digest_of
-from argusvl.detection.data.special_tokens import (
-    IMAGE_PAD,
-    TURN_END,
-    TURN_START,
-    VISION_END,
-    VISION_START,
-)
+from argusvl.detection.data.special_tokens import IMAGE_PAD, TURN_END, TURN_START, VISION_END, VISION_START
 
 if TYPE_CHECKING:
     from transformers.tokenization_utils_tokenizers import TokenizersBackend
@@ -48,12 +42,7 @@ class ConversationTooLongError(DataError):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A scene as the conversation needs it.
-
-    Attributes:
-        grids: The turn's images, resized, in patches ``(t, h, w)``.
-        objects: Their objects; boxes in pixels of the resized images.
-    """
+    """A scene as the conversation needs it: resized images in patches ``(t, h, w)``, and objects in pixels of these."""
 
     grids: tuple[Grid, ...]
     objects: tuple[ObjectAnnotation, ...] = ()
@@ -70,6 +59,9 @@ class Part:
     role: Role
     start: int
     stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +135,8 @@ class ChatProcessor:
         self.over_length_policy = over_length_policy
         names = (TURN_START, TURN_END, VISION_START, VISION_END, IMAGE_PAD)
         self._id = {name: token_id(tokenizer, name) for name in names}
-        self._reserved = re.compile(
-            "|".join(re.escape(token) for token in sorted(tokenizer.get_added_vocab()))
-        )
-        self._constant: dict[str, list[int]] = {}
+        self._reserved = re.compile("|".join(map(re.escape, sorted(tokenizer.get_added_vocab()))))
+        self._constants: dict[str, list[int]] = {}
         self._check_template()
 
     @property
@@ -156,11 +146,6 @@ class ChatProcessor:
         return digest_of(self.tokenizer.backend_tokenizer.to_str(), self.prompts, policy)
 
     @property
-    def image_token_id(self) -> int:
-        """Id of ``<|image_pad|>``."""
-        return self._id[IMAGE_PAD]
-
-    @property
     def end_token_id(self) -> int:
         """Id of ``<|im_end|>``, which ends answers and captions."""
         return self._id[TURN_END]
@@ -168,15 +153,10 @@ class ChatProcessor:
     @property
     def system_length(self) -> int:
         """Tokens of the system prompt's turn: what stands before the first scene."""
-        return len(self._turn_text("system\n" + self.prompts.system))
+        return len(self._system())
 
     def training(self, student: Turn, teachers: Sequence[Turn] = (), *, source: str = "") -> Conversation:
-        """A conversation with all its answers.
-
-        Args:
-            student: The scene to learn from.
-            teachers: Scenes that are shown before it.
-            source: Named in errors, e.g. ``file:line``.
+        """A conversation with all its answers: teachers are shown before the student, errors name the ``source``.
 
         Raises:
             ConversationTooLongError: It is longer than ``model_max_length``.
@@ -189,14 +169,7 @@ class ChatProcessor:
     ) -> Conversation:
         """The same conversation, ending where the student's answer would begin; the student's objects are not read.
 
-        Args:
-            student: The images to look at.
-            teachers: Scenes that are shown before them, with their answers.
-            source: Named in errors.
-            question: Asked of the student in place of the standard prompt.
-
-        Raises:
-            DataError: As for :meth:`training`.
+        A ``question`` is asked of the student in place of the standard prompt. Raises as :meth:`training` does.
         """
         return self._fit(student, teachers, source, with_answer=False, question=question)
 
@@ -207,8 +180,9 @@ class ChatProcessor:
             DataError: The text holds a special token, which would end a turn or pass for an image.
         """
         if found := self._reserved.search(text):
+            around = text[max(found.start() - 30, 0) : found.end() + 30]
             raise DataError(
-                f"the text {_around(text, *found.span())!r} holds the special token {found.group()}",
+                f"the text {around!r} holds the special token {found.group()}",
                 where=source or None,
                 remedy="remove it from the description or the prompt",
                 slug="special-token",
@@ -281,7 +255,7 @@ class ChatProcessor:
         dropped: int,
     ) -> Conversation:
         writer = _Writer()
-        writer.add("prompt", "system", self._turn_text("system\n" + self.prompts.system))
+        writer.add("prompt", "system", self._system())
         for turn in teachers:
             self._add_question(writer, "teacher", turn, self.prompts.user(len(turn.grids)), source)
             self._add_answer(writer, "teacher", turn, source)
@@ -302,9 +276,7 @@ class ChatProcessor:
 
     def _add_question(self, writer: _Writer, role: Role, turn: Turn, text: str, source: str) -> None:
         """The user's turn and the header of the assistant's."""
-        header = (
-            self._encode_constant("user\n") if turn.grids else self.encode("user\n" + text, source=source)
-        )
+        header = self._constant("user\n") if turn.grids else self.encode("user\n" + text, source=source)
         writer.add("prompt", role, [self._id[TURN_START], *header])
         for grid in turn.grids:
             writer.add("prompt", role, [self._id[VISION_START]])
@@ -312,8 +284,8 @@ class ChatProcessor:
             writer.add("prompt", role, [self._id[VISION_END]])
         if turn.grids:
             writer.add("prompt", role, self.encode(text, source=source))
-        writer.add("prompt", role, [self._id[TURN_END], *self._encode_constant("\n")])
-        writer.add("prompt", role, [self._id[TURN_START], *self._encode_constant("assistant\n")])
+        writer.add("prompt", role, [self._id[TURN_END], *self._constant("\n")])
+        writer.add("prompt", role, [self._id[TURN_START], *self._constant("assistant\n")])
 
     def _add_answer(self, writer: _Writer, role: Role, turn: Turn, source: str) -> None:
         if turn.objects and not turn.grids:
@@ -323,27 +295,21 @@ class ChatProcessor:
                 remedy="name the image, or remove the objects",
                 slug="malformed-record",
             )
-        writer.add(
-            "answer", role, [*self.encode(self.answer(turn), source=source), self._id[TURN_END]], merge=False
-        )
-        writer.add("prompt", role, self._encode_constant("\n"))
+        ids = [*self.encode(self.answer(turn), source=source), self._id[TURN_END]]
+        writer.add("answer", role, ids, merge=False)
+        writer.add("prompt", role, self._constant("\n"))
 
-    def _turn_text(self, text: str) -> list[int]:
-        return [
-            self._id[TURN_START],
-            *self._encode_constant(text),
-            self._id[TURN_END],
-            *self._encode_constant("\n"),
-        ]
+    def _system(self) -> list[int]:
+        text = self._constant("system\n" + self.prompts.system)
+        return [self._id[TURN_START], *text, self._id[TURN_END], *self._constant("\n")]
 
-    def _encode_constant(self, text: str) -> list[int]:
-        if text not in self._constant:
-            self._constant[text] = self.encode(text)
-        return self._constant[text]
+    def _constant(self, text: str) -> list[int]:
+        if text not in self._constants:
+            self._constants[text] = self.encode(text)
+        return self._constants[text]
 
     def _too_long(self, conversation: Conversation, source: str) -> ConversationTooLongError:
-        images = sum(p.stop - p.start for p in conversation.images)
-        answers = sum(p.stop - p.start for p in conversation.answers)
+        images, answers = (sum(map(len, parts)) for parts in (conversation.images, conversation.answers))
         drop = conversation.num_teachers and self.over_length_policy == "refuse"
         return ConversationTooLongError(
             f"the conversation has {len(conversation)} tokens ({images} of images, {answers} of answers, "
@@ -357,9 +323,7 @@ class ChatProcessor:
 
     def _check_template(self) -> None:
         """A tokenizer with another template would be trained on one text and prompted, by other tools, with another."""
-        grid: Grid = (1, 2, 2)
-        box = ObjectAnnotation(bbox_2d=(1, 2, 3, 4), desc="a")
-        turn = Turn(grids=(grid,), objects=(box,))
+        turn = Turn(grids=((1, 2, 2),), objects=(ObjectAnnotation(bbox_2d=(1, 2, 3, 4), desc="a"),))
         messages = self.messages(turn, [turn])
         template = self.tokenizer.chat_template
         if template != CHAT_TEMPLATE and isinstance(template, str) and exceeds_limits(template, messages):
@@ -393,8 +357,3 @@ class _Writer:
         if merge and self.parts and (self.parts[-1].kind, self.parts[-1].role) == (kind, role):
             start = self.parts.pop().start
         self.parts.append(Part(kind, role, start, len(self.ids)))
-
-
-def _around(text: str, start: int, stop: int) -> str:
-    """A part of a text with a few characters before and after it."""
-    return text[max(start - 30, 0) : stop + 30]

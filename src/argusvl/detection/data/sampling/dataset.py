@@ -87,8 +87,7 @@ class DetectionDataset(Dataset[Sample]):
         teachers: Demonstrations; ``None`` for none at all.
         augmentation: Changes of the student's pictures; ``None`` for none.
         seed: Seed of every draw.
-        query_limit: How many objects of an image are found at most; a warning names the images that show more, mosaics
-            too. ``None``: any number.
+        query_limit: A warning names the images, mosaics too, that show more objects than are found. ``None``: none.
         packing: How full packed rows are; ``None``: no rows are planned.
     """
 

@@ -44,11 +44,7 @@ class PackingSettings:
 class RowPlan:
     """The rows of every epoch: as many in each, of other samples.
 
-    Args:
-        sizes: Epoch → ``[N, 2]``, tokens and patches of each sample in it.
-        samples: N.
-        settings: How full rows are.
-        seed: The run's.
+    ``sizes`` gives, for an epoch, ``[N, 2]``: tokens and patches of each of its N samples.
     """
 
     def __init__(

@@ -164,13 +164,7 @@ def prepare_image(image: Image.Image, limits: VisionLimits, where: object) -> tu
 
 
 def load_scene(scene: Scene, root: Path, limits: VisionLimits, source: str) -> LoadedScene:
-    """Opens and resizes a scene's images and moves its boxes along.
-
-    Args:
-        scene: Images and objects, as written in the record.
-        root: Folder that the image paths are relative to.
-        limits: Pixel and token limits.
-        source: The record, named in errors.
+    """Opens and resizes a scene's images, which lie below ``root``, and moves its boxes along; errors name ``source``.
 
     Raises:
         ImageError: An image is missing, damaged or turned by its EXIF tag.
@@ -246,10 +240,7 @@ def _move_objects(scene: Scene, plans: Sequence[ResizePlan], source: str) -> tup
 def warn_once(where: object, message: str, *args: object) -> None:
     """Warns of an image the first time that it is met, not in every epoch; of a hundred images at most.
 
-    Args:
-        where: The image.
-        message: Begins with ``%s``, which ``where`` is put in for.
-        *args: What else is put into it.
+    The message begins with ``%s``, which ``where``, the image, is put in for.
     """
     warned = _warned.setdefault(message, set())
     if str(where) not in warned and len(warned) < _MOST_WARNINGS:

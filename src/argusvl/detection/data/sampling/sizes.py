@@ -19,11 +19,6 @@ from argusvl.detection.data.scan_cache import digest_of
 class SceneSizes(Measurement[list[tuple[int, int]]]):
     """Tokens and patches that each scene of a records file adds to a conversation.
 
-    Args:
-        records: The file.
-        processor: Writes the conversations.
-        limits: Of the images.
-
     Raises:
         DataError: A record, an image's header or a conversation's length is not what it should be.
     """
@@ -51,7 +46,7 @@ class SceneSizes(Measurement[list[tuple[int, int]]]):
 
     def measure(self, line: RecordLine) -> list[tuple[int, int]]:  # noqa: D102
         record, sizes = line.record, []
-        for scene in (record.student, *record.teachers):
+        for scene in record.scenes:
             turn = measure_scene(scene, line.file.root, self._limits, record.source)
             conversation = self._processor.training(turn, source=record.source)
             sizes.append((conversation.tokens_as_teacher, sum(map(num_patches, turn.grids))))

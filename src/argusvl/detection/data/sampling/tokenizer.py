@@ -67,11 +67,9 @@ CHAT_TEMPLATE = (
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> TokenizersBackend:
-    """Learns a byte-level BPE vocabulary from texts; the same texts give the same tokenizer.
+    """Learns a byte-level BPE vocabulary; the same texts, see :func:`tokenizer_texts`, give the same tokenizer.
 
-    Args:
-        texts: What the model must read and write, see :func:`tokenizer_texts`.
-        vocab_size: Most tokens, special tokens included. A small corpus may give fewer.
+    ``vocab_size`` is the most tokens, special tokens included. A small corpus may give fewer.
 
     Raises:
         ConfigError: The vocabulary has no room for the bytes and the special tokens.
@@ -130,14 +128,9 @@ def tokenizer_texts(
 ) -> Iterator[str]:
     """Yields what a tokenizer for these scenes must handle: descriptions, prompts, answers.
 
-    The answers' coordinates are random, so that no number of the training set becomes a habit of the vocabulary.
-
-    Args:
-        scenes: The descriptions of each scene, see :func:`~argusvl.detection.data.descriptions.scenes_of`.
-        prompts: System and user prompts.
-        max_side: Largest coordinate to write, pixels.
-        seed: Seed of the coordinates.
-        numbers: Objects to write at least, so that the JSON around a few descriptions is learned too.
+    The answers' coordinates, from 0 to ``max_side`` pixels, are random, so that no number of the training set becomes a
+    habit of the vocabulary. At least so many ``numbers`` of objects are written, so that the JSON around a few
+    descriptions is learned too.
     """
     from argusvl.detection.data.sampling.answers import answer_text
 
@@ -292,13 +285,9 @@ def token_ids_for_config(tokenizer: TokenizersBackend) -> dict[str, int]:
 
 
 def check_special_tokens(tokenizer: TokenizersBackend, model_config: Any) -> None:
-    """Compares every special token's id with the model's config and, for a full vocabulary, with the known ids.
+    """Compares every special token's id with the ``Qwen2_5_VLConfig`` and, for a full vocabulary, with the known ids.
 
     A wrong id does not fail by itself: the image would be fed to the model as ordinary text.
-
-    Args:
-        tokenizer: The tokenizer in use.
-        model_config: A ``Qwen2_5_VLConfig`` (or anything with the same attributes).
 
     Raises:
         ModelError: Names the token, the id expected and the id found.
