@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -160,7 +161,7 @@ def _replay(config: RunConfig, bundle: Path, as_json: bool) -> None:
 
     found = replay(task_entry(config.task).task_class()(config), config, bundle)
     if as_json:
-        print_json(found.as_dict())
+        print_json(asdict(found))
     for sums, samples in zip(found.term_sums, found.samples, strict=True):
         say(f"{', '.join(samples)}: " + ", ".join(f"{name} {value}" for name, value in sums.items()))
     say(f"first module whose output is not finite: {found.module or 'none'}")

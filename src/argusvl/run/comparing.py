@@ -13,7 +13,7 @@ from argusvl.core.errors import ArgusError
 from argusvl.core.figures import FIGURES_FILE, FigureSpec
 from argusvl.core.files import is_locked, real_path, require_folder
 from argusvl.run.checkpoints import list_checkpoints, read_best
-from argusvl.run.events import read_events
+from argusvl.run.events import last_turn, read_events
 from argusvl.run.layout import CONFIG_FILE, EVENTS_FILE, SUMMARY_FILE, TRAINER_STATE
 from argusvl.run.lock import LOCK_FILE
 from argusvl.run.reading import evaluations, load_run
@@ -52,10 +52,10 @@ def state_of(folder: Path) -> str:
     """``running``, ``finished`` or why else it stopped, ``broken off``; ``not known`` where it has kept no record."""
     if is_locked(folder / LOCK_FILE):
         return "running"
-    told = [e for e in read_events(folder) if e.get("event") in ("started", "resumed", "stopped")]
-    if not told:
+    last = last_turn(folder)
+    if last is None:
         return "not known"
-    return str(told[-1].get("why") or "stopped") if told[-1]["event"] == "stopped" else "broken off"
+    return str(last.get("why") or "stopped") if last["event"] == "stopped" else "broken off"
 
 
 def list_runs(folder: Path) -> list[Listed]:

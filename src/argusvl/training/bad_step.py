@@ -66,11 +66,7 @@ class BadStep:
 
 
 class BadStepRecorder:
-    """Looks at bad steps and keeps them.
-
-    Args:
-        state: The run.
-    """
+    """Looks at bad steps and keeps them."""
 
     def __init__(self, state: TrainState) -> None:
         self._state = state

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.integrations import TensorBoardCallback
 
@@ -67,15 +66,11 @@ class PlainNamesTensorBoard(TensorBoardCallback, Listener):
         if self.tb_writer is None or logs is None:
             return
         with self._not_in_the_way():
-            self._write(logs, state.global_step)
-
-    def _write(self, logs: dict[str, Any], step: int) -> None:
-        assert self.tb_writer is not None
-        for name, value in logs.items():
-            if isinstance(value, int | float):
-                shown = f"eval/{name.removeprefix('eval_')}" if name.startswith("eval_") else name
-                self.tb_writer.add_scalar(shown, value, step)
-        self.tb_writer.flush()
+            for name, value in logs.items():
+                if isinstance(value, int | float):
+                    shown = f"eval/{name.removeprefix('eval_')}" if name.startswith("eval_") else name
+                    self.tb_writer.add_scalar(shown, value, state.global_step)
+            self.tb_writer.flush()
 
     @contextlib.contextmanager
     def _not_in_the_way(self) -> Iterator[None]:
@@ -93,22 +88,14 @@ class PlainNamesTensorBoard(TensorBoardCallback, Listener):
         if self.tb_writer is None or not isinstance(self._task, DrawsPictures):
             return
         with self._not_in_the_way():
-            self._draw(self._task.pictures(), state.global_step)
-
-    def _draw(self, pictures: Mapping[str, Image.Image], step: int) -> None:
-        assert self.tb_writer is not None
-        for title, picture in pictures.items():
-            pixels = np.asarray(picture.convert("RGB"))
-            self.tb_writer.add_image(f"eval/{title}", pixels, step, dataformats="HWC")
-        self.tb_writer.flush()
+            for title, picture in self._task.pictures().items():
+                pixels = np.asarray(picture.convert("RGB"))
+                self.tb_writer.add_image(f"eval/{title}", pixels, state.global_step, dataformats="HWC")
+            self.tb_writer.flush()
 
 
 class Resuming(TrainerCallback):
-    """Calls the engine when Trainer has prepared everything, for which it has an event but no method.
-
-    Args:
-        begin: What to do before the first step.
-    """
+    """Calls the engine when Trainer has prepared everything, for which it has an event but no method."""
 
     def __init__(self, begin: Callable[[], None]) -> None:
         self._begin = begin

@@ -274,13 +274,6 @@ def make_optimizer(
 ) -> Optimizer:
     """An optimizer with the groups and their rates, proven to hold them.
 
-    Args:
-        kind: Its class.
-        options: What transformers would make it with.
-        model: What trains.
-        groups: Its parameters by group.
-        weight_decay: For parameters that decay.
-
     Raises:
         ConfigError: It cannot take groups, or does not hold them as they are.
     """

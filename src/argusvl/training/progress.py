@@ -34,8 +34,6 @@ class ProgressCallback(TrainerCallback):
     Args:
         samples_per_step: Samples of an optimizer step, all ranks together, on average.
         evaluation_in_steps: Samples of an evaluation over those of a step.
-        console: Where to show; stderr when not given.
-        clock: Gives seconds.
     """
 
     def __init__(
@@ -76,7 +74,9 @@ class ProgressCallback(TrainerCallback):
         finally:
             ended.set()
             looking.join()
-            self._take_bar_away()
+            if self._bar is not None:
+                self._bar.stop()
+                self._bar = None
 
     @contextlib.contextmanager
     def during(self, doing: Literal["evaluating", "saving"]) -> Iterator[None]:
@@ -86,11 +86,8 @@ class ProgressCallback(TrainerCallback):
         try:
             yield
             if self._time_left is not None:
-                ended = (
-                    self._time_left.evaluation_ended
-                    if doing == "evaluating"
-                    else self._time_left.saving_ended
-                )
+                left = self._time_left
+                ended = left.evaluation_ended if doing == "evaluating" else left.saving_ended
                 ended(self._clock() - self._since)
         finally:
             self._turn_to(before)
@@ -169,11 +166,9 @@ class ProgressCallback(TrainerCallback):
     ) -> None:
         """Takes the loss, and prints the figures of an evaluation."""
         logs = logs or {}
-        figures = {
-            k.removeprefix("eval_"): v for k, v in logs.items() if k.startswith("eval_") and "/" not in k
-        }
+        figures = [(k, v) for k, v in logs.items() if k.startswith("eval_") and "/" not in k]
         if figures:
-            text = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+            text = ", ".join(f"{name.removeprefix('eval_')} {value:.4g}" for name, value in figures)
             self._print(f"evaluation at step {state.global_step}: {text}")
         elif "loss" in logs:
             at_once = self._loss is None or state.global_step >= state.max_steps
@@ -226,11 +221,6 @@ class ProgressCallback(TrainerCallback):
         if self._bar is not None and self._task is not None and self._state is not None:
             fields: dict[str, Any] = self._fields()
             self._bar.update(self._task, completed=self._state.global_step, **fields)
-
-    def _take_bar_away(self) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
 
     def _print(self, text: str) -> None:
         if self._state is not None:

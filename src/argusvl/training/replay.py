@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,18 +44,9 @@ class Replay:
     samples: list[list[str]]
     differences: list[str]
 
-    def as_dict(self) -> dict[str, Any]:
-        """For ``--json``."""
-        return asdict(self)
-
 
 def replay(task: Task, config: RunConfig, bundle: Path) -> Replay:
-    """Computes a kept step again: with its weights, batches and draws.
-
-    Args:
-        task: Of the run.
-        config: Of the run; its folder is read, and nothing is written there.
-        bundle: ``non_finite/step-<N>`` in the run's folder.
+    """Computes a kept step again: with its weights, batches and draws. Nothing is written to the run's folder.
 
     Raises:
         CheckpointError: The bundle is missing, damaged, or of another model.

@@ -57,9 +57,6 @@ _BRIGHT = 30.0
 class RunWatch(Listener):
     """Watches a run of the engine; on several ranks the first one's.
 
-    Args:
-        state: The run.
-
     Attributes:
         evidence: Of the run since it began, was resumed or rolled back; ``None`` before that.
         present: What the last two examinations found.

@@ -75,11 +75,6 @@ class Remedies(Policy):
     on the evaluation data, and where that says nothing (yet) the loss. A group that would never train trains at once:
     that needs no trial.
 
-    Args:
-        state: The run.
-        watch: Who finds.
-        settings: What may be done.
-
     Raises:
         ConfigError: A finding is named that the engine can do nothing about, or there are several processes.
     """
