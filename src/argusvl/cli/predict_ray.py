@@ -26,8 +26,6 @@ class RayPredictor:
 
     Args:
         load: Gives the predictor, in each actor; it is sent there.
-        checkpoint: The folder that it is loaded from.
-        device: Where actors compute, as on the command line.
         actors: How many; as many as the cluster has room for when ``None``.
 
     Raises:
@@ -55,13 +53,8 @@ class RayPredictor:
         self._on_gpu = usable_device(device).type == "cuda"
         # One decision about the precision: each machine's own would let their lines differ.
         speed = None if self._on_gpu else precision.cpu_speed()
-        self._arguments = (
-            load,
-            checkpoint.resolve(),
-            content_fingerprint(checkpoint),
-            self._threads,
-            speed,
-        )
+        fingerprint = content_fingerprint(checkpoint)
+        self._arguments = (load, checkpoint.resolve(), fingerprint, self._threads, speed)
 
     def stream(
         self, images: Sequence[Path], *, batch_size: int, on_error: Callable[[Path, ArgusError], None]

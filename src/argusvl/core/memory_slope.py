@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import functools
 import gc
 import math
 import os
@@ -195,14 +194,5 @@ def resident_bytes() -> int:
 
 def give_back_free_blocks() -> None:
     """Has the GNU C library return what it keeps in reserve; does nothing where the library is another."""
-    trim = _malloc_trim()
-    if trim is not None:
-        trim(ctypes.c_size_t(0))
-
-
-@functools.cache
-def _malloc_trim() -> Any:
-    try:
-        return ctypes.CDLL(None).malloc_trim
-    except (AttributeError, OSError, TypeError):
-        return None
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(ctypes.c_size_t(0))

@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from argusvl.config.loading import read_config
 from argusvl.core.errors import ArgusError
@@ -97,10 +96,6 @@ def _listed(folder: Path) -> Listed:
 def load_runs(folders: Sequence[Path], figures: Mapping[str, FigureSpec]) -> list[ComparedRun]:
     """What the folders of several runs hold, for the page that compares them.
 
-    Args:
-        folders: Two or more.
-        figures: What their task declares of its figures.
-
     Raises:
         ArgusError: One is no run, or given twice.
         DataError: A file in one is damaged.
@@ -126,8 +121,8 @@ def on_the_same_data(folders: Sequence[Path]) -> tuple[list[RunFolder], str]:
     by_run = [
         {
             str(found["data"]): (place, found)
-            for place, found in reversed(_measured(folder))
-            if found.get("data")
+            for place in reversed(evaluations(folder))
+            if (found := read_object(place / FIGURES_FILE)).get("data")
         }
         for folder in folders
     ]
@@ -144,10 +139,6 @@ def on_the_same_data(folders: Sequence[Path]) -> tuple[list[RunFolder], str]:
         f"The runs were not evaluated on the same data ({'; '.join(parts)}), so nothing is said of single pictures and "
         "of chance. `argus eval RUN DATA --out RUN/test`, for each run with the same DATA, leaves what is needed."
     )
-
-
-def _measured(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
-    return [(place, read_object(place / FIGURES_FILE)) for place in evaluations(folder)]
 
 
 def _configuration(folder: Path) -> dict[str, str]:

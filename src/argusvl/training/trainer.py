@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, Trainer, TrainerCallback, set_seed
 from transformers.integrations import TensorBoardCallback
 from transformers.trainer_callback import PrinterCallback
@@ -25,7 +25,6 @@ from argusvl.training import loop, sampling, sharding
 from argusvl.training.arguments import decide_together, started_with, training_arguments
 from argusvl.training.callbacks import PlainNamesTensorBoard, Resuming
 from argusvl.training.ema import ExponentialMovingAverage
-from argusvl.training.evaluating import evaluate
 from argusvl.training.interrupts import leave_signals
 from argusvl.training.listeners import Listener, Listeners
 from argusvl.training.losses import LossAggregation, LossWindow
@@ -200,15 +199,6 @@ class ArgusTrainer(Trainer):
             self.run.window.drain(self.run.parallel.add, self.run.parallel.world_size)
             logs["train_loss"] = self.run.window.mean()
         super().log(logs, start_time)
-
-    def evaluate(
-        self,
-        eval_dataset: Dataset[Any] | None = None,  # type: ignore[override]
-        ignore_keys: list[str] | None = None,
-        metric_key_prefix: str = "eval",
-    ) -> dict[str, float]:
-        """See :func:`argusvl.training.evaluating.evaluate`."""
-        return evaluate(self.run, eval_dataset, metric_key_prefix)
 
     # ---- what Trainer makes, by our data and groups ----------------------------------------------------------------
 

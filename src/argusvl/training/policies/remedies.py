@@ -241,7 +241,7 @@ class Remedies(Policy):
         if state.eval_dataset is None:
             return None
         name = state.config.training.metric_for_best_model.removeprefix("eval_")
-        figure = measure(state, state.eval_dataset).get(name, math.nan)
+        figure = measure(state).get(name, math.nan)
         return figure if math.isfinite(figure) else None
 
     # --- its state
