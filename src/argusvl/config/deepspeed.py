@@ -52,12 +52,8 @@ class Unneeded:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Decides:
-    """Decides how the run is trained: :func:`carry_out` reads it."""
-
-
-Rule = Same | Only | Unneeded | Decides
+Rule = Same | Only | Unneeded | None
+"""``None``: it decides how the run is trained, and :func:`carry_out` reads it."""
 
 _RATES = Only((), "write auto: each part of the model has a learning rate of its own, such as llm_lr")
 _SCHEDULE = Only((), "write auto: warmup_ratio and max_steps say it")
@@ -126,7 +122,7 @@ RULES: dict[str, Rule] = {
     "scheduler.params.total_num_steps": _SCHEDULE,
     "scheduler.params.warmup_type": Only(("linear",), "write linear: rates rise so"),
     # ---- precision
-    "bf16.enabled": Decides(),
+    "bf16.enabled": None,
     "bf16.immediate_grad_update": Unneeded("gradients are held in float32"),
     "fp16.enabled": Only((False,), "use bf16: the engine scales no losses"),
     "fp16.*": _FP16,
@@ -139,7 +135,7 @@ RULES: dict[str, Rule] = {
     "gradient_predivide_factor": Only((1, 1.0), "remove it: losses are divided before the backward pass"),
     "sparse_gradients": _OFF,
     # ---- what is shared out
-    "zero_optimization.stage": Decides(),
+    "zero_optimization.stage": None,
     "zero_optimization.offload_optimizer.device": _OFFLOAD,
     "zero_optimization.offload_optimizer.*": _OFFLOADED,
     "zero_optimization.offload_param.device": _OFFLOAD,

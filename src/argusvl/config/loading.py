@@ -75,12 +75,9 @@ def read_config(path: str | Path, overrides: Sequence[str] = ()) -> RawConfig:
 
 
 def load_config(path: str | Path, schema: type[C], overrides: Sequence[str] = ()) -> C:
-    """Loads a configuration whose task is known.
+    """Loads a configuration whose task is known: a file with sections, flat, or mixed.
 
-    Args:
-        path: The YAML file: with sections, flat, or mixed.
-        schema: The task's configuration class.
-        overrides: ``key=value`` texts; the value is YAML, the key bare or with its sections.
+    Overrides are ``key=value`` texts; the value is YAML, the key bare or with its sections.
 
     Raises:
         ConfigError: A key is missing, unknown, ill-typed, given twice, or contradicts another.

@@ -56,8 +56,6 @@ class KeyProblem:
 
     Attributes:
         key: The key to change; its name is unique, so it needs no section.
-        what: What is wrong, with the values found.
-        remedy: What to do.
     """
 
     key: str

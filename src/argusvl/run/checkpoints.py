@@ -306,9 +306,6 @@ class BestCheckpoint:
 
     Attributes:
         checkpoint: Name of its folder in the run's folder.
-        step: Its optimizer step.
-        metric: Name of the figure.
-        value: The figure.
     """
 
     checkpoint: str

@@ -28,7 +28,6 @@ class Listed:
     """A run in a list.
 
     Attributes:
-        folder: Its folder.
         state: As of :func:`state_of`, or what is damaged.
         step: Of its last event or checkpoint.
         figures: Those by which its best checkpoint was chosen.

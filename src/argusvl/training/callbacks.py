@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerCallback, TrainerState
 from transformers.integrations import TensorBoardCallback
 
 from argusvl.core.logging import get_logger
@@ -26,10 +26,6 @@ class PlainNamesTensorBoard(TensorBoardCallback, Listener):
     Figures of evaluations stand under ``eval/``, with the pictures of a task that draws any. A resumed run goes on in
     the same file set; what a killed run had written after its last checkpoint is purged, and so is what a roll-back has
     given up.
-
-    Args:
-        folder: The run's folder.
-        task: The task that is trained.
     """
 
     def __init__(self, folder: Path, task: Task) -> None:
@@ -37,9 +33,7 @@ class PlainNamesTensorBoard(TensorBoardCallback, Listener):
         self._task = task
         self.logging_dir = str(folder / TENSORBOARD_FOLDER)
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_train_begin(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
         """Opens the writer."""
         if state.is_world_process_zero and self.tb_writer is None:
             purge = state.global_step + 1 if state.global_step else None
@@ -54,14 +48,7 @@ class PlainNamesTensorBoard(TensorBoardCallback, Listener):
             self.tb_writer.close()
             self.tb_writer = self._SummaryWriter(log_dir=self.logging_dir, purge_step=event["to"] + 1)
 
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, Any] | None = None,
-        **_: Any,
-    ) -> None:
+    def on_log(self, args: Any, state: TrainerState, control: Any, logs: Any = None, **_: Any) -> None:
         """Writes the figures."""
         if self.tb_writer is None or logs is None:
             return
@@ -81,9 +68,7 @@ class PlainNamesTensorBoard(TensorBoardCallback, Listener):
             logger.warning("TensorBoard is not written any more: %s", error)
             self.tb_writer = None
 
-    def on_evaluate(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
+    def on_evaluate(self, args: Any, state: TrainerState, control: Any, **_: Any) -> None:
         """Writes the pictures of the evaluation that just ended."""
         if self.tb_writer is None or not isinstance(self._task, DrawsPictures):
             return

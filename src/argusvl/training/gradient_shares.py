@@ -79,12 +79,9 @@ def gradient_shares(state: TrainState, loss_terms: Mapping[str, Tensor], counts:
 
 
 def shares_of(objectives: Sequence[str], norms: Tensor, groups: Sequence[str]) -> GradientShares:
-    """Norms by objective and parameter → what each objective has of the trunk.
+    """What each objective has of the trunk, by the norms of its gradients.
 
-    Args:
-        objectives: Their names.
-        norms: ``[objectives, parameters]``; 0 where an objective does not reach a parameter.
-        groups: The group of each parameter.
+    Norms are ``[objectives, parameters]``, 0 where an objective does not reach a parameter; each parameter has a group.
     """
     reached = (norms > 0).sum(0)
     most = int(reached.max()) if reached.numel() else 0

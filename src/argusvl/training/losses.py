@@ -144,10 +144,6 @@ class LossAggregation:
     def figures(self, sums: Sequence[float], counts: Counts) -> dict[str, float]:
         """The figures for the log: per-object (token, sample, …) means over a logging window, without weights.
 
-        Args:
-            sums: Added sums of the window, in declared order.
-            counts: Added global counts of the window.
-
         Returns:
             Means by log name. A term that had nothing to be counted by in the whole window is left out.
         """

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from argusvl.training.time_left import TimeLeft
+from argusvl.training.time_left import BetweenSteps, TimeLeft
 
 _SECONDS_BETWEEN_LINES = 10.0
 _SECONDS_BETWEEN_LOOKS = 1.0
@@ -79,16 +79,14 @@ class ProgressCallback(TrainerCallback):
                 self._bar = None
 
     @contextlib.contextmanager
-    def during(self, doing: Literal["evaluating", "saving"]) -> Iterator[None]:
+    def during(self, doing: BetweenSteps) -> Iterator[None]:
         """The body is no part of a step."""
         before = self._doing
         self._turn_to(doing)
         try:
             yield
             if self._time_left is not None:
-                left = self._time_left
-                ended = left.evaluation_ended if doing == "evaluating" else left.saving_ended
-                ended(self._clock() - self._since)
+                self._time_left.ended(doing, self._clock() - self._since)
         finally:
             self._turn_to(before)
             self._ended = self._since
@@ -96,9 +94,7 @@ class ProgressCallback(TrainerCallback):
 
     # ---- the course of a run -------------------------------------------------------------------------------------
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, *_: Any, **__: Any) -> None:
         """Begins to show."""
         self._time_left = TimeLeft(
             state.global_step,
@@ -109,7 +105,7 @@ class ProgressCallback(TrainerCallback):
         )
         for entry in state.log_history:  # of a run that goes on
             if "eval_seconds" in entry:
-                self._time_left.evaluation_ended(entry["eval_seconds"])
+                self._time_left.ended("evaluating", entry["eval_seconds"])
         self._spent.clear()
         self._since = self._ended = self._last_line_at = self._clock()
         if not state.is_world_process_zero:
@@ -139,9 +135,7 @@ class ProgressCallback(TrainerCallback):
         """The gradients are there."""
         self._turn_to("optimizer")
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
+    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """A step is made. What is logged of it comes next; then the line has the newest loss."""
         self._turn_to("preparing data")
         self._ended = self._since
@@ -156,14 +150,7 @@ class ProgressCallback(TrainerCallback):
         if not control.should_log:
             self.say_if_due()
 
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, Any] | None = None,
-        **_: Any,
-    ) -> None:
+    def on_log(self, args: Any, state: TrainerState, control: Any, logs: Any = None, **_: Any) -> None:
         """Takes the loss, and prints the figures of an evaluation."""
         logs = logs or {}
         figures = [(k, v) for k, v in logs.items() if k.startswith("eval_") and "/" not in k]

@@ -29,11 +29,9 @@ class Replay:
     """What a replayed step came to.
 
     Attributes:
-        step: Its number.
         term_sums: Each micro-batch's loss terms, as exact text.
         module: The first module whose output is not finite, in the order of computing.
         parameter: The first parameter whose gradient is not finite.
-        samples: Names of the samples of each micro-batch.
         differences: What is not as the bundle says, bit for bit; empty where the step was reproduced.
     """
 

@@ -178,12 +178,7 @@ def load_shards(
     folder: Path, optimizer: Optimizer, parameters: Mapping[str, Tensor]
 ) -> dict[str, dict[str, Tensor]]:
     """Reads what :func:`save_shards` wrote of a snapshot, in the parts of this run: of as many processes, or another
-    number, or of one.
-
-    Args:
-        folder: Of the shards.
-        optimizer: Its parameters say how its state is to be shared out.
-        parameters: By name; so they do for weights and averages.
+    number, or of one. How they are shared out the optimizer's parameters say, and those by name.
 
     Returns:
         Kind of tensor → its name → tensor.

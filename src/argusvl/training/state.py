@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from accelerate import Accelerator
 from torch import nn
@@ -32,6 +32,7 @@ from argusvl.training.progress import ProgressCallback
 from argusvl.training.protocol import Task
 from argusvl.training.snapshot import Snapshot
 from argusvl.training.throughput import Throughput
+from argusvl.training.time_left import BetweenSteps
 
 
 @dataclass
@@ -148,7 +149,7 @@ class TrainState:
         self.notify("on_log", logs=figures)
 
     @contextlib.contextmanager
-    def between_steps(self, doing: Literal["evaluating", "saving"]) -> Iterator[None]:
+    def between_steps(self, doing: BetweenSteps) -> Iterator[None]:
         """What the body takes is no time of training."""
         with self.throughput.excluded(), self.display.during(doing):
             yield

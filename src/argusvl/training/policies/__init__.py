@@ -120,7 +120,6 @@ class RollBack:
     """Training goes on from the last snapshot in memory.
 
     Attributes:
-        why: The reason.
         change: What holds from there on, so that the same does not happen again.
     """
 
@@ -133,8 +132,6 @@ class Stop:
     """Training ends with an error.
 
     Attributes:
-        why: What happened.
-        advice: What the user should do.
         where: File or folder that shows it.
     """
 
