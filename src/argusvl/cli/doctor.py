@@ -5,20 +5,19 @@ from __future__ import annotations
 import contextlib
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from argus_doctor.findings import Finding, catalogue, entry_of
+from argus_doctor.rendering import print_entries, print_entry, print_findings
 from argusvl.cli.doctor_bench import command as bench_command
 from argusvl.command_options import AsJson
 from argusvl.core.errors import ConfigError
 from argusvl.core.terminal import FOUND_SOMETHING, answer_console, console, print_json, say
 from argusvl.core.wording import counted
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from argus_doctor.findings import Finding
+from argusvl.tasks import load_run_config, task_entry
+from argusvl.training.remedy_table import changes_of
 
 _HELP = """Look up what can go wrong: every finding of every verb has an ID.
 
@@ -113,7 +112,7 @@ def watch(
     else:
         with contextlib.suppress(KeyboardInterrupt):
             for new in follow(run):
-                _show(new, answer_console())
+                print_findings(new, answer_console())
                 found += new
     say(counted(len(found), "finding") if found else "nothing was found")
     if found:
@@ -128,8 +127,6 @@ def new(slug: Annotated[str, typer.Argument(metavar="SLUG", help="Its name, e.g.
 
         argus doctor new tokens-shifted
     """
-    from argus_doctor.findings import catalogue
-
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", slug):
         raise ConfigError(
             f"{slug!r} is no name", where="SLUG", remedy="give words in lower case with hyphens"
@@ -164,14 +161,10 @@ def list_entries(as_json: AsJson = False) -> None:
 
         argus doctor list --json
     """
-    from argus_doctor.findings import catalogue
-
     entries = list(catalogue().values())
     if as_json:
         print_json([entry.to_json() for entry in entries])
     else:
-        from argus_doctor.rendering import print_entries
-
         print_entries(entries, answer_console())
 
 
@@ -188,15 +181,10 @@ def explain(
 
         argus doctor explain box-out-of-bounds --json
     """
-    from argus_doctor.findings import entry_of
-    from argusvl.training.remedy_table import changes_of
-
     entry = entry_of(name)
     if as_json:
         print_json(entry.to_json() | {"changes": changes_of(entry.slug)})
     else:
-        from argus_doctor.rendering import print_entry
-
         print_entry(entry, answer_console(), {"In the configuration": changes_of(entry.slug)})
 
 
@@ -224,8 +212,6 @@ def log(
     if as_json:
         print_json(diagnosis.to_json())
     else:
-        from argus_doctor.rendering import print_findings
-
         if diagnosis.cause == "none":
             say("No cause of death: the log shows none.")
         print_findings(diagnosis.findings, answer_console())
@@ -242,12 +228,11 @@ def _check_script(path: Path, as_json: bool, diff: bool) -> list[Finding]:
         _answer(found, as_json)
     else:
         typer.echo(mended_as_diff(script, found), nl=False)
-        _show(found, console())  # what goes to stdout is for `git apply`
+        print_findings(found, console())  # what goes to stdout is for `git apply`
     return found
 
 
 def _check_run(path: Path, overrides: list[str] | None, anomaly: str, as_json: bool) -> list[Finding]:
-    from argusvl.tasks import load_run_config, task_entry
     from argusvl.training.preflight import preflight
 
     config = load_run_config(path, overrides or ())
@@ -259,7 +244,7 @@ def _check_run(path: Path, overrides: list[str] | None, anomaly: str, as_json: b
     found = [one for result in results for one in result.findings]
     if as_json:
         print_json({"answers": [one.to_json() for one in results]})
-    _show(found, console() if as_json else answer_console())
+    print_findings(found, console() if as_json else answer_console())
     return found
 
 
@@ -267,10 +252,4 @@ def _answer(found: list[Finding], as_json: bool) -> None:
     """On stdout what was asked for: as JSON, with the text for people on stderr, or the text."""
     if as_json:
         print_json({"findings": [one.to_json() for one in found]})
-    _show(found, console() if as_json else answer_console())
-
-
-def _show(found: list[Finding], terminal: Console) -> None:
-    from argus_doctor.rendering import print_findings
-
-    print_findings(found, terminal)
+    print_findings(found, console() if as_json else answer_console())

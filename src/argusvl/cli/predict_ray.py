@@ -13,8 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from argusvl.core import precision
+from argusvl.core.devices import usable_device
 from argusvl.core.errors import ArgusError, CheckpointError
 from argusvl.core.ray_cluster import import_ray, map_rows
+from argusvl.run.checkpoints import content_fingerprint
 from argusvl.task_parts import Prediction, Predictor
 
 _BATCHES_OF_A_SHARD = 4
@@ -43,10 +46,6 @@ class RayPredictor:
         self._ray = import_ray()
 
         import torch
-
-        from argusvl.core import precision
-        from argusvl.core.devices import usable_device
-        from argusvl.run.checkpoints import content_fingerprint
 
         self._actors = actors
         self._threads = torch.get_num_threads()
@@ -104,13 +103,10 @@ class _Actor:
     ) -> None:
         import torch
 
-        from argusvl.core.precision import take_over_cpu_speed
-        from argusvl.run.checkpoints import content_fingerprint
-
         self._error: ArgusError | None = None
         torch.set_num_threads(threads)
         if speed is not None:
-            take_over_cpu_speed(speed)
+            precision.take_over_cpu_speed(speed)
         try:
             if not checkpoint.is_dir() or content_fingerprint(checkpoint) != fingerprint:
                 raise CheckpointError(

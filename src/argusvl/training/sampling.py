@@ -136,7 +136,11 @@ class SeededSamples(Dataset[Any]):
         return len(self._dataset)  # type: ignore[arg-type]
 
     def __getitem__(self, key: SampleKey) -> Any:
-        return self._sample(key)
+        epoch, index = key
+        if epoch != self._epoch:
+            self._epoch = epoch
+            set_epoch(epoch, self._dataset)
+        return self._dataset[index]
 
     def __getitems__(self, keys: Sequence[SampleKey]) -> list[_Fetched | ArgusError]:
         """All samples of a batch, or what went wrong, as one item (torch's fetcher calls this where it exists)."""
@@ -145,19 +149,12 @@ class SeededSamples(Dataset[Any]):
             try:
                 for key in keys:
                     seed_cpu(mixed_seed(self._seed, *key))
-                    samples.append(self._sample(key))
+                    samples.append(self[key])
             except (ArgusError, OSError) as error:
                 # Raised in a worker it would arrive as a traceback in a string; as a value it arrives whole.
                 return [_to_tell(error)]
         name_of = getattr(self._dataset, "sample_name", lambda index: f"#{index}")
         return [_Fetched(tuple(SampleName(*key, str(name_of(key[1]))) for key in keys), samples)]
-
-    def _sample(self, key: SampleKey) -> Any:
-        epoch, index = key
-        if epoch != self._epoch:
-            self._epoch = epoch
-            set_epoch(epoch, self._dataset)
-        return self._dataset[index]
 
 
 class SeededCollator:
