@@ -297,8 +297,8 @@ def _bf16(asked: Any, ours: Any, where: str | Path) -> Any:
 def _sharing(stage: Any, config: RunConfig, where: str | Path) -> tuple[dict[str, Any], str]:
     """``trainer_arguments`` with FSDP2 as the stage asks for it, and what that is."""
     if isinstance(stage, bool) or stage not in (0, 1, 2, 3):
-        what = f"zero_optimization.stage is {stage!r}"
-        raise ConfigError(what, where=where, remedy="write 0, 1, 2 or 3: auto is no stage")
+        wrong = f"zero_optimization.stage is {stage!r}"
+        raise ConfigError(wrong, where=where, remedy="write 0, 1, 2 or 3: auto is no stage")
     passed = dict(config.trainer_arguments)
     if stage == 0:
         if passed.get("fsdp"):

@@ -108,8 +108,11 @@ for _tag, _pattern, _first in _SCALARS:
     _Dumper.add_implicit_resolver(_tag, _pattern, _first)
 
 
-# PyYAML's own reads 010 as eight.
-_Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(loader.construct_scalar(node)))
+def _int(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
+    return int(loader.construct_scalar(node))  # PyYAML's own reads 010 as eight
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _int)
 
 
 @dataclass(frozen=True, slots=True)

@@ -235,20 +235,18 @@ def read_text(path: str | Path, *, most_bytes: int | None = None) -> str:
     return read_bytes(path, most_bytes=most_bytes).decode("utf-8-sig")
 
 
-def read_lines(
-    path: str | Path, *, remedy: str, error: type[ArgusError] = DataError
-) -> list[tuple[str, str]]:
+def read_lines(path: str | Path, *, remedy: str) -> list[tuple[str, str]]:
     """The lines of a text file that hold something, each with its place, ``FILE:NUMBER``.
 
     Raises:
-        DataError: Or ``error``: it cannot be read, or is not UTF-8.
+        DataError: It cannot be read, or is not UTF-8.
     """
     try:
         lines = read_text(path).splitlines()
     except UnicodeDecodeError:
-        raise error("is no text in UTF-8", where=path, remedy=remedy) from None
-    except OSError as problem:
-        raise cannot_read(path, problem, error) from None
+        raise DataError("is no text in UTF-8", where=path, remedy=remedy) from None
+    except OSError as error:
+        raise cannot_read(path, error, DataError) from None
     return [(f"{path}:{number}", line) for number, line in enumerate(lines, 1) if line.strip()]
 
 

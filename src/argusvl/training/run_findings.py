@@ -16,6 +16,7 @@ from argusvl.run import checkpoints
 from argusvl.run.events import last_turn, read_events
 from argusvl.run.layout import EVENTS_FILE, TRAINER_STATE
 
+_SECONDS_BETWEEN_LOOKS = 2.0
 _OF_ITSELF = ("id", "kind", "severity", "where", "what", "remedy", "probability")
 
 
@@ -45,7 +46,7 @@ def findings_of(run: Path) -> list[Finding]:
     return told + [one for one in curves if one.slug not in known]
 
 
-def follow(run: Path, every: float = 2.0) -> Iterator[list[Finding]]:
+def follow(run: Path) -> Iterator[list[Finding]]:
     """What is new in a run, again and again until it ends; at first all that is there."""
     seen: set[tuple[str, str]] = set()
     while True:
@@ -56,7 +57,7 @@ def follow(run: Path, every: float = 2.0) -> Iterator[list[Finding]]:
         yield new
         if last is not None and last["event"] == "stopped":
             return
-        time.sleep(every)
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
 
 
 def _read(value: Any) -> Finding | None:
