@@ -25,6 +25,7 @@ from argusvl.training import loop, sampling, sharding
 from argusvl.training.arguments import decide_together, started_with, training_arguments
 from argusvl.training.callbacks import PlainNamesTensorBoard, Resuming
 from argusvl.training.ema import ExponentialMovingAverage
+from argusvl.training.evaluating import evaluate
 from argusvl.training.interrupts import leave_signals
 from argusvl.training.listeners import Listener, Listeners
 from argusvl.training.losses import LossAggregation, LossWindow
@@ -199,6 +200,10 @@ class ArgusTrainer(Trainer):
             self.run.window.drain(self.run.parallel.add, self.run.parallel.world_size)
             logs["train_loss"] = self.run.window.mean()
         super().log(logs, start_time)
+
+    def evaluate(self, ignore_keys: list[str] | None = None) -> dict[str, float]:  # type: ignore[override]
+        """See :func:`argusvl.training.evaluating.evaluate`; Trainer asks for it with ``eval_on_start``."""
+        return evaluate(self.run)
 
     # ---- what Trainer makes, by our data and groups ----------------------------------------------------------------
 
