@@ -137,9 +137,8 @@ def _by_path(entries: Sequence[Entry], index: KeyIndex, source: str) -> dict[Key
             path = index.resolve(entry.path)
         except UnknownKeyError as error:
             key = ".".join(error.written)
-            if all(
-                key != problem.key for problem in problems
-            ):  # a misspelt section is one problem, not one a key
+            # A misspelt section is one problem, not one a key.
+            if all(key != problem.key for problem in problems):
                 problems.append(_Problem(key, entry.where, str(error)))
             continue
         for other_path, other in found.items():
