@@ -90,7 +90,7 @@ def test_a_model_is_looked_into_where_that_is_asked(
     import torch
     from PIL import Image
 
-    from argusvl import tasks
+    from argusvl.cli import report
     from argusvl.task_parts import AttentionMap, Probed
 
     model = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.ReLU())
@@ -109,10 +109,10 @@ def test_a_model_is_looked_into_where_that_is_asked(
         )
 
     monkeypatch.setattr(
-        tasks, "task_part", lambda _, part: probe if part == "probe" else lambda _: TaskReport()
+        report, "task_part", lambda _, part: probe if part == "probe" else lambda _: TaskReport()
     )
-    monkeypatch.setattr(tasks, "load_run_config", lambda _: None)
-    monkeypatch.setattr(tasks, "find_checkpoint", lambda run: run / "best")
+    monkeypatch.setattr(report, "load_run_config", lambda _: None)
+    monkeypatch.setattr(report, "find_checkpoint", lambda run: run / "best")
     (tmp_path / "summary.json").write_text('{"after": {"AP50": 0.875}}')
     assert run(["report", str(tmp_path), "--landscape", "--charts", str(tmp_path / "charts")]) == 0
     html = (tmp_path / "report.html").read_text(encoding="utf-8")

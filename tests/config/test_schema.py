@@ -117,7 +117,7 @@ def test_what_replaces_an_owned_option_is_a_key() -> None:
 
 def test_every_passable_option_can_be_checked() -> None:
     for name in trainer_arguments.passable():
-        assert trainer_arguments.type_problem(name, object()) is not None
+        assert trainer_arguments.value_problem(trainer_arguments.field_types()[name], object()) is not None
 
 
 def test_schedules_are_transformers_own() -> None:

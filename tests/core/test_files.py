@@ -81,53 +81,51 @@ def test_a_folder_appears_only_when_it_is_complete(tmp_path: Path) -> None:
     assert names(tmp_path) == ["checkpoint-10"]
 
 
+@pytest.fixture
+def best(tmp_path: Path) -> Path:
+    """A folder that is there already, with a file in it."""
+    (tmp_path / "best").mkdir()
+    (tmp_path / "best" / "old").write_text("old")
+    return tmp_path / "best"
+
+
 @pytest.mark.parametrize("can_exchange", [True, False])
 def test_an_existing_folder_is_replaced_as_a_whole(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, can_exchange: bool
+    tmp_path: Path, best: Path, monkeypatch: pytest.MonkeyPatch, can_exchange: bool
 ) -> None:
     if not can_exchange:
         monkeypatch.setattr(files, "_exchange", lambda *_: False)
-    target = tmp_path / "best"
-    target.mkdir()
-    (target / "old").write_text("old")
-    with atomic_folder(target) as temporary:
+    with atomic_folder(best) as temporary:
         (temporary / "new").write_text("new")
-        assert names(target) == ["old"]
-    assert names(target) == ["new"]
+        assert names(best) == ["old"]
+    assert names(best) == ["new"]
     assert names(tmp_path) == ["best"]
 
 
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, RuntimeError])
-def test_an_interruption_leaves_the_old_folder(tmp_path: Path, interruption: type[BaseException]) -> None:
-    target = tmp_path / "best"
-    target.mkdir()
-    (target / "old").write_text("old")
-    with pytest.raises(interruption), atomic_folder(target) as temporary:
+def test_an_interruption_leaves_the_old_folder(
+    tmp_path: Path, best: Path, interruption: type[BaseException]
+) -> None:
+    with pytest.raises(interruption), atomic_folder(best) as temporary:
         (temporary / "half").write_text("half")
         raise interruption
-    assert names(target) == ["old"]
+    assert names(best) == ["old"]
     assert names(tmp_path) == ["best"]
 
 
 def test_a_full_disk_while_a_folder_is_written_leaves_the_old_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, best: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    target = tmp_path / "best"
-    target.mkdir()
-    (target / "old").write_text("old")
     monkeypatch.setattr(os, "fsync", full_disk)
-    with pytest.raises(ArgusError, match="best: cannot be written"), atomic_folder(target) as temporary:
+    with pytest.raises(ArgusError, match="best: cannot be written"), atomic_folder(best) as temporary:
         (temporary / "new").write_text("new")
-    assert names(target) == ["old"]
+    assert names(best) == ["old"]
     assert names(tmp_path) == ["best"]
 
 
 def test_the_old_folder_comes_back_when_the_last_rename_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, best: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    target = tmp_path / "best"
-    target.mkdir()
-    (target / "old").write_text("old")
     monkeypatch.setattr(files, "_exchange", lambda *_: False)
     rename = Path.rename
 
@@ -137,9 +135,9 @@ def test_the_old_folder_comes_back_when_the_last_rename_fails(
         return rename(self, to)
 
     monkeypatch.setattr(Path, "rename", fails_for_the_new_folder)
-    with pytest.raises(ArgusError), atomic_folder(target) as temporary:
+    with pytest.raises(ArgusError), atomic_folder(best) as temporary:
         (temporary / "new").write_text("new")
-    assert names(target) == ["old"]
+    assert names(best) == ["old"]
     assert names(tmp_path) == ["best"]
 
 

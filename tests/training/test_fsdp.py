@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,11 +12,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from test_ranks import OPTIONS, QUIET, SizedTask, both_ranks
+from test_recovery import recovery
 from torch.distributed.tensor import DTensor
-from toy_task import GROUPS, ToyModel, ToyTask, logged, toy_config, train
+from toy_task import GROUPS, ToyModel, ToyTask, events, logged, toy_config, train
 
 from argusvl.config.deepspeed import carry_out, read_deepspeed
-from argusvl.config.schema import RecoverySection
 from argusvl.core.errors import CheckpointError, ConfigError
 from argusvl.training.arguments import training_arguments
 
@@ -163,27 +162,14 @@ def test_phases_and_accumulated_gradients(tmp_path: Path) -> None:
 
 
 def test_a_bad_step_is_examined_by_all_and_passed_over(tmp_path: Path) -> None:
-    limits = RecoverySection(
-        max_consecutive_nan=3,
-        max_nan_ratio=1.0,
-        nan_window=10,
-        max_zero_loss=10,
-        snapshot_steps=2,
-        rate_factor=0.5,
-        clip_factor=0.5,
-        recovery_steps=4,
-        max_roll_backs=1,
-    )
+    limits = recovery(max_consecutive_nan=3, max_nan_ratio=1.0, nan_window=10, snapshot_steps=2)
     both_ranks(tmp_path / "sharded", task=ToyTask(**QUIET, broken=9), **SHARDED, recovery=limits)
     both_ranks(tmp_path / "whole", task=ToyTask(**QUIET, broken=9), **WHOLE, recovery=limits)
     close(logged(tmp_path / "sharded"), logged(tmp_path / "whole"))
-    events = [
-        [json.loads(line) for line in (tmp_path / run / "events.jsonl").read_text().splitlines()]
-        for run in ("sharded", "whole")
-    ]
-    skipped = [[(e["step"], e["why"]) for e in each if e["event"] == "skipped"] for each in events]
+    runs = tmp_path / "sharded", tmp_path / "whole"
+    skipped = [[(e["step"], e["why"]) for e in events(run, "skipped")] for run in runs]
     assert skipped[0] == skipped[1] != []
-    bundles = [sorted((tmp_path / run / "non_finite").glob("step-*")) for run in ("sharded", "whole")]
+    bundles = [sorted((run / "non_finite").glob("step-*")) for run in runs]
     assert [b.name for b in bundles[0]] == [b.name for b in bundles[1]]
     for ours, theirs in zip(*bundles, strict=True):
         kept = load_file(ours / "weights.safetensors"), load_file(theirs / "weights.safetensors")

@@ -10,7 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from toy_task import ToyTask, toy_config, train
 
 from argusvl.core.batch import Batch, BatchSizes, SampleName
-from argusvl.training.norms import clip_gradients, gradient_norms, tensor_norms
+from argusvl.training.norms import gradient_norms, tensor_norms
 from argusvl.training.policies import Action, Continue, Policies, Policy
 from argusvl.training.step import StepRecord
 from argusvl.training.throughput import Throughput
@@ -87,20 +87,15 @@ def test_rates_warm_up_and_fall(tmp_path: Path) -> None:
     assert sorted(rates[3:], reverse=True) == rates[3:] and rates[-1] < 0.002
 
 
-def test_clipping_is_torch_s_own() -> None:
+def test_the_norm_by_which_gradients_are_clipped_is_torch_s_own() -> None:
     torch.manual_seed(0)
-    first = [torch.nn.Parameter(torch.randn(3, 4)), torch.nn.Parameter(torch.randn(5).bfloat16())]
-    second = [torch.nn.Parameter(p.detach().clone()) for p in first]
-    for one, two in zip(first, second, strict=True):
-        one.grad = torch.randn_like(one) * 9
-        two.grad = one.grad.clone()
-    named = dict(zip("ab", first, strict=True))
+    named = {"a": torch.nn.Parameter(torch.randn(3, 4)), "b": torch.nn.Parameter(torch.randn(5).bfloat16())}
+    for parameter in named.values():
+        parameter.grad = torch.randn_like(parameter) * 9
     norms = gradient_norms(named)
-    clip_gradients(named, norms.total, 1.0)
-    expected = torch.nn.utils.clip_grad_norm_(second, 1.0)
+    expected = torch.nn.utils.clip_grad_norm_(named.values(), 1.0)
     assert float(norms.total) == pytest.approx(float(expected), rel=1e-3)
-    for one, two in zip(first, second, strict=True):
-        torch.testing.assert_close(one.grad, two.grad, rtol=1e-2, atol=1e-3)
+    assert float(gradient_norms(named).total) == pytest.approx(1.0, rel=1e-2)
     assert tensor_norms([]).tolist() == []
 
 

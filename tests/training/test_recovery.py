@@ -12,12 +12,11 @@ from typing import Any
 import pytest
 import torch
 from test_ranks import QUIET, both_ranks, said
-from toy_task import ToyModel, ToyTask, history, losses, toy_config, train
+from toy_task import ToyModel, ToyTask, events, history, losses, toy_config, train
 
 from argusvl.config.schema import RecoverySection
 from argusvl.core.batch import Batch
 from argusvl.core.errors import CheckpointError, TrainingError
-from argusvl.run.events import read_events
 from argusvl.training.policies import Action, Plan, Policy, Progress
 from argusvl.training.replay import replay
 from argusvl.training.step import StepRecord
@@ -109,10 +108,6 @@ class LoseWeight(Policy):
         return super().plan(progress)
 
 
-def events_of(folder: Path, kind: str) -> list[dict[str, Any]]:
-    return [entry for entry in read_events(folder) if entry["event"] == kind]
-
-
 def run(task: ToyTask, folder: Path, **options: Any) -> list[dict[str, float]]:
     policies = [LoseWeight(task)] if isinstance(task, BadWeights) else []
     return train(task, folder, policies=policies, **OPTIONS | options)
@@ -140,7 +135,7 @@ def test_a_run_that_recovers_ends_within_the_noise_of_one_without_a_fault(tmp_pa
     for seed in seeds:
         folder = tmp_path / f"{fault}-{seed}"
         ends.append(end_of(run(make(), folder, seed=seed, recovery=recovery())))
-        assert event in {entry["event"] for entry in read_events(folder)}
+        assert events(folder, event)
     noise = max(healthy) - min(healthy)
     assert abs(fmean(ends) - fmean(healthy)) <= noise
 
@@ -150,18 +145,18 @@ def test_only_a_snapshot_whose_weights_were_good_is_gone_back_to(tmp_path: Path)
     task = BadWeights()
     task.lost_after = 9
     run(task, tmp_path, recovery=recovery())
-    (back,) = [entry for entry in read_events(tmp_path) if entry["event"] == "rolled_back"]
+    (back,) = events(tmp_path, "rolled_back")
     assert back["to"] == 5
 
 
 def test_rates_and_clipping_are_lower_after_a_roll_back_for_as_long_as_configured(tmp_path: Path) -> None:
     options = {"lr_scheduler_type": "constant", "warmup_ratio": 0.0}
     entries = run(BadWeights(), tmp_path, recovery=recovery(), **options)
-    (back,) = [entry for entry in read_events(tmp_path) if entry["event"] == "rolled_back"]
+    (back,) = events(tmp_path, "rolled_back")
     rates = {int(entry["step"]): entry["lr/head"] for entry in entries}
     lowered = [step for step, rate in rates.items() if rate == pytest.approx(0.01)]
     assert lowered == list(range(back["to"] + 1, back["to"] + 5))
-    (scaled,) = [entry for entry in read_events(tmp_path) if entry["event"] == "scaled"]
+    (scaled,) = events(tmp_path, "scaled")
     assert (scaled["factor"], scaled["clip"], scaled["steps"]) == (0.5, 0.5, 4)
 
 
@@ -211,7 +206,7 @@ def test_what_the_limits_count_outlives_a_resumption(tmp_path: Path) -> None:
         (tmp_path / "parts" / f"checkpoint-{step}").rename(tmp_path / "parts" / f"gone-{step}")
     parts = train(BadData(), tmp_path / "parts", resume=True, recovery=recovery(), **options)
     assert losses(parts) == losses(whole)
-    assert events_of(tmp_path / "whole", "skipped") and len(whole) < 12
+    assert events(tmp_path / "whole", "skipped") and len(whole) < 12
     means = [history(tmp_path / name)[-1]["train_loss"] for name in ("whole", "parts")]
     assert means[0] == pytest.approx(fmean(entry["loss"] for entry in whole)) == pytest.approx(means[1])
 
@@ -229,7 +224,7 @@ def test_ranks_agree_on_what_one_of_them_found(tmp_path: Path) -> None:
     both_ranks(tmp_path, task=BadOnOneRank(**QUIET), recovery=settings)
     results = [json.loads((tmp_path / f"rank{number}.json").read_text()) for number in range(2)]
     assert [result["steps"] for result in results] == [9, 9]
-    assert any(entry["event"] == "skipped" for entry in read_events(tmp_path))
+    assert events(tmp_path, "skipped")
     kept = sorted(folder.name for folder in (tmp_path / "non_finite").iterdir())
     assert any(name.endswith("-rank1") for name in kept) and any("rank" not in name for name in kept)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from toy_task import (
     losses,
     toy_config,
     train,
+    train_slowly,
     wait_until,
 )
 
@@ -99,16 +99,9 @@ def test_planned_batches_resume_to_the_same_losses(tmp_path: Path, batches: int)
     assert losses(train(PlannedTask(), tmp_path / "parts", resume=True, **options)) == losses(whole)
 
 
-def _train_slowly(folder: Path, options: dict[str, Any]) -> None:
-    task = ToyTask()
-    collate = task.collate
-    task.collate = lambda samples: (time.sleep(0.1), collate(samples))[1]  # type: ignore[method-assign]
-    train(task, folder, **options)
-
-
 def test_a_killed_process_with_data_workers_resumes_to_the_same_losses(tmp_path: Path) -> None:
     options: dict[str, Any] = {"save_steps": 4, "dataloader_num_workers": 2, "num_train_epochs": 4.0}
-    with another_process(_train_slowly, tmp_path / "parts", options) as child:
+    with another_process(train_slowly, tmp_path / "parts", **options) as child:
         wait_until(child, (tmp_path / "parts" / "checkpoint-8").is_dir)
     assert list_checkpoints(tmp_path / "parts")[-1][0] < 24, "it was killed too late to show anything"
 

@@ -20,33 +20,22 @@ from toy_task import (
     losses,
     toy_config,
     train,
+    train_slowly,
     wait_until,
 )
 from transformers import TrainerCallback
 
-from argusvl.core.batch import Batch
 from argusvl.core.errors import ArgusError, CheckpointError, ConfigError, DataError
 from argusvl.run.checkpoints import list_checkpoints
 from argusvl.training.run import run_training
 
-
-def _train_slowly(folder: Path) -> None:
-    task = ToyTask()
-    collate = task.collate
-
-    def slowly(samples: Any) -> Batch:
-        (folder / "started").touch()
-        time.sleep(0.1)
-        return collate(samples)
-
-    task.collate = slowly  # type: ignore[method-assign]
-    train(task, folder, num_train_epochs=100.0, save_steps=2, eval_steps=1000)
+SLOW: dict[str, Any] = {"num_train_epochs": 100.0, "save_steps": 2, "eval_steps": 1000}
 
 
 @pytest.fixture
 def live_run(tmp_path: Path) -> Iterator[Path]:
     """The folder of a run that another process is training."""
-    with another_process(_train_slowly, tmp_path / "run") as child:
+    with another_process(train_slowly, tmp_path / "run", **SLOW) as child:
         wait_until(child, (tmp_path / "run" / "started").exists)
         yield tmp_path / "run"
         assert child.is_alive()
@@ -71,7 +60,7 @@ def test_two_identical_starts_do_not_both_train(live_run: Path) -> None:
 
 
 def test_a_folder_is_free_once_its_run_is_killed(tmp_path: Path) -> None:
-    with another_process(_train_slowly, tmp_path / "run") as child:
+    with another_process(train_slowly, tmp_path / "run", **SLOW) as child:
         wait_until(child, lambda: list_checkpoints(tmp_path / "run"))
     assert train(ToyTask(), tmp_path / "run", resume=True, num_train_epochs=100.0, max_steps=10)
 

@@ -45,10 +45,10 @@ class Run:
             evaluates = self.evaluate_every is not None and (step % self.evaluate_every == 0 or step == last)
             if evaluates:
                 after += self.evaluation(step)
-                left.evaluation_ended(self.evaluation(step))
+                left.ended("evaluating", self.evaluation(step))
             if evaluates or step % self.save_every == 0 or step == last:
                 after += self.saving
-                left.saving_ended(self.saving)
+                left.ended("saving", self.saving)
             taken.append((seconds, after))
         assert left.seconds() == pytest.approx(0.0)
         truth, rest = [], 0.0
@@ -109,15 +109,15 @@ def test_a_run_that_goes_on_counts_what_is_left_of_it() -> None:
 
 def test_a_part_of_a_checkpoint_and_of_an_evaluation_may_be_left() -> None:
     left = TimeLeft(0, 4, evaluate_every=2, save_every=4, evaluation_in_steps=0.0)
-    left.evaluation_ended(10.0)
-    left.saving_ended(1.0)
+    left.ended("evaluating", 10.0)
+    left.ended("saving", 1.0)
     left.step_ended(1, 2.0)
     assert left.seconds() == pytest.approx(3 * 2.0 + 2 * 10.0 + 2 * 1.0)
     left.step_ended(2, 2.0)
     assert left.seconds() == pytest.approx(2 * 2.0 + 2 * 10.0 + 2 * 1.0), "both are still to come"
-    left.evaluation_ended(10.0)
+    left.ended("evaluating", 10.0)
     assert left.seconds() == pytest.approx(2 * 2.0 + 1 * 10.0 + 2 * 1.0)
-    left.saving_ended(1.0)
+    left.ended("saving", 1.0)
     assert left.seconds() == pytest.approx(2 * 2.0 + 1 * 10.0 + 1 * 1.0)
 
 
@@ -125,6 +125,6 @@ def test_a_roll_back_leaves_more_to_do() -> None:
     left = TimeLeft(0, 10, evaluate_every=5, save_every=5, evaluation_in_steps=0.0)
     for step in (*range(1, 7), *range(4, 8)):  # after step 6, from step 3 on
         left.step_ended(step, 1.0)
-    left.evaluation_ended(10.0)
-    left.saving_ended(2.0)
+    left.ended("evaluating", 10.0)
+    left.ended("saving", 2.0)
     assert left.seconds() == pytest.approx(3 * 1.0 + 10.0 + 2.0)

@@ -152,4 +152,4 @@ def test_watching_changes_nothing_of_the_run(tmp_path: Path, monkeypatch: pytest
 def test_a_batch_is_not_kept_beyond_its_step(tmp_path: Path) -> None:
     trainer = ArgusTrainer(CarefulTask(), toy_config(tmp_path, **STEPS | {"max_steps": 3}))
     trainer.train()
-    assert trainer.watch.evidence is None and trainer.watch.seconds > 0
+    assert trainer.watch.evidence is None and trainer.watch._steps == 3

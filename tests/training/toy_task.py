@@ -286,12 +286,28 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
+def train_slowly(folder: Path, **options: Any) -> None:
+    """A run that takes long enough to be met at work; it says when it has begun."""
+    task = ToyTask()
+    collate = task.collate
+
+    def slowly(samples: Any) -> Batch:
+        (folder / "started").touch()
+        time.sleep(0.1)
+        return collate(samples)
+
+    task.collate = slowly  # type: ignore[method-assign]
+    train(task, folder, **options)
+
+
 @contextlib.contextmanager
-def another_process(target: Callable[..., None], *args: Any) -> Iterator[multiprocessing.Process]:
+def another_process(
+    target: Callable[..., None], *args: Any, **options: Any
+) -> Iterator[multiprocessing.Process]:
     """A process that computes something and is killed at the end of the body."""
     # Autograd's threads survive no fork where a GPU is present; a new process must import everything again.
     processes: Any = multiprocessing.get_context("spawn" if torch.cuda.is_available() else "fork")
-    child = processes.Process(target=target, args=args)
+    child = processes.Process(target=target, args=args, kwargs=options)
     child.start()
     try:
         yield child

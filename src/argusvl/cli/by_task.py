@@ -36,11 +36,6 @@ Examples:
     argus inspect memory my.yaml
 """
 
-# Verbs that are wholly a task's own: its name → its command.
-demo = partial(task_command, command="demo")
-init = partial(task_command, command="init")
-export = partial(task_command, command="export")
-
 
 def task_of_arguments(arguments: Sequence[str]) -> str:
     """The task of the first word that is a checkpoint, a run or a configuration; the default one without any."""
@@ -90,18 +85,16 @@ def command_group(task: str, verb: str, summary: str) -> typer.Typer:
     return app
 
 
-def data(task: str) -> typer.Typer:
-    """``argus data``: what a task can do with data sets."""
-    return command_group(task, "data", _DATA)
-
-
-def inspect(task: str) -> typer.Typer:
-    """``argus inspect``: what a task's model is given, and its parts."""
-    return command_group(task, "inspect", _INSPECT)
-
-
 def _lacking(task: str, words: str) -> Callable[[], None]:
     def command() -> None:
         task_command(task, words)
 
     return command
+
+
+# Verbs that are wholly a task's own: its name → its command, or its commands.
+demo = partial(task_command, command="demo")
+init = partial(task_command, command="init")
+export = partial(task_command, command="export")
+data = partial(command_group, verb="data", summary=_DATA)
+inspect = partial(command_group, verb="inspect", summary=_INSPECT)

@@ -6,9 +6,7 @@ from argusvl.command_options import AsJson
 from argusvl.core.terminal import answer_console, print_json
 
 
-def command(
-    as_json: AsJson = False,
-) -> None:
+def command(as_json: AsJson = False) -> None:
     """Show versions, devices, cores and memory, and what it computes in, which is measured.
 
     Examples:

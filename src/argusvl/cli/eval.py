@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +15,7 @@ from argusvl.cli.by_task import with_options
 from argusvl.command_options import AsJson, Checkpoint, Device
 from argusvl.core.errors import DataError
 from argusvl.core.figures import FIGURES_FILE, FigureSpec
-from argusvl.core.files import already_there, read_json
+from argusvl.core.files import already_there, read_json, write_text_atomically
 from argusvl.core.terminal import console, print_json, say
 from argusvl.run.layout import EVENTS_FILE
 from argusvl.task_parts import EvaluateCheckpoint
@@ -62,7 +63,11 @@ def for_task(task: str) -> Callable[..., None]:
         if as_json:
             print_json(result)
         if out is not None:
-            _write(out, result, evaluated.write)
+            if evaluated.write is not None:
+                evaluated.write(out)
+            # Last: this file is what makes the folder an evaluation.
+            write_text_atomically(out / FIGURES_FILE, json.dumps(result, ensure_ascii=False, indent=2) + "\n")
+            say(f"Written to {out}.")
 
     return with_options(command, task_part(task, "evaluation"))
 
@@ -73,30 +78,14 @@ def _refuse_foreign(out: Path, names: Sequence[str]) -> None:
     Raises:
         ArgusError: A name that an evaluation writes is taken by something else.
     """
-    if _is_evaluation(out):
-        return
+    with contextlib.suppress(OSError, ValueError):
+        found = read_json(out / FIGURES_FILE)
+        if isinstance(found, dict) and {"task", "checkpoint", "data"} <= found.keys():
+            return
     trained = (out / EVENTS_FILE).is_file()
     for name in (FIGURES_FILE, *names):
         if os.path.lexists(out / name) and not (trained and name == "calibration.json"):  # a run has its own
             raise already_there(out / name)
-
-
-def _is_evaluation(folder: Path) -> bool:
-    try:
-        found = read_json(folder / FIGURES_FILE)
-    except (OSError, ValueError):
-        return False
-    return isinstance(found, dict) and {"task", "checkpoint", "data"} <= found.keys()
-
-
-def _write(out: Path, result: Mapping[str, Any], write_more: Callable[[Path], None] | None) -> None:
-    from argusvl.core.files import write_text_atomically
-
-    if write_more is not None:
-        write_more(out)
-    # Last: this file is what makes the folder an evaluation.
-    write_text_atomically(out / FIGURES_FILE, json.dumps(result, ensure_ascii=False, indent=2) + "\n")
-    say(f"Written to {out}.")
 
 
 def _print_figures(title: str, figures: Mapping[str, Any], declared: Mapping[str, FigureSpec]) -> None:

@@ -7,7 +7,6 @@ A verb's module is imported only when the verb is used, so that ``argus --help``
 from __future__ import annotations
 
 import argparse
-import difflib
 import errno
 import os
 import pkgutil
@@ -19,6 +18,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from argus_doctor.wording import did_you_mean
 from argusvl import __version__
 from argusvl.cli.paths import read_paths
 from argusvl.cli.process import begin, run_and_exit
@@ -130,9 +130,6 @@ def _flushed(code: int) -> int:
 def run(arguments: Sequence[str]) -> int:
     """Runs the command in this process.
 
-    Args:
-        arguments: What follows ``argus``.
-
     Returns:
         The exit code.
     """
@@ -162,19 +159,17 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001 - the outermost place: nothing above could handle it
         told = system_error(error)
         if told is None:
-            return _our_mistake(error)
+            log = write_crash_detail(error)
+            _say(traceback.format_exc())
+            _say(
+                f"This is a mistake in Argus {__version__}, not yours{f'; details are in {log}' if log else ''}."
+            )
+            return OUR_MISTAKE
         if session.debug:
             _say(traceback.format_exc())
         _say(f"error: {told}")
         return USERS_MISTAKE
     return DONE
-
-
-def _our_mistake(error: Exception) -> int:
-    log = write_crash_detail(error)
-    _say(traceback.format_exc())
-    _say(f"This is a mistake in Argus {__version__}, not yours{f'; details are in {log}' if log else ''}.")
-    return OUR_MISTAKE
 
 
 def _take_common_options(arguments: Sequence[str]) -> tuple[Session, list[str]]:
@@ -197,9 +192,8 @@ def _verb_in(arguments: Sequence[str]) -> str | None:
     """The verb asked for; ``None`` for ``argus --help`` and the like."""
     verb = arguments[0] if arguments and not arguments[0].startswith("-") else None
     if verb is not None and verb not in VERBS:
-        close = difflib.get_close_matches(verb, VERBS, n=1)
         raise ArgusError(
-            f"unknown verb {verb!r}{f'; did you mean {close[0]!r}?' if close else ''}",
+            f"unknown verb {verb!r}{did_you_mean(verb, VERBS)}",
             remedy=f"use one of {', '.join(VERBS)}; `argus --help` says what they do",
         )
     return verb

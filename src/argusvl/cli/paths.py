@@ -21,13 +21,11 @@ def read_paths(target: Callable[..., Any] | typer.Typer) -> None:
         return
     hints = get_type_hints(target, include_extras=True)
     for hint in hints.values():
-        if get_origin(hint) is Annotated and _holds_paths(get_args(hint)[0]):
-            for parameter in get_args(hint)[1:]:
+        if get_origin(hint) is not Annotated:
+            continue
+        kind, *details = get_args(hint)
+        if kind is Path or Path in get_args(kind):  # or ``Path | None``, or ``list[Path]``
+            for parameter in details:
                 if isinstance(parameter, ParameterInfo):
                     parameter.parser = user_path
     target.__annotations__ = hints  # written as text, they would be read, and so made, anew
-
-
-def _holds_paths(hint: Any) -> bool:
-    """Whether it is ``Path``, ``Path | None`` or ``list[Path]``."""
-    return hint is Path or Path in get_args(hint)

@@ -86,7 +86,8 @@ def for_task(task: str) -> Callable[..., None]:
         drawing = None if draw is None else _Drawing(task, font_path)  # before the work, not after it
         found = find_images(images)
         refuse_replacing(out, overwrite=overwrite or resume, inputs=found)
-        names = _PictureNames(draw, found, overwrite=overwrite or resume) if draw is not None else None
+        pictures = {} if draw is None else _picture_names(draw, found)
+        refuse_replacing(*pictures.values(), overwrite=overwrite or resume, inputs=found)
         folder = find_checkpoint(checkpoint)
         if engine == "ray":
             from argusvl.cli.predict_ray import RayPredictor
@@ -124,8 +125,8 @@ def for_task(task: str) -> Callable[..., None]:
                     if prediction.note not in notes:
                         say(f"{image}: {prediction.note}")
                     notes[prediction.note] += 1
-                if drawing is not None and names is not None:
-                    drawing.write(image, prediction, names.of(image))
+                if drawing is not None:
+                    drawing.write(image, prediction, pictures[image])
                 results.write(prediction.to_jsonl(str(image)))
                 objects += len(prediction)
         for note, images_noted in notes.items():
@@ -197,42 +198,31 @@ def _results(
             yield file
     except KeyboardInterrupt:
         if file.done:
-            text = f"{len(file.done)} images are kept in {file.part}; the same command with --resume goes on"
-            say(text)
+            say(f"{len(file.done)} images are kept in {file.part}; the same command with --resume goes on")
         raise
 
 
-class _PictureNames:
+def _picture_names(folder: Path, images: Sequence[Path]) -> dict[Path, Path]:
     """A file in the folder for each image; two images of the same name get different files.
 
     Raises:
-        ArgusError: A photograph, or without ``overwrite`` any file, would be replaced; the folder is a file.
+        ArgusError: The folder is a file.
     """
-
-    def __init__(self, folder: Path, images: Sequence[Path], *, overwrite: bool) -> None:
-        if folder.is_file():
-            raise ArgusError("is a file", where=folder, remedy="name a folder for the drawn pictures")
-        self._names: dict[Path, Path] = {}
-        taken: set[str] = set()
-        for image in images:
-            stem, number = _shortened(image.stem), 1
-            name = stem
-            while name.lower() in taken:
-                number += 1
-                name = f"{stem}_{number}"
-            taken.add(name.lower())
-            self._names[image] = folder / f"{name}.jpg"
-        refuse_replacing(*self._names.values(), overwrite=overwrite, inputs=images)
-
-    def of(self, image: Path) -> Path:
-        return self._names[image]
-
-
-def _shortened(stem: str) -> str:
-    """A name that leaves room for a number and an ending."""
-    while len(os.fsencode(stem)) > _LONGEST_STEM:
-        stem = stem[:-1]
-    return stem
+    if folder.is_file():
+        raise ArgusError("is a file", where=folder, remedy="name a folder for the drawn pictures")
+    names: dict[Path, Path] = {}
+    taken: set[str] = set()
+    for image in images:
+        stem, number = image.stem, 1
+        while len(os.fsencode(stem)) > _LONGEST_STEM:
+            stem = stem[:-1]
+        name = stem
+        while name.lower() in taken:
+            number += 1
+            name = f"{stem}_{number}"
+        taken.add(name.lower())
+        names[image] = folder / f"{name}.jpg"
+    return names
 
 
 class _Drawing:

@@ -13,8 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from argusvl.core import precision
+from argusvl.core.devices import usable_device
 from argusvl.core.errors import ArgusError, CheckpointError
 from argusvl.core.ray_cluster import import_ray, map_rows
+from argusvl.run.checkpoints import content_fingerprint
 from argusvl.task_parts import Prediction, Predictor
 
 _BATCHES_OF_A_SHARD = 4
@@ -26,8 +29,6 @@ class RayPredictor:
 
     Args:
         load: Gives the predictor, in each actor; it is sent there.
-        checkpoint: The folder that it is loaded from.
-        device: Where actors compute, as on the command line.
         actors: How many; as many as the cluster has room for when ``None``.
 
     Raises:
@@ -46,22 +47,13 @@ class RayPredictor:
 
         import torch
 
-        from argusvl.core import precision
-        from argusvl.core.devices import usable_device
-        from argusvl.run.checkpoints import content_fingerprint
-
         self._actors = actors
         self._threads = torch.get_num_threads()
         self._on_gpu = usable_device(device).type == "cuda"
         # One decision about the precision: each machine's own would let their lines differ.
         speed = None if self._on_gpu else precision.cpu_speed()
-        self._arguments = (
-            load,
-            checkpoint.resolve(),
-            content_fingerprint(checkpoint),
-            self._threads,
-            speed,
-        )
+        fingerprint = content_fingerprint(checkpoint)
+        self._arguments = (load, checkpoint.resolve(), fingerprint, self._threads, speed)
 
     def stream(
         self, images: Sequence[Path], *, batch_size: int, on_error: Callable[[Path, ArgusError], None]
@@ -111,13 +103,10 @@ class _Actor:
     ) -> None:
         import torch
 
-        from argusvl.core.precision import take_over_cpu_speed
-        from argusvl.run.checkpoints import content_fingerprint
-
         self._error: ArgusError | None = None
         torch.set_num_threads(threads)
         if speed is not None:
-            take_over_cpu_speed(speed)
+            precision.take_over_cpu_speed(speed)
         try:
             if not checkpoint.is_dir() or content_fingerprint(checkpoint) != fingerprint:
                 raise CheckpointError(

@@ -13,6 +13,7 @@ from argusvl.core.errors import ArgusError
 from argusvl.core.files import refuse_replacing, write_text_atomically
 from argusvl.core.terminal import print_json, say
 from argusvl.run.layout import CONFIG_FILE, REPORT_FILE
+from argusvl.tasks import DEFAULT_TASK, find_checkpoint, load_run_config, task_at, task_entry, task_part
 
 if TYPE_CHECKING:
     from argusvl.visual.inner import Inner
@@ -81,8 +82,7 @@ def command(
         return
     (run,) = runs
     from argusvl.run.reading import load_run
-    from argusvl.tasks import DEFAULT_TASK, task_at, task_entry, task_part
-    from argusvl.visual.inner import shows_inner
+    from argusvl.visual.inner import inner_section, shows_inner
     from argusvl.visual.page import is_page
     from argusvl.visual.report import write_report
 
@@ -100,8 +100,6 @@ def command(
     data = load_run(run, entry.figure_specs(), own)
     inner = _look_inside(run, task, device, landscape=landscape) if probe or landscape else None
     if inner is not None:
-        from argusvl.visual.inner import inner_section
-
         data = replace(data, inner=[inner_section(inner)])
     if charts is not None:
         from argusvl.visual.chart_files import chart_files
@@ -118,7 +116,6 @@ def command(
 
 def _compare(folders: list[Path], out: Path, *, overwrite: bool, as_json: bool) -> None:
     from argusvl.run.comparing import load_runs, on_the_same_data
-    from argusvl.tasks import DEFAULT_TASK, task_at, task_entry, task_part
     from argusvl.visual.comparison import render_comparison
     from argusvl.visual.page import is_page
 
@@ -151,8 +148,6 @@ def _compare(folders: list[Path], out: Path, *, overwrite: bool, as_json: bool) 
 
 
 def _look_inside(run: Path, task: str, device: str, *, landscape: bool) -> Inner:
-    from argusvl.tasks import find_checkpoint, load_run_config, task_part
-
     open_checkpoint = task_part(task, "probe")
     config = load_run_config(run / CONFIG_FILE)
     probed = open_checkpoint(find_checkpoint(run), config, device=device)

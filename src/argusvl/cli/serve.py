@@ -11,6 +11,7 @@ from argusvl.assets import MODELS
 from argusvl.command_options import Device
 from argusvl.core.errors import ConfigError
 from argusvl.core.extras import require_extra
+from argusvl.core.files import cannot_read, read_text, require_folder
 from argusvl.core.terminal import say
 
 _LEAST_TOKEN = 16
@@ -88,7 +89,6 @@ def command(
     """
     require_extra("serve", "fastapi", "uvicorn", "prometheus_client", "python_multipart")
 
-    from argusvl.core.files import require_folder
     from argusvl.serving.hosting import load_model, load_store, require_different_names
     from argusvl.serving.limits import Limits
     from argusvl.serving.server import (
@@ -145,8 +145,6 @@ def command(
 
 
 def _token(file: Path) -> str:
-    from argusvl.core.files import cannot_read, read_text
-
     try:
         lines = read_text(file, most_bytes=4096).split()
     except OSError as error:

@@ -16,7 +16,6 @@ class Session:
     """The common options of one call of ``argus``.
 
     Attributes:
-        debug: Whether errors are shown with their traceback.
         log_level: As given by ``--log-level``; ``None`` where it was not.
     """
 
@@ -48,11 +47,7 @@ def current_session() -> Session:
 
 
 def start_run_log(log_level: str, file: str | Path) -> None:
-    """Logs a run to the terminal and to its own rotating file.
-
-    Args:
-        log_level: The configuration's ``log_level``; ``--log-level`` wins over it.
-        file: The run's log file.
+    """Logs a run to the terminal and to its own rotating file; ``--log-level`` wins over the configuration's level.
 
     Raises:
         ConfigError: The level is unknown, or the file cannot be opened.

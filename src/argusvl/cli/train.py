@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from argus_doctor.rendering import print_findings
 from argusvl.cli.session import current_session, start_run_log
 from argusvl.command_options import AsJson
 from argusvl.core.errors import INTERRUPTED, ConfigError
 from argusvl.core.terminal import FOUND_SOMETHING, console, print_json, say
 from argusvl.core.wording import counted
 from argusvl.run.layout import LOG_FILE
+from argusvl.tasks import load_run_config, task_entry
 from argusvl.training.launch import (
     check_processes,
     inside_a_launcher,
@@ -97,7 +100,6 @@ def command(
         argus train configs/qwen25_vl_3b.yaml --processes 8 --deepspeed configs/deepspeed/zero2.json
     """
     from argusvl.config.loading import to_yaml
-    from argusvl.tasks import load_run_config
 
     if allow_changes and not resume:
         raise ConfigError("--allow-changes is for a run that goes on", remedy="add --resume, or leave it out")
@@ -140,8 +142,6 @@ def _as_deepspeed_asks(file: Path, config: RunConfig, processes: int) -> RunConf
 
 
 def _validate(config: RunConfig, resume: bool, as_json: bool) -> None:
-    from argus_doctor.rendering import print_findings
-    from argusvl.tasks import task_entry
     from argusvl.training.run import check_output_dir
 
     check_output_dir(config.training.output_dir, resume)
@@ -155,12 +155,11 @@ def _validate(config: RunConfig, resume: bool, as_json: bool) -> None:
 
 
 def _replay(config: RunConfig, bundle: Path, as_json: bool) -> None:
-    from argusvl.tasks import task_entry
     from argusvl.training.replay import replay
 
     found = replay(task_entry(config.task).task_class()(config), config, bundle)
     if as_json:
-        print_json(found.as_dict())
+        print_json(asdict(found))
     for sums, samples in zip(found.term_sums, found.samples, strict=True):
         say(f"{', '.join(samples)}: " + ", ".join(f"{name} {value}" for name, value in sums.items()))
     say(f"first module whose output is not finite: {found.module or 'none'}")
@@ -184,7 +183,6 @@ def _train_together(config: RunConfig, resume: bool, processes: int, arguments: 
 
 
 def _train(config: RunConfig, resume: bool, allow_changes: bool, as_json: bool, again: list[str]) -> None:
-    from argusvl.tasks import task_entry
     from argusvl.training.run import opened_run, run_training
 
     output_dir = config.training.output_dir

@@ -39,12 +39,7 @@ class Same:
 
 @dataclass(frozen=True, slots=True)
 class Only:
-    """May be ``auto`` or one of a few values; what any other would mean, the engine does not do.
-
-    Attributes:
-        values: Those.
-        remedy: What to do instead.
-    """
+    """May be ``auto`` or one of a few values; what any other would mean, the engine does not do."""
 
     values: tuple[Any, ...]
     remedy: str
@@ -52,21 +47,13 @@ class Only:
 
 @dataclass(frozen=True, slots=True)
 class Unneeded:
-    """Has no counterpart here, and nothing is lost by that.
-
-    Attributes:
-        why: The reason.
-    """
+    """Has no counterpart here, and nothing is lost by that."""
 
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Decides:
-    """Decides how the run is trained: :func:`carry_out` reads it."""
-
-
-Rule = Same | Only | Unneeded | Decides
+Rule = Same | Only | Unneeded | None
+"""``None``: it decides how the run is trained, and :func:`carry_out` reads it."""
 
 _RATES = Only((), "write auto: each part of the model has a learning rate of its own, such as llm_lr")
 _SCHEDULE = Only((), "write auto: warmup_ratio and max_steps say it")
@@ -135,7 +122,7 @@ RULES: dict[str, Rule] = {
     "scheduler.params.total_num_steps": _SCHEDULE,
     "scheduler.params.warmup_type": Only(("linear",), "write linear: rates rise so"),
     # ---- precision
-    "bf16.enabled": Decides(),
+    "bf16.enabled": None,
     "bf16.immediate_grad_update": Unneeded("gradients are held in float32"),
     "fp16.enabled": Only((False,), "use bf16: the engine scales no losses"),
     "fp16.*": _FP16,
@@ -148,7 +135,7 @@ RULES: dict[str, Rule] = {
     "gradient_predivide_factor": Only((1, 1.0), "remove it: losses are divided before the backward pass"),
     "sparse_gradients": _OFF,
     # ---- what is shared out
-    "zero_optimization.stage": Decides(),
+    "zero_optimization.stage": None,
     "zero_optimization.offload_optimizer.device": _OFFLOAD,
     "zero_optimization.offload_optimizer.*": _OFFLOADED,
     "zero_optimization.offload_param.device": _OFFLOAD,
@@ -235,28 +222,29 @@ def carry_out(
 ) -> CarriedOut:
     """What DeepSpeed was to do, as a configuration of the engine.
 
-    Args:
-        settings: As :func:`read_deepspeed` reads them.
-        config: The run's configuration.
-        processes: How many train together.
-        where: The file, for messages.
-
     Raises:
         ConfigError: A key is unknown, contradicts the configuration, or asks for what the engine does not do.
     """
-    unneeded: dict[str, list[str]] = {}
-    for key, value in flat(settings):
+    asked, unneeded = dict(flat(settings)), dict[str, list[str]]()
+    for key, value in asked.items():
         rule = _rule(key, where)
         if isinstance(rule, Unneeded):
             unneeded.setdefault(rule.why, []).append(key.rpartition(".")[2])
         elif isinstance(rule, Same):
-            _compare(key, value, rule, config, processes, where)
+            ours = rule.value(config, processes)
+            if not _equal(value, ours):
+                raise ConfigError(
+                    f"{key} is {value!r}, and the run has {ours!r} by {rule.ours}",
+                    where=where,
+                    remedy=f"make them the same, or write {AUTO}: then the run's own value holds",
+                )
         elif isinstance(rule, Only) and value != AUTO and not _is_one_of(value, rule.values):
             raise ConfigError(
                 f"the engine cannot do {key}: {value!r}", where=f"{where}: {key}", remedy=rule.remedy
             )
-    changed, shared = _sharing(settings, config, where)
-    training = config.training.model_copy(update={"bf16": _bf16(settings, config, where)})
+    changed, shared = _sharing(asked.get("zero_optimization.stage", 0), config, where)
+    bf16 = _bf16(asked.get("bf16.enabled", AUTO), config.training.bf16, where)
+    training = config.training.model_copy(update={"bf16": bf16})
     alone = "" if processes > 1 else "; one process alone holds everything: --processes N shares it out"
     said = [shared + alone]
     said += [f"not needed: {', '.join(keys)} ({why})" for why, keys in unneeded.items()]
@@ -282,17 +270,6 @@ def _is_one_of(value: Any, values: tuple[Any, ...]) -> bool:
     return any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in values)
 
 
-def _compare(key: str, value: Any, rule: Same, config: RunConfig, processes: int, where: str | Path) -> None:
-    ours = rule.value(config, processes)
-    if _equal(value, ours):
-        return
-    raise ConfigError(
-        f"{key} is {value!r}, and the run has {ours!r} by {rule.ours}",
-        where=where,
-        remedy=f"make them the same, or write {AUTO}: then the run's own value holds",
-    )
-
-
 def _equal(value: Any, ours: Any) -> bool:
     if value == AUTO:
         return True
@@ -302,10 +279,8 @@ def _equal(value: Any, ours: Any) -> bool:
     return math.isclose(value, ours, rel_tol=1e-9) if all(numbers) else bool(value == ours)
 
 
-def _bf16(settings: Mapping[str, Any], config: RunConfig, where: str | Path) -> Any:
+def _bf16(asked: Any, ours: Any, where: str | Path) -> Any:
     """Precision: the file's word where the configuration leaves it to the machine."""
-    asked = dict(flat(settings)).get("bf16.enabled", AUTO)
-    ours = config.training.bf16
     if asked == AUTO:
         return ours
     if not isinstance(asked, bool):
@@ -319,15 +294,11 @@ def _bf16(settings: Mapping[str, Any], config: RunConfig, where: str | Path) -> 
     return asked
 
 
-def _sharing(settings: Mapping[str, Any], config: RunConfig, where: str | Path) -> tuple[dict[str, Any], str]:
+def _sharing(stage: Any, config: RunConfig, where: str | Path) -> tuple[dict[str, Any], str]:
     """``trainer_arguments`` with FSDP2 as the stage asks for it, and what that is."""
-    stage = dict(flat(settings)).get("zero_optimization.stage", 0)
     if isinstance(stage, bool) or stage not in (0, 1, 2, 3):
-        raise ConfigError(
-            f"zero_optimization.stage is {stage!r}",
-            where=where,
-            remedy="write 0, 1, 2 or 3: auto is no stage",
-        )
+        wrong = f"zero_optimization.stage is {stage!r}"
+        raise ConfigError(wrong, where=where, remedy="write 0, 1, 2 or 3: auto is no stage")
     passed = dict(config.trainer_arguments)
     if stage == 0:
         if passed.get("fsdp"):

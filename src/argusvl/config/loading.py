@@ -40,8 +40,6 @@ class RawConfig:
 
     Attributes:
         source: File (or what else) it comes from, for messages.
-        entries: The keys of the file.
-        overrides: The keys of the command line.
     """
 
     source: str
@@ -77,12 +75,9 @@ def read_config(path: str | Path, overrides: Sequence[str] = ()) -> RawConfig:
 
 
 def load_config(path: str | Path, schema: type[C], overrides: Sequence[str] = ()) -> C:
-    """Loads a configuration whose task is known.
+    """Loads a configuration whose task is known: a file with sections, flat, or mixed.
 
-    Args:
-        path: The YAML file: with sections, flat, or mixed.
-        schema: The task's configuration class.
-        overrides: ``key=value`` texts; the value is YAML, the key bare or with its sections.
+    Overrides are ``key=value`` texts; the value is YAML, the key bare or with its sections.
 
     Raises:
         ConfigError: A key is missing, unknown, ill-typed, given twice, or contradicts another.
@@ -92,11 +87,6 @@ def load_config(path: str | Path, schema: type[C], overrides: Sequence[str] = ()
 
 def config_from_mapping(value: Mapping[str, Any], schema: type[C], source: str | Path) -> C:
     """Validates a configuration that comes as a mapping, e.g. out of a checkpoint.
-
-    Args:
-        value: The mapping: with sections, flat, or mixed.
-        schema: The task's configuration class.
-        source: What messages name.
 
     Raises:
         ConfigError: As :func:`load_config`.
@@ -113,7 +103,9 @@ def build(raw: RawConfig, schema: type[C]) -> C:
     index = KeyIndex.of(schema)
     in_file = _by_path([e for e in raw.entries if not _empty_section(e, index)], index, raw.source)
     on_command_line = _by_path(raw.overrides, index, raw.source)
-    entries = _override(in_file, on_command_line)
+    # An override replaces the key, all keys below it, and a null section above it.
+    kept = {p: e for p, e in in_file.items() if not any(_overlap(p, other) for other in on_command_line)}
+    entries = kept | on_command_line
     try:
         config = schema.model_validate(_nest(entries, index))
     except ValidationError as error:
@@ -144,15 +136,13 @@ def _by_path(entries: Sequence[Entry], index: KeyIndex, source: str) -> dict[Key
         try:
             path = index.resolve(entry.path)
         except UnknownKeyError as error:
-            problem = _Problem(".".join(error.written), entry.where, str(error))
-            if problem.key not in {
-                p.key for p in problems
-            }:  # a misspelt section is one problem, not one a key
-                problems.append(problem)
+            key = ".".join(error.written)
+            # A misspelt section is one problem, not one a key.
+            if all(key != problem.key for problem in problems):
+                problems.append(_Problem(key, entry.where, str(error)))
             continue
         for other_path, other in found.items():
-            shorter = min(len(path), len(other_path))
-            if path[:shorter] == other_path[:shorter]:
+            if _overlap(path, other_path):
                 what = f"given twice, also as {'.'.join(other.path)!r} ({other.where}); keep one of them"
                 problems.append(_Problem(".".join(entry.path), entry.where, what))
         found[path] = entry
@@ -166,13 +156,9 @@ def _empty_section(entry: Entry, index: KeyIndex) -> bool:
     return entry.value in (None, {}) and entry.path in index.sections and entry.path not in index.optional
 
 
-def _override(entries: dict[KeyPath, Entry], overrides: dict[KeyPath, Entry]) -> dict[KeyPath, Entry]:
-    """An override replaces the key, all keys below it, and a null section above it."""
-
-    def replaced(path: KeyPath) -> bool:
-        return any(path[: len(o)] == o or o[: len(path)] == path for o in overrides)
-
-    return {path: entry for path, entry in entries.items() if not replaced(path)} | overrides
+def _overlap(one: KeyPath, other: KeyPath) -> bool:
+    """Whether they are the same key, or one is a section around the other."""
+    return one[: len(other)] == other or other[: len(one)] == one
 
 
 def _nest(entries: dict[KeyPath, Entry], index: KeyIndex) -> dict[str, Any]:

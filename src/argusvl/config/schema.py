@@ -56,8 +56,6 @@ class KeyProblem:
 
     Attributes:
         key: The key to change; its name is unique, so it needs no section.
-        what: What is wrong, with the values found.
-        remedy: What to do.
     """
 
     key: str
@@ -302,8 +300,8 @@ class RunConfig(Section):
             key = f"trainer_arguments.{name}"
             if (instead := trainer_arguments.owner_of(name)) is not None:
                 yield KeyProblem(key, "is not passed through", instead)
-            elif name not in trainer_arguments.field_types():
+            elif name not in (types := trainer_arguments.field_types()):
                 close = did_you_mean(name, trainer_arguments.passable())
                 yield KeyProblem(key, f"unknown to TrainingArguments{close}", "correct or remove it")
-            elif (problem := trainer_arguments.type_problem(name, value)) is not None:
+            elif (problem := trainer_arguments.value_problem(types[name], value)) is not None:
                 yield KeyProblem(key, problem, "correct the value")

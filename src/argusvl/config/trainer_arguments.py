@@ -112,11 +112,6 @@ def owner_of(name: str) -> str | None:
     return None
 
 
-def type_problem(name: str, value: object) -> str | None:
-    """Why ``value`` is none for the option ``name``; ``None`` where it is fine."""
-    return value_problem(field_types()[name], value)
-
-
 def value_problem(hint: Any, value: object) -> str | None:
     """Why ``value`` is none for an option of another library, by its type there; ``None`` where it is fine."""
     for choice in typing.get_args(hint):

@@ -50,9 +50,8 @@ class BoundedLoader(yaml.SafeLoader):
         super().__init__(stream)
         self._depth = 0
         self._nodes = 0
-        self._nodes_of: dict[
-            str, int
-        ] = {}  # a name (&name) whose value is complete → how many nodes it stands for
+        # A name (&name) whose value is complete → how many nodes it stands for.
+        self._nodes_of: dict[str, int] = {}
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         """Reads the next value, as PyYAML does, but counts."""
@@ -173,9 +172,8 @@ def read_override(text: str) -> list[Entry]:
         return [Entry(path, None if node is None else loader.construct_object(node, deep=True), source)]
     except (yaml.YAMLError, ValueError) as error:
         reason = getattr(error, "problem", None) or getattr(error, "reason", None) or error
-        raise ConfigError(
-            f"not valid YAML: {reason}", where=source, remedy="put the value in quotes"
-        ) from None
+        what = f"not valid YAML: {reason}"
+        raise ConfigError(what, where=source, remedy="put the value in quotes") from None
 
 
 def write_yaml(value: dict[str, Any]) -> str:

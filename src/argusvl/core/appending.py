@@ -124,12 +124,7 @@ def read_lines(file: Path, parse: Callable[[bytes], T], *, remedy: str) -> Itera
     """What the whole lines of a file say, each with the place at which it ends, in bytes.
 
     A line is whole when it ends with a line feed (JSON escapes those inside a text); a last one without, which an
-    interruption has cut, is left out.
-
-    Args:
-        file: The file.
-        parse: Gives what a line says, or raises ``ValueError``.
-        remedy: What to do about a file that is damaged.
+    interruption has cut, is left out. ``parse`` gives what a line says, or raises ``ValueError``.
 
     Raises:
         DataError: The file cannot be read, or a whole line is damaged.

@@ -25,7 +25,6 @@ class BatchSizes:
     """What a batch holds, as far as its collator says so.
 
     Attributes:
-        images: Number of images.
         vision_tokens: Positions that stand for images.
         tokens: All positions, padding included.
         real_tokens: Positions that are not padding.

@@ -28,13 +28,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How far the second figure is above the first.
-
-    Attributes:
-        first: The first figure.
-        second: The second.
-        difference: Second less first.
-    """
+    """How far the second figure is above the first."""
 
     first: Interval
     second: Interval
@@ -48,11 +42,6 @@ class Difference:
 
 def draw_weights(count: int, resamples: int = RESAMPLES, seed: int = SEED) -> NDArray[np.float64]:
     """How often each picture stands in each draw.
-
-    Args:
-        count: Number of pictures.
-        resamples: Number of draws.
-        seed: The same seed, the same draws.
 
     Returns:
         ``[1 + resamples, count]``; the first row is all ones: the pictures as they are.

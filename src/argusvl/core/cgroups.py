@@ -14,11 +14,7 @@ def limit_files(
 ) -> Iterator[Path]:
     """The files of a name in this process's group and in the groups around it; a limit in any of them holds.
 
-    Args:
-        controller: ``cpu`` or ``memory``.
-        name: Of the file, e.g. ``cpu.max`` (version 2) or ``cpu.cfs_quota_us`` (version 1).
-        mount: Where control groups are mounted.
-        membership: Lists the groups of this process.
+    Of the controller ``cpu`` it is e.g. ``cpu.max`` (version 2) or ``cpu.cfs_quota_us`` (version 1).
     """
     if not membership.is_file():
         return

@@ -9,11 +9,7 @@ from argusvl.core.errors import ArgusError
 
 
 def import_extra(extra: str, *modules: str) -> Any:
-    """The package of an extra, which is called as the extra is.
-
-    Args:
-        extra: Its name.
-        modules: What of it is needed and not imported with it.
+    """The package of an extra, which is called as the extra is, with modules of it that it does not import itself.
 
     Raises:
         ArgusError: It is not installed.

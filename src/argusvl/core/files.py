@@ -96,11 +96,7 @@ def path_inside(
     path = Path(name)
     outside = path.anchor or ".." in path.parts or not path.parts
     if outside or not (links or is_inside(folder, folder / path)):
-        raise error(
-            f"names {name!r}, which is not in the folder",
-            where=stated_in,
-            remedy=remedy,
-        )
+        raise error(f"names {name!r}, which is not in the folder", where=stated_in, remedy=remedy)
     return folder / path
 
 
@@ -217,11 +213,7 @@ def copy_file(source: str | Path, target: str | Path) -> None:
 
 
 def read_bytes(path: str | Path, *, most_bytes: int | None = None) -> bytes:
-    """The content of an ordinary file.
-
-    Args:
-        path: The file.
-        most_bytes: Larger files are refused unread.
+    """The content of an ordinary file; a larger one than ``most_bytes`` is refused unread.
 
     Raises:
         OSError: As :func:`open_file`; it is too large.
@@ -236,10 +228,6 @@ def read_bytes(path: str | Path, *, most_bytes: int | None = None) -> bytes:
 def read_text(path: str | Path, *, most_bytes: int | None = None) -> str:
     """The text of an ordinary file, without the byte-order mark that some editors begin it with.
 
-    Args:
-        path: The file.
-        most_bytes: As for :func:`read_bytes`.
-
     Raises:
         OSError: As :func:`read_bytes`.
         UnicodeDecodeError: It is not UTF-8.
@@ -247,25 +235,18 @@ def read_text(path: str | Path, *, most_bytes: int | None = None) -> str:
     return read_bytes(path, most_bytes=most_bytes).decode("utf-8-sig")
 
 
-def read_lines(
-    path: str | Path, *, remedy: str, error: type[ArgusError] = DataError
-) -> list[tuple[str, str]]:
+def read_lines(path: str | Path, *, remedy: str) -> list[tuple[str, str]]:
     """The lines of a text file that hold something, each with its place, ``FILE:NUMBER``.
 
-    Args:
-        path: The file.
-        remedy: What to do where it is none that is meant.
-        error: What to raise.
-
     Raises:
-        DataError: Or ``error``: it cannot be read, or is not UTF-8.
+        DataError: It cannot be read, or is not UTF-8.
     """
     try:
         lines = read_text(path).splitlines()
     except UnicodeDecodeError:
-        raise error("is no text in UTF-8", where=path, remedy=remedy) from None
-    except OSError as problem:
-        raise cannot_read(path, problem, error) from None
+        raise DataError("is no text in UTF-8", where=path, remedy=remedy) from None
+    except OSError as error:
+        raise cannot_read(path, error, DataError) from None
     return [(f"{path}:{number}", line) for number, line in enumerate(lines, 1) if line.strip()]
 
 
@@ -282,12 +263,7 @@ def read_json(path: str | Path) -> Any:
 def read_json_object(
     path: str | Path, *, remedy: str, error: type[ArgusError] = CheckpointError
 ) -> dict[str, Any]:
-    """The object that a JSON file holds, where it is plain what to do about one that is damaged.
-
-    Args:
-        path: The file.
-        remedy: That.
-        error: What to raise.
+    """The object that a JSON file holds, where it is plain what to do (``remedy``) about one that is damaged.
 
     Raises:
         CheckpointError: Or ``error``: it cannot be read, is not JSON, or holds something else.
@@ -405,9 +381,8 @@ def _replacing(target: Path) -> Iterator[BinaryIO]:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        Path(temporary).chmod(
-            _ordinary_mode(0o666)
-        )  # mkstemp gives 0600, which would hide the file from others
+        # mkstemp gives 0600, which would hide the file from others.
+        Path(temporary).chmod(_ordinary_mode(0o666))
         Path(temporary).replace(target)
         _sync_folder(target.parent)
     except BaseException as error:
@@ -425,9 +400,6 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     Yields a temporary sibling to fill. At the end its files are brought to the disk and it is renamed onto
     ``path``; a folder that is already there is replaced only then. When the body fails, the temporary folder
     is removed and ``path`` is as it was.
-
-    Args:
-        path: The folder to make or replace.
 
     Raises:
         ArgusError: The folder cannot be written (full disk, no permission); what was there is unchanged.
@@ -517,16 +489,9 @@ def _ordinary_mode(mode: int) -> int:
 def cannot_write(target: Path, error: OSError, *, kept: str | None = None) -> ArgusError:
     """What to tell of a file that cannot be written.
 
-    Args:
-        target: The file.
-        error: Why.
-        kept: What is on the disk of work that can be resumed; ``None`` where what was there before is unchanged.
+    ``kept`` is what is on the disk of work that can be resumed; without it, what was there before is unchanged.
     """
     remedy = REMEDIES.get(error.errno, "check the path and the disk")
-    return ArgusError(
-        f"cannot be written: {error.strerror or error}" + (f"; {kept}" if kept else ""),
-        where=target,
-        remedy=f"{remedy}; give the same command again: it goes on"
-        if kept
-        else f"{remedy}; what was there before is unchanged",
-    )
+    state = "give the same command again: it goes on" if kept else "what was there before is unchanged"
+    what = f"cannot be written: {error.strerror or error}" + (f"; {kept}" if kept else "")
+    return ArgusError(what, where=target, remedy=f"{remedy}; {state}")

@@ -118,14 +118,10 @@ def open_reduced(
 ) -> ReducedImage:
     """Reads an image to its end, as :func:`open_image` does, but builds only a small picture of it.
 
+    Either side of it has at least ``side_px``, where the image has so many.
+
     A JPEG's data are all read, so that damage is found, but only so many of its frequencies are turned into pixels as
     the small picture needs: less than half the time of decoding it whole.
-
-    Args:
-        path: The image file.
-        side_px: What either side of the picture must have at least, where the image has it.
-        max_megapixels: As for :func:`open_image`.
-        data: As for :func:`open_image`.
 
     Raises:
         ImageError: The file is missing, empty, no image, damaged or truncated, or too large.
@@ -161,11 +157,7 @@ class ImageHeader:
     animated: bool
 
     def converted(self, name: str | Path) -> str | None:
-        """What :func:`open_image` changes besides the size and the direction, and a misleading suffix; or nothing.
-
-        Args:
-            name: Of the file.
-        """
+        """What :func:`open_image` changes besides the size and the direction, and a misleading suffix; or nothing."""
         suffix = Path(name).suffix.lower()
         found = []
         if FORMATS.get(suffix, self.format) != self.format:
@@ -195,11 +187,6 @@ def read_image_file(path: str | Path) -> bytes:
 def read_header(data: bytes, *, where: str | Path, max_megapixels: float = 64.0) -> ImageHeader:
     """The header of an image whose bytes were read already.
 
-    Args:
-        data: The file's bytes.
-        where: The file, named in errors.
-        max_megapixels: As for :func:`open_image`.
-
     Raises:
         ImageError: The bytes are none, no image, or claim too many pixels.
     """
@@ -226,10 +213,7 @@ def turn_upright(picture: Image.Image, orientation: int) -> Image.Image:
 
 
 def open_upright(image: str | Path | Image.Image) -> tuple[Image.Image, str]:
-    """An image of either kind, RGB and upright, and what its user should know of that.
-
-    Args:
-        image: A file, read once, or a Pillow image, which is not changed.
+    """An image, RGB and upright, and what its user should know of that; a Pillow image is not changed.
 
     Returns:
         The image without an EXIF tag, and ``turned upright (EXIF 6)`` where it was turned.
@@ -254,10 +238,6 @@ def open_upright(image: str | Path | Image.Image) -> tuple[Image.Image, str]:
 
 def exif_orientation(path: str | Path, data: bytes | None = None) -> int:
     """EXIF orientation from the header: 1 (upright, also where there is no tag) to 8.
-
-    Args:
-        path: The image file.
-        data: As for :func:`open_image`.
 
     Raises:
         ImageError: The file is missing, empty or no image.
@@ -304,17 +284,12 @@ def _decode(image: Image.Image, where: object, exif: ExifPolicy) -> Image.Image:
 @contextmanager
 def _open_header(file: Path, data: bytes | None = None) -> Iterator[Image.Image]:
     """The header of a file, or of its bytes where they were read already; no pixel is decoded yet."""
-    with _stream(file, data) as stream, _identified(stream, file) as image:
-        yield image
-
-
-def _stream(file: Path, data: bytes | None) -> BinaryIO:
-    if data is not None:
-        return io.BytesIO(data)
     try:
-        return open_file(file)
+        stream: BinaryIO = open_file(file) if data is None else io.BytesIO(data)
     except OSError as error:
         raise _cannot_open(file, error) from None
+    with stream, _identified(stream, file) as image:
+        yield image
 
 
 def _cannot_open(file: str | Path, error: OSError) -> DataError:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import functools
 import gc
 import math
 import os
@@ -40,8 +39,8 @@ class Slope:
 
     Attributes:
         per_step: Its least-squares estimate, in units of the values per unit of the steps.
-        low: The true slope is above this with the given confidence.
-        high: The true slope is below this with the given confidence.
+        low: The true slope is above this with :data:`CONFIDENCE`.
+        high: The true slope is below this with it.
         samples: How many values it was fitted to.
         effective_samples: What they are worth, counted in independent ones.
     """
@@ -63,8 +62,8 @@ class Slope:
         return {name: value if math.isfinite(value) else None for name, value in asdict(self).items()}
 
 
-def fit_slope(steps: Sequence[float], values: Sequence[float], *, confidence: float = CONFIDENCE) -> Slope:
-    """Fits a line by least squares; both bounds hold with the confidence given, each by itself.
+def fit_slope(steps: Sequence[float], values: Sequence[float]) -> Slope:
+    """Fits a line by least squares; both bounds hold with :data:`CONFIDENCE`, each by itself.
 
     With the lag-1 autocorrelation ``r`` of the residuals (taken as 0 where it is negative), ``n`` samples are worth
     ``n (1 - r) / (1 + r)`` independent ones; the slope's standard error and Student's t use that number. Where it is
@@ -73,7 +72,6 @@ def fit_slope(steps: Sequence[float], values: Sequence[float], *, confidence: fl
     Args:
         steps: Where the values were taken, e.g. images done; increasing, at least three, evenly spaced or nearly.
         values: E.g. bytes in use.
-        confidence: Of each bound, between 0.5 and 1.
 
     Raises:
         ValueError: Fewer than three samples, unequal lengths, steps that do not increase, or a value not finite.
@@ -87,8 +85,6 @@ def fit_slope(steps: Sequence[float], values: Sequence[float], *, confidence: fl
         raise ValueError("steps and values must be finite")
     if not (np.diff(x) > 0).all():
         raise ValueError("steps must increase")
-    if not 0.5 < confidence < 1:
-        raise ValueError(f"confidence must lie between 0.5 and 1, got {confidence}")
     from_middle = x - x.mean()
     spread = float(from_middle @ from_middle)
     slope = float(from_middle @ (y - y.mean())) / spread
@@ -102,7 +98,7 @@ def fit_slope(steps: Sequence[float], values: Sequence[float], *, confidence: fl
     freedom = effective - 2
     if freedom <= 0:
         return Slope(slope, -math.inf, math.inf, len(y), effective)
-    reach = float(stats.t.ppf(confidence, freedom)) * math.sqrt(squares / freedom / spread)
+    reach = float(stats.t.ppf(CONFIDENCE, freedom)) * math.sqrt(squares / freedom / spread)
     return Slope(slope, slope - reach, slope + reach, len(y), effective)
 
 
@@ -195,14 +191,5 @@ def resident_bytes() -> int:
 
 def give_back_free_blocks() -> None:
     """Has the GNU C library return what it keeps in reserve; does nothing where the library is another."""
-    trim = _malloc_trim()
-    if trim is not None:
-        trim(ctypes.c_size_t(0))
-
-
-@functools.cache
-def _malloc_trim() -> Any:
-    try:
-        return ctypes.CDLL(None).malloc_trim
-    except (AttributeError, OSError, TypeError):
-        return None
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(ctypes.c_size_t(0))

@@ -84,9 +84,8 @@ def decide(
         return Precision(False, why)
     found = _where_it_pays(device, measure or _speed)
     if not found.bf16 and (found.speed is None or found.speed < 1):
-        remedy = (
-            "bf16=false would go on faster, with other losses" if goes_on else "bf16=auto would be faster"
-        )
+        other = "bf16=false would go on faster, with other losses"
+        remedy = other if goes_on else "bf16=auto would be faster"
         logger.warning("computing in bfloat16, %s: %s; %s", why, found.why, remedy)
     return Precision(True, why, found.speed)
 
@@ -138,11 +137,6 @@ def speed_of(work: Callable[[], object], other: Callable[[], object], clock: Cal
     """How many times as fast as ``other`` the ``work`` is: the best of several turns of each.
 
     A disturbance can only make a turn slower, so the best is the least disturbed.
-
-    Args:
-        work: What is timed.
-        other: What it is compared with.
-        clock: Gives seconds.
     """
 
     def seconds(call: Callable[[], object]) -> float:
@@ -198,12 +192,8 @@ class _FullPrecision:
             if self._inside == 0:
                 matmul = cuda.matmul
                 self._before = cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark, matmul.allow_tf32
-                cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark, matmul.allow_tf32 = (
-                    False,
-                    True,
-                    False,
-                    False,
-                )
+                cudnn.allow_tf32 = cudnn.benchmark = matmul.allow_tf32 = False
+                cudnn.deterministic = True
             self._inside += 1
 
     def __exit__(self, *error: object) -> None:

@@ -36,14 +36,7 @@ class _Throughput(ProgressColumn):
 def progress_bar(
     description: str, total: int, *, unit: str = "images", shown: bool = True
 ) -> Iterator[Callable[[], None]]:
-    """A bar as long as the body lasts; gives what moves it on by one.
-
-    Args:
-        description: Shown before the bar.
-        total: How many there are.
-        unit: What is counted, for the throughput.
-        shown: Whether to show it. It is never shown where stderr is not a terminal.
-    """
+    """A bar as long as the body lasts; gives what moves it on by one."""
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),
@@ -61,15 +54,7 @@ def progress_bar(
 def track(
     items: Iterable[T], total: int, description: str, *, unit: str = "images", enabled: bool = True
 ) -> Generator[T, None, None]:
-    """Passes items on and shows how far along they are, until they end or the generator is closed.
-
-    Args:
-        items: What is iterated.
-        total: How many there are.
-        description: Shown before the bar.
-        unit: What is counted, for the throughput.
-        enabled: Whether to show the bar.
-    """
+    """Passes items on and shows how far along they are, until they end or the generator is closed."""
     with progress_bar(description, total, unit=unit, shown=enabled) as advance:
         for item in items:
             yield item

@@ -23,11 +23,6 @@ _SPACES = re.compile(r"[ \t\n\r]*")
 class MalformedJsonError(ValueError):
     """A text is not JSON, or not JSON that says one thing.
 
-    Args:
-        reason: What is wrong.
-        text: The text.
-        position: Where in the text; ``None`` where no place is to blame.
-
     Attributes:
         line: Where, from 1; the message names the column.
     """

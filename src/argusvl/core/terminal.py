@@ -36,9 +36,8 @@ def say(text: str) -> None:
     """A sentence on stderr: as it is written, its lines not broken."""
     from rich.text import Text
 
-    console().print(
-        Text(text), soft_wrap=True
-    )  # of a bare text rich would make emoji: ``:cat:`` may be a file's name
+    # Of a bare text rich would make emoji: ``:cat:`` may be a file's name.
+    console().print(Text(text), soft_wrap=True)
 
 
 def print_json(value: Any, *, indent: int | None = 2) -> None:

@@ -22,15 +22,10 @@ _AHEAD = 4
 def map_in_order(
     function: Callable[[T], R], items: Iterable[T], workers: int | None = None
 ) -> Generator[R, None, None]:
-    """Applies a function in threads and yields the results in the order of the items.
+    """Applies a function in threads and yields the results in the order of the items, read a few ahead.
 
     An error or Ctrl-C, and closing the generator, stop what has not begun. After an error what has begun is waited for;
-    closing waits for nothing.
-
-    Args:
-        function: Applied to each item.
-        items: The items; read only as far ahead as the workers need.
-        workers: Threads; the number of usable cores when ``None``.
+    closing waits for nothing. There are as many threads as usable cores, if not told otherwise.
     """
     threads = workers or usable_cores()
     if threads == 1:

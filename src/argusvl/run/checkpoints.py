@@ -90,21 +90,22 @@ def _torch_could_not_write(error: RuntimeError) -> bool:
 
 
 def _not_written(folder: Path, error: BaseException) -> CheckpointError:
+    def is_one_of(*numbers: int) -> bool:
+        # safetensors has the number in its text.
+        return getattr(error, "errno", None) in numbers or any(
+            f"(os error {n})" in str(error) for n in numbers
+        )
+
     free = shutil.disk_usage(folder.parent).free
-    limited = getattr(error, "errno", None) == errno.EFBIG or f"(os error {errno.EFBIG})" in str(error)
-    numbers = (errno.ENOSPC, errno.EDQUOT)
-    # safetensors reserves the room before it writes, so the disk need not look full; it has the number in its text.
-    told = getattr(error, "errno", None) in numbers or any(
-        f"(os error {number})" in str(error) for number in numbers
-    )
-    full = told or free < 2**20
+    # safetensors reserves the room before it writes, so the disk need not look full.
+    full = is_one_of(errno.ENOSPC, errno.EDQUOT) or free < 2**20
     what = "the disk is full" if full else str(getattr(error, "strerror", None) or error)
     return CheckpointError(
         f"the checkpoint was not written: {what} ({free / 2**20:.0f} MiB were free)",
         where=folder,
         remedy=(
             f"{REMEDIES[errno.EFBIG]}, or raise the limit"
-            if limited
+            if is_one_of(errno.EFBIG)
             else "free space, keep fewer checkpoints (save_total_limit) or choose another output_dir"
         )
         + ", then continue with --resume; all earlier checkpoints are unchanged",
@@ -124,11 +125,7 @@ def verify_checkpoint(folder: str | Path, *, for_resume: bool = False) -> None:
     """Checks that a checkpoint is whole, reading only headers.
 
     Also fits folders in hub layout that have no manifest. A checkpoint from which the training state was removed is
-    whole for prediction.
-
-    Args:
-        folder: The checkpoint.
-        for_resume: Whether the training state must be there too.
+    whole for prediction, and not for resuming.
 
     Raises:
         CheckpointError: A file is missing, truncated or unreadable; the message names it.
@@ -309,9 +306,6 @@ class BestCheckpoint:
 
     Attributes:
         checkpoint: Name of its folder in the run's folder.
-        step: Its optimizer step.
-        metric: Name of the figure.
-        value: The figure.
     """
 
     checkpoint: str
@@ -325,11 +319,8 @@ def record_best(run: Path, best: BestCheckpoint) -> Path:
     folder, before = run / best.checkpoint, read_best(run)
     if best != before and folder.is_dir():
         write_best(run, best)
-        if (
-            before is not None
-            and before.checkpoint != best.checkpoint
-            and _KEPT_BEST.fullmatch(before.checkpoint)
-        ):
+        other = before is not None and before.checkpoint != best.checkpoint
+        if before is not None and other and _KEPT_BEST.fullmatch(before.checkpoint):
             _delete(run / before.checkpoint)
     return folder
 
@@ -337,10 +328,7 @@ def record_best(run: Path, best: BestCheckpoint) -> Path:
 def keep_best_after(run: Path, step: int) -> BestCheckpoint | None:
     """Before training goes on from a step: the best checkpoint, where it is of a later one, is kept under another name.
 
-    So it stays what it is when training comes to its step once more.
-
-    Returns:
-        The best checkpoint, where it is of a later step.
+    So it stays what it is when training comes to its step once more. It is returned where it is of a later step.
     """
     try:
         best = read_best(run)

@@ -6,14 +6,13 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from argusvl.config.loading import read_config
 from argusvl.core.errors import ArgusError
 from argusvl.core.figures import FIGURES_FILE, FigureSpec
 from argusvl.core.files import is_locked, real_path, require_folder
 from argusvl.run.checkpoints import list_checkpoints, read_best
-from argusvl.run.events import read_events
+from argusvl.run.events import last_turn, read_events
 from argusvl.run.layout import CONFIG_FILE, EVENTS_FILE, SUMMARY_FILE, TRAINER_STATE
 from argusvl.run.lock import LOCK_FILE
 from argusvl.run.reading import evaluations, load_run
@@ -29,7 +28,6 @@ class Listed:
     """A run in a list.
 
     Attributes:
-        folder: Its folder.
         state: As of :func:`state_of`, or what is damaged.
         step: Of its last event or checkpoint.
         figures: Those by which its best checkpoint was chosen.
@@ -52,10 +50,10 @@ def state_of(folder: Path) -> str:
     """``running``, ``finished`` or why else it stopped, ``broken off``; ``not known`` where it has kept no record."""
     if is_locked(folder / LOCK_FILE):
         return "running"
-    told = [e for e in read_events(folder) if e.get("event") in ("started", "resumed", "stopped")]
-    if not told:
+    last = last_turn(folder)
+    if last is None:
         return "not known"
-    return str(told[-1].get("why") or "stopped") if told[-1]["event"] == "stopped" else "broken off"
+    return str(last.get("why") or "stopped") if last["event"] == "stopped" else "broken off"
 
 
 def list_runs(folder: Path) -> list[Listed]:
@@ -97,10 +95,6 @@ def _listed(folder: Path) -> Listed:
 def load_runs(folders: Sequence[Path], figures: Mapping[str, FigureSpec]) -> list[ComparedRun]:
     """What the folders of several runs hold, for the page that compares them.
 
-    Args:
-        folders: Two or more.
-        figures: What their task declares of its figures.
-
     Raises:
         ArgusError: One is no run, or given twice.
         DataError: A file in one is damaged.
@@ -126,8 +120,8 @@ def on_the_same_data(folders: Sequence[Path]) -> tuple[list[RunFolder], str]:
     by_run = [
         {
             str(found["data"]): (place, found)
-            for place, found in reversed(_measured(folder))
-            if found.get("data")
+            for place in reversed(evaluations(folder))
+            if (found := read_object(place / FIGURES_FILE)).get("data")
         }
         for folder in folders
     ]
@@ -144,10 +138,6 @@ def on_the_same_data(folders: Sequence[Path]) -> tuple[list[RunFolder], str]:
         f"The runs were not evaluated on the same data ({'; '.join(parts)}), so nothing is said of single pictures and "
         "of chance. `argus eval RUN DATA --out RUN/test`, for each run with the same DATA, leaves what is needed."
     )
-
-
-def _measured(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
-    return [(place, read_object(place / FIGURES_FILE)) for place in evaluations(folder)]
 
 
 def _configuration(folder: Path) -> dict[str, str]:

@@ -48,6 +48,12 @@ def append_event(run: Path, step: int, event: str, **details: Any) -> dict[str, 
     return entry
 
 
+def last_turn(run: Path) -> dict[str, Any] | None:
+    """The last event by which a run began, went on or stopped; ``None`` where it has kept none."""
+    turns = [e for e in read_events(run) if e.get("event") in ("started", "resumed", "stopped")]
+    return turns[-1] if turns else None
+
+
 def read_events(run: Path) -> Iterator[dict[str, Any]]:
     """The run's events, oldest first; lines that a killed process left half written are passed over."""
     return read_objects(run / EVENTS_FILE)

@@ -50,11 +50,6 @@ def load_run(
 ) -> ReportData:
     """What a run's folder holds.
 
-    Args:
-        run: The folder.
-        figures: What the task declares of its figures, in the order in which they are read.
-        task_report: Makes the task's own sections.
-
     Raises:
         ArgusError: There is no such folder, or nothing in it that a report could show.
         DataError: A file in it is damaged.
@@ -111,7 +106,6 @@ class _Log:
     """The log of the checkpoint that is furthest.
 
     Attributes:
-        history: What was logged.
         steps: How far that is.
         best: The step of the best checkpoint; 0 where none was chosen.
     """

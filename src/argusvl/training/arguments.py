@@ -29,10 +29,7 @@ def training_arguments(
 ) -> TrainingArguments:
     """The sections ``training`` and ``infrastructure``, with ``trainer_arguments`` merged in.
 
-    Args:
-        config: The run's configuration; its loader has refused options that are not passed through.
-        groups: The task's parameter groups.
-        figures: What the task declares of its figures.
+    The configuration's loader has refused options that are not passed through.
 
     Raises:
         ConfigError: The device is not there, the run is to be distributed in a way that the engine does not know, or
@@ -95,6 +92,13 @@ def training_arguments(
         raise ConfigError(
             f"transformers refuses the training arguments: {error}", where="training, trainer_arguments"
         ) from error
+    if training.gradient_shares_every is not None and arguments.fsdp_plugin_args:
+        # Passes that only one process makes must meet none of the others.
+        raise ConfigError(
+            "an objective's own backward pass would wait for other processes where each holds a part of the weights",
+            where="gradient_shares_every",
+            remedy="write gradient_shares_every: null, or train without fsdp",
+        )
     if arguments.n_gpu > 1:
         # Several visible GPUs without a launcher would mean DataParallel, which cannot gather loss terms.
         arguments._n_gpu = 1
@@ -210,19 +214,13 @@ def started_with(config: RunConfig) -> dict[str, Any]:
 def decide_together(
     arguments: TrainingArguments, wanted: Literal["auto"] | bool, begun_with: bool | None
 ) -> Precision:
-    """Decides the precision on rank 0, for all ranks, and puts it into the arguments.
+    """Decides the precision on rank 0, for all ranks, and puts it into the arguments; a run that goes on keeps its own.
 
     Only now: ranks can tell each other once the arguments have found their devices.
-
-    Args:
-        arguments: What the run's Accelerator will be made of.
-        wanted: The configuration's ``bf16``.
-        begun_with: What was decided when the run began that is resumed.
     """
-    decided = [
-        decide(wanted, arguments.device, begun_with=begun_with) if arguments.process_index == 0 else None
-    ]
-    precision = broadcast_object_list(decided)[0]
+    first = arguments.process_index == 0
+    decided = [decide(wanted, arguments.device, begun_with=begun_with) if first else None]
+    (precision,) = broadcast_object_list(decided)
     assert isinstance(precision, Precision)
     arguments.bf16 = precision.bf16
     arguments.mixed_precision = "bf16" if precision.bf16 else "no"  # whatever `accelerate launch` has set

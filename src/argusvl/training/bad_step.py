@@ -37,7 +37,6 @@ class BadStep:
     """A step whose loss or gradient is not finite on this rank or another.
 
     Attributes:
-        step: Its number.
         term: The first loss term that is not finite here, in declared order.
         parameter: The first parameter whose gradient is not.
         module: The first module, in the order of computing, whose output is not; without one, the last module whose
@@ -66,11 +65,7 @@ class BadStep:
 
 
 class BadStepRecorder:
-    """Looks at bad steps and keeps them.
-
-    Args:
-        state: The run.
-    """
+    """Looks at bad steps and keeps them."""
 
     def __init__(self, state: TrainState) -> None:
         self._state = state
@@ -78,8 +73,8 @@ class BadStepRecorder:
 
     def __call__(self, record: StepRecord) -> BadStep:
         """What was wrong. On several ranks all look at the same time: the step is computed once more."""
-        term = record.first_non_finite_term()
-        suspects = range(len(record.names)) if term is None else [term[1]]
+        term, micro_batch = record.first_non_finite_term() or (None, None)
+        suspects = range(len(record.names)) if micro_batch is None else [micro_batch]
         folder, module = None, None
         if self._kept < _MOST_BUNDLES:
             self._kept += 1
@@ -88,14 +83,14 @@ class BadStepRecorder:
             module = self._first_bad_module(record)
         found = BadStep(
             record.step,
-            None if term is None else term[0],
+            term,
             record.gradients.first_non_finite(),
             module,
             tuple(name for index in suspects for name in record.names[index]),
             folder,
         )
         if folder is not None:
-            self._keep(record, found, None if term is None else term[1], folder)
+            self._keep(record, found, micro_batch, folder)
         return found
 
     def _first_bad_module(self, record: StepRecord) -> str | None:

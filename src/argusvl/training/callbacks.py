@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerCallback, TrainerState
 from transformers.integrations import TensorBoardCallback
 
 from argusvl.core.logging import get_logger
@@ -27,10 +26,6 @@ class PlainNamesTensorBoard(TensorBoardCallback, Listener):
     Figures of evaluations stand under ``eval/``, with the pictures of a task that draws any. A resumed run goes on in
     the same file set; what a killed run had written after its last checkpoint is purged, and so is what a roll-back has
     given up.
-
-    Args:
-        folder: The run's folder.
-        task: The task that is trained.
     """
 
     def __init__(self, folder: Path, task: Task) -> None:
@@ -38,9 +33,7 @@ class PlainNamesTensorBoard(TensorBoardCallback, Listener):
         self._task = task
         self.logging_dir = str(folder / TENSORBOARD_FOLDER)
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_train_begin(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
         """Opens the writer."""
         if state.is_world_process_zero and self.tb_writer is None:
             purge = state.global_step + 1 if state.global_step else None
@@ -55,27 +48,16 @@ class PlainNamesTensorBoard(TensorBoardCallback, Listener):
             self.tb_writer.close()
             self.tb_writer = self._SummaryWriter(log_dir=self.logging_dir, purge_step=event["to"] + 1)
 
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, Any] | None = None,
-        **_: Any,
-    ) -> None:
+    def on_log(self, args: Any, state: TrainerState, control: Any, logs: Any = None, **_: Any) -> None:
         """Writes the figures."""
         if self.tb_writer is None or logs is None:
             return
         with self._not_in_the_way():
-            self._write(logs, state.global_step)
-
-    def _write(self, logs: dict[str, Any], step: int) -> None:
-        assert self.tb_writer is not None
-        for name, value in logs.items():
-            if isinstance(value, int | float):
-                shown = f"eval/{name.removeprefix('eval_')}" if name.startswith("eval_") else name
-                self.tb_writer.add_scalar(shown, value, step)
-        self.tb_writer.flush()
+            for name, value in logs.items():
+                if isinstance(value, int | float):
+                    shown = f"eval/{name.removeprefix('eval_')}" if name.startswith("eval_") else name
+                    self.tb_writer.add_scalar(shown, value, state.global_step)
+            self.tb_writer.flush()
 
     @contextlib.contextmanager
     def _not_in_the_way(self) -> Iterator[None]:
@@ -86,29 +68,19 @@ class PlainNamesTensorBoard(TensorBoardCallback, Listener):
             logger.warning("TensorBoard is not written any more: %s", error)
             self.tb_writer = None
 
-    def on_evaluate(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
+    def on_evaluate(self, args: Any, state: TrainerState, control: Any, **_: Any) -> None:
         """Writes the pictures of the evaluation that just ended."""
         if self.tb_writer is None or not isinstance(self._task, DrawsPictures):
             return
         with self._not_in_the_way():
-            self._draw(self._task.pictures(), state.global_step)
-
-    def _draw(self, pictures: Mapping[str, Image.Image], step: int) -> None:
-        assert self.tb_writer is not None
-        for title, picture in pictures.items():
-            pixels = np.asarray(picture.convert("RGB"))
-            self.tb_writer.add_image(f"eval/{title}", pixels, step, dataformats="HWC")
-        self.tb_writer.flush()
+            for title, picture in self._task.pictures().items():
+                pixels = np.asarray(picture.convert("RGB"))
+                self.tb_writer.add_image(f"eval/{title}", pixels, state.global_step, dataformats="HWC")
+            self.tb_writer.flush()
 
 
 class Resuming(TrainerCallback):
-    """Calls the engine when Trainer has prepared everything, for which it has an event but no method.
-
-    Args:
-        begin: What to do before the first step.
-    """
+    """Calls the engine when Trainer has prepared everything, for which it has an event but no method."""
 
     def __init__(self, begin: Callable[[], None]) -> None:
         self._begin = begin

@@ -6,9 +6,6 @@ import contextlib
 import math
 import time
 from collections.abc import Mapping
-from typing import Any
-
-from torch.utils.data import Dataset
 
 from argusvl.core.errors import ConfigError
 from argusvl.core.figures import spec_of
@@ -22,19 +19,16 @@ from argusvl.training.state import TrainState
 logger = get_logger(__name__)
 
 
-def evaluate(
-    state: TrainState, dataset: Dataset[Any] | None = None, prefix: str = "eval"
-) -> dict[str, float]:
+def evaluate(state: TrainState) -> dict[str, float]:
     """The task's own figures, with averaged weights where there are, leaving no trace in the training.
 
     Each rank does its share; the figures are those of the first.
     """
-    dataset = state.eval_dataset if dataset is None else dataset
     started = time.perf_counter()
     with state.between_steps("evaluating"):
-        figures = measure(state, dataset)
-    metrics = {f"{prefix}_{name}": float(value) for name, value in figures.items()}
-    metrics[f"{prefix}_seconds"] = time.perf_counter() - started
+        figures = measure(state)
+    metrics = {f"eval_{name}": float(value) for name, value in figures.items()}
+    metrics["eval_seconds"] = time.perf_counter() - started
     state.log(metrics)
     state.notify("on_evaluate", metrics=metrics)
     state.listeners.on_evaluation(state.step, figures)
@@ -44,9 +38,10 @@ def evaluate(
     return metrics
 
 
-def measure(state: TrainState, dataset: Dataset[Any] | None) -> dict[str, float]:
+def measure(state: TrainState) -> dict[str, float]:
     """The task's own figures and nothing else: neither told nor logged."""
-    assert isinstance(dataset, Dataset)
+    dataset = state.eval_dataset
+    assert dataset is not None
     with evaluation_sandbox(state.network), state.averaged_weights(), unsharded(state.network):
         return state.parallel.from_first(state.task.evaluate(state.network, dataset, state.parallel))
 

@@ -14,13 +14,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from argusvl.core.errors import ConfigError
 from argusvl.training.losses import Counts
 from argusvl.training.norms import tensor_norms
 
 if TYPE_CHECKING:
-    from transformers import TrainingArguments
-
     from argusvl.training.state import TrainState
 
 
@@ -47,33 +44,10 @@ class GradientShares:
         return named | {f"gs/{name}": share for name, share in self.shares.items()}
 
 
-def refuse_where_impossible(every: int | None, arguments: TrainingArguments) -> None:
-    """Passes that only one process makes must meet none of the others.
-
-    Args:
-        every: ``training.gradient_shares_every``.
-        arguments: Of the run.
-
-    Raises:
-        ConfigError: Shares are asked for where a backward pass talks to other processes.
-    """
-    if every is not None and (arguments.fsdp_plugin_args or arguments.deepspeed):
-        raise ConfigError(
-            "an objective's own backward pass would wait for other processes where each holds a part of the weights",
-            where="gradient_shares_every",
-            remedy="write gradient_shares_every: null, or train without fsdp",
-        )
-
-
 def gradient_shares(state: TrainState, loss_terms: Mapping[str, Tensor], counts: Counts) -> GradientShares:
-    """Passes back each objective alone; gradients of parameters, graph and generators stay as they are.
+    """Passes back each objective of a micro-batch alone; gradients of parameters, graph and generators stay.
 
     One objective's gradients are there at a time. Nothing is communicated: they are this process's.
-
-    Args:
-        state: The run.
-        loss_terms: A micro-batch's sums, with their graph.
-        counts: Global counts of the step.
 
     Returns:
         Empty where fewer than two objectives meet, or a gradient is not finite (which the step itself will tell).
@@ -105,12 +79,9 @@ def gradient_shares(state: TrainState, loss_terms: Mapping[str, Tensor], counts:
 
 
 def shares_of(objectives: Sequence[str], norms: Tensor, groups: Sequence[str]) -> GradientShares:
-    """Norms by objective and parameter → what each objective has of the trunk.
+    """What each objective has of the trunk, by the norms of its gradients.
 
-    Args:
-        objectives: Their names.
-        norms: ``[objectives, parameters]``; 0 where an objective does not reach a parameter.
-        groups: The group of each parameter.
+    Norms are ``[objectives, parameters]``, 0 where an objective does not reach a parameter; each parameter has a group.
     """
     reached = (norms > 0).sum(0)
     most = int(reached.max()) if reached.numel() else 0

@@ -28,9 +28,6 @@ def try_largest_batch(state: TrainState) -> None:
     Memory that the optimizer will take at its first step is held meanwhile, as much as AdamW takes. Where the training
     set does not say which batch is the largest, nothing happens; what is wrong with a sample is left to the run to say.
 
-    Args:
-        state: The run, prepared and not yet training.
-
     Raises:
         ConfigError: There is not enough memory.
     """

@@ -98,10 +98,6 @@ def launch(arguments: Sequence[str], processes: int) -> int:
     Each takes its share of the cores, or one GPU. A first Ctrl-C (or SIGTERM) is handed on; the processes finish
     their step, save a checkpoint and end.
 
-    Args:
-        arguments: What follows ``argus``.
-        processes: How many.
-
     Returns:
         The exit code: of the first process that failed, or 130 when interrupted.
 
@@ -116,9 +112,8 @@ def launch(arguments: Sequence[str], processes: int) -> int:
     if not check_processes(processes):
         divide_cores(processes)
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # hints at speed, from each of them
-    logging.getLogger("torch.distributed.elastic").setLevel(
-        logging.CRITICAL
-    )  # each process says what it has to say
+    # Each process says what it has to say.
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,

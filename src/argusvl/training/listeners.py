@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from argusvl.core.logging import get_logger
@@ -32,11 +32,7 @@ class Listener:
 
 
 class Listeners:
-    """All listeners of a run.
-
-    Args:
-        listeners: In the order in which they are told.
-    """
+    """All listeners of a run."""
 
     def __init__(self, listeners: Sequence[Listener]) -> None:
         self._listeners = tuple(listeners)
@@ -53,20 +49,20 @@ class Listeners:
 
     def on_step(self, record: StepRecord) -> None:
         """Tells all."""
-        self._tell("on_step", lambda listener: listener.on_step(record))
+        self._tell("on_step", record)
 
     def on_evaluation(self, step: int, figures: Mapping[str, float]) -> None:
         """Tells all."""
-        self._tell("on_evaluation", lambda listener: listener.on_evaluation(step, figures))
+        self._tell("on_evaluation", step, figures)
 
     def on_event(self, event: Mapping[str, Any]) -> None:
         """Tells all."""
-        self._tell("on_event", lambda listener: listener.on_event(event))
+        self._tell("on_event", event)
 
-    def _tell(self, what: str, tell: Callable[[Listener], None]) -> None:
+    def _tell(self, what: str, *told: Any) -> None:
         for listener in self._listeners:
             try:
-                tell(listener)
+                getattr(listener, what)(*told)
             except Exception:  # whatever it is, it is reported, and no reason to lose a training
                 if (id(listener), what) not in self._reported:  # once, not at every step
                     self._reported.add((id(listener), what))

@@ -24,6 +24,7 @@ from argusvl.training.evaluating import evaluate_in_training
 from argusvl.training.largest_first import try_largest_batch
 from argusvl.training.losses import Counts
 from argusvl.training.norms import norm_figures
+from argusvl.training.sampling import set_epoch
 from argusvl.training.saving import resume, save
 from argusvl.training.snapshot import SavedSnapshot
 from argusvl.training.state import TrainState
@@ -53,16 +54,7 @@ def begin(state: TrainState, resumed: SavedSnapshot | None) -> None:
 def train_epoch(
     state: TrainState, epoch: int, loader: DataLoader[Any], sampler: Any, steps: int, batches_in_epoch: int
 ) -> None:
-    """Trains to the end of an epoch from where the state stands: its beginning, resumed, or rolled back.
-
-    Args:
-        state: The run.
-        epoch: The epoch, from 0 on.
-        loader: Its batches.
-        sampler: Their order.
-        steps: Optimizer steps of an epoch.
-        batches_in_epoch: Micro-batches of an epoch.
-    """
+    """Trains to the end of an epoch from where the state stands: its beginning, resumed, or rolled back."""
     end = min((epoch + 1) * steps, state.progress.max_steps)
     while state.step < end and not state.control.should_training_stop:
         now, done = divmod(state.step, steps)
@@ -70,10 +62,7 @@ def train_epoch(
         rest = skip_first_batches(loader, done * accumulation) if done else loader
         # Accelerate passes its own count of epochs on, as far as it knows the nesting of samplers; ours is not reached
         # by it inside a skipping sampler.
-        ordered: tuple[Any, ...] = (rest, sampler, state.train_dataset)
-        for each in ordered:
-            if hasattr(each, "set_epoch"):
-                each.set_epoch(now)
+        set_epoch(now, rest, sampler, state.train_dataset)
         # Left to the garbage collector after an error, data workers would keep it waiting for seconds.
         batches = (batch for batch in rest)
         with contextlib.suppress(RolledBack), contextlib.closing(batches):

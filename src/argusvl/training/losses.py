@@ -22,11 +22,7 @@ Counts = dict[str, int]
 
 
 class LossAggregation:
-    """Adds a task's loss terms; knows none of them by name.
-
-    Args:
-        terms: Every term that the model can return.
-    """
+    """Adds a task's loss terms; knows none of them by name."""
 
     def __init__(self, terms: Sequence[LossTerm]) -> None:
         self.terms = tuple(terms)
@@ -113,11 +109,6 @@ class LossAggregation:
     ) -> dict[str, Tensor]:
         """Each objective's share of the loss that :meth:`combine` gives, alone and with its graph.
 
-        Args:
-            loss_terms: The model's sums by name.
-            counts: Global counts of the step.
-            weights: Factors of single terms' weights, by name.
-
         Returns:
             Scalars; without objectives that weigh nothing in this step.
         """
@@ -153,10 +144,6 @@ class LossAggregation:
     def figures(self, sums: Sequence[float], counts: Counts) -> dict[str, float]:
         """The figures for the log: per-object (token, sample, …) means over a logging window, without weights.
 
-        Args:
-            sums: Added sums of the window, in declared order.
-            counts: Added global counts of the window.
-
         Returns:
             Means by log name. A term that had nothing to be counted by in the whole window is left out.
         """
@@ -171,9 +158,6 @@ class LossAggregation:
 
 class LossWindow:
     """Losses since the last logging step. Nothing is copied to the host until :meth:`drain`.
-
-    Args:
-        aggregation: The terms.
 
     Attributes:
         total: Sum of the losses of all steps that were drained.
@@ -208,12 +192,7 @@ class LossWindow:
             self._counts[name] += value
 
     def drain(self, over_ranks: Callable[[Tensor], Tensor], ranks: int = 1) -> dict[str, float]:
-        """The window's figures; starts a new window.
-
-        Args:
-            over_ranks: Adds a tensor over ranks.
-            ranks: Their number.
-        """
+        """The window's figures; starts a new window."""
         if self._sums is None or self._loss is None:
             return {}
         *sums, loss = over_ranks(torch.cat((self._sums, self._loss[None]))).tolist()

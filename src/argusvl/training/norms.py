@@ -52,47 +52,24 @@ def gradient_norms(parameters: Mapping[str, nn.Parameter]) -> GradientNorms:
     return GradientNorms(tuple(name for name, _ in with_gradient), norms, torch.linalg.vector_norm(norms))
 
 
-def clip_gradients(parameters: Mapping[str, nn.Parameter], total: Tensor, limit: float) -> None:
-    """Scales all gradients so that their common norm is at most ``limit``.
-
-    ``torch.nn.utils.clip_grad_norm_`` would compute the norms a second time; the arithmetic is its own.
-    """
-    factor = torch.clamp(limit / (total + 1e-6), max=1.0)
-    by_device: dict[torch.device, list[Tensor]] = {}
-    for parameter in parameters.values():
-        if parameter.grad is not None:
-            by_device.setdefault(parameter.grad.device, []).append(local(parameter.grad))
-    for device, gradients in by_device.items():
-        torch._foreach_mul_(gradients, factor.to(device))
-
-
-def group_gradient_norms(norms: GradientNorms, groups: Sequence[AssignedGroup]) -> dict[str, Tensor]:
-    """Norm of each group's gradient; groups without any gradient are left out."""
-    position = {name: index for index, name in enumerate(norms.names)}
-    result = {}
-    for group in groups:
-        members = [position[name] for name in group.parameters if name in position]
-        if members:
-            result[group.name] = torch.linalg.vector_norm(norms.norms[members])
-    return result
-
-
-def group_weight_norms(groups: Sequence[AssignedGroup]) -> dict[str, Tensor]:
-    """Norm of each group's weights, frozen ones included, but for those that are held in codes (4 or 8 bits)."""
-    result = {}
-    for group in groups:
-        weights = [p.detach() for p in group.parameters.values() if p.is_floating_point()]
-        if weights:
-            result[group.name] = torch.linalg.vector_norm(tensor_norms(weights))
-    return result
-
-
 def norm_figures(
     groups: Sequence[AssignedGroup], gradients: GradientNorms, device: torch.device
 ) -> dict[str, float]:
-    """``wn/<group>`` and ``gn/<group>``, in one copy to the host."""
-    norms = {f"wn/{name}": norm for name, norm in group_weight_norms(groups).items()}
-    norms |= {f"gn/{name}": norm for name, norm in group_gradient_norms(gradients, groups).items()}
+    """Norms of each group's weights (``wn/<group>``) and gradient (``gn/<group>``), in one copy to the host.
+
+    Frozen weights are included, but for those that are held in codes (4 or 8 bits); a group without any gradient has no
+    norm of it.
+    """
+    position = {name: index for index, name in enumerate(gradients.names)}
+    norms: dict[str, Tensor] = {}
+    for group in groups:
+        weights = [p.detach() for p in group.parameters.values() if p.is_floating_point()]
+        if weights:
+            norms[f"wn/{group.name}"] = torch.linalg.vector_norm(tensor_norms(weights))
+    for group in groups:
+        members = [position[name] for name in group.parameters if name in position]
+        if members:
+            norms[f"gn/{group.name}"] = torch.linalg.vector_norm(gradients.norms[members])
     values = torch.stack([norm.to(device) for norm in norms.values()]).tolist()
     return dict(zip(norms, values, strict=True))
 

@@ -87,9 +87,6 @@ class Parallel:
     def check_same(self, facts: Mapping[str, Any]) -> None:
         """Refuses processes that were not started alike: they would wait for each other, or learn different things.
 
-        Args:
-            facts: Of this process, by name.
-
         Raises:
             TrainingError: On every process, with the first fact in which one differs from the first process.
         """

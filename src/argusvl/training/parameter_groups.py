@@ -31,7 +31,6 @@ class AssignedGroup:
     """A group and the parameters that fell into it.
 
     Attributes:
-        spec: Name, pattern and rate.
         parameters: By name, in the model's order; frozen ones included.
         trainable: Names of those that may train: the model had not frozen them, and the rate is not 0.
     """
@@ -183,11 +182,6 @@ class GroupRow:
 
     Attributes:
         group: Name of the group; ``(none)`` for parameters that the model itself froze and no pattern matches.
-        tensors: Number of tensors.
-        parameters: Number of values.
-        trainable: Number of values that train.
-        learning_rate: Peak rate.
-        examples: A few names.
     """
 
     group: str
@@ -273,13 +267,6 @@ def make_optimizer(
     weight_decay: float,
 ) -> Optimizer:
     """An optimizer with the groups and their rates, proven to hold them.
-
-    Args:
-        kind: Its class.
-        options: What transformers would make it with.
-        model: What trains.
-        groups: Its parameters by group.
-        weight_decay: For parameters that decay.
 
     Raises:
         ConfigError: It cannot take groups, or does not hold them as they are.

@@ -17,13 +17,14 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.nn.utils import clip_grads_with_norm_
 
 from argus_doctor.findings import Finding, finding, finding_of
 from argusvl.config.schema import RunConfig
 from argusvl.core.batch import Batch
 from argusvl.core.errors import ArgusError
-from argusvl.training.norms import clip_gradients
 from argusvl.training.protocol import KnowsChance, KnowsMemory, Task
+from argusvl.training.sampling import set_epoch
 from argusvl.training.step import StepRecord
 from argusvl.training.stepping import batch_loss, fetch, forward_backward
 from argusvl.training.trainer import ArgusTrainer
@@ -44,13 +45,7 @@ Anomaly = Literal["off", "batch", "all"]
 
 @dataclass(slots=True)
 class CheckResult:
-    """What a check came to.
-
-    Attributes:
-        name: Of the check.
-        told: In words.
-        findings: What is wrong.
-    """
+    """What a check came to."""
 
     name: str
     told: str
@@ -67,13 +62,7 @@ class CheckResult:
 
 
 class DryRun:
-    """An engine that is ready to train, with its first batch.
-
-    Args:
-        task: The task.
-        trainer: The engine, in a folder of its own.
-        anomaly: Of which steps autograd's anomaly detection is on.
-    """
+    """An engine that is ready to train, in a folder of its own, with its first batch."""
 
     def __init__(self, task: Task, trainer: ArgusTrainer, anomaly: Anomaly) -> None:
         self.task, self.trainer, self._anomaly = task, trainer, anomaly
@@ -85,10 +74,7 @@ class DryRun:
     def batch(self) -> tuple[list[Batch], dict[str, int]]:
         """The first step's first micro-batch, and its counts."""
         loader = self.trainer.get_train_dataloader()
-        ordered: tuple[Any, ...] = (loader, self.state.train_dataset)
-        for each in ordered:
-            if hasattr(each, "set_epoch"):
-                each.set_epoch(0)
+        set_epoch(0, loader, self.state.train_dataset)
         batches, counts, _ = fetch(self.state, iter(loader), 1)
         return batches, counts
 
@@ -138,7 +124,8 @@ class DryRun:
             losses.append(record.loss)
             if not record.finite:
                 break
-            clip_gradients(state.trainable, record.gradients.total, state.arguments.max_grad_norm)
+            limit = state.arguments.max_grad_norm
+            clip_grads_with_norm_(state.trainable.values(), limit, record.gradients.total)
             optimizer.step()
         state.wrapped.zero_grad()
         return losses
@@ -235,9 +222,8 @@ def pictures(dry: DryRun) -> CheckResult:
     told = f"loss {own:.4g} with its pictures, {none:.4g} without, {others:.4g} with each other's"
     found = []
     if abs(none - own) <= _SAME * abs(own):
-        found.append(
-            finding("input-ignored", dry.pixels[0], f"without the pictures the loss is the same: {told}")
-        )
+        what = f"without the pictures the loss is the same: {told}"
+        found.append(finding("input-ignored", dry.pixels[0], what))
     elif others <= own:
         what = f"targets fit other pictures as well as their own: {told}"
         found.append(finding("labels-unrelated", "targets", what))
@@ -260,13 +246,7 @@ CHECKS: tuple[Check, ...] = (parameters, batch, forward, modes, overfit, picture
 
 
 def preflight(task: Task, config: RunConfig, anomaly: Anomaly = "off") -> Iterator[CheckResult]:
-    """Checks all that can be checked before a run, one result as it comes.
-
-    Args:
-        task: Of the run.
-        config: Of the run; nothing is written to its folder.
-        anomaly: Of which steps autograd's anomaly detection is on.
-    """
+    """Checks all that can be checked before a run, one result as it comes; nothing is written to the run's folder."""
     yield CheckResult("configuration", f"task {config.task}")
     try:
         findings = list(task.check())

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from argusvl.training.time_left import TimeLeft
+from argusvl.training.time_left import BetweenSteps, TimeLeft
 
 _SECONDS_BETWEEN_LINES = 10.0
 _SECONDS_BETWEEN_LOOKS = 1.0
@@ -34,8 +34,6 @@ class ProgressCallback(TrainerCallback):
     Args:
         samples_per_step: Samples of an optimizer step, all ranks together, on average.
         evaluation_in_steps: Samples of an evaluation over those of a step.
-        console: Where to show; stderr when not given.
-        clock: Gives seconds.
     """
 
     def __init__(
@@ -76,22 +74,19 @@ class ProgressCallback(TrainerCallback):
         finally:
             ended.set()
             looking.join()
-            self._take_bar_away()
+            if self._bar is not None:
+                self._bar.stop()
+                self._bar = None
 
     @contextlib.contextmanager
-    def during(self, doing: Literal["evaluating", "saving"]) -> Iterator[None]:
+    def during(self, doing: BetweenSteps) -> Iterator[None]:
         """The body is no part of a step."""
         before = self._doing
         self._turn_to(doing)
         try:
             yield
             if self._time_left is not None:
-                ended = (
-                    self._time_left.evaluation_ended
-                    if doing == "evaluating"
-                    else self._time_left.saving_ended
-                )
-                ended(self._clock() - self._since)
+                self._time_left.ended(doing, self._clock() - self._since)
         finally:
             self._turn_to(before)
             self._ended = self._since
@@ -99,9 +94,7 @@ class ProgressCallback(TrainerCallback):
 
     # ---- the course of a run -------------------------------------------------------------------------------------
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, *_: Any, **__: Any) -> None:
         """Begins to show."""
         self._time_left = TimeLeft(
             state.global_step,
@@ -112,7 +105,7 @@ class ProgressCallback(TrainerCallback):
         )
         for entry in state.log_history:  # of a run that goes on
             if "eval_seconds" in entry:
-                self._time_left.evaluation_ended(entry["eval_seconds"])
+                self._time_left.ended("evaluating", entry["eval_seconds"])
         self._spent.clear()
         self._since = self._ended = self._last_line_at = self._clock()
         if not state.is_world_process_zero:
@@ -142,9 +135,7 @@ class ProgressCallback(TrainerCallback):
         """The gradients are there."""
         self._turn_to("optimizer")
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
+    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """A step is made. What is logged of it comes next; then the line has the newest loss."""
         self._turn_to("preparing data")
         self._ended = self._since
@@ -159,21 +150,12 @@ class ProgressCallback(TrainerCallback):
         if not control.should_log:
             self.say_if_due()
 
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, Any] | None = None,
-        **_: Any,
-    ) -> None:
+    def on_log(self, args: Any, state: TrainerState, control: Any, logs: Any = None, **_: Any) -> None:
         """Takes the loss, and prints the figures of an evaluation."""
         logs = logs or {}
-        figures = {
-            k.removeprefix("eval_"): v for k, v in logs.items() if k.startswith("eval_") and "/" not in k
-        }
+        figures = [(k, v) for k, v in logs.items() if k.startswith("eval_") and "/" not in k]
         if figures:
-            text = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+            text = ", ".join(f"{name.removeprefix('eval_')} {value:.4g}" for name, value in figures)
             self._print(f"evaluation at step {state.global_step}: {text}")
         elif "loss" in logs:
             at_once = self._loss is None or state.global_step >= state.max_steps
@@ -226,11 +208,6 @@ class ProgressCallback(TrainerCallback):
         if self._bar is not None and self._task is not None and self._state is not None:
             fields: dict[str, Any] = self._fields()
             self._bar.update(self._task, completed=self._state.global_step, **fields)
-
-    def _take_bar_away(self) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
 
     def _print(self, text: str) -> None:
         if self._state is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,9 @@ class Replay:
     """What a replayed step came to.
 
     Attributes:
-        step: Its number.
         term_sums: Each micro-batch's loss terms, as exact text.
         module: The first module whose output is not finite, in the order of computing.
         parameter: The first parameter whose gradient is not finite.
-        samples: Names of the samples of each micro-batch.
         differences: What is not as the bundle says, bit for bit; empty where the step was reproduced.
     """
 
@@ -44,18 +42,9 @@ class Replay:
     samples: list[list[str]]
     differences: list[str]
 
-    def as_dict(self) -> dict[str, Any]:
-        """For ``--json``."""
-        return asdict(self)
-
 
 def replay(task: Task, config: RunConfig, bundle: Path) -> Replay:
-    """Computes a kept step again: with its weights, batches and draws.
-
-    Args:
-        task: Of the run.
-        config: Of the run; its folder is read, and nothing is written there.
-        bundle: ``non_finite/step-<N>`` in the run's folder.
+    """Computes a kept step again: with its weights, batches and draws. Nothing is written to the run's folder.
 
     Raises:
         CheckpointError: The bundle is missing, damaged, or of another model.

@@ -77,10 +77,6 @@ def opened_run(output_dir: Path, resume: bool) -> Iterator[Path | None]:
 
     On several ranks only the first owns the folder, and what it finds counts. Calls may be nested.
 
-    Args:
-        output_dir: The run's folder.
-        resume: Whether to continue.
-
     Raises:
         ConfigError: Another process trains there, the folder holds files of somebody else, or it holds checkpoints
             and ``resume`` is not asked for.
@@ -99,10 +95,6 @@ def opened_run(output_dir: Path, resume: bool) -> Iterator[Path | None]:
 
 def check_output_dir(output_dir: Path, resume: bool) -> None:
     """Refuses a folder that a run cannot have; changes nothing.
-
-    Args:
-        output_dir: The run's folder.
-        resume: Whether a run is to go on there.
 
     Raises:
         ConfigError: It is a file, lies in a checkpoint, holds files of somebody else, or holds checkpoints and
@@ -167,9 +159,10 @@ def run_training(
     output_dir = config.training.output_dir
     with opened_run(output_dir, resume) as checkpoint:
         transformers.utils.logging.disable_progress_bar()  # its bars would break ours
-        changes = [] if checkpoint is None else _changed_keys(SavedSnapshot(checkpoint).config, config)
+        then = None if checkpoint is None else SavedSnapshot(checkpoint).config
+        changes = _changed_keys(then, config)
         _refuse_or_tell(changes, allow_changes)  # before a model is loaded
-        moved = [] if checkpoint is None else _moved_root(SavedSnapshot(checkpoint).config, config)
+        moved = _moved_root(then, config)
         _refuse_or_tell(moved, allowed=True)
         changes += moved
         trainer = ArgusTrainer(task, config, callbacks, checkpoint, policies, listeners)
@@ -204,21 +197,11 @@ def run_training(
 
 FREE_KEYS = frozenset(
     {
-        *(
-            "output_dir",
-            "run_name",
-            "num_train_epochs",
-            "max_steps",
-            "per_device_eval_batch_size",
-            "eval_steps",
-        ),
-        *("save_steps", "save_total_limit", "logging_steps", "metric_for_best_model"),
+        *("output_dir", "run_name", "num_train_epochs", "max_steps", "per_device_eval_batch_size"),
+        *("eval_steps", "save_steps", "save_total_limit", "logging_steps", "metric_for_best_model"),
         *("gradient_shares_every", "attention_entropy_every"),
-        *(
-            "bf16",
-            "gradient_checkpointing",
-            "gradient_checkpointing_parts",
-        ),  # what a step rounds, what it keeps
+        # What a step rounds, what it keeps.
+        *("bf16", "gradient_checkpointing", "gradient_checkpointing_parts"),
         *("device", "report_to", "dataloader_num_workers", "log_level"),
         *("train", "root", "val"),  # of training, the records themselves are compared
     }
@@ -226,36 +209,30 @@ FREE_KEYS = frozenset(
 """Keys that a resumed run may change: none changes what a step is to compute. Rates (``*_lr``) are said when they
 change."""
 
-
 _FREE_OPTIONS = tuple(f"trainer_arguments.{name}" for name in ("fsdp", "deepspeed", "ddp_"))
 """How processes share the work: on one, or on another number of them, there is nothing to share, or otherwise."""
 
 
 def _changed_keys(saved: Mapping[str, Any] | None, config: RunConfig) -> list[str]:
     """What a resumed run would compute otherwise than the run so far, by its configuration."""
-    changes = []
-    index = KeyIndex.of(type(config))
-    if saved is not None:
-        now, then = dict(flat(config.model_dump(mode="json"))), dict(flat(saved))
-        free = FREE_KEYS.union(POSITION_KEYS)  # of the latter, the snapshot's position speaks
-        for key in sorted(now.keys() | then.keys()):
-            name = key.rpartition(".")[2]
-            if key.startswith(_FREE_OPTIONS):
-                continue
-            if name in free or name.endswith("_lr") or now.get(key, _NONE) == then.get(key, _NONE):
-                continue
-            if key not in then:
-                # A key that the schema did not have when the run began says nothing about it.
-                if index.is_free(tuple(key.split("."))):
-                    changes.append(f"{name} is {now[key]!r} and was not there")
-            elif key not in now:
-                changes.append(f"{name} was {then[key]!r} and is not there")
-            else:
-                changes.append(f"{name} was {then[key]!r} and is {now[key]!r}")
+    if saved is None:
+        return []
+    changes, index = [], KeyIndex.of(type(config))
+    now, then = dict(flat(config.model_dump(mode="json"))), dict(flat(saved))
+    free = FREE_KEYS.union(POSITION_KEYS)  # of the latter, the snapshot's position speaks
+    for key in sorted(now.keys() | then.keys()):
+        name = key.rpartition(".")[2]
+        if key.startswith(_FREE_OPTIONS) or name in free or name.endswith("_lr"):
+            continue
+        if key not in then:
+            # A key that the schema did not have when the run began says nothing about it.
+            if index.is_free(tuple(key.split("."))):
+                changes.append(f"{name} is {now[key]!r} and was not there")
+        elif key not in now:
+            changes.append(f"{name} was {then[key]!r} and is not there")
+        elif now[key] != then[key]:
+            changes.append(f"{name} was {then[key]!r} and is {now[key]!r}")
     return changes
-
-
-_NONE = object()
 
 
 def _moved_root(saved: Mapping[str, Any] | None, config: RunConfig) -> list[str]:

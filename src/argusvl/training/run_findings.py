@@ -13,9 +13,10 @@ from argus_doctor.logs.diagnosis import diagnose
 from argusvl.core.errors import ArgusError, DataError
 from argusvl.core.files import require_folder
 from argusvl.run import checkpoints
-from argusvl.run.events import read_events
+from argusvl.run.events import last_turn, read_events
 from argusvl.run.layout import EVENTS_FILE, TRAINER_STATE
 
+_SECONDS_BETWEEN_LOOKS = 2.0
 _OF_ITSELF = ("id", "kind", "severity", "where", "what", "remedy", "probability")
 
 
@@ -28,7 +29,9 @@ def findings_of(run: Path) -> list[Finding]:
     require_folder(run, remedy="name the folder of a run: its output_dir")
     events = list(read_events(run))
     told = [one for event in events if event.get("event") == "found" if (one := _read(event.get("finding")))]
-    log = next((path for path in _logs(run) if path.is_file()), None)
+    saved = [folder for _, folder in checkpoints.list_checkpoints(run)]
+    logs = (folder / TRAINER_STATE for folder in (run, *reversed(saved)))  # the newest first
+    log = next((path for path in logs if path.is_file()), None)
     if not events and log is None:
         raise DataError(
             f"there is neither {EVENTS_FILE} nor {TRAINER_STATE} in it",
@@ -43,33 +46,18 @@ def findings_of(run: Path) -> list[Finding]:
     return told + [one for one in curves if one.slug not in known]
 
 
-def _logs(run: Path) -> list[Path]:
-    """Where its curves may be, the newest first."""
-    saved = [folder for _, folder in checkpoints.list_checkpoints(run)]
-    return [folder / TRAINER_STATE for folder in (run, *reversed(saved))]
-
-
-def has_ended(run: Path) -> bool:
-    """Whether the run said that it stopped, and has not gone on since."""
-    last = ""
-    for event in read_events(run):
-        if event.get("event") in ("started", "resumed", "stopped"):
-            last = event["event"]
-    return last == "stopped"
-
-
-def follow(run: Path, every: float = 2.0) -> Iterator[list[Finding]]:
+def follow(run: Path) -> Iterator[list[Finding]]:
     """What is new in a run, again and again until it ends; at first all that is there."""
     seen: set[tuple[str, str]] = set()
     while True:
-        ended = has_ended(run)  # before it is read, so that nothing is missed
+        last = last_turn(run)  # before it is read, so that nothing is missed
         found = findings_of(run)
         new = [one for one in found if (one.slug, one.where) not in seen]
         seen |= {(one.slug, one.where) for one in new}
         yield new
-        if ended:
+        if last is not None and last["event"] == "stopped":
             return
-        time.sleep(every)
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
 
 
 def _read(value: Any) -> Finding | None:

@@ -10,7 +10,7 @@ import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -26,18 +26,21 @@ from argusvl.training.randomness import mixed_seed, preserved_cpu_randomness, se
 SampleKey = tuple[int, int]
 """Epoch and index."""
 
+K = TypeVar("K")
 
-class EpochSampler(Sampler[SampleKey]):
-    """A random order for each epoch.
 
-    Args:
-        length: Number of samples.
-        seed: The run's seed.
-    """
+def set_epoch(epoch: int, *followers: Any) -> None:
+    """Tells the epoch to those that follow it."""
+    for each in followers:
+        if hasattr(each, "set_epoch"):
+            each.set_epoch(epoch)
 
-    def __init__(self, length: int, seed: int) -> None:
+
+class _Order(Sampler[K]):
+    """What comes in an epoch, so many each time."""
+
+    def __init__(self, length: int) -> None:
         self._length = length
-        self._seed = seed
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -47,6 +50,14 @@ class EpochSampler(Sampler[SampleKey]):
     def __len__(self) -> int:
         return self._length
 
+
+class EpochSampler(_Order[SampleKey]):
+    """A random order for each epoch."""
+
+    def __init__(self, length: int, seed: int) -> None:
+        super().__init__(length)
+        self._seed = seed
+
     def __iter__(self) -> Iterator[SampleKey]:
         epoch = self._epoch
         generator = torch.Generator().manual_seed(mixed_seed(self._seed, epoch) % 2**63)
@@ -54,32 +65,22 @@ class EpochSampler(Sampler[SampleKey]):
             yield epoch, index
 
 
-class PlannedBatches(Sampler[list[SampleKey]]):
+class PlannedBatches(_Order[list[SampleKey]]):
     """The batches that a dataset plans, of which each rank takes its share.
 
     Args:
         dataset: With ``num_batches`` and ``batches``, see :meth:`argusvl.training.protocol.Task.train_dataset`.
-        rank: This process.
-        ranks: Of so many.
     """
 
     def __init__(self, dataset: Any, rank: int, ranks: int) -> None:
+        super().__init__(dataset.num_batches(ranks) // ranks)
         self._dataset = dataset
         self._rank, self._ranks = rank, ranks
-        self._epoch = 0
-        self._length: int = dataset.num_batches(ranks) // ranks
 
     @property
     def mean_samples(self) -> float:
         """Of a batch."""
         return len(self._dataset) / (self._length * self._ranks)
-
-    def set_epoch(self, epoch: int) -> None:
-        """The epoch whose batches the next iteration gives."""
-        self._epoch = epoch
-
-    def __len__(self) -> int:
-        return self._length
 
     def __iter__(self) -> Iterator[list[SampleKey]]:
         epoch = self._epoch
@@ -124,7 +125,6 @@ class SeededSamples(Dataset[Any]):
     Args:
         dataset: Samples by index; ``set_epoch`` is called when the epoch changes, in every worker too (a worker
             that outlives an epoch would never learn of it otherwise).
-        seed: The run's seed.
     """
 
     def __init__(self, dataset: Dataset[Any], seed: int) -> None:
@@ -136,7 +136,11 @@ class SeededSamples(Dataset[Any]):
         return len(self._dataset)  # type: ignore[arg-type]
 
     def __getitem__(self, key: SampleKey) -> Any:
-        return self._sample(key)
+        epoch, index = key
+        if epoch != self._epoch:
+            self._epoch = epoch
+            set_epoch(epoch, self._dataset)
+        return self._dataset[index]
 
     def __getitems__(self, keys: Sequence[SampleKey]) -> list[_Fetched | ArgusError]:
         """All samples of a batch, or what went wrong, as one item (torch's fetcher calls this where it exists)."""
@@ -145,29 +149,16 @@ class SeededSamples(Dataset[Any]):
             try:
                 for key in keys:
                     seed_cpu(mixed_seed(self._seed, *key))
-                    samples.append(self._sample(key))
+                    samples.append(self[key])
             except (ArgusError, OSError) as error:
                 # Raised in a worker it would arrive as a traceback in a string; as a value it arrives whole.
                 return [_to_tell(error)]
         name_of = getattr(self._dataset, "sample_name", lambda index: f"#{index}")
         return [_Fetched(tuple(SampleName(*key, str(name_of(key[1]))) for key in keys), samples)]
 
-    def _sample(self, key: SampleKey) -> Any:
-        epoch, index = key
-        if epoch != self._epoch:
-            self._epoch = epoch
-            if hasattr(self._dataset, "set_epoch"):
-                self._dataset.set_epoch(epoch)
-        return self._dataset[index]
-
 
 class SeededCollator:
-    """The task's collator, with seeded generators, noting which samples the batch is made of.
-
-    Args:
-        collate: Samples → batch.
-        seed: The run's seed.
-    """
+    """The task's collator, with seeded generators, noting which samples the batch is made of."""
 
     def __init__(self, collate: Callable[[Sequence[Any]], Batch], seed: int) -> None:
         self._collate = collate

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from torch import nn
@@ -22,7 +21,7 @@ def preserved(model: nn.Module) -> Iterator[None]:
     back.
     """
     modules = list(model.modules())
-    attributes = [_plain_attributes(module) for module in modules]
+    attributes = [{k: v for k, v in vars(module).items() if k not in _CONTAINERS} for module in modules]
     buffers = [{name: buffer for name, buffer in m._buffers.items() if buffer is not None} for m in modules]
     contents = [{name: buffer.clone() for name, buffer in held.items()} for held in buffers]
     with preserved_randomness():
@@ -44,7 +43,3 @@ def evaluation_sandbox(model: nn.Module) -> Iterator[None]:
     with preserved(model), torch.no_grad():
         model.eval()
         yield
-
-
-def _plain_attributes(module: nn.Module) -> dict[str, Any]:
-    return {name: value for name, value in vars(module).items() if name not in _CONTAINERS}

@@ -31,7 +31,6 @@ _PROGRESS = (
 )
 """What a snapshot restores of ``TrainerState``; the rest follows from the configuration."""
 
-
 _SHARDS_FIRST = ".checkpoint-{step}.shards.part"
 """Where all processes write their parts before the first one makes a checkpoint of them; a leftover by this name."""
 
@@ -70,7 +69,18 @@ def check_position(state: TrainState, saved: SavedSnapshot) -> None:
             then["ranks"],
         )
         now |= {name: then[name] for name in shared}
-    saved.check_position(now)
+    for name, value in now.items():
+        if then[name] != value:
+            hint = (
+                "; twice the gradient_accumulation_steps stand in for half the ranks"
+                if name == "ranks"
+                else ""
+            )
+            raise CheckpointError(
+                f"it was trained with {name} {then[name]}, now it is {value}: the position in the data would differ",
+                where=saved.checkpoint,
+                remedy=f"resume with {name} {then[name]}, or start a new run in another output_dir{hint}",
+            )
 
 
 def take_snapshot(state: TrainState) -> Snapshot:
@@ -130,11 +140,6 @@ def resume(state: TrainState, saved: SavedSnapshot) -> None:
 
 def restore(state: TrainState, snapshot: Snapshot, where: str | Path = "the snapshot in memory") -> None:
     """Makes the run what it was.
-
-    Args:
-        state: The run.
-        snapshot: What it was.
-        where: Where that comes from, for messages.
 
     Raises:
         CheckpointError: The model, its groups or which of its parameters train are not what the run had.
@@ -262,10 +267,7 @@ def _parts_of_all(state: TrainState, snapshot: Snapshot) -> tuple[dict[str, Tens
 
 
 def _write(
-    state: TrainState,
-    snapshot: Snapshot,
-    weights: dict[str, Tensor] | None = None,
-    shards: Path | None = None,
+    state: TrainState, snapshot: Snapshot, weights: dict[str, Tensor] | None, shards: Path | None
 ) -> None:
     run, progress, training = state.output_dir, state.progress, state.config.training
     if is_moved(run):

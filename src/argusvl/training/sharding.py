@@ -113,9 +113,7 @@ def follow(state: TrainState) -> None:
 def whole_state(network: nn.Module, keep: bool) -> dict[str, Tensor]:
     """A model's whole weights on the CPU, gathered one after the other by all processes together.
 
-    Args:
-        network: The model.
-        keep: Whether this process wants them; else nothing is returned.
+    Nothing is returned where they are not to be kept.
     """
     # Of a tied weight all names get one tensor, by which writers know that it is tied.
     names: dict[int, str] = {}
@@ -138,9 +136,8 @@ def unsharded(network: nn.Module) -> Iterator[None]:
     for module in modules:
         state: Any = module._get_fsdp_state()
         # What was set cannot be asked for otherwise; torch before 2.13 had one group.
-        groups = (
-            state._fsdp_param_groups if hasattr(state, "_fsdp_param_groups") else [state._fsdp_param_group]
-        )
+        several = hasattr(state, "_fsdp_param_groups")
+        groups = state._fsdp_param_groups if several else [state._fsdp_param_group]
         automatic[state] = state._auto_reshard_after_forward
         before.update((group, group.post_forward_mesh_info) for group in groups if group is not None)
         module.set_reshard_after_forward(False, recurse=False)
@@ -181,12 +178,7 @@ def load_shards(
     folder: Path, optimizer: Optimizer, parameters: Mapping[str, Tensor]
 ) -> dict[str, dict[str, Tensor]]:
     """Reads what :func:`save_shards` wrote of a snapshot, in the parts of this run: of as many processes, or another
-    number, or of one.
-
-    Args:
-        folder: Of the shards.
-        optimizer: Its parameters say how its state is to be shared out.
-        parameters: By name; so they do for weights and averages.
+    number, or of one. How they are shared out the optimizer's parameters say, and those by name.
 
     Returns:
         Kind of tensor → its name → tensor.
@@ -208,9 +200,8 @@ def load_shards(
                 raise KeyError(f"{name} has shape {tuple(saved.size)}, expected {tuple(like.shape)}")
             tensors[key] = torch.empty_like(like.detach(), dtype=saved.properties.dtype)
         with warnings.catch_warnings():
-            warnings.filterwarnings(
-                "ignore", "torch.distributed is disabled"
-            )  # as it should be in one process
+            # As it should be in one process.
+            warnings.filterwarnings("ignore", "torch.distributed is disabled")
             dcp.load(tensors, checkpoint_id=folder)
     except (CheckpointException, KeyError, OSError, ValueError, AttributeError, RuntimeError) as error:
         raise CheckpointError(

@@ -78,15 +78,10 @@ class Snapshot:
     """A run at one step.
 
     Attributes:
-        engine: The engine's state.
         trainer: ``TrainerState`` as JSON text.
         weights: Parameters and buffers by name, not averaged: those that change at least.
-        optimizer: Its state.
-        scheduler: Its state.
         ranks: Of each rank, tensors and plain values only.
         task: What the task has learned beside the weights; plain values.
-        averages: The moving average of the weights.
-        scaler: State of the gradient scaler.
         config: The run's configuration; ``None`` in checkpoints of earlier versions.
     """
 
@@ -107,11 +102,7 @@ class Snapshot:
         return replace(self, **{name: _copied(getattr(self, name)) for name in changing})
 
     def shards(self, trained: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """What is in parts and therefore written by all processes together; empty where weights are whole.
-
-        Args:
-            trained: The parameters that train.
-        """
+        """What is in parts and therefore written by all processes together; empty where weights are whole."""
         shards: dict[str, Tensor] = {
             f"optimizer/{number}/{key}": value
             for number, state in self.optimizer["state"].items()
@@ -127,10 +118,7 @@ class Snapshot:
     def write(self, checkpoint: Path, trained: Mapping[str, Tensor], shards: Path | None = None) -> None:
         """Writes the state that resuming needs beside the checkpoint's weights.
 
-        Args:
-            checkpoint: The folder.
-            trained: The parameters that train.
-            shards: Where :meth:`shards` were written; the folder is moved into the checkpoint.
+        The folder in which :meth:`shards` were written is moved into the checkpoint.
         """
         whole = {
             number: {key: value for key, value in state.items() if not isinstance(value, DTensor)}
@@ -176,9 +164,6 @@ class _TrainerState(BaseModel):
 
 class SavedSnapshot:
     """A verified checkpoint, read to go on from it.
-
-    Args:
-        checkpoint: Its folder.
 
     Raises:
         CheckpointError: A file of its state is damaged.
@@ -226,11 +211,6 @@ class SavedSnapshot:
     def load(self, network: PreTrainedModel, optimizer: Optimizer, trained: Mapping[str, Tensor]) -> Snapshot:
         """All of it, the weights through the model or its class.
 
-        Args:
-            network: The model.
-            optimizer: Of the run that goes on.
-            trained: The parameters that train in it.
-
         Raises:
             CheckpointError: A file is damaged.
         """
@@ -258,27 +238,6 @@ class SavedSnapshot:
             averages=averages,
             scaler=_torch_file(scaler) if scaler.is_file() else None,
         )
-
-    def check_position(self, now: Mapping[str, int]) -> None:
-        """Refuses a run that would see its samples in another order.
-
-        Raises:
-            CheckpointError: Something that the position depends on has changed.
-        """
-        saved = self.engine.position
-        for name, value in now.items():
-            if saved[name] != value:
-                raise CheckpointError(
-                    f"it was trained with {name} {saved[name]}, now it is {value}: "
-                    "the position in the data would differ",
-                    where=self.checkpoint,
-                    remedy=f"resume with {name} {saved[name]}, or start a new run in another output_dir"
-                    + (
-                        "; twice the gradient_accumulation_steps stand in for half the ranks"
-                        if name == "ranks"
-                        else ""
-                    ),
-                )
 
     def _json(self, name: str) -> Any:
         try:

@@ -23,9 +23,7 @@ class Stalls:
     def judge(self, step: int, seconds: Mapping[str, float]) -> Stall | None:
         """The step as a stall, where it is one; then it does not count as a neighbour of those to come.
 
-        Args:
-            step: Its number.
-            seconds: What it spent by part; what was measured beside it is left out of account.
+        What was measured beside the step is left out of account.
         """
         parts = {part: spent for part, spent in seconds.items() if part != "measuring"}
         whole = sum(parts.values())

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from accelerate import Accelerator
 from torch import nn
@@ -32,6 +32,7 @@ from argusvl.training.progress import ProgressCallback
 from argusvl.training.protocol import Task
 from argusvl.training.snapshot import Snapshot
 from argusvl.training.throughput import Throughput
+from argusvl.training.time_left import BetweenSteps
 
 
 @dataclass
@@ -60,34 +61,18 @@ class TrainState:
     """What is trained, with what, and where it stands.
 
     Attributes:
-        task: The task.
-        config: The run's configuration.
         arguments: What transformers makes of it.
-        train_dataset: The samples to train on.
-        eval_dataset: Those held out.
         collate: The collator, seeded.
-        parallel: The processes that train together.
-        precision: What is computed in.
-        accelerator: What wraps the model and its backward pass.
         network: The model, not wrapped.
         wrapped: The model as a step calls it.
         groups: Its parameters by group.
         trainable: Those that train, by name.
-        losses: The task's loss terms.
-        ema: The moving average of the weights.
-        optimizer: The optimizer; there from the beginning of training on.
-        scheduler: Its schedule of rates; there from then on, too.
-        progress: Step, epoch, log and best figure.
         control: What the callbacks ask for.
-        policies: Who may change training.
         plan: What holds for the present step.
         good: What a roll-back goes to.
         window: Losses since the last log entry.
         last_logged: The step of that.
         evaluation_due: Whether an evaluation was due and did not come to its end.
-        throughput: How fast it goes.
-        callbacks: Callbacks of transformers.
-        listeners: Who gets each step's record.
         display: What is shown meanwhile.
         interrupts: Whether the user wants it to stop.
         ranks_stop: Whether the user of some rank does.
@@ -164,7 +149,7 @@ class TrainState:
         self.notify("on_log", logs=figures)
 
     @contextlib.contextmanager
-    def between_steps(self, doing: Literal["evaluating", "saving"]) -> Iterator[None]:
+    def between_steps(self, doing: BetweenSteps) -> Iterator[None]:
         """What the body takes is no time of training."""
         with self.throughput.excluded(), self.display.during(doing):
             yield

@@ -9,13 +9,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import clip_grads_with_norm_
 
 from argusvl.core.batch import Batch
 from argusvl.core.errors import ArgusError
 from argusvl.training.attention_entropy import observed_attention
 from argusvl.training.gradient_shares import GradientShares, gradient_shares
 from argusvl.training.losses import Counts
-from argusvl.training.norms import clip_gradients, gradient_norms, update_ratios
+from argusvl.training.norms import gradient_norms, update_ratios
 from argusvl.training.randomness import mixed_seed, preserved_randomness, seed_all
 from argusvl.training.sharding import local
 from argusvl.training.state import TrainState
@@ -45,7 +46,7 @@ def fetch(
 def forward_backward(
     state: TrainState,
     batches: Sequence[Batch],
-    counts: Counts | None = None,
+    counts: Counts,
     step: int | None = None,
     wants: frozenset[str] = frozenset(),
     rank: int | None = None,
@@ -58,17 +59,13 @@ def forward_backward(
     Args:
         state: The run.
         batches: The micro-batches, as collated.
-        counts: The step's global counts; added over the batches and ranks where not given.
+        counts: The step's global counts.
         step: Its number; the next one where not given.
         wants: ``"outputs"`` to keep what the model returns; ``"gradient_shares"`` and ``"attention"`` to measure
             them, in the first micro-batch.
         rank: Whose draws; this process's where not given.
     """
     step = state.step + 1 if step is None else step
-    if counts is None:
-        counts = state.losses.counts_of(batches)
-        totals = state.parallel.add(torch.tensor(list(counts.values()))).tolist()
-        counts = dict(zip(counts, totals, strict=True))
     model, sums, losses, outputs = state.wrapped, [], [], []
     shares: GradientShares | None = None
     attention: dict[str, Tensor] = {}
@@ -137,7 +134,7 @@ def optimize(state: TrainState, record: StepRecord) -> None:
     assert state.optimizer is not None
     entries = state.optimizer.param_groups
     limit = state.arguments.max_grad_norm * state.plan.clip
-    clip_gradients(state.trainable, record.gradients.total, limit)
+    clip_grads_with_norm_(state.trainable.values(), limit, record.gradients.total)
     begun = time.perf_counter()
     scheduled = [entry["lr"] for entry in entries]
     for entry in entries:

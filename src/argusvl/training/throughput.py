@@ -21,25 +21,17 @@ class Throughput:
         self.trained_seconds = 0.0
         self.trained_samples = 0
         self.trained_images = 0
-        self._restart()
+        self.start()
 
-    def _restart(self) -> None:
+    def start(self) -> None:
+        """Starts a window; call it when training starts."""
         self._started = time.perf_counter()
         self._excluded = self._waited = 0.0
         self._samples = self._images = self._tokens = self._real_tokens = self._steps = 0
         self._spent: dict[str, float] = {}
 
-    def start(self) -> None:
-        """Starts a window; call it when training starts."""
-        self._restart()
-
     def add(self, batches: Sequence[Batch], seconds: Mapping[str, float]) -> None:
-        """Adds a step's batches.
-
-        Args:
-            batches: The micro-batches of this rank.
-            seconds: What the step spent by part; ``data`` is what it waited for its batches.
-        """
+        """Adds this rank's batches of a step, and what it spent by part; ``data``: what it waited for them."""
         self._waited += seconds.get("data", 0.0)
         self._steps += 1
         for part, spent in seconds.items():
@@ -78,5 +70,5 @@ class Throughput:
         self.trained_seconds += seconds
         self.trained_samples += self._ranks * self._samples
         self.trained_images += self._ranks * self._images
-        self._restart()
+        self.start()
         return figures

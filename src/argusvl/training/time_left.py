@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from collections import deque
 from statistics import fmean
+from typing import Literal
+
+BetweenSteps = Literal["evaluating", "saving"]
 
 _WINDOW = 100
 """Steps whose mean is taken: enough that the noise of single ones is averaged out, few enough to notice a change."""
@@ -41,33 +44,27 @@ class TimeLeft:
         self._step, self._last_step = step, last_step
         self._evaluate_every, self._save_every = evaluate_every, save_every
         self._evaluation_in_steps = evaluation_in_steps
-        self._evaluation_due = self._saving_due = False
         self._count = 0
         self._steps: deque[float] = deque(maxlen=_WINDOW)
-        self._evaluations: deque[float] = deque(maxlen=3)
-        self._savings: deque[float] = deque(maxlen=3)
+        self._took: dict[BetweenSteps, deque[float]] = {
+            "evaluating": deque(maxlen=3),
+            "saving": deque(maxlen=3),
+        }
+        self._due: set[BetweenSteps] = set()
 
     def step_ended(self, step: int, seconds: float) -> None:
         """A step, of that number, was made in so many seconds, its data included; evaluations and checkpoints not."""
         self._step = step - 1  # after a roll-back it is not the one after the last
-        before = self._evaluations_left(), self._savings_left()
+        before = self._times_left()
         self._step = step
-        self._evaluation_due, self._saving_due = (
-            self._evaluations_left() < before[0],
-            self._savings_left() < before[1],
-        )
+        self._due = {doing for doing, times in self._times_left().items() if times < before[doing]}
         self._count += 1
         self._steps.append(seconds)
 
-    def evaluation_ended(self, seconds: float) -> None:
-        """An evaluation took so many seconds."""
-        self._evaluation_due = False
-        self._evaluations.append(seconds)
-
-    def saving_ended(self, seconds: float) -> None:
-        """Writing a checkpoint took so many seconds."""
-        self._saving_due = False
-        self._savings.append(seconds)
+    def ended(self, doing: BetweenSteps, seconds: float) -> None:
+        """An evaluation, or writing a checkpoint, took so many seconds."""
+        self._due.discard(doing)
+        self._took[doing].append(seconds)
 
     def seconds_per_step(self) -> float | None:
         """The mean of the last steps without the very first ones; ``None`` before there is any."""
@@ -82,22 +79,23 @@ class TimeLeft:
         step = self.seconds_per_step()
         if step is None:
             return None
-        evaluation = fmean(self._evaluations or [_EVALUATED * self._evaluation_in_steps * step])
-        saving = fmean(self._savings or [0.0])
-        return (
-            (self._last_step - self._step) * step
-            + (self._evaluations_left() + self._evaluation_due) * evaluation
-            + (self._savings_left() + self._saving_due) * saving
-        )
+        guessed: dict[BetweenSteps, float] = {
+            "evaluating": _EVALUATED * self._evaluation_in_steps * step,
+            "saving": 0.0,
+        }
+        left = (self._last_step - self._step) * step
+        for doing, times in self._times_left().items():
+            left += (times + (doing in self._due)) * fmean(self._took[doing] or [guessed[doing]])
+        return left
 
-    def _evaluations_left(self) -> int:
-        return 0 if self._evaluate_every is None else self._left(self._evaluate_every)
-
-    def _savings_left(self) -> int:
+    def _times_left(self) -> dict[BetweenSteps, int]:
+        """How often is evaluated and saved after this step."""
+        saved = self._left(self._save_every)
         if self._evaluate_every is None:
-            return self._left(self._save_every)
+            return {"evaluating": 0, "saving": saved}
+        evaluated = self._left(self._evaluate_every)
         both = self._left(math.lcm(self._evaluate_every, self._save_every))
-        return self._left(self._evaluate_every) + self._left(self._save_every) - both
+        return {"evaluating": evaluated, "saving": evaluated + saved - both}
 
     def _left(self, every: int) -> int:
         """How often something comes after this step that comes at the multiples and after the last step."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, Trainer, TrainerCallback, set_seed
 from transformers.integrations import TensorBoardCallback
 from transformers.trainer_callback import PrinterCallback
@@ -26,7 +26,6 @@ from argusvl.training.arguments import decide_together, started_with, training_a
 from argusvl.training.callbacks import PlainNamesTensorBoard, Resuming
 from argusvl.training.ema import ExponentialMovingAverage
 from argusvl.training.evaluating import evaluate
-from argusvl.training.gradient_shares import refuse_where_impossible
 from argusvl.training.interrupts import leave_signals
 from argusvl.training.listeners import Listener, Listeners
 from argusvl.training.losses import LossAggregation, LossWindow
@@ -47,18 +46,9 @@ from argusvl.training.watching import RunWatch
 class ArgusTrainer(Trainer):
     """Trains any task.
 
-    Args:
-        task: What to train and on what.
-        config: The run's configuration; the common sections are read, the task's own are not.
-        callbacks: Further callbacks of transformers that watch.
-        checkpoint: A verified checkpoint to go on from.
-        policies: Further policies, asked after the engine's own.
-        listeners: Who gets each step's record.
-
     Attributes:
         run: What is trained, with what, and where it stands.
         resumed: The checkpoint that it goes on from.
-        watch: The doctor.
 
     Raises:
         ConfigError: A setting, the parameter groups or the device do not fit.
@@ -105,7 +95,6 @@ class ArgusTrainer(Trainer):
         )
         if arguments.fsdp_plugin_args is not None and self.resumed is not None:
             self.resumed.read_weights(model)
-        refuse_where_impossible(config.training.gradient_shares_every, arguments)
         if sharding.prepare(self.accelerator, arguments, model):
             self.is_fsdp_enabled = True
         names = frozenset[str]().union(*(group.trainable for group in groups))
@@ -212,14 +201,9 @@ class ArgusTrainer(Trainer):
             logs["train_loss"] = self.run.window.mean()
         super().log(logs, start_time)
 
-    def evaluate(
-        self,
-        eval_dataset: Dataset[Any] | None = None,  # type: ignore[override]
-        ignore_keys: list[str] | None = None,
-        metric_key_prefix: str = "eval",
-    ) -> dict[str, float]:
-        """See :func:`argusvl.training.evaluating.evaluate`."""
-        return evaluate(self.run, eval_dataset, metric_key_prefix)
+    def evaluate(self, ignore_keys: list[str] | None = None) -> dict[str, float]:  # type: ignore[override]
+        """See :func:`argusvl.training.evaluating.evaluate`; Trainer asks for it with ``eval_on_start``."""
+        return evaluate(self.run)
 
     # ---- what Trainer makes, by our data and groups ----------------------------------------------------------------
 

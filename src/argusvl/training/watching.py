@@ -57,15 +57,11 @@ _BRIGHT = 30.0
 class RunWatch(Listener):
     """Watches a run of the engine; on several ranks the first one's.
 
-    Args:
-        state: The run.
-
     Attributes:
         evidence: Of the run since it began, was resumed or rolled back; ``None`` before that.
         present: What the last two examinations found.
         clean: Whether the last one found nothing at all.
         idle: What the plan of the whole run proves: groups that no step would train.
-        seconds: What the watching has cost.
     """
 
     def __init__(self, state: TrainState) -> None:
@@ -74,7 +70,6 @@ class RunWatch(Listener):
         self.present: list[Finding] = []
         self.clean = True
         self.idle: list[Finding] = []
-        self.seconds = 0.0
         self._suspected: set[str] = set()
         self._told: set[tuple[str, str]] = set()
         self._sizes: dict[str, float] = {}
@@ -149,7 +144,6 @@ class RunWatch(Listener):
         evidence = self.evidence
         if evidence is None:
             return
-        begun = time.perf_counter()
         self._steps += 1
         looked = self._parameters.looking
         self._take(evidence, record, looked)
@@ -159,7 +153,6 @@ class RunWatch(Listener):
         if self._steps >= _FIRST_EXAMINATION and (looked or last or not record.finite):
             self._examine(evidence)
         self._parameters.looking = is_look(self._steps + 1)
-        self.seconds += time.perf_counter() - begun
 
     def on_evaluation(self, step: int, figures: Mapping[str, float]) -> None:
         """The figure that chooses the best checkpoint is followed."""

@@ -18,6 +18,7 @@ from argusvl.cli.recognize.options import (
 )
 from argusvl.command_options import Device
 from argusvl.core.terminal import FOUND_SOMETHING
+from argusvl.core.wording import listed, printable
 
 
 def classify(
@@ -73,7 +74,6 @@ def classify(
         argus recognize classify support/ photo.jpg --threshold 0.8
     """
     from argusvl.cli.recognize.output import NAMED, print_classified, print_note, write_lines
-    from argusvl.core.wording import listed, printable
     from argusvl.recognition.few_shot.classification import ClassifyOptions, FewShotClassifier
     from argusvl.recognition.few_shot.classification import classify as classify_vectors
     from argusvl.recognition.few_shot.embeddings import default_cache

@@ -9,7 +9,7 @@ import typer
 
 from argusvl.cli.recognize.options import BACKBONE_HELP, Images
 from argusvl.command_options import AsJson, Device, Threads
-from argusvl.core.terminal import FOUND_SOMETHING
+from argusvl.core.terminal import FOUND_SOMETHING, print_json, say
 
 VECTORS = "vectors"
 """The store of vectors in the folder of the results, as `argus recognize extract` makes it."""
@@ -62,7 +62,6 @@ def describe(
         argus recognize describe photos/ --model Florence-2-base/ --out cables/ --find cable
     """
     from argusvl.cli.recognize.output import print_extraction, print_pipeline
-    from argusvl.core.terminal import print_json, say
     from argusvl.recognition.backbones.table import load_backbone
     from argusvl.recognition.extraction.extractor import extract
     from argusvl.recognition.florence.describing import describe_stage

@@ -16,7 +16,7 @@ from argusvl.cli.recognize.options import (
     goes_on_when_interrupted,
 )
 from argusvl.command_options import AsJson, Device
-from argusvl.core.terminal import FOUND_SOMETHING
+from argusvl.core.terminal import FOUND_SOMETHING, print_json
 
 
 def enroll(
@@ -74,7 +74,6 @@ def enroll(
 
     # These take seconds: a mistake in the above has been told.
     from argusvl.cli.recognize.output import print_enrolment
-    from argusvl.core.terminal import print_json
     from argusvl.recognition.backbones.table import absolute_spec
     from argusvl.recognition.backbones.views import load_with_views
     from argusvl.recognition.few_shot.enrolment import HEADER, SupportStore

@@ -10,7 +10,7 @@ import typer
 
 from argusvl.cli.recognize.options import BACKBONE_HELP, LANE_HELP, VIEWS_HELP, Images, Lane
 from argusvl.command_options import AsJson, Device, Threads
-from argusvl.core.terminal import FOUND_SOMETHING
+from argusvl.core.terminal import FOUND_SOMETHING, print_json
 
 
 def extract(
@@ -51,7 +51,6 @@ def extract(
         argus recognize extract photos.txt --out store/ --backbone dinov2-base:FOLDER --lane scaled
     """
     from argusvl.cli.recognize.output import print_extraction, print_how_far
-    from argusvl.core.terminal import print_json
     from argusvl.recognition.backbones.views import load_with_views
     from argusvl.recognition.extraction.extractor import extract as extract_images
 

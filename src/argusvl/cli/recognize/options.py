@@ -58,12 +58,6 @@ def require_output(
 ) -> None:
     """Refuses to write over what the command reads, and unasked over anything.
 
-    Args:
-        out: Where the user wants the result; nothing is refused when ``None``.
-        overwrite: Whether what is there may be replaced.
-        folders: Stores and data folders, which hold no results.
-        files: Lists and the like that are read.
-
     Raises:
         ConfigError: It has the name of an image, as where a shell has put file names for ``*``, or lies in a folder.
         ArgusError: It is there already, or is a file that is read.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
+from argus_doctor.rendering import print_findings
 from argusvl.core.errors import DataError
 from argusvl.core.files import atomic_text_file
 from argusvl.core.terminal import console, say
@@ -146,8 +147,6 @@ def print_classified(
 
 def print_verification(found: Verification) -> None:
     """A table of the checks by group, what to do about those that failed, and how many have passed."""
-    from argus_doctor.rendering import print_findings
-
     table = Table(box=None, pad_edge=False, show_header=False)
     for column in ("result", "check", "figure"):
         table.add_column(column, overflow="fold")

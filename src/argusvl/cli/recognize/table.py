@@ -21,7 +21,8 @@ from argusvl.cli.recognize.options import (
 )
 from argusvl.command_options import Device
 from argusvl.core.errors import ConfigError
-from argusvl.core.terminal import FOUND_SOMETHING
+from argusvl.core.files import write_text_atomically
+from argusvl.core.terminal import FOUND_SOMETHING, print_json
 
 
 def table(
@@ -91,8 +92,6 @@ def table(
         argus recognize table data/ --unknown cat,dog --format csv --out table.csv
     """
     from argusvl.cli.recognize.output import print_measured
-    from argusvl.core.files import write_text_atomically
-    from argusvl.core.terminal import print_json
     from argusvl.recognition.few_shot.embeddings import default_cache
     from argusvl.recognition.few_shot.evaluation import Protocol
     from argusvl.recognition.few_shot.layout import parse_layout

@@ -9,7 +9,7 @@ import typer
 
 from argusvl.cli.recognize.options import BACKBONE_HELP
 from argusvl.command_options import AsJson, Device
-from argusvl.core.terminal import FOUND_SOMETHING
+from argusvl.core.terminal import FOUND_SOMETHING, print_json
 
 
 def verify(
@@ -33,7 +33,6 @@ def verify(
         argus recognize verify clip-vit-b32:FOLDER --count 200
     """
     from argusvl.cli.recognize.output import print_verification
-    from argusvl.core.terminal import print_json
     from argusvl.recognition.backbones.table import load_backbone
     from argusvl.recognition.verification.pictures import folder_pictures
     from argusvl.recognition.verification.verify import verify as verify_backbone

@@ -120,7 +120,6 @@ class RollBack:
     """Training goes on from the last snapshot in memory.
 
     Attributes:
-        why: The reason.
         change: What holds from there on, so that the same does not happen again.
     """
 
@@ -133,8 +132,6 @@ class Stop:
     """Training ends with an error.
 
     Attributes:
-        why: What happened.
-        advice: What the user should do.
         where: File or folder that shows it.
     """
 
@@ -188,9 +185,6 @@ class _Change:
     """A change of the rates that holds for some steps.
 
     Attributes:
-        plan: The change.
-        first: The first step that it holds for.
-        last: The last one.
         stays: Whether it holds for them also after a roll-back to a step before them.
     """
 
@@ -201,11 +195,7 @@ class _Change:
 
 
 class Policies:
-    """All of a run's policies, as one.
-
-    Args:
-        policies: In the order in which they are asked.
-    """
+    """All of a run's policies, as one."""
 
     def __init__(self, policies: Sequence[Policy]) -> None:
         self._policies = tuple(policies)
@@ -263,13 +253,14 @@ class Policies:
         """Takes what :meth:`state_dict` returned; a policy that was not there then begins anew."""
         for policy, values in self._each_with(state):
             policy.load_state_dict(values)
-        self._changes = _changes(state)
+        self._changes = [_change(*one) for one in state.get("scaled", ())]
 
     def rolled_back(self, step: int, known: Mapping[str, Any]) -> None:
         """Lets each take from what :meth:`state_dict` returned before the roll-back what it must not forget."""
         for policy, values in self._each_with(known):
             policy.rolled_back(step, values)
-        self._changes = [change for change in _changes(known) if change.stays or change.first <= step]
+        changes = (_change(*one) for one in known["scaled"])
+        self._changes = [change for change in changes if change.stays or change.first <= step]
 
     def _each_with(self, state: Mapping[str, Any]) -> Iterator[tuple[Policy, Mapping[str, Any]]]:
         saved = [(str(name), values) for name, values in state.get("policies", ())]
@@ -281,16 +272,10 @@ class Policies:
                     break
 
 
-def _changes(state: Mapping[str, Any]) -> list[_Change]:
-    """Of a state; those of older checkpoints hold from their first step and after roll-backs."""
-    return [
-        _Change(Plan(rates={"*": float(factor)}, clip=float(more[0] if more else 1)), *_held(last, *more[1:]))
-        for factor, last, *more in state.get("scaled", ())
-    ]
-
-
-def _held(last: int, first: int = 0, stays: bool = True) -> tuple[int, int, bool]:
-    return int(first), int(last), bool(stays)
+def _change(factor: float, last: int, clip: float = 1.0, first: int = 0, stays: bool = True) -> _Change:
+    """As a state has it; those of older checkpoints hold from their first step and after roll-backs."""
+    plan = Plan(rates={"*": float(factor)}, clip=float(clip))
+    return _Change(plan, int(first), int(last), bool(stays))
 
 
 def strongest(actions: Sequence[Action]) -> Action:

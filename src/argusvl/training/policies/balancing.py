@@ -50,13 +50,7 @@ class TermSizes:
 
 
 class Balancing(Policy):
-    """Balances in each step by the steps before it.
-
-    Args:
-        terms: The task's.
-        decay: Of the moving averages.
-        over_ranks: Adds a tensor over ranks.
-    """
+    """Balances in each step by the steps before it."""
 
     def __init__(
         self, terms: Sequence[LossTerm], decay: float, over_ranks: Callable[[Tensor], Tensor]

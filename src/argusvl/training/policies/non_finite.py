@@ -17,12 +17,7 @@ _REMEMBERED = 50
 
 
 class StopWhereNotFinite(Policy):
-    """Ends the run at the first bad step: nothing was changed by it, and it is kept for replay.
-
-    Args:
-        parallel: The ranks, which must agree.
-        examine: Tells what was wrong, and keeps the step.
-    """
+    """Ends the run at the first bad step: nothing was changed by it, and it is kept for replay."""
 
     def __init__(self, parallel: Parallel, examine: Callable[[StepRecord], BadStep]) -> None:
         self._parallel = parallel
@@ -46,11 +41,6 @@ class StopWhereNotFinite(Policy):
 class Recover(StopWhereNotFinite):
     """Passes over bad steps; where they pile up goes back to the last good snapshot with lower rates and clipping; ends
     the run, with a diagnosis, where that does not help either.
-
-    Args:
-        parallel: The ranks, which must agree.
-        examine: Tells what was wrong, and keeps the step.
-        settings: The limits.
     """
 
     def __init__(
@@ -79,14 +69,8 @@ class Recover(StopWhereNotFinite):
             return Continue()
         self._in_a_row += 1
         found = self._examine(record)
-        self._seen.append(
-            {
-                "term": found.term,
-                "parameter": found.parameter,
-                "module": found.module,
-                "samples": found.samples,
-            }
-        )
+        told = ("term", "parameter", "module", "samples")
+        self._seen.append({name: getattr(found, name) for name in told})
         limits = self._settings
         share = sum(self._window) / limits.nan_window
         if self._in_a_row <= limits.max_consecutive_nan and share <= limits.max_nan_ratio:

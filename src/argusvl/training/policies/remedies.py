@@ -75,11 +75,6 @@ class Remedies(Policy):
     on the evaluation data, and where that says nothing (yet) the loss. A group that would never train trains at once:
     that needs no trial.
 
-    Args:
-        state: The run.
-        watch: Who finds.
-        settings: What may be done.
-
     Raises:
         ConfigError: A finding is named that the engine can do nothing about, or there are several processes.
     """
@@ -246,7 +241,7 @@ class Remedies(Policy):
         if state.eval_dataset is None:
             return None
         name = state.config.training.metric_for_best_model.removeprefix("eval_")
-        figure = measure(state, state.eval_dataset).get(name, math.nan)
+        figure = measure(state).get(name, math.nan)
         return figure if math.isfinite(figure) else None
 
     # --- its state
