@@ -559,9 +559,13 @@ def _decide_head(draft: _Draft, survey: Survey, start: _StartingPoint, tokens: _
             "detection.detection_caption_max_tokens", max(8, _rounded(tokens.caption + 2, 4)), why_caption
         )
     else:
+        from argusvl.detection.model.configuration import HEAD_KEYS
+
         _refuse_what_the_head_cannot(start, start.head, tokens, survey)
-        for key, value in _head_values(start.head).items():
-            draft.put(f"detection.{key}", value, "of the checkpoint, whose weights have this shape")
+        for name, key in HEAD_KEYS.items():
+            if name != "dropout":
+                value = getattr(start.head, name)
+                draft.put(f"detection.{key}", value, "of the checkpoint, whose weights have this shape")
         if start.sees and start.head.second_eye == "none":
             draft.put("detection.detection_second_eye", _SECOND_EYE, _WHY_SECOND_EYE)
         if start.sees:  # kinds come soon with it, and boxes are what is left
@@ -604,26 +608,6 @@ def _refuse_what_the_head_cannot(
             where=start.model_path,
             remedy=f"split crowded images, or start otherwise: {new_head}",
         )
-
-
-def _head_values(head: ArgusDetectionConfig) -> dict[str, Any]:
-    """The keys that a checkpoint's head settles."""
-    shaping = (
-        "queries",
-        "num_queries",
-        "hidden_size",
-        "num_heads",
-        "ffn_size",
-        "decoder_num_layers",
-        "caption_decoder_num_layers",
-        "caption_max_tokens",
-        "adapter_bottleneck_ratio",
-        "sampling_points",
-        "second_eye",
-        "nms_iou",
-    )
-    enabled = {"detection_enabled": head.detection_enabled}
-    return enabled | {f"detection_{name}": getattr(head, name) for name in shaping}
 
 
 def _first(pattern: re.Pattern[str], texts: Mapping[str, int]) -> str | None:

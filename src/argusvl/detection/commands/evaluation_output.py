@@ -88,12 +88,8 @@ def print_reliability(reliability: ReliabilityReport, note: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What was measured of a checkpoint on one set of questions: its head, its written answers, or both.
-
-    Attributes:
-        head: The evaluation of the detection head.
-        reliability: Of the head's scores.
-        text: The evaluation of the written answers.
+    """What was measured of a checkpoint on one set of questions: its head and how reliable its scores are, its written
+    answers, or both.
     """
 
     head: HeadEvaluation | None
@@ -125,13 +121,7 @@ class Measured:
         return _figures(text) | {"answers": answers}
 
     def show(self, title: str, labels: Sequence[str] = (), calibration_note: str = "") -> None:
-        """The tables, on stderr.
-
-        Args:
-            title: Above the first table.
-            labels: Of the checkpoint, where it is to be said that none of them is in the data.
-            calibration_note: What the scores were fitted on, where their reliability is to be shown.
-        """
+        """The tables, on stderr; with ``labels`` and ``calibration_note`` what they mean for the figures, too."""
         if self.head is not None and self.reliability is not None:
             print_figures(self.head.figures, title)
             if labels:

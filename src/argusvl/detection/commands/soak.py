@@ -26,16 +26,7 @@ _LIMIT = 8.0
 
 @dataclass(frozen=True, slots=True)
 class Soak:
-    """How memory went.
-
-    Attributes:
-        steps: Trained.
-        per_1000_steps: Growth of resident memory, MiB per 1,000 steps.
-        low: The true growth is above this, with 95 % confidence.
-        high: The true growth is below this, with 95 % confidence.
-        limit: What it may grow by.
-        verdict: ``flat``, ``grows`` or ``undecided``.
-    """
+    """How memory went: growth in MiB per 1,000 steps, its 95 % bounds, and what it may be."""
 
     steps: int
     per_1000_steps: float
@@ -66,12 +57,8 @@ class _Watch(Listener):
 def soak(model: str, steps: int, *, images: int = 24, width: int = 224, height: int = 168) -> Soak:
     """Trains a checkpoint by the engine itself, as `argus train` would, and fits a line to the memory in use.
 
-    Args:
-        model: A checkpoint, a folder in hub layout, or what ships.
-        steps: Optimizer steps.
-        images: Drawn for it.
-        width: Of each, pixels.
-        height: Of each, pixels.
+    ``model`` is a checkpoint, a folder in hub layout, or what ships; ``images`` of ``width`` × ``height`` pixels are
+    drawn for it.
     """
     with tempfile.TemporaryDirectory() as elsewhere:
         folder = Path(elsewhere)

@@ -137,15 +137,9 @@ class Figures:
         """JSON-ready: ``nan`` becomes ``None``."""
         value = _null_nan(asdict(self))
         del value["precision_recall"]
-        value["per_class"] = {name: _null_nan(figures) for name, figures in value["per_class"].items()}
-        return value
-
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> Figures:
-        """Inverse of :meth:`to_dict`; further keys are ignored."""
-        known = {f.name: value[f.name] for f in fields(cls) if f.name not in _BY_CLASS}
-        per_class = {name: ClassFigures(**_nan_null(figures)) for name, figures in value["per_class"].items()}
-        return cls(**_nan_null(known), per_class=per_class)
+        return value | {
+            "per_class": {name: _null_nan(figures) for name, figures in value["per_class"].items()}
+        }
 
     def scalars(self) -> dict[str, float]:
         """Flat figures for logs and for choosing a checkpoint, ``AP50/<class>`` by class, without ``nan``."""
@@ -193,11 +187,11 @@ def evaluate_detections(
     described: Sequence[Detections] | None = None,
     meteor: TextScore | None = None,
 ) -> Figures:
-    """Scores predictions against the truth, image by image in the same order.
+    """Scores predictions against the truth, image by image in the same order and the same pixels.
 
     Args:
         predictions: For each image the entries that AP ranks; several labels of one query are allowed.
-        truth: For each image its objects, in the same pixels.
+        truth: For each image its objects.
         labels: The vocabulary that the predictions choose from.
         vocabulary: ``closed``: a class is a whole description; ``open``: its first segment.
         max_detections: Highest-scoring entries of an image that count: 100, or the number of queries where
@@ -255,12 +249,9 @@ def evaluate_detections(
 
 
 def claim(truth: Truth, predictions: Detections, iou: float = MIN_IOU) -> NDArray[np.int64]:
-    """Which prediction each truth takes: its highest-scoring unclaimed one with enough overlap.
+    """Which prediction each truth takes, ``[T]``: its highest-scoring unclaimed one with enough overlap, or -1.
 
     Truths choose in the order of the file.
-
-    Returns:
-        ``[T]``: an index into ``predictions``, -1 where none is left.
     """
     return match(pairwise_iou(truth.boxes_xyxy_px, predictions.boxes_xyxy_px), iou, predictions.scores)
 
@@ -375,7 +366,3 @@ def _nfc(texts: Sequence[str]) -> list[str]:
 
 def _null_nan(value: Mapping[str, Any]) -> dict[str, Any]:
     return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in value.items()}
-
-
-def _nan_null(value: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: math.nan if v is None else v for k, v in value.items()}

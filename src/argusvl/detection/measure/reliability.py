@@ -88,12 +88,9 @@ class ReliabilityReport:
 
 
 def write_reliability(folder: Path, report: ReliabilityReport, measured_on: str) -> None:
-    """Writes ``calibration.json``: what the run's report draws.
+    """Writes ``calibration.json``, what the report draws, into the folder of a checkpoint, a run or an evaluation.
 
-    Args:
-        folder: Of a checkpoint, a run or an evaluation.
-        report: The figures.
-        measured_on: The data, in words.
+    ``measured_on`` names the data in words.
     """
     content = {**report.to_dict(), "measured_on": measured_on}
     write_text_atomically(folder / CALIBRATION, json.dumps(content, ensure_ascii=False, indent=2) + "\n")

@@ -89,12 +89,9 @@ class Need:
 
 
 def need(strategy: Strategy, step: CountedStep, *, averaged: bool = False) -> Need:
-    """What a strategy takes.
+    """What a strategy takes, given a step that was counted as it says.
 
-    Args:
-        strategy: The strategy.
-        step: Counted as it says.
-        averaged: Whether a moving average of the weights is kept, in float32.
+    ``averaged``: whether a moving average of the weights is kept, in float32.
     """
     n, total, trainable = strategy.devices, step.total, step.trainable
     gathered = 0.0

@@ -47,11 +47,7 @@ _IN_PEFT = "base_model.model."
 
 
 class Adapter:
-    """The adapter in a stock model's layers.
-
-    Args:
-        peft: The stock model as PEFT wraps it.
-    """
+    """The adapter in a stock model's layers; ``peft`` is the stock model as PEFT wraps it."""
 
     def __init__(self, peft: PeftModel) -> None:
         self._peft = peft
@@ -133,11 +129,8 @@ class Adapter:
             raise _unfit(folder, str(error)) from error
 
     def save(self, folder: Path, state: Mapping[str, Tensor]) -> None:
-        """Writes the adapter as PEFT does.
-
-        Args:
-            folder: Made where it is missing.
-            state: Weights of the stock model by their names in it, as they are to be saved.
+        """Writes the adapter as PEFT does; ``state`` are the stock model's weights by their names, as they are to be
+        saved.
         """
         own = self._peft.state_dict() | {f"{_IN_PEFT}{name}": tensor for name, tensor in state.items()}
         # "auto" would ask the model hub whether the base has the same vocabulary.
@@ -174,11 +167,8 @@ class Adapter:
 
 
 def describe_base(model_path: Path, stock: Path) -> dict[str, str]:
-    """What a checkpoint says of the base of its adapter: where it is, and how it is told from others.
-
-    Args:
-        model_path: As configured.
-        stock: The stock part there.
+    """What a checkpoint says of the base of its adapter, the stock part of ``model_path`` as configured: where it is,
+    and how it is told from others.
     """
     shipped = str(model_path) in MODELS and not model_path.is_dir()
     path = str(model_path) if shipped else str(real_path(stock))

@@ -36,6 +36,14 @@ class HeadShape(ModelShape):
     adapter_base: dict[str, str] | None = None
 
 
+HEAD_KEYS = {
+    name: name if name.startswith("detection_") else f"detection_{name}"
+    for name in HeadShape.model_fields
+    if name not in ("labels_in_order", "adapter_base")
+}
+"""Field of a head's shape → the configuration's key for it, for those that a configuration settles."""
+
+
 class _RopeShape(ModelShape):
     rope_theta: Positive = 1e6
     mrope_section: tuple[Size, ...] | list[Size] | None = None
@@ -139,47 +147,29 @@ class ArgusDetectionConfig(PreTrainedConfig):
     """
 
     model_type = "argus_detection"
+    detection_enabled: bool = True
+    queries: str = "proposals"
+    num_queries: int = 100
+    hidden_size: int = 256
+    num_heads: int = 8
+    ffn_size: int = 1024
+    decoder_num_layers: int = 2
+    caption_decoder_num_layers: int = 4
+    caption_max_tokens: int = 32
+    adapter_bottleneck_ratio: int = 8
+    sampling_points: int = 4
+    second_eye: SecondEyeName = "none"
+    labels_in_order: bool = False
+    nms_iou: float | None = None
+    dropout: float = 0.0
+    adapter_base: dict[str, str] | None = None
 
-    def __init__(
-        self,
-        qwen_config: Qwen2_5_VLConfig | dict[str, Any] | None = None,
-        detection_enabled: bool = True,
-        queries: str = "proposals",
-        num_queries: int = 100,
-        hidden_size: int = 256,
-        num_heads: int = 8,
-        ffn_size: int = 1024,
-        decoder_num_layers: int = 2,
-        caption_decoder_num_layers: int = 4,
-        caption_max_tokens: int = 32,
-        adapter_bottleneck_ratio: int = 8,
-        sampling_points: int = 4,
-        second_eye: SecondEyeName = "none",
-        labels_in_order: bool = False,
-        nms_iou: float | None = None,
-        dropout: float = 0.0,
-        adapter_base: dict[str, str] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        if isinstance(qwen_config, dict):
-            qwen_config = Qwen2_5_VLConfig(**qwen_config)
-        self.qwen_config = qwen_config if qwen_config is not None else Qwen2_5_VLConfig()
-        self.detection_enabled = detection_enabled
-        self.queries = queries
-        self.num_queries = num_queries
-        self.hidden_size = hidden_size
-        self.num_heads = num_heads
-        self.ffn_size = ffn_size
-        self.decoder_num_layers = decoder_num_layers
-        self.caption_decoder_num_layers = caption_decoder_num_layers
-        self.caption_max_tokens = caption_max_tokens
-        self.adapter_bottleneck_ratio = adapter_bottleneck_ratio
-        self.sampling_points = sampling_points
-        self.second_eye = second_eye
-        self.labels_in_order = labels_in_order
-        self.nms_iou = nms_iou
-        self.dropout = dropout
-        self.adapter_base = adapter_base
+    def __init__(self, qwen_config: Qwen2_5_VLConfig | dict[str, Any] | None = None, **kwargs: Any) -> None:
+        if not isinstance(qwen_config, Qwen2_5_VLConfig):
+            qwen_config = Qwen2_5_VLConfig(**qwen_config or {})
+        self.qwen_config = qwen_config
+        for name in HeadShape.model_fields:
+            setattr(self, name, kwargs.pop(name, getattr(self, name)))
         super().__init__(**kwargs)
 
     @property

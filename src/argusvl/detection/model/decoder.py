@@ -108,9 +108,7 @@ class GlobalAttention(nn.Module):
 class DecoderLayer(GradientCheckpointingLayer):
     """Self-attention, vision memory, language memory, feed-forward; pre-norm.
 
-    Args:
-        config: Shape of the head.
-        local: Sample the raster around each query's box, or attend to all of it.
+    ``local``: sample the raster around each query's box, in place of attending to all of it.
     """
 
     def __init__(self, config: ArgusDetectionConfig, local: bool) -> None:

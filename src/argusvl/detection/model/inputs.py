@@ -139,12 +139,8 @@ def checked_images(
 def cut_patches(pictures: Tensor, vision: PreTrainedConfig) -> tuple[Tensor, Tensor]:
     """Normalised pictures of one size → patches in the order of the tower (see ``detection.data.sampling.pixels``).
 
-    Args:
-        pictures: ``[N, channels, H, W]``; sides multiples of a merged token's side (28 pixels).
-        vision: Sizes of patches.
-
-    Returns:
-        Patches ``[ΣP, patch width]`` and grids ``[N, 3]``.
+    ``pictures`` ``[N, channels, H, W]``, sides multiples of a merged token's side (28 pixels), become patches ``[ΣP,
+    patch width]`` and grids ``[N, 3]``.
 
     Raises:
         ModelError: The pictures have other channels, or are not on the grid.
@@ -169,13 +165,10 @@ def cut_patches(pictures: Tensor, vision: PreTrainedConfig) -> tuple[Tensor, Ten
 
 
 def pictures_of(patches: Tensor, grid: Tensor, chosen: Tensor, vision: PreTrainedConfig) -> list[Tensor]:
-    """Back from patches to normalised pictures ``[channels, H, W]``: what :func:`cut_patches` cut, first frames.
+    """Back from patches ``[ΣP, patch width]`` to normalised pictures ``[channels, H, W]``: what :func:`cut_patches`
+    cut, first frames.
 
-    Args:
-        patches: ``[ΣP, patch width]``.
-        grid: ``[N, 3]``.
-        chosen: ``[M]``, rows of ``grid``.
-        vision: Sizes of patches.
+    ``chosen`` are rows of ``grid``.
     """
     patch, merge, channels = vision.patch_size, vision.spatial_merge_size, vision.in_channels
     rows = patches.split(grid.prod(-1).tolist())

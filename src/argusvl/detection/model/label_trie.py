@@ -109,12 +109,8 @@ class LabelTrie:
     ) -> tuple[Int[Tensor, " n"], Int[Tensor, " n"]]:
         """The likeliest token among those that may follow, for each row, and the state that it leads to.
 
-        A row that has decided keeps its state; the token given for it means nothing.
-
-        Args:
-            logits: ``[N, vocabulary]``.
-            states: ``[N]``, all of them ``step`` tokens long or decided.
-            step: Number of tokens written before.
+        A row that has decided keeps its state; the token given for it means nothing. The ``states`` are all ``step``
+        tokens long, or decided.
         """
         begin = self.first[states]
         count = self.first[states + 1] - begin

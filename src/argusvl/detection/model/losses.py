@@ -81,12 +81,8 @@ def varifocal_sum(logits: Tensor, quality: Tensor, positive: Tensor, alpha: floa
 
 @dataclass(frozen=True)
 class WrittenAnswers:
-    """What the language model says of the tokens that are taught.
-
-    Attributes:
-        logits: float32.
-        ids: The tokens.
-        roles: Whose answer each is in: one of :data:`~argusvl.detection.data.sampling.conversation.ROLE_IDS`.
+    """What the language model says of the tokens that are taught, in float32; ``roles`` says whose answer each is in:
+    one of :data:`~argusvl.detection.data.sampling.conversation.ROLE_IDS`.
     """
 
     logits: Float[Tensor, "taught vocabulary"]
@@ -101,14 +97,8 @@ class WrittenAnswers:
 
 @dataclass(frozen=True)
 class AssignedPairs:
-    """One stage, the decoder's layer or the proposals, under an assignment of ``P`` pairs.
-
-    Attributes:
-        prediction: ``[M, Q, …]``.
-        type_logits: ``[P, V]``, of the assigned pairs only.
-        assignment: Its ``share`` is what a pair weighs, so that an object weighs one.
-        targets: ``T`` objects.
-        settings: Of the objectness loss.
+    """One stage, the decoder's layer or the proposals, under an assignment of ``P`` pairs; ``type_logits`` are theirs
+    only.
     """
 
     prediction: QueryPredictions
@@ -135,11 +125,8 @@ class AssignedPairs:
 
 @dataclass(frozen=True)
 class Descriptions:
-    """What the captioner says of objects.
-
-    Attributes:
-        logits: Of the tokens that are known, row after row.
-        ids: Padded with -100.
+    """What the captioner says of objects: logits of the tokens that are known, row after row; ids are padded with
+    -100.
     """
 
     logits: Float[Tensor, "known vocabulary"]

@@ -63,11 +63,7 @@ class Assignment:
         return 1.0 / counts[self.target].to(self.quality.dtype)
 
     def best_of_each(self, scores: Float[Tensor, " pairs"]) -> Assignment:
-        """One pair an object: of its predictions the one with the highest score.
-
-        Args:
-            scores: Of the pairs' predictions.
-        """
+        """One pair an object: of its predictions the one with the highest of ``scores``."""
         order = scores.argsort(descending=True)
         order = order[self.target[order].argsort(stable=True)]
         first = torch.ones_like(order, dtype=torch.bool)
@@ -95,19 +91,8 @@ def match_one_to_one(
 ) -> list[Assignment]:
     """Hungarian matching (Carion et al., 2020) with a focal classification cost (Zhu et al., 2021).
 
-    The costs of all layers and images go to the host in one copy, and the pairs come back in one.
-
-    Args:
-        boxes_cxcywh_norm: Of each layer.
-        objectness_logits: Of each layer.
-        type_logits: Of each layer; there may be no label.
-        targets: The objects. An image with more objects than queries leaves some unmatched.
-        cost_bbox: Weight of the L1 distance.
-        cost_giou: Weight of the generalised IoU.
-        cost_class: Weight of the classification cost.
-        focal_alpha: Of the classification cost.
-        focal_gamma: Of the classification cost.
-        padding: True where a query is none; it answers for nothing.
+    The costs of all layers and images go to the host in one copy, and the pairs come back in one. An image with more
+    objects than queries leaves some unmatched; a query that is ``padding`` answers for nothing.
 
     Returns:
         For each layer at most one prediction for each object; ``quality`` is the IoU of the pair.

@@ -47,12 +47,8 @@ class Memory:
 class ResidualMLPAdapter(nn.Module):
     """``project(x + up(gelu(down(norm(x)))))`` with a narrow middle; ``project`` only where the widths differ.
 
-    Starts as the plain projection: ``up`` is zero.
-
-    Args:
-        input_size: Width of what is adapted.
-        output_size: Width of the head.
-        bottleneck_ratio: ``input_size`` divided by the width of the middle.
+    Starts as the plain projection: ``up`` is zero. ``bottleneck_ratio`` is ``input_size`` over the width of the
+    middle.
     """
 
     def __init__(self, input_size: int, output_size: int, bottleneck_ratio: int) -> None:

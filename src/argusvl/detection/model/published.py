@@ -6,21 +6,12 @@ from dataclasses import dataclass
 
 from transformers import Qwen2_5_VLConfig
 
+from argusvl.detection.model.architecture import rope_parameters
+
 
 @dataclass(frozen=True, slots=True)
 class PublishedShape:
-    """What differs between the published models.
-
-    Attributes:
-        hidden_size: Width of the language model.
-        layers: Its layers.
-        heads: Query heads of its layers.
-        key_value_heads: Key and value heads of its layers.
-        intermediate_size: Width of its feed-forward layers.
-        vocab_size: Rows of its embedding.
-        tied: Whether the output layer is the embedding.
-        vision_intermediate_size: Width of the vision tower's feed-forward layers.
-    """
+    """What differs between the published models: the language model's sizes, and one of the tower's."""
 
     hidden_size: int
     layers: int
@@ -33,7 +24,6 @@ class PublishedShape:
 
     def config(self) -> Qwen2_5_VLConfig:
         """Of the stock class; the vision tower is alike in all but one width."""
-        width = self.hidden_size // self.heads
         return Qwen2_5_VLConfig(
             text_config={
                 "vocab_size": self.vocab_size,
@@ -43,11 +33,7 @@ class PublishedShape:
                 "num_attention_heads": self.heads,
                 "num_key_value_heads": self.key_value_heads,
                 "max_position_embeddings": 128_000,
-                "rope_parameters": {
-                    "rope_type": "default",
-                    "rope_theta": 1_000_000.0,
-                    "mrope_section": [width // 8, width * 3 // 16, width * 3 // 16],
-                },
+                "rope_parameters": rope_parameters(self.hidden_size // self.heads),
                 "bos_token_id": 151643,
                 "eos_token_id": 151645,
             },

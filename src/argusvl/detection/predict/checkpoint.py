@@ -98,13 +98,7 @@ class DetectionAssets:
     @property
     def limits(self) -> VisionLimits:
         """How images reach the network's grid."""
-        return VisionLimits(
-            min_pixels=self.min_pixels,
-            max_pixels=self.max_pixels,
-            vision_tokens_warn=self.vision_tokens_warn,
-            vision_tokens_max=self.vision_tokens_max,
-            vision_tokens_policy=self.vision_tokens_policy,
-        )
+        return limits_in(self)
 
     def save(self, folder: str | Path) -> None:
         """Writes ``argus.json`` into a checkpoint folder."""
@@ -136,14 +130,13 @@ class DetectionAssets:
         return cls(**known)
 
 
-def save_teacher_pool(folder: str | Path, scenes: Sequence[Scene], root: str | Path) -> None:
-    """Copies a teacher pool with its images into a checkpoint folder.
+def limits_in(settings: Any) -> VisionLimits:
+    """The limits of images among the settings of a run or of a checkpoint, which have the same names."""
+    return VisionLimits(**{f.name: getattr(settings, f.name) for f in fields(VisionLimits)})
 
-    Args:
-        folder: The checkpoint.
-        scenes: Demonstrations, in the order in which they are shown.
-        root: Folder that their image paths are relative to.
-    """
+
+def save_teacher_pool(folder: str | Path, scenes: Sequence[Scene], root: str | Path) -> None:
+    """Copies a teacher pool with its images, whose paths are relative to ``root``, into a checkpoint folder."""
     folder = Path(folder)
     images = folder / POOL_IMAGES
     images.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from PIL import Image
@@ -345,29 +346,17 @@ def calibrated(detections: Detections, calibration: Calibration | None) -> Detec
     return detections if calibration is None else calibration.apply(detections)
 
 
-class _Batch:
-    """Collates questions in the worker that read them."""
-
-    def __init__(self, collate: Collator) -> None:
-        self.collate = collate
-
-    def __call__(self, questions: Sequence[Question]) -> tuple[Batch, list[SampleMetadata]]:
-        return self.collate([sample for sample, _ in questions]), [metadata for _, metadata in questions]
+def collated(collate: Collator, questions: Sequence[Question]) -> tuple[Batch, list[SampleMetadata]]:
+    """Questions as a batch, and what is kept of them."""
+    return collate([sample for sample, _ in questions]), [metadata for _, metadata in questions]
 
 
 def question_batches(
     questions: Dataset[Question], collate: Collator, batch_size: int, num_workers: int
 ) -> Iterator[tuple[Batch, list[SampleMetadata]]]:
-    """Collated questions with their metadata, in order."""
-    return iter(
-        DataLoader(
-            questions,
-            batch_size=batch_size,
-            shuffle=False,
-            num_workers=num_workers,
-            collate_fn=_Batch(collate),
-        )
-    )
+    """Collated questions with their metadata, in order; the worker that read them collates them."""
+    join_up = partial(collated, collate)
+    return iter(DataLoader(questions, batch_size, num_workers=num_workers, collate_fn=join_up))
 
 
 def _shares_a_picture(teacher: LoadedScene, student: LoadedScene) -> bool:

@@ -107,13 +107,7 @@ def choose(
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Pictures as they are compared.
-
-    Attributes:
-        paths: Those that could be read.
-        vectors: ``[N, D]``.
-        fingerprints: What they are recognised by.
-    """
+    """Pictures as they are compared: those that could be read, vectors ``[N, D]``, and what they are recognised by."""
 
     paths: list[Path]
     vectors: NDArray[np.float32]

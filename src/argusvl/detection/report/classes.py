@@ -76,12 +76,10 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """A confusion matrix.
+    """A confusion matrix; ``said``: the classes that were given, and one more column is for what was not found.
 
-    Attributes:
-        said: The classes that were given; one more column is for what was not found.
-        rows: For each class of the truth its cells, as shares of its objects. The last row, without a name, is for
-            predictions of nothing, as shares of the predictions of that class; it has no last cell.
+    ``rows``: for each class of the truth its cells, as shares of its objects. The last row, without a name, is for
+    predictions of nothing, as shares of the predictions of that class; it has no last cell.
     """
 
     said: Sequence[str]

@@ -29,10 +29,10 @@ MAX_BYTES = 4_000_000
 
 @dataclass(frozen=True, slots=True)
 class GalleryItem:
-    """Truth and prediction of one image.
+    """Truth and prediction of one image, in its stored pixels.
 
     Attributes:
-        image: A file, or the image itself. Boxes are in its stored pixels.
+        image: A file, or the image itself.
         truth: What is there.
         predicted: What was found, also below the score from which it counts.
         caption: The picture's name, e.g. its file's.
@@ -48,16 +48,10 @@ class GalleryItem:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A gallery item, ready for the template.
+    """A gallery item, ready for the template; boxes are in pixels of the stored image, ``width`` × ``height``.
 
-    Attributes:
-        name: Shown beside it.
-        width: Of the stored image; boxes are in its pixels.
-        height: Of the stored image.
-        uri: The picture, reduced, as a ``data:`` URI.
-        truth: What is there.
-        predicted: What was found, all of it.
-        pairs: What became of the objects at the score threshold.
+    ``uri`` is the picture, reduced; ``predicted`` is all that was found, ``pairs`` what became of the objects at the
+    score threshold.
     """
 
     name: str

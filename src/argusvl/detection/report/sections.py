@@ -55,15 +55,7 @@ KIND_MEANINGS = {
 
 @dataclass(frozen=True, slots=True)
 class BoxData:
-    """What an evaluation says of boxes, classes and scores.
-
-    Attributes:
-        per_class: Figures by class.
-        gallery: Pictures with truth and predictions, and what was counted over all pictures.
-        precision_recall: By class.
-        calibration: How far scores can be believed: by the name of the score.
-        calibration_note: On what data that was measured.
-    """
+    """What an evaluation says of boxes, classes and scores; ``calibration`` is by the name of the score."""
 
     per_class: Mapping[str, Mapping[str, float | int | None]] = field(default_factory=dict)
     gallery: GalleryFile = field(default_factory=GalleryFile)
