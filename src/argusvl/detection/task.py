@@ -91,11 +91,8 @@ def parameter_groups(
 ) -> list[ParameterGroup]:
     """The five groups, and the network of a second eye where there is one.
 
-    Args:
-        rates: Peak learning rate of each of the five.
-        detection_enabled: Whether the model has a head.
-        second_eye: Whether the head has a second eye.
-        head_frozen_epochs: Epochs from the start for which head and adapters do not train.
+    ``rates`` are the peak learning rates of the five; for ``head_frozen_epochs`` from the start head and adapters do
+    not train.
     """
     head = {"detection", "adapter", "eye"}
     patterns = GROUP_PATTERNS
@@ -506,8 +503,8 @@ class DetectionTask:
 
     def memory_needed(self) -> int:
         """As ``argus inspect memory`` counts it: of the largest batch, with the configured strategy."""
-        from argusvl.detection.measure.footprint import BatchShape, count_step
-        from argusvl.detection.measure.strategies import counted, need, on_one_device
+        from argusvl.detection.measure.footprint import BatchShape
+        from argusvl.detection.measure.strategies import counting, need, on_one_device
 
         training = self.config.training
         on_gpu = self.config.infrastructure.device != "cpu" and torch.cuda.is_available()
@@ -516,8 +513,7 @@ class DetectionTask:
         strategy = next(
             one for one in on_one_device() if (one.offered, one.precision, one.checkpointing) == wanted
         )
-        batch, settings = BatchShape.largest(self.config), self.loss_settings()
-        count = counted(lambda **kind: count_step(self.model_config(), batch, settings, **kind))
+        count = counting(self.model_config(), BatchShape.largest(self.config), self.loss_settings())
         return int(need(strategy, count(strategy), averaged=training.ema_decay is not None).peak)
 
     def figures(self) -> Mapping[str, FigureSpec]:

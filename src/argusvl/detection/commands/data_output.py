@@ -13,7 +13,7 @@ from rich.text import Text
 
 from argus_doctor.rendering import print_findings
 from argus_doctor.wording import show_name
-from argusvl.core.terminal import console, say
+from argusvl.core.terminal import console
 from argusvl.core.wording import counted
 from argusvl.detection.data.manifest import Manifest, TokenStatistics, token_statistics
 
@@ -86,21 +86,11 @@ def print_check(report: CheckReport) -> None:
     )
 
 
-def print_page(html: Path) -> None:
-    """Where the page of a check was written."""
-    say(f"Page written to {html}.")
-
-
 def print_counts(counts: Mapping[str, int]) -> None:
     """File → number of records."""
     terminal = console()
     for name, count in counts.items():
         terminal.print(Text(f"{name}.jsonl: {count} records"))
-
-
-def print_scene(name: str, out: Path) -> None:
-    """Where drawn scenes were written."""
-    console().print(Text(f"{name}: written to {out}."))
 
 
 def _print_labels(terminal: Console, report: CheckReport) -> None:

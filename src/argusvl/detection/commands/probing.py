@@ -139,9 +139,8 @@ def _sampled_cells(module: Any, kwargs: dict[str, Any], weights: Tensor) -> Tens
     for right in (0, 1):
         for below in (0, 1):
             x, y = corner[..., 0] + right, corner[..., 1] + below
-            share = (part[..., 0] if right else 1 - part[..., 0]) * (
-                part[..., 1] if below else 1 - part[..., 1]
-            )
+            across = part[..., 0] if right else 1 - part[..., 0]
+            share = across * (part[..., 1] if below else 1 - part[..., 1])
             inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
             index = (y.clamp(0, height - 1) * width + x.clamp(0, width - 1)).long()
             amount = (weights * share * inside).float()

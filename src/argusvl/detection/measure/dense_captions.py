@@ -40,7 +40,7 @@ class MergedClaims:
 
     Attributes:
         groups: For each merged object the truth objects that it is made of, by index.
-        group: ``[N]``: the merged object that a detection has, -1 for one that came too late or overlaps nothing.
+        group: ``[N]``: a detection's merged object, -1 for one that came too late or overlaps nothing.
         overlaps: ``[N]``: IoU with it, 0 where there is none.
     """
 

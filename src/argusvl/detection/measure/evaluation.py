@@ -42,11 +42,8 @@ def class_of(description: str, vocabulary: Vocabulary) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Truth:
-    """The annotated objects of one image.
-
-    Attributes:
-        boxes_xyxy_px: ``[T, 4]`` float64, pixels of the same image as the predictions'.
-        descriptions: ``T`` texts.
+    """The annotated objects of one image: boxes ``[T, 4]`` in pixels of the same image as the predictions', and ``T``
+    texts.
     """
 
     boxes_xyxy_px: NDArray[np.float64]

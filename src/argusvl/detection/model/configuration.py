@@ -122,27 +122,13 @@ def check_qwen(config: Qwen2_5_VLConfig, where: Path) -> None:
 class ArgusDetectionConfig(PreTrainedConfig):
     """Shape of an :class:`~argusvl.detection.model.modeling.ArgusForDetection`.
 
-    Sizes of the language model and the vision tower are read from ``qwen_config``; none is repeated here.
+    Sizes of the language model and the vision tower are read from ``qwen_config``, the stock configuration or its
+    dictionary; none is repeated here. Most fields are keys of a configuration's ``detection`` section, which says
+    what they mean (:data:`HEAD_KEYS`); these are not:
 
-    Args:
-        qwen_config: Configuration of the stock Qwen2.5-VL, or its dictionary.
-        detection_enabled: Without it there is no head, and only the language path is trained.
-        queries: ``learned`` (embeddings that attend to all memory) or ``proposals`` (the best vision tokens as
-            box-anchored queries that sample memory near their box and are refined layer by layer).
-        num_queries: Boxes predicted for an image.
-        hidden_size: Width of the head.
-        num_heads: Attention heads of the head.
-        ffn_size: Width of the head's feed-forward layers.
-        decoder_num_layers: Layers that refine the queries.
-        caption_decoder_num_layers: Layers of the caption decoder.
-        caption_max_tokens: Longest description written, in tokens.
-        adapter_bottleneck_ratio: Width of an adapter's input divided by the width of its bottleneck.
-        sampling_points: Points that a query samples around its box, per attention head (``proposals``).
-        second_eye: The encoder beside the vision tower whose maps the head reads too (``proposals``); or ``none``.
+    Attributes:
         labels_in_order: Whether the order of a label's tokens counts for its type score; where no two labels have the
             same tokens it need not.
-        nms_iou: Overlap at which the lower-scored of two boxes with one label is dropped; ``None``: never.
-        dropout: Probability, in the head.
         adapter_base: Of a stock part that is an adapter, which base it is for: its ``path`` and its ``fingerprint``.
     """
 

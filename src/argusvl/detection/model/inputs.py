@@ -33,10 +33,8 @@ AXES: dict[str, tuple[str | int, ...]] = {
 
 
 def check_shapes(batch: Mapping[str, Tensor | None]) -> None:
-    """Compares the shapes and devices of a batch's entries with each other.
-
-    Args:
-        batch: Entries by name; ``None`` where one is absent. Names that are not in :data:`AXES` are not looked at.
+    """Compares the shapes and devices of a batch's entries with each other; names that are not in :data:`AXES` are let
+    pass.
 
     Raises:
         ModelError: Names the entry, its shape and what it contradicts.

@@ -43,10 +43,8 @@ class LabelTrie:
     ) -> LabelTrie:
         """A trie of token sequences, each with its end token. Of two equal ones the first counts.
 
-        Args:
-            sequences: The descriptions' tokens.
-            groups: Numbers of sequences; group ``g`` is chosen from where decoding starts at state ``g``. One group
-                of all where there are none.
+        ``groups`` are numbers of sequences; group ``g`` is chosen from where decoding starts at state ``g``. One
+        group of all where there are none.
 
         Raises:
             ModelError: A group is empty, or a sequence is the beginning of another of its group: nothing would tell

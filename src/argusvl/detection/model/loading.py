@@ -23,8 +23,8 @@ from argusvl.detection.data.checkpoint_layout import (
     is_adapter,
     stock_folder,
 )
+from argusvl.detection.model.architecture import PUBLISHED
 from argusvl.detection.model.configuration import ArgusDetectionConfig, GenerationShape, HeadShape, check_qwen
-from argusvl.detection.model.published import PUBLISHED
 from argusvl.run.checkpoints import verify_checkpoint
 
 C = TypeVar("C", bound=PreTrainedConfig)

@@ -117,11 +117,6 @@ class AssignedPairs:
         """Of the pairs' objects."""
         return self.targets.boxes_cxcywh_norm[self.assignment.target]
 
-    @cached_property
-    def share(self) -> Float[Tensor, " pairs"]:
-        """See :attr:`Assignment.share`."""
-        return self.assignment.share
-
 
 @dataclass(frozen=True)
 class Descriptions:
@@ -145,13 +140,13 @@ def student_lm(answers: WrittenAnswers) -> Tensor:
 
 def bbox_l1(pairs: AssignedPairs) -> Tensor:
     """L1 distance of boxes, in fractions of the image's sides."""
-    return ((pairs.boxes_cxcywh_norm - pairs.truth_cxcywh_norm).abs().sum(-1) * pairs.share).sum()
+    return ((pairs.boxes_cxcywh_norm - pairs.truth_cxcywh_norm).abs().sum(-1) * pairs.assignment.share).sum()
 
 
 def bbox_giou(pairs: AssignedPairs) -> Tensor:
     """1 - generalised IoU (Rezatofighi et al., 2019)."""
     overlap = giou_xyxy(cxcywh_to_xyxy(pairs.boxes_cxcywh_norm), cxcywh_to_xyxy(pairs.truth_cxcywh_norm))
-    return ((1 - overlap) * pairs.share).sum()
+    return ((1 - overlap) * pairs.assignment.share).sum()
 
 
 def objectness(pairs: AssignedPairs) -> Tensor:
@@ -172,7 +167,7 @@ def type_score(pairs: AssignedPairs) -> Tensor:
         return pairs.type_logits.sum()
     labels = pairs.targets.label[pairs.assignment.target]
     per_pair = F.cross_entropy(pairs.type_logits, labels.clamp(min=0), reduction="none")
-    return (per_pair * pairs.share * (labels >= 0)).sum()
+    return (per_pair * pairs.assignment.share * (labels >= 0)).sum()
 
 
 def caption(descriptions: Descriptions) -> Tensor:

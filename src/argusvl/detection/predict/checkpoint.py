@@ -42,20 +42,12 @@ _LATER = {"descriptions", "calibration", "calibration_note", "vocabulary_digest"
 
 @dataclass(frozen=True, slots=True)
 class DetectionAssets:
-    """The conditions of training that prediction must meet.
+    """The conditions of training that prediction must meet: of the run's configuration the keys of the same names, and
+    these.
 
     Attributes:
         labels: Vocabulary of the type score, in the order of training; empty where only language was trained, on
             records without objects.
-        vocabulary: ``closed``: a label is a whole description; ``open``: its first segment.
-        prompt_language: Of the fixed prompts.
-        model_max_length: Most tokens of a conversation.
-        over_length_policy: What happens to a longer one.
-        min_pixels: Smallest area of an image as the model sees it.
-        max_pixels: Largest area.
-        vision_tokens_warn: Merged vision tokens of an image from which a warning names it.
-        vision_tokens_max: Most merged vision tokens of an image.
-        vision_tokens_policy: What happens to an image with more.
         descriptions: What captions are chosen from; ``None``: any text. A checkpoint that does not say so, of an
             earlier version, chooses from the labels of a closed vocabulary.
         calibration: Makes probabilities of scores; ``None``: there is none.

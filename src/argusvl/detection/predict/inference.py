@@ -46,13 +46,8 @@ from argusvl.training.sandbox import evaluation_sandbox
 
 @dataclass(frozen=True, slots=True)
 class SampleMetadata:
-    """What it takes to bring the predictions of one sample back to the caller's images.
-
-    Attributes:
-        images: Names of the student's images.
-        plans: How each of them was resized; their sizes are those of the caller's images.
-        notes: What the caller should know of each.
-        truth: The objects of each where they are known; empty in prediction.
+    """What it takes to bring the predictions of one sample back to the caller's images: of each student image its name,
+    how it was resized from the caller's, what the caller should know of it, and its objects where they are known.
     """
 
     images: tuple[str, ...]
@@ -106,37 +101,25 @@ def image_question(
     return sample, SampleMetadata((source,), (plan,), (note,))
 
 
+@dataclass(frozen=True, eq=False)
 class RecordQuestions(Dataset[Question]):
-    """Questions about the students of a records file, with their truth.
+    """Questions about the students of a records file, with their truth; ``limits`` are those of training.
 
-    Args:
-        records: Annotated records.
-        processor: Writes the conversations.
-        limits: Of training.
-        teachers: Demonstrations for every student; where there are any, a record with teachers of its own is
-            shown those instead, as in training.
+    ``teachers`` are demonstrations for every student; where there are any, a record with teachers of its own is shown
+    those instead, as in training.
     """
 
-    def __init__(
-        self,
-        records: RecordFile,
-        processor: ChatProcessor,
-        limits: VisionLimits,
-        teachers: Sequence[LoadedScene] = (),
-    ) -> None:
-        self.records = records
-        self.processor = processor
-        self.limits = limits
-        self.teachers = tuple(teachers)
+    records: RecordFile
+    processor: ChatProcessor
+    limits: VisionLimits
+    teachers: Sequence[LoadedScene] = ()
 
     def __len__(self) -> int:
         return len(self.records)
 
     def __getitem__(self, index: int) -> Question:
-        record = self.records[index]
-        root = self.records.root
+        record, root, teachers = self.records[index], self.records.root, self.teachers
         student = load_scene(record.student, root, self.limits, record.source)
-        teachers: Sequence[LoadedScene] = self.teachers
         if teachers and record.teachers:
             teachers = [load_scene(scene, root, self.limits, record.source) for scene in record.teachers]
         images = record.student.images
@@ -195,11 +178,8 @@ class HeadEvaluation(Evaluation):
     """The outcome of an evaluation of the detection head.
 
     Its predictions are every query once; described where a truth object claims it, and above the score given as
-    ``describe_above``.
-
-    Attributes:
-        matched: The same predictions as the model scores them, and which of them are right: what calibration is
-            fitted and measured on.
+    ``describe_above``. ``matched`` are the same as the model scores them: what calibration is fitted and measured
+    on.
     """
 
     matched: MatchedPredictions
@@ -334,9 +314,8 @@ def _rescored(figures: Figures, calibration: Calibration | None) -> Figures:
     curves = {}
     for name, curve in figures.precision_recall.items():
         scores = np.array(curve.scores)
-        shown = np.where(
-            scores > 0, calibration.probabilities(scores), 0.0
-        )  # 0: a recall that is not reached
+        # 0 stands for a recall that is not reached.
+        shown = np.where(scores > 0, calibration.probabilities(scores), 0.0)
         curves[name] = replace(curve, scores=tuple(shown.tolist()))
     return replace(figures, precision_recall=curves)
 

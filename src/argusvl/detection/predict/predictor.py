@@ -197,20 +197,9 @@ class Predictor:
         score_threshold: float = SCORE_THRESHOLD,
         on_error: OnError | None = None,
     ) -> Iterator[tuple[ImageLike, Detections]]:
-        """As :meth:`predict_detection`, image by image, for folders of any size.
+        """As :meth:`predict_detection`, image by image, for folders of any size: images are read as they are needed.
 
-        Args:
-            images: Read as they are needed.
-            prompt: Used in place of the standard prompt.
-            labels: Another vocabulary than the trained one.
-            teachers: Demonstrations.
-            batch_size: Images in a forward pass.
-            captions: Whether to write descriptions.
-            open_captions: Let them be any text.
-            raw_scores: Leave scores as the model gives them.
-            mirror: Look at the mirror image as well.
-            score_threshold: Leave out what scores less.
-            on_error: Called with an image that cannot be used, which is then left out; ``None``: the error is raised.
+        ``on_error`` is called with an image that cannot be used, which is then left out; ``None``: the error is raised.
 
         Yields:
             The image as it was given, and its objects.

@@ -52,11 +52,7 @@ class TextPrediction:
 
 @dataclass(frozen=True, slots=True)
 class TextEvaluation(Evaluation):
-    """The outcome of an evaluation of the language path. Each prediction's score is 1.
-
-    Attributes:
-        answers: What was written about each record.
-    """
+    """The outcome of an evaluation of the language path, with what was written about each record; every score is 1."""
 
     answers: tuple[TextPrediction, ...]
 

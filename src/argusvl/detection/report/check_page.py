@@ -222,10 +222,9 @@ def _facts(report: CheckReport) -> dict[str, str]:
         alike = Counter(picture.size for picture in report.pictures if picture.size is not None)
         if alike:
             (width, height), count = alike.most_common(1)[0]
-            others = sum(alike.values()) - count
-            facts["size of images"] = f"{width} × {height}" + (
-                f" ({count}; {others} other)" if others else ""
-            )
+            others = alike.total() - count
+            more = f" ({count}; {others} other)" if others else ""
+            facts["size of images"] = f"{width} × {height}{more}"
     return facts
 
 

@@ -17,13 +17,8 @@ Figure = float | int | str | None
 
 @dataclass(frozen=True, slots=True)
 class ClassRow:
-    """A class.
-
-    Attributes:
-        name: The class.
-        figures: One for each column of the table.
-        outcome: What became of its objects: kind and percentage of them, right ones first.
-        kinds: How many there are of each kind; empty where that was not counted.
+    """A class: a figure for each column of the table, what became of its objects (kind and percentage of them, right
+    ones first), and how many there are of each kind; empty where that was not counted.
     """
 
     name: str

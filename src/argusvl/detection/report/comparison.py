@@ -27,12 +27,12 @@ from argusvl.detection.measure.pairing import (
     pair_up,
 )
 from argusvl.detection.measure.resampled import average_precisions, shares
-from argusvl.detection.report.evaluation_files import predicted_line
+from argusvl.detection.report.evaluation_files import PREDICTIONS, predicted_line
+from argusvl.detection.report.pictures import source_of
 from argusvl.visual.page import page_environment
 from argusvl.visual.pictures import jpeg_uri, reduced_jpeg
 from argusvl.visual.sections import RunFolder, Section
 
-PREDICTIONS_FILE = "predictions.jsonl"
 _MAX_PICTURES = 24
 _MAX_BYTES = 3_000_000  # of all pictures together
 _FEW = 30  # pictures: below, intervals are rough
@@ -84,9 +84,7 @@ def compare(runs: Mapping[str, RunFolder]) -> list[Section]:
         pictures=len(names), few=len(names) < _FEW, resamples=RESAMPLES, seed=SEED, score=SCORE_THRESHOLD,
     )  # fmt: skip
     html = environment.get_template("changed.html.jinja").render(pictures=pictures, left_out=left_out)
-    assert environment.loader is not None
-    style = Markup(environment.loader.get_source(environment, "gallery.css")[0])
-    style += Markup(environment.loader.get_source(environment, "changed.css")[0])
+    style = source_of(environment, "gallery.css") + source_of(environment, "changed.css")
     return [
         Section("chance", "Is it chance?", Markup(chance)),
         Section("changed", "Pictures", Markup(html), style),
@@ -132,7 +130,7 @@ def _truth_box(corners: tuple[Any, ...], text: str, known: Mapping[str, Any]) ->
 
 
 def _predictions(folder: Path, names: Sequence[str]) -> list[list[LabelledBox]]:
-    file = folder / PREDICTIONS_FILE
+    file = folder / PREDICTIONS
     if not file.is_file():
         raise ArgusError(
             "has no predictions", where=folder, remedy="evaluate it with `argus eval RUN DATA --out RUN/test`"

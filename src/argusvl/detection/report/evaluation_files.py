@@ -23,6 +23,7 @@ from argusvl.detection.report.scored_curves import PrecisionCurve
 from argusvl.visual.json_files import is_count, read_json, read_object, validated
 
 GALLERY = "gallery.json"
+PREDICTIONS = "predictions.jsonl"
 PRECISION_RECALL = "precision_recall.json"
 
 _Share = Annotated[float, Field(ge=0, le=1)]

@@ -55,9 +55,10 @@ def make_gallery(
         those with a box of their own, which class was given to each class; ``misdescribed``, the most frequent wrong
         descriptions.
     """
+    truth = [_truth_boxes(one, vocabulary) for one in evaluation.truth]
     paired = [
-        pair_up(_truth_boxes(t, vocabulary), _predicted_boxes(p.above(score_threshold)))
-        for t, p in zip(evaluation.truth, evaluation.predictions, strict=True)
+        pair_up(t, _predicted_boxes(p.above(score_threshold)))
+        for t, p in zip(truth, evaluation.predictions, strict=True)
     ]
     images = []
     for k, why in _chosen([num_errors(pairs) for pairs in paired], count):
@@ -67,7 +68,9 @@ def make_gallery(
             .to_jsonl(_path(Path(root) / evaluation.images[k], folder))
         )
         line["chosen"] = why
-        line["truth"] = _truth(evaluation.truth[k], vocabulary)
+        line["truth"] = [
+            {"bbox_2d": list(box.box_xyxy_px), "desc": box.label, "label": box.class_name} for box in truth[k]
+        ]
         line["predictions"] = line.pop("objects")
         images.append(line)
     every = [pair for pairs in paired for pair in pairs]
@@ -169,16 +172,10 @@ def _path(image: Path, folder: str | Path | None) -> str:
     return str(image)
 
 
-def _truth(truth: Truth, vocabulary: Vocabulary) -> list[dict[str, Any]]:
-    return [
-        {"bbox_2d": box, "desc": text, "label": class_of(text, vocabulary)}
-        for box, text in zip(truth.boxes_xyxy_px.tolist(), truth.descriptions, strict=True)
-    ]
-
-
 def _truth_boxes(truth: Truth, vocabulary: Vocabulary) -> list[LabelledBox]:
     return [
-        LabelledBox(tuple(o["bbox_2d"]), o["desc"], class_name=o["label"]) for o in _truth(truth, vocabulary)
+        LabelledBox(tuple(box), text, class_name=class_of(text, vocabulary))
+        for box, text in zip(truth.boxes_xyxy_px.tolist(), truth.descriptions, strict=True)
     ]
 
 

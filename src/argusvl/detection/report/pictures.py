@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment
+from markupsafe import Markup
 from PIL import Image
 
 from argusvl.core.errors import ImageError
@@ -138,3 +140,9 @@ def gallery_data(pictures: Sequence[Picture], score_threshold: float) -> dict[st
         "texts": list(texts),
         "pictures": shown,
     }
+
+
+def source_of(environment: Environment, name: str) -> Markup:
+    """A style sheet or a script of the templates, as it is."""
+    assert environment.loader is not None
+    return Markup(environment.loader.get_source(environment, name)[0])

@@ -24,7 +24,7 @@ from argusvl.detection.report.evaluation_files import (
     load_gallery,
     load_precision_recall,
 )
-from argusvl.detection.report.pictures import Picture, gallery_data, make_pictures
+from argusvl.detection.report.pictures import Picture, gallery_data, make_pictures, source_of
 from argusvl.detection.report.scored_curves import (
     PrecisionCurve,
     f1_chart,
@@ -148,7 +148,7 @@ def _pictures(
         kinds=KIND_MEANINGS,
         gallery=gallery_data(pictures, gallery.score_threshold),
     )
-    style, script = (_source(environment, name) for name in ("gallery.css", "gallery.js"))
+    style, script = (source_of(environment, name) for name in ("gallery.css", "gallery.js"))
     return Section("pictures", "Pictures", Markup(html), style, script)
 
 
@@ -196,11 +196,6 @@ def _how_chosen(gallery: GalleryFile, pictures: Sequence[Picture], unusable: int
         return f"All {total} pictures, those with the most errors first."
     note = f" ({gallery.note})" if gallery.note else ""
     return f"{shown} of {total} pictures{note}, those with the most errors first."
-
-
-def _source(environment: Environment, name: str) -> Markup:
-    assert environment.loader is not None
-    return Markup(environment.loader.get_source(environment, name)[0])
 
 
 def _per_class(run: RunFolder, value: Any) -> dict[str, dict[str, float | int | None]]:
