@@ -233,9 +233,7 @@ Key = tuple[str, ...]
 
 @dataclass(slots=True)
 class _Draft:
-    """The template, with what has been decided so far: values in the template's order, reasons, and notes that no key
-    shows.
-    """
+    """The template, with what has been decided so far: values in its order, reasons, and notes that no key shows."""
 
     values: dict[Key, Any]
     reasons: dict[Key, str] = field(default_factory=dict)

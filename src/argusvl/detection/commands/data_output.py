@@ -36,19 +36,16 @@ def print_conversion(manifest: Manifest, out: Path) -> None:
     for name, counts in manifest.splits.items():
         labels = sorted(counts.labels.items(), key=lambda item: -item[1])
         shown = ", ".join(f"{escape(show_name(label))} {count}" for label, count in labels[:8])
-        table.add_row(
-            name, str(counts.images), str(counts.objects), shown + (", …" if len(labels) > 8 else "")
-        )
+        shown += ", …" if len(labels) > 8 else ""
+        table.add_row(name, str(counts.images), str(counts.objects), shown)
     terminal.print(table)
     _print_tokens(terminal, manifest.vision_tokens)
     print_findings(manifest.findings, terminal)
     refused = manifest.refused
     if refused.images or refused.objects:
-        text = (
-            f"Refused: {counted(refused.images, 'image')}, {counted(refused.objects, 'object')}; the rest was used. "
-            "All are listed in "
-        )
-        terminal.print(Text(f"{text}{out / 'manifest.json'}."))
+        what = f"{counted(refused.images, 'image')}, {counted(refused.objects, 'object')}"
+        listed = out / "manifest.json"
+        terminal.print(Text(f"Refused: {what}; the rest was used. All are listed in {listed}."))
     terminal.print(Text(f"Written to {out}."))
 
 
@@ -75,15 +72,10 @@ def print_check(report: CheckReport) -> None:
     print_findings(report.findings, terminal)
     for note in report.notes:
         terminal.print(Text(f"Note: {note}."))
-    images = sum(report.images.values())
-    warnings = len(report.findings) - report.errors
-    terminal.print(
-        Text(
-            f"{report.data}: {counted(images, 'image')}, {counted(report.objects, 'object')}: "
-            f"{counted(report.errors, 'error')}, {counted(warnings, 'warning')}.",
-            style="bold",
-        )
-    )
+    data = f"{counted(sum(report.images.values()), 'image')}, {counted(report.objects, 'object')}"
+    warnings = counted(len(report.findings) - report.errors, "warning")
+    found = f"{report.data}: {data}: {counted(report.errors, 'error')}, {warnings}."
+    terminal.print(Text(found, style="bold"))
 
 
 def print_counts(counts: Mapping[str, int]) -> None:

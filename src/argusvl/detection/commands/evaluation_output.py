@@ -126,13 +126,8 @@ class Measured:
     def write(self, out: Path, records: RecordFile, assets: DetectionAssets) -> None:
         """Predictions, written answers, and what the report shows of an evaluation, into a folder."""
         evaluation = self.first
-        _write_lines(
-            out / PREDICTIONS,
-            (
-                detections.to_jsonl(image)
-                for image, detections in zip(evaluation.images, evaluation.predictions, strict=True)
-            ),
-        )
+        found = zip(evaluation.images, evaluation.predictions, strict=True)
+        _write_lines(out / PREDICTIONS, (detections.to_jsonl(image) for image, detections in found))
         gallery = make_gallery(evaluation, records.root, vocabulary=assets.vocabulary, folder=out)
         write_text_atomically(out / GALLERY, json.dumps(gallery, ensure_ascii=False) + "\n")
         if self.text is not None:

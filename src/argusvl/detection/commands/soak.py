@@ -66,21 +66,20 @@ def soak(model: str, steps: int, *, images: int = 24, width: int = 224, height: 
             folder / "data", images=images, seed=0, width=width, height=height, language="zh", progress=False
         )
         config = make_starting_config(folder / "data", model=model).config
-        training = config.training.model_copy(
-            update={
+        changes: dict[str, dict[str, Any]] = {
+            "training": {
                 "output_dir": folder / "run",
                 "max_steps": steps,
                 "per_device_train_batch_size": 2,
                 "eval_steps": steps,
                 "save_steps": steps,
                 "logging_steps": max(1, steps // _SAMPLES),
-            }
-        )
-        data = config.data.model_copy(update={"val": None})
-        infrastructure = config.infrastructure.model_copy(update={"report_to": []})
-        config = config.model_copy(
-            update={"training": training, "data": data, "infrastructure": infrastructure}
-        )
+            },
+            "data": {"val": None},
+            "infrastructure": {"report_to": []},
+        }
+        sections = {name: getattr(config, name).model_copy(update=new) for name, new in changes.items()}
+        config = config.model_copy(update=sections)
         with MemoryRecorder() as recorder:
             watch = _Watch(recorder, max(1, steps // _SAMPLES))
             run_training(DetectionTask(config), config, listeners=[watch])

@@ -42,9 +42,7 @@ def class_of(description: str, vocabulary: Vocabulary) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Truth:
-    """The annotated objects of one image: boxes ``[T, 4]`` in pixels of the same image as the predictions', and ``T``
-    texts.
-    """
+    """The annotated objects of one image: boxes ``[T, 4]`` in the predictions' pixels, and their ``T`` descriptions."""
 
     boxes_xyxy_px: NDArray[np.float64]
     descriptions: tuple[str, ...]
@@ -134,9 +132,8 @@ class Figures:
         """JSON-ready: ``nan`` becomes ``None``."""
         value = _null_nan(asdict(self))
         del value["precision_recall"]
-        return value | {
-            "per_class": {name: _null_nan(figures) for name, figures in value["per_class"].items()}
-        }
+        value["per_class"] = {name: _null_nan(figures) for name, figures in value["per_class"].items()}
+        return value
 
     def scalars(self) -> dict[str, float]:
         """Flat figures for logs and for choosing a checkpoint, ``AP50/<class>`` by class, without ``nan``."""

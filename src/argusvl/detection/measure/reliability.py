@@ -100,7 +100,7 @@ def compare(raw: Array, calibrated: Array, correct: Flags, shown_from: float) ->
 
 
 def reliability(confidence: Array, correct: Flags) -> Reliability:
-    """Of confidence as it is."""
+    """Of confidence as it is, calibrated or not."""
     where = np.minimum((confidence * NUM_BINS).astype(np.int64), NUM_BINS - 1)
     bins = [
         Bin(float(confidence[inside].mean()), float(correct[inside].mean()), int(inside.sum()))

@@ -126,9 +126,7 @@ class Adapter:
             raise _unfit(folder, str(error)) from error
 
     def save(self, folder: Path, state: Mapping[str, Tensor]) -> None:
-        """Writes the adapter as PEFT does; ``state`` are the stock model's weights by their names, as they are to be
-        saved.
-        """
+        """Writes the adapter as PEFT does; ``state`` are the stock model's weights by name, as they are to be saved."""
         own = self._peft.state_dict() | {f"{_IN_PEFT}{name}": tensor for name, tensor in state.items()}
         # "auto" would ask the model hub whether the base has the same vocabulary.
         self._peft.save_pretrained(str(folder), state_dict=own, save_embedding_layers=False)

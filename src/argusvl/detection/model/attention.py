@@ -27,8 +27,8 @@ def attend_segments(
 ) -> Tensor:
     """Attention of each token to those of its own segment; ``causal``: to those before it alone.
 
-    ``query``, ``key`` and ``value`` are ``[tokens, heads, dim]``, as the result is; ``boundaries`` ``[segments +
-    1]`` are where segments begin, then the number of tokens.
+    ``query``, ``key``, ``value`` and the result are ``[tokens, heads, dim]``. Where segments begin, and then the
+    number of tokens, say the ``boundaries`` ``[segments + 1]``.
     """
     lengths = boundaries.diff()
     if query.is_cuda and query.dtype in (torch.float16, torch.bfloat16):

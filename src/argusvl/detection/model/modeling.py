@@ -292,10 +292,11 @@ class ArgusForDetection(PreTrainedModel):
         trie: LabelTrie,
         group: Tensor | None = None,
     ) -> Tensor:
-        """Describes chosen queries as :meth:`describe` does, by descriptions of a closed vocabulary: their numbers
-        ``[K]`` in the trie, which holds the token ids of the descriptions, each with its end token, as in training.
+        """Describes chosen queries, as :meth:`describe`, by descriptions of a closed vocabulary: numbers ``[K]`` in the
+        trie.
 
-        ``group`` ``[K]`` is the group of descriptions that each is chosen from; the first one where there is none.
+        Its token ids of the descriptions are as in training, each with its end token. ``group`` ``[K]`` is the group
+        of descriptions that each is chosen from; the first one where there is none.
         """
         prefix, captioner = self._caption_prefix(output, image, query)
         trie = trie.to(prefix.device)

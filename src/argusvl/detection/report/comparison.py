@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from markupsafe import Markup
@@ -117,16 +116,16 @@ def _truth(run: RunFolder) -> tuple[list[list[LabelledBox]], list[str], Path]:
     names: list[str] = []
     for record in records:
         for k, name in enumerate(record.student.images):
-            shown = [o for o in record.student.objects if o.image == k]
-            truth.append([_truth_box(tuple(o.bbox_2d), o.desc, known) for o in shown])
+            boxes = []
+            for one in (o for o in record.student.objects if o.image == k):
+                # The whole description is a class where the evaluation's vocabulary was closed.
+                whole = class_of(one.desc, "closed")
+                name_of_class = whole if whole in known else class_of(one.desc, "open")
+                x1, y1, x2, y2 = one.bbox_2d
+                boxes.append(LabelledBox((x1, y1, x2, y2), one.desc, class_name=name_of_class))
+            truth.append(boxes)
             names.append(name)
     return truth, names, records.root
-
-
-def _truth_box(corners: tuple[Any, ...], text: str, known: Mapping[str, Any]) -> LabelledBox:
-    whole = class_of(text, "closed")  # a class of the evaluation where its vocabulary was closed
-    x1, y1, x2, y2 = corners
-    return LabelledBox((x1, y1, x2, y2), text, class_name=whole if whole in known else class_of(text, "open"))
 
 
 def _predictions(folder: Path, names: Sequence[str]) -> list[list[LabelledBox]]:

@@ -14,7 +14,7 @@ from argusvl.core.files import real_path
 from argusvl.detection.data.detections import Detections
 from argusvl.detection.data.labels import Vocabulary
 from argusvl.detection.measure.evaluation import Evaluation, Truth, claim, class_of
-from argusvl.detection.measure.pairing import MIN_IOU, SCORE_THRESHOLD, LabelledBox, Pair, num_errors, pair_up
+from argusvl.detection.measure.pairing import MIN_IOU, SCORE_THRESHOLD, LabelledBox, num_errors, pair_up
 
 GALLERY_IMAGES = 48
 GALLERY_MIN_SCORE = 0.05
@@ -55,10 +55,10 @@ def make_gallery(
         those with a box of their own, which class was given to each class; ``misdescribed``, the most frequent wrong
         descriptions.
     """
-    truth = [_truth_boxes(one, vocabulary) for one in evaluation.truth]
+    truths = [_truth_boxes(one, vocabulary) for one in evaluation.truth]
     paired = [
         pair_up(t, _predicted_boxes(p.above(score_threshold)))
-        for t, p in zip(truth, evaluation.predictions, strict=True)
+        for t, p in zip(truths, evaluation.predictions, strict=True)
     ]
     images = []
     for k, why in _chosen([num_errors(pairs) for pairs in paired], count):
@@ -69,11 +69,17 @@ def make_gallery(
         )
         line["chosen"] = why
         line["truth"] = [
-            {"bbox_2d": list(box.box_xyxy_px), "desc": box.label, "label": box.class_name} for box in truth[k]
+            {"bbox_2d": list(box.box_xyxy_px), "desc": box.label, "label": box.class_name}
+            for box in truths[k]
         ]
         line["predictions"] = line.pop("objects")
         images.append(line)
     every = [pair for pairs in paired for pair in pairs]
+    misdescribed = Counter(
+        (pair.truth.label, pair.predicted.label)
+        for pair in every
+        if pair.truth and pair.predicted and pair.kind == "misdescribed"
+    )
     return {
         "score_threshold": score_threshold,
         "images_total": len(evaluation.images),
@@ -83,7 +89,10 @@ def make_gallery(
             for pair in every
             if pair.predicted and pair.kind in ("right", "misdescribed")
         ),
-        "misdescribed": _misdescribed(every),
+        "misdescribed": [
+            {"truth": truth, "said": said, "count": times}
+            for (truth, said), times in misdescribed.most_common(MISDESCRIBED)
+        ],
         "images": images,
     }
 
@@ -151,18 +160,6 @@ def _counted(named: Iterable[tuple[str, str]]) -> dict[str, dict[str, int]]:
     for first, second in named:
         counts.setdefault(first, Counter())[second] += 1
     return {name: dict(counts[name]) for name in sorted(counts)}
-
-
-def _misdescribed(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
-    counts = Counter(
-        (pair.truth.label, pair.predicted.label)
-        for pair in pairs
-        if pair.truth and pair.predicted and pair.kind == "misdescribed"
-    )
-    return [
-        {"truth": truth, "said": said, "count": count}
-        for (truth, said), count in counts.most_common(MISDESCRIBED)
-    ]
 
 
 def _path(image: Path, folder: str | Path | None) -> str:
