@@ -220,9 +220,9 @@ def _starting_point(model: str | None) -> _StartingPoint:
             where=folder,
             remedy=remedy,
         )
-    text = values.get("text_config") or values
-    longest, width = (text.get(name) for name in ("max_position_embeddings", "hidden_size"))
-    longest, width = (size if isinstance(size, int) else None for size in (longest, width))
+    stated = values.get("text_config") or values
+    sizes = (stated.get(name) for name in ("max_position_embeddings", "hidden_size"))
+    longest, width = (size if isinstance(size, int) else None for size in sizes)
     return _StartingPoint("stock", model, folder, None, longest, width)
 
 
