@@ -112,14 +112,7 @@ def parameter_groups(
 
 
 class DetectionTask:
-    """Meets :class:`argusvl.training.protocol.Task` for a :class:`DetectionRunConfig`.
-
-    Args:
-        config: The run's configuration.
-
-    Raises:
-        ArgusError: A file that the configuration names is missing or cannot be read.
-    """
+    """Meets :class:`argusvl.training.protocol.Task` for a :class:`DetectionRunConfig`."""
 
     def __init__(self, config: DetectionRunConfig) -> None:
         self.config = config

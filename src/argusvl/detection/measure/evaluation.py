@@ -188,8 +188,7 @@ def evaluate_detections(
         truth: For each image its objects.
         labels: The vocabulary that the predictions choose from.
         vocabulary: ``closed``: a class is a whole description; ``open``: its first segment.
-        max_detections: Highest-scoring entries of an image that count: 100, or the number of queries where
-            that is more.
+        max_detections: Highest-scoring entries of an image that count: 100, or the number of queries if that is more.
         described: For each image one entry a query, with captions where :func:`to_describe` asks for them.
             ``None``: each query's best entry in ``predictions``.
         meteor: Scores descriptions for ``dense_caption_mAP_meteor``, where that is wanted.

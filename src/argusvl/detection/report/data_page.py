@@ -52,15 +52,12 @@ class Flaw:
 
 @dataclass(frozen=True, slots=True)
 class FlawedPicture:
-    """A picture with what is wrong with it.
+    """A picture with what is wrong with it, worst first, and the boxes and labels of its other objects.
 
     Attributes:
         image: The picture; it may be reduced already.
         size: ``(width, height)`` of the stored image; boxes are in its pixels.
-        name: Shown beside it.
         where: ``file:line`` of its annotation.
-        flaws: What is wrong, worst first.
-        others: Boxes and labels of its other objects.
         more_flaws: How many more things are wrong with it than are named.
     """
 
@@ -88,11 +85,7 @@ class DataPage:
     """Everything that the page says.
 
     Attributes:
-        title: The data's name.
-        subtitle: One line about it.
         images: By split.
-        objects: How many there are.
-        findings: What was found.
         labels: Class balance, most frequent first.
         histograms: What is counted → range and how many.
         facts: Other figures: name → text.

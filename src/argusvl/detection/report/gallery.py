@@ -35,9 +35,13 @@ def make_gallery(
     count: int = GALLERY_IMAGES,
     score_threshold: float = SCORE_THRESHOLD,
 ) -> dict[str, Any]:
-    """JSON-ready: the images with the most errors, and as many as are left spread evenly over the others.
+    """The content of ``gallery.json``, as :mod:`~argusvl.detection.report.evaluation_files` reads it.
 
-    The evenly spread third is there so that the gallery does not show failures alone.
+    It shows the images with the most errors, and as many as are left spread evenly over the others, so that it does
+    not show failures alone; of each ``chosen`` says why it is there, ``errors`` or ``spread``. The counts are over
+    all images, at the threshold: ``kinds``, what became of the objects
+    (:data:`~argusvl.detection.measure.pairing.KINDS`); ``confusion``, of those with a box of their own, which class
+    was given to each class; ``misdescribed``, the most frequent wrong descriptions.
 
     Args:
         evaluation: With descriptions above the threshold.
@@ -47,13 +51,6 @@ def make_gallery(
             together; others absolutely.
         count: How many images.
         score_threshold: From where predictions count as such.
-
-    Returns:
-        The content of ``gallery.json``, as :mod:`~argusvl.detection.report.evaluation_files` reads it. Of each image
-        ``chosen`` says why it is there, ``errors`` or ``spread``. The counts are over all images, at the threshold:
-        ``kinds``, what became of the objects (:data:`~argusvl.detection.measure.pairing.KINDS`); ``confusion``, of
-        those with a box of their own, which class was given to each class; ``misdescribed``, the most frequent wrong
-        descriptions.
     """
     truths = [_truth_boxes(one, vocabulary) for one in evaluation.truth]
     paired = [
