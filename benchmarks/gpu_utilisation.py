@@ -22,11 +22,11 @@ import torch
 from argusvl.assets import model_folder
 from argusvl.core.devices import usable_device
 from argusvl.detection.measure.footprint import BatchShape
+from argusvl.detection.model.architecture import PUBLISHED
 from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.loading import load_config
 from argusvl.detection.model.losses import SHIPPED
 from argusvl.detection.model.modeling import ArgusForDetection
-from argusvl.detection.model.published import PUBLISHED
 
 WARM_UP, STEPS = 3, 10
 HEAD = {"hidden_size": 512, "num_heads": 8, "ffn_size": 2048, "decoder_num_layers": 3}

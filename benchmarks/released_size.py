@@ -30,7 +30,7 @@ from transformers import Qwen2_5_VLForConditionalGeneration
 from argusvl import __version__
 from argusvl.assets import MODELS
 from argusvl.detection.data.sampling.tokenizer import FULL_VOCABULARY_START
-from argusvl.detection.model.published import PUBLISHED
+from argusvl.detection.model.architecture import PUBLISHED
 
 RESULTS = Path("benchmarks/results")
 SIZE = "3B"

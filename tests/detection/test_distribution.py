@@ -16,28 +16,13 @@ import pytest
 import torch
 from PIL import Image
 
-from argusvl.config.loading import load_config
+from argusvl.config.loading import load_config, to_yaml
 from argusvl.detection.config import DetectionRunConfig
 from argusvl.detection.model.modeling import ArgusForDetection
 from argusvl.detection.task import DetectionTask
 from argusvl.training.run import run_training
 
 TINY = (
-    "hidden_size=32",
-    "num_attention_heads=2",
-    "num_key_value_heads=1",
-    "intermediate_size=48",
-    "vision_intermediate_size=48",
-    "vocab_size=400",
-    "detection_hidden_size=32",
-    "detection_num_heads=2",
-    "detection_ffn_size=48",
-    "detection_caption_decoder_num_layers=1",
-    "detection_caption_max_tokens=40",
-    "detection_num_queries=8",
-    "max_pixels=12544",
-    "vision_tokens_max=16",
-    "vision_tokens_warn=16",
     "detection_dropout=0",
     "mosaic=0",
     "teacher_ratio=0.5",
@@ -95,7 +80,7 @@ CASES: dict[str, tuple[str, ...]] = {
 
 
 @pytest.fixture
-def config_file(tmp_path: Path, complete_config: str) -> Path:
+def config_file(tmp_path: Path, complete_config: str, small_model: tuple[str, ...]) -> Path:
     """Sixteen records to train on and three held out; some have no image, no object, or teachers of their own."""
     rng = np.random.default_rng(0)
     records = []
@@ -115,6 +100,7 @@ def config_file(tmp_path: Path, complete_config: str) -> Path:
         (tmp_path / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
     file = tmp_path / "run.yaml"
     file.write_text(complete_config, encoding="utf-8")
+    file.write_text(to_yaml(load_config(file, DetectionRunConfig, small_model)), encoding="utf-8")
     return file
 
 

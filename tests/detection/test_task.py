@@ -31,25 +31,6 @@ from argusvl.training.parallel import Parallel
 from argusvl.training.parameter_groups import assign_parameters, describe_groups, freeze_untrained
 from argusvl.training.run import run_training
 
-SMALL = (
-    "hidden_size=32",
-    "num_attention_heads=2",
-    "num_key_value_heads=1",
-    "intermediate_size=48",
-    "vision_intermediate_size=48",
-    "vocab_size=400",
-    "detection_hidden_size=32",
-    "detection_num_heads=2",
-    "detection_ffn_size=48",
-    "detection_caption_decoder_num_layers=1",
-    "detection_caption_max_tokens=40",
-    "detection_num_queries=8",
-    "max_pixels=12544",
-    "vision_tokens_max=16",
-    "vision_tokens_warn=16",
-)
-"""Overrides of the complete configuration that make its model tiny; its vocabulary is closed."""
-
 MakeTask = Callable[..., DetectionTask]
 GROUPS = {"vision", "merger", "llm", "detection", "adapter"}
 
@@ -89,13 +70,15 @@ def data(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def make_task(tmp_path: Path, data: Path, complete_config: str) -> MakeTask:
+def make_task(tmp_path: Path, data: Path, complete_config: str, small_model: tuple[str, ...]) -> MakeTask:
     def make(*overrides: str) -> DetectionTask:
         file = tmp_path / "run.yaml"
         file.write_text(complete_config, encoding="utf-8")
         # Twice, as one key may be overridden once only.
         paths = (f"data.train={data}/train.jsonl", f"data.val={data}/val.jsonl", f"output_dir={tmp_path}/run")
-        file.write_text(to_yaml(load_config(file, DetectionRunConfig, (*SMALL, *paths))), encoding="utf-8")
+        file.write_text(
+            to_yaml(load_config(file, DetectionRunConfig, (*small_model, *paths))), encoding="utf-8"
+        )
         return DetectionTask(load_config(file, DetectionRunConfig, overrides))
 
     return make

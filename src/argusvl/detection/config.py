@@ -69,20 +69,14 @@ class ArchitectureSection(Section):
     """Largest number of tokens of the tokenizer that is trained on the records (256 bytes, special tokens, merges)."""
 
     def cross_field_problems(self) -> Iterator[KeyProblem]:  # noqa: D102
-        if self.hidden_size % (2 * self.num_attention_heads):
-            yield _not_divisible(
-                "hidden_size", self.hidden_size, 2, "num_attention_heads", self.num_attention_heads
-            )
+        yield from _indivisible(self, "hidden_size", 2, "num_attention_heads")
         if self.num_attention_heads % self.num_key_value_heads:
             yield KeyProblem(
                 "num_key_value_heads",
                 f"{self.num_attention_heads} attention heads cannot share {self.num_key_value_heads} evenly",
                 "choose a divisor of num_attention_heads",
             )
-        if self.vision_hidden_size % (4 * self.vision_num_heads):
-            yield _not_divisible(
-                "vision_hidden_size", self.vision_hidden_size, 4, "vision_num_heads", self.vision_num_heads
-            )
+        yield from _indivisible(self, "vision_hidden_size", 4, "vision_num_heads")
         if self.vision_window_size % TOKEN_SIDE:
             yield KeyProblem(
                 "vision_window_size",
@@ -216,12 +210,7 @@ class AugmentationSection(Section):
     """Smallest part of an object's box that must stay in the image for the object to stay."""
 
     def cross_field_problems(self) -> Iterator[KeyProblem]:  # noqa: D102
-        if self.scale_min > self.scale_max:
-            yield KeyProblem(
-                "scale_min",
-                f"{self.scale_min} is more than scale_max, {self.scale_max}",
-                "write a smaller scale_min or a larger scale_max",
-            )
+        yield from _beyond(self, "scale_min", "scale_max")
 
 
 class DetectionDataSection(DataSection):
@@ -262,18 +251,8 @@ class DetectionDataSection(DataSection):
     """Random changes of the student's images in training."""
 
     def cross_field_problems(self) -> Iterator[KeyProblem]:  # noqa: D102
-        if self.min_pixels > self.max_pixels:
-            yield KeyProblem(
-                "min_pixels",
-                f"{self.min_pixels} is more than max_pixels, {self.max_pixels}",
-                "write a smaller min_pixels or a larger max_pixels",
-            )
-        if self.vision_tokens_warn > self.vision_tokens_max:
-            yield KeyProblem(
-                "vision_tokens_warn",
-                f"{self.vision_tokens_warn} is more than vision_tokens_max, {self.vision_tokens_max}",
-                "write a smaller vision_tokens_warn or a larger vision_tokens_max",
-            )
+        yield from _beyond(self, "min_pixels", "max_pixels")
+        yield from _beyond(self, "vision_tokens_warn", "vision_tokens_max")
         if self.teacher_ratio > 0 and self.num_teachers == 0:
             yield KeyProblem(
                 "num_teachers",
@@ -386,14 +365,7 @@ class DetectionSection(Section):
     """What the loss of descriptions is divided by: student samples, or description tokens."""
 
     def cross_field_problems(self) -> Iterator[KeyProblem]:  # noqa: D102
-        if self.detection_hidden_size % self.detection_num_heads:
-            yield _not_divisible(
-                "detection_hidden_size",
-                self.detection_hidden_size,
-                1,
-                "detection_num_heads",
-                self.detection_num_heads,
-            )
+        yield from _indivisible(self, "detection_hidden_size", 1, "detection_num_heads")
         if self.detection_second_eye != "none" and self.detection_queries != "proposals":
             yield KeyProblem(
                 "detection_second_eye",
@@ -499,10 +471,19 @@ class DetectionRunConfig(RunConfig):
             )
 
 
-def _not_divisible(key: str, value: int, factor: int, heads_key: str, heads: int) -> KeyProblem:
-    unit = factor * heads
-    times = "" if factor == 1 else f"{factor} times "
-    nearest = max(unit, round(value / unit) * unit)
-    return KeyProblem(
-        key, f"{value} is not divisible by {times}{heads_key}, {heads}", f"write {nearest}, or other heads"
-    )
+def _beyond(section: Section, low: str, high: str) -> Iterator[KeyProblem]:
+    least, most = getattr(section, low), getattr(section, high)
+    if least > most:
+        yield KeyProblem(
+            low, f"{least} is more than {high}, {most}", f"write a smaller {low} or a larger {high}"
+        )
+
+
+def _indivisible(section: Section, size: str, factor: int, heads: str) -> Iterator[KeyProblem]:
+    value, count = getattr(section, size), getattr(section, heads)
+    unit = factor * count
+    if value % unit:
+        times = "" if factor == 1 else f"{factor} times "
+        nearest = max(unit, round(value / unit) * unit)
+        what = f"{value} is not divisible by {times}{heads}, {count}"
+        yield KeyProblem(size, what, f"write {nearest}, or other heads")

@@ -87,13 +87,9 @@ _SCRIPTS = {"zh": "Chinese", "en": "another script than Chinese"}
 
 @dataclass(frozen=True, slots=True)
 class StartingConfig:
-    """A configuration as text.
+    """A configuration as text, what it loads to, and what a person should know that no key shows.
 
-    Attributes:
-        yaml: The text.
-        config: What it loads to.
-        notes: What a person should know that no key shows.
-        is_small: Whether it trains a model of the shipped size, not a Qwen2.5-VL as it is published.
+    ``is_small``: it trains a model of the shipped size, not a Qwen2.5-VL as it is published.
     """
 
     yaml: str
@@ -136,7 +132,17 @@ def make_starting_config(
         )
     survey = survey_data(data, root=root, progress=progress)
     draft = _Draft.of(start, lora)
-    _decide(draft, survey, start, data, root, lora, progress)
+    tokens = _decide_data(draft, survey, start, data, progress)
+    if lora:
+        draft.why("model.peft", "small weights that train beside the frozen ones")
+    _decide_files(draft, survey, root)
+    _decide_teachers(draft, survey, start)
+    _decide_lengths(draft, tokens, start)
+    _decide_vocabulary(draft, survey)
+    _decide_augmentation(draft, survey)
+    _decide_training(draft, survey, start, lora)
+    _decide_head(draft, survey, start, tokens)
+    draft.why("infrastructure.device", "CUDA where there is one")
     values = draft.nested()
     config = config_from_mapping(values, DetectionRunConfig, "the configuration for these data")
     text = write_commented_yaml(values, draft.reasons, _head(data, survey, start))
@@ -199,12 +205,6 @@ def _starting_point(model: str | None) -> _StartingPoint:
         head = load_config(folder)
         text = head.text_sizes
         return _StartingPoint("argus", model, folder, head, text.max_position_embeddings, text.hidden_size)
-    longest, width = _stock_sizes(folder)
-    return _StartingPoint("stock", model, folder, None, longest, width)
-
-
-def _stock_sizes(folder: Path) -> tuple[int | None, int | None]:
-    """Most tokens, and features of the language model, of a folder in hub layout."""
     file = folder / "config.json"
     remedy = (
         "give a Qwen2.5-VL folder in hub layout, or a checkpoint that `argus train` wrote; one of another task "
@@ -220,9 +220,10 @@ def _stock_sizes(folder: Path) -> tuple[int | None, int | None]:
             where=folder,
             remedy=remedy,
         )
-    text = values.get("text_config") or values
-    longest, width = text.get("max_position_embeddings"), text.get("hidden_size")
-    return (longest if isinstance(longest, int) else None), (width if isinstance(width, int) else None)
+    stated = values.get("text_config") or values
+    sizes = (stated.get(name) for name in ("max_position_embeddings", "hidden_size"))
+    longest, width = (size if isinstance(size, int) else None for size in sizes)
+    return _StartingPoint("stock", model, folder, None, longest, width)
 
 
 # --- the text in the making -----------------------------------------------------------------------------------------
@@ -232,13 +233,7 @@ Key = tuple[str, ...]
 
 @dataclass(slots=True)
 class _Draft:
-    """The template, with what has been decided so far.
-
-    Attributes:
-        values: Path of a key → its value, in the template's order.
-        reasons: Path of a key → why.
-        notes: What no key shows.
-    """
+    """The template, with what has been decided so far: values in its order, reasons, and notes that no key shows."""
 
     values: dict[Key, Any]
     reasons: dict[Key, str] = field(default_factory=dict)
@@ -307,13 +302,8 @@ def _head(data: str | Path, survey: Survey, start: _StartingPoint) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Tokens:
-    """What was counted, in tokens.
-
-    Attributes:
-        longest: Of a conversation without teachers of the pool.
-        caption: Of a description.
-        teachers: What each scene of the pool adds, the longest first.
-        vision: Of an image.
+    """What was counted, in tokens: the longest conversation without teachers of the pool, the longest description, what
+    each scene of the pool adds (the longest first), and the largest image.
     """
 
     longest: int
@@ -322,23 +312,16 @@ class _Tokens:
     vision: int
 
 
-def _decide(
-    draft: _Draft,
-    survey: Survey,
-    start: _StartingPoint,
-    data: str | Path,
-    root: str | Path | None,
-    lora: bool,
-    progress: bool,
-) -> None:
-    """Decides every key; later ones rest on earlier ones."""
+def _decide_data(
+    draft: _Draft, survey: Survey, start: _StartingPoint, data: str | Path, progress: bool
+) -> _Tokens:
+    """Pixels, language and vocabulary, on which everything else rests: what the conversations are counted by."""
     pixels = choose_pixel_limits(survey.images, small_side(survey.trained_on.sides), survey.limits)
     language = prompt_language(survey.descriptions)
     draft.put("data.min_pixels", pixels.min_pixels, pixels.why_min)
     draft.put("data.max_pixels", pixels.max_pixels, pixels.why_max)
     draft.put("data.prompt_language", language, f"most descriptions are written in {_SCRIPTS[language]}")
     vocab_size, why = _vocab_size(survey)
-    tokens = _count(survey, start, data, pixels.limits, language, vocab_size, progress)
     if start.kind == "random":
         draft.why("model.architecture", "random weights: sizes that two cores can train")
         draft.put("model.architecture.vocab_size", vocab_size, why)
@@ -346,16 +329,26 @@ def _decide(
         draft.put("model.model_path", start.model_path)
     if start.kind == "argus":
         draft.put("model.transfer_vocab_size", vocab_size, why)
-    if lora:
-        draft.why("model.peft", "small weights that train beside the frozen ones")
-    _decide_files(draft, survey, root)
-    _decide_teachers(draft, survey, start)
-    _decide_lengths(draft, tokens, start)
-    _decide_vocabulary(draft, survey)
-    _decide_augmentation(draft, survey)
-    _decide_training(draft, survey, start, lora)
-    _decide_head(draft, survey, start, tokens)
-    draft.why("infrastructure.device", "CUDA where there is one")
+    processor = open_processor(
+        survey.described.scenes(),
+        model=start.model_path if start.kind == "stock" else None,
+        language=language,
+        max_pixels=pixels.max_pixels,
+        vocab_size=vocab_size,
+        learned_for=survey.train,
+    )
+    files = survey.files()
+    counted = [Lengths(processor, pixels.limits) for _ in files]
+    for file, lengths in zip(files, counted, strict=True):
+        scan(file, [lengths], doing="counting tokens of", progress=progress)
+    refuse_bad([error for one in counted for _, error in one.bad], sum(map(len, files)), data)
+    pool = counted.pop().as_teacher if survey.pool is not None else []
+    return _Tokens(
+        longest=max(length for one in counted for length in one.conversations),
+        caption=max(counted[0].captions),
+        teachers=tuple(sorted(pool, reverse=True)),
+        vision=max(plan_resize(one.width, one.height, *pixels.limits).vision_tokens for one in survey.images),
+    )
 
 
 def _vocab_size(survey: Survey) -> tuple[int, str]:
@@ -365,37 +358,6 @@ def _vocab_size(survey: Survey) -> tuple[int, str]:
     if not characters:
         return size, "the descriptions are plain ASCII"
     return size, f"{len(characters)} characters beyond ASCII in the descriptions"
-
-
-def _count(
-    survey: Survey,
-    start: _StartingPoint,
-    data: str | Path,
-    limits: tuple[int, int],
-    language: str,
-    vocab_size: int,
-    progress: bool,
-) -> _Tokens:
-    processor = open_processor(
-        survey.described.scenes(),
-        model=start.model_path if start.kind == "stock" else None,
-        language=language,
-        max_pixels=limits[1],
-        vocab_size=vocab_size,
-        learned_for=survey.train,
-    )
-    files = survey.files()
-    counted = [Lengths(processor, limits) for _ in files]
-    for file, lengths in zip(files, counted, strict=True):
-        scan(file, [lengths], doing="counting tokens of", progress=progress)
-    refuse_bad([error for one in counted for _, error in one.bad], sum(map(len, files)), data)
-    pool = counted.pop().as_teacher if survey.pool is not None else []
-    return _Tokens(
-        longest=max(length for one in counted for length in one.conversations),
-        caption=max(counted[0].captions),
-        teachers=tuple(sorted(pool, reverse=True)),
-        vision=max(plan_resize(one.width, one.height, *limits).vision_tokens for one in survey.images),
-    )
 
 
 def _decide_files(draft: _Draft, survey: Survey, root: str | Path | None) -> None:
@@ -559,9 +521,13 @@ def _decide_head(draft: _Draft, survey: Survey, start: _StartingPoint, tokens: _
             "detection.detection_caption_max_tokens", max(8, _rounded(tokens.caption + 2, 4)), why_caption
         )
     else:
+        from argusvl.detection.model.configuration import HEAD_KEYS
+
         _refuse_what_the_head_cannot(start, start.head, tokens, survey)
-        for key, value in _head_values(start.head).items():
-            draft.put(f"detection.{key}", value, "of the checkpoint, whose weights have this shape")
+        for name, key in HEAD_KEYS.items():
+            if name != "dropout":
+                value = getattr(start.head, name)
+                draft.put(f"detection.{key}", value, "of the checkpoint, whose weights have this shape")
         if start.sees and start.head.second_eye == "none":
             draft.put("detection.detection_second_eye", _SECOND_EYE, _WHY_SECOND_EYE)
         if start.sees:  # kinds come soon with it, and boxes are what is left
@@ -604,26 +570,6 @@ def _refuse_what_the_head_cannot(
             where=start.model_path,
             remedy=f"split crowded images, or start otherwise: {new_head}",
         )
-
-
-def _head_values(head: ArgusDetectionConfig) -> dict[str, Any]:
-    """The keys that a checkpoint's head settles."""
-    shaping = (
-        "queries",
-        "num_queries",
-        "hidden_size",
-        "num_heads",
-        "ffn_size",
-        "decoder_num_layers",
-        "caption_decoder_num_layers",
-        "caption_max_tokens",
-        "adapter_bottleneck_ratio",
-        "sampling_points",
-        "second_eye",
-        "nms_iou",
-    )
-    enabled = {"detection_enabled": head.detection_enabled}
-    return enabled | {f"detection_{name}": getattr(head, name) for name in shaping}
 
 
 def _first(pattern: re.Pattern[str], texts: Mapping[str, int]) -> str | None:

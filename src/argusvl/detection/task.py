@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -49,13 +50,13 @@ from argusvl.detection.measure.pairing import SCORE_THRESHOLD
 from argusvl.detection.measure.reliability import CALIBRATION, write_reliability
 from argusvl.detection.measure.run_check import RunCheck, query_limit
 from argusvl.detection.model.architecture import qwen_config, random_qwen
-from argusvl.detection.model.configuration import ArgusDetectionConfig
+from argusvl.detection.model.configuration import HEAD_KEYS, ArgusDetectionConfig
 from argusvl.detection.model.loading import load_config, load_qwen_config
 from argusvl.detection.model.losses import LOSSES, LossSettings, WrittenAnswers
-from argusvl.detection.model.modeling import ArgusForDetection, add_detection_head
+from argusvl.detection.model.modeling import ArgusForDetection, add_detection_head, with_new_head
 from argusvl.detection.model.vocabulary_transfer import transfer_vocabulary
 from argusvl.detection.predict.captions import CaptionChoice, possible_descriptions
-from argusvl.detection.predict.checkpoint import DetectionAssets, save_teacher_pool
+from argusvl.detection.predict.checkpoint import DetectionAssets, limits_in, save_teacher_pool
 from argusvl.detection.predict.inference import RecordQuestions, evaluate_records
 from argusvl.task_parts import ASSETS_FILE
 from argusvl.training.parallel import Parallel
@@ -90,11 +91,8 @@ def parameter_groups(
 ) -> list[ParameterGroup]:
     """The five groups, and the network of a second eye where there is one.
 
-    Args:
-        rates: Peak learning rate of each of the five.
-        detection_enabled: Whether the model has a head.
-        second_eye: Whether the head has a second eye.
-        head_frozen_epochs: Epochs from the start for which head and adapters do not train.
+    ``rates`` are the peak learning rates of the five; for ``head_frozen_epochs`` from the start head and adapters do
+    not train.
     """
     head = {"detection", "adapter", "eye"}
     patterns = GROUP_PATTERNS
@@ -114,14 +112,7 @@ def parameter_groups(
 
 
 class DetectionTask:
-    """Meets :class:`argusvl.training.protocol.Task` for a :class:`DetectionRunConfig`.
-
-    Args:
-        config: The run's configuration.
-
-    Raises:
-        ArgusError: A file that the configuration names is missing or cannot be read.
-    """
+    """Meets :class:`argusvl.training.protocol.Task` for a :class:`DetectionRunConfig`."""
 
     def __init__(self, config: DetectionRunConfig) -> None:
         self.config = config
@@ -222,14 +213,7 @@ class DetectionTask:
     @cached_property
     def limits(self) -> VisionLimits:
         """How large an image may be when it reaches the model."""
-        data = self.config.data
-        return VisionLimits(
-            min_pixels=data.min_pixels,
-            max_pixels=data.max_pixels,
-            vision_tokens_warn=data.vision_tokens_warn,
-            vision_tokens_max=data.vision_tokens_max,
-            vision_tokens_policy=data.vision_tokens_policy,
-        )
+        return limits_in(self.config.data)
 
     @cached_property
     def processor(self) -> ChatProcessor:
@@ -310,10 +294,7 @@ class DetectionTask:
         """Loads the weights that the configuration names, or makes random ones of its architecture."""
         section, head, folder = self.config.model, self._head_config(), self._model_folder
         if folder is None:
-            qwen = random_qwen(self._new_qwen_config(), section.attn_implementation)
-            model = ArgusForDetection(ArgusDetectionConfig(qwen_config=qwen.config, **head), qwen)
-            if model.detection_head is not None:
-                model.detection_head.load_packaged()
+            model = with_new_head(random_qwen(self._new_qwen_config(), section.attn_implementation), head)
         elif has_head(folder):
             model = ArgusForDetection.from_pretrained(
                 folder,
@@ -515,8 +496,8 @@ class DetectionTask:
 
     def memory_needed(self) -> int:
         """As ``argus inspect memory`` counts it: of the largest batch, with the configured strategy."""
-        from argusvl.detection.measure.footprint import BatchShape, count_step
-        from argusvl.detection.measure.strategies import counted, need, on_one_device
+        from argusvl.detection.measure.footprint import BatchShape
+        from argusvl.detection.measure.strategies import counting, need, on_one_device
 
         training = self.config.training
         on_gpu = self.config.infrastructure.device != "cpu" and torch.cuda.is_available()
@@ -525,8 +506,7 @@ class DetectionTask:
         strategy = next(
             one for one in on_one_device() if (one.offered, one.precision, one.checkpointing) == wanted
         )
-        batch, settings = BatchShape.largest(self.config), self.loss_settings()
-        count = counted(lambda **kind: count_step(self.model_config(), batch, settings, **kind))
+        count = counting(self.model_config(), BatchShape.largest(self.config), self.loss_settings())
         return int(need(strategy, count(strategy), averaged=training.ema_decay is not None).peak)
 
     def figures(self) -> Mapping[str, FigureSpec]:
@@ -569,11 +549,7 @@ class DetectionTask:
             prompt_language=data.prompt_language,
             model_max_length=self.config.model.model_max_length,
             over_length_policy=data.over_length_policy,
-            min_pixels=data.min_pixels,
-            max_pixels=data.max_pixels,
-            vision_tokens_warn=data.vision_tokens_warn,
-            vision_tokens_max=data.vision_tokens_max,
-            vision_tokens_policy=data.vision_tokens_policy,
+            **asdict(self.limits),
             descriptions=self.descriptions,
             calibration=None if self._fit is None else self._fit.calibration,
             vocabulary_digest=vocabulary_digest(self.processor.tokenizer),
@@ -645,23 +621,7 @@ class DetectionTask:
         )
 
     def _head_config(self) -> dict[str, Any]:
-        section = self.config.detection
-        return {
-            "detection_enabled": section.detection_enabled,
-            "queries": section.detection_queries,
-            "num_queries": section.detection_num_queries,
-            "hidden_size": section.detection_hidden_size,
-            "num_heads": section.detection_num_heads,
-            "ffn_size": section.detection_ffn_size,
-            "decoder_num_layers": section.detection_decoder_num_layers,
-            "caption_decoder_num_layers": section.detection_caption_decoder_num_layers,
-            "caption_max_tokens": section.detection_caption_max_tokens,
-            "adapter_bottleneck_ratio": section.detection_adapter_bottleneck_ratio,
-            "sampling_points": section.detection_sampling_points,
-            "second_eye": section.detection_second_eye,
-            "nms_iou": section.detection_nms_iou,
-            "dropout": section.detection_dropout,
-        }
+        return {name: getattr(self.config.detection, key) for name, key in HEAD_KEYS.items()}
 
     def _checkpoint_config(self, folder: Path, wanted: dict[str, Any]) -> ArgusDetectionConfig:
         """The configuration of a checkpoint that training goes on from; what shapes no weight is as configured."""
@@ -675,7 +635,7 @@ class DetectionTask:
             if name in shapeless:
                 setattr(saved, name, value)
             elif getattr(saved, name) != value:
-                key = name if name.startswith("detection_") else f"detection_{name}"
+                key = HEAD_KEYS[name]
                 raise ConfigError(
                     f"{key} is {value!r}, the head of the checkpoint {folder} has {getattr(saved, name)!r}",
                     where=key,
@@ -687,15 +647,7 @@ class DetectionTask:
     def loss_settings(self) -> LossSettings:
         """What matching and losses need to know."""
         section = self.config.detection
-        return LossSettings(
-            objectness=section.detection_objectness,
-            focal_alpha=section.detection_focal_alpha,
-            focal_gamma=section.detection_focal_gamma,
-            bbox_weight=section.detection_bbox_weight,
-            giou_weight=section.detection_giou_weight,
-            positives_per_object=section.detection_positives_per_object,
-            assignment=section.detection_assignment,
-        )
+        return LossSettings(**{f.name: getattr(section, f"detection_{f.name}") for f in fields(LossSettings)})
 
     def _not_empty(self, records: RecordFile, key: str) -> RecordFile:
         if len(records) == 0:

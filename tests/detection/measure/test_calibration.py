@@ -237,15 +237,16 @@ def test_types_are_learned_from_boxes_that_fit_whatever_their_label() -> None:
 def test_bins_count_what_they_hold_and_the_error_is_their_mean_distance() -> None:
     confidence = np.array([0.05, 0.15, 0.15, 0.95, 1.0])
     correct = np.array([False, True, False, True, True])
-    bins, error = reliability(confidence, correct)
+    found = reliability(confidence, correct)
+    bins, error = found.bins, found.ece
     assert [(b.confidence, b.accuracy, b.count) for b in bins] == [
         (0.05, 0.0, 1),
         (0.15, 0.5, 2),
         (0.975, 1.0, 2),
     ]
     assert error == pytest.approx((0.05 + 2 * 0.35 + 2 * 0.025) / 5)
-    assert reliability(np.zeros(0), np.zeros(0, bool))[0] == ()
-    assert math.isnan(reliability(np.zeros(0), np.zeros(0, bool))[1])
+    nothing = reliability(np.zeros(0), np.zeros(0, bool))
+    assert nothing.bins == () and math.isnan(nothing.ece)
 
 
 def test_background_that_nobody_sees_does_not_make_scores_look_reliable() -> None:

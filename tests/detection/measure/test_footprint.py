@@ -14,10 +14,10 @@ import pytest
 from argusvl.assets import model_folder
 from argusvl.detection.measure.footprint import BatchShape, count_step
 from argusvl.detection.measure.strategies import GIB, Strategy, first_that_fits, need
+from argusvl.detection.model.architecture import PublishedShape
 from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.loading import load_config
 from argusvl.detection.model.losses import SHIPPED
-from argusvl.detection.model.published import PublishedShape
 from argusvl.networks.efficientnet_lite import EfficientNetLite0
 
 CASES = [(2, False, False), (2, True, True), (8, False, True), (8, True, False)]

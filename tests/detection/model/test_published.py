@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import save_file
 from transformers import Qwen2_5_VLForConditionalGeneration
 
+from argusvl.detection.model.architecture import PUBLISHED, PublishedShape
 from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.loading import load_qwen_config
 from argusvl.detection.model.modeling import ArgusForDetection, add_detection_head
-from argusvl.detection.model.published import PUBLISHED, PublishedShape
 from argusvl.detection.task import GROUP_PATTERNS, parameter_groups
 from argusvl.training.parameter_groups import assign_parameters, describe_groups
 

@@ -10,7 +10,7 @@ import typer
 from argusvl.command_options import AsJson, Root, Threads
 from argusvl.core.errors import DataError
 from argusvl.core.files import refuse_replacing
-from argusvl.core.terminal import FOUND_SOMETHING, print_json
+from argusvl.core.terminal import FOUND_SOMETHING, print_json, say
 from argusvl.detection.data.formats import FORMATS
 from argusvl.synthetic import SCENES, draw_set
 
@@ -254,7 +254,7 @@ def check(
 
         argus data check photos/ --format voc
     """
-    from argusvl.detection.commands.data_output import print_check, print_page
+    from argusvl.detection.commands.data_output import print_check
     from argusvl.detection.data.preparing.check import CheckOptions, check_records, check_source
 
     if html is not None:
@@ -290,7 +290,7 @@ def check(
     else:
         print_check(report)
     if html is not None:
-        print_page(html)
+        say(f"Page written to {html}.")
     if report.errors:
         raise typer.Exit(FOUND_SOMETHING)
 
@@ -334,9 +334,7 @@ def synth(
     """
     options = {"width": width, "height": height, "language": language, "backgrounds": backgrounds}
     draw_set(name, out, images=images, seed=seed, progress=True, **options)
-    from argusvl.detection.commands.data_output import print_scene
-
-    print_scene(name, out)
+    say(f"{name}: written to {out}.")
 
 
 def split(

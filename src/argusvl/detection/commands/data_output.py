@@ -13,7 +13,7 @@ from rich.text import Text
 
 from argus_doctor.rendering import print_findings
 from argus_doctor.wording import show_name
-from argusvl.core.terminal import console, say
+from argusvl.core.terminal import console
 from argusvl.core.wording import counted
 from argusvl.detection.data.manifest import Manifest, TokenStatistics, token_statistics
 
@@ -36,19 +36,16 @@ def print_conversion(manifest: Manifest, out: Path) -> None:
     for name, counts in manifest.splits.items():
         labels = sorted(counts.labels.items(), key=lambda item: -item[1])
         shown = ", ".join(f"{escape(show_name(label))} {count}" for label, count in labels[:8])
-        table.add_row(
-            name, str(counts.images), str(counts.objects), shown + (", …" if len(labels) > 8 else "")
-        )
+        shown += ", …" if len(labels) > 8 else ""
+        table.add_row(name, str(counts.images), str(counts.objects), shown)
     terminal.print(table)
     _print_tokens(terminal, manifest.vision_tokens)
     print_findings(manifest.findings, terminal)
     refused = manifest.refused
     if refused.images or refused.objects:
-        text = (
-            f"Refused: {counted(refused.images, 'image')}, {counted(refused.objects, 'object')}; the rest was used. "
-            "All are listed in "
-        )
-        terminal.print(Text(f"{text}{out / 'manifest.json'}."))
+        what = f"{counted(refused.images, 'image')}, {counted(refused.objects, 'object')}"
+        listed = out / "manifest.json"
+        terminal.print(Text(f"Refused: {what}; the rest was used. All are listed in {listed}."))
     terminal.print(Text(f"Written to {out}."))
 
 
@@ -75,20 +72,10 @@ def print_check(report: CheckReport) -> None:
     print_findings(report.findings, terminal)
     for note in report.notes:
         terminal.print(Text(f"Note: {note}."))
-    images = sum(report.images.values())
-    warnings = len(report.findings) - report.errors
-    terminal.print(
-        Text(
-            f"{report.data}: {counted(images, 'image')}, {counted(report.objects, 'object')}: "
-            f"{counted(report.errors, 'error')}, {counted(warnings, 'warning')}.",
-            style="bold",
-        )
-    )
-
-
-def print_page(html: Path) -> None:
-    """Where the page of a check was written."""
-    say(f"Page written to {html}.")
+    data = f"{counted(sum(report.images.values()), 'image')}, {counted(report.objects, 'object')}"
+    warnings = counted(len(report.findings) - report.errors, "warning")
+    found = f"{report.data}: {data}: {counted(report.errors, 'error')}, {warnings}."
+    terminal.print(Text(found, style="bold"))
 
 
 def print_counts(counts: Mapping[str, int]) -> None:
@@ -96,11 +83,6 @@ def print_counts(counts: Mapping[str, int]) -> None:
     terminal = console()
     for name, count in counts.items():
         terminal.print(Text(f"{name}.jsonl: {count} records"))
-
-
-def print_scene(name: str, out: Path) -> None:
-    """Where drawn scenes were written."""
-    console().print(Text(f"{name}: written to {out}."))
 
 
 def _print_labels(terminal: Console, report: CheckReport) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from argusvl.command_options import Root
-from argusvl.core.errors import DataError
+from argusvl.core.errors import ConfigError, DataError
 from argusvl.detection.commands.options import (
     Mirror,
     OpenCaptions,
@@ -78,6 +78,12 @@ def evaluate_checkpoint(
     """
     from argusvl.detection.data.checkpoint_layout import assets_file
 
+    if mirror and path == "text":
+        raise ConfigError(
+            "the mirror image is looked at by the detection head, which --path text does not measure",
+            where="--mirror",
+            remedy="leave --mirror out, or measure the head as well: --path both",
+        )
     records = _records(data, root, max_examples)
     assets_file(checkpoint)
 
@@ -87,9 +93,9 @@ def evaluate_checkpoint(
     from argusvl.detection.measure.caption_scores import Meteor
     from argusvl.detection.measure.pairing import SCORE_THRESHOLD
     from argusvl.detection.predict.captions import possible_descriptions
-    from argusvl.detection.predict.inference import HeadEvaluation, RecordQuestions, evaluate_records
+    from argusvl.detection.predict.inference import RecordQuestions, evaluate_records
     from argusvl.detection.predict.predictor import Predictor
-    from argusvl.detection.predict.text_path import TextEvaluation, evaluate_answers
+    from argusvl.detection.predict.text_path import evaluate_answers
 
     scored_by = Meteor() if meteor else None
     predictor = Predictor.from_pretrained(
@@ -100,45 +106,34 @@ def evaluate_checkpoint(
     calibration = None if raw_scores else assets.calibration
     descriptions = possible_descriptions(assets.labels, assets.vocabulary, assets.descriptions)
 
-    def head(questions: RecordQuestions) -> HeadEvaluation:
-        return evaluate_records(
-            predictor.model,
-            questions,
-            labels=assets.labels,
-            vocabulary=assets.vocabulary,
-            batch_size=batch_size,
-            captions=captions,
-            descriptions=None if open_captions else descriptions,
-            calibration=calibration,
-            # A written answer describes every box: beside it the head describes all that it shows.
-            describe_above=SCORE_THRESHOLD if for_report or path == "both" else 1.0,
-            mirror=mirror,
-            meteor=scored_by,
-            num_workers=workers,
-            show_progress=True,
-        )
-
-    def text(questions: RecordQuestions) -> TextEvaluation:
-        return evaluate_answers(
-            predictor.model.qwen,
-            questions,
-            labels=assets.labels,
-            vocabulary=assets.vocabulary,
-            batch_size=batch_size,
-            max_new_tokens=max_new_tokens,
-            meteor=scored_by,
-            num_workers=workers,
-            show_progress=True,
-        )
+    shared: dict[str, Any] = {
+        "labels": assets.labels,
+        "vocabulary": assets.vocabulary,
+        "batch_size": batch_size,
+        "meteor": scored_by,
+        "num_workers": workers,
+        "show_progress": True,
+    }
 
     def measure_once(demonstrations: Sequence[LoadedScene]) -> Measured:
         questions = RecordQuestions(records, predictor.processor, assets.limits, demonstrations)
-        by_head = head(questions) if path != "text" else None
-        return Measured(
-            by_head,
-            None if by_head is None else measure(by_head.matched, calibration),
-            text(questions) if path != "head" else None,
-        )
+        head = reliability = text = None
+        if path != "text":
+            head = evaluate_records(
+                predictor.model,
+                questions,
+                captions=captions,
+                descriptions=None if open_captions else descriptions,
+                calibration=calibration,
+                # A written answer describes every box: beside it the head describes all that it shows.
+                describe_above=SCORE_THRESHOLD if for_report or path == "both" else 1.0,
+                mirror=mirror,
+                **shared,
+            )
+            reliability = measure(head.matched, calibration)
+        if path != "head":
+            text = evaluate_answers(predictor.model.qwen, questions, max_new_tokens=max_new_tokens, **shared)
+        return Measured(head, reliability, text)
 
     alone = measure_once(())
     taught = measure_once(shown) if teachers else None
@@ -151,10 +146,7 @@ def evaluate_checkpoint(
         if taught is not None:
             taught.show(f"after {teachers} teachers")
 
-    def write(out: Path) -> None:
-        alone.write(out, records, assets)
-
-    return Evaluated(figures, show, write)
+    return Evaluated(figures, show, lambda out: alone.write(out, records, assets))
 
 
 def _records(data: Path, root: Path | None, max_examples: int | None) -> RecordFile:

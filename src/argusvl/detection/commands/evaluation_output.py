@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from argusvl.core.files import real_path, write_text_atomically
-from argusvl.core.terminal import console
+from argusvl.core.terminal import console, say
 from argusvl.core.wording import counted, listed
 from argusvl.detection.data.records import RecordFile
 from argusvl.detection.measure.evaluation import Evaluation, Figures
@@ -22,13 +22,9 @@ from argusvl.detection.measure.reliability import ReliabilityReport, write_relia
 from argusvl.detection.predict.checkpoint import DetectionAssets
 from argusvl.detection.predict.inference import HeadEvaluation
 from argusvl.detection.predict.text_path import TextEvaluation
-from argusvl.detection.report.evaluation_files import GALLERY, PRECISION_RECALL
-from argusvl.detection.report.gallery import (
-    make_gallery,
-    precision_recall_file,
-)
+from argusvl.detection.report.evaluation_files import GALLERY, PRECISION_RECALL, PREDICTIONS
+from argusvl.detection.report.gallery import make_gallery, precision_recall_file
 
-PREDICTIONS_FILE = "predictions.jsonl"
 ANSWERS_FILE = "answers.jsonl"
 
 
@@ -47,11 +43,8 @@ def warn_of_other_labels(figures: Figures, labels: Sequence[str]) -> None:
 def print_figures(figures: Figures, title: str) -> None:
     """A table of the classes and a line for each figure, on stderr."""
     terminal = console()
-    terminal.print(
-        Text(
-            f"{title}: {counted(figures.images, 'image')}, {counted(figures.objects, 'object')}", style="bold"
-        )
-    )
+    shown = f"{counted(figures.images, 'image')}, {counted(figures.objects, 'object')}"
+    terminal.print(Text(f"{title}: {shown}", style="bold"))
     classes = Table("class", "AP", "AP50", "objects", box=SIMPLE_HEAD)
     for column in classes.columns[1:]:
         column.justify = "right"
@@ -60,19 +53,10 @@ def print_figures(figures: Figures, title: str) -> None:
     classes.add_section()
     classes.add_row("mean", _shown(figures.AP), _shown(figures.AP50), str(figures.objects), style="bold")
     terminal.print(classes)
-    others: tuple[str, ...] = (
-        "AP75",
-        "AR100",
-        "AP50_agnostic",
-        "caption_exact",
-        "recall",
-        "dense_caption_mAP_chrf",
-    )
+    others = ["AP75", "AR100", "AP50_agnostic", "caption_exact", "recall", "dense_caption_mAP_chrf"]
     if not math.isnan(figures.dense_caption_mAP_meteor):
-        others += ("dense_caption_mAP_meteor",)
-    terminal.print(
-        Text("   ".join(f"{name} {_shown(getattr(figures, name))}" for name in others)), soft_wrap=True
-    )
+        others.append("dense_caption_mAP_meteor")
+    say("   ".join(f"{name} {_shown(getattr(figures, name))}" for name in others))
 
 
 def print_reliability(reliability: ReliabilityReport, note: str) -> None:
@@ -83,17 +67,13 @@ def print_reliability(reliability: ReliabilityReport, note: str) -> None:
     else:
         before = math.nan if scores.ece_before is None else scores.ece_before
         text = f"ece {_shown(scores.ece)}   before calibration {_shown(before)} ({note})"
-    console().print(Text(text), soft_wrap=True)
+    say(text)
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What was measured of a checkpoint on one set of questions: its head, its written answers, or both.
-
-    Attributes:
-        head: The evaluation of the detection head.
-        reliability: Of the head's scores.
-        text: The evaluation of the written answers.
+    """What was measured of a checkpoint on one set of questions: its head and how reliable its scores are, its written
+    answers, or both.
     """
 
     head: HeadEvaluation | None
@@ -125,13 +105,7 @@ class Measured:
         return _figures(text) | {"answers": answers}
 
     def show(self, title: str, labels: Sequence[str] = (), calibration_note: str = "") -> None:
-        """The tables, on stderr.
-
-        Args:
-            title: Above the first table.
-            labels: Of the checkpoint, where it is to be said that none of them is in the data.
-            calibration_note: What the scores were fitted on, where their reliability is to be shown.
-        """
+        """The tables, on stderr; with ``labels`` and ``calibration_note`` what they mean for the figures, too."""
         if self.head is not None and self.reliability is not None:
             print_figures(self.head.figures, title)
             if labels:
@@ -147,18 +121,13 @@ class Measured:
             speed += f", the head {self.head.boxes_per_second:.3g} ({ratio:.3g} times as many)"
         cut, dropped = self.text.incomplete, counted(self.text.dropped, "part")
         answers = f"{counted(len(self.text.answers), 'answer')}, {cut} incomplete, {dropped} dropped"
-        console().print(Text(f"{answers}   {speed}"), soft_wrap=True)
+        say(f"{answers}   {speed}")
 
     def write(self, out: Path, records: RecordFile, assets: DetectionAssets) -> None:
         """Predictions, written answers, and what the report shows of an evaluation, into a folder."""
         evaluation = self.first
-        _write_lines(
-            out / PREDICTIONS_FILE,
-            (
-                detections.to_jsonl(image)
-                for image, detections in zip(evaluation.images, evaluation.predictions, strict=True)
-            ),
-        )
+        found = zip(evaluation.images, evaluation.predictions, strict=True)
+        _write_lines(out / PREDICTIONS, (detections.to_jsonl(image) for image, detections in found))
         gallery = make_gallery(evaluation, records.root, vocabulary=assets.vocabulary, folder=out)
         write_text_atomically(out / GALLERY, json.dumps(gallery, ensure_ascii=False) + "\n")
         if self.text is not None:

@@ -71,17 +71,14 @@ _WRITTEN_BY_THE_MODEL = (
 def export_checkpoint(
     folder: Path, out: Path, *, merge: bool = False, base: Path | None = None, dtype: str = "auto"
 ) -> str:
-    """Writes a checkpoint into a folder of its own; when that fails, nothing is left behind.
+    """Writes a checkpoint into a folder of its own, which appears complete or not at all; says in words what it wrote.
 
     Args:
         folder: A checkpoint of ours.
-        out: Appears complete, or not at all.
+        out: The folder.
         merge: Make an adapter part of the weights.
         base: Where the base of an adapter is now; ``None``: where it was.
         dtype: Of the weights; ``auto``: as stored.
-
-    Returns:
-        What was written, in words.
 
     Raises:
         CheckpointError: The checkpoint or the base is damaged, or the base is missing or another one.

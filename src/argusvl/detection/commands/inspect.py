@@ -103,10 +103,7 @@ def tokens(
     print_conversation(view.processor, conversation, records.source(index))
 
 
-def params(
-    checkpoint: Checkpoint,
-    as_json: AsJson = False,
-) -> None:
+def params(checkpoint: Checkpoint, as_json: AsJson = False) -> None:
     """Show the parameter groups with their sizes and learning rates.
 
     Examples:

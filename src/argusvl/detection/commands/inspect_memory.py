@@ -10,6 +10,7 @@ import typer
 
 from argusvl.command_options import AsJson
 from argusvl.core.errors import CheckpointError
+from argusvl.core.terminal import FOUND_SOMETHING, print_json, say
 
 if TYPE_CHECKING:
     from argusvl.detection.measure.footprint import BatchShape
@@ -62,15 +63,22 @@ def memory(
     own = {"samples": samples, "tokens": tokens, "images": images, "image_tokens": image_tokens}
     changes: dict[str, Any] = {name: value for name, value in own.items() if value is not None}
     if soak is not None:
-        _soak(what, soak, as_json)
+        from argusvl.detection.commands.inspect_memory_output import print_soak
+        from argusvl.detection.commands.soak import soak as train
+
+        result = train(what, soak)
+        if as_json:
+            print_json(result.as_dict())
+        else:
+            print_soak(result)
+        if result.verdict == "grows":
+            raise typer.Exit(FOUND_SOMETHING)
         return
     if what == "all":
         _published(changes, as_json)
         return
-    asked = _asked(what)
-    asked = replace(asked, batch=replace(asked.batch, **changes))
+    asked = _asked(what, changes)
 
-    from argusvl.core.terminal import print_json
     from argusvl.detection.commands.inspect_memory_output import needs_as_dict, print_needs
     from argusvl.detection.measure.strategies import need, on_one_device, on_several_devices
 
@@ -103,17 +111,14 @@ class _Asked:
 
 
 def _counting(asked: _Asked) -> Any:
-    from argusvl.core.terminal import say
-    from argusvl.detection.measure.footprint import count_step
-    from argusvl.detection.measure.strategies import counted
+    from argusvl.detection.measure.strategies import counting
 
     say("Counting: about a second for each kind of step.")
-    return counted(lambda **kind: count_step(asked.config, asked.batch, asked.settings, **kind))
+    return counting(asked.config, asked.batch, asked.settings)
 
 
 def _published(changes: dict[str, Any], as_json: bool) -> None:
     """The smallest configuration that fits, for every size and device."""
-    from argusvl.core.terminal import print_json
     from argusvl.detection.commands.inspect_memory_output import Fit, fits_as_dict, print_fits
     from argusvl.detection.measure.strategies import (
         CARDS,
@@ -127,21 +132,24 @@ def _published(changes: dict[str, Any], as_json: bool) -> None:
     whole = [s for s in alone if s.offered] + on_several_devices()
     rows: list[Fit] = []
     for name in _SHAPES:
-        asked = _of_shape(name)
-        asked = replace(asked, batch=replace(asked.batch, **changes))
+        asked = _asked(name, changes)
         count = _counting(asked)
         needs = {s: need(s, count(s)) for s in [*alone, *whole]}
         for card in CARDS:
             one, all_weights = (first_that_fits(those, card, needs.__getitem__) for those in (alone, whole))
             rows.append((name, card, one, all_weights))
-    batch = replace(_of_shape("3B").batch, **changes)
     if as_json:
-        print_json(fits_as_dict(batch, rows))
+        print_json(fits_as_dict(asked.batch, rows))
         return
-    print_fits(batch, rows)
+    print_fits(asked.batch, rows)
 
 
-def _asked(what: str) -> _Asked:
+def _asked(what: str, changes: dict[str, Any]) -> _Asked:
+    asked = _found(what)
+    return replace(asked, batch=replace(asked.batch, **changes))
+
+
+def _found(what: str) -> _Asked:
     if what in _SHAPES:
         return _of_shape(what)
     path = Path(what)
@@ -162,9 +170,9 @@ def _asked(what: str) -> _Asked:
 
 def _of_shape(name: str) -> _Asked:
     from argusvl.detection.measure.footprint import BatchShape
+    from argusvl.detection.model.architecture import PUBLISHED
     from argusvl.detection.model.configuration import ArgusDetectionConfig
     from argusvl.detection.model.losses import SHIPPED
-    from argusvl.detection.model.published import PUBLISHED
 
     head = ArgusDetectionConfig(PUBLISHED[name].config(), **_SHIPPED_HEAD)
     return _Asked(head, SHIPPED, BatchShape())
@@ -211,17 +219,3 @@ def _of_checkpoint(path: Path) -> _Asked:
         labels=len(assets.labels),
     )
     return _Asked(config, SHIPPED, batch, ("float32", False, None, False))
-
-
-def _soak(what: str, steps: int, as_json: bool) -> None:
-    from argusvl.core.terminal import print_json
-    from argusvl.detection.commands.inspect_memory_output import print_soak
-    from argusvl.detection.commands.soak import soak
-
-    result = soak(what, steps)
-    if as_json:
-        print_json(result.as_dict())
-    else:
-        print_soak(result)
-    if result.verdict == "grows":
-        raise typer.Exit(1)

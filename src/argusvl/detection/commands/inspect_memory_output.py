@@ -37,15 +37,9 @@ def print_needs(
     parameters = ", ".join(f"{part} {size:,}" for part, size in step.parameters.items())
     out.print(Text(f"{name}: {step.total:,} parameters ({parameters})", style="bold"), soft_wrap=True)
     out.print(Text(_batch(batch)), soft_wrap=True)
-    shown = Table(
-        "strategy",
-        *(
-            Column(column, justify="right")
-            for column in ("devices", "start", "forward", "backward", "peak", "host")
-        ),
-        "fits on",
-        title="GiB on each device",
-    )
+    figures = ("devices", "start", "forward", "backward", "peak", "host")
+    columns = [Column(name, justify="right") for name in figures]
+    shown = Table("strategy", *columns, "fits on", title="GiB on each device")
     for strategy, need in needs.items():
         values = (need.start, need.forward, need.backward, need.peak, need.host)
         cards = [f"{card}" for card in CARDS if need.fits(card)]
@@ -70,14 +64,8 @@ def print_fits(batch: BatchShape, rows: Sequence[Fit]) -> None:
     """The smallest configuration that fits, by size and device."""
     out = console()
     out.print(Text(_batch(batch)), soft_wrap=True)
-    shown = Table(
-        "model",
-        Column("device", justify="right"),
-        "on one device",
-        Column("GiB", justify="right"),
-        "all weights",
-        Column("GiB", justify="right"),
-    )
+    device, one, several = (Column(name, justify="right") for name in ("device", "GiB", "GiB"))
+    shown = Table("model", device, "on one device", one, "all weights", several)
     for name, card, alone, whole in rows:
         shown.add_row(f"Qwen2.5-VL-{name}", f"{card} GiB", *_fit(alone), *_fit(whole))
         if card == CARDS[-1]:

@@ -31,20 +31,20 @@ _BAR = 40
 def print_token_table(table: TokenTable) -> None:
     """Tokens by part, the histogram of lengths and the longest records."""
     out = console()
-    shown = Table(
-        "part", *(Column(name, justify="right") for name in ("least", "mean", "most", "total", "share"))
-    )
+    figures = ("least", "mean", "most", "total", "share")
+    shown = Table("part", *(Column(name, justify="right") for name in figures))
     whole = table.parts[-1].total if table.parts else 0
     for row in table.parts:
         style = "bold" if row.part == TOTAL else _STYLES[row.part]
-        figures = (
+        share = f"{row.total / whole:.1%}"
+        shown.add_row(
+            Text(row.part, style=style),
             f"{row.least}",
             f"{row.mean:.1f}",
             f"{row.most}",
             f"{row.total}",
-            f"{row.total / whole:.1%}",
+            share,
         )
-        shown.add_row(Text(row.part, style=style), *figures)
     out.print(shown)
     most = max((b.records for b in table.histogram), default=1)
     for one in table.histogram:
@@ -86,11 +86,8 @@ def conversation_pieces(processor: ChatProcessor, conversation: Conversation) ->
 
 def print_groups(rows: Sequence[GroupRow]) -> None:
     """The parameter groups, and the whole below."""
-    table = Table(
-        "group",
-        *(Column(name, justify="right") for name in ("tensors", "parameters", "training", "rate")),
-        "for example",
-    )
+    columns = [Column(name, justify="right") for name in ("tensors", "parameters", "training", "rate")]
+    table = Table("group", *columns, "for example")
     for row in rows:
         rate = f"{row.learning_rate:g}" if row.learning_rate else "frozen"
         figures = (f"{row.tensors}", f"{row.parameters:,}", f"{row.trainable:,}", rate)

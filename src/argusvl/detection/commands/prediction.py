@@ -62,9 +62,8 @@ def load_predictor(
 
     assets_file(checkpoint)
 
-    from argusvl.detection.predict.predictor import (
-        Predictor,  # takes seconds: a mistake in the above has been told
-    )
+    # This takes seconds: a mistake in the above has been told.
+    from argusvl.detection.predict.predictor import Predictor
 
     predictor = Predictor.from_pretrained(
         checkpoint, device=device, min_pixels=min_pixels, max_pixels=max_pixels

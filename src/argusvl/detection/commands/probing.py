@@ -75,11 +75,7 @@ def probe(checkpoint: Path, config: DetectionRunConfig, *, device: str) -> Probe
 def raster_attention(model: ArgusForDetection, forward: Callable[[], DetectionOutput]) -> list[Any]:
     """Where the last decoder layer's queries look in each image: ``[heads, rows, columns]``, each head's sum 1.
 
-    Of an image the queries of the highest objectness count, each the same.
-
-    Args:
-        model: With a head; without one there is nothing.
-        forward: Passes the batch through it.
+    Of an image the queries of the highest objectness count, each the same. Without a head there is nothing.
     """
     if model.detection_head is None:
         return []
@@ -129,13 +125,8 @@ def _attention_of(vision: nn.Module) -> Iterator[list[Tensor]]:
 def _sampled_cells(module: Any, kwargs: dict[str, Any], weights: Tensor) -> Tensor:
     """Deformable attention samples between cells: its points' weights, spread over the four cells around each.
 
-    Args:
-        module: ``RTDetrMultiscaleDeformableAttention`` with one level.
-        kwargs: That it was called with.
-        weights: ``[M, Q, heads, 1, points]``.
-
-    Returns:
-        ``[M, heads, Q, cells]``.
+    ``module`` is an ``RTDetrMultiscaleDeformableAttention`` with one level, ``kwargs`` what it was called with;
+    ``weights`` ``[M, Q, heads, 1, points]`` become ``[M, heads, Q, cells]``.
     """
     ((height, width),) = kwargs["spatial_shapes_list"]
     states = kwargs["hidden_states"] + kwargs["position_embeddings"]
@@ -148,9 +139,8 @@ def _sampled_cells(module: Any, kwargs: dict[str, Any], weights: Tensor) -> Tens
     for right in (0, 1):
         for below in (0, 1):
             x, y = corner[..., 0] + right, corner[..., 1] + below
-            share = (part[..., 0] if right else 1 - part[..., 0]) * (
-                part[..., 1] if below else 1 - part[..., 1]
-            )
+            across = part[..., 0] if right else 1 - part[..., 0]
+            share = across * (part[..., 1] if below else 1 - part[..., 1])
             inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
             index = (y.clamp(0, height - 1) * width + x.clamp(0, width - 1)).long()
             amount = (weights * share * inside).float()

@@ -26,16 +26,7 @@ _LIMIT = 8.0
 
 @dataclass(frozen=True, slots=True)
 class Soak:
-    """How memory went.
-
-    Attributes:
-        steps: Trained.
-        per_1000_steps: Growth of resident memory, MiB per 1,000 steps.
-        low: The true growth is above this, with 95 % confidence.
-        high: The true growth is below this, with 95 % confidence.
-        limit: What it may grow by.
-        verdict: ``flat``, ``grows`` or ``undecided``.
-    """
+    """How memory went: growth in MiB per 1,000 steps, its 95 % bounds, and what it may be."""
 
     steps: int
     per_1000_steps: float
@@ -66,12 +57,8 @@ class _Watch(Listener):
 def soak(model: str, steps: int, *, images: int = 24, width: int = 224, height: int = 168) -> Soak:
     """Trains a checkpoint by the engine itself, as `argus train` would, and fits a line to the memory in use.
 
-    Args:
-        model: A checkpoint, a folder in hub layout, or what ships.
-        steps: Optimizer steps.
-        images: Drawn for it.
-        width: Of each, pixels.
-        height: Of each, pixels.
+    ``model`` is a checkpoint, a folder in hub layout, or what ships; ``images`` of ``width`` × ``height`` pixels are
+    drawn for it.
     """
     with tempfile.TemporaryDirectory() as elsewhere:
         folder = Path(elsewhere)
@@ -79,21 +66,20 @@ def soak(model: str, steps: int, *, images: int = 24, width: int = 224, height: 
             folder / "data", images=images, seed=0, width=width, height=height, language="zh", progress=False
         )
         config = make_starting_config(folder / "data", model=model).config
-        training = config.training.model_copy(
-            update={
+        changes: dict[str, dict[str, Any]] = {
+            "training": {
                 "output_dir": folder / "run",
                 "max_steps": steps,
                 "per_device_train_batch_size": 2,
                 "eval_steps": steps,
                 "save_steps": steps,
                 "logging_steps": max(1, steps // _SAMPLES),
-            }
-        )
-        data = config.data.model_copy(update={"val": None})
-        infrastructure = config.infrastructure.model_copy(update={"report_to": []})
-        config = config.model_copy(
-            update={"training": training, "data": data, "infrastructure": infrastructure}
-        )
+            },
+            "data": {"val": None},
+            "infrastructure": {"report_to": []},
+        }
+        sections = {name: getattr(config, name).model_copy(update=new) for name, new in changes.items()}
+        config = config.model_copy(update=sections)
         with MemoryRecorder() as recorder:
             watch = _Watch(recorder, max(1, steps // _SAMPLES))
             run_training(DetectionTask(config), config, listeners=[watch])

@@ -29,13 +29,9 @@ _BRIEF = 0.5
 
 
 def seconds_per_step(config: DetectionRunConfig, image_tokens: int) -> float:
-    """Seconds of a forward and backward pass of a batch of images of a size, on the run's device.
+    """Seconds of a forward and backward pass of a batch of images of so many merged vision tokens, on the run's device.
 
     Weights are random, which costs the same. What the optimizer and reading take, a few percent, is left out.
-
-    Args:
-        config: Of the run.
-        image_tokens: Merged vision tokens of each image.
 
     Raises:
         ConfigError: There is no such device.

@@ -30,14 +30,7 @@ from scipy.special import expit, log_softmax
 from argusvl.core.wording import counted
 from argusvl.detection.data.detections import Detections
 from argusvl.detection.measure.matched_predictions import MatchedPredictions
-from argusvl.detection.measure.reliability import (
-    Array,
-    Flags,
-    Reliability,
-    ReliabilityReport,
-    compare,
-    reliability,
-)
+from argusvl.detection.measure.reliability import Array, Flags, ReliabilityReport, compare, reliability
 
 MIN_IMAGES, MIN_RIGHT, MIN_WRONG = 5, 10, 10
 """Fewer held-out images, right predictions or wrong ones say too little to change scores by."""
@@ -233,7 +226,7 @@ def measure(matched: MatchedPredictions, calibration: Calibration | None) -> Rel
     if calibration is None:
         shown = matched.scores >= SHOWN_FROM
         scores = reliability(matched.scores[shown], matched.correct[shown])
-        return ReliabilityReport(Reliability(*scores), Reliability(*reliability(raw, right)))
+        return ReliabilityReport(scores, reliability(raw, right))
     types = _confidences(matched.type_logits, calibration.type_temperature)
     return ReliabilityReport(
         compare(matched.scores, calibration.probabilities(matched.scores), matched.correct, SHOWN_FROM),

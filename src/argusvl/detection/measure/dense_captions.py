@@ -40,7 +40,7 @@ class MergedClaims:
 
     Attributes:
         groups: For each merged object the truth objects that it is made of, by index.
-        group: ``[N]``: the merged object that a detection has, -1 for one that came too late or overlaps nothing.
+        group: ``[N]``: a detection's merged object, -1 for one that came too late or overlaps nothing.
         overlaps: ``[N]``: IoU with it, 0 where there is none.
     """
 
@@ -72,15 +72,10 @@ def claim_merged(truth: Truth, found: Detections) -> MergedClaims:
 
 
 def dense_caption_map(found: Sequence[Detections], truth: Sequence[Truth], text_score: TextScore) -> float:
-    """The figure, from 0 to 1; ``nan`` where there is no object.
-
-    Args:
-        found: For each image its detections, described where :func:`claim_merged` asks for it.
-        truth: For each image its objects.
-        text_score: Of descriptions.
+    """The figure, from 0 to 1, over the detections and objects of each image; ``nan`` where there is no object.
 
     Raises:
-        DataError: A detection that a description is needed of has none.
+        DataError: A detection that a description is needed of (see :func:`claim_merged`) has none.
     """
     claims = [claim_merged(t, f) for t, f in zip(truth, found, strict=True)]
     objects = sum(len(one.groups) for one in claims)

@@ -42,12 +42,7 @@ def class_of(description: str, vocabulary: Vocabulary) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Truth:
-    """The annotated objects of one image.
-
-    Attributes:
-        boxes_xyxy_px: ``[T, 4]`` float64, pixels of the same image as the predictions'.
-        descriptions: ``T`` texts.
-    """
+    """The annotated objects of one image: boxes ``[T, 4]`` in the predictions' pixels, and their ``T`` descriptions."""
 
     boxes_xyxy_px: NDArray[np.float64]
     descriptions: tuple[str, ...]
@@ -140,13 +135,6 @@ class Figures:
         value["per_class"] = {name: _null_nan(figures) for name, figures in value["per_class"].items()}
         return value
 
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> Figures:
-        """Inverse of :meth:`to_dict`; further keys are ignored."""
-        known = {f.name: value[f.name] for f in fields(cls) if f.name not in _BY_CLASS}
-        per_class = {name: ClassFigures(**_nan_null(figures)) for name, figures in value["per_class"].items()}
-        return cls(**_nan_null(known), per_class=per_class)
-
     def scalars(self) -> dict[str, float]:
         """Flat figures for logs and for choosing a checkpoint, ``AP50/<class>`` by class, without ``nan``."""
         counts = ("images", "objects")
@@ -193,15 +181,14 @@ def evaluate_detections(
     described: Sequence[Detections] | None = None,
     meteor: TextScore | None = None,
 ) -> Figures:
-    """Scores predictions against the truth, image by image in the same order.
+    """Scores predictions against the truth, image by image in the same order and the same pixels.
 
     Args:
         predictions: For each image the entries that AP ranks; several labels of one query are allowed.
-        truth: For each image its objects, in the same pixels.
+        truth: For each image its objects.
         labels: The vocabulary that the predictions choose from.
         vocabulary: ``closed``: a class is a whole description; ``open``: its first segment.
-        max_detections: Highest-scoring entries of an image that count: 100, or the number of queries where
-            that is more.
+        max_detections: Highest-scoring entries of an image that count: 100, or the number of queries if that is more.
         described: For each image one entry a query, with captions where :func:`to_describe` asks for them.
             ``None``: each query's best entry in ``predictions``.
         meteor: Scores descriptions for ``dense_caption_mAP_meteor``, where that is wanted.
@@ -255,12 +242,9 @@ def evaluate_detections(
 
 
 def claim(truth: Truth, predictions: Detections, iou: float = MIN_IOU) -> NDArray[np.int64]:
-    """Which prediction each truth takes: its highest-scoring unclaimed one with enough overlap.
+    """Which prediction each truth takes, ``[T]``: its highest-scoring unclaimed one with enough overlap, or -1.
 
     Truths choose in the order of the file.
-
-    Returns:
-        ``[T]``: an index into ``predictions``, -1 where none is left.
     """
     return match(pairwise_iou(truth.boxes_xyxy_px, predictions.boxes_xyxy_px), iou, predictions.scores)
 
@@ -375,7 +359,3 @@ def _nfc(texts: Sequence[str]) -> list[str]:
 
 def _null_nan(value: Mapping[str, Any]) -> dict[str, Any]:
     return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in value.items()}
-
-
-def _nan_null(value: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: math.nan if v is None else v for k, v in value.items()}

@@ -154,16 +154,11 @@ def count_step(
     checkpointing: bool,
     lora_rank: int | None = None,
 ) -> CountedStep:
-    """Counts what a forward and backward pass of a micro-batch take.
+    """Counts what a forward and backward pass of a micro-batch, as the collator makes it or of a size, take.
 
-    Args:
-        config: Shape of the model. Layers that are alike are counted once, and repeated.
-        batch: As the collator makes it, or its size.
-        settings: Of the losses.
-        precision: Of weights and computing.
-        checkpointing: Whether the stock model's layers are computed again in the backward pass.
-        lora_rank: Trains the head, and matrices of this rank beside the language model's; the rest is frozen and in
-            bfloat16. ``None``: trains all.
+    Layers that are alike are counted once, and repeated. With ``checkpointing`` the stock model's layers are
+    computed again in the backward pass. A ``lora_rank`` trains the head, and matrices of this rank beside the
+    language model's; the rest is frozen and in bfloat16.
     """
     config, repeats = _shortened(config)
     with Allocations(PARTS) as allocations:

@@ -52,15 +52,7 @@ class MatchedPredictions:
         labels: Sequence[str],
         vocabulary: Vocabulary,
     ) -> MatchedPredictions:
-        """What one image teaches.
-
-        Args:
-            predictions: One entry a query.
-            truth: Its objects.
-            type_logits: ``[N, V]`` of the same entries.
-            labels: The ``V`` labels.
-            vocabulary: How a description becomes a label.
-        """
+        """What one image teaches: predictions of one entry a query, and ``type_logits`` ``[N, V]`` of the same."""
         numbers = {class_of(label, "closed"): k for k, label in enumerate(labels)}
         claimed = claim(truth, predictions)
         pairs = [

@@ -30,13 +30,9 @@ KINDS: tuple[Kind, ...] = ("missed", "false", "shifted", "misdescribed", "right"
 
 @dataclass(frozen=True, slots=True)
 class LabelledBox:
-    """A box with its text.
+    """A box, left, top, right, bottom in the image's pixels, with its text.
 
-    Attributes:
-        box_xyxy_px: Left, top, right, bottom in the image's pixels.
-        label: The text.
-        score: 0..1; ``None`` for truth.
-        class_name: What it is counted as; empty: the text's first ``/`` segment.
+    ``score`` is ``None`` for truth; ``class_name`` is what it is counted as; empty: the text's first ``/`` segment.
     """
 
     box_xyxy_px: tuple[float, float, float, float]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +51,7 @@ class Reliability:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; ``nan`` becomes ``None``."""
-        return {
-            "bins": [asdict(b) for b in self.bins],
-            "ece": None if math.isnan(self.ece) else self.ece,
-            "bins_before": None if self.bins_before is None else [asdict(b) for b in self.bins_before],
-            "ece_before": self.ece_before,
-        }
+        return asdict(self) | {"ece": None if math.isnan(self.ece) else self.ece}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Reliability:
@@ -88,12 +83,9 @@ class ReliabilityReport:
 
 
 def write_reliability(folder: Path, report: ReliabilityReport, measured_on: str) -> None:
-    """Writes ``calibration.json``: what the run's report draws.
+    """Writes ``calibration.json``, what the report draws, into the folder of a checkpoint, a run or an evaluation.
 
-    Args:
-        folder: Of a checkpoint, a run or an evaluation.
-        report: The figures.
-        measured_on: The data, in words.
+    ``measured_on`` names the data in words.
     """
     content = {**report.to_dict(), "measured_on": measured_on}
     write_text_atomically(folder / CALIBRATION, json.dumps(content, ensure_ascii=False, indent=2) + "\n")
@@ -103,22 +95,19 @@ def compare(raw: Array, calibrated: Array, correct: Flags, shown_from: float) ->
     """Before and after, for predictions that have this confidence before or after: the same ones for both."""
     shown = np.maximum(raw, calibrated) >= shown_from
     before = reliability(raw[shown], correct[shown])
-    return Reliability(
-        *reliability(calibrated[shown], correct[shown]),
-        bins_before=before[0],
-        ece_before=None if math.isnan(before[1]) else before[1],
-    )
+    ece = None if math.isnan(before.ece) else before.ece
+    return replace(reliability(calibrated[shown], correct[shown]), bins_before=before.bins, ece_before=ece)
 
 
-def reliability(confidence: Array, correct: Flags) -> tuple[tuple[Bin, ...], float]:
-    """Bins, and their expected calibration error; ``nan`` without predictions."""
+def reliability(confidence: Array, correct: Flags) -> Reliability:
+    """Of confidence as it is, calibrated or not."""
     where = np.minimum((confidence * NUM_BINS).astype(np.int64), NUM_BINS - 1)
     bins = [
         Bin(float(confidence[inside].mean()), float(correct[inside].mean()), int(inside.sum()))
         for inside in (where == k for k in range(NUM_BINS))
         if inside.any()
     ]
-    if not bins:
-        return (), math.nan
-    error = sum(b.count * abs(b.accuracy - b.confidence) for b in bins) / len(confidence)
-    return tuple(bins), error
+    error = (
+        sum(b.count * abs(b.accuracy - b.confidence) for b in bins) / len(confidence) if bins else math.nan
+    )
+    return Reliability(tuple(bins), error)

@@ -17,15 +17,10 @@ Boxes = Sequence[LabelledBox]
 def average_precisions(
     truth: Sequence[Boxes], predicted: Sequence[Boxes], weights: NDArray[np.float64]
 ) -> dict[str, NDArray[np.float64]]:
-    """COCO's AP at IoU 0.50 of each class of the truth.
+    """COCO's AP at IoU 0.50 of each class of the truth, in many draws of the pictures.
 
-    Args:
-        truth: By picture.
-        predicted: By picture, with scores.
-        weights: ``[D, pictures]``: how often each picture stands in each of ``D`` draws.
-
-    Returns:
-        By class ``[D]``; ``nan`` where a draw holds none of it.
+    ``weights`` ``[D, pictures]`` says how often each picture stands in each of ``D`` draws. By class ``[D]`` figures;
+    ``nan`` where a draw holds none of it.
     """
     names = sorted({box.counted_as for boxes in truth for box in boxes})
     return {name: _one_class(name, truth, predicted, weights) for name in names}
@@ -66,12 +61,8 @@ def shares(
 ) -> Mapping[str, NDArray[np.float64]]:
     """Precision, recall, F1 and the share of objects described exactly, of the predictions that are shown.
 
-    Args:
-        pairs: By picture, as :func:`~argusvl.detection.measure.pairing.pair_up` gives them.
-        weights: As for :func:`average_precisions`.
-
-    Returns:
-        By name ``[D]``; ``nan`` where a draw has nothing to divide by.
+    Pairs are by picture, as :func:`~argusvl.detection.measure.pairing.pair_up` gives them; weights as for
+    :func:`average_precisions`. By name ``[D]`` figures; ``nan`` where a draw has nothing to divide by.
     """
     counts = np.array(
         [

@@ -27,11 +27,8 @@ T = TypeVar("T")
 class RunCheck:
     """Collects findings over the record files of a run; the pool comes before the records that it teaches.
 
-    Args:
-        config: The run's configuration.
-        limits: How large images may be.
-        processor: Measures conversations and descriptions; ``None`` where there is none, because the tokenizer is
-            learned from records of which one is malformed. Lengths are not checked then.
+    Without a ``processor``, where the tokenizer is learned from records of which one is malformed, no length is
+    checked.
 
     Attributes:
         findings: What was found, in order.
@@ -176,9 +173,7 @@ class _Train(_Measuring[tuple[int, bool]]):
     def __init__(self, check: RunCheck) -> None:
         super().__init__(check)
         self.places = array("i")  # of the records that can be used
-        self.lengths = array(
-            "i"
-        )  # of each one's conversation without teachers of the pool; 0 where not measured
+        self.lengths = array("i")  # of each one's conversation without teachers of the pool; 0: not measured
         self.drawn = array("b")  # whether such teachers come on top of it
         self.crowds = array("i")  # objects of each image
         self.unlisted: dict[str, int] = {}

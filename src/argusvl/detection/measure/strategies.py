@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, Literal
+from functools import cache, partial
+from typing import Literal
 
-from argusvl.detection.measure.footprint import CountedStep, Precision
+from argusvl.detection.measure.footprint import BatchShape, CountedStep, Precision, count_step
+from argusvl.detection.model.configuration import ArgusDetectionConfig
+from argusvl.detection.model.losses import LossSettings
 
 GIB = 2**30
 CARDS = (24, 40, 80)
@@ -50,15 +52,6 @@ class Strategy:
     offload: bool = False
     offered: bool = False
 
-    @property
-    def counted_as(self) -> dict[str, Any]:
-        """How its step is to be counted."""
-        return {
-            "precision": self.precision,
-            "checkpointing": self.checkpointing,
-            "lora_rank": self.lora_rank,
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class Need:
@@ -89,12 +82,9 @@ class Need:
 
 
 def need(strategy: Strategy, step: CountedStep, *, averaged: bool = False) -> Need:
-    """What a strategy takes.
+    """What a strategy takes, given a step that was counted as it says.
 
-    Args:
-        strategy: The strategy.
-        step: Counted as it says.
-        averaged: Whether a moving average of the weights is kept, in float32.
+    ``averaged``: whether a moving average of the weights is kept, in float32.
     """
     n, total, trainable = strategy.devices, step.total, step.trainable
     gathered = 0.0
@@ -181,9 +171,11 @@ def first_that_fits(
     return next(((s, n) for s, n in found if n.fits(gib)), None)
 
 
-def counted(count: Callable[..., CountedStep]) -> Callable[[Strategy], CountedStep]:
-    """Counts each kind of step once; ``count`` takes what :attr:`Strategy.counted_as` gives."""
-    once = cache(lambda precision, checkpointing, rank: count(
-        precision=precision, checkpointing=checkpointing, lora_rank=rank
-    ))  # fmt: skip
-    return lambda strategy: once(strategy.precision, strategy.checkpointing, strategy.lora_rank)
+def counting(
+    config: ArgusDetectionConfig, batch: BatchShape, settings: LossSettings
+) -> Callable[[Strategy], CountedStep]:
+    """Counts a model's step as a strategy takes it, each kind of step once."""
+    once = cache(partial(count_step, config, batch, settings))
+    return lambda strategy: once(
+        precision=strategy.precision, checkpointing=strategy.checkpointing, lora_rank=strategy.lora_rank
+    )

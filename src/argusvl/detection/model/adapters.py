@@ -8,10 +8,9 @@ An adapter means nothing without its base. The checkpoint names it by its path a
 
 from __future__ import annotations
 
-import contextlib
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +46,7 @@ _IN_PEFT = "base_model.model."
 
 
 class Adapter:
-    """The adapter in a stock model's layers.
-
-    Args:
-        peft: The stock model as PEFT wraps it.
-    """
+    """The adapter in a stock model's layers; ``peft`` is the stock model as PEFT wraps it."""
 
     def __init__(self, peft: PeftModel) -> None:
         self._peft = peft
@@ -65,10 +60,10 @@ class Adapter:
         options: Mapping[str, Any],
         base: Path,
     ) -> Adapter:
-        """Puts a new adapter into the layers of a stock model and freezes everything else of it.
+        """Puts a new adapter into the layers of a stock model, in place, and freezes everything else of it.
 
         Args:
-            qwen: Changed in place.
+            qwen: The stock model.
             method: PEFT's name of the method, in small letters.
             parts: Keys of :data:`PARTS`.
             options: PEFT's options of the method; ``target_modules`` are the last parts of names of layers, by
@@ -81,7 +76,7 @@ class Adapter:
         pattern = _target_pattern(qwen, parts, options.get("target_modules"))
         before = [(p, _some_of(p)) for p in qwen.parameters()]
         try:
-            with _without_peft_warnings():
+            with warnings.catch_warnings(action="ignore"):  # of its own use of transformers
                 wrapped = get_peft_model(qwen, make_config(method, options, pattern))
         except (ValueError, TypeError, NotImplementedError, ImportError) as error:
             raise ConfigError(
@@ -109,11 +104,9 @@ class Adapter:
         """
         _check_present(folder)
         try:
-            with _without_peft_warnings():
+            with warnings.catch_warnings(action="ignore"):  # of keys that a file lacks we tell ourselves
                 wrapped = PeftModel.from_pretrained(qwen, str(folder), is_trainable=True, torch_device="cpu")
-        except (
-            Exception
-        ) as error:  # whatever PEFT makes of an adapter_config.json that anyone may have written
+        except Exception as error:  # whatever PEFT makes of a file that anyone may have written
             raise _unfit(folder, str(error)) from error
         adapter = cls(wrapped)
         adapter._check_complete(folder)
@@ -133,12 +126,7 @@ class Adapter:
             raise _unfit(folder, str(error)) from error
 
     def save(self, folder: Path, state: Mapping[str, Tensor]) -> None:
-        """Writes the adapter as PEFT does.
-
-        Args:
-            folder: Made where it is missing.
-            state: Weights of the stock model by their names in it, as they are to be saved.
-        """
+        """Writes the adapter as PEFT does; ``state`` are the stock model's weights by name, as they are to be saved."""
         own = self._peft.state_dict() | {f"{_IN_PEFT}{name}": tensor for name, tensor in state.items()}
         # "auto" would ask the model hub whether the base has the same vocabulary.
         self._peft.save_pretrained(str(folder), state_dict=own, save_embedding_layers=False)
@@ -174,11 +162,8 @@ class Adapter:
 
 
 def describe_base(model_path: Path, stock: Path) -> dict[str, str]:
-    """What a checkpoint says of the base of its adapter: where it is, and how it is told from others.
-
-    Args:
-        model_path: As configured.
-        stock: The stock part there.
+    """What a checkpoint says of the base of its adapter, the stock part of ``model_path`` as configured: where it is,
+    and how it is told from others.
     """
     shipped = str(model_path) in MODELS and not model_path.is_dir()
     path = str(model_path) if shipped else str(real_path(stock))
@@ -186,12 +171,7 @@ def describe_base(model_path: Path, stock: Path) -> dict[str, str]:
 
 
 def find_base(described: Mapping[str, str] | None, checkpoint: Path, given: Path | None) -> Path:
-    """The stock part that an adapter was trained on.
-
-    Args:
-        described: What :func:`describe_base` said.
-        checkpoint: Whose adapter it is.
-        given: Where the base is now; ``None``: where it was.
+    """The stock part that an adapter was trained on, which is ``given``, or where :func:`describe_base` said.
 
     Raises:
         CheckpointError: It is not there, or is another one.
@@ -243,14 +223,6 @@ def _target_pattern(
             remedy="write the last parts of layers' names, such as q_proj, or remove target_modules: all linear layers",
         )
     return "|".join(f"({one})" for one in alternatives)
-
-
-@contextlib.contextmanager
-def _without_peft_warnings() -> Iterator[None]:
-    """Some are of its own use of transformers; of keys that a file lacks we tell ourselves."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def _some_of(weight: Tensor) -> Tensor:

@@ -25,18 +25,10 @@ VARLEN = "argus_varlen"
 def attend_segments(
     query: Tensor, key: Tensor, value: Tensor, boundaries: Tensor, *, causal: bool, scale: float
 ) -> Tensor:
-    """Attention of each token to those of its own segment.
+    """Attention of each token to those of its own segment; ``causal``: to those before it alone.
 
-    Args:
-        query: ``[tokens, heads, dim]``.
-        key: ``[tokens, heads, dim]``.
-        value: ``[tokens, heads, dim]``.
-        boundaries: ``[segments + 1]``: where segments begin, then the number of tokens.
-        causal: Whether a token sees those before it alone.
-        scale: Of the scores.
-
-    Returns:
-        ``[tokens, heads, dim]``.
+    ``query``, ``key``, ``value`` and the result are ``[tokens, heads, dim]``. Where segments begin, and then the
+    number of tokens, say the ``boundaries`` ``[segments + 1]``.
     """
     lengths = boundaries.diff()
     if query.is_cuda and query.dtype in (torch.float16, torch.bfloat16):
@@ -79,11 +71,8 @@ def attend_short(query: Tensor, key: Tensor, value: Tensor, *, causal: bool) -> 
 def packed_arguments(text_positions: Tensor) -> dict[str, Any]:
     """What attention must know of rows that hold several samples; nothing where each row is one sample.
 
-    Args:
-        text_positions: ``[rows, tokens]``: 0 at the first token of each sample and nowhere else.
-
-    Returns:
-        The arguments of flash attention for sequences without padding, as transformers passes them on.
+    ``text_positions`` ``[rows, tokens]`` is 0 at the first token of each sample and nowhere else. What comes back
+    are the arguments of flash attention for sequences without padding, as transformers passes them on.
     """
     firsts = (text_positions == 0).flatten().nonzero().flatten()
     if len(firsts) == len(text_positions):

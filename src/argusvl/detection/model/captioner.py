@@ -81,14 +81,14 @@ class CaptionDecoder(nn.Module):
         """Teacher-forced logits.
 
         Args:
-            prefix: ``[N, P, D]`` from :meth:`prefix`.
-            caption_ids: ``[N, C]``, padded with -100.
+            prefix: From :meth:`prefix`.
+            caption_ids: Padded with -100.
             embed_tokens: The language model's embedding.
             lm_head: The language model's output layer.
 
         Returns:
-            ``[known tokens, vocabulary]``, row after row: the logits of each token that is not padding, given those
-            before it. (All of ``[N, C, vocabulary]`` would be gigabytes with 151,936 tokens.)
+            Row after row: the logits of each token that is not padding, given those before it. (All of
+            ``[N, C, vocabulary]`` would be gigabytes with 151,936 tokens.)
 
         Raises:
             ModelError: A caption is longer than the decoder has positions for.
@@ -142,19 +142,10 @@ class CaptionDecoder(nn.Module):
         trie: LabelTrie,
         group: Int[Tensor, " n"] | None = None,
     ) -> Int[Tensor, " n"]:
-        """Greedy decoding among the descriptions of a closed vocabulary.
+        """Greedy decoding among the descriptions of a closed vocabulary: the number of each, as the trie was built.
 
         At each step the likeliest of the tokens that may follow is taken, until one description alone is left.
-
-        Args:
-            prefix: ``[N, P, D]`` from :meth:`prefix`.
-            embed_tokens: The language model's embedding.
-            lm_head: The language model's output layer.
-            trie: The descriptions' tokens, on the device of ``prefix``.
-            group: ``[N]``, the group of descriptions that each is chosen from; the first one where there is none.
-
-        Returns:
-            ``[N]``: the number of the description, as the trie was built.
+        ``group`` is the group of descriptions that each is chosen from; the first one where there is none.
 
         Raises:
             ModelError: Telling the descriptions apart takes more tokens than the decoder writes.
@@ -185,16 +176,9 @@ class CaptionDecoder(nn.Module):
         image: Int[Tensor, " n"],
         memory: Memory,
     ) -> Float[Tensor, "n p d"]:
-        """What is known of ``N`` boxes before a word is written.
+        """What is known of ``N`` boxes before a word is written: ``P`` is 1 + BOX_GRID².
 
-        Args:
-            states: ``[N, D]``, the queries' states.
-            boxes_cxcywh_norm: ``[N, 4]``.
-            image: ``[N]``, which image of the memory each box is in.
-            memory: Memory of ``M`` images.
-
-        Returns:
-            ``[N, 1 + BOX_GRID², D]``.
+        ``states`` are the queries'; ``image`` says which image of the memory each box is in.
         """
         # Outside of autocast, states may still come in half precision from inside it.
         dtype = self.query_input.weight.dtype

@@ -23,35 +23,8 @@ class LocalSampling(nn.Module):
 
     def __init__(self, config: ArgusDetectionConfig) -> None:
         super().__init__()
-        shape = RTDetrConfig(d_model=config.hidden_size, num_feature_levels=1)
-        self.attention = RTDetrMultiscaleDeformableAttention(shape, config.num_heads, config.sampling_points)
-        self._spread_points(config.num_heads, config.sampling_points)
-        self.eye_attention = None
-        if config.second_eye != "none":
-            shape = RTDetrConfig(d_model=config.hidden_size, num_feature_levels=len(LEVELS))
-            self.eye_attention = RTDetrMultiscaleDeformableAttention(
-                shape, config.num_heads, config.sampling_points
-            )
-            with torch.no_grad():
-                offsets = self.attention.sampling_offsets.bias.view(config.num_heads, 1, -1)
-                self.eye_attention.sampling_offsets.weight.zero_()
-                self.eye_attention.sampling_offsets.bias.copy_(offsets.expand(-1, len(LEVELS), -1).flatten())
-                self.eye_attention.attention_weights.weight.zero_()
-                self.eye_attention.attention_weights.bias.zero_()
-
-    def _spread_points(self, num_heads: int, points: int) -> None:
-        # Each head starts by looking in its own direction, its points at growing distance from the centre.
-        angles = torch.arange(num_heads) * (2 * torch.pi / num_heads)
-        directions = torch.stack([angles.cos(), angles.sin()], dim=-1)
-        directions = directions / directions.abs().amax(-1, keepdim=True)
-        distances = torch.arange(1, points + 1, dtype=torch.float32)
-        with torch.no_grad():
-            self.attention.sampling_offsets.weight.zero_()
-            self.attention.sampling_offsets.bias.copy_(
-                (directions[:, None] * distances[None, :, None]).flatten()
-            )
-            self.attention.attention_weights.weight.zero_()
-            self.attention.attention_weights.bias.zero_()
+        self.attention = _looking_around(config, levels=1)
+        self.eye_attention = None if config.second_eye == "none" else _looking_around(config, len(LEVELS))
 
     def forward(self, queries: Tensor, positions: Tensor, boxes: Tensor, memory: Memory) -> Tensor:
         """``queries``: ``[M, Q, D]``; ``boxes``: ``[M, Q, 4]`` cxcywh in 0–1 of the image."""
@@ -82,6 +55,23 @@ class LocalSampling(nn.Module):
         return sampled + also
 
 
+def _looking_around(config: ArgusDetectionConfig, levels: int) -> RTDetrMultiscaleDeformableAttention:
+    """Each head starts by looking in its own direction, its points at growing distance from the centre."""
+    shape = RTDetrConfig(d_model=config.hidden_size, num_feature_levels=levels)
+    attention = RTDetrMultiscaleDeformableAttention(shape, config.num_heads, config.sampling_points)
+    angles = torch.arange(config.num_heads) * (2 * torch.pi / config.num_heads)
+    directions = torch.stack([angles.cos(), angles.sin()], dim=-1)
+    directions = directions / directions.abs().amax(-1, keepdim=True)
+    distances = torch.arange(1, config.sampling_points + 1, dtype=torch.float32)
+    offsets = directions[:, None, None] * distances[:, None]  # [heads, 1, points, 2]
+    with torch.no_grad():
+        attention.sampling_offsets.weight.zero_()
+        attention.sampling_offsets.bias.copy_(offsets.expand(-1, levels, -1, -1).flatten())
+        attention.attention_weights.weight.zero_()
+        attention.attention_weights.bias.zero_()
+    return attention
+
+
 class GlobalAttention(nn.Module):
     """Attention of queries to every cell of the raster: the seed's form, for ``learned`` queries."""
 
@@ -108,9 +98,7 @@ class GlobalAttention(nn.Module):
 class DecoderLayer(GradientCheckpointingLayer):
     """Self-attention, vision memory, language memory, feed-forward; pre-norm.
 
-    Args:
-        config: Shape of the head.
-        local: Sample the raster around each query's box, or attend to all of it.
+    ``local``: sample the raster around each query's box, in place of attending to all of it.
     """
 
     def __init__(self, config: ArgusDetectionConfig, local: bool) -> None:

@@ -33,10 +33,8 @@ AXES: dict[str, tuple[str | int, ...]] = {
 
 
 def check_shapes(batch: Mapping[str, Tensor | None]) -> None:
-    """Compares the shapes and devices of a batch's entries with each other.
-
-    Args:
-        batch: Entries by name; ``None`` where one is absent. Names that are not in :data:`AXES` are not looked at.
+    """Compares shapes and devices of a batch's entries with each other; names that are not in :data:`AXES` are let
+    pass.
 
     Raises:
         ModelError: Names the entry, its shape and what it contradicts.
@@ -139,12 +137,8 @@ def checked_images(
 def cut_patches(pictures: Tensor, vision: PreTrainedConfig) -> tuple[Tensor, Tensor]:
     """Normalised pictures of one size → patches in the order of the tower (see ``detection.data.sampling.pixels``).
 
-    Args:
-        pictures: ``[N, channels, H, W]``; sides multiples of a merged token's side (28 pixels).
-        vision: Sizes of patches.
-
-    Returns:
-        Patches ``[ΣP, patch width]`` and grids ``[N, 3]``.
+    Sides of pictures ``[N, channels, H, W]`` are multiples of a merged token's side (28 pixels). The patches are
+    ``[ΣP, patch width]``, the grids ``[N, 3]``.
 
     Raises:
         ModelError: The pictures have other channels, or are not on the grid.
@@ -171,11 +165,7 @@ def cut_patches(pictures: Tensor, vision: PreTrainedConfig) -> tuple[Tensor, Ten
 def pictures_of(patches: Tensor, grid: Tensor, chosen: Tensor, vision: PreTrainedConfig) -> list[Tensor]:
     """Back from patches to normalised pictures ``[channels, H, W]``: what :func:`cut_patches` cut, first frames.
 
-    Args:
-        patches: ``[ΣP, patch width]``.
-        grid: ``[N, 3]``.
-        chosen: ``[M]``, rows of ``grid``.
-        vision: Sizes of patches.
+    Patches are ``[ΣP, patch width]``; ``chosen`` are rows of ``grid``.
     """
     patch, merge, channels = vision.patch_size, vision.spatial_merge_size, vision.in_channels
     rows = patches.split(grid.prod(-1).tolist())

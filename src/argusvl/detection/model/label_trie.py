@@ -43,10 +43,8 @@ class LabelTrie:
     ) -> LabelTrie:
         """A trie of token sequences, each with its end token. Of two equal ones the first counts.
 
-        Args:
-            sequences: The descriptions' tokens.
-            groups: Numbers of sequences; group ``g`` is chosen from where decoding starts at state ``g``. One group
-                of all where there are none.
+        ``groups`` are numbers of sequences; group ``g`` is chosen from where decoding starts at state ``g``. One
+        group of all where there are none.
 
         Raises:
             ModelError: A group is empty, or a sequence is the beginning of another of its group: nothing would tell
@@ -109,12 +107,8 @@ class LabelTrie:
     ) -> tuple[Int[Tensor, " n"], Int[Tensor, " n"]]:
         """The likeliest token among those that may follow, for each row, and the state that it leads to.
 
-        A row that has decided keeps its state; the token given for it means nothing.
-
-        Args:
-            logits: ``[N, vocabulary]``.
-            states: ``[N]``, all of them ``step`` tokens long or decided.
-            step: Number of tokens written before.
+        A row that has decided keeps its state; the token given for it means nothing. The ``states`` are all ``step``
+        tokens long, or decided.
         """
         begin = self.first[states]
         count = self.first[states + 1] - begin

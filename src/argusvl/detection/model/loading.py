@@ -23,8 +23,8 @@ from argusvl.detection.data.checkpoint_layout import (
     is_adapter,
     stock_folder,
 )
+from argusvl.detection.model.architecture import PUBLISHED
 from argusvl.detection.model.configuration import ArgusDetectionConfig, GenerationShape, HeadShape, check_qwen
-from argusvl.detection.model.published import PUBLISHED
 from argusvl.run.checkpoints import verify_checkpoint
 
 C = TypeVar("C", bound=PreTrainedConfig)
@@ -58,12 +58,7 @@ def load_config(folder: Path) -> ArgusDetectionConfig:
 def load_qwen(folder: str | Path, **kwargs: Any) -> tuple[Qwen2_5_VLForConditionalGeneration, dict[str, Any]]:
     """Loads the stock class from a folder in hub layout and refuses one that does not fill it.
 
-    Args:
-        folder: With ``config.json`` and safetensors in official key names.
-        **kwargs: Passed to the stock class.
-
-    Returns:
-        The model, and transformers' report of keys.
+    What is given besides is passed to the stock class. The model comes with transformers' report of keys.
 
     Raises:
         CheckpointError: The folder is missing, damaged, or leaves weights at random.

@@ -81,12 +81,8 @@ def varifocal_sum(logits: Tensor, quality: Tensor, positive: Tensor, alpha: floa
 
 @dataclass(frozen=True)
 class WrittenAnswers:
-    """What the language model says of the tokens that are taught.
-
-    Attributes:
-        logits: float32.
-        ids: The tokens.
-        roles: Whose answer each is in: one of :data:`~argusvl.detection.data.sampling.conversation.ROLE_IDS`.
+    """What the language model says of the tokens that are taught, in float32; ``roles`` says whose answer each is in:
+    one of :data:`~argusvl.detection.data.sampling.conversation.ROLE_IDS`.
     """
 
     logits: Float[Tensor, "taught vocabulary"]
@@ -101,14 +97,8 @@ class WrittenAnswers:
 
 @dataclass(frozen=True)
 class AssignedPairs:
-    """One stage, the decoder's layer or the proposals, under an assignment of ``P`` pairs.
-
-    Attributes:
-        prediction: ``[M, Q, …]``.
-        type_logits: ``[P, V]``, of the assigned pairs only.
-        assignment: Its ``share`` is what a pair weighs, so that an object weighs one.
-        targets: ``T`` objects.
-        settings: Of the objectness loss.
+    """One stage, the decoder's layer or the proposals, under an assignment of ``P`` pairs; ``type_logits`` are theirs
+    only.
     """
 
     prediction: QueryPredictions
@@ -127,19 +117,11 @@ class AssignedPairs:
         """Of the pairs' objects."""
         return self.targets.boxes_cxcywh_norm[self.assignment.target]
 
-    @cached_property
-    def share(self) -> Float[Tensor, " pairs"]:
-        """See :attr:`Assignment.share`."""
-        return self.assignment.share
-
 
 @dataclass(frozen=True)
 class Descriptions:
-    """What the captioner says of objects.
-
-    Attributes:
-        logits: Of the tokens that are known, row after row.
-        ids: Padded with -100.
+    """What the captioner says of objects: logits of the tokens that are known, row after row; ids are padded with
+    -100.
     """
 
     logits: Float[Tensor, "known vocabulary"]
@@ -158,13 +140,13 @@ def student_lm(answers: WrittenAnswers) -> Tensor:
 
 def bbox_l1(pairs: AssignedPairs) -> Tensor:
     """L1 distance of boxes, in fractions of the image's sides."""
-    return ((pairs.boxes_cxcywh_norm - pairs.truth_cxcywh_norm).abs().sum(-1) * pairs.share).sum()
+    return ((pairs.boxes_cxcywh_norm - pairs.truth_cxcywh_norm).abs().sum(-1) * pairs.assignment.share).sum()
 
 
 def bbox_giou(pairs: AssignedPairs) -> Tensor:
     """1 - generalised IoU (Rezatofighi et al., 2019)."""
     overlap = giou_xyxy(cxcywh_to_xyxy(pairs.boxes_cxcywh_norm), cxcywh_to_xyxy(pairs.truth_cxcywh_norm))
-    return ((1 - overlap) * pairs.share).sum()
+    return ((1 - overlap) * pairs.assignment.share).sum()
 
 
 def objectness(pairs: AssignedPairs) -> Tensor:
@@ -185,7 +167,7 @@ def type_score(pairs: AssignedPairs) -> Tensor:
         return pairs.type_logits.sum()
     labels = pairs.targets.label[pairs.assignment.target]
     per_pair = F.cross_entropy(pairs.type_logits, labels.clamp(min=0), reduction="none")
-    return (per_pair * pairs.share * (labels >= 0)).sum()
+    return (per_pair * pairs.assignment.share * (labels >= 0)).sum()
 
 
 def caption(descriptions: Descriptions) -> Tensor:

@@ -22,12 +22,8 @@ from argusvl.core.boxes import cxcywh_to_xyxy, giou_xyxy, iou_xyxy
 
 @dataclass(frozen=True)
 class Targets:
-    """The objects of ``M`` images, flat.
-
-    Attributes:
-        boxes_cxcywh_norm: ``[T, 4]``.
-        image: ``[T]``, which image shows the object.
-        label: ``[T]``, index into the vocabulary; -1 where unknown.
+    """The objects of ``M`` images, flat: boxes ``[T, 4]``, which image shows each ``[T]``, and its index into the
+    vocabulary ``[T]``, -1 where unknown.
     """
 
     boxes_cxcywh_norm: Tensor
@@ -44,11 +40,9 @@ class Targets:
 
 @dataclass(frozen=True)
 class Assignment:
-    """Pairs of predictions and objects.
+    """Pairs of predictions and objects: image, query and target ``[P]``, indices into the flat targets.
 
-    Attributes:
-        image: ``[P]``; query: ``[P]``; target: ``[P]`` indices into the flat targets.
-        quality: ``[P]`` in 0–1: what objectness of the pair should be where it is IoU-aware.
+    ``quality`` ``[P]`` in 0–1 is what objectness of the pair should be where it is IoU-aware.
     """
 
     image: Tensor
@@ -56,18 +50,14 @@ class Assignment:
     target: Tensor
     quality: Tensor
 
-    @property
+    @cached_property
     def share(self) -> Float[Tensor, " pairs"]:
         """What a pair weighs in a sum over objects: with several predictions for an object, the object weighs one."""
         counts = torch.bincount(self.target)
         return 1.0 / counts[self.target].to(self.quality.dtype)
 
     def best_of_each(self, scores: Float[Tensor, " pairs"]) -> Assignment:
-        """One pair an object: of its predictions the one with the highest score.
-
-        Args:
-            scores: Of the pairs' predictions.
-        """
+        """One pair an object: of its predictions the one with the highest of ``scores``."""
         order = scores.argsort(descending=True)
         order = order[self.target[order].argsort(stable=True)]
         first = torch.ones_like(order, dtype=torch.bool)
@@ -95,19 +85,8 @@ def match_one_to_one(
 ) -> list[Assignment]:
     """Hungarian matching (Carion et al., 2020) with a focal classification cost (Zhu et al., 2021).
 
-    The costs of all layers and images go to the host in one copy, and the pairs come back in one.
-
-    Args:
-        boxes_cxcywh_norm: Of each layer.
-        objectness_logits: Of each layer.
-        type_logits: Of each layer; there may be no label.
-        targets: The objects. An image with more objects than queries leaves some unmatched.
-        cost_bbox: Weight of the L1 distance.
-        cost_giou: Weight of the generalised IoU.
-        cost_class: Weight of the classification cost.
-        focal_alpha: Of the classification cost.
-        focal_gamma: Of the classification cost.
-        padding: True where a query is none; it answers for nothing.
+    The costs of all layers and images go to the host in one copy, and the pairs come back in one. An image with more
+    objects than queries leaves some unmatched; a query that is ``padding`` answers for nothing.
 
     Returns:
         For each layer at most one prediction for each object; ``quality`` is the IoU of the pair.
@@ -164,9 +143,9 @@ def _cheapest_pairs(costs: np.ndarray, layers: int, queries: int, targets: Targe
 
 @torch.no_grad()
 def match_several_to_one(
-    boxes_cxcywh_norm: Tensor,
-    objectness_logits: Tensor,
-    centres: Tensor,
+    boxes_cxcywh_norm: Float[Tensor, "m q 4"],
+    objectness_logits: Float[Tensor, "m q"],
+    centres: Float[Tensor, "m q 2"],
     targets: Targets,
     positives: int,
     padding: Bool[Tensor, "m q"] | None = None,
@@ -181,13 +160,7 @@ def match_several_to_one(
     What was taken goes to the host in one copy for all images, and the pairs come back in one; the distances of objects
     that lost their cells follow where there are such.
 
-    Args:
-        boxes_cxcywh_norm: ``[M, Q, 4]``, what each cell proposes.
-        objectness_logits: ``[M, Q]``.
-        centres: ``[M, Q, 2]``, each cell's centre (x, y) in 0–1.
-        targets: The objects.
-        positives: Cells for an object, at most.
-        padding: True where a cell belongs to no image; it answers for nothing.
+    Centres (x, y) are in 0–1; a cell that is ``padding`` belongs to no image, and answers for nothing.
 
     Returns:
         ``quality`` is the alignment, scaled so that an object's best cell has its best IoU.
@@ -235,10 +208,8 @@ def match_several_to_one(
 def _taken_pairs(takes: Tensor, distances: Tensor, targets: Targets) -> np.ndarray:
     """Image, query, target and row of each pair, ``[4, P]``; objects without a cell get the nearest one that is free.
 
-    Args:
-        takes: ``[rows, Q]``, the cells of each object; a row for each object, image by image.
-        distances: The same, to each cell's centre; infinite where a cell is none.
-        targets: The objects.
+    ``takes`` ``[rows, Q]`` are the cells of each object, a row for each, image by image; ``distances`` the same, to
+    each cell's centre; infinite where a cell is none.
     """
     taken = takes.cpu().numpy()
     without = np.flatnonzero(~taken.any(1))

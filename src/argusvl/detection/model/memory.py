@@ -47,12 +47,8 @@ class Memory:
 class ResidualMLPAdapter(nn.Module):
     """``project(x + up(gelu(down(norm(x)))))`` with a narrow middle; ``project`` only where the widths differ.
 
-    Starts as the plain projection: ``up`` is zero.
-
-    Args:
-        input_size: Width of what is adapted.
-        output_size: Width of the head.
-        bottleneck_ratio: ``input_size`` divided by the width of the middle.
+    Starts as the plain projection: ``up`` is zero. ``bottleneck_ratio`` is ``input_size`` over the width of the
+    middle.
     """
 
     def __init__(self, input_size: int, output_size: int, bottleneck_ratio: int) -> None:
@@ -111,26 +107,26 @@ class MemoryBuilder(nn.Module):
         height = max(r.shape[0] for r in rasters)
         width = max(r.shape[1] for r in rasters)
         length = max(len(i) + len(p) for i, p in zip(image_states, prompt_states, strict=True))
-        raster_parts, mask_parts, language_parts, language_masks, raster_pos, language_pos = (
-            [],
-            [],
-            [],
-            [],
-            [],
-            [],
-        )
+        padded = []
         for raster, image, prompt in zip(rasters, image_states, prompt_states, strict=True):
             h, w = raster.shape[:2]
             pad = (0, 0, 0, width - w, 0, height - h)
-            raster_parts.append(F.pad(raster, pad))
-            mask_parts.append(F.pad(raster.new_ones((h, w), dtype=torch.bool), pad[2:]))
-            raster_pos.append(F.pad(self._grid_positions(h, w, raster), pad))
             tail = (0, 0, 0, length - len(image) - len(prompt))
-            language_parts.append(F.pad(torch.cat([image, prompt]), tail))
-            language_masks.append(F.pad(image.new_ones(len(image) + len(prompt), dtype=torch.bool), tail[2:]))
             grid = self._grid_positions(h // self.merge, w // self.merge, raster).flatten(0, 1)
-            language_pos.append(F.pad(torch.cat([grid, self.prompt_position.expand(len(prompt), -1)]), tail))
-        language = self.language_adapter(torch.stack(language_parts))
+            padded.append(
+                (
+                    F.pad(raster, pad),
+                    F.pad(raster.new_ones((h, w), dtype=torch.bool), pad[2:]),
+                    F.pad(self._grid_positions(h, w, raster), pad),
+                    F.pad(torch.cat([image, prompt]), tail),
+                    F.pad(image.new_ones(len(image) + len(prompt), dtype=torch.bool), tail[2:]),
+                    F.pad(torch.cat([grid, self.prompt_position.expand(len(prompt), -1)]), tail),
+                )
+            )
+        tower, raster_mask, raster_positions, states, language_mask, language_positions = (
+            torch.stack(parts) for parts in zip(*padded, strict=True)
+        )
+        language = self.language_adapter(states)
         merged = [
             F.pad(
                 language[i, : len(image)]
@@ -141,7 +137,7 @@ class MemoryBuilder(nn.Module):
             )
             for i, (r, image) in enumerate(zip(rasters, image_states, strict=True))
         ]
-        seen = self.vision_adapter(torch.stack(raster_parts)) + torch.stack(merged)
+        seen = self.vision_adapter(tower) + torch.stack(merged)
         eye = None
         if self.eye is not None:
             eye = self.eye(pictures)
@@ -155,11 +151,11 @@ class MemoryBuilder(nn.Module):
         return Memory(
             raster=self.norm(seen),
             eye=eye,
-            raster_mask=torch.stack(mask_parts),
+            raster_mask=raster_mask,
             language=language,
-            language_mask=torch.stack(language_masks),
-            raster_positions=torch.stack(raster_pos),
-            language_positions=torch.stack(language_pos),
+            language_mask=language_mask,
+            raster_positions=raster_positions,
+            language_positions=language_positions,
         )
 
     def _grid_positions(self, height: int, width: int, like: Tensor) -> Tensor:

@@ -265,16 +265,13 @@ class ArgusForDetection(PreTrainedModel):
     def describe(
         self, output: DetectionOutput, image: Tensor, query: Tensor, max_tokens: int | None = None
     ) -> Tensor:
-        """Writes descriptions of chosen queries, greedily.
+        """Writes descriptions of chosen queries, greedily: token ids ``[K, C]``, -100 after the end.
 
         Args:
             output: Of a forward pass.
             image: ``[K]``, index of the student image.
             query: ``[K]``, index of the query.
             max_tokens: Longest description; the trained limit when ``None``.
-
-        Returns:
-            Token ids ``[K, C]``, -100 after the end.
         """
         prefix, captioner = self._caption_prefix(output, image, query)
         return captioner.generate(
@@ -295,17 +292,11 @@ class ArgusForDetection(PreTrainedModel):
         trie: LabelTrie,
         group: Tensor | None = None,
     ) -> Tensor:
-        """Describes chosen queries by descriptions of a closed vocabulary.
+        """Describes chosen queries, as :meth:`describe`, by descriptions of a closed vocabulary: numbers ``[K]`` in the
+        trie.
 
-        Args:
-            output: Of a forward pass.
-            image: ``[K]``, index of the student image.
-            query: ``[K]``, index of the query.
-            trie: Token ids of the descriptions, each with its end token, as in training.
-            group: ``[K]``, the group of descriptions that each is chosen from; the first one where there is none.
-
-        Returns:
-            ``[K]``: the number of the description, as the trie was built.
+        Its token ids of the descriptions are as in training, each with its end token. ``group`` ``[K]`` is the group
+        of descriptions that each is chosen from; the first one where there is none.
         """
         prefix, captioner = self._caption_prefix(output, image, query)
         trie = trie.to(prefix.device)
@@ -456,13 +447,9 @@ class ArgusForDetection(PreTrainedModel):
     def attach_adapter(
         self, method: str, parts: Sequence[str], options: Mapping[str, Any], model_path: str | Path
     ) -> None:
-        """Puts a new adapter into the stock part, whose own weights are frozen.
+        """Puts a new adapter into the stock part, whose own weights are frozen; see :meth:`Adapter.add`.
 
-        Args:
-            method: PEFT's name of the method, in small letters.
-            parts: Of the stock model: ``llm``, ``vision``, ``merger``.
-            options: PEFT's options of the method.
-            model_path: What the stock part was loaded from, as configured.
+        ``model_path`` is what the stock part was loaded from, as configured.
 
         Raises:
             ConfigError: It cannot be put into these layers.
@@ -526,12 +513,7 @@ class ArgusForDetection(PreTrainedModel):
         self._save(folder / QWEN_FOLDER, folder, state_dict, **kwargs)
 
     def export(self, folder: Path, **kwargs: Any) -> None:
-        """Writes the other layout: the stock part, or its adapter, at the top, and the head in ``head/``.
-
-        Args:
-            folder: Made when it is missing.
-            **kwargs: As for :meth:`save_pretrained`.
-        """
+        """Writes the other layout: the stock part, or its adapter, at the top, and the head in ``head/``."""
         self._save(folder, folder / HEAD_FOLDER, None, **kwargs)
 
     def _save(
@@ -608,23 +590,26 @@ def _needed_mask(attention_mask: Tensor | None) -> Tensor | None:
     return None if on_the_right else attention_mask
 
 
+def with_new_head(qwen: Qwen2_5_VLForConditionalGeneration, head: dict[str, Any]) -> ArgusForDetection:
+    """A stock model and a new head, of these fields of :class:`ArgusDetectionConfig`."""
+    model = ArgusForDetection(ArgusDetectionConfig(qwen_config=qwen.config, **head), qwen)
+    if model.detection_head is not None:
+        model.detection_head.load_packaged()
+    return model
+
+
 def add_detection_head(
     folder: str | Path, head: dict[str, Any], **kwargs: Any
 ) -> tuple[ArgusForDetection, list[str]]:
-    """Loads a plain Qwen2.5-VL folder and puts a new head beside it.
+    """Loads a plain Qwen2.5-VL folder, in hub layout, and puts a new head beside it.
 
-    Args:
-        folder: In hub layout, official key names.
-        head: Fields of :class:`ArgusDetectionConfig` except ``qwen_config``.
-        **kwargs: Passed to the stock class.
+    ``head``: fields of :class:`ArgusDetectionConfig` except ``qwen_config``; the rest is passed to the stock class.
 
     Returns:
         The model, and the names of the parameters that are new (random).
     """
     qwen, _ = load_qwen(folder, **kwargs)
-    model = ArgusForDetection(ArgusDetectionConfig(qwen_config=qwen.config, **head), qwen)
-    if model.detection_head is not None:
-        model.detection_head.load_packaged()
+    model = with_new_head(qwen, head)
     new = [name for name, _ in model.named_parameters() if name.startswith("detection_head.")]
     logger.info("loaded %s; new, starting at random: %s", folder, ", ".join(new) or "nothing")
     return model, new

@@ -67,12 +67,7 @@ def method_problem(method: str) -> str | None:
 
 
 def option_problems(method: str, options: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """What is wrong with a method's options: the option, what, and what to do.
-
-    Args:
-        method: One of :func:`methods`.
-        options: As configured.
-    """
+    """What is wrong with the options of one of :func:`methods`: the option, what, and what to do."""
     config_class = methods()[method]
     hints = typing.get_type_hints(config_class)
     fields = {field.name for field in dataclasses.fields(config_class) if field.init}

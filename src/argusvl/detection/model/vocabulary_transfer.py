@@ -33,16 +33,11 @@ SAME = 0.9
 def transfer_vocabulary(
     qwen: Qwen2_5_VLForConditionalGeneration, old: TokenizersBackend, new: TokenizersBackend
 ) -> None:
-    """Replaces the model's vocabulary, in place.
+    """Replaces the model's vocabulary, in place; both tokenizers are byte-level BPE.
 
-    Rows of the embedding, and of the output layer where it is not tied to it, become the means of the rows of the old
-    pieces, special tokens keep theirs, and of both those that were never learned are drawn anew. The ids in the
+    Rows of the embedding, and of the output layer where it is not tied to it, become the means of the rows of the
+    old pieces, special tokens keep theirs, and of both those that were never learned are drawn anew. The ids in the
     configurations become those of the new tokenizer.
-
-    Args:
-        qwen: The stock model, which has been trained with ``old``.
-        old: The model's own tokenizer, byte-level BPE.
-        new: The tokenizer to use from here on, byte-level BPE.
 
     Raises:
         ModelError: A special token is missing from one of the tokenizers.

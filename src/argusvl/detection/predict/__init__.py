@@ -11,9 +11,7 @@ __all__ = ["Predictor"]
 
 
 def __getattr__(name: str) -> Any:
-    if (
-        name == "Predictor"
-    ):  # PyTorch is imported by those who predict, not by those who read a checkpoint's labels
+    if name == "Predictor":  # who reads a checkpoint's labels alone does not import PyTorch
         from argusvl.detection.predict.predictor import Predictor
 
         return Predictor

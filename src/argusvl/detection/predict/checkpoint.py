@@ -42,20 +42,12 @@ _LATER = {"descriptions", "calibration", "calibration_note", "vocabulary_digest"
 
 @dataclass(frozen=True, slots=True)
 class DetectionAssets:
-    """The conditions of training that prediction must meet.
+    """The conditions of training that prediction must meet: of the run's configuration the keys of the same names, and
+    these.
 
     Attributes:
         labels: Vocabulary of the type score, in the order of training; empty where only language was trained, on
             records without objects.
-        vocabulary: ``closed``: a label is a whole description; ``open``: its first segment.
-        prompt_language: Of the fixed prompts.
-        model_max_length: Most tokens of a conversation.
-        over_length_policy: What happens to a longer one.
-        min_pixels: Smallest area of an image as the model sees it.
-        max_pixels: Largest area.
-        vision_tokens_warn: Merged vision tokens of an image from which a warning names it.
-        vision_tokens_max: Most merged vision tokens of an image.
-        vision_tokens_policy: What happens to an image with more.
         descriptions: What captions are chosen from; ``None``: any text. A checkpoint that does not say so, of an
             earlier version, chooses from the labels of a closed vocabulary.
         calibration: Makes probabilities of scores; ``None``: there is none.
@@ -98,13 +90,7 @@ class DetectionAssets:
     @property
     def limits(self) -> VisionLimits:
         """How images reach the network's grid."""
-        return VisionLimits(
-            min_pixels=self.min_pixels,
-            max_pixels=self.max_pixels,
-            vision_tokens_warn=self.vision_tokens_warn,
-            vision_tokens_max=self.vision_tokens_max,
-            vision_tokens_policy=self.vision_tokens_policy,
-        )
+        return limits_in(self)
 
     def save(self, folder: str | Path) -> None:
         """Writes ``argus.json`` into a checkpoint folder."""
@@ -136,14 +122,13 @@ class DetectionAssets:
         return cls(**known)
 
 
-def save_teacher_pool(folder: str | Path, scenes: Sequence[Scene], root: str | Path) -> None:
-    """Copies a teacher pool with its images into a checkpoint folder.
+def limits_in(settings: Any) -> VisionLimits:
+    """The limits of images among the settings of a run or of a checkpoint, which have the same names."""
+    return VisionLimits(**{f.name: getattr(settings, f.name) for f in fields(VisionLimits)})
 
-    Args:
-        folder: The checkpoint.
-        scenes: Demonstrations, in the order in which they are shown.
-        root: Folder that their image paths are relative to.
-    """
+
+def save_teacher_pool(folder: str | Path, scenes: Sequence[Scene], root: str | Path) -> None:
+    """Copies a teacher pool with its images, whose paths are relative to ``root``, into a checkpoint folder."""
     folder = Path(folder)
     images = folder / POOL_IMAGES
     images.mkdir(parents=True, exist_ok=True)

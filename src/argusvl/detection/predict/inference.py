@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from PIL import Image
@@ -45,13 +46,8 @@ from argusvl.training.sandbox import evaluation_sandbox
 
 @dataclass(frozen=True, slots=True)
 class SampleMetadata:
-    """What it takes to bring the predictions of one sample back to the caller's images.
-
-    Attributes:
-        images: Names of the student's images.
-        plans: How each of them was resized; their sizes are those of the caller's images.
-        notes: What the caller should know of each.
-        truth: The objects of each where they are known; empty in prediction.
+    """What it takes to bring the predictions of one sample back to the caller's images: of each student image its name,
+    how it was resized from the caller's, what the caller should know of it, and its objects where they are known.
     """
 
     images: tuple[str, ...]
@@ -105,37 +101,25 @@ def image_question(
     return sample, SampleMetadata((source,), (plan,), (note,))
 
 
+@dataclass(frozen=True, eq=False)
 class RecordQuestions(Dataset[Question]):
-    """Questions about the students of a records file, with their truth.
+    """Questions about the students of a records file, with their truth; ``limits`` are those of training.
 
-    Args:
-        records: Annotated records.
-        processor: Writes the conversations.
-        limits: Of training.
-        teachers: Demonstrations for every student; where there are any, a record with teachers of its own is
-            shown those instead, as in training.
+    ``teachers`` are demonstrations for every student; where there are any, a record with teachers of its own is shown
+    those instead, as in training.
     """
 
-    def __init__(
-        self,
-        records: RecordFile,
-        processor: ChatProcessor,
-        limits: VisionLimits,
-        teachers: Sequence[LoadedScene] = (),
-    ) -> None:
-        self.records = records
-        self.processor = processor
-        self.limits = limits
-        self.teachers = tuple(teachers)
+    records: RecordFile
+    processor: ChatProcessor
+    limits: VisionLimits
+    teachers: Sequence[LoadedScene] = ()
 
     def __len__(self) -> int:
         return len(self.records)
 
     def __getitem__(self, index: int) -> Question:
-        record = self.records[index]
-        root = self.records.root
+        record, root, teachers = self.records[index], self.records.root, self.teachers
         student = load_scene(record.student, root, self.limits, record.source)
-        teachers: Sequence[LoadedScene] = self.teachers
         if teachers and record.teachers:
             teachers = [load_scene(scene, root, self.limits, record.source) for scene in record.teachers]
         images = record.student.images
@@ -194,11 +178,8 @@ class HeadEvaluation(Evaluation):
     """The outcome of an evaluation of the detection head.
 
     Its predictions are every query once; described where a truth object claims it, and above the score given as
-    ``describe_above``.
-
-    Attributes:
-        matched: The same predictions as the model scores them, and which of them are right: what calibration is
-            fitted and measured on.
+    ``describe_above``. ``matched`` are the same as the model scores them: what calibration is fitted and measured
+    on.
     """
 
     matched: MatchedPredictions
@@ -333,9 +314,8 @@ def _rescored(figures: Figures, calibration: Calibration | None) -> Figures:
     curves = {}
     for name, curve in figures.precision_recall.items():
         scores = np.array(curve.scores)
-        shown = np.where(
-            scores > 0, calibration.probabilities(scores), 0.0
-        )  # 0: a recall that is not reached
+        # 0 stands for a recall that is not reached.
+        shown = np.where(scores > 0, calibration.probabilities(scores), 0.0)
         curves[name] = replace(curve, scores=tuple(shown.tolist()))
     return replace(figures, precision_recall=curves)
 
@@ -345,29 +325,17 @@ def calibrated(detections: Detections, calibration: Calibration | None) -> Detec
     return detections if calibration is None else calibration.apply(detections)
 
 
-class _Batch:
-    """Collates questions in the worker that read them."""
-
-    def __init__(self, collate: Collator) -> None:
-        self.collate = collate
-
-    def __call__(self, questions: Sequence[Question]) -> tuple[Batch, list[SampleMetadata]]:
-        return self.collate([sample for sample, _ in questions]), [metadata for _, metadata in questions]
+def collated(collate: Collator, questions: Sequence[Question]) -> tuple[Batch, list[SampleMetadata]]:
+    """Questions as a batch, and what is kept of them."""
+    return collate([sample for sample, _ in questions]), [metadata for _, metadata in questions]
 
 
 def question_batches(
     questions: Dataset[Question], collate: Collator, batch_size: int, num_workers: int
 ) -> Iterator[tuple[Batch, list[SampleMetadata]]]:
-    """Collated questions with their metadata, in order."""
-    return iter(
-        DataLoader(
-            questions,
-            batch_size=batch_size,
-            shuffle=False,
-            num_workers=num_workers,
-            collate_fn=_Batch(collate),
-        )
-    )
+    """Collated questions with their metadata, in order; the worker that read them collates them."""
+    join_up = partial(collated, collate)
+    return iter(DataLoader(questions, batch_size, num_workers=num_workers, collate_fn=join_up))
 
 
 def _shares_a_picture(teacher: LoadedScene, student: LoadedScene) -> bool:

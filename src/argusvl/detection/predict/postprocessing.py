@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,18 +18,11 @@ from argusvl.core.boxes import cxcywh_to_xyxy, non_maximum_suppression, vote
 from argusvl.core.errors import ModelError
 from argusvl.detection.data.detections import Detections
 from argusvl.detection.measure.evaluation import MAX_DETECTIONS
+from argusvl.detection.model.modeling import DetectionOutput
 from argusvl.detection.predict.captions import CaptionChoice
 
 # Descriptions decoded at once: bounds the memory of the caption decoder's cache, whatever the batch.
 _CAPTIONS_AT_ONCE = 512
-
-
-class HeadOutput(Protocol):
-    """What is read of the model's output: ``M`` student images, ``Q`` queries, ``V`` labels."""
-
-    boxes_cxcywh_norm: Tensor | None  # [M, Q, 4]
-    objectness_logits: Tensor | None  # [M, Q]
-    type_logits: Tensor | None  # [M, Q, V]
 
 
 @dataclass(frozen=True)
@@ -57,13 +50,13 @@ def num_kept(num_queries: int) -> int:
 
 @torch.no_grad()
 def postprocess(
-    output: HeadOutput,
+    output: DetectionOutput,
     labels: Sequence[str],
     image_sizes: Sequence[tuple[int, int]],
     notes: Sequence[str] | None = None,
     nms_iou: float | None = None,
     type_temperature: float = 1.0,
-    mirrored: HeadOutput | None = None,
+    mirrored: DetectionOutput | None = None,
 ) -> list[ImagePredictions]:
     """Boxes, labels and scores of every student image of a batch.
 
@@ -145,7 +138,7 @@ def describe(
     chosen: Sequence[Sequence[int]],
     among: CaptionChoice | None = None,
 ) -> list[Detections]:
-    """The same predictions with descriptions of chosen entries; the others' captions are ``None``.
+    """The same predictions with descriptions of the ``chosen`` entries of each; the others' captions are ``None``.
 
     Args:
         model: Its ``describe(output, image, query, max_tokens)`` gives token ids, -100 after the end;
@@ -196,7 +189,7 @@ def _captions(
 
 
 def _turned_back(
-    mirrored: HeadOutput | None, labels: Sequence[str], sides: Tensor
+    mirrored: DetectionOutput | None, labels: Sequence[str], sides: Tensor
 ) -> tuple[Tensor, Tensor] | None:
     """Boxes of mirror images where they stand in the images, and their objectness."""
     if mirrored is None:
@@ -208,7 +201,7 @@ def _turned_back(
 
 
 def _checked(
-    output: HeadOutput, labels: Sequence[str], image_sizes: Sequence[tuple[int, int]] | Tensor
+    output: DetectionOutput, labels: Sequence[str], image_sizes: Sequence[tuple[int, int]] | Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Boxes, objectness and type logits, of shapes that fit each other and finite."""
     boxes, objectness, types = output.boxes_cxcywh_norm, output.objectness_logits, output.type_logits

@@ -31,7 +31,13 @@ from argusvl.detection.measure.pairing import SCORE_THRESHOLD
 from argusvl.detection.model.modeling import ArgusForDetection
 from argusvl.detection.predict.captions import CaptionChoice, possible_descriptions
 from argusvl.detection.predict.checkpoint import DetectionAssets, load_teacher_pool
-from argusvl.detection.predict.inference import Question, calibrated, image_question, predict_batch
+from argusvl.detection.predict.inference import (
+    Question,
+    calibrated,
+    collated,
+    image_question,
+    predict_batch,
+)
 from argusvl.detection.predict.postprocessing import describe
 from argusvl.detection.predict.text_path import TextPrediction, write_answers
 from argusvl.task_parts import ASSETS_FILE
@@ -191,20 +197,9 @@ class Predictor:
         score_threshold: float = SCORE_THRESHOLD,
         on_error: OnError | None = None,
     ) -> Iterator[tuple[ImageLike, Detections]]:
-        """As :meth:`predict_detection`, image by image, for folders of any size.
+        """As :meth:`predict_detection`, image by image, for folders of any size: images are read as they are needed.
 
-        Args:
-            images: Read as they are needed.
-            prompt: Used in place of the standard prompt.
-            labels: Another vocabulary than the trained one.
-            teachers: Demonstrations.
-            batch_size: Images in a forward pass.
-            captions: Whether to write descriptions.
-            open_captions: Let them be any text.
-            raw_scores: Leave scores as the model gives them.
-            mirror: Look at the mirror image as well.
-            score_threshold: Leave out what scores less.
-            on_error: Called with an image that cannot be used, which is then left out; ``None``: the error is raised.
+        ``on_error`` is called with an image that cannot be used, which is then left out; ``None``: the error is raised.
 
         Yields:
             The image as it was given, and its objects.
@@ -234,18 +229,18 @@ class Predictor:
         """
         vocabulary = checked_labels(self.assets.labels if labels is None else labels)
         collate = self._collator(vocabulary)
-        among = self._caption_choice(vocabulary) if captions and not open_captions else None
-        calibration = None if raw_scores else self.assets.calibration
+        assets, among = self.assets, None
+        descriptions = possible_descriptions(vocabulary, assets.vocabulary, assets.descriptions)
+        if descriptions is not None and captions and not open_captions:
+            longest = self.model.config.caption_max_tokens
+            among = CaptionChoice.of(descriptions, vocabulary, assets.vocabulary, self.processor, longest)
+        calibration = None if raw_scores else assets.calibration
 
         @torch.inference_mode()
         def detect(questions: Sequence[Question], score_thresholds: Sequence[float]) -> list[Detections]:
+            batch, metadata = collated(collate, questions)
             output, predictions = predict_batch(
-                self.model,
-                collate([s for s, _ in questions]),
-                [a for _, a in questions],
-                vocabulary,
-                calibration,
-                mirror=mirror,
+                self.model, batch, metadata, vocabulary, calibration, mirror=mirror
             )
             found = [
                 calibrated(p.best, calibration).above(least)
@@ -287,12 +282,12 @@ class Predictor:
 
     def write(self, questions: Sequence[Question], *, max_new_tokens: int) -> list[TextPrediction]:
         """What the language model writes about questions of :meth:`question`, all at once."""
-        collate = self._collator(self.assets.labels)
+        batch, metadata = collated(self._collator(self.assets.labels), questions)
         return write_answers(
             self.model.qwen,
             self.processor,
-            collate([s for s, _ in questions]),
-            [a for _, a in questions],
+            batch,
+            metadata,
             vocabulary=self.assets.vocabulary,
             max_new_tokens=max_new_tokens,
         )
@@ -335,14 +330,6 @@ class Predictor:
             load_scene(scene, root, self.assets.limits, f"teacher {k}")
             for k, scene in enumerate(scenes, start=1)
         ]
-
-    def _caption_choice(self, labels: Sequence[str]) -> CaptionChoice | None:
-        assets = self.assets
-        descriptions = possible_descriptions(labels, assets.vocabulary, assets.descriptions)
-        if descriptions is None:
-            return None
-        longest = self.model.config.caption_max_tokens
-        return CaptionChoice.of(descriptions, labels, assets.vocabulary, self.processor, longest)
 
     def _collator(self, labels: Sequence[str]) -> Collator:
         return Collator(

@@ -52,11 +52,7 @@ class TextPrediction:
 
 @dataclass(frozen=True, slots=True)
 class TextEvaluation(Evaluation):
-    """The outcome of an evaluation of the language path. Each prediction's score is 1.
-
-    Attributes:
-        answers: What was written about each record.
-    """
+    """The outcome of an evaluation of the language path, with what was written about each record; every score is 1."""
 
     answers: tuple[TextPrediction, ...]
 
@@ -85,18 +81,8 @@ def evaluate_answers(
 ) -> TextEvaluation:
     """Lets the language model write about every record, and scores the boxes as the head's are scored.
 
-    The model, and every random state, is afterwards as it was.
-
-    Args:
-        qwen: The stock model.
-        questions: The records.
-        labels: The vocabulary, for figures by class.
-        vocabulary: ``open`` or ``closed``.
-        batch_size: Records that are written about at once.
-        max_new_tokens: Longest answer.
-        meteor: Scores descriptions as well where ``dense_caption_mAP_meteor`` is wanted.
-        num_workers: Processes that read images.
-        show_progress: Whether to show a bar where somebody watches.
+    The model, and every random state, is afterwards as it was. Arguments are those of
+    :func:`~argusvl.detection.predict.inference.evaluate_records`; ``max_new_tokens`` is the longest answer.
 
     Raises:
         DataError: A record or one of its images cannot be used.
@@ -139,16 +125,7 @@ def write_answers(
     vocabulary: Vocabulary,
     max_new_tokens: int,
 ) -> list[TextPrediction]:
-    """Generates greedily and parses. The pixels enter in the pre-fill step only (G-001).
-
-    Args:
-        qwen: The stock model.
-        processor: Of the conversations.
-        batch: Collated for inference, right-padded.
-        metadata: How the images of each student were resized.
-        vocabulary: How a written description becomes a label.
-        max_new_tokens: Longest answer.
-    """
+    """Generates greedily and parses. The pixels enter in the pre-fill step only (G-001); the batch is right-padded."""
     # Generation goes on at the end of each row, so the padding must stand before it. Without mm_token_type_ids
     # positions would silently be those of plain text.
     inputs = batch.to(qwen.device, non_blocking=True).inputs

@@ -39,8 +39,7 @@ class Choice:
     Attributes:
         index: Among the candidates.
         corrections: See :func:`expected_corrections`.
-        distance: One minus the cosine to the nearest picture that was labelled or chosen before, 0 to 2; ``None``
-            where there was none.
+        distance: One minus the cosine to the nearest picture that was labelled or chosen before; ``None``: the first.
     """
 
     index: int
@@ -57,9 +56,7 @@ class Choice:
 def expected_corrections(detections: Detections, labels: Sequence[str]) -> NDArray[np.float64]:
     """How many boxes of each label a person would change who keeps those of score 0.5 and more: Σ ``min(p, 1 - p)``.
 
-    Args:
-        detections: Every query once, with probabilities for scores (of a calibrated checkpoint).
-        labels: The ``V`` labels, in whose order they are counted.
+    The detections are every query once, with probabilities for scores (of a calibrated checkpoint).
     """
     found = detections.above(LEAST_SCORE)
     number = {label: k for k, label in enumerate(labels)}
@@ -107,13 +104,7 @@ def choose(
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Pictures as they are compared.
-
-    Attributes:
-        paths: Those that could be read.
-        vectors: ``[N, D]``.
-        fingerprints: What they are recognised by.
-    """
+    """Pictures as they are compared: those that could be read, vectors ``[N, D]``, and what they are recognised by."""
 
     paths: list[Path]
     vectors: NDArray[np.float32]

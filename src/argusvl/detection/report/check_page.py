@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from PIL import Image
@@ -17,6 +18,7 @@ from argusvl.detection.data.manifest import token_statistics
 from argusvl.detection.data.preparing.check import CheckReport
 from argusvl.detection.data.preparing.picture_check import CheckedPicture
 from argusvl.detection.report.data_page import (
+    Box,
     DataPage,
     Flaw,
     FlawedPicture,
@@ -36,15 +38,7 @@ _GAP = 0.03  # between two pictures side by side, over the first one's width
 
 
 def write_check_page(report: CheckReport, path: str | Path, *, max_megapixels: float = 64.0) -> Path:
-    """Writes the page of a check.
-
-    Args:
-        report: What was found.
-        path: The HTML file.
-        max_megapixels: The largest image that is decoded, millions of pixels.
-
-    Returns:
-        The file.
+    """Writes the page of a check, and gives its file. Images above ``max_megapixels`` are not decoded.
 
     Raises:
         ArgusError: The file cannot be written.
@@ -53,13 +47,14 @@ def write_check_page(report: CheckReport, path: str | Path, *, max_megapixels: f
     # What cannot be opened is named among the findings; there is nothing to look at.
     chosen = _chosen(suspects)
     drawn = (_draw(one, max_megapixels) for one in chosen)
+    frequent = sorted(report.labels.items(), key=lambda item: (-item[1].objects, item[0]))
     page = DataPage(
         title=Path(report.data).name or report.data,
         subtitle=report.data,
         images=report.images,
         objects=report.objects,
         findings=report.findings,
-        labels=_label_rows(report),
+        labels=[LabelRow(label, c.images, c.objects, dict(c.splits)) for label, c in frequent],
         histograms={
             name[0].upper() + name[1:]: [(str(one), one.count) for one in ranges]
             for name, ranges in report.histograms().items()
@@ -105,14 +100,10 @@ def _suspects(report: CheckReport) -> list[_Suspect]:
             others = by_name.get(one.numbers.get("other_image") or "", [])
             note(one, picture, others[0] if others else None)
         elif image is None and label is not None and one.slug in _LABEL_KINDS:
-            for picture in _examples(report.pictures, label):
+            showing = (p for p in report.pictures if any(_is_or_below(text, label) for text in p.labels))
+            for picture in islice(showing, _EXAMPLES_OF_A_LABEL):
                 note(one, picture)
     return sorted(suspects.values(), key=lambda s: (-s.errors, -len(s.findings)))
-
-
-def _examples(pictures: Sequence[CheckedPicture], label: str) -> list[CheckedPicture]:
-    showing = (p for p in pictures if any(_is_or_below(text, label) for text in p.labels))
-    return [p for p, _ in zip(showing, range(_EXAMPLES_OF_A_LABEL), strict=False)]
 
 
 def _is_or_below(text: str, label: str) -> bool:
@@ -145,9 +136,8 @@ def _draw(suspect: _Suspect, max_megapixels: float) -> FlawedPicture | None:
         beside = None if suspect.other is None else _open(suspect.other, max_megapixels)
     except ImageError:
         return None
-    findings = sorted(suspect.findings, key=lambda one: one.severity != "error")
     flaws: list[Flaw] = []
-    for one in findings:
+    for one in sorted(suspect.findings, key=lambda one: one.severity != "error"):
         found_box, label = one.numbers.get("box"), one.numbers.get("label")
         if found_box is None and one.numbers.get("image") is None and label is not None:
             of_label = [(box, text) for box, text in _objects(picture) if _is_or_below(text, label)]
@@ -174,7 +164,7 @@ def _draw(suspect: _Suspect, max_megapixels: float) -> FlawedPicture | None:
     )
 
 
-def _objects(picture: CheckedPicture) -> list[tuple[tuple[float, float, float, float], str]]:
+def _objects(picture: CheckedPicture) -> list[tuple[Box, str]]:
     boxes = [(float(a), float(b), float(c), float(d)) for a, b, c, d in picture.boxes_xyxy_px]
     return list(zip(boxes, picture.labels, strict=True))
 
@@ -196,7 +186,7 @@ def _side_by_side(
     first: tuple[Image.Image, tuple[int, int]],
     second: tuple[Image.Image, tuple[int, int]],
     other: CheckedPicture,
-) -> tuple[Image.Image, tuple[int, int], list[tuple[tuple[float, float, float, float], str]]]:
+) -> tuple[Image.Image, tuple[int, int], list[tuple[Box, str]]]:
     """Two pictures equally tall on one sheet, in the first one's pixels, and the second one's objects there."""
     (image, size), (partner, partner_size) = first, second
     height = image.height
@@ -216,11 +206,6 @@ def _side_by_side(
     return sheet, (round(sheet.width * to_pixels), size[1]), moved
 
 
-def _label_rows(report: CheckReport) -> list[LabelRow]:
-    ordered = sorted(report.labels.items(), key=lambda item: (-item[1].objects, item[0]))
-    return [LabelRow(label, c.images, c.objects, dict(c.splits)) for label, c in ordered]
-
-
 def _facts(report: CheckReport) -> dict[str, str]:
     facts = {}
     if report.limits is not None:
@@ -237,10 +222,9 @@ def _facts(report: CheckReport) -> dict[str, str]:
         alike = Counter(picture.size for picture in report.pictures if picture.size is not None)
         if alike:
             (width, height), count = alike.most_common(1)[0]
-            others = sum(alike.values()) - count
-            facts["size of images"] = f"{width} × {height}" + (
-                f" ({count}; {others} other)" if others else ""
-            )
+            others = alike.total() - count
+            more = f" ({count}; {others} other)" if others else ""
+            facts["size of images"] = f"{width} × {height}{more}"
     return facts
 
 

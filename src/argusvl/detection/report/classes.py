@@ -17,13 +17,8 @@ Figure = float | int | str | None
 
 @dataclass(frozen=True, slots=True)
 class ClassRow:
-    """A class.
-
-    Attributes:
-        name: The class.
-        figures: One for each column of the table.
-        outcome: What became of its objects: kind and percentage of them, right ones first.
-        kinds: How many there are of each kind; empty where that was not counted.
+    """A class: a figure for each column of the table, what became of its objects (kind and percentage of them, right
+    ones first), and how many there are of each kind; empty where that was not counted.
     """
 
     name: str
@@ -76,12 +71,10 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """A confusion matrix.
+    """A confusion matrix; ``said``: the classes that were given, and one more column is for what was not found.
 
-    Attributes:
-        said: The classes that were given; one more column is for what was not found.
-        rows: For each class of the truth its cells, as shares of its objects. The last row, without a name, is for
-            predictions of nothing, as shares of the predictions of that class; it has no last cell.
+    ``rows``: for each class of the truth its cells, as shares of its objects. The last row, without a name, is for
+    predictions of nothing, as shares of the predictions of that class; it has no last cell.
     """
 
     said: Sequence[str]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from markupsafe import Markup
@@ -27,12 +26,12 @@ from argusvl.detection.measure.pairing import (
     pair_up,
 )
 from argusvl.detection.measure.resampled import average_precisions, shares
-from argusvl.detection.report.evaluation_files import predicted_line
+from argusvl.detection.report.evaluation_files import PREDICTIONS, predicted_line
+from argusvl.detection.report.pictures import source_of
 from argusvl.visual.page import page_environment
 from argusvl.visual.pictures import jpeg_uri, reduced_jpeg
 from argusvl.visual.sections import RunFolder, Section
 
-PREDICTIONS_FILE = "predictions.jsonl"
 _MAX_PICTURES = 24
 _MAX_BYTES = 3_000_000  # of all pictures together
 _FEW = 30  # pictures: below, intervals are rough
@@ -84,9 +83,7 @@ def compare(runs: Mapping[str, RunFolder]) -> list[Section]:
         pictures=len(names), few=len(names) < _FEW, resamples=RESAMPLES, seed=SEED, score=SCORE_THRESHOLD,
     )  # fmt: skip
     html = environment.get_template("changed.html.jinja").render(pictures=pictures, left_out=left_out)
-    assert environment.loader is not None
-    style = Markup(environment.loader.get_source(environment, "gallery.css")[0])
-    style += Markup(environment.loader.get_source(environment, "changed.css")[0])
+    style = source_of(environment, "gallery.css") + source_of(environment, "changed.css")
     return [
         Section("chance", "Is it chance?", Markup(chance)),
         Section("changed", "Pictures", Markup(html), style),
@@ -119,20 +116,20 @@ def _truth(run: RunFolder) -> tuple[list[list[LabelledBox]], list[str], Path]:
     names: list[str] = []
     for record in records:
         for k, name in enumerate(record.student.images):
-            shown = [o for o in record.student.objects if o.image == k]
-            truth.append([_truth_box(tuple(o.bbox_2d), o.desc, known) for o in shown])
+            boxes = []
+            for one in (o for o in record.student.objects if o.image == k):
+                # The whole description is a class where the evaluation's vocabulary was closed.
+                whole = class_of(one.desc, "closed")
+                name_of_class = whole if whole in known else class_of(one.desc, "open")
+                x1, y1, x2, y2 = one.bbox_2d
+                boxes.append(LabelledBox((x1, y1, x2, y2), one.desc, class_name=name_of_class))
+            truth.append(boxes)
             names.append(name)
     return truth, names, records.root
 
 
-def _truth_box(corners: tuple[Any, ...], text: str, known: Mapping[str, Any]) -> LabelledBox:
-    whole = class_of(text, "closed")  # a class of the evaluation where its vocabulary was closed
-    x1, y1, x2, y2 = corners
-    return LabelledBox((x1, y1, x2, y2), text, class_name=whole if whole in known else class_of(text, "open"))
-
-
 def _predictions(folder: Path, names: Sequence[str]) -> list[list[LabelledBox]]:
-    file = folder / PREDICTIONS_FILE
+    file = folder / PREDICTIONS
     if not file.is_file():
         raise ArgusError(
             "has no predictions", where=folder, remedy="evaluate it with `argus eval RUN DATA --out RUN/test`"

@@ -25,6 +25,8 @@ from argusvl.visual.pictures import jpeg_uri, reduced_jpeg
 MAX_BYTES = 5_000_000
 """Of all pictures together, as JPEG: the page can still be sent by mail."""
 
+Box = tuple[float, float, float, float]
+
 _SCRIPTS = ("theme.js", "samples.js")
 _LABELS_SHOWN = 100
 _OUTSIDE = 0.2  # how far outside the picture is shown, over its longer side
@@ -39,27 +41,23 @@ class Flaw:
         kind: Its kind's name.
         severity: How bad.
         text: What is wrong, with the numbers.
-        box_xyxy_px: The box concerned as it was found, in any order of its corners; ``None`` where it is the whole
-            picture, or not a box at all.
+        box_xyxy_px: As it was found, in any order of its corners; ``None`` where it is the whole picture, or no box.
     """
 
     kind: str
     severity: Severity
     text: str
-    box_xyxy_px: tuple[float, float, float, float] | None = None
+    box_xyxy_px: Box | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class FlawedPicture:
-    """A picture with what is wrong with it.
+    """A picture with what is wrong with it, worst first, and the boxes and labels of its other objects.
 
     Attributes:
         image: The picture; it may be reduced already.
         size: ``(width, height)`` of the stored image; boxes are in its pixels.
-        name: Shown beside it.
         where: ``file:line`` of its annotation.
-        flaws: What is wrong, worst first.
-        others: Boxes and labels of its other objects.
         more_flaws: How many more things are wrong with it than are named.
     """
 
@@ -68,7 +66,7 @@ class FlawedPicture:
     name: str
     where: str
     flaws: Sequence[Flaw]
-    others: Sequence[tuple[tuple[float, float, float, float], str]] = ()
+    others: Sequence[tuple[Box, str]] = ()
     more_flaws: int = 0
 
 
@@ -87,11 +85,7 @@ class DataPage:
     """Everything that the page says.
 
     Attributes:
-        title: The data's name.
-        subtitle: One line about it.
         images: By split.
-        objects: How many there are.
-        findings: What was found.
         labels: Class balance, most frequent first.
         histograms: What is counted → range and how many.
         facts: Other figures: name → text.
@@ -120,31 +114,18 @@ class DataPage:
 
 
 def write_data_page(data: DataPage, path: str | Path) -> Path:
-    """Writes the page; what was there is replaced only when the new one is complete.
-
-    Args:
-        data: What it says.
-        path: The HTML file.
-
-    Returns:
-        The file.
+    """Writes the page, and gives its file; what was there is replaced only when the new one is complete.
 
     Raises:
         ArgusError: The file cannot be written.
     """
-    target = Path(path)
-    write_text_atomically(target, render_data_page(data))
-    return target
-
-
-def render_data_page(data: DataPage) -> str:
-    """The page as HTML text."""
     environment = page_environment(__package__)
     environment.filters["digits"] = grouped_digits
     scripts = script_sources(environment, _SCRIPTS)
     samples = _samples(data.pictures, environment)
     sample_kinds = Counter(kind for sample in samples for kind in sample.kinds)
-    return render_page(
+    target = Path(path)
+    page = render_page(
         environment,
         "check.html.jinja",
         scripts,
@@ -157,6 +138,8 @@ def render_data_page(data: DataPage) -> str:
         labels_shown=_LABELS_SHOWN,
         most={name: max((n for _, n in rows), default=0) for name, rows in data.histograms.items()},
     )
+    write_text_atomically(target, page)
+    return target
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +159,7 @@ class _Sample:
 class _Shape:
     """A box as it is drawn: its corners in order, and the centre of a ring where it would hardly be seen."""
 
-    corners: tuple[float, float, float, float]
+    corners: Box
     ring: tuple[float, float] | None
     severity: str
     flaw: int | None
@@ -184,7 +167,7 @@ class _Shape:
 
 
 def _samples(pictures: Iterable[FlawedPicture], environment: Environment) -> list[_Sample]:
-    """As many of the pictures as a page can carry, drawn."""
+    """As many of the pictures as a page can carry, drawn; bad boxes over good ones."""
     template = environment.get_template("sample.svg.jinja")
     samples: list[_Sample] = []
     room = MAX_BYTES
@@ -194,18 +177,20 @@ def _samples(pictures: Iterable[FlawedPicture], environment: Environment) -> lis
         if room < 0 and samples:
             break
         view = _view(picture)
+        shapes = [_shape(box, view, picture, "fine", None, label) for box, label in picture.others]
+        shapes += [
+            _shape(flaw.box_xyxy_px, view, picture, flaw.severity, number, flaw.text)
+            for number, flaw in enumerate(picture.flaws)
+            if flaw.box_xyxy_px is not None
+        ]
         drawn = template.render(
-            uri=jpeg_uri(jpeg),
-            picture=picture,
-            view=view,
-            shapes=_shapes(picture, view),
-            radius=_RING * max(picture.size),
+            uri=jpeg_uri(jpeg), picture=picture, view=view, shapes=shapes, radius=_RING * max(picture.size)
         )
         samples.append(_Sample(picture, Markup(drawn), view[2] / view[3]))
     return samples
 
 
-def _view(picture: FlawedPicture) -> tuple[float, float, float, float]:
+def _view(picture: FlawedPicture) -> Box:
     """What is shown, ``(left, top, width, height)``: the picture, and around it as much as its boxes reach."""
     width, height = picture.size
     reach = _OUTSIDE * max(width, height)
@@ -217,56 +202,28 @@ def _view(picture: FlawedPicture) -> tuple[float, float, float, float]:
     return left, top, right - left, bottom - top
 
 
-def _shapes(picture: FlawedPicture, view: tuple[float, float, float, float]) -> list[_Shape]:
-    """Bad boxes over good ones."""
-    shapes = [_shape(box, view, picture, "fine", None, label) for box, label in picture.others]
-    for number, flaw in enumerate(picture.flaws):
-        if flaw.box_xyxy_px is not None:
-            shapes.append(_shape(flaw.box_xyxy_px, view, picture, flaw.severity, number, flaw.text))
-    return shapes
-
-
 def _shape(
-    box: tuple[float, float, float, float],
-    view: tuple[float, float, float, float],
-    picture: FlawedPicture,
-    severity: str,
-    flaw: int | None,
-    label: str,
+    box: Box, view: Box, picture: FlawedPicture, severity: str, flaw: int | None, label: str
 ) -> _Shape:
-    left, right = sorted((box[0], box[2]))
-    top, bottom = sorted((box[1], box[3]))
+    """A flaw's box that is small, next to a line, or outside of what is shown gets a ring, wholly inside."""
     # Renderers lose their way with coordinates of many digits; far outside is outside.
     far = 4 * max(picture.size)
-    left, right = (min(max(x, -far), far) for x in (left, right))
-    top, bottom = (min(max(y, -far), far) for y in (top, bottom))
-    ring = None
-    if flaw is not None and _hardly_seen((left, top, right, bottom), view, _RING * max(picture.size)):
-        ring = _nearest_inside(((left + right) / 2, (top + bottom) / 2), view, _RING * max(picture.size))
+    left, right = (min(max(x, -far), far) for x in sorted((box[0], box[2])))
+    top, bottom = (min(max(y, -far), far) for y in sorted((box[1], box[3])))
+    radius, ring = _RING * max(picture.size), None
+    x, y, width, height = view
+    sides = right - left, bottom - top
+    across, down = min(right, x + width) - max(left, x), min(bottom, y + height) - max(top, y)
+    hardly_seen = max(sides) < radius or min(sides) < radius / 6 or min(across, down) < 0
+    if flaw is not None and hardly_seen:
+        ring = (
+            min(max((left + right) / 2, x + radius), max(x + width - radius, x)),
+            min(max((top + bottom) / 2, y + radius), max(y + height - radius, y)),
+        )
     return _Shape((left, top, right, bottom), ring, severity, flaw, label)
 
 
-def _hardly_seen(
-    box: tuple[float, float, float, float], view: tuple[float, float, float, float], radius: float
-) -> bool:
-    """Whether a box is small, next to a line, or outside of what is shown."""
-    width, height = box[2] - box[0], box[3] - box[1]
-    across = min(box[2], view[0] + view[2]) - max(box[0], view[0])
-    down = min(box[3], view[1] + view[3]) - max(box[1], view[1])
-    return max(width, height) < radius or min(width, height) < radius / 6 or min(across, down) < 0
-
-
-def _nearest_inside(
-    point: tuple[float, float], view: tuple[float, float, float, float], radius: float
-) -> tuple[float, float]:
-    """Where a ring is wholly seen; a box far outside is pointed at from the rim."""
-    left, top, width, height = view
-    x = min(max(point[0], left + radius), max(left + width - radius, left))
-    y = min(max(point[1], top + radius), max(top + height - radius, top))
-    return x, y
-
-
-def drawable(box: Sequence[float | str] | None) -> tuple[float, float, float, float] | None:
+def drawable(box: Sequence[float | str] | None) -> Box | None:
     """A box of four finite numbers, or nothing."""
     if box is None or len(box) != 4:
         return None

@@ -23,6 +23,7 @@ from argusvl.detection.report.scored_curves import PrecisionCurve
 from argusvl.visual.json_files import is_count, read_json, read_object, validated
 
 GALLERY = "gallery.json"
+PREDICTIONS = "predictions.jsonl"
 PRECISION_RECALL = "precision_recall.json"
 
 _Share = Annotated[float, Field(ge=0, le=1)]
@@ -149,15 +150,15 @@ class _Calibrations(_Calibration):
 
 @dataclass(frozen=True, slots=True)
 class GalleryFile:
-    """What ``gallery.json`` holds.
+    """What ``gallery.json`` holds; ``kinds``, ``confusion`` and ``misdescribed`` were counted over all pictures.
 
     Attributes:
         items: Pictures with truth and predictions.
         score_threshold: From where predictions count.
         total: Number of pictures that were measured; ``None`` where it is not said.
         note: How the pictures were chosen, in words; empty where it is not said.
-        kinds: By class, how many objects there are of each kind, over all pictures.
-        confusion: By class, which classes were given to its objects, over all pictures.
+        kinds: By class, how many objects there are of each kind.
+        confusion: By class, which classes were given to its objects.
         misdescribed: What was said in place of what, and how often, most frequent first.
     """
 

@@ -14,7 +14,7 @@ from argusvl.core.files import real_path
 from argusvl.detection.data.detections import Detections
 from argusvl.detection.data.labels import Vocabulary
 from argusvl.detection.measure.evaluation import Evaluation, Truth, claim, class_of
-from argusvl.detection.measure.pairing import MIN_IOU, SCORE_THRESHOLD, LabelledBox, Pair, num_errors, pair_up
+from argusvl.detection.measure.pairing import MIN_IOU, SCORE_THRESHOLD, LabelledBox, num_errors, pair_up
 
 GALLERY_IMAGES = 48
 GALLERY_MIN_SCORE = 0.05
@@ -35,9 +35,13 @@ def make_gallery(
     count: int = GALLERY_IMAGES,
     score_threshold: float = SCORE_THRESHOLD,
 ) -> dict[str, Any]:
-    """JSON-ready: the images with the most errors, and as many as are left spread evenly over the others.
+    """The content of ``gallery.json``, as :mod:`~argusvl.detection.report.evaluation_files` reads it.
 
-    The evenly spread third is there so that the gallery does not show failures alone.
+    It shows the images with the most errors, and as many as are left spread evenly over the others, so that it does
+    not show failures alone; of each ``chosen`` says why it is there, ``errors`` or ``spread``. The counts are over
+    all images, at the threshold: ``kinds``, what became of the objects
+    (:data:`~argusvl.detection.measure.pairing.KINDS`); ``confusion``, of those with a box of their own, which class
+    was given to each class; ``misdescribed``, the most frequent wrong descriptions.
 
     Args:
         evaluation: With descriptions above the threshold.
@@ -47,17 +51,11 @@ def make_gallery(
             together; others absolutely.
         count: How many images.
         score_threshold: From where predictions count as such.
-
-    Returns:
-        The content of ``gallery.json``, as :mod:`~argusvl.detection.report.evaluation_files` reads it. Of each image
-        ``chosen`` says why it is there, ``errors`` or ``spread``. The counts are over all images, at the threshold:
-        ``kinds``, what became of the objects (:data:`~argusvl.detection.measure.pairing.KINDS`); ``confusion``, of
-        those with a box of their own, which class was given to each class; ``misdescribed``, the most frequent wrong
-        descriptions.
     """
+    truths = [_truth_boxes(one, vocabulary) for one in evaluation.truth]
     paired = [
-        pair_up(_truth_boxes(t, vocabulary), _predicted_boxes(p.above(score_threshold)))
-        for t, p in zip(evaluation.truth, evaluation.predictions, strict=True)
+        pair_up(t, _predicted_boxes(p.above(score_threshold)))
+        for t, p in zip(truths, evaluation.predictions, strict=True)
     ]
     images = []
     for k, why in _chosen([num_errors(pairs) for pairs in paired], count):
@@ -67,10 +65,18 @@ def make_gallery(
             .to_jsonl(_path(Path(root) / evaluation.images[k], folder))
         )
         line["chosen"] = why
-        line["truth"] = _truth(evaluation.truth[k], vocabulary)
+        line["truth"] = [
+            {"bbox_2d": list(box.box_xyxy_px), "desc": box.label, "label": box.class_name}
+            for box in truths[k]
+        ]
         line["predictions"] = line.pop("objects")
         images.append(line)
     every = [pair for pairs in paired for pair in pairs]
+    misdescribed = Counter(
+        (pair.truth.label, pair.predicted.label)
+        for pair in every
+        if pair.truth and pair.predicted and pair.kind == "misdescribed"
+    )
     return {
         "score_threshold": score_threshold,
         "images_total": len(evaluation.images),
@@ -80,7 +86,10 @@ def make_gallery(
             for pair in every
             if pair.predicted and pair.kind in ("right", "misdescribed")
         ),
-        "misdescribed": _misdescribed(every),
+        "misdescribed": [
+            {"truth": truth, "said": said, "count": times}
+            for (truth, said), times in misdescribed.most_common(MISDESCRIBED)
+        ],
         "images": images,
     }
 
@@ -150,18 +159,6 @@ def _counted(named: Iterable[tuple[str, str]]) -> dict[str, dict[str, int]]:
     return {name: dict(counts[name]) for name in sorted(counts)}
 
 
-def _misdescribed(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
-    counts = Counter(
-        (pair.truth.label, pair.predicted.label)
-        for pair in pairs
-        if pair.truth and pair.predicted and pair.kind == "misdescribed"
-    )
-    return [
-        {"truth": truth, "said": said, "count": count}
-        for (truth, said), count in counts.most_common(MISDESCRIBED)
-    ]
-
-
 def _path(image: Path, folder: str | Path | None) -> str:
     image = real_path(image)
     if folder is not None and image.is_relative_to(real_path(folder)):
@@ -169,16 +166,10 @@ def _path(image: Path, folder: str | Path | None) -> str:
     return str(image)
 
 
-def _truth(truth: Truth, vocabulary: Vocabulary) -> list[dict[str, Any]]:
-    return [
-        {"bbox_2d": box, "desc": text, "label": class_of(text, vocabulary)}
-        for box, text in zip(truth.boxes_xyxy_px.tolist(), truth.descriptions, strict=True)
-    ]
-
-
 def _truth_boxes(truth: Truth, vocabulary: Vocabulary) -> list[LabelledBox]:
     return [
-        LabelledBox(tuple(o["bbox_2d"]), o["desc"], class_name=o["label"]) for o in _truth(truth, vocabulary)
+        LabelledBox(tuple(box), text, class_name=class_of(text, vocabulary))
+        for box, text in zip(truth.boxes_xyxy_px.tolist(), truth.descriptions, strict=True)
     ]
 
 

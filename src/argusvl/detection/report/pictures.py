@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment
+from markupsafe import Markup
 from PIL import Image
 
 from argusvl.core.errors import ImageError
@@ -29,10 +31,10 @@ MAX_BYTES = 4_000_000
 
 @dataclass(frozen=True, slots=True)
 class GalleryItem:
-    """Truth and prediction of one image.
+    """Truth and prediction of one image, in its stored pixels.
 
     Attributes:
-        image: A file, or the image itself. Boxes are in its stored pixels.
+        image: A file, or the image itself.
         truth: What is there.
         predicted: What was found, also below the score from which it counts.
         caption: The picture's name, e.g. its file's.
@@ -48,16 +50,10 @@ class GalleryItem:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A gallery item, ready for the template.
+    """A gallery item, ready for the template; boxes are in pixels of the stored image, ``width`` × ``height``.
 
-    Attributes:
-        name: Shown beside it.
-        width: Of the stored image; boxes are in its pixels.
-        height: Of the stored image.
-        uri: The picture, reduced, as a ``data:`` URI.
-        truth: What is there.
-        predicted: What was found, all of it.
-        pairs: What became of the objects at the score threshold.
+    ``uri`` is the picture, reduced; ``predicted`` is all that was found, ``pairs`` what became of the objects at the
+    score threshold.
     """
 
     name: str
@@ -144,3 +140,9 @@ def gallery_data(pictures: Sequence[Picture], score_threshold: float) -> dict[st
         "texts": list(texts),
         "pictures": shown,
     }
+
+
+def source_of(environment: Environment, name: str) -> Markup:
+    """A style sheet or a script of the templates, as it is."""
+    assert environment.loader is not None
+    return Markup(environment.loader.get_source(environment, name)[0])

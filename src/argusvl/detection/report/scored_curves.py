@@ -55,12 +55,7 @@ def precision_chart(curves: Mapping[str, PrecisionCurve], counts: Mapping[str, i
 
 
 def f1_chart(curves: Mapping[str, PrecisionCurve], counts: Mapping[str, int]) -> Chart:
-    """F1 over the score threshold of each class, and the mean over the classes: where to set the threshold.
-
-    Args:
-        curves: By class.
-        counts: As for :func:`precision_chart`.
-    """
+    """F1 over the score threshold of each class, and the mean over the classes; as :func:`precision_chart`."""
     shown = _shown(curves, counts)
     series = [Series(name, _from_0_to_1(curves[name].f1), curves[name].f1) for name in shown]
     peaks = [_peak(curves[name]) for name in shown]

@@ -15,7 +15,6 @@ from markupsafe import Markup
 from argusvl.core.figures import FIGURES_FILE
 from argusvl.core.logging import get_logger
 from argusvl.core.strict_json import finite_number
-from argusvl.detection.measure.pairing import Kind
 from argusvl.detection.measure.reliability import CALIBRATION, Reliability
 from argusvl.detection.report.classes import class_rows, confusion_matrix
 from argusvl.detection.report.evaluation_files import (
@@ -24,7 +23,7 @@ from argusvl.detection.report.evaluation_files import (
     load_gallery,
     load_precision_recall,
 )
-from argusvl.detection.report.pictures import Picture, gallery_data, make_pictures
+from argusvl.detection.report.pictures import Picture, gallery_data, make_pictures, source_of
 from argusvl.detection.report.scored_curves import (
     PrecisionCurve,
     f1_chart,
@@ -32,7 +31,6 @@ from argusvl.detection.report.scored_curves import (
     reliability_chart,
 )
 from argusvl.run.layout import SUMMARY_FILE
-from argusvl.visual.curves import Chart
 from argusvl.visual.json_files import bad_value
 from argusvl.visual.page import page_environment
 from argusvl.visual.sections import RunFolder, Section, TaskReport
@@ -55,15 +53,7 @@ KIND_MEANINGS = {
 
 @dataclass(frozen=True, slots=True)
 class BoxData:
-    """What an evaluation says of boxes, classes and scores.
-
-    Attributes:
-        per_class: Figures by class.
-        gallery: Pictures with truth and predictions, and what was counted over all pictures.
-        precision_recall: By class.
-        calibration: How far scores can be believed: by the name of the score.
-        calibration_note: On what data that was measured.
-    """
+    """What an evaluation says of boxes, classes and scores; ``calibration`` is by the name of the score."""
 
     per_class: Mapping[str, Mapping[str, float | int | None]] = field(default_factory=dict)
     gallery: GalleryFile = field(default_factory=GalleryFile)
@@ -139,7 +129,13 @@ def _classes(data: BoxData, pictures: Sequence[Picture], environment: Environmen
         misdescribed=gallery.misdescribed[:MAX_MISDESCRIBED],
         kinds=gallery.kinds,
         score_threshold=gallery.score_threshold,
-        to_see=_to_see(pictures),
+        # Classes and descriptions with a kind that the gallery has an example of.
+        to_see={
+            (text, pair.kind)
+            for picture in pictures
+            for pair in picture.pairs
+            for text in (pair.class_name, pair.label)
+        },
     )
     return Section("classes", "", Markup(html))
 
@@ -156,40 +152,27 @@ def _pictures(
         kinds=KIND_MEANINGS,
         gallery=gallery_data(pictures, gallery.score_threshold),
     )
-    style, script = (_source(environment, name) for name in ("gallery.css", "gallery.js"))
+    style, script = (source_of(environment, name) for name in ("gallery.css", "gallery.js"))
     return Section("pictures", "Pictures", Markup(html), style, script)
 
 
 def _scores(data: BoxData, environment: Environment) -> Section | None:
-    charts = _charts(data)
+    charts, curves = [], data.precision_recall
+    if curves:
+        counts = {name: int(figures.get("count") or 0) for name, figures in data.per_class.items()}
+        charts.append(precision_chart(curves, counts))
+        if all(curve.f1 for curve in curves.values()):
+            charts.append(f1_chart(curves, counts))
+    charts += [reliability_chart(f"accuracy over {name}", one) for name, one in data.calibration.items()]
     if not charts:
         return None
     html = environment.get_template("scores.html.jinja").render(
         charts=charts,
-        precision_recall=data.precision_recall,
+        precision_recall=curves,
         calibration=data.calibration,
         calibration_note=data.calibration_note,
     )
     return Section("scores", "Scores", Markup(html))
-
-
-def _charts(data: BoxData) -> list[Chart]:
-    charts = []
-    if data.precision_recall:
-        counts = {name: int(figures.get("count") or 0) for name, figures in data.per_class.items()}
-        charts.append(precision_chart(data.precision_recall, counts))
-        if all(curve.f1 for curve in data.precision_recall.values()):
-            charts.append(f1_chart(data.precision_recall, counts))
-    return charts + [
-        reliability_chart(f"accuracy over {name}", calibration)
-        for name, calibration in data.calibration.items()
-    ]
-
-
-def _to_see(pictures: Sequence[Picture]) -> set[tuple[str, Kind]]:
-    """Classes and descriptions with a kind that the gallery has an example of."""
-    pairs = [pair for picture in pictures for pair in picture.pairs]
-    return {(text, pair.kind) for pair in pairs for text in (pair.class_name, pair.label)}
 
 
 def _how_chosen(gallery: GalleryFile, pictures: Sequence[Picture], unusable: int) -> str:
@@ -204,11 +187,6 @@ def _how_chosen(gallery: GalleryFile, pictures: Sequence[Picture], unusable: int
         return f"All {total} pictures, those with the most errors first."
     note = f" ({gallery.note})" if gallery.note else ""
     return f"{shown} of {total} pictures{note}, those with the most errors first."
-
-
-def _source(environment: Environment, name: str) -> Markup:
-    assert environment.loader is not None
-    return Markup(environment.loader.get_source(environment, name)[0])
 
 
 def _per_class(run: RunFolder, value: Any) -> dict[str, dict[str, float | int | None]]:
