@@ -1,10 +1,9 @@
-"""Is it the same extraction? What has changed between an interrupted run and the one that goes on, by name."""
+"""Are they the same images? What has changed between an interrupted run and the one that goes on, by name."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
 
 from argusvl.core.appending import json_line
@@ -12,12 +11,7 @@ from argusvl.core.errors import DataError
 from argusvl.core.files import read_bytes
 from argusvl.core.strict_json import decode_json
 from argusvl.core.wording import listed
-from argusvl.recognition.extraction.fingerprint import (
-    differing_fields,
-    require_no_difference,
-    require_same_fingerprint,
-)
-from argusvl.recognition.extraction.store import Header
+from argusvl.recognition.extraction.shards import REMEDY
 
 _SHOWN = 5
 _REMEDY = (
@@ -26,26 +20,8 @@ _REMEDY = (
 )
 
 
-def require_same_header(stored: Header, wanted: Header, folder: Path) -> None:
-    """Whether a store may be gone on with.
-
-    Raises:
-        DataError: It was made in another way; each field that differs is named.
-    """
-    require_same_fingerprint(stored.fingerprint, wanted.fingerprint, folder)
-    require_no_difference(
-        differing_fields(asdict(stored.plan), asdict(wanted.plan)),
-        folder,
-        remedy="go on with the values of the store, or extract into another folder with --out",
-    )
-
-
 def require_same_names(inputs: Path, paths: Sequence[str]) -> None:
     """Whether the images have the names that they had when the store was begun.
-
-    Args:
-        inputs: ``inputs.jsonl`` of the store.
-        paths: The images now.
 
     Raises:
         DataError: Images were added or removed, or the file is damaged.
@@ -56,11 +32,7 @@ def require_same_names(inputs: Path, paths: Sequence[str]) -> None:
             return
         stored = [decode_json(line.decode("utf-8")) for line in data.split(b"\n")[:-1]]
     except (OSError, ValueError) as error:
-        raise DataError(
-            f"cannot be read: {error}",
-            where=inputs,
-            remedy="bring it back from a copy, or extract into another folder",
-        ) from None
+        raise DataError(f"cannot be read: {error}", where=inputs, remedy=REMEDY) from None
     before, now = set(stored), set(paths)
     raise changed_inputs(
         inputs.parent,
@@ -90,9 +62,6 @@ def inputs_bytes(paths: Sequence[str]) -> bytes:
     return b"".join(json_line(path) for path in paths)
 
 
-def inputs_sha256(paths: Iterable[str]) -> str:
+def inputs_sha256(paths: Sequence[str]) -> str:
     """SHA-256 of that."""
-    digest = hashlib.sha256()
-    for path in paths:
-        digest.update(json_line(path))
-    return digest.hexdigest()
+    return hashlib.sha256(inputs_bytes(paths)).hexdigest()

@@ -20,7 +20,7 @@ from argusvl.core.images import read_header, read_image_file
 from argusvl.core.threads import computing_threads, usable_cores
 from argusvl.core.workers import map_in_order
 from argusvl.recognition.backbones.protocol import Backbone
-from argusvl.recognition.decoding import Lane, decode_bytes
+from argusvl.recognition.decoding import decode_bytes
 from argusvl.recognition.extraction.store import Header, KnownVectors
 from argusvl.recognition.extraction.writer import EmbeddedBatch
 from argusvl.recognition.ledger import Entry
@@ -56,15 +56,14 @@ class Embedder:
     Args:
         backbone: Gives the vectors.
         root: What the names are relative to.
-        lane: How files are decoded.
-        known: Vectors of an older store, by the hash of the file.
+        header: What is made.
+        reuse: A store whose vectors are taken over where a file has the same hash.
     """
 
-    def __init__(self, backbone: Backbone, root: Path, lane: Lane, known: KnownVectors | None = None) -> None:
-        self._backbone = backbone
-        self._root = root
-        self._lane = lane
-        self._known = known
+    def __init__(self, backbone: Backbone, root: Path, header: Header, reuse: Path | None) -> None:
+        self._backbone, self._root = backbone, root
+        self._lane = header.fingerprint.lane
+        self._known = KnownVectors(reuse, header.fingerprint) if reuse is not None else None
 
     def prepare(self, path: str) -> Prepared:
         """Reads, decodes and preprocesses an image; what is wrong with it is its reason. For threads."""
@@ -137,14 +136,7 @@ class Engine(Protocol):
     def run(
         self, batches: Sequence[Sequence[str]], *, root: Path, header: Header, reuse: Path | None
     ) -> Generator[EmbeddedBatch, None, None]:
-        """The vectors of the batches, in their order.
-
-        Args:
-            batches: Names of images.
-            root: What they are relative to.
-            header: What is made: the lane, the threads.
-            reuse: A store whose vectors are taken over where a file has the same hash.
-        """
+        """The vectors of batches of names, in their order; arguments as of :class:`Embedder`."""
         ...
 
 
@@ -168,7 +160,7 @@ class LocalEngine:
         self, batches: Sequence[Sequence[str]], *, root: Path, header: Header, reuse: Path | None
     ) -> Generator[EmbeddedBatch, None, None]:
         """Embeds the batches on this machine, in their order."""
-        embedder = make_embedder(self._backbone, root, header, reuse)
+        embedder = Embedder(self._backbone, root, header, reuse)
         way = self._beside_each_other if self._backbone.device.type == "cpu" else self._one_by_one
         with computing_threads(header.plan.threads), closing(way(embedder, batches)) as results:
             yield from results
@@ -205,12 +197,6 @@ class LocalEngine:
                 if is_last:
                     yield embedder.embed(batch)
                     batch = []
-
-
-def make_embedder(backbone: Backbone, root: Path, header: Header, reuse: Path | None) -> Embedder:
-    """What each engine runs."""
-    known = KnownVectors(reuse, header.fingerprint) if reuse is not None else None
-    return Embedder(backbone, root, header.fingerprint.lane, known)
 
 
 def processor_of(device: torch.device) -> str:

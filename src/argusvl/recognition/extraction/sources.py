@@ -55,10 +55,6 @@ class Listing:
     other_files: Mapping[str, int] = field(default_factory=dict)
     repeated: int = 0
 
-    def file(self, path: str) -> Path:
-        """Where an image is."""
-        return self.root / path
-
 
 def find_images(sources: Path | Sequence[Path], *, exclude: Path | None = None) -> Listing:
     """The images of a folder, of a list, or the files named.

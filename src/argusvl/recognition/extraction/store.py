@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from argusvl.core.errors import DataError
 from argusvl.core.files import read_json
 from argusvl.recognition.extraction.fingerprint import Plan, StoreFingerprint, require_same_fingerprint
-from argusvl.recognition.extraction.shards import Rows, count_rows, read_shard, shard_file
+from argusvl.recognition.extraction.shards import REMEDY, Rows, count_rows, read_shard, shard_file
 from argusvl.recognition.ledger import Entry, read_ledger
 
 FORMAT = 1
@@ -67,12 +67,10 @@ class Header:
     def text(self) -> str:
         """The file's content."""
         values = {
+            **vars(self),
             "format": FORMAT,
             "fingerprint": self.fingerprint.to_dict(),
             "plan": asdict(self.plan),
-            "dimension": self.dimension,
-            "inputs": self.inputs,
-            "inputs_sha256": self.inputs_sha256,
         }
         return json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
@@ -93,11 +91,9 @@ class Header:
                     remedy="use the version of Argus that made it, or extract into another folder",
                 )
             return cls(
-                fingerprint=StoreFingerprint.from_dict(values["fingerprint"]),
-                plan=Plan(**values["plan"]),
-                dimension=values["dimension"],
-                inputs=values["inputs"],
-                inputs_sha256=values["inputs_sha256"],
+                StoreFingerprint.from_dict(values["fingerprint"]),
+                Plan(**values["plan"]),
+                *(values[name] for name in ("dimension", "inputs", "inputs_sha256")),
             )
         except OSError as error:
             raise DataError(
@@ -106,11 +102,7 @@ class Header:
                 remedy="make one with argus recognize extract IMAGES --out STORE --backbone NAME",
             ) from None
         except (ValueError, KeyError, TypeError) as error:
-            raise DataError(
-                f"damaged: {error!r:.80}",
-                where=file,
-                remedy="bring it back from a copy, or extract into another folder",
-            ) from None
+            raise DataError(f"damaged: {error!r:.80}", where=file, remedy=REMEDY) from None
 
 
 class EmbeddingStore:
@@ -135,7 +127,7 @@ class EmbeddingStore:
                 raise DataError(
                     f"the ledger is damaged: {entry.path} has the row {entry.row}, not {self.embedded}",
                     where=folder / LEDGER,
-                    remedy="bring it back from a copy, or extract into another folder",
+                    remedy=REMEDY,
                 )
             else:
                 self.embedded += 1

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from argusvl.core.appending import Appender
 from argusvl.core.errors import ArgusError, DataError
 from argusvl.core.files import cannot_write, read_bytes, write_bytes_atomically
-from argusvl.recognition.extraction.changes import inputs_bytes, require_same_header, require_same_names
+from argusvl.recognition.extraction.changes import inputs_bytes, require_same_names
+from argusvl.recognition.extraction.fingerprint import require_same, require_same_fingerprint
 from argusvl.recognition.extraction.shards import count_rows, shard_bytes, shard_file
 from argusvl.recognition.extraction.store import HEADER, INPUTS, LEDGER, SHARDS, Header
 from argusvl.recognition.ledger import Entry, read_ledger
@@ -117,7 +118,12 @@ class StoreWriter:
             if not files.lock():
                 raise StoreBusyError(self.folder)
             with self._writing():
-                self._remove_unfinished_files()
+                for pattern in (
+                    ".*.part",
+                    f"{SHARDS}/.*.part",
+                ):  # what a kill has left under a temporary name
+                    for file in self.folder.glob(pattern):
+                        file.unlink(missing_ok=True)
                 if not (self.folder / HEADER).exists():
                     self._begin()
                 self._recover(files)
@@ -178,7 +184,10 @@ class StoreWriter:
         """Cuts off what a kill has left half-done, and finishes a shard that only lacked its Parquet file."""
         if (self.folder / _NEW_INPUTS).exists():
             (self.folder / _NEW_INPUTS).replace(self.folder / INPUTS)
-        require_same_header(Header.read(self.folder), self.header, self.folder)
+        stored = Header.read(self.folder)
+        require_same_fingerprint(stored.fingerprint, self.header.fingerprint, self.folder)
+        remedy = "go on with the values of the store, or extract into another folder with --out"
+        require_same(asdict(stored.plan), asdict(self.header.plan), self.folder, remedy=remedy)
         require_same_names(self.folder / INPUTS, self._paths)
         done, begun, shards = _Done(), _Done(), 0  # at the end of a batch, and at that of a shard
         for batch, end in self._whole_batches():
@@ -252,28 +261,17 @@ class StoreWriter:
         write_bytes_atomically(shard_file(self.folder, number), content)
         raw.unlink(missing_ok=True)
 
-    def _remove_unfinished_files(self) -> None:
-        """What a kill has left of files that were being written under a temporary name."""
-        for pattern in (".*.part", f"{SHARDS}/.*.part"):
-            for file in self.folder.glob(pattern):
-                file.unlink(missing_ok=True)
-
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
         """Says of an error of the disk what it means for the store."""
         try:
             yield
-        except OSError as error:
-            raise cannot_write(self.folder, error, kept=self._kept()) from error
-        except DataError:
-            raise
-        except ArgusError as error:  # of write_bytes_atomically
-            if isinstance(error.__cause__, OSError):
-                raise cannot_write(self.folder, error.__cause__, kept=self._kept()) from error
-            raise
-
-    def _kept(self) -> str:
-        return f"{self._safe} of {len(self._paths)} images are done and whole"
+        except (OSError, ArgusError) as error:
+            cause = error.__cause__ if isinstance(error, ArgusError) else error  # of write_bytes_atomically
+            if isinstance(error, DataError) or not isinstance(cause, OSError):
+                raise
+            kept = f"{self._safe} of {len(self._paths)} images are done and whole"
+            raise cannot_write(self.folder, cause, kept=kept) from error
 
 
 def _is_beginning(entry: Path) -> bool:

@@ -183,7 +183,7 @@ def read_examples(
     if label is not None:
         listing = find_images(source)
         _refuse_problems(source, [f"{printable(p.path)}: {p.reason}" for p in listing.problems], "pictures")
-        return {_composed(label): tuple(listing.file(path) for path in listing.paths)}
+        return {_composed(label): tuple(listing.root / path for path in listing.paths)}
     categories = read_layout(source, category, replace(parse_layout(layout), queries=()))
     if len(categories) > 1:
         raise LayoutError(
@@ -309,7 +309,7 @@ class _Reader:
             if parts is not None:
                 category, label = self._names(parts)
                 if category is not None:
-                    self._found[category].queries.append(Query(listing.file(name), label))
+                    self._found[category].queries.append(Query(listing.root / name, label))
             elif any(pattern.speaks_of(name) for pattern in (*self._support, *self._queries)):
                 self.problems.append(f"{printable(name)}: does not fit")
 

@@ -298,7 +298,7 @@ class _StageRun:
     def _read(self, entry: _Input) -> _Read:
         """Reads and decodes a picture, and sees that it is the one that the stages before have seen. For threads."""
         try:
-            data = read_image_file(self._listing.file(entry.path))
+            data = read_image_file(self._listing.root / entry.path)
         except ImageError as error:
             return _Read(entry, None, reason=error.what)
         digest = hashlib.sha256(data).hexdigest()
