@@ -47,8 +47,21 @@ def model_folder(place: str) -> Path:
         raise CheckpointError(
             "no such folder", where=place, remedy="check the path, or give the id of a model"
         )
+    problem = "the hub cannot be reached, or it has no weights in a form that can be read safely"
     with quiet_transformers():
-        return _cached(place, local_files_only=True) or _downloaded(place)
+        if (cached := _cached(place, local_files_only=True)) is not None:
+            return cached
+        try:
+            if (downloaded := _cached(place, local_files_only=False)) is not None:
+                return downloaded
+        except (OSError, ValueError) as error:
+            problem = str(error).splitlines()[0]
+    raise CheckpointError(
+        f"no such folder, and no model of this id could be loaded from the hub: {problem}",
+        where=place,
+        remedy="download it where there is a network (hf download MODEL_ID --local-dir FOLDER), copy the folder "
+        "here, and give NAME:FOLDER",
+    )
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -61,7 +74,13 @@ def weight_files(folder: Path) -> list[Path]:
         files = [folder / SAFETENSORS]
     elif (folder / INDEX).is_file():
         index = folder / INDEX
-        files = [path_inside(folder, name, stated_in=index) for name in _shards(index)]
+        try:
+            names = sorted(set(read_json(index)["weight_map"].values()))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CheckpointError(
+                f"is damaged: {error}", where=index, remedy="copy the whole model folder again"
+            ) from None
+        files = [path_inside(folder, name, stated_in=index) for name in names]
     elif (folder / PICKLED).is_file():
         return [folder / PICKLED]
     else:
@@ -100,22 +119,6 @@ def quiet_transformers() -> Iterator[None]:
             transformers_logging.enable_progress_bar()
 
 
-def _downloaded(model_id: str) -> Path:
-    try:
-        folder = _cached(model_id, local_files_only=False)
-        problem = "the hub cannot be reached, or it has no weights in a form that can be read safely"
-    except (OSError, ValueError) as error:
-        folder, problem = None, str(error).splitlines()[0]
-    if folder is None:
-        raise CheckpointError(
-            f"no such folder, and no model of this id could be loaded from the hub: {problem}",
-            where=model_id,
-            remedy="download it where there is a network (hf download MODEL_ID --local-dir FOLDER), copy the folder "
-            "here, and give NAME:FOLDER",
-        )
-    return folder
-
-
 def _cached(model_id: str, *, local_files_only: bool) -> Path | None:
     """The model's folder in the cache, its files fetched where that is allowed; ``None`` where it is not whole."""
     wanted = [CONFIG, *PREPROCESSOR, *TOKENIZER]
@@ -131,12 +134,3 @@ def _cached(model_id: str, *, local_files_only: bool) -> Path | None:
             continue
         return folder if (folder / CONFIG).is_file() else None
     return None
-
-
-def _shards(index: Path) -> list[str]:
-    try:
-        return sorted(set(read_json(index)["weight_map"].values()))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(
-            f"is damaged: {error}", where=index, remedy="copy the whole model folder again"
-        ) from None

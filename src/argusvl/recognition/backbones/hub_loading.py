@@ -12,17 +12,16 @@ from typing import Any
 
 import torch
 from PIL import Image
-from safetensors import SafetensorError
 from transformers import AutoConfig, AutoImageProcessor, PretrainedConfig, PreTrainedModel
 
 from argusvl.core.errors import CheckpointError
 from argusvl.core.files import read_json_object
 from argusvl.core.weight_files import check_finite
 from argusvl.core.wording import first_line, listed
+from argusvl.recognition.backbones.frozen import CANNOT_LOAD
 from argusvl.recognition.backbones.hub import CONFIG, PREPROCESSOR, quiet_transformers
 
 AGAIN = "copy the whole model folder again, or use another one"
-CANNOT_LOAD = (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, SafetensorError)
 _ALL_SIZES = 1 << 30
 """A side that no picture has: where the preprocessing does not resize, none may be decoded smaller."""
 

@@ -15,7 +15,7 @@ import bisect
 import hashlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from itertools import accumulate, takewhile
@@ -205,6 +205,16 @@ class EmbeddingStore:
             found[len(names) : len(names) + len(rows.paths)] = rows.vectors
             names += rows.paths
         return names, found
+
+    def lines(self, answer: Callable[[Rows], Iterable[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+        """A line for each picture in their order: what ``answer`` gives for rows, or why there is no vector.
+
+        Raises:
+            DataError: A shard is damaged, or of another store.
+        """
+        answers = (line for rows in self.iter_batches() for line in answer(rows))
+        for entry, _ in read_ledger(self.folder / LEDGER):
+            yield {"image": entry.path, "error": entry.reason} if entry.row is None else next(answers)
 
     @cached_property
     def _names(self) -> tuple[list[str], list[str]]:

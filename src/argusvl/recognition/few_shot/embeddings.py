@@ -20,9 +20,9 @@ from argusvl.core.images import read_image_file
 from argusvl.core.progress import track
 from argusvl.core.workers import map_in_order
 from argusvl.recognition.backbones.protocol import Backbone
-from argusvl.recognition.decoding import Lane, decoder_versions
-from argusvl.recognition.extraction.extractor import extract
-from argusvl.recognition.extraction.fingerprint import StoreFingerprint
+from argusvl.recognition.decoding import Lane
+from argusvl.recognition.extraction.extractor import ExtractionReport, extract
+from argusvl.recognition.extraction.fingerprint import StoreFingerprint, fingerprint_of
 from argusvl.recognition.extraction.store import EmbeddingStore
 from argusvl.recognition.few_shot.features import Vectors
 from argusvl.recognition.output_folder import StoreBusyError
@@ -79,14 +79,6 @@ def embed_pictures(
 
     Interrupted, the same call goes on where it was.
 
-    Args:
-        files: The pictures.
-        backbone: Gives the vectors; with views as :func:`~argusvl.recognition.backbones.views.with_views` gives it.
-        cache: Folder of the stores.
-        lane: How files are decoded.
-        workers: Threads that read and decode.
-        progress: Whether to show bars.
-
     Raises:
         DataError: No picture can be used.
         StoreBusyError: Another process computes the same vectors.
@@ -114,11 +106,6 @@ def embed_pictures(
             quarantined[file] = reasons.get(digest) or CHANGED
     rows = {file: row_of[digest] for file, digest in digests.items() if digest in row_of}
     return Embedded(vectors, rows, digests, quarantined)
-
-
-def fingerprint_of(backbone: Backbone, lane: Lane) -> StoreFingerprint:
-    """What a store of this backbone's vectors says."""
-    return StoreFingerprint(backbone.fingerprint, lane, decoder_versions(lane))
 
 
 def read_contents(
@@ -159,13 +146,8 @@ def content_store(
 ) -> EmbeddingStore:
     """The store of these contents in a folder of such stores; made or finished where it is not there.
 
-    Args:
-        digests: File → SHA-256 of its content; of files with the same content, one is read.
-        shelf: The folder, of one fingerprint. A store of which all is in the new one goes.
-        backbone: Gives the vectors.
-        lane: How files are decoded.
-        workers: Threads that read and decode.
-        progress: Whether to show a bar.
+    Of files with the same content (``digests``: file → SHA-256) one is read. The folder, ``shelf``, is of one
+    fingerprint; a store in it of which all is in the new one goes.
 
     Raises:
         StoreBusyError: Another process is making it.
@@ -177,32 +159,48 @@ def content_store(
     folder = shelf / digest_of_texts(sorted(by_content))
     fingerprint = fingerprint_of(backbone, lane)
     store = _finished(folder, fingerprint)
-    if store is not None and by_content.keys() <= _contents(store):
-        return store
+    if store is not None:
+        reasons = {entry.sha256 for entry in store.quarantined}
+        if by_content.keys() <= reasons.union(store.digests()):
+            return store
     older = _largest_store(shelf, fingerprint, but=folder)
     # Begun from files of other names, damaged, or made otherwise: then it is made again, at last without the older one.
-    for last, reuse in ((False, older), (False, older), (True, None)):
-        try:
-            extract(
-                list(by_content.values()),
-                folder,
-                backbone,
-                lane=lane,
-                workers=workers,
-                reuse=reuse,
-                progress=progress,
-            )
-            break
-        except StoreBusyError:
-            raise
-        except DataError:
-            if last or not folder.is_dir():
-                raise
-            shutil.rmtree(folder, ignore_errors=True)
+    extract_into_cache(
+        list(by_content.values()), folder, backbone, (older, older, None), lane, workers, progress
+    )
     store = EmbeddingStore.open(folder)
     if older is not None and set(EmbeddingStore.open(older).digests()) <= by_content.keys():
         shutil.rmtree(older, ignore_errors=True)  # all of it is in the new one
     return store
+
+
+def extract_into_cache(
+    sources: Path | Sequence[Path],
+    folder: Path,
+    backbone: Backbone,
+    reuse: Sequence[Path | None],
+    lane: Lane,
+    workers: int | None,
+    progress: bool,
+) -> ExtractionReport:
+    """A store in a cache, made or gone on with; where that fails it is made anew, with the next older store.
+
+    Raises:
+        StoreBusyError: Another process is making it.
+        DataError: The last try has failed, too.
+    """
+    for last, older in enumerate(reuse, start=1 - len(reuse)):
+        try:
+            return extract(
+                sources, folder, backbone, lane=lane, workers=workers, reuse=older, progress=progress
+            )
+        except StoreBusyError:
+            raise
+        except DataError:
+            if last == 0 or not folder.is_dir():
+                raise
+            shutil.rmtree(folder, ignore_errors=True)
+    raise AssertionError("no try")
 
 
 def _finished(folder: Path, fingerprint: StoreFingerprint) -> EmbeddingStore | None:
@@ -214,19 +212,11 @@ def _finished(folder: Path, fingerprint: StoreFingerprint) -> EmbeddingStore | N
     return store if store.fingerprint == fingerprint else None
 
 
-def _contents(store: EmbeddingStore) -> set[str]:
-    """What the store says something about: a vector, or why there is none."""
-    return {*store.digests(), *(entry.sha256 for entry in store.quarantined if entry.sha256 is not None)}
-
-
 def _largest_store(shelf: Path, fingerprint: StoreFingerprint, but: Path) -> Path | None:
     """Of the finished stores of this fingerprint, one excepted."""
-    found: tuple[int, Path] | None = None
-    for folder in sorted(shelf.iterdir()) if shelf.is_dir() else ():
-        store = None if folder == but else _finished(folder, fingerprint)
-        if store is not None and (found is None or len(store) > found[0]):
-            found = (len(store), folder)
-    return None if found is None else found[1]
+    folders = [folder for folder in sorted(shelf.iterdir()) if folder != but] if shelf.is_dir() else []
+    stores = [store for folder in folders if (store := _finished(folder, fingerprint)) is not None]
+    return max(stores, key=len).folder if stores else None
 
 
 def digest_of_texts(texts: Sequence[str]) -> str:

@@ -28,13 +28,12 @@ from argusvl.recognition.backbones.protocol import Backbone
 from argusvl.recognition.decoding import Lane
 from argusvl.recognition.extraction.fingerprint import (
     StoreFingerprint,
-    fingerprint_differences,
-    require_no_difference,
+    fingerprint_of,
     require_same_fingerprint,
 )
 from argusvl.recognition.extraction.store import EmbeddingStore
 from argusvl.recognition.few_shot.classifiers import Labels
-from argusvl.recognition.few_shot.embeddings import CHANGED, content_store, fingerprint_of, read_contents
+from argusvl.recognition.few_shot.embeddings import CHANGED, content_store, read_contents
 from argusvl.recognition.few_shot.features import Vectors
 from argusvl.recognition.few_shot.layout import LayoutError
 from argusvl.recognition.few_shot.unknown import UNKNOWN
@@ -173,9 +172,9 @@ class SupportStore:
         Raises:
             DataError: It would; what differs is named.
         """
-        wanted = fingerprint_of(backbone, lane or self.lane)
-        require_no_difference(
-            fingerprint_differences(self.fingerprint, wanted),
+        require_same_fingerprint(
+            self.fingerprint,
+            fingerprint_of(backbone, lane or self.lane),
             self.folder,
             remedy="use what the store was made with (backbone, views, lane, versions), or enrol into another folder",
         )
@@ -262,7 +261,11 @@ def enroll(
                 where=next(iter(pictures[label]), None),
                 remedy=f"give it another name; {UNKNOWN} is what a picture of no class is called",
             )
-    before = _open_or_new(folder, spec, views, fingerprint_of(backbone, lane))
+    if (folder / HEADER).exists():
+        before = SupportStore.open(folder)
+    else:
+        refuse_other_files(folder, HEADER, _is_beginning)
+        before = SupportStore(folder, spec, views, fingerprint_of(backbone, lane))
     before.require(backbone, lane)
     files = [file for examples in pictures.values() for file in examples]
     digests, quarantined = read_contents(files, workers=workers, progress=progress)
@@ -270,16 +273,27 @@ def enroll(
     after, enrolled = before, 0
     if new:
         with only_writer(folder, LOCK):
-            _require_unchanged(before)
+            now = SupportStore.open(folder).text() if (folder / HEADER).exists() else None
+            if now != (before.text() if before.classes else None):
+                raise DataError(
+                    "another command has changed the store meanwhile",
+                    where=folder,
+                    remedy="give the command again",
+                )
             contents = {file: digests[file] for file in new}
             parts = folder / PARTS
             store = content_store(contents, parts, backbone, lane=lane, workers=workers, progress=progress)
-            after = _with_examples(before, new, digests, store)
-            enrolled = sum(map(len, after.classes.values())) - sum(map(len, before.classes.values()))
+            row_of = {digest: row for row, digest in enumerate(store.digests())}
+            classes = dict(before.classes)
+            for file, label in new.items():
+                if (row := row_of.get(digests[file])) is not None:
+                    example = Example(str(file.absolute()), digests[file], store.folder.name, row)
+                    classes[label] = (*classes.get(label, ()), example)
+                    enrolled += 1
+            after = replace(before, classes=classes)
             if enrolled:
                 _commit(after)
         reasons = {entry.sha256: entry.reason for entry in store.quarantined}
-        row_of = set(store.digests())
         for file, digest in digests.items():
             if digest in reasons or (file in new and digest not in row_of):
                 quarantined[file] = reasons.get(digest) or CHANGED
@@ -291,13 +305,6 @@ def enroll(
         classes={label: len(examples) for label, examples in sorted(after.classes.items())},
         new_classes=tuple(sorted(after.classes.keys() - before.classes.keys())),
     )
-
-
-def _open_or_new(folder: Path, spec: str, views: str, fingerprint: StoreFingerprint) -> SupportStore:
-    if (folder / HEADER).exists():
-        return SupportStore.open(folder)
-    refuse_other_files(folder, HEADER, _is_beginning)
-    return SupportStore(folder, spec, views, fingerprint)
 
 
 def _is_beginning(entry: Path) -> bool:
@@ -339,34 +346,6 @@ def _new_pictures(
             remedy="remove one of each pair; nothing was enrolled",
         )
     return new
-
-
-def _with_examples(
-    before: SupportStore, new: Mapping[Path, str], digests: Mapping[Path, str], store: EmbeddingStore
-) -> SupportStore:
-    """The store with those of the new pictures that have a vector."""
-    row_of = {digest: row for row, digest in enumerate(store.digests())}
-    classes = dict(before.classes)
-    for file, label in new.items():
-        if (row := row_of.get(digests[file])) is not None:
-            example = Example(str(file.absolute()), digests[file], store.folder.name, row)
-            classes[label] = (*classes.get(label, ()), example)
-    return replace(before, classes=classes)
-
-
-def _require_unchanged(before: SupportStore) -> None:
-    """Whether the store is still as it was read.
-
-    Raises:
-        DataError: Another command has added to it since.
-    """
-    now = SupportStore.open(before.folder).text() if (before.folder / HEADER).exists() else None
-    if now != (before.text() if before.classes else None):
-        raise DataError(
-            "another command has changed the store meanwhile",
-            where=before.folder,
-            remedy="give the command again",
-        )
 
 
 def _commit(after: SupportStore) -> None:

@@ -14,10 +14,10 @@ from argusvl.core.errors import DataError
 from argusvl.recognition.backbones.protocol import Backbone
 from argusvl.recognition.decoding import Lane
 from argusvl.recognition.extraction.extractor import extract
-from argusvl.recognition.extraction.fingerprint import require_same_fingerprint
-from argusvl.recognition.extraction.sources import Listing, Problem, find_images
+from argusvl.recognition.extraction.fingerprint import fingerprint_of, require_same_fingerprint
+from argusvl.recognition.extraction.sources import Problem, find_images
 from argusvl.recognition.extraction.store import HEADER, EmbeddingStore
-from argusvl.recognition.few_shot.embeddings import digest_of_texts, fingerprint_of
+from argusvl.recognition.few_shot.embeddings import digest_of_texts, extract_into_cache
 from argusvl.recognition.output_folder import StoreBusyError
 
 
@@ -69,12 +69,14 @@ def query_vectors(
             where=beside[0],
             remedy="give the store alone, and the pictures in a command of their own",
         )
-    listing = find_images(images[0] if len(images) == 1 else images)
-    folder = cache / "queries" / _key(listing, backbone, lane)
+    sources = images[0] if len(images) == 1 else images
+    listing = find_images(sources)
+    names = [repr(name) for name in (str(listing.root.absolute()), *listing.paths)]
+    key = digest_of_texts([repr(fingerprint_of(backbone, lane).to_dict()), *names])
+    folder = cache / "queries" / key
     older = folder.with_name(f"{folder.name}.old")
     if older.is_dir() and not folder.exists():
         older.rename(folder)  # cut off between the two renames below
-    sources = images[0] if len(images) == 1 else list(images)
     try:
         report = extract(sources, folder, backbone, lane=lane, workers=workers, progress=progress)
     except StoreBusyError:
@@ -85,17 +87,6 @@ def query_vectors(
         # The pictures are not what they were: those that are the same are taken over.
         shutil.rmtree(older, ignore_errors=True)
         folder.rename(older)
-        try:
-            report = extract(
-                sources, folder, backbone, lane=lane, workers=workers, reuse=older, progress=progress
-            )
-        except DataError:  # what a cache holds can be made again
-            shutil.rmtree(folder, ignore_errors=True)
-            report = extract(sources, folder, backbone, lane=lane, workers=workers, progress=progress)
+        report = extract_into_cache(sources, folder, backbone, (older, None), lane, workers, progress)
         shutil.rmtree(older, ignore_errors=True)
     return Queries(EmbeddingStore.open(folder), report.problems)
-
-
-def _key(listing: Listing, backbone: Backbone, lane: Lane) -> str:
-    names = [repr(name) for name in (str(listing.root.absolute()), *listing.paths)]
-    return digest_of_texts([repr(fingerprint_of(backbone, lane).to_dict()), *names])

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 BINS = 1000
@@ -40,7 +40,7 @@ class Caption:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
-        return {"text": self.text, "truncated": self.truncated}
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,16 +11,14 @@ from transformers import AutoTokenizer, Florence2ForConditionalGeneration, Flore
 
 from argusvl.core.errors import CheckpointError
 from argusvl.core.files import read_json
-from argusvl.recognition.backbones.frozen import library_versions, weights_sha256
+from argusvl.recognition.backbones.frozen import CANNOT_LOAD, library_versions, weights_sha256
 from argusvl.recognition.backbones.hub import CONFIG, model_folder, quiet_transformers, weight_files
-from argusvl.recognition.backbones.hub_loading import CANNOT_LOAD, image_processor, load_network, read_config
+from argusvl.recognition.backbones.hub_loading import image_processor, load_network, read_config
 from argusvl.recognition.florence.answers import BINS
 
 LIKE = "florence-community/Florence-2-base"
 """A published model in transformers' own layout."""
 
-_MODEL_TYPES = ("florence2",)
-_NOWHERE_ELSE = "(?!)"  # every weight of the files is this model's
 _REMEDY = f"give a folder with the files of {LIKE}, or of another model in that layout"
 
 
@@ -34,9 +32,10 @@ def load_florence(source: str | Path) -> tuple[Florence2ForConditionalGeneration
         CheckpointError: It is missing, damaged, of another model, or in the layout of the hub's remote code.
     """
     folder = _folder(source)
-    config = read_config(folder, _MODEL_TYPES, like=LIKE)
+    config = read_config(folder, ("florence2",), like=LIKE)
     weight_files(folder)  # transformers' own error does not say which shard is truncated
-    model = load_network(Florence2ForConditionalGeneration, folder, config, _NOWHERE_ELSE)
+    # "(?!)": no weight of the files belongs elsewhere.
+    model = load_network(Florence2ForConditionalGeneration, folder, config, "(?!)")
     return model, _processor(folder)
 
 

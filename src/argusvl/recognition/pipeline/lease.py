@@ -121,7 +121,14 @@ def lease(
         ModelError: A model is already resident on the device, or the model's memory did not come back.
     """
     place = _device(device)
-    _take(place, name)
+    with _TAKING:
+        if place in _RESIDENT:
+            raise ModelError(
+                f"{_RESIDENT[place]!r} is resident on {place}, so {name!r} cannot be loaded there",
+                where=name,
+                remedy="end the first lease before the second begins: models run in sequence, or on two devices",
+            )
+        _RESIDENT[place] = name
     try:
         before = _in_use(place)
         started = time.perf_counter()
@@ -151,17 +158,6 @@ def lease(
 _RESIDENT: dict[torch.device, str] = {}
 """Device → name of the model that is leased on it now."""
 _TAKING = threading.Lock()
-
-
-def _take(device: torch.device, name: str) -> None:
-    with _TAKING:
-        if device in _RESIDENT:
-            raise ModelError(
-                f"{_RESIDENT[device]!r} is resident on {device}, so {name!r} cannot be loaded there",
-                where=name,
-                remedy="end the first lease before the second begins: models run in sequence, or on two devices",
-            )
-        _RESIDENT[device] = name
 
 
 def _device(device: torch.device | str) -> torch.device:

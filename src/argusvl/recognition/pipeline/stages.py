@@ -14,7 +14,7 @@ import itertools
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -144,7 +144,7 @@ class PipelineReport:
     finished: int
     stages: tuple[StageReport, ...]
     quarantined: tuple[Quarantined, ...]
-    problems: tuple[Problem, ...] = field(default=())
+    problems: tuple[Problem, ...] = ()
 
     def __post_init__(self) -> None:
         assert self.inputs == self.finished + len(self.quarantined)
@@ -216,26 +216,11 @@ def read_results(out: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 where=out,
                 remedy="give the pipeline's command again: it goes on",
             )
-    return ((entry.path, dict(entry.earlier)) for entry in _passed(files))
+    return ((entry.path, results) for entry, results in _passed(files))
 
 
-@dataclass(frozen=True, slots=True)
-class _Input:
-    """A picture that comes to a stage."""
-
-    path: str
-    sha256: str | None
-    earlier: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """The same with its pixels, or the reason why there are none."""
-
-    entry: _Input
-    sha256: str | None
-    picture: Picture | None = None
-    reason: str | None = None
+_Read = tuple[Entry, Picture | None]
+"""A picture that was read, or its entry with the reason why it was not."""
 
 
 class _StageRun:
@@ -271,55 +256,59 @@ class _StageRun:
         pictures = map_in_order(self._read, itertools.islice(self._inputs(), done, None), self._workers)
         shown = track(pictures, todo, self.stage.name.capitalize(), enabled=self._progress)
         # Batches are held back until the model has had a success, or no failure: see _MAX_INITIAL_FAILURES.
-        waiting: list[list[Entry]] = []
+        waiting: list[Entry] = []
         with (
             contextlib.closing(pictures),
             contextlib.closing(shown),
             lease(self.stage.load, device, name=self.stage.name) as leased,
         ):
             while batch := list(itertools.islice(shown, self.stage.batch_size)):
-                waiting.append(self._entries(leased, batch))
-                self._stop_if_all_failed(waiting)
+                waiting += self._entries(leased, batch)
+                if not self._succeeded and self._failed >= _MAX_INITIAL_FAILURES:
+                    raise ModelError(
+                        f"the first {self._failed} pictures have all failed, the last with: {waiting[-1].reason}",
+                        where=f"stage {self.stage.name!r}",
+                        remedy="mend the stage, and give the same command again",
+                    )
                 if self._succeeded or not self._failed:
-                    self._write(waiting)
-        self._write(waiting)
+                    self.file.append(waiting)
+                    waiting.clear()
+        self.file.append(waiting)
         return leased
 
-    def _write(self, waiting: list[list[Entry]]) -> None:
-        for entries in waiting:
-            self.file.append(entries)
-        waiting.clear()
-
-    def _inputs(self) -> Iterator[_Input]:
+    def _inputs(self) -> Iterator[tuple[Entry, dict[str, Any]]]:
         if not self._earlier:
-            return (_Input(path, None, {}) for path in self._listing.paths)
+            return ((Entry(path, None), {}) for path in self._listing.paths)
         return _passed(self._earlier)
 
-    def _read(self, entry: _Input) -> _Read:
+    def _read(self, given: tuple[Entry, dict[str, Any]]) -> _Read:
         """Reads and decodes a picture, and sees that it is the one that the stages before have seen. For threads."""
+        entry, earlier = given
+        path = entry.path
         try:
-            data = read_image_file(self._listing.root / entry.path)
+            data = read_image_file(self._listing.root / path)
         except ImageError as error:
-            return _Read(entry, None, reason=error.what)
+            return Entry(path, None, reason=error.what), None
         digest = hashlib.sha256(data).hexdigest()
         if entry.sha256 not in (None, digest):
             reason = f"the file has changed since stage {self._earlier[-1][0]!r}"
-            return _Read(entry, digest, reason=reason)
+            return Entry(path, digest, reason=reason), None
         try:
-            image = open_image(entry.path, exif="upright", data=data)
+            image = open_image(path, exif="upright", data=data)
         except ImageError as error:
-            return _Read(entry, digest, reason=error.what)
-        return _Read(entry, digest, Picture(entry.path, image, entry.earlier))
+            return Entry(path, digest, reason=error.what), None
+        return Entry(path, digest), Picture(path, image, earlier)
 
-    def _entries(self, leased: Lease[Any], batch: Sequence[_Read]) -> list[Entry]:
-        pictures = [read.picture for read in batch if read.picture is not None]
+    def _entries(self, leased: Lease[Any], batch: Sequence[_Read]) -> Iterator[Entry]:
+        pictures = [picture for _, picture in batch if picture is not None]
         results = iter(self._results(leased, pictures) if pictures else [])
-        entries = []
-        for read in batch:
-            found = read.reason if read.picture is None else next(results)
-            told = {"reason": found} if isinstance(found, str) else {"result": found}
-            entries.append(Entry(read.entry.path, read.sha256, **told))
-        return entries
+        for entry, picture in batch:
+            if picture is None:
+                yield entry
+            elif isinstance(found := next(results), str):
+                yield replace(entry, reason=found)
+            else:
+                yield replace(entry, result=found)
 
     def _results(self, leased: Lease[Any], pictures: list[Picture]) -> list[dict[str, Any] | str]:
         """A result for each picture, or the reason why there is none."""
@@ -356,18 +345,9 @@ class _StageRun:
     def _wrong(self, what: str) -> ModelError:
         return ModelError(what, where=f"stage {self.stage.name!r}", remedy="mend the stage's run()")
 
-    def _stop_if_all_failed(self, waiting: list[list[Entry]]) -> None:
-        if self._succeeded or self._failed < _MAX_INITIAL_FAILURES:
-            return
-        raise ModelError(
-            f"the first {self._failed} pictures have all failed, the last with: {waiting[-1][-1].reason}",
-            where=f"stage {self.stage.name!r}",
-            remedy="mend the stage, and give the same command again",
-        )
 
-
-def _passed(files: Sequence[tuple[str, StageFile]]) -> Iterator[_Input]:
-    """Pictures with a result of every one of these stages, read from their files in step."""
+def _passed(files: Sequence[tuple[str, StageFile]]) -> Iterator[tuple[Entry, dict[str, Any]]]:
+    """Pictures with a result of every one of these stages, and the results; read from their files in step."""
     readers = [(name, file, (e for e in file.read() if e.reason is None)) for name, file in files]
     *before, (last_name, _, last) = readers
     for entry in last:
@@ -382,7 +362,7 @@ def _passed(files: Sequence[tuple[str, StageFile]]) -> Iterator[_Input]:
                     remedy="run the pipeline into another folder",
                 )
             results[name] = found.result
-        yield _Input(entry.path, entry.sha256, {**results, last_name: entry.result})
+        yield entry, {**results, last_name: entry.result}
 
 
 @contextlib.contextmanager
@@ -399,9 +379,8 @@ def _opened(out: Path, listing: Listing, stages: Sequence[Stage[Any]]) -> Iterat
         if (out / PLAN).is_file():
             stored = _stored_plan(out)
             _require_same(out, stored, plan)
-            plan["stages"] += stored["stages"][
-                len(stages) :
-            ]  # a run of fewer stages leaves the others as they are
+            # A run of fewer stages leaves the others as they are.
+            plan["stages"] += stored["stages"][len(stages) :]
         write_text_atomically(out / PLAN, json.dumps(plan, ensure_ascii=False, indent=2) + "\n")
         yield
 
