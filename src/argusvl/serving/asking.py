@@ -31,14 +31,8 @@ Models = Mapping[str, tuple[HostedModel, Endpoint]]
 def add_endpoint(
     app: FastAPI, path: str, models: Models, limits: Limits, decoders: ThreadPoolExecutor
 ) -> None:
-    """Adds ``POST path``.
-
-    Args:
-        app: Gets the route.
-        path: Of the endpoint.
-        models: Those that answer there; the first where a request names none.
-        limits: Of pictures and time.
-        decoders: Threads for what is done before the model.
+    """Adds ``POST path``; where a request names no model, the first answers. ``decoders`` do what is done before the
+    model.
     """
     names = tuple(models)
     hosted, endpoint = models[names[0]]

@@ -42,13 +42,7 @@ class _Question:
 
 
 class Batcher:
-    """The queue before a model.
-
-    Args:
-        name: Of the model, for the metrics.
-        limits: ``queue``, ``batch`` and ``wait_ms``.
-        metrics: Count queue and batches.
-    """
+    """The queue before a model."""
 
     def __init__(self, name: str, limits: Limits, metrics: Metrics) -> None:
         self._name, self._limits, self._metrics = name, limits, metrics

@@ -16,13 +16,7 @@ from argusvl.task_parts import Endpoint, Service
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A checkpoint or store that was loaded.
-
-    Attributes:
-        name: What requests call it.
-        fingerprint: Tells it from every other.
-        service: What it answers.
-    """
+    """A checkpoint or store that was loaded: what requests call it, what tells it from every other, what it answers."""
 
     name: str
     fingerprint: str
@@ -53,11 +47,7 @@ def answering(models: Sequence[HostedModel], path: str) -> dict[str, tuple[Hoste
 
 
 def load_model(checkpoint: Path, *, device: str) -> LoadedModel:
-    """Loads a checkpoint as its task says.
-
-    Args:
-        checkpoint: As users give it: a folder, a run, or the name of what ships.
-        device: Where it computes.
+    """Loads a checkpoint (a folder, a run, or the name of what ships) as its task says.
 
     Raises:
         ArgusError: There is no such checkpoint, or its task answers nothing.

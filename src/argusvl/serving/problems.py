@@ -30,13 +30,7 @@ class ProblemDetails(BaseModel):
 
 
 class ProblemError(Exception):
-    """A request that is not answered as it was meant.
-
-    Args:
-        status: Of HTTP.
-        detail: For whoever asked.
-        headers: Of the answer.
-    """
+    """A request that is not answered as it was meant."""
 
     def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)

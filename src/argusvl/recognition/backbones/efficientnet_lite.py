@@ -28,11 +28,7 @@ _STRIDE_PX = 32
 
 
 class EfficientNetLite0Backbone(FrozenBackbone):
-    """EfficientNet-Lite0 as a backbone.
-
-    Args:
-        weights: A state dict with the keys of the packaged file; the packaged file itself when ``None``.
-        device: Where it computes.
+    """EfficientNet-Lite0 as a backbone, with the packaged weights or a state dict with the same keys.
 
     Raises:
         CheckpointError: The file is missing, damaged, or no EfficientNet-Lite0.

@@ -29,15 +29,9 @@ _CHUNK_BYTES = 1 << 20
 
 
 class FrozenBackbone(ABC):
-    """The common part of our backbones; a subclass says how pictures become pixels and pixels become vectors.
-
-    Args:
-        name: In the table of backbones.
-        dimension: Of its vectors.
-        size_hw: Height and width of its input.
-        decode_side_px: The shorter side to which its preprocessing brings a picture, before any crop.
-        device: Where its network is.
-        fingerprint: What decides its vectors.
+    """The common part of our backbones, with the attributes of
+    :class:`~argusvl.recognition.backbones.protocol.Backbone` and the height and width of its input; a subclass says
+    how pictures become pixels and pixels become vectors.
     """
 
     def __init__(

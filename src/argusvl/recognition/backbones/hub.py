@@ -32,10 +32,7 @@ _MODEL_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 
 
 def model_folder(place: str) -> Path:
-    """A folder with the files of a model.
-
-    Args:
-        place: A folder in hub layout, or the id of a model on the hub.
+    """A folder with the files of a model: a folder in hub layout, or that of a model on the hub by its id.
 
     Raises:
         CheckpointError: There is no such folder, and the model is neither in the cache nor to be had from the hub.

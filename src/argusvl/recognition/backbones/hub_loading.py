@@ -27,12 +27,7 @@ _ALL_SIZES = 1 << 30
 
 
 def read_config(folder: Path, model_types: tuple[str, ...], *, like: str) -> PretrainedConfig:
-    """The configuration of a model of one of the given types.
-
-    Args:
-        folder: In hub layout.
-        model_types: What ``config.json`` may say.
-        like: Id of a published model of this kind, for the error.
+    """The configuration of a model of one of the given types; ``like`` is the id of a published one, for the error.
 
     Raises:
         CheckpointError: The file is missing, damaged, or of another type.
@@ -115,11 +110,8 @@ def load_network(
 ) -> Any:
     """The network with all its weights from the folder, float32, frozen, in evaluation mode.
 
-    Args:
-        network: Class of the network.
-        folder: In hub layout.
-        config: Of the network, which may be a part of the folder's model.
-        elsewhere: Regular expression for the beginning of the names of weights that belong to other parts.
+    ``config`` is the network's, which may be a part of the folder's model; ``elsewhere`` is a regular expression for
+    how the names of weights begin that belong to other parts.
 
     Raises:
         CheckpointError: A weight is missing, not finite or of another shape, or the file holds others of this part.

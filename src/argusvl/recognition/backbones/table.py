@@ -23,11 +23,7 @@ if TYPE_CHECKING:
 
 
 def load_backbone(spec: str, *, device: str | torch.device = "cpu") -> Backbone:
-    """The backbone that a user named, ready to compute.
-
-    Args:
-        spec: ``NAME`` or ``NAME:PLACE``, as the module says.
-        device: Where it computes.
+    """The backbone that a user named, as the module says, ready to compute.
 
     Raises:
         ConfigError: No backbone has this name, or the device cannot be used.

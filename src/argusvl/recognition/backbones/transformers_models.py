@@ -36,14 +36,8 @@ from argusvl.recognition.backbones.protocol import BackboneFingerprint
 
 @dataclass(frozen=True)
 class Family:
-    """A kind of model.
-
-    Attributes:
-        model_id: On the hub, where its published weights are.
-        model_types: What ``config.json`` may say.
-        network: The part of the model that gives the vectors.
-        pooling: How a vector comes from the last feature map or the tokens.
-        elsewhere: How the names of weights begin that belong to other parts of the model.
+    """A kind of model: its published weights on the hub, what ``config.json`` may say, which part gives the vectors
+    and how, and how the names of weights begin that belong to other parts.
     """
 
     model_id: str
@@ -86,12 +80,8 @@ FAMILIES: Mapping[str, Family] = {
 
 
 class TransformersBackbone(FrozenBackbone):
-    """One of :data:`FAMILIES` as a backbone.
-
-    Args:
-        name: Of the family; a larger or smaller model of the same kind fits too.
-        place: A folder in hub layout or a model id; the family's own id when ``None``.
-        device: Where it computes.
+    """One of :data:`FAMILIES` as a backbone, or a larger or smaller model of the same kind: from a folder in hub
+    layout or by a model id, the family's own by default.
 
     Raises:
         CheckpointError: The model is missing, damaged, of another kind, or would be partly random.

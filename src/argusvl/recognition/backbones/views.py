@@ -41,11 +41,8 @@ class Resizable(Protocol):
 
 
 def with_views(backbone: Backbone, views: str) -> Backbone:
-    """A backbone whose vectors hold those of several views of a picture.
-
-    Args:
-        backbone: Gives the vector of a view.
-        views: A key of :data:`VIEWS`; with ``one`` the backbone comes back as it is.
+    """A backbone whose vectors hold those of several views of a picture, a key of :data:`VIEWS`; with ``one`` it comes
+    back as it is.
 
     Raises:
         ConfigError: There are no such views.
@@ -66,17 +63,11 @@ def load_with_views(spec: str, views: str, *, device: str) -> Backbone:
 
 
 class ViewedBackbone:
-    """Backbones of one network and different sizes, each on a picture and its mirror image.
+    """Backbones (``parts``) of one network and different sizes, each on a picture and its mirror image; name and
+    device are the first one's.
 
     A picture's vectors are computed apart from those of the pictures beside it: to the last bit, they do not depend on
     what else is in the batch. So a table is the same whether vectors were at hand already or not.
-
-    Attributes:
-        parts: Each gives the vectors of two views.
-        views: In a vector.
-
-    Args:
-        parts: The first one's name and device are those of all.
     """
 
     def __init__(self, parts: list[Backbone]) -> None:

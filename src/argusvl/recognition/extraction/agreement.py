@@ -27,12 +27,8 @@ _BATCH = 8
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """What was measured.
-
-    Attributes:
-        pictures: How many were compared: those of the sample whose pixels differ between the lanes.
-        same: Share of them with the same first answer; 1 of none.
-        answer: What the answer was.
+    """How many pictures were compared, those of the sample whose pixels differ between the lanes; the share with the
+    same first answer (1 of none), and what the answer was.
     """
 
     pictures: int

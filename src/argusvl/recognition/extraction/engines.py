@@ -51,13 +51,8 @@ class Prepared:
 
 
 class Embedder:
-    """What an engine runs, in as many threads or processes as it has.
-
-    Args:
-        backbone: Gives the vectors.
-        root: What the names are relative to.
-        header: What is made.
-        reuse: A store whose vectors are taken over where a file has the same hash.
+    """What an engine runs, in as many threads or processes as it has. Names are relative to ``root``; vectors of the
+    store ``reuse`` are taken over where a file has the same hash.
     """
 
     def __init__(self, backbone: Backbone, root: Path, header: Header, reuse: Path | None) -> None:
@@ -141,15 +136,11 @@ class Engine(Protocol):
 
 
 class LocalEngine:
-    """This process, with all its cores.
+    """This process, with all its cores or so many threads.
 
     On the CPU each thread takes a batch from reading to the vectors, with one thread for its arithmetic: two batches
     beside each other are quicker than one batch divided among two cores, and the vectors do not depend on how many
     cores there are. On a GPU threads read, decode and preprocess, and the network runs in the calling thread.
-
-    Args:
-        backbone: Gives the vectors.
-        workers: Threads; as many as there are cores when ``None``.
     """
 
     def __init__(self, backbone: Backbone, workers: int | None = None) -> None:

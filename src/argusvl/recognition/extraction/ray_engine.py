@@ -33,9 +33,8 @@ _log = get_logger(__name__)
 class RayEngine:
     """Actors of a Ray cluster; one on this machine is started where none is running, and ended afterwards.
 
-    Args:
-        load: Gives the backbone, in each actor; it is sent there.
-        actors: How many; as many as the cluster has room for when ``None``.
+    ``load``, which is sent there, gives the backbone in each actor; there are as many as the cluster has room for when
+    ``None``.
 
     Raises:
         ArgusError: Ray is not installed.

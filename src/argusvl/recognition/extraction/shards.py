@@ -25,12 +25,8 @@ REMEDY = "bring it back from a copy, or extract into another folder"
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Some rows of a store, in order.
-
-    Attributes:
-        paths: Names of the images.
-        digests: SHA-256 of their files, hexadecimal.
-        vectors: ``[N, D]`` float32, not normalised.
+    """Some rows of a store in order: names of the images, SHA-256 of their files (hexadecimal), float32 ``[N, D]``,
+    not normalised.
     """
 
     paths: list[str]

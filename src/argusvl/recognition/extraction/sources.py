@@ -26,12 +26,7 @@ _Identity = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A place that could not be searched.
-
-    Attributes:
-        path: Relative to the root, with ``/``.
-        reason: What is wrong with it.
-    """
+    """A place that could not be searched, relative to the root, with ``/``, and what is wrong with it."""
 
     path: str
     reason: str

@@ -37,14 +37,8 @@ HEADER, INPUTS, LEDGER, SHARDS = "store.json", "inputs.jsonl", "ledger.jsonl", "
 
 @dataclass(frozen=True)
 class Header:
-    """What ``store.json`` says.
-
-    Attributes:
-        fingerprint: What made the vectors.
-        plan: How the store is made.
-        dimension: Of the vectors.
-        inputs: How many images there are.
-        inputs_sha256: Of ``inputs.jsonl``.
+    """What ``store.json`` says: what made the vectors, how the store is made, their dimension, the number of images,
+    and the digest of ``inputs.jsonl``.
     """
 
     fingerprint: StoreFingerprint
@@ -106,13 +100,8 @@ class Header:
 
 
 class EmbeddingStore:
-    """A complete store, for reading; open one with :meth:`open`.
-
-    Attributes:
-        folder: Where it is.
-        header: What made it.
-        embedded: How many images have a vector.
-        quarantined: Entries of those that have none, with their reasons.
+    """A complete store, for reading; open one with :meth:`open`. So many images have a vector (``embedded``), and
+    those that have none are ``quarantined`` with their reasons.
     """
 
     def __init__(self, folder: Path, header: Header) -> None:
@@ -236,10 +225,6 @@ _SHARDS_IN_MEMORY = 4
 
 class KnownVectors:
     """The vectors of a store, finished or not; in memory are its hashes (some 150 bytes each) and a few shards.
-
-    Args:
-        folder: The older store.
-        fingerprint: What makes the vectors of the new one.
 
     Raises:
         DataError: The folder is no store, is damaged, or its vectors were made in another way.

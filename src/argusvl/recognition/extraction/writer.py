@@ -39,12 +39,9 @@ _REMEDY = "bring the file back from a copy, or extract into another folder"
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedBatch:
-    """What an engine gives for a batch.
-
-    Attributes:
-        entries: One for each image, in the order of the list of images; rows count from the batch's first vector.
-        vectors: ``[N, D]`` float32 on the CPU, of the entries that have a row.
-        reused: How many of these come from an older store.
+    """What an engine gives for a batch: an entry for each image in their order, whose rows count from the batch's
+    first vector, and float32 ``[N, D]`` on the CPU of those with a row; so many of these are reused from an older
+    store.
     """
 
     entries: Sequence[Entry]
@@ -54,13 +51,8 @@ class EmbeddedBatch:
 
 @dataclass
 class _Done:
-    """How far the store is.
-
-    Attributes:
-        inputs: Images with a line in the ledger.
-        rows: Vectors in the store.
-        ledger_bytes: Where these lines end.
-        entries: Those of the shard that is being made, of images with a vector.
+    """How far the store is: images with a line in the ledger, vectors, where these lines end, and the entries with a
+    vector of the shard that is being made.
     """
 
     inputs: int = 0
@@ -78,11 +70,6 @@ class _Done:
 
 class StoreWriter:
     """Makes a store, or goes on with one. A context manager: only one process writes into a store at a time.
-
-    Args:
-        folder: Of the store; made where it is missing.
-        header: What is to be made.
-        paths: The images in their order.
 
     Raises:
         DataError: The folder holds something else, or a store that was made in another way or of other images; it is

@@ -26,13 +26,8 @@ DIGITS = 6
 
 @dataclass(frozen=True, slots=True)
 class ClassifyOptions:
-    """How pictures are classified.
-
-    Attributes:
-        classifier: A key of the table, none that is transductive.
-        features: A key of :data:`~argusvl.recognition.few_shot.features.FEATURES`.
-        threshold: Probability of being known below which a picture is Unknown.
-        coverage: How often the true class of a known picture shall be in its set.
+    """How pictures are classified: below the threshold, a probability of being known, one is Unknown; the true class
+    of a known one shall be in its set as often as ``coverage`` says.
     """
 
     classifier: str = "ridge"
@@ -55,18 +50,8 @@ class ClassifyOptions:
 
 
 class FewShotClassifier:
-    """Learned from a support store.
-
-    Attributes:
-        store: The examples.
-        backbone: What makes vectors of pictures.
-        labels: The classes.
-        single: Those that have one example only.
-
-    Args:
-        store: The examples.
-        backbone: With the store's views.
-        options: How pictures are classified.
+    """Learned from a support store by a backbone with the store's views. ``single`` are the ``labels`` with one
+    example only.
 
     Raises:
         DataError: The backbone would give other vectors than the store's.
@@ -93,13 +78,8 @@ class FewShotClassifier:
     def load(
         cls, store: Path, options: ClassifyOptions, *, backbone: str | None = None, device: str = "auto"
     ) -> FewShotClassifier:
-        """Opens a support store and its backbone, and learns from the examples.
-
-        Args:
-            store: As ``argus recognize enroll`` made it.
-            options: How pictures are classified.
-            backbone: ``NAME:FOLDER``; where enrolment found it when ``None``.
-            device: Where vectors are computed.
+        """Opens a support store and its backbone (``NAME:FOLDER``; where enrolment found it when ``None``), and learns
+        from the examples.
 
         Raises:
             ArgusError: It is no such store, or its backbone cannot be loaded.

@@ -23,10 +23,7 @@ _FOLDS = 10
 
 
 class ConformalSets:
-    """Sets of classes by scores.
-
-    Args:
-        coverage: How often the true class shall be in the set, between 0 and 1.
+    """Sets of classes by scores, which hold the true class as often as ``coverage`` says, between 0 and 1.
 
     Raises:
         ConfigError: The coverage is not between 0 and 1.

@@ -38,13 +38,8 @@ _KEY_DIGITS = 16
 
 @dataclass(frozen=True)
 class Embedded:
-    """The vectors of some pictures.
-
-    Attributes:
-        vectors: ``[N, D]``, each content once.
-        rows: File → its row; two files of the same content have the same.
-        digests: File → SHA-256 of its content, also of pictures that cannot be decoded.
-        quarantined: File → why it has no vector.
+    """Vectors ``[N, D]`` of some pictures, each content once. By file: the row (two files of the same content have the
+    same), SHA-256 of the content (also of pictures that cannot be decoded), and why there is no vector.
     """
 
     vectors: Vectors

@@ -51,13 +51,8 @@ _UNFINISHED = f".{HEADER}.*.part"
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A picture of a class.
-
-    Attributes:
-        path: Where it was when it was enrolled.
-        sha256: Of its content.
-        part: The folder in ``parts`` that has its vector.
-        row: There.
+    """A picture of a class: where it was when it was enrolled, the hash of its content, and the row of its vector in a
+    folder of ``parts``.
     """
 
     path: str
@@ -98,12 +93,8 @@ class EnrolmentReport:
 class SupportStore:
     """The classes that are enrolled.
 
-    Attributes:
-        folder: Where it is.
-        backbone: As :func:`~argusvl.recognition.backbones.table.load_backbone` takes it.
-        views: Of a picture, a key of :data:`~argusvl.recognition.backbones.views.VIEWS`.
-        fingerprint: What makes the vectors.
-        classes: Class → its examples, in the order of enrolment.
+    The backbone is named as for :func:`~argusvl.recognition.backbones.table.load_backbone`, the views are a key of
+    :data:`~argusvl.recognition.backbones.views.VIEWS`; the fingerprint says what makes the vectors.
     """
 
     folder: Path
@@ -236,15 +227,8 @@ def enroll(
 ) -> EnrolmentReport:
     """Adds examples to a support store, which is made where it is not there; only new pictures are computed.
 
-    Args:
-        folder: Of the store.
-        pictures: Class → its pictures.
-        backbone: With the store's views.
-        spec: How the backbone was named, for classification later.
-        views: Of the backbone.
-        lane: How files are decoded.
-        workers: Threads that read and decode.
-        progress: Whether to show bars.
+    ``pictures`` are by class; ``spec`` is how the backbone, which has the views, was named: classification finds it by
+    that.
 
     Raises:
         ConfigError: A class has no name, or that of pictures of no class.

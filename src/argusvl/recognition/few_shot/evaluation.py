@@ -66,12 +66,7 @@ class Protocol:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """A figure over the seeds.
-
-    Attributes:
-        mean: Over the seeds.
-        std: Sample standard deviation; ``None`` of one seed.
-    """
+    """A figure over the seeds: mean and sample standard deviation, which one seed has not."""
 
     mean: float
     std: float | None

@@ -69,11 +69,7 @@ class Evidence:
 
 
 class FeatureMap:
-    """Makes features of vectors.
-
-    Args:
-        kind: A key of :data:`FEATURES`.
-        backbone: What made the vectors, with its views.
+    """Makes features, a key of :data:`FEATURES`, of a backbone's vectors with its views.
 
     Raises:
         ConfigError: There are no such features, or the backbone gives several views and they take one.

@@ -62,8 +62,7 @@ class ExactIndex:
 
     In memory is one block at a time, besides ``vectors`` itself where that is an array.
 
-    Args:
-        vectors: ``[N, D]`` in memory, or a store, which is read anew for each search.
+    Vectors are ``[N, D]`` in memory, or a store, which is read anew for each search.
 
     Raises:
         DataError: From :meth:`search`, also: a vector is not finite, or the store is damaged.
@@ -215,11 +214,7 @@ def nearest_pictures(
     ``image`` and ``nearest``, a list of ``image`` and ``score`` (the cosine), best first; of a query without a vector
     ``image`` and ``error``. A query that is in the store itself finds itself.
 
-    Args:
-        store: Where is searched.
-        index: Of its vectors.
-        queries: Vectors of the same fingerprint.
-        count: How many are found for each, at most as many as there are.
+    ``index`` is of the vectors of ``store``, whose fingerprint the queries have; at most ``count`` are found for each.
 
     Raises:
         ConfigError: ``count`` is less than one.

@@ -56,11 +56,7 @@ _log = get_logger(__name__)
 
 
 class LanceIndex:
-    """An index that was built; open one by its folder.
-
-    Args:
-        folder: Of the index.
-        store: The store that it must be of; not checked when ``None``.
+    """An index that was built; open one by its folder. Whether it is of a given store is checked.
 
     Attributes:
         dimension: Of the vectors.
@@ -115,11 +111,8 @@ class LanceIndex:
     ) -> Self:
         """Makes an index; it appears complete or not at all. Vectors are read a few thousand at a time.
 
-        Args:
-            vectors: A store, or ``[N, D]`` in memory.
-            folder: To make or to replace.
-            graphs: One for two million vectors when ``None``.
-            target_recall: Share of sampled vectors whose nearest other vector is to be found.
+        ``graphs``: one for two million vectors when ``None``. ``target_recall``: share of sampled vectors whose nearest
+        other vector is to be found.
 
         Raises:
             DataError: There are fewer than two vectors, or one has no direction.
@@ -251,11 +244,8 @@ class LanceIndex:
 
 
 def index_for(store: EmbeddingStore, folder: str | Path | None = None) -> VectorIndex:
-    """What finds vectors of a store: exact search while it is quick, beyond that an index, built if it is missing.
-
-    Args:
-        store: Where the vectors are.
-        folder: Of the index; beside the store, with ``.index`` after its name, when ``None``.
+    """What finds vectors of a store: exact search while it is quick, beyond that an index, built if it is missing; by
+    default it is beside the store, with ``.index`` after its name.
 
     Raises:
         DataError: The folder holds something else, or the index of another state of the store.

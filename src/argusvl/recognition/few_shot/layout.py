@@ -36,12 +36,7 @@ class LayoutError(DataError):
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where examples and queries are, relative to the data folder.
-
-    Attributes:
-        support: Patterns of the examples; the first that fits a name counts.
-        queries: Patterns of the queries, likewise.
-    """
+    """Patterns of examples and queries, relative to the data folder; the first that fits a name counts."""
 
     support: tuple[str, ...]
     queries: tuple[str, ...]
@@ -68,12 +63,7 @@ LAYOUTS: Mapping[str, Layout] = {
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A picture to classify.
-
-    Attributes:
-        path: Of the file.
-        true_class: Its class, where the layout tells.
-    """
+    """A picture to classify, and its class where the layout tells."""
 
     path: Path
     true_class: str | None
@@ -136,11 +126,6 @@ def read_layout(data: Path, category: str | None = None, layout: Layout = LAYOUT
 
     Names are compared in Unicode's composed form (NFC), since file systems differ in how they store an accent.
 
-    Args:
-        data: The data folder.
-        category: Only this one.
-        layout: Where things are.
-
     Raises:
         LayoutError: A picture stands where the layout has no place for it, a class is empty, a folder cannot be read,
             two folders are one class, there are no examples or no queries. All are named, with the expected form.
@@ -168,13 +153,8 @@ def _refuse_problems(data: Path, problems: Sequence[str], expected: str) -> None
 def read_examples(
     source: Path, label: str | None = None, layout: str = "classes", category: str | None = None
 ) -> dict[str, tuple[Path, ...]]:
-    """Examples alone: class → its pictures.
-
-    Args:
-        source: A folder; with ``label`` also a list of files, or a file.
-        label: All of it is of this class; the layout does not matter then.
-        layout: As :func:`parse_layout` takes it; its queries are not looked at.
-        category: The one to take.
+    """Examples alone: class → its pictures. With a label all of ``source`` (a folder, a list of files or a file) is of
+    this class, and the layout does not matter; of a layout (as :func:`parse_layout` takes it), the queries do not.
 
     Raises:
         LayoutError: As for :func:`read_layout`; there are several categories and none is named.

@@ -29,14 +29,7 @@ from argusvl.recognition.few_shot.zero_shot import NameMap
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How pictures become features.
-
-    Attributes:
-        features: A key of :data:`~argusvl.recognition.few_shot.features.FEATURES`.
-        views: A key of :data:`~argusvl.recognition.backbones.views.VIEWS`.
-        lane: How files are decoded.
-        template: Sentence with ``{}`` for the name of a class, for zero shots.
-    """
+    """How pictures become features; for zero shots, ``{}`` in the template stands for the name of a class."""
 
     features: str = "rich"
     views: str = "four"
@@ -102,17 +95,8 @@ def measure(
 ) -> Measured:
     """Measures how well the classes of a data folder are recognised.
 
-    Args:
-        data: The data folder.
-        backbones: As :func:`~argusvl.recognition.backbones.table.load_backbone` takes them, one loaded at a time.
-        protocol: What is measured.
-        recipe: How pictures become features.
-        layout: Where examples and queries are.
-        cache: Folder of the vectors that were computed before.
-        category: Only this one.
-        device: Where the backbones compute.
-        workers: Threads that read and decode.
-        progress: Whether to show bars.
+    The backbones are named as for :func:`~argusvl.recognition.backbones.table.load_backbone` and loaded one at a time;
+    vectors that were computed before come from ``cache``.
 
     Raises:
         LayoutError: The folder is not laid out as it should be, or a query is an example as well.

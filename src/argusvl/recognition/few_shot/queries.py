@@ -23,12 +23,7 @@ from argusvl.recognition.output_folder import StoreBusyError
 
 @dataclass(frozen=True)
 class Queries:
-    """Pictures whose vectors are there.
-
-    Attributes:
-        store: The vectors.
-        problems: Places that could not be searched for pictures.
-    """
+    """Vectors of pictures, and the places that could not be searched for pictures."""
 
     store: EmbeddingStore
     problems: tuple[Problem, ...] = ()
@@ -43,15 +38,8 @@ def query_vectors(
     workers: int | None = None,
     progress: bool = True,
 ) -> Queries:
-    """Vectors of pictures: of a store that was made before, or computed into one in the cache.
-
-    Args:
-        images: Folders, lists and files, or one store of vectors.
-        backbone: With its views.
-        lane: How files are decoded.
-        cache: Folder of the stores.
-        workers: Threads that read and decode.
-        progress: Whether to show bars.
+    """Vectors of pictures in folders, lists and files, computed into a store in the cache, or of one store that was
+    made before.
 
     Raises:
         DataError: There is no picture, or the store was made in another way.

@@ -27,11 +27,8 @@ class Naming(Protocol):
 
 
 class NameMap:
-    """Makes logits of vectors, for classes of which only the names are known.
-
-    Args:
-        backbone: What made the vectors, with its views.
-        template: Sentence with ``{}`` where the name is to stand.
+    """Makes logits of a backbone's vectors, for classes of which only the names are known; in the template, ``{}``
+    stands where the name is to stand.
 
     Raises:
         ConfigError: The backbone knows no texts.
@@ -51,9 +48,7 @@ class NameMap:
     def __call__(self, vectors: Vectors, names: Sequence[str]) -> Features:
         """``[N, views · D]`` → ``[N, classes]``, of the backbone's own view, as the weights' authors measure it.
 
-        Args:
-            vectors: Of the pictures.
-            names: Of the classes; ``_`` stands for a space.
+        In the names of classes ``_`` stands for a space.
 
         Raises:
             ModelError: A name or the template cannot be used.

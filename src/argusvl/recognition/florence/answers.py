@@ -28,11 +28,8 @@ Polygon = tuple[tuple[float, float], ...]
 
 @dataclass(frozen=True, slots=True)
 class Caption:
-    """A text about a picture or a region.
-
-    Attributes:
-        text: As the model wrote it.
-        truncated: Whether it reached the limit of tokens, so that its end may be missing.
+    """A text about a picture or a region as the model wrote it; truncated where it reached the limit of tokens, so
+    that its end may be missing.
     """
 
     text: str
@@ -101,13 +98,7 @@ class Regions:
 
 
 def parse_regions(raw: str, size: tuple[int, int], *, truncated: bool) -> Regions:
-    """An answer's regions in the pixels of a picture.
-
-    Args:
-        raw: The answer with its location tokens.
-        size: Width and height of the picture.
-        truncated: Whether the answer reached the limit of tokens.
-    """
+    """An answer's regions in the pixels of a picture of this width and height."""
     regions: list[Region] = []
     *pieces, rest = _MARKS.split(raw)  # label, marks, label, marks, …, and what no marks follow
     malformed = int(bool(rest.strip()))

@@ -25,9 +25,6 @@ _REMEDY = f"give a folder with the files of {LIKE}, or of another model in that 
 def load_florence(source: str | Path) -> tuple[Florence2ForConditionalGeneration, Florence2Processor]:
     """The model in float32 on the CPU, and a processor whose image part needs no torchvision.
 
-    Args:
-        source: A folder in hub layout, or an id of the hub.
-
     Raises:
         CheckpointError: It is missing, damaged, of another model, or in the layout of the hub's remote code.
     """
@@ -41,9 +38,6 @@ def load_florence(source: str | Path) -> tuple[Florence2ForConditionalGeneration
 
 def model_settings(source: str | Path) -> dict[str, Any]:
     """What decides the answers of a model, JSON-ready, without loading it: the hash of its files, and the libraries.
-
-    Args:
-        source: As for :func:`load_florence`.
 
     Raises:
         CheckpointError: It is missing, or has no weights.
@@ -88,12 +82,8 @@ def _processor(folder: Path) -> Florence2Processor:
 
 @dataclass(frozen=True, slots=True)
 class AnswerTokens:
-    """The ids that have a meaning of their own.
-
-    Attributes:
-        locations: Of ``<loc_…>``.
-        silent: Ids that are not part of any text: begin, end, padding and other special tokens.
-        end: Id that ends an answer.
+    """The ids that have a meaning of their own: of ``<loc_…>``, of what is no part of any text (begin, end, padding
+    and other special tokens), and of an answer's end.
     """
 
     locations: frozenset[int]

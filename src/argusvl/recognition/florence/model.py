@@ -91,13 +91,8 @@ class Florence2:
         max_new_tokens: int | None = None,
         num_beams: int | None = None,
     ) -> Self:
-        """Loads a folder in hub layout, or a model of the hub by its id.
-
-        Args:
-            source: The folder, or an id such as ``florence-community/Florence-2-base``.
-            device: Where it computes.
-            max_new_tokens: As for the class.
-            num_beams: As for the class.
+        """Loads a folder in hub layout, or a model of the hub by its id, such as ``florence-
+        community/Florence-2-base``.
 
         Raises:
             CheckpointError: It is missing, damaged, of another model, or in the layout of the hub's remote code.
@@ -111,11 +106,7 @@ class Florence2:
         )
 
     def caption(self, images: Sequence[Image.Image], task: Task = Task.CAPTION) -> list[Caption]:
-        """A text about each picture.
-
-        Args:
-            images: RGB pictures.
-            task: ``CAPTION``, ``DETAILED_CAPTION`` or ``MORE_DETAILED_CAPTION``.
+        """A text about each picture, by one of the three tasks of captions.
 
         Raises:
             ModelError: A picture is not RGB.
@@ -140,11 +131,7 @@ class Florence2:
         return self._regions(images, [Task.DENSE_REGIONS.value] * len(images))
 
     def find(self, images: Sequence[Image.Image], what: str | Sequence[str]) -> list[Regions]:
-        """Looks for something named in words: open-vocabulary detection.
-
-        Args:
-            images: RGB pictures.
-            what: The words for all pictures, or for each its own.
+        """Looks for something named in words, the same in all pictures or for each its own: open-vocabulary detection.
 
         Raises:
             ModelError: A picture is not RGB.
@@ -161,11 +148,7 @@ class Florence2:
     def describe_region(
         self, images: Sequence[Image.Image], boxes_xyxy_px: Sequence[Sequence[float]]
     ) -> list[Caption]:
-        """A text about one region of each picture.
-
-        Args:
-            images: RGB pictures.
-            boxes_xyxy_px: One box a picture, in its pixels.
+        """A text about one region of each picture: a box a picture, in its pixels.
 
         Raises:
             ModelError: A picture is not RGB.

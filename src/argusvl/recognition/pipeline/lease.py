@@ -36,17 +36,9 @@ R = TypeVar("R")
 class LeaseReport:
     """What a model took and gave back.
 
-    Attributes:
-        name: Of the lease.
-        device: Where the model was.
-        model_bytes: Of its parameters and buffers, or of all tensors where it has no modules.
-        seconds: From loading to release.
-        resident_before: RSS of this process before loading, in bytes.
-        resident_loaded: With the model loaded.
-        resident_after: After its release.
-        allocated_before: Memory allocated on the GPU before loading, in bytes; 0 on the CPU.
-        allocated_loaded: With the model loaded.
-        allocated_after: After its release.
+    ``model_bytes`` are those of its parameters and buffers, or of all tensors where it has no modules; ``seconds`` pass
+    from loading to release. ``resident_…`` is the RSS of this process in bytes, ``allocated_…`` the memory allocated on
+    the GPU (0 on the CPU), each before loading, with the model loaded, and after its release.
     """
 
     name: str

@@ -43,12 +43,8 @@ _MAX_INITIAL_FAILURES = 8
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What a stage is given.
-
-    Attributes:
-        path: Name in the list of pictures, relative to its root.
-        image: RGB, upright.
-        earlier: Name of a stage before → its result for this picture: a mapping.
+    """What a stage is given: the name in the list, the picture in RGB and upright, and the results of the stages
+    before by their names.
     """
 
     path: str
@@ -89,13 +85,7 @@ class Stage(Generic[M]):
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """A picture that a stage could not use.
-
-    Attributes:
-        path: Its name.
-        stage: Where it failed; the stages after it have not seen it.
-        reason: Why.
-    """
+    """A picture that a stage could not use, and why; the stages after it have not seen it."""
 
     path: str
     stage: str
@@ -106,13 +96,8 @@ class Quarantined:
 class StageReport:
     """What a stage did. ``inputs`` is the sum of ``done`` and ``quarantined``.
 
-    Attributes:
-        name: Of the stage.
-        inputs: Pictures that came to it.
-        done: Those with a result.
-        quarantined: Those without.
-        resumed: How many of both were there from an earlier run.
-        lease: What its model took and gave back; ``None`` where it was not loaded, because nothing was left to do.
+    ``resumed`` of both were there from an earlier run; there is no lease where nothing was left to do, so that no model
+    was loaded.
     """
 
     name: str
@@ -130,13 +115,7 @@ class StageReport:
 class PipelineReport:
     """What a pipeline did. ``inputs`` is the sum of ``finished`` and the pictures in quarantine.
 
-    Attributes:
-        out: Where the stages' files are.
-        inputs: Pictures that were found.
-        finished: Those with a result of every stage.
-        stages: One report each.
-        quarantined: Pictures without, in the order of the stages.
-        problems: Places that could not be searched for pictures.
+    ``finished`` pictures have a result of every stage, ``quarantined`` have not, in the order of the stages.
     """
 
     out: Path
@@ -168,13 +147,8 @@ def run_stages(
     A picture that cannot be read, or on which a model fails, is left out from there on and named with its reason; the
     others are done. A run that is over can be given again with more stages at the end: only these are run.
 
-    Args:
-        images: A folder, a list, or files; see :func:`~argusvl.recognition.extraction.sources.find_images`.
-        out: Folder of the results.
-        stages: In their order, each with a name of its own.
-        device: Where the models are, one at a time.
-        workers: Threads that read and decode; as many as there are cores when ``None``.
-        progress: Whether to show a bar for each stage.
+    ``images`` are as for :func:`~argusvl.recognition.extraction.sources.find_images`. Stages have names of their own;
+    ``workers`` threads read and decode, as many as there are cores when ``None``.
 
     Raises:
         DataError: There is no picture; ``out`` holds a run of other pictures or other stages, or is damaged, or another

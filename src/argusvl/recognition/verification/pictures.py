@@ -21,11 +21,8 @@ _SIZES = ((320, 240), (240, 320), (400, 225), (256, 256), (200, 300), (640, 200)
 
 
 class Pictures:
-    """Pictures that can be gone through again and again; each is decoded anew, as in an extraction.
-
-    Args:
-        description: What they are.
-        files: Name and content of each; the content is read when it is needed.
+    """Pictures (name and what reads the content of each) that can be gone through again and again; each is decoded
+    anew, as in an extraction.
     """
 
     def __init__(self, description: str, files: Sequence[tuple[str, Callable[[], bytes]]]) -> None:

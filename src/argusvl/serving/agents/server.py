@@ -27,12 +27,7 @@ _INSTRUCTIONS = (
 
 
 def make_server(settings: Settings, worker: Worker) -> Server[Any]:
-    """The server.
-
-    Args:
-        settings: What the tools may reach.
-        worker: Runs them.
-    """
+    """The server."""
     tools = tools_for(settings)
     told = [_told(tool) for tool in tools.values()]
     waiting, turn = 0, asyncio.Lock()

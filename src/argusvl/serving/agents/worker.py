@@ -30,23 +30,15 @@ _STANDARD_OUTPUT, _STANDARD_ERROR = 1, 2
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a call.
-
-    Attributes:
-        answer: JSON-ready; ``None`` where there is none.
-        problem: Why there is none, in a sentence.
-    """
+    """A call's answer, JSON-ready, or in a sentence why there is none."""
 
     answer: dict[str, Any] | None = None
     problem: str = ""
 
 
 class Worker:
-    """Calls tools in a process of its own, which is started when it is needed.
-
-    Args:
-        settings: What the tools may reach.
-        seconds: The longest that a call may take.
+    """Calls tools in a process of its own, which is started when it is needed; a call takes so many seconds at the
+    longest.
     """
 
     def __init__(self, settings: Settings, seconds: float) -> None:

@@ -22,13 +22,7 @@ _MOST_LOADED = 2
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What was said at the start.
-
-    Attributes:
-        folders: What may be read.
-        checkpoints: Name → folder of a checkpoint, or a run's.
-        stores: Name → support store.
-    """
+    """What was said at the start: which folders may be read, and checkpoints (or runs) and support stores by name."""
 
     folders: Sequence[Path]
     checkpoints: Mapping[str, Path]
