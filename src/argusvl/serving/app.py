@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -18,8 +17,9 @@ from starlette.responses import Response
 from argusvl import __version__
 from argusvl.serving.answers import Health, LimitsEntry, ModelEntry, ModelList
 from argusvl.serving.asking import add_endpoint
+from argusvl.serving.batching import Batcher
 from argusvl.serving.gate import Gate
-from argusvl.serving.hosting import HostedModel, LoadedModel, answering, host
+from argusvl.serving.hosting import HostedModel, LoadedModel, answering
 from argusvl.serving.limits import Limits
 from argusvl.serving.metrics import Metrics
 from argusvl.serving.page_files import page_files
@@ -44,7 +44,7 @@ def make_app(
 ) -> Gate:
     """Makes the application; ``extend`` adds further routes, and of ``hosts`` and ``token`` says :class:`Gate`."""
     metrics = Metrics()
-    hosted = host(models, limits, metrics)
+    hosted = [HostedModel(one, Batcher(one.name, limits, metrics)) for one in models]
     decoders = ThreadPoolExecutor(DECODERS, thread_name_prefix="decode")
 
     @asynccontextmanager
@@ -65,10 +65,8 @@ def make_app(
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.add_exception_handler(ProblemError, _told)
-    app.add_exception_handler(HTTPException, _told)
-    app.add_exception_handler(RequestValidationError, _told)
-    app.add_exception_handler(Exception, _told)
+    for error in (ProblemError, HTTPException, RequestValidationError, Exception):
+        app.add_exception_handler(error, _told)
     _add_state(app, hosted, limits, metrics, is_stopping)
     paths = {endpoint.path for one in hosted for endpoint in one.loaded.service.endpoints}
     for path in sorted(paths):
@@ -187,10 +185,3 @@ async def _told(_: Request, error: Exception) -> Response:
     return Response(
         problem.body(), status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers
     )
-
-
-def openapi_of(gate: Gate) -> dict[str, Any]:
-    """The OpenAPI document of an application."""
-    app = gate.app
-    assert isinstance(app, FastAPI)
-    return app.openapi()

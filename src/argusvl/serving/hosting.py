@@ -9,8 +9,6 @@ from pathlib import Path
 
 from argusvl.core.errors import ConfigError
 from argusvl.serving.batching import Batcher
-from argusvl.serving.limits import Limits
-from argusvl.serving.metrics import Metrics
 from argusvl.task_parts import Endpoint, Service
 
 
@@ -29,11 +27,6 @@ class HostedModel:
 
     loaded: LoadedModel
     batcher: Batcher
-
-
-def host(models: Sequence[LoadedModel], limits: Limits, metrics: Metrics) -> list[HostedModel]:
-    """Gives each model a queue."""
-    return [HostedModel(one, Batcher(one.name, limits, metrics)) for one in models]
 
 
 def answering(models: Sequence[HostedModel], path: str) -> dict[str, tuple[HostedModel, Endpoint]]:

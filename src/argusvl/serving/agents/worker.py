@@ -113,7 +113,7 @@ def _outcome(place: LocalWorkplace, tool: AgentTool, arguments: dict[str, Any]) 
     except ArgusError as error:
         told = f"{error.where}: {error.what}" if error.where else error.what
         remedy = f". What to do: {error.remedy}" if error.remedy else ""
-        return Outcome(problem=place.folders.shortened(f"{told}{remedy}"))
+        return Outcome(problem=place.shortened(f"{told}{remedy}"))
     except MemoryError:
         return Outcome(problem="memory is not sufficient; ask for less at a time")
     except Exception:  # noqa: BLE001 - the outermost place of this process
@@ -126,7 +126,7 @@ def _outcome(place: LocalWorkplace, tool: AgentTool, arguments: dict[str, Any]) 
 def _without_places(place: LocalWorkplace, value: Any) -> Any:
     """An answer without the places of the folders on this machine, which findings name."""
     if isinstance(value, str):
-        return place.folders.shortened(value)
+        return place.shortened(value)
     if isinstance(value, list):
         return [_without_places(place, one) for one in value]
     if isinstance(value, dict):
