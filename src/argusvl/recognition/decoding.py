@@ -49,11 +49,7 @@ def decode_bytes(data: bytes, where: str | Path, lane: Lane, side_px: int) -> Im
 
 
 def is_scaled(data: bytes, where: str | Path, side_px: int) -> bool:
-    """Whether the scaled lane gives other pixels of a file than the exact one.
-
-    Raises:
-        ImageError: As for :func:`decode_bytes`, by the header alone.
-    """
+    """Whether the scaled lane gives other pixels of a file than the exact one, by the header alone."""
     return _factor(read_header(data, where=where), side_px) > 1
 
 

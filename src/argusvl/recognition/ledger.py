@@ -50,11 +50,7 @@ class Entry:
 
     @classmethod
     def parse(cls, line: bytes) -> Self:
-        """Inverse of :meth:`line`.
-
-        Raises:
-            ValueError: It is no entry.
-        """
+        """Inverse of :meth:`line`; what is no entry is a ``ValueError``."""
         values = decode_json(line.decode("utf-8"))
         if not isinstance(values, dict):
             raise ValueError("not an object")
@@ -70,9 +66,7 @@ class Entry:
 
 
 def read_ledger(file: Path) -> Iterator[tuple[Entry, int]]:
-    """The whole lines of a ledger, each with the place in the file at which it ends, in bytes.
-
-    Raises:
-        DataError: The file is missing or a whole line is damaged.
+    """The whole lines of a ledger, each with the place in the file at which it ends, in bytes. A missing file and a
+    damaged line are a ``DataError``.
     """
     return read_lines(file, Entry.parse, remedy=REMEDY)

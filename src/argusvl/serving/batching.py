@@ -70,11 +70,7 @@ class Batcher:
         return len(self._waiting) >= self._limits.queue
 
     async def ask(self, endpoint: Endpoint, prepared: Any, settings: BaseModel) -> Any:
-        """The endpoint's answer; cancelled, the question leaves the queue.
-
-        Raises:
-            ProblemError: The queue is full (503).
-        """
+        """The endpoint's answer; cancelled, the question leaves the queue. Of a full queue: ``ProblemError`` (503)."""
         if self.is_full:
             raise busy(f"{self._limits.queue} pictures wait already; come again")
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()

@@ -55,11 +55,7 @@ def load_model(checkpoint: Path, *, device: str) -> LoadedModel:
 
 
 def load_store(store: Path, *, backbone: str | None, device: str) -> LoadedModel:
-    """Loads a support store of ``argus recognize enroll``.
-
-    Raises:
-        ArgusError: It is none, or its backbone cannot be loaded.
-    """
+    """Loads a support store of ``argus recognize enroll``; raises ``ArgusError``."""
     from argusvl.recognition.service import load_service, store_fingerprint
 
     service = load_service(store, backbone=backbone, device=device)
@@ -67,11 +63,7 @@ def load_store(store: Path, *, backbone: str | None, device: str) -> LoadedModel
 
 
 def require_different_names(models: Sequence[LoadedModel]) -> None:
-    """Requests call models by their names.
-
-    Raises:
-        ConfigError: Two have the same.
-    """
+    """Requests call models by their names: two of the same are a ``ConfigError``."""
     names = [one.name for one in models]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:

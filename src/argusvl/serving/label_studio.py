@@ -185,10 +185,8 @@ class _Control:
 
     @classmethod
     def of(cls, label_config: str | None) -> "_Control":
-        """Reads the configuration; without one, Label Studio's usual names.
-
-        Raises:
-            ProblemError: It has no boxes, or is no XML (422).
+        """Reads the configuration; without one, Label Studio's usual names. No boxes or no XML: ``ProblemError``
+        (422).
         """
         if not label_config:
             return cls("label", "image", "image", None)

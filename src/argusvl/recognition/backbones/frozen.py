@@ -60,11 +60,7 @@ class FrozenBackbone(ABC):
         """``[N, 3, H, W]`` on the device → ``[N, dimension]``."""
 
     def preprocess(self, image: Image.Image) -> Tensor:
-        """An RGB picture of any size → float32 ``[3, H, W]`` on the CPU.
-
-        Raises:
-            ModelError: The picture is not RGB.
-        """
+        """An RGB picture of any size → float32 ``[3, H, W]`` on the CPU; one that is not RGB is a ``ModelError``."""
         if image.mode != "RGB":
             raise ModelError(
                 f"{self.name} takes RGB pictures, this one has the mode {image.mode}",
@@ -92,10 +88,8 @@ class FrozenBackbone(ABC):
 
 
 def weights_sha256(files: Iterable[Path]) -> str:
-    """SHA-256 of files one after the other, in the order of their names, in hexadecimal digits.
-
-    Raises:
-        CheckpointError: A file cannot be read.
+    """SHA-256 of files one after the other, in the order of their names; one that cannot be read is a
+    ``CheckpointError``.
     """
     digest = hashlib.sha256()
     for file in sorted(files, key=lambda f: f.name):

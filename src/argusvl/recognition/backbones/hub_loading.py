@@ -51,10 +51,8 @@ def read_config(folder: Path, model_types: tuple[str, ...], *, like: str) -> Pre
 
 
 def image_processor(folder: Path) -> Any:
-    """The image processor on Pillow that the folder names, or that models of its type have.
-
-    Raises:
-        CheckpointError: There is no readable description of it, or it has no part on Pillow.
+    """The image processor on Pillow that the folder names, or that models of its type have; else a
+    ``CheckpointError``.
     """
     file = folder / PREPROCESSOR[0]
     if not any((folder / name).is_file() for name in PREPROCESSOR):
@@ -72,11 +70,7 @@ def image_processor(folder: Path) -> Any:
 
 
 def fixed_size(processor: Any, folder: Path) -> tuple[int, int]:
-    """Height and width of what comes out, whatever goes in.
-
-    Raises:
-        CheckpointError: The processor fails, or what comes out depends on what goes in.
-    """
+    """Height and width of what comes out, whatever goes in; a ``CheckpointError`` where they depend on that."""
     file = folder / PREPROCESSOR[0]
     try:
         first, second = (

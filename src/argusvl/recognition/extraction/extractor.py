@@ -25,13 +25,12 @@ from argusvl.core.workers import map_in_order
 from argusvl.recognition.backbones.protocol import Backbone
 from argusvl.recognition.decoding import Lane
 from argusvl.recognition.extraction.agreement import require_agreement
-from argusvl.recognition.extraction.changes import changed_inputs, inputs_sha256
 from argusvl.recognition.extraction.engines import Engine, LocalEngine, processor_of
 from argusvl.recognition.extraction.fingerprint import Plan, fingerprint_of
 from argusvl.recognition.extraction.shards import WRITER
 from argusvl.recognition.extraction.sources import Listing, Problem, find_images
 from argusvl.recognition.extraction.store import HEADER, LEDGER, Header
-from argusvl.recognition.extraction.writer import StoreWriter
+from argusvl.recognition.extraction.writer import StoreWriter, changed_inputs, inputs_sha256
 from argusvl.recognition.ledger import Entry, read_ledger
 
 BATCH_SIZE = {"cpu": 4, "cuda": 64}
@@ -189,10 +188,8 @@ def plan_store(
     batch_size: int | None = None,
     shard_rows: int | None = None,
 ) -> Header:
-    """What is to be made; what the caller leaves open is taken from the store that is there.
-
-    Raises:
-        DataError: The store cannot be read, or the numbers do not fit together.
+    """What is to be made; what the caller leaves open is taken from the store that is there. A ``DataError`` where the
+    numbers do not fit together.
     """
     stored = Header.read(out).plan if (out / HEADER).exists() else None
     size = batch_size or (stored.batch_size if stored else BATCH_SIZE.get(backbone.device.type, 64))

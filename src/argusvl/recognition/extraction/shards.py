@@ -75,11 +75,7 @@ def shard_bytes(entries: Sequence[Entry], vectors: NDArray[np.float32], fingerpr
 
 
 def count_rows(file: Path) -> int:
-    """Rows of a shard, from its footer.
-
-    Raises:
-        DataError: It is damaged or cannot be read.
-    """
+    """Rows of a shard, from its footer; one that is damaged or cannot be read is a ``DataError``."""
     try:
         return int(pq.read_metadata(file).num_rows)
     except (OSError, pa.ArrowException) as error:
@@ -87,11 +83,7 @@ def count_rows(file: Path) -> int:
 
 
 def read_shard(file: Path, dimension: int, fingerprint: str) -> Rows:
-    """The rows of a shard.
-
-    Raises:
-        DataError: It is damaged, of another store, or cannot be read.
-    """
+    """The rows of a shard; one that is damaged, of another store, or cannot be read is a ``DataError``."""
     try:
         table = pq.read_table(file, columns=["path", "sha256", "embedding"])
         embedding = table.column("embedding").combine_chunks()

@@ -155,11 +155,7 @@ class EmbeddingStore:
         return self.embedded
 
     def iter_batches(self) -> Iterator[Rows]:
-        """The rows in order, a shard at a time.
-
-        Raises:
-            DataError: A shard is damaged, or of another store.
-        """
+        """The rows in order, a shard at a time; a damaged one, or one of another store, is a ``DataError``."""
         rows = 0
         for number in range(self.header.shards):
             file = shard_file(self.folder, number)
@@ -183,11 +179,7 @@ class EmbeddingStore:
         return self._names[1]
 
     def vectors(self) -> tuple[list[str], NDArray[np.float32]]:
-        """Names by row, and all vectors ``[N, D]`` in memory, not normalised.
-
-        Raises:
-            DataError: A shard is damaged, or of another store.
-        """
+        """Names by row, and all vectors ``[N, D]`` in memory, not normalised; raises as :meth:`iter_batches`."""
         found = np.empty((self.embedded, self.dimension), dtype=np.float32)
         names: list[str] = []
         for rows in self.iter_batches():
@@ -196,11 +188,7 @@ class EmbeddingStore:
         return names, found
 
     def lines(self, answer: Callable[[Rows], Iterable[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
-        """A line for each picture in their order: what ``answer`` gives for rows, or why there is no vector.
-
-        Raises:
-            DataError: A shard is damaged, or of another store.
-        """
+        """A line for each picture in their order: what ``answer`` gives for rows, or why there is no vector."""
         answers = (line for rows in self.iter_batches() for line in answer(rows))
         for entry, _ in read_ledger(self.folder / LEDGER):
             yield {"image": entry.path, "error": entry.reason} if entry.row is None else next(answers)
@@ -212,11 +200,7 @@ class EmbeddingStore:
 
 
 def how_far(folder: Path) -> tuple[int, int]:
-    """How many images of a store are done, finished or not, and how many there are.
-
-    Raises:
-        DataError: The folder is no store, or is damaged.
-    """
+    """How many images of a store are done, finished or not, and how many there are; a ``DataError`` where it is none."""
     return sum(1 for _ in read_ledger(folder / LEDGER)), Header.read(folder).inputs
 
 
@@ -246,11 +230,7 @@ class KnownVectors:
         )
 
     def find(self, sha256: str) -> NDArray[np.float32] | None:
-        """The vector ``[D]`` of the image whose file has this hash; may be called from several threads.
-
-        Raises:
-            DataError: Its shard is damaged.
-        """
+        """The vector ``[D]`` of the image whose file has this hash; may be called from several threads."""
         row = self._rows.get(bytes.fromhex(sha256))
         if row is None:
             return None

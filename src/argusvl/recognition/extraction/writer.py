@@ -10,6 +10,7 @@ bytes in the end are the same.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -19,12 +20,13 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from argusvl.core.appending import Appender
+from argusvl.core.appending import Appender, json_line
 from argusvl.core.errors import ArgusError, DataError
 from argusvl.core.files import cannot_write, read_bytes, write_bytes_atomically
-from argusvl.recognition.extraction.changes import inputs_bytes, require_same_names
+from argusvl.core.strict_json import decode_json
+from argusvl.core.wording import listed
 from argusvl.recognition.extraction.fingerprint import require_same, require_same_fingerprint
-from argusvl.recognition.extraction.shards import count_rows, shard_bytes, shard_file
+from argusvl.recognition.extraction.shards import REMEDY, count_rows, shard_bytes, shard_file
 from argusvl.recognition.extraction.store import HEADER, INPUTS, LEDGER, SHARDS, Header
 from argusvl.recognition.ledger import Entry, read_ledger
 from argusvl.recognition.output_folder import StoreBusyError, refuse_other_files
@@ -34,6 +36,11 @@ _SYNC_SECONDS = 1.0
 """What a kill can cost."""
 _NEW_INPUTS = ".inputs.jsonl.new"
 """``inputs.jsonl`` before ``store.json`` is there: a file of the user's own with that name is never replaced."""
+_SHOWN_NAMES = 5
+_CHANGED_REMEDY = (
+    "bring the images back as they were and give the same command again, or extract into another folder with "
+    "--out NEW --reuse {store}: what is in this store is then not computed again"
+)
 _REMEDY = "bring the file back from a copy, or extract into another folder"
 
 
@@ -133,10 +140,8 @@ class StoreWriter:
             self._files = None
 
     def append(self, batch: EmbeddedBatch) -> None:
-        """Writes the next batch; after a second, at the end of a shard and of the context it is on the disk.
-
-        Raises:
-            ArgusError: It cannot be written; what was written before is whole.
+        """Writes the next batch; after a second, at the end of a shard and of the context it is on the disk. What was
+        written before an error (``ArgusError``) is whole.
         """
         assert self._files is not None
         files, done, plan = self._files, self._done, self.header.plan
@@ -268,3 +273,46 @@ def _is_beginning(entry: Path) -> bool:
     if entry.name == SHARDS:
         return entry.is_dir() and not any(entry.iterdir())
     return entry.name == _NEW_INPUTS or (entry.name.startswith(".") and entry.name.endswith(".part"))
+
+
+def require_same_names(inputs: Path, paths: Sequence[str]) -> None:
+    """A ``DataError`` where images were added or removed since the store was begun; each is named."""
+    try:
+        data = read_bytes(inputs)
+        if data == inputs_bytes(paths):
+            return
+        stored = [decode_json(line.decode("utf-8")) for line in data.split(b"\n")[:-1]]
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot be read: {error}", where=inputs, remedy=REMEDY) from None
+    before, now = set(stored), set(paths)
+    raise changed_inputs(
+        inputs.parent,
+        added=[path for path in paths if path not in before],
+        removed=[path for path in stored if path not in now],
+    )
+
+
+def changed_inputs(
+    folder: Path, *, added: Sequence[str] = (), removed: Sequence[str] = (), changed: Sequence[str] = ()
+) -> DataError:
+    """The error that names what is not as it was."""
+    parts = [
+        f"\n  {len(paths)} {word}: {listed([repr(path) for path in paths], _SHOWN_NAMES)}"
+        for word, paths in (("added", added), ("removed", removed), ("changed", changed))
+        if paths
+    ]
+    return DataError(
+        f"the images are not those with which the store was begun:{''.join(parts)}",
+        where=folder,
+        remedy=_CHANGED_REMEDY.format(store=folder),
+    )
+
+
+def inputs_bytes(paths: Sequence[str]) -> bytes:
+    """Content of ``inputs.jsonl``."""
+    return b"".join(json_line(path) for path in paths)
+
+
+def inputs_sha256(paths: Sequence[str]) -> str:
+    """SHA-256 of that."""
+    return hashlib.sha256(inputs_bytes(paths)).hexdigest()

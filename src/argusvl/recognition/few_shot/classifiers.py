@@ -197,11 +197,7 @@ CLASSIFIERS: Mapping[str, ClassifierKind] = {
 
 
 def make_classifier(name: str) -> Classifier:
-    """A new classifier.
-
-    Raises:
-        ConfigError: None has this name.
-    """
+    """A new classifier; an unknown name is a ``ConfigError``."""
     if name not in CLASSIFIERS:
         raise ConfigError(
             f"unknown classifier {name!r}{did_you_mean(name, CLASSIFIERS)}",

@@ -158,10 +158,8 @@ class SupportStore:
         return json.dumps(values, indent=1) + "\n"  # ASCII: a name that is not UTF-8 is kept, too
 
     def require(self, backbone: Backbone, lane: Lane | None = None) -> None:
-        """Refuses a backbone, or a lane other than the store's, that would give other vectors.
-
-        Raises:
-            DataError: It would; what differs is named.
+        """Refuses a backbone, or a lane other than the store's, that would give other vectors; the ``DataError`` names
+        what differs.
         """
         require_same_fingerprint(
             self.fingerprint,
@@ -301,10 +299,8 @@ def _is_beginning(entry: Path) -> bool:
 def _new_pictures(
     store: SupportStore, pictures: Mapping[str, Sequence[Path]], digests: Mapping[Path, str]
 ) -> dict[Path, str]:
-    """Pictures that are no examples yet, with their classes; of the same content, the first.
-
-    Raises:
-        LayoutError: A content is of two classes.
+    """Pictures that are no examples yet, with their classes; of the same content, the first. A content of two classes
+    is a ``LayoutError``.
     """
     class_of = store.class_of_content()
     names = {e.sha256: e.path for examples in store.classes.values() for e in examples}
@@ -344,11 +340,7 @@ def _commit(after: SupportStore) -> None:
 
 
 def require_classes(store: SupportStore) -> None:
-    """Refuses a store with nothing to choose from.
-
-    Raises:
-        ConfigError: It has one class.
-    """
+    """Refuses a store of fewer than two classes with a ``ConfigError``: there is nothing to choose from."""
     if len(store.classes) < 2:
         raise ConfigError(
             f"{len(store.classes)} class is enrolled",

@@ -136,10 +136,8 @@ def merged(categories: Sequence[Category]) -> list[Category]:
 
 
 def refuse_known_queries(category: Category, embedded: Embedded) -> None:
-    """Refuses queries that are examples as well, and examples of two classes.
-
-    Raises:
-        LayoutError: There are some; each pair of files is named.
+    """Refuses queries that are examples as well, and examples of two classes: the ``LayoutError`` names each pair of
+    files.
     """
     files = {label: list(examples) for label, examples in category.classes.items()}
     everything = [file for examples in files.values() for file in examples]

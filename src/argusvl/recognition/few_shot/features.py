@@ -79,18 +79,17 @@ class FeatureMap:
         if kind not in FEATURES:
             raise ConfigError(f"unknown features {kind!r}", remedy=f"use one of {', '.join(FEATURES)}")
         viewed = isinstance(backbone, ViewedBackbone)
-        self._first: Backbone = backbone.parts[0] if isinstance(backbone, ViewedBackbone) else backbone
-        self._views = backbone.views if isinstance(backbone, ViewedBackbone) else 1
         if kind == "plain" and viewed:
             raise ConfigError("plain features are of one view", remedy="use --features rich, or --views one")
+        self._first: Backbone = backbone.parts[0] if isinstance(backbone, ViewedBackbone) else backbone
+        self._views = backbone.views if isinstance(backbone, ViewedBackbone) else 1
         self._kind = kind
 
     @property
     def parts(self) -> list[str]:
         """What the features are made of, for reports."""
-        if self._kind == "plain":
-            return ["vector"]
-        return ["vector", "logits"] if isinstance(self._first, Classifying) else ["vector"]
+        has_classes = self._kind == "rich" and isinstance(self._first, Classifying)
+        return ["vector", "logits"] if has_classes else ["vector"]
 
     def __call__(self, vectors: Vectors) -> Features:
         """``[N, views · D]`` → ``[N, F]`` in float64, of length one.
@@ -98,15 +97,10 @@ class FeatureMap:
         Raises:
             ModelError: The vectors are of another length, or one is zero throughout.
         """
-        blocks = [self._block(block) for block in self._blocks(vectors)]
-        return np.concatenate(blocks)
+        return np.concatenate([self._block(block) for block in self._blocks(vectors)])
 
     def evidence(self, vectors: Vectors) -> Evidence:
-        """``[N, views · D]`` → what tells whether the pictures are of known classes.
-
-        Raises:
-            ModelError: As for features.
-        """
+        """``[N, views · D]`` → what tells whether the pictures are of known classes; raises as for features."""
         return Evidence.joined([self._evidence(block) for block in self._blocks(vectors)])
 
     def _blocks(self, vectors: Vectors) -> list[Vectors]:
@@ -129,13 +123,12 @@ class FeatureMap:
         return self._mean_over_views(np.concatenate(halves, axis=1))
 
     def _evidence(self, vectors: Vectors) -> Evidence:
+        if self._kind == "plain":
+            alone = unit(vectors.astype(np.float64))
+            return Evidence(alone, alone)
         views = self._each_view(vectors)
-        alone = (
-            unit(vectors.astype(np.float64))
-            if self._kind == "plain"
-            else self._mean_over_views(_roots(views))
-        )
-        if self._kind == "plain" or not isinstance(self._first, Classifying):
+        alone = self._mean_over_views(_roots(views))
+        if not isinstance(self._first, Classifying):
             return Evidence(alone, alone)
         return Evidence(alone, self._mean_over_views(self._above_the_rest(views) @ self._kinds))
 
@@ -172,11 +165,7 @@ class FeatureMap:
 
 
 def unit(rows: Features) -> Features:
-    """Rows scaled to length one.
-
-    Raises:
-        ModelError: A row is zero throughout, and has no direction.
-    """
+    """Rows scaled to length one; one that is zero throughout has no direction and is a ``ModelError``."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     if rows.size and not lengths.all():
         raise ModelError(

@@ -175,11 +175,7 @@ def read_examples(
 
 
 class _Pattern:
-    """A pattern of names and what it finds.
-
-    Raises:
-        LayoutError: It has an unknown placeholder or is absolute.
-    """
+    """A pattern of names and what it finds; an unknown placeholder or an absolute one is a ``LayoutError``."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -190,60 +186,51 @@ class _Pattern:
                 f"the pattern {text!r} {problem}",
                 remedy=f"use {', '.join(f'{{{name}}}' for name in _PLACEHOLDERS)}, * and **, relative to DATA",
             )
-        self._regex = re.compile("".join(self._pieces()), re.DOTALL)
-        self._folders = [self._one(part) for part in text.split("/")[:-1]]
+        *folders, last = text.split("/")
+        seen: set[str] = set()
+        pieces = [_ANY_FOLDERS if part == "**" else _expression(part, seen) + "/" for part in folders]
+        end = f"{_ANY_FOLDERS}[^/]+" if last == "**" else _expression(last, seen)
+        self._whole = re.compile("".join(pieces) + end, re.DOTALL)
+        plain = next((n for n, part in enumerate(folders, 1) if not re.search(r"[{*]", part)), 0)
+        self._beginning = re.compile("".join(pieces[:plain]).replace(_ANY_FOLDERS, "[^/]+/"), re.DOTALL)
+        depth = next((n for n, part in enumerate(folders, 1) if "{class}" in part), 0)
+        whole = depth > 0 and "**" not in folders[:depth]
+        self._class_folder = re.compile("".join(pieces[:depth]), re.DOTALL) if whole else None
 
     def match(self, name: str) -> dict[str, str] | None:
         """What stands at the placeholders, or ``None`` where the name does not fit."""
-        found = self._regex.fullmatch(name)
-        return None if found is None else {k: v for k, v in found.groupdict().items() if v is not None}
+        found = self._whole.fullmatch(name)
+        return None if found is None else found.groupdict()
 
     def speaks_of(self, name: str) -> bool:
         """Whether a name lies in a folder that the pattern names in plain words, so that it should fit.
 
         For ``{category}/2.support-set/Class_{class}/shot{shot}/*`` this is all that lies in ``*/2.support-set``.
         """
-        parts = name.split("/")
-        plain = [n for n, part in enumerate(self.text.split("/")[:-1]) if not re.search(r"[{*]", part)]
-        depth = plain[0] + 1 if plain else 0
-        return len(parts) > depth and all(
-            re.fullmatch(self._folders[n], parts[n], re.DOTALL) for n in range(depth)
-        )
+        return self._beginning.match(name) is not None
 
     def class_folder(self, name: str) -> dict[str, str] | None:
         """What a folder is, where it is one that the pattern's ``{class}`` names."""
-        parts = self.text.split("/")[:-1]
-        depth = next((n + 1 for n, part in enumerate(parts) if "{class}" in part), None)
-        if depth is None or name.count("/") + 1 != depth or "**" in parts[:depth]:
-            return None
-        found = re.fullmatch("/".join(self._folders[:depth]), name, re.DOTALL)
+        found = None if self._class_folder is None else self._class_folder.fullmatch(f"{name}/")
         return None if found is None else found.groupdict()
 
-    def _pieces(self) -> Iterable[str]:
-        parts = self.text.split("/")
-        seen: set[str] = set()
-        for number, part in enumerate(parts):
-            last = number == len(parts) - 1
-            if part == "**":
-                yield r"(?:[^/]+/)*[^/]+" if last else r"(?:[^/]+/)*"
-            else:
-                yield self._one(part, seen) + ("" if last else "/")
 
-    @staticmethod
-    def _one(part: str, seen: set[str] | None = None) -> str:
-        """One name of the pattern; a placeholder that stands in it again must stand for the same."""
-        seen = set() if seen is None else seen
-        pieces = []
-        for piece in re.split(r"(\{[a-z]+\}|\*)", part):
-            if piece == "*":
-                pieces.append("[^/]*" if len(part) > 1 else "[^/]+")
-            elif piece.startswith("{"):
-                name = piece[1:-1]
-                pieces.append(f"(?P={name})" if name in seen else f"(?P<{name}>{_PLACEHOLDERS[name]})")
-                seen.add(name)
-            else:
-                pieces.append(re.escape(piece))
-        return "".join(pieces)
+_ANY_FOLDERS = r"(?:[^/]+/)*"
+
+
+def _expression(part: str, seen: set[str]) -> str:
+    """Of one name of a pattern; a placeholder that was seen before must stand for the same."""
+    pieces = []
+    for piece in re.split(r"(\{[a-z]+\}|\*)", part):
+        if piece == "*":
+            pieces.append("[^/]*" if len(part) > 1 else "[^/]+")
+        elif piece.startswith("{"):
+            name = piece[1:-1]
+            pieces.append(f"(?P={name})" if name in seen else f"(?P<{name}>{_PLACEHOLDERS[name]})")
+            seen.add(name)
+        else:
+            pieces.append(re.escape(piece))
+    return "".join(pieces)
 
 
 @dataclass

@@ -38,9 +38,7 @@ def load_florence(source: str | Path) -> tuple[Florence2ForConditionalGeneration
 
 def model_settings(source: str | Path) -> dict[str, Any]:
     """What decides the answers of a model, JSON-ready, without loading it: the hash of its files, and the libraries.
-
-    Raises:
-        CheckpointError: It is missing, or has no weights.
+    One that is missing or has no weights is a ``CheckpointError``.
     """
     folder = _folder(source)
     described = [file for file in folder.iterdir() if file.suffix in (".json", ".txt") and file.is_file()]
@@ -97,11 +95,7 @@ class AnswerTokens:
 
 
 def answer_tokens(tokenizer: Any, where: object) -> AnswerTokens:
-    """The ids with a meaning of their own.
-
-    Raises:
-        CheckpointError: Location tokens are missing.
-    """
+    """The ids with a meaning of their own; missing location tokens are a ``CheckpointError``."""
     vocabulary: Mapping[str, int] = tokenizer.get_vocab()
     names = [f"<loc_{number}>" for number in range(BINS)]
     missing = [name for name in names if name not in vocabulary]
@@ -120,10 +114,8 @@ def answer_tokens(tokenizer: Any, where: object) -> AnswerTokens:
 def check_image_tokens(
     model: Florence2ForConditionalGeneration, processor: Florence2Processor, where: object
 ) -> None:
-    """Sees that a picture becomes as many tokens as the processor leaves room for, and by the same id.
-
-    Raises:
-        CheckpointError: It does not.
+    """A ``CheckpointError`` where a picture does not become as many tokens as the processor leaves room for, by one
+    id.
     """
     height, width = (int(processor.image_processor.size[side]) for side in ("height", "width"))
     vision: Any = model.config.vision_config

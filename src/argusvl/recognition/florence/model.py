@@ -41,7 +41,7 @@ class Florence2:
     """Florence-2 with weights in float32, in evaluation mode; nothing of a call is kept.
 
     Pictures are RGB and upright, of any size; boxes are in their pixels. Each method takes a batch and gives a result
-    for each picture, in their order.
+    for each picture, in their order; a picture that is not RGB is a ``ModelError``.
 
     Args:
         model: As ``from_pretrained`` of its class gives it.
@@ -106,35 +106,22 @@ class Florence2:
         )
 
     def caption(self, images: Sequence[Image.Image], task: Task = Task.CAPTION) -> list[Caption]:
-        """A text about each picture, by one of the three tasks of captions.
-
-        Raises:
-            ModelError: A picture is not RGB.
-        """
+        """A text about each picture, by one of the three tasks of captions."""
         assert task in (Task.CAPTION, Task.DETAILED_CAPTION, Task.MORE_DETAILED_CAPTION), task
         return self._captions(images, [task.value] * len(images))
 
     def detect(self, images: Sequence[Image.Image]) -> list[Regions]:
-        """The objects in each picture with their categories.
-
-        Raises:
-            ModelError: A picture is not RGB.
-        """
+        """The objects in each picture with their categories."""
         return self._regions(images, [Task.DETECT.value] * len(images))
 
     def dense_regions(self, images: Sequence[Image.Image]) -> list[Regions]:
-        """The regions of each picture, each with a short description.
-
-        Raises:
-            ModelError: A picture is not RGB.
-        """
+        """The regions of each picture, each with a short description."""
         return self._regions(images, [Task.DENSE_REGIONS.value] * len(images))
 
     def find(self, images: Sequence[Image.Image], what: str | Sequence[str]) -> list[Regions]:
         """Looks for something named in words, the same in all pictures or for each its own: open-vocabulary detection.
 
         Raises:
-            ModelError: A picture is not RGB.
             DataError: There are no words, not as many as pictures, or words with a token that commands the model.
         """
         words = [what] * len(images) if isinstance(what, str) else list(what)
@@ -151,7 +138,6 @@ class Florence2:
         """A text about one region of each picture: a box a picture, in its pixels.
 
         Raises:
-            ModelError: A picture is not RGB.
             DataError: Not as many boxes as pictures, or a box that does not lie in its picture.
         """
         if len(boxes_xyxy_px) != len(images):

@@ -174,10 +174,8 @@ def run_stages(
 
 
 def read_results(out: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The pictures that have passed every stage of a finished run: name, and stage → result.
-
-    Raises:
-        DataError: The folder holds no finished run, or is damaged.
+    """The pictures that have passed every stage of a finished run: name, and stage → result. A ``DataError`` where it
+    is none.
     """
     files = [
         (entry["name"], StageFile(out, number, entry["name"]))

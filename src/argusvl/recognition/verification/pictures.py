@@ -42,11 +42,7 @@ def drawn_pictures(seed: int = 0, number: int = DRAWN) -> Pictures:
 
 
 def folder_pictures(folder: Path, limit: int) -> Pictures:
-    """The first pictures of a folder that can be read, at most ``limit``.
-
-    Raises:
-        DataError: None of its pictures can be read.
-    """
+    """The first pictures of a folder that can be read, at most ``limit``; a ``DataError`` where there is none."""
     listing = find_images(folder)
     files: list[tuple[str, Callable[[], bytes]]] = []
     refused: list[str] = []

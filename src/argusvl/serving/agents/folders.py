@@ -79,11 +79,7 @@ class Folders:
         return found
 
     def file_or_folder(self, name: str, *, most_bytes: int) -> Path:
-        """An ordinary file of at most so many bytes, or a folder as :meth:`folder` takes it.
-
-        Raises:
-            ArgusError: It is neither.
-        """
+        """An ordinary file of at most so many bytes, or a folder as :meth:`folder` takes it; else an ``ArgusError``."""
         found = self._existing(name)
         return self.folder(name) if found.is_dir() else self._file(name, found, most_bytes)
 

@@ -20,12 +20,24 @@ from typing import Any
 from pydantic import ValidationError
 
 from argusvl.core.errors import ArgusError
-from argusvl.serving.agents.tools import tools_for
+from argusvl.serving.agents import general, recognition
 from argusvl.serving.agents.workplace import LocalWorkplace, Settings
 from argusvl.task_parts import AgentTool
+from argusvl.tasks import TASKS, task_part
 
 _LONGEST_START_SECONDS = 120
 _STANDARD_OUTPUT, _STANDARD_ERROR = 1, 2
+
+
+def tools_for(settings: Settings) -> dict[str, AgentTool]:
+    """Name → tool: those of no task, those that each task brings, and one where there are support stores."""
+    found = list(general.TOOLS)
+    for name, entry in TASKS.items():
+        if entry.agent_tools is not None:
+            found += task_part(name, "agent_tools")
+    if settings.stores:
+        found += recognition.TOOLS
+    return {tool.name: tool for tool in found}
 
 
 @dataclass(frozen=True, slots=True)
