@@ -22,8 +22,7 @@ from argusvl.serving.gate import Gate
 from argusvl.serving.hosting import HostedModel, LoadedModel, answering
 from argusvl.serving.limits import Limits
 from argusvl.serving.metrics import Metrics
-from argusvl.serving.page_files import page_files
-from argusvl.serving.page_glyphs import add_glyphs
+from argusvl.serving.page_files import add_glyphs, page_files
 from argusvl.serving.problems import MEDIA_TYPE, ProblemDetails, ProblemError, documented, explained
 
 DECODERS = 2

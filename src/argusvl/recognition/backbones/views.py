@@ -41,8 +41,8 @@ class Resizable(Protocol):
 
 
 def with_views(backbone: Backbone, views: str) -> Backbone:
-    """A backbone whose vectors hold those of several views of a picture, a key of :data:`VIEWS`; with ``one`` it comes
-    back as it is.
+    """A backbone whose vectors hold those of several views of a picture, a key of :data:`VIEWS` (else a
+    ``ConfigError``); with ``one`` it comes back as it is.
     """
     if views not in VIEWS:
         raise ConfigError(f"unknown views {views!r}", remedy=f"use one of {', '.join(VIEWS)}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -29,25 +29,9 @@ _CHUNKS_IN_FLIGHT = 4
 """For each worker, by ``map_in_order``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """An image before the network.
-
-    Attributes:
-        path: Its name in the list.
-        sha256: Of its bytes; ``None`` where they could not be read.
-        pixels: ``[3, H, W]`` for the backbone, or
-        vector: ``[D]``, where it is known already, or
-        reason: why it has neither.
-        note: What is odd about it though it has one of them.
-    """
-
-    path: str
-    sha256: str | None
-    pixels: Tensor | None = None
-    vector: NDArray[np.float32] | None = None
-    reason: str | None = None
-    note: str | None = None
+Prepared = tuple[Entry, Tensor | NDArray[np.float32] | None]
+"""An image before the network: its entry, and pixels ``[3, H, W]``, or its vector ``[D]`` where that is known already;
+neither where the entry has a reason."""
 
 
 class Embedder:
@@ -65,21 +49,21 @@ class Embedder:
         try:
             data = read_image_file(self._root / path)
         except ImageError as error:
-            return Prepared(path, None, reason=error.what)
+            return Entry(path, None, reason=error.what), None
         digest = hashlib.sha256(data).hexdigest()
         try:
             path.encode("utf-8")
         except UnicodeEncodeError:
-            return Prepared(path, digest, reason="its name is not UTF-8: rename the file")
+            return Entry(path, digest, reason="its name is not UTF-8: rename the file"), None
         vector = self._known.find(digest) if self._known is not None else None
         try:
-            note = read_header(data, where=path).converted(path)
+            entry = Entry(path, digest, note=read_header(data, where=path).converted(path))
             if vector is not None:
-                return Prepared(path, digest, vector=vector, note=note)
+                return entry, vector
             image = decode_bytes(data, path, self._lane, self._backbone.decode_side_px)
         except ImageError as error:
-            return Prepared(path, digest, reason=error.what)
-        return Prepared(path, digest, pixels=self._backbone.preprocess(image), note=note)
+            return Entry(path, digest, reason=error.what), None
+        return entry, self._backbone.preprocess(image)
 
     def embed(self, batch: Sequence[Prepared]) -> EmbeddedBatch:
         """Runs the network once; nothing of the batch is kept.
@@ -88,19 +72,19 @@ class Embedder:
             ModelError: The network gives something else than a vector for each image.
             ArgusError: The batch does not fit into the device's memory.
         """
-        pixels = [item.pixels for item in batch if item.pixels is not None]
+        pixels = [found for _, found in batch if isinstance(found, Tensor)]
         computed = iter(self._vectors(torch.stack(pixels)) if pixels else ())
         entries, vectors, reused = [], list[NDArray[np.float32]](), 0
-        for item in batch:
-            vector = next(computed) if item.pixels is not None else item.vector
+        for entry, found in batch:
+            vector = next(computed) if isinstance(found, Tensor) else found
             if vector is None:
-                entries.append(Entry(item.path, item.sha256, reason=item.reason))
+                entries.append(entry)
             elif not np.isfinite(vector).all():
-                entries.append(Entry(item.path, item.sha256, reason="its vector is not finite"))
+                entries.append(replace(entry, reason="its vector is not finite", note=None))
             else:
-                entries.append(Entry(item.path, item.sha256, len(vectors), note=item.note))
+                entries.append(replace(entry, row=len(vectors)))
                 vectors.append(vector)
-                reused += item.vector is not None
+                reused += not isinstance(found, Tensor)
         stacked = np.stack(vectors) if vectors else np.empty((0, self._backbone.dimension), np.float32)
         return EmbeddedBatch(entries, stacked, reused)
 

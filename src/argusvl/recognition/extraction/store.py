@@ -200,7 +200,7 @@ class EmbeddingStore:
 
 
 def how_far(folder: Path) -> tuple[int, int]:
-    """How many images of a store are done, finished or not, and how many there are; a ``DataError`` where it is none."""
+    """How many images of a store are done, finished or not, and how many there are."""
     return sum(1 for _ in read_ledger(folder / LEDGER)), Header.read(folder).inputs
 
 

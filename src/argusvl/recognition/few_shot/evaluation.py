@@ -19,11 +19,10 @@ from argusvl.core.errors import ConfigError, DataError
 from argusvl.core.wording import listed_below, printable
 from argusvl.recognition.few_shot.classifiers import make_classifier
 from argusvl.recognition.few_shot.embeddings import Embedded, same_content
-from argusvl.recognition.few_shot.features import Evidence, FeatureMap, Features
+from argusvl.recognition.few_shot.features import Evidence, FeatureMap, Features, NameMap
 from argusvl.recognition.few_shot.layout import Category, LayoutError
 from argusvl.recognition.few_shot.measures import auroc, fpr95, oscr
 from argusvl.recognition.few_shot.unknown import KnownScore
-from argusvl.recognition.few_shot.zero_shot import NameMap
 
 MEASURES = ("accuracy", "auroc", "fpr95", "oscr")
 _SHOWN = 10

@@ -14,14 +14,15 @@ still a dog.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from argusvl.core.errors import ConfigError, ModelError
 from argusvl.core.threads import computing_threads
@@ -162,6 +163,54 @@ class FeatureMap:
         labels = AgglomerativeClustering(number).fit_predict(unit(weights - weights.mean(axis=0)))
         found: Features = np.eye(number)[labels]
         return found
+
+
+@runtime_checkable
+class Naming(Protocol):
+    """A backbone that makes classes of texts."""
+
+    dimension: int
+
+    def zero_shot_classifier(self, class_names: Sequence[str], template: str) -> Callable[[Tensor], Tensor]:
+        """Vectors ``[N, D]`` → logits ``[N, classes]``."""
+        ...
+
+
+class NameMap:
+    """Classes by their names alone (Radford et al., 2021, arXiv 2103.00020), where the backbone knows texts as well.
+
+    Makes logits of a backbone's vectors, for classes of which only the names are known; in the template, ``{}``
+    stands where the name is to stand.
+
+    Raises:
+        ConfigError: The backbone knows no texts.
+    """
+
+    def __init__(self, backbone: Backbone, template: str) -> None:
+        first = backbone.parts[0] if isinstance(backbone, ViewedBackbone) else backbone
+        if not isinstance(first, Naming):
+            raise ConfigError(
+                f"{backbone.name} cannot recognise classes by their names alone",
+                remedy="leave 0 out of --shots, or use --backbone clip-vit-b32:FOLDER",
+            )
+        self._naming: Naming = first
+        self._dimension = first.dimension
+        self._template = template
+
+    def __call__(self, vectors: Vectors, names: Sequence[str]) -> Features:
+        """``[N, views · D]`` → ``[N, classes]``, of the backbone's own view, as the weights' authors measure it.
+
+        In the names of classes ``_`` stands for a space.
+
+        Raises:
+            ModelError: A name or the template cannot be used.
+            CheckpointError: The folder holds no text tower or no tokenizer.
+        """
+        classify = self._naming.zero_shot_classifier(
+            [name.replace("_", " ") for name in names], self._template
+        )
+        own = np.ascontiguousarray(vectors[:, : self._dimension])
+        return classify(torch.from_numpy(own)).numpy().astype(np.float64)
 
 
 def unit(rows: Features) -> Features:

@@ -27,6 +27,7 @@ from argusvl.core.wording import listed_below, printable
 from argusvl.recognition.extraction.sources import Listing, find_images
 
 _SHOWN_PROBLEMS = 20
+_ANY_FOLDERS = r"(?:[^/]+/)*"
 _PLACEHOLDERS = {"category": r"[^/]+", "class": r"[^/]+", "shot": r"[0-9]+"}
 
 
@@ -213,9 +214,6 @@ class _Pattern:
         """What a folder is, where it is one that the pattern's ``{class}`` names."""
         found = None if self._class_folder is None else self._class_folder.fullmatch(f"{name}/")
         return None if found is None else found.groupdict()
-
-
-_ANY_FOLDERS = r"(?:[^/]+/)*"
 
 
 def _expression(part: str, seen: set[str]) -> str:

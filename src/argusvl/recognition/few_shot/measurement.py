@@ -22,9 +22,8 @@ from argusvl.recognition.few_shot.evaluation import (
     merged,
     refuse_known_queries,
 )
-from argusvl.recognition.few_shot.features import FeatureMap
+from argusvl.recognition.few_shot.features import FeatureMap, NameMap
 from argusvl.recognition.few_shot.layout import Category, Layout, read_layout
-from argusvl.recognition.few_shot.zero_shot import NameMap
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ class StageFile:
     """The output of one stage; what cannot be written is an ``ArgusError``, a damaged line a ``DataError``."""
 
     def __init__(self, folder: Path, number: int, name: str) -> None:
+        self.name = name
         self.lines = folder / f"{number}-{name}.jsonl"
         self._part = self.lines.with_name(f"{self.lines.name}.part")
         self._files: Appender | None = None

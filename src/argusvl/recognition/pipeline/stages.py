@@ -177,14 +177,12 @@ def read_results(out: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """The pictures that have passed every stage of a finished run: name, and stage → result. A ``DataError`` where it
     is none.
     """
-    files = [
-        (entry["name"], StageFile(out, number, entry["name"]))
-        for number, entry in enumerate(_stored_plan(out)["stages"], start=1)
-    ]
-    for name, file in files:
+    stored = enumerate(_stored_plan(out)["stages"], start=1)
+    files = [StageFile(out, number, entry["name"]) for number, entry in stored]
+    for file in files:
         if not file.complete:
             raise DataError(
-                f"stage {name!r} is not finished",
+                f"stage {file.name!r} is not finished",
                 where=out,
                 remedy="give the pipeline's command again: it goes on",
             )
@@ -206,10 +204,8 @@ class _StageRun:
         self._workers = workers
         self._progress = progress
         self._succeeded = self._failed = 0  # pictures that this run's model was given
-        files = [
-            (stage.name, StageFile(out, number, stage.name)) for number, stage in enumerate(stages, start=1)
-        ]
-        self._earlier, self.file = files[:-1], files[-1][1]
+        files = [StageFile(out, number, stage.name) for number, stage in enumerate(stages, start=1)]
+        *self._earlier, self.file = files
 
     def run(self, inputs: int, device: torch.device | str) -> StageReport:
         resumed, leased = inputs, None
@@ -263,7 +259,7 @@ class _StageRun:
             return Entry(path, None, reason=error.what), None
         digest = hashlib.sha256(data).hexdigest()
         if entry.sha256 not in (None, digest):
-            reason = f"the file has changed since stage {self._earlier[-1][0]!r}"
+            reason = f"the file has changed since stage {self._earlier[-1].name!r}"
             return Entry(path, digest, reason=reason), None
         try:
             image = open_image(path, exif="upright", data=data)
@@ -318,13 +314,12 @@ class _StageRun:
         return ModelError(what, where=f"stage {self.stage.name!r}", remedy="mend the stage's run()")
 
 
-def _passed(files: Sequence[tuple[str, StageFile]]) -> Iterator[tuple[Entry, dict[str, Any]]]:
+def _passed(files: Sequence[StageFile]) -> Iterator[tuple[Entry, dict[str, Any]]]:
     """Pictures with a result of every one of these stages, and the results; read from their files in step."""
-    readers = [(name, file, (e for e in file.read() if e.reason is None)) for name, file in files]
-    *before, (last_name, _, last) = readers
-    for entry in last:
+    *before, (last, entries) = [(file, (e for e in file.read() if e.reason is None)) for file in files]
+    for entry in entries:
         results: dict[str, Any] = {}
-        for name, file, reader in before:
+        for file, reader in before:
             # A stage has lines for all that the next one has, in the same order, and for those that failed there.
             found = next((e for e in reader if e.path == entry.path), None)
             if found is None:
@@ -333,8 +328,8 @@ def _passed(files: Sequence[tuple[str, StageFile]]) -> Iterator[tuple[Entry, dic
                     where=file.lines,
                     remedy="run the pipeline into another folder",
                 )
-            results[name] = found.result
-        yield entry, {**results, last_name: entry.result}
+            results[file.name] = found.result
+        yield entry, {**results, last.name: entry.result}
 
 
 @contextlib.contextmanager

@@ -47,7 +47,7 @@ def _recognize(place: Workplace, request: RecognizeRequest) -> Recognized:
     learned = place.loaded(stores[name], _load)
 
     from argusvl.recognition.few_shot.classification import classify
-    from argusvl.recognition.few_shot.queries import query_vectors
+    from argusvl.recognition.few_shot.embeddings import query_vectors
 
     with tempfile.TemporaryDirectory(prefix="argus-agents-") as cache:
         lane = learned.store.lane
