@@ -15,8 +15,7 @@ from transformers import CLIPModel, CLIPTokenizer
 from argusvl.core.errors import CheckpointError, ModelError
 from argusvl.core.precision import full_precision
 from argusvl.recognition.backbones.frozen import CANNOT_LOAD
-from argusvl.recognition.backbones.hub import quiet_transformers
-from argusvl.recognition.backbones.hub_loading import AGAIN, load_network, read_config
+from argusvl.recognition.backbones.hub import AGAIN, load_network, quiet_transformers, read_config
 from argusvl.recognition.backbones.transformers_models import FAMILIES, TransformersBackbone
 
 NAME = "clip-vit-b32"

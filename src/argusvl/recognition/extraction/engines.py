@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -16,14 +15,14 @@ from torch import Tensor
 
 from argusvl.core.allocator import keep_freed_memory
 from argusvl.core.errors import ArgusError, ImageError, ModelError
-from argusvl.core.images import read_header, read_image_file
+from argusvl.core.images import read_header
 from argusvl.core.threads import computing_threads, usable_cores
 from argusvl.core.workers import map_in_order
 from argusvl.recognition.backbones.protocol import Backbone
 from argusvl.recognition.decoding import decode_bytes
 from argusvl.recognition.extraction.store import Header, KnownVectors
 from argusvl.recognition.extraction.writer import EmbeddedBatch
-from argusvl.recognition.ledger import Entry
+from argusvl.recognition.ledger import Entry, read_entry
 
 _CHUNKS_IN_FLIGHT = 4
 """For each worker, by ``map_in_order``."""
@@ -46,23 +45,21 @@ class Embedder:
 
     def prepare(self, path: str) -> Prepared:
         """Reads, decodes and preprocesses an image; what is wrong with it is its reason. For threads."""
-        try:
-            data = read_image_file(self._root / path)
-        except ImageError as error:
-            return Entry(path, None, reason=error.what), None
-        digest = hashlib.sha256(data).hexdigest()
+        entry, data = read_entry(self._root, path)
+        if entry.reason is not None:
+            return entry, None
         try:
             path.encode("utf-8")
         except UnicodeEncodeError:
-            return Entry(path, digest, reason="its name is not UTF-8: rename the file"), None
-        vector = self._known.find(digest) if self._known is not None else None
+            return replace(entry, reason="its name is not UTF-8: rename the file"), None
+        vector = self._known.find(str(entry.sha256)) if self._known is not None else None
         try:
-            entry = Entry(path, digest, note=read_header(data, where=path).converted(path))
+            entry = replace(entry, note=read_header(data, where=path).converted(path))
             if vector is not None:
                 return entry, vector
             image = decode_bytes(data, path, self._lane, self._backbone.decode_side_px)
         except ImageError as error:
-            return Entry(path, digest, reason=error.what), None
+            return replace(entry, reason=error.what, note=None), None
         return entry, self._backbone.preprocess(image)
 
     def embed(self, batch: Sequence[Prepared]) -> EmbeddedBatch:

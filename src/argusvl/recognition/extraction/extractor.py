@@ -7,7 +7,6 @@ In memory are the names of the images and a batch for each thread; whatever happ
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,9 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from argusvl.core.errors import DataError, ImageError
+from argusvl.core.errors import DataError
 from argusvl.core.files import real_path
-from argusvl.core.images import read_image_file
 from argusvl.core.logging import get_logger
 from argusvl.core.progress import progress_bar, track
 from argusvl.core.workers import map_in_order
@@ -31,7 +29,7 @@ from argusvl.recognition.extraction.shards import WRITER
 from argusvl.recognition.extraction.sources import Listing, Problem, find_images
 from argusvl.recognition.extraction.store import HEADER, LEDGER, Header
 from argusvl.recognition.extraction.writer import StoreWriter, changed_inputs, inputs_sha256
-from argusvl.recognition.ledger import Entry, read_ledger
+from argusvl.recognition.ledger import Entry, read_entry, read_ledger
 
 BATCH_SIZE = {"cpu": 4, "cuda": 64}
 """By the kind of device. On a CPU the activations of more images leave its cache: 8 take half as long again."""
@@ -232,10 +230,7 @@ def _require_same_content(
     """Reads what is done already once more; images that are not what they were are named in a ``DataError``."""
 
     def changed_name(entry: Entry) -> str | None:
-        try:
-            now = hashlib.sha256(read_image_file(listing.root / entry.path)).hexdigest()
-        except ImageError:
-            now = None
+        now = read_entry(listing.root, entry.path)[0].sha256
         return entry.path if now != entry.sha256 else None
 
     entries = (entry for entry, _ in read_ledger(out / LEDGER))

@@ -34,14 +34,9 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The images that were found.
-
-    Attributes:
-        root: What the names are relative to.
-        paths: Names with ``/``, sorted by their bytes, each once.
-        problems: What could not be searched, sorted.
-        other_files: How many files with another suffix were passed by: suffix → number.
-        repeated: How many entries named an image that had been named before.
+    """The images that were found: names relative to ``root`` with ``/``, sorted by their bytes, each once; and what
+    could not be searched, sorted, how many files with another suffix (by it) were passed by, and how many entries
+    named an image that had been named before.
     """
 
     root: Path

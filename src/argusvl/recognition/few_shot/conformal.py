@@ -57,14 +57,12 @@ class ConformalSets:
 def held_out_scores(
     make: Callable[[], Classifier], support: Features, labels: Labels, classes: int
 ) -> tuple[Features, Labels]:
-    """Scores of examples by classifiers that have not learned from them, for :meth:`ConformalSets.fit`.
+    """Scores ``[N', K]`` and labels ``[N']`` of examples by classifiers that have not learned from them, for
+    :meth:`ConformalSets.fit`.
 
     The examples of a class are dealt to at most ten folds; a class's only example is not used. Since all folds but one
     are learned from, the coverage is approximately that of a held-out set (Barber et al., 2021, arXiv 1905.02928, who
     prove at least ``2 · coverage - 1``).
-
-    Returns:
-        Scores ``[N', K]`` and labels ``[N']``.
     """
     turn = np.empty(len(labels), dtype=np.int64)
     for number in range(classes):

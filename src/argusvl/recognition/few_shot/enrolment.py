@@ -65,13 +65,8 @@ class Example:
 class EnrolmentReport:
     """What an enrolment did. ``inputs`` is the sum of ``enrolled``, ``known`` and ``quarantined``.
 
-    Attributes:
-        inputs: Pictures that were given.
-        enrolled: Examples added.
-        known: Pictures that were examples of their class already, or were given twice.
-        quarantined: Picture → why it cannot be used.
-        classes: Class → its examples now.
-        new_classes: Classes that were not there before.
+    Pictures that are ``known`` were examples of their class already, or were given twice; of one in ``quarantined`` it
+    says why it cannot be used. ``classes`` says how many examples each has now.
     """
 
     inputs: int

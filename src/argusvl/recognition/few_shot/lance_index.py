@@ -58,11 +58,8 @@ _log = get_logger(__name__)
 class LanceIndex:
     """An index that was built; open one by its folder. Whether it is of a given store is checked.
 
-    Attributes:
-        dimension: Of the vectors.
-        graphs: How many there are.
-        effort: Candidates that a query keeps.
-        recall: Share of sampled vectors whose nearest other one was found so, when the index was built.
+    ``effort`` is how many candidates a query keeps; ``recall`` the share of sampled vectors whose nearest other one was
+    found so, when the index was built.
 
     Raises:
         DataError: The folder is no index, or one of another store.

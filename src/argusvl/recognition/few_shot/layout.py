@@ -72,13 +72,9 @@ class Query:
 
 @dataclass(frozen=True)
 class Category:
-    """A set of classes to tell apart, and the queries.
-
-    Attributes:
-        name: Of its folder; of the data folder where the layout has no categories.
-        classes: Class → its examples by shot number; sorted by name.
-        queries: Sorted by their paths.
-        notes: What is odd and no error: unequal shots, classes of queries without an example, other files.
+    """A set of classes to tell apart, and the queries, sorted by their paths; it is called as its folder, or as the
+    data folder where the layout has no categories. Classes are sorted by name, and their examples by shot number;
+    notes are what is odd and no error: unequal shots, classes of queries without an example, other files.
     """
 
     name: str

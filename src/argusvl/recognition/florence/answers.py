@@ -42,12 +42,8 @@ class Caption:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """One thing in a picture.
-
-    Attributes:
-        label: A category, a phrase or a description, by the task.
-        box_xyxy_px: In pixels of the picture as it was given; of polygons, what encloses them.
-        polygons_px: Its outline as ``(x, y)`` corners, where the model gave one.
+    """One thing in a picture: a category, a phrase or a description, by the task; a box in pixels of the picture as it
+    was given, of polygons what encloses them; and its outline as ``(x, y)`` corners, where the model gave one.
     """
 
     label: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,15 @@ from transformers import AutoTokenizer, Florence2ForConditionalGeneration, Flore
 from argusvl.core.errors import CheckpointError
 from argusvl.core.files import read_json
 from argusvl.recognition.backbones.frozen import CANNOT_LOAD, library_versions, weights_sha256
-from argusvl.recognition.backbones.hub import CONFIG, model_folder, quiet_transformers, weight_files
-from argusvl.recognition.backbones.hub_loading import image_processor, load_network, read_config
+from argusvl.recognition.backbones.hub import (
+    CONFIG,
+    image_processor,
+    load_network,
+    model_folder,
+    quiet_transformers,
+    read_config,
+    weight_files,
+)
 from argusvl.recognition.florence.answers import BINS
 
 LIKE = "florence-community/Florence-2-base"
@@ -87,11 +94,6 @@ class AnswerTokens:
     locations: frozenset[int]
     silent: frozenset[int]
     end: int
-
-    def answer(self, ids: Sequence[int]) -> list[int]:
-        """The ids before the first end."""
-        found = list(ids)
-        return found[: found.index(self.end)] if self.end in found else found
 
 
 def answer_tokens(tokenizer: Any, where: object) -> AnswerTokens:

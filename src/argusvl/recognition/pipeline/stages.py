@@ -23,11 +23,11 @@ from PIL import Image
 
 from argusvl.core.errors import ArgusError, DataError, ImageError, ModelError
 from argusvl.core.files import read_json, write_text_atomically
-from argusvl.core.images import open_image, read_image_file
+from argusvl.core.images import open_image
 from argusvl.core.progress import track
 from argusvl.core.workers import map_in_order
 from argusvl.recognition.extraction.sources import Listing, Problem, find_images
-from argusvl.recognition.ledger import Entry
+from argusvl.recognition.ledger import Entry, read_entry
 from argusvl.recognition.output_folder import only_writer, refuse_other_files
 from argusvl.recognition.pipeline.lease import Lease, LeaseReport, lease
 from argusvl.recognition.pipeline.stage_file import StageFile
@@ -251,21 +251,18 @@ class _StageRun:
 
     def _read(self, given: tuple[Entry, dict[str, Any]]) -> _Read:
         """Reads and decodes a picture, and sees that it is the one that the stages before have seen. For threads."""
-        entry, earlier = given
-        path = entry.path
-        try:
-            data = read_image_file(self._listing.root / path)
-        except ImageError as error:
-            return Entry(path, None, reason=error.what), None
-        digest = hashlib.sha256(data).hexdigest()
-        if entry.sha256 not in (None, digest):
+        before, earlier = given
+        entry, data = read_entry(self._listing.root, before.path)
+        if entry.reason is not None:
+            return entry, None
+        if before.sha256 not in (None, entry.sha256):
             reason = f"the file has changed since stage {self._earlier[-1].name!r}"
-            return Entry(path, digest, reason=reason), None
+            return replace(entry, reason=reason), None
         try:
-            image = open_image(path, exif="upright", data=data)
+            image = open_image(entry.path, exif="upright", data=data)
         except ImageError as error:
-            return Entry(path, digest, reason=error.what), None
-        return Entry(path, digest), Picture(path, image, earlier)
+            return replace(entry, reason=error.what), None
+        return entry, Picture(entry.path, image, earlier)
 
     def _entries(self, leased: Lease[Any], batch: Sequence[_Read]) -> Iterator[Entry]:
         pictures = [picture for _, picture in batch if picture is not None]
