@@ -42,11 +42,8 @@ class RecognizedClass(BaseModel):
 
 
 def load_service(store: Path, *, backbone: str | None, device: str) -> Service:
-    """Loads a support store to be asked from outside. The backbone, ``NAME:FOLDER``, is where enrolment found it when
-    ``None``.
-
-    Raises:
-        ArgusError: It is no such store, or its backbone cannot be loaded.
+    """Loads a support store to be asked from outside; raises ``ArgusError``. The backbone, ``NAME:FOLDER``, is where
+    enrolment found it when ``None``.
     """
     import numpy as np
     import torch

@@ -38,10 +38,7 @@ _HEADERS = [
 
 
 class Gate:
-    """An ASGI application around another.
-
-    Attributes:
-        app: The other.
+    """An ASGI application around another, ``app``.
 
     Args:
         app: Gets requests that may be answered, with their bodies whole.

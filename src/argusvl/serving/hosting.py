@@ -40,10 +40,8 @@ def answering(models: Sequence[HostedModel], path: str) -> dict[str, tuple[Hoste
 
 
 def load_model(checkpoint: Path, *, device: str) -> LoadedModel:
-    """Loads a checkpoint (a folder, a run, or the name of what ships) as its task says.
-
-    Raises:
-        ArgusError: There is no such checkpoint, or its task answers nothing.
+    """Loads a checkpoint (a folder, a run, or the name of what ships) as its task says; one that is missing, or whose
+    task answers nothing, is an ``ArgusError``.
     """
     from argusvl.run.checkpoints import content_fingerprint
     from argusvl.tasks import DEFAULT_TASK, find_checkpoint, task_at, task_part

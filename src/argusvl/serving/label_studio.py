@@ -102,12 +102,7 @@ class PredictAnswer(BaseModel):
 
 
 class Backend:
-    """Adds the backend's routes.
-
-    Args:
-        limits: Of pictures and time.
-        files: Folder in which tasks may name pictures; ``None``: none may.
-    """
+    """Adds the backend's routes; tasks may name pictures in the folder ``files``, where there is one."""
 
     def __init__(self, limits: Limits, files: Path | None) -> None:
         self._limits, self._files = limits, files

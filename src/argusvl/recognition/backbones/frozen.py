@@ -69,10 +69,8 @@ class FrozenBackbone(ABC):
         return self._pixels(image)
 
     def embed(self, batch: Tensor) -> Tensor:
-        """Float32 ``[N, 3, H, W]`` → float32 ``[N, dimension]`` on the CPU, not normalised, without a graph.
-
-        Raises:
-            ModelError: The batch has another shape or another dtype.
+        """Float32 ``[N, 3, H, W]`` → float32 ``[N, dimension]`` on the CPU, not normalised, without a graph; a batch of
+        another shape or dtype is a ``ModelError``.
         """
         height, width = self.size_hw
         if batch.ndim != 4 or tuple(batch.shape[1:]) != (3, height, width) or batch.dtype != torch.float32:

@@ -111,10 +111,7 @@ def weight_files(folder: Path) -> list[Path]:
 @contextlib.contextmanager
 def quiet_transformers() -> Iterator[None]:
     """Without its progress bars and its reports of keys: what matters in them, our errors say by name."""
-    verbosity, bars = (
-        transformers_logging.get_verbosity(),
-        transformers_logging.is_progress_bar_enabled(),
-    )
+    verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     hub = logging.getLogger("huggingface_hub")  # which tells of each try; our error tells of the last one
@@ -134,10 +131,9 @@ def _cached(model_id: str, *, local_files_only: bool) -> Path | None:
     wanted = [CONFIG, *PREPROCESSOR, *TOKENIZER]
     for weights in ([SAFETENSORS, INDEX, "model-*.safetensors"], [PICKLED]):
         try:
+            patterns = [*wanted, *weights]
             folder = Path(
-                snapshot_download(
-                    model_id, allow_patterns=[*wanted, *weights], local_files_only=local_files_only
-                )
+                snapshot_download(model_id, allow_patterns=patterns, local_files_only=local_files_only)
             )
             weight_files(folder)
         except (LocalEntryNotFoundError, CheckpointError):

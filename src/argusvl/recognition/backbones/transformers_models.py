@@ -83,11 +83,9 @@ FAMILIES: Mapping[str, Family] = {
 
 
 class TransformersBackbone(FrozenBackbone):
-    """One of :data:`FAMILIES` as a backbone, or a larger or smaller model of the same kind: from a folder in hub
-    layout or by a model id, the family's own by default.
-
-    Raises:
-        CheckpointError: The model is missing, damaged, of another kind, or would be partly random.
+    """One of :data:`FAMILIES` as a backbone, or a larger or smaller model of the same kind: from a folder in hub layout
+    or by a model id, the family's own by default. One that is missing, damaged, of another kind, or would be partly
+    random is a ``CheckpointError``.
     """
 
     def __init__(self, name: str, place: str | None = None, *, device: torch.device) -> None:

@@ -44,8 +44,7 @@ def require_agreement(
     The first answer is the first class, where the backbone's network has classes of its own; else the most alike
     picture of the sample.
 
-    Raises:
-        DataError: Too few agree.
+    Where too few agree: ``DataError``.
     """
     files = _differing(backbone, root, paths)
     shown = track(files.items(), len(files), "Comparing lanes", enabled=progress)

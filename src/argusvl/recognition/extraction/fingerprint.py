@@ -16,10 +16,7 @@ from argusvl.recognition.decoding import Lane, decoder_versions
 class StoreFingerprint:
     """What decides the vectors. Vectors of stores with equal fingerprints may be compared and put together.
 
-    Attributes:
-        backbone: Its weights, preprocessing, pooling, dtype and libraries.
-        lane: How files become pixels.
-        decoder: Library → version of those that decode in this lane.
+    The lane says how files become pixels; ``decoder`` names the libraries that decode in it, with their versions.
     """
 
     backbone: BackboneFingerprint

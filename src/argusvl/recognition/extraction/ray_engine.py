@@ -36,8 +36,7 @@ class RayEngine:
     ``load``, which is sent there, gives the backbone in each actor; there are as many as the cluster has room for when
     ``None``.
 
-    Raises:
-        ArgusError: Ray is not installed.
+    Where Ray is not installed: ``ArgusError``.
     """
 
     def __init__(self, load: Callable[[], Backbone], actors: int | None = None) -> None:

@@ -208,10 +208,8 @@ _SHARDS_IN_MEMORY = 4
 
 
 class KnownVectors:
-    """The vectors of a store, finished or not; in memory are its hashes (some 150 bytes each) and a few shards.
-
-    Raises:
-        DataError: The folder is no store, is damaged, or its vectors were made in another way.
+    """The vectors of a store, finished or not; in memory are its hashes (some 150 bytes each) and a few shards. One
+    that was made in another way is a ``DataError``.
     """
 
     def __init__(self, folder: Path, fingerprint: StoreFingerprint) -> None:

@@ -112,14 +112,14 @@ class StoreWriter:
             if not files.lock():
                 raise StoreBusyError(self.folder)
             with self._writing():
-                for pattern in (
-                    ".*.part",
-                    f"{SHARDS}/.*.part",
-                ):  # what a kill has left under a temporary name
+                # What a kill has left under a temporary name.
+                for pattern in (".*.part", f"{SHARDS}/.*.part"):
                     for file in self.folder.glob(pattern):
                         file.unlink(missing_ok=True)
-                if not (self.folder / HEADER).exists():
-                    self._begin()
+                if not (self.folder / HEADER).exists():  # which makes the folder a store
+                    (self.folder / SHARDS).mkdir(exist_ok=True)
+                    write_bytes_atomically(self.folder / _NEW_INPUTS, inputs_bytes(self._paths))
+                    write_bytes_atomically(self.folder / HEADER, self.header.text().encode("utf-8"))
                 self._recover(files)
         except BaseException:
             files.close()
@@ -165,12 +165,6 @@ class StoreWriter:
                 files.close_data()
                 self._finish_shard((end - 1) // plan.shard_rows, done.entries)
                 done.entries = []
-
-    def _begin(self) -> None:
-        """The files of a store without images done; ``store.json`` makes it one."""
-        (self.folder / SHARDS).mkdir(exist_ok=True)
-        write_bytes_atomically(self.folder / _NEW_INPUTS, inputs_bytes(self._paths))
-        write_bytes_atomically(self.folder / HEADER, self.header.text().encode("utf-8"))
 
     def _recover(self, files: Appender) -> None:
         """Cuts off what a kill has left half-done, and finishes a shard that only lacked its Parquet file."""

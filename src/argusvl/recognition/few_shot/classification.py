@@ -79,10 +79,7 @@ class FewShotClassifier:
         cls, store: Path, options: ClassifyOptions, *, backbone: str | None = None, device: str = "auto"
     ) -> FewShotClassifier:
         """Opens a support store and its backbone (``NAME:FOLDER``; where enrolment found it when ``None``), and learns
-        from the examples.
-
-        Raises:
-            ArgusError: It is no such store, or its backbone cannot be loaded.
+        from the examples; what cannot be loaded is an ``ArgusError``.
         """
         support = SupportStore.open(store)
         network = load_with_views(backbone or support.backbone, support.views, device=device)

@@ -23,10 +23,8 @@ _FOLDS = 10
 
 
 class ConformalSets:
-    """Sets of classes by scores, which hold the true class as often as ``coverage`` says, between 0 and 1.
-
-    Raises:
-        ConfigError: The coverage is not between 0 and 1.
+    """Sets of classes by scores, which hold the true class as often as ``coverage`` says; one that is not between 0 and
+    1 is a ``ConfigError``.
     """
 
     def __init__(self, coverage: float) -> None:

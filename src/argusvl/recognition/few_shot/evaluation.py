@@ -166,8 +166,7 @@ def make_features(
 
     With a ``name_map`` come logits by the classes' names.
 
-    Raises:
-        LayoutError: No example of a class, or no query of a class can be used.
+    A class of which no example can be used, and no query of any class, are a ``LayoutError``.
     """
 
     def usable(files: Sequence[Path]) -> list[Path]:

@@ -49,11 +49,8 @@ Features = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Evidence:
-    """What tells whether pictures are of known classes; both parts have rows of length one.
-
-    Attributes:
-        vectors: ``[N, F]``.
-        kinds: ``[N, G]``, how much of each kind of thing; the vectors once more where the network has no classes.
+    """What tells whether pictures are of known classes: vectors ``[N, F]``, and how much of each kind of thing, ``[N,
+    G]`` (the vectors once more where the network has no classes). Both have rows of length one.
     """
 
     vectors: Features
@@ -177,13 +174,11 @@ class Naming(Protocol):
 
 
 class NameMap:
-    """Classes by their names alone (Radford et al., 2021, arXiv 2103.00020), where the backbone knows texts as well.
+    """Classes by their names alone (Radford et al., 2021, arXiv 2103.00020), where the backbone knows texts as well;
+    else a ``ConfigError``.
 
     Makes logits of a backbone's vectors, for classes of which only the names are known; in the template, ``{}``
     stands where the name is to stand.
-
-    Raises:
-        ConfigError: The backbone knows no texts.
     """
 
     def __init__(self, backbone: Backbone, template: str) -> None:

@@ -254,20 +254,14 @@ class _Reader:
         for problem in listing.problems:
             self.problems.append(f"{printable(problem.path)}: {problem.reason}")
         for name in listing.paths:
-            parts = self._first(self._support, name)
-            if parts is not None:
+            if (parts := self._first(self._support, name)) is not None:
                 category, label = self._names(parts)
                 if category is not None:
+                    own, spelling = label or category, parts.get("class", parts.get("category", ""))
                     # Without a number, the order of the names is that of the shots.
-                    self._found[category].examples[label or category].append(
-                        (int(parts.get("shot", 0)), name)
-                    )
-                    self._spellings[category, label or category].add(
-                        parts.get("class", parts.get("category", ""))
-                    )
-                continue
-            parts = self._first(self._queries, name)
-            if parts is not None:
+                    self._found[category].examples[own].append((int(parts.get("shot", 0)), name))
+                    self._spellings[category, own].add(spelling)
+            elif (parts := self._first(self._queries, name)) is not None:
                 category, label = self._names(parts)
                 if category is not None:
                     self._found[category].queries.append(Query(listing.root / name, label))
@@ -339,7 +333,9 @@ class _Reader:
             listed = ", ".join(printable(label) for label in sorted(strangers))
             notes.append(f"queries of classes without an example, which can only be unknown: {listed}")
         classes = {
-            label: tuple(self._data / path for _, path in sorted(examples, key=_by_shot))
+            label: tuple(
+                self._data / path for _, path in sorted(examples, key=lambda e: (e[0], os.fsencode(e[1])))
+            )
             for label, examples in sorted(found.examples.items())
         }
         return Category(name, classes, tuple(found.queries), tuple(notes))
@@ -354,10 +350,6 @@ class _Reader:
     @staticmethod
     def _first(patterns: Iterable[_Pattern], name: str) -> dict[str, str] | None:
         return next((parts for pattern in patterns if (parts := pattern.match(name)) is not None), None)
-
-
-def _by_shot(example: tuple[int, str]) -> tuple[int, bytes]:
-    return example[0], os.fsencode(example[1])
 
 
 def _composed(name: str) -> str:

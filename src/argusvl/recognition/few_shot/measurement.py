@@ -100,6 +100,8 @@ def measure(
         raise ConfigError("no backbone is named", remedy="name one, e.g. --backbone efficientnet-lite0")
     make_classifier(protocol.classifier)  # a wrong name is said before anything is computed
     categories = merged(read_layout(data, category, layout))
+    examples = [file for one in categories for files in one.classes.values() for file in files]
+    files = list(dict.fromkeys([*examples, *(query.path for one in categories for query in one.queries)]))
     found = Measured([], protocol, recipe)
     for one in categories:
         found.notes.extend(f"{printable(one.name)}: {note}" for note in one.notes)
@@ -108,7 +110,7 @@ def measure(
         feature_map = FeatureMap(recipe.features, backbone)
         name_map = NameMap(backbone, recipe.template) if 0 in protocol.shots else None
         embedded = embed_pictures(
-            _files(categories), backbone, cache, lane=recipe.lane, workers=workers, progress=progress
+            files, backbone, cache, lane=recipe.lane, workers=workers, progress=progress
         )
         first = not found.backbones
         if first:
@@ -121,15 +123,6 @@ def measure(
         features = [make_features(one, embedded, feature_map, name_map) for one in categories]
         found.rows.extend(evaluate(spec, features, protocol))
     return found
-
-
-def _files(categories: Sequence[Category]) -> list[Path]:
-    found: dict[Path, None] = {}
-    for category in categories:
-        for examples in category.classes.values():
-            found.update(dict.fromkeys(examples))
-        found.update(dict.fromkeys(query.path for query in category.queries))
-    return list(found)
 
 
 def _note(found: Measured, data: Path, categories: Sequence[Category], embedded: Embedded) -> None:

@@ -30,10 +30,8 @@ _REMEDY = f"give a folder with the files of {LIKE}, or of another model in that 
 
 
 def load_florence(source: str | Path) -> tuple[Florence2ForConditionalGeneration, Florence2Processor]:
-    """The model in float32 on the CPU, and a processor whose image part needs no torchvision.
-
-    Raises:
-        CheckpointError: It is missing, damaged, of another model, or in the layout of the hub's remote code.
+    """The model in float32 on the CPU, and a processor whose image part needs no torchvision; raises as
+    :meth:`~argusvl.recognition.florence.model.Florence2.from_pretrained`.
     """
     folder = _folder(source)
     config = read_config(folder, ("florence2",), like=LIKE)

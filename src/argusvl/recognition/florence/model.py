@@ -92,8 +92,8 @@ class Florence2:
         max_new_tokens: int | None = None,
         num_beams: int | None = None,
     ) -> Self:
-        """Loads a folder in hub layout, or a model of the hub by its id, such as ``florence-
-        community/Florence-2-base``.
+        """Loads a folder in hub layout, or a model of the hub by its id, such as
+        ``florence-community/Florence-2-base``.
 
         Raises:
             CheckpointError: It is missing, damaged, of another model, or in the layout of the hub's remote code.

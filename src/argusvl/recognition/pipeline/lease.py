@@ -54,12 +54,7 @@ class LeaseReport:
 
 
 class Lease(Generic[M]):
-    """The way to a leased model; of no use when the lease has ended.
-
-    Attributes:
-        name: As given to :func:`lease`.
-        report: What it took and gave back; there when the lease has ended.
-    """
+    """The way to a leased model; of no use when the lease has ended: then its report is there."""
 
     def __init__(self, name: str, model: M) -> None:
         self.name = name

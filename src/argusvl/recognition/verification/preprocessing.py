@@ -85,12 +85,8 @@ def _channel_order(backbone: Backbone, black: Tensor, white: Tensor) -> Verdict:
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """What a backbone sees of a picture.
-
-    Attributes:
-        left: Of the part that is seen, in pixels of the picture; likewise the others.
-        scale_x: Pixels of the picture for one of the input; negative where it is mirrored.
-        crossed: By how much what should depend on x depends on y, and the other way round.
+    """What a backbone sees of a picture: which part of it, in its pixels; how many of these are one of the input,
+    negative where it is mirrored; and by how much what should depend on x depends on y, and the other way round.
     """
 
     left: float

@@ -25,11 +25,7 @@ _LONGEST_NAME = 4096
 
 
 class Folders:
-    """The folders that were allowed.
-
-    Raises:
-        ArgusError: There is none, or one is missing.
-    """
+    """The folders that were allowed; none, or one that is missing, is an ``ArgusError``."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
         if not folders:
