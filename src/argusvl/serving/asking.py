@@ -83,11 +83,7 @@ async def answer_picture(
     limits: Limits,
     decoders: ThreadPoolExecutor,
 ) -> tuple[Upload, Any]:
-    """What a model says of a picture.
-
-    Raises:
-        ProblemError: The picture cannot be used, or the queue is full.
-    """
+    """What a model says of a picture; a ``ProblemError`` where it cannot be used, or the queue is full."""
     if model.batcher.is_full:  # before the work of decoding
         raise busy("the queue is full; come again")
 

@@ -31,7 +31,6 @@ from argusvl.serving.problems import ProblemError, documented
 from argusvl.task_parts import Upload
 
 _DETECT = "/v1/detect"
-PATHS = ("/health", "/setup", "/predict")
 MOST_TASKS = 64
 """Of a request; Label Studio sends them in groups."""
 

@@ -18,10 +18,9 @@ FIELD = "image"
 _MOST_FIELDS = 16
 _TURNED_ON_THEIR_SIDE = frozenset({5, 6, 7, 8})
 
-IMAGE_TYPES = tuple(sorted({f"image/{name.lower()}" for name in FORMATS.values()} - {"image/ppm"}))
+_IMAGE_TYPES = {f"image/{name.lower()}" for name in FORMATS.values()} - {"image/ppm"}
+RAW_TYPES = (*sorted(_IMAGE_TYPES), "application/octet-stream")
 """Of bodies that are a picture's bytes; by its content alone is decided what it is."""
-
-RAW_TYPES = (*IMAGE_TYPES, "application/octet-stream")
 
 
 async def read_upload(request: Request) -> tuple[bytes, dict[str, str]]:
@@ -46,11 +45,7 @@ async def read_upload(request: Request) -> tuple[bytes, dict[str, str]]:
 
 
 def checked_upload(data: bytes, limits: Limits) -> Upload:
-    """The picture, as far as its header tells.
-
-    Raises:
-        ProblemError: It is no picture (415), or has too many pixels (413).
-    """
+    """The picture, as far as its header tells; a ``ProblemError`` where it is none (415), or has too many pixels (413)."""
     try:
         header = read_header(data, where="image", max_megapixels=limits.megapixels)
     except ImageTooLargeError as error:

@@ -75,10 +75,8 @@ def model_folder(place: str) -> Path:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The files that hold a model's weights, whole by their headers.
-
-    Raises:
-        CheckpointError: The folder has no weights, or a file of them is missing or truncated.
+    """The files that hold a model's weights, whole by their headers; none, or one that is missing or truncated, is a
+    ``CheckpointError``.
     """
     if (folder / SAFETENSORS).is_file():
         files = [folder / SAFETENSORS]

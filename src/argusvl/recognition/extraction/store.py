@@ -70,11 +70,7 @@ class Header:
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """The header of a store.
-
-        Raises:
-            DataError: The folder is no store, its header is damaged, or it is of another version of the format.
-        """
+        """The header of a store; what is none, is damaged, or of another version of the format is a ``DataError``."""
         file = folder / HEADER
         try:
             values: dict[str, Any] = read_json(file)
@@ -123,11 +119,7 @@ class EmbeddingStore:
 
     @classmethod
     def open(cls, folder: str | Path) -> Self:
-        """Opens a store.
-
-        Raises:
-            DataError: The folder is no store, its extraction is not finished, or it is damaged.
-        """
+        """Opens a store; what is none, is damaged, or whose extraction is not finished is a ``DataError``."""
         place = Path(folder)
         store = cls(place, Header.read(place))
         done = store.embedded + len(store.quarantined)

@@ -100,11 +100,7 @@ class SupportStore:
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        """Opens a support store.
-
-        Raises:
-            DataError: The folder is not a support store, or its header is damaged.
-        """
+        """Opens a support store; what is none, or is damaged, is a ``DataError``."""
         file = folder / HEADER
         try:
             values: dict[str, Any] = read_json(file)
