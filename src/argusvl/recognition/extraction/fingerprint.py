@@ -76,13 +76,7 @@ def views_of(backbone: BackboneFingerprint) -> str:
 def require_same_fingerprint(
     stored: StoreFingerprint, wanted: StoreFingerprint, where: object, *, remedy: str | None = None
 ) -> None:
-    """Refuses to mix vectors that were made in different ways.
-
-    Args:
-        stored: Of the store.
-        wanted: Of what is to be put into it or compared with it.
-        where: The store.
-        remedy: What to do; by default something that fits.
+    """Refuses to mix vectors that were made in different ways; without a remedy, one that fits is told.
 
     Raises:
         DataError: They differ; each field that does is named, or the views alone where it is they: with them all

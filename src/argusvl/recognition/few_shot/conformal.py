@@ -34,11 +34,8 @@ class ConformalSets:
         self._limit = math.inf
 
     def fit(self, scores: Features, labels: Labels) -> Self:
-        """Learns how strange true classes are.
-
-        Args:
-            scores: ``[N, K]`` of examples that the classifier has not learned from.
-            labels: ``[N]``.
+        """Learns how strange true classes are, by scores ``[N, K]`` of examples that the classifier has not learned
+        from.
         """
         strangeness = np.sort(scores.max(axis=1) - scores[np.arange(len(scores)), labels])
         rank = math.ceil((len(scores) + 1) * self._coverage)

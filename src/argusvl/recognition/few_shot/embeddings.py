@@ -243,11 +243,8 @@ def extract_into_cache(
     workers: int | None,
     progress: bool,
 ) -> ExtractionReport:
-    """A store in a cache, made or gone on with; where that fails it is made anew, with the next older store.
-
-    Raises:
-        StoreBusyError: Another process is making it.
-        DataError: The last try has failed, too.
+    """A store in a cache, made or gone on with; where that fails it is made anew, with the next older store. Raises
+    what the last try does, or ``StoreBusyError`` where another process is making it.
     """
     for last, older in enumerate(reuse, start=1 - len(reuse)):
         try:

@@ -112,8 +112,7 @@ def measure(
         embedded = embed_pictures(
             files, backbone, cache, lane=recipe.lane, workers=workers, progress=progress
         )
-        first = not found.backbones
-        if first:
+        if not found.backbones:
             for one in categories:
                 refuse_known_queries(one, embedded)
             _note(found, data, categories, embedded)

@@ -42,12 +42,7 @@ class KnownScore:
     """The probability that a picture is of a known class."""
 
     def fit(self, support: Evidence, labels: Labels, classes: int) -> Self:
-        """Learns from the examples.
-
-        Args:
-            support: Of ``N`` pictures.
-            labels: ``[N]``, each class at least once.
-            classes: How many there are.
+        """Learns from the examples, ``N`` pictures with labels ``[N]``, each class at least once.
 
         Raises:
             DataError: There is one class of one example, from which nothing can be told.
