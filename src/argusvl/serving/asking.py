@@ -44,7 +44,7 @@ def add_endpoint(
     )
     answered = answer_class(endpoint)
 
-    async def ask(request: Request, settings: Annotated[settings_class, Query()]) -> Response:  # type: ignore[valid-type]
+    async def ask(request: Request, settings: Annotated[settings_class, Query()]) -> Response:
         began = time.monotonic()
         data, fields = await read_upload(request)
         asked = _with_fields(settings, fields)
