@@ -208,6 +208,15 @@ def test_the_class_may_stand_inside_a_name(tmp_path: Path, few_shot: Any) -> Non
     assert [q.true_class for q in found.queries] == ["a", "b"]
 
 
+def test_a_placeholder_may_stand_twice_before_the_class(tmp_path: Path, few_shot: Any) -> None:
+    for label in ("red", "blue"):
+        few_shot.write(tmp_path / f"fruit/fruit_{label}/a.png", few_shot.picture(label, 1))
+    few_shot.write(tmp_path / "fruit/new/a.png", few_shot.picture("red", 2))
+    layout = "support={category}/{category}_{class}/* queries={category}/new/*"
+    (category,) = read_layout(tmp_path, layout=parse_layout(layout))
+    assert list(category.classes) == ["blue", "red"] and len(category.queries) == 1
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
