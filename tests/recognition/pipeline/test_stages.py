@@ -231,6 +231,14 @@ def test_killed_at_random_moments_it_leaves_the_same_bytes(pictures: Path, tmp_p
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
+def test_what_a_kill_has_left_of_a_plan_goes(pictures: Path, tmp_path: Path) -> None:
+    run_stages(pictures, tmp_path / "whole", three())
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".pipeline.json.k1ll3d.part").write_text('{"format"')
+    run_stages(pictures, tmp_path / "out", three())
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
 def test_finished_stages_are_not_run_again_and_more_can_follow(pictures: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run_stages(pictures, out, three()[:1])

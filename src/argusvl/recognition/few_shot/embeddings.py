@@ -68,8 +68,7 @@ class Queries:
 
 def default_cache() -> Path:
     """The folder that ``$ARGUS_CACHE`` names, else ``argus`` in the user's cache folder."""
-    named = os.environ.get(CACHE_VARIABLE)
-    if named:
+    if named := os.environ.get(CACHE_VARIABLE):
         return Path(named)
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "argus" / "embeddings"

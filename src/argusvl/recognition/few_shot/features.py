@@ -76,8 +76,7 @@ class FeatureMap:
     def __init__(self, kind: str, backbone: Backbone) -> None:
         if kind not in FEATURES:
             raise ConfigError(f"unknown features {kind!r}", remedy=f"use one of {', '.join(FEATURES)}")
-        viewed = isinstance(backbone, ViewedBackbone)
-        if kind == "plain" and viewed:
+        if kind == "plain" and isinstance(backbone, ViewedBackbone):
             raise ConfigError("plain features are of one view", remedy="use --features rich, or --views one")
         self._first: Backbone = backbone.parts[0] if isinstance(backbone, ViewedBackbone) else backbone
         self._views = backbone.views if isinstance(backbone, ViewedBackbone) else 1

@@ -340,6 +340,8 @@ def _opened(out: Path, listing: Listing, stages: Sequence[Stage[Any]]) -> Iterat
     }
     refuse_other_files(out, PLAN, lambda entry: entry.name.startswith("."))
     with only_writer(out, ".lock"):
+        for unfinished in out.glob(f".{PLAN}.*.part"):  # a plan that a kill has left half-written
+            unfinished.unlink(missing_ok=True)
         if (out / PLAN).is_file():
             stored = _stored_plan(out)
             _require_same(out, stored, plan)
