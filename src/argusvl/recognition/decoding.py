@@ -29,8 +29,10 @@ _FACTORS = (8, 4, 2)
 
 
 def decode_bytes(data: bytes, where: str | Path, lane: Lane, side_px: int) -> Image.Image:
-    """Decodes a file's bytes as upright RGB. In the scaled lane, the shorter side has ``side_px`` at least, where the
-    file has it.
+    """Decodes a file's bytes as upright RGB.
+
+    In the scaled lane, the shorter side of the picture has ``side_px`` at least, where the file has it; the exact lane
+    takes no notice of it.
 
     Raises:
         ImageError: The bytes are empty, no image, damaged or truncated, or claim too many pixels.
@@ -49,7 +51,11 @@ def decode_bytes(data: bytes, where: str | Path, lane: Lane, side_px: int) -> Im
 
 
 def is_scaled(data: bytes, where: str | Path, side_px: int) -> bool:
-    """Whether the scaled lane gives other pixels of a file than the exact one, by the header alone."""
+    """Whether the scaled lane gives other pixels of a file than the exact one.
+
+    Raises:
+        ImageError: As for :func:`decode_bytes`, by the header alone.
+    """
     return _factor(read_header(data, where=where), side_px) > 1
 
 

@@ -53,7 +53,11 @@ class Entry:
 
     @classmethod
     def parse(cls, line: bytes) -> Self:
-        """Inverse of :meth:`line`; what is no entry is a ``ValueError``."""
+        """Inverse of :meth:`line`.
+
+        Raises:
+            ValueError: It is no entry.
+        """
         values = decode_json(line.decode("utf-8"))
         if not isinstance(values, dict):
             raise ValueError("not an object")
@@ -78,7 +82,9 @@ def read_entry(root: Path, path: str) -> tuple[Entry, bytes]:
 
 
 def read_ledger(file: Path) -> Iterator[tuple[Entry, int]]:
-    """The whole lines of a ledger, each with the place in the file at which it ends, in bytes. A missing file and a
-    damaged line are a ``DataError``.
+    """The whole lines of a ledger, each with the place in the file at which it ends, in bytes.
+
+    Raises:
+        DataError: The file is missing or a whole line is damaged.
     """
     return read_lines(file, Entry.parse, remedy=REMEDY)

@@ -21,9 +21,15 @@ class StoreBusyError(DataError):
 
 
 def refuse_other_files(folder: Path, header: str, is_beginning: Callable[[Path], bool]) -> None:
-    """Refuses a folder that holds files of others with a ``DataError``. ``header`` names the file that says that it is
-    the command's own, and ``is_beginning`` tells whether an entry may be what a kill has left before that file was
-    there.
+    """Refuses a folder that holds files of others.
+
+    Args:
+        folder: Where a command is to write; it may be missing.
+        header: Name of the file that says that it is the command's own.
+        is_beginning: Whether an entry may be what a kill has left before that file was there.
+
+    Raises:
+        DataError: There is no such file, and there are others.
     """
     if (folder / header).exists() or not folder.is_dir():
         return

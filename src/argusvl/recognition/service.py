@@ -42,8 +42,15 @@ class RecognizedClass(BaseModel):
 
 
 def load_service(store: Path, *, backbone: str | None, device: str) -> Service:
-    """Loads a support store to be asked from outside; raises ``ArgusError``. The backbone, ``NAME:FOLDER``, is where
-    enrolment found it when ``None``.
+    """Loads a support store to be asked from outside.
+
+    Args:
+        store: As ``argus recognize enroll`` made it.
+        backbone: ``NAME:FOLDER``; where enrolment found it when ``None``.
+        device: Where to compute.
+
+    Raises:
+        ArgusError: It is no such store, or its backbone cannot be loaded.
     """
     import numpy as np
     import torch

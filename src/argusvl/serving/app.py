@@ -41,7 +41,16 @@ def make_app(
     is_stopping: Callable[[], bool] = lambda: False,
     extend: Callable[[FastAPI, Sequence[HostedModel], ThreadPoolExecutor], None] | None = None,
 ) -> Gate:
-    """Makes the application; ``extend`` adds further routes, and of ``hosts`` and ``token`` says :class:`Gate`."""
+    """Makes the application.
+
+    Args:
+        models: Of different names.
+        limits: Of everything.
+        hosts: Names in ``Host`` that are answered; ``None``: any.
+        token: What clients must show; ``None``: nothing.
+        is_stopping: Whether the server takes no more.
+        extend: Adds further routes.
+    """
     metrics = Metrics()
     hosted = [HostedModel(one, Batcher(one.name, limits, metrics)) for one in models]
     decoders = ThreadPoolExecutor(DECODERS, thread_name_prefix="decode")

@@ -31,8 +31,14 @@ Models = Mapping[str, tuple[HostedModel, Endpoint]]
 def add_endpoint(
     app: FastAPI, path: str, models: Models, limits: Limits, decoders: ThreadPoolExecutor
 ) -> None:
-    """Adds ``POST path``; where a request names no model, the first answers. ``decoders`` do what is done before the
-    model.
+    """Adds ``POST path``.
+
+    Args:
+        app: Gets the route.
+        path: Of the endpoint.
+        models: Those that answer there; the first where a request names none.
+        limits: Of pictures and time.
+        decoders: Threads for what is done before the model.
     """
     names = tuple(models)
     hosted, endpoint = models[names[0]]
@@ -83,7 +89,11 @@ async def answer_picture(
     limits: Limits,
     decoders: ThreadPoolExecutor,
 ) -> tuple[Upload, Any]:
-    """What a model says of a picture; a ``ProblemError`` where it cannot be used, or the queue is full."""
+    """What a model says of a picture.
+
+    Raises:
+        ProblemError: The picture cannot be used, or the queue is full.
+    """
     if model.batcher.is_full:  # before the work of decoding
         raise busy("the queue is full; come again")
 

@@ -42,7 +42,10 @@ class _Question:
 
 
 class Batcher:
-    """The queue before a model."""
+    """The queue before a model.
+
+    Of the limits, ``queue``, ``batch`` and ``wait_ms`` count; the name stands in the metrics.
+    """
 
     def __init__(self, name: str, limits: Limits, metrics: Metrics) -> None:
         self._name, self._limits, self._metrics = name, limits, metrics
@@ -70,7 +73,11 @@ class Batcher:
         return len(self._waiting) >= self._limits.queue
 
     async def ask(self, endpoint: Endpoint, prepared: Any, settings: BaseModel) -> Any:
-        """The endpoint's answer; cancelled, the question leaves the queue. Of a full queue: ``ProblemError`` (503)."""
+        """The endpoint's answer; cancelled, the question leaves the queue.
+
+        Raises:
+            ProblemError: The queue is full (503).
+        """
         if self.is_full:
             raise busy(f"{self._limits.queue} pictures wait already; come again")
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()

@@ -40,8 +40,10 @@ def answering(models: Sequence[HostedModel], path: str) -> dict[str, tuple[Hoste
 
 
 def load_model(checkpoint: Path, *, device: str) -> LoadedModel:
-    """Loads a checkpoint (a folder, a run, or the name of what ships) as its task says; one that is missing, or whose
-    task answers nothing, is an ``ArgusError``.
+    """Loads a checkpoint as its task says: a folder, a run, or the name of what ships.
+
+    Raises:
+        ArgusError: There is no such checkpoint, or its task answers nothing.
     """
     from argusvl.run.checkpoints import content_fingerprint
     from argusvl.tasks import DEFAULT_TASK, find_checkpoint, task_at, task_part
@@ -53,7 +55,11 @@ def load_model(checkpoint: Path, *, device: str) -> LoadedModel:
 
 
 def load_store(store: Path, *, backbone: str | None, device: str) -> LoadedModel:
-    """Loads a support store of ``argus recognize enroll``; raises ``ArgusError``."""
+    """Loads a support store of ``argus recognize enroll``.
+
+    Raises:
+        ArgusError: It is none, or its backbone cannot be loaded.
+    """
     from argusvl.recognition.service import load_service, store_fingerprint
 
     service = load_service(store, backbone=backbone, device=device)
@@ -61,7 +67,11 @@ def load_store(store: Path, *, backbone: str | None, device: str) -> LoadedModel
 
 
 def require_different_names(models: Sequence[LoadedModel]) -> None:
-    """Requests call models by their names: two of the same are a ``ConfigError``."""
+    """Requests call models by their names.
+
+    Raises:
+        ConfigError: Two have the same.
+    """
     names = [one.name for one in models]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:

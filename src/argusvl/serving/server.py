@@ -70,8 +70,10 @@ def is_loopback(host: str) -> bool:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that is bound, before anything is loaded; an address that is taken or none of this machine's is an
-    ``ArgusError``.
+    """A socket that is bound, before anything is loaded.
+
+    Raises:
+        ArgusError: The address is taken, or is none of this machine's.
     """
     try:
         (family, kind, proto, _, address), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -115,7 +117,11 @@ def run(server: Server, config: uvicorn.Config, gate: Gate, bound: socket.socket
 
 
 def require_token_beyond_loopback(host: str, token: str | None) -> None:
-    """What others can reach is not open to everyone by mistake: that is a ``ConfigError``."""
+    """What others can reach is not open to everyone by mistake.
+
+    Raises:
+        ConfigError: The address is reachable from elsewhere, and no token is asked for.
+    """
     if token is None and not is_loopback(host):
         raise ConfigError(
             f"{host} can be reached from other machines, and everyone could ask",

@@ -45,7 +45,11 @@ async def read_upload(request: Request) -> tuple[bytes, dict[str, str]]:
 
 
 def checked_upload(data: bytes, limits: Limits) -> Upload:
-    """The picture, as far as its header tells; a ``ProblemError``: it is none (415), or has too many pixels (413)."""
+    """The picture, as far as its header tells.
+
+    Raises:
+        ProblemError: It is no picture (415), or has too many pixels (413).
+    """
     try:
         header = read_header(data, where="image", max_megapixels=limits.megapixels)
     except ImageTooLargeError as error:

@@ -104,6 +104,16 @@ def test_an_empty_class_is_an_error_by_name(data: Path, folder: str) -> None:
         read_layout(data)
 
 
+def test_an_empty_class_behind_a_link_is_an_error_by_name(data: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    (data / SUPPORT).rename(elsewhere)
+    (data / SUPPORT).symlink_to(elsewhere, target_is_directory=True)
+    assert len(read_layout(data)) == 1
+    (elsewhere / "Class_lemon").mkdir()
+    with pytest.raises(LayoutError, match=r"2\.support-set/Class_lemon: an empty class"):
+        read_layout(data)
+
+
 def test_a_class_that_holds_other_files_only_is_empty(data: Path, few_shot: Any) -> None:
     few_shot.write(data / SUPPORT / "Class_lemon" / "shot1" / "notes.txt", b"later")
     with pytest.raises(LayoutError, match="Class_lemon: an empty class"):

@@ -28,8 +28,14 @@ _STRIDE_PX = 32
 
 
 class EfficientNetLite0Backbone(FrozenBackbone):
-    """EfficientNet-Lite0 as a backbone, with the packaged weights or a state dict with the same keys; a file of another
-    kind is a ``CheckpointError``.
+    """EfficientNet-Lite0 as a backbone.
+
+    Args:
+        weights: A state dict with the keys of the packaged file; the packaged file itself when ``None``.
+        device: Where it computes.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, or no EfficientNet-Lite0.
     """
 
     def __init__(self, weights: str | Path | None = None, *, device: torch.device) -> None:
@@ -58,11 +64,13 @@ class EfficientNetLite0Backbone(FrozenBackbone):
         self._network = load_network(file).fold_norms().to(device)
 
     def at_side(self, side_px: int) -> Self:
-        """The same network for pictures of another side, with a fingerprint of its own; the weights are shared. A side
-        that is no multiple of 32 is a ``ModelError``.
+        """The same network for pictures of another side, with a fingerprint of its own; the weights are shared.
 
         It is convolutional and takes any multiple of 32 pixels. Objects that fill the picture look, in a smaller one,
         more as they did in training, where they were cropped at random (Touvron et al., 2019, arXiv 1906.06423).
+
+        Raises:
+            ModelError: The side is no multiple of 32.
         """
         if side_px < _STRIDE_PX or side_px % _STRIDE_PX:
             raise ModelError(
@@ -83,8 +91,10 @@ class EfficientNetLite0Backbone(FrozenBackbone):
         return other
 
     def logits_of(self, vectors: Tensor) -> Tensor:
-        """Vectors that :meth:`embed` gave, ``[N, 1280]`` → logits of ImageNet's 1000 classes on the CPU, ``[N, 1000]``;
-        others are a ``ModelError``.
+        """Vectors that :meth:`embed` gave, ``[N, 1280]`` → logits of ImageNet's 1000 classes on the CPU, ``[N, 1000]``.
+
+        Raises:
+            ModelError: The vectors have another shape or another dtype.
         """
         if vectors.ndim != 2 or vectors.shape[1] != DIMENSION or vectors.dtype != torch.float32:
             raise ModelError(

@@ -29,9 +29,10 @@ _CHUNK_BYTES = 1 << 20
 
 
 class FrozenBackbone(ABC):
-    """The common part of our backbones, with the attributes of
-    :class:`~argusvl.recognition.backbones.protocol.Backbone` and the height and width of its input; a subclass says
-    how pictures become pixels and pixels become vectors.
+    """The common part of our backbones; a subclass says how pictures become pixels and pixels become vectors.
+
+    The attributes are those of :class:`~argusvl.recognition.backbones.protocol.Backbone`, and ``size_hw``, height and
+    width of the input.
     """
 
     def __init__(
@@ -60,7 +61,11 @@ class FrozenBackbone(ABC):
         """``[N, 3, H, W]`` on the device → ``[N, dimension]``."""
 
     def preprocess(self, image: Image.Image) -> Tensor:
-        """An RGB picture of any size → float32 ``[3, H, W]`` on the CPU; one that is not RGB is a ``ModelError``."""
+        """An RGB picture of any size → float32 ``[3, H, W]`` on the CPU.
+
+        Raises:
+            ModelError: The picture is not RGB.
+        """
         if image.mode != "RGB":
             raise ModelError(
                 f"{self.name} takes RGB pictures, this one has the mode {image.mode}",
@@ -69,8 +74,10 @@ class FrozenBackbone(ABC):
         return self._pixels(image)
 
     def embed(self, batch: Tensor) -> Tensor:
-        """Float32 ``[N, 3, H, W]`` → float32 ``[N, dimension]`` on the CPU, not normalised, without a graph; a batch of
-        another shape or dtype is a ``ModelError``.
+        """Float32 ``[N, 3, H, W]`` → float32 ``[N, dimension]`` on the CPU, not normalised, without a graph.
+
+        Raises:
+            ModelError: The batch has another shape or another dtype.
         """
         height, width = self.size_hw
         if batch.ndim != 4 or tuple(batch.shape[1:]) != (3, height, width) or batch.dtype != torch.float32:
@@ -86,8 +93,10 @@ class FrozenBackbone(ABC):
 
 
 def weights_sha256(files: Iterable[Path]) -> str:
-    """SHA-256 of files one after the other, in the order of their names; one that cannot be read is a
-    ``CheckpointError``.
+    """SHA-256 of files one after the other, in the order of their names, in hexadecimal digits.
+
+    Raises:
+        CheckpointError: A file cannot be read.
     """
     digest = hashlib.sha256()
     for file in sorted(files, key=lambda f: f.name):

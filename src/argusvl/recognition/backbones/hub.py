@@ -75,8 +75,10 @@ def model_folder(place: str) -> Path:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The files that hold a model's weights, whole by their headers; none, or one that is missing or truncated, is a
-    ``CheckpointError``.
+    """The files that hold a model's weights, whole by their headers.
+
+    Raises:
+        CheckpointError: The folder has no weights, or a file of them is missing or truncated.
     """
     if (folder / SAFETENSORS).is_file():
         files = [folder / SAFETENSORS]
@@ -165,8 +167,10 @@ def read_config(folder: Path, model_types: tuple[str, ...], *, like: str) -> Pre
 
 
 def image_processor(folder: Path) -> Any:
-    """The image processor on Pillow that the folder names, or that models of its type have; else a
-    ``CheckpointError``.
+    """The image processor on Pillow that the folder names, or that models of its type have.
+
+    Raises:
+        CheckpointError: There is no readable description of it, or it has no part on Pillow.
     """
     file = folder / PREPROCESSOR[0]
     if not any((folder / name).is_file() for name in PREPROCESSOR):
@@ -184,7 +188,11 @@ def image_processor(folder: Path) -> Any:
 
 
 def fixed_size(processor: Any, folder: Path) -> tuple[int, int]:
-    """Height and width of what comes out, whatever goes in; a ``CheckpointError`` where they depend on that."""
+    """Height and width of what comes out, whatever goes in.
+
+    Raises:
+        CheckpointError: The processor fails, or what comes out depends on what goes in.
+    """
     file = folder / PREPROCESSOR[0]
     try:
         first, second = (

@@ -39,8 +39,14 @@ from argusvl.recognition.backbones.protocol import BackboneFingerprint
 
 @dataclass(frozen=True)
 class Family:
-    """A kind of model: its published weights on the hub, what ``config.json`` may say, which part gives the vectors
-    and how, and how the names of weights begin that belong to other parts.
+    """A kind of model.
+
+    Attributes:
+        model_id: On the hub, where its published weights are.
+        model_types: What ``config.json`` may say.
+        network: The part of the model that gives the vectors.
+        pooling: How a vector comes from the last feature map or the tokens.
+        elsewhere: How the names of weights begin that belong to other parts of the model.
     """
 
     model_id: str
@@ -83,9 +89,15 @@ FAMILIES: Mapping[str, Family] = {
 
 
 class TransformersBackbone(FrozenBackbone):
-    """One of :data:`FAMILIES` as a backbone, or a larger or smaller model of the same kind: from a folder in hub layout
-    or by a model id, the family's own by default. One that is missing, damaged, of another kind, or would be partly
-    random is a ``CheckpointError``.
+    """One of :data:`FAMILIES` as a backbone.
+
+    Args:
+        name: Of the family; a larger or smaller model of the same kind fits too.
+        place: A folder in hub layout or a model id; the family's own id when ``None``.
+        device: Where it computes.
+
+    Raises:
+        CheckpointError: The model is missing, damaged, of another kind, or would be partly random.
     """
 
     def __init__(self, name: str, place: str | None = None, *, device: torch.device) -> None:

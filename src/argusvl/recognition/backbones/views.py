@@ -41,8 +41,14 @@ class Resizable(Protocol):
 
 
 def with_views(backbone: Backbone, views: str) -> Backbone:
-    """A backbone whose vectors hold those of several views of a picture, a key of :data:`VIEWS` (else a
-    ``ConfigError``); with ``one`` it comes back as it is.
+    """A backbone whose vectors hold those of several views of a picture.
+
+    Args:
+        backbone: Gives the vector of a view.
+        views: A key of :data:`VIEWS`; with ``one`` the backbone comes back as it is.
+
+    Raises:
+        ConfigError: There are no such views.
     """
     if views not in VIEWS:
         raise ConfigError(f"unknown views {views!r}", remedy=f"use one of {', '.join(VIEWS)}")
@@ -60,11 +66,13 @@ def load_with_views(spec: str, views: str, *, device: str) -> Backbone:
 
 
 class ViewedBackbone:
-    """Backbones (``parts``) of one network and different sizes, each on a picture and its mirror image; name and
-    device are the first one's.
+    """Backbones of one network and different sizes, each on a picture and its mirror image.
 
     A picture's vectors are computed apart from those of the pictures beside it: to the last bit, they do not depend on
     what else is in the batch. So a table is the same whether vectors were at hand already or not.
+
+    Args:
+        parts: Each gives the vectors of two views; the first one's name and device are those of all.
     """
 
     def __init__(self, parts: list[Backbone]) -> None:

@@ -27,8 +27,12 @@ _BATCH = 8
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How many pictures were compared, those of the sample whose pixels differ between the lanes; the share with the
-    same first answer (1 of none), and what the answer was.
+    """What was measured.
+
+    Attributes:
+        pictures: How many were compared: those of the sample whose pixels differ between the lanes.
+        same: Share of them with the same first answer; 1 of none.
+        answer: What the answer was.
     """
 
     pictures: int
@@ -44,7 +48,8 @@ def require_agreement(
     The first answer is the first class, where the backbone's network has classes of its own; else the most alike
     picture of the sample.
 
-    Where too few agree: ``DataError``.
+    Raises:
+        DataError: Too few agree.
     """
     files = _differing(backbone, root, paths)
     shown = track(files.items(), len(files), "Comparing lanes", enabled=progress)

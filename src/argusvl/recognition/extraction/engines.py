@@ -34,8 +34,9 @@ neither where the entry has a reason."""
 
 
 class Embedder:
-    """What an engine runs, in as many threads or processes as it has. Names are relative to ``root``; vectors of the
-    store ``reuse`` are taken over where a file has the same hash.
+    """What an engine runs, in as many threads or processes as it has.
+
+    Names are relative to ``root``; vectors of the store ``reuse`` are taken over where a file has the same hash.
     """
 
     def __init__(self, backbone: Backbone, root: Path, header: Header, reuse: Path | None) -> None:
@@ -117,11 +118,15 @@ class Engine(Protocol):
 
 
 class LocalEngine:
-    """This process, with all its cores or so many threads.
+    """This process, with all its cores.
 
     On the CPU each thread takes a batch from reading to the vectors, with one thread for its arithmetic: two batches
     beside each other are quicker than one batch divided among two cores, and the vectors do not depend on how many
     cores there are. On a GPU threads read, decode and preprocess, and the network runs in the calling thread.
+
+    Args:
+        backbone: Gives the vectors.
+        workers: Threads; as many as there are cores when ``None``.
     """
 
     def __init__(self, backbone: Backbone, workers: int | None = None) -> None:
@@ -172,8 +177,9 @@ class LocalEngine:
 
 
 def processor_of(device: torch.device) -> str:
-    """Kind of processor, which chooses among kernels whose sums differ in their last bits: a GPU's name, or the
-    instruction set that torch uses on the CPU.
+    """Kind of processor, which chooses among kernels whose sums differ in their last bits.
+
+    A GPU's name, or the instruction set that torch uses on the CPU.
     """
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)

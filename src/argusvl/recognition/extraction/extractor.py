@@ -186,8 +186,10 @@ def plan_store(
     batch_size: int | None = None,
     shard_rows: int | None = None,
 ) -> Header:
-    """What is to be made; what the caller leaves open is taken from the store that is there. A ``DataError`` where the
-    numbers do not fit together.
+    """What is to be made; what the caller leaves open is taken from the store that is there.
+
+    Raises:
+        DataError: The store that is there cannot be read, or the numbers do not fit together.
     """
     stored = Header.read(out).plan if (out / HEADER).exists() else None
     size = batch_size or (stored.batch_size if stored else BATCH_SIZE.get(backbone.device.type, 64))

@@ -33,10 +33,12 @@ _log = get_logger(__name__)
 class RayEngine:
     """Actors of a Ray cluster; one on this machine is started where none is running, and ended afterwards.
 
-    ``load``, which is sent there, gives the backbone in each actor; there are as many as the cluster has room for when
-    ``None``.
+    Args:
+        load: Gives the backbone, in each actor; it is sent there.
+        actors: How many; as many as the cluster has room for when ``None``.
 
-    Where Ray is not installed: ``ArgusError``.
+    Raises:
+        ArgusError: Ray is not installed.
     """
 
     def __init__(self, load: Callable[[], Backbone], actors: int | None = None) -> None:

@@ -25,8 +25,12 @@ REMEDY = "bring it back from a copy, or extract into another folder"
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Some rows of a store in order: names of the images, SHA-256 of their files (hexadecimal), float32 ``[N, D]``,
-    not normalised.
+    """Some rows of a store, in order.
+
+    Attributes:
+        paths: Names of the images.
+        digests: SHA-256 of their files, hexadecimal.
+        vectors: ``[N, D]`` float32, not normalised.
     """
 
     paths: list[str]
@@ -75,7 +79,11 @@ def shard_bytes(entries: Sequence[Entry], vectors: NDArray[np.float32], fingerpr
 
 
 def count_rows(file: Path) -> int:
-    """Rows of a shard, from its footer; one that is damaged or cannot be read is a ``DataError``."""
+    """Rows of a shard, from its footer.
+
+    Raises:
+        DataError: It is damaged or cannot be read.
+    """
     try:
         return int(pq.read_metadata(file).num_rows)
     except (OSError, pa.ArrowException) as error:
@@ -83,7 +91,11 @@ def count_rows(file: Path) -> int:
 
 
 def read_shard(file: Path, dimension: int, fingerprint: str) -> Rows:
-    """The rows of a shard; one that is damaged, of another store, or cannot be read is a ``DataError``."""
+    """The rows of a shard.
+
+    Raises:
+        DataError: It is damaged, of another store, or cannot be read.
+    """
     try:
         table = pq.read_table(file, columns=["path", "sha256", "embedding"])
         embedding = table.column("embedding").combine_chunks()

@@ -37,8 +37,14 @@ HEADER, INPUTS, LEDGER, SHARDS = "store.json", "inputs.jsonl", "ledger.jsonl", "
 
 @dataclass(frozen=True)
 class Header:
-    """What ``store.json`` says: what made the vectors, how the store is made, their dimension, the number of images,
-    and the digest of ``inputs.jsonl``.
+    """What ``store.json`` says.
+
+    Attributes:
+        fingerprint: What made the vectors.
+        plan: How the store is made.
+        dimension: Of the vectors.
+        inputs: How many images there are.
+        inputs_sha256: Of ``inputs.jsonl``.
     """
 
     fingerprint: StoreFingerprint
@@ -70,7 +76,11 @@ class Header:
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """The header of a store; what is none, is damaged, or of another version of the format is a ``DataError``."""
+        """The header of a store.
+
+        Raises:
+            DataError: The folder is no store, its header is damaged, or it is of another version of the format.
+        """
         file = folder / HEADER
         try:
             values: dict[str, Any] = read_json(file)
@@ -96,8 +106,13 @@ class Header:
 
 
 class EmbeddingStore:
-    """A complete store, for reading; open one with :meth:`open`. So many images have a vector (``embedded``), and
-    those that have none are ``quarantined`` with their reasons.
+    """A complete store, for reading; open one with :meth:`open`.
+
+    Attributes:
+        folder: Where it is.
+        header: What made it.
+        embedded: How many images have a vector.
+        quarantined: Entries of those that have none, with their reasons.
     """
 
     def __init__(self, folder: Path, header: Header) -> None:
@@ -119,7 +134,11 @@ class EmbeddingStore:
 
     @classmethod
     def open(cls, folder: str | Path) -> Self:
-        """Opens a store; what is none, is damaged, or whose extraction is not finished is a ``DataError``."""
+        """Opens a store.
+
+        Raises:
+            DataError: The folder is no store, its extraction is not finished, or it is damaged.
+        """
         place = Path(folder)
         store = cls(place, Header.read(place))
         done = store.embedded + len(store.quarantined)
@@ -147,7 +166,11 @@ class EmbeddingStore:
         return self.embedded
 
     def iter_batches(self) -> Iterator[Rows]:
-        """The rows in order, a shard at a time; a damaged one, or one of another store, is a ``DataError``."""
+        """The rows in order, a shard at a time.
+
+        Raises:
+            DataError: A shard is damaged, or of another store.
+        """
         rows = 0
         for number in range(self.header.shards):
             file = shard_file(self.folder, number)
@@ -171,7 +194,11 @@ class EmbeddingStore:
         return self._names[1]
 
     def vectors(self) -> tuple[list[str], NDArray[np.float32]]:
-        """Names by row, and all vectors ``[N, D]`` in memory, not normalised; raises as :meth:`iter_batches`."""
+        """Names by row, and all vectors ``[N, D]`` in memory, not normalised.
+
+        Raises:
+            DataError: A shard is damaged, or of another store.
+        """
         found = np.empty((self.embedded, self.dimension), dtype=np.float32)
         names: list[str] = []
         for rows in self.iter_batches():
@@ -192,7 +219,11 @@ class EmbeddingStore:
 
 
 def how_far(folder: Path) -> tuple[int, int]:
-    """How many images of a store are done, finished or not, and how many there are."""
+    """How many images of a store are done, finished or not, and how many there are.
+
+    Raises:
+        DataError: The folder is no store, or is damaged.
+    """
     return sum(1 for _ in read_ledger(folder / LEDGER)), Header.read(folder).inputs
 
 
@@ -200,8 +231,10 @@ _SHARDS_IN_MEMORY = 4
 
 
 class KnownVectors:
-    """The vectors of a store, finished or not; in memory are its hashes (some 150 bytes each) and a few shards. One
-    that was made in another way is a ``DataError``.
+    """The vectors of a store, finished or not; in memory are its hashes (some 150 bytes each) and a few shards.
+
+    Raises:
+        DataError: The folder is no store, is damaged, or its vectors were made in another way.
     """
 
     def __init__(self, folder: Path, fingerprint: StoreFingerprint) -> None:
@@ -220,7 +253,11 @@ class KnownVectors:
         )
 
     def find(self, sha256: str) -> NDArray[np.float32] | None:
-        """The vector ``[D]`` of the image whose file has this hash; may be called from several threads."""
+        """The vector ``[D]`` of the image whose file has this hash; may be called from several threads.
+
+        Raises:
+            DataError: Its shard is damaged.
+        """
         row = self._rows.get(bytes.fromhex(sha256))
         if row is None:
             return None

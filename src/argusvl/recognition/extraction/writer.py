@@ -46,9 +46,12 @@ _REMEDY = "bring the file back from a copy, or extract into another folder"
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedBatch:
-    """What an engine gives for a batch: an entry for each image in their order, whose rows count from the batch's
-    first vector, and float32 ``[N, D]`` on the CPU of those with a row; so many of these are reused from an older
-    store.
+    """What an engine gives for a batch.
+
+    Attributes:
+        entries: One for each image, in the order of the list of images; rows count from the batch's first vector.
+        vectors: ``[N, D]`` float32 on the CPU, of the entries that have a row.
+        reused: How many of these come from an older store.
     """
 
     entries: Sequence[Entry]
@@ -140,8 +143,10 @@ class StoreWriter:
             self._files = None
 
     def append(self, batch: EmbeddedBatch) -> None:
-        """Writes the next batch; after a second, at the end of a shard and of the context it is on the disk. What was
-        written before an error (``ArgusError``) is whole.
+        """Writes the next batch; after a second, at the end of a shard and of the context it is on the disk.
+
+        Raises:
+            ArgusError: It cannot be written; what was written before is whole.
         """
         assert self._files is not None
         files, done, plan = self._files, self._done, self.header.plan
@@ -270,7 +275,11 @@ def _is_beginning(entry: Path) -> bool:
 
 
 def require_same_names(inputs: Path, paths: Sequence[str]) -> None:
-    """A ``DataError`` where images were added or removed since the store was begun; each is named."""
+    """Whether the images have the names that they had when the store was begun; ``inputs`` is its ``inputs.jsonl``.
+
+    Raises:
+        DataError: Images were added or removed, each of which is named, or the file is damaged.
+    """
     try:
         data = read_bytes(inputs)
         if data == inputs_bytes(paths):

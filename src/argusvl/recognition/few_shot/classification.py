@@ -26,8 +26,13 @@ DIGITS = 6
 
 @dataclass(frozen=True, slots=True)
 class ClassifyOptions:
-    """How pictures are classified: below the threshold, a probability of being known, one is Unknown; the true class
-    of a known one shall be in its set as often as ``coverage`` says.
+    """How pictures are classified.
+
+    Attributes:
+        classifier: A key of the table, none that is transductive.
+        features: A key of :data:`~argusvl.recognition.few_shot.features.FEATURES`.
+        threshold: Probability of being known below which a picture is Unknown.
+        coverage: How often the true class of a known picture shall be in its set.
     """
 
     classifier: str = "ridge"
@@ -50,8 +55,11 @@ class ClassifyOptions:
 
 
 class FewShotClassifier:
-    """Learned from a support store by a backbone with the store's views. ``single`` are the ``labels`` with one
-    example only.
+    """Learned from a support store by a backbone with the store's views.
+
+    Attributes:
+        labels: The classes.
+        single: Those that have one example only.
 
     Raises:
         DataError: The backbone would give other vectors than the store's.
@@ -78,8 +86,16 @@ class FewShotClassifier:
     def load(
         cls, store: Path, options: ClassifyOptions, *, backbone: str | None = None, device: str = "auto"
     ) -> FewShotClassifier:
-        """Opens a support store and its backbone (``NAME:FOLDER``; where enrolment found it when ``None``), and learns
-        from the examples; what cannot be loaded is an ``ArgusError``.
+        """Opens a support store and its backbone, and learns from the examples.
+
+        Args:
+            store: As ``argus recognize enroll`` made it.
+            options: How pictures are classified.
+            backbone: ``NAME:FOLDER``; where enrolment found it when ``None``.
+            device: Where vectors are computed.
+
+        Raises:
+            ArgusError: It is no such store, or its backbone cannot be loaded.
         """
         support = SupportStore.open(store)
         network = load_with_views(backbone or support.backbone, support.views, device=device)

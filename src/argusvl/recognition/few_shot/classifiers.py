@@ -197,7 +197,11 @@ CLASSIFIERS: Mapping[str, ClassifierKind] = {
 
 
 def make_classifier(name: str) -> Classifier:
-    """A new classifier; an unknown name is a ``ConfigError``."""
+    """A new classifier.
+
+    Raises:
+        ConfigError: None has this name.
+    """
     if name not in CLASSIFIERS:
         raise ConfigError(
             f"unknown classifier {name!r}{did_you_mean(name, CLASSIFIERS)}",

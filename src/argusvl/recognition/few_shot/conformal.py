@@ -23,8 +23,13 @@ _FOLDS = 10
 
 
 class ConformalSets:
-    """Sets of classes by scores, which hold the true class as often as ``coverage`` says; one that is not between 0 and
-    1 is a ``ConfigError``.
+    """Sets of classes by scores.
+
+    Args:
+        coverage: How often the true class shall be in the set, between 0 and 1.
+
+    Raises:
+        ConfigError: The coverage is not between 0 and 1.
     """
 
     def __init__(self, coverage: float) -> None:
@@ -34,8 +39,11 @@ class ConformalSets:
         self._limit = math.inf
 
     def fit(self, scores: Features, labels: Labels) -> Self:
-        """Learns how strange true classes are, by scores ``[N, K]`` of examples that the classifier has not learned
-        from.
+        """Learns how strange true classes are.
+
+        Args:
+            scores: ``[N, K]`` of examples that the classifier has not learned from.
+            labels: ``[N]``.
         """
         strangeness = np.sort(scores.max(axis=1) - scores[np.arange(len(scores)), labels])
         rank = math.ceil((len(scores) + 1) * self._coverage)
@@ -52,12 +60,14 @@ class ConformalSets:
 def held_out_scores(
     make: Callable[[], Classifier], support: Features, labels: Labels, classes: int
 ) -> tuple[Features, Labels]:
-    """Scores ``[N', K]`` and labels ``[N']`` of examples by classifiers that have not learned from them, for
-    :meth:`ConformalSets.fit`.
+    """Scores of examples by classifiers that have not learned from them, for :meth:`ConformalSets.fit`.
 
     The examples of a class are dealt to at most ten folds; a class's only example is not used. Since all folds but one
     are learned from, the coverage is approximately that of a held-out set (Barber et al., 2021, arXiv 1905.02928, who
     prove at least ``2 · coverage - 1``).
+
+    Returns:
+        Scores ``[N', K]`` and labels ``[N']``.
     """
     turn = np.empty(len(labels), dtype=np.int64)
     for number in range(classes):

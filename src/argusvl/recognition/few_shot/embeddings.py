@@ -44,8 +44,13 @@ _KEY_DIGITS = 16
 
 @dataclass(frozen=True)
 class Embedded:
-    """Vectors ``[N, D]`` of some pictures, each content once. By file: the row (two files of the same content have the
-    same), SHA-256 of the content (also of pictures that cannot be decoded), and why there is no vector.
+    """The vectors of some pictures.
+
+    Attributes:
+        vectors: ``[N, D]``, each content once.
+        rows: File → its row; two files of the same content have the same.
+        digests: File → SHA-256 of its content, also of pictures that cannot be decoded.
+        quarantined: File → why it has no vector.
     """
 
     vectors: Vectors
@@ -191,8 +196,9 @@ def query_vectors(
     workers: int | None = None,
     progress: bool = True,
 ) -> Queries:
-    """Vectors of pictures in folders, lists and files, computed into a store in the cache, or of one store that was
-    made before.
+    """Vectors of pictures: of a store that was made before, or computed into one in the cache.
+
+    ``images`` are folders, lists and files, or one store of vectors.
 
     Raises:
         DataError: There is no picture, or the store was made in another way.
@@ -242,8 +248,11 @@ def extract_into_cache(
     workers: int | None,
     progress: bool,
 ) -> ExtractionReport:
-    """A store in a cache, made or gone on with; where that fails it is made anew, with the next older store. Raises
-    what the last try does, or ``StoreBusyError`` where another process is making it.
+    """A store in a cache, made or gone on with; where that fails it is made anew, with the next older store.
+
+    Raises:
+        StoreBusyError: Another process is making it.
+        ArgusError: What the last try raises.
     """
     for last, older in enumerate(reuse, start=1 - len(reuse)):
         try:

@@ -51,8 +51,13 @@ _UNFINISHED = f".{HEADER}.*.part"
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A picture of a class: where it was when it was enrolled, the hash of its content, and the row of its vector in a
-    folder of ``parts``.
+    """A picture of a class.
+
+    Attributes:
+        path: Where it was when it was enrolled.
+        sha256: Of its content.
+        part: The folder in ``parts`` that has its vector.
+        row: There.
     """
 
     path: str
@@ -100,7 +105,11 @@ class SupportStore:
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        """Opens a support store; what is none, or is damaged, is a ``DataError``."""
+        """Opens a support store.
+
+        Raises:
+            DataError: The folder is not a support store, or its header is damaged.
+        """
         file = folder / HEADER
         try:
             values: dict[str, Any] = read_json(file)
@@ -149,8 +158,10 @@ class SupportStore:
         return json.dumps(values, indent=1) + "\n"  # ASCII: a name that is not UTF-8 is kept, too
 
     def require(self, backbone: Backbone, lane: Lane | None = None) -> None:
-        """Refuses a backbone, or a lane other than the store's, that would give other vectors; the ``DataError`` names
-        what differs.
+        """Refuses a backbone, or a lane other than the store's, that would give other vectors.
+
+        Raises:
+            DataError: It would; what differs is named.
         """
         require_same_fingerprint(
             self.fingerprint,
@@ -331,7 +342,11 @@ def _commit(after: SupportStore) -> None:
 
 
 def require_classes(store: SupportStore) -> None:
-    """Refuses a store of fewer than two classes with a ``ConfigError``: there is nothing to choose from."""
+    """Refuses a store with nothing to choose from.
+
+    Raises:
+        ConfigError: It has one class.
+    """
     if len(store.classes) < 2:
         raise ConfigError(
             f"{len(store.classes)} class is enrolled",

@@ -135,8 +135,10 @@ def merged(categories: Sequence[Category]) -> list[Category]:
 
 
 def refuse_known_queries(category: Category, embedded: Embedded) -> None:
-    """Refuses queries that are examples as well, and examples of two classes: the ``LayoutError`` names each pair of
-    files.
+    """Refuses queries that are examples as well, and examples of two classes.
+
+    Raises:
+        LayoutError: There are some; each pair of files is named.
     """
     files = {label: list(examples) for label, examples in category.classes.items()}
     everything = [file for examples in files.values() for file in examples]
@@ -166,7 +168,8 @@ def make_features(
 
     With a ``name_map`` come logits by the classes' names.
 
-    A class of which no example can be used, and no query of any class, are a ``LayoutError``.
+    Raises:
+        LayoutError: No example of a class, or no query of a class can be used.
     """
 
     def usable(files: Sequence[Path]) -> list[Path]:

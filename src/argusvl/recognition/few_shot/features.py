@@ -49,8 +49,11 @@ Features = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Evidence:
-    """What tells whether pictures are of known classes: vectors ``[N, F]``, and how much of each kind of thing, ``[N,
-    G]`` (the vectors once more where the network has no classes). Both have rows of length one.
+    """What tells whether pictures are of known classes; both parts have rows of length one.
+
+    Attributes:
+        vectors: ``[N, F]``.
+        kinds: ``[N, G]``, how much of each kind of thing; the vectors once more where the network has no classes.
     """
 
     vectors: Features
@@ -67,7 +70,11 @@ class Evidence:
 
 
 class FeatureMap:
-    """Makes features, a key of :data:`FEATURES`, of a backbone's vectors with its views.
+    """Makes features of vectors.
+
+    Args:
+        kind: A key of :data:`FEATURES`.
+        backbone: What made the vectors, with its views.
 
     Raises:
         ConfigError: There are no such features, or the backbone gives several views and they take one.
@@ -97,7 +104,11 @@ class FeatureMap:
         return np.concatenate([self._block(block) for block in self._blocks(vectors)])
 
     def evidence(self, vectors: Vectors) -> Evidence:
-        """``[N, views · D]`` → what tells whether the pictures are of known classes; raises as for features."""
+        """``[N, views · D]`` → what tells whether the pictures are of known classes.
+
+        Raises:
+            ModelError: The vectors are of another length, or one is zero throughout.
+        """
         return Evidence.joined([self._evidence(block) for block in self._blocks(vectors)])
 
     def _blocks(self, vectors: Vectors) -> list[Vectors]:
@@ -173,11 +184,14 @@ class Naming(Protocol):
 
 
 class NameMap:
-    """Classes by their names alone (Radford et al., 2021, arXiv 2103.00020), where the backbone knows texts as well;
-    else a ``ConfigError``.
+    """Classes by their names alone (Radford et al., 2021, arXiv 2103.00020): logits of a backbone's vectors.
 
-    Makes logits of a backbone's vectors, for classes of which only the names are known; in the template, ``{}``
-    stands where the name is to stand.
+    Args:
+        backbone: What made the vectors, with its views.
+        template: Sentence with ``{}`` where the name is to stand.
+
+    Raises:
+        ConfigError: The backbone knows no texts.
     """
 
     def __init__(self, backbone: Backbone, template: str) -> None:
@@ -208,7 +222,11 @@ class NameMap:
 
 
 def unit(rows: Features) -> Features:
-    """Rows scaled to length one; one that is zero throughout has no direction and is a ``ModelError``."""
+    """Rows scaled to length one.
+
+    Raises:
+        ModelError: A row is zero throughout, and has no direction.
+    """
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     if rows.size and not lengths.all():
         raise ModelError(

@@ -90,7 +90,11 @@ class ExactIndex:
 
 
 def check_queries(queries: NDArray[np.float32], k: int, index: VectorIndex) -> None:
-    """Whether an index can answer; raises as :meth:`VectorIndex.search`."""
+    """Whether an index can answer.
+
+    Raises:
+        DataError: The shape is wrong, a value is not finite, or ``k`` is out of range.
+    """
     if queries.ndim != 2 or queries.shape[1] != index.dimension:
         raise DataError(
             f"expected queries [Q, {index.dimension}], got {list(queries.shape)}",

@@ -56,10 +56,17 @@ _log = get_logger(__name__)
 
 
 class LanceIndex:
-    """An index that was built; open one by its folder. Whether it is of a given store is checked.
+    """An index that was built; open one by its folder.
 
-    ``effort`` is how many candidates a query keeps; ``recall`` the share of sampled vectors whose nearest other one was
-    found so, when the index was built.
+    Args:
+        folder: Of the index.
+        store: The store that it must be of; not checked when ``None``.
+
+    Attributes:
+        dimension: Of the vectors.
+        graphs: How many there are.
+        effort: Candidates that a query keeps.
+        recall: Share of sampled vectors whose nearest other one was found so, when the index was built.
 
     Raises:
         DataError: The folder is no index, or one of another store.
@@ -108,8 +115,11 @@ class LanceIndex:
     ) -> Self:
         """Makes an index; it appears complete or not at all. Vectors are read a few thousand at a time.
 
-        ``graphs``: one for two million vectors when ``None``. ``target_recall``: share of sampled vectors whose nearest
-        other vector is to be found.
+        Args:
+            vectors: A store, or ``[N, D]`` in memory.
+            folder: To make or to replace.
+            graphs: One for two million vectors when ``None``.
+            target_recall: Share of sampled vectors whose nearest other vector is to be found.
 
         Raises:
             DataError: There are fewer than two vectors, or one has no direction.
@@ -240,8 +250,11 @@ class LanceIndex:
 
 
 def index_for(store: EmbeddingStore, folder: str | Path | None = None) -> VectorIndex:
-    """What finds vectors of a store: exact search while it is quick, beyond that an index, built if it is missing; by
-    default it is beside the store, with ``.index`` after its name.
+    """What finds vectors of a store: exact search while it is quick, beyond that an index, built if it is missing.
+
+    Args:
+        store: Where the vectors are.
+        folder: Of the index; beside the store, with ``.index`` after its name, when ``None``.
 
     Raises:
         DataError: The folder holds something else, or the index of another state of the store.

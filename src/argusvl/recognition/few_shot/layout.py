@@ -18,7 +18,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from argus_doctor.wording import did_you_mean
 from argusvl.core.errors import DataError
@@ -72,9 +72,13 @@ class Query:
 
 @dataclass(frozen=True)
 class Category:
-    """A set of classes to tell apart, and the queries, sorted by their paths; it is called as its folder, or as the
-    data folder where the layout has no categories. Classes are sorted by name, and their examples by shot number;
-    notes are what is odd and no error: unequal shots, classes of queries without an example, other files.
+    """A set of classes to tell apart, and the queries.
+
+    Attributes:
+        name: Of its folder; of the data folder where the layout has no categories.
+        classes: Class → its examples by shot number; sorted by name.
+        queries: Sorted by their paths.
+        notes: What is odd and no error: unequal shots, classes of queries without an example, other files.
     """
 
     name: str
@@ -132,7 +136,7 @@ def read_layout(data: Path, category: str | None = None, layout: Layout = LAYOUT
     listing = find_images(data)
     reader = _Reader(data, layout, category)
     reader.read(listing)
-    reader.look_for_empty_folders()
+    reader.look_for_empty_folders(listing)
     found = reader.categories()
     _refuse_problems(data, reader.problems, layout.expected())
     return found
@@ -150,8 +154,13 @@ def _refuse_problems(data: Path, problems: Sequence[str], expected: str) -> None
 def read_examples(
     source: Path, label: str | None = None, layout: str = "classes", category: str | None = None
 ) -> dict[str, tuple[Path, ...]]:
-    """Examples alone: class → its pictures. With a label all of ``source`` (a folder, a list of files or a file) is of
-    this class, and the layout does not matter; of a layout (as :func:`parse_layout` takes it), the queries do not.
+    """Examples alone: class → its pictures.
+
+    Args:
+        source: A folder; with ``label`` also a list of files, or a file.
+        label: All of it is of this class; the layout does not matter then.
+        layout: As :func:`parse_layout` takes it; its queries are not looked at.
+        category: The one to take.
 
     Raises:
         LayoutError: As for :func:`read_layout`; there are several categories and none is named.
@@ -268,20 +277,17 @@ class _Reader:
             elif any(pattern.speaks_of(name) for pattern in (*self._support, *self._queries)):
                 self.problems.append(f"{printable(name)}: does not fit")
 
-    def look_for_empty_folders(self) -> None:
+    def look_for_empty_folders(self, listing: Listing) -> None:
         """A class's folder without a picture, and a category's without the folders that it needs."""
-        for root, folders, _ in os.walk(self._data):
-            folders.sort(key=os.fsencode)
-            for folder in folders:
-                name = PurePosixPath((Path(root) / folder).relative_to(self._data)).as_posix()
-                for pattern in self._support:
-                    parts = pattern.class_folder(name)
-                    if parts is None:
-                        continue
-                    category, label = self._names(parts)
-                    if category is not None and label not in self._found[category].examples:
-                        self.problems.append(f"{printable(name)}: an empty class, it holds no picture")
-                        self._found[category].examples[label or category] = []
+        for name in listing.folders:
+            for pattern in self._support:
+                parts = pattern.class_folder(name)
+                if parts is None:
+                    continue
+                category, label = self._names(parts)
+                if category is not None and label not in self._found[category].examples:
+                    self.problems.append(f"{printable(name)}: an empty class, it holds no picture")
+                    self._found[category].examples[label or category] = []
         if any("{category}" in text for text in self._layout.support):
             for child in self._data.iterdir():
                 category, _ = self._names({"category": child.name})

@@ -38,9 +38,16 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured, backbone by backbone: rows of the categories, and the totals. JSON-ready: what each backbone
-    is, and what each category holds. Pictures that cannot be used were left out: ``quarantined``, relative to the
-    data folder, says why.
+    """What was measured.
+
+    Attributes:
+        rows: Of the categories and the totals, backbone by backbone.
+        protocol: The settings of the measurement.
+        recipe: How pictures became features.
+        backbones: What each is, JSON-ready.
+        categories: What each category holds, JSON-ready.
+        notes: What is odd about the data and no error.
+        quarantined: Pictures that cannot be used, relative to the data folder, with the reason; they were left out.
     """
 
     rows: list[Row]

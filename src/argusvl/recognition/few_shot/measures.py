@@ -10,8 +10,11 @@ Scores = NDArray[np.float64]
 
 
 def auroc(known: Scores, unknown: Scores) -> float:
-    """Probability that a known picture scores above an unknown one, ``[N]`` and ``[M]``, at least one each; ties count
-    half.
+    """Probability that a known picture scores above an unknown one; ties count half.
+
+    Args:
+        known: ``[N]``, at least one.
+        unknown: ``[M]``, at least one.
     """
     truth = np.repeat([1, 0], [len(known), len(unknown)])
     return float(roc_auc_score(truth, np.concatenate([known, unknown])))

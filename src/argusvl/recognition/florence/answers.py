@@ -28,8 +28,11 @@ Polygon = tuple[tuple[float, float], ...]
 
 @dataclass(frozen=True, slots=True)
 class Caption:
-    """A text about a picture or a region as the model wrote it; truncated where it reached the limit of tokens, so
-    that its end may be missing.
+    """A text about a picture or a region.
+
+    Attributes:
+        text: As the model wrote it.
+        truncated: Whether it reached the limit of tokens, so that its end may be missing.
     """
 
     text: str
@@ -42,8 +45,12 @@ class Caption:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """One thing in a picture: a category, a phrase or a description, by the task; a box in pixels of the picture as it
-    was given, of polygons what encloses them; and its outline as ``(x, y)`` corners, where the model gave one.
+    """One thing in a picture.
+
+    Attributes:
+        label: A category, a phrase or a description, by the task.
+        box_xyxy_px: In pixels of the picture as it was given; of polygons, what encloses them.
+        polygons_px: Its outline as ``(x, y)`` corners, where the model gave one.
     """
 
     label: str

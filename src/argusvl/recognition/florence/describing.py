@@ -32,9 +32,17 @@ def describe_stage(
     max_new_tokens: int | None = None,
     num_beams: int | None = None,
 ) -> Stage[Florence2]:
-    """Runs several tasks of Florence-2, names in :data:`TASKS`, on each picture, with one load of the model.
+    """Runs several tasks of Florence-2 on each picture, with one load of the model.
 
     A result has one entry for each task, and ``find`` where words are given.
+
+    Args:
+        place: A folder in hub layout, or the id of a model.
+        tasks: Names in :data:`TASKS`.
+        find: Words to find in every picture.
+        batch_size: Pictures of a forward pass.
+        max_new_tokens: The longest answer, in tokens.
+        num_beams: Width of the beam search; the model's own when ``None``.
 
     Raises:
         ConfigError: A task is unknown, or none is given.

@@ -30,8 +30,13 @@ _REMEDY = f"give a folder with the files of {LIKE}, or of another model in that 
 
 
 def load_florence(source: str | Path) -> tuple[Florence2ForConditionalGeneration, Florence2Processor]:
-    """The model in float32 on the CPU, and a processor whose image part needs no torchvision; raises as
-    :meth:`~argusvl.recognition.florence.model.Florence2.from_pretrained`.
+    """The model in float32 on the CPU, and a processor whose image part needs no torchvision.
+
+    Args:
+        source: A folder in hub layout, or an id of the hub.
+
+    Raises:
+        CheckpointError: It is missing, damaged, of another model, or in the layout of the hub's remote code.
     """
     folder = _folder(source)
     config = read_config(folder, ("florence2",), like=LIKE)
@@ -43,7 +48,9 @@ def load_florence(source: str | Path) -> tuple[Florence2ForConditionalGeneration
 
 def model_settings(source: str | Path) -> dict[str, Any]:
     """What decides the answers of a model, JSON-ready, without loading it: the hash of its files, and the libraries.
-    One that is missing or has no weights is a ``CheckpointError``.
+
+    Raises:
+        CheckpointError: It is missing, or has no weights.
     """
     folder = _folder(source)
     described = [file for file in folder.iterdir() if file.suffix in (".json", ".txt") and file.is_file()]
@@ -85,8 +92,12 @@ def _processor(folder: Path) -> Florence2Processor:
 
 @dataclass(frozen=True, slots=True)
 class AnswerTokens:
-    """The ids that have a meaning of their own: of ``<loc_…>``, of what is no part of any text (begin, end, padding
-    and other special tokens), and of an answer's end.
+    """The ids that have a meaning of their own.
+
+    Attributes:
+        locations: Of ``<loc_…>``.
+        silent: Ids that are not part of any text: begin, end, padding and other special tokens.
+        end: Id that ends an answer.
     """
 
     locations: frozenset[int]
@@ -95,7 +106,11 @@ class AnswerTokens:
 
 
 def answer_tokens(tokenizer: Any, where: object) -> AnswerTokens:
-    """The ids with a meaning of their own; missing location tokens are a ``CheckpointError``."""
+    """The ids with a meaning of their own.
+
+    Raises:
+        CheckpointError: Location tokens are missing.
+    """
     vocabulary: Mapping[str, int] = tokenizer.get_vocab()
     names = [f"<loc_{number}>" for number in range(BINS)]
     missing = [name for name in names if name not in vocabulary]
@@ -114,8 +129,10 @@ def answer_tokens(tokenizer: Any, where: object) -> AnswerTokens:
 def check_image_tokens(
     model: Florence2ForConditionalGeneration, processor: Florence2Processor, where: object
 ) -> None:
-    """A ``CheckpointError`` where a picture does not become as many tokens as the processor leaves room for, by one
-    id.
+    """Sees that a picture becomes as many tokens as the processor leaves room for, and by the same id.
+
+    Raises:
+        CheckpointError: It does not.
     """
     height, width = (int(processor.image_processor.size[side]) for side in ("height", "width"))
     vision: Any = model.config.vision_config

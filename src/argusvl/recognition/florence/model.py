@@ -42,7 +42,7 @@ class Florence2:
     """Florence-2 with weights in float32, in evaluation mode; nothing of a call is kept.
 
     Pictures are RGB and upright, of any size; boxes are in their pixels. Each method takes a batch and gives a result
-    for each picture, in their order; a picture that is not RGB is a ``ModelError``.
+    for each picture, in their order.
 
     Args:
         model: As ``from_pretrained`` of its class gives it.
@@ -92,8 +92,13 @@ class Florence2:
         max_new_tokens: int | None = None,
         num_beams: int | None = None,
     ) -> Self:
-        """Loads a folder in hub layout, or a model of the hub by its id, such as
-        ``florence-community/Florence-2-base``.
+        """Loads a folder in hub layout, or a model of the hub by its id.
+
+        Args:
+            source: The folder, or an id such as ``florence-community/Florence-2-base``.
+            device: Where it computes.
+            max_new_tokens: As for the class.
+            num_beams: As for the class.
 
         Raises:
             CheckpointError: It is missing, damaged, of another model, or in the layout of the hub's remote code.
@@ -107,22 +112,39 @@ class Florence2:
         )
 
     def caption(self, images: Sequence[Image.Image], task: Task = Task.CAPTION) -> list[Caption]:
-        """A text about each picture, by one of the three tasks of captions."""
+        """A text about each picture, by one of the three tasks of captions.
+
+        Raises:
+            ModelError: A picture is not RGB.
+        """
         assert task in (Task.CAPTION, Task.DETAILED_CAPTION, Task.MORE_DETAILED_CAPTION), task
         return self._captions(images, [task.value] * len(images))
 
     def detect(self, images: Sequence[Image.Image]) -> list[Regions]:
-        """The objects in each picture with their categories."""
+        """The objects in each picture with their categories.
+
+        Raises:
+            ModelError: A picture is not RGB.
+        """
         return self._regions(images, [Task.DETECT.value] * len(images))
 
     def dense_regions(self, images: Sequence[Image.Image]) -> list[Regions]:
-        """The regions of each picture, each with a short description."""
+        """The regions of each picture, each with a short description.
+
+        Raises:
+            ModelError: A picture is not RGB.
+        """
         return self._regions(images, [Task.DENSE_REGIONS.value] * len(images))
 
     def find(self, images: Sequence[Image.Image], what: str | Sequence[str]) -> list[Regions]:
-        """Looks for something named in words, the same in all pictures or for each its own: open-vocabulary detection.
+        """Looks for something named in words: open-vocabulary detection.
+
+        Args:
+            images: RGB pictures.
+            what: The words for all pictures, or for each its own.
 
         Raises:
+            ModelError: A picture is not RGB.
             DataError: There are no words, not as many as pictures, or words with a token that commands the model.
         """
         words = [what] * len(images) if isinstance(what, str) else list(what)
@@ -136,9 +158,14 @@ class Florence2:
     def describe_region(
         self, images: Sequence[Image.Image], boxes_xyxy_px: Sequence[Sequence[float]]
     ) -> list[Caption]:
-        """A text about one region of each picture: a box a picture, in its pixels.
+        """A text about one region of each picture.
+
+        Args:
+            images: RGB pictures.
+            boxes_xyxy_px: One box a picture, in its pixels.
 
         Raises:
+            ModelError: A picture is not RGB.
             DataError: Not as many boxes as pictures, or a box that does not lie in its picture.
         """
         if len(boxes_xyxy_px) != len(images):

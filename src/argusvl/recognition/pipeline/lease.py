@@ -62,12 +62,14 @@ class Lease(Generic[M]):
         self._model: list[M] = [model]
 
     def run(self, function: Callable[Concatenate[M, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Calls ``function(model, …)`` and brings the tensors in its result to the CPU, as copies of their own. After
-        the end of the lease that is a ``ModelError``.
+        """Calls ``function(model, …)`` and brings the tensors in its result to the CPU, as copies of their own.
 
         In mappings, lists, tuples and dataclasses they are found at any depth. What the function wants to keep it
         returns; a module or a tensor of the model's that it puts elsewhere makes the lease's end an error. Gradients
         are the function's own affair: backbones and Florence-2 switch them off themselves.
+
+        Raises:
+            ModelError: The lease has ended.
         """
         if not self._model:
             raise ModelError(

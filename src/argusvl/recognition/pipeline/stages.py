@@ -43,8 +43,12 @@ _MAX_INITIAL_FAILURES = 8
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What a stage is given: the name in the list, the picture in RGB and upright, and the results of the stages
-    before by their names.
+    """What a stage is given.
+
+    Attributes:
+        path: Name in the list of pictures, relative to its root.
+        image: RGB, upright.
+        earlier: Name of a stage before → its result for this picture: a mapping.
     """
 
     path: str
@@ -174,8 +178,10 @@ def run_stages(
 
 
 def read_results(out: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The pictures that have passed every stage of a finished run: name, and stage → result. A ``DataError`` where it
-    is none.
+    """The pictures that have passed every stage of a finished run: name, and stage → result.
+
+    Raises:
+        DataError: The folder holds no finished run, or is damaged.
     """
     stored = enumerate(_stored_plan(out)["stages"], start=1)
     files = [StageFile(out, number, entry["name"]) for number, entry in stored]
@@ -357,6 +363,8 @@ def _stored_plan(out: Path) -> dict[str, Any]:
         plan: dict[str, Any] = read_json(file)
         if plan["format"] != FORMAT or not isinstance(plan["stages"], list) or not plan["pictures"]["count"]:
             raise ValueError(f"another format: {plan['format']}")
+        if not all(isinstance(stage, dict) and "name" in stage for stage in plan["stages"]):
+            raise ValueError("a stage is damaged")
     except FileNotFoundError:
         raise DataError("no pipeline was run into this folder", where=out, remedy="check the path") from None
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -21,8 +21,11 @@ _SIZES = ((320, 240), (240, 320), (400, 225), (256, 256), (200, 300), (640, 200)
 
 
 class Pictures:
-    """Pictures (name and what reads the content of each) that can be gone through again and again; each is decoded
-    anew, as in an extraction.
+    """Pictures that can be gone through again and again; each is decoded anew, as in an extraction.
+
+    Args:
+        description: What they are.
+        files: Name and content of each; the content is read when it is needed.
     """
 
     def __init__(self, description: str, files: Sequence[tuple[str, Callable[[], bytes]]]) -> None:
@@ -42,7 +45,11 @@ def drawn_pictures(seed: int = 0, number: int = DRAWN) -> Pictures:
 
 
 def folder_pictures(folder: Path, limit: int) -> Pictures:
-    """The first pictures of a folder that can be read, at most ``limit``; a ``DataError`` where there is none."""
+    """The first pictures of a folder that can be read, at most ``limit``.
+
+    Raises:
+        DataError: None of its pictures can be read.
+    """
     listing = find_images(folder)
     files: list[tuple[str, Callable[[], bytes]]] = []
     refused: list[str] = []

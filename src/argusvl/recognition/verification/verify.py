@@ -39,8 +39,14 @@ _BATCHES = 8
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What was found, in the order of the groups; which backbone was checked where, with which pictures, in how many
-    seconds.
+    """What was found.
+
+    Attributes:
+        backbone: Its name.
+        device: Where it was checked.
+        pictures: What it was checked with.
+        verdicts: In the order of the groups.
+        seconds: That it took.
     """
 
     backbone: str

@@ -25,7 +25,11 @@ _LONGEST_NAME = 4096
 
 
 class Folders:
-    """The folders that were allowed; none, or one that is missing, is an ``ArgusError``."""
+    """The folders that were allowed.
+
+    Raises:
+        ArgusError: There is none, or one is missing.
+    """
 
     def __init__(self, folders: Sequence[Path]) -> None:
         if not folders:
@@ -75,7 +79,11 @@ class Folders:
         return found
 
     def file_or_folder(self, name: str, *, most_bytes: int) -> Path:
-        """An ordinary file of at most so many bytes, or a folder as :meth:`folder` takes it; else an ``ArgusError``."""
+        """An ordinary file of at most so many bytes, or a folder as :meth:`folder` takes it.
+
+        Raises:
+            ArgusError: It is neither.
+        """
         found = self._existing(name)
         return self.folder(name) if found.is_dir() else self._file(name, found, most_bytes)
 

@@ -49,8 +49,11 @@ class Outcome:
 
 
 class Worker:
-    """Calls tools in a process of its own, which is started when it is needed; a call takes so many seconds at the
-    longest.
+    """Calls tools in a process of its own, which is started when it is needed.
+
+    Args:
+        settings: What the tools may reach.
+        seconds: The longest that a call may take.
     """
 
     def __init__(self, settings: Settings, seconds: float) -> None:

@@ -29,7 +29,11 @@ class Settings:
 
 
 def named(places: Sequence[str], what: str) -> dict[str, Path]:
-    """``NAME=PATH``, or a path that is named as its folder is → name → path; no name is empty or given twice."""
+    """``NAME=PATH``, or a path that is named as its folder is → name → path.
+
+    Raises:
+        ArgusError: A name is empty or given twice.
+    """
     found: dict[str, Path] = {}
     for text in places:
         name, given, path = text.partition("=")
@@ -43,10 +47,10 @@ def named(places: Sequence[str], what: str) -> dict[str, Path]:
 
 
 class LocalWorkplace(Folders):
-    """Meets :class:`argusvl.task_parts.Workplace`; a missing folder or checkpoint is an ``ArgusError``.
+    """Meets :class:`argusvl.task_parts.Workplace`.
 
-    Args:
-        settings: What was said at the start.
+    Raises:
+        ArgusError: A folder or a checkpoint is missing.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -64,7 +68,11 @@ class LocalWorkplace(Folders):
         self._loaded: dict[Path, Any] = {}
 
     def checkpoint(self, name: str | None, task: str) -> Path:
-        """As the protocol says; an unknown name is a ``CheckpointError``."""
+        """As the protocol says.
+
+        Raises:
+            CheckpointError: The task has no checkpoint of that name.
+        """
         of_task = {known: folder for known, (folder, its) in self.checkpoints.items() if its == task}
         if name is None and of_task:
             return next(iter(of_task.values()))
