@@ -12,7 +12,7 @@ from PIL import Image
 
 from argusvl.cli.main import run as argus
 from argusvl.serving.answers import answer_class
-from argusvl.serving.app import make_app, openapi_of
+from argusvl.serving.app import make_app
 from argusvl.serving.hosting import LoadedModel
 from argusvl.serving.limits import Limits
 from argusvl.serving.page_files import page_files
@@ -129,7 +129,7 @@ def test_the_page_is_served_from_a_table(shipped: Any, tmp_path: Path) -> None:
 
 
 def test_the_openapi_document_has_examples_that_are_answers(tiny: LoadedModel, hand: LoadedModel) -> None:
-    document = openapi_of(make_app([tiny, hand], Limits(), token="t" * 16))
+    document = make_app([tiny, hand], Limits(), token="t" * 16).app.openapi()
     assert document["security"] == [{"token": []}]
     endpoints = [endpoint for model in (tiny, hand) for endpoint in model.service.endpoints]
     for endpoint in endpoints:

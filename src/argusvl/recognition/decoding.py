@@ -31,12 +31,8 @@ _FACTORS = (8, 4, 2)
 def decode_bytes(data: bytes, where: str | Path, lane: Lane, side_px: int) -> Image.Image:
     """Decodes a file's bytes as upright RGB.
 
-    Args:
-        data: The file's bytes.
-        where: The file, named in errors.
-        lane: ``exact`` or ``scaled``.
-        side_px: What the shorter side of the picture must have at least, where the file has it; the exact lane
-            takes no notice of it.
+    In the scaled lane, the shorter side of the picture has ``side_px`` at least, where the file has it; the exact lane
+    takes no notice of it.
 
     Raises:
         ImageError: The bytes are empty, no image, damaged or truncated, or claim too many pixels.

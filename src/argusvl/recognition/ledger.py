@@ -6,12 +6,15 @@ half-written can only be the end of the file, and is cut off when the work goes 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from argusvl.core.appending import json_line, read_lines
+from argusvl.core.errors import ImageError
+from argusvl.core.images import read_image_file
 from argusvl.core.strict_json import decode_json
 
 REMEDY = "bring it back from a copy, or begin again in another folder"
@@ -67,6 +70,15 @@ class Entry:
         if status != entry.status or sum(has) != 1:
             raise ValueError("status, row, result and reason contradict each other")
         return entry
+
+
+def read_entry(root: Path, path: str) -> tuple[Entry, bytes]:
+    """A picture's bytes, and its entry so far: with their hash, or the reason why they cannot be read. For threads."""
+    try:
+        data = read_image_file(root / path)
+    except ImageError as error:
+        return Entry(path, None, reason=error.what), b""
+    return Entry(path, hashlib.sha256(data).hexdigest()), data
 
 
 def read_ledger(file: Path) -> Iterator[tuple[Entry, int]]:

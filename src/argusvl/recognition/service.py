@@ -74,7 +74,17 @@ def load_service(store: Path, *, backbone: str | None, device: str) -> Service:
         pixels, digests = zip(*asked, strict=True)
         vectors = network.embed(torch.stack(pixels)).numpy().astype(np.float32)
         lines = learned.lines(Rows(["image"] * len(asked), list(digests), vectors))
-        return [_of_line(line, own.threshold, UNKNOWN) for line, own in zip(lines, settings, strict=True)]
+        return [
+            RecognizedClass(
+                label=line["nearest"] if line["score"] >= own.threshold else UNKNOWN,
+                nearest=line["nearest"],
+                score=line["score"],
+                margin=line["margin"],
+                possible=line["set"],
+                example_of=line.get("example_of"),
+            )
+            for line, own in zip(lines, settings, strict=True)
+        ]
 
     endpoint = Endpoint(
         path="/v1/recognize",
@@ -93,17 +103,6 @@ def store_fingerprint(store: Path) -> str:
     from argusvl.recognition.few_shot.enrolment import SupportStore
 
     return hashlib.blake2b(SupportStore.open(store).text().encode(), digest_size=16).hexdigest()
-
-
-def _of_line(line: dict[str, Any], threshold: float, unknown: str) -> RecognizedClass:
-    return RecognizedClass(
-        label=line["nearest"] if line["score"] >= threshold else unknown,
-        nearest=line["nearest"],
-        score=line["score"],
-        margin=line["margin"],
-        possible=line["set"],
-        example_of=line.get("example_of"),
-    )
 
 
 _EXAMPLE = {

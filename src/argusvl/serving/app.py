@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -18,12 +17,12 @@ from starlette.responses import Response
 from argusvl import __version__
 from argusvl.serving.answers import Health, LimitsEntry, ModelEntry, ModelList
 from argusvl.serving.asking import add_endpoint
+from argusvl.serving.batching import Batcher
 from argusvl.serving.gate import Gate
-from argusvl.serving.hosting import HostedModel, LoadedModel, answering, host
+from argusvl.serving.hosting import HostedModel, LoadedModel, answering
 from argusvl.serving.limits import Limits
 from argusvl.serving.metrics import Metrics
-from argusvl.serving.page_files import page_files
-from argusvl.serving.page_glyphs import add_glyphs
+from argusvl.serving.page_files import add_glyphs, page_files
 from argusvl.serving.problems import MEDIA_TYPE, ProblemDetails, ProblemError, documented, explained
 
 DECODERS = 2
@@ -53,7 +52,7 @@ def make_app(
         extend: Adds further routes.
     """
     metrics = Metrics()
-    hosted = host(models, limits, metrics)
+    hosted = [HostedModel(one, Batcher(one.name, limits, metrics)) for one in models]
     decoders = ThreadPoolExecutor(DECODERS, thread_name_prefix="decode")
 
     @asynccontextmanager
@@ -74,10 +73,8 @@ def make_app(
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.add_exception_handler(ProblemError, _told)
-    app.add_exception_handler(HTTPException, _told)
-    app.add_exception_handler(RequestValidationError, _told)
-    app.add_exception_handler(Exception, _told)
+    for error in (ProblemError, HTTPException, RequestValidationError, Exception):
+        app.add_exception_handler(error, _told)
     _add_state(app, hosted, limits, metrics, is_stopping)
     paths = {endpoint.path for one in hosted for endpoint in one.loaded.service.endpoints}
     for path in sorted(paths):
@@ -196,10 +193,3 @@ async def _told(_: Request, error: Exception) -> Response:
     return Response(
         problem.body(), status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers
     )
-
-
-def openapi_of(gate: Gate) -> dict[str, Any]:
-    """The OpenAPI document of an application."""
-    app = gate.app
-    assert isinstance(app, FastAPI)
-    return app.openapi()

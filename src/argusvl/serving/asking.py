@@ -42,10 +42,15 @@ def add_endpoint(
     """
     names = tuple(models)
     hosted, endpoint = models[names[0]]
-    settings_class = _settings_class(endpoint, names)
+    choice: Any = Literal[names] | None
+    described = Field(None, description=f"Which model answers; {names[0]} where not said.")
+    name = path.rpartition("/")[2]
+    settings_class: Any = create_model(
+        f"{name.capitalize()}Query", __base__=endpoint.settings, model=(choice, described)
+    )
     answered = answer_class(endpoint)
 
-    async def ask(request: Request, settings: Annotated[settings_class, Query()]) -> Response:  # type: ignore[valid-type]
+    async def ask(request: Request, settings: Annotated[settings_class, Query()]) -> Response:
         began = time.monotonic()
         data, fields = await read_upload(request)
         asked = _with_fields(settings, fields)
@@ -65,7 +70,7 @@ def add_endpoint(
 
     app.post(
         path,
-        name=path.rpartition("/")[2],
+        name=name,
         summary=endpoint.summary,
         description=f"A picture as the multipart field `{FIELD}`, or its bytes.",
         response_model=answered,
@@ -136,14 +141,6 @@ def example_of(endpoint: Endpoint, hosted: HostedModel) -> dict[str, Any]:
         seconds=0.12,
     )
     return answer.model_dump() | dict(endpoint.example)
-
-
-def _settings_class(endpoint: Endpoint, names: tuple[str, ...]) -> type[BaseModel]:
-    choice: Any = Literal[names] | None
-    described = Field(None, description=f"Which model answers; {names[0]} where not said.")
-    name = f"{endpoint.path.rpartition('/')[2].capitalize()}Query"
-    made: type[BaseModel] = create_model(name, __base__=endpoint.settings, model=(choice, described))
-    return made
 
 
 def _with_fields(settings: BaseModel, fields: Mapping[str, str]) -> BaseModel:

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,10 +44,7 @@ class _Question:
 class Batcher:
     """The queue before a model.
 
-    Args:
-        name: Of the model, for the metrics.
-        limits: ``queue``, ``batch`` and ``wait_ms``.
-        metrics: Count queue and batches.
+    Of the limits, ``queue``, ``batch`` and ``wait_ms`` count; the name stands in the metrics.
     """
 
     def __init__(self, name: str, limits: Limits, metrics: Metrics) -> None:
@@ -123,8 +120,9 @@ class Batcher:
     async def _answer(self, batch: Sequence[_Question]) -> None:
         self._metrics.batch.labels(self._name).observe(len(batch))
         loop = asyncio.get_running_loop()
-        with self._timed():
-            told = await loop.run_in_executor(self._thread, _answers, batch)
+        began = time.monotonic()
+        told = await loop.run_in_executor(self._thread, _answers, batch)
+        self._metrics.forward.labels(self._name).observe(time.monotonic() - began)
         for question, (answer, error) in zip(batch, told, strict=True):
             if question.answer.done():
                 continue  # nobody waits for it any more
@@ -132,12 +130,6 @@ class Batcher:
                 question.answer.set_result(answer)
             else:
                 question.answer.set_exception(error)
-
-    @contextlib.contextmanager
-    def _timed(self) -> Iterator[None]:
-        began = time.monotonic()
-        yield
-        self._metrics.forward.labels(self._name).observe(time.monotonic() - began)
 
 
 def _answers(batch: Sequence[_Question]) -> list[tuple[Any, Exception | None]]:

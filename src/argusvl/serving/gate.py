@@ -38,10 +38,7 @@ _HEADERS = [
 
 
 class Gate:
-    """An ASGI application around another.
-
-    Attributes:
-        app: The other.
+    """An ASGI application around another, ``app``.
 
     Args:
         app: Gets requests that may be answered, with their bodies whole.
@@ -130,8 +127,7 @@ class Gate:
             ) from None
 
     def _too_large(self) -> ProblemError:
-        most = self._limits.bytes
-        return ProblemError(413, f"the body has more than {most} bytes; send a smaller picture")
+        return ProblemError(413, f"the body has more than {self._limits.bytes} bytes; send a smaller picture")
 
     def _check_origin(self, headers: dict[bytes, bytes]) -> None:
         """A page of somebody else must reach this server neither by its name (DNS rebinding) nor by a form."""

@@ -9,20 +9,12 @@ from pathlib import Path
 
 from argusvl.core.errors import ConfigError
 from argusvl.serving.batching import Batcher
-from argusvl.serving.limits import Limits
-from argusvl.serving.metrics import Metrics
 from argusvl.task_parts import Endpoint, Service
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A checkpoint or store that was loaded.
-
-    Attributes:
-        name: What requests call it.
-        fingerprint: Tells it from every other.
-        service: What it answers.
-    """
+    """A checkpoint or store that was loaded: what requests call it, what tells it from every other, what it answers."""
 
     name: str
     fingerprint: str
@@ -37,11 +29,6 @@ class HostedModel:
     batcher: Batcher
 
 
-def host(models: Sequence[LoadedModel], limits: Limits, metrics: Metrics) -> list[HostedModel]:
-    """Gives each model a queue."""
-    return [HostedModel(one, Batcher(one.name, limits, metrics)) for one in models]
-
-
 def answering(models: Sequence[HostedModel], path: str) -> dict[str, tuple[HostedModel, Endpoint]]:
     """The models that answer at a path, by their names; the first is asked where none is named."""
     return {
@@ -53,11 +40,7 @@ def answering(models: Sequence[HostedModel], path: str) -> dict[str, tuple[Hoste
 
 
 def load_model(checkpoint: Path, *, device: str) -> LoadedModel:
-    """Loads a checkpoint as its task says.
-
-    Args:
-        checkpoint: As users give it: a folder, a run, or the name of what ships.
-        device: Where it computes.
+    """Loads a checkpoint as its task says: a folder, a run, or the name of what ships.
 
     Raises:
         ArgusError: There is no such checkpoint, or its task answers nothing.

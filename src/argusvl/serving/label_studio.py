@@ -31,7 +31,6 @@ from argusvl.serving.problems import ProblemError, documented
 from argusvl.task_parts import Upload
 
 _DETECT = "/v1/detect"
-PATHS = ("/health", "/setup", "/predict")
 MOST_TASKS = 64
 """Of a request; Label Studio sends them in groups."""
 
@@ -102,12 +101,7 @@ class PredictAnswer(BaseModel):
 
 
 class Backend:
-    """Adds the backend's routes.
-
-    Args:
-        limits: Of pictures and time.
-        files: Folder in which tasks may name pictures; ``None``: none may.
-    """
+    """Adds the backend's routes; tasks may name pictures in the folder ``files``, where there is one."""
 
     def __init__(self, limits: Limits, files: Path | None) -> None:
         self._limits, self._files = limits, files
@@ -185,10 +179,8 @@ class _Control:
 
     @classmethod
     def of(cls, label_config: str | None) -> "_Control":
-        """Reads the configuration; without one, Label Studio's usual names.
-
-        Raises:
-            ProblemError: It has no boxes, or is no XML (422).
+        """Reads the configuration; without one, Label Studio's usual names. No boxes or no XML: ``ProblemError``
+        (422).
         """
         if not label_config:
             return cls("label", "image", "image", None)

@@ -9,16 +9,7 @@ _PICTURES = (1, 2, 4, 8, 16, 32, 64)
 
 
 class Metrics:
-    """What a server counts.
-
-    Attributes:
-        requests: By route and status.
-        seconds: From the head of a request to the end of its answer, by route.
-        at_once: Requests that are read or answered now.
-        queue: Pictures that wait, by model.
-        batch: Pictures in a pass, by model.
-        forward: Seconds of a pass, by model.
-    """
+    """What a server counts."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()

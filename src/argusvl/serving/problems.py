@@ -30,13 +30,7 @@ class ProblemDetails(BaseModel):
 
 
 class ProblemError(Exception):
-    """A request that is not answered as it was meant.
-
-    Args:
-        status: Of HTTP.
-        detail: For whoever asked.
-        headers: Of the answer.
-    """
+    """A request that is not answered as it was meant."""
 
     def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
@@ -44,14 +38,9 @@ class ProblemError(Exception):
 
     def body(self) -> bytes:
         """The answer's JSON."""
-        return json.dumps(self.details(), ensure_ascii=False).encode()
-
-    def details(self) -> dict[str, Any]:
-        """The members of the JSON object."""
-        problem = ProblemDetails(
-            type="about:blank", title=_title(self.status), status=self.status, detail=self.detail
-        )
-        return problem.model_dump()
+        title = title_of(self.status)
+        problem = ProblemDetails(type="about:blank", title=title, status=self.status, detail=self.detail)
+        return json.dumps(problem.model_dump(), ensure_ascii=False).encode()
 
 
 def busy(detail: str) -> ProblemError:
@@ -63,7 +52,7 @@ def documented(*statuses: int, example: Mapping[str, Any] | None = None) -> dict
     """The ``responses`` of an OpenAPI operation: problems of some statuses, and an example of its answer."""
     schema = {"$ref": "#/components/schemas/ProblemDetails"}
     told: dict[int | str, dict[str, Any]] = {
-        status: {"description": _title(status), "content": {MEDIA_TYPE: {"schema": schema}}}
+        status: {"description": title_of(status), "content": {MEDIA_TYPE: {"schema": schema}}}
         for status in statuses
     }
     if example is not None:
@@ -71,7 +60,8 @@ def documented(*statuses: int, example: Mapping[str, Any] | None = None) -> dict
     return told
 
 
-def _title(status: int) -> str:
+def title_of(status: int) -> str:
+    """A status in words."""
     try:
         return HTTPStatus(status).phrase
     except ValueError:

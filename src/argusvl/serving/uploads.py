@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
@@ -20,10 +18,9 @@ FIELD = "image"
 _MOST_FIELDS = 16
 _TURNED_ON_THEIR_SIDE = frozenset({5, 6, 7, 8})
 
-IMAGE_TYPES = tuple(sorted({f"image/{name.lower()}" for name in FORMATS.values()} - {"image/ppm"}))
+_IMAGE_TYPES = {f"image/{name.lower()}" for name in FORMATS.values()} - {"image/ppm"}
+RAW_TYPES = (*sorted(_IMAGE_TYPES), "application/octet-stream")
 """Of bodies that are a picture's bytes; by its content alone is decided what it is."""
-
-RAW_TYPES = (*IMAGE_TYPES, "application/octet-stream")
 
 
 async def read_upload(request: Request) -> tuple[bytes, dict[str, str]]:
@@ -87,14 +84,10 @@ async def _of_form(request: Request) -> tuple[bytes, dict[str, str]]:
         elif name == FIELD:
             raise ProblemError(400, f"the form: {FIELD!r} is a text, not a file")
         elif name in fields:
-            raise ProblemError(400, f"the form: {_short(name)!r} is there twice")
+            raise ProblemError(400, f"the form: {name[:80]!r} is there twice")
         else:
             fields[name] = value
     await form.close()
     if not any(name == FIELD for name, _ in form.multi_items()):
         raise ProblemError(400, f"the form has no file {FIELD!r}")
     return data, fields
-
-
-def _short(value: Any) -> str:
-    return str(value)[:80]

@@ -40,7 +40,7 @@ def test_odd_names_are_names(tmp_path: Path) -> None:
     touch(tmp_path, *names, b"latin-\xe9.jpg")
     found = find_images(tmp_path)
     assert sorted(found.paths) == sorted([*names, "latin-\udce9.jpg"])
-    assert all(found.file(name).is_file() for name in found.paths)
+    assert all((found.root / name).is_file() for name in found.paths)
 
 
 def test_other_files_are_counted_by_suffix(tmp_path: Path) -> None:

@@ -17,10 +17,9 @@ from argusvl.core import appending, files
 from argusvl.core.errors import ArgusError, DataError
 from argusvl.recognition.backbones.protocol import BackboneFingerprint
 from argusvl.recognition.extraction import writer as writer_module
-from argusvl.recognition.extraction.changes import inputs_sha256
 from argusvl.recognition.extraction.fingerprint import Plan, StoreFingerprint
 from argusvl.recognition.extraction.store import EmbeddingStore, Header
-from argusvl.recognition.extraction.writer import EmbeddedBatch, StoreWriter
+from argusvl.recognition.extraction.writer import EmbeddedBatch, StoreWriter, inputs_sha256
 from argusvl.recognition.ledger import Entry
 
 DIMENSION = 3

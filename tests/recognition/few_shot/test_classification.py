@@ -15,8 +15,8 @@ from argusvl.recognition.backbones.views import with_views
 from argusvl.recognition.extraction.extractor import extract
 from argusvl.recognition.few_shot.classification import ClassifyOptions, FewShotClassifier, classify
 from argusvl.recognition.few_shot.classifiers import CLASSIFIERS
+from argusvl.recognition.few_shot.embeddings import Queries, query_vectors
 from argusvl.recognition.few_shot.enrolment import SupportStore, enroll
-from argusvl.recognition.few_shot.queries import Queries, query_vectors
 
 KNOWN = ("apple", "pear", "plum", "fig")
 STRANGE = ("stone", "brick")

@@ -20,6 +20,7 @@ from argusvl.core import appending
 from argusvl.core import files as files_module
 from argusvl.core.errors import ArgusError, ConfigError, DataError
 from argusvl.recognition.backbones.views import with_views
+from argusvl.recognition.extraction import fingerprint as fingerprint_module
 from argusvl.recognition.extraction import writer as writer_module
 from argusvl.recognition.extraction.writer import StoreBusyError
 from argusvl.recognition.few_shot import embeddings as embeddings_module
@@ -290,7 +291,7 @@ def test_another_backbone_other_views_another_lane_and_another_decoder_are_refus
     )
     said = refused(store, more, few_shot.TinyNetwork(), "made in another way", lane="scaled")
     assert "lane: the store has 'exact', now it is 'scaled'" in said
-    monkeypatch.setattr(embeddings_module, "decoder_versions", lambda lane: {"pillow": "0.1"})
+    monkeypatch.setattr(fingerprint_module, "decoder_versions", lambda lane: {"pillow": "0.1"})
     refused(store, more, few_shot.TinyNetwork(), "decoder.pillow: the store has .* now it is '0.1'")
 
 

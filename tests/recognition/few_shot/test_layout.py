@@ -104,6 +104,16 @@ def test_an_empty_class_is_an_error_by_name(data: Path, folder: str) -> None:
         read_layout(data)
 
 
+def test_an_empty_class_behind_a_link_is_an_error_by_name(data: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    (data / SUPPORT).rename(elsewhere)
+    (data / SUPPORT).symlink_to(elsewhere, target_is_directory=True)
+    assert len(read_layout(data)) == 1
+    (elsewhere / "Class_lemon").mkdir()
+    with pytest.raises(LayoutError, match=r"2\.support-set/Class_lemon: an empty class"):
+        read_layout(data)
+
+
 def test_a_class_that_holds_other_files_only_is_empty(data: Path, few_shot: Any) -> None:
     few_shot.write(data / SUPPORT / "Class_lemon" / "shot1" / "notes.txt", b"later")
     with pytest.raises(LayoutError, match="Class_lemon: an empty class"):
@@ -206,6 +216,15 @@ def test_the_class_may_stand_inside_a_name(tmp_path: Path, few_shot: Any) -> Non
     (found,) = read_layout(tmp_path, layout=layout)
     assert set(found.classes) == {"a", "b"}
     assert [q.true_class for q in found.queries] == ["a", "b"]
+
+
+def test_a_placeholder_may_stand_twice_before_the_class(tmp_path: Path, few_shot: Any) -> None:
+    for label in ("red", "blue"):
+        few_shot.write(tmp_path / f"fruit/fruit_{label}/a.png", few_shot.picture(label, 1))
+    few_shot.write(tmp_path / "fruit/new/a.png", few_shot.picture("red", 2))
+    layout = "support={category}/{category}_{class}/* queries={category}/new/*"
+    (category,) = read_layout(tmp_path, layout=parse_layout(layout))
+    assert list(category.classes) == ["blue", "red"] and len(category.queries) == 1
 
 
 @pytest.mark.parametrize(

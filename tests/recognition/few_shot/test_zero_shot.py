@@ -10,7 +10,7 @@ from torch import Tensor
 
 from argusvl.core.errors import ConfigError
 from argusvl.recognition.backbones.views import with_views
-from argusvl.recognition.few_shot.zero_shot import NameMap
+from argusvl.recognition.few_shot.features import NameMap
 
 
 def naming(few_shot: Any, asked: list[tuple[list[str], str]]) -> Any:

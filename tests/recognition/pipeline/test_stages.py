@@ -231,6 +231,26 @@ def test_killed_at_random_moments_it_leaves_the_same_bytes(pictures: Path, tmp_p
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
+def test_what_a_kill_has_left_of_a_plan_goes(pictures: Path, tmp_path: Path) -> None:
+    run_stages(pictures, tmp_path / "whole", three())
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".pipeline.json.k1ll3d.part").write_text('{"format"')
+    run_stages(pictures, tmp_path / "out", three())
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("stages", ["caption", ["caption"], [3], [None], [["name"]], [{}]])
+def test_a_plan_whose_stages_are_damaged_is_an_error(pictures: Path, tmp_path: Path, stages: Any) -> None:
+    out = tmp_path / "out"
+    run_stages(pictures, out, three()[:1])
+    file = out / "pipeline.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"stages": stages}))
+    with pytest.raises(DataError, match=r"pipeline\.json: cannot be read"):
+        run_stages(pictures, out, three()[:1])
+    with pytest.raises(DataError, match=r"pipeline\.json: cannot be read"):
+        results(out)
+
+
 def test_finished_stages_are_not_run_again_and_more_can_follow(pictures: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run_stages(pictures, out, three()[:1])

@@ -76,8 +76,7 @@ def classify(
     from argusvl.cli.recognize.output import NAMED, print_classified, print_note, write_lines
     from argusvl.recognition.few_shot.classification import ClassifyOptions, FewShotClassifier
     from argusvl.recognition.few_shot.classification import classify as classify_vectors
-    from argusvl.recognition.few_shot.embeddings import default_cache
-    from argusvl.recognition.few_shot.queries import query_vectors
+    from argusvl.recognition.few_shot.embeddings import default_cache, query_vectors
     from argusvl.recognition.few_shot.unknown import UNKNOWN
 
     require_output(out, store, files=images, overwrite=overwrite)

@@ -68,11 +68,10 @@ def search(
     # These take seconds: a mistake in the above has been told.
     from argusvl.cli.recognize.output import print_unusable, write_lines
     from argusvl.recognition.backbones.views import load_with_views
-    from argusvl.recognition.extraction.fingerprint import require_same_fingerprint, views_of
-    from argusvl.recognition.few_shot.embeddings import default_cache, fingerprint_of
+    from argusvl.recognition.extraction.fingerprint import fingerprint_of, require_same_fingerprint, views_of
+    from argusvl.recognition.few_shot.embeddings import default_cache, query_vectors
     from argusvl.recognition.few_shot.index import nearest_pictures
     from argusvl.recognition.few_shot.lance_index import index_for
-    from argusvl.recognition.few_shot.queries import query_vectors
 
     made_by = there.fingerprint.backbone
     network = load_with_views(backbone or made_by.backbone, views_of(made_by), device=device)

@@ -14,8 +14,8 @@ from transformers import CLIPModel, CLIPTokenizer
 
 from argusvl.core.errors import CheckpointError, ModelError
 from argusvl.core.precision import full_precision
-from argusvl.recognition.backbones.hub import quiet_transformers
-from argusvl.recognition.backbones.hub_loading import AGAIN, CANNOT_LOAD, load_network, read_config
+from argusvl.recognition.backbones.frozen import CANNOT_LOAD
+from argusvl.recognition.backbones.hub import AGAIN, load_network, quiet_transformers, read_config
 from argusvl.recognition.backbones.transformers_models import FAMILIES, TransformersBackbone
 
 NAME = "clip-vit-b32"
@@ -25,10 +25,8 @@ NAME = "clip-vit-b32"
 class ZeroShotClassifier:
     """Classes described by texts, for the vectors of the backbone that made it.
 
-    Attributes:
-        class_names: In the order of the logits.
-        text_vectors: Of length 1, ``[C, D]``.
-        scale: What cosines are multiplied by, as the model learned it.
+    The texts' vectors are ``[C, D]`` of length 1, in the order of the names; cosines are multiplied by ``scale``, as
+    the model learned it.
     """
 
     class_names: tuple[str, ...]
@@ -49,13 +47,9 @@ class ClipBackbone(TransformersBackbone):
     def zero_shot_classifier(
         self, class_names: Sequence[str], template: str = "a photo of a {}."
     ) -> ZeroShotClassifier:
-        """Classes by their names alone.
+        """Classes by their names alone; in the template, ``{}`` stands where the name is to stand.
 
         The text tower is loaded for it and dropped again.
-
-        Args:
-            class_names: One for each class.
-            template: Sentence with ``{}`` where the name is to stand.
 
         Raises:
             ModelError: There is no class, one occurs twice, the template has no place for it; a sentence is too long.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from importlib import metadata
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 from torch import Tensor
 
 from argusvl.core.errors import CheckpointError, ModelError
@@ -17,19 +19,20 @@ from argusvl.core.files import open_file
 from argusvl.core.precision import full_precision
 from argusvl.recognition.backbones.protocol import BackboneFingerprint
 
+CANNOT_LOAD = (
+    *(OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, EOFError),
+    *(pickle.UnpicklingError, SafetensorError),
+)
+"""What libraries raise for weights and descriptions that are damaged or of another model."""
+
 _CHUNK_BYTES = 1 << 20
 
 
 class FrozenBackbone(ABC):
     """The common part of our backbones; a subclass says how pictures become pixels and pixels become vectors.
 
-    Args:
-        name: In the table of backbones.
-        dimension: Of its vectors.
-        size_hw: Height and width of its input.
-        decode_side_px: The shorter side to which its preprocessing brings a picture, before any crop.
-        device: Where its network is.
-        fingerprint: What decides its vectors.
+    The attributes are those of :class:`~argusvl.recognition.backbones.protocol.Backbone`, and ``size_hw``, height and
+    width of the input.
     """
 
     def __init__(
@@ -76,20 +79,17 @@ class FrozenBackbone(ABC):
         Raises:
             ModelError: The batch has another shape or another dtype.
         """
-        self._check(batch)
-        if len(batch) == 0:  # which some networks cannot reshape
-            return torch.empty(0, self.dimension)
-        with torch.inference_mode(), full_precision():
-            vectors = self._vectors(batch.to(self.device)).to("cpu", torch.float32)
-        return vectors.clone()  # an ordinary tensor: one from inference mode could not train a linear probe
-
-    def _check(self, batch: Tensor) -> None:
         height, width = self.size_hw
         if batch.ndim != 4 or tuple(batch.shape[1:]) != (3, height, width) or batch.dtype != torch.float32:
             raise ModelError(
                 f"{self.name} takes float32 [N, 3, {height}, {width}], got {batch.dtype} {list(batch.shape)}",
                 remedy="stack what its own preprocess() gives",
             )
+        if len(batch) == 0:  # which some networks cannot reshape
+            return torch.empty(0, self.dimension)
+        with torch.inference_mode(), full_precision():
+            vectors = self._vectors(batch.to(self.device)).to("cpu", torch.float32)
+        return vectors.clone()  # an ordinary tensor: one from inference mode could not train a linear probe
 
 
 def weights_sha256(files: Iterable[Path]) -> str:

@@ -10,7 +10,6 @@ A backbone is named by its name, and where its weights may lie in several places
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from argus_doctor.wording import did_you_mean
@@ -24,11 +23,7 @@ if TYPE_CHECKING:
 
 
 def load_backbone(spec: str, *, device: str | torch.device = "cpu") -> Backbone:
-    """The backbone that a user named, ready to compute.
-
-    Args:
-        spec: ``NAME`` or ``NAME:PLACE``, as the module says.
-        device: Where it computes.
+    """The backbone that a user named, as the module says, ready to compute.
 
     Raises:
         ConfigError: No backbone has this name, or the device cannot be used.
@@ -36,12 +31,31 @@ def load_backbone(spec: str, *, device: str | torch.device = "cpu") -> Backbone:
         ArgusError: An extra that it needs is not installed.
     """
     name, _, place = spec.partition(":")
-    if name not in _LOADERS:
+    if name not in _NAMES:
         raise ConfigError(
-            f"unknown backbone {spec!r}{did_you_mean(name, _LOADERS)}",
+            f"unknown backbone {spec!r}{did_you_mean(name, _NAMES)}",
             remedy=f"use one of {', '.join(known_backbones())}",
         )
-    return _LOADERS[name](place or None, usable_device(device))
+    where = usable_device(device)
+    # Imported where it is needed: each brings libraries that the others do without.
+    if name == "efficientnet-lite0":
+        from argusvl.recognition.backbones.efficientnet_lite import EfficientNetLite0Backbone
+
+        return EfficientNetLite0Backbone(place or None, device=where)
+    if name == "clip-vit-b32":
+        from argusvl.recognition.backbones.clip import ClipBackbone
+
+        return ClipBackbone(place or None, device=where)
+    if name == "timm":
+        from argusvl.recognition.backbones.timm_models import TimmBackbone
+
+        if not place:
+            raise ConfigError("timm: without a model", remedy="write timm:MODEL, e.g. timm:resnet18.a1_in1k")
+        model, _, file = place.partition(":")
+        return TimmBackbone(model, file or None, device=where)
+    from argusvl.recognition.backbones.transformers_models import TransformersBackbone
+
+    return TransformersBackbone(name, place or None, device=where)
 
 
 def absolute_spec(spec: str) -> str:
@@ -53,44 +67,7 @@ def absolute_spec(spec: str) -> str:
 
 def known_backbones() -> tuple[str, ...]:
     """What may be written as a backbone, for help texts."""
-    return tuple("timm:MODEL" if name == "timm" else name for name in _LOADERS)
+    return tuple("timm:MODEL" if name == "timm" else name for name in _NAMES)
 
 
-def _efficientnet_lite0(place: str | None, device: torch.device) -> Backbone:
-    from argusvl.recognition.backbones.efficientnet_lite import EfficientNetLite0Backbone
-
-    return EfficientNetLite0Backbone(place, device=device)
-
-
-def _clip(place: str | None, device: torch.device) -> Backbone:
-    from argusvl.recognition.backbones.clip import ClipBackbone
-
-    return ClipBackbone(place, device=device)
-
-
-def _of_family(name: str) -> Callable[[str | None, torch.device], Backbone]:
-    def load(place: str | None, device: torch.device) -> Backbone:
-        from argusvl.recognition.backbones.transformers_models import TransformersBackbone
-
-        return TransformersBackbone(name, place, device=device)
-
-    return load
-
-
-def _timm(place: str | None, device: torch.device) -> Backbone:
-    from argusvl.recognition.backbones.timm_models import TimmBackbone
-
-    if place is None:
-        raise ConfigError("timm: without a model", remedy="write timm:MODEL, e.g. timm:resnet18.a1_in1k")
-    model, _, file = place.partition(":")
-    return TimmBackbone(model, file or None, device=device)
-
-
-_LOADERS: dict[str, Callable[[str | None, torch.device], Backbone]] = {
-    "efficientnet-lite0": _efficientnet_lite0,
-    "clip-vit-b32": _clip,
-    "resnet50": _of_family("resnet50"),
-    "dinov2-base": _of_family("dinov2-base"),
-    "siglip2-base": _of_family("siglip2-base"),
-    "timm": _timm,
-}
+_NAMES = ("efficientnet-lite0", "clip-vit-b32", "resnet50", "dinov2-base", "siglip2-base", "timm")

@@ -8,13 +8,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from argus_doctor.wording import did_you_mean
@@ -23,18 +21,9 @@ from argusvl.core.extras import import_extra
 from argusvl.core.files import user_path
 from argusvl.core.weight_files import load_pickled, load_safetensors, state_differences
 from argusvl.core.wording import first_line
-from argusvl.recognition.backbones.frozen import FrozenBackbone, library_versions
+from argusvl.recognition.backbones.frozen import CANNOT_LOAD, FrozenBackbone, library_versions
 from argusvl.recognition.backbones.protocol import BackboneFingerprint
 
-_CANNOT_LOAD = (
-    OSError,
-    ValueError,
-    KeyError,
-    RuntimeError,
-    EOFError,
-    pickle.UnpicklingError,
-    SafetensorError,
-)
 _WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")
 """Where the checkpoints of common training programs keep the parameters, the averaged ones first."""
 
@@ -100,7 +89,7 @@ def _published(timm: Any, model: str) -> Any:
     # With its classifier: asked for a model without one, timm would not insist that all weights fit.
     try:
         return timm.create_model(model, pretrained=True)
-    except _CANNOT_LOAD as error:
+    except CANNOT_LOAD as error:
         raise CheckpointError(
             f"timm has no weights for it: {first_line(error)}",
             where=f"timm:{model}",
@@ -131,7 +120,7 @@ def _read_state(file: Path) -> dict[str, Tensor]:
             state: Any = load_safetensors(file)
         else:
             state = load_pickled(file)
-    except _CANNOT_LOAD as error:
+    except CANNOT_LOAD as error:
         raise CheckpointError(
             f"the weights cannot be read: {first_line(error)}",
             where=file,

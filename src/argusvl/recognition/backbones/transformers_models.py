@@ -23,13 +23,16 @@ from transformers import (
 
 from argusvl.core.errors import CheckpointError
 from argusvl.recognition.backbones.frozen import FrozenBackbone, library_versions, weights_sha256
-from argusvl.recognition.backbones.hub import CONFIG, PREPROCESSOR, model_folder, weight_files
-from argusvl.recognition.backbones.hub_loading import (
+from argusvl.recognition.backbones.hub import (
+    CONFIG,
+    PREPROCESSOR,
     fixed_size,
     image_processor,
     load_network,
+    model_folder,
     read_config,
     resized_side,
+    weight_files,
 )
 from argusvl.recognition.backbones.protocol import BackboneFingerprint
 

@@ -71,12 +71,8 @@ class ViewedBackbone:
     A picture's vectors are computed apart from those of the pictures beside it: to the last bit, they do not depend on
     what else is in the batch. So a table is the same whether vectors were at hand already or not.
 
-    Attributes:
-        parts: Each gives the vectors of two views.
-        views: In a vector.
-
     Args:
-        parts: The first one's name and device are those of all.
+        parts: Each gives the vectors of two views; the first one's name and device are those of all.
     """
 
     def __init__(self, parts: list[Backbone]) -> None:
@@ -100,15 +96,10 @@ class ViewedBackbone:
 
     def embed(self, batch: Tensor) -> Tensor:
         """Float32 ``[N, 3, 1, P]`` → float32 ``[N, views · D]`` on the CPU."""
-        return torch.stack([self._one(picture) for picture in batch])
-
-    def _one(self, picture: Tensor) -> Tensor:
-        """``[3, 1, P]`` → ``[views · D]``."""
-        vectors = []
-        start = 0
-        for part, shape in zip(self.parts, self._shapes, strict=True):
-            end = start + prod(shape[1:])
-            pixels = picture[:, 0, start:end].reshape(shape)
-            vectors.append(part.embed(torch.stack([pixels, pixels.flip(-1)])).flatten())
-            start = end
-        return torch.cat(vectors)
+        found = []
+        for picture in batch:
+            rows = picture[:, 0].split([prod(shape[1:]) for shape in self._shapes], dim=1)
+            for part, pixels, shape in zip(self.parts, rows, self._shapes, strict=True):
+                view = pixels.reshape(shape)
+                found.append(part.embed(torch.stack([view, view.flip(-1)])).flatten())
+        return torch.cat(found).reshape(len(batch), self.dimension)

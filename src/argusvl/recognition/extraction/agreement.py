@@ -43,16 +43,10 @@ class Agreement:
 def require_agreement(
     backbone: Backbone, root: Path, paths: Sequence[str], *, progress: bool = True
 ) -> Agreement:
-    """Compares the lanes on pictures taken at even distances.
+    """Compares the lanes on pictures of ``root`` taken at even distances; those that cannot be used are passed over.
 
     The first answer is the first class, where the backbone's network has classes of its own; else the most alike
     picture of the sample.
-
-    Args:
-        backbone: Gives the vectors.
-        root: What the names are relative to.
-        paths: Names of images; those that cannot be used are passed over here.
-        progress: Whether to show a bar.
 
     Raises:
         DataError: Too few agree.
@@ -65,14 +59,10 @@ def require_agreement(
             batch.append(backbone.preprocess(decode_bytes(data, path, lane, backbone.decode_side_px)))
     if len(files) < 2:  # of one picture there is no most alike one, and no time to gain
         return Agreement(len(files), 1.0, "none")
-    exact, scaled = (_vectors(backbone, batch) for batch in pixels.values())
     first = backbone.parts[0] if isinstance(backbone, ViewedBackbone) else backbone
-    if isinstance(first, Classifying):
-        answer = "first class"
-        same = _classes(first, exact) == _classes(first, scaled)
-    else:
-        answer = "most alike picture"
-        same = _most_alike(exact) == _most_alike(scaled)
+    answer = "first class" if isinstance(first, Classifying) else "most alike picture"
+    exact, scaled = (_first_answers(first, _vectors(backbone, batch)) for batch in pixels.values())
+    same = exact == scaled
     found = Agreement(len(files), float(same.double().mean()), answer)
     if found.same < LEAST_AGREEMENT:
         raise DataError(
@@ -106,11 +96,8 @@ def _vectors(backbone: Backbone, pixels: list[Tensor]) -> Tensor:
     return torch.cat([backbone.embed(batch) for batch in batches])
 
 
-def _classes(network: Classifying, vectors: Tensor) -> Tensor:
-    """By the first view."""
-    return network.logits_of(vectors[:, : network.class_weights.shape[1]].contiguous()).argmax(dim=1)
-
-
-def _most_alike(vectors: Tensor) -> Tensor:
+def _first_answers(network: Backbone, vectors: Tensor) -> Tensor:
+    if isinstance(network, Classifying):  # by the first view
+        return network.logits_of(vectors[:, : network.class_weights.shape[1]].contiguous()).argmax(dim=1)
     unit = F.normalize(vectors, dim=1)
     return (unit @ unit.T).fill_diagonal_(-torch.inf).argmax(dim=1)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -16,76 +15,53 @@ from torch import Tensor
 
 from argusvl.core.allocator import keep_freed_memory
 from argusvl.core.errors import ArgusError, ImageError, ModelError
-from argusvl.core.images import read_header, read_image_file
+from argusvl.core.images import read_header
 from argusvl.core.threads import computing_threads, usable_cores
 from argusvl.core.workers import map_in_order
 from argusvl.recognition.backbones.protocol import Backbone
-from argusvl.recognition.decoding import Lane, decode_bytes
+from argusvl.recognition.decoding import decode_bytes
 from argusvl.recognition.extraction.store import Header, KnownVectors
 from argusvl.recognition.extraction.writer import EmbeddedBatch
-from argusvl.recognition.ledger import Entry
+from argusvl.recognition.ledger import Entry, read_entry
 
 _CHUNKS_IN_FLIGHT = 4
 """For each worker, by ``map_in_order``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """An image before the network.
-
-    Attributes:
-        path: Its name in the list.
-        sha256: Of its bytes; ``None`` where they could not be read.
-        pixels: ``[3, H, W]`` for the backbone, or
-        vector: ``[D]``, where it is known already, or
-        reason: why it has neither.
-        note: What is odd about it though it has one of them.
-    """
-
-    path: str
-    sha256: str | None
-    pixels: Tensor | None = None
-    vector: NDArray[np.float32] | None = None
-    reason: str | None = None
-    note: str | None = None
+Prepared = tuple[Entry, Tensor | NDArray[np.float32] | None]
+"""An image before the network: its entry, and pixels ``[3, H, W]``, or its vector ``[D]`` where that is known already;
+neither where the entry has a reason."""
 
 
 class Embedder:
     """What an engine runs, in as many threads or processes as it has.
 
-    Args:
-        backbone: Gives the vectors.
-        root: What the names are relative to.
-        lane: How files are decoded.
-        known: Vectors of an older store, by the hash of the file.
+    Names are relative to ``root``; vectors of the store ``reuse`` are taken over where a file has the same hash.
     """
 
-    def __init__(self, backbone: Backbone, root: Path, lane: Lane, known: KnownVectors | None = None) -> None:
-        self._backbone = backbone
-        self._root = root
-        self._lane = lane
-        self._known = known
+    def __init__(self, backbone: Backbone, root: Path, header: Header, reuse: Path | None) -> None:
+        self._backbone, self._root = backbone, root
+        self._lane = header.fingerprint.lane
+        self._known = KnownVectors(reuse, header.fingerprint) if reuse is not None else None
 
     def prepare(self, path: str) -> Prepared:
         """Reads, decodes and preprocesses an image; what is wrong with it is its reason. For threads."""
-        try:
-            data = read_image_file(self._root / path)
-        except ImageError as error:
-            return Prepared(path, None, reason=error.what)
-        digest = hashlib.sha256(data).hexdigest()
+        entry, data = read_entry(self._root, path)
+        if entry.reason is not None:
+            return entry, None
         try:
             path.encode("utf-8")
         except UnicodeEncodeError:
-            return Prepared(path, digest, reason="its name is not UTF-8: rename the file")
-        vector = self._known.find(digest) if self._known is not None else None
+            return replace(entry, reason="its name is not UTF-8: rename the file"), None
+        vector = self._known.find(str(entry.sha256)) if self._known is not None else None
         try:
-            note = read_header(data, where=path).converted(path)
+            entry = replace(entry, note=read_header(data, where=path).converted(path))
             if vector is not None:
-                return Prepared(path, digest, vector=vector, note=note)
+                return entry, vector
             image = decode_bytes(data, path, self._lane, self._backbone.decode_side_px)
         except ImageError as error:
-            return Prepared(path, digest, reason=error.what)
-        return Prepared(path, digest, pixels=self._backbone.preprocess(image), note=note)
+            return replace(entry, reason=error.what, note=None), None
+        return entry, self._backbone.preprocess(image)
 
     def embed(self, batch: Sequence[Prepared]) -> EmbeddedBatch:
         """Runs the network once; nothing of the batch is kept.
@@ -94,19 +70,19 @@ class Embedder:
             ModelError: The network gives something else than a vector for each image.
             ArgusError: The batch does not fit into the device's memory.
         """
-        pixels = [item.pixels for item in batch if item.pixels is not None]
+        pixels = [found for _, found in batch if isinstance(found, Tensor)]
         computed = iter(self._vectors(torch.stack(pixels)) if pixels else ())
         entries, vectors, reused = [], list[NDArray[np.float32]](), 0
-        for item in batch:
-            vector = next(computed) if item.pixels is not None else item.vector
+        for entry, found in batch:
+            vector = next(computed) if isinstance(found, Tensor) else found
             if vector is None:
-                entries.append(Entry(item.path, item.sha256, reason=item.reason))
+                entries.append(entry)
             elif not np.isfinite(vector).all():
-                entries.append(Entry(item.path, item.sha256, reason="its vector is not finite"))
+                entries.append(replace(entry, reason="its vector is not finite", note=None))
             else:
-                entries.append(Entry(item.path, item.sha256, len(vectors), note=item.note))
+                entries.append(replace(entry, row=len(vectors)))
                 vectors.append(vector)
-                reused += item.vector is not None
+                reused += not isinstance(found, Tensor)
         stacked = np.stack(vectors) if vectors else np.empty((0, self._backbone.dimension), np.float32)
         return EmbeddedBatch(entries, stacked, reused)
 
@@ -137,14 +113,7 @@ class Engine(Protocol):
     def run(
         self, batches: Sequence[Sequence[str]], *, root: Path, header: Header, reuse: Path | None
     ) -> Generator[EmbeddedBatch, None, None]:
-        """The vectors of the batches, in their order.
-
-        Args:
-            batches: Names of images.
-            root: What they are relative to.
-            header: What is made: the lane, the threads.
-            reuse: A store whose vectors are taken over where a file has the same hash.
-        """
+        """The vectors of batches of names, in their order; arguments as of :class:`Embedder`."""
         ...
 
 
@@ -168,7 +137,7 @@ class LocalEngine:
         self, batches: Sequence[Sequence[str]], *, root: Path, header: Header, reuse: Path | None
     ) -> Generator[EmbeddedBatch, None, None]:
         """Embeds the batches on this machine, in their order."""
-        embedder = make_embedder(self._backbone, root, header, reuse)
+        embedder = Embedder(self._backbone, root, header, reuse)
         way = self._beside_each_other if self._backbone.device.type == "cpu" else self._one_by_one
         with computing_threads(header.plan.threads), closing(way(embedder, batches)) as results:
             yield from results
@@ -207,15 +176,10 @@ class LocalEngine:
                     batch = []
 
 
-def make_embedder(backbone: Backbone, root: Path, header: Header, reuse: Path | None) -> Embedder:
-    """What each engine runs."""
-    known = KnownVectors(reuse, header.fingerprint) if reuse is not None else None
-    return Embedder(backbone, root, header.fingerprint.lane, known)
-
-
 def processor_of(device: torch.device) -> str:
-    """Kind of processor, which chooses among kernels whose sums differ in their last bits: a GPU's name, or the
-    instruction set that torch uses on the CPU.
+    """Kind of processor, which chooses among kernels whose sums differ in their last bits.
+
+    A GPU's name, or the instruction set that torch uses on the CPU.
     """
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)

@@ -7,32 +7,29 @@ In memory are the names of the images and a batch for each thread; whatever happ
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections import Counter
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from argusvl.core.errors import DataError, ImageError
+from argusvl.core.errors import DataError
 from argusvl.core.files import real_path
-from argusvl.core.images import read_image_file
 from argusvl.core.logging import get_logger
-from argusvl.core.progress import track
+from argusvl.core.progress import progress_bar, track
 from argusvl.core.workers import map_in_order
 from argusvl.recognition.backbones.protocol import Backbone
-from argusvl.recognition.decoding import Lane, decoder_versions
+from argusvl.recognition.decoding import Lane
 from argusvl.recognition.extraction.agreement import require_agreement
-from argusvl.recognition.extraction.changes import changed_inputs, inputs_sha256
 from argusvl.recognition.extraction.engines import Engine, LocalEngine, processor_of
-from argusvl.recognition.extraction.fingerprint import Plan, StoreFingerprint
+from argusvl.recognition.extraction.fingerprint import Plan, fingerprint_of
 from argusvl.recognition.extraction.shards import WRITER
 from argusvl.recognition.extraction.sources import Listing, Problem, find_images
 from argusvl.recognition.extraction.store import HEADER, LEDGER, Header
-from argusvl.recognition.extraction.writer import EmbeddedBatch, StoreWriter
-from argusvl.recognition.ledger import Entry, read_ledger
+from argusvl.recognition.extraction.writer import StoreWriter, changed_inputs, inputs_sha256
+from argusvl.recognition.ledger import Entry, read_entry, read_ledger
 
 BATCH_SIZE = {"cpu": 4, "cuda": 64}
 """By the kind of device. On a CPU the activations of more images leave its cache: 8 take half as long again."""
@@ -152,12 +149,17 @@ def extract(
             _require_same_content(out, listing, done, workers, progress)
         batches = [listing.paths[start : start + size] for start in range(done, total, size)]
         chosen = engine or LocalEngine(backbone, workers)
-        computed = chosen.run(batches, root=listing.root, header=header, reuse=reuse)
         counts: Counter[str] = Counter()
-        with closing(_write(computed, writer, counts)) as entries:
-            for _ in track(entries, total - done, "Extracting", enabled=progress):
-                pass
-        rows = writer.rows
+        with (
+            closing(chosen.run(batches, root=listing.root, header=header, reuse=reuse)) as computed,
+            progress_bar("Extracting", total - done, shown=progress) as advance,
+        ):
+            for batch in computed:
+                writer.append(batch)
+                counts.update(entry.status for entry in batch.entries)
+                counts["reused"] += batch.reused
+                for _ in batch.entries:
+                    advance()
     odd = [entry for entry, _ in read_ledger(out / LEDGER) if entry.row is None or entry.note is not None]
     return ExtractionReport(
         store=out,
@@ -165,7 +167,7 @@ def extract(
         embedded=counts["embedded"] - counts["reused"],
         quarantined=counts["quarantined"],
         skipped=done + counts["reused"],
-        vectors=rows,
+        vectors=writer.rows,
         quarantined_entries=tuple(entry for entry in odd if entry.row is None),
         noted=tuple(entry for entry in odd if entry.row is not None),
         problems=listing.problems,
@@ -215,36 +217,22 @@ def plan_store(
         processor=stored.processor if stored else processor,
         writer=WRITER,
     )
-    fingerprint = StoreFingerprint(backbone.fingerprint, lane, decoder_versions(lane))
-    return Header(fingerprint, plan, backbone.dimension, len(listing.paths), inputs_sha256(listing.paths))
-
-
-def _write(
-    computed: Generator[EmbeddedBatch, None, None], writer: StoreWriter, counts: Counter[str]
-) -> Generator[Entry, None, None]:
-    """Writes each batch before its entries are counted; gives them one by one, for the progress bar."""
-    with closing(computed) as batches:
-        for batch in batches:
-            writer.append(batch)
-            counts.update(entry.status for entry in batch.entries)
-            counts["reused"] += batch.reused
-            yield from batch.entries
+    return Header(
+        fingerprint_of(backbone, lane),
+        plan,
+        backbone.dimension,
+        len(listing.paths),
+        inputs_sha256(listing.paths),
+    )
 
 
 def _require_same_content(
     out: Path, listing: Listing, done: int, workers: int | None, progress: bool
 ) -> None:
-    """Reads what is done already once more.
-
-    Raises:
-        DataError: An image is not what it was; each is named.
-    """
+    """Reads what is done already once more; images that are not what they were are named in a ``DataError``."""
 
     def changed_name(entry: Entry) -> str | None:
-        try:
-            now = hashlib.sha256(read_image_file(listing.file(entry.path))).hexdigest()
-        except ImageError:
-            now = None
+        now = read_entry(listing.root, entry.path)[0].sha256
         return entry.path if now != entry.sha256 else None
 
     entries = (entry for entry, _ in read_ledger(out / LEDGER))

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from argusvl.core.errors import DataError
-from argusvl.recognition.backbones.protocol import BackboneFingerprint
-from argusvl.recognition.decoding import Lane
+from argusvl.recognition.backbones.protocol import Backbone, BackboneFingerprint
+from argusvl.recognition.decoding import Lane, decoder_versions
 
 
 @dataclass(frozen=True, eq=False)
 class StoreFingerprint:
     """What decides the vectors. Vectors of stores with equal fingerprints may be compared and put together.
 
-    Attributes:
-        backbone: Its weights, preprocessing, pooling, dtype and libraries.
-        lane: How files become pixels.
-        decoder: Library → version of those that decode in this lane.
+    The lane says how files become pixels; ``decoder`` names the libraries that decode in it, with their versions.
     """
 
     backbone: BackboneFingerprint
@@ -45,6 +42,11 @@ class StoreFingerprint:
         return hash(json.dumps(self.to_dict(), sort_keys=True))
 
 
+def fingerprint_of(backbone: Backbone, lane: Lane) -> StoreFingerprint:
+    """What a store of this backbone's vectors says."""
+    return StoreFingerprint(backbone.fingerprint, lane, decoder_versions(lane))
+
+
 @dataclass(frozen=True)
 class Plan:
     """How one store is made: with the same plan, images and fingerprint it is the same bytes.
@@ -66,73 +68,49 @@ class Plan:
     writer: str
 
 
-def differing_fields(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """The fields in which two nested mappings differ: name, value of the first, value of the second.
-
-    Names are dotted; a field that is absent has the value ``None``.
-    """
-    one, other = dict(_flat(first)), dict(_flat(second))
-    return [
-        (name, one.get(name), other.get(name))
-        for name in sorted(one.keys() | other.keys())
-        if one.get(name) != other.get(name)
-    ]
-
-
-def require_same_fingerprint(stored: StoreFingerprint, wanted: StoreFingerprint, where: object) -> None:
-    """Refuses to mix vectors that were made in different ways.
-
-    Args:
-        stored: Of the store.
-        wanted: Of what is to be put into it or compared with it.
-        where: The store.
-
-    Raises:
-        DataError: They differ; each field that does is named.
-    """
-    differences = fingerprint_differences(stored, wanted)
-    views = next((new for name, _, new in differences if name == "views"), None)
-    require_no_difference(
-        differences,
-        where,
-        remedy=f"make vectors of the wanted views into another folder: argus recognize extract --views {views}"
-        if views
-        else "use what the store was made with, or extract into another folder",
-    )
-
-
-def fingerprint_differences(stored: StoreFingerprint, wanted: StoreFingerprint) -> list[tuple[str, Any, Any]]:
-    """The fields in which two fingerprints differ; the views alone, where it is they.
-
-    With them all numbers of the preprocessing differ, and none of those says why.
-    """
-    there, now = views_of(stored.backbone), views_of(wanted.backbone)
-    if there != now:
-        return [("views", there, now)]
-    return differing_fields(stored.to_dict(), wanted.to_dict())
-
-
 def views_of(backbone: BackboneFingerprint) -> str:
     """What ``--views`` was when the vectors were made."""
     return {0: "one", 1: "two"}.get(len(backbone.preprocessing.get("views", ())), "four")
 
 
-def require_no_difference(differences: list[tuple[str, Any, Any]], where: object, *, remedy: str) -> None:
-    """Names what differs.
+def require_same_fingerprint(
+    stored: StoreFingerprint, wanted: StoreFingerprint, where: object, *, remedy: str | None = None
+) -> None:
+    """Refuses to mix vectors that were made in different ways; without a remedy, one that fits is told.
 
     Raises:
-        DataError: Something does.
+        DataError: They differ; each field that does is named, or the views alone where it is they: with them all
+            numbers of the preprocessing differ, and none of those says why.
     """
-    if differences:
-        lines = [f"\n  {name}: the store has {old!r}, now it is {new!r}" for name, old, new in differences]
+    there, now = views_of(stored.backbone), views_of(wanted.backbone)
+    if there != now:
+        fitting = (
+            f"make vectors of the wanted views into another folder: argus recognize extract --views {now}"
+        )
+        require_same({"views": there}, {"views": now}, where, remedy=remedy or fitting)
+    fitting = "use what the store was made with, or extract into another folder"
+    require_same(stored.to_dict(), wanted.to_dict(), where, remedy=remedy or fitting)
+
+
+def require_same(stored: Mapping[str, Any], wanted: Mapping[str, Any], where: object, *, remedy: str) -> None:
+    """Refuses a store that was made with other values; in nested mappings.
+
+    Raises:
+        DataError: Some differ; each is named by its dotted name, an absent one has the value ``None``.
+    """
+    old, new = dict(_flat(stored)), dict(_flat(wanted))
+    lines = [
+        f"\n  {name}: the store has {old.get(name)!r}, now it is {new.get(name)!r}"
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name)
+    ]
+    if lines:
         raise DataError(f"the store was made in another way:{''.join(lines)}", where=where, remedy=remedy)
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in values.items():
         if isinstance(value, Mapping) and value:
-            found += _flat(value, f"{prefix}{name}.")
+            yield from _flat(value, f"{prefix}{name}.")
         else:
-            found.append((f"{prefix}{name}", value))
-    return found
+            yield f"{prefix}{name}", value

@@ -19,9 +19,8 @@ from argusvl.core.logging import get_logger
 from argusvl.core.ray_cluster import import_ray, map_rows
 from argusvl.core.workers import map_in_order
 from argusvl.recognition.backbones.protocol import Backbone
-from argusvl.recognition.decoding import decoder_versions
-from argusvl.recognition.extraction.engines import make_embedder, processor_of
-from argusvl.recognition.extraction.fingerprint import StoreFingerprint, require_same_fingerprint
+from argusvl.recognition.extraction.engines import Embedder, processor_of
+from argusvl.recognition.extraction.fingerprint import fingerprint_of, require_same_fingerprint
 from argusvl.recognition.extraction.store import Header
 from argusvl.recognition.extraction.writer import EmbeddedBatch
 
@@ -98,12 +97,11 @@ class _Actor:
         self._error: ArgusError | None = None
         try:
             backbone = load()
-            lane = header.fingerprint.lane
-            here = StoreFingerprint(backbone.fingerprint, lane, decoder_versions(lane))
+            here = fingerprint_of(backbone, header.fingerprint.lane)
             require_same_fingerprint(header.fingerprint, here, f"a Ray actor on {platform.node()}")
             torch.set_num_threads(self._threads)
             self._processor = processor_of(backbone.device)
-            self._embedder = make_embedder(backbone, root, header, reuse)
+            self._embedder = Embedder(backbone, root, header, reuse)
         except ArgusError as error:
             self._error = error
 

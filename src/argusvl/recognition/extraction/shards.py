@@ -20,7 +20,7 @@ WRITER = f"pyarrow {pa.__version__}"
 """What writes the files: their bytes depend on it."""
 
 _FINGERPRINT_KEY = b"argus.fingerprint"
-_REMEDY = "bring it back from a copy, or extract into another folder"
+REMEDY = "bring it back from a copy, or extract into another folder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,34 +44,29 @@ def shard_file(folder: Path, number: int) -> Path:
 
 
 def shard_bytes(entries: Sequence[Entry], vectors: NDArray[np.float32], fingerprint: str) -> bytes:
-    """The file's content.
+    """The file's content: of embedded images their entries and vectors ``[N, D]``.
 
-    Args:
-        entries: Of the embedded images.
-        vectors: ``[N, D]``, one for each entry.
-        fingerprint: Digest of the store's, so that a file of another store is noticed among these.
+    The digest of the store's fingerprint stands there so that a file of another store is noticed.
     """
     dimension = vectors.shape[1]
     flat = pa.array(np.ascontiguousarray(vectors).reshape(-1), pa.float32())
-    table = pa.Table.from_arrays(
+    schema = pa.schema(
         [
-            pa.array([entry.path for entry in entries], pa.string()),
-            pa.array([entry.sha256 for entry in entries], pa.string()),
-            pa.FixedSizeListArray.from_arrays(flat, dimension),
+            pa.field("path", pa.string(), nullable=False),
+            pa.field("sha256", pa.string(), nullable=False),
+            pa.field("embedding", pa.list_(pa.float32(), dimension), nullable=False),
         ],
-        schema=pa.schema(
-            [
-                pa.field("path", pa.string(), nullable=False),
-                pa.field("sha256", pa.string(), nullable=False),
-                pa.field("embedding", pa.list_(pa.float32(), dimension), nullable=False),
-            ],
-            metadata={_FINGERPRINT_KEY: fingerprint.encode("ascii")},
-        ),
+        metadata={_FINGERPRINT_KEY: fingerprint.encode("ascii")},
     )
+    columns = [
+        pa.array([entry.path for entry in entries], pa.string()),
+        pa.array([entry.sha256 for entry in entries], pa.string()),
+        pa.FixedSizeListArray.from_arrays(flat, dimension),
+    ]
     stream = io.BytesIO()
     # Everything that could change the bytes is stated. Vectors do not compress: 7 % at four times the time.
     pq.write_table(
-        table,
+        pa.Table.from_arrays(columns, schema=schema),
         stream,
         version="2.6",
         data_page_version="1.0",
@@ -92,9 +87,7 @@ def count_rows(file: Path) -> int:
     try:
         return int(pq.read_metadata(file).num_rows)
     except (OSError, pa.ArrowException) as error:
-        raise DataError(
-            f"the shard cannot be read: {first_line(error)}", where=file, remedy=_REMEDY
-        ) from None
+        raise _unreadable(file, error) from None
 
 
 def read_shard(file: Path, dimension: int, fingerprint: str) -> Rows:
@@ -109,12 +102,13 @@ def read_shard(file: Path, dimension: int, fingerprint: str) -> Rows:
         wanted = pa.list_(pa.float32(), dimension)
         metadata = table.schema.metadata or {}
         if embedding.type != wanted or metadata.get(_FINGERPRINT_KEY) != fingerprint.encode("ascii"):
-            raise DataError("the shard is of another store", where=file, remedy=_REMEDY)
-        vectors = np.array(embedding.flatten()).reshape(
-            len(embedding), dimension
-        )  # the caller's own, not Arrow's
+            raise DataError("the shard is of another store", where=file, remedy=REMEDY)
+        # The caller's own, not Arrow's.
+        vectors = np.array(embedding.flatten()).reshape(len(embedding), dimension)
         return Rows(table.column("path").to_pylist(), table.column("sha256").to_pylist(), vectors)
     except (OSError, KeyError, pa.ArrowException) as error:
-        raise DataError(
-            f"the shard cannot be read: {first_line(error)}", where=file, remedy=_REMEDY
-        ) from None
+        raise _unreadable(file, error) from None
+
+
+def _unreadable(file: Path, error: Exception) -> DataError:
+    return DataError(f"the shard cannot be read: {first_line(error)}", where=file, remedy=REMEDY)

@@ -26,12 +26,7 @@ _Identity = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A place that could not be searched.
-
-    Attributes:
-        path: Relative to the root, with ``/``.
-        reason: What is wrong with it.
-    """
+    """A place that could not be searched, relative to the root, with ``/``, and what is wrong with it."""
 
     path: str
     reason: str
@@ -47,6 +42,7 @@ class Listing:
         problems: What could not be searched, sorted.
         other_files: How many files with another suffix were passed by: suffix → number.
         repeated: How many entries named an image that had been named before.
+        folders: Names of the folders below the root that were searched, also of empty ones, sorted.
     """
 
     root: Path
@@ -54,10 +50,7 @@ class Listing:
     problems: tuple[Problem, ...] = ()
     other_files: Mapping[str, int] = field(default_factory=dict)
     repeated: int = 0
-
-    def file(self, path: str) -> Path:
-        """Where an image is."""
-        return self.root / path
+    folders: tuple[str, ...] = ()
 
 
 def find_images(sources: Path | Sequence[Path], *, exclude: Path | None = None) -> Listing:
@@ -101,6 +94,7 @@ def find_images(sources: Path | Sequence[Path], *, exclude: Path | None = None) 
         problems=tuple(sorted(search.problems, key=lambda problem: os.fsencode(problem.path))),
         other_files=dict(sorted(search.others.items())),
         repeated=len(search.found) - len(paths),
+        folders=tuple(sorted(search.folders, key=os.fsencode)),
     )
 
 
@@ -109,6 +103,7 @@ class _Search:
 
     def __init__(self, excluded: _Identity | None) -> None:
         self.found: list[str] = []
+        self.folders: list[str] = []
         self.problems: list[Problem] = []
         self.others: Counter[str] = Counter()
         self._excluded = excluded
@@ -156,6 +151,7 @@ class _Search:
                     for entry in entries:
                         below = f"{name}/{entry.name}" if name else entry.name
                         if (identity := self._look(entry, below, within)) is not None:
+                            self.folders.append(below)
                             pending.append((below, entry.path, within | {identity}))
             except OSError as error:
                 self.problems.append(Problem(name, f"the folder cannot be read: {error.strerror}"))

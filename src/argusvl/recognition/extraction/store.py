@@ -15,7 +15,7 @@ import bisect
 import hashlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from itertools import accumulate, takewhile
@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from argusvl.core.errors import DataError
 from argusvl.core.files import read_json
 from argusvl.recognition.extraction.fingerprint import Plan, StoreFingerprint, require_same_fingerprint
-from argusvl.recognition.extraction.shards import Rows, count_rows, read_shard, shard_file
+from argusvl.recognition.extraction.shards import REMEDY, Rows, count_rows, read_shard, shard_file
 from argusvl.recognition.ledger import Entry, read_ledger
 
 FORMAT = 1
@@ -67,12 +67,10 @@ class Header:
     def text(self) -> str:
         """The file's content."""
         values = {
+            **vars(self),
             "format": FORMAT,
             "fingerprint": self.fingerprint.to_dict(),
             "plan": asdict(self.plan),
-            "dimension": self.dimension,
-            "inputs": self.inputs,
-            "inputs_sha256": self.inputs_sha256,
         }
         return json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
@@ -93,11 +91,9 @@ class Header:
                     remedy="use the version of Argus that made it, or extract into another folder",
                 )
             return cls(
-                fingerprint=StoreFingerprint.from_dict(values["fingerprint"]),
-                plan=Plan(**values["plan"]),
-                dimension=values["dimension"],
-                inputs=values["inputs"],
-                inputs_sha256=values["inputs_sha256"],
+                StoreFingerprint.from_dict(values["fingerprint"]),
+                Plan(**values["plan"]),
+                *(values[name] for name in ("dimension", "inputs", "inputs_sha256")),
             )
         except OSError as error:
             raise DataError(
@@ -106,11 +102,7 @@ class Header:
                 remedy="make one with argus recognize extract IMAGES --out STORE --backbone NAME",
             ) from None
         except (ValueError, KeyError, TypeError) as error:
-            raise DataError(
-                f"damaged: {error!r:.80}",
-                where=file,
-                remedy="bring it back from a copy, or extract into another folder",
-            ) from None
+            raise DataError(f"damaged: {error!r:.80}", where=file, remedy=REMEDY) from None
 
 
 class EmbeddingStore:
@@ -135,7 +127,7 @@ class EmbeddingStore:
                 raise DataError(
                     f"the ledger is damaged: {entry.path} has the row {entry.row}, not {self.embedded}",
                     where=folder / LEDGER,
-                    remedy="bring it back from a copy, or extract into another folder",
+                    remedy=REMEDY,
                 )
             else:
                 self.embedded += 1
@@ -214,6 +206,12 @@ class EmbeddingStore:
             names += rows.paths
         return names, found
 
+    def lines(self, answer: Callable[[Rows], Iterable[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+        """A line for each picture in their order: what ``answer`` gives for rows, or why there is no vector."""
+        answers = (line for rows in self.iter_batches() for line in answer(rows))
+        for entry, _ in read_ledger(self.folder / LEDGER):
+            yield {"image": entry.path, "error": entry.reason} if entry.row is None else next(answers)
+
     @cached_property
     def _names(self) -> tuple[list[str], list[str]]:
         entries = [entry for entry, _ in read_ledger(self.folder / LEDGER) if entry.row is not None]
@@ -234,10 +232,6 @@ _SHARDS_IN_MEMORY = 4
 
 class KnownVectors:
     """The vectors of a store, finished or not; in memory are its hashes (some 150 bytes each) and a few shards.
-
-    Args:
-        folder: The older store.
-        fingerprint: What makes the vectors of the new one.
 
     Raises:
         DataError: The folder is no store, is damaged, or its vectors were made in another way.

@@ -10,8 +10,9 @@ bytes in the end are the same.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,11 +20,13 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from argusvl.core.appending import Appender
+from argusvl.core.appending import Appender, json_line
 from argusvl.core.errors import ArgusError, DataError
 from argusvl.core.files import cannot_write, read_bytes, write_bytes_atomically
-from argusvl.recognition.extraction.changes import inputs_bytes, require_same_header, require_same_names
-from argusvl.recognition.extraction.shards import count_rows, shard_bytes, shard_file
+from argusvl.core.strict_json import decode_json
+from argusvl.core.wording import listed
+from argusvl.recognition.extraction.fingerprint import require_same, require_same_fingerprint
+from argusvl.recognition.extraction.shards import REMEDY, count_rows, shard_bytes, shard_file
 from argusvl.recognition.extraction.store import HEADER, INPUTS, LEDGER, SHARDS, Header
 from argusvl.recognition.ledger import Entry, read_ledger
 from argusvl.recognition.output_folder import StoreBusyError, refuse_other_files
@@ -33,6 +36,11 @@ _SYNC_SECONDS = 1.0
 """What a kill can cost."""
 _NEW_INPUTS = ".inputs.jsonl.new"
 """``inputs.jsonl`` before ``store.json`` is there: a file of the user's own with that name is never replaced."""
+_SHOWN_NAMES = 5
+_CHANGED_REMEDY = (
+    "bring the images back as they were and give the same command again, or extract into another folder with "
+    "--out NEW --reuse {store}: what is in this store is then not computed again"
+)
 _REMEDY = "bring the file back from a copy, or extract into another folder"
 
 
@@ -53,13 +61,8 @@ class EmbeddedBatch:
 
 @dataclass
 class _Done:
-    """How far the store is.
-
-    Attributes:
-        inputs: Images with a line in the ledger.
-        rows: Vectors in the store.
-        ledger_bytes: Where these lines end.
-        entries: Those of the shard that is being made, of images with a vector.
+    """How far the store is: images with a line in the ledger, vectors, where these lines end, and the entries with a
+    vector of the shard that is being made.
     """
 
     inputs: int = 0
@@ -77,11 +80,6 @@ class _Done:
 
 class StoreWriter:
     """Makes a store, or goes on with one. A context manager: only one process writes into a store at a time.
-
-    Args:
-        folder: Of the store; made where it is missing.
-        header: What is to be made.
-        paths: The images in their order.
 
     Raises:
         DataError: The folder holds something else, or a store that was made in another way or of other images; it is
@@ -117,9 +115,14 @@ class StoreWriter:
             if not files.lock():
                 raise StoreBusyError(self.folder)
             with self._writing():
-                self._remove_unfinished_files()
-                if not (self.folder / HEADER).exists():
-                    self._begin()
+                # What a kill has left under a temporary name.
+                for pattern in (".*.part", f"{SHARDS}/.*.part"):
+                    for file in self.folder.glob(pattern):
+                        file.unlink(missing_ok=True)
+                if not (self.folder / HEADER).exists():  # which makes the folder a store
+                    (self.folder / SHARDS).mkdir(exist_ok=True)
+                    write_bytes_atomically(self.folder / _NEW_INPUTS, inputs_bytes(self._paths))
+                    write_bytes_atomically(self.folder / HEADER, self.header.text().encode("utf-8"))
                 self._recover(files)
         except BaseException:
             files.close()
@@ -168,17 +171,14 @@ class StoreWriter:
                 self._finish_shard((end - 1) // plan.shard_rows, done.entries)
                 done.entries = []
 
-    def _begin(self) -> None:
-        """The files of a store without images done; ``store.json`` makes it one."""
-        (self.folder / SHARDS).mkdir(exist_ok=True)
-        write_bytes_atomically(self.folder / _NEW_INPUTS, inputs_bytes(self._paths))
-        write_bytes_atomically(self.folder / HEADER, self.header.text().encode("utf-8"))
-
     def _recover(self, files: Appender) -> None:
         """Cuts off what a kill has left half-done, and finishes a shard that only lacked its Parquet file."""
         if (self.folder / _NEW_INPUTS).exists():
             (self.folder / _NEW_INPUTS).replace(self.folder / INPUTS)
-        require_same_header(Header.read(self.folder), self.header, self.folder)
+        stored = Header.read(self.folder)
+        require_same_fingerprint(stored.fingerprint, self.header.fingerprint, self.folder)
+        remedy = "go on with the values of the store, or extract into another folder with --out"
+        require_same(asdict(stored.plan), asdict(self.header.plan), self.folder, remedy=remedy)
         require_same_names(self.folder / INPUTS, self._paths)
         done, begun, shards = _Done(), _Done(), 0  # at the end of a batch, and at that of a shard
         for batch, end in self._whole_batches():
@@ -252,28 +252,17 @@ class StoreWriter:
         write_bytes_atomically(shard_file(self.folder, number), content)
         raw.unlink(missing_ok=True)
 
-    def _remove_unfinished_files(self) -> None:
-        """What a kill has left of files that were being written under a temporary name."""
-        for pattern in (".*.part", f"{SHARDS}/.*.part"):
-            for file in self.folder.glob(pattern):
-                file.unlink(missing_ok=True)
-
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
         """Says of an error of the disk what it means for the store."""
         try:
             yield
-        except OSError as error:
-            raise cannot_write(self.folder, error, kept=self._kept()) from error
-        except DataError:
-            raise
-        except ArgusError as error:  # of write_bytes_atomically
-            if isinstance(error.__cause__, OSError):
-                raise cannot_write(self.folder, error.__cause__, kept=self._kept()) from error
-            raise
-
-    def _kept(self) -> str:
-        return f"{self._safe} of {len(self._paths)} images are done and whole"
+        except (OSError, ArgusError) as error:
+            cause = error.__cause__ if isinstance(error, ArgusError) else error  # of write_bytes_atomically
+            if isinstance(error, DataError) or not isinstance(cause, OSError):
+                raise
+            kept = f"{self._safe} of {len(self._paths)} images are done and whole"
+            raise cannot_write(self.folder, cause, kept=kept) from error
 
 
 def _is_beginning(entry: Path) -> bool:
@@ -283,3 +272,50 @@ def _is_beginning(entry: Path) -> bool:
     if entry.name == SHARDS:
         return entry.is_dir() and not any(entry.iterdir())
     return entry.name == _NEW_INPUTS or (entry.name.startswith(".") and entry.name.endswith(".part"))
+
+
+def require_same_names(inputs: Path, paths: Sequence[str]) -> None:
+    """Whether the images have the names that they had when the store was begun; ``inputs`` is its ``inputs.jsonl``.
+
+    Raises:
+        DataError: Images were added or removed, each of which is named, or the file is damaged.
+    """
+    try:
+        data = read_bytes(inputs)
+        if data == inputs_bytes(paths):
+            return
+        stored = [decode_json(line.decode("utf-8")) for line in data.split(b"\n")[:-1]]
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot be read: {error}", where=inputs, remedy=REMEDY) from None
+    before, now = set(stored), set(paths)
+    raise changed_inputs(
+        inputs.parent,
+        added=[path for path in paths if path not in before],
+        removed=[path for path in stored if path not in now],
+    )
+
+
+def changed_inputs(
+    folder: Path, *, added: Sequence[str] = (), removed: Sequence[str] = (), changed: Sequence[str] = ()
+) -> DataError:
+    """The error that names what is not as it was."""
+    parts = [
+        f"\n  {len(paths)} {word}: {listed([repr(path) for path in paths], _SHOWN_NAMES)}"
+        for word, paths in (("added", added), ("removed", removed), ("changed", changed))
+        if paths
+    ]
+    return DataError(
+        f"the images are not those with which the store was begun:{''.join(parts)}",
+        where=folder,
+        remedy=_CHANGED_REMEDY.format(store=folder),
+    )
+
+
+def inputs_bytes(paths: Sequence[str]) -> bytes:
+    """Content of ``inputs.jsonl``."""
+    return b"".join(json_line(path) for path in paths)
+
+
+def inputs_sha256(paths: Sequence[str]) -> str:
+    """SHA-256 of that."""
+    return hashlib.sha256(inputs_bytes(paths)).hexdigest()

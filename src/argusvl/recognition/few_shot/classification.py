@@ -13,13 +13,12 @@ from argusvl.core.errors import ConfigError
 from argusvl.recognition.backbones.protocol import Backbone
 from argusvl.recognition.backbones.views import load_with_views
 from argusvl.recognition.extraction.shards import Rows
-from argusvl.recognition.extraction.store import LEDGER, EmbeddingStore
+from argusvl.recognition.extraction.store import EmbeddingStore
 from argusvl.recognition.few_shot.classifiers import CLASSIFIERS, make_classifier
 from argusvl.recognition.few_shot.conformal import ConformalSets, held_out_scores
 from argusvl.recognition.few_shot.enrolment import SupportStore, require_classes
 from argusvl.recognition.few_shot.features import FeatureMap
 from argusvl.recognition.few_shot.unknown import THRESHOLD, UNKNOWN, KnownScore
-from argusvl.recognition.ledger import read_ledger
 
 DIGITS = 6
 """Of the figures in a line: what follows is rounding."""
@@ -56,18 +55,11 @@ class ClassifyOptions:
 
 
 class FewShotClassifier:
-    """Learned from a support store.
+    """Learned from a support store by a backbone with the store's views.
 
     Attributes:
-        store: The examples.
-        backbone: What makes vectors of pictures.
         labels: The classes.
         single: Those that have one example only.
-
-    Args:
-        store: The examples.
-        backbone: With the store's views.
-        options: How pictures are classified.
 
     Raises:
         DataError: The backbone would give other vectors than the store's.
@@ -139,14 +131,4 @@ class FewShotClassifier:
 
 def classify(classifier: FewShotClassifier, store: EmbeddingStore) -> Iterator[dict[str, Any]]:
     """A line for each picture in the order of the store; one without a vector has ``image`` and ``error``."""
-    batches = store.iter_batches()
-    lines: Iterator[dict[str, Any]] = iter(())
-    for entry, _ in read_ledger(store.folder / LEDGER):
-        if entry.row is None:
-            yield {"image": entry.path, "error": entry.reason}
-            continue
-        line = next(lines, None)
-        while line is None:
-            lines = classifier.lines(next(batches))
-            line = next(lines, None)
-        yield line
+    return store.lines(classifier.lines)

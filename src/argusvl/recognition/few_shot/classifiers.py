@@ -176,13 +176,7 @@ class SoftKMeans:
 
 @dataclass(frozen=True, slots=True)
 class ClassifierKind:
-    """A line of the table.
-
-    Attributes:
-        make: Gives a new one.
-        summary: What it does, for help texts.
-        transductive: Whether a query's answer depends on the other queries.
-    """
+    """A line of the table; of a transductive one, a query's answer depends on the other queries."""
 
     make: Callable[[], Classifier]
     summary: str

@@ -1,6 +1,7 @@
 """Vectors of pictures, computed once: a store in a cache, found again by what the files hold and what makes vectors.
 
     <cache>/<digest of the fingerprint>/<digest of the pictures' contents>/     as `argus recognize extract` makes
+    <cache>/queries/<digest of the fingerprint and the pictures' names>/        likewise, of pictures to sort or to find
 
 Names and dates of files decide nothing: a picture that was changed is computed anew, one that was moved is not.
 """
@@ -20,10 +21,15 @@ from argusvl.core.images import read_image_file
 from argusvl.core.progress import track
 from argusvl.core.workers import map_in_order
 from argusvl.recognition.backbones.protocol import Backbone
-from argusvl.recognition.decoding import Lane, decoder_versions
-from argusvl.recognition.extraction.extractor import extract
-from argusvl.recognition.extraction.fingerprint import StoreFingerprint
-from argusvl.recognition.extraction.store import EmbeddingStore
+from argusvl.recognition.decoding import Lane
+from argusvl.recognition.extraction.extractor import ExtractionReport, extract
+from argusvl.recognition.extraction.fingerprint import (
+    StoreFingerprint,
+    fingerprint_of,
+    require_same_fingerprint,
+)
+from argusvl.recognition.extraction.sources import Problem, find_images
+from argusvl.recognition.extraction.store import HEADER, EmbeddingStore
 from argusvl.recognition.few_shot.features import Vectors
 from argusvl.recognition.output_folder import StoreBusyError
 
@@ -57,10 +63,17 @@ class Embedded:
         return self.vectors[[self.rows[file] for file in files]]
 
 
+@dataclass(frozen=True)
+class Queries:
+    """Vectors of pictures, and the places that could not be searched for pictures."""
+
+    store: EmbeddingStore
+    problems: tuple[Problem, ...] = ()
+
+
 def default_cache() -> Path:
     """The folder that ``$ARGUS_CACHE`` names, else ``argus`` in the user's cache folder."""
-    named = os.environ.get(CACHE_VARIABLE)
-    if named:
+    if named := os.environ.get(CACHE_VARIABLE):
         return Path(named)
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "argus" / "embeddings"
@@ -78,14 +91,6 @@ def embed_pictures(
     """Vectors of picture files, from the cache as far as they are there.
 
     Interrupted, the same call goes on where it was.
-
-    Args:
-        files: The pictures.
-        backbone: Gives the vectors; with views as :func:`~argusvl.recognition.backbones.views.with_views` gives it.
-        cache: Folder of the stores.
-        lane: How files are decoded.
-        workers: Threads that read and decode.
-        progress: Whether to show bars.
 
     Raises:
         DataError: No picture can be used.
@@ -114,11 +119,6 @@ def embed_pictures(
             quarantined[file] = reasons.get(digest) or CHANGED
     rows = {file: row_of[digest] for file, digest in digests.items() if digest in row_of}
     return Embedded(vectors, rows, digests, quarantined)
-
-
-def fingerprint_of(backbone: Backbone, lane: Lane) -> StoreFingerprint:
-    """What a store of this backbone's vectors says."""
-    return StoreFingerprint(backbone.fingerprint, lane, decoder_versions(lane))
 
 
 def read_contents(
@@ -159,13 +159,8 @@ def content_store(
 ) -> EmbeddingStore:
     """The store of these contents in a folder of such stores; made or finished where it is not there.
 
-    Args:
-        digests: File → SHA-256 of its content; of files with the same content, one is read.
-        shelf: The folder, of one fingerprint. A store of which all is in the new one goes.
-        backbone: Gives the vectors.
-        lane: How files are decoded.
-        workers: Threads that read and decode.
-        progress: Whether to show a bar.
+    Of files with the same content (``digests``: file → SHA-256) one is read. The folder, ``shelf``, is of one
+    fingerprint; a store in it of which all is in the new one goes.
 
     Raises:
         StoreBusyError: Another process is making it.
@@ -177,32 +172,100 @@ def content_store(
     folder = shelf / digest_of_texts(sorted(by_content))
     fingerprint = fingerprint_of(backbone, lane)
     store = _finished(folder, fingerprint)
-    if store is not None and by_content.keys() <= _contents(store):
-        return store
+    if store is not None:
+        reasons = {entry.sha256 for entry in store.quarantined}
+        if by_content.keys() <= reasons.union(store.digests()):
+            return store
     older = _largest_store(shelf, fingerprint, but=folder)
     # Begun from files of other names, damaged, or made otherwise: then it is made again, at last without the older one.
-    for last, reuse in ((False, older), (False, older), (True, None)):
-        try:
-            extract(
-                list(by_content.values()),
-                folder,
-                backbone,
-                lane=lane,
-                workers=workers,
-                reuse=reuse,
-                progress=progress,
-            )
-            break
-        except StoreBusyError:
-            raise
-        except DataError:
-            if last or not folder.is_dir():
-                raise
-            shutil.rmtree(folder, ignore_errors=True)
+    extract_into_cache(
+        list(by_content.values()), folder, backbone, (older, older, None), lane, workers, progress
+    )
     store = EmbeddingStore.open(folder)
     if older is not None and set(EmbeddingStore.open(older).digests()) <= by_content.keys():
         shutil.rmtree(older, ignore_errors=True)  # all of it is in the new one
     return store
+
+
+def query_vectors(
+    images: Sequence[Path],
+    backbone: Backbone,
+    lane: Lane,
+    cache: Path,
+    *,
+    workers: int | None = None,
+    progress: bool = True,
+) -> Queries:
+    """Vectors of pictures: of a store that was made before, or computed into one in the cache.
+
+    ``images`` are folders, lists and files, or one store of vectors.
+
+    Raises:
+        DataError: There is no picture, or the store was made in another way.
+        StoreBusyError: Another process computes the same vectors.
+        ArgusError: The cache cannot be written.
+    """
+    if len(images) == 1 and (images[0] / HEADER).is_file():
+        store = EmbeddingStore.open(images[0])
+        require_same_fingerprint(store.fingerprint, fingerprint_of(backbone, lane), store.folder)
+        return Queries(store)
+    beside = [place for place in images if (place / HEADER).is_file()]
+    if beside:
+        raise DataError(
+            "a store of vectors is named beside other places",
+            where=beside[0],
+            remedy="give the store alone, and the pictures in a command of their own",
+        )
+    sources = images[0] if len(images) == 1 else images
+    listing = find_images(sources)
+    names = [repr(name) for name in (str(listing.root.absolute()), *listing.paths)]
+    key = digest_of_texts([repr(fingerprint_of(backbone, lane).to_dict()), *names])
+    folder = cache / "queries" / key
+    older = folder.with_name(f"{folder.name}.old")
+    if older.is_dir() and not folder.exists():
+        older.rename(folder)  # cut off between the two renames below
+    try:
+        report = extract(sources, folder, backbone, lane=lane, workers=workers, progress=progress)
+    except StoreBusyError:
+        raise
+    except DataError:
+        if not folder.is_dir():
+            raise
+        # The pictures are not what they were: those that are the same are taken over.
+        shutil.rmtree(older, ignore_errors=True)
+        folder.rename(older)
+        report = extract_into_cache(sources, folder, backbone, (older, None), lane, workers, progress)
+        shutil.rmtree(older, ignore_errors=True)
+    return Queries(EmbeddingStore.open(folder), report.problems)
+
+
+def extract_into_cache(
+    sources: Path | Sequence[Path],
+    folder: Path,
+    backbone: Backbone,
+    reuse: Sequence[Path | None],
+    lane: Lane,
+    workers: int | None,
+    progress: bool,
+) -> ExtractionReport:
+    """A store in a cache, made or gone on with; where that fails it is made anew, with the next older store.
+
+    Raises:
+        StoreBusyError: Another process is making it.
+        ArgusError: What the last try raises.
+    """
+    for last, older in enumerate(reuse, start=1 - len(reuse)):
+        try:
+            return extract(
+                sources, folder, backbone, lane=lane, workers=workers, reuse=older, progress=progress
+            )
+        except StoreBusyError:
+            raise
+        except DataError:
+            if last == 0 or not folder.is_dir():
+                raise
+            shutil.rmtree(folder, ignore_errors=True)
+    raise AssertionError("no try")
 
 
 def _finished(folder: Path, fingerprint: StoreFingerprint) -> EmbeddingStore | None:
@@ -214,19 +277,11 @@ def _finished(folder: Path, fingerprint: StoreFingerprint) -> EmbeddingStore | N
     return store if store.fingerprint == fingerprint else None
 
 
-def _contents(store: EmbeddingStore) -> set[str]:
-    """What the store says something about: a vector, or why there is none."""
-    return {*store.digests(), *(entry.sha256 for entry in store.quarantined if entry.sha256 is not None)}
-
-
 def _largest_store(shelf: Path, fingerprint: StoreFingerprint, but: Path) -> Path | None:
     """Of the finished stores of this fingerprint, one excepted."""
-    found: tuple[int, Path] | None = None
-    for folder in sorted(shelf.iterdir()) if shelf.is_dir() else ():
-        store = None if folder == but else _finished(folder, fingerprint)
-        if store is not None and (found is None or len(store) > found[0]):
-            found = (len(store), folder)
-    return None if found is None else found[1]
+    folders = [folder for folder in sorted(shelf.iterdir()) if folder != but] if shelf.is_dir() else []
+    stores = [store for folder in folders if (store := _finished(folder, fingerprint)) is not None]
+    return max(stores, key=len).folder if stores else None
 
 
 def digest_of_texts(texts: Sequence[str]) -> str:

@@ -28,13 +28,12 @@ from argusvl.recognition.backbones.protocol import Backbone
 from argusvl.recognition.decoding import Lane
 from argusvl.recognition.extraction.fingerprint import (
     StoreFingerprint,
-    fingerprint_differences,
-    require_no_difference,
+    fingerprint_of,
     require_same_fingerprint,
 )
 from argusvl.recognition.extraction.store import EmbeddingStore
 from argusvl.recognition.few_shot.classifiers import Labels
-from argusvl.recognition.few_shot.embeddings import CHANGED, content_store, fingerprint_of, read_contents
+from argusvl.recognition.few_shot.embeddings import CHANGED, content_store, read_contents
 from argusvl.recognition.few_shot.features import Vectors
 from argusvl.recognition.few_shot.layout import LayoutError
 from argusvl.recognition.few_shot.unknown import UNKNOWN
@@ -71,13 +70,8 @@ class Example:
 class EnrolmentReport:
     """What an enrolment did. ``inputs`` is the sum of ``enrolled``, ``known`` and ``quarantined``.
 
-    Attributes:
-        inputs: Pictures that were given.
-        enrolled: Examples added.
-        known: Pictures that were examples of their class already, or were given twice.
-        quarantined: Picture → why it cannot be used.
-        classes: Class → its examples now.
-        new_classes: Classes that were not there before.
+    Pictures that are ``known`` were examples of their class already, or were given twice; of one in ``quarantined`` it
+    says why it cannot be used. ``classes`` says how many examples each has now.
     """
 
     inputs: int
@@ -99,12 +93,8 @@ class EnrolmentReport:
 class SupportStore:
     """The classes that are enrolled.
 
-    Attributes:
-        folder: Where it is.
-        backbone: As :func:`~argusvl.recognition.backbones.table.load_backbone` takes it.
-        views: Of a picture, a key of :data:`~argusvl.recognition.backbones.views.VIEWS`.
-        fingerprint: What makes the vectors.
-        classes: Class → its examples, in the order of enrolment.
+    The backbone is named as for :func:`~argusvl.recognition.backbones.table.load_backbone`, the views are a key of
+    :data:`~argusvl.recognition.backbones.views.VIEWS`; the fingerprint says what makes the vectors.
     """
 
     folder: Path
@@ -173,9 +163,9 @@ class SupportStore:
         Raises:
             DataError: It would; what differs is named.
         """
-        wanted = fingerprint_of(backbone, lane or self.lane)
-        require_no_difference(
-            fingerprint_differences(self.fingerprint, wanted),
+        require_same_fingerprint(
+            self.fingerprint,
+            fingerprint_of(backbone, lane or self.lane),
             self.folder,
             remedy="use what the store was made with (backbone, views, lane, versions), or enrol into another folder",
         )
@@ -237,15 +227,8 @@ def enroll(
 ) -> EnrolmentReport:
     """Adds examples to a support store, which is made where it is not there; only new pictures are computed.
 
-    Args:
-        folder: Of the store.
-        pictures: Class → its pictures.
-        backbone: With the store's views.
-        spec: How the backbone was named, for classification later.
-        views: Of the backbone.
-        lane: How files are decoded.
-        workers: Threads that read and decode.
-        progress: Whether to show bars.
+    ``pictures`` are by class; ``spec`` is how the backbone, which has the views, was named: classification finds it by
+    that.
 
     Raises:
         ConfigError: A class has no name, or that of pictures of no class.
@@ -262,7 +245,11 @@ def enroll(
                 where=next(iter(pictures[label]), None),
                 remedy=f"give it another name; {UNKNOWN} is what a picture of no class is called",
             )
-    before = _open_or_new(folder, spec, views, fingerprint_of(backbone, lane))
+    if (folder / HEADER).exists():
+        before = SupportStore.open(folder)
+    else:
+        refuse_other_files(folder, HEADER, _is_beginning)
+        before = SupportStore(folder, spec, views, fingerprint_of(backbone, lane))
     before.require(backbone, lane)
     files = [file for examples in pictures.values() for file in examples]
     digests, quarantined = read_contents(files, workers=workers, progress=progress)
@@ -270,16 +257,27 @@ def enroll(
     after, enrolled = before, 0
     if new:
         with only_writer(folder, LOCK):
-            _require_unchanged(before)
+            now = SupportStore.open(folder).text() if (folder / HEADER).exists() else None
+            if now != (before.text() if before.classes else None):
+                raise DataError(
+                    "another command has changed the store meanwhile",
+                    where=folder,
+                    remedy="give the command again",
+                )
             contents = {file: digests[file] for file in new}
             parts = folder / PARTS
             store = content_store(contents, parts, backbone, lane=lane, workers=workers, progress=progress)
-            after = _with_examples(before, new, digests, store)
-            enrolled = sum(map(len, after.classes.values())) - sum(map(len, before.classes.values()))
+            row_of = {digest: row for row, digest in enumerate(store.digests())}
+            classes = dict(before.classes)
+            for file, label in new.items():
+                if (row := row_of.get(digests[file])) is not None:
+                    example = Example(str(file.absolute()), digests[file], store.folder.name, row)
+                    classes[label] = (*classes.get(label, ()), example)
+                    enrolled += 1
+            after = replace(before, classes=classes)
             if enrolled:
                 _commit(after)
         reasons = {entry.sha256: entry.reason for entry in store.quarantined}
-        row_of = set(store.digests())
         for file, digest in digests.items():
             if digest in reasons or (file in new and digest not in row_of):
                 quarantined[file] = reasons.get(digest) or CHANGED
@@ -293,13 +291,6 @@ def enroll(
     )
 
 
-def _open_or_new(folder: Path, spec: str, views: str, fingerprint: StoreFingerprint) -> SupportStore:
-    if (folder / HEADER).exists():
-        return SupportStore.open(folder)
-    refuse_other_files(folder, HEADER, _is_beginning)
-    return SupportStore(folder, spec, views, fingerprint)
-
-
 def _is_beginning(entry: Path) -> bool:
     """Whether an entry of a folder may be what a kill has left before the store was one."""
     if entry.name == PARTS:
@@ -310,10 +301,8 @@ def _is_beginning(entry: Path) -> bool:
 def _new_pictures(
     store: SupportStore, pictures: Mapping[str, Sequence[Path]], digests: Mapping[Path, str]
 ) -> dict[Path, str]:
-    """Pictures that are no examples yet, with their classes; of the same content, the first.
-
-    Raises:
-        LayoutError: A content is of two classes.
+    """Pictures that are no examples yet, with their classes; of the same content, the first. A content of two classes
+    is a ``LayoutError``.
     """
     class_of = store.class_of_content()
     names = {e.sha256: e.path for examples in store.classes.values() for e in examples}
@@ -339,34 +328,6 @@ def _new_pictures(
             remedy="remove one of each pair; nothing was enrolled",
         )
     return new
-
-
-def _with_examples(
-    before: SupportStore, new: Mapping[Path, str], digests: Mapping[Path, str], store: EmbeddingStore
-) -> SupportStore:
-    """The store with those of the new pictures that have a vector."""
-    row_of = {digest: row for row, digest in enumerate(store.digests())}
-    classes = dict(before.classes)
-    for file, label in new.items():
-        if (row := row_of.get(digests[file])) is not None:
-            example = Example(str(file.absolute()), digests[file], store.folder.name, row)
-            classes[label] = (*classes.get(label, ()), example)
-    return replace(before, classes=classes)
-
-
-def _require_unchanged(before: SupportStore) -> None:
-    """Whether the store is still as it was read.
-
-    Raises:
-        DataError: Another command has added to it since.
-    """
-    now = SupportStore.open(before.folder).text() if (before.folder / HEADER).exists() else None
-    if now != (before.text() if before.classes else None):
-        raise DataError(
-            "another command has changed the store meanwhile",
-            where=before.folder,
-            remedy="give the command again",
-        )
 
 
 def _commit(after: SupportStore) -> None:

@@ -19,11 +19,10 @@ from argusvl.core.errors import ConfigError, DataError
 from argusvl.core.wording import listed_below, printable
 from argusvl.recognition.few_shot.classifiers import make_classifier
 from argusvl.recognition.few_shot.embeddings import Embedded, same_content
-from argusvl.recognition.few_shot.features import Evidence, FeatureMap, Features
+from argusvl.recognition.few_shot.features import Evidence, FeatureMap, Features, NameMap
 from argusvl.recognition.few_shot.layout import Category, LayoutError
 from argusvl.recognition.few_shot.measures import auroc, fpr95, oscr
 from argusvl.recognition.few_shot.unknown import KnownScore
-from argusvl.recognition.few_shot.zero_shot import NameMap
 
 MEASURES = ("accuracy", "auroc", "fpr95", "oscr")
 _SHOWN = 10
@@ -66,12 +65,7 @@ class Protocol:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """A figure over the seeds.
-
-    Attributes:
-        mean: Over the seeds.
-        std: Sample standard deviation; ``None`` of one seed.
-    """
+    """A figure over the seeds: mean and sample standard deviation, which one seed has not."""
 
     mean: float
     std: float | None

@@ -14,14 +14,15 @@ still a dog.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from argusvl.core.errors import ConfigError, ModelError
 from argusvl.core.threads import computing_threads
@@ -82,19 +83,17 @@ class FeatureMap:
     def __init__(self, kind: str, backbone: Backbone) -> None:
         if kind not in FEATURES:
             raise ConfigError(f"unknown features {kind!r}", remedy=f"use one of {', '.join(FEATURES)}")
-        viewed = isinstance(backbone, ViewedBackbone)
+        if kind == "plain" and isinstance(backbone, ViewedBackbone):
+            raise ConfigError("plain features are of one view", remedy="use --features rich, or --views one")
         self._first: Backbone = backbone.parts[0] if isinstance(backbone, ViewedBackbone) else backbone
         self._views = backbone.views if isinstance(backbone, ViewedBackbone) else 1
-        if kind == "plain" and viewed:
-            raise ConfigError("plain features are of one view", remedy="use --features rich, or --views one")
         self._kind = kind
 
     @property
     def parts(self) -> list[str]:
         """What the features are made of, for reports."""
-        if self._kind == "plain":
-            return ["vector"]
-        return ["vector", "logits"] if isinstance(self._first, Classifying) else ["vector"]
+        has_classes = self._kind == "rich" and isinstance(self._first, Classifying)
+        return ["vector", "logits"] if has_classes else ["vector"]
 
     def __call__(self, vectors: Vectors) -> Features:
         """``[N, views · D]`` → ``[N, F]`` in float64, of length one.
@@ -102,14 +101,13 @@ class FeatureMap:
         Raises:
             ModelError: The vectors are of another length, or one is zero throughout.
         """
-        blocks = [self._block(block) for block in self._blocks(vectors)]
-        return np.concatenate(blocks)
+        return np.concatenate([self._block(block) for block in self._blocks(vectors)])
 
     def evidence(self, vectors: Vectors) -> Evidence:
         """``[N, views · D]`` → what tells whether the pictures are of known classes.
 
         Raises:
-            ModelError: As for features.
+            ModelError: The vectors are of another length, or one is zero throughout.
         """
         return Evidence.joined([self._evidence(block) for block in self._blocks(vectors)])
 
@@ -133,13 +131,12 @@ class FeatureMap:
         return self._mean_over_views(np.concatenate(halves, axis=1))
 
     def _evidence(self, vectors: Vectors) -> Evidence:
+        if self._kind == "plain":
+            alone = unit(vectors.astype(np.float64))
+            return Evidence(alone, alone)
         views = self._each_view(vectors)
-        alone = (
-            unit(vectors.astype(np.float64))
-            if self._kind == "plain"
-            else self._mean_over_views(_roots(views))
-        )
-        if self._kind == "plain" or not isinstance(self._first, Classifying):
+        alone = self._mean_over_views(_roots(views))
+        if not isinstance(self._first, Classifying):
             return Evidence(alone, alone)
         return Evidence(alone, self._mean_over_views(self._above_the_rest(views) @ self._kinds))
 
@@ -173,6 +170,55 @@ class FeatureMap:
         labels = AgglomerativeClustering(number).fit_predict(unit(weights - weights.mean(axis=0)))
         found: Features = np.eye(number)[labels]
         return found
+
+
+@runtime_checkable
+class Naming(Protocol):
+    """A backbone that makes classes of texts."""
+
+    dimension: int
+
+    def zero_shot_classifier(self, class_names: Sequence[str], template: str) -> Callable[[Tensor], Tensor]:
+        """Vectors ``[N, D]`` → logits ``[N, classes]``."""
+        ...
+
+
+class NameMap:
+    """Classes by their names alone (Radford et al., 2021, arXiv 2103.00020): logits of a backbone's vectors.
+
+    Args:
+        backbone: What made the vectors, with its views.
+        template: Sentence with ``{}`` where the name is to stand.
+
+    Raises:
+        ConfigError: The backbone knows no texts.
+    """
+
+    def __init__(self, backbone: Backbone, template: str) -> None:
+        first = backbone.parts[0] if isinstance(backbone, ViewedBackbone) else backbone
+        if not isinstance(first, Naming):
+            raise ConfigError(
+                f"{backbone.name} cannot recognise classes by their names alone",
+                remedy="leave 0 out of --shots, or use --backbone clip-vit-b32:FOLDER",
+            )
+        self._naming: Naming = first
+        self._dimension = first.dimension
+        self._template = template
+
+    def __call__(self, vectors: Vectors, names: Sequence[str]) -> Features:
+        """``[N, views · D]`` → ``[N, classes]``, of the backbone's own view, as the weights' authors measure it.
+
+        In the names of classes ``_`` stands for a space.
+
+        Raises:
+            ModelError: A name or the template cannot be used.
+            CheckpointError: The folder holds no text tower or no tokenizer.
+        """
+        classify = self._naming.zero_shot_classifier(
+            [name.replace("_", " ") for name in names], self._template
+        )
+        own = np.ascontiguousarray(vectors[:, : self._dimension])
+        return classify(torch.from_numpy(own)).numpy().astype(np.float64)
 
 
 def unit(rows: Features) -> Features:

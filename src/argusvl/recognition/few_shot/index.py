@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from argusvl.core.errors import ConfigError, DataError
-from argusvl.recognition.extraction.store import LEDGER, EmbeddingStore
+from argusvl.recognition.extraction.shards import Rows
+from argusvl.recognition.extraction.store import EmbeddingStore
 from argusvl.recognition.few_shot.classification import DIGITS
-from argusvl.recognition.ledger import read_ledger
 
 EXACT_LIMIT = 1_000_000
 """Above so many vectors, exact search takes seconds for a query."""
@@ -62,8 +62,7 @@ class ExactIndex:
 
     In memory is one block at a time, besides ``vectors`` itself where that is an array.
 
-    Args:
-        vectors: ``[N, D]`` in memory, or a store, which is read anew for each search.
+    Vectors are ``[N, D]`` in memory, or a store, which is read anew for each search.
 
     Raises:
         DataError: From :meth:`search`, also: a vector is not finite, or the store is damaged.
@@ -82,13 +81,12 @@ class ExactIndex:
         check_queries(queries, k, self)
         wide = torch.from_numpy(np.ascontiguousarray(queries)).double()
         exact = _unit(wide, torch.linalg.vector_norm(wide, dim=1))  # [Q, D]
-        best = _Best(len(queries), k)
-        scan = _Scan(exact, best)
+        scan = _Scan(exact, k)
         first_row = 0
         for block in blocks_of(self._vectors, _BLOCK_ROWS):
             scan.block(torch.from_numpy(np.require(block, np.float32, ["C", "W"])), first_row)
             first_row += len(block)
-        return best.rows.numpy(), best.scores.float().numpy()
+        return scan.best_rows.numpy(), scan.best_scores.float().numpy()
 
 
 def check_queries(queries: NDArray[np.float32], k: int, index: VectorIndex) -> None:
@@ -110,35 +108,18 @@ def check_queries(queries: NDArray[np.float32], k: int, index: VectorIndex) -> N
         )
 
 
-class _Best:
-    """The best rows so far: scores falling, equal ones by rising row."""
-
-    def __init__(self, queries: int, k: int) -> None:
-        self.k = k
-        self.scores = torch.full((queries, k), -torch.inf, dtype=torch.float64)
-        self.rows = torch.full((queries, k), torch.iinfo(torch.int64).max)
-
-    def offer(self, queries: Tensor, scores: Tensor, rows: Tensor) -> None:
-        """Takes in candidates: ``[C]`` each."""
-        touched, place = torch.unique(queries, return_inverse=True)
-        old = torch.arange(len(touched)).repeat_interleave(self.k)
-        query = torch.cat([old, place]).numpy()
-        score = torch.cat([self.scores[touched].flatten(), scores]).numpy()
-        row = torch.cat([self.rows[touched].flatten(), rows]).numpy()
-        order = np.lexsort((row, -score, query))
-        starts = np.searchsorted(query[order], np.arange(len(touched)))
-        kept = torch.from_numpy(order[starts[:, None] + np.arange(self.k)])  # [touched, k]
-        self.scores[touched] = torch.from_numpy(score)[kept]
-        self.rows[touched] = torch.from_numpy(row)[kept]
-
-
 class _Scan:
-    """Goes over blocks of vectors; ``Q`` queries, ``D`` dimensions."""
+    """Goes over blocks of vectors; ``Q`` queries, ``D`` dimensions.
 
-    def __init__(self, queries: Tensor, best: _Best) -> None:
+    The best rows so far: scores falling, equal ones by rising row.
+    """
+
+    def __init__(self, queries: Tensor, k: int) -> None:
+        self._k = k
+        self.best_scores = torch.full((len(queries), k), -torch.inf, dtype=torch.float64)
+        self.best_rows = torch.full((len(queries), k), torch.iinfo(torch.int64).max)
         self._exact = queries  # [Q, D] float64, of length 1
         self._queries = queries.float()
-        self._best = best
         # A dot product of D float32 terms is off by at most D half units in the last place of the sum of the terms'
         # sizes, in whatever order (Higham 2002, section 3.1); that sum is at most 1. Eight more for the two roundings.
         self._error = (queries.shape[1] + 8) * 2.0**-24
@@ -154,7 +135,7 @@ class _Scan:
             row = first_row + int((~torch.isfinite(lengths)).nonzero()[0])
             raise DataError(f"the vector of row {row} is not finite", remedy="leave that image out")
         # Whole groups only, filled up with zeros; at least four groups for each row wanted, where there are so many.
-        group = max(1, min(_GROUP, len(vectors) // (4 * self._best.k)))
+        group = max(1, min(_GROUP, len(vectors) // (4 * self._k)))
         filled = -(-len(vectors) // group) * group
         # Kept from block to block: fresh memory costs time.
         if self._unit.shape != (filled, vectors.shape[1]):
@@ -166,33 +147,39 @@ class _Scan:
             scores = torch.mm(queries, self._unit.T, out=self._scores[: len(queries)])  # [q, filled]
             scores[:, len(vectors) :] = -torch.inf
             query, column = self._candidates(scores.unflatten(1, (-1, group)), start)
-            for part in _parts(len(query), vectors.shape[1]):
-                exact = self._rescore(query[part] + start, vectors[column[part]], lengths[column[part]])
-                self._best.offer(query[part] + start, exact, column[part] + first_row)
+            # Their vectors within bounds; many equal vectors make many candidates.
+            step = max(1, _RESCORED_BYTES // (vectors.shape[1] * 8))
+            for first in range(0, len(query), step):
+                asked, place = query[first : first + step] + start, column[first : first + step]
+                products = (self._exact[asked] * vectors[place]).sum(1)
+                exact = products / torch.where(lengths[place] > 0, lengths[place], 1)  # cosines in float64
+                self._offer(asked, exact, place + first_row)
+
+    def _offer(self, queries: Tensor, scores: Tensor, rows: Tensor) -> None:
+        """Takes in candidates: ``[C]`` each."""
+        touched, place = torch.unique(queries, return_inverse=True)
+        old = torch.arange(len(touched)).repeat_interleave(self._k)
+        query = torch.cat([old, place]).numpy()
+        score = torch.cat([self.best_scores[touched].flatten(), scores]).numpy()
+        row = torch.cat([self.best_rows[touched].flatten(), rows]).numpy()
+        order = np.lexsort((row, -score, query))
+        starts = np.searchsorted(query[order], np.arange(len(touched)))
+        kept = torch.from_numpy(order[starts[:, None] + np.arange(self._k)])  # [touched, k]
+        self.best_scores[touched] = torch.from_numpy(score)[kept]
+        self.best_rows[touched] = torch.from_numpy(row)[kept]
 
     def _candidates(self, scores: Tensor, start: int) -> tuple[Tensor, Tensor]:
         """What may be among the best: ``[q, G, group]`` scores → query and column, ``[C]`` each."""
         largest = scores.amax(2)  # [q, G]
-        least = self._best.scores[start : start + len(scores), -1] - self._error
-        if largest.shape[1] >= self._best.k:  # k groups have a score of at least this, so k scores are
-            among_these = largest.topk(self._best.k).values[:, -1].double() - 2 * self._error
+        least = self.best_scores[start : start + len(scores), -1] - self._error
+        if largest.shape[1] >= self._k:  # k groups have a score of at least this, so k scores are
+            among_these = largest.topk(self._k).values[:, -1].double() - 2 * self._error
             least = torch.maximum(least, among_these)
         # Rounded down: a limit must not be lifted by its own conversion.
         limit = torch.nextafter(least.float(), torch.tensor(-torch.inf))
         query, place = (largest >= limit[:, None]).nonzero(as_tuple=True)
         which, within = (scores[query, place] >= limit[query, None]).nonzero(as_tuple=True)
         return query[which], place[which] * scores.shape[2] + within
-
-    def _rescore(self, queries: Tensor, vectors: Tensor, lengths: Tensor) -> Tensor:
-        """Cosines in float64: ``[C]`` queries, their vectors ``[C, D]`` and these vectors' lengths → ``[C]``."""
-        products = (self._exact[queries] * vectors).sum(1)
-        return products / torch.where(lengths > 0, lengths, 1)
-
-
-def _parts(candidates: int, dimension: int) -> Iterator[slice]:
-    """So many candidates at a time that their vectors stay within bounds; many equal vectors make many candidates."""
-    step = max(1, _RESCORED_BYTES // (dimension * 8))
-    return (slice(start, start + step) for start in range(0, candidates, step))
 
 
 def blocks_of(vectors: NDArray[np.float32] | EmbeddingStore, rows: int) -> Iterator[NDArray[np.float32]]:
@@ -227,11 +214,7 @@ def nearest_pictures(
     ``image`` and ``nearest``, a list of ``image`` and ``score`` (the cosine), best first; of a query without a vector
     ``image`` and ``error``. A query that is in the store itself finds itself.
 
-    Args:
-        store: Where is searched.
-        index: Of its vectors.
-        queries: Vectors of the same fingerprint.
-        count: How many are found for each, at most as many as there are.
+    ``index`` is of the vectors of ``store``, whose fingerprint the queries have; at most ``count`` are found for each.
 
     Raises:
         ConfigError: ``count`` is less than one.
@@ -240,22 +223,16 @@ def nearest_pictures(
     if count < 1:
         raise ConfigError(f"{count} nearest pictures are asked for", remedy="ask for one or more")
     places = store.paths()
-    lines = _found(places, index, queries, min(count, len(places)))
-    for entry, _ in read_ledger(queries.folder / LEDGER):
-        yield {"image": entry.path, "error": entry.reason} if entry.row is None else next(lines)
 
-
-def _found(
-    places: list[str], index: VectorIndex, queries: EmbeddingStore, count: int
-) -> Iterator[dict[str, Any]]:
-    for shard in queries.iter_batches():
+    def lines(shard: Rows) -> Iterator[dict[str, Any]]:
         for start in range(0, len(shard.paths), _QUERIES_AT_ONCE):
             part = slice(start, start + _QUERIES_AT_ONCE)
-            for path, rows, scores in zip(
-                shard.paths[part], *index.search(shard.vectors[part], count), strict=True
-            ):
+            found = index.search(shard.vectors[part], min(count, len(places)))
+            for path, rows, scores in zip(shard.paths[part], *found, strict=True):
                 nearest = [
                     {"image": places[row], "score": round(float(score), DIGITS)}
                     for row, score in zip(rows, scores, strict=True)
                 ]
                 yield {"image": path, "nearest": nearest}
+
+    return queries.lines(lines)

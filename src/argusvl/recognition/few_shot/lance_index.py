@@ -224,9 +224,8 @@ class LanceIndex:
 
         Sampled vectors ask for the nearest one beside themselves.
         """
-        chosen = np.sort(
-            np.random.default_rng(_SEED).choice(self._rows, min(_SAMPLE, self._rows), replace=False)
-        )
+        generator = np.random.default_rng(_SEED)
+        chosen = np.sort(generator.choice(self._rows, min(_SAMPLE, self._rows), replace=False))
         queries = _rows_of(vectors, chosen)
         chosen, queries = chosen[queries.any(axis=1)], queries[queries.any(axis=1)]
         truth = _nearest_other(ExactIndex(vectors).search(queries, 2), chosen)

@@ -18,7 +18,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from argus_doctor.wording import did_you_mean
 from argusvl.core.errors import DataError
@@ -27,6 +27,7 @@ from argusvl.core.wording import listed_below, printable
 from argusvl.recognition.extraction.sources import Listing, find_images
 
 _SHOWN_PROBLEMS = 20
+_ANY_FOLDERS = r"(?:[^/]+/)*"
 _PLACEHOLDERS = {"category": r"[^/]+", "class": r"[^/]+", "shot": r"[0-9]+"}
 
 
@@ -36,12 +37,7 @@ class LayoutError(DataError):
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where examples and queries are, relative to the data folder.
-
-    Attributes:
-        support: Patterns of the examples; the first that fits a name counts.
-        queries: Patterns of the queries, likewise.
-    """
+    """Patterns of examples and queries, relative to the data folder; the first that fits a name counts."""
 
     support: tuple[str, ...]
     queries: tuple[str, ...]
@@ -68,12 +64,7 @@ LAYOUTS: Mapping[str, Layout] = {
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A picture to classify.
-
-    Attributes:
-        path: Of the file.
-        true_class: Its class, where the layout tells.
-    """
+    """A picture to classify, and its class where the layout tells."""
 
     path: Path
     true_class: str | None
@@ -136,11 +127,6 @@ def read_layout(data: Path, category: str | None = None, layout: Layout = LAYOUT
 
     Names are compared in Unicode's composed form (NFC), since file systems differ in how they store an accent.
 
-    Args:
-        data: The data folder.
-        category: Only this one.
-        layout: Where things are.
-
     Raises:
         LayoutError: A picture stands where the layout has no place for it, a class is empty, a folder cannot be read,
             two folders are one class, there are no examples or no queries. All are named, with the expected form.
@@ -150,7 +136,7 @@ def read_layout(data: Path, category: str | None = None, layout: Layout = LAYOUT
     listing = find_images(data)
     reader = _Reader(data, layout, category)
     reader.read(listing)
-    reader.look_for_empty_folders()
+    reader.look_for_empty_folders(listing)
     found = reader.categories()
     _refuse_problems(data, reader.problems, layout.expected())
     return found
@@ -183,7 +169,7 @@ def read_examples(
     if label is not None:
         listing = find_images(source)
         _refuse_problems(source, [f"{printable(p.path)}: {p.reason}" for p in listing.problems], "pictures")
-        return {_composed(label): tuple(listing.file(path) for path in listing.paths)}
+        return {_composed(label): tuple(listing.root / path for path in listing.paths)}
     categories = read_layout(source, category, replace(parse_layout(layout), queries=()))
     if len(categories) > 1:
         raise LayoutError(
@@ -195,11 +181,7 @@ def read_examples(
 
 
 class _Pattern:
-    """A pattern of names and what it finds.
-
-    Raises:
-        LayoutError: It has an unknown placeholder or is absolute.
-    """
+    """A pattern of names and what it finds; an unknown placeholder or an absolute one is a ``LayoutError``."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -210,60 +192,48 @@ class _Pattern:
                 f"the pattern {text!r} {problem}",
                 remedy=f"use {', '.join(f'{{{name}}}' for name in _PLACEHOLDERS)}, * and **, relative to DATA",
             )
-        self._regex = re.compile("".join(self._pieces()), re.DOTALL)
-        self._folders = [self._one(part) for part in text.split("/")[:-1]]
+        *folders, last = text.split("/")
+        seen: set[str] = set()
+        pieces = [_ANY_FOLDERS if part == "**" else _expression(part, seen) + "/" for part in folders]
+        end = f"{_ANY_FOLDERS}[^/]+" if last == "**" else _expression(last, seen)
+        self._whole = re.compile("".join(pieces) + end, re.DOTALL)
+        plain = next((n for n, part in enumerate(folders, 1) if not re.search(r"[{*]", part)), 0)
+        self._beginning = re.compile("".join(pieces[:plain]).replace(_ANY_FOLDERS, "[^/]+/"), re.DOTALL)
+        depth = next((n for n, part in enumerate(folders, 1) if "{class}" in part), 0)
+        whole = depth > 0 and "**" not in folders[:depth]
+        self._class_folder = re.compile("".join(pieces[:depth]), re.DOTALL) if whole else None
 
     def match(self, name: str) -> dict[str, str] | None:
         """What stands at the placeholders, or ``None`` where the name does not fit."""
-        found = self._regex.fullmatch(name)
-        return None if found is None else {k: v for k, v in found.groupdict().items() if v is not None}
+        found = self._whole.fullmatch(name)
+        return None if found is None else found.groupdict()
 
     def speaks_of(self, name: str) -> bool:
         """Whether a name lies in a folder that the pattern names in plain words, so that it should fit.
 
         For ``{category}/2.support-set/Class_{class}/shot{shot}/*`` this is all that lies in ``*/2.support-set``.
         """
-        parts = name.split("/")
-        plain = [n for n, part in enumerate(self.text.split("/")[:-1]) if not re.search(r"[{*]", part)]
-        depth = plain[0] + 1 if plain else 0
-        return len(parts) > depth and all(
-            re.fullmatch(self._folders[n], parts[n], re.DOTALL) for n in range(depth)
-        )
+        return self._beginning.match(name) is not None
 
     def class_folder(self, name: str) -> dict[str, str] | None:
         """What a folder is, where it is one that the pattern's ``{class}`` names."""
-        parts = self.text.split("/")[:-1]
-        depth = next((n + 1 for n, part in enumerate(parts) if "{class}" in part), None)
-        if depth is None or name.count("/") + 1 != depth or "**" in parts[:depth]:
-            return None
-        found = re.fullmatch("/".join(self._folders[:depth]), name, re.DOTALL)
+        found = None if self._class_folder is None else self._class_folder.fullmatch(f"{name}/")
         return None if found is None else found.groupdict()
 
-    def _pieces(self) -> Iterable[str]:
-        parts = self.text.split("/")
-        seen: set[str] = set()
-        for number, part in enumerate(parts):
-            last = number == len(parts) - 1
-            if part == "**":
-                yield r"(?:[^/]+/)*[^/]+" if last else r"(?:[^/]+/)*"
-            else:
-                yield self._one(part, seen) + ("" if last else "/")
 
-    @staticmethod
-    def _one(part: str, seen: set[str] | None = None) -> str:
-        """One name of the pattern; a placeholder that stands in it again must stand for the same."""
-        seen = set() if seen is None else seen
-        pieces = []
-        for piece in re.split(r"(\{[a-z]+\}|\*)", part):
-            if piece == "*":
-                pieces.append("[^/]*" if len(part) > 1 else "[^/]+")
-            elif piece.startswith("{"):
-                name = piece[1:-1]
-                pieces.append(f"(?P={name})" if name in seen else f"(?P<{name}>{_PLACEHOLDERS[name]})")
-                seen.add(name)
-            else:
-                pieces.append(re.escape(piece))
-        return "".join(pieces)
+def _expression(part: str, seen: set[str]) -> str:
+    """Of one name of a pattern; a placeholder that was seen before must stand for the same."""
+    pieces = []
+    for piece in re.split(r"(\{[a-z]+\}|\*)", part):
+        if piece == "*":
+            pieces.append("[^/]*" if len(part) > 1 else "[^/]+")
+        elif piece.startswith("{"):
+            name = piece[1:-1]
+            pieces.append(f"(?P={name})" if name in seen else f"(?P<{name}>{_PLACEHOLDERS[name]})")
+            seen.add(name)
+        else:
+            pieces.append(re.escape(piece))
+    return "".join(pieces)
 
 
 @dataclass
@@ -293,40 +263,31 @@ class _Reader:
         for problem in listing.problems:
             self.problems.append(f"{printable(problem.path)}: {problem.reason}")
         for name in listing.paths:
-            parts = self._first(self._support, name)
-            if parts is not None:
+            if (parts := self._first(self._support, name)) is not None:
                 category, label = self._names(parts)
                 if category is not None:
+                    own, spelling = label or category, parts.get("class", parts.get("category", ""))
                     # Without a number, the order of the names is that of the shots.
-                    self._found[category].examples[label or category].append(
-                        (int(parts.get("shot", 0)), name)
-                    )
-                    self._spellings[category, label or category].add(
-                        parts.get("class", parts.get("category", ""))
-                    )
-                continue
-            parts = self._first(self._queries, name)
-            if parts is not None:
+                    self._found[category].examples[own].append((int(parts.get("shot", 0)), name))
+                    self._spellings[category, own].add(spelling)
+            elif (parts := self._first(self._queries, name)) is not None:
                 category, label = self._names(parts)
                 if category is not None:
-                    self._found[category].queries.append(Query(listing.file(name), label))
+                    self._found[category].queries.append(Query(listing.root / name, label))
             elif any(pattern.speaks_of(name) for pattern in (*self._support, *self._queries)):
                 self.problems.append(f"{printable(name)}: does not fit")
 
-    def look_for_empty_folders(self) -> None:
+    def look_for_empty_folders(self, listing: Listing) -> None:
         """A class's folder without a picture, and a category's without the folders that it needs."""
-        for root, folders, _ in os.walk(self._data):
-            folders.sort(key=os.fsencode)
-            for folder in folders:
-                name = PurePosixPath((Path(root) / folder).relative_to(self._data)).as_posix()
-                for pattern in self._support:
-                    parts = pattern.class_folder(name)
-                    if parts is None:
-                        continue
-                    category, label = self._names(parts)
-                    if category is not None and label not in self._found[category].examples:
-                        self.problems.append(f"{printable(name)}: an empty class, it holds no picture")
-                        self._found[category].examples[label or category] = []
+        for name in listing.folders:
+            for pattern in self._support:
+                parts = pattern.class_folder(name)
+                if parts is None:
+                    continue
+                category, label = self._names(parts)
+                if category is not None and label not in self._found[category].examples:
+                    self.problems.append(f"{printable(name)}: an empty class, it holds no picture")
+                    self._found[category].examples[label or category] = []
         if any("{category}" in text for text in self._layout.support):
             for child in self._data.iterdir():
                 category, _ = self._names({"category": child.name})
@@ -378,7 +339,9 @@ class _Reader:
             listed = ", ".join(printable(label) for label in sorted(strangers))
             notes.append(f"queries of classes without an example, which can only be unknown: {listed}")
         classes = {
-            label: tuple(self._data / path for _, path in sorted(examples, key=_by_shot))
+            label: tuple(
+                self._data / path for _, path in sorted(examples, key=lambda e: (e[0], os.fsencode(e[1])))
+            )
             for label, examples in sorted(found.examples.items())
         }
         return Category(name, classes, tuple(found.queries), tuple(notes))
@@ -393,10 +356,6 @@ class _Reader:
     @staticmethod
     def _first(patterns: Iterable[_Pattern], name: str) -> dict[str, str] | None:
         return next((parts for pattern in patterns if (parts := pattern.match(name)) is not None), None)
-
-
-def _by_shot(example: tuple[int, str]) -> tuple[int, bytes]:
-    return example[0], os.fsencode(example[1])
 
 
 def _composed(name: str) -> str:

@@ -22,21 +22,13 @@ from argusvl.recognition.few_shot.evaluation import (
     merged,
     refuse_known_queries,
 )
-from argusvl.recognition.few_shot.features import FeatureMap
+from argusvl.recognition.few_shot.features import FeatureMap, NameMap
 from argusvl.recognition.few_shot.layout import Category, Layout, read_layout
-from argusvl.recognition.few_shot.zero_shot import NameMap
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How pictures become features.
-
-    Attributes:
-        features: A key of :data:`~argusvl.recognition.few_shot.features.FEATURES`.
-        views: A key of :data:`~argusvl.recognition.backbones.views.VIEWS`.
-        lane: How files are decoded.
-        template: Sentence with ``{}`` for the name of a class, for zero shots.
-    """
+    """How pictures become features; for zero shots, ``{}`` in the template stands for the name of a class."""
 
     features: str = "rich"
     views: str = "four"
@@ -102,17 +94,8 @@ def measure(
 ) -> Measured:
     """Measures how well the classes of a data folder are recognised.
 
-    Args:
-        data: The data folder.
-        backbones: As :func:`~argusvl.recognition.backbones.table.load_backbone` takes them, one loaded at a time.
-        protocol: What is measured.
-        recipe: How pictures become features.
-        layout: Where examples and queries are.
-        cache: Folder of the vectors that were computed before.
-        category: Only this one.
-        device: Where the backbones compute.
-        workers: Threads that read and decode.
-        progress: Whether to show bars.
+    The backbones are named as for :func:`~argusvl.recognition.backbones.table.load_backbone` and loaded one at a time;
+    vectors that were computed before come from ``cache``.
 
     Raises:
         LayoutError: The folder is not laid out as it should be, or a query is an example as well.
@@ -124,6 +107,8 @@ def measure(
         raise ConfigError("no backbone is named", remedy="name one, e.g. --backbone efficientnet-lite0")
     make_classifier(protocol.classifier)  # a wrong name is said before anything is computed
     categories = merged(read_layout(data, category, layout))
+    examples = [file for one in categories for files in one.classes.values() for file in files]
+    files = list(dict.fromkeys([*examples, *(query.path for one in categories for query in one.queries)]))
     found = Measured([], protocol, recipe)
     for one in categories:
         found.notes.extend(f"{printable(one.name)}: {note}" for note in one.notes)
@@ -132,10 +117,9 @@ def measure(
         feature_map = FeatureMap(recipe.features, backbone)
         name_map = NameMap(backbone, recipe.template) if 0 in protocol.shots else None
         embedded = embed_pictures(
-            _files(categories), backbone, cache, lane=recipe.lane, workers=workers, progress=progress
+            files, backbone, cache, lane=recipe.lane, workers=workers, progress=progress
         )
-        first = not found.backbones
-        if first:
+        if not found.backbones:
             for one in categories:
                 refuse_known_queries(one, embedded)
             _note(found, data, categories, embedded)
@@ -145,15 +129,6 @@ def measure(
         features = [make_features(one, embedded, feature_map, name_map) for one in categories]
         found.rows.extend(evaluate(spec, features, protocol))
     return found
-
-
-def _files(categories: Sequence[Category]) -> list[Path]:
-    found: dict[Path, None] = {}
-    for category in categories:
-        for examples in category.classes.values():
-            found.update(dict.fromkeys(examples))
-        found.update(dict.fromkeys(query.path for query in category.queries))
-    return list(found)
 
 
 def _note(found: Measured, data: Path, categories: Sequence[Category], embedded: Embedded) -> None:

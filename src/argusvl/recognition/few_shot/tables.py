@@ -8,11 +8,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from argusvl.core.wording import printable
+from argusvl.core.wording import counted, printable
 from argusvl.recognition.few_shot.evaluation import MEASURES, Row, Spread
 
 _TITLES = {"accuracy": "Accuracy (%)", "auroc": "AUROC", "fpr95": "FPR95", "oscr": "OSCR"}
-_IN_PERCENT = frozenset({"accuracy"})
 _ALL = "all"
 """What stands for the category in a line of the total."""
 
@@ -42,21 +41,9 @@ def latex(rows: Sequence[Row]) -> str:
     parts = []
     for title, head, lines in _tables(rows):
         body = [" & ".join(_latex_cell(cell) for cell in line) + r" \\" for line in (head, *lines)]
-        parts.append(
-            "\n".join(
-                [
-                    f"% {title}",
-                    rf"\begin{{tabular}}{{ll{'r' * (len(head) - 2)}}}",
-                    r"\hline",
-                    body[0],
-                    r"\hline",
-                    *body[1:],
-                    r"\hline",
-                    r"\end{tabular}",
-                    "",
-                ]
-            )
-        )
+        begin = [f"% {title}", rf"\begin{{tabular}}{{ll{'r' * (len(head) - 2)}}}", r"\hline"]
+        end = [r"\hline", r"\end{tabular}", ""]
+        parts.append("\n".join([*begin, body[0], r"\hline", *body[1:], *end]))
     return "\n".join(parts)
 
 
@@ -68,7 +55,8 @@ def comma_separated(rows: Sequence[Row]) -> str:
     columns = [name for measure in measures for name in (measure, _std_name(measure))]
     writer.writerow(["backbone", "category", "shots", "queries", *columns])
     for row in rows:
-        values = [value for measure in measures for value in _numbers(row.figures[measure])]
+        spreads = [row.figures[measure] for measure in measures]
+        values = ["" if v is None else f"{v:.6f}" for spread in spreads for v in (spread.mean, spread.std)]
         writer.writerow([row.backbone, row.category or "", row.shots, f"{row.queries:g}", *values])
     return stream.getvalue()
 
@@ -117,9 +105,8 @@ def _tables(rows: Sequence[Row]) -> list[tuple[str, list[str], list[list[str]]]]
             for category in (*categories, *([None] if len(categories) > 1 else []))
             for backbone in backbones
         ]
-        found.append(
-            (f"{_TITLES[measure]} by category", ["Category", "Backbone", *map(_shots_title, shots)], lines)
-        )
+        head = ["Category", "Backbone", *(counted(s, "shot") for s in shots)]
+        found.append((f"{_TITLES[measure]} by category", head, lines))
     totals = [
         [
             backbone,
@@ -141,18 +128,10 @@ def _std_name(measure: str) -> str:
     return "std" if measure == "accuracy" else f"{measure}_std"
 
 
-def _numbers(spread: Spread) -> list[str]:
-    return [f"{spread.mean:.6f}", "" if spread.std is None else f"{spread.std:.6f}"]
-
-
 def _shown(spread: Spread, measure: str) -> str:
-    factor, digits = (100, 1) if measure in _IN_PERCENT else (1, 3)
+    factor, digits = (100, 1) if measure == "accuracy" else (1, 3)
     mean = f"{factor * spread.mean:.{digits}f}"
     return mean if spread.std is None else f"{mean} ± {factor * spread.std:.{digits}f}"
-
-
-def _shots_title(shots: int) -> str:
-    return "1 shot" if shots == 1 else f"{shots} shots"
 
 
 def _markdown_cell(text: str) -> str:

@@ -42,12 +42,7 @@ class KnownScore:
     """The probability that a picture is of a known class."""
 
     def fit(self, support: Evidence, labels: Labels, classes: int) -> Self:
-        """Learns from the examples.
-
-        Args:
-            support: Of ``N`` pictures.
-            labels: ``[N]``, each class at least once.
-            classes: How many there are.
+        """Learns from the examples, ``N`` pictures with labels ``[N]``, each class at least once.
 
         Raises:
             DataError: There is one class of one example, from which nothing can be told.
@@ -87,35 +82,34 @@ def rehearse(support: Evidence, labels: Labels, classes: int) -> tuple[Scores, S
     Returns:
         Scores as known (examples of classes that have another one) and as unknown (none where there is one class).
     """
-    vectors, kinds = (_Rehearsal(part, labels, classes) for part in (support.vectors, support.kinds))
-    several = vectors.several & kinds.several
-    known = score(vectors.as_known[several], kinds.as_known[several])
-    unknown = score(vectors.as_unknown, kinds.as_unknown) if classes > 1 else np.empty(0)
-    return known, unknown
+    parts = (support.vectors, support.kinds)
+    several, as_known, as_unknown = zip(*(_left_out(part, labels, classes) for part in parts), strict=True)
+    both = several[0] & several[1]
+    known = score(as_known[0][both], as_known[1][both])
+    return known, score(*as_unknown) if classes > 1 else np.empty(0)
 
 
-class _Rehearsal:
+def _left_out(
+    support: Features, labels: Labels, classes: int
+) -> tuple[NDArray[np.bool_], Features, Features]:
     """Cosines of examples with the centroids that are made without them.
 
-    Attributes:
-        several: ``[N]``, whether the rest of an example's class has a centroid.
-        as_known: ``[N, K]`` cosines, that with its own class by the rest of it.
-        as_unknown: ``[N, K - 1]`` cosines with the other classes.
+    Returns:
+        ``[N]``, whether the rest of an example's class has a centroid; ``[N, K]`` cosines, that with its own class by
+        the rest of it; ``[N, K - 1]`` cosines with the other classes.
     """
-
-    def __init__(self, support: Features, labels: Labels, classes: int) -> None:
-        cosines = support @ centroids(support, labels, classes).T
-        own = np.arange(len(support)), labels
-        sums = np.stack([support[labels == number].sum(axis=0) for number in range(classes)])
-        rest = sums[labels] - support
-        lengths = np.linalg.norm(rest, axis=1)
-        # Two opposite examples leave nothing to compare with.
-        self.several = (np.bincount(labels, minlength=classes)[labels] > 1) & (lengths > 0)
-        self.as_known = cosines.copy()
-        self.as_known[own] = np.einsum("nf,nf->n", support, rest) / np.where(self.several, lengths, 1.0)
-        others = np.ones_like(cosines, dtype=bool)
-        others[own] = False
-        self.as_unknown = cosines[others].reshape(len(support), classes - 1)
+    cosines = support @ centroids(support, labels, classes).T
+    own = np.arange(len(support)), labels
+    sums = np.stack([support[labels == number].sum(axis=0) for number in range(classes)])
+    rest = sums[labels] - support
+    lengths = np.linalg.norm(rest, axis=1)
+    # Two opposite examples leave nothing to compare with.
+    several = (np.bincount(labels, minlength=classes)[labels] > 1) & (lengths > 0)
+    as_known = cosines.copy()
+    as_known[own] = np.einsum("nf,nf->n", support, rest) / np.where(several, lengths, 1.0)
+    others = np.ones_like(cosines, dtype=bool)
+    others[own] = False
+    return several, as_known, cosines[others].reshape(len(support), classes - 1)
 
 
 def soft_maximum(cosines: Features) -> Scores:

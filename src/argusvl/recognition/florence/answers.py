@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 BINS = 1000
@@ -40,7 +40,7 @@ class Caption:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
-        return {"text": self.text, "truncated": self.truncated}
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +101,7 @@ class Regions:
 
 
 def parse_regions(raw: str, size: tuple[int, int], *, truncated: bool) -> Regions:
-    """An answer's regions in the pixels of a picture.
-
-    Args:
-        raw: The answer with its location tokens.
-        size: Width and height of the picture.
-        truncated: Whether the answer reached the limit of tokens.
-    """
+    """An answer's regions in the pixels of a picture of this width and height."""
     regions: list[Region] = []
     *pieces, rest = _MARKS.split(raw)  # label, marks, label, marks, …, and what no marks follow
     malformed = int(bool(rest.strip()))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from argusvl.core.errors import ConfigError
+from argusvl.recognition.florence.answers import Caption, Regions
 from argusvl.recognition.florence.loading import model_settings
 from argusvl.recognition.florence.model import Florence2, Task
 from argusvl.recognition.pipeline.stages import Picture, Stage
@@ -55,44 +55,28 @@ def describe_stage(
             where="--tasks",
             remedy=f"use one or more of {', '.join(TASKS)}, or --find WORDS",
         )
-    generation = {
-        "tasks": list(tasks),
-        "find": find,
-        "max_new_tokens": max_new_tokens,
-        "num_beams": num_beams,
-    }
+    generation = {"max_new_tokens": max_new_tokens, "num_beams": num_beams}
+
+    def load(device: torch.device) -> Florence2:
+        return Florence2.from_pretrained(place, device=device, **generation)
+
+    def describe(florence: Florence2, pictures: list[Picture]) -> list[dict[str, Any]]:
+        images = [picture.image for picture in pictures]
+        found = {name: _run_task(florence, TASKS[name], images) for name in tasks}
+        if find is not None:
+            found["find"] = florence.find(images, find)
+        return [{name: answers[n].to_dict() for name, answers in found.items()} for n in range(len(images))]
+
     return Stage(
         name="describe",
-        load=partial(_load_florence, place, max_new_tokens, num_beams),
-        run=partial(_describe, tuple(tasks), find),
-        settings={**model_settings(place), **generation},
+        load=load,
+        run=describe,
+        settings={**model_settings(place), "tasks": list(tasks), "find": find, **generation},
         batch_size=batch_size,
     )
 
 
-def _load_florence(
-    place: str, max_new_tokens: int | None, num_beams: int | None, device: torch.device
-) -> Florence2:
-    return Florence2.from_pretrained(place, device=device, max_new_tokens=max_new_tokens, num_beams=num_beams)
-
-
-def _describe(
-    tasks: Sequence[str], find: str | None, florence: Florence2, pictures: list[Picture]
-) -> list[dict[str, Any]]:
-    images = [picture.image for picture in pictures]
-    answers: list[dict[str, Any]] = [{} for _ in pictures]
-    calls: list[tuple[str, Callable[[], Sequence[Any]]]] = [
-        (name, partial(_run_task, florence, TASKS[name], images)) for name in tasks
-    ]
-    if find is not None:
-        calls.append(("find", partial(florence.find, images, find)))
-    for name, call in calls:
-        for answer, found in zip(answers, call(), strict=True):
-            answer[name] = found.to_dict()
-    return answers
-
-
-def _run_task(florence: Florence2, task: Task, images: list[Any]) -> Sequence[Any]:
+def _run_task(florence: Florence2, task: Task, images: list[Any]) -> Sequence[Caption | Regions]:
     if task is Task.DETECT:
         return florence.detect(images)
     if task is Task.DENSE_REGIONS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,16 +11,21 @@ from transformers import AutoTokenizer, Florence2ForConditionalGeneration, Flore
 
 from argusvl.core.errors import CheckpointError
 from argusvl.core.files import read_json
-from argusvl.recognition.backbones.frozen import library_versions, weights_sha256
-from argusvl.recognition.backbones.hub import CONFIG, model_folder, quiet_transformers, weight_files
-from argusvl.recognition.backbones.hub_loading import CANNOT_LOAD, image_processor, load_network, read_config
+from argusvl.recognition.backbones.frozen import CANNOT_LOAD, library_versions, weights_sha256
+from argusvl.recognition.backbones.hub import (
+    CONFIG,
+    image_processor,
+    load_network,
+    model_folder,
+    quiet_transformers,
+    read_config,
+    weight_files,
+)
 from argusvl.recognition.florence.answers import BINS
 
 LIKE = "florence-community/Florence-2-base"
 """A published model in transformers' own layout."""
 
-_MODEL_TYPES = ("florence2",)
-_NOWHERE_ELSE = "(?!)"  # every weight of the files is this model's
 _REMEDY = f"give a folder with the files of {LIKE}, or of another model in that layout"
 
 
@@ -34,17 +39,15 @@ def load_florence(source: str | Path) -> tuple[Florence2ForConditionalGeneration
         CheckpointError: It is missing, damaged, of another model, or in the layout of the hub's remote code.
     """
     folder = _folder(source)
-    config = read_config(folder, _MODEL_TYPES, like=LIKE)
+    config = read_config(folder, ("florence2",), like=LIKE)
     weight_files(folder)  # transformers' own error does not say which shard is truncated
-    model = load_network(Florence2ForConditionalGeneration, folder, config, _NOWHERE_ELSE)
+    # "(?!)": no weight of the files belongs elsewhere.
+    model = load_network(Florence2ForConditionalGeneration, folder, config, "(?!)")
     return model, _processor(folder)
 
 
 def model_settings(source: str | Path) -> dict[str, Any]:
     """What decides the answers of a model, JSON-ready, without loading it: the hash of its files, and the libraries.
-
-    Args:
-        source: As for :func:`load_florence`.
 
     Raises:
         CheckpointError: It is missing, or has no weights.
@@ -100,11 +103,6 @@ class AnswerTokens:
     locations: frozenset[int]
     silent: frozenset[int]
     end: int
-
-    def answer(self, ids: Sequence[int]) -> list[int]:
-        """The ids before the first end."""
-        found = list(ids)
-        return found[: found.index(self.end)] if self.end in found else found
 
 
 def answer_tokens(tokenizer: Any, where: object) -> AnswerTokens:

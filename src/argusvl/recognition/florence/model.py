@@ -7,6 +7,7 @@ torchvision the pixels are the same. The code that some hub repositories carry i
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -111,11 +112,7 @@ class Florence2:
         )
 
     def caption(self, images: Sequence[Image.Image], task: Task = Task.CAPTION) -> list[Caption]:
-        """A text about each picture.
-
-        Args:
-            images: RGB pictures.
-            task: ``CAPTION``, ``DETAILED_CAPTION`` or ``MORE_DETAILED_CAPTION``.
+        """A text about each picture, by one of the three tasks of captions.
 
         Raises:
             ModelError: A picture is not RGB.
@@ -222,7 +219,9 @@ class Florence2:
             sequences: Tensor = self._model.generate(**inputs.to(self.device), **self._generation)
         limit = self._generation["max_new_tokens"]
         # The first token is the decoder's start, which is the end token again.
-        answers = [self._tokens.answer(ids) for ids in sequences[:, 1:].tolist()]
+        answers = [
+            list(itertools.takewhile(self._tokens.end.__ne__, ids)) for ids in sequences[:, 1:].tolist()
+        ]
         # At the limit an end is forced, so that it says nothing.
         return [
             ([i for i in answer if i not in self._tokens.silent], len(answer) + 1 >= limit)

@@ -36,17 +36,9 @@ R = TypeVar("R")
 class LeaseReport:
     """What a model took and gave back.
 
-    Attributes:
-        name: Of the lease.
-        device: Where the model was.
-        model_bytes: Of its parameters and buffers, or of all tensors where it has no modules.
-        seconds: From loading to release.
-        resident_before: RSS of this process before loading, in bytes.
-        resident_loaded: With the model loaded.
-        resident_after: After its release.
-        allocated_before: Memory allocated on the GPU before loading, in bytes; 0 on the CPU.
-        allocated_loaded: With the model loaded.
-        allocated_after: After its release.
+    ``model_bytes`` are those of its parameters and buffers, or of all tensors where it has no modules; ``seconds`` pass
+    from loading to release. ``resident_…`` is the RSS of this process in bytes, ``allocated_…`` the memory allocated on
+    the GPU (0 on the CPU), each before loading, with the model loaded, and after its release.
     """
 
     name: str
@@ -62,12 +54,7 @@ class LeaseReport:
 
 
 class Lease(Generic[M]):
-    """The way to a leased model; of no use when the lease has ended.
-
-    Attributes:
-        name: As given to :func:`lease`.
-        report: What it took and gave back; there when the lease has ended.
-    """
+    """The way to a leased model; of no use when the lease has ended: then its report is there."""
 
     def __init__(self, name: str, model: M) -> None:
         self.name = name
@@ -121,7 +108,14 @@ def lease(
         ModelError: A model is already resident on the device, or the model's memory did not come back.
     """
     place = _device(device)
-    _take(place, name)
+    with _TAKING:
+        if place in _RESIDENT:
+            raise ModelError(
+                f"{_RESIDENT[place]!r} is resident on {place}, so {name!r} cannot be loaded there",
+                where=name,
+                remedy="end the first lease before the second begins: models run in sequence, or on two devices",
+            )
+        _RESIDENT[place] = name
     try:
         before = _in_use(place)
         started = time.perf_counter()
@@ -151,17 +145,6 @@ def lease(
 _RESIDENT: dict[torch.device, str] = {}
 """Device → name of the model that is leased on it now."""
 _TAKING = threading.Lock()
-
-
-def _take(device: torch.device, name: str) -> None:
-    with _TAKING:
-        if device in _RESIDENT:
-            raise ModelError(
-                f"{_RESIDENT[device]!r} is resident on {device}, so {name!r} cannot be loaded there",
-                where=name,
-                remedy="end the first lease before the second begins: models run in sequence, or on two devices",
-            )
-        _RESIDENT[device] = name
 
 
 def _device(device: torch.device | str) -> torch.device:

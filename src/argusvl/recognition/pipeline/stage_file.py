@@ -18,15 +18,10 @@ from argusvl.recognition.ledger import Entry, read_ledger
 
 
 class StageFile:
-    """The output of one stage; what cannot be written is an ``ArgusError``, a damaged line a ``DataError``.
-
-    Args:
-        folder: Of the pipeline.
-        number: Of the stage, from 1.
-        name: Of the stage.
-    """
+    """The output of one stage; what cannot be written is an ``ArgusError``, a damaged line a ``DataError``."""
 
     def __init__(self, folder: Path, number: int, name: str) -> None:
+        self.name = name
         self.lines = folder / f"{number}-{name}.jsonl"
         self._part = self.lines.with_name(f"{self.lines.name}.part")
         self._files: Appender | None = None
@@ -41,12 +36,7 @@ class StageFile:
         return (entry for entry, _ in read_ledger(self.lines))
 
     def resume(self, batch_size: int, total: int) -> int:
-        """Opens the unfinished file for writing, cut back to whole batches; returns how many entries it holds.
-
-        Args:
-            batch_size: Pictures of a batch.
-            total: Pictures that the stage is to have in the end.
-        """
+        """Opens the unfinished file for writing, cut back to whole batches; returns how many entries it holds."""
         kept = end = 0
         with self._writing():
             self._part.parent.mkdir(parents=True, exist_ok=True)

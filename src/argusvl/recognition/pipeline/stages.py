@@ -14,7 +14,7 @@ import itertools
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -23,11 +23,11 @@ from PIL import Image
 
 from argusvl.core.errors import ArgusError, DataError, ImageError, ModelError
 from argusvl.core.files import read_json, write_text_atomically
-from argusvl.core.images import open_image, read_image_file
+from argusvl.core.images import open_image
 from argusvl.core.progress import track
 from argusvl.core.workers import map_in_order
 from argusvl.recognition.extraction.sources import Listing, Problem, find_images
-from argusvl.recognition.ledger import Entry
+from argusvl.recognition.ledger import Entry, read_entry
 from argusvl.recognition.output_folder import only_writer, refuse_other_files
 from argusvl.recognition.pipeline.lease import Lease, LeaseReport, lease
 from argusvl.recognition.pipeline.stage_file import StageFile
@@ -89,13 +89,7 @@ class Stage(Generic[M]):
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """A picture that a stage could not use.
-
-    Attributes:
-        path: Its name.
-        stage: Where it failed; the stages after it have not seen it.
-        reason: Why.
-    """
+    """A picture that a stage could not use, and why; the stages after it have not seen it."""
 
     path: str
     stage: str
@@ -106,13 +100,8 @@ class Quarantined:
 class StageReport:
     """What a stage did. ``inputs`` is the sum of ``done`` and ``quarantined``.
 
-    Attributes:
-        name: Of the stage.
-        inputs: Pictures that came to it.
-        done: Those with a result.
-        quarantined: Those without.
-        resumed: How many of both were there from an earlier run.
-        lease: What its model took and gave back; ``None`` where it was not loaded, because nothing was left to do.
+    ``resumed`` of both were there from an earlier run; there is no lease where nothing was left to do, so that no model
+    was loaded.
     """
 
     name: str
@@ -130,13 +119,7 @@ class StageReport:
 class PipelineReport:
     """What a pipeline did. ``inputs`` is the sum of ``finished`` and the pictures in quarantine.
 
-    Attributes:
-        out: Where the stages' files are.
-        inputs: Pictures that were found.
-        finished: Those with a result of every stage.
-        stages: One report each.
-        quarantined: Pictures without, in the order of the stages.
-        problems: Places that could not be searched for pictures.
+    ``finished`` pictures have a result of every stage, ``quarantined`` have not, in the order of the stages.
     """
 
     out: Path
@@ -144,7 +127,7 @@ class PipelineReport:
     finished: int
     stages: tuple[StageReport, ...]
     quarantined: tuple[Quarantined, ...]
-    problems: tuple[Problem, ...] = field(default=())
+    problems: tuple[Problem, ...] = ()
 
     def __post_init__(self) -> None:
         assert self.inputs == self.finished + len(self.quarantined)
@@ -168,13 +151,8 @@ def run_stages(
     A picture that cannot be read, or on which a model fails, is left out from there on and named with its reason; the
     others are done. A run that is over can be given again with more stages at the end: only these are run.
 
-    Args:
-        images: A folder, a list, or files; see :func:`~argusvl.recognition.extraction.sources.find_images`.
-        out: Folder of the results.
-        stages: In their order, each with a name of its own.
-        device: Where the models are, one at a time.
-        workers: Threads that read and decode; as many as there are cores when ``None``.
-        progress: Whether to show a bar for each stage.
+    ``images`` are as for :func:`~argusvl.recognition.extraction.sources.find_images`. Stages have names of their own;
+    ``workers`` threads read and decode, as many as there are cores when ``None``.
 
     Raises:
         DataError: There is no picture; ``out`` holds a run of other pictures or other stages, or is damaged, or another
@@ -205,37 +183,20 @@ def read_results(out: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     Raises:
         DataError: The folder holds no finished run, or is damaged.
     """
-    files = [
-        (entry["name"], StageFile(out, number, entry["name"]))
-        for number, entry in enumerate(_stored_plan(out)["stages"], start=1)
-    ]
-    for name, file in files:
+    stored = enumerate(_stored_plan(out)["stages"], start=1)
+    files = [StageFile(out, number, entry["name"]) for number, entry in stored]
+    for file in files:
         if not file.complete:
             raise DataError(
-                f"stage {name!r} is not finished",
+                f"stage {file.name!r} is not finished",
                 where=out,
                 remedy="give the pipeline's command again: it goes on",
             )
-    return ((entry.path, dict(entry.earlier)) for entry in _passed(files))
+    return ((entry.path, results) for entry, results in _passed(files))
 
 
-@dataclass(frozen=True, slots=True)
-class _Input:
-    """A picture that comes to a stage."""
-
-    path: str
-    sha256: str | None
-    earlier: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """The same with its pixels, or the reason why there are none."""
-
-    entry: _Input
-    sha256: str | None
-    picture: Picture | None = None
-    reason: str | None = None
+_Read = tuple[Entry, Picture | None]
+"""A picture that was read, or its entry with the reason why it was not."""
 
 
 class _StageRun:
@@ -249,10 +210,8 @@ class _StageRun:
         self._workers = workers
         self._progress = progress
         self._succeeded = self._failed = 0  # pictures that this run's model was given
-        files = [
-            (stage.name, StageFile(out, number, stage.name)) for number, stage in enumerate(stages, start=1)
-        ]
-        self._earlier, self.file = files[:-1], files[-1][1]
+        files = [StageFile(out, number, stage.name) for number, stage in enumerate(stages, start=1)]
+        *self._earlier, self.file = files
 
     def run(self, inputs: int, device: torch.device | str) -> StageReport:
         resumed, leased = inputs, None
@@ -271,55 +230,56 @@ class _StageRun:
         pictures = map_in_order(self._read, itertools.islice(self._inputs(), done, None), self._workers)
         shown = track(pictures, todo, self.stage.name.capitalize(), enabled=self._progress)
         # Batches are held back until the model has had a success, or no failure: see _MAX_INITIAL_FAILURES.
-        waiting: list[list[Entry]] = []
+        waiting: list[Entry] = []
         with (
             contextlib.closing(pictures),
             contextlib.closing(shown),
             lease(self.stage.load, device, name=self.stage.name) as leased,
         ):
             while batch := list(itertools.islice(shown, self.stage.batch_size)):
-                waiting.append(self._entries(leased, batch))
-                self._stop_if_all_failed(waiting)
+                waiting += self._entries(leased, batch)
+                if not self._succeeded and self._failed >= _MAX_INITIAL_FAILURES:
+                    raise ModelError(
+                        f"the first {self._failed} pictures have all failed, the last with: {waiting[-1].reason}",
+                        where=f"stage {self.stage.name!r}",
+                        remedy="mend the stage, and give the same command again",
+                    )
                 if self._succeeded or not self._failed:
-                    self._write(waiting)
-        self._write(waiting)
+                    self.file.append(waiting)
+                    waiting.clear()
+        self.file.append(waiting)
         return leased
 
-    def _write(self, waiting: list[list[Entry]]) -> None:
-        for entries in waiting:
-            self.file.append(entries)
-        waiting.clear()
-
-    def _inputs(self) -> Iterator[_Input]:
+    def _inputs(self) -> Iterator[tuple[Entry, dict[str, Any]]]:
         if not self._earlier:
-            return (_Input(path, None, {}) for path in self._listing.paths)
+            return ((Entry(path, None), {}) for path in self._listing.paths)
         return _passed(self._earlier)
 
-    def _read(self, entry: _Input) -> _Read:
+    def _read(self, given: tuple[Entry, dict[str, Any]]) -> _Read:
         """Reads and decodes a picture, and sees that it is the one that the stages before have seen. For threads."""
-        try:
-            data = read_image_file(self._listing.file(entry.path))
-        except ImageError as error:
-            return _Read(entry, None, reason=error.what)
-        digest = hashlib.sha256(data).hexdigest()
-        if entry.sha256 not in (None, digest):
-            reason = f"the file has changed since stage {self._earlier[-1][0]!r}"
-            return _Read(entry, digest, reason=reason)
+        before, earlier = given
+        entry, data = read_entry(self._listing.root, before.path)
+        if entry.reason is not None:
+            return entry, None
+        if before.sha256 not in (None, entry.sha256):
+            reason = f"the file has changed since stage {self._earlier[-1].name!r}"
+            return replace(entry, reason=reason), None
         try:
             image = open_image(entry.path, exif="upright", data=data)
         except ImageError as error:
-            return _Read(entry, digest, reason=error.what)
-        return _Read(entry, digest, Picture(entry.path, image, entry.earlier))
+            return replace(entry, reason=error.what), None
+        return entry, Picture(entry.path, image, earlier)
 
-    def _entries(self, leased: Lease[Any], batch: Sequence[_Read]) -> list[Entry]:
-        pictures = [read.picture for read in batch if read.picture is not None]
+    def _entries(self, leased: Lease[Any], batch: Sequence[_Read]) -> Iterator[Entry]:
+        pictures = [picture for _, picture in batch if picture is not None]
         results = iter(self._results(leased, pictures) if pictures else [])
-        entries = []
-        for read in batch:
-            found = read.reason if read.picture is None else next(results)
-            told = {"reason": found} if isinstance(found, str) else {"result": found}
-            entries.append(Entry(read.entry.path, read.sha256, **told))
-        return entries
+        for entry, picture in batch:
+            if picture is None:
+                yield entry
+            elif isinstance(found := next(results), str):
+                yield replace(entry, reason=found)
+            else:
+                yield replace(entry, result=found)
 
     def _results(self, leased: Lease[Any], pictures: list[Picture]) -> list[dict[str, Any] | str]:
         """A result for each picture, or the reason why there is none."""
@@ -356,23 +316,13 @@ class _StageRun:
     def _wrong(self, what: str) -> ModelError:
         return ModelError(what, where=f"stage {self.stage.name!r}", remedy="mend the stage's run()")
 
-    def _stop_if_all_failed(self, waiting: list[list[Entry]]) -> None:
-        if self._succeeded or self._failed < _MAX_INITIAL_FAILURES:
-            return
-        raise ModelError(
-            f"the first {self._failed} pictures have all failed, the last with: {waiting[-1][-1].reason}",
-            where=f"stage {self.stage.name!r}",
-            remedy="mend the stage, and give the same command again",
-        )
 
-
-def _passed(files: Sequence[tuple[str, StageFile]]) -> Iterator[_Input]:
-    """Pictures with a result of every one of these stages, read from their files in step."""
-    readers = [(name, file, (e for e in file.read() if e.reason is None)) for name, file in files]
-    *before, (last_name, _, last) = readers
-    for entry in last:
+def _passed(files: Sequence[StageFile]) -> Iterator[tuple[Entry, dict[str, Any]]]:
+    """Pictures with a result of every one of these stages, and the results; read from their files in step."""
+    *before, (last, entries) = [(file, (e for e in file.read() if e.reason is None)) for file in files]
+    for entry in entries:
         results: dict[str, Any] = {}
-        for name, file, reader in before:
+        for file, reader in before:
             # A stage has lines for all that the next one has, in the same order, and for those that failed there.
             found = next((e for e in reader if e.path == entry.path), None)
             if found is None:
@@ -381,8 +331,8 @@ def _passed(files: Sequence[tuple[str, StageFile]]) -> Iterator[_Input]:
                     where=file.lines,
                     remedy="run the pipeline into another folder",
                 )
-            results[name] = found.result
-        yield _Input(entry.path, entry.sha256, {**results, last_name: entry.result})
+            results[file.name] = found.result
+        yield entry, {**results, last.name: entry.result}
 
 
 @contextlib.contextmanager
@@ -396,12 +346,13 @@ def _opened(out: Path, listing: Listing, stages: Sequence[Stage[Any]]) -> Iterat
     }
     refuse_other_files(out, PLAN, lambda entry: entry.name.startswith("."))
     with only_writer(out, ".lock"):
+        for unfinished in out.glob(f".{PLAN}.*.part"):  # a plan that a kill has left half-written
+            unfinished.unlink(missing_ok=True)
         if (out / PLAN).is_file():
             stored = _stored_plan(out)
             _require_same(out, stored, plan)
-            plan["stages"] += stored["stages"][
-                len(stages) :
-            ]  # a run of fewer stages leaves the others as they are
+            # A run of fewer stages leaves the others as they are.
+            plan["stages"] += stored["stages"][len(stages) :]
         write_text_atomically(out / PLAN, json.dumps(plan, ensure_ascii=False, indent=2) + "\n")
         yield
 
@@ -412,6 +363,8 @@ def _stored_plan(out: Path) -> dict[str, Any]:
         plan: dict[str, Any] = read_json(file)
         if plan["format"] != FORMAT or not isinstance(plan["stages"], list) or not plan["pictures"]["count"]:
             raise ValueError(f"another format: {plan['format']}")
+        if not all(isinstance(stage, dict) and "name" in stage for stage in plan["stages"]):
+            raise ValueError("a stage is damaged")
     except FileNotFoundError:
         raise DataError("no pipeline was run into this folder", where=out, remedy="check the path") from None
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import gc
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from argusvl.core.memory_slope import LIMIT_BYTES_PER_IMAGE, MemoryRecorder, Slope
@@ -42,9 +41,9 @@ def _slopes(
     every = max(batch_size, count // _SAMPLES)
     next_sample = warm_up
     number = -(-(count + warm_up) // batch_size)
-    batches = track(
-        _batches(pictures, number, batch_size), number, "Verifying memory", unit="batches", enabled=progress
-    )
+    again = itertools.chain.from_iterable(itertools.repeat(pictures))  # they begin again where they end
+    each = (list(itertools.islice(again, batch_size)) for _ in range(number))
+    batches = track(each, number, "Verifying memory", unit="batches", enabled=progress)
     with recorder, contextlib.closing(batches):
         for batch in batches:
             vectors = backbone.embed(torch.stack([backbone.preprocess(image) for image in batch]))
@@ -115,10 +114,3 @@ def _on_device(backbone: Backbone) -> int:
         return 0
     torch.cuda.synchronize(backbone.device)
     return torch.cuda.memory_allocated(backbone.device)
-
-
-def _batches(pictures: Iterable[Image.Image], number: int, batch_size: int) -> Iterator[list[Image.Image]]:
-    """So many batches of one size; the pictures begin again where they end."""
-    again = itertools.chain.from_iterable(itertools.repeat(pictures))
-    for _ in range(number):
-        yield list(itertools.islice(again, batch_size))

@@ -56,7 +56,7 @@ def folder_pictures(folder: Path, limit: int) -> Pictures:
     for path in listing.paths:
         if len(files) == limit:
             break
-        read = partial(read_image_file, listing.file(path))
+        read = partial(read_image_file, listing.root / path)
         try:
             decode_bytes(read(), path, "exact", 1)
         except ImageError as error:

@@ -50,7 +50,8 @@ def check_preprocessing(backbone: Backbone, pictures: Pictures, batch_size: int)
     yield _reference(backbone, samples)
     pixels = torch.stack([backbone.preprocess(image) for image in samples])
     vectors = backbone.embed(pixels)
-    swapped = torch.stack([backbone.preprocess(_swapped(image)) for image in samples])
+    bgr = [Image.fromarray(np.ascontiguousarray(np.asarray(image)[..., ::-1])) for image in samples]
+    swapped = torch.stack([backbone.preprocess(image) for image in bgr])
     yield _noticed("colours-unseen", vectors, backbone.embed(swapped))
     plain = (pixels - black) / (white - black)
     if bool((plain - pixels).abs().max() < 1e-3):  # this backbone normalises nothing: do so, wrongly
@@ -71,10 +72,8 @@ def _one_size(backbone: Backbone) -> Verdict:
 
 def _channel_order(backbone: Backbone, black: Tensor, white: Tensor) -> Verdict:
     answers = []
-    for channel in range(3):
-        colour = [0, 0, 0]
-        colour[channel] = 255
-        pixels = backbone.preprocess(Image.new("RGB", (64, 64), tuple(colour)))
+    for colour in ((255, 0, 0), (0, 255, 0), (0, 0, 255)):
+        pixels = backbone.preprocess(Image.new("RGB", (64, 64), colour))
         answers.append(((pixels - black) / (white - black)).mean(dim=(1, 2)))
     matrix = torch.stack(answers)  # [colour, channel]
     seen = " ".join(
@@ -86,12 +85,8 @@ def _channel_order(backbone: Backbone, black: Tensor, white: Tensor) -> Verdict:
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """What a backbone sees of a picture.
-
-    Attributes:
-        left: Of the part that is seen, in pixels of the picture; likewise the others.
-        scale_x: Pixels of the picture for one of the input; negative where it is mirrored.
-        crossed: By how much what should depend on x depends on y, and the other way round.
+    """What a backbone sees of a picture: which part of it, in its pixels; how many of these are one of the input,
+    negative where it is mirrored; and by how much what should depend on x depends on y, and the other way round.
     """
 
     left: float
@@ -119,10 +114,6 @@ class _Window:
             return "squeezed, though it is cropped"
         return None
 
-    def words(self) -> str:
-        left, right, top, bottom = map(round, (self.left, self.right, self.top, self.bottom))
-        return f"x {left}–{right}, y {top}–{bottom}"
-
 
 def _geometry(backbone: Backbone) -> Verdict:
     figures, values, faults = [], {}, []
@@ -130,7 +121,8 @@ def _geometry(backbone: Backbone) -> Verdict:
         window = _measure(backbone, width, height)
         fault = window.fault(width, height)
         faults += [f"{width}×{height}: {fault}"] if fault else []
-        figures.append(f"of {width}×{height} it sees {window.words()}")
+        left, right, top, bottom = map(round, (window.left, window.right, window.top, window.bottom))
+        figures.append(f"of {width}×{height} it sees x {left}–{right}, y {top}–{bottom}")
         values[f"{width}x{height}"] = {
             "left": window.left,
             "right": window.right,
@@ -219,7 +211,3 @@ def _noticed(slug: str, vectors: Tensor, others: Tensor) -> Verdict:
     figure = f"vectors move by a cosine distance of {distance:.4f} (at least {NOTICED:g})"
     values: dict[str, Any] = {"cosine_distance": distance, "limit": NOTICED}
     return verdict(slug, distance >= NOTICED, figure, values)
-
-
-def _swapped(image: Image.Image) -> Image.Image:
-    return Image.fromarray(np.ascontiguousarray(np.asarray(image)[..., ::-1]))

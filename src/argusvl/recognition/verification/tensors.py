@@ -45,14 +45,9 @@ def _tensors(what: str, slug: str, tensors: list[Tensor]) -> Verdict:
 
 
 def _shape(backbone: Backbone, vectors: Tensor, number: int) -> Verdict:
-    wanted = [number, backbone.dimension]
-    shape = list(vectors.shape)
-    return verdict(
-        "wrong-shape",
-        shape == wanted,
-        f"{shape}" + ("" if shape == wanted else f", stated {wanted}"),
-        {"shape": shape, "stated": wanted},
-    )
+    wanted, shape = [number, backbone.dimension], list(vectors.shape)
+    figure = f"{shape}" + ("" if shape == wanted else f", stated {wanted}")
+    return verdict("wrong-shape", shape == wanted, figure, {"shape": shape, "stated": wanted})
 
 
 def _parameters(backbone: Backbone) -> Verdict:

@@ -46,13 +46,8 @@ QUESTIONS: dict[str, tuple[Group, str]] = {
 class Verdict:
     """The answer to one question.
 
-    Attributes:
-        slug: What it is found as where it fails.
-        group: Of the checks.
-        name: What is asked for.
-        passed: Whether it is so; ``None`` where the question does not arise.
-        figure: What was found, in words and numbers.
-        values: The numbers, JSON-ready.
+    ``slug`` is what it is found as where it fails; ``passed`` is ``None`` where the question does not arise; the figure
+    is in words, its numbers are the JSON-ready values.
     """
 
     slug: str

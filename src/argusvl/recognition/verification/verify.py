@@ -90,14 +90,8 @@ def verify(
 ) -> Verification:
     """Runs the checks on a backbone.
 
-    Args:
-        load: Makes the backbone on a device, and keeps it nowhere.
-        device: Where to check it.
-        pictures: What to check it with; drawn ones when ``None``.
-        count: Over how many pictures memory must stay flat.
-        batch_size: Pictures of a forward pass.
-        groups: Which groups of checks to run.
-        progress: Whether to show a bar.
+    ``load`` makes the backbone on a device, and keeps it nowhere. ``pictures`` are drawn ones when ``None``; over
+    ``count`` of them memory must stay flat.
 
     Raises:
         ConfigError: The device cannot be used, or ``count`` is less than eight batches.

@@ -27,9 +27,6 @@ _LONGEST_NAME = 4096
 class Folders:
     """The folders that were allowed.
 
-    Args:
-        folders: Existing ones.
-
     Raises:
         ArgusError: There is none, or one is missing.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -59,10 +60,16 @@ class Places(BaseModel, extra="forbid", frozen=True):
 
 def _list(place: Workplace, request: ListRequest) -> Places:
     here = cast(LocalWorkplace, place)
-    entries, left_out = here.entries(request.folder, _MOST_LISTED)
+    places = sorted(here.folder(request.folder).iterdir()) if request.folder else here.roots
+    entries = []
+    for path in places[:_MOST_LISTED]:
+        about = path.stat(follow_symlinks=not request.folder)
+        kind = {stat.S_IFDIR: "folder", stat.S_IFREG: "file"}.get(stat.S_IFMT(about.st_mode), "other")
+        name = here.shown(path) if request.folder else path.name
+        entries.append(Entry(name=name, kind=kind, bytes=about.st_size if kind == "file" else 0))
     return Places(
-        entries=[Entry(name=name, kind=kind, bytes=size) for name, kind, size in entries],
-        left_out=left_out,
+        entries=entries,
+        left_out=max(0, len(places) - _MOST_LISTED),
         checkpoints=[NamedCheckpoint(name=name, task=task) for name, (_, task) in here.checkpoints.items()],
         stores=list(here.stores),
     )
@@ -90,7 +97,7 @@ def _check_script(place: Workplace, request: ScriptRequest) -> CheckedScript:
     script = replace(Script.read(file), path=Path(place.shown(file)))
     found = script.findings()
     told = ToldFindings.of_all(found)
-    return CheckedScript(findings=told.findings, left_out=told.left_out, diff=mended_as_diff(script, found))
+    return CheckedScript(**dict(told), diff=mended_as_diff(script, found))
 
 
 class LogRequest(BaseModel, extra="forbid", frozen=True):
@@ -115,9 +122,7 @@ def _why_log_ended(place: Workplace, request: LogRequest) -> LogEnd:
 
     diagnosis = diagnose(str(log))
     told = ToldFindings.of_all(diagnosis.findings)
-    return LogEnd(
-        findings=told.findings, left_out=told.left_out, cause=diagnosis.cause, where=diagnosis.where
-    )
+    return LogEnd(**dict(told), cause=diagnosis.cause, where=diagnosis.where)
 
 
 class ExplainRequest(BaseModel, extra="forbid", frozen=True):
@@ -201,8 +206,7 @@ def _run_figures(place: Workplace, request: RunRequest) -> RunFigures:
     except DataError:  # figures of an evaluation alone: nothing watched it
         told = ToldFindings(findings=[], left_out=0)
     return RunFigures(
-        findings=told.findings,
-        left_out=told.left_out,
+        **dict(told),
         run=data.title,
         task=task,
         state=state_of(folder),

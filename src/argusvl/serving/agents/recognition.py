@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from pydantic import BaseModel, Field
 
 from argusvl.core.errors import ArgusError, ImageError
 from argusvl.serving.agents.workplace import LocalWorkplace
 from argusvl.task_parts import AgentTool, Workplace
-
-if TYPE_CHECKING:
-    from argusvl.recognition.few_shot.classification import FewShotClassifier
 
 
 class RecognizeRequest(BaseModel, extra="forbid", frozen=True):
@@ -44,11 +41,11 @@ def _recognize(place: Workplace, request: RecognizeRequest) -> Recognized:
     if name not in stores:
         raise ArgusError(f"there is no support store {name!r}", remedy=f"name one of: {', '.join(stores)}")
     image = place.image(request.image)
-    learned = place.loaded(stores[name], _load)
 
-    from argusvl.recognition.few_shot.classification import classify
-    from argusvl.recognition.few_shot.queries import query_vectors
+    from argusvl.recognition.few_shot.classification import ClassifyOptions, FewShotClassifier, classify
+    from argusvl.recognition.few_shot.embeddings import query_vectors
 
+    learned = place.loaded(stores[name], lambda store: FewShotClassifier.load(store, ClassifyOptions()))
     with tempfile.TemporaryDirectory(prefix="argus-agents-") as cache:
         lane = learned.store.lane
         queries = query_vectors([image], learned.backbone, lane, Path(cache), workers=1, progress=False)
@@ -63,12 +60,6 @@ def _recognize(place: Workplace, request: RecognizeRequest) -> Recognized:
         margin=line["margin"],
         possible=line["set"],
     )
-
-
-def _load(store: Path) -> FewShotClassifier:
-    from argusvl.recognition.few_shot.classification import ClassifyOptions, FewShotClassifier
-
-    return FewShotClassifier.load(store, ClassifyOptions())
 
 
 TOOLS = (

@@ -11,8 +11,7 @@ from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 
 from argusvl import __version__
-from argusvl.serving.agents.tools import tools_for
-from argusvl.serving.agents.worker import Outcome, Worker
+from argusvl.serving.agents.worker import Outcome, Worker, tools_for
 from argusvl.serving.agents.workplace import Settings
 from argusvl.task_parts import AgentTool
 
@@ -27,12 +26,7 @@ _INSTRUCTIONS = (
 
 
 def make_server(settings: Settings, worker: Worker) -> Server[Any]:
-    """The server.
-
-    Args:
-        settings: What the tools may reach.
-        worker: Runs them.
-    """
+    """The server."""
     tools = tools_for(settings)
     told = [_told(tool) for tool in tools.values()]
     waiting, turn = 0, asyncio.Lock()

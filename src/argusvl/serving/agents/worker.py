@@ -20,22 +20,29 @@ from typing import Any
 from pydantic import ValidationError
 
 from argusvl.core.errors import ArgusError
-from argusvl.serving.agents.tools import tools_for
+from argusvl.serving.agents import general, recognition
 from argusvl.serving.agents.workplace import LocalWorkplace, Settings
 from argusvl.task_parts import AgentTool
+from argusvl.tasks import TASKS, task_part
 
 _LONGEST_START_SECONDS = 120
 _STANDARD_OUTPUT, _STANDARD_ERROR = 1, 2
 
 
+def tools_for(settings: Settings) -> dict[str, AgentTool]:
+    """Name → tool: those of no task, those that each task brings, and one where there are support stores."""
+    found = list(general.TOOLS)
+    for name, entry in TASKS.items():
+        if entry.agent_tools is not None:
+            found += task_part(name, "agent_tools")
+    if settings.stores:
+        found += recognition.TOOLS
+    return {tool.name: tool for tool in found}
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a call.
-
-    Attributes:
-        answer: JSON-ready; ``None`` where there is none.
-        problem: Why there is none, in a sentence.
-    """
+    """A call's answer, JSON-ready, or in a sentence why there is none."""
 
     answer: dict[str, Any] | None = None
     problem: str = ""
@@ -121,7 +128,7 @@ def _outcome(place: LocalWorkplace, tool: AgentTool, arguments: dict[str, Any]) 
     except ArgusError as error:
         told = f"{error.where}: {error.what}" if error.where else error.what
         remedy = f". What to do: {error.remedy}" if error.remedy else ""
-        return Outcome(problem=place.folders.shortened(f"{told}{remedy}"))
+        return Outcome(problem=place.shortened(f"{told}{remedy}"))
     except MemoryError:
         return Outcome(problem="memory is not sufficient; ask for less at a time")
     except Exception:  # noqa: BLE001 - the outermost place of this process
@@ -134,7 +141,7 @@ def _outcome(place: LocalWorkplace, tool: AgentTool, arguments: dict[str, Any]) 
 def _without_places(place: LocalWorkplace, value: Any) -> Any:
     """An answer without the places of the folders on this machine, which findings name."""
     if isinstance(value, str):
-        return place.folders.shortened(value)
+        return place.shortened(value)
     if isinstance(value, list):
         return [_without_places(place, one) for one in value]
     if isinstance(value, dict):

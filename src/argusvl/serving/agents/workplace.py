@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,13 +21,7 @@ _MOST_LOADED = 2
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What was said at the start.
-
-    Attributes:
-        folders: What may be read.
-        checkpoints: Name → folder of a checkpoint, or a run's.
-        stores: Name → support store.
-    """
+    """What was said at the start: which folders may be read, and checkpoints (or runs) and support stores by name."""
 
     folders: Sequence[Path]
     checkpoints: Mapping[str, Path]
@@ -53,18 +46,15 @@ def named(places: Sequence[str], what: str) -> dict[str, Path]:
     return found
 
 
-class LocalWorkplace:
+class LocalWorkplace(Folders):
     """Meets :class:`argusvl.task_parts.Workplace`.
-
-    Args:
-        settings: What was said at the start.
 
     Raises:
         ArgusError: A folder or a checkpoint is missing.
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.folders = Folders(settings.folders)
+        super().__init__(settings.folders)
         self.stores = {name: real_path(path) for name, path in settings.stores.items()}
         for store in self.stores.values():
             if not store.is_dir():
@@ -76,22 +66,6 @@ class LocalWorkplace:
             for name, path in {**settings.checkpoints, **shipped}.items()
         }
         self._loaded: dict[Path, Any] = {}
-
-    def image(self, name: str) -> Path:
-        """As the protocol says."""
-        return self.folders.image(name)
-
-    def folder(self, name: str) -> Path:
-        """As the protocol says."""
-        return self.folders.folder(name)
-
-    def file_or_folder(self, name: str, *, most_bytes: int) -> Path:
-        """As the protocol says."""
-        return self.folders.file_or_folder(name, most_bytes=most_bytes)
-
-    def shown(self, path: Path) -> str:
-        """As the protocol says."""
-        return self.folders.shown(path)
 
     def checkpoint(self, name: str | None, task: str) -> Path:
         """As the protocol says.
@@ -117,23 +91,3 @@ class LocalWorkplace:
             self._loaded[folder] = load(folder)
         found: T = self._loaded[folder]
         return found
-
-    def entries(self, name: str, most: int) -> tuple[list[tuple[str, str, int]], int]:
-        """What is in a folder: name, ``file``, ``folder`` or ``other``, and bytes; and how much was left out.
-
-        Without a name: the folders themselves.
-        """
-        found = []
-        places = sorted(self.folder(name).iterdir()) if name else self.folders.roots
-        for place in places[:most]:
-            about = place.stat(follow_symlinks=not name)
-            kind = (
-                "folder"
-                if stat.S_ISDIR(about.st_mode)
-                else "file"
-                if stat.S_ISREG(about.st_mode)
-                else "other"
-            )
-            shown = self.shown(place) if name else place.name
-            found.append((shown, kind, about.st_size if kind == "file" else 0))
-        return found, max(0, len(places) - most)
