@@ -275,6 +275,12 @@ def test_four_samples_at_once_or_accumulated_give_the_same_gradients(
             )
 
 
+def test_memory_is_counted_of_a_way_that_no_table_offers(make_task: MakeTask) -> None:
+    task = make_task("bf16=false", "gradient_checkpointing=true", "device=cpu")
+    weights = sum(p.numel() for p in task.model().parameters())
+    assert 16 * weights < task.memory_needed() < 1 << 30
+
+
 # A whole run
 
 

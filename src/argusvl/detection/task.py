@@ -497,17 +497,13 @@ class DetectionTask:
     def memory_needed(self) -> int:
         """As ``argus inspect memory`` counts it: of the largest batch, with the configured strategy."""
         from argusvl.detection.measure.footprint import BatchShape
-        from argusvl.detection.measure.strategies import counting, need, on_one_device
+        from argusvl.detection.measure.strategies import Strategy, counting, need
 
-        training = self.config.training
         on_gpu = self.config.infrastructure.device != "cpu" and torch.cuda.is_available()
-        mixed = on_gpu if training.bf16 == "auto" else training.bf16
-        wanted = True, "mixed" if mixed else "float32", training.gradient_checkpointing
-        strategy = next(
-            one for one in on_one_device() if (one.offered, one.precision, one.checkpointing) == wanted
-        )
+        strategy = Strategy.of(self.config, on_gpu=on_gpu)
         count = counting(self.model_config(), BatchShape.largest(self.config), self.loss_settings())
-        return int(need(strategy, count(strategy), averaged=training.ema_decay is not None).peak)
+        averaged = self.config.training.ema_decay is not None
+        return int(need(strategy, count(strategy), averaged=averaged).peak)
 
     def figures(self) -> Mapping[str, FigureSpec]:
         """What the figures mean."""

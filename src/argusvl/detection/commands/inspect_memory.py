@@ -184,18 +184,17 @@ def _of_config(path: Path) -> _Asked:
     run = read_detection_config(path)
 
     from argusvl.detection.measure.footprint import BatchShape
+    from argusvl.detection.measure.strategies import Strategy
     from argusvl.detection.task import DetectionTask
 
-    bf16 = run.training.bf16
-    if bf16 == "auto":
-        bf16 = run.infrastructure.device != "cpu"  # as on the GPU that may not be here
-    task, peft = DetectionTask(run), run.model.peft
-    adapter = (None, False) if peft is None else (peft.peft_options.get("r"), peft.base_dtype == "nf4")
+    # As on the GPU that may not be here.
+    trains = Strategy.of(run, on_gpu=run.infrastructure.device != "cpu")
+    task = DetectionTask(run)
     return _Asked(
         task.model_config(),
         task.loss_settings(),
         BatchShape.largest(run),
-        ("mixed" if bf16 else "float32", run.training.gradient_checkpointing, *adapter),
+        (trains.precision, trains.checkpointing, trains.lora_rank, trains.quantised),
         run.training.ema_decay is not None,
     )
 

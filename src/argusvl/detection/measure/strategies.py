@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import Literal
 
+from argusvl.detection.config import DetectionRunConfig
 from argusvl.detection.measure.footprint import BatchShape, CountedStep, Precision, count_step
 from argusvl.detection.model.configuration import ArgusDetectionConfig
 from argusvl.detection.model.losses import LossSettings
@@ -51,6 +52,19 @@ class Strategy:
     devices: int = 1
     offload: bool = False
     offered: bool = False
+
+    @classmethod
+    def of(cls, run: DetectionRunConfig, *, on_gpu: bool) -> Strategy:
+        """How a run trains. An adapter without a rank is counted as all weights."""
+        training, peft = run.training, run.model.peft
+        mixed = on_gpu if training.bf16 == "auto" else training.bf16
+        return cls(
+            "as configured",
+            "mixed" if mixed else "float32",
+            training.gradient_checkpointing,
+            lora_rank=None if peft is None else peft.peft_options.get("r"),
+            quantised=peft is not None and peft.base_dtype in ("nf4", "fp4"),
+        )
 
 
 @dataclass(frozen=True, slots=True)
