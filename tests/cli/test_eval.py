@@ -116,12 +116,13 @@ def test_a_folder_is_answered_with_the_files_in_it(
     assert str(scenes) in capsys.readouterr().err
 
 
-def test_mirror_images_are_refused_where_only_answers_are_measured(
-    tiny_checkpoint: Path, scenes: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("option", ["--mirror", "--no-captions", "--open-captions", "--raw-scores"])
+def test_options_of_the_head_are_refused_where_only_answers_are_measured(
+    tiny_checkpoint: Path, scenes: Path, option: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["eval", str(tiny_checkpoint), str(scenes), "--path", "text", "--mirror"]) == 2
+    assert run(["eval", str(tiny_checkpoint), str(scenes), "--path", "text", option]) == 2
     error = capsys.readouterr().err
-    assert "--mirror" in error and "--path text does not measure" in error and "--path both" in error
+    assert option in error and "--path text does not measure" in error and "--path both" in error
 
 
 def test_other_pixel_limits_are_refused(

@@ -78,11 +78,17 @@ def evaluate_checkpoint(
     """
     from argusvl.detection.data.checkpoint_layout import assets_file
 
-    if mirror and path == "text":
+    of_head = {
+        "--mirror": mirror,
+        "--no-captions": not captions,
+        "--open-captions": open_captions,
+        "--raw-scores": raw_scores,
+    }
+    for option in (name for name, given in of_head.items() if given and path == "text"):
         raise ConfigError(
-            "the mirror image is looked at by the detection head, which --path text does not measure",
-            where="--mirror",
-            remedy="leave --mirror out, or measure the head as well: --path both",
+            "concerns the detection head, which --path text does not measure",
+            where=option,
+            remedy=f"leave {option} out, or measure the head as well: --path both",
         )
     records = _records(data, root, max_examples)
     assets_file(checkpoint)

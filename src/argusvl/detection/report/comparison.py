@@ -158,7 +158,7 @@ def _changed(
     pictures: list[_Changed] = []
     left_out, room = 0, _MAX_BYTES
     for k in sorted(np.flatnonzero(most).tolist(), key=lambda k: -abs(int(most[k]))):
-        if len(pictures) == _MAX_PICTURES or room < 0:
+        if len(pictures) == _MAX_PICTURES:
             break
         try:
             image = open_image(root / names[k], exif="ignore")
@@ -167,6 +167,8 @@ def _changed(
             continue
         jpeg = reduced_jpeg(image, 560)
         room -= len(jpeg)
+        if room < 0:
+            break
         beside = [(run, pairs[k]) for run, pairs in zip(runs, paired, strict=True)]
         pictures.append(_Changed(names[k], image.size, jpeg_uri(jpeg), beside, int(most[k])))
     return pictures, left_out
