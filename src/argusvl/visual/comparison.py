@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from argusvl.core.figures import FigureSpec, spec_of
 from argusvl.visual.curves import Chart, curve_chart, log_series
 from argusvl.visual.page import page_environment, render_page, script_sources
 from argusvl.visual.plots import Series
-from argusvl.visual.report import ReportData
+from argusvl.visual.report import PAGE_SCRIPTS, ReportData
 from argusvl.visual.run_events import Found, findings_of
 from argusvl.visual.sections import Section
 
@@ -38,12 +38,8 @@ class ComparedRun:
         return findings_of(self.data.events or ())
 
 
-@dataclass(frozen=True, slots=True)
-class Differing:
-    """What differs of one kind: for each name the runs' values, in their order; ``None`` where a run has none."""
-
-    title: str
-    rows: Sequence[tuple[str, Sequence[str | None]]]
+Rows = list[tuple[str, list[str | None]]]
+"""For each name the runs' values, in their order; ``None`` where a run has none."""
 
 
 def render_comparison(
@@ -62,30 +58,36 @@ def render_comparison(
     """
     environment = page_environment()
     title = " and ".join(run.name for run in runs)
+    notes = {row.name: row.note for run in runs for row in run.data.figures}
+    after = [{row.name: row.after for row in run.data.figures} for run in runs]
     return render_page(
         environment,
         "comparison.html.jinja",
-        script_sources(environment, ("theme.js", "charts.js", "tables.js")),
+        script_sources(environment, PAGE_SCRIPTS),
         [section.script for section in sections if section.script],
         kind_of_page="Argus comparison",
         data=ReportData(title, f"{len(runs)} runs; all are compared with {runs[0].name}", sections=sections),
         runs=runs,
         gaps=gaps,
-        figures=_figures(runs),
+        figures=[(name, note, [values.get(name) for values in after]) for name, note in notes.items()],
         differing=differences(runs),
         charts=common_charts(runs, figures),
     )
 
 
-def differences(runs: Sequence[ComparedRun]) -> list[Differing]:
+def differences(runs: Sequence[ComparedRun]) -> dict[str, Rows]:
     """What differs in configuration, data and environment."""
     data = [{k: v for k, v in run.configuration.items() if k.startswith("data.")} for run in runs]
     rest = [
         {k: v for k, v in run.configuration.items() if not k.startswith("data.") and k not in _PLACES}
         for run in runs
     ]
-    kinds = (("Configuration", rest), ("Data", data), ("Environment", [run.data.environment for run in runs]))
-    return [Differing(title, _unequal(values)) for title, values in kinds]
+    environments = [run.data.environment for run in runs]
+    return {
+        "Configuration": _unequal(rest),
+        "Data": _unequal(data),
+        "Environment": _unequal(environments),
+    }
 
 
 def common_charts(runs: Sequence[ComparedRun], figures: Mapping[str, FigureSpec]) -> list[Chart]:
@@ -101,7 +103,7 @@ def common_charts(runs: Sequence[ComparedRun], figures: Mapping[str, FigureSpec]
 
     quality = [curve_chart(n.removeprefix("eval_"), lines(n), smooth=False) for n in names if wanted(n)]
     losses = [
-        curve_chart(n.removesuffix("_loss").replace("_", " ") + (" loss"), lines(n), zero_based=True)
+        curve_chart(n.removesuffix("_loss").replace("_", " ") + " loss", lines(n), zero_based=True)
         for n in (
             *(n for n in ("loss", "eval_loss") if n in names),
             *(n for n in names if n.endswith("_loss")),
@@ -112,15 +114,7 @@ def common_charts(runs: Sequence[ComparedRun], figures: Mapping[str, FigureSpec]
     return total + quality + list({chart.title: chart for chart in losses}.values())
 
 
-def _figures(runs: Sequence[ComparedRun]) -> list[tuple[str, str, Sequence[float | None]]]:
-    """Each figure with its note and the runs' values."""
-    notes = {row.name: row.note for run in runs for row in run.data.figures}
-    after = [{row.name: row.after for row in run.data.figures} for run in runs]
-    return [(name, note, [values.get(name) for values in after]) for name, note in notes.items()]
-
-
-def _unequal(values: Sequence[Mapping[str, str]]) -> list[tuple[str, Sequence[str | None]]]:
-    get: Callable[[str], list[str | None]] = lambda name: [one.get(name) for one in values]  # noqa: E731
-    return [
-        (name, get(name)) for name in dict.fromkeys(n for v in values for n in v) if len(set(get(name))) > 1
-    ]
+def _unequal(values: Sequence[Mapping[str, str]]) -> Rows:
+    names = dict.fromkeys(name for one in values for name in one)
+    rows = [(name, [one.get(name) for one in values]) for name in names]
+    return [(name, found) for name, found in rows if len(set(found)) > 1]

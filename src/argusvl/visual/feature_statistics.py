@@ -19,18 +19,14 @@ _CHANNELS_FIRST = (nn.modules.conv._ConvNd, nn.modules.batchnorm._BatchNorm, nn.
 
 @dataclass(frozen=True, slots=True)
 class LayerStatistics:
-    """What a layer gave for a batch; values that are not finite are counted, and left out of the rest.
+    """What a layer gave for a batch.
 
     Attributes:
         name: Of the module.
         kind: Its class.
         units: Size of its last axis, or of the channels.
         dead: How many of them are dead.
-        mean: Over all values.
-        std: Over all values.
-        minimum: Over all values.
-        maximum: Over all values.
-        not_finite: How many values are not finite.
+        not_finite: How many values are not finite; mean, std, minimum and maximum are over the others.
     """
 
     name: str
@@ -60,12 +56,8 @@ def layer_statistics(model: nn.Module, forward: Callable[[], Any]) -> list[Layer
 
     def hook(name: str, axis: int) -> Callable[..., None]:
         def seen(module: nn.Module, _: Any, output: Any) -> None:
-            if (
-                isinstance(output, Tensor)
-                and output.is_floating_point()
-                and output.dim() > 1
-                and output.numel()
-            ):
+            told = isinstance(output, Tensor) and output.is_floating_point() and output.dim() > 1
+            if told and output.numel():
                 found.setdefault(name, _Sums(type(module).__name__)).add(output.detach(), axis)
 
         return seen

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,7 +59,7 @@ class Inner:
 
     batch: str
     layers: Sequence[LayerStatistics] = ()
-    attention: Sequence[Attention] = field(default_factory=list)
+    attention: Sequence[Attention] = ()
     landscape: Chart | None = None
 
     def features(self) -> Chart | None:
@@ -72,20 +72,19 @@ def inner_section(inner: Inner) -> Section:
     from argusvl.visual.feature_statistics import DEAD_BELOW
 
     dead = sorted((one for one in inner.layers if one.dead), key=lambda one: -one.dead_share)
-    html = (
-        page_environment()
-        .get_template("inner.html.jinja")
-        .render(
-            inner=inner,
-            features=inner.features(),
-            dead=dead,
-            below=f"{DEAD_BELOW:g}",
-            short=format_number,
-            attention=[
-                (one.name, [(title, jpeg_uri(reduced_jpeg(tile, _TILE_SIDE))) for title, tile in one.tiles])
-                for one in inner.attention
-            ],
-        )
+    attention = [
+        (one.name, [(title, jpeg_uri(reduced_jpeg(tile, _TILE_SIDE))) for title, tile in one.tiles])
+        for one in inner.attention
+    ]
+    template = page_environment().get_template("inner.html.jinja")
+    below = f"{DEAD_BELOW:g}"
+    html = template.render(
+        inner=inner,
+        features=inner.features(),
+        dead=dead,
+        below=below,
+        short=format_number,
+        attention=attention,
     )
     return Section("inner", "", Markup(f"{_HERE}{html}</div>" if html.strip() else ""))
 

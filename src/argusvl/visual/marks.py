@@ -61,9 +61,8 @@ def place_marks(marks: Sequence[Mark], share: Callable[[float], float]) -> list[
         begin, end = (at - width, at) if left else (at, at + width)
         lane = None
         if (mark.kind, mark.label) not in named:
-            lane = next(
-                (i for i, taken in enumerate(ends) if all(end <= b or begin >= e for b, e in taken)), None
-            )
+            free = (all(end <= b or begin >= e for b, e in taken) for taken in ends)
+            lane = next((i for i, is_free in enumerate(free) if is_free), None)
         if lane is not None:
             ends[lane].append((begin, end))
             named.add((mark.kind, mark.label))
