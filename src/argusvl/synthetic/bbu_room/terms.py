@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argusvl.synthetic.languages import Language
+from argusvl.synthetic.writing import Language
 
 Label = tuple[str, ...]
 """A path of keys of ``TERMS``: type, then kind or maker, then state."""

@@ -6,7 +6,7 @@ words are few and short, because the tokenizer of the embedded base is made from
 
 from __future__ import annotations
 
-from argusvl.synthetic.languages import Language
+from argusvl.synthetic.writing import Language
 
 Label = tuple[str, ...]
 """Keys of ``TERMS``: kind, colour, and the state where the kind has one."""
