@@ -1,4 +1,4 @@
-"""Drawing many pictures by as many processes as there are cores, in order; and the bar that shows it."""
+"""Drawing many pictures by as many processes as there are cores, in order."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ from argusvl.core.threads import usable_cores
 Drawn = TypeVar("Drawn")
 
 _CHUNK = 16  # pictures that a process draws at a time
-_MIN_CHUNKS_A_PROCESS = (
-    8  # a process takes half a second to start: fewer than these are drawn faster without it
-)
+_MIN_CHUNKS_A_PROCESS = 8  # one takes half a second to start: fewer are drawn faster without it
 
 
 def drawn_in_order(

@@ -5,7 +5,6 @@ Four kinds: a whole cabinet, a close look into one, a wall with ground bars, an 
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from random import Random
 
@@ -14,7 +13,7 @@ from argusvl.synthetic.bbu_room.placing import cabinet_grounds, route_cables, st
 from argusvl.synthetic.bbu_room.plan import Draft, Plan, random_view
 from argusvl.synthetic.bbu_room.rows import fill_opening, ground_bar
 from argusvl.synthetic.bbu_room.stamp import random_stamp
-from argusvl.synthetic.canvas import Colour, Pen, Rect, shade
+from argusvl.synthetic.canvas import Colour, Pen, Rect, shade, unit_of
 from argusvl.synthetic.effects import random_exposure
 
 _SHARED_PICTURES = 0.2
@@ -29,7 +28,7 @@ def compose(rng: Random, width: int, height: int) -> Plan:
         width=width,
         height=height,
         view=random_view(rng, width, height, slant=0.045),
-        unit=math.sqrt(width * height / (448 * 336)),
+        unit=unit_of(width, height),
         room_for=rng.randrange(6, 13),
     )
     kind(draft)

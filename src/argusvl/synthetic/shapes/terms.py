@@ -53,20 +53,8 @@ STATES: dict[str, tuple[str, ...]] = {
 }
 """Every kind with its states; none where kind and colour say everything."""
 
-COLOURS = (
-    "red",
-    "orange",
-    "yellow",
-    "green",
-    "cyan",
-    "blue",
-    "purple",
-    "pink",
-    "brown",
-    "black",
-    "grey",
-    "white",
-)
+_HUES = ("red", "orange", "yellow", "green", "cyan", "blue", "purple", "pink", "brown")
+COLOURS = (*_HUES, "black", "grey", "white")
 
 TERMS: dict[str, dict[Language, str]] = {
     "disc": {"zh": "圆盘", "en": "disc"},
@@ -149,18 +137,16 @@ TERMS: dict[str, dict[Language, str]] = {
 TEXTURES = frozenset({"striped", "checked", "dotted", "graded"})
 """States in which a form has a second colour: white, black, or a tint or shade of the first."""
 
-NEUTRALS = frozenset({"black", "grey", "white"})
-"""Colours that leave open, beside a second neutral, which of the two is meant."""
-
 WITHOUT_NEUTRAL = frozenset({"plain_cell", "nucleate_cell", "flower"})
 """Kinds that are made of tints and shades of their colour, which a neutral one has none of."""
 
 
 def allowed_colours(kind: str, state: str | None) -> tuple[str, ...]:
-    """The colours in which a kind and state can be told by its colour."""
-    if state in TEXTURES or kind in WITHOUT_NEUTRAL:
-        return tuple(colour for colour in COLOURS if colour not in NEUTRALS)
-    return COLOURS
+    """The colours in which a kind and state can be told by its colour.
+
+    Black, grey and white leave open, beside a second neutral colour, which of the two is meant.
+    """
+    return _HUES if state in TEXTURES or kind in WITHOUT_NEUTRAL else COLOURS
 
 
 def describe(label: Label, language: Language) -> str:
