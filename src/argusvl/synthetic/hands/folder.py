@@ -12,12 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from argusvl.core.files import write_text_atomically
+from argusvl.synthetic.hands.arrays import Bools, Floats
 from argusvl.synthetic.hands.solids import Primitive
-
-Floats = NDArray[np.float64]
 
 FILE = "hands.json"
 DIGITS_M = 6  # micrometres
@@ -33,7 +31,7 @@ def hand_entry(
     box_xyxy_px: Floats,
     joints_m: Floats,
     *,
-    contact: NDArray[np.bool_] | None = None,
+    contact: Bools | None = None,
     held: tuple[str, Floats] | None = None,
     shape: Primitive | None = None,
 ) -> dict[str, Any]:

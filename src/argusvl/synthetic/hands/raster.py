@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Floats32 = NDArray[np.float32]
-Indices = NDArray[np.int64]
+from argusvl.synthetic.hands.arrays import Floats32, Indices
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,9 +97,8 @@ def rasterise(
     nearness = weight[:, 0] + weight[:, 1] + weight[:, 2]
     pixel = row[of_pixel] * width + column
     # The bits of positive floats are in their order: the nearest wins, of equals the one that comes last.
-    key = (nearness.view(np.uint32).astype(np.uint64) << np.uint64(32)) | np.arange(
-        len(face), dtype=np.uint64
-    )
+    bits = nearness.view(np.uint32).astype(np.uint64)
+    key = (bits << np.uint64(32)) | np.arange(len(face), dtype=np.uint64)
     best = np.zeros(width * height, dtype=np.uint64)
     np.maximum.at(best, pixel, key)
     shown = np.flatnonzero(best)

@@ -15,6 +15,7 @@ from random import Random
 import numpy as np
 
 from argusvl.synthetic.effects import expose, random_exposure
+from argusvl.synthetic.hands.arrays import Generator
 from argusvl.synthetic.hands.backgrounds import pictures_in, random_background
 from argusvl.synthetic.hands.camera import project
 from argusvl.synthetic.hands.rendering import render, silhouette
@@ -92,7 +93,7 @@ def _plan(
     return PlannedPicture((word,) * len(hands), paint)
 
 
-def _hands(generator: np.random.Generator, size: tuple[int, int]) -> list[Scene]:
+def _hands(generator: Generator, size: tuple[int, int]) -> list[Scene]:
     """From the farthest to the nearest."""
     found: list[Scene] = []
     for _ in range(int(generator.choice(len(_HOW_MANY), p=_HOW_MANY))):
@@ -107,7 +108,7 @@ def _hands(generator: np.random.Generator, size: tuple[int, int]) -> list[Scene]
     return found
 
 
-def _placed(generator: np.random.Generator, size: tuple[int, int]) -> Scene:
+def _placed(generator: Generator, size: tuple[int, int]) -> Scene:
     """A hand in a window of the picture, seen by a camera that sees all of it."""
     side = float(np.exp(generator.uniform(np.log(_SMALLEST_PX), np.log(1.1 * min(size)))))
     window = random_scene(generator, (round(side), round(side)))
