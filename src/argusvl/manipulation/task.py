@@ -23,8 +23,7 @@ from argusvl.manipulation.data.dataset import CropSettings, HandCrop, HandDatase
 from argusvl.manipulation.data.reading import open_hands
 from argusvl.manipulation.data.records import HandRecord
 from argusvl.manipulation.measure.evaluation import HandEvaluation, evaluate_dataset
-from argusvl.manipulation.measure.figures import FIGURES
-from argusvl.manipulation.measure.metrics import mean_pose
+from argusvl.manipulation.measure.metrics import FIGURES, mean_pose
 from argusvl.manipulation.model.configuration import HUB
 from argusvl.manipulation.model.loading import load_config, load_model
 from argusvl.manipulation.model.losses import LOSSES

@@ -219,7 +219,7 @@ def _write_index(folder: Path, source: dict[str, Any], splits: dict[str, list[Li
             "objects": labels.total(),
             "labels": dict(sorted(labels.items())),
         }
-    more = {
+    more: dict[str, Any] = {
         "limits": None,  # drawn at the size asked for, on the grid or not
         "split_origin": {"made_by": "source", "val_fraction": None, "seed": None, "group_key": None},
         "splits": counts,

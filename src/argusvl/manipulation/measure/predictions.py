@@ -63,8 +63,12 @@ def predict_crops(
         matrices = torch.from_numpy(np.stack([camera for camera, _ in moved]).astype(np.float32))
         with torch.inference_mode():
             output = model(pixel_values=turned.to(device), cameras=matrices.to(device))
+        found = zip(predictions_of(output), moved, strict=True)
         looks.append(
-            [_turned_back(one, back) for one, (_, back) in zip(predictions_of(output), moved, strict=True)]
+            [
+                replace(one, joints_m=one.joints_m @ back, coarse_m=one.coarse_m @ back)
+                for one, (_, back) in found
+            ]
         )
     return [_mean(of_one) for of_one in zip(*looks, strict=True)]
 
@@ -83,14 +87,8 @@ def predictions_of(output: Any) -> list[HandPrediction]:
     knows = held["kind_logits"].shape[-1] > 0
     kinds = held["kind_logits"].argmax(-1).tolist() if knows else [-1] * len(refined)
     poses = np.concatenate([array(held["rotation"]), array(held["position"])[..., None]], axis=-1)
-    return [
-        HandPrediction(*one)
-        for one in zip(refined, coarse, confidence, sampling, contact, kinds, poses, strict=True)
-    ]
-
-
-def _turned_back(found: HandPrediction, turn: Floats) -> HandPrediction:
-    return replace(found, joints_m=found.joints_m @ turn, coarse_m=found.coarse_m @ turn)
+    fields = zip(refined, coarse, confidence, sampling, contact, kinds, poses, strict=True)
+    return [HandPrediction(*one) for one in fields]
 
 
 def _mean(looks: Sequence[HandPrediction]) -> HandPrediction:

@@ -88,14 +88,10 @@ def load_model(folder: Path, **changes: Any) -> ArgusForHands:
     except MemoryError:
         raise
     except Exception as error:  # as above, and whatever safetensors makes of a damaged file
-        raise CheckpointError(
-            f"its weights cannot be loaded: {error}", where=folder, remedy=_AGAIN
-        ) from error
+        what = f"its weights cannot be loaded: {error}"
+        raise CheckpointError(what, where=folder, remedy=_AGAIN) from error
     if wrong := sorted(report["missing_keys"]) + sorted(report["unexpected_keys"]):
-        raise CheckpointError(
-            f"its weights do not fit config.json: {wrong[0]} is missing or too much",
-            where=folder,
-            remedy=_AGAIN,
-        )
+        what = f"its weights do not fit config.json: {wrong[0]} is missing or too much"
+        raise CheckpointError(what, where=folder, remedy=_AGAIN)
     check_finite(model.named_parameters(), folder)
     return model

@@ -19,15 +19,8 @@ from argusvl.visual.fonts import load_font
 
 Colour = tuple[int, int, int]
 
-FINGER_COLOURS: tuple[Colour, ...] = (
-    (230, 80, 60),
-    (240, 170, 40),
-    (70, 180, 90),
-    (60, 140, 230),
-    (170, 90, 210),
-)
+FINGER_COLOURS = ((230, 80, 60), (240, 170, 40), (70, 180, 90), (60, 140, 230), (170, 90, 210))
 """Thumb to little finger."""
-_TRUTH: Colour = (255, 255, 255)
 _GROUND: Colour = (250, 250, 250)
 _INK: Colour = (40, 40, 40)
 _SMOOTH = 3
@@ -105,12 +98,7 @@ def draw_in_space(
 
 
 def draw_sampling(image: Image.Image, sampling_px: Floats) -> Image.Image:
-    """Where refinement looked: a path for each joint, from its first place to its last.
-
-    Args:
-        image: The crop.
-        sampling_px: ``[steps, 21, 2]`` crop pixels.
-    """
+    """Where refinement looked, ``[steps, 21, 2]`` crop pixels: a path for each joint, from first to last."""
     drawn = image.copy()
     pen = ImageDraw.Draw(drawn)
     for joint in range(NUM_JOINTS):
@@ -125,13 +113,7 @@ def draw_sampling(image: Image.Image, sampling_px: Floats) -> Image.Image:
 
 
 def draw_attention(image: Image.Image, attention: Floats, colour: Colour) -> Image.Image:
-    """Where a joint's query looks: the more, the more of a colour lies on the grey picture.
-
-    Args:
-        image: The crop.
-        attention: ``[h, w]`` over the crop, not negative.
-        colour: Of the most.
-    """
+    """Where a joint's query looks, ``[h, w]`` over the crop: the more, the more of a colour on the grey picture."""
     seen = Image.fromarray((attention / attention.max()).astype(np.float32))
     share = np.asarray(seen.resize(image.size, Image.Resampling.BILINEAR))[..., None]
     grey = np.asarray(image.convert("L"))[..., None] * 0.6
@@ -139,12 +121,7 @@ def draw_attention(image: Image.Image, attention: Floats, colour: Colour) -> Ima
 
 
 def draw_errors(errors_mm: Sequence[float], width: int = 460) -> Image.Image:
-    """A bar for each joint.
-
-    Args:
-        errors_mm: 21, ``nan`` where it is not known.
-        width: Of the picture, pixels.
-    """
+    """A bar for each of 21 joints' errors, ``nan`` where one is not known, on a picture of a width in pixels."""
     row, label, font = 18, 110, load_font(None, 12)
     picture = Image.new("RGB", (width, row * NUM_JOINTS + 8), _GROUND)
     pen = ImageDraw.Draw(picture)

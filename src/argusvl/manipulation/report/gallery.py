@@ -45,14 +45,8 @@ def write_gallery(
     places = np.linspace(0, len(rest) - 1, min(len(rest), most - len(worst))).round().astype(int)
     entries = []
     for number, index in enumerate([*(rest[k] for k in places), *worst[::-1]]):
-        name = f"{number:02}.jpg"
+        name, error = f"{number:02}.jpg", round(float(means[index]), 2)
         draw(dataset[index], predictions[index]).save(folder / name, quality=88)
-        entries.append(
-            {
-                "picture": name,
-                "source": dataset.sample_name(index),
-                "error_mm": round(float(means[index]), 2),
-                "worst": index in worst,
-            }
-        )
+        told = {"picture": name, "source": dataset.sample_name(index), "error_mm": error}
+        entries.append(told | {"worst": index in worst})
     write_text_atomically(folder / LIST, json.dumps(entries, ensure_ascii=False, indent=1) + "\n")

@@ -126,8 +126,8 @@ def _room(draft: Draft) -> None:
 def _cabinet_frame(
     draft: Draft, outer: Rect, opening: Rect, frame: Colour, inside: Colour, rail: float
 ) -> None:
-    sides = {"outer": outer, "opening": opening, "rail_width": rail}
-    draft.add(surroundings.paint_cabinet, **sides, frame=frame, inside=inside)
+    colours, sides = {"frame": frame, "inside": inside}, {"outer": outer, "opening": opening}
+    draft.add(surroundings.paint_cabinet, None, **colours, **sides, rail_width=rail)
 
 
 def _frame_colours(rng: Random) -> tuple[Colour, Colour]:

@@ -76,7 +76,13 @@ def stickers(draft: Draft, count: int) -> None:
     ink = rng.choice(((24, 24, 28), (24, 24, 28), (28, 40, 110)))
     for _ in range(count if draft.surfaces else 0):
         width, height = rng.uniform(42, 68) * u * scale, rng.uniform(21, 28) * u * scale
-        look = {"width": width, "height": height, "paper": paper, "ink": ink, "seed": rng.getrandbits(32)}
+        look: dict[str, Any] = {
+            "width": width,
+            "height": height,
+            "paper": paper,
+            "ink": ink,
+            "seed": rng.getrandbits(32),
+        }
         reach = Rect(-0.54 * width, -0.6 * height, 0.54 * width, 0.6 * height)
         for _ in range(12):
             face = rng.choice(draft.surfaces)
@@ -107,7 +113,7 @@ def route_cables(draft: Draft, plugs: list[Plug], opening: Rect) -> None:
             path = surroundings.bend((x, y), (x, y + 4 * u), (x, y + 6 * u), end, steps=4)
             if not _clear(draft, path, plug.place, plug.thickness):
                 continue
-        cable = {"path": path, "thickness": plug.thickness, "colour": plug.colour}
+        cable: dict[str, Any] = {"path": path, "thickness": plug.thickness, "colour": plug.colour}
         draft.add_above(surroundings.paint_cable, **cable)
 
 

@@ -83,7 +83,7 @@ def _row(draft: Draft, kind: str, area: Rect, frame: Colour, inside: Colour) -> 
     if kind == "baffle":
         _large(draft, area, ("baffle", "installed"), equipment.paint_baffle, face=face, seed=seed)
     elif kind == "opening":
-        look = {"inside": inside, "rail": shade(frame, 0.8), "seed": seed}
+        look: dict[str, Any] = {"inside": inside, "rail": shade(frame, 0.8), "seed": seed}
         _large(draft, area, ("baffle", "missing"), equipment.paint_opening, **look)
     else:
         _large(draft, area, None, rng.choice(equipment.OTHER_EQUIPMENT), face=face, seed=seed)
@@ -115,7 +115,7 @@ def _bbu(draft: Draft, area: Rect, seed: int) -> list[Plug]:
                 tilt = random_tilt(rng)
                 label: Label = ("connection", "bbu_screw", "correct" if tilt is None else "loose")
                 at, bounds = (x, area.y0 + share * h), screw_bounds(radius, tilt)
-                screw = {"radius": radius, "tilt": tilt, "metal": metal, "collar": collar}
+                screw: dict[str, Any] = {"radius": radius, "tilt": tilt, "metal": metal, "collar": collar}
                 small(draft, at, bounds, label, fasteners.paint_screw, **screw)
     size, ports = equipment.ports_of_bbu(maker, w, h)
     latch = rng.choice(((34, 74, 168), (40, 42, 48), (60, 140, 190)))
@@ -159,7 +159,8 @@ def ground_bar(draft: Draft, area: Rect, plate: Colour | None) -> None:
         y = area.y0 + 0.5 * h
         tilt = random_tilt(rng)
         label: Label = ("connection", "ground_bar_screw", "correct" if tilt is None else "loose")
-        bounds, bolt = screw_bounds(radius, tilt), {"radius": radius, "tilt": tilt, "metal": metal}
+        bounds = screw_bounds(radius, tilt)
+        bolt: dict[str, Any] = {"radius": radius, "tilt": tilt, "metal": metal}
         if not small(draft, (x, y), bounds, label, fasteners.paint_ground_bolt, **bolt):
             continue
         end = area.y1 + (1.5 * draft.height if plate is None else 0.0)

@@ -163,8 +163,8 @@ def _signs(generator: Generator, count: int) -> Pose:
     point, fist = generator.uniform(size=count) < 0.25, generator.uniform(size=count) < 0.4
     stretched[point] = [True, False, False, False]
     stretched[fist] = False
-    out, folded_in = generator.uniform(-0.03, 0.12, (count, 4)), generator.uniform(0.75, 1.0, (count, 4))
-    curl = np.where(stretched, out, folded_in)
+    straight, bent = generator.uniform(-0.03, 0.12, (count, 4)), generator.uniform(0.75, 1.0, (count, 4))
+    curl = np.where(stretched, straight, bent)
     pose = curled(generator, curl, generator.uniform(0, 0.8, count), shake=4)
     folded = _thumb(curled(generator, curl, np.zeros(count)), generator, [15, 5, 20, 10], [50, 35, 60, 70])
     out = generator.uniform(size=count) < np.where(fist, 0.2, 0.35)  # the thumb: out, or over the fingers

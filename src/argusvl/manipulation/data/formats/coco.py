@@ -84,22 +84,20 @@ class CocoHands(HandData):
             raise bad_field(source, "image_id", number, "the id of an image of this file")
         name = picture.needed("file_name", "a path", str)
         inside = "write paths relative to the folder of the option images, which holds all pictures"
-        image = path_inside(
-            self.images, name, stated_in=picture.source, links=False, error=DataError, remedy=inside
-        )
+        how: dict[str, Any] = {"stated_in": picture.source, "error": DataError, "remedy": inside}
+        image = path_inside(self.images, name, links=False, **how)
         size = picture_size(image)
         stated = [picture.needed(side, "pixels", int | float) for side in ("width", "height")]
         width, height = numbers(stated, (2,), "width, height", picture.source).tolist()
         require_size((width, height), size, picture.source)
-        given = [
-            one.get(key) for one in (entry, picture) for key in ("K", "cam_param") if one.get(key) is not None
-        ]
+        stated_k = (one.get(key) for one in (entry, picture) for key in ("K", "cam_param"))
+        given = next((value for value in stated_k if value is not None), None)
         joints, valid = self._joints(entry)
         box = entry.numbers("bbox", (4,), "[left, top, width, height]")
         return HandRecord(
             image=image,
             size=size,
-            camera=parse_camera(given[0] if given else None, source, self._origin),
+            camera=parse_camera(given, source, self._origin),
             side=entry.one_of("hand_type", ("left", "right")),
             joints_m=joints,
             joint_valid=valid,
@@ -113,10 +111,10 @@ class CocoHands(HandData):
         written = "21 × 3 numbers, null for a joint that is not known"
         rows, known = entry.joints("joints_coord_cam", written)
         if (valid := entry.get("joint_valid")) is not None:
-            rows_of = (
-                [v if isinstance(v, list) else [v] for v in valid] if isinstance(valid, list) else [[valid]]
-            )
-            flat = [value for row in rows_of for value in row]  # some files hold a column
+            every = valid if isinstance(valid, list) else [valid]
+            flat = [
+                v for row in every for v in (row if isinstance(row, list) else [row])
+            ]  # some hold a column
             known &= numbers(flat, (21,), "joint_valid", entry.source) > 0
         return parse_joints(rows, known, entry.source, unit=self._unit, order=self._order)
 

@@ -102,9 +102,8 @@ class HandFolder(HandData):
         try:
             return image, picture_size(image)
         except ImageError as error:
-            raise ImageError(
-                error.what, where=f"{source}, {image}", remedy=error.remedy, slug=error.slug
-            ) from None
+            where = f"{source}, {image}"
+            raise ImageError(error.what, where=where, remedy=error.remedy, slug=error.slug) from None
 
     def _camera(self, hand: Fields, size: tuple[int, int]) -> Floats:
         place = hand if hand.get("K") is not None else self._top
@@ -130,17 +129,13 @@ class HandFolder(HandData):
         try:
             return Primitive(name, tuple(metres))
         except DataError as error:
-            raise DataError(
-                error.what, where=source, remedy=error.remedy, slug="malformed-hand-record"
-            ) from None
+            what, remedy = error.what, error.remedy
+            raise DataError(what, where=source, remedy=remedy, slug="malformed-hand-record") from None
 
     def _contact(self, contact: Any, source: str) -> Bools | None:
         if contact is None:
             return None
-        if (
-            not isinstance(contact, list)
-            or len(contact) != 21
-            or any(not isinstance(c, bool) for c in contact)
-        ):
+        right = isinstance(contact, list) and len(contact) == 21 and {*map(type, contact)} == {bool}
+        if not right:
             raise bad_field(source, "contact", contact, "21 of true or false")
         return to_our_order(np.array(contact), self._order)

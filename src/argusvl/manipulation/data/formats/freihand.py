@@ -33,7 +33,6 @@ VERSIONS = ("gs", "hom", "sample", "auto")
 """Backgrounds of the training pictures: green screen, harmonised, coloured from samples, coloured freely."""
 
 SIZE = (224, 224)
-_FILES = ("K", "xyz")
 
 
 class FreiHand(HandData):
@@ -68,16 +67,13 @@ class FreiHand(HandData):
             remedy = "unpack the pictures beside the lists"
             raise DataError(f"no {part}/rgb/", where=self.root, remedy=remedy, slug="hand-data-wrong-folder")
         self._part, self._versions = part, versions
-        self._lists = {name: self._list(name) for name in (*_FILES, *(("verts",) if vertices else ()))}
+        names = ("K", "xyz", "verts") if vertices else ("K", "xyz")
+        self._lists = {name: self._list(name) for name in names}
         lengths = {name: len(values) for name, values in self._lists.items()}
         if len(set(lengths.values())) != 1:
             told = ", ".join(f"{count} in {part}_{name}.json" for name, count in lengths.items())
-            raise DataError(
-                f"samples do not belong together: {told}",
-                where=self.root,
-                remedy="take all lists from the same release",
-                slug="malformed-hand-record",
-            )
+            what, remedy = f"samples do not belong together: {told}", "take all lists from the same release"
+            raise DataError(what, where=self.root, remedy=remedy, slug="malformed-hand-record")
         self._samples = len(self._lists["K"])
 
     def __len__(self) -> int:
@@ -95,9 +91,8 @@ class FreiHand(HandData):
         joints, valid = parse_joints(written, ALL_KNOWN, source, unit="m", order="openpose")
         vertices = None
         if "verts" in self._lists:
-            vertices = numbers(
-                self._lists["verts"][sample], (-1, 3), "verts", source.replace("_xyz", "_verts")
-            )
+            place = source.replace("_xyz", "_verts")
+            vertices = numbers(self._lists["verts"][sample], (-1, 3), "verts", place)
         return HandRecord(
             image=image,
             size=size,
