@@ -50,15 +50,9 @@ def make_starting_config(
     val_options: Mapping[str, Any],
     base: tuple[str, HandAssets, Mapping[str, Any]] | None = None,
 ) -> str:
-    """The text of a configuration.
+    """The text of a configuration for training data and held-out data of the same format.
 
-    Args:
-        train: Training data.
-        val: Held-out data of the same format.
-        format_name: A name of :data:`~argusvl.manipulation.data.reading.FORMATS`.
-        train_options: Of the reader for the training data.
-        val_options: Of the reader for the held-out data.
-        base: A checkpoint to start from: as the user named it, its assets and its model's configuration.
+    ``base`` is a checkpoint to start from: as the user named it, its assets and its model's configuration.
 
     Raises:
         ArgusError: The data cannot be read, or show no hand.

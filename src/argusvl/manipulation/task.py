@@ -54,9 +54,6 @@ FIXED_SIZES = (
 class HandTask:
     """Meets :class:`argusvl.training.protocol.Task` for a :class:`HandRunConfig`.
 
-    Args:
-        config: The run's configuration.
-
     Raises:
         ArgusError: What the configuration names is missing or cannot be read.
     """

@@ -52,12 +52,7 @@ def generator_of(name: str) -> SceneGenerator:
 
 
 def draw_set(name: str, out: str | Path, **options: Any) -> None:
-    """Draws the scenes of a name.
-
-    Args:
-        name: One of :data:`SCENES`.
-        out: The folder.
-        **options: For the generator; ``None`` leaves one to it.
+    """Draws the scenes of a name into a folder; an option that is ``None`` is left to their generator.
 
     Raises:
         DataError: There are no such scenes, or they have no such option.

@@ -117,20 +117,11 @@ class Scenes:
         backgrounds: int | None = None,
         progress: bool = False,
     ) -> None:
-        """Draws a set into a new folder, complete or not at all.
+        """Draws a set into a new folder, complete or not at all; a folder with this very set is left as it is.
 
         Writes ``images/*.jpg``, ``train.jsonl``, ``val.jsonl``, ``test.jsonl``, ``teacher_pool.jsonl`` and
-        ``manifest.json``.
-
-        Args:
-            out: New or empty folder; a folder with this very set is left as it is.
-            images: Number of pictures in train, val and test together (8 : 1 : 1); the teacher pool comes on top.
-            seed: The same seed gives the same bytes.
-            width: Of every picture, in pixels.
-            height: Of every picture, in pixels.
-            language: Of the descriptions, ``"zh"`` or ``"en"``.
-            backgrounds: Number of photographs that the plan draws on, for the manifest.
-            progress: Show a progress bar.
+        ``manifest.json``. ``images`` counts train, val and test together (8 : 1 : 1); the pool comes on top. The same
+        seed gives the same bytes. ``backgrounds`` is the number of photographs that the plan draws on.
 
         Raises:
             DataError: An argument makes no sense, or ``out`` holds something else.
@@ -266,11 +257,7 @@ def check_size(images: int, width: int, height: int) -> None:
 
 
 def is_there(folder: Path, source: dict[str, Any]) -> bool:
-    """Whether a folder holds the very set that is asked for; a new or empty one does not.
-
-    Args:
-        folder: Where the set is to go.
-        source: What its manifest would say of where it comes from.
+    """Whether a folder holds the very set that is asked for, by its :func:`source_entry`; a new or empty one does not.
 
     Raises:
         DataError: It is a file, or holds something else.

@@ -18,13 +18,8 @@ _PLACES = {"training.output_dir", "training.run_name"}  # they name a run and ch
 
 @dataclass(frozen=True, slots=True)
 class ComparedRun:
-    """A run among others.
-
-    Attributes:
-        name: Its name, another one for each.
-        data: What its folder holds.
-        state: ``finished``, ``running``, …
-        configuration: Key by key, as text; empty where it has none.
+    """A run among others: its name, another one for each, its state (``finished``, ``running``, …), what its folder
+    holds, and its configuration key by key, as text.
     """
 
     name: str
@@ -48,13 +43,9 @@ def render_comparison(
     sections: Sequence[Section],
     gaps: Sequence[str],
 ) -> str:
-    """The page as HTML text.
+    """The page as HTML text; the first run is what the others are compared with.
 
-    Args:
-        runs: The first is what the others are compared with.
-        figures: What their task declares of its figures.
-        sections: What the task says of them.
-        gaps: What could not be compared, and why.
+    ``figures`` and ``sections`` are their task's, ``gaps`` what could not be compared, and why.
     """
     environment = page_environment()
     title = " and ".join(run.name for run in runs)

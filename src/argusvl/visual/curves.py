@@ -36,9 +36,6 @@ class Chart:
     """A chart, ready for the page.
 
     Attributes:
-        title: What is shown.
-        svg: An ``<svg>`` element.
-        legend: The lines.
         warning: What a reader must know, e.g. of values that are not finite.
         wide: Whether it deserves the page's whole width.
     """

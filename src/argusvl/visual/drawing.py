@@ -127,15 +127,9 @@ def draw_comparison(
     font_path: str | Path | None = None,
     on_missing: OnMissing = "escape",
 ) -> Image.Image:
-    """Truth above, prediction below, each drawn as by :func:`draw_boxes`.
+    """Truth (boxes and labels) above, prediction (and scores) below, each drawn as by :func:`draw_boxes`.
 
-    Args:
-        image: The image.
-        truth: Boxes and labels.
-        predicted: Boxes, labels and scores.
-        font_path: As for :func:`draw_boxes`.
-        on_missing: By default a character that the font lacks is written as its code: a model in training may
-            write anything.
+    By default a character that the font lacks is written as its code: a model in training may write anything.
     """
     colours = distinct_colours([*truth[1], *predicted[1]])
     upper = draw_boxes(image, *truth, font_path=font_path, on_missing=on_missing, colours=colours)

@@ -22,8 +22,6 @@ class LayerStatistics:
     """What a layer gave for a batch.
 
     Attributes:
-        name: Of the module.
-        kind: Its class.
         units: Size of its last axis, or of the channels.
         dead: How many of them are dead.
         not_finite: How many values are not finite; mean, std, minimum and maximum are over the others.

@@ -19,14 +19,7 @@ _LOGARITHMIC_FROM = 30.0  # times the smallest loss: one that blew up would pres
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What the section shows.
-
-    Attributes:
-        summary: A sentence or two.
-        findings: Errors first.
-        happenings: What else is no routine.
-        groups: The charts: the time line first.
-    """
+    """What the section shows: a sentence or two, findings, errors first, what else is no routine, and the charts."""
 
     summary: str
     findings: Sequence[Found]
@@ -41,10 +34,7 @@ def health_of(
 ) -> Health | None:
     """The section, or ``None`` where there is nothing that it could show.
 
-    Args:
-        log_history: The training log.
-        events: What happened; ``None`` where the run has kept no record of it.
-        groups: The charts of the log; those about health are taken.
+    ``events`` is ``None`` where the run has kept no record; of the charts of its log those about health are taken.
     """
     findings, happenings = findings_of(events or ()), happenings_of(events or ())
     line = _time_line(log_history, marks_of(findings, happenings))

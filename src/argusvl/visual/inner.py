@@ -51,9 +51,7 @@ class Inner:
     """What was seen of one batch.
 
     Attributes:
-        batch: In words.
         layers: In the order of computing; empty: not looked at.
-        attention: By picture.
         landscape: The loss around the weights; ``None``: not computed.
     """
 

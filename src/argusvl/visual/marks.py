@@ -20,14 +20,7 @@ _CHARACTER, _GAP = 0.023, 0.02
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Something at a step.
-
-    Attributes:
-        step: Where.
-        label: A few characters: an ID, or what happened.
-        kind: Its colour and dashes.
-        text: What is said where it is pointed at.
-    """
+    """Something at a step, with a few characters for a label and a text that is said where it is pointed at."""
 
     step: float
     label: str

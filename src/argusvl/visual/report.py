@@ -25,15 +25,9 @@ PAGE_SCRIPTS = ("theme.js", "charts.js", "tables.js")
 
 @dataclass(frozen=True, slots=True)
 class FigureRow:
-    """One quality figure.
+    """One quality figure before and after training, with what it means in a few words.
 
-    Attributes:
-        name: E.g. ``AP50``.
-        before: Before training; ``None`` where it was not measured.
-        after: After training; ``None`` where it was not measured.
-        note: What it means, in a few words.
-        beside: Of the second measurement, where there is one; ``None`` where it was not measured.
-        lower_is_better: Which way is better.
+    ``beside`` is of a second measurement; what was not measured is ``None``.
     """
 
     name: str
@@ -49,9 +43,6 @@ class ReportData:
     """Everything that a report says.
 
     Attributes:
-        title: The run's name.
-        subtitle: One line about it.
-        figures: Quality before and after training.
         measured_on: The data of these figures, in words.
         beside: Name of a second measurement of the figures; empty where there is none.
         facts: Other numbers and names, e.g. how long it took.
@@ -59,9 +50,6 @@ class ReportData:
         declared: What the task declares of its figures, for the charts.
         events: What happened in the run; ``None`` where it has kept no record.
         inner: What was seen inside the model: parts of the section on health.
-        sections: What the task adds.
-        configuration: The run's configuration as text.
-        environment: Versions and devices.
     """
 
     title: str

@@ -43,12 +43,9 @@ class Found(_AtSteps):
 
     Attributes:
         id: Of the catalogue.
-        slug: Its name.
         severity: ``error``, or ``warning`` for all that may be wrong.
         hint: For what is not proven: that it is a hint, with its probability.
-        where: The place.
         what: The first one's words.
-        remedy: What to do.
     """
 
     id: str

@@ -96,10 +96,7 @@ def load_predictor(
 class HandStream:
     """A predictor with what is asked of every picture; meets :class:`argusvl.task_parts.Predictor`.
 
-    Attributes:
-        predictor: Of the joints.
-        query: Side and camera; the hand itself where there is no finder.
-        finder: Says where the hands are.
+    Without a finder the query is about the hand itself, else about side and camera.
     """
 
     predictor: HandPredictor

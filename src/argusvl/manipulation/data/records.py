@@ -51,10 +51,8 @@ class HandRecord:
     """One hand in one picture.
 
     Attributes:
-        image: The picture's file.
         size: ``(width, height)`` of the picture, pixels.
         camera: ``[3, 3]`` float64 K.
-        side: Which hand.
         joints_m: ``[21, 3]`` float64, camera's frame; ``nan`` where not valid.
         joint_valid: ``[21]`` bool. All false: the picture shows no hand.
         source: File and line or entry, for messages.

@@ -20,15 +20,10 @@ class HandView:
     """One hand in one changed picture; fields as in :class:`~argusvl.manipulation.data.records.HandRecord`.
 
     Attributes:
-        picture: The changed picture.
         camera: ``[3, 3]``: K of the changed picture.
         turn: ``[3, 3]`` orthogonal: old camera's frame → this one's. Its transpose brings predictions back.
-        side: Which hand is seen now.
-        joints_m: ``[21, 3]``.
-        joint_valid: ``[21]``.
         joints_px: ``[21, 2]`` in the changed picture: the marks where there are, else where the joints are seen.
         held: The object, as a rotation of its model; after a mirror, of its model mirrored along its own x.
-        contact: ``[21]``.
     """
 
     picture: Image.Image
@@ -43,12 +38,7 @@ class HandView:
 
 
 def view_of(record: HandRecord, change: PictureMap, picture: Image.Image) -> HandView:
-    """What a record says after a change of its picture.
-
-    Args:
-        record: As read.
-        change: From the record's pixels.
-        picture: The record's picture.
+    """What a record says after a change of its picture's pixels.
 
     Raises:
         DataError: The picture has not the record's size.

@@ -34,7 +34,6 @@ class HandEvaluation:
     Attributes:
         figures: Refined, beside the mean pose.
         coarse: Before refinement.
-        predictions: One for each hand.
         views: What is true of each, in the crop; without its picture.
         scalars: All figures by the names of :data:`~argusvl.manipulation.measure.metrics.FIGURES`.
     """
@@ -78,17 +77,10 @@ def evaluate_dataset(
     workers: int = 0,
     progress: bool = False,
 ) -> HandEvaluation:
-    """Measures a model on held-out hands.
+    """Measures a model in evaluation mode on held-out hands without random changes.
 
-    Args:
-        model: In evaluation mode.
-        dataset: Without random changes.
-        mean_pose: ``[21, 3]``: of the training crops, the baseline.
-        batch_size: Hands in a forward pass.
-        turns: See :func:`~argusvl.manipulation.measure.predictions.predict_crops`.
-        parallel: The ranks that share the work.
-        workers: Processes that read pictures.
-        progress: Whether to show a bar.
+    ``mean_pose`` ``[21, 3]`` of the training crops is the baseline; ``turns`` are those of
+    :func:`~argusvl.manipulation.measure.predictions.predict_crops`; ``workers`` are processes that read pictures.
     """
     parallel = parallel or Parallel()
     mine = list(parallel.share(len(dataset)))

@@ -67,11 +67,7 @@ def load_config(folder: Path) -> HandConfig:
 
 
 def load_model(folder: Path, **changes: Any) -> ArgusForHands:
-    """The network of a checkpoint, in float32.
-
-    Args:
-        folder: The checkpoint.
-        **changes: Fields of its configuration that shape no weight.
+    """The network of a checkpoint, in float32; ``changes`` are fields of its configuration that shape no weight.
 
     Raises:
         CheckpointError: A file is missing, damaged, or does not fit.

@@ -126,12 +126,7 @@ class Hand:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Hands:
-    """The hands that were found in a picture, the surest first.
-
-    Attributes:
-        hands: May be none.
-        note: What the caller should know.
-    """
+    """The hands that were found in a picture, the surest first, and what the caller should know of it."""
 
     hands: Sequence[Hand]
     note: str = ""
@@ -155,9 +150,7 @@ class Hands:
 class HandPredictor:
     """Finds the joints of hands with a trained checkpoint; made by :meth:`from_pretrained`.
 
-    Attributes:
-        model: In evaluation mode, on its device.
-        assets: The conditions of training.
+    ``model`` is in evaluation mode, on its device; ``assets`` are the conditions of training.
     """
 
     def __init__(self, model: ArgusForHands, assets: HandAssets) -> None:
@@ -284,10 +277,7 @@ class HandPredictor:
         return [max(islice(hands, len(own)), key=lambda hand: float(hand.confidence.mean())) for own in cuts]
 
     def cut(self, image: str | Path | Image.Image, query: HandQuery) -> tuple[CutHand, ...]:
-        """A hand cut out for the model: the first half of :meth:`predict`, which needs no model.
-
-        Returns:
-            It as either side that it may be.
+        """A hand cut out as either side that it may be: the first half of :meth:`predict`, which needs no model.
 
         Raises:
             ImageError: The picture cannot be read.
@@ -385,10 +375,8 @@ class CutHand:
         change: Picture → crop.
         camera: ``[3, 3]`` K of the crop.
         turn: ``[3, 3]``: rotation from the picture's camera to the crop's.
-        side: Which hand it is taken for.
         box_xyxy_px: ``[4]`` in the picture: what was cut out, without its margin.
         source_camera: ``[3, 3]`` K of the picture.
-        note: What the caller should know.
     """
 
     picture: Image.Image

@@ -76,13 +76,10 @@ def draw_skeleton(
 def draw_in_space(
     joints_m: Floats, size: int, truth_m: Floats | None = None, *, axes: tuple[int, int] = (0, 1)
 ) -> Image.Image:
-    """A hand in space, about its middle, seen along an axis of the camera's frame.
+    """A hand ``[21, 3]`` in space, about its middle, seen along an axis of the camera's frame; ``size`` is in pixels.
 
-    Args:
-        joints_m: ``[21, 3]``.
-        size: Side of the picture, pixels.
-        truth_m: ``[21, 3]``, drawn grey behind it, wrist on wrist.
-        axes: Which go right and down: ``(0, 1)`` as the camera sees it, ``(2, 1)`` from its right.
+    The truth is drawn grey behind it, wrist on wrist. ``axes`` go right and down: ``(0, 1)`` as the camera sees it,
+    ``(2, 1)`` from its right.
     """
     picture = Image.new("RGB", (size, size), _GROUND)
     both = [joints_m - joints_m[WRIST]]
@@ -141,11 +138,7 @@ def draw_comparison(
 ) -> Image.Image:
     """A crop: truth, prediction, where the model looked, and both hands in space from the front and from the side.
 
-    Args:
-        crop: With its truth.
-        found: What a model says of it.
-        attention: As of :func:`~argusvl.manipulation.measure.evaluation.attention_of`, where it is to be shown.
-        size: Height of a panel, pixels.
+    ``attention`` is that of :func:`~argusvl.manipulation.measure.evaluation.attention_of`, where it is to be shown.
     """
     view = crop.view
     pixels: NDArray[np.uint8] = crop.pixels

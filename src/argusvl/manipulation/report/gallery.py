@@ -27,15 +27,9 @@ def write_gallery(
     most: int,
     draw: Callable[[HandCrop, HandPrediction], Image.Image],
 ) -> None:
-    """Draws half as many of the worst as are wanted in all, and the rest evenly over the others, best first.
+    """Draws ``most`` hands: the worst for half of them, and the rest evenly over the others, best first.
 
-    Args:
-        folder: Made where it is missing.
-        dataset: The hands.
-        predictions: One for each.
-        errors_mm: ``[21]`` for each.
-        most: How many in all.
-        draw: One hand.
+    The folder is made where it is missing; there is a prediction and errors ``[21]`` for each hand of the data set.
     """
     folder.mkdir(parents=True, exist_ok=True)
     means = np.array([np.nan if np.isnan(e).all() else np.nanmean(e) for e in errors_mm])

@@ -19,14 +19,9 @@ BRASS: Colour = (196, 158, 84)
 
 
 def paint_screw(pen: Pen, radius: float, tilt: float | None, metal: Colour, collar: Colour) -> None:
-    """A cross-head screw of a BBU's ear.
+    """A cross-head screw of a BBU's ear, about its hole; ``radius`` and ``collar`` are those of the washer.
 
-    Args:
-        pen: Its origin is the hole's centre.
-        radius: Of the washer.
-        tilt: Direction in degrees in which a loose screw leans out; ``None``: tight.
-        metal: Colour of the head.
-        collar: Colour of the washer.
+    ``tilt`` is the direction in degrees in which a loose screw leans out; ``None``: tight.
     """
     r = radius
     if tilt is None:
@@ -85,13 +80,9 @@ def paint_cabinet_ground(pen: Pen, radius: float, tilt: float | None, metal: Col
 
 
 def paint_cpri_plug(pen: Pen, size: float, tilt: float | None, latch: Colour) -> None:
-    """An optical module with a duplex plug in a BBU's port.
+    """An optical module with a duplex plug in a BBU's port of a width ``size``, about the port's centre.
 
-    Args:
-        pen: Its origin is the port's centre.
-        size: Width of the port.
-        tilt: Degrees by which a plug that is not seated hangs askew; ``None``: seated.
-        latch: Colour of the latches.
+    ``tilt`` is by how many degrees a plug that is not seated hangs askew; ``None``: seated.
     """
     s = size
     paint_port(pen, s)

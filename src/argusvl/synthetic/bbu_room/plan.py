@@ -33,13 +33,9 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One picture.
+    """One picture: parts in the order in which they are painted, how it is taken, and what the camera writes over it.
 
-    Attributes:
-        view: The plane on which the parts stand → pixels of the picture.
-        parts: In the order in which they are painted.
-        exposure: How the picture is taken.
-        stamp: What the camera writes over it, if anything.
+    ``view`` brings the plane on which the parts stand to pixels of the picture.
     """
 
     width: int
@@ -67,7 +63,6 @@ class Draft:
     """A plan in the making: what is on it, and what is still free.
 
     Attributes:
-        rng: Source of all chance.
         view: The plane → the picture.
         unit: Length of a pixel of a 448 × 336 picture, in this picture's pixels.
         room_for: How many more small objects may be placed.

@@ -42,17 +42,8 @@ def generate(
     """Draws a set of hands: ``images/*.jpg``, ``hands.json`` and ``manifest.json``, complete or not at all.
 
     Picture 17 is the same in a set of 20 and in one of 2,000; sets of different seeds have none in common, so another
-    seed gives the validation set.
-
-    Args:
-        out: New or empty folder; a folder with this very set is left as it is.
-        images: Number of pictures.
-        seed: The same seed gives the same bytes.
-        width: Of every picture, in pixels.
-        height: Of every picture, in pixels.
-        backgrounds: Folder with photographs that show no hands, for four of five pictures; none: all are drawn.
-        workers: Processes; as many as there are usable cores when ``None``.
-        progress: Show a progress bar.
+    seed gives the validation set. The same seed gives the same bytes; a folder with this very set is left as it is.
+    ``backgrounds`` is a folder with photographs that show no hands, for four of five pictures; none: all are drawn.
 
     Raises:
         DataError: An argument makes no sense, ``out`` holds something else, or ``backgrounds`` holds no pictures.
@@ -75,15 +66,7 @@ def generate(
 def draw(
     seed: int, index: int, *, width: int = 224, height: int = 224, pictures: Sequence[Path] = ()
 ) -> tuple[Image.Image, Scene]:
-    """One picture without any file, as it was before the JPEG, and what it shows.
-
-    Args:
-        seed: As of a set.
-        index: Number of the picture, from 0; it depends on no other.
-        width: In pixels.
-        height: In pixels.
-        pictures: Backgrounds.
-    """
+    """Picture ``index`` of a set, from 0, without any file, as it was before the JPEG, and what it shows."""
     image, scene, _ = _drawn(seed, index, (width, height), pictures)
     return image, scene
 

@@ -33,13 +33,9 @@ def pictures_in(folder: Path) -> tuple[Path, ...]:
 def random_background(
     generator: Generator, size: tuple[int, int], pictures: Sequence[Path], skin_srgb: NDArray[np.floating]
 ) -> Image.Image:
-    """A picture to draw a hand on.
+    """A picture to draw a hand on: one of the user's, of which four in five times one is taken, or a drawn one.
 
-    Args:
-        generator: Source of chance.
-        size: ``(width, height)``.
-        pictures: The user's, of which four in five times one is taken; none: always drawn.
-        skin_srgb: ``[3]``: the colour of the hand, which things behind it may have, too.
+    ``skin_srgb`` ``[3]`` is the colour of the hand, which things behind it may have, too.
 
     Raises:
         DataError: A picture cannot be read.

@@ -24,13 +24,9 @@ _ALONG_PALM = np.array([0.35, 0.6, 0.85])
 
 
 def balls(joints: Floats) -> tuple[Floats, Floats]:
-    """Phalanges as balls along their bones.
+    """Phalanges as balls along their bones: ``[N, 21, 3]`` joints → centres and radii.
 
-    Args:
-        joints: ``[N, 21, 3]``.
-
-    Returns:
-        Centres ``[N, 5, 3, 3, 3]`` by finger, phalanx and place along it, and radii ``[5, 3, 1]``.
+    Centres are ``[N, 5, 3, 3, 3]`` by finger, phalanx and place along it, radii ``[5, 3, 1]``.
     """
     fingers = joints[..., 1:, :].reshape(*joints.shape[:-2], 5, 4, 3)
     start, end = fingers[..., :3, None, :], fingers[..., 1:, None, :]

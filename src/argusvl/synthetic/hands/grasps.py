@@ -31,14 +31,7 @@ _OUT_OF_PALM = np.array([0.0, 0.0, 1.0])
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grasp:
-    """A hand and what it holds.
-
-    Attributes:
-        pose: The hand's.
-        solid: What it holds.
-        rotation: ``[3, 3]``: frame of the solid → the hand's.
-        centre: ``[3]`` of the solid.
-    """
+    """A hand and what it holds; ``rotation`` ``[3, 3]`` and ``centre`` ``[3]``: the solid in the hand's frame."""
 
     pose: Pose
     solid: Primitive

@@ -74,21 +74,10 @@ def lit(
     dark: Floats32,
     roughness: float,
 ) -> Floats32:
-    """Light that P points send to the camera.
+    """Light ``[P, 3]`` that P points send to the camera, linear, as colours and lamps are.
 
-    Args:
-        light: What falls on them.
-        seen: ``[P, 3]`` points, camera's frame.
-        normals: ``[P, 3]`` unit.
-        colour: ``[P, 3]`` linear.
-        gloss: ``[P]``.
-        soft: ``[P]``: is skin, into which light goes.
-        shadow: ``[P]`` 1 where the first lamp is hidden.
-        dark: ``[P]`` 1 where little sky is seen.
-        roughness: Of the shine.
-
-    Returns:
-        ``[P, 3]`` linear.
+    ``seen`` and ``normals`` are in the camera's frame; ``soft`` is skin, into which light goes; ``shadow`` is 1 where
+    the first lamp is hidden, ``dark`` where little sky is seen; ``roughness`` is that of the shine.
     """
     view = -seen / np.linalg.norm(seen, axis=1, keepdims=True)
     upward = 0.5 + 0.5 * (normals @ light.up.astype(np.float32))

@@ -85,12 +85,8 @@ class HandModel:
     def place(self, shape: HandShape, turns: Floats) -> tuple[Floats, Floats]:
         """Where bones come to lie when each is turned about its head, in the frame of the hand at rest.
 
-        Args:
-            shape: The hand.
-            turns: ``[..., 19, 3, 3]``; of the root, the whole hand's.
-
-        Returns:
-            Rotations ``[..., 19, 3, 3]`` and translations ``[..., 19, 3]``: where a point of the bone at rest goes.
+        ``turns`` are ``[..., 19, 3, 3]``; of the root, the whole hand's. Rotations ``[..., 19, 3, 3]`` and translations
+        ``[..., 19, 3]`` say where a point of the bone at rest goes.
         """
         rotations, moves = np.empty_like(turns), np.empty(turns.shape[:-1])
         for bone in self.order:

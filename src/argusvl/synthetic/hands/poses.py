@@ -96,14 +96,8 @@ class Pose:
 def curled(generator: Generator, curl: Floats, spread: Floats, *, shake: float = 6.0) -> Pose:
     """Fingers between straight (0) and curled up (1), which bend at all their joints together.
 
-    Args:
-        generator: Source of chance.
-        curl: ``[N, 4]`` index to little finger.
-        spread: ``[N]`` from 0, closed, to 1.
-        shake: Standard deviation of each angle, degrees.
-
-    Returns:
-        N poses; the thumb lies beside the hand.
+    ``curl`` is ``[N, 4]``, index to little finger, ``spread`` ``[N]`` from 0, closed, to 1, ``shake`` the standard
+    deviation of each angle in degrees. The thumb of the N poses lies beside the hand.
     """
     count = len(curl)
     flexion, aside = np.zeros((count, 5, 3)), np.zeros((count, 5))

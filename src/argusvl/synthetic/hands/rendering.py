@@ -27,11 +27,7 @@ def render(
 ) -> Image.Image:
     """The picture of a scene as it falls on the sensor; what the camera makes of it comes after.
 
-    Args:
-        scene: What there is.
-        generator: Source of chance for all looks.
-        pictures: Backgrounds of the user's.
-        behind: The background itself, of the scene's size, where it is not to be chosen.
+    ``pictures`` are backgrounds of the user's; ``behind`` is the background itself, where it is not to be chosen.
     """
     skin = random_skin(generator)
     if behind is None:

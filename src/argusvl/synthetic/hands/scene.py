@@ -29,13 +29,10 @@ class Scene:
     Attributes:
         size: ``(width, height)`` of the picture.
         camera: ``[3, 3]`` K.
-        side: Of the hand.
         vertices: ``[V, 3]`` of the hand with its forearm.
         faces: ``[F, 3]`` of the hand, from outside counter-clockwise.
         joints: ``[21, 3]``.
         box: ``[4]``: left, top, right, bottom of the hand without its forearm, as far as it is in the picture.
-        contact: ``[21]`` bool.
-        solid: What it holds.
         pose: ``[3, 4]``: frame of the solid → the camera's.
     """
 

@@ -42,17 +42,9 @@ def generate(
     backgrounds: str | Path | None = None,
     progress: bool = False,
 ) -> None:
-    """Draws a set for detection; see :meth:`argusvl.synthetic.writing.Scenes.generate`.
+    """Draws a set for detection, as :meth:`argusvl.synthetic.writing.Scenes.generate` has it.
 
-    Args:
-        out: New or empty folder; a folder with this very set is left as it is.
-        images: Number of pictures in train, val and test together.
-        seed: The same seed gives the same bytes.
-        width: Of every picture, in pixels.
-        height: Of every picture, in pixels.
-        language: Of the descriptions, ``"zh"`` or ``"en"``.
-        backgrounds: Folder with photographs that show no hands, for four of five pictures; none: all are drawn.
-        progress: Show a progress bar.
+    ``backgrounds`` is a folder with photographs that show no hands, for four of five pictures; none: all are drawn.
 
     Raises:
         DataError: An argument makes no sense, ``out`` holds something else, or ``backgrounds`` holds no pictures.

@@ -39,7 +39,6 @@ class Skin:
         mottling: Depth of irregular colour.
         creases: Depth of creases.
         roughness: Of the surface, from wet to dry.
-        nail: ``[3]`` linear light.
         offset: ``[3]`` into the field of noise.
     """
 

@@ -28,11 +28,7 @@ KINDS = tuple(SIZES)
 
 @dataclass(frozen=True, slots=True)
 class Primitive:
-    """One solid.
-
-    Attributes:
-        kind: One of :data:`KINDS`.
-        size: Metres; what they are says the table of the module.
+    """One solid; what its size in metres is says the table of the module.
 
     Raises:
         DataError: There is no such kind, or the size is none of it.

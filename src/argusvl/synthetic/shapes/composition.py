@@ -50,7 +50,6 @@ class Style:
         see_through: Share of the things that something shows through.
         lit: Share of the things that are shaded.
         shadow: Length of the shadows, 0 for none.
-        turned: Whether things are turned at random.
     """
 
     colours: Sequence[str]

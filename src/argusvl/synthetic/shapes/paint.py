@@ -40,14 +40,7 @@ class Light:
 
 @dataclass(frozen=True, slots=True)
 class Paint:
-    """A surface.
-
-    Attributes:
-        colour: Its colour.
-        other: The second colour.
-        weave: Where the second colour is; ``None``: nowhere.
-        light: How it is lit; ``None``: evenly.
-    """
+    """A surface of a colour, and of another where the weave has it; ``light`` ``None``: lit evenly."""
 
     colour: Colour
     other: Colour = (0, 0, 0)

@@ -53,15 +53,12 @@ class Item:
     """One thing to draw, its centre at ``x``, ``y`` in the picture.
 
     Attributes:
-        label: Kind, colour and state.
         radius: Half of its longest side, pixels.
         degrees: How far it is turned, clockwise.
-        colour: That its label names.
         opacity: 1: nothing shows through.
         stain: Whether it takes light away from what is behind it, as a stained cell does, instead of covering it.
         light: Brightness over its surface: slope to the right, slope downwards, bulge; all in its own frame.
         shadow: Offset of its shadow as a share of its radius; 0: none.
-        seed: Of its details.
     """
 
     label: Label
@@ -79,14 +76,9 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One picture.
+    """One picture: what paints its ground ``[3, height, width]``, the items from the lowest up, and how it is taken.
 
-    Attributes:
-        ground: Paints what everything lies on, ``[3, height, width]``.
-        items: From the lowest to the topmost.
-        dust: Amount of specks over everything, 0 to 1.
-        seed: Of the dust.
-        exposure: How the picture is taken.
+    ``dust`` is the amount of specks over everything, 0 to 1, and ``seed`` theirs.
     """
 
     width: int
@@ -103,11 +95,8 @@ class Shown:
     """A thing in a picture being painted.
 
     Attributes:
-        item: What it is.
         box: Its full extent, clipped to the picture.
-        rows: Of the picture that it may cover.
-        columns: Of the picture that it may cover.
-        visible: How much of every such pixel is covered by it and not hidden, 0 to 1.
+        visible: How much of every pixel of ``rows`` and ``columns`` is covered by it and not hidden, 0 to 1.
         area: Its whole area, what is outside of the picture included.
         seen: Share of the area that can be seen.
         needed: The least share at which it can be told what it is.

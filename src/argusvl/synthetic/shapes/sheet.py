@@ -20,19 +20,13 @@ _MIN_LINE_PX = 1.1
 
 
 class Sheet:
-    """A square sheet around an object's centre.
+    """A square sheet around an object's centre ``x, y`` in the picture, turned clockwise, no farther than ``reach``.
 
     Attributes:
         left: Column of the picture under the sheet's first column.
         top: Row of the picture under the sheet's first row.
         colour: Colour times coverage ``[3, h, w]``.
         coverage: 0 to 1, ``[h, w]``.
-
-    Args:
-        x: The object's centre in the picture, pixels.
-        y: The object's centre in the picture, pixels.
-        reach: No point of the object is further from the centre than this.
-        degrees: How far the object is turned, clockwise.
     """
 
     def __init__(self, x: float, y: float, reach: float, degrees: float) -> None:
@@ -61,16 +55,10 @@ class Sheet:
         atop: bool = False,
         counted: bool = True,
     ) -> None:
-        """Paints filled outlines as one layer.
+        """Paints filled outlines of the object's frame as one layer, in which holes are left open.
 
-        Args:
-            paint: The surface.
-            outlines: In the object's frame.
-            holes: Left open in this layer.
-            opacity: 0 to 1.
-            soft: Radius of the edge's blur in pixels.
-            atop: Only where the sheet is covered already.
-            counted: Whether the extent grows by it.
+        ``soft`` is the radius of the edge's blur in pixels; ``atop``: only where the sheet is covered already;
+        ``counted``: whether the extent grows by it.
         """
         placed = [self._place(outline) for outline in outlines]
         opened = [self._place(outline) for outline in holes]

@@ -89,12 +89,7 @@ that were not seen in training."""
 
 
 class DexYcb(HandData):
-    """A split of DexYCB, by sequence, then camera, then frame.
-
-    Args:
-        root: The folder with the subjects and ``calibration/``.
-        setup: ``s0`` to ``s3``.
-        split: ``train``, ``val`` or ``test``.
+    """A split of DexYCB, by sequence, then camera, then frame, of the folder with the subjects and ``calibration/``.
 
     Raises:
         DataError: The folder is another, or lacks a subject, a sequence or a calibration that the split needs.

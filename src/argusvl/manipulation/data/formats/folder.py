@@ -52,9 +52,6 @@ _UNIT_OF_HELD = "write size and the translation of pose in the unit that the fil
 class HandFolder(HandData):
     """The hands of a folder's ``hands.json``, in its order.
 
-    Args:
-        root: The folder.
-
     Raises:
         DataError: The folder has no such file, or the file does not declare what it must.
     """
