@@ -39,14 +39,8 @@ PICTURES_SHOWN = 4
 GROUPS = ("encoder", "decoder", "refinement", "heads")
 """Names of the model's parts, and so of the parameter groups."""
 FIXED_SIZES = (
-    "positions",
-    "image_size",
-    "hidden_size",
-    "num_layers",
-    "num_heads",
-    "num_refinement_steps",
-    "sigma_reparam",
-    "objects",
+    *("positions", "image_size", "hidden_size", "num_layers", "num_heads", "num_refinement_steps"),
+    *("sigma_reparam", "objects"),
 )
 """Keys of the configuration's model that a checkpoint has decided."""
 
@@ -205,7 +199,7 @@ class HandTask:
         """The table's losses with the configured weights."""
         weights = self.config.losses
         return [
-            LossTerm(name, spec.count, getattr(weights, f"{name}_weight"), spec.logged_as(name))
+            LossTerm(name, spec.count, getattr(weights, f"{name}_weight"), f"{name}_loss")
             for name, spec in LOSSES.items()
         ]
 

@@ -93,13 +93,12 @@ def common_charts(runs: Sequence[ComparedRun], figures: Mapping[str, FigureSpec]
         return "/" not in name and name.startswith("eval_") and spec_of(name, figures) is not None
 
     quality = [curve_chart(n.removeprefix("eval_"), lines(n), smooth=False) for n in names if wanted(n)]
+    terms = ["eval_loss"] if "eval_loss" in names else []
+    terms += [n for n in names if n.endswith("_loss")]
     losses = [
         curve_chart(n.removesuffix("_loss").replace("_", " ") + " loss", lines(n), zero_based=True)
-        for n in (
-            *(n for n in ("loss", "eval_loss") if n in names),
-            *(n for n in names if n.endswith("_loss")),
-        )
-        if n != "loss" and not wanted(n)
+        for n in terms
+        if not wanted(n)
     ]
     total = [curve_chart("loss", lines("loss"), zero_based=True, wide=True)] if "loss" in names else []
     return total + quality + list({chart.title: chart for chart in losses}.values())

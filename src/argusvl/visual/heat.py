@@ -31,11 +31,6 @@ def colours(shares: NDArray[Any]) -> NDArray[np.uint8]:
     return rgb
 
 
-def hex_colour(share: float) -> str:
-    """A value of 0 to 1 as ``#rrggbb``."""
-    return "#" + colours(np.array(share)).tobytes().hex()
-
-
 def over_picture(image: Image.Image, heat: NDArray[Any]) -> Image.Image:
     """A picture, greyed, with heat ``[rows, columns]`` over all of it; the hottest cell has the strongest colour."""
     top = float(heat.max())
@@ -85,7 +80,8 @@ def strip(
         cells = []
         for i, value in enumerate(shown):
             if math.isfinite(value):
-                colour = hex_colour((value - low) / (high - low) if high > low else 0.0)
+                share = (value - low) / (high - low) if high > low else 0.0
+                colour = "#" + colours(np.array(share)).tobytes().hex()
                 place = f'x="{100 * i / len(shown):.3f}%" width="{100 / len(shown) + 0.05:.3f}%"'
                 cells.append(
                     f'<rect {place} y="{y}" height="{row}" fill="{colour}"><title>{escape(titles[i])}</title></rect>'

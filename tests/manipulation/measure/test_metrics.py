@@ -13,11 +13,11 @@ import scipy.linalg
 from scipy.spatial.transform import Rotation
 
 from argusvl.core.errors import DataError
-from argusvl.manipulation.measure.alignment import align_by_similarity
 from argusvl.manipulation.measure.metrics import (
     MEASURED,
     Measured,
     add_s,
+    align_by_similarity,
     area_under_pck,
     evaluate_hands,
     mean_pose,

@@ -20,7 +20,6 @@ from argusvl.core.errors import DataError
 from argusvl.core.figures import SPREAD, FigureSpec
 from argusvl.manipulation.data.checking import Bools, Floats
 from argusvl.manipulation.data.joints import JOINTS, WRIST
-from argusvl.manipulation.measure.alignment import align_by_similarity
 
 MM = 1000.0
 THRESHOLDS_MM = np.linspace(0.0, 50.0, 100)
@@ -149,8 +148,7 @@ def evaluate_hands(
         valid: ``[N, 21]``. A hand counts relative to the wrist where the wrist is known, and after a similarity where
             three joints are.
         baseline_m: ``[21, 3]``: :func:`mean_pose` of the training data.
-        reflection: As the public evaluators have it; see
-            :func:`~argusvl.manipulation.measure.alignment.align_by_similarity`.
+        reflection: As the public evaluators have it; see :func:`align_by_similarity`.
 
     Raises:
         DataError: Shapes contradict each other, or a prediction is no finite number.
@@ -201,6 +199,42 @@ def pck(errors_mm: Floats, thresholds_mm: Floats = THRESHOLDS_MM) -> Floats:
 def area_under_pck(errors_mm: Floats) -> float:
     """Area under :func:`pck` from 0 to 50 mm by trapezoids, as a share of the whole: 1 if every error is 0."""
     return float(np.trapezoid(pck(errors_mm), THRESHOLDS_MM) / np.ptp(THRESHOLDS_MM))
+
+
+def align_by_similarity(
+    moved: Floats, fixed: Floats, valid: Bools | None = None, *, reflection: bool = False
+) -> Floats:
+    """Brings each set of points onto the other as well as a similarity can (Umeyama, 1991).
+
+    A reflection is no motion: with one, a left hand would pass for a right one. The evaluators of FreiHAND and DexYCB
+    permit it, which changes their figure where a prediction is mirrored, or nearly flat; ``reflection`` does so too.
+
+    Args:
+        moved: ``[N, P, 3]``, any unit.
+        fixed: ``[N, P, 3]``.
+        valid: ``[N, P]``: the points that count; all when ``None``. Of fewer than three nothing can be said.
+        reflection: Whether the best orthogonal matrix is taken even if it mirrors.
+
+    Returns:
+        ``[N, P, 3]``: ``moved``, brought onto ``fixed``; points that do not count are moved along.
+    """
+    weights = np.ones(moved.shape[:-1]) if valid is None else valid.astype(np.float64)
+    shares = (weights / np.maximum(weights.sum(-1, keepdims=True), 1))[..., None]  # [N, P, 1]
+    counted = weights[..., None] > 0
+    moved_mean = np.where(counted, shares * moved, 0).sum(-2, keepdims=True)
+    fixed_mean = np.where(counted, shares * fixed, 0).sum(-2, keepdims=True)
+    a, b = np.where(counted, moved - moved_mean, 0), np.where(counted, fixed - fixed_mean, 0)
+    u, stretch, vt = np.linalg.svd(np.swapaxes(b, -1, -2) @ a)  # [N, 3, 3]: b ≈ s · R a
+    if not reflection:
+        mirrored = np.linalg.det(u) * np.linalg.det(vt) < 0
+        u[mirrored, :, 2] *= -1
+        stretch[mirrored, 2] *= -1
+    rotation = u @ vt
+    spread = (a**2).sum((-1, -2))
+    # All points in one place have no size: they are brought to the other's middle.
+    scale = np.divide(stretch.sum(-1), spread, out=np.zeros_like(spread), where=spread > 0)
+    aligned: Floats = scale[:, None, None] * (moved - moved_mean) @ np.swapaxes(rotation, -1, -2) + fixed_mean
+    return aligned
 
 
 def add_s(predicted: Floats, true: Floats, points_m: Floats) -> float:

@@ -63,13 +63,10 @@ def predict_crops(
         matrices = torch.from_numpy(np.stack([camera for camera, _ in moved]).astype(np.float32))
         with torch.inference_mode():
             output = model(pixel_values=turned.to(device), cameras=matrices.to(device))
-        found = zip(predictions_of(output), moved, strict=True)
-        looks.append(
-            [
-                replace(one, joints_m=one.joints_m @ back, coarse_m=one.coarse_m @ back)
-                for one, (_, back) in found
-            ]
-        )
+        look = []
+        for one, (_, back) in zip(predictions_of(output), moved, strict=True):
+            look.append(replace(one, joints_m=one.joints_m @ back, coarse_m=one.coarse_m @ back))
+        looks.append(look)
     return [_mean(of_one) for of_one in zip(*looks, strict=True)]
 
 

@@ -290,10 +290,6 @@ class LossSpec:
     needs: tuple[str, ...]
     meaning: str
 
-    def logged_as(self, term: str) -> str:
-        """The name of a term of this loss in the logs."""
-        return f"{term}_loss"
-
 
 _JOINTS = ("joints_m", "joint_valid")
 _MARKS = ("joints_px", "joints_px_valid")

@@ -77,11 +77,8 @@ class HandFinder:
 
         detector = Predictor.from_pretrained(checkpoint_at(model_folder(path)), device=device)
         if not detector.model.config.detection_enabled:
-            what, remedy = (
-                "it has no detection head and finds nothing",
-                f"name a detector of hands, or {FINDER}",
-            )
-            raise CheckpointError(what, where=path, remedy=remedy)
+            remedy = f"name a detector of hands, or {FINDER}"
+            raise CheckpointError("it has no detection head and finds nothing", where=path, remedy=remedy)
         return cls(detector, threshold)
 
     def look(self, image: Path | None, picture: Image.Image) -> Question:

@@ -37,12 +37,9 @@ def task_report(run: RunFolder) -> TaskReport:
         for name, beside in _BESIDE.items()
         if isinstance(run.figures.get(name), (int, float))
     ]
-    collapsed = [
-        row["name"]
-        for row in rows
-        if isinstance(beside := row["mean_pose"], (int, float))
-        and Measured(row["refined"], beside, higher_is_better=False).collapsed
-    ]
+    both = [(row["name"], row["refined"], row["mean_pose"]) for row in rows]
+    known = [(name, Measured(a, b, False)) for name, a, b in both if isinstance(b, (int, float))]
+    collapsed = [name for name, one in known if one.collapsed]
     if rows:
         html = Markup(environment.get_template("figures.html.jinja").render(rows=rows, collapsed=collapsed))
         sections.append(Section("hand-figures", "", html))

@@ -12,44 +12,22 @@ Label = tuple[str, ...]
 """Keys of ``TERMS``: kind, colour, and the state where the kind has one."""
 
 _FILLS = ("filled", "hollow", "striped", "checked", "dotted", "graded")
-_RECESSES = ("slotted", "crosshead", "socket")
 
 STATES: dict[str, tuple[str, ...]] = {
-    "disc": _FILLS,
-    "ring": (),
-    "ellipse": _FILLS,
-    "triangle": _FILLS,
-    "square": _FILLS,
-    "rectangle": _FILLS,
-    "bar": (),
-    "hexagon": _FILLS,
-    "star": _FILLS,
-    "cross": _FILLS,
-    "arrow": ("filled", "hollow"),
-    "crescent": ("filled", "hollow"),
-    "letter": (),
-    "digit": (),
-    "gear": (),
-    "bolt": _RECESSES,
-    "screw": _RECESSES,
-    "nut": (),
+    **dict.fromkeys(
+        ("disc", "ellipse", "triangle", "square", "rectangle", "hexagon", "star", "cross"), _FILLS
+    ),
+    **dict.fromkeys(("arrow", "crescent"), ("filled", "hollow")),
+    **dict.fromkeys(("bolt", "screw"), ("slotted", "crosshead", "socket")),
     "bracket": ("l_shaped", "t_shaped", "u_shaped"),
     "plate": ("one_hole", "two_holes", "four_holes"),
     "ports": ("empty", "half_full", "full"),
-    "plug": (),
     "tag": ("barcode", "text"),
-    "dial": (),
-    "chip": (),
-    "grille": (),
-    "tube": (),
-    "key": (),
-    "flower": (),
-    "leaf": (),
     "bottle": ("capped", "open"),
     "plain_cell": ("pale_centre", "even", "dark_centre"),
     "nucleate_cell": ("round_nucleus", "lobed_nucleus", "bent_nucleus"),
-    "granule": (),
-    "rod": (),
+    **dict.fromkeys(("ring", "bar", "letter", "digit", "gear", "nut", "plug", "dial", "chip", "grille"), ()),
+    **dict.fromkeys(("tube", "key", "flower", "leaf", "granule", "rod"), ()),
 }
 """Every kind with its states; none where kind and colour say everything."""
 

@@ -21,22 +21,8 @@ import yaml
 from argusvl.core.errors import DataError
 from argusvl.core.files import open_file, read_text
 from argusvl.manipulation.data.checking import Floats
-from argusvl.manipulation.data.formats.base import (
-    ALL_KNOWN,
-    Fields,
-    HandData,
-    bad_field,
-    box_of_joints,
-    find_root,
-    needed_file,
-    numbers,
-    one_of,
-    parse_camera,
-    parse_joints,
-    picture_size,
-    require_size,
-    shift_pixels,
-)
+from argusvl.manipulation.data.formats import base
+from argusvl.manipulation.data.formats.base import Fields, HandData
 from argusvl.manipulation.data.records import HandRecord, ObjectPose
 
 Setup = Literal["s0", "s1", "s2", "s3"]
@@ -96,9 +82,9 @@ class DexYcb(HandData):
     """
 
     def __init__(self, root: str | Path, setup: Setup, split: Split) -> None:
-        self.root = find_root(root, _is_root, "calibration/ beside a folder of each subject")
-        one_of(setup, ("s0", "s1", "s2", "s3"), "setup", self.root)
-        one_of(split, ("train", "val", "test"), "split", self.root)
+        self.root = base.find_root(root, _is_root, "calibration/ beside a folder of each subject")
+        base.one_of(setup, ("s0", "s1", "s2", "s3"), "setup", self.root)
+        base.one_of(split, ("train", "val", "test"), "split", self.root)
         subjects, cameras, sequences = SPLITS[setup, split]
         folders = _sequences(self.root)
         self._cameras = [SERIALS[k] for k in cameras]
@@ -118,17 +104,17 @@ class DexYcb(HandData):
         folder = self.sequences[number] / self._cameras[camera_number]
         camera = self._calibrations[camera_number]
         source, image = folder / f"labels_{frame:06d}.npz", folder / f"color_{frame:06d}.jpg"
-        require_size(SIZE, picture_size(image), image)
+        base.require_size(SIZE, base.picture_size(image), image)
         label = _load_npz(source)
-        written = numbers(label["joint_3d"], (1, 21, 3), "joint_3d", source)[0]
-        marked = numbers(label["joint_2d"], (1, 21, 2), "joint_2d", source)[0]
+        written = base.numbers(label["joint_3d"], (1, 21, 3), "joint_3d", source)[0]
+        marked = base.numbers(label["joint_2d"], (1, 21, 2), "joint_2d", source)[0]
         if (written == -1).all():
-            joints, valid, pixels = np.full((21, 3), np.nan), ~ALL_KNOWN, None
+            joints, valid, pixels = np.full((21, 3), np.nan), ~base.ALL_KNOWN, None
         else:
-            joints, valid = parse_joints(written, ALL_KNOWN, source, unit="m", order="openpose")
-            pixels = shift_pixels(marked, "centre")
+            joints, valid = base.parse_joints(written, base.ALL_KNOWN, source, unit="m", order="openpose")
+            pixels = base.shift_pixels(marked, "centre")
         ids, grasped = meta["ycb_ids"], meta["ycb_grasp_ind"]
-        pose = numbers(label["pose_y"], (len(ids), 3, 4), "pose_y", source)[grasped]
+        pose = base.numbers(label["pose_y"], (len(ids), 3, 4), "pose_y", source)[grasped]
         held = ObjectPose(YCB[ids[grasped] - 1], pose) if pose.any() else None
         return HandRecord(
             image=image,
@@ -138,7 +124,7 @@ class DexYcb(HandData):
             joints_m=joints,
             joint_valid=valid,
             source=str(source),
-            box_xyxy_px=box_of_joints(joints, valid, camera, SIZE),
+            box_xyxy_px=base.box_of_joints(joints, valid, camera, SIZE),
             joints_px=pixels,
             held=held,
             box_given=False,
@@ -149,7 +135,7 @@ class DexYcb(HandData):
         of_camera = Fields(_load_yaml(path), path).needed("color", "fx, fy, ppx and ppy of the colour camera")
         color = Fields(of_camera, f"{path}: color")
         fx, fy, cx, cy = (color.needed(name, "a number") for name in ("fx", "fy", "ppx", "ppy"))
-        return parse_camera({"focal": [fx, fy], "princpt": [cx, cy]}, path, "centre", "color")
+        return base.parse_camera({"focal": [fx, fy], "princpt": [cx, cy]}, path, "centre", "color")
 
 
 def _is_root(folder: Path) -> bool:
@@ -164,10 +150,8 @@ def _sequences(root: Path) -> list[list[Path]]:
     """The folders of each subject's sequences; the splits count both, so that none may be missing."""
     subjects = _subjects(root)
     if len(subjects) != len(_EVERYONE):
-        what, remedy = (
-            f"{len(subjects)} subjects, where the splits count {len(_EVERYONE)}",
-            "unpack all subjects into this folder",
-        )
+        what = f"{len(subjects)} subjects, where the splits count {len(_EVERYONE)}"
+        remedy = "unpack all subjects into this folder"
         raise DataError(what, where=root, remedy=remedy, slug="hand-data-wrong-folder")
     folders = [sorted(one for one in subject.iterdir() if one.is_dir()) for subject in subjects]
     for subject, found in zip(subjects, folders, strict=True):
@@ -187,13 +171,13 @@ def _meta(folder: Path) -> dict[str, Any]:
     ids = meta.needed("ycb_ids", "the objects' ids, from 1 to 21", list)
     grasped = meta.needed("ycb_grasp_ind", "which of ycb_ids is grasped, from 0", int)
     if meta.needed("num_frames", "how many frames the sequence has", int) < 1:
-        raise bad_field(path, "num_frames", meta.get("num_frames"), "a whole number from 1")
+        raise base.bad_field(path, "num_frames", meta.get("num_frames"), "a whole number from 1")
     if not all(isinstance(k, int) and 1 <= k <= len(YCB) for k in ids):
-        raise bad_field(path, "ycb_ids", ids, "a list of whole numbers from 1 to 21")
+        raise base.bad_field(path, "ycb_ids", ids, "a list of whole numbers from 1 to 21")
     if not 0 <= grasped < len(ids):
-        raise bad_field(path, "ycb_grasp_ind", grasped, "a place in ycb_ids, from 0")
+        raise base.bad_field(path, "ycb_grasp_ind", grasped, "a place in ycb_ids, from 0")
     if (sides := meta.get("mano_sides")) not in (["left"], ["right"]):
-        raise bad_field(path, "mano_sides", sides, "[right] or [left]")
+        raise base.bad_field(path, "mano_sides", sides, "[right] or [left]")
     return meta.value
 
 
@@ -202,7 +186,7 @@ _YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def _load_yaml(path: Path) -> Any:
-    with needed_file(path, "unpack the data set again, calibration included"):
+    with base.needed_file(path, "unpack the data set again, calibration included"):
         try:
             return yaml.load(read_text(path), Loader=_YAML)
         except (ValueError, yaml.YAMLError) as error:
@@ -212,14 +196,14 @@ def _load_yaml(path: Path) -> Any:
 
 def _load_npz(path: Path) -> dict[str, Any]:
     wanted = ("joint_3d", "joint_2d", "pose_y")
-    with needed_file(
+    with base.needed_file(
         path, "unpack the sequence again: its meta.yml counts this frame", "malformed-hand-record"
     ):
         try:
             with open_file(path) as stream, np.load(stream, allow_pickle=False) as arrays:
                 lacking = [name for name in wanted if name not in arrays]
                 if lacking:
-                    raise bad_field(path, lacking[0], None, f"the arrays {', '.join(wanted)}")
+                    raise base.bad_field(path, lacking[0], None, f"the arrays {', '.join(wanted)}")
                 return {name: arrays[name] for name in wanted}
         except (ValueError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as error:
             what, remedy = f"is damaged: {error}", "unpack the sequence again"
