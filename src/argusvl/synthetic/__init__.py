@@ -63,7 +63,6 @@ def draw_set(name: str, out: str | Path, **options: Any) -> None:
     known = inspect.signature(generate).parameters
     for option in given:
         if option not in known:
-            raise DataError(
-                f"the scenes {name!r} have no {option}", where=option, remedy="leave the option out"
-            )
+            what = f"the scenes {name!r} have no {option}"
+            raise DataError(what, where=option, remedy="leave the option out")
     generate(out, **given)

@@ -144,6 +144,13 @@ class Pen:
         """A filled rectangle, upright in the local frame."""
         self.polygon(((x0, y0), (x1, y0), (x1, y1), (x0, y1)), fill, counted=counted)
 
+    def slanted(
+        self, lower: tuple[float, float, float], upper: tuple[float, float, float], fill: tuple[int, ...]
+    ) -> None:
+        """A filled trapezoid between two level sides, each its y and where it begins and ends."""
+        (y, x0, x1), (top, x2, x3) = lower, upper
+        self.polygon([(x0, y), (x1, y), (x3, top), (x2, top)], fill)
+
     def ellipse(
         self, x: float, y: float, rx: float, ry: float, fill: tuple[int, ...], *, sides: int = 20, **how: bool
     ) -> None:

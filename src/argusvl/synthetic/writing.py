@@ -205,11 +205,8 @@ def _write_index(folder: Path, source: dict[str, Any], splits: dict[str, list[Li
         text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
         write_text_atomically(folder / f"{name}.jsonl", text)
         labels = Counter(drawn["desc"] for line in lines for drawn in line["objects"])
-        counts[name] = {
-            "images": len(lines),
-            "objects": labels.total(),
-            "labels": dict(sorted(labels.items())),
-        }
+        by_label = dict(sorted(labels.items()))
+        counts[name] = {"images": len(lines), "objects": labels.total(), "labels": by_label}
     more: dict[str, Any] = {
         "limits": None,  # drawn at the size asked for, on the grid or not
         "split_origin": {"made_by": "source", "val_fraction": None, "seed": None, "group_key": None},
@@ -249,11 +246,8 @@ def check_size(images: int, width: int, height: int) -> None:
         raise DataError(f"{images} images asked for", where="images", remedy="ask for one or more")
     for name, value in (("width", width), ("height", height)):
         if value < _MIN_SIDE_PX:
-            raise DataError(
-                f"{value} pixels asked for",
-                where=name,
-                remedy=f"ask for at least {_MIN_SIDE_PX}: less shows nothing",
-            )
+            remedy = f"ask for at least {_MIN_SIDE_PX}: less shows nothing"
+            raise DataError(f"{value} pixels asked for", where=name, remedy=remedy)
 
 
 def is_there(folder: Path, source: dict[str, Any]) -> bool:
@@ -270,8 +264,5 @@ def is_there(folder: Path, source: dict[str, Any]) -> bool:
         manifest = decode_json(read_text(folder / MANIFEST))
         if isinstance(manifest, dict) and manifest.get("source") == source:
             return True
-    raise DataError(
-        "the folder is not empty, and does not hold the set that is asked for",
-        where=folder,
-        remedy="name another folder, or remove this one first",
-    )
+    what = "the folder is not empty, and does not hold the set that is asked for"
+    raise DataError(what, where=folder, remedy="name another folder, or remove this one first")

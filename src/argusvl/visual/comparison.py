@@ -68,16 +68,13 @@ def render_comparison(
 
 def differences(runs: Sequence[ComparedRun]) -> dict[str, Rows]:
     """What differs in configuration, data and environment."""
-    data = [{k: v for k, v in run.configuration.items() if k.startswith("data.")} for run in runs]
-    rest = [
-        {k: v for k, v in run.configuration.items() if not k.startswith("data.") and k not in _PLACES}
-        for run in runs
-    ]
-    environments = [run.data.environment for run in runs]
+    told = _unequal([run.configuration for run in runs])
+    rest = [row for row in told if not row[0].startswith("data.") and row[0] not in _PLACES]
+    data = [row for row in told if row[0].startswith("data.")]
     return {
-        "Configuration": _unequal(rest),
-        "Data": _unequal(data),
-        "Environment": _unequal(environments),
+        "Configuration": rest,
+        "Data": data,
+        "Environment": _unequal([run.data.environment for run in runs]),
     }
 
 

@@ -63,20 +63,17 @@ def draw_boxes(
     on_missing: OnMissing = "refuse",
     colours: Mapping[str, Colour] | None = None,
 ) -> Image.Image:
-    """Draws boxes and labels on a copy of the image.
+    """Draws boxes and labels on a copy of the image, which is enlarged where it is small.
 
     Args:
-        image: Any mode; drawn as RGB. A small one is enlarged.
+        image: Any mode; drawn as RGB.
         boxes_xyxy_px: ``N`` boxes in the image's pixels; what is outside the image is cut off.
         labels: ``N`` texts.
         scores: ``N`` numbers in 0..1, written behind the labels.
         font_path: Font file; the one that the installation brings when ``None``.
-        style: Where the labels go.
+        style: Where the labels go; with ``numbered`` a list stands at the right side.
         on_missing: What to do with a character that the font lacks.
         colours: Colours of labels, e.g. from :func:`distinct_colours`; :func:`colour_of` gives the others'.
-
-    Returns:
-        A new RGB image, perhaps larger, with a list at its right side when the style is ``numbered``.
 
     Raises:
         ArgusError: The lists differ in length, there is no font, or it lacks a character.

@@ -109,14 +109,6 @@ class _Sums:
         sizes = torch.stack(self.sizes).sum(0) / self.rows
         mean = self.total / self.count if self.count else float("nan")
         spread = self.squares / self.count - mean**2 if self.count else float("nan")
-        return LayerStatistics(
-            name=name,
-            kind=self.kind,
-            units=len(sizes),
-            dead=int((sizes < DEAD_BELOW).sum()),
-            mean=mean,
-            std=max(spread, 0.0) ** 0.5 if spread == spread else spread,
-            minimum=self.minimum,
-            maximum=self.maximum,
-            not_finite=self.not_finite,
-        )
+        std = max(spread, 0.0) ** 0.5 if spread == spread else spread
+        units, extremes = (len(sizes), int((sizes < DEAD_BELOW).sum())), (self.minimum, self.maximum)
+        return LayerStatistics(name, self.kind, *units, mean, std, *extremes, self.not_finite)

@@ -60,12 +60,10 @@ def contact_sheet(tiles: Sequence[tuple[str, Image.Image]], columns: int) -> Ima
 def strip(
     rows: Sequence[tuple[str, Sequence[float], bool]], titles: Sequence[str], parts: Sequence[tuple[int, str]]
 ) -> str:
-    """Rows of cells as SVG, one column for each of ``titles``.
+    """Rows of cells as SVG, one column for each of ``titles``, which is said where it is pointed at.
 
-    Args:
-        rows: Name, values, and whether their colour is by the logarithm; what is not finite stays empty.
-        titles: What is said where a column is pointed at.
-        parts: Where a part of the columns begins, and its name.
+    A row has a name, values, of which what is not finite stays empty, and whether their colour is by the logarithm;
+    ``parts`` says where a part of the columns begins, and its name.
     """
     row, head = 30, 18
     height = head + len(rows) * (row + 20) + 4

@@ -75,15 +75,8 @@ def inner_section(inner: Inner) -> Section:
         for one in inner.attention
     ]
     template = page_environment().get_template("inner.html.jinja")
-    below = f"{DEAD_BELOW:g}"
-    html = template.render(
-        inner=inner,
-        features=inner.features(),
-        dead=dead,
-        below=below,
-        short=format_number,
-        attention=attention,
-    )
+    seen = {"inner": inner, "features": inner.features(), "dead": dead, "attention": attention}
+    html = template.render(**seen, below=f"{DEAD_BELOW:g}", short=format_number)
     return Section("inner", "", Markup(f"{_HERE}{html}</div>" if html.strip() else ""))
 
 

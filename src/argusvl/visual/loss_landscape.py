@@ -48,13 +48,8 @@ def loss_landscape(
 ) -> Landscape:
     """The loss at ``points`` × ``points`` places around the weights, which are afterwards what they were, bit for bit.
 
-    Args:
-        model: Its parameters of two axes and more are moved; biases and norms stay, as in the paper.
-        loss: Of a fixed batch, without anything random in it.
-        points: On a side, odd.
-        reach: The largest offset.
-        seed: Of the directions.
-        show_progress: Whether to show a bar where somebody watches.
+    Parameters of two axes and more are moved, by offsets up to ``reach``; biases and norms stay, as in the paper. The
+    loss is that of a fixed batch, without anything random in it; ``seed`` is that of the directions.
 
     Raises:
         ArgusError: ``points`` has no middle.

@@ -74,10 +74,8 @@ def draw_marks(placed: Sequence[PlacedMark], share: Callable[[float], float], bo
     for one in placed[:_MAX_LINES]:
         mark, at = one.mark, f"{100 * share(one.mark.step):.2f}%"
         top = 0 if one.lane is None else -LANE * (one.lane + 1) + 3
-        begin, end = (
-            f'<g class="mark of-{mark.kind}">',
-            f"<title>{escape(mark.text or mark.label)}</title></g>",
-        )
+        begin = f'<g class="mark of-{mark.kind}">'
+        end = f"<title>{escape(mark.text or mark.label)}</title></g>"
         lines.append(f'{begin}<line x1="{at}" x2="{at}" y1="{top}" y2="{bottom:g}"/>{end}')
         if one.lane is not None:
             anchor, off = ("end", -4) if one.to_the_left else ("start", 4)

@@ -24,10 +24,8 @@ _FINDINGS_SHOWN = 100  # of a kind; a reader wants examples, and programs have J
 
 
 def page_environment(package: str | None = None) -> Environment:
-    """Templates: what is put into them is escaped, and a name that is not given is an error.
-
-    Args:
-        package: Whose folder ``templates`` is looked into before that of this package.
+    """Templates of this package, and before them of another: what is put into them is escaped, and a name that is not
+    given is an error.
     """
     packages = [*([package] if package else []), "argusvl.visual"]
     environment = Environment(

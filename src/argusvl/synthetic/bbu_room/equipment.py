@@ -111,8 +111,8 @@ def _ericsson(pen: Pen, w: float, h: float, tone: float, rng: Random) -> None:
     pen.rect(left + 0.075 * inner, 0.8 * h, w - left - 0.075 * inner, 0.85 * h, shade((226, 230, 234), tone))
     for i in range(3):  # the slanted mark
         x = left + inner * (0.1 + 0.022 * i)
-        lower, upper = (x, x + 0.012 * inner), (x + 0.026 * inner, x + 0.014 * inner)
-        pen.polygon([*((p, 0.96 * h) for p in lower), *((p, 0.87 * h) for p in upper)], (230, 232, 236))
+        lower, upper = (x, x + 0.012 * inner), (x + 0.014 * inner, x + 0.026 * inner)
+        pen.slanted((0.96 * h, *lower), (0.87 * h, *upper), (230, 232, 236))
     _sockets(pen, w - left - 0.34 * inner, w - left - 0.1 * inner, 0.92 * h, 0.07 * h, rng)
 
 
@@ -158,10 +158,9 @@ def paint_opening(pen: Pen, w: float, h: float, inside: Colour, rail: Colour, se
     edge, deep = 0.07 * w, 0.16 * w
     back = mix(inside, (0, 0, 0), 0.35)
     pen.rect(0, 0, w, h, shade(inside, 0.9))
-    pen.polygon([(edge, 0), (deep, 0.2 * h), (deep, 0.86 * h), (edge, h)], shade(inside, 1.7))
-    pen.polygon(
-        [(w - edge, 0), (w - deep, 0.2 * h), (w - deep, 0.86 * h), (w - edge, h)], shade(inside, 1.45)
-    )
+    for outer, inner, light in ((edge, deep, 1.7), (w - edge, w - deep, 1.45)):
+        side = [(outer, 0), (inner, 0.2 * h), (inner, 0.86 * h), (outer, h)]
+        pen.polygon(side, shade(inside, light))
     pen.polygon([(edge, h), (deep, 0.86 * h), (w - deep, 0.86 * h), (w - edge, h)], shade(inside, 2.1))
     pen.rect(deep, 0.2 * h, w - deep, 0.86 * h, back)
     for _ in range(rng.randrange(0, 4)):
@@ -241,14 +240,8 @@ def paint_fan_tray(pen: Pen, w: float, h: float, face: Colour, seed: int) -> Non
     count = rng.randrange(3, 6)
     for i in range(count):
         cx, cy, r = w * (i + 0.5) / count, 0.5 * h, min(0.4 * h, 0.4 * w / count)
-        grille = [
-            (1.0, BLACK),
-            (0.86, shade(face, 0.7)),
-            (0.74, BLACK),
-            (0.54, shade(face, 0.6)),
-            (0.42, BLACK),
-        ]
-        for share, colour in grille:
+        pale, dim = shade(face, 0.7), shade(face, 0.6)
+        for share, colour in ((1.0, BLACK), (0.86, pale), (0.74, BLACK), (0.54, dim), (0.42, BLACK)):
             pen.ellipse(cx, cy, share * r, share * r, colour)
         pen.ellipse(cx, cy, 0.2 * r, 0.2 * r, STEEL, sides=12)
 

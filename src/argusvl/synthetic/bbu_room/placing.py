@@ -76,13 +76,8 @@ def stickers(draft: Draft, count: int) -> None:
     ink = rng.choice(((24, 24, 28), (24, 24, 28), (28, 40, 110)))
     for _ in range(count if draft.surfaces else 0):
         width, height = rng.uniform(42, 68) * u * scale, rng.uniform(21, 28) * u * scale
-        look: dict[str, Any] = {
-            "width": width,
-            "height": height,
-            "paper": paper,
-            "ink": ink,
-            "seed": rng.getrandbits(32),
-        }
+        size = {"width": width, "height": height}
+        look: dict[str, Any] = {**size, "paper": paper, "ink": ink, "seed": rng.getrandbits(32)}
         reach = Rect(-0.54 * width, -0.6 * height, 0.54 * width, 0.6 * height)
         for _ in range(12):
             face = rng.choice(draft.surfaces)
@@ -160,7 +155,6 @@ def plug_tail(at: Point, size: float, hang: float | None, length: float) -> Poin
     if hang is None:
         return x, y + length * size
     angle = math.radians(hang)
-    return (
-        x + 0.1 * size * math.copysign(1, hang) - length * size * math.sin(angle),
-        y + 0.62 * size + length * size * math.cos(angle),
-    )
+    across = 0.1 * size * math.copysign(1, hang)
+    down = y + 0.62 * size + length * size * math.cos(angle)
+    return x + across - length * size * math.sin(angle), down

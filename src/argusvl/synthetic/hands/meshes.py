@@ -56,10 +56,8 @@ def _turned(parts: list[tuple[Floats, Floats]]) -> Mesh:
         ring_start, place = np.divmod(np.arange((len(profile) - 1) * _AROUND), _AROUND)
         low = first + ring_start * _AROUND + place
         beside = first + ring_start * _AROUND + (place + 1) % _AROUND
-        faces += [
-            np.stack([low, beside, beside + _AROUND], 1),
-            np.stack([low, beside + _AROUND, low + _AROUND], 1),
-        ]
+        corners = ((low, beside, beside + _AROUND), (low, beside + _AROUND, low + _AROUND))
+        faces += [np.stack(triangle, 1) for triangle in corners]
         first += len(profile) * _AROUND
     return Mesh(np.concatenate(vertices), np.concatenate(normals), np.concatenate(faces))
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 
@@ -53,16 +54,9 @@ def generate(
     pictures = () if backgrounds is None else pictures_in(Path(backgrounds))
     plan = partial(_plan, pictures=pictures)
     scenes = Scenes("hand-scenes", 1, plan, lambda language: [WORDS[language]])
-    size: dict[str, int] = {"width": width, "height": height}
-    scenes.generate(
-        out,
-        images=images,
-        seed=seed,
-        **size,
-        language=language,
-        backgrounds=len(pictures) or None,
-        progress=progress,
-    )
+    asked: dict[str, Any] = {"images": images, "seed": seed, "width": width, "height": height}
+    asked |= {"language": language, "backgrounds": len(pictures) or None, "progress": progress}
+    scenes.generate(out, **asked)
 
 
 def _plan(

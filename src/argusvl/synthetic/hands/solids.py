@@ -39,18 +39,12 @@ class Primitive:
 
     def __post_init__(self) -> None:
         if self.kind not in SIZES:
-            raise DataError(
-                f"no solid is known as {self.kind!r}",
-                where="Primitive",
-                remedy=f"the kinds are {', '.join(KINDS)}",
-            )
+            what, remedy = f"no solid is known as {self.kind!r}", f"the kinds are {', '.join(KINDS)}"
+            raise DataError(what, where="Primitive", remedy=remedy)
         size = tuple(float(value) for value in self.size)
         if len(size) != SIZES[self.kind] or not all(0 < value < np.inf for value in size):
-            raise DataError(
-                f"{list(size)} is no size of a {self.kind}",
-                where="Primitive",
-                remedy=f"give {SIZES[self.kind]} positive numbers, in metres",
-            )
+            remedy = f"give {SIZES[self.kind]} positive numbers, in metres"
+            raise DataError(f"{list(size)} is no size of a {self.kind}", where="Primitive", remedy=remedy)
         object.__setattr__(self, "size", size)
 
     @property
