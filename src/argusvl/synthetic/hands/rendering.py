@@ -83,9 +83,8 @@ def _surfaces(scene: Scene, skin: Skin, generator: Generator) -> tuple[Indices, 
     surface.colour[worn], surface.bump[worn], surface.gloss[worn] = cloth.colour, cloth.bump, cloth.gloss
     colour[of_hand], bump[of_hand], gloss[of_hand] = surface.colour, surface.bump, surface.gloss
     if scene.pose is not None:
-        centre, rotation = (part.astype(np.float32) for part in (scene.pose[:, 3], scene.pose[:, :3]))
-        there: Floats32 = (points[~of_hand] - centre) @ rotation
-        thing = _solid_at(there, generator)
+        there = points[~of_hand] - scene.pose[:, 3].astype(np.float32)
+        thing = _solid_at(there @ scene.pose[:, :3].astype(np.float32), generator)
         colour[~of_hand], bump[~of_hand], gloss[~of_hand] = thing.colour, thing.bump, thing.gloss
     shadow = shadows(light.lamps[0], vertices, faces, points, directions)
     directions += 0.06 * _slope(fragments, bump, scene.size)
