@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import io
 
-from argusvl.visual.findings_page import findings_html
+from argusvl.visual.page import findings_html
 from rich.console import Console
 
 from argus_doctor.findings import finding
