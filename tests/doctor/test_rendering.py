@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import io
 
-from argusvl.visual.page import findings_html
 from rich.console import Console
 
 from argus_doctor.findings import finding
 from argus_doctor.rendering import print_findings, show_findings
+from argusvl.visual.page import findings_html
 
 
 def shown(findings: list) -> str:
