@@ -23,10 +23,8 @@ def drawn_in_order(
 ) -> Iterator[Drawn]:
     """What a function draws for the numbers from 0, in their order.
 
-    Args:
-        draw: Draws pictures of some numbers; it can be pickled. What it draws hangs on nothing but the number.
-        images: How many.
-        workers: Processes; as many as there are usable cores when ``None``, and fewer for a small set.
+    ``draw`` can be pickled, and what it draws hangs on nothing but the number. Processes are as many as there are
+    usable cores where ``workers`` is ``None``, and fewer for a small set.
     """
     chunks = [range(i, min(i + _CHUNK, images)) for i in range(0, images, _CHUNK)]
     processes = min(workers or usable_cores(), len(chunks) // _MIN_CHUNKS_A_PROCESS)

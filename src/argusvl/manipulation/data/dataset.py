@@ -87,14 +87,9 @@ def cut_out(
 
 
 class HandDataset(Dataset[HandCrop]):
-    """Crops of records, by index.
+    """Crops of records with hands, by index; seed, epoch and index decide their random changes.
 
-    Args:
-        records: Each with a hand.
-        settings: How they are cut out.
-        augmentation: Random changes; ``None`` for none.
-        seed: With the epoch and the index it decides them.
-        noise: Deviation of noise on the normalised input at the start, and the epochs over which it falls to 0.
+    ``noise`` is the deviation of noise on the normalised input at the start, and the epochs over which it falls to 0.
     """
 
     def __init__(

@@ -45,14 +45,10 @@ class HandPrediction:
 def predict_crops(
     model: nn.Module, pixels: Tensor, cameras: Sequence[Floats], turns: Sequence[int] = AS_IT_IS
 ) -> list[HandPrediction]:
-    """The hands of some crops.
+    """The hands of crops ``[B, 3, S, S]`` with their K, by a model in evaluation mode.
 
-    Args:
-        model: In evaluation mode.
-        pixels: ``[B, 3, S, S]`` as :func:`~argusvl.manipulation.data.dataset.pixel_values` makes them.
-        cameras: ``[3, 3]`` K of each crop.
-        turns: Quarter turns that each is seen in. Joints, confidence and contact are the means over them, the rest is
-            that of the first.
+    Each is seen in some quarter turns. Joints, confidence and contact are the means over them, the rest is that of the
+    first.
     """
     device = next(model.parameters()).device
     looks = []

@@ -204,11 +204,7 @@ class ArgusForHands(PreTrainedModel):
 
 
 def new_config(encoder: str | Path, **fields: Any) -> HandConfig:
-    """The shape of a model.
-
-    Args:
-        encoder: ``small``, ``efficientnet-lite0``, or the folder of a ViT in the hub's layout.
-        **fields: Of :class:`HandConfig`, but for the encoder's.
+    """The shape of a model; its encoder: ``small``, ``efficientnet-lite0``, or the folder of a ViT in the hub's layout.
 
     Raises:
         CheckpointError: The folder holds no model of the hub.

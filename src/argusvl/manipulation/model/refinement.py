@@ -22,15 +22,10 @@ AROUND = tuple(itertools.product((0, -1, 1), repeat=2))
 
 
 def sample(features: Tensor, points_px: Tensor, image_size: int) -> Tensor:
-    """Bilinear values of a map at pixels of the crop, whose corner is (0, 0); zero outside of the crop.
+    """Bilinear values ``[B, N, C]`` of a map at pixels ``[B, N, 2]`` of the crop; zero outside of the crop.
 
-    Args:
-        features: ``[B, C, h, w]`` over the whole crop, of any stride.
-        points_px: ``[B, N, 2]``.
-        image_size: Side of the crop, pixels.
-
-    Returns:
-        ``[B, N, C]`` in the features' type; the places are computed in float32.
+    The map ``[B, C, h, w]`` is of any stride, and over the whole crop, whose corner is (0, 0). The values have its
+    type; the places are computed in float32.
     """
     with in_float32(features.device):
         # grid_sample's -1 and 1 are the outer edges of the map, as ours, where corners are not aligned.
@@ -87,12 +82,7 @@ class Refinement(nn.Module):
     def forward(
         self, decoded: Decoded, maps: list[Tensor], cameras: Tensor
     ) -> tuple[Tensor, list[Hands25D], Tensor, Tensor | None]:
-        """Takes all steps.
-
-        Args:
-            decoded: Of the decoder: where they begin.
-            maps: Of the neck, from fine to coarse.
-            cameras: ``[B, 3, 3]`` K of the crops, float32.
+        """Takes all steps from where the decoder ended, over the neck's maps from fine to coarse.
 
         Returns:
             The last tokens ``[B, 22, width]``, the hands after each step, where in the crop each step sampled

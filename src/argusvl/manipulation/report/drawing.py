@@ -42,14 +42,10 @@ def draw_skeleton(
     valid: Bools | None = None,
     width: float | None = None,
 ) -> Image.Image:
-    """A hand's joints and bones over a picture.
+    """A hand's joints ``[21, 2]`` and bones over a copy of a picture; what lies outside of it is cut off.
 
-    Args:
-        image: The picture; it is copied.
-        joints_px: ``[21, 2]``; what lies outside the picture is cut off.
-        colour: Of all; by default each finger has its own.
-        valid: ``[21]``: those that are drawn.
-        width: Of a bone, pixels; by default as it suits the hand.
+    Only the ``valid`` joints are drawn, by default each finger in a colour of its own and bones as wide, in pixels, as
+    it suits the hand.
     """
     shown = np.isfinite(joints_px).all(-1) & (np.ones(NUM_JOINTS, bool) if valid is None else valid)
     if not shown.any():

@@ -44,16 +44,7 @@ def project(points: Array, cameras: Array) -> Array:
 
 
 def unproject(points_px: Array, depths: Array, cameras: Array) -> Array:
-    """Inverse of :func:`project` where the depth is known.
-
-    Args:
-        points_px: ``[..., N, 2]`` pixels.
-        depths: ``[..., N]``: z in the camera's frame.
-        cameras: ``[..., 3, 3]`` in pixels.
-
-    Returns:
-        ``[..., N, 3]`` in the unit of the depths.
-    """
+    """Inverse of :func:`project` by pixels ``[..., N, 2]`` and their z ``[..., N]``: ``[..., N, 3]``, in its unit."""
     points_px, depths, cameras = _precise(points_px), _precise(depths), _precise(cameras)
     fx, skew, cx = (cameras[..., 0, k][..., None] for k in range(3))
     fy, cy = (cameras[..., 1, k][..., None] for k in (1, 2))

@@ -49,16 +49,10 @@ def rasterise(
     faces: NDArray[np.integer],
     size: tuple[int, int],
 ) -> Fragments:
-    """What a picture shows of closed surfaces.
+    """What a picture shows of closed surfaces, by their vertices' pixels ``[V, 2]`` and depths ``[V]``.
 
-    Triangles are seen from outside, where their corners run counter-clockwise to the eye; one with a corner that is
-    not before the camera is left out.
-
-    Args:
-        points_px: ``[V, 2]`` where the vertices are seen; (0, 0) is the picture's corner.
-        depths: ``[V]`` their z.
-        faces: ``[F, 3]`` corners of the triangles.
-        size: ``(width, height)``.
+    Triangles ``[F, 3]`` are seen from outside, where their corners run counter-clockwise to the eye; one with a corner
+    that is not before the camera is left out. The size is ``(width, height)``; pixel (0, 0) is the picture's corner.
     """
     width, height = size
     corners = points_px[faces].astype(np.float64)  # [F, 3, 2]

@@ -196,10 +196,7 @@ def numbers(value: Any, shape: tuple[int, ...], field: str, source: object) -> F
 class Fields:
     """An object of an annotation file; a field that is missing or not as it should be is an error with its place.
 
-    Args:
-        value: As read; what is no object has no fields.
-        source: File and place in it, for errors.
-        known: All fields that there may be; any where ``None``.
+    What is no object has no fields; ``known`` are all that there may be, any where ``None``.
 
     Raises:
         DataError: There is a field that is not known.
