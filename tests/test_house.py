@@ -114,7 +114,6 @@ PASSES_BY = {
     "src/argusvl/run/checkpoints.py": "writes into an atomic folder",
     "src/argusvl/training/snapshot.py": "writes into an atomic folder",
     "src/argusvl/training/bad_step.py": "writes into an atomic folder",
-    "src/argusvl/synthetic/hands/__init__.py": "writes thousands of pictures into an atomic folder",
     "src/argusvl/synthetic/hands/model.py": "an array of the package",
     "src/argusvl/detection/data/preparing/export.py": "writes into an atomic folder",
     "src/argusvl/recognition/few_shot/lance_index.py": "writes into an atomic folder",

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from argus_doctor.findings import finding
 from argus_doctor.rendering import print_findings, show_findings
-from argusvl.visual.findings_page import findings_html
+from argusvl.visual.page import findings_html
 
 
 def shown(findings: list) -> str:

@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from argusvl.synthetic.canvas import IDENTITY, Canvas, Pen, Rect, project_rect, quad_to_quad
+from argusvl.synthetic.canvas import Canvas, Pen, Rect, project_rect, quad_to_quad
 
+IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 VIEW = quad_to_quad([(0, 0), (80, 0), (80, 60), (0, 60)], [(6, 4), (75, 9), (70, 52), (3, 57)])
 
 

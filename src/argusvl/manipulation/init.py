@@ -50,15 +50,9 @@ def make_starting_config(
     val_options: Mapping[str, Any],
     base: tuple[str, HandAssets, Mapping[str, Any]] | None = None,
 ) -> str:
-    """The text of a configuration.
+    """The text of a configuration for training data and held-out data of the same format.
 
-    Args:
-        train: Training data.
-        val: Held-out data of the same format.
-        format_name: A name of :data:`~argusvl.manipulation.data.reading.FORMATS`.
-        train_options: Of the reader for the training data.
-        val_options: Of the reader for the held-out data.
-        base: A checkpoint to start from: as the user named it, its assets and its model's configuration.
+    ``base`` is a checkpoint to start from: as the user named it, its assets and its model's configuration.
 
     Raises:
         ArgusError: The data cannot be read, or show no hand.
@@ -91,15 +85,8 @@ def make_starting_config(
             "input_noise": 0.0,
             "input_noise_epochs": 0.0,
             "augmentation": {
-                "rotation": 90.0,
-                "scale": 0.2,
-                "shift": 0.08,
-                "colour": 0.3,
-                "blur": 0.2,
-                "noise": 0.03,
-                "erase": 0.3,
-                "greyscale": 0.1,
-                "texture": 0.0,
+                **{"rotation": 90.0, "scale": 0.2, "shift": 0.08},
+                **{"colour": 0.3, "blur": 0.2, "noise": 0.03, "erase": 0.3, "greyscale": 0.1, "texture": 0.0},
             },
         },
         "model": model,
@@ -137,19 +124,15 @@ def make_starting_config(
     }
     config_from_mapping(values, HandRunConfig, "argus init")
     over = every * EVALUATIONS * _BATCH / len(hands)
-    steps = f"{over:.3g}" if over < 100 else f"{over:.0f}"
-    steps += f" passes over {len(hands)} hands"
+    steps = f"{over:{'.3g' if over < 100 else '.0f'}} passes over {len(hands)} hands"
+    known = "objects of the training data whose pose is learned"
+    edges = "edges and colours at half of the picture's size: they cost most and change least"
     comments: dict[tuple[str, ...], str] = {
         ("data", "box_margin"): "the crop shows a little more than the hand's box",
         ("data", "input_noise"): "above 0 where predictions begin as the mean pose and stay so",
         ("data", "augmentation", "texture"): "0.5 where the hands are drawn and photographs are what counts",
-        ("model", "objects"): "objects of the training data whose pose is learned"
-        if objects
-        else "the first records hold no object whose pose is known",
-        (
-            "model",
-            "frozen_stages",
-        ): "edges and colours at half of the picture's size: they cost most and change least",
+        ("model", "objects"): known if objects else "the first records hold no object whose pose is known",
+        ("model", "frozen_stages"): edges,
         ("training", "num_train_epochs"): "max_steps decides",
         ("training", "max_steps"): steps,
         ("training", "eval_steps"): f"{EVALUATIONS} times, the last one at the end",

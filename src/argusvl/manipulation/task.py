@@ -23,8 +23,7 @@ from argusvl.manipulation.data.dataset import CropSettings, HandCrop, HandDatase
 from argusvl.manipulation.data.reading import open_hands
 from argusvl.manipulation.data.records import HandRecord
 from argusvl.manipulation.measure.evaluation import HandEvaluation, evaluate_dataset
-from argusvl.manipulation.measure.figures import FIGURES
-from argusvl.manipulation.measure.metrics import mean_pose
+from argusvl.manipulation.measure.metrics import FIGURES, mean_pose
 from argusvl.manipulation.model.configuration import HUB
 from argusvl.manipulation.model.loading import load_config, load_model
 from argusvl.manipulation.model.losses import LOSSES
@@ -40,23 +39,14 @@ PICTURES_SHOWN = 4
 GROUPS = ("encoder", "decoder", "refinement", "heads")
 """Names of the model's parts, and so of the parameter groups."""
 FIXED_SIZES = (
-    "positions",
-    "image_size",
-    "hidden_size",
-    "num_layers",
-    "num_heads",
-    "num_refinement_steps",
-    "sigma_reparam",
-    "objects",
+    *("positions", "image_size", "hidden_size", "num_layers", "num_heads", "num_refinement_steps"),
+    *("sigma_reparam", "objects"),
 )
 """Keys of the configuration's model that a checkpoint has decided."""
 
 
 class HandTask:
     """Meets :class:`argusvl.training.protocol.Task` for a :class:`HandRunConfig`.
-
-    Args:
-        config: The run's configuration.
 
     Raises:
         ArgusError: What the configuration names is missing or cannot be read.
@@ -209,7 +199,7 @@ class HandTask:
         """The table's losses with the configured weights."""
         weights = self.config.losses
         return [
-            LossTerm(name, spec.count, getattr(weights, f"{name}_weight"), spec.logged_as(name))
+            LossTerm(name, spec.count, getattr(weights, f"{name}_weight"), f"{name}_loss")
             for name, spec in LOSSES.items()
         ]
 

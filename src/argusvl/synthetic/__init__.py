@@ -52,12 +52,7 @@ def generator_of(name: str) -> SceneGenerator:
 
 
 def draw_set(name: str, out: str | Path, **options: Any) -> None:
-    """Draws the scenes of a name.
-
-    Args:
-        name: One of :data:`SCENES`.
-        out: The folder.
-        **options: For the generator; ``None`` leaves one to it.
+    """Draws the scenes of a name into a folder; an option that is ``None`` is left to their generator.
 
     Raises:
         DataError: There are no such scenes, or they have no such option.
@@ -68,7 +63,6 @@ def draw_set(name: str, out: str | Path, **options: Any) -> None:
     known = inspect.signature(generate).parameters
     for option in given:
         if option not in known:
-            raise DataError(
-                f"the scenes {name!r} have no {option}", where=option, remedy="leave the option out"
-            )
+            what = f"the scenes {name!r} have no {option}"
+            raise DataError(what, where=option, remedy="leave the option out")
     generate(out, **given)

@@ -18,10 +18,7 @@ Point = tuple[float, float]
 Colour = tuple[int, int, int]
 Matrix = tuple[float, float, float, float, float, float, float, float, float]
 
-IDENTITY: Matrix = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
-SUPERSAMPLE = (
-    2  # the picture is painted at twice its size and averaged: smooth edges at a quarter of 4x's cost
-)
+SUPERSAMPLE = 2  # painted at twice the size and averaged: smooth edges at a quarter of 4x's cost
 
 _CIRCLE = {
     n: [(math.cos(2 * math.pi * i / n), math.sin(2 * math.pi * i / n)) for i in range(n)] for n in (6, 12, 20)
@@ -62,9 +59,8 @@ class Rect(NamedTuple):
 
     def clipped(self, other: Rect) -> Rect:
         """The common part; inverted where there is none (its ``area`` is 0)."""
-        return Rect(
-            max(self.x0, other.x0), max(self.y0, other.y0), min(self.x1, other.x1), min(self.y1, other.y1)
-        )
+        x0, y0 = max(self.x0, other.x0), max(self.y0, other.y0)
+        return Rect(x0, y0, min(self.x1, other.x1), min(self.y1, other.y1))
 
     def touches(self, other: Rect) -> bool:
         """Whether the two have a common area."""
@@ -109,12 +105,8 @@ class Canvas:
         if counted:
             self._count(points, width / 2)
         pixels = max(1, round(width))
-        self._draw.line(
-            [(x - 0.5, y - 0.5) for x, y in points],
-            fill=fill,
-            width=pixels,
-            joint="curve" if pixels > 3 else None,
-        )
+        joint = "curve" if pixels > 3 else None
+        self._draw.line([(x - 0.5, y - 0.5) for x, y in points], fill=fill, width=pixels, joint=joint)
 
     def _count(self, points: Sequence[Point], margin: float) -> None:
         xs = [p[0] for p in points]
@@ -152,19 +144,18 @@ class Pen:
         """A filled rectangle, upright in the local frame."""
         self.polygon(((x0, y0), (x1, y0), (x1, y1), (x0, y1)), fill, counted=counted)
 
-    def ellipse(
-        self,
-        x: float,
-        y: float,
-        rx: float,
-        ry: float,
-        fill: tuple[int, ...],
-        *,
-        sides: int = 20,
-        counted: bool = True,
+    def slanted(
+        self, lower: tuple[float, float, float], upper: tuple[float, float, float], fill: tuple[int, ...]
     ) -> None:
-        """A filled ellipse, as a polygon of 6, 12 or 20 sides; six make a hexagon."""
-        self.polygon([(x + rx * c, y + ry * s) for c, s in _CIRCLE[sides]], fill, counted=counted)
+        """A filled trapezoid between two level sides, each its y and where it begins and ends."""
+        (y, x0, x1), (top, x2, x3) = lower, upper
+        self.polygon([(x0, y), (x1, y), (x3, top), (x2, top)], fill)
+
+    def ellipse(
+        self, x: float, y: float, rx: float, ry: float, fill: tuple[int, ...], *, sides: int = 20, **how: bool
+    ) -> None:
+        """A filled ellipse, as a :meth:`polygon` of 6, 12 or 20 sides; six make a hexagon."""
+        self.polygon([(x + rx * c, y + ry * s) for c, s in _CIRCLE[sides]], fill, **how)
 
     def line(
         self, points: Sequence[Point], width: float, fill: tuple[int, ...], *, counted: bool = True
@@ -195,12 +186,16 @@ class Pen:
         return (a * x + b * y + c) / w, (d * x + e * y + f) / w
 
 
+def unit_of(width: int, height: int) -> float:
+    """Length of a pixel of a picture of 448 × 336, in the pixels of one of this size."""
+    return math.sqrt(width * height / (448 * 336))
+
+
 def multiply(m: Matrix, n: Matrix) -> Matrix:
     """``m · n``: apply ``n`` first."""
-    product = [
+    a, b, c, d, e, f, g, h, i = (
         sum(m[3 * row + k] * n[3 * k + column] for k in range(3)) for row in range(3) for column in range(3)
-    ]
-    a, b, c, d, e, f, g, h, i = product
+    )
     return a, b, c, d, e, f, g, h, i
 
 

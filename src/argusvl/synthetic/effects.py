@@ -82,10 +82,8 @@ def expose(image: Image.Image, exposure: Exposure) -> Image.Image:
     light = light * (1 - exposure.vignette * 0.5 * (x * x + y * y))
     cx, cy, radius, strength = exposure.lamp
     if strength:
-        distance = ((x - (2 * cx - 1)) ** 2 + ((y - (2 * cy - 1)) * height / width) ** 2) / (
-            4 * radius * radius
-        )
-        light = light * (1 + strength * np.exp(-2 * distance))
+        away = (x - (2 * cx - 1)) ** 2 + ((y - (2 * cy - 1)) * height / width) ** 2
+        light = light * (1 + strength * np.exp(-2 * (away / (4 * radius * radius))))
     generator = np.random.default_rng(exposure.seed)
     light = light * (1 + exposure.grain * _texture(generator, width, height))
 
@@ -96,9 +94,8 @@ def expose(image: Image.Image, exposure: Exposure) -> Image.Image:
     curve = curve.astype(np.float32)
     noise = exposure.noise * generator.standard_normal((height, width), dtype=np.float32) + 0.5
     planes = []
-    for plane, colour in zip(
-        image.split(), (1 + exposure.warmth / 2, 1.0, 1 - exposure.warmth / 2), strict=True
-    ):
+    tint = (1 + exposure.warmth / 2, 1.0, 1 - exposure.warmth / 2)
+    for plane, colour in zip(image.split(), tint, strict=True):
         pixels = (curve * np.float32(colour))[np.asarray(plane)]
         pixels *= light
         pixels += noise

@@ -1,4 +1,4 @@
-"""Drawing many pictures by as many processes as there are cores, in order; and the bar that shows it."""
+"""Drawing many pictures by as many processes as there are cores, in order."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ from argusvl.core.threads import usable_cores
 Drawn = TypeVar("Drawn")
 
 _CHUNK = 16  # pictures that a process draws at a time
-_MIN_CHUNKS_A_PROCESS = (
-    8  # a process takes half a second to start: fewer than these are drawn faster without it
-)
+_MIN_CHUNKS_A_PROCESS = 8  # one takes half a second to start: fewer are drawn faster without it
 
 
 def drawn_in_order(
@@ -25,10 +23,8 @@ def drawn_in_order(
 ) -> Iterator[Drawn]:
     """What a function draws for the numbers from 0, in their order.
 
-    Args:
-        draw: Draws pictures of some numbers; it can be pickled. What it draws hangs on nothing but the number.
-        images: How many.
-        workers: Processes; as many as there are usable cores when ``None``, and fewer for a small set.
+    ``draw`` can be pickled, and what it draws hangs on nothing but the number. Processes are as many as there are
+    usable cores where ``workers`` is ``None``, and fewer for a small set.
     """
     chunks = [range(i, min(i + _CHUNK, images)) for i in range(0, images, _CHUNK)]
     processes = min(workers or usable_cores(), len(chunks) // _MIN_CHUNKS_A_PROCESS)

@@ -14,22 +14,24 @@ from __future__ import annotations
 import contextlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from PIL import Image
 
 import argusvl
 from argusvl.core.errors import DataError
 from argusvl.core.files import atomic_folder, read_text, write_text_atomically
-from argusvl.core.progress import progress_bar
+from argusvl.core.progress import track
 from argusvl.core.strict_json import MalformedJsonError, decode_json
-from argusvl.synthetic.languages import Language, known_language
 from argusvl.synthetic.processes import drawn_in_order
+
+Language = Literal["zh", "en"]
+LANGUAGES: tuple[Language, ...] = ("zh", "en")
 
 SPLITS = ("train", "val", "test")
 POOL = "teacher_pool"
@@ -39,23 +41,12 @@ _MIN_SIDE_PX = 112
 _MAX_POOL_TRIES = 2000  # plans, not pictures; the bbu-room set needs some tens
 
 
-@dataclass(frozen=True, slots=True)
-class DrawnObject:
-    """What is to be found in a picture.
+class DrawnObject(NamedTuple):
+    """What is to be found in a picture."""
 
-    Attributes:
-        box_xyxy_px: ``(x1, y1, x2, y2)`` in the picture's pixels.
-        description: ``/``-separated, the type first.
-    """
-
-    box_xyxy_px: tuple[float, float, float, float]
+    box_xyxy_px: Iterable[float]
     description: str
-
-    @classmethod
-    def at(cls, box_xyxy_px: Iterable[float], description: str) -> DrawnObject:
-        """With the box to a tenth of a pixel: finer than anybody can see, and short to read."""
-        x1, y1, x2, y2 = (round(value, 1) for value in box_xyxy_px)
-        return cls((x1, y1, x2, y2), description)
+    """``/``-separated, the type first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,27 +56,6 @@ class PaintedPicture:
     image: Image.Image
     objects: tuple[DrawnObject, ...]
     jpeg_quality: int
-
-
-@dataclass(frozen=True, slots=True)
-class SavedPicture:
-    """A picture that lies in the set's folder under this name, and its objects."""
-
-    name: str
-    objects: tuple[DrawnObject, ...]
-
-    def record(self) -> dict[str, Any]:
-        """The picture as a line of a records file."""
-        return {
-            "images": [self.name],
-            "objects": [
-                {
-                    "bbox_2d": [int(v) if v.is_integer() else v for v in map(float, drawn.box_xyxy_px)],
-                    "desc": drawn.description,
-                }
-                for drawn in self.objects
-            ],
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,31 +71,6 @@ class PlannedPicture:
     paint: Callable[[], PaintedPicture]
 
 
-@dataclass(frozen=True, slots=True)
-class SetRequest:
-    """What is to be drawn. It is kept in the manifest; the same request always gives the same files.
-
-    Attributes:
-        scene: Name of the renderer.
-        version: Of the renderer: raised when its pictures change.
-        images: Number of pictures in train, val and test together; the teacher pool comes on top.
-        seed: Of all chance.
-        width: Of every picture, in pixels.
-        height: Of every picture, in pixels.
-        language: Of the descriptions.
-        backgrounds: Number of the user's photographs on which things are drawn, of scenes that take some.
-    """
-
-    scene: str
-    version: int
-    images: int
-    seed: int
-    width: int
-    height: int
-    language: str
-    backgrounds: int | None = None
-
-
 def split_of(index: int) -> str:
     """The split of a picture: of every ten, eight train, one val, one test.
 
@@ -136,11 +81,9 @@ def split_of(index: int) -> str:
 
 
 class PlanPicture(Protocol):
-    """Plans a picture; a function that can be pickled."""
+    """Plans a picture, with all chance from ``rng``; a function that can be pickled."""
 
-    def __call__(self, rng: Random, width: int, height: int, language: Language) -> PlannedPicture:
-        """All chance comes from ``rng``."""
-        ...
+    def __call__(self, rng: Random, width: int, height: int, language: Language) -> PlannedPicture: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,100 +117,65 @@ class Scenes:
         backgrounds: int | None = None,
         progress: bool = False,
     ) -> None:
-        """Draws a set into a new folder, complete or not at all.
+        """Draws a set into a new folder, complete or not at all; a folder with this very set is left as it is.
 
         Writes ``images/*.jpg``, ``train.jsonl``, ``val.jsonl``, ``test.jsonl``, ``teacher_pool.jsonl`` and
-        ``manifest.json``.
-
-        Args:
-            out: New or empty folder; a folder with this very set is left as it is.
-            images: Number of pictures in train, val and test together (8 : 1 : 1).
-            seed: The same seed gives the same bytes.
-            width: Of every picture, in pixels.
-            height: Of every picture, in pixels.
-            language: Of the descriptions, ``"zh"`` or ``"en"``.
-            backgrounds: Number of photographs that the plan draws on, for the manifest.
-            progress: Show a progress bar.
+        ``manifest.json``. ``images`` counts train, val and test together (8 : 1 : 1); the pool comes on top. The same
+        seed gives the same bytes. ``backgrounds`` is the number of photographs that the plan draws on.
 
         Raises:
             DataError: An argument makes no sense, or ``out`` holds something else.
             ArgusError: The folder cannot be written.
         """
-        words = known_language(language)
-        request = SetRequest(self.name, self.version, images, seed, width, height, language, backgrounds)
+        if language not in LANGUAGES:
+            remedy = f"use one of {', '.join(LANGUAGES)}"
+            raise DataError(f"{language!r} is not known", where="language", remedy=remedy)
         check_size(images, width, height)
-        if is_there(Path(out), _source_entry(request)):
+        asked = {"scene": self.name, "version": self.version, "images": images, "seed": seed}
+        asked |= {"width": width, "height": height, "language": language}
+        source = source_entry(self.name, asked, backgrounds)
+        if is_there(Path(out), source):
             return
-        plan = partial(self.plan, width=width, height=height, language=words)
-        with (
-            atomic_folder(Path(out)) as work,
-            progress_bar(f"Drawing {self.name}", images, shown=progress) as advance,
-        ):
+        plan = partial(self.plan, width=width, height=height, language=language)
+        chance = partial(picture_source, self.name, self.version, seed)
+        with atomic_folder(Path(out)) as work:
             (work / "images").mkdir()
-            splits: dict[str, list[SavedPicture]] = {name: [] for name in (*SPLITS, POOL)}
-            draw = partial(_draw_some, work, request, plan)
-            for index, picture in enumerate(drawn_in_order(draw, images)):
-                splits[split_of(index)].append(picture)
-                advance()
-            splits[POOL] = _draw_pool(work, request, plan, self.pooled(words), self.shows)
-            _write_index(work, request, splits)
+            splits: dict[str, list[Line]] = {name: [] for name in (*SPLITS, POOL)}
+            draw = partial(_draw_some, work, plan, partial(chance, "set"))
+            drawn = track(drawn_in_order(draw, images), images, f"Drawing {self.name}", enabled=progress)
+            for index, line in enumerate(drawn):
+                splits[split_of(index)].append(line)
+            splits[POOL] = _draw_pool(work, plan, partial(chance, "pool"), self.pooled(language), self.shows)
+            _write_index(work, source, splits)
+
+
+Line = dict[str, Any]
+"""A picture in the set's folder, as a line of a records file."""
 
 
 def _draw_some(
     folder: Path,
-    request: SetRequest,
     plan: Callable[[Random], PlannedPicture],
+    chance: Callable[[int], Random],
     indices: Iterable[int],
-) -> list[SavedPicture]:
-    return [
-        _save(folder, f"images/{index:06d}.jpg", plan(_source(request, "set", index)).paint())
-        for index in indices
-    ]
-
-
-def _write_index(folder: Path, request: SetRequest, splits: dict[str, list[SavedPicture]]) -> None:
-    for name, pictures in splits.items():
-        lines = (json.dumps(picture.record(), ensure_ascii=False) + "\n" for picture in pictures)
-        write_text_atomically(folder / f"{name}.jsonl", "".join(lines))
-    manifest = {
-        "manifest_version": 1,
-        "argus_version": argusvl.__version__,
-        "source": _source_entry(request),
-        "limits": None,  # drawn at the size asked for, on the grid or not
-        "split_origin": {"made_by": "source", "val_fraction": None, "seed": None, "group_key": None},
-        "splits": {name: _counts(pictures) for name, pictures in splits.items()},
-        "vision_tokens": None,
-        "images": [],
-        "refused": {"images": 0, "objects": 0},
-        "findings": [],
-    }
-    write_text_atomically(folder / MANIFEST, json.dumps(manifest, ensure_ascii=False, indent=2) + "\n")
-
-
-def _source_entry(request: SetRequest) -> dict[str, Any]:
-    options = {name: value for name, value in asdict(request).items() if value is not None}
-    return {"path": request.scene, "format": "synthetic", "options": options}
-
-
-def _counts(pictures: Sequence[SavedPicture]) -> dict[str, Any]:
-    labels = Counter(drawn.description for picture in pictures for drawn in picture.objects)
-    return {"images": len(pictures), "objects": labels.total(), "labels": dict(sorted(labels.items()))}
+) -> list[Line]:
+    return [_save(folder, f"images/{index:06d}.jpg", plan(chance(index)).paint()) for index in indices]
 
 
 def _draw_pool(
     folder: Path,
-    request: SetRequest,
     plan: Callable[[Random], PlannedPicture],
+    chance: Callable[[int], Random],
     descriptions: Iterable[str],
     shows: Callable[[str], Iterable[str]],
-) -> list[SavedPicture]:
+) -> list[Line]:
     """Pictures of their own for the teachers: a new one is taken whenever it shows something not yet covered."""
     missing = set(descriptions)
-    pictures: list[SavedPicture] = []
+    lines: list[Line] = []
     for index in range(_MAX_POOL_TRIES):
         if not missing:
             break
-        planned = plan(_source(request, "pool", index))
+        planned = plan(chance(index))
         # Two new ones at least, while there are many: fewer pictures cover everything.
         promised = {shown for description in planned.descriptions for shown in shows(description)}
         if len(missing & promised) >= (2 if len(missing) > 4 else 1):
@@ -276,23 +184,56 @@ def _draw_pool(
             if not missing & covered:
                 continue  # hidden by others, all of them
             missing -= covered
-            pictures.append(_save(folder, f"images/pool_{len(pictures):03d}.jpg", picture))
+            lines.append(_save(folder, f"images/pool_{len(lines):03d}.jpg", picture))
     assert not missing, f"the renderer never draws {sorted(missing)}"
-    return pictures
+    return lines
+
+
+def _save(folder: Path, name: str, picture: PaintedPicture) -> Line:
+    picture.image.save(folder / name, format="JPEG", quality=picture.jpeg_quality)
+    objects = []
+    for box, description in picture.objects:
+        # To a tenth of a pixel: finer than anybody can see, and short to read.
+        corners = (float(round(value, 1)) for value in box)
+        objects.append({"bbox_2d": [int(v) if v.is_integer() else v for v in corners], "desc": description})
+    return {"images": [name], "objects": objects}
+
+
+def _write_index(folder: Path, source: dict[str, Any], splits: dict[str, list[Line]]) -> None:
+    counts = {}
+    for name, lines in splits.items():
+        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        write_text_atomically(folder / f"{name}.jsonl", text)
+        labels = Counter(drawn["desc"] for line in lines for drawn in line["objects"])
+        by_label = dict(sorted(labels.items()))
+        counts[name] = {"images": len(lines), "objects": labels.total(), "labels": by_label}
+    more: dict[str, Any] = {
+        "limits": None,  # drawn at the size asked for, on the grid or not
+        "split_origin": {"made_by": "source", "val_fraction": None, "seed": None, "group_key": None},
+        "splits": counts,
+        "vision_tokens": None,
+        "images": [],
+        "refused": {"images": 0, "objects": 0},
+        "findings": [],
+    }
+    write_manifest(folder, source, more)
+
+
+def source_entry(scene: str, options: dict[str, Any], backgrounds: int | None) -> dict[str, Any]:
+    """Where a set comes from, as its manifest says it; the same entry always gives the same files."""
+    known = options if backgrounds is None else {**options, "backgrounds": backgrounds}
+    return {"path": scene, "format": "synthetic", "options": known}
+
+
+def write_manifest(folder: Path, source: dict[str, Any], more: dict[str, Any]) -> None:
+    """Writes the manifest of a set."""
+    manifest = {"manifest_version": 1, "argus_version": argusvl.__version__, "source": source, **more}
+    write_text_atomically(folder / MANIFEST, json.dumps(manifest, ensure_ascii=False, indent=2) + "\n")
 
 
 def picture_source(scene: str, version: int, seed: int, stream: str, index: int) -> Random:
     """The source of chance of one picture; seeding by text is the same on every platform."""
     return Random(f"{scene}/{version}/{seed}/{stream}/{index}")
-
-
-def _save(folder: Path, name: str, picture: PaintedPicture) -> SavedPicture:
-    picture.image.save(folder / name, format="JPEG", quality=picture.jpeg_quality)
-    return SavedPicture(name, picture.objects)
-
-
-def _source(request: SetRequest, stream: str, index: int) -> Random:
-    return picture_source(request.scene, request.version, request.seed, stream, index)
 
 
 def check_size(images: int, width: int, height: int) -> None:
@@ -305,19 +246,12 @@ def check_size(images: int, width: int, height: int) -> None:
         raise DataError(f"{images} images asked for", where="images", remedy="ask for one or more")
     for name, value in (("width", width), ("height", height)):
         if value < _MIN_SIDE_PX:
-            raise DataError(
-                f"{value} pixels asked for",
-                where=name,
-                remedy=f"ask for at least {_MIN_SIDE_PX}: less shows nothing",
-            )
+            remedy = f"ask for at least {_MIN_SIDE_PX}: less shows nothing"
+            raise DataError(f"{value} pixels asked for", where=name, remedy=remedy)
 
 
 def is_there(folder: Path, source: dict[str, Any]) -> bool:
-    """Whether a folder holds the very set that is asked for; a new or empty one does not.
-
-    Args:
-        folder: Where the set is to go.
-        source: What its manifest would say of where it comes from.
+    """Whether a folder holds the very set that is asked for, by its :func:`source_entry`; a new or empty one does not.
 
     Raises:
         DataError: It is a file, or holds something else.
@@ -330,8 +264,5 @@ def is_there(folder: Path, source: dict[str, Any]) -> bool:
         manifest = decode_json(read_text(folder / MANIFEST))
         if isinstance(manifest, dict) and manifest.get("source") == source:
             return True
-    raise DataError(
-        "the folder is not empty, and does not hold the set that is asked for",
-        where=folder,
-        remedy="name another folder, or remove this one first",
-    )
+    what = "the folder is not empty, and does not hold the set that is asked for"
+    raise DataError(what, where=folder, remedy="name another folder, or remove this one first")

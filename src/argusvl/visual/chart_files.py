@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import re
 from functools import cache
 from html import escape
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from argusvl.core.files import refuse_replacing, write_bytes_atomically, write_text_atomically
 from argusvl.visual.curves import Chart, chart_groups
 from argusvl.visual.fonts import default_font_path, drawable_text, load_font
 from argusvl.visual.health import health_of
 from argusvl.visual.inner import Inner
+from argusvl.visual.pictures import png
 from argusvl.visual.plots import SPAN
 from argusvl.visual.report import ReportData
 
@@ -37,16 +38,14 @@ def chart_files(data: ReportData, inner: Inner | None, folder: Path, *, overwrit
         charts |= {name: chart for name, chart in seen.items() if chart is not None}
     names = [name for name, chart in charts.items() if chart.svg]
     files = [f"{name}.{suffix}" for name in names for suffix in ("svg", "png")]
-    files += [f"{file_name('attention', one.name)}.png" for one in (inner.attention if inner else ())]
+    attention = {file_name("attention", one.name): one for one in (inner.attention if inner else ())}
+    files += [f"{name}.png" for name in attention]
     refuse_replacing(*(folder / file for file in files), overwrite=overwrite)
     for name in names:
         write_chart(charts[name], folder, name)
-    for one in inner.attention if inner is not None else ():
-        encoded = io.BytesIO()
-        one.sheet().save(encoded, "PNG")
-        names.append(file_name("attention", one.name))
-        write_bytes_atomically(folder / f"{names[-1]}.png", encoded.getvalue())
-    return names
+    for name, one in attention.items():
+        write_bytes_atomically(folder / f"{name}.png", png(one.sheet()))
+    return [*names, *attention]
 
 
 def write_chart(chart: Chart, folder: Path, name: str) -> list[Path]:
@@ -96,15 +95,8 @@ def as_png(svg: str) -> bytes:
     import resvg_py
 
     family, _ = load_font(None, _SMALL).getname()
-    return bytes(
-        resvg_py.svg_to_bytes(
-            svg_string=svg,
-            zoom=2,
-            skip_system_fonts=True,
-            font_files=[str(default_font_path())],
-            sans_serif_family=family,
-        )
-    )
+    fonts: dict[str, Any] = {"font_files": [str(default_font_path())], "sans_serif_family": family}
+    return bytes(resvg_py.svg_to_bytes(svg_string=svg, zoom=2, skip_system_fonts=True, **fonts))
 
 
 def file_name(*words: str) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from argusvl.core.figures import FigureSpec, spec_of
 from argusvl.visual.curves import Chart, curve_chart, log_series
 from argusvl.visual.page import page_environment, render_page, script_sources
 from argusvl.visual.plots import Series
-from argusvl.visual.report import ReportData
+from argusvl.visual.report import PAGE_SCRIPTS, ReportData
 from argusvl.visual.run_events import Found, findings_of
 from argusvl.visual.sections import Section
 
@@ -18,13 +18,8 @@ _PLACES = {"training.output_dir", "training.run_name"}  # they name a run and ch
 
 @dataclass(frozen=True, slots=True)
 class ComparedRun:
-    """A run among others.
-
-    Attributes:
-        name: Its name, another one for each.
-        data: What its folder holds.
-        state: ``finished``, ``running``, …
-        configuration: Key by key, as text; empty where it has none.
+    """A run among others: its name, another one for each, its state (``finished``, ``running``, …), what its folder
+    holds, and its configuration key by key, as text.
     """
 
     name: str
@@ -38,12 +33,8 @@ class ComparedRun:
         return findings_of(self.data.events or ())
 
 
-@dataclass(frozen=True, slots=True)
-class Differing:
-    """What differs of one kind: for each name the runs' values, in their order; ``None`` where a run has none."""
-
-    title: str
-    rows: Sequence[tuple[str, Sequence[str | None]]]
+Rows = list[tuple[str, list[str | None]]]
+"""For each name the runs' values, in their order; ``None`` where a run has none."""
 
 
 def render_comparison(
@@ -52,40 +43,39 @@ def render_comparison(
     sections: Sequence[Section],
     gaps: Sequence[str],
 ) -> str:
-    """The page as HTML text.
+    """The page as HTML text; the first run is what the others are compared with.
 
-    Args:
-        runs: The first is what the others are compared with.
-        figures: What their task declares of its figures.
-        sections: What the task says of them.
-        gaps: What could not be compared, and why.
+    ``figures`` and ``sections`` are their task's, ``gaps`` what could not be compared, and why.
     """
     environment = page_environment()
     title = " and ".join(run.name for run in runs)
+    notes = {row.name: row.note for run in runs for row in run.data.figures}
+    after = [{row.name: row.after for row in run.data.figures} for run in runs]
     return render_page(
         environment,
         "comparison.html.jinja",
-        script_sources(environment, ("theme.js", "charts.js", "tables.js")),
+        script_sources(environment, PAGE_SCRIPTS),
         [section.script for section in sections if section.script],
         kind_of_page="Argus comparison",
         data=ReportData(title, f"{len(runs)} runs; all are compared with {runs[0].name}", sections=sections),
         runs=runs,
         gaps=gaps,
-        figures=_figures(runs),
+        figures=[(name, note, [values.get(name) for values in after]) for name, note in notes.items()],
         differing=differences(runs),
         charts=common_charts(runs, figures),
     )
 
 
-def differences(runs: Sequence[ComparedRun]) -> list[Differing]:
+def differences(runs: Sequence[ComparedRun]) -> dict[str, Rows]:
     """What differs in configuration, data and environment."""
-    data = [{k: v for k, v in run.configuration.items() if k.startswith("data.")} for run in runs]
-    rest = [
-        {k: v for k, v in run.configuration.items() if not k.startswith("data.") and k not in _PLACES}
-        for run in runs
-    ]
-    kinds = (("Configuration", rest), ("Data", data), ("Environment", [run.data.environment for run in runs]))
-    return [Differing(title, _unequal(values)) for title, values in kinds]
+    told = _unequal([run.configuration for run in runs])
+    rest = [row for row in told if not row[0].startswith("data.") and row[0] not in _PLACES]
+    data = [row for row in told if row[0].startswith("data.")]
+    return {
+        "Configuration": rest,
+        "Data": data,
+        "Environment": _unequal([run.data.environment for run in runs]),
+    }
 
 
 def common_charts(runs: Sequence[ComparedRun], figures: Mapping[str, FigureSpec]) -> list[Chart]:
@@ -100,27 +90,18 @@ def common_charts(runs: Sequence[ComparedRun], figures: Mapping[str, FigureSpec]
         return "/" not in name and name.startswith("eval_") and spec_of(name, figures) is not None
 
     quality = [curve_chart(n.removeprefix("eval_"), lines(n), smooth=False) for n in names if wanted(n)]
+    terms = ["eval_loss"] if "eval_loss" in names else []
+    terms += [n for n in names if n.endswith("_loss")]
     losses = [
-        curve_chart(n.removesuffix("_loss").replace("_", " ") + (" loss"), lines(n), zero_based=True)
-        for n in (
-            *(n for n in ("loss", "eval_loss") if n in names),
-            *(n for n in names if n.endswith("_loss")),
-        )
-        if n != "loss" and not wanted(n)
+        curve_chart(n.removesuffix("_loss").replace("_", " ") + " loss", lines(n), zero_based=True)
+        for n in terms
+        if not wanted(n)
     ]
     total = [curve_chart("loss", lines("loss"), zero_based=True, wide=True)] if "loss" in names else []
     return total + quality + list({chart.title: chart for chart in losses}.values())
 
 
-def _figures(runs: Sequence[ComparedRun]) -> list[tuple[str, str, Sequence[float | None]]]:
-    """Each figure with its note and the runs' values."""
-    notes = {row.name: row.note for run in runs for row in run.data.figures}
-    after = [{row.name: row.after for row in run.data.figures} for run in runs]
-    return [(name, note, [values.get(name) for values in after]) for name, note in notes.items()]
-
-
-def _unequal(values: Sequence[Mapping[str, str]]) -> list[tuple[str, Sequence[str | None]]]:
-    get: Callable[[str], list[str | None]] = lambda name: [one.get(name) for one in values]  # noqa: E731
-    return [
-        (name, get(name)) for name in dict.fromkeys(n for v in values for n in v) if len(set(get(name))) > 1
-    ]
+def _unequal(values: Sequence[Mapping[str, str]]) -> Rows:
+    names = dict.fromkeys(name for one in values for name in one)
+    rows = [(name, [one.get(name) for one in values]) for name in names]
+    return [(name, found) for name, found in rows if len(set(found)) > 1]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 from collections.abc import Sequence
 
@@ -15,6 +13,7 @@ from scipy import ndimage
 from argusvl.visual.curves import Chart
 from argusvl.visual.heat import colours
 from argusvl.visual.loss_landscape import Landscape
+from argusvl.visual.pictures import data_uri, png
 from argusvl.visual.plots import format_number
 
 _FINE = 57  # points on a side of the interpolated field
@@ -77,11 +76,8 @@ def contour(field: NDArray[np.float64], level: float) -> str:
 
 
 def _picture(shares: NDArray[np.float64]) -> str:
-    encoded = io.BytesIO()
-    Image.fromarray(colours(shares)).resize((4 * _FINE, 4 * _FINE), Image.Resampling.BICUBIC).save(
-        encoded, "PNG"
-    )
-    uri = "data:image/png;base64," + base64.b64encode(encoded.getvalue()).decode("ascii")
+    picture = Image.fromarray(colours(shares)).resize((4 * _FINE, 4 * _FINE), Image.Resampling.BICUBIC)
+    uri = data_uri("image/png", png(picture))
     return f'<image href="{uri}" width="100%" height="{_SIDE}" preserveAspectRatio="none"/>'
 
 
@@ -95,9 +91,8 @@ def _numbers(middle: NDArray[np.float64], levels: Sequence[float], logarithmic: 
         if at - last >= _ROOM and at < 0.96:
             value = format_number(math.exp(level) if logarithmic else level)
             y = _SIDE / 2 - 4
-            texts.append(
-                f'<text class="level" x="{100 * at:.1f}%" y="{y:g}" text-anchor="middle">{value}</text>'
-            )
+            place = f'x="{100 * at:.1f}%" y="{y:g}"'
+            texts.append(f'<text class="level" {place} text-anchor="middle">{value}</text>')
             last = at
     return "".join(texts)
 
@@ -106,10 +101,7 @@ def _axes(offsets: Sequence[float]) -> str:
     parts = []
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
         value = f"{offsets[0] + share * (offsets[-1] - offsets[0]):g}"
-        parts.append(
-            f'<text class="axis" x="{100 * share:g}%" y="{_SIDE + 19}" text-anchor="middle">{value}</text>'
-        )
-        parts.append(
-            f'<text class="axis" x="-8" y="{_SIDE * (1 - share) + 4:g}" text-anchor="end">{value}</text>'
-        )
+        below, beside = f'x="{100 * share:g}%" y="{_SIDE + 19}"', f'x="-8" y="{_SIDE * (1 - share) + 4:g}"'
+        parts.append(f'<text class="axis" {below} text-anchor="middle">{value}</text>')
+        parts.append(f'<text class="axis" {beside} text-anchor="end">{value}</text>')
     return "".join(parts)

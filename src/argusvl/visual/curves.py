@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from argusvl.core.figures import FigureSpec, spec_of
-from argusvl.visual.marks import Mark
 from argusvl.visual.plots import NUM_COLOURS, Series, colour_class, format_number, line_chart
 
 # What the trainer adds to its logs that says nothing about the model.
@@ -37,9 +36,6 @@ class Chart:
     """A chart, ready for the page.
 
     Attributes:
-        title: What is shown.
-        svg: An ``<svg>`` element.
-        legend: The lines.
         warning: What a reader must know, e.g. of values that are not finite.
         wide: Whether it deserves the page's whole width.
     """
@@ -73,9 +69,6 @@ class _Log:
         """The series, marked as shown, under the names that the legend gives them."""
         self.taken.update(names)
         return [replace(self.series[n], name=(rename or {}).get(n, n)) for n in names]
-
-    def left(self) -> list[str]:
-        return [name for name in self.series if name not in self.taken]
 
 
 def chart_groups(
@@ -115,15 +108,9 @@ def make_chart(
     last: Sequence[str] = (),
     **look: Any,
 ) -> Chart:
-    """A chart with its legend.
+    """A chart with its legend, which shows ``last`` beside each name, by default the last value.
 
-    Args:
-        title: What is shown.
-        series: The lines.
-        warning: See :class:`Chart`.
-        wide: See :class:`Chart`.
-        last: What the legend shows beside each name; by default the last value.
-        look: As in :func:`~argusvl.visual.plots.line_chart`.
+    ``look`` is as in :func:`~argusvl.visual.plots.line_chart`, the rest as in :class:`Chart`.
     """
     shown = last or [format_number(s.values[-1]) if s.values else "" for s in series]
     legend = [
@@ -254,7 +241,8 @@ def _cost_charts(log: _Log) -> list[Chart]:
 
 
 def _other_charts(log: _Log) -> list[Chart]:
-    return [curve_chart(_title(n), log.take([n], {n: _title(n.split("/")[-1])})) for n in log.left()]
+    left = [name for name in log.series if name not in log.taken]
+    return [curve_chart(_title(n), log.take([n], {n: _title(n.split("/")[-1])})) for n in left]
 
 
 def _family(term: str, terms: Sequence[str]) -> str:
@@ -276,36 +264,15 @@ def _held_out(names: Sequence[str], training: str) -> dict[str, str]:
     return {n: "training" if n == training else "held-out" for n in names}
 
 
-def curve_chart(
-    title: str,
-    series: Sequence[Series],
-    *,
-    wide: bool = False,
-    log_scale: bool = False,
-    zero_based: bool = False,
-    smooth: bool = True,
-    marks: Sequence[Mark] = (),
-) -> Chart:
-    """A chart of numbers that were logged; how many of them are not finite is said under it.
-
-    The arguments are those of :func:`~argusvl.visual.plots.line_chart`.
-    """
+def curve_chart(title: str, series: Sequence[Series], *, smooth: bool = True, **look: Any) -> Chart:
+    """As :func:`make_chart`, of numbers that were logged: how many of them are not finite is said under it."""
     bad = {s.name: len(s.values) - len(s.finite()) for s in series}
     warning = ", ".join(
         f"{name}: {count} value{'s are' if count > 1 else ' is'} not finite"
         for name, count in bad.items()
         if count
     )
-    return make_chart(
-        title,
-        series,
-        warning=warning,
-        wide=wide,
-        log_scale=log_scale,
-        zero_based=zero_based,
-        smooth=smooth,
-        marks=marks,
-    )
+    return make_chart(title, series, warning=warning, smooth=smooth, **look)
 
 
 def _line_name(name: str) -> str:

@@ -20,6 +20,7 @@ from argusvl.visual.fonts import OnMissing, drawable_text, load_font
 
 Box = Sequence[float]
 Colour = tuple[int, int, int]
+_Corners = tuple[float, float, float, float]
 Style = Literal["auto", "inline", "numbered"]
 """``inline``: the label at its box. ``numbered``: a number there, and a list at the side. ``auto``: by room."""
 
@@ -34,19 +35,21 @@ def colour_of(label: str) -> Colour:
     digest = hashlib.blake2s(label.encode("utf-8"), digest_size=4).digest()
     hue = int.from_bytes(digest[:2], "big") / 65536
     lightness = (0.5, 0.58, 0.66)[digest[2] % 3]
-    r, g, b = colorsys.hls_to_rgb(hue, lightness, 0.85)
-    return round(255 * r), round(255 * g), round(255 * b)
+    return _bright(hue, lightness)
 
 
 def distinct_colours(labels: Iterable[str]) -> dict[str, Colour]:
     """Colours that are far apart, for a vocabulary that is known as a whole; the same for the same set of labels."""
-    names = sorted(set(labels))
-    colours = {}
-    for i, name in enumerate(names):
-        # Steps of the golden angle keep neighbours apart, however many there are.
-        r, g, b = colorsys.hls_to_rgb((0.02 + i * 0.6180340) % 1.0, (0.6, 0.48, 0.7)[i % 3], 0.85)
-        colours[name] = (round(255 * r), round(255 * g), round(255 * b))
-    return colours
+    # Steps of the golden angle keep neighbours apart, however many there are.
+    return {
+        name: _bright((0.02 + i * 0.6180340) % 1.0, (0.6, 0.48, 0.7)[i % 3])
+        for i, name in enumerate(sorted(set(labels)))
+    }
+
+
+def _bright(hue: float, lightness: float) -> Colour:
+    r, g, b = (round(255 * v) for v in colorsys.hls_to_rgb(hue, lightness, 0.85))
+    return r, g, b
 
 
 def draw_boxes(
@@ -60,25 +63,28 @@ def draw_boxes(
     on_missing: OnMissing = "refuse",
     colours: Mapping[str, Colour] | None = None,
 ) -> Image.Image:
-    """Draws boxes and labels on a copy of the image.
+    """Draws boxes and labels on a copy of the image, which is enlarged where it is small.
 
     Args:
-        image: Any mode; drawn as RGB. A small one is enlarged.
+        image: Any mode; drawn as RGB.
         boxes_xyxy_px: ``N`` boxes in the image's pixels; what is outside the image is cut off.
         labels: ``N`` texts.
         scores: ``N`` numbers in 0..1, written behind the labels.
         font_path: Font file; the one that the installation brings when ``None``.
-        style: Where the labels go.
+        style: Where the labels go; with ``numbered`` a list stands at the right side.
         on_missing: What to do with a character that the font lacks.
         colours: Colours of labels, e.g. from :func:`distinct_colours`; :func:`colour_of` gives the others'.
-
-    Returns:
-        A new RGB image, perhaps larger, with a list at its right side when the style is ``numbered``.
 
     Raises:
         ArgusError: The lists differ in length, there is no font, or it lacks a character.
     """
-    _check(boxes_xyxy_px, labels, scores)
+    if len(boxes_xyxy_px) != len(labels) or (scores is not None and len(scores) != len(labels)):
+        counts = f"{len(boxes_xyxy_px)} boxes, {len(labels)} labels"
+        counts += "" if scores is None else f", {len(scores)} scores"
+        raise ArgusError(f"expected one label (and score) for each box, got {counts}", where="draw_boxes")
+    for i, box in enumerate(boxes_xyxy_px):
+        if len(box) != 4:
+            raise ArgusError(f"expected four numbers, got {len(box)}", where=f"boxes_xyxy_px[{i}]")
     factor = min(4.0, max(1.0, _LEGIBLE_SIDE_PX / max(image.size)))
     picture = image.convert("RGB")
     if factor > 1:
@@ -96,12 +102,18 @@ def draw_boxes(
         marks.append(_Mark(pen.fit(corners), colour, text, tail))
     for mark in sorted(marks, key=lambda m: -m.area):  # small boxes over large ones
         pen.frame(mark)
-    inline = pen.place([f"{m.text} {m.tail}".strip() for m in marks], marks)
-    if style == "inline" or (style == "auto" and inline.crowding < 0.02 and inline.cover < 0.1):
-        pen.write(inline, marks)
+    texts = [f"{m.text} {m.tail}".strip() for m in marks]
+    plates, crowding, cover = pen.place(texts, marks)
+    if style == "inline" or (style == "auto" and crowding < 0.02 and cover < 0.1):
+        pen.write(texts, plates, marks)
         return picture
-    pen.write(pen.place([str(i + 1) for i in range(len(marks))], marks), marks)
-    return _beside(picture, _listing(marks, pen.font, picture.height))
+    numbers = [str(i + 1) for i in range(len(marks))]
+    pen.write(numbers, pen.place(numbers, marks)[0], marks)
+    listing = _listing(marks, pen.font, picture.height)
+    sheet = Image.new("RGB", (picture.width + listing.width, picture.height), _PAPER)
+    sheet.paste(picture, (0, 0))
+    sheet.paste(listing, (picture.width, 0))
+    return sheet
 
 
 def draw_comparison(
@@ -112,15 +124,9 @@ def draw_comparison(
     font_path: str | Path | None = None,
     on_missing: OnMissing = "escape",
 ) -> Image.Image:
-    """Truth above, prediction below, each drawn as by :func:`draw_boxes`.
+    """Truth (boxes and labels) above, prediction (and scores) below, each drawn as by :func:`draw_boxes`.
 
-    Args:
-        image: The image.
-        truth: Boxes and labels.
-        predicted: Boxes, labels and scores.
-        font_path: As for :func:`draw_boxes`.
-        on_missing: By default a character that the font lacks is written as its code: a model in training may
-            write anything.
+    By default a character that the font lacks is written as its code: a model in training may write anything.
     """
     colours = distinct_colours([*truth[1], *predicted[1]])
     upper = draw_boxes(image, *truth, font_path=font_path, on_missing=on_missing, colours=colours)
@@ -141,7 +147,7 @@ def draw_comparison(
 class _Mark:
     """A box with its texts, in the pixels of the enlarged picture."""
 
-    box: tuple[float, float, float, float]
+    box: _Corners
     colour: Colour
     text: str
     tail: str
@@ -149,23 +155,6 @@ class _Mark:
     @property
     def area(self) -> float:
         return (self.box[2] - self.box[0]) * (self.box[3] - self.box[1])
-
-
-@dataclass(frozen=True, slots=True)
-class _Placement:
-    """Plates for texts: where they are, and how well that went.
-
-    Attributes:
-        texts: What is written.
-        plates: ``(x0, y0, x1, y1)`` of each.
-        crowding: Share of the plates' area that overlaps other plates.
-        cover: Share of the picture that the plates cover.
-    """
-
-    texts: list[str]
-    plates: list[tuple[float, float, float, float]]
-    crowding: float
-    cover: float
 
 
 class _Pen:
@@ -177,7 +166,7 @@ class _Pen:
         self._draw = ImageDraw.Draw(picture)
         self._line = max(2, round(font.size / 8))
 
-    def fit(self, box: Sequence[float]) -> tuple[float, float, float, float]:
+    def fit(self, box: Sequence[float]) -> _Corners:
         """The part of a box that is in the picture, its corners in order."""
         width, height = self._size
         xs = sorted(min(max(v, 0.0), width - 1.0) for v in (box[0], box[2]))
@@ -191,27 +180,25 @@ class _Pen:
         self._draw.rectangle((x0 - 1, y0 - 1, x1 + 1, y1 + 1), outline=_INK, width=rim)
         self._draw.rectangle((x0, y0, x1, y1), outline=mark.colour, width=self._line)
 
-    def place(self, texts: Sequence[str], marks: Sequence[_Mark]) -> _Placement:
-        """Finds a place for each text at its box, in the picture, with as little overlap as can be."""
+    def place(self, texts: Sequence[str], marks: Sequence[_Mark]) -> tuple[list[_Corners], float, float]:
+        """Finds a plate for each text at its box, in the picture, with as little overlap as can be.
+
+        Returns:
+            The plates, the share of their area that overlaps others, and the share of the picture that they cover.
+        """
         width, height = self._size
         pad = round(self.font.size * 0.28)
         tall = round(self.font.size * 1.42)
-        plates: list[tuple[float, float, float, float]] = []
+        plates: list[_Corners] = []
         overlap = 0.0
         for text, mark in zip(texts, marks, strict=True):
             wide = min(self.font.getlength(text) + 2 * pad, float(width))
             x0, y0, x1, y1 = mark.box
             best, best_cost = (0.0, 0.0, wide, float(tall)), float("inf")
-            corners = (
-                (x0, y0 - tall),
-                (x1 - wide, y0 - tall),
-                (x0, y1),
-                (x1 - wide, y1),
-                (x1, y0),
-                (x0 - wide, y0),
-            )
+            above_and_below = ((x0, y0 - tall), (x1 - wide, y0 - tall), (x0, y1), (x1 - wide, y1))
+            beside = ((x1, y0), (x0 - wide, y0))
             inside = ((x0, y0), (x1 - wide, y0), (x0, y1 - tall), (x1 - wide, y1 - tall))
-            for order, (x, y) in enumerate(corners + inside):
+            for order, (x, y) in enumerate(above_and_below + beside + inside):
                 x, y = min(max(x, 0.0), width - wide), min(max(y, 0.0), float(height - tall))
                 plate = (x, y, x + wide, y + tall)
                 cost = sum(_common(plate, other) for other in plates) + 0.01 * order
@@ -220,11 +207,11 @@ class _Pen:
             overlap += max(0.0, best_cost - 0.1)
             plates.append(best)
         area = sum((p[2] - p[0]) * (p[3] - p[1]) for p in plates)
-        return _Placement(list(texts), plates, overlap / area, area / (width * height))
+        return plates, overlap / area, area / (width * height)
 
-    def write(self, placement: _Placement, marks: Sequence[_Mark]) -> None:
+    def write(self, texts: Sequence[str], plates: Sequence[_Corners], marks: Sequence[_Mark]) -> None:
         """The texts on plates in their marks' colours."""
-        for text, plate, mark in zip(placement.texts, placement.plates, marks, strict=True):
+        for text, plate, mark in zip(texts, plates, marks, strict=True):
             self._draw.rectangle(plate, fill=mark.colour, outline=_INK)
             middle = ((plate[0] + plate[2]) / 2, (plate[1] + plate[3]) / 2)
             self._draw.text(middle, text, fill=_on(mark.colour), font=self.font, anchor="mm")
@@ -258,13 +245,6 @@ def _listing(marks: Sequence[_Mark], font: ImageFont.FreeTypeFont, height: int) 
     return panel
 
 
-def _beside(left: Image.Image, right: Image.Image) -> Image.Image:
-    sheet = Image.new("RGB", (left.width + right.width, max(left.height, right.height)), _PAPER)
-    sheet.paste(left, (0, 0))
-    sheet.paste(right, (left.width, 0))
-    return sheet
-
-
 def _common(a: Sequence[float], b: Sequence[float]) -> float:
     return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
 
@@ -272,13 +252,3 @@ def _common(a: Sequence[float], b: Sequence[float]) -> float:
 def _on(colour: Colour) -> Colour:
     """Black or white, whichever can be read on the colour."""
     return (0, 0, 0) if 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] > 140 else (255, 255, 255)
-
-
-def _check(boxes: Sequence[Box], labels: Sequence[str], scores: Sequence[float] | None) -> None:
-    if len(boxes) != len(labels) or (scores is not None and len(scores) != len(boxes)):
-        counts = f"{len(boxes)} boxes, {len(labels)} labels"
-        counts += "" if scores is None else f", {len(scores)} scores"
-        raise ArgusError(f"expected one label (and score) for each box, got {counts}", where="draw_boxes")
-    for i, box in enumerate(boxes):
-        if len(box) != 4:
-            raise ArgusError(f"expected four numbers, got {len(box)}", where=f"boxes_xyxy_px[{i}]")

@@ -19,18 +19,12 @@ _CHANNELS_FIRST = (nn.modules.conv._ConvNd, nn.modules.batchnorm._BatchNorm, nn.
 
 @dataclass(frozen=True, slots=True)
 class LayerStatistics:
-    """What a layer gave for a batch; values that are not finite are counted, and left out of the rest.
+    """What a layer gave for a batch.
 
     Attributes:
-        name: Of the module.
-        kind: Its class.
         units: Size of its last axis, or of the channels.
         dead: How many of them are dead.
-        mean: Over all values.
-        std: Over all values.
-        minimum: Over all values.
-        maximum: Over all values.
-        not_finite: How many values are not finite.
+        not_finite: How many values are not finite; mean, std, minimum and maximum are over the others.
     """
 
     name: str
@@ -60,12 +54,8 @@ def layer_statistics(model: nn.Module, forward: Callable[[], Any]) -> list[Layer
 
     def hook(name: str, axis: int) -> Callable[..., None]:
         def seen(module: nn.Module, _: Any, output: Any) -> None:
-            if (
-                isinstance(output, Tensor)
-                and output.is_floating_point()
-                and output.dim() > 1
-                and output.numel()
-            ):
+            told = isinstance(output, Tensor) and output.is_floating_point() and output.dim() > 1
+            if told and output.numel():
                 found.setdefault(name, _Sums(type(module).__name__)).add(output.detach(), axis)
 
         return seen
@@ -119,14 +109,6 @@ class _Sums:
         sizes = torch.stack(self.sizes).sum(0) / self.rows
         mean = self.total / self.count if self.count else float("nan")
         spread = self.squares / self.count - mean**2 if self.count else float("nan")
-        return LayerStatistics(
-            name=name,
-            kind=self.kind,
-            units=len(sizes),
-            dead=int((sizes < DEAD_BELOW).sum()),
-            mean=mean,
-            std=max(spread, 0.0) ** 0.5 if spread == spread else spread,
-            minimum=self.minimum,
-            maximum=self.maximum,
-            not_finite=self.not_finite,
-        )
+        std = max(spread, 0.0) ** 0.5 if spread == spread else spread
+        units, extremes = (len(sizes), int((sizes < DEAD_BELOW).sum())), (self.minimum, self.maximum)
+        return LayerStatistics(name, self.kind, *units, mean, std, *extremes, self.not_finite)

@@ -21,6 +21,8 @@ from argusvl.core.wording import listed
 FONT_PACKAGE = "cvttf-notosanscjk-regular"
 """The PyPI package whose font is used when no other is named: Noto Sans CJK, SIL Open Font License."""
 
+_CHECK = "check --font-path: a .ttf, .otf or .ttc file"
+
 OnMissing = Literal["refuse", "escape"]
 """What to do with a character that the font lacks: an error, or its code point, e.g. ``<U+1F600>``."""
 
@@ -31,18 +33,17 @@ def default_font_path() -> Path:
     Raises:
         ArgusError: The package is not installed, or holds no font.
     """
+    lacking = f"no font for labels: the package {FONT_PACKAGE}"
     remedy = f"pip install {FONT_PACKAGE}, or name a font that has Chinese glyphs with --font-path"
     try:
         files = importlib.metadata.files(FONT_PACKAGE) or []
     except importlib.metadata.PackageNotFoundError:
-        raise ArgusError(
-            f"no font for labels: the package {FONT_PACKAGE} is not installed", remedy=remedy
-        ) from None
+        raise ArgusError(f"{lacking} is not installed", remedy=remedy) from None
     candidates = [Path(str(f.locate())) for f in files if f.suffix.lower() in (".otf", ".ttf", ".ttc")]
     # The wheel brings the same font twice; the one in the package's own folder is the one that belongs to it.
     present = sorted((path for path in candidates if path.is_file()), key=lambda path: -len(path.parts))
     if not present:
-        raise ArgusError(f"no font for labels: the package {FONT_PACKAGE} holds no font file", remedy=remedy)
+        raise ArgusError(f"{lacking} holds no font file", remedy=remedy)
     return present[0]
 
 
@@ -56,9 +57,7 @@ def resolve_font(font_path: str | Path | None) -> Path:
         return default_font_path()
     path = Path(font_path)
     if not path.is_file():
-        raise ArgusError(
-            "no such font file", where=path, remedy="check --font-path: a .ttf, .otf or .ttc file"
-        )
+        raise ArgusError("no such font file", where=path, remedy=_CHECK)
     return path
 
 
@@ -129,8 +128,4 @@ def _shown(character: str) -> str:
 
 
 def _not_a_font(path: Path, error: Exception) -> ArgusError:
-    return ArgusError(
-        f"cannot be read as a font: {error}",
-        where=path,
-        remedy="check --font-path: a .ttf, .otf or .ttc file",
-    )
+    return ArgusError(f"cannot be read as a font: {error}", where=path, remedy=_CHECK)

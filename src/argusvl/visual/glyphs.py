@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import re
 
 from argusvl.core.errors import ArgusError
 from argusvl.visual.fonts import covered_characters, default_font_path
+from argusvl.visual.pictures import data_uri
 
 _FIRST_CJK = 0x2E80  # where the radicals begin; what is before has glyphs everywhere
-
 
 FAMILY = "Argus glyphs"
 """What pages call the font; it stands before the reader's own fonts in their style."""
@@ -24,8 +23,7 @@ def embedded_font(text: str) -> str:
     font = glyph_font(text)
     if not font:
         return ""
-    encoded = base64.b64encode(font).decode("ascii")
-    source = f'url(data:font/woff;base64,{encoded}) format("woff")'
+    source = f'url({data_uri("font/woff", font)}) format("woff")'
     scope = f"unicode-range:U+{_FIRST_CJK:X}-10FFFF"
     return f'@font-face{{font-family:"{FAMILY}";font-display:block;src:{source};{scope}}}'
 

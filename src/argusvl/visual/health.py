@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,14 +19,7 @@ _LOGARITHMIC_FROM = 30.0  # times the smallest loss: one that blew up would pres
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What the section shows.
-
-    Attributes:
-        summary: A sentence or two.
-        findings: Errors first.
-        happenings: What else is no routine.
-        groups: The charts: the time line first.
-    """
+    """What the section shows: a sentence or two, findings, errors first, what else is no routine, and the charts."""
 
     summary: str
     findings: Sequence[Found]
@@ -40,16 +34,12 @@ def health_of(
 ) -> Health | None:
     """The section, or ``None`` where there is nothing that it could show.
 
-    Args:
-        log_history: The training log.
-        events: What happened; ``None`` where the run has kept no record of it.
-        groups: The charts of the log; those about health are taken.
+    ``events`` is ``None`` where the run has kept no record; of the charts of its log those about health are taken.
     """
     findings, happenings = findings_of(events or ()), happenings_of(events or ())
     line = _time_line(log_history, marks_of(findings, happenings))
-    trials = ChartGroup(
-        "Remedies", "tried on the same steps from the same weights", trial_charts(events or ())
-    )
+    tried = trial_charts(events or ())
+    trials = ChartGroup("Remedies", "tried on the same steps from the same weights", tried)
     shown = [group for group in (line, trials, *(g for g in groups if g.health)) if group.charts]
     if not shown and events is None:
         return None
@@ -65,13 +55,10 @@ def _time_line(log_history: Sequence[Mapping[str, Any]], marks: Sequence[Mark]) 
     ]
     norm = [replace(series["grad_norm"], name="all parameters")] if "grad_norm" in series else []
     # Nothing is smoothed: what is marked at a step must be seen at that step.
+    look: dict[str, Any] = {"wide": True, "smooth": False, "marks": marks}
     charts = [
-        curve_chart(
-            "loss", loss, wide=True, log_scale=_spread(loss), zero_based=True, smooth=False, marks=marks
-        ),
-        curve_chart(
-            "gradient norm, before clipping", norm, wide=True, log_scale=True, smooth=False, marks=marks
-        ),
+        curve_chart("loss", loss, log_scale=_spread(loss), zero_based=True, **look),
+        curve_chart("gradient norm, before clipping", norm, log_scale=True, **look),
     ]
     note = "with what was found and what happened" if marks else ""
     return ChartGroup("Time line", note, [c for c in charts if c.svg or c.warning], health=True)
@@ -94,9 +81,9 @@ def _summary(
         kinds = ["hint" if f.hint else f.severity for f in findings]
         counts = [(kinds.count(kind), kind) for kind in ("error", "warning", "hint")]
         told = ", ".join(f"{n} {kind}{'' if n == 1 else 's'}" for n, kind in counts if n) + "."
-    times: dict[str, int] = {}
+    times: Counter[str] = Counter()
     for one in happenings:
-        times[one.name] = times.get(one.name, 0) + len(one.steps)
+        times[one.name] += len(one.steps)
     also = ", ".join(
         f"{name} {'once' if n == 1 else f'{grouped_digits(n)} times'}" for name, n in times.items()
     )

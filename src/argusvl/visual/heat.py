@@ -31,11 +31,6 @@ def colours(shares: NDArray[Any]) -> NDArray[np.uint8]:
     return rgb
 
 
-def hex_colour(share: float) -> str:
-    """A value of 0 to 1 as ``#rrggbb``."""
-    return "#" + colours(np.array(share)).tobytes().hex()
-
-
 def over_picture(image: Image.Image, heat: NDArray[Any]) -> Image.Image:
     """A picture, greyed, with heat ``[rows, columns]`` over all of it; the hottest cell has the strongest colour."""
     top = float(heat.max())
@@ -50,14 +45,10 @@ def over_picture(image: Image.Image, heat: NDArray[Any]) -> Image.Image:
 def contact_sheet(tiles: Sequence[tuple[str, Image.Image]], columns: int) -> Image.Image:
     """Pictures of one size beside each other, each with its title above it."""
     first = tiles[0][1]
-    width = _TILE
-    height = max(1, round(first.height * width / first.width))
+    width, height = _TILE, max(1, round(first.height * _TILE / first.width))
     rows = -(-len(tiles) // columns)
-    sheet = Image.new(
-        "RGB",
-        (columns * (width + _GAP) - _GAP, rows * (height + _TITLE + _GAP) - _GAP),
-        (255, 255, 255),
-    )
+    size = columns * (width + _GAP) - _GAP, rows * (height + _TITLE + _GAP) - _GAP
+    sheet = Image.new("RGB", size, (255, 255, 255))
     pen, font = ImageDraw.Draw(sheet), load_font(None, 15)
     for i, (title, tile) in enumerate(tiles):
         x, y = i % columns * (width + _GAP), i // columns * (height + _TITLE + _GAP)
@@ -69,18 +60,16 @@ def contact_sheet(tiles: Sequence[tuple[str, Image.Image]], columns: int) -> Ima
 def strip(
     rows: Sequence[tuple[str, Sequence[float], bool]], titles: Sequence[str], parts: Sequence[tuple[int, str]]
 ) -> str:
-    """Rows of cells as SVG, one column for each of ``titles``.
+    """Rows of cells as SVG, one column for each of ``titles``, which is said where it is pointed at.
 
-    Args:
-        rows: Name, values, and whether their colour is by the logarithm; what is not finite stays empty.
-        titles: What is said where a column is pointed at.
-        parts: Where a part of the columns begins, and its name.
+    A row has a name, values, of which what is not finite stays empty, and whether their colour is by the logarithm;
+    ``parts`` says where a part of the columns begins, and its name.
     """
     row, head = 30, 18
     height = head + len(rows) * (row + 20) + 4
     body = []
-    for number, (name, values, logarithmic) in enumerate(rows):
-        y = head + number * (row + 20) + 16
+    of_rows = [head + n * (row + 20) + 16 for n in range(len(rows))]
+    for y, (name, values, logarithmic) in zip(of_rows, rows, strict=True):
         shown = [math.log10(v) if logarithmic and v > 0 else math.nan if logarithmic else v for v in values]
         finite = [v for v in shown if math.isfinite(v)]
         low, high = (min(finite), max(finite)) if finite else (0.0, 1.0)
@@ -89,7 +78,8 @@ def strip(
         cells = []
         for i, value in enumerate(shown):
             if math.isfinite(value):
-                colour = hex_colour((value - low) / (high - low) if high > low else 0.0)
+                share = (value - low) / (high - low) if high > low else 0.0
+                colour = "#" + colours(np.array(share)).tobytes().hex()
                 place = f'x="{100 * i / len(shown):.3f}%" width="{100 / len(shown) + 0.05:.3f}%"'
                 cells.append(
                     f'<rect {place} y="{y}" height="{row}" fill="{colour}"><title>{escape(titles[i])}</title></rect>'
@@ -101,10 +91,7 @@ def strip(
     ends_at = [begin for begin, _ in parts[1:]] + [count]
     for (begin, name), end in zip(parts, ends_at, strict=True):
         at = f"{100 * begin / count:.2f}%"
-        for y in (
-            head - 12,
-            *(head + n * (row + 20) + 16 for n in range(len(rows))),
-        ):  # not through the names
+        for y in (head - 12, *of_rows):  # not through the names
             long = row if y >= head else 14
             body.append(f'<line class="part" x1="{at}" x2="{at}" y1="{y}" y2="{y + long}"/>')
         if (end - begin) / count >= _CHARACTER * len(name):  # else it would run into the next one's

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,15 +51,13 @@ class Inner:
     """What was seen of one batch.
 
     Attributes:
-        batch: In words.
         layers: In the order of computing; empty: not looked at.
-        attention: By picture.
         landscape: The loss around the weights; ``None``: not computed.
     """
 
     batch: str
     layers: Sequence[LayerStatistics] = ()
-    attention: Sequence[Attention] = field(default_factory=list)
+    attention: Sequence[Attention] = ()
     landscape: Chart | None = None
 
     def features(self) -> Chart | None:
@@ -72,21 +70,13 @@ def inner_section(inner: Inner) -> Section:
     from argusvl.visual.feature_statistics import DEAD_BELOW
 
     dead = sorted((one for one in inner.layers if one.dead), key=lambda one: -one.dead_share)
-    html = (
-        page_environment()
-        .get_template("inner.html.jinja")
-        .render(
-            inner=inner,
-            features=inner.features(),
-            dead=dead,
-            below=f"{DEAD_BELOW:g}",
-            short=format_number,
-            attention=[
-                (one.name, [(title, jpeg_uri(reduced_jpeg(tile, _TILE_SIDE))) for title, tile in one.tiles])
-                for one in inner.attention
-            ],
-        )
-    )
+    attention = [
+        (one.name, [(title, jpeg_uri(reduced_jpeg(tile, _TILE_SIDE))) for title, tile in one.tiles])
+        for one in inner.attention
+    ]
+    template = page_environment().get_template("inner.html.jinja")
+    seen = {"inner": inner, "features": inner.features(), "dead": dead, "attention": attention}
+    html = template.render(**seen, below=f"{DEAD_BELOW:g}", short=format_number)
     return Section("inner", "", Markup(f"{_HERE}{html}</div>" if html.strip() else ""))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeGuard, TypeVar
 
@@ -21,14 +22,7 @@ def read_text(file: Path) -> str:
     Raises:
         DataError: It cannot be read, or is not UTF-8.
     """
-    try:
-        return files.read_text(file)
-    except FileNotFoundError:
-        return ""
-    except UnicodeDecodeError as error:
-        raise DataError(f"not UTF-8: {error}", where=file, remedy="save the file as UTF-8") from None
-    except OSError as error:
-        raise cannot_read(file, error, DataError) from None
+    return _read(file, files.read_text, "")
 
 
 def read_json(file: Path) -> Any:
@@ -37,20 +31,21 @@ def read_json(file: Path) -> Any:
     Raises:
         DataError: It cannot be read, or is not JSON.
     """
+    return _read(file, files.read_json, None)
+
+
+def _read(file: Path, read: Callable[[Path], Any], missing: Any) -> Any:
     try:
-        return files.read_json(file)
+        return read(file)
     except FileNotFoundError:
-        return None
+        return missing
     except OSError as error:
         raise cannot_read(file, error, DataError) from None
     except UnicodeDecodeError as error:
         raise DataError(f"not UTF-8: {error}", where=file, remedy="save the file as UTF-8") from None
     except ValueError as error:
-        raise DataError(
-            f"not valid JSON: {error}",
-            where=file,
-            remedy="write the file again, or remove it to report without it",
-        ) from None
+        remedy = "write the file again, or remove it to report without it"
+        raise DataError(f"not valid JSON: {error}", where=file, remedy=remedy) from None
 
 
 def read_object(file: Path) -> dict[str, Any]:

@@ -5,8 +5,7 @@ Visualizing the Loss Landscape of Neural Nets, https://arxiv.org/abs/1712.09913
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -49,13 +48,8 @@ def loss_landscape(
 ) -> Landscape:
     """The loss at ``points`` × ``points`` places around the weights, which are afterwards what they were, bit for bit.
 
-    Args:
-        model: Its parameters of two axes and more are moved; biases and norms stay, as in the paper.
-        loss: Of a fixed batch, without anything random in it.
-        points: On a side, odd.
-        reach: The largest offset.
-        seed: Of the directions.
-        show_progress: Whether to show a bar where somebody watches.
+    Parameters of two axes and more are moved, by offsets up to ``reach``; biases and norms stay, as in the paper. The
+    loss is that of a fixed batch, without anything random in it; ``seed`` is that of the directions.
 
     Raises:
         ArgusError: ``points`` has no middle.
@@ -69,11 +63,16 @@ def loss_landscape(
     offsets = tuple(reach * (2 * i / (points - 1) - 1) for i in range(points))
     places = [(y, x) for y in offsets for x in offsets]
     losses = []
-    with torch.no_grad(), weights_restored(weights) as origin:
-        for y, x in track(places, len(places), "Loss landscape", unit="losses", enabled=show_progress):
+    origin = {name: weight.detach().clone() for name, weight in weights.items()}
+    with torch.no_grad():
+        try:
+            for y, x in track(places, len(places), "Loss landscape", unit="losses", enabled=show_progress):
+                for name, weight in weights.items():
+                    weight.copy_(origin[name] + x * first[name] + y * second[name])
+                losses.append(float(loss()))
+        finally:
             for name, weight in weights.items():
-                weight.copy_(origin[name] + x * first[name] + y * second[name])
-            losses.append(float(loss()))
+                weight.copy_(origin[name])
     rows = tuple(tuple(losses[i : i + points]) for i in range(0, len(losses), points))
     return Landscape(offsets, rows)
 
@@ -87,15 +86,3 @@ def filter_normalised(weights: Mapping[str, Tensor], seed: int) -> dict[str, Ten
         norms = [t.flatten(1).norm(dim=1).clamp_min(1e-12) for t in (weight.detach(), drawn)]
         direction[name] = drawn * (norms[0] / norms[1]).view(-1, *[1] * (weight.dim() - 1))
     return direction
-
-
-@contextmanager
-def weights_restored(weights: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
-    """Copies of the weights, which are put back at the end, whatever happens in the body."""
-    origin = {name: weight.detach().clone() for name, weight in weights.items()}
-    try:
-        yield origin
-    finally:
-        with torch.no_grad():
-            for name, weight in weights.items():
-                weight.copy_(origin[name])

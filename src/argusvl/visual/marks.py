@@ -20,14 +20,7 @@ _CHARACTER, _GAP = 0.023, 0.02
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Something at a step.
-
-    Attributes:
-        step: Where.
-        label: A few characters: an ID, or what happened.
-        kind: Its colour and dashes.
-        text: What is said where it is pointed at.
-    """
+    """Something at a step, with a few characters for a label and a text that is said where it is pointed at."""
 
     step: float
     label: str
@@ -61,9 +54,8 @@ def place_marks(marks: Sequence[Mark], share: Callable[[float], float]) -> list[
         begin, end = (at - width, at) if left else (at, at + width)
         lane = None
         if (mark.kind, mark.label) not in named:
-            lane = next(
-                (i for i, taken in enumerate(ends) if all(end <= b or begin >= e for b, e in taken)), None
-            )
+            free = (all(end <= b or begin >= e for b, e in taken) for taken in ends)
+            lane = next((i for i, is_free in enumerate(free) if is_free), None)
         if lane is not None:
             ends[lane].append((begin, end))
             named.add((mark.kind, mark.label))
@@ -82,10 +74,8 @@ def draw_marks(placed: Sequence[PlacedMark], share: Callable[[float], float], bo
     for one in placed[:_MAX_LINES]:
         mark, at = one.mark, f"{100 * share(one.mark.step):.2f}%"
         top = 0 if one.lane is None else -LANE * (one.lane + 1) + 3
-        begin, end = (
-            f'<g class="mark of-{mark.kind}">',
-            f"<title>{escape(mark.text or mark.label)}</title></g>",
-        )
+        begin = f'<g class="mark of-{mark.kind}">'
+        end = f"<title>{escape(mark.text or mark.label)}</title></g>"
         lines.append(f'{begin}<line x1="{at}" x2="{at}" y1="{top}" y2="{bottom:g}"/>{end}')
         if one.lane is not None:
             anchor, off = ("end", -4) if one.to_the_left else ("start", 4)

@@ -7,25 +7,25 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from argus_doctor.findings import Finding, by_kind
 from argusvl.core.files import open_file
 from argusvl.visual.glyphs import embedded_font
 from argusvl.visual.plots import format_number
 
 _HEAD_BYTES = 4096
+_FINDINGS_SHOWN = 100  # of a kind; a reader wants examples, and programs have JSON
 
 
 def page_environment(package: str | None = None) -> Environment:
-    """Templates: what is put into them is escaped, and a name that is not given is an error.
-
-    Args:
-        package: Whose folder ``templates`` is looked into before that of this package.
+    """Templates of this package, and before them of another: what is put into them is escaped, and a name that is not
+    given is an error.
     """
     packages = [*([package] if package else []), "argusvl.visual"]
     environment = Environment(
@@ -48,17 +48,24 @@ def render_page(
 ) -> str:
     """A page on ``page.html.jinja``, with its security policy and the glyphs of whatever it says.
 
-    Args:
-        environment: Of :func:`page_environment`.
-        template: What extends the page.
-        scripts: The page's, by their names.
-        more_scripts: Others that may run in it.
-        values: For the template.
+    ``scripts`` are the page's by their names; ``more_scripts`` may run in it, too.
     """
     policy = security_policy([*scripts.values(), *more_scripts])
     html = environment.get_template(template).render(scripts=scripts, policy=policy, **values)
     head, style, rest = html.partition("<style>\n")
     return f"{head}{style}{embedded_font(html)}\n{rest}"
+
+
+def findings_html(findings: Sequence[Finding], pictured: Collection[str] = ()) -> Markup:
+    """The findings by kind as a part of a page, whose style sheet has their classes.
+
+    Args:
+        findings: In any order.
+        pictured: Slugs of those whose pictures the page shows: they get a button for it.
+    """
+    kinds = by_kind(findings, frequent_first=True)
+    template = page_environment().get_template("findings.html.jinja")
+    return Markup(template.render(kinds=kinds, pictured=pictured, most=_FINDINGS_SHOWN))
 
 
 def is_page(path: Path) -> bool:

@@ -20,6 +20,18 @@ def reduced_jpeg(image: Image.Image, most: int = _IMAGE_SIDE_PX) -> bytes:
     return encoded.getvalue()
 
 
+def png(image: Image.Image) -> bytes:
+    """A picture as PNG."""
+    encoded = io.BytesIO()
+    image.save(encoded, "PNG")
+    return encoded.getvalue()
+
+
 def jpeg_uri(jpeg: bytes) -> str:
     """A JPEG as a ``data:`` URI."""
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
+    return data_uri("image/jpeg", jpeg)
+
+
+def data_uri(kind: str, content: bytes) -> str:
+    """The content of a file of a kind, such as ``image/png``, as a ``data:`` URI."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"

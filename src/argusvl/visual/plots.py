@@ -31,7 +31,6 @@ _MAX_BAD = 50  # marks of values that are not finite; their number is said in wo
 _MAX_READINGS = 120  # places at which values can be read
 _SMOOTH_FROM = 20  # with fewer points the raw line is clear enough
 
-
 Style = Literal["line", "mean", "guide", "dots"]
 
 

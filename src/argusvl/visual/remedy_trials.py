@@ -15,11 +15,7 @@ WITHOUT, WITH = "losses_without", "losses_with"
 
 
 def trial_charts(events: Iterable[Mapping[str, Any]]) -> list[Chart]:
-    """A chart for each finding that was treated; the legend tells the figure that was compared, and what was kept.
-
-    Args:
-        events: Of the run; those that are no trials are passed over.
-    """
+    """A chart for each finding that was treated; the legend tells the figure that was compared, and what was kept."""
     together: dict[tuple[str, int, int], list[Mapping[str, Any]]] = {}
     for event in events:
         start, without = finite_number(_pair(event.get("steps"))[0]), event.get(WITHOUT)
@@ -32,7 +28,8 @@ def trial_charts(events: Iterable[Mapping[str, Any]]) -> list[Chart]:
         for trial in trials:
             kept = ", kept" if trial.get("kept") is True else ""
             rows.append((str(trial.get("change")), trial.get(WITH), _told(trial, 1) + kept))
-        series = [Series(name, range(start, start + len(_list(v))), _numbers(v)) for name, v, _ in rows]
+        curves = [(name, _numbers(losses)) for name, losses, _ in rows]
+        series = [Series(name, range(start, start + len(values)), values) for name, values in curves]
         last = [told for *_, told in rows]
         title = f"{kind}: loss of the same steps"
         charts.append(make_chart(title, series, wide=True, last=last, zero_based=True, smooth=False))
@@ -52,10 +49,6 @@ def _pair(value: Any) -> Sequence[Any]:
     return value if isinstance(value, list) and len(value) == 2 else (None, None)
 
 
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
 def _numbers(value: Any) -> list[float]:
-    known = (finite_number(one) for one in _list(value))
+    known = (finite_number(one) for one in (value if isinstance(value, list) else []))
     return [math.nan if one is None else one for one in known]

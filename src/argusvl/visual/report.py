@@ -20,20 +20,14 @@ from argusvl.visual.health import health_of
 from argusvl.visual.page import page_environment, render_page, script_sources, shown_number
 from argusvl.visual.sections import Section
 
-_SCRIPTS = ("theme.js", "charts.js", "tables.js")
+PAGE_SCRIPTS = ("theme.js", "charts.js", "tables.js")
 
 
 @dataclass(frozen=True, slots=True)
 class FigureRow:
-    """One quality figure.
+    """One quality figure before and after training, with what it means in a few words.
 
-    Attributes:
-        name: E.g. ``AP50``.
-        before: Before training; ``None`` where it was not measured.
-        after: After training; ``None`` where it was not measured.
-        note: What it means, in a few words.
-        beside: Of the second measurement, where there is one; ``None`` where it was not measured.
-        lower_is_better: Which way is better.
+    ``beside`` is of a second measurement; what was not measured is ``None``.
     """
 
     name: str
@@ -49,9 +43,6 @@ class ReportData:
     """Everything that a report says.
 
     Attributes:
-        title: The run's name.
-        subtitle: One line about it.
-        figures: Quality before and after training.
         measured_on: The data of these figures, in words.
         beside: Name of a second measurement of the figures; empty where there is none.
         facts: Other numbers and names, e.g. how long it took.
@@ -59,9 +50,6 @@ class ReportData:
         declared: What the task declares of its figures, for the charts.
         events: What happened in the run; ``None`` where it has kept no record.
         inner: What was seen inside the model: parts of the section on health.
-        sections: What the task adds.
-        configuration: The run's configuration as text.
-        environment: Versions and devices.
     """
 
     title: str
@@ -80,14 +68,7 @@ class ReportData:
 
 
 def write_report(data: ReportData, path: str | Path) -> Path:
-    """Writes the report; what was there is replaced only when the new one is complete.
-
-    Args:
-        data: What it says.
-        path: The HTML file.
-
-    Returns:
-        The file.
+    """Writes the report as one HTML file; what was there is replaced only when the new one is complete.
 
     Raises:
         ArgusError: The file cannot be written.
@@ -101,13 +82,11 @@ def render_report(data: ReportData) -> str:
     """The report as HTML text."""
     environment = page_environment()
     environment.filters["fact"] = _fact
-    scripts = script_sources(environment, _SCRIPTS)
     groups = chart_groups(data.log_history, data.declared)
-    health = health_of(data.log_history, data.events, groups)
     return render_page(
         environment,
         "report.html.jinja",
-        scripts,
+        script_sources(environment, PAGE_SCRIPTS),
         [section.script for section in data.sections if section.script],
         kind_of_page="Argus report",
         data=data,
@@ -116,14 +95,13 @@ def render_report(data: ReportData) -> str:
         inside=[section for section in data.sections if not section.title],
         apart=[section for section in data.sections if section.title],
         groups=[group for group in groups if not group.health],
-        health=health,
+        health=health_of(data.log_history, data.events, groups),
     )
 
 
 def _fact(name: str, value: Any) -> tuple[str, str]:
     """A fact's name and value; seconds as a time that one can imagine."""
-    seconds = isinstance(value, int | float) and math.isfinite(value) and name.endswith("_seconds")
-    if not seconds:
+    if not (isinstance(value, int | float) and math.isfinite(value) and name.endswith("_seconds")):
         return name.replace("_", " "), shown_number(value)
     title = name.removesuffix("_seconds").replace("_", " ") + " time"
     whole = round(value)

@@ -23,18 +23,29 @@ _LONGEST = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class _AtSteps:
+    """Something at some steps, ascending."""
+
+    steps: Sequence[int]
+
+    @property
+    def when(self) -> str:
+        """The steps in words."""
+        shown = ", ".join(map(grouped_digits, self.steps[:_STEPS_NAMED]))
+        more = len(self.steps) - _STEPS_NAMED
+        told = f" and {grouped_digits(more)} more" if more > 0 else ""
+        return f"step{'s' if len(self.steps) > 1 else ''} {shown}{told}"
+
+
+@dataclass(frozen=True, slots=True)
+class Found(_AtSteps):
     """A finding, at all steps at which it was made.
 
     Attributes:
         id: Of the catalogue.
-        slug: Its name.
         severity: ``error``, or ``warning`` for all that may be wrong.
         hint: For what is not proven: that it is a hint, with its probability.
-        where: The place.
         what: The first one's words.
-        remedy: What to do.
-        steps: Ascending.
     """
 
     id: str
@@ -44,26 +55,14 @@ class Found:
     where: str
     what: str
     remedy: str
-    steps: Sequence[int]
-
-    @property
-    def when(self) -> str:
-        """The steps in words."""
-        return _when(self.steps)
 
 
 @dataclass(frozen=True, slots=True)
-class Happened:
+class Happened(_AtSteps):
     """What the run did, at all steps at which it did so for the same reason."""
 
     name: str
     details: str
-    steps: Sequence[int]
-
-    @property
-    def when(self) -> str:
-        """The steps in words."""
-        return _when(self.steps)
 
 
 def findings_of(events: Iterable[Mapping[str, Any]]) -> list[Found]:
@@ -98,7 +97,7 @@ def happenings_of(events: Iterable[Mapping[str, Any]]) -> list[Happened]:
         finished = name == "stopped" and event.get("why") == "finished"
         if name and name != "found" and name not in _ROUTINE and not finished:
             together.setdefault((name.replace("_", " "), _details(event)), set()).add(_step(event))
-    return [Happened(name, details, sorted(steps)) for (name, details), steps in together.items()]
+    return [Happened(sorted(steps), name, details) for (name, details), steps in together.items()]
 
 
 def marks_of(findings: Iterable[Found], happenings: Iterable[Happened]) -> list[Mark]:
@@ -125,7 +124,7 @@ def _hint(found: Mapping[str, Any]) -> str:
 def _details(event: Mapping[str, Any]) -> str:
     """What belongs to the event, the reason first; long lists (of samples) are shortened."""
     parts = []
-    for name in sorted(event.keys() - _NO_DETAILS, key=lambda n: n != "why"):
+    for name in sorted((n for n in event if n not in _NO_DETAILS), key=lambda n: n != "why"):
         text = _text(event[name])
         # Samples differ from step to step; the file has them, and the same reason is one row.
         if text and name != "samples":
@@ -146,9 +145,3 @@ def _text(value: Any) -> str:
         value = "yes" if value else "no"
     text = "" if value is None else str(value)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
-
-
-def _when(steps: Sequence[int]) -> str:
-    shown = ", ".join(map(grouped_digits, steps[:_STEPS_NAMED]))
-    more = f" and {grouped_digits(len(steps) - _STEPS_NAMED)} more" if len(steps) > _STEPS_NAMED else ""
-    return f"step{'s' if len(steps) > 1 else ''} {shown}{more}"

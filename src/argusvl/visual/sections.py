@@ -34,10 +34,8 @@ class RunFolder:
     """A run's folder as the report has found it.
 
     Attributes:
-        folder: The run's.
         evaluated: Where the evaluation is that is shown: a folder inside, or the run's own.
         figures: What ``figures.json`` holds there, or else the figures of ``summary.json``.
-        summary: What ``summary.json`` holds.
     """
 
     folder: Path
@@ -51,9 +49,7 @@ class TaskReport:
     """What a task adds.
 
     Attributes:
-        sections: In the order in which they are read.
         beside: Name of a second measurement of the same figures (``with 2 teachers``); empty where there is none.
-        figures_beside: Its figures by name.
     """
 
     sections: Sequence[Section] = ()

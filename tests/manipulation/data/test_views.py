@@ -16,7 +16,6 @@ from argusvl.core.errors import DataError
 from argusvl.manipulation.data.checking import pose_problem, told_side
 from argusvl.manipulation.data.records import HandRecord, ObjectPose
 from argusvl.manipulation.data.views import view_of
-from argusvl.manipulation.measure.object_metrics import place
 from argusvl.synthetic.hands.camera import PictureMap, camera_matrix, project
 from argusvl.synthetic.hands.solids import Primitive
 
@@ -24,6 +23,10 @@ MakeHand = Callable[..., np.ndarray]
 SIZE = (320, 240)
 K = camera_matrix(410, 430, 155, 128)
 MODEL = np.random.default_rng(0).uniform(-0.04, 0.04, (50, 3))
+
+
+def place(pose: np.ndarray, points: np.ndarray) -> np.ndarray:
+    return points @ pose[:, :3].T + pose[:, 3]
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +47,6 @@ def record(make_hand: MakeHand) -> HandRecord:
         joint_valid=np.ones(21, bool),
         source="a.json: hands[0]",
         joints_px=project(joints, K),
-        vertices_m=joints.repeat(2, 0),
         held=ObjectPose("cylinder", pose, Primitive("cylinder", (0.03, 0.12))),
         contact=np.arange(21) % 4 == 0,
     )
@@ -64,16 +66,15 @@ def some_change(seed: int) -> PictureMap:
 def test_everything_moves_together(record: HandRecord, picture: Image.Image, seed: int) -> None:
     change = some_change(seed)
     view = view_of(record, change, picture)
-    assert view.picture.size == (96, 96) and view.held is not None and view.vertices_m is not None
+    assert view.picture.size == (96, 96) and view.held is not None
     assert np.abs(project(view.joints_m, view.camera) - view.joints_px).max() <= 0.01
     assert view.side == told_side(view.joints_m, view.joint_valid) == ("left" if change.mirrors else "right")
-    np.testing.assert_array_equal(view.vertices_m[::2], view.joints_m)
     np.testing.assert_allclose(view.joints_m @ view.turn, record.joints_m, atol=1e-12)  # and back
     np.testing.assert_array_equal(view.contact, record.contact)
     # The object: a proper rotation whose points are seen where the pixels went.
-    assert pose_problem(view.held.camera_from_object) is None and view.held_mirrored == change.mirrors
+    assert pose_problem(view.held.camera_from_object) is None
     before = change.points_px(project(place(record.held.camera_from_object, MODEL), K))  # type: ignore[union-attr]
-    model = MODEL * [-1, 1, 1] if view.held_mirrored else MODEL
+    model = MODEL * [-1, 1, 1] if change.mirrors else MODEL
     assert np.abs(project(place(view.held.camera_from_object, model), view.camera) - before).max() <= 0.01
     # A solid is its own mirror image: as far from the joints as before, with no mirrored model.
     gaps = []

@@ -13,10 +13,11 @@ import scipy.linalg
 from scipy.spatial.transform import Rotation
 
 from argusvl.core.errors import DataError
-from argusvl.manipulation.measure.alignment import align_by_similarity
 from argusvl.manipulation.measure.metrics import (
-    FIGURES,
+    MEASURED,
     Measured,
+    add_s,
+    align_by_similarity,
     area_under_pck,
     evaluate_hands,
     mean_pose,
@@ -75,7 +76,7 @@ def test_figures_are_those_of_the_public_evaluators(hands: np.ndarray) -> None:
     )
     expected = dict(
         zip(
-            FIGURES,
+            MEASURED,
             [*next(zip(absolute, root, aligned, strict=True)), absolute[1], root[1], aligned[1]],
             strict=True,
         )
@@ -168,10 +169,10 @@ def test_a_model_that_answers_the_mean_pose_has_collapsed(hands: np.ndarray) -> 
     baseline = mean_pose(hands, ALL)
     constant = np.broadcast_to(baseline, hands.shape)
     found = evaluate_hands(constant, hands, ALL, baseline)
-    assert found.collapsed == tuple(FIGURES)
+    assert found.collapsed == tuple(MEASURED)
     assert "collapse: not better than the mean pose" in str(found.figures["mpjpe"])
     # Almost constant, as a public implementation was (0.3 mm apart): still no better.
-    assert evaluate_hands(noisy(constant, 0.0003), hands, ALL, baseline).collapsed == tuple(FIGURES)
+    assert evaluate_hands(noisy(constant, 0.0003), hands, ALL, baseline).collapsed == tuple(MEASURED)
     median = np.broadcast_to(np.median(hands, axis=0), hands.shape)
     assert "mpjpe_root" in evaluate_hands(median, hands, ALL, baseline).collapsed
     good = evaluate_hands(noisy(hands, 0.002), hands, ALL, baseline)
@@ -212,7 +213,26 @@ def test_predictions_that_are_no_numbers_or_do_not_fit_are_refused(hands: np.nda
 
 def test_better_is_declared_for_each_figure(hands: np.ndarray) -> None:
     for name, one in evaluate_hands(hands, hands, ALL, hands.mean(0)).figures.items():
-        assert one.higher_is_better == FIGURES[name].higher_is_better
+        assert one.higher_is_better == MEASURED[name].higher_is_better
     assert Measured(0.1, 0.2, True).collapsed and not Measured(1.0, 2.0, False).collapsed
     assert Measured(0.0, 0.0, True).collapsed and Measured(1.96, 2.0, False).collapsed
     assert not Measured(1.0, 0.99, True).collapsed
+
+
+def pose(turn: Rotation, x: float = 0.0) -> np.ndarray:
+    return np.concatenate([turn.as_matrix(), [[x], [0.0], [0.6]]], axis=1)
+
+
+def test_symmetries_of_an_object_cost_nothing() -> None:
+    square = np.array([[0.1, 0, 0], [0, 0.1, 0], [-0.1, 0, 0], [0, -0.1, 0]])
+    quarter = pose(Rotation.from_euler("z", 90, degrees=True))
+    assert add_s(quarter, pose(Rotation.identity()), square) == pytest.approx(0, abs=1e-9)
+
+
+def test_an_objects_distance_is_that_of_the_formula() -> None:
+    generator = np.random.default_rng(1)
+    points = generator.uniform(-0.05, 0.05, (200, 3))
+    a, b = (pose(Rotation.from_rotvec(generator.normal(0, 0.5, 3)), x) for x in (0.0, 0.1))
+    by_a, by_b = ([p[:, :3] @ point + p[:, 3] for point in points] for p in (a, b))
+    nearest = [min(1000 * math.dist(p, q) for p in by_a) for q in by_b]
+    assert add_s(a, b, points) == pytest.approx(np.mean(nearest))

@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from torch.nn import functional as F
 
 from argusvl.manipulation.model.configuration import KINDS_OF_SYMMETRY
-from argusvl.manipulation.model.losses import LOSSES, Labels, Predicted, symmetric_angles, terms_of
+from argusvl.manipulation.model.losses import LOSSES, Predicted, symmetric_angles, terms_of
 
 B, SIDE = 6, 128
 K = torch.tensor([[200.0, 0, 64], [0, 210.0, 60], [0, 0, 1]]).expand(B, 3, 3)
@@ -22,6 +22,9 @@ TIPS = [4, 8, 12, 16, 20]
 def hands(seed: int) -> torch.Tensor:
     g = torch.Generator().manual_seed(seed)
     return torch.randn(B, 21, 3, generator=g) * 0.05 + torch.tensor([0.0, 0, 0.4])
+
+
+Labels = dict[str, torch.Tensor]
 
 
 def predicted(labels: Labels | None = None, **changes: Any) -> Predicted:
@@ -39,7 +42,8 @@ def predicted(labels: Labels | None = None, **changes: Any) -> Predicted:
         "tokens": torch.randn(B, 22, 16, generator=g),
         "image_size": SIDE,
         "symmetries": ("none", "box", "sphere"),
-        "labels": labels or Labels(cameras=K),
+        "cameras": K,
+        "labels": labels or {},
     }
     return Predicted(**(values | changes))
 
@@ -52,9 +56,7 @@ def valid_of(seed: int = 5) -> torch.Tensor:
 
 def joint_labels(**more: Any) -> Labels:
     valid = valid_of()
-    return Labels(
-        cameras=K, joints_m=hands(0).masked_fill(~valid[..., None], math.nan), joint_valid=valid, **more
-    )
+    return Labels(joints_m=hands(0).masked_fill(~valid[..., None], math.nan), joint_valid=valid, **more)
 
 
 def test_joints_are_compared_beside_the_wrist_and_tips_weigh_more() -> None:
@@ -83,9 +85,7 @@ def test_joints_are_compared_beside_the_wrist_and_tips_weigh_more() -> None:
 
 def test_reprojection_uses_the_crops_camera_and_its_side() -> None:
     valid, marks = valid_of(6), torch.rand(B, 21, 2) * SIDE
-    labels = Labels(
-        cameras=K, joints_px=marks.masked_fill(~valid[..., None], math.nan), joints_px_valid=valid
-    )
+    labels = Labels(joints_px=marks.masked_fill(~valid[..., None], math.nan), joints_px_valid=valid)
     view = predicted(labels)
     expected = 0.0
     for stage in [view.coarse_m, *view.steps_m]:
@@ -94,13 +94,12 @@ def test_reprojection_uses_the_crops_camera_and_its_side() -> None:
             u, v = 200 * x / z + 64, 210 * y / z + 60
             expected += abs(u - marks[hand, joint, 0].item()) + abs(v - marks[hand, joint, 1].item())
     assert terms_of(view)["reprojection"].item() == pytest.approx(expected / 3 / SIDE, rel=1e-4)
-    exact = Labels(cameras=K, joints_px=_seen(view.coarse_m), joints_px_valid=valid)
+    exact = Labels(joints_px=_seen(view.coarse_m), joints_px_valid=valid)
     assert terms_of(predicted(exact, steps_m=[view.coarse_m]))["reprojection"].item() < 1e-3
     # K of another resolution is a large loss, not a scale that goes unnoticed.
-    halved = Labels(
-        cameras=K * torch.tensor([[0.5], [0.5], [1.0]]), joints_px=_seen(hands(1)), joints_px_valid=valid
-    )
-    assert terms_of(predicted(halved, steps_m=[]))["reprojection"].item() > 1
+    halved = K * torch.tensor([[0.5], [0.5], [1.0]])
+    marked = Labels(joints_px=_seen(hands(1)), joints_px_valid=valid)
+    assert terms_of(predicted(marked, cameras=halved, steps_m=[]))["reprojection"].item() > 1
 
 
 def _seen(joints: torch.Tensor) -> torch.Tensor:
@@ -111,9 +110,7 @@ def _seen(joints: torch.Tensor) -> torch.Tensor:
 def test_the_heat_map_is_taught_the_four_places_around_a_joint_inside_the_crop() -> None:
     valid = valid_of(6)
     marks = torch.rand(B, 21, 2, generator=torch.Generator().manual_seed(2)) * SIDE * 1.2
-    labels = Labels(
-        cameras=K, joints_px=marks.masked_fill(~valid[..., None], math.nan), joints_px_valid=valid
-    )
+    labels = Labels(joints_px=marks.masked_fill(~valid[..., None], math.nan), joints_px_valid=valid)
     view = predicted(labels)
     expected = 0.0
     for hand, joint in np.argwhere(valid.numpy()):
@@ -132,7 +129,7 @@ def test_the_heat_map_is_taught_the_four_places_around_a_joint_inside_the_crop()
 def test_a_projection_outside_of_the_crop_is_not_clamped_to_it() -> None:
     far = hands(1)
     far[..., 0] += 1.0
-    inside = Labels(cameras=K, joints_px=_seen(hands(1)), joints_px_valid=torch.ones(B, 21, dtype=torch.bool))
+    inside = Labels(joints_px=_seen(hands(1)), joints_px_valid=torch.ones(B, 21, dtype=torch.bool))
     one = terms_of(predicted(inside, coarse_m=far.requires_grad_(), steps_m=[]))["reprojection"]
     assert one.item() / (B * 21) > 2  # about four sides of the crop off
     one.backward()
@@ -140,7 +137,7 @@ def test_a_projection_outside_of_the_crop_is_not_clamped_to_it() -> None:
 
 
 def test_what_is_behind_the_camera_gives_finite_gradients() -> None:
-    labels = Labels(cameras=K, joints_px=_seen(hands(1)), joints_px_valid=torch.ones(B, 21, dtype=torch.bool))
+    labels = Labels(joints_px=_seen(hands(1)), joints_px_valid=torch.ones(B, 21, dtype=torch.bool))
     behind = (hands(1) * torch.tensor([1, 1, -1.0])).requires_grad_()
     terms_of(predicted(labels, coarse_m=behind, steps_m=[]))["reprojection"].backward()
     assert behind.grad is not None and torch.isfinite(behind.grad).all()
@@ -187,7 +184,7 @@ def test_objects_are_judged_by_kind_where_there_is_one() -> None:
     pose[:, :, :3], pose[:, :, 3] = torch.tensor(rotations.as_matrix()).float(), 0.03
     kinds = torch.tensor([0, 1, 2, 0, -1, -1])
     pose[4:] = math.nan
-    view = predicted(Labels(cameras=K, object_kind=kinds, object_pose_m=pose))
+    view = predicted(Labels(object_kind=kinds, object_pose_m=pose))
     terms = terms_of(view)
     halves = [Rotation.identity(), *(Rotation.from_rotvec(np.pi * e) for e in np.eye(3))]
     box = min((rotations[1] * h).magnitude() for h in halves)
@@ -201,9 +198,7 @@ def test_objects_are_judged_by_kind_where_there_is_one() -> None:
 def test_contact_is_cross_entropy_where_it_is_known() -> None:
     true = (torch.rand(B, 21) < 0.5).float()
     valid = torch.tensor([True, True, False, True, False, False])
-    view = predicted(
-        Labels(cameras=K, contact=true.masked_fill(~valid[:, None], math.nan), contact_valid=valid)
-    )
+    view = predicted(Labels(contact=true.masked_fill(~valid[:, None], math.nan), contact_valid=valid))
     p = view.contact_logits.sigmoid()
     each = -(true * p.log() + (1 - true) * (1 - p).log()).mean(1)
     assert terms_of(view)["contact"].item() == pytest.approx(each[valid].sum().item(), rel=1e-4)
@@ -236,7 +231,6 @@ def test_penetration_is_the_depth_behind_the_surface_and_no_distance_to_a_centre
     known[4, 0] = False
     truth = joints.clone()
     labels = Labels(
-        cameras=K,
         joints_m=truth,
         joint_valid=known,
         object_points_m=points.expand(B, -1, 3),
@@ -289,7 +283,6 @@ def test_narrow_attention_costs_and_even_attention_does_not() -> None:
 def test_sums_of_halves_add_up() -> None:
     valid = valid_of(6)
     labels = {
-        "cameras": K,
         "joints_m": hands(0),
         "joint_valid": valid_of(),
         "joints_px": torch.rand(B, 21, 2) * SIDE,
@@ -299,7 +292,7 @@ def test_sums_of_halves_add_up() -> None:
         "object_kind": torch.tensor([0, 1, 2, -1, 0, 1]),
         "object_pose_m": torch.eye(3, 4).expand(B, 3, 4),
     }
-    whole = predicted(Labels(**labels))
+    whole = predicted(labels)
 
     def part(rows: slice) -> dict[str, torch.Tensor]:
         fields = {
@@ -307,7 +300,7 @@ def test_sums_of_halves_add_up() -> None:
             for name, value in vars(whole).items()
             if isinstance(value, list | torch.Tensor)
         }
-        return terms_of(predicted(Labels(**{k: v[rows] for k, v in labels.items()}), **fields))
+        return terms_of(predicted({k: v[rows] for k, v in labels.items()}, **fields))
 
     first, second, together = part(slice(0, 2)), part(slice(2, B)), terms_of(whole)
     assert set(together) == set(LOSSES) - {"penetration"}
@@ -318,7 +311,7 @@ def test_sums_of_halves_add_up() -> None:
 def test_only_terms_with_labels_are_there() -> None:
     assert set(terms_of(predicted())) == {"diversity", "attention", "activation"}
     assert set(terms_of(predicted(joint_labels()))) >= {"joints", "refined", "root", "confidence"}
-    kinds = Labels(cameras=K, object_kind=torch.zeros(B, dtype=torch.long))
+    kinds = Labels(object_kind=torch.zeros(B, dtype=torch.long))
     assert "object_kind" not in terms_of(predicted(kinds, symmetries=(), kind_logits=torch.zeros(B, 0)))
 
 

@@ -18,8 +18,7 @@ from PIL import Image
 
 from argus_doctor.findings import Finding, Severity, by_kind
 from argusvl.core.files import write_text_atomically
-from argusvl.visual.findings_page import findings_html
-from argusvl.visual.page import grouped_digits, page_environment, render_page, script_sources
+from argusvl.visual.page import findings_html, grouped_digits, page_environment, render_page, script_sources
 from argusvl.visual.pictures import jpeg_uri, reduced_jpeg
 
 MAX_BYTES = 5_000_000
@@ -131,7 +130,7 @@ def write_data_page(data: DataPage, path: str | Path) -> Path:
         scripts,
         kind_of_page="Argus data check",
         data=data,
-        findings=Markup(findings_html(data.findings, sample_kinds)),
+        findings=findings_html(data.findings, sample_kinds),
         kinds=[(alike[0].slug, alike[0].severity) for alike in by_kind(data.findings, frequent_first=True)],
         samples=samples,
         sample_kinds=sample_kinds,

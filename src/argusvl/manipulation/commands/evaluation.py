@@ -62,13 +62,10 @@ def evaluate_checkpoint(
 
     assets = HandAssets.load(checkpoint)
     if results is not None and format not in ("freihand", "dexycb"):
-        raise ConfigError(
-            f"no public evaluator is known for {format}", where="--results", remedy="leave it out"
-        )
+        what = f"no public evaluator is known for {format}"
+        raise ConfigError(what, where="--results", remedy="leave it out")
     refuse_replacing(results, overwrite=None)
-    hands = open_hands(data, format, reader_options(option))
-    numbers = range(min(len(hands), max_examples or len(hands)))
-    every = [hands[k] for k in numbers]
+    every = open_hands(data, format, reader_options(option))[:max_examples]
     records = usable(every)
 
     from argusvl.manipulation.data.dataset import HandDataset
@@ -77,15 +74,8 @@ def evaluate_checkpoint(
 
     model = HandPredictor.from_pretrained(checkpoint, device=device).model
     dataset = HandDataset(records, assets.crop)
-    found = evaluate_dataset(
-        model,
-        dataset,
-        assets.mean_pose,
-        batch_size=batch_size,
-        turns=assets.turns,
-        workers=workers,
-        progress=True,
-    )
+    how: dict[str, Any] = {"batch_size": batch_size, "workers": workers, "progress": True}
+    found = evaluate_dataset(model, dataset, assets.mean_pose, turns=assets.turns, **how)
     figures: dict[str, Any] = {
         "task": "manipulation",
         **found.scalars,

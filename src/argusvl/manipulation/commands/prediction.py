@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -15,7 +15,6 @@ from argusvl.manipulation.predict.finding import FINDER, SCORE_THRESHOLD, BoxFil
 if TYPE_CHECKING:
     from PIL import Image
 
-    from argusvl.manipulation.data.checking import Floats
     from argusvl.manipulation.predict.predictor import Hand, HandPredictor, HandQuery, Hands
 
 
@@ -73,29 +72,31 @@ def load_predictor(
     if box is not None and boxes is not None:
         raise DataError("--box and --boxes contradict each other", remedy="give one of them")
 
-    from argusvl.manipulation.predict.predictor import HandPredictor, HandQuery, parse_camera_option
+    from argusvl.manipulation.predict.predictor import (
+        HandPredictor,
+        HandQuery,
+        four_numbers,
+        parse_camera_option,
+    )
 
     known = None if camera is None else parse_camera_option(camera)
-    if box is not None:
-        query = HandQuery(None if box == "whole" else _four(box), side, known)
-        return HandStream(HandPredictor.from_pretrained(checkpoint, device=device), query)
-    where: LooksForHands = (
-        HandFinder.from_pretrained(finder, device=device, threshold=score_threshold)
-        if boxes is None
-        else BoxFile(boxes)
-    )
-    query = HandQuery(None, side, known)
-    return HandStream(HandPredictor.from_pretrained(checkpoint, device=device), query, where)
+    place = None
+    if box not in (None, "whole"):
+        place = four_numbers(box, "--box", "write left,top,right,bottom in pixels, or whole")
+    where: LooksForHands | None = None
+    if boxes is not None:
+        where = BoxFile(boxes)
+    elif box is None:
+        where = HandFinder.from_pretrained(finder, device=device, threshold=score_threshold)
+    predictor = HandPredictor.from_pretrained(checkpoint, device=device)
+    return HandStream(predictor, HandQuery(place, side, known), where)
 
 
 @dataclass(frozen=True, slots=True)
 class HandStream:
     """A predictor with what is asked of every picture; meets :class:`argusvl.task_parts.Predictor`.
 
-    Attributes:
-        predictor: Of the joints.
-        query: Side and camera; the hand itself where there is no finder.
-        finder: Says where the hands are.
+    Without a finder the query is about the hand itself, else about side and camera.
     """
 
     predictor: HandPredictor
@@ -106,13 +107,11 @@ class HandStream:
         self, images: Sequence[Path], *, batch_size: int, on_error: Callable[[Path, ArgusError], None]
     ) -> Iterator[tuple[Path, Hand | Hands]]:
         """Hands in the order of the images."""
+        predictor, query = self.predictor, self.query
+        how: dict[str, Any] = {"batch_size": batch_size, "on_error": on_error}
         if self.finder is None:
-            yield from self.predictor.stream(images, self.query, batch_size=batch_size, on_error=on_error)
-            return
-        side, camera = self.query.side, self.query.camera
-        yield from self.predictor.find(
-            images, self.finder, side=side, camera=camera, batch_size=batch_size, on_error=on_error
-        )
+            return predictor.stream(images, query, **how)
+        return predictor.find(images, self.finder, side=query.side, camera=query.camera, **how)
 
 
 def draw(image: Path, prediction: Hand | Hands, *, font_path: Path | None) -> Image.Image:
@@ -135,19 +134,3 @@ def draw(image: Path, prediction: Hand | Hands, *, font_path: Path | None) -> Im
             ("from the side", draw_in_space(hands[0].joints_m, size, axes=(2, 1))),
         ]
     return side_by_side(views)
-
-
-def _four(text: str) -> Floats:
-    import numpy as np
-
-    try:
-        numbers = np.array([float(part) for part in text.split(",")])
-    except ValueError:
-        numbers = np.zeros(0)
-    if numbers.shape != (4,):
-        raise DataError(
-            f"{text!r} is not four numbers",
-            where="--box",
-            remedy="write left,top,right,bottom in pixels, or whole",
-        )
-    return numbers

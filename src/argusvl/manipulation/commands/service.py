@@ -85,12 +85,15 @@ def load_service(checkpoint: Path, *, device: str) -> Service:
 
     HandAssets.load(checkpoint)
 
-    import numpy as np
-
     from argusvl.manipulation.data.checking import camera_problem
     from argusvl.manipulation.data.records import record_error
     from argusvl.manipulation.predict.finding import HandFinder
-    from argusvl.manipulation.predict.predictor import HandPredictor, HandQuery, parse_camera_option
+    from argusvl.manipulation.predict.predictor import (
+        HandPredictor,
+        HandQuery,
+        four_numbers,
+        parse_camera_option,
+    )
 
     predictor = HandPredictor.from_pretrained(checkpoint, device=device)
     finder = HandFinder.from_pretrained(device=device)
@@ -104,7 +107,7 @@ def load_service(checkpoint: Path, *, device: str) -> Service:
             if camera is not None and (problem := camera_problem(camera)) is not None:
                 raise record_error(problem, "camera")
             return _Unsearched(upload, finder.look(None, upload.picture()))
-        box = np.array([float(part) for part in settings.box.split(",")])
+        box = four_numbers(settings.box, "box", "write left,top,right,bottom")
         return predictor.cut(upload.picture(), HandQuery(box, settings.side, camera))
 
     def answer(

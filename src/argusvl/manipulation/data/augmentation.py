@@ -21,7 +21,6 @@ from argusvl.synthetic.hands.camera import PictureMap
 
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
-
 Change = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -51,14 +50,7 @@ class HandAugmentation(Section):
     def crop(
         self, box_xyxy_px: Floats, margin: float, size: int, rng: np.random.Generator | None
     ) -> PictureMap:
-        """The square around a box, widened and changed at random.
-
-        Args:
-            box_xyxy_px: ``[4]``.
-            margin: Factor of the longer side.
-            size: Side of the crop, pixels.
-            rng: ``None``: nothing is random.
-        """
+        """The square of ``size`` pixels around a box with a ``margin``, a factor; with ``rng``, changed at random."""
         x1, y1, x2, y2 = box_xyxy_px
         side, centre = max(x2 - x1, y2 - y1) * margin, np.array([x1 + x2, y1 + y2]) / 2
         degrees = 0.0

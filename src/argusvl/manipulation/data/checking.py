@@ -49,10 +49,8 @@ def camera_problem(camera: Floats | None) -> Problem | None:
     if np.linalg.matrix_rank(camera) < 3:
         return "camera-malformed", f"K is singular: {_told(camera)}"
     if camera[0, 0] <= 0 or camera[1, 1] <= 0 or camera[1, 0] != 0 or (camera[2] != [0, 0, 1]).any():
-        return (
-            "camera-malformed",
-            f"K is {_told(camera)}, not [[fx, s, cx], [0, fy, cy], [0, 0, 1]] with fx, fy > 0",
-        )
+        right = "[[fx, s, cx], [0, fy, cy], [0, 0, 1]] with fx, fy > 0"
+        return "camera-malformed", f"K is {_told(camera)}, not {right}"
     return None
 
 
@@ -71,13 +69,12 @@ def box_problem(box: Floats, size: tuple[int, int]) -> Problem | None:
 def placeholder_problem(joints: Floats, valid: Bools) -> Problem | None:
     """Whether joints that are said to be known are (-1, -1, -1), as written, which some data sets write for none."""
     placeholders = valid & (joints == -1).all(axis=-1)
-    if placeholders.any():
-        names = [JOINTS[k] for k in np.flatnonzero(placeholders)]
-        return (
-            "joints-placeholder",
-            f"{_names(names)}: -1, -1, -1, which stands for a joint that is not known",
-        )
-    return None
+    if not placeholders.any():
+        return None
+    return (
+        "joints-placeholder",
+        f"{_names(placeholders)}: -1, -1, -1, which stands for a joint that is not known",
+    )
 
 
 def joints_problem(joints_m: Floats, valid: Bools) -> Problem | None:
@@ -86,11 +83,10 @@ def joints_problem(joints_m: Floats, valid: Bools) -> Problem | None:
     The size tells units ten times apart; it cannot tell one hand from another.
     """
     if (broken := valid & ~np.isfinite(joints_m).all(axis=-1)).any():
-        names = [JOINTS[k] for k in np.flatnonzero(broken)]
-        return "joints-not-a-number", f"{_names(names)}: not a finite number"
+        return "joints-not-a-number", f"{_names(broken)}: not a finite number"
     if (behind := valid & (np.nan_to_num(joints_m[:, 2], nan=1.0) <= 0)).any():
-        names, lowest = [JOINTS[k] for k in np.flatnonzero(behind)], joints_m[behind, 2].min()
-        return "joints-behind-camera", f"{_names(names)}: not before the camera, z down to {lowest:.4g} m"
+        lowest = joints_m[behind, 2].min()
+        return "joints-behind-camera", f"{_names(behind)}: not before the camera, z down to {lowest:.4g} m"
     lengths = [np.linalg.norm(joints_m[a] - joints_m[b]) for a, b in BONES if valid[a] and valid[b]]
     if len(lengths) < 3:
         return None
@@ -98,11 +94,8 @@ def joints_problem(joints_m: Floats, valid: Bools) -> Problem | None:
     if BONE_M[0] <= middle <= BONE_M[1]:
         return None
     fits = [text for factor, text in _MISREAD.items() if BONE_M[0] <= middle / factor <= BONE_M[1]]
-    guess = f": {fits[0]}?" if fits else ""
-    return (
-        "joints-other-unit",
-        f"the middle of the bones' lengths is {middle:.4g} m, where a hand has {BONE_M[0]} to {BONE_M[1]}{guess}",
-    )
+    told = f"{middle:.4g} m, where a hand has {BONE_M[0]} to {BONE_M[1]}{f': {fits[0]}?' if fits else ''}"
+    return "joints-other-unit", f"the middle of the bones' lengths is {told}"
 
 
 def told_side(joints_m: Floats, valid: Bools) -> Side | None:
@@ -161,7 +154,7 @@ def view_problem(
     """
     if not valid.any():
         return None
-    seen = project(joints_m[valid], camera)
+    slug, seen = "camera-other-resolution", project(joints_m[valid], camera)
     if joints_px is not None:
         marked = joints_px[valid]
         both = np.isfinite(marked).all(axis=-1)
@@ -171,21 +164,16 @@ def view_problem(
         centre, extent = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]).max()
         middle = (seen.min(0) + seen.max(0)) / 2
         ratio = (seen.max(0) - seen.min(0)).max() / extent
-        if np.abs(middle - centre).max() <= extent / 2 and (
-            valid.sum() < len(valid) / 2 or 0.2 <= ratio <= 2
-        ):
+        fits = valid.sum() < len(valid) / 2 or 0.2 <= ratio <= 2
+        if fits and np.abs(middle - centre).max() <= extent / 2:
             return None
-        return (
-            "camera-other-resolution",
-            f"K sees the hand's middle at {_told(middle)}, {ratio:.2g} times as large as its box {_told(box)}",
-        )
+        told = f"{_told(middle)}, {ratio:.2g} times as large as its box {_told(box)}"
+        return slug, f"K sees the hand's middle at {told}"
     inside = ((seen >= 0) & (seen <= size)).all(axis=-1)
     if inside.mean() >= 0.5:
         return None
-    return (
-        "camera-other-resolution",
-        f"K sees {(~inside).sum()} of {len(seen)} joints outside the image of {size[0]}×{size[1]}",
-    )
+    outside = f"{(~inside).sum()} of {len(seen)} joints outside the image of {size[0]}×{size[1]}"
+    return slug, f"K sees {outside}"
 
 
 def _marks_problem(seen: Floats, marked: Floats) -> Problem | None:
@@ -196,24 +184,20 @@ def _marks_problem(seen: Floats, marked: Floats) -> Problem | None:
     scale = float((seen * marked).sum() / (seen * seen).sum())
     left = float(np.median(np.linalg.norm(scale * seen - marked, axis=-1)))
     hint = f"; {scale:.3g} times K would fit" if left <= _FAR * extent / 2 else ""
-    return (
-        "camera-other-resolution",
-        f"K sees the joints {distance:.0f} pixels from where they are marked{hint}",
-    )
+    told = f"K sees the joints {distance:.0f} pixels from where they are marked{hint}"
+    return "camera-other-resolution", told
 
 
 def pose_problem(pose: Floats) -> Problem | None:
     """Whether ``[3, 4]`` is a rotation beside a translation to a place before the camera."""
+    slug = "malformed-hand-record"
     if pose.shape != (3, 4) or not np.isfinite(pose).all():
-        return "malformed-hand-record", f"held: the object's pose is {_told(pose)}, not 3 × 4 finite numbers"
+        return slug, f"held: the object's pose is {_told(pose)}, not 3 × 4 finite numbers"
     rotation = pose[:, :3]
     if np.abs(rotation @ rotation.T - np.eye(3)).max() > 1e-3 or np.linalg.det(rotation) < 0:
-        return (
-            "malformed-hand-record",
-            f"held: the object's rotation {_told(rotation)} is none: stretched, or a mirror",
-        )
+        return slug, f"held: the object's rotation {_told(rotation)} is none: stretched, or a mirror"
     if pose[2, 3] <= 0:
-        return "malformed-hand-record", f"held: the object is not before the camera: z is {pose[2, 3]:.4g} m"
+        return slug, f"held: the object is not before the camera: z is {pose[2, 3]:.4g} m"
     return None
 
 
@@ -221,10 +205,8 @@ def reach_problem(pose: Floats, joints_m: Floats) -> Problem | None:
     """Whether a held object is where no hand that has the known joints can hold it."""
     off = np.linalg.norm(joints_m - pose[:, 3], axis=-1)
     if np.isfinite(off).any() and (nearest := np.nanmin(off)) > FARTHEST_HELD_M:
-        return (
-            "malformed-hand-record",
-            f"held: the object's middle is {nearest:.3g} m from the hand: a translation in another unit?",
-        )
+        told = f"{nearest:.3g} m from the hand: a translation in another unit?"
+        return "malformed-hand-record", f"held: the object's middle is {told}"
     return None
 
 
@@ -233,5 +215,5 @@ def _told(values: Floats) -> str:
     return text if len(text) <= 120 else f"{text[:119]}…"
 
 
-def _names(names: list[str]) -> str:
-    return "all joints" if len(names) == len(JOINTS) else ", ".join(names)
+def _names(joints: Bools) -> str:
+    return "all joints" if joints.all() else ", ".join(JOINTS[k] for k in np.flatnonzero(joints))

@@ -31,15 +31,12 @@ SURFACE_POINTS = 256
 
 @dataclass(frozen=True, slots=True)
 class CropSettings:
-    """How a hand is cut out of its picture.
-
-    Attributes:
-        size: Side of the crop, pixels.
-        margin: Factor of the longer side of the hand's box.
-    """
+    """How a hand is cut out of its picture."""
 
     size: int
+    """Side of the crop, pixels."""
     margin: float
+    """Factor of the longer side of the hand's box."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,13 +71,7 @@ def cut_out(
     augmentation: HandAugmentation | None = None,
     rng: np.random.Generator | None = None,
 ) -> HandCrop:
-    """A hand's crop, mirrored where it is a left one.
-
-    Args:
-        record: It has a box.
-        settings: Size and margin.
-        augmentation: With ``rng``, random changes.
-        rng: Where they come from.
+    """The crop of a hand that has a box, mirrored where it is a left one; with ``rng``, changed at random.
 
     Raises:
         ImageError: The picture cannot be read, or its EXIF tag turns it.
@@ -96,14 +87,9 @@ def cut_out(
 
 
 class HandDataset(Dataset[HandCrop]):
-    """Crops of records, by index.
+    """Crops of records with hands, by index; seed, epoch and index decide their random changes.
 
-    Args:
-        records: Each with a hand.
-        settings: How they are cut out.
-        augmentation: Random changes; ``None`` for none.
-        seed: With the epoch and the index it decides them.
-        noise: Deviation of noise on the normalised input at the start, and the epochs over which it falls to 0.
+    ``noise`` is the deviation of noise on the normalised input at the start, and the epochs over which it falls to 0.
     """
 
     def __init__(
@@ -159,12 +145,7 @@ def pixel_values(pixels: Sequence[NDArray[np.uint8]]) -> Tensor:
 def collate(crops: Sequence[HandCrop], objects: Sequence[str] = ()) -> Batch:
     """Crops → batch: the model's arguments, and what its losses are divided by.
 
-    Args:
-        crops: Samples.
-        objects: Names of the objects that the model knows, in its order.
-
-    Returns:
-        Its inputs: see :class:`~argusvl.manipulation.model.modeling.ArgusForHands`.
+    ``objects`` names those that the model knows, in its order.
     """
     views = [crop.view for crop in crops]
     valid = np.stack([view.joint_valid for view in views])

@@ -47,11 +47,7 @@ ORDERS: dict[str, tuple[int, ...]] = {
 
 
 def to_our_order(values: NDArray[Kind], order: str) -> NDArray[Kind]:
-    """``[21, …]`` in a named order → in ours.
-
-    Raises:
-        DataError: No order has this name.
-    """
+    """``[21, …]`` in a named order → in ours, as :func:`places` has it."""
     return np.asarray(values[np.array(places(order))])
 
 

@@ -26,12 +26,7 @@ FORMATS: dict[Format, str] = {
 
 
 def open_hands(path: Path, format_name: Format, options: Mapping[str, Any]) -> HandData:
-    """A data set, opened by the reader of its format.
-
-    Args:
-        path: Folder or file, as the reader has it.
-        format_name: A name of :data:`FORMATS`.
-        options: Of the reader, by their names.
+    """A data set, opened by the reader of its format with its options by their names.
 
     Raises:
         ConfigError: The reader has no such option, or needs one that is not given.
@@ -41,17 +36,11 @@ def open_hands(path: Path, format_name: Format, options: Mapping[str, Any]) -> H
     known = dict(list(inspect.signature(reader).parameters.items())[1:])
     for name in options:
         if name not in known:
-            raise ConfigError(
-                f"the reader {format_name} has no option {name!r}{did_you_mean(name, known)}",
-                where=path,
-                remedy=f"its options are: {', '.join(known) or 'none'}",
-            )
+            what = f"the reader {format_name} has no option {name!r}{did_you_mean(name, known)}"
+            raise ConfigError(what, where=path, remedy=f"its options are: {', '.join(known) or 'none'}")
     missing = [n for n, one in known.items() if one.default is inspect.Parameter.empty and n not in options]
     if missing:
-        raise ConfigError(
-            f"the reader {format_name} needs {', '.join(missing)}",
-            where=path,
-            remedy=f"give --option {missing[0]}=…; in a configuration, train_options and val_options hold them",
-        )
+        remedy = f"give --option {missing[0]}=…; in a configuration, train_options and val_options hold them"
+        raise ConfigError(f"the reader {format_name} needs {', '.join(missing)}", where=path, remedy=remedy)
     found: HandData = reader(path, **{n: tuple(v) if isinstance(v, list) else v for n, v in options.items()})
     return found

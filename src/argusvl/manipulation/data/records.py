@@ -51,10 +51,8 @@ class HandRecord:
     """One hand in one picture.
 
     Attributes:
-        image: The picture's file.
         size: ``(width, height)`` of the picture, pixels.
         camera: ``[3, 3]`` float64 K.
-        side: Which hand.
         joints_m: ``[21, 3]`` float64, camera's frame; ``nan`` where not valid.
         joint_valid: ``[21]`` bool. All false: the picture shows no hand.
         source: File and line or entry, for messages.
@@ -110,18 +108,12 @@ class HandRecord:
         if vertices is not None and (vertices.shape[1:] != (3,) or not np.isfinite(vertices).all()):
             return "malformed-hand-record", f"vertices_m: expected finite [V, 3], got {list(vertices.shape)}"
         box, pose = self.box_xyxy_px, None if self.held is None else self.held.camera_from_object
+        stated = {"joints_px": self.joints_px, "box": box if self.box_given else None}
         return (
             camera_problem(self.camera)
             or (None if box is None else box_problem(box, self.size))
             or joints_problem(joints, valid)
-            or view_problem(
-                self.camera,
-                self.size,
-                joints,
-                valid,
-                joints_px=self.joints_px,
-                box=box if self.box_given else None,
-            )
+            or view_problem(self.camera, self.size, joints, valid, **stated)
             or side_problem(joints, valid, self.side)
             or (None if pose is None else pose_problem(pose) or reach_problem(pose, joints))
         )

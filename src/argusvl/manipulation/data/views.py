@@ -1,13 +1,12 @@
-"""A record as it is in a changed picture: pixels, K, joints, surface, side and object changed by one map, together.
+"""A record as it is in a changed picture: pixels, K, joints, side and object changed by one map, together.
 
 What leaves some of it behind (a crop whose labels stay, a mirror that keeps a right hand) cannot be written with this.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import numpy as np
 from PIL import Image
 
 from argusvl.core.errors import DataError
@@ -21,17 +20,10 @@ class HandView:
     """One hand in one changed picture; fields as in :class:`~argusvl.manipulation.data.records.HandRecord`.
 
     Attributes:
-        picture: The changed picture.
         camera: ``[3, 3]``: K of the changed picture.
         turn: ``[3, 3]`` orthogonal: old camera's frame → this one's. Its transpose brings predictions back.
-        side: Which hand is seen now.
-        joints_m: ``[21, 3]``.
-        joint_valid: ``[21]``.
         joints_px: ``[21, 2]`` in the changed picture: the marks where there are, else where the joints are seen.
-        vertices_m: ``[V, 3]``.
         held: The object, as a rotation of its model; after a mirror, of its model mirrored along its own x.
-        held_mirrored: Whether it is that of the mirrored model.
-        contact: ``[21]``.
     """
 
     picture: Image.Image
@@ -41,19 +33,12 @@ class HandView:
     joints_m: Floats
     joint_valid: Bools
     joints_px: Floats
-    vertices_m: Floats | None
     held: ObjectPose | None
-    held_mirrored: bool
     contact: Bools | None
 
 
 def view_of(record: HandRecord, change: PictureMap, picture: Image.Image) -> HandView:
-    """What a record says after a change of its picture.
-
-    Args:
-        record: As read.
-        change: From the record's pixels.
-        picture: The record's picture.
+    """What a record says after a change of its picture's pixels.
 
     Raises:
         DataError: The picture has not the record's size.
@@ -68,25 +53,22 @@ def view_of(record: HandRecord, change: PictureMap, picture: Image.Image) -> Han
     camera, turn = change.camera(record.camera)
     joints = record.joints_m @ turn.T
     marks = project(joints, camera) if record.joints_px is None else change.points_px(record.joints_px)
-    other: Side = "left" if record.side == "right" else "right"
+    side, held = record.side, record.held
+    if change.mirrors:
+        side = "left" if side == "right" else "right"
+    if held is not None:
+        pose = turn @ held.camera_from_object
+        if change.mirrors:  # a mirrored rotation is none: the mirror is given to the model instead
+            pose[:, 0] *= -1
+        held = replace(held, camera_from_object=pose)
     return HandView(
         picture=change.picture(picture),
         camera=camera,
         turn=turn,
-        side=other if change.mirrors else record.side,
+        side=side,
         joints_m=joints,
         joint_valid=record.joint_valid,
         joints_px=marks,
-        vertices_m=None if record.vertices_m is None else record.vertices_m @ turn.T,
-        held=None if record.held is None else _moved(record.held, turn, change.mirrors),
-        held_mirrored=change.mirrors,
+        held=held,
         contact=record.contact,
     )
-
-
-def _moved(held: ObjectPose, turn: Floats, mirrors: bool) -> ObjectPose:
-    pose = turn @ held.camera_from_object
-    if mirrors:
-        # A mirrored rotation is none: the mirror is given to the model instead.
-        pose[:, :3] = pose[:, :3] @ np.diag([-1.0, 1.0, 1.0])
-    return ObjectPose(held.name, pose, held.shape)

@@ -17,8 +17,7 @@ from argusvl.manipulation.data.checking import Bools, Floats
 from argusvl.manipulation.data.dataset import HandCrop, HandDataset, pixel_values
 from argusvl.manipulation.data.joints import NUM_JOINTS
 from argusvl.manipulation.data.views import HandView
-from argusvl.manipulation.measure.metrics import HandFigures, evaluate_hands
-from argusvl.manipulation.measure.object_metrics import add_s
+from argusvl.manipulation.measure.metrics import HandFigures, add_s, evaluate_hands
 from argusvl.manipulation.measure.predictions import AS_IT_IS, HandPrediction, predict_crops
 from argusvl.synthetic.hands.camera import project
 from argusvl.training.parallel import Parallel
@@ -35,9 +34,8 @@ class HandEvaluation:
     Attributes:
         figures: Refined, beside the mean pose.
         coarse: Before refinement.
-        predictions: One for each hand.
         views: What is true of each, in the crop; without its picture.
-        scalars: All figures by the names of :data:`~argusvl.manipulation.measure.figures.FIGURES`.
+        scalars: All figures by the names of :data:`~argusvl.manipulation.measure.metrics.FIGURES`.
     """
 
     figures: HandFigures
@@ -79,25 +77,17 @@ def evaluate_dataset(
     workers: int = 0,
     progress: bool = False,
 ) -> HandEvaluation:
-    """Measures a model on held-out hands.
+    """Measures a model in evaluation mode on held-out hands without random changes.
 
-    Args:
-        model: In evaluation mode.
-        dataset: Without random changes.
-        mean_pose: ``[21, 3]``: of the training crops, the baseline.
-        batch_size: Hands in a forward pass.
-        turns: See :func:`~argusvl.manipulation.measure.predictions.predict_crops`.
-        parallel: The ranks that share the work.
-        workers: Processes that read pictures.
-        progress: Whether to show a bar.
+    ``mean_pose`` ``[21, 3]`` of the training crops is the baseline; ``turns`` are those of
+    :func:`~argusvl.manipulation.measure.predictions.predict_crops`; ``workers`` are processes that read pictures.
     """
     parallel = parallel or Parallel()
     mine = list(parallel.share(len(dataset)))
 
     def predict() -> list[_Row]:
-        loader = DataLoader(
-            Subset(dataset, mine), batch_size=batch_size, num_workers=workers, collate_fn=list
-        )
+        own = Subset(dataset, mine)
+        loader = DataLoader(own, batch_size=batch_size, num_workers=workers, collate_fn=list)
         rows: list[_Row] = []
         numbers = iter(mine)
         for crops in track(loader, len(loader), "Evaluating", enabled=progress):
@@ -116,13 +106,7 @@ def evaluate_dataset(
 def measure(
     predictions: Sequence[HandPrediction], views: Sequence[HandView], mean_pose: Floats
 ) -> HandEvaluation:
-    """Figures of predictions.
-
-    Args:
-        predictions: One for each crop.
-        views: What is true of the crops.
-        mean_pose: ``[21, 3]``: the baseline.
-    """
+    """Figures of predictions beside the truth of the same crops, and beside the mean pose ``[21, 3]``."""
     truth, valid = np.stack([v.joints_m for v in views]), np.stack([v.joint_valid for v in views])
     marks, cameras = np.stack([v.joints_px for v in views]), np.stack([v.camera for v in views])
     refined = np.stack([p.joints_m for p in predictions])
@@ -141,18 +125,15 @@ def measure(
 def _of_objects(predictions: Sequence[HandPrediction], views: Sequence[HandView]) -> dict[str, float]:
     """Of the pairs whose object or contact is known; nothing where none is."""
     found: dict[str, float] = {}
-    held = [(p, v.held) for p, v in zip(predictions, views, strict=True) if v.held is not None]
+    pairs = list(zip(predictions, views, strict=True))
     errors = [
-        add_s(p.object_pose_m, one.camera_from_object, one.shape.surface(500, np.random.default_rng(0))[0])
-        for p, one in held
-        if one.shape is not None
+        add_s(p.object_pose_m, held.camera_from_object, held.shape.surface(500, np.random.default_rng(0))[0])
+        for p, held in ((p, view.held) for p, view in pairs)
+        if held is not None and held.shape is not None
     ]
     if errors:
         found["object_add_s"] = float(np.mean(errors))
-    touched = [
-        (p.contact > 0.5, v.contact) for p, v in zip(predictions, views, strict=True) if v.contact is not None
-    ]
-    if touched:
+    if touched := [(p.contact > 0.5, view.contact) for p, view in pairs if view.contact is not None]:
         said, true = (np.stack([pair[k] for pair in touched]).astype(bool) for k in (0, 1))
         both = said.sum() + true.sum()
         found["contact_f1"] = float(2 * (said & true).sum() / both) if both else 1.0
@@ -160,13 +141,7 @@ def _of_objects(predictions: Sequence[HandPrediction], views: Sequence[HandView]
 
 
 def spread(predicted: Floats, truth: Floats, valid: Bools) -> float:
-    """How much predictions differ from picture to picture, relative to how much the truth does; 0 is a constant.
-
-    Args:
-        predicted: ``[N, 21, 3]``.
-        truth: ``[N, 21, 3]``.
-        valid: ``[N, 21]``.
-    """
+    """How much predictions ``[N, 21, 3]`` differ from picture to picture, over how much the truth does; 0: constant."""
     whole = valid.all(1)
     if whole.sum() < 2:
         return float("nan")

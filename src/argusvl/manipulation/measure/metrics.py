@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from argusvl.core.errors import DataError
-from argusvl.core.figures import FigureSpec
+from argusvl.core.figures import SPREAD, FigureSpec
 from argusvl.manipulation.data.checking import Bools, Floats
 from argusvl.manipulation.data.joints import JOINTS, WRIST
-from argusvl.manipulation.measure.alignment import align_by_similarity
 
 MM = 1000.0
 THRESHOLDS_MM = np.linspace(0.0, 50.0, 100)
@@ -28,7 +28,7 @@ LEAST_GAIN = 0.05
 """Share by which the mean pose must be beaten: another constant answer, such as the median pose that an L1 loss leads
 to, or one with a little noise, beats it by a few percent too."""
 
-FIGURES: dict[str, FigureSpec] = {
+MEASURED: dict[str, FigureSpec] = {
     "mpjpe": FigureSpec("mean error of the joints in the camera's frame", "lower", "mm"),
     "mpjpe_root": FigureSpec("mean error of the joints relative to the wrist", "lower", "mm"),
     "mpjpe_pa": FigureSpec("mean error of the joints after the best similarity", "lower", "mm"),
@@ -36,6 +36,24 @@ FIGURES: dict[str, FigureSpec] = {
     "auc_root": FigureSpec("area under PCK from 0 to 50 mm relative to the wrist", "higher"),
     "auc_pa": FigureSpec("area under PCK from 0 to 50 mm after the best similarity", "higher"),
 }
+"""What :func:`evaluate_hands` gives."""
+
+FIGURES: dict[str, FigureSpec] = {
+    **MEASURED,
+    **{
+        f"{name}_coarse": FigureSpec(f"{MEASURED[name].meaning}, before refinement", "lower", "mm")
+        for name in ("mpjpe_root", "mpjpe_pa")
+    },
+    "mpjpe_2d": FigureSpec("mean error of the joints in the crop", "lower", "px"),
+    "mean_pose_mpjpe_root": FigureSpec("what the mean pose reaches, relative to the wrist", "lower", "mm"),
+    "mean_pose_mpjpe_pa": FigureSpec("what the mean pose reaches after the best similarity", "lower", "mm"),
+    SPREAD: FigureSpec(
+        "deviation of the predicted joints between pictures, relative to the truth's", "higher"
+    ),
+    "object_add_s": FigureSpec("mean distance of the object's surface points to the nearest", "lower", "mm"),
+    "contact_f1": FigureSpec("joints in contact with the object, at 0.5", "higher"),
+}
+"""All of an evaluation; ``object_add_s`` and ``contact_f1`` where the data know objects and contact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +91,7 @@ class HandFigures:
 
     Attributes:
         hands: How many had a joint that is known.
-        figures: By the names of :data:`FIGURES`.
+        figures: By the names of :data:`MEASURED`.
         per_joint_mm: Joint → mean error relative to the wrist; ``nan`` where it is never known.
     """
 
@@ -102,16 +120,9 @@ class HandFigures:
 
 
 def mean_pose(joints_m: Floats, valid: Bools) -> Floats:
-    """The mean of each joint over the hands in which it is known: the baseline.
+    """``[21, 3]``: the mean of each joint over the hands ``[N, 21, 3]`` in which it is known: the baseline.
 
     Relative to its wrist it is the mean of the relative poses, where all joints are known in all hands.
-
-    Args:
-        joints_m: ``[N, 21, 3]`` of the training data, in the camera's frame.
-        valid: ``[N, 21]``.
-
-    Returns:
-        ``[21, 3]``.
 
     Raises:
         DataError: A joint is never known.
@@ -137,8 +148,7 @@ def evaluate_hands(
         valid: ``[N, 21]``. A hand counts relative to the wrist where the wrist is known, and after a similarity where
             three joints are.
         baseline_m: ``[21, 3]``: :func:`mean_pose` of the training data.
-        reflection: As the public evaluators have it; see
-            :func:`~argusvl.manipulation.measure.alignment.align_by_similarity`.
+        reflection: As the public evaluators have it; see :func:`align_by_similarity`.
 
     Raises:
         DataError: Shapes contradict each other, or a prediction is no finite number.
@@ -163,36 +173,23 @@ def evaluate_hands(
     mean = _errors(np.broadcast_to(baseline_m, shape), truth, valid, reflection)
     figures = {}
     for suffix in ("", "_root", "_pa"):
-        figures[f"mpjpe{suffix}"] = Measured(mpjpe(ours[suffix]), mpjpe(mean[suffix]), higher_is_better=False)
-        figures[f"auc{suffix}"] = Measured(
-            area_under_pck(ours[suffix]), area_under_pck(mean[suffix]), higher_is_better=True
-        )
+        for name, measure in (("mpjpe", mpjpe), ("auc", area_under_pck)):
+            values = measure(ours[suffix]), measure(mean[suffix])
+            figures[f"{name}{suffix}"] = Measured(*values, higher_is_better=name == "auc")
     return HandFigures(
         hands=int(valid.any(1).sum()),
-        figures={name: figures[name] for name in FIGURES},
+        figures={name: figures[name] for name in MEASURED},
         per_joint_mm=dict(zip(JOINTS, _over_hands(ours["_root"]).tolist(), strict=True)),
     )
 
 
 def mpjpe(errors_mm: Floats) -> float:
-    """Mean error: over the hands for each joint, then over the joints.
-
-    Args:
-        errors_mm: ``[N, 21]``; ``nan`` where a joint is not known.
-    """
+    """Mean of errors ``[N, 21]``, ``nan`` where a joint is not known: over the hands, then over the joints."""
     return _mean(_over_hands(errors_mm))
 
 
 def pck(errors_mm: Floats, thresholds_mm: Floats = THRESHOLDS_MM) -> Floats:
-    """Share of joints that are at most so far off, for each threshold; over hands, then over joints.
-
-    Args:
-        errors_mm: ``[N, 21]``; ``nan`` where a joint is not known.
-        thresholds_mm: ``[T]``.
-
-    Returns:
-        ``[T]``; ``nan`` where nothing is known.
-    """
+    """``[T]``: the share of joints that are at most so far off, over hands, then over joints, as :func:`mpjpe`."""
     known = ~np.isnan(errors_mm)
     # One threshold after the other: all at once would hold a hundred times the errors.
     per_joint = [_over_hands(np.where(known, errors_mm <= one, np.nan)) for one in thresholds_mm]
@@ -202,6 +199,52 @@ def pck(errors_mm: Floats, thresholds_mm: Floats = THRESHOLDS_MM) -> Floats:
 def area_under_pck(errors_mm: Floats) -> float:
     """Area under :func:`pck` from 0 to 50 mm by trapezoids, as a share of the whole: 1 if every error is 0."""
     return float(np.trapezoid(pck(errors_mm), THRESHOLDS_MM) / np.ptp(THRESHOLDS_MM))
+
+
+def align_by_similarity(
+    moved: Floats, fixed: Floats, valid: Bools | None = None, *, reflection: bool = False
+) -> Floats:
+    """Brings each set of points onto the other as well as a similarity can (Umeyama, 1991).
+
+    A reflection is no motion: with one, a left hand would pass for a right one. The evaluators of FreiHAND and DexYCB
+    permit it, which changes their figure where a prediction is mirrored, or nearly flat; ``reflection`` does so too.
+
+    Args:
+        moved: ``[N, P, 3]``, any unit.
+        fixed: ``[N, P, 3]``.
+        valid: ``[N, P]``: the points that count; all when ``None``. Of fewer than three nothing can be said.
+        reflection: Whether the best orthogonal matrix is taken even if it mirrors.
+
+    Returns:
+        ``[N, P, 3]``: ``moved``, brought onto ``fixed``; points that do not count are moved along.
+    """
+    weights = np.ones(moved.shape[:-1]) if valid is None else valid.astype(np.float64)
+    shares = (weights / np.maximum(weights.sum(-1, keepdims=True), 1))[..., None]  # [N, P, 1]
+    counted = weights[..., None] > 0
+    moved_mean = np.where(counted, shares * moved, 0).sum(-2, keepdims=True)
+    fixed_mean = np.where(counted, shares * fixed, 0).sum(-2, keepdims=True)
+    a, b = np.where(counted, moved - moved_mean, 0), np.where(counted, fixed - fixed_mean, 0)
+    u, stretch, vt = np.linalg.svd(np.swapaxes(b, -1, -2) @ a)  # [N, 3, 3]: b ≈ s · R a
+    if not reflection:
+        mirrored = np.linalg.det(u) * np.linalg.det(vt) < 0
+        u[mirrored, :, 2] *= -1
+        stretch[mirrored, 2] *= -1
+    rotation = u @ vt
+    spread = (a**2).sum((-1, -2))
+    # All points in one place have no size: they are brought to the other's middle.
+    scale = np.divide(stretch.sum(-1), spread, out=np.zeros_like(spread), where=spread > 0)
+    aligned: Floats = scale[:, None, None] * (moved - moved_mean) @ np.swapaxes(rotation, -1, -2) + fixed_mean
+    return aligned
+
+
+def add_s(predicted: Floats, true: Floats, points_m: Floats) -> float:
+    """Mean distance, mm, from each true point of an object to the nearest that the pose gives: symmetries cost nothing.
+
+    ADD-S of Hinterstoisser et al. (2012). Poses are ``[3, 4]``, camera from object; ``points_m`` is ``[V, 3]``.
+    """
+    ours, theirs = (points_m @ pose[:, :3].T + pose[:, 3] for pose in (predicted, true))
+    distances, _ = cKDTree(ours).query(theirs)
+    return float(distances.mean() * MM)
 
 
 def _errors(predicted: Floats, truth: Floats, valid: Bools, reflection: bool) -> dict[str, Floats]:
@@ -224,10 +267,8 @@ def _errors(predicted: Floats, truth: Floats, valid: Bools, reflection: bool) ->
 def _over_hands(values: Floats) -> Floats:
     """``[N, J]`` → ``[J]``: the mean of what is known, ``nan`` where nothing is."""
     known = ~np.isnan(values)
-    counts = known.sum(0)
-    return np.divide(
-        np.where(known, values, 0).sum(0), counts, out=np.full(values.shape[1], np.nan), where=counts > 0
-    )
+    counts, unknown = known.sum(0), np.full(values.shape[1], np.nan)
+    return np.divide(np.where(known, values, 0).sum(0), counts, out=unknown, where=counts > 0)
 
 
 def _mean(values: Floats) -> float:

@@ -45,14 +45,10 @@ class HandPrediction:
 def predict_crops(
     model: nn.Module, pixels: Tensor, cameras: Sequence[Floats], turns: Sequence[int] = AS_IT_IS
 ) -> list[HandPrediction]:
-    """The hands of some crops.
+    """The hands of crops ``[B, 3, S, S]`` with their K, by a model in evaluation mode.
 
-    Args:
-        model: In evaluation mode.
-        pixels: ``[B, 3, S, S]`` as :func:`~argusvl.manipulation.data.dataset.pixel_values` makes them.
-        cameras: ``[3, 3]`` K of each crop.
-        turns: Quarter turns that each is seen in. Joints, confidence and contact are the means over them, the rest is
-            that of the first.
+    Each is seen in some quarter turns. Joints, confidence and contact are the means over them, the rest is that of the
+    first.
     """
     device = next(model.parameters()).device
     looks = []
@@ -63,9 +59,10 @@ def predict_crops(
         matrices = torch.from_numpy(np.stack([camera for camera, _ in moved]).astype(np.float32))
         with torch.inference_mode():
             output = model(pixel_values=turned.to(device), cameras=matrices.to(device))
-        looks.append(
-            [_turned_back(one, back) for one, (_, back) in zip(predictions_of(output), moved, strict=True)]
-        )
+        look = []
+        for one, (_, back) in zip(predictions_of(output), moved, strict=True):
+            look.append(replace(one, joints_m=one.joints_m @ back, coarse_m=one.coarse_m @ back))
+        looks.append(look)
     return [_mean(of_one) for of_one in zip(*looks, strict=True)]
 
 
@@ -83,14 +80,8 @@ def predictions_of(output: Any) -> list[HandPrediction]:
     knows = held["kind_logits"].shape[-1] > 0
     kinds = held["kind_logits"].argmax(-1).tolist() if knows else [-1] * len(refined)
     poses = np.concatenate([array(held["rotation"]), array(held["position"])[..., None]], axis=-1)
-    return [
-        HandPrediction(*one)
-        for one in zip(refined, coarse, confidence, sampling, contact, kinds, poses, strict=True)
-    ]
-
-
-def _turned_back(found: HandPrediction, turn: Floats) -> HandPrediction:
-    return replace(found, joints_m=found.joints_m @ turn, coarse_m=found.coarse_m @ turn)
+    fields = zip(refined, coarse, confidence, sampling, contact, kinds, poses, strict=True)
+    return [HandPrediction(*one) for one in fields]
 
 
 def _mean(looks: Sequence[HandPrediction]) -> HandPrediction:

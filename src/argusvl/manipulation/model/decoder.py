@@ -17,13 +17,10 @@ from argusvl.manipulation.model.layers import (
     Down,
     FeedForward,
     Residual,
-    output_layer,
+    head,
     places_xy,
     sine_positions,
 )
-
-OBJECT = NUM_JOINTS
-"""The place of the object's token, after the joints'."""
 
 
 class Neck(nn.Module):
@@ -53,14 +50,10 @@ class Neck(nn.Module):
             maps = [*maps[:2], deeper, self.coarser(deeper)]
         merged = [lateral(m) for lateral, m in zip(self.lateral, maps, strict=True)]
         for level in (2, 1, 0):
-            merged[level] = self._merged(level, merged[level], merged[level + 1])
+            coarser = self.down[level](merged[level + 1])
+            states = merged[level] + F.interpolate(coarser, size=merged[level].shape[2:], mode="nearest")
+            merged[level] = states + F.relu(self.smooth[level](F.relu(states)))
         return merged
-
-    def _merged(self, level: int, own: Tensor, coarser: Tensor) -> Tensor:
-        raised = F.interpolate(self.down[level](coarser), size=own.shape[2:], mode="nearest")
-        states = own + raised
-        result: Tensor = states + F.relu(self.smooth[level](F.relu(states)))
-        return result
 
 
 class DecoderLayer(nn.Module):
@@ -68,10 +61,11 @@ class DecoderLayer(nn.Module):
 
     def __init__(self, config: HandConfig) -> None:
         super().__init__()
-        self.norm_self, self.norm_cross = (nn.LayerNorm(config.hidden_size) for _ in range(2))
-        self.self_attention, self.cross_attention = Attention(config), Attention(config)
+        width = config.hidden_size
+        self.norm_self, self.norm_cross = (nn.LayerNorm(width) for _ in range(2))
+        self.self_attention, self.cross_attention = (Attention(config, width) for _ in range(2))
         self.dropout = nn.Dropout(config.dropout)
-        self.feed_forward = FeedForward(config)
+        self.feed_forward = FeedForward(config, width)
 
     def forward(self, queries: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
         """Queries ``[B, Q, width]`` → the same, and the weights ``[B, heads, Q, N]`` of the attention to the maps."""
@@ -112,12 +106,7 @@ class HandDecoder(nn.Module):
         self.norm_memory = nn.LayerNorm(width)
         self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.num_layers))
         self.norm = nn.LayerNorm(width)
-        self.joint = nn.Sequential(
-            nn.Linear(width, width), nn.GELU(), output_layer(width, 3, config.wide_initialisation)
-        )
-        self.closeness = nn.Sequential(
-            nn.Linear(width, width), nn.GELU(), output_layer(width, 1, config.wide_initialisation)
-        )
+        self.joint, self.closeness = (head(width, n, config.wide_initialisation) for n in (3, 1))
         # The mean hand, which would otherwise have to come out of the queries.
         self.mean_joint = nn.Parameter(torch.zeros(NUM_JOINTS, 3))
 
@@ -140,9 +129,8 @@ class HandDecoder(nn.Module):
             states = self.norm(tokens.float())
             joints = self.joint(states[:, :NUM_JOINTS]) + self.mean_joint
             depths = joints[..., 2] - joints[:, WRIST, None, 2]
-            hands = Hands25D(
-                (0.5 + joints[..., :2]) * self.image_size, depths, self.closeness(states[:, WRIST])[:, 0]
-            )
+            points = (0.5 + joints[..., :2]) * self.image_size
+            hands = Hands25D(points, depths, self.closeness(states[:, WRIST])[:, 0])
         return Decoded(tokens, memory, hands, attentions)
 
     def _memory(self, maps: list[Tensor]) -> Tensor:
@@ -150,7 +138,7 @@ class HandDecoder(nn.Module):
         memory = []
         for features, level in zip(maps, self.level, strict=True):
             states = self.norm_memory(features.flatten(2).transpose(1, 2)) + level
-            memory.append(
-                states + sine_positions(places_xy(features), states.shape[-1]) if self.positions else states
-            )
+            if self.positions:
+                states = states + sine_positions(places_xy(features), states.shape[-1])
+            memory.append(states)
         return torch.cat(memory, dim=1)

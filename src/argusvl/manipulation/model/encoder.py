@@ -38,9 +38,8 @@ class SmallEncoder(nn.Module):
         self.stem = nn.ModuleList(Down(a, b) for a, b in pairwise([3, *channels[:2]]))
         self.to_8 = nn.Sequential(Down(channels[1], channels[2]), Residual(channels[2]))
         self.to_16 = nn.Sequential(Down(channels[2], channels[3]), Residual(channels[3]))
-        self.layers = nn.ModuleList(
-            SelfAttentionLayer(config, channels[3]) for _ in range(config.encoder_layers)
-        )
+        layers = (SelfAttentionLayer(config, channels[3]) for _ in range(config.encoder_layers))
+        self.layers = nn.ModuleList(layers)
         self.to_32 = Down(channels[3], channels[4])
         self.positions = config.positions
         self.frozen = config.encoder_frozen_stages
@@ -48,14 +47,8 @@ class SmallEncoder(nn.Module):
 
     def freeze(self) -> None:
         """Takes the first levels out of training."""
-        levels: list[list[nn.Module]] = [
-            [self.stem[0]],
-            [self.stem[1]],
-            [self.to_8],
-            [self.to_16, self.layers],
-            [self.to_32],
-        ]
-        _freeze(part for level in levels[: self.frozen] for part in level)
+        levels = [*self.stem, self.to_8, nn.ModuleList([self.to_16, self.layers]), self.to_32]
+        _freeze(levels[: self.frozen])
 
     @property
     def widths(self) -> list[int]:
@@ -101,13 +94,10 @@ class EfficientNetEncoder(nn.Module):
     def forward(self, pixels: Tensor) -> list[Tensor]:
         """As :meth:`SmallEncoder.forward`; with five stages without the last map."""
         # From the normalisation of the batch to the one that the weights know.
-        scale, shift = (
-            torch.tensor(values, device=pixels.device)[:, None, None]
-            for values in (
-                [std / own for std, own in zip(IMAGENET_DEFAULT_STD, STD, strict=True)],
-                [(mean - own) / std for mean, own, std in zip(IMAGENET_DEFAULT_MEAN, MEAN, STD, strict=True)],
-            )
-        )
+        scales = [std / own for std, own in zip(IMAGENET_DEFAULT_STD, STD, strict=True)]
+        means = zip(IMAGENET_DEFAULT_MEAN, MEAN, STD, strict=True)
+        shifts = [(mean - own) / std for mean, own, std in means]
+        scale, shift = (torch.tensor(v, device=pixels.device)[:, None, None] for v in (scales, shifts))
         maps = self.network.feature_maps((pixels * scale + shift).contiguous(memory_format=LAYOUT))
         return [maps[stage] for stage in self.ends]
 
@@ -129,8 +119,9 @@ class HubEncoder(nn.Module):
         self.chosen = [max(1, depth // 3)] * 2 + [max(1, 2 * depth // 3), depth]
         self.widths = [sizes.hidden_size] * 4
         self.positions = config.positions
-        # Other models need to be told.
-        self.told = {"interpolate_pos_encoding": True} if _wants_interpolation(self.network) else {}
+        # Some models need to be told.
+        known = inspect.signature(self.network.forward).parameters
+        self.told = {"interpolate_pos_encoding": True} if "interpolate_pos_encoding" in known else {}
         self.frozen = config.encoder_frozen_stages
         if not config.positions:
             self.zero_positions()
@@ -159,9 +150,7 @@ class HubEncoder(nn.Module):
         """As :meth:`SmallEncoder.forward`; strides are a quarter of, half, one and two patches."""
         side = max(1, round(pixels.shape[-1] / self.patch))
         if pixels.shape[-1] != side * self.patch:
-            pixels = F.interpolate(
-                pixels, size=(side * self.patch,) * 2, mode="bilinear", antialias=True, align_corners=False
-            )
+            pixels = F.interpolate(pixels, size=(side * self.patch,) * 2, mode="bilinear", antialias=True)
         states = self.network(pixel_values=pixels, output_hidden_states=True, **self.told).hidden_states
         maps = []
         for layer, scale in zip(self.chosen, (4.0, 2.0, 1.0, 0.5), strict=True):
@@ -169,7 +158,7 @@ class HubEncoder(nn.Module):
             places = states[layer][:, -side * side :].transpose(1, 2).unflatten(2, (side, side))
             size = max(1, round(side * scale))
             if size != side:
-                places = F.interpolate(places, size=(size, size), mode="bilinear", align_corners=False)
+                places = F.interpolate(places, size=(size, size), mode="bilinear")
             maps.append(places)
         return maps
 
@@ -234,10 +223,6 @@ def _patch_size(config: PreTrainedConfig) -> int:
         where="encoder",
         remedy="give a ViT, e.g. DINOv2, or one of the encoders small and efficientnet-lite0",
     )
-
-
-def _wants_interpolation(network: nn.Module) -> bool:
-    return "interpolate_pos_encoding" in inspect.signature(network.forward).parameters
 
 
 def _freeze(parts: Iterable[nn.Module]) -> None:

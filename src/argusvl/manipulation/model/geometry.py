@@ -73,17 +73,9 @@ def project_predicted(joints_m: Tensor, cameras: Tensor) -> Tensor:
 def camera_features(cameras: Tensor, image_size: int) -> Tensor:
     """K as a network reads it: ``[B, 3, 3]`` → ``[B, 5]``: how far the crop's sides and centre are off the axis."""
     fx, fy = cameras[:, 0, 0], cameras[:, 1, 1]
-    half = image_size / 2
-    return torch.stack(
-        [
-            (fx / image_size).log(),
-            (fy / image_size).log(),
-            cameras[:, 0, 1] / fx,
-            (half - cameras[:, 0, 2]) / fx,
-            (half - cameras[:, 1, 2]) / fy,
-        ],
-        dim=-1,
-    )
+    lengths = [(fx / image_size).log(), (fy / image_size).log()]
+    off = [(image_size / 2 - cameras[:, 0, 2]) / fx, (image_size / 2 - cameras[:, 1, 2]) / fy]
+    return torch.stack([*lengths, cameras[:, 0, 1] / fx, *off], dim=-1)
 
 
 def rotation_from_6d(values: Tensor) -> Tensor:

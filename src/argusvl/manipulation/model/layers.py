@@ -13,28 +13,23 @@ from argusvl.manipulation.model.sigma_reparam import convert_linears
 class Attention(nn.Module):
     """Multi-head attention, its projections apart, so that each can be reparameterised and the weights be shown."""
 
-    def __init__(self, config: HandConfig, width: int | None = None) -> None:
+    def __init__(self, config: HandConfig, width: int) -> None:
         super().__init__()
-        width = width or config.hidden_size
         self.heads = config.num_heads
         self.query, self.key, self.value, self.out = (nn.Linear(width, width) for _ in range(4))
         if config.sigma_reparam:
             convert_linears(self)
 
     def forward(self, queries: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Attends from queries to keys.
-
-        Args:
-            queries: ``[B, Q, width]``.
-            keys: ``[B, N, width]``.
-            values: ``[B, N, width]``.
+        """Attends from queries ``[B, Q, width]`` to keys with values, both ``[B, N, width]``.
 
         Returns:
             ``[B, Q, width]``, and the weights ``[B, heads, Q, N]``, which sum to 1 over the keys.
         """
-        q = self.query(queries).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-        k = self.key(keys).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-        v = self.value(values).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        q, k, v = (
+            states.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for states in (self.query(queries), self.key(keys), self.value(values))
+        )
         weights = (q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5).float().softmax(-1)
         attended = (weights.to(v.dtype) @ v).transpose(1, 2).flatten(2)
         return self.out(attended), weights
@@ -43,9 +38,8 @@ class Attention(nn.Module):
 class FeedForward(nn.Module):
     """Pre-norm feed-forward block with its residual."""
 
-    def __init__(self, config: HandConfig, width: int | None = None) -> None:
+    def __init__(self, config: HandConfig, width: int) -> None:
         super().__init__()
-        width = width or config.hidden_size
         self.norm = nn.LayerNorm(width)
         self.up = nn.Linear(width, config.ffn_size)
         self.down = nn.Linear(config.ffn_size, width)
@@ -59,15 +53,14 @@ class FeedForward(nn.Module):
 class SelfAttentionLayer(nn.Module):
     """Pre-norm self-attention and a feed-forward block; ``positions`` go to queries and keys alone."""
 
-    def __init__(self, config: HandConfig, width: int | None = None) -> None:
+    def __init__(self, config: HandConfig, width: int) -> None:
         super().__init__()
-        width = width or config.hidden_size
         self.norm = nn.LayerNorm(width)
         self.attention = Attention(config, width)
         self.dropout = nn.Dropout(config.dropout)
         self.feed_forward = FeedForward(config, width)
 
-    def forward(self, tokens: Tensor, positions: Tensor | float = 0.0) -> Tensor:
+    def forward(self, tokens: Tensor, positions: Tensor | float) -> Tensor:
         """``[B, N, width]`` → the same shape."""
         states = self.norm(tokens)
         placed = states + positions
@@ -107,6 +100,11 @@ class Residual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``[B, width, h, w]`` → the same shape."""
         return x + F.relu(self.norm(self.conv(x)))
+
+
+def head(width: int, outputs: int, wide: bool) -> nn.Sequential:
+    """Two layers that read numbers off a token."""
+    return nn.Sequential(nn.Linear(width, width), nn.GELU(), output_layer(width, outputs, wide))
 
 
 def output_layer(width: int, outputs: int, wide: bool) -> nn.Linear:

@@ -67,11 +67,7 @@ def load_config(folder: Path) -> HandConfig:
 
 
 def load_model(folder: Path, **changes: Any) -> ArgusForHands:
-    """The network of a checkpoint, in float32.
-
-    Args:
-        folder: The checkpoint.
-        **changes: Fields of its configuration that shape no weight.
+    """The network of a checkpoint, in float32; ``changes`` are fields of its configuration that shape no weight.
 
     Raises:
         CheckpointError: A file is missing, damaged, or does not fit.
@@ -88,14 +84,10 @@ def load_model(folder: Path, **changes: Any) -> ArgusForHands:
     except MemoryError:
         raise
     except Exception as error:  # as above, and whatever safetensors makes of a damaged file
-        raise CheckpointError(
-            f"its weights cannot be loaded: {error}", where=folder, remedy=_AGAIN
-        ) from error
+        what = f"its weights cannot be loaded: {error}"
+        raise CheckpointError(what, where=folder, remedy=_AGAIN) from error
     if wrong := sorted(report["missing_keys"]) + sorted(report["unexpected_keys"]):
-        raise CheckpointError(
-            f"its weights do not fit config.json: {wrong[0]} is missing or too much",
-            where=folder,
-            remedy=_AGAIN,
-        )
+        what = f"its weights do not fit config.json: {wrong[0]} is missing or too much"
+        raise CheckpointError(what, where=folder, remedy=_AGAIN)
     check_finite(model.named_parameters(), folder)
     return model

@@ -6,7 +6,7 @@ the crop, so that terms are of one order. Labels that are not valid may hold any
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -34,53 +34,20 @@ ENTROPY_FLOOR = 0.3
 _SMALL = 1e-12
 
 
-@dataclass(frozen=True)
-class Labels:
-    """What is known of B hands; ``None``: of none of them.
-
-    Attributes:
-        cameras: ``[B, 3, 3]`` K of the crops.
-        joints_m: ``[B, 21, 3]`` metres in the crop's camera frame.
-        joint_valid: ``[B, 21]`` bool.
-        joints_px: ``[B, 21, 2]`` crop pixels.
-        joints_px_valid: ``[B, 21]`` bool.
-        object_kind: ``[B]`` index of the object; -1: none.
-        object_pose_m: ``[B, 3, 4]`` object's frame → camera's frame.
-        contact: ``[B, 21]`` 0 or 1.
-        contact_valid: ``[B]`` bool.
-        object_points_m: ``[B, P, 3]`` on the object's surface, camera's frame.
-        object_normals: ``[B, P, 3]``, of length one, outward.
-        surface_valid: ``[B]`` bool.
-    """
-
-    cameras: Tensor
-    joints_m: Tensor | None = None
-    joint_valid: Tensor | None = None
-    joints_px: Tensor | None = None
-    joints_px_valid: Tensor | None = None
-    object_kind: Tensor | None = None
-    object_pose_m: Tensor | None = None
-    contact: Tensor | None = None
-    contact_valid: Tensor | None = None
-    object_points_m: Tensor | None = None
-    object_normals: Tensor | None = None
-    surface_valid: Tensor | None = None
-
-
 LABELS: dict[str, tuple[int | None, ...]] = {
-    "joints_m": (NUM_JOINTS, 3),
+    "joints_m": (NUM_JOINTS, 3),  # metres in the crop's camera frame
     "joint_valid": (NUM_JOINTS,),
-    "joints_px": (NUM_JOINTS, 2),
+    "joints_px": (NUM_JOINTS, 2),  # crop pixels
     "joints_px_valid": (NUM_JOINTS,),
-    "object_kind": (),
-    "object_pose_m": (3, 4),
-    "contact": (NUM_JOINTS,),
+    "object_kind": (),  # index of the object; -1: none
+    "object_pose_m": (3, 4),  # object's frame → camera's frame
+    "contact": (NUM_JOINTS,),  # 0 or 1
     "contact_valid": (),
-    "object_points_m": (None, 3),
-    "object_normals": (None, 3),
+    "object_points_m": (None, 3),  # on the object's surface, camera's frame
+    "object_normals": (None, 3),  # of length one, outward
     "surface_valid": (),
 }
-"""Names of :class:`Labels` and their shapes for one hand."""
+"""What may be known of B hands, with its shape for one of them; what says which are valid is bool."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +67,8 @@ class Predicted:
         tokens: ``[B, queries, width]``.
         image_size: Side of the crop, pixels.
         symmetries: Of each kind of object, see :data:`KINDS_OF_SYMMETRY`.
-        labels: May be empty but for the cameras.
+        cameras: ``[B, 3, 3]`` K of the crops.
+        labels: By the names of :data:`LABELS`; may be empty.
     """
 
     coarse_m: Tensor
@@ -115,7 +83,8 @@ class Predicted:
     tokens: Tensor
     image_size: int
     symmetries: tuple[str, ...]
-    labels: Labels
+    cameras: Tensor
+    labels: Mapping[str, Tensor]
 
     @property
     def last_m(self) -> Tensor:
@@ -125,18 +94,13 @@ class Predicted:
     @cached_property
     def truth_m(self) -> Tensor:
         """``[B, 21, 3]`` with zeros where not valid, so that what is masked reaches no gradient."""
-        assert self.labels.joints_m is not None
-        return torch.where(self._valid[..., None], self.labels.joints_m.float(), 0.0)
+        return torch.where(self.labels["joint_valid"][..., None], self.labels["joints_m"].float(), 0.0)
 
     @cached_property
     def relative_valid(self) -> Tensor:
         """``[B, 21]`` float: joints that are known beside a wrist that is known."""
-        return (self._valid & self._valid[:, WRIST, None]).float()
-
-    @property
-    def _valid(self) -> Tensor:
-        assert self.labels.joint_valid is not None
-        return self.labels.joint_valid
+        valid = self.labels["joint_valid"]
+        return (valid & valid[:, WRIST, None]).float()
 
     def relative_error(self, joints_m: Tensor) -> Tensor:
         """Of joints beside the wrist, metres: ``[B, 21, 3]``, 0 where not known."""
@@ -146,14 +110,12 @@ class Predicted:
     @cached_property
     def held(self) -> Tensor:
         """``[B]`` bool: hands that hold an object that is known."""
-        assert self.labels.object_kind is not None
-        return self.labels.object_kind >= 0
+        return self.labels["object_kind"] >= 0
 
     @cached_property
     def true_pose_m(self) -> Tensor:
         """``[B, 3, 4]`` of the object; zeros where there is none."""
-        assert self.labels.object_pose_m is not None
-        return torch.where(self.held[:, None, None], self.labels.object_pose_m.float(), 0.0)
+        return torch.where(self.held[:, None, None], self.labels["object_pose_m"].float(), 0.0)
 
 
 def joints(predicted: Predicted) -> Tensor:
@@ -165,9 +127,8 @@ def refined(predicted: Predicted) -> Tensor:
     """The same after each refinement step (their mean), fingertips weighted by :data:`TIP_WEIGHT`."""
     weights = torch.ones(NUM_JOINTS, 1, device=predicted.coarse_m.device)
     weights[list(TIPS)] = TIP_WEIGHT
-    return _mean(
-        [(predicted.relative_error(step).abs() * weights).sum() / LENGTH_M for step in predicted.steps_m]
-    )
+    errors = [predicted.relative_error(step).abs() * weights for step in predicted.steps_m]
+    return _mean([error.sum() / LENGTH_M for error in errors])
 
 
 def root(predicted: Predicted) -> Tensor:
@@ -180,13 +141,11 @@ def root(predicted: Predicted) -> Tensor:
 
 def reprojection(predicted: Predicted) -> Tensor:
     """L1 distance, in the crop, between where joints are marked and where they are seen, coarse and refined."""
-    labels = predicted.labels
-    assert labels.joints_px is not None and labels.joints_px_valid is not None
-    valid = labels.joints_px_valid[..., None]
-    true = torch.where(valid, labels.joints_px.float(), 0.0)
+    valid = predicted.labels["joints_px_valid"][..., None]
+    true = torch.where(valid, predicted.labels["joints_px"].float(), 0.0)
     sums = []
     for stage in [predicted.coarse_m, *predicted.steps_m]:
-        off = (project_predicted(stage, labels.cameras) - true) / predicted.image_size
+        off = (project_predicted(stage, predicted.cameras) - true) / predicted.image_size
         sums.append((off * valid).abs().sum())
     return _mean(sums)
 
@@ -198,10 +157,9 @@ def heatmap(predicted: Predicted) -> Tensor:
     is even at first, would hardly teach where to look.
     """
     labels, logits = predicted.labels, predicted.heat_logits
-    assert labels.joints_px is not None and labels.joints_px_valid is not None and logits is not None
-    marks = (
-        torch.where(labels.joints_px_valid[..., None], labels.joints_px.float(), -1.0) / predicted.image_size
-    )
+    assert logits is not None
+    marks = torch.where(labels["joints_px_valid"][..., None], labels["joints_px"].float(), -1.0)
+    marks = marks / predicted.image_size
     inside = ((marks >= 0) & (marks <= 1)).all(-1)
     height, width = logits.shape[2:]
     rows, columns = (_spread(marks[..., axis], count) for axis, count in ((1, height), (0, width)))
@@ -219,19 +177,15 @@ def _spread(fraction: Tensor, count: int) -> Tensor:
 def confidence(predicted: Predicted) -> Tensor:
     """Cross-entropy of the confidence, which should be ``exp(-error / 2 cm)``: bounded from below, whatever is said."""
     error = predicted.relative_error(predicted.last_m.detach()).norm(dim=-1)
-    each = F.binary_cross_entropy_with_logits(
-        predicted.confidence_logits, (-error / CONFIDENT_M).exp(), reduction="none"
-    )
+    wanted = (-error / CONFIDENT_M).exp()
+    each = F.binary_cross_entropy_with_logits(predicted.confidence_logits, wanted, reduction="none")
     return (each * predicted.relative_valid).sum()
 
 
 def object_kind(predicted: Predicted) -> Tensor:
     """Cross-entropy of what object it is."""
-    kinds = predicted.labels.object_kind
-    assert kinds is not None
-    return F.cross_entropy(
-        predicted.kind_logits, torch.where(predicted.held, kinds, -100), ignore_index=-100, reduction="sum"
-    )
+    kinds = torch.where(predicted.held, predicted.labels["object_kind"], -100)
+    return F.cross_entropy(predicted.kind_logits, kinds, ignore_index=-100, reduction="sum")
 
 
 def object_position(predicted: Predicted) -> Tensor:
@@ -244,38 +198,23 @@ def object_rotation(predicted: Predicted) -> Tensor:
     """Angle in radians between rotations, the smallest of those that look alike for this object."""
     identity = torch.eye(3, device=predicted.true_pose_m.device)
     true = torch.where(predicted.held[:, None, None], predicted.true_pose_m[..., :3], identity)
-    codes = torch.tensor(
-        [KINDS_OF_SYMMETRY.index(s) for s in predicted.symmetries], device=true.device, dtype=torch.long
-    )
-    kinds = predicted.labels.object_kind
-    assert kinds is not None
+    codes = [KINDS_OF_SYMMETRY.index(kind) for kind in predicted.symmetries]
+    code = torch.tensor(codes, device=true.device, dtype=torch.long)
     angles = symmetric_angles(predicted.object_rotation, true)
-    chosen = angles.gather(1, codes[kinds.clamp(min=0)][:, None])[:, 0]
+    chosen = angles.gather(1, code[predicted.labels["object_kind"].clamp(min=0)][:, None])[:, 0]
     return (chosen * predicted.held).sum()
 
 
 def symmetric_angles(predicted: Tensor, true: Tensor) -> Tensor:
-    """Angles between rotations under each of :data:`KINDS_OF_SYMMETRY`.
+    """Angles between rotations ``[B, 3, 3]`` under each of :data:`KINDS_OF_SYMMETRY`: ``[B, 5]`` radians.
 
-    Args:
-        predicted: ``[B, 3, 3]``.
-        true: ``[B, 3, 3]``.
-
-    Returns:
-        ``[B, 5]`` radians; gradients are finite also where rotations are equal.
+    Gradients are finite also where rotations are equal.
     """
     between = predicted.transpose(-1, -2) @ true  # from the predicted object's frame to the true one's
     # Half turns about x, y and z, as diagonals.
     half_turns = torch.tensor([[1.0, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]], device=true.device)
     turned = between[:, None] * half_turns[:, None, :]  # [B, 4, 3, 3]
-    sines = torch.stack(
-        [
-            turned[..., 2, 1] - turned[..., 1, 2],
-            turned[..., 0, 2] - turned[..., 2, 0],
-            turned[..., 1, 0] - turned[..., 0, 1],
-        ],
-        dim=-1,
-    )
+    sines = torch.stack([turned[..., a, b] - turned[..., b, a] for a, b in ((2, 1), (0, 2), (1, 0))], dim=-1)
     cosines = turned.diagonal(dim1=-2, dim2=-1).sum(-1) - 1
     box = _angle(sines, cosines)
     # The true z axis in the predicted frame: how far it is from (0, 0, 1).
@@ -286,10 +225,8 @@ def symmetric_angles(predicted: Tensor, true: Tensor) -> Tensor:
 
 def contact(predicted: Predicted) -> Tensor:
     """Cross-entropy of each joint's contact, the mean over a hand's joints."""
-    labels = predicted.labels
-    assert labels.contact is not None and labels.contact_valid is not None
-    valid = labels.contact_valid[:, None]
-    true = torch.where(valid, labels.contact.float(), 0.0)
+    valid = predicted.labels["contact_valid"][:, None]
+    true = torch.where(valid, predicted.labels["contact"].float(), 0.0)
     each = F.binary_cross_entropy_with_logits(predicted.contact_logits, true, reduction="none")
     return (each * valid).mean(-1).sum()
 
@@ -299,17 +236,16 @@ def penetration(predicted: Predicted) -> Tensor:
 
     The hand is put where the true wrist is, as an object known by its truth is no evidence of the hand's depth.
     """
-    labels = predicted.labels
-    assert labels.object_points_m is not None and labels.object_normals is not None
-    assert labels.surface_valid is not None
-    valid = labels.surface_valid[:, None, None]
-    points = torch.where(valid, labels.object_points_m.float(), 0.0)
-    normals = torch.where(valid, labels.object_normals.float(), 0.0)
+    valid = predicted.labels["surface_valid"]
+    points, normals = (
+        torch.where(valid[:, None, None], predicted.labels[name].float(), 0.0)
+        for name in ("object_points_m", "object_normals")
+    )
     ours = predicted.last_m - predicted.last_m[:, WRIST, None] + predicted.truth_m[:, WRIST, None]
     with torch.no_grad():
         nearest = torch.cdist(ours, points).argmin(-1)[..., None].expand(-1, -1, 3)  # [B, 21, 3]
     height = ((ours - points.gather(1, nearest)) * normals.gather(1, nearest)).sum(-1)
-    known = labels.surface_valid * predicted.relative_valid[:, WRIST]
+    known = valid * predicted.relative_valid[:, WRIST]
     return ((-height).clamp(min=0) * known[:, None]).sum() / LENGTH_M
 
 
@@ -327,12 +263,8 @@ def diversity(predicted: Predicted) -> Tensor:
 
 def attention(predicted: Predicted) -> Tensor:
     """By how much the queries' attention falls short of :data:`ENTROPY_FLOOR`: a hinge, the mean over a hand's."""
-    return _mean(
-        [
-            (ENTROPY_FLOOR - attention_entropy(weights)).clamp(min=0).mean((1, 2)).sum()
-            for weights in predicted.attentions
-        ]
-    )
+    short = [(ENTROPY_FLOOR - attention_entropy(weights)).clamp(min=0) for weights in predicted.attentions]
+    return _mean([one.mean((1, 2)).sum() for one in short])
 
 
 def activation(predicted: Predicted) -> Tensor:
@@ -348,7 +280,7 @@ class LossSpec:
         function: The predictions → a scalar sum.
         count: Key of the batch's ``counts`` that the sum is divided by.
         weight: In the total, unless a configuration has another; 0: only where one asks for it.
-        needs: Fields of :class:`Labels`; without one of them the term is not there.
+        needs: Of :data:`LABELS`; without one of them the term is not there.
         meaning: For whoever sets the weight; with its unit.
     """
 
@@ -358,12 +290,9 @@ class LossSpec:
     needs: tuple[str, ...]
     meaning: str
 
-    def logged_as(self, term: str) -> str:
-        """The name of a term of this loss in the logs."""
-        return f"{term}_loss"
-
 
 _JOINTS = ("joints_m", "joint_valid")
+_MARKS = ("joints_px", "joints_px_valid")
 _OBJECT = ("object_kind", "object_pose_m")
 _SURFACE = ("object_points_m", "object_normals", "surface_valid", *_JOINTS)
 
@@ -371,12 +300,8 @@ LOSSES: dict[str, LossSpec] = {
     "joints": LossSpec(joints, "joints", 1.0, _JOINTS, "coarse joints beside the wrist, decimetres"),
     "refined": LossSpec(refined, "joints", 1.2, _JOINTS, "the same after each refinement step"),
     "root": LossSpec(root, "hands", 0.5, _JOINTS, "the wrist's depth, logarithm"),
-    "reprojection": LossSpec(
-        reprojection, "joints_px", 0.4, ("joints_px", "joints_px_valid"), "joints in the crop, its sides"
-    ),
-    "heatmap": LossSpec(
-        heatmap, "joints_px", 0.5, ("joints_px", "joints_px_valid"), "joints' heat map, nats"
-    ),
+    "reprojection": LossSpec(reprojection, "joints_px", 0.4, _MARKS, "joints in the crop, its sides"),
+    "heatmap": LossSpec(heatmap, "joints_px", 0.5, _MARKS, "joints' heat map, nats"),
     "confidence": LossSpec(confidence, "joints", 0.05, _JOINTS, "each joint's confidence, nats"),
     "object_kind": LossSpec(object_kind, "objects", 0.1, ("object_kind",), "which object it is, nats"),
     "object_position": LossSpec(object_position, "objects", 0.2, _OBJECT, "the object's place, decimetres"),
@@ -392,16 +317,12 @@ LOSSES: dict[str, LossSpec] = {
 
 def terms_of(predicted: Predicted) -> dict[str, Tensor]:
     """Every loss whose labels are there."""
-    there = {name for name, value in vars(predicted.labels).items() if value is not None}
-    if not predicted.symmetries:
-        there -= {"object_kind"}
-    absent = {"refined"} if not predicted.steps_m else set()
-    if predicted.heat_logits is None:
-        absent.add("heatmap")
+    there = set(predicted.labels) - (set() if predicted.symmetries else {"object_kind"})
+    possible = {"refined": bool(predicted.steps_m), "heatmap": predicted.heat_logits is not None}
     return {
         name: spec.function(predicted).float()
         for name, spec in LOSSES.items()
-        if there.issuperset(spec.needs) and name not in absent
+        if there.issuperset(spec.needs) and possible.get(name, True)
     }
 
 

@@ -22,8 +22,8 @@ from argusvl.manipulation.model.encoder import (
     load_hub_weights,
 )
 from argusvl.manipulation.model.geometry import LENGTH_M, in_float32, rotation_from_6d
-from argusvl.manipulation.model.layers import output_layer
-from argusvl.manipulation.model.losses import LABELS, Labels, Predicted, terms_of
+from argusvl.manipulation.model.layers import head, output_layer
+from argusvl.manipulation.model.losses import LABELS, Predicted, terms_of
 from argusvl.manipulation.model.refinement import Refinement
 from argusvl.synthetic.hands.camera import unproject
 
@@ -61,7 +61,7 @@ class Heads(nn.Module):
         width, wide = config.hidden_size, config.wide_initialisation
         self.norm = nn.LayerNorm(width)
         self.confidence, self.contact = (output_layer(width, 1, wide) for _ in range(2))
-        self.object = nn.Sequential(nn.Linear(width, width), nn.GELU(), output_layer(width, 9, wide))
+        self.object = head(width, 9, wide)
         self.kind = output_layer(width, len(config.objects), wide) if config.objects else None
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -108,11 +108,7 @@ class ArgusForHands(PreTrainedModel):
         return loaded
 
     def forward(
-        self,
-        pixel_values: Tensor,
-        cameras: Tensor,
-        output_attentions: bool = False,
-        **batch: Any,
+        self, pixel_values: Tensor, cameras: Tensor, output_attentions: bool = False, **batch: Any
     ) -> HandOutput:
         """One pass over crops of right hands.
 
@@ -120,75 +116,69 @@ class ArgusForHands(PreTrainedModel):
             pixel_values: ``[B, 3, S, S]``, normalised by ImageNet's mean and deviation.
             cameras: ``[B, 3, 3]`` float32: K of the crop, in its pixels.
             output_attentions: Whether the decoder's attention is returned.
-            **batch: Labels by the names of :class:`~argusvl.manipulation.model.losses.Labels`; other entries of the
+            **batch: Labels by the names of :data:`~argusvl.manipulation.model.losses.LABELS`; other entries of the
                 batch are not for the model.
 
         Raises:
             ModelError: A shape or a type does not fit, or labels come without what says which are valid.
         """
-        labels = Labels(cameras, **{name: batch[name] for name in LABELS if name in batch})
-        self._check(pixel_values, labels)
+        labels = {name: batch[name] for name in LABELS if batch.get(name) is not None}
+        self._check(pixel_values, cameras, labels)
         size = self.config.image_size
         maps = self.decoder.neck(self.encoder(pixel_values))
         decoded = self.decoder(maps, cameras)
-        refined = self.refinement(decoded, maps, cameras)
-        confidence, contact_logits, pose, kinds = self.heads(refined.tokens)
+        tokens, steps, sampling_px, heat_logits = self.refinement(decoded, maps, cameras)
+        confidence, contact_logits, pose, kinds = self.heads(tokens)
         with in_float32(pixel_values.device):
-            last = refined.steps[-1] if refined.steps else decoded.hands
+            last = steps[-1] if steps else decoded.hands
             depth = last.root_depth_m(cameras, size).detach() + LENGTH_M * pose[:, 2]
             position = unproject((0.5 + pose[:, None, :2]) * size, depth[:, None], cameras)[:, 0]
             predicted = Predicted(
                 coarse_m=decoded.hands.joints_m(cameras, size),
-                steps_m=[step.joints_m(cameras, size) for step in refined.steps],
+                steps_m=[step.joints_m(cameras, size) for step in steps],
                 confidence_logits=confidence,
                 object_rotation=rotation_from_6d(pose[:, 3:] + pose.new_tensor([1.0, 0, 0, 0, 1, 0])),
                 object_position_m=position,
                 kind_logits=kinds,
                 contact_logits=contact_logits,
-                heat_logits=refined.heat_logits,
+                heat_logits=heat_logits,
                 attentions=decoded.attentions,
-                tokens=refined.tokens,
+                tokens=tokens,
                 image_size=size,
                 symmetries=self.symmetries,
+                cameras=cameras,
                 labels=labels,
             )
-            terms = terms_of(predicted) if _has_labels(labels) else {}
+            terms = terms_of(predicted) if labels else {}
         return HandOutput(
-            sampling_px=refined.sampled_px,
+            sampling_px=sampling_px,
             hand={
                 "joints_3d": predicted.coarse_m,
                 "joints_3d_refined": predicted.last_m,
                 "root": predicted.last_m[:, WRIST],
                 "confidence": confidence.sigmoid(),
             },
-            object={
-                "rotation": predicted.object_rotation,
-                "position": position,
-                "kind_logits": kinds,
-            },
+            object={"rotation": predicted.object_rotation, "position": position, "kind_logits": kinds},
             contact=contact_logits,
             attentions=tuple(decoded.attentions) if output_attentions else None,
             loss_terms=terms,
         )
 
-    def _check(self, pixel_values: Tensor, labels: Labels) -> None:
+    def _check(self, pixel_values: Tensor, cameras: Tensor, labels: dict[str, Tensor]) -> None:
         size, batch = self.config.image_size, len(pixel_values)
         if pixel_values.shape[1:] != (3, size, size):
             raise ModelError(
                 f"pixel_values has shape {list(pixel_values.shape)}, expected [B, 3, {size}, {size}]",
                 remedy="crop to the model's image_size, and K with it",
             )
-        for name, shape in {"cameras": (3, 3), **LABELS}.items():
-            value = getattr(labels, name)
-            if value is None:
-                continue
-            wanted = (batch, *shape)
+        for name, value in {"cameras": cameras, **labels}.items():
+            wanted = (batch, *((3, 3) if name == "cameras" else LABELS[name]))
             if value.ndim != len(wanted) or any(
                 w not in (None, s) for w, s in zip(wanted, value.shape, strict=True)
             ):
+                expected = ", ".join("P" if w is None else str(w) for w in wanted)
                 raise ModelError(
-                    f"{name} has shape {list(value.shape)}, expected "
-                    f"[{', '.join('P' if w is None else str(w) for w in wanted)}]",
+                    f"{name} has shape {list(value.shape)}, expected [{expected}]",
                     remedy="give one for each crop",
                 )
             if value.is_floating_point() and value.dtype.itemsize < 4:
@@ -203,9 +193,9 @@ class ArgusForHands(PreTrainedModel):
             ("contact", "contact_valid"),
             ("object_points_m", "surface_valid"),
         ):
-            if getattr(labels, name) is not None and getattr(labels, mask) is None:
+            if name in labels and mask not in labels:
                 raise ModelError(f"{name} comes without {mask}", remedy="say which of them are valid")
-        kinds = labels.object_kind
+        kinds = labels.get("object_kind")
         if kinds is not None and len(kinds) and int(kinds.max()) >= max(1, len(self.symmetries)):
             raise ModelError(
                 f"object_kind holds {int(kinds.max())}, the model knows {len(self.symmetries)} objects",
@@ -213,16 +203,8 @@ class ArgusForHands(PreTrainedModel):
             )
 
 
-def _has_labels(labels: Labels) -> bool:
-    return any(value is not None for name, value in vars(labels).items() if name != "cameras")
-
-
 def new_config(encoder: str | Path, **fields: Any) -> HandConfig:
-    """The shape of a model.
-
-    Args:
-        encoder: ``small``, ``efficientnet-lite0``, or the folder of a ViT in the hub's layout.
-        **fields: Of :class:`HandConfig`, but for the encoder's.
+    """The shape of a model; its encoder: ``small``, ``efficientnet-lite0``, or the folder of a ViT in the hub's layout.
 
     Raises:
         CheckpointError: The folder holds no model of the hub.
@@ -234,11 +216,7 @@ def new_config(encoder: str | Path, **fields: Any) -> HandConfig:
 
 
 def new_model(encoder: str | Path, **fields: Any) -> ArgusForHands:
-    """A model whose encoder has the weights that it was pre-trained with, where it was; the rest is random.
-
-    Args:
-        encoder: As for :func:`new_config`.
-        **fields: As for :func:`new_config`.
+    """A model as :func:`new_config` has it, its encoder with the weights that it was pre-trained with, if it was.
 
     Raises:
         CheckpointError: The weights are missing or do not fit.

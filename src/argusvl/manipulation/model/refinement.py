@@ -6,7 +6,6 @@ Of the finest map they are sampled around the joint, too: one place alone could 
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -16,23 +15,17 @@ from argusvl.manipulation.data.joints import NUM_JOINTS, WRIST
 from argusvl.manipulation.model.configuration import HandConfig
 from argusvl.manipulation.model.decoder import Decoded, DecoderLayer
 from argusvl.manipulation.model.geometry import Hands25D, in_float32, project_predicted
-from argusvl.manipulation.model.heatmaps import HeatMaps
-from argusvl.manipulation.model.layers import output_layer
+from argusvl.manipulation.model.layers import output_layer, places_xy
 
 AROUND = tuple(itertools.product((0, -1, 1), repeat=2))
 """Places sampled of the finest map, in its cells beside the joint's."""
 
 
 def sample(features: Tensor, points_px: Tensor, image_size: int) -> Tensor:
-    """Bilinear values of a map at pixels of the crop, whose corner is (0, 0); zero outside of the crop.
+    """Bilinear values ``[B, N, C]`` of a map at pixels ``[B, N, 2]`` of the crop; zero outside of the crop.
 
-    Args:
-        features: ``[B, C, h, w]`` over the whole crop, of any stride.
-        points_px: ``[B, N, 2]``.
-        image_size: Side of the crop, pixels.
-
-    Returns:
-        ``[B, N, C]`` in the features' type; the places are computed in float32.
+    The map ``[B, C, h, w]`` is of any stride, and over the whole crop, whose corner is (0, 0). The values have its
+    type; the places are computed in float32.
     """
     with in_float32(features.device):
         # grid_sample's -1 and 1 are the outer edges of the map, as ours, where corners are not aligned.
@@ -42,21 +35,29 @@ def sample(features: Tensor, points_px: Tensor, image_size: int) -> Tensor:
     return values[..., 0].transpose(1, 2).to(features.dtype)
 
 
-@dataclass(frozen=True)
-class Refined:
-    """What refinement gives of B hands.
+class HeatMaps(nn.Module):
+    """Looks for the joints in a map of ``channels`` (Sun et al., 2018, "Integral human pose regression")."""
 
-    Attributes:
-        tokens: ``[B, 22, width]``, the last.
-        steps: The hands after each step; none without steps.
-        sampled_px: ``[steps, B, 21, 2]``: where in the crop each step sampled.
-        heat_logits: ``[B, 21, h, w]`` over the map of stride 8; ``None`` without positions or without steps.
-    """
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.heat = nn.Conv2d(channels, NUM_JOINTS, 1)
+        self.norm = nn.LayerNorm(channels)
+        self.out = nn.Linear(channels + 2, width)
 
-    tokens: Tensor
-    steps: list[Hands25D]
-    sampled_px: Tensor
-    heat_logits: Tensor | None
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """``[B, channels, h, w]`` over the whole crop → what is seen in it.
+
+        Returns:
+            Logits ``[B, 21, h, w]``, means ``[B, 21, 2]`` as fractions of the crop, float32, and tokens
+            ``[B, 22, width]``: what is there and where, for the joints; zeros for the object.
+        """
+        logits = self.heat(features)
+        weights = logits.float().flatten(2).softmax(-1)
+        with in_float32(features.device):
+            means = weights @ places_xy(features)
+        there = self.norm(weights.to(features.dtype) @ features.flatten(2).transpose(1, 2))
+        tokens = self.out(torch.cat([there, (means - 0.5).to(there.dtype)], dim=-1))
+        return logits, means, F.pad(tokens, (0, 0, 0, 1))
 
 
 class Refinement(nn.Module):
@@ -78,18 +79,20 @@ class Refinement(nn.Module):
         self.change = output_layer(width, 3, config.wide_initialisation)
         self.change_closeness = output_layer(width, 1, config.wide_initialisation)
 
-    def forward(self, decoded: Decoded, maps: list[Tensor], cameras: Tensor) -> Refined:
-        """Takes all steps.
+    def forward(
+        self, decoded: Decoded, maps: list[Tensor], cameras: Tensor
+    ) -> tuple[Tensor, list[Hands25D], Tensor, Tensor | None]:
+        """Takes all steps from where the decoder ended, over the neck's maps from fine to coarse.
 
-        Args:
-            decoded: Of the decoder: where they begin.
-            maps: Of the neck, from fine to coarse.
-            cameras: ``[B, 3, 3]`` K of the crops, float32.
+        Returns:
+            The last tokens ``[B, 22, width]``, the hands after each step, where in the crop each step sampled
+            ``[steps, B, 21, 2]``, and the heat maps' logits ``[B, 21, h, w]`` of stride 8, if there are heat maps.
         """
-        tokens, hands, seen = decoded.tokens, decoded.hands.detached(), None
+        tokens, hands = decoded.tokens, decoded.hands.detached()
+        heat_logits = seen_at = None
         if self.heatmaps is not None:
-            seen = self.heatmaps(maps[1])
-            tokens = tokens + seen.tokens
+            heat_logits, seen_at, seen = self.heatmaps(maps[1])
+            tokens = tokens + seen
         steps: list[Hands25D] = []
         sampled = []
         for _ in range(self.num_steps):
@@ -101,13 +104,13 @@ class Refinement(nn.Module):
             news = self.norm_seen(self.seen(self._seen(maps, points))) + self.state(state)
             tokens = torch.cat([tokens[:, :NUM_JOINTS] + news, tokens[:, NUM_JOINTS:]], dim=1)
             tokens, _ = self.layer(tokens, decoded.memory)
-            if seen is not None and not steps:
-                hands = Hands25D(seen.means * self.image_size, hands.depths, hands.closeness)
+            if seen_at is not None and not steps:
+                hands = Hands25D(seen_at * self.image_size, hands.depths, hands.closeness)
             steps.append(self._changed(hands, self.norm(tokens)))
             # What is supervised at each step is that step's change: no gradient comes through where it began.
             hands = steps[-1].detached()
         places = torch.stack(sampled) if sampled else hands.points_px.new_empty(0, *hands.points_px.shape)
-        return Refined(tokens, steps, places, None if seen is None else seen.logits)
+        return tokens, steps, places, heat_logits
 
     def _seen(self, maps: list[Tensor], points: Tensor) -> Tensor:
         """What all maps hold at the joints, and the finest around them: ``[B, 21, ...]``."""

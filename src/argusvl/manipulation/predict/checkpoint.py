@@ -19,6 +19,7 @@ from argusvl.manipulation.measure.predictions import AS_IT_IS, TURNED
 from argusvl.task_parts import ASSETS_FILE
 
 _REMEDY = "name a checkpoint that `argus train` wrote for the task manipulation, or argus-hand"
+_AGAIN = "copy the checkpoint again, or use another one"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,19 +71,14 @@ class HandAssets:
         if not file.is_file():
             what = "no checkpoint: it holds no argus.json" if folder.is_dir() else "no such checkpoint folder"
             raise CheckpointError(what, where=folder, remedy=_REMEDY)
-        value = read_json_object(file, remedy="copy the checkpoint again, or use another one")
+        value = read_json_object(file, remedy=_AGAIN)
         if value.pop("task", None) != "manipulation":
             raise CheckpointError("a checkpoint of another task", where=folder, remedy=_REMEDY)
         try:
             found = cls(**value)
-            assert (
-                found.mean_pose.shape == (NUM_JOINTS, 3) and found.image_size >= 1 and found.box_margin >= 1
-            )
-            assert isinstance(found.quarter_turns, bool)
+            assert found.mean_pose.shape == (NUM_JOINTS, 3) and isinstance(found.quarter_turns, bool)
+            assert found.image_size >= 1 and found.box_margin >= 1
         except (TypeError, ValueError, AssertionError) as error:
-            raise CheckpointError(
-                f"damaged: {error or 'impossible values'}",
-                where=file,
-                remedy="copy the checkpoint again, or use another one",
-            ) from None
+            what = f"damaged: {error or 'impossible values'}"
+            raise CheckpointError(what, where=file, remedy=_AGAIN) from None
         return found

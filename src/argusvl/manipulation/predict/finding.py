@@ -77,11 +77,8 @@ class HandFinder:
 
         detector = Predictor.from_pretrained(checkpoint_at(model_folder(path)), device=device)
         if not detector.model.config.detection_enabled:
-            raise CheckpointError(
-                "it has no detection head and finds nothing",
-                where=path,
-                remedy=f"name a detector of hands, or {FINDER}",
-            )
+            remedy = f"name a detector of hands, or {FINDER}"
+            raise CheckpointError("it has no detection head and finds nothing", where=path, remedy=remedy)
         return cls(detector, threshold)
 
     def look(self, image: Path | None, picture: Image.Image) -> Question:
@@ -113,7 +110,14 @@ class BoxFile:
         self._file = user_path(file)
         self._boxes: dict[str, list[HandBox]] = {}
         for where, line in read_lines(self._file, remedy=_LINE):
-            self._read(line, where)
+            try:
+                value = decode_json(line)
+                image, boxes = value["image"], [_box(entry) for entry in value["objects"]]
+                if not isinstance(image, str):
+                    raise TypeError
+            except (MalformedJsonError, KeyError, TypeError, ValueError):
+                raise DataError(f"no line of boxes: {shown(line)}", where=where, remedy=_LINE) from None
+            self._boxes[image] = boxes
 
     def look(self, image: Path | None, picture: Image.Image) -> list[HandBox]:
         """What the file says of a picture: by its path as it was named there, else by its file's name.
@@ -124,28 +128,12 @@ class BoxFile:
         for name in () if image is None else (str(image), image.name):
             if name in self._boxes:
                 return self._boxes[name]
-        raise DataError(
-            "no line names this picture", where=self._file, remedy=f'add a line with "image": "{image}"'
-        )
+        remedy = f'add a line with "image": "{image}"'
+        raise DataError("no line names this picture", where=self._file, remedy=remedy)
 
     def found(self, looked: Sequence[list[HandBox]]) -> list[list[HandBox]]:
         """What was looked up."""
         return list(looked)
-
-    def _read(self, line: str, where: str) -> None:
-        try:
-            value = decode_json(line)
-            image, objects = value["image"], value["objects"]
-            boxes = [_box(entry) for entry in objects]
-            if not isinstance(image, str):
-                raise TypeError
-        except (MalformedJsonError, KeyError, TypeError, ValueError):
-            raise DataError(
-                f"no line of boxes: {shown(line)}",
-                where=where,
-                remedy=_LINE,
-            ) from None
-        self._boxes[image] = boxes
 
 
 def _box(entry: Any) -> HandBox:

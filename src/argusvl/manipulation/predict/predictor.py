@@ -61,8 +61,7 @@ class HandQuery:
     def __post_init__(self) -> None:
         if self.side not in ("left", "right", None):
             raise DataError(f"side is {self.side!r}", where="a query", remedy="write left or right")
-        for name in ("box_xyxy_px", "camera"):
-            value = getattr(self, name)
+        for name, value in (("box_xyxy_px", self.box_xyxy_px), ("camera", self.camera)):
             try:
                 object.__setattr__(self, name, None if value is None else np.asarray(value, float))
             except (TypeError, ValueError):
@@ -127,12 +126,7 @@ class Hand:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Hands:
-    """The hands that were found in a picture, the surest first.
-
-    Attributes:
-        hands: May be none.
-        note: What the caller should know.
-    """
+    """The hands that were found in a picture, the surest first, and what the caller should know of it."""
 
     hands: Sequence[Hand]
     note: str = ""
@@ -145,10 +139,10 @@ class Hands:
         """The line of ``argus predict``: each hand as :meth:`Hand.to_jsonl` has it, with its box and score."""
         found = []
         for hand in self.hands:
-            line = hand.to_jsonl(image)
-            known = {"side": line["side"], "box_xyxy_px": hand.box_xyxy_px.round(2).tolist()}
+            known = {"side": hand.side, "box_xyxy_px": hand.box_xyxy_px.round(2).tolist()}
             if hand.score is not None:
                 known["score"] = round(hand.score, 5)
+            line = hand.to_jsonl(image)
             found.append(known | {k: v for k, v in line.items() if k not in ("image", "note")})
         return {"image": image, "hands": found} | ({"note": self.note} if self.note else {})
 
@@ -156,9 +150,7 @@ class Hands:
 class HandPredictor:
     """Finds the joints of hands with a trained checkpoint; made by :meth:`from_pretrained`.
 
-    Attributes:
-        model: In evaluation mode, on its device.
-        assets: The conditions of training.
+    ``model`` is in evaluation mode, on its device; ``assets`` are the conditions of training.
     """
 
     def __init__(self, model: ArgusForHands, assets: HandAssets) -> None:
@@ -211,13 +203,9 @@ class HandPredictor:
         batch_size: int,
         on_error: Callable[[Path, ArgusError], None],
     ) -> Iterator[tuple[Path, Hand]]:
-        """As :meth:`predict`, one query for all pictures, which are read as they are needed.
+        """As :meth:`predict`, one query for all pictures, which are read as they are needed, ``batch_size`` at a time.
 
-        Args:
-            images: Of any number.
-            query: For each.
-            batch_size: Pictures in a forward pass.
-            on_error: Called with one that cannot be used, which is then left out.
+        ``on_error`` is called with a picture that cannot be used, which is then left out.
 
         Yields:
             The pictures in their order, and their hands.
@@ -238,16 +226,8 @@ class HandPredictor:
     ) -> Iterator[tuple[Path, Hands]]:
         """As :meth:`stream`, with all hands that a finder says a picture has.
 
-        Args:
-            images: Of any number.
-            finder: Says where hands are.
-            side: What every hand is taken for; by default what the finder says, else that of which the model is surer.
-            camera: ``[3, 3]`` K of every picture.
-            batch_size: Pictures, and then hands, in a forward pass.
-            on_error: Called with a picture that cannot be used, which is then left out.
-
-        Yields:
-            The pictures in their order, and their hands.
+        ``side`` is what every hand is taken for, by default what the finder says, else that of which the model is
+        surer; ``camera`` is the K ``[3, 3]`` of every picture.
         """
 
         def look(image: Path) -> tuple[Image.Image, str, Any]:
@@ -288,22 +268,16 @@ class HandPredictor:
     def predict_cuts(self, cuts: Sequence[Sequence[CutHand]]) -> list[Hand]:
         """The hands of some cuts, in one forward pass: the second half of :meth:`predict`.
 
-        Args:
-            cuts: Of each hand, as either side that it may be; that of which the model is surer is taken.
+        Each hand is given as either side that it may be; that of which the model is surer is taken.
         """
-        hands = iter(self._hands([cut for own in cuts for cut in own]))
+        every = [cut for own in cuts for cut in own]
+        pixels = pixel_values([np.asarray(cut.picture) for cut in every])
+        found = predict_crops(self.model, pixels, [cut.camera for cut in every], self.assets.turns)
+        hands = map(self._hand, found, every)
         return [max(islice(hands, len(own)), key=lambda hand: float(hand.confidence.mean())) for own in cuts]
 
-    def _hands(self, cuts: Sequence[CutHand]) -> list[Hand]:
-        pixels = pixel_values([np.asarray(cut.picture) for cut in cuts])
-        found = predict_crops(self.model, pixels, [cut.camera for cut in cuts], self.assets.turns)
-        return [self._hand(*one) for one in zip(found, cuts, strict=True)]
-
     def cut(self, image: str | Path | Image.Image, query: HandQuery) -> tuple[CutHand, ...]:
-        """A hand cut out for the model: the first half of :meth:`predict`, which needs no model.
-
-        Returns:
-            It as either side that it may be.
+        """A hand cut out as either side that it may be: the first half of :meth:`predict`, which needs no model.
 
         Raises:
             ImageError: The picture cannot be read.
@@ -324,25 +298,21 @@ class HandPredictor:
         if query.camera is None:
             focal = ASSUMED_FOCAL * max(width, height)
             camera = camera_matrix(focal, focal, width / 2, height / 2)
-            notes.append(
-                f"no K was given: a focal length of {focal:.0f} px is assumed, distances are as good as that"
-            )
+            assumed = f"a focal length of {focal:.0f} px is assumed, distances are as good as that"
+            notes.append(f"no K was given: {assumed}")
         else:
             camera = query.camera
             if (problem := camera_problem(camera)) is not None:
                 raise record_error(problem, where)
-        note = "; ".join(notes)
         sides: tuple[Side, ...] = (query.side,) if query.side else ("right", "left")
-        return tuple(self._cut_as(side, picture, box, margin, camera, note) for side in sides)
-
-    def _cut_as(
-        self, side: Side, picture: Image.Image, box: Floats, margin: float, camera: Floats, note: str
-    ) -> CutHand:
-        change = NO_CHANGE.crop(box, margin, self.assets.image_size, None)
-        if side == "left":
-            change = change.then(PictureMap.mirror(change.size))
-        inner, turn = change.camera(camera)
-        return CutHand(change.picture(picture), change, inner, turn, side, box, camera, note)
+        cuts = []
+        for side in sides:
+            change = NO_CHANGE.crop(box, margin, self.assets.image_size, None)
+            if side == "left":
+                change = change.then(PictureMap.mirror(change.size))
+            seen = change.picture(picture), change, *change.camera(camera)
+            cuts.append(CutHand(*seen, side, box, camera, "; ".join(notes)))
+        return tuple(cuts)
 
     def _hand(self, found: HandPrediction, cut: CutHand) -> Hand:
         joints = found.joints_m @ cut.turn
@@ -352,7 +322,7 @@ class HandPredictor:
         back = PictureMap(np.asarray(np.linalg.inv(cut.change.matrix)), cut.change.size)
         pose = cut.turn.T @ found.object_pose_m
         if cut.change.mirrors:
-            pose[:, :3] = pose[:, :3] @ np.diag([-1.0, 1.0, 1.0])  # of the mirrored model, as its labels are
+            pose[:, 0] *= -1  # of the mirrored model, as its labels are
         return Hand(
             joints_m=joints,
             joints_px=project(joints, cut.source_camera),
@@ -405,10 +375,8 @@ class CutHand:
         change: Picture → crop.
         camera: ``[3, 3]`` K of the crop.
         turn: ``[3, 3]``: rotation from the picture's camera to the crop's.
-        side: Which hand it is taken for.
         box_xyxy_px: ``[4]`` in the picture: what was cut out, without its margin.
         source_camera: ``[3, 3]`` K of the picture.
-        note: What the caller should know.
     """
 
     picture: Image.Image
@@ -427,10 +395,17 @@ def parse_camera_option(text: str) -> Floats:
     Raises:
         DataError: It is not four numbers.
     """
+    return camera_matrix(*four_numbers(text, "--camera", "write fx,fy,cx,cy in pixels"))
+
+
+def four_numbers(text: str, option: str, remedy: str) -> Floats:
+    """``[4]``: the numbers between commas of an option.
+
+    Raises:
+        DataError: It is not four numbers.
+    """
     try:
-        fx, fy, cx, cy = (float(part) for part in text.split(","))
+        first, second, third, fourth = (float(part) for part in text.split(","))
     except ValueError:
-        raise DataError(
-            f"{text!r} is not four numbers", where="--camera", remedy="write fx,fy,cx,cy in pixels"
-        ) from None
-    return camera_matrix(fx, fy, cx, cy)
+        raise DataError(f"{text!r} is not four numbers", where=option, remedy=remedy) from None
+    return np.array([first, second, third, fourth])

@@ -17,10 +17,7 @@ from argusvl.manipulation.measure.metrics import MM
 def write_dexycb_results(path: str | Path, joints_m: Mapping[int, Floats]) -> None:
     """Writes DexYCB's text: a line for each image, its id and 63 millimetres, between commas.
 
-    Args:
-        path: The file.
-        joints_m: Image id (the index of :class:`~argusvl.manipulation.data.formats.dexycb.DexYcb`) → ``[21, 3]``
-            metres in the camera's frame.
+    ``joints_m`` has ``[21, 3]`` metres in the camera's frame by image id, the index of the reader of DexYCB.
     """
     lines = []
     for image, joints in joints_m.items():
@@ -32,10 +29,8 @@ def write_dexycb_results(path: str | Path, joints_m: Mapping[int, Floats]) -> No
 def write_freihand_results(path: str | Path, joints_m: Floats, vertices_m: Floats | None = None) -> None:
     """Writes FreiHAND's ``pred.json``: a list of all joints and a list of all vertices, in metres.
 
-    Args:
-        path: The file.
-        joints_m: ``[N, 21, 3]`` of all samples of the evaluation part, in its order.
-        vertices_m: ``[N, V, 3]``; where none are predicted, zeros are written, as that evaluator asks for both.
+    ``joints_m`` is ``[N, 21, 3]``, of all samples of the evaluation part, in its order. Where no vertices ``[N, V, 3]``
+    are predicted, zeros are written, as that evaluator asks for both.
     """
     vertices = np.zeros((len(joints_m), 778, 3)) if vertices_m is None else _finite(vertices_m, "vertices")
     value = [_finite(joints_m, "joints").round(7).tolist(), vertices.round(7).tolist()]

@@ -19,15 +19,8 @@ from argusvl.visual.fonts import load_font
 
 Colour = tuple[int, int, int]
 
-FINGER_COLOURS: tuple[Colour, ...] = (
-    (230, 80, 60),
-    (240, 170, 40),
-    (70, 180, 90),
-    (60, 140, 230),
-    (170, 90, 210),
-)
+FINGER_COLOURS = ((230, 80, 60), (240, 170, 40), (70, 180, 90), (60, 140, 230), (170, 90, 210))
 """Thumb to little finger."""
-_TRUTH: Colour = (255, 255, 255)
 _GROUND: Colour = (250, 250, 250)
 _INK: Colour = (40, 40, 40)
 _SMOOTH = 3
@@ -49,14 +42,10 @@ def draw_skeleton(
     valid: Bools | None = None,
     width: float | None = None,
 ) -> Image.Image:
-    """A hand's joints and bones over a picture.
+    """A hand's joints ``[21, 2]`` and bones over a copy of a picture; what lies outside of it is cut off.
 
-    Args:
-        image: The picture; it is copied.
-        joints_px: ``[21, 2]``; what lies outside the picture is cut off.
-        colour: Of all; by default each finger has its own.
-        valid: ``[21]``: those that are drawn.
-        width: Of a bone, pixels; by default as it suits the hand.
+    Only the ``valid`` joints are drawn, by default each finger in a colour of its own and bones as wide, in pixels, as
+    it suits the hand.
     """
     shown = np.isfinite(joints_px).all(-1) & (np.ones(NUM_JOINTS, bool) if valid is None else valid)
     if not shown.any():
@@ -83,13 +72,10 @@ def draw_skeleton(
 def draw_in_space(
     joints_m: Floats, size: int, truth_m: Floats | None = None, *, axes: tuple[int, int] = (0, 1)
 ) -> Image.Image:
-    """A hand in space, about its middle, seen along an axis of the camera's frame.
+    """A hand ``[21, 3]`` in space, about its middle, seen along an axis of the camera's frame; ``size`` is in pixels.
 
-    Args:
-        joints_m: ``[21, 3]``.
-        size: Side of the picture, pixels.
-        truth_m: ``[21, 3]``, drawn grey behind it, wrist on wrist.
-        axes: Which go right and down: ``(0, 1)`` as the camera sees it, ``(2, 1)`` from its right.
+    The truth is drawn grey behind it, wrist on wrist. ``axes`` go right and down: ``(0, 1)`` as the camera sees it,
+    ``(2, 1)`` from its right.
     """
     picture = Image.new("RGB", (size, size), _GROUND)
     both = [joints_m - joints_m[WRIST]]
@@ -105,12 +91,7 @@ def draw_in_space(
 
 
 def draw_sampling(image: Image.Image, sampling_px: Floats) -> Image.Image:
-    """Where refinement looked: a path for each joint, from its first place to its last.
-
-    Args:
-        image: The crop.
-        sampling_px: ``[steps, 21, 2]`` crop pixels.
-    """
+    """Where refinement looked, ``[steps, 21, 2]`` crop pixels: a path for each joint, from first to last."""
     drawn = image.copy()
     pen = ImageDraw.Draw(drawn)
     for joint in range(NUM_JOINTS):
@@ -125,13 +106,7 @@ def draw_sampling(image: Image.Image, sampling_px: Floats) -> Image.Image:
 
 
 def draw_attention(image: Image.Image, attention: Floats, colour: Colour) -> Image.Image:
-    """Where a joint's query looks: the more, the more of a colour lies on the grey picture.
-
-    Args:
-        image: The crop.
-        attention: ``[h, w]`` over the crop, not negative.
-        colour: Of the most.
-    """
+    """Where a joint's query looks, ``[h, w]`` over the crop: the more, the more of a colour on the grey picture."""
     seen = Image.fromarray((attention / attention.max()).astype(np.float32))
     share = np.asarray(seen.resize(image.size, Image.Resampling.BILINEAR))[..., None]
     grey = np.asarray(image.convert("L"))[..., None] * 0.6
@@ -139,12 +114,7 @@ def draw_attention(image: Image.Image, attention: Floats, colour: Colour) -> Ima
 
 
 def draw_errors(errors_mm: Sequence[float], width: int = 460) -> Image.Image:
-    """A bar for each joint.
-
-    Args:
-        errors_mm: 21, ``nan`` where it is not known.
-        width: Of the picture, pixels.
-    """
+    """A bar for each of 21 joints' errors, ``nan`` where one is not known, on a picture of a width in pixels."""
     row, label, font = 18, 110, load_font(None, 12)
     picture = Image.new("RGB", (width, row * NUM_JOINTS + 8), _GROUND)
     pen = ImageDraw.Draw(picture)
@@ -164,11 +134,7 @@ def draw_comparison(
 ) -> Image.Image:
     """A crop: truth, prediction, where the model looked, and both hands in space from the front and from the side.
 
-    Args:
-        crop: With its truth.
-        found: What a model says of it.
-        attention: As of :func:`~argusvl.manipulation.measure.evaluation.attention_of`, where it is to be shown.
-        size: Height of a panel, pixels.
+    ``attention`` is that of :func:`~argusvl.manipulation.measure.evaluation.attention_of`, where it is to be shown.
     """
     view = crop.view
     pixels: NDArray[np.uint8] = crop.pixels

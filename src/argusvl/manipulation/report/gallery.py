@@ -27,15 +27,9 @@ def write_gallery(
     most: int,
     draw: Callable[[HandCrop, HandPrediction], Image.Image],
 ) -> None:
-    """Draws half as many of the worst as are wanted in all, and the rest evenly over the others, best first.
+    """Draws ``most`` hands: the worst for half of them, and the rest evenly over the others, best first.
 
-    Args:
-        folder: Made where it is missing.
-        dataset: The hands.
-        predictions: One for each.
-        errors_mm: ``[21]`` for each.
-        most: How many in all.
-        draw: One hand.
+    The folder is made where it is missing; there is a prediction and errors ``[21]`` for each hand of the data set.
     """
     folder.mkdir(parents=True, exist_ok=True)
     means = np.array([np.nan if np.isnan(e).all() else np.nanmean(e) for e in errors_mm])
@@ -45,14 +39,8 @@ def write_gallery(
     places = np.linspace(0, len(rest) - 1, min(len(rest), most - len(worst))).round().astype(int)
     entries = []
     for number, index in enumerate([*(rest[k] for k in places), *worst[::-1]]):
-        name = f"{number:02}.jpg"
+        name, error = f"{number:02}.jpg", round(float(means[index]), 2)
         draw(dataset[index], predictions[index]).save(folder / name, quality=88)
-        entries.append(
-            {
-                "picture": name,
-                "source": dataset.sample_name(index),
-                "error_mm": round(float(means[index]), 2),
-                "worst": index in worst,
-            }
-        )
+        told = {"picture": name, "source": dataset.sample_name(index), "error_mm": error}
+        entries.append(told | {"worst": index in worst})
     write_text_atomically(folder / LIST, json.dumps(entries, ensure_ascii=False, indent=1) + "\n")

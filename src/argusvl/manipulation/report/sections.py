@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +9,10 @@ from markupsafe import Markup
 
 from argusvl.core.errors import DataError
 from argusvl.core.files import read_bytes, read_json
-from argusvl.manipulation.measure.figures import FIGURES
-from argusvl.manipulation.measure.metrics import Measured
+from argusvl.manipulation.measure.metrics import FIGURES, Measured
 from argusvl.manipulation.report.gallery import GALLERY, LIST
 from argusvl.visual.page import page_environment
+from argusvl.visual.pictures import data_uri, jpeg_uri
 from argusvl.visual.sections import RunFolder, Section, TaskReport
 
 _BESIDE = {"mpjpe_root": "mean_pose_mpjpe_root", "mpjpe_pa": "mean_pose_mpjpe_pa"}
@@ -27,7 +26,7 @@ def task_report(run: RunFolder) -> TaskReport:
     """
     environment = page_environment(__package__)
     sections = []
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "name": name,
             "meaning": FIGURES[name].meaning,
@@ -38,7 +37,9 @@ def task_report(run: RunFolder) -> TaskReport:
         for name, beside in _BESIDE.items()
         if isinstance(run.figures.get(name), (int, float))
     ]
-    collapsed = [row["name"] for row in rows if _collapsed(row)]
+    both = [(row["name"], row["refined"], row["mean_pose"]) for row in rows]
+    known = [(name, Measured(a, b, False)) for name, a, b in both if isinstance(b, (int, float))]
+    collapsed = [name for name, one in known if one.collapsed]
     if rows:
         html = Markup(environment.get_template("figures.html.jinja").render(rows=rows, collapsed=collapsed))
         sections.append(Section("hand-figures", "", html))
@@ -46,15 +47,10 @@ def task_report(run: RunFolder) -> TaskReport:
     joints = run.evaluated / GALLERY / "joints.png"
     if pictures:
         template = environment.get_template("hands.html.jinja")
-        bars = _data_uri(joints) if joints.is_file() else None
+        bars = data_uri("image/png", read_bytes(joints)) if joints.is_file() else None
         html = Markup(template.render(pictures=pictures, joints=bars))
         sections.append(Section("hands", "Hands", html))
     return TaskReport(sections)
-
-
-def _collapsed(row: dict[str, Any]) -> bool:
-    value, beside = row["refined"], row["mean_pose"]
-    return isinstance(beside, (int, float)) and Measured(value, beside, higher_is_better=False).collapsed
 
 
 def _pictures(folder: Path) -> list[dict[str, Any]]:
@@ -65,7 +61,7 @@ def _pictures(folder: Path) -> list[dict[str, Any]]:
         entries = read_json(file)
         return [
             {
-                "image": _data_uri(folder / Path(one["picture"]).name),
+                "image": jpeg_uri(read_bytes(folder / Path(one["picture"]).name)),
                 "source": str(one["source"]),
                 "error_mm": float(one["error_mm"]),
                 "worst": bool(one["worst"]),
@@ -74,8 +70,3 @@ def _pictures(folder: Path) -> list[dict[str, Any]]:
         ]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise DataError(f"damaged: {error!r}", where=file, remedy="run `argus eval --out` again") from None
-
-
-def _data_uri(file: Path) -> str:
-    kind = "png" if file.suffix == ".png" else "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(read_bytes(file)).decode('ascii')}"

@@ -10,8 +10,7 @@ from argusvl.synthetic.bbu_room.plan import Plan, paint_plan
 from argusvl.synthetic.bbu_room.stamp import apply_stamp
 from argusvl.synthetic.bbu_room.terms import LABELS, describe
 from argusvl.synthetic.effects import expose
-from argusvl.synthetic.languages import Language
-from argusvl.synthetic.writing import DrawnObject, PaintedPicture, PlannedPicture, Scenes
+from argusvl.synthetic.writing import DrawnObject, Language, PaintedPicture, PlannedPicture, Scenes
 
 
 def _plan(rng: Random, width: int, height: int, language: Language) -> PlannedPicture:
@@ -23,7 +22,7 @@ def _plan(rng: Random, width: int, height: int, language: Language) -> PlannedPi
 def _paint(plan: Plan, language: Language) -> PaintedPicture:
     canvas, painted = paint_plan(plan)
     objects = tuple(
-        DrawnObject.at(found.box, describe(found.label, language))
+        DrawnObject(found.box, describe(found.label, language))
         for found in sorted(painted, key=lambda p: (p.box.y0, p.box.x0))
     )
     image = expose(canvas.finished(), plan.exposure)

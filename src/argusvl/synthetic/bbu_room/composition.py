@@ -5,23 +5,15 @@ Four kinds: a whole cabinet, a close look into one, a wall with ground bars, an 
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
-from functools import partial
 from random import Random
 
 from argusvl.synthetic.bbu_room import surroundings
-from argusvl.synthetic.bbu_room.placing import (
-    cabinet_grounds,
-    lay_cable,
-    route_cables,
-    stickers,
-)
-from argusvl.synthetic.bbu_room.plan import Draft, Part, Plan, random_view
+from argusvl.synthetic.bbu_room.placing import cabinet_grounds, route_cables, stickers
+from argusvl.synthetic.bbu_room.plan import Draft, Plan, random_view
 from argusvl.synthetic.bbu_room.rows import fill_opening, ground_bar
 from argusvl.synthetic.bbu_room.stamp import random_stamp
-from argusvl.synthetic.bbu_room.terms import Label
-from argusvl.synthetic.canvas import Colour, Pen, Rect, shade
+from argusvl.synthetic.canvas import Colour, Pen, Rect, shade, unit_of
 from argusvl.synthetic.effects import random_exposure
 
 _SHARED_PICTURES = 0.2
@@ -36,18 +28,12 @@ def compose(rng: Random, width: int, height: int) -> Plan:
         width=width,
         height=height,
         view=random_view(rng, width, height, slant=0.045),
-        unit=math.sqrt(width * height / (448 * 336)),
+        unit=unit_of(width, height),
         room_for=rng.randrange(6, 13),
     )
     kind(draft)
-    dirt = partial(
-        surroundings.paint_dirt,
-        width=width,
-        height=height,
-        amount=rng.randrange(0, 26),
-        seed=rng.getrandbits(32),
-    )
-    draft.cables.append(Part(dirt))
+    amount, seed = rng.randrange(0, 26), rng.getrandbits(32)
+    draft.add_above(surroundings.paint_dirt, width=width, height=height, amount=amount, seed=seed)
     exposure = random_exposure(rng, draft.unit)
     if rng.random() < _SHARED_PICTURES:
         exposure = replace(exposure, quality=rng.randrange(45, 75))
@@ -64,15 +50,10 @@ def _cabinet(draft: Draft) -> None:
     opening = Rect(left, rng.uniform(0.04, 0.08) * h, left + share * w, rng.uniform(0.92, 0.96) * h)
     outer = Rect(opening.x0 - post, opening.y0 - 0.12 * h, opening.x1 + post, opening.y1 + 0.12 * h)
     frame, inside = _frame_colours(rng)
-    rail = 0.06 * opening.width
-    cabinet = partial(
-        surroundings.paint_cabinet, outer=outer, opening=opening, frame=frame, inside=inside, rail_width=rail
-    )
-    draft.large.append(Part(cabinet))
+    _cabinet_frame(draft, outer, opening, frame, inside, 0.06 * opening.width)
     kinds, plugs = fill_opening(draft, opening, frame, inside, 1.0)
     # The space's outline is the opening's. It is laid under the units again as a bare shape, only to be measured.
-    label: Label = ("space", "vacant" if "opening" in kinds else "full")
-    draft.large.append(Part(partial(_outline, area=opening), label))
+    draft.add(_outline, ("space", "vacant" if "opening" in kinds else "full"), area=opening)
     if post > 28 * u:
         for x in (opening.x0 - post / 2, opening.x1 + post / 2):
             if rng.random() < 0.75:
@@ -89,15 +70,7 @@ def _close_look(draft: Draft) -> None:
     left, right = rng.uniform(0.0, 0.05) * w, rng.uniform(0.95, 1.0) * w
     opening = Rect(left, -0.4 * h, right, 1.4 * h)
     outer = Rect(-0.4 * w, -0.6 * h, 1.4 * w, 1.6 * h)
-    cabinet = partial(
-        surroundings.paint_cabinet,
-        outer=outer,
-        opening=opening,
-        frame=frame,
-        inside=inside,
-        rail_width=0.06 * w,
-    )
-    draft.large.append(Part(cabinet))
+    _cabinet_frame(draft, outer, opening, frame, inside, 0.06 * w)
     _, plugs = fill_opening(draft, opening, frame, inside, rng.uniform(1.3, 1.75))
     stickers(draft, rng.choice((0, 1, 1, 2)))
     route_cables(draft, plugs, opening)
@@ -112,7 +85,7 @@ def _ground_wall(draft: Draft) -> None:
     post = Rect(0.02 * w, -h, 0.02 * w + post_width, 2 * h)
     if not at_left:
         post = Rect(0.98 * w - post_width, -h, 0.98 * w, 2 * h)
-    draft.large.append(Part(partial(_plate, area=post, face=rng.choice(surroundings.METALS))))
+    draft.add(_plate, area=post, face=rng.choice(surroundings.METALS))
     field = Rect(post.x1 + 14 * u, 0, 0.97 * w, h) if at_left else Rect(0.03 * w, 0, post.x0 - 14 * u, h)
     y = rng.uniform(0.06, 0.3) * h
     for _ in range(rng.choice((1, 1, 2))):
@@ -132,31 +105,29 @@ def _empty_corner(draft: Draft) -> None:
     _room(draft)
     if rng.random() < 0.7:
         left = rng.uniform(-0.2, 0.5) * w
-        area = Rect(
-            left, rng.uniform(-0.2, 0.1) * h, left + rng.uniform(0.4, 0.7) * w, rng.uniform(0.9, 1.2) * h
-        )
-        door = partial(
-            surroundings.paint_door, area=area, face=rng.choice(surroundings.METALS), seed=rng.getrandbits(32)
-        )
-        draft.large.append(Part(door))
+        top = rng.uniform(-0.2, 0.1) * h
+        area = Rect(left, top, left + rng.uniform(0.4, 0.7) * w, rng.uniform(0.9, 1.2) * h)
+        face, seed = rng.choice(surroundings.METALS), rng.getrandbits(32)
+        draft.add(surroundings.paint_door, area=area, face=face, seed=seed)
     for _ in range(rng.randrange(0, 5)):
         x, sway = rng.uniform(0, w), rng.uniform(-0.2, 0.2) * w
         path = surroundings.bend((x, -0.2 * h), (x + sway, 0.3 * h), (x - sway, 0.7 * h), (x, 1.2 * h))
-        lay_cable(draft, path, rng.uniform(3, 7) * draft.unit, rng.choice(surroundings.CABLES))
+        thickness, colour = rng.uniform(3, 7) * draft.unit, rng.choice(surroundings.CABLES)
+        draft.add_above(surroundings.paint_cable, path=path, thickness=thickness, colour=colour)
     draft.surfaces.append(Rect(0, 0, w, h))
     stickers(draft, rng.choice((0, 0, 1)))
 
 
 def _room(draft: Draft) -> None:
-    rng = draft.rng
-    room = partial(
-        surroundings.paint_room,
-        width=draft.width,
-        height=draft.height,
-        wall=rng.choice(surroundings.WALLS),
-        seed=rng.getrandbits(32),
-    )
-    draft.large.append(Part(room))
+    wall, seed = draft.rng.choice(surroundings.WALLS), draft.rng.getrandbits(32)
+    draft.add(surroundings.paint_room, width=draft.width, height=draft.height, wall=wall, seed=seed)
+
+
+def _cabinet_frame(
+    draft: Draft, outer: Rect, opening: Rect, frame: Colour, inside: Colour, rail: float
+) -> None:
+    colours, sides = {"frame": frame, "inside": inside}, {"outer": outer, "opening": opening}
+    draft.add(surroundings.paint_cabinet, None, **colours, **sides, rail_width=rail)
 
 
 def _frame_colours(rng: Random) -> tuple[Colour, Colour]:

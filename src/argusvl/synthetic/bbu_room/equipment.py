@@ -8,16 +8,9 @@ boards, the fan to the right. Ericsson: charcoal, one row of ports between two h
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from random import Random
 
-from argusvl.synthetic.bbu_room.fasteners import (
-    BLACK,
-    SHADOW,
-    STEEL,
-    paint_adapter,
-    paint_port,
-)
+from argusvl.synthetic.bbu_room.fasteners import BLACK, SHADOW, STEEL, paint_adapter, paint_port
 from argusvl.synthetic.canvas import Colour, Pen, Point, mix, shade
 
 
@@ -31,40 +24,44 @@ def ports_of_bbu(maker: str, width: float, height: float) -> tuple[float, list[P
     ear = ear_width(width, height)
     left, inner = ear, width - 2 * ear
     if maker == "huawei":
-        size = min(0.1 * inner, 0.34 * height)
-        xs = [left + inner * f for f in (0.2, 0.32, 0.44, 0.64, 0.76, 0.88)]
-        return size, [(x, 0.3 * height) for x in xs]
-    if maker == "zte":
-        size = min(0.1 * inner, 0.34 * height)
-        return size, [(left + inner * (0.075 + 0.145 * i), 0.4 * height) for i in range(5)]
-    size = min(0.1 * inner, 0.36 * height)
-    return size, [(left + inner * (0.14 + 0.12 * i), 0.38 * height) for i in range(7)]
+        places = [(f, 0.3) for f in (0.2, 0.32, 0.44, 0.64, 0.76, 0.88)]
+    elif maker == "zte":
+        places = [(0.075 + 0.145 * i, 0.4) for i in range(5)]
+    else:
+        places = [(0.14 + 0.12 * i, 0.38) for i in range(7)]
+    size = min(0.1 * inner, (0.36 if maker == "ericsson" else 0.34) * height)
+    return size, [(left + inner * across, down * height) for across, down in places]
 
 
-def paint_bbu(pen: Pen, width: float, height: float, maker: str, tone: float, seed: int) -> None:
+def paint_bbu(pen: Pen, w: float, h: float, maker: str, tone: float, seed: int) -> None:
     """A BBU with empty ports. ``tone`` darkens or lightens its face (1: as it left the factory)."""
     rng = Random(seed)
-    _MAKERS[maker](pen, width, height, tone, rng)
-    size, ports = ports_of_bbu(maker, width, height)
+    _MAKERS[maker](pen, w, h, tone, rng)
+    size, ports = ports_of_bbu(maker, w, h)
     for x, y in ports:
         paint_port(pen.at(x, y), size)
         colour = rng.choice(((70, 230, 90), (70, 230, 90), (250, 190, 60), (60, 70, 60)))
         pen.ellipse(x + 0.3 * size, y - 0.62 * size, 0.09 * size + 0.5, 0.09 * size + 0.5, colour, sides=6)
 
 
-def _ears(pen: Pen, width: float, height: float, face: Colour) -> None:
-    ear = ear_width(width, height)
-    for x in (0.0, width - ear):
-        pen.shaded(x, 0, x + ear, height, shade(face, 0.86), 0.08, steps=3)
-        pen.bevel(x, 0, x + ear, height, shade(face, 0.86), 0.9)
+def _front(pen: Pen, w: float, h: float, face: Colour, contrast: float) -> None:
+    pen.shaded(0, 0, w, h, face, contrast)
+    pen.bevel(0, 0, w, h, face, 1.0)
+
+
+def _eared_front(pen: Pen, w: float, h: float, face: Colour, contrast: float) -> tuple[float, float]:
+    """A front with the flanges that it is screwed on by; returns the width of one, and of what is between them."""
+    pen.shaded(0, 0, w, h, face, contrast)
+    ear = ear_width(w, h)
+    for x in (0.0, w - ear):
+        pen.shaded(x, 0, x + ear, h, shade(face, 0.86), 0.08, steps=3)
+        pen.bevel(x, 0, x + ear, h, shade(face, 0.86), 0.9)
+    return ear, w - 2 * ear
 
 
 def _huawei(pen: Pen, w: float, h: float, tone: float, rng: Random) -> None:
     face = shade((190, 193, 195), tone)
-    pen.shaded(0, 0, w, h, face, 0.07)
-    _ears(pen, w, h, face)
-    ear = ear_width(w, h)
-    left, inner = ear, w - 2 * ear
+    left, inner = _eared_front(pen, w, h, face, 0.07)
     fan = left + 0.13 * inner
     pen.rect(left + 0.02 * inner, 0.1 * h, fan, 0.9 * h, shade(face, 0.5))
     for i in range(6):
@@ -87,11 +84,8 @@ def _huawei(pen: Pen, w: float, h: float, tone: float, rng: Random) -> None:
 
 def _zte(pen: Pen, w: float, h: float, tone: float, rng: Random) -> None:
     face = shade((164, 178, 196), tone)
-    pen.shaded(0, 0, w, h, face, 0.07)
-    _ears(pen, w, h, face)
-    ear = ear_width(w, h)
-    left, inner = ear, w - 2 * ear
-    pen.rect(left, 0.02 * h, w - ear, 0.13 * h, shade((28, 84, 190), tone))
+    left, inner = _eared_front(pen, w, h, face, 0.07)
+    pen.rect(left, 0.02 * h, w - left, 0.13 * h, shade((28, 84, 190), tone))
     pen.rect(left + 0.02 * inner, 0.05 * h, left + 0.13 * inner, 0.1 * h, (236, 240, 250))
     for i in range(5):
         x0 = left + inner * (0.01 + 0.145 * i)
@@ -100,7 +94,7 @@ def _zte(pen: Pen, w: float, h: float, tone: float, rng: Random) -> None:
         pen.bevel(x0, 0.16 * h, x1, 0.95 * h, face, 0.8)
         pen.rect(x0 + 0.02 * inner, 0.82 * h, x1 - 0.02 * inner, 0.9 * h, shade((40, 78, 150), tone))
         _sockets(pen, x0 + 0.02 * inner, x1 - 0.02 * inner, 0.7 * h, 0.12 * h, rng)
-    x0, x1 = left + 0.75 * inner, w - ear - 0.01 * inner
+    x0, x1 = left + 0.75 * inner, w - left - 0.01 * inner
     pen.rect(x0, 0.18 * h, x1, 0.94 * h, shade(face, 0.4))
     cx, radius = (x0 + x1) / 2, min((x1 - x0) / 2, 0.37 * h) * 0.92
     for share, factor in ((1.0, 0.2), (0.78, 0.55), (0.66, 0.2), (0.42, 0.55), (0.3, 0.7)):
@@ -109,34 +103,20 @@ def _zte(pen: Pen, w: float, h: float, tone: float, rng: Random) -> None:
 
 def _ericsson(pen: Pen, w: float, h: float, tone: float, rng: Random) -> None:
     face = shade((62, 65, 70), tone)
-    pen.shaded(0, 0, w, h, face, 0.14)
-    _ears(pen, w, h, face)
-    ear = ear_width(w, h)
-    left, inner = ear, w - 2 * ear
-    for x in (left + 0.015 * inner, w - ear - 0.055 * inner):
+    left, inner = _eared_front(pen, w, h, face, 0.14)
+    for x in (left + 0.015 * inner, w - left - 0.055 * inner):
         pen.rect(x, 0.12 * h, x + 0.04 * inner, 0.88 * h, shade(face, 1.9))
         pen.rect(x + 0.012 * inner, 0.2 * h, x + 0.03 * inner, 0.8 * h, shade(face, 0.4))
-    pen.rect(left + 0.075 * inner, 0.1 * h, w - ear - 0.075 * inner, 0.72 * h, shade(face, 0.6))
-    pen.rect(left + 0.075 * inner, 0.8 * h, w - ear - 0.075 * inner, 0.85 * h, shade((226, 230, 234), tone))
+    pen.rect(left + 0.075 * inner, 0.1 * h, w - left - 0.075 * inner, 0.72 * h, shade(face, 0.6))
+    pen.rect(left + 0.075 * inner, 0.8 * h, w - left - 0.075 * inner, 0.85 * h, shade((226, 230, 234), tone))
     for i in range(3):  # the slanted mark
         x = left + inner * (0.1 + 0.022 * i)
-        pen.polygon(
-            [
-                (x, 0.96 * h),
-                (x + 0.012 * inner, 0.96 * h),
-                (x + 0.026 * inner, 0.87 * h),
-                (x + 0.014 * inner, 0.87 * h),
-            ],
-            (230, 232, 236),
-        )
-    _sockets(pen, w - ear - 0.34 * inner, w - ear - 0.1 * inner, 0.92 * h, 0.07 * h, rng)
+        lower, upper = (x, x + 0.012 * inner), (x + 0.014 * inner, x + 0.026 * inner)
+        pen.slanted((0.96 * h, *lower), (0.87 * h, *upper), (230, 232, 236))
+    _sockets(pen, w - left - 0.34 * inner, w - left - 0.1 * inner, 0.92 * h, 0.07 * h, rng)
 
 
-_MAKERS: dict[str, Callable[[Pen, float, float, float, Random], None]] = {
-    "huawei": _huawei,
-    "zte": _zte,
-    "ericsson": _ericsson,
-}
+_MAKERS = {"huawei": _huawei, "zte": _zte, "ericsson": _ericsson}
 
 
 def _sockets(pen: Pen, x0: float, x1: float, y: float, size: float, rng: Random) -> None:
@@ -147,20 +127,14 @@ def _sockets(pen: Pen, x0: float, x1: float, y: float, size: float, rng: Random)
             pen.rect(x, y - size / 2, x + size, y + size / 2, (34, 34, 38))
             pen.rect(x + 0.2 * size, y - 0.3 * size, x + 0.8 * size, y, (96, 90, 60))
         elif rng.random() < 0.5:
-            pen.rect(
-                x,
-                y - 0.2 * size,
-                x + 0.35 * size,
-                y + 0.2 * size,
-                rng.choice(((80, 220, 90), (240, 160, 40))),
-            )
+            lamp = rng.choice(((80, 220, 90), (240, 160, 40)))
+            pen.rect(x, y - 0.2 * size, x + 0.35 * size, y + 0.2 * size, lamp)
         x += size * 1.45
 
 
-def paint_baffle(pen: Pen, width: float, height: float, face: Colour, seed: int) -> None:
+def paint_baffle(pen: Pen, w: float, h: float, face: Colour, seed: int) -> None:
     """A baffle in its place: a plain folded plate with a field of slots and a latch at either end."""
     rng = Random(seed)
-    w, h = width, height
     pen.shaded(0, 0, w, h, face, 0.1)
     pen.rect(0, 0, w, 0.1 * h, shade(face, 1.22))
     pen.rect(0, 0.88 * h, w, h, shade(face, 0.62))
@@ -178,17 +152,15 @@ def paint_baffle(pen: Pen, width: float, height: float, face: Colour, seed: int)
             pen.rect(x, y, x + 0.62 * (last - first) * w / count, y + 0.3 * h / rows, shade(face, 0.3))
 
 
-def paint_opening(pen: Pen, width: float, height: float, inside: Colour, rail: Colour, seed: int) -> None:
+def paint_opening(pen: Pen, w: float, h: float, inside: Colour, rail: Colour, seed: int) -> None:
     """A place whose baffle is missing: bare rails, side walls that run into the dark, cables at the back."""
     rng = Random(seed)
-    w, h = width, height
     edge, deep = 0.07 * w, 0.16 * w
     back = mix(inside, (0, 0, 0), 0.35)
     pen.rect(0, 0, w, h, shade(inside, 0.9))
-    pen.polygon([(edge, 0), (deep, 0.2 * h), (deep, 0.86 * h), (edge, h)], shade(inside, 1.7))
-    pen.polygon(
-        [(w - edge, 0), (w - deep, 0.2 * h), (w - deep, 0.86 * h), (w - edge, h)], shade(inside, 1.45)
-    )
+    for outer, inner, light in ((edge, deep, 1.7), (w - edge, w - deep, 1.45)):
+        side = [(outer, 0), (inner, 0.2 * h), (inner, 0.86 * h), (outer, h)]
+        pen.polygon(side, shade(inside, light))
     pen.polygon([(edge, h), (deep, 0.86 * h), (w - deep, 0.86 * h), (w - edge, h)], shade(inside, 2.1))
     pen.rect(deep, 0.2 * h, w - deep, 0.86 * h, back)
     for _ in range(rng.randrange(0, 4)):
@@ -218,12 +190,10 @@ def adapters_of_odf(width: float, height: float) -> tuple[float, list[Point]]:
     return size, [(width * (0.13 + 0.105 * i), 0.36 * height) for i in range(8)]
 
 
-def paint_odf(pen: Pen, width: float, height: float, face: Colour, adapter: Colour, seed: int) -> None:
+def paint_odf(pen: Pen, w: float, h: float, face: Colour, adapter: Colour, seed: int) -> None:
     """An ODF tray: a lip, a recessed field of adapters without plugs, some under dust caps."""
     rng = Random(seed)
-    w, h = width, height
-    pen.shaded(0, 0, w, h, face, 0.1)
-    pen.bevel(0, 0, w, h, face, 1.0)
+    _front(pen, w, h, face, 0.1)
     pen.rect(0.06 * w, 0.06 * h, 0.94 * w, 0.86 * h, shade(face, 0.55))
     pen.rect(0.06 * w, 0.8 * h, 0.94 * w, 0.94 * h, shade(face, 1.15))
     size, centres = adapters_of_odf(w, h)
@@ -231,15 +201,11 @@ def paint_odf(pen: Pen, width: float, height: float, face: Colour, adapter: Colo
         paint_adapter(pen.at(x, y), size, adapter, capped=rng.random() < 0.45)
 
 
-def paint_ground_bar(
-    pen: Pen, width: float, height: float, plate: Colour | None, copper: Colour, seed: int
-) -> None:
+def paint_ground_bar(pen: Pen, w: float, h: float, plate: Colour | None, copper: Colour, seed: int) -> None:
     """A copper bar on two insulators with empty holes; ``plate`` is what carries it in a rack."""
     rng = Random(seed)
-    w, h = width, height
     if plate is not None:
-        pen.shaded(0, 0, w, h, plate, 0.08)
-        pen.bevel(0, 0, w, h, plate, 1.0)
+        _front(pen, w, h, plate, 0.08)
     top, bottom = 0.24 * h, 0.76 * h
     pen.rect(0.03 * w, top + 0.06 * h, 0.97 * w, bottom + 0.1 * h, SHADOW, counted=False)
     for x in (0.05 * w, 0.91 * w):
@@ -252,12 +218,10 @@ def paint_ground_bar(
         pen.rect(x, top + 0.06 * h, x + rng.uniform(0.01, 0.06) * w, bottom, (*shade(copper, 0.6), 60))
 
 
-def paint_power_unit(pen: Pen, width: float, height: float, face: Colour, seed: int) -> None:
+def paint_power_unit(pen: Pen, w: float, h: float, face: Colour, seed: int) -> None:
     """Breakers in a row: equipment that is nobody's object."""
     rng = Random(seed)
-    w, h = width, height
-    pen.shaded(0, 0, w, h, face, 0.1)
-    pen.bevel(0, 0, w, h, face, 1.0)
+    _front(pen, w, h, face, 0.1)
     count = rng.randrange(6, 11)
     pitch = 0.86 * w / count
     for i in range(count):
@@ -269,32 +233,23 @@ def paint_power_unit(pen: Pen, width: float, height: float, face: Colour, seed: 
         pen.rect(x + 0.22 * pitch, y, x + 0.58 * pitch, y + 0.22 * h, lever)
 
 
-def paint_fan_tray(pen: Pen, width: float, height: float, face: Colour, seed: int) -> None:
+def paint_fan_tray(pen: Pen, w: float, h: float, face: Colour, seed: int) -> None:
     """A tray of round fan grilles: nobody's object either."""
     rng = Random(seed)
-    w, h = width, height
-    pen.shaded(0, 0, w, h, face, 0.1)
-    pen.bevel(0, 0, w, h, face, 1.0)
+    _front(pen, w, h, face, 0.1)
     count = rng.randrange(3, 6)
     for i in range(count):
         cx, cy, r = w * (i + 0.5) / count, 0.5 * h, min(0.4 * h, 0.4 * w / count)
-        for share, colour in (
-            (1.0, BLACK),
-            (0.86, shade(face, 0.7)),
-            (0.74, BLACK),
-            (0.54, shade(face, 0.6)),
-            (0.42, BLACK),
-        ):
+        pale, dim = shade(face, 0.7), shade(face, 0.6)
+        for share, colour in ((1.0, BLACK), (0.86, pale), (0.74, BLACK), (0.54, dim), (0.42, BLACK)):
             pen.ellipse(cx, cy, share * r, share * r, colour)
         pen.ellipse(cx, cy, 0.2 * r, 0.2 * r, STEEL, sides=12)
 
 
-def paint_cable_manager(pen: Pen, width: float, height: float, face: Colour, seed: int) -> None:
+def paint_cable_manager(pen: Pen, w: float, h: float, face: Colour, seed: int) -> None:
     """A plate with D rings and a brush slot: nobody's object."""
     rng = Random(seed)
-    w, h = width, height
-    pen.shaded(0, 0, w, h, face, 0.1)
-    pen.bevel(0, 0, w, h, face, 1.0)
+    _front(pen, w, h, face, 0.1)
     pen.rect(0.08 * w, 0.4 * h, 0.92 * w, 0.64 * h, (26, 26, 28))
     for i in range(40):
         x = w * (0.085 + 0.83 * i / 40)
@@ -305,12 +260,10 @@ def paint_cable_manager(pen: Pen, width: float, height: float, face: Colour, see
         pen.rect(x + 0.009 * w, 0.27 * h, x + 0.021 * w, 0.77 * h, shade(face, 0.75))
 
 
-def paint_switch(pen: Pen, width: float, height: float, face: Colour, seed: int) -> None:
+def paint_switch(pen: Pen, w: float, h: float, face: Colour, seed: int) -> None:
     """A switch with two rows of network sockets: nobody's object."""
     rng = Random(seed)
-    w, h = width, height
-    pen.shaded(0, 0, w, h, face, 0.1)
-    pen.bevel(0, 0, w, h, face, 1.0)
+    _front(pen, w, h, face, 0.1)
     size = min(0.24 * h, 0.034 * w)
     for i in range(int(0.7 * w / (1.3 * size))):
         x = 0.22 * w + i * 1.3 * size
@@ -321,18 +274,10 @@ def paint_switch(pen: Pen, width: float, height: float, face: Colour, seed: int)
     pen.rect(0.05 * w, 0.36 * h, 0.16 * w, 0.56 * h, shade(face, 0.4))
 
 
-def paint_filler(pen: Pen, width: float, height: float, face: Colour) -> None:
+def paint_filler(pen: Pen, w: float, h: float, face: Colour) -> None:
     """A bare strip that closes what is left of a cabinet."""
-    pen.shaded(0, 0, width, height, face, 0.06, steps=3)
-    pen.bevel(0, 0, width, height, face, 0.8)
+    pen.shaded(0, 0, w, h, face, 0.06, steps=3)
+    pen.bevel(0, 0, w, h, face, 0.8)
 
 
-PaintEquipment = Callable[[Pen, float, float, Colour, int], None]
-"""Paints a unit of a width and a height; the last two are the colour of its face and the seed of its details."""
-
-OTHER_EQUIPMENT: tuple[PaintEquipment, ...] = (
-    paint_power_unit,
-    paint_fan_tray,
-    paint_cable_manager,
-    paint_switch,
-)
+OTHER_EQUIPMENT = (paint_power_unit, paint_fan_tray, paint_cable_manager, paint_switch)

@@ -19,14 +19,9 @@ BRASS: Colour = (196, 158, 84)
 
 
 def paint_screw(pen: Pen, radius: float, tilt: float | None, metal: Colour, collar: Colour) -> None:
-    """A cross-head screw of a BBU's ear.
+    """A cross-head screw of a BBU's ear, about its hole; ``radius`` and ``collar`` are those of the washer.
 
-    Args:
-        pen: Its origin is the hole's centre.
-        radius: Of the washer.
-        tilt: Direction in degrees in which a loose screw leans out; ``None``: tight.
-        metal: Colour of the head.
-        collar: Colour of the washer.
+    ``tilt`` is the direction in degrees in which a loose screw leans out; ``None``: tight.
     """
     r = radius
     if tilt is None:
@@ -37,9 +32,7 @@ def paint_screw(pen: Pen, radius: float, tilt: float | None, metal: Colour, coll
     pen.ellipse(0, 0, 0.92 * r, 0.92 * r, collar)
     pen.ellipse(0, 0, 0.6 * r, 0.6 * r, BLACK)
     lean = pen.at(0, 0, tilt)
-    lean.polygon(
-        [(0, -0.2 * r), (1.5 * r, 0.1 * r), (1.5 * r, 0.75 * r), (0, 0.5 * r)], SHADOW, counted=False
-    )
+    _shadow(lean, r, 0.75 * r)
     _thread(lean, 0.3 * r, 1.1 * r, metal)
     _head(lean.at(1.25 * r, 0), 0.78 * r, 0.55, metal)
 
@@ -56,7 +49,7 @@ def paint_ground_bolt(pen: Pen, radius: float, tilt: float | None, metal: Colour
     pen.ellipse(0, 0, 0.95 * r, 0.95 * r, shade(metal, 0.72))
     pen.ellipse(0, 0, 0.5 * r, 0.5 * r, BLACK)
     lean = pen.at(0, 0, tilt)
-    lean.polygon([(0, -0.2 * r), (1.5 * r, 0.1 * r), (1.5 * r, 0.8 * r), (0, 0.5 * r)], SHADOW, counted=False)
+    _shadow(lean, r, 0.8 * r)
     _thread(lean, 0.32 * r, 1.1 * r, metal)
     _hexagon(lean.at(1.25 * r, 0), 0.76 * r, 0.6, metal)
 
@@ -85,13 +78,9 @@ def paint_cabinet_ground(pen: Pen, radius: float, tilt: float | None, metal: Col
 
 
 def paint_cpri_plug(pen: Pen, size: float, tilt: float | None, latch: Colour) -> None:
-    """An optical module with a duplex plug in a BBU's port.
+    """An optical module with a duplex plug in a BBU's port of a width ``size``, about the port's centre.
 
-    Args:
-        pen: Its origin is the port's centre.
-        size: Width of the port.
-        tilt: Degrees by which a plug that is not seated hangs askew; ``None``: seated.
-        latch: Colour of the latches.
+    ``tilt`` is by how many degrees a plug that is not seated hangs askew; ``None``: seated.
     """
     s = size
     paint_port(pen, s)
@@ -106,15 +95,8 @@ def paint_cpri_plug(pen: Pen, size: float, tilt: float | None, latch: Colour) ->
     for x in (-0.42, 0.06):
         plug.rect(x * s, 0.08 * s, (x + 0.36) * s, 0.78 * s, latch)
         plug.rect((x + 0.06) * s, 0.14 * s, (x + 0.14) * s, 0.7 * s, shade(latch, 1.5))
-        plug.polygon(
-            [
-                ((x + 0.04) * s, 0.78 * s),
-                ((x + 0.32) * s, 0.78 * s),
-                ((x + 0.24) * s, 1.12 * s),
-                ((x + 0.12) * s, 1.12 * s),
-            ],
-            BLACK,
-        )
+        wide, narrow = ((x + 0.04) * s, (x + 0.32) * s), ((x + 0.12) * s, (x + 0.24) * s)
+        plug.slanted((0.78 * s, *wide), (1.12 * s, *narrow), BLACK)
 
 
 def paint_port(pen: Pen, size: float) -> None:
@@ -137,10 +119,7 @@ def paint_odf_plug(pen: Pen, size: float, tilt: float | None, body: Colour) -> N
     plug.rect(-0.38 * s, -0.18 * s, 0.38 * s, 0.5 * s, body)
     plug.bevel(-0.38 * s, -0.18 * s, 0.38 * s, 0.5 * s, body, 0.06 * s)
     plug.rect(-0.2 * s, -0.04 * s, 0.2 * s, 0.08 * s, (240, 240, 236))
-    plug.polygon(
-        [(-0.26 * s, 0.5 * s), (0.26 * s, 0.5 * s), (0.13 * s, 1.1 * s), (-0.13 * s, 1.1 * s)],
-        shade(body, 0.62),
-    )
+    plug.slanted((0.5 * s, -0.26 * s, 0.26 * s), (1.1 * s, -0.13 * s, 0.13 * s), shade(body, 0.62))
 
 
 def paint_adapter(pen: Pen, size: float, body: Colour, *, capped: bool = False) -> None:
@@ -192,6 +171,11 @@ def _characters(pen: Pen, x0: float, x1: float, top: float, height: float, ink: 
         x += wide * 1.2
 
 
+def _shadow(pen: Pen, r: float, low: float) -> None:
+    """That of a bolt which leans along the frame's x axis."""
+    pen.polygon([(0, -0.2 * r), (1.5 * r, 0.1 * r), (1.5 * r, low), (0, 0.5 * r)], SHADOW, counted=False)
+
+
 def _thread(pen: Pen, half_width: float, length: float, metal: Colour) -> None:
     """A screw's shaft along the frame's x axis."""
     pen.rect(0, -half_width, length, half_width, shade(metal, 0.85))
@@ -199,15 +183,8 @@ def _thread(pen: Pen, half_width: float, length: float, metal: Colour) -> None:
     turns = 4
     for i in range(turns):
         x = length * (i + 0.4) / turns
-        pen.polygon(
-            [
-                (x, -half_width),
-                (x + 0.1 * length, -half_width),
-                (x + 0.2 * length, half_width),
-                (x + 0.1 * length, half_width),
-            ],
-            shade(metal, 0.4),
-        )
+        left, right = (x, x + 0.1 * length), (x + 0.1 * length, x + 0.2 * length)
+        pen.slanted((-half_width, *left), (half_width, *right), shade(metal, 0.4))
 
 
 def _head(pen: Pen, r: float, squeeze: float, metal: Colour) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from random import Random
+from typing import Any
 
 from argusvl.synthetic.bbu_room import fasteners, surroundings
-from argusvl.synthetic.bbu_room.plan import Draft, Part
+from argusvl.synthetic.bbu_room.plan import Draft
 from argusvl.synthetic.bbu_room.terms import Label
 from argusvl.synthetic.canvas import Colour, Point, Rect, shade
 
@@ -27,12 +28,18 @@ class Plug:
 
 
 def small(
-    draft: Draft, at: Point, bounds: Rect, paint: partial[None], label: Label, degrees: float = 0.0
+    draft: Draft,
+    at: Point,
+    bounds: Rect,
+    label: Label,
+    paint: Callable[..., None],
+    degrees: float = 0.0,
+    **options: Any,
 ) -> bool:
-    """Places a small object; ``bounds`` are relative to ``at``."""
+    """Places a small object, which ``paint(pen, **options)`` paints; ``bounds`` are relative to ``at``."""
     x, y = at
     place = Rect(x + bounds.x0, y + bounds.y0, x + bounds.x1, y + bounds.y1)
-    return draft.place(place, lambda pen: paint(pen.at(x, y, degrees)), label)
+    return draft.place(place, lambda pen: paint(pen.at(x, y, degrees), **options), label)
 
 
 def cabinet_grounds(draft: Draft, x: float, radius: float, count: int) -> None:
@@ -41,35 +48,24 @@ def cabinet_grounds(draft: Draft, x: float, radius: float, count: int) -> None:
     for i in range(count):
         y = h * (0.14 + (0.72 * i + rng.uniform(0.1, 0.55)) / count)
         tilt = random_tilt(rng)
-        terminal = partial(
-            fasteners.paint_cabinet_ground,
-            radius=radius,
-            tilt=tilt,
-            metal=shade(fasteners.STEEL, rng.uniform(0.85, 1.05)),
-        )
+        metal = shade(fasteners.STEEL, rng.uniform(0.85, 1.05))
         bounds = Rect(-1.3 * radius, -1.2 * radius, 1.3 * radius, 2.55 * radius)
         side = 0.0
         if tilt is not None:
             side = -24.0 if math.cos(math.radians(tilt)) < 0 else 24.0
             bounds = Rect(-1.9 * radius, -1.6 * radius, 1.9 * radius, 2.6 * radius)
         label: Label = ("connection", "cabinet_ground", "correct" if tilt is None else "loose")
-        if not small(draft, (x, y), bounds, terminal, label):
+        paint = fasteners.paint_cabinet_ground
+        if not small(draft, (x, y), bounds, label, paint, radius=radius, tilt=tilt, metal=metal):
             continue
         sin, cos = math.sin(math.radians(side)), math.cos(math.radians(side))
         start = (x - 2.4 * radius * sin, y + 2.4 * radius * cos)
         end = y + rng.uniform(3.4, 4.6) * radius
         drift = rng.uniform(-1, 1) * radius
-        path = surroundings.bend(
-            start,
-            (start[0] - radius * sin, start[1] + radius),
-            (x + drift, end),
-            (x + 3 * drift, end + 1.5 * h),
-            steps=20,
-        )
+        lower = (start[0] - radius * sin, start[1] + radius)
+        path = surroundings.bend(start, lower, (x + drift, end), (x + 3 * drift, end + 1.5 * h), steps=20)
         if _clear(draft, path, draft.taken[-1], 0.4 * radius):
-            draft.cables.append(
-                Part(partial(surroundings.paint_ground_wire, path=path, thickness=0.5 * radius))
-            )
+            draft.add_above(surroundings.paint_ground_wire, path=path, thickness=0.5 * radius)
 
 
 def stickers(draft: Draft, count: int) -> None:
@@ -80,23 +76,16 @@ def stickers(draft: Draft, count: int) -> None:
     ink = rng.choice(((24, 24, 28), (24, 24, 28), (28, 40, 110)))
     for _ in range(count if draft.surfaces else 0):
         width, height = rng.uniform(42, 68) * u * scale, rng.uniform(21, 28) * u * scale
-        sticker = partial(
-            fasteners.paint_sticker,
-            width=width,
-            height=height,
-            paper=paper,
-            ink=ink,
-            seed=rng.getrandbits(32),
-        )
+        size = {"width": width, "height": height}
+        look: dict[str, Any] = {**size, "paper": paper, "ink": ink, "seed": rng.getrandbits(32)}
         reach = Rect(-0.54 * width, -0.6 * height, 0.54 * width, 0.6 * height)
         for _ in range(12):
             face = rng.choice(draft.surfaces)
             if face.width > 2 * reach.x1 and face.height > 2 * reach.y1:
-                at = (
-                    rng.uniform(face.x0 + reach.x1, face.x1 - reach.x1),
-                    rng.uniform(face.y0 + reach.y1, face.y1 - reach.y1),
-                )
-                if small(draft, at, reach, sticker, ("sticker",), degrees=rng.uniform(-5, 5)):
+                x = rng.uniform(face.x0 + reach.x1, face.x1 - reach.x1)
+                y = rng.uniform(face.y0 + reach.y1, face.y1 - reach.y1)
+                turn = rng.uniform(-5, 5)
+                if small(draft, (x, y), reach, ("sticker",), fasteners.paint_sticker, turn, **look):
                     break
 
 
@@ -110,18 +99,17 @@ def route_cables(draft: Draft, plugs: list[Plug], opening: Rect) -> None:
             sag = rng.uniform(10, 60) * u
             goal = (side, y + sag + rng.uniform(-4, 30) * u)
             path = surroundings.bend((x, y), (x, y + sag), (x + 0.4 * (side - x), y + sag), goal)
-            path += surroundings.bend(
-                goal, (goal[0], goal[1] + 30 * u), goal, (goal[0], 1.4 * draft.height), steps=8
-            )
+            lower, end = (goal[0], goal[1] + 30 * u), (goal[0], 1.4 * draft.height)
+            path += surroundings.bend(goal, lower, goal, end, steps=8)
             if _clear(draft, path, plug.place, plug.thickness):
                 break
         else:
-            path = surroundings.bend(
-                (x, y), (x, y + 4 * u), (x, y + 6 * u), (x + rng.uniform(-3, 3) * u, y + 9 * u), 4
-            )
+            end = (x + rng.uniform(-3, 3) * u, y + 9 * u)
+            path = surroundings.bend((x, y), (x, y + 4 * u), (x, y + 6 * u), end, steps=4)
             if not _clear(draft, path, plug.place, plug.thickness):
                 continue
-        lay_cable(draft, path, plug.thickness, plug.colour)
+        cable: dict[str, Any] = {"path": path, "thickness": plug.thickness, "colour": plug.colour}
+        draft.add_above(surroundings.paint_cable, **cable)
 
 
 def _clear(draft: Draft, path: list[Point], own: Rect, margin: float) -> bool:
@@ -133,13 +121,6 @@ def _clear(draft: Draft, path: list[Point], own: Rect, margin: float) -> bool:
         for t in (0.0, 0.5)
     ]
     return not any(place.holds(point) for place in others for point in dense)
-
-
-def lay_cable(draft: Draft, path: list[Point], thickness: float, colour: Colour) -> None:
-    """A cable along a path that has been found clear."""
-    draft.cables.append(
-        Part(partial(surroundings.paint_cable, path=path, thickness=thickness, colour=colour))
-    )
 
 
 def random_tilt(rng: Random) -> float | None:
@@ -157,13 +138,8 @@ def screw_bounds(radius: float, tilt: float | None) -> Rect:
     if tilt is None:
         return Rect(-radius, -radius, radius, radius)
     x, y = 1.25 * radius * math.cos(math.radians(tilt)), 1.25 * radius * math.sin(math.radians(tilt))
-    reach = 0.8 * radius
-    return Rect(
-        min(-0.95 * radius, x - reach),
-        min(-0.95 * radius, y - reach),
-        max(0.95 * radius, x + reach),
-        max(0.95 * radius, y + reach),
-    )
+    reach, hole = 0.8 * radius, 0.95 * radius
+    return Rect(min(-hole, x - reach), min(-hole, y - reach), max(hole, x + reach), max(hole, y + reach))
 
 
 def plug_bounds(size: float, hang: float | None, tail: float) -> Rect:
@@ -179,7 +155,6 @@ def plug_tail(at: Point, size: float, hang: float | None, length: float) -> Poin
     if hang is None:
         return x, y + length * size
     angle = math.radians(hang)
-    return (
-        x + 0.1 * size * math.copysign(1, hang) - length * size * math.sin(angle),
-        y + 0.62 * size + length * size * math.cos(angle),
-    )
+    across = 0.1 * size * math.copysign(1, hang)
+    down = y + 0.62 * size + length * size * math.cos(angle)
+    return x + across - length * size * math.sin(angle), down

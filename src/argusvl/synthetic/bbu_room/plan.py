@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
+from typing import Any
 
 from argusvl.synthetic.bbu_room.stamp import Stamp
 from argusvl.synthetic.bbu_room.terms import Label
@@ -23,12 +25,7 @@ MIN_SIDE_PX = 6.0
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Something to paint, and its label when it is an object.
-
-    Attributes:
-        paint: Paints it, in the plan's plane.
-        label: What it is called; ``None`` for surroundings.
-    """
+    """Something to paint in the plan's plane, and its label when it is an object."""
 
     paint: Paint
     label: Label | None = None
@@ -36,15 +33,9 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One picture.
+    """One picture: parts in the order in which they are painted, how it is taken, and what the camera writes over it.
 
-    Attributes:
-        width: In pixels.
-        height: In pixels.
-        view: The plane on which the parts stand → pixels of the picture.
-        parts: In the order in which they are painted.
-        exposure: How the picture is taken.
-        stamp: What the camera writes over it, if anything.
+    ``view`` brings the plane on which the parts stand to pixels of the picture.
     """
 
     width: int
@@ -72,9 +63,6 @@ class Draft:
     """A plan in the making: what is on it, and what is still free.
 
     Attributes:
-        rng: Source of all chance.
-        width: Of the picture, in pixels.
-        height: Of the picture, in pixels.
         view: The plane → the picture.
         unit: Length of a pixel of a 448 × 336 picture, in this picture's pixels.
         room_for: How many more small objects may be placed.
@@ -117,6 +105,14 @@ class Draft:
         self.small.append(Part(paint, label))
         return True
 
+    def add(self, paint: Callable[..., None], label: Label | None = None, **options: Any) -> None:
+        """Adds surroundings or equipment, which ``paint(pen, **options)`` paints."""
+        self.large.append(Part(partial(paint, **options), label))
+
+    def add_above(self, paint: Callable[..., None], **options: Any) -> None:
+        """Adds a cable, or what else lies over the equipment."""
+        self.cables.append(Part(partial(paint, **options)))
+
     def finish(self, exposure: Exposure, stamp: Stamp | None) -> Plan:
         """The plan, with everything in its painting order."""
         parts = (*self.large, *self.cables, *self.small)
@@ -126,11 +122,7 @@ class Draft:
 def random_view(rng: Random, width: int, height: int, slant: float) -> Matrix:
     """A camera that is not quite level or straight ahead.
 
-    Args:
-        rng: Source of chance.
-        width: Of the picture.
-        height: Of the picture.
-        slant: Largest shift of a corner by perspective, as a fraction of the sides; the roll is in proportion.
+    ``slant`` is the largest shift of a corner by perspective, as a fraction of the sides; the roll is in proportion.
     """
     w, h = float(width), float(height)
     keystone_x, keystone_y = rng.uniform(-slant, slant), rng.uniform(-slant, slant)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
+from typing import Any
 
 from argusvl.synthetic.bbu_room import equipment, fasteners, surroundings
 from argusvl.synthetic.bbu_room.placing import (
@@ -14,7 +15,7 @@ from argusvl.synthetic.bbu_room.placing import (
     screw_bounds,
     small,
 )
-from argusvl.synthetic.bbu_room.plan import Draft, Part
+from argusvl.synthetic.bbu_room.plan import Draft
 from argusvl.synthetic.bbu_room.terms import MAKERS, Label
 from argusvl.synthetic.canvas import Colour, Pen, Rect, shade
 
@@ -57,17 +58,14 @@ def fill_opening(
             kind = "other"
         kinds.add(kind)
         if kind not in ("opening", "ground"):
-            draft.surfaces.append(
-                Rect(area.x0 + 0.1 * area.width, area.y0, area.x1 - 0.1 * area.width, area.y1)
-            )
+            edge = 0.1 * area.width
+            draft.surfaces.append(Rect(area.x0 + edge, area.y0, area.x1 - edge, area.y1))
         plugs += _row(draft, kind, area, frame, inside)
         y += height + rng.uniform(1.5, 4) * u
-    if (
-        opening.y1 - y > 4 * u and y < draft.height
-    ):  # a bare gap would look like a place that lacks its baffle
+    # A bare gap would look like a place that lacks its baffle.
+    if opening.y1 - y > 4 * u and y < draft.height:
         rest = Rect(opening.x0, y, opening.x1, opening.y1)
-        filler = partial(equipment.paint_filler, width=rest.width, height=rest.height, face=shade(frame, 0.9))
-        _large(draft, rest, filler, None)
+        _large(draft, rest, None, equipment.paint_filler, face=shade(frame, 0.9))
     return kinds, plugs
 
 
@@ -83,42 +81,29 @@ def _row(draft: Draft, kind: str, area: Rect, frame: Colour, inside: Colour) -> 
         ground_bar(draft, area, plate=face)
         return []
     if kind == "baffle":
-        paint = partial(equipment.paint_baffle, width=area.width, height=area.height, face=face, seed=seed)
-        _large(draft, area, paint, ("baffle", "installed"))
+        _large(draft, area, ("baffle", "installed"), equipment.paint_baffle, face=face, seed=seed)
     elif kind == "opening":
-        rail = shade(frame, 0.8)
-        paint = partial(
-            equipment.paint_opening, width=area.width, height=area.height, inside=inside, rail=rail, seed=seed
-        )
-        _large(draft, area, paint, ("baffle", "missing"))
+        look: dict[str, Any] = {"inside": inside, "rail": shade(frame, 0.8), "seed": seed}
+        _large(draft, area, ("baffle", "missing"), equipment.paint_opening, **look)
     else:
-        other = rng.choice(equipment.OTHER_EQUIPMENT)
-        _large(
-            draft,
-            area,
-            partial(_paint_other, paint=other, size=(area.width, area.height), face=face, seed=seed),
-            None,
-        )
+        _large(draft, area, None, rng.choice(equipment.OTHER_EQUIPMENT), face=face, seed=seed)
     return []
 
 
-def _large(draft: Draft, area: Rect, paint: partial[None], label: Label | None) -> None:
-    draft.large.append(Part(lambda pen: paint(pen.at(area.x0, area.y0)), label))
+def _large(draft: Draft, area: Rect, label: Label | None, paint: Callable[..., None], **options: Any) -> None:
+    """Fills an area with what ``paint(pen, width, height, **options)`` paints around its corner."""
 
+    def paint_there(pen: Pen) -> None:
+        paint(pen.at(area.x0, area.y0), area.width, area.height, **options)
 
-def _paint_other(
-    pen: Pen, paint: equipment.PaintEquipment, size: tuple[float, float], face: Colour, seed: int
-) -> None:
-    paint(pen, *size, face, seed)
+    draft.add(paint_there, label)
 
 
 def _bbu(draft: Draft, area: Rect, seed: int) -> list[Plug]:
     rng, w, h = draft.rng, area.width, area.height
     maker = rng.choice(MAKERS)
-    paint = partial(
-        equipment.paint_bbu, width=w, height=h, maker=maker, tone=rng.uniform(0.86, 1.12), seed=seed
-    )
-    _large(draft, area, paint, ("bbu", maker))
+    tone = rng.uniform(0.86, 1.12)
+    _large(draft, area, ("bbu", maker), equipment.paint_bbu, maker=maker, tone=tone, seed=seed)
     ear = equipment.ear_width(w, h)
     radius = min(0.45 * ear, 0.24 * h)
     metal = shade(rng.choice((fasteners.STEEL, (206, 206, 204), (150, 150, 152))), rng.uniform(0.9, 1.1))
@@ -128,19 +113,19 @@ def _bbu(draft: Draft, area: Rect, seed: int) -> list[Plug]:
         for share in heights:
             if rng.random() < 0.9:
                 tilt = random_tilt(rng)
-                screw = partial(fasteners.paint_screw, radius=radius, tilt=tilt, metal=metal, collar=collar)
                 label: Label = ("connection", "bbu_screw", "correct" if tilt is None else "loose")
-                small(draft, (x, area.y0 + share * h), screw_bounds(radius, tilt), screw, label)
+                at, bounds = (x, area.y0 + share * h), screw_bounds(radius, tilt)
+                screw: dict[str, Any] = {"radius": radius, "tilt": tilt, "metal": metal, "collar": collar}
+                small(draft, at, bounds, label, fasteners.paint_screw, **screw)
     size, ports = equipment.ports_of_bbu(maker, w, h)
     latch = rng.choice(((34, 74, 168), (40, 42, 48), (60, 140, 190)))
     cable = rng.choice(((36, 36, 40), (44, 150, 170), (232, 130, 36)))
     plugs = []
     for x, y in rng.sample(ports, rng.choice((0, 1, 1, 2, 2, 3))):
         hang = random_hang(rng)
-        plug = partial(fasteners.paint_cpri_plug, size=size, tilt=hang, latch=latch)
         label = ("connection", "cpri", "correct" if hang is None else "unseated")
-        at = (area.x0 + x, area.y0 + y)
-        if small(draft, at, plug_bounds(size, hang, 1.12), plug, label):
+        at, bounds = (area.x0 + x, area.y0 + y), plug_bounds(size, hang, 1.12)
+        if small(draft, at, bounds, label, fasteners.paint_cpri_plug, size=size, tilt=hang, latch=latch):
             plugs.append(Plug(plug_tail(at, size, hang, 1.08), 0.2 * size, cable, draft.taken[-1]))
     return plugs
 
@@ -148,16 +133,14 @@ def _bbu(draft: Draft, area: Rect, seed: int) -> list[Plug]:
 def _odf(draft: Draft, area: Rect, face: Colour, seed: int) -> list[Plug]:
     rng, w, h = draft.rng, area.width, area.height
     adapter = rng.choice(((40, 142, 84), (38, 92, 176)))
-    paint = partial(equipment.paint_odf, width=w, height=h, face=face, adapter=adapter, seed=seed)
-    _large(draft, area, paint, None)
+    _large(draft, area, None, equipment.paint_odf, face=face, adapter=adapter, seed=seed)
     size, centres = equipment.adapters_of_odf(w, h)
     plugs = []
     for x, y in rng.sample(centres, rng.choice((1, 2, 2, 3))):
         hang = random_hang(rng)
-        plug = partial(fasteners.paint_odf_plug, size=size, tilt=hang, body=adapter)
         label: Label = ("connection", "odf", "correct" if hang is None else "unseated")
-        at = (area.x0 + x, area.y0 + y)
-        if small(draft, at, plug_bounds(size, hang, 1.1), plug, label):
+        at, bounds = (area.x0 + x, area.y0 + y), plug_bounds(size, hang, 1.1)
+        if small(draft, at, bounds, label, fasteners.paint_odf_plug, size=size, tilt=hang, body=adapter):
             plugs.append(Plug(plug_tail(at, size, hang, 1.06), 0.15 * size, (232, 200, 48), draft.taken[-1]))
     return plugs
 
@@ -166,10 +149,8 @@ def ground_bar(draft: Draft, area: Rect, plate: Colour | None) -> None:
     """A copper bar with its bolts and wires; on a wall (``plate`` is ``None``) the wires run down out of view."""
     rng, w, h, u = draft.rng, area.width, area.height, draft.unit
     copper = shade(rng.choice(((196, 118, 66), (184, 128, 74), (208, 142, 88))), rng.uniform(0.9, 1.1))
-    paint = partial(
-        equipment.paint_ground_bar, width=w, height=h, plate=plate, copper=copper, seed=rng.getrandbits(32)
-    )
-    _large(draft, area, paint, None)
+    seed = rng.getrandbits(32)
+    _large(draft, area, None, equipment.paint_ground_bar, plate=plate, copper=copper, seed=seed)
     radius = min(0.215 * h, 19 * u)
     count = rng.choice((2, 3, 4)) if plate is not None else rng.choice((3, 4, 5))
     metal = rng.choice((fasteners.STEEL, fasteners.BRASS, (160, 162, 166)))
@@ -177,21 +158,18 @@ def ground_bar(draft: Draft, area: Rect, plate: Colour | None) -> None:
         x = area.x0 + w * (0.15 + 0.7 * (i + rng.uniform(-0.2, 0.2)) / max(1, count - 1))
         y = area.y0 + 0.5 * h
         tilt = random_tilt(rng)
-        bolt = partial(fasteners.paint_ground_bolt, radius=radius, tilt=tilt, metal=metal)
         label: Label = ("connection", "ground_bar_screw", "correct" if tilt is None else "loose")
-        if not small(draft, (x, y), screw_bounds(radius, tilt), bolt, label):
+        bounds = screw_bounds(radius, tilt)
+        bolt: dict[str, Any] = {"radius": radius, "tilt": tilt, "metal": metal}
+        if not small(draft, (x, y), bounds, label, fasteners.paint_ground_bolt, **bolt):
             continue
         end = area.y1 + (1.5 * draft.height if plate is None else 0.0)
         sway = rng.uniform(-0.05, 0.05) * w
-        path = surroundings.bend(
-            (x, y + radius), (x, y + 3 * radius), (x + sway, end - 2 * radius), (x + sway, end)
-        )
-        lug = partial(_paint_lug, x=x, y=y, radius=radius)
+        lower, goal = (x + sway, end - 2 * radius), (x + sway, end)
+        path = surroundings.bend((x, y + radius), (x, y + 3 * radius), lower, goal)
         if plate is None and draft.is_free(Rect(x - radius, area.y1, x + radius, end), 0):
-            draft.cables.append(
-                Part(partial(surroundings.paint_ground_wire, path=path, thickness=0.5 * radius))
-            )
-        draft.cables.append(Part(lug))
+            draft.add_above(surroundings.paint_ground_wire, path=path, thickness=0.5 * radius)
+        draft.add_above(_paint_lug, x=x, y=y, radius=radius)
 
 
 def _paint_lug(pen: Pen, x: float, y: float, radius: float) -> None:

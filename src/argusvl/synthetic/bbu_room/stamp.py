@@ -18,14 +18,7 @@ _SHARE = 0.35
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What is written, where, and how large.
-
-    Attributes:
-        text: One line.
-        corner: Of the picture: 0 or 1 across, 0 or 1 down.
-        size_px: Of the letters.
-        ink: Their colour.
-    """
+    """One line in a corner of the picture (0 or 1 across, 0 or 1 down), and the size of its letters in pixels."""
 
     text: str
     corner: tuple[int, int]

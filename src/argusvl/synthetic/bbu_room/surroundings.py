@@ -97,9 +97,8 @@ def paint_cabinet(
 
 def paint_cable(pen: Pen, path: list[Point], thickness: float, colour: Colour) -> None:
     """A round cable along a path: dark below, lit along its upper side."""
-    pen.line(
-        [(x + 0.5 * thickness, y + 0.7 * thickness) for x, y in path], thickness, (0, 0, 0, 70), counted=False
-    )
+    below = [(x + 0.5 * thickness, y + 0.7 * thickness) for x, y in path]
+    pen.line(below, thickness, (0, 0, 0, 70), counted=False)
     pen.line(path, thickness, shade(colour, 0.55), counted=False)
     shift = 0.12 * thickness
     pen.line([(x - shift, y - shift) for x, y in path], 0.7 * thickness, colour, counted=False)
@@ -122,12 +121,8 @@ def bend(start: Point, first: Point, second: Point, end: Point, steps: int = 14)
     for i in range(steps + 1):
         t = i / steps
         a, b, c, d = (1 - t) ** 3, 3 * (1 - t) ** 2 * t, 3 * (1 - t) * t**2, t**3
-        points.append(
-            (
-                a * start[0] + b * first[0] + c * second[0] + d * end[0],
-                a * start[1] + b * first[1] + c * second[1] + d * end[1],
-            )
-        )
+        x, y = (a * p + b * q + c * r + d * s for p, q, r, s in zip(start, first, second, end, strict=True))
+        points.append((x, y))
     return points
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argusvl.synthetic.languages import Language
+from argusvl.synthetic.writing import Language
 
 Label = tuple[str, ...]
 """A path of keys of ``TERMS``: type, then kind or maker, then state."""
@@ -32,25 +32,15 @@ TERMS: dict[str, dict[Language, str]] = {
 
 MAKERS = ("huawei", "zte", "ericsson")
 
+_SCREWED, _PLUGGED = ("bbu_screw", "ground_bar_screw", "cabinet_ground"), ("cpri", "odf")
+
 LABELS: tuple[Label, ...] = (
-    ("connection", "bbu_screw", "correct"),
-    ("connection", "bbu_screw", "loose"),
-    ("connection", "cpri", "correct"),
-    ("connection", "cpri", "unseated"),
-    ("connection", "ground_bar_screw", "correct"),
-    ("connection", "ground_bar_screw", "loose"),
-    ("connection", "odf", "correct"),
-    ("connection", "odf", "unseated"),
-    ("connection", "cabinet_ground", "correct"),
-    ("connection", "cabinet_ground", "loose"),
-    ("bbu", "huawei"),
-    ("bbu", "zte"),
-    ("bbu", "ericsson"),
-    ("baffle", "installed"),
-    ("baffle", "missing"),
+    *(("connection", kind, state) for kind in _SCREWED for state in ("correct", "loose")),
+    *(("connection", kind, state) for kind in _PLUGGED for state in ("correct", "unseated")),
+    *(("bbu", maker) for maker in MAKERS),
+    *(("baffle", state) for state in ("installed", "missing")),
     ("sticker",),
-    ("space", "full"),
-    ("space", "vacant"),
+    *(("space", state) for state in ("full", "vacant")),
 )
 
 

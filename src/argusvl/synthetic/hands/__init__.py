@@ -5,10 +5,8 @@ Geometry, light and lens are drawn by chance; what is written beside the picture
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,16 +14,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-import argusvl
-from argusvl.core.files import atomic_folder, write_text_atomically
-from argusvl.core.progress import progress_bar
+from argusvl.core.files import atomic_folder
+from argusvl.core.progress import track
 from argusvl.synthetic.effects import Exposure, expose, random_exposure
 from argusvl.synthetic.hands.backgrounds import pictures_in
 from argusvl.synthetic.hands.folder import hand_entry, write_hands
 from argusvl.synthetic.hands.rendering import render
 from argusvl.synthetic.hands.scene import Scene, random_scene
 from argusvl.synthetic.processes import drawn_in_order
-from argusvl.synthetic.writing import MANIFEST, check_size, is_there, picture_source
+from argusvl.synthetic.writing import check_size, is_there, picture_source, source_entry, write_manifest
 
 NAME = "hands"
 VERSION = 1
@@ -45,17 +42,8 @@ def generate(
     """Draws a set of hands: ``images/*.jpg``, ``hands.json`` and ``manifest.json``, complete or not at all.
 
     Picture 17 is the same in a set of 20 and in one of 2,000; sets of different seeds have none in common, so another
-    seed gives the validation set.
-
-    Args:
-        out: New or empty folder; a folder with this very set is left as it is.
-        images: Number of pictures.
-        seed: The same seed gives the same bytes.
-        width: Of every picture, in pixels.
-        height: Of every picture, in pixels.
-        backgrounds: Folder with photographs that show no hands, for four of five pictures; none: all are drawn.
-        workers: Processes; as many as there are usable cores when ``None``.
-        progress: Show a progress bar.
+    seed gives the validation set. The same seed gives the same bytes; a folder with this very set is left as it is.
+    ``backgrounds`` is a folder with photographs that show no hands, for four of five pictures; none: all are drawn.
 
     Raises:
         DataError: An argument makes no sense, ``out`` holds something else, or ``backgrounds`` holds no pictures.
@@ -64,36 +52,21 @@ def generate(
     check_size(images, width, height)
     options = {"version": VERSION, "images": images, "seed": seed, "width": width, "height": height}
     pictures = () if backgrounds is None else pictures_in(Path(backgrounds))
-    if pictures:
-        options["backgrounds"] = len(pictures)
-    source = {"path": NAME, "format": "synthetic", "options": options}
-    folder = Path(out)
-    if is_there(folder, source):
+    source = source_entry(NAME, options, len(pictures) or None)
+    if is_there(Path(out), source):
         return
-    with atomic_folder(folder) as work, progress_bar(f"Drawing {NAME}", images, shown=progress) as advance:
+    with atomic_folder(Path(out)) as work:
         (work / "images").mkdir()
         draw = partial(_draw_some, work, seed, (width, height), pictures)
-        entries = []
-        for entry in drawn_in_order(draw, images, workers):
-            entries.append(entry)
-            advance()
-        write_hands(work, entries)
-        manifest = {"manifest_version": 1, "argus_version": argusvl.__version__, "source": source}
-        write_text_atomically(work / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+        drawn = drawn_in_order(draw, images, workers)
+        write_hands(work, list(track(drawn, images, f"Drawing {NAME}", enabled=progress)))
+        write_manifest(work, source, {})
 
 
 def draw(
     seed: int, index: int, *, width: int = 224, height: int = 224, pictures: Sequence[Path] = ()
 ) -> tuple[Image.Image, Scene]:
-    """One picture without any file, as it was before the JPEG, and what it shows.
-
-    Args:
-        seed: As of a set.
-        index: Number of the picture, from 0; it depends on no other.
-        width: In pixels.
-        height: In pixels.
-        pictures: Backgrounds.
-    """
+    """Picture ``index`` of a set, from 0, without any file, as it was before the JPEG, and what it shows."""
     image, scene, _ = _drawn(seed, index, (width, height), pictures)
     return image, scene
 
@@ -116,23 +89,8 @@ def _draw_some(
     for index in indices:
         image, scene, exposure = _drawn(seed, index, size, pictures)
         name = f"images/{index:06d}.jpg"
-        file = BytesIO()
-        image.save(file, format="JPEG", quality=exposure.quality)
-        (folder / name).write_bytes(file.getvalue())
-        entries.append(_entry(name, scene))
+        image.save(folder / name, format="JPEG", quality=exposure.quality)
+        held = None if scene.solid is None or scene.pose is None else (scene.solid.kind, scene.pose)
+        known = scene.size, scene.camera, scene.side, scene.box, scene.joints
+        entries.append(hand_entry(name, *known, contact=scene.contact, held=held, shape=scene.solid))
     return entries
-
-
-def _entry(name: str, scene: Scene) -> dict[str, Any]:
-    held = None if scene.solid is None or scene.pose is None else (scene.solid.kind, scene.pose)
-    return hand_entry(
-        name,
-        scene.size,
-        scene.camera,
-        scene.side,
-        scene.box,
-        scene.joints,
-        contact=scene.contact,
-        held=held,
-        shape=scene.solid,
-    )

@@ -11,10 +11,8 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from argusvl.core.errors import DataError
 from argusvl.core.images import open_image
+from argusvl.synthetic.hands.arrays import Floats, Generator
 from argusvl.synthetic.hands.noise import in_plane
-
-Floats32 = NDArray[np.float32]
-Generator = np.random.Generator
 
 PICTURE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 
@@ -35,13 +33,9 @@ def pictures_in(folder: Path) -> tuple[Path, ...]:
 def random_background(
     generator: Generator, size: tuple[int, int], pictures: Sequence[Path], skin_srgb: NDArray[np.floating]
 ) -> Image.Image:
-    """A picture to draw a hand on.
+    """A picture to draw a hand on: one of the user's, of which four in five times one is taken, or a drawn one.
 
-    Args:
-        generator: Source of chance.
-        size: ``(width, height)``.
-        pictures: The user's, of which four in five times one is taken; none: always drawn.
-        skin_srgb: ``[3]``: the colour of the hand, which things behind it may have, too.
+    ``skin_srgb`` ``[3]`` is the colour of the hand, which things behind it may have, too.
 
     Raises:
         DataError: A picture cannot be read.
@@ -79,7 +73,7 @@ def _part_of(
     return Image.fromarray(np.clip(pixels + (near - pixels.mean((0, 1))), 0, 255).astype(np.uint8))
 
 
-def _colour(generator: Generator) -> NDArray[np.float64]:
+def _colour(generator: Generator) -> Floats:
     """Levels of sRGB: mostly dull, as in rooms."""
     grey, vivid = generator.uniform(15, 245), generator.uniform(0, 255, 3)
     share = generator.beta(1, 2.5)
@@ -100,11 +94,8 @@ def _plain(
     angle = generator.uniform(0, 2 * np.pi)
     along = np.float32(np.cos(angle)) * x + np.float32(np.sin(angle)) * y
     cells = [2, 5, 11, 31, 83][: generator.integers(1, 6)]
-    mix = (
-        0.5
-        + generator.uniform(0, 0.5) * along
-        + generator.uniform(0.05, 0.5) * in_plane(generator, size, cells)
-    )
+    mix = 0.5 + generator.uniform(0, 0.5) * along
+    mix = mix + generator.uniform(0.05, 0.5) * in_plane(generator, size, cells)
     texture = generator.uniform()
     if texture < 0.25:  # planks, blinds, stripes: along a direction, bent a little
         period, bend = generator.uniform(0.04, 0.5), generator.uniform(0, 1.5)
@@ -141,30 +132,21 @@ def _clutter(generator: Generator, image: Image.Image, skin_srgb: NDArray[np.flo
         extent = np.exp(generator.uniform(np.log(0.04), np.log(0.5))) * width
         kind = generator.integers(4)
         if kind == 0:
-            draw.ellipse(_box_about(x, y, extent, extent * generator.uniform(0.3, 1)), fill=fill)
+            tall = extent * generator.uniform(0.3, 1)
+            draw.ellipse((x - extent / 2, y - tall / 2, x + extent / 2, y + tall / 2), fill=fill)
         elif kind == 1:
             corners = int(generator.integers(3, 8))
             angles = np.sort(generator.uniform(0, 2 * np.pi, corners))
             radii = extent * generator.uniform(0.4, 1, corners) / 2
-            draw.polygon(
-                [*zip(x + radii * np.cos(angles), y + radii * np.sin(angles), strict=True)], fill=fill
-            )
+            corners_at = zip(x + radii * np.cos(angles), y + radii * np.sin(angles), strict=True)
+            draw.polygon([*corners_at], fill=fill)
         elif kind == 2:
             angle, wide = generator.uniform(0, np.pi), generator.uniform(0.08, 0.6)
             u = np.array([np.cos(angle), np.sin(angle)]) * extent / 2
             v = np.array([-u[1], u[0]]) * wide
-            centre = np.array([x, y])
-            draw.polygon(
-                [tuple(centre + a * u + b * v) for a, b in ((1, 1), (1, -1), (-1, -1), (-1, 1))], fill=fill
-            )
+            signs = ((1, 1), (1, -1), (-1, -1), (-1, 1))
+            draw.polygon([tuple(np.array([x, y]) + a * u + b * v) for a, b in signs], fill=fill)
         else:
             ends = generator.normal(0, extent, (int(generator.integers(2, 5)), 2)) + np.array([x, y])
-            draw.line(
-                [tuple(end) for end in ends],
-                fill=fill,
-                width=max(1, int(generator.uniform(0.005, 0.09) * width)),
-            )
-
-
-def _box_about(x: float, y: float, width: float, height: float) -> tuple[float, float, float, float]:
-    return x - width / 2, y - height / 2, x + width / 2, y + height / 2
+            thick = max(1, int(generator.uniform(0.005, 0.09) * width))
+            draw.line([tuple(end) for end in ends], fill=fill, width=thick)

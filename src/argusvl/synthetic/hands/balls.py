@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from argusvl.synthetic.hands.arrays import Floats
 
 _RADII_M = np.array(
     [
@@ -25,13 +24,9 @@ _ALONG_PALM = np.array([0.35, 0.6, 0.85])
 
 
 def balls(joints: Floats) -> tuple[Floats, Floats]:
-    """Phalanges as balls along their bones.
+    """Phalanges as balls along their bones: ``[N, 21, 3]`` joints → centres and radii.
 
-    Args:
-        joints: ``[N, 21, 3]``.
-
-    Returns:
-        Centres ``[N, 5, 3, 3, 3]`` by finger, phalanx and place along it, and radii ``[5, 3, 1]``.
+    Centres are ``[N, 5, 3, 3, 3]`` by finger, phalanx and place along it, radii ``[5, 3, 1]``.
     """
     fingers = joints[..., 1:, :].reshape(*joints.shape[:-2], 5, 4, 3)
     start, end = fingers[..., :3, None, :], fingers[..., 1:, None, :]
@@ -46,15 +41,8 @@ def overlap(joints: Floats) -> Floats:
     for finger in range(4):
         for other in range(finger + 1, 5):
             first = 3 if other == finger + 1 else 0  # neighbours are one flesh at their roots
-            worst = np.maximum(
-                worst,
-                _inside(
-                    centres[:, finger, first:],
-                    radii[finger, first:],
-                    centres[:, other, first:],
-                    radii[other, first:],
-                ),
-            )
+            one, two = ((centres[:, k, first:], radii[k, first:]) for k in (finger, other))
+            worst = np.maximum(worst, _inside(*one, *two))
     wrist, knuckles = joints[:, None, :1], joints[:, None, _KNUCKLES]
     palm = (wrist + _ALONG_PALM[:, None, None] * (knuckles - wrist)).reshape(len(joints), -1, 3)
     thick = np.full(palm.shape[1], _PALM_M)

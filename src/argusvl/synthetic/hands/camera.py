@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from argusvl.core.errors import DataError
+from argusvl.synthetic.hands.arrays import Floats
 
-Array = TypeVar("Array", Tensor, NDArray[np.float64])
-Floats = NDArray[np.float64]
+Array = TypeVar("Array", Tensor, Floats)
 
 HALF_PIXEL = 0.5
 
@@ -45,16 +44,7 @@ def project(points: Array, cameras: Array) -> Array:
 
 
 def unproject(points_px: Array, depths: Array, cameras: Array) -> Array:
-    """Inverse of :func:`project` where the depth is known.
-
-    Args:
-        points_px: ``[..., N, 2]`` pixels.
-        depths: ``[..., N]``: z in the camera's frame.
-        cameras: ``[..., 3, 3]`` in pixels.
-
-    Returns:
-        ``[..., N, 3]`` in the unit of the depths.
-    """
+    """Inverse of :func:`project` by pixels ``[..., N, 2]`` and their z ``[..., N]``: ``[..., N, 3]``, in its unit."""
     points_px, depths, cameras = _precise(points_px), _precise(depths), _precise(cameras)
     fx, skew, cx = (cameras[..., 0, k][..., None] for k in range(3))
     fy, cy = (cameras[..., 1, k][..., None] for k in (1, 2))
@@ -102,10 +92,8 @@ class PictureMap:
 
     def __post_init__(self) -> None:
         matrix = np.array(self.matrix, dtype=np.float64)
-        singular = (
-            matrix.shape != (3, 3) or not np.isfinite(matrix).all() or np.linalg.det(matrix[:2, :2]) == 0
-        )
-        if singular or min(self.size) < 1:
+        regular = matrix.shape == (3, 3) and np.isfinite(matrix).all() and np.linalg.det(matrix[:2, :2]) != 0
+        if not regular or min(self.size) < 1:
             raise DataError(
                 f"no map of pictures: {matrix.tolist()} to {self.size[0]}×{self.size[1]} pixels",
                 where="PictureMap",
@@ -118,11 +106,8 @@ class PictureMap:
         """A box, which may reach out of the picture, stretched to a size."""
         x1, y1, x2, y2 = box_xyxy_px
         if not (x2 > x1 and y2 > y1):
-            raise DataError(
-                f"the crop {list(box_xyxy_px)} has no area",
-                where="PictureMap",
-                remedy="give left, top, right, bottom",
-            )
+            what, remedy = f"the crop {list(box_xyxy_px)} has no area", "give left, top, right, bottom"
+            raise DataError(what, where="PictureMap", remedy=remedy)
         scale_x, scale_y = size[0] / (x2 - x1), size[1] / (y2 - y1)
         return cls(np.array([[scale_x, 0, -x1 * scale_x], [0, scale_y, -y1 * scale_y], [0, 0, 1]]), size)
 
@@ -177,19 +162,16 @@ class PictureMap:
     def picture(self, image: Image.Image) -> Image.Image:
         """The picture, bilinear; black where the old one had nothing. Shrinking averages first, against aliasing."""
         scale_x, scale_y = np.linalg.norm(self.matrix[:2, :2], axis=0)
-        smaller = (
-            max(1, round(image.width * min(1.0, scale_x))),
-            max(1, round(image.height * min(1.0, scale_y))),
-        )
+        scales = zip(image.size, (scale_x, scale_y), strict=True)
+        width, height = (max(1, round(side * min(1.0, scale))) for side, scale in scales)
+        smaller = (width, height)
         rest = self.matrix
         if smaller != image.size:
             rest = rest @ np.linalg.inv(PictureMap.resize(image.size, smaller).matrix)
             image = image.resize(smaller, Image.Resampling.BILINEAR)
         # Pillow asks where each new pixel comes from, and counts from the picture's corner as we do.
-        back = np.linalg.inv(rest)
-        return image.transform(
-            self.size, Image.Transform.AFFINE, tuple(back[:2].ravel()), resample=Image.Resampling.BILINEAR
-        )
+        back = tuple(np.linalg.inv(rest)[:2].ravel())
+        return image.transform(self.size, Image.Transform.AFFINE, back, resample=Image.Resampling.BILINEAR)
 
 
 def _upper_times_orthogonal(matrix: Floats) -> tuple[Floats, Floats]:

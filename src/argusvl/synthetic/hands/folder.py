@@ -12,12 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from argusvl.core.files import write_text_atomically
+from argusvl.synthetic.hands.arrays import Bools, Floats
 from argusvl.synthetic.hands.solids import Primitive
-
-Floats = NDArray[np.float64]
 
 FILE = "hands.json"
 DIGITS_M = 6  # micrometres
@@ -33,22 +31,15 @@ def hand_entry(
     box_xyxy_px: Floats,
     joints_m: Floats,
     *,
-    contact: NDArray[np.bool_] | None = None,
+    contact: Bools | None = None,
     held: tuple[str, Floats] | None = None,
     shape: Primitive | None = None,
 ) -> dict[str, Any]:
-    """One hand as it stands in the file.
+    """One hand as it stands in the file, with its picture's path in the folder, size and K.
 
-    Args:
-        image: The picture's path in the folder.
-        size: ``(width, height)`` of the picture.
-        camera: ``[3, 3]`` K of the picture.
-        side: ``left`` or ``right``.
-        box_xyxy_px: ``[4]`` inside the picture.
-        joints_m: ``[21, 3]`` in the order of OpenPose, camera's frame; ``nan`` for one that is not known.
-        contact: ``[21]`` where it is known.
-        held: Name and ``[3, 4]`` pose (camera from object) of what it holds.
-        shape: Of what it holds, if that is a simple solid; the name is then its kind.
+    The box ``[4]`` lies inside the picture. Joints ``[21, 3]`` are in the order of OpenPose, camera's frame, ``nan``
+    for one that is not known. ``held`` is the name and the pose ``[3, 4]`` (camera from object) of what it holds; if
+    that is a simple solid, ``shape``, the name is its kind.
     """
     entry: dict[str, Any] = {
         "image": image,

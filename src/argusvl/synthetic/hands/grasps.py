@@ -5,21 +5,17 @@ All in the hand's frame; see :mod:`~argusvl.synthetic.hands.model`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from argusvl.synthetic.hands.arrays import Bools, Floats, Generator, Indices
 from argusvl.synthetic.hands.balls import balls, overlap
 from argusvl.synthetic.hands.model import FIRST_PHALANX, HAND, HandModel, HandShape, hand_model
 from argusvl.synthetic.hands.poses import FLEXION_LIMITS, Pose, curled
 from argusvl.synthetic.hands.solids import KINDS, Primitive
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-Generator = np.random.Generator
 
 CONTACT_M = 0.005
 """A joint touches where the skin near it is nearer than this to what is held, or inside of it."""
@@ -35,14 +31,7 @@ _OUT_OF_PALM = np.array([0.0, 0.0, 1.0])
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grasp:
-    """A hand and what it holds.
-
-    Attributes:
-        pose: The hand's.
-        solid: What it holds.
-        rotation: ``[3, 3]``: frame of the solid → the hand's.
-        centre: ``[3]`` of the solid.
-    """
+    """A hand and what it holds; ``rotation`` ``[3, 3]`` and ``centre`` ``[3]``: the solid in the hand's frame."""
 
     pose: Pose
     solid: Primitive
@@ -61,7 +50,7 @@ def contacts(grasp: Grasp, vertices: Floats) -> Bools:
 
 
 @cache
-def skin_near_joints() -> NDArray[np.int64]:
+def skin_near_joints() -> Indices:
     """``[V]``: the joint that a vertex is nearest to, -1 for one that is near none; of the mean hand, for all."""
     model = hand_model()
     shape = model.shape(np.zeros(model.num_shapes), 1.0)
@@ -80,13 +69,11 @@ def random_grasp(generator: Generator, model: HandModel, shape: HandShape) -> Gr
         grasp = make(generator, model, shape, solid)
         placed = model.place(shape, grasp.pose.turns(shape))
         vertices = model.skin(shape, placed)
-        through = max(
-            -float(grasp.distance(vertices).min()) - DEEPEST_M,
-            float(overlap(model.joints(shape, placed)[None])[0]) - 0.005,
-        )
+        into_solid = -float(grasp.distance(vertices).min()) - DEEPEST_M
+        into_hand = float(overlap(model.joints(shape, placed)[None])[0]) - 0.005
         touching = contacts(grasp, vertices)
         held = touching[1:5].any() and touching[5:].any()
-        badness = max(through, 0.0) + (0 if held else 1)
+        badness = max(into_solid, into_hand, 0.0) + (0 if held else 1)
         if badness < least:
             best, least = grasp, badness
         if badness <= 0:
@@ -186,21 +173,18 @@ def closed(generator: Generator, model: HandModel, shape: HandShape, grasp: Gras
             flexion[finger] = tried.flexion[stop, finger]
             if stop > 0 and len(met):  # between the step that meets it and the one before
                 before, after = gaps[stop - 1, finger], gaps[stop, finger]
-                flexion[finger] += (
-                    after / (after - before) * (tried.flexion[stop - 1, finger] - flexion[finger])
-                )
+                back = tried.flexion[stop - 1, finger] - flexion[finger]
+                flexion[finger] += after / (after - before) * back
     loose = np.deg2rad(generator.uniform([25, 25, 10], [70, 85, 45]))
     flexion[1:][~touched[1:]] = np.maximum(grasp.pose.flexion[1:], loose)[~touched[1:]]
-    pose = Pose(flexion, grasp.pose.spread, grasp.pose.wrist, grasp.pose.cup).limited()
-    return Grasp(pose, grasp.solid, grasp.rotation, grasp.centre)
+    return replace(grasp, pose=replace(grasp.pose, flexion=flexion).limited())
 
 
 def _bent_to(pose: Pose, flexion: Floats) -> Pose:
     """One pose for each of ``[N, 5, 3]`` ways to bend its fingers."""
     count = len(flexion)
-    return Pose(
-        flexion, np.tile(pose.spread, (count, 1)), np.tile(pose.wrist, (count, 1)), np.tile(pose.cup, count)
-    ).limited()
+    spread, wrist = np.tile(pose.spread, (count, 1)), np.tile(pose.wrist, (count, 1))
+    return Pose(flexion, spread, wrist, np.tile(pose.cup, count)).limited()
 
 
 def _gaps(model: HandModel, shape: HandShape, grasp: Grasp, poses: Pose) -> Floats:

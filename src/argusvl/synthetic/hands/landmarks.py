@@ -5,12 +5,9 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
 
+from argusvl.synthetic.hands.arrays import Floats, Floats32, Indices
 from argusvl.synthetic.hands.model import FIRST_PHALANX, FOREARM, HandShape, hand_model
-
-Floats = NDArray[np.float64]
-Floats32 = NDArray[np.float32]
 
 REST, PALM, FLUSH, CREASE, NAIL = slice(0, 3), 3, 4, slice(5, 7), slice(7, 10)
 """Columns of :func:`landmarks`."""
@@ -72,7 +69,7 @@ def _mark_phalanx(
     marks[:, FLUSH] = np.maximum(marks[:, FLUSH], red)
 
 
-def vertex_normals(vertices: Floats, faces: NDArray[np.int64]) -> Floats:
+def vertex_normals(vertices: Floats, faces: Indices) -> Floats:
     """``[V, 3]`` unit, outwards: those of the triangles around, by area."""
     corners = vertices[faces]
     of_face = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])

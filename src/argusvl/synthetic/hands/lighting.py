@@ -5,14 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
+from argusvl.synthetic.hands.arrays import Bools, Floats, Floats32, Generator, Indices
 from argusvl.synthetic.hands.raster import Fragments, rasterise
-
-Floats = NDArray[np.float64]
-Floats32 = NDArray[np.float32]
-Generator = np.random.Generator
 
 _SHADOW_MAP = 160
 _LIFT_M = np.float32(0.0025)  # points are looked up this far above the surface, which else would shade itself
@@ -73,26 +69,15 @@ def lit(
     normals: Floats32,
     colour: Floats32,
     gloss: Floats32,
-    soft: NDArray[np.bool_],
+    soft: Bools,
     shadow: Floats32,
     dark: Floats32,
     roughness: float,
 ) -> Floats32:
-    """Light that P points send to the camera.
+    """Light ``[P, 3]`` that P points send to the camera, linear, as colours and lamps are.
 
-    Args:
-        light: What falls on them.
-        seen: ``[P, 3]`` points, camera's frame.
-        normals: ``[P, 3]`` unit.
-        colour: ``[P, 3]`` linear.
-        gloss: ``[P]``.
-        soft: ``[P]``: is skin, into which light goes.
-        shadow: ``[P]`` 1 where the first lamp is hidden.
-        dark: ``[P]`` 1 where little sky is seen.
-        roughness: Of the shine.
-
-    Returns:
-        ``[P, 3]`` linear.
+    ``seen`` and ``normals`` are in the camera's frame; ``soft`` is skin, into which light goes; ``shadow`` is 1 where
+    the first lamp is hidden, ``dark`` where little sky is seen; ``roughness`` is that of the shine.
     """
     view = -seen / np.linalg.norm(seen, axis=1, keepdims=True)
     upward = 0.5 + 0.5 * (normals @ light.up.astype(np.float32))
@@ -114,15 +99,12 @@ def lit(
     return colour * total + np.float32(0.12) * shine
 
 
-def shadows(
-    lamp: Lamp, vertices: Floats, faces: NDArray[np.int64], points: Floats32, normals: Floats32
-) -> Floats32:
+def shadows(lamp: Lamp, vertices: Floats, faces: Indices, points: Floats32, normals: Floats32) -> Floats32:
     """``[P]`` in 0 to 1: how much of P points the surfaces hide from a lamp, softened at the edge."""
     side = np.cross(lamp.direction, [0.3, 0.9, 0.1])
     side /= np.linalg.norm(side)
-    frame = np.stack(
-        [side, np.cross(-lamp.direction, side), -lamp.direction]
-    )  # x, y and depth as the lamp sees
+    # x, y and depth as the lamp sees
+    frame = np.stack([side, np.cross(-lamp.direction, side), -lamp.direction])
     turned = vertices @ frame.T
     low, high = turned.min(0), turned.max(0)
     scale = (_SHADOW_MAP - 3) / max(high[0] - low[0], high[1] - low[1])
@@ -138,13 +120,11 @@ def shadows(
     cell = np.clip(np.floor(place).astype(np.int32), 0, _SHADOW_MAP - 2)
     share = place - cell
     x, y = cell[:, 0], cell[:, 1]
-    hidden = [
-        (nearest[(y + dy) * _SHADOW_MAP + x + dx] < depth).astype(np.float32)
-        for dy in (0, 1)
-        for dx in (0, 1)
-    ]
-    upper = hidden[0] + share[:, 0] * (hidden[1] - hidden[0])
-    lower = hidden[2] + share[:, 0] * (hidden[3] - hidden[2])
+    rows = []
+    for row in (y, y + 1):
+        a, b = ((nearest[row * _SHADOW_MAP + x + k] < depth).astype(np.float32) for k in (0, 1))
+        rows.append(a + share[:, 0] * (b - a))
+    upper, lower = rows
     return np.asarray(upper + share[:, 1] * (lower - upper), dtype=np.float32)
 
 

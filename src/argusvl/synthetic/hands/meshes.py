@@ -5,12 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from argusvl.synthetic.hands.arrays import Floats, Indices
 from argusvl.synthetic.hands.solids import Primitive
-
-Floats = NDArray[np.float64]
-Indices = NDArray[np.int64]
 
 _AROUND = 40
 _ROUND = 8  # rings from the middle of a round end to its pole
@@ -53,21 +50,14 @@ def _turned(parts: list[tuple[Floats, Floats]]) -> Mesh:
     first = 0
     for profile, outward in parts:
         for values, found in ((profile, vertices), (outward, normals)):
-            ring = np.concatenate(
-                [
-                    values[:, None, :1] * around,
-                    np.broadcast_to(values[:, None, 1:], (len(values), _AROUND, 1)),
-                ],
-                axis=2,
-            )
+            heights = np.broadcast_to(values[:, None, 1:], (len(values), _AROUND, 1))
+            ring = np.concatenate([values[:, None, :1] * around, heights], axis=2)
             found.append(ring.reshape(-1, 3))
         ring_start, place = np.divmod(np.arange((len(profile) - 1) * _AROUND), _AROUND)
         low = first + ring_start * _AROUND + place
         beside = first + ring_start * _AROUND + (place + 1) % _AROUND
-        faces += [
-            np.stack([low, beside, beside + _AROUND], 1),
-            np.stack([low, beside + _AROUND, low + _AROUND], 1),
-        ]
+        corners = ((low, beside, beside + _AROUND), (low, beside + _AROUND, low + _AROUND))
+        faces += [np.stack(triangle, 1) for triangle in corners]
         first += len(profile) * _AROUND
     return Mesh(np.concatenate(vertices), np.concatenate(normals), np.concatenate(faces))
 

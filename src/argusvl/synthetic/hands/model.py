@@ -11,9 +11,8 @@ from functools import cache
 from importlib.resources import files
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from argusvl.synthetic.hands.arrays import Floats, Indices
 
 NUM_BONES = 19
 FOREARM, HAND, RING_METACARPAL, LITTLE_METACARPAL = range(4)
@@ -57,17 +56,15 @@ class HandModel:
             np.load(stream, allow_pickle=False) as asset,
         ):
             data = {name: asset[name] for name in asset.files}
-        self.faces: NDArray[np.int64] = data["faces"].astype(np.int64)
+        self.faces: Indices = data["faces"].astype(np.int64)
         self.parents: tuple[int, ...] = tuple(int(parent) for parent in data["parents"])
         self.num_shapes = len(data["vertex_shapes"])
         self._mean = [data[name].astype(np.float64) for name in ("vertices", "heads", "tips")]
-        self._shapes = [
-            data[name].astype(np.float64) for name in ("vertex_shapes", "head_shapes", "tip_shapes")
-        ]
+        shapes = ("vertex_shapes", "head_shapes", "tip_shapes")
+        self._shapes = [data[name].astype(np.float64) for name in shapes]
         self.weights: Floats = np.zeros((len(self._mean[0]), NUM_BONES))
-        np.put_along_axis(
-            self.weights, data["weight_bones"].astype(np.int64), data["weights"].astype(np.float64), axis=1
-        )
+        bones, weights = data["weight_bones"].astype(np.int64), data["weights"].astype(np.float64)
+        np.put_along_axis(self.weights, bones, weights, axis=1)
         self.weights /= self.weights.sum(1, keepdims=True)
         self.order = sorted(range(NUM_BONES), key=lambda bone: self._depth(bone))
 
@@ -88,12 +85,8 @@ class HandModel:
     def place(self, shape: HandShape, turns: Floats) -> tuple[Floats, Floats]:
         """Where bones come to lie when each is turned about its head, in the frame of the hand at rest.
 
-        Args:
-            shape: The hand.
-            turns: ``[..., 19, 3, 3]``; of the root, the whole hand's.
-
-        Returns:
-            Rotations ``[..., 19, 3, 3]`` and translations ``[..., 19, 3]``: where a point of the bone at rest goes.
+        ``turns`` are ``[..., 19, 3, 3]``; of the root, the whole hand's. Rotations ``[..., 19, 3, 3]`` and translations
+        ``[..., 19, 3]`` say where a point of the bone at rest goes.
         """
         rotations, moves = np.empty_like(turns), np.empty(turns.shape[:-1])
         for bone in self.order:
@@ -114,10 +107,9 @@ class HandModel:
         joints = np.empty((*moves.shape[:-2], 21, 3))
         joints[..., 0, :] = shape.heads[HAND]
         bones, last = list(_JOINT_BONES), [bone + 2 for bone in FIRST_PHALANX]
-        joints[..., _PLACES, :] = _moved(
-            rotations[..., bones, :, :], moves[..., bones, :], shape.heads[bones]
-        )
-        joints[..., _TIP_PLACES, :] = _moved(rotations[..., last, :, :], moves[..., last, :], shape.tips)
+        for places, own, points in ((_PLACES, bones, shape.heads[bones]), (_TIP_PLACES, last, shape.tips)):
+            turned = (rotations[..., own, :, :] @ points[..., None])[..., 0]
+            joints[..., places, :] = turned + moves[..., own, :]
         return joints
 
     def skin(self, shape: HandShape, placed: tuple[Floats, Floats]) -> Floats:
@@ -144,10 +136,6 @@ def rotation_about(axes: Floats, angles: Floats) -> Floats:
     cross = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=-1).reshape(*angles.shape, 3, 3)
     sin, cos = np.sin(angles)[..., None, None], np.cos(angles)[..., None, None]
     return np.asarray(cos * np.eye(3) + sin * cross + (1 - cos) * axes[..., :, None] * axes[..., None, :])
-
-
-def _moved(rotations: Floats, moves: Floats, points: Floats) -> Floats:
-    return np.asarray((rotations @ points[..., None])[..., 0] + moves)
 
 
 def _bending(heads: Floats, tips: Floats) -> tuple[Floats, Floats, Floats]:

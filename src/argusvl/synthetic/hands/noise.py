@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import map_coordinates
 
-Floats32 = NDArray[np.float32]
+from argusvl.synthetic.hands.arrays import Floats32, Generator
 
 _CELLS = 64
 
@@ -38,7 +38,7 @@ def grain(points: Floats32, cell_m: float, offset: NDArray[np.floating]) -> Floa
     return np.asarray(volume().ravel()[(cell[:, 0] * _CELLS + cell[:, 1]) * _CELLS + cell[:, 2]])
 
 
-def in_plane(generator: np.random.Generator, size: tuple[int, int], cells: list[int]) -> Floats32:
+def in_plane(generator: Generator, size: tuple[int, int], cells: list[int]) -> Floats32:
     """``[height, width]`` of blotches of several sizes, weaker where smaller, about -1 to 1."""
     total, weight = np.zeros((size[1], size[0]), dtype=np.float32), np.float32(1)
     for count in cells:

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from argusvl.synthetic.hands.arrays import Floats, Generator, Indices
 from argusvl.synthetic.hands.balls import overlap
 from argusvl.synthetic.hands.model import (
     FIRST_PHALANX,
@@ -23,9 +23,6 @@ from argusvl.synthetic.hands.model import (
     HandShape,
     rotation_about,
 )
-
-Floats = NDArray[np.float64]
-Generator = np.random.Generator
 
 FLEXION_LIMITS = np.deg2rad(
     [
@@ -62,7 +59,7 @@ class Pose:
     wrist: Floats
     cup: Floats
 
-    def __getitem__(self, index: int | NDArray[np.int64]) -> Pose:
+    def __getitem__(self, index: int | Indices) -> Pose:
         return Pose(self.flexion[index], self.spread[index], self.wrist[index], self.cup[index])
 
     def limited(self) -> Pose:
@@ -79,9 +76,8 @@ class Pose:
         turns = np.empty((*self.cup.shape, NUM_BONES, 3, 3))
         turns[...] = np.eye(3)
         x, y, z = np.eye(3)
-        turns[..., FOREARM, :, :] = rotation_about(z, -self.wrist[..., 1]) @ rotation_about(
-            x, -self.wrist[..., 0]
-        )
+        bent, aside = rotation_about(x, -self.wrist[..., 0]), rotation_about(z, -self.wrist[..., 1])
+        turns[..., FOREARM, :, :] = aside @ bent
         cups = np.deg2rad([5.0, 10.0]) * self.cup[..., None]
         turns[..., [RING_METACARPAL, LITTLE_METACARPAL], :, :] = rotation_about(x, cups)
         first = list(FIRST_PHALANX)
@@ -100,14 +96,8 @@ class Pose:
 def curled(generator: Generator, curl: Floats, spread: Floats, *, shake: float = 6.0) -> Pose:
     """Fingers between straight (0) and curled up (1), which bend at all their joints together.
 
-    Args:
-        generator: Source of chance.
-        curl: ``[N, 4]`` index to little finger.
-        spread: ``[N]`` from 0, closed, to 1.
-        shake: Standard deviation of each angle, degrees.
-
-    Returns:
-        N poses; the thumb lies beside the hand.
+    ``curl`` is ``[N, 4]``, index to little finger, ``spread`` ``[N]`` from 0, closed, to 1, ``shake`` the standard
+    deviation of each angle in degrees. The thumb of the N poses lies beside the hand.
     """
     count = len(curl)
     flexion, aside = np.zeros((count, 5, 3)), np.zeros((count, 5))
@@ -116,9 +106,8 @@ def curled(generator: Generator, curl: Floats, spread: Floats, *, shake: float =
     # The last joint cannot but follow the middle one: one tendon bends both.
     flexion[:, 1:, 2] = 0.4 * flexion[:, 1:, 2] + 0.6 * (0.62 * flexion[:, 1:, 1])
     apart = spread[:, None] * np.clip(1 - 1.3 * curl, 0, 1)
-    aside[:, 1:] = (
-        _CLOSED + apart * (_OPEN - _CLOSED) + np.deg2rad(1.5) * generator.standard_normal((count, 4))
-    )
+    aside[:, 1:] = _CLOSED + apart * (_OPEN - _CLOSED)
+    aside[:, 1:] += np.deg2rad(1.5) * generator.standard_normal((count, 4))
     flexion[:, 0] = np.deg2rad(generator.uniform([-12, 0, -8], [8, 22, 30], (count, 3)))
     aside[:, 0] = np.deg2rad(generator.uniform(-30, 10, count))
     wrist = np.deg2rad(generator.normal([0, 0], [24, 9], (count, 2)))
@@ -133,30 +122,22 @@ def _thumb(pose: Pose, generator: Generator, low: list[float], high: list[float]
 
 
 def _open(generator: Generator, count: int) -> Pose:
-    curl = np.clip(
-        generator.normal(0.03, 0.05, (count, 4)) + generator.normal(0, 0.04, (count, 1)), -0.06, 0.3
-    )
-    return curled(generator, curl, generator.uniform(0, 1.1, count), shake=4)
+    curl = generator.normal(0.03, 0.05, (count, 4)) + generator.normal(0, 0.04, (count, 1))
+    return curled(generator, np.clip(curl, -0.06, 0.3), generator.uniform(0, 1.1, count), shake=4)
 
 
 def _relaxed(generator: Generator, count: int) -> Pose:
     curl = generator.uniform(0.1, 0.45, (count, 1)) + np.array([-0.05, 0, 0.04, 0.07])
     curl = curl + generator.normal(0, 0.05, (count, 4))
-    return _thumb(
-        curled(generator, curl, generator.uniform(0, 0.6, count)),
-        generator,
-        [-25, -8, 0, 0],
-        [25, 12, 25, 35],
-    )
+    pose = curled(generator, curl, generator.uniform(0, 0.6, count))
+    return _thumb(pose, generator, [-25, -8, 0, 0], [25, 12, 25, 35])
 
 
 def _free(generator: Generator, count: int) -> Pose:
     """Any finger anyhow, though neighbours move together."""
     common, tilt = generator.uniform(0, 0.9, (count, 1)), generator.normal(0, 0.2, (count, 1))
-    curl = np.clip(
-        common + tilt * np.array([-1, -0.3, 0.3, 1]) + generator.normal(0, 0.16, (count, 4)), -0.05, 1
-    )
-    pose = curled(generator, curl, generator.uniform(0, 1, count), shake=9)
+    curl = common + tilt * np.array([-1, -0.3, 0.3, 1]) + generator.normal(0, 0.16, (count, 4))
+    pose = curled(generator, np.clip(curl, -0.05, 1), generator.uniform(0, 1, count), shake=9)
     return _thumb(pose, generator, [-35, -15, -5, -15], [45, 25, 50, 60])
 
 
@@ -176,9 +157,8 @@ def _signs(generator: Generator, count: int) -> Pose:
     point, fist = generator.uniform(size=count) < 0.25, generator.uniform(size=count) < 0.4
     stretched[point] = [True, False, False, False]
     stretched[fist] = False
-    curl = np.where(
-        stretched, generator.uniform(-0.03, 0.12, (count, 4)), generator.uniform(0.75, 1.0, (count, 4))
-    )
+    straight, bent = generator.uniform(-0.03, 0.12, (count, 4)), generator.uniform(0.75, 1.0, (count, 4))
+    curl = np.where(stretched, straight, bent)
     pose = curled(generator, curl, generator.uniform(0, 0.8, count), shake=4)
     folded = _thumb(curled(generator, curl, np.zeros(count)), generator, [15, 5, 20, 10], [50, 35, 60, 70])
     out = generator.uniform(size=count) < np.where(fist, 0.2, 0.35)  # the thumb: out, or over the fingers

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Floats32 = NDArray[np.float32]
-Indices = NDArray[np.int64]
+from argusvl.synthetic.hands.arrays import Floats32, Indices
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,16 +49,10 @@ def rasterise(
     faces: NDArray[np.integer],
     size: tuple[int, int],
 ) -> Fragments:
-    """What a picture shows of closed surfaces.
+    """What a picture shows of closed surfaces, by their vertices' pixels ``[V, 2]`` and depths ``[V]``.
 
-    Triangles are seen from outside, where their corners run counter-clockwise to the eye; one with a corner that is
-    not before the camera is left out.
-
-    Args:
-        points_px: ``[V, 2]`` where the vertices are seen; (0, 0) is the picture's corner.
-        depths: ``[V]`` their z.
-        faces: ``[F, 3]`` corners of the triangles.
-        size: ``(width, height)``.
+    Triangles ``[F, 3]`` are seen from outside, where their corners run counter-clockwise to the eye; one with a corner
+    that is not before the camera is left out. The size is ``(width, height)``; pixel (0, 0) is the picture's corner.
     """
     width, height = size
     corners = points_px[faces].astype(np.float64)  # [F, 3, 2]
@@ -98,9 +91,8 @@ def rasterise(
     nearness = weight[:, 0] + weight[:, 1] + weight[:, 2]
     pixel = row[of_pixel] * width + column
     # The bits of positive floats are in their order: the nearest wins, of equals the one that comes last.
-    key = (nearness.view(np.uint32).astype(np.uint64) << np.uint64(32)) | np.arange(
-        len(face), dtype=np.uint64
-    )
+    bits = nearness.view(np.uint32).astype(np.uint64)
+    key = (bits << np.uint64(32)) | np.arange(len(face), dtype=np.uint64)
     best = np.zeros(width * height, dtype=np.uint64)
     np.maximum.at(best, pixel, key)
     shown = np.flatnonzero(best)

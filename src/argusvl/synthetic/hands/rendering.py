@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
+from argusvl.synthetic.hands.arrays import Bools, Floats, Floats32, Generator, Indices
 from argusvl.synthetic.hands.backgrounds import random_background
 from argusvl.synthetic.hands.camera import project
 from argusvl.synthetic.hands.landmarks import forearm_share, landmarks, vertex_normals
@@ -19,10 +19,6 @@ from argusvl.synthetic.hands.raster import Fragments, rasterise
 from argusvl.synthetic.hands.scene import Scene
 from argusvl.synthetic.hands.skin import Skin, Surface, linear, marked, random_skin, skin_at
 
-Floats = NDArray[np.float64]
-Floats32 = NDArray[np.float32]
-Generator = np.random.Generator
-
 FINER = 2  # samples a pixel, along each side
 
 
@@ -31,11 +27,7 @@ def render(
 ) -> Image.Image:
     """The picture of a scene as it falls on the sensor; what the camera makes of it comes after.
 
-    Args:
-        scene: What there is.
-        generator: Source of chance for all looks.
-        pictures: Backgrounds of the user's.
-        behind: The background itself, of the scene's size, where it is not to be chosen.
+    ``pictures`` are backgrounds of the user's; ``behind`` is the background itself, where it is not to be chosen.
     """
     skin = random_skin(generator)
     if behind is None:
@@ -51,17 +43,16 @@ def render(
     return image
 
 
-def silhouette(scene: Scene) -> NDArray[np.bool_]:
+def silhouette(scene: Scene) -> Bools:
     """``[height, width]``: where the hand or its forearm is, were there nothing else."""
-    fragments = rasterise(
-        project(scene.vertices, scene.camera), scene.vertices[:, 2], scene.faces, scene.size
-    )
+    seen = project(scene.vertices, scene.camera)
+    fragments = rasterise(seen, scene.vertices[:, 2], scene.faces, scene.size)
     mask = np.zeros(scene.size[0] * scene.size[1], dtype=bool)
     mask[fragments.pixel] = True
     return mask.reshape(scene.size[1], scene.size[0])
 
 
-def _surfaces(scene: Scene, skin: Skin, generator: Generator) -> tuple[NDArray[np.int64], Floats32, Floats32]:
+def _surfaces(scene: Scene, skin: Skin, generator: Generator) -> tuple[Indices, Floats32, Floats32]:
     """Pixels that show something ``[P]``, the share of each that it covers, and its light ``[P, 3]``."""
     light = random_light(generator)
     sleeve = _Sleeve(generator)
@@ -82,10 +73,7 @@ def _surfaces(scene: Scene, skin: Skin, generator: Generator) -> tuple[NDArray[n
     of_hand = fragments.face < len(hand.faces)
     marks = fragments.take(of_hand).of(marked(skin), hand.faces)
     worn = marks[:, 1] < sleeve.end_m
-    points, directions = (
-        fragments.of(vertices.astype(np.float32), faces),
-        fragments.of(normals.astype(np.float32), faces),
-    )
+    points, directions = (fragments.of(v.astype(np.float32), faces) for v in (vertices, normals))
     colour = np.empty((len(fragments.pixel), 3), np.float32)
     bump, gloss = np.zeros(len(colour), np.float32), np.ones(len(colour), np.float32)
     soft = of_hand.copy()
@@ -95,10 +83,8 @@ def _surfaces(scene: Scene, skin: Skin, generator: Generator) -> tuple[NDArray[n
     surface.colour[worn], surface.bump[worn], surface.gloss[worn] = cloth.colour, cloth.bump, cloth.gloss
     colour[of_hand], bump[of_hand], gloss[of_hand] = surface.colour, surface.bump, surface.gloss
     if scene.pose is not None:
-        there = (points[~of_hand] - scene.pose[:, 3].astype(np.float32)) @ scene.pose[:, :3].astype(
-            np.float32
-        )
-        thing = _solid_at(there, generator)
+        there = points[~of_hand] - scene.pose[:, 3].astype(np.float32)
+        thing = _solid_at(there @ scene.pose[:, :3].astype(np.float32), generator)
         colour[~of_hand], bump[~of_hand], gloss[~of_hand] = thing.colour, thing.bump, thing.gloss
     shadow = shadows(light.lamps[0], vertices, faces, points, directions)
     directions += 0.06 * _slope(fragments, bump, scene.size)
@@ -108,15 +94,14 @@ def _surfaces(scene: Scene, skin: Skin, generator: Generator) -> tuple[NDArray[n
     return fragments.pixel, cover, sent
 
 
-def _covered(vertices: Floats, faces: NDArray[np.int64], scene: Scene) -> tuple[Fragments, Floats32]:
+def _covered(vertices: Floats, faces: Indices, scene: Scene) -> tuple[Fragments, Floats32]:
     """One fragment for each pixel that shows a surface, and the share of the pixel's samples that do.
 
     Edges against the background are smooth so; light, which costs most, is worked out once a pixel.
     """
     width, height = scene.size
-    fine = rasterise(
-        FINER * project(vertices, scene.camera), vertices[:, 2], faces, (FINER * width, FINER * height)
-    )
+    seen = FINER * project(vertices, scene.camera)
+    fine = rasterise(seen, vertices[:, 2], faces, (FINER * width, FINER * height))
     row, column = np.divmod(fine.pixel, FINER * width)
     pixel = row // FINER * width + column // FINER
     samples = np.bincount(pixel, minlength=width * height)
@@ -149,9 +134,8 @@ class _Sleeve:
         # The wrist is at 0, the arm goes down along y.
         self.end_m = generator.uniform(-0.12, -0.015) if self.on else -np.inf
         self._thick = generator.uniform(0.002, 0.009)
-        self._colours = linear(
-            np.clip(generator.uniform(5, 250, 3) + generator.normal(0, 25, (2, 3)), 0, 255)
-        )
+        both = generator.uniform(5, 250, 3) + generator.normal(0, 25, (2, 3))
+        self._colours = linear(np.clip(both, 0, 255))
         self._stripes = generator.uniform() < 0.3
         self._period = generator.uniform(0.004, 0.03)
         self._offset = generator.uniform(0, 64, 3)
@@ -163,11 +147,8 @@ class _Sleeve:
         if not self.on:
             return np.zeros(len(rest))
         under = np.clip((self.end_m + 0.004 - rest[:, 1]) / 0.006, 0, 1)
-        return (
-            under
-            * (self._thick + self._folds * in_space(rest, 0.008, self._offset))
-            * (forearm_share() > 0.3)
-        )
+        thick = self._thick + self._folds * in_space(rest, 0.008, self._offset)
+        return under * thick * (forearm_share() > 0.3)
 
     def at(self, rest: Floats32) -> Surface:
         """The cloth at ``[P, 3]`` places of the hand at rest."""
@@ -194,26 +175,18 @@ def _solid_at(place: Floats32, generator: Generator) -> Surface:
     if look < 0.35:
         mix = 0.1 * fine
     elif look < 0.6:
-        axis = (
-            generator.standard_normal(3).astype(np.float32)
-            if generator.uniform() < 0.5
-            else np.eye(3, dtype=np.float32)[2]
-        )
-        wave = np.sin(
-            place @ axis * np.float32(2 * np.pi / generator.uniform(0.008, 0.06))
-            + np.float32(generator.uniform(0, 6))
-        )
+        axis = np.eye(3, dtype=np.float32)[2]
+        if generator.uniform() < 0.5:
+            axis = generator.standard_normal(3).astype(np.float32)
+        turns = place @ axis * np.float32(2 * np.pi / generator.uniform(0.008, 0.06))
+        wave = np.sin(turns + np.float32(generator.uniform(0, 6)))
         mix = (wave > generator.uniform(-0.8, 0.8)).astype(np.float32)
     else:
         blotch = in_space(place, generator.uniform(0.002, 0.012), offset)
-        mix = (
-            (blotch > 0.2).astype(np.float32)
-            if generator.uniform() < 0.5
-            else np.clip(0.5 + 0.5 * blotch, 0, 1)
-        )
-    colour = (first + mix[:, None] * (second - first)) * (1 + np.float32(generator.uniform(0, 0.12)) * fine)[
-        :, None
-    ]
+        hard = generator.uniform() < 0.5
+        mix = (blotch > 0.2).astype(np.float32) if hard else np.clip(0.5 + 0.5 * blotch, 0, 1)
+    worn = 1 + np.float32(generator.uniform(0, 0.12)) * fine
+    colour = (first + mix[:, None] * (second - first)) * worn[:, None]
     gloss = np.full(len(place), generator.choice([0.1, 1.0, 4.0]), np.float32)
     return Surface(colour.astype(np.float32), np.float32(generator.uniform(0, 0.5)) * fine, gloss)
 

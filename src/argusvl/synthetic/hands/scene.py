@@ -6,18 +6,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from argusvl.synthetic.hands.arrays import Bools, Floats, Generator, Indices
 from argusvl.synthetic.hands.camera import camera_matrix, project
 from argusvl.synthetic.hands.grasps import contacts, random_grasp
 from argusvl.synthetic.hands.landmarks import forearm_share
 from argusvl.synthetic.hands.model import hand_model
 from argusvl.synthetic.hands.poses import random_pose
 from argusvl.synthetic.hands.solids import Primitive
-
-Floats = NDArray[np.float64]
-Generator = np.random.Generator
 
 HOLDING = 0.5  # share of hands that hold something
 _MIRROR = np.diag([-1.0, 1.0, 1.0])
@@ -32,13 +29,10 @@ class Scene:
     Attributes:
         size: ``(width, height)`` of the picture.
         camera: ``[3, 3]`` K.
-        side: Of the hand.
         vertices: ``[V, 3]`` of the hand with its forearm.
         faces: ``[F, 3]`` of the hand, from outside counter-clockwise.
         joints: ``[21, 3]``.
         box: ``[4]``: left, top, right, bottom of the hand without its forearm, as far as it is in the picture.
-        contact: ``[21]`` bool.
-        solid: What it holds.
         pose: ``[3, 4]``: frame of the solid → the camera's.
     """
 
@@ -46,10 +40,10 @@ class Scene:
     camera: Floats
     side: Literal["left", "right"]
     vertices: Floats
-    faces: NDArray[np.int64]
+    faces: Indices
     joints: Floats
     box: Floats
-    contact: NDArray[np.bool_]
+    contact: Bools
     solid: Primitive | None
     pose: Floats | None
 
@@ -66,12 +60,9 @@ def random_scene(generator: Generator, size: tuple[int, int]) -> Scene:
     contact = np.zeros(21, dtype=bool) if grasp is None else contacts(grasp, vertices)
     turn = random_view(generator)
     vertices, joints = vertices @ turn.T, joints @ turn.T
-    solid, frame = (
-        (None, None)
-        if grasp is None
-        else (grasp.solid, turn @ np.column_stack([grasp.rotation, grasp.centre]))
-    )
-    faces, side = model.faces, "right"
+    frame = None if grasp is None else turn @ np.column_stack([grasp.rotation, grasp.centre])
+    faces = model.faces
+    side: Literal["left", "right"] = "right"
     if generator.uniform() < 0.5:
         # The same in a mirror; the solid, which is alike in a mirror, is mirrored once more in its own frame.
         side, faces = "left", faces[:, ::-1]
@@ -83,10 +74,8 @@ def random_scene(generator: Generator, size: tuple[int, int]) -> Scene:
     if frame is not None:
         frame = frame + np.column_stack([np.zeros((3, 3)), offset])
     vertices, joints = vertices + offset, joints + offset
-    return Scene(
-        size, camera, "left" if side == "left" else "right", vertices, faces, joints,
-        box_of(vertices, camera, size), contact, solid, frame,
-    )  # fmt: skip
+    box, solid = box_of(vertices, camera, size), None if grasp is None else grasp.solid
+    return Scene(size, camera, side, vertices, faces, joints, box, contact, solid, frame)
 
 
 def random_view(generator: Generator) -> Floats:
@@ -95,17 +84,15 @@ def random_view(generator: Generator) -> Floats:
         return Rotation.random(random_state=generator).as_matrix()
     # Usual: the palm, the back or the thumb's side looks to the camera more or less; the arm comes from below or aside,
     # rarely from the camera's own side.
-    faces = np.array([[0.0, 0, 1], [0, 0, -1], [1, 0, 0], [-1, 0, 0]])[
-        generator.choice(4, p=[0.28, 0.38, 0.24, 0.1])
-    ]
-    looks = faces + generator.normal(0, [0.5, 0.35, 0.5])
+    faces = np.array([[0.0, 0, 1], [0, 0, -1], [1, 0, 0], [-1, 0, 0]])
+    face = faces[generator.choice(4, p=[0.28, 0.38, 0.24, 0.1])]
+    looks = face + generator.normal(0, [0.5, 0.35, 0.5])
     looks /= np.linalg.norm(looks)
     fingers = np.array([0, 1.0, 0]) - looks[1] * looks
     fingers /= np.linalg.norm(fingers)
     hand = np.stack([np.cross(fingers, looks), fingers, looks])  # rows: right, up and towards the camera
-    angle = (
-        generator.normal(0, np.deg2rad(55)) if generator.uniform() < 0.7 else generator.uniform(0, 2 * np.pi)
-    )
+    usual = generator.uniform() < 0.7
+    angle = generator.normal(0, np.deg2rad(55)) if usual else generator.uniform(0, 2 * np.pi)
     roll = Rotation.from_euler("z", angle).as_matrix()
     return np.asarray(roll @ np.diag([1.0, -1, -1]) @ hand)
 

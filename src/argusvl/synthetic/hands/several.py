@@ -11,16 +11,17 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 
-from argusvl.synthetic.effects import Exposure, expose, random_exposure
+from argusvl.synthetic.effects import expose, random_exposure
+from argusvl.synthetic.hands.arrays import Generator
 from argusvl.synthetic.hands.backgrounds import pictures_in, random_background
 from argusvl.synthetic.hands.camera import project
 from argusvl.synthetic.hands.rendering import render, silhouette
 from argusvl.synthetic.hands.scene import Scene, box_of, random_scene
-from argusvl.synthetic.languages import Language
-from argusvl.synthetic.writing import DrawnObject, PaintedPicture, PlannedPicture, Scenes
+from argusvl.synthetic.writing import DrawnObject, Language, PaintedPicture, PlannedPicture, Scenes
 
 WORDS: dict[Language, str] = {"en": "hand", "zh": "手"}
 _HOW_MANY = (0.14, 0.4, 0.32, 0.14)
@@ -42,33 +43,20 @@ def generate(
     backgrounds: str | Path | None = None,
     progress: bool = False,
 ) -> None:
-    """Draws a set for detection; see :meth:`argusvl.synthetic.writing.Scenes.generate`.
+    """Draws a set for detection, as :meth:`argusvl.synthetic.writing.Scenes.generate` has it.
 
-    Args:
-        out: New or empty folder; a folder with this very set is left as it is.
-        images: Number of pictures in train, val and test together.
-        seed: The same seed gives the same bytes.
-        width: Of every picture, in pixels.
-        height: Of every picture, in pixels.
-        language: Of the descriptions, ``"zh"`` or ``"en"``.
-        backgrounds: Folder with photographs that show no hands, for four of five pictures; none: all are drawn.
-        progress: Show a progress bar.
+    ``backgrounds`` is a folder with photographs that show no hands, for four of five pictures; none: all are drawn.
 
     Raises:
         DataError: An argument makes no sense, ``out`` holds something else, or ``backgrounds`` holds no pictures.
         ArgusError: The folder cannot be written.
     """
     pictures = () if backgrounds is None else pictures_in(Path(backgrounds))
-    scenes = Scenes("hand-scenes", 1, partial(_plan, pictures=pictures), _words, lambda text: (text,))
-    number = len(pictures) or None
-    scenes.generate(
-        out, images=images, seed=seed, width=width, height=height, language=language, backgrounds=number,
-        progress=progress,
-    )  # fmt: skip
-
-
-def _words(language: Language) -> list[str]:
-    return [WORDS[language]]
+    plan = partial(_plan, pictures=pictures)
+    scenes = Scenes("hand-scenes", 1, plan, lambda language: [WORDS[language]])
+    asked: dict[str, Any] = {"images": images, "seed": seed, "width": width, "height": height}
+    asked |= {"language": language, "backgrounds": len(pictures) or None, "progress": progress}
+    scenes.generate(out, **asked)
 
 
 def _plan(
@@ -79,48 +67,34 @@ def _plan(
     hands = _hands(np.random.default_rng(geometry), (width, height))
     exposure = random_exposure(Random(rng.getrandbits(128)), max(width, height) / 448)
     word = WORDS[language]
-    paint = partial(_paint, hands, word, looks, (width, height), pictures, exposure)
+
+    def paint() -> PaintedPicture:
+        chance = np.random.default_rng(looks)
+        image = random_background(chance, (width, height), pictures, chance.uniform(40, 230, 3))
+        for hand in hands:
+            image = render(hand, chance, behind=image)
+        objects = tuple(DrawnObject(hand.box, word) for hand in hands)
+        return PaintedPicture(expose(image, exposure), objects, exposure.quality)
+
     return PlannedPicture((word,) * len(hands), paint)
 
 
-def _paint(
-    hands: Sequence[Scene],
-    word: str,
-    seed: int,
-    size: tuple[int, int],
-    pictures: Sequence[Path],
-    exposure: Exposure,
-) -> PaintedPicture:
-    looks = np.random.default_rng(seed)
-    image = random_background(looks, size, pictures, looks.uniform(40, 230, 3))
-    for hand in hands:
-        image = render(hand, looks, behind=image)
-    objects = tuple(DrawnObject.at(hand.box, word) for hand in hands)
-    return PaintedPicture(expose(image, exposure), objects, exposure.quality)
-
-
-def _hands(generator: np.random.Generator, size: tuple[int, int]) -> list[Scene]:
+def _hands(generator: Generator, size: tuple[int, int]) -> list[Scene]:
     """From the farthest to the nearest."""
     found: list[Scene] = []
     for _ in range(int(generator.choice(len(_HOW_MANY), p=_HOW_MANY))):
         for _ in range(_TRIES):
             hand = _placed(generator, size)
-            together = sorted([*found, hand], key=_smallness)
-            if _shows(hand) and not any(map(_is_hidden, together, _all_after(together))):
+            # The smaller a hand is seen, the farther it is taken to be.
+            together = sorted([*found, hand], key=lambda one: -one.joints[:, 2].mean() / one.camera[0, 0])
+            hidden = (_is_hidden(one, together[place + 1 :]) for place, one in enumerate(together))
+            if _shows(hand) and not any(hidden):
                 found = together
                 break
     return found
 
 
-def _smallness(hand: Scene) -> float:
-    return -float(hand.joints[:, 2].mean() / hand.camera[0, 0])
-
-
-def _all_after(hands: list[Scene]) -> list[list[Scene]]:
-    return [hands[place + 1 :] for place in range(len(hands))]
-
-
-def _placed(generator: np.random.Generator, size: tuple[int, int]) -> Scene:
+def _placed(generator: Generator, size: tuple[int, int]) -> Scene:
     """A hand in a window of the picture, seen by a camera that sees all of it."""
     side = float(np.exp(generator.uniform(np.log(_SMALLEST_PX), np.log(1.1 * min(size)))))
     window = random_scene(generator, (round(side), round(side)))

@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from argusvl.synthetic.hands.arrays import Floats, Floats32, Generator
 from argusvl.synthetic.hands.landmarks import CREASE, FLUSH, NAIL, PALM, REST, landmarks
 from argusvl.synthetic.hands.noise import grain, in_space
-
-Floats = NDArray[np.float64]
-Floats32 = NDArray[np.float32]
-Generator = np.random.Generator
 
 BLOTCH = 10
 """Column of :func:`marked`, after those of the landmarks."""
@@ -42,7 +39,6 @@ class Skin:
         mottling: Depth of irregular colour.
         creases: Depth of creases.
         roughness: Of the surface, from wet to dry.
-        nail: ``[3]`` linear light.
         offset: ``[3]`` into the field of noise.
     """
 
@@ -63,9 +59,8 @@ def linear(srgb: ArrayLike) -> Floats:
 
 def random_skin(generator: Generator) -> Skin:
     """A person's."""
-    place = (len(_TONES) - 1.001) * generator.beta(
-        1.1, 1.6
-    )  # all tones, those of most photographs more often
+    # All tones, those of most photographs more often.
+    place = (len(_TONES) - 1.001) * generator.beta(1.1, 1.6)
     low = int(place)
     tone = linear(_TONES[low] + (place - low) * (_TONES[low + 1] - _TONES[low]))
     tone = tone * np.exp(generator.normal(0, [0.05, 0.02, 0.06])) * np.exp(generator.normal(0, 0.12))
@@ -114,7 +109,8 @@ def skin_at(skin: Skin, marks: Floats32) -> Surface:
     fine = grain(marks[:, REST], 0.0008, skin.offset)
     palm = _smooth(marks[:, PALM], -0.15, 0.5)
     flush = marks[:, FLUSH] + 0.25 * blotch
-    colour = _towards(skin.tone, palm, skin.palm) * (1 + flush[:, None] * (skin.flush - 1).astype(np.float32))
+    tone = np.asarray(skin.tone * (1 + palm[:, None] * (skin.palm - 1)), dtype=np.float32)
+    colour = tone * (1 + flush[:, None] * (skin.flush - 1).astype(np.float32))
     colour *= (1 + skin.mottling * (blotch + 0.6 * fine))[:, None] ** np.array([0.7, 1.0, 1.1], np.float32)
     # One deep line on the palm's side of each joint, fine folds over its back.
     depth, phalanx = marks[:, CREASE.start], marks[:, CREASE.start + 1]
@@ -133,10 +129,6 @@ def skin_at(skin: Skin, marks: Floats32) -> Surface:
     rim = np.exp(-(((round_end - 1.0) / 0.09) ** 2)) * _smooth(along, 0.4, 0.44) * _smooth(back, 0.15, 0.35)
     colour *= (1 - 0.25 * rim)[:, None]
     return Surface(colour, 0.4 * fine - 2 * dent, gloss + 2.5 * nail)
-
-
-def _towards(tone: Floats, share: Floats32, factor: Floats) -> Floats32:
-    return np.asarray(tone * (1 + share[:, None] * (factor - 1)), dtype=np.float32)
 
 
 def _smooth(values: Floats32, low: float, high: float) -> Floats32:

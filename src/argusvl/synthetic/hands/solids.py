@@ -16,11 +16,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from argusvl.core.errors import DataError
-
-Floats = NDArray[np.float64]
+from argusvl.synthetic.hands.arrays import Floats, Generator
 
 SIZES = {"box": 3, "cylinder": 2, "sphere": 1, "capsule": 2, "cone": 2}
 """Kind → how many numbers its size has."""
@@ -30,11 +28,7 @@ KINDS = tuple(SIZES)
 
 @dataclass(frozen=True, slots=True)
 class Primitive:
-    """One solid.
-
-    Attributes:
-        kind: One of :data:`KINDS`.
-        size: Metres; what they are says the table of the module.
+    """One solid; what its size in metres is says the table of the module.
 
     Raises:
         DataError: There is no such kind, or the size is none of it.
@@ -45,18 +39,12 @@ class Primitive:
 
     def __post_init__(self) -> None:
         if self.kind not in SIZES:
-            raise DataError(
-                f"no solid is known as {self.kind!r}",
-                where="Primitive",
-                remedy=f"the kinds are {', '.join(KINDS)}",
-            )
+            what, remedy = f"no solid is known as {self.kind!r}", f"the kinds are {', '.join(KINDS)}"
+            raise DataError(what, where="Primitive", remedy=remedy)
         size = tuple(float(value) for value in self.size)
         if len(size) != SIZES[self.kind] or not all(0 < value < np.inf for value in size):
-            raise DataError(
-                f"{list(size)} is no size of a {self.kind}",
-                where="Primitive",
-                remedy=f"give {SIZES[self.kind]} positive numbers, in metres",
-            )
+            remedy = f"give {SIZES[self.kind]} positive numbers, in metres"
+            raise DataError(f"{list(size)} is no size of a {self.kind}", where="Primitive", remedy=remedy)
         object.__setattr__(self, "size", size)
 
     @property
@@ -89,7 +77,7 @@ class Primitive:
                 return np.asarray(outside + np.minimum(beyond.max(-1), 0))
         return self._distance_of_turned(points)
 
-    def surface(self, count: int, generator: np.random.Generator) -> tuple[Floats, Floats]:
+    def surface(self, count: int, generator: Generator) -> tuple[Floats, Floats]:
         """Points spread evenly over the surface.
 
         Returns:
@@ -154,24 +142,22 @@ class Primitive:
         along = ((place - start) * side).sum(-1) / (side * side).sum(-1)
         away = place - start - np.clip(along, 0, 1)[..., None] * side
         nearest = np.linalg.norm(away, axis=-1).min(-1)
-        beyond = (
-            ((place - start) * _outward(profile)).sum(-1).max(-1)
-        )  # convex: inside of each part, or not inside
+        # Convex: inside of each part, or not inside.
+        beyond = ((place - start) * _outward(profile)).sum(-1).max(-1)
         return np.asarray(np.where(beyond < 0, -nearest, nearest))
 
-    def _surface_of_capsule(self, count: int, generator: np.random.Generator) -> tuple[Floats, Floats]:
+    def _surface_of_capsule(self, count: int, generator: Generator) -> tuple[Floats, Floats]:
         radius, height = self.size
         normals = _directions(count, generator)
         on_side = generator.uniform(size=count) < height / (height + 2 * radius)
         flat = normals[on_side] * [1, 1, 0]
         normals[on_side] = flat / np.linalg.norm(flat, axis=1, keepdims=True)
         points = normals * radius
-        points[:, 2] += (
-            np.where(on_side, generator.uniform(-0.5, 0.5, count), np.sign(normals[:, 2]) / 2) * height
-        )
+        along = np.where(on_side, generator.uniform(-0.5, 0.5, count), np.sign(normals[:, 2]) / 2)
+        points[:, 2] += along * height
         return points, normals
 
-    def _surface_of_box(self, count: int, generator: np.random.Generator) -> tuple[Floats, Floats]:
+    def _surface_of_box(self, count: int, generator: Generator) -> tuple[Floats, Floats]:
         x, y, z = self.size
         areas = np.array([y * z, x * z, x * y])
         axis = generator.choice(3, count, p=areas / areas.sum())
@@ -190,6 +176,6 @@ def _outward(profile: Floats) -> Floats:
     return np.asarray(across / np.linalg.norm(side, axis=1, keepdims=True))
 
 
-def _directions(count: int, generator: np.random.Generator) -> Floats:
+def _directions(count: int, generator: Generator) -> Floats:
     drawn = generator.standard_normal((count, 3))
     return np.asarray(drawn / np.linalg.norm(drawn, axis=1, keepdims=True))

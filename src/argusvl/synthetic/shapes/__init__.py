@@ -13,11 +13,10 @@ from functools import partial
 from random import Random
 
 from argusvl.synthetic.effects import expose
-from argusvl.synthetic.languages import Language
 from argusvl.synthetic.shapes.composition import compose
 from argusvl.synthetic.shapes.scene import Plan, paint_plan
 from argusvl.synthetic.shapes.terms import COLOURS, STATES, TERMS, describe
-from argusvl.synthetic.writing import DrawnObject, PaintedPicture, PlannedPicture, Scenes
+from argusvl.synthetic.writing import DrawnObject, Language, PaintedPicture, PlannedPicture, Scenes
 
 
 def _plan(rng: Random, width: int, height: int, language: Language) -> PlannedPicture:
@@ -29,7 +28,7 @@ def _plan(rng: Random, width: int, height: int, language: Language) -> PlannedPi
 def _paint(plan: Plan, language: Language) -> PaintedPicture:
     image, shown = paint_plan(plan)
     objects = tuple(
-        DrawnObject.at(thing.box, describe(thing.item.label, language))
+        DrawnObject(thing.box, describe(thing.item.label, language))
         for thing in sorted(shown, key=lambda thing: (thing.box.y0, thing.box.x0))
     )
     return PaintedPicture(expose(image, plan.exposure), objects, plan.exposure.quality)

@@ -58,23 +58,18 @@ def draw_nucleate_cell(sheet: Sheet, look: Look) -> None:
     r, rng = look.radius, look.rng
     outer = outlines.blob(rng, 0.94 * r, 0.94 * r * rng.uniform(0.82, 1.0), rng.choice((0.02, 0.05, 0.08)))
     plasma = mix(look.colour, rng.choice((WHITE, WHITE, (250, 190, 205))), rng.uniform(0.45, 0.75))
-    grain = mottle(
-        rng, max(1.0, rng.uniform(0.03, 0.09) * r), rng.uniform(0.2, 0.8), crisp=rng.random() < 0.6
-    )
+    fine, strength = max(1.0, rng.uniform(0.03, 0.09) * r), rng.uniform(0.2, 0.8)
+    grain = mottle(rng, fine, strength, crisp=rng.random() < 0.6)
     sheet.lay(Paint(plasma, mix(look.colour, plasma, 0.3), grain), outer, soft=0.5)
     if rng.random() < 0.6:
         sheet.trace(Paint(mix(look.colour, plasma, 0.4)), 0.05 * r, outer, atop=True, soft=0.4)
     chromatin = Paint(look.colour, shade(look.colour, 0.62), mottle(rng, max(1.5, 0.12 * r), 0.9))
     sheet.lay(chromatin, *_nucleus(look), atop=True, soft=0.3 + 0.015 * r)
     if rng.random() < 0.4:
-        count = rng.randrange(8, 30)
         grains = []
-        for _ in range(count):
-            angle, at, size = (
-                rng.uniform(0, 2 * math.pi),
-                r * math.sqrt(rng.random()),
-                rng.uniform(0.02, 0.045) * r,
-            )
+        for _ in range(rng.randrange(8, 30)):
+            angle, at = rng.uniform(0, 2 * math.pi), r * math.sqrt(rng.random())
+            size = rng.uniform(0.02, 0.045) * r
             grains.append(outlines.ellipse(at * math.cos(angle), at * math.sin(angle), size, size, 6))
         sheet.lay(look.shade(0.8), *grains, atop=True, opacity=0.8)
 
@@ -92,8 +87,7 @@ def _nucleus(look: Look) -> list[Outline]:
     lobes = rng.randrange(2, 6)
     distance = rng.uniform(0.34, 0.46) * r
     step = rng.uniform(300, 340) / lobes if lobes > 2 else 170
-    shapes = []
-    centres = []
+    shapes, centres = [], []
     for i in range(lobes):
         angle = math.radians(turn + i * step + rng.uniform(-12, 12))
         centre = (x + distance * math.cos(angle), y + distance * math.sin(angle))

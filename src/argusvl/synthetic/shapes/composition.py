@@ -7,12 +7,11 @@ things with small ones about them, and nothing but clutter.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from random import Random
 
-from argusvl.synthetic.canvas import Colour, mix
+from argusvl.synthetic.canvas import Colour, mix, unit_of
 from argusvl.synthetic.effects import Exposure, random_exposure
 from argusvl.synthetic.shapes import grounds
 from argusvl.synthetic.shapes.cells import CELLS
@@ -23,66 +22,34 @@ from argusvl.synthetic.shapes.palette import random_colour, random_ground_colour
 from argusvl.synthetic.shapes.scene import Item, Plan
 from argusvl.synthetic.shapes.terms import COLOURS, STATES, Label, allowed_colours
 
+PaintGround = Callable[[], Plane]
+
 MIN_RADIUS_PX: dict[str, float] = {
-    "granule": 3.0,
-    "disc": 4.5,
-    "square": 5.5,
-    "ring": 6.0,
-    "bar": 8.0,
-    "triangle": 6.5,
-    "ellipse": 7.0,
-    "rectangle": 7.0,
-    "plain_cell": 8.0,
-    "rod": 7.0,
-    "cross": 7.0,
-    "nut": 8.0,
-    "screw": 9.0,
-    "letter": 8.0,
-    "digit": 8.0,
-    "star": 9.0,
-    "arrow": 9.0,
-    "crescent": 9.0,
-    "hexagon": 9.0,
-    "flower": 10.0,
-    "leaf": 11.0,
-    "tube": 12.0,
-    "key": 12.0,
-    "tag": 12.0,
-    "nucleate_cell": 14.0,
-    "bolt": 12.0,
-    "gear": 12.0,
+    **{"granule": 3.0, "disc": 4.5, "square": 5.5, "ring": 6.0, "triangle": 6.5},
+    **dict.fromkeys(("ellipse", "rectangle", "rod", "cross"), 7.0),
+    **dict.fromkeys(("bar", "plain_cell", "nut", "letter", "digit"), 8.0),
+    **dict.fromkeys(("screw", "star", "arrow", "crescent", "hexagon"), 9.0),
+    **{"flower": 10.0, "leaf": 11.0, "nucleate_cell": 14.0},
+    **dict.fromkeys(("tube", "key", "tag", "bolt", "gear"), 12.0),
 }
 """Half of the longest side at which a kind can still be told from the others; 15 where none is given."""
 
 _TEXTURED_MIN_RADIUS_PX = 16.0
 _FASTENERS = ("screw", "bolt", "nut")
 _PANEL_KINDS = (
-    "plate",
-    "ports",
-    "plug",
-    "tag",
-    "dial",
-    "chip",
-    "grille",
-    "bracket",
-    "disc",
-    "ring",
-    "letter",
-    "gear",
+    *("plate", "ports", "plug", "tag", "dial", "chip"),
+    *("grille", "bracket", "disc", "ring", "letter", "gear"),
 )
 
 
 @dataclass(slots=True)
 class Style:
-    """What the things of one picture have in common.
+    """What the things of one picture have in common: colours and kinds that may occur, and looks.
 
     Attributes:
-        colours: That may occur.
-        kinds: That may occur.
-        opacity: Chooses an opacity.
+        see_through: Share of the things that something shows through.
         lit: Share of the things that are shaded.
         shadow: Length of the shadows, 0 for none.
-        turned: Whether things are turned at random.
     """
 
     colours: Sequence[str]
@@ -95,15 +62,7 @@ class Style:
 
 @dataclass(slots=True)
 class Draft:
-    """A picture in the making.
-
-    Attributes:
-        rng: Source of all chance.
-        width: Of the picture, pixels.
-        height: Of the picture, pixels.
-        style: Of its things.
-        items: So far, from the lowest up.
-    """
+    """A picture in the making, all chance from ``rng``; ``items`` are those so far, from the lowest up."""
 
     rng: Random
     width: int
@@ -114,7 +73,7 @@ class Draft:
     @property
     def unit(self) -> float:
         """Length of a pixel of a 448 × 336 picture, in this picture's pixels."""
-        return math.sqrt(self.width * self.height / (448 * 336))
+        return unit_of(self.width, self.height)
 
     def add(
         self,
@@ -132,13 +91,11 @@ class Draft:
         rng, style = self.rng, self.style
         if label is None:
             label = self.random_label(kind, radius)
-        radius = max(radius, _least_radius(label[0], label[2] if len(label) > 2 else ""))
+        radius = max(radius, _least_radius(*label))
         lit = rng.random() < style.lit and label[1] not in ("black", "white")
-        light = (
-            (rng.uniform(-0.2, 0.2), rng.uniform(-0.2, 0.2), rng.choice((0.0, 0.3, -0.15)))
-            if lit
-            else (0, 0, 0)
-        )
+        light = (0.0, 0.0, 0.0)
+        if lit:
+            light = (rng.uniform(-0.2, 0.2), rng.uniform(-0.2, 0.2), rng.choice((0.0, 0.3, -0.15)))
         turn = rng.uniform(0, 360) if style.turned else rng.choice((0.0, 0.0, 90.0)) + rng.uniform(-4, 4)
         self.items.append(
             Item(
@@ -160,9 +117,9 @@ class Draft:
         """A label in the picture's style that can be told at a size."""
         rng = self.rng
         if kind is None:
-            fitting = [k for k in self.style.kinds if _least_radius(k, "") <= radius]
+            fitting = [k for k in self.style.kinds if _least_radius(k) <= radius]
             kind = rng.choice(fitting or self.style.kinds)
-        states = [s for s in STATES[kind] if _least_radius(kind, s) <= radius] or list(STATES[kind][:1])
+        states = [s for s in STATES[kind] if _least_radius(kind, state=s) <= radius] or list(STATES[kind][:1])
         if "filled" in states and rng.random() < 0.3:
             states = ["filled"]
         state = rng.choice(states) if states else None
@@ -181,10 +138,8 @@ def compose(rng: Random, width: int, height: int) -> Plan:
     kind = rng.choices(kinds, (0.27, 0.13, 0.09, 0.25, 0.16, 0.06, 0.04))[0]
     draft = Draft(rng, width, height, _random_style(rng))
     ground = kind(draft)
-    items = tuple(draft.items)
-    return Plan(
-        width, height, ground, items, rng.random() ** 2, rng.getrandbits(32), _exposure(rng, draft.unit)
-    )
+    dust, seed = rng.random() ** 2, rng.getrandbits(32)
+    return Plan(width, height, ground, tuple(draft.items), dust, seed, _exposure(rng, draft.unit))
 
 
 def _random_style(rng: Random) -> Style:
@@ -217,37 +172,27 @@ def _exposure(rng: Random, unit: float) -> Exposure:
 
 def _ground(
     draft: Draft, paint: grounds.Ground, colour: Colour, clutter: float, cables: int = 0
-) -> partial[Plane]:
-    return partial(
-        paint_ground,
-        paint=paint,
-        width=draft.width,
-        height=draft.height,
-        colour=colour,
-        clutter=clutter,
-        cables=cables,
-        seed=draft.rng.getrandbits(32),
-    )
+) -> PaintGround:
+    """Paints a ground with its clutter."""
+    seed = draft.rng.getrandbits(32)
+
+    def painted() -> Plane:
+        rng = Random(seed)
+        planes = paint(rng, draft.width, draft.height, colour)
+        grounds.add_clutter(planes, rng, clutter)
+        grounds.add_cables(planes, rng, cables)
+        return planes
+
+    return painted
 
 
-def paint_ground(
-    paint: grounds.Ground, width: int, height: int, colour: Colour, clutter: float, cables: int, seed: int
-) -> Plane:
-    """A ground with its clutter."""
-    rng = Random(seed)
-    planes = paint(rng, width, height, colour)
-    grounds.add_clutter(planes, rng, clutter)
-    grounds.add_cables(planes, rng, cables)
-    return planes
-
-
-def _any_ground(draft: Draft) -> partial[Plane]:
+def _any_ground(draft: Draft) -> PaintGround:
     rng = draft.rng
     paint = rng.choices([g for g, _ in grounds.GROUNDS], [w for _, w in grounds.GROUNDS])[0]
     return _ground(draft, paint, random_ground_colour(rng), rng.random())
 
 
-def _scattered(draft: Draft) -> partial[Plane]:
+def _scattered(draft: Draft) -> PaintGround:
     """Things of all sizes anywhere."""
     rng = draft.rng
     count = round(math.exp(rng.uniform(0, math.log(45))))
@@ -260,14 +205,14 @@ def _scattered(draft: Draft) -> partial[Plane]:
     return _any_ground(draft)
 
 
-def _grid(draft: Draft) -> partial[Plane]:
+def _grid(draft: Draft) -> PaintGround:
     """One to three grids or rows of like things, turned together."""
     rng, unit = draft.rng, draft.unit
     for _ in range(rng.choice((1, 1, 2, 3))):
         radius = unit * math.exp(rng.uniform(math.log(7), math.log(34)))
         kinds = rng.sample(list(draft.style.kinds), min(len(draft.style.kinds), rng.choice((1, 1, 2, 4))))
         label = draft.random_label(rng.choice(kinds), radius)
-        radius = max(radius, _least_radius(label[0], label[2] if len(label) > 2 else ""))
+        radius = max(radius, _least_radius(*label))
         same = rng.choice((0, 1, 2))  # nothing, the kind, the whole label
         seed = rng.getrandbits(32) if same == 2 and rng.random() < 0.5 else None  # and every detail
         pitch_x, pitch_y = radius * rng.uniform(2.1, 3.6), radius * rng.uniform(2.1, 3.6)
@@ -287,16 +232,14 @@ def _grid(draft: Draft) -> partial[Plane]:
                 py = y + u * sin + v * cos + rng.uniform(-jitter, jitter)
                 if not (0 < px < draft.width and 0 < py < draft.height) or len(draft.items) >= 60:
                     continue
-                this = (
-                    label
-                    if same == 2
-                    else draft.random_label(label[0] if same else rng.choice(kinds), radius)
-                )
+                this = label
+                if same < 2:
+                    this = draft.random_label(label[0] if same else rng.choice(kinds), radius)
                 draft.add(px, py, radius, label=this, degrees=own_turn, seed=seed)
     return _any_ground(draft)
 
 
-def _heaps(draft: Draft) -> partial[Plane]:
+def _heaps(draft: Draft) -> PaintGround:
     """Things of similar size in heaps, each over others."""
     rng = draft.rng
     for _ in range(rng.choice((1, 2, 2, 3, 4))):
@@ -311,7 +254,7 @@ def _heaps(draft: Draft) -> partial[Plane]:
     return _any_ground(draft)
 
 
-def _microscope(draft: Draft) -> partial[Plane]:
+def _microscope(draft: Draft) -> PaintGround:
     """A field of cells: many plain ones, some with a nucleus, granules and rods."""
     rng, unit = draft.rng, draft.unit
     light = rng.choice(((236, 236, 226), (222, 226, 214), (240, 232, 236), (230, 236, 244), (206, 208, 200)))
@@ -362,7 +305,7 @@ def _microscope(draft: Draft) -> partial[Plane]:
     return _ground(draft, grounds.transmitted, light, rng.choice((0.0, 0.2, 0.5)))
 
 
-def _panel(draft: Draft) -> partial[Plane]:
+def _panel(draft: Draft) -> PaintGround:
     """A panel: fasteners at corners and edges, plates, rows of ports, tags, plugs."""
     rng, unit = draft.rng, draft.unit
     draft.style.turned, draft.style.see_through = rng.random() < 0.2, 0.0
@@ -378,16 +321,15 @@ def _panel(draft: Draft) -> partial[Plane]:
             kind = rng.choice(_FASTENERS)
         states = STATES[kind]
         label: Label = (kind, metal, rng.choice(states)) if states else (kind, metal)
-        draft.add(
-            *draft.inside(radius), radius * rng.uniform(0.85, 1.2), label=label, degrees=rng.uniform(0, 360)
-        )
-    paint = rng.choice(
-        (grounds.brushed, grounds.brushed, grounds.plain, grounds.graded, grounds.out_of_focus)
-    )
+        x, y = draft.inside(radius)
+        size = radius * rng.uniform(0.85, 1.2)
+        draft.add(x, y, size, label=label, degrees=rng.uniform(0, 360))
+    paints = (grounds.brushed, grounds.brushed, grounds.plain, grounds.graded, grounds.out_of_focus)
+    paint = rng.choice(paints)
     return _ground(draft, paint, random_ground_colour(rng), rng.random(), rng.choice((0, 0, 1, 2, 4)))
 
 
-def _huge(draft: Draft) -> partial[Plane]:
+def _huge(draft: Draft) -> PaintGround:
     """One or two things that fill most of the picture, and small ones about them."""
     rng = draft.rng
     side = min(draft.width, draft.height)
@@ -399,15 +341,15 @@ def _huge(draft: Draft) -> partial[Plane]:
     return _any_ground(draft)
 
 
-def _nothing(draft: Draft) -> partial[Plane]:
+def _nothing(draft: Draft) -> PaintGround:
     """Clutter alone."""
     rng = draft.rng
     paint = rng.choice((*(g for g, _ in grounds.GROUNDS), grounds.transmitted))
     return _ground(draft, paint, random_ground_colour(rng), 1.0)
 
 
-def _least_radius(kind: str, state: str) -> float:
-    """Half of the longest side at which a kind and state can be told."""
+def _least_radius(kind: str, colour: str = "", state: str = "") -> float:
+    """Half of the longest side at which what a label says can be told."""
     least = MIN_RADIUS_PX.get(kind, 15.0)
     if state in ("", "filled", "even"):
         return least

@@ -118,19 +118,16 @@ def draw_ports(sheet: Sheet, look: Look) -> None:
     sheet.trace(look.shade(0.6), 0.03 * r, outlines.rect(-x, -y, x, y), atop=True)
     w, h = 0.36 * pitch, 0.62 * y
     centres = [(i + 0.5) * pitch - 0.9 * r for i in range(count)]
-    inside = Paint((62, 64, 70) if look.dark else BLACK)
-    sheet.lay(inside, *(outlines.rect(x - w, -h, x + w, h) for x in centres), atop=True)
+    ports = [outlines.rect(x - w, -h, x + w, h) for x in centres]
+    sheet.lay(Paint((62, 64, 70) if look.dark else BLACK), *ports, atop=True)
     if look.dark:
-        sheet.trace(
-            Paint(_STEEL), 0.02 * r, *(outlines.rect(x - w, -h, x + w, h) for x in centres), atop=True
-        )
+        sheet.trace(Paint(_STEEL), 0.02 * r, *ports, atop=True)
     filled = {"empty": 0, "half_full": count // 2, "full": count}[look.state]
     plugged = rng.sample(centres, filled) if rng.random() < 0.5 else centres[:filled]
     if plugged:
         body = Paint(rng.choice(((236, 236, 230), (70, 150, 220), (240, 200, 60), (90, 200, 120))))
-        sheet.lay(
-            body, *(outlines.rect(x - 0.8 * w, -0.75 * h, x + 0.8 * w, 0.8 * h) for x in plugged), atop=True
-        )
+        plugs = (outlines.rect(x - 0.8 * w, -0.75 * h, x + 0.8 * w, 0.8 * h) for x in plugged)
+        sheet.lay(body, *plugs, atop=True)
         latches = (outlines.rect(x - 0.3 * w, -0.3 * h, x + 0.3 * w, 0.8 * h) for x in plugged)
         sheet.lay(Paint((60, 62, 66)), *latches, atop=True)
 
@@ -144,13 +141,10 @@ def draw_plug(sheet: Sheet, look: Look) -> None:
         y = (i - (pins - 1) / 2) * 1.3 * w / max(1, pins - 1)
         half = 0.13 * w if pins > 1 else 0.34 * w
         sheet.lay(look.paint(_STEEL), outlines.rect(-r, y - half, -0.4 * r, y + half))
-    sheet.lay(
-        look.shade(0.5), outlines.ribbon(outlines.points((0.5 * r, 0), (0.7 * r, 0), (0.92 * r, 0)), 0.3 * w)
-    )
-    sheet.lay(
-        look.shade(0.72),
-        outlines.points((0.2 * r, -0.62 * w), (0.66 * r, -0.3 * w), (0.66 * r, 0.3 * w), (0.2 * r, 0.62 * w)),
-    )
+    cable = outlines.points((0.5 * r, 0), (0.7 * r, 0), (0.92 * r, 0))
+    sheet.lay(look.shade(0.5), outlines.ribbon(cable, 0.3 * w))
+    wide, narrow = ((0.2 * r, -0.62 * w), (0.2 * r, 0.62 * w)), ((0.66 * r, -0.3 * w), (0.66 * r, 0.3 * w))
+    sheet.lay(look.shade(0.72), outlines.points(wide[0], *narrow, wide[1]))
     sheet.lay(look.paint(), outlines.rounded(-0.55 * r, -w, 0.26 * r, w, 0.25 * w))
     grips = [outlines.rect(x * r, -0.6 * w, (x + 0.05) * r, 0.6 * w) for x in (-0.3, -0.14, 0.02)]
     sheet.lay(look.paint(look.contrary), *grips, atop=True)
@@ -187,9 +181,8 @@ def draw_dial(sheet: Sheet, look: Look) -> None:
     """A dial: a rim in its colour, a pale or dark face with ticks, and a hand."""
     r, rng = look.radius, look.rng
     sheet.lay(look.paint(), outlines.ellipse(0, 0, r, r))
-    face, ink = (
-        (WHITE, BLACK) if look.dark or (rng.random() < 0.6 and sum(look.colour) < 600) else (BLACK, WHITE)
-    )
+    pale = look.dark or (rng.random() < 0.6 and sum(look.colour) < 600)
+    face, ink = (WHITE, BLACK) if pale else (BLACK, WHITE)
     inner = 0.74 * r
     sheet.lay(Paint(face), outlines.ellipse(0, 0, inner, inner), atop=True)
     ticks = [
@@ -224,9 +217,8 @@ def draw_chip(sheet: Sheet, look: Look) -> None:
     sheet.lay(look.paint(), outlines.rect(-x, -y, x, y))
     sheet.lay(look.paint(look.contrary), outlines.ellipse(-0.75 * x, 0.55 * y, 0.1 * r, 0.1 * r), atop=True)
     if rng.random() < 0.6:
-        lines = [
-            outlines.rect(-0.4 * x, v * y, rng.uniform(0.2, 0.7) * x, (v + 0.16) * y) for v in (-0.35, 0.0)
-        ]
+        ends = [(v, rng.uniform(0.2, 0.7) * x) for v in (-0.35, 0.0)]
+        lines = [outlines.rect(-0.4 * x, v * y, end, (v + 0.16) * y) for v, end in ends]
         sheet.lay(look.paint(look.contrary), *lines, atop=True)
 
 
@@ -285,12 +277,8 @@ def draw_key(sheet: Sheet, look: Look) -> None:
         for x in (0.86, 0.66, 0.46)[: rng.choice((2, 3))]
     ]
     head = outlines.regular(6, bow) if rng.random() < 0.3 else outlines.ellipse(0, 0, bow, bow)
-    parts = [
-        outlines.moved(head, -r + bow, 0),
-        outlines.rect(-r + 1.6 * bow, -shaft, 0.98 * r, shaft),
-        *teeth,
-    ]
-    sheet.lay(look.paint(), *parts)
+    rod = outlines.rect(-r + 1.6 * bow, -shaft, 0.98 * r, shaft)
+    sheet.lay(look.paint(), outlines.moved(head, -r + bow, 0), rod, *teeth)
     hole = rng.uniform(0.35, 0.55) * bow
     sheet.cut(outlines.ellipse(-r + bow, 0, hole, hole))
 
@@ -301,10 +289,8 @@ def draw_flower(sheet: Sheet, look: Look) -> None:
     count = rng.choice((5, 6, 7, 8))
     long = 0.36 * r
     wide = long * min(1.0, rng.uniform(4.4, 5.6) / count)
-    petals = [
-        outlines.moved(outlines.ellipse(r - long, 0, long, wide), 0, 0, 360 * i / count) for i in range(count)
-    ]
-    for petal in petals:
+    for i in range(count):
+        petal = outlines.moved(outlines.ellipse(r - long, 0, long, wide), 0, 0, 360 * i / count)
         sheet.lay(look.paint(), petal)
         sheet.trace(look.shade(0.72), 0.04 * r, petal, atop=True, opacity=0.7)
     heart = rng.choice((BLACK, WHITE, (70, 60, 40)))

@@ -14,7 +14,7 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from argusvl.synthetic.canvas import Colour, mix, shade
+from argusvl.synthetic.canvas import Colour, mix, shade, unit_of
 from argusvl.synthetic.shapes.paint import Plane, Weave, checks, dots, smooth_noise, stripes
 from argusvl.synthetic.shapes.palette import random_ground_colour
 
@@ -41,7 +41,7 @@ def graded(rng: Random, width: int, height: int, colour: Colour) -> Plane:
 def cloudy(rng: Random, width: int, height: int, colour: Colour) -> Plane:
     """Blotches of several sizes between two colours: plaster, stone, cloth."""
     generator = np.random.default_rng(rng.getrandbits(32))
-    unit = math.sqrt(width * height / (448 * 336))
+    unit = unit_of(width, height)
     field = np.zeros((height, width), dtype=np.float32)
     for size, weight in ((110, 0.5), (36, 0.5), (10, 0.35), (3, rng.uniform(0, 0.4))):
         field = field + weight * smooth_noise(generator, width, height, size * unit)
@@ -50,18 +50,11 @@ def cloudy(rng: Random, width: int, height: int, colour: Colour) -> Plane:
 
 def patterned(rng: Random, width: int, height: int, colour: Colour) -> Plane:
     """A faint pattern: stripes, squares or dots."""
-    unit = math.sqrt(width * height / (448 * 336))
-    pitch, turn = (
-        unit * rng.choice((rng.uniform(4, 10), rng.uniform(10, 40))),
-        rng.choice((0, 90, rng.uniform(0, 180))),
-    )
-    weave: Weave = rng.choice(
-        (
-            stripes(pitch, turn, rng.uniform(0.1, 0.5)),
-            checks(pitch, turn),
-            dots(pitch, turn, rng.uniform(0.2, 0.6)),
-        )
-    )
+    pitch = unit_of(width, height) * rng.choice((rng.uniform(4, 10), rng.uniform(10, 40)))
+    turn = rng.choice((0, 90, rng.uniform(0, 180)))
+    striped, dotted = rng.uniform(0.1, 0.5), rng.uniform(0.2, 0.6)
+    weaves = (stripes(pitch, turn, striped), checks(pitch, turn), dots(pitch, turn, dotted))
+    weave: Weave = rng.choice(weaves)
     u = np.arange(width, dtype=np.float32)[None, :]
     v = np.arange(height, dtype=np.float32)[:, None]
     return _mixed(colour, _companion(rng, colour, rng.uniform(0.08, 0.3)), weave(u, v))
@@ -75,12 +68,10 @@ def brushed(rng: Random, width: int, height: int, colour: Colour) -> Plane:
     field = np.asarray(Image.fromarray(fine).resize((width, height), Image.Resampling.BILINEAR))
     field = field + np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
     if rng.random() < 0.5:
-        field = np.asarray(
-            Image.fromarray(field).transpose(Image.Transpose.ROTATE_90).resize((width, height))
-        )
-    planes = _mixed(
-        colour, _companion(rng, colour, 0.35), np.clip(0.4 + rng.uniform(0.06, 0.2) * field, 0, 1)
-    )
+        turned = Image.fromarray(field).transpose(Image.Transpose.ROTATE_90)
+        field = np.asarray(turned.resize((width, height)))
+    companion = _companion(rng, colour, 0.35)
+    planes = _mixed(colour, companion, np.clip(0.4 + rng.uniform(0.06, 0.2) * field, 0, 1))
     if rng.random() < 0.5:
         pitch = rng.uniform(0.2, 0.6) * width
         at = rng.uniform(0, pitch)
@@ -113,16 +104,15 @@ def out_of_focus(rng: Random, width: int, height: int, colour: Colour) -> Plane:
 def natural(rng: Random, width: int, height: int, colour: Colour) -> Plane:
     """Noise with the spectrum of photographs (amplitude falls with frequency), in brightness and in colour."""
     generator = np.random.default_rng(rng.getrandbits(32))
-    sizes = [s * math.sqrt(width * height / (448 * 336)) for s in (150, 64, 27, 11, 5)]
+    sizes = [s * unit_of(width, height) for s in (150, 64, 27, 11, 5)]
     light = np.zeros((height, width), dtype=np.float32)
     for i, size in enumerate(sizes):
         light = light + 0.62**i * smooth_noise(generator, width, height, size)
     light = light * rng.uniform(10, 26)
     planes = []
     for channel in colour:
-        tone = smooth_noise(generator, width, height, sizes[0]) + 0.5 * smooth_noise(
-            generator, width, height, sizes[2]
-        )
+        tone = smooth_noise(generator, width, height, sizes[0])
+        tone = tone + 0.5 * smooth_noise(generator, width, height, sizes[2])
         planes.append(channel + light + rng.uniform(2, 14) * tone)
     return np.clip(np.stack(planes), 0, 255)
 
@@ -132,11 +122,8 @@ def transmitted(rng: Random, width: int, height: int, colour: Colour) -> Plane:
     generator = np.random.default_rng(rng.getrandbits(32))
     x, y = _grid(width, height)
     fall = 1 - rng.uniform(0, 0.14) * ((x - rng.uniform(-0.5, 0.5)) ** 2 + (y - rng.uniform(-0.5, 0.5)) ** 2)
-    film = (
-        1
-        + 0.02 * smooth_noise(generator, width, height, 60)
-        + 0.008 * smooth_noise(generator, width, height, 6)
-    )
+    film = 1 + 0.02 * smooth_noise(generator, width, height, 60)
+    film = film + 0.008 * smooth_noise(generator, width, height, 6)
     return np.clip(_column(colour) * (fall * film), 0, 255)
 
 
@@ -153,15 +140,9 @@ GROUNDS: tuple[tuple[Ground, float], ...] = (
 
 
 def add_clutter(planes: Plane, rng: Random, amount: float) -> None:
-    """Lays fine lines, blotches and spots out of focus over a ground.
-
-    Args:
-        planes: ``[3, height, width]``, changed in place.
-        rng: Source of chance.
-        amount: 0 (none) to 1 (much).
-    """
+    """Lays fine lines, blotches and spots out of focus over a ground, which is changed; ``amount``: 0 to 1."""
     _, height, width = planes.shape
-    unit = math.sqrt(width * height / (448 * 336))
+    unit = unit_of(width, height)
     for _ in range(_count(rng, 5 * amount)):
         _spots(planes, rng, unit)
     for _ in range(_count(rng, 3 * amount)):
@@ -171,7 +152,7 @@ def add_clutter(planes: Plane, rng: Random, amount: float) -> None:
 def add_cables(planes: Plane, rng: Random, count: int) -> None:
     """Cables that cross the whole picture, from edge to edge; changes ``planes`` in place."""
     _, height, width = planes.shape
-    unit = math.sqrt(width * height / (448 * 336))
+    unit = unit_of(width, height)
     t = np.linspace(0, 1, 24)
     for _ in range(count):
         thick = unit * rng.uniform(2.5, 6.5)

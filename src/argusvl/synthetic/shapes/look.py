@@ -16,14 +16,9 @@ BLACK: Colour = (18, 18, 20)
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """The look of one object.
+    """The look of one object: the colour and the state that it is called by, chance for its details, and its light.
 
-    Attributes:
-        rng: Source of chance for its details.
-        radius: Half of its longest side, in pixels.
-        colour: The colour that it is called by.
-        state: The state that it is called by; empty for kinds without one.
-        light: How its surfaces are lit; ``None``: evenly.
+    ``radius`` is half of its longest side in pixels. The state is empty for kinds without one; no light: evenly lit.
     """
 
     rng: Random

@@ -59,20 +59,11 @@ def star(tips: int, radius: float, depth: float) -> Outline:
 def cross(radius: float, thickness: float) -> Outline:
     """An upright cross; ``thickness`` of an arm as a share of the radius."""
     r, t = radius, 0.5 * thickness * radius
-    return points(
-        (-t, -r),
-        (t, -r),
-        (t, -t),
-        (r, -t),
-        (r, t),
-        (t, t),
-        (t, r),
-        (-t, r),
-        (-t, t),
-        (-r, t),
-        (-r, -t),
-        (-t, -t),
-    )
+    arm, corners = [(-t, -r), (t, -r), (t, -t)], []
+    for _ in range(4):
+        corners += arm
+        arm = [(-y, x) for x, y in arm]
+    return points(*corners)
 
 
 def arrow(radius: float, shaft: float, head: float) -> Outline:
@@ -85,15 +76,12 @@ def arrow(radius: float, shaft: float, head: float) -> Outline:
 def crescent(radius: float, bite: float) -> Outline:
     """A crescent that is open to the right; ``bite`` (0 to 1) is how far the inner arc reaches."""
     outer = arc(0, 0, radius, 60, 300, 30)
-    x = radius * math.cos(math.radians(60))
-    y = radius * math.sin(math.radians(60))
+    x, y = radius * math.cos(math.radians(60)), radius * math.sin(math.radians(60))
     deep = -radius + (1 - bite) * radius  # where the inner arc crosses the axis
     # The circle through both horns and that point.
     centre = (x * x + y * y - deep * deep) / (2 * (x - deep))
-    inner_radius = centre - deep
     horn = math.degrees(math.atan2(y, x - centre))
-    inner = arc(centre, 0, inner_radius, 360 - horn, horn, 24)
-    return np.concatenate([outer, inner])
+    return np.concatenate([outer, arc(centre, 0, centre - deep, 360 - horn, horn, 24)])
 
 
 def gear(teeth: int, radius: float, depth: float) -> Outline:

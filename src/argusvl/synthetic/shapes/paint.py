@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from argusvl.synthetic.canvas import Colour
 
@@ -39,14 +40,7 @@ class Light:
 
 @dataclass(frozen=True, slots=True)
 class Paint:
-    """A surface.
-
-    Attributes:
-        colour: Its colour.
-        other: The second colour.
-        weave: Where the second colour is; ``None``: nowhere.
-        light: How it is lit; ``None``: evenly.
-    """
+    """A surface of a colour, and of another where the weave has it; ``light`` ``None``: lit evenly."""
 
     colour: Colour
     other: Colour = (0, 0, 0)
@@ -126,8 +120,6 @@ def mottle(rng: Random, size: float, strength: float, *, crisp: bool = False) ->
 
 def smooth_noise(generator: np.random.Generator, width: int, height: int, size: float) -> Plane:
     """A smooth random field ``[height, width]`` of about unit variance, with features of ``size`` pixels."""
-    from PIL import Image
-
     columns, rows = max(2, math.ceil(width / size) + 1), max(2, math.ceil(height / size) + 1)
     coarse = generator.standard_normal((rows, columns), dtype=np.float32)
     if size <= 1:

@@ -43,14 +43,15 @@ def random_colour(rng: Random, name: str, *, stained: bool = False) -> Colour:
     """A colour that is called ``name``; ``stained`` for the paler ones of a microscope's picture."""
     ranges = _STAINED.get(name, _RANGES[name]) if stained else _RANGES[name]
     hue, saturation, value = (rng.uniform(*span) for span in rng.choice(ranges))
-    r, g, b = colorsys.hsv_to_rgb(hue / 360 % 1.0, saturation, value)
-    return round(255 * r), round(255 * g), round(255 * b)
+    return _rgb(hue / 360 % 1.0, saturation, value)
 
 
 def random_ground_colour(rng: Random) -> Colour:
     """A colour of a background: any, mostly dull."""
     saturation = rng.choice((rng.uniform(0.0, 0.12), rng.uniform(0.05, 0.35), rng.uniform(0.2, 0.7)))
-    r, g, b = colorsys.hsv_to_rgb(
-        rng.random(), saturation, rng.choice((rng.uniform(0.1, 1), rng.uniform(0.6, 1)))
-    )
-    return round(255 * r), round(255 * g), round(255 * b)
+    return _rgb(rng.random(), saturation, rng.choice((rng.uniform(0.1, 1), rng.uniform(0.6, 1))))
+
+
+def _rgb(hue: float, saturation: float, value: float) -> Colour:
+    r, g, b = (round(255 * v) for v in colorsys.hsv_to_rgb(hue, saturation, value))
+    return r, g, b

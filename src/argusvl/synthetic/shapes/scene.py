@@ -50,20 +50,15 @@ _LONG_SHADOW_RADIUS_PX = 48.0  # things larger than this lie no higher above the
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing to draw.
+    """One thing to draw, its centre at ``x``, ``y`` in the picture.
 
     Attributes:
-        label: Kind, colour and state.
-        x: Its centre in the picture, pixels.
-        y: Its centre in the picture, pixels.
         radius: Half of its longest side, pixels.
         degrees: How far it is turned, clockwise.
-        colour: The colour that its label names.
         opacity: 1: nothing shows through.
         stain: Whether it takes light away from what is behind it, as a stained cell does, instead of covering it.
         light: Brightness over its surface: slope to the right, slope downwards, bulge; all in its own frame.
         shadow: Offset of its shadow as a share of its radius; 0: none.
-        seed: Of its details.
     """
 
     label: Label
@@ -81,16 +76,9 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One picture.
+    """One picture: what paints its ground ``[3, height, width]``, the items from the lowest up, and how it is taken.
 
-    Attributes:
-        width: In pixels.
-        height: In pixels.
-        ground: Paints what everything lies on, ``[3, height, width]``.
-        items: From the lowest to the topmost.
-        dust: Amount of specks over everything, 0 to 1.
-        seed: Of the dust.
-        exposure: How the picture is taken.
+    ``dust`` is the amount of specks over everything, 0 to 1, and ``seed`` theirs.
     """
 
     width: int
@@ -107,11 +95,8 @@ class Shown:
     """A thing in a picture being painted.
 
     Attributes:
-        item: What it is.
         box: Its full extent, clipped to the picture.
-        rows: Of the picture that it may cover.
-        columns: Of the picture that it may cover.
-        visible: How much of every such pixel is covered by it and not hidden, 0 to 1.
+        visible: How much of every pixel of ``rows`` and ``columns`` is covered by it and not hidden, 0 to 1.
         area: Its whole area, what is outside of the picture included.
         seen: Share of the area that can be seen.
         needed: The least share at which it can be told what it is.
@@ -213,12 +198,11 @@ def _common(
     y0, y1 = max(thing.rows.start, rows.start), min(thing.rows.stop, rows.stop)
     if x1 <= x0 or y1 <= y0:
         return None
-    mine = (
-        slice(y0 - thing.rows.start, y1 - thing.rows.start),
-        slice(x0 - thing.columns.start, x1 - thing.columns.start),
-    )
-    theirs = (slice(y0 - rows.start, y1 - rows.start), slice(x0 - columns.start, x1 - columns.start))
-    return mine, theirs
+
+    def within(rows: slice, columns: slice) -> tuple[slice, slice]:
+        return slice(y0 - rows.start, y1 - rows.start), slice(x0 - columns.start, x1 - columns.start)
+
+    return within(thing.rows, thing.columns), within(rows, columns)
 
 
 def _cast_shadow(planes: Plane, sheet: Sheet, item: Item) -> None:

@@ -20,19 +20,13 @@ _MIN_LINE_PX = 1.1
 
 
 class Sheet:
-    """A square sheet around an object's centre.
+    """A square sheet around an object's centre ``x, y`` in the picture, turned clockwise, no farther than ``reach``.
 
     Attributes:
         left: Column of the picture under the sheet's first column.
         top: Row of the picture under the sheet's first row.
         colour: Colour times coverage ``[3, h, w]``.
         coverage: 0 to 1, ``[h, w]``.
-
-    Args:
-        x: The object's centre in the picture, pixels.
-        y: The object's centre in the picture, pixels.
-        reach: No point of the object is further from the centre than this.
-        degrees: How far the object is turned, clockwise.
     """
 
     def __init__(self, x: float, y: float, reach: float, degrees: float) -> None:
@@ -48,12 +42,8 @@ class Sheet:
 
     def extent(self) -> Rect:
         """Extent of the counted layers in the picture's pixels, not clipped to it."""
-        return Rect(
-            self.left + self._low[0],
-            self.top + self._low[1],
-            self.left + self._high[0],
-            self.top + self._high[1],
-        )
+        (x0, y0), (x1, y1) = self._low, self._high
+        return Rect(self.left + x0, self.top + y0, self.left + x1, self.top + y1)
 
     def lay(
         self,
@@ -65,16 +55,10 @@ class Sheet:
         atop: bool = False,
         counted: bool = True,
     ) -> None:
-        """Paints filled outlines as one layer.
+        """Paints filled outlines of the object's frame as one layer, in which holes are left open.
 
-        Args:
-            paint: The surface.
-            outlines: In the object's frame.
-            holes: Left open in this layer.
-            opacity: 0 to 1.
-            soft: Radius of the edge's blur in pixels.
-            atop: Only where the sheet is covered already.
-            counted: Whether the extent grows by it.
+        ``soft`` is the radius of the edge's blur in pixels; ``atop``: only where the sheet is covered already;
+        ``counted``: whether the extent grows by it.
         """
         placed = [self._place(outline) for outline in outlines]
         opened = [self._place(outline) for outline in holes]
@@ -118,9 +102,8 @@ class Sheet:
         a, b = self._cos * scale, self._sin * scale
         x, y = self._x * zoom, self._y * zoom
         matrix = (a, b, glyph.width / 2 - a * x - b * y, -b, a, glyph.height / 2 + b * x - a * y)
-        mask = glyph.transform(
-            (side * zoom, side * zoom), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR
-        )
+        size = (side * zoom, side * zoom)
+        mask = glyph.transform(size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
         self._count(mask.point(lambda value: 255 if value > 127 else 0), 0, 0)
         self._blend(np.asarray(mask.reduce(zoom), dtype=np.float32) / 255, 0, 0, paint, atop=False)
 
@@ -161,14 +144,9 @@ class Sheet:
     def _count(self, mask: Image.Image, x0: int, y0: int) -> None:
         box = mask.getbbox()
         if box is not None:
-            self._low = [
-                min(self._low[0], x0 + box[0] / self._zoom),
-                min(self._low[1], y0 + box[1] / self._zoom),
-            ]
-            self._high = [
-                max(self._high[0], x0 + box[2] / self._zoom),
-                max(self._high[1], y0 + box[3] / self._zoom),
-            ]
+            left, top, right, bottom = (v / self._zoom for v in box)
+            self._low = [min(self._low[0], x0 + left), min(self._low[1], y0 + top)]
+            self._high = [max(self._high[0], x0 + right), max(self._high[1], y0 + bottom)]
 
     def _blend(self, mask: Plane, x0: int, y0: int, paint: Paint, *, atop: bool) -> None:
         height, width = mask.shape

@@ -6,67 +6,33 @@ words are few and short, because the tokenizer of the embedded base is made from
 
 from __future__ import annotations
 
-from argusvl.synthetic.languages import Language
+from argusvl.synthetic.writing import Language
 
 Label = tuple[str, ...]
 """Keys of ``TERMS``: kind, colour, and the state where the kind has one."""
 
 _FILLS = ("filled", "hollow", "striped", "checked", "dotted", "graded")
-_RECESSES = ("slotted", "crosshead", "socket")
 
 STATES: dict[str, tuple[str, ...]] = {
-    "disc": _FILLS,
-    "ring": (),
-    "ellipse": _FILLS,
-    "triangle": _FILLS,
-    "square": _FILLS,
-    "rectangle": _FILLS,
-    "bar": (),
-    "hexagon": _FILLS,
-    "star": _FILLS,
-    "cross": _FILLS,
-    "arrow": ("filled", "hollow"),
-    "crescent": ("filled", "hollow"),
-    "letter": (),
-    "digit": (),
-    "gear": (),
-    "bolt": _RECESSES,
-    "screw": _RECESSES,
-    "nut": (),
+    **dict.fromkeys(
+        ("disc", "ellipse", "triangle", "square", "rectangle", "hexagon", "star", "cross"), _FILLS
+    ),
+    **dict.fromkeys(("arrow", "crescent"), ("filled", "hollow")),
+    **dict.fromkeys(("bolt", "screw"), ("slotted", "crosshead", "socket")),
     "bracket": ("l_shaped", "t_shaped", "u_shaped"),
     "plate": ("one_hole", "two_holes", "four_holes"),
     "ports": ("empty", "half_full", "full"),
-    "plug": (),
     "tag": ("barcode", "text"),
-    "dial": (),
-    "chip": (),
-    "grille": (),
-    "tube": (),
-    "key": (),
-    "flower": (),
-    "leaf": (),
     "bottle": ("capped", "open"),
     "plain_cell": ("pale_centre", "even", "dark_centre"),
     "nucleate_cell": ("round_nucleus", "lobed_nucleus", "bent_nucleus"),
-    "granule": (),
-    "rod": (),
+    **dict.fromkeys(("ring", "bar", "letter", "digit", "gear", "nut", "plug", "dial", "chip", "grille"), ()),
+    **dict.fromkeys(("tube", "key", "flower", "leaf", "granule", "rod"), ()),
 }
 """Every kind with its states; none where kind and colour say everything."""
 
-COLOURS = (
-    "red",
-    "orange",
-    "yellow",
-    "green",
-    "cyan",
-    "blue",
-    "purple",
-    "pink",
-    "brown",
-    "black",
-    "grey",
-    "white",
-)
+_HUES = ("red", "orange", "yellow", "green", "cyan", "blue", "purple", "pink", "brown")
+COLOURS = (*_HUES, "black", "grey", "white")
 
 TERMS: dict[str, dict[Language, str]] = {
     "disc": {"zh": "圆盘", "en": "disc"},
@@ -149,18 +115,16 @@ TERMS: dict[str, dict[Language, str]] = {
 TEXTURES = frozenset({"striped", "checked", "dotted", "graded"})
 """States in which a form has a second colour: white, black, or a tint or shade of the first."""
 
-NEUTRALS = frozenset({"black", "grey", "white"})
-"""Colours that leave open, beside a second neutral, which of the two is meant."""
-
 WITHOUT_NEUTRAL = frozenset({"plain_cell", "nucleate_cell", "flower"})
 """Kinds that are made of tints and shades of their colour, which a neutral one has none of."""
 
 
 def allowed_colours(kind: str, state: str | None) -> tuple[str, ...]:
-    """The colours in which a kind and state can be told by its colour."""
-    if state in TEXTURES or kind in WITHOUT_NEUTRAL:
-        return tuple(colour for colour in COLOURS if colour not in NEUTRALS)
-    return COLOURS
+    """The colours in which a kind and state can be told by its colour.
+
+    Black, grey and white leave open, beside a second neutral colour, which of the two is meant.
+    """
+    return _HUES if state in TEXTURES or kind in WITHOUT_NEUTRAL else COLOURS
 
 
 def describe(label: Label, language: Language) -> str:

@@ -57,13 +57,13 @@ def test_a_split_holds_its_sequences_before_each_of_its_cameras(dexycb_skeleton:
 
 def test_splits_take_the_published_sequences(dexycb_skeleton: Path) -> None:
     def numbers(setup: str, split: str) -> set[int]:
-        return {int(name[-6:]) - 100000 for name in DexYcb(dexycb_skeleton, setup, split).sequences}
+        return {int(one.name[-6:]) - 100000 for one in DexYcb(dexycb_skeleton, setup, split).sequences}
 
     assert numbers("s0", "test") == set(range(4, 100, 5))
     assert numbers("s3", "val") == {*range(15, 20), *range(95, 100)}
     assert numbers("s3", "test") == {*range(35, 40), *range(55, 60), *range(75, 80)}
     unseen = DexYcb(dexycb_skeleton, "s1", "test")
-    assert {name[:19] for name in unseen.sequences} == {"20201002-subject-08", "20201015-subject-09"}
+    assert {one.parent.name for one in unseen.sequences} == {"20201002-subject-08", "20201015-subject-09"}
     assert SPLITS["s2", "test"][1] == (7,) and SERIALS[7] == "932122062010"
 
 

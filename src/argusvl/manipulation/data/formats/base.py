@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -70,12 +71,7 @@ class HandData(Sequence[HandRecord], ABC):
 
 
 def find_root(root: str | Path, is_root: Callable[[Path], bool], expected: str) -> Path:
-    """The folder of a data set, if it is one.
-
-    Args:
-        root: As the user named it.
-        is_root: Whether a folder is one.
-        expected: What such a folder holds, for the error.
+    """The folder of a data set, if it is one; ``expected`` is what such a folder holds, for the error.
 
     Raises:
         DataError: It is not, or not at this level; the error names the folder below or above that is.
@@ -86,22 +82,17 @@ def find_root(root: str | Path, is_root: Callable[[Path], bool], expected: str) 
     if not folder.is_dir():
         what = "a file, not a folder" if folder.is_file() else "no such folder"
     else:
-        inside = {
-            child.resolve(): child for child in sorted(folder.iterdir(), reverse=True) if is_root(child)
-        }
+        children = sorted(folder.iterdir(), reverse=True)
+        inside = {child.resolve(): child for child in children if is_root(child)}
         near = list(inside.values())[::-1] or [p for p in folder.resolve().parents[:3] if is_root(p)][:1]
         what = f"not the data set's folder, which holds {expected}"
         if near:
-            remedy = (
-                f"name {near[0]}"
-                if len(near) == 1
-                else f"name one of {listed([str(one) for one in near], 6)}"
-            )
+            names = listed([str(one) for one in near], 6)
+            remedy = f"name {names}" if len(near) == 1 else f"name one of {names}"
             raise DataError(what, where=folder, remedy=remedy, slug="hand-data-wrong-folder")
         what += f"; it holds {listed(sorted(child.name for child in folder.iterdir()), 6) or 'nothing'}"
-    raise DataError(
-        what, where=folder, remedy=f"name the folder that holds {expected}", slug="hand-data-wrong-folder"
-    )
+    remedy = f"name the folder that holds {expected}"
+    raise DataError(what, where=folder, remedy=remedy, slug="hand-data-wrong-folder")
 
 
 def load_json(path: Path) -> Any:
@@ -110,20 +101,27 @@ def load_json(path: Path) -> Any:
     Raises:
         DataError: It is missing, cannot be read, or is no JSON.
     """
+    with needed_file(path, "take the data set's annotations, all of them"):
+        try:
+            return read_json(path)
+        except ValueError as error:
+            remedy = "take the file from its source again: it may have been cut off"
+            raise DataError(str(error), where=path, remedy=remedy, slug="malformed-json") from None
+
+
+@contextmanager
+def needed_file(path: Path, where_from: str, slug: str = "hand-data-wrong-folder") -> Iterator[None]:
+    """In the body a file that a data set needs is read.
+
+    Raises:
+        DataError: It is missing, and ``where_from`` says where it comes from; or it cannot be read.
+    """
     try:
-        return read_json(path)
+        yield
     except FileNotFoundError:
-        raise DataError(
-            "no such file",
-            where=path,
-            remedy="take the data set's annotations, all of them",
-            slug="hand-data-wrong-folder",
-        ) from None
+        raise DataError("no such file", where=path, remedy=where_from, slug=slug) from None
     except OSError as error:
         raise cannot_read(path, error, DataError) from None
-    except ValueError as error:
-        remedy = "take the file from its source again: it may have been cut off"
-        raise DataError(str(error), where=path, remedy=remedy, slug="malformed-json") from None
 
 
 def picture_size(path: Path) -> tuple[int, int]:
@@ -149,10 +147,8 @@ def picture_size(path: Path) -> tuple[int, int]:
 
 def bad_field(source: object, field: str, found: Any, expected: str) -> DataError:
     """A field that is missing, or not what it should be."""
-    value = "missing" if found is None else f"found {shown(found, 120)}"
-    return DataError(
-        f"field '{field}': {value}", where=source, remedy=f"write {expected}", slug="malformed-hand-record"
-    )
+    what = f"field '{field}': {'missing' if found is None else f'found {shown(found, 120)}'}"
+    return DataError(what, where=source, remedy=f"write {expected}", slug="malformed-hand-record")
 
 
 def one_of(value: Any, allowed: Iterable[str], field: str, source: object) -> Any:
@@ -200,10 +196,7 @@ def numbers(value: Any, shape: tuple[int, ...], field: str, source: object) -> F
 class Fields:
     """An object of an annotation file; a field that is missing or not as it should be is an error with its place.
 
-    Args:
-        value: As read; what is no object has no fields.
-        source: File and place in it, for errors.
-        known: All fields that there may be; any where ``None``.
+    What is no object has no fields; ``known`` are all that there may be, any where ``None``.
 
     Raises:
         DataError: There is a field that is not known.
@@ -253,14 +246,7 @@ class Fields:
 
 
 def parse_joints(raw: Floats, valid: Bools, source: object, *, unit: str, order: str) -> tuple[Floats, Bools]:
-    """Joints as written → metres in our order, and which are known.
-
-    Args:
-        raw: ``[21, 3]`` in the file's unit and order.
-        valid: ``[21]`` in the file's order: which are known.
-        source: For errors.
-        unit: ``m``, ``cm`` or ``mm``.
-        order: A name of :data:`~argusvl.manipulation.data.joints.ORDERS`.
+    """Joints ``[21, 3]`` as written, and which are known, → metres, and the same, in our order.
 
     Raises:
         DataError: A joint that is known is -1, -1, -1.
@@ -281,9 +267,8 @@ def parse_camera(value: Any, source: object, origin: str, field: str = "K") -> F
         raise record_error(("camera-missing", f"field '{field}': there is no K"), source)
     if isinstance(value, dict):
         given = Fields(value, f"{source}, {field}")
-        camera = camera_matrix(
-            *given.numbers("focal", (2,), "[fx, fy]"), *given.numbers("princpt", (2,), "[cx, cy]")
-        )
+        focal, centre = given.numbers("focal", (2,), "[fx, fy]"), given.numbers("princpt", (2,), "[cx, cy]")
+        camera = camera_matrix(*focal, *centre)
     else:
         camera = numbers(value, (3, 3), field, source)
     return camera_from_pixel_centres(camera) if origin == "centre" else camera
@@ -316,8 +301,3 @@ def box_of_joints(joints_m: Floats, valid: Bools, camera: Floats, size: tuple[in
 
 
 ALL_KNOWN = np.ones(NUM_JOINTS, dtype=bool)
-
-
-def no_joints() -> tuple[Floats, Bools]:
-    """Joints of a picture that shows no hand."""
-    return np.full((NUM_JOINTS, 3), np.nan), np.zeros(NUM_JOINTS, dtype=bool)

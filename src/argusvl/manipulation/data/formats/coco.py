@@ -17,22 +17,8 @@ import numpy as np
 from argusvl.core.errors import DataError
 from argusvl.core.files import is_file, path_inside
 from argusvl.manipulation.data.checking import Bools, Floats
-from argusvl.manipulation.data.formats.base import (
-    METRES,
-    Fields,
-    HandData,
-    PixelOrigin,
-    Unit,
-    bad_field,
-    load_json,
-    numbers,
-    one_of,
-    parse_camera,
-    parse_joints,
-    picture_size,
-    require_size,
-    shift_pixels,
-)
+from argusvl.manipulation.data.formats import base
+from argusvl.manipulation.data.formats.base import Fields, HandData, PixelOrigin, Unit
 from argusvl.manipulation.data.joints import places, to_our_order
 from argusvl.manipulation.data.records import HandRecord
 
@@ -55,11 +41,11 @@ class CocoHands(HandData):
         self, file: str | Path, images: str | Path, *, unit: Unit, joint_order: str, pixel_origin: PixelOrigin
     ) -> None:
         self.path, self.images = Path(file), Path(images)
-        self._unit = one_of(unit, METRES, "unit", self.path)
-        self._origin = one_of(pixel_origin, ("corner", "centre"), "pixel_origin", self.path)
+        self._unit = base.one_of(unit, base.METRES, "unit", self.path)
+        self._origin = base.one_of(pixel_origin, ("corner", "centre"), "pixel_origin", self.path)
         places(joint_order)
         self._order = joint_order
-        top, own_number = Fields(load_json(self.path), self.path), "a number that no other image has"
+        top, own_number = Fields(base.load_json(self.path), self.path), "a number that no other image has"
         pictures = top.needed("images", "a list", list)
         self._annotations = top.needed("annotations", "a list", list)
         self._pictures: dict[Any, Fields] = {}
@@ -67,7 +53,7 @@ class CocoHands(HandData):
             picture = Fields(value, f"{self.path}: images[{k}]")
             name = picture.needed("id", own_number, int | str)
             if name in self._pictures:
-                raise bad_field(picture.source, "id", name, own_number)
+                raise base.bad_field(picture.source, "id", name, own_number)
             self._pictures[name] = picture
         self._refuse_other_folder()
 
@@ -81,25 +67,23 @@ class CocoHands(HandData):
         number = entry.needed("image_id", "the id of an image", int | str)
         picture = self._pictures.get(number)
         if picture is None:
-            raise bad_field(source, "image_id", number, "the id of an image of this file")
+            raise base.bad_field(source, "image_id", number, "the id of an image of this file")
         name = picture.needed("file_name", "a path", str)
         inside = "write paths relative to the folder of the option images, which holds all pictures"
-        image = path_inside(
-            self.images, name, stated_in=picture.source, links=False, error=DataError, remedy=inside
-        )
-        size = picture_size(image)
+        how: dict[str, Any] = {"stated_in": picture.source, "error": DataError, "remedy": inside}
+        image = path_inside(self.images, name, links=False, **how)
+        size = base.picture_size(image)
         stated = [picture.needed(side, "pixels", int | float) for side in ("width", "height")]
-        width, height = numbers(stated, (2,), "width, height", picture.source).tolist()
-        require_size((width, height), size, picture.source)
-        given = [
-            one.get(key) for one in (entry, picture) for key in ("K", "cam_param") if one.get(key) is not None
-        ]
+        width, height = base.numbers(stated, (2,), "width, height", picture.source).tolist()
+        base.require_size((width, height), size, picture.source)
+        stated_k = (one.get(key) for one in (entry, picture) for key in ("K", "cam_param"))
+        given = next((value for value in stated_k if value is not None), None)
         joints, valid = self._joints(entry)
         box = entry.numbers("bbox", (4,), "[left, top, width, height]")
         return HandRecord(
             image=image,
             size=size,
-            camera=parse_camera(given[0] if given else None, source, self._origin),
+            camera=base.parse_camera(given, source, self._origin),
             side=entry.one_of("hand_type", ("left", "right")),
             joints_m=joints,
             joint_valid=valid,
@@ -113,20 +97,20 @@ class CocoHands(HandData):
         written = "21 × 3 numbers, null for a joint that is not known"
         rows, known = entry.joints("joints_coord_cam", written)
         if (valid := entry.get("joint_valid")) is not None:
-            rows_of = (
-                [v if isinstance(v, list) else [v] for v in valid] if isinstance(valid, list) else [[valid]]
-            )
-            flat = [value for row in rows_of for value in row]  # some files hold a column
-            known &= numbers(flat, (21,), "joint_valid", entry.source) > 0
-        return parse_joints(rows, known, entry.source, unit=self._unit, order=self._order)
+            every = valid if isinstance(valid, list) else [valid]
+            flat = [
+                v for row in every for v in (row if isinstance(row, list) else [row])
+            ]  # some hold a column
+            known &= base.numbers(flat, (21,), "joint_valid", entry.source) > 0
+        return base.parse_joints(rows, known, entry.source, unit=self._unit, order=self._order)
 
     def _marks(self, entry: Fields) -> Floats | None:
         if entry.get("joints_img") is None:
             return None
         marks = entry.numbers("joints_img", (21, -1))
         if marks.shape[1] < 2:
-            raise bad_field(entry.source, "joints_img", entry.get("joints_img"), "x and y of each joint")
-        return shift_pixels(to_our_order(marks[:, :2], self._order), self._origin)
+            raise base.bad_field(entry.source, "joints_img", entry.get("joints_img"), "x and y of each joint")
+        return base.shift_pixels(to_our_order(marks[:, :2], self._order), self._origin)
 
     def _refuse_other_folder(self) -> None:
         stated = [str(entry.get("file_name")) for entry in list(self._pictures.values())[:100]]

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 import zipfile
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,24 +19,10 @@ import numpy as np
 import yaml
 
 from argusvl.core.errors import DataError
-from argusvl.core.files import cannot_read, open_file, read_text
+from argusvl.core.files import open_file, read_text
 from argusvl.manipulation.data.checking import Floats
-from argusvl.manipulation.data.formats.base import (
-    ALL_KNOWN,
-    Fields,
-    HandData,
-    bad_field,
-    box_of_joints,
-    find_root,
-    no_joints,
-    numbers,
-    one_of,
-    parse_camera,
-    parse_joints,
-    picture_size,
-    require_size,
-    shift_pixels,
-)
+from argusvl.manipulation.data.formats import base
+from argusvl.manipulation.data.formats.base import Fields, HandData
 from argusvl.manipulation.data.records import HandRecord, ObjectPose
 
 Setup = Literal["s0", "s1", "s2", "s3"]
@@ -81,11 +66,7 @@ SPLITS: dict[tuple[str, str], tuple[tuple[int, ...], tuple[int, ...], tuple[int,
     ("s2", "train"): (_EVERYONE, _EVERY_CAMERA[:6], _EVERY_SEQUENCE),
     ("s2", "val"): (_EVERYONE, (6,), _EVERY_SEQUENCE),
     ("s2", "test"): (_EVERYONE, (7,), _EVERY_SEQUENCE),
-    ("s3", "train"): (
-        _EVERYONE,
-        _EVERY_CAMERA,
-        _of_objects(*(k for k in range(20) if k not in (3, 7, 11, 15, 19))),
-    ),
+    ("s3", "train"): (_EVERYONE, _EVERY_CAMERA, _of_objects(*({*range(20)} - {3, 7, 11, 15, 19}))),
     ("s3", "val"): (_EVERYONE, _EVERY_CAMERA, _of_objects(3, 19)),
     ("s3", "test"): (_EVERYONE, _EVERY_CAMERA, _of_objects(7, 11, 15)),
 }
@@ -94,60 +75,47 @@ that were not seen in training."""
 
 
 class DexYcb(HandData):
-    """A split of DexYCB, by sequence, then camera, then frame.
-
-    Args:
-        root: The folder with the subjects and ``calibration/``.
-        setup: ``s0`` to ``s3``.
-        split: ``train``, ``val`` or ``test``.
+    """A split of DexYCB, by sequence, then camera, then frame, of the folder with the subjects and ``calibration/``.
 
     Raises:
         DataError: The folder is another, or lacks a subject, a sequence or a calibration that the split needs.
     """
 
     def __init__(self, root: str | Path, setup: Setup, split: Split) -> None:
-        self.root = find_root(root, _is_root, "calibration/ beside a folder of each subject")
-        one_of(setup, ("s0", "s1", "s2", "s3"), "setup", self.root)
-        one_of(split, ("train", "val", "test"), "split", self.root)
+        self.root = base.find_root(root, _is_root, "calibration/ beside a folder of each subject")
+        base.one_of(setup, ("s0", "s1", "s2", "s3"), "setup", self.root)
+        base.one_of(split, ("train", "val", "test"), "split", self.root)
         subjects, cameras, sequences = SPLITS[setup, split]
         folders = _sequences(self.root)
         self._cameras = [SERIALS[k] for k in cameras]
-        self._sequences = [folders[subject][k] for subject in subjects for k in sequences]
+        self.sequences = [folders[subject][k] for subject in subjects for k in sequences]
         self._calibrations = [self._calibration(serial) for serial in self._cameras]
-        self._metas = [_meta(folder) for folder in self._sequences]
-        frames = [meta["num_frames"] * len(cameras) for meta in self._metas]
-        self._ends = np.cumsum(frames)
+        self._metas = [_meta(folder) for folder in self.sequences]
+        self._ends = np.cumsum([meta["num_frames"] * len(cameras) for meta in self._metas])
 
     def __len__(self) -> int:
         return int(self._ends[-1])
-
-    @cached_property
-    def sequences(self) -> tuple[str, ...]:
-        """``subject/sequence`` of all that the split takes, in its order."""
-        return tuple(folder.relative_to(self.root).as_posix() for folder in self._sequences)
 
     def record(self, index: int) -> HandRecord:
         """The record at an index from 0, which is the frame's image id."""
         number = int(np.searchsorted(self._ends, index, side="right"))
         meta, before = self._metas[number], int(self._ends[number - 1]) if number else 0
         camera_number, frame = divmod(index - before, meta["num_frames"])
-        folder = self._sequences[number] / self._cameras[camera_number]
-        return self._read(folder, frame, meta, self._calibrations[camera_number])
-
-    def _read(self, folder: Path, frame: int, meta: dict[str, Any], camera: Floats) -> HandRecord:
+        folder = self.sequences[number] / self._cameras[camera_number]
+        camera = self._calibrations[camera_number]
         source, image = folder / f"labels_{frame:06d}.npz", folder / f"color_{frame:06d}.jpg"
-        require_size(SIZE, picture_size(image), image)
+        base.require_size(SIZE, base.picture_size(image), image)
         label = _load_npz(source)
-        written = numbers(label["joint_3d"], (1, 21, 3), "joint_3d", source)[0]
-        marked = numbers(label["joint_2d"], (1, 21, 2), "joint_2d", source)[0]
+        written = base.numbers(label["joint_3d"], (1, 21, 3), "joint_3d", source)[0]
+        marked = base.numbers(label["joint_2d"], (1, 21, 2), "joint_2d", source)[0]
         if (written == -1).all():
-            (joints, valid), pixels = no_joints(), None
+            joints, valid, pixels = np.full((21, 3), np.nan), ~base.ALL_KNOWN, None
         else:
-            joints, valid = parse_joints(written, ALL_KNOWN, source, unit="m", order="openpose")
-            pixels = shift_pixels(marked, "centre")
-        poses = numbers(label["pose_y"], (len(meta["ycb_ids"]), 3, 4), "pose_y", source)
-        pose = poses[meta["ycb_grasp_ind"]]
-        held = ObjectPose(YCB[meta["ycb_ids"][meta["ycb_grasp_ind"]] - 1], pose) if pose.any() else None
+            joints, valid = base.parse_joints(written, base.ALL_KNOWN, source, unit="m", order="openpose")
+            pixels = base.shift_pixels(marked, "centre")
+        ids, grasped = meta["ycb_ids"], meta["ycb_grasp_ind"]
+        pose = base.numbers(label["pose_y"], (len(ids), 3, 4), "pose_y", source)[grasped]
+        held = ObjectPose(YCB[ids[grasped] - 1], pose) if pose.any() else None
         return HandRecord(
             image=image,
             size=SIZE,
@@ -156,7 +124,7 @@ class DexYcb(HandData):
             joints_m=joints,
             joint_valid=valid,
             source=str(source),
-            box_xyxy_px=box_of_joints(joints, valid, camera, SIZE),
+            box_xyxy_px=base.box_of_joints(joints, valid, camera, SIZE),
             joints_px=pixels,
             held=held,
             box_given=False,
@@ -167,7 +135,7 @@ class DexYcb(HandData):
         of_camera = Fields(_load_yaml(path), path).needed("color", "fx, fy, ppx and ppy of the colour camera")
         color = Fields(of_camera, f"{path}: color")
         fx, fy, cx, cy = (color.needed(name, "a number") for name in ("fx", "fy", "ppx", "ppy"))
-        return parse_camera({"focal": [fx, fy], "princpt": [cx, cy]}, path, "centre", "color")
+        return base.parse_camera({"focal": [fx, fy], "princpt": [cx, cy]}, path, "centre", "color")
 
 
 def _is_root(folder: Path) -> bool:
@@ -182,12 +150,9 @@ def _sequences(root: Path) -> list[list[Path]]:
     """The folders of each subject's sequences; the splits count both, so that none may be missing."""
     subjects = _subjects(root)
     if len(subjects) != len(_EVERYONE):
-        raise DataError(
-            f"{len(subjects)} subjects, where the splits count {len(_EVERYONE)}",
-            where=root,
-            remedy="unpack all subjects into this folder",
-            slug="hand-data-wrong-folder",
-        )
+        what = f"{len(subjects)} subjects, where the splits count {len(_EVERYONE)}"
+        remedy = "unpack all subjects into this folder"
+        raise DataError(what, where=root, remedy=remedy, slug="hand-data-wrong-folder")
     folders = [sorted(one for one in subject.iterdir() if one.is_dir()) for subject in subjects]
     for subject, found in zip(subjects, folders, strict=True):
         if len(found) != SEQUENCES:
@@ -206,13 +171,13 @@ def _meta(folder: Path) -> dict[str, Any]:
     ids = meta.needed("ycb_ids", "the objects' ids, from 1 to 21", list)
     grasped = meta.needed("ycb_grasp_ind", "which of ycb_ids is grasped, from 0", int)
     if meta.needed("num_frames", "how many frames the sequence has", int) < 1:
-        raise bad_field(path, "num_frames", meta.get("num_frames"), "a whole number from 1")
+        raise base.bad_field(path, "num_frames", meta.get("num_frames"), "a whole number from 1")
     if not all(isinstance(k, int) and 1 <= k <= len(YCB) for k in ids):
-        raise bad_field(path, "ycb_ids", ids, "a list of whole numbers from 1 to 21")
+        raise base.bad_field(path, "ycb_ids", ids, "a list of whole numbers from 1 to 21")
     if not 0 <= grasped < len(ids):
-        raise bad_field(path, "ycb_grasp_ind", grasped, "a place in ycb_ids, from 0")
+        raise base.bad_field(path, "ycb_grasp_ind", grasped, "a place in ycb_ids, from 0")
     if (sides := meta.get("mano_sides")) not in (["left"], ["right"]):
-        raise bad_field(path, "mano_sides", sides, "[right] or [left]")
+        raise base.bad_field(path, "mano_sides", sides, "[right] or [left]")
     return meta.value
 
 
@@ -221,31 +186,25 @@ _YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def _load_yaml(path: Path) -> Any:
-    try:
-        return yaml.load(read_text(path), Loader=_YAML)
-    except FileNotFoundError:
-        remedy = "unpack the data set again, calibration included"
-        raise DataError("no such file", where=path, remedy=remedy, slug="hand-data-wrong-folder") from None
-    except OSError as error:
-        raise cannot_read(path, error, DataError) from None
-    except (ValueError, yaml.YAMLError) as error:
-        what, remedy = f"is no YAML: {error}", "take the file from its source again"
-        raise DataError(what, where=path, remedy=remedy, slug="malformed-hand-record") from None
+    with base.needed_file(path, "unpack the data set again, calibration included"):
+        try:
+            return yaml.load(read_text(path), Loader=_YAML)
+        except (ValueError, yaml.YAMLError) as error:
+            what, remedy = f"is no YAML: {error}", "take the file from its source again"
+            raise DataError(what, where=path, remedy=remedy, slug="malformed-hand-record") from None
 
 
 def _load_npz(path: Path) -> dict[str, Any]:
     wanted = ("joint_3d", "joint_2d", "pose_y")
-    try:
-        with open_file(path) as stream, np.load(stream, allow_pickle=False) as arrays:
-            lacking = [name for name in wanted if name not in arrays]
-            if lacking:
-                raise bad_field(path, lacking[0], None, f"the arrays {', '.join(wanted)}")
-            return {name: arrays[name] for name in wanted}
-    except FileNotFoundError:
-        remedy = "unpack the sequence again: its meta.yml counts this frame"
-        raise DataError("no such file", where=path, remedy=remedy, slug="malformed-hand-record") from None
-    except OSError as error:
-        raise cannot_read(path, error, DataError) from None
-    except (ValueError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as error:
-        what, remedy = f"is damaged: {error}", "unpack the sequence again"
-        raise DataError(what, where=path, remedy=remedy, slug="malformed-hand-record") from None
+    with base.needed_file(
+        path, "unpack the sequence again: its meta.yml counts this frame", "malformed-hand-record"
+    ):
+        try:
+            with open_file(path) as stream, np.load(stream, allow_pickle=False) as arrays:
+                lacking = [name for name in wanted if name not in arrays]
+                if lacking:
+                    raise base.bad_field(path, lacking[0], None, f"the arrays {', '.join(wanted)}")
+                return {name: arrays[name] for name in wanted}
+        except (ValueError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as error:
+            what, remedy = f"is damaged: {error}", "unpack the sequence again"
+            raise DataError(what, where=path, remedy=remedy, slug="malformed-hand-record") from None

@@ -24,19 +24,8 @@ import numpy as np
 from argusvl.core.errors import DataError, ImageError
 from argusvl.core.files import path_inside
 from argusvl.manipulation.data.checking import Bools, Floats
-from argusvl.manipulation.data.formats.base import (
-    METRES,
-    Fields,
-    HandData,
-    bad_field,
-    find_root,
-    load_json,
-    parse_camera,
-    parse_joints,
-    picture_size,
-    require_size,
-    shift_pixels,
-)
+from argusvl.manipulation.data.formats import base
+from argusvl.manipulation.data.formats.base import Fields, HandData
 from argusvl.manipulation.data.joints import places, to_our_order
 from argusvl.manipulation.data.records import HandRecord, ObjectPose
 from argusvl.synthetic.hands.folder import FILE
@@ -52,19 +41,16 @@ _UNIT_OF_HELD = "write size and the translation of pose in the unit that the fil
 class HandFolder(HandData):
     """The hands of a folder's ``hands.json``, in its order.
 
-    Args:
-        root: The folder.
-
     Raises:
         DataError: The folder has no such file, or the file does not declare what it must.
     """
 
     def __init__(self, root: str | Path) -> None:
-        self.root = find_root(root, lambda folder: (folder / FILE).is_file(), FILE)
+        self.root = base.find_root(root, lambda folder: (folder / FILE).is_file(), FILE)
         self.path = self.root / FILE
-        self._top = Fields(load_json(self.path), self.path, TOP_KEYS)
+        self._top = Fields(base.load_json(self.path), self.path, TOP_KEYS)
         self._hands = self._top.needed("hands", "a list of hands", list)
-        self._unit = self._top.one_of("unit", METRES)
+        self._unit = self._top.one_of("unit", base.METRES)
         self._origin = self._top.one_of("pixel_origin", ("corner", "centre"))
         self._order = str(self._top.needed("joint_order", "the name of an order"))
         places(self._order)
@@ -78,10 +64,12 @@ class HandFolder(HandData):
         hand = Fields(self._hands[index], source, HAND_KEYS)
         image, size = self._image(hand.needed("image", "the picture's path in this folder", str), source)
         rows, known = hand.joints("joints", "21 × 3 numbers")
-        joints, valid = parse_joints(rows, known, source, unit=self._unit, order=self._order)
+        joints, valid = base.parse_joints(rows, known, source, unit=self._unit, order=self._order)
         marks = None
         if hand.get("joints_px") is not None:
-            marks = shift_pixels(to_our_order(hand.numbers("joints_px", (21, 2)), self._order), self._origin)
+            marks = base.shift_pixels(
+                to_our_order(hand.numbers("joints_px", (21, 2)), self._order), self._origin
+            )
         return HandRecord(
             image=image,
             size=size,
@@ -100,17 +88,16 @@ class HandFolder(HandData):
         inside = "put the pictures into this folder, and write their paths relative to it"
         image = path_inside(self.root, name, stated_in=source, links=False, error=DataError, remedy=inside)
         try:
-            return image, picture_size(image)
+            return image, base.picture_size(image)
         except ImageError as error:
-            raise ImageError(
-                error.what, where=f"{source}, {image}", remedy=error.remedy, slug=error.slug
-            ) from None
+            where = f"{source}, {image}"
+            raise ImageError(error.what, where=where, remedy=error.remedy, slug=error.slug) from None
 
     def _camera(self, hand: Fields, size: tuple[int, int]) -> Floats:
         place = hand if hand.get("K") is not None else self._top
-        camera = parse_camera(place.get("K"), hand.source, self._origin)
+        camera = base.parse_camera(place.get("K"), hand.source, self._origin)
         width, height = place.numbers("K_size", (2,), "[width, height] of the pictures that K is for")
-        require_size((width, height), size, hand.source)
+        base.require_size((width, height), size, hand.source)
         return camera
 
     def _held(self, held: Any, source: str) -> ObjectPose | None:
@@ -119,28 +106,24 @@ class HandFolder(HandData):
         thing = Fields(held, f"{source}.held", HELD_KEYS)
         name = str(thing.needed("name", "the object's name"))
         pose = thing.numbers("pose", (3, 4), "3 × 4 numbers")
-        pose[:, 3] *= METRES[self._unit]
+        pose[:, 3] *= base.METRES[self._unit]
         return ObjectPose(name, pose, None if thing.get("size") is None else self._shape(name, thing))
 
     def _shape(self, name: str, thing: Fields) -> Primitive:
-        source, metres = thing.source, thing.numbers("size", (-1,)) * METRES[self._unit]
+        source, metres = thing.source, thing.numbers("size", (-1,)) * base.METRES[self._unit]
         if metres.max() > LARGEST_HELD_M:
             told = f"an object of {metres.max():.3g} m, in the declared unit {self._unit}"
             raise DataError(told, where=source, remedy=_UNIT_OF_HELD, slug="malformed-hand-record")
         try:
             return Primitive(name, tuple(metres))
         except DataError as error:
-            raise DataError(
-                error.what, where=source, remedy=error.remedy, slug="malformed-hand-record"
-            ) from None
+            what, remedy = error.what, error.remedy
+            raise DataError(what, where=source, remedy=remedy, slug="malformed-hand-record") from None
 
     def _contact(self, contact: Any, source: str) -> Bools | None:
         if contact is None:
             return None
-        if (
-            not isinstance(contact, list)
-            or len(contact) != 21
-            or any(not isinstance(c, bool) for c in contact)
-        ):
-            raise bad_field(source, "contact", contact, "21 of true or false")
+        right = isinstance(contact, list) and len(contact) == 21 and {*map(type, contact)} == {bool}
+        if not right:
+            raise base.bad_field(source, "contact", contact, "21 of true or false")
         return to_our_order(np.array(contact), self._order)

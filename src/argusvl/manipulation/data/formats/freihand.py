@@ -11,20 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from argusvl.core.errors import DataError
-from argusvl.manipulation.data.formats.base import (
-    ALL_KNOWN,
-    HandData,
-    bad_field,
-    box_of_joints,
-    find_root,
-    load_json,
-    numbers,
-    one_of,
-    parse_camera,
-    parse_joints,
-    picture_size,
-    require_size,
-)
+from argusvl.manipulation.data.formats import base
+from argusvl.manipulation.data.formats.base import HandData
 from argusvl.manipulation.data.records import HandRecord
 
 Part = Literal["training", "evaluation"]
@@ -33,7 +21,6 @@ VERSIONS = ("gs", "hom", "sample", "auto")
 """Backgrounds of the training pictures: green screen, harmonised, coloured from samples, coloured freely."""
 
 SIZE = (224, 224)
-_FILES = ("K", "xyz")
 
 
 class FreiHand(HandData):
@@ -57,27 +44,24 @@ class FreiHand(HandData):
         versions: tuple[str, ...] = ("gs",),
         vertices: bool = False,
     ) -> None:
-        one_of(part, ("training", "evaluation"), "part", root)
+        base.one_of(part, ("training", "evaluation"), "part", root)
         expected = f"{part}_K.json, {part}_xyz.json and {part}/rgb/"
-        self.root = find_root(root, lambda folder: (folder / f"{part}_K.json").is_file(), expected)
+        self.root = base.find_root(root, lambda folder: (folder / f"{part}_K.json").is_file(), expected)
         if not isinstance(versions, tuple):
-            raise bad_field(root, "versions", versions, f"a list of {', '.join(VERSIONS)}")
+            raise base.bad_field(root, "versions", versions, f"a list of {', '.join(VERSIONS)}")
         for version in versions:
-            one_of(version, VERSIONS if part == "training" else VERSIONS[:1], "versions", self.root)
+            base.one_of(version, VERSIONS if part == "training" else VERSIONS[:1], "versions", self.root)
         if not (self.root / part / "rgb").is_dir():
             remedy = "unpack the pictures beside the lists"
             raise DataError(f"no {part}/rgb/", where=self.root, remedy=remedy, slug="hand-data-wrong-folder")
         self._part, self._versions = part, versions
-        self._lists = {name: self._list(name) for name in (*_FILES, *(("verts",) if vertices else ()))}
+        names = ("K", "xyz", "verts") if vertices else ("K", "xyz")
+        self._lists = {name: self._list(name) for name in names}
         lengths = {name: len(values) for name, values in self._lists.items()}
         if len(set(lengths.values())) != 1:
             told = ", ".join(f"{count} in {part}_{name}.json" for name, count in lengths.items())
-            raise DataError(
-                f"samples do not belong together: {told}",
-                where=self.root,
-                remedy="take all lists from the same release",
-                slug="malformed-hand-record",
-            )
+            what, remedy = f"samples do not belong together: {told}", "take all lists from the same release"
+            raise DataError(what, where=self.root, remedy=remedy, slug="malformed-hand-record")
         self._samples = len(self._lists["K"])
 
     def __len__(self) -> int:
@@ -89,15 +73,14 @@ class FreiHand(HandData):
         number = sample + VERSIONS.index(self._versions[version]) * self._samples
         image = self.root / self._part / "rgb" / f"{number:08d}.jpg"
         source = f"{self.root / f'{self._part}_xyz.json'}[{sample}]"
-        require_size(SIZE, size := picture_size(image), image)
-        camera = parse_camera(self._lists["K"][sample], source.replace("_xyz", "_K"), "centre")
-        written = numbers(self._lists["xyz"][sample], (21, 3), "xyz", source)
-        joints, valid = parse_joints(written, ALL_KNOWN, source, unit="m", order="openpose")
+        base.require_size(SIZE, size := base.picture_size(image), image)
+        camera = base.parse_camera(self._lists["K"][sample], source.replace("_xyz", "_K"), "centre")
+        written = base.numbers(self._lists["xyz"][sample], (21, 3), "xyz", source)
+        joints, valid = base.parse_joints(written, base.ALL_KNOWN, source, unit="m", order="openpose")
         vertices = None
         if "verts" in self._lists:
-            vertices = numbers(
-                self._lists["verts"][sample], (-1, 3), "verts", source.replace("_xyz", "_verts")
-            )
+            place = source.replace("_xyz", "_verts")
+            vertices = base.numbers(self._lists["verts"][sample], (-1, 3), "verts", place)
         return HandRecord(
             image=image,
             size=size,
@@ -106,14 +89,14 @@ class FreiHand(HandData):
             joints_m=joints,
             joint_valid=valid,
             source=source,
-            box_xyxy_px=box_of_joints(joints, valid, camera, size),
+            box_xyxy_px=base.box_of_joints(joints, valid, camera, size),
             vertices_m=vertices,
             box_given=False,
         )
 
     def _list(self, name: str) -> list[Any]:
         path = self.root / f"{self._part}_{name}.json"
-        value = load_json(path)
+        value = base.load_json(path)
         if not isinstance(value, list) or not value:
-            raise bad_field(path, name, value, "a list with an entry for each sample")
+            raise base.bad_field(path, name, value, "a list with an entry for each sample")
         return value
