@@ -74,7 +74,9 @@ def objects() -> dict[str, Points]:
     """A training step of one picture with more and more objects in it."""
     settings = ArgusDetectionConfig.from_pretrained(MODELS["argus-tiny"])
     settings.num_queries = 1024
-    model = ArgusForDetection(settings).float()  # the base comes partly in bfloat16, which training does not keep
+    model = ArgusForDetection(
+        settings
+    ).float()  # the base comes partly in bfloat16, which training does not keep
     model.loss_settings = SHIPPED
     found: Points = {}
     for number in (1, 2, 4, 8, 16, 32, 64, 128, 256):

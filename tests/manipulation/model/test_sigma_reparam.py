@@ -13,6 +13,7 @@ from argusvl.manipulation.model.sigma_reparam import (
     SigmaLinear,
     attention_entropy,
     convert_linears,
+    merge_linears,
 )
 
 
@@ -54,7 +55,7 @@ def test_the_gradient_is_that_through_the_exact_norm() -> None:
     assert abs((layer.weight.grad * layer.weight).sum().item()) < 1e-3
 
 
-def test_conversion_keeps_what_is_computed() -> None:
+def test_conversion_and_merging_keep_what_is_computed() -> None:
     torch.manual_seed(1)
     network = nn.Sequential(linear(1), nn.GELU(), nn.Sequential(nn.Linear(12, 4, bias=False)))
     inputs = torch.randn(7, 20)
@@ -62,6 +63,19 @@ def test_conversion_keeps_what_is_computed() -> None:
     convert_linears(network)
     assert sum(isinstance(m, SigmaLinear) for m in network.modules()) == 2
     torch.testing.assert_close(network(inputs), before)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    for _ in range(5):
+        optimizer.zero_grad()
+        network(inputs).square().sum().backward()
+        optimizer.step()
+    network.eval()
+    trained = network(inputs)
+    merge_linears(network)
+    assert not any(isinstance(m, SigmaLinear) for m in network.modules())
+    assert all(
+        type(m) is not nn.Linear or set(m.state_dict()) <= {"weight", "bias"} for m in network.modules()
+    )
+    torch.testing.assert_close(network(inputs), trained)
 
 
 def test_two_forwards_may_precede_a_backward() -> None:

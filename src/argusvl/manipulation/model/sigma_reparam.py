@@ -69,14 +69,34 @@ class SigmaLinear(nn.Linear):
         """``[..., in]`` → ``[..., out]``."""
         return F.linear(inputs, self.effective_weight(), self.bias)
 
+    @torch.no_grad()
+    def merged(self) -> nn.Linear:
+        """The same function as a plain layer, for export."""
+        plain = nn.Linear(self.in_features, self.out_features, self.bias is not None)
+        plain.to(self.weight.device, self.weight.dtype).train(False)
+        sigma = self.left.float() @ self.weight.float() @ self.right.float()
+        plain.weight.copy_(self.weight.float() * (self.gamma.float() / sigma))
+        if self.bias is not None:
+            plain.bias.copy_(self.bias)
+        return plain
+
 
 def convert_linears(module: nn.Module) -> nn.Module:
     """Reparameterises every plain linear layer inside; outputs stay as they are."""
+    return _replace(module, nn.Linear, SigmaLinear.of)
+
+
+def merge_linears(module: nn.Module) -> nn.Module:
+    """Makes every reparameterised layer inside a plain one; outputs stay as they are."""
+    return _replace(module, SigmaLinear, SigmaLinear.merged)
+
+
+def _replace(module: nn.Module, kind: type, change) -> nn.Module:  # type: ignore[no-untyped-def]
     for name, child in module.named_children():
-        if type(child) is nn.Linear:
-            setattr(module, name, SigmaLinear.of(child))
+        if type(child) is kind:
+            setattr(module, name, change(child))
         else:
-            convert_linears(child)
+            _replace(child, kind, change)
     return module
 
 
