@@ -16,6 +16,7 @@ from argusvl.core.errors import DataError
 from argusvl.manipulation.measure.metrics import (
     MEASURED,
     Measured,
+    add,
     add_s,
     align_by_similarity,
     area_under_pck,
@@ -227,12 +228,15 @@ def test_symmetries_of_an_object_cost_nothing() -> None:
     square = np.array([[0.1, 0, 0], [0, 0.1, 0], [-0.1, 0, 0], [0, -0.1, 0]])
     quarter = pose(Rotation.from_euler("z", 90, degrees=True))
     assert add_s(quarter, pose(Rotation.identity()), square) == pytest.approx(0, abs=1e-9)
+    assert add(quarter, pose(Rotation.identity()), square) == pytest.approx(100 * math.sqrt(2))
 
 
-def test_an_objects_distance_is_that_of_the_formula() -> None:
+def test_an_objects_distances_are_those_of_the_formulae() -> None:
     generator = np.random.default_rng(1)
     points = generator.uniform(-0.05, 0.05, (200, 3))
     a, b = (pose(Rotation.from_rotvec(generator.normal(0, 0.5, 3)), x) for x in (0.0, 0.1))
     by_a, by_b = ([p[:, :3] @ point + p[:, 3] for point in points] for p in (a, b))
     nearest = [min(1000 * math.dist(p, q) for p in by_a) for q in by_b]
     assert add_s(a, b, points) == pytest.approx(np.mean(nearest))
+    distances = [1000 * math.dist(p, q) for p, q in zip(by_a, by_b, strict=True)]
+    assert add(a, b, points) == pytest.approx(np.mean(distances))

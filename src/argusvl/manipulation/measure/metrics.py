@@ -237,14 +237,22 @@ def align_by_similarity(
     return aligned
 
 
-def add_s(predicted: Floats, true: Floats, points_m: Floats) -> float:
-    """Mean distance, mm, from each true point of an object to the nearest that the pose gives: symmetries cost nothing.
+def add(predicted: Floats, true: Floats, points_m: Floats) -> float:
+    """Mean distance, mm, between where each point of an object is and where the pose puts it.
 
-    ADD-S of Hinterstoisser et al. (2012). Poses are ``[3, 4]``, camera from object; ``points_m`` is ``[V, 3]``.
+    ADD of Hinterstoisser et al. (2012). Poses are ``[3, 4]``, camera from object; ``points_m`` is ``[V, 3]``.
     """
-    ours, theirs = (points_m @ pose[:, :3].T + pose[:, 3] for pose in (predicted, true))
-    distances, _ = cKDTree(ours).query(theirs)
+    return float(np.linalg.norm(_placed(predicted, points_m) - _placed(true, points_m), axis=-1).mean() * MM)
+
+
+def add_s(predicted: Floats, true: Floats, points_m: Floats) -> float:
+    """Mean distance, mm, from each true point to the nearest that the pose gives: :func:`add` without symmetries' cost."""
+    distances, _ = cKDTree(_placed(predicted, points_m)).query(_placed(true, points_m))
     return float(distances.mean() * MM)
+
+
+def _placed(pose: Floats, points_m: Floats) -> Floats:
+    return np.asarray(points_m @ pose[:, :3].T + pose[:, 3])
 
 
 def _errors(predicted: Floats, truth: Floats, valid: Bools, reflection: bool) -> dict[str, Floats]:
