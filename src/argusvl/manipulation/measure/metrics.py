@@ -246,7 +246,7 @@ def add(predicted: Floats, true: Floats, points_m: Floats) -> float:
 
 
 def add_s(predicted: Floats, true: Floats, points_m: Floats) -> float:
-    """Mean distance, mm, from each true point to the nearest that the pose gives: :func:`add` without symmetries' cost."""
+    """Mean distance, mm, from each true point to the nearest that the pose gives: symmetries cost nothing."""
     distances, _ = cKDTree(_placed(predicted, points_m)).query(_placed(true, points_m))
     return float(distances.mean() * MM)
 
