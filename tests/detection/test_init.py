@@ -225,6 +225,18 @@ def test_a_checkpoint_of_ours_settles_the_head(scenes: Path, tiny_checkpoint: Pa
     assert task.model().get_input_embeddings().weight.shape[0] == len(task.processor.tokenizer)
 
 
+@pytest.mark.parametrize(("kinds", "weight"), [(1, 50.0), (8, 25.0)])
+def test_boxes_weigh_more_where_each_kind_has_many_objects(
+    tiny_checkpoint: Path, tmp_path: Path, kinds: int, weight: float
+) -> None:
+    labels: Callable[[random.Random], str] = lambda rng: f"kind{rng.randrange(kinds)}"  # noqa: E731
+    write_set(tmp_path / "data", "train", random.Random(0), 60, labels=labels)
+    starting, config = made(tmp_path, tmp_path / "data" / "train.jsonl", model=str(tiny_checkpoint))
+    assert config.detection.detection_bbox_weight == weight
+    assert config.detection.detection_giou_weight == weight * 0.4
+    assert ("boxes are what is left" in starting.yaml) == (weight == 50.0)
+
+
 def test_what_ships_is_the_default_and_has_a_name(
     scenes: Path, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
