@@ -41,7 +41,7 @@ def test_json_is_read_as_usual_with_a_byte_order_mark_or_without(text: str) -> N
         ("\n\n{", 3, "malformed JSON: Expecting property name"),
         ("", 1, "malformed JSON: Expecting value at column 1"),
         (nested(5000), 1, f"nested more than {MOST_LEVELS} levels deep"),
-        ("[" * 5000, 1, f"nested more than {MOST_LEVELS} levels deep"),
+        ("[" * 5000, 1, "malformed JSON: "),  # Python 3.13 gets to its end
         (nested(MOST_LEVELS + 1), 1, f"nested more than {MOST_LEVELS} levels deep"),
         ('{"a":' * 300 + "1" + "}" * 300, 1, f"nested more than {MOST_LEVELS} levels deep"),
     ],
