@@ -90,6 +90,28 @@ def test_many_equal_vectors_stay_within_memory(monkeypatch: pytest.MonkeyPatch) 
     np.testing.assert_allclose(scores, 1)
 
 
+@pytest.mark.parametrize("order", ["shuffled", "by cluster"])
+@pytest.mark.parametrize("flat", [0.0, 0.05, 1.0], ids=["six axes", "nearly", "in every direction"])
+def test_bounds_from_few_dimensions_leave_the_answer_exact(
+    order: str, flat: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As networks' vectors are, and as they are not; sorted so that the best of some queries come last."""
+    monkeypatch.setattr(index_module, "_BLOCK_ROWS", 256)
+    monkeypatch.setattr(index_module, "_BLOCK_QUERIES", 32)
+    rng = np.random.default_rng(7)
+    axes = rng.standard_normal((6, 48))
+    cluster = rng.integers(0, 20, 2900)
+    centres = rng.standard_normal((20, 6))
+    if order == "by cluster":
+        cluster.sort()
+    vectors = (centres[cluster] + 0.3 * rng.standard_normal((2900, 6))) @ axes
+    vectors = (vectors + flat * 3 * rng.standard_normal(vectors.shape)).astype(np.float32)
+    vectors[[5, 700, 2899]] = vectors[300]
+    vectors[1500] = 0
+    queries = vectors[rng.integers(0, len(vectors), 70)] + 0.1 * rng.standard_normal((70, 48))
+    check(vectors, np.concatenate([queries.astype(np.float32), vectors[[300, 2899]]]), 7)
+
+
 def test_a_store_is_searched_shard_by_shard(
     tmp_path: Path, tiny: Any, make_photos: Callable[..., Path]
 ) -> None:
