@@ -2,7 +2,7 @@
 PyTorch alone, then `argus demo` in an empty folder. A connection to another machine fails the check.
 
     make wheels check-wheels
-    python scripts/check_wheels.py dist --images 1000 --steps 250   # the whole demo
+    python scripts/check_wheels.py dist --images 1000 --steps 120   # the whole demo
 
 Takes three to eight minutes on two cores, most of it for pip and the demo.
 """

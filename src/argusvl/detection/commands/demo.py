@@ -42,7 +42,7 @@ _STOP_SECONDS = 20
 def demo(
     out: Annotated[Path, typer.Option(help="Folder to make.")] = Path("runs/demo"),
     images: Annotated[int, typer.Option(min=20, help="Pictures to draw.")] = 1000,
-    steps: Annotated[int, typer.Option(min=2, help="Steps of training.")] = 250,
+    steps: Annotated[int, typer.Option(min=2, help="Steps of training.")] = 120,
     seed: Annotated[int, typer.Option(min=0, help="Seed of what is drawn.")] = 1,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Remove the demo that is in the folder already.")
