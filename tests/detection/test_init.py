@@ -219,7 +219,7 @@ def test_a_checkpoint_of_ours_settles_the_head(scenes: Path, tiny_checkpoint: Pa
     section = config.detection
     assert config.model.model_path == tiny_checkpoint and config.model.architecture is None
     assert (section.detection_hidden_size, section.detection_caption_max_tokens) == (32, 6)
-    assert section.detection_num_queries >= 60  # the best so many vision tokens: no weights
+    assert section.detection_num_queries == 300  # the best so many vision tokens: no weights
     task = DetectionTask(config)
     assert config.model.transfer_vocab_size is not None
     assert task.model().get_input_embeddings().weight.shape[0] == len(task.processor.tokenizer)
