@@ -51,8 +51,8 @@ def demo(
 ) -> None:
     """Draw a data set, fine-tune argus-tiny on it, measure before and after, write a report.
 
-    Needs neither network nor GPU: with its defaults about seven minutes on two cores. The folder then holds report.html, the
-    configuration (demo.yaml) and the run.
+    Needs neither network nor GPU: with its defaults about seven minutes on two cores. The folder then holds
+    report.html, the configuration (demo.yaml) and the run.
 
     Examples:
 
