@@ -168,7 +168,8 @@ def balance(evidence: Evidence) -> Iterator[Suspicion]:
     classes = any(one.classes for one in evidence.objectives)
     if len(shares) < 5 or (classes and any(name.startswith("column") for name in shares[0])):
         return
-    names = set.intersection(*(set(one) for one in shares))
+    # In their order, so that of several alike the first is named.
+    names = [name for name in shares[0] if all(name in one for one in shares)]
     if len(names) < 2:
         return
     typical = {name: median(one[name] for one in shares) for name in names}

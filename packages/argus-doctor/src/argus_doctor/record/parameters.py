@@ -50,8 +50,10 @@ _KEPT = np.dtype(
         ("dead", "f4"), ("dead_first", "f4"), ("dead_least", "f4"), ("stuck", "f4"),
     ]
 )  # fmt: skip
-_AS_KEPT = ("looks", "without_gradient", "zero_gradient", "peak_ratio", "direction", "unmoved", "dead_looks")
-_AS_KEPT += ("dead", "dead_first", "dead_least", "identical_rows", "stuck", "stuck_looks")
+_AS_KEPT = (
+    "looks", "without_gradient", "zero_gradient", "peak_ratio", "direction", "unmoved", "identical_rows",
+    "dead_looks", "dead", "dead_first", "dead_least", "stuck", "stuck_looks",
+)  # fmt: skip
 """What of a row a :class:`~argus_doctor.evidence.Parameter` tells as it is."""
 _TRAINS, _HELD, _DECLARED, _BY_OTHERS, _GRADED = 1, 2, 4, 8, 16
 _DECAYS_APART = ("AdamW", "SGD", "AdamW8bit", "Lion", "LAMB")
