@@ -42,3 +42,10 @@ def test_what_learns_or_has_its_part_is_not_starved(share: Course, value: Course
 
 def test_a_few_looks_prove_nothing() -> None:
     assert found(lambda _: 1e-5, lambda _: 2.0, looks=5) == []
+
+
+def test_of_several_outputs_that_are_hardly_pulled_at_the_first_is_named() -> None:
+    evidence = Evidence()
+    for _ in range(6):
+        evidence.output_shares.append({f"output {n}": 1e-4 if n else 1.0 for n in range(9)})
+    assert [one.where for one in examine(evidence)] == ["output 1"]

@@ -16,12 +16,7 @@ class ArgusError(Exception):
     """
 
     def __init__(
-        self,
-        what: str,
-        *,
-        where: object | None = None,
-        remedy: str | None = None,
-        slug: str | None = None,
+        self, what: str, *, where: object | None = None, remedy: str | None = None, slug: str | None = None
     ) -> None:
         self.what, in_worker = _without_worker_traceback(what)
         self.where = None if where is None else str(where)

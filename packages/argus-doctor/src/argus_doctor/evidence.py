@@ -6,10 +6,12 @@ different things, and a check that lacks what it needs says nothing.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import math
 from collections import Counter
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from argus_doctor.record.bounded import Course, Ends
 from argus_doctor.suspicion import Suspicion
@@ -144,6 +146,7 @@ class TensorStatistics:
         columns: Of small tables, mean and deviation of each column.
         grid: Of pictures whose values all lie on one grid, as bytes do: its spacing, and how many steps apart the least
             and the greatest value are.
+        normalised_next: Whether the layer that is given it normalises it.
     """
 
     name: str
@@ -160,10 +163,6 @@ class TensorStatistics:
     columns: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     grid: tuple[float, int] | None = None
     normalised_next: bool = False
-
-    def of_layer(self, normalises: bool) -> TensorStatistics:
-        """The same of a layer that normalises what it is given, or does not."""
-        return replace(self, normalised_next=normalises)
 
 
 @dataclass(slots=True)
@@ -321,8 +320,7 @@ class Evidence:
         validations: Step and loss of the evaluations whose loss was told.
         parameters: By name.
         foreign: Parameters that an optimizer holds and the model does not: how many, and how many got a gradient.
-        inputs: Statistics of what the first layer was given, by look.
-        targets: Statistics of the targets, by look.
+        inputs: Statistics of what the first layer was given, by look; where a loop tells them, of each of its inputs.
         labels: How often each class was seen, where targets are classes.
         batch_labels: Entropy of the classes within a batch, by look, in nats, and the batch's size.
         batches_repeated: Steps whose batch was the same as the one before, and steps compared.
@@ -376,9 +374,7 @@ class Evidence:
     parameters: dict[str, Parameter] = field(default_factory=dict)
     foreign: tuple[int, int] = (0, 0)
     inputs: list[list[TensorStatistics]] = field(default_factory=lambda: Ends(24))
-    targets: list[list[TensorStatistics]] = field(default_factory=lambda: Ends(24))
     labels: Counter[int] = field(default_factory=Counter)
-    target_is_integer: bool = False
     batch_labels: list[tuple[float, int]] = field(default_factory=lambda: Ends(256))
     batches_repeated: tuple[int, int] = (0, 0)
     batches_in_order: tuple[int, int, int] = (0, 0, 0)
@@ -420,6 +416,14 @@ class Evidence:
     attention: dict[str, list[float]] = field(default_factory=dict)
     stalls: list[Stall] = field(default_factory=Ends)
 
+    @contextlib.contextmanager
+    def noting(self, part: str) -> Iterator[None]:
+        """Keeps an error of a part of the watching: a watcher never stops a training; it becomes a finding."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - as above
+            self.failures.setdefault(part, repr(error))
+
     @property
     def step(self) -> int:
         """The last step's number."""
@@ -437,7 +441,11 @@ class Evidence:
                 found.setdefault(one.output, []).append(one)
         return found
 
+    def every_input(self) -> Iterator[TensorStatistics]:
+        """The statistics of all looks at the inputs of training."""
+        return itertools.chain.from_iterable(self.inputs)
+
     def series(self, name: str) -> list[tuple[int, float]]:
         """``(step, value)`` of one of a step's numbers, where it is known."""
-        values: list[tuple[int, Any]] = [(one.number, getattr(one, name)) for one in self.steps]
+        values = ((one.number, getattr(one, name)) for one in self.steps)
         return [(number, value) for number, value in values if value is not None]

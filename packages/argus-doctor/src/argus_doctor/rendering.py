@@ -11,6 +11,7 @@ from argus_doctor.findings import Entry, Finding, by_kind, entry_of
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 STYLES = {"error": "red", "warning": "yellow", "hint": "cyan"}
 SHOWN = 20
@@ -65,13 +66,10 @@ def show_findings(findings: Sequence[Finding], most: int = SHOWN) -> str:
 
 def print_entries(entries: Sequence[Entry], terminal: Console) -> None:
     """A line for each."""
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column("id", no_wrap=True)
-    table.add_column("name", overflow="fold")
-    table.add_column("title", overflow="fold")
+    table = _table(3)
+    table.columns[0].no_wrap = True
     for entry in entries:
         table.add_row(Text(entry.id, style=STYLES[entry.severity]), entry.slug, Text(entry.title))
     terminal.print(table)
@@ -79,7 +77,6 @@ def print_entries(entries: Sequence[Entry], terminal: Console) -> None:
 
 def print_entry(entry: Entry, terminal: Console, more: Mapping[str, Sequence[str]] | None = None) -> None:
     """All that is known of one, and what else the caller knows of it."""
-    from rich.table import Table
     from rich.text import Text
 
     terminal.print(Text.assemble((f"{entry.id} {entry.slug}", "bold"), f": {entry.title}"))
@@ -92,10 +89,17 @@ def print_entry(entry: Entry, terminal: Console, more: Mapping[str, Sequence[str
         **(more or {}),
         "From": [entry.source] if entry.source else [],
     }
-    table = Table(box=None, pad_edge=False, show_header=False)
-    for column in ("what", "text"):
-        table.add_column(column, overflow="fold")
+    table = _table(2)
     for name, texts in about.items():
         for number, text in enumerate(texts):
             table.add_row("" if number else name, Text(text))
     terminal.print(table)
+
+
+def _table(columns: int) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for _ in range(columns):
+        table.add_column(overflow="fold")
+    return table

@@ -29,10 +29,6 @@ EXACT = 0.9985
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
-def _nll_raw(outputs: Tensor, targets: Tensor) -> Tensor:
-    return F.nll_loss(outputs, targets)
-
-
 def _tags(outputs: Tensor, targets: Tensor) -> Tensor:
     if outputs.ndim != 2 or outputs.shape[1] < 2 or bool((targets.sum(1) == 1).all()):
         raise ValueError("one class each")
@@ -57,16 +53,16 @@ CLASSES: dict[str, Loss] = {
     ).mean(),
     "softmax-twice": lambda o, t: F.cross_entropy(F.softmax(o, -1), t),
     "sigmoid-before-cross-entropy": lambda o, t: F.cross_entropy(torch.sigmoid(o), t),
-    "nll-of-scores": _nll_raw,
+    "nll-of-scores": F.nll_loss,
     "nll-of-softmax": lambda o, t: F.nll_loss(F.softmax(o, -1), t),
     "nll-of-probabilities": lambda o, t: F.nll_loss(o.clamp_min(1e-12).log(), t),
-    "over-samples": lambda o, t: _over_samples(o, t),
+    "over-samples": _over_samples,
     "squared-softmax": lambda o, t: F.mse_loss(F.softmax(o, -1), _one_hot(t, o.shape[1])),
     "squared-one-hot": lambda o, t: F.mse_loss(o, _one_hot(t, o.shape[1])),
     "squared-number": lambda o, t: ((o - t[:, None]) ** 2).mean(),
     "absolute-number": lambda o, t: (o - t[:, None]).abs().mean(),
     "one-to-rest": lambda o, t: F.binary_cross_entropy_with_logits(o, _one_hot(t, o.shape[1])),
-    "hinge": lambda o, t: F.multi_margin_loss(o, t),
+    "hinge": F.multi_margin_loss,
 }
 """Outputs ``[R, C]``, targets ``[R]`` integer."""
 
@@ -74,7 +70,7 @@ BINARY: dict[str, Loss] = {
     "binary-cross-entropy": F.binary_cross_entropy_with_logits,
     "sigmoid-twice": lambda o, t: F.binary_cross_entropy_with_logits(torch.sigmoid(o), t),
     "binary-of-probabilities": lambda o, t: F.binary_cross_entropy(o.clamp(1e-7, 1 - 1e-7), t),
-    "cross-entropy-of-tags": lambda o, t: _tags(o, t),
+    "cross-entropy-of-tags": _tags,
     "squared-sigmoid": lambda o, t: F.mse_loss(torch.sigmoid(o), t),
 }
 """Outputs and targets of one shape, targets 0 or 1."""
@@ -117,14 +113,9 @@ FAULTY = {
 
 
 _NEVER_TURNED = (
-    "focal",
-    "squared-softmax",
-    "squared-softmax-values",
-    "smoothed-cross-entropy",
-    "hinge",
-    "one-to-rest",
+    "focal", "squared-softmax", "squared-softmax-values", "smoothed-cross-entropy", "hinge", "one-to-rest",
     "nll-of-probabilities",
-)
+)  # fmt: skip
 """Forms that other losses happen to point away from."""
 
 
@@ -215,9 +206,8 @@ def examine_objective(
                 if float(expected.std()) < 1e-3 * float(expected.abs().mean()):
                     continue  # the same everywhere: it says nothing of the targets
                 cosine = _cosine(expected, seen)
-                if (
-                    name == "cross-entropy" and rows.shape[1] > 2
-                ):  # weights of classes bend the whole, not a row
+                if name == "cross-entropy" and rows.shape[1] > 2:
+                    # Weights of classes bend the whole, not a row.
                     by_row = _rowwise(expected, seen)
                     cosine = by_row if abs(by_row) > abs(cosine) else cosine
                 if math.isfinite(cosine):
@@ -228,9 +218,8 @@ def examine_objective(
                     continue
                 # Numbers of users or words beside values fit by chance, unless they fit exactly.
                 by_chance = of_ids or (pair.kind == "values" and cosine < 0)
-                if abs(cosine) >= (
-                    EXACT if by_chance or name in FAULTY or name in _NEVER_TURNED else MATCH
-                ) and (best is None or abs(cosine) > abs(best[0]) + 1e-6):
+                least = EXACT if by_chance or name in FAULTY or name in _NEVER_TURNED else MATCH
+                if abs(cosine) >= least and (best is None or abs(cosine) > abs(best[0]) + 1e-6):
                     best = cosine, name, pair, cosines
     if best is None:
         return None
@@ -262,7 +251,6 @@ def _described(step: int, name: str, pair: _Pair, cosines: dict[str, float]) -> 
             found.outputs_are = _kind_of(outputs)
             found.confidence = float(confidence(outputs))
         else:
-            rows = outputs if outputs.ndim == 2 else outputs[:, None]
             wanted = targets.double() if targets.ndim == 2 else targets.double()[:, None]
             if len(rows) > 3:
                 spread, target_spread = rows.std(0), wanted.std(0)

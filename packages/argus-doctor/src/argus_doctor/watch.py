@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 from argus_doctor.checks import examine
 from argus_doctor.errors import ArgusError
-from argus_doctor.evidence import SELDOM, Evidence, NotFinite, Objective, Parameter, Step, TensorStatistics
+from argus_doctor.evidence import SELDOM, Evidence, NotFinite, Objective, Parameter, Step
 from argus_doctor.findings import Finding
 from argus_doctor.lint import Script, calling_script
 from argus_doctor.record.calls import CallRecord
@@ -42,7 +42,7 @@ from argus_doctor.record.parameters import ParameterRecord, plain
 from argus_doctor.record.probe import first_module_not_finite, ignored_inputs, later_tokens_matter
 from argus_doctor.record.ranks import RankSensor
 from argus_doctor.record.tables import TargetTable
-from argus_doctor.record.tensors import described, held_here, tensors_in
+from argus_doctor.record.tensors import held_here, tensors_in
 from argus_doctor.signature import (
     examine_objective,
     examine_vocabulary,
@@ -60,19 +60,8 @@ _CALLS_COUNTED = 30
 _MOST_LABELS = 2000
 _LABELS_OF_A_BATCH, _FEW_LABELS = 4096, 256
 _BATCHES_AT_ONCE = 16
-_SOMEWHERE_IN_THE_SOURCE = frozenset(
-    {
-        "loss",
-        "optimizer",
-        "learning rate",
-        "lr",
-        "data loader",
-        "weight decay",
-        "the loss function",
-        "outputs",
-        "targets",
-    }
-)
+_SOMEWHERE_IN_THE_SOURCE = {"loss", "the loss function", "optimizer", "learning rate", "lr", "weight decay"}
+_SOMEWHERE_IN_THE_SOURCE |= {"data loader", "outputs", "targets"}
 _EXAMINED = frozenset({10, 20, 35, 50, 75, 100, 150, 200, 300, 400, 600, 800})
 _LOSSES_ASKED = 20
 """Of so many steps before a look the graphs are asked for."""
@@ -118,8 +107,7 @@ class Watch:
         _check_arguments(model, optimizer, frozen)
         self.evidence = Evidence()
         self.first_seen: dict[str, int] = {}
-        optimizers = list(optimizer) if isinstance(optimizer, (list, tuple)) else [optimizer]
-        optimizers = [plain(one) for one in optimizers if one is not None]
+        optimizers = [plain(one) for one in _listed(optimizer) if one is not None]
         self._optimizers = [weakref.ref(one) for one in optimizers]
         inner = _unwrapped(model)
         self._model = weakref.ref(inner)
@@ -139,9 +127,10 @@ class Watch:
         self._ranks = RankSensor(model)
         self._quietly("ranks", lambda: self._ranks.compare(0, self.evidence))
         self._memory = MemorySensor()
-        script = (
-            calling_script() if source is True else None if source is False else Script.read(Path(source))
-        )
+        if isinstance(source, bool):
+            script = calling_script() if source else None
+        else:
+            script = Script.read(Path(source))
         self._script = script
         if script is not None:
             self._quietly("source", lambda: self.evidence.source.extend(script.suspicions()))
@@ -226,19 +215,15 @@ class Watch:
         self._ended_at = time.perf_counter()
 
     def _quietly(self, what: str, do: Callable[[], Any]) -> None:
-        try:
+        with self.evidence.noting(what):
             do()
-        except Exception as error:  # noqa: BLE001 - a watcher never stops a training: it becomes a finding
-            self.evidence.failures.setdefault(what, repr(error))
 
     def _rates(self, stated: float | None) -> tuple[float, ...]:
         if stated is not None:
             return (float(stated),)
         there = [one for reference in self._optimizers if (one := reference()) is not None]
-        # Adafactor chooses its own.
-        return tuple(
-            float(group["lr"]) for one in there for group in one.param_groups if group.get("lr") is not None
-        )
+        rates = (group.get("lr") for one in there for group in one.param_groups)
+        return tuple(float(rate) for rate in rates if rate is not None)  # Adafactor chooses its own
 
     def _take_loss(self, record: Step, loss: Any) -> None:
         # Whether graphs stay is asked at looks, of the steps before.
@@ -274,12 +259,9 @@ class Watch:
         record.terms[name] = value
         told, zero = self.evidence.terms.get(name, (0, 0))
         self.evidence.terms[name] = told + 1, zero + (value == 0)
-        if (
-            not math.isfinite(value)
-            and (found := self.evidence.not_finite) is not None
-            and found.what == "loss"
-        ):
-            found.where = f"loss term {name}" if "term" not in found.where else found.where
+        found = self.evidence.not_finite
+        if not math.isfinite(value) and found is not None and found.what == "loss":
+            found.where = found.where if "term" in found.where else f"loss term {name}"
 
     def _meet_not_finite(self, number: int | None = None) -> None:
         """What is not finite first, of what is still there: before the weights took it up, if an optimizer met it."""
@@ -316,8 +298,8 @@ class Watch:
                     found.where = first_module_not_finite(model, self._calls.call) or found.where
 
     def _may_call(self) -> bool:
-        several = torch.distributed.is_available() and torch.distributed.is_initialized()
-        several = several and torch.distributed.get_world_size() > 1
+        distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+        several = distributed and torch.distributed.get_world_size() > 1
         return self._probe and not several and self._calls.call is not None
 
     @contextlib.contextmanager
@@ -334,34 +316,20 @@ class Watch:
             return
         # Of a batch, what the model was not given; what is said to be the targets may be given to it as well.
         given = self._given()
-        own = (
-            {id(one) for one in given} | {id(one) for _, one in tensors_in(inputs)}
-            if targets is None
-            else set()
-        )
+        own = {id(one) for one in (*given, *_all_in(inputs))} if targets is None else set()
         candidates = [
             one
-            for _, one in tensors_in(batch if targets is None else targets)
+            for one in _all_in(batch if targets is None else targets)
             if id(one) not in own and one.ndim > 0 and one.numel() and not one.is_complex()
         ]
         if not candidates:
             return
         target = candidates[-1]
-        evidence = self.evidence
-        if not target.is_floating_point() and target.dtype != torch.bool and target.ndim == 1:
-            evidence.target_is_integer = True
-            if target.device.type == "cpu" or looked:
-                self._host.ask(target.detach()[:_LABELS_OF_A_BATCH], partial(self._take_labels, looked))
-        if looked:
-            for place, one in enumerate(candidates[:3]):
-                if (found := described(f"targets.{place}", one)) is not None:
-                    numbers, made = found
-                    self._host.ask(numbers, partial(self._take_target_statistics, made))
+        classes = not target.is_floating_point() and target.dtype != torch.bool and target.ndim == 1
+        if classes and (target.device.type == "cpu" or looked):
+            self._host.ask(target.detach()[:_LABELS_OF_A_BATCH], partial(self._take_labels, looked))
         if not self._table.done:
             self._table.take(next(iter(given), None), target)
-
-    def _take_target_statistics(self, made: Callable[[Tensor], TensorStatistics], numbers: Tensor) -> None:
-        self.evidence.targets.append([made(numbers)])
 
     def _take_labels(self, looked: bool, labels: Tensor) -> None:
         self._labels.append(labels.tolist())
@@ -383,35 +351,31 @@ class Watch:
 
     def _take_objectives(self, targets: Any, outputs: Any) -> None:
         given = [one for one in self._given() if one.ndim > 0]
-        candidates = [one for _, one in tensors_in(targets) if one.ndim > 0]
+        candidates = [one for one in _all_in(targets) if one.ndim > 0]
         # An autoencoder's targets are its inputs: asked last.
         own = {id(one) for one in given}
         candidates = [one for one in candidates if id(one) not in own] or candidates or given
-        named = {id(one) for _, one in tensors_in(outputs)}
+        named = {id(one) for one in _all_in(outputs)}
         samples = {
             name: one
             for name, one in self._calls.outputs.items()
             if one.gradient is not None and (not named or one.identity in named)
         }
         shares = {name: one.norm for name, one in samples.items() if one.shape and one.norm is not None}
+        columns = next((one.columns for one in samples.values()), None)
+        taken = self.evidence.output_shares
         if len(shares) > 1:
             self._host.ask_all(
                 list(shares.values()),
-                lambda there: self.evidence.output_shares.append(
-                    dict(zip(shares, (float(one) for one in there), strict=True))
-                ),
+                lambda there: taken.append(dict(zip(shares, map(float, there), strict=True))),
             )
-        elif (
-            samples and self._step <= _FIRST_LOOKS
-        ):  # when nothing is learned yet, all columns have as much to learn
-            columns = next(iter(samples.values())).columns
-            if columns is not None:
-                self._host.ask(columns, self._take_columns)
+        # When nothing is learned yet, all columns have as much to learn.
+        elif columns is not None and self._step <= _FIRST_LOOKS:
+            self._host.ask(
+                columns, lambda there: taken.append({f"column {n}": x for n, x in enumerate(there.tolist())})
+            )
         for name, sample in samples.items():
             self._take_objective(name, sample, candidates)
-
-    def _take_columns(self, norms: Tensor) -> None:
-        self.evidence.output_shares.append({f"column {n}": norm for n, norm in enumerate(norms.tolist())})
 
     def _take_objective(self, name: str, sample: OutputSample, candidates: Sequence[Tensor]) -> None:
         assert sample.gradient is not None
@@ -426,7 +390,6 @@ class Watch:
         def examine_it(there: list[Tensor]) -> None:
             values, gradient, *rest = there
             targets, sequences = rest[: len(parts)], rest[len(parts) :]
-            result = None
             if sample.wide:
                 result = examine_vocabulary(step, gradient, targets)
                 pulled = gradient[..., 0].long(), gradient[..., 2].abs() > 0
@@ -437,21 +400,7 @@ class Watch:
                 pulled = pulled_classes(gradient) if gradient.ndim == 3 else (gradient, gradient)
             offset = told = None
             if own and len(sample.shape) == 3:
-                offsets = [
-                    (one, offset)
-                    for one in sequences
-                    if (offset := trained_offset(one, *pulled, sample.index, sample.shape[-1])) is not None
-                ]
-                # An encoder may be given what the decoder is to write; the decoder's own tokens come last.
-                offsets = [pair for pair in offsets if pair[1] == 1] or offsets
-                tokens, offset = offsets[-1] if offsets else (sequences[-1], None)
-                brought = (one for one in targets if one.ndim == 2 and not one.is_floating_point())
-                told_offsets = (
-                    trained_offset(tokens, one, one >= 0, sample.index, sample.shape[-1])
-                    for one in brought
-                    if one.shape == pulled[0].shape
-                )
-                told = next((one for one in told_offsets if one is not None), None)
+                offset, told = _offsets(sample, sequences, targets, pulled)
             whole = all(one.step in (None, 1) for one in sample.index)
             if result is not None and result.classes and whole and over_samples(values):
                 result.outputs_are = "over-samples"
@@ -547,16 +496,44 @@ class Watch:
         self.close()
 
 
+def _offsets(
+    sample: OutputSample,
+    sequences: Sequence[Tensor],
+    targets: Sequence[Tensor],
+    pulled: tuple[Tensor, Tensor],
+) -> tuple[int | None, int | None]:
+    """How far ahead of its token each output is trained to be, and how far ahead the batch's labels are."""
+    offsets = [
+        (tokens, offset)
+        for tokens in sequences
+        if (offset := trained_offset(tokens, *pulled, sample.index, sample.shape[-1])) is not None
+    ]
+    # An encoder may be given what the decoder is to write; the decoder's own tokens come last.
+    offsets = [pair for pair in offsets if pair[1] == 1] or offsets
+    tokens, found = offsets[-1] if offsets else (sequences[-1], None)
+    brought = (one for one in targets if one.ndim == 2 and not one.is_floating_point())
+    told = (
+        trained_offset(tokens, one, one >= 0, sample.index, sample.shape[-1])
+        for one in brought
+        if one.shape == pulled[0].shape
+    )
+    return found, next((one for one in told if one is not None), None)
+
+
+def _listed(optimizer: Any) -> Sequence[Any]:
+    return optimizer if isinstance(optimizer, list | tuple) else [optimizer]
+
+
+def _all_in(value: Any) -> list[Tensor]:
+    return [one for _, one in tensors_in(value)]
+
+
 def _check_arguments(model: Any, optimizer: Any, frozen: Any) -> None:
     """What would fail later, and speak of something else."""
     if not isinstance(model, nn.Module):
-        raise ArgusError(
-            f"what is to be watched is {model!r:.80}",
-            where="Watch(model, …)",
-            remedy="give the torch.nn.Module",
-        )
-    given = optimizer if isinstance(optimizer, (list, tuple)) else [optimizer]
-    for one in given:
+        what = f"what is to be watched is {model!r:.80}"
+        raise ArgusError(what, where="Watch(model, …)", remedy="give the torch.nn.Module")
+    for one in _listed(optimizer):
         if one is not None and not isinstance(plain(one), torch.optim.Optimizer):
             raise ArgusError(
                 f"{one!r:.80} is no optimizer",

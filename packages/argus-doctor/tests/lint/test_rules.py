@@ -155,6 +155,19 @@ def test_a_fault_is_read_off_the_text(slug: str, style: str, right: str, wrong: 
     assert set(hits(text.replace(right, wrong))) == {slug}
 
 
+def test_inference_mode_of_a_function_computes_no_gradients_either() -> None:
+    text = FUNCTIONS.replace("@torch.no_grad()", "@torch.inference_mode()").replace("model.eval()", "pass")
+    assert hits(text) == ["evaluation-in-training-mode"]
+
+
+def test_a_softmax_that_is_made_and_called_at_once_is_seen_behind_a_name_too() -> None:
+    text = PLAIN.replace("F.cross_entropy(model(x), y)", "F.cross_entropy(given, y)")
+    text = text.replace(
+        "        loss = ", "        given = nn.Softmax(dim=1)(model(x))\n            loss = ", 1
+    )
+    assert hits(text) == ["double-softmax"]
+
+
 def test_every_rule_has_a_fault_here() -> None:
     silent = set(RULES)
     for _, style, right, wrong in FAULTS:

@@ -25,8 +25,7 @@ def inputs(evidence: Evidence) -> Iterator[Suspicion]:
         if len(looks) < 3 or not looks[0].is_float:
             continue
         shape = looks[0].shape
-        if any(one.not_finite for one in looks):
-            share = max(one.not_finite for one in looks)
+        if share := max(one.not_finite for one in looks):
             yield Suspicion(
                 "non-finite-input",
                 "input not finite",
@@ -166,14 +165,9 @@ def evaluation_inputs(evidence: Evidence) -> Iterator[Suspicion]:
     training = _by_name(evidence.inputs)
     for name, looks in _by_name(evidence.evaluations.statistics).items():
         known = training.get(name, [])
-        if (
-            (len(looks) < 2 and looks[0].shape[0] < 50)
-            or len(known) < 3
-            or not looks[0].is_float
-            or len(looks[0].shape) < 2
-        ):
+        if len(known) < 3 or (len(looks) < 2 and looks[0].shape[0] < 50):
             continue
-        if len(looks[0].shape) != len(known[0].shape):
+        if not looks[0].is_float or not 2 <= len(looks[0].shape) == len(known[0].shape):
             continue
         mean, std = median(one.mean for one in known), median(one.std for one in known)
         mean_there, std_there = median(one.mean for one in looks), median(one.std for one in looks)
@@ -253,18 +247,19 @@ def leaks(evidence: Evidence) -> Iterator[Suspicion]:
             and min(told) == 1
             and found.single_input
             and found.samples < 0.9 * evidence.distinct[0]
-            and all(one.is_float and not one.whole for look in evidence.inputs for one in look)
+            and all(one.is_float and not one.whole for one in evidence.every_input())
         )
         if share >= 0.02 + _by_chance(evidence):
+            sign = (
+                "evaluated on a part of the training samples"
+                if part
+                else "evaluated on some training samples"
+            )
+            if len(told) >= 2:
+                sign = "validated on training samples alone" if certain else "validated on training samples"
             yield Suspicion(
                 "train-val-leak",
-                "validated on training samples alone"
-                if certain
-                else "validated on training samples"
-                if len(told) >= 2
-                else "evaluated on a part of the training samples"
-                if part
-                else "evaluated on some training samples",
+                sign,
                 f"{share:.0%} of the samples of an evaluation were trained on",
                 "evaluation data",
                 {"share": share},
@@ -272,7 +267,7 @@ def leaks(evidence: Evidence) -> Iterator[Suspicion]:
             )
     if evidence.target_correlation is not None:
         correlation, column = evidence.target_correlation
-        columns = next((one.shape[-1] for look in evidence.inputs for one in look if len(one.shape) == 2), 0)
+        columns = next((one.shape[-1] for one in evidence.every_input() if len(one.shape) == 2), 0)
         if correlation > 0.9999 and columns > 2:
             # To the last digit over hundreds of rows: the target itself, scaled and shifted.
             exact = 1 - correlation < 1e-10
@@ -291,7 +286,7 @@ def _by_chance(evidence: Evidence) -> float:
 
     Where no two were seen to be, three in all pairs is the bound (the rule of three).
     """
-    if any(one.is_float and not one.whole for look in evidence.inputs for one in look):
+    if any(one.is_float and not one.whole for one in evidence.every_input()):
         return 0.0
     alike, pairs = evidence.alike_in_batch
     if not pairs:
@@ -303,11 +298,8 @@ def _by_chance(evidence: Evidence) -> float:
 
 def _rarely_alike(evidence: Evidence) -> bool:
     """Whether two samples are hardly ever the same by chance."""
-    for look in evidence.inputs:
-        for one in look:
-            values = math.prod(one.shape[1:])
-            if one.is_float and not one.whole:
-                return True
-            if values * math.log(max(one.high - one.low + 1, 1)) > 20:
-                return True
-    return False
+    return any(
+        (one.is_float and not one.whole)
+        or math.prod(one.shape[1:]) * math.log(max(one.high - one.low + 1, 1)) > 20
+        for one in evidence.every_input()
+    )

@@ -22,37 +22,18 @@ _EXPLAINS_FROM = 0.5
 _NEARLY = 0.12
 """By so much a consequence may be surer than its cause: it shows sooner and more clearly."""
 _OUTCOMES = (
-    "mode-collapse",
-    "labels-unrelated",
-    "poor-generalisation",
-    "non-finite-loss",
-    "augmentation-inconsistent",
-)
+    "mode-collapse", "labels-unrelated", "poor-generalisation", "non-finite-loss", "augmentation-inconsistent",
+)  # fmt: skip
 _STATES = (
-    "exploding-gradient",
-    "learning-rate-too-high",
-    "dead-units",
-    "vanishing-gradient",
-    "input-ignored",
+    "exploding-gradient", "learning-rate-too-high", "dead-units", "vanishing-gradient", "input-ignored",
     "learning-rate-too-low",
-)
+)  # fmt: skip
 _ASIDE = (
-    "future-visible",
-    "target-not-updated",
-    "evaluation-in-training-mode",
-    "evaluation-inputs-differ",
-    "train-val-leak",
-    "graph-kept",
-    "input-bound",
-    "memory-climbs",
-    "memory-beside-tensors-climbs",
-    "gpu-memory-fragments",
-    "learning-rate-vanished",
-    "poor-generalisation",
-    "objective-starved",
-    "attention-collapsed",
-    "stalled-step",
-)
+    "future-visible", "target-not-updated", "evaluation-in-training-mode", "evaluation-inputs-differ",
+    "train-val-leak", "graph-kept", "input-bound", "memory-climbs", "memory-beside-tensors-climbs",
+    "gpu-memory-fragments", "learning-rate-vanished", "poor-generalisation", "objective-starved",
+    "attention-collapsed", "stalled-step",
+)  # fmt: skip
 """What leaves the training itself as it is, and so explains nothing of it."""
 _BREAKS_AT_ONCE = (*_STATES, *_OUTCOMES)
 

@@ -79,7 +79,7 @@ def validation(evidence: Evidence) -> Iterator[Suspicion]:
     losses = dict(evidence.series("loss"))
     best_at, best = min(values, key=lambda one: one[1])
     last = [value for _, value in values[-3:]]
-    around = [losses[n] for n in range(max(1, best_at - 8), best_at + 9) if n in losses]
+    around = [loss for step, loss in losses.items() if abs(step - best_at) <= 8]
     now = median(value for _, value in list(losses.items())[-10:])
     after = [value for number, value in values if number > best_at]
     if len(after) >= 2 and min(last) > 1.25 * best and best > 0 and now < 0.5 * median(around):
@@ -87,8 +87,7 @@ def validation(evidence: Evidence) -> Iterator[Suspicion]:
             "poor-generalisation",
             "validation loss rose",
             f"the validation loss was {best:.3g} at step {best_at} and is {last[-1]:.3g}, while that of training "
-            "fell from "
-            f"{median(around):.3g} to {now:.3g}",
+            f"fell from {median(around):.3g} to {now:.3g}",
             f"step {best_at}",
             {"ratio": last[-1] / best},
         )

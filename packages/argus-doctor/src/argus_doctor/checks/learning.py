@@ -96,7 +96,7 @@ def initialisation(evidence: Evidence) -> Iterator[Suspicion]:
 
 def rates(evidence: Evidence) -> Iterator[Suspicion]:
     """A learning rate out of range, by what a step does to the weights and the loss."""
-    layers = [p for p in _matrices(evidence) if p.start not in ("zero",) and p.updates >= 3]
+    layers = [p for p in _matrices(evidence) if p.start != "zero" and p.updates >= 3]
     losses = evidence.losses()
     if not layers or len(losses) < 8:
         return
@@ -108,7 +108,7 @@ def rates(evidence: Evidence) -> Iterator[Suspicion]:
     first = median(finite[:3])
     last = median(finite[-10:])
     far = progress(evidence)
-    shrunk = [p for p in layers if 0 < p.weight < 0.05 * p.first_weight]
+    shrunk = _shrunk(layers, 0.05)
     if len(shrunk) > 0.5 * len(layers):
         certain = _answers_alike(evidence)
         yield Suspicion(
@@ -120,7 +120,7 @@ def rates(evidence: Evidence) -> Iterator[Suspicion]:
             proven=certain,
         )
         return
-    if evidence.decay >= _DECAY and _shrinks(layers):
+    if evidence.decay >= _DECAY and len(_shrunk(layers, 0.7)) > 0.5 * len(layers):
         yield Suspicion(
             "mode-collapse",
             "decay takes the weights within a hundred steps",
@@ -133,9 +133,8 @@ def rates(evidence: Evidence) -> Iterator[Suspicion]:
     if found is not None and found.what in ("loss", "backward") and (found.largest or math.inf) < 1e4:
         return  # outputs of a usual size: it is the loss that cannot take them
     before = finite[-3:] if len(finite) < len(losses) else []
-    broken = last > 3 * abs(first) + 0.5 or (
-        bool(before) and (max(before) > 2 * abs(first) + 0.5 or peak > 1)
-    )
+    broken = last > 3 * abs(first) + 0.5
+    broken |= bool(before) and (max(before) > 2 * abs(first) + 0.5 or peak > 1)
     learned = far is not None and far < 0.6
     jump = max(finite[1:40], default=0.0)
     jumps = early > 0.08 and jump > (4.0 * abs(finite[0]) if learned else 1.4 * abs(first)) + 0.1
@@ -149,23 +148,16 @@ def rates(evidence: Evidence) -> Iterator[Suspicion]:
         or (worse and max(early, typical) > 0.05)
         or (typical > 0.1 and noise > 0.5 and worse)
     ):
+        sign, does = "large updates, nothing learned", "does not fall below that of a constant answer"
+        if broken:
+            sign, does = "diverges with large updates", "diverges"
+        elif jumps:
+            sign, does = "jumps with large updates", "jumps up"
         yield Suspicion(
             "learning-rate-too-high",
-            "not finite after large updates"
-            if len(finite) < len(losses)
-            else "diverges with large updates"
-            if broken
-            else "jumps with large updates"
-            if jumps
-            else "large updates, nothing learned",
+            "not finite after large updates" if len(finite) < len(losses) else sign,
             f"a step changes the weights by {max(early, typical):.2g} of their size (usual is 0.001), and the loss "
-            + (
-                "diverges"
-                if broken
-                else "jumps up"
-                if jumps
-                else "does not fall below that of a constant answer"
-            ),
+            f"{does}",
             "learning rate",
             numbers,
         )
@@ -173,22 +165,15 @@ def rates(evidence: Evidence) -> Iterator[Suspicion]:
     rising = [max(one.rates) for one in evidence.steps if one.rates]
     warming = len(rising) > 10 and rising[-1] > 1.5 * rising[len(rising) // 2]
     fresh = sum(p.start == "default" for p in layers) >= 0.5 * len(layers)  # what is fine-tuned moves little
-    if (
-        fresh
-        and len(losses) >= 60
-        and typical < 5e-5
-        and not warming
-        and not learned
-        and _barely_moves(finite)
-    ):
+    slow = fresh and len(losses) >= 60 and typical < 5e-5 and not warming and not learned
+    if slow and _barely_moves(finite):
         # All steps together cannot have taken the weights further than this from where chance put them.
         furthest = typical * evidence.step
         yield Suspicion(
             "learning-rate-too-low",
             "updates next to nothing" if typical < 1e-5 else "updates small",
             f"a step changes the weights by {typical:.1g} of their size (usual is 0.001): after {len(losses)} "
-            "steps the "
-            f"loss went from {first:.4g} to {last:.4g}"
+            f"steps the loss went from {first:.4g} to {last:.4g}"
             + (
                 f", and the weights are within {furthest:.2%} of where chance put them"
                 if furthest < 0.01
@@ -208,9 +193,9 @@ def _steps(decay: float) -> int:
     return max(1, round(math.log(0.5) / math.log1p(-min(decay, 0.999))))
 
 
-def _shrinks(layers: list[Parameter]) -> bool:
-    """Whether most matrices are well below their first size."""
-    return sum(0 < p.weight < 0.7 * p.first_weight for p in layers) > 0.5 * len(layers)
+def _shrunk(layers: list[Parameter], below: float) -> list[Parameter]:
+    """Those that are below a share of their first size."""
+    return [p for p in layers if 0 < p.weight < below * p.first_weight]
 
 
 def _answers_alike(evidence: Evidence) -> bool:
@@ -260,12 +245,8 @@ def depth(evidence: Evidence) -> Iterator[Suspicion]:
     if len(layers) >= 4 and evidence.step >= 20:
         (first, early), (last, late) = layers[0], layers[-1]
         far = progress(evidence)
-        if (
-            early > 0
-            and late > 0
-            and early / late < 1e-4
-            and (far > 0.9 if far is not None else _stands_still(evidence))
-        ):
+        stays = far > 0.9 if far is not None else _stands_still(evidence)
+        if early / late < 1e-4 and stays:
             certain = _never_reached(evidence, first, last)
             yield Suspicion(
                 "vanishing-gradient",
@@ -294,8 +275,7 @@ def depth(evidence: Evidence) -> Iterator[Suspicion]:
             "exploding-gradient",
             "gradient grows out of bounds",
             f"the gradient's norm is {finite[0]:.3g} at the first step, {relative:.3g} times that of the weights "
-            "in the typical layer, "
-            f"and {max(finite):.3g} at most",
+            f"in the typical layer, and {max(finite):.3g} at most",
             start[0].name if start else "",
         )
 
@@ -315,17 +295,12 @@ def dead(evidence: Evidence) -> Iterator[Suspicion]:
         p.zero_gradient == p.looks for p in evidence.parameters.values() if p.requires_grad and p.in_optimizer
     )
     biases = {p.module: p for p in evidence.parameters.values() if p.name.endswith("bias")}
-    hidden = [
-        p
-        for p in found
-        if not cut
-        and not (
-            p.dead_least == 1
-            and p.module in biases
-            and biases[p.module].zero_gradient < 0.5 * max(p.looks, 1)
-        )
-    ]
-    if hidden:
+
+    def bias_learns(p: Parameter) -> bool:
+        return p.module in biases and biases[p.module].zero_gradient < 0.5 * max(p.looks, 1)
+
+    hidden = [p for p in found if not (p.dead_least == 1 and bias_learns(p))]
+    if hidden and not cut:
         worst = max(hidden, key=lambda p: p.dead)
         since = "from the start" if worst.dead_first >= 0.85 else "after some steps"
         # The layer behind has a gradient at its bias and none at its weights: it is given nothing but zeros.
@@ -388,8 +363,7 @@ def outcome(evidence: Evidence) -> Iterator[Suspicion]:
             "labels-unrelated",
             "nothing learned",
             f"after {evidence.step} steps the loss is {far:.0%} of that of a constant answer, though gradients "
-            "and updates are in "
-            "range: the targets tell nothing of the inputs",
+            "and updates are in range: the targets tell nothing of the inputs",
             "targets",
         )
     elif unlearned:
@@ -407,18 +381,16 @@ def dimensions(evidence: Evidence) -> Iterator[Suspicion]:
         return
     for known in evidence.by_output().values():
         explained = [one.explained for one in known[-8:] if len(one.explained) >= 2]
-        if len(explained) >= 4:
-            columns = [
-                median(one[place] for one in explained) for place in range(min(len(one) for one in explained))
-            ]
-            best, worst = max(columns), min(columns)
-            if best > 0.5 and worst < 0.12:
-                place = columns.index(worst)
-                yield Suspicion(
-                    "augmentation-inconsistent",
-                    "one dimension not explained",
-                    f"of target dimension {place} nothing is explained ({worst:.0%}), of the best one {best:.0%}: what "
-                    "changes the "
-                    "inputs does not change it with them",
-                    f"target dimension {place}",
-                )
+        if len(explained) < 4:
+            continue
+        columns = [median(of_column) for of_column in zip(*explained, strict=False)]
+        best, worst = max(columns), min(columns)
+        if best > 0.5 and worst < 0.12:
+            place = columns.index(worst)
+            yield Suspicion(
+                "augmentation-inconsistent",
+                "one dimension not explained",
+                f"of target dimension {place} nothing is explained ({worst:.0%}), of the best one {best:.0%}: what "
+                "changes the inputs does not change it with them",
+                f"target dimension {place}",
+            )

@@ -28,39 +28,31 @@ def memory_climbs(evidence: Evidence) -> Iterator[Suspicion]:
     allocated = [(one.step, one.allocated) for one in samples if one.allocated is not None]
     reserved = [(one.step, one.reserved) for one in samples if one.reserved is not None]
     if grown := _steady_rise(allocated):
-        yield _climbs("GPU tensors that are alive", grown)
+        yield _tensors_climb("GPU tensors that are alive", grown)
         return
     if grown := _steady_rise(reserved):
-        yield Suspicion(
-            "gpu-memory-fragments",
-            "reserve climbs",
-            f"the allocator's reserve grew from {grown[0]:.0f} to {grown[1]:.0f} MiB, the tensors alive did not",
-            "GPU memory",
-            {"first_mib": grown[0], "last_mib": grown[1]},
-        )
+        what = "the allocator's reserve grew {}, the tensors alive did not"
+        yield _climbs("gpu-memory-fragments", "reserve climbs", what, "GPU memory", grown)
     grown = _steady_rise([(one.step, one.resident) for one in samples])
-    if tensors := _tensors_climb(samples, evidence.step):
-        yield _climbs("live tensors", tensors)
+    if tensors := _rise_of_tensors(samples, evidence.step):
+        yield _tensors_climb("live tensors", tensors)
     elif grown and evidence.step >= _UNEXPLAINED_FROM_STEP:
-        yield Suspicion(
-            "memory-beside-tensors-climbs",
-            "host memory climbs",
-            f"host memory rose evenly from {grown[0]:.0f} to {grown[1]:.0f} MiB, the tensors alive did not: other "
-            "objects that are kept, caches of libraries, or a heap in fragments",
-            "host memory",
-            {"first_mib": grown[0], "last_mib": grown[1]},
+        what = (
+            "host memory rose evenly {}, the tensors alive did not: other objects that are kept, caches of "
         )
+        what += "libraries, or a heap in fragments"
+        yield _climbs("memory-beside-tensors-climbs", "host memory climbs", what, "host memory", grown)
 
 
-def _climbs(what: str, grown: tuple[float, float]) -> Suspicion:
+def _tensors_climb(tensors: str, grown: tuple[float, float]) -> Suspicion:
+    what = f"{tensors} rose {{}} and go on rising: something keeps them from step to step"
+    return _climbs("memory-climbs", "live tensors climb", what, "memory", grown)
+
+
+def _climbs(slug: str, sign: str, what: str, where: str, grown: tuple[float, float]) -> Suspicion:
     first, last = grown
-    return Suspicion(
-        "memory-climbs",
-        "live tensors climb",
-        f"{what} rose from {first:.0f} to {last:.0f} MiB and go on rising: something keeps them from step to step",
-        "memory",
-        {"first_mib": first, "last_mib": last},
-    )
+    numbers = {"first_mib": first, "last_mib": last}
+    return Suspicion(slug, sign, what.format(f"from {first:.0f} to {last:.0f} MiB"), where, numbers)
 
 
 def _steady_rise(curve: Sequence[tuple[int, float]]) -> tuple[float, float] | None:
@@ -83,7 +75,7 @@ def _steady_rise(curve: Sequence[tuple[int, float]]) -> tuple[float, float] | No
     return (levels[0], levels[-1]) if even and enough else None
 
 
-def _tensors_climb(samples: Sequence[MemorySample], step: int) -> tuple[float, float] | None:
+def _rise_of_tensors(samples: Sequence[MemorySample], step: int) -> tuple[float, float] | None:
     """First and last count of live tensors, where they grow, to the end, and are most of what has grown."""
     counts = [one for one in samples if one.tensors is not None and one.step >= step // 10]
     if len(counts) < 4 or counts[-1].step < 0.7 * step:

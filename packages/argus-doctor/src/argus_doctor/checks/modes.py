@@ -19,13 +19,10 @@ def evaluation(evidence: Evidence) -> Iterator[Suspicion]:
         never = not found.ever_in_evaluation_mode
         # Pictures are drawn, and figures of training taken, in training mode: a validation loss is something else.
         certain = never and found.validated_in_training_mode == found.count >= 3
+        sign = "never in evaluation mode" if never else "evaluated with dropout"
         yield Suspicion(
             "evaluation-in-training-mode",
-            "validation loss in training mode"
-            if certain
-            else "never in evaluation mode"
-            if never
-            else "evaluated with dropout",
+            "validation loss in training mode" if certain else sign,
             f"at {found.in_training_mode} of {found.count} evaluations dropout or batch normalisation worked as in "
             f"training{'; eval() was never called' if never else ''}",
             f"step {found.first_in_training_mode}",

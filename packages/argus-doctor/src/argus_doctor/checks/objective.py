@@ -11,22 +11,19 @@ from argus_doctor.signature import FAULTY
 from argus_doctor.suspicion import Suspicion, median
 
 
-def ascent(evidence: Evidence) -> float:
-    """Cosine of the angle between what the optimizer does and the gradient; below 0 where it descends."""
-    return median(p.direction for p in evidence.parameters.values() if p.updates >= 5)
-
-
 def sign(evidence: Evidence) -> Iterator[Suspicion]:
     """A loss that training makes greater."""
-    along = ascent(evidence)
+    # Cosine of the angle between what the optimizer does and the gradient; below 0 where it descends.
+    along = median(p.direction for p in evidence.parameters.values() if p.updates >= 5)
     upwards = evidence.maximises or along > _UPWARDS
     for known in evidence.by_output().values():
         if len(known) < 3:
             continue
-        turned = sum(one.cosines[one.best or ""] < 0 for one in known)
+        cosines = [one.cosines[one.best or ""] for one in known]
+        turned = sum(cosine < 0 for cosine in cosines)
         best = Counter(one.best for one in known).most_common(1)[0][0]
         # A relative of a loss may point away from it by chance: the very gradient does not.
-        exact = all(abs(one.cosines[one.best or ""]) > _VERY for one in known) and best in _PLAIN
+        exact = all(abs(cosine) > _VERY for cosine in cosines) and best in _PLAIN
         if turned >= 0.9 * len(known) and not upwards:
             yield Suspicion(
                 "wrong-sign",
@@ -60,17 +57,11 @@ def unbounded(evidence: Evidence) -> Iterator[Suspicion]:
     part = len(losses) // 5
     levels = [median(losses[place * part : (place + 1) * part]) for place in range(5)]
     falls = [a - b for a, b in itertools.pairwise(levels)]
-    if (
-        levels[-1] < 0
-        and min(falls) > 0
-        and falls[-1] > 0.5 * falls[0]
-        and levels[-1] < -5 * abs(losses[0]) - 2
-    ):
+    if min(falls) > 0 and falls[-1] > 0.5 * falls[0] and levels[-1] < -5 * abs(losses[0]) - 2:
+        turned = any(one.slug == "wrong-sign" for one in evidence.source)
         yield Suspicion(
             "wrong-sign",
-            "loss falls without end, turned in the source"
-            if any(one.slug == "wrong-sign" for one in evidence.source)
-            else "loss falls without end",
+            "loss falls without end, turned in the source" if turned else "loss falls without end",
             f"the loss falls without end, from {losses[0]:.3g} to {levels[-1]:.3g}",
             "loss",
         )
@@ -177,7 +168,8 @@ def balance(evidence: Evidence) -> Iterator[Suspicion]:
     classes = any(one.classes for one in evidence.objectives)
     if len(shares) < 5 or (classes and any(name.startswith("column") for name in shares[0])):
         return
-    names = set.intersection(*(set(one) for one in shares))
+    # In their order, so that of several alike the first is named.
+    names = [name for name in shares[0] if all(name in one for one in shares)]
     if len(names) < 2:
         return
     typical = {name: median(one[name] for one in shares) for name in names}
@@ -227,19 +219,15 @@ def shift(evidence: Evidence) -> Iterator[Suspicion]:
     what = {
         0: "its own input token: labels were not shifted",
         -1: "the token before: labels were shifted the wrong way",
-    }
+    }.get(offset, f"the token {offset} places ahead: labels were shifted twice")
     # The labels of the batch are the next tokens, and the loss compares with others.
     told = [one.labels_offset for one in evidence.objectives if one.offset == offset]
     certain = offset in (0, 2) and all(one == 1 for one in told) and len(evidence.by_output()) <= 1
+    sign = "another token than the next" if offset else "its own token"
     yield Suspicion(
         "labels-shifted",
-        "the batch's labels are the next tokens, the loss's are not"
-        if certain
-        else "its own token"
-        if offset == 0
-        else "another token than the next",
-        "each output is trained to give "
-        f"{what.get(offset, f'the token {offset} places ahead: labels were shifted twice')}",
+        "the batch's labels are the next tokens, the loss's are not" if certain else sign,
+        f"each output is trained to give {what}",
         "labels",
         {"offset": offset},
         proven=certain,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from argus_doctor.evidence import Evidence, Parameter
@@ -61,12 +60,13 @@ def coverage(evidence: Evidence) -> Iterator[Suspicion]:
         for p in known
         if p.requires_grad and not p.in_optimizer and not p.declared_frozen and not p.moved_by_others
     ]
+    where = _modules(missing)
     if held and not reached and missing and evidence.step >= 2:
         yield Suspicion(
             "stale-optimizer",
             "optimizer holds what the model lost",
-            f"the optimizer holds {held} parameters that the model no longer has, and lacks {names(_modules(missing))}",
-            names(_modules(missing)),
+            f"the optimizer holds {held} parameters that the model no longer has, and lacks {where}",
+            where,
             {"held": held},
             proven=True,
         )
@@ -82,8 +82,8 @@ def coverage(evidence: Evidence) -> Iterator[Suspicion]:
         "not-in-optimizer",
         "random weights in no optimizer" if certain else "weights in no optimizer",
         f"{len(missing)} parameters ({share:.0%} of those that are to train) are in no optimizer"
-        f"{', though they get gradients' if certain else ''}: {names(_modules(missing))}",
-        names(_modules(missing)),
+        f"{', though they get gradients' if certain else ''}: {where}",
+        where,
         {"share": share},
         proven=certain,
     )
@@ -105,38 +105,28 @@ def reach(evidence: Evidence) -> Iterator[Suspicion]:
             yield Suspicion(
                 "no-gradient",
                 "a table beside the tokens' never called",
-                f"{names(_modules(tables))}, as wide as the embedding of the tokens and handed to the optimizer, is "
-                f"never called, at {parts[0].looks} looks: positions or kinds of tokens are missing",
-                names(_modules(tables)),
+                f"{_modules(tables)}, as wide as the embedding of the tokens and handed to the optimizer, is never "
+                f"called, at {parts[0].looks} looks: positions or kinds of tokens are missing",
+                _modules(tables),
             )
             continue
         # What was trained before may be called without gradients on purpose, and be handed over with the rest.
         fresh = any(p.start in _RANDOM and len(p.shape) > 1 for p in parts)
         certain = cut and fresh and share >= _SHARE
-        why = (
-            "is called, and no gradient comes back: something cuts the graph behind it"
-            if cut
-            else "is never called"
-        )
+        why, sign = "is never called", "never called"
+        if cut:
+            why = "is called, and no gradient comes back: something cuts the graph behind it"
+            sign = "called without gradient" if certain else "trained weights called without gradient"
         yield Suspicion(
             "no-gradient",
-            "called without gradient"
-            if certain
-            else "trained weights called without gradient"
-            if cut and share >= _SHARE
-            else "never called"
-            if share >= _SHARE
-            else "small part without gradient",
-            f"{names(_modules(parts))} ({share:.0%} of what is to train) {why}, at {parts[0].looks} looks",
-            names(_modules(parts)),
+            sign if share >= _SHARE else "small part without gradient",
+            f"{_modules(parts)} ({share:.0%} of what is to train) {why}, at {parts[0].looks} looks",
+            _modules(parts),
             {"share": share},
             proven=certain,
         )
-    zero = [
-        p
-        for p in training
-        if p.looks >= 12 and p.zero_gradient >= 0.95 * p.looks and len(p.shape) > 1 and p.start == "zero"
-    ]
+    long = [p for p in training if p.looks >= 12]
+    zero = [p for p in long if p.zero_gradient >= 0.95 * p.looks and len(p.shape) > 1 and p.start == "zero"]
     matrices = [p for p in evidence.parameters.values() if len(p.shape) > 1]
     if zero and len(zero) < 0.5 * len(matrices):
         yield Suspicion(
@@ -144,23 +134,19 @@ def reach(evidence: Evidence) -> Iterator[Suspicion]:
             "zero weights with zero gradient",
             f"the gradient of {names([p.name for p in zero])} is zero at every step: factors that are both zero "
             "hold each other there",
-            names(_modules(zero)),
+            _modules(zero),
             proven=True,
         )
-    alive = [p for p in training if p.looks >= 12 and p.zero_gradient < 0.5 * p.looks]
-    silent = [
-        p
-        for p in training
-        if p.looks >= 12 and p.zero_gradient == p.looks - p.without_gradient > 0 and p.start not in ("zero",)
-    ]
+    alive = [p for p in long if p.zero_gradient < 0.5 * p.looks]
+    silent = [p for p in long if p.zero_gradient == p.looks - p.without_gradient > 0 and p.start != "zero"]
     share = sum(p.numel for p in silent) / total
     if alive and not zero and share >= _SHARE:
         yield Suspicion(
             "no-gradient",
             "gradient always zero",
-            f"the gradient of {names(_modules(silent))} ({share:.0%} of what is to train) is zero at every look: what "
+            f"the gradient of {_modules(silent)} ({share:.0%} of what is to train) is zero at every look: what "
             "it computes is multiplied by nothing, or is cut off",
-            names(_modules(silent)),
+            _modules(silent),
             {"share": share},
         )
 
@@ -183,7 +169,7 @@ def intent(evidence: Evidence) -> Iterator[Suspicion]:
             "missing-freeze",
             "declared frozen and changed",
             f"declared frozen, but changed since the start: {names(moved)}",
-            names(_modules_of(moved)),
+            _modules_of(moved),
             {"declared": list(evidence.declared_frozen)},
             proven=True,
         )
@@ -195,7 +181,7 @@ def intent(evidence: Evidence) -> Iterator[Suspicion]:
             "frozen by an attribute that nobody reads",
             f"{attribute} was set to False on {names(concerned)}, which PyTorch does not read there: what was to be "
             "frozen trains",
-            names(_modules_of(concerned)),
+            _modules_of(concerned),
             {"attribute": attribute},
             proven=True,
         )
@@ -213,22 +199,22 @@ def intent(evidence: Evidence) -> Iterator[Suspicion]:
         yield Suspicion(
             "accidental-freeze",
             "random weights frozen in an optimizer",
-            f"{names(_modules(frozen))}: handed to the optimizer and frozen, with the random weights that they "
+            f"{_modules(frozen)}: handed to the optimizer and frozen, with the random weights that they "
             "were made with",
-            names(_modules(frozen)),
+            _modules(frozen),
         )
 
 
 def _is_one_of_several(parameter: Parameter, evidence: Evidence) -> bool:
     """Whether it belongs to a numbered part of a list whose other parts are called: an expert that nobody asks."""
     parts = parameter.module.split(".")
-    for place, part in enumerate(parts):
-        if part.isdigit() and place > 0:
-            others = (".".join([*parts[:place], other, *parts[place + 1 :]]) for other in map(str, range(64)))
-            known = {p.module for p in evidence.parameters.values()}
-            if any(one in known and one not in evidence.uncalled for one in others):
-                return True
-    return False
+    called = {p.module for p in evidence.parameters.values()} - evidence.uncalled
+    return any(
+        ".".join([*parts[:place], str(other), *parts[place + 1 :]]) in called
+        for place, part in enumerate(parts)
+        if part.isdigit() and place > 0
+        for other in range(64)
+    )
 
 
 def precision(evidence: Evidence) -> Iterator[Suspicion]:
@@ -255,7 +241,7 @@ def precision(evidence: Evidence) -> Iterator[Suspicion]:
             f"{share:.0%} of the weights do not change at a step"
             f"{f', of {looks} looks at none' if certain else ''}: their updates are smaller than {lost[0].dtype} "
             "can add to them",
-            names(_modules(lost)),
+            _modules(lost),
             {"share": share},
             proven=certain,
         )
@@ -269,11 +255,7 @@ def schedule(evidence: Evidence) -> Iterator[Suspicion]:
     peak = max(rate for _, rate in rates)
     if peak <= 0:
         yield Suspicion(
-            "learning-rate-too-low",
-            "rate is zero",
-            "the learning rate is 0 at every step",
-            "lr",
-            proven=True,
+            "learning-rate-too-low", "rate is zero", "the learning rate is 0 at every step", "lr", proven=True
         )
         return
     looks, first, moved_before = evidence.still
@@ -332,13 +314,10 @@ def ranks(evidence: Evidence) -> Iterator[Suspicion]:
         )
 
 
-def _modules(parameters: Sequence[Parameter]) -> list[str]:
+def _modules(parameters: Sequence[Parameter]) -> str:
     return _modules_of([p.name for p in parameters])
 
 
-def _modules_of(parameters: Sequence[str]) -> list[str]:
-    """The modules, the larger where all of its parts are concerned."""
-    found: dict[str, None] = defaultdict()
-    for name in parameters:
-        found.setdefault(name.rpartition(".")[0] or name)
-    return list(found)
+def _modules_of(parameters: Sequence[str]) -> str:
+    """The modules of these parameters, each once, in words."""
+    return names(list(dict.fromkeys(name.rpartition(".")[0] or name for name in parameters)))

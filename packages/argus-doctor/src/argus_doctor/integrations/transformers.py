@@ -6,7 +6,7 @@ import contextlib
 from typing import Any
 
 from torch import nn
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerCallback
 
 from argus_doctor.findings import Finding
 from argus_doctor.watch import Watch
@@ -38,9 +38,7 @@ class WatchCallback(TrainerCallback):
         """What is wrong, the most probable cause first; nothing before training has begun."""
         return [] if self.watch is None else self.watch.report()
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_train_begin(self, *_: Any, **kwargs: Any) -> None:
         """Begins to watch."""
         model: nn.Module = kwargs["model"]
         self.watch = Watch(model, kwargs["optimizer"], **self._watching)
@@ -53,9 +51,7 @@ class WatchCallback(TrainerCallback):
         loss = output.get("loss") if hasattr(output, "get") else None
         self._loss = loss if loss is not None else self._loss
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, *_: Any, **__: Any) -> None:
         """Takes down a step."""
         if self.watch is not None:
             self.watch.step(
@@ -63,21 +59,17 @@ class WatchCallback(TrainerCallback):
             )
         self._batch = self._loss = self._val_loss = None
 
-    def on_evaluate(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_evaluate(self, *_: Any, **kwargs: Any) -> None:
         """Keeps the evaluation's loss for the next step."""
         self._val_loss = (kwargs.get("metrics") or {}).get("eval_loss")
 
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_train_end(self, *_: Any, **__: Any) -> None:
         """Takes all hooks away, and shows what was found."""
         for handle in self._handles:
             handle.remove()
         if self.watch is not None:
-            with contextlib.suppress(BrokenPipeError):
-                if self._show:
+            if self._show:
+                with contextlib.suppress(BrokenPipeError):
                     self.watch.print()
             self.watch.close()
 

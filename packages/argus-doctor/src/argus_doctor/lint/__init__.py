@@ -12,7 +12,7 @@ from types import FrameType
 
 from argus_doctor.errors import ArgusError
 from argus_doctor.findings import Finding, finding
-from argus_doctor.lint.rules import RULES, unmasked_attention
+from argus_doctor.lint.rules import hits, unmasked_attention
 from argus_doctor.lint.tree import Tree
 from argus_doctor.suspicion import Suspicion
 
@@ -42,16 +42,14 @@ class Script:
             text = path.read_text(encoding="utf-8")
             return cls(path, text, Tree(ast.parse(text)))
         except (OSError, UnicodeDecodeError) as error:
-            raise ArgusError(
-                f"cannot be read: {error}", where=path, remedy="give the training script"
-            ) from error
+            what = f"cannot be read: {error}"
+            raise ArgusError(what, where=path, remedy="give the training script") from error
         except (RecursionError, MemoryError) as error:  # the parser's own, of an expression without end
             raise _too_deep(path) from error
         except (SyntaxError, ValueError) as error:
             place = f"{path}:{getattr(error, 'lineno', None) or 1}"
-            raise ArgusError(
-                f"is not Python: {error}", where=place, remedy="give the training script"
-            ) from error
+            what = f"is not Python: {error}"
+            raise ArgusError(what, where=place, remedy="give the training script") from error
 
     def suspicions(self) -> list[Suspicion]:
         """What the rules find, with the line.
@@ -59,15 +57,13 @@ class Script:
         Raises:
             ArgusError: The script is nested too deeply for them.
         """
-        found = []
         try:
-            for rule in RULES:
-                for slug, node, what in rule(self.tree):
-                    place = f"{self.path}:{node.lineno}"
-                    found.append(Suspicion(slug, "source", what, place, {"line": node.lineno}))
+            return [
+                Suspicion(slug, "source", what, f"{self.path}:{node.lineno}", {"line": node.lineno})
+                for slug, node, what in hits(self.tree)
+            ]
         except RecursionError as error:
             raise _too_deep(self.path) from error
-        return found
 
     def findings(self) -> list[Finding]:
         """The same as findings."""
@@ -118,12 +114,8 @@ def calling_script() -> Script | None:
     while frame is not None:
         name = frame.f_code.co_filename
         inside = Path(name).resolve()
-        if (
-            not str(inside).startswith(own)
-            and not name.startswith(installed)
-            and inside.is_file()
-            and inside.suffix == ".py"
-        ):
+        theirs = not str(inside).startswith(own) and not name.startswith(installed)
+        if theirs and inside.is_file() and inside.suffix == ".py":
             try:
                 return Script.read(inside)
             except ArgusError:

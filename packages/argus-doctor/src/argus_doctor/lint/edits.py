@@ -71,10 +71,6 @@ class Edits:
         """Puts a statement after another one."""
         self._after.setdefault(self._place(node), []).append(line)
 
-    def remove(self, node: ast.stmt) -> None:
-        """Takes a statement out; ``pass`` stands for the only one of a block."""
-        self.replace(node, "pass")
-
     def apply(self) -> str | None:
         """The new text; ``None`` where nothing was changed, or where the result is no Python."""
         if not (self._replaced or self._before or self._after):

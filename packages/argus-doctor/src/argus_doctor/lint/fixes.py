@@ -12,16 +12,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 from argus_doctor.lint.edits import Edits
-from argus_doctor.lint.rules import OPTIMIZERS, RULES, SOFT
-from argus_doctor.lint.tree import Function, Tree, base, last
+from argus_doctor.lint.rules import (
+    MODES,
+    NEEDS_BINARY_SCORES,
+    NEEDS_LOGARITHMS,
+    NEEDS_SCORES,
+    OPTIMIZERS,
+    SOFT,
+    hits,
+)
+from argus_doctor.lint.tree import Function, Tree, base, last, without_gradients
 
 Fix = Callable[[Tree, Edits], None]
 
-_MODES = ("Dropout", "dropout", "BatchNorm")
 _FUNCTIONAL = ("F", "torch", "nn.functional", "torch.nn.functional")
-_TAKES_SCORES = ("cross_entropy", "CrossEntropyLoss")
-_TAKES_BINARY_SCORES = ("binary_cross_entropy_with_logits", "BCEWithLogitsLoss")
-_TAKES_LOGARITHMS = ("nll_loss", "NLLLoss")
 
 
 def mend(text: str, slug: str) -> str | None:
@@ -43,9 +47,7 @@ def mend(text: str, slug: str) -> str | None:
     mended = edits.apply()
     if mended is None:
         return None
-    before, after = (
-        {hit[0] for rule in RULES for hit in rule(one)} for one in (tree, Tree(ast.parse(mended)))
-    )
+    before, after = ({found for found, _, _ in hits(one)} for one in (tree, Tree(ast.parse(mended))))
     return None if (slug in before and slug in after) or after - before else mended
 
 
@@ -58,7 +60,7 @@ def place(text: str, slug: str, where: str = "") -> int | None:
         where: What the finding says of its place, in words.
     """
     tree = Tree(ast.parse(text))
-    suspected = [node.lineno for rule in RULES for hit, node, _ in rule(tree) if hit == slug]
+    suspected = [node.lineno for found, node, _ in hits(tree) if found == slug]
     if not suspected and slug in _ABOUT_THE_LOSS:
         suspected = [node.lineno for node in tree.calls() if tree.loss_of(node) is not None]
     if not suspected and (names := _ABOUT.get(where) or _ABOUT.get(slug)):
@@ -82,7 +84,7 @@ def zero_grad(tree: Tree, edits: Edits) -> None:
     statement = tree.statement(backwards[0])
     # A step under a condition may be meant to add up the gradients of several passes.
     steps = {base(call.func) for one in _following(tree, statement) for call in _called_by(one, "step")}
-    made = _optimizers(tree)
+    made = {ast.unparse(node.targets[0]) for node, _ in tree.made(*OPTIMIZERS)}
     if len(steps & made) == 1:
         edits.insert_before(statement, f"{next(iter(steps & made))}.zero_grad()")
 
@@ -100,7 +102,7 @@ def clearing_first(tree: Tree, edits: Edits) -> None:
                 late = cleared.pop(base(call.func), None)
                 if late is not None:
                     edits.insert_before(statement, edits.written(late))
-                    edits.remove(late)
+                    edits.replace(late, "pass")  # for it may be the only one of a block
 
 
 def evaluate(tree: Tree, edits: Edits) -> None:
@@ -109,31 +111,25 @@ def evaluate(tree: Tree, edits: Edits) -> None:
         return
     # Only in a script that trains that very model, and whose layers differ in training.
     trained, written = _trained(tree), ast.unparse(tree.module)
-    if len(trained) != 1 or not tree.calls("backward") or not any(one in written for one in _MODES):
+    if len(trained) != 1 or not tree.calls("backward") or not any(one in written for one in MODES):
         return
-    for node in ast.walk(tree.module):
-        if isinstance(node, ast.With) and _without_gradients(node.items):
+    for node in filter(without_gradients, ast.walk(tree.module)):
+        if isinstance(node, ast.With):
             names = _models_called(tree, node)
-            leaves = any(
-                isinstance(one, (ast.Return, ast.Break, ast.Continue, ast.Yield)) for one in ast.walk(node)
-            )
+            leaves = any(tree.nodes(ast.Return, ast.Break, ast.Continue, ast.Yield, within=node))
             if set(names) == trained and not leaves and not _is_in_a_step(tree, node):
                 edits.insert_before(node, f"{names[0]}.eval()")
                 edits.insert_after(node, f"{names[0]}.train()")
-        elif isinstance(node, ast.FunctionDef) and _without_gradients(node.decorator_list):
+        elif isinstance(node, ast.FunctionDef):
             names = _models_called(tree, node)
-            returns = [one for one in ast.walk(node) if isinstance(one, ast.Return)]
+            returns = list(tree.nodes(ast.Return, within=node))
             used = tree.calls(node.name)
             if len(names) != 1 or not used or any(_is_in_a_step(tree, call) for call in used):
                 continue
             if len(returns) == 1 and returns[0] is node.body[-1] and returns[0].value is not None:
                 edits.insert_before(_first(node), f"{names[0]}.eval()")
-                lines = (
-                    f"result = {edits.written(returns[0].value)}",
-                    f"{names[0]}.train()",
-                    "return result",
-                )
-                edits.replace(returns[0], "\n".join(lines))
+                result = f"result = {edits.written(returns[0].value)}"
+                edits.replace(returns[0], f"{result}\n{names[0]}.train()\nreturn result")
 
 
 def train_mode(tree: Tree, edits: Edits) -> None:
@@ -144,7 +140,7 @@ def train_mode(tree: Tree, edits: Edits) -> None:
     evals = tree.calls("eval")
     if loop is None or len(trained) != 1 or not evals or any(base(c.func) for c in tree.calls("train")):
         return
-    if not any(one in ast.unparse(tree.module) for one in _MODES):
+    if not any(one in ast.unparse(tree.module) for one in MODES):
         return
     (model,) = trained
     for call in evals:
@@ -152,14 +148,14 @@ def train_mode(tree: Tree, edits: Edits) -> None:
         arguments = [] if function is None else [one.arg for one in function.args.args]
         if base(call.func) != model and base(call.func) not in arguments:
             return
-    if model in {ast.unparse(call.func) for call in ast.walk(loop) if isinstance(call, ast.Call)}:
+    if model in {ast.unparse(call.func) for call in tree.calls(within=loop)}:
         edits.insert_before(loop.body[0], f"{model}.train()")
 
 
 def scores(tree: Tree, edits: Edits) -> None:
     """Scores go into the loss as they are, where nobody else reads what the activation gives."""
     for activation, loss in _activations(tree):
-        wrong = SOFT if loss in _TAKES_SCORES else {"sigmoid"} if loss in _TAKES_BINARY_SCORES else set()
+        wrong = SOFT if loss in NEEDS_SCORES else {"sigmoid"} if loss in NEEDS_BINARY_SCORES else set()
         inner = _argument(activation)
         if last(activation.func) in wrong and inner is not None:
             edits.replace(activation, edits.written(inner))
@@ -168,7 +164,7 @@ def scores(tree: Tree, edits: Edits) -> None:
 def logarithms(tree: Tree, edits: Edits) -> None:
     """A log-likelihood is given logarithms, where nobody else reads the probabilities."""
     for activation, loss in _activations(tree):
-        if loss in _TAKES_LOGARITHMS and last(activation.func) == "softmax":
+        if loss in NEEDS_LOGARITHMS and last(activation.func) == "softmax":
             edits.replace(activation, edits.renamed(activation, "log_softmax"))
 
 
@@ -190,10 +186,8 @@ def detached_losses(tree: Tree, edits: Edits) -> None:
             continue
         if not isinstance(tree.parent.get(tree.statement(backward)), ast.For | ast.While):
             continue  # not at every turn
-        stored = [
-            one for one in ast.walk(loop) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)
-        ]
-        if sum(one.id == name for one in stored) > 1:
+        named = (one for one in tree.nodes(ast.Name, within=loop) if one.id == name)
+        if sum(isinstance(one.ctx, ast.Store) for one in named) > 1:
             continue  # it may be a number by then
         for node in ast.walk(loop):
             kept: ast.expr | None = None
@@ -244,22 +238,8 @@ _ABOUT_THE_LOSS = ("wrong-loss", "labels-shifted", "loss-broadcast")
 
 def _trained(tree: Tree) -> set[str]:
     """Names of what the optimizers get the parameters of."""
-    return {
-        base(call.func)
-        for made in tree.calls(*OPTIMIZERS)
-        for call in ast.walk(made)
-        if isinstance(call, ast.Call) and last(call.func) == "parameters"
-    }
-
-
-def _optimizers(tree: Tree) -> set[str]:
-    return {
-        ast.unparse(node.targets[0])
-        for node in ast.walk(tree.module)
-        if isinstance(node, ast.Assign)
-        and isinstance(node.value, ast.Call)
-        and last(node.value.func) in OPTIMIZERS
-    }
+    optimizers = tree.calls(*OPTIMIZERS)
+    return {base(call.func) for made in optimizers for call in tree.calls("parameters", within=made)}
 
 
 def _first(function: ast.FunctionDef) -> ast.stmt:
@@ -280,13 +260,9 @@ def _called_by(statement: ast.stmt, name: str) -> list[ast.Call]:
     return [call] if isinstance(call, ast.Call) and last(call.func) == name else []
 
 
-def _without_gradients(where: list[ast.withitem] | list[ast.expr]) -> bool:
-    return any("no_grad" in ast.unparse(one) or "inference_mode" in ast.unparse(one) for one in where)
-
-
 def _models_called(tree: Tree, node: ast.AST) -> list[str]:
     """Names that are called in it and whose parameters, or modes, the script speaks of; or its own argument."""
-    called = {ast.unparse(one.func) for one in ast.walk(node) if isinstance(one, ast.Call)}
+    called = {ast.unparse(call.func) for call in tree.calls(within=node)}
     known = {base(call.func) for call in tree.calls("parameters", "named_parameters", "train", "state_dict")}
     own = {one.arg for one in node.args.args} if isinstance(node, Function) else set()
     around = tree.function(node)
@@ -312,14 +288,14 @@ def _is_in_a_step(tree: Tree, node: ast.AST) -> bool:
 def _activations(tree: Tree) -> list[tuple[ast.Call, str]]:
     """Calls whose result goes into a loss as its first argument, directly or by a name, and nowhere else."""
     found: list[tuple[ast.Call, str]] = []
-    for node in ast.walk(tree.module):
+    for node in tree.nodes(ast.Call):
         loss = tree.loss_of(node)
-        if loss is None or not isinstance(node, ast.Call) or not node.args:
+        if loss is None or not node.args:
             continue
         given: ast.expr = node.args[0]
         if isinstance(given, ast.Name):
             scope = tree.function(node) or tree.module
-            names = [one for one in ast.walk(scope) if isinstance(one, ast.Name) and one.id == given.id]
+            names = [one for one in tree.nodes(ast.Name, within=scope) if one.id == given.id]
             values = tree.assigned(given.id, scope)
             if len(values) != 1 or len(names) != 2:
                 continue

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 Loop = ast.For | ast.While | ast.AsyncFor
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+Node = TypeVar("Node", bound=ast.AST)
 
 LOSSES = {
     "cross_entropy", "nll_loss", "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "binary_cross_entropy",
@@ -38,24 +41,26 @@ class Tree:
             if isinstance(node, ast.ImportFrom):
                 found |= {one.asname: one.name for one in node.names if one.asname and one.name in LOSSES}
             if isinstance(node, ast.Assign) and len(node.targets) == 1:
-                if (
-                    isinstance(node.value, ast.Call)
-                    and last(node.value.func) in LOSSES
-                    and last(node.value.func)[0].isupper()
-                ):
-                    found[last(node.targets[0])] = last(node.value.func)
-                elif isinstance(node.value, (ast.Name, ast.Attribute)) and last(node.value) in LOSSES:
-                    found[last(node.targets[0])] = last(node.value)
+                made = isinstance(node.value, ast.Call)
+                name = last(node.value.func if isinstance(node.value, ast.Call) else node.value)
+                if name in LOSSES and (not made or name[0].isupper()):
+                    found[last(node.targets[0])] = name
         return found
+
+    def nodes(self, *kinds: type[Node], within: ast.AST | None = None) -> Iterator[Node]:
+        """All nodes of these kinds, as :func:`ast.walk` comes to them."""
+        return (node for node in ast.walk(within or self.module) if isinstance(node, kinds))
 
     def calls(self, *names: str, within: ast.AST | None = None) -> list[ast.Call]:
         """Calls of functions or methods with one of these names, or of any where none is given, in order."""
-        found = [
-            node
-            for node in ast.walk(within or self.module)
-            if isinstance(node, ast.Call) and (not names or last(node.func) in names)
-        ]
+        found = (one for one in self.nodes(ast.Call, within=within) if not names or last(one.func) in names)
         return sorted(found, key=lambda node: (node.lineno, node.col_offset))
+
+    def made(self, *names: str) -> Iterator[tuple[ast.Assign, ast.Call]]:
+        """Assignments of what a call of one of these names, or of any, gives: ``optimizer = SGD(…)``."""
+        for node in self.nodes(ast.Assign):
+            if isinstance(node.value, ast.Call) and (not names or last(node.value.func) in names):
+                yield node, node.value
 
     def loss_of(self, call: ast.AST) -> str | None:
         """The loss that an expression calls, by its function's name; ``None`` where it is none."""
@@ -76,22 +81,12 @@ class Tree:
 
     def loop(self, node: ast.AST) -> Loop | None:
         """The innermost loop around it, within its function."""
-        for one in self.above(node):
-            if isinstance(one, Function):
-                return None
-            if isinstance(one, Loop):
-                return one
-        return None
+        return next(iter(self.loops(node)), None)
 
     def loops(self, node: ast.AST) -> list[Loop]:
         """All loops around it within its function, the innermost first."""
-        found: list[Loop] = []
-        for one in self.above(node):
-            if isinstance(one, Function):
-                break
-            if isinstance(one, Loop):
-                found.append(one)
-        return found
+        inside = itertools.takewhile(lambda one: not isinstance(one, Function), self.above(node))
+        return [one for one in inside if isinstance(one, Loop)]
 
     def function(self, node: ast.AST) -> Function | None:
         """The function around it."""
@@ -103,18 +98,14 @@ class Tree:
 
     def statement(self, node: ast.AST) -> ast.stmt:
         """The statement that it is in."""
-        for one in (node, *self.above(node)):
-            if isinstance(one, ast.stmt):
-                return one
-        raise ValueError("no statement")
+        return next(one for one in (node, *self.above(node)) if isinstance(one, ast.stmt))
 
     def assigned(self, name: str, within: ast.AST) -> list[ast.expr]:
         """What is assigned to a name."""
         return [
             node.value
-            for node in ast.walk(within)
-            if isinstance(node, ast.Assign)
-            and any(isinstance(t, ast.Name) and t.id == name for t in node.targets)
+            for node in self.nodes(ast.Assign, within=within)
+            if any(isinstance(target, ast.Name) and target.id == name for target in node.targets)
         ]
 
 
@@ -127,11 +118,24 @@ def last(node: ast.AST) -> str:
 
 def base(node: ast.AST) -> str:
     """A dotted name without its last part, as written; empty where there is none."""
-    if isinstance(node, ast.Attribute):
-        return ast.unparse(node.value)
-    return ""
+    return ast.unparse(node.value) if isinstance(node, ast.Attribute) else ""
 
 
 def names_in(node: ast.AST) -> set[str]:
     """All names that occur in it."""
     return {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
+
+
+def is_constant(node: ast.AST, value: bool) -> bool:
+    """Whether ``True``, or ``False``, is written there."""
+    return isinstance(node, ast.Constant) and node.value is value
+
+
+def without_gradients(node: ast.AST) -> bool:
+    """Whether a ``with``, or a function by its decorators, computes no gradients."""
+    where: Sequence[ast.AST] = ()
+    if isinstance(node, ast.With):
+        where = node.items
+    elif isinstance(node, ast.FunctionDef):
+        where = node.decorator_list
+    return any("no_grad" in text or "inference_mode" in text for text in map(ast.unparse, where))

@@ -27,21 +27,8 @@ _START = 1 << 16
 _READ_AT_AN_END = 64 << 20
 _MOST_FILES = 1000
 _LEVELS_DOWN = 6
-_NO_LOGS = {
-    ".safetensors",
-    ".bin",
-    ".pt",
-    ".pth",
-    ".png",
-    ".jpg",
-    ".npy",
-    ".npz",
-    ".html",
-    ".py",
-    ".yaml",
-    ".yml",
-}
-_NO_LOGS |= {".md"}
+_NO_LOGS = {".safetensors", ".bin", ".pt", ".pth", ".npy", ".npz", ".png", ".jpg"}
+_NO_LOGS |= {".html", ".py", ".yaml", ".yml", ".md"}
 _TRACKERS_OWN = {"debug.log", "debug-internal.log", "debug-core.log", "requirements.txt"}
 _TRACKERS_OWN |= {"wandb-metadata.json", "conda.yaml"}
 """What W&B and MLflow write about themselves."""

@@ -101,9 +101,8 @@ class Tracebacks:
         self.took = True
         one, body = self._open.get(line.rank), line.body
         at = body.find(_START)
-        if (
-            at >= 0 and body[max(at - 4, 0) : at] != "C++ "
-        ):  # Paddle's native stack says in words what it died of
+        # Paddle's native stack says in words what it died of.
+        if at >= 0 and body[max(at - 4, 0) : at] != "C++ ":
             ended = self._begin(line, at, one)
         elif one is not None and one.reading:
             ended = self._read(line, one)

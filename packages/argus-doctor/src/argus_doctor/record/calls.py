@@ -6,10 +6,11 @@ and gradients a small block of values is taken at looks.
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,6 @@ class _StepCalls:
 
     Attributes:
         evaluations: How many no gradient can come back to.
-        samples: How many those were asked about, as far as it was counted.
         active: Whether dropout or batch normalisation worked as in training in one of those.
         trained_active: The same of the calls with gradients, or whether the model as a whole was in training mode.
         trained: Whether a gradient came back to an output.
@@ -78,7 +78,6 @@ class _StepCalls:
     """
 
     evaluations: int = 0
-    samples: int = 0
     active: bool = False
     trained_active: bool = False
     trained: bool = False
@@ -147,24 +146,20 @@ class CallRecord:
         ]
         # Within what is compiled a hook would break the graph.
         compiled = hasattr(model, "_orig_mod") or getattr(model, "_compiled_call_impl", None) is not None
-        own = {
-            name: module
-            for name, module in model.named_modules()
-            if not compiled and next(module.parameters(recurse=False), None) is not None
-        }
+        modules = {} if compiled else dict(model.named_modules())
+        own = {name: list(module.parameters(recurse=False)) for name, module in modules.items()}
         self._uncalled = {
-            name
-            for name, m in own.items()
-            if name and any(p.requires_grad for p in m.parameters(recurse=False))
+            name for name, parameters in own.items() if name and any(p.requires_grad for p in parameters)
         }
         self._callers = {
-            name: own[name].register_forward_pre_hook(Hook(self._calling(name))) for name in self._uncalled
+            name: modules[name].register_forward_pre_hook(Hook(self._calling(name)))
+            for name in self._uncalled
         }
         self._first_layer: weakref.ref[nn.Module] | None = None
         self._layers = {
             id(module): module.register_forward_pre_hook(Hook(self._layer))
-            for module in own.values()
-            if isinstance(module, _FIRST_LAYERS)
+            for name, module in modules.items()
+            if own[name] and isinstance(module, _FIRST_LAYERS)
         }
 
     def close(self) -> None:
@@ -208,25 +203,23 @@ class CallRecord:
             into = calls.inputs if training else calls.evaluated
             if len(into) < _CALLS_OF_AN_EVALUATION:
                 normalises = isinstance(module, (nn.modules.batchnorm._NormBase, nn.LayerNorm))
-                self._host.ask(numbers, lambda there: into.append(made(there).of_layer(normalises)))
+                self._host.ask(
+                    numbers, lambda there: into.append(replace(made(there), normalised_next=normalises))
+                )
 
     def _after(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         if self.paused:
             return
-        try:
+        with self._evidence.noting("calls"):
             self._see(module, args, kwargs, output)
-        except Exception as error:  # noqa: BLE001 - a watcher never stops a training: it becomes a finding
-            self._evidence.failures.setdefault("calls", repr(error))
 
     def _see(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         calls = self._calls
-        tensors = []
-        if torch.is_grad_enabled():
-            tensors = [
-                (name, one)
-                for name, one in tensors_in(output)
-                if one.requires_grad and one.is_floating_point() and one.grad_fn is not None
-            ]
+        tensors = [
+            (name, one)
+            for name, one in (tensors_in(output) if torch.is_grad_enabled() else ())
+            if one.requires_grad and one.is_floating_point() and one.grad_fn is not None
+        ]
         root = module.training
         self._evidence.evaluations.ever_in_evaluation_mode |= not root
         if not tensors and calls.evaluations >= _CALLS_TOLD_APART:
@@ -236,7 +229,6 @@ class CallRecord:
         if not tensors:
             calls.evaluations += 1
             calls.active |= self._works_as_in_training()
-            calls.samples += len(given[0][1]) if given else 0
             self._evidence.evaluations.single_input &= len(given) == 1
             if samples := _samples([one for _, one in given]):
                 self._host.ask(_prints(samples), calls.prints.append)
@@ -253,11 +245,9 @@ class CallRecord:
             if self.looking:
                 sequences = [one for _, one in given if _are_tokens(one)]
                 # Where the model computes its loss itself, the others are its labels.
-                own_loss = any(one.ndim == 0 for _, one in tensors)
-                self.tokens = [
-                    one.detach().to(torch.int32, copy=True)
-                    for one in (sequences[:1] if own_loss else sequences)
-                ]
+                if any(one.ndim == 0 for _, one in tensors):
+                    sequences = sequences[:1]
+                self.tokens = [one.detach().to(torch.int32, copy=True) for one in sequences]
         if calls.graded <= _CALLS_OF_AN_EVALUATION:
             self._take_samples([one for _, one in given])
         if given:
@@ -306,9 +296,8 @@ class CallRecord:
         """
         calls, evidence = self._calls, self._evidence
         self._calls, self.first_call, self.call, self.tokens = _StepCalls(), None, None, []
-        if self._first_layer is not None and len(self._layers) > 1:  # it stays the first one
-            first = id(self._first_layer())
-            for key in [key for key in self._layers if key != first]:
+        if self._first_layer is not None:  # it stays the first one
+            for key in self._layers.keys() - {id(self._first_layer())}:
                 self._layers.pop(key).remove()
         if calls.graded and self._modes and calls.trained:
             name = "passes_in_training_mode" if calls.trained_active else "passes_in_eval_mode"
@@ -321,9 +310,8 @@ class CallRecord:
 
     def _take(self, calls: _StepCalls, step: int, validated: bool) -> None:
         evidence = self._evidence
-        if (
-            calls.evaluations
-        ):  # first: what is trained on in this very step was not yet when it was asked about
+        # First: what is trained on in this very step was not yet when it was asked about.
+        if calls.evaluations:
             self._take_evaluation(calls, step, validated)
         if calls.trained:
             if calls.inputs:
@@ -337,8 +325,7 @@ class CallRecord:
     def settle(self) -> None:
         """Counts the samples of the last steps: many at once cost hardly more than one step's."""
         steps, self._unsettled = self._unsettled, []
-        every = [samples for calls in steps for samples in calls]
-        if not every:
+        if not (every := [samples for calls in steps for samples in calls]):
             return
         prints, last = _prints_of_all(every), -1
         for calls in steps:
@@ -378,8 +365,8 @@ class CallRecord:
     def _compare_batches(self, prints: Any) -> None:
         total = hash(prints.tobytes())
         if self._pairs < _MOST_PAIRS and len(prints) > 1:
-            self._pairs += len(prints) * (len(prints) - 1) // 2
-            self._alike += sum(count * (count - 1) // 2 for count in Counter(prints.tolist()).values())
+            self._pairs += math.comb(len(prints), 2)
+            self._alike += sum(math.comb(count, 2) for count in Counter(prints.tolist()).values())
             self._evidence.alike_in_batch = self._alike, self._pairs
         self._compare_rounds(total)
         if self._last_sum is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -45,19 +46,15 @@ class HostReads:
 
     def ask_all(self, values: Sequence[Tensor], then: Callable[[list[Tensor]], None]) -> None:
         """Hands all of them over together."""
-        there: list[Tensor] = []
+        there: dict[int, Tensor] = {}
 
-        def take(value: Tensor) -> None:
-            there.append(value)
+        def take(place: int, value: Tensor) -> None:
+            there[place] = value
             if len(there) == len(values):
-                then([there[n] for n in order])
+                then([there[one] for one in range(len(values))])
 
-        # What is on the host comes at once, the rest in its order.
-        on_host = [n for n, one in enumerate(values) if one.device.type == "cpu"]
-        came = on_host + [n for n, one in enumerate(values) if one.device.type != "cpu"]
-        order = [came.index(n) for n in range(len(values))]
-        for n in came:
-            self.ask(values[n], take)
+        for place, value in enumerate(values):
+            self.ask(value, partial(take, place))
 
     def begin_step(self) -> None:
         """What was asked until now is of a step that has ended."""

@@ -49,10 +49,7 @@ def live_tensors_mib() -> float:
             if one.device.type == "cpu" and one.layout is torch.strided:
                 storage = one.untyped_storage()
                 storages[storage.data_ptr()] = storage.nbytes()
-        except (
-            RuntimeError,
-            NotImplementedError,
-        ):  # a tensor without memory of its own: fake, functional, wrapped
+        except (RuntimeError, NotImplementedError):  # without memory of its own: fake, functional, wrapped
             continue
     storages.pop(0, None)
     return sum(storages.values()) / _MIB
@@ -77,10 +74,5 @@ class MemorySensor:
             tensors, self._resident = live_tensors_mib(), resident
             self._counted_at = time.perf_counter()
             self._seconds = self._counted_at - now
-        return MemorySample(
-            step,
-            resident,
-            tensors,
-            figures.get("memory/cuda_allocated_mib"),
-            figures.get("memory/cuda_reserved_mib"),
-        )
+        allocated, reserved = (figures.get(f"memory/cuda_{one}_mib") for one in ("allocated", "reserved"))
+        return MemorySample(step, resident, tensors, allocated, reserved)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -61,16 +61,14 @@ class OutputSample:
         """The same part of targets: of the whole shape, or of it without its columns or its second dimension."""
         if other.ndim == 0 or other.shape[:1] != self.shape[:1]:
             return other
-        index: list[Any] = list(self.index)
-        if tuple(other.shape) == self.shape:
-            pass
-        elif tuple(other.shape) == self.shape[:-1] or tuple(other.shape) == (*self.shape[:-1], 1):
-            index = index[:-1]
-        elif tuple(other.shape) == (self.shape[0], *self.shape[2:]):
-            del index[1]
-        else:
-            index = index[:1]
-        return other.detach()[tuple(index)]
+        index, shape = self.index[:1], tuple(other.shape)
+        if shape == self.shape:
+            index = self.index
+        elif shape in (self.shape[:-1], (*self.shape[:-1], 1)):
+            index = self.index[:-1]
+        elif shape == (self.shape[0], *self.shape[2:]):
+            index = self.index[:1] + self.index[2:]
+        return other.detach()[index]
 
 
 def _index(shape: tuple[int, ...], wide: bool) -> tuple[slice, ...]:
@@ -86,10 +84,7 @@ def _index(shape: tuple[int, ...], wide: bool) -> tuple[slice, ...]:
         return -(-shape[place] // steps[place])
 
     def total() -> int:
-        numbers = 1
-        for place in range(len(shape)):
-            numbers *= left(place)
-        return numbers
+        return math.prod(map(left, range(len(shape))))
 
     while total() > most:
         widest = max(free, key=left)

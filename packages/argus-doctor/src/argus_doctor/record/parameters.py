@@ -38,20 +38,24 @@ _GUARDS = 4
 """Parameters that are asked at a backward pass whether a gradient is there already, and before a step whether it is a
 number."""
 _GUARD_VALUES, _FEW_VALUES = 4096, 256
+_MOST_COUNTED = 60_000
 
 _KEPT = np.dtype(
     [
         ("identity", "i8"), ("name", "u4"), ("start_print", "u4"), ("start", "u1"), ("flags", "u1"),
-        ("looks", "u2"), ("without", "u2"), ("zero", "u2"), ("moved", "u2"), ("unmoved", "u2"), ("alike", "u2"),
-        ("dead_looks", "u2"), ("stuck_looks", "u2"),
+        ("looks", "u2"), ("without_gradient", "u2"), ("zero_gradient", "u2"), ("moved", "u2"), ("unmoved", "u2"),
+        ("identical_rows", "u2"), ("dead_looks", "u2"), ("stuck_looks", "u2"),
         ("gradient_first", "f4"), ("gradient_early", "f4"), ("weight_first", "f4"), ("weight", "f4"),
-        ("ratio", "f4"), ("ratio_first", "f4"), ("ratio_early", "f4"), ("ratio_peak", "f4"), ("direction", "f4"),
+        ("ratio", "f4"), ("ratio_first", "f4"), ("ratio_early", "f4"), ("peak_ratio", "f4"), ("direction", "f4"),
         ("dead", "f4"), ("dead_first", "f4"), ("dead_least", "f4"), ("stuck", "f4"),
     ]
 )  # fmt: skip
+_AS_KEPT = (
+    "looks", "without_gradient", "zero_gradient", "peak_ratio", "direction", "unmoved", "identical_rows",
+    "dead_looks", "dead", "dead_first", "dead_least", "stuck", "stuck_looks",
+)  # fmt: skip
+"""What of a row a :class:`~argus_doctor.evidence.Parameter` tells as it is."""
 _TRAINS, _HELD, _DECLARED, _BY_OTHERS, _GRADED = 1, 2, 4, 8, 16
-
-
 _DECAYS_APART = ("AdamW", "SGD", "AdamW8bit", "Lion", "LAMB")
 
 
@@ -106,10 +110,8 @@ class ParameterRecord:
         self.looking, self.stepped = True, False
         self._handles: list[Any] = []
         self._guarding_now: list[Any] = []
-        try:
+        with evidence.noting("parameters"):
             self.take_stock()
-        except Exception as error:  # noqa: BLE001 - a watcher never stops a training: it becomes a finding
-            evidence.failures.setdefault("parameters", repr(error))
         for optimizer in optimizers:
             self._handles.append(optimizer.register_step_pre_hook(self._before))
             self._handles.append(optimizer.register_step_post_hook(self._after))
@@ -160,10 +162,8 @@ class ParameterRecord:
         flags = self._rows["flags"]
         for place, (_, parameter) in enumerate(named):
             kept = flags[place] & (_DECLARED | _BY_OTHERS | _GRADED)
-            flag = kept | (_TRAINS * parameter.requires_grad) | (_HELD * (id(parameter) in held))
-            if parameter.grad is not None:
-                flag |= _GRADED
-            flags[place] = flag
+            now = (_TRAINS * parameter.requires_grad) | (_HELD * (id(parameter) in held))
+            flags[place] = kept | now | (_GRADED * (parameter.grad is not None))
         self._compare(named)
         self._compare_buffers()
         self._find_misspelt(model, named)
@@ -174,15 +174,12 @@ class ParameterRecord:
         self._foreign = {id(p): self._foreign.get(id(p), False) or p.grad is not None for p in foreign}
         self._evidence.foreign = len(self._foreign), sum(self._foreign.values())
         # Where decay is no part of the gradient, each step takes this share of every weight.
-        self._evidence.decay = max(
-            self._evidence.decay,
-            *(
-                float(group["lr"]) * float(group["weight_decay"])
-                for optimizer, group in self._held()
-                if type(optimizer).__name__ in _DECAYS_APART and group.get("lr") and group.get("weight_decay")
-            ),
-            0.0,
+        decays = (
+            float(group["lr"]) * float(group["weight_decay"])
+            for optimizer, group in self._held()
+            if type(optimizer).__name__ in _DECAYS_APART and group.get("lr") and group.get("weight_decay")
         )
+        self._evidence.decay = max(self._evidence.decay, *decays, 0.0)
         # Neither alone is a fault: minimising the negated loss is maximising.
         self._evidence.maximises = any(
             g.get("maximize") or (g.get("lr") is not None and g["lr"] < 0) for _, g in self._held()
@@ -228,10 +225,9 @@ class ParameterRecord:
 
     def _compare(self, named: Sequence[tuple[str, nn.Parameter]]) -> None:
         """Whether those have changed that no optimizer is to change."""
-        flags = self._rows["flags"]
+        rows, flags = self._rows, self._rows["flags"]
         resting = ((flags & (_HELD | _TRAINS)) != _HELD | _TRAINS) | ((flags & _DECLARED) > 0)
         asked = [int(place) for place in np.flatnonzero(resting & ((flags & _BY_OTHERS) == 0))]
-        rows = self._rows
         for device in {named[place][1].device for place in asked}:
             there = [place for place in asked if named[place][1].device == device]
             prints = torch.stack([_print(named[place][1]) for place in there])
@@ -312,10 +308,8 @@ class ParameterRecord:
             self._see(optimizer)
             return result
 
-        return (
-            tuple(seen if one is closure else one for one in args),
-            {name: seen if one is closure else one for name, one in kwargs.items()},
-        )
+        args = tuple(seen if one is closure else one for one in args)
+        return args, {name: seen if one is closure else one for name, one in kwargs.items()}
 
     def _see(self, optimizer: torch.optim.Optimizer) -> None:
         try:
@@ -350,9 +344,8 @@ class ParameterRecord:
         self._reached.clear()
         self._clean.clear()
         dense = [(place, _plain(p.grad)) for place, p in there if p.grad is not None]
-        scale = getattr(
-            optimizer, "grad_scale", None
-        )  # a fused optimizer takes the scaler's factor out by itself
+        # A fused optimizer takes the scaler's factor out by itself.
+        scale = getattr(optimizer, "grad_scale", None)
         self._norms += [(place, norm if scale is None else norm / scale) for place, norm in _norms(dense)]
         measured = [(place, p) for place, p in there if p.grad is not None and not p.grad.is_sparse]
         if len(measured) > _MOST_MEASURED:
@@ -363,10 +356,8 @@ class ParameterRecord:
         for place, parameter in measured:
             assert parameter.grad is not None
             gradient = _slice(parameter.grad)
-            self._slices[place] = (
-                _slice(parameter).clone(),
-                gradient.clone() if scale is None else gradient / scale,
-            )
+            gradient = gradient.clone() if scale is None else gradient / scale
+            self._slices[place] = _slice(parameter).clone(), gradient
             self._see_units(place, named[place][0], held_here(parameter.grad).detach())
 
     def _see_units(self, place: int, name: str, gradient: Tensor) -> None:
@@ -378,12 +369,11 @@ class ParameterRecord:
         row = self._rows[place]
 
         def take(there: Tensor) -> None:
-            share, seen = float(there), int(row["dead_looks"])
-            row["dead_looks"] = min(seen + 1, 60_000)
-            if seen < 3:
-                row["dead_first"] += (share - row["dead_first"]) / (seen + 1)
-            elif seen >= 4:
-                row["dead"] += (share - row["dead"]) / (seen - 3)
+            share, looks = float(there), _count(row, "dead_looks")
+            if looks <= 3:
+                _average(row, "dead_first", share, looks)
+            elif looks > 4:
+                _average(row, "dead", share, looks - 4)
                 row["dead_least"] = min(row["dead_least"], share)
 
         self._host.ask(dead, take)
@@ -392,25 +382,21 @@ class ParameterRecord:
         self.stepped = True
         if not self.looking:
             return
-        try:
+        with self._evidence.noting("updates"):
             slices, self._slices = self._slices, {}
             named = self._named()
-            places = [place for place in slices if place < len(named)]
-            if not places:
-                return
             by_device: dict[torch.device, list[int]] = {}
-            for place in places:
+            for place in (place for place in slices if place < len(named)):
                 parameter = held_here(named[place][1]).detach()
                 by_device.setdefault(parameter.device, []).append(place)
                 if STARTS[self._rows[place]["start"]] in ("constant", "identical-rows"):
                     flat = parameter.flatten(1) if parameter.ndim > 1 else parameter[:, None]
-                    self._rows[place]["alike"] += bool((flat == flat[:1]).all()) and bool(flat.any())
+                    if bool((flat == flat[:1]).all()) and bool(flat.any()):
+                        _count(self._rows[place], "identical_rows")
             for rows in by_device.values():
                 before, gradients = ([slices[place][n] for place in rows] for n in (0, 1))
                 table = _updates(before, gradients, [_slice(named[place][1]) for place in rows])
                 self._host.ask(table, partial(self._take_updates, rows))
-        except Exception as error:  # noqa: BLE001 - a watcher never stops a training: it becomes a finding
-            self._evidence.failures.setdefault("updates", repr(error))
 
     def _take_updates(self, places: Sequence[int], table: Tensor) -> None:
         changed, pulled = bool((table[:, 0] != 0).any()), bool((table[:, 1] > 0).any())
@@ -427,23 +413,22 @@ class ParameterRecord:
             if not math.isfinite(moved * steep * size):
                 continue
             if steep > 0:
-                row["stuck"] += (stuck - row["stuck"]) / (int(row["stuck_looks"]) + 1)
-                row["stuck_looks"] = min(int(row["stuck_looks"]) + 1, 60_000)
+                _average(row, "stuck", stuck, _count(row, "stuck_looks"))
             if moved == 0:
-                row["unmoved"] += steep > 0
+                if steep > 0:
+                    _count(row, "unmoved")
                 continue
-            seen = int(row["moved"])
-            row["moved"] = min(seen + 1, 60_000)
+            looks = _count(row, "moved")
             if steep > 0:
-                row["direction"] += (along - row["direction"]) / (seen + 1)
+                _average(row, "direction", along, looks)
             if size > 0:
                 ratio = math.log(moved / size)
-                row["ratio"] += (ratio - row["ratio"]) / (seen + 1)
-                row["ratio_peak"] = max(row["ratio_peak"], moved / size)
-                if seen < 3:
-                    row["ratio_first"] += (ratio - row["ratio_first"]) / (seen + 1)
-                if 2 <= seen < 12:
-                    row["ratio_early"] += (ratio - row["ratio_early"]) / (seen - 1)
+                _average(row, "ratio", ratio, looks)
+                row["peak_ratio"] = max(row["peak_ratio"], moved / size)
+                if looks <= 3:
+                    _average(row, "ratio_first", ratio, looks)
+                if 3 <= looks <= 12:
+                    _average(row, "ratio_early", ratio, looks - 2)
 
     def finish_step(self, then: Callable[[float], None] = lambda norm: None) -> None:
         """Takes down the norms of the step that was made, and tells the norm of all."""
@@ -454,40 +439,35 @@ class ParameterRecord:
             return
         norms, self._norms = self._norms, []
         trained = (self._rows["flags"] & (_TRAINS | _HELD)) == _TRAINS | _HELD
-        by_device: dict[torch.device, list[tuple[int, Tensor]]] = {}
-        for one in norms:
-            by_device.setdefault(one[1].device, []).append(one)
-        if not norms:
-            self._take_norms(trained, {}, then)
-        elif len(by_device) == 1:
-            there = torch.stack([norm.float().reshape(()) for _, norm in norms])
-            places = [place for place, _ in norms]
-            self._host.ask(
-                there,
-                lambda values: self._take_norms(
-                    trained, dict(zip(places, values.tolist(), strict=True)), then
-                ),
-            )
-        else:  # a model over several devices: their numbers are brought together
-            values = {place: float(norm) for place, norm in norms}
-            self._take_norms(trained, values, then)
+        devices = {norm.device for _, norm in norms}
+        if len(devices) != 1:  # of a model over several their numbers are brought together
+            self._take_norms(trained, {place: float(norm) for place, norm in norms}, then)
+            return
+        there = torch.stack([norm.float().reshape(()) for _, norm in norms])
+        places = [place for place, _ in norms]
+
+        def take(values: Tensor) -> None:
+            self._take_norms(trained, dict(zip(places, values.tolist(), strict=True)), then)
+
+        self._host.ask(there, take)
 
     def _take_norms(self, trained: Any, norms: Mapping[int, float], then: Callable[[float], None]) -> None:
         if len(trained) != len(self._rows):
             return
         for place in np.flatnonzero(trained):
             row = self._rows[place]
-            row["looks"] = min(int(row["looks"]) + 1, 60_000)
+            _count(row, "looks")
             norm = norms.get(int(place))
             if norm is None:
-                row["without"] = min(int(row["without"]) + 1, 60_000)
+                _count(row, "without_gradient")
                 continue
-            row["zero"] = min(int(row["zero"]) + (norm == 0), 60_000)
-            seen = int(row["looks"]) - int(row["without"])
+            if norm == 0:
+                _count(row, "zero_gradient")
+            seen = int(row["looks"]) - int(row["without_gradient"])
             if seen == 1:
                 row["gradient_first"] = norm
             if seen <= _EARLY and 0 < norm < math.inf:
-                row["gradient_early"] += (math.log(norm) - row["gradient_early"]) / seen
+                _average(row, "gradient_early", math.log(norm), seen)
         if norms:
             then(math.sqrt(sum(value * value for value in norms.values())))
 
@@ -514,13 +494,25 @@ class ParameterRecord:
         return {about[place][0] for place in np.flatnonzero(moved)} | self._moved_buffers
 
 
+def _count(row: Any, name: str) -> int:
+    """One more, as far as two bytes hold it; and how many there are now."""
+    count = int(row[name]) + 1
+    row[name] = min(count, _MOST_COUNTED)
+    return count
+
+
+def _average(row: Any, name: str, value: float, count: int) -> None:
+    """Takes a value into a mean, as the last of so many."""
+    row[name] += (value - row[name]) / count
+
+
 def _summary(about: tuple[str, str, list[int], str], row: Any) -> Parameter:
     name, kind, shape, dtype = about
     flags, moved = int(row["flags"]), int(row["moved"])
     # The root of how many values an update is measured on.
     size = math.prod(shape)
     values = math.sqrt(max(math.ceil(size / max(1, math.ceil(size / SLICE))), 1))
-    graded = int(row["looks"]) - int(row["without"])
+    graded = int(row["looks"]) - int(row["without_gradient"])
     return Parameter(
         name=name,
         module=name.rpartition(".")[0],
@@ -531,9 +523,6 @@ def _summary(about: tuple[str, str, list[int], str], row: Any) -> Parameter:
         declared_frozen=bool(flags & _DECLARED),
         start=STARTS[int(row["start"])],
         dtype=dtype.removeprefix("torch."),
-        looks=int(row["looks"]),
-        without_gradient=int(row["without"]),
-        zero_gradient=int(row["zero"]),
         got_gradient=bool(flags & _GRADED) or graded > 0,
         first_gradient=float(row["gradient_first"]) if graded else None,
         early_gradient=math.exp(float(row["gradient_early"])) if graded and row["gradient_early"] else 0.0,
@@ -543,17 +532,8 @@ def _summary(about: tuple[str, str, list[int], str], row: Any) -> Parameter:
         ratio=math.exp(float(row["ratio"])) if moved else 0.0,
         first_ratio=math.exp(float(row["ratio_first"])) if moved else 0.0,
         early_ratio=math.exp(float(row["ratio_early"] if moved > 2 else row["ratio"])) if moved else 0.0,
-        peak_ratio=float(row["ratio_peak"]),
-        direction=float(row["direction"]),
-        unmoved=int(row["unmoved"]),
-        dead_looks=int(row["dead_looks"]),
-        dead=float(row["dead"]),
-        dead_first=float(row["dead_first"]),
-        dead_least=float(row["dead_least"]),
-        identical_rows=int(row["alike"]),
-        stuck=float(row["stuck"]),
-        stuck_looks=int(row["stuck_looks"]),
         moved_by_others=bool(flags & _BY_OTHERS),
+        **{name: row[name].item() for name in _AS_KEPT},
     )
 
 

@@ -84,8 +84,7 @@ def ignored_inputs(model: nn.Module, call: Call) -> dict[str, bool]:
             rolled = tensor.roll(1, 0)
             if torch.equal(rolled, tensor) or (not tensor.is_floating_point() and tensor.dtype != torch.long):
                 continue
-            new_args, new_kwargs = _replaced((args, dict(kwargs)), tensor, rolled)
-            after = _numbers(run(*new_args, **new_kwargs))
+            after = _with_another(run, call, tensor, rolled)
             same = [_same(a, b) for a, b in zip(before, after, strict=True) if a.shape == b.shape]
             answers[name] = bool(same) and all(same)
     return answers
@@ -94,10 +93,8 @@ def ignored_inputs(model: nn.Module, call: Call) -> dict[str, bool]:
 def later_tokens_matter(model: nn.Module, call: Call) -> bool | None:
     """Whether an output of a sequence changes with tokens that come after it; ``None`` where there is no sequence."""
     args, kwargs = call
-    tokens = next(
-        (one for _, one in tensors_in([list(args), kwargs]) if one.ndim == 2 and one.dtype == torch.long),
-        None,
-    )
+    given = (one for _, one in tensors_in([list(args), kwargs]))
+    tokens = next((one for one in given if one.ndim == 2 and one.dtype == torch.long), None)
     if tokens is None or tokens.shape[1] < 4 or len(tokens) < 2:
         return None
     half = tokens.shape[1] // 2
@@ -106,12 +103,16 @@ def later_tokens_matter(model: nn.Module, call: Call) -> bool | None:
         return None
     with undisturbed(model, call) as run:
         before = _numbers(run(*args, **kwargs))
-        new_args, new_kwargs = _replaced((args, dict(kwargs)), tokens, changed)
-        after = _numbers(run(*new_args, **new_kwargs))
-    pairs = [
-        (a, b) for a, b in zip(before, after, strict=True) if a.ndim == 3 and a.shape[1] == tokens.shape[1]
-    ]
+        after = _with_another(run, call, tokens, changed)
+    length = tokens.shape[1]
+    pairs = [(a, b) for a, b in zip(before, after, strict=True) if a.ndim == 3 and a.shape[1] == length]
     return None if not pairs else not all(_same(a[:, :half], b[:, :half]) for a, b in pairs)
+
+
+def _with_another(run: Callable[..., Any], call: Call, old: Tensor, new: Tensor) -> list[Tensor]:
+    """The outputs of a call with one of its tensors replaced."""
+    args, kwargs = _replaced((call[0], dict(call[1])), old, new)
+    return _numbers(run(*args, **kwargs))
 
 
 def _numbers(output: Any) -> list[Tensor]:

@@ -21,7 +21,6 @@ class SeenSamples:
     Attributes:
         distinct: How many different ones there were.
         total: How many there were in all.
-        full: Whether no more are taken in.
     """
 
     def __init__(self) -> None:

@@ -66,10 +66,7 @@ def rows_of(tensor: Tensor, most_rows: int = MOST_ROWS, most_values: int = MOST_
 def statistics(name: str, tensor: Tensor) -> TensorStatistics | None:
     """Of a tensor whose first dimension is the samples; ``None`` of an empty one or a scalar."""
     found = described(name, tensor)
-    if found is None:
-        return None
-    numbers, made = found
-    return made(numbers.cpu())
+    return None if found is None else found[1](found[0].cpu())
 
 
 def described(name: str, tensor: Tensor) -> tuple[Tensor, Callable[[Tensor], TensorStatistics]] | None:
