@@ -164,9 +164,8 @@ class _Scan:
                 products = (self._exact[asked] * vectors[place]).sum(1)
                 exact = products / torch.where(lengths[place] > 0, lengths[place], 1)  # cosines in float64
                 self._offer(asked, exact, place + first_row)
-        dimension = (
-            vectors.shape[1] // _SHORTER - 1
-        )  # with the roots, a whole quarter: products of odd sizes are slower
+        # With the roots a whole quarter: products of odd sizes are slower.
+        dimension = vectors.shape[1] // _SHORTER - 1
         if self._bound is None and dimension > 0 and len(self._queries) >= 4 * dimension <= len(vectors):
             self._bound = _UpperBound(self._unit[: len(vectors)], self._queries, dimension, self._error)
 
@@ -241,7 +240,8 @@ class _UpperBound:
 
     def __init__(self, sample: Tensor, queries: Tensor, dimension: int, rounding: float) -> None:
         axes = torch.linalg.eigh((sample.T @ sample).double()).eigenvectors[:, -dimension:]
-        self._axes = (axes * (1 - 2.0**-20)).float()  # conversion to float32 must not lift its norm above one
+        # Conversion to float32 must not lift its norm above one: it is off by sqrt(d) 2^-24 at most (Frobenius).
+        self._axes = (axes * (1 - dimension**0.5 * 2.0**-23)).float()
         # Each of the d coordinates is off by the rounding at most.
         self._shortened_error = dimension**0.5 * rounding
         self.error = 2 * self._shortened_error + self._shortened_error**2 + 2 * rounding
