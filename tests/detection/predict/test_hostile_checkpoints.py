@@ -189,7 +189,9 @@ def test_a_chat_template_without_end_is_refused(
 def test_a_chat_template_in_other_words_is_taken(checkpoint: Path) -> None:
     file = checkpoint / "qwen" / "chat_template.jinja"
     file.write_text("{# the same #}" + file.read_text("utf-8"), encoding="utf-8")
-    assert Predictor.from_pretrained(checkpoint).processor.tokenizer.chat_template.startswith("{# the same #}")
+    assert Predictor.from_pretrained(checkpoint).processor.tokenizer.chat_template.startswith(
+        "{# the same #}"
+    )
 
 
 @pytest.mark.parametrize(
