@@ -161,7 +161,12 @@ def test_strategies_take_less_as_they_promise() -> None:
     assert divided.parts["optimizer"] == pytest.approx(3 * plain.total, rel=1e-6)
     host = need(Strategy("", offload=True), saving)
     assert host.parts["optimizer"] == 0 and host.host == 8 * plain.total
-    nf4 = Strategy("", lora_rank=4, quantised=True)
-    assert need(nf4, lora).parts["weights"] < need(Strategy("", lora_rank=4), lora).parts["weights"]
+    held = {
+        base: need(Strategy("", lora_rank=4, base=base), lora).parts["weights"]
+        for base in ("float32", "bfloat16", "int8", "nf4")
+    }
+    assert held["float32"] - held["bfloat16"] == 2 * (lora.total - lora.parameters["head"])
+    assert held["bfloat16"] - held["int8"] == lora.linear
+    assert held["int8"] - held["nf4"] == pytest.approx(0.484 * lora.linear, rel=0.01)
     assert first_that_fits([alone], 24, lambda _: whole) == (alone, whole)
     assert first_that_fits([alone], whole.peak / GIB, lambda _: whole) is None

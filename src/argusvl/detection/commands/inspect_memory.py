@@ -89,7 +89,7 @@ def memory(
         (
             s
             for s in strategies
-            if s.offered and (s.precision, s.checkpointing, s.lora_rank, s.quantised) == asked.trains
+            if s.offered and (s.precision, s.checkpointing, s.lora_rank, s.base) == asked.trains
         ),
         None,
     )
@@ -106,7 +106,7 @@ class _Asked:
     config: ArgusDetectionConfig
     settings: LossSettings
     batch: BatchShape
-    trains: tuple[str, bool, int | None, bool] = ("mixed", True, None, False)
+    trains: tuple[str, bool, int | None, str] = ("mixed", True, None, "bfloat16")
     averaged: bool = False
 
 
@@ -194,7 +194,7 @@ def _of_config(path: Path) -> _Asked:
         task.model_config(),
         task.loss_settings(),
         BatchShape.largest(run),
-        (trains.precision, trains.checkpointing, trains.lora_rank, trains.quantised),
+        (trains.precision, trains.checkpointing, trains.lora_rank, trains.base),
         run.training.ema_decay is not None,
     )
 

@@ -18,9 +18,11 @@ CARDS = (24, 40, 80)
 
 Sharding = Literal["none", "zero2", "zero3", "fsdp2"]
 
-_NF4 = (4 + 8 / 64 + 32 / 64 / 256) / 8
-"""Bytes of a value in NF4 with double quantisation: 4 bits, a byte for 64 of them, 32 bits for 256 of those (Dettmers
-et al., 2023)."""
+_4BIT = (4 + 8 / 64 + 32 / 64 / 256) / 8
+"""Bytes of a value in NF4 or FP4 with double quantisation: 4 bits, a byte for 64 of them, 32 bits for 256 of those
+(Dettmers et al., 2023)."""
+_BYTES = {"float32": 4.0, "bfloat16": 2.0, "int8": 1.0, "nf4": _4BIT, "fp4": _4BIT}
+"""Of a value in a frozen linear layer, by what the base is held in; elsewhere in the base no less than two."""
 _RESERVED, _FRAGMENTED = 1 * GIB, 0.05
 """What CUDA takes for itself, and the part of a device that its allocator cannot use."""
 _BUCKET = 5e8
@@ -36,7 +38,7 @@ class Strategy:
         precision: Of weights and computing.
         checkpointing: Whether the stock model's layers are computed again in the backward pass.
         lora_rank: Of matrices beside the frozen language model; ``None``: all weights train.
-        quantised: Whether the frozen linear layers are in NF4.
+        base: What the frozen weights are held in beside adapters, as ``base_dtype`` has it.
         sharding: What is divided among the devices.
         devices: So many.
         offload: Whether the optimizer's state is in the host's memory.
@@ -47,7 +49,7 @@ class Strategy:
     precision: Precision = "mixed"
     checkpointing: bool = True
     lora_rank: int | None = None
-    quantised: bool = False
+    base: str = "bfloat16"
     sharding: Sharding = "none"
     devices: int = 1
     offload: bool = False
@@ -63,7 +65,7 @@ class Strategy:
             "mixed" if mixed else "float32",
             training.gradient_checkpointing,
             lora_rank=None if peft is None else peft.peft_options.get("r"),
-            quantised=peft is not None and peft.base_dtype in ("nf4", "fp4"),
+            base="bfloat16" if peft is None else peft.base_dtype,
         )
 
 
@@ -106,9 +108,10 @@ def need(strategy: Strategy, step: CountedStep, *, averaged: bool = False) -> Ne
     if strategy.lora_rank is not None:
         frozen = total - step.parameters["head"]
         added = step.parameters["head"]  # and the low-rank matrices, which `trainable` holds
-        weights = 2.0 * frozen + 4.0 * max(trainable, added)
-        if strategy.quantised:
-            weights -= (2 - _NF4) * step.linear
+        value = _BYTES[strategy.base]
+        elsewhere = max(value, 2.0)
+        weights = elsewhere * (frozen - step.linear) + value * step.linear + 4.0 * max(trainable, added)
+        if value < 2:
             gathered = 2.0 * step.largest_linear  # dequantised for each product
         optimizer = 8.0 * trainable
     elif strategy.sharding == "none":
@@ -152,7 +155,7 @@ def on_one_device() -> list[Strategy]:
         Strategy("all weights, bf16 mixed, checkpointing", offered=True),
         Strategy("all weights, checkpointing, optimizer on the host", offload=True),
         Strategy("LoRA 16, checkpointing", lora_rank=16, offered=True),
-        Strategy("QLoRA 16 (nf4), checkpointing", lora_rank=16, quantised=True, offered=True),
+        Strategy("QLoRA 16 (nf4), checkpointing", lora_rank=16, base="nf4", offered=True),
     ]
 
 
