@@ -116,13 +116,22 @@ def test_a_folder_is_answered_with_the_files_in_it(
     assert str(scenes) in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("option", ["--mirror", "--no-captions", "--open-captions", "--raw-scores"])
-def test_options_of_the_head_are_refused_where_only_answers_are_measured(
-    tiny_checkpoint: Path, scenes: Path, option: str, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("path", "option"),
+    [
+        ("text", ["--mirror"]),
+        ("text", ["--no-captions"]),
+        ("text", ["--open-captions"]),
+        ("text", ["--raw-scores"]),
+        ("head", ["--max-new-tokens", "9"]),
+    ],
+)
+def test_options_of_what_is_not_measured_are_refused(
+    tiny_checkpoint: Path, scenes: Path, path: str, option: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["eval", str(tiny_checkpoint), str(scenes), "--path", "text", option]) == 2
+    assert run(["eval", str(tiny_checkpoint), str(scenes), "--path", path, *option]) == 2
     error = capsys.readouterr().err
-    assert option in error and "--path text does not measure" in error and "--path both" in error
+    assert option[0] in error and f"--path {path} does not measure" in error and "--path both" in error
 
 
 def test_other_pixel_limits_are_refused(

@@ -41,7 +41,9 @@ def evaluate_checkpoint(
             help="What to measure: the detection head, the answers that the language model writes, or both."
         ),
     ] = "head",
-    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest written answer, in tokens.")] = 1024,
+    max_new_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Longest written answer, in tokens; 1024 by default.")
+    ] = None,
     captions: Annotated[bool, typer.Option(help="Measure descriptions; without them it is faster.")] = True,
     meteor: Annotated[
         bool,
@@ -89,6 +91,12 @@ def evaluate_checkpoint(
             "concerns the detection head, which --path text does not measure",
             where=option,
             remedy=f"leave {option} out, or measure the head as well: --path both",
+        )
+    if max_new_tokens is not None and path == "head":
+        raise ConfigError(
+            "concerns written answers, which --path head does not measure",
+            where="--max-new-tokens",
+            remedy="leave it out, or measure the answers as well: --path both",
         )
     records = _records(data, root, max_examples)
     assets_file(checkpoint)
@@ -138,7 +146,9 @@ def evaluate_checkpoint(
             )
             reliability = measure(head.matched, calibration)
         if path != "head":
-            text = evaluate_answers(predictor.model.qwen, questions, max_new_tokens=max_new_tokens, **shared)
+            text = evaluate_answers(
+                predictor.model.qwen, questions, max_new_tokens=max_new_tokens or 1024, **shared
+            )
         return Measured(head, reliability, text)
 
     alone = measure_once(())
