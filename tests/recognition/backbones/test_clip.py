@@ -121,16 +121,8 @@ def test_a_table_s_zero_shots_are_those_of_the_names(
             picture.rotate(90 * number + n, expand=True).save(
                 data / f"animals/6.preprocessed/{label}/{n}.png"
             )
-    words = [
-        "recognize",
-        "table",
-        str(data),
-        "--backbone",
-        f"clip-vit-b32:{folder}",
-        "--cache",
-        str(tmp_path / "c"),
-    ]
-    assert run([*words, "--shots", "0,1", "--seeds", "2", "--json"]) == 0
+    words = ["recognize", "table", str(data), "--backbone", f"clip-vit-b32:{folder}"]
+    assert run([*words, "--cache", str(tmp_path / "c"), "--shots", "0,1", "--seeds", "2", "--json"]) == 0
     rows = {row["shots"]: row for row in json.loads(capsys.readouterr().out)["rows"]}
     backbone = ClipBackbone(str(folder), device=CPU)
     right = []

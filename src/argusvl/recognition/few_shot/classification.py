@@ -30,7 +30,7 @@ class ClassifyOptions:
 
     Attributes:
         classifier: A key of the table, none that is transductive.
-        features: A key of :data:`~argusvl.recognition.few_shot.features.FEATURES`.
+        features: One of :data:`~argusvl.recognition.few_shot.features.FEATURES`.
         threshold: Probability of being known below which a picture is Unknown.
         coverage: How often the true class of a known picture shall be in its set.
 
